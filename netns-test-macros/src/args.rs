@@ -1,0 +1,146 @@
+//! The options of the attribute: which there are, their defaults, and which go together.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::quote;
+use syn::{Error, Path, Result};
+
+use crate::argument::Argument;
+use crate::errors::Errors;
+
+/// The option names, as an error lists them.
+const NAMES: &str = "`timeout`, `user`, `crate`, `flavor`, `worker_threads`, `start_paused`";
+
+/// The options of the runtime of an `async fn`.
+const RUNTIME_NAMES: [&str; 3] = ["flavor", "worker_threads", "start_paused"];
+
+/// Without a limit a test that waits for a packet that never comes blocks the whole run. A minute
+/// is more than tests need, and less than a person waits before they look.
+const DEFAULT_TIMEOUT_MS: u64 = 60_000;
+
+/// The options of one use.
+pub(crate) struct Args {
+    /// Where the runtime crate is; `None` for `::netns_test`.
+    pub(crate) path: Option<Path>,
+    /// The time limit in milliseconds.
+    pub(crate) timeout: Option<u64>,
+    pub(crate) user: User,
+    pub(crate) flavor: Flavor,
+    pub(crate) worker_threads: Option<usize>,
+    pub(crate) start_paused: bool,
+    /// This attribute stands here because an earlier stage of it moved it below another test
+    /// attribute; see [`Registration`](crate::registration::Registration).
+    pub(crate) adopted: bool,
+    given: Vec<Ident>,
+}
+
+/// The user that the body sees itself as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum User {
+    Caller,
+    Root,
+}
+
+/// The tokio runtime of an `async fn`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flavor {
+    CurrentThread,
+    MultiThread,
+}
+
+impl Args {
+    /// Reads the tokens between the parentheses of the attribute.
+    pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
+        let mut args = Self::default();
+        let mut understood = true;
+        for argument in Argument::split(tokens, errors) {
+            if let Err(error) = args.set(&argument) {
+                errors.push(error);
+                understood = false;
+            }
+        }
+        if understood {
+            args.check_flavor(errors);
+        }
+        args
+    }
+
+    /// Reports the options that configure a runtime, for a test where we make none.
+    pub(crate) fn check_no_runtime(&self, errors: &mut Errors) {
+        let is_for_runtime =
+            |name: &&Ident| RUNTIME_NAMES.iter().any(|runtime_name| name == runtime_name);
+        for option in self.given.iter().filter(is_for_runtime) {
+            errors.at(
+                option,
+                format!(
+                    "`{option}` configures the runtime that `#[netns_test]` makes for an `async fn`; here there is none to configure"
+                ),
+            );
+        }
+    }
+
+    /// The path of the runtime crate, as tokens.
+    pub(crate) fn path(&self) -> TokenStream {
+        match &self.path {
+            Some(path) => quote!(#path),
+            None => quote!(::netns_test),
+        }
+    }
+
+    fn set(&mut self, argument: &Argument) -> Result<()> {
+        let name = &argument.name;
+        if name == "__adopted" {
+            self.adopted = true;
+            return Ok(());
+        }
+        if self.given.contains(name) {
+            return Err(Error::new(name.span(), format!("`{name}` is given twice")));
+        }
+        self.given.push(name.clone());
+        match name.to_string().as_str() {
+            "timeout" => self.timeout = argument.duration()?,
+            "user" => {
+                self.user = argument.either(("caller", User::Caller), ("root", User::Root))?;
+            }
+            "crate" => self.path = Some(argument.path()?),
+            "flavor" => {
+                self.flavor = argument.either(
+                    ("current_thread", Flavor::CurrentThread),
+                    ("multi_thread", Flavor::MultiThread),
+                )?;
+            }
+            "worker_threads" => self.worker_threads = Some(argument.positive()?),
+            "start_paused" => self.start_paused = argument.boolean()?,
+            _ => {
+                let message = format!("unknown option `{name}`; the options are {NAMES}");
+                return Err(Error::new(name.span(), message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tokio's own rules for what goes with which flavor.
+    fn check_flavor(&self, errors: &mut Errors) {
+        let (option, needed) = match self.flavor {
+            Flavor::CurrentThread => ("worker_threads", "multi_thread"),
+            Flavor::MultiThread => ("start_paused", "current_thread"),
+        };
+        if let Some(option) = self.given.iter().find(|name| *name == option) {
+            errors.at(option, format!("`{option}` needs `flavor = \"{needed}\"`"));
+        }
+    }
+}
+
+impl Default for Args {
+    fn default() -> Self {
+        Self {
+            path: None,
+            timeout: Some(DEFAULT_TIMEOUT_MS),
+            user: User::Caller,
+            flavor: Flavor::CurrentThread,
+            worker_threads: None,
+            start_paused: false,
+            adopted: false,
+            given: Vec::new(),
+        }
+    }
+}

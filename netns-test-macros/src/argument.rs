@@ -1,0 +1,130 @@
+//! One option of the attribute, `name = value`, as written. What the text of a value can mean is
+//! known here; which options there are is known in [`args`](crate::args).
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use syn::parse::{Parse, Parser as _};
+use syn::{Error, LitBool, LitInt, LitStr, Path, Result};
+
+use crate::errors::Errors;
+
+/// An option: its name, and the tokens after `=`.
+pub(crate) struct Argument {
+    pub(crate) name: Ident,
+    value: TokenStream,
+}
+
+impl Argument {
+    /// Splits the arguments of the attribute at their commas. Each part is judged by itself, so
+    /// that an error in one does not hide an error in the next.
+    pub(crate) fn split(tokens: TokenStream, errors: &mut Errors) -> Vec<Self> {
+        let mut arguments = Vec::new();
+        let mut part = Vec::new();
+        for token in tokens {
+            if !is_punct(&token, ',') {
+                part.push(token);
+            } else if part.is_empty() {
+                errors.at(token, "expected an option before this comma");
+            } else {
+                arguments.extend(Self::read(std::mem::take(&mut part), errors));
+            }
+        }
+        if !part.is_empty() {
+            arguments.extend(Self::read(part, errors));
+        }
+        arguments
+    }
+
+    /// A time limit in milliseconds; `None` for `"none"`.
+    pub(crate) fn duration(&self) -> Result<Option<u64>> {
+        let expected = "a positive whole number and its unit, as in \"500ms\", \"5s\", \"2m\" or \"1h\", or with \"none\"";
+        let text = self.value::<LitStr>(expected)?.value();
+        if text == "none" {
+            return Ok(None);
+        }
+        milliseconds(&text).map(Some).ok_or_else(|| self.error(expected))
+    }
+
+    /// One of two words in quotes, each with what it stands for.
+    pub(crate) fn either<T>(&self, first: (&str, T), second: (&str, T)) -> Result<T> {
+        let expected = format!("\"{}\" or \"{}\"", first.0, second.0);
+        let word = self.value::<LitStr>(&expected)?.value();
+        [first, second]
+            .into_iter()
+            .find_map(|(name, meaning)| (name == word).then_some(meaning))
+            .ok_or_else(|| self.error(&expected))
+    }
+
+    /// A path, bare or, as other test attributes have it, in quotes.
+    pub(crate) fn path(&self) -> Result<Path> {
+        let expected = "a path, as in `::netns_test`";
+        self.value::<LitStr>(expected)
+            .and_then(|text| text.parse_with(Path::parse_mod_style))
+            .or_else(|_| Path::parse_mod_style.parse2(self.value.clone()))
+            .map_err(|_| self.error(expected))
+    }
+
+    /// A positive whole number.
+    pub(crate) fn positive(&self) -> Result<usize> {
+        let expected = "a positive whole number";
+        self.value::<LitInt>(expected)?
+            .base10_parse()
+            .ok()
+            .filter(|number| *number > 0)
+            .ok_or_else(|| self.error(expected))
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn boolean(&self) -> Result<bool> {
+        Ok(self.value::<LitBool>("`true` or `false`")?.value)
+    }
+
+    fn read(part: Vec<TokenTree>, errors: &mut Errors) -> Option<Self> {
+        let mut tokens = part.into_iter();
+        let name = match tokens.next() {
+            Some(TokenTree::Ident(name)) => name,
+            other => {
+                let part = other.into_iter().chain(tokens).collect::<TokenStream>();
+                errors.at(part, "expected an option, as in `timeout = \"5s\"`");
+                return None;
+            }
+        };
+        let value = match tokens.next() {
+            Some(token) if is_punct(&token, '=') => tokens.collect(),
+            _ => TokenStream::new(),
+        };
+        Some(Self { name, value })
+    }
+
+    fn value<T: Parse>(&self, expected: &str) -> Result<T> {
+        syn::parse2(self.value.clone()).map_err(|_| self.error(expected))
+    }
+
+    /// An error on the value, or on the name if there is no value.
+    fn error(&self, expected: &str) -> Error {
+        let message = format!("expected `{} = …` with {expected}", self.name);
+        if self.value.is_empty() {
+            Error::new(self.name.span(), message)
+        } else {
+            Error::new_spanned(&self.value, message)
+        }
+    }
+}
+
+/// Reads `500ms`, `5s`, `2m` or `1h`. Zero is refused: a test that may take no time cannot pass.
+fn milliseconds(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    let number: u64 = number.parse().ok()?;
+    number.checked_mul(factor).filter(|limit| *limit > 0)
+}
+
+fn is_punct(token: &TokenTree, sign: char) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == sign)
+}

@@ -1,0 +1,199 @@
+//! From an attributed item to the tokens that replace it. All that happens at run time is behind
+//! one call, `__rt::case!`.
+//!
+//! The test becomes a function without a return value, which the test runner calls, with the
+//! function as the user wrote it inside:
+//!
+//! ```text
+//! #[::core::prelude::v1::test]
+//! fn name() {
+//!     fn name() -> Result<(), Error> { .. }
+//!     ::netns_test::__rt::case! { name: "name", .., body: || ::netns_test::__rt::report(name()), }
+//! }
+//! ```
+
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt as _;
+use syn::{Error, ReturnType};
+
+use crate::above;
+use crate::args::{Args, Flavor, User};
+use crate::errors::Errors;
+use crate::function::Function;
+use crate::registration::Registration;
+
+/// Expands `#[netns_test(arguments)]` on `item`.
+pub(crate) fn expand(arguments: &TokenStream, item: &TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let args = Args::parse(arguments.clone(), &mut errors);
+    let Ok(function) = syn::parse2::<Function>(item.clone()) else {
+        errors.push(Error::new(
+            Span::call_site(),
+            "`#[netns_test]` belongs on a function with a body",
+        ));
+        return rejected(&errors, item);
+    };
+    let registration = Registration::of(&function, args.adopted);
+    check(&args, &function, registration, &mut errors);
+    if !errors.is_empty() {
+        return rejected(&errors, &function.into_plain());
+    }
+    let path = args.path();
+    match registration {
+        Registration::Foreign => {
+            handed_on(&function, &quote!(#path::netns_test(__adopted, #arguments)))
+        }
+        Registration::Rstest => handed_on(&function, &quote!(#path::test(#arguments))),
+        _ => test(&args, &function, registration),
+    }
+}
+
+fn check(args: &Args, function: &Function, registration: Registration, errors: &mut Errors) {
+    function.check_once(errors);
+    if registration.is_handed_on() {
+        return;
+    }
+    function.check(errors);
+    if !function.is_async() {
+        args.check_no_runtime(errors);
+    }
+    if registration == Registration::Ours && above::is_test_above(Span::call_site()) {
+        errors.push(Error::new(
+            Span::call_site(),
+            "`#[test]` stands above `#[netns_test]`, which adds it itself: the test would run twice; delete `#[test]` or put it below",
+        ));
+    }
+}
+
+/// The errors, and the item beside them so that what refers to it gives no errors of its own.
+fn rejected(errors: &Errors, item: &impl ToTokens) -> TokenStream {
+    quote! {
+        #errors
+        #[allow(unused)]
+        #item
+    }
+}
+
+/// The function as it is, with us as its last attribute.
+fn handed_on(function: &Function, us: &TokenStream) -> TokenStream {
+    let Function { attributes, visibility, signature, body } = function;
+    quote! {
+        #(#attributes)*
+        #[#us]
+        #visibility #signature #body
+    }
+}
+
+fn test(args: &Args, function: &Function, registration: Registration) -> TokenStream {
+    let Function { attributes, visibility, signature, body } = function;
+    let register =
+        (registration == Registration::Ours).then(|| quote!(#[::core::prelude::v1::test]));
+    let ignore = (registration.is_pending() && !function.has("ignore")).then(ignored_elsewhere);
+    let name = &signature.ident;
+    let case = case(args, function);
+    quote! {
+        #register
+        #ignore
+        #(#attributes)*
+        #visibility fn #name() {
+            #signature #body
+            #case
+        }
+    }
+}
+
+/// Skips the test, with the reason, where it cannot run.
+fn ignored_elsewhere() -> TokenStream {
+    quote! {
+        #[cfg_attr(not(target_os = "linux"), ignore = "network namespaces need Linux")]
+        #[cfg_attr(all(target_os = "linux", miri), ignore = "Miri cannot fork")]
+    }
+}
+
+fn case(args: &Args, function: &Function) -> TokenStream {
+    let path = args.path();
+    let name = function.signature.ident.unraw().to_string();
+    let timeout = option(args.timeout);
+    let user = match args.user {
+        User::Caller => quote!(Caller),
+        User::Root => quote!(Root),
+    };
+    let should_panic = function.has("should_panic");
+    let outcome = outcome(args, function);
+    quote! {
+        #path::__rt::case! {
+            name: #name,
+            timeout: #timeout,
+            user: #user,
+            should_panic: #should_panic,
+            body: || #outcome,
+        }
+    }
+}
+
+/// The call of the user's function, and of what judges its value. All of it is placed on the
+/// return type, since that is what is wrong if the value cannot be judged.
+fn outcome(args: &Args, function: &Function) -> TokenStream {
+    let (first, last) = output_ends(function);
+    let at = Span::call_site().located_at(first);
+    let call = |callee: TokenStream, arguments: TokenStream| {
+        let mut arguments = Group::new(Delimiter::Parenthesis, arguments);
+        arguments.set_span(Span::call_site().located_at(last));
+        quote!(#callee #arguments)
+    };
+    let path = located_at(args.path(), at);
+    let mut name = function.signature.ident.clone();
+    name.set_span(at);
+    let mut value = call(quote!(#name), TokenStream::new());
+    if function.is_async() {
+        let runtime = runtime(args, &path, at);
+        let block_on = quote_spanned!(at=> #path::__rt::block_on);
+        value = call(block_on, quote!(#runtime, #value));
+    }
+    call(quote_spanned!(at=> #path::__rt::report), value)
+}
+
+fn runtime(args: &Args, path: &TokenStream, at: Span) -> TokenStream {
+    let flavor = match args.flavor {
+        Flavor::CurrentThread => quote_spanned!(at=> CurrentThread),
+        Flavor::MultiThread => quote_spanned!(at=> MultiThread),
+    };
+    let worker_threads = option(args.worker_threads);
+    let start_paused = args.start_paused;
+    quote_spanned! {at=>
+        #path::__rt::Runtime {
+            flavor: #path::__rt::Flavor::#flavor,
+            worker_threads: #worker_threads,
+            start_paused: #start_paused,
+        }
+    }
+}
+
+/// The first and the last token of the return type; a macro on stable Rust cannot have the span
+/// of both. A function without one returns `()`, and its name does as well.
+fn output_ends(function: &Function) -> (Span, Span) {
+    let name = function.signature.ident.span();
+    let ReturnType::Type(_, output) = &function.signature.output else {
+        return (name, name);
+    };
+    let mut tokens = output.to_token_stream().into_iter().map(|token| token.span());
+    let first = tokens.next().unwrap_or(name);
+    (first, tokens.last().unwrap_or(first))
+}
+
+/// The same tokens, with the same meaning, shown at another place.
+fn located_at(tokens: TokenStream, place: Span) -> TokenStream {
+    let locate = |mut token: TokenTree| {
+        token.set_span(token.span().located_at(place));
+        token
+    };
+    tokens.into_iter().map(locate).collect()
+}
+
+fn option(value: Option<impl ToTokens>) -> TokenStream {
+    match value {
+        Some(value) => quote!(::core::option::Option::Some(#value)),
+        None => quote!(::core::option::Option::None),
+    }
+}

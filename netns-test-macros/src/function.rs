@@ -1,0 +1,146 @@
+//! The attributed function: its parts, what its attributes say, and whether it can be a test.
+//!
+//! Attributes under `#[cfg_attr(..)]` need no care here: the compiler expands every `cfg_attr` of
+//! an item, also one further down, before it calls an attribute macro, so that such an attribute
+//! is either seen plain or does not apply.
+
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::parse::{Parse, ParseStream};
+use syn::{Attribute, Error, FnArg, Result, ReturnType, Safety, Signature, Type, Visibility};
+
+use crate::errors::Errors;
+use crate::role::Role;
+
+/// A function in parts. The body stays unparsed: it is passed on as it is, with any syntax that
+/// the compiler knows and `syn` does not yet.
+pub(crate) struct Function {
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) visibility: Visibility,
+    pub(crate) signature: Signature,
+    pub(crate) body: Group,
+}
+
+impl Function {
+    pub(crate) fn is_async(&self) -> bool {
+        self.signature.asyncness.is_some()
+    }
+
+    /// Whether the attribute `name`, one without a path, is on the function in any form.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.attributes.iter().any(|a| a.path().is_ident(name))
+    }
+
+    /// The attributes that have this role.
+    pub(crate) fn with_role(&self, role: Role) -> impl Iterator<Item = &Attribute> {
+        self.attributes.iter().filter(move |a| Role::of(a) == role)
+    }
+
+    /// Reports a second attribute of ours, which would isolate the isolated test.
+    pub(crate) fn check_once(&self, errors: &mut Errors) {
+        for attribute in self.with_role(Role::Ours) {
+            errors
+                .at(attribute.path(), "`#[netns_test]` stands twice on this function; delete one");
+        }
+    }
+
+    /// Reports what keeps the function from being a test, each on its token.
+    pub(crate) fn check(&self, errors: &mut Errors) {
+        self.check_qualifiers(errors);
+        self.check_parameters(errors);
+        self.check_should_panic(errors);
+    }
+
+    /// Removes what makes the function a test, so that it can be kept as a plain function beside
+    /// our errors without an error from elsewhere about the same mistake.
+    pub(crate) fn into_plain(mut self) -> Self {
+        self.attributes.retain(|a| !matches!(Role::of(a), Role::Ours | Role::BuiltinTest));
+        self
+    }
+
+    fn check_qualifiers(&self, errors: &mut Errors) {
+        let signature = &self.signature;
+        if let Some(token) = &signature.constness {
+            errors.at(token, "a test cannot be a `const fn`");
+        }
+        if let Safety::Unsafe(token) = &signature.safety {
+            errors.at(
+                token,
+                "a test cannot be an `unsafe fn`: the test runner keeps no contract; put `unsafe` into the body",
+            );
+        }
+        if let Some(abi) = &signature.abi {
+            errors.at(abi, "a test has the ABI of Rust; delete `extern`");
+        }
+        if let (Some(token), false) = (&signature.asyncness, cfg!(feature = "tokio")) {
+            errors.at(
+                token,
+                "an `async fn` needs feature `tokio` of netns-test, or a `#[tokio::test]` of your own",
+            );
+        }
+    }
+
+    fn check_parameters(&self, errors: &mut Errors) {
+        let signature = &self.signature;
+        if !signature.generics.params.is_empty() {
+            errors.at(
+                &signature.generics,
+                "a test cannot be generic: nothing would choose its parameters",
+            );
+        }
+        if let Some(FnArg::Receiver(receiver)) = signature.inputs.first() {
+            errors.at(receiver, "only a free function can be a test: there would be no `self`");
+        } else if !signature.inputs.is_empty() {
+            errors.at(
+                &signature.inputs,
+                "a test has no parameters; for one test with many values add `#[rstest]` or `#[test_case]`",
+            );
+        }
+        if let Some(variadic) = &signature.variadic {
+            errors.at(variadic, "a test has no parameters");
+        }
+    }
+
+    fn check_should_panic(&self, errors: &mut Errors) {
+        if let ReturnType::Type(_, output) = &self.signature.output {
+            let unit = matches!(&**output, Type::Tuple(tuple) if tuple.elems.is_empty());
+            if self.has("should_panic") && !unit {
+                errors.at(output, "functions using `#[should_panic]` must return `()`");
+            }
+        }
+    }
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        Ok(Self {
+            attributes: input.call(Attribute::parse_outer)?,
+            visibility: input.parse()?,
+            signature: input.parse()?,
+            body: braced(input.parse()?)?,
+        })
+    }
+}
+
+impl ToTokens for Function {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        for attribute in &self.attributes {
+            attribute.to_tokens(tokens);
+        }
+        self.visibility.to_tokens(tokens);
+        self.signature.to_tokens(tokens);
+        self.body.to_tokens(tokens);
+    }
+}
+
+/// The body in its braces. A `$body:block` of `macro_rules!` arrives in one group more, which has
+/// no delimiters.
+fn braced(token: TokenTree) -> Result<Group> {
+    match token {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Ok(group),
+        TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
+            syn::parse2(group.stream()).and_then(braced)
+        }
+        other => Err(Error::new(other.span(), "expected a body in braces")),
+    }
+}

@@ -1,0 +1,83 @@
+//! The attribute macros of `netns-test`. Use them through that crate, which documents them with
+//! examples that run and which holds everything the expansion refers to.
+//!
+//! The macros are a doorway: they parse, check, and emit one call into the hidden module
+//! `netns_test::__rt`. How a test gets its namespaces is not known here.
+//!
+//! | module | reason |
+//! |---|---|
+//! | `expand` | from an attributed item to the tokens that replace it |
+//! | `args`, `argument` | the options of the attribute, and the text of one option |
+//! | `function` | what the attributed function is, and whether it can be a test |
+//! | `registration` | whose `#[test]` makes the function known to the test runner |
+//! | `role` | which attributes beside ours are test attributes |
+//! | `above` | finds the `#[test]` that the compiler does not show us |
+//! | `errors` | collects every error of one use |
+
+mod above;
+mod args;
+mod argument;
+mod errors;
+mod expand;
+mod function;
+mod registration;
+mod role;
+#[cfg(test)]
+mod tests;
+
+use proc_macro::TokenStream;
+
+/// Runs a test function in a process and in Linux namespaces of its own.
+///
+/// The attribute makes the function a test, as `#[test]` does, so `#[test]` is not needed beside
+/// it. The body runs in a forked child with a network namespace that holds nothing but the
+/// loopback interface. A panic, an `Err`, a signal or the end of the time limit fails the test.
+///
+/// The function takes no parameters, is not generic, and returns anything that `#[test]` accepts.
+/// It may be an `async fn` if feature `tokio` of `netns-test` is on. `#[should_panic]`,
+/// `#[ignore]` and all other attributes keep their meaning. On other systems than Linux, and
+/// under Miri, the test is ignored with the reason.
+///
+/// # Options
+///
+/// | option | values | default | meaning |
+/// |---|---|---|---|
+/// | `timeout` | `"500ms"`, `"5s"`, `"2m"`, `"1h"`, `"none"` | `"60s"` | after this time the test is killed and fails |
+/// | `user` | `"caller"`, `"root"` | `"caller"` | the user that the body sees itself as |
+/// | `crate` | a path, bare or in quotes | `::netns_test` | where to find `netns-test` if it is renamed or re-exported |
+/// | `flavor` | `"current_thread"`, `"multi_thread"` | `"current_thread"` | the tokio runtime of an `async fn` |
+/// | `worker_threads` | a positive integer | tokio's | threads of a `multi_thread` runtime |
+/// | `start_paused` | `true`, `false` | `false` | whether the clock of a `current_thread` runtime starts paused |
+///
+/// Options stand in any order, each at most once. The last three are only for an `async fn` whose
+/// runtime this attribute makes.
+///
+/// # With other test attributes
+///
+/// Attributes are expanded from the top down, and this one must be the last, so that the body
+/// it isolates is the whole test. When it meets another test attribute below itself, it moves
+/// below that one; so in most cases the order is free.
+///
+/// | other attribute | order |
+/// |---|---|
+/// | `#[test]` | not needed; below this one it is accepted, above it is an error (from Rust 1.88 on; older compilers do not show it to us and run the test twice) |
+/// | `#[tokio::test]`, or any path that ends in `test` | above or below; that attribute makes the runtime, inside the namespaces |
+/// | `#[rstest]` | above or below; if `#[rstest]` is above, put this one after the last `#[case]`, because `rstest` gives what stands before a `#[case]` to that case alone, and on an `async fn` write `#[netns_test::test]`, because `rstest` asks for a test attribute by that name |
+/// | `#[test_case]`, `#[test_matrix]` | above or below |
+///
+/// Some attributes look for an attribute whose path ends in `test` and add `#[test]` if there is
+/// none. For those there is [`macro@test`], which is the same macro by another name.
+#[proc_macro_attribute]
+pub fn netns_test(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand::expand(&args.into(), &item.into()).into()
+}
+
+/// The same as [`macro@netns_test`], by a name that other test attributes recognise.
+///
+/// Attributes such as `#[rstest]` and `#[test_log::test]` let the user choose the test attribute,
+/// and find it by the last segment of its path, which has to be `test`. Write it with its crate,
+/// `#[netns_test::test]`: an import of the bare name would hide the built-in `#[test]`.
+#[proc_macro_attribute]
+pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand::expand(&args.into(), &item.into()).into()
+}

@@ -1,0 +1,145 @@
+//! The body: a process that looks like the runner did when the test was asked for, except
+//! for its namespaces, and that leaves a record when the test function has ended.
+
+use std::any::Any;
+use std::ffi::CString;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::case::Case;
+use super::init::Job;
+use super::patience::insist;
+use super::wire::{Caller, Record};
+use crate::error::Failure;
+use crate::sys::process::{self, SingleThreaded};
+use crate::sys::{environ, errno, fds, limits, memory, signals, stack};
+use crate::{diagnose, premain};
+
+/// The status with which a failed test's process exits, as libtest's would.
+const FAILED: i32 = 101;
+
+static RUNNING: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process is a body, or was forked by one.
+pub(super) fn is_running() -> bool {
+    RUNNING.load(Ordering::Relaxed)
+}
+
+/// The body's whole life.
+pub(super) fn main(job: &Job<'_>, alone: &SingleThreaded, record: memory::Record, seal: u64) -> ! {
+    RUNNING.store(true, Ordering::Relaxed);
+    let last_word = Arc::new(LastWord { record, seal });
+    if let Err(failure) = settle(job, alone) {
+        last_word.say(&Record::NotStarted(failure));
+        process::exit_now(FAILED);
+    }
+    premain::run_later_constructors(alone);
+    let passed = run_on_thread(job.case, &last_word).unwrap_or_else(|failure| {
+        last_word.say(&Record::NotStarted(failure));
+        false
+    });
+    // Not `_exit`: coverage and leak checkers do their work in exit handlers.
+    std::process::exit(if passed { 0 } else { FAILED })
+}
+
+/// The record, and what makes it the body's.
+struct LastWord {
+    record: memory::Record,
+    seal: u64,
+}
+
+impl LastWord {
+    fn say(&self, record: &Record) {
+        let (kind, text) = record.to_parts();
+        self.record.write(self.seal, kind, &text);
+    }
+}
+
+/// Makes the surroundings those of the runner.
+fn settle(job: &Job<'_>, alone: &SingleThreaded) -> Result<(), Failure> {
+    let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
+    let caller = fds::read_memory_file(job.caller)
+        .and_then(|bytes| Caller::decode(&bytes).ok_or(io::ErrorKind::InvalidData.into()))
+        .map_err(step("read", "the request"))?;
+    fds::install_stdio(job.stdout, 1).map_err(step("dup2", "stdout"))?;
+    fds::install_stdio(job.stderr, 2).map_err(step("dup2", "stderr"))?;
+    fds::close_all_except(&[]).map_err(step("close", "the harness's descriptors"))?;
+    limits::set(&caller.limits).map_err(step("setrlimit", "the test's process"))?;
+    process::set_umask(caller.umask);
+    let variables = caller.environment.into_iter().filter_map(|text| CString::new(text).ok());
+    environ::replace(variables.collect(), alone);
+    job.identity.assume()?;
+    process::set_name(job.name).map_err(step("prctl", "PR_SET_NAME"))?;
+    signals::ignore_sigpipe();
+    signals::set_mask(caller.mask).map_err(step("sigprocmask", "the test's process"))
+}
+
+/// Runs the test on a thread of its own, named after it, as libtest does.
+fn run_on_thread(case: &'static Case, last_word: &Arc<LastWord>) -> Result<bool, Failure> {
+    let body = process::id();
+    let start = || {
+        let last_word = Arc::clone(last_word);
+        let thread = std::thread::Builder::new().name(case.path());
+        thread.spawn(move || run(case, body, &last_word))
+    };
+    let thread =
+        insist(start).map_err(|error| diagnose::explain("start", "the test's thread", &error))?;
+    // An error here is a panic in a destructor after the test; what it said stands.
+    Ok(thread.join().unwrap_or(false))
+}
+
+/// Whether the test passed.
+fn run(case: &Case, body: process::Pid, last_word: &LastWord) -> bool {
+    // Without it an overflow is still fatal, only less well explained.
+    drop(stack::note_overflow_in(last_word.record.stack_overflow()));
+    let result = catch_unwind(AssertUnwindSafe(|| __rust_begin_short_backtrace(case.body)));
+    if process::id() != body {
+        // A child that the test forked has come back from the test's function.
+        process::exit_now(if result.is_ok() { 0 } else { FAILED });
+    }
+    let record = match result {
+        Ok(code) if code == ExitCode::SUCCESS => Record::Passed,
+        Ok(code) => Record::Returned(number(code)),
+        Err(value) => panicked(value),
+    };
+    last_word.say(&record);
+    record == Record::Passed
+}
+
+/// The standard library leaves out what is below a function of this name in a backtrace.
+#[inline(never)]
+fn __rust_begin_short_backtrace<T>(function: impl FnOnce() -> T) -> T {
+    // Used after the call, so that it is no tail call, whose frame would be gone.
+    std::hint::black_box(function())
+}
+
+fn panicked(value: Box<dyn Any + Send>) -> Record {
+    let message = value
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| value.downcast_ref::<&'static str>().map(|&text| text.to_owned()));
+    // Its destructor might panic in turn.
+    std::mem::forget(value);
+    message.map_or(Record::PanickedWithValue, Record::Panicked)
+}
+
+/// The status in an [`ExitCode`], which only its `Debug` tells.
+fn number(code: ExitCode) -> u32 {
+    let text = format!("{code:?}");
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_have_numbers() {
+        assert_eq!(number(ExitCode::FAILURE), 1);
+        assert_eq!(number(ExitCode::from(42)), 42);
+    }
+}

@@ -1,0 +1,59 @@
+//! One `#[netns_test]` function, as the macro describes it.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::sandbox::User;
+
+/// A test function and its options. Lives in a static of the test binary, so that the
+/// fork server, which is a copy of the same image, has it too.
+#[derive(Debug)]
+pub struct Case {
+    /// `module_path!()` at the function, crate name first.
+    pub module: &'static str,
+    /// The function's name.
+    pub name: &'static str,
+    /// Milliseconds until the body is killed; none: never.
+    pub timeout: Option<u64>,
+    /// Who the body is.
+    pub user: User,
+    /// Whether libtest takes a panic for success.
+    pub should_panic: bool,
+    /// The body; what it returns has been reported as `main` would report it.
+    pub body: fn() -> ExitCode,
+}
+
+impl Case {
+    /// The name libtest gives the test: the path without the crate.
+    pub(crate) fn path(&self) -> String {
+        match self.module.split_once("::") {
+            Some((_crate, module)) => format!("{module}::{}", self.name),
+            None => self.name.to_owned(),
+        }
+    }
+
+    /// When the body is killed.
+    pub(crate) fn time_limit(&self) -> Option<Duration> {
+        self.timeout.map(Duration::from_millis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_is_the_one_libtest_prints() {
+        let mut case = Case {
+            module: "a_crate",
+            name: "works",
+            timeout: Some(5),
+            user: User::Caller,
+            should_panic: false,
+            body: || ExitCode::SUCCESS,
+        };
+        assert_eq!(case.path(), "works");
+        case.module = "a_crate::tests::inner";
+        assert_eq!(case.path(), "tests::inner::works");
+    }
+}

@@ -1,0 +1,172 @@
+//! Init, process 1 of a test's namespaces: sets them up, forks the body, waits for it,
+//! and takes every other process with it when it ends.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+use super::body;
+use super::case::Case;
+use super::patience::insist;
+use super::wire::{self, Ended, Message, Record, Report};
+use crate::diagnose;
+use crate::error::Failure;
+use crate::sandbox::{self, Identity, Sandbox};
+use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
+use crate::sys::{errno, fds, memory, signals, socket};
+
+/// What a test needs, as it is in the server when init is forked.
+#[derive(Debug)]
+pub(super) struct Job<'a> {
+    pub(super) case: &'static Case,
+    pub(super) identity: &'a Identity,
+    pub(super) control: &'a OwnedFd,
+    pub(super) stdout: &'a OwnedFd,
+    pub(super) stderr: &'a OwnedFd,
+    pub(super) caller: &'a OwnedFd,
+    pub(super) children: &'a OwnedFd,
+    pub(super) alive: &'a OwnedFd,
+    pub(super) go: &'a OwnedFd,
+    /// The name that the program started with.
+    pub(super) name: &'a CStr,
+}
+
+/// A body that runs.
+struct Running {
+    pid: Pid,
+    started: Instant,
+    seal: u64,
+    record: memory::Record,
+    sandbox: Sandbox,
+}
+
+/// Init's whole life.
+pub(super) fn main(job: &Job<'_>, alone: &SingleThreaded) -> ! {
+    let report = match begin(job, alone) {
+        Ok(running) => supervise(job, running),
+        Err(failure) => Report::NotStarted(failure),
+    };
+    send_report(job.control, &report);
+    process::exit_now(0)
+}
+
+/// Sends a report in parts, and that it is complete.
+pub(super) fn send_report(control: &OwnedFd, report: &Report) {
+    let bytes = report.encode();
+    let parts = bytes.chunks(wire::PART).map(|part| Message::Part(part.to_vec()));
+    for message in parts.chain([Message::Complete]) {
+        if socket::send(control.as_fd(), &message.encode(), &[]).is_err() {
+            // The runner has gone, and nobody wants to know.
+            process::exit_now(1);
+        }
+    }
+}
+
+fn begin(job: &Job<'_>, alone: &SingleThreaded) -> Result<Running, Failure> {
+    let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
+    process::die_with_parent().map_err(step("prctl", "PR_SET_PDEATHSIG"))?;
+    let keep = [job.control, job.stdout, job.stderr, job.caller, job.children, job.alive, job.go];
+    fds::close_all_except(&keep.map(std::os::fd::AsRawFd::as_raw_fd))
+        .map_err(step("close", "the server's descriptors"))?;
+    wait_for_go(job.go);
+    job.identity.maps.write_own().map_err(diagnose::explain_rights)?;
+    // So that a body's `kill(0, …)` does not reach the runner, whose group it would share.
+    process::lead_own_group().map_err(step("setpgid", "init"))?;
+    let sandbox = sandbox::set_up(job.identity).map_err(diagnose::explain_rights)?;
+    let record = memory::Record::new().map_err(step("mmap", "the shared record"))?;
+    let seal = seal();
+    let started = Instant::now();
+    let side = insist(|| process::fork(alone))
+        .map_err(|error| diagnose::explain("fork", "the test's process", &error))?;
+    let Side::Parent(pid) = side else { body::main(job, alone, record, seal) };
+    Ok(Running { pid, started, seal, record, sandbox })
+}
+
+/// Returns when the server has written the id maps, and not at all if it cannot.
+fn wait_for_go(go: &OwnedFd) {
+    let mut byte = [0];
+    if !matches!(fds::read_available(go, &mut byte), Ok(Some(1))) {
+        process::exit_now(1);
+    }
+}
+
+/// A number that a body cannot write by accident.
+fn seal() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(process::id()) | 1
+}
+
+/// Waits until the body ends, or its time is over, or nobody is left to tell.
+fn supervise(job: &Job<'_>, running: Running) -> Report {
+    let deadline = job.case.time_limit().and_then(|limit| running.started.checked_add(limit));
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let sources = [job.children.as_fd(), job.control.as_fd(), job.alive.as_fd()];
+        let ended = match fds::wait(&sources, left) {
+            Ok(ready) if ready[1].hung_up || ready[2].hung_up => process::exit_now(1),
+            Ok(ready) => ready[0].readable && signals::clear(job.children).is_ok(),
+            Err(_) => process::exit_now(1),
+        };
+        let status = if ended { reap_until(running.pid) } else { None };
+        if let Some(status) = status {
+            return report(running, status, None);
+        }
+        // The kernel kills the body when init ends.
+        if left.is_some_and(|left| left == Duration::ZERO) {
+            return report(running, Status::Signaled(signals::KILL), job.case.timeout);
+        }
+    }
+}
+
+/// Reaps every child that has ended; the body's status, if it was among them.
+fn reap_until(body: Pid) -> Option<Status> {
+    let mut status = None;
+    while let Ok(Some((pid, ended))) = process::reap() {
+        if pid == body {
+            status = Some(ended);
+        }
+    }
+    status
+}
+
+fn report(running: Running, status: Status, timed_out: Option<u64>) -> Report {
+    let Running { pid, seal, record, sandbox, .. } = running;
+    let stack_overflow = record.stack_overflow().load(std::sync::atomic::Ordering::Relaxed) != 0;
+    let record = record.read(seal).and_then(|(kind, text)| Record::from_parts(kind, &text));
+    let left = if sandbox.own_proc { others(pid) } else { uncounted(timed_out) };
+    Report::Ended(Ended {
+        status,
+        record,
+        timed_out,
+        stack_overflow,
+        left,
+        limitations: sandbox.limitations,
+    })
+}
+
+/// The processes of this namespace besides init and the body, by name and id.
+fn others(body: Pid) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|&pid: &Pid| pid != process::id() && pid != body).filter_map(describe).collect()
+}
+
+/// `sleep (process 12)`; nothing for a process that has ended.
+fn describe(pid: Pid) -> Option<String> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+    let state = field("State:")?.trim();
+    if state.starts_with(['Z', 'X']) {
+        return None;
+    }
+    Some(format!("{} (process {pid})", field("Name:")?.trim()))
+}
+
+/// Where `/proc` is not this namespace's.
+fn uncounted(timed_out: Option<u64>) -> Vec<String> {
+    if timed_out.is_none() && process::others_exist() {
+        return vec!["some, which cannot be listed without a /proc".into()];
+    }
+    Vec::new()
+}

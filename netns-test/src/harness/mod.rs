@@ -1,0 +1,103 @@
+//! Runs a test body in a sandbox and tells libtest how it ended.
+//!
+//! Four processes take part, all copies of one image:
+//!
+//! * the **runner**, libtest's process, which asks ([`request`]), replays output
+//!   ([`output`]) and judges ([`verdict`]);
+//! * the **server**, forked from it before `main` ([`server`]);
+//! * **init**, process 1 of a test's namespaces, forked by the server ([`init`]);
+//! * the **body**, forked by init ([`body`]).
+
+mod body;
+mod case;
+mod init;
+mod output;
+mod patience;
+mod request;
+mod server;
+mod verdict;
+mod wire;
+
+use std::panic::resume_unwind;
+use std::process::ExitCode;
+use std::sync::OnceLock;
+
+pub use case::Case;
+
+use crate::error::Failure;
+use crate::premain::{self, Entry};
+use crate::sys::process::SingleThreaded;
+use verdict::{Judgement, Outcome, Verdict};
+
+/// The fork server, or why there is none. Set before `main`.
+static SERVER: OnceLock<Result<server::Server, Failure>> = OnceLock::new();
+
+/// Forks the server; called before `main`, in a process with one thread.
+pub(crate) fn start(alone: SingleThreaded) {
+    let server = server::fork(alone);
+    SERVER.get_or_init(|| server);
+}
+
+/// Runs the test that `entry` describes: what the function under the attribute does.
+///
+/// Returns when it has passed.
+///
+/// # Panics
+///
+/// Panics when the test has failed, with the body's own message if it had one. For a
+/// `#[should_panic]` test only the body's own panic is raised: after any other failure
+/// this returns, which libtest then reports as a missing panic.
+pub fn run(entry: &'static Entry) {
+    let Some(case) = *entry else { return };
+    if body::is_running() {
+        return run_here(case);
+    }
+    let mut replay = output::Replay::default();
+    let outcome = match index_of(entry) {
+        Some(index) => request::perform(server(), index, &mut replay),
+        None => Outcome::NotRequested(unknown_entry()),
+    };
+    tell(case, verdict::judge(outcome), &replay);
+}
+
+/// A test function called by the body of another: it is isolated already.
+fn run_here(case: &Case) {
+    let code = (case.body)();
+    assert!(code == ExitCode::SUCCESS, "the test {} returned a failing exit status", case.path());
+}
+
+fn index_of(entry: &'static Entry) -> Option<usize> {
+    premain::cases().iter().position(|other| std::ptr::eq(other, entry))
+}
+
+fn unknown_entry() -> Failure {
+    Failure::new("find", "the test in the binary's table of tests", "it is not there")
+        .advise("the attribute works in executables; a test in a dynamic library has no table")
+}
+
+fn server() -> Result<&'static server::Server, Failure> {
+    match SERVER.get() {
+        Some(Ok(server)) => Ok(server),
+        Some(Err(failure)) => Err(failure.clone()),
+        None => Err(Failure::new("fork", "the server, before main", "the constructor did not run")),
+    }
+}
+
+fn tell(case: &Case, judgement: Judgement, replay: &output::Replay) {
+    let mut lines = judgement.notes;
+    if let Verdict::Failed(reason) = &judgement.verdict {
+        lines.insert(0, reason.clone());
+    }
+    replay.add_lines(&lines);
+    match judgement.verdict {
+        Verdict::Passed => {}
+        Verdict::Panicked(message) => resume_unwind(Box::new(message)),
+        Verdict::PanickedWithValue => resume_unwind(Box::new(NotText)),
+        // libtest would take a panic for the one that the test is to end with.
+        Verdict::Failed(_) if case.should_panic => {}
+        Verdict::Failed(reason) => resume_unwind(Box::new(reason)),
+    }
+}
+
+/// Stands in the runner for a panic value of the body that is no text.
+struct NotText;

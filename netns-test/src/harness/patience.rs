@@ -1,0 +1,89 @@
+//! How long a shortage is waited out.
+//!
+//! Dead network namespaces count against `user.max_net_namespaces` until the kernel has
+//! taken them down, some time after their last process; processes and descriptors of
+//! other tests come free when those end.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::sys::errno;
+
+/// How long nothing may come free before a shortage is an error. The kernel takes down
+/// thousands of network namespaces in this time.
+const LIMIT: Duration = Duration::from_secs(5);
+
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// A wait for something to come free: pauses that double, up to a limit.
+#[derive(Debug)]
+pub(super) struct Patience {
+    since: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    pub(super) fn new() -> Self {
+        Self { since: Instant::now(), pause: FIRST_PAUSE }
+    }
+
+    /// How long to wait before the next try; `None` when it has been long enough since
+    /// `progress`, the last time that something came free.
+    pub(super) fn next_pause(&mut self, progress: Option<Instant>) -> Option<Duration> {
+        let since = progress.map_or(self.since, |progress| progress.max(self.since));
+        if since.elapsed() > LIMIT {
+            return None;
+        }
+        let pause = self.pause;
+        self.pause = (pause * 2).min(LONGEST_PAUSE);
+        Some(pause)
+    }
+}
+
+/// Tries until it works, fails for another reason than a shortage, or has taken too long.
+pub(super) fn insist<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let mut patience = Patience::new();
+    loop {
+        match attempt() {
+            Err(error) if errno::is_shortage(&error) => match patience.next_pause(None) {
+                Some(pause) => std::thread::sleep(pause),
+                None => return Err(error),
+            },
+            other => return other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_that_passes_is_waited_out_and_a_refusal_is_not() {
+        let mut left = 3;
+        let result = insist(|| {
+            left -= 1;
+            if left > 0 { Err(io::Error::from_raw_os_error(libc::EAGAIN)) } else { Ok(left) }
+        });
+        assert_eq!(result.unwrap(), 0);
+        let mut tries = 0;
+        let refused: io::Result<()> = insist(|| {
+            tries += 1;
+            Err(io::Error::from_raw_os_error(libc::EPERM))
+        });
+        assert_eq!((refused.unwrap_err().raw_os_error(), tries), (Some(libc::EPERM), 1));
+    }
+
+    #[test]
+    fn pauses_grow_to_a_limit_and_progress_renews_them() {
+        let mut patience = Patience::new();
+        let pauses: Vec<_> = (0..9).filter_map(|_| patience.next_pause(None)).collect();
+        assert_eq!(pauses[..3], [1, 2, 4].map(Duration::from_millis));
+        assert_eq!(pauses[8], LONGEST_PAUSE);
+        let Some(past) = Instant::now().checked_sub(LIMIT * 2) else { return };
+        patience.since = past;
+        assert_eq!(patience.next_pause(None), None);
+        assert!(patience.next_pause(Some(Instant::now())).is_some());
+    }
+}

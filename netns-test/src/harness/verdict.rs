@@ -1,0 +1,210 @@
+//! From what init and server report to what libtest is told. Pure: the table of the
+//! README, as code.
+
+use super::wire::{Ended, Record, Report};
+use crate::error::Failure;
+use crate::sys::process::Status;
+use crate::sys::signals;
+
+/// What is known of a test when its last process has gone.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The server has reaped init; the report is what init said before, if anything.
+    Gone { report: Option<Report>, init: Status },
+    /// The server ended before it could say anything; this is what is known of it.
+    ServerLost(String),
+    /// The request was not taken.
+    NotRequested(Failure),
+}
+
+/// What libtest is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The body ran to its end and said so.
+    Passed,
+    /// The body panicked with this message, which it has reported itself.
+    Panicked(String),
+    /// The body panicked with a value that is no text, which it has reported itself.
+    PanickedWithValue,
+    /// Anything else, with the reason.
+    Failed(String),
+}
+
+/// A verdict, and lines for the person who reads it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Judgement {
+    pub(super) verdict: Verdict,
+    pub(super) notes: Vec<String>,
+}
+
+/// Judges a test.
+pub(super) fn judge(outcome: Outcome) -> Judgement {
+    match outcome {
+        Outcome::NotRequested(failure) => Judgement::failed(not_isolated(&failure)),
+        Outcome::ServerLost(reason) => Judgement::failed(format!("the test was lost: {reason}")),
+        Outcome::Gone { report: None, init } => Judgement::failed(format!(
+            "the test was lost: the init process of its namespaces {} without a report",
+            describe(init),
+        )),
+        Outcome::Gone { report: Some(Report::NotStarted(failure)), .. } => {
+            Judgement::failed(not_isolated(&failure))
+        }
+        Outcome::Gone { report: Some(Report::Ended(ended)), .. } => judge_end(&ended),
+    }
+}
+
+impl Judgement {
+    fn failed(reason: String) -> Self {
+        Self { verdict: Verdict::Failed(reason), notes: Vec::new() }
+    }
+}
+
+fn not_isolated(failure: &Failure) -> String {
+    format!("the test was not started: {failure}")
+}
+
+fn judge_end(ended: &Ended) -> Judgement {
+    let verdict = verdict(ended);
+    let mut notes = Vec::new();
+    if !ended.left.is_empty() {
+        notes
+            .push(format!("the test left processes behind, now killed: {}", ended.left.join(", ")));
+    }
+    if verdict != Verdict::Passed {
+        notes.extend(ended.limitations.iter().map(|what| format!("not isolated: {what}")));
+    }
+    Judgement { verdict, notes }
+}
+
+fn verdict(ended: &Ended) -> Verdict {
+    if let Some(after) = ended.timed_out {
+        return Verdict::Failed(timed_out(after, ended.record.as_ref()));
+    }
+    match (&ended.record, ended.status) {
+        (Some(Record::NotStarted(failure)), _) => Verdict::Failed(not_isolated(failure)),
+        (Some(Record::Panicked(message)), _) => Verdict::Panicked(message.clone()),
+        (Some(Record::PanickedWithValue), _) => Verdict::PanickedWithValue,
+        (Some(Record::Returned(code)), _) => {
+            Verdict::Failed(format!("the test returned a failing exit status ({code})"))
+        }
+        (Some(Record::Passed), Status::Exited(0)) => Verdict::Passed,
+        (Some(Record::Passed), status) => Verdict::Failed(format!(
+            "the test's process {} while it exited, after the test had ended",
+            describe(status),
+        )),
+        (None, Status::Exited(_)) => Verdict::Failed(format!(
+            "the test's process {} before the test had ended",
+            describe(ended.status),
+        )),
+        (None, Status::Signaled(signal)) => Verdict::Failed(killed(signal, ended.stack_overflow)),
+    }
+}
+
+fn timed_out(after: u64, record: Option<&Record>) -> String {
+    let limit = duration(after);
+    match record {
+        None => format!("the test did not end within its timeout of {limit}"),
+        Some(_) => format!(
+            "the test ended, but its process did not exit within the test's timeout of {limit}"
+        ),
+    }
+}
+
+fn killed(signal: i32, stack_overflow: bool) -> String {
+    let name = signals::name(signal);
+    if stack_overflow {
+        return format!("the test's process was killed by {name}: the test overflowed its stack");
+    }
+    let hint = match name.as_str() {
+        "SIGSEGV" => ": invalid memory access, or stack overflow in another thread",
+        "SIGABRT" => ": abort, as from a second panic during a panic",
+        "SIGKILL" => ": by the test itself, or by the kernel for want of memory",
+        "SIGSYS" => ": a system call that a seccomp filter refuses",
+        _ => "",
+    };
+    format!("the test's process was killed by {name}{hint}")
+}
+
+fn describe(status: Status) -> String {
+    match status {
+        Status::Exited(code) => format!("exited with status {code}"),
+        Status::Signaled(signal) => format!("was killed by {}", signals::name(signal)),
+    }
+}
+
+/// In the largest unit that divides it, as it is written in the attribute.
+fn duration(milliseconds: u64) -> String {
+    match milliseconds {
+        ms if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
+        ms if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
+        ms => format!("{ms}ms"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(status: Status, record: Option<Record>) -> Ended {
+        Ended {
+            status,
+            record,
+            timed_out: None,
+            stack_overflow: false,
+            left: Vec::new(),
+            limitations: Vec::new(),
+        }
+    }
+
+    fn judged(ended: Ended) -> Verdict {
+        judge(Outcome::Gone { report: Some(Report::Ended(ended)), init: Status::Exited(0) }).verdict
+    }
+
+    #[test]
+    fn only_a_record_and_a_clean_exit_pass() {
+        assert_eq!(judged(ended(Status::Exited(0), Some(Record::Passed))), Verdict::Passed);
+        let records = [
+            None,
+            Some(Record::Returned(0)),
+            Some(Record::Panicked(String::new())),
+            Some(Record::PanickedWithValue),
+            Some(Record::NotStarted(Failure::new("a", "b", "c"))),
+        ];
+        for record in records {
+            assert_ne!(judged(ended(Status::Exited(0), record)), Verdict::Passed);
+        }
+        for status in [Status::Exited(1), Status::Signaled(11)] {
+            assert_ne!(judged(ended(status, Some(Record::Passed))), Verdict::Passed);
+        }
+        let mut late = ended(Status::Exited(0), Some(Record::Passed));
+        late.timed_out = Some(5_000);
+        assert_ne!(judged(late), Verdict::Passed);
+    }
+
+    #[test]
+    fn a_test_without_a_report_fails() {
+        for init in [Status::Exited(0), Status::Signaled(9)] {
+            let verdict = judge(Outcome::Gone { report: None, init }).verdict;
+            assert!(matches!(verdict, Verdict::Failed(_)), "{verdict:?}");
+        }
+        let lost = judge(Outcome::ServerLost("it was killed".into())).verdict;
+        assert_eq!(lost, Verdict::Failed("the test was lost: it was killed".into()));
+    }
+
+    #[test]
+    fn limitations_are_told_with_failures_only() {
+        let mut passed = ended(Status::Exited(0), Some(Record::Passed));
+        passed.limitations = vec!["/proc".into()];
+        let mut failed = ended(Status::Exited(1), None);
+        failed.limitations = vec!["/proc".into()];
+        assert_eq!(judge_end(&passed).notes, Vec::<String>::new());
+        assert_eq!(judge_end(&failed).notes, ["not isolated: /proc"]);
+    }
+
+    #[test]
+    fn durations_are_written_as_in_the_attribute() {
+        assert_eq!(duration(60_000), "1m");
+        assert_eq!(duration(5_000), "5s");
+        assert_eq!(duration(1_500), "1500ms");
+    }
+}

@@ -1,0 +1,30 @@
+//! Every test in its own network: [`netns_test`] runs a test function in a process and in
+//! Linux namespaces of its own, without root and without any set-up.
+//!
+//! Draft crate docs.
+#![deny(unsafe_code)]
+
+#[cfg(all(target_os = "linux", not(miri)))]
+mod diagnose;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod error;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod harness;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod premain;
+#[cfg(feature = "tokio")]
+mod runtime;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod sandbox;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod sys;
+#[cfg(not(all(target_os = "linux", not(miri))))]
+mod unsupported;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod userns;
+
+#[doc(hidden)]
+#[path = "rt.rs"]
+pub mod __rt;
+
+pub use netns_test_macros::{netns_test, test};

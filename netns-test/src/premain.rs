@@ -1,0 +1,139 @@
+//! What linker and loader know of a test binary: the table of its tests, the constructor
+//! that forks the server before `main`, and the constructors that come after it.
+//!
+//! # Safety
+//!
+//! The only file besides `sys` with `unsafe`: it reads tables that the linker has laid out.
+//!
+//! # Life before main
+//!
+//! The constructor runs first of all (priority `early`), when the process has one thread
+//! and no other constructor of the program has started any. In the runner the C library
+//! goes on with the other constructors and `main`. The server stays as it was forked: the
+//! other constructors (loggers, allocators, LLVM's coverage runtime, which writes the
+//! counters at exit) run in each body, see [`run_later_constructors`].
+#![expect(unsafe_code, reason = "reads what the linker has laid out, before main")]
+
+use std::ffi::{CString, c_char, c_int};
+
+use crate::harness::{self, Case};
+use crate::sys::environ;
+use crate::sys::process::SingleThreaded;
+
+/// The name of the section with the tests. It says which layout its entries have: a binary
+/// may hold two versions of this crate.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __case {
+    (
+        name: $name:expr, timeout: $timeout:expr, user: $user:ident,
+        should_panic: $should_panic:expr, body: $body:expr $(,)?
+    ) => {{
+        static CASE: $crate::__rt::Case = $crate::__rt::Case {
+            module: ::core::module_path!(),
+            name: $name,
+            timeout: $timeout,
+            user: $crate::__rt::User::$user,
+            should_panic: $should_panic,
+            body: $body,
+        };
+        #[used]
+        #[unsafe(link_section = "netns_test_cases_1")]
+        static ENTRY: $crate::__rt::Entry = ::core::option::Option::Some(&CASE);
+        $crate::__rt::run(&ENTRY)
+    }};
+}
+
+/// A place in the table of tests; `None` only for [`SENTINEL`].
+pub type Entry = Option<&'static Case>;
+
+/// Keeps the section from being empty: the linker names the ends of those that exist.
+#[used]
+#[unsafe(link_section = "netns_test_cases_1")]
+static SENTINEL: Entry = None;
+
+/// A constructor as the C library calls it (musl: without arguments, which does no harm).
+type Constructor = extern "C" fn(c_int, *const *const c_char, *const *const c_char);
+
+unsafe extern "C" {
+    static __start_netns_test_cases_1: u8;
+    static __stop_netns_test_cases_1: u8;
+    /// The code of [`fork_server`], in a section of its own so that it can be told from
+    /// other constructors.
+    static __start_netns_test_premain: u8;
+    static __stop_netns_test_premain: u8;
+    static __init_array_start: Option<Constructor>;
+    static __init_array_end: Option<Constructor>;
+}
+
+#[ctor::ctor(unsafe, priority = early, body(link_section = "netns_test_premain"))]
+fn fork_server() {
+    if cases().iter().any(Option::is_some) {
+        // SAFETY: the harness uses the token only when it has counted one thread, and
+        // starts none while a process that holds the token lives.
+        let alone = unsafe { SingleThreaded::new() };
+        harness::start(alone);
+    }
+}
+
+/// Every test of this binary; one entry is the sentinel's.
+pub(crate) fn cases() -> &'static [Entry] {
+    let (start, end) =
+        (&raw const __start_netns_test_cases_1, &raw const __stop_netns_test_cases_1);
+    // SAFETY: the linker puts the two symbols at the ends of the section, which holds
+    // nothing but `Entry` values.
+    unsafe { between(start.cast(), end.cast()) }
+}
+
+/// Calls the constructors that come after [`fork_server`], as the C library would have
+/// done if the process had not been forked there.
+pub(crate) fn run_later_constructors(_: &SingleThreaded) {
+    let (argc, argv) = arguments();
+    let all = constructors();
+    let own = all.iter().position(|constructor| constructor.is_some_and(is_ours));
+    let later = own.map_or(&[][..], |own| &all[own + 1..]);
+    for &constructor in later.iter().flatten().filter(|&&c| !is_marker(c)) {
+        constructor(argc, argv, environ::pointer());
+    }
+}
+
+fn constructors() -> &'static [Option<Constructor>] {
+    let (start, end) = (&raw const __init_array_start, &raw const __init_array_end);
+    // SAFETY: the linker puts the two symbols at the ends of `.init_array`, which holds
+    // pointers to functions (null where padded).
+    unsafe { between(start, end) }
+}
+
+fn is_ours(constructor: Constructor) -> bool {
+    let (start, end) =
+        (&raw const __start_netns_test_premain, &raw const __stop_netns_test_premain);
+    (start as usize..end as usize).contains(&(constructor as usize))
+}
+
+/// Old linkers end the array with -1.
+fn is_marker(constructor: Constructor) -> bool {
+    constructor as usize == usize::MAX
+}
+
+/// `argc` and `argv`, as copies that live as long as the process.
+fn arguments() -> (c_int, *const *const c_char) {
+    use std::os::unix::ffi::OsStringExt as _;
+    let mut pointers: Vec<*const c_char> = std::env::args_os()
+        .filter_map(|argument| CString::new(argument.into_vec()).ok())
+        .map(|argument| argument.into_raw().cast_const())
+        .collect();
+    let count = c_int::try_from(pointers.len()).unwrap_or(0);
+    pointers.push(std::ptr::null());
+    (count, pointers.leak().as_ptr())
+}
+
+/// The values from `start` up to `end`.
+///
+/// # Safety
+///
+/// Both must be ends of one section that holds only values of type `T`, for ever.
+unsafe fn between<T>(start: *const T, end: *const T) -> &'static [T] {
+    let length = (end as usize - start as usize) / size_of::<T>();
+    // SAFETY: as the caller promises.
+    unsafe { std::slice::from_raw_parts(start, length) }
+}

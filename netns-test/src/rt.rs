@@ -1,0 +1,18 @@
+//! What the macro's expansions call. Not for people: it changes without notice.
+
+pub use crate::__case as case;
+#[cfg(feature = "tokio")]
+pub use crate::runtime::{Flavor, Runtime, block_on};
+#[cfg(not(all(target_os = "linux", not(miri))))]
+pub use crate::unsupported::run;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::{
+    harness::{Case, run},
+    premain::Entry,
+    sandbox::User,
+};
+
+/// Reports what a test function returned as `main` would: `Err` is printed.
+pub fn report(returned: impl std::process::Termination) -> std::process::ExitCode {
+    returned.report()
+}

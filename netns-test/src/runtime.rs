@@ -1,0 +1,43 @@
+//! The tokio runtime of an `async fn` body.
+
+use std::future::Future;
+
+use tokio::runtime::Builder;
+
+/// Which scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavor {
+    /// All tasks on the test's thread.
+    CurrentThread,
+    /// Tasks on worker threads.
+    MultiThread,
+}
+
+/// The runtime to build, as `#[tokio::test]` would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Runtime {
+    /// Which scheduler.
+    pub flavor: Flavor,
+    /// Threads of a multi-thread runtime; none: as many as there are cores.
+    pub worker_threads: Option<usize>,
+    /// Whether tokio's clock stands still at the start.
+    pub start_paused: bool,
+}
+
+/// Runs `body` to its end.
+///
+/// # Panics
+///
+/// Panics if the runtime cannot be built, and when `body` does.
+pub fn block_on<T>(runtime: Runtime, body: impl Future<Output = T>) -> T {
+    let mut builder = match runtime.flavor {
+        Flavor::CurrentThread => Builder::new_current_thread(),
+        Flavor::MultiThread => Builder::new_multi_thread(),
+    };
+    if let Some(threads) = runtime.worker_threads {
+        builder.worker_threads(threads);
+    }
+    builder.enable_all();
+    builder.start_paused(runtime.start_paused);
+    builder.build().expect("tokio's runtime can be built").block_on(body)
+}

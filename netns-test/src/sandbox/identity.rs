@@ -1,0 +1,82 @@
+//! Who the body is: ids and capabilities.
+
+use crate::error::Failure;
+use crate::sys::caps::{self, Caps};
+use crate::sys::errno;
+use crate::userns::{Caller, Maps};
+
+/// Who the body of a test is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum User {
+    /// The caller: what it could do to files the body can, no more and no less.
+    Caller,
+    /// uid and gid 0, with all capabilities over the new namespaces.
+    Root,
+}
+
+/// A user, worked out for the caller at hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) maps: Maps,
+    /// The uid and gid of the body, as it sees them.
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    dropped: Caps,
+}
+
+/// They let a process pass over the permissions of files that it owns.
+const OVER_PERMISSIONS: Caps = Caps::DAC_OVERRIDE.and(Caps::DAC_READ_SEARCH).and(Caps::FOWNER);
+
+/// They change owners and modes; with one id mapped there is nothing to change them to.
+const OVER_OWNERS: Caps = Caps::CHOWN.and(Caps::FSETID);
+
+impl Identity {
+    /// What `user` means for `caller`.
+    pub(crate) fn new(user: User, caller: &Caller) -> Self {
+        match user {
+            User::Root => Self { maps: caller.root_maps(), uid: 0, gid: 0, dropped: Caps::NONE },
+            User::Caller => {
+                let maps = caller.identity_maps();
+                let over_files = match maps {
+                    Maps::One { .. } => OVER_PERMISSIONS,
+                    Maps::All { .. } => OVER_PERMISSIONS.and(OVER_OWNERS),
+                };
+                let dropped = over_files.without(caller.caps);
+                Self { maps, uid: caller.uid, gid: caller.gid, dropped }
+            }
+        }
+    }
+
+    /// Takes the identity on, in a process of the new user namespace.
+    pub(crate) fn assume(&self) -> Result<(), Failure> {
+        if self.dropped != Caps::NONE {
+            caps::drop_for_good(self.dropped)
+                .map_err(|error| errno::failure("drop", "capabilities", &error))?;
+        }
+        // Root's programs get its capabilities anyway.
+        if self.uid != 0 {
+            caps::make_ambient()
+                .map_err(|error| errno::failure("make ambient", "capabilities", &error))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_keeps_those_capabilities_over_files_that_the_caller_has() {
+        let mut caller = Caller::read().unwrap();
+        caller.caps = Caps::NONE;
+        let ordinary = Identity::new(User::Caller, &caller);
+        assert_eq!(ordinary.dropped, OVER_PERMISSIONS);
+        caller.caps = Caps(u64::MAX);
+        assert_eq!(Identity::new(User::Caller, &caller).dropped, Caps::NONE);
+        caller.caps = Caps(u64::MAX).without(Caps::CHOWN.and(Caps::FOWNER));
+        let part = Identity::new(User::Caller, &caller);
+        assert_eq!(part.dropped, Caps::CHOWN.and(Caps::FOWNER));
+        assert_eq!(Identity::new(User::Root, &caller).dropped, Caps::NONE);
+    }
+}

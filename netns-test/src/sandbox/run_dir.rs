@@ -1,0 +1,77 @@
+//! A `/run` of the sandbox's own: `ip netns add` can write there, what programs need from
+//! the host's is still found, and the resolvers' sockets, a way out, are not.
+//!
+//! The host's directory is moved to `/run/.host`, and each of its entries is a symbolic
+//! link to there.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use crate::sys::mount;
+
+/// Where the host's directory is found.
+const HOST: &str = ".host";
+
+/// Places of the host's directory that are covered: names of its namespaces, and sockets
+/// through which a resolver of the host answers.
+const COVERED: [&str; 4] = ["netns", "nscd", "avahi-daemon", "systemd/resolve"];
+
+/// A file that is copied into a covered place (`resolv.conf`) is smaller than this.
+const LARGEST_COPY: u64 = 64 << 10;
+
+/// The directories to make private: `/run`, and `/var/run` where it is another one.
+pub(super) fn directories() -> impl Iterator<Item = &'static Path> {
+    let (run, var_run) = (Path::new("/run"), Path::new("/var/run"));
+    let is_directory = |path: &&Path| fs::symlink_metadata(path).is_ok_and(|data| data.is_dir());
+    [run, var_run].into_iter().filter(is_directory)
+}
+
+/// Makes `directory` private.
+pub(super) fn make_private(directory: &Path) -> io::Result<()> {
+    let entries = names(directory)?;
+    let old = mount::copy_tree(directory)?;
+    mount::tmpfs(directory)?;
+    // Linux before 5.2 cannot bring the old entries back: an empty directory then.
+    let Some(old) = old else { return Ok(()) };
+    let host = directory.join(HOST);
+    fs::create_dir(&host)?;
+    mount::attach(&old, &host)?;
+    for covered in COVERED {
+        cover(&host.join(covered))?;
+    }
+    for name in entries.iter().filter(|name| !COVERED.iter().any(|c| Path::new(c) == *name)) {
+        symlink(Path::new(HOST).join(name), directory.join(name))?;
+    }
+    Ok(())
+}
+
+fn names(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name().into())).collect()
+}
+
+/// Puts an empty directory over `directory`, if there is one, with copies of its small
+/// files: `/etc/resolv.conf` may be a link to one of them.
+fn cover(directory: &Path) -> io::Result<()> {
+    if !directory.is_dir() {
+        return Ok(());
+    }
+    let files = small_files(directory);
+    mount::tmpfs(directory)?;
+    for (name, content) in files {
+        fs::write(directory.join(name), content)?;
+    }
+    Ok(())
+}
+
+/// What can be read of the files in `directory`; the caller may not see all of them.
+fn small_files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let regular = entries.flatten().filter(|entry| {
+        entry.metadata().is_ok_and(|data| data.is_file() && data.len() < LARGEST_COPY)
+    });
+    regular
+        .filter_map(|entry| Some((entry.file_name().into(), fs::read(entry.path()).ok()?)))
+        .collect()
+}

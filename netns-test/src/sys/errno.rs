@@ -1,0 +1,62 @@
+//! Names for the kernel's error numbers: people search for `EPERM`, not for 1.
+
+use std::io;
+
+use nix::errno::Errno;
+
+use crate::error::Failure;
+
+/// `EPERM (Operation not permitted)`; other errors by their own text.
+pub(crate) fn describe(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), describe_raw)
+}
+
+/// The same for a bare number.
+pub(crate) fn describe_raw(code: i32) -> String {
+    match Errno::from_raw(code) {
+        Errno::UnknownErrno => format!("error {code}"),
+        errno => format!("{errno:?} ({})", errno.desc()),
+    }
+}
+
+/// The failure of `step` on `object` for the reason that the kernel gave.
+pub(crate) fn failure(step: &str, object: impl Into<String>, error: &io::Error) -> Failure {
+    let errno = error.raw_os_error();
+    Failure { errno, ..Failure::new(step, object, describe(error)) }
+}
+
+/// Whether waiting may help: what is short now can be freed by tests that end and by
+/// the kernel, which takes dead namespaces down after the fact.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(
+            Errno::EAGAIN
+                | Errno::ENOMEM
+                | Errno::ENOSPC
+                | Errno::EMFILE
+                | Errno::ENFILE
+                | Errno::ENOBUFS
+                | Errno::ETOOMANYREFS
+                | Errno::EUSERS
+        )
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_and_unknown_numbers_are_described() {
+        assert_eq!(describe_raw(libc::EPERM), "EPERM (Operation not permitted)");
+        assert_eq!(describe_raw(99_999), "error 99999");
+    }
+
+    #[test]
+    fn refusals_are_no_shortage() {
+        assert!(is_shortage(&io::Error::from_raw_os_error(libc::ENOSPC)));
+        assert!(!is_shortage(&io::Error::from_raw_os_error(libc::EPERM)));
+        assert!(!is_shortage(&io::Error::other("text")));
+    }
+}

@@ -1,0 +1,224 @@
+//! File descriptors: made close-on-exec, waited for with `poll(2)`, closed in bulk.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag};
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::memfd::MFdFlags;
+use nix::sys::stat::Mode;
+
+/// A pipe, as (read end, write end).
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC)?)
+}
+
+/// A file in memory that holds `content`.
+pub(crate) fn memory_file(content: &[u8]) -> io::Result<OwnedFd> {
+    let file = nix::sys::memfd::memfd_create(c"netns-test", MFdFlags::MFD_CLOEXEC)?;
+    let mut written = 0;
+    while written < content.len() {
+        written += nix::sys::uio::pwrite(&file, &content[written..], written as i64)?;
+    }
+    Ok(file)
+}
+
+/// Everything in a file made by [`memory_file`].
+pub(crate) fn read_memory_file(file: &OwnedFd) -> io::Result<Vec<u8>> {
+    let size = nix::sys::stat::fstat(file)?.st_size;
+    let mut content = vec![0; usize::try_from(size).unwrap_or(0)];
+    let mut read = 0;
+    while read < content.len() {
+        match nix::sys::uio::pread(file, &mut content[read..], read as i64)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            n => read += n,
+        }
+    }
+    Ok(content)
+}
+
+/// A directory, as a place to go to: needs no right to list it.
+pub(crate) fn open_place(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::open(path, flags, Mode::empty())?)
+}
+
+/// `/dev/null`, for reading and writing.
+pub(crate) fn open_null() -> io::Result<OwnedFd> {
+    Ok(nix::fcntl::open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?)
+}
+
+/// Makes `place` (from [`open_place`]) the working directory.
+pub(crate) fn change_directory(place: &OwnedFd) -> io::Result<()> {
+    Ok(nix::unistd::fchdir(place)?)
+}
+
+/// Writes all of `bytes` with one `write(2)`, as files in `/proc` want it.
+pub(crate) fn write_file(path: &str, bytes: &[u8]) -> io::Result<()> {
+    let file = nix::fcntl::open(path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    write_once(file.as_fd(), bytes)
+}
+
+/// Writes all of `bytes` with one `write(2)`; a short write is an error.
+pub(crate) fn write_once(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
+    let written = nix::unistd::write(fd, bytes)?;
+    if written == bytes.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+}
+
+/// Reads what is there; `None` when a read would have to wait.
+pub(crate) fn read_available(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    loop {
+        match nix::unistd::read(fd, buffer) {
+            Ok(n) => return Ok(Some(n)),
+            Err(Errno::EAGAIN) => return Ok(None),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// Makes reads from this end return at once.
+pub(crate) fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
+    nix::fcntl::fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+/// Which inode a descriptor stands for, to notice that its number was reused.
+pub(crate) fn identity(fd: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
+    let stat = nix::sys::stat::fstat(fd)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// Makes `number` (0, 1 or 2) a copy of `fd` that survives exec.
+pub(crate) fn install_stdio(fd: &OwnedFd, number: RawFd) -> io::Result<()> {
+    // SAFETY: dup2 has no memory effects. That a standard stream is replaced is this
+    // function's purpose; callers are processes of the harness in which nobody owns
+    // these numbers as an `OwnedFd`.
+    let result = unsafe { libc::dup2(fd.as_raw_fd(), number) };
+    Errno::result(result).map(drop).map_err(Into::into)
+}
+
+/// Closes every descriptor above 2 that is not in `keep`.
+///
+/// For freshly forked processes of the harness: values that own one of the closed
+/// descriptors are never dropped there, since those processes end by `_exit` or `exit`.
+pub(crate) fn close_all_except(keep: &[RawFd]) -> io::Result<()> {
+    let mut keep: Vec<u32> = keep.iter().filter_map(|&fd| u32::try_from(fd).ok()).collect();
+    keep.push(2);
+    keep.sort_unstable();
+    for pair in keep.windows(2) {
+        if pair[0] + 1 < pair[1] {
+            close_range(pair[0] + 1, pair[1] - 1)?;
+        }
+    }
+    close_range(keep[keep.len() - 1] + 1, u32::MAX)
+}
+
+fn close_range(first: u32, last: u32) -> io::Result<()> {
+    // SAFETY: closes numbers only; see `close_all_except` for why nobody uses them.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    match Errno::result(result) {
+        Ok(_) => Ok(()),
+        // Linux before 5.9, or a seccomp filter that does not know the call.
+        Err(Errno::ENOSYS | Errno::EPERM) => close_listed(first, last),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn close_listed(first: u32, last: u32) -> io::Result<()> {
+    let mut open: Vec<u32> = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        open.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
+    }
+    for number in open.into_iter().filter(|number| (first..=last).contains(number)) {
+        let Ok(raw) = RawFd::try_from(number) else { continue };
+        // SAFETY: closes a number only; the one of the finished listing gives EBADF.
+        unsafe { libc::close(raw) };
+    }
+    Ok(())
+}
+
+/// What `poll(2)` reported for one descriptor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ready {
+    /// There is something to read (or an end of file).
+    pub(crate) readable: bool,
+    /// The other side is gone.
+    pub(crate) hung_up: bool,
+}
+
+/// Waits until one of `fds` is readable or hung up, or `timeout` (none: for ever) is over.
+///
+/// A signal ends the wait early, with nothing ready.
+pub(crate) fn wait(fds: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<Vec<Ready>> {
+    let mut polled: Vec<PollFd<'_>> =
+        fds.iter().map(|&fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+    match nix::poll::poll(&mut polled, poll_timeout(timeout)) {
+        Ok(_) => Ok(polled.iter().map(ready).collect()),
+        Err(Errno::EINTR) => Ok(vec![Ready::default(); fds.len()]),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn ready(polled: &PollFd<'_>) -> Ready {
+    let events = polled.revents().unwrap_or(PollFlags::empty());
+    let ended = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+    Ready { readable: events.contains(PollFlags::POLLIN), hung_up: events.intersects(ended) }
+}
+
+/// Rounded up, so that a wait never ends just before its deadline and then spins.
+fn poll_timeout(timeout: Option<Duration>) -> PollTimeout {
+    timeout.map_or(PollTimeout::NONE, |timeout| {
+        let milliseconds = timeout.as_nanos().div_ceil(1_000_000);
+        PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
+    })
+}
+
+/// Takes ownership of descriptors that the kernel has just handed over.
+pub(super) fn adopt(raw: RawFd) -> OwnedFd {
+    // SAFETY: only called with numbers that a system call made for this process and
+    // returned a moment ago, so nobody else owns them.
+    unsafe { OwnedFd::from_raw_fd(raw) }
+}
+
+/// A path as the kernel wants it; names from the file system have no NUL byte.
+pub(super) fn c_path(path: &Path) -> io::Result<CString> {
+    use std::os::unix::ffi::OsStrExt as _;
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_files_hold_what_was_written() {
+        let content: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+        let file = memory_file(&content).unwrap();
+        assert_eq!(read_memory_file(&file).unwrap(), content);
+    }
+
+    #[test]
+    fn waiting_tells_data_from_hang_up() {
+        let (read, write) = pipe().unwrap();
+        let idle = wait(&[read.as_fd()], Some(Duration::ZERO)).unwrap();
+        assert_eq!(idle, [Ready::default()]);
+        write_once(write.as_fd(), b"x").unwrap();
+        let data = wait(&[read.as_fd()], None).unwrap();
+        assert_eq!(data, [Ready { readable: true, hung_up: false }]);
+        drop(write);
+        let both = wait(&[read.as_fd()], None).unwrap();
+        assert_eq!(both, [Ready { readable: true, hung_up: true }]);
+    }
+
+    #[test]
+    fn poll_timeouts_round_up() {
+        assert_eq!(poll_timeout(Some(Duration::from_micros(1))), PollTimeout::from(1_u8));
+        assert_eq!(poll_timeout(Some(Duration::MAX)), PollTimeout::MAX);
+        assert_eq!(poll_timeout(None), PollTimeout::NONE);
+    }
+}

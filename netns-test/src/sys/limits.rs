@@ -1,0 +1,55 @@
+//! Resource limits, all of them, as one value (getrlimit(2)).
+
+use std::io;
+
+use nix::errno::Errno;
+
+/// How many resources Linux limits.
+const RESOURCES: usize = 16;
+
+/// The soft and hard limits of a process, by the kernel's number of the resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits(pub(crate) [(u64, u64); RESOURCES]);
+
+/// The limits of this process.
+pub(crate) fn get() -> io::Result<Limits> {
+    let mut limits = [(0, 0); RESOURCES];
+    for (resource, limit) in limits.iter_mut().enumerate() {
+        *limit = get_one(resource)?;
+    }
+    Ok(Limits(limits))
+}
+
+/// Sets those that differ.
+pub(crate) fn set(limits: &Limits) -> io::Result<()> {
+    for (resource, &(soft, hard)) in limits.0.iter().enumerate() {
+        if get_one(resource)? != (soft, hard) {
+            set_one(resource, soft, hard)?;
+        }
+    }
+    Ok(())
+}
+
+/// Raises the number of open files to what this process may have.
+pub(crate) fn raise_open_files() -> io::Result<()> {
+    let resource = libc::RLIMIT_NOFILE as usize;
+    let (_, hard) = get_one(resource)?;
+    set_one(resource, hard, hard)
+}
+
+fn get_one(resource: usize) -> io::Result<(u64, u64)> {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes one `rlimit64` to the pointer; no new limit is given.
+    let result = unsafe { libc::prlimit64(0, resource as _, std::ptr::null(), &raw mut limit) };
+    Errno::result(result)?;
+    Ok((limit.rlim_cur, limit.rlim_max))
+}
+
+fn set_one(resource: usize, soft: u64, hard: u64) -> io::Result<()> {
+    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    // SAFETY: the kernel reads one `rlimit64` from the pointer; no old limit is asked for.
+    let result =
+        unsafe { libc::prlimit64(0, resource as _, &raw const limit, std::ptr::null_mut()) };
+    Errno::result(result)?;
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Memory shared between init and body: where the body leaves word of how it ended.
+//!
+//! A descriptor would not do: a body may close every descriptor it finds.
+
+use std::cell::UnsafeCell;
+use std::io;
+use std::num::NonZeroUsize;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+
+/// Room for the text of a record; longer texts are cut.
+const TEXT_CAPACITY: usize = 1 << 20;
+
+/// A record: written once, by the body, and read by init when the body has ended.
+#[derive(Debug)]
+pub(crate) struct Record {
+    page: NonNull<Page>,
+}
+
+// SAFETY: all fields but the text are atomics; the text is written by the one caller that
+// wins `claimed`, and read only after `seal` says that it is complete.
+unsafe impl Send for Record {}
+// SAFETY: as above.
+unsafe impl Sync for Record {}
+
+#[repr(C)]
+struct Page {
+    claimed: AtomicU32,
+    stack_overflow: AtomicU32,
+    kind: AtomicU32,
+    length: AtomicU32,
+    /// The seal, once the rest is complete.
+    seal: AtomicU64,
+    text: UnsafeCell<[u8; TEXT_CAPACITY]>,
+}
+
+impl Record {
+    /// An empty record, shared with the processes that are forked from here.
+    pub(crate) fn new() -> io::Result<Self> {
+        let size = NonZeroUsize::MIN.saturating_add(size_of::<Page>() - 1);
+        let (protection, flags) =
+            (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED);
+        // SAFETY: a new mapping, at an address of the kernel's choice, never unmapped. Zero
+        // bytes are a valid `Page`.
+        let page = unsafe { mmap_anonymous(None, size, protection, flags) }?;
+        Ok(Self { page: page.cast() })
+    }
+
+    /// Writes the record and then its `seal`; only the first call has an effect.
+    ///
+    /// `seal` must not be 0. A text longer than a mebibyte is cut.
+    pub(crate) fn write(&self, seal: u64, kind: u32, text: &[u8]) {
+        if self.page().claimed.swap(1, Ordering::AcqRel) != 0 {
+            return;
+        }
+        let length = text.len().min(TEXT_CAPACITY);
+        let target = self.page().text.get();
+        // SAFETY: source and target are `length` bytes long and apart from each other; this
+        // caller alone has claimed the text, and no one reads it before the seal is set.
+        unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), target.cast::<u8>(), length) };
+        self.page().kind.store(kind, Ordering::Relaxed);
+        self.page().length.store(u32::try_from(length).unwrap_or(0), Ordering::Relaxed);
+        self.page().seal.store(seal, Ordering::Release);
+    }
+
+    /// Kind and text, if a record with this seal is complete.
+    pub(crate) fn read(&self, seal: u64) -> Option<(u32, Vec<u8>)> {
+        if self.page().seal.load(Ordering::Acquire) != seal {
+            return None;
+        }
+        let length = self.page().length.load(Ordering::Relaxed) as usize;
+        let mut text = vec![0; length.min(TEXT_CAPACITY)];
+        let source = self.page().text.get();
+        // SAFETY: `text` is at most as long as the source; after the seal nobody writes.
+        unsafe {
+            std::ptr::copy_nonoverlapping(source.cast::<u8>(), text.as_mut_ptr(), text.len());
+        };
+        Some((self.page().kind.load(Ordering::Relaxed), text))
+    }
+
+    /// Where a signal handler notes that the stack has overflowed.
+    pub(crate) fn stack_overflow(&self) -> &'static AtomicU32 {
+        // SAFETY: as in `page`; the mapping is never unmapped, so this holds for ever.
+        let page: &'static Page = unsafe { self.page.as_ref() };
+        &page.stack_overflow
+    }
+
+    fn page(&self) -> &Page {
+        // SAFETY: the mapping is live, aligned and a valid `Page`, and what changes behind
+        // a shared reference is atomic or in an `UnsafeCell`.
+        unsafe { self.page.as_ref() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_write_counts_and_only_with_its_seal() {
+        let record = Record::new().unwrap();
+        assert_eq!(record.read(7), None);
+        record.write(7, 1, b"first");
+        record.write(7, 2, b"second");
+        assert_eq!(record.read(8), None);
+        assert_eq!(record.read(7), Some((1, b"first".to_vec())));
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        let record = Record::new().unwrap();
+        record.write(7, 1, &vec![b'x'; TEXT_CAPACITY + 1]);
+        assert_eq!(record.read(7).unwrap().1.len(), TEXT_CAPACITY);
+    }
+}

@@ -1,0 +1,22 @@
+//! The kernel and the C library, as safe functions: the only place for `unsafe`
+//! besides `premain.rs`.
+//!
+//! # Safety
+//!
+//! Each file wraps one area of the kernel and knows nothing of tests. What a caller
+//! must know beyond Rust's types is a type here: [`process::SingleThreaded`] stands
+//! for the right to fork, [`memory::Record`] for memory that another process writes.
+#![expect(unsafe_code, reason = "this is where system calls are wrapped")]
+
+pub(crate) mod caps;
+pub(crate) mod environ;
+pub(crate) mod errno;
+pub(crate) mod fds;
+pub(crate) mod ifreq;
+pub(crate) mod limits;
+pub(crate) mod memory;
+pub(crate) mod mount;
+pub(crate) mod process;
+pub(crate) mod signals;
+pub(crate) mod socket;
+pub(crate) mod stack;

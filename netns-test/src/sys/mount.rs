@@ -1,0 +1,72 @@
+//! Mounts, in the mount namespace of the caller (mount(2), `open_tree(2)`).
+
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::mount::MsFlags;
+
+/// `OPEN_TREE_CLOEXEC` of linux/mount.h, which is `O_CLOEXEC`.
+const OPEN_TREE_CLOEXEC: libc::c_int = libc::O_CLOEXEC;
+
+/// Cuts every mount off from the namespace it was copied from, in both directions.
+pub(crate) fn make_all_private() -> io::Result<()> {
+    let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    Ok(nix::mount::mount(None::<&str>, "/", None::<&str>, flags, None::<&str>)?)
+}
+
+/// Mounts a new instance of the kernel's file system `kind` (`proc`, `sysfs`).
+pub(crate) fn kernel_file_system(kind: &str, target: &Path) -> io::Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    Ok(nix::mount::mount(Some(kind), target, Some(kind), flags, None::<&str>)?)
+}
+
+/// Mounts an empty tmpfs that the caller owns, with `mode=0755`.
+pub(crate) fn tmpfs(target: &Path) -> io::Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    Ok(nix::mount::mount(Some("tmpfs"), target, Some("tmpfs"), flags, Some("mode=0755"))?)
+}
+
+/// A copy of the mounts at and below `source`, attached nowhere.
+///
+/// `None` where the kernel does not know the call (Linux before 5.2).
+pub(crate) fn copy_tree(source: &Path) -> io::Result<Option<OwnedFd>> {
+    let path = super::fds::c_path(source)?;
+    let flags = libc::OPEN_TREE_CLONE as libc::c_int | OPEN_TREE_CLOEXEC | libc::AT_RECURSIVE;
+    // SAFETY: the path is a C string that lives through the call.
+    let fd = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) };
+    match Errno::result(fd) {
+        Ok(fd) => Ok(Some(super::fds::adopt(i32::try_from(fd).map_err(io::Error::other)?))),
+        Err(Errno::ENOSYS) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Attaches what [`copy_tree`] gave.
+pub(crate) fn attach(tree: &OwnedFd, target: &Path) -> io::Result<()> {
+    let path = super::fds::c_path(target)?;
+    // SAFETY: both paths are C strings that live through the call; the empty one makes the
+    // kernel take the tree itself.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            tree.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            libc::MOVE_MOUNT_F_EMPTY_PATH,
+        )
+    };
+    Errno::result(result)?;
+    Ok(())
+}
+
+/// Whether something is mounted at `path` itself, as told by its device.
+pub(crate) fn is_mount_point(path: &Path) -> bool {
+    let device = |path: &Path| nix::sys::stat::stat(path).map(|stat| stat.st_dev);
+    match (device(path), path.parent().map(device)) {
+        (Ok(own), Some(Ok(parent))) => own != parent,
+        _ => false,
+    }
+}

@@ -1,0 +1,207 @@
+//! Processes: made only from a thread that is known to be alone, named, reaped.
+
+use std::io;
+use std::marker::PhantomData;
+
+use nix::errno::Errno;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus};
+
+/// A process id, as the calling process sees it.
+pub(crate) type Pid = libc::pid_t;
+
+/// Stands for the fact that this process has one thread (or, under ThreadSanitizer, one
+/// thread and the sanitizer's own): what forks may rely on the state it inherits.
+///
+/// A child of a process with more threads inherits locks that nobody will release.
+#[derive(Debug)]
+pub(crate) struct SingleThreaded(PhantomData<*const ()>);
+
+impl SingleThreaded {
+    /// States that the process has one thread and will keep it that way.
+    ///
+    /// # Safety
+    ///
+    /// No other thread that runs code of this program may exist, and none may be
+    /// started, for as long as the value lives.
+    pub(crate) unsafe fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// Which side of a fork this is.
+#[derive(Debug)]
+pub(crate) enum Side {
+    Parent(Pid),
+    Child,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// By `exit` or by a return from `main`, with this status (0 to 255).
+    Exited(i32),
+    /// By this signal.
+    Signaled(i32),
+}
+
+/// The namespaces that a child can get for itself (namespaces(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Namespace {
+    User,
+    Net,
+    Mount,
+    Pid,
+    Uts,
+    Ipc,
+}
+
+impl Namespace {
+    const fn flag(self) -> libc::c_int {
+        match self {
+            Self::User => libc::CLONE_NEWUSER,
+            Self::Net => libc::CLONE_NEWNET,
+            Self::Mount => libc::CLONE_NEWNS,
+            Self::Pid => libc::CLONE_NEWPID,
+            Self::Uts => libc::CLONE_NEWUTS,
+            Self::Ipc => libc::CLONE_NEWIPC,
+        }
+    }
+}
+
+/// fork(2), with the C library's handlers.
+pub(crate) fn fork(_: &SingleThreaded) -> io::Result<Side> {
+    // SAFETY: the process has one thread (the argument says so), so the child inherits
+    // no lock that a missing thread holds.
+    match unsafe { nix::unistd::fork() }? {
+        nix::unistd::ForkResult::Parent { child } => Ok(Side::Parent(child.as_raw())),
+        nix::unistd::ForkResult::Child => Ok(Side::Child),
+    }
+}
+
+/// fork(2) into new namespaces, in one step: some restricted systems refuse the second
+/// step of two with an error that tells less.
+///
+/// The raw system call rather than `fork` + `unshare`: ThreadSanitizer's fork handler
+/// starts a thread in the child, and `unshare(CLONE_NEWUSER)` then fails. `clone3` would
+/// do, but container runtimes answer it with `ENOSYS`. The C library's cached thread id
+/// stays that of the parent in the child, until the child forks in turn.
+pub(crate) fn fork_into(_: &SingleThreaded, namespaces: &[Namespace]) -> io::Result<Side> {
+    let flags = namespaces.iter().fold(libc::SIGCHLD, |flags, ns| flags | ns.flag());
+    let flags = libc::c_long::from(flags);
+    let no_stack: libc::c_long = 0;
+    #[cfg(target_arch = "s390x")]
+    let (first, second) = (no_stack, flags);
+    #[cfg(not(target_arch = "s390x"))]
+    let (first, second) = (flags, no_stack);
+    // SAFETY: without CLONE_VM and with no stack this is fork(2): the child goes on on a
+    // copy of this stack. The process has one thread, so no lock is held by another.
+    let result = unsafe { libc::syscall(libc::SYS_clone, first, second, 0, 0, 0) };
+    match Errno::result(result)? {
+        0 => Ok(Side::Child),
+        pid => Ok(Side::Parent(Pid::try_from(pid).map_err(io::Error::other)?)),
+    }
+}
+
+/// Waits for one child that has ended; `None` if there is none (yet).
+pub(crate) fn reap() -> io::Result<Option<(Pid, Status)>> {
+    let status = match nix::sys::wait::waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        Err(Errno::ECHILD) => return Ok(None),
+        other => other?,
+    };
+    Ok(match status {
+        WaitStatus::Exited(pid, code) => Some((pid.as_raw(), Status::Exited(code))),
+        WaitStatus::Signaled(pid, signal, _) => {
+            Some((pid.as_raw(), Status::Signaled(signal as i32)))
+        }
+        _ => None,
+    })
+}
+
+/// Waits until the child `pid` has ended, and leaves it to be reaped; `None` when somebody
+/// else has reaped it.
+pub(crate) fn wait_for(pid: Pid) -> Option<Status> {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+    match nix::sys::wait::waitid(Id::Pid(nix::unistd::Pid::from_raw(pid)), flags).ok()? {
+        WaitStatus::Exited(_, code) => Some(Status::Exited(code)),
+        WaitStatus::Signaled(_, signal, _) => Some(Status::Signaled(signal as i32)),
+        _ => None,
+    }
+}
+
+/// Ends this process at once: no handlers, no flushing.
+pub(crate) fn exit_now(status: i32) -> ! {
+    // SAFETY: `_exit` is always allowed; it does not return.
+    unsafe { libc::_exit(status) }
+}
+
+/// This process's id.
+pub(crate) fn id() -> Pid {
+    nix::unistd::getpid().as_raw()
+}
+
+/// The id of this process's parent; 0 if that is outside the PID namespace.
+pub(crate) fn parent_id() -> Pid {
+    nix::unistd::getppid().as_raw()
+}
+
+/// Has the kernel kill this process when the thread that forked it ends.
+///
+/// Lost when credentials change (prctl(2), `PR_SET_PDEATHSIG)`: call it after that.
+pub(crate) fn die_with_parent() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?)
+}
+
+/// Lets this process open its own files in `/proc`, also when its program may not be read
+/// or its credentials have changed: the id maps are written there.
+pub(crate) fn make_dumpable() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_dumpable(true)?)
+}
+
+/// Names the calling thread, for `ps`; cut after 15 bytes.
+pub(crate) fn set_name(name: &std::ffi::CStr) -> io::Result<()> {
+    Ok(nix::sys::prctl::set_name(name)?)
+}
+
+/// The calling thread's name.
+pub(crate) fn name() -> io::Result<std::ffi::CString> {
+    Ok(nix::sys::prctl::get_name()?)
+}
+
+/// Puts this process into a process group of its own, so that a `kill(0, …)` among its
+/// descendants stays there.
+pub(crate) fn lead_own_group() -> io::Result<()> {
+    let this = nix::unistd::Pid::from_raw(0);
+    Ok(nix::unistd::setpgid(this, this)?)
+}
+
+/// Whether any other process of this PID namespace can be signalled.
+pub(crate) fn others_exist() -> bool {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), None).is_ok()
+}
+
+/// Sets the file mode creation mask.
+pub(crate) fn set_umask(mask: u32) {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
+}
+
+/// How many threads this process has, from `/proc`.
+pub(crate) fn thread_count() -> io::Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/task")?.count())
+}
+
+/// The effective user and group id.
+pub(crate) fn effective_ids() -> (u32, u32) {
+    (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_threads_and_an_id() {
+        assert!(thread_count().unwrap() >= 1);
+        assert!(id() > 0);
+        assert_eq!(wait_for(id()), None);
+    }
+}

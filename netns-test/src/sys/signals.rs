@@ -1,0 +1,95 @@
+//! Signals: masks, dispositions and names.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
+
+/// The signal that nobody survives.
+pub(crate) const KILL: i32 = libc::SIGKILL;
+
+/// A thread's signal mask, one bit a signal (bit 0 is signal 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mask(pub(crate) u64);
+
+/// The calling thread's mask.
+pub(crate) fn mask() -> io::Result<Mask> {
+    let mut set = SigSet::empty();
+    pthread_sigmask(SigmaskHow::SIG_BLOCK, None, Some(&mut set))?;
+    let bits = numbers().filter(|&signal| is_member(&set, signal));
+    Ok(Mask(bits.fold(0, |mask, signal| mask | 1 << (signal - 1))))
+}
+
+/// Sets the calling thread's mask.
+pub(crate) fn set_mask(mask: Mask) -> io::Result<()> {
+    let mut set = *SigSet::empty().as_ref();
+    for signal in numbers().filter(|signal| mask.0 & 1 << (signal - 1) != 0) {
+        // SAFETY: `set` is an initialised signal set. The C library refuses the signals
+        // that it keeps for itself; they are never blocked.
+        unsafe { libc::sigaddset(&raw mut set, signal) };
+    }
+    // SAFETY: `set` is an initialised signal set, and no old mask is asked for.
+    let error =
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) };
+    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
+}
+
+/// Blocks SIGCHLD in the calling thread and gives a descriptor that becomes readable
+/// when a child ends (signalfd(2)).
+pub(crate) fn watch_children() -> io::Result<OwnedFd> {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGCHLD);
+    set.thread_block()?;
+    let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+    // SAFETY: the set is initialised, and -1 asks for a new descriptor.
+    let fd = unsafe { libc::signalfd(-1, set.as_ref(), flags) };
+    Ok(super::fds::adopt(nix::errno::Errno::result(fd)?))
+}
+
+/// Takes what has been reported on the descriptor of [`watch_children`].
+pub(crate) fn clear(watch: &OwnedFd) -> io::Result<()> {
+    let mut buffer = [0; size_of::<libc::signalfd_siginfo>()];
+    while super::fds::read_available(watch, &mut buffer)?.is_some_and(|n| n > 0) {}
+    Ok(())
+}
+
+/// Ignores SIGPIPE, as the standard library does before `main`.
+pub(crate) fn ignore_sigpipe() {
+    // SAFETY: ignoring a signal installs no handler.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
+/// `SIGSEGV`; a number for real-time signals.
+pub(crate) fn name(signal: i32) -> String {
+    Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |known| known.to_string())
+}
+
+fn numbers() -> std::ops::RangeInclusive<i32> {
+    1..=64
+}
+
+fn is_member(set: &SigSet, signal: i32) -> bool {
+    // SAFETY: the set is initialised; a number out of range gives -1.
+    unsafe { libc::sigismember(set.as_ref(), signal) == 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_round_trip() {
+        let before = mask().unwrap();
+        let usr1 = Mask(before.0 | 1 << (libc::SIGUSR1 - 1));
+        set_mask(usr1).unwrap();
+        assert_eq!(mask().unwrap(), usr1);
+        set_mask(before).unwrap();
+        assert_eq!(mask().unwrap(), before);
+    }
+
+    #[test]
+    fn signals_have_names() {
+        assert_eq!(name(libc::SIGSEGV), "SIGSEGV");
+        assert_eq!(name(40), "signal 40");
+    }
+}

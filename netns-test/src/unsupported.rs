@@ -1,0 +1,26 @@
+//! Where there are no namespaces: other systems than Linux, and Miri, which cannot fork.
+//!
+//! The attribute has each test ignored there, with the reason, so that a crate with such
+//! tests can sit in any workspace.
+
+/// Compiles the test and refuses to run it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __case {
+    (
+        name: $name:expr, timeout: $timeout:expr, user: $user:ident,
+        should_panic: $should_panic:expr, body: $body:expr $(,)?
+    ) => {{
+        let _body: fn() -> ::std::process::ExitCode = $body;
+        $crate::__rt::run(::core::concat!(::core::module_path!(), "::", $name))
+    }};
+}
+
+/// Says that the test `name` cannot run here.
+///
+/// # Panics
+///
+/// Always: a test that did not run must not pass.
+pub fn run(name: &str) {
+    panic!("{name} was not run: network namespaces need Linux, and no Miri");
+}
