@@ -93,6 +93,7 @@ fn run_on_thread(case: &'static Case, last_word: &Arc<LastWord>) -> Result<bool,
 
 /// Whether the test passed.
 fn run(case: &Case, body: process::Pid, last_word: &LastWord) -> bool {
+    let stderr = fds::standard_error();
     // Without it an overflow is still fatal, only less well explained.
     drop(stack::note_overflow_in(last_word.record.stack_overflow()));
     let result = catch_unwind(AssertUnwindSafe(|| __rust_begin_short_backtrace(case.body)));
@@ -103,7 +104,12 @@ fn run(case: &Case, body: process::Pid, last_word: &LastWord) -> bool {
     let record = match result {
         Ok(code) if code == ExitCode::SUCCESS => Record::Passed,
         Ok(code) => Record::Returned(number(code)),
-        Err(value) => panicked(value),
+        Err(value) => match panicked(value) {
+            Record::Panicked(message) if fds::standard_error() != stderr => {
+                Record::PanickedUnseen(message)
+            }
+            record => record,
+        },
     };
     last_word.say(&record);
     record == Record::Passed

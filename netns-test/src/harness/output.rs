@@ -3,6 +3,7 @@
 
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 use crate::sys::fds;
 
@@ -54,40 +55,47 @@ impl Replay {
 
 /// Which of a test's streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+enum Kind {
     Stdout,
     Stderr,
 }
 
-/// The read end of one stream.
+/// The read ends of a test's output.
+///
+/// One pipe takes both streams where they go to one place anyway: what a test writes to
+/// them then stays in order. With two pipes, what is written to stderr comes after what
+/// was written to stdout before it; more the kernel does not tell.
 #[derive(Debug)]
-pub(super) struct Stream {
-    kind: Kind,
-    /// `None` when it has ended.
-    pipe: Option<OwnedFd>,
-    /// The bytes of a character that has not arrived whole.
-    rest: Vec<u8>,
-    buffer: Vec<u8>,
+pub(super) struct Streams {
+    stdout: Stream,
+    stderr: Option<Stream>,
 }
 
-impl Stream {
-    /// Replays `pipe`, whose reads do not wait.
-    pub(super) fn new(kind: Kind, pipe: OwnedFd) -> Self {
-        Self { kind, pipe: Some(pipe), rest: Vec::new(), buffer: vec![0; CHUNK] }
+impl Streams {
+    /// The streams, and their write ends.
+    pub(super) fn open() -> io::Result<(Self, OwnedFd, OwnedFd)> {
+        let (stdout, their_stdout) = Stream::open()?;
+        if one_place() {
+            let their_stderr = their_stdout.try_clone()?;
+            return Ok((Self { stdout, stderr: None }, their_stdout, their_stderr));
+        }
+        let (stderr, their_stderr) = Stream::open()?;
+        Ok((Self { stdout, stderr: Some(stderr) }, their_stdout, their_stderr))
     }
 
-    /// What to wait on; nothing when it has ended.
-    pub(super) fn source(&self) -> Option<BorrowedFd<'_>> {
-        self.pipe.as_ref().map(|pipe| pipe.as_fd())
+    /// What to wait on.
+    pub(super) fn sources(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let pipes = [self.stdout.pipe.as_ref(), self.stderr.as_ref().and_then(|s| s.pipe.as_ref())];
+        pipes.into_iter().flatten().map(|pipe| pipe.as_fd())
     }
 
     /// Replays what is there, up to one turn's worth.
     pub(super) fn turn(&mut self, replay: &mut Replay) {
-        for _ in 0..CHUNKS_PER_TURN {
-            if !self.chunk(replay) {
-                break;
-            }
-        }
+        // Read before stdout and written after it.
+        let errors = self.stderr.as_mut().map(Stream::read);
+        let output = self.stdout.read();
+        replay.write(Kind::Stdout, &output);
+        replay.write(Kind::Stderr, &errors.unwrap_or_default());
     }
 
     /// Replays what is there when all writers are gone; a pipe holds no more than a few
@@ -95,25 +103,59 @@ impl Stream {
     pub(super) fn finish(&mut self, replay: &mut Replay) {
         self.turn(replay);
         self.turn(replay);
-        let rest = std::mem::take(&mut self.rest);
-        replay.write(self.kind, &String::from_utf8_lossy(&rest));
+        replay.write(Kind::Stdout, &self.stdout.rest());
+        replay.write(Kind::Stderr, &self.stderr.as_mut().map(Stream::rest).unwrap_or_default());
+    }
+}
+
+/// Whether both streams end up in the same place: in libtest's buffer, or in one file or
+/// terminal.
+fn one_place() -> bool {
+    static CAPTURED: OnceLock<bool> = OnceLock::new();
+    let captured = *CAPTURED.get_or_init(|| {
+        let asked = std::env::args_os().any(|arg| arg == "--nocapture" || arg == "--no-capture");
+        let set = std::env::vars_os()
+            .any(|(name, value)| name == "RUST_TEST_NOCAPTURE" && value != "0");
+        !asked && !set
+    });
+    captured || fds::standard_output() == fds::standard_error()
+}
+
+/// The read end of one pipe.
+#[derive(Debug)]
+struct Stream {
+    /// `None` when it has ended.
+    pipe: Option<OwnedFd>,
+    /// The bytes of a character that has not arrived whole.
+    held: Vec<u8>,
+    buffer: Vec<u8>,
+}
+
+impl Stream {
+    fn open() -> io::Result<(Self, OwnedFd)> {
+        let (pipe, write_end) = fds::pipe()?;
+        fds::set_nonblocking(&pipe)?;
+        Ok((Self { pipe: Some(pipe), held: Vec::new(), buffer: vec![0; CHUNK] }, write_end))
     }
 
-    /// Whether there was something.
-    fn chunk(&mut self, replay: &mut Replay) -> bool {
-        let Some(pipe) = &self.pipe else { return false };
-        match fds::read_available(pipe, &mut self.buffer) {
-            Ok(None) => return false,
-            Ok(Some(0)) | Err(_) => {
-                self.pipe = None;
-                return false;
+    /// What is there, up to one turn's worth.
+    fn read(&mut self) -> String {
+        let mut bytes = std::mem::take(&mut self.held);
+        for _ in 0..CHUNKS_PER_TURN {
+            let Some(pipe) = &self.pipe else { break };
+            match fds::read_available(pipe, &mut self.buffer) {
+                Ok(None) => break,
+                Ok(Some(0)) | Err(_) => self.pipe = None,
+                Ok(Some(count)) => bytes.extend_from_slice(&self.buffer[..count]),
             }
-            Ok(Some(count)) => self.rest.extend_from_slice(&self.buffer[..count]),
         }
-        let whole = self.rest.len() - incomplete(&self.rest);
-        replay.write(self.kind, &String::from_utf8_lossy(&self.rest[..whole]));
-        self.rest.drain(..whole);
-        true
+        self.held = bytes.split_off(bytes.len() - incomplete(&bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The beginning of a character that has not come to its end.
+    fn rest(&mut self) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut self.held)).into_owned()
     }
 }
 

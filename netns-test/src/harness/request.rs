@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
-use super::output::{Kind, Replay, Stream};
+use super::output::{Replay, Streams};
 use super::patience::insist;
 use super::server::Server;
 use super::verdict::Outcome;
@@ -48,8 +48,7 @@ pub(super) fn perform(
 /// `print!` panics, init ends the test.
 struct Channels {
     control: OwnedFd,
-    stdout: Stream,
-    stderr: Stream,
+    output: Streams,
 }
 
 /// Those that it sends.
@@ -64,19 +63,15 @@ struct Request {
 impl Channels {
     fn open() -> io::Result<(Self, Request)> {
         let (control, their_control) = socket::pair()?;
-        let (stdout, their_stdout) = fds::pipe()?;
-        let (stderr, their_stderr) = fds::pipe()?;
-        fds::set_nonblocking(&stdout)?;
-        fds::set_nonblocking(&stderr)?;
+        let (output, stdout, stderr) = Streams::open()?;
         let theirs = Request {
             control: their_control,
-            stdout: their_stdout,
-            stderr: their_stderr,
+            stdout,
+            stderr,
             directory: fds::open_place(Path::new("."))?,
             caller: fds::memory_file(&caller()?.encode())?,
         };
-        let stdout = Stream::new(Kind::Stdout, stdout);
-        Ok((Self { control, stdout, stderr: Stream::new(Kind::Stderr, stderr) }, theirs))
+        Ok((Self { control, output }, theirs))
     }
 
     fn follow(mut self, server: &Server, replay: &mut Replay) -> Outcome {
@@ -95,22 +90,16 @@ impl Channels {
                 Err(_) => break Outcome::ServerLost(server.how_it_ended()),
             }
         };
-        self.stdout.finish(replay);
-        self.stderr.finish(replay);
+        self.output.finish(replay);
         outcome
     }
 
     /// Waits for output or news, and replays output.
     fn wait_and_replay(&mut self, replay: &mut Replay) -> io::Result<()> {
-        let control = self.control.as_fd();
-        let sources: Vec<BorrowedFd<'_>> =
-            [Some(control), self.stdout.source(), self.stderr.source()]
-                .into_iter()
-                .flatten()
-                .collect();
+        let mut sources: Vec<BorrowedFd<'_>> = vec![self.control.as_fd()];
+        sources.extend(self.output.sources());
         fds::wait(&sources, None)?;
-        self.stdout.turn(replay);
-        self.stderr.turn(replay);
+        self.output.turn(replay);
         Ok(())
     }
 

@@ -66,6 +66,15 @@ fn not_isolated(failure: &Failure) -> String {
 fn judge_end(ended: &Ended) -> Judgement {
     let verdict = verdict(ended);
     let mut notes = Vec::new();
+    match &ended.record {
+        Some(Record::PanickedUnseen(message)) => {
+            notes.push(format!("the test panicked, without a stderr to say so: {message}"));
+        }
+        Some(Record::PanickedWithValue) => {
+            notes.push("the test panicked with a value of a type that is not a string".into());
+        }
+        _ => {}
+    }
     if !ended.left.is_empty() {
         notes
             .push(format!("the test left processes behind, now killed: {}", ended.left.join(", ")));
@@ -82,7 +91,9 @@ fn verdict(ended: &Ended) -> Verdict {
     }
     match (&ended.record, ended.status) {
         (Some(Record::NotStarted(failure)), _) => Verdict::Failed(not_isolated(failure)),
-        (Some(Record::Panicked(message)), _) => Verdict::Panicked(message.clone()),
+        (Some(Record::Panicked(message) | Record::PanickedUnseen(message)), _) => {
+            Verdict::Panicked(message.clone())
+        }
         (Some(Record::PanickedWithValue), _) => Verdict::PanickedWithValue,
         (Some(Record::Returned(code)), _) => {
             Verdict::Failed(format!("the test returned a failing exit status ({code})"))
@@ -167,6 +178,7 @@ mod tests {
             None,
             Some(Record::Returned(0)),
             Some(Record::Panicked(String::new())),
+            Some(Record::PanickedUnseen(String::new())),
             Some(Record::PanickedWithValue),
             Some(Record::NotStarted(Failure::new("a", "b", "c"))),
         ];

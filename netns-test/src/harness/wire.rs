@@ -58,6 +58,8 @@ pub(super) enum Record {
     Returned(u32),
     /// It panicked with this message.
     Panicked(String),
+    /// The same, when the test had closed or replaced its stderr: nobody has seen it.
+    PanickedUnseen(String),
     /// It panicked with a value that is no text.
     PanickedWithValue,
     /// It could not be started, for lack of a thread or because of its surroundings.
@@ -196,6 +198,10 @@ impl Record {
                 out.0.extend(message.as_bytes());
                 3
             }
+            Self::PanickedUnseen(message) => {
+                out.0.extend(message.as_bytes());
+                6
+            }
             Self::PanickedWithValue => 4,
             Self::NotStarted(failure) => {
                 out.failure(failure);
@@ -213,6 +219,7 @@ impl Record {
             3 => Self::Panicked(String::from_utf8_lossy(text).into_owned()),
             4 => Self::PanickedWithValue,
             5 => Self::NotStarted(input.failure()?),
+            6 => Self::PanickedUnseen(String::from_utf8_lossy(text).into_owned()),
             _ => return None,
         })
     }
@@ -352,6 +359,7 @@ mod tests {
             Some(Record::Passed),
             Some(Record::Returned(3)),
             Some(Record::Panicked("boom".into())),
+            Some(Record::PanickedUnseen("boom".into())),
             Some(Record::PanickedWithValue),
             Some(Record::NotStarted(failure())),
         ];

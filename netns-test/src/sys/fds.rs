@@ -93,6 +93,16 @@ pub(crate) fn identity(fd: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
+/// Which inode stands behind descriptor 1; nothing if it is closed.
+pub(crate) fn standard_output() -> Option<(u64, u64)> {
+    identity(io::stdout().as_fd()).ok()
+}
+
+/// Which inode stands behind descriptor 2; nothing if it is closed.
+pub(crate) fn standard_error() -> Option<(u64, u64)> {
+    identity(io::stderr().as_fd()).ok()
+}
+
 /// Makes `number` (0, 1 or 2) a copy of `fd` that survives exec.
 pub(crate) fn install_stdio(fd: &OwnedFd, number: RawFd) -> io::Result<()> {
     // SAFETY: dup2 has no memory effects. That a standard stream is replaced is this

@@ -1,0 +1,123 @@
+//! What a test body can do to its process with the C library alone.
+
+use std::ffi::{CStr, CString};
+
+/// Ends the process without a word.
+pub(crate) fn exit_now(status: i32) -> ! {
+    // SAFETY: `_exit` is always allowed.
+    unsafe { libc::_exit(status) }
+}
+
+/// Becomes `program`.
+pub(crate) fn exec(program: &str) {
+    let name = CString::new(program).unwrap();
+    let arguments = [name.as_ptr(), std::ptr::null()];
+    // SAFETY: both are terminated arrays that live through the call.
+    unsafe { libc::execvp(name.as_ptr(), arguments.as_ptr()) };
+    panic!("execvp: {}", std::io::Error::last_os_error());
+}
+
+/// Reads from address 8.
+pub(crate) fn segfault() {
+    let nowhere = std::hint::black_box(8 as *const u64);
+    // SAFETY: none; the point is the signal.
+    println!("{}", unsafe { nowhere.read_volatile() });
+}
+
+/// Sends `signal` to this process.
+pub(crate) fn kill_self(signal: i32) {
+    // SAFETY: sends a signal.
+    unsafe { libc::kill(libc::getpid(), signal) };
+    // A signal to the process may be taken by another thread a moment later.
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Recurses until there is no more stack.
+pub(crate) fn recurse(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 64]);
+    if frame[0] == 0 { 0 } else { recurse(depth + 1) + std::hint::black_box(frame)[1] }
+}
+
+/// Has `handler` called by `exit`.
+pub(crate) fn at_exit(handler: extern "C" fn()) {
+    // SAFETY: the handler lives as long as the program.
+    assert_eq!(unsafe { libc::atexit(handler) }, 0);
+}
+
+/// For [`at_exit`].
+pub(crate) extern "C" fn abort_at_exit() {
+    std::process::abort();
+}
+
+/// For [`at_exit`].
+pub(crate) extern "C" fn hang_at_exit() {
+    loop {
+        // SAFETY: waits for a signal.
+        unsafe { libc::pause() };
+    }
+}
+
+/// Closes every descriptor that there may be.
+pub(crate) fn close_everything() {
+    for number in 0..4096 {
+        // SAFETY: no `OwnedFd` of this process is used after this.
+        unsafe { libc::close(number) };
+    }
+}
+
+/// Puts `/dev/null` where the three standard streams were.
+pub(crate) fn replace_streams() {
+    // SAFETY: the path is a C string.
+    let null = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
+    for number in 0..3 {
+        // SAFETY: replaces a number.
+        assert_eq!(unsafe { libc::dup2(null, number) }, number);
+    }
+}
+
+/// `fork(2)`: the child in the parent, nothing in the child.
+pub(crate) fn fork() -> Option<i32> {
+    // SAFETY: the child does what these tests are about, and ends.
+    match unsafe { libc::fork() } {
+        0 => None,
+        child => Some(child),
+    }
+}
+
+/// Waits for the end of `child`.
+pub(crate) fn wait(child: i32) {
+    // SAFETY: no status is asked for.
+    assert_eq!(unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) }, child);
+}
+
+/// Runs `body` in a daemon: a grandchild in a session of its own. Returns when it runs.
+pub(crate) fn daemonise(body: impl FnOnce()) {
+    let mut ends = [0; 2];
+    // SAFETY: the array takes two descriptors.
+    assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
+    let [read, write] = ends;
+    let Some(child) = fork() else {
+        // SAFETY: makes a session, as the child leads no group.
+        unsafe { libc::setsid() };
+        if fork().is_none() {
+            // SAFETY: one byte of a constant.
+            unsafe { libc::write(write, c"x".as_ptr().cast(), 1) };
+            body();
+        }
+        exit_now(0)
+    };
+    wait(child);
+    let mut byte = 0_u8;
+    // SAFETY: room for one byte.
+    assert_eq!(unsafe { libc::read(read, (&raw mut byte).cast(), 1) }, 1);
+}
+
+/// Writes through the C library's `stdout`.
+pub(crate) fn c_puts(text: &CStr) {
+    // SAFETY: the format takes one C string.
+    unsafe { libc::printf(c"%s".as_ptr(), text.as_ptr()) };
+    // SAFETY: flushes every stream.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
+}
