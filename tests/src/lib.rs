@@ -1,1 +1,133 @@
-//! x
+//! What the test binaries of this package share: running themselves again, and looking at
+//! a process.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// A run of this test binary: of the ignored tests among those that `arguments` name.
+///
+/// `around` is a program and its arguments that start the binary, as `unshare -Ur`.
+///
+/// # Panics
+///
+/// Panics if the path of the binary is not known.
+#[must_use]
+pub fn again(around: &[&str], arguments: &[&str]) -> Command {
+    let own = std::env::current_exe().expect("the path of this binary");
+    let mut command = match around.split_first() {
+        None => Command::new(own),
+        Some((program, rest)) => {
+            let mut command = Command::new(program);
+            command.args(rest).arg(own);
+            command
+        }
+    };
+    command.arg("--ignored").args(arguments).env("RUST_BACKTRACE", "0");
+    // Set where this test itself is run one at a time.
+    command.env_remove("RUST_TEST_THREADS").env_remove("RUST_TEST_NOCAPTURE");
+    command
+}
+
+/// Runs [`again`] and checks that it passed `count` tests and failed none.
+///
+/// # Panics
+///
+/// Panics if it did not, with what it printed.
+pub fn passes(command: &mut Command, count: usize) -> Output {
+    let output = command.output().expect("the binary can be started");
+    let text = text(&output);
+    let line = format!("test result: ok. {count} passed; 0 failed;");
+    assert!(output.status.success() && text.contains(&line), "expected {line:?} in\n{text}");
+    output
+}
+
+/// Runs [`again`] and checks that it failed; what it printed.
+///
+/// # Panics
+///
+/// Panics if it passed.
+pub fn fails(command: &mut Command) -> String {
+    let output = command.output().expect("the binary can be started");
+    let text = text(&output);
+    assert!(!output.status.success() && text.contains("test result: FAILED"), "{text}");
+    text
+}
+
+/// Both streams of a program that has ended.
+#[must_use]
+pub fn text(output: &Output) -> String {
+    let both = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    String::from_utf8_lossy(&both).into_owned()
+}
+
+/// A program's stdout.
+///
+/// # Panics
+///
+/// Panics if the program cannot be started or fails.
+pub fn stdout_of(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(output.status.success(), "{program} {arguments:?}: {}", text(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The value of a field of `/proc/self/status`.
+///
+/// # Panics
+///
+/// Panics if there is no such field.
+#[must_use]
+pub fn status(field: &str) -> String {
+    let status = fs::read_to_string("/proc/self/status").expect("a /proc");
+    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    value.unwrap_or_else(|| panic!("no {field}")).trim().to_owned()
+}
+
+/// The namespaces of every thread of this process, as the links in `/proc`.
+///
+/// # Panics
+///
+/// Panics if a link cannot be read.
+#[must_use]
+pub fn namespaces_of_threads() -> BTreeSet<PathBuf> {
+    let mut namespaces = BTreeSet::new();
+    for task in fs::read_dir("/proc/self/task").expect("a /proc") {
+        let links = task.map(|task| task.path().join("ns")).and_then(fs::read_dir);
+        // A thread may end meanwhile.
+        let Ok(links) = links else { continue };
+        namespaces.extend(links.flatten().filter_map(|link| fs::read_link(link.path()).ok()));
+    }
+    namespaces
+}
+
+/// The children of all threads of a process.
+#[must_use]
+pub fn children(pid: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let texts = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let lists: Vec<String> = texts.collect();
+    let pids = lists.iter().flat_map(|list| list.split_whitespace());
+    pids.filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// Whether this process is root on the machine, or in the container, that it runs on.
+#[must_use]
+pub fn is_root() -> bool {
+    status("Uid").starts_with("0\t")
+}
+
+/// An empty directory below the machine's temporary one.
+///
+/// # Panics
+///
+/// Panics if it cannot be made.
+#[must_use]
+pub fn scratch(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("netns-test-{}-{name}", std::process::id()));
+    drop(fs::remove_dir_all(&path));
+    fs::create_dir_all(&path).expect("a directory for temporary files");
+    path
+}

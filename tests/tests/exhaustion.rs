@@ -1,0 +1,99 @@
+//! When something is used up: waited out while it can come free, then told by its name.
+
+use std::process::Command;
+
+use netns_test::netns_test;
+use netns_test_tests::{again, fails, is_root, passes};
+
+/// Starts the rest of its arguments with a limit on one kind of namespace.
+fn limited(kind: &str, limit: u32) -> [String; 5] {
+    let script =
+        format!("echo {limit} > /proc/sys/user/max_{kind}_namespaces && exec \"$0\" \"$@\"");
+    ["unshare".into(), "-Ur".into(), "sh".into(), "-c".into(), script]
+}
+
+fn limited_run(kind: &str, limit: u32, arguments: &[&str]) -> Command {
+    let around = limited(kind, limit);
+    again(&around.each_ref().map(String::as_str), arguments)
+}
+
+#[test]
+fn a_forbidden_namespace_is_named_with_its_limit() {
+    std::thread::scope(|scope| {
+        for kind in ["user", "net", "mnt", "pid", "uts", "ipc"] {
+            scope.spawn(move || {
+                let text = fails(&mut limited_run(kind, 0, &["--exact", "holds_for_a_moment_0"]));
+                let lines = [
+                    format!("clone {kind} namespace: ENOSPC (No space left on device)"),
+                    format!("cause: the limit user.max_{kind}_namespaces is reached; it is 0 here"),
+                    format!("fix: sudo sysctl -w user.max_{kind}_namespaces="),
+                ];
+                for line in lines {
+                    assert!(text.contains(&line), "{line:?} is not in\n{text}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn fifty_tests_share_twenty_namespaces() {
+    passes(&mut limited_run("net", 20, &["holds_for_a_moment", "--test-threads=50"]), 50);
+}
+
+#[test]
+fn forty_descriptors_are_enough_for_fifty_tests() {
+    let around = ["prlimit", "--nofile=40"];
+    passes(&mut again(&around, &["holds_for_a_moment", "--test-threads=16"]), 50);
+}
+
+#[test]
+fn too_few_descriptors_are_named_with_their_limit() {
+    let around = ["prlimit", "--nofile=8"];
+    let text = fails(&mut again(&around, &["--exact", "holds_for_a_moment_0"]));
+    assert!(text.contains("EMFILE (Too many open files)"), "{text}");
+    assert!(text.contains("`ulimit -n` is 8"), "{text}");
+}
+
+/// Root is not limited in its processes, so this runs as somebody else then.
+#[test]
+fn too_few_processes_are_named_with_their_limit() {
+    let limit = ["prlimit", "--nproc=1"];
+    let scratch = netns_test_tests::scratch("nproc");
+    let copy = scratch.join("tests");
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let other = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"];
+    let around = if is_root() { [other.as_slice(), &limit].concat() } else { limit.into() };
+    let mut command = Command::new(around[0]);
+    command.args(&around[1..]).arg(&copy).args(["--ignored", "--test-threads=1", "--exact"]);
+    let text = fails(command.arg("holds_for_a_moment_0"));
+    assert!(text.contains("EAGAIN"), "{text}");
+    assert!(text.contains("`ulimit -u` is 1"), "{text}");
+    std::fs::remove_dir_all(scratch).unwrap();
+}
+
+macro_rules! fifty {
+    ($($name:ident)*) => {$(
+        #[netns_test]
+        #[ignore = "run by the tests above"]
+        fn $name() {
+            std::net::TcpListener::bind("0.0.0.0:80").unwrap();
+        }
+    )*};
+}
+
+fifty! {
+    holds_for_a_moment_0 holds_for_a_moment_1 holds_for_a_moment_2 holds_for_a_moment_3
+    holds_for_a_moment_4 holds_for_a_moment_5 holds_for_a_moment_6 holds_for_a_moment_7
+    holds_for_a_moment_8 holds_for_a_moment_9 holds_for_a_moment_10 holds_for_a_moment_11
+    holds_for_a_moment_12 holds_for_a_moment_13 holds_for_a_moment_14 holds_for_a_moment_15
+    holds_for_a_moment_16 holds_for_a_moment_17 holds_for_a_moment_18 holds_for_a_moment_19
+    holds_for_a_moment_20 holds_for_a_moment_21 holds_for_a_moment_22 holds_for_a_moment_23
+    holds_for_a_moment_24 holds_for_a_moment_25 holds_for_a_moment_26 holds_for_a_moment_27
+    holds_for_a_moment_28 holds_for_a_moment_29 holds_for_a_moment_30 holds_for_a_moment_31
+    holds_for_a_moment_32 holds_for_a_moment_33 holds_for_a_moment_34 holds_for_a_moment_35
+    holds_for_a_moment_36 holds_for_a_moment_37 holds_for_a_moment_38 holds_for_a_moment_39
+    holds_for_a_moment_40 holds_for_a_moment_41 holds_for_a_moment_42 holds_for_a_moment_43
+    holds_for_a_moment_44 holds_for_a_moment_45 holds_for_a_moment_46 holds_for_a_moment_47
+    holds_for_a_moment_48 holds_for_a_moment_49
+}

@@ -1,0 +1,13 @@
+//! Where a body runs: the network, mounts and identity that it finds, and that nothing it
+//! does is seen outside.
+
+#[path = "isolation/identity.rs"]
+mod identity;
+#[path = "isolation/mounts.rs"]
+mod mounts;
+#[path = "isolation/network.rs"]
+mod network;
+#[path = "isolation/process.rs"]
+mod process;
+#[path = "isolation/runner.rs"]
+mod runner;

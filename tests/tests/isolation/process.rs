@@ -1,0 +1,167 @@
+//! The process of a body: like that of an ordinary test in every respect but its
+//! namespaces.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use netns_test::netns_test;
+use netns_test_tests::{again, passes, scratch, status, stdout_of, text};
+
+#[netns_test]
+fn open_files_are_the_standard_streams() {
+    let mut open: Vec<u32> = fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap())
+        .collect();
+    open.sort_unstable();
+    // The last is the listing's own.
+    assert_eq!(open, [0, 1, 2, 3]);
+    let inherited = stdout_of("ls", &["/proc/self/fd"]);
+    assert_eq!(inherited.split_whitespace().collect::<Vec<_>>(), ["0", "1", "2", "3"]);
+}
+
+#[netns_test]
+fn the_thread_has_the_name_of_the_test() {
+    let name = "process::the_thread_has_the_name_of_the_test";
+    assert_eq!(std::thread::current().name(), Some(name));
+}
+
+/// What an ordinary test and a body see of their process, with the same unusual start.
+#[test]
+fn a_body_finds_what_an_ordinary_test_finds() {
+    let facts = |name: &str| {
+        let mut run = again(&[], &["--exact", name, "--nocapture", "--test-threads=2"]);
+        run.env("A_VARIABLE", "a\nvalue").current_dir("/usr");
+        // SAFETY: only calls that are async-signal-safe.
+        unsafe { run.pre_exec(unusual_start) };
+        let output = run.output().unwrap();
+        let text = text(&output);
+        assert!(output.status.success(), "{text}");
+        let facts = text.lines().filter_map(|line| line.strip_prefix("fact ")?.split_once(" = "));
+        facts.map(|(fact, value)| (fact.to_owned(), value.to_owned())).collect::<BTreeMap<_, _>>()
+    };
+    let mut ordinary = facts("process::ordinary_facts");
+    let mut body = facts("process::facts_of_a_body");
+    assert!(ordinary.len() > 10, "{ordinary:?}");
+    for facts in [&mut ordinary, &mut body] {
+        let arguments = facts.remove("arguments").unwrap();
+        assert!(arguments.contains("--nocapture"), "{arguments}");
+    }
+    assert_eq!(body, ordinary);
+}
+
+fn unusual_start() -> std::io::Result<()> {
+    // SAFETY: async-signal-safe.
+    unsafe { libc::umask(0o027) };
+    // SAFETY: async-signal-safe.
+    unsafe { libc::signal(libc::SIGUSR2, libc::SIG_IGN) };
+    let limit = libc::rlimit { rlim_cur: 300, rlim_max: 400 };
+    // SAFETY: the limit lives through the call.
+    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: initialises the set.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: initialised.
+    unsafe { libc::sigaddset(set.as_mut_ptr(), libc::SIGUSR1) };
+    // SAFETY: initialised; no old set is asked for.
+    unsafe { libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()) };
+    Ok(())
+}
+
+#[test]
+#[ignore = "run by a_body_finds_what_an_ordinary_test_finds"]
+fn ordinary_facts() {
+    print_facts();
+}
+
+#[netns_test]
+#[ignore = "run by a_body_finds_what_an_ordinary_test_finds"]
+fn facts_of_a_body() {
+    print_facts();
+}
+
+fn print_facts() {
+    for field in ["Umask", "SigBlk", "SigIgn", "SigCgt", "NoNewPrivs"] {
+        println!("fact {field} = {}", status(field));
+    }
+    let limits = fs::read_to_string("/proc/self/limits").unwrap();
+    for line in limits.lines() {
+        println!("fact limit {} = {line}", &line[..25]);
+    }
+    // Not the thread's: the process's, as `ps` shows it.
+    println!("fact name = {:?}", fs::read_to_string("/proc/self/comm").unwrap());
+    println!("fact directory = {:?}", std::env::current_dir().unwrap());
+    println!("fact arguments = {:?}", std::env::args().collect::<Vec<_>>());
+    let variables: BTreeMap<_, _> = std::env::vars_os().collect();
+    println!("fact environment = {variables:?}");
+    let by_c_library = stdout_of("printenv", &["A_VARIABLE"]);
+    println!("fact inherited = {by_c_library:?}");
+}
+
+/// Tests that run at one time have different process ids: each makes a file named by it.
+#[test]
+fn process_ids_differ() {
+    let scratch = scratch("pids");
+    let mut run = again(&[], &["process::has_an_id_of_its_own_", "--test-threads=4"]);
+    passes(run.env("MEETING_PLACE", &scratch), 4);
+    fs::remove_dir_all(scratch).unwrap();
+}
+
+fn meet_three_others() {
+    let place = std::path::PathBuf::from(std::env::var_os("MEETING_PLACE").unwrap());
+    fs::write(place.join(std::process::id().to_string()), "").unwrap();
+    while fs::read_dir(&place).unwrap().count() < 4 {
+        std::thread::yield_now();
+    }
+}
+
+macro_rules! has_an_id_of_its_own {
+    ($($name:ident)*) => {$(
+        #[netns_test]
+        #[ignore = "run by process_ids_differ"]
+        fn $name() {
+            meet_three_others();
+        }
+    )*};
+}
+
+has_an_id_of_its_own! {
+    has_an_id_of_its_own_a has_an_id_of_its_own_b has_an_id_of_its_own_c has_an_id_of_its_own_d
+}
+
+/// The body is not process 1, for which signals mean something else.
+#[netns_test]
+fn signals_mean_what_they_mean() {
+    assert!(std::process::id() > 1);
+    assert_eq!(status("PPid"), "1");
+    let aborted = std::process::Command::new("sh").args(["-c", "kill -ABRT $$"]).status().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&aborted), Some(libc::SIGABRT));
+}
+
+static CONSTRUCTED: AtomicU32 = AtomicU32::new(0);
+static ANSWERS: std::sync::Mutex<Option<std::sync::mpsc::Receiver<u32>>> =
+    std::sync::Mutex::new(None);
+
+/// A constructor of the user's program, which even starts a thread.
+#[ctor::ctor(unsafe)]
+fn constructor() {
+    CONSTRUCTED.fetch_add(1, Ordering::Relaxed);
+    let (answer, answers) = std::sync::mpsc::channel();
+    std::thread::spawn(move || answer.send(42));
+    *ANSWERS.lock().unwrap() = Some(answers);
+}
+
+#[netns_test]
+fn constructors_of_the_program_have_run_once() {
+    assert_eq!(CONSTRUCTED.load(Ordering::Relaxed), 1);
+    let answers = ANSWERS.lock().unwrap().take().unwrap();
+    assert_eq!(answers.recv(), Ok(42));
+}
+
+#[netns_test]
+fn a_body_may_become_a_session_leader() {
+    // SAFETY: makes a session.
+    assert!(unsafe { libc::setsid() } > 0, "{}", std::io::Error::last_os_error());
+}

@@ -1,0 +1,242 @@
+//! Whatever is killed, nothing is left: no process, and so no namespace and no mount; and
+//! the tests that lose their processes fail and say why.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use netns_test::netns_test;
+use netns_test_tests::{again, children, text};
+
+/// How long the kernel may take for what should take a moment.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn killing_the_runner_ends_everything() {
+    let mut tree = Tree::start("waits_with_a_daemon");
+    kill(tree.runner(), libc::SIGKILL);
+    tree.child.wait().unwrap();
+    tree.is_gone();
+}
+
+#[test]
+fn interrupting_the_group_ends_everything() {
+    let mut tree = Tree::start("waits_with_a_daemon");
+    // What a terminal does for Ctrl-C, and a test runner at its timeout.
+    kill_group(tree.runner(), libc::SIGINT);
+    let status = tree.child.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGINT));
+    tree.is_gone();
+}
+
+#[test]
+fn killing_the_server_ends_its_tests() {
+    let tree = Tree::start("waits_with_a_daemon");
+    kill(tree.server, libc::SIGKILL);
+    tree.is_gone_but_for_the_runner();
+    let output = tree.child.wait_with_output().unwrap();
+    let text = text(&output);
+    assert!(!output.status.success(), "{text}");
+    assert!(
+        text.contains("netns-test: the test was lost: the fork server was killed by SIGKILL"),
+        "{text}"
+    );
+}
+
+#[test]
+fn killing_init_ends_its_test() {
+    let tree = Tree::start("waits_with_a_daemon");
+    kill(tree.init, libc::SIGKILL);
+    let output = tree.child.wait_with_output().unwrap();
+    let text = text(&output);
+    assert!(!output.status.success(), "{text}");
+    let line = "the init process of its namespaces was killed by SIGKILL without a report";
+    assert!(text.contains(line), "{text}");
+    for process in &tree.processes {
+        process.ends();
+    }
+}
+
+#[test]
+fn killing_the_body_fails_its_test() {
+    let tree = Tree::start("waits_with_a_daemon");
+    kill(children(tree.init)[0], libc::SIGKILL);
+    let output = tree.child.wait_with_output().unwrap();
+    let text = text(&output);
+    assert!(!output.status.success(), "{text}");
+    assert!(text.contains("the test's process was killed by SIGKILL"), "{text}");
+}
+
+#[test]
+fn tests_after_the_death_of_the_server_fail_at_once() {
+    let output = again(&[], &["kills_its_own_server", "--test-threads=1"]).output().unwrap();
+    let text = text(&output);
+    assert!(text.contains("test result: FAILED. 0 passed; 3 failed"), "{text}");
+    assert_eq!(text.matches("the fork server was killed by SIGKILL").count(), 2, "{text}");
+}
+
+#[test]
+fn a_runner_that_has_lost_its_socket_says_so() {
+    let output = again(&[], &["--exact", "closes_the_socket_of_the_runner"]).output().unwrap();
+    let text = text(&output);
+    assert!(!output.status.success(), "{text}");
+    assert!(text.contains("closed the harness's socket") || text.contains("EBADF"), "{text}");
+}
+
+/// A body that runs until it is killed, beside a daemon that holds all it can.
+#[netns_test(timeout = "none")]
+#[ignore = "run by the tests above"]
+fn waits_with_a_daemon() {
+    let script = "setsid sh -c '(trap \"\" HUP INT TERM; sleep 1000) & echo ready; wait' & wait";
+    Command::new("sh").args(["-c", script]).status().unwrap();
+}
+
+#[test]
+#[ignore = "run by tests_after_the_death_of_the_server_fail_at_once"]
+fn kills_its_own_server_0() {
+    for child in children(std::process::id()) {
+        kill(child, libc::SIGKILL);
+    }
+    panic!("so that the three of them fail");
+}
+
+#[netns_test]
+#[ignore = "run by tests_after_the_death_of_the_server_fail_at_once"]
+fn kills_its_own_server_1() {}
+
+#[netns_test]
+#[should_panic]
+#[ignore = "run by tests_after_the_death_of_the_server_fail_at_once"]
+fn kills_its_own_server_2() {}
+
+#[test]
+#[ignore = "run by a_runner_that_has_lost_its_socket_says_so"]
+fn closes_the_socket_of_the_runner() {
+    for entry in fs::read_dir("/proc/self/fd").unwrap().flatten() {
+        let is_socket = fs::read_link(entry.path())
+            .is_ok_and(|target| target.to_string_lossy().starts_with("socket:"));
+        if is_socket {
+            let number = entry.file_name().to_str().unwrap().parse().unwrap();
+            // SAFETY: the harness's socket; what it does without it is the point.
+            unsafe { libc::close(number) };
+        }
+    }
+    passes_if_run();
+}
+
+#[netns_test]
+#[ignore = "run by a_runner_that_has_lost_its_socket_says_so"]
+fn passes_if_run() {}
+
+/// A runner with one test, its server, init, body, and the programs that these started.
+struct Tree {
+    child: Child,
+    server: u32,
+    init: u32,
+    processes: Vec<Process>,
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Tree {
+    fn start(test: &str) -> Self {
+        let mut command = again(&[], &["--exact", test, "--nocapture"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command.spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("ready") {
+            line.clear();
+            assert!(stdout.read_line(&mut line).unwrap() > 0, "the test has ended");
+        }
+        let [server] = children(child.id())[..] else { panic!("not one server") };
+        let [init] = children(server)[..] else { panic!("not one init") };
+        let mut pids = vec![child.id(), server];
+        collect(init, &mut pids);
+        assert!(pids.len() >= 6, "{pids:?}");
+        let processes = pids.into_iter().map(Process::open).collect();
+        Self { child, server, init, processes, _stdout: stdout }
+    }
+
+    fn runner(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn is_gone(&self) {
+        for process in &self.processes {
+            process.ends();
+        }
+        self.namespaces_are_gone();
+    }
+
+    fn is_gone_but_for_the_runner(&self) {
+        for process in &self.processes[1..] {
+            process.ends();
+        }
+        self.namespaces_are_gone();
+    }
+
+    /// No process is in a namespace of the test, and no mount keeps one.
+    fn namespaces_are_gone(&self) {
+        let theirs: BTreeSet<_> =
+            self.processes[2..].iter().map(|process| process.network.clone()).collect();
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            if let Ok(network) = fs::read_link(entry.path().join("ns/net")) {
+                assert!(!theirs.contains(&network), "{} holds {network:?}", entry.path().display());
+            }
+        }
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        for network in theirs {
+            assert!(!mounts.contains(network.to_str().unwrap()), "{mounts}");
+        }
+    }
+}
+
+fn collect(pid: u32, pids: &mut Vec<u32>) {
+    pids.push(pid);
+    for child in children(pid) {
+        collect(child, pids);
+    }
+}
+
+/// A process that is watched.
+struct Process {
+    pid: u32,
+    watch: OwnedFd,
+    network: std::path::PathBuf,
+}
+
+impl Process {
+    fn open(pid: u32) -> Self {
+        // SAFETY: makes a descriptor.
+        let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        assert!(raw >= 0, "pidfd_open: {}", std::io::Error::last_os_error());
+        // SAFETY: just made.
+        let watch = unsafe { OwnedFd::from_raw_fd(raw.try_into().unwrap()) };
+        let network = fs::read_link(format!("/proc/{pid}/ns/net")).unwrap();
+        Self { pid, watch, network }
+    }
+
+    /// Waits for its end.
+    fn ends(&self) {
+        let mut poll =
+            libc::pollfd { fd: self.watch.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one entry, which lives through the call.
+        let ready =
+            unsafe { libc::poll(&raw mut poll, 1, PATIENCE.as_millis().try_into().unwrap()) };
+        assert_eq!(ready, 1, "process {} is still there", self.pid);
+    }
+}
+
+fn kill(pid: u32, signal: i32) {
+    // SAFETY: sends a signal to a process that this test has started.
+    assert_eq!(unsafe { libc::kill(pid.try_into().unwrap(), signal) }, 0);
+}
+
+fn kill_group(leader: u32, signal: i32) {
+    // SAFETY: sends a signal to a group that this test has started.
+    assert_eq!(unsafe { libc::killpg(leader.try_into().unwrap(), signal) }, 0);
+}

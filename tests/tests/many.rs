@@ -1,0 +1,76 @@
+//! Two thousand tests in one binary, and nothing of them left.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use netns_test_tests::{again, passes};
+
+/// How long the kernel may take to take namespaces down.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[test]
+fn two_thousand_tests_pass_and_leave_nothing() {
+    let before = Left::count();
+    passes(&mut again(&[], &["--test-threads=16"]), 2_000);
+    let start = Instant::now();
+    // Other programs of the machine come and go meanwhile.
+    while !Left::count().is_within(&before) {
+        assert!(start.elapsed() < PATIENCE, "left: {:?}, before: {before:?}", Left::count());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// What there is of this binary's processes, of network namespaces, and of mounts.
+#[derive(Debug)]
+struct Left {
+    processes: usize,
+    networks: BTreeSet<std::path::PathBuf>,
+    mounts: usize,
+}
+
+impl Left {
+    fn count() -> Self {
+        let own = fs::read_link("/proc/self/exe").unwrap();
+        let pids = || fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        let is_own =
+            |path: &std::path::PathBuf| fs::read_link(path.join("exe")).is_ok_and(|exe| exe == own);
+        Self {
+            processes: pids().filter(is_own).count(),
+            networks: pids().filter_map(|path| fs::read_link(path.join("ns/net")).ok()).collect(),
+            mounts: fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count(),
+        }
+    }
+
+    fn is_within(&self, before: &Self) -> bool {
+        self.processes <= before.processes
+            && self.networks.is_subset(&before.networks)
+            && self.mounts == before.mounts
+    }
+}
+
+macro_rules! one {
+    ($($name:ident)*) => {$(
+        #[netns_test::netns_test]
+        #[ignore = "run by two_thousand_tests_pass_and_leave_nothing"]
+        fn $name() {}
+    )*};
+}
+
+macro_rules! twenty {
+    ($($module:ident)*) => {$(
+        mod $module {
+            one! { a b c d e f g h i j k l m n o p q r s t }
+        }
+    )*};
+}
+
+macro_rules! two_hundred {
+    ($($module:ident)*) => {$(
+        mod $module {
+            twenty! { a b c d e f g h i j }
+        }
+    )*};
+}
+
+two_hundred! { a b c d e f g h i j }
