@@ -67,6 +67,7 @@ pub fn text(output: &Output) -> String {
 /// # Panics
 ///
 /// Panics if the program cannot be started or fails.
+#[expect(clippy::must_use_candidate, reason = "often run for its effect")]
 pub fn stdout_of(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
@@ -107,7 +108,8 @@ pub fn namespaces_of_threads() -> BTreeSet<PathBuf> {
 #[must_use]
 pub fn children(pid: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let texts = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let texts =
+        threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
     let lists: Vec<String> = texts.collect();
     let pids = lists.iter().flat_map(|list| list.split_whitespace());
     pids.filter_map(|pid| pid.parse().ok()).collect()

@@ -72,7 +72,10 @@ fn settle(job: &Job<'_>, alone: &SingleThreaded) -> Result<(), Failure> {
     let variables = caller.environment.into_iter().filter_map(|text| CString::new(text).ok());
     environ::replace(variables.collect(), alone);
     job.identity.assume()?;
-    process::set_name(job.name).map_err(step("prctl", "PR_SET_NAME"))?;
+    if job.origin.ignores_children {
+        signals::ignore_children();
+    }
+    process::set_name(&job.origin.name).map_err(step("prctl", "PR_SET_NAME"))?;
     signals::ignore_sigpipe();
     signals::set_mask(caller.mask).map_err(step("sigprocmask", "the test's process"))
 }

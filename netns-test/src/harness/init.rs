@@ -1,7 +1,7 @@
 //! Init, process 1 of a test's namespaces: sets them up, forks the body, waits for it,
 //! and takes every other process with it when it ends.
 
-use std::ffi::CStr;
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
@@ -28,8 +28,16 @@ pub(super) struct Job<'a> {
     pub(super) children: &'a OwnedFd,
     pub(super) alive: &'a OwnedFd,
     pub(super) go: &'a OwnedFd,
-    /// The name that the program started with.
-    pub(super) name: &'a CStr,
+    pub(super) origin: &'a Origin,
+}
+
+/// What the server has changed of the program's process, for the body to have it back.
+#[derive(Debug)]
+pub(super) struct Origin {
+    /// The name of its thread.
+    pub(super) name: CString,
+    /// Whether SIGCHLD was ignored.
+    pub(super) ignores_children: bool,
 }
 
 /// A body that runs.

@@ -114,8 +114,8 @@ fn one_place() -> bool {
     static CAPTURED: OnceLock<bool> = OnceLock::new();
     let captured = *CAPTURED.get_or_init(|| {
         let asked = std::env::args_os().any(|arg| arg == "--nocapture" || arg == "--no-capture");
-        let set = std::env::vars_os()
-            .any(|(name, value)| name == "RUST_TEST_NOCAPTURE" && value != "0");
+        let set =
+            std::env::vars_os().any(|(name, value)| name == "RUST_TEST_NOCAPTURE" && value != "0");
         !asked && !set
     });
     captured || fds::standard_output() == fds::standard_error()

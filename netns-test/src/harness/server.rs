@@ -11,7 +11,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::case::Case;
-use super::init::{self, Job};
+use super::init::{self, Job, Origin};
 use super::patience::{Patience, insist};
 use super::wire::{self, Message, Report};
 use crate::error::Failure;
@@ -75,6 +75,8 @@ pub(super) fn fork(alone: SingleThreaded) -> Result<Server, Failure> {
     }
     let failed = |error: io::Error| diagnose::explain("fork", what, &error);
     let (ours, theirs) = socket::pair().map_err(failed)?;
+    let (ours, theirs) =
+        (fds::beyond_stdio(ours).map_err(failed)?, fds::beyond_stdio(theirs).map_err(failed)?);
     let identity = fds::identity(ours.as_fd()).map_err(failed)?;
     let runner = process::id();
     match insist(|| process::fork(&alone)).map_err(failed)? {
@@ -95,7 +97,7 @@ struct Running {
     /// Init holds the first end and sees when the second, held here alone, is closed.
     alive: (OwnedFd, OwnedFd),
     caller: Result<Caller, Failure>,
-    name: std::ffi::CString,
+    origin: Origin,
     waiting: VecDeque<Request>,
     tests: Vec<Test>,
     last_end: Option<Instant>,
@@ -131,7 +133,8 @@ impl Running {
         }
         fds::close_all_except(&[requests.as_raw_fd()])?;
         std::mem::forget(null);
-        let name = process::name()?;
+        let origin =
+            Origin { name: process::name()?, ignores_children: signals::stop_ignoring_children() };
         process::set_name(c"netns-test")?;
         // Tests get the runner's limits back; many of them may run at once.
         drop(limits::raise_open_files());
@@ -141,7 +144,7 @@ impl Running {
             children: signals::watch_children()?,
             alive: fds::pipe()?,
             caller: Caller::read(),
-            name,
+            origin,
             waiting: VecDeque::new(),
             tests: Vec::new(),
             last_end: None,
@@ -267,7 +270,7 @@ impl Running {
                     children: &self.children,
                     alive: &self.alive.0,
                     go: &go,
-                    name: &self.name,
+                    origin: &self.origin,
                 },
                 &self.alone,
             )

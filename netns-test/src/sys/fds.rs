@@ -49,7 +49,16 @@ pub(crate) fn open_place(path: &Path) -> io::Result<OwnedFd> {
 
 /// `/dev/null`, for reading and writing.
 pub(crate) fn open_null() -> io::Result<OwnedFd> {
-    Ok(nix::fcntl::open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?)
+    beyond_stdio(nix::fcntl::open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?)
+}
+
+/// The same descriptor with a number above 2: a program that is started with a standard
+/// stream closed is given its number for the first thing that it opens.
+pub(crate) fn beyond_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() > 2 {
+        return Ok(fd);
+    }
+    Ok(adopt(nix::fcntl::fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(3))?))
 }
 
 /// Makes `place` (from [`open_place`]) the working directory.

@@ -46,6 +46,19 @@ pub(crate) fn watch_children() -> io::Result<OwnedFd> {
     Ok(super::fds::adopt(nix::errno::Errno::result(fd)?))
 }
 
+/// Makes the end of children something to wait for, and says whether whoever started this
+/// program had it ignored: the kernel then reaps them and tells nobody.
+pub(crate) fn stop_ignoring_children() -> bool {
+    // SAFETY: the default disposition installs no handler.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) == libc::SIG_IGN }
+}
+
+/// Undoes [`stop_ignoring_children`].
+pub(crate) fn ignore_children() {
+    // SAFETY: ignoring a signal installs no handler.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+}
+
 /// Takes what has been reported on the descriptor of [`watch_children`].
 pub(crate) fn clear(watch: &OwnedFd) -> io::Result<()> {
     let mut buffer = [0; size_of::<libc::signalfd_siginfo>()];

@@ -57,7 +57,7 @@ fn a_body_can_do_to_files_what_its_caller_can() {
     let scratch = scratch("files");
     let closed = scratch.join("closed");
     fs::write(&closed, "content").unwrap();
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
     let readable = fs::read(&closed).is_ok();
     if is_root() {
         fs::write(scratch.join("other"), "").unwrap();

@@ -291,6 +291,7 @@ fn leaves_a_daemon() {
 
 #[netns_test]
 #[ignore = "run by verdicts.rs"]
+#[expect(clippy::zombie_processes, reason = "it is to be left behind")]
 fn leaves_a_program() {
     let sleep = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
     // So that the note can name the program: it is that program when it has been started.

@@ -17,9 +17,9 @@ pub(crate) fn exec(program: &str) {
     panic!("execvp: {}", std::io::Error::last_os_error());
 }
 
-/// Reads from address 8.
+/// Reads from where nothing is mapped.
 pub(crate) fn segfault() {
-    let nowhere = std::hint::black_box(8 as *const u64);
+    let nowhere = std::hint::black_box(std::ptr::dangling::<u64>());
     // SAFETY: none; the point is the signal.
     println!("{}", unsafe { nowhere.read_volatile() });
 }
@@ -27,7 +27,7 @@ pub(crate) fn segfault() {
 /// Sends `signal` to this process.
 pub(crate) fn kill_self(signal: i32) {
     // SAFETY: sends a signal.
-    unsafe { libc::kill(libc::getpid(), signal) };
+    unsafe { libc::kill(std::process::id().try_into().unwrap(), signal) };
     // A signal to the process may be taken by another thread a moment later.
     loop {
         std::thread::park();
