@@ -133,7 +133,7 @@ fn an_odd_start_changes_no_verdict() {
         for (test, success) in
             [("runner::odd_start_passes", true), ("runner::odd_start_fails", false)]
         {
-            let status = again(&around, &["--exact", test]).status().unwrap();
+            let status = again(&around, &["--exact", test]).output().unwrap().status;
             assert_eq!(status.success(), success, "{odd}: {test}");
         }
     }
