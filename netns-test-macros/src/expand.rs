@@ -14,7 +14,6 @@
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::ext::IdentExt as _;
 use syn::{Error, ReturnType};
 
 use crate::above;
@@ -113,7 +112,8 @@ fn ignored_elsewhere() -> TokenStream {
 
 fn case(args: &Args, function: &Function) -> TokenStream {
     let path = args.path();
-    let name = function.signature.ident.unraw().to_string();
+    // With the `r#` of a raw identifier: the test runner's name for the test has it too.
+    let name = function.signature.ident.to_string();
     let timeout = option(args.timeout);
     let user = match args.user {
         User::Caller => quote!(Caller),

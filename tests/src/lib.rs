@@ -75,14 +75,17 @@ pub fn stdout_of(program: &str, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// The value of a field of `/proc/self/status`.
+/// The value of a field of the calling thread's `status` in `/proc`.
+///
+/// The thread's, not the process's: the main thread blocks all signals for the moment in
+/// which it starts another one.
 ///
 /// # Panics
 ///
 /// Panics if there is no such field.
 #[must_use]
 pub fn status(field: &str) -> String {
-    let status = fs::read_to_string("/proc/self/status").expect("a /proc");
+    let status = fs::read_to_string("/proc/thread-self/status").expect("a /proc");
     let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     value.unwrap_or_else(|| panic!("no {field}")).trim().to_owned()
 }

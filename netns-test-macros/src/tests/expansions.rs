@@ -48,7 +48,7 @@ pub(crate) fn r#try() {
         body()
     }
     my::netns::__rt::case! {
-        name : "try", timeout : ::core::option::Option::Some(500u64), user : Root,
+        name : "r#try", timeout : ::core::option::Option::Some(500u64), user : Root,
         should_panic : true, body : || my::netns::__rt::report(r#try()),
     }
 }

@@ -16,7 +16,7 @@ fn proc_shows_the_test_alone() {
     let mut pids: Vec<u32> = pids.collect();
     pids.sort_unstable();
     assert_eq!(pids, [1, std::process::id()]);
-    assert_eq!(fs::read_link("/proc/self").unwrap().to_str().unwrap(), status("Pid"));
+    assert_eq!(fs::read_link("/proc/self").unwrap().to_str().unwrap(), status("Tgid"));
 }
 
 #[test]

@@ -1,0 +1,71 @@
+//! Holds the sources to what ARCHITECTURE.md says of them: which module imports which, and
+//! where `unsafe`, system calls, programs and environment variables may stand.
+
+#[path = "layering/rules.rs"]
+mod rules;
+#[path = "layering/tokens.rs"]
+mod tokens;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const PACKAGES: [&str; 4] = ["netns-test", "netns-test-macros", "examples", "tests"];
+
+#[test]
+fn the_sources_keep_the_rules() {
+    let sources = sources();
+    assert!(sources.len() > 40, "found {} files only", sources.len());
+    let violations: Vec<String> =
+        sources.iter().flat_map(|(path, source)| rules::check(path, source)).collect();
+    assert!(violations.is_empty(), "\n{}", violations.join("\n"));
+}
+
+#[test]
+fn architecture_md_has_the_same_table() {
+    let text = fs::read_to_string(workspace().join("ARCHITECTURE.md")).unwrap();
+    let (_, after) = text.split_once("| module | may import |\n| --- | --- |\n").unwrap();
+    let rows = after.lines().take_while(|line| line.starts_with('|'));
+    let written: Vec<String> = rows.map(|row| row.replace(['|', '`', ','], " ")).collect();
+    let enforced = rules::IMPORTS.map(|(module, allowed)| {
+        format!(
+            "{module} {}",
+            if allowed.is_empty() { "nothing".into() } else { allowed.join(" ") }
+        )
+    });
+    let words = |text: &String| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let written: Vec<_> = written.iter().map(words).collect();
+    assert_eq!(written, enforced.iter().map(words).collect::<Vec<_>>());
+}
+
+#[test]
+fn architecture_md_is_short() {
+    let text = fs::read_to_string(workspace().join("ARCHITECTURE.md")).unwrap();
+    assert!(text.lines().count() <= 150);
+}
+
+/// Every source file of the workspace, as (path from the workspace, content).
+fn sources() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for package in PACKAGES {
+        collect(&workspace().join(package), &mut found);
+    }
+    let relative = |path: &Path| path.strip_prefix(workspace()).unwrap().display().to_string();
+    found.iter().map(|path| (relative(path), fs::read_to_string(path).unwrap())).collect()
+}
+
+fn collect(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if path.file_name().is_some_and(|name| name != "target") {
+                collect(&path, found);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}

@@ -1,0 +1,258 @@
+//! The rules, and a sample for each that breaks it.
+
+use super::tokens::{Token, tokens};
+
+/// What each module of the library may import besides itself. ARCHITECTURE.md has the same.
+pub(crate) const IMPORTS: [(&str, &[&str]); 8] = [
+    ("harness", &["diagnose", "error", "premain", "sandbox", "sys", "userns"]),
+    ("premain", &["harness", "sys"]),
+    ("diagnose", &["error", "sandbox::NAMESPACES", "sys"]),
+    ("sandbox", &["error", "sys", "userns"]),
+    ("userns", &["error", "sys"]),
+    ("sys", &["error", "sys"]),
+    ("error", &[]),
+    ("runtime", &[]),
+];
+
+/// They know all modules.
+const GLUE: [&str; 3] = ["lib", "rt", "unsupported"];
+
+const LONGEST: usize = 400;
+
+/// What is wrong with the file at `path`, as `path:line: rule`.
+pub(crate) fn check(path: &str, source: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let says_why = source.starts_with("//!") || source.starts_with("#![doc = include_str!(");
+    // The cases of trybuild are input: where a line stands is part of what they expect.
+    if !says_why && !path.starts_with("tests/tests/ui/") {
+        found.push((1, "a file opens with `//!` and the reason for which it exists".to_owned()));
+    }
+    let library = path.strip_prefix("netns-test/src/");
+    if library.is_some() || path.starts_with("netns-test-macros/src/") {
+        if source.lines().count() > LONGEST {
+            found.push((LONGEST + 1, format!("a file has at most {LONGEST} lines")));
+        }
+        let tokens = tokens(source);
+        words(library.unwrap_or(""), &tokens, &mut found);
+        if let Some(file) = library {
+            imports(file, &tokens, &mut found);
+        }
+    }
+    found.into_iter().map(|(line, rule)| format!("{path}:{line}: {rule}")).collect()
+}
+
+type Found = Vec<(usize, String)>;
+
+/// Words that may stand in some places only. `file` is empty for the macro crate.
+fn words(file: &str, tokens: &[Token], found: &mut Found) {
+    let in_sys = file.starts_with("sys/");
+    let mut say = |token: &Token, rule: &str| found.push((token.line, rule.to_owned()));
+    for (at, token) in tokens.iter().enumerate() {
+        let next = |offset: usize| tokens.get(at + offset).map_or("", |token| token.text.as_str());
+        match token.text.as_str() {
+            "unsafe" if !in_sys && file != "premain.rs" => {
+                say(token, "`unsafe` stands in sys/ and premain.rs only");
+            }
+            "libc" | "nix" if !in_sys => say(token, "`libc` and `nix` stand in sys/ only"),
+            "Command" if !file.is_empty() => say(token, "the library starts no program"),
+            "lab" if file.starts_with("harness/") => say(token, "`harness` knows nothing of `lab`"),
+            "vars_os" if READERS.contains(&file) => {}
+            "var_os" | "vars" | "vars_os" => say(token, NO_VARIABLE),
+            "env" if next(1) == "::" && matches!(next(2), "var" | "{" | "*") => {
+                say(token, NO_VARIABLE);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// One hands the environment on; one asks what libtest was told by it.
+const READERS: [&str; 2] = ["harness/request.rs", "harness/output.rs"];
+
+const NO_VARIABLE: &str =
+    "the environment is read in harness/request.rs and output.rs only, by `std::env::vars_os`";
+
+fn imports(file: &str, tokens: &[Token], found: &mut Found) {
+    let module = file.split('/').next().unwrap_or(file).trim_end_matches(".rs");
+    if GLUE.contains(&module) {
+        return;
+    }
+    let Some((_, allowed)) = IMPORTS.iter().find(|(name, _)| *name == module) else {
+        found.push((1, format!("`{module}` is not in the table of imports")));
+        return;
+    };
+    // Where `super::` is the root of the crate.
+    let is_top = !file.contains('/') || file.ends_with("/mod.rs");
+    for (at, token) in tokens.iter().enumerate() {
+        let follows = |text: &str| at > 0 && tokens[at - 1].text == text;
+        let leads_on = tokens.get(at + 1).is_some_and(|next| next.text == "::");
+        let to_root = match token.text.as_str() {
+            "crate" => !follows("$"),
+            "super" => is_top || follows("::"),
+            _ => false,
+        };
+        if !to_root || !leads_on {
+            continue;
+        }
+        for path in paths(&tokens[at + 2..]) {
+            let is_in = |entry: &str| path == entry || path.starts_with(&format!("{entry}::"));
+            if !is_in(module) && !allowed.iter().any(|entry| is_in(entry)) {
+                found.push((token.line, format!("`{module}` may not import `{path}`")));
+            }
+        }
+    }
+}
+
+/// The paths of a use tree, as far as `module::item`.
+fn paths(tokens: &[Token]) -> Vec<String> {
+    let Some(first) = tokens.first() else { return Vec::new() };
+    if first.text == "{" {
+        return group(tokens).into_iter().flat_map(paths).collect();
+    }
+    let is_path = tokens.get(1).is_some_and(|token| token.text == "::");
+    if !is_path {
+        return vec![first.text.clone()];
+    }
+    let items = match tokens.get(2) {
+        Some(token) if token.text == "{" => group(&tokens[2..]),
+        _ => vec![&tokens[2..]],
+    };
+    let item =
+        |tokens: &[Token]| tokens.first().map(|item| format!("{}::{}", first.text, item.text));
+    items.into_iter().filter_map(item).collect()
+}
+
+/// The parts between the commas of the group that `tokens` begin with.
+fn group(tokens: &[Token]) -> Vec<&[Token]> {
+    let (mut parts, mut depth, mut start) = (Vec::new(), 0, 1);
+    for (at, token) in tokens.iter().enumerate() {
+        match token.text.as_str() {
+            "{" => depth += 1,
+            "}" => depth -= 1,
+            "," if depth == 1 => {
+                parts.push(&tokens[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+        if depth == 0 {
+            parts.push(&tokens[start..at]);
+            break;
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+/// Checks that `source`, with a first line that is in order, breaks the rule `rule` in line 2.
+fn breaks(path: &str, source: &str, rule: &str) {
+    let found = check(path, &format!("//! Doc.\n{source}\n"));
+    let expected = format!("{path}:2: {rule}");
+    assert_eq!(found.len(), 1, "{source}: {found:?}");
+    assert!(found[0].starts_with(&expected), "{source}: {found:?}");
+}
+
+fn keeps(path: &str, source: &str) {
+    assert_eq!(check(path, &format!("//! Doc.\n{source}\n")), Vec::<String>::new(), "{source}");
+}
+
+#[test]
+fn a_file_without_a_reason_is_found() {
+    let found = check("examples/tests/a.rs", "fn main() {}\n");
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("examples/tests/a.rs:1: a file opens with"), "{found:?}");
+}
+
+#[test]
+fn a_long_file_is_found() {
+    let long = format!("//! Doc.\n{}", "\n".repeat(LONGEST));
+    for path in ["netns-test/src/rt.rs", "netns-test-macros/src/args.rs"] {
+        assert_eq!(check(path, &long), [format!("{path}:401: a file has at most 400 lines")]);
+    }
+    assert_eq!(check("tests/tests/a.rs", &long), Vec::<String>::new());
+}
+
+#[test]
+fn words_out_of_place_are_found() {
+    let (case, macros) = ("netns-test/src/harness/case.rs", "netns-test-macros/src/args.rs");
+    for path in [case, macros, "netns-test/src/runtime.rs"] {
+        breaks(path, "fn f() { unsafe { g() } }", "`unsafe` stands");
+        breaks(path, "use libc::c_int;", "`libc` and `nix` stand");
+        breaks(path, "fn f() { nix::unistd::getpid(); }", "`libc` and `nix` stand");
+        breaks(path, "fn f() { std::env::var(\"A\"); }", "the environment is read");
+        breaks(path, "use std::env::{args, var};", "the environment is read");
+        breaks(path, "fn f() { std::env::var_os(\"A\"); }", "the environment is read");
+        breaks(path, "fn f() { std::env::vars_os(); }", "the environment is read");
+    }
+    breaks(case, "use std::process::Command;", "the library starts no program");
+    breaks(case, "fn f() { lab::report(); }", "`harness` knows nothing of `lab`");
+    breaks("netns-test/src/premain.rs", "use libc::c_int;", "`libc` and `nix` stand");
+    breaks("netns-test/src/sys/fds.rs", "fn f() { env::var(\"A\"); }", "the environment is read");
+}
+
+#[test]
+fn words_in_their_place_are_not() {
+    keeps("netns-test/src/sys/fds.rs", "fn f() { unsafe { libc::close(3) } }");
+    keeps("netns-test/src/premain.rs", "fn f() { unsafe { g() } }");
+    keeps("netns-test/src/harness/request.rs", "fn f() { std::env::vars_os(); }");
+    keeps("tests/tests/ui/case.rs", "fn main() {}");
+    assert_eq!(check("tests/tests/ui/case.rs", "// 1. A case.\n"), Vec::<String>::new());
+    let included = "#![doc = include_str!(\"../CRATE.md\")]\n";
+    assert_eq!(check("netns-test/src/lib.rs", included), Vec::<String>::new());
+    keeps("netns-test/src/harness/case.rs", "// unsafe: libc, Command\n#[cfg(test)]\nuse libc::x;");
+    keeps(
+        "netns-test/src/harness/case.rs",
+        "#[cfg(test)]\nmod tests { use std::process::Command; }",
+    );
+    keeps("tests/tests/a.rs", "fn f() { unsafe { libc::close(3) } }");
+}
+
+#[test]
+fn imports_against_the_table_are_found() {
+    let samples = [
+        (
+            "harness/case.rs",
+            "use crate::runtime::Flavor;",
+            "`harness` may not import `runtime::Flavor`",
+        ),
+        ("sandbox/mod.rs", "use crate::harness;", "`sandbox` may not import `harness`"),
+        (
+            "sandbox/mod.rs",
+            "use super::diagnose::explain;",
+            "`sandbox` may not import `diagnose::explain`",
+        ),
+        (
+            "sandbox/network.rs",
+            "fn f() { super::super::premain::g() }",
+            "`sandbox` may not import `premain::g`",
+        ),
+        (
+            "diagnose/mod.rs",
+            "use crate::sandbox::{NAMESPACES, Identity};",
+            "`diagnose` may not import `sandbox::Identity`",
+        ),
+        (
+            "userns.rs",
+            "use crate::{error::Failure, sandbox::{User}};",
+            "`userns` may not import `sandbox::User`",
+        ),
+        ("sys/fds.rs", "use crate::userns::Maps;", "`sys` may not import `userns::Maps`"),
+        ("error.rs", "use crate::sys::errno;", "`error` may not import `sys::errno`"),
+        ("premain.rs", "use crate::sandbox::User;", "`premain` may not import `sandbox::User`"),
+        ("runtime.rs", "use crate::error::Failure;", "`runtime` may not import `error::Failure`"),
+    ];
+    for (file, source, rule) in samples {
+        breaks(&format!("netns-test/src/{file}"), source, rule);
+    }
+    let unknown = check("netns-test/src/lab/mod.rs", "//! Doc.\n");
+    assert_eq!(unknown, ["netns-test/src/lab/mod.rs:1: `lab` is not in the table of imports"]);
+}
+
+#[test]
+fn imports_in_the_table_are_not() {
+    keeps("netns-test/src/harness/init.rs", "use super::body;\nuse crate::{diagnose, premain};");
+    keeps("netns-test/src/harness/init.rs", "pub(crate) use crate::harness::case::Case;");
+    keeps("netns-test/src/diagnose/mod.rs", "use crate::sandbox::NAMESPACES;");
+    keeps("netns-test/src/premain.rs", "macro_rules! m { () => { $crate::__rt::run() } }");
+    keeps("netns-test/src/rt.rs", "pub use crate::runtime::Flavor;");
+}
