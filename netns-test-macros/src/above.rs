@@ -1,18 +1,14 @@
 //! Finds a `#[test]` above our attribute. The compiler has expanded it before it calls us and does
-//! not show it, so the test would be registered, and run, twice. Since Rust 1.88 a macro may ask
-//! where it stands; the source text tells the rest. When in doubt we say nothing.
-
-use std::fs;
+//! not show it, so the test would be registered, and run, twice.
 
 use proc_macro2::Span;
 
-/// Whether `#[test]` stands above the attribute at `attribute`. `false` if this cannot be told:
-/// an older compiler, no file, or an attribute that comes out of another macro.
+use crate::source;
+
+/// Whether `#[test]` stands above the attribute at `attribute`, also where both are written in a
+/// `macro_rules!`. `false` if this cannot be told.
 pub(crate) fn is_test_above(attribute: Span) -> bool {
-    attribute
-        .local_file()
-        .and_then(|path| fs::read_to_string(path).ok())
-        .is_some_and(|source| stands_above(&source, attribute.start().line))
+    source::around(attribute).is_some_and(|(source, line)| stands_above(&source, line))
 }
 
 /// Whether, going up from `line` (the first is 1) over attributes, comments and empty lines, there
@@ -28,12 +24,8 @@ fn stands_above(source: &str, line: usize) -> bool {
         && above
             .iter()
             .rev()
-            .take_while(|line| belongs_to_item(line))
+            .take_while(|line| source::belongs_to_item(line))
             .any(|line| *line == "#[test]")
-}
-
-fn belongs_to_item(line: &str) -> bool {
-    line.is_empty() || line.starts_with("//") || (line.starts_with("#[") && line.ends_with(']'))
 }
 
 #[cfg(test)]

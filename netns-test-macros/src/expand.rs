@@ -18,9 +18,11 @@ use syn::{Error, ReturnType};
 
 use crate::above;
 use crate::args::{Args, Flavor, User};
+use crate::below;
 use crate::errors::Errors;
 use crate::function::Function;
-use crate::registration::Registration;
+use crate::registration::{Registration, is_marked_by_test_case};
+use crate::role::Role;
 
 /// Expands `#[netns_test(arguments)]` on `item`.
 pub(crate) fn expand(arguments: &TokenStream, item: &TokenStream) -> TokenStream {
@@ -50,6 +52,12 @@ pub(crate) fn expand(arguments: &TokenStream, item: &TokenStream) -> TokenStream
 
 fn check(args: &Args, function: &Function, registration: Registration, errors: &mut Errors) {
     function.check_once(errors);
+    if is_for_one_case(args, function) {
+        errors.push(Error::new(
+            Span::call_site(),
+            "put `#[netns_test]` after the last `#[case]`: `rstest` gives an attribute that stands before a `#[case]` to that case alone",
+        ));
+    }
     if registration.is_handed_on() {
         return;
     }
@@ -63,6 +71,16 @@ fn check(args: &Args, function: &Function, registration: Registration, errors: &
             "`#[test]` stands above `#[netns_test]`, which adds it itself: the test would run twice; delete `#[test]` or put it below",
         ));
     }
+}
+
+/// Whether `rstest` has put us on one case and not on the others. Then the `#[case]` that the
+/// source shows below us is gone. An adopted attribute stands no longer where the source shows it,
+/// and the crate test-case, which has a `#[case]` too, puts us on all of them.
+fn is_for_one_case(args: &Args, function: &Function) -> bool {
+    !args.adopted
+        && !is_marked_by_test_case(function)
+        && function.with_role(Role::Case).next().is_none()
+        && below::is_case_below(Span::call_site())
 }
 
 /// The errors, and the item beside them so that what refers to it gives no errors of its own.

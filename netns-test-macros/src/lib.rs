@@ -12,16 +12,20 @@
 //! | `registration` | whose `#[test]` makes the function known to the test runner |
 //! | `role` | which attributes beside ours are test attributes |
 //! | `above` | finds the `#[test]` that the compiler does not show us |
+//! | `below` | finds the `#[case]` that makes us the attribute of one case alone |
+//! | `source` | the source text around our attribute |
 //! | `errors` | collects every error of one use |
 
 mod above;
 mod args;
 mod argument;
+mod below;
 mod errors;
 mod expand;
 mod function;
 mod registration;
 mod role;
+mod source;
 #[cfg(test)]
 mod tests;
 
@@ -62,7 +66,7 @@ use proc_macro::TokenStream;
 /// |---|---|
 /// | `#[test]` | not needed; below this one it is accepted, above it is an error (from Rust 1.88 on; older compilers do not show it to us and run the test twice) |
 /// | `#[tokio::test]`, or any path that ends in `test` | above or below; that attribute makes the runtime, inside the namespaces |
-/// | `#[rstest]` | above or below; if `#[rstest]` is above, put this one after the last `#[case]`, because `rstest` gives what stands before a `#[case]` to that case alone, and on an `async fn` write `#[netns_test::test]`, because `rstest` asks for a test attribute by that name |
+/// | `#[rstest]` | above or below; if `#[rstest]` is above, put this one after the last `#[case]`, because `rstest` gives what stands before a `#[case]` to that case alone (from Rust 1.88 on an error, in the usual layout of one attribute a line; else the other cases run without isolation), and on an `async fn` write `#[netns_test::test]`, because `rstest` asks for a test attribute by that name |
 /// | `#[test_case]`, `#[test_matrix]` | above or below |
 ///
 /// Some attributes look for an attribute whose path ends in `test` and add `#[test]` if there is

@@ -71,8 +71,14 @@ fn is_from_test_case(function: &Function) -> bool {
         input.parse::<proc_macro2::TokenStream>()?;
         Ok(binding == "_result")
     };
-    function.attributes.iter().any(allows_bool_comparison)
+    is_marked_by_test_case(function)
         && first_statement.parse2(function.body.stream()).unwrap_or(false)
+}
+
+/// Whether the function has the `allow` that `#[test_case(..)]` puts on what it generates. It
+/// stays when another macro, such as `#[tokio::test]`, has changed the body.
+pub(crate) fn is_marked_by_test_case(function: &Function) -> bool {
+    function.attributes.iter().any(allows_bool_comparison)
 }
 
 fn allows_bool_comparison(attribute: &Attribute) -> bool {

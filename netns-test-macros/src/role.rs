@@ -16,6 +16,9 @@ pub(crate) enum Role {
     /// `#[rstest]`, which takes the attribute whose path ends in `test` for the one that makes the
     /// test, and adds `#[test]` only if there is none. It refuses an `async fn` without one.
     Rstest,
+    /// A case, `#[case(..)]` or `#[case::name(..)]`, of a `#[rstest]` or `#[test_case]` that is
+    /// still to be expanded.
+    Case,
     /// Not about being a test.
     Other,
 }
@@ -26,6 +29,7 @@ impl Role {
         let names: Vec<String> = segments.iter().map(|s| s.ident.to_string()).collect();
         match names.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             [.., "netns_test"] | [.., "netns_test", "test"] => Self::Ours,
+            ["case", ..] => Self::Case,
             ["test"] => Self::BuiltinTest,
             ["core" | "std", "prelude", edition, "test"] if is_prelude(edition) => {
                 Self::BuiltinTest

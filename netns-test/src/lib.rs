@@ -1,7 +1,4 @@
-//! Every test in its own network: [`netns_test`] runs a test function in a process and in
-//! Linux namespaces of its own, without root and without any set-up.
-//!
-//! Draft crate docs.
+#![doc = include_str!("../CRATE.md")]
 #![deny(unsafe_code)]
 
 #[cfg(all(target_os = "linux", not(miri)))]

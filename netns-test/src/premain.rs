@@ -44,7 +44,7 @@ macro_rules! __case {
     }};
 }
 
-/// A place in the table of tests; `None` only for [`SENTINEL`].
+/// A place in the table of tests; `None` only for the sentinel.
 pub type Entry = Option<&'static Case>;
 
 /// Keeps the section from being empty: the linker names the ends of those that exist.
@@ -69,10 +69,10 @@ unsafe extern "C" {
 #[ctor::ctor(unsafe, priority = early, body(link_section = "netns_test_premain"))]
 fn fork_server() {
     if cases().iter().any(Option::is_some) {
-        // SAFETY: the harness uses the token only when it has counted one thread, and
-        // starts none while a process that holds the token lives.
+        // SAFETY: the harness uses the token only when it has counted one thread. Server and
+        // init start none; a body starts some, but no longer forks by the token then.
         let alone = unsafe { SingleThreaded::new() };
-        harness::start(alone);
+        harness::start(&alone);
     }
 }
 
@@ -115,11 +115,13 @@ fn is_marker(constructor: Constructor) -> bool {
     constructor as usize == usize::MAX
 }
 
-/// `argc` and `argv`, as copies that live as long as the process.
+/// `argc` and `argv`, as copies that live as long as the process. From `/proc`: the
+/// standard library does not know them before `main` with every C library.
 fn arguments() -> (c_int, *const *const c_char) {
-    use std::os::unix::ffi::OsStringExt as _;
-    let mut pointers: Vec<*const c_char> = std::env::args_os()
-        .filter_map(|argument| CString::new(argument.into_vec()).ok())
+    let line = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+    let mut pointers: Vec<*const c_char> = line
+        .split_inclusive(|&byte| byte == 0)
+        .filter_map(|argument| CString::from_vec_with_nul(argument.to_vec()).ok())
         .map(|argument| argument.into_raw().cast_const())
         .collect();
     let count = c_int::try_from(pointers.len()).unwrap_or(0);

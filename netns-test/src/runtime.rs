@@ -28,7 +28,8 @@ pub struct Runtime {
 ///
 /// # Panics
 ///
-/// Panics if the runtime cannot be built, and when `body` does.
+/// Panics if the runtime cannot be built, so that the test is told not to have started,
+/// and when `body` does.
 pub fn block_on<T>(runtime: Runtime, body: impl Future<Output = T>) -> T {
     let mut builder = match runtime.flavor {
         Flavor::CurrentThread => Builder::new_current_thread(),
@@ -39,5 +40,18 @@ pub fn block_on<T>(runtime: Runtime, body: impl Future<Output = T>) -> T {
     }
     builder.enable_all();
     builder.start_paused(runtime.start_paused);
-    builder.build().expect("tokio's runtime can be built").block_on(body)
+    builder.build().unwrap_or_else(|error| not_built(&error)).block_on(body)
+}
+
+/// A `#[should_panic]` test must not pass by this: the harness knows the value that is
+/// raised from that of a body.
+#[cfg(all(target_os = "linux", not(miri)))]
+fn not_built(error: &std::io::Error) -> ! {
+    let failure = crate::diagnose::explain("build", "the test's tokio runtime", error);
+    std::panic::resume_unwind(Box::new(failure))
+}
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
+fn not_built(error: &std::io::Error) -> ! {
+    panic!("tokio's runtime cannot be built: {error}")
 }

@@ -42,6 +42,11 @@ impl Caller {
         Ok(Self { uid, gid, caps, uid_map: read_map("uid")?, gid_map: read_map("gid")? })
     }
 
+    /// Who this is, to compare with [`user_now`].
+    pub(crate) fn user(&self) -> (u32, u32, u64) {
+        (self.uid, self.gid, self.caps.0)
+    }
+
     /// Whether the kernel lets this caller map ids other than its own. Mapping id 0 takes
     /// `CAP_SETFCAP` besides, since Linux 5.12.
     pub(crate) fn may_map_all(&self) -> bool {
@@ -70,6 +75,12 @@ impl Caller {
             gid: Map { inside: 0, outside: self.gid },
         }
     }
+}
+
+/// Uid, gid and effective capabilities of the calling thread.
+pub(crate) fn user_now() -> io::Result<(u32, u32, u64)> {
+    let (uid, gid) = process::effective_ids();
+    Ok((uid, gid, caps::effective()?.0))
 }
 
 impl Maps {

@@ -118,6 +118,15 @@ pub fn children(pid: u32) -> Vec<u32> {
     pids.filter_map(|pid| pid.parse().ok()).collect()
 }
 
+/// The fork server of this process.
+#[must_use]
+pub fn fork_server() -> Vec<u32> {
+    let named = |pid: &u32| {
+        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "netns-test\n")
+    };
+    children(std::process::id()).into_iter().filter(named).collect()
+}
+
 /// Whether this process is root on the machine, or in the container, that it runs on.
 #[must_use]
 pub fn is_root() -> bool {

@@ -47,6 +47,54 @@ fn forty_descriptors_are_enough_for_fifty_tests() {
     passes(&mut again(&around, &["holds_for_a_moment", "--test-threads=16"]), 50);
 }
 
+/// Requests that wait hold descriptors of the server, which must not run out of them.
+#[test]
+fn few_namespaces_and_few_descriptors_are_enough_together() {
+    let mut around: Vec<String> = limited("net", 3).into();
+    around.extend(["prlimit".into(), "--nofile=64:400".into()]);
+    let around: Vec<&str> = around.iter().map(String::as_str).collect();
+    passes(&mut again(&around, &["holds_for_a_moment", "--test-threads=50"]), 50);
+    let around = [&around[..5], &["prlimit", "--nofile=64:64"]].concat();
+    passes(&mut again(&around, &["holds_for_a_moment", "--test-threads=50"]), 50);
+}
+
+/// The size of files is limited, and a file in memory is a file.
+#[test]
+fn no_file_need_be_written() {
+    passes(&mut again(&["prlimit", "--fsize=0"], &["--exact", "holds_for_a_moment_0"]), 1);
+}
+
+/// A runtime needs descriptors; without them the body has not begun, and so not panicked.
+#[test]
+fn a_body_without_a_runtime_does_not_pass_as_panicking() {
+    let mut run = again(&[], &["--exact", "should_panic_in_a_runtime"]);
+    let text = fails(run.env("FEW_DESCRIPTORS", "1"));
+    assert!(text.contains("build the test's tokio runtime: EMFILE"), "{text}");
+    passes(&mut again(&[], &["--exact", "should_panic_in_a_runtime"]), 1);
+}
+
+/// Runs in every body, before it.
+#[ctor::ctor(unsafe)]
+fn constructor() {
+    if std::env::var_os("FEW_DESCRIPTORS").is_some() && std::process::id() != 1 && !is_runner() {
+        let limit = libc::rlimit { rlim_cur: 3, rlim_max: 3 };
+        // SAFETY: the limit lives through the call.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    }
+}
+
+/// A body's parent is process 1 of its namespace.
+fn is_runner() -> bool {
+    netns_test_tests::status("PPid") != "1"
+}
+
+#[netns_test]
+#[should_panic]
+#[ignore = "run by a_body_without_a_runtime_does_not_pass_as_panicking"]
+async fn should_panic_in_a_runtime() {
+    panic!("as it should");
+}
+
 #[test]
 fn too_few_descriptors_are_named_with_their_limit() {
     let around = ["prlimit", "--nofile=8"];

@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use netns_test::netns_test;
-use netns_test_tests::{again, children, text};
+use netns_test_tests::{again, children, passes, text};
 
 /// How long the kernel may take for what should take a moment.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -61,6 +61,34 @@ fn killing_init_ends_its_test() {
 }
 
 #[test]
+fn an_init_that_is_stopped_is_killed_after_all() {
+    let tree = Tree::start("waits_for_three_seconds");
+    kill(tree.init, libc::SIGSTOP);
+    let output = tree.child.wait_with_output().unwrap();
+    let text = text(&output);
+    assert!(!output.status.success(), "{text}");
+    assert!(text.contains("did not keep the test's timeout, and was killed"), "{text}");
+    for process in &tree.processes {
+        process.ends();
+    }
+}
+
+/// An ordinary test that forks has a copy of every descriptor of the runner, also of those
+/// that are on their way to the server.
+#[test]
+fn the_death_of_the_server_is_seen_though_others_hold_its_sockets() {
+    let mut run = again(&[], &["beside_children_of_the_runner", "--test-threads=2"]);
+    let output = run.output().unwrap();
+    let text = text(&output);
+    assert!(text.contains("the fork server was killed by SIGKILL"), "{text}");
+}
+
+#[test]
+fn a_runner_that_waits_for_all_its_children_does_not_wait_for_the_server() {
+    passes(&mut again(&[], &["waits_for_all_children", "--test-threads=1"]), 2);
+}
+
+#[test]
 fn killing_the_body_fails_its_test() {
     let tree = Tree::start("waits_with_a_daemon");
     kill(children(tree.init)[0], libc::SIGKILL);
@@ -94,10 +122,67 @@ fn waits_with_a_daemon() {
     Command::new("sh").args(["-c", script]).status().unwrap();
 }
 
+/// The same, for a moment; whoever stops init stops the clock of the test.
+#[netns_test(timeout = "3s")]
+#[ignore = "run by an_init_that_is_stopped_is_killed_after_all"]
+fn waits_for_three_seconds() {
+    waits_with_a_daemon();
+}
+
+#[test]
+#[ignore = "run by the_death_of_the_server_is_seen_though_others_hold_its_sockets"]
+fn beside_children_of_the_runner_0() {
+    let forked: Vec<i32> = (0..200)
+        // SAFETY: the child only waits to be killed.
+        .map(|_| match unsafe { libc::fork() } {
+            0 => loop {
+                // SAFETY: async-signal-safe.
+                unsafe { libc::pause() };
+            },
+            child => child,
+        })
+        .collect();
+    for server in netns_test_tests::fork_server() {
+        kill(server, libc::SIGKILL);
+    }
+    BESIDE.wait();
+    for child in forked {
+        kill(child.try_into().unwrap(), libc::SIGKILL);
+        // SAFETY: no status is asked for.
+        unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+    }
+}
+
+/// The children live until the test beside them has its verdict.
+static BESIDE: std::sync::Barrier = std::sync::Barrier::new(2);
+
+#[test]
+#[ignore = "run by the_death_of_the_server_is_seen_though_others_hold_its_sockets"]
+fn beside_children_of_the_runner_1() {
+    let lost = std::panic::catch_unwind(|| {
+        loop {
+            passes_if_run();
+        }
+    });
+    BESIDE.wait();
+    std::panic::resume_unwind(lost.unwrap_err());
+}
+
+#[test]
+#[ignore = "run by a_runner_that_waits_for_all_its_children_does_not_wait_for_the_server"]
+fn waits_for_all_children_0() {
+    // SAFETY: no status is asked for.
+    while unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) } > 0 {}
+}
+
+#[netns_test]
+#[ignore = "run by a_runner_that_waits_for_all_its_children_does_not_wait_for_the_server"]
+fn waits_for_all_children_1() {}
+
 #[test]
 #[ignore = "run by tests_after_the_death_of_the_server_fail_at_once"]
 fn kills_its_own_server_0() {
-    for child in children(std::process::id()) {
+    for child in netns_test_tests::fork_server() {
         kill(child, libc::SIGKILL);
     }
     panic!("so that the three of them fail");

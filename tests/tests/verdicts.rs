@@ -10,7 +10,7 @@ mod fixtures;
 mod raw;
 
 use std::collections::BTreeMap;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 const EXPECTED: &str = include_str!("verdicts/expected.txt");
 
@@ -69,6 +69,28 @@ fn a_panic_is_reported_once_with_a_backtrace_of_the_body() {
     assert_eq!(text.matches("stack backtrace:").count(), 1, "{text}");
     assert!(text.contains("verdicts::fixtures::assertion_fails"), "{text}");
     assert!(!text.contains("netns_test::harness"), "{text}");
+}
+
+/// Where nobody can be told, the harness's own panic must not be taken for the test's.
+#[test]
+fn what_cannot_be_told_is_a_failure_all_the_same() {
+    for name in ["should_panic_and_exits", "should_panic_and_hangs", "exits_with_0"] {
+        let name = format!("fixtures::{name}");
+        for arguments in
+            [["--exact", name.as_str(), "--nocapture"], ["--exact", &name, "--color=never"]]
+        {
+            let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+            let status = command(&arguments).stderr(full).stdout(Stdio::null()).status().unwrap();
+            assert!(!status.success(), "{arguments:?}");
+        }
+    }
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let status = command(&["--exact", "fixtures::should_panic_and_does", "--nocapture"])
+        .stderr(full)
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(!status.success(), "the report of the panic could not be written");
 }
 
 #[test]

@@ -109,6 +109,12 @@ fn rstest_is_expanded_first_and_leaves_the_test_attribute_to_us() {
         "#[rstest] #[case(1)] fn t(#[case] n: u8) {}",
         "#[rstest]\n#[case(1)]\n#[::netns_test::test(timeout = \"1s\")]\nfn t(#[case] n: u8) {}",
     );
+    // A case of this name is no test attribute.
+    check(
+        "",
+        "#[rstest] #[case::test(1)] fn t(#[case] n: u8) {}",
+        "#[rstest]\n#[case::test(1)]\n#[::netns_test::test()]\nfn t(#[case] n: u8) {}",
+    );
     check(
         "",
         "#[rstest] #[tokio::test] fn t() {}",

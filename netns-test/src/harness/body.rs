@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::case::Case;
 use super::init::Job;
+use super::parts;
 use super::patience::insist;
 use super::wire::{Caller, Record};
 use crate::error::Failure;
@@ -31,7 +32,8 @@ pub(super) fn is_running() -> bool {
 /// The body's whole life.
 pub(super) fn main(job: &Job<'_>, alone: &SingleThreaded, record: memory::Record, seal: u64) -> ! {
     RUNNING.store(true, Ordering::Relaxed);
-    let last_word = Arc::new(LastWord { record, seal });
+    let body = memory::ForkMark::new().unwrap_or_else(|_| process::exit_now(FAILED));
+    let last_word = Arc::new(LastWord { record, seal, body });
     if let Err(failure) = settle(job, alone) {
         last_word.say(&Record::NotStarted(failure));
         process::exit_now(FAILED);
@@ -49,6 +51,8 @@ pub(super) fn main(job: &Job<'_>, alone: &SingleThreaded, record: memory::Record
 struct LastWord {
     record: memory::Record,
     seal: u64,
+    /// Where the body is, and not a child that it has forked.
+    body: memory::ForkMark,
 }
 
 impl LastWord {
@@ -61,9 +65,10 @@ impl LastWord {
 /// Makes the surroundings those of the runner.
 fn settle(job: &Job<'_>, alone: &SingleThreaded) -> Result<(), Failure> {
     let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
-    let caller = fds::read_memory_file(job.caller)
+    process::make_dumpable().map_err(step("prctl", "PR_SET_DUMPABLE"))?;
+    let caller = parts::receive(job.control)
         .and_then(|bytes| Caller::decode(&bytes).ok_or(io::ErrorKind::InvalidData.into()))
-        .map_err(step("read", "the request"))?;
+        .map_err(step("receive", "the runner's surroundings"))?;
     fds::install_stdio(job.stdout, 1).map_err(step("dup2", "stdout"))?;
     fds::install_stdio(job.stderr, 2).map_err(step("dup2", "stderr"))?;
     fds::close_all_except(&[]).map_err(step("close", "the harness's descriptors"))?;
@@ -82,11 +87,10 @@ fn settle(job: &Job<'_>, alone: &SingleThreaded) -> Result<(), Failure> {
 
 /// Runs the test on a thread of its own, named after it, as libtest does.
 fn run_on_thread(case: &'static Case, last_word: &Arc<LastWord>) -> Result<bool, Failure> {
-    let body = process::id();
     let start = || {
         let last_word = Arc::clone(last_word);
         let thread = std::thread::Builder::new().name(case.path());
-        thread.spawn(move || run(case, body, &last_word))
+        thread.spawn(move || run(case, &last_word))
     };
     let thread =
         insist(start).map_err(|error| diagnose::explain("start", "the test's thread", &error))?;
@@ -95,12 +99,12 @@ fn run_on_thread(case: &'static Case, last_word: &Arc<LastWord>) -> Result<bool,
 }
 
 /// Whether the test passed.
-fn run(case: &Case, body: process::Pid, last_word: &LastWord) -> bool {
+fn run(case: &Case, last_word: &LastWord) -> bool {
     let stderr = fds::standard_error();
     // Without it an overflow is still fatal, only less well explained.
     drop(stack::note_overflow_in(last_word.record.stack_overflow()));
     let result = catch_unwind(AssertUnwindSafe(|| __rust_begin_short_backtrace(case.body)));
-    if process::id() != body {
+    if !last_word.body.is_here() {
         // A child that the test forked has come back from the test's function.
         process::exit_now(if result.is_ok() { 0 } else { FAILED });
     }
@@ -126,6 +130,11 @@ fn __rust_begin_short_backtrace<T>(function: impl FnOnce() -> T) -> T {
 }
 
 fn panicked(value: Box<dyn Any + Send>) -> Record {
+    // Raised by this crate where a body cannot begin, as without a runtime.
+    let value = match value.downcast::<Failure>() {
+        Ok(failure) => return Record::NotStarted(*failure),
+        Err(value) => value,
+    };
     let message = value
         .downcast_ref::<String>()
         .cloned()

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use super::body;
 use super::case::Case;
+use super::parts;
 use super::patience::insist;
-use super::wire::{self, Ended, Message, Record, Report};
+use super::wire::{Ended, Record, Report};
 use crate::diagnose;
 use crate::error::Failure;
 use crate::sandbox::{self, Identity, Sandbox};
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
-use crate::sys::{errno, fds, memory, signals, socket};
+use crate::sys::{errno, fds, memory, signals};
 
 /// What a test needs, as it is in the server when init is forked.
 #[derive(Debug)]
@@ -24,7 +25,6 @@ pub(super) struct Job<'a> {
     pub(super) control: &'a OwnedFd,
     pub(super) stdout: &'a OwnedFd,
     pub(super) stderr: &'a OwnedFd,
-    pub(super) caller: &'a OwnedFd,
     pub(super) children: &'a OwnedFd,
     pub(super) alive: &'a OwnedFd,
     pub(super) go: &'a OwnedFd,
@@ -55,33 +55,24 @@ pub(super) fn main(job: &Job<'_>, alone: &SingleThreaded) -> ! {
         Ok(running) => supervise(job, running),
         Err(failure) => Report::NotStarted(failure),
     };
-    send_report(job.control, &report);
-    process::exit_now(0)
-}
-
-/// Sends a report in parts, and that it is complete.
-pub(super) fn send_report(control: &OwnedFd, report: &Report) {
-    let bytes = report.encode();
-    let parts = bytes.chunks(wire::PART).map(|part| Message::Part(part.to_vec()));
-    for message in parts.chain([Message::Complete]) {
-        if socket::send(control.as_fd(), &message.encode(), &[]).is_err() {
-            // The runner has gone, and nobody wants to know.
-            process::exit_now(1);
-        }
-    }
+    // If the runner has gone, nobody wants to know.
+    let sent = parts::send(job.control, &report.encode());
+    process::exit_now(i32::from(sent.is_err()))
 }
 
 fn begin(job: &Job<'_>, alone: &SingleThreaded) -> Result<Running, Failure> {
     let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
     process::die_with_parent().map_err(step("prctl", "PR_SET_PDEATHSIG"))?;
-    let keep = [job.control, job.stdout, job.stderr, job.caller, job.children, job.alive, job.go];
+    let keep = [job.control, job.stdout, job.stderr, job.children, job.alive, job.go];
     fds::close_all_except(&keep.map(std::os::fd::AsRawFd::as_raw_fd))
         .map_err(step("close", "the server's descriptors"))?;
     wait_for_go(job.go);
     job.identity.maps.write_own().map_err(diagnose::explain_rights)?;
     // So that a body's `kill(0, …)` does not reach the runner, whose group it would share.
-    process::lead_own_group().map_err(step("setpgid", "init"))?;
+    process::lead_own_session().map_err(step("setsid", "init"))?;
     let sandbox = sandbox::set_up(job.identity).map_err(diagnose::explain_rights)?;
+    // So that a body cannot trace init, stop it, or speak in its name.
+    process::make_undumpable().map_err(step("prctl", "PR_SET_DUMPABLE of init"))?;
     let record = memory::Record::new().map_err(step("mmap", "the shared record"))?;
     let seal = seal();
     let started = Instant::now();
@@ -142,7 +133,10 @@ fn report(running: Running, status: Status, timed_out: Option<u64>) -> Report {
     let Running { pid, seal, record, sandbox, .. } = running;
     let stack_overflow = record.stack_overflow().load(std::sync::atomic::Ordering::Relaxed) != 0;
     let record = record.read(seal).and_then(|(kind, text)| Record::from_parts(kind, &text));
-    let left = if sandbox.own_proc { others(pid) } else { uncounted(timed_out) };
+    let left = match &sandbox.proc {
+        Some(proc) => others(proc, pid),
+        None => uncounted(timed_out),
+    };
     Report::Ended(Ended {
         status,
         record,
@@ -153,16 +147,25 @@ fn report(running: Running, status: Status, timed_out: Option<u64>) -> Report {
     })
 }
 
+/// How many processes are named that a test has left.
+const NAMED: usize = 20;
+
 /// The processes of this namespace besides init and the body, by name and id.
-fn others(body: Pid) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|&pid: &Pid| pid != process::id() && pid != body).filter_map(describe).collect()
+fn others(proc: &OwnedFd, body: Pid) -> Vec<String> {
+    let names = fds::names_in(proc).unwrap_or_default();
+    let pids = names.iter().filter_map(|name| name.parse().ok());
+    let others = pids.filter(|&pid: &Pid| pid != process::id() && pid != body);
+    let mut left: Vec<String> = others.filter_map(|pid| describe(proc, pid)).collect();
+    if left.len() > NAMED {
+        let more = left.split_off(NAMED).len();
+        left.push(format!("and {more} more"));
+    }
+    left
 }
 
 /// `sleep (process 12)`; nothing for a process that has ended.
-fn describe(pid: Pid) -> Option<String> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+fn describe(proc: &OwnedFd, pid: Pid) -> Option<String> {
+    let status = fds::read_in(proc, &format!("{pid}/status")).ok()?;
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
     let state = field("State:")?.trim();
     if state.starts_with(['Z', 'X']) {

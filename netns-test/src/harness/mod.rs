@@ -4,21 +4,24 @@
 //!
 //! * the **runner**, libtest's process, which asks ([`request`]), replays output
 //!   ([`output`]) and judges ([`verdict`]);
-//! * the **server**, forked from it before `main` ([`server`]);
+//! * the **server**, forked from it before `main` ([`mod@server`], [`serving`]);
 //! * **init**, process 1 of a test's namespaces, forked by the server ([`init`]);
 //! * the **body**, forked by init ([`body`]).
 
 mod body;
+mod bytes;
 mod case;
 mod init;
 mod output;
+mod parts;
 mod patience;
 mod request;
 mod server;
+mod serving;
 mod verdict;
 mod wire;
 
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
@@ -33,7 +36,7 @@ use verdict::{Judgement, Outcome, Verdict};
 static SERVER: OnceLock<Result<server::Server, Failure>> = OnceLock::new();
 
 /// Forks the server; called before `main`, in a process with one thread.
-pub(crate) fn start(alone: SingleThreaded) {
+pub(crate) fn start(alone: &SingleThreaded) {
     let server = server::fork(alone);
     SERVER.get_or_init(|| server);
 }
@@ -52,12 +55,38 @@ pub fn run(entry: &'static Entry) {
     if body::is_running() {
         return run_here(case);
     }
+    // A `print!` of the harness panics where nobody reads, and libtest must not take that
+    // for the panic of the test.
+    let verdict = match catch_unwind(AssertUnwindSafe(|| ask(entry))) {
+        Ok(verdict) => verdict,
+        Err(_) if case.should_panic => return,
+        Err(panic) => resume_unwind(panic),
+    };
+    match verdict {
+        Verdict::Passed => {}
+        Verdict::Panicked(message) => resume_unwind(Box::new(message)),
+        Verdict::PanickedWithValue => resume_unwind(Box::new(NotText)),
+        // libtest would take a panic for the one that the test is to end with.
+        Verdict::Failed(_) if case.should_panic => {}
+        Verdict::Failed(reason) => resume_unwind(Box::new(reason)),
+    }
+}
+
+/// Has the test run and tells the person who reads it what there is to tell.
+fn ask(entry: &'static Entry) -> Verdict {
     let mut replay = output::Replay::default();
     let outcome = match index_of(entry) {
         Some(index) => request::perform(server(), index, &mut replay),
         None => Outcome::NotRequested(unknown_entry()),
     };
-    tell(case, verdict::judge(outcome), &replay);
+    let Judgement { verdict, notes } = verdict::judge(outcome);
+    let reason = match &verdict {
+        Verdict::Failed(reason) => Some(reason.clone()),
+        _ => None,
+    };
+    let lines: Vec<String> = reason.into_iter().chain(notes).collect();
+    replay.add_lines(&lines);
+    verdict
 }
 
 /// A test function called by the body of another: it is isolated already.
@@ -80,22 +109,6 @@ fn server() -> Result<&'static server::Server, Failure> {
         Some(Ok(server)) => Ok(server),
         Some(Err(failure)) => Err(failure.clone()),
         None => Err(Failure::new("fork", "the server, before main", "the constructor did not run")),
-    }
-}
-
-fn tell(case: &Case, judgement: Judgement, replay: &output::Replay) {
-    let mut lines = judgement.notes;
-    if let Verdict::Failed(reason) = &judgement.verdict {
-        lines.insert(0, reason.clone());
-    }
-    replay.add_lines(&lines);
-    match judgement.verdict {
-        Verdict::Passed => {}
-        Verdict::Panicked(message) => resume_unwind(Box::new(message)),
-        Verdict::PanickedWithValue => resume_unwind(Box::new(NotText)),
-        // libtest would take a panic for the one that the test is to end with.
-        Verdict::Failed(_) if case.should_panic => {}
-        Verdict::Failed(reason) => resume_unwind(Box::new(reason)),
     }
 }
 

@@ -28,12 +28,15 @@ impl Default for Replay {
 impl Replay {
     /// Adds lines of the harness's own after the output.
     pub(super) fn add_lines(&self, lines: &[String]) {
+        let mut text = String::new();
         if !lines.is_empty() && !self.at_line_start {
-            eprintln!();
+            text.push('\n');
         }
         for line in lines {
-            eprintln!("netns-test: {line}");
+            text += &format!("netns-test: {line}\n");
         }
+        // Where stderr cannot be written to this panics, and the verdict must not be lost.
+        drop(std::panic::catch_unwind(|| eprint!("{text}")));
     }
 
     fn write(&mut self, kind: Kind, text: &str) {
@@ -89,20 +92,27 @@ impl Streams {
         pipes.into_iter().flatten().map(|pipe| pipe.as_fd())
     }
 
-    /// Replays what is there, up to one turn's worth.
-    pub(super) fn turn(&mut self, replay: &mut Replay) {
+    /// Replays what is there, up to one turn's worth; how many bytes that was.
+    pub(super) fn turn(&mut self, replay: &mut Replay) -> usize {
         // Read before stdout and written after it.
-        let errors = self.stderr.as_mut().map(Stream::read);
-        let output = self.stdout.read();
+        let (errors, error_count) = self.stderr.as_mut().map(Stream::read).unwrap_or_default();
+        let (output, count) = self.stdout.read();
         replay.write(Kind::Stdout, &output);
-        replay.write(Kind::Stderr, &errors.unwrap_or_default());
+        replay.write(Kind::Stderr, &errors);
+        count + error_count
     }
 
-    /// Replays what is there when all writers are gone; a pipe holds no more than a few
-    /// turns' worth.
+    /// Replays what is there when all writers are gone.
     pub(super) fn finish(&mut self, replay: &mut Replay) {
-        self.turn(replay);
-        self.turn(replay);
+        // What comes beyond that is of a writer outside of the test.
+        let mut most = self.stdout.capacity() + self.stderr.as_ref().map_or(0, Stream::capacity);
+        loop {
+            let count = self.turn(replay);
+            if count == 0 || count > most {
+                break;
+            }
+            most -= count;
+        }
         replay.write(Kind::Stdout, &self.stdout.rest());
         replay.write(Kind::Stderr, &self.stderr.as_mut().map(Stream::rest).unwrap_or_default());
     }
@@ -138,9 +148,10 @@ impl Stream {
         Ok((Self { pipe: Some(pipe), held: Vec::new(), buffer: vec![0; CHUNK] }, write_end))
     }
 
-    /// What is there, up to one turn's worth.
-    fn read(&mut self) -> String {
+    /// What is there, up to one turn's worth, and how many bytes that was.
+    fn read(&mut self) -> (String, usize) {
         let mut bytes = std::mem::take(&mut self.held);
+        let before = bytes.len();
         for _ in 0..CHUNKS_PER_TURN {
             let Some(pipe) = &self.pipe else { break };
             match fds::read_available(pipe, &mut self.buffer) {
@@ -149,8 +160,14 @@ impl Stream {
                 Ok(Some(count)) => bytes.extend_from_slice(&self.buffer[..count]),
             }
         }
+        let count = bytes.len() - before;
         self.held = bytes.split_off(bytes.len() - incomplete(&bytes));
-        String::from_utf8_lossy(&bytes).into_owned()
+        (String::from_utf8_lossy(&bytes).into_owned(), count)
+    }
+
+    /// How many bytes the pipe holds at most.
+    fn capacity(&self) -> usize {
+        self.pipe.as_ref().and_then(|pipe| fds::pipe_capacity(pipe).ok()).unwrap_or(0)
     }
 
     /// The beginning of a character that has not come to its end.

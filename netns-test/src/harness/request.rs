@@ -4,16 +4,22 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::output::{Replay, Streams};
+use super::parts;
 use super::patience::insist;
 use super::server::Server;
 use super::verdict::Outcome;
 use super::wire::{self, Caller, Message, Report};
-use crate::diagnose;
 use crate::error::Failure;
 use crate::sys::signals::{self, Mask};
 use crate::sys::{fds, limits, socket};
+use crate::{diagnose, userns};
+
+/// How long the kernel may take to end the processes of a test that has reported. One that
+/// waits for a device or is held by a debugger may take for ever.
+const LAST_PROCESS: Duration = Duration::from_secs(30);
 
 /// Has test number `index` run, and waits until its last process has gone.
 pub(super) fn perform(
@@ -25,14 +31,15 @@ pub(super) fn perform(
         Ok(server) => server,
         Err(failure) => return Outcome::NotRequested(failure),
     };
-    let (ours, theirs) = match insist(Channels::open) {
-        Ok(channels) => channels,
+    let prepared = insist(|| Ok((Channels::open()?, caller()?.encode(), userns::user_now()?)));
+    let ((ours, theirs), caller, user) = match prepared {
+        Ok(prepared) => prepared,
         Err(error) => {
             let failure = diagnose::explain("prepare", "the request for a sandbox", &error);
             return Outcome::NotRequested(failure);
         }
     };
-    if let Err(error) = theirs.send(server, index) {
+    if let Err(error) = theirs.send(server, wire::Request { index, user }) {
         return match error.kind() {
             io::ErrorKind::BrokenPipe
             | io::ErrorKind::ConnectionReset
@@ -41,6 +48,8 @@ pub(super) fn perform(
         };
     }
     drop(theirs);
+    // A server that refuses the request, or dies, is noticed below.
+    drop(parts::send(&ours.control, &caller));
     ours.follow(server, replay)
 }
 
@@ -52,77 +61,99 @@ struct Channels {
 }
 
 /// Those that it sends.
-struct Request {
+struct Sent {
     control: OwnedFd,
     stdout: OwnedFd,
     stderr: OwnedFd,
     directory: OwnedFd,
-    caller: OwnedFd,
+}
+
+/// What the runner has been told so far.
+#[derive(Default)]
+struct News {
+    parts: Vec<u8>,
+    /// The report, once it is complete, and since when it is.
+    report: Option<(Option<Report>, Instant)>,
 }
 
 impl Channels {
-    fn open() -> io::Result<(Self, Request)> {
+    fn open() -> io::Result<(Self, Sent)> {
         let (control, their_control) = socket::pair()?;
         let (output, stdout, stderr) = Streams::open()?;
-        let theirs = Request {
-            control: their_control,
-            stdout,
-            stderr,
-            directory: fds::open_place(Path::new("."))?,
-            caller: fds::memory_file(&caller()?.encode())?,
-        };
-        Ok((Self { control, output }, theirs))
+        let directory = fds::open_place(Path::new("."))?;
+        Ok((Self { control, output }, Sent { control: their_control, stdout, stderr, directory }))
     }
 
     fn follow(mut self, server: &Server, replay: &mut Replay) -> Outcome {
-        let mut report = Vec::new();
-        let mut complete = None;
-        let mut buffer = vec![0; wire::PART + 64];
-        let outcome = loop {
-            if self.wait_and_replay(replay).is_err() {
-                break Outcome::ServerLost("waiting for it failed".into());
-            }
-            match self.next_message(&mut buffer) {
-                Ok(None) => {}
-                Ok(Some(Message::Part(part))) => report.extend(part),
-                Ok(Some(Message::Complete)) => complete = Report::decode(&report),
-                Ok(Some(Message::Gone(init))) => break Outcome::Gone { report: complete, init },
-                Err(_) => break Outcome::ServerLost(server.how_it_ended()),
-            }
-        };
+        let outcome = self.wait_for_the_end(server, replay);
         self.output.finish(replay);
         outcome
     }
 
-    /// Waits for output or news, and replays output.
-    fn wait_and_replay(&mut self, replay: &mut Replay) -> io::Result<()> {
-        let mut sources: Vec<BorrowedFd<'_>> = vec![self.control.as_fd()];
+    fn wait_for_the_end(&mut self, server: &Server, replay: &mut Replay) -> Outcome {
+        let mut news = News::default();
+        let mut buffer = vec![0; parts::BUFFER];
+        loop {
+            let left = news.time_left();
+            let server_is_there = match self.wait_and_replay(server, left, replay) {
+                Ok(there) => there,
+                Err(error) => return Outcome::ServerLost(format!("waiting for it: {error}")),
+            };
+            match self.next_message(&mut buffer) {
+                Ok(Some(Message::Part(part))) => news.parts.extend(part),
+                Ok(Some(Message::Complete)) => {
+                    news.report = Some((Report::decode(&news.parts), Instant::now()));
+                }
+                Ok(Some(Message::Gone(end))) => {
+                    let report = news.report.and_then(|(report, _)| report);
+                    return Outcome::Gone { report, end };
+                }
+                Ok(None) if server_is_there => {
+                    if left == Some(Duration::ZERO) {
+                        return Outcome::Lingers(news.report.and_then(|(report, _)| report));
+                    }
+                }
+                Ok(None) | Err(_) => return Outcome::ServerLost(server.how_it_ended()),
+            }
+        }
+    }
+
+    /// Waits for output or news, and replays output; whether the server is there.
+    fn wait_and_replay(
+        &mut self,
+        server: &Server,
+        timeout: Option<Duration>,
+        replay: &mut Replay,
+    ) -> io::Result<bool> {
+        let mut sources: Vec<BorrowedFd<'_>> = vec![self.control.as_fd(), server.liveness()];
         sources.extend(self.output.sources());
-        fds::wait(&sources, None)?;
+        let ready = fds::wait(&sources, timeout)?;
         self.output.turn(replay);
-        Ok(())
+        Ok(!ready[1].hung_up)
     }
 
     /// The next message, if one is there; an error at the end.
     fn next_message(&self, buffer: &mut [u8]) -> io::Result<Option<Message>> {
-        let ready = fds::wait(&[self.control.as_fd()], Some(std::time::Duration::ZERO))?;
+        let ready = fds::wait(&[self.control.as_fd()], Some(Duration::ZERO))?;
         if !ready.iter().any(|ready| ready.readable || ready.hung_up) {
             return Ok(None);
         }
-        let received = socket::receive(self.control.as_fd(), buffer)?;
-        if received.length == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let message = Message::decode(&buffer[..received.length]);
-        message.map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        parts::receive_message(&self.control, buffer).map(Some)
     }
 }
 
-impl Request {
-    fn send(&self, server: &Server, index: usize) -> io::Result<()> {
-        let fds = [&self.control, &self.stdout, &self.stderr, &self.directory, &self.caller];
+impl News {
+    /// How long to wait for the last process; for ever while the test runs.
+    fn time_left(&self) -> Option<Duration> {
+        self.report.as_ref().map(|(_, since)| LAST_PROCESS.saturating_sub(since.elapsed()))
+    }
+}
+
+impl Sent {
+    fn send(&self, server: &Server, request: wire::Request) -> io::Result<()> {
+        let fds = [&self.control, &self.stdout, &self.stderr, &self.directory];
         let fds = fds.map(|fd| fd.as_fd());
-        insist(|| socket::send(server.socket()?, &wire::encode_request(index), &fds))
+        insist(|| socket::send(server.socket()?, &request.encode(), &fds))
     }
 }
 

@@ -1,7 +1,7 @@
 //! From what init and server report to what libtest is told. Pure: the table of the
 //! README, as code.
 
-use super::wire::{Ended, Record, Report};
+use super::wire::{End, Ended, Record, Report};
 use crate::error::Failure;
 use crate::sys::process::Status;
 use crate::sys::signals;
@@ -10,7 +10,9 @@ use crate::sys::signals;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// The server has reaped init; the report is what init said before, if anything.
-    Gone { report: Option<Report>, init: Status },
+    Gone { report: Option<Report>, end: End },
+    /// Init has reported, but the kernel does not come to the end of the test's processes.
+    Lingers(Option<Report>),
     /// The server ended before it could say anything; this is what is known of it.
     ServerLost(String),
     /// The request was not taken.
@@ -42,15 +44,30 @@ pub(super) fn judge(outcome: Outcome) -> Judgement {
     match outcome {
         Outcome::NotRequested(failure) => Judgement::failed(not_isolated(&failure)),
         Outcome::ServerLost(reason) => Judgement::failed(format!("the test was lost: {reason}")),
-        Outcome::Gone { report: None, init } => Judgement::failed(format!(
-            "the test was lost: the init process of its namespaces {} without a report",
-            describe(init),
-        )),
-        Outcome::Gone { report: Some(Report::NotStarted(failure)), .. } => {
-            Judgement::failed(not_isolated(&failure))
+        Outcome::Gone { report: Some(report), .. } => judge_report(&report),
+        Outcome::Gone { report: None, end } => Judgement::failed(lost(end)),
+        Outcome::Lingers(Some(report)) => {
+            let mut judgement = judge_report(&report);
+            judgement.notes.push("a process of the test cannot be ended, and is left".into());
+            judgement
         }
-        Outcome::Gone { report: Some(Report::Ended(ended)), .. } => judge_end(&ended),
+        Outcome::Lingers(None) => Judgement::failed("the report of the test makes no sense".into()),
     }
+}
+
+fn judge_report(report: &Report) -> Judgement {
+    match report {
+        Report::NotStarted(failure) => Judgement::failed(not_isolated(failure)),
+        Report::Ended(ended) => judge_end(ended),
+    }
+}
+
+fn lost(end: End) -> String {
+    let init = "the test was lost: the init process of its namespaces";
+    if end.overdue {
+        return format!("{init} did not keep the test's timeout, and was killed");
+    }
+    format!("{init} {} without a report", describe(end.status))
 }
 
 impl Judgement {
@@ -168,7 +185,8 @@ mod tests {
     }
 
     fn judged(ended: Ended) -> Verdict {
-        judge(Outcome::Gone { report: Some(Report::Ended(ended)), init: Status::Exited(0) }).verdict
+        let end = End { status: Status::Exited(0), overdue: false };
+        judge(Outcome::Gone { report: Some(Report::Ended(ended)), end }).verdict
     }
 
     #[test]
@@ -195,10 +213,14 @@ mod tests {
 
     #[test]
     fn a_test_without_a_report_fails() {
-        for init in [Status::Exited(0), Status::Signaled(9)] {
-            let verdict = judge(Outcome::Gone { report: None, init }).verdict;
-            assert!(matches!(verdict, Verdict::Failed(_)), "{verdict:?}");
+        for status in [Status::Exited(0), Status::Signaled(9)] {
+            for overdue in [false, true] {
+                let end = End { status, overdue };
+                let verdict = judge(Outcome::Gone { report: None, end }).verdict;
+                assert!(matches!(verdict, Verdict::Failed(_)), "{verdict:?}");
+            }
         }
+        assert!(matches!(judge(Outcome::Lingers(None)).verdict, Verdict::Failed(_)));
         let lost = judge(Outcome::ServerLost("it was killed".into())).verdict;
         assert_eq!(lost, Verdict::Failed("the test was lost: it was killed".into()));
     }

@@ -3,12 +3,13 @@
 //! All of them are copies of one image, so the format has no versions; every reader
 //! still checks what it reads, since a test body may write anywhere.
 
+use super::bytes::{Reader, Writer};
 use crate::error::Failure;
 use crate::sys::limits::Limits;
 use crate::sys::process::Status;
 use crate::sys::signals::Mask;
 
-/// The most bytes of a report in one message; well below a socket's buffer.
+/// The most bytes of a report, or of a [`Caller`], in one message; well below a socket's buffer.
 pub(super) const PART: usize = 64 << 10;
 
 /// First word of a request, to tell it from stray bytes.
@@ -74,7 +75,24 @@ pub(super) enum Message {
     /// Init has said everything.
     Complete,
     /// From the server: init, and with it every process of the test, has ended.
-    Gone(Status),
+    Gone(End),
+}
+
+/// How an init ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    pub(super) status: Status,
+    /// The server has killed it, because it did not keep the test's time limit.
+    pub(super) overdue: bool,
+}
+
+/// What the server is asked; descriptors travel with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    /// Which test.
+    pub(super) index: usize,
+    /// Who the runner is now: uid, gid and effective capabilities.
+    pub(super) user: (u32, u32, u64),
 }
 
 impl Message {
@@ -83,7 +101,7 @@ impl Message {
         match self {
             Self::Part(bytes) => out.u32(1).bytes(bytes),
             Self::Complete => out.u32(2),
-            Self::Gone(status) => out.u32(3).status(*status),
+            Self::Gone(end) => out.u32(3).status(end.status).u32(end.overdue.into()),
         };
         out.0
     }
@@ -93,27 +111,30 @@ impl Message {
         let message = match input.u32()? {
             1 => Self::Part(input.bytes()?.to_vec()),
             2 => Self::Complete,
-            3 => Self::Gone(input.status()?),
+            3 => Self::Gone(End { status: input.status()?, overdue: input.flag()? }),
             _ => return None,
         };
         input.end(message)
     }
 }
 
-/// The request itself; descriptors and the [`Caller`] travel beside it.
-pub(super) fn encode_request(index: usize) -> Vec<u8> {
-    let mut out = Writer::default();
-    out.u32(REQUEST).u64(index as u64);
-    out.0
-}
-
-pub(super) fn decode_request(bytes: &[u8]) -> Option<usize> {
-    let mut input = Reader(bytes);
-    if input.u32()? != REQUEST {
-        return None;
+impl Request {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        let (uid, gid, caps) = self.user;
+        out.u32(REQUEST).u64(self.index as u64).u32(uid).u32(gid).u64(caps);
+        out.0
     }
-    let index = usize::try_from(input.u64()?).ok()?;
-    input.end(index)
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut input = Reader(bytes);
+        if input.u32()? != REQUEST {
+            return None;
+        }
+        let index = usize::try_from(input.u64()?).ok()?;
+        let user = (input.u32()?, input.u32()?, input.u64()?);
+        input.end(Self { index, user })
+    }
 }
 
 impl Caller {
@@ -153,7 +174,10 @@ impl Report {
                 out.u32(2).status(ended.status);
                 match &ended.record {
                     None => out.u32(0),
-                    Some(record) => out.u32(1).record(record),
+                    Some(record) => {
+                        let (kind, text) = record.to_parts();
+                        out.u32(1).u32(kind).bytes(&text)
+                    }
                 };
                 match ended.timed_out {
                     None => out.u32(0),
@@ -172,7 +196,7 @@ impl Report {
             1 => Self::NotStarted(input.failure()?),
             2 => Self::Ended(Ended {
                 status: input.status()?,
-                record: if input.flag()? { Some(input.record()?) } else { None },
+                record: if input.flag()? { Some(Record::read(&mut input)?) } else { None },
                 timed_out: if input.flag()? { Some(input.u64()?) } else { None },
                 stack_overflow: input.flag()?,
                 left: input.texts()?,
@@ -211,6 +235,11 @@ impl Record {
         (kind, out.0)
     }
 
+    fn read(input: &mut Reader<'_>) -> Option<Self> {
+        let kind = input.u32()?;
+        Self::from_parts(kind, input.bytes()?)
+    }
+
     pub(super) fn from_parts(kind: u32, text: &[u8]) -> Option<Self> {
         let mut input = Reader(text);
         Some(match kind {
@@ -222,114 +251,6 @@ impl Record {
             6 => Self::PanickedUnseen(String::from_utf8_lossy(text).into_owned()),
             _ => return None,
         })
-    }
-}
-
-#[derive(Default)]
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn u32(&mut self, value: u32) -> &mut Self {
-        self.0.extend(value.to_le_bytes());
-        self
-    }
-
-    fn u64(&mut self, value: u64) -> &mut Self {
-        self.0.extend(value.to_le_bytes());
-        self
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
-        self.u32(bytes.len() as u32);
-        self.0.extend(bytes);
-        self
-    }
-
-    fn texts(&mut self, texts: &[String]) -> &mut Self {
-        self.u32(texts.len() as u32);
-        for text in texts {
-            self.bytes(text.as_bytes());
-        }
-        self
-    }
-
-    fn status(&mut self, status: Status) -> &mut Self {
-        match status {
-            Status::Exited(code) => self.u32(0).u32(code as u32),
-            Status::Signaled(signal) => self.u32(1).u32(signal as u32),
-        }
-    }
-
-    fn record(&mut self, record: &Record) -> &mut Self {
-        let (kind, text) = record.to_parts();
-        self.u32(kind).bytes(&text)
-    }
-
-    fn failure(&mut self, failure: &Failure) -> &mut Self {
-        self.bytes(failure.step.as_bytes());
-        self.bytes(failure.object.as_bytes());
-        self.bytes(failure.reason.as_bytes());
-        self.texts(&failure.remedy)
-    }
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
-    }
-
-    fn flag(&mut self) -> Option<bool> {
-        match self.u32()? {
-            0 => Some(false),
-            1 => Some(true),
-            _ => None,
-        }
-    }
-
-    fn bytes(&mut self) -> Option<&'a [u8]> {
-        let length = self.u32()?;
-        self.take(length as usize)
-    }
-
-    fn text(&mut self) -> Option<String> {
-        Some(String::from_utf8_lossy(self.bytes()?).into_owned())
-    }
-
-    fn texts(&mut self) -> Option<Vec<String>> {
-        (0..self.u32()?).map(|_| self.text()).collect()
-    }
-
-    fn status(&mut self) -> Option<Status> {
-        let signaled = self.flag()?;
-        let number = self.u32()? as i32;
-        Some(if signaled { Status::Signaled(number) } else { Status::Exited(number) })
-    }
-
-    fn record(&mut self) -> Option<Record> {
-        let kind = self.u32()?;
-        Record::from_parts(kind, self.bytes()?)
-    }
-
-    fn failure(&mut self) -> Option<Failure> {
-        let (step, object, reason) = (self.text()?, self.text()?, self.text()?);
-        Some(Failure { step, object, reason, errno: None, remedy: self.texts()? })
-    }
-
-    /// `value`, if nothing is left to read.
-    fn end<T>(&self, value: T) -> Option<T> {
-        self.0.is_empty().then_some(value)
     }
 }
 
@@ -372,12 +293,16 @@ mod tests {
 
     #[test]
     fn messages_and_requests_round_trip() {
-        let parts =
-            [Message::Part(vec![1, 2]), Message::Complete, Message::Gone(Status::Exited(0))];
+        let parts = [
+            Message::Part(vec![1, 2]),
+            Message::Complete,
+            Message::Gone(End { status: Status::Exited(0), overdue: true }),
+        ];
         for message in parts {
             assert_eq!(Message::decode(&message.encode()), Some(message));
         }
-        assert_eq!(decode_request(&encode_request(7)), Some(7));
+        let request = Request { index: 7, user: (1, 2, 3) };
+        assert_eq!(Request::decode(&request.encode()), Some(request));
         let caller = Caller {
             environment: vec![b"A=1".to_vec(), b"B=\xff".to_vec()],
             limits: Limits([(1, 2); 16]),
@@ -395,7 +320,7 @@ mod tests {
         }
         let longer = [bytes.as_slice(), &[0]].concat();
         assert_eq!(Report::decode(&longer), None);
-        assert_eq!(decode_request(b"stray"), None);
+        assert_eq!(Request::decode(b"stray"), None);
         assert_eq!(Message::decode(&[9, 0, 0, 0]), None);
     }
 }

@@ -12,6 +12,8 @@ mod run_dir;
 pub(crate) use identity::Identity;
 pub use identity::User;
 
+use std::os::fd::OwnedFd;
+
 use crate::error::Failure;
 use crate::sys::process::{Namespace, Pid};
 use crate::sys::{errno, fds};
@@ -31,8 +33,8 @@ pub(crate) const NAMESPACES: [Namespace; 6] = [
 pub(crate) struct Sandbox {
     /// What could not be isolated.
     pub(crate) limitations: Vec<String>,
-    /// Whether `/proc` shows this PID namespace.
-    pub(crate) own_proc: bool,
+    /// The `/proc` that shows this PID namespace, whatever a body mounts over it.
+    pub(crate) proc: Option<OwnedFd>,
 }
 
 /// Sets up the namespaces of the calling process, whose id maps are written: its network,
@@ -40,7 +42,7 @@ pub(crate) struct Sandbox {
 pub(crate) fn set_up(identity: &Identity) -> Result<Sandbox, Failure> {
     let outer_pid = pid_outside();
     let mut limitations = Vec::new();
-    let mounted = mounts::set_up(&mut limitations);
+    let proc = mounts::set_up(&mut limitations);
     network::set_up(identity, &mut limitations)?;
     if let Some(pid) = outer_pid {
         if let Err(error) = give_next_child(pid) {
@@ -48,7 +50,7 @@ pub(crate) fn set_up(identity: &Identity) -> Result<Sandbox, Failure> {
             limitations.push(format!("process ids: write /proc/sys/kernel/ns_last_pid: {reason}"));
         }
     }
-    Ok(Sandbox { limitations, own_proc: mounted.own_proc })
+    Ok(Sandbox { limitations, proc })
 }
 
 /// This process's id in the PID namespace that `/proc` was mounted for, which is the one

@@ -16,7 +16,7 @@ const HOST: &str = ".host";
 
 /// Places of the host's directory that are covered: names of its namespaces, and sockets
 /// through which a resolver of the host answers.
-const COVERED: [&str; 4] = ["netns", "nscd", "avahi-daemon", "systemd/resolve"];
+const COVERED: [&str; 5] = ["netns", "nscd", "nslcd", "avahi-daemon", "systemd/resolve"];
 
 /// A file that is copied into a covered place (`resolv.conf`) is smaller than this.
 const LARGEST_COPY: u64 = 64 << 10;
@@ -38,13 +38,20 @@ pub(super) fn make_private(directory: &Path) -> io::Result<()> {
     let host = directory.join(HOST);
     fs::create_dir(&host)?;
     mount::attach(&old, &host)?;
-    for covered in COVERED {
-        cover(&host.join(covered))?;
-    }
-    for name in entries.iter().filter(|name| !COVERED.iter().any(|c| Path::new(c) == *name)) {
-        symlink(Path::new(HOST).join(name), directory.join(name))?;
-    }
-    Ok(())
+    // One entry that cannot be had is no reason to go without the others.
+    let links = entries
+        .iter()
+        .filter(|name| is_linked(name))
+        .map(|name| symlink(Path::new(HOST).join(name), directory.join(name)));
+    let linked = links.fold(Ok(()), io::Result::and);
+    let covered = COVERED.iter().map(|covered| cover(&host.join(covered)));
+    linked.and(covered.fold(Ok(()), io::Result::and))
+}
+
+/// Whether an entry of the host's directory is wanted. A sandbox within a sandbox finds a
+/// [`HOST`] there already.
+fn is_linked(name: &Path) -> bool {
+    name != Path::new(HOST) && !COVERED.iter().any(|covered| Path::new(covered) == name)
 }
 
 fn names(directory: &Path) -> io::Result<Vec<PathBuf>> {

@@ -49,7 +49,7 @@ pub(crate) fn effective() -> io::Result<Caps> {
 pub(crate) fn drop_for_good(unwanted: Caps) -> io::Result<()> {
     let held = get()?;
     for capability in unwanted.numbers() {
-        prctl(libc::PR_CAPBSET_DROP, capability.into(), 0)?;
+        prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(capability), 0)?;
     }
     set(Sets {
         effective: held.effective.without(unwanted),
@@ -61,10 +61,11 @@ pub(crate) fn drop_for_good(unwanted: Caps) -> io::Result<()> {
 /// Hands every permitted capability on to programs that this process starts, also when
 /// its user is not root.
 pub(crate) fn make_ambient() -> io::Result<()> {
+    const RAISE: libc::c_ulong = libc::PR_CAP_AMBIENT_RAISE as libc::c_ulong;
     let held = get()?;
     set(Sets { inheritable: held.permitted, ..held })?;
     for capability in held.permitted.numbers() {
-        prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, capability.into())?;
+        prctl(libc::PR_CAP_AMBIENT, RAISE, libc::c_ulong::from(capability))?;
     }
     Ok(())
 }
@@ -125,9 +126,10 @@ fn set(sets: Sets) -> io::Result<()> {
     Ok(())
 }
 
-fn prctl(option: i32, first: u64, second: u64) -> io::Result<()> {
+fn prctl(option: i32, first: libc::c_ulong, second: libc::c_ulong) -> io::Result<()> {
+    let none: libc::c_ulong = 0;
     // SAFETY: the options used here take numbers and touch no memory.
-    let result = unsafe { libc::prctl(option, first, second, 0_u64, 0_u64) };
+    let result = unsafe { libc::prctl(option, first, second, none, none) };
     Errno::result(result)?;
     Ok(())
 }

@@ -25,6 +25,11 @@ pub(crate) fn failure(step: &str, object: impl Into<String>, error: &io::Error) 
     Failure { errno, ..Failure::new(step, object, describe(error)) }
 }
 
+/// The error of a process whose table of descriptors is full.
+pub(crate) fn too_many_files() -> io::Error {
+    Errno::EMFILE.into()
+}
+
 /// Whether waiting may help: what is short now can be freed by tests that end and by
 /// the kernel, which takes dead namespaces down after the fact.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {

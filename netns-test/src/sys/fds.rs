@@ -9,7 +9,6 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
-use nix::sys::memfd::MFdFlags;
 use nix::sys::stat::Mode;
 
 /// A pipe, as (read end, write end).
@@ -17,34 +16,47 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC)?)
 }
 
-/// A file in memory that holds `content`.
-pub(crate) fn memory_file(content: &[u8]) -> io::Result<OwnedFd> {
-    let file = nix::sys::memfd::memfd_create(c"netns-test", MFdFlags::MFD_CLOEXEC)?;
-    let mut written = 0;
-    while written < content.len() {
-        written += nix::sys::uio::pwrite(&file, &content[written..], written as i64)?;
-    }
-    Ok(file)
-}
-
-/// Everything in a file made by [`memory_file`].
-pub(crate) fn read_memory_file(file: &OwnedFd) -> io::Result<Vec<u8>> {
-    let size = nix::sys::stat::fstat(file)?.st_size;
-    let mut content = vec![0; usize::try_from(size).unwrap_or(0)];
-    let mut read = 0;
-    while read < content.len() {
-        match nix::sys::uio::pread(file, &mut content[read..], read as i64)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            n => read += n,
-        }
-    }
-    Ok(content)
-}
-
 /// A directory, as a place to go to: needs no right to list it.
 pub(crate) fn open_place(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     Ok(nix::fcntl::open(path, flags, Mode::empty())?)
+}
+
+/// A directory, to be listed and read in, whatever is mounted over it later.
+pub(crate) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::open(path, flags, Mode::empty())?)
+}
+
+/// The names in a directory; those that are no UTF-8 are left out.
+pub(crate) fn names_in(directory: &OwnedFd) -> io::Result<Vec<String>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut listing = nix::dir::Dir::openat(directory, ".", flags, Mode::empty())?;
+    let mut names = Vec::new();
+    for entry in listing.iter() {
+        names.extend(entry?.file_name().to_str().ok().map(str::to_owned));
+    }
+    Ok(names)
+}
+
+/// A small file in a directory, as text.
+pub(crate) fn read_in(directory: &OwnedFd, name: &str) -> io::Result<String> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let file = nix::fcntl::openat(directory, name, flags, Mode::empty())?;
+    let mut buffer = vec![0; 8 << 10];
+    let length = nix::unistd::read(&file, &mut buffer)?;
+    Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
+/// How many bytes a pipe holds at most.
+pub(crate) fn pipe_capacity(pipe: &OwnedFd) -> io::Result<usize> {
+    let size = nix::fcntl::fcntl(pipe, FcntlArg::F_GETPIPE_SZ)?;
+    usize::try_from(size).map_err(io::Error::other)
+}
+
+/// Makes `/` the working directory.
+pub(crate) fn leave_directory() -> io::Result<()> {
+    Ok(nix::unistd::chdir("/")?)
 }
 
 /// `/dev/null`, for reading and writing.
@@ -213,13 +225,6 @@ pub(super) fn c_path(path: &Path) -> io::Result<CString> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn memory_files_hold_what_was_written() {
-        let content: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[0]).collect();
-        let file = memory_file(&content).unwrap();
-        assert_eq!(read_memory_file(&file).unwrap(), content);
-    }
 
     #[test]
     fn waiting_tells_data_from_hang_up() {

@@ -20,21 +20,30 @@ pub(crate) fn get() -> io::Result<Limits> {
     Ok(Limits(limits))
 }
 
-/// Sets those that differ.
+/// Sets those that differ. A hard limit that may not be raised stays, and bounds the soft
+/// one.
 pub(crate) fn set(limits: &Limits) -> io::Result<()> {
     for (resource, &(soft, hard)) in limits.0.iter().enumerate() {
-        if get_one(resource)? != (soft, hard) {
-            set_one(resource, soft, hard)?;
+        let (_, own) = match get_one(resource)? {
+            same if same == (soft, hard) => continue,
+            other => other,
+        };
+        match set_one(resource, soft, hard) {
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+                set_one(resource, soft.min(own), own)?;
+            }
+            other => other?,
         }
     }
     Ok(())
 }
 
-/// Raises the number of open files to what this process may have.
-pub(crate) fn raise_open_files() -> io::Result<()> {
+/// Raises the number of open files to what this process may have, and says how many.
+pub(crate) fn raise_open_files() -> io::Result<usize> {
     let resource = libc::RLIMIT_NOFILE as usize;
     let (_, hard) = get_one(resource)?;
-    set_one(resource, hard, hard)
+    set_one(resource, hard, hard)?;
+    Ok(usize::try_from(hard).unwrap_or(usize::MAX))
 }
 
 fn get_one(resource: usize) -> io::Result<(u64, u64)> {

@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous};
 
 /// Room for the text of a record; longer texts are cut.
 const TEXT_CAPACITY: usize = 1 << 20;
@@ -94,6 +94,37 @@ impl Record {
     }
 }
 
+/// Tells the process that made it from every process forked from that one, also where two
+/// PID namespaces give both the same id: forking empties its page (`madvise(2)`,
+/// `MADV_WIPEONFORK`).
+#[derive(Debug)]
+pub(crate) struct ForkMark {
+    flag: &'static AtomicU32,
+    maker: super::process::Pid,
+}
+
+impl ForkMark {
+    /// Marks this process. Linux before 4.14 has only the id to go by.
+    pub(crate) fn new() -> io::Result<Self> {
+        let size = NonZeroUsize::MIN.saturating_add(size_of::<AtomicU32>() - 1);
+        let (protection, flags) =
+            (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE);
+        // SAFETY: a new mapping, at an address of the kernel's choice, never unmapped.
+        let page = unsafe { mmap_anonymous(None, size, protection, flags) }?;
+        // SAFETY: the page was made for this, and zero is a value of its one atomic.
+        let _old_kernel = unsafe { madvise(page, size.get(), MmapAdvise::MADV_WIPEONFORK) };
+        // SAFETY: live for ever, aligned as pages are, and zero bytes are a valid atomic.
+        let flag: &'static AtomicU32 = unsafe { page.cast().as_ref() };
+        flag.store(1, Ordering::Relaxed);
+        Ok(Self { flag, maker: super::process::id() })
+    }
+
+    /// Whether this is the process that was marked.
+    pub(crate) fn is_here(&self) -> bool {
+        self.flag.load(Ordering::Relaxed) == 1 && self.maker == super::process::id()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +137,11 @@ mod tests {
         record.write(7, 2, b"second");
         assert_eq!(record.read(8), None);
         assert_eq!(record.read(7), Some((1, b"first".to_vec())));
+    }
+
+    #[test]
+    fn a_mark_is_where_it_was_made() {
+        assert!(ForkMark::new().unwrap().is_here());
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::io;
 use std::marker::PhantomData;
 
 use nix::errno::Errno;
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus};
 
 /// A process id, as the calling process sees it.
 pub(crate) type Pid = libc::pid_t;
@@ -86,16 +85,25 @@ pub(crate) fn fork(_: &SingleThreaded) -> io::Result<Side> {
 /// do, but container runtimes answer it with `ENOSYS`. The C library's cached thread id
 /// stays that of the parent in the child, until the child forks in turn.
 pub(crate) fn fork_into(_: &SingleThreaded, namespaces: &[Namespace]) -> io::Result<Side> {
-    let flags = namespaces.iter().fold(libc::SIGCHLD, |flags, ns| flags | ns.flag());
-    let flags = libc::c_long::from(flags);
-    let no_stack: libc::c_long = 0;
+    clone(namespaces.iter().fold(libc::SIGCHLD, |flags, namespace| flags | namespace.flag()))
+}
+
+/// fork(2) of a child whose end sends no signal and which a plain `waitpid(-1)` does not
+/// see: a program that waits for all its children does not wait for this one.
+pub(crate) fn fork_aside(_: &SingleThreaded) -> io::Result<Side> {
+    clone(0)
+}
+
+/// The system call, as fork(2) would use it.
+fn clone(flags: libc::c_int) -> io::Result<Side> {
+    let (flags, none) = (libc::c_long::from(flags), libc::c_long::from(0));
     #[cfg(target_arch = "s390x")]
-    let (first, second) = (no_stack, flags);
+    let (first, second) = (none, flags);
     #[cfg(not(target_arch = "s390x"))]
-    let (first, second) = (flags, no_stack);
+    let (first, second) = (flags, none);
     // SAFETY: without CLONE_VM and with no stack this is fork(2): the child goes on on a
-    // copy of this stack. The process has one thread, so no lock is held by another.
-    let result = unsafe { libc::syscall(libc::SYS_clone, first, second, 0, 0, 0) };
+    // copy of this stack. Callers have one thread, so no lock is held by another.
+    let result = unsafe { libc::syscall(libc::SYS_clone, first, second, none, none, none) };
     match Errno::result(result)? {
         0 => Ok(Side::Child),
         pid => Ok(Side::Parent(Pid::try_from(pid).map_err(io::Error::other)?)),
@@ -104,28 +112,40 @@ pub(crate) fn fork_into(_: &SingleThreaded, namespaces: &[Namespace]) -> io::Res
 
 /// Waits for one child that has ended; `None` if there is none (yet).
 pub(crate) fn reap() -> io::Result<Option<(Pid, Status)>> {
-    let status = match nix::sys::wait::waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-        Err(Errno::ECHILD) => return Ok(None),
-        other => other?,
-    };
-    Ok(match status {
-        WaitStatus::Exited(pid, code) => Some((pid.as_raw(), Status::Exited(code))),
-        WaitStatus::Signaled(pid, signal, _) => {
-            Some((pid.as_raw(), Status::Signaled(signal as i32)))
+    let mut status = 0;
+    // SAFETY: the status is written to a live variable.
+    let result = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+    match Errno::result(result) {
+        Err(Errno::ECHILD) | Ok(0) => Ok(None),
+        Err(errno) => Err(errno.into()),
+        Ok(pid) if libc::WIFSIGNALED(status) => {
+            Ok(Some((pid, Status::Signaled(libc::WTERMSIG(status)))))
         }
-        _ => None,
+        Ok(pid) => Ok(Some((pid, Status::Exited(libc::WEXITSTATUS(status))))),
+    }
+}
+
+/// Waits until the child `pid`, made by [`fork_aside`], has ended, and leaves it to be
+/// reaped; `None` when somebody else has reaped it.
+pub(crate) fn wait_for(pid: Pid) -> Option<Status> {
+    // SAFETY: zero bytes are a valid `siginfo_t`.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let (id, flags) = (pid as libc::id_t, libc::WEXITED | libc::WNOWAIT | libc::__WALL);
+    // SAFETY: the kernel writes one `siginfo_t` to the live variable.
+    let result = unsafe { libc::waitid(libc::P_PID, id, &raw mut info, flags) };
+    Errno::result(result).ok()?;
+    // SAFETY: after waitid the structure is that of SIGCHLD, which has a status.
+    let status = unsafe { info.si_status() };
+    Some(match info.si_code {
+        libc::CLD_EXITED => Status::Exited(status),
+        _ => Status::Signaled(status),
     })
 }
 
-/// Waits until the child `pid` has ended, and leaves it to be reaped; `None` when somebody
-/// else has reaped it.
-pub(crate) fn wait_for(pid: Pid) -> Option<Status> {
-    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
-    match nix::sys::wait::waitid(Id::Pid(nix::unistd::Pid::from_raw(pid)), flags).ok()? {
-        WaitStatus::Exited(_, code) => Some(Status::Exited(code)),
-        WaitStatus::Signaled(_, signal, _) => Some(Status::Signaled(signal as i32)),
-        _ => None,
-    }
+/// Kills a child that has not been reaped.
+pub(crate) fn kill(pid: Pid) {
+    // SAFETY: sends a signal; the number is a child's until that is reaped.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
 }
 
 /// Ends this process at once: no handlers, no flushing.
@@ -157,6 +177,12 @@ pub(crate) fn make_dumpable() -> io::Result<()> {
     Ok(nix::sys::prctl::set_dumpable(true)?)
 }
 
+/// Closes this process to others of its user: no ptrace(2), no look at its memory or its
+/// descriptors.
+pub(crate) fn make_undumpable() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_dumpable(false)?)
+}
+
 /// Names the calling thread, for `ps`; cut after 15 bytes.
 pub(crate) fn set_name(name: &std::ffi::CStr) -> io::Result<()> {
     Ok(nix::sys::prctl::set_name(name)?)
@@ -167,11 +193,11 @@ pub(crate) fn name() -> io::Result<std::ffi::CString> {
     Ok(nix::sys::prctl::get_name()?)
 }
 
-/// Puts this process into a process group of its own, so that a `kill(0, …)` among its
-/// descendants stays there.
-pub(crate) fn lead_own_group() -> io::Result<()> {
-    let this = nix::unistd::Pid::from_raw(0);
-    Ok(nix::unistd::setpgid(this, this)?)
+/// Makes this process the leader of a session and a process group of its own: a
+/// `kill(0, …)` among its descendants stays there, and they have no terminal.
+pub(crate) fn lead_own_session() -> io::Result<()> {
+    nix::unistd::setsid()?;
+    Ok(())
 }
 
 /// Whether any other process of this PID namespace can be signalled.
@@ -203,5 +229,6 @@ mod tests {
         assert!(thread_count().unwrap() >= 1);
         assert!(id() > 0);
         assert_eq!(wait_for(id()), None);
+        assert!(reap().is_ok());
     }
 }

@@ -1,18 +1,16 @@
 //! Sockets between runner, server and init: `AF_UNIX`/`SOCK_SEQPACKET`, whose messages
 //! arrive whole or not at all, and which carry file descriptors (unix(7)).
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
-};
+use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType};
 
 use super::fds::adopt;
 
-/// The most descriptors that travel with one message.
-pub(crate) const MAX_FDS: usize = 8;
+/// The most descriptors in one message.
+const MOST_FDS: usize = 16;
 
 /// A message as it came in.
 #[derive(Debug)]
@@ -51,33 +49,80 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>])
     }
 }
 
+/// As [`send`], but an error rather than a wait where the other side does not read.
+pub(crate) fn try_send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    // SAFETY: the kernel reads as many bytes as the slice has.
+    let sent = unsafe { libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) };
+    Errno::result(sent)?;
+    Ok(())
+}
+
+/// Room for [`MOST_FDS`] descriptors, aligned as its headers must be.
+#[repr(C, align(8))]
+struct Control([u8; 128]);
+
 /// Receives one message into `buffer`; waits for it.
+///
+/// By hand, since `nix` gives no descriptors at all where the kernel could not hand over
+/// every one of them.
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Message> {
-    let mut space = nix::cmsg_space!([RawFd; MAX_FDS]);
-    loop {
-        let mut slices = [IoSliceMut::new(buffer)];
-        let received = nix::sys::socket::recvmsg::<()>(
-            socket.as_raw_fd(),
-            &mut slices,
-            Some(&mut space),
-            MsgFlags::MSG_CMSG_CLOEXEC,
-        );
-        let message = match received {
-            Ok(message) => message,
-            Err(Errno::EINTR) => continue,
+    let mut control = Control([0; 128]);
+    let mut slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: zero bytes are a valid `msghdr`.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = &raw mut slice;
+    header.msg_iovlen = 1;
+    header.msg_control = (&raw mut control.0).cast();
+    header.msg_controllen = control.0.len() as _;
+    // A side that closes without having read everything resets the connection; the kernel
+    // tells that once, before it gives out what was sent before.
+    let mut reset = false;
+    let length = loop {
+        // SAFETY: the header points to live buffers of the sizes that it states.
+        let received =
+            unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
+        match Errno::result(received) {
+            Ok(length) => break length,
+            Err(Errno::EINTR) => {}
+            Err(Errno::ECONNRESET) if !reset => reset = true,
             Err(errno) => return Err(errno.into()),
-        };
-        if message.flags.contains(MsgFlags::MSG_TRUNC) {
-            return Err(io::ErrorKind::InvalidData.into());
         }
-        let mut fds = Vec::new();
-        for control in message.cmsgs()? {
-            if let ControlMessageOwned::ScmRights(raw) = control {
-                fds.extend(raw.into_iter().map(adopt));
+    };
+    let fds = descriptors(&header);
+    if header.msg_flags & libc::MSG_TRUNC != 0 {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(Message { length: usize::try_from(length).map_err(io::Error::other)?, fds })
+}
+
+/// The descriptors that came with a message, for which `recvmsg` has just filled `header`.
+fn descriptors(header: &libc::msghdr) -> Vec<OwnedFd> {
+    let mut fds = Vec::new();
+    // SAFETY: the header describes the control buffer as the kernel left it.
+    let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
+    // SAFETY: null, or a header within the control buffer.
+    while let Some(part) = unsafe { next.as_ref() } {
+        if (part.cmsg_level, part.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+            // SAFETY: points to what follows this header.
+            let data = unsafe { libc::CMSG_DATA(part) }.cast::<RawFd>();
+            for place in 0..MOST_FDS {
+                let bytes = (place + 1) * size_of::<RawFd>();
+                // SAFETY: computes a length.
+                let needed = unsafe { libc::CMSG_LEN(bytes as _) };
+                if part.cmsg_len < needed as _ {
+                    break;
+                }
+                // SAFETY: within the part, by its length.
+                let at = unsafe { data.add(place) };
+                // SAFETY: as above; the data need not be aligned.
+                fds.push(adopt(unsafe { at.read_unaligned() }));
             }
         }
-        return Ok(Message { length: message.bytes, fds });
+        // SAFETY: as for the first; null at the end.
+        next = unsafe { libc::CMSG_NXTHDR(header, part) };
     }
+    fds
 }
 
 #[cfg(test)]
@@ -87,14 +132,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_last_words_of_a_side_that_has_not_listened_arrive() {
+        let (one, other) = pair().unwrap();
+        send(one.as_fd(), b"never read", &[]).unwrap();
+        send(other.as_fd(), b"last words", &[]).unwrap();
+        drop(other);
+        let mut buffer = [0; 16];
+        let message = receive(one.as_fd(), &mut buffer).unwrap();
+        assert_eq!(&buffer[..message.length], b"last words");
+        assert_eq!(receive(one.as_fd(), &mut buffer).unwrap().length, 0);
+    }
+
+    #[test]
     fn descriptors_travel_with_a_message() {
         let (one, other) = pair().unwrap();
-        let file = crate::sys::fds::memory_file(b"content").unwrap();
-        send(one.as_fd(), b"hello", &[file.as_fd()]).unwrap();
+        let (read, write) = crate::sys::fds::pipe().unwrap();
+        send(one.as_fd(), b"hello", &[read.as_fd(), write.as_fd()]).unwrap();
         let mut buffer = [0; 16];
         let message = receive(other.as_fd(), &mut buffer).unwrap();
         assert_eq!(&buffer[..message.length], b"hello");
-        assert_eq!(crate::sys::fds::read_memory_file(&message.fds[0]).unwrap(), b"content");
+        let identities =
+            message.fds.iter().map(|fd| crate::sys::fds::identity(fd.as_fd()).unwrap());
+        let own = crate::sys::fds::identity(read.as_fd()).unwrap();
+        assert_eq!(identities.collect::<Vec<_>>(), [own, own]);
         drop(one);
         assert_eq!(receive(other.as_fd(), &mut buffer).unwrap().length, 0);
     }

@@ -140,6 +140,61 @@ fn is_terminated() {
 
 #[netns_test]
 #[ignore = "run by verdicts.rs"]
+fn dies_by_a_real_time_signal() {
+    raw::kill_self(libc::SIGRTMIN() + 5);
+}
+
+#[netns_test]
+#[ignore = "run by verdicts.rs"]
+fn a_child_dies_by_a_real_time_signal() {
+    for _ in 0..20 {
+        // Orphans, which init reaps.
+        raw::daemonise(|| raw::kill_self(libc::SIGRTMIN() + 5));
+    }
+}
+
+#[netns_test]
+#[ignore = "run by verdicts.rs"]
+fn cannot_trace_or_read_init() {
+    // SAFETY: no memory is touched.
+    assert_eq!(unsafe { libc::ptrace(libc::PTRACE_ATTACH, 1, 0, 0) }, -1);
+    let refused = std::io::Error::last_os_error();
+    assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
+    assert!(std::fs::read_link("/proc/1/fd/0").is_err());
+    assert!(std::fs::File::open("/proc/1/fd/0").is_err());
+    assert!(std::fs::File::open("/proc/1/mem").is_err());
+}
+
+#[netns_test]
+#[ignore = "run by verdicts.rs"]
+fn has_no_terminal() {
+    let error = std::fs::File::open("/dev/tty").unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::ENXIO), "{error}");
+}
+
+#[netns_test]
+#[ignore = "run by verdicts.rs"]
+fn leaves_many_daemons() {
+    for _ in 0..50 {
+        raw::daemonise(|| {
+            loop {
+                std::thread::park();
+            }
+        });
+    }
+    panic!("fifty of them");
+}
+
+#[netns_test]
+#[ignore = "run by verdicts.rs"]
+fn child_with_the_same_number_returns() {
+    let Some(child) = raw::fork_with_own_number() else { return };
+    raw::wait(child);
+    exit(0);
+}
+
+#[netns_test]
+#[ignore = "run by verdicts.rs"]
 fn overflows_the_stack() {
     println!("{}", raw::recurse(1));
 }

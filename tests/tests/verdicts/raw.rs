@@ -86,6 +86,31 @@ pub(crate) fn fork() -> Option<i32> {
     }
 }
 
+/// As [`fork`], but the child is in a PID namespace of its own, where it has the id that
+/// this process has here.
+pub(crate) fn fork_with_own_number() -> Option<i32> {
+    let own = std::process::id();
+    // SAFETY: moves the next child.
+    assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWPID) }, 0);
+    let child = fork();
+    if let Some(init) = child {
+        return Some(init);
+    }
+    // Process 1 there, which makes the one with the number.
+    std::process::Command::new("mount").args(["-t", "proc", "none", "/proc"]).status().unwrap();
+    std::fs::write("/proc/sys/kernel/ns_last_pid", (own - 1).to_string()).unwrap();
+    match fork() {
+        None => {
+            assert_eq!(std::process::id(), own);
+            None
+        }
+        Some(same) => {
+            wait(same);
+            exit_now(0)
+        }
+    }
+}
+
 /// Waits for the end of `child`.
 pub(crate) fn wait(child: i32) {
     // SAFETY: no status is asked for.
