@@ -84,6 +84,11 @@ pub(crate) fn user_now() -> io::Result<(u32, u32, u64)> {
 }
 
 impl Maps {
+    /// Whether the one id that is mapped is root's outside.
+    pub(crate) fn are_of_root(&self) -> bool {
+        matches!(self, Self::One { uid: Map { outside: 0, .. }, .. })
+    }
+
     /// Writes the maps of the calling process, which has just entered its namespace.
     /// Nothing to do for [`Maps::All`].
     pub(crate) fn write_own(&self) -> Result<(), Failure> {

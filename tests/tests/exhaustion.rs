@@ -120,6 +120,27 @@ fn too_few_processes_are_named_with_their_limit() {
     std::fs::remove_dir_all(scratch).unwrap();
 }
 
+/// Root that may not map the id 0, as in a container that drops all capabilities.
+#[test]
+fn root_without_a_capability_is_told_which() {
+    if !is_root() {
+        return;
+    }
+    let around = ["setpriv", "--bounding-set=-setfcap", "--inh-caps=-setfcap"];
+    let text = fails(&mut again(&around, &["--exact", "holds_for_a_moment_0"]));
+    assert!(text.contains("write /proc/self/uid_map: EPERM"), "{text}");
+    assert!(text.contains("cause: root without CAP_SETFCAP"), "{text}");
+}
+
+/// A machine without `/dev/null` cannot have a server, and says so.
+#[test]
+fn a_server_that_cannot_start_says_why() {
+    let script = "mount -t tmpfs none /dev && exec \"$0\" \"$@\"";
+    let around = ["unshare", "-Urm", "sh", "-c", script];
+    let text = fails(&mut again(&around, &["--exact", "holds_for_a_moment_0"]));
+    assert!(text.contains("open /dev/null: ENOENT"), "{text}");
+}
+
 macro_rules! fifty {
     ($($name:ident)*) => {$(
         #[netns_test]

@@ -10,6 +10,8 @@ pub(super) enum Step {
     Clone,
     /// Using the rights over them: id maps, the network.
     Rights,
+    /// Mapping the id 0, for a caller that may map no other.
+    MapRoot,
     /// Anything else.
     Other,
 }
@@ -21,6 +23,9 @@ pub(super) fn advice(
     refused: Option<Namespace>,
     facts: &Facts,
 ) -> Vec<String> {
+    if !facts.proc_is_there {
+        return vec!["cause: /proc is not mounted".into(), "fix: mount -t proc proc /proc".into()];
+    }
     match code {
         ENOSPC | EUSERS if step == Step::Clone => namespace_limit(refused, facts),
         EAGAIN => vec![
@@ -43,7 +48,7 @@ pub(super) fn advice(
             "cause: the machine's limit on open files, fs.file-max".into(),
             "fix: sudo sysctl -w fs.file-max=1000000".into(),
         ],
-        EPERM | EACCES if step != Step::Other => refusal(step, facts),
+        EPERM | EACCES if step != Step::Other => refusal(step, code, facts),
         EINVAL if step == Step::Clone && !facts.user_namespaces => {
             vec!["cause: this kernel has no user namespaces (/proc/self/ns/user is missing)".into()]
         }
@@ -95,41 +100,103 @@ fn namespace_limit(refused: Option<Namespace>, facts: &Facts) -> Vec<String> {
     lines
 }
 
-fn refusal(step: Step, facts: &Facts) -> Vec<String> {
-    if facts.apparmor_restricts.as_deref() == Some("1") {
-        let label = known(facts.apparmor_label.as_ref());
-        return vec![
-            format!(
-                "cause: AppArmor restricts user namespaces (kernel.apparmor_restrict_unprivileged_userns = 1; profile: {label})"
-            ),
-            "fix: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0".into(),
-        ];
+/// Whoever refused namespaces, or the rights over them: EPERM or EACCES.
+fn refusal(step: Step, code: i32, facts: &Facts) -> Vec<String> {
+    let found = match step {
+        Step::Clone if code == EPERM => refused_by_kernel(facts),
+        Step::Clone => refused_by_module(facts),
+        Step::Rights | Step::MapRoot => taken_away(step, facts),
+        Step::Other => None,
+    };
+    let [cause, fix] = found.unwrap_or_else(|| unknown(facts));
+    vec![format!("cause: {cause}"), format!("fix: {fix}")]
+}
+
+fn refused_by_kernel(facts: &Facts) -> Option<[String; 2]> {
+    let is_filtered = facts.seccomp.as_deref() == Some("2");
+    if facts.unshare_refused {
+        return Some([
+            format!("a seccomp filter refuses unshare(2) as a whole, as a container's does (Seccomp: {} in /proc/self/status)", known(facts.seccomp.as_ref())),
+            "docker run --security-opt seccomp=unconfined (or --privileged); in Kubernetes seccompProfile: { type: Unconfined }".into(),
+        ]);
     }
-    if step == Step::Clone && facts.unprivileged_clone.as_deref() == Some("0") {
-        return vec![
-            "cause: user namespaces are for root only (kernel.unprivileged_userns_clone = 0)"
+    if !facts.user_is_mapped {
+        return Some([
+            "this process's user has no number in its own user namespace (/proc/self/uid_map)"
                 .into(),
-            "fix: sudo sysctl -w kernel.unprivileged_userns_clone=1".into(),
-        ];
+            "run the tests as a user that the container maps".into(),
+        ]);
+    }
+    if facts.unprivileged_clone.as_deref() == Some("0") {
+        return Some([
+            "user namespaces are for root only (kernel.unprivileged_userns_clone = 0)".into(),
+            "sudo sysctl -w kernel.unprivileged_userns_clone=1".into(),
+        ]);
     }
     if facts.root_is_mounted == Some(false) {
-        return vec![
-            "cause: this process is in a chroot (nothing is mounted at / in /proc/self/mountinfo)"
-                .into(),
-            "fix: run the tests outside the chroot".into(),
-        ];
+        return Some([
+            "this process is in a chroot (nothing is mounted at / in /proc/self/mountinfo)".into(),
+            "run the tests outside of it".into(),
+        ]);
     }
-    if facts.seccomp.as_deref() == Some("2") {
-        return vec![
-            "cause: a seccomp filter (Seccomp: 2 in /proc/self/status), as of a container or a service".into(),
-            "fix: docker run --security-opt seccomp=unconfined, or RestrictNamespaces=no of the service".into(),
-        ];
+    is_filtered.then(|| [
+        "a seccomp filter that looks at arguments, as systemd's RestrictNamespaces=, Flatpak's or snap's (Seccomp: 2 in /proc/self/status)".into(),
+        "RestrictNamespaces=no for the service, or run the tests outside of the sandbox".into(),
+    ])
+}
+
+fn refused_by_module(facts: &Facts) -> Option<[String; 2]> {
+    if facts.apparmor_restricts.as_deref() == Some("1") {
+        return Some(apparmor(facts));
     }
-    vec![format!(
-        "cause: unknown; the profile of this process is {}, its seccomp mode {}",
-        known(facts.apparmor_label.as_ref()),
-        known(facts.seccomp.as_ref()),
-    )]
+    facts.selinux_enforces.then(|| [
+        "SELinux does not allow this domain to make user namespaces (/sys/fs/selinux/enforce = 1)".into(),
+        "see `ausearch -m avc -ts recent`, and allow user_namespace { create }".into(),
+    ])
+}
+
+/// The namespaces were made, but what they are for is refused.
+fn taken_away(step: Step, facts: &Facts) -> Option<[String; 2]> {
+    let label = facts.apparmor_label.as_deref().unwrap_or_default();
+    if label.contains("unprivileged_userns") || facts.apparmor_restricts.as_deref() == Some("1") {
+        return Some(apparmor(facts));
+    }
+    if step == Step::MapRoot {
+        return Some([
+            "root without CAP_SETFCAP may not map the user id 0 (since Linux 5.12)".into(),
+            "add the capability (docker run --cap-add=SETFCAP), or run the tests as an ordinary user".into(),
+        ]);
+    }
+    let confined = !label.is_empty() && !label.starts_with("unconfined");
+    confined.then(|| {
+        [
+            format!(
+                "a security module took the rights away; the profile of this process is {label}"
+            ),
+            "run the tests outside of that profile, or allow it user namespaces".into(),
+        ]
+    })
+}
+
+fn apparmor(facts: &Facts) -> [String; 2] {
+    [
+        format!(
+            "AppArmor restricts user namespaces (kernel.apparmor_restrict_unprivileged_userns = {}; profile of this process: {})",
+            known(facts.apparmor_restricts.as_ref()),
+            known(facts.apparmor_label.as_ref())
+        ),
+        "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0".into(),
+    ]
+}
+
+fn unknown(facts: &Facts) -> [String; 2] {
+    let (label, seccomp) = (known(facts.apparmor_label.as_ref()), known(facts.seccomp.as_ref()));
+    [
+        format!(
+            "unknown; the security profile of this process is {label}, its seccomp mode {seccomp}"
+        ),
+        "please report this, with `uname -a` and the kind of machine or container".into(),
+    ]
 }
 
 fn known(value: Option<&String>) -> &str {
@@ -145,8 +212,14 @@ mod tests {
             namespace_limits: vec![("max_net_namespaces".into(), "20".into())],
             root_is_mounted: Some(true),
             user_namespaces: true,
+            user_is_mapped: true,
+            proc_is_there: true,
             ..Facts::default()
         }
+    }
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.to_owned())
     }
 
     #[test]
@@ -160,17 +233,48 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_told_apart_by_their_facts() {
-        let cause =
-            |facts: Facts| advice(Step::Clone, EPERM, Some(Namespace::User), &facts)[0].clone();
-        let some = |text: &str| Some(text.to_owned());
-        assert!(cause(Facts { apparmor_restricts: some("1"), ..facts() }).contains("AppArmor"));
-        assert!(
-            cause(Facts { unprivileged_clone: some("0"), ..facts() }).contains("userns_clone = 0")
-        );
-        assert!(cause(Facts { root_is_mounted: Some(false), ..facts() }).contains("chroot"));
-        assert!(cause(Facts { seccomp: some("2"), ..facts() }).contains("seccomp filter"));
-        assert!(cause(facts()).contains("unknown"));
+    fn who_refuses_namespaces_is_told_by_the_facts() {
+        // Ubuntu's sysctl is seen in a container whose own filter is what refuses.
+        let container = Facts {
+            unshare_refused: true,
+            apparmor_restricts: some("1"),
+            seccomp: some("2"),
+            ..facts()
+        };
+        let table = [
+            (EPERM, container, "refuses unshare(2) as a whole"),
+            (EPERM, Facts { user_is_mapped: false, ..facts() }, "no number in its own"),
+            (EPERM, Facts { unprivileged_clone: some("0"), ..facts() }, "userns_clone = 0"),
+            (EPERM, Facts { root_is_mounted: Some(false), ..facts() }, "chroot"),
+            (EPERM, Facts { seccomp: some("2"), ..facts() }, "RestrictNamespaces="),
+            (EPERM, facts(), "unknown"),
+            (EACCES, Facts { apparmor_restricts: some("1"), ..facts() }, "AppArmor"),
+            (EACCES, Facts { selinux_enforces: true, ..facts() }, "SELinux"),
+            (EACCES, facts(), "unknown"),
+        ];
+        for (code, facts, expected) in table {
+            let lines = advice(Step::Clone, code, Some(Namespace::User), &facts);
+            assert!(lines[0].contains(expected), "{expected}: {lines:?}");
+        }
+    }
+
+    #[test]
+    fn who_takes_rights_away_is_told_by_the_facts() {
+        let table = [
+            (
+                Facts { apparmor_label: some("unprivileged_userns (enforce)"), ..facts() },
+                "AppArmor",
+            ),
+            (Facts { apparmor_label: some("snap.code (enforce)"), ..facts() }, "snap.code"),
+            (Facts { apparmor_label: some("unconfined"), ..facts() }, "unknown"),
+            (Facts { proc_is_there: false, ..facts() }, "/proc is not mounted"),
+        ];
+        for (facts, expected) in table {
+            let lines = advice(Step::Rights, EPERM, None, &facts);
+            assert!(lines[0].contains(expected), "{expected}: {lines:?}");
+        }
+        let lines = advice(Step::MapRoot, EPERM, None, &facts());
+        assert!(lines[0].contains("CAP_SETFCAP"), "{lines:?}");
     }
 
     #[test]

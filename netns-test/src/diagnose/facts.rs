@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::sys::process;
+
 /// Files that bear on namespaces, as far as they can be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
@@ -15,6 +17,14 @@ pub(crate) struct Facts {
     pub(crate) apparmor_label: Option<String>,
     /// `Seccomp:` of this process: 2 if it has a filter.
     pub(crate) seccomp: Option<String>,
+    /// Whether a filter refuses unshare(2) whatever it is asked for.
+    pub(crate) unshare_refused: bool,
+    /// Whether SELinux enforces its rules.
+    pub(crate) selinux_enforces: bool,
+    /// Whether this process's user has a number in its own user namespace.
+    pub(crate) user_is_mapped: bool,
+    /// Whether `/proc` is there.
+    pub(crate) proc_is_there: bool,
     /// Whether a file system is mounted at `/`, as seen from here.
     pub(crate) root_is_mounted: Option<bool>,
     /// Whether the kernel knows user namespaces.
@@ -37,6 +47,11 @@ impl Facts {
             apparmor_label: value("/proc/self/attr/apparmor/current")
                 .or_else(|| value("/proc/self/attr/current")),
             seccomp: after(&status, "Seccomp:").map(str::to_owned),
+            unshare_refused: process::is_unshare_refused(),
+            selinux_enforces: value("/sys/fs/selinux/enforce").as_deref() == Some("1"),
+            user_is_mapped: fs::read_to_string("/proc/self/uid_map")
+                .map_or(true, |map| is_mapped(&map, process::effective_ids().0)),
+            proc_is_there: fs::exists("/proc/self").unwrap_or(false),
             root_is_mounted: fs::read_to_string("/proc/self/mountinfo")
                 .ok()
                 .map(|mounts| mounts.lines().any(|line| line.split(' ').nth(4) == Some("/"))),
@@ -64,6 +79,19 @@ fn namespace_limits() -> Vec<(String, String)> {
         .collect()
 }
 
+/// Whether one of the lines (inside, outside, count) covers `id`.
+fn is_mapped(map: &str, id: u32) -> bool {
+    map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u64>);
+        let (Some(Ok(first)), Some(Ok(_)), Some(Ok(count))) =
+            (numbers.next(), numbers.next(), numbers.next())
+        else {
+            return false;
+        };
+        (first..first + count).contains(&u64::from(id))
+    })
+}
+
 fn after<'a>(text: &'a str, label: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(label)).map(str::trim)
 }
@@ -82,6 +110,14 @@ mod tests {
                     Max processes             95983                95983                processes\n";
         assert_eq!(soft_limit(text, "Max processes").as_deref(), Some("95983"));
         assert_eq!(soft_limit(text, "Max open files"), None);
+    }
+
+    #[test]
+    fn ids_are_looked_up_in_a_map() {
+        let map = "         0     100000      65536\n     70000 1 1\n";
+        assert!(is_mapped(map, 0) && is_mapped(map, 65_535) && is_mapped(map, 70_000));
+        assert!(!is_mapped(map, 65_536));
+        assert!(!is_mapped("", 0));
     }
 
     #[test]

@@ -33,6 +33,12 @@ pub(crate) fn explain_rights(failure: Failure) -> Failure {
     advised(failure, Step::Rights, None)
 }
 
+/// The namespaces were made, but the process in them may not write its id maps; `of_root`
+/// if its own id is 0.
+pub(crate) fn explain_maps(failure: Failure, of_root: bool) -> Failure {
+    advised(failure, if of_root { Step::MapRoot } else { Step::Rights }, None)
+}
+
 fn advised(failure: Failure, step: Step, refused: Option<Namespace>) -> Failure {
     let Some(code) = failure.errno else { return failure };
     causes::advice(step, code, refused, &Facts::read()).into_iter().fold(failure, Failure::advise)

@@ -67,7 +67,8 @@ fn begin(job: &Job<'_>, alone: &SingleThreaded) -> Result<Running, Failure> {
     fds::close_all_except(&keep.map(std::os::fd::AsRawFd::as_raw_fd))
         .map_err(step("close", "the server's descriptors"))?;
     wait_for_go(job.go);
-    job.identity.maps.write_own().map_err(diagnose::explain_rights)?;
+    let maps = &job.identity.maps;
+    maps.write_own().map_err(|failure| diagnose::explain_maps(failure, maps.are_of_root()))?;
     // So that a body's `kill(0, …)` does not reach the runner, whose group it would share.
     process::lead_own_session().map_err(step("setsid", "init"))?;
     let sandbox = sandbox::set_up(job.identity).map_err(diagnose::explain_rights)?;
