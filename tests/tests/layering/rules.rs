@@ -11,7 +11,7 @@ pub(crate) const IMPORTS: [(&str, &[&str]); 8] = [
     ("userns", &["error", "sys"]),
     ("sys", &["error", "sys"]),
     ("error", &[]),
-    ("runtime", &[]),
+    ("runtime", &["diagnose"]),
 ];
 
 /// They know all modules.
