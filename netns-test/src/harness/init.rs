@@ -14,6 +14,7 @@ use super::wire::{Ended, Record, Report};
 use crate::diagnose;
 use crate::error::Failure;
 use crate::sandbox::{self, Identity, Sandbox};
+use crate::sys::fds::Until;
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
 use crate::sys::{errno, fds, memory, signals};
 
@@ -102,8 +103,13 @@ fn supervise(job: &Job<'_>, running: Running) -> Report {
     let deadline = job.case.time_limit().and_then(|limit| running.started.checked_add(limit));
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let sources = [job.children.as_fd(), job.control.as_fd(), job.alive.as_fd()];
-        let ended = match fds::wait(&sources, left) {
+        let events = [
+            Until::Readable(job.children.as_fd()),
+            // What the runner sends there is for the body.
+            Until::HungUp(job.control.as_fd()),
+            Until::HungUp(job.alive.as_fd()),
+        ];
+        let ended = match fds::wait(&events, left) {
             Ok(ready) if ready[1].hung_up || ready[2].hung_up => process::exit_now(1),
             Ok(ready) => ready[0].readable && signals::clear(job.children).is_ok(),
             Err(_) => process::exit_now(1),

@@ -1,7 +1,7 @@
 //! The runner's side of one test: asks the server, replays output, waits for the end.
 
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use super::server::Server;
 use super::verdict::Outcome;
 use super::wire::{self, Caller, Message, Report};
 use crate::error::Failure;
+use crate::sys::fds::Until;
 use crate::sys::signals::{self, Mask};
 use crate::sys::{fds, limits, socket};
 use crate::{diagnose, userns};
@@ -125,16 +126,17 @@ impl Channels {
         timeout: Option<Duration>,
         replay: &mut Replay,
     ) -> io::Result<bool> {
-        let mut sources: Vec<BorrowedFd<'_>> = vec![self.control.as_fd(), server.liveness()];
-        sources.extend(self.output.sources());
-        let ready = fds::wait(&sources, timeout)?;
+        let mut events =
+            vec![Until::Readable(self.control.as_fd()), Until::HungUp(server.liveness())];
+        events.extend(self.output.sources().map(Until::Readable));
+        let ready = fds::wait(&events, timeout)?;
         self.output.turn(replay);
         Ok(!ready[1].hung_up)
     }
 
     /// The next message, if one is there; an error at the end.
     fn next_message(&self, buffer: &mut [u8]) -> io::Result<Option<Message>> {
-        let ready = fds::wait(&[self.control.as_fd()], Some(Duration::ZERO))?;
+        let ready = fds::wait(&[Until::Readable(self.control.as_fd())], Some(Duration::ZERO))?;
         if !ready.iter().any(|ready| ready.readable || ready.hung_up) {
             return Ok(None);
         }

@@ -12,6 +12,7 @@ use super::patience::insist;
 use super::serving;
 use crate::diagnose;
 use crate::error::Failure;
+use crate::sys::fds::Until;
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
 use crate::sys::{fds, signals, socket};
 
@@ -44,7 +45,7 @@ impl Server {
 
     /// Why it does not answer.
     pub(super) fn how_it_ended(&self) -> String {
-        let hung_up = fds::wait(&[self.liveness()], Some(Duration::from_secs(1)))
+        let hung_up = fds::wait(&[Until::HungUp(self.liveness())], Some(Duration::from_secs(1)))
             .is_ok_and(|ready| ready.iter().any(|ready| ready.hung_up));
         if !hung_up {
             return "the fork server has dropped the request".into();

@@ -15,6 +15,7 @@ use super::patience::Patience;
 use super::wire::{self, End, Message, Report};
 use crate::error::Failure;
 use crate::sandbox::{self, Identity};
+use crate::sys::fds::Until;
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
 use crate::sys::{errno, fds, limits, signals, socket};
 use crate::userns::Caller;
@@ -123,16 +124,16 @@ impl<'a> Serving<'a> {
 
     /// Whether to go on.
     fn step(&mut self) -> io::Result<bool> {
-        let mut sources = vec![self.children.as_fd()];
-        if self.has_room() {
-            sources.push(self.requests.as_fd());
-        }
-        let ready = fds::wait(&sources, self.next_deadline())?;
+        let requests = self.requests.as_fd();
+        let requests =
+            if self.has_room() { Until::Readable(requests) } else { Until::HungUp(requests) };
+        let events = [Until::Readable(self.children.as_fd()), requests];
+        let ready = fds::wait(&events, self.next_deadline())?;
         if ready[0].readable {
             signals::clear(&self.children)?;
             self.reap()?;
         }
-        if ready.get(1).is_some_and(|ready| ready.readable || ready.hung_up) && !self.receive() {
+        if (ready[1].readable || ready[1].hung_up) && !self.receive() {
             return Ok(false);
         }
         self.kill_overdue();

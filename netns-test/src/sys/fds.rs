@@ -182,15 +182,27 @@ pub(crate) struct Ready {
     pub(crate) hung_up: bool,
 }
 
-/// Waits until one of `fds` is readable or hung up, or `timeout` (none: for ever) is over.
+/// What to wait for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Until<'fd> {
+    /// There is something to read, or the other side is gone.
+    Readable(BorrowedFd<'fd>),
+    /// The other side is gone, whatever there is to read.
+    HungUp(BorrowedFd<'fd>),
+}
+
+/// Waits until one of `events` has come, or `timeout` (none: for ever) is over.
 ///
 /// A signal ends the wait early, with nothing ready.
-pub(crate) fn wait(fds: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<Vec<Ready>> {
-    let mut polled: Vec<PollFd<'_>> =
-        fds.iter().map(|&fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+pub(crate) fn wait(events: &[Until<'_>], timeout: Option<Duration>) -> io::Result<Vec<Ready>> {
+    let polled = events.iter().map(|event| match *event {
+        Until::Readable(fd) => PollFd::new(fd, PollFlags::POLLIN),
+        Until::HungUp(fd) => PollFd::new(fd, PollFlags::empty()),
+    });
+    let mut polled: Vec<PollFd<'_>> = polled.collect();
     match nix::poll::poll(&mut polled, poll_timeout(timeout)) {
         Ok(_) => Ok(polled.iter().map(ready).collect()),
-        Err(Errno::EINTR) => Ok(vec![Ready::default(); fds.len()]),
+        Err(Errno::EINTR) => Ok(vec![Ready::default(); events.len()]),
         Err(errno) => Err(errno.into()),
     }
 }
@@ -229,13 +241,17 @@ mod tests {
     #[test]
     fn waiting_tells_data_from_hang_up() {
         let (read, write) = pipe().unwrap();
-        let idle = wait(&[read.as_fd()], Some(Duration::ZERO)).unwrap();
+        let idle = wait(&[Until::Readable(read.as_fd())], Some(Duration::ZERO)).unwrap();
         assert_eq!(idle, [Ready::default()]);
         write_once(write.as_fd(), b"x").unwrap();
-        let data = wait(&[read.as_fd()], None).unwrap();
+        let quiet = wait(&[Until::HungUp(read.as_fd())], Some(Duration::ZERO)).unwrap();
+        assert_eq!(quiet, [Ready::default()]);
+        let data = wait(&[Until::Readable(read.as_fd())], None).unwrap();
         assert_eq!(data, [Ready { readable: true, hung_up: false }]);
         drop(write);
-        let both = wait(&[read.as_fd()], None).unwrap();
+        let gone = wait(&[Until::HungUp(read.as_fd())], None).unwrap();
+        assert_eq!(gone, [Ready { readable: false, hung_up: true }]);
+        let both = wait(&[Until::Readable(read.as_fd())], None).unwrap();
         assert_eq!(both, [Ready { readable: true, hung_up: true }]);
     }
 
