@@ -57,7 +57,8 @@ pub(super) fn main(job: &Job<'_>, alone: &SingleThreaded) -> ! {
         Err(failure) => Report::NotStarted(failure),
     };
     // If the runner has gone, nobody wants to know.
-    let sent = parts::send(job.control, &report.encode());
+    let room = || parts::wait_for_room(job.control, job.alive.as_fd());
+    let sent = parts::send(job.control, &report.encode(), room);
     process::exit_now(i32::from(sent.is_err()))
 }
 

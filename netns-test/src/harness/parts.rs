@@ -5,21 +5,39 @@
 //! write it.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use super::wire::{self, Message};
+use crate::sys::fds::{self, Until};
 use crate::sys::socket;
 
 /// Room for one message.
 pub(super) const BUFFER: usize = wire::PART + 64;
 
-/// Sends `bytes` and that they are complete; waits while the other side does not read.
-pub(super) fn send(control: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
+/// Sends `bytes` and that they are complete. While the other side does not read, calls
+/// `pause` and tries again.
+pub(super) fn send(
+    control: &OwnedFd,
+    bytes: &[u8],
+    mut pause: impl FnMut() -> io::Result<()>,
+) -> io::Result<()> {
     let parts = bytes.chunks(wire::PART).map(|part| Message::Part(part.to_vec()));
     for message in parts.chain([Message::Complete]) {
-        socket::send(control.as_fd(), &message.encode(), &[])?;
+        let message = message.encode();
+        loop {
+            match socket::try_send(control.as_fd(), &message) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => pause()?,
+                other => break other?,
+            }
+        }
     }
     Ok(())
+}
+
+/// For [`send`]: waits until there is room, or for the end of what `also` names.
+pub(super) fn wait_for_room(control: &OwnedFd, also: BorrowedFd<'_>) -> io::Result<()> {
+    let ready = fds::wait(&[Until::Writable(control.as_fd()), Until::HungUp(also)], None)?;
+    if ready[1].hung_up { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
 }
 
 /// Receives what [`send`] sends; waits for it.

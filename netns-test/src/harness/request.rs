@@ -50,7 +50,8 @@ pub(super) fn perform(
     }
     drop(theirs);
     // A server that refuses the request, or dies, is noticed below.
-    drop(parts::send(&ours.control, &caller));
+    let room = || parts::wait_for_room(&ours.control, server.liveness());
+    drop(parts::send(&ours.control, &caller, room));
     ours.follow(server, replay)
 }
 

@@ -187,6 +187,8 @@ pub(crate) struct Ready {
 pub(crate) enum Until<'fd> {
     /// There is something to read, or the other side is gone.
     Readable(BorrowedFd<'fd>),
+    /// There is room to write, or the other side is gone.
+    Writable(BorrowedFd<'fd>),
     /// The other side is gone, whatever there is to read.
     HungUp(BorrowedFd<'fd>),
 }
@@ -197,6 +199,7 @@ pub(crate) enum Until<'fd> {
 pub(crate) fn wait(events: &[Until<'_>], timeout: Option<Duration>) -> io::Result<Vec<Ready>> {
     let polled = events.iter().map(|event| match *event {
         Until::Readable(fd) => PollFd::new(fd, PollFlags::POLLIN),
+        Until::Writable(fd) => PollFd::new(fd, PollFlags::POLLOUT),
         Until::HungUp(fd) => PollFd::new(fd, PollFlags::empty()),
     });
     let mut polled: Vec<PollFd<'_>> = polled.collect();

@@ -83,7 +83,11 @@ fn environment_and_directory_are_those_of_the_request() {
 #[ignore = "run by environment_and_directory_are_those_of_the_request"]
 fn changes_then_asks() {
     // SAFETY: this is the only test of the process, and it has no other thread.
-    unsafe { std::env::set_var("SET_BEFORE_THE_REQUEST", "x".repeat(100_000)) };
+    unsafe { std::env::set_var("SET_BEFORE_THE_REQUEST", "x".repeat(120_000)) };
+    for number in 0..100 {
+        // SAFETY: as above. Ten megabytes are more than a socket holds.
+        unsafe { std::env::set_var(format!("LARGE_{number}"), "y".repeat(100_000)) };
+    }
     // SAFETY: as above.
     unsafe { std::env::remove_var("PATH") };
     std::env::set_current_dir("/usr/bin").unwrap();
@@ -100,7 +104,8 @@ fn changes_then_asks() {
 #[netns_test]
 #[ignore = "run by environment_and_directory_are_those_of_the_request"]
 fn sees_the_change() {
-    assert_eq!(std::env::var("SET_BEFORE_THE_REQUEST").unwrap().len(), 100_000);
+    assert_eq!(std::env::var("SET_BEFORE_THE_REQUEST").unwrap().len(), 120_000);
+    assert_eq!(std::env::var("LARGE_99").unwrap().len(), 100_000);
     assert_eq!(std::env::var_os("PATH"), None);
     assert_eq!(std::env::current_dir().unwrap(), std::path::Path::new("/usr/bin"));
     assert_eq!(status("Umask"), "0013");
