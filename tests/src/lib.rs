@@ -118,13 +118,18 @@ pub fn children(pid: u32) -> Vec<u32> {
     pids.filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// The fork server of this process.
+/// The fork server of this process, which takes a moment after the start to name itself.
 #[must_use]
-pub fn fork_server() -> Vec<u32> {
+pub fn fork_server() -> u32 {
     let named = |pid: &u32| {
         fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "netns-test\n")
     };
-    children(std::process::id()).into_iter().filter(named).collect()
+    loop {
+        if let Some(server) = children(std::process::id()).into_iter().find(named) {
+            return server;
+        }
+        std::thread::yield_now();
+    }
 }
 
 /// Whether this process is root on the machine, or in the container, that it runs on.

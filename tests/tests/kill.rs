@@ -142,9 +142,7 @@ fn beside_children_of_the_runner_0() {
             child => child,
         })
         .collect();
-    for server in netns_test_tests::fork_server() {
-        kill(server, libc::SIGKILL);
-    }
+    kill(netns_test_tests::fork_server(), libc::SIGKILL);
     BESIDE.wait();
     for child in forked {
         kill(child.try_into().unwrap(), libc::SIGKILL);
@@ -182,9 +180,7 @@ fn waits_for_all_children_1() {}
 #[test]
 #[ignore = "run by tests_after_the_death_of_the_server_fail_at_once"]
 fn kills_its_own_server_0() {
-    for child in netns_test_tests::fork_server() {
-        kill(child, libc::SIGKILL);
-    }
+    kill(netns_test_tests::fork_server(), libc::SIGKILL);
     panic!("so that the three of them fail");
 }
 

@@ -52,7 +52,7 @@ fn resident_kib(pid: u32) -> Option<usize> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-#[netns_test]
+#[netns_test(timeout = "none")]
 #[ignore = "run by the tests above"]
 fn writes_a_lot() {
     let mut stdout = std::io::stdout().lock();
