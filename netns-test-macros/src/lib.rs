@@ -34,8 +34,8 @@ use proc_macro::TokenStream;
 /// Runs a test function in a process and in Linux namespaces of its own.
 ///
 /// The attribute makes the function a test, as `#[test]` does, so `#[test]` is not needed beside
-/// it. The body runs in a forked child with a network namespace that holds nothing but the
-/// loopback interface. A panic, an `Err`, a signal or the end of the time limit fails the test.
+/// it. The body runs in a forked child with a network namespace of its own, which holds
+/// the loopback interface. A panic, an `Err`, a signal or the end of the time limit fails the test.
 ///
 /// The function takes no parameters, is not generic, and returns anything that `#[test]` accepts.
 /// It may be an `async fn` if feature `tokio` of `netns-test` is on. `#[should_panic]`,

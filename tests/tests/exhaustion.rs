@@ -36,6 +36,14 @@ fn a_forbidden_namespace_is_named_with_its_limit() {
     });
 }
 
+/// Nothing can come free where nothing is allowed: nobody waits for that.
+#[test]
+fn what_is_forbidden_is_refused_to_each_test_at_once() {
+    let text = fails(&mut limited_run("net", 0, &["holds_for_a_moment", "--test-threads=2"]));
+    assert!(text.contains("0 passed; 50 failed"), "{text}");
+    assert_eq!(text.matches("clone net namespace: ENOSPC").count(), 50, "{text}");
+}
+
 #[test]
 fn fifty_tests_share_twenty_namespaces() {
     passes(&mut limited_run("net", 20, &["holds_for_a_moment", "--test-threads=50"]), 50);

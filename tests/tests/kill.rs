@@ -67,7 +67,10 @@ fn an_init_that_is_stopped_is_killed_after_all() {
     let output = tree.child.wait_with_output().unwrap();
     let text = text(&output);
     assert!(!output.status.success(), "{text}");
-    assert!(text.contains("did not keep the test's timeout, and was killed"), "{text}");
+    assert!(
+        text.contains("did not report within 15 s of the test's timeout, and was killed"),
+        "{text}"
+    );
     for process in &tree.processes {
         process.ends();
     }
@@ -81,6 +84,12 @@ fn the_death_of_the_server_is_seen_though_others_hold_its_sockets() {
     let output = run.output().unwrap();
     let text = text(&output);
     assert!(text.contains("the fork server was killed by SIGKILL"), "{text}");
+}
+
+#[test]
+fn a_signal_to_the_group_of_the_runner_spares_the_server() {
+    let mut run = again(&[], &["signals_the_group", "--test-threads=1"]);
+    passes(std::os::unix::process::CommandExt::process_group(&mut run, 0), 2);
 }
 
 #[test]
@@ -165,6 +174,21 @@ fn beside_children_of_the_runner_1() {
     BESIDE.wait();
     std::panic::resume_unwind(lost.unwrap_err());
 }
+
+#[test]
+#[ignore = "run by a_signal_to_the_group_of_the_runner_spares_the_server"]
+fn signals_the_group_0() {
+    // SAFETY: ignores a signal.
+    unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
+    // By its name the server shows that it is past its start.
+    let _server = netns_test_tests::fork_server();
+    // SAFETY: sends a signal to the group, which this run has of its own.
+    assert_eq!(unsafe { libc::kill(0, libc::SIGHUP) }, 0);
+}
+
+#[netns_test]
+#[ignore = "run by a_signal_to_the_group_of_the_runner_spares_the_server"]
+fn signals_the_group_1() {}
 
 #[test]
 #[ignore = "run by a_runner_that_waits_for_all_its_children_does_not_wait_for_the_server"]

@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use netns_test_tests::{again, passes};
+use netns_test_tests::{again, children, fork_server, passes};
 
 /// How long the kernel may take to take namespaces down.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn two_thousand_tests_pass_and_leave_nothing() {
+    // Orphans become children of this process, which leaves them to be seen.
+    // SAFETY: a flag of this process.
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) }, 0);
     let before = Left::count();
     passes(&mut again(&[], &["--test-threads=16"]), 2_000);
     let start = Instant::now();
@@ -19,6 +22,8 @@ fn two_thousand_tests_pass_and_leave_nothing() {
         assert!(start.elapsed() < PATIENCE, "left: {:?}, before: {before:?}", Left::count());
         std::thread::sleep(Duration::from_millis(50));
     }
+    // This process has a server, and the runner has reaped its own.
+    assert_eq!(children(std::process::id()), [fork_server()]);
 }
 
 /// What there is of this binary's processes, of network namespaces, and of mounts.

@@ -74,7 +74,7 @@ const EACCES: i32 = 13;
 const EINVAL: i32 = 22;
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
-const ENOSPC: i32 = 28;
+pub(super) const ENOSPC: i32 = 28;
 const EUSERS: i32 = 87;
 
 fn namespace_limit(refused: Option<Namespace>, facts: &Facts) -> Vec<String> {

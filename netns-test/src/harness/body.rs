@@ -32,7 +32,14 @@ pub(super) fn is_running() -> bool {
 /// The body's whole life.
 pub(super) fn main(job: &Job<'_>, alone: &SingleThreaded, record: memory::Record, seal: u64) -> ! {
     RUNNING.store(true, Ordering::Relaxed);
-    let body = memory::ForkMark::new().unwrap_or_else(|_| process::exit_now(FAILED));
+    let body = match memory::ForkMark::new() {
+        Ok(mark) => mark,
+        Err(error) => {
+            let failure = errno::failure("mmap", "the mark of the test's process", &error);
+            write(&record, seal, &Record::NotStarted(failure));
+            process::exit_now(FAILED)
+        }
+    };
     let last_word = Arc::new(LastWord { record, seal, body });
     if let Err(failure) = settle(job, alone) {
         last_word.say(&Record::NotStarted(failure));
@@ -57,9 +64,13 @@ struct LastWord {
 
 impl LastWord {
     fn say(&self, record: &Record) {
-        let (kind, text) = record.to_parts();
-        self.record.write(self.seal, kind, &text);
+        write(&self.record, self.seal, record);
     }
+}
+
+fn write(memory: &memory::Record, seal: u64, record: &Record) {
+    let (kind, text) = record.to_parts();
+    memory.write(seal, kind, &text);
 }
 
 /// Makes the surroundings those of the runner.

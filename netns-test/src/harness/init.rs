@@ -73,6 +73,8 @@ fn begin(job: &Job<'_>, alone: &SingleThreaded) -> Result<Running, Failure> {
     maps.write_own().map_err(|failure| diagnose::explain_maps(failure, maps.are_of_root()))?;
     // So that a body's `kill(0, …)` does not reach the runner, whose group it would share.
     process::lead_own_session().map_err(step("setsid", "init"))?;
+    // For what is made there; the body has its own.
+    process::set_umask(0o022);
     let sandbox = sandbox::set_up(job.identity).map_err(diagnose::explain_rights)?;
     // So that a body cannot trace init, stop it, or speak in its name.
     process::make_undumpable().map_err(step("prctl", "PR_SET_DUMPABLE of init"))?;

@@ -29,7 +29,7 @@ pub use case::Case;
 
 use crate::error::Failure;
 use crate::premain::{self, Entry};
-use crate::sys::process::SingleThreaded;
+use crate::sys::process::{self, SingleThreaded};
 use verdict::{Judgement, Outcome, Verdict};
 
 /// The fork server, or why there is none. Set before `main`.
@@ -38,7 +38,15 @@ static SERVER: OnceLock<Result<server::Server, Failure>> = OnceLock::new();
 /// Forks the server; called before `main`, in a process with one thread.
 pub(crate) fn start(alone: &SingleThreaded) {
     let server = server::fork(alone);
-    SERVER.get_or_init(|| server);
+    if SERVER.get_or_init(|| server).is_ok() {
+        process::at_exit(end_server);
+    }
+}
+
+extern "C" fn end_server() {
+    if let Some(Ok(server)) = SERVER.get() {
+        server.end();
+    }
 }
 
 /// Runs the test that `entry` describes: what the function under the attribute does.
@@ -51,7 +59,7 @@ pub(crate) fn start(alone: &SingleThreaded) {
 /// `#[should_panic]` test only the body's own panic is raised: after any other failure
 /// this returns, which libtest then reports as a missing panic.
 pub fn run(entry: &'static Entry) {
-    let Some(case) = *entry else { return };
+    let case = entry.expect("only the sentinel is no test, and nobody runs that");
     if body::is_running() {
         return run_here(case);
     }

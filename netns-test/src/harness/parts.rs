@@ -7,6 +7,7 @@
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
+use super::patience::insist;
 use super::wire::{self, Message};
 use crate::sys::fds::{self, Until};
 use crate::sys::socket;
@@ -15,7 +16,7 @@ use crate::sys::socket;
 pub(super) const BUFFER: usize = wire::PART + 64;
 
 /// Sends `bytes` and that they are complete. While the other side does not read, calls
-/// `pause` and tries again.
+/// `pause` and tries again; waits a shortage of memory out.
 pub(super) fn send(
     control: &OwnedFd,
     bytes: &[u8],
@@ -24,14 +25,23 @@ pub(super) fn send(
     let parts = bytes.chunks(wire::PART).map(|part| Message::Part(part.to_vec()));
     for message in parts.chain([Message::Complete]) {
         let message = message.encode();
-        loop {
-            match socket::try_send(control.as_fd(), &message) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => pause()?,
-                other => break other?,
+        let send = || insist(|| socket::try_send(control.as_fd(), &message).map_err(full));
+        while let Err(error) = send() {
+            if error.kind() != FULL {
+                return Err(error);
             }
+            pause()?;
         }
     }
     Ok(())
+}
+
+/// The other side has not read what was sent before: no shortage, though the kernel gives
+/// both the same number.
+const FULL: io::ErrorKind = io::ErrorKind::StorageFull;
+
+fn full(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::WouldBlock { FULL.into() } else { error }
 }
 
 /// For [`send`]: waits until there is room, or for the end of what `also` names.

@@ -41,18 +41,27 @@ pub(super) fn perform(
         }
     };
     if let Err(error) = theirs.send(server, wire::Request { index, user }) {
-        return match error.kind() {
-            io::ErrorKind::BrokenPipe
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::NotConnected => Outcome::ServerLost(server.how_it_ended()),
-            _ => Outcome::NotRequested(diagnose::explain("send", "the request", &error)),
-        };
+        if is_hang_up(&error) {
+            return Outcome::ServerLost(server.how_it_ended());
+        }
+        return Outcome::NotRequested(diagnose::explain("send", "the request", &error));
     }
     drop(theirs);
-    // A server that refuses the request, or dies, is noticed below.
     let room = || parts::wait_for_room(&ours.control, server.liveness());
-    drop(parts::send(&ours.control, &caller, room));
-    ours.follow(server, replay)
+    match parts::send(&ours.control, &caller, room) {
+        // A server that refuses the request, or dies, is noticed there.
+        Err(error) if !is_hang_up(&error) => {
+            let what = "environment and limits for the test";
+            Outcome::NotRequested(diagnose::explain("send", what, &error))
+        }
+        _ => ours.follow(server, replay),
+    }
+}
+
+/// Whether the other side has gone.
+fn is_hang_up(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotConnected};
+    matches!(error.kind(), BrokenPipe | ConnectionRefused | ConnectionReset | NotConnected)
 }
 
 /// The descriptors of a test that the runner keeps. When it drops them, as when a

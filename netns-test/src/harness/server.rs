@@ -6,7 +6,8 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::patience::insist;
 use super::serving;
@@ -16,10 +17,15 @@ use crate::sys::fds::Until;
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
 use crate::sys::{fds, signals, socket};
 
+/// How long a server that has closed its socket may take to end.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
 /// The server.
 #[derive(Debug)]
 pub(super) struct Server {
     pid: Pid,
+    /// The process that has forked it.
+    runner: Pid,
     socket: OwnedFd,
     /// Of the socket, to notice that a test has closed it and its number was reused.
     identity: (u64, u64),
@@ -45,18 +51,47 @@ impl Server {
 
     /// Why it does not answer.
     pub(super) fn how_it_ended(&self) -> String {
-        let hung_up = fds::wait(&[Until::HungUp(self.liveness())], Some(Duration::from_secs(1)))
-            .is_ok_and(|ready| ready.iter().any(|ready| ready.hung_up));
+        if let Err(error) = self.socket() {
+            return error.to_string();
+        }
+        let hung_up = fds::wait(&[Until::HungUp(self.liveness())], Some(LAST_MOMENT))
+            .is_ok_and(|ready| ready[0].hung_up);
         if !hung_up {
-            return "the fork server has dropped the request".into();
+            return "the fork server has dropped the request, as it does where `ulimit -n` \
+                    leaves it no descriptor"
+                .into();
         }
         // A process that has closed its socket is about to end.
-        match process::wait_for(self.pid) {
-            Some(Status::Exited(code)) => format!("the fork server exited with status {code}"),
-            Some(Status::Signaled(signal)) => {
-                format!("the fork server was killed by {}", signals::name(signal))
+        let since = Instant::now();
+        loop {
+            match process::end_of(self.pid) {
+                Ok(Some(Status::Exited(code))) => {
+                    return format!("the fork server exited with status {code}");
+                }
+                Ok(Some(Status::Signaled(signal))) => {
+                    return format!("the fork server was killed by {}", signals::name(signal));
+                }
+                Ok(None) if since.elapsed() < LAST_MOMENT => thread::yield_now(),
+                _ => return "the fork server has ended".into(),
             }
-            None => "the fork server has ended".into(),
+        }
+    }
+
+    /// Has it end and reaps it: nobody else does where process 1 is no init, as in many
+    /// containers. Only in the process that has forked it.
+    pub(super) fn end(&self) {
+        if process::id() != self.runner || self.socket().is_err() {
+            return;
+        }
+        socket::hang_up(self.liveness());
+        // A server that somebody has stopped is left to its parent's death.
+        let since = Instant::now();
+        while since.elapsed() < LAST_MOMENT {
+            match process::end_of(self.pid) {
+                Ok(Some(_)) => return process::reap_aside(self.pid),
+                Ok(None) => thread::yield_now(),
+                Err(_) => return,
+            }
         }
     }
 }
@@ -82,7 +117,7 @@ pub(super) fn fork(alone: &SingleThreaded) -> Result<Server, Failure> {
     let identity = fds::identity(ours.as_fd()).map_err(failed)?;
     let runner = process::id();
     match insist(|| process::fork_aside(alone)).map_err(failed)? {
-        Side::Parent(pid) => Ok(Server { pid, socket: ours, identity }),
+        Side::Parent(pid) => Ok(Server { pid, runner, socket: ours, identity }),
         Side::Child => serving::main(&theirs, runner, alone),
     }
 }

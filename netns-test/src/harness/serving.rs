@@ -25,6 +25,9 @@ use crate::{diagnose, premain};
 /// one that cannot, as when somebody has stopped it.
 const GRACE: Duration = Duration::from_secs(15);
 
+/// How long the kernel may take to end an init that the server has killed.
+const AFTER_KILL: Duration = Duration::from_secs(5);
+
 /// How soon a runner that is busy is told again that a test has ended.
 const NEXT_TELLING: Duration = Duration::from_millis(20);
 
@@ -64,7 +67,10 @@ struct Serving<'a> {
     tests: Vec<Test>,
     /// Runners that were too busy to be told of the end of a test.
     untold: Vec<(OwnedFd, End)>,
+    /// When a test has last ended, and so something come free.
     last_end: Option<Instant>,
+    /// When a request was last refused because nothing came free.
+    last_refusal: Option<Instant>,
 }
 
 /// A test that has been asked for.
@@ -81,8 +87,10 @@ struct Request {
 /// A test whose init runs.
 struct Test {
     init: Pid,
-    control: OwnedFd,
-    /// When init is killed; nothing for a test without a time limit, and afterwards.
+    /// To its runner, as long as that has not been told of the end.
+    control: Option<OwnedFd>,
+    /// When init is killed, and then when its end is no longer waited for; nothing for a test
+    /// without a time limit.
     deadline: Option<Instant>,
     overdue: bool,
 }
@@ -94,6 +102,8 @@ impl<'a> Serving<'a> {
         if process::parent_id() != runner {
             process::exit_now(1);
         }
+        // An ordinary test may signal its group; the runner's death is what ends the server.
+        process::lead_own_session().map_err(step("setsid", "the server"))?;
         fds::close_all_except(&[requests.as_raw_fd()])
             .map_err(step("close", "the runner's descriptors"))?;
         let null = fds::open_null().map_err(step("open", "/dev/null"))?;
@@ -119,6 +129,7 @@ impl<'a> Serving<'a> {
             tests: Vec::new(),
             untold: Vec::new(),
             last_end: None,
+            last_refusal: None,
         })
     }
 
@@ -166,7 +177,8 @@ impl<'a> Serving<'a> {
             let Some(place) = self.tests.iter().position(|test| test.init == pid) else { continue };
             let test = self.tests.swap_remove(place);
             self.last_end = Some(Instant::now());
-            self.untold.push((test.control, End { status, overdue: test.overdue }));
+            let end = End { status, overdue: test.overdue };
+            self.untold.extend(test.control.map(|control| (control, end)));
         }
         Ok(())
     }
@@ -174,9 +186,17 @@ impl<'a> Serving<'a> {
     fn kill_overdue(&mut self) {
         let now = Instant::now();
         for test in &mut self.tests {
-            if test.deadline.is_some_and(|deadline| deadline <= now) {
+            if test.deadline.is_none_or(|deadline| deadline > now) {
+                continue;
+            }
+            if test.overdue {
+                // Something of it that waits for a device cannot be killed.
+                let end = End { status: Status::Signaled(signals::KILL), overdue: true };
+                self.untold.extend(test.control.take().map(|control| (control, end)));
+                test.deadline = None;
+            } else {
                 process::kill(test.init);
-                (test.deadline, test.overdue) = (None, true);
+                (test.deadline, test.overdue) = (Some(now + AFTER_KILL), true);
             }
         }
     }
@@ -227,13 +247,11 @@ impl<'a> Serving<'a> {
             match self.start(&request) {
                 Ok(init) => self.tests.push(Test::new(init, request)),
                 Err(Refusal::Shortage(error)) => {
-                    // Tests that run will free what is short.
-                    let progress =
-                        if self.tests.is_empty() { self.last_end } else { Some(Instant::now()) };
-                    if let Some(pause) = request.patience.next_pause(progress) {
+                    if let Some(pause) = self.pause(&mut request.patience) {
                         request.not_before = Instant::now() + pause;
                         return self.waiting.push_front(request);
                     }
+                    self.last_refusal = Some(Instant::now());
                     refuse(&request.control, diagnose::explain_clone(self.alone, &error));
                 }
                 Err(Refusal::Failed(failure)) => refuse(&request.control, failure),
@@ -241,11 +259,26 @@ impl<'a> Serving<'a> {
         }
     }
 
+    /// How long to wait for something to come free; `None` if it has been long enough.
+    fn pause(&self, patience: &mut Patience) -> Option<Duration> {
+        // Tests that run will free what is short.
+        if self.tests.iter().any(|test| !test.overdue) {
+            return patience.next_pause(Some(Instant::now()));
+        }
+        // What was waited for in vain before is not waited for again.
+        if self.last_refusal.is_some() && self.last_refusal > self.last_end {
+            return None;
+        }
+        patience.next_pause(self.last_end)
+    }
+
     fn start(&self, request: &Request) -> Result<Pid, Refusal> {
         let identity = Identity::new(request.case.user, &self.caller);
-        let shortage = |error: io::Error| match errno::is_shortage(&error) {
-            true => Refusal::Shortage(error),
-            false => Refusal::Failed(diagnose::explain_clone(self.alone, &error)),
+        let shortage = |error: io::Error| {
+            if errno::is_shortage(&error) && !diagnose::is_forbidden(&error) {
+                return Refusal::Shortage(error);
+            }
+            Refusal::Failed(diagnose::explain_clone(self.alone, &error))
         };
         let (go, start) = fds::pipe().map_err(shortage)?;
         // In a new mount namespace the working directory is that of the new mounts; a
@@ -292,7 +325,7 @@ impl Test {
     fn new(init: Pid, request: Request) -> Self {
         let limit = request.case.time_limit();
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit + GRACE));
-        Self { init, control: request.control, deadline, overdue: false }
+        Self { init, control: Some(request.control), deadline, overdue: false }
     }
 }
 

@@ -65,7 +65,7 @@ fn judge_report(report: &Report) -> Judgement {
 fn lost(end: End) -> String {
     let init = "the test was lost: the init process of its namespaces";
     if end.overdue {
-        return format!("{init} did not keep the test's timeout, and was killed");
+        return format!("{init} did not report within 15 s of the test's timeout, and was killed");
     }
     format!("{init} {} without a report", describe(end.status))
 }
@@ -112,8 +112,11 @@ fn verdict(ended: &Ended) -> Verdict {
             Verdict::Panicked(message.clone())
         }
         (Some(Record::PanickedWithValue), _) => Verdict::PanickedWithValue,
+        (Some(Record::Returned(1)), _) => {
+            Verdict::Failed("the test returned an error, or the exit status 1".into())
+        }
         (Some(Record::Returned(code)), _) => {
-            Verdict::Failed(format!("the test returned a failing exit status ({code})"))
+            Verdict::Failed(format!("the test returned the exit status {code}"))
         }
         (Some(Record::Passed), Status::Exited(0)) => Verdict::Passed,
         (Some(Record::Passed), status) => Verdict::Failed(format!(

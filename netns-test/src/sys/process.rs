@@ -125,21 +125,38 @@ pub(crate) fn reap() -> io::Result<Option<(Pid, Status)>> {
     }
 }
 
-/// Waits until the child `pid`, made by [`fork_aside`], has ended, and leaves it to be
-/// reaped; `None` when somebody else has reaped it.
-pub(crate) fn wait_for(pid: Pid) -> Option<Status> {
+/// How the child `pid`, made by [`fork_aside`], has ended, which leaves it to be reaped;
+/// `None` while it runs, an error when somebody else has reaped it.
+pub(crate) fn end_of(pid: Pid) -> io::Result<Option<Status>> {
     // SAFETY: zero bytes are a valid `siginfo_t`.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    let (id, flags) = (pid as libc::id_t, libc::WEXITED | libc::WNOWAIT | libc::__WALL);
+    let flags = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG | libc::__WALL;
     // SAFETY: the kernel writes one `siginfo_t` to the live variable.
-    let result = unsafe { libc::waitid(libc::P_PID, id, &raw mut info, flags) };
-    Errno::result(result).ok()?;
+    let result = unsafe { libc::waitid(libc::P_PID, pid as libc::id_t, &raw mut info, flags) };
+    Errno::result(result)?;
+    if info.si_signo == 0 {
+        return Ok(None);
+    }
     // SAFETY: after waitid the structure is that of SIGCHLD, which has a status.
     let status = unsafe { info.si_status() };
-    Some(match info.si_code {
+    Ok(Some(match info.si_code {
         libc::CLD_EXITED => Status::Exited(status),
         _ => Status::Signaled(status),
-    })
+    }))
+}
+
+/// Waits for the end of the child `pid`, made by [`fork_aside`], and reaps it.
+pub(crate) fn reap_aside(pid: Pid) {
+    // SAFETY: no status is asked for.
+    unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::__WALL) };
+}
+
+/// Has `handler` called when the process ends by `exit` or by a return from `main`; also in
+/// processes that are forked from this one.
+pub(crate) fn at_exit(handler: extern "C" fn()) {
+    // SAFETY: a function lives as long as the program. Without memory for one more handler
+    // it is not called, which callers can live with.
+    unsafe { libc::atexit(handler) };
 }
 
 /// Kills a child that has not been reaped.
@@ -235,7 +252,7 @@ mod tests {
     fn this_process_has_threads_and_an_id() {
         assert!(thread_count().unwrap() >= 1);
         assert!(id() > 0);
-        assert_eq!(wait_for(id()), None);
+        assert!(end_of(id()).is_err());
         assert!(reap().is_ok());
     }
 }

@@ -49,6 +49,12 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>])
     }
 }
 
+/// Ends the connection for both sides.
+pub(crate) fn hang_up(socket: BorrowedFd<'_>) {
+    // SAFETY: touches no memory.
+    unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) };
+}
+
 /// As [`send`], but an error rather than a wait where the other side does not read.
 pub(crate) fn try_send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;

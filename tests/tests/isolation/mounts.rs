@@ -2,6 +2,7 @@
 //! resolvers; what cannot be had is told.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 
@@ -69,6 +70,8 @@ fn with_resolvers() {
         ["/run/systemd/resolve/io.systemd.Resolve", "/run/nscd/socket", "/run/service.sock"]
             .map(|path| UnixListener::bind(path).unwrap());
     UnixStream::connect("/run/nscd/socket").unwrap();
+    // SAFETY: always allowed; this is the only test of its process.
+    unsafe { libc::umask(0o077) };
     looks_for_resolvers();
     UnixStream::connect("/run/nscd/socket").unwrap();
 }
@@ -85,6 +88,8 @@ fn looks_for_resolvers() {
     UnixStream::connect("/run/service.sock").unwrap();
     let stub = fs::read_to_string("/run/systemd/resolve/stub-resolv.conf").unwrap();
     assert_eq!(stub, "nameserver 127.0.0.53\n");
+    let mode = fs::metadata("/run/systemd/resolve/stub-resolv.conf").unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644, "programs of other users cannot read it");
     assert!(fs::read_dir("/run/netns").is_err(), "names of the host's namespaces are seen");
     stdout_of("ip", &["netns", "add", "inner"]);
 }
