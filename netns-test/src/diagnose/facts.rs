@@ -67,7 +67,8 @@ fn value(path: &str) -> Option<String> {
     Some(text.trim_matches(['\0', '\n', ' ']).to_owned())
 }
 
-fn namespace_limits() -> Vec<(String, String)> {
+/// Names and values of `/proc/sys/user/max_*_namespaces`.
+pub(super) fn namespace_limits() -> Vec<(String, String)> {
     let Ok(entries) = fs::read_dir("/proc/sys/user") else { return Vec::new() };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     names

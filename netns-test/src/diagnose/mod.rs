@@ -21,7 +21,7 @@ pub(crate) fn explain(step: &str, object: &str, error: &io::Error) -> Failure {
 /// Whether a limit of 0 is what made `error`: nothing can come free then.
 pub(crate) fn is_forbidden(error: &io::Error) -> bool {
     error.raw_os_error() == Some(causes::ENOSPC)
-        && Facts::read().namespace_limits.iter().any(|(_, limit)| limit == "0")
+        && facts::namespace_limits().iter().any(|(_, limit)| limit == "0")
 }
 
 /// The kernel did not make the namespaces. Tries them one by one, to name the one.

@@ -80,10 +80,11 @@ fn begin(job: &Job<'_>, alone: &SingleThreaded) -> Result<Running, Failure> {
     process::make_undumpable().map_err(step("prctl", "PR_SET_DUMPABLE of init"))?;
     let record = memory::Record::new().map_err(step("mmap", "the shared record"))?;
     let seal = seal();
-    let started = Instant::now();
     let side = insist(|| process::fork(alone))
         .map_err(|error| diagnose::explain("fork", "the test's process", &error))?;
     let Side::Parent(pid) = side else { body::main(job, alone, record, seal) };
+    // Not before: a shortage that is waited out is no time of the test's.
+    let started = Instant::now();
     Ok(Running { pid, started, seal, record, sandbox })
 }
 

@@ -3,6 +3,7 @@
 //! A descriptor would not do: a body may close every descriptor it finds.
 
 use std::cell::UnsafeCell;
+use std::ffi::c_void;
 use std::io;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
@@ -39,13 +40,8 @@ struct Page {
 impl Record {
     /// An empty record, shared with the processes that are forked from here.
     pub(crate) fn new() -> io::Result<Self> {
-        let size = NonZeroUsize::MIN.saturating_add(size_of::<Page>() - 1);
-        let (protection, flags) =
-            (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED);
-        // SAFETY: a new mapping, at an address of the kernel's choice, never unmapped. Zero
-        // bytes are a valid `Page`.
-        let page = unsafe { mmap_anonymous(None, size, protection, flags) }?;
-        Ok(Self { page: page.cast() })
+        // Zero bytes are a valid `Page`.
+        Ok(Self { page: map(size_of::<Page>(), MapFlags::MAP_SHARED)?.cast() })
     }
 
     /// Writes the record and then its `seal`; only the first call has an effect.
@@ -106,13 +102,10 @@ pub(crate) struct ForkMark {
 impl ForkMark {
     /// Marks this process. Linux before 4.14 has only the id to go by.
     pub(crate) fn new() -> io::Result<Self> {
-        let size = NonZeroUsize::MIN.saturating_add(size_of::<AtomicU32>() - 1);
-        let (protection, flags) =
-            (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE);
-        // SAFETY: a new mapping, at an address of the kernel's choice, never unmapped.
-        let page = unsafe { mmap_anonymous(None, size, protection, flags) }?;
+        let size = size_of::<AtomicU32>();
+        let page = map(size, MapFlags::MAP_PRIVATE)?;
         // SAFETY: the page was made for this, and zero is a value of its one atomic.
-        let _old_kernel = unsafe { madvise(page, size.get(), MmapAdvise::MADV_WIPEONFORK) };
+        let _old_kernel = unsafe { madvise(page, size, MmapAdvise::MADV_WIPEONFORK) };
         // SAFETY: live for ever, aligned as pages are, and zero bytes are a valid atomic.
         let flag: &'static AtomicU32 = unsafe { page.cast().as_ref() };
         flag.store(1, Ordering::Relaxed);
@@ -123,6 +116,14 @@ impl ForkMark {
     pub(crate) fn is_here(&self) -> bool {
         self.flag.load(Ordering::Relaxed) == 1 && self.maker == super::process::id()
     }
+}
+
+/// New memory, all zero, that is never unmapped.
+pub(super) fn map(size: usize, sharing: MapFlags) -> io::Result<NonNull<c_void>> {
+    let size = NonZeroUsize::new(size).ok_or(io::ErrorKind::InvalidInput)?;
+    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: a new mapping at an address of the kernel's choice touches no other memory.
+    Ok(unsafe { mmap_anonymous(None, size, protection, sharing) }?)
 }
 
 #[cfg(test)]

@@ -4,12 +4,11 @@
 
 use std::ffi::c_void;
 use std::io;
-use std::num::NonZeroUsize;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 use nix::errno::Errno;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+use nix::sys::mman::MapFlags;
 
 /// Room for the handler to run in, as the kernel's frame alone can take several KiB
 /// where vector registers are wide.
@@ -67,10 +66,7 @@ fn install(signal: i32) -> io::Result<()> {
 }
 
 fn use_alternate_stack() -> io::Result<()> {
-    let size = NonZeroUsize::MIN.saturating_add(ALTERNATE_STACK - 1);
-    let (protection, flags) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE);
-    // SAFETY: a new mapping, at an address of the kernel's choice, never unmapped.
-    let memory = unsafe { mmap_anonymous(None, size, protection, flags) }?;
+    let memory = super::memory::map(ALTERNATE_STACK, MapFlags::MAP_PRIVATE)?;
     let stack = libc::stack_t { ss_sp: memory.as_ptr(), ss_flags: 0, ss_size: ALTERNATE_STACK };
     // SAFETY: the memory is as large as stated, lives for ever and is used for nothing else.
     let result = unsafe { libc::sigaltstack(&raw const stack, null_mut()) };
