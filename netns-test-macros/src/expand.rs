@@ -14,7 +14,7 @@
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Error, ReturnType};
+use syn::{Error, Meta, MetaNameValue, ReturnType};
 
 use crate::above;
 use crate::args::{Args, Flavor, User};
@@ -128,6 +128,29 @@ fn ignored_elsewhere() -> TokenStream {
     }
 }
 
+/// What the test runner will make of a panic; the compiler says so where the attribute is wrong.
+fn should_panic(function: &Function) -> TokenStream {
+    match function.attribute("should_panic") {
+        None => quote!(No),
+        Some(attribute) => match expected_message(&attribute.meta) {
+            None => quote!(Yes),
+            Some(message) => quote!(With(#message)),
+        },
+    }
+}
+
+/// The message in `should_panic(expected = "message")` or `should_panic = "message"`.
+fn expected_message(attribute: &Meta) -> Option<TokenStream> {
+    match attribute {
+        Meta::Path(_) => None,
+        Meta::NameValue(pair) => Some(pair.value.to_token_stream()),
+        Meta::List(list) => {
+            let pair = list.parse_args::<MetaNameValue>().ok()?;
+            pair.path.is_ident("expected").then(|| pair.value.to_token_stream())
+        }
+    }
+}
+
 fn case(args: &Args, function: &Function) -> TokenStream {
     let path = args.path();
     // With the `r#` of a raw identifier: the test runner's name for the test has it too.
@@ -137,7 +160,7 @@ fn case(args: &Args, function: &Function) -> TokenStream {
         User::Caller => quote!(Caller),
         User::Root => quote!(Root),
     };
-    let should_panic = function.has("should_panic");
+    let should_panic = should_panic(function);
     let outcome = outcome(args, function);
     quote! {
         #path::__rt::case! {

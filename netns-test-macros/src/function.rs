@@ -28,7 +28,12 @@ impl Function {
 
     /// Whether the attribute `name`, one without a path, is on the function in any form.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.attributes.iter().any(|a| a.path().is_ident(name))
+        self.attribute(name).is_some()
+    }
+
+    /// The first attribute `name`, one without a path.
+    pub(crate) fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.attributes.iter().find(|a| a.path().is_ident(name))
     }
 
     /// The attributes that have this role.

@@ -1,4 +1,5 @@
-//! The one kind of error: which step, on what object, the kernel's reason, what to do.
+//! The one kind of error: which step, on what object, the kernel's reason, and, where it is
+//! known, the cause behind that with what to do.
 
 use std::fmt;
 
@@ -11,11 +12,31 @@ pub(crate) struct Failure {
     pub(crate) object: String,
     /// The kernel's reason: `EPERM (Operation not permitted)`.
     pub(crate) reason: String,
-    /// The number behind the reason, while the failure is in the process it occurred in.
+    /// The number behind the reason, if the kernel gave one.
     pub(crate) errno: Option<i32>,
-    /// What helps here, as lines; empty if unknown.
+    /// What helps, as lines; empty if unknown or told by the diagnosis.
     pub(crate) remedy: Vec<String>,
+    /// What is behind the kernel's reason here.
+    pub(crate) diagnosis: Option<Box<Diagnosis>>,
 }
+
+/// Why the kernel refused, by what files of this machine say, and what helps here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Diagnosis {
+    /// The place in `docs/ENVIRONMENTS.md` that has more on it.
+    pub(crate) topic: String,
+    /// One sentence, without a full stop.
+    pub(crate) cause: String,
+    /// What shows it: a file and its value, a call and its result.
+    pub(crate) evidence: Vec<(String, String)>,
+    /// What helps until the machine starts again.
+    pub(crate) until_reboot: Option<String>,
+    /// What helps for good; several lines where it is a file.
+    pub(crate) lasting: Option<String>,
+}
+
+/// Where the documents of this version are read.
+const DOCUMENTS: &str = "https://github.com/netns-test/netns-test/blob/main/docs/ENVIRONMENTS.md";
 
 impl Failure {
     /// A failed step, with no advice yet.
@@ -25,7 +46,7 @@ impl Failure {
         reason: impl Into<String>,
     ) -> Self {
         let (step, object, reason) = (step.into(), object.into(), reason.into());
-        Self { step, object, reason, errno: None, remedy: Vec::new() }
+        Self { step, object, reason, errno: None, remedy: Vec::new(), diagnosis: None }
     }
 
     /// Adds a line of advice.
@@ -34,19 +55,88 @@ impl Failure {
         self.remedy.push(line.into());
         self
     }
+
+    /// What failed, in one line, with the cause if that is known.
+    pub(crate) fn summary(&self) -> String {
+        let Self { step, object, reason, .. } = self;
+        match &self.diagnosis {
+            Some(diagnosis) => format!("{step} {object}: {reason}: {}", diagnosis.cause),
+            None => format!("{step} {object}: {reason}"),
+        }
+    }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: {}", self.step, self.object, self.reason)?;
+        if let Some(diagnosis) = &self.diagnosis {
+            write!(f, "{diagnosis}")?;
+        }
         for line in &self.remedy {
             write!(f, "\n  {line}")?;
+        }
+        if let Some(diagnosis) = &self.diagnosis {
+            write!(f, "\n  more: {DOCUMENTS}#{}", diagnosis.topic)?;
         }
         Ok(())
     }
 }
 
 impl std::error::Error for Failure {}
+
+impl Diagnosis {
+    /// A cause, with nothing to show for it yet.
+    pub(crate) fn new(topic: &str, cause: impl Into<String>) -> Self {
+        let (topic, cause) = (topic.to_owned(), cause.into());
+        Self { topic, cause, evidence: Vec::new(), until_reboot: None, lasting: None }
+    }
+
+    /// Adds what shows it.
+    #[must_use]
+    pub(crate) fn shown_by(mut self, file: impl Into<String>, value: impl Into<String>) -> Self {
+        self.evidence.push((file.into(), value.into()));
+        self
+    }
+
+    /// Sets what helps until the machine starts again.
+    #[must_use]
+    pub(crate) fn until_reboot(mut self, fix: impl Into<String>) -> Self {
+        self.until_reboot = Some(fix.into());
+        self
+    }
+
+    /// Sets what helps for good.
+    #[must_use]
+    pub(crate) fn for_good(mut self, fix: impl Into<String>) -> Self {
+        self.lasting = Some(fix.into());
+        self
+    }
+}
+
+/// Lines that go below the failure's, each with the newline before it.
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\n  cause: {}", self.cause)?;
+        for (file, value) in &self.evidence {
+            write!(f, "\n    {file} = {value}")?;
+        }
+        let lasting = if self.until_reboot.is_some() { "fix that lasts" } else { "fix" };
+        let fixes = [("fix until reboot", &self.until_reboot), (lasting, &self.lasting)];
+        for (label, fix) in fixes {
+            match fix.as_deref() {
+                Some(fix) if fix.contains('\n') => {
+                    write!(f, "\n  {label}:")?;
+                    for line in fix.lines() {
+                        write!(f, "\n    {line}")?;
+                    }
+                }
+                Some(fix) => write!(f, "\n  {label}: {fix}")?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -55,10 +145,31 @@ mod tests {
     #[test]
     fn a_failure_names_step_object_reason_and_advice() {
         let failure = Failure::new("mount", "/proc", "EPERM (Operation not permitted)")
-            .advise("cause: it is masked");
+            .advise("ask the administrator");
         assert_eq!(
             failure.to_string(),
-            "mount /proc: EPERM (Operation not permitted)\n  cause: it is masked"
+            "mount /proc: EPERM (Operation not permitted)\n  ask the administrator"
         );
+        assert_eq!(failure.summary(), "mount /proc: EPERM (Operation not permitted)");
+    }
+
+    #[test]
+    fn a_diagnosis_tells_cause_evidence_and_fixes() {
+        let diagnosis = Diagnosis::new("topic", "a file says no")
+            .shown_by("/a/file", "0")
+            .until_reboot("write 1")
+            .for_good("one line\nanother line");
+        let mut failure = Failure::new("clone", "user namespace", "EPERM");
+        failure.diagnosis = Some(Box::new(diagnosis.clone()));
+        assert_eq!(
+            failure.advise("to skip").to_string(),
+            format!(
+                "clone user namespace: EPERM\n  cause: a file says no\n    /a/file = 0\n  \
+                 fix until reboot: write 1\n  fix that lasts:\n    one line\n    another line\n  \
+                 to skip\n  more: {DOCUMENTS}#topic"
+            )
+        );
+        let only = Diagnosis { until_reboot: None, ..diagnosis }.for_good("stop it");
+        assert!(only.to_string().ends_with("\n  fix: stop it"));
     }
 }

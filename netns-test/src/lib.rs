@@ -2,13 +2,20 @@
 #![deny(unsafe_code)]
 
 #[cfg(all(target_os = "linux", not(miri)))]
+mod bytes;
+#[cfg(all(target_os = "linux", not(miri)))]
 mod diagnose;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod env;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod error;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod harness;
+mod isolation;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod premain;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod probe;
 #[cfg(feature = "tokio")]
 mod runtime;
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -24,4 +31,5 @@ mod userns;
 #[path = "rt.rs"]
 pub mod __rt;
 
+pub use isolation::{Isolation, Mode, isolation};
 pub use netns_test_macros::{netns_test, test};

@@ -27,14 +27,14 @@ use crate::sys::process::SingleThreaded;
 macro_rules! __case {
     (
         name: $name:expr, timeout: $timeout:expr, user: $user:ident,
-        should_panic: $should_panic:expr, body: $body:expr $(,)?
+        should_panic: $should_panic:ident $(($expected:expr))?, body: $body:expr $(,)?
     ) => {{
         static CASE: $crate::__rt::Case = $crate::__rt::Case {
             module: ::core::module_path!(),
             name: $name,
             timeout: $timeout,
             user: $crate::__rt::User::$user,
-            should_panic: $should_panic,
+            should_panic: $crate::__rt::ShouldPanic::$should_panic $(($expected))?,
             body: $body,
         };
         #[used]

@@ -7,7 +7,7 @@ pub use crate::runtime::{Flavor, Runtime, block_on};
 pub use crate::unsupported::run;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::{
-    harness::{Case, run},
+    harness::{Case, ShouldPanic, run},
     premain::Entry,
     sandbox::User,
 };

@@ -9,7 +9,7 @@
 macro_rules! __case {
     (
         name: $name:expr, timeout: $timeout:expr, user: $user:ident,
-        should_panic: $should_panic:expr, body: $body:expr $(,)?
+        should_panic: $should_panic:ident $(($expected:expr))?, body: $body:expr $(,)?
     ) => {{
         let _body: fn() -> ::std::process::ExitCode = $body;
         $crate::__rt::run(::core::concat!(::core::module_path!(), "::", $name))

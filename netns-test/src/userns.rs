@@ -24,6 +24,8 @@ pub(crate) enum Maps {
     One { uid: Map, gid: Map },
     /// Every id the caller has, as itself; written by the caller, who has the right to.
     All { uid_map: String, gid_map: String },
+    /// There is no new user namespace: the caller's.
+    Callers,
 }
 
 /// One id: what it is inside, and what outside.

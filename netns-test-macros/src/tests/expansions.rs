@@ -8,7 +8,7 @@ fn t() {
     fn t() {}
     ::netns_test::__rt::case! {
         name : "t", timeout : ::core::option::Option::Some(60000u64), user : Caller,
-        should_panic : false, body : || ::netns_test::__rt::report(t()),
+        should_panic : No, body : || ::netns_test::__rt::report(t()),
     }
 }
 "#;
@@ -49,7 +49,7 @@ pub(crate) fn r#try() {
     }
     my::netns::__rt::case! {
         name : "r#try", timeout : ::core::option::Option::Some(500u64), user : Root,
-        should_panic : true, body : || my::netns::__rt::report(r#try()),
+        should_panic : With("boom"), body : || my::netns::__rt::report(r#try()),
     }
 }
 "#,
@@ -173,7 +173,7 @@ fn t() {
     }
     ::netns_test::__rt::case! {
         name : "t", timeout : ::core::option::Option::Some(60000u64), user : Caller,
-        should_panic : false, body : ||
+        should_panic : No, body : ||
         ::netns_test::__rt::report(::netns_test::__rt::block_on(::netns_test::__rt::Runtime
         { flavor : ::netns_test::__rt::Flavor::MultiThread, worker_threads :
         ::core::option::Option::Some(4usize), start_paused : false, }, t())),

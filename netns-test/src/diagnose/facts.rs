@@ -1,38 +1,81 @@
 //! What the machine says of itself: all the reading, and no conclusions.
 
 use std::fs;
+use std::path::PathBuf;
 
-use crate::sys::process;
+use crate::env::{self, Surroundings};
+use crate::sandbox::NAMESPACES;
+use crate::sys::caps::{self, Caps};
+use crate::sys::process::{self, Namespace};
 
-/// Files that bear on namespaces, as far as they can be read.
+pub(super) const USERNS_CLONE: &str = "/proc/sys/kernel/unprivileged_userns_clone";
+pub(super) const APPARMOR_USERNS: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
+pub(super) const SELINUX: &str = "/sys/fs/selinux/enforce";
+
+/// Files and calls that bear on namespaces, as far as they answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// Names and values of `/proc/sys/user/max_*_namespaces`.
     pub(crate) namespace_limits: Vec<(String, String)>,
-    /// `kernel.unprivileged_userns_clone`: Debian and hardened kernels.
+    /// [`USERNS_CLONE`]: Debian and hardened kernels.
     pub(crate) unprivileged_clone: Option<String>,
-    /// `kernel.apparmor_restrict_unprivileged_userns`: Ubuntu.
+    /// [`APPARMOR_USERNS`]: Ubuntu.
     pub(crate) apparmor_restricts: Option<String>,
-    /// The AppArmor profile of this process.
-    pub(crate) apparmor_label: Option<String>,
+    /// The profile of this process (AppArmor) or its context (SELinux), and the file.
+    pub(crate) label: Option<(String, String)>,
+    /// [`SELINUX`].
+    pub(crate) selinux_enforces: Option<String>,
     /// `Seccomp:` of this process: 2 if it has a filter.
     pub(crate) seccomp: Option<String>,
-    /// Whether a filter refuses unshare(2) whatever it is asked for.
-    pub(crate) unshare_refused: bool,
-    /// Whether SELinux enforces its rules.
-    pub(crate) selinux_enforces: bool,
-    /// Whether this process's user has a number in its own user namespace.
-    pub(crate) user_is_mapped: bool,
+    /// `Threads:` of this process.
+    pub(crate) threads: Option<String>,
+    /// Whether a filter refuses unshare(2) whatever it is asked for, and with what.
+    pub(crate) unshare_refused: Option<String>,
+    /// The effective capabilities.
+    pub(crate) caps: u64,
+    /// The effective user id.
+    pub(crate) uid: u32,
+    /// The id that has no number in this process's user namespace, and the file that lacks it.
+    pub(crate) unmapped: Option<(u32, String)>,
     /// Whether `/proc` is there.
     pub(crate) proc_is_there: bool,
     /// Whether a file system is mounted at `/`, as seen from here.
     pub(crate) root_is_mounted: Option<bool>,
-    /// Whether the kernel knows user namespaces.
-    pub(crate) user_namespaces: bool,
+    /// Those of the six namespaces that the kernel does not know.
+    pub(crate) unknown_namespaces: Vec<String>,
+    /// `/proc/version`.
+    pub(crate) version: Option<String>,
+    /// The program that runs this one: the executable, as the kernel names it.
+    pub(crate) interpreter: Option<String>,
+    /// The executable, as the program itself sees it.
+    pub(crate) executable: Option<PathBuf>,
     /// `Max processes` of this process: the soft limit.
     pub(crate) process_limit: Option<String>,
+    /// `pids.max` of the control group of this process or of one around it, and the file.
+    pub(crate) pids_limit: Option<(String, String)>,
     /// `Max open files` of this process: the soft limit.
     pub(crate) file_limit: Option<String>,
+    /// A file that is there in the containers of Docker, of Podman, in Flatpak.
+    pub(crate) container: Option<Container>,
+    /// What variables of the environment tell.
+    pub(crate) surroundings: Surroundings,
+}
+
+/// A kind of container that leaves a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Container {
+    Docker,
+    Podman,
+    Flatpak,
+}
+
+/// What only the process in the new namespaces could see when it was refused its rights.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Witness {
+    /// As [`Facts::label`], in there.
+    pub(crate) label: Option<(String, String)>,
+    /// Whether its files in `/proc` are its own.
+    pub(crate) dumpable: Option<bool>,
 }
 
 impl Facts {
@@ -40,25 +83,65 @@ impl Facts {
     pub(crate) fn read() -> Self {
         let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let (uid, gid) = process::effective_ids();
         Self {
             namespace_limits: namespace_limits(),
-            unprivileged_clone: value("/proc/sys/kernel/unprivileged_userns_clone"),
-            apparmor_restricts: value("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
-            apparmor_label: value("/proc/self/attr/apparmor/current")
-                .or_else(|| value("/proc/self/attr/current")),
+            unprivileged_clone: value(USERNS_CLONE),
+            apparmor_restricts: value(APPARMOR_USERNS),
+            label: label(),
+            selinux_enforces: value(SELINUX),
             seccomp: after(&status, "Seccomp:").map(str::to_owned),
-            unshare_refused: process::is_unshare_refused(),
-            selinux_enforces: value("/sys/fs/selinux/enforce").as_deref() == Some("1"),
-            user_is_mapped: fs::read_to_string("/proc/self/uid_map")
-                .map_or(true, |map| is_mapped(&map, process::effective_ids().0)),
+            threads: after(&status, "Threads:").map(str::to_owned),
+            unshare_refused: process::unshare_nothing(),
+            caps: caps::effective().unwrap_or(Caps::NONE).0,
+            uid,
+            unmapped: unmapped("uid", uid).or_else(|| unmapped("gid", gid)),
             proc_is_there: fs::exists("/proc/self").unwrap_or(false),
             root_is_mounted: fs::read_to_string("/proc/self/mountinfo")
                 .ok()
                 .map(|mounts| mounts.lines().any(|line| line.split(' ').nth(4) == Some("/"))),
-            user_namespaces: fs::exists("/proc/self/ns/user").unwrap_or(false),
+            unknown_namespaces: unknown_namespaces(),
+            version: value("/proc/version"),
+            interpreter: fs::read_link("/proc/thread-self/exe")
+                .ok()
+                .map(|path| path.to_string_lossy().into_owned()),
+            executable: std::env::current_exe().ok(),
             process_limit: soft_limit(&limits, "Max processes"),
+            pids_limit: pids_limit(),
             file_limit: soft_limit(&limits, "Max open files"),
+            container: container(),
+            surroundings: env::surroundings(),
         }
+    }
+
+    /// Everything, as files and values: for a report of what nobody has seen before.
+    pub(crate) fn all(&self) -> Vec<(String, String)> {
+        let owned = |name: &str, value: &Option<String>| {
+            (name.to_owned(), value.clone().unwrap_or_else(|| "(none)".to_owned()))
+        };
+        let mut all = vec![
+            owned("/proc/version", &self.version),
+            ("uid".to_owned(), self.uid.to_string()),
+            ("CapEff in /proc/self/status".to_owned(), format!("{:016x}", self.caps)),
+            owned("Seccomp in /proc/self/status", &self.seccomp),
+            owned("Threads in /proc/self/status", &self.threads),
+            owned("unshare(0)", &self.unshare_refused),
+            owned(USERNS_CLONE, &self.unprivileged_clone),
+            owned(APPARMOR_USERNS, &self.apparmor_restricts),
+            owned(SELINUX, &self.selinux_enforces),
+        ];
+        all.extend(self.label.iter().map(|(file, value)| (file.clone(), value.clone())));
+        let limits = self.namespace_limits.iter();
+        all.extend(limits.map(|(name, value)| (format!("/proc/sys/user/{name}"), value.clone())));
+        all
+    }
+}
+
+impl Witness {
+    /// Looks, in the process that was refused.
+    pub(crate) fn new() -> Self {
+        let label = label().map(|(file, label)| (format!("{file}, in the new namespaces"), label));
+        Self { label, dumpable: process::is_dumpable() }
     }
 }
 
@@ -67,17 +150,39 @@ fn value(path: &str) -> Option<String> {
     Some(text.trim_matches(['\0', '\n', ' ']).to_owned())
 }
 
-/// Names and values of `/proc/sys/user/max_*_namespaces`.
+fn label() -> Option<(String, String)> {
+    ["/proc/self/attr/apparmor/current", "/proc/self/attr/current"].into_iter().find_map(|path| {
+        let label = value(path).filter(|label| !label.is_empty())?;
+        Some((path.to_owned(), label))
+    })
+}
+
+/// Names and values of `/proc/sys/user/max_*_namespaces`, in the order of the names.
 pub(super) fn namespace_limits() -> Vec<(String, String)> {
     let Ok(entries) = fs::read_dir("/proc/sys/user") else { return Vec::new() };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    names
+    let mut limits: Vec<_> = names
         .filter(|name| name.ends_with("_namespaces"))
         .filter_map(|name| {
             let value = value(&format!("/proc/sys/user/{name}"))?;
             Some((name, value))
         })
-        .collect()
+        .collect();
+    limits.sort();
+    limits
+}
+
+fn unknown_namespaces() -> Vec<String> {
+    let names = NAMESPACES.into_iter().map(Namespace::name);
+    let missing = names.filter(|name| !fs::exists(format!("/proc/self/ns/{name}")).unwrap_or(true));
+    missing.map(str::to_owned).collect()
+}
+
+/// `id`, with the file, if the own user namespace has no number for it.
+fn unmapped(kind: &str, id: u32) -> Option<(u32, String)> {
+    let path = format!("/proc/self/{kind}_map");
+    let map = fs::read_to_string(&path).ok()?;
+    (!is_mapped(&map, id)).then_some((id, path))
 }
 
 /// Whether one of the lines (inside, outside, count) covers `id`.
@@ -91,6 +196,29 @@ fn is_mapped(map: &str, id: u32) -> bool {
         };
         (first..first + count).contains(&u64::from(id))
     })
+}
+
+/// The limit of the innermost control group (of version 2) that has one.
+fn pids_limit() -> Option<(String, String)> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let mut group = groups.lines().find_map(|line| line.strip_prefix("0::"))?.trim_end_matches('/');
+    loop {
+        let path = format!("/sys/fs/cgroup{group}/pids.max");
+        if let Some(limit) = value(&path).filter(|limit| limit != "max") {
+            return Some((path, limit));
+        }
+        (group, _) = group.rsplit_once('/')?;
+    }
+}
+
+fn container() -> Option<Container> {
+    let files = [
+        ("/run/.containerenv", Container::Podman),
+        ("/.dockerenv", Container::Docker),
+        ("/.flatpak-info", Container::Flatpak),
+    ];
+    let there = files.into_iter().find(|(path, _)| fs::exists(path).unwrap_or(false));
+    there.map(|(_, container)| container)
 }
 
 fn after<'a>(text: &'a str, label: &str) -> Option<&'a str> {
@@ -124,7 +252,9 @@ mod tests {
     #[test]
     fn this_machine_has_some() {
         let facts = Facts::read();
-        assert!(facts.user_namespaces);
+        assert_eq!(facts.unknown_namespaces, Vec::<String>::new());
         assert!(facts.file_limit.is_some());
+        assert!(facts.proc_is_there);
+        assert!(facts.all().iter().any(|(file, _)| file == "/proc/sys/user/max_net_namespaces"));
     }
 }

@@ -10,55 +10,75 @@ use crate::error::Failure;
 use crate::sandbox::NAMESPACES;
 use crate::sys::errno;
 use crate::sys::process::{self, Namespace, Side, SingleThreaded};
-use causes::Step;
-use facts::Facts;
+
+pub(crate) use causes::Step;
+pub(crate) use facts::{Facts, Witness};
 
 /// A step that is no namespace's business, with the limit that it ran into.
 pub(crate) fn explain(step: &str, object: &str, error: &io::Error) -> Failure {
-    advised(errno::failure(step, object, error), Step::Other, None)
+    with_cause(errno::failure(step, object, error), Step::Resources, &Witness::default())
 }
 
-/// Whether a limit of 0 is what made `error`: nothing can come free then.
-pub(crate) fn is_forbidden(error: &io::Error) -> bool {
+/// Whether a limit of 0 on one of `wanted` is what made `error`: nothing can come free then.
+pub(crate) fn is_forbidden(error: &io::Error, wanted: &[Namespace]) -> bool {
+    let is_wanted = |limit: &str| {
+        wanted.iter().any(|&namespace| limit == format!("max_{}_namespaces", namespace.name()))
+    };
     error.raw_os_error() == Some(causes::ENOSPC)
-        && facts::namespace_limits().iter().any(|(_, limit)| limit == "0")
+        && facts::namespace_limits().iter().any(|(limit, value)| value == "0" && is_wanted(limit))
 }
 
-/// The kernel did not make the namespaces. Tries them one by one, to name the one.
-pub(crate) fn explain_clone(alone: &SingleThreaded, error: &io::Error) -> Failure {
-    let refused = first_refused(alone);
+/// The kernel did not make `namespaces`. Tries them one by one, to name the one.
+pub(crate) fn explain_clone(
+    alone: &SingleThreaded,
+    namespaces: &[Namespace],
+    error: &io::Error,
+) -> Failure {
+    let refused = first_refused(alone, namespaces);
     let object = match refused {
-        Some(namespace) => format!("{} namespace", causes::name(namespace)),
+        Some(namespace) => format!("{} namespace", namespace.name()),
         None => "namespaces".to_owned(),
     };
-    advised(errno::failure("clone", object, error), Step::Clone, refused)
+    with_cause(errno::failure("clone", object, error), Step::Clone(refused), &Witness::default())
 }
 
-/// The namespaces were made, but the process in them may not use its rights over them.
-pub(crate) fn explain_rights(failure: Failure) -> Failure {
-    advised(failure, Step::Rights, None)
+/// `step` was refused, as `failure` tells; `witness` is the process that was refused.
+pub(crate) fn with_cause(mut failure: Failure, step: Step, witness: &Witness) -> Failure {
+    if let (Some(code), None) = (failure.errno, &failure.diagnosis) {
+        failure.diagnosis = causes::diagnose(step, code, &Facts::read(), witness).map(Box::new);
+    }
+    failure
 }
 
-/// The namespaces were made, but the process in them may not write its id maps; `of_root`
-/// if its own id is 0.
-pub(crate) fn explain_maps(failure: Failure, of_root: bool) -> Failure {
-    advised(failure, if of_root { Step::MapRoot } else { Step::Rights }, None)
+/// The process has more threads than one before `main`.
+pub(crate) fn threads(count: usize) -> Failure {
+    let mut failure =
+        Failure::new("fork", "the fork server", format!("the process has {count} threads already"));
+    let cause = causes::diagnose(Step::Threads, 0, &Facts::read(), &Witness::default());
+    failure.diagnosis = cause.map(Box::new);
+    failure
 }
 
-fn advised(failure: Failure, step: Step, refused: Option<Namespace>) -> Failure {
-    let Some(code) = failure.errno else { return failure };
-    causes::advice(step, code, refused, &Facts::read()).into_iter().fold(failure, Failure::advise)
+/// The namespaces among `wanted` that the kernel makes now, each by itself.
+pub(crate) fn allowed(alone: &SingleThreaded, wanted: &[Namespace]) -> Vec<Namespace> {
+    wanted.iter().copied().filter(|&namespace| can_make(alone, &[namespace])).collect()
 }
 
-/// The first namespace that the kernel refuses now: the user namespace, or another one
-/// together with it.
-fn first_refused(alone: &SingleThreaded) -> Option<Namespace> {
-    NAMESPACES.into_iter().find(|&namespace| {
-        let wanted = [Namespace::User, namespace];
-        match process::fork_into(alone, &wanted[usize::from(namespace == Namespace::User)..]) {
-            Ok(Side::Child) => process::exit_now(0),
-            Ok(Side::Parent(_)) => false,
-            Err(_) => true,
-        }
+/// The first namespace that the kernel refuses now: by itself, or where a user namespace is
+/// among those wanted, together with it.
+fn first_refused(alone: &SingleThreaded, wanted: &[Namespace]) -> Option<Namespace> {
+    let user: &[Namespace] =
+        if wanted.contains(&Namespace::User) { &[Namespace::User] } else { &[] };
+    NAMESPACES.into_iter().filter(|namespace| wanted.contains(namespace)).find(|&namespace| {
+        let with_user = [user, &[namespace]].concat();
+        !can_make(alone, if namespace == Namespace::User { user } else { &with_user })
     })
+}
+
+fn can_make(alone: &SingleThreaded, namespaces: &[Namespace]) -> bool {
+    match process::fork_into(alone, namespaces) {
+        Ok(Side::Child) => process::exit_now(0),
+        Ok(Side::Parent(_)) => true,
+        Err(_) => false,
+    }
 }

@@ -18,9 +18,20 @@ pub struct Case {
     /// Who the body is.
     pub user: User,
     /// Whether libtest takes a panic for success.
-    pub should_panic: bool,
+    pub should_panic: ShouldPanic,
     /// The body; what it returns has been reported as `main` would report it.
     pub body: fn() -> ExitCode,
+}
+
+/// What libtest makes of a panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShouldPanic {
+    /// A failure.
+    No,
+    /// A success.
+    Yes,
+    /// A success if the message contains this.
+    With(&'static str),
 }
 
 impl Case {
@@ -49,7 +60,7 @@ mod tests {
             name: "works",
             timeout: Some(5),
             user: User::Caller,
-            should_panic: false,
+            should_panic: ShouldPanic::No,
             body: || ExitCode::SUCCESS,
         };
         assert_eq!(case.path(), "works");

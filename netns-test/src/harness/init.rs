@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::body;
@@ -13,7 +13,9 @@ use super::patience::insist;
 use super::wire::{Ended, Record, Report};
 use crate::diagnose;
 use crate::error::Failure;
-use crate::sandbox::{self, Identity, Sandbox};
+use crate::isolation;
+use crate::probe::News;
+use crate::sandbox::{self, Identity, Mode, Refused, Transcript};
 use crate::sys::fds::Until;
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
 use crate::sys::{errno, fds, memory, signals};
@@ -23,12 +25,15 @@ use crate::sys::{errno, fds, memory, signals};
 pub(super) struct Job<'a> {
     pub(super) case: &'static Case,
     pub(super) identity: &'a Identity,
+    pub(super) mode: &'a Mode,
     pub(super) control: &'a OwnedFd,
     pub(super) stdout: &'a OwnedFd,
     pub(super) stderr: &'a OwnedFd,
     pub(super) children: &'a OwnedFd,
     pub(super) alive: &'a OwnedFd,
     pub(super) go: &'a OwnedFd,
+    /// Where to tell that the set-up has come to its end, if the server waits for that.
+    pub(super) news: Option<&'a OwnedFd>,
     pub(super) origin: &'a Origin,
 }
 
@@ -47,7 +52,10 @@ struct Running {
     started: Instant,
     seal: u64,
     record: memory::Record,
-    sandbox: Sandbox,
+    /// The `/proc` of the test's processes, if they have one of their own.
+    proc: Option<OwnedFd>,
+    /// What could not be isolated.
+    limitations: Vec<String>,
 }
 
 /// Init's whole life.
@@ -66,16 +74,13 @@ fn begin(job: &Job<'_>, alone: &SingleThreaded) -> Result<Running, Failure> {
     let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
     process::die_with_parent().map_err(step("prctl", "PR_SET_PDEATHSIG"))?;
     let keep = [job.control, job.stdout, job.stderr, job.children, job.alive, job.go];
-    fds::close_all_except(&keep.map(std::os::fd::AsRawFd::as_raw_fd))
-        .map_err(step("close", "the server's descriptors"))?;
+    let keep: Vec<_> = keep.into_iter().chain(job.news).map(AsRawFd::as_raw_fd).collect();
+    fds::close_all_except(&keep).map_err(step("close", "the server's descriptors"))?;
     wait_for_go(job.go);
-    let maps = &job.identity.maps;
-    maps.write_own().map_err(|failure| diagnose::explain_maps(failure, maps.are_of_root()))?;
     // So that a body's `kill(0, …)` does not reach the runner, whose group it would share.
     process::lead_own_session().map_err(step("setsid", "init"))?;
-    // For what is made there; the body has its own.
-    process::set_umask(0o022);
-    let sandbox = sandbox::set_up(job.identity).map_err(diagnose::explain_rights)?;
+    let (proc, limitations) = set_up(job)?;
+    isolation::set(job.mode.is_privileged(), limitations.clone());
     // So that a body cannot trace init, stop it, or speak in its name.
     process::make_undumpable().map_err(step("prctl", "PR_SET_DUMPABLE of init"))?;
     let record = memory::Record::new().map_err(step("mmap", "the shared record"))?;
@@ -85,7 +90,38 @@ fn begin(job: &Job<'_>, alone: &SingleThreaded) -> Result<Running, Failure> {
     let Side::Parent(pid) = side else { body::main(job, alone, record, seal) };
     // Not before: a shortage that is waited out is no time of the test's.
     let started = Instant::now();
-    Ok(Running { pid, started, seal, record, sandbox })
+    Ok(Running { pid, started, seal, record, proc, limitations })
+}
+
+/// The sandbox. If it is the first one and refused, the server takes the matter on: it may try
+/// another way, and knows what to tell.
+fn set_up(job: &Job<'_>) -> Result<(Option<OwnedFd>, Vec<String>), Failure> {
+    let mut transcript = Transcript::default();
+    let tried = sandbox::set_up(job.identity, job.mode, &mut transcript);
+    let done = |proc| (proc, transcript.limitations());
+    let Some(news) = job.news else { return tried.map(done).map_err(explained) };
+    match tried.and_then(|proc| sandbox::try_loopback().map(|()| proc)) {
+        Ok(proc) => {
+            tell(news, &News::Allowed);
+            Ok(done(proc))
+        }
+        Err(refused) if refused.failure.errno.is_some_and(errno::is_shortage_code) => {
+            Err(explained(refused))
+        }
+        Err(refused) => {
+            tell(news, &News::from(refused));
+            process::exit_now(1)
+        }
+    }
+}
+
+fn explained(refused: Refused) -> Failure {
+    News::from(refused).explained().expect("it is no news of success")
+}
+
+/// To a server that has gone nothing needs to be told.
+fn tell(server: &OwnedFd, news: &News) {
+    drop(fds::write_once(server.as_fd(), &news.encode()));
 }
 
 /// Returns when the server has written the id maps, and not at all if it cannot.
@@ -141,21 +177,14 @@ fn reap_until(body: Pid) -> Option<Status> {
 }
 
 fn report(running: Running, status: Status, timed_out: Option<u64>) -> Report {
-    let Running { pid, seal, record, sandbox, .. } = running;
+    let Running { pid, seal, record, proc, limitations, .. } = running;
     let stack_overflow = record.stack_overflow().load(std::sync::atomic::Ordering::Relaxed) != 0;
     let record = record.read(seal).and_then(|(kind, text)| Record::from_parts(kind, &text));
-    let left = match &sandbox.proc {
+    let left = match &proc {
         Some(proc) => others(proc, pid),
         None => uncounted(timed_out),
     };
-    Report::Ended(Ended {
-        status,
-        record,
-        timed_out,
-        stack_overflow,
-        left,
-        limitations: sandbox.limitations,
-    })
+    Report::Ended(Ended { status, record, timed_out, stack_overflow, left, limitations })
 }
 
 /// How many processes are named that a test has left.

@@ -9,15 +9,17 @@
 //! * the **body**, forked by init ([`body`]).
 
 mod body;
-mod bytes;
 mod case;
 mod init;
+mod order;
 mod output;
 mod parts;
 mod patience;
+mod policy;
 mod request;
 mod server;
 mod serving;
+mod trial;
 mod verdict;
 mod wire;
 
@@ -25,25 +27,29 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-pub use case::Case;
+pub use case::{Case, ShouldPanic};
 
+use crate::env;
 use crate::error::Failure;
 use crate::premain::{self, Entry};
 use crate::sys::process::{self, SingleThreaded};
+use server::NoServer;
 use verdict::{Judgement, Outcome, Verdict};
 
 /// The fork server, or why there is none. Set before `main`.
-static SERVER: OnceLock<Result<server::Server, Failure>> = OnceLock::new();
+static SERVER: OnceLock<Result<server::Server, NoServer>> = OnceLock::new();
 
 /// Forks the server; called before `main`, in a process with one thread.
 pub(crate) fn start(alone: &SingleThreaded) {
+    // Read while no other thread can change them; who needs them asks again.
+    drop(env::settings());
     let server = server::fork(alone);
-    if SERVER.get_or_init(|| server).is_ok() {
-        process::at_exit(end_server);
-    }
+    drop(SERVER.set(server));
+    process::at_exit(end);
 }
 
-extern "C" fn end_server() {
+extern "C" fn end() {
+    policy::tell_count();
     if let Some(Ok(server)) = SERVER.get() {
         server.end();
     }
@@ -57,7 +63,8 @@ extern "C" fn end_server() {
 ///
 /// Panics when the test has failed, with the body's own message if it had one. For a
 /// `#[should_panic]` test only the body's own panic is raised: after any other failure
-/// this returns, which libtest then reports as a missing panic.
+/// this returns, which libtest then reports as a missing panic. If it is skipped, its panic is
+/// raised here.
 pub fn run(entry: &'static Entry) {
     let case = entry.expect("only the sentinel is no test, and nobody runs that");
     if body::is_running() {
@@ -65,9 +72,9 @@ pub fn run(entry: &'static Entry) {
     }
     // A `print!` of the harness panics where nobody reads, and libtest must not take that
     // for the panic of the test.
-    let verdict = match catch_unwind(AssertUnwindSafe(|| ask(entry))) {
+    let verdict = match catch_unwind(AssertUnwindSafe(|| ask(entry, case))) {
         Ok(verdict) => verdict,
-        Err(_) if case.should_panic => return,
+        Err(_) if case.should_panic != ShouldPanic::No => return,
         Err(panic) => resume_unwind(panic),
     };
     match verdict {
@@ -75,19 +82,44 @@ pub fn run(entry: &'static Entry) {
         Verdict::Panicked(message) => resume_unwind(Box::new(message)),
         Verdict::PanickedWithValue => resume_unwind(Box::new(NotText)),
         // libtest would take a panic for the one that the test is to end with.
-        Verdict::Failed(_) if case.should_panic => {}
+        Verdict::Failed(_) if case.should_panic != ShouldPanic::No => {}
         Verdict::Failed(reason) => resume_unwind(Box::new(reason)),
+        Verdict::Skipped => pass(case),
+        Verdict::Refused(_) => unreachable!("the policy has made another verdict of it"),
+    }
+}
+
+/// Passes the test in libtest's eyes.
+fn pass(case: &Case) {
+    match case.should_panic {
+        ShouldPanic::No => {}
+        ShouldPanic::Yes => resume_unwind(Box::new("skipped")),
+        ShouldPanic::With(message) => resume_unwind(Box::new(message)),
     }
 }
 
 /// Has the test run and tells the person who reads it what there is to tell.
-fn ask(entry: &'static Entry) -> Verdict {
+fn ask(entry: &'static Entry, case: &Case) -> Verdict {
     let mut replay = output::Replay::default();
+    let settings = match env::settings() {
+        Ok(settings) => settings,
+        Err(failure) => return told(Judgement::failed(failure.to_string()), &replay),
+    };
     let outcome = match index_of(entry) {
         Some(index) => request::perform(server(), index, &mut replay),
         None => Outcome::NotRequested(unknown_entry()),
     };
     let Judgement { verdict, notes } = verdict::judge(outcome);
+    let verdict = match verdict {
+        Verdict::Refused(failure) => policy::judge(settings, case, failure),
+        verdict => verdict,
+    };
+    told(Judgement { verdict, notes }, &replay)
+}
+
+/// Adds what there is to say after the test's output.
+fn told(judgement: Judgement, replay: &output::Replay) -> Verdict {
+    let Judgement { verdict, notes } = judgement;
     let reason = match &verdict {
         Verdict::Failed(reason) => Some(reason.clone()),
         _ => None,
@@ -112,11 +144,15 @@ fn unknown_entry() -> Failure {
         .advise("the attribute works in executables; a test in a dynamic library has no table")
 }
 
-fn server() -> Result<&'static server::Server, Failure> {
+fn server() -> Result<&'static server::Server, NoServer> {
     match SERVER.get() {
         Some(Ok(server)) => Ok(server),
-        Some(Err(failure)) => Err(failure.clone()),
-        None => Err(Failure::new("fork", "the server, before main", "the constructor did not run")),
+        Some(Err(none)) => Err(none.clone()),
+        None => Err(NoServer::Failed(Failure::new(
+            "fork",
+            "the server, before main",
+            "the constructor did not run",
+        ))),
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
+use crate::env;
 use crate::sys::fds;
 
 /// How much is read at once.
@@ -122,12 +123,7 @@ impl Streams {
 /// terminal.
 fn one_place() -> bool {
     static CAPTURED: OnceLock<bool> = OnceLock::new();
-    let captured = *CAPTURED.get_or_init(|| {
-        let asked = std::env::args_os().any(|arg| arg == "--nocapture" || arg == "--no-capture");
-        let set =
-            std::env::vars_os().any(|(name, value)| name == "RUST_TEST_NOCAPTURE" && value != "0");
-        !asked && !set
-    });
+    let captured = *CAPTURED.get_or_init(|| !env::nothing_is_captured());
     captured || fds::standard_output() == fds::standard_error()
 }
 

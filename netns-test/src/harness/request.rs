@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 use super::output::{Replay, Streams};
 use super::parts;
 use super::patience::insist;
-use super::server::Server;
+use super::server::{NoServer, Server};
 use super::verdict::Outcome;
 use super::wire::{self, Caller, Message, Report};
-use crate::error::Failure;
 use crate::sys::fds::Until;
 use crate::sys::signals::{self, Mask};
 use crate::sys::{fds, limits, socket};
@@ -24,13 +23,14 @@ const LAST_PROCESS: Duration = Duration::from_secs(30);
 
 /// Has test number `index` run, and waits until its last process has gone.
 pub(super) fn perform(
-    server: Result<&Server, Failure>,
+    server: Result<&Server, NoServer>,
     index: usize,
     replay: &mut Replay,
 ) -> Outcome {
     let server = match server {
         Ok(server) => server,
-        Err(failure) => return Outcome::NotRequested(failure),
+        Err(NoServer::Refused(failure)) => return Outcome::Refused(failure),
+        Err(NoServer::Failed(failure)) => return Outcome::NotRequested(failure),
     };
     let prepared = insist(|| Ok((Channels::open()?, caller()?.encode(), userns::user_now()?)));
     let ((ours, theirs), caller, user) = match prepared {

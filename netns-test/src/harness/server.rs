@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use super::patience::insist;
 use super::serving;
-use crate::diagnose;
+use crate::diagnose::{self, Step, Witness};
 use crate::error::Failure;
 use crate::sys::fds::Until;
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
-use crate::sys::{fds, signals, socket};
+use crate::sys::{errno, fds, signals, socket};
 
 /// How long a server that has closed its socket may take to end.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
@@ -96,21 +96,28 @@ impl Server {
     }
 }
 
+/// Why there is no server.
+#[derive(Clone, Debug)]
+pub(super) enum NoServer {
+    /// This machine, or this program, allows none.
+    Refused(Failure),
+    Failed(Failure),
+}
+
 /// Forks the server. In the new process this does not return.
-pub(super) fn fork(alone: &SingleThreaded) -> Result<Server, Failure> {
-    let what = "the fork server";
+pub(super) fn fork(alone: &SingleThreaded) -> Result<Server, NoServer> {
+    let task = "/proc/self/task";
     match process::thread_count() {
         Ok(1) => {}
-        Ok(count) => {
-            let reason = format!("the process has {count} threads before main already");
-            return Err(Failure::new("fork", what, reason).advise(
-                "a library that is loaded or preloaded before the program starts them; \
-                 a fork would copy their locks",
-            ));
+        Ok(count) => return Err(NoServer::Refused(diagnose::threads(count))),
+        Err(error) => {
+            let failure = errno::failure("read", task, &error);
+            let failure = diagnose::with_cause(failure, Step::Proc, &Witness::default());
+            return Err(NoServer::Refused(failure));
         }
-        Err(error) => return Err(diagnose::explain("read", "/proc/self/task", &error)),
     }
-    let failed = |error: io::Error| diagnose::explain("fork", what, &error);
+    let failed =
+        |error: io::Error| NoServer::Failed(diagnose::explain("fork", "the fork server", &error));
     let (ours, theirs) = socket::pair().map_err(failed)?;
     let ours = fds::beyond_stdio(ours).map_err(failed)?;
     let theirs = fds::beyond_stdio(theirs).map_err(failed)?;

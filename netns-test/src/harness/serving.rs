@@ -11,22 +11,19 @@ use std::time::{Duration, Instant};
 
 use super::case::Case;
 use super::init::{self, Job, Origin};
+use super::order::{Request, Test, refuse, refuse_all, tell};
 use super::patience::Patience;
-use super::wire::{self, End, Message, Report};
+use super::trial::{Grant, Trial};
+use super::wire::{self, End, Report};
+use crate::diagnose::{self, Step, Witness};
 use crate::error::Failure;
-use crate::sandbox::{self, Identity};
+use crate::premain;
+use crate::probe::News;
+use crate::sandbox::{Identity, Mode};
 use crate::sys::fds::Until;
-use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
+use crate::sys::process::{self, Pid, Side, SingleThreaded};
 use crate::sys::{errno, fds, limits, signals, socket};
 use crate::userns::Caller;
-use crate::{diagnose, premain};
-
-/// How much longer than its test an init may live. It keeps the time itself; this is for
-/// one that cannot, as when somebody has stopped it.
-const GRACE: Duration = Duration::from_secs(15);
-
-/// How long the kernel may take to end an init that the server has killed.
-const AFTER_KILL: Duration = Duration::from_secs(5);
 
 /// How soon a runner that is busy is told again that a test has ended.
 const NEXT_TELLING: Duration = Duration::from_millis(20);
@@ -63,6 +60,7 @@ struct Serving<'a> {
     caller: Caller,
     origin: Origin,
     open_files: usize,
+    grant: Grant,
     waiting: VecDeque<Request>,
     tests: Vec<Test>,
     /// Runners that were too busy to be told of the end of a test.
@@ -71,28 +69,6 @@ struct Serving<'a> {
     last_end: Option<Instant>,
     /// When a request was last refused because nothing came free.
     last_refusal: Option<Instant>,
-}
-
-/// A test that has been asked for.
-struct Request {
-    case: &'static Case,
-    control: OwnedFd,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
-    directory: OwnedFd,
-    patience: Patience,
-    not_before: Instant,
-}
-
-/// A test whose init runs.
-struct Test {
-    init: Pid,
-    /// To its runner, as long as that has not been told of the end.
-    control: Option<OwnedFd>,
-    /// When init is killed, and then when its end is no longer waited for; nothing for a test
-    /// without a time limit.
-    deadline: Option<Instant>,
-    overdue: bool,
 }
 
 impl<'a> Serving<'a> {
@@ -125,6 +101,7 @@ impl<'a> Serving<'a> {
             caller: Caller::read()?,
             origin,
             open_files,
+            grant: Grant::new(),
             waiting: VecDeque::new(),
             tests: Vec::new(),
             untold: Vec::new(),
@@ -138,8 +115,13 @@ impl<'a> Serving<'a> {
         let requests = self.requests.as_fd();
         let requests =
             if self.has_room() { Until::Readable(requests) } else { Until::HungUp(requests) };
-        let events = [Until::Readable(self.children.as_fd()), requests];
+        let mut events = vec![Until::Readable(self.children.as_fd()), requests];
+        if let Grant::Trying(trial, ..) = &self.grant {
+            events.push(Until::Readable(trial.news.as_fd()));
+        }
         let ready = fds::wait(&events, self.next_deadline())?;
+        // Before its end is seen: it tells first.
+        self.hear_of_trial();
         if ready[0].readable {
             signals::clear(&self.children)?;
             self.reap()?;
@@ -166,17 +148,26 @@ impl<'a> Serving<'a> {
         let now = Instant::now();
         let start = self.waiting.front().map(|request| request.not_before);
         let kill = self.tests.iter().filter_map(|test| test.deadline).min();
+        let trial = match &self.grant {
+            Grant::Trying(trial, ..) => trial.deadline,
+            _ => None,
+        };
         let telling = (!self.untold.is_empty()).then(|| now + NEXT_TELLING);
-        let next = [start, kill, telling].into_iter().flatten().min()?;
+        let next = [start, kill, trial, telling].into_iter().flatten().min()?;
         Some(next.saturating_duration_since(now))
     }
 
     /// Tells the runner of each test that has no process left.
     fn reap(&mut self) -> io::Result<()> {
         while let Some((pid, status)) = process::reap()? {
+            self.last_end = Some(Instant::now());
+            if let Some(trial) = self.grant.end_of(pid) {
+                // It could say nothing to the server: whatever happened is this test's.
+                self.untold.push((trial.request.control, End { status, overdue: trial.overdue }));
+                continue;
+            }
             let Some(place) = self.tests.iter().position(|test| test.init == pid) else { continue };
             let test = self.tests.swap_remove(place);
-            self.last_end = Some(Instant::now());
             let end = End { status, overdue: test.overdue };
             self.untold.extend(test.control.map(|control| (control, end)));
         }
@@ -185,20 +176,26 @@ impl<'a> Serving<'a> {
 
     fn kill_overdue(&mut self) {
         let now = Instant::now();
-        for test in &mut self.tests {
-            if test.deadline.is_none_or(|deadline| deadline > now) {
-                continue;
-            }
-            if test.overdue {
-                // Something of it that waits for a device cannot be killed.
-                let end = End { status: Status::Signaled(signals::KILL), overdue: true };
-                self.untold.extend(test.control.take().map(|control| (control, end)));
-                test.deadline = None;
-            } else {
-                process::kill(test.init);
-                (test.deadline, test.overdue) = (Some(now + AFTER_KILL), true);
+        self.untold.extend(self.tests.iter_mut().filter_map(|test| test.keep_time(now)));
+        if let Grant::Trying(trial, ..) = &mut self.grant {
+            trial.keep_time(now);
+        }
+    }
+
+    /// Learns what has become of the first sandbox, if that is known now.
+    fn hear_of_trial(&mut self) {
+        match self.grant.hear() {
+            None => {}
+            Some((trial, News::Allowed)) => self.tests.push(Test::new(trial.init, trial.request)),
+            Some((trial, news @ News::Refused { .. })) => {
+                self.waiting.push_front(trial.request);
+                self.deny(news.explained().expect("it is no news of success"));
             }
         }
+    }
+
+    fn deny(&mut self, failure: Failure) {
+        self.grant.deny(failure, &self.caller, self.alone);
     }
 
     /// Takes one request in; `false` when the runner has gone.
@@ -218,10 +215,10 @@ impl<'a> Serving<'a> {
         }
         let control = fds.remove(0);
         match self.case_of(&buffer[..message.length]) {
-            Err(failure) => refuse(&control, failure),
+            Err(failure) => refuse(&control, &Report::NotStarted(failure)),
             Ok(case) => match <[OwnedFd; 3]>::try_from(fds) {
                 Ok(fds) => self.waiting.push_back(Request::new(case, control, fds)),
-                Err(_) => refuse(&control, descriptors_lost()),
+                Err(_) => refuse(&control, &Report::NotStarted(descriptors_lost())),
             },
         }
         true
@@ -241,21 +238,44 @@ impl<'a> Serving<'a> {
     /// Starts what can be started, in order: what one lacks, the next lacks too.
     fn start_waiting(&mut self) {
         while let Some(mut request) = self.waiting.pop_front() {
+            let (mode, is_trial) = match &self.grant {
+                Grant::Trying(..) => return self.waiting.push_front(request),
+                Grant::Refused(failure) => {
+                    refuse(&request.control, &Report::Refused(failure.clone()));
+                    continue;
+                }
+                Grant::Open(mode, _) => (mode.clone(), true),
+                Grant::Allowed(mode) => (mode.clone(), false),
+            };
             if request.not_before > Instant::now() {
                 return self.waiting.push_front(request);
             }
-            match self.start(&request) {
-                Ok(init) => self.tests.push(Test::new(init, request)),
-                Err(Refusal::Shortage(error)) => {
+            match self.start(&request, &mode, is_trial) {
+                Ok((init, None)) => self.tests.push(Test::new(init, request)),
+                Ok((init, Some(news))) => self.grant.start(Trial::new(init, news, request)),
+                Err(Lack::Shortage(error)) => {
                     if let Some(pause) = self.pause(&mut request.patience) {
                         request.not_before = Instant::now() + pause;
                         return self.waiting.push_front(request);
                     }
                     self.last_refusal = Some(Instant::now());
-                    refuse(&request.control, diagnose::explain_clone(self.alone, &error));
+                    let failure = diagnose::explain_clone(self.alone, mode.namespaces(), &error);
+                    let of_namespaces = failure.errno.is_some_and(errno::is_shortage_of_namespaces);
+                    self.give_up(request, failure, is_trial && of_namespaces);
                 }
-                Err(Refusal::Failed(failure)) => refuse(&request.control, failure),
+                Err(Lack::Refused(failure)) => self.give_up(request, failure, is_trial),
+                Err(Lack::Failed(failure)) => self.give_up(request, failure, false),
             }
+        }
+    }
+
+    /// A request cannot be met, or not in this mode, if that `is_refusal`.
+    fn give_up(&mut self, request: Request, failure: Failure, is_refusal: bool) {
+        if is_refusal {
+            self.waiting.push_front(request);
+            self.deny(failure);
+        } else {
+            refuse(&request.control, &Report::NotStarted(failure));
         }
     }
 
@@ -272,110 +292,81 @@ impl<'a> Serving<'a> {
         patience.next_pause(self.last_end)
     }
 
-    fn start(&self, request: &Request) -> Result<Pid, Refusal> {
-        let identity = Identity::new(request.case.user, &self.caller);
+    /// Starts an init; with it, if this is a trial, where that will tell how it goes.
+    fn start(
+        &self,
+        request: &Request,
+        mode: &Mode,
+        is_trial: bool,
+    ) -> Result<(Pid, Option<OwnedFd>), Lack> {
+        let identity =
+            Identity::new(request.case.user, &self.caller, mode).map_err(Lack::Failed)?;
         let shortage = |error: io::Error| {
-            if errno::is_shortage(&error) && !diagnose::is_forbidden(&error) {
-                return Refusal::Shortage(error);
+            if errno::is_shortage(&error) && !diagnose::is_forbidden(&error, mode.namespaces()) {
+                return Lack::Shortage(error);
             }
-            Refusal::Failed(diagnose::explain_clone(self.alone, &error))
+            Lack::Refused(diagnose::explain_clone(self.alone, mode.namespaces(), &error))
         };
         let (go, start) = fds::pipe().map_err(shortage)?;
+        let news = if is_trial { Some(fds::pipe().map_err(shortage)?) } else { None };
         // In a new mount namespace the working directory is that of the new mounts; a
         // descriptor would stay in the old ones.
+        let failed = |step, object| move |error| Lack::Failed(errno::failure(step, object, &error));
         fds::change_directory(&request.directory)
-            .map_err(|error| errno::failure("fchdir", "the runner's working directory", &error))?;
-        let side = process::fork_into(self.alone, &sandbox::NAMESPACES);
+            .map_err(failed("fchdir", "the runner's working directory"))?;
+        let side = process::fork_into(self.alone, mode.namespaces());
         if let Ok(Side::Child) = side {
-            init::main(&self.job(request, &identity, &go), self.alone)
+            let news = news.as_ref().map(|(_, theirs)| theirs);
+            init::main(&self.job(request, &identity, mode, (&go, news)), self.alone)
         }
-        fds::leave_directory()
-            .map_err(|error| errno::failure("chdir", "/ in the server", &error))?;
+        fds::leave_directory().map_err(failed("chdir", "/ in the server"))?;
         let Side::Parent(pid) = side.map_err(shortage)? else { process::exit_now(1) };
         // Without the maps init cannot begin; it ends when `start` is closed.
-        identity.maps.write_for(pid).map_err(diagnose::explain_rights)?;
+        identity.maps.write_for(pid).map_err(|failure| {
+            let step = Step::Maps { of_root: false };
+            Lack::Refused(diagnose::with_cause(failure, step, &Witness::default()))
+        })?;
+        let news = news.map(|(ours, _)| ours);
+        if let Some(news) = &news {
+            fds::set_nonblocking(news).map_err(failed("fcntl", "the pipe of a first sandbox"))?;
+        }
         drop(fds::write_once(start.as_fd(), b"g"));
-        Ok(pid)
+        Ok((pid, news))
     }
 
-    fn job<'j>(&'j self, request: &'j Request, identity: &'j Identity, go: &'j OwnedFd) -> Job<'j> {
+    fn job<'j>(
+        &'j self,
+        request: &'j Request,
+        identity: &'j Identity,
+        mode: &'j Mode,
+        (go, news): (&'j OwnedFd, Option<&'j OwnedFd>),
+    ) -> Job<'j> {
         Job {
             case: request.case,
             identity,
+            mode,
             control: &request.control,
             stdout: &request.stdout,
             stderr: &request.stderr,
             children: &self.children,
             alive: &self.alive.0,
             go,
+            news,
             origin: &self.origin,
         }
     }
 }
 
-impl Request {
-    fn new(case: &'static Case, control: OwnedFd, fds: [OwnedFd; 3]) -> Self {
-        let [stdout, stderr, directory] = fds;
-        let (patience, not_before) = (Patience::new(), Instant::now());
-        Self { case, control, stdout, stderr, directory, patience, not_before }
-    }
-}
-
-impl Test {
-    fn new(init: Pid, request: Request) -> Self {
-        let limit = request.case.time_limit();
-        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit + GRACE));
-        Self { init, control: Some(request.control), deadline, overdue: false }
-    }
-}
-
 /// Why a test could not be started.
-enum Refusal {
+enum Lack {
     /// Something is used up that may come free.
     Shortage(io::Error),
+    /// The kernel does not allow it.
+    Refused(Failure),
     Failed(Failure),
-}
-
-impl From<Failure> for Refusal {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
 }
 
 /// The kernel has handed over fewer descriptors than were sent.
 fn descriptors_lost() -> Failure {
     diagnose::explain("receive", "the request's descriptors", &errno::too_many_files())
-}
-
-/// Tells the runner that there will be no test. Little enough to fit into its socket, and
-/// a runner that no longer listens needs no answer.
-fn refuse(control: &OwnedFd, failure: Failure) {
-    let report = Report::NotStarted(failure).encode();
-    let end = End { status: Status::Exited(0), overdue: false };
-    for message in [Message::Part(report), Message::Complete, Message::Gone(end)] {
-        drop(socket::try_send(control.as_fd(), &message.encode()));
-    }
-}
-
-/// Whether the runner knows now, or no longer wants to.
-fn tell(control: &OwnedFd, end: End) -> bool {
-    match socket::try_send(control.as_fd(), &Message::Gone(end).encode()) {
-        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
-        Ok(()) => true,
-    }
-}
-
-/// What is left to a server that cannot serve: to say why.
-fn refuse_all(requests: &OwnedFd, failure: &Failure) -> ! {
-    let mut buffer = [0; 64];
-    loop {
-        match socket::receive(requests.as_fd(), &mut buffer) {
-            Ok(message) if message.length > 0 => {
-                if let Some(control) = message.fds.first() {
-                    refuse(control, failure.clone());
-                }
-            }
-            _ => process::exit_now(1),
-        }
-    }
 }

@@ -17,6 +17,8 @@ pub(super) enum Outcome {
     ServerLost(String),
     /// The request was not taken.
     NotRequested(Failure),
+    /// There is nobody to take it, since this machine allows no sandbox.
+    Refused(Failure),
 }
 
 /// What libtest is told.
@@ -28,6 +30,10 @@ pub(super) enum Verdict {
     Panicked(String),
     /// The body panicked with a value that is no text, which it has reported itself.
     PanickedWithValue,
+    /// This machine allows no sandbox.
+    Refused(Failure),
+    /// The same, and that has been told to whoever wanted such tests to be skipped.
+    Skipped,
     /// Anything else, with the reason.
     Failed(String),
 }
@@ -43,6 +49,7 @@ pub(super) struct Judgement {
 pub(super) fn judge(outcome: Outcome) -> Judgement {
     match outcome {
         Outcome::NotRequested(failure) => Judgement::failed(not_isolated(&failure)),
+        Outcome::Refused(failure) => Judgement::refused(failure),
         Outcome::ServerLost(reason) => Judgement::failed(format!("the test was lost: {reason}")),
         Outcome::Gone { report: Some(report), .. } => judge_report(&report),
         Outcome::Gone { report: None, end } => Judgement::failed(lost(end)),
@@ -58,6 +65,7 @@ pub(super) fn judge(outcome: Outcome) -> Judgement {
 fn judge_report(report: &Report) -> Judgement {
     match report {
         Report::NotStarted(failure) => Judgement::failed(not_isolated(failure)),
+        Report::Refused(failure) => Judgement::refused(failure.clone()),
         Report::Ended(ended) => judge_end(ended),
     }
 }
@@ -71,8 +79,12 @@ fn lost(end: End) -> String {
 }
 
 impl Judgement {
-    fn failed(reason: String) -> Self {
+    pub(super) fn failed(reason: String) -> Self {
         Self { verdict: Verdict::Failed(reason), notes: Vec::new() }
+    }
+
+    fn refused(failure: Failure) -> Self {
+        Self { verdict: Verdict::Refused(failure), notes: Vec::new() }
     }
 }
 
@@ -226,6 +238,20 @@ mod tests {
         assert!(matches!(judge(Outcome::Lingers(None)).verdict, Verdict::Failed(_)));
         let lost = judge(Outcome::ServerLost("it was killed".into())).verdict;
         assert_eq!(lost, Verdict::Failed("the test was lost: it was killed".into()));
+    }
+
+    /// Only that is what a policy may skip.
+    #[test]
+    fn a_refusal_is_no_failure_of_another_kind() {
+        let failure = || Failure::new("clone", "user namespace", "EPERM");
+        let end = End { status: Status::Exited(0), overdue: false };
+        for report in [Report::Refused(failure()), Report::NotStarted(failure())] {
+            let is_refusal = matches!(report, Report::Refused(_));
+            let verdict = judge(Outcome::Gone { report: Some(report), end }).verdict;
+            assert_eq!(matches!(verdict, Verdict::Refused(_)), is_refusal, "{verdict:?}");
+            assert!(is_refusal || matches!(verdict, Verdict::Failed(_)), "{verdict:?}");
+        }
+        assert_eq!(judge(Outcome::Refused(failure())).verdict, Verdict::Refused(failure()));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! All of them are copies of one image, so the format has no versions; every reader
 //! still checks what it reads, since a test body may write anywhere.
 
-use super::bytes::{Reader, Writer};
+use crate::bytes::{Reader, Writer};
 use crate::error::Failure;
 use crate::sys::limits::Limits;
 use crate::sys::process::Status;
@@ -30,6 +30,8 @@ pub(super) struct Caller {
 pub(super) enum Report {
     /// The body was not started.
     NotStarted(Failure),
+    /// The same, since this machine allows no sandbox.
+    Refused(Failure),
     /// The body was started and its process has ended, by itself or by init.
     Ended(Ended),
 }
@@ -170,6 +172,7 @@ impl Report {
         let mut out = Writer::default();
         match self {
             Self::NotStarted(failure) => out.u32(1).failure(failure),
+            Self::Refused(failure) => out.u32(3).failure(failure),
             Self::Ended(ended) => {
                 out.u32(2).status(ended.status);
                 match &ended.record {
@@ -202,6 +205,7 @@ impl Report {
                 left: input.texts()?,
                 limitations: input.texts()?,
             }),
+            3 => Self::Refused(input.failure()?),
             _ => return None,
         };
         input.end(report)
@@ -257,6 +261,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Diagnosis;
 
     fn ended(record: Option<Record>) -> Report {
         Report::Ended(Ended {
@@ -270,7 +275,16 @@ mod tests {
     }
 
     fn failure() -> Failure {
-        Failure::new("mount", "/proc", "EPERM").advise("one").advise("two")
+        let mut failure = Failure::new("mount", "/proc", "EPERM").advise("one").advise("two");
+        failure.errno = Some(1);
+        failure
+    }
+
+    fn diagnosed() -> Failure {
+        let diagnosis = Diagnosis::new("topic", "cause").shown_by("file", "1").for_good("fix");
+        let mut failure = failure();
+        failure.diagnosis = Some(Box::new(diagnosis));
+        failure
     }
 
     #[test]
@@ -285,7 +299,7 @@ mod tests {
             Some(Record::NotStarted(failure())),
         ];
         let mut reports: Vec<Report> = records.into_iter().map(ended).collect();
-        reports.push(Report::NotStarted(failure()));
+        reports.extend([Report::NotStarted(failure()), Report::Refused(diagnosed())]);
         for report in reports {
             assert_eq!(Report::decode(&report.encode()), Some(report));
         }

@@ -5,18 +5,22 @@
 //! limitation, which is told with a failure and never hidden.
 
 mod identity;
+mod mode;
 mod mounts;
 mod network;
 mod run_dir;
+mod transcript;
 
 pub(crate) use identity::Identity;
 pub use identity::User;
+pub(crate) use mode::Mode;
+pub(crate) use transcript::Transcript;
 
 use std::os::fd::OwnedFd;
 
 use crate::error::Failure;
-use crate::sys::process::{Namespace, Pid};
-use crate::sys::{errno, fds};
+use crate::sys::fds;
+use crate::sys::process::{self, Namespace, Pid};
 
 /// What every test gets of its own.
 pub(crate) const NAMESPACES: [Namespace; 6] = [
@@ -28,29 +32,66 @@ pub(crate) const NAMESPACES: [Namespace; 6] = [
     Namespace::Ipc,
 ];
 
-/// A sandbox that is ready for its body.
+/// A step without which there is no sandbox.
 #[derive(Debug)]
-pub(crate) struct Sandbox {
-    /// What could not be isolated.
-    pub(crate) limitations: Vec<String>,
-    /// The `/proc` that shows this PID namespace, whatever a body mounts over it.
-    pub(crate) proc: Option<OwnedFd>,
+pub(crate) struct Refused {
+    pub(crate) part: Part,
+    pub(crate) failure: Failure,
 }
 
-/// Sets up the namespaces of the calling process, whose id maps are written: its network,
-/// its `/proc`, `/sys` and `/run`.
-pub(crate) fn set_up(identity: &Identity) -> Result<Sandbox, Failure> {
+/// Which of the parts that must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Maps {
+        /// Whether the one id that is mapped is root's.
+        of_root: bool,
+    },
+    Mounts,
+    Network,
+}
+
+/// Sets up the namespaces of the calling process: its id maps, unless they have been written
+/// for it, its network, its `/proc`, `/sys` and `/run`. Adds what is done to `transcript`.
+///
+/// Gives the `/proc` that shows this PID namespace, if it is there, whatever a body mounts over
+/// it.
+pub(crate) fn set_up(
+    identity: &Identity,
+    mode: &Mode,
+    transcript: &mut Transcript,
+) -> Result<Option<OwnedFd>, Refused> {
+    let refused = |part| move |failure| Refused { part, failure };
+    let of_root = identity.maps.are_of_root();
+    identity.maps.write_own().map_err(refused(Part::Maps { of_root }))?;
     let outer_pid = pid_outside();
-    let mut limitations = Vec::new();
-    let proc = mounts::set_up(&mut limitations);
-    network::set_up(identity, &mut limitations)?;
-    if let Some(pid) = outer_pid {
-        if let Err(error) = give_next_child(pid) {
-            let reason = errno::describe(&error);
-            limitations.push(format!("process ids: write /proc/sys/kernel/ns_last_pid: {reason}"));
-        }
+    // For what is made there; the body has its own.
+    process::set_umask(0o022);
+    for namespace in mode.shared() {
+        let name = namespace.name();
+        let limitation = format!("the {name} namespace is the caller's: {}", mode.reason());
+        transcript.lacks(format!("a {name} namespace"), limitation);
     }
-    Ok(Sandbox { limitations, proc })
+    if !mode.is_privileged() {
+        transcript.done("write uid_map and gid_map");
+    }
+    let proc = mounts::set_up(mode, transcript).map_err(refused(Part::Mounts))?;
+    network::set_up(identity, transcript).map_err(refused(Part::Network))?;
+    if let Some(pid) = outer_pid {
+        let step = "write /proc/sys/kernel/ns_last_pid";
+        transcript.note(step, "process ids are not unique on the machine", give_next_child(pid));
+    }
+    Ok(proc)
+}
+
+/// Whether `lo` can be used, without a trace of the attempt.
+pub(crate) fn try_loopback() -> Result<(), Refused> {
+    network::try_loopback().map_err(|failure| Refused { part: Part::Network, failure })
+}
+
+/// Sends a byte over a TCP connection to 127.0.0.1, and leaves traces.
+#[cfg(feature = "doctor")]
+pub(crate) fn use_loopback() -> Result<(), Refused> {
+    network::use_loopback().map_err(|failure| Refused { part: Part::Network, failure })
 }
 
 /// This process's id in the PID namespace that `/proc` was mounted for, which is the one

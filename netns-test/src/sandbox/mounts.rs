@@ -4,47 +4,69 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use super::run_dir;
+use super::{Mode, Transcript, run_dir};
+use crate::error::Failure;
+use crate::sys::mount::Access;
+use crate::sys::process::Namespace;
 use crate::sys::{errno, fds, mount};
 
-/// Mounts what can be mounted, and adds the rest to `limitations`; the `/proc` of this PID
-/// namespace, if there is one now.
-pub(super) fn set_up(limitations: &mut Vec<String>) -> Option<OwnedFd> {
-    let mut note = |what: &str, error: &io::Error| {
-        limitations.push(format!("{what}: {}", errno::describe(error)));
-    };
-    // If even this is refused (AppArmor denies every mount), each of the next will tell.
-    if let Err(error) = mount::make_all_private() {
-        note("mounts of the host still come through: make / private", &error);
-    }
-    let proc =
-        own_proc().inspect_err(|error| note("/proc shows the host's processes: mount proc", error));
-    if let Err(error) = own_sys() {
-        note("/sys shows the host's interfaces: mount sysfs", &error);
-    }
+/// Mounts what can be mounted, and notes the rest; the `/proc` of this PID namespace, if there
+/// is one now.
+///
+/// An error where the mounts of a caller without a user namespace cannot be cut off from the
+/// host's: what is mounted here would be mounted there.
+pub(super) fn set_up(mode: &Mode, transcript: &mut Transcript) -> Result<Option<OwnedFd>, Failure> {
+    debug_assert!(mode.has(Namespace::Mount), "it is needed");
+    make_private(mode, transcript)?;
+    let proc = transcript.note("mount proc", "/proc shows the host's processes", own_proc());
+    own_sys(transcript);
     for directory in run_dir::directories() {
-        if let Err(error) = run_dir::make_private(directory) {
-            note(
-                &format!("{} is the host's in part: make it private", directory.display()),
-                &error,
-            );
-        }
+        let without = format!("{} is the host's in part", directory.display());
+        let step = format!("a tmpfs on {}", directory.display());
+        transcript.note(step, &without, run_dir::make_private(directory));
     }
-    proc.ok()
+    Ok(proc)
+}
+
+fn make_private(mode: &Mode, transcript: &mut Transcript) -> Result<(), Failure> {
+    let step = "make / private";
+    if !mode.is_privileged() {
+        // In a new user namespace the mounts send nothing to those they were copied from.
+        // If even this is refused (AppArmor denies every mount), each of the next will tell.
+        let without = "mounts of the host still come through";
+        transcript.note(step, without, mount::make_all_private());
+        return Ok(());
+    }
+    mount::make_all_private()
+        .or_else(|_| mount::make_all_private_around())
+        .map_err(|error| errno::failure("make private", "the mounts of the test", &error))?;
+    transcript.done(step);
+    Ok(())
 }
 
 fn own_proc() -> io::Result<OwnedFd> {
     let proc = Path::new("/proc");
-    mount::kernel_file_system("proc", proc)?;
+    mount::kernel_file_system("proc", proc, Access::Write)?;
     fds::open_directory(proc)
+}
+
+/// Where a container's `/sys` is read-only, only a read-only one can be had.
+fn own_sys(transcript: &mut Transcript) {
+    let tried = mount_sys(Access::Write);
+    let Err(error) = &tried else { return transcript.done("mount sysfs") };
+    if mount_sys(Access::Read).is_ok() {
+        let limitation = format!("/sys is read-only: mount sysfs: {}", errno::describe(error));
+        return transcript.lacks("mount sysfs, read-only", limitation);
+    }
+    transcript.note("mount sysfs", "/sys shows the host's interfaces", tried);
 }
 
 /// Keeps the control groups, which are mounted below `/sys`: programs size their thread
 /// pools by them.
-fn own_sys() -> io::Result<()> {
+fn mount_sys(access: Access) -> io::Result<()> {
     let cgroups = Path::new("/sys/fs/cgroup");
     let kept = if mount::is_mount_point(cgroups) { mount::copy_tree(cgroups)? } else { None };
-    mount::kernel_file_system("sysfs", Path::new("/sys"))?;
+    mount::kernel_file_system("sysfs", Path::new("/sys"), access)?;
     match kept {
         Some(tree) => mount::attach(&tree, cgroups),
         None => Ok(()),

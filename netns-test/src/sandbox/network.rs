@@ -1,43 +1,70 @@
 //! The network of a sandbox: `lo`, up, and nothing else.
 
 use std::io;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
-use super::Identity;
+use super::{Identity, Transcript};
 use crate::error::Failure;
 use crate::sys::{errno, fds, ifreq};
 use crate::userns::Maps;
 
 /// Brings `lo` up and sets the sysctls that bodies rely on.
-pub(super) fn set_up(identity: &Identity, limitations: &mut Vec<String>) -> Result<(), Failure> {
-    let mut note = |path: &str, result: io::Result<()>| {
-        if let Err(error) = result {
-            limitations.push(format!("write {path}: {}", errno::describe(&error)));
-        }
-    };
+pub(super) fn set_up(identity: &Identity, transcript: &mut Transcript) -> Result<(), Failure> {
     // A host may hand "no IPv6" on to new namespaces; a kernel without it has no such file.
-    for (path, value) in [
-        ("/proc/sys/net/ipv6/conf/all/disable_ipv6", "0"),
-        // Addresses are usable at once: there is nobody to have a duplicate.
-        ("/proc/sys/net/ipv6/conf/default/accept_dad", "0"),
-    ] {
-        note(path, if_there_is(path, value));
-    }
+    let (path, result) = write_if_there("/proc/sys/net/ipv6/conf/all/disable_ipv6", "0");
+    transcript.note(path, "there is no IPv6 if the host has turned it off", result);
+    // Addresses are usable at once: there is nobody to have a duplicate.
+    let (path, result) = write_if_there("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
+    transcript.note(path, "IPv6 addresses take a second to be usable", result);
     let path = "/proc/sys/net/ipv4/ping_group_range";
-    note(path, allow_ping(path, identity));
-    ifreq::loopback_up().map_err(|error| errno::failure("ioctl SIOCSIFFLAGS", "lo", &error))
+    let result = allow_ping(path, identity);
+    transcript.note("write /proc/sys/net/ipv4/ping_group_range", "ping needs root", result);
+    let socket = ifreq::socket().map_err(|error| errno::failure("socket", "AF_INET", &error))?;
+    ifreq::loopback_up(&socket)
+        .map_err(|error| errno::failure("ioctl SIOCSIFFLAGS", "lo", &error))?;
+    transcript.done("bring lo up");
+    Ok(())
 }
 
-fn if_there_is(path: &str, value: &str) -> io::Result<()> {
-    match fds::write_file(path, value.as_bytes()) {
+/// Binds to 127.0.0.1 and connects to it, without a packet: what the test finds is as new.
+pub(super) fn try_loopback() -> Result<(), Failure> {
+    let failed = |step| move |error: io::Error| errno::failure(step, "127.0.0.1", &error);
+    let anywhere = (Ipv4Addr::LOCALHOST, 0);
+    TcpListener::bind(anywhere).map_err(failed("bind a TCP socket to"))?;
+    let socket = UdpSocket::bind(anywhere).map_err(failed("bind a UDP socket to"))?;
+    let own = socket.local_addr().map_err(failed("getsockname"))?;
+    socket.connect(own).map_err(failed("connect a UDP socket to"))
+}
+
+/// Sends a byte over a TCP connection to 127.0.0.1.
+#[cfg(feature = "doctor")]
+pub(super) fn use_loopback() -> Result<(), Failure> {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+
+    let failed = |step| move |error: io::Error| errno::failure(step, "127.0.0.1", &error);
+    let listener =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed("bind a TCP socket to"))?;
+    let address = listener.local_addr().map_err(failed("getsockname"))?;
+    let mut client = TcpStream::connect(address).map_err(failed("connect a TCP socket to"))?;
+    let (mut server, _) = listener.accept().map_err(failed("accept a connection to"))?;
+    client.write_all(b"n").map_err(failed("send over"))?;
+    server.read_exact(&mut [0]).map_err(failed("receive over"))
+}
+
+/// What was written where, and whether it could be, or there is nothing to write to.
+fn write_if_there(path: &str, value: &str) -> (String, io::Result<()>) {
+    let result = match fds::write_file(path, value.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
-    }
+    };
+    (format!("write {path}"), result)
 }
 
 /// Lets every group of the sandbox ping; the range must be made of mapped ids.
 fn allow_ping(path: &str, identity: &Identity) -> io::Result<()> {
     let own = format!("{0} {0}", identity.gid);
-    if matches!(identity.maps, Maps::All { .. }) {
+    if !matches!(identity.maps, Maps::One { .. }) {
         let all = fds::write_file(path, b"0 2147483647");
         if all.is_ok() {
             return all;

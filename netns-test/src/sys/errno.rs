@@ -33,19 +33,27 @@ pub(crate) fn too_many_files() -> io::Error {
 /// Whether waiting may help: what is short now can be freed by tests that end and by
 /// the kernel, which takes dead namespaces down after the fact.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    error
+        .raw_os_error()
+        .is_some_and(|code| is_shortage_of_namespaces(code) || is_shortage_code(code))
+}
+
+/// The same for an error's number, where namespaces are not what is short.
+pub(crate) fn is_shortage_code(code: i32) -> bool {
     matches!(
-        error.raw_os_error().map(Errno::from_raw),
-        Some(
-            Errno::EAGAIN
-                | Errno::ENOMEM
-                | Errno::ENOSPC
-                | Errno::EMFILE
-                | Errno::ENFILE
-                | Errno::ENOBUFS
-                | Errno::ETOOMANYREFS
-                | Errno::EUSERS
-        )
+        Errno::from_raw(code),
+        Errno::EAGAIN
+            | Errno::ENOMEM
+            | Errno::EMFILE
+            | Errno::ENFILE
+            | Errno::ENOBUFS
+            | Errno::ETOOMANYREFS
     )
+}
+
+/// Whether a limit on namespaces is reached: for good, or until some are taken down.
+pub(crate) fn is_shortage_of_namespaces(code: i32) -> bool {
+    matches!(Errno::from_raw(code), Errno::ENOSPC | Errno::EUSERS)
 }
 
 #[cfg(test)]

@@ -6,24 +6,28 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType};
 
-/// Sets `IFF_UP` on `lo` of the calling thread's network namespace, unless it is up.
-///
-/// The kernel then adds 127.0.0.1 and `::1` by itself.
-pub(crate) fn loopback_up() -> io::Result<()> {
-    let socket = nix::sys::socket::socket(
+/// A socket of the calling thread's network namespace, to speak to its interfaces.
+pub(crate) fn socket() -> io::Result<OwnedFd> {
+    Ok(nix::sys::socket::socket(
         AddressFamily::Inet,
         SockType::Datagram,
         SockFlag::SOCK_CLOEXEC,
         None,
-    )?;
+    )?)
+}
+
+/// Sets `IFF_UP` on `lo` of the namespace that `socket` belongs to, unless it is up.
+///
+/// The kernel then adds 127.0.0.1 and `::1` by itself.
+pub(crate) fn loopback_up(socket: &OwnedFd) -> io::Result<()> {
     let mut request = loopback();
-    interface_request(&socket, libc::SIOCGIFFLAGS as _, &mut request)?;
+    interface_request(socket, libc::SIOCGIFFLAGS as _, &mut request)?;
     // SAFETY: after SIOCGIFFLAGS the union holds the flags.
     let flags = unsafe { request.ifr_ifru.ifru_flags };
     let up = flags | libc::IFF_UP as libc::c_short;
     if flags != up {
         request.ifr_ifru.ifru_flags = up;
-        interface_request(&socket, libc::SIOCSIFFLAGS as _, &mut request)?;
+        interface_request(socket, libc::SIOCSIFFLAGS as _, &mut request)?;
     }
     Ok(())
 }

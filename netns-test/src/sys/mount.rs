@@ -10,15 +10,41 @@ use nix::mount::MsFlags;
 /// `OPEN_TREE_CLOEXEC` of linux/mount.h, which is `O_CLOEXEC`.
 const OPEN_TREE_CLOEXEC: libc::c_int = libc::O_CLOEXEC;
 
+/// What a mount allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+}
+
 /// Cuts every mount off from the namespace it was copied from, in both directions.
 pub(crate) fn make_all_private() -> io::Result<()> {
     let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     Ok(nix::mount::mount(None::<&str>, "/", None::<&str>, flags, None::<&str>)?)
 }
 
+/// The same in a process whose root is not that of its mount namespace (chroot(2)), where a
+/// path does not lead to every mount. The mount namespace must be the process's own.
+///
+/// After an error the root may be another one: the process must end.
+pub(crate) fn make_all_private_around() -> io::Result<()> {
+    let root = super::fds::open_place(Path::new("/"))?;
+    let directory = super::fds::open_place(Path::new("."))?;
+    let flags = nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_CLOEXEC;
+    let own = nix::fcntl::open("/proc/self/ns/mnt", flags, nix::sys::stat::Mode::empty())?;
+    // To enter a mount namespace, also the own one, is to go to its root.
+    nix::sched::setns(own, nix::sched::CloneFlags::CLONE_NEWNS)?;
+    let result = make_all_private();
+    nix::unistd::fchdir(&root)?;
+    nix::unistd::chroot(".")?;
+    nix::unistd::fchdir(&directory)?;
+    result
+}
+
 /// Mounts a new instance of the kernel's file system `kind` (`proc`, `sysfs`).
-pub(crate) fn kernel_file_system(kind: &str, target: &Path) -> io::Result<()> {
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+pub(crate) fn kernel_file_system(kind: &str, target: &Path, access: Access) -> io::Result<()> {
+    let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    flags.set(MsFlags::MS_RDONLY, access == Access::Read);
     Ok(nix::mount::mount(Some(kind), target, Some(kind), flags, None::<&str>)?)
 }
 

@@ -55,6 +55,18 @@ pub(crate) enum Namespace {
 }
 
 impl Namespace {
+    /// `user`, as in `/proc/sys/user/max_user_namespaces` and in `/proc/self/ns`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Net => "net",
+            Self::Mount => "mnt",
+            Self::Pid => "pid",
+            Self::Uts => "uts",
+            Self::Ipc => "ipc",
+        }
+    }
+
     const fn flag(self) -> libc::c_int {
         match self {
             Self::User => libc::CLONE_NEWUSER,
@@ -217,11 +229,17 @@ pub(crate) fn lead_own_session() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether unshare(2) is refused even when it is asked for nothing: by a filter that looks
-/// at the call and not at its arguments.
-pub(crate) fn is_unshare_refused() -> bool {
+/// What unshare(2) says when it is asked for nothing, if it says no: a filter that looks at
+/// the call and not at its arguments.
+pub(crate) fn unshare_nothing() -> Option<String> {
     // SAFETY: without flags nothing changes.
-    unsafe { libc::unshare(0) != 0 }
+    let result = unsafe { libc::unshare(0) };
+    Errno::result(result).err().map(|errno| format!("{errno:?}"))
+}
+
+/// Whether this process may open its own files in `/proc`; nothing if that is not told.
+pub(crate) fn is_dumpable() -> Option<bool> {
+    nix::sys::prctl::get_dumpable().ok()
 }
 
 /// Whether any other process of this PID namespace can be signalled.

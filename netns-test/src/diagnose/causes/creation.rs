@@ -1,0 +1,223 @@
+//! The namespaces were not made.
+
+use super::{EACCES, EINVAL, ENOSPC, ENOSYS, EPERM, EUSERS, fixes, limits, with, with_label};
+use crate::diagnose::facts::{APPARMOR_USERNS, Container, Facts, SELINUX, USERNS_CLONE};
+use crate::error::Diagnosis;
+use crate::sys::caps::Caps;
+use crate::sys::process::Namespace;
+
+/// What is behind `code`.
+pub(super) fn diagnose(code: i32, refused: Option<Namespace>, facts: &Facts) -> Option<Diagnosis> {
+    match code {
+        ENOSPC | EUSERS => Some(limits::of_namespaces(refused, facts)),
+        EPERM => refused_by_kernel(facts),
+        EACCES => refused_by_module(facts),
+        EINVAL => not_possible(facts),
+        ENOSYS => not_there(facts),
+        _ => None,
+    }
+}
+
+/// More threads than one before `main`.
+pub(super) fn threads(facts: &Facts) -> Diagnosis {
+    if let Some(emulated) = emulated(facts) {
+        return emulated;
+    }
+    let cause = "something starts threads before main, whose locks a fork would copy";
+    let threads = facts.threads.as_ref();
+    with(Diagnosis::new("threads", cause), "Threads in /proc/self/status", threads).for_good(
+        "run the tests without the library that does so: one that is preloaded (LD_PRELOAD), or linked",
+    )
+}
+
+fn refused_by_kernel(facts: &Facts) -> Option<Diagnosis> {
+    if is_gvisor(facts) {
+        return Some(gvisor(facts));
+    }
+    if let Some(result) = &facts.unshare_refused {
+        let cause = "a seccomp filter refuses unshare(2) as a whole, as a container's does";
+        let diagnosis = Diagnosis::new("seccomp-container", cause).shown_by("unshare(0)", result);
+        return Some(
+            with(diagnosis, "Seccomp in /proc/self/status", facts.seccomp.as_ref())
+                .for_good(fixes::without_seccomp(facts)),
+        );
+    }
+    if let Some((id, file)) = &facts.unmapped {
+        let cause = "this process's user or group has no number in its own user namespace";
+        return Some(
+            Diagnosis::new("unmapped-ids", cause)
+                .shown_by(file, format!("no line for {id}"))
+                .for_good("run the tests as a user and group that the container maps"),
+        );
+    }
+    if facts.unprivileged_clone.as_deref() == Some("0") && !has_admin(facts) {
+        return Some(root_only(facts));
+    }
+    if facts.root_is_mounted == Some(false) {
+        return Some(
+            Diagnosis::new("chroot", "this process is in a chroot")
+                .shown_by("/proc/self/mountinfo", "no file system mounted at /")
+                .for_good("run the tests outside of it, or as root with CAP_SYS_ADMIN"),
+        );
+    }
+    (facts.seccomp.as_deref() == Some("2")).then(|| argument_filter(facts))
+}
+
+fn has_admin(facts: &Facts) -> bool {
+    Caps(facts.caps).contains(Caps::SYS_ADMIN)
+}
+
+fn root_only(facts: &Facts) -> Diagnosis {
+    let cause = "user namespaces are for root only, as in Debian 10 and hardened kernels";
+    let set = "kernel.unprivileged_userns_clone=1";
+    with(Diagnosis::new("userns-clone", cause), USERNS_CLONE, facts.unprivileged_clone.as_ref())
+        .until_reboot(format!("sudo sysctl -w {set}"))
+        .for_good(fixes::sysctl_for_good(set))
+}
+
+fn argument_filter(facts: &Facts) -> Diagnosis {
+    let cause = "a seccomp filter that looks at arguments refuses namespaces, as systemd's \
+                 RestrictNamespaces=, Flatpak's or snap's does";
+    let diagnosis = with(
+        Diagnosis::new("seccomp-arguments", cause),
+        "Seccomp in /proc/self/status",
+        facts.seccomp.as_ref(),
+    );
+    if facts.container == Some(Container::Flatpak) {
+        return diagnosis
+            .shown_by("/.flatpak-info", "there")
+            .for_good("flatpak-spawn --host cargo test");
+    }
+    if facts.surroundings.snap {
+        return diagnosis.shown_by("SNAP", "set").for_good("run the tests from a classic shell");
+    }
+    diagnosis.for_good(
+        "for a systemd service, such as a CI runner: sudo systemctl edit NAME.service, with \
+         [Service] and RestrictNamespaces=no; otherwise run the tests outside of the sandbox",
+    )
+}
+
+/// A security module says no to the creation itself.
+fn refused_by_module(facts: &Facts) -> Option<Diagnosis> {
+    if facts.apparmor_restricts.as_deref() == Some("1") {
+        return Some(apparmor(facts, facts.label.as_ref()));
+    }
+    if facts.selinux_enforces.as_deref() == Some("1") {
+        let cause = "SELinux does not allow this domain to make user namespaces";
+        let diagnosis = Diagnosis::new("selinux", cause).shown_by(SELINUX, "1");
+        return Some(
+            with_label(diagnosis, facts.label.as_ref())
+                .for_good("see `ausearch -m avc -ts recent`, and allow user_namespace { create }"),
+        );
+    }
+    confined(facts.label.as_ref())
+}
+
+/// Ubuntu's restriction.
+pub(super) fn apparmor(facts: &Facts, label: Option<&(String, String)>) -> Diagnosis {
+    let cause = "AppArmor takes the rights over new user namespaces from programs that have no \
+                 profile, as Ubuntu does since 23.10";
+    let set = "kernel.apparmor_restrict_unprivileged_userns=0";
+    let diagnosis =
+        with(Diagnosis::new("apparmor", cause), APPARMOR_USERNS, facts.apparmor_restricts.as_ref());
+    let here = if facts.container.is_some() { ", on the container's host" } else { "" };
+    let lasting = facts.executable.as_deref().and_then(fixes::apparmor_profile);
+    with_label(diagnosis, label)
+        .until_reboot(format!("sudo sysctl -w {set}{here}"))
+        .for_good(lasting.unwrap_or_else(|| fixes::sysctl_for_good(set)))
+}
+
+/// A profile of AppArmor that is not Ubuntu's.
+pub(super) fn confined(label: Option<&(String, String)>) -> Option<Diagnosis> {
+    let (file, profile) = label?;
+    if profile.starts_with("unconfined") || profile.starts_with("kernel") {
+        return None;
+    }
+    // SELinux has contexts of four parts there, and says no to few of them.
+    if profile.matches(':').count() >= 3 {
+        return None;
+    }
+    Some(
+        Diagnosis::new(
+            "apparmor-profile",
+            "the AppArmor profile of this process does not allow user namespaces or what they \
+             are for",
+        )
+        .shown_by(file, profile)
+        .for_good(
+            "run the tests outside of that profile (docker run --security-opt \
+             apparmor=unconfined), or add `userns,` and `capability,` to it",
+        ),
+    )
+}
+
+fn not_possible(facts: &Facts) -> Option<Diagnosis> {
+    if let Some(emulated) = emulated(facts) {
+        return Some(emulated);
+    }
+    if !facts.unknown_namespaces.is_empty() {
+        return Some(kernel_without(facts));
+    }
+    let several = facts.threads.as_deref().is_some_and(|threads| threads != "1");
+    several.then(|| threads(facts))
+}
+
+fn not_there(facts: &Facts) -> Option<Diagnosis> {
+    if is_gvisor(facts) {
+        return Some(gvisor(facts));
+    }
+    if facts.seccomp.as_deref() == Some("2") {
+        let cause = "a seccomp filter says that the kernel has no such system call";
+        return Some(
+            Diagnosis::new("seccomp-enosys", cause)
+                .shown_by("Seccomp in /proc/self/status", "2")
+                .for_good(fixes::without_seccomp(facts)),
+        );
+    }
+    (!facts.unknown_namespaces.is_empty()).then(|| kernel_without(facts))
+}
+
+fn kernel_without(facts: &Facts) -> Diagnosis {
+    let version = facts.version.as_ref();
+    let missing: Vec<String> =
+        facts.unknown_namespaces.iter().map(|name| format!("/proc/self/ns/{name}")).collect();
+    let is_wsl1 = version.is_some_and(|text| text.contains("Microsoft") && text.contains(" 4.4.0"));
+    let diagnosis = if is_wsl1 {
+        let cause = "WSL 1 has no user namespaces";
+        Diagnosis::new("wsl1", cause).for_good("wsl.exe --set-version DISTRIBUTION 2")
+    } else {
+        let cause = "this kernel was built without some of the namespaces";
+        Diagnosis::new("kernel", cause).for_good(
+            "a kernel with CONFIG_USER_NS, NET_NS, PID_NS, UTS_NS and IPC_NS (on RHEL 7 also \
+             the boot argument user_namespace.enable=1)",
+        )
+    };
+    let diagnosis =
+        missing.into_iter().fold(diagnosis, |diagnosis, file| diagnosis.shown_by(file, "(none)"));
+    with(diagnosis, "/proc/version", version)
+}
+
+/// User-mode emulation is a program with threads of its own, and knows no namespaces.
+fn emulated(facts: &Facts) -> Option<Diagnosis> {
+    let program = facts.interpreter.as_ref()?;
+    let name = program.rsplit('/').next().unwrap_or(program);
+    if !name.starts_with("qemu-") {
+        return None;
+    }
+    let cause = "the program runs under qemu-user, which cannot make user namespaces";
+    Some(
+        Diagnosis::new("qemu-user", cause)
+            .shown_by("/proc/thread-self/exe", program)
+            .for_good("run the tests on a machine of that architecture, or in a virtual one"),
+    )
+}
+
+fn is_gvisor(facts: &Facts) -> bool {
+    facts.version.as_ref().is_some_and(|version| version.contains("gVisor"))
+}
+
+fn gvisor(facts: &Facts) -> Diagnosis {
+    let cause = "gVisor, which stands in for the kernel here, refuses these namespaces";
+    with(Diagnosis::new("gvisor", cause), "/proc/version", facts.version.as_ref())
+        .for_good("run the tests on a machine or in a pod without gVisor (runsc)")
+}

@@ -1,0 +1,105 @@
+//! Limits: on namespaces, on processes, on open files.
+
+use super::{EAGAIN, EMFILE, ENFILE, fixes, with};
+use crate::diagnose::facts::{Container, Facts};
+use crate::error::Diagnosis;
+use crate::sys::process::Namespace;
+
+/// Processes and open files.
+pub(super) fn of_resources(code: i32, facts: &Facts) -> Option<Diagnosis> {
+    Some(match code {
+        EAGAIN => processes(facts),
+        EMFILE => {
+            let limit = facts.file_limit.as_ref();
+            with(
+                Diagnosis::new("process-limit", "too many open files in one process"),
+                "Max open files in /proc/self/limits",
+                limit,
+            )
+            .for_good("raise `ulimit -n`, or run fewer tests at once (--test-threads)")
+        }
+        ENFILE => Diagnosis::new("process-limit", "too many open files on the machine")
+            .until_reboot("sudo sysctl -w fs.file-max=1000000")
+            .for_good(fixes::sysctl_for_good("fs.file-max=1000000")),
+        _ => return None,
+    })
+}
+
+fn processes(facts: &Facts) -> Diagnosis {
+    let cause = "a limit on the number of processes is reached";
+    let mut diagnosis = with(
+        Diagnosis::new("process-limit", cause),
+        "Max processes in /proc/self/limits",
+        facts.process_limit.as_ref(),
+    );
+    if let Some((file, limit)) = &facts.pids_limit {
+        diagnosis = diagnosis.shown_by(file, limit);
+    }
+    diagnosis.for_good(
+        "raise the limit (`ulimit -u`; for the control group pids.max, in Docker --pids-limit), \
+         or run fewer tests at once (--test-threads)",
+    )
+}
+
+/// The value of `user.max_*_namespaces` for a namespace.
+fn limit_of(namespace: Namespace, facts: &Facts) -> Option<&str> {
+    let limit = sysctl(namespace);
+    let found = facts.namespace_limits.iter().find(|(name, _)| *name == limit);
+    found.map(|(_, value)| value.as_str())
+}
+
+fn sysctl(namespace: Namespace) -> String {
+    format!("max_{}_namespaces", namespace.name())
+}
+
+/// The kernel makes no more namespaces: ENOSPC, before Linux 4.9 EUSERS.
+pub(super) fn of_namespaces(refused: Option<Namespace>, facts: &Facts) -> Diagnosis {
+    let Some(namespace) = refused else {
+        return Diagnosis::new(
+            "max-namespaces",
+            "a limit on namespaces, /proc/sys/user/max_*_namespaces, which is not reached any more",
+        )
+        .for_good("run the tests again, with fewer at once (--test-threads)");
+    };
+    let (limit, value) = (sysctl(namespace), limit_of(namespace, facts));
+    let file = format!("/proc/sys/user/{limit}");
+    if value != Some("0") {
+        return reached(namespace, &file, &limit, value);
+    }
+    let set = format!("user.{limit}=15000");
+    let diagnosis = Diagnosis::new(
+        "max-namespaces",
+        format!("this machine allows no {} namespaces", namespace.name()),
+    )
+    .shown_by(file, "0");
+    match facts.container {
+        Some(Container::Flatpak) => diagnosis
+            .shown_by("/.flatpak-info", "there")
+            .for_good("run the tests outside of the sandbox: flatpak-spawn --host cargo test"),
+        _ => diagnosis
+            .until_reboot(format!("sudo sysctl -w {set}"))
+            .for_good(fixes::sysctl_for_good(&set)),
+    }
+}
+
+/// The limit is not 0, and nothing has come free.
+fn reached(namespace: Namespace, file: &str, limit: &str, value: Option<&str>) -> Diagnosis {
+    let name = namespace.name();
+    let mut cause = format!("the limit on {name} namespaces is reached");
+    // Only user namespaces know how deep they are nested.
+    let topic = if namespace == Namespace::User { "nesting" } else { "max-namespaces" };
+    cause += match namespace {
+        Namespace::User => {
+            ": here, or in a user namespace around this one, as a sandbox sets it \
+             (bwrap --disable-userns); or they are nested 33 deep"
+        }
+        _ => {
+            ": by namespaces that are in use, or that the kernel has not yet taken down; \
+             it may be lower in a user namespace around this one"
+        }
+    };
+    let set = format!("user.{limit}=15000");
+    Diagnosis::new(topic, cause)
+        .shown_by(file, value.unwrap_or("(none)"))
+        .until_reboot(format!("sudo sysctl -w {set}, or run the tests outside of the sandbox"))
+}

@@ -1,0 +1,109 @@
+//! From a refused step, the kernel's reason and the facts to a diagnosis. Pure.
+//!
+//! The order of questions matters: a sysctl of the host shows in a container too, where the
+//! container's own filter is what refuses. A cause is named only where something shows it.
+
+mod creation;
+mod fixes;
+mod limits;
+mod rights;
+#[cfg(test)]
+mod tests;
+
+use crate::diagnose::facts::{Facts, Witness};
+use crate::error::Diagnosis;
+use crate::sys::process::Namespace;
+
+/// Which step was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Making namespaces, and which one of them is refused.
+    Clone(Option<Namespace>),
+    /// Mapping ids; for a caller whose id is 0 and that may map no other, or for any other.
+    Maps {
+        /// Whether it is that caller.
+        of_root: bool,
+    },
+    /// Cutting the mounts off from the host's.
+    Mounts,
+    /// Making a socket, bringing `lo` up or using it.
+    Network,
+    /// Reading about itself in `/proc`.
+    Proc,
+    /// Forking the server: the process has this many threads.
+    Threads,
+    /// What needs processes and descriptors only.
+    Resources,
+}
+
+/// What is behind `code` (an error number) at `step`; `None` where nothing is known that
+/// would help.
+pub(super) fn diagnose(
+    step: Step,
+    code: i32,
+    facts: &Facts,
+    witness: &Witness,
+) -> Option<Diagnosis> {
+    if let Some(limit) = limits::of_resources(code, facts) {
+        return Some(limit);
+    }
+    if step == Step::Resources {
+        return None;
+    }
+    if !facts.proc_is_there {
+        return Some(no_proc());
+    }
+    let cause = match step {
+        Step::Clone(refused) => creation::diagnose(code, refused, facts),
+        Step::Threads => Some(creation::threads(facts)),
+        Step::Maps { of_root } => rights::maps(code, of_root, facts, witness),
+        Step::Mounts => rights::mounts(code, facts, witness),
+        Step::Network => rights::network(code, facts, witness),
+        Step::Proc => None,
+        Step::Resources => return None,
+    };
+    Some(cause.unwrap_or_else(|| unknown(facts, witness)))
+}
+
+pub(super) const EPERM: i32 = 1;
+pub(super) const ENOENT: i32 = 2;
+pub(super) const EAGAIN: i32 = 11;
+pub(super) const EACCES: i32 = 13;
+pub(super) const EINVAL: i32 = 22;
+pub(super) const ENFILE: i32 = 23;
+pub(super) const EMFILE: i32 = 24;
+pub(super) const ENOSPC: i32 = 28;
+pub(super) const ENOSYS: i32 = 38;
+pub(super) const EUSERS: i32 = 87;
+
+fn no_proc() -> Diagnosis {
+    Diagnosis::new("no-proc", "/proc is not mounted")
+        .shown_by("/proc/self", "(none)")
+        .for_good("mount -t proc proc /proc, before the tests")
+}
+
+/// Adds the profile or context that a process has, if it has one.
+fn with_label(diagnosis: Diagnosis, label: Option<&(String, String)>) -> Diagnosis {
+    match label {
+        Some((file, label)) => diagnosis.shown_by(file, label),
+        None => diagnosis,
+    }
+}
+
+/// Adds a file's value.
+fn with(diagnosis: Diagnosis, file: &str, value: Option<&String>) -> Diagnosis {
+    diagnosis.shown_by(file, value.map_or("(none)", String::as_str))
+}
+
+fn unknown(facts: &Facts, witness: &Witness) -> Diagnosis {
+    let mut diagnosis =
+        Diagnosis::new("unknown", "unknown; this is what the machine says of itself");
+    diagnosis.evidence = facts.all();
+    if let Some((file, label)) = &witness.label {
+        diagnosis = diagnosis.shown_by(file, label);
+    }
+    diagnosis.for_good(
+        "please report these lines, and what kind of machine or container it is, at \
+         https://github.com/netns-test/netns-test/issues",
+    )
+}

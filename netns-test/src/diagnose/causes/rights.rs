@@ -1,0 +1,78 @@
+//! The namespaces were made, but what they are for is refused.
+
+use super::creation::{apparmor, confined};
+use super::{EACCES, ENOENT, EPERM, no_proc, with};
+use crate::diagnose::facts::{Facts, Witness};
+use crate::error::Diagnosis;
+
+/// The id maps could not be written.
+pub(super) fn maps(
+    code: i32,
+    of_root: bool,
+    facts: &Facts,
+    witness: &Witness,
+) -> Option<Diagnosis> {
+    match code {
+        ENOENT => Some(no_proc()),
+        EPERM | EACCES => taken_away(facts, witness)
+            .or_else(|| (of_root && code == EPERM).then(|| without_setfcap(facts)))
+            .or_else(|| not_dumpable(code, witness)),
+        _ => None,
+    }
+}
+
+/// The mounts could not be cut off from the host's.
+pub(super) fn mounts(code: i32, facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
+    (code == EPERM || code == EACCES).then(|| taken_away(facts, witness)).flatten()
+}
+
+/// A socket could not be made, or `lo` could not be brought up or used.
+pub(super) fn network(code: i32, facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
+    if code != EPERM && code != EACCES {
+        return None;
+    }
+    let cause = "a sandbox around this process refuses it the network, also one of its own";
+    taken_away(facts, witness).or_else(|| {
+        (facts.seccomp.as_deref() == Some("2")).then(|| {
+            with(
+                Diagnosis::new("network-filter", cause),
+                "Seccomp in /proc/self/status",
+                facts.seccomp.as_ref(),
+            )
+            .for_good("run the tests outside of the sandbox, or allow it sockets")
+        })
+    })
+}
+
+/// A security module took the rights over the namespaces away.
+fn taken_away(facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
+    let label = witness.label.as_ref();
+    let is_ubuntus = label.is_some_and(|(_, label)| label.contains("unprivileged_userns"));
+    if is_ubuntus || facts.apparmor_restricts.as_deref() == Some("1") {
+        return Some(apparmor(facts, label));
+    }
+    confined(label)
+}
+
+fn without_setfcap(facts: &Facts) -> Diagnosis {
+    Diagnosis::new(
+        "setfcap",
+        "root without CAP_SETFCAP may not map the user id 0 (since Linux 5.12)",
+    )
+    .shown_by("CapEff in /proc/self/status", format!("{:016x}", facts.caps))
+    .for_good(
+        "add the capability (docker run --cap-add=SETFCAP), or run the tests as an ordinary user",
+    )
+}
+
+fn not_dumpable(code: i32, witness: &Witness) -> Option<Diagnosis> {
+    (code == EACCES && witness.dumpable == Some(false)).then(|| {
+        Diagnosis::new(
+            "non-dumpable",
+            "this process may not open its own files in /proc: its program may not be read, or \
+             its credentials have changed",
+        )
+        .shown_by("prctl(PR_GET_DUMPABLE)", "0")
+        .for_good("make the test binary readable, and start it without changing its user")
+    })
+}

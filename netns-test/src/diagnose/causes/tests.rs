@@ -1,0 +1,171 @@
+//! Every row of the matrix, as facts and what is to be said of them.
+
+use super::*;
+use crate::diagnose::facts::{Container, Facts, Witness};
+use crate::env::Surroundings;
+
+/// A machine that allows everything.
+fn facts() -> Facts {
+    Facts {
+        namespace_limits: vec![
+            ("max_net_namespaces".into(), "20".into()),
+            ("max_user_namespaces".into(), "0".into()),
+        ],
+        root_is_mounted: Some(true),
+        proc_is_there: true,
+        threads: some("1"),
+        seccomp: some("0"),
+        ..Facts::default()
+    }
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+fn labelled(label: &str) -> Witness {
+    let file = "/proc/self/attr/current, in the new namespaces".to_owned();
+    Witness { label: Some((file, label.to_owned())), dumpable: Some(true) }
+}
+
+fn topic(step: Step, code: i32, facts: &Facts, witness: &Witness) -> String {
+    diagnose(step, code, facts, witness).map_or_else(String::new, |diagnosis| diagnosis.topic)
+}
+
+const CLONE: Step = Step::Clone(Some(Namespace::User));
+const MAPS: Step = Step::Maps { of_root: false };
+
+#[test]
+fn who_refuses_namespaces_is_told_by_the_facts() {
+    let filtered = || Facts { seccomp: some("2"), ..facts() };
+    // Ubuntu's sysctl is seen in a container whose own filter is what refuses.
+    let container = Facts {
+        unshare_refused: some("EPERM"),
+        apparmor_restricts: some("1"),
+        root_is_mounted: Some(false),
+        ..filtered()
+    };
+    let unmapped = Facts { unmapped: Some((1000, "/proc/self/uid_map".into())), ..filtered() };
+    let clone_off = Facts { unprivileged_clone: some("0"), ..filtered() };
+    let clone_off_for_root = Facts { caps: 1 << 21, unprivileged_clone: some("0"), ..facts() };
+    let selinux = Facts { selinux_enforces: some("1"), ..facts() };
+    let label = |text: &str| Some(("/proc/self/attr/current".to_owned(), text.to_owned()));
+    let version = |text: &str| Facts { version: some(text), ..facts() };
+    let wsl1 = Facts {
+        unknown_namespaces: vec!["user".into()],
+        ..version("Linux version 4.4.0-19041-Microsoft (…)")
+    };
+    let table = [
+        (EPERM, container, "seccomp-container"),
+        (EPERM, unmapped, "unmapped-ids"),
+        (EPERM, clone_off, "userns-clone"),
+        (EPERM, clone_off_for_root, "unknown"),
+        (EPERM, Facts { root_is_mounted: Some(false), ..filtered() }, "chroot"),
+        (EPERM, filtered(), "seccomp-arguments"),
+        (EPERM, facts(), "unknown"),
+        (EPERM, version("Linux version 4.4.0 #1 SMP gVisor"), "gvisor"),
+        (EACCES, Facts { apparmor_restricts: some("1"), ..facts() }, "apparmor"),
+        (EACCES, Facts { label: label("u:r:untrusted_app:s0"), ..selinux }, "selinux"),
+        (EACCES, Facts { label: label("nouserns (enforce)"), ..facts() }, "apparmor-profile"),
+        (EACCES, Facts { label: label("unconfined"), ..facts() }, "unknown"),
+        (EACCES, Facts { label: label("u:r:untrusted_app:s0"), ..facts() }, "unknown"),
+        (EINVAL, wsl1, "wsl1"),
+        (EINVAL, Facts { unknown_namespaces: vec!["user".into()], ..facts() }, "kernel"),
+        (EINVAL, Facts { threads: some("2"), ..facts() }, "threads"),
+        (EINVAL, Facts { interpreter: some("/usr/bin/qemu-arm"), ..facts() }, "qemu-user"),
+        (EINVAL, facts(), "unknown"),
+        (ENOSYS, filtered(), "seccomp-enosys"),
+        (ENOSYS, facts(), "unknown"),
+        (ENOSPC, facts(), "max-namespaces"),
+    ];
+    for (code, facts, expected) in table {
+        assert_eq!(topic(CLONE, code, &facts, &Witness::default()), expected, "{code} {facts:?}");
+    }
+}
+
+#[test]
+fn who_takes_rights_away_is_told_by_the_facts() {
+    let ubuntu = || Facts { apparmor_restricts: some("1"), ..facts() };
+    let undumpable = Witness { label: None, dumpable: Some(false) };
+    let root = Step::Maps { of_root: true };
+    let filtered = || Facts { seccomp: some("2"), ..facts() };
+    let table = [
+        (MAPS, EACCES, facts(), labelled("unprivileged_userns (enforce)"), "apparmor"),
+        (MAPS, EPERM, ubuntu(), labelled("vscode (unconfined)"), "apparmor"),
+        (MAPS, EACCES, facts(), labelled("snap.code (enforce)"), "apparmor-profile"),
+        (MAPS, EACCES, facts(), labelled("unconfined"), "unknown"),
+        (MAPS, EACCES, facts(), undumpable, "non-dumpable"),
+        (MAPS, ENOENT, facts(), labelled("unconfined"), "no-proc"),
+        (root, EPERM, facts(), labelled("unconfined"), "setfcap"),
+        (root, EPERM, ubuntu(), labelled("unprivileged_userns (enforce)"), "apparmor"),
+        (Step::Network, EPERM, filtered(), labelled("unconfined"), "network-filter"),
+        (Step::Network, EPERM, facts(), labelled("unprivileged_userns (enforce)"), "apparmor"),
+        (Step::Network, EPERM, facts(), labelled("unconfined"), "unknown"),
+        (Step::Mounts, EACCES, facts(), labelled("docker-default (enforce)"), "apparmor-profile"),
+        (Step::Mounts, EPERM, facts(), labelled("unconfined"), "unknown"),
+    ];
+    for (step, code, facts, witness, expected) in table {
+        assert_eq!(topic(step, code, &facts, &witness), expected, "{step:?} {code} {witness:?}");
+    }
+    let nothing = Facts { proc_is_there: false, ..facts() };
+    assert_eq!(topic(CLONE, EPERM, &nothing, &Witness::default()), "no-proc");
+    let two = Facts { threads: some("2"), ..facts() };
+    assert_eq!(topic(Step::Threads, 0, &two, &Witness::default()), "threads");
+}
+
+#[test]
+fn limits_are_named_with_their_values() {
+    let net = Step::Clone(Some(Namespace::Net));
+    let text =
+        |step, code| diagnose(step, code, &facts(), &Witness::default()).unwrap().to_string();
+    let forbidden = text(CLONE, ENOSPC);
+    assert!(forbidden.contains("this machine allows no user namespaces"), "{forbidden}");
+    assert!(forbidden.contains("/proc/sys/user/max_user_namespaces = 0"), "{forbidden}");
+    assert!(forbidden.contains("sudo sysctl -w user.max_user_namespaces=15000"), "{forbidden}");
+    assert!(forbidden.contains("/etc/sysctl.d/"), "{forbidden}");
+    let reached = text(net, ENOSPC);
+    assert!(reached.contains("the limit on net namespaces is reached"), "{reached}");
+    assert!(reached.contains("/proc/sys/user/max_net_namespaces = 20"), "{reached}");
+    let unlimited = Facts { namespace_limits: Vec::new(), ..facts() };
+    assert_eq!(topic(CLONE, ENOSPC, &unlimited, &Witness::default()), "nesting");
+    for (code, file) in [(EAGAIN, "Max processes"), (EMFILE, "Max open files")] {
+        let text = text(Step::Resources, code);
+        assert!(text.contains(&format!("{file} in /proc/self/limits")), "{text}");
+    }
+    assert!(text(Step::Resources, ENFILE).contains("fs.file-max"));
+    assert_eq!(diagnose(Step::Resources, EPERM, &facts(), &Witness::default()), None);
+}
+
+#[test]
+fn the_fix_is_for_the_environment_at_hand() {
+    let container = |container, surroundings| Facts {
+        unshare_refused: some("EPERM"),
+        seccomp: some("2"),
+        container,
+        surroundings,
+        ..facts()
+    };
+    let none = Surroundings::default();
+    let table = [
+        (Some(Container::Docker), none, "docker run --security-opt seccomp=unconfined"),
+        (Some(Container::Podman), none, "podman run --security-opt seccomp=unconfined"),
+        (Some(Container::Flatpak), none, "flatpak-spawn --host"),
+        (Some(Container::Docker), Surroundings { github: true, ..none }, "in the job: container:"),
+        (None, Surroundings { kubernetes: true, ..none }, "in the pod: securityContext:"),
+        (None, Surroundings { gitlab: true, ..none }, "config.toml"),
+    ];
+    for (container_file, around, expected) in table {
+        let facts = container(container_file, around);
+        let text = diagnose(CLONE, EPERM, &facts, &Witness::default()).unwrap().to_string();
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
+
+#[test]
+fn what_nobody_has_seen_is_told_with_everything() {
+    let facts = Facts { version: some("Linux version 9.9"), ..facts() };
+    let text = diagnose(CLONE, EPERM, &facts, &labelled("x")).unwrap().to_string();
+    for part in ["/proc/version = Linux version 9.9", "max_net_namespaces = 20", "please report"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}

@@ -1,0 +1,165 @@
+//! The variables of the environment that this crate knows: each is read here, once, before
+//! `main`. (All of them are handed to a test's body as they are when it begins; that is
+//! another thing, and in `harness::request`.)
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use crate::error::Failure;
+
+/// What `NETNS_TEST*` ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) policy: Policy,
+    /// Where a line is added for each test that is skipped.
+    pub(crate) skipped: Option<PathBuf>,
+}
+
+/// What becomes of a test that this machine cannot isolate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// It fails.
+    Require,
+    /// It is passed to the test runner, and said to be skipped.
+    Skip,
+}
+
+/// A variable, for people.
+#[derive(Debug)]
+pub(crate) struct Variable {
+    pub(crate) name: &'static str,
+    pub(crate) values: &'static str,
+    pub(crate) default: &'static str,
+    pub(crate) meaning: &'static str,
+}
+
+/// The table of the documentation.
+pub(crate) const VARIABLES: [Variable; 2] = [
+    Variable {
+        name: "NETNS_TEST",
+        values: "`require`, `skip`",
+        default: "`require`",
+        meaning: "what becomes of a test that this machine cannot isolate: it fails, or it is skipped \
+                  and said to be",
+    },
+    Variable {
+        name: "NETNS_TEST_SKIPPED",
+        values: "a path",
+        default: "none",
+        meaning: "a file to which a line is added for each skipped test: program, test, cause, with \
+                  tabs between them",
+    },
+];
+
+/// What surrounds the test run, as its variables tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Surroundings {
+    /// `GITHUB_ACTIONS`.
+    pub(crate) github: bool,
+    /// `GITLAB_CI`.
+    pub(crate) gitlab: bool,
+    /// `KUBERNETES_SERVICE_HOST`.
+    pub(crate) kubernetes: bool,
+    /// `SNAP`.
+    pub(crate) snap: bool,
+}
+
+/// The settings, or what is wrong with them.
+pub(crate) fn settings() -> Result<&'static Settings, Failure> {
+    static SETTINGS: OnceLock<Result<Settings, Failure>> = OnceLock::new();
+    SETTINGS.get_or_init(|| Settings::new(value)).as_ref().map_err(Clone::clone)
+}
+
+/// What surrounds the test run.
+pub(crate) fn surroundings() -> Surroundings {
+    let is_set = |name: &str| value(name).is_some();
+    Surroundings {
+        github: is_set("GITHUB_ACTIONS"),
+        gitlab: is_set("GITLAB_CI"),
+        kubernetes: is_set("KUBERNETES_SERVICE_HOST"),
+        snap: is_set("SNAP"),
+    }
+}
+
+/// Whether libtest has been told, by option or by variable, not to capture output.
+pub(crate) fn nothing_is_captured() -> bool {
+    let asked = env::args_os().any(|arg| arg == "--nocapture" || arg == "--no-capture");
+    asked || value("RUST_TEST_NOCAPTURE").is_some_and(|value| value != "0")
+}
+
+/// A variable that is set, also to nothing.
+///
+/// By a look at all of them, which other threads may not change meanwhile: unlike the C
+/// library, the standard library has a lock.
+fn value(name: &str) -> Option<OsString> {
+    env::vars_os().find(|(other, _)| other == name).map(|(_, value)| value)
+}
+
+impl Settings {
+    /// By a function that looks a variable up. One that is set to nothing is not set: that is
+    /// what pipelines make of an expression without a value.
+    fn new(value: impl Fn(&str) -> Option<OsString>) -> Result<Self, Failure> {
+        let value = |name: &str| value(name).filter(|value| !value.is_empty());
+        let [policy, skipped] = &VARIABLES;
+        let policy = match value(policy.name) {
+            None => Policy::Require,
+            Some(value) if value == "require" => Policy::Require,
+            Some(value) if value == "skip" => Policy::Skip,
+            Some(value) => return Err(wrong(policy, &value)),
+        };
+        Ok(Self { policy, skipped: value(skipped.name).map(PathBuf::from) })
+    }
+}
+
+fn wrong(variable: &Variable, value: &OsString) -> Failure {
+    let object = format!("the variable {}", variable.name);
+    Failure::new("read", object, format!("it is {value:?}, which has no meaning"))
+        .advise(format!("it says {}", variable.meaning))
+        .advise(format!("known: {}; default: {}", variable.values, variable.default))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(variables: &[(&str, &str)]) -> Result<Settings, Failure> {
+        Settings::new(|name| {
+            let found = variables.iter().find(|(other, _)| *other == name);
+            found.map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    #[test]
+    fn a_test_that_cannot_be_isolated_fails_unless_told_otherwise() {
+        let default = Settings { policy: Policy::Require, skipped: None };
+        assert_eq!(settings(&[]), Ok(default.clone()));
+        assert_eq!(
+            settings(&[("NETNS_TEST", ""), ("NETNS_TEST_SKIPPED", "")]),
+            Ok(default.clone())
+        );
+        assert_eq!(settings(&[("NETNS_TEST", "require")]), Ok(default));
+        let skip = Settings { policy: Policy::Skip, skipped: Some("/tmp/x".into()) };
+        let set = settings(&[("NETNS_TEST", "skip"), ("NETNS_TEST_SKIPPED", "/tmp/x")]);
+        assert_eq!(set, Ok(skip));
+    }
+
+    #[test]
+    fn a_wrong_value_is_an_error_that_lists_the_right_ones() {
+        for value in ["Skip", "1", "skip "] {
+            let failure = settings(&[("NETNS_TEST", value)]).unwrap_err().to_string();
+            assert!(failure.contains("the variable NETNS_TEST"), "{failure}");
+            assert!(failure.contains("known: `require`, `skip`"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_has_the_table() {
+        let text = include_str!("../CRATE.md");
+        for Variable { name, values, default, meaning } in &VARIABLES {
+            let row = format!("| `{name}` | {values} | {default} | {meaning} |");
+            assert!(text.contains(&row), "{row}");
+        }
+    }
+}

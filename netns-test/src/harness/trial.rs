@@ -1,0 +1,117 @@
+//! Try, then explain: the first sandbox shows what this machine allows. The other tests wait
+//! until that is known, for the time of one set-up.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use super::order::Request;
+use crate::error::Failure;
+use crate::probe::{self, News};
+use crate::sandbox::Mode;
+use crate::sys::fds;
+use crate::sys::process::{self, Pid, SingleThreaded};
+use crate::userns::Caller;
+
+/// More than the news of any failure: a path and a profile, in sentences.
+const BUFFER: usize = 16 << 10;
+
+/// How long a first sandbox may take to be set up before it is given up.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What this machine allows, as far as it is known.
+#[derive(Debug)]
+pub(super) enum Grant {
+    /// Nothing is known; this is tried next. With the failures of what was tried before.
+    Open(Mode, Vec<Failure>),
+    /// A first sandbox is being set up. With what was so before.
+    Trying(Trial, Mode, Vec<Failure>),
+    /// Sandboxes can be had.
+    Allowed(Mode),
+    /// None can be had.
+    Refused(Failure),
+}
+
+/// A first sandbox, and the request that it is for.
+#[derive(Debug)]
+pub(super) struct Trial {
+    pub(super) init: Pid,
+    /// Where its init tells whether it has come to an end.
+    pub(super) news: OwnedFd,
+    pub(super) request: Request,
+    /// When its init is killed.
+    pub(super) deadline: Option<Instant>,
+    pub(super) overdue: bool,
+}
+
+impl Grant {
+    pub(super) fn new() -> Self {
+        Self::Open(Mode::full(), Vec::new())
+    }
+
+    /// A trial of the mode that is open has begun.
+    pub(super) fn start(&mut self, trial: Trial) {
+        if let Self::Open(mode, failures) = self {
+            *self = Self::Trying(trial, mode.clone(), std::mem::take(failures));
+        }
+    }
+
+    /// The trial and what it tells, if it does so now; a refusal leaves its mode open, until
+    /// that is denied.
+    pub(super) fn hear(&mut self) -> Option<(Trial, News)> {
+        let Self::Trying(trial, ..) = self else { return None };
+        let mut buffer = [0; BUFFER];
+        let length = fds::read_available(&trial.news, &mut buffer).ok().flatten()?;
+        // Nothing at its end: then its end is what there is to see.
+        let news = News::decode(&buffer[..length])?;
+        let (trial, mode) = self.reopen()?;
+        if news == News::Allowed {
+            *self = Self::Allowed(mode);
+        }
+        Some((trial, news))
+    }
+
+    /// The trial, if `init` is its process, which has ended. Nothing is known from that.
+    pub(super) fn end_of(&mut self, init: Pid) -> Option<Trial> {
+        match self {
+            Self::Trying(trial, ..) if trial.init == init => Some(self.reopen()?.0),
+            _ => None,
+        }
+    }
+
+    fn reopen(&mut self) -> Option<(Trial, Mode)> {
+        let state = std::mem::replace(self, Self::new());
+        let Self::Trying(trial, mode, failures) = state else {
+            *self = state;
+            return None;
+        };
+        *self = Self::Open(mode.clone(), failures);
+        Some((trial, mode))
+    }
+
+    /// The mode that was tried is refused: the next one, or the end.
+    pub(super) fn deny(&mut self, failure: Failure, caller: &Caller, alone: &SingleThreaded) {
+        let Self::Open(mode, failures) = self else { return };
+        let next = probe::next_mode(mode, caller, alone);
+        let mut failures = std::mem::take(failures);
+        failures.push(failure);
+        *self = match next {
+            Some(mode) => Self::Open(mode.because(failures[0].summary()), failures),
+            None => Self::Refused(probe::all_in_one(failures)),
+        };
+    }
+}
+
+impl Trial {
+    pub(super) fn new(init: Pid, news: OwnedFd, request: Request) -> Self {
+        let deadline = Instant::now().checked_add(LIMIT);
+        Self { init, news, request, deadline, overdue: false }
+    }
+
+    /// Kills an init that does not come to an end.
+    pub(super) fn keep_time(&mut self, now: Instant) {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            process::kill(self.init);
+            (self.deadline, self.overdue) = (None, true);
+        }
+    }
+}

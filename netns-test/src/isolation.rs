@@ -1,0 +1,100 @@
+//! How the calling process is isolated, for bodies that depend on it.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+/// How the process that asks is isolated: see [`isolation`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Isolation {
+    mode: Mode,
+    limitations: Vec<String>,
+}
+
+/// Which rights a test has, and over what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mode {
+    /// The process is no test body: it is the test runner, or any other program.
+    Outside,
+    /// User, network, mount, PID, UTS and IPC namespaces of its own, and rights over these only.
+    Full,
+    /// A user namespace was refused, but the caller holds `CAP_SYS_ADMIN` and
+    /// `CAP_NET_ADMIN`, as root in a chroot does: the other namespaces, as far as they are
+    /// allowed (network, mount and PID always), and the caller's own rights, also over the
+    /// machine. What a body does with them outside of its namespaces is not undone.
+    Privileged,
+}
+
+/// How the calling process is isolated.
+///
+/// A test that needs what a container may withhold, such as a `/proc` of its own, can look here
+/// before it relies on it. To have tests fail or be skipped where they cannot be isolated at all
+/// needs no call: see "Where tests cannot be isolated" in the crate's documentation.
+///
+/// ```
+/// use netns_test::{Mode, isolation};
+///
+/// assert_eq!(isolation().mode(), Mode::Outside); // An example is no test body.
+/// ```
+#[must_use]
+pub fn isolation() -> Isolation {
+    OWN.get().cloned().unwrap_or(Isolation { mode: Mode::Outside, limitations: Vec::new() })
+}
+
+impl Isolation {
+    /// Which namespaces and rights the process has.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// What could not be isolated all the same, as sentences with the kernel's reason; empty
+    /// where nothing is lacking, and outside of a test body. They are for people: their words
+    /// may change.
+    #[must_use]
+    pub fn limitations(&self) -> &[String] {
+        &self.limitations
+    }
+}
+
+/// The mode in a few words, and a line for each limitation.
+impl fmt::Display for Isolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.mode {
+            Mode::Outside => "not isolated: no test body",
+            Mode::Full => "isolated, with a user namespace",
+            Mode::Privileged => "isolated without a user namespace, with the caller's rights",
+        })?;
+        for limitation in &self.limitations {
+            write!(f, "\nnot isolated: {limitation}")?;
+        }
+        Ok(())
+    }
+}
+
+static OWN: OnceLock<Isolation> = OnceLock::new();
+
+/// Says what is so from now on in this process and those forked from it.
+#[cfg_attr(
+    not(all(target_os = "linux", not(miri))),
+    expect(dead_code, reason = "there are no bodies there")
+)]
+pub(crate) fn set(is_privileged: bool, limitations: Vec<String>) {
+    let mode = if is_privileged { Mode::Privileged } else { Mode::Full };
+    drop(OWN.set(Isolation { mode, limitations }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_isolation_is_told_with_what_it_lacks() {
+        let limitations = vec!["/proc shows the host's processes".to_owned()];
+        let isolation = Isolation { mode: Mode::Full, limitations };
+        assert_eq!(
+            isolation.to_string(),
+            "isolated, with a user namespace\nnot isolated: /proc shows the host's processes"
+        );
+    }
+}
