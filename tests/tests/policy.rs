@@ -1,0 +1,165 @@
+//! `NETNS_TEST` and `NETNS_TEST_SKIPPED`: what becomes of tests that cannot be isolated, and of
+//! all that fail for another reason.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use netns_test::netns_test;
+use netns_test_tests::{again, fails, passes, text};
+
+/// A user without a number may make no namespaces.
+const REFUSED: [&str; 2] = ["unshare", "-U"];
+
+const CAUSE: &str = "this process's user or group has no number in its own user namespace";
+
+fn refused(arguments: &[&str]) -> Command {
+    again(&REFUSED, arguments)
+}
+
+fn skipping(mut command: Command) -> Command {
+    command.env("NETNS_TEST", "skip");
+    command
+}
+
+/// Where a user without a number may write, too.
+fn file(name: &str) -> PathBuf {
+    let directory = netns_test_tests::scratch(name);
+    let path = directory.join("skipped");
+    fs::write(&path, "").unwrap();
+    let all = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666);
+    fs::set_permissions(&path, all).unwrap();
+    path
+}
+
+#[test]
+fn a_test_that_cannot_be_isolated_fails_by_default() {
+    for value in ["require", ""] {
+        let text = fails(refused(&["samples::"]).env("NETNS_TEST", value));
+        assert!(text.contains("0 passed; 4 failed"), "{text}");
+        // The whole story once, and one line in each of the others. Of tests that should
+        // panic, libtest shows the reason with what they printed.
+        assert_eq!(text.matches("\n  cause: ").count(), 1, "{text}");
+        assert_eq!(text.matches("\n  more: https://").count(), 1, "{text}");
+        assert_eq!(text.matches("to skip such tests, and be told so: NETNS_TEST=skip").count(), 1);
+        assert_eq!(text.matches("(told in full with another test of this program)").count(), 3);
+    }
+}
+
+#[test]
+fn a_skipped_test_passes_and_everybody_is_told() {
+    let path = file("skips");
+    let mut run = skipping(refused(&["samples::"]));
+    let output = passes(run.env("NETNS_TEST_SKIPPED", &path), 4);
+    // libtest prints what it captures to stdout, and only of tests that fail.
+    let errors = String::from_utf8(output.stderr).unwrap();
+    let names = ["fails", "passes", "should_panic", "should_panic_with_a_message"];
+    for name in names {
+        let line = format!("netns-test: SKIPPED samples::{name}: clone user namespace: EPERM");
+        assert_eq!(errors.matches(&line).count(), 1, "{errors}");
+    }
+    let count = "netns-test: 4 tests were SKIPPED, not run, though the test runner says \"ok\"";
+    assert_eq!(errors.matches(count).count(), 1, "{errors}");
+    assert_eq!(errors.matches(&format!("\n  cause: {CAUSE}")).count(), 1, "{errors}");
+    let lines = fs::read_to_string(&path).unwrap();
+    let mut tests: Vec<_> =
+        lines.lines().map(|line| line.split('\t').collect::<Vec<_>>()).collect();
+    tests.sort();
+    assert_eq!(tests.len(), names.len(), "{lines}");
+    for (fields, name) in tests.iter().zip(names) {
+        let [program, test, cause] = fields[..] else { panic!("{lines}") };
+        assert!(program.starts_with("policy-"), "{lines}");
+        assert_eq!(test, format!("samples::{name}"));
+        assert!(cause.ends_with(CAUSE), "{lines}");
+    }
+    // A second run adds to it.
+    let mut run = skipping(refused(&["--exact", "samples::passes"]));
+    let output = passes(run.env("NETNS_TEST_SKIPPED", &path), 1);
+    assert!(text(&output).contains("netns-test: 1 test was SKIPPED, not run"), "{output:?}");
+    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 5);
+    fs::remove_dir_all(path.parent().unwrap()).unwrap();
+}
+
+/// What could be isolated is judged as ever.
+#[test]
+fn nothing_is_skipped_where_tests_can_be_isolated() {
+    let path = file("none");
+    let mut run = skipping(again(&[], &["samples::"]));
+    let text = fails(run.env("NETNS_TEST_SKIPPED", &path));
+    assert!(text.contains("3 passed; 1 failed"), "{text}");
+    assert!(!text.contains("SKIPPED"), "{text}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "");
+    fs::remove_dir_all(path.parent().unwrap()).unwrap();
+}
+
+/// A shortage, or the loss of the fork server, says nothing of the machine.
+#[test]
+fn no_other_failure_is_skipped() {
+    let few = ["prlimit", "--nofile=8"];
+    let text = fails(&mut skipping(again(&few, &["--exact", "samples::passes"])));
+    assert!(text.contains("EMFILE") && !text.contains("SKIPPED"), "{text}");
+    let text = fails(&mut skipping(again(&[], &["--exact", "kills_the_server"])));
+    assert!(text.contains("the fork server was killed"), "{text}");
+    assert!(!text.contains("SKIPPED"), "{text}");
+}
+
+/// Kills the server before it has tried anything, and asks it then.
+#[test]
+#[ignore = "run by no_other_failure_is_skipped"]
+fn kills_the_server() {
+    let server = netns_test_tests::fork_server();
+    // SAFETY: the process is a child of this one, and of no other.
+    unsafe { libc::kill(server.cast_signed(), libc::SIGKILL) };
+    samples::passes();
+}
+
+/// Where it cannot be told that a test is skipped, it does not pass.
+#[test]
+fn a_skip_that_cannot_be_told_is_a_failure() {
+    for path in ["/nowhere/skipped", "/proc/version"] {
+        let mut run = skipping(refused(&["--exact", "samples::passes"]));
+        let text = fails(run.env("NETNS_TEST_SKIPPED", path));
+        let line = format!("add a line to {path} (NETNS_TEST_SKIPPED): ");
+        assert!(text.contains(&line), "{text}");
+    }
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut run = skipping(refused(&["--exact", "samples::passes"]));
+    let output = run.stderr(Stdio::from(full)).output().unwrap();
+    assert!(!output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_wrong_value_is_told_with_the_right_ones() {
+    let text = fails(again(&[], &["samples::passes"]).env("NETNS_TEST", "Skip"));
+    assert!(text.contains("read the variable NETNS_TEST: it is \"Skip\""), "{text}");
+    assert!(text.contains("known: `require`, `skip`; default: `require`"), "{text}");
+}
+
+/// Tests of each kind.
+mod samples {
+    use super::netns_test;
+
+    #[netns_test]
+    #[ignore = "run by the tests of the policy"]
+    pub(crate) fn passes() {}
+
+    #[netns_test]
+    #[ignore = "run by the tests of the policy"]
+    fn fails() {
+        panic!("on purpose");
+    }
+
+    #[netns_test]
+    #[ignore = "run by the tests of the policy"]
+    #[should_panic]
+    fn should_panic() {
+        panic!("on purpose");
+    }
+
+    #[netns_test]
+    #[ignore = "run by the tests of the policy"]
+    #[should_panic(expected = "this message")]
+    fn should_panic_with_a_message() {
+        panic!("with this message");
+    }
+}
