@@ -64,6 +64,8 @@ pub(crate) struct Surroundings {
     pub(crate) kubernetes: bool,
     /// `SNAP`.
     pub(crate) snap: bool,
+    /// `NEXTEST`: cargo-nextest, which shows what a test has written only if it fails.
+    pub(crate) nextest: bool,
 }
 
 /// The settings, or what is wrong with them.
@@ -80,6 +82,7 @@ pub(crate) fn surroundings() -> Surroundings {
         gitlab: is_set("GITLAB_CI"),
         kubernetes: is_set("KUBERNETES_SERVICE_HOST"),
         snap: is_set("SNAP"),
+        nextest: is_set("NEXTEST"),
     }
 }
 

@@ -18,7 +18,8 @@ fn refused(arguments: &[&str]) -> Command {
 }
 
 fn skipping(mut command: Command) -> Command {
-    command.env("NETNS_TEST", "skip");
+    // Set where this test itself is run by cargo-nextest.
+    command.env("NETNS_TEST", "skip").env_remove("NEXTEST");
     command
 }
 
@@ -126,6 +127,18 @@ fn a_skip_that_cannot_be_told_is_a_failure() {
     let mut run = skipping(refused(&["--exact", "samples::passes"]));
     let output = run.stderr(Stdio::from(full)).output().unwrap();
     assert!(!output.status.success(), "{output:?}");
+}
+
+/// cargo-nextest shows nothing that a passed test has written.
+#[test]
+fn a_skip_that_nobody_would_see_is_a_failure() {
+    let path = file("nextest");
+    let mut run = skipping(refused(&["--exact", "samples::passes"]));
+    let text = fails(run.env("NEXTEST", "1"));
+    assert!(text.contains("set NETNS_TEST_SKIPPED to the path of a file as well"), "{text}");
+    passes(run.env("NETNS_TEST_SKIPPED", &path), 1);
+    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1);
+    fs::remove_dir_all(path.parent().unwrap()).unwrap();
 }
 
 #[test]

@@ -50,12 +50,27 @@ pub(crate) fn with_cause(mut failure: Failure, step: Step, witness: &Witness) ->
     failure
 }
 
-/// The process has more threads than one before `main`.
-pub(crate) fn threads(count: usize) -> Failure {
+/// A process that is to fork has not one thread but `count`, or that cannot be told.
+pub(crate) fn not_alone(count: io::Result<usize>) -> Failure {
+    let count = match count {
+        Ok(count) => count,
+        Err(error) => {
+            let failure = errno::failure("read", "/proc/self/task", &error);
+            return with_cause(failure, Step::Proc, &Witness::default());
+        }
+    };
     let mut failure =
         Failure::new("fork", "the fork server", format!("the process has {count} threads already"));
     let cause = causes::diagnose(Step::Threads, 0, &Facts::read(), &Witness::default());
     failure.diagnosis = cause.map(Box::new);
+    failure
+}
+
+/// A first sandbox's process was killed by SIGSYS.
+pub(crate) fn killed_by_filter() -> Failure {
+    let mut failure =
+        Failure::new("set up", "the sandbox of a test", "its process was killed by SIGSYS");
+    failure.diagnosis = Some(Box::new(causes::killed_by_filter(&Facts::read())));
     failure
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::case::Case;
 use super::verdict::Verdict;
-use crate::env::{Policy, Settings};
+use crate::env::{self, Policy, Settings};
 use crate::error::Failure;
 use crate::sys::{errno, process};
 
@@ -68,6 +68,11 @@ static SKIPPED: Mutex<Option<Skipped>> = Mutex::new(None);
 /// Where it cannot be told, the test must not pass.
 fn tell_of_skip(settings: &Settings, case: &Case, failure: &Failure) -> Result<(), Failure> {
     let summary = failure.summary();
+    if settings.skipped.is_none() && env::surroundings().nextest {
+        let reason = "cargo nextest does not show it";
+        return Err(Failure::new("write", "a line to stderr", reason)
+            .advise("set NETNS_TEST_SKIPPED to the path of a file as well"));
+    }
     if let Some(path) = &settings.skipped {
         add_line(path, &format!("{}\t{}\t{summary}\n", program(), case.path())).map_err(
             |error| {

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use super::patience::insist;
 use super::serving;
-use crate::diagnose::{self, Step, Witness};
+use crate::diagnose;
 use crate::error::Failure;
 use crate::sys::fds::Until;
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
-use crate::sys::{errno, fds, signals, socket};
+use crate::sys::{fds, signals, socket};
 
 /// How long a server that has closed its socket may take to end.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
@@ -106,15 +106,9 @@ pub(super) enum NoServer {
 
 /// Forks the server. In the new process this does not return.
 pub(super) fn fork(alone: &SingleThreaded) -> Result<Server, NoServer> {
-    let task = "/proc/self/task";
     match process::thread_count() {
         Ok(1) => {}
-        Ok(count) => return Err(NoServer::Refused(diagnose::threads(count))),
-        Err(error) => {
-            let failure = errno::failure("read", task, &error);
-            let failure = diagnose::with_cause(failure, Step::Proc, &Witness::default());
-            return Err(NoServer::Refused(failure));
-        }
+        other => return Err(NoServer::Refused(diagnose::not_alone(other))),
     }
     let failed =
         |error: io::Error| NoServer::Failed(diagnose::explain("fork", "the fork server", &error));

@@ -21,7 +21,7 @@ use crate::premain;
 use crate::probe::News;
 use crate::sandbox::{Identity, Mode};
 use crate::sys::fds::Until;
-use crate::sys::process::{self, Pid, Side, SingleThreaded};
+use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
 use crate::sys::{errno, fds, limits, signals, socket};
 use crate::userns::Caller;
 
@@ -162,7 +162,12 @@ impl<'a> Serving<'a> {
         while let Some((pid, status)) = process::reap()? {
             self.last_end = Some(Instant::now());
             if let Some(trial) = self.grant.end_of(pid) {
-                // It could say nothing to the server: whatever happened is this test's.
+                if status == Status::Signaled(signals::SYS) {
+                    self.waiting.push_front(trial.request);
+                    self.deny(diagnose::killed_by_filter());
+                    continue;
+                }
+                // Nothing is known from that: whatever happened is this test's.
                 self.untold.push((trial.request.control, End { status, overdue: trial.overdue }));
                 continue;
             }

@@ -70,7 +70,7 @@ impl Grant {
         Some((trial, news))
     }
 
-    /// The trial, if `init` is its process, which has ended. Nothing is known from that.
+    /// The trial, if `init` is its process, which has ended without news.
     pub(super) fn end_of(&mut self, init: Pid) -> Option<Trial> {
         match self {
             Self::Trying(trial, ..) if trial.init == init => Some(self.reopen()?.0),

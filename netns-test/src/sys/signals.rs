@@ -8,6 +8,9 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 /// The signal that nobody survives.
 pub(crate) const KILL: i32 = libc::SIGKILL;
 
+/// `SIGSYS`: a seccomp filter refuses a system call by it.
+pub(crate) const SYS: i32 = libc::SIGSYS;
+
 /// A thread's signal mask, one bit a signal (bit 0 is signal 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mask(pub(crate) u64);

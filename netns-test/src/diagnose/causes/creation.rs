@@ -63,6 +63,22 @@ fn refused_by_kernel(facts: &Facts) -> Option<Diagnosis> {
     (facts.seccomp.as_deref() == Some("2")).then(|| argument_filter(facts))
 }
 
+/// As systemd's `SystemCallFilter=` does where it is not told another action.
+pub(in crate::diagnose) fn killed_by_filter(facts: &Facts) -> Diagnosis {
+    let cause = "a seccomp filter kills processes that make a system call which it does not allow, \
+                 as systemd's SystemCallFilter= does";
+    with(
+        Diagnosis::new("seccomp-kill", cause),
+        "Seccomp in /proc/self/status",
+        facts.seccomp.as_ref(),
+    )
+    .for_good(
+        "for a systemd service, such as a CI runner: sudo systemctl edit NAME.service, with \
+         [Service] and SystemCallFilter=@mount @process @network-io added; otherwise run the \
+         tests outside of the sandbox",
+    )
+}
+
 fn has_admin(facts: &Facts) -> bool {
     Caps(facts.caps).contains(Caps::SYS_ADMIN)
 }

@@ -10,6 +10,8 @@ mod rights;
 #[cfg(test)]
 mod tests;
 
+pub(super) use creation::killed_by_filter;
+
 use crate::diagnose::facts::{Facts, Witness};
 use crate::error::Diagnosis;
 use crate::sys::process::Namespace;
