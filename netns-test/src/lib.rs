@@ -5,6 +5,8 @@
 mod bytes;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod diagnose;
+#[cfg(all(feature = "doctor", target_os = "linux", not(miri)))]
+mod doctor;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod env;
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -12,6 +14,8 @@ mod error;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod harness;
 mod isolation;
+#[cfg(all(feature = "doctor", target_os = "linux", not(miri)))]
+mod netlink;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod premain;
 #[cfg(all(target_os = "linux", not(miri)))]

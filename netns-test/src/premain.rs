@@ -76,6 +76,23 @@ fn fork_server() {
     }
 }
 
+/// Lets `work` fork, in a program that has started no thread.
+///
+/// An error is what was found instead of one thread.
+#[cfg(feature = "doctor")]
+pub(crate) fn alone<T>(
+    work: impl FnOnce(&SingleThreaded) -> T,
+) -> Result<T, std::io::Result<usize>> {
+    match crate::sys::process::thread_count() {
+        Ok(1) => {}
+        other => return Err(other),
+    }
+    // SAFETY: there is one thread, this one; the doctor, whose main function this is called
+    // from, starts none besides it.
+    let alone = unsafe { SingleThreaded::new() };
+    Ok(work(&alone))
+}
+
 /// Every test of this binary; one entry is the sentinel's.
 pub(crate) fn cases() -> &'static [Entry] {
     let (start, end) =

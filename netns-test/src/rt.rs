@@ -12,6 +12,21 @@ pub use crate::{
     sandbox::User,
 };
 
+/// What the program netns-test-doctor does.
+#[cfg(all(feature = "doctor", target_os = "linux", not(miri)))]
+#[must_use]
+pub fn doctor() -> std::process::ExitCode {
+    crate::doctor::main()
+}
+
+/// What the program netns-test-doctor does.
+#[cfg(all(feature = "doctor", not(all(target_os = "linux", not(miri)))))]
+#[must_use]
+pub fn doctor() -> std::process::ExitCode {
+    eprintln!("netns-test-doctor: tests can be isolated on Linux only");
+    std::process::ExitCode::FAILURE
+}
+
 /// Reports what a test function returned as `main` would: `Err` is printed.
 pub fn report(returned: impl std::process::Termination) -> std::process::ExitCode {
     returned.report()

@@ -14,6 +14,8 @@ mod transcript;
 pub(crate) use identity::Identity;
 pub use identity::User;
 pub(crate) use mode::Mode;
+#[cfg(feature = "doctor")]
+pub(crate) use transcript::Entry;
 pub(crate) use transcript::Transcript;
 
 use std::os::fd::OwnedFd;

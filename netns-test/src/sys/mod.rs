@@ -20,3 +20,5 @@ pub(crate) mod process;
 pub(crate) mod signals;
 pub(crate) mod socket;
 pub(crate) mod stack;
+#[cfg(feature = "doctor")]
+pub(crate) mod tun;

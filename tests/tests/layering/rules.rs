@@ -3,19 +3,25 @@
 use super::tokens::{Token, tokens};
 
 /// What each module of the library may import besides itself. ARCHITECTURE.md has the same.
-pub(crate) const IMPORTS: [(&str, &[&str]); 12] = [
+pub(crate) const IMPORTS: [(&str, &[&str]); 14] = [
     ("harness", &HARNESS),
+    ("doctor", &DOCTOR),
     ("premain", &["harness", "sys"]),
     ("probe", &["bytes", "diagnose", "error", "sandbox", "sys", "userns"]),
     ("diagnose", &["env", "error", "sandbox::NAMESPACES", "sys"]),
     ("sandbox", &["error", "sys", "userns"]),
     ("userns", &["error", "sys"]),
+    ("netlink", &["error", "sys"]),
     ("sys", &["error", "sys"]),
     ("bytes", &["error", "sys"]),
     ("env", &["error"]),
     ("isolation", &[]),
     ("error", &[]),
     ("runtime", &["diagnose"]),
+];
+
+const DOCTOR: [&str; 10] = [
+    "bytes", "diagnose", "env", "error", "netlink", "premain", "probe", "sandbox", "sys", "userns",
 ];
 
 const HARNESS: [&str; 10] = [

@@ -1,0 +1,235 @@
+//! One sandbox, set up as for a test, in a process that tells each step.
+
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::time::Duration;
+
+use super::features;
+use crate::bytes::{Reader, Writer};
+use crate::diagnose::{self, Step, Witness};
+use crate::error::Failure;
+use crate::probe::News;
+use crate::sandbox::{self, Entry, Identity, Mode, Transcript, User};
+use crate::sys::fds;
+use crate::sys::fds::Until;
+use crate::sys::process::{self, Side, SingleThreaded};
+use crate::userns::Caller;
+
+/// How long all of it may take. Loading a dozen modules takes seconds on a slow machine.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What has become of it.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) mode: Mode,
+    pub(super) steps: Vec<Entry>,
+    /// Why it did not come to its end.
+    pub(super) failure: Option<Failure>,
+    /// What of the kernel can be used there.
+    pub(super) features: Vec<Feature>,
+}
+
+/// A part of the kernel that labs are made of, as told from one process to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Feature {
+    pub(super) name: String,
+    /// What a lab does with it.
+    pub(super) what_for: String,
+    pub(super) missing: Option<Missing>,
+}
+
+/// Why it cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Missing {
+    pub(super) reason: String,
+    /// The kernel's module to load, if that is what is missing.
+    pub(super) module: Option<String>,
+    pub(super) advice: String,
+}
+
+/// Tries.
+pub(super) fn make(mode: &Mode, caller: &Caller, alone: &SingleThreaded) -> Attempt {
+    let mut transcript = Transcript::default();
+    let told = begin(mode, caller, alone, &mut transcript);
+    let mut attempt =
+        Attempt { mode: mode.clone(), steps: transcript.0, failure: None, features: Vec::new() };
+    match told {
+        Ok(told) => {
+            attempt.steps.extend(told.steps);
+            attempt.failure = told.news.explained();
+            attempt.features = told.features;
+        }
+        Err(failure) => attempt.failure = Some(failure),
+    }
+    attempt
+}
+
+/// What the process in the sandbox tells.
+#[derive(Debug, PartialEq, Eq)]
+struct Told {
+    steps: Vec<Entry>,
+    news: News,
+    features: Vec<Feature>,
+}
+
+fn begin(
+    mode: &Mode,
+    caller: &Caller,
+    alone: &SingleThreaded,
+    transcript: &mut Transcript,
+) -> Result<Told, Failure> {
+    let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
+    let identity = Identity::new(User::Caller, caller, mode)?;
+    let (go, start) = fds::pipe().map_err(step("pipe", "to the sandbox"))?;
+    let (ours, theirs) = fds::pipe().map_err(step("pipe", "from the sandbox"))?;
+    let side = process::fork_into(alone, mode.namespaces())
+        .map_err(|error| diagnose::explain_clone(alone, mode.namespaces(), &error))?;
+    let Side::Parent(pid) = side else { inside(&identity, mode, &go, &theirs) };
+    let names: Vec<_> = mode.namespaces().iter().map(|namespace| namespace.name()).collect();
+    transcript.done(format!("clone with new namespaces: {}", names.join(", ")));
+    let written = identity.maps.write_for(pid).map_err(|failure| {
+        diagnose::with_cause(failure, Step::Maps { of_root: false }, &Witness::default())
+    });
+    if written.is_ok() {
+        drop(fds::write_once(start.as_fd(), b"g"));
+    }
+    drop((go, start, theirs));
+    let told = read_to_the_end(&ours);
+    if told.is_err() {
+        process::kill(pid);
+    }
+    process::reap_aside(pid);
+    written?;
+    let told = told.map_err(step("wait", "for the sandbox"))?;
+    let lost = || Failure::new("set up", "a sandbox", "its process ended without a word");
+    Told::decode(&told).ok_or_else(lost)
+}
+
+fn read_to_the_end(pipe: &OwnedFd) -> io::Result<Vec<u8>> {
+    let (mut told, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
+    loop {
+        let ready = fds::wait(&[Until::Readable(pipe.as_fd())], Some(LIMIT))?;
+        if !ready.iter().any(|ready| ready.readable || ready.hung_up) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match fds::read_available(pipe, &mut buffer)? {
+            Some(0) => return Ok(told),
+            Some(length) => told.extend_from_slice(&buffer[..length]),
+            None => {}
+        }
+    }
+}
+
+/// The process in the sandbox.
+fn inside(identity: &Identity, mode: &Mode, go: &OwnedFd, parent: &OwnedFd) -> ! {
+    let ready = process::die_with_parent()
+        .and_then(|()| fds::close_all_except(&[0, 1, 2, go.as_raw_fd(), parent.as_raw_fd()]));
+    let mut byte = [0];
+    if ready.is_err() || !matches!(fds::read_available(go, &mut byte), Ok(Some(1))) {
+        process::exit_now(1);
+    }
+    let mut transcript = Transcript::default();
+    let set_up = sandbox::set_up(identity, mode, &mut transcript)
+        .and_then(|_proc| sandbox::try_loopback())
+        .and_then(|()| sandbox::use_loopback());
+    let (news, features) = match set_up {
+        Err(refused) => (News::from(refused), Vec::new()),
+        Ok(()) => {
+            transcript.done("bind and connect on 127.0.0.1");
+            (News::Allowed, features::examine().into_iter().map(Feature::from).collect())
+        }
+    };
+    let told = Told { steps: transcript.0, news, features }.encode();
+    let sent = told.chunks(4096).try_for_each(|part| fds::write_once(parent.as_fd(), part));
+    process::exit_now(i32::from(sent.is_err()))
+}
+
+impl Told {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.bytes(&self.news.encode()).u32(self.steps.len() as u32);
+        for Entry { step, limitation } in &self.steps {
+            out.bytes(step.as_bytes()).texts(limitation.as_slice());
+        }
+        out.u32(self.features.len() as u32);
+        for Feature { name, what_for, missing } in &self.features {
+            out.texts(&[name.clone(), what_for.clone()]);
+            match missing {
+                None => out.u32(0),
+                Some(Missing { reason, module, advice }) => {
+                    out.u32(1).texts(&[reason.clone(), advice.clone()]).texts(module.as_slice())
+                }
+            };
+        }
+        out.0
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut input = Reader(bytes);
+        let news = News::decode(input.bytes()?)?;
+        let steps = (0..input.u32()?)
+            .map(|_| {
+                let step = String::from_utf8_lossy(input.bytes()?).into_owned().into();
+                Some(Entry { step, limitation: input.texts()?.pop() })
+            })
+            .collect::<Option<_>>()?;
+        let features =
+            (0..input.u32()?).map(|_| Feature::read(&mut input)).collect::<Option<_>>()?;
+        input.end(Self { steps, news, features })
+    }
+}
+
+impl Feature {
+    fn read(input: &mut Reader<'_>) -> Option<Self> {
+        let [name, what_for] = <[String; 2]>::try_from(input.texts()?).ok()?;
+        let missing = if input.flag()? {
+            let [reason, advice] = <[String; 2]>::try_from(input.texts()?).ok()?;
+            Some(Missing { reason, module: input.texts()?.pop(), advice })
+        } else {
+            None
+        };
+        Some(Self { name, what_for, missing })
+    }
+}
+
+impl From<features::Feature> for Feature {
+    fn from(feature: features::Feature) -> Self {
+        let features::Feature { name, what_for, result } = feature;
+        let missing = result.err().map(|features::Missing { reason, module, advice }| Missing {
+            reason,
+            module: module.map(str::to_owned),
+            advice,
+        });
+        Self { name: name.to_owned(), what_for: what_for.to_owned(), missing }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_round_trips() {
+        let missing = |module: Option<&str>| Missing {
+            reason: "add link: EOPNOTSUPP".into(),
+            module: module.map(str::to_owned),
+            advice: "sudo modprobe dummy".into(),
+        };
+        let feature = |missing| Feature { name: "dummy".into(), what_for: "it".into(), missing };
+        let told = Told {
+            steps: vec![
+                Entry { step: "mount proc".into(), limitation: None },
+                Entry { step: "mount sysfs".into(), limitation: Some("EPERM".into()) },
+            ],
+            news: News::Allowed,
+            features: vec![
+                feature(None),
+                feature(Some(missing(None))),
+                feature(Some(missing(Some("dummy")))),
+            ],
+        };
+        let bytes = told.encode();
+        assert_eq!(Told::decode(&bytes), Some(told));
+        assert_eq!(Told::decode(&bytes[..bytes.len() - 1]), None);
+    }
+}

@@ -1,0 +1,252 @@
+//! From a refused trial and the kernel's modules to what brings the feature. Pure.
+
+use super::A_BASE;
+use super::kernel::{Kernel, Modules};
+use crate::error::Failure;
+use crate::netlink::SOCKET;
+use crate::sys::tun::DEVICE;
+
+/// The module that is missing, if that is the cause, and what to do.
+pub(super) fn advice(
+    module: &'static str,
+    failure: &Failure,
+    kernel: &Kernel,
+) -> (Option<&'static str>, String) {
+    let Some(code) = failure.errno else {
+        let text = if failure.object == A_BASE { NEEDS_A_BASE } else { REPORT };
+        return (None, text.to_owned());
+    };
+    let on_device = failure.object == DEVICE;
+    let is_loadable = place(module, kernel) == Place::Loadable;
+    match code {
+        // What a file system or a filter refuses comes before what the code means elsewhere.
+        EACCES if on_device => (None, format!("sudo chmod 0666 {DEVICE}")),
+        EPERM if on_device => (None, container_device()),
+        ENOENT if on_device && !is_loadable => {
+            (None, format!("{}; elsewhere sudo modprobe {module}", container_device()))
+        }
+        EPERM | EACCES | EAFNOSUPPORT if failure.object == SOCKET => (None, FILTERED.to_owned()),
+        EPERM | EACCES => (None, NO_RIGHTS.to_owned()),
+        EOPNOTSUPP | ENOENT | EPROTONOSUPPORT | EAFNOSUPPORT | ENODEV | ENXIO => {
+            absent(module, kernel)
+        }
+        _ => (None, REPORT.to_owned()),
+    }
+}
+
+const ENOENT: i32 = 2;
+const EPERM: i32 = 1;
+const ENXIO: i32 = 6;
+const EACCES: i32 = 13;
+const ENODEV: i32 = 19;
+const EPROTONOSUPPORT: i32 = 93;
+const EOPNOTSUPP: i32 = 95;
+const EAFNOSUPPORT: i32 = 97;
+
+const FILTERED: &str = "run it outside of the sandbox: a seccomp filter or a security module \
+                        forbids netlink sockets";
+const NEEDS_A_BASE: &str = "see to veth first";
+const NO_RIGHTS: &str = "see to the isolation first: this process has no rights over its network";
+const REPORT: &str = "unknown; please report this, with `uname -a` and the kind of machine or \
+                      container";
+
+fn container_device() -> String {
+    format!("in a container: docker run --device={DEVICE}")
+}
+
+/// Where a module is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In the kernel.
+    Running,
+    /// In a file, for the kernel to load.
+    Loadable,
+    /// In a file, but the kernel loads none any more.
+    Locked,
+    /// Nowhere, and the distribution has more modules in a package of this name.
+    InPackage(&'static str),
+    /// Nowhere.
+    Nowhere,
+    /// Nowhere, and nor could it be loaded.
+    Unsupported,
+    /// The files are not to be seen from here.
+    Unknown,
+}
+
+fn place(module: &str, kernel: &Kernel) -> Place {
+    if kernel.running.contains(module) {
+        return Place::Running;
+    }
+    match &kernel.modules {
+        Modules::Unsupported => Place::Unsupported,
+        Modules::Unseen => Place::Unknown,
+        Modules::Listed { built_in, .. } if built_in.contains(module) => Place::Running,
+        Modules::Listed { loadable, .. } if !loadable.contains(module) => {
+            package(&kernel.release).map_or(Place::Nowhere, Place::InPackage)
+        }
+        Modules::Listed { .. } if kernel.is_locked => Place::Locked,
+        Modules::Listed { .. } => Place::Loadable,
+    }
+}
+
+/// The command that installs the modules which a distribution keeps apart from its kernel.
+fn package(release: &str) -> Option<&'static str> {
+    let ends_with_any = |flavours: &[&str]| {
+        flavours.iter().any(|flavour| release.strip_suffix(flavour).is_some_and(is_ubuntus))
+    };
+    if ends_with_any(&["-generic", "-azure", "-aws", "-gcp", "-gke", "-oracle", "-ibm", "-raspi"]) {
+        Some("apt-get install linux-modules-extra-$(uname -r)")
+    } else if release.contains(".el") || release.contains(".fc") {
+        Some("dnf install kernel-modules-extra-$(uname -r)")
+    } else {
+        None
+    }
+}
+
+/// Whether `version` is one of Ubuntu's kernels: `6.8.0-1021`.
+fn is_ubuntus(version: &str) -> bool {
+    let (_, build) = version.rsplit_once('-').unwrap_or_default();
+    !build.is_empty() && build.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What to do about a feature that the kernel does not know.
+fn absent(module: &'static str, kernel: &Kernel) -> (Option<&'static str>, String) {
+    let release = &kernel.release;
+    let text = match place(module, kernel) {
+        // It has the module, and that is not what it lacks.
+        Place::Running => return (None, REPORT.to_owned()),
+        Place::Loadable => format!(
+            "sudo modprobe {module}; the kernel has not done so by itself, so /etc/modprobe.d or \
+             a security module may forbid it"
+        ),
+        Place::Locked => format!(
+            "load {module} at the next start (echo {module} | sudo tee \
+             /etc/modules-load.d/{module}.conf): the kernel takes no more modules \
+             (kernel.modules_disabled = 1)"
+        ),
+        Place::InPackage(install) => format!("sudo {install} && sudo modprobe {module}"),
+        Place::Nowhere => {
+            format!("take another kernel: this one ({release}) is built without {module}")
+        }
+        Place::Unsupported => format!(
+            "take another kernel: this one ({release}) is built without {module}, and cannot \
+             load modules"
+        ),
+        Place::Unknown => format!(
+            "sudo modprobe {module} on the machine itself: the modules of its kernel ({release}) \
+             are not to be seen from here, as in a container"
+        ),
+    };
+    (Some(module), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kernel(release: &str) -> Kernel {
+        let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        Kernel {
+            release: release.to_owned(),
+            modules: Modules::Listed { built_in: set(&["tun"]), loadable: set(&["sch_tbf"]) },
+            running: set(&["veth"]),
+            is_locked: false,
+        }
+    }
+
+    fn refused(object: &str, code: i32) -> Failure {
+        Failure { errno: Some(code), ..Failure::new("add", object, "its reason") }
+    }
+
+    /// The advice for a qdisc that a kernel does not know.
+    fn unknown_to(kernel: &Kernel, module: &'static str) -> (Option<&'static str>, String) {
+        advice(module, &refused("qdisc a on b", ENOENT), kernel)
+    }
+
+    #[test]
+    fn a_module_in_a_file_is_loaded() {
+        let debian = kernel("6.1.0-56-amd64");
+        for code in [ENOENT, EOPNOTSUPP, EPROTONOSUPPORT, ENODEV, ENXIO, EAFNOSUPPORT] {
+            let (module, text) = advice("sch_tbf", &refused("link a (b)", code), &debian);
+            assert_eq!(module, Some("sch_tbf"));
+            assert!(text.starts_with("sudo modprobe sch_tbf; "), "{text}");
+        }
+        let locked = Kernel { is_locked: true, ..debian };
+        let (module, text) = unknown_to(&locked, "sch_tbf");
+        assert_eq!(module, Some("sch_tbf"));
+        assert!(text.contains("kernel.modules_disabled = 1"), "{text}");
+    }
+
+    #[test]
+    fn a_module_in_no_file_is_in_a_package_or_in_another_kernel() {
+        let ubuntus = "sudo apt-get install linux-modules-extra-$(uname -r)";
+        let red_hats = "sudo dnf install kernel-modules-extra-$(uname -r)";
+        for (release, install) in [
+            ("6.8.0-1021-azure", ubuntus),
+            ("6.8.0-45-generic", ubuntus),
+            ("5.14.0-427.13.1.el9_4.x86_64", red_hats),
+            ("6.9.5-200.fc40.x86_64", red_hats),
+        ] {
+            let expected = format!("{install} && sudo modprobe sch_netem");
+            assert_eq!(unknown_to(&kernel(release), "sch_netem"), (Some("sch_netem"), expected));
+        }
+        for release in ["6.1.0-56-amd64", "6.12.1-generic", "6.6.87.2-microsoft-standard-WSL2"] {
+            let (module, text) = unknown_to(&kernel(release), "sch_netem");
+            assert_eq!(module, Some("sch_netem"));
+            assert!(text.ends_with(&format!("({release}) is built without sch_netem")), "{text}");
+        }
+    }
+
+    #[test]
+    fn without_a_list_of_modules_it_says_so() {
+        let unseen = Kernel { modules: Modules::Unseen, ..kernel("6.8.0-1021-azure") };
+        let (module, text) = unknown_to(&unseen, "sch_netem");
+        assert_eq!(module, Some("sch_netem"));
+        assert!(text.starts_with("sudo modprobe sch_netem on the machine itself"), "{text}");
+        let none = Kernel { modules: Modules::Unsupported, ..kernel("6.18.44") };
+        let (module, text) = unknown_to(&none, "sch_netem");
+        assert_eq!(module, Some("sch_netem"));
+        assert!(text.ends_with("built without sch_netem, and cannot load modules"), "{text}");
+    }
+
+    #[test]
+    fn a_module_that_is_there_is_not_the_cause() {
+        for module in ["veth", "tun"] {
+            let failure = refused("link a (b)", EOPNOTSUPP);
+            assert_eq!(
+                advice(module, &failure, &kernel("6.8.0-1021-azure")),
+                (None, REPORT.into())
+            );
+        }
+    }
+
+    #[test]
+    fn other_refusals_have_other_causes() {
+        let debian = kernel("6.1.0-56-amd64");
+        let loadable = Kernel {
+            modules: Modules::Listed { built_in: [].into(), loadable: ["tun".to_owned()].into() },
+            ..debian.clone()
+        };
+        let table = [
+            (&debian, DEVICE, EACCES, None, "sudo chmod 0666 /dev/net/tun"),
+            (&debian, DEVICE, EPERM, None, "docker run --device=/dev/net/tun"),
+            (&debian, DEVICE, ENOENT, None, "docker run --device=/dev/net/tun"),
+            (&loadable, DEVICE, ENOENT, Some("tun"), "sudo modprobe tun"),
+            (&loadable, DEVICE, ENODEV, Some("tun"), "sudo modprobe tun"),
+            (&loadable, SOCKET, EPERM, None, "forbids netlink sockets"),
+            (&loadable, SOCKET, EAFNOSUPPORT, None, "forbids netlink sockets"),
+            (&loadable, SOCKET, EPROTONOSUPPORT, Some("tun"), "sudo modprobe tun"),
+            (&loadable, "link a (b)", EPERM, None, "see to the isolation first"),
+            (&loadable, "link a (b)", 22, None, "please report"),
+        ];
+        for (kernel, object, code, module, expected) in table {
+            let (found, text) = advice("tun", &refused(object, code), kernel);
+            assert_eq!(found, module, "{object} {code}");
+            assert!(text.contains(expected), "{object} {code}: {text}");
+        }
+        let untried = Failure::new("find", A_BASE, "there is none");
+        assert_eq!(advice("tun", &untried, &debian), (None, NEEDS_A_BASE.to_owned()));
+        let unanswered = Failure::new("add", "link a (b)", "no answer");
+        assert_eq!(advice("tun", &unanswered, &debian), (None, REPORT.to_owned()));
+    }
+}
