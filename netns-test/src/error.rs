@@ -60,8 +60,10 @@ impl Failure {
     pub(crate) fn summary(&self) -> String {
         let Self { step, object, reason, .. } = self;
         match &self.diagnosis {
-            Some(diagnosis) => format!("{step} {object}: {reason}: {}", diagnosis.cause),
-            None => format!("{step} {object}: {reason}"),
+            Some(diagnosis) if !diagnosis.cause.starts_with("unknown") => {
+                format!("{step} {object}: {reason}: {}", diagnosis.cause)
+            }
+            _ => format!("{step} {object}: {reason}"),
         }
     }
 }

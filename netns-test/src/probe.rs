@@ -38,7 +38,8 @@ impl From<Refused> for News {
         let step = match refused.part {
             Part::Maps { of_root } => Step::Maps { of_root },
             Part::Mounts => Step::Mounts,
-            Part::Network => Step::Network,
+            Part::Sockets => Step::Sockets,
+            Part::Loopback => Step::Loopback,
         };
         Self::Refused { step, failure: refused.failure, witness: Witness::new() }
     }
@@ -91,8 +92,13 @@ impl News {
     }
 }
 
-const STEPS: [Step; 4] =
-    [Step::Maps { of_root: false }, Step::Maps { of_root: true }, Step::Mounts, Step::Network];
+const STEPS: [Step; 5] = [
+    Step::Maps { of_root: false },
+    Step::Maps { of_root: true },
+    Step::Mounts,
+    Step::Sockets,
+    Step::Loopback,
+];
 
 fn number(step: Step) -> u32 {
     STEPS.iter().position(|&other| other == step).unwrap_or(STEPS.len()) as u32

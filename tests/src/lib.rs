@@ -1,6 +1,8 @@
 //! What the test binaries of this package share: running themselves again, and looking at
 //! a process.
 
+pub mod confine;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;

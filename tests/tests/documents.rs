@@ -85,7 +85,8 @@ fn anchors(text: &str) -> BTreeSet<String> {
     let named = text.split("<a id=\"").skip(1).filter_map(|rest| rest.split('"').next());
     let headings = text
         .lines()
-        .filter_map(|line| line.starts_with('#').then(|| line.trim_start_matches('#').trim()));
+        .filter(|line| line.starts_with('#'))
+        .map(|line| line.trim_start_matches('#').trim());
     named.map(str::to_owned).chain(headings.map(anchor)).collect()
 }
 

@@ -124,8 +124,9 @@ fn too_few_descriptors_are_named_with_their_limit() {
 fn too_few_processes_are_named_with_their_limit() {
     let limit = ["prlimit", "--nproc=1"];
     let scratch = netns_test_tests::scratch("nproc");
-    let copy = scratch.join("tests");
-    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let (own, copy) = (std::env::current_exe().unwrap(), scratch.join("tests"));
+    // Not by this process: a child forked meanwhile would have the file open for writing.
+    netns_test_tests::stdout_of("cp", &[own.to_str().unwrap(), copy.to_str().unwrap()]);
     let other = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"];
     let around = if is_root() { [other.as_slice(), &limit].concat() } else { limit.into() };
     let mut command = Command::new(around[0]);

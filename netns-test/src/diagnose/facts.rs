@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::env::{self, Surroundings};
 use crate::sandbox::NAMESPACES;
 use crate::sys::caps::{self, Caps};
+use crate::sys::filter::Call;
 use crate::sys::process::{self, Namespace};
 
 pub(super) const USERNS_CLONE: &str = "/proc/sys/kernel/unprivileged_userns_clone";
@@ -29,8 +30,10 @@ pub(crate) struct Facts {
     pub(crate) seccomp: Option<String>,
     /// `Threads:` of this process.
     pub(crate) threads: Option<String>,
-    /// Whether a filter refuses unshare(2) whatever it is asked for, and with what.
-    pub(crate) unshare_refused: Option<String>,
+    /// What a filter says to unshare(2), whatever it is asked for.
+    pub(crate) unshare_filtered: Option<String>,
+    /// What a filter says to clone(2) when that is asked for a user namespace.
+    pub(crate) clone_filtered: Option<String>,
     /// The effective capabilities.
     pub(crate) caps: u64,
     /// The effective user id.
@@ -92,7 +95,8 @@ impl Facts {
             selinux_enforces: value(SELINUX),
             seccomp: after(&status, "Seccomp:").map(str::to_owned),
             threads: after(&status, "Threads:").map(str::to_owned),
-            unshare_refused: process::unshare_nothing(),
+            unshare_filtered: Call::UnshareNothing.filtered(),
+            clone_filtered: Call::CloneUser.filtered(),
             caps: caps::effective().unwrap_or(Caps::NONE).0,
             uid,
             unmapped: unmapped("uid", uid).or_else(|| unmapped("gid", gid)),
@@ -125,7 +129,8 @@ impl Facts {
             ("CapEff in /proc/self/status".to_owned(), format!("{:016x}", self.caps)),
             owned("Seccomp in /proc/self/status", &self.seccomp),
             owned("Threads in /proc/self/status", &self.threads),
-            owned("unshare(0)", &self.unshare_refused),
+            owned(Call::UnshareNothing.name(), &self.unshare_filtered),
+            owned(Call::CloneUser.name(), &self.clone_filtered),
             owned(USERNS_CLONE, &self.unprivileged_clone),
             owned(APPARMOR_USERNS, &self.apparmor_restricts),
             owned(SELINUX, &self.selinux_enforces),
@@ -198,12 +203,18 @@ fn is_mapped(map: &str, id: u32) -> bool {
     })
 }
 
-/// The limit of the innermost control group (of version 2) that has one.
+/// The limit of the innermost control group that has one.
 fn pids_limit() -> Option<(String, String)> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let mut group = groups.lines().find_map(|line| line.strip_prefix("0::"))?.trim_end_matches('/');
+    let of_version_2 = groups.lines().find_map(|line| line.strip_prefix("0::"));
+    let of_version_1 = groups.lines().find_map(|line| line.split_once(":pids:").map(|it| it.1));
+    let limit = |place, group: Option<&str>| innermost_limit(place, group?.trim_end_matches('/'));
+    limit("/sys/fs/cgroup", of_version_2).or_else(|| limit("/sys/fs/cgroup/pids", of_version_1))
+}
+
+fn innermost_limit(place: &str, mut group: &str) -> Option<(String, String)> {
     loop {
-        let path = format!("/sys/fs/cgroup{group}/pids.max");
+        let path = format!("{place}{group}/pids.max");
         if let Some(limit) = value(&path).filter(|limit| limit != "max") {
             return Some((path, limit));
         }

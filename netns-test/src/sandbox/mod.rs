@@ -49,7 +49,8 @@ pub(crate) enum Part {
         of_root: bool,
     },
     Mounts,
-    Network,
+    Sockets,
+    Loopback,
 }
 
 /// Sets up the namespaces of the calling process: its id maps, unless they have been written
@@ -77,7 +78,7 @@ pub(crate) fn set_up(
         transcript.done("write uid_map and gid_map");
     }
     let proc = mounts::set_up(mode, transcript).map_err(refused(Part::Mounts))?;
-    network::set_up(identity, transcript).map_err(refused(Part::Network))?;
+    network::set_up(identity, transcript)?;
     if let Some(pid) = outer_pid {
         let step = "write /proc/sys/kernel/ns_last_pid";
         transcript.note(step, "process ids are not unique on the machine", give_next_child(pid));
@@ -87,13 +88,13 @@ pub(crate) fn set_up(
 
 /// Whether `lo` can be used, without a trace of the attempt.
 pub(crate) fn try_loopback() -> Result<(), Refused> {
-    network::try_loopback().map_err(|failure| Refused { part: Part::Network, failure })
+    network::try_loopback().map_err(|failure| Refused { part: Part::Sockets, failure })
 }
 
 /// Sends a byte over a TCP connection to 127.0.0.1, and leaves traces.
 #[cfg(feature = "doctor")]
 pub(crate) fn use_loopback() -> Result<(), Refused> {
-    network::use_loopback().map_err(|failure| Refused { part: Part::Network, failure })
+    network::use_loopback().map_err(|failure| Refused { part: Part::Sockets, failure })
 }
 
 /// This process's id in the PID namespace that `/proc` was mounted for, which is the one

@@ -3,13 +3,13 @@
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
-use super::{Identity, Transcript};
+use super::{Identity, Part, Refused, Transcript};
 use crate::error::Failure;
 use crate::sys::{errno, fds, ifreq};
 use crate::userns::Maps;
 
 /// Brings `lo` up and sets the sysctls that bodies rely on.
-pub(super) fn set_up(identity: &Identity, transcript: &mut Transcript) -> Result<(), Failure> {
+pub(super) fn set_up(identity: &Identity, transcript: &mut Transcript) -> Result<(), Refused> {
     // A host may hand "no IPv6" on to new namespaces; a kernel without it has no such file.
     let (path, result) = write_if_there("/proc/sys/net/ipv6/conf/all/disable_ipv6", "0");
     transcript.note(path, "there is no IPv6 if the host has turned it off", result);
@@ -19,9 +19,11 @@ pub(super) fn set_up(identity: &Identity, transcript: &mut Transcript) -> Result
     let path = "/proc/sys/net/ipv4/ping_group_range";
     let result = allow_ping(path, identity);
     transcript.note("write /proc/sys/net/ipv4/ping_group_range", "ping needs root", result);
-    let socket = ifreq::socket().map_err(|error| errno::failure("socket", "AF_INET", &error))?;
-    ifreq::loopback_up(&socket)
-        .map_err(|error| errno::failure("ioctl SIOCSIFFLAGS", "lo", &error))?;
+    let refused = |part, step, object: &'static str| {
+        move |error: io::Error| Refused { part, failure: errno::failure(step, object, &error) }
+    };
+    let socket = ifreq::socket().map_err(refused(Part::Sockets, "socket", "AF_INET"))?;
+    ifreq::loopback_up(&socket).map_err(refused(Part::Loopback, "ioctl SIOCSIFFLAGS", "lo"))?;
     transcript.done("bring lo up");
     Ok(())
 }

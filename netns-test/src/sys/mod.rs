@@ -12,6 +12,7 @@ pub(crate) mod caps;
 pub(crate) mod environ;
 pub(crate) mod errno;
 pub(crate) mod fds;
+pub(crate) mod filter;
 pub(crate) mod ifreq;
 pub(crate) mod limits;
 pub(crate) mod memory;

@@ -106,15 +106,36 @@ pub(crate) fn fork_aside(_: &SingleThreaded) -> io::Result<Side> {
     clone(0)
 }
 
+/// Has `work` done in a child and gives what came of that; what `work` gives is the exit status.
+///
+/// `work` may make system calls and nothing else: the process may have other threads.
+pub(super) fn in_child(work: impl FnOnce() -> i32) -> io::Result<Status> {
+    match clone(0)? {
+        Side::Child => exit_now(work()),
+        Side::Parent(pid) => {
+            let mut status = 0;
+            // SAFETY: the status is written to a live variable; the child is this one's own.
+            let result = unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) };
+            Errno::result(result)?;
+            Ok(if libc::WIFSIGNALED(status) {
+                Status::Signaled(libc::WTERMSIG(status))
+            } else {
+                Status::Exited(libc::WEXITSTATUS(status))
+            })
+        }
+    }
+}
+
 /// The system call, as fork(2) would use it.
-fn clone(flags: libc::c_int) -> io::Result<Side> {
+pub(super) fn clone(flags: libc::c_int) -> io::Result<Side> {
     let (flags, none) = (libc::c_long::from(flags), libc::c_long::from(0));
     #[cfg(target_arch = "s390x")]
     let (first, second) = (none, flags);
     #[cfg(not(target_arch = "s390x"))]
     let (first, second) = (flags, none);
     // SAFETY: without CLONE_VM and with no stack this is fork(2): the child goes on on a
-    // copy of this stack. Callers have one thread, so no lock is held by another.
+    // copy of this stack. Callers have one thread, so no lock is held by another, or take no
+    // lock in the child.
     let result = unsafe { libc::syscall(libc::SYS_clone, first, second, none, none, none) };
     match Errno::result(result)? {
         0 => Ok(Side::Child),
@@ -227,14 +248,6 @@ pub(crate) fn name() -> io::Result<std::ffi::CString> {
 pub(crate) fn lead_own_session() -> io::Result<()> {
     nix::unistd::setsid()?;
     Ok(())
-}
-
-/// What unshare(2) says when it is asked for nothing, if it says no: a filter that looks at
-/// the call and not at its arguments.
-pub(crate) fn unshare_nothing() -> Option<String> {
-    // SAFETY: without flags nothing changes.
-    let result = unsafe { libc::unshare(0) };
-    Errno::result(result).err().map(|errno| format!("{errno:?}"))
 }
 
 /// Whether this process may open its own files in `/proc`; nothing if that is not told.

@@ -5,8 +5,8 @@ use super::tokens::{Token, tokens};
 /// What each module of the library may import besides itself. ARCHITECTURE.md has the same.
 pub(crate) const IMPORTS: [(&str, &[&str]); 14] = [
     ("harness", &HARNESS),
-    ("doctor", &DOCTOR),
     ("premain", &["harness", "sys"]),
+    ("doctor", &DOCTOR),
     ("probe", &["bytes", "diagnose", "error", "sandbox", "sys", "userns"]),
     ("diagnose", &["env", "error", "sandbox::NAMESPACES", "sys"]),
     ("sandbox", &["error", "sys", "userns"]),
@@ -38,7 +38,7 @@ const HARNESS: [&str; 10] = [
 ];
 
 /// They know all modules.
-const GLUE: [&str; 3] = ["lib", "rt", "unsupported"];
+const GLUE: [&str; 4] = ["bin", "lib", "rt", "unsupported"];
 
 const LONGEST: usize = 400;
 

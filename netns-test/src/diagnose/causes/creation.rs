@@ -1,15 +1,22 @@
 //! The namespaces were not made.
 
+use super::rights::taken_away;
 use super::{EACCES, EINVAL, ENOSPC, ENOSYS, EPERM, EUSERS, fixes, limits, with, with_label};
-use crate::diagnose::facts::{APPARMOR_USERNS, Container, Facts, SELINUX, USERNS_CLONE};
+use crate::diagnose::facts::{APPARMOR_USERNS, Container, Facts, SELINUX, USERNS_CLONE, Witness};
 use crate::error::Diagnosis;
 use crate::sys::caps::Caps;
+use crate::sys::filter::Call;
 use crate::sys::process::Namespace;
 
 /// What is behind `code`.
 pub(super) fn diagnose(code: i32, refused: Option<Namespace>, facts: &Facts) -> Option<Diagnosis> {
     match code {
         ENOSPC | EUSERS => Some(limits::of_namespaces(refused, facts)),
+        // Made in one step with a user namespace, over which there are no rights.
+        EPERM | EACCES if refused.is_some_and(|refused| refused != Namespace::User) => {
+            let witness = Witness { label: facts.label.clone(), dumpable: None };
+            filtered(facts).or_else(|| taken_away(facts, &witness))
+        }
         EPERM => refused_by_kernel(facts),
         EACCES => refused_by_module(facts),
         EINVAL => not_possible(facts),
@@ -34,13 +41,8 @@ fn refused_by_kernel(facts: &Facts) -> Option<Diagnosis> {
     if is_gvisor(facts) {
         return Some(gvisor(facts));
     }
-    if let Some(result) = &facts.unshare_refused {
-        let cause = "a seccomp filter refuses unshare(2) as a whole, as a container's does";
-        let diagnosis = Diagnosis::new("seccomp-container", cause).shown_by("unshare(0)", result);
-        return Some(
-            with(diagnosis, "Seccomp in /proc/self/status", facts.seccomp.as_ref())
-                .for_good(fixes::without_seccomp(facts)),
-        );
+    if let Some(filtered) = filtered(facts) {
+        return Some(filtered);
     }
     if let Some((id, file)) = &facts.unmapped {
         let cause = "this process's user or group has no number in its own user namespace";
@@ -53,14 +55,26 @@ fn refused_by_kernel(facts: &Facts) -> Option<Diagnosis> {
     if facts.unprivileged_clone.as_deref() == Some("0") && !has_admin(facts) {
         return Some(root_only(facts));
     }
-    if facts.root_is_mounted == Some(false) {
-        return Some(
-            Diagnosis::new("chroot", "this process is in a chroot")
-                .shown_by("/proc/self/mountinfo", "no file system mounted at /")
-                .for_good("run the tests outside of it, or as root with CAP_SYS_ADMIN"),
-        );
-    }
-    (facts.seccomp.as_deref() == Some("2")).then(|| argument_filter(facts))
+    (facts.root_is_mounted == Some(false)).then(|| {
+        Diagnosis::new("chroot", "this process is in a chroot")
+            .shown_by("/proc/self/mountinfo", "no file system mounted at /")
+            .for_good("run the tests outside of it, or as root with CAP_SYS_ADMIN")
+    })
+}
+
+/// A filter answers in the kernel's place. That there is one shows nothing: most do not care
+/// for namespaces.
+fn filtered(facts: &Facts) -> Option<Diagnosis> {
+    let Some(result) = &facts.unshare_filtered else {
+        return facts.clone_filtered.as_ref().map(|result| argument_filter(facts, result));
+    };
+    let cause = "a seccomp filter refuses unshare(2) as a whole, as a container's does";
+    let diagnosis =
+        Diagnosis::new("seccomp-container", cause).shown_by(Call::UnshareNothing.name(), result);
+    Some(
+        with(diagnosis, "Seccomp in /proc/self/status", facts.seccomp.as_ref())
+            .for_good(fixes::without_seccomp(facts)),
+    )
 }
 
 /// As systemd's `SystemCallFilter=` does where it is not told another action.
@@ -91,11 +105,11 @@ fn root_only(facts: &Facts) -> Diagnosis {
         .for_good(fixes::sysctl_for_good(set))
 }
 
-fn argument_filter(facts: &Facts) -> Diagnosis {
+fn argument_filter(facts: &Facts, result: &str) -> Diagnosis {
     let cause = "a seccomp filter that looks at arguments refuses namespaces, as systemd's \
                  RestrictNamespaces=, Flatpak's or snap's does";
     let diagnosis = with(
-        Diagnosis::new("seccomp-arguments", cause),
+        Diagnosis::new("seccomp-arguments", cause).shown_by(Call::CloneUser.name(), result),
         "Seccomp in /proc/self/status",
         facts.seccomp.as_ref(),
     );
@@ -182,11 +196,12 @@ fn not_there(facts: &Facts) -> Option<Diagnosis> {
     if is_gvisor(facts) {
         return Some(gvisor(facts));
     }
-    if facts.seccomp.as_deref() == Some("2") {
+    if let Some(result) = &facts.clone_filtered {
         let cause = "a seccomp filter says that the kernel has no such system call";
+        let diagnosis = Diagnosis::new("seccomp-enosys", cause);
         return Some(
-            Diagnosis::new("seccomp-enosys", cause)
-                .shown_by("Seccomp in /proc/self/status", "2")
+            with(diagnosis, "Seccomp in /proc/self/status", facts.seccomp.as_ref())
+                .shown_by(Call::CloneUser.name(), result)
                 .for_good(fixes::without_seccomp(facts)),
         );
     }

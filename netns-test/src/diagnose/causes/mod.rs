@@ -28,8 +28,10 @@ pub(crate) enum Step {
     },
     /// Cutting the mounts off from the host's.
     Mounts,
-    /// Making a socket, bringing `lo` up or using it.
-    Network,
+    /// Making a socket, binding or connecting it.
+    Sockets,
+    /// Bringing `lo` up.
+    Loopback,
     /// Reading about itself in `/proc`.
     Proc,
     /// Forking the server: the process has this many threads.
@@ -60,7 +62,8 @@ pub(super) fn diagnose(
         Step::Threads => Some(creation::threads(facts)),
         Step::Maps { of_root } => rights::maps(code, of_root, facts, witness),
         Step::Mounts => rights::mounts(code, facts, witness),
-        Step::Network => rights::network(code, facts, witness),
+        Step::Sockets => rights::sockets(code, facts, witness),
+        Step::Loopback => rights::loopback(code, facts, witness),
         Step::Proc => None,
         Step::Resources => return None,
     };

@@ -26,26 +26,30 @@ pub(super) fn mounts(code: i32, facts: &Facts, witness: &Witness) -> Option<Diag
     (code == EPERM || code == EACCES).then(|| taken_away(facts, witness)).flatten()
 }
 
-/// A socket could not be made, or `lo` could not be brought up or used.
-pub(super) fn network(code: i32, facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
+/// `lo` could not be brought up.
+pub(super) fn loopback(code: i32, facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
+    (code == EPERM || code == EACCES).then(|| taken_away(facts, witness)).flatten()
+}
+
+/// A socket could not be made, bound or connected, which takes no capability.
+pub(super) fn sockets(code: i32, facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
     if code != EPERM && code != EACCES {
         return None;
     }
-    let cause = "a sandbox around this process refuses it the network, also one of its own";
-    taken_away(facts, witness).or_else(|| {
-        (facts.seccomp.as_deref() == Some("2")).then(|| {
-            with(
-                Diagnosis::new("network-filter", cause),
-                "Seccomp in /proc/self/status",
-                facts.seccomp.as_ref(),
-            )
-            .for_good("run the tests outside of the sandbox, or allow it sockets")
-        })
-    })
+    let cause = "a sandbox around this process refuses it sockets, also in a network of its own";
+    let by_filter = (facts.seccomp.as_deref() == Some("2")).then(|| {
+        with(
+            Diagnosis::new("network-filter", cause),
+            "Seccomp in /proc/self/status",
+            facts.seccomp.as_ref(),
+        )
+        .for_good("run the tests outside of the sandbox, or allow it sockets")
+    });
+    by_filter.or_else(|| confined(witness.label.as_ref()))
 }
 
 /// A security module took the rights over the namespaces away.
-fn taken_away(facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
+pub(super) fn taken_away(facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
     let label = witness.label.as_ref();
     let is_ubuntus = label.is_some_and(|(_, label)| label.contains("unprivileged_userns"));
     if is_ubuntus || facts.apparmor_restricts.as_deref() == Some("1") {

@@ -38,9 +38,10 @@ const MAPS: Step = Step::Maps { of_root: false };
 #[test]
 fn who_refuses_namespaces_is_told_by_the_facts() {
     let filtered = || Facts { seccomp: some("2"), ..facts() };
+    let by = |errno: &str| Facts { clone_filtered: some(errno), ..filtered() };
     // Ubuntu's sysctl is seen in a container whose own filter is what refuses.
     let container = Facts {
-        unshare_refused: some("EPERM"),
+        unshare_filtered: some("EPERM"),
         apparmor_restricts: some("1"),
         root_is_mounted: Some(false),
         ..filtered()
@@ -61,7 +62,10 @@ fn who_refuses_namespaces_is_told_by_the_facts() {
         (EPERM, clone_off, "userns-clone"),
         (EPERM, clone_off_for_root, "unknown"),
         (EPERM, Facts { root_is_mounted: Some(false), ..filtered() }, "chroot"),
-        (EPERM, filtered(), "seccomp-arguments"),
+        (EPERM, by("EPERM"), "seccomp-arguments"),
+        (EPERM, Facts { root_is_mounted: Some(false), ..by("EPERM") }, "seccomp-arguments"),
+        // A filter that has nothing to do with it.
+        (EPERM, filtered(), "unknown"),
         (EPERM, facts(), "unknown"),
         (EPERM, version("Linux version 4.4.0 #1 SMP gVisor"), "gvisor"),
         (EACCES, Facts { apparmor_restricts: some("1"), ..facts() }, "apparmor"),
@@ -74,7 +78,8 @@ fn who_refuses_namespaces_is_told_by_the_facts() {
         (EINVAL, Facts { threads: some("2"), ..facts() }, "threads"),
         (EINVAL, Facts { interpreter: some("/usr/bin/qemu-arm"), ..facts() }, "qemu-user"),
         (EINVAL, facts(), "unknown"),
-        (ENOSYS, filtered(), "seccomp-enosys"),
+        (ENOSYS, by("ENOSYS"), "seccomp-enosys"),
+        (ENOSYS, filtered(), "unknown"),
         (ENOSYS, facts(), "unknown"),
         (ENOSPC, facts(), "max-namespaces"),
     ];
@@ -88,6 +93,7 @@ fn who_takes_rights_away_is_told_by_the_facts() {
     let ubuntu = || Facts { apparmor_restricts: some("1"), ..facts() };
     let undumpable = Witness { label: None, dumpable: Some(false) };
     let root = Step::Maps { of_root: true };
+    let none = Witness::default;
     let filtered = || Facts { seccomp: some("2"), ..facts() };
     let table = [
         (MAPS, EACCES, facts(), labelled("unprivileged_userns (enforce)"), "apparmor"),
@@ -98,15 +104,24 @@ fn who_takes_rights_away_is_told_by_the_facts() {
         (MAPS, ENOENT, facts(), labelled("unconfined"), "no-proc"),
         (root, EPERM, facts(), labelled("unconfined"), "setfcap"),
         (root, EPERM, ubuntu(), labelled("unprivileged_userns (enforce)"), "apparmor"),
-        (Step::Network, EPERM, filtered(), labelled("unconfined"), "network-filter"),
-        (Step::Network, EPERM, facts(), labelled("unprivileged_userns (enforce)"), "apparmor"),
-        (Step::Network, EPERM, facts(), labelled("unconfined"), "unknown"),
+        (Step::Sockets, EPERM, filtered(), labelled("unconfined"), "network-filter"),
+        (Step::Sockets, EACCES, Facts { seccomp: some("2"), ..ubuntu() }, none(), "network-filter"),
+        (Step::Sockets, EACCES, facts(), labelled("docker-default (enforce)"), "apparmor-profile"),
+        (Step::Loopback, EPERM, filtered(), labelled("unconfined"), "unknown"),
+        (Step::Loopback, EPERM, facts(), labelled("unprivileged_userns (enforce)"), "apparmor"),
+        (Step::Loopback, EPERM, facts(), labelled("unconfined"), "unknown"),
         (Step::Mounts, EACCES, facts(), labelled("docker-default (enforce)"), "apparmor-profile"),
         (Step::Mounts, EPERM, facts(), labelled("unconfined"), "unknown"),
     ];
     for (step, code, facts, witness, expected) in table {
         assert_eq!(topic(step, code, &facts, &witness), expected, "{step:?} {code} {witness:?}");
     }
+    // In one step with the user namespace, which was made.
+    let label = Some(("/proc/self/attr/current".to_owned(), "nocaps (enforce)".to_owned()));
+    let net = Step::Clone(Some(Namespace::Net));
+    assert_eq!(topic(net, EPERM, &Facts { label, ..facts() }, &none()), "apparmor-profile");
+    assert_eq!(topic(net, EPERM, &ubuntu(), &none()), "apparmor");
+    assert_eq!(topic(net, EPERM, &facts(), &none()), "unknown");
     let nothing = Facts { proc_is_there: false, ..facts() };
     assert_eq!(topic(CLONE, EPERM, &nothing, &Witness::default()), "no-proc");
     let two = Facts { threads: some("2"), ..facts() };
@@ -126,6 +141,12 @@ fn limits_are_named_with_their_values() {
     let reached = text(net, ENOSPC);
     assert!(reached.contains("the limit on net namespaces is reached"), "{reached}");
     assert!(reached.contains("/proc/sys/user/max_net_namespaces = 20"), "{reached}");
+    assert!(reached.contains("sudo sysctl -w user.max_net_namespaces=15000"), "{reached}");
+    let many = vec![("max_net_namespaces".into(), "2147483647".into())];
+    let many = Facts { namespace_limits: many, ..facts() };
+    let elsewhere = diagnose(net, ENOSPC, &many, &Witness::default()).unwrap().to_string();
+    assert!(elsewhere.contains("outside of the sandbox"), "{elsewhere}");
+    assert!(!elsewhere.contains("sysctl -w"), "{elsewhere}");
     let unlimited = Facts { namespace_limits: Vec::new(), ..facts() };
     assert_eq!(topic(CLONE, ENOSPC, &unlimited, &Witness::default()), "nesting");
     for (code, file) in [(EAGAIN, "Max processes"), (EMFILE, "Max open files")] {
@@ -139,7 +160,7 @@ fn limits_are_named_with_their_values() {
 #[test]
 fn the_fix_is_for_the_environment_at_hand() {
     let container = |container, surroundings| Facts {
-        unshare_refused: some("EPERM"),
+        unshare_filtered: some("EPERM"),
         seccomp: some("2"),
         container,
         surroundings,
