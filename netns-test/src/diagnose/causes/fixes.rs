@@ -6,7 +6,7 @@ use crate::diagnose::facts::{Container, Facts};
 
 /// A sysctl (`name=value`) in a file that is read at each start of the machine.
 pub(super) fn sysctl_for_good(setting: &str) -> String {
-    format!("echo {setting} | sudo tee /etc/sysctl.d/60-netns-test.conf")
+    format!("echo {setting} | sudo tee -a /etc/sysctl.d/60-netns-test.conf")
 }
 
 /// How this container is told to filter no system calls.
