@@ -3,6 +3,15 @@
 
 use std::fmt;
 
+/// A step that failed: what was tried, on what object, the kernel's reason, and what helps where
+/// that is known. All of it is in its text; `Debug` gives the same, since that is what a test
+/// runner prints of an `Err`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Error(Box<Failure>);
+
+/// A result whose error tells the step, the object and the reason.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
 /// A step of the harness that failed, told so that a person can act on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -85,6 +94,35 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl Error {
+    /// The kernel's number for the reason, as `std::io::Error::raw_os_error` gives it; none if it
+    /// was not the kernel that refused.
+    #[must_use]
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.0.errno
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self(Box::new(failure))
+    }
+}
 
 impl Diagnosis {
     /// A cause, with nothing to show for it yet.

@@ -9,13 +9,18 @@ mod diagnose;
 mod doctor;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod env;
-#[cfg(all(target_os = "linux", not(miri)))]
+#[cfg_attr(
+    not(all(target_os = "linux", not(miri))),
+    allow(dead_code, reason = "nothing is tried there that could fail")
+)]
 mod error;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod harness;
 mod isolation;
 #[cfg(all(feature = "doctor", target_os = "linux", not(miri)))]
 mod netlink;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod netns;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod premain;
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -35,5 +40,8 @@ mod userns;
 #[path = "rt.rs"]
 pub mod __rt;
 
+pub use error::{Error, Result};
 pub use isolation::{Isolation, Mode, isolation};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use netns::{Holder, ListedNetNs, NamedNetNs, Names, NetNs, NetNsGuard, NetNsId};
 pub use netns_test_macros::{netns_test, test};

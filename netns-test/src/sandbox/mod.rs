@@ -25,14 +25,7 @@ use crate::sys::fds;
 use crate::sys::process::{self, Namespace, Pid};
 
 /// What every test gets of its own.
-pub(crate) const NAMESPACES: [Namespace; 6] = [
-    Namespace::User,
-    Namespace::Net,
-    Namespace::Mount,
-    Namespace::Pid,
-    Namespace::Uts,
-    Namespace::Ipc,
-];
+pub(crate) const NAMESPACES: [Namespace; 6] = process::ALL_NAMESPACES;
 
 /// A step without which there is no sandbox.
 #[derive(Debug)]

@@ -102,6 +102,18 @@ pub(crate) fn read_available(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<Opti
     }
 }
 
+/// Waits until nobody else has locked the file (flock(2)); the lock ends with the descriptor.
+pub(crate) fn lock(file: BorrowedFd<'_>) -> io::Result<()> {
+    loop {
+        // SAFETY: takes a descriptor and a flag.
+        let result = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) };
+        match Errno::result(result) {
+            Err(Errno::EINTR) => {}
+            other => return Ok(other.map(drop)?),
+        }
+    }
+}
+
 /// Makes reads from this end return at once.
 pub(crate) fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
     nix::fcntl::fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;

@@ -17,6 +17,7 @@ pub(crate) mod ifreq;
 pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod mount;
+pub(crate) mod nsfs;
 pub(crate) mod process;
 pub(crate) mod signals;
 pub(crate) mod socket;

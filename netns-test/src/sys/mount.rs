@@ -41,6 +41,23 @@ pub(crate) fn make_all_private_around() -> io::Result<()> {
     result
 }
 
+/// Shows what is at `source`, with the mounts below it, at `target` as well.
+pub(crate) fn bind(source: &Path, target: &Path) -> io::Result<()> {
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+    Ok(nix::mount::mount(Some(source), target, None::<&str>, flags, None::<&str>)?)
+}
+
+/// Has the mount at `target` pass on to its copies what is mounted below it.
+pub(crate) fn make_shared(target: &Path) -> io::Result<()> {
+    let flags = MsFlags::MS_SHARED | MsFlags::MS_REC;
+    Ok(nix::mount::mount(None::<&str>, target, None::<&str>, flags, None::<&str>)?)
+}
+
+/// Takes the mount at `target` away, whoever uses it.
+pub(crate) fn detach(target: &Path) -> io::Result<()> {
+    Ok(nix::mount::umount2(target, nix::mount::MntFlags::MNT_DETACH)?)
+}
+
 /// Mounts a new instance of the kernel's file system `kind` (`proc`, `sysfs`).
 pub(crate) fn kernel_file_system(kind: &str, target: &Path, access: Access) -> io::Result<()> {
     let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::marker::PhantomData;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use nix::errno::Errno;
 
@@ -54,6 +55,16 @@ pub(crate) enum Namespace {
     Ipc,
 }
 
+/// All of them.
+pub(crate) const ALL_NAMESPACES: [Namespace; 6] = [
+    Namespace::User,
+    Namespace::Net,
+    Namespace::Mount,
+    Namespace::Pid,
+    Namespace::Uts,
+    Namespace::Ipc,
+];
+
 impl Namespace {
     /// `user`, as in `/proc/sys/user/max_user_namespaces` and in `/proc/self/ns`.
     pub(crate) const fn name(self) -> &'static str {
@@ -67,7 +78,7 @@ impl Namespace {
         }
     }
 
-    const fn flag(self) -> libc::c_int {
+    pub(super) const fn flag(self) -> libc::c_int {
         match self {
             Self::User => libc::CLONE_NEWUSER,
             Self::Net => libc::CLONE_NEWNET,
@@ -202,6 +213,25 @@ pub(crate) fn kill(pid: Pid) {
 pub(crate) fn exit_now(status: i32) -> ! {
     // SAFETY: `_exit` is always allowed; it does not return.
     unsafe { libc::_exit(status) }
+}
+
+/// The process that a pidfd refers to.
+pub(crate) fn pid_of(pidfd: BorrowedFd<'_>) -> io::Result<u32> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
+    let field = info.lines().find_map(|line| line.strip_prefix("Pid:"));
+    let pid: i64 = field.and_then(|pid| pid.trim().parse().ok()).ok_or(Errno::EINVAL)?;
+    // -1 for a process that has ended, 0 for one of another PID namespace.
+    u32::try_from(pid).ok().filter(|&pid| pid > 0).ok_or_else(|| Errno::ESRCH.into())
+}
+
+/// An error unless the process that a pidfd refers to has not been reaped.
+pub(crate) fn is_alive(pidfd: BorrowedFd<'_>) -> io::Result<()> {
+    let none: libc::c_long = 0;
+    // SAFETY: signal 0 does nothing to anybody; the pointer is null, which is allowed.
+    let result =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), 0, none, none) };
+    Errno::result(result)?;
+    Ok(())
 }
 
 /// This process's id.

@@ -39,6 +39,15 @@ pub const OF_DOCKER: [u32; 14] = [0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, SE
 /// The uid and gid that stand for nobody.
 const NOBODY: u32 = 65_534;
 
+/// Puts the calling thread, and the threads and programs that it starts, under a filter.
+///
+/// # Errors
+///
+/// The kernel's, where it has no filters.
+pub fn filter_this_thread(filter: Filter) -> std::io::Result<()> {
+    seccomp::install(&seccomp::program(filter))
+}
+
 /// Whose child the confined program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {

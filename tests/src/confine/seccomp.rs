@@ -23,6 +23,10 @@ pub enum Filter {
     /// That of systemd's `SystemCallFilter=@system-service`: namespaces by clone(2), but who
     /// asks for a mount or calls unshare(2) is killed.
     Deadly,
+    /// One that refuses a single call, with this errno: the number is of `libc::SYS_*`.
+    Call(libc::c_long, i32),
+    /// One that refuses to mount what is mounted already a second time, with this errno.
+    Binds(i32),
     /// One that has nothing to do with namespaces, as most programs have that have one.
     Unrelated,
 }
@@ -99,6 +103,10 @@ fn rules(filter: Filter) -> Vec<Rule> {
             let others = [libc::SYS_unshare, libc::SYS_setns];
             others.into_iter().chain(MOUNTING).map(|call| always(call, DEATH)).collect()
         }
+        Filter::Binds(errno) => {
+            vec![(libc::SYS_mount, If::AnyOf(3, libc::MS_BIND as u32), errno)]
+        }
+        Filter::Call(call, errno) => vec![always(call, errno)],
         Filter::Unrelated => vec![always(libc::SYS_kexec_load, libc::EPERM)],
     }
 }
@@ -151,7 +159,7 @@ fn jump(test: u32, value: u32, yes: u8, no: u8) -> libc::sock_filter {
     libc::sock_filter { code, jt: yes, jf: no, k: value }
 }
 
-/// Puts the calling process under the filter, for good.
+/// Puts the calling thread, and what it starts, under the filter, for good.
 pub(super) fn install(program: &[libc::sock_filter]) -> io::Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
     let program = libc::sock_fprog {

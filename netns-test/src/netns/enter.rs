@@ -1,0 +1,117 @@
+//! Into a namespace and back.
+
+use std::marker::PhantomData;
+use std::process::Command;
+use std::thread::{self, JoinHandle};
+
+use super::NetNs;
+use crate::error::{Error, Result};
+use crate::sys::{errno, nsfs};
+
+/// Keeps the calling thread in a namespace; dropped, it moves the thread back.
+///
+/// It belongs to its thread and cannot be sent to another. Where the way back is barred the
+/// process is aborted, rather than let the thread go on in the wrong namespace.
+#[must_use = "dropped at once, it moves the thread back at once"]
+#[derive(Debug)]
+pub struct NetNsGuard {
+    back: NetNs,
+    /// Not `Send`: the thread it moves is the one that drops it.
+    _thread: PhantomData<*const ()>,
+}
+
+impl NetNs {
+    /// Moves the calling thread into the namespace, for as long as the guard lives.
+    ///
+    /// Sockets that the thread makes belong to the namespace, and stay there; threads that it
+    /// starts begin there. Other threads are not moved: under a runtime with several threads do
+    /// not hold the guard across an `.await`.
+    ///
+    /// Guards must be dropped in the reverse of their order, as local variables are.
+    ///
+    /// # Errors
+    ///
+    /// EPERM without `CAP_SYS_ADMIN` in the user namespaces of both the caller and the namespace.
+    /// The thread is where it was then.
+    pub fn enter(&self) -> Result<NetNsGuard> {
+        let back = Self::current()?;
+        self.set_current_thread()?;
+        Ok(NetNsGuard { back, _thread: PhantomData })
+    }
+
+    /// Calls `work` in the namespace, on the calling thread, which comes back also if it panics.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`enter`](Self::enter); `work` has not been called then.
+    pub fn run<T>(&self, work: impl FnOnce() -> T) -> Result<T> {
+        let _guard = self.enter()?;
+        Ok(work())
+    }
+
+    /// Starts a thread that lives in the namespace: a thread begins where its maker is, and the
+    /// calling thread makes it in there.
+    ///
+    /// # Errors
+    ///
+    /// EAGAIN where no thread can be started, and those of [`enter`](Self::enter); `work` is not
+    /// called then.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<JoinHandle<T>> {
+        let thread = self.run(|| thread::Builder::new().spawn(work))?;
+        let object = format!("a thread in {self}");
+        thread.map_err(|error| errno::failure("start", object, &error).into())
+    }
+
+    /// Moves the calling thread into the namespace for good. Other threads stay where they are,
+    /// so this is for the start of a program or of a thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`enter`](Self::enter).
+    pub fn set_current_thread(&self) -> Result<()> {
+        nsfs::enter_network(&self.fd)
+            .map_err(|error| Error::from(errno::failure("setns", self.to_string(), &error)))
+    }
+
+    /// Has the program that `command` will start begin in the namespace. The caller is not moved.
+    ///
+    /// For `tokio::process::Command`, pass `as_std_mut()` of it. Where the new process may not
+    /// enter the namespace, `spawn` gives the error, as for a program that is not there.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE where the table of descriptors is full.
+    pub fn set_for<'c>(&self, command: &'c mut Command) -> Result<&'c mut Command> {
+        nsfs::enter_before_exec(command, self.try_clone()?.fd);
+        Ok(command)
+    }
+}
+
+impl Drop for NetNsGuard {
+    fn drop(&mut self) {
+        if let Err(error) = self.back.set_current_thread() {
+            // No panic: the thread may be unwinding, and would be in the wrong place all the same.
+            eprintln!("netns-test: a thread cannot return to its network namespace: {error}");
+            std::process::abort();
+        }
+    }
+}
+
+/// Calls `work` on a thread of its own, in a new namespace that it alone is in.
+pub(super) fn in_new_namespace<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    thread::scope(|scope| {
+        let make = || {
+            nsfs::unshare_network().map_err(|error| {
+                Error::from(errno::failure("unshare", "a network namespace", &error))
+            })?;
+            work()
+        };
+        let thread = thread::Builder::new().spawn_scoped(scope, make);
+        let thread =
+            thread.map_err(|error| errno::failure("start", "a thread for a namespace", &error))?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}

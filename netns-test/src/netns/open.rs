@@ -1,0 +1,131 @@
+//! Handles on namespaces that exist: by path, name, process, thread.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use super::{NamedNetNs, NetNs, NetNsId};
+use crate::error::{Error, Failure, Result};
+use crate::sys::nsfs::{self, Kind};
+use crate::sys::process::{self, Namespace};
+use crate::sys::{errno, fds};
+
+impl NetNs {
+    /// The namespace that the calling thread is in.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT without a `/proc`, EMFILE where the table of descriptors is full.
+    pub fn current() -> Result<Self> {
+        Self::from_path("/proc/thread-self/ns/net")
+    }
+
+    /// The namespace at `path`: a link of `/proc/PID/ns`, or a file that one is mounted on, as
+    /// `ip netns add` does below `/run/netns`.
+    ///
+    /// # Errors
+    ///
+    /// Anything but a network namespace is refused, with what it is; the kernel's errors on
+    /// opening the file.
+    pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let object = path.display().to_string();
+        match nsfs::open(path) {
+            Ok(fd) => Self::checked(fd, &object),
+            Err(error) => {
+                let failure = errno::failure("open", object, &error);
+                // A file that may not be read, as one that a crash of `ip netns add` leaves.
+                let is_file = std::fs::metadata(path).is_ok_and(|data| data.is_file());
+                let note = "it is a file; no network namespace can be seen to be mounted on it";
+                Err(if is_file { failure.advise(note) } else { failure }.into())
+            }
+        }
+    }
+
+    /// The namespace of that name: what `ip netns add NAME` has made, see [`NamedNetNs`].
+    ///
+    /// # Errors
+    ///
+    /// A name that cannot be one, ENOENT where there is none, and those of
+    /// [`from_path`](Self::from_path).
+    pub fn from_name(name: &str) -> Result<Self> {
+        NamedNetNs::open(name)
+    }
+
+    /// The namespace of the process `pid`: of its main thread.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT if there is no such process (any more), EACCES if the caller may not look at it
+    /// (ptrace(2), "access mode checks").
+    pub fn from_pid(pid: u32) -> Result<Self> {
+        Self::of_process(pid, &format!("/proc/{pid}/ns/net"), || format!("process {pid}"))
+    }
+
+    /// The namespace of the thread `tid` of the process `pid`.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pid`](Self::from_pid).
+    pub fn from_thread(pid: u32, tid: u32) -> Result<Self> {
+        let path = format!("/proc/{pid}/task/{tid}/ns/net");
+        Self::of_process(pid, &path, || format!("thread {tid} of process {pid}"))
+    }
+
+    /// The namespace of the process that `pidfd` refers to (`pidfd_open(2)`). Unlike a number it
+    /// cannot come to mean another process.
+    ///
+    /// # Errors
+    ///
+    /// ESRCH if the process has ended, EACCES as in [`from_pid`](Self::from_pid), EINVAL for a
+    /// descriptor that is no pidfd.
+    pub fn from_pidfd(pidfd: impl AsFd) -> Result<Self> {
+        let failed = |error: io::Error| errno::failure("look at", "a pidfd", &error);
+        let pid = process::pid_of(pidfd.as_fd()).map_err(failed)?;
+        let namespace = Self::from_pid(pid);
+        // If it lives now, the number was its own before, too.
+        process::is_alive(pidfd.as_fd()).map_err(failed)?;
+        namespace
+    }
+
+    fn of_process(pid: u32, path: &str, what: impl Fn() -> String) -> Result<Self> {
+        if pid == 0 || i32::try_from(pid).is_err() {
+            let reason = format!("{pid} is no process id; they are 1 to 4194304");
+            return Err(Failure::new("open", "a network namespace", reason).into());
+        }
+        match nsfs::open(Path::new(path)) {
+            Ok(fd) => Self::checked(fd, path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let failure = errno::failure("open", path, &error);
+                Err(failure.advise(format!("there is no {}", what())).into())
+            }
+            Err(error) => Err(errno::failure("open", path, &error).into()),
+        }
+    }
+
+    /// The handle, if `fd` is a network namespace; `object` is where it came from.
+    pub(super) fn checked(fd: OwnedFd, object: &str) -> Result<Self> {
+        let failed = |error: io::Error| errno::failure("look at", object, &error);
+        let reason = match nsfs::kind(&fd).map_err(failed)? {
+            Kind::Namespace(Namespace::Net) => {
+                let (device, inode) = fds::identity(fd.as_fd()).map_err(failed)?;
+                return Ok(Self { fd, id: NetNsId { device, inode } });
+            }
+            Kind::Namespace(other) => {
+                format!("it is a {} namespace, not a network namespace", other.name())
+            }
+            Kind::OtherNamespace => "it is a namespace, but not a network namespace".to_owned(),
+            Kind::Other(what) => format!("it is {what}, not a network namespace"),
+        };
+        Err(Failure::new("take", object, reason).into())
+    }
+}
+
+/// Takes a descriptor over, if it is a network namespace.
+impl TryFrom<OwnedFd> for NetNs {
+    type Error = Error;
+
+    fn try_from(fd: OwnedFd) -> Result<Self> {
+        Self::checked(fd, "the descriptor")
+    }
+}

@@ -1,0 +1,9 @@
+//! Namespaces by hand: handles and names, each against what the kernel, `ip` and `lsns` say.
+//! The tests run as root on the host does, in bodies that may make namespaces of their own.
+
+#[path = "netns/handles.rs"]
+mod handles;
+#[path = "netns/names.rs"]
+mod names;
+#[path = "netns/wrong.rs"]
+mod wrong;

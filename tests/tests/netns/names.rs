@@ -1,0 +1,216 @@
+//! Names, against the real `ip netns`, both ways; and what is left after an error.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use netns_test::{NamedNetNs, Names, NetNs, netns_test};
+use netns_test_tests::confine::{Filter, filter_this_thread};
+use netns_test_tests::stdout_of;
+
+type Result = netns_test::Result<()>;
+
+/// The lines of mountinfo that have to do with namespaces' names.
+fn mounts() -> Vec<String> {
+    let text = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    text.lines()
+        .filter(|line| line.contains("netns") || line.contains("nsfs"))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[netns_test]
+fn ip_handles_what_is_made_here() -> Result {
+    let blue = NamedNetNs::create("blue")?;
+    assert!(stdout_of("ip", &["netns", "list"]).starts_with("blue"));
+    let inside = stdout_of("ip", &["netns", "exec", "blue", "readlink", "/proc/self/ns/net"]);
+    assert_eq!(inside.trim(), blue.netns().to_string());
+    let mut command = Command::new("sleep");
+    let mut child = blue.netns().set_for(command.arg("1000"))?.spawn().unwrap();
+    assert_eq!(stdout_of("ip", &["netns", "pids", "blue"]).trim(), child.id().to_string());
+    assert_eq!(stdout_of("ip", &["netns", "identify", &child.id().to_string()]).trim(), "blue");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    stdout_of("ip", &["netns", "delete", "blue"]);
+    assert_eq!(NamedNetNs::list()?, <[String; 0]>::default());
+    // What is gone already is no matter.
+    drop(blue);
+    Ok(())
+}
+
+#[netns_test]
+fn what_ip_makes_is_handled_here() -> Result {
+    stdout_of("ip", &["netns", "add", "green"]);
+    stdout_of("ip", &["link", "add", "v0", "type", "veth", "peer", "name", "v1"]);
+    stdout_of("ip", &["link", "set", "v1", "netns", "green"]);
+    assert_eq!(NamedNetNs::list()?, ["green"]);
+    let green = NamedNetNs::open("green")?;
+    assert_eq!(green, NetNs::from_name("green")?);
+    assert_eq!(green, NetNs::from_path("/run/netns/green")?);
+    let links = green.run(|| fs::read_to_string("/proc/thread-self/net/dev").unwrap())?;
+    assert!(links.contains("v1:") && !links.contains("v0:"), "{links}");
+    NamedNetNs::remove("green")?;
+    assert_eq!(stdout_of("ip", &["netns", "list"]), "");
+    assert!(!Path::new("/run/netns/green").exists());
+    Ok(())
+}
+
+#[netns_test]
+fn a_name_is_taken_away_unless_it_is_kept() -> Result {
+    let before = mounts();
+    let first = NamedNetNs::create("first")?;
+    let path = first.path().to_owned();
+    assert_eq!(path, Path::new("/run/netns/first"));
+    drop(first);
+    assert!(!path.exists());
+    let kept = NamedNetNs::create("kept")?.keep();
+    assert_eq!(NamedNetNs::open("kept")?, kept);
+    NamedNetNs::remove("kept")?;
+    // The directory is a mount of its own now, and nothing else is left.
+    let after = mounts();
+    let more: Vec<_> = after.iter().filter(|line| !before.contains(line)).collect();
+    assert_eq!(more.len(), 1, "{more:?}");
+    assert!(more[0].contains(" /run/netns ") && more[0].contains("shared:"), "{more:?}");
+    Ok(())
+}
+
+#[netns_test]
+fn a_name_that_is_taken_is_an_error_that_says_by_what() -> Result {
+    let first = NamedNetNs::create("taken")?;
+    let error = NamedNetNs::create("taken").unwrap_err().to_string();
+    assert!(error.contains("create /run/netns/taken: EEXIST"), "{error}");
+    assert!(error.contains("a namespace of that name is there"), "{error}");
+    assert_eq!(NamedNetNs::open("taken")?, *first.netns());
+    drop(first);
+    fs::write("/run/netns/stale", "").unwrap();
+    let error = NamedNetNs::create("stale").unwrap_err().to_string();
+    assert!(error.contains("no namespace is mounted on it"), "{error}");
+    let error = NamedNetNs::open("stale").unwrap_err().to_string();
+    assert!(error.contains("it is a regular file, not a network namespace"), "{error}");
+    let names = Names::default().replace_stale(true);
+    let replaced = names.create("stale")?;
+    assert_eq!(NamedNetNs::open("stale")?, *replaced.netns());
+    assert!(names.create("stale").is_err(), "a live one is not replaced");
+    Ok(())
+}
+
+#[netns_test]
+fn names_can_be_in_another_directory() -> Result {
+    let directory = Path::new("/run/other/names");
+    let names = Names::in_directory(directory);
+    assert_eq!(names.list()?, <[String; 0]>::default());
+    let one = names.create("one")?;
+    assert_eq!(names.list()?, ["one"]);
+    assert_eq!(one.path(), directory.join("one"));
+    assert_eq!(names.open("one")?, *one.netns());
+    assert_eq!(NamedNetNs::list()?, <[String; 0]>::default());
+    Ok(())
+}
+
+/// Whatever fails, there is no file, no mount and no descriptor more than before, and the thread
+/// is where it was.
+#[netns_test]
+fn after_an_error_all_is_as_before() -> Result {
+    drop(NamedNetNs::create("prepares the directory")?);
+    let own = NetNs::current()?;
+    let before = (mounts(), descriptors(), own);
+    let is_as_before = |what: &str| {
+        assert_eq!(mounts(), before.0, "{what}");
+        assert_eq!(descriptors(), before.1, "{what}");
+        assert_eq!(NetNs::current().unwrap(), before.2, "{what}");
+        assert_eq!(NamedNetNs::list().unwrap(), <[String; 0]>::default(), "{what}");
+    };
+    let limit = "/proc/sys/user/max_net_namespaces";
+    let all = fs::read_to_string(limit).unwrap();
+    fs::write(limit, "0").unwrap();
+    let error = NamedNetNs::create("limit").unwrap_err().to_string();
+    assert!(error.contains("unshare a network namespace: ENOSPC"), "{error}");
+    fs::write(limit, all).unwrap();
+    is_as_before("no namespace");
+    for (call, text) in [
+        (libc::SYS_unshare, "unshare a network namespace: EACCES"),
+        (libc::SYS_mount, "make a shared mount of /run/netns: EACCES"),
+        (libc::SYS_flock, "lock /run/netns: EACCES"),
+    ] {
+        let error =
+            refusing(refusal(call), || NamedNetNs::create("refused").map(drop).unwrap_err());
+        assert!(error.to_string().contains(text), "{error}");
+        is_as_before(text);
+    }
+    let named = NamedNetNs::create("stays")?;
+    let error = refusing(refusal(libc::SYS_umount2), || NamedNetNs::remove("stays").unwrap_err());
+    assert!(error.to_string().contains("take away /run/netns/stays: EACCES"), "{error}");
+    assert_eq!(NamedNetNs::open("stays")?, *named.netns());
+    drop(named);
+    is_as_before("no name");
+    Ok(())
+}
+
+/// The file is there by then, and is taken away.
+#[netns_test]
+fn a_namespace_that_cannot_be_mounted_leaves_no_file() -> Result {
+    drop(NamedNetNs::create("prepares the directory")?);
+    let before = mounts();
+    let create = || NamedNetNs::create("name").map(drop).unwrap_err();
+    let error = refusing(Filter::Binds(libc::EACCES), create).to_string();
+    assert!(error.contains("mount a namespace on /run/netns/name: EACCES"), "{error}");
+    assert_eq!(NamedNetNs::list()?, <[String; 0]>::default());
+    stdout_of("mount", &["-o", "remount,ro,bind", "/run/netns"]);
+    let error = create().to_string();
+    assert!(error.contains("create /run/netns/name: EROFS"), "{error}");
+    stdout_of("mount", &["-o", "remount,rw,bind", "/run/netns"]);
+    assert_eq!(mounts().len(), before.len());
+    assert_eq!(NamedNetNs::list()?, <[String; 0]>::default());
+    Ok(())
+}
+
+fn refusal(call: libc::c_long) -> Filter {
+    Filter::Call(call, libc::EACCES)
+}
+
+/// What `work` gives on a thread under a filter.
+fn refusing<T: Send>(filter: Filter, work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            filter_this_thread(filter).unwrap();
+            work()
+        });
+        thread.join().unwrap()
+    })
+}
+
+/// Fifty threads create and remove the same few names.
+#[netns_test]
+fn fifty_threads_race_for_names() -> Result {
+    let before = NetNs::current()?;
+    let made = std::sync::Mutex::new(BTreeSet::new());
+    std::thread::scope(|scope| {
+        for thread in 0..50 {
+            let (made, before) = (&made, &before);
+            scope.spawn(move || {
+                for round in 0..4 {
+                    let name = format!("name{}", (thread + round) % 5);
+                    match NamedNetNs::create(&name) {
+                        Ok(named) => {
+                            assert_eq!(NamedNetNs::open(&name).unwrap(), *named.netns());
+                            made.lock().unwrap().insert(named.netns().cookie().unwrap());
+                        }
+                        Err(error) => {
+                            assert_eq!(error.raw_os_error(), Some(libc::EEXIST), "{error}")
+                        }
+                    }
+                    assert_eq!(NetNs::current().unwrap(), *before);
+                }
+            });
+        }
+    });
+    assert!(made.into_inner().unwrap().len() >= 5);
+    assert_eq!(NamedNetNs::list()?, <[String; 0]>::default());
+    assert!(!mounts().iter().any(|line| line.contains("nsfs")), "{:?}", mounts());
+    Ok(())
+}
