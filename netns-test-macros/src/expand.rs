@@ -14,7 +14,8 @@
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Error, Meta, MetaNameValue, ReturnType};
+use syn::punctuated::Punctuated;
+use syn::{Error, Meta, MetaNameValue, ReturnType, Token};
 
 use crate::above;
 use crate::args::{Args, Flavor, User};
@@ -145,8 +146,10 @@ fn expected_message(attribute: &Meta) -> Option<TokenStream> {
         Meta::Path(_) => None,
         Meta::NameValue(pair) => Some(pair.value.to_token_stream()),
         Meta::List(list) => {
-            let pair = list.parse_args::<MetaNameValue>().ok()?;
-            pair.path.is_ident("expected").then(|| pair.value.to_token_stream())
+            let pairs = Punctuated::<MetaNameValue, Token![,]>::parse_terminated;
+            let pairs = list.parse_args_with(pairs).ok()?;
+            let pair = pairs.first().filter(|pair| pair.path.is_ident("expected"))?;
+            Some(pair.value.to_token_stream())
         }
     }
 }

@@ -76,14 +76,15 @@ pub(crate) fn settings() -> Result<&'static Settings, Failure> {
 
 /// What surrounds the test run.
 pub(crate) fn surroundings() -> Surroundings {
+    static SURROUNDINGS: OnceLock<Surroundings> = OnceLock::new();
     let is_set = |name: &str| value(name).is_some();
-    Surroundings {
+    *SURROUNDINGS.get_or_init(|| Surroundings {
         github: is_set("GITHUB_ACTIONS"),
         gitlab: is_set("GITLAB_CI"),
         kubernetes: is_set("KUBERNETES_SERVICE_HOST"),
         snap: is_set("SNAP"),
         nextest: is_set("NEXTEST"),
-    }
+    })
 }
 
 /// Whether libtest has been told, by option or by variable, not to capture output.
@@ -112,7 +113,9 @@ impl Settings {
             Some(value) if value == "skip" => Policy::Skip,
             Some(value) => return Err(wrong(policy, &value)),
         };
-        Ok(Self { policy, skipped: value(skipped.name).map(PathBuf::from) })
+        // A test may change the directory.
+        let absolute = |path| std::path::absolute(&path).unwrap_or(path);
+        Ok(Self { policy, skipped: value(skipped.name).map(PathBuf::from).map(absolute) })
     }
 }
 

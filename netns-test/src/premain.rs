@@ -38,7 +38,7 @@ macro_rules! __case {
             body: $body,
         };
         #[used]
-        #[unsafe(link_section = "netns_test_cases_1")]
+        #[unsafe(link_section = "netns_test_cases_2")]
         static ENTRY: $crate::__rt::Entry = ::core::option::Option::Some(&CASE);
         $crate::__rt::run(&ENTRY)
     }};
@@ -49,15 +49,15 @@ pub type Entry = Option<&'static Case>;
 
 /// Keeps the section from being empty: the linker names the ends of those that exist.
 #[used]
-#[unsafe(link_section = "netns_test_cases_1")]
+#[unsafe(link_section = "netns_test_cases_2")]
 static SENTINEL: Entry = None;
 
 /// A constructor as the C library calls it (musl: without arguments, which does no harm).
 type Constructor = extern "C" fn(c_int, *const *const c_char, *const *const c_char);
 
 unsafe extern "C" {
-    static __start_netns_test_cases_1: u8;
-    static __stop_netns_test_cases_1: u8;
+    static __start_netns_test_cases_2: u8;
+    static __stop_netns_test_cases_2: u8;
     /// The code of [`fork_server`], in a section of its own so that it can be told from
     /// other constructors.
     static __start_netns_test_premain: u8;
@@ -96,7 +96,7 @@ pub(crate) fn alone<T>(
 /// Every test of this binary; one entry is the sentinel's.
 pub(crate) fn cases() -> &'static [Entry] {
     let (start, end) =
-        (&raw const __start_netns_test_cases_1, &raw const __stop_netns_test_cases_1);
+        (&raw const __start_netns_test_cases_2, &raw const __stop_netns_test_cases_2);
     // SAFETY: the linker puts the two symbols at the ends of the section, which holds
     // nothing but `Entry` values.
     unsafe { between(start.cast(), end.cast()) }

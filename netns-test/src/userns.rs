@@ -106,6 +106,12 @@ impl Maps {
     /// Writes the maps of the child `pid`. Nothing to do for [`Maps::One`].
     pub(crate) fn write_for(&self, pid: process::Pid) -> Result<(), Failure> {
         let Self::All { uid_map, gid_map } = self else { return Ok(()) };
+        // Or it would be another process that has this number there.
+        if !process::proc_is_own() {
+            let reason = "/proc shows another PID namespace than this process's own";
+            return Err(Failure::new("write", "the id maps of a test", reason)
+                .advise("fix: mount -t proc proc /proc (unshare and others: --mount-proc)"));
+        }
         write(&format!("/proc/{pid}/uid_map"), uid_map)?;
         write(&format!("/proc/{pid}/gid_map"), gid_map)
     }

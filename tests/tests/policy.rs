@@ -81,6 +81,24 @@ fn a_skipped_test_passes_and_everybody_is_told() {
     fs::remove_dir_all(path.parent().unwrap()).unwrap();
 }
 
+/// A path is that of the directory in which the program was started.
+#[test]
+fn a_test_may_change_the_directory() {
+    let path = file("relative");
+    let mut run = skipping(refused(&["--exact", "goes_elsewhere_first"]));
+    run.current_dir(path.parent().unwrap());
+    passes(run.env("NETNS_TEST_SKIPPED", "skipped"), 1);
+    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1);
+    fs::remove_dir_all(path.parent().unwrap()).unwrap();
+}
+
+#[test]
+#[ignore = "run by a_test_may_change_the_directory"]
+fn goes_elsewhere_first() {
+    std::env::set_current_dir("/").unwrap();
+    samples::passes();
+}
+
 /// What could be isolated is judged as ever.
 #[test]
 fn nothing_is_skipped_where_tests_can_be_isolated() {
@@ -91,6 +109,22 @@ fn nothing_is_skipped_where_tests_can_be_isolated() {
     assert!(!text.contains("SKIPPED"), "{text}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "");
     fs::remove_dir_all(path.parent().unwrap()).unwrap();
+}
+
+/// A limit that is reached now may not be the next time; the mode is not reduced for it either.
+#[test]
+fn a_shortage_at_the_first_test_is_not_skipped() {
+    let script = "echo 1 > /proc/sys/user/max_net_namespaces
+        unshare -n sh -c 'echo > $FIFO; read x < $FIFO' &
+        read x < $FIFO; \"$0\" \"$@\"; status=$?; echo > $FIFO; wait; exit $status";
+    let place = netns_test_tests::scratch("shortage");
+    let fifo = place.join("fifo");
+    netns_test_tests::stdout_of("mkfifo", &[fifo.to_str().unwrap()]);
+    let around = ["unshare", "-Ur", "sh", "-c", script];
+    let mut run = skipping(again(&around, &["--exact", "samples::passes"]));
+    let text = fails(run.env("FIFO", &fifo));
+    assert!(text.contains("clone net namespace: ENOSPC") && !text.contains("SKIPPED"), "{text}");
+    fs::remove_dir_all(place).unwrap();
 }
 
 /// A shortage, or the loss of the fork server, says nothing of the machine.
@@ -123,6 +157,21 @@ fn a_skip_that_cannot_be_told_is_a_failure() {
         let line = format!("add a line to {path} (NETNS_TEST_SKIPPED): ");
         assert!(text.contains(&line), "{text}");
     }
+    // Where a program's stderr is closed, the standard library opens /dev/null.
+    for script in ["exec \"$0\" \"$@\" 2>/dev/null", "exec \"$0\" \"$@\" 2>&-"] {
+        let around = ["unshare", "-U", "sh", "-c", script];
+        let mut run = skipping(again(&around, &["--exact", "samples::passes"]));
+        let output = run.output().unwrap();
+        assert!(!output.status.success(), "{output:?}");
+        assert!(text(&output).contains("it leads to /dev/null, or was closed"), "{output:?}");
+        // The file is enough.
+        let path = file("closed");
+        passes(run.env("NETNS_TEST_SKIPPED", &path), 1);
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+    let mut run = skipping(refused(&["--exact", "samples::passes"]));
+    let text = fails(run.env("NETNS_TEST_SKIPPED", "/dev/null"));
+    assert!(text.contains("nothing is kept there"), "{text}");
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut run = skipping(refused(&["--exact", "samples::passes"]));
     let output = run.stderr(Stdio::from(full)).output().unwrap();

@@ -1,4 +1,4 @@
-//! Every Rust block of README.md, in a crate of its own as a reader would make one: it compiles,
+//! Every Rust block of README.md and docs/NETNS.md, in a crate of its own as a reader would make one: it compiles,
 //! and its tests pass.
 
 use std::path::{Path, PathBuf};
@@ -7,9 +7,12 @@ use std::{env, fmt::Write as _, fs};
 
 #[test]
 fn every_block_passes() {
-    let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
-    let blocks = rust_blocks(&readme);
-    assert!(blocks.iter().any(|block| !tests_in(block).is_empty()), "README.md shows no test");
+    let mut blocks = Vec::new();
+    for document in ["README.md", "docs/NETNS.md"] {
+        let shown = rust_blocks(&fs::read_to_string(workspace().join(document)).unwrap());
+        assert!(shown.iter().any(|block| !tests_in(block).is_empty()), "{document} shows no test");
+        blocks.extend(shown);
+    }
     let target = target_directory();
     if let Err(error) = fs::create_dir_all(&target).and_then(|()| probe(&target)) {
         panic!("this test builds in {}, and may not: {error}", target.display());

@@ -35,7 +35,7 @@ fn plain_function() {
 fn all_that_a_function_can_carry() {
     check(
         "timeout = \"500ms\", user = \"root\", crate = my::netns,",
-        "/// Doc.\n#[ignore] #[should_panic(expected = \"boom\")] #[cfg(unix)] pub(crate) fn r#try() -> () { #![allow(unused)] body() }",
+        "/// Doc.\n#[ignore] #[should_panic(expected = \"boom\",)] #[cfg(unix)] pub(crate) fn r#try() -> () { #![allow(unused)] body() }",
         r#"
 #[::core::prelude::v1::test]
 /// Doc.

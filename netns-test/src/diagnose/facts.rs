@@ -84,7 +84,6 @@ pub(crate) struct Witness {
 impl Facts {
     /// Reads them.
     pub(crate) fn read() -> Self {
-        let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let (uid, gid) = process::effective_ids();
         Self {
@@ -110,11 +109,20 @@ impl Facts {
                 .ok()
                 .map(|path| path.to_string_lossy().into_owned()),
             executable: std::env::current_exe().ok(),
+            container: container(),
+            surroundings: env::surroundings(),
+            ..Self::limits()
+        }
+    }
+
+    /// Those that tell of limits; by reading only.
+    pub(crate) fn limits() -> Self {
+        let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        Self {
             process_limit: soft_limit(&limits, "Max processes"),
             pids_limit: pids_limit(),
             file_limit: soft_limit(&limits, "Max open files"),
-            container: container(),
-            surroundings: env::surroundings(),
+            ..Self::default()
         }
     }
 

@@ -45,9 +45,20 @@ pub(crate) fn explain_clone(
 /// `step` was refused, as `failure` tells; `witness` is the process that was refused.
 pub(crate) fn with_cause(mut failure: Failure, step: Step, witness: &Witness) -> Failure {
     if let (Some(code), None) = (failure.errno, &failure.diagnosis) {
-        failure.diagnosis = causes::diagnose(step, code, &Facts::read(), witness).map(Box::new);
+        // A runner with threads comes here for resources only, and forks for nothing.
+        let facts = if step == Step::Resources { Facts::limits() } else { Facts::read() };
+        failure.diagnosis = causes::diagnose(step, code, &facts, witness).map(Box::new);
     }
     failure
+}
+
+/// Whether a refusal to make namespaces for want of room is one that no waiting cures.
+///
+/// One of a limit that can be reached is not: what holds them may end. Where the limit here is
+/// out of reach, it is the nesting that is refused, or a limit further out.
+pub(crate) fn is_lasting(failure: &Failure) -> bool {
+    let cause = failure.diagnosis.as_ref();
+    cause.is_some_and(|cause| cause.topic == "nesting" && cause.until_reboot.is_none())
 }
 
 /// A process that is to fork has not one thread but `count`, or that cannot be told.

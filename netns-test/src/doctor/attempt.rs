@@ -10,9 +10,9 @@ use crate::diagnose::{self, Step, Witness};
 use crate::error::Failure;
 use crate::probe::News;
 use crate::sandbox::{self, Entry, Identity, Mode, Transcript, User};
-use crate::sys::fds;
 use crate::sys::fds::Until;
-use crate::sys::process::{self, Side, SingleThreaded};
+use crate::sys::process::{self, Side, SingleThreaded, Status};
+use crate::sys::{fds, signals};
 use crate::userns::Caller;
 
 /// How long all of it may take. Loading a dozen modules takes seconds on a slow machine.
@@ -98,8 +98,11 @@ fn begin(
     if told.is_err() {
         process::kill(pid);
     }
-    process::reap_aside(pid);
+    let status = process::reap_aside(pid);
     written?;
+    if status == Some(Status::Signaled(signals::SYS)) {
+        return Err(diagnose::killed_by_filter());
+    }
     let told = told.map_err(step("wait", "for the sandbox"))?;
     let lost = || Failure::new("set up", "a sandbox", "its process ended without a word");
     Told::decode(&told).ok_or_else(lost)

@@ -26,6 +26,10 @@ usage: netns-test-doctor [--json]
   --help     print this
   --version  print the version
 
+It asks the kernel for each kind of link that labs are made of, for which the kernel may
+load modules; those of dummy and ifb may add idle links to the machine, unless it is told
+not to.
+
 exit status: 0 if tests can be isolated, 1 if not, 2 if the arguments are wrong
 ";
 
@@ -88,9 +92,10 @@ fn examine() -> Report {
             report.features.clone_from(&attempt.features);
             report.attempts.push(attempt);
             let Some(failure) = failure else { return Ok(()) };
+            let reason = failure.summary();
             failures.push(failure);
             match probe::next_mode(&mode, &caller, alone) {
-                Some(next) => mode = next.because(failures[0].summary()),
+                Some(next) => mode = next.because(&reason),
                 None => return Err(probe::all_in_one(failures)),
             }
         }

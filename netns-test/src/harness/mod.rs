@@ -42,7 +42,7 @@ static SERVER: OnceLock<Result<server::Server, NoServer>> = OnceLock::new();
 /// Forks the server; called before `main`, in a process with one thread.
 pub(crate) fn start(alone: &SingleThreaded) {
     // Read while no other thread can change them; who needs them asks again.
-    drop(env::settings());
+    drop((env::settings(), env::surroundings()));
     let server = server::fork(alone);
     drop(SERVER.set(server));
     process::at_exit(end);

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use super::case::Case;
 use super::patience::Patience;
 use super::wire::{End, Message, Report};
+use crate::diagnose;
 use crate::error::Failure;
 use crate::sys::process::{self, Pid, Status};
-use crate::sys::{signals, socket};
+use crate::sys::{errno, signals, socket};
 
 /// How much longer than its test an init may live. It keeps the time itself; this is for
 /// one that cannot, as when somebody has stopped it.
@@ -105,4 +106,9 @@ pub(super) fn refuse_all(requests: &OwnedFd, failure: &Failure) -> ! {
             _ => process::exit_now(1),
         }
     }
+}
+
+/// The kernel has handed over fewer descriptors than were sent.
+pub(super) fn descriptors_lost() -> Failure {
+    diagnose::explain("receive", "the request's descriptors", &errno::too_many_files())
 }

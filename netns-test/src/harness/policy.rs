@@ -3,6 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +12,7 @@ use super::case::Case;
 use super::verdict::Verdict;
 use crate::env::{self, Policy, Settings};
 use crate::error::Failure;
-use crate::sys::{errno, process};
+use crate::sys::{errno, fds, process};
 
 /// The verdict on a test that cannot be isolated.
 pub(super) fn judge(settings: &Settings, case: &Case, failure: Failure) -> Verdict {
@@ -68,10 +69,11 @@ static SKIPPED: Mutex<Option<Skipped>> = Mutex::new(None);
 /// Where it cannot be told, the test must not pass.
 fn tell_of_skip(settings: &Settings, case: &Case, failure: &Failure) -> Result<(), Failure> {
     let summary = failure.summary();
-    if settings.skipped.is_none() && env::surroundings().nextest {
-        let reason = "cargo nextest does not show it";
-        return Err(Failure::new("write", "a line to stderr", reason)
-            .advise("set NETNS_TEST_SKIPPED to the path of a file as well"));
+    if settings.skipped.is_none() {
+        if let Some(reason) = unseen() {
+            return Err(Failure::new("write", "a line to stderr", reason)
+                .advise("set NETNS_TEST_SKIPPED to the path of a file as well"));
+        }
     }
     if let Some(path) = &settings.skipped {
         add_line(path, &format!("{}\t{}\t{summary}\n", program(), case.path())).map_err(
@@ -91,9 +93,21 @@ fn tell_of_skip(settings: &Settings, case: &Case, failure: &Failure) -> Result<(
     Ok(())
 }
 
+/// Why nobody would see a line on stderr.
+fn unseen() -> Option<&'static str> {
+    if env::surroundings().nextest {
+        return Some("cargo nextest does not show it");
+    }
+    // Where a program is started with stderr closed, that is what the standard library opens.
+    fds::is_null(io::stderr().as_fd()).then_some("it leads to /dev/null, or was closed")
+}
+
 /// In one write, so that the lines of programs that run at the same time stay whole.
 fn add_line(path: &Path, line: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    if fds::is_null(file.as_fd()) {
+        return Err(io::Error::other("nothing is kept there"));
+    }
     file.write_all(line.as_bytes())
 }
 

@@ -15,7 +15,7 @@ use crate::diagnose;
 use crate::error::Failure;
 use crate::sys::fds::Until;
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
-use crate::sys::{fds, signals, socket};
+use crate::sys::{errno, fds, signals, socket};
 
 /// How long a server that has closed its socket may take to end.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
@@ -88,7 +88,10 @@ impl Server {
         let since = Instant::now();
         while since.elapsed() < LAST_MOMENT {
             match process::end_of(self.pid) {
-                Ok(Some(_)) => return process::reap_aside(self.pid),
+                Ok(Some(_)) => {
+                    process::reap_aside(self.pid);
+                    return;
+                }
                 Ok(None) => thread::yield_now(),
                 Err(_) => return,
             }
@@ -108,7 +111,12 @@ pub(super) enum NoServer {
 pub(super) fn fork(alone: &SingleThreaded) -> Result<Server, NoServer> {
     match process::thread_count() {
         Ok(1) => {}
-        other => return Err(NoServer::Refused(diagnose::not_alone(other))),
+        other => {
+            let failure = diagnose::not_alone(other);
+            let is_shortage = failure.errno.is_some_and(errno::is_shortage_code);
+            let no_server = if is_shortage { NoServer::Failed } else { NoServer::Refused };
+            return Err(no_server(failure));
+        }
     }
     let failed =
         |error: io::Error| NoServer::Failed(diagnose::explain("fork", "the fork server", &error));

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use super::case::Case;
 use super::init::{self, Job, Origin};
-use super::order::{Request, Test, refuse, refuse_all, tell};
+use super::order::{Request, Test, descriptors_lost, refuse, refuse_all, tell};
 use super::patience::Patience;
-use super::trial::{Grant, Trial};
+use super::trial::{self, Grant, Trial};
 use super::wire::{self, End, Report};
 use crate::diagnose::{self, Step, Witness};
 use crate::error::Failure;
@@ -146,10 +146,12 @@ impl<'a> Serving<'a> {
 
     fn next_deadline(&self) -> Option<Duration> {
         let now = Instant::now();
-        let start = self.waiting.front().map(|request| request.not_before);
+        let is_trying = matches!(self.grant, Grant::Trying(..));
+        let first = self.waiting.front().filter(|_| !is_trying);
+        let start = first.map(|request| request.not_before);
         let kill = self.tests.iter().filter_map(|test| test.deadline).min();
         let trial = match &self.grant {
-            Grant::Trying(trial, ..) => trial.deadline,
+            Grant::Trying(trial, ..) => Some(trial.deadline),
             _ => None,
         };
         let telling = (!self.untold.is_empty()).then(|| now + NEXT_TELLING);
@@ -160,19 +162,24 @@ impl<'a> Serving<'a> {
     /// Tells the runner of each test that has no process left.
     fn reap(&mut self) -> io::Result<()> {
         while let Some((pid, status)) = process::reap()? {
-            self.last_end = Some(Instant::now());
+            // It may have told since the last look.
+            if self.grant.is_trying(pid) {
+                self.hear_of_trial();
+            }
             if let Some(trial) = self.grant.end_of(pid) {
+                self.last_end = Some(Instant::now());
                 if status == Status::Signaled(signals::SYS) {
                     self.waiting.push_front(trial.request);
                     self.deny(diagnose::killed_by_filter());
                     continue;
                 }
                 // Nothing is known from that: whatever happened is this test's.
-                self.untold.push((trial.request.control, End { status, overdue: trial.overdue }));
+                self.untold.push((trial.request.control, End { status, overdue: false }));
                 continue;
             }
             let Some(place) = self.tests.iter().position(|test| test.init == pid) else { continue };
             let test = self.tests.swap_remove(place);
+            self.last_end = Some(Instant::now());
             let end = End { status, overdue: test.overdue };
             self.untold.extend(test.control.map(|control| (control, end)));
         }
@@ -182,9 +189,22 @@ impl<'a> Serving<'a> {
     fn kill_overdue(&mut self) {
         let now = Instant::now();
         self.untold.extend(self.tests.iter_mut().filter_map(|test| test.keep_time(now)));
-        if let Grant::Trying(trial, ..) = &mut self.grant {
-            trial.keep_time(now);
+        if let Some(trial) = self.grant.overdue(now) {
+            self.give_trial_up(&trial);
         }
+    }
+
+    /// Ends a first sandbox that does not come to stand, and the requests that wait for it: one
+    /// after the other they would fare no better.
+    fn give_trial_up(&mut self, trial: &Trial) {
+        process::kill(trial.init);
+        let reason = format!("it did not stand after {} s", trial::LIMIT.as_secs());
+        let report = Report::NotStarted(Failure::new("set up", "the sandbox of a test", reason));
+        refuse(&trial.request.control, &report);
+        for request in self.waiting.drain(..) {
+            refuse(&request.control, &report);
+        }
+        self.tests.push(Test { init: trial.init, control: None, deadline: None, overdue: true });
     }
 
     /// Learns what has become of the first sandbox, if that is known now.
@@ -265,8 +285,9 @@ impl<'a> Serving<'a> {
                     }
                     self.last_refusal = Some(Instant::now());
                     let failure = diagnose::explain_clone(self.alone, mode.namespaces(), &error);
-                    let of_namespaces = failure.errno.is_some_and(errno::is_shortage_of_namespaces);
-                    self.give_up(request, failure, is_trial && of_namespaces);
+                    // What may come free another time is no trait of the machine.
+                    let is_lasting = diagnose::is_lasting(&failure);
+                    self.give_up(request, failure, is_trial && is_lasting);
                 }
                 Err(Lack::Refused(failure)) => self.give_up(request, failure, is_trial),
                 Err(Lack::Failed(failure)) => self.give_up(request, failure, false),
@@ -327,9 +348,12 @@ impl<'a> Serving<'a> {
         fds::leave_directory().map_err(failed("chdir", "/ in the server"))?;
         let Side::Parent(pid) = side.map_err(shortage)? else { process::exit_now(1) };
         // Without the maps init cannot begin; it ends when `start` is closed.
-        identity.maps.write_for(pid).map_err(|failure| {
-            let step = Step::Maps { of_root: false };
-            Lack::Refused(diagnose::with_cause(failure, step, &Witness::default()))
+        identity.maps.write_for(pid).map_err(|failure| match failure.errno {
+            None => Lack::Failed(failure),
+            Some(_) => {
+                let step = Step::Maps { of_root: false };
+                Lack::Refused(diagnose::with_cause(failure, step, &Witness::default()))
+            }
         })?;
         let news = news.map(|(ours, _)| ours);
         if let Some(news) = &news {
@@ -369,9 +393,4 @@ enum Lack {
     /// The kernel does not allow it.
     Refused(Failure),
     Failed(Failure),
-}
-
-/// The kernel has handed over fewer descriptors than were sent.
-fn descriptors_lost() -> Failure {
-    diagnose::explain("receive", "the request's descriptors", &errno::too_many_files())
 }

@@ -9,14 +9,14 @@ use crate::error::Failure;
 use crate::probe::{self, News};
 use crate::sandbox::Mode;
 use crate::sys::fds;
-use crate::sys::process::{self, Pid, SingleThreaded};
+use crate::sys::process::{Pid, SingleThreaded};
 use crate::userns::Caller;
 
 /// More than the news of any failure: a path and a profile, in sentences.
 const BUFFER: usize = 16 << 10;
 
 /// How long a first sandbox may take to be set up before it is given up.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
 /// What this machine allows, as far as it is known.
 #[derive(Debug)]
@@ -38,9 +38,8 @@ pub(super) struct Trial {
     /// Where its init tells whether it has come to an end.
     pub(super) news: OwnedFd,
     pub(super) request: Request,
-    /// When its init is killed.
-    pub(super) deadline: Option<Instant>,
-    pub(super) overdue: bool,
+    /// When it is given up.
+    pub(super) deadline: Instant,
 }
 
 impl Grant {
@@ -70,6 +69,19 @@ impl Grant {
         Some((trial, news))
     }
 
+    /// Whether `init` is the process of a first sandbox that is being set up.
+    pub(super) fn is_trying(&self, init: Pid) -> bool {
+        matches!(self, Self::Trying(trial, ..) if trial.init == init)
+    }
+
+    /// The trial, if its time is over.
+    pub(super) fn overdue(&mut self, now: Instant) -> Option<Trial> {
+        match self {
+            Self::Trying(trial, ..) if trial.deadline <= now => Some(self.reopen()?.0),
+            _ => None,
+        }
+    }
+
     /// The trial, if `init` is its process, which has ended without news.
     pub(super) fn end_of(&mut self, init: Pid) -> Option<Trial> {
         match self {
@@ -93,9 +105,10 @@ impl Grant {
         let Self::Open(mode, failures) = self else { return };
         let next = probe::next_mode(mode, caller, alone);
         let mut failures = std::mem::take(failures);
+        let reason = failure.summary();
         failures.push(failure);
         *self = match next {
-            Some(mode) => Self::Open(mode.because(failures[0].summary()), failures),
+            Some(mode) => Self::Open(mode.because(&reason), failures),
             None => Self::Refused(probe::all_in_one(failures)),
         };
     }
@@ -103,15 +116,6 @@ impl Grant {
 
 impl Trial {
     pub(super) fn new(init: Pid, news: OwnedFd, request: Request) -> Self {
-        let deadline = Instant::now().checked_add(LIMIT);
-        Self { init, news, request, deadline, overdue: false }
-    }
-
-    /// Kills an init that does not come to an end.
-    pub(super) fn keep_time(&mut self, now: Instant) {
-        if self.deadline.is_some_and(|deadline| deadline <= now) {
-            process::kill(self.init);
-            (self.deadline, self.overdue) = (None, true);
-        }
+        Self { init, news, request, deadline: Instant::now() + LIMIT }
     }
 }

@@ -64,7 +64,8 @@ pub(crate) fn set_up(
     process::set_umask(0o022);
     for namespace in mode.shared() {
         let name = namespace.name();
-        let limitation = format!("the {name} namespace is the caller's: {}", mode.reason());
+        let limitation = mode.reason(namespace).unwrap_or("it was not asked for");
+        let limitation = format!("the {name} namespace is the caller's: {limitation}");
         transcript.lacks(format!("a {name} namespace"), limitation);
     }
     if !mode.is_privileged() {

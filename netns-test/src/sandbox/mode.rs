@@ -9,8 +9,8 @@ use crate::userns::Caller;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mode {
     namespaces: Vec<Namespace>,
-    /// Why it has not all of them.
-    because: Option<String>,
+    /// Why it has not the others.
+    reasons: Vec<(Namespace, String)>,
 }
 
 /// Without these a test would reach out of its sandbox, or leave something behind.
@@ -19,7 +19,7 @@ const NEEDED: [Namespace; 3] = [Namespace::Net, Namespace::Mount, Namespace::Pid
 impl Mode {
     /// All of them.
     pub(crate) fn full() -> Self {
-        Self { namespaces: NAMESPACES.to_vec(), because: None }
+        Self { namespaces: NAMESPACES.to_vec(), reasons: Vec::new() }
     }
 
     /// All but the user namespace, for a caller whose own rights are enough to make the
@@ -29,7 +29,7 @@ impl Mode {
             return None;
         }
         let others = NAMESPACES.into_iter().filter(|&namespace| namespace != Namespace::User);
-        Some(Self { namespaces: others.collect(), because: None })
+        Some(Self { namespaces: others.collect(), reasons: Vec::new() })
     }
 
     /// With those that are in `allowed` only; `None` if one that is needed is not.
@@ -37,12 +37,14 @@ impl Mode {
         let namespaces: Vec<_> =
             self.namespaces.iter().copied().filter(|one| allowed.contains(one)).collect();
         let is_enough = NEEDED.iter().all(|needed| namespaces.contains(needed));
-        is_enough.then_some(Self { namespaces, because: self.because.clone() })
+        is_enough.then_some(Self { namespaces, reasons: self.reasons.clone() })
     }
 
-    /// The same, with the reason why it has not all namespaces.
-    pub(crate) fn because(self, reason: String) -> Self {
-        Self { because: Some(reason), ..self }
+    /// The same, with the reason why it has not those namespaces for which there is none yet.
+    pub(crate) fn because(mut self, reason: &str) -> Self {
+        let without: Vec<_> = self.shared().filter(|&one| self.reason(one).is_none()).collect();
+        self.reasons.extend(without.into_iter().map(|one| (one, reason.to_owned())));
+        self
     }
 
     pub(crate) fn namespaces(&self) -> &[Namespace] {
@@ -63,9 +65,10 @@ impl Mode {
         NAMESPACES.into_iter().filter(|&namespace| !self.has(namespace))
     }
 
-    /// Why they are.
-    pub(super) fn reason(&self) -> &str {
-        self.because.as_deref().unwrap_or("not asked for")
+    /// Why one of them is.
+    pub(super) fn reason(&self, namespace: Namespace) -> Option<&str> {
+        let found = self.reasons.iter().find(|(other, _)| *other == namespace);
+        found.map(|(_, reason)| reason.as_str())
     }
 }
 

@@ -17,6 +17,7 @@ impl Caps {
     pub(crate) const SETGID: Self = Self(1 << 6);
     pub(crate) const SETUID: Self = Self(1 << 7);
     pub(crate) const NET_ADMIN: Self = Self(1 << 12);
+    pub(crate) const SYS_CHROOT: Self = Self(1 << 18);
     pub(crate) const SYS_ADMIN: Self = Self(1 << 21);
     pub(crate) const SETFCAP: Self = Self(1 << 31);
 

@@ -102,6 +102,13 @@ pub(crate) fn read_available(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<Opti
     }
 }
 
+/// Whether it is `/dev/null`, by whatever name.
+pub(crate) fn is_null(fd: BorrowedFd<'_>) -> bool {
+    nix::sys::stat::fstat(fd).is_ok_and(|stat| {
+        stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == libc::makedev(1, 3)
+    })
+}
+
 /// Waits until nobody else has locked the file (flock(2)); the lock ends with the descriptor.
 pub(crate) fn lock(file: BorrowedFd<'_>) -> io::Result<()> {
     loop {

@@ -123,17 +123,7 @@ pub(crate) fn fork_aside(_: &SingleThreaded) -> io::Result<Side> {
 pub(super) fn in_child(work: impl FnOnce() -> i32) -> io::Result<Status> {
     match clone(0)? {
         Side::Child => exit_now(work()),
-        Side::Parent(pid) => {
-            let mut status = 0;
-            // SAFETY: the status is written to a live variable; the child is this one's own.
-            let result = unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) };
-            Errno::result(result)?;
-            Ok(if libc::WIFSIGNALED(status) {
-                Status::Signaled(libc::WTERMSIG(status))
-            } else {
-                Status::Exited(libc::WEXITSTATUS(status))
-            })
-        }
+        Side::Parent(pid) => reap_aside(pid).ok_or_else(|| Errno::ECHILD.into()),
     }
 }
 
@@ -162,10 +152,7 @@ pub(crate) fn reap() -> io::Result<Option<(Pid, Status)>> {
     match Errno::result(result) {
         Err(Errno::ECHILD) | Ok(0) => Ok(None),
         Err(errno) => Err(errno.into()),
-        Ok(pid) if libc::WIFSIGNALED(status) => {
-            Ok(Some((pid, Status::Signaled(libc::WTERMSIG(status)))))
-        }
-        Ok(pid) => Ok(Some((pid, Status::Exited(libc::WEXITSTATUS(status))))),
+        Ok(pid) => Ok(Some((pid, status_of(status)))),
     }
 }
 
@@ -189,10 +176,20 @@ pub(crate) fn end_of(pid: Pid) -> io::Result<Option<Status>> {
     }))
 }
 
-/// Waits for the end of the child `pid`, made by [`fork_aside`], and reaps it.
-pub(crate) fn reap_aside(pid: Pid) {
-    // SAFETY: no status is asked for.
-    unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::__WALL) };
+/// Waits for the end of the child `pid`, also one made by [`fork_aside`], and reaps it.
+pub(crate) fn reap_aside(pid: Pid) -> Option<Status> {
+    let mut status = 0;
+    // SAFETY: the status is written to a live variable.
+    let result = unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) };
+    Errno::result(result).ok().map(|_| status_of(status))
+}
+
+fn status_of(status: libc::c_int) -> Status {
+    if libc::WIFSIGNALED(status) {
+        Status::Signaled(libc::WTERMSIG(status))
+    } else {
+        Status::Exited(libc::WEXITSTATUS(status))
+    }
 }
 
 /// Has `handler` called when the process ends by `exit` or by a return from `main`; also in
@@ -293,6 +290,11 @@ pub(crate) fn others_exist() -> bool {
 /// Sets the file mode creation mask.
 pub(crate) fn set_umask(mask: u32) {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
+}
+
+/// Whether the numbers of processes in `/proc` are those that this process sees.
+pub(crate) fn proc_is_own() -> bool {
+    std::fs::read_link("/proc/self").is_ok_and(|link| link.to_str() == Some(&*id().to_string()))
 }
 
 /// How many threads this process has, from `/proc`.

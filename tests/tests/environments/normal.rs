@@ -30,7 +30,7 @@ fn normal_line(line: &str) -> String {
     let line = evidence(line);
     let line = apparmor_profile(&line);
     // Said in a container, such as one that these tests are run in.
-    line.replace(", on the container's host", "")
+    line.replace("on the host of the container: ", "")
 }
 
 /// `file = value`, without values that are the machine's own.
@@ -57,12 +57,13 @@ fn evidence(line: &str) -> String {
 /// The profile that is printed for Ubuntu, without its directory and the name made from that.
 fn apparmor_profile(line: &str) -> String {
     const NAME: &str = "netns-test-";
-    let mut line = line.to_owned();
-    if let Some((before, after)) = line.split_once(NAME) {
-        let digits = after.bytes().take_while(u8::is_ascii_hexdigit).count();
-        if digits == 8 && (line.contains("/etc/apparmor.d/") || before.ends_with("profile ")) {
-            line = format!("{before}{NAME}HASH{}", &after[digits..]);
-        }
+    let mut parts = line.split(NAME);
+    let mut line = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_hexdigit).count();
+        let is_name = digits == 8 && (line.ends_with("/apparmor.d/") || line.ends_with("profile "));
+        let (name, rest) = if is_name { ("HASH", &part[digits..]) } else { ("", part) };
+        line = format!("{line}{NAME}{name}{rest}");
     }
     match between(&line, "profile netns-test-HASH \"", "/*\"") {
         Some((before, after)) => {
@@ -86,8 +87,7 @@ thread 'body' (123) panicked at tests/environments.rs:1:2:
     /proc/version = Linux version 6
     /proc/sys/user/max_net_namespaces = 96365
     /proc/sys/user/max_net_namespaces = 0
-    sudo tee /etc/apparmor.d/netns-test-8ce14160 <<'END'
-    profile netns-test-8ce14160 \"/a b/c/*\" flags=(unconfined) { userns, }
+  fix that lasts: printf 'profile netns-test-8ce14160 \"/a b/c/*\" flags=(unconfined) { userns, }' | sudo tee /etc/apparmor.d/netns-test-8ce14160 && sudo apparmor_parser -r /etc/apparmor.d/netns-test-8ce14160
   fix: echo user.max_net_namespaces=15000
 note: run with `RUST_BACKTRACE=1`";
     let expected = "\
@@ -95,8 +95,7 @@ thread 'body' panicked at PLACE
     /proc/version = VERSION
     /proc/sys/user/max_net_namespaces = MANY
     /proc/sys/user/max_net_namespaces = 0
-    sudo tee /etc/apparmor.d/netns-test-HASH <<'END'
-    profile netns-test-HASH \"DIRECTORY/*\" flags=(unconfined) { userns, }
+  fix that lasts: printf 'profile netns-test-HASH \"DIRECTORY/*\" flags=(unconfined) { userns, }' | sudo tee /etc/apparmor.d/netns-test-HASH && sudo apparmor_parser -r /etc/apparmor.d/netns-test-HASH
   fix: echo user.max_net_namespaces=15000
 ";
     assert_eq!(normal(seen), expected);

@@ -129,6 +129,9 @@ fn argument_filter(facts: &Facts, result: &str) -> Diagnosis {
 
 /// A security module says no to the creation itself.
 fn refused_by_module(facts: &Facts) -> Option<Diagnosis> {
+    if let Some(confined) = confined(facts.label.as_ref()) {
+        return Some(confined);
+    }
     if facts.apparmor_restricts.as_deref() == Some("1") {
         return Some(apparmor(facts, facts.label.as_ref()));
     }
@@ -140,7 +143,7 @@ fn refused_by_module(facts: &Facts) -> Option<Diagnosis> {
                 .for_good("see `ausearch -m avc -ts recent`, and allow user_namespace { create }"),
         );
     }
-    confined(facts.label.as_ref())
+    None
 }
 
 /// Ubuntu's restriction.
@@ -150,21 +153,18 @@ pub(super) fn apparmor(facts: &Facts, label: Option<&(String, String)>) -> Diagn
     let set = "kernel.apparmor_restrict_unprivileged_userns=0";
     let diagnosis =
         with(Diagnosis::new("apparmor", cause), APPARMOR_USERNS, facts.apparmor_restricts.as_ref());
-    let here = if facts.container.is_some() { ", on the container's host" } else { "" };
+    let here = if facts.container.is_some() { "on the host of the container: " } else { "" };
     let lasting = facts.executable.as_deref().and_then(fixes::apparmor_profile);
     with_label(diagnosis, label)
-        .until_reboot(format!("sudo sysctl -w {set}{here}"))
+        .until_reboot(format!("{here}sudo sysctl -w {set}"))
         .for_good(lasting.unwrap_or_else(|| fixes::sysctl_for_good(set)))
 }
 
 /// A profile of AppArmor that is not Ubuntu's.
 pub(super) fn confined(label: Option<&(String, String)>) -> Option<Diagnosis> {
     let (file, profile) = label?;
-    if profile.starts_with("unconfined") || profile.starts_with("kernel") {
-        return None;
-    }
-    // SELinux has contexts of four parts there, and says no to few of them.
-    if profile.matches(':').count() >= 3 {
+    // Others are `(complain)` and `(unconfined)`; SELinux has contexts without any.
+    if !profile.ends_with(" (enforce)") {
         return None;
     }
     Some(

@@ -71,7 +71,6 @@ pub(super) fn diagnose(
 }
 
 pub(super) const EPERM: i32 = 1;
-pub(super) const ENOENT: i32 = 2;
 pub(super) const EAGAIN: i32 = 11;
 pub(super) const EACCES: i32 = 13;
 pub(super) const EINVAL: i32 = 22;
@@ -84,7 +83,7 @@ pub(super) const EUSERS: i32 = 87;
 fn no_proc() -> Diagnosis {
     Diagnosis::new("no-proc", "/proc is not mounted")
         .shown_by("/proc/self", "(none)")
-        .for_good("mount -t proc proc /proc, before the tests")
+        .for_good("before the tests: mount -t proc proc /proc")
 }
 
 /// Adds the profile or context that a process has, if it has one.

@@ -1,9 +1,10 @@
 //! The namespaces were made, but what they are for is refused.
 
 use super::creation::{apparmor, confined};
-use super::{EACCES, ENOENT, EPERM, no_proc, with};
+use super::{EACCES, EPERM, with};
 use crate::diagnose::facts::{Facts, Witness};
 use crate::error::Diagnosis;
+use crate::sys::caps::Caps;
 
 /// The id maps could not be written.
 pub(super) fn maps(
@@ -13,7 +14,6 @@ pub(super) fn maps(
     witness: &Witness,
 ) -> Option<Diagnosis> {
     match code {
-        ENOENT => Some(no_proc()),
         EPERM | EACCES => taken_away(facts, witness)
             .or_else(|| (of_root && code == EPERM).then(|| without_setfcap(facts)))
             .or_else(|| not_dumpable(code, witness)),
@@ -23,7 +23,22 @@ pub(super) fn maps(
 
 /// The mounts could not be cut off from the host's.
 pub(super) fn mounts(code: i32, facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
-    (code == EPERM || code == EACCES).then(|| taken_away(facts, witness)).flatten()
+    if code != EPERM && code != EACCES {
+        return None;
+    }
+    let is_barred =
+        facts.root_is_mounted == Some(false) && !Caps(facts.caps).contains(Caps::SYS_CHROOT);
+    is_barred.then(|| in_a_chroot(facts)).or_else(|| taken_away(facts, witness))
+}
+
+/// The way to the mounts around a chroot takes a capability.
+fn in_a_chroot(facts: &Facts) -> Diagnosis {
+    let cause = "this process is in a chroot, and has no CAP_SYS_CHROOT to make the mounts \
+                 around it private";
+    Diagnosis::new("chroot", cause)
+        .shown_by("/proc/self/mountinfo", "no file system mounted at /")
+        .shown_by("CapEff in /proc/self/status", format!("{:016x}", facts.caps))
+        .for_good("run the tests outside of it, or with CAP_SYS_CHROOT")
 }
 
 /// `lo` could not be brought up.
@@ -52,10 +67,11 @@ pub(super) fn sockets(code: i32, facts: &Facts, witness: &Witness) -> Option<Dia
 pub(super) fn taken_away(facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
     let label = witness.label.as_ref();
     let is_ubuntus = label.is_some_and(|(_, label)| label.contains("unprivileged_userns"));
-    if is_ubuntus || facts.apparmor_restricts.as_deref() == Some("1") {
+    let restricts = || facts.apparmor_restricts.as_deref() == Some("1");
+    if is_ubuntus {
         return Some(apparmor(facts, label));
     }
-    confined(label)
+    confined(label).or_else(|| restricts().then(|| apparmor(facts, label)))
 }
 
 fn without_setfcap(facts: &Facts) -> Diagnosis {
