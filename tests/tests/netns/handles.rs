@@ -192,13 +192,13 @@ fn a_process_is_found_by_number_and_by_descriptor() -> Result {
     let new = NetNs::new()?;
     let mut command = Command::new("sleep");
     let mut child = new.set_for(command.arg("1000"))?.spawn().unwrap();
-    assert_eq!(NetNs::from_pid(child.id())?, new);
+    assert_eq!(NetNs::from_pid(child.id()).unwrap(), new);
     // SAFETY: takes two numbers.
     let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0) };
     assert!(raw >= 0);
     // SAFETY: the descriptor is new, and nobody else's.
     let pidfd: OwnedFd = unsafe { std::os::fd::FromRawFd::from_raw_fd(raw.try_into().unwrap()) };
-    assert_eq!(NetNs::from_pidfd(&pidfd)?, new);
+    assert_eq!(NetNs::from_pidfd(&pidfd).unwrap(), new);
     child.kill().unwrap();
     child.wait().unwrap();
     let error = NetNs::from_pidfd(&pidfd).unwrap_err();
@@ -215,7 +215,7 @@ fn every_namespace_is_listed_once_with_its_holders() -> Result {
     let mut command = Command::new("sleep");
     let mut child = held.set_for(command.arg("1000"))?.spawn().unwrap();
     // Its name and namespace are the program's own once it is started.
-    let listed = NetNs::list()?;
+    let listed = NetNs::list().unwrap();
     let mut ids: Vec<_> = listed.iter().map(|one| one.id).collect();
     ids.dedup();
     assert_eq!(ids.len(), listed.len());

@@ -201,7 +201,7 @@ fn fifty_threads_race_for_names() -> Result {
                             made.lock().unwrap().insert(named.netns().cookie().unwrap());
                         }
                         Err(error) => {
-                            assert_eq!(error.raw_os_error(), Some(libc::EEXIST), "{error}")
+                            assert_eq!(error.raw_os_error(), Some(libc::EEXIST), "{error}");
                         }
                     }
                     assert_eq!(NetNs::current().unwrap(), *before);
