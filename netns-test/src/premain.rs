@@ -15,6 +15,7 @@
 #![expect(unsafe_code, reason = "reads what the linker has laid out, before main")]
 
 use std::ffi::{CString, c_char, c_int};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::harness::{self, Case};
 use crate::sys::environ;
@@ -132,6 +133,9 @@ fn is_marker(constructor: Constructor) -> bool {
     constructor as usize == usize::MAX
 }
 
+/// Where `argv` of the later constructors is.
+static ARGUMENTS: AtomicPtr<*const c_char> = AtomicPtr::new(std::ptr::null_mut());
+
 /// `argc` and `argv`, as copies that live as long as the process. From `/proc`: the
 /// standard library does not know them before `main` with every C library.
 fn arguments() -> (c_int, *const *const c_char) {
@@ -143,7 +147,10 @@ fn arguments() -> (c_int, *const *const c_char) {
         .collect();
     let count = c_int::try_from(pointers.len()).unwrap_or(0);
     pointers.push(std::ptr::null());
-    (count, pointers.leak().as_ptr())
+    let block = pointers.leak();
+    // A leak checker calls lost what nothing points to.
+    ARGUMENTS.store(block.as_mut_ptr(), Ordering::Relaxed);
+    (count, block.as_ptr())
 }
 
 /// The values from `start` up to `end`.

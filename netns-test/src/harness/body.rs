@@ -150,8 +150,10 @@ fn panicked(value: Box<dyn Any + Send>) -> Record {
         .downcast_ref::<String>()
         .cloned()
         .or_else(|| value.downcast_ref::<&'static str>().map(|&text| text.to_owned()));
-    // Its destructor might panic in turn.
-    std::mem::forget(value);
+    if message.is_none() {
+        // Its destructor might panic in turn.
+        std::mem::forget(value);
+    }
     message.map_or(Record::PanickedWithValue, Record::Panicked)
 }
 

@@ -81,13 +81,20 @@ fn begin(job: &Job<'_>, alone: &SingleThreaded) -> Result<Running, Failure> {
     process::lead_own_session().map_err(step("setsid", "init"))?;
     let (proc, limitations) = set_up(job)?;
     isolation::set(job.mode.is_privileged(), limitations.clone());
-    // So that a body cannot trace init, stop it, or speak in its name.
-    process::make_undumpable().map_err(step("prctl", "PR_SET_DUMPABLE of init"))?;
     let record = memory::Record::new().map_err(step("mmap", "the shared record"))?;
     let seal = seal();
+    let (closed, word) = fds::pipe().map_err(step("pipe", "the word to the test's process"))?;
     let side = insist(|| process::fork(alone))
         .map_err(|error| diagnose::explain("fork", "the test's process", &error))?;
-    let Side::Parent(pid) = side else { body::main(job, alone, record, seal) };
+    let Side::Parent(pid) = side else {
+        drop(word);
+        wait_for_go(&closed);
+        body::main(job, alone, record, seal)
+    };
+    // So that a body cannot trace init, stop it, or speak in its name. After the fork: a
+    // debugger that follows it could not look at the body before the body is open again.
+    process::make_undumpable().map_err(step("prctl", "PR_SET_DUMPABLE of init"))?;
+    fds::write_once(word.as_fd(), &[1]).map_err(step("write", "the word to the test's process"))?;
     // Not before: a shortage that is waited out is no time of the test's.
     let started = Instant::now();
     Ok(Running { pid, started, seal, record, proc, limitations })
