@@ -38,7 +38,7 @@ use crate::sys::errno;
 /// assert_eq!(own, NetNs::from_pid(std::process::id())?);
 /// println!("{own} is {:?}", own.id());
 /// # }
-/// # netns_test::Result::Ok(())
+/// # Ok::<(), netns_test::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct NetNs {

@@ -29,7 +29,7 @@ const LONGEST: usize = 255;
 /// let blue = NamedNetNs::create("blue")?; // ip netns add blue
 /// blue.netns().loopback_up()?;
 /// blue.keep(); // Without this the name is gone with the handle.
-/// # netns_test::Result::Ok(())
+/// # Ok::<(), netns_test::Error>(())
 /// ```
 #[must_use = "dropped at once, the name is taken away at once"]
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub struct NamedNetNs {
 ///
 /// let names = Names::in_directory("/run/my-daemon/netns").replace_stale(true);
 /// let green = names.create("green")?;
-/// # netns_test::Result::Ok(())
+/// # Ok::<(), netns_test::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
