@@ -250,6 +250,14 @@ impl Tree {
         let mut command = again(&[], &["--exact", test, "--nocapture"]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        // A shell starts what it does not wait for with SIGINT ignored, which is inherited.
+        let heed = || {
+            // SAFETY: sets a disposition, and no handler.
+            unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+            Ok(())
+        };
+        // SAFETY: between fork and exec it makes one system call.
+        unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, heed) };
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
