@@ -42,14 +42,24 @@ impl Patience {
 }
 
 /// Tries until it works, fails for another reason than a shortage, or has taken too long.
-pub(super) fn insist<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn insist<T>(attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    insist_while(|| false, attempt)
+}
+
+/// The same, but it does not take too long while others hold what they will let go of.
+pub(super) fn insist_while<T>(
+    others_hold: impl Fn() -> bool,
+    mut attempt: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
     let mut patience = Patience::new();
     loop {
         match attempt() {
-            Err(error) if errno::is_shortage(&error) => match patience.next_pause(None) {
-                Some(pause) => std::thread::sleep(pause),
-                None => return Err(error),
-            },
+            Err(error) if errno::is_shortage(&error) => {
+                match patience.next_pause(others_hold().then(Instant::now)) {
+                    Some(pause) => std::thread::sleep(pause),
+                    None => return Err(error),
+                }
+            }
             other => return other,
         }
     }

@@ -4,11 +4,12 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::output::{Replay, Streams};
 use super::parts;
-use super::patience::insist;
+use super::patience::insist_while;
 use super::server::{NoServer, Server};
 use super::verdict::Outcome;
 use super::wire::{self, Caller, Message, Report};
@@ -32,7 +33,9 @@ pub(super) fn perform(
         Err(NoServer::Refused(failure)) => return Outcome::Refused(failure),
         Err(NoServer::Failed(failure)) => return Outcome::NotRequested(failure),
     };
-    let prepared = insist(|| Ok((Channels::open()?, caller()?.encode(), userns::user_now()?)));
+    let prepare = || Ok((Channels::open()?, caller()?.encode(), userns::user_now()?));
+    let prepared = insist_while(|| Holder::count() > 0, prepare);
+    let _holder = Holder::new();
     let ((ours, theirs), caller, user) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -55,6 +58,29 @@ pub(super) fn perform(
             Outcome::NotRequested(diagnose::explain("send", what, &error))
         }
         _ => ours.follow(server, replay),
+    }
+}
+
+/// Stands for the descriptors that a request holds until its test has ended.
+struct Holder;
+
+static HOLDERS: AtomicUsize = AtomicUsize::new(0);
+
+impl Holder {
+    fn new() -> Self {
+        HOLDERS.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+
+    /// How many there are in this process: tests of other threads.
+    fn count() -> usize {
+        HOLDERS.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        HOLDERS.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -165,7 +191,10 @@ impl Sent {
     fn send(&self, server: &Server, request: wire::Request) -> io::Result<()> {
         let fds = [&self.control, &self.stdout, &self.stderr, &self.directory];
         let fds = fds.map(|fd| fd.as_fd());
-        insist(|| socket::send(server.socket()?, &request.encode(), &fds))
+        insist_while(
+            || Holder::count() > 1,
+            || socket::send(server.socket()?, &request.encode(), &fds),
+        )
     }
 }
 

@@ -1,6 +1,6 @@
 //! Limits: on namespaces, on processes, on open files.
 
-use super::{EAGAIN, EMFILE, ENFILE, fixes, with};
+use super::{EAGAIN, EMFILE, ENFILE, fixes, with_some};
 use crate::diagnose::facts::{Container, Facts};
 use crate::error::Diagnosis;
 use crate::sys::process::Namespace;
@@ -11,7 +11,7 @@ pub(super) fn of_resources(code: i32, facts: &Facts) -> Option<Diagnosis> {
         EAGAIN => processes(facts),
         EMFILE => {
             let limit = facts.file_limit.as_ref();
-            with(
+            with_some(
                 Diagnosis::new("process-limit", "too many open files in one process"),
                 "Max open files in /proc/self/limits",
                 limit,
@@ -26,7 +26,7 @@ pub(super) fn of_resources(code: i32, facts: &Facts) -> Option<Diagnosis> {
 
 fn processes(facts: &Facts) -> Diagnosis {
     let cause = "a limit on the number of processes is reached";
-    let mut diagnosis = with(
+    let mut diagnosis = with_some(
         Diagnosis::new("process-limit", cause),
         "Max processes in /proc/self/limits",
         facts.process_limit.as_ref(),
