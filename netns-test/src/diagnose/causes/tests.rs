@@ -15,6 +15,8 @@ fn facts() -> Facts {
         proc_is_there: true,
         threads: some("1"),
         seccomp: some("0"),
+        process_limit: some("95983"),
+        file_limit: some("1024"),
         ..Facts::default()
     }
 }
