@@ -146,16 +146,14 @@ impl<'a> Serving<'a> {
 
     fn next_deadline(&self) -> Option<Duration> {
         let now = Instant::now();
-        let is_trying = matches!(self.grant, Grant::Trying(..));
-        let first = self.waiting.front().filter(|_| !is_trying);
-        let start = first.map(|request| request.not_before);
-        let kill = self.tests.iter().filter_map(|test| test.deadline).min();
-        let trial = match &self.grant {
+        // While a first sandbox is tried, the others wait for that alone.
+        let start = match &self.grant {
             Grant::Trying(trial, ..) => Some(trial.deadline),
-            _ => None,
+            _ => self.waiting.front().map(|request| request.not_before),
         };
+        let kill = self.tests.iter().filter_map(|test| test.deadline).min();
         let telling = (!self.untold.is_empty()).then(|| now + NEXT_TELLING);
-        let next = [start, kill, trial, telling].into_iter().flatten().min()?;
+        let next = [start, kill, telling].into_iter().flatten().min()?;
         Some(next.saturating_duration_since(now))
     }
 

@@ -153,21 +153,14 @@ impl Names {
     pub fn create(&self, name: &str) -> Result<NamedNetNs> {
         let path = self.path_of(name)?;
         let _lock = self.prepare()?;
-        let mut file = self.take(path)?;
+        // Dropped after an error, it is taken away.
+        let name = self.take(path)?;
         let netns = enter::in_new_namespace(|| {
-            let mounted = mount::bind(Path::new("/proc/thread-self/ns/net"), &file.path);
-            mounted.map_err(|error| failed("mount a namespace on", &file.path, &error))?;
+            let mounted = mount::bind(Path::new("/proc/thread-self/ns/net"), &name.path);
+            mounted.map_err(|error| failed("mount a namespace on", &name.path, &error))?;
             NetNs::current()
-        });
-        let netns = match netns {
-            Ok(netns) => netns,
-            Err(error) => {
-                file.take_away().ok();
-                file.is_kept = true;
-                return Err(error);
-            }
-        };
-        Ok(NamedNetNs { netns, name: file })
+        })?;
+        Ok(NamedNetNs { netns, name })
     }
 
     /// The namespace of this name.
