@@ -25,6 +25,8 @@ mod netns;
 mod premain;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod probe;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod program;
 #[cfg(feature = "tokio")]
 mod runtime;
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -45,3 +47,5 @@ pub use isolation::{Isolation, Mode, isolation};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use netns::{Holder, ListedNetNs, NamedNetNs, Names, NetNs, NetNsGuard, NetNsId};
 pub use netns_test_macros::{netns_test, test};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use program::{IdRange, Sandbox, SandboxChild, SandboxCommand, SandboxUser};

@@ -56,14 +56,23 @@ impl Identity {
             User::Root => Self { maps: caller.root_maps(), uid: 0, gid: 0, dropped: Caps::NONE },
             User::Caller => {
                 let maps = caller.identity_maps();
-                let over_files = match maps {
-                    Maps::One { .. } => OVER_PERMISSIONS,
-                    Maps::All { .. } | Maps::Callers => OVER_PERMISSIONS.and(OVER_OWNERS),
+                let dropped = match maps {
+                    Maps::One { .. } => OVER_PERMISSIONS.without(caller.caps),
+                    Maps::All { .. } | Maps::Callers => Self::over_files(caller),
                 };
-                let dropped = over_files.without(caller.caps);
                 Self { maps, uid: caller.uid, gid: caller.gid, dropped }
             }
         }
+    }
+
+    /// The capabilities over files, with several ids mapped, that `caller` does not have.
+    pub(crate) fn over_files(caller: &Caller) -> Caps {
+        OVER_PERMISSIONS.and(OVER_OWNERS).without(caller.caps)
+    }
+
+    /// The capabilities that the body is not to have.
+    pub(crate) fn dropped(&self) -> Caps {
+        self.dropped
     }
 
     /// Takes the identity on, in a process of the new user namespace.

@@ -14,6 +14,7 @@ mod transcript;
 pub(crate) use identity::Identity;
 pub use identity::User;
 pub(crate) use mode::Mode;
+pub(crate) use run_dir::name_services;
 #[cfg(feature = "doctor")]
 pub(crate) use transcript::Entry;
 pub(crate) use transcript::Transcript;

@@ -14,12 +14,18 @@ use crate::sys::mount;
 /// Where the host's directory is found.
 const HOST: &str = ".host";
 
+/// Where `ip netns` has its names.
+const NAMES: &str = "netns";
+
 /// Places of the host's directory that are covered: names of its namespaces, and sockets
 /// through which a resolver of the host answers.
-const COVERED: [&str; 5] = ["netns", "nscd", "nslcd", "avahi-daemon", "systemd/resolve"];
+const COVERED: [&str; 5] = [NAMES, "nscd", "nslcd", "avahi-daemon", "systemd/resolve"];
 
 /// A file that is copied into a covered place (`resolv.conf`) is smaller than this.
 const LARGEST_COPY: u64 = 64 << 10;
+
+/// Names and what is in them.
+type Files = Vec<(PathBuf, Vec<u8>)>;
 
 /// The directories to make private: `/run`, and `/var/run` where it is another one.
 pub(super) fn directories() -> impl Iterator<Item = &'static Path> {
@@ -48,6 +54,14 @@ pub(super) fn make_private(directory: &Path) -> io::Result<()> {
     linked.and(covered.fold(Ok(()), io::Result::and))
 }
 
+/// The directories that answer from the host's network, with the files that are still wanted of
+/// them: for who keeps the host's `/run`.
+pub(crate) fn name_services() -> Vec<(PathBuf, Files)> {
+    let names = || COVERED.iter().filter(|name| **name != NAMES);
+    let all = directories().flat_map(|run| names().map(move |name| run.join(name)));
+    all.filter(|path| path.is_dir()).map(|path| (path.clone(), small_files(&path))).collect()
+}
+
 /// Whether an entry of the host's directory is wanted. A sandbox within a sandbox finds a
 /// [`HOST`] there already.
 fn is_linked(name: &Path) -> bool {
@@ -73,7 +87,7 @@ fn cover(directory: &Path) -> io::Result<()> {
 }
 
 /// What can be read of the files in `directory`; the caller may not see all of them.
-fn small_files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+fn small_files(directory: &Path) -> Files {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let regular = entries.flatten().filter(|entry| {
         entry.metadata().is_ok_and(|data| data.is_file() && data.len() < LARGEST_COPY)

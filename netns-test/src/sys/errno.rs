@@ -6,6 +6,11 @@ use nix::errno::Errno;
 
 use crate::error::Failure;
 
+pub(crate) const EPERM: i32 = libc::EPERM;
+pub(crate) const ENOENT: i32 = libc::ENOENT;
+pub(crate) const EINVAL: i32 = libc::EINVAL;
+pub(crate) const ENOSYS: i32 = libc::ENOSYS;
+
 /// `EPERM (Operation not permitted)`; other errors by their own text.
 pub(crate) fn describe(error: &io::Error) -> String {
     error.raw_os_error().map_or_else(|| error.to_string(), describe_raw)

@@ -78,6 +78,11 @@ pub(crate) fn change_directory(place: &OwnedFd) -> io::Result<()> {
     Ok(nix::unistd::fchdir(place)?)
 }
 
+/// Makes the directory at `path` the working directory.
+pub(crate) fn enter_directory(path: &std::ffi::CStr) -> io::Result<()> {
+    Ok(nix::unistd::chdir(path)?)
+}
+
 /// Writes all of `bytes` with one `write(2)`, as files in `/proc` want it.
 pub(crate) fn write_file(path: &str, bytes: &[u8]) -> io::Result<()> {
     let file = nix::fcntl::open(path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
@@ -168,6 +173,34 @@ pub(crate) fn close_all_except(keep: &[RawFd]) -> io::Result<()> {
     close_range(keep[keep.len() - 1] + 1, u32::MAX)
 }
 
+/// Closes every descriptor but those of `own` that are not negative, the standard streams too.
+/// Allocates nothing; for processes whose values that own one are never dropped.
+pub(crate) fn close_all_but(mut own: [RawFd; 4]) {
+    own.sort_unstable();
+    let mut next = 0;
+    for fd in own.into_iter().filter_map(|fd| u32::try_from(fd).ok()) {
+        if fd > next {
+            close_numbers(next, fd - 1);
+        }
+        next = next.max(fd + 1);
+    }
+    close_numbers(next, u32::MAX);
+}
+
+fn close_numbers(first: u32, last: u32) {
+    // SAFETY: closes numbers only; see `close_all_but` for why nobody uses them.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if result == 0 {
+        return;
+    }
+    // Linux before 5.9, or a seccomp filter that does not know the call.
+    let most = super::limits::open_files().min(1 << 20);
+    for number in first..=last.min(most) {
+        // SAFETY: as above.
+        unsafe { libc::close(number as RawFd) };
+    }
+}
+
 fn close_range(first: u32, last: u32) -> io::Result<()> {
     // SAFETY: closes numbers only; see `close_all_except` for why nobody uses them.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
@@ -229,6 +262,23 @@ pub(crate) fn wait(events: &[Until<'_>], timeout: Option<Duration>) -> io::Resul
     }
 }
 
+/// Waits until something can be read from one of `fds`, or its other side has gone. Allocates nothing.
+pub(crate) fn wait_for_any(fds: [Option<&OwnedFd>; 4]) -> io::Result<[bool; 4]> {
+    // The kernel passes negative numbers over.
+    let mut polled = fds.map(|fd| libc::pollfd {
+        fd: fd.map_or(-1, std::os::fd::AsRawFd::as_raw_fd),
+        events: libc::POLLIN,
+        revents: 0,
+    });
+    // SAFETY: the array is of this length and lives through the call.
+    let result = unsafe { libc::poll(polled.as_mut_ptr(), 4, -1) };
+    match Errno::result(result) {
+        Ok(_) => Ok(polled.map(|polled| polled.revents != 0)),
+        Err(Errno::EINTR) => Ok([false; 4]),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 fn ready(polled: &PollFd<'_>) -> Ready {
     let events = polled.revents().unwrap_or(PollFlags::empty());
     let ended = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
@@ -250,8 +300,13 @@ pub(super) fn adopt(raw: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(raw) }
 }
 
+/// A text as the kernel wants it; an error for one with a NUL byte.
+pub(crate) fn c_text(text: &str) -> io::Result<CString> {
+    c_path(Path::new(text))
+}
+
 /// A path as the kernel wants it; names from the file system have no NUL byte.
-pub(super) fn c_path(path: &Path) -> io::Result<CString> {
+pub(crate) fn c_path(path: &Path) -> io::Result<CString> {
     use std::os::unix::ffi::OsStrExt as _;
     CString::new(path.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
 }

@@ -62,3 +62,9 @@ fn set_one(resource: usize, soft: u64, hard: u64) -> io::Result<()> {
     Errno::result(result)?;
     Ok(())
 }
+
+/// How many files this process may have open. Allocates nothing.
+pub(crate) fn open_files() -> u32 {
+    let soft = get_one(libc::RLIMIT_NOFILE as usize).map_or(1 << 20, |(soft, _)| soft);
+    u32::try_from(soft).unwrap_or(u32::MAX)
+}

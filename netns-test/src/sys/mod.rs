@@ -14,13 +14,16 @@ pub(crate) mod errno;
 pub(crate) mod fds;
 pub(crate) mod filter;
 pub(crate) mod ifreq;
+pub(crate) mod launch;
 pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod mount;
 pub(crate) mod nsfs;
+pub(crate) mod person;
 pub(crate) mod process;
 pub(crate) mod signals;
 pub(crate) mod socket;
 pub(crate) mod stack;
+pub(crate) mod tree;
 #[cfg(feature = "doctor")]
 pub(crate) mod tun;

@@ -108,6 +108,12 @@ pub(crate) fn fork(_: &SingleThreaded) -> io::Result<Side> {
 /// do, but container runtimes answer it with `ENOSYS`. The C library's cached thread id
 /// stays that of the parent in the child, until the child forks in turn.
 pub(crate) fn fork_into(_: &SingleThreaded, namespaces: &[Namespace]) -> io::Result<Side> {
+    clone_into(namespaces)
+}
+
+/// The same from a process that may have other threads: the child makes system calls and nothing
+/// else.
+pub(super) fn clone_into(namespaces: &[Namespace]) -> io::Result<Side> {
     clone(namespaces.iter().fold(libc::SIGCHLD, |flags, namespace| flags | namespace.flag()))
 }
 

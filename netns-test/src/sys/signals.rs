@@ -49,6 +49,48 @@ pub(crate) fn watch_children() -> io::Result<OwnedFd> {
     Ok(super::fds::adopt(nix::errno::Errno::result(fd)?))
 }
 
+/// Blocks every signal that can be blocked in the calling thread; what was blocked before.
+pub(crate) fn block_all() -> io::Result<Mask> {
+    let before = mask()?;
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
+    Ok(before)
+}
+
+/// Where signals that are blocked can be read (signalfd(2)).
+pub(crate) fn descriptor() -> io::Result<OwnedFd> {
+    let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+    // SAFETY: the set is initialised, and -1 asks for a new descriptor.
+    let fd = unsafe { libc::signalfd(-1, SigSet::all().as_ref(), flags) };
+    Ok(super::fds::adopt(nix::errno::Errno::result(fd)?))
+}
+
+/// A signal that has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arrived {
+    pub(crate) number: i32,
+    /// By kill(2) and the like, not by the kernel: a terminal's go to the whole group.
+    pub(crate) is_sent: bool,
+    /// By a process that this PID namespace does not know.
+    pub(crate) is_from_outside: bool,
+}
+
+/// The next one on what [`descriptor`] gave.
+pub(crate) fn next(arrived: &OwnedFd) -> Option<Arrived> {
+    let mut buffer = [0; size_of::<libc::signalfd_siginfo>()];
+    let length = super::fds::read_available(arrived, &mut buffer).ok()??;
+    // ssi_signo, ssi_errno, ssi_code, ssi_pid (signalfd(2)).
+    let word = |at: usize| -> Option<i32> {
+        Some(i32::from_ne_bytes(buffer.get(at..at + 4)?.try_into().ok()?))
+    };
+    let (number, code, pid) = (word(0)?, word(8)?, word(12)?);
+    let is_sent = code <= 0;
+    (length == buffer.len()).then_some(Arrived {
+        number,
+        is_sent,
+        is_from_outside: is_sent && pid == 0,
+    })
+}
+
 /// Makes the end of children something to wait for, and says whether whoever started this
 /// program had it ignored: the kernel then reaps them and tells nobody.
 pub(crate) fn stop_ignoring_children() -> bool {

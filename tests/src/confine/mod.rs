@@ -148,3 +148,14 @@ impl Confinement {
 fn c_string(text: impl AsRef<OsStr>) -> CString {
     CString::new(text.as_ref().as_bytes()).expect("no NUL byte in a path")
 }
+
+/// Whether the caller has the capabilities to map ids that are not its own, in the first user
+/// namespace: on the host itself.
+#[must_use]
+pub fn may_map_all() -> bool {
+    const NEEDED: u64 = 1 << 6 | 1 << 7 | 1 << SETFCAP;
+    let held = u64::from_str_radix(&crate::status("CapEff"), 16).unwrap_or_default();
+    let maps = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let is_first = maps.split_whitespace().eq(["0", "0", "4294967295"]);
+    held & NEEDED == NEEDED && is_first
+}

@@ -1,0 +1,289 @@
+//! Who a program is, and which ids its user namespace has.
+
+use std::fs;
+
+use crate::error::Failure;
+use crate::sandbox::{Identity, Mode, User};
+use crate::sys::launch::{Helper, MOST_RANGES, Maps, Person};
+use crate::sys::{caps::Caps, errno, fds, person, process};
+use crate::userns::{self, Caller};
+
+/// Who the program of a [`Sandbox`](crate::Sandbox) is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SandboxUser {
+    /// The caller, with all capabilities over the sandbox (`CAP_NET_ADMIN` and so on) but those that
+    /// would let it do to files what the caller cannot.
+    #[default]
+    Caller,
+    /// uid and gid 0, with all capabilities over the sandbox.
+    Root,
+    /// This uid and gid, without any capability unless the uid is 0.
+    ///
+    /// With one id mapped it is the caller's own, which has that number inside: files of the
+    /// caller's are its own. With more ids, the program changes to that one.
+    Ids {
+        /// As the program sees it.
+        uid: u32,
+        /// As the program sees it.
+        gid: u32,
+    },
+}
+
+/// Ids that follow each other, in the sandbox and outside of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdRange {
+    /// The first one, as the sandbox sees it.
+    pub inside: u32,
+    /// The first one, as the caller sees it.
+    pub outside: u32,
+    /// How many; at least 1.
+    pub count: u32,
+}
+
+/// Which ids there are.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Ranges {
+    /// The caller's.
+    #[default]
+    Own,
+    Given {
+        uids: Vec<IdRange>,
+        gids: Vec<IdRange>,
+    },
+    Subordinate,
+}
+
+/// All that the ids of a program are made by.
+#[derive(Debug)]
+pub(super) struct Ids {
+    pub(super) maps: Maps,
+    pub(super) person: Person,
+    /// Groups that may be let ping, as the kernel wants them.
+    pub(super) groups: Vec<Vec<u8>>,
+}
+
+const AS_IS: Person =
+    Person { change: None, clear_groups: false, dropped: Caps::NONE, ambient: false };
+
+impl Ids {
+    /// In the caller's own user namespace.
+    pub(super) fn shared(user: SandboxUser, caller: &Caller) -> Result<Self, Failure> {
+        let person = match user {
+            SandboxUser::Caller => AS_IS,
+            SandboxUser::Root if (caller.uid, caller.gid) == (0, 0) => AS_IS,
+            SandboxUser::Root => {
+                let reason = format!("the caller is uid {} and gid {}", caller.uid, caller.gid);
+                let object = "root without a user namespace of its own";
+                return Err(Failure::new("make the program", object, reason)
+                    .advise("to join a network it stays in the caller's user namespace"));
+            }
+            SandboxUser::Ids { uid, gid } => {
+                Person { change: Some((uid, gid)), clear_groups: true, ..AS_IS }
+            }
+        };
+        Ok(Self { maps: Maps::None, person, groups: Vec::new() })
+    }
+
+    /// In a user namespace of its own.
+    pub(super) fn new(
+        user: SandboxUser,
+        ranges: &Ranges,
+        caller: &Caller,
+    ) -> Result<Self, Failure> {
+        let ids = match ranges {
+            Ranges::Own => Self::of_caller(user, caller)?,
+            Ranges::Given { uids, gids } => Self::of_ranges(user, uids, gids, caller)?,
+            Ranges::Subordinate => {
+                let (uid, gid) = inside(user, caller);
+                let uids = subordinate("/etc/subuid", uid, caller.uid, caller)?;
+                let gids = subordinate("/etc/subgid", gid, caller.gid, caller)?;
+                Self::of_ranges(user, &uids, &gids, caller)?
+            }
+        };
+        // Or it would be another process that has its number there.
+        if matches!(ids.maps, Maps::All { .. } | Maps::Helpers { .. }) && !process::proc_is_own() {
+            let reason = "/proc shows another PID namespace than this process's own";
+            return Err(Failure::new("write", "the id maps of a program", reason)
+                .advise("fix: mount -t proc proc /proc (unshare and others: --mount-proc)"));
+        }
+        Ok(ids)
+    }
+
+    fn of_caller(user: SandboxUser, caller: &Caller) -> Result<Self, Failure> {
+        let wanted = match user {
+            SandboxUser::Root => User::Root,
+            SandboxUser::Caller | SandboxUser::Ids { .. } => User::Caller,
+        };
+        let identity = Identity::new(wanted, caller, &Mode::full())?;
+        let own = |uid: u32, gid: u32| Maps::Own {
+            uid: format!("{uid} {} 1", caller.uid).into_bytes(),
+            gid: format!("{gid} {} 1", caller.gid).into_bytes(),
+        };
+        let (uid, gid) = inside(user, caller);
+        let all = |uid: String, gid: String| Maps::All { uid: uid.into(), gid: gid.into() };
+        let (maps, is_all) = match identity.maps.clone() {
+            userns::Maps::All { uid_map, gid_map } => (all(uid_map, gid_map), true),
+            userns::Maps::One { .. } | userns::Maps::Callers => (own(uid, gid), false),
+        };
+        let person = match user {
+            SandboxUser::Caller => {
+                Person { dropped: identity.dropped(), ambient: caller.uid != 0, ..AS_IS }
+            }
+            SandboxUser::Ids { .. } if is_all => {
+                Person { change: Some((uid, gid)), clear_groups: true, ..AS_IS }
+            }
+            SandboxUser::Root | SandboxUser::Ids { .. } => AS_IS,
+        };
+        Ok(Self { maps, person, groups: groups(gid, is_all) })
+    }
+
+    fn of_ranges(
+        user: SandboxUser,
+        uids: &[IdRange],
+        gids: &[IdRange],
+        caller: &Caller,
+    ) -> Result<Self, Failure> {
+        for (kind, ranges) in [("uid", uids), ("gid", gids)] {
+            if ranges.is_empty() || ranges.len() > MOST_RANGES {
+                let reason =
+                    format!("there are {} ranges; it takes 1 to {MOST_RANGES}", ranges.len());
+                return Err(Failure::new("map", format!("the {kind}s of a program"), reason));
+            }
+        }
+        let (uid, gid) = inside(user, caller);
+        let maps = if caller.may_map_all() {
+            Maps::All { uid: lines(uids), gid: lines(gids) }
+        } else {
+            Maps::Helpers { uid: helper("newuidmap", uids)?, gid: helper("newgidmap", gids)? }
+        };
+        let as_caller = user == SandboxUser::Caller;
+        let dropped = if as_caller { Identity::over_files(caller) } else { Caps::NONE };
+        let ambient = as_caller && uid != 0;
+        let person = Person { change: Some((uid, gid)), clear_groups: true, dropped, ambient };
+        Ok(Self { maps, person, groups: groups(gid, true) })
+    }
+}
+
+/// The ids of the program, as it sees them.
+fn inside(user: SandboxUser, caller: &Caller) -> (u32, u32) {
+    match user {
+        SandboxUser::Caller => (caller.uid, caller.gid),
+        SandboxUser::Root => (0, 0),
+        SandboxUser::Ids { uid, gid } => (uid, gid),
+    }
+}
+
+/// All groups, if they are mapped; or the own one.
+fn groups(own: u32, all: bool) -> Vec<Vec<u8>> {
+    let every = all.then(|| b"0 2147483647".to_vec());
+    every.into_iter().chain([format!("{own} {own}").into_bytes()]).collect()
+}
+
+fn lines(ranges: &[IdRange]) -> Vec<u8> {
+    let line = |range: &IdRange| format!("{} {} {}\n", range.inside, range.outside, range.count);
+    ranges.iter().map(line).collect::<String>().into_bytes()
+}
+
+fn helper(name: &str, ranges: &[IdRange]) -> Result<Helper, Failure> {
+    /// Not by `PATH`: they are trusted with more than the caller is.
+    const PLACES: [&str; 6] =
+        ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin", "/run/wrappers/bin"];
+    let mut paths = PLACES.iter().map(|place| format!("{place}/{name}"));
+    let Some(program) = paths.find(|path| fs::exists(path).unwrap_or(false)) else {
+        let reason = format!("it is not in {}", PLACES.join(", "));
+        return Err(Failure::new("find", name, reason)
+            .advise("several ids take it, or CAP_SETUID, CAP_SETGID and CAP_SETFCAP")
+            .advise("Debian and Ubuntu: apt install uidmap; Fedora: dnf install shadow-utils"));
+    };
+    let numbers = ranges.iter().flat_map(|range| [range.inside, range.outside, range.count]);
+    let ranges = numbers.map(|number| fds::c_text(&number.to_string())).collect::<Result<_, _>>();
+    let failed = |error| errno::failure("lay out", name, &error);
+    let program = fds::c_text(&program).map_err(failed)?;
+    Ok(Helper { program, ranges: ranges.map_err(failed)? })
+}
+
+/// The ranges that the file gives to the caller, from 0 on, around `own`, which is `outside`.
+fn subordinate(
+    path: &str,
+    own: u32,
+    outside: u32,
+    caller: &Caller,
+) -> Result<Vec<IdRange>, Failure> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        errno::failure("read", path, &error)
+            .advise("it has the ids that users may map, see subuid(5)")
+    })?;
+    let name = person::user_name(caller.uid);
+    let ranges = given_to(&text, name.as_deref(), caller.uid);
+    if ranges.is_empty() {
+        let name = name.unwrap_or_else(|| format!("uid {}", caller.uid));
+        return Err(Failure::new(
+            "find",
+            format!("ids for {name} in {path}"),
+            "there is no such line",
+        )
+        .advise(format!(
+            "fix: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
+        )));
+    }
+    Ok(around(own, outside, &ranges))
+}
+
+/// The lines of subuid(5) that are a user's, as (first, count).
+fn given_to(text: &str, name: Option<&str>, uid: u32) -> Vec<(u32, u32)> {
+    let ranges = text.lines().filter_map(|line| {
+        let mut fields = line.trim().split(':');
+        let (user, first, count) = (fields.next()?, fields.next()?, fields.next()?);
+        let is_own = Some(user) == name || user.parse() == Ok(uid);
+        Some((first.parse().ok()?, count.parse().ok()?)).filter(|(_, count)| is_own && *count > 0)
+    });
+    ranges.collect()
+}
+
+/// `own` is `outside`, and every other id from 0 on the next one of `ranges`.
+fn around(own: u32, outside: u32, ranges: &[(u32, u32)]) -> Vec<IdRange> {
+    let mut maps = vec![IdRange { inside: own, outside, count: 1 }];
+    let mut next = u32::from(own == 0);
+    for &(mut first, mut left) in ranges {
+        while left > 0 {
+            let room = if next < own { own - next } else { u32::MAX - next };
+            let count = left.min(room);
+            if count == 0 {
+                break;
+            }
+            maps.push(IdRange { inside: next, outside: first, count });
+            (first, left, next) = (first.saturating_add(count), left - count, next + count);
+            next += u32::from(next == own);
+        }
+    }
+    maps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subordinate_ids_are_found_and_put_around_the_own_one() {
+        let text = "# users\nroot:1:2\nann:100000:65536\n1000:300000:10\nbob:5:5\nann:x:1\n";
+        let ranges = given_to(text, Some("ann"), 1000);
+        assert_eq!(ranges, [(100_000, 65_536), (300_000, 10)]);
+        assert_eq!(given_to(text, None, 7), []);
+        let range = |inside, outside, count| IdRange { inside, outside, count };
+        let as_root = [range(0, 1000, 1), range(1, 100_000, 65_536), range(65_537, 300_000, 10)];
+        assert_eq!(around(0, 1000, &ranges), as_root);
+        let as_self = [range(2, 7, 1), range(0, 50, 2), range(3, 52, 3)];
+        assert_eq!(around(2, 7, &[(50, 5)]), as_self);
+    }
+
+    #[test]
+    fn maps_are_written_as_the_kernel_wants_them() {
+        let ranges = [
+            IdRange { inside: 0, outside: 1000, count: 1 },
+            IdRange { inside: 1, outside: 100_000, count: 9 },
+        ];
+        assert_eq!(lines(&ranges), b"0 1000 1\n1 100000 9\n");
+        assert_eq!(groups(5, true), [b"0 2147483647".to_vec(), b"5 5".to_vec()]);
+        assert_eq!(groups(5, false), [b"5 5".to_vec()]);
+    }
+}

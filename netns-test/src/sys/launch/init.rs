@@ -1,0 +1,139 @@
+//! Init: process 1 of the program's namespaces, or the first process that is the program's own.
+
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+
+use super::action::Stage;
+use super::monitor::{Up, tell};
+use super::refusal::{At, Call, Refusal, Refused as _};
+use super::{Person, Plan};
+use crate::sys::process::{self, Pid, Side, Status};
+use crate::sys::{caps, fds, person, signals};
+
+/// Comes back in the program alone, which goes on to exec.
+pub(super) fn main(plan: &Plan, up: &Up) {
+    let begun = begin(plan, up);
+    if let Err(refusal) = begun {
+        drop(tell(up.report, refusal, &[]));
+    }
+    let errno = begun.map_or_else(|refusal| refusal.errno, |()| 0);
+    let told = fds::write_once(up.begun.as_fd(), &errno.to_ne_bytes());
+    if begun.is_err() || told.is_err() {
+        process::exit_now(1);
+    }
+}
+
+fn begin(plan: &Plan, up: &Up) -> Result<(), Refusal> {
+    process::die_with_parent().on(Call::DieWithParent)?;
+    // Without this, a program that may not be read has its files in /proc owned by root.
+    process::make_dumpable().on(Call::Dumpable)?;
+    plan.maps.write_own()?;
+    if !matches!(fds::read_available(&up.go, &mut [0]), Ok(Some(1))) {
+        process::exit_now(1);
+    }
+    let umask = person::change_umask(0);
+    let mut stage = Stage::new()?;
+    for (number, action) in plan.steps.iter().enumerate() {
+        let at = At::Step(u32::try_from(number).unwrap_or(u32::MAX));
+        stage.perform(action).map_err(|refusal| Refusal { at, ..refusal })?;
+    }
+    drop(stage);
+    let arrived = signals::descriptor().on(Call::SignalDescriptor)?;
+    match process::clone(libc::SIGCHLD).on(Call::Fork)? {
+        Side::Child => {
+            plan.person.become_it()?;
+            if let Some(directory) = &plan.directory {
+                fds::enter_directory(directory).on(Call::ChangeDirectory)?;
+            }
+            person::change_umask(umask);
+            if up.ignores_children {
+                signals::ignore_children();
+            }
+            signals::set_mask(up.mask).on(Call::SignalMask)
+        }
+        Side::Parent(program) => supervise(program, up, &arrived),
+    }
+}
+
+impl Person {
+    /// In the program's process.
+    fn become_it(&self) -> Result<(), Refusal> {
+        if self.dropped != caps::Caps::NONE {
+            caps::drop_for_good(self.dropped).on(Call::Capabilities)?;
+        }
+        if self.clear_groups {
+            person::clear_groups().on(Call::Groups)?;
+        }
+        if let Some((uid, gid)) = self.change {
+            person::become_group(gid).on(Call::GroupId)?;
+            person::become_user(uid).on(Call::UserId)?;
+        }
+        if self.ambient {
+            caps::make_ambient().on(Call::Capabilities)?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for the program, tells how it ended, and takes with it whatever it has left.
+fn supervise(program: Pid, up: &Up, arrived: &OwnedFd) -> ! {
+    let own = [up.ended.as_raw_fd(), arrived.as_raw_fd()];
+    fds::close_all_but([own[0], own[1], -1, -1]);
+    // So that the program cannot trace init, or speak in its name.
+    drop(process::make_undumpable());
+    drop(process::set_name(c"sandbox init"));
+    loop {
+        if fds::wait_for_any([Some(arrived), None, None, None]).is_err() {
+            process::exit_now(1);
+        }
+        while let Some(signal) = signals::next(arrived) {
+            if signal.number == libc::SIGCHLD {
+                reap(program, up);
+            } else if signal.is_from_outside {
+                person::send(program, signal.number);
+            }
+        }
+    }
+}
+
+fn reap(program: Pid, up: &Up) {
+    while let Ok(Some((pid, status))) = process::reap() {
+        if pid == program {
+            let told = fds::write_once(up.ended.as_fd(), &encode(status));
+            process::exit_now(i32::from(told.is_err()));
+        }
+    }
+}
+
+fn encode(status: Status) -> [u8; 8] {
+    let (kind, number): (u32, i32) = match status {
+        Status::Exited(number) => (0, number),
+        Status::Signaled(number) => (1, number),
+    };
+    let mut bytes = [0; 8];
+    let words = [kind.to_ne_bytes(), number.to_ne_bytes()];
+    for (place, byte) in bytes.iter_mut().zip(words.iter().flatten()) {
+        *place = *byte;
+    }
+    bytes
+}
+
+pub(super) fn decode(bytes: [u8; 8]) -> Status {
+    let [k0, k1, k2, k3, n0, n1, n2, n3] = bytes;
+    let number = i32::from_ne_bytes([n0, n1, n2, n3]);
+    match u32::from_ne_bytes([k0, k1, k2, k3]) {
+        0 => Status::Exited(number),
+        _ => Status::Signaled(number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_round_trip() {
+        for status in [Status::Exited(0), Status::Exited(255), Status::Signaled(9)] {
+            assert_eq!(decode(encode(status)), status);
+        }
+    }
+}

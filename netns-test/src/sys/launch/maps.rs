@@ -1,0 +1,159 @@
+//! The id maps of a program's user namespace, written by whoever may.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::OwnedFd;
+
+use super::refusal::{Call, Refusal, Refused as _};
+use crate::sys::process::{self, Pid, Side, Status};
+use crate::sys::{fds, tree};
+
+/// Who writes them.
+#[derive(Debug)]
+pub(crate) enum Maps {
+    /// Nobody: there is no new user namespace.
+    None,
+    /// Init itself: one id of each kind, the caller's own.
+    Own { uid: Vec<u8>, gid: Vec<u8> },
+    /// The monitor, which has the right to.
+    All { uid: Vec<u8>, gid: Vec<u8> },
+    /// Programs that are trusted with it (newuidmap(1)).
+    Helpers { uid: Helper, gid: Helper },
+}
+
+/// Such a program.
+#[derive(Debug)]
+pub(crate) struct Helper {
+    pub(crate) program: CString,
+    /// What it is given after the number of the process: inside, outside, count, and so on.
+    pub(crate) ranges: Vec<CString>,
+}
+
+/// How many ranges the kernel takes (`user_namespaces(7)`).
+pub(crate) const MOST_RANGES: usize = 340;
+
+/// How much of a helper's words is passed on.
+const MOST_WORDS: usize = 512;
+
+/// What a helper has said of its failure.
+pub(super) struct Words {
+    buffer: [u8; MOST_WORDS],
+    length: usize,
+}
+
+impl Words {
+    pub(super) fn none() -> Self {
+        Self { buffer: [0; MOST_WORDS], length: 0 }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.buffer.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl Maps {
+    /// What init does, which has just come into its namespace.
+    pub(super) fn write_own(&self) -> Result<(), Refusal> {
+        let Self::Own { uid, gid } = self else { return Ok(()) };
+        let proc = fds::open_place(std::path::Path::new("/proc/self")).on(Call::UserMap)?;
+        tree::write_in(&proc, c"setgroups", b"deny").on(Call::SetGroupsFile)?;
+        tree::write_in(&proc, c"uid_map", uid).on(Call::UserMap)?;
+        tree::write_in(&proc, c"gid_map", gid).on(Call::GroupMap)
+    }
+
+    /// What the monitor does for init. The words are those of a helper, if that fails.
+    pub(super) fn write_for(&self, init: Pid, words: &mut Words) -> Result<(), Refusal> {
+        let mut buffer = [0; 12];
+        let number = decimal(init, &mut buffer);
+        match self {
+            Self::None | Self::Own { .. } => Ok(()),
+            Self::All { uid, gid } => {
+                let place = std::path::Path::new("/proc");
+                let proc = fds::open_place(place).on(Call::UserMap)?;
+                let own = tree::open_in(&proc, number).on(Call::UserMap)?;
+                tree::write_in(&own, c"uid_map", uid).on(Call::UserMap)?;
+                tree::write_in(&own, c"gid_map", gid).on(Call::GroupMap)
+            }
+            Self::Helpers { uid, gid } => {
+                run(uid, number, words).on(Call::UserMapHelper)?;
+                run(gid, number, words).on(Call::GroupMapHelper)
+            }
+        }
+    }
+}
+
+/// Runs a helper to its end.
+fn run(helper: &Helper, number: &CStr, words: &mut Words) -> io::Result<()> {
+    let (told, tell) = fds::pipe()?;
+    match process::clone(0)? {
+        Side::Child => become_helper(helper, number, &tell),
+        Side::Parent(pid) => {
+            drop(tell);
+            words.length = 0;
+            while let Some(rest) = words.buffer.get_mut(words.length..).filter(|b| !b.is_empty()) {
+                match fds::read_available(&told, rest) {
+                    Ok(Some(length)) if length > 0 => words.length += length,
+                    _ => break,
+                }
+            }
+            match process::reap_aside(pid) {
+                Some(Status::Exited(0)) => Ok(()),
+                // As std has it for a program that cannot be started.
+                Some(Status::Exited(NOT_STARTED)) => Err(nix::errno::Errno::ENOENT.into()),
+                _ => Err(nix::errno::Errno::EPERM.into()),
+            }
+        }
+    }
+}
+
+/// The status of a helper that could not be started.
+const NOT_STARTED: i32 = 127;
+
+fn become_helper(helper: &Helper, number: &CStr, stderr: &OwnedFd) -> ! {
+    // It must not hold the caller's pipes; the table may be without a stream.
+    let installed = fds::install_stdio(stderr, 2);
+    let mut arguments = [std::ptr::null(); 3 * MOST_RANGES + 3];
+    let own = [helper.program.as_c_str(), number];
+    let all = own.into_iter().chain(helper.ranges.iter().map(CString::as_c_str));
+    for (place, argument) in arguments.iter_mut().zip(all) {
+        *place = argument.as_ptr();
+    }
+    let environment = [std::ptr::null()];
+    if installed.is_ok() && helper.ranges.len() <= 3 * MOST_RANGES {
+        // SAFETY: both arrays end with a null pointer, and their C strings live through the call.
+        unsafe {
+            libc::execve(helper.program.as_ptr(), arguments.as_ptr(), environment.as_ptr());
+        }
+    }
+    process::exit_now(NOT_STARTED)
+}
+
+/// A process's number, as a C string.
+fn decimal(number: Pid, buffer: &mut [u8; 12]) -> &CStr {
+    let mut rest = number.unsigned_abs();
+    let mut at = buffer.len() - 1;
+    loop {
+        at -= 1;
+        if let Some(place) = buffer.get_mut(at) {
+            *place = b'0' + (rest % 10) as u8;
+        }
+        rest /= 10;
+        if rest == 0 || at == 0 {
+            break;
+        }
+    }
+    buffer.get(at..).and_then(|bytes| CStr::from_bytes_until_nul(bytes).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written() {
+        for number in [0, 1, 10, 4_194_304, i32::MAX] {
+            let mut buffer = [0; 12];
+            assert_eq!(decimal(number, &mut buffer).to_str(), Ok(number.to_string().as_str()));
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The monitor: the caller's child, which stays outside of the program's namespaces.
+
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+
+use super::maps::Words;
+use super::refusal::{At, Call, LENGTH, Refusal, Refused as _};
+use super::{Ends, Plan, init};
+use crate::sys::process::{self, ALL_NAMESPACES, Pid, Side, Status};
+use crate::sys::{fds, nsfs, person, signals};
+
+/// What init holds of its connection with the monitor, and the program until it runs.
+pub(super) struct Up {
+    /// Open until the program runs, or a refusal has been written.
+    pub(super) begun: OwnedFd,
+    /// Where init tells how the program ended.
+    pub(super) ended: OwnedFd,
+    /// Readable when the maps have been written.
+    pub(super) go: OwnedFd,
+    /// Where a refusal is told to the caller; -1 if it does not listen.
+    pub(super) report: RawFd,
+    /// The signals that the program begins with blocked.
+    pub(super) mask: signals::Mask,
+    /// Whether it begins with SIGCHLD ignored.
+    pub(super) ignores_children: bool,
+}
+
+/// The whole way from std's fork to its exec. Comes back in the program, to go on to exec; and in
+/// the monitor, with an error, if there will be no program.
+pub(super) fn begin(plan: &Plan, ends: &Ends) -> io::Result<()> {
+    let mut words = Words::none();
+    start(plan, ends, &mut words).map_err(|stopped| match stopped {
+        Stopped::Here(refusal) => tell(ends.report(), refusal, words.bytes()),
+        Stopped::There(errno) => io::Error::from_raw_os_error(errno),
+    })
+}
+
+/// Why there will be no program.
+enum Stopped {
+    Here(Refusal),
+    /// A process further in has told the caller; its error number.
+    There(i32),
+}
+
+impl From<Refusal> for Stopped {
+    fn from(refusal: Refusal) -> Self {
+        Self::Here(refusal)
+    }
+}
+
+/// Sends a refusal to the caller, and gives what std is to tell.
+pub(super) fn tell(report: RawFd, refusal: Refusal, words: &[u8]) -> io::Error {
+    if report >= 0 {
+        let mut message = [0; 2 * LENGTH + 512];
+        let bytes = refusal.encode();
+        let all = bytes.iter().chain(words);
+        let length = message.iter_mut().zip(all).map(|(place, byte)| *place = *byte).count();
+        // SAFETY: the caller keeps the descriptor open while it starts the program, and this
+        // process has a copy of it.
+        let report = unsafe { BorrowedFd::borrow_raw(report) };
+        // A caller that has gone needs no reason.
+        drop(fds::write_once(report, message.get(..length).unwrap_or_default()));
+    }
+    io::Error::from_raw_os_error(refusal.errno)
+}
+
+fn start(plan: &Plan, ends: &Ends, words: &mut Words) -> Result<(), Stopped> {
+    let mask = signals::block_all().on(Call::SignalMask)?;
+    let (begun, begins) = fds::pipe().on(Call::Pipe)?;
+    let (ended, ends_there) = fds::pipe().on(Call::Pipe)?;
+    let (go, say_go) = fds::pipe().on(Call::Pipe)?;
+    let arrived = signals::descriptor().on(Call::SignalDescriptor)?;
+    let ignores_children = signals::stop_ignoring_children();
+    let caller = person::open_parent(ends.caller()).on(Call::OpenProcess)?;
+    if let Some(network) = &plan.network {
+        nsfs::enter_network(network).on(Call::JoinNetwork)?;
+    }
+    let up =
+        Up { begun: begins, ended: ends_there, go, report: ends.report(), mask, ignores_children };
+    let init = match process::clone_into(&plan.namespaces) {
+        Ok(Side::Child) => {
+            drop((begun, ended, say_go, arrived, caller));
+            init::main(plan, &up);
+            return Ok(());
+        }
+        Ok(Side::Parent(pid)) => pid,
+        Err(error) => return Err(which(&plan.namespaces, &error).into()),
+    };
+    drop(up);
+    if let Err(refusal) = plan.maps.write_for(init, words) {
+        end(init);
+        return Err(refusal.into());
+    }
+    drop(fds::write_once(say_go.as_fd(), &[1]));
+    drop(say_go);
+    let mut errno = [0; 4];
+    match (fds::read_available(&begun, &mut errno), i32::from_ne_bytes(errno)) {
+        (Ok(Some(4)), 0) => {}
+        (Ok(Some(4)), errno) => {
+            end(init);
+            return Err(Stopped::There(errno));
+        }
+        _ => return Err(died(init, &ended).into()),
+    }
+    drop(begun);
+    let watched = Watched { caller: Some(caller), control: take(ends.control()), arrived, ended };
+    watched.supervise(init)
+}
+
+/// The namespace that is refused, tried one by one as long as it takes.
+fn which(namespaces: &[process::Namespace], error: &io::Error) -> Refusal {
+    let refusal = Refusal::new(Call::Clone, error);
+    let user = process::Namespace::User;
+    let with_user = namespaces.contains(&user);
+    let refused = ALL_NAMESPACES.iter().position(|one| {
+        let tried = if with_user { [user, *one] } else { [*one, *one] };
+        namespaces.contains(one) && !can_make(&tried)
+    });
+    match refused.and_then(|at| u32::try_from(at).ok()) {
+        Some(at) => Refusal { at: At::Namespace(at), ..refusal },
+        None => refusal,
+    }
+}
+
+fn can_make(namespaces: &[process::Namespace]) -> bool {
+    match process::clone_into(namespaces) {
+        Ok(Side::Child) => process::exit_now(0),
+        Ok(Side::Parent(pid)) => process::reap_aside(pid).is_some(),
+        Err(_) => false,
+    }
+}
+
+/// Init, or the program on its way to exec, has ended without a word.
+fn died(init: Pid, ended: &OwnedFd) -> Refusal {
+    let mut status = [0; 8];
+    let told = fds::read_available(ended, &mut status);
+    let own = process::reap_aside(init);
+    let told = matches!(told, Ok(Some(8))).then(|| init::decode(status));
+    let signal = match told.or(own) {
+        Some(Status::Signaled(signal)) => signal.unsigned_abs(),
+        _ => 0,
+    };
+    let refusal = Refusal::new(Call::Clone, &nix::errno::Errno::ECHILD.into());
+    Refusal { at: At::Death(signal), ..refusal }
+}
+
+/// Ends init, and with it all that is in its namespaces; how it ended.
+fn end(init: Pid) -> Option<Status> {
+    process::kill(init);
+    process::reap_aside(init)
+}
+
+/// Takes a descriptor over that the caller has handed down by its number.
+fn take(number: RawFd) -> Option<OwnedFd> {
+    // SAFETY: this process has a copy of the caller's descriptor under that number, and owns it
+    // nowhere else: what owns it in the caller is never dropped here.
+    (number >= 0).then(|| unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// What the monitor waits for.
+struct Watched {
+    caller: Option<OwnedFd>,
+    control: Option<OwnedFd>,
+    arrived: OwnedFd,
+    ended: OwnedFd,
+}
+
+impl Watched {
+    /// Waits for the end of init, and ends as the program did.
+    fn supervise(mut self, init: Pid) -> ! {
+        self.close_others();
+        drop(process::set_name(c"sandbox monitor"));
+        loop {
+            match fds::wait_for_any([
+                Some(&self.ended),
+                self.caller.as_ref(),
+                self.control.as_ref(),
+                Some(&self.arrived),
+            ]) {
+                Ok([true, ..]) => break,
+                // The caller has ended: nobody is left whose program this is.
+                Ok([_, true, ..]) => {
+                    process::kill(init);
+                    self.caller = None;
+                }
+                Ok([_, _, true, _]) => self.obey(init),
+                Ok([_, _, _, true]) => self.pass_on(init),
+                Ok(_) => {}
+                Err(_) => {
+                    process::kill(init);
+                    break;
+                }
+            }
+        }
+        let mut status = [0; 8];
+        let told = fds::read_available(&self.ended, &mut status);
+        // All that init has reaped, the kernel has ended before it ends init.
+        let own = process::reap_aside(init);
+        let told = matches!(told, Ok(Some(8))).then(|| init::decode(status));
+        person::end_as(told.or(own).unwrap_or(Status::Signaled(signals::KILL)))
+    }
+
+    /// The caller's pipes are the program's alone, and std's must be closed for it to know that the
+    /// program runs.
+    fn close_others(&self) {
+        let control = self.control.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        let caller = self.caller.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        let (arrived, ended) = (self.arrived.as_raw_fd(), self.ended.as_raw_fd());
+        fds::close_all_but([caller, control, arrived, ended]);
+    }
+
+    /// A byte means that the program is to end; the end of the stream that the caller does not care.
+    fn obey(&mut self, init: Pid) {
+        let Some(control) = &self.control else { return };
+        match fds::read_available(control, &mut [0]) {
+            Ok(Some(length)) if length > 0 => process::kill(init),
+            _ => self.control = None,
+        }
+    }
+
+    /// Signals of the terminal have reached the program already.
+    fn pass_on(&self, init: Pid) {
+        while let Some(signal) = signals::next(&self.arrived) {
+            if signal.is_sent {
+                person::send(init, signal.number);
+            }
+        }
+    }
+}

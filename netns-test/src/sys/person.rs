@@ -1,0 +1,77 @@
+//! Who a process is, what it is called, and how it ends as another one did. Nothing here allocates:
+//! it is called between fork and exec.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use nix::unistd::{Gid, Uid};
+
+use super::process::{self, Pid, Status};
+
+/// A descriptor on the parent of this process, which must be `expected` (`pidfd_open(2)`, Linux
+/// 5.3): readable when it has ended.
+pub(crate) fn open_parent(expected: Pid) -> io::Result<OwnedFd> {
+    // SAFETY: takes two numbers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, expected, 0) };
+    let fd = Errno::result(fd)?;
+    let parent = super::fds::adopt(i32::try_from(fd).map_err(|_| Errno::EOVERFLOW)?);
+    // If it is the parent now, the number has not come to mean another process.
+    if process::parent_id() == expected { Ok(parent) } else { Err(Errno::ESRCH.into()) }
+}
+
+/// Sends a signal to a child that has not been reaped, or to one of this PID namespace's.
+pub(crate) fn send(pid: Pid, signal: i32) {
+    // SAFETY: sends a signal; the number is a child's until that is reaped.
+    unsafe { libc::kill(pid, signal) };
+}
+
+/// Ends this process as `status` says another one has ended.
+pub(crate) fn end_as(status: Status) -> ! {
+    let signal = match status {
+        Status::Exited(code) => process::exit_now(code),
+        Status::Signaled(signal) => signal,
+    };
+    // The program has left a core file already, if it was to.
+    let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0);
+    // SAFETY: the default disposition installs no handler.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+    send(process::id(), signal);
+    drop(super::signals::set_mask(super::signals::Mask(0)));
+    process::exit_now(128 + signal)
+}
+
+/// Sets the file mode creation mask, and gives the one before.
+pub(crate) fn change_umask(mask: u32) -> u32 {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask)).bits()
+}
+
+/// Sets the name of this UTS namespace.
+pub(crate) fn set_hostname(name: &[u8]) -> io::Result<()> {
+    // SAFETY: the kernel reads so many bytes of the slice.
+    let result = unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) };
+    Errno::result(result)?;
+    Ok(())
+}
+
+/// Gives up every group but the own one.
+pub(crate) fn clear_groups() -> io::Result<()> {
+    Ok(nix::unistd::setgroups(&[])?)
+}
+
+/// Changes the real, effective and saved group id.
+pub(crate) fn become_group(gid: u32) -> io::Result<()> {
+    let gid = Gid::from_raw(gid);
+    Ok(nix::unistd::setresgid(gid, gid, gid)?)
+}
+
+/// Changes the real, effective and saved user id.
+pub(crate) fn become_user(uid: u32) -> io::Result<()> {
+    let uid = Uid::from_raw(uid);
+    Ok(nix::unistd::setresuid(uid, uid, uid)?)
+}
+
+/// The name of a user of this machine, if it has one (getpwuid(3)). Not between fork and exec.
+pub(crate) fn user_name(uid: u32) -> Option<String> {
+    Some(nix::unistd::User::from_uid(Uid::from_raw(uid)).ok()??.name)
+}

@@ -1,0 +1,144 @@
+//! A command of a sandbox beside one of the standard library.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, Stdio};
+
+use netns_test::Sandbox;
+
+use super::stdout_of;
+
+/// What a program inherits, and what it is started with.
+const TELL: &str = "grep -E '^(Umask|SigBlk|SigIgn|SigCgt|NoNewPrivs)' /proc/self/status
+    grep -E '^(Max open files|Max core|Max processes)' /proc/self/limits
+    ls /proc/self/fd; pwd; echo \"$1 $VALUE $HOME\"; exit 7";
+
+#[test]
+fn a_program_finds_what_it_would_find_outside() {
+    let set = ["-c", TELL, "name", "argument"];
+    let mut outside = forked("sh");
+    let outside = outside.args(set).env("VALUE", "of it").env_remove("HOME").output().unwrap();
+    let mut inside = Sandbox::new().command("sh");
+    let inside = inside.args(set).env("VALUE", "of it").env_remove("HOME").output().unwrap();
+    assert_eq!(String::from_utf8(inside.stdout), String::from_utf8(outside.stdout));
+    assert_eq!(inside.stderr, outside.stderr);
+    assert_eq!((inside.status, inside.status.code()), (outside.status, Some(7)));
+}
+
+/// By fork, as those of a sandbox are: `posix_spawn` has the C library's own signals ignored.
+pub(crate) fn forked(program: &str) -> Command {
+    use std::os::unix::process::CommandExt as _;
+    let mut command = Command::new(program);
+    // SAFETY: nothing is done.
+    unsafe { command.pre_exec(|| Ok(())) };
+    command
+}
+
+#[test]
+fn it_can_be_started_again_and_again() {
+    let mut command = Sandbox::new().command("sh");
+    command.args(["-c", "echo $$"]);
+    for _ in 0..3 {
+        assert_eq!(stdout_of(&mut command), "2\n");
+    }
+    assert!(command.stdout(Stdio::null()).status().unwrap().success());
+    assert_eq!(command.output().unwrap().stdout, b"");
+}
+
+#[test]
+fn its_streams_can_be_piped() {
+    let mut command = Sandbox::new().command("cat");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"one\n").unwrap();
+    let mut line = [0; 4];
+    child.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
+    assert_eq!(&line, b"one\n");
+    assert_eq!(child.try_wait().unwrap(), None);
+    stdin.write_all(b"two\n").unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.stdout, output.status.code()), (b"two\n".to_vec(), Some(0)));
+}
+
+/// Who closes its standard output is not kept waiting by anybody else who has it.
+#[test]
+fn a_stream_that_is_closed_is_closed() {
+    let mut command = Sandbox::new().command("sh");
+    command.args(["-c", "exec >&-; read line"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut all = Vec::new();
+    child.stdout.take().unwrap().read_to_end(&mut all).unwrap();
+    assert_eq!((all, child.try_wait().unwrap()), (Vec::new(), None));
+    drop(child.stdin.take());
+    child.wait().unwrap();
+}
+
+#[test]
+fn environment_and_directory_can_be_set() {
+    let mut command = Sandbox::new().command("/usr/bin/env");
+    command.env_clear().envs([("A", "1"), ("B", "2")]);
+    assert_eq!(stdout_of(&mut command), "A=1\nB=2\n");
+    assert_eq!(stdout_of(Sandbox::new().command("pwd").current_dir("/usr")), "/usr\n");
+}
+
+#[test]
+fn every_namespace_is_its_own_and_the_caller_stays() {
+    let names = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
+    let links = || {
+        names.map(|name| {
+            let link = std::fs::read_link(format!("/proc/thread-self/ns/{name}")).unwrap();
+            link.to_str().unwrap().to_owned()
+        })
+    };
+    let before = links();
+    let paths = names.map(|name| format!("/proc/self/ns/{name}"));
+    let inside = stdout_of(Sandbox::new().command("readlink").args(&paths));
+    assert_eq!(links(), before);
+    for ((name, inside), outside) in names.into_iter().zip(inside.lines()).zip(before) {
+        assert_eq!(inside == outside, name == "cgroup", "{name}: {inside}, {outside}");
+    }
+    assert_eq!(inside.lines().count(), names.len());
+}
+
+#[test]
+fn it_has_a_name_a_proc_and_a_network_of_its_own() {
+    let sandbox = Sandbox::new().hostname("some.where");
+    let script = "cat /proc/sys/kernel/hostname; ls /proc | grep -c '^[0-9]'; ls /sys/class/net";
+    // init, sh, and two of the pipe.
+    let told = stdout_of(sandbox.command("sh").args(["-c", script]));
+    assert_eq!(told, "some.where\n4\nlo\n");
+    let up = stdout_of(sandbox.command("cat").arg("/sys/class/net/lo/flags"));
+    assert_eq!(up, "0x9\n");
+}
+
+#[test]
+fn its_end_is_told_as_it_was() {
+    let end = |script: &str| Sandbox::new().command("sh").args(["-c", script]).status().unwrap();
+    assert_eq!(end("exit 0").code(), Some(0));
+    assert_eq!(end("exit 255").code(), Some(255));
+    for signal in [libc::SIGKILL, libc::SIGTERM, libc::SIGSEGV, libc::SIGABRT, libc::SIGRTMIN()] {
+        assert_eq!(end(&format!("kill -{signal} $$")).signal(), Some(signal));
+    }
+}
+
+#[tokio::test]
+async fn tokio_can_start_it() {
+    let mut command = Sandbox::new().command("sh");
+    command.args(["-c", "echo $$; exit 3"]);
+    let output = tokio::process::Command::from(command.into_std().unwrap()).output().await.unwrap();
+    assert_eq!((output.stdout, output.status.code()), (b"2\n".to_vec(), Some(3)));
+}
+
+#[test]
+fn fifty_threads_start_programs_at_the_same_time() {
+    std::thread::scope(|scope| {
+        for number in 0..50 {
+            scope.spawn(move || {
+                let name = format!("host{number}");
+                let mut command = Sandbox::new().hostname(&name).command("uname");
+                assert_eq!(stdout_of(command.arg("-n")), format!("{name}\n"));
+            });
+        }
+    });
+}
