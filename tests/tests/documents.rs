@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files with links.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -14,6 +14,7 @@ const DOCUMENTS: [&str; 8] = [
     "docs/CI.md",
     "docs/ENVIRONMENTS.md",
     "docs/NETNS.md",
+    "docs/SANDBOX.md",
     "docs/TOOLS.md",
 ];
 

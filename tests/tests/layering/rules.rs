@@ -3,10 +3,11 @@
 use super::tokens::{Token, tokens};
 
 /// What each module of the library may import besides itself. ARCHITECTURE.md has the same.
-pub(crate) const IMPORTS: [(&str, &[&str]); 15] = [
+pub(crate) const IMPORTS: [(&str, &[&str]); 16] = [
     ("harness", &HARNESS),
     ("premain", &["harness", "sys"]),
     ("doctor", &DOCTOR),
+    ("program", &["diagnose", "error", "netns", "sandbox", "sys", "userns"]),
     ("probe", &["bytes", "diagnose", "error", "sandbox", "sys", "userns"]),
     ("diagnose", &["env", "error", "sandbox::NAMESPACES", "sys"]),
     ("sandbox", &["error", "sys", "userns"]),
@@ -94,8 +95,9 @@ fn words(file: &str, tokens: &[Token], found: &mut Found) {
     }
 }
 
-/// They have a program that the user will start begin in a namespace.
-const PREPARERS: [&str; 2] = ["netns/enter.rs", "sys/nsfs.rs"];
+/// They prepare a program that the user will start.
+const PREPARERS: [&str; 4] =
+    ["netns/enter.rs", "program/command.rs", "sys/launch/mod.rs", "sys/nsfs.rs"];
 
 /// One knows each variable that is read; one hands all of them on.
 const READERS: [&str; 2] = ["env.rs", "harness/request.rs"];

@@ -33,9 +33,9 @@ pub(crate) use action::{Action, FileSystem, Keep};
 pub(crate) use maps::{Helper, MOST_RANGES, Maps};
 pub(crate) use refusal::{At, Call, Refusal};
 
-use super::caps::Caps;
-use super::fds;
-use super::process::Namespace;
+use crate::sys::caps::Caps;
+use crate::sys::fds;
+use crate::sys::process::{self, Namespace};
 
 /// All that is to be done for a program, laid out.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ pub(crate) fn set_up(command: &mut Command, plan: Arc<Plan>, ends: Arc<Ends>) {
 impl Ends {
     /// None: a refusal is told by its error number alone.
     pub(crate) fn none() -> Self {
-        let caller = AtomicI32::new(super::process::id());
+        let caller = AtomicI32::new(process::id());
         Self { caller, report: AtomicI32::new(-1), control: AtomicI32::new(-1) }
     }
 
@@ -112,7 +112,7 @@ impl Ends {
         let told = fds::beyond_stdio(told)?;
         let (control, listened) = UnixStream::pair()?;
         let listened = UnixStream::from(fds::beyond_stdio(listened.into())?);
-        self.caller.store(super::process::id(), Ordering::Relaxed);
+        self.caller.store(process::id(), Ordering::Relaxed);
         self.report.store(told.as_raw_fd(), Ordering::Relaxed);
         self.control.store(listened.as_raw_fd(), Ordering::Relaxed);
         Ok((Line { report, control }, Held { _report: told, _control: listened }))
@@ -124,7 +124,7 @@ impl Ends {
         self.control.store(-1, Ordering::Relaxed);
     }
 
-    fn caller(&self) -> super::process::Pid {
+    fn caller(&self) -> process::Pid {
         self.caller.load(Ordering::Relaxed)
     }
 
