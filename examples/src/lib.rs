@@ -1,4 +1,5 @@
-//! Isolated tests at work on real programs; the files in `tests/` are made to be copied.
+//! Isolated tests at work on real programs, and programs that use namespaces by hand; the files in
+//! `tests/` and `examples/` are made to be copied.
 //!
 //! | file | shows |
 //! |---|---|
@@ -6,5 +7,13 @@
 //! | `veth.rs` | `ip` builds a second host and a cable to it |
 //! | `http.rs` | an HTTP server on port 80 and its client |
 //! | `async_body.rs` | `async fn` tests, on tokio |
+//! | `programs.rs` | the programs below, run beside `ip` |
 //!
-//! `ci/example` runs them all.
+//! | program | shows |
+//! |---|---|
+//! | `netns_from_scratch` | a namespace made, pinned, entered, joined by a second process |
+//! | `setns NAME COMMAND...` | a command in a namespace that `ip netns` knows |
+//! | `interfaces` | where a thread is, a new namespace, and back |
+//! | `container ROOTFS COMMAND...` | a program with a root, a hostname and processes of its own |
+//!
+//! `ci/example` runs all tests; docs/NETNS.md says how to run a program.

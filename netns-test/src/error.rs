@@ -112,7 +112,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -191,6 +191,8 @@ mod tests {
             "mount /proc: EPERM (Operation not permitted)\n  ask the administrator"
         );
         assert_eq!(failure.summary(), "mount /proc: EPERM (Operation not permitted)");
+        let (text, error) = (failure.to_string(), Error::from(failure));
+        assert_eq!([error.to_string(), format!("{error:?}")], [text.clone(), text]);
     }
 
     #[test]

@@ -140,6 +140,29 @@ pub fn is_root() -> bool {
     status("Uid").starts_with("0\t")
 }
 
+/// Says past libtest's capture what is not tested here, and why.
+///
+/// # Panics
+///
+/// Panics if stderr cannot be written.
+pub fn left_out(what: &str, reason: &str) {
+    use std::io::Write as _;
+    // One write, so that lines of several tests do not mix.
+    let line = format!("LEFT OUT: {what}: {reason}\n");
+    std::io::stderr().write_all(line.as_bytes()).expect("stderr");
+}
+
+/// As [`left_out`], of what a real root may do everywhere that `CI=true` is set.
+///
+/// # Panics
+///
+/// Panics if it is set, and this process is root.
+pub fn missing(what: &str, reason: &str) {
+    let is_promised = is_root() && std::env::var_os("CI").is_some_and(|value| value == "true");
+    assert!(!is_promised, "{what}: {reason}, and CI=true says that root may");
+    left_out(what, reason);
+}
+
 /// An empty directory below the machine's temporary one.
 ///
 /// # Panics

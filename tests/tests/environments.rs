@@ -304,11 +304,8 @@ fn has_capabilities() -> bool {
     [SYS_ADMIN, SETFCAP].iter().all(|capability| held >> capability & 1 == 1)
 }
 
-/// Says so past libtest's capture.
 fn left_out(name: &str, reason: &str) {
-    use std::io::Write as _;
-    let line = format!("LEFT OUT: the environment {name}: {reason}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
+    netns_test_tests::left_out(&format!("the environment {name}"), reason);
 }
 
 /// Fails, so that what is printed of it is seen: where it runs, that, and what the sandbox

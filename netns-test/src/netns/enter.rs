@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
 use super::NetNs;
@@ -20,6 +21,11 @@ pub struct NetNsGuard {
     _thread: PhantomData<*const ()>,
 }
 
+/// The namespace (inode) to which a thread of this process was last seen to be able to come back.
+/// In the same user namespace it stays so: who may enter another one has all rights there, and so
+/// those that have been seen.
+static WAY_BACK: AtomicU64 = AtomicU64::new(0);
+
 impl NetNs {
     /// Moves the calling thread into the namespace, for as long as the guard lives.
     ///
@@ -31,12 +37,28 @@ impl NetNs {
     ///
     /// # Errors
     ///
-    /// EPERM without `CAP_SYS_ADMIN` in the user namespaces of both the caller and the namespace.
-    /// The thread is where it was then.
+    /// EPERM without `CAP_SYS_ADMIN` in the user namespaces of the caller, of the namespace, and
+    /// of that which it comes from, to which it could not come back. The thread is where it was
+    /// then.
     pub fn enter(&self) -> Result<NetNsGuard> {
         let back = Self::current()?;
+        self.check_way_back(&back)?;
         self.set_current_thread()?;
         Ok(NetNsGuard { back, _thread: PhantomData })
+    }
+
+    /// That a thread may go somewhere does not say that it may come back: root of a user namespace
+    /// that still has the network of the outer one may not. It may if it may go where it is.
+    fn check_way_back(&self, back: &Self) -> Result<()> {
+        if WAY_BACK.load(Ordering::Relaxed) == back.id.inode {
+            return Ok(());
+        }
+        nsfs::enter_network(&back.fd).map_err(|error| {
+            let failure = errno::failure("setns", self.to_string(), &error);
+            Error::from(failure.advise(format!("the thread could not come back to {back}")))
+        })?;
+        WAY_BACK.store(back.id.inode, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Calls `work` in the namespace, on the calling thread, which comes back also if it panics.

@@ -73,11 +73,20 @@ impl Confinement {
     }
 }
 
-/// A control group of its own with a limit on processes, which goes with the value.
+/// A control group of its own, which goes with the value.
 #[derive(Debug)]
 pub struct ControlGroup {
     path: PathBuf,
     is_of_version_2: bool,
+}
+
+/// Of control groups (cgroups(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// With a tree for each controller.
+    One = 1,
+    /// With one tree.
+    Two = 2,
 }
 
 impl ControlGroup {
@@ -99,6 +108,42 @@ impl ControlGroup {
             Ok(group)
         };
         make("/sys/fs/cgroup", true).or_else(|_: io::Error| make("/sys/fs/cgroup/pids", false))
+    }
+
+    /// A group of that very name and without limits: below this process's own group, which a user
+    /// may have been given, or at the top, where root may make it.
+    ///
+    /// # Errors
+    ///
+    /// The last of what the kernel said; ENOENT where it has no groups of that version.
+    pub fn named(name: &str, version: Version) -> io::Result<Self> {
+        let groups = fs::read_to_string("/proc/self/cgroup")?;
+        let own = groups.lines().find_map(|line| {
+            let (_, after) = line.split_once(':')?;
+            let (controllers, path) = after.split_once(':')?;
+            let is_it = match version {
+                Version::One => controllers.split(',').any(|controller| controller == "pids"),
+                Version::Two => controllers.is_empty(),
+            };
+            is_it.then(|| path.trim_start_matches('/'))
+        });
+        let own = own.ok_or(io::ErrorKind::NotFound)?;
+        let trees: &[&str] = match version {
+            Version::One => &["/sys/fs/cgroup/pids"],
+            Version::Two => &["/sys/fs/cgroup", "/sys/fs/cgroup/unified"],
+        };
+        let mut result = Err(io::ErrorKind::NotFound.into());
+        for (tree, parent) in trees.iter().flat_map(|tree| [(tree, own), (tree, "")]) {
+            let parent = Path::new(tree).join(parent);
+            // Every group has the first file, and those of version 1 have the second.
+            let is_group = parent.join("cgroup.procs").exists();
+            let is_of_version_2 = !parent.join("tasks").exists();
+            if result.is_err() && is_group && is_of_version_2 == (version == Version::Two) {
+                let path = parent.join(name);
+                result = fs::create_dir(&path).map(|()| Self { path, is_of_version_2 });
+            }
+        }
+        result
     }
 
     /// Whether the kernel shows it as a group of version 2.

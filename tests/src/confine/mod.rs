@@ -20,7 +20,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-pub use limits::ControlGroup;
+pub use limits::{ControlGroup, Version};
 pub use preload::starts_a_thread;
 pub use seccomp::Filter;
 use steps::Step;

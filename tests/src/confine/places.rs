@@ -75,6 +75,12 @@ impl Confinement {
         self.mounts().bind("/", place).root(place)
     }
 
+    /// Nothing in `/run`.
+    #[must_use]
+    pub fn empty_run(self) -> Self {
+        self.mounts().tmpfs("/run")
+    }
+
     /// Nothing in `/proc`.
     #[must_use]
     pub fn no_proc(self) -> Self {

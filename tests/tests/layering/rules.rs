@@ -44,6 +44,9 @@ const GLUE: [&str; 4] = ["bin", "lib", "rt", "unsupported"];
 
 const LONGEST: usize = 400;
 
+/// An example is read as a whole.
+const LONGEST_EXAMPLE: usize = 79;
+
 /// What is wrong with the file at `path`, as `path:line: rule`.
 pub(crate) fn check(path: &str, source: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -51,6 +54,9 @@ pub(crate) fn check(path: &str, source: &str) -> Vec<String> {
     // The cases of trybuild are input: where a line stands is part of what they expect.
     if !says_why && !path.starts_with("tests/tests/ui/") {
         found.push((1, "a file opens with `//!` and the reason for which it exists".to_owned()));
+    }
+    if path.starts_with("examples/examples/") && source.lines().count() > LONGEST_EXAMPLE {
+        found.push((LONGEST_EXAMPLE + 1, "an example has less than 80 lines".to_owned()));
     }
     let library = path.strip_prefix("netns-test/src/");
     if library.is_some() || path.starts_with("netns-test-macros/src/") {
@@ -203,6 +209,10 @@ fn a_long_file_is_found() {
         assert_eq!(check(path, &long), [format!("{path}:401: a file has at most 400 lines")]);
     }
     assert_eq!(check("tests/tests/a.rs", &long), Vec::<String>::new());
+    let long = format!("//! Doc.\n{}", "\n".repeat(LONGEST_EXAMPLE));
+    let found = check("examples/examples/a.rs", &long);
+    assert_eq!(found, ["examples/examples/a.rs:80: an example has less than 80 lines"]);
+    assert_eq!(check("examples/tests/a.rs", &long), Vec::<String>::new());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use netns_test::{Holder, NetNs, netns_test};
 use netns_test_tests::confine::{Filter, filter_this_thread};
-use netns_test_tests::{again, fails, stdout_of};
+use netns_test_tests::{again, fails, passes, stdout_of};
 
 type Result = netns_test::Result<()>;
 
@@ -113,6 +113,28 @@ fn cannot_come_back() {
     filter_this_thread(Filter::Call(libc::SYS_setns, libc::EPERM)).unwrap();
     drop(guard);
     println!("went on");
+}
+
+/// Root of a user namespace that has the outer one's network may go, and may not come back.
+#[test]
+fn a_thread_that_could_not_come_back_does_not_go() {
+    let around = ["unshare", "--map-root-user"];
+    passes(&mut again(&around, &["--exact", "handles::in_the_network_of_others"]), 1);
+}
+
+#[test]
+#[ignore = "run by a_thread_that_could_not_come_back_does_not_go"]
+fn in_the_network_of_others() {
+    let (own, new) = (NetNs::current().unwrap(), NetNs::new().unwrap());
+    let error = new.run(|| unreachable!("it is not to be called")).map(drop).unwrap_err();
+    let expected = format!(
+        "setns {new}: EPERM (Operation not permitted)\n  the thread could not come back to {own}"
+    );
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(NetNs::current().unwrap(), own);
+    // For good, it may.
+    new.set_current_thread().unwrap();
+    assert_eq!(NetNs::current().unwrap(), new);
 }
 
 /// A thread that may not go stays where it is.

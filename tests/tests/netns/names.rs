@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use netns_test::{NamedNetNs, Names, NetNs, netns_test};
 use netns_test_tests::confine::{Filter, filter_this_thread};
@@ -26,12 +26,25 @@ fn descriptors() -> usize {
 
 #[netns_test]
 fn ip_handles_what_is_made_here() -> Result {
+    made_here()
+}
+
+#[netns_test]
+fn what_ip_makes_is_handled_here() -> Result {
+    made_by_ip(|| {
+        stdout_of("ip", &["link", "add", "v0", "type", "veth", "peer", "name", "v1"]);
+        stdout_of("ip", &["link", "set", "v1", "netns", "green"]);
+    })
+}
+
+/// Makes a namespace, which `ip` lists, runs a program in, finds by its process, and removes.
+pub(crate) fn made_here() -> Result {
     let blue = NamedNetNs::create("blue")?;
     assert!(stdout_of("ip", &["netns", "list"]).starts_with("blue"));
     let inside = stdout_of("ip", &["netns", "exec", "blue", "readlink", "/proc/self/ns/net"]);
     assert_eq!(inside.trim(), blue.netns().to_string());
-    let mut command = Command::new("sleep");
-    let mut child = blue.netns().set_for(command.arg("1000"))?.spawn().unwrap();
+    let mut command = Command::new("cat");
+    let mut child = blue.netns().set_for(command.stdin(Stdio::piped()))?.spawn().unwrap();
     assert_eq!(stdout_of("ip", &["netns", "pids", "blue"]).trim(), child.id().to_string());
     assert_eq!(stdout_of("ip", &["netns", "identify", &child.id().to_string()]).trim(), "blue");
     child.kill().unwrap();
@@ -43,11 +56,10 @@ fn ip_handles_what_is_made_here() -> Result {
     Ok(())
 }
 
-#[netns_test]
-fn what_ip_makes_is_handled_here() -> Result {
+/// Has `ip` make the namespace `green`, and `fill` move an interface `v1` into it.
+pub(crate) fn made_by_ip(fill: impl FnOnce()) -> Result {
     stdout_of("ip", &["netns", "add", "green"]);
-    stdout_of("ip", &["link", "add", "v0", "type", "veth", "peer", "name", "v1"]);
-    stdout_of("ip", &["link", "set", "v1", "netns", "green"]);
+    fill();
     assert_eq!(NamedNetNs::list()?, ["green"]);
     let green = NamedNetNs::open("green")?;
     assert_eq!(green, NetNs::from_name("green")?);

@@ -4,7 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use netns_test::{IdRange, Sandbox, SandboxUser};
-use netns_test_tests::{again, is_root, passes, scratch, status};
+use netns_test_tests::confine::may_map_all;
+use netns_test_tests::{again, left_out, missing, passes, scratch, status};
 
 use super::stdout_of;
 
@@ -52,9 +53,9 @@ fn a_program_can_be_somebody_without_rights() {
 /// With rights, ids are mapped as they are given; without, by newuidmap.
 #[test]
 fn ranges_of_ids_can_be_given() {
-    if !is_root() || !netns_test_tests::confine::may_map_all() {
-        println!("LEFT OUT: only a caller that may map ids can give all of them");
-        return;
+    let what = "ranges_of_ids_can_be_given";
+    if !may_map_all() {
+        return left_out(what, "only root of the machine may map any id");
     }
     let range = |inside, outside, count| IdRange { inside, outside, count };
     let sandbox = Sandbox::new()
@@ -89,14 +90,12 @@ fn a_number_of_ranges_that_no_kernel_takes_is_refused() {
 /// reads are this test's, in a mount namespace that goes with it.
 #[test]
 fn subordinate_ids_are_mapped() {
-    if !is_root() || !netns_test_tests::confine::may_map_all() {
-        println!("LEFT OUT: only root can say which ids are whose");
-        return;
+    let what = "subordinate_ids_are_mapped";
+    if !may_map_all() {
+        return left_out(what, "only root of the machine can say which ids are whose");
     }
     if !fs::exists("/usr/bin/newuidmap").unwrap() {
-        println!("LEFT OUT: there is no newuidmap (ci/setup installs it)");
-        assert!(std::env::var_os("CI").is_none(), "newuidmap is missing");
-        return;
+        return missing(what, "there is no newuidmap, which ci/setup installs");
     }
     let place = scratch("subuid");
     let file = |name: &str, text: &str| {
