@@ -9,7 +9,7 @@ mod tokens;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PACKAGES: [&str; 4] = ["netns-test", "netns-test-macros", "examples", "tests"];
+const PACKAGES: [&str; 5] = ["netns-test", "netns-test-macros", "benches", "examples", "tests"];
 
 #[test]
 fn the_sources_keep_the_rules() {

@@ -17,7 +17,12 @@ impl NetNs {
     ///
     /// ENOENT without a `/proc`, EMFILE where the table of descriptors is full.
     pub fn current() -> Result<Self> {
-        Self::from_path("/proc/thread-self/ns/net")
+        let own = "/proc/thread-self/ns/net";
+        match nsfs::own_network() {
+            Ok(fd) => Self::identified(fd, own),
+            // What it is instead, or why it cannot be opened.
+            Err(_) => Self::from_path(own),
+        }
     }
 
     /// The namespace at `path`: a link of `/proc/PID/ns`, or a file that one is mounted on, as
@@ -107,10 +112,7 @@ impl NetNs {
     pub(super) fn checked(fd: OwnedFd, object: &str) -> Result<Self> {
         let failed = |error: io::Error| errno::failure("look at", object, &error);
         let reason = match nsfs::kind(&fd).map_err(failed)? {
-            Kind::Namespace(Namespace::Net) => {
-                let (device, inode) = fds::identity(fd.as_fd()).map_err(failed)?;
-                return Ok(Self { fd, id: NetNsId { device, inode } });
-            }
+            Kind::Namespace(Namespace::Net) => return Self::identified(fd, object),
             Kind::Namespace(other) => {
                 format!("it is a {} namespace, not a network namespace", other.name())
             }
@@ -118,6 +120,14 @@ impl NetNs {
             Kind::Other(what) => format!("it is {what}, not a network namespace"),
         };
         Err(Failure::new("take", object, reason).into())
+    }
+
+    /// The handle, of what is a network namespace.
+    fn identified(fd: OwnedFd, object: &str) -> Result<Self> {
+        let identity = fds::identity(fd.as_fd());
+        let (device, inode) =
+            identity.map_err(|error| errno::failure("look at", object, &error))?;
+        Ok(Self { fd, id: NetNsId { device, inode } })
     }
 }
 

@@ -47,11 +47,25 @@ pub(crate) fn kind(fd: impl AsFd) -> io::Result<Kind> {
             _ => "no namespace",
         }));
     }
-    // SAFETY: the request takes no argument.
-    let result = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), NS_GET_NSTYPE) };
-    let flag = Errno::result(result)?;
+    let flag = flag(fd.as_fd())?;
     let known = super::process::ALL_NAMESPACES.into_iter().find(|kind| kind.flag() == flag);
     Ok(known.map_or(Kind::OtherNamespace, Kind::Namespace))
+}
+
+/// The `CLONE_NEW*` of a namespace; ENOTTY for most of what is none.
+fn flag(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
+    // SAFETY: the request takes no argument.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE) };
+    Ok(Errno::result(result)?)
+}
+
+/// The network namespace of the calling thread, in as few calls as it takes: going into another one
+/// and back is hardly more than this. An error where there is none to be had, of whatever kind.
+pub(crate) fn own_network() -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let fd = nix::fcntl::open(c"/proc/thread-self/ns/net", flags, Mode::empty())?;
+    let is_network = flag(fd.as_fd())? == libc::CLONE_NEWNET;
+    if is_network { Ok(fd) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 /// Moves the calling thread into a network namespace.

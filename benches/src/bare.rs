@@ -1,0 +1,78 @@
+//! The floors: what the kernel must be asked for, without the library, and without any check but
+//! that of the result.
+
+use std::ffi::{CStr, c_void};
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+
+/// The namespace of the thread that opens it.
+const OWN: &CStr = c"/proc/thread-self/ns/net";
+
+/// Moves this process, which has one thread yet, into a user and a network namespace of its own, in
+/// which it may do all that is measured.
+pub(crate) fn own_namespaces() -> io::Result<()> {
+    // SAFETY: touches no memory.
+    let result = unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET) };
+    check(result).map(drop)
+}
+
+/// The namespace of the calling thread.
+pub(crate) fn open_own() -> io::Result<OwnedFd> {
+    // SAFETY: a C string that lives through the call.
+    let fd = check(unsafe { libc::open(OWN.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) })?;
+    // SAFETY: the descriptor is new, and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Moves the calling thread into the namespace.
+pub(crate) fn enter(namespace: &OwnedFd) -> io::Result<()> {
+    // SAFETY: takes two numbers.
+    check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
+}
+
+/// Into the namespace and back to where the thread was, whichever that is.
+pub(crate) fn there_and_back(there: &OwnedFd) -> io::Result<()> {
+    let here = open_own()?;
+    enter(there)?;
+    enter(&here)
+}
+
+/// A new namespace, made by a thread that ends.
+pub(crate) fn new_in_a_thread() -> io::Result<OwnedFd> {
+    let mut thread: libc::pthread_t = 0;
+    // SAFETY: the number is written to, the attributes are the default ones, and the function takes
+    // an argument that it does not look at.
+    let error = unsafe {
+        libc::pthread_create(&raw mut thread, std::ptr::null(), make, std::ptr::null_mut())
+    };
+    if error != 0 {
+        return Err(io::Error::from_raw_os_error(error));
+    }
+    let mut result = std::ptr::null_mut();
+    // SAFETY: the thread was started above, and nobody else waits for it; the result is written to.
+    unsafe { libc::pthread_join(thread, &raw mut result) };
+    let fd = RawFd::try_from(result as isize).map_err(io::Error::other)?;
+    if fd < 0 {
+        return Err(io::Error::from_raw_os_error(-fd));
+    }
+    // SAFETY: the thread has opened it and is gone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The descriptor, or the number of an error below zero.
+extern "C" fn make(_: *mut c_void) -> *mut c_void {
+    // SAFETY: touches no memory.
+    let mut result = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+    if result == 0 {
+        // SAFETY: a C string that lives through the call.
+        result = unsafe { libc::open(OWN.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    }
+    if result == -1 {
+        result = -io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL);
+    }
+    result as isize as *mut c_void
+}
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
