@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Stdio};
 
-use netns_test::{Sandbox, SandboxChild};
+use netns_test::{Sandbox, SandboxChild, SandboxUser};
 use netns_test_tests::again;
 
 /// Starts a daemon, which has a session of its own, holds stdout and ignores what can be ignored;
@@ -87,6 +87,18 @@ fn a_program_can_neither_end_nor_stop_its_init() {
     let script = "for signal in KILL STOP TERM ABRT SEGV; do kill -$signal 1; done; echo $$";
     let mut command = Sandbox::new().command("sh");
     assert_eq!(super::stdout_of(command.args(["-c", script])), "2\n");
+}
+
+/// What it could read there is the caller's memory; what it could write, init's word.
+#[test]
+fn a_program_cannot_look_into_its_init() {
+    for user in [SandboxUser::Caller, SandboxUser::Root] {
+        let mut command = Sandbox::new().user(user).command("sh");
+        let script = "for file in mem environ maps fd/0 root; do
+            head -c 1 /proc/1/$file >/dev/null 2>&1 && echo $file; done;
+            test -r /proc/self/maps && head -c 1 /proc/self/environ >/dev/null && echo own";
+        assert_eq!(super::stdout_of(command.args(["-c", script])), "own\n");
+    }
 }
 
 /// A thread is not the process: what it has started goes on.

@@ -38,6 +38,8 @@ fn begin(plan: &Plan, up: &Up) -> Result<(), Refusal> {
     }
     drop(stage);
     let arrived = signals::descriptor().on(Call::SignalDescriptor)?;
+    // So that the program cannot trace init, or speak in its name; its own exec undoes it for it.
+    process::make_undumpable().on(Call::Dumpable)?;
     match process::clone(libc::SIGCHLD).on(Call::Fork)? {
         Side::Child => {
             plan.person.become_it()?;
@@ -78,8 +80,6 @@ impl Person {
 fn supervise(program: Pid, up: &Up, arrived: &OwnedFd) -> ! {
     let own = [up.ended.as_raw_fd(), arrived.as_raw_fd()];
     fds::close_all_but([own[0], own[1], -1, -1]);
-    // So that the program cannot trace init, or speak in its name.
-    drop(process::make_undumpable());
     drop(process::set_name(c"sandbox init"));
     loop {
         if fds::wait_for_any([Some(arrived), None, None, None]).is_err() {
