@@ -36,48 +36,37 @@ pub(crate) fn new() -> Result<Figure> {
     })
 }
 
-/// `enter()` and the drop of its guard, which has to find out where to come back to.
+/// `enter()` and the drop of its guard, which finds out where to come back to.
 pub(crate) fn enter() -> Result<Figure> {
-    let places = Places::new()?;
-    let (own, there) = (places.own.id(), places.there);
-    let floor: Work = Box::new(move |count| {
-        let (gone, time) = timed(count, || bare::there_and_back(&there));
-        gone.into_iter().collect::<io::Result<()>>()?;
-        is_in(own)?;
-        Ok(time)
-    });
-    let (target, floor_name) = (1.2, "`open`, two `setns`, `close`");
-    Ok(there_and_back(places.other, own, floor_name, target, floor))
+    let Places { own, other, there, .. } = Places::new()?;
+    let floor = going(own.id(), move || bare::there_and_back(&there));
+    let work = going(own.id(), move || other.enter().map(drop));
+    Ok(figure("`ns.enter()` and back", work, "`open`, two `setns`, `close`", floor))
 }
 
 /// The same beside what a caller needs who knows where it is.
 pub(crate) fn enter_beside_setns() -> Result<Figure> {
     let Places { own, other, here, there } = Places::new()?;
-    let own = own.id();
-    let floor: Work = Box::new(move |count| {
-        let (gone, time) = timed(count, || bare::enter(&there).and_then(|()| bare::enter(&here)));
-        gone.into_iter().collect::<io::Result<()>>()?;
-        is_in(own)?;
-        Ok(time)
-    });
-    Ok(there_and_back(other, own, "two `setns`", 1.2, floor))
+    let floor = going(own.id(), move || bare::enter(&there).and_then(|()| bare::enter(&here)));
+    let work = going(own.id(), move || other.enter().map(drop));
+    Ok(figure("`ns.enter()` and back", work, "two `setns`", floor))
 }
 
-fn there_and_back(
-    other: NetNs,
+fn figure(name: &'static str, work: Work, floor_name: &'static str, floor: Work) -> Figure {
+    Figure { name, floor_name, target: 1.2, batch: 100, rounds: 1000, work, floor }
+}
+
+/// Goes there and back, and is in `own` then.
+fn going<E: Error + 'static>(
     own: NetNsId,
-    floor_name: &'static str,
-    target: f64,
-    floor: Work,
-) -> Figure {
-    let work: Work = Box::new(move |count| {
-        let (gone, time) = timed(count, || other.enter().map(drop));
-        gone.into_iter().collect::<netns_test::Result<()>>()?;
+    mut go: impl FnMut() -> std::result::Result<(), E> + 'static,
+) -> Work {
+    Box::new(move |count| {
+        let (gone, time) = timed(count, &mut go);
+        gone.into_iter().collect::<std::result::Result<(), E>>()?;
         is_in(own)?;
         Ok(time)
-    });
-    let name = "`enter()` and back";
-    Figure { name, floor_name, target, batch: 100, rounds: 1000, work, floor }
+    })
 }
 
 /// Where the thread is, and another namespace.

@@ -4,14 +4,12 @@
 mod advice;
 mod kernel;
 
-use tokio::runtime::Builder;
-
 use crate::error::Failure;
 use crate::netlink::Netlink;
 use crate::netlink::link::{Kind, Link};
 use crate::netlink::nftables::Table;
 use crate::netlink::qdisc::{self, Qdisc};
-use crate::sys::{errno, tun};
+use crate::sys::tun;
 use kernel::Kernel;
 
 /// A feature, and whether it is there.
@@ -115,37 +113,24 @@ const BASE: &str = "doctor1";
 const CABLE: Kind<'static> = Kind::Veth { peer: "doctor2" };
 
 fn try_all() -> Vec<Result<(), Failure>> {
-    let runtime = match Builder::new_current_thread().enable_io().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            let failure = errno::failure("build", "a tokio runtime", &error);
-            return KNOWN.iter().map(|_| Err(failure.clone())).collect();
-        }
-    };
-    runtime.block_on(async {
-        let netlink = Netlink::open().await;
-        let mut results = Vec::new();
-        for known in &KNOWN {
-            results.push(known.trial.carry_out(netlink.as_ref()).await);
-        }
-        results
-    })
+    let netlink = Netlink::open();
+    KNOWN.iter().map(|known| known.trial.carry_out(netlink.as_ref())).collect()
 }
 
 impl Trial {
-    async fn carry_out(self, netlink: Result<&Netlink, &Failure>) -> Result<(), Failure> {
+    fn carry_out(self, netlink: Result<&Netlink, &Failure>) -> Result<(), Failure> {
         let netlink = || netlink.map_err(Failure::clone);
         match self {
-            Trial::Link(kind) => add_and_delete(netlink()?, kind).await,
+            Trial::Link(kind) => add_and_delete(netlink()?, kind),
             Trial::On(kind) => {
-                let base = base(netlink()?).await?;
-                let result = add_and_delete(netlink()?, kind(base.index())).await;
-                result.and(base.delete(netlink()?).await)
+                let base = base(netlink()?)?;
+                let result = add_and_delete(netlink()?, kind(base.index()));
+                result.and(base.delete(netlink()?))
             }
             Trial::Qdisc(qdisc) => {
-                let base = base(netlink()?).await?;
-                let result = put_and_remove(netlink()?, qdisc, &base).await;
-                result.and(base.delete(netlink()?).await)
+                let base = base(netlink()?)?;
+                let result = put_and_remove(netlink()?, qdisc, &base);
+                result.and(base.delete(netlink()?))
             }
             Trial::Table => Table::add(NAME)?.delete(),
             // The kernel deletes it when its descriptor is closed.
@@ -154,22 +139,22 @@ impl Trial {
     }
 }
 
-async fn add_and_delete(netlink: &Netlink, kind: Kind<'_>) -> Result<(), Failure> {
-    Link::add(netlink, NAME, kind).await?.delete(netlink).await
+fn add_and_delete(netlink: &Netlink, kind: Kind<'_>) -> Result<(), Failure> {
+    Link::add(netlink, NAME, kind)?.delete(netlink)
 }
 
-async fn put_and_remove(netlink: &Netlink, qdisc: Qdisc, base: &Link) -> Result<(), Failure> {
-    qdisc.add(netlink, base).await?;
-    qdisc::delete(netlink, base).await
+fn put_and_remove(netlink: &Netlink, qdisc: Qdisc, base: &Link) -> Result<(), Failure> {
+    qdisc.add(netlink, base)?;
+    qdisc::delete(netlink, base)
 }
 
 /// What a failure names when there is nothing to try a feature on.
 const A_BASE: &str = "a link to try it on";
 
 /// A link to put something on. Not `lo`: no VLAN goes there.
-async fn base(netlink: &Netlink) -> Result<Link, Failure> {
+fn base(netlink: &Netlink) -> Result<Link, Failure> {
     for kind in [CABLE, Kind::Dummy, Kind::Bridge] {
-        if let Ok(link) = Link::add(netlink, BASE, kind).await {
+        if let Ok(link) = Link::add(netlink, BASE, kind) {
             return Ok(link);
         }
     }

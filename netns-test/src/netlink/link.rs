@@ -78,29 +78,25 @@ pub(crate) struct Link {
 
 impl Link {
     /// Adds a link. It is down.
-    pub(crate) async fn add(
-        netlink: &Netlink,
-        name: &str,
-        kind: Kind<'_>,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn add(netlink: &Netlink, name: &str, kind: Kind<'_>) -> Result<Self, Failure> {
         let object = format!("link {name} ({})", kind.name());
         let request = RouteNetlinkMessage::NewLink(kind.message(name));
-        netlink.ask("add", &object, request, NLM_F_CREATE | NLM_F_EXCL).await?;
-        match Self::find(netlink, name).await {
+        netlink.ask("add", &object, request, NLM_F_CREATE | NLM_F_EXCL)?;
+        match Self::find(netlink, name) {
             Ok(link) => Ok(link),
             Err(failure) => {
                 // Nobody would know that it is there. The first failure tells more than another.
-                delete(netlink, named(name), name).await.ok();
+                delete(netlink, named(name), name).ok();
                 Err(failure)
             }
         }
     }
 
     /// The link that has this name.
-    pub(crate) async fn find(netlink: &Netlink, name: &str) -> Result<Self, Failure> {
+    pub(crate) fn find(netlink: &Netlink, name: &str) -> Result<Self, Failure> {
         let (step, object) = ("find", format!("link {name}"));
         let request = RouteNetlinkMessage::GetLink(named(name));
-        let answers = netlink.ask(step, &object, request, 0).await?;
+        let answers = netlink.ask(step, &object, request, 0)?;
         let index = answers.into_iter().find_map(|answer| match answer {
             RouteNetlinkMessage::NewLink(link) => Some(link.header.index),
             _ => None,
@@ -112,10 +108,10 @@ impl Link {
     }
 
     /// Deletes the link, and with it what stands on it, and the other end of a cable.
-    pub(crate) async fn delete(self, netlink: &Netlink) -> Result<(), Failure> {
+    pub(crate) fn delete(self, netlink: &Netlink) -> Result<(), Failure> {
         let mut message = LinkMessage::default();
         message.header.index = self.index;
-        delete(netlink, message, &self.name).await
+        delete(netlink, message, &self.name)
     }
 
     /// What the kernel counts it as.
@@ -136,8 +132,8 @@ fn named(name: &str) -> LinkMessage {
     message
 }
 
-async fn delete(netlink: &Netlink, message: LinkMessage, name: &str) -> Result<(), Failure> {
+fn delete(netlink: &Netlink, message: LinkMessage, name: &str) -> Result<(), Failure> {
     let object = format!("link {name}");
-    netlink.ask("delete", &object, RouteNetlinkMessage::DelLink(message), 0).await?;
+    netlink.ask("delete", &object, RouteNetlinkMessage::DelLink(message), 0)?;
     Ok(())
 }

@@ -1,20 +1,27 @@
 //! The kernel's network configuration, over netlink: the sole owner of `rtnetlink`.
 //!
+//! The kernel carries a request out while it is sent, so a socket that never waits is enough: what
+//! was asked for is done, and its answers are there, when `sendmsg(2)` has come back. Requests that do
+//! not need each other's answers go in one message.
+//!
 //! What the kernel refuses is told in its own words where it has any: the error number alone
 //! does not tell a type of device that it lacks from one that it cannot make here.
 
 pub(crate) mod link;
+#[cfg(feature = "doctor")]
 pub(crate) mod nftables;
+#[cfg(feature = "doctor")]
 pub(crate) mod qdisc;
 
-use futures_util::StreamExt as _;
-use rtnetlink::Handle;
+use std::sync::{Mutex, PoisonError};
+
 use rtnetlink::packet_core::{
-    ErrorMessage, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
-    NlasIterator,
+    ErrorMessage, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage,
+    NetlinkPayload, NlasIterator,
 };
 use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::sys::AsyncSocket as _;
+use rtnetlink::sys::Socket;
+use rtnetlink::sys::protocols::NETLINK_ROUTE;
 
 use crate::error::Failure;
 use crate::sys::errno;
@@ -25,55 +32,144 @@ pub(crate) const SOCKET: &str = "a netlink socket";
 /// The length of a `nlmsghdr`, which all messages begin with.
 const HEADER: usize = 16;
 
-/// A connection to the network namespace that it was opened in.
-#[derive(Clone, Debug)]
+/// How many requests go in one message: their answers must find room in the socket's buffer.
+const AT_ONCE: usize = 64;
+
+/// A connection to the network namespace that it was opened in, which any thread can use.
+#[derive(Debug)]
 pub(crate) struct Netlink {
-    handle: Handle,
+    /// One conversation at a time.
+    socket: Mutex<Conversation>,
+}
+
+#[derive(Debug)]
+struct Conversation {
+    socket: Socket,
+    number: u32,
+}
+
+/// Something to be asked of the kernel.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) step: &'static str,
+    pub(crate) object: String,
+    message: RouteNetlinkMessage,
+    flags: u16,
+}
+
+impl Request {
+    pub(crate) fn new(
+        step: &'static str,
+        object: impl Into<String>,
+        message: RouteNetlinkMessage,
+        flags: u16,
+    ) -> Self {
+        Self { step, object: object.into(), message, flags }
+    }
 }
 
 impl Netlink {
-    /// Connects to the calling thread's network namespace. The tokio runtime that this runs on
-    /// carries the messages, so it must have I/O and go on as long as the connection is used.
-    pub(crate) async fn open() -> Result<Self, Failure> {
-        let (mut connection, handle, _) =
-            rtnetlink::new_connection().map_err(|error| errno::failure("open", SOCKET, &error))?;
-        // Otherwise a connection that has ended looks like a request that is done.
-        connection.set_forward_ack(true);
-        let socket = connection.socket_mut().socket_mut();
+    /// Connects to the calling thread's network namespace.
+    pub(crate) fn open() -> Result<Self, Failure> {
+        let failed = |error| errno::failure("open", SOCKET, &error);
+        let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed)?;
+        socket.bind_auto().map_err(failed)?;
+        socket.set_non_blocking(true).map_err(failed)?;
         // Answers that hold the kernel's words, and not the request again. Before Linux 4.12
         // there is only the number, which `words_of` can tell.
         socket.set_cap_ack(true).and_then(|()| socket.set_ext_ack(true)).ok();
-        tokio::spawn(connection);
-        Ok(Self { handle })
+        Ok(Self { socket: Mutex::new(Conversation { socket, number: 0 }) })
     }
 
-    /// Has `request` carried out; gives what the kernel sent before its acknowledgement.
-    async fn ask(
+    /// Has all of `requests` carried out, in order; the first refusal. Those after it have been
+    /// tried, too.
+    pub(crate) fn ask_all(&self, requests: &[Request]) -> Result<(), Failure> {
+        let mut talk = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.chunks(AT_ONCE).try_for_each(|some| talk.ask(some).map(drop))
+    }
+
+    /// Has one request carried out; gives what the kernel sent before its acknowledgement.
+    fn ask(
         &self,
-        step: &str,
+        step: &'static str,
         object: &str,
-        request: RouteNetlinkMessage,
+        message: RouteNetlinkMessage,
         flags: u16,
     ) -> Result<Vec<RouteNetlinkMessage>, Failure> {
-        let mut message = NetlinkMessage::from(request);
-        // An acknowledgement ends the answer even if the rest of it is not understood.
-        message.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-        let no_answer = || Failure::new(step, object, "netlink gives no answer");
-        let mut answers = self.handle.clone().request(message).map_err(|_| no_answer())?;
-        let mut found = Vec::new();
-        while let Some(answer) = answers.next().await {
-            let flags = answer.header.flags;
-            match answer.payload {
-                NetlinkPayload::InnerMessage(message) => found.push(message),
-                NetlinkPayload::Error(end) if end.code.is_none() => return Ok(found),
-                NetlinkPayload::Error(refusal) => {
-                    return Err(refused(step, object, &refusal, flags));
+        let mut talk = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        talk.ask(&[Request::new(step, object, message, flags)])
+    }
+
+    /// All that the kernel has of a kind.
+    #[cfg_attr(not(feature = "lab"), expect(dead_code, reason = "the doctor asks for one"))]
+    pub(crate) fn list(
+        &self,
+        object: &str,
+        message: RouteNetlinkMessage,
+    ) -> Result<Vec<RouteNetlinkMessage>, Failure> {
+        self.ask("list", object, message, NLM_F_DUMP)
+    }
+}
+
+impl Conversation {
+    fn ask(&mut self, requests: &[Request]) -> Result<Vec<RouteNetlinkMessage>, Failure> {
+        let first = self.number.wrapping_add(1);
+        let bytes = self.bytes_of(requests);
+        let (mut found, mut open, mut refusal) = (Vec::new(), requests.len(), None);
+        let of = |number: u32| requests.get(number.wrapping_sub(first) as usize);
+        let failed = |error: &std::io::Error| {
+            let request = requests.first().expect("there is one");
+            errno::failure(request.step, &*request.object, error)
+        };
+        self.socket.send(&bytes, 0).map_err(|error| failed(&error))?;
+        while open > 0 {
+            let (answers, _) = self.socket.recv_from_full().map_err(|error| failed(&error))?;
+            for answer in messages(&answers) {
+                let Some(request) = of(answer.header.sequence_number) else { continue };
+                match answer.payload {
+                    NetlinkPayload::InnerMessage(message) => found.push(message),
+                    NetlinkPayload::Done(_) => open -= 1,
+                    NetlinkPayload::Error(end) if end.code.is_none() => open -= 1,
+                    NetlinkPayload::Error(end) => {
+                        open -= 1;
+                        let told =
+                            || refused(request.step, &request.object, &end, answer.header.flags);
+                        refusal.get_or_insert_with(told);
+                    }
+                    _ => {}
                 }
-                _ => return Err(no_answer()),
             }
         }
-        Err(no_answer())
+        refusal.map_or(Ok(found), Err)
     }
+
+    /// The requests, one after the other, each with a number of its own.
+    fn bytes_of(&mut self, requests: &[Request]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for request in requests {
+            self.number = self.number.wrapping_add(1);
+            let mut message = NetlinkMessage::from(request.message.clone());
+            // An acknowledgement ends the answer even if the rest of it is not understood.
+            message.header.flags = NLM_F_REQUEST | NLM_F_ACK | request.flags;
+            message.header.sequence_number = self.number;
+            message.finalize();
+            let start = bytes.len();
+            bytes.resize((start + message.buffer_len()).next_multiple_of(4), 0);
+            message.serialize(&mut bytes[start..]);
+        }
+        bytes
+    }
+}
+
+/// The messages of a datagram; one that is not understood is left out.
+fn messages(mut bytes: &[u8]) -> Vec<NetlinkMessage<RouteNetlinkMessage>> {
+    let mut found = Vec::new();
+    while let Some(length) = bytes.first_chunk().map(|first| u32::from_ne_bytes(*first) as usize) {
+        let Some(own) = bytes.get(..length).filter(|own| own.len() >= HEADER) else { break };
+        found.extend(NetlinkMessage::deserialize(own));
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    found
 }
 
 /// The failure that an answer other than "done" stands for.

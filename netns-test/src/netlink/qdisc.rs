@@ -46,7 +46,7 @@ impl Qdisc {
     }
 
     /// Puts it at the root of `link`, where none has been put before.
-    pub(crate) async fn add(self, netlink: &Netlink, link: &Link) -> Result<(), Failure> {
+    pub(crate) fn add(self, netlink: &Netlink, link: &Link) -> Result<(), Failure> {
         /// `TCA_OPTIONS`
         const OPTIONS: u16 = 2;
         let mut message = root(link)?;
@@ -56,16 +56,16 @@ impl Qdisc {
         }
         let object = format!("qdisc {} on {}", self.name(), link.name());
         let request = RouteNetlinkMessage::NewQueueDiscipline(message);
-        netlink.ask("add", &object, request, NLM_F_CREATE | NLM_F_EXCL).await?;
+        netlink.ask("add", &object, request, NLM_F_CREATE | NLM_F_EXCL)?;
         Ok(())
     }
 }
 
 /// Removes the qdisc that was put at the root of `link`; the kernel's default takes its place.
-pub(crate) async fn delete(netlink: &Netlink, link: &Link) -> Result<(), Failure> {
+pub(crate) fn delete(netlink: &Netlink, link: &Link) -> Result<(), Failure> {
     let object = format!("qdisc on {}", link.name());
     let request = RouteNetlinkMessage::DelQueueDiscipline(root(link)?);
-    netlink.ask("delete", &object, request, 0).await?;
+    netlink.ask("delete", &object, request, 0)?;
     Ok(())
 }
 
