@@ -37,6 +37,7 @@ fn main() -> ExitCode {
 /// All figures, in a user and a network namespace of this process's own.
 fn run(effort: Effort) -> Result<Vec<Outcome>, Box<dyn std::error::Error>> {
     bare::own_namespaces()?;
-    let figures = [netns::new()?, netns::enter()?, netns::enter_beside_setns()?];
+    let figures =
+        [netns::new()?, netns::enter()?, netns::enter_beside_setns()?, netns::enter_from()?];
     figures.into_iter().map(|figure| figure.measure(effort)).collect()
 }

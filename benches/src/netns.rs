@@ -52,6 +52,15 @@ pub(crate) fn enter_beside_setns() -> Result<Figure> {
     Ok(figure("`ns.enter()` and back", work, "two `setns`", floor))
 }
 
+/// `enter_from()`, which is told where to come back to.
+pub(crate) fn enter_from() -> Result<Figure> {
+    let Places { own, other, here, there } = Places::new()?;
+    let id = own.id();
+    let floor = going(id, move || bare::enter(&there).and_then(|()| bare::enter(&here)));
+    let work = going(id, move || other.enter_from(&own).map(drop));
+    Ok(figure("`ns.enter_from(&own)` and back", work, "two `setns`", floor))
+}
+
 fn figure(name: &'static str, work: Work, floor_name: &'static str, floor: Work) -> Figure {
     Figure { name, floor_name, target: 1.2, batch: 100, rounds: 1000, work, floor }
 }

@@ -15,10 +15,17 @@ use crate::sys::{errno, nsfs};
 /// process is aborted, rather than let the thread go on in the wrong namespace.
 #[must_use = "dropped at once, it moves the thread back at once"]
 #[derive(Debug)]
-pub struct NetNsGuard {
-    back: NetNs,
+pub struct NetNsGuard<'home> {
+    home: Home<'home>,
     /// Not `Send`: the thread it moves is the one that drops it.
     _thread: PhantomData<*const ()>,
+}
+
+/// Where a guard moves its thread back to.
+#[derive(Debug)]
+enum Home<'home> {
+    Found(NetNs),
+    Given(&'home NetNs),
 }
 
 /// The namespace (inode) to which a thread of this process was last seen to be able to come back.
@@ -40,24 +47,37 @@ impl NetNs {
     /// EPERM without `CAP_SYS_ADMIN` in the user namespaces of the caller, of the namespace, and
     /// of that which it comes from, to which it could not come back. The thread is where it was
     /// then.
-    pub fn enter(&self) -> Result<NetNsGuard> {
-        let back = Self::current()?;
-        self.check_way_back(&back)?;
+    pub fn enter(&self) -> Result<NetNsGuard<'static>> {
+        let home = Self::current()?;
+        self.check_way_back(&home)?;
         self.set_current_thread()?;
-        Ok(NetNsGuard { back, _thread: PhantomData })
+        Ok(NetNsGuard { home: Home::Found(home), _thread: PhantomData })
+    }
+
+    /// As [`enter`](Self::enter), for a caller that knows where it is: the guard moves the thread to
+    /// `home`. To find that out takes longer than to go there and back, so this is for threads that
+    /// do so very often.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`enter`](Self::enter).
+    pub fn enter_from<'home>(&self, home: &'home Self) -> Result<NetNsGuard<'home>> {
+        self.check_way_back(home)?;
+        self.set_current_thread()?;
+        Ok(NetNsGuard { home: Home::Given(home), _thread: PhantomData })
     }
 
     /// That a thread may go somewhere does not say that it may come back: root of a user namespace
     /// that still has the network of the outer one may not. It may if it may go where it is.
-    fn check_way_back(&self, back: &Self) -> Result<()> {
-        if WAY_BACK.load(Ordering::Relaxed) == back.id.inode {
+    fn check_way_back(&self, home: &Self) -> Result<()> {
+        if WAY_BACK.load(Ordering::Relaxed) == home.id.inode {
             return Ok(());
         }
-        nsfs::enter_network(&back.fd).map_err(|error| {
+        nsfs::enter_network(&home.fd).map_err(|error| {
             let failure = errno::failure("setns", self.to_string(), &error);
-            Error::from(failure.advise(format!("the thread could not come back to {back}")))
+            Error::from(failure.advise(format!("the thread could not come back to {home}")))
         })?;
-        WAY_BACK.store(back.id.inode, Ordering::Relaxed);
+        WAY_BACK.store(home.id.inode, Ordering::Relaxed);
         Ok(())
     }
 
@@ -112,9 +132,13 @@ impl NetNs {
     }
 }
 
-impl Drop for NetNsGuard {
+impl Drop for NetNsGuard<'_> {
     fn drop(&mut self) {
-        if let Err(error) = self.back.set_current_thread() {
+        let home = match &self.home {
+            Home::Found(home) => home,
+            Home::Given(home) => home,
+        };
+        if let Err(error) = home.set_current_thread() {
             // No panic: the thread may be unwinding, and would be in the wrong place all the same.
             eprintln!("netns-test: a thread cannot return to its network namespace: {error}");
             std::process::abort();

@@ -24,8 +24,9 @@ use crate::sys::errno;
 /// `netns.None()`, use `Option<NetNs>`. Dropping it closes it; the kernel takes a namespace down
 /// when no process, socket, mount or handle holds it any more.
 ///
-/// No function moves the calling thread but [`enter`](Self::enter), [`run`](Self::run) (both come
-/// back) and [`set_current_thread`](Self::set_current_thread).
+/// No function moves the calling thread but [`enter`](Self::enter),
+/// [`enter_from`](Self::enter_from), [`run`](Self::run) (these come back) and
+/// [`set_current_thread`](Self::set_current_thread).
 ///
 /// Joining or making a namespace takes `CAP_SYS_ADMIN`, which root has, and so does every
 /// [`netns_test`](crate::netns_test) body over the namespaces it makes.

@@ -94,6 +94,28 @@ fn a_guard_brings_its_thread_back() -> Result {
     Ok(())
 }
 
+/// And to nowhere else, wherever it was before.
+#[netns_test]
+fn a_guard_brings_its_thread_to_where_it_was_told() -> Result {
+    let (own, first, second) = (NetNs::current()?, NetNs::new()?, NetNs::new()?);
+    for _ in 0..2 {
+        let _outer = first.enter_from(&own)?;
+        assert_eq!(NetNs::current()?, first);
+        drop(second.enter_from(&first)?);
+        assert_eq!(NetNs::current()?, first);
+    }
+    assert_eq!(NetNs::current()?, own);
+    let panic = std::panic::catch_unwind(|| {
+        let _guard = first.enter_from(&own).unwrap();
+        panic!("on purpose");
+    });
+    assert!(panic.is_err());
+    assert_eq!(NetNs::current()?, own);
+    drop(first.enter_from(&second)?);
+    assert_eq!(NetNs::current()?, second);
+    own.set_current_thread()
+}
+
 /// A thread that may not come back must not go on where it does not belong.
 #[test]
 fn a_guard_whose_way_back_is_barred_aborts() {
@@ -126,6 +148,7 @@ fn a_thread_that_could_not_come_back_does_not_go() {
 #[ignore = "run by a_thread_that_could_not_come_back_does_not_go"]
 fn in_the_network_of_others() {
     let (own, new) = (NetNs::current().unwrap(), NetNs::new().unwrap());
+    new.enter_from(&own).map(drop).unwrap_err();
     let error = new.run(|| unreachable!("it is not to be called")).map(drop).unwrap_err();
     let expected = format!(
         "setns {new}: EPERM (Operation not permitted)\n  the thread could not come back to {own}"
@@ -144,6 +167,7 @@ fn a_thread_that_may_not_enter_stays() -> Result {
     filter_this_thread(Filter::Call(libc::SYS_setns, libc::EPERM)).unwrap();
     for error in [
         new.enter().map(drop).unwrap_err(),
+        new.enter_from(&own).map(drop).unwrap_err(),
         new.run(|| unreachable!("it is not to be called")).map(drop).unwrap_err(),
         new.spawn(|| ()).map(drop).unwrap_err(),
         new.set_current_thread().unwrap_err(),
