@@ -17,7 +17,9 @@ mod error;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod harness;
 mod isolation;
-#[cfg(all(feature = "doctor", target_os = "linux", not(miri)))]
+#[cfg(feature = "lab")]
+pub mod lab;
+#[cfg(all(any(feature = "doctor", feature = "lab"), target_os = "linux", not(miri)))]
 mod netlink;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod netns;
@@ -44,6 +46,10 @@ pub mod __rt;
 
 pub use error::{Error, Result};
 pub use isolation::{Isolation, Mode, isolation};
+#[cfg(all(feature = "lab", target_os = "linux", not(miri)))]
+pub use lab::{Host, Lab, Link};
+#[cfg(feature = "lab")]
+pub use lab::{LinkId, NodeId, Topology};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use netns::{Holder, ListedNetNs, NamedNetNs, Names, NetNs, NetNsGuard, NetNsId};
 pub use netns_test_macros::{netns_test, test};

@@ -7,17 +7,22 @@
 //! What the kernel refuses is told in its own words where it has any: the error number alone
 //! does not tell a type of device that it lacks from one that it cannot make here.
 
+#[cfg(feature = "doctor")]
 pub(crate) mod link;
 #[cfg(feature = "doctor")]
 pub(crate) mod nftables;
 #[cfg(feature = "doctor")]
 pub(crate) mod qdisc;
+#[cfg(feature = "lab")]
+pub(crate) mod requests;
+#[cfg(feature = "lab")]
+pub(crate) mod state;
 
 use std::sync::{Mutex, PoisonError};
 
 use rtnetlink::packet_core::{
-    ErrorMessage, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage,
-    NetlinkPayload, NlasIterator,
+    ErrorMessage, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+    NlasIterator,
 };
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::sys::Socket;
@@ -33,6 +38,7 @@ pub(crate) const SOCKET: &str = "a netlink socket";
 const HEADER: usize = 16;
 
 /// How many requests go in one message: their answers must find room in the socket's buffer.
+#[cfg(feature = "lab")]
 const AT_ONCE: usize = 64;
 
 /// A connection to the network namespace that it was opened in, which any thread can use.
@@ -81,8 +87,9 @@ impl Netlink {
         Ok(Self { socket: Mutex::new(Conversation { socket, number: 0 }) })
     }
 
-    /// Has all of `requests` carried out, in order; the first refusal. Those after it have been
+    /// Has all of `requests` carried out, in order; the first refusal. Those after it may have been
     /// tried, too.
+    #[cfg(feature = "lab")]
     pub(crate) fn ask_all(&self, requests: &[Request]) -> Result<(), Failure> {
         let mut talk = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         requests.chunks(AT_ONCE).try_for_each(|some| talk.ask(some).map(drop))
@@ -101,13 +108,13 @@ impl Netlink {
     }
 
     /// All that the kernel has of a kind.
-    #[cfg_attr(not(feature = "lab"), expect(dead_code, reason = "the doctor asks for one"))]
-    pub(crate) fn list(
+    #[cfg(feature = "lab")]
+    fn list(
         &self,
         object: &str,
         message: RouteNetlinkMessage,
     ) -> Result<Vec<RouteNetlinkMessage>, Failure> {
-        self.ask("list", object, message, NLM_F_DUMP)
+        self.ask("list", object, message, rtnetlink::packet_core::NLM_F_DUMP)
     }
 }
 

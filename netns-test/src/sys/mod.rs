@@ -20,6 +20,8 @@ pub(crate) mod memory;
 pub(crate) mod mount;
 pub(crate) mod nsfs;
 pub(crate) mod person;
+#[cfg(feature = "lab")]
+pub(crate) mod place;
 pub(crate) mod process;
 pub(crate) mod signals;
 pub(crate) mod socket;

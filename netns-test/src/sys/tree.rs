@@ -103,6 +103,21 @@ pub(crate) fn mount_of(file_system: &OwnedFd, attributes: u64) -> io::Result<Own
     new_descriptor(fd)
 }
 
+/// A mount of a new file system, attached nowhere.
+#[cfg(feature = "lab")]
+pub(crate) fn new_mount(
+    kind: &CStr,
+    options: &[(&CStr, &CStr)],
+    attributes: u64,
+) -> io::Result<OwnedFd> {
+    let file_system = open_kind(kind)?;
+    for (key, value) in options {
+        configure(&file_system, key, value)?;
+    }
+    create(&file_system)?;
+    mount_of(&file_system, attributes)
+}
+
 /// A copy of the mounts at and below `path`, attached nowhere.
 pub(crate) fn copy(path: &CStr) -> io::Result<OwnedFd> {
     open_tree(libc::AT_FDCWD, path, 0)

@@ -1,0 +1,172 @@
+//! From a plan to requests: what the kernel is asked for, and in which order.
+
+use std::net::IpAddr;
+
+use super::{Made, name_of};
+use crate::error::Result;
+use crate::lab::plan::{InterfaceKind, InterfacePlan, Plan, RoutePlan};
+use crate::lab::topology::{MacvlanMode, NodeKind};
+use crate::netlink::Request;
+use crate::netlink::requests::{self, LOOPBACK, MacVlanMode, New};
+
+/// The first index of an interface of a lab. Those that some kernels put into every namespace
+/// (`tunl0`, `sit0`, …) come before.
+const FIRST: u32 = 32;
+
+/// By which number the kernel is to know each interface of the plan: no two have the same, though
+/// they are in different namespaces. A veth pair with one number at both ends is taken for something
+/// else by the kernel, which then takes it into use up to a second later (net/core/link_watch.c).
+#[derive(Clone, Debug)]
+pub(in crate::lab) struct Indexes(Vec<Vec<u32>>);
+
+impl Indexes {
+    pub(super) fn new(plan: &Plan, made: &[Made]) -> Result<Self> {
+        let local = plan.nodes().iter().position(|node| node.kind == NodeKind::Local);
+        let there = local.map(|at| made[at].netlink.interfaces()).transpose()?;
+        let last = there.and_then(|there| there.last().map(|interface| interface.index));
+        let mut next = last.map_or(FIRST, |last| FIRST.max(last.saturating_add(1)));
+        let mut index = |interface: &InterfacePlan| match interface.kind {
+            InterfaceKind::Loopback => LOOPBACK,
+            _ => {
+                next = next.saturating_add(1);
+                next - 1
+            }
+        };
+        let nodes = plan.nodes().iter();
+        Ok(Self(nodes.map(|node| node.interfaces.iter().map(&mut index).collect()).collect()))
+    }
+
+    /// That of an interface, by the places of its node and its own.
+    pub(in crate::lab) fn at(&self, node: usize, interface: usize) -> u32 {
+        self.0[node][interface]
+    }
+
+    /// That of the interface of this name.
+    pub(in crate::lab) fn of(&self, plan: &Plan, node: usize, name: &str) -> u32 {
+        let interfaces = &plan.nodes()[node].interfaces;
+        let at = interfaces.iter().position(|interface| interface.name == name);
+        at.map_or(0, |at| self.at(node, at))
+    }
+}
+
+/// Lays the cables: a veth pair each, with both ends in their nodes.
+pub(super) fn cables(plan: &Plan, made: &[Made], indexes: &Indexes) -> Result<()> {
+    let mut of_node: Vec<Vec<Request>> = made.iter().map(|_| Vec::new()).collect();
+    for (at, link) in plan.links().iter().enumerate() {
+        let [near, far] = link.ends;
+        let end = |place: crate::lab::plan::Place| {
+            let interface = plan.interface(place);
+            new(interface, indexes.at(place.node, place.interface))
+        };
+        let there = made[far.node].place.network();
+        let object = label(plan, at);
+        of_node[near.node].push(requests::veth(object, end(near), end(far), there));
+    }
+    for (requests, made) in of_node.iter().zip(made) {
+        made.netlink.ask_all(requests)?;
+    }
+    Ok(())
+}
+
+/// Makes everything else of each node, in the order in which one thing stands on another.
+pub(super) fn nodes(plan: &Plan, made: &[Made], indexes: &Indexes) -> Result<()> {
+    for (at, made) in made.iter().enumerate() {
+        made.netlink.ask_all(&of_node(plan, at, indexes))?;
+    }
+    Ok(())
+}
+
+fn of_node(plan: &Plan, node: usize, indexes: &Indexes) -> Vec<Request> {
+    let of_plan = &plan.nodes()[node];
+    let index = |name: &str| indexes.of(plan, node, name);
+    let mut requests = Vec::new();
+    if of_plan.kind != NodeKind::Local {
+        requests.push(requests::set_up(name_of(plan, node, "lo"), LOOPBACK, true, None));
+    }
+    for (at, interface) in of_plan.interfaces.iter().enumerate() {
+        let (own, object) = (indexes.at(node, at), name_of(plan, node, &interface.name));
+        requests.push(match &interface.kind {
+            InterfaceKind::Loopback => continue,
+            InterfaceKind::Veth { bridge, .. } => {
+                requests::set_up(object, own, true, bridge.as_deref().map(index))
+            }
+            other => requests::interface(object, new(interface, own), made_of(other, index)),
+        });
+        if let InterfaceKind::Vxlan { remotes, .. } = &interface.kind {
+            let others = remotes.iter().skip(1);
+            requests.extend(others.map(|&remote| flood(plan, node, interface, own, remote)));
+        }
+    }
+    for (at, interface) in of_plan.interfaces.iter().enumerate() {
+        for address in &interface.addresses {
+            let object = format!("{address} on {}", name_of(plan, node, &interface.name));
+            let (own, prefix) = (indexes.at(node, at), address.prefix());
+            requests.push(requests::address(object, own, address.address(), prefix));
+        }
+    }
+    requests.extend(routes_of(plan, node, indexes, |_| true));
+    requests
+}
+
+/// The routes of a node that are wanted.
+pub(in crate::lab) fn routes_of(
+    plan: &Plan,
+    node: usize,
+    indexes: &Indexes,
+    wanted: impl Fn(&RoutePlan) -> bool,
+) -> Vec<Request> {
+    let routes = plan.nodes()[node].routes.iter().filter(|route| wanted(route));
+    let request = |route: &RoutePlan| {
+        let object = format!("route to {} of {}", route.destination, plan.nodes()[node].name);
+        let destination = (route.destination.network(), route.destination.prefix());
+        requests::route(object, destination, route.via, Some(indexes.of(plan, node, &route.dev)))
+    };
+    routes.map(request).collect()
+}
+
+fn flood(plan: &Plan, node: usize, interface: &InterfacePlan, own: u32, to: IpAddr) -> Request {
+    let object = format!("{to} as an end of {}", name_of(plan, node, &interface.name));
+    requests::flood(object, own, to)
+}
+
+fn made_of(kind: &InterfaceKind, index: impl Fn(&str) -> u32) -> requests::Made {
+    match kind {
+        InterfaceKind::Bridge { stp } => requests::Made::Bridge { stp: *stp },
+        InterfaceKind::Vlan { lower, vid } => {
+            requests::Made::Vlan { lower: index(lower), vid: *vid }
+        }
+        InterfaceKind::Macvlan { lower, mode } => {
+            let mode = match mode {
+                MacvlanMode::Private => MacVlanMode::Private,
+                MacvlanMode::Vepa => MacVlanMode::Vepa,
+                MacvlanMode::Bridge => MacVlanMode::Bridge,
+                MacvlanMode::Passthru => MacVlanMode::Passthrough,
+            };
+            requests::Made::Macvlan { lower: index(lower), mode }
+        }
+        InterfaceKind::Vxlan { vni, local, remotes, port } => requests::Made::Vxlan {
+            vni: *vni,
+            local: *local,
+            remote: remotes.first().copied(),
+            port: *port,
+        },
+        InterfaceKind::Dummy | InterfaceKind::Veth { .. } | InterfaceKind::Loopback => {
+            requests::Made::Dummy
+        }
+    }
+}
+
+fn new(interface: &InterfacePlan, index: u32) -> New<'_> {
+    let mac = interface.mac.map(super::super::mac::Mac::octets);
+    New { name: &interface.name, index, mac, mtu: interface.mtu }
+}
+
+/// ``link `wan` (home to server)``, or without a name `link home to server`.
+pub(in crate::lab) fn label(plan: &Plan, link: usize) -> String {
+    let of_plan = &plan.links()[link];
+    let [a, b] = of_plan.ends.map(|end| plan.nodes()[end.node].name.as_str());
+    match &of_plan.name {
+        Some(name) => format!("link `{name}` ({a} to {b})"),
+        None => format!("link {a} to {b}"),
+    }
+}

@@ -1,0 +1,51 @@
+//! From a plan to a running lab: namespaces, then cables, then all that stands on them, and at last
+//! the wait until it carries packets.
+
+mod configure;
+mod files;
+mod namespaces;
+pub(super) mod ready;
+
+use super::host::Host;
+use super::plan::Plan;
+use super::running::{Fabric, Lab};
+use super::tasks::Panics;
+use super::topology::Topology;
+use crate::error::Result;
+pub(super) use configure::{Indexes, label, routes_of};
+pub(super) use namespaces::Made;
+
+impl Topology {
+    /// Builds the network that this describes: the one step that touches the kernel.
+    ///
+    /// When it comes back, every pair of nodes that the plan says can talk, can.
+    ///
+    /// It takes `CAP_SYS_ADMIN` and `CAP_NET_ADMIN`: those of a [`netns_test`](crate::netns_test) body, of
+    /// a program under `unshare -Urn`, or of root. The caller stays where it is, and what is built
+    /// is gone when the [`Lab`] is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The mistakes of the [plan](Topology::plan), all at once; a step that the kernel refuses, with
+    /// the object's name and the reason. Nothing is left then.
+    pub fn build(&self) -> Result<Lab> {
+        let plan = self.plan()?;
+        let made = namespaces::make(&plan)?;
+        let indexes = Indexes::new(&plan, &made)?;
+        configure::cables(&plan, &made, &indexes)?;
+        configure::nodes(&plan, &made, &indexes)?;
+        ready::wait(&plan, &made, &indexes)?;
+        let panics = Panics::default();
+        let hosts = made
+            .into_iter()
+            .zip(plan.nodes())
+            .map(|(made, node)| Host::new(node.name.clone(), node.kind, made, panics.clone()));
+        let hosts = hosts.collect();
+        Ok(Lab::new(Fabric { plan, hosts, indexes }, panics))
+    }
+}
+
+/// What a message calls an interface of a plan.
+fn name_of(plan: &Plan, node: usize, interface: &str) -> String {
+    format!("{interface} of {}", plan.nodes()[node].name)
+}

@@ -1,0 +1,142 @@
+//! The namespaces of the nodes, made by threads that end when that is done.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use super::files;
+use crate::error::{Failure, Result};
+use crate::lab::plan::{NodePlan, Plan};
+use crate::lab::topology::NodeKind;
+use crate::netlink::Netlink;
+use crate::sys::place::{self, Place};
+use crate::sys::{errno, mount, person};
+
+/// A node's namespaces, and a connection to speak to the network in.
+#[derive(Debug)]
+pub(in crate::lab) struct Made {
+    pub(in crate::lab) place: Place,
+    pub(in crate::lab) netlink: Netlink,
+}
+
+/// Makes those of every node, in the order of the plan. The calling thread stays where it is.
+pub(super) fn make(plan: &Plan) -> Result<Vec<Made>> {
+    let local = plan.nodes().iter().position(|node| node.kind == NodeKind::Local);
+    // In the caller's own place.
+    let mut local = local.map(|at| Ok::<_, Failure>((at, own()?))).transpose()?;
+    let made = thread::scope(|scope| {
+        let base = thread::Builder::new().name("lab".into()).spawn_scoped(scope, || base(plan));
+        let base = base.map_err(|error| errno::failure("start", "a thread of a lab", &error))?;
+        base.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
+    let all = made.into_iter().enumerate().map(|(at, made)| {
+        made.or_else(|| local.take_if(|local| local.0 == at).map(|local| local.1))
+            .ok_or_else(|| Failure::new("make", plan.nodes()[at].name.clone(), "nobody did").into())
+    });
+    all.collect()
+}
+
+/// On a thread of its own: mounts from which those of the hosts are copied, then the hosts.
+fn base(plan: &Plan) -> Result<Vec<Option<Made>>, Failure> {
+    place::unshare_mounts()
+        .map_err(|error| errno::failure("unshare", "the mounts of a lab", &error))?;
+    files::put(plan.hosts_text())?;
+    let base =
+        Place::own().map_err(|error| errno::failure("open", "the mounts of a lab", &error))?;
+    let nodes = plan.nodes();
+    let (next, made) = (AtomicUsize::new(0), nodes.iter().map(|_| Mutex::new(None)));
+    let made: Vec<_> = made.collect();
+    let work = || -> Result<(), Failure> {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(node) = nodes.get(at) else { return Ok(()) };
+            if node.kind != NodeKind::Local {
+                let one = node_of(node, &base);
+                let one = one.inspect_err(|_| next.store(nodes.len(), Ordering::Relaxed))?;
+                *made[at].lock().expect("nobody panics with it") = Some(one);
+            }
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(4).min(nodes.len());
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        let ended = others
+            .into_iter()
+            .map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        ended.fold(own, Result::and)
+    })?;
+    Ok(made.into_iter().map(|one| one.into_inner().expect("nobody panics with it")).collect())
+}
+
+/// One node's, on a thread that goes back to `base` then.
+fn node_of(node: &NodePlan, base: &Place) -> Result<Made, Failure> {
+    let failed = |step: &'static str, what: &'static str| {
+        let object = format!("{what} of {}", node.name);
+        move |error: io::Error| errno::failure(step, object, &error)
+    };
+    place::unshare_all().map_err(failed("unshare", "the namespaces"))?;
+    if let Some(hostname) = &node.hostname {
+        let set = person::set_hostname(hostname.as_bytes());
+        set.map_err(failed("sethostname", "the hostname"))?;
+    }
+    if node.kind != NodeKind::Switch {
+        // Where it cannot be had, as in some containers, it shows the caller's interfaces.
+        drop(mount::kernel_file_system("sysfs", Path::new("/sys"), mount::Access::Write));
+    }
+    sysctls(node, false)?;
+    let netlink = Netlink::open()?;
+    let place = Place::own().map_err(failed("open", "the namespaces"))?;
+    base.enter_mounts().map_err(failed("setns", "back from the mounts"))?;
+    Ok(Made { place, netlink })
+}
+
+fn own() -> Result<Made, Failure> {
+    let failed = |error: io::Error| errno::failure("open", "the caller's network", &error);
+    Ok(Made { place: Place::own_network().map_err(failed)?, netlink: Netlink::open()? })
+}
+
+/// What every node has: addresses that are usable at once, IPv6 also where the machine has turned
+/// it off, and addresses that stay when an interface goes down and up again.
+const COMMON: [(&str, &str); 3] = [
+    ("net/ipv6/conf/all/disable_ipv6", "0"),
+    ("net/ipv6/conf/default/accept_dad", "0"),
+    ("net/ipv6/conf/all/keep_addr_on_down", "1"),
+];
+
+/// Sets those that name an interface, or the others, in the network of the calling thread.
+pub(in crate::lab) fn sysctls(node: &NodePlan, of_interfaces: bool) -> Result<(), Failure> {
+    let own = node.sysctls.iter().map(|(name, value)| (path_of(name), value.clone()));
+    let own = own.filter(|(path, _)| names_interface(node, path) == of_interfaces);
+    if !of_interfaces {
+        for (path, value) in COMMON {
+            // A kernel without IPv6 has no such file.
+            let written = fs::write(format!("/proc/sys/{path}"), value);
+            if written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+                written.map_err(|error| refused(node, path, &error))?;
+            }
+        }
+    }
+    for (path, value) in own {
+        let written = fs::write(format!("/proc/sys/{path}"), value);
+        written.map_err(|error| refused(node, &path, &error))?;
+    }
+    Ok(())
+}
+
+fn refused(node: &NodePlan, path: &str, error: &io::Error) -> Failure {
+    errno::failure("write", format!("/proc/sys/{path} of {}", node.name), error)
+}
+
+/// `net.ipv4.ip_forward` and `net/ipv4/ip_forward` are the same (sysctl(8)).
+fn path_of(name: &str) -> String {
+    if name.contains('/') { name.to_owned() } else { name.replace('.', "/") }
+}
+
+fn names_interface(node: &NodePlan, path: &str) -> bool {
+    let mut parts = path.split('/');
+    parts.any(|part| node.interfaces.iter().any(|interface| interface.name == part))
+}

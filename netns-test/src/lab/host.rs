@@ -1,0 +1,203 @@
+//! A node of a running lab, and what can be run on it.
+
+use std::any::Any;
+use std::fs;
+use std::marker::PhantomData;
+use std::panic;
+use std::sync::OnceLock;
+use std::thread::{self, JoinHandle};
+
+use super::build::Made;
+use super::tasks::{Panics, Tasks};
+use super::topology::NodeKind;
+use crate::error::{Error, Failure, Result};
+use crate::netlink::Netlink;
+use crate::netns::NetNs;
+use crate::sys::errno;
+use crate::sys::place::Place;
+
+/// A node of a [`Lab`](super::Lab): a network namespace with a hostname, `/etc/hosts`,
+/// `/etc/resolv.conf` and `/sys` of its own.
+///
+/// What runs on it is in the caller's process, or a program that it starts; files, users and
+/// processes are the caller's.
+#[derive(Debug)]
+pub struct Host {
+    name: String,
+    kind: NodeKind,
+    place: Place,
+    netlink: Netlink,
+    pub(super) panics: Panics,
+    pub(super) tasks: OnceLock<Tasks>,
+}
+
+/// Keeps the calling thread on a host; dropped, it moves the thread back.
+///
+/// It belongs to its thread and cannot be sent to another. Where the way back is barred the
+/// process is aborted, rather than let the thread go on in the wrong place.
+#[must_use = "dropped at once, it moves the thread back at once"]
+#[derive(Debug)]
+pub struct HostGuard {
+    back: Place,
+    /// Not `Send`: the thread it moves is the one that drops it.
+    _thread: PhantomData<*const ()>,
+}
+
+impl Host {
+    pub(super) fn new(name: String, kind: NodeKind, made: Made, panics: Panics) -> Self {
+        let Made { place, netlink } = made;
+        Self { name, kind, place, netlink, panics, tasks: OnceLock::new() }
+    }
+
+    /// Its name, by which the others know it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> NodeKind {
+        self.kind
+    }
+
+    /// A handle on its network namespace.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE where the table of descriptors is full.
+    pub fn netns(&self) -> Result<NetNs> {
+        let fd = self.place.network().try_clone_to_owned();
+        NetNs::try_from(fd.map_err(|error| self.failure("duplicate", "the network", &error))?)
+    }
+
+    /// Calls `work` on the host, on a thread that is there, and gives what it gives. Sockets that it
+    /// makes keep their host.
+    ///
+    /// # Panics
+    ///
+    /// As `work` does, with the host's name before the message; where no thread can be started, or it
+    /// cannot go there.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let ended = thread::scope(|scope| {
+            let start = || {
+                self.go();
+                work()
+            };
+            let thread = thread::Builder::new().name(self.name.clone()).spawn_scoped(scope, start);
+            let thread = thread.unwrap_or_else(|error| self.give_up("start a thread", &error));
+            thread.join()
+        });
+        ended.unwrap_or_else(|panic| panic::resume_unwind(self.named(panic)))
+    }
+
+    /// Starts a thread that lives on the host. What it panics with is told by
+    /// [`JoinHandle::join`], and again when the lab is dropped, which panics then.
+    ///
+    /// # Panics
+    ///
+    /// Where no thread can be started.
+    pub fn spawn_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        let place = self.place.try_clone();
+        let place = place.unwrap_or_else(|error| self.give_up("duplicate the handles", &error));
+        let (name, panics) = (self.name.clone(), self.panics.clone());
+        let start = move || {
+            go(&place, &name);
+            let watch = panics.watch("a thread", &name);
+            let value = work();
+            drop(watch);
+            value
+        };
+        let thread = thread::Builder::new().name(self.name.clone()).spawn(start);
+        thread.unwrap_or_else(|error| self.give_up("start a thread", &error))
+    }
+
+    /// Moves the calling thread to the host, for as long as the guard lives. Threads that it starts
+    /// begin there. From then on its working directory is its own.
+    ///
+    /// Under a runtime with several threads do not hold the guard across an `.await`. Guards must be
+    /// dropped in the reverse of their order, as local variables are.
+    ///
+    /// # Errors
+    ///
+    /// EPERM without `CAP_SYS_ADMIN` in the caller's user namespace. The thread is where it was then.
+    pub fn enter(&self) -> Result<HostGuard> {
+        let back = Place::own();
+        let back = back.map_err(|error| self.failure("open", "the way back from", &error))?;
+        if let Err(error) = self.place.enter() {
+            // It may have come half of the way.
+            drop(HostGuard { back, _thread: PhantomData });
+            return Err(self.failure("setns", "to", &error).into());
+        }
+        Ok(HostGuard { back, _thread: PhantomData })
+    }
+
+    /// Sets a sysctl of its network: `net.ipv4.ip_forward`, or with slashes where the name of an
+    /// interface has a dot.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT for one that the kernel does not have, EINVAL for a value that it does not take.
+    pub fn sysctl(&self, name: &str, value: impl ToString) -> Result<()> {
+        let path = if name.contains('/') { name.to_owned() } else { name.replace('.', "/") };
+        let (path, value) = (format!("/proc/sys/{path}"), value.to_string());
+        let written = self.run(|| fs::write(&path, value));
+        written.map_err(|error| Error::from(self.failure("write", &path, &error)))
+    }
+
+    pub(super) fn netlink(&self) -> &Netlink {
+        &self.netlink
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// A failed step on what belongs to this host.
+    pub(super) fn failure(&self, step: &str, object: &str, error: &std::io::Error) -> Failure {
+        errno::failure(step, format!("{object} of {}", self.name), error)
+    }
+
+    fn go(&self) {
+        go(&self.place, &self.name);
+    }
+
+    fn give_up(&self, step: &str, error: &std::io::Error) -> ! {
+        panic!("host {}: {step}: {}", self.name, errno::describe(error))
+    }
+
+    /// The panic of a thread of this host, with the host's name before it.
+    fn named(&self, panic: Box<dyn Any + Send>) -> Box<dyn Any + Send> {
+        let text = match panic.downcast::<&'static str>() {
+            Ok(text) => (*text).to_owned(),
+            Err(panic) => match panic.downcast::<String>() {
+                Ok(text) => *text,
+                Err(panic) => return panic,
+            },
+        };
+        Box::new(format!("host {}: {text}", self.name))
+    }
+}
+
+/// Moves the calling thread, which is new, to a host.
+pub(super) fn go(place: &Place, name: &str) {
+    if let Err(error) = place.enter() {
+        panic!("host {name}: a thread cannot go there: {}", errno::describe(&error));
+    }
+}
+
+impl Drop for HostGuard {
+    fn drop(&mut self) {
+        if let Err(error) = self.back.enter() {
+            // No panic: the thread may be unwinding, and would be in the wrong place all the same.
+            eprintln!(
+                "netns-test: a thread cannot return from a host: {}",
+                errno::describe(&error)
+            );
+            std::process::abort();
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! A running lab.
+
+use std::ops::Index;
+use std::sync::Arc;
+
+use super::build::Indexes;
+use super::host::Host;
+use super::link::Link;
+use super::plan::Plan;
+use super::tasks::Panics;
+use super::topology::{LinkId, NodeId, NodeKind};
+use crate::sys::place;
+
+/// A network that has been built ([`Topology::build`](super::Topology::build)): `lab[node]` is a
+/// [`Host`], `lab[link]` a [`Link`].
+///
+/// Dropped, it ends all that runs on its hosts: tasks, and every process that is in one of their
+/// networks, by SIGKILL. With the last thread that was there the kernel takes the network down.
+///
+/// # Panics
+///
+/// When it is dropped, if a task or a thread on a host has panicked: the test is not to pass then.
+#[derive(Debug)]
+pub struct Lab {
+    fabric: Arc<Fabric>,
+    links: Vec<Link>,
+    panics: Panics,
+}
+
+/// What hosts and links have in common.
+#[derive(Debug)]
+pub(super) struct Fabric {
+    pub(super) plan: Plan,
+    pub(super) hosts: Vec<Host>,
+    pub(super) indexes: Indexes,
+}
+
+impl Lab {
+    pub(super) fn new(fabric: Fabric, panics: Panics) -> Self {
+        let fabric = Arc::new(fabric);
+        let links = 0..fabric.plan.links().len();
+        let links = links.map(|at| Link::new(Arc::clone(&fabric), at)).collect();
+        Self { fabric, links, panics }
+    }
+
+    /// What was built.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.fabric.plan
+    }
+
+    /// The nodes, in the order of declaration.
+    pub fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.fabric.hosts.iter()
+    }
+
+    /// The links, in the order of declaration.
+    pub fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter()
+    }
+
+    /// The node of that name, if there is one.
+    #[must_use]
+    pub fn host(&self, name: &str) -> Option<&Host> {
+        self.hosts().find(|host| host.name() == name)
+    }
+
+    pub(super) fn fabric(&self) -> &Fabric {
+        &self.fabric
+    }
+}
+
+/// # Panics
+///
+/// For a node of another topology.
+impl Index<NodeId> for Lab {
+    type Output = Host;
+
+    fn index(&self, node: NodeId) -> &Host {
+        let at = self.plan().position(node);
+        &self.fabric.hosts[at.expect("a node of the topology that the lab was built from")]
+    }
+}
+
+/// # Panics
+///
+/// For a link of another topology.
+impl Index<LinkId> for Lab {
+    type Output = Link;
+
+    fn index(&self, link: LinkId) -> &Link {
+        let at = self.plan().link_position(link);
+        &self.links[at.expect("a link of the topology that the lab was built from")]
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        for host in self.hosts() {
+            if let Some(tasks) = host.tasks.get() {
+                tasks.end();
+            }
+        }
+        let own = self.hosts().filter(|host| host.kind() != NodeKind::Local);
+        let networks: Vec<_> = own.map(|host| host.place().network()).collect();
+        place::kill_all_in(&networks);
+        let panics = self.panics.take();
+        if !panics.is_empty() && !std::thread::panicking() {
+            panic!("{}", panics.join("\n"));
+        }
+    }
+}

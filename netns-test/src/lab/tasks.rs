@@ -1,0 +1,119 @@
+//! Futures on a host: a runtime whose threads all live there.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::JoinHandle;
+
+use super::host::{self, Host};
+
+/// A host's runtime, which is made when it is first wanted.
+#[derive(Debug)]
+pub(super) struct Tasks {
+    /// Taken when the lab ends.
+    runtime: Mutex<Option<Runtime>>,
+    handle: Handle,
+}
+
+/// What has panicked on the hosts of a lab, in words.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Panics(Arc<Mutex<Vec<String>>>);
+
+/// Notes a panic if it is dropped by one.
+pub(super) struct Watch {
+    panics: Panics,
+    what: &'static str,
+    host: String,
+}
+
+impl Host {
+    /// Starts a task on the host's own runtime, whose worker threads and blocking threads live on
+    /// the host. A panic of it is told by its handle, and again when the lab is dropped, which
+    /// panics then.
+    ///
+    /// It ends with the lab, at its next `.await`.
+    ///
+    /// # Panics
+    ///
+    /// Where the runtime cannot be built.
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let watch = self.panics.watch("a task", self.name());
+        self.runtime().spawn(async move {
+            let output = future.await;
+            drop(watch);
+            output
+        })
+    }
+
+    /// Runs a future on the host to its end, from a thread that is not a runtime's.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run), and where the runtime cannot be built.
+    pub fn block_on<F: Future<Output: Send> + Send>(&self, future: F) -> F::Output {
+        let runtime = self.runtime();
+        self.run(|| runtime.block_on(future))
+    }
+
+    fn runtime(&self) -> &Handle {
+        &self.tasks.get_or_init(|| Tasks::new(self)).handle
+    }
+}
+
+impl Tasks {
+    fn new(host: &Host) -> Self {
+        let give_up = |error: std::io::Error| -> ! {
+            panic!("host {}: its runtime cannot be built: {error}", host.name())
+        };
+        let place = host.place().try_clone().unwrap_or_else(|error| give_up(error));
+        let name = host.name().to_owned();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .thread_name(&name)
+            .on_thread_start(move || host::go(&place, &name))
+            .build();
+        let runtime = runtime.unwrap_or_else(|error| give_up(error));
+        let handle = runtime.handle().clone();
+        Self { runtime: Mutex::new(Some(runtime)), handle }
+    }
+
+    /// Ends its tasks, and waits for none of them.
+    pub(super) fn end(&self) {
+        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(runtime) = runtime {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Panics {
+    /// To be dropped when `what` has come to its end.
+    pub(super) fn watch(&self, what: &'static str, host: &str) -> Watch {
+        Watch { panics: self.clone(), what, host: host.to_owned() }
+    }
+
+    /// All so far.
+    pub(super) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let told = format!("host {}: {} has panicked", self.host, self.what);
+            self.panics.0.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+        }
+    }
+}
