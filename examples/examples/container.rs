@@ -23,6 +23,8 @@ fn main() -> ExitCode {
     };
     // The caller is root in there, and nowhere else.
     let sandbox = Sandbox::new().rootfs(rootfs).hostname("container").user(SandboxUser::Root);
+    // A shell is of use with a terminal only.
+    let sandbox = sandbox.share_terminal();
     let mut command = sandbox.command(program);
     command.args(rest).env_clear().env("PATH", "/bin:/sbin:/usr/bin:/usr/sbin");
     if let Some(terminal) = env::var_os("TERM") {

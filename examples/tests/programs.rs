@@ -159,7 +159,7 @@ fn a_container() {
     let no_root = program("container").args(["/nowhere", "sh"]).output().unwrap();
     assert_eq!(no_root.status.code(), Some(1));
     let told = text(&no_root);
-    assert!(told.starts_with("container: open_tree /nowhere: ENOENT"), "{told}");
+    assert!(told.starts_with("container: take as root /nowhere: ENOENT"), "{told}");
     fs::remove_dir_all(rootfs).unwrap();
 }
 

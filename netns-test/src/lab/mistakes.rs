@@ -128,175 +128,141 @@ impl From<Mistakes> for Error {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OverlappingSubnets { .. }
-            | Self::TwoSubnets { .. }
-            | Self::NoFamily { .. }
-            | Self::FamilyOff { .. }
-            | Self::DuplicateAddress { .. }
-            | Self::OutsideSubnet { .. }
-            | Self::PrefixDiffers { .. }
-            | Self::ReservedAddress { .. }
-            | Self::PoolExhausted { .. }
-            | Self::SubnetFull { .. } => self.of_addresses(f),
-            Self::MtuOutOfRange { .. }
-            | Self::MtusDiffer { .. }
-            | Self::UnreachableGateway { .. }
-            | Self::DuplicateRoute { .. }
-            | Self::VlanId { .. }
-            | Self::Vni { .. }
-            | Self::VxlanPeer { .. }
-            | Self::SwitchLoop { .. }
-            | Self::OnSwitch { .. }
-            | Self::StpWithoutSwitch { .. }
-            | Self::BadSysctl { .. }
-            | Self::DuplicateMac { .. } => self.of_links(f),
-            _ => self.of_names(f),
-        }
+        let text = self.of_names().or_else(|| self.of_addresses()).or_else(|| self.of_links());
+        debug_assert!(text.is_some(), "a mistake has a text");
+        f.write_str(&text.unwrap_or_default())
     }
 }
 
 impl Mistake {
-    fn of_names(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+    fn of_names(&self) -> Option<String> {
+        let text = match self {
             Self::UnknownNode { place } => {
-                write!(f, "{place}: a node of another topology; use the ids that this one gave")
+                format!("{place}: a node of another topology; use the ids that this one gave")
             }
             Self::UnknownLink { place } => {
-                write!(f, "{place}: a link of another topology; use the ids that this one gave")
+                format!("{place}: a link of another topology; use the ids that this one gave")
             }
             Self::SelfLink { link } => {
-                write!(f, "{link}: both ends are one node; link two nodes, or use `dummy`")
+                format!("{link}: both ends are one node; link two nodes, or use `dummy`")
             }
-            Self::BadName { what, name, why } => write!(f, "the name `{name}` of a {what}: {why}"),
+            Self::BadName { what, name, why } => format!("the name `{name}` of a {what}: {why}"),
             Self::DuplicateName { what, name } => {
-                write!(f, "two {what}s have the name `{name}`; rename one")
+                format!("two {what}s have the name `{name}`; rename one")
             }
             Self::BadInterfaceName { node, name, why } => {
-                write!(f, "interface `{name}` of `{node}`: {why}")
+                format!("interface `{name}` of `{node}`: {why}")
             }
             Self::DuplicateInterface { node, name } => {
-                write!(f, "`{node}` has two interfaces with the name `{name}`; rename one")
+                format!("`{node}` has two interfaces with the name `{name}`; rename one")
             }
             Self::NoSuchInterface { node, interface } => {
-                write!(f, "`{node}` has no {interface}; name one that it has")
+                format!("`{node}` has no {interface}; name one that it has")
             }
             Self::TwoLocals { names: [a, b] } => {
-                write!(
-                    f,
-                    "`{a}` and `{b}` are both local(): there is one such namespace; remove one"
-                )
+                format!("`{a}` and `{b}` are both local(): there is one such namespace; remove one")
             }
-            Self::Unreadable { place, why } => write!(f, "{place}: {why}"),
-            _ => Ok(()),
-        }
+            Self::Unreadable { place, why } => format!("{place}: {why}"),
+            _ => return None,
+        };
+        Some(text)
     }
 
-    fn of_addresses(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+    fn of_addresses(&self) -> Option<String> {
+        let text = match self {
             Self::OverlappingSubnets { subnets: [a, b], places: [at, other] } => {
-                write!(f, "{a} ({at}) and {b} ({other}) overlap; give one another subnet")
+                format!("{a} ({at}) and {b} ({other}) overlap; give one another subnet")
             }
             Self::TwoSubnets { segment, subnets: [a, b] } => {
                 let name = family(a.network());
-                write!(
-                    f,
+                format!(
                     "{segment}: two {name} subnets, {a} and {b}; a segment has one: remove the other"
                 )
             }
             Self::NoFamily { segment } => {
-                write!(f, "{segment}: ipv4_only and ipv6_only on one segment; remove one")
+                format!("{segment}: ipv4_only and ipv6_only on one segment; remove one")
             }
             Self::FamilyOff { place, given } => {
-                write!(
-                    f,
+                format!(
                     "{place}: {given} is of the family that the segment shall not have; remove it, or `ipv4_only` or `ipv6_only`"
                 )
             }
             Self::DuplicateAddress { address, places: [a, b] } => {
-                write!(f, "{address} is the address of {a} and of {b}; change one")
+                format!("{address} is the address of {a} and of {b}; change one")
             }
             Self::OutsideSubnet { address, place, subnet } => {
-                write!(
-                    f,
+                format!(
                     "{place}: {address} is not in the segment's subnet {subnet}; give one that is"
                 )
             }
             Self::PrefixDiffers { address, place, subnet } => {
                 let prefix = subnet.prefix();
-                write!(
-                    f,
+                format!(
                     "{place}: {address} is in the segment's subnet {subnet} with another prefix length; write /{prefix}"
                 )
             }
             Self::ReservedAddress { address, place, why } => {
-                write!(f, "{place}: {address} is {why}; give the address of one interface")
+                format!("{place}: {address} is {why}; give the address of one interface")
             }
             Self::PoolExhausted { pool, segment } => {
-                write!(
-                    f,
+                format!(
                     "{segment}: no subnet is left in the pool {pool}; give a larger one with `pools`, or a subnet by hand"
                 )
             }
             Self::SubnetFull { subnet, segment, members } => {
-                write!(
-                    f,
+                format!(
                     "{segment}: no address is left in {subnet} for {members} interfaces; give a larger subnet"
                 )
             }
-            _ => Ok(()),
-        }
+            _ => return None,
+        };
+        Some(text)
     }
 
-    fn of_links(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+    fn of_links(&self) -> Option<String> {
+        let text = match self {
             Self::MtuOutOfRange { place, mtu, least, why } => {
-                write!(f, "{place}: an MTU of {mtu} is not in {least} to 65535: {why}")
+                format!("{place}: an MTU of {mtu} is not in {least} to 65535: {why}")
             }
             Self::MtusDiffer { links: [a, b], mtus: [x, y] } => {
-                write!(
-                    f,
+                format!(
                     "{a} has an MTU of {x}, {b} one of {y}: they are one segment; give both the same, or put a router between"
                 )
             }
             Self::UnreachableGateway { node, destination, via, why } => {
-                write!(f, "`{node}`: route to {destination} via {via}: {why}")
+                format!("`{node}`: route to {destination} via {via}: {why}")
             }
             Self::DuplicateRoute { node, destination } => {
-                write!(f, "`{node}` has two routes to {destination}; remove one")
+                format!("`{node}` has two routes to {destination}; remove one")
             }
             Self::VlanId { node, vid } => {
-                write!(f, "`{node}`: VLAN {vid}: an identifier is 1 to 4094; give another")
+                format!("`{node}`: VLAN {vid}: an identifier is 1 to 4094; give another")
             }
             Self::Vni { node, vni } => {
-                write!(
-                    f,
+                format!(
                     "`{node}`: VXLAN {vni}: an identifier has 24 bits, at most 16777215; give another"
                 )
             }
             Self::VxlanPeer { node, peer, vni, why } => {
-                write!(f, "`{node}`: VXLAN {vni}: peer `{peer}` {why}")
+                format!("`{node}`: VXLAN {vni}: peer `{peer}` {why}")
             }
             Self::SwitchLoop { link } => {
-                write!(
-                    f,
+                format!(
                     "{link} closes a loop of switches, in which frames would go round for ever; remove it, or have one of the switches speak `stp`"
                 )
             }
             Self::OnSwitch { switch, what } => {
-                write!(
-                    f,
-                    "`{switch}` is a switch, which has no {what}; put it on a host or a router"
-                )
+                format!("`{switch}` is a switch, which has no {what}; put it on a host or a router")
             }
             Self::StpWithoutSwitch { node } => {
-                write!(f, "`{node}`: `stp` is for switches; remove it")
+                format!("`{node}`: `stp` is for switches; remove it")
             }
-            Self::BadSysctl { node, name, why } => write!(f, "`{node}`: sysctl `{name}`: {why}"),
+            Self::BadSysctl { node, name, why } => format!("`{node}`: sysctl `{name}`: {why}"),
             Self::DuplicateMac { mac, places: [a, b] } => {
-                write!(f, "{mac} is the Ethernet address of {a} and of {b}; change one")
+                format!("{mac} is the Ethernet address of {a} and of {b}; change one")
             }
-            _ => Ok(()),
-        }
+            _ => return None,
+        };
+        Some(text)
     }
 }

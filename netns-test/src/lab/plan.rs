@@ -8,6 +8,7 @@ use super::cidr::{Cidr, Subnet};
 use super::hosts_file;
 use super::mac::Mac;
 use super::topology::{LinkId, MacvlanMode, NodeId, NodeKind, Origin, Topology};
+use super::walk::Table;
 
 /// A checked topology with everything worked out; [`Topology::plan`] makes it.
 ///
@@ -23,6 +24,8 @@ pub struct Plan {
     pub(crate) segments: Vec<SegmentPlan>,
     /// Every address of the lab with the interface that has it.
     pub(crate) owners: HashMap<IpAddr, Place>,
+    /// By node: its routes and own subnets, to look addresses up.
+    pub(crate) tables: Vec<Table>,
     pub(crate) hosts_file: String,
 }
 

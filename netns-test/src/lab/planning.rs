@@ -12,6 +12,7 @@ use super::routes;
 use super::segments;
 use super::topology::{Node, NodeKind, Topology};
 use super::tunnels;
+use super::walk::Table;
 
 /// What a router needs to forward.
 const FORWARDING: [(&str, &str); 2] =
@@ -52,7 +53,9 @@ impl Topology {
         by_hand::routes(self, &mut nodes, &segments, &mut mistakes);
         routes::work_out(&mut nodes, &segments);
         let hosts_file = hosts_file::text(&nodes);
-        let mut plan = Plan { origin: self.origin, nodes, links, segments, owners, hosts_file };
+        let tables = nodes.iter().map(Table::new).collect();
+        let origin = self.origin;
+        let mut plan = Plan { origin, nodes, links, segments, owners, tables, hosts_file };
         tunnels::connect(self, &mut plan, &mut mistakes);
         if mistakes.is_empty() { Ok(plan) } else { Err(Mistakes::new(mistakes)) }
     }

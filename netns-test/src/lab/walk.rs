@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::cidr::{self, Subnet};
 use super::plan::{NodePlan, Place, Plan};
 use super::topology::{NodeId, NodeKind};
 
@@ -77,8 +78,8 @@ impl Reach {
 }
 
 impl Plan {
-    /// Whether the plan says that two nodes can talk: that a packet from `a` to the first address
-    /// of `b` arrives, and an answer to the address that it came from.
+    /// Whether the plan says that two nodes can talk: that a packet from `a` to an address of `b`
+    /// arrives, and the answer at the address that it came from.
     #[must_use]
     pub fn can_reach(&self, a: NodeId, b: NodeId) -> Reach {
         match (self.position(a), self.position(b)) {
@@ -89,12 +90,18 @@ impl Plan {
         }
     }
 
-    /// The way of a packet from `a` to the address that the name of `b` stands for.
+    /// The way of a packet from `a` to the first address of `b` at which it arrives; if there is
+    /// none, to the one that its name stands for.
     #[must_use]
     pub fn path(&self, a: NodeId, b: NodeId) -> Path {
-        match (self.position(a), self.address_of(b)) {
-            (Some(_), Some(address)) => self.path_to(a, address),
-            _ => Path { destination: None, hops: Vec::new(), end: PathEnd::NoAddress },
+        let addresses = self.addresses_of(b);
+        let arrives = |&to: &IpAddr| {
+            let from = self.position(a);
+            from.is_some_and(|from| self.walk(from, to, |_, _| {}) == PathEnd::Arrived)
+        };
+        match addresses.iter().copied().find(arrives).or_else(|| addresses.first().copied()) {
+            Some(address) => self.path_to(a, address),
+            None => Path { destination: None, hops: Vec::new(), end: PathEnd::NoAddress },
         }
     }
 
@@ -117,13 +124,13 @@ impl Plan {
         Path { destination: Some(destination), hops, end }
     }
 
-    pub(crate) fn can_talk(&self, a: usize, b: usize, is_ipv4: bool) -> bool {
-        let mut addresses = self.nodes[b].addresses.iter();
-        let Some(&to) = addresses.find(|address| address.is_ipv4() == is_ipv4) else {
-            return false;
-        };
+    fn can_talk(&self, a: usize, b: usize, is_ipv4: bool) -> bool {
         let arrives = |from, to| self.walk(from, to, |_, _| {}) == PathEnd::Arrived;
-        self.source(a, to).is_some_and(|from| arrives(a, to) && arrives(b, from))
+        let mut addresses = self.nodes[b].addresses.iter();
+        addresses.any(|&to| {
+            let source = if to.is_ipv4() == is_ipv4 { self.source(a, to) } else { None };
+            source.is_some_and(|source| arrives(a, to) && arrives(b, source))
+        })
     }
 
     /// Walks a packet, and tells `visit` each node with the interface by which it leaves.
@@ -134,17 +141,17 @@ impl Plan {
         mut visit: impl FnMut(usize, Option<usize>),
     ) -> PathEnd {
         let mut at = from;
-        for _ in 0..=self.nodes.len() {
+        for step in 0..=self.nodes.len() {
             let node = &self.nodes[at];
             if self.owners.get(&to).is_some_and(|owner| owner.node == at) {
                 visit(at, None);
                 return PathEnd::Arrived;
             }
-            if at != from && node.kind != NodeKind::Router {
+            if step > 0 && node.kind != NodeKind::Router {
                 visit(at, None);
                 return PathEnd::NotForwarded;
             }
-            let Some((interface, next)) = look_up(node, to) else {
+            let Some((interface, next)) = self.tables[at].look_up(to) else {
                 visit(at, None);
                 return PathEnd::NoRoute;
             };
@@ -164,7 +171,7 @@ impl Plan {
         if self.owners.get(&to).is_some_and(|owner| owner.node == from) {
             return Some(to);
         }
-        let (interface, next) = look_up(node, to)?;
+        let (interface, next) = self.tables[from].look_up(to)?;
         let addresses = &node.interfaces[interface].addresses;
         let near = addresses.iter().find(|one| one.is_near(next));
         let first = || addresses.iter().find(|one| one.address().is_ipv4() == to.is_ipv4());
@@ -172,27 +179,55 @@ impl Plan {
     }
 }
 
-/// The interface and the next address for a packet: by the longest prefix, and of two the
-/// first, where an interface's own subnets come before routes.
-fn look_up(node: &NodePlan, to: IpAddr) -> Option<(usize, IpAddr)> {
-    let mut best: Option<(u8, usize, IpAddr)> = None;
-    let mut offer = |prefix: u8, interface: usize, next: IpAddr| {
-        if best.is_none_or(|(other, _, _)| prefix > other) {
-            best = Some((prefix, interface, next));
+/// What a node's own subnets and routes make of addresses.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Table(Vec<Entry>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Entry {
+    /// As numbers; IPv4 is told from IPv6 by `is_ipv4`.
+    first: u128,
+    last: u128,
+    is_ipv4: bool,
+    prefix: u8,
+    interface: usize,
+    /// None if the packet's own destination is the next address.
+    via: Option<IpAddr>,
+}
+
+impl Table {
+    /// The table of a node, an interface's own subnets before routes.
+    pub(crate) fn new(node: &NodePlan) -> Self {
+        let mut entries = Vec::new();
+        let mut add = |subnet: Subnet, interface, via| {
+            let ((first, last), is_ipv4, prefix) =
+                (subnet.range(), subnet.is_ipv4(), subnet.prefix());
+            entries.push(Entry { first, last, is_ipv4, prefix, interface, via });
+        };
+        for (index, interface) in node.interfaces.iter().enumerate() {
+            interface.addresses.iter().for_each(|address| add(address.subnet(), index, None));
         }
-    };
-    for (index, interface) in node.interfaces.iter().enumerate() {
-        for address in interface.addresses.iter().filter(|one| one.is_near(to)) {
-            offer(address.prefix(), index, to);
+        for route in &node.routes {
+            let dev = node.interfaces.iter().position(|interface| interface.name == route.dev);
+            dev.into_iter().for_each(|index| add(route.destination, index, route.via));
         }
+        Self(entries)
     }
-    for route in node.routes.iter().filter(|route| route.destination.contains(to)) {
-        let dev = node.interfaces.iter().position(|interface| interface.name == route.dev);
-        if let Some(index) = dev {
-            offer(route.destination.prefix(), index, route.via.unwrap_or(to));
+
+    /// The interface and the next address for a packet: by the longest prefix, and of two the
+    /// first.
+    fn look_up(&self, to: IpAddr) -> Option<(usize, IpAddr)> {
+        let (number, is_ipv4) = (cidr::bits(to), to.is_ipv4());
+        let mut best: Option<&Entry> = None;
+        for entry in &self.0 {
+            let is_match =
+                entry.first <= number && number <= entry.last && entry.is_ipv4 == is_ipv4;
+            if is_match && best.is_none_or(|other| entry.prefix > other.prefix) {
+                best = Some(entry);
+            }
         }
+        best.map(|entry| (entry.interface, entry.via.unwrap_or(to)))
     }
-    best.map(|(_, interface, next)| (interface, next))
 }
 
 impl fmt::Display for Path {

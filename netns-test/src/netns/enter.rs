@@ -29,8 +29,8 @@ enum Home<'home> {
 }
 
 /// The namespace (inode) to which a thread of this process was last seen to be able to come back.
-/// In the same user namespace it stays so: who may enter another one has all rights there, and so
-/// those that have been seen.
+/// It stays so unless the process, while it has one thread, goes into another user namespace; what
+/// is not noticed then ends the process when the guard is dropped.
 static WAY_BACK: AtomicU64 = AtomicU64::new(0);
 
 impl NetNs {

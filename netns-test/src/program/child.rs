@@ -4,6 +4,8 @@ use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Output};
 
+use crate::sys::person;
+
 /// A running program of a [`Sandbox`](crate::Sandbox), as [`std::process::Child`] is one.
 ///
 /// Dropping it leaves the program running, as long as the caller's process does.
@@ -27,7 +29,8 @@ impl SandboxChild {
     }
 
     /// A process id, as the caller sees it, that stands for the program: a signal sent to it reaches
-    /// the program, and it ends as the program does. It is not the program's own.
+    /// the program (but SIGSTOP, which stops this process alone), and it ends as the program does,
+    /// without a core file. It is not the program's own.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.monitor.id()
@@ -40,6 +43,11 @@ impl SandboxChild {
     ///
     /// None for a program that has ended.
     pub fn kill(&mut self) -> io::Result<()> {
+        if self.monitor.try_wait()?.is_some() {
+            return Ok(());
+        }
+        // It may have been stopped.
+        person::wake(self.monitor.id());
         match self.control.write_all(b"k") {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             other => other,

@@ -1,15 +1,17 @@
 //! A command that starts in a sandbox, with the methods of the standard library's.
 
 use std::ffi::OsStr;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 
 use super::lay_out::{LaidOut, lay_out};
 use super::{Sandbox, SandboxChild, refusals};
+use crate::diagnose;
 use crate::error::{Error, Result};
 use crate::sys::errno;
-use crate::sys::launch::{self, Ends};
+use crate::sys::launch::{self, Ends, Told};
 
 /// A program to be started in a [`Sandbox`], as [`std::process::Command`] is one to be started where
 /// the caller is; see there for what the methods do.
@@ -123,23 +125,36 @@ impl SandboxCommand {
     ///
     /// Every step that the kernel refuses; ENOENT for a program that is not there, EACCES for one
     /// that may not be run.
+    ///
+    /// # Panics
+    ///
+    /// As [`std::process::Command::spawn`] does, where the program cannot be run and somebody else
+    /// has waited for its process: the kernel, for a caller that ignores SIGCHLD.
     pub fn spawn(&mut self) -> Result<SandboxChild> {
         self.lay_out()?;
         let Some(Ready { laid_out, ends }) = &self.ready else { unreachable!("it is laid out") };
         let connected = ends.connect();
         let (line, held) = connected
-            .map_err(|error| errno::failure("connect to", "the program's process", &error))?;
+            .map_err(|error| diagnose::explain("connect to", "the program's process", &error))?;
         let started = self.command.spawn();
         ends.disconnect();
         drop(held);
-        match started {
-            Ok(child) => Ok(SandboxChild::new(child, line.control)),
-            Err(error) => Err(match line.refusal() {
-                Some((refusal, words)) => refusals::explain(laid_out, refusal, &words),
-                None => refusals::not_started(laid_out, self.command.get_program(), &error),
+        let mut child = match started {
+            Ok(child) => child,
+            Err(error) => {
+                let program = self.command.get_program();
+                return Err(refusals::not_started(laid_out, program, &error).into());
             }
-            .into()),
-        }
+        };
+        let failure = match line.told() {
+            Told::Begun => return Ok(SandboxChild::new(child, line.control)),
+            Told::Refused(refusal, words) => refusals::explain(laid_out, refusal, &words),
+            // Killed on its way. Who ignores its children is not told by what.
+            Told::Nothing => refusals::death(child.wait().ok().and_then(|status| status.signal())),
+        };
+        // It has told, and ends; somebody else may have seen that.
+        drop(child.wait());
+        Err(failure.into())
     }
 
     /// Starts the program, with the caller's standard streams unless others are set, and waits for
@@ -179,7 +194,7 @@ impl SandboxCommand {
     /// The standard library's command, which does all of this when it is started: for
     /// `tokio::process::Command::from` and others. A refused step is told by its error number
     /// alone there, and the child is the sandbox's monitor: to kill it is to end the sandbox, soon
-    /// after.
+    /// after. Its `uid`, `gid` and `exec` are not for this.
     ///
     /// # Errors
     ///

@@ -67,7 +67,16 @@ const AS_IS: Person =
 
 impl Ids {
     /// In the caller's own user namespace.
-    pub(super) fn shared(user: SandboxUser, caller: &Caller) -> Result<Self, Failure> {
+    pub(super) fn shared(
+        user: SandboxUser,
+        ranges: &Ranges,
+        caller: &Caller,
+    ) -> Result<Self, Failure> {
+        if !matches!(ranges, Ranges::Own) {
+            let reason = "a program that shares a network stays in the caller's user namespace";
+            return Err(Failure::new("map", "ids of a program", reason));
+        }
+        check(user)?;
         let person = match user {
             SandboxUser::Caller => AS_IS,
             SandboxUser::Root if (caller.uid, caller.gid) == (0, 0) => AS_IS,
@@ -90,6 +99,7 @@ impl Ids {
         ranges: &Ranges,
         caller: &Caller,
     ) -> Result<Self, Failure> {
+        check(user)?;
         let ids = match ranges {
             Ranges::Own => Self::of_caller(user, caller)?,
             Ranges::Given { uids, gids } => Self::of_ranges(user, uids, gids, caller)?,
@@ -149,8 +159,16 @@ impl Ids {
                     format!("there are {} ranges; it takes 1 to {MOST_RANGES}", ranges.len());
                 return Err(Failure::new("map", format!("the {kind}s of a program"), reason));
             }
+            check_ranges(kind, ranges)?;
         }
         let (uid, gid) = inside(user, caller);
+        for (kind, own, ranges) in [("uid", uid, uids), ("gid", gid, gids)] {
+            let mut own_range = ranges.iter().filter(|range| range.has_inside(own));
+            if own_range.next().is_none() {
+                let object = format!("{kind} {own} of a program");
+                return Err(Failure::new("map", object, "it is in none of the ranges"));
+            }
+        }
         let maps = if caller.may_map_all() {
             Maps::All { uid: lines(uids), gid: lines(gids) }
         } else {
@@ -162,6 +180,49 @@ impl Ids {
         let person = Person { change: Some((uid, gid)), clear_groups: true, dropped, ambient };
         Ok(Self { maps, person, groups: groups(gid, true) })
     }
+}
+
+impl IdRange {
+    fn has_inside(&self, id: u32) -> bool {
+        id.checked_sub(self.inside).is_some_and(|offset| offset < self.count)
+    }
+}
+
+/// The highest number stands for "no id" (setresuid(2)).
+fn check(user: SandboxUser) -> Result<(), Failure> {
+    match user {
+        SandboxUser::Ids { uid: u32::MAX, .. } | SandboxUser::Ids { gid: u32::MAX, .. } => {
+            let reason = format!("{} is no id; they are 0 to {}", u32::MAX, u32::MAX - 1);
+            Err(Failure::new("make the program", "another user", reason))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_ranges(kind: &str, ranges: &[IdRange]) -> Result<(), Failure> {
+    let refused = |range: &IdRange, reason: &str| {
+        let IdRange { inside, outside, count } = range;
+        let object = format!("{count} {kind}s from {inside}, outside {outside}");
+        Err(Failure::new("map", object, reason))
+    };
+    let meet = |a: u32, b: u32, a_count: u32, b_count: u32| {
+        let (a_end, b_end) = (u64::from(a) + u64::from(a_count), u64::from(b) + u64::from(b_count));
+        u64::from(a) < b_end && u64::from(b) < a_end
+    };
+    for (at, range) in ranges.iter().enumerate() {
+        let ends = [range.inside, range.outside].map(|first| first.checked_add(range.count));
+        if range.count == 0 || ends.contains(&None) {
+            return refused(range, "a range has at least one id, and ends before 4294967295");
+        }
+        for other in ranges.iter().take(at) {
+            if meet(range.inside, other.inside, range.count, other.count)
+                || meet(range.outside, other.outside, range.count, other.count)
+            {
+                return refused(range, "it overlaps with another range, inside or outside");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The ids of the program, as it sees them.
@@ -222,9 +283,8 @@ fn subordinate(
             format!("ids for {name} in {path}"),
             "there is no such line",
         )
-        .advise(format!(
-            "fix: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
-        )));
+        .advise(format!("fix: usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST {name}"))
+        .advise("with a range that nobody else has in that file: who shares ids shares files"));
     }
     Ok(around(own, outside, &ranges))
 }

@@ -1,12 +1,14 @@
 //! From a description to the steps, with a name for each; all that takes memory is done here.
 
 use std::ffi::{CStr, CString};
+use std::fs;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::ids::Ids;
 use super::{Placed, Sandbox};
+use crate::diagnose::{self, Step, Witness};
 use crate::error::{Error, Failure};
 use crate::sandbox;
 use crate::sys::launch::{Action, FileSystem, Keep, Plan};
@@ -28,10 +30,11 @@ pub(super) struct LaidOut {
 
 /// Lays out a program that begins in `directory`, a path of the sandbox.
 pub(super) fn lay_out(sandbox: &Sandbox, directory: Option<&Path>) -> Result<LaidOut, Error> {
-    let caller = Caller::read()?;
+    let caller = Caller::read()
+        .map_err(|failure| diagnose::with_cause(failure, Step::Proc, &Witness::default()))?;
     let network = sandbox.shared_network()?;
     let ids = match network {
-        Some(_) => Ids::shared(sandbox.user, &caller)?,
+        Some(_) => Ids::shared(sandbox.user, &sandbox.ranges, &caller)?,
         None => Ids::new(sandbox.user, &sandbox.ranges, &caller)?,
     };
     let is_made =
@@ -45,7 +48,10 @@ pub(super) fn lay_out(sandbox: &Sandbox, directory: Option<&Path>) -> Result<Lai
     let network: Option<OwnedFd> = network.map_err(failed)?;
     let directory = directory.map(|path| text("chdir", path)).transpose()?;
     let Ids { maps, person, .. } = ids;
-    let plan = Plan { network, namespaces, maps, steps: steps.actions, person, directory };
+    let own_session = !sandbox.shares_session;
+    let steps_to_do = steps.actions;
+    let plan =
+        Plan { network, namespaces, maps, steps: steps_to_do, person, directory, own_session };
     let plan = Arc::new(plan);
     let (objects, rootfs) = (steps.objects, sandbox.rootfs.clone());
     Ok(LaidOut { plan, objects, network: network_name, rootfs, caller })
@@ -64,7 +70,14 @@ impl Steps {
     fn all(&mut self, sandbox: &Sandbox, own: Option<&Ids>) -> Result<(), Failure> {
         self.add("the mounts of the program", Action::MakePrivate);
         if let Some(rootfs) = &sandbox.rootfs {
-            self.add(rootfs.display().to_string(), Action::Root(whole("rootfs", rootfs)?));
+            let object = rootfs.display().to_string();
+            let is_directory = fs::metadata(rootfs)
+                .map_err(|error| errno::failure("take as root", &*object, &error))?
+                .is_dir();
+            if !is_directory {
+                return Err(Failure::new("take as root", object, "it is no directory"));
+            }
+            self.add(object, Action::Root(whole("rootfs", rootfs)?));
         }
         let is_root = |path: &Path| path == Path::new("/");
         let placed = || sandbox.mounts.iter();
@@ -182,6 +195,8 @@ impl Steps {
             Placed::Bind { host, inside: at } => {
                 let action =
                     Action::Bind { source: whole("bind", host)?, inside: inside("bind", at)? };
+                fs::symlink_metadata(host)
+                    .map_err(|error| errno::failure("bind", host.display().to_string(), &error))?;
                 self.add(format!("{} on {}", host.display(), at.display()), action);
             }
             Placed::Tmpfs(at) => self.mount(FileSystem {
@@ -264,7 +279,7 @@ mod tests {
     #[test]
     fn every_step_has_a_name() {
         let sandbox = Sandbox::new()
-            .rootfs("/somewhere")
+            .rootfs("/usr")
             .hostname("name")
             .bind("/etc/hosts", "/etc/hosts")
             .tmpfs("/tmp")
@@ -274,10 +289,10 @@ mod tests {
         assert_eq!(laid_out.objects.len(), laid_out.plan.steps.len());
         let at = |object: &str| laid_out.objects.iter().position(|one| one == object).unwrap();
         // Or what must be written to could not be.
-        assert!(at("/somewhere") < at("/, read-only"));
+        assert!(at("/usr") < at("/, read-only"));
         assert!(at("/, read-only") < at("tmpfs on /dev"));
         assert!(at("proc on /proc") < at("/etc/hosts on /etc/hosts"));
         assert!(at("/etc/hosts on /etc/hosts") < at("/etc, read-only"));
-        assert_eq!(at("to /somewhere"), laid_out.objects.len() - 1);
+        assert_eq!(at("to /usr"), laid_out.objects.len() - 1);
     }
 }

@@ -53,6 +53,7 @@ pub struct Sandbox {
     user: SandboxUser,
     ranges: Ranges,
     network: Option<Result<Arc<NetNs>>>,
+    shares_session: bool,
 }
 
 /// What is mounted after the rest, in order.
@@ -112,6 +113,10 @@ impl Sandbox {
     /// mounted below it (Linux 5.12).
     ///
     /// For `/` this is done first: `/proc`, `/sys`, `/dev` and what is bound stay as they are.
+    ///
+    /// This prevents accidents. A program that is [`Root`](SandboxUser::Root) or
+    /// [`Caller`](SandboxUser::Caller) may mount as it likes in there, and so undo it; it binds
+    /// [`Ids`](SandboxUser::Ids).
     pub fn read_only(mut self, inside: impl AsRef<Path>) -> Self {
         self.mounts.push(Placed::ReadOnly(inside.as_ref().to_owned()));
         self
@@ -154,6 +159,17 @@ impl Sandbox {
     /// stays in that user namespace, and may do to the network what the caller may.
     pub fn netns(mut self, namespace: &NetNs) -> Self {
         self.network = Some(namespace.try_clone().map(Arc::new));
+        self
+    }
+
+    /// Leaves programs in the caller's session, with its terminal: for a shell, or whatever a person
+    /// talks to.
+    ///
+    /// The program can then signal the caller's process group (`kill(0, …)`), since it belongs to it,
+    /// and write into the terminal's input where the kernel lets it (`TIOCSTI`, `ioctl_tty(2)`).
+    /// Signals to the group reach it more than once.
+    pub fn share_terminal(mut self) -> Self {
+        self.shares_session = true;
         self
     }
 

@@ -15,7 +15,7 @@ use crate::sys::signals;
 /// What a new process has told, with the words of a helper program.
 pub(super) fn explain(laid_out: &LaidOut, refusal: Refusal, words: &str) -> Failure {
     if let At::Death(signal) = refusal.at {
-        return death(signal);
+        return death(i32::try_from(signal).ok());
     }
     let error = io::Error::from_raw_os_error(refusal.errno);
     let object = object(laid_out, refusal);
@@ -29,16 +29,16 @@ pub(super) fn explain(laid_out: &LaidOut, refusal: Refusal, words: &str) -> Fail
     if let Some(advice) = advice(laid_out, refusal) {
         return failure.advise(advice);
     }
-    match cause(laid_out, refusal) {
-        Some(step) => diagnose::with_cause(failure, step, &Witness::default()),
-        None => failure,
-    }
+    diagnose::with_cause(failure, cause(laid_out, refusal), &Witness::default())
 }
 
 /// The program itself could not be run, or no process be made for it.
 pub(super) fn not_started(laid_out: &LaidOut, program: &OsStr, error: &io::Error) -> Failure {
     let failure = diagnose::explain("start", &program.to_string_lossy(), error);
     match (&laid_out.rootfs, error.kind()) {
+        (None, io::ErrorKind::NotFound) if std::path::Path::new(program).exists() => {
+            failure.advise("it is there; the interpreter or dynamic loader that it names is not")
+        }
         (Some(rootfs), io::ErrorKind::NotFound) => failure.advise(format!(
             "it, or the interpreter or dynamic loader that it names, is not in {}",
             rootfs.display()
@@ -47,14 +47,16 @@ pub(super) fn not_started(laid_out: &LaidOut, program: &OsStr, error: &io::Error
     }
 }
 
-fn death(signal: u32) -> Failure {
-    let signal = i32::try_from(signal).unwrap_or_default();
+/// Its process has ended before it began, by this signal if that is known.
+pub(super) fn death(signal: Option<i32>) -> Failure {
     let reason = match signal {
-        0 => "its process ended on the way there, without a word".to_owned(),
-        _ => format!("its process was killed by {} on the way there", signals::name(signal)),
+        None | Some(0) => "its process ended on the way there, without a word".to_owned(),
+        Some(signal) => {
+            format!("its process was killed by {} on the way there", signals::name(signal))
+        }
     };
     let mut failure = Failure::new("start", "the program", reason);
-    if signal == signals::SYS {
+    if signal == Some(signals::SYS) {
         failure.diagnosis = diagnose::killed_by_filter().diagnosis;
     }
     failure
@@ -79,8 +81,8 @@ fn object(laid_out: &LaidOut, refusal: Refusal) -> String {
 }
 
 /// What is known of machines where it is refused.
-fn cause(laid_out: &LaidOut, refusal: Refusal) -> Option<Step> {
-    Some(match (refusal.at, refusal.call) {
+fn cause(laid_out: &LaidOut, refusal: Refusal) -> Step {
+    match (refusal.at, refusal.call) {
         (At::Namespace(at), _) => Step::Clone(ALL_NAMESPACES.get(at as usize).copied()),
         (_, Call::Clone) => Step::Clone(None),
         (_, Call::UserMap | Call::GroupMap | Call::SetGroupsFile) => {
@@ -89,9 +91,14 @@ fn cause(laid_out: &LaidOut, refusal: Refusal) -> Option<Step> {
         (_, Call::MakePrivate) => Step::Mounts,
         (_, Call::Socket) => Step::Sockets,
         (_, Call::Loopback) => Step::Loopback,
-        (_, Call::Fork | Call::Pipe | Call::SignalDescriptor) => Step::Resources,
-        _ => return None,
-    })
+        (_, call) if call.is_of_mounts() && is_forbidden(refusal.errno) => Step::Mounts,
+        // A limit, if there is one that has such an error.
+        _ => Step::Resources,
+    }
+}
+
+fn is_forbidden(code: i32) -> bool {
+    matches!(code, errno::EPERM | errno::EACCES)
 }
 
 /// What helps against this errno of this call.
@@ -102,6 +109,10 @@ fn advice(laid_out: &LaidOut, refusal: Refusal) -> Option<String> {
     };
     Some(match (refusal.call, refusal.errno) {
         (Call::OpenProcess, errno::ENOSYS) => kernel("5.3"),
+        (Call::OpenProcess, errno::ESRCH) => {
+            "its children do not see it, as after unshare(CLONE_NEWPID): start the program from a child"
+                .to_owned()
+        }
         (Call::OpenPlace, errno::ENOSYS) => kernel("5.6"),
         (Call::ReadOnly, errno::ENOSYS) => kernel("5.12"),
         (Call::CopyTree | Call::Attach | Call::OpenKind | Call::Mount, errno::ENOSYS) => {

@@ -73,6 +73,14 @@ pub(crate) fn make_ambient() -> io::Result<()> {
     Ok(())
 }
 
+/// Has programs that this process starts get no capability but by being root's.
+pub(crate) fn clear_ambient() -> io::Result<()> {
+    const CLEAR_ALL: libc::c_ulong = libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong;
+    prctl(libc::PR_CAP_AMBIENT, CLEAR_ALL, 0)?;
+    let held = get()?;
+    set(Sets { inheritable: Caps::NONE, ..held })
+}
+
 #[derive(Clone, Copy)]
 struct Sets {
     effective: Caps,

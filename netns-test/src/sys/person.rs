@@ -26,14 +26,21 @@ pub(crate) fn send(pid: Pid, signal: i32) {
     unsafe { libc::kill(pid, signal) };
 }
 
+/// Has a child that has not been reaped go on, if it was stopped.
+pub(crate) fn wake(child: u32) {
+    if let Ok(pid) = Pid::try_from(child) {
+        send(pid, libc::SIGCONT);
+    }
+}
+
 /// Ends this process as `status` says another one has ended.
 pub(crate) fn end_as(status: Status) -> ! {
     let signal = match status {
         Status::Exited(code) => process::exit_now(code),
         Status::Signaled(signal) => signal,
     };
-    // The program has left a core file already, if it was to.
-    let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0);
+    // The program has left a core file already, if it was to; this would be the caller's memory.
+    drop(process::make_undumpable());
     // SAFETY: the default disposition installs no handler.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
     send(process::id(), signal);

@@ -25,6 +25,8 @@ pub enum Filter {
     Deadly,
     /// One that refuses a single call, with this errno: the number is of `libc::SYS_*`.
     Call(libc::c_long, i32),
+    /// One that kills who makes this call: the number is of `libc::SYS_*`.
+    DeadlyCall(libc::c_long),
     /// One that refuses to mount what is mounted already a second time, with this errno.
     Binds(i32),
     /// One that has nothing to do with namespaces, as most programs have that have one.
@@ -107,6 +109,7 @@ fn rules(filter: Filter) -> Vec<Rule> {
             vec![(libc::SYS_mount, If::AnyOf(3, libc::MS_BIND as u32), errno)]
         }
         Filter::Call(call, errno) => vec![always(call, errno)],
+        Filter::DeadlyCall(call) => vec![always(call, DEATH)],
         Filter::Unrelated => vec![always(libc::SYS_kexec_load, libc::EPERM)],
     }
 }

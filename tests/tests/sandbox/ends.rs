@@ -89,6 +89,74 @@ fn a_program_can_neither_end_nor_stop_its_init() {
     assert_eq!(super::stdout_of(command.args(["-c", script])), "2\n");
 }
 
+/// `kill(0, …)` reaches who is in the same process group, whatever PID namespace that is in.
+#[test]
+fn a_program_cannot_signal_its_callers_group() {
+    let script = "trap 'echo reached; exit 1' TERM; \"$@\" --exact ends::kills_its_group; echo $?";
+    let own = std::env::current_exe().unwrap();
+    let mut group = std::process::Command::new("setsid");
+    group.args(["--wait", "sh", "-c", script, "sh"]).arg(own).args(["--ignored", "--nocapture"]);
+    let output = group.output().unwrap();
+    let text = netns_test_tests::text(&output);
+    assert!(text.contains("test result: ok. 1 passed") && text.ends_with("\n0\n"), "{text}");
+    assert!(!text.contains("reached"), "{text}");
+}
+
+#[test]
+#[ignore = "run by a_program_cannot_signal_its_callers_group"]
+fn kills_its_group() {
+    let mut command = Sandbox::new().command("sh");
+    let status = command.args(["-c", "trap 'exit 7' TERM; kill -TERM 0; sleep 1000"]).status();
+    assert_eq!(status.unwrap().code(), Some(7));
+    // It has a session of its own, and no terminal.
+    let mut command = Sandbox::new().command("sh");
+    let told = super::stdout_of(command.args(["-c", "cut -d' ' -f5,6,7 /proc/self/stat"]));
+    assert_eq!(told, "1 1 0\n");
+    let shared = Sandbox::new().share_terminal();
+    let told = super::stdout_of(shared.command("cut").args(["-d ", "-f5,6", "/proc/self/stat"]));
+    assert_eq!(told, "0 0\n");
+}
+
+/// Somebody has stopped the process that would be asked to.
+#[test]
+fn a_stopped_monitor_obeys_a_kill() {
+    let mut child = start(&format!("{WITH_DAEMON} while :; do sleep 1000; done"));
+    let rest = ready(child.stdout.take().unwrap());
+    send(child.id(), libc::SIGSTOP);
+    is_stopped(child.id());
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
+    ends(rest);
+}
+
+#[test]
+fn a_program_ends_with_its_caller_though_the_monitor_is_stopped() {
+    let mut caller = caller(&[]);
+    let mut stdout = BufReader::new(caller.stdout.take().unwrap());
+    let mut lines = String::new();
+    while !(lines.contains("daemon\n") && lines.contains("ready\n")) {
+        assert!(stdout.read_line(&mut lines).unwrap() > 0, "{lines}");
+    }
+    let is_monitor = |pid: &u32| {
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+        name.is_ok_and(|name| name == "sandbox monitor\n")
+    };
+    let monitor = netns_test_tests::children(caller.id()).into_iter().find(is_monitor).unwrap();
+    send(monitor, libc::SIGSTOP);
+    is_stopped(monitor);
+    send(caller.id(), libc::SIGKILL);
+    caller.wait().unwrap();
+    ends(stdout);
+    send(monitor, libc::SIGCONT);
+}
+
+fn is_stopped(pid: u32) {
+    let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    while !state().contains(") T ") {
+        std::thread::yield_now();
+    }
+}
+
 /// What it could read there is the caller's memory; what it could write, init's word.
 #[test]
 fn a_program_cannot_look_into_its_init() {
@@ -177,6 +245,9 @@ fn in_a_caller_that_ignores_its_children() {
     let (outside_tells, inside_tells) = (read(&mut outside.stdout), read(&mut inside.stdout));
     assert!(outside_tells.contains("SigIgn"), "{outside_tells}");
     assert_eq!(inside_tells, outside_tells);
+    // A refused step is an error, not a panic of the standard library's.
+    let refused = Sandbox::new().tmpfs("/no/such/place").command("true").status().unwrap_err();
+    assert!(refused.to_string().starts_with("openat2 tmpfs on /no/such/place: ENOENT"));
     // The kernel has reaped them.
     for ended in [outside.wait(), inside.wait()] {
         assert_eq!(ended.unwrap_err().raw_os_error(), Some(libc::ECHILD));

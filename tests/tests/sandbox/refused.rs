@@ -63,7 +63,7 @@ fn every_refused_step_is_named() {
         (call(libc::SYS_signalfd4, libc::EMFILE), "signalfd the program's process: EMFILE"),
         (call(libc::SYS_pidfd_open, nosys), "pidfd_open the caller's process: ENOSYS"),
         (Filter::Systemd, "clone user namespace: EPERM"),
-        (call(libc::SYS_prctl, perm), "prctl PR_SET_PDEATHSIG the program's process: EPERM"),
+        (call(libc::SYS_prctl, perm), "prctl PR_SET_DUMPABLE the program's process: EPERM"),
         (call(libc::SYS_mount, libc::EACCES), "make private the mounts of the program: EACCES"),
         (call(libc::SYS_openat2, nosys), "openat2 "),
         (call(libc::SYS_fsopen, perm), "fsopen proc on /proc: EPERM"),
@@ -72,6 +72,7 @@ fn every_refused_step_is_named() {
         (call(libc::SYS_move_mount, perm), "move_mount proc on /proc: EPERM"),
         (call(libc::SYS_open_tree, perm), "open_tree "),
         (call(libc::SYS_mount_setattr, nosys), "mount_setattr /media, read-only: ENOSYS"),
+        (call(libc::SYS_setsid, perm), "setsid the program's process: EPERM"),
         (call(libc::SYS_sethostname, perm), "sethostname name: EPERM"),
         (call(libc::SYS_socket, perm), "socket lo: EPERM"),
         (call(libc::SYS_ioctl, perm), "ioctl SIOCSIFFLAGS lo: EPERM"),
@@ -128,6 +129,16 @@ fn a_filter_that_kills_is_told() {
     let told = "start the program: its process was killed by SIGSYS on the way there";
     assert!(error.starts_with(told), "{error}");
     assert!(error.contains("cause: "), "{error}");
+}
+
+/// Killed on the way, whoever it is: a program that has not begun has not ended either.
+#[netns_test]
+fn a_process_that_is_killed_on_the_way_is_told() {
+    for call in [libc::SYS_signalfd4, libc::SYS_openat2, libc::SYS_setsid] {
+        let error = refused(&Sandbox::new(), Filter::DeadlyCall(call));
+        let told = "start the program: its process was killed by SIGSYS on the way there";
+        assert!(error.starts_with(told), "{call}: {error}");
+    }
 }
 
 #[netns_test]

@@ -115,13 +115,16 @@ pub(in crate::lab) fn routes_of(
     indexes: &Indexes,
     wanted: impl Fn(&RoutePlan) -> bool,
 ) -> Vec<Request> {
-    let routes = plan.nodes()[node].routes.iter().filter(|route| wanted(route));
+    let mut routes: Vec<_> =
+        plan.nodes()[node].routes.iter().filter(|route| wanted(route)).collect();
+    // A gateway may be on a subnet that only a route on the link leads to.
+    routes.sort_by_key(|route| route.via.is_some());
     let request = |route: &RoutePlan| {
         let object = format!("route to {} of {}", route.destination, plan.nodes()[node].name);
         let destination = (route.destination.network(), route.destination.prefix());
         requests::route(object, destination, route.via, Some(indexes.of(plan, node, &route.dev)))
     };
-    routes.map(request).collect()
+    routes.into_iter().map(request).collect()
 }
 
 fn flood(plan: &Plan, node: usize, interface: &InterfacePlan, own: u32, to: IpAddr) -> Request {

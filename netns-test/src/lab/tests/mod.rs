@@ -1,5 +1,6 @@
 //! Tests of the plan as a whole. None needs a privilege.
 
+mod address_reports;
 mod extras;
 mod golden;
 mod random;

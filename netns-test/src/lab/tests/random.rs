@@ -38,7 +38,7 @@ fn topology(random: &mut Random) -> (Topology, Vec<NodeId>) {
         let number = random.below(200);
         let link = net.link(nodes[a], nodes[b]);
         let link = match random.below(12) {
-            0 => link.subnet(format!("172.{}.{}.0/24", 16 + number % 16, net_number(number))),
+            0 => link.subnet(format!("172.{}.{}.0/24", 16 + number % 16, number / 16)),
             1 => link.ipv4_only(),
             2 => link.ipv6_only(),
             _ => link,
@@ -56,10 +56,6 @@ fn topology(random: &mut Random) -> (Topology, Vec<NodeId>) {
         }
     }
     (net, nodes)
-}
-
-fn net_number(number: usize) -> usize {
-    number / 16
 }
 
 #[test]
@@ -97,6 +93,8 @@ fn check_pair(plan: &Plan, a: usize, b: usize, is_ipv4: bool, is_reached: bool) 
     }
     let has_source = plan.nodes()[a].addresses.iter().any(|one| one.is_ipv4() == is_ipv4);
     assert_eq!(any && has_source, is_reached, "{a} {b} {is_ipv4}\n{plan}");
+    let reach = plan.can_reach(plan.id(a), plan.id(b));
+    assert_eq!(if is_ipv4 { reach.ipv4 } else { reach.ipv6 }, is_reached, "{a} {b}\n{plan}");
 }
 
 /// The nodes that a packet from `from` can come to: over segments that have the family, and

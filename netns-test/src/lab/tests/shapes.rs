@@ -150,11 +150,9 @@ fn hosts_do_not_forward() {
     let plan = net.plan().unwrap();
     check_invariants(&plan);
     all_pairs(&plan, &[a, middle]);
-    all_pairs(&plan, &[b, middle].into_iter().filter(|&node| node == b).collect::<Vec<_>>());
+    all_pairs(&plan, &[b, middle]);
     assert!(!plan.can_reach(a, b).any());
     assert_eq!(plan.path(a, b).to_string(), "a: a has no route to 10.0.1.2");
-    // From `b` the name stands for the other address, to which it has no way.
-    assert!(plan.can_reach(middle, b).both());
 }
 
 #[test]

@@ -12,9 +12,8 @@ use crate::sys::{caps, fds, person, signals};
 /// Comes back in the program alone, which goes on to exec.
 pub(super) fn main(plan: &Plan, up: &Up) {
     let begun = begin(plan, up);
-    if let Err(refusal) = begun {
-        drop(tell(up.report, refusal, &[]));
-    }
+    let told = begun.map_or_else(|refusal| refusal, |()| Refusal::BEGUN);
+    drop(tell(up.report, told, &[]));
     let errno = begun.map_or_else(|refusal| refusal.errno, |()| 0);
     let told = fds::write_once(up.begun.as_fd(), &errno.to_ne_bytes());
     if begun.is_err() || told.is_err() {
@@ -29,6 +28,9 @@ fn begin(plan: &Plan, up: &Up) -> Result<(), Refusal> {
     plan.maps.write_own()?;
     if !matches!(fds::read_available(&up.go, &mut [0]), Ok(Some(1))) {
         process::exit_now(1);
+    }
+    if plan.own_session {
+        process::lead_own_session().on(Call::Session)?;
     }
     let umask = person::change_umask(0);
     let mut stage = Stage::new()?;
@@ -62,6 +64,9 @@ impl Person {
         if self.dropped != caps::Caps::NONE {
             caps::drop_for_good(self.dropped).on(Call::Capabilities)?;
         }
+        if self.change.is_some_and(|(uid, _)| uid != 0) {
+            caps::clear_ambient().on(Call::Capabilities)?;
+        }
         if self.clear_groups {
             person::clear_groups().on(Call::Groups)?;
         }
@@ -78,12 +83,15 @@ impl Person {
 
 /// Waits for the program, tells how it ended, and takes with it whatever it has left.
 fn supervise(program: Pid, up: &Up, arrived: &OwnedFd) -> ! {
-    let own = [up.ended.as_raw_fd(), arrived.as_raw_fd()];
-    fds::close_all_but([own[0], own[1], -1, -1]);
+    let own = [up.ended.as_raw_fd(), arrived.as_raw_fd(), up.caller.as_raw_fd()];
+    fds::close_all_but([own[0], own[1], own[2], -1]);
+    drop(fds::leave_directory());
     drop(process::set_name(c"sandbox init"));
     loop {
-        if fds::wait_for_any([Some(arrived), None, None, None]).is_err() {
-            process::exit_now(1);
+        match fds::wait_for_any([Some(arrived), Some(&up.caller), None, None]) {
+            Ok([_, false, ..]) => {}
+            // Nobody is left whose program this is.
+            Ok(_) | Err(_) => process::exit_now(1),
         }
         while let Some(signal) = signals::next(arrived) {
             if signal.number == libc::SIGCHLD {

@@ -50,6 +50,9 @@ pub(crate) struct Plan {
     pub(crate) person: Person,
     /// Where the program begins; where the caller is, if there is none.
     pub(crate) directory: Option<CString>,
+    /// Whether init leads a session of its own: the program has no terminal then, and cannot
+    /// signal the caller's process group.
+    pub(crate) own_session: bool,
 }
 
 /// Who the program is.
@@ -71,6 +74,17 @@ pub(crate) struct Line {
     report: OwnedFd,
     /// A byte sent there ends the program and all that it has started.
     pub(crate) control: UnixStream,
+}
+
+/// What a caller is told of the start of a program.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// Every step is done but exec.
+    Begun,
+    /// With the words of a helper program.
+    Refused(Refusal, String),
+    /// Its processes have ended without a word, or could not be made.
+    Nothing,
 }
 
 /// The other ends, by number, while a program is started; the new processes have them under the same.
@@ -138,11 +152,16 @@ impl Ends {
 }
 
 impl Line {
-    /// What a new process told before it ended, with the words of a helper program.
-    pub(crate) fn refusal(&self) -> Option<(Refusal, String)> {
+    /// What the new processes have told.
+    pub(crate) fn told(&self) -> Told {
         let mut buffer = [0; 1024];
-        let length = fds::read_available(&self.report, &mut buffer).ok()??;
-        let (refusal, words) = Refusal::decode(buffer.get(..length)?)?;
-        Some((refusal, String::from_utf8_lossy(words).trim().to_owned()))
+        let length = fds::read_available(&self.report, &mut buffer).ok().flatten();
+        match length.and_then(|length| Refusal::decode(buffer.get(..length)?)) {
+            None => Told::Nothing,
+            Some((refusal, _)) if refusal.call == Call::Begin => Told::Begun,
+            Some((refusal, words)) => {
+                Told::Refused(refusal, String::from_utf8_lossy(words).trim().to_owned())
+            }
+        }
     }
 }

@@ -23,16 +23,25 @@ pub(super) struct Up {
     pub(super) mask: signals::Mask,
     /// Whether it begins with SIGCHLD ignored.
     pub(super) ignores_children: bool,
+    /// The caller's process: init ends when that does, also if the monitor is stopped.
+    pub(super) caller: OwnedFd,
 }
 
 /// The whole way from std's fork to its exec. Comes back in the program, to go on to exec; and in
 /// the monitor, with an error, if there will be no program.
 pub(super) fn begin(plan: &Plan, ends: &Ends) -> io::Result<()> {
     let mut words = Words::none();
-    start(plan, ends, &mut words).map_err(|stopped| match stopped {
-        Stopped::Here(refusal) => tell(ends.report(), refusal, words.bytes()),
-        Stopped::There(errno) => io::Error::from_raw_os_error(errno),
-    })
+    let stopped = match start(plan, ends, &mut words) {
+        Ok(()) => return Ok(()),
+        Err(Stopped::Here(refusal)) => tell(ends.report(), refusal, words.bytes()),
+        Err(Stopped::There(errno)) => io::Error::from_raw_os_error(errno),
+    };
+    if ends.report() >= 0 {
+        // The caller has been told. Told by std, it would wait for this process, and panic where
+        // somebody else has.
+        process::exit_now(1);
+    }
+    Err(stopped)
 }
 
 /// Why there will be no program.
@@ -72,11 +81,21 @@ fn start(plan: &Plan, ends: &Ends, words: &mut Words) -> Result<(), Stopped> {
     let arrived = signals::descriptor().on(Call::SignalDescriptor)?;
     let ignores_children = signals::stop_ignoring_children();
     let caller = person::open_parent(ends.caller()).on(Call::OpenProcess)?;
+    let same = caller.try_clone().on(Call::OpenProcess)?;
+    // For who writes the maps of init, which is as dumpable as this process.
+    process::make_dumpable().on(Call::Dumpable)?;
     if let Some(network) = &plan.network {
         nsfs::enter_network(network).on(Call::JoinNetwork)?;
     }
-    let up =
-        Up { begun: begins, ended: ends_there, go, report: ends.report(), mask, ignores_children };
+    let up = Up {
+        begun: begins,
+        ended: ends_there,
+        go,
+        report: ends.report(),
+        mask,
+        ignores_children,
+        caller: same,
+    };
     let init = match process::clone_into(&plan.namespaces) {
         Ok(Side::Child) => {
             drop((begun, ended, say_go, arrived, caller));
@@ -103,7 +122,10 @@ fn start(plan: &Plan, ends: &Ends, words: &mut Words) -> Result<(), Stopped> {
         _ => return Err(died(init, &ended).into()),
     }
     drop(begun);
-    let watched = Watched { caller: Some(caller), control: take(ends.control()), arrived, ended };
+    // A file system that the caller was in can be unmounted.
+    drop(fds::leave_directory());
+    let (control, passes_all) = (take(ends.control()), plan.own_session);
+    let watched = Watched { caller: Some(caller), control, arrived, ended, passes_all };
     watched.supervise(init)
 }
 
@@ -163,6 +185,8 @@ struct Watched {
     control: Option<OwnedFd>,
     arrived: OwnedFd,
     ended: OwnedFd,
+    /// Whether the terminal's signals do not reach the program by themselves.
+    passes_all: bool,
 }
 
 impl Watched {
@@ -218,10 +242,11 @@ impl Watched {
         }
     }
 
-    /// Signals of the terminal have reached the program already.
+    /// Signals of the terminal have reached a program of the same group already.
     fn pass_on(&self, init: Pid) {
         while let Some(signal) = signals::next(&self.arrived) {
-            if signal.is_sent {
+            let is_own = signal.number == libc::SIGCHLD && !signal.is_sent;
+            if (signal.is_sent || self.passes_all) && !is_own {
                 person::send(init, signal.number);
             }
         }

@@ -42,10 +42,13 @@ pub(crate) enum Call {
     GroupId,
     UserId,
     Capabilities,
+    Session,
+    /// No refusal: the program goes on to exec.
+    Begin,
 }
 
 /// Each with the name that people know it by.
-const CALLS: [(Call, &str); 37] = [
+const CALLS: [(Call, &str); 39] = [
     (Call::Pipe, "pipe"),
     (Call::SignalMask, "sigprocmask"),
     (Call::SignalDescriptor, "signalfd"),
@@ -83,6 +86,8 @@ const CALLS: [(Call, &str); 37] = [
     (Call::GroupId, "setresgid"),
     (Call::UserId, "setresuid"),
     (Call::Capabilities, "prctl, capset"),
+    (Call::Session, "setsid"),
+    (Call::Begin, "begin"),
 ];
 
 /// A call that was refused, and where that was.
@@ -113,6 +118,23 @@ impl Call {
     pub(crate) fn name(self) -> &'static str {
         CALLS.iter().find(|(call, _)| *call == self).map_or("", |(_, name)| name)
     }
+
+    /// Whether what may forbid it is what forbids mounts.
+    pub(crate) fn is_of_mounts(self) -> bool {
+        matches!(
+            self,
+            Self::OpenPlace
+                | Self::CopyTree
+                | Self::OpenKind
+                | Self::Configure
+                | Self::Create
+                | Self::Mount
+                | Self::Attach
+                | Self::ReadOnly
+                | Self::Pivot
+                | Self::Detach
+        )
+    }
 }
 
 impl Refusal {
@@ -120,6 +142,9 @@ impl Refusal {
     pub(super) fn new(call: Call, error: &io::Error) -> Self {
         Self { call, errno: error.raw_os_error().unwrap_or(libc::EIO), at: At::Frame }
     }
+
+    /// What the program says before it is one.
+    pub(super) const BEGUN: Self = Self { call: Call::Begin, errno: 0, at: At::Frame };
 
     pub(super) fn encode(self) -> [u8; LENGTH] {
         let (kind, at) = match self.at {
