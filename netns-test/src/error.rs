@@ -79,7 +79,10 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.step, self.object, self.reason)?;
+        if !self.step.is_empty() {
+            write!(f, "{} {}: ", self.step, self.object)?;
+        }
+        f.write_str(&self.reason)?;
         if let Some(diagnosis) = &self.diagnosis {
             write!(f, "{diagnosis}")?;
         }
@@ -117,6 +120,15 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// For the `?` of a test that does its own input and output beside what this crate does; the text
+/// is the error's own.
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        let errno = error.raw_os_error();
+        Failure { errno, ..Failure::new("", "", error.to_string()) }.into()
+    }
+}
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
@@ -193,6 +205,13 @@ mod tests {
         assert_eq!(failure.summary(), "mount /proc: EPERM (Operation not permitted)");
         let (text, error) = (failure.to_string(), Error::from(failure));
         assert_eq!([error.to_string(), format!("{error:?}")], [text.clone(), text]);
+    }
+
+    #[test]
+    fn an_error_of_input_and_output_is_told_as_it_is() {
+        let original = std::io::Error::from_raw_os_error(2);
+        let error = Error::from(std::io::Error::from_raw_os_error(2));
+        assert_eq!((error.to_string(), error.raw_os_error()), (original.to_string(), Some(2)));
     }
 
     #[test]

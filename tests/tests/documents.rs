@@ -6,13 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files with links.
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
     "docs/CI.md",
     "docs/ENVIRONMENTS.md",
+    "docs/LAB.md",
     "docs/NETNS.md",
     "docs/SANDBOX.md",
     "docs/TOOLS.md",

@@ -1,4 +1,4 @@
-//! Every Rust block of README.md, docs/NETNS.md and docs/SANDBOX.md, in a crate of its own as a reader would make one: it compiles,
+//! Every Rust block of README.md and of the guides in docs, in a crate of its own as a reader would make one: it compiles,
 //! and its tests pass.
 
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::{env, fmt::Write as _, fs};
 #[test]
 fn every_block_passes() {
     let mut blocks = Vec::new();
-    for document in ["README.md", "docs/NETNS.md", "docs/SANDBOX.md"] {
+    for document in ["README.md", "docs/LAB.md", "docs/NETNS.md", "docs/SANDBOX.md"] {
         let shown = rust_blocks(&fs::read_to_string(workspace().join(document)).unwrap());
         assert!(shown.iter().any(|block| !tests_in(block).is_empty()), "{document} shows no test");
         blocks.extend(shown);

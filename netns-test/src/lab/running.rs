@@ -3,7 +3,7 @@
 use std::ops::Index;
 use std::sync::Arc;
 
-use super::build::Indexes;
+use super::build::{Covered, Indexes};
 use super::host::Host;
 use super::link::Link;
 use super::plan::Plan;
@@ -25,6 +25,8 @@ pub struct Lab {
     fabric: Arc<Fabric>,
     links: Vec<Link>,
     panics: Panics,
+    /// The caller's own `/etc/hosts`, if it is a node, too.
+    _covered: Option<Covered>,
 }
 
 /// What hosts and links have in common.
@@ -36,11 +38,11 @@ pub(super) struct Fabric {
 }
 
 impl Lab {
-    pub(super) fn new(fabric: Fabric, panics: Panics) -> Self {
+    pub(super) fn new(fabric: Fabric, panics: Panics, covered: Option<Covered>) -> Self {
         let fabric = Arc::new(fabric);
         let links = 0..fabric.plan.links().len();
         let links = links.map(|at| Link::new(Arc::clone(&fabric), at)).collect();
-        Self { fabric, links, panics }
+        Self { fabric, links, panics, _covered: covered }
     }
 
     /// What was built.
@@ -63,10 +65,6 @@ impl Lab {
     #[must_use]
     pub fn host(&self, name: &str) -> Option<&Host> {
         self.hosts().find(|host| host.name() == name)
-    }
-
-    pub(super) fn fabric(&self) -> &Fabric {
-        &self.fabric
     }
 }
 

@@ -87,7 +87,7 @@ impl Ids {
                     .advise("to join a network it stays in the caller's user namespace"));
             }
             SandboxUser::Ids { uid, gid } => {
-                Person { change: Some((uid, gid)), clear_groups: true, ..AS_IS }
+                Person { change: Some((uid, gid)), clear_groups: may_change_groups(), ..AS_IS }
             }
         };
         Ok(Self { maps: Maps::None, person, groups: Vec::new() })
@@ -140,7 +140,7 @@ impl Ids {
                 Person { dropped: identity.dropped(), ambient: caller.uid != 0, ..AS_IS }
             }
             SandboxUser::Ids { .. } if is_all => {
-                Person { change: Some((uid, gid)), clear_groups: true, ..AS_IS }
+                Person { change: Some((uid, gid)), clear_groups: may_change_groups(), ..AS_IS }
             }
             SandboxUser::Root | SandboxUser::Ids { .. } => AS_IS,
         };
@@ -177,7 +177,12 @@ impl Ids {
         let as_caller = user == SandboxUser::Caller;
         let dropped = if as_caller { Identity::over_files(caller) } else { Caps::NONE };
         let ambient = as_caller && uid != 0;
-        let person = Person { change: Some((uid, gid)), clear_groups: true, dropped, ambient };
+        let person = Person {
+            change: Some((uid, gid)),
+            clear_groups: may_change_groups(),
+            dropped,
+            ambient,
+        };
         Ok(Self { maps, person, groups: groups(gid, true) })
     }
 }
@@ -223,6 +228,12 @@ fn check_ranges(kind: &str, ranges: &[IdRange]) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Whether groups can be changed here, and in user namespaces below (`user_namespaces(7)`, "setgroups").
+/// Where they cannot, the program has those of the caller, which may not leave them either.
+fn may_change_groups() -> bool {
+    fs::read_to_string("/proc/self/setgroups").map_or(true, |text| text.trim() != "deny")
 }
 
 /// The ids of the program, as it sees them.

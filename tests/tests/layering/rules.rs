@@ -3,9 +3,9 @@
 use super::tokens::{Token, tokens};
 
 /// What each module of the library may import besides itself. ARCHITECTURE.md has the same.
-pub(crate) const IMPORTS: [(&str, &[&str]); 16] = [
+pub(crate) const IMPORTS: [(&str, &[&str]); 17] = [
     ("harness", &HARNESS),
-    ("lab", &["error", "netns", "netlink", "sys"]),
+    ("lab", &["error", "isolation", "netns", "netlink", "sys"]),
     ("premain", &["harness", "sys"]),
     ("doctor", &DOCTOR),
     ("program", &["diagnose", "error", "netns", "sandbox", "sys", "userns"]),
@@ -127,8 +127,8 @@ fn words(file: &str, tokens: &[Token], found: &mut Found) {
 }
 
 /// They prepare a program that the user will start.
-const PREPARERS: [&str; 4] =
-    ["netns/enter.rs", "program/command.rs", "sys/launch/mod.rs", "sys/nsfs.rs"];
+const PREPARERS: [&str; 5] =
+    ["netns/enter.rs", "program/command.rs", "sys/launch/mod.rs", "sys/nsfs.rs", "sys/place.rs"];
 
 /// One knows each variable that is read; one hands all of them on.
 const READERS: [&str; 2] = ["env.rs", "harness/request.rs"];

@@ -141,7 +141,14 @@ fn a_program_ends_with_its_caller_though_the_monitor_is_stopped() {
         let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
         name.is_ok_and(|name| name == "sandbox monitor\n")
     };
-    let monitor = netns_test_tests::children(caller.id()).into_iter().find(is_monitor).unwrap();
+    // It names itself in its own time.
+    let monitor = loop {
+        let found = netns_test_tests::children(caller.id()).into_iter().find(is_monitor);
+        match found {
+            Some(monitor) => break monitor,
+            None => std::thread::yield_now(),
+        }
+    };
     send(monitor, libc::SIGSTOP);
     is_stopped(monitor);
     send(caller.id(), libc::SIGKILL);

@@ -42,6 +42,15 @@ fn a_program_can_be_root() {
     assert_ne!(caps & NET_ADMIN, 0);
 }
 
+/// Where the body of an ordinary user cannot change groups.
+#[netns_test]
+fn a_program_of_a_body_can_be_somebody_without_rights() {
+    let (uid, gid) = if own().0 == "0" { ("33".into(), "44".into()) } else { own() };
+    let [id, group] = [&uid, &gid].map(|id: &String| id.parse().unwrap());
+    let sandbox = Sandbox::new().user(SandboxUser::Ids { uid: id, gid: group });
+    assert_eq!(who(&sandbox), (uid, gid, 0));
+}
+
 #[test]
 fn a_program_can_be_somebody_without_rights() {
     let sandbox = Sandbox::new().user(SandboxUser::Ids { uid: 33, gid: 44 });

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::{Made, name_of};
 use crate::error::Result;
+use crate::lab::mac::Mac;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, Plan, RoutePlan};
 use crate::lab::topology::{MacvlanMode, NodeKind};
 use crate::netlink::Request;
@@ -160,7 +161,7 @@ fn made_of(kind: &InterfaceKind, index: impl Fn(&str) -> u32) -> requests::Made 
 }
 
 fn new(interface: &InterfacePlan, index: u32) -> New<'_> {
-    let mac = interface.mac.map(super::super::mac::Mac::octets);
+    let mac = interface.mac.map(Mac::octets);
     New { name: &interface.name, index, mac, mtu: interface.mtu }
 }
 

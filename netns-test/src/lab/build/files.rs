@@ -8,6 +8,7 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use crate::error::Failure;
+use crate::isolation::{Mode, isolation};
 use crate::sys::{errno, fds, mount, tree};
 
 /// No name server: a name that is not the lab's is unknown at once, since nobody listens there.
@@ -42,6 +43,34 @@ pub(super) fn put(hosts: &str) -> Result<(), Failure> {
         }
     }
     mount::detach(Path::new("/sys")).map_err(failed("umount"))
+}
+
+/// `/etc/hosts` of the caller itself, covered until this is dropped.
+#[derive(Debug)]
+pub(in crate::lab) struct Covered(());
+
+/// Covers the caller's own `/etc/hosts`, if it is the body of a test: in any other process that would
+/// change the machine's.
+pub(super) fn put_for_local(hosts: &str) -> Result<Option<Covered>, Failure> {
+    if isolation().mode() == Mode::Outside {
+        return Ok(None);
+    }
+    // It has a /run of its own, or goes without.
+    let own = Path::new("/run").join(format!(".hosts-{}", crate::sys::process::id()));
+    let failed =
+        |step| move |error: io::Error| errno::failure(step, "/etc/hosts of the test", &error);
+    fs::write(&own, hosts).map_err(failed("write"))?;
+    let mounted = mount::bind(&own, Path::new("/etc/hosts")).map_err(failed("mount"));
+    // The mount keeps it.
+    fs::remove_file(&own).map_err(failed("remove"))?;
+    mounted.map(|()| Some(Covered(())))
+}
+
+impl Drop for Covered {
+    fn drop(&mut self) {
+        // What could be done about an error: the mount ends with the test.
+        drop(mount::detach(Path::new("/etc/hosts")));
+    }
 }
 
 /// Mounts the file `name` of `store` on the one at `place`, if there is one.

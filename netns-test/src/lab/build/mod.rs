@@ -6,13 +6,14 @@ mod files;
 mod namespaces;
 pub(super) mod ready;
 
-use super::host::Host;
-use super::plan::Plan;
-use super::running::{Fabric, Lab};
-use super::tasks::Panics;
-use super::topology::Topology;
 use crate::error::Result;
+use crate::lab::host::Host;
+use crate::lab::plan::Plan;
+use crate::lab::running::{Fabric, Lab};
+use crate::lab::tasks::Panics;
+use crate::lab::topology::{NodeKind, Topology};
 pub(super) use configure::{Indexes, label, routes_of};
+pub(super) use files::Covered;
 pub(super) use namespaces::Made;
 
 impl Topology {
@@ -30,6 +31,8 @@ impl Topology {
     /// the object's name and the reason. Nothing is left then.
     pub fn build(&self) -> Result<Lab> {
         let plan = self.plan()?;
+        let local = plan.nodes().iter().any(|node| node.kind == NodeKind::Local);
+        let covered = local.then(|| files::put_for_local(plan.hosts_text())).transpose()?.flatten();
         let made = namespaces::make(&plan)?;
         let indexes = Indexes::new(&plan, &made)?;
         configure::cables(&plan, &made, &indexes)?;
@@ -41,7 +44,7 @@ impl Topology {
             .zip(plan.nodes())
             .map(|(made, node)| Host::new(node.name.clone(), node.kind, made, panics.clone()));
         let hosts = hosts.collect();
-        Ok(Lab::new(Fabric { plan, hosts, indexes }, panics))
+        Ok(Lab::new(Fabric { plan, hosts, indexes }, panics, covered))
     }
 }
 
