@@ -45,8 +45,18 @@ pub(crate) fn open_inside(root: BorrowedFd<'_>, path: &CStr) -> io::Result<Owned
         .resolve(ResolveFlag::RESOLVE_IN_ROOT);
     // So that `/proc` and `proc` are the same, also for a root that is not `/`.
     let path = if path.is_empty() { c"." } else { path };
-    Ok(nix::fcntl::openat2(root, path, how)?)
+    let mut tries = 0;
+    loop {
+        match nix::fcntl::openat2(root, path, how) {
+            // Something was mounted or renamed, anywhere, while `..` was looked up.
+            Err(Errno::EAGAIN) if tries < MOST_TRIES => tries += 1,
+            other => return Ok(other?),
+        }
+    }
 }
+
+/// A machine that mounts without a pause does not do so during each of these.
+const MOST_TRIES: usize = 10_000;
 
 /// What has this name in `directory`, as a place.
 pub(crate) fn open_in(directory: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {

@@ -5,7 +5,8 @@ use std::ffi::CStr;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::error::Failure;
 use crate::isolation::{Mode, isolation};
@@ -47,7 +48,10 @@ pub(super) fn put(hosts: &str) -> Result<(), Failure> {
 
 /// `/etc/hosts` of the caller itself, covered until this is dropped.
 #[derive(Debug)]
-pub(in crate::lab) struct Covered(());
+pub(in crate::lab) struct Covered {
+    by: PathBuf,
+    is_mounted: bool,
+}
 
 /// Covers the caller's own `/etc/hosts`, if it is the body of a test: in any other process that would
 /// change the machine's.
@@ -56,20 +60,27 @@ pub(super) fn put_for_local(hosts: &str) -> Result<Option<Covered>, Failure> {
         return Ok(None);
     }
     // It has a /run of its own, or goes without.
-    let own = Path::new("/run").join(format!(".hosts-{}", crate::sys::process::id()));
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let (pid, number) = (crate::sys::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let own = Path::new("/run").join(format!(".hosts-{pid}-{number}"));
     let failed =
         |step| move |error: io::Error| errno::failure(step, "/etc/hosts of the test", &error);
-    fs::write(&own, hosts).map_err(failed("write"))?;
-    let mounted = mount::bind(&own, Path::new("/etc/hosts")).map_err(failed("mount"));
-    // The mount keeps it.
-    fs::remove_file(&own).map_err(failed("remove"))?;
-    mounted.map(|()| Some(Covered(())))
+    // From here on it is removed, whatever comes. Not before: nothing can be mounted on a file that
+    // has no name, as the files of the hosts are on this one.
+    let mut covered = Covered { by: own, is_mounted: false };
+    fs::write(&covered.by, hosts).map_err(failed("write"))?;
+    mount::bind(&covered.by, Path::new("/etc/hosts")).map_err(failed("mount"))?;
+    covered.is_mounted = true;
+    Ok(Some(covered))
 }
 
 impl Drop for Covered {
     fn drop(&mut self) {
         // What could be done about an error: the mount ends with the test.
-        drop(mount::detach(Path::new("/etc/hosts")));
+        if self.is_mounted {
+            drop(mount::detach(Path::new("/etc/hosts")));
+        }
+        drop(fs::remove_file(&self.by));
     }
 }
 
