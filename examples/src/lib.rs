@@ -7,6 +7,7 @@
 //! | `veth.rs` | `ip` builds a second host and a cable to it |
 //! | `http.rs` | an HTTP server on port 80 and its client |
 //! | `async_body.rs` | `async fn` tests, on tokio |
+//! | `dual_stack.rs` | a server on IPv4 and IPv6, and clients that have one or both |
 //! | `programs.rs` | the programs below, run beside `ip` |
 //!
 //! | program | shows |
