@@ -20,6 +20,8 @@ pub(crate) struct Place {
 #[derive(Debug)]
 struct Rest {
     mounts: OwnedFd,
+    /// What is `/` there, which need not be the root of the mounts (chroot(2)).
+    root: OwnedFd,
     hostname: OwnedFd,
 }
 
@@ -38,7 +40,8 @@ pub(crate) fn unshare_all() -> io::Result<()> {
 impl Place {
     /// That of the calling thread.
     pub(crate) fn own() -> io::Result<Self> {
-        let rest = Rest { mounts: open("mnt")?, hostname: open("uts")? };
+        let root = super::fds::open_place(Path::new("/"))?;
+        let rest = Rest { mounts: open("mnt")?, root, hostname: open("uts")? };
         Ok(Self { network: open("net")?, rest: Some(rest) })
     }
 
@@ -58,23 +61,21 @@ impl Place {
         // A thread that shares its root and its working directory may not change its mounts.
         nix::sched::unshare(CloneFlags::CLONE_FS)?;
         let directory = nix::unistd::getcwd();
-        nix::sched::setns(&rest.mounts, CloneFlags::CLONE_NEWNS)?;
-        nix::sched::setns(&rest.hostname, CloneFlags::CLONE_NEWUTS)?;
+        rest.enter()?;
         // One that is not there is left for the root.
         directory.and_then(|directory| nix::unistd::chdir(&directory)).or(Ok(()))
     }
 
-    /// Moves the calling thread to these mounts, and nothing else; to the root.
+    /// Moves the calling thread to these mounts and this hostname, and not to the network.
     pub(crate) fn enter_mounts(&self) -> io::Result<()> {
-        let Some(rest) = &self.rest else { return Ok(()) };
-        Ok(nix::sched::setns(&rest.mounts, CloneFlags::CLONE_NEWNS)?)
+        self.rest.as_ref().map_or(Ok(()), Rest::enter)
     }
 
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
         let rest = match &self.rest {
             Some(rest) => {
                 let (mounts, hostname) = (rest.mounts.try_clone()?, rest.hostname.try_clone()?);
-                Some(Rest { mounts, hostname })
+                Some(Rest { mounts, root: rest.root.try_clone()?, hostname })
             }
             None => None,
         };
@@ -88,8 +89,7 @@ impl Place {
             super::process::die_with_parent()?;
             nix::sched::setns(&self.network, CloneFlags::CLONE_NEWNET)?;
             if let Some(rest) = &self.rest {
-                nix::sched::setns(&rest.mounts, CloneFlags::CLONE_NEWNS)?;
-                nix::sched::setns(&rest.hostname, CloneFlags::CLONE_NEWUTS)?;
+                rest.enter()?;
             }
             nix::unistd::chdir(directory.as_c_str())?;
             Ok(())
@@ -97,6 +97,17 @@ impl Place {
         // SAFETY: between fork and exec the closure makes system calls, on descriptors and a path
         // that it owns; it takes no lock, and an error is a number without memory.
         unsafe { command.pre_exec(go) };
+    }
+}
+
+impl Rest {
+    /// To the root, whatever the working directory was.
+    fn enter(&self) -> io::Result<()> {
+        nix::sched::setns(&self.mounts, CloneFlags::CLONE_NEWNS)?;
+        nix::unistd::fchdir(&self.root)?;
+        nix::unistd::chroot(c".")?;
+        nix::sched::setns(&self.hostname, CloneFlags::CLONE_NEWUTS)?;
+        Ok(())
     }
 }
 
