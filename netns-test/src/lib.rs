@@ -47,7 +47,7 @@ pub mod __rt;
 pub use error::{Error, Result};
 pub use isolation::{Isolation, Mode, isolation};
 #[cfg(all(feature = "lab", target_os = "linux", not(miri)))]
-pub use lab::{Host, Lab, Link};
+pub use lab::{Host, HostChild, HostCommand, Lab, Link};
 #[cfg(feature = "lab")]
 pub use lab::{LinkId, NodeId, Topology};
 #[cfg(all(target_os = "linux", not(miri)))]

@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 use std::thread::{self, JoinHandle};
 
 use super::build::Made;
+use super::plan::NodePlan;
+use super::programs::Common;
 use super::tasks::{Panics, Tasks};
 use super::topology::NodeKind;
 use crate::error::{Error, Failure, Result};
@@ -27,6 +29,7 @@ pub struct Host {
     kind: NodeKind,
     place: Place,
     netlink: Netlink,
+    pub(super) common: Common,
     pub(super) panics: Panics,
     pub(super) tasks: OnceLock<Tasks>,
 }
@@ -44,9 +47,10 @@ pub struct HostGuard {
 }
 
 impl Host {
-    pub(super) fn new(name: String, kind: NodeKind, made: Made, panics: Panics) -> Self {
+    pub(super) fn new(node: &NodePlan, made: Made, panics: Panics, common: Common) -> Self {
         let Made { place, netlink } = made;
-        Self { name, kind, place, netlink, panics, tasks: OnceLock::new() }
+        let (name, kind) = (node.name.clone(), node.kind);
+        Self { name, kind, place, netlink, common, panics, tasks: OnceLock::new() }
     }
 
     /// Its name, by which the others know it.
@@ -123,10 +127,16 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// EPERM without `CAP_SYS_ADMIN` in the caller's user namespace. The thread is where it was then.
+    /// EPERM without `CAP_SYS_ADMIN` in the caller's user namespace, and where the thread could not come
+    /// back since its own mounts or hostname are an outer user namespace's. It is where it was then.
     pub fn enter(&self) -> Result<HostGuard> {
         let back = Place::own();
         let back = back.map_err(|error| self.failure("open", "the way back from", &error))?;
+        // Who may go there may not always come back. It may if it may go where it is.
+        back.enter().map_err(|error| {
+            let advice = "the thread could not come back to where it is; under unshare(1), give it -m and -u too";
+            self.failure("setns", "to the network", &error).advise(advice)
+        })?;
         if let Err(error) = self.place.enter() {
             // It may have come half of the way.
             drop(HostGuard { back, _thread: PhantomData });

@@ -7,7 +7,11 @@ mod addresses;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod build;
 mod by_hand;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod child;
 mod cidr;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod command;
 mod draw;
 mod given;
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -19,14 +23,22 @@ mod link;
 mod mac;
 mod mistakes;
 mod names;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod output;
 mod plan;
 mod planning;
 mod pool;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod programs;
 mod reach;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod reachable;
 mod routes;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod running;
 mod segments;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod sockets;
 mod spec;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod tasks;
@@ -34,9 +46,17 @@ mod tasks;
 mod tests;
 mod topology;
 mod tunnels;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod wait;
 mod walk;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod within;
 
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use child::HostChild;
 pub use cidr::{Cidr, CidrError, Subnet};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use command::HostCommand;
 pub use given::{GivenAddr, GivenMac, GivenSubnet, Interface, IntoAddrs, Via};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use host::{Host, HostGuard};
@@ -49,7 +69,13 @@ pub use plan::{
     SegmentPlan,
 };
 #[cfg(all(target_os = "linux", not(miri)))]
+pub use reachable::Peer;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use running::Lab;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use sockets::Endpoint;
 pub use spec::{LinkSpec, NodeSpec};
 pub use topology::{LinkId, MacvlanMode, NodeId, NodeKind, Topology};
 pub use walk::{Hop, Path, PathEnd, Reach};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use within::Within;

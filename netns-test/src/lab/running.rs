@@ -7,6 +7,7 @@ use super::build::{Covered, Indexes};
 use super::host::Host;
 use super::link::Link;
 use super::plan::Plan;
+use super::programs::Common;
 use super::tasks::Panics;
 use super::topology::{LinkId, NodeId, NodeKind};
 use crate::sys::place;
@@ -15,7 +16,8 @@ use crate::sys::place;
 /// [`Host`], `lab[link]` a [`Link`].
 ///
 /// Dropped, it ends all that runs on its hosts: tasks, and every process that is in one of their
-/// networks, by SIGKILL. With the last thread that was there the kernel takes the network down.
+/// networks, by SIGKILL; on a [`local`](super::Topology::local) host, the programs that the lab
+/// has started there. What programs have written is printed then. With the last thread that was there the kernel takes the network down.
 ///
 /// # Panics
 ///
@@ -25,6 +27,7 @@ pub struct Lab {
     fabric: Arc<Fabric>,
     links: Vec<Link>,
     panics: Panics,
+    common: Common,
     /// The caller's own `/etc/hosts`, if it is a node, too.
     _covered: Option<Covered>,
 }
@@ -38,11 +41,16 @@ pub(super) struct Fabric {
 }
 
 impl Lab {
-    pub(super) fn new(fabric: Fabric, panics: Panics, covered: Option<Covered>) -> Self {
+    pub(super) fn new(
+        fabric: Fabric,
+        panics: Panics,
+        common: Common,
+        covered: Option<Covered>,
+    ) -> Self {
         let fabric = Arc::new(fabric);
         let links = 0..fabric.plan.links().len();
         let links = links.map(|at| Link::new(Arc::clone(&fabric), at)).collect();
-        Self { fabric, links, panics, _covered: covered }
+        Self { fabric, links, panics, common, _covered: covered }
     }
 
     /// What was built.
@@ -99,9 +107,11 @@ impl Drop for Lab {
                 tasks.end();
             }
         }
+        self.common.programs.start_no_more();
         let own = self.hosts().filter(|host| host.kind() != NodeKind::Local);
         let networks: Vec<_> = own.map(|host| host.place().network()).collect();
         place::kill_all_in(&networks);
+        self.common.programs.end();
         let panics = self.panics.take();
         if !panics.is_empty() && !std::thread::panicking() {
             panic!("{}", panics.join("\n"));

@@ -7,6 +7,8 @@
 //! What the kernel refuses is told in its own words where it has any: the error number alone
 //! does not tell a type of device that it lacks from one that it cannot make here.
 
+#[cfg(feature = "lab")]
+pub(crate) mod events;
 #[cfg(feature = "doctor")]
 pub(crate) mod link;
 #[cfg(feature = "doctor")]

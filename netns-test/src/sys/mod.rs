@@ -9,6 +9,8 @@
 #![expect(unsafe_code, reason = "this is where system calls are wrapped")]
 
 pub(crate) mod caps;
+#[cfg(feature = "lab")]
+pub(crate) mod echo;
 pub(crate) mod environ;
 pub(crate) mod errno;
 pub(crate) mod fds;

@@ -66,9 +66,9 @@ impl Place {
         directory.and_then(|directory| nix::unistd::chdir(&directory)).or(Ok(()))
     }
 
-    /// Moves the calling thread to these mounts and this hostname, and not to the network.
+    /// Moves the calling thread to these mounts, and not to the network or the hostname.
     pub(crate) fn enter_mounts(&self) -> io::Result<()> {
-        self.rest.as_ref().map_or(Ok(()), Rest::enter)
+        self.rest.as_ref().map_or(Ok(()), Rest::enter_mounts)
     }
 
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
@@ -82,20 +82,40 @@ impl Place {
         Ok(Self { network: self.network.try_clone()?, rest })
     }
 
-    /// Has `command` begin there, in `directory`, and end with the thread that starts it.
-    pub(crate) fn set_for(self, command: &mut Command, directory: std::ffi::CString) {
+    /// The network alone, for threads that look at it.
+    pub(crate) fn network_alone(&self) -> io::Result<Self> {
+        Ok(Self { network: self.network.try_clone()?, rest: None })
+    }
+
+    /// Has `command` begin there, in the directory that it has been given; one that is `bound` ends
+    /// with the thread that starts it.
+    pub(crate) fn set_for(self, command: &mut Command, bound: bool) {
         use std::os::unix::process::CommandExt as _;
+        let caller = super::process::id();
         let go = move || {
-            super::process::die_with_parent()?;
-            nix::sched::setns(&self.network, CloneFlags::CLONE_NEWNET)?;
-            if let Some(rest) = &self.rest {
-                rest.enter()?;
+            if bound {
+                super::process::die_with_parent()?;
+                // 0 is one that this PID namespace does not know.
+                if ![caller, 0].contains(&super::process::parent_id()) {
+                    return Err(nix::errno::Errno::ESRCH.into());
+                }
             }
-            nix::unistd::chdir(directory.as_c_str())?;
+            nix::sched::setns(&self.network, CloneFlags::CLONE_NEWNET)?;
+            let Some(rest) = &self.rest else { return Ok(()) };
+            let mut path = [0; libc::PATH_MAX as usize];
+            // SAFETY: the kernel writes no more than the buffer has.
+            let directory = unsafe { libc::getcwd(path.as_mut_ptr(), path.len()) };
+            rest.enter()?;
+            // One that has been deleted is left for the root.
+            if !directory.is_null() {
+                // SAFETY: after success the buffer holds a C string.
+                let changed = unsafe { libc::chdir(path.as_ptr()) };
+                nix::errno::Errno::result(changed)?;
+            }
             Ok(())
         };
-        // SAFETY: between fork and exec the closure makes system calls, on descriptors and a path
-        // that it owns; it takes no lock, and an error is a number without memory.
+        // SAFETY: between fork and exec the closure makes system calls, on descriptors that it owns
+        // and a buffer on the stack; it takes no lock, and an error is a number without memory.
         unsafe { command.pre_exec(go) };
     }
 }
@@ -103,11 +123,14 @@ impl Place {
 impl Rest {
     /// To the root, whatever the working directory was.
     fn enter(&self) -> io::Result<()> {
+        self.enter_mounts()?;
+        Ok(nix::sched::setns(&self.hostname, CloneFlags::CLONE_NEWUTS)?)
+    }
+
+    fn enter_mounts(&self) -> io::Result<()> {
         nix::sched::setns(&self.mounts, CloneFlags::CLONE_NEWNS)?;
         nix::unistd::fchdir(&self.root)?;
-        nix::unistd::chroot(c".")?;
-        nix::sched::setns(&self.hostname, CloneFlags::CLONE_NEWUTS)?;
-        Ok(())
+        Ok(nix::unistd::chroot(c".")?)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::marker::PhantomData;
+#[cfg(feature = "lab")]
+use std::os::fd::OwnedFd;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use nix::errno::Errno;
@@ -210,6 +212,24 @@ pub(crate) fn at_exit(handler: extern "C" fn()) {
 pub(crate) fn kill(pid: Pid) {
     // SAFETY: sends a signal; the number is a child's until that is reaped.
     unsafe { libc::kill(pid, libc::SIGKILL) };
+}
+
+/// Sends a signal to a child that has not been reaped; EINVAL for a number that is none.
+#[cfg(feature = "lab")]
+pub(crate) fn signal(pid: u32, number: i32) -> io::Result<()> {
+    // SAFETY: sends a signal; the number is a child's until that is reaped.
+    Errno::result(unsafe { libc::kill(pid as Pid, number) })?;
+    Ok(())
+}
+
+/// A descriptor on a child that has not been reaped, readable when it has ended (`pidfd_open(2)`,
+/// Linux 5.3).
+#[cfg(feature = "lab")]
+pub(crate) fn descriptor_of(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: takes numbers; the descriptor is close-on-exec.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as Pid, 0) };
+    let fd = std::os::fd::RawFd::try_from(Errno::result(fd)?).map_err(io::Error::other)?;
+    Ok(super::fds::adopt(fd))
 }
 
 /// Ends this process at once: no handlers, no flushing.

@@ -127,8 +127,15 @@ fn words(file: &str, tokens: &[Token], found: &mut Found) {
 }
 
 /// They prepare a program that the user will start.
-const PREPARERS: [&str; 5] =
-    ["netns/enter.rs", "program/command.rs", "sys/launch/mod.rs", "sys/nsfs.rs", "sys/place.rs"];
+const PREPARERS: [&str; 7] = [
+    "lab/command.rs",
+    "lab/programs.rs",
+    "netns/enter.rs",
+    "program/command.rs",
+    "sys/launch/mod.rs",
+    "sys/nsfs.rs",
+    "sys/place.rs",
+];
 
 /// One knows each variable that is read; one hands all of them on.
 const READERS: [&str; 2] = ["env.rs", "harness/request.rs"];

@@ -9,6 +9,7 @@ pub(super) mod ready;
 use crate::error::Result;
 use crate::lab::host::Host;
 use crate::lab::plan::Plan;
+use crate::lab::programs::Common;
 use crate::lab::running::{Fabric, Lab};
 use crate::lab::tasks::Panics;
 use crate::lab::topology::{NodeKind, Topology};
@@ -39,12 +40,17 @@ impl Topology {
         configure::nodes(&plan, &made, &indexes)?;
         ready::wait(&plan, &made, &indexes)?;
         let panics = Panics::default();
+        let common = Common::new(plan.hosts_text());
+        if plan.nodes().iter().any(|node| node.kind == NodeKind::Local) {
+            // Programs of the caller's own host begin where this thread is.
+            common.programs.prepare()?;
+        }
         let hosts = made
             .into_iter()
             .zip(plan.nodes())
-            .map(|(made, node)| Host::new(node.name.clone(), node.kind, made, panics.clone()));
+            .map(|(made, node)| Host::new(node, made, panics.clone(), common.clone()));
         let hosts = hosts.collect();
-        Ok(Lab::new(Fabric { plan, hosts, indexes }, panics, covered))
+        Ok(Lab::new(Fabric { plan, hosts, indexes }, panics, common, covered))
     }
 }
 

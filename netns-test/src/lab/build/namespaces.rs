@@ -13,7 +13,7 @@ use crate::lab::plan::{NodePlan, Plan};
 use crate::lab::topology::NodeKind;
 use crate::netlink::Netlink;
 use crate::sys::place::{self, Place};
-use crate::sys::{errno, mount, person};
+use crate::sys::{errno, mount, person, process};
 
 /// A node's namespaces, and a connection to speak to the network in.
 #[derive(Debug)]
@@ -120,11 +120,22 @@ pub(in crate::lab) fn sysctls(node: &NodePlan, of_interfaces: bool) -> Result<()
             }
         }
     }
+    if !of_interfaces {
+        allow_ping();
+    }
     for (path, value) in own {
         let written = fs::write(format!("/proc/sys/{path}"), value);
         written.map_err(|error| refused(node, &path, &error))?;
     }
     Ok(())
+}
+
+/// Lets every user of the lab ping, or its own group where that is the only one that the caller has
+/// (icmp(7)). Where neither can be set, `ping` needs its usual rights.
+fn allow_ping() {
+    let path = "/proc/sys/net/ipv4/ping_group_range";
+    let (_, own) = process::effective_ids();
+    drop(fs::write(path, "0 2147483647").or_else(|_| fs::write(path, format!("{own} {own}"))));
 }
 
 fn refused(node: &NodePlan, path: &str, error: &io::Error) -> Failure {

@@ -1,0 +1,354 @@
+//! A program that runs on a host: its end, its signals, its lines, and what it can be waited for.
+
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Output};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::host::Host;
+use super::output::{Feed, Source};
+use super::sockets::{self, Protocol, Socket};
+use super::within::{Deadline, PATIENCE, There, Within};
+use crate::error::{Error, Failure, Result};
+use crate::sys::place::Place;
+use crate::sys::{errno, process};
+
+/// How many lines an error shows.
+const LAST: usize = 20;
+
+/// What a program needs to end when it has closed its output.
+const A_MOMENT: Duration = Duration::from_millis(200);
+
+/// `SIGTERM`, everywhere that Linux runs.
+const TERM: i32 = 15;
+
+/// A running program of a [`HostCommand`](super::HostCommand).
+///
+/// Dropping it kills the program, other than with [`std::process::Child`]. What the program has
+/// started itself ends with the lab.
+#[derive(Debug)]
+#[must_use = "dropped at once, it kills the program at once"]
+pub struct HostChild {
+    /// Where the program's standard input is written, if it was set to be piped.
+    pub stdin: Option<ChildStdin>,
+    /// Where its standard output is read, if it was set to be piped.
+    pub stdout: Option<ChildStdout>,
+    /// Where its standard error is read, if it was set to be piped.
+    pub stderr: Option<ChildStderr>,
+    program: Arc<Program>,
+}
+
+/// What the lab knows of it, too.
+#[derive(Debug)]
+pub(super) struct Program {
+    name: String,
+    host: String,
+    id: u32,
+    child: Mutex<Child>,
+    feed: Arc<Feed>,
+    network: Place,
+}
+
+/// The streams that are printed.
+#[derive(Debug)]
+pub(super) struct Pipes {
+    pub(super) stdout: Option<ChildStdout>,
+    pub(super) stderr: Option<ChildStderr>,
+}
+
+impl HostChild {
+    pub(super) fn new(host: &Host, name: &str, mut child: Child, pipes: Pipes) -> Result<Self> {
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (id, feed) = (child.id(), Arc::new(Feed::default()));
+        let parts = || {
+            let pipes = [pipes.stdout.map(OwnedFd::from), pipes.stderr.map(OwnedFd::from)];
+            let end = process::descriptor_of(id)?;
+            let source = Source::new(host.name(), pipes, Some(end), Arc::clone(&feed))?;
+            Ok((source, host.place().network_alone()?))
+        };
+        let parts = parts().map_err(|error: io::Error| {
+            Error::from(errno::failure("watch", format!("{name} on {}", host.name()), &error))
+        });
+        let programs = &host.common.programs;
+        let parts = parts.and_then(|(source, network)| programs.print(source).map(|()| network));
+        let network = match parts {
+            Ok(network) => network,
+            Err(error) => {
+                // Nobody would know that it runs.
+                drop(child.kill().and_then(|()| child.wait()));
+                return Err(error);
+            }
+        };
+        let (name, host, child) = (name.to_owned(), host.name().to_owned(), Mutex::new(child));
+        let program = Arc::new(Program { name, host, id, child, feed, network });
+        programs.note(&program);
+        Ok(Self { stdin, stdout, stderr, program })
+    }
+
+    /// Its process id, as the caller sees it.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.program.id
+    }
+
+    /// The lines that it has written so far, of stdout and stderr, as far as they are printed: the
+    /// last MiB.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        self.program.feed.look().after(0).0
+    }
+
+    /// Kills it with SIGKILL.
+    ///
+    /// # Errors
+    ///
+    /// None for a program that has ended.
+    pub fn kill(&self) -> Result<()> {
+        self.signal(crate::sys::signals::KILL)
+    }
+
+    /// Asks it to end, with SIGTERM.
+    ///
+    /// # Errors
+    ///
+    /// None for a program that has ended.
+    pub fn terminate(&self) -> Result<()> {
+        self.signal(TERM)
+    }
+
+    /// Sends it a signal, by its number (signal(7)).
+    ///
+    /// # Errors
+    ///
+    /// EINVAL for a number that is none, EPERM for a program that has become another user. None for
+    /// a program that has ended.
+    pub fn signal(&self, number: i32) -> Result<()> {
+        let mut child = self.program.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = child.try_wait().and_then(|ended| match ended {
+            Some(_) => Ok(()),
+            None => process::signal(self.program.id, number),
+        });
+        sent.map_err(|error| self.program.failure(&format!("send signal {number} to"), &error))
+    }
+
+    /// How it has ended, if it has.
+    ///
+    /// # Errors
+    ///
+    /// ECHILD where somebody else has waited for it.
+    pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
+        self.program.try_wait()
+    }
+
+    /// Waits until it has ended, for ever. Closes its standard input before. What it has written is
+    /// in [`lines`](Self::lines) then.
+    ///
+    /// # Errors
+    ///
+    /// ECHILD where somebody else has waited for it.
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        drop(self.stdin.take());
+        self.within(Duration::MAX).wait_exit()
+    }
+
+    /// Waits, and gives what the program has written to the streams that were set to be piped.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and those of reading.
+    pub fn wait_with_output(mut self) -> Result<Output> {
+        drop(self.stdin.take());
+        let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
+        let read = thread::scope(|scope| {
+            let stderr = scope.spawn(|| read(stderr));
+            Ok((read(stdout)?, stderr.join().expect("reading does not panic")?))
+        });
+        let (stdout, stderr) =
+            read.map_err(|error: io::Error| self.program.failure("read from", &error))?;
+        Ok(Output { status: self.wait()?, stdout, stderr })
+    }
+
+    /// The same program, for a wait of `limit` at most.
+    pub fn within(&self, limit: Duration) -> Within<'_, Self> {
+        Within { of: self, limit }
+    }
+
+    /// Waits up to 10 seconds for a line of its output, so far or to come, that `is_it` accepts.
+    ///
+    /// # Errors
+    ///
+    /// When the time is over, or no such line can come any more: with how the program has ended, and
+    /// its last lines.
+    pub fn wait_ready(&self, is_it: impl FnMut(&str) -> bool) -> Result<()> {
+        self.within(PATIENCE).wait_ready(is_it)
+    }
+
+    /// Waits up to 10 seconds until a TCP socket on its host listens on `port`.
+    ///
+    /// # Errors
+    ///
+    /// When the time is over, or the program has ended with a failure: with what listens on the host,
+    /// how the program has ended, and its last lines.
+    pub fn wait_listening(&self, port: u16) -> Result<()> {
+        self.within(PATIENCE).wait_listening(port)
+    }
+
+    /// Waits up to 10 seconds until it has ended. What it has written is in [`lines`](Self::lines)
+    /// then.
+    ///
+    /// # Errors
+    ///
+    /// When the time is over: with its last lines.
+    pub fn wait_exit(&self) -> Result<ExitStatus> {
+        self.within(PATIENCE).wait_exit()
+    }
+}
+
+/// The waits of a program, with a time of one's own.
+impl Within<'_, HostChild> {
+    /// See [`HostChild::wait_ready`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn wait_ready(&self, mut is_it: impl FnMut(&str) -> bool) -> Result<()> {
+        let (program, deadline) = (&*self.of.program, Deadline::new(self.limit));
+        let mut seen = 0;
+        loop {
+            let fed = program.feed.look();
+            let (new, all) = fed.after(seen);
+            let (has_ended, is_closed) = (fed.has_ended, fed.is_closed);
+            drop(fed);
+            if new.iter().any(|line| is_it(line)) {
+                return Ok(());
+            }
+            seen = all;
+            // One that has become a daemon goes on to write.
+            let failed = has_ended && program.try_wait()?.is_some_and(|status| !status.success());
+            if failed || is_closed || deadline.is_over() {
+                if is_closed {
+                    // Most end at once when they have closed their output: that is worth telling.
+                    drop(self.of.within(A_MOMENT.min(deadline.left())).wait_exit());
+                }
+                let reason = if failed || is_closed {
+                    "no line of its output is the one".to_owned()
+                } else {
+                    format!("no line of its output is the one {deadline}")
+                };
+                return Err(program.not_found("be ready", &reason, &[]).into());
+            }
+            let fed = program.feed.look();
+            let is_old = fed.after(seen).0.is_empty()
+                && (fed.has_ended, fed.is_closed) == (has_ended, is_closed);
+            if is_old {
+                drop(program.feed.wait(fed, deadline.left()));
+            }
+        }
+    }
+
+    /// See [`HostChild::wait_listening`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn wait_listening(&self, port: u16) -> Result<()> {
+        let (program, deadline) = (&*self.of.program, Deadline::new(self.limit));
+        let there = There { place: &program.network, host: &program.host };
+        there.run(|| {
+            let mut shown = Vec::new();
+            let found = deadline.poll(|| {
+                let sockets = sockets::read(&program.host)?;
+                if sockets.iter().any(|socket| socket.serves(Protocol::Tcp, port)) {
+                    return Ok(Some(true));
+                }
+                shown = sockets.iter().filter_map(Socket::service).collect();
+                Ok(program.try_wait()?.filter(|status| !status.success()).map(|_| false))
+            })?;
+            let reason = match found {
+                Some(true) => return Ok(()),
+                Some(false) => "nothing listens there".to_owned(),
+                None => format!("nothing listens there {deadline}"),
+            };
+            let shown = sockets::shown("listening on", &program.host, &shown);
+            Err(program.not_found(&format!("listen on port {port}"), &reason, &[shown]).into())
+        })
+    }
+
+    /// See [`HostChild::wait_exit`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn wait_exit(&self) -> Result<ExitStatus> {
+        let (program, deadline) = (&*self.of.program, Deadline::new(self.limit));
+        let mut fed = program.feed.look();
+        while !fed.has_ended && !deadline.is_over() {
+            fed = program.feed.wait(fed, deadline.left());
+        }
+        drop(fed);
+        match program.try_wait()? {
+            Some(status) => Ok(status),
+            None => Err(program.not_found("end", &format!("it runs {deadline}"), &[]).into()),
+        }
+    }
+}
+
+impl Program {
+    /// Kills it if it runs, and reaps it.
+    pub(super) fn end(&self) {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        // Neither fails for one that has been reaped.
+        drop(child.kill().and_then(|()| child.wait()));
+    }
+
+    fn try_wait(&self) -> Result<Option<ExitStatus>> {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        child.try_wait().map_err(|error| self.failure("wait for", &error))
+    }
+
+    /// What a wait for something that it should do ends with.
+    fn not_found(&self, what: &str, reason: &str, state: &[String]) -> Failure {
+        let object = format!("{} to {what}", self.subject());
+        let failure = Failure::new("wait for", object, reason);
+        let failure = state.iter().fold(failure, Failure::advise);
+        let failure = match self.try_wait() {
+            Ok(Some(status)) => failure.advise(format!("it has ended: {status}")),
+            _ => failure.advise("it runs"),
+        };
+        let fed = self.feed.look();
+        let (lines, all) = fed.after(0);
+        if all == 0 {
+            return failure.advise("it has printed nothing");
+        }
+        let last = &lines[lines.len().saturating_sub(LAST)..];
+        last.iter().fold(failure.advise("its last lines:"), |failure, line| {
+            failure.advise(format!("  {line}"))
+        })
+    }
+
+    fn failure(&self, step: &str, error: &io::Error) -> Error {
+        errno::failure(step, self.subject(), error).into()
+    }
+
+    /// `nginx (process 12) on server`
+    fn subject(&self) -> String {
+        format!("{} (process {}) on {}", self.name, self.id, self.host)
+    }
+}
+
+impl Drop for HostChild {
+    fn drop(&mut self) {
+        self.program.end();
+    }
+}
+
+fn read(stream: Option<impl Read>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut stream) = stream {
+        stream.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}

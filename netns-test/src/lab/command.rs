@@ -1,0 +1,263 @@
+//! Programs on a host: a command with the methods of the standard library's.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output, Stdio};
+
+use super::child::{HostChild, Pipes};
+use super::host::Host;
+use super::output::Source;
+use crate::error::{Error, Result};
+use crate::sys::{errno, fds};
+
+/// A program to be started on a [`Host`], as [`std::process::Command`] is one to be started where the
+/// caller is; see there for what the methods do.
+///
+/// Files and users are the caller's; network, hostname, `/etc/hosts`, `/etc/resolv.conf` and `/sys`
+/// are the host's. What it writes is printed line by line, marked with the host's name
+/// (`server| listening`), unless `stdout` or `stderr` is set; a line that is longer than 64 KiB in
+/// pieces.
+///
+/// The program ends with the lab, and with the caller's process, also if that is killed. What the
+/// program leaves behind ends with the lab; without the harness it outlives a caller that is killed.
+#[derive(Debug)]
+pub struct HostCommand<'lab> {
+    host: &'lab Host,
+    command: Command,
+    directory: Option<PathBuf>,
+    /// Which of the standard streams have been set.
+    set: [bool; 3],
+    is_placed: bool,
+}
+
+impl Host {
+    /// A program to be started on the host.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<OsStr>) -> HostCommand<'_> {
+        let command = Command::new(program);
+        HostCommand { host: self, command, directory: None, set: [false; 3], is_placed: false }
+    }
+
+    /// The same for tokio: its output is printed as that of [`command`](Self::command) unless it is set
+    /// otherwise. It ends with the lab, and is not killed with the caller's process where that is not
+    /// one of the harness.
+    ///
+    /// # Panics
+    ///
+    /// Where the table of descriptors is full.
+    #[must_use]
+    pub fn tokio_command(&self, program: impl AsRef<OsStr>) -> tokio::process::Command {
+        let given = self.command(program).into_tokio();
+        given.unwrap_or_else(|error| panic!("host {}: {error}", self.name()))
+    }
+}
+
+impl HostCommand<'_> {
+    /// Adds an argument.
+    pub fn arg(&mut self, argument: impl AsRef<OsStr>) -> &mut Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Adds several arguments.
+    pub fn args(&mut self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> &mut Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// Sets an environment variable.
+    pub fn env(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> &mut Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Sets several environment variables.
+    pub fn envs<K: AsRef<OsStr>, V: AsRef<OsStr>>(
+        &mut self,
+        variables: impl IntoIterator<Item = (K, V)>,
+    ) -> &mut Self {
+        self.command.envs(variables);
+        self
+    }
+
+    /// Removes an environment variable.
+    pub fn env_remove(&mut self, name: impl AsRef<OsStr>) -> &mut Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    /// Removes all environment variables, and those of the caller.
+    pub fn env_clear(&mut self) -> &mut Self {
+        self.command.env_clear();
+        self
+    }
+
+    /// Sets the working directory. Unless it is set, it is the one that the calling thread has when
+    /// it starts the program.
+    pub fn current_dir(&mut self, directory: impl AsRef<Path>) -> &mut Self {
+        self.directory = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// Sets where standard input comes from.
+    pub fn stdin(&mut self, from: impl Into<Stdio>) -> &mut Self {
+        self.set[0] = true;
+        self.command.stdin(from);
+        self
+    }
+
+    /// Sets where standard output goes to; it is not printed then.
+    pub fn stdout(&mut self, to: impl Into<Stdio>) -> &mut Self {
+        self.set[1] = true;
+        self.command.stdout(to);
+        self
+    }
+
+    /// Sets where standard error goes to; it is not printed then.
+    pub fn stderr(&mut self, to: impl Into<Stdio>) -> &mut Self {
+        self.set[2] = true;
+        self.command.stderr(to);
+        self
+    }
+
+    /// The program.
+    #[must_use]
+    pub fn get_program(&self) -> &OsStr {
+        self.command.get_program()
+    }
+
+    /// Starts the program, and comes back when it runs.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT for a program that is not there, EACCES for one that may not be run; EMFILE, EAGAIN,
+    /// EPERM where the kernel refuses a step on the way. They name the program and the host.
+    pub fn spawn(&mut self) -> Result<HostChild> {
+        self.start(true)
+    }
+
+    /// Starts the program, and waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    pub fn status(&mut self) -> Result<ExitStatus> {
+        self.spawn()?.wait()
+    }
+
+    /// Starts the program, with standard input empty and the others read unless they are set
+    /// otherwise, and waits for its end. Nothing is printed.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    pub fn output(&mut self) -> Result<Output> {
+        if !self.set[0] {
+            self.command.stdin(Stdio::null());
+        }
+        let started = self.start(false);
+        if !self.set[0] {
+            self.command.stdin(Stdio::inherit());
+        }
+        started?.wait_with_output()
+    }
+
+    /// The standard library's command, for those who want one. Its output is not printed by the lab,
+    /// and it ends with the lab but is not killed with the caller's process, whichever thread starts
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE where the table of descriptors is full.
+    pub fn into_std(mut self) -> Result<Command> {
+        self.place(false)?;
+        self.go_to_directory();
+        Ok(self.command)
+    }
+
+    fn into_tokio(mut self) -> Result<tokio::process::Command> {
+        let pipes = [fds::pipe(), fds::pipe()];
+        let [out, err] = pipes.map(|pipe| pipe.map_err(|error| self.failure("capture", &error)));
+        let ((out, to_out), (err, to_err)) = (out?, err?);
+        self.print([Some(out), Some(err)])?;
+        self.stdout(to_out).stderr(to_err);
+        Ok(self.into_std()?.into())
+    }
+
+    fn print(&self, pipes: [Option<OwnedFd>; 2]) -> Result<()> {
+        let source = Source::new(self.host.name(), pipes, None, std::sync::Arc::default());
+        let source = source.map_err(|error| self.failure("capture", &error))?;
+        self.host.common.programs.print(source)
+    }
+
+    /// Starts it; what has not been set is printed, or else given to the child.
+    fn start(&mut self, printed: bool) -> Result<HostChild> {
+        self.place(true)?;
+        self.go_to_directory();
+        let [_, stdout, stderr] = self.set;
+        if !stdout {
+            self.command.stdout(Stdio::piped());
+        }
+        if !stderr {
+            self.command.stderr(Stdio::piped());
+        }
+        let programs = &self.host.common.programs;
+        let started = programs.start(&mut self.command)?;
+        let mut child = started.map_err(|error| self.not_started(&error))?;
+        let pipes = Pipes {
+            stdout: if printed && !stdout { child.stdout.take() } else { None },
+            stderr: if printed && !stderr { child.stderr.take() } else { None },
+        };
+        HostChild::new(self.host, &self.name(), child, pipes)
+    }
+
+    /// Has the program begin on the host.
+    fn place(&mut self, bound: bool) -> Result<()> {
+        if !self.is_placed {
+            let place = self.host.place().try_clone();
+            let place = place.map_err(|error| self.failure("start", &error))?;
+            place.set_for(&mut self.command, bound);
+            self.is_placed = true;
+        }
+        Ok(())
+    }
+
+    /// A directory is that of the thread which calls, not of the one that starts programs.
+    fn go_to_directory(&mut self) {
+        if let Some(directory) = self.directory() {
+            self.command.current_dir(directory);
+        }
+    }
+
+    fn directory(&self) -> Option<PathBuf> {
+        // None for one that has been deleted.
+        let own = std::env::current_dir().ok();
+        match &self.directory {
+            Some(given) => Some(own.unwrap_or_default().join(given)),
+            None => own,
+        }
+    }
+
+    fn not_started(&self, error: &io::Error) -> Error {
+        if let Some(directory) = self.directory().filter(|directory| !directory.is_dir()) {
+            let object = format!("{} for {}", directory.display(), self.subject());
+            return errno::failure("chdir", object, error).into();
+        }
+        self.failure("start", error)
+    }
+
+    fn failure(&self, step: &str, error: &io::Error) -> Error {
+        errno::failure(step, self.subject(), error).into()
+    }
+
+    /// `nginx on server`
+    fn subject(&self) -> String {
+        format!("{} on {}", self.name(), self.host.name())
+    }
+
+    fn name(&self) -> String {
+        self.command.get_program().to_string_lossy().into_owned()
+    }
+}

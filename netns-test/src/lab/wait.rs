@@ -1,0 +1,226 @@
+//! Events of a host to wait for, instead of sleeping. Each wait has a deadline, and an error that
+//! shows what it saw.
+
+use std::time::Duration;
+
+use super::cidr::Subnet;
+use super::given::GivenSubnet;
+use super::host::Host;
+use super::reachable::Peer;
+use super::sockets::{self, Endpoint, Protocol, Socket};
+use super::within::{Deadline, PATIENCE, There, Within};
+use crate::error::{Failure, Result};
+use crate::netlink::events::Events;
+use crate::netlink::state::{Interface, Route};
+
+/// The waits last 10 seconds at most; [`within`](Self::within) has others. They block the calling
+/// thread: in a task, [`tokio::task::spawn_blocking`] is the place for them.
+impl Host {
+    /// The same host, for a wait of `limit` at most:
+    /// `lab[server].within(Duration::from_secs(60)).wait_listening(80)?`.
+    pub fn within(&self, limit: Duration) -> Within<'_, Self> {
+        Within { of: self, limit }
+    }
+
+    /// Waits until a TCP socket listens on `port`, at whatever address.
+    ///
+    /// # Errors
+    ///
+    /// When the time is over: with what listens.
+    pub fn wait_listening(&self, port: u16) -> Result<()> {
+        self.within(PATIENCE).wait_listening(port)
+    }
+
+    /// Waits until a UDP socket that is connected to nobody is bound to `port`, at whatever address.
+    ///
+    /// # Errors
+    ///
+    /// When the time is over: with what listens.
+    pub fn wait_bound(&self, port: u16) -> Result<()> {
+        self.within(PATIENCE).wait_bound(port)
+    }
+
+    /// Waits until there is an established TCP connection, one end of which is that: a port, an
+    /// address, or both.
+    ///
+    /// # Errors
+    ///
+    /// When the time is over: with the connections that there are.
+    pub fn wait_established(&self, end: impl Into<Endpoint>) -> Result<()> {
+        self.within(PATIENCE).wait_established(end)
+    }
+
+    /// Waits until an interface is there, up, and carries packets.
+    ///
+    /// # Errors
+    ///
+    /// When the time is over: with the interfaces that there are.
+    pub fn wait_link_up(&self, interface: &str) -> Result<()> {
+        self.within(PATIENCE).wait_link_up(interface)
+    }
+
+    /// Waits until there is a route to exactly this destination (`10.9.0.0/24`; the default route is
+    /// the one to `0.0.0.0/0` or `::/0`) whose interface is up.
+    ///
+    /// # Errors
+    ///
+    /// At once for a text that is no subnet. When the time is over: with the routes that there are.
+    pub fn wait_route(&self, destination: impl Into<GivenSubnet>) -> Result<()> {
+        self.within(PATIENCE).wait_route(destination)
+    }
+
+    /// Waits until another node answers an ICMP echo request: over IPv4 and over IPv6, if it has
+    /// addresses of both. It is given as a host of the lab, by its name, or by one address.
+    ///
+    /// # Errors
+    ///
+    /// At once for a name that the lab does not know. When the time is over: with the last node on
+    /// the way that answers, and what it says.
+    pub fn wait_reachable<'a>(&self, other: impl Into<Peer<'a>>) -> Result<()> {
+        self.within(PATIENCE).wait_reachable(other)
+    }
+}
+
+/// The waits of a host, with a time of one's own.
+impl Within<'_, Host> {
+    /// See [`Host::wait_listening`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn wait_listening(&self, port: u16) -> Result<()> {
+        self.serves(Protocol::Tcp, port)
+    }
+
+    /// See [`Host::wait_bound`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn wait_bound(&self, port: u16) -> Result<()> {
+        self.serves(Protocol::Udp, port)
+    }
+
+    /// See [`Host::wait_established`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn wait_established(&self, end: impl Into<Endpoint>) -> Result<()> {
+        let end = end.into();
+        let show = |sockets: &[Socket], host: &str| {
+            let all: Vec<_> = sockets.iter().filter_map(Socket::connection).collect();
+            sockets::shown("TCP connections of", host, &all)
+        };
+        self.socket(
+            &format!("an established connection with {end}"),
+            |socket| socket.is_established(end),
+            show,
+        )
+    }
+
+    /// See [`Host::wait_link_up`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn wait_link_up(&self, interface: &str) -> Result<()> {
+        let netlink = self.of.netlink();
+        let look = || {
+            let all = netlink.interfaces()?;
+            let is_it = |one: &Interface| one.name == interface && one.is_up && one.is_running;
+            let found = all.iter().any(is_it);
+            Ok((found, all.iter().map(Interface::to_string).collect()))
+        };
+        self.event(&format!("interface {interface}"), "it is not up", "interfaces", look)
+    }
+
+    /// See [`Host::wait_route`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn wait_route(&self, destination: impl Into<GivenSubnet>) -> Result<()> {
+        let given = destination.into().0;
+        let wanted = given.map_err(|error| {
+            Failure::new("wait for", format!("a route of {}", self.of.name()), error.to_string())
+        })?;
+        let netlink = self.of.netlink();
+        let look = || {
+            let interfaces = netlink.interfaces()?;
+            let name = |index: u32| {
+                let interface = interfaces.iter().find(|interface| interface.index == index);
+                interface.map_or_else(|| format!("#{index}"), |interface| interface.name.clone())
+            };
+            let all = netlink.routes()?;
+            let found = all.iter().any(|route| is_to(route, wanted));
+            let shown = all.iter().filter(|route| !route.is_local());
+            Ok((found, shown.map(|route| route.shown(name)).collect()))
+        };
+        self.event(&format!("a route to {wanted}"), "there is none", "routes", look)
+    }
+
+    fn serves(&self, protocol: Protocol, port: u16) -> Result<()> {
+        let show = |sockets: &[Socket], host: &str| {
+            let all: Vec<_> = sockets.iter().filter_map(Socket::service).collect();
+            sockets::shown("listening on", host, &all)
+        };
+        let what = format!("a socket on {protocol} port {port}");
+        self.socket(&what, |socket| socket.serves(protocol, port), show)
+    }
+
+    fn socket(
+        &self,
+        what: &str,
+        is_it: impl Fn(&Socket) -> bool + Sync,
+        show: impl Fn(&[Socket], &str) -> String + Sync,
+    ) -> Result<()> {
+        let (host, deadline) = (self.of.name(), Deadline::new(self.limit));
+        There::on(self.of).run(|| {
+            let mut seen = Vec::new();
+            let found = deadline.poll(|| {
+                seen = sockets::read(host)?;
+                Ok(seen.iter().any(&is_it).then_some(()))
+            })?;
+            found.ok_or_else(|| {
+                let object = format!("{what} of {host}");
+                let failure = Failure::new("wait for", object, format!("there is none {deadline}"));
+                failure.advise(show(&seen, host)).into()
+            })
+        })
+    }
+
+    /// Looks again whenever the kernel tells that a link or a route has changed.
+    fn event(
+        &self,
+        what: &str,
+        reason: &str,
+        title: &str,
+        look: impl Fn() -> Result<(bool, Vec<String>)> + Sync,
+    ) -> Result<()> {
+        let (host, deadline) = (self.of.name(), Deadline::new(self.limit));
+        There::on(self.of).run(|| {
+            // Before the first look, so that nothing is missed.
+            let events = Events::open()?;
+            loop {
+                let is_last = deadline.is_over();
+                let (found, seen) = look()?;
+                if found {
+                    return Ok(());
+                }
+                if is_last {
+                    let object = format!("{what} of {host}");
+                    let failure = Failure::new("wait for", object, format!("{reason} {deadline}"));
+                    let failure = failure.advise(format!("{title} of {host}:"));
+                    let add = |failure: Failure, line| failure.advise(format!("  {line}"));
+                    return Err(seen.iter().fold(failure, add).into());
+                }
+                events.wait(deadline.left())?;
+            }
+        })
+    }
+}
+
+fn is_to(route: &Route, wanted: Subnet) -> bool {
+    route.is_usable && route.destination == (wanted.network(), wanted.prefix())
+}

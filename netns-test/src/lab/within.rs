@@ -1,0 +1,110 @@
+//! How long a wait lasts at most.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::host::Host;
+use super::programs::Common;
+use crate::error::{Failure, Result};
+use crate::sys::errno;
+use crate::sys::place::Place;
+
+/// How long a wait lasts unless [`Host::within`] or [`HostChild::within`](super::HostChild::within)
+/// says otherwise.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A host, or a program on one, with the time that a wait for something there may take.
+#[must_use = "it waits for nothing by itself"]
+#[derive(Debug)]
+pub struct Within<'lab, T> {
+    pub(super) of: &'lab T,
+    pub(super) limit: Duration,
+}
+
+/// When a wait is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    limit: Duration,
+    /// None for one that is too far away to be told.
+    at: Option<Instant>,
+}
+
+impl Deadline {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { limit, at: Instant::now().checked_add(limit) }
+    }
+
+    /// What is left of it.
+    pub(super) fn left(self) -> Duration {
+        self.at.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()))
+    }
+
+    pub(super) fn is_over(self) -> bool {
+        self.left().is_zero()
+    }
+
+    /// Looks until there is something to be found; none when the time is over. The kernel tells
+    /// nobody of it, so there is a millisecond between two looks, or as long as the last one took.
+    pub(super) fn poll<T>(self, mut look: impl FnMut() -> Result<Option<T>>) -> Result<Option<T>> {
+        loop {
+            let (start, is_last) = (Instant::now(), self.is_over());
+            let found = look()?;
+            if found.is_some() || is_last {
+                return Ok(found);
+            }
+            thread::sleep(start.elapsed().max(Duration::from_millis(1)).min(self.left()));
+        }
+    }
+}
+
+/// `within 10s`
+impl std::fmt::Display for Deadline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "within {:?}", self.limit)
+    }
+}
+
+/// Where a wait looks: on a thread of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct There<'lab> {
+    pub(super) place: &'lab Place,
+    pub(super) host: &'lab str,
+}
+
+impl<'lab> There<'lab> {
+    pub(super) fn on(host: &'lab Host) -> Self {
+        Self { place: host.place(), host: host.name() }
+    }
+
+    /// Calls `work` there.
+    pub(super) fn run<T: Send>(self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let failed = |step, what: &str, error: std::io::Error| {
+            errno::failure(step, format!("{what} {}", self.host), &error)
+        };
+        let start = || {
+            self.place.enter().map_err(|error| failed("setns", "to", error))?;
+            work()
+        };
+        let ended = thread::scope(|scope| {
+            let builder = thread::Builder::new().name(self.host.to_owned());
+            let thread = builder.spawn_scoped(scope, start);
+            Ok::<_, Failure>(thread.map_err(|error| failed("start", "a thread for", error))?.join())
+        })?;
+        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+impl Common {
+    /// The node that has an address, as the lab knows it.
+    pub(super) fn name_of(&self, address: std::net::IpAddr) -> Option<&str> {
+        self.entries().find(|(own, _)| *own == address).map(|(_, name)| name)
+    }
+
+    /// The addresses of all nodes, with their names.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (std::net::IpAddr, &str)> {
+        self.names.lines().filter_map(|line| {
+            let (address, name) = line.split_once('\t')?;
+            Some((address.parse().ok()?, name))
+        })
+    }
+}

@@ -1,0 +1,45 @@
+//! What the kernel tells unasked: that links, addresses or routes of a namespace have changed.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
+use rtnetlink::sys::protocols::NETLINK_ROUTE;
+use rtnetlink::sys::{Socket, SocketAddr};
+
+use super::SOCKET;
+use crate::error::Failure;
+use crate::sys::errno;
+use crate::sys::fds::{self, Until};
+
+/// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV4_ROUTE`, `RTMGRP_IPV6_IFADDR`,
+/// `RTMGRP_IPV6_ROUTE` of linux/rtnetlink.h.
+const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+
+/// Those of the namespace in which it was opened, from then on.
+#[derive(Debug)]
+pub(crate) struct Events(Socket);
+
+impl Events {
+    /// Listens in the calling thread's network namespace.
+    pub(crate) fn open() -> Result<Self, Failure> {
+        let failed = |error| errno::failure("open", SOCKET, &error);
+        let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed)?;
+        socket.bind(&SocketAddr::new(0, GROUPS)).map_err(failed)?;
+        socket.set_non_blocking(true).map_err(failed)?;
+        Ok(Self(socket))
+    }
+
+    /// Waits until something has changed, or the time is over.
+    pub(crate) fn wait(&self, most: Duration) -> Result<(), Failure> {
+        let failed = |error| errno::failure("wait on", SOCKET, &error);
+        fds::wait(&[Until::Readable(self.0.as_fd())], Some(most)).map_err(failed)?;
+        // What it was is asked for anew, so that it does not matter if some of it is lost.
+        while match self.0.recv_from_full() {
+            Ok(_) => true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(error) => error.kind() == io::ErrorKind::Interrupted,
+        } {}
+        Ok(())
+    }
+}

@@ -1,0 +1,19 @@
+//! Networks of hosts: what runs on them, what can be waited for.
+
+#[path = "lab/commands.rs"]
+mod commands;
+#[path = "lab/ends.rs"]
+mod ends;
+#[path = "lab/waits.rs"]
+mod waits;
+
+use netns_test::lab::NodeId;
+use netns_test::{Lab, Topology};
+
+/// Two hosts, `client` and `server`, with a cable between them.
+fn two_hosts() -> (Lab, NodeId, NodeId) {
+    let mut net = Topology::new();
+    let (client, server) = (net.host("client"), net.host("server"));
+    net.link(client, server);
+    (net.build().unwrap_or_else(|error| panic!("{error}")), client, server)
+}

@@ -1,0 +1,133 @@
+//! No program outlives its lab. Whoever holds a stream's end keeps its reader waiting: the end of
+//! the stream is the event that tells.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+
+use netns_test::{Topology, netns_test};
+use netns_test_tests::{again, children, passes};
+
+use super::two_hosts;
+
+/// A program that ignores what can be ignored, and leaves a daemon that does so, too.
+const STUBBORN: &str = "trap '' TERM HUP INT
+    (setsid sh -c 'echo daemon >&2; while :; do sleep 1000; done' &)
+    echo ready >&2; while :; do sleep 1000; done";
+
+#[netns_test]
+fn a_daemon_ends_with_the_lab() {
+    let (lab, _, server) = two_hosts();
+    let (mut held, stdout) = UnixStream::pair().unwrap();
+    let mut command = lab[server].command("sh");
+    let child = command.args(["-c", STUBBORN]).stdout(OwnedFd::from(stdout)).spawn().unwrap();
+    drop(command);
+    child.wait_ready(|line| line == "daemon").unwrap();
+    child.wait_ready(|line| line == "ready").unwrap();
+    child.terminate().unwrap();
+    drop(lab);
+    assert_eq!(held.read(&mut [0]).unwrap(), 0);
+    assert_eq!(child.wait_exit().unwrap().to_string(), "signal: 9 (SIGKILL)");
+    let left = children(std::process::id());
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[netns_test]
+fn forgotten_programs_are_reaped_with_the_lab() {
+    let (lab, client, server) = two_hosts();
+    for number in 0..20 {
+        let mut command = lab[if number % 2 == 0 { client } else { server }].command("sleep");
+        std::mem::forget(command.arg(if number < 10 { "0" } else { "1000" }).spawn().unwrap());
+    }
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    let before = threads();
+    drop(lab);
+    assert_eq!(threads(), before - 2, "those that start and print");
+    let left = children(std::process::id());
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[netns_test]
+fn a_program_on_the_callers_own_host_ends_with_the_lab() {
+    let mut net = Topology::new();
+    let (own, other) = (net.local(), net.host("other"));
+    net.link(own, other);
+    let lab = net.build().unwrap();
+    let (mut held, stdout) = UnixStream::pair().unwrap();
+    let mut command = lab[own].command("sh");
+    let script = "hostname >&2; exec sleep 1000";
+    // The first program of the lab, started by a thread of another host.
+    let start = || command.args(["-c", script]).stdout(OwnedFd::from(stdout)).spawn().unwrap();
+    let child = lab[other].run(start);
+    drop(command);
+    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    child.wait_ready(|line| line == hostname.trim()).unwrap();
+    drop(lab);
+    assert_eq!(held.read(&mut [0]).unwrap(), 0);
+}
+
+#[netns_test]
+fn a_program_outlives_the_thread_that_started_it() {
+    let (lab, client, _) = two_hosts();
+    let start = || {
+        let mut command = lab[client].command("sh");
+        command.args(["-c", "read line; echo $line"]).stdin(Stdio::piped()).spawn().unwrap()
+    };
+    let mut child = std::thread::scope(|scope| scope.spawn(start).join().unwrap());
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"still here\n").unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(child.lines(), ["still here"]);
+}
+
+#[netns_test]
+fn a_program_that_writes_without_end_does_not_keep_the_lab() {
+    let (lab, client, _) = two_hosts();
+    let child = lab[client].command("sh").args(["-c", "tr -d '\\n' </dev/zero"]).spawn().unwrap();
+    child.wait_ready(|line| line.len() > 60_000).unwrap();
+    let kept: usize = child.lines().iter().map(String::len).sum();
+    assert!(kept <= 1 << 20, "{kept} bytes are kept");
+    drop((lab, child));
+}
+
+/// Not a body of the harness: what ends its programs is the lab alone.
+#[test]
+#[ignore = "run by the tests below"]
+fn plain_caller() {
+    let (lab, client, server) = two_hosts();
+    lab[client].wait_reachable(&lab[server]).unwrap();
+    let output = lab[server].command("hostname").output().unwrap();
+    assert_eq!(output.stdout, b"server\n");
+    let mut forever = lab[server].command("sh");
+    forever.args(["-c", "echo started; exec sleep 1000"]).stdout(Stdio::inherit());
+    let child = forever.spawn().unwrap();
+    // Until it is killed, if it is to be.
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+    drop(lab);
+    assert!(!child.wait_exit().unwrap().success());
+}
+
+const UNSHARE: [&str; 2] = ["unshare", "-Urn"];
+const PLAIN: [&str; 3] = ["--exact", "ends::plain_caller", "--nocapture"];
+
+#[test]
+fn a_plain_caller_needs_no_harness() {
+    passes(again(&UNSHARE, &PLAIN).stdin(Stdio::null()), 1);
+}
+
+#[test]
+fn a_caller_that_is_killed_leaves_no_program() {
+    let mut command = again(&UNSHARE, &PLAIN);
+    let mut caller = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(caller.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.ends_with("started\n") {
+        assert_ne!(stdout.read_line(&mut line).unwrap(), 0, "{line}");
+    }
+    caller.kill().unwrap();
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+    caller.wait().unwrap();
+}

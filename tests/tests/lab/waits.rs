@@ -1,0 +1,247 @@
+//! Waits for what happens on hosts: each sees what comes later, and tells what it saw when nothing
+//! comes.
+
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use netns_test::lab::{Host, Within};
+use netns_test::{Result, Topology, netns_test};
+
+use super::two_hosts;
+
+const SHORT: Duration = Duration::from_millis(30);
+
+/// What a wait that is over says.
+fn late(host: &Host, wait: impl Fn(&Within<'_, Host>) -> Result<()>) -> String {
+    wait(&host.within(SHORT)).expect_err("nothing has happened").to_string()
+}
+
+/// Has `wait` begin, then lets `event` happen; the wait must see it.
+fn sees(wait: impl FnOnce() -> Result<()> + Send, event: impl FnOnce()) {
+    thread::scope(|scope| {
+        let (begun, begins) = mpsc::channel();
+        let waiting = scope.spawn(move || {
+            begun.send(()).unwrap();
+            wait()
+        });
+        begins.recv().unwrap();
+        assert!(!waiting.is_finished());
+        event();
+        waiting.join().unwrap().unwrap();
+    });
+}
+
+#[netns_test]
+fn sockets_that_listen() {
+    let (lab, _, server) = two_hosts();
+    let server = &lab[server];
+    let _tcp = server.run(|| TcpListener::bind("127.0.0.1:8080")).unwrap();
+    let _udp = server.run(|| UdpSocket::bind("[::]:53")).unwrap();
+    assert_eq!(
+        late(server, |server| server.wait_listening(80)),
+        "wait for a socket on tcp port 80 of server: there is none within 30ms\n  \
+         listening on server: tcp 127.0.0.1:8080, udp [::]:53"
+    );
+    assert_eq!(
+        late(server, |server| server.wait_bound(8080)),
+        "wait for a socket on udp port 8080 of server: there is none within 30ms\n  \
+         listening on server: tcp 127.0.0.1:8080, udp [::]:53"
+    );
+    server.wait_bound(53).unwrap();
+    let mut listener = None;
+    let bind = || listener = Some(server.run(|| TcpListener::bind("[::]:80")).unwrap());
+    sees(|| server.wait_listening(80), bind);
+}
+
+#[netns_test]
+fn connections() {
+    let (lab, client, server) = two_hosts();
+    let (client, server) = (&lab[client], &lab[server]);
+    let listener = server.run(|| TcpListener::bind("[::]:80")).unwrap();
+    let to = client.run(|| std::net::ToSocketAddrs::to_socket_addrs("server:80").unwrap().next());
+    let to = to.unwrap();
+    assert_eq!(
+        late(client, |client| client.wait_established(to)),
+        format!(
+            "wait for an established connection with {to} of client: there is none within 30ms\n  \
+             TCP connections of client: nothing"
+        )
+    );
+    let mut connection = None;
+    let connect = || connection = Some(client.run(|| TcpStream::connect(to)).unwrap());
+    sees(|| client.wait_established(80), connect);
+    let own = connection.as_ref().unwrap().local_addr().unwrap();
+    server.wait_established(own).unwrap();
+    server.wait_established(own.ip()).unwrap();
+    let shown = late(client, |client| client.wait_established(81));
+    assert!(shown.contains(&format!("TCP connections of client: {own} - {to} ESTAB")), "{shown}");
+    drop(listener);
+}
+
+#[netns_test]
+fn links_and_routes() {
+    let mut net = Topology::new();
+    let (client, home, server) = (net.host("client"), net.router("home"), net.host("server"));
+    net.link(client, home);
+    let wan = net.link(home, server).id();
+    let lab = net.build().unwrap();
+    let (client, wan) = (&lab[client], &lab[wan]);
+    let names: Vec<_> = lab.plan().nodes()[1].interfaces.iter().map(|one| &*one.name).collect();
+    let (home, outer) = (&lab[home], *names.last().unwrap());
+    home.wait_link_up(outer).unwrap();
+    wan.down().unwrap();
+    let shown = late(home, |home| home.wait_link_up(outer));
+    let head = format!("wait for interface {outer} of home: it is not up within 30ms\n");
+    assert!(
+        shown.starts_with(&(head + "  interfaces of home:\n    lo: up, mtu 65536\n")),
+        "{shown}"
+    );
+    assert!(shown.contains(&format!("\n    {outer}: down, mtu 1500")), "{shown}");
+    sees(|| home.wait_link_up(outer), || wan.up().unwrap());
+
+    let route = || client.wait_route("10.99.0.0/24");
+    let shown = late(client, |client| client.wait_route("10.99.0.0/24"));
+    let head = "wait for a route to 10.99.0.0/24 of client: there is none within 30ms\n  \
+                routes of client:\n    ";
+    assert!(shown.starts_with(head), "{shown}");
+    let ip = |arguments: &str| {
+        let status = client.command("ip").args(arguments.split(' ')).status().unwrap();
+        assert!(status.success(), "ip {arguments}");
+    };
+    // For a while there is one that leads nowhere.
+    ip("route add blackhole 10.99.0.0/24");
+    let shown = late(client, |client| client.wait_route("10.99.0.0/24"));
+    assert!(shown.contains("\n    blackhole 10.99.0.0/24"), "{shown}");
+    ip("route del blackhole 10.99.0.0/24");
+    let dev = &lab.plan().nodes()[0].interfaces[0].name;
+    sees(route, || ip(&format!("route add 10.99.0.0/24 dev {dev}")));
+    sees(|| client.wait_route("fd99::/64"), || ip(&format!("route add fd99::/64 dev {dev}")));
+    let shown = late(client, |client| client.wait_route("10.98.0.0/24"));
+    assert!(shown.contains(&format!("\n    10.99.0.0/24 dev {dev}")), "{shown}");
+    let wrong = client.wait_route("10.99.0.1/24").unwrap_err().to_string();
+    assert!(wrong.starts_with("wait for a route of client: "), "{wrong}");
+}
+
+#[netns_test]
+fn other_nodes() {
+    let mut net = Topology::new();
+    let (client, home, server) = (net.host("client"), net.router("home"), net.host("server"));
+    let lan = net.link(client, home).id();
+    let wan = net.link(home, server).id();
+    let lab = net.build().unwrap();
+    let (client, server) = (&lab[client], &lab[server]);
+    client.wait_reachable(server).unwrap();
+    client.wait_reachable("server").unwrap();
+    for address in &lab.plan().nodes()[2].addresses {
+        client.wait_reachable(*address).unwrap();
+    }
+    let unknown = client.wait_reachable("nobody").unwrap_err().to_string();
+    assert_eq!(
+        unknown,
+        "wait for nobody to answer client: the lab has no node of this name that has an address\n  \
+         nodes with addresses: client, home, server"
+    );
+
+    lab[wan].down().unwrap();
+    let shown = late(client, |client| client.wait_reachable(server));
+    let [there, .., router] = [2, 1].map(|node| lab.plan().nodes()[node].addresses[0]);
+    assert!(
+        shown.starts_with(&format!(
+            "wait for server ({there}) to answer client over IPv4: no answer within 30ms\n"
+        )),
+        "{shown}"
+    );
+    assert!(shown.contains(&format!("last refusal: home ({router}): ENETUNREACH")), "{shown}");
+    sees(|| client.wait_reachable(server), || lab[wan].up().unwrap());
+
+    // The router sends it on, and nobody answers.
+    let drop_all = "net.ipv4.icmp_echo_ignore_all";
+    server.sysctl(drop_all, 1).unwrap();
+    let shown = late(client, |client| client.wait_reachable(server));
+    assert!(shown.contains(&format!("last node that answers: home ({router})")), "{shown}");
+    sees(|| client.wait_reachable(server), || server.sysctl(drop_all, 0).unwrap());
+
+    lab[lan].down().unwrap();
+    let shown = late(client, |client| client.wait_reachable("server"));
+    assert!(shown.contains("no node on the way answers"), "{shown}");
+    assert!(shown.contains("last refusal: ENETUNREACH (Network is unreachable)"), "{shown}");
+}
+
+#[netns_test]
+fn nodes_of_the_callers_own_host() {
+    let mut net = Topology::new();
+    let (own, other) = (net.local(), net.host("other"));
+    net.link(own, other);
+    let lab = net.build().unwrap();
+    lab[own].wait_reachable(&lab[other]).unwrap();
+    lab[other].wait_reachable(&lab[own]).unwrap();
+}
+
+/// Where the sysctl forbids ping, another way is taken.
+#[netns_test]
+fn where_ping_is_forbidden() {
+    let mut net = Topology::new();
+    let (client, home, server) = (net.host("client"), net.router("home"), net.host("server"));
+    net.link(client, home);
+    let wan = net.link(home, server).id();
+    let lab = net.build().unwrap();
+    let client = &lab[client];
+    client.sysctl("net.ipv4.ping_group_range", "1 0").unwrap();
+    client.wait_reachable("server").unwrap();
+    lab[wan].down().unwrap();
+    let shown = late(client, |client| client.wait_reachable("server"));
+    assert!(shown.contains("): ENETUNREACH"), "{shown}");
+}
+
+#[netns_test]
+fn lines_that_do_not_come() {
+    let (lab, _, server) = two_hosts();
+    let spawn = |script: &str| {
+        let child = lab[server].command("sh").args(["-c", script]).spawn().unwrap();
+        let subject = format!("sh (process {}) on server", child.id());
+        (child, subject)
+    };
+    let (child, subject) = spawn("echo one; echo two; exit 3");
+    let told = child.wait_ready(|line| line == "ready").unwrap_err().to_string();
+    assert_eq!(
+        told,
+        format!(
+            "wait for {subject} to be ready: no line of its output is the one\n  \
+             it has ended: exit status: 3\n  its last lines:\n    one\n    two"
+        )
+    );
+    let told = child.wait_listening(80).unwrap_err().to_string();
+    assert_eq!(
+        told,
+        format!(
+            "wait for {subject} to listen on port 80: nothing listens there\n  \
+             listening on server: nothing\n  \
+             it has ended: exit status: 3\n  its last lines:\n    one\n    two"
+        )
+    );
+    let (child, subject) = spawn("seq 30; echo now; exec sleep 1000");
+    child.wait_ready(|line| line == "now").unwrap();
+    let last: String = (12..=30).map(|number| format!("    {number}\n")).collect();
+    let state = format!("  it runs\n  its last lines:\n{last}    now");
+    let short = child.within(SHORT);
+    assert_eq!(
+        short.wait_ready(|line| line == "ready").unwrap_err().to_string(),
+        format!(
+            "wait for {subject} to be ready: no line of its output is the one within 30ms\n{state}"
+        )
+    );
+    assert_eq!(
+        short.wait_exit().unwrap_err().to_string(),
+        format!("wait for {subject} to end: it runs within 30ms\n{state}")
+    );
+    let (child, subject) = spawn("exec >&- 2>&-; exec sleep 1000");
+    assert_eq!(
+        child.wait_ready(|_| true).unwrap_err().to_string(),
+        format!(
+            "wait for {subject} to be ready: no line of its output is the one\n  it runs\n  \
+             it has printed nothing"
+        )
+    );
+}
