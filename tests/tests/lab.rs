@@ -1,9 +1,24 @@
-//! Networks of hosts: what runs on them, what can be waited for.
+//! Labs: networks of hosts, each against what the kernel and `ip` say of it, and by packets; what runs on
+//! them, what can be waited for.
 
 #[path = "lab/commands.rs"]
 mod commands;
 #[path = "lab/ends.rs"]
 mod ends;
+#[path = "lab/extras.rs"]
+mod extras;
+#[path = "lab/leaks.rs"]
+mod leaks;
+#[path = "lab/net.rs"]
+mod net;
+#[path = "lab/oracle.rs"]
+mod oracle;
+#[path = "lab/partitions.rs"]
+mod partitions;
+#[path = "lab/refusals.rs"]
+mod refusals;
+#[path = "lab/shapes.rs"]
+mod shapes;
 #[path = "lab/waits.rs"]
 mod waits;
 

@@ -44,7 +44,7 @@ impl Link {
     /// As [`down`](Self::down).
     pub fn up(&self) -> Result<()> {
         self.set_up(true)?;
-        let Fabric { plan, hosts, indexes } = &*self.fabric;
+        let Fabric { plan, hosts, indexes, .. } = &*self.fabric;
         for end in self.ends() {
             let dev = &plan.interface(end).name;
             let routes = routes_of(plan, end.node, indexes, |route| route.dev == *dev);
@@ -55,7 +55,7 @@ impl Link {
 
     fn set_up(&self, up: bool) -> Result<()> {
         for end in self.ends() {
-            let Fabric { plan, hosts, indexes } = &*self.fabric;
+            let Fabric { plan, hosts, indexes, .. } = &*self.fabric;
             let index = indexes.at(end.node, end.interface);
             let request = requests::set_up(label(plan, self.at), index, up, None);
             hosts[end.node].netlink().ask_all(&[request])?;

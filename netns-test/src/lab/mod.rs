@@ -25,6 +25,7 @@ mod mistakes;
 mod names;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod output;
+mod partition;
 mod plan;
 mod planning;
 mod pool;

@@ -3,9 +3,10 @@
 use std::ops::Index;
 use std::sync::Arc;
 
-use super::build::{Covered, Indexes};
+use super::build::{Covered, Guest, Indexes};
 use super::host::Host;
 use super::link::Link;
+use super::partition::Partitions;
 use super::plan::Plan;
 use super::programs::Common;
 use super::tasks::Panics;
@@ -38,6 +39,10 @@ pub(super) struct Fabric {
     pub(super) plan: Plan,
     pub(super) hosts: Vec<Host>,
     pub(super) indexes: Indexes,
+    pub(super) partitions: Partitions,
+    /// What is in the caller's network, if it is a node, too.
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    pub(super) guest: Option<Guest>,
 }
 
 impl Lab {
@@ -74,6 +79,10 @@ impl Lab {
     pub fn host(&self, name: &str) -> Option<&Host> {
         self.hosts().find(|host| host.name() == name)
     }
+
+    pub(super) fn fabric(&self) -> &Fabric {
+        &self.fabric
+    }
 }
 
 /// # Panics
@@ -106,6 +115,10 @@ impl Drop for Lab {
             if let Some(tasks) = host.tasks.get() {
                 tasks.end();
             }
+        }
+        if self.hosts().any(|host| host.kind() == NodeKind::Local) {
+            // The caller's own network stays.
+            drop(self.heal());
         }
         self.common.programs.start_no_more();
         let own = self.hosts().filter(|host| host.kind() != NodeKind::Local);

@@ -19,6 +19,8 @@ pub(crate) mod qdisc;
 pub(crate) mod requests;
 #[cfg(feature = "lab")]
 pub(crate) mod state;
+#[cfg(feature = "lab")]
+pub(crate) mod tables;
 
 use std::sync::{Mutex, PoisonError};
 

@@ -107,6 +107,13 @@ pub(crate) fn set_up(object: String, index: u32, up: bool, bridge: Option<u32>) 
     Request::new("set up", object, RouteNetlinkMessage::SetLink(message), 0)
 }
 
+/// Deletes an interface, with the other end if it is a cable.
+pub(crate) fn no_interface(object: String, index: u32) -> Request {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    Request::new("delete", object, RouteNetlinkMessage::DelLink(message), 0)
+}
+
 /// Gives an interface an address, which can be used at once: there is nobody in a lab who could
 /// have it, too.
 pub(crate) fn address(object: String, index: u32, address: IpAddr, prefix: u8) -> Request {
@@ -171,21 +178,27 @@ pub(crate) fn block(object: String, source: IpAddr, on: bool) -> Request {
     Request::new("let in", object, RouteNetlinkMessage::DelRule(message), 0)
 }
 
-/// Moves the rule that every packet for the node itself matches, behind those of [`block`].
-pub(crate) fn make_room_for_blocks(object: &str, of_family: IpAddr) -> [Request; 2] {
+/// Moves the rule that every packet for the node itself matches behind those of [`block`], or back to
+/// where the kernel has it.
+pub(crate) fn make_room_for_blocks(object: &str, of_family: IpAddr, room: bool) -> [Request; 2] {
     let local = |priority| {
         let mut message = rule(of_family, priority);
         message.header.action = RuleAction::ToTable;
         message.header.table = LOCAL_TABLE;
         message
     };
-    let later = RouteNetlinkMessage::NewRule(local(BLOCKED + 1));
-    let first = RouteNetlinkMessage::DelRule(local(0));
+    let (new, old) = if room { (BLOCKED + 1, FIRST_RULE) } else { (FIRST_RULE, BLOCKED + 1) };
+    // First the new one: there is always one.
+    let add = RouteNetlinkMessage::NewRule(local(new));
+    let remove = RouteNetlinkMessage::DelRule(local(old));
     [
-        Request::new("add a rule to", object, later, NLM_F_CREATE | NLM_F_EXCL),
-        Request::new("remove the first rule of", object, first, 0),
+        Request::new("add a rule to", object, add, NLM_F_CREATE | NLM_F_EXCL),
+        Request::new("remove a rule of", object, remove, 0),
     ]
 }
+
+/// The priority of the kernel's rule for packets for the node itself.
+const FIRST_RULE: u32 = 0;
 
 /// The priority of the rules that block.
 const BLOCKED: u32 = 1;

@@ -3,11 +3,13 @@
 
 mod configure;
 mod files;
+mod guest;
 mod namespaces;
 pub(super) mod ready;
 
 use crate::error::Result;
 use crate::lab::host::Host;
+use crate::lab::partition::Partitions;
 use crate::lab::plan::Plan;
 use crate::lab::programs::Common;
 use crate::lab::running::{Fabric, Lab};
@@ -15,6 +17,7 @@ use crate::lab::tasks::Panics;
 use crate::lab::topology::{NodeKind, Topology};
 pub(super) use configure::{Indexes, label, routes_of};
 pub(super) use files::Covered;
+pub(super) use guest::Guest;
 pub(super) use namespaces::Made;
 
 impl Topology {
@@ -36,8 +39,11 @@ impl Topology {
         let covered = local.then(|| files::put_for_local(plan.hosts_text())).transpose()?.flatten();
         let made = namespaces::make(&plan)?;
         let indexes = Indexes::new(&plan, &made)?;
+        let mut guest = Guest::new(&plan, &made, &indexes)?;
         configure::cables(&plan, &made, &indexes)?;
+        guest.as_mut().map_or(Ok(()), |guest| guest.set(&plan))?;
         configure::nodes(&plan, &made, &indexes)?;
+        namespaces::set_of_interfaces(&plan, &made)?;
         ready::wait(&plan, &made, &indexes)?;
         let panics = Panics::default();
         let common = Common::new(plan.hosts_text());
@@ -50,7 +56,9 @@ impl Topology {
             .zip(plan.nodes())
             .map(|(made, node)| Host::new(node, made, panics.clone(), common.clone()));
         let hosts = hosts.collect();
-        Ok(Lab::new(Fabric { plan, hosts, indexes }, panics, common, covered))
+        let partitions = Partitions::default();
+        let fabric = Fabric { plan, hosts, indexes, partitions, guest };
+        Ok(Lab::new(fabric, panics, common, covered))
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::files;
 use crate::error::{Failure, Result};
@@ -78,7 +79,9 @@ fn node_of(node: &NodePlan, base: &Place) -> Result<Made, Failure> {
         let object = format!("{what} of {}", node.name);
         move |error: io::Error| errno::failure(step, object, &error)
     };
-    place::unshare_all().map_err(failed("unshare", "the namespaces"))?;
+    unshare_patiently().map_err(|error| {
+        limits(&error).fold(failed("unshare", "the namespaces")(error), Failure::advise)
+    })?;
     if let Some(hostname) = &node.hostname {
         let set = person::set_hostname(hostname.as_bytes());
         set.map_err(failed("sethostname", "the hostname"))?;
@@ -87,11 +90,43 @@ fn node_of(node: &NodePlan, base: &Place) -> Result<Made, Failure> {
         // Where it cannot be had, as in some containers, it shows the caller's interfaces.
         drop(mount::kernel_file_system("sysfs", Path::new("/sys"), mount::Access::Write));
     }
+    write_common(node, None)?;
+    allow_ping();
     sysctls(node, false)?;
     let netlink = Netlink::open()?;
     let place = Place::own().map_err(failed("open", "the namespaces"))?;
     base.enter_mounts().map_err(failed("setns", "back from the mounts"))?;
     Ok(Made { place, netlink })
+}
+
+/// Namespaces count against a limit until the kernel has taken them down, a moment after the last one
+/// who held them has gone.
+fn unshare_patiently() -> io::Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let start = Instant::now();
+    loop {
+        match place::unshare_all() {
+            Err(error) if is_limit(&error) && start.elapsed() < PATIENCE => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            other => return other,
+        }
+    }
+}
+
+/// What may be behind the error, as advice.
+fn limits(error: &io::Error) -> impl Iterator<Item = String> + use<> {
+    let kinds = ["net", "mnt", "uts"].into_iter().filter(|_| is_limit(error));
+    let paths = kinds.map(|kind| format!("/proc/sys/user/max_{kind}_namespaces"));
+    let paths = paths.collect::<Vec<_>>().into_iter();
+    paths.filter_map(|path| {
+        let value = fs::read_to_string(&path).ok()?;
+        Some(format!("limit: {path} = {}", value.trim()))
+    })
+}
+
+fn is_limit(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(errno::is_shortage_of_namespaces)
 }
 
 fn own() -> Result<Made, Failure> {
@@ -101,29 +136,51 @@ fn own() -> Result<Made, Failure> {
 
 /// What every node has: addresses that are usable at once, IPv6 also where the machine has turned
 /// it off, and addresses that stay when an interface goes down and up again.
-const COMMON: [(&str, &str); 3] = [
-    ("net/ipv6/conf/all/disable_ipv6", "0"),
-    ("net/ipv6/conf/default/accept_dad", "0"),
-    ("net/ipv6/conf/all/keep_addr_on_down", "1"),
+const COMMON: [(&str, &str, &str); 3] = [
+    ("all", "disable_ipv6", "0"),
+    ("default", "accept_dad", "0"),
+    ("all", "keep_addr_on_down", "1"),
 ];
 
-/// Sets those that name an interface, or the others, in the network of the calling thread.
-pub(in crate::lab) fn sysctls(node: &NodePlan, of_interfaces: bool) -> Result<(), Failure> {
-    let own = node.sysctls.iter().map(|(name, value)| (path_of(name), value.clone()));
-    let own = own.filter(|(path, _)| names_interface(node, path) == of_interfaces);
-    if !of_interfaces {
-        for (path, value) in COMMON {
-            // A kernel without IPv6 has no such file.
-            let written = fs::write(format!("/proc/sys/{path}"), value);
-            if written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
-                written.map_err(|error| refused(node, path, &error))?;
-            }
+/// Sets what every node has, in the network of the calling thread: for all interfaces, or for one.
+pub(super) fn write_common(node: &NodePlan, interface: Option<&str>) -> Result<(), Failure> {
+    for (all, name, value) in COMMON {
+        let path = format!("net/ipv6/conf/{}/{name}", interface.unwrap_or(all));
+        // A kernel without IPv6 has no such file.
+        let written = fs::write(format!("/proc/sys/{path}"), value);
+        if written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+            written.map_err(|error| refused(node, &path, &error))?;
         }
     }
-    if !of_interfaces {
-        allow_ping();
+    Ok(())
+}
+
+/// Sets those sysctls of each node that name an interface, which are there now.
+pub(super) fn set_of_interfaces(plan: &Plan, made: &[Made]) -> Result<()> {
+    for (node, made) in plan.nodes().iter().zip(made) {
+        if sysctls_of(node, true).next().is_none() {
+            continue;
+        }
+        let set = || {
+            let failed = |error: io::Error| {
+                errno::failure("setns", format!("to the network of {}", node.name), &error)
+            };
+            made.place.enter().map_err(failed)?;
+            sysctls(node, true)
+        };
+        thread::scope(|scope| {
+            let thread = thread::Builder::new().name(node.name.clone()).spawn_scoped(scope, set);
+            let thread =
+                thread.map_err(|error| errno::failure("start", "a thread of a lab", &error))?;
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })?;
     }
-    for (path, value) in own {
+    Ok(())
+}
+
+/// Sets those that name an interface, or the others, in the network of the calling thread.
+fn sysctls(node: &NodePlan, of_interfaces: bool) -> Result<(), Failure> {
+    for (path, value) in sysctls_of(node, of_interfaces) {
         let written = fs::write(format!("/proc/sys/{path}"), value);
         written.map_err(|error| refused(node, &path, &error))?;
     }
@@ -138,7 +195,17 @@ fn allow_ping() {
     drop(fs::write(path, "0 2147483647").or_else(|_| fs::write(path, format!("{own} {own}"))));
 }
 
-fn refused(node: &NodePlan, path: &str, error: &io::Error) -> Failure {
+/// The plan's own of a node, as paths below `/proc/sys`.
+pub(super) fn sysctls_of(
+    node: &NodePlan,
+    of_interfaces: bool,
+) -> impl Iterator<Item = (String, &str)> {
+    let all = node.sysctls.iter().map(|(name, value)| (path_of(name), value.as_str()));
+    all.filter(move |(path, _)| names_interface(node, path) == of_interfaces)
+}
+
+pub(super) fn refused(node: &NodePlan, path: &str, error: &io::Error) -> Failure {
+    let path = path.trim_start_matches("/proc/sys/");
     errno::failure("write", format!("/proc/sys/{path} of {}", node.name), error)
 }
 

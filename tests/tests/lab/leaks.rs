@@ -1,0 +1,230 @@
+//! That nothing is left of labs: whole ones, refused ones, and those of tests that panic.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use netns_test::{NetNs, Topology, netns_test};
+use netns_test_tests::{again, fails, namespaces_of_threads, passes};
+
+use crate::net::{Mesh, row, star};
+
+/// What this process has.
+#[derive(Debug, PartialEq)]
+struct Held {
+    networks: Vec<netns_test::NetNsId>,
+    namespaces: BTreeSet<PathBuf>,
+    mounts: usize,
+    threads: Vec<String>,
+    descriptors: Vec<PathBuf>,
+}
+
+impl Held {
+    fn now() -> Self {
+        let list = |path: &str| fs::read_dir(path).unwrap().flatten().map(|entry| entry.path());
+        let name = |path: PathBuf| fs::read_to_string(path.join("comm")).unwrap_or_default();
+        // One of them is the directory that is read.
+        let is_file = |path: &PathBuf| !path.to_string_lossy().starts_with("/proc/");
+        let open = list("/proc/self/fd").filter_map(|path| fs::read_link(path).ok());
+        Self {
+            networks: NetNs::list().unwrap().into_iter().map(|one| one.id).collect(),
+            namespaces: namespaces_of_threads(),
+            mounts: fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count(),
+            threads: list("/proc/self/task").map(name).collect(),
+            descriptors: open.filter(is_file).collect(),
+        }
+    }
+
+    /// A thread that has been joined is listed for a moment longer.
+    fn is_back_soon(&self) {
+        let start = Instant::now();
+        while Held::now() != *self {
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "{:?}\nbefore: {self:?}",
+                Held::now()
+            );
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[netns_test]
+fn a_lab_leaves_nothing() -> netns_test::Result<()> {
+    // What libraries open once.
+    let (net, nodes) = star(2);
+    net.build()?[nodes[0]].block_on(std::future::ready(()));
+    let before = Held::now();
+    for round in 0..20 {
+        let (net, nodes) = row(3, round % 2 == 0);
+        let lab = net.build()?;
+        Mesh::new(&lab, &nodes).all_pairs_talk();
+        lab.partition(&nodes[3..4], &nodes[4..])?;
+        let at_work = lab[nodes[3]].spawn(std::future::pending::<()>());
+        let mut sleeper = lab[nodes[4]].run(|| {
+            let mut sleep = std::process::Command::new("sleep");
+            sleep.arg("1000").spawn().unwrap()
+        });
+        drop(lab);
+        drop(at_work);
+        // By SIGKILL.
+        assert!(!sleeper.wait().unwrap().success());
+        before.is_back_soon();
+    }
+    Ok(())
+}
+
+#[netns_test]
+fn a_refused_lab_leaves_nothing() -> netns_test::Result<()> {
+    drop(star(2).0.build()?);
+    let before = Held::now();
+    let mut net = Topology::new();
+    let (a, b) = (net.host("a"), net.host("b"));
+    net.link(a, b).interfaces("same", "same");
+    net.node(b).sysctl("net.ipv4.no_such_thing", 1);
+    for _ in 0..5 {
+        let told = net.build().unwrap_err().to_string();
+        let expected = "write /proc/sys/net/ipv4/no_such_thing of b: ENOENT";
+        assert!(told.starts_with(expected), "{told}");
+        before.is_back_soon();
+    }
+    Ok(())
+}
+
+/// The last step is refused when all else is there, part of it in the caller's own network.
+#[netns_test]
+fn a_lab_with_the_caller_that_is_refused_leaves_nothing() -> netns_test::Result<()> {
+    let ip = || netns_test_tests::stdout_of("ip", &["-d", "address"]);
+    let mut net = Topology::new();
+    let (own, far) = (net.local(), net.host("far"));
+    net.link(own, far);
+    net.node(own).addr("lo", "192.0.2.1/32");
+    drop(net.build()?);
+    net.node(far).sysctl("net.ipv4.conf.eth0.no_such_thing", 1);
+    let (before, addresses) = (Held::now(), ip());
+    for _ in 0..5 {
+        let told = net.build().unwrap_err().to_string();
+        let expected = "write /proc/sys/net/ipv4/conf/eth0/no_such_thing of far: ENOENT";
+        assert!(told.starts_with(expected), "{told}");
+        assert_eq!(ip(), addresses);
+        before.is_back_soon();
+    }
+    Ok(())
+}
+
+/// What the user has made in the meantime under a name of the lab stays.
+#[netns_test]
+fn an_interface_of_the_caller_stays() -> netns_test::Result<()> {
+    let ip = |words: &[&str]| netns_test_tests::stdout_of("ip", words);
+    let mut net = Topology::new();
+    let (own, far) = (net.local(), net.host("far"));
+    net.link(own, far);
+    let lab = net.build()?;
+    ip(&["link", "delete", "eth0"]);
+    ip(&["link", "add", "eth0", "type", "bridge"]);
+    drop(lab);
+    ip(&["link", "show", "eth0"]);
+    let told = net.build().unwrap_err().to_string();
+    assert!(told.starts_with("create link local to far: EEXIST"), "{told}");
+    ip(&["link", "show", "eth0"]);
+    Ok(())
+}
+
+#[test]
+fn panics_are_told_with_the_host() {
+    let cases = [
+        ("panics_in_a_closure", "thread 'h0'"),
+        ("panics_in_a_task", "host h0: a task has panicked"),
+        ("panics_in_a_thread", "host h0: a thread has panicked"),
+        ("panics_beside_a_lab", "of the test itself"),
+    ];
+    for (name, told) in cases {
+        let text = fails(&mut again(&[], &["--exact", &format!("leaks::{name}")]));
+        assert!(text.contains(told), "{text}");
+        assert!(text.contains("1 failed"), "{text}");
+    }
+}
+
+#[netns_test]
+#[ignore = "run by panics_are_told_with_the_host"]
+fn panics_in_a_closure() -> netns_test::Result<()> {
+    let (net, nodes) = star(2);
+    let lab = net.build()?;
+    let work = || lab[nodes[0]].run(|| panic!("of the {}", "closure"));
+    let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_err();
+    assert_eq!(payload.downcast_ref::<String>().unwrap(), "host h0: of the closure");
+    lab[nodes[0]].run(|| panic!("of the closure"))
+}
+
+#[netns_test]
+#[ignore = "run by panics_are_told_with_the_host"]
+fn panics_in_a_task() -> netns_test::Result<()> {
+    let (net, nodes) = star(2);
+    let lab = net.build()?;
+    let task = lab[nodes[0]].spawn(async { panic!("of the task") });
+    assert!(lab[nodes[0]].block_on(task).unwrap_err().is_panic());
+    Ok(())
+}
+
+#[netns_test]
+#[ignore = "run by panics_are_told_with_the_host"]
+fn panics_in_a_thread() -> netns_test::Result<()> {
+    let (net, nodes) = star(2);
+    let lab = net.build()?;
+    let thread = lab[nodes[0]].spawn_thread(|| panic!("of the thread"));
+    assert!(thread.join().is_err());
+    Ok(())
+}
+
+#[netns_test]
+#[ignore = "run by panics_are_told_with_the_host"]
+fn panics_beside_a_lab() -> netns_test::Result<()> {
+    let (net, nodes) = star(2);
+    let lab = net.build()?;
+    let _sleeper = lab[nodes[0]].run(|| std::process::Command::new("sleep").arg("1000").spawn());
+    panic!("of the test itself");
+}
+
+#[test]
+fn a_hundred_tests_with_a_lab_each() {
+    let networks = || {
+        let all = NetNs::list().unwrap().into_iter().map(|one| one.id);
+        all.collect::<BTreeSet<_>>()
+    };
+    let before = networks();
+    passes(&mut again(&[], &["leaks::one_of_many", "--test-threads=8"]), 100);
+    let start = Instant::now();
+    // Other programs of the machine come and go meanwhile.
+    while !networks().is_subset(&before) {
+        assert!(start.elapsed() < Duration::from_secs(60), "{:?}, {before:?}", networks());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Ten tests for each name.
+macro_rules! tens {
+    ($($name:ident)*) => {$(
+        mod $name {
+            tens! { @ t0 t1 t2 t3 t4 t5 t6 t7 t8 t9 }
+        }
+    )*};
+    (@ $($name:ident)*) => {$(
+        #[netns_test::netns_test]
+        #[ignore = "run by a_hundred_tests_with_a_lab_each"]
+        fn $name() -> netns_test::Result<()> {
+            crate::leaks::one()
+        }
+    )*};
+}
+
+mod one_of_many {
+    tens! { m0 m1 m2 m3 m4 m5 m6 m7 m8 m9 }
+}
+
+fn one() -> netns_test::Result<()> {
+    let (net, nodes) = row(2, false);
+    let lab = net.build()?;
+    Mesh::new(&lab, &nodes).all_pairs_talk();
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! What the tests of labs share: networks of the usual shapes, and packets from each node to each.
+
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use netns_test::{Lab, NodeId, Topology};
+
+/// How long a packet may take that is not lost.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Hosts with a link each to one router.
+pub(crate) fn star(count: usize) -> (Topology, Vec<NodeId>) {
+    let mut net = Topology::new();
+    let router = net.router("router");
+    let mut nodes = hosts(&mut net, count);
+    for &host in &nodes {
+        net.link(host, router);
+    }
+    nodes.push(router);
+    (net, nodes)
+}
+
+/// Hosts on one switch.
+pub(crate) fn switched(count: usize) -> (Topology, Vec<NodeId>) {
+    let mut net = Topology::new();
+    let switch = net.switch("switch");
+    let nodes = hosts(&mut net, count);
+    for &host in &nodes {
+        net.link(host, switch);
+    }
+    (net, nodes)
+}
+
+/// Routers in a line or a ring, with a host at each.
+pub(crate) fn row(count: usize, is_ring: bool) -> (Topology, Vec<NodeId>) {
+    let mut net = Topology::new();
+    let routers = routers(&mut net, count);
+    for pair in routers.windows(2) {
+        net.link(pair[0], pair[1]);
+    }
+    if is_ring {
+        net.link(routers[count - 1], routers[0]);
+    }
+    let nodes = with_hosts(&mut net, routers);
+    (net, nodes)
+}
+
+/// Routers with a link from each to each, and a host at each.
+pub(crate) fn mesh(count: usize) -> (Topology, Vec<NodeId>) {
+    let mut net = Topology::new();
+    let routers = routers(&mut net, count);
+    for (order, &a) in routers.iter().enumerate() {
+        for &b in &routers[order + 1..] {
+            net.link(a, b);
+        }
+    }
+    let nodes = with_hosts(&mut net, routers);
+    (net, nodes)
+}
+
+fn hosts(net: &mut Topology, count: usize) -> Vec<NodeId> {
+    (0..count).map(|number| net.host(format!("h{number}"))).collect()
+}
+
+fn routers(net: &mut Topology, count: usize) -> Vec<NodeId> {
+    (0..count).map(|number| net.router(format!("r{number}"))).collect()
+}
+
+fn with_hosts(net: &mut Topology, mut routers: Vec<NodeId>) -> Vec<NodeId> {
+    for (number, router) in routers.clone().into_iter().enumerate() {
+        let host = net.host(format!("h{number}"));
+        net.link(host, router);
+        routers.push(host);
+    }
+    routers
+}
+
+/// A UDP socket on each node, for both families, at one port.
+pub(crate) struct Mesh<'a> {
+    lab: &'a Lab,
+    nodes: Vec<NodeId>,
+    sockets: Vec<[UdpSocket; 2]>,
+}
+
+/// By family: a socket for IPv6 takes its port of IPv4, too.
+const PORTS: [u16; 2] = [4004, 4006];
+
+impl<'a> Mesh<'a> {
+    pub(crate) fn new(lab: &'a Lab, nodes: &[NodeId]) -> Self {
+        let open = |node: &NodeId| {
+            lab[*node].run(|| [("0.0.0.0", PORTS[0]), ("::", PORTS[1])].map(socket))
+        };
+        let sockets = nodes.iter().map(open).collect();
+        Self { lab, nodes: nodes.to_vec(), sockets }
+    }
+
+    /// Every node sends one packet to every other one, over both families, which has it.
+    pub(crate) fn all_pairs_talk(&self) {
+        for from in 0..self.nodes.len() {
+            for to in (0..self.nodes.len()).filter(|to| *to != from) {
+                self.talks(from, to);
+            }
+        }
+    }
+
+    /// One packet over each family, from one node to another one.
+    pub(crate) fn talks(&self, from: usize, to: usize) {
+        for family in 0..2 {
+            let name = |at: usize| self.lab[self.nodes[at]].name();
+            let what = format!("{} to {}", name(from), name(to));
+            let target = self.first_of(to, family);
+            let target = target.unwrap_or_else(|| panic!("{what}: no address"));
+            let sent = self.sockets[from][family].send_to(what.as_bytes(), target);
+            sent.unwrap_or_else(|error| panic!("{what}, to {target}: {error}"));
+            let mut buffer = [0; 64];
+            let (length, sender) = self.sockets[to][family]
+                .recv_from(&mut buffer)
+                .unwrap_or_else(|error| panic!("{what}, at {target}: {error}"));
+            assert_eq!(String::from_utf8_lossy(&buffer[..length]), what);
+            let own = self.lab.plan().addresses_of(self.nodes[from]);
+            assert!(own.contains(&sender.ip()), "{what}: from {sender}");
+        }
+    }
+
+    /// Sends one packet over each family.
+    pub(crate) fn send(&self, from: usize, to: usize) {
+        for family in 0..2 {
+            let target = self.first_of(to, family).unwrap();
+            self.sockets[from][family].send_to(b"lost", target).unwrap();
+        }
+    }
+
+    /// That nothing has arrived at a node.
+    pub(crate) fn has_nothing(&self, at: usize) {
+        for socket in &self.sockets[at] {
+            socket.set_nonblocking(true).unwrap();
+            let mut buffer = [0; 64];
+            let error = socket.recv_from(&mut buffer).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
+            socket.set_nonblocking(false).unwrap();
+        }
+    }
+
+    fn first_of(&self, node: usize, family: usize) -> Option<SocketAddr> {
+        let addresses = self.lab.plan().addresses_of(self.nodes[node]).iter();
+        let mut wanted = addresses.filter(|address| address.is_ipv4() == (family == 0));
+        wanted.next().map(|address| SocketAddr::new(*address, PORTS[family]))
+    }
+}
+
+fn socket(address: (&str, u16)) -> UdpSocket {
+    let socket = UdpSocket::bind(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+/// A TCP connection from one node to an address of another one, both ends.
+pub(crate) fn connection(lab: &Lab, from: NodeId, to: NodeId, address: IpAddr) -> [TcpStream; 2] {
+    let listener = lab[to].run(|| TcpListener::bind((address, 0))).unwrap();
+    let target = listener.local_addr().unwrap();
+    let near = lab[from].run(|| TcpStream::connect_timeout(&target, PATIENCE)).unwrap();
+    let (far, _) = listener.accept().unwrap();
+    for stream in [&near, &far] {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+    }
+    [near, far]
+}
