@@ -8,6 +8,7 @@
 //! | `http.rs` | an HTTP server on port 80 and its client |
 //! | `async_body.rs` | `async fn` tests, on tokio |
 //! | `dual_stack.rs` | a server on IPv4 and IPv6, and clients that have one or both |
+//! | `cluster.rs` | five nodes that gossip elect a leader, and another one when the network is split |
 //! | `programs.rs` | the programs below, run beside `ip` |
 //!
 //! | program | shows |
