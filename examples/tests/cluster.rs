@@ -10,7 +10,7 @@ use std::time::Duration;
 use foca::{
     AccumulatingRuntime, Config, Foca, Identity, NoCustomBroadcast, PeriodicParams, PostcardCodec,
 };
-use netns_test::{Topology, netns_test};
+use netns_test::{NodeId, Topology, netns_test};
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use serde::{Deserialize, Serialize};
@@ -52,9 +52,12 @@ async fn elects_again_when_the_network_is_split() -> netns_test::Result<()> {
     }
     let lab = net.build()?;
     let address = |host| SocketAddr::new(lab.plan().address_of(host).expect("one"), 7946);
-    let nodes = hosts.iter().map(|&host| {
+    // The first one must be there to be found.
+    let bind = |&host: &NodeId| lab[host].run(|| std::net::UdpSocket::bind(address(host)));
+    let sockets = hosts.iter().map(bind).collect::<std::io::Result<Vec<_>>>()?;
+    let nodes = hosts.iter().zip(sockets).map(|(&host, socket)| {
         let (says, leader) = watch::channel(None);
-        lab[host].spawn(node(address(host), address(hosts[0]), says));
+        lab[host].spawn(node(socket, address(hosts[0]), says));
         leader
     });
     let mut nodes: Vec<_> = nodes.collect();
@@ -78,8 +81,14 @@ async fn elects_again_when_the_network_is_split() -> netns_test::Result<()> {
 }
 
 /// Runs for ever, and says who leads whenever that changes.
-async fn node(own: SocketAddr, seed: SocketAddr, says: watch::Sender<Option<SocketAddr>>) {
-    let socket = UdpSocket::bind(own).await.unwrap();
+async fn node(
+    socket: std::net::UdpSocket,
+    seed: SocketAddr,
+    says: watch::Sender<Option<SocketAddr>>,
+) {
+    socket.set_nonblocking(true).unwrap();
+    let socket = UdpSocket::from_std(socket).unwrap();
+    let own = socket.local_addr().unwrap();
     let (set, mut timers) = mpsc::unbounded_channel();
     let random = SmallRng::seed_from_u64(RandomState::new().hash_one(own));
     let id = Id { address: own, life: 0 };

@@ -151,6 +151,7 @@ impl Host {
     /// # Errors
     ///
     /// ENOENT for one that the kernel does not have, EINVAL for a value that it does not take.
+    #[expect(clippy::needless_pass_by_value, reason = "a number is written as it is")]
     pub fn sysctl(&self, name: &str, value: impl ToString) -> Result<()> {
         let path = if name.contains('/') { name.to_owned() } else { name.replace('.', "/") };
         let (path, value) = (format!("/proc/sys/{path}"), value.to_string());

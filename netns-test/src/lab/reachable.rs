@@ -75,6 +75,7 @@ impl Within<'_, Host> {
     /// # Errors
     ///
     /// As there.
+    #[expect(single_use_lifetimes, reason = "one without a name is unstable there")]
     pub fn wait_reachable<'a>(&self, other: impl Into<Peer<'a>>) -> Result<()> {
         let (host, deadline) = (self.of, Deadline::new(self.limit));
         let addresses = addresses(host, other.into().0)?;

@@ -207,6 +207,7 @@ fn words_of(refusal: &ErrorMessage, flags: u16) -> Option<String> {
 }
 
 /// A netlink attribute: length, kind, value, padded to four bytes.
+#[cfg(any(feature = "doctor", test))]
 fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(4 + value.len()).expect("attributes of ours are short");
     let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();

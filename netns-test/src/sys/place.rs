@@ -1,7 +1,7 @@
 //! Where a thread is: its network, its mounts and its hostname, as one thing that it can go to.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::process::Command;
 

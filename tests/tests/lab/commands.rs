@@ -163,10 +163,10 @@ fn from_many_threads_and_from_threads_of_hosts() {
 #[netns_test]
 fn what_cannot_be_started_is_named() {
     let (lab, client, _) = two_hosts();
-    let error = lab[client].command("no-such-program").spawn().unwrap_err();
+    let error = lab[client].command("/no-such-program").spawn().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "start no-such-program on client: ENOENT (No such file or directory)"
+        "start /no-such-program on client: ENOENT (No such file or directory)"
     );
     let error = lab[client].command("/etc/hosts").output().unwrap_err();
     assert_eq!(error.to_string(), "start /etc/hosts on client: EACCES (Permission denied)");

@@ -1,7 +1,9 @@
 //! What the tests of labs share: networks of the usual shapes, and packets from each node to each.
 
+use std::fs::File;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::time::Duration;
+use std::os::fd::AsRawFd as _;
+use std::time::{Duration, Instant};
 
 use netns_test::{Lab, NodeId, Topology};
 
@@ -80,18 +82,52 @@ pub(crate) struct Mesh<'a> {
     lab: &'a Lab,
     nodes: Vec<NodeId>,
     sockets: Vec<[UdpSocket; 2]>,
+    /// Held as long as the machine's neighbours are needed.
+    _turn: File,
 }
 
 /// By family: a socket for IPv6 takes its port of IPv4, too.
 const PORTS: [u16; 2] = [4004, 4006];
+
+/// The kernel has one table of neighbours for the whole machine, with room for some thousand: who
+/// needs many of them needs them alone.
+const MANY: usize = 20;
+
+/// Waits for other tests of this binary, in whatever process: for all, or for those with many nodes.
+fn turn(alone: bool) -> File {
+    let file = File::open(std::env::current_exe().unwrap()).unwrap();
+    let how = if alone { libc::LOCK_EX } else { libc::LOCK_SH };
+    // SAFETY: takes a descriptor and a flag.
+    assert_eq!(unsafe { libc::flock(file.as_raw_fd(), how) }, 0);
+    file
+}
+
+/// Where others have filled the table of neighbours, it is tried again: the kernel says so by EINVAL
+/// (IPv6) or ENOBUFS (IPv4), which it has no other reason for.
+fn send(socket: &UdpSocket, text: &str, target: SocketAddr) {
+    let start = Instant::now();
+    loop {
+        match socket.send_to(text.as_bytes(), target) {
+            Ok(_) => return,
+            Err(error)
+                if [Some(libc::EINVAL), Some(libc::ENOBUFS)].contains(&error.raw_os_error())
+                    && start.elapsed() < Duration::from_secs(30) =>
+            {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Err(error) => panic!("{text}, to {target}: {error}"),
+        }
+    }
+}
 
 impl<'a> Mesh<'a> {
     pub(crate) fn new(lab: &'a Lab, nodes: &[NodeId]) -> Self {
         let open = |node: &NodeId| {
             lab[*node].run(|| [("0.0.0.0", PORTS[0]), ("::", PORTS[1])].map(socket))
         };
+        let turn = turn(nodes.len() > MANY);
         let sockets = nodes.iter().map(open).collect();
-        Self { lab, nodes: nodes.to_vec(), sockets }
+        Self { lab, nodes: nodes.to_vec(), sockets, _turn: turn }
     }
 
     /// Every node sends one packet to every other one, over both families, which has it.
@@ -110,8 +146,7 @@ impl<'a> Mesh<'a> {
             let what = format!("{} to {}", name(from), name(to));
             let target = self.first_of(to, family);
             let target = target.unwrap_or_else(|| panic!("{what}: no address"));
-            let sent = self.sockets[from][family].send_to(what.as_bytes(), target);
-            sent.unwrap_or_else(|error| panic!("{what}, to {target}: {error}"));
+            send(&self.sockets[from][family], &what, target);
             let mut buffer = [0; 64];
             let (length, sender) = self.sockets[to][family]
                 .recv_from(&mut buffer)

@@ -16,7 +16,7 @@ const FIRST: u32 = 32;
 
 /// By which number the kernel is to know each interface of the plan: no two have the same, though
 /// they are in different namespaces. A veth pair with one number at both ends is taken for something
-/// else by the kernel, which then takes it into use up to a second later (net/core/link_watch.c).
+/// else by the kernel, which then takes it into use up to a second later (`net/core/link_watch.c`).
 #[derive(Clone, Debug)]
 pub(in crate::lab) struct Indexes(Vec<Vec<u32>>);
 
