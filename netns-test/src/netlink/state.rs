@@ -23,6 +23,8 @@ pub(crate) struct Interface {
     pub(crate) is_up: bool,
     /// Whether it can carry packets (`IF_OPER_UP`, RFC 2863), or does not say, as `lo`.
     pub(crate) is_running: bool,
+    /// Whether it says so: a cable does, once the kernel has taken it into use.
+    pub(crate) says_running: bool,
 }
 
 /// A route, of whatever table.
@@ -164,6 +166,7 @@ fn interface(message: LinkMessage) -> Interface {
         mac: None,
         is_up: message.header.flags.contains(LinkFlags::Up),
         is_running: false,
+        says_running: false,
     };
     for attribute in message.attributes {
         match attribute {
@@ -171,7 +174,8 @@ fn interface(message: LinkMessage) -> Interface {
             LinkAttribute::Mtu(mtu) => found.mtu = mtu,
             LinkAttribute::Address(mac) => found.mac = Some(mac),
             LinkAttribute::OperState(state) => {
-                found.is_running = matches!(state, State::Up | State::Unknown);
+                found.says_running = state == State::Up;
+                found.is_running = found.says_running || state == State::Unknown;
             }
             _ => {}
         }

@@ -1,5 +1,6 @@
 //! What the tests of labs share: networks of the usual shapes, and packets from each node to each.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd as _;
@@ -84,6 +85,8 @@ pub(crate) struct Mesh<'a> {
     sockets: Vec<[UdpSocket; 2]>,
     /// Held as long as the machine's neighbours are needed.
     _turn: File,
+    /// [`times_full`], when that was last looked at.
+    full: RefCell<String>,
 }
 
 /// By family: a socket for IPv6 takes its port of IPv4, too.
@@ -100,6 +103,12 @@ fn turn(alone: bool) -> File {
     // SAFETY: takes a descriptor and a flag.
     assert_eq!(unsafe { libc::flock(file.as_raw_fd(), how) }, 0);
     file
+}
+
+/// How often that table has been full, on the whole machine.
+fn times_full() -> String {
+    let text = netns_test_tests::stdout_of("ip", &["-s", "ntable", "show"]);
+    text.split("table_fulls").skip(1).map(|rest| rest.split_whitespace().next().unwrap()).collect()
 }
 
 /// Where others have filled the table of neighbours, it is tried again: the kernel says so by EINVAL
@@ -127,7 +136,7 @@ impl<'a> Mesh<'a> {
         };
         let turn = turn(nodes.len() > MANY);
         let sockets = nodes.iter().map(open).collect();
-        Self { lab, nodes: nodes.to_vec(), sockets, _turn: turn }
+        Self { lab, nodes: nodes.to_vec(), sockets, _turn: turn, full: RefCell::new(times_full()) }
     }
 
     /// Every node sends one packet to every other one, over both families, which has it.
@@ -146,14 +155,38 @@ impl<'a> Mesh<'a> {
             let what = format!("{} to {}", name(from), name(to));
             let target = self.first_of(to, family);
             let target = target.unwrap_or_else(|| panic!("{what}: no address"));
-            send(&self.sockets[from][family], &what, target);
-            let mut buffer = [0; 64];
-            let (length, sender) = self.sockets[to][family]
-                .recv_from(&mut buffer)
-                .unwrap_or_else(|error| panic!("{what}, at {target}: {error}"));
-            assert_eq!(String::from_utf8_lossy(&buffer[..length]), what);
+            let (text, sender) = self.exchange(&what, from, to, family, target);
+            assert_eq!(text, what);
             let own = self.lab.plan().addresses_of(self.nodes[from]);
             assert!(own.contains(&sender.ip()), "{what}: from {sender}");
+        }
+    }
+
+    /// Sends a packet and gives what arrives. A packet that is lost is sent again where the kernel
+    /// says that its table of neighbours was full meanwhile, and only there.
+    fn exchange(
+        &self,
+        what: &str,
+        from: usize,
+        to: usize,
+        family: usize,
+        target: SocketAddr,
+    ) -> (String, SocketAddr) {
+        let start = Instant::now();
+        loop {
+            send(&self.sockets[from][family], what, target);
+            let mut buffer = [0; 64];
+            match self.sockets[to][family].recv_from(&mut buffer) {
+                Ok((length, sender)) => {
+                    return (String::from_utf8_lossy(&buffer[..length]).into_owned(), sender);
+                }
+                Err(error) => {
+                    let full = times_full();
+                    let was = self.full.replace(full.clone());
+                    let is_others = was != full && start.elapsed() < 6 * PATIENCE;
+                    assert!(is_others, "{what}, at {target}: {error}");
+                }
+            }
         }
     }
 

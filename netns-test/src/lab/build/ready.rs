@@ -8,6 +8,7 @@ use crate::error::{Failure, Result};
 use crate::lab::host::Host;
 use crate::lab::plan::{InterfaceKind, Place, Plan};
 use crate::netlink::Netlink;
+use crate::netlink::state::Interface;
 
 /// The kernel needs a thousandth of it.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -48,7 +49,11 @@ fn wait_on(
         let there = netlink.interfaces()?;
         let carries = |place: &Place| {
             let index = indexes.at(place.node, place.interface);
-            there.iter().any(|one| one.index == index && one.is_running)
+            let is_cable = matches!(plan.interface(*place).kind, InterfaceKind::Veth { .. });
+            let carries = |one: &Interface| {
+                if is_cable { one.says_running } else { one.is_running }
+            };
+            there.iter().any(|one| one.index == index && carries(one))
         };
         // A bridge without ports carries nothing, for good.
         let is_late = |place: &&Place| {
