@@ -8,6 +8,9 @@
 //! | `http.rs` | an HTTP server on port 80 and its client |
 //! | `async_body.rs` | `async fn` tests, on tokio |
 //! | `dual_stack.rs` | a server on IPv4 and IPv6, and clients that have one or both |
+//! | `two_hosts.rs` | an HTTP server and its client, each on a host of a network |
+//! | `pulled_cable.rs` | a client that connects again when the cable was pulled |
+//! | `real_daemon.rs` | `dnsmasq` on a host and `dig` on another |
 //! | `cluster.rs` | five nodes that gossip elect a leader, and another one when the network is split |
 //! | `programs.rs` | the programs below, run beside `ip` |
 //!

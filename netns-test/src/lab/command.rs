@@ -95,7 +95,7 @@ impl HostCommand<'_> {
     }
 
     /// Sets the working directory. Unless it is set, it is the one that the calling thread has when
-    /// it starts the program.
+    /// it starts the program, or `/` where that one cannot be entered by its path.
     pub fn current_dir(&mut self, directory: impl AsRef<Path>) -> &mut Self {
         self.directory = Some(directory.as_ref().to_owned());
         self
@@ -226,22 +226,23 @@ impl HostCommand<'_> {
 
     /// A directory is that of the thread which calls, not of the one that starts programs.
     fn go_to_directory(&mut self) {
-        if let Some(directory) = self.directory() {
-            self.command.current_dir(directory);
-        }
+        let directory = self.directory();
+        self.command.current_dir(directory);
     }
 
-    fn directory(&self) -> Option<PathBuf> {
+    fn directory(&self) -> PathBuf {
         // None for one that has been deleted.
         let own = std::env::current_dir().ok();
+        let can_be_entered = |own: &PathBuf| own.join(".").is_dir();
         match &self.directory {
-            Some(given) => Some(own.unwrap_or_default().join(given)),
-            None => own,
+            Some(given) => own.unwrap_or_default().join(given),
+            None => own.filter(can_be_entered).unwrap_or_else(|| "/".into()),
         }
     }
 
     fn not_started(&self, error: &io::Error) -> Error {
-        if let Some(directory) = self.directory().filter(|directory| !directory.is_dir()) {
+        let directory = self.directory();
+        if !directory.is_dir() {
             let object = format!("{} for {}", directory.display(), self.subject());
             return errno::failure("chdir", object, error).into();
         }

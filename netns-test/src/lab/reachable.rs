@@ -24,46 +24,46 @@ const LAST: Duration = Duration::from_millis(1200);
 const MOST_HOPS: u8 = 64;
 
 /// Whom to wait for: a [`Host`] of the lab, its name, or one address.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer<'a>(Who<'a>);
+#[derive(Clone, Debug)]
+pub struct Peer(Who);
 
-#[derive(Clone, Copy, Debug)]
-enum Who<'a> {
-    Name(&'a str),
+#[derive(Clone, Debug)]
+enum Who {
+    Name(String),
     Address(IpAddr),
 }
 
-impl<'a> From<&'a Host> for Peer<'a> {
-    fn from(host: &'a Host) -> Self {
-        Self(Who::Name(host.name()))
+impl From<&Host> for Peer {
+    fn from(host: &Host) -> Self {
+        Self(Who::Name(host.name().to_owned()))
     }
 }
 
-impl<'a> From<&'a str> for Peer<'a> {
-    fn from(text: &'a str) -> Self {
-        Self(text.parse().map_or(Who::Name(text), Who::Address))
+impl From<&str> for Peer {
+    fn from(text: &str) -> Self {
+        Self(text.parse().map_or_else(|_| Who::Name(text.to_owned()), Who::Address))
     }
 }
 
-impl<'a> From<&'a String> for Peer<'a> {
-    fn from(text: &'a String) -> Self {
+impl From<&String> for Peer {
+    fn from(text: &String) -> Self {
         text.as_str().into()
     }
 }
 
-impl From<IpAddr> for Peer<'_> {
+impl From<IpAddr> for Peer {
     fn from(address: IpAddr) -> Self {
         Self(Who::Address(address))
     }
 }
 
-impl From<std::net::Ipv4Addr> for Peer<'_> {
+impl From<std::net::Ipv4Addr> for Peer {
     fn from(address: std::net::Ipv4Addr) -> Self {
         IpAddr::from(address).into()
     }
 }
 
-impl From<std::net::Ipv6Addr> for Peer<'_> {
+impl From<std::net::Ipv6Addr> for Peer {
     fn from(address: std::net::Ipv6Addr) -> Self {
         IpAddr::from(address).into()
     }
@@ -75,23 +75,22 @@ impl Within<'_, Host> {
     /// # Errors
     ///
     /// As there.
-    #[expect(single_use_lifetimes, reason = "one without a name is unstable there")]
-    pub fn wait_reachable<'a>(&self, other: impl Into<Peer<'a>>) -> Result<()> {
+    pub fn wait_reachable(&self, other: impl Into<Peer>) -> Result<()> {
         let (host, deadline) = (self.of, Deadline::new(self.limit));
-        let addresses = addresses(host, other.into().0)?;
+        let addresses = addresses(host, &other.into().0)?;
         There::on(host).run(|| addresses.iter().try_for_each(|to| reach(host, *to, deadline)))
     }
 }
 
 /// Its first address of each family.
-fn addresses(host: &Host, who: Who<'_>) -> Result<Vec<IpAddr>> {
+fn addresses(host: &Host, who: &Who) -> Result<Vec<IpAddr>> {
     let name = match who {
-        Who::Address(address) => return Ok(vec![address]),
+        Who::Address(address) => return Ok(vec![*address]),
         Who::Name(name) => name,
     };
     let own = |is_v4: bool| {
         let mut all = host.common.entries().filter(move |(address, _)| address.is_ipv4() == is_v4);
-        all.find(|(_, known)| *known == name).map(|(address, _)| address)
+        all.find(|(_, known)| known == name).map(|(address, _)| address)
     };
     let found: Vec<_> = [own(true), own(false)].into_iter().flatten().collect();
     if found.is_empty() {
@@ -130,11 +129,16 @@ fn reach(host: &Host, to: IpAddr, deadline: Deadline) -> Result<()> {
     }
     let Some((way, told)) = trace(host, &echo).map_err(failed)? else { return Ok(()) };
     let failure = Failure::new("wait for", &subject, format!("no answer {deadline}"));
-    let failure = failure.advise(match way.last() {
-        Some(last) => format!("last node that answers: {last}"),
-        None => "no node on the way answers".to_owned(),
+    let refusal = told.or(refusal);
+    // A node that has no way on can be silent for good while it is asked every second: its refusals
+    // are counted twice (ip_error and icmp_send of the kernel).
+    let refuser = || refusal.as_ref()?.by.filter(|by| is_other(host, *by));
+    let last = way.or_else(refuser).map(|last| named(common, last));
+    let failure = failure.advise(match last {
+        Some(last) => format!("last node that has answered: {last}"),
+        None => "no node on the way has answered".to_owned(),
     });
-    let failure = match told.or(refusal) {
+    let failure = match refusal {
         Some(refusal) => failure.advise(format!("last refusal: {}", refusal.told(common))),
         None => failure,
     };
@@ -176,11 +180,9 @@ fn ask(
     Ok(Err(refusal))
 }
 
-/// The nodes on the way that answer, and the refusal that ends it; none if all of it answers.
-fn trace(host: &Host, echo: &Echo) -> io::Result<Option<(Vec<String>, Option<Refusal>)>> {
-    let common = &host.common;
-    let is_other = |by: &IpAddr| common.name_of(*by) != Some(host.name());
-    let mut way = Vec::new();
+/// The last node on the way that answers, and the refusal that ends it; none if the other end does.
+fn trace(host: &Host, echo: &Echo) -> io::Result<Option<(Option<IpAddr>, Option<Refusal>)>> {
+    let mut last = None;
     for hops in 1..=MOST_HOPS {
         let (end, mut refusal) = (Deadline::new(LAST), None);
         let heard = loop {
@@ -195,15 +197,19 @@ fn trace(host: &Host, echo: &Echo) -> io::Result<Option<(Vec<String>, Option<Ref
         };
         match heard {
             Some(Heard::Answer) => return Ok(None),
-            Some(Heard::Hop(by)) => way.push(named(common, by)),
+            Some(Heard::Hop(by)) => last = Some(by),
             Some(Heard::Refusal { by, error }) => {
-                way.extend(by.filter(is_other).map(|by| named(common, by)));
-                return Ok(Some((way, Some(Refusal { by, error }))));
+                last = by.filter(|by| is_other(host, *by)).or(last);
+                return Ok(Some((last, Some(Refusal { by, error }))));
             }
-            None => return Ok(Some((way, refusal))),
+            None => return Ok(Some((last, refusal))),
         }
     }
-    Ok(Some((way, None)))
+    Ok(Some((last, None)))
+}
+
+fn is_other(host: &Host, address: IpAddr) -> bool {
+    host.common.name_of(address) != Some(host.name())
 }
 
 /// `home (10.0.0.1)`

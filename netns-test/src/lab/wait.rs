@@ -76,8 +76,7 @@ impl Host {
     ///
     /// At once for a name that the lab does not know. When the time is over: with the last node on
     /// the way that answers, and what it says.
-    #[expect(single_use_lifetimes, reason = "one without a name is unstable there")]
-    pub fn wait_reachable<'a>(&self, other: impl Into<Peer<'a>>) -> Result<()> {
+    pub fn wait_reachable(&self, other: impl Into<Peer>) -> Result<()> {
         self.within(PATIENCE).wait_reachable(other)
     }
 }

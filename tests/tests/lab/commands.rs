@@ -55,7 +55,9 @@ fn what_is_set_reaches_the_program() {
         assert_eq!(output.lines().next(), place.to_str(), "{output}");
         assert!(!output.contains("PATH="), "{output}");
     }
+    std::env::set_current_dir(&directory).unwrap();
     std::fs::remove_dir_all(&directory).unwrap();
+    assert_eq!(text(&pwd.output().unwrap()).lines().next(), Some("/"));
 }
 
 #[netns_test]
@@ -163,10 +165,10 @@ fn from_many_threads_and_from_threads_of_hosts() {
 #[netns_test]
 fn what_cannot_be_started_is_named() {
     let (lab, client, _) = two_hosts();
-    let error = lab[client].command("/no-such-program").spawn().unwrap_err();
+    let error = lab[client].command("/no/such/program").spawn().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "start /no-such-program on client: ENOENT (No such file or directory)"
+        "start /no/such/program on client: ENOENT (No such file or directory)"
     );
     let error = lab[client].command("/etc/hosts").output().unwrap_err();
     assert_eq!(error.to_string(), "start /etc/hosts on client: EACCES (Permission denied)");
