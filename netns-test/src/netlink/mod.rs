@@ -9,6 +9,8 @@
 
 #[cfg(feature = "lab")]
 pub(crate) mod events;
+#[cfg(feature = "lab")]
+mod groups;
 #[cfg(feature = "doctor")]
 pub(crate) mod link;
 #[cfg(feature = "doctor")]
@@ -173,11 +175,16 @@ impl Conversation {
 }
 
 /// The messages of a datagram; one that is not understood is left out.
-fn messages(mut bytes: &[u8]) -> Vec<NetlinkMessage<RouteNetlinkMessage>> {
+fn messages(bytes: &[u8]) -> Vec<NetlinkMessage<RouteNetlinkMessage>> {
+    raw(bytes).into_iter().flat_map(NetlinkMessage::deserialize).collect()
+}
+
+/// The same as they are, each with its header.
+fn raw(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut found = Vec::new();
     while let Some(length) = bytes.first_chunk().map(|first| u32::from_ne_bytes(*first) as usize) {
         let Some(own) = bytes.get(..length).filter(|own| own.len() >= HEADER) else { break };
-        found.extend(NetlinkMessage::deserialize(own));
+        found.push(own);
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     found

@@ -1,6 +1,8 @@
 //! The wait until every interface carries packets: the kernel takes a cable into use a moment after
-//! both of its ends are up, in a worker of its own.
+//! both of its ends are up, in a worker of its own; in another one it begins to hear those who ask for a
+//! new address of IPv6. Who asks before is answered a second later.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use super::{Indexes, Made, name_of};
@@ -59,12 +61,62 @@ fn wait_on(
         let is_late = |place: &&Place| {
             !matches!(plan.interface(**place).kind, InterfaceKind::Bridge { .. }) && !carries(place)
         };
-        let Some(late) = places.iter().find(is_late) else { return Ok(()) };
+        let late = match places.iter().find(is_late) {
+            Some(late) => Some((late, "it is up, and carries nothing")),
+            None => deaf(plan, netlink, indexes, places)?
+                .map(|late| (late, "it does not hear who asks for its address")),
+        };
+        let Some((late, reason)) = late else { return Ok(()) };
         if Instant::now() > deadline {
             let object = name_of(plan, node, &plan.interface(*late).name);
-            let reason = format!("it is up, and carries nothing after {LIMIT:?}");
+            let reason = format!("{reason} after {LIMIT:?}");
             return Err(Failure::new("wait for", object, reason).into());
         }
         std::thread::sleep(Duration::from_micros(50));
+    }
+}
+
+/// One that is not yet in the group of those who are asked for one of its addresses.
+fn deaf<'a>(
+    plan: &Plan,
+    netlink: &Netlink,
+    indexes: &Indexes,
+    places: &'a [Place],
+) -> Result<Option<&'a Place>> {
+    let wanted = |place: &Place| -> Vec<(u32, Ipv6Addr)> {
+        let interface = plan.interface(*place);
+        // On these nobody asks.
+        if matches!(interface.kind, InterfaceKind::Loopback | InterfaceKind::Dummy) {
+            return Vec::new();
+        }
+        let index = indexes.at(place.node, place.interface);
+        let all = interface.addresses.iter().map(|address| address.address());
+        all.filter_map(solicited).map(|group| (index, group)).collect()
+    };
+    let wanted: Vec<_> = places.iter().map(|place| (place, wanted(place))).collect();
+    if wanted.iter().all(|(_, groups)| groups.is_empty()) {
+        return Ok(None);
+    }
+    let own = netlink.groups()?;
+    let deaf = wanted.iter().find(|(_, groups)| !groups.iter().all(|group| own.contains(group)));
+    Ok(deaf.map(|(place, _)| *place))
+}
+
+/// The group of those who might have an address (RFC 4291, 2.7.1).
+fn solicited(address: IpAddr) -> Option<Ipv6Addr> {
+    let IpAddr::V6(address) = address else { return None };
+    let [.., high, low] = address.segments();
+    Some(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | high & 0xff, low))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_group_of_an_address() {
+        let group = |address: &str| solicited(address.parse().unwrap());
+        assert_eq!(group("fd00::1234:5678"), Some("ff02::1:ff34:5678".parse().unwrap()));
+        assert_eq!(group("10.0.0.1"), None);
     }
 }
