@@ -7,6 +7,8 @@ mod commands;
 mod ends;
 #[path = "lab/extras.rs"]
 mod extras;
+#[path = "lab/holes.rs"]
+mod holes;
 #[path = "lab/leaks.rs"]
 mod leaks;
 #[path = "lab/net.rs"]

@@ -38,6 +38,8 @@ pub struct HostChild {
     /// Where its standard error is read, if it was set to be piped.
     pub stderr: Option<ChildStderr>,
     program: Arc<Program>,
+    /// The process that has started it.
+    owner: process::Pid,
 }
 
 /// What the lab knows of it, too.
@@ -85,7 +87,7 @@ impl HostChild {
         let (name, host, child) = (name.to_owned(), host.name().to_owned(), Mutex::new(child));
         let program = Arc::new(Program { name, host, id, child, feed, network });
         programs.note(&program);
-        Ok(Self { stdin, stdout, stderr, program })
+        Ok(Self { stdin, stdout, stderr, program, owner: process::id() })
     }
 
     /// Its process id, as the caller sees it.
@@ -341,7 +343,10 @@ impl Program {
 
 impl Drop for HostChild {
     fn drop(&mut self) {
-        self.program.end();
+        // A fork of the lab's process has a copy of this, and no such child.
+        if process::id() == self.owner {
+            self.program.end();
+        }
     }
 }
 

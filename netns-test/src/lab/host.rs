@@ -40,10 +40,10 @@ pub struct Host {
 /// process is aborted, rather than let the thread go on in the wrong place.
 #[must_use = "dropped at once, it moves the thread back at once"]
 #[derive(Debug)]
-pub struct HostGuard {
+pub struct HostGuard<'host> {
     back: Place,
     /// Not `Send`: the thread it moves is the one that drops it.
-    _thread: PhantomData<*const ()>,
+    _thread: PhantomData<(*const (), &'host Host)>,
 }
 
 impl Host {
@@ -96,7 +96,8 @@ impl Host {
     }
 
     /// Starts a thread that lives on the host. What it panics with is told by
-    /// [`JoinHandle::join`], and again when the lab is dropped, which panics then.
+    /// [`JoinHandle::join`], and again when the lab is dropped, which panics then. One that panics
+    /// after that ends the process; one that goes on keeps the host's network.
     ///
     /// # Panics
     ///
@@ -122,6 +123,10 @@ impl Host {
     /// Moves the calling thread to the host, for as long as the guard lives. Threads that it starts
     /// begin there. From then on its working directory is its own.
     ///
+    /// So do threads that a library starts meanwhile for all of the process, such as those of a runtime's
+    /// blocking pool (name lookups of tokio): they stay there. [`run`](Self::run) and
+    /// [`spawn`](Self::spawn) leave the caller's thread alone.
+    ///
     /// Under a runtime with several threads do not hold the guard across an `.await`. Guards must be
     /// dropped in the reverse of their order, as local variables are.
     ///
@@ -129,12 +134,12 @@ impl Host {
     ///
     /// EPERM without `CAP_SYS_ADMIN` in the caller's user namespace, and where the thread could not come
     /// back since its own mounts or hostname are an outer user namespace's. It is where it was then.
-    pub fn enter(&self) -> Result<HostGuard> {
+    pub fn enter(&self) -> Result<HostGuard<'_>> {
         let back = Place::own();
         let back = back.map_err(|error| self.failure("open", "the way back from", &error))?;
         // Who may go there may not always come back. It may if it may go where it is.
         back.enter().map_err(|error| {
-            let advice = "the thread could not come back to where it is; under unshare(1), give it -m and -u too";
+            let advice = "the thread could not come back to where it is; under unshare(1), give it -m and -u, too";
             self.failure("setns", "to the network", &error).advise(advice)
         })?;
         if let Err(error) = self.place.enter() {
@@ -200,7 +205,7 @@ pub(super) fn go(place: &Place, name: &str) {
     }
 }
 
-impl Drop for HostGuard {
+impl Drop for HostGuard<'_> {
     fn drop(&mut self) {
         if let Err(error) = self.back.enter() {
             // No panic: the thread may be unwinding, and would be in the wrong place all the same.

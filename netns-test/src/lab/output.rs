@@ -1,7 +1,7 @@
 //! What the programs of a lab write: kept for those who wait for a line, and printed under the test,
 //! line by line, each marked with the host's name.
 //!
-//! One thread of the lab does it for all. It prints by `print!` and `eprint!`, which the standard
+//! One thread of the lab reads for all, and one prints, by `print!` and `eprint!`, which the standard
 //! library's test harness captures from every thread that a test has started.
 
 use std::collections::VecDeque;
@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::panic;
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -23,6 +24,12 @@ const KEPT: usize = 1 << 20;
 /// A line that is longer is taken for several, in bytes.
 const LONGEST: usize = 64 << 10;
 
+/// How many texts wait to be printed, of at most one buffer for each stream.
+const MOST_UNPRINTED: usize = 256;
+
+/// How long the end of a lab waits for its last output to be printed.
+const LAST_PRINT: Duration = Duration::from_secs(5);
+
 /// How often a full buffer is read in a row at the end, so that a daemon that never stops to write
 /// does not keep anybody waiting.
 const LAST_READS: usize = 64;
@@ -33,7 +40,9 @@ pub(super) struct Printer {
     new: Arc<Mutex<Vec<Source>>>,
     /// Written to when there is a new source, closed at the end.
     wake: OwnedFd,
-    thread: JoinHandle<()>,
+    reader: JoinHandle<()>,
+    /// Told when all has been printed.
+    printed: Receiver<()>,
 }
 
 /// A program whose output is read.
@@ -83,9 +92,20 @@ impl Printer {
         let (woken, wake) = fds::pipe().map_err(failed)?;
         let new = Arc::new(Mutex::new(Vec::new()));
         let inbox = Arc::clone(&new);
-        let work = move || work(&inbox, &woken);
-        let thread = thread::Builder::new().name("lab output".into()).spawn(work);
-        Ok(Self { new, wake, thread: thread.map_err(failed)? })
+        // Another thread prints: whoever has locked stdout may wait for what is read here.
+        let (give, texts) = mpsc::sync_channel::<[String; 2]>(MOST_UNPRINTED);
+        let (tell, printed) = mpsc::channel();
+        let print = move || {
+            let mut can_print = true;
+            for text in texts {
+                can_print = can_print && print(&text);
+            }
+            drop(tell.send(()));
+        };
+        thread::Builder::new().name("lab printer".into()).spawn(print).map_err(failed)?;
+        let work = move || work(&inbox, &woken, &give);
+        let reader = thread::Builder::new().name("lab output".into()).spawn(work);
+        Ok(Self { new, wake, reader: reader.map_err(failed)?, printed })
     }
 
     /// Reads from `source`, too.
@@ -95,17 +115,23 @@ impl Printer {
         drop(fds::write_once(self.wake.as_fd(), &[0]));
     }
 
-    /// Prints what is there, and comes to an end.
+    /// Prints what is there, and comes to an end. Where the caller itself has locked stdout, that is
+    /// printed later.
     pub(super) fn end(self) {
         drop(self.wake);
         // What it panics with is on stderr.
-        drop(self.thread.join());
+        drop(self.reader.join());
+        drop(self.printed.recv_timeout(LAST_PRINT));
     }
 }
 
-fn work(new: &Mutex<Vec<Source>>, woken: &OwnedFd) {
+fn work(new: &Mutex<Vec<Source>>, woken: &OwnedFd, printer: &SyncSender<[String; 2]>) {
     let (mut sources, mut buffer) = (Vec::<Source>::new(), vec![0; LONGEST]);
-    let mut can_print = true;
+    let give = |text: [String; 2]| {
+        if text.iter().any(|text| !text.is_empty()) {
+            drop(printer.send(text));
+        }
+    };
     loop {
         let mut events = vec![Until::Readable(woken.as_fd())];
         events.extend(sources.iter().flat_map(Source::events));
@@ -115,7 +141,7 @@ fn work(new: &Mutex<Vec<Source>>, woken: &OwnedFd) {
         let mut of_sources = ready[1..].iter().map(|ready| *ready != Ready::default());
         for source in &mut sources {
             let text = source.read(&mut of_sources, &mut buffer);
-            can_print = can_print && print(&text);
+            give(text);
         }
         sources.retain(Source::is_open);
         if ready[0] != Ready::default() {
@@ -128,7 +154,7 @@ fn work(new: &Mutex<Vec<Source>>, woken: &OwnedFd) {
     }
     for mut source in sources {
         let text = source.last(&mut buffer);
-        can_print = can_print && print(&text);
+        give(text);
     }
 }
 

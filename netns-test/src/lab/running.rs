@@ -11,7 +11,7 @@ use super::plan::Plan;
 use super::programs::Common;
 use super::tasks::Panics;
 use super::topology::{LinkId, NodeId, NodeKind};
-use crate::sys::place;
+use crate::sys::{place, process};
 
 /// A network that has been built ([`Topology::build`](super::Topology::build)): `lab[node]` is a
 /// [`Host`], `lab[link]` a [`Link`].
@@ -28,6 +28,8 @@ pub struct Lab {
     fabric: Arc<Fabric>,
     links: Vec<Link>,
     panics: Panics,
+    /// The process that has built it.
+    builder: process::Pid,
     common: Common,
     /// The caller's own `/etc/hosts`, if it is a node, too.
     _covered: Option<Covered>,
@@ -55,7 +57,7 @@ impl Lab {
         let fabric = Arc::new(fabric);
         let links = 0..fabric.plan.links().len();
         let links = links.map(|at| Link::new(Arc::clone(&fabric), at)).collect();
-        Self { fabric, links, panics, common, _covered: covered }
+        Self { fabric, links, panics, builder: process::id(), common, _covered: covered }
     }
 
     /// What was built.
@@ -111,6 +113,10 @@ impl Index<LinkId> for Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        // A fork has copies of all this, and nothing of it is its own.
+        if process::id() != self.builder {
+            return;
+        }
         for host in self.hosts() {
             if let Some(tasks) = host.tasks.get() {
                 tasks.end();

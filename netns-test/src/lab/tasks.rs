@@ -1,12 +1,14 @@
 //! Futures on a host: a runtime whose threads all live there.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
 use super::host::{self, Host};
+use crate::sys::process;
 
 /// A host's runtime, which is made when it is first wanted.
 #[derive(Debug)]
@@ -14,11 +16,23 @@ pub(super) struct Tasks {
     /// Taken when the lab ends.
     runtime: Mutex<Option<Runtime>>,
     handle: Handle,
+    /// The process whose threads they are.
+    owner: process::Pid,
 }
 
 /// What has panicked on the hosts of a lab, in words.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Panics(Arc<Mutex<Vec<String>>>);
+pub(super) struct Panics(Arc<Mutex<Told>>);
+
+#[derive(Debug, Default)]
+struct Told {
+    panics: Vec<String>,
+    /// Whether the lab has ended: nobody asks any more.
+    has_ended: bool,
+}
+
+/// How many panics no lab has told of yet.
+static UNTOLD: AtomicUsize = AtomicUsize::new(0);
 
 /// Notes a panic if it is dropped by one.
 pub(super) struct Watch {
@@ -49,7 +63,7 @@ impl Host {
         })
     }
 
-    /// Runs a future on the host to its end, from a thread that is not a runtime's.
+    /// Runs a future on the host to its end. The calling thread waits.
     ///
     /// # Panics
     ///
@@ -72,19 +86,24 @@ impl Tasks {
         let place = host.place().try_clone().unwrap_or_else(|error| give_up(error));
         let name = host.name().to_owned();
         let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
+            .worker_threads(2)
             .enable_all()
             .thread_name(&name)
             .on_thread_start(move || host::go(&place, &name))
             .build();
         let runtime = runtime.unwrap_or_else(|error| give_up(error));
         let handle = runtime.handle().clone();
-        Self { runtime: Mutex::new(Some(runtime)), handle }
+        Self { runtime: Mutex::new(Some(runtime)), handle, owner: process::id() }
     }
 
     /// Ends its tasks, and waits for none of them.
     pub(super) fn end(&self) {
         let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if process::id() != self.owner {
+            // A fork has none of its threads, which may have held its locks.
+            std::mem::forget(runtime);
+            return;
+        }
         if let Some(runtime) = runtime {
             runtime.shutdown_background();
         }
@@ -103,9 +122,33 @@ impl Panics {
         Watch { panics: self.clone(), what, host: host.to_owned() }
     }
 
-    /// All so far.
+    /// All there are. What panics from now on ends the process.
     pub(super) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.has_ended = true;
+        UNTOLD.fetch_sub(told.panics.len(), Ordering::Relaxed);
+        std::mem::take(&mut told.panics)
+    }
+
+    fn note(&self, text: String) {
+        static AT_EXIT: Once = Once::new();
+        AT_EXIT.call_once(|| process::at_exit(check));
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.has_ended {
+            // No test is to pass beside it, and its lab is no longer there to tell.
+            eprintln!("netns-test: {text}, after its lab has ended");
+            std::process::abort();
+        }
+        UNTOLD.fetch_add(1, Ordering::Relaxed);
+        told.panics.push(text);
+    }
+}
+
+/// At the end of the process: a lab that was never dropped has not told of its panics.
+extern "C" fn check() {
+    if UNTOLD.load(Ordering::Relaxed) > 0 {
+        eprintln!("netns-test: something has panicked on a host of a lab that was not dropped");
+        process::exit_now(101);
     }
 }
 
@@ -113,7 +156,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let told = format!("host {}: {} has panicked", self.host, self.what);
-            self.panics.0.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+            self.panics.note(told);
         }
     }
 }

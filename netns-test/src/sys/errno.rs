@@ -10,6 +10,8 @@ pub(crate) const EPERM: i32 = libc::EPERM;
 pub(crate) const EACCES: i32 = libc::EACCES;
 pub(crate) const ESRCH: i32 = libc::ESRCH;
 pub(crate) const ENOENT: i32 = libc::ENOENT;
+#[cfg(feature = "lab")]
+pub(crate) const EEXIST: i32 = libc::EEXIST;
 pub(crate) const EINVAL: i32 = libc::EINVAL;
 pub(crate) const ENOSYS: i32 = libc::ENOSYS;
 

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use nix::sched::CloneFlags;
@@ -102,14 +103,15 @@ impl Place {
             }
             nix::sched::setns(&self.network, CloneFlags::CLONE_NEWNET)?;
             let Some(rest) = &self.rest else { return Ok(()) };
-            let mut path = [0; libc::PATH_MAX as usize];
-            // SAFETY: the kernel writes no more than the buffer has.
-            let directory = unsafe { libc::getcwd(path.as_mut_ptr(), path.len()) };
+            let mut path = [0_u8; libc::PATH_MAX as usize];
+            // SAFETY: the kernel writes no more than the buffer has. The C library's function may
+            // read directories, and allocate.
+            let length = unsafe { libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()) };
             rest.enter()?;
-            // One that has been deleted is left for the root.
-            if !directory.is_null() {
+            // One that has been deleted, or cannot be reached, is left for the root.
+            if length > 0 && path[0] == b'/' {
                 // SAFETY: after success the buffer holds a C string.
-                let changed = unsafe { libc::chdir(path.as_ptr()) };
+                let changed = unsafe { libc::chdir(path.as_ptr().cast()) };
                 nix::errno::Errno::result(changed)?;
             }
             Ok(())
@@ -140,6 +142,10 @@ fn open(kind: &str) -> io::Result<OwnedFd> {
     Ok(nix::fcntl::open(Path::new(&path), flags, Mode::empty())?)
 }
 
+/// How long the kernel may take to end a process that was killed; one that waits for a device may take
+/// for ever.
+const LAST_PROCESS: Duration = Duration::from_secs(10);
+
 /// Kills every other process that is in one of these networks, until there is none: what it leaves
 /// behind is killed, too.
 pub(crate) fn kill_all_in(networks: &[BorrowedFd<'_>]) {
@@ -152,7 +158,8 @@ pub(crate) fn kill_all_in(networks: &[BorrowedFd<'_>]) {
         let link = std::fs::read_link(format!("/proc/{pid}/ns/net"));
         link.is_ok_and(|link| names.iter().any(|name| link.as_os_str() == name.as_str()))
     };
-    loop {
+    let start = Instant::now();
+    while start.elapsed() < LAST_PROCESS {
         let Ok(entries) = std::fs::read_dir("/proc") else { return };
         let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let others: Vec<_> =

@@ -9,6 +9,7 @@ use crate::lab::plan::{InterfaceKind, InterfacePlan, Plan, RoutePlan};
 use crate::lab::topology::{MacvlanMode, NodeKind};
 use crate::netlink::Request;
 use crate::netlink::requests::{self, LOOPBACK, MacVlanMode, New};
+use crate::sys::errno;
 
 /// The first index of an interface of a lab. Those that some kernels put into every namespace
 /// (`tunl0`, `sit0`, …) come before.
@@ -64,7 +65,12 @@ pub(super) fn cables(plan: &Plan, made: &[Made], indexes: &Indexes) -> Result<()
         of_node[near.node].push(requests::veth(object, end(near), end(far), there));
     }
     for (requests, made) in of_node.iter().zip(made) {
-        made.netlink.ask_all(requests)?;
+        made.netlink.ask_all(requests).map_err(|failure| match failure.errno {
+            Some(errno::EEXIST) => failure.advise(
+                "the caller's network has an interface of that name; `interfaces` of the link gives another",
+            ),
+            _ => failure,
+        })?;
     }
     Ok(())
 }

@@ -5,11 +5,16 @@ use std::ffi::CStr;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use crate::error::Failure;
 use crate::isolation::{Mode, isolation};
+use crate::sys::place::Place;
+use crate::sys::process::{self, Pid};
 use crate::sys::{errno, fds, mount, tree};
 
 /// No name server: a name that is not the lab's is unknown at once, since nobody listens there.
@@ -46,41 +51,90 @@ pub(super) fn put(hosts: &str) -> Result<(), Failure> {
     mount::detach(Path::new("/sys")).map_err(failed("umount"))
 }
 
-/// `/etc/hosts` of the caller itself, covered until this is dropped.
+/// What a lab has put over `/etc/hosts` of its caller; taken away when it is dropped.
 #[derive(Debug)]
 pub(in crate::lab) struct Covered {
-    by: PathBuf,
-    is_mounted: bool,
+    number: u32,
+    owner: Pid,
 }
+
+/// One file over `/etc/hosts`, for all labs that have the caller as a host: that of the last one is what
+/// it says.
+#[derive(Debug)]
+struct Cover {
+    /// Which mounts it is in.
+    mounts: (u64, u64),
+    place: Place,
+    file: PathBuf,
+    texts: Vec<(u32, String)>,
+}
+
+static COVERS: Mutex<Vec<Cover>> = Mutex::new(Vec::new());
 
 /// Covers the caller's own `/etc/hosts`, if it is the body of a test: in any other process that would
 /// change the machine's.
 pub(super) fn put_for_local(hosts: &str) -> Result<Option<Covered>, Failure> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     if isolation().mode() == Mode::Outside {
         return Ok(None);
     }
-    // It has a /run of its own, or goes without.
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let (pid, number) = (crate::sys::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let own = Path::new("/run").join(format!(".hosts-{pid}-{number}"));
     let failed =
         |step| move |error: io::Error| errno::failure(step, "/etc/hosts of the test", &error);
-    // From here on it is removed, whatever comes. Not before: nothing can be mounted on a file that
-    // has no name, as the files of the hosts are on this one.
-    let mut covered = Covered { by: own, is_mounted: false };
-    fs::write(&covered.by, hosts).map_err(failed("write"))?;
-    mount::bind(&covered.by, Path::new("/etc/hosts")).map_err(failed("mount"))?;
-    covered.is_mounted = true;
-    Ok(Some(covered))
+    let link = fs::metadata("/proc/thread-self/ns/mnt").map_err(failed("find the mounts of"))?;
+    let mounts = (link.dev(), link.ino());
+    let (owner, number) = (process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let mut covers = COVERS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(cover) = covers.iter_mut().find(|cover| cover.mounts == mounts) {
+        fs::write(&cover.file, hosts).map_err(failed("write"))?;
+        cover.texts.push((number, hosts.to_owned()));
+    } else {
+        let place = Place::own().map_err(failed("find the mounts of"))?;
+        // The body has a /run of its own, or goes without.
+        let file = Path::new("/run").join(format!(".hosts-{owner}-{number}"));
+        fs::write(&file, hosts).map_err(failed("write"))?;
+        // It keeps its name: nothing can be mounted on a file that has none, as the files of the hosts
+        // are on this one.
+        let mounted = mount::bind(&file, Path::new("/etc/hosts"));
+        mounted.inspect_err(|_| drop(fs::remove_file(&file))).map_err(failed("mount"))?;
+        covers.push(Cover { mounts, place, file, texts: vec![(number, hosts.to_owned())] });
+    }
+    Ok(Some(Covered { number, owner }))
+}
+
+impl Cover {
+    /// As the last lab that is left has it, or no longer there. Where something is refused, it ends
+    /// with the test.
+    fn update(&self) {
+        if self.place.enter().is_err() {
+            return;
+        }
+        if let Some((_, text)) = self.texts.last() {
+            drop(fs::write(&self.file, text));
+        } else {
+            drop(mount::detach(Path::new("/etc/hosts")));
+            drop(fs::remove_file(&self.file));
+        }
+    }
 }
 
 impl Drop for Covered {
     fn drop(&mut self) {
-        // What could be done about an error: the mount ends with the test.
-        if self.is_mounted {
-            drop(mount::detach(Path::new("/etc/hosts")));
+        // A fork of the test has a copy of this.
+        if process::id() != self.owner {
+            return;
         }
-        drop(fs::remove_file(&self.by));
+        let mut covers = COVERS.lock().unwrap_or_else(PoisonError::into_inner);
+        for cover in covers.iter_mut() {
+            let before = cover.texts.len();
+            cover.texts.retain(|(number, _)| *number != self.number);
+            if cover.texts.len() != before {
+                // The thread that drops it may be anywhere.
+                thread::scope(|scope| {
+                    drop(thread::Builder::new().spawn_scoped(scope, || cover.update()));
+                });
+            }
+        }
+        covers.retain(|cover| !cover.texts.is_empty());
     }
 }
 

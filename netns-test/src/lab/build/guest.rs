@@ -10,8 +10,8 @@ use crate::error::{Failure, Result};
 use crate::lab::plan::{InterfaceKind, Plan};
 use crate::lab::topology::NodeKind;
 use crate::netlink::{Netlink, Request, requests};
-use crate::sys::errno;
 use crate::sys::place::Place;
+use crate::sys::{errno, process};
 
 /// The lab's things in the caller's network; dropped, it removes them.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(in crate::lab) struct Guest {
     addresses: Vec<Request>,
     /// Paths with the values of before.
     sysctls: Vec<(String, String)>,
+    /// The process whose it is.
+    owner: process::Pid,
 }
 
 impl Guest {
@@ -50,6 +52,7 @@ impl Guest {
             interfaces: interfaces.collect(),
             addresses: addresses.collect(),
             sysctls: Vec::new(),
+            owner: process::id(),
         }))
     }
 
@@ -84,6 +87,10 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
+        // A fork of the lab's process has a copy of this.
+        if process::id() != self.owner {
+            return;
+        }
         // What stands on others first. Where something is refused, the rest goes all the same.
         for (index, name) in self.found().into_iter().rev() {
             drop(self.netlink.ask_all(&[requests::no_interface(name, index)]));

@@ -23,10 +23,11 @@ pub(super) use namespaces::Made;
 impl Topology {
     /// Builds the network that this describes: the one step that touches the kernel.
     ///
-    /// When it comes back, every pair of nodes that the plan says can talk, can.
+    /// When it comes back, every pair of nodes that the plan says can talk, can (but for switches with
+    /// the spanning tree protocol, which takes half a minute to settle).
     ///
     /// It takes `CAP_SYS_ADMIN` and `CAP_NET_ADMIN`: those of a [`netns_test`](crate::netns_test) body, of
-    /// a program under `unshare -Urn`, or of root. The caller stays where it is, and what is built
+    /// a program under `unshare -Urnm`, or of root. The caller stays where it is, and what is built
     /// is gone when the [`Lab`] is dropped.
     ///
     /// # Errors

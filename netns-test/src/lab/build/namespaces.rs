@@ -42,8 +42,11 @@ pub(super) fn make(plan: &Plan) -> Result<Vec<Made>> {
 
 /// On a thread of its own: mounts from which those of the hosts are copied, then the hosts.
 fn base(plan: &Plan) -> Result<Vec<Option<Made>>, Failure> {
-    place::unshare_mounts()
-        .map_err(|error| errno::failure("unshare", "the mounts of a lab", &error))?;
+    place::unshare_mounts().map_err(|error| {
+        let advice =
+            "a lab is built in the body of a #[netns_test], under `unshare -Urnm`, or by root";
+        errno::failure("unshare", "the mounts of a lab", &error).advise(advice)
+    })?;
     files::put(plan.hosts_text())?;
     let base =
         Place::own().map_err(|error| errno::failure("open", "the mounts of a lab", &error))?;
@@ -92,6 +95,12 @@ fn node_of(node: &NodePlan, base: &Place) -> Result<Made, Failure> {
     }
     write_common(node, None)?;
     allow_ping();
+    if node.kind == NodeKind::Host {
+        // A machine that forwards hands that on to new namespaces.
+        let path = "net/ipv4/ip_forward";
+        let written = fs::write(format!("/proc/sys/{path}"), "0");
+        written.map_err(|error| refused(node, path, &error))?;
+    }
     sysctls(node, false)?;
     let netlink = Netlink::open()?;
     let place = Place::own().map_err(failed("open", "the namespaces"))?;
@@ -131,7 +140,15 @@ fn is_limit(error: &io::Error) -> bool {
 
 fn own() -> Result<Made, Failure> {
     let failed = |error: io::Error| errno::failure("open", "the caller's network", &error);
-    Ok(Made { place: Place::own_network().map_err(failed)?, netlink: Netlink::open()? })
+    let whole = Place::own().map_err(failed)?;
+    // Under `unshare -Urn`, mounts and hostname are an outer user namespace's: nobody may come back to
+    // them, and who comes from another host keeps what it has there.
+    let can_be_entered = thread::scope(|scope| {
+        let thread = thread::Builder::new().spawn_scoped(scope, || whole.enter().is_ok());
+        thread.map_err(failed).map(|thread| thread.join().unwrap_or(false))
+    })?;
+    let place = if can_be_entered { whole } else { Place::own_network().map_err(failed)? };
+    Ok(Made { place, netlink: Netlink::open()? })
 }
 
 /// What every node has: addresses that are usable at once, IPv6 also where the machine has turned
