@@ -100,7 +100,7 @@ impl Printer {
             for text in texts {
                 can_print = can_print && print(&text);
             }
-            drop(tell.send(()));
+            tell.send(()).ok();
         };
         thread::Builder::new().name("lab printer".into()).spawn(print).map_err(failed)?;
         let work = move || work(&inbox, &woken, &give);
@@ -121,7 +121,7 @@ impl Printer {
         drop(self.wake);
         // What it panics with is on stderr.
         drop(self.reader.join());
-        drop(self.printed.recv_timeout(LAST_PRINT));
+        self.printed.recv_timeout(LAST_PRINT).ok();
     }
 }
 

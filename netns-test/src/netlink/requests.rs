@@ -139,17 +139,6 @@ pub(crate) fn route(
     Request::new("add", object, message, NLM_F_CREATE | NLM_F_REPLACE)
 }
 
-/// Takes a route away.
-pub(crate) fn no_route(
-    object: String,
-    destination: (IpAddr, u8),
-    via: Option<IpAddr>,
-    index: Option<u32>,
-) -> Request {
-    let message = RouteNetlinkMessage::DelRoute(route_message(destination, via, index));
-    Request::new("remove", object, message, 0)
-}
-
 /// Has frames for everybody go to `remote`, too, over the VXLAN with this index.
 pub(crate) fn flood(object: String, index: u32, remote: IpAddr) -> Request {
     let mut message = NeighbourMessage::default();
