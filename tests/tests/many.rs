@@ -17,7 +17,6 @@ fn two_thousand_tests_pass_and_leave_nothing() {
     let before = Left::count();
     passes(&mut again(&[], &["--test-threads=16"]), 2_000);
     let start = Instant::now();
-    // Other programs of the machine come and go meanwhile.
     while !Left::count().is_within(&before) {
         assert!(start.elapsed() < PATIENCE, "left: {:?}, before: {before:?}", Left::count());
         std::thread::sleep(Duration::from_millis(50));
@@ -26,7 +25,8 @@ fn two_thousand_tests_pass_and_leave_nothing() {
     assert_eq!(children(std::process::id()), [fork_server()]);
 }
 
-/// What there is of this binary's processes, of network namespaces, and of mounts.
+/// What there is of this binary's processes, of the network namespaces that they are in, and of mounts.
+/// Other programs that it has left would be children of this process.
 #[derive(Debug)]
 struct Left {
     processes: usize,
@@ -42,7 +42,10 @@ impl Left {
             |path: &std::path::PathBuf| fs::read_link(path.join("exe")).is_ok_and(|exe| exe == own);
         Self {
             processes: pids().filter(is_own).count(),
-            networks: pids().filter_map(|path| fs::read_link(path.join("ns/net")).ok()).collect(),
+            networks: pids()
+                .filter(is_own)
+                .filter_map(|path| fs::read_link(path.join("ns/net")).ok())
+                .collect(),
             mounts: fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count(),
         }
     }
