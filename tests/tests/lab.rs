@@ -1,6 +1,8 @@
 //! Labs: networks of hosts, each against what the kernel and `ip` say of it, and by packets; what runs on
 //! them, what can be waited for.
 
+#[path = "lab/changes.rs"]
+mod changes;
 #[path = "lab/commands.rs"]
 mod commands;
 #[path = "lab/ends.rs"]
@@ -17,10 +19,14 @@ mod net;
 mod oracle;
 #[path = "lab/partitions.rs"]
 mod partitions;
+#[path = "lab/power.rs"]
+mod power;
 #[path = "lab/refusals.rs"]
 mod refusals;
 #[path = "lab/shapes.rs"]
 mod shapes;
+#[path = "lab/snapshot.rs"]
+mod snapshot;
 #[path = "lab/waits.rs"]
 mod waits;
 

@@ -69,7 +69,8 @@ impl HostChild {
             let pipes = [pipes.stdout.map(OwnedFd::from), pipes.stderr.map(OwnedFd::from)];
             let end = process::descriptor_of(id)?;
             let source = Source::new(host.name(), pipes, Some(end), Arc::clone(&feed))?;
-            Ok((source, host.place().network_alone()?))
+            let here = host.here().map_err(io::Error::other)?;
+            Ok((source, here.place.network_alone()?))
         };
         let parts = parts().map_err(|error: io::Error| {
             Error::from(errno::failure("watch", format!("{name} on {}", host.name()), &error))

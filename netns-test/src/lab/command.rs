@@ -5,11 +5,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Weak};
 
 use super::child::{HostChild, Pipes};
-use super::host::Host;
+use super::host::{Here, Host};
 use super::output::Source;
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::sys::{errno, fds};
 
 /// A program to be started on a [`Host`], as [`std::process::Command`] is one to be started where the
@@ -29,7 +30,8 @@ pub struct HostCommand<'lab> {
     directory: Option<PathBuf>,
     /// Which of the standard streams have been set.
     set: [bool; 3],
-    is_placed: bool,
+    /// What there was of the host when it was told where to begin.
+    placed: Option<Weak<Here>>,
 }
 
 impl Host {
@@ -37,7 +39,7 @@ impl Host {
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> HostCommand<'_> {
         let command = Command::new(program);
-        HostCommand { host: self, command, directory: None, set: [false; 3], is_placed: false }
+        HostCommand { host: self, command, directory: None, set: [false; 3], placed: None }
     }
 
     /// The same for tokio: its output is printed as that of [`command`](Self::command) unless it is set
@@ -46,7 +48,7 @@ impl Host {
     ///
     /// # Panics
     ///
-    /// Where the table of descriptors is full.
+    /// Where the table of descriptors is full, or the host is powered off.
     #[must_use]
     pub fn tokio_command(&self, program: impl AsRef<OsStr>) -> tokio::process::Command {
         let given = self.command(program).into_tokio();
@@ -187,7 +189,7 @@ impl HostCommand<'_> {
     }
 
     fn print(&self, pipes: [Option<OwnedFd>; 2]) -> Result<()> {
-        let source = Source::new(self.host.name(), pipes, None, std::sync::Arc::default());
+        let source = Source::new(self.host.name(), pipes, None, Arc::default());
         let source = source.map_err(|error| self.failure("capture", &error))?;
         self.host.common.programs.print(source)
     }
@@ -215,12 +217,19 @@ impl HostCommand<'_> {
 
     /// Has the program begin on the host.
     fn place(&mut self, bound: bool) -> Result<()> {
-        if !self.is_placed {
-            let place = self.host.place().try_clone();
-            let place = place.map_err(|error| self.failure("start", &error))?;
-            place.set_for(&mut self.command, bound);
-            self.is_placed = true;
+        let here = self.host.here()?;
+        match &self.placed {
+            Some(there) if there.as_ptr() == Arc::as_ptr(&here) => return Ok(()),
+            Some(_) => {
+                let why = "it was to begin on the host before that was powered off";
+                return Err(Failure::new("start", self.subject(), why).into());
+            }
+            None => {}
         }
+        let place = here.place.try_clone();
+        let place = place.map_err(|error| self.failure("start", &error))?;
+        place.set_for(&mut self.command, bound);
+        self.placed = Some(Arc::downgrade(&here));
         Ok(())
     }
 

@@ -4,12 +4,13 @@ use std::any::Any;
 use std::fs;
 use std::marker::PhantomData;
 use std::panic;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::thread::{self, JoinHandle};
 
 use super::build::Made;
 use super::plan::NodePlan;
 use super::programs::Common;
+use super::running::Fabric;
 use super::tasks::{Panics, Tasks};
 use super::topology::NodeKind;
 use crate::error::{Error, Failure, Result};
@@ -27,11 +28,25 @@ use crate::sys::place::Place;
 pub struct Host {
     name: String,
     kind: NodeKind,
-    place: Place,
-    netlink: Netlink,
+    power: RwLock<Power>,
+    pub(super) fabric: Weak<Fabric>,
     pub(super) common: Common,
     pub(super) panics: Panics,
+}
+
+/// What there is of a host that is on.
+#[derive(Debug)]
+pub(super) struct Here {
+    pub(super) place: Place,
+    pub(super) netlink: Netlink,
     pub(super) tasks: OnceLock<Tasks>,
+}
+
+#[derive(Debug)]
+struct Power {
+    is_on: bool,
+    /// Of a host that is off, what there will be: its namespaces, with the ends of its links.
+    here: Arc<Here>,
 }
 
 /// Keeps the calling thread on a host; dropped, it moves the thread back.
@@ -47,10 +62,15 @@ pub struct HostGuard<'host> {
 }
 
 impl Host {
-    pub(super) fn new(node: &NodePlan, made: Made, panics: Panics, common: Common) -> Self {
-        let Made { place, netlink } = made;
+    pub(super) fn new(
+        node: &NodePlan,
+        made: Made,
+        fabric: Weak<Fabric>,
+        (panics, common): (Panics, Common),
+    ) -> Self {
         let (name, kind) = (node.name.clone(), node.kind);
-        Self { name, kind, place, netlink, common, panics, tasks: OnceLock::new() }
+        let power = RwLock::new(Power { is_on: true, here: Arc::new(Here::new(made)) });
+        Self { name, kind, power, fabric, common, panics }
     }
 
     /// Its name, by which the others know it.
@@ -65,13 +85,19 @@ impl Host {
         self.kind
     }
 
+    /// Whether it has not been [powered off](super::Lab::power_off).
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.here().is_ok()
+    }
+
     /// A handle on its network namespace.
     ///
     /// # Errors
     ///
-    /// EMFILE where the table of descriptors is full.
+    /// EMFILE where the table of descriptors is full; where the host is powered off.
     pub fn netns(&self) -> Result<NetNs> {
-        let fd = self.place.network().try_clone_to_owned();
+        let fd = self.here()?.place.network().try_clone_to_owned();
         NetNs::try_from(fd.map_err(|error| self.failure("duplicate", "the network", &error))?)
     }
 
@@ -81,11 +107,12 @@ impl Host {
     /// # Panics
     ///
     /// As `work` does, with the host's name before the message; where no thread can be started, or it
-    /// cannot go there.
+    /// cannot go there, or the host is powered off.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let here = self.on();
         let ended = thread::scope(|scope| {
             let start = || {
-                self.go();
+                go(&here.place, &self.name);
                 work()
             };
             let thread = thread::Builder::new().name(self.name.clone()).spawn_scoped(scope, start);
@@ -101,12 +128,12 @@ impl Host {
     ///
     /// # Panics
     ///
-    /// Where no thread can be started.
+    /// Where no thread can be started, or the host is powered off.
     pub fn spawn_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
-        let place = self.place.try_clone();
+        let place = self.on().place.try_clone();
         let place = place.unwrap_or_else(|error| self.give_up("duplicate the handles", &error));
         let (name, panics) = (self.name.clone(), self.panics.clone());
         let start = move || {
@@ -133,8 +160,10 @@ impl Host {
     /// # Errors
     ///
     /// EPERM without `CAP_SYS_ADMIN` in the caller's user namespace, and where the thread could not come
-    /// back since its own mounts or hostname are an outer user namespace's. It is where it was then.
+    /// back since its own mounts or hostname are an outer user namespace's; where the host is powered
+    /// off. It is where it was then.
     pub fn enter(&self) -> Result<HostGuard<'_>> {
+        let here = self.here()?;
         let back = Place::own();
         let back = back.map_err(|error| self.failure("open", "the way back from", &error))?;
         // Who may go there may not always come back. It may if it may go where it is.
@@ -142,7 +171,7 @@ impl Host {
             let advice = "the thread could not come back to where it is; under unshare(1), give it -m and -u, too";
             self.failure("setns", "to the network", &error).advise(advice)
         })?;
-        if let Err(error) = self.place.enter() {
+        if let Err(error) = here.place.enter() {
             // It may have come half of the way.
             drop(HostGuard { back, _thread: PhantomData });
             return Err(self.failure("setns", "to", &error).into());
@@ -155,30 +184,49 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// ENOENT for one that the kernel does not have, EINVAL for a value that it does not take.
+    /// ENOENT for one that the kernel does not have, EINVAL for a value that it does not take; where the
+    /// host is powered off.
     #[expect(clippy::needless_pass_by_value, reason = "a number is written as it is")]
     pub fn sysctl(&self, name: &str, value: impl ToString) -> Result<()> {
         let path = if name.contains('/') { name.to_owned() } else { name.replace('.', "/") };
         let (path, value) = (format!("/proc/sys/{path}"), value.to_string());
+        drop(self.here()?);
         let written = self.run(|| fs::write(&path, value));
         written.map_err(|error| Error::from(self.failure("write", &path, &error)))
     }
 
-    pub(super) fn netlink(&self) -> &Netlink {
-        &self.netlink
+    /// What there is of it.
+    pub(super) fn here(&self) -> Result<Arc<Here>, Failure> {
+        let power = self.power.read().unwrap_or_else(PoisonError::into_inner);
+        let off = || Failure::new("use", self.name.as_str(), "it is powered off");
+        if power.is_on { Ok(Arc::clone(&power.here)) } else { Err(off()) }
     }
 
-    pub(super) fn place(&self) -> &Place {
-        &self.place
+    /// The same where an error cannot be told otherwise than by a panic.
+    pub(super) fn on(&self) -> Arc<Here> {
+        self.here().unwrap_or_else(|_| panic!("host {}: it is powered off", self.name))
+    }
+
+    /// What there will be of one that is off.
+    pub(super) fn off(&self) -> Option<Arc<Here>> {
+        let power = self.power.read().unwrap_or_else(PoisonError::into_inner);
+        (!power.is_on).then(|| Arc::clone(&power.here))
+    }
+
+    /// Powers it off; `later` is what there will be of it. Gives what there was.
+    pub(super) fn turn_off(&self, later: Arc<Here>) -> Arc<Here> {
+        let mut power = self.power.write().unwrap_or_else(PoisonError::into_inner);
+        power.is_on = false;
+        std::mem::replace(&mut power.here, later)
+    }
+
+    pub(super) fn turn_on(&self) {
+        self.power.write().unwrap_or_else(PoisonError::into_inner).is_on = true;
     }
 
     /// A failed step on what belongs to this host.
     pub(super) fn failure(&self, step: &str, object: &str, error: &std::io::Error) -> Failure {
         errno::failure(step, format!("{object} of {}", self.name), error)
-    }
-
-    fn go(&self) {
-        go(&self.place, &self.name);
     }
 
     fn give_up(&self, step: &str, error: &std::io::Error) -> ! {
@@ -195,6 +243,12 @@ impl Host {
             },
         };
         Box::new(format!("host {}: {text}", self.name))
+    }
+}
+
+impl Here {
+    pub(super) fn new(made: Made) -> Self {
+        Self { place: made.place, netlink: made.netlink, tasks: OnceLock::new() }
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::build::{label, ready, routes_of};
-use super::plan::Place;
+use super::build::{label, routes_of};
 use super::running::Fabric;
 use crate::error::Result;
 use crate::netlink::requests;
@@ -31,39 +30,37 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// ENODEV where somebody has deleted it.
+    /// ENODEV where somebody has deleted it; where a node at one of its ends is powered off.
     pub fn down(&self) -> Result<()> {
         self.set_up(false)
     }
 
     /// Brings both ends up, with the routes that the plan has through them, and waits until packets
-    /// pass.
+    /// pass. An end that has been moved gets no routes.
     ///
     /// # Errors
     ///
     /// As [`down`](Self::down).
     pub fn up(&self) -> Result<()> {
         self.set_up(true)?;
-        let Fabric { plan, hosts, indexes, .. } = &*self.fabric;
-        for end in self.ends() {
-            let dev = &plan.interface(end).name;
-            let routes = routes_of(plan, end.node, indexes, |route| route.dev == *dev);
-            hosts[end.node].netlink().ask_all(&routes)?;
+        let Fabric { plan, hosts, indexes, cables, .. } = &*self.fabric;
+        let ends = cables.ends(self.at);
+        for end in ends.iter().filter(|end| end.planned.is_some()) {
+            let routes = routes_of(plan, end.node, indexes, |route| route.dev == end.name);
+            hosts[end.node].here()?.netlink.ask_all(&routes)?;
         }
-        ready::wait_for(plan, hosts, indexes, &self.ends())
+        ends.iter().try_for_each(|end| self.fabric.wait_on(end))
     }
 
     fn set_up(&self, up: bool) -> Result<()> {
-        for end in self.ends() {
-            let Fabric { plan, hosts, indexes, .. } = &*self.fabric;
-            let index = indexes.at(end.node, end.interface);
-            let request = requests::set_up(label(plan, self.at), index, up, None);
-            hosts[end.node].netlink().ask_all(&[request])?;
+        let Fabric { plan, hosts, cables, .. } = &*self.fabric;
+        let ends = cables.ends(self.at);
+        // Both or none.
+        let here = [hosts[ends[0].node].here()?, hosts[ends[1].node].here()?];
+        for (end, here) in ends.iter().zip(here) {
+            let request = requests::set_up(label(plan, self.at), end.index, up, None);
+            here.netlink.ask_all(&[request])?;
         }
         Ok(())
-    }
-
-    fn ends(&self) -> [Place; 2] {
-        self.fabric.plan.links()[self.at].ends
     }
 }

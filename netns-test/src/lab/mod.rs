@@ -8,6 +8,10 @@ mod addresses;
 mod build;
 mod by_hand;
 #[cfg(all(target_os = "linux", not(miri)))]
+mod cables;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod change;
+#[cfg(all(target_os = "linux", not(miri)))]
 mod child;
 mod cidr;
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -25,6 +29,7 @@ mod mistakes;
 mod names;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod output;
+#[cfg(all(target_os = "linux", not(miri)))]
 mod partition;
 mod plan;
 mod planning;
@@ -38,6 +43,8 @@ mod routes;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod running;
 mod segments;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod snapshot;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod sockets;
 mod spec;
@@ -74,7 +81,11 @@ pub use reachable::Peer;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use running::Lab;
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use sockets::Endpoint;
+pub use snapshot::{
+    Counters, HostState, LinkState, NeighbourState, RouteState, Snapshot, SocketState, TcpState,
+};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use sockets::{Endpoint, Protocol};
 pub use spec::{LinkSpec, NodeSpec};
 pub use topology::{LinkId, MacvlanMode, NodeId, NodeKind, Topology};
 pub use walk::{Hop, Path, PathEnd, Reach};

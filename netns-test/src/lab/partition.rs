@@ -34,7 +34,7 @@ impl Lab {
     /// lost. It holds when this comes back.
     ///
     /// Partitions add up; [`heal`](Self::heal) undoes all. Nodes that are in neither group hear all
-    /// others. A router that is in one forwards nothing that comes from a node of the other; and where
+    /// others. They hold for what addresses the nodes are given later, too, by the lab. A router that is in one forwards nothing that comes from a node of the other; and where
     /// the two are neighbours, nothing to it either, once they would have to ask for each other's
     /// Ethernet addresses.
     ///
@@ -117,6 +117,19 @@ impl Partitions {
         state.put_in_force(fabric)
     }
 
+    /// Has the partitions hold for the addresses that the nodes have now.
+    pub(super) fn refresh(&self, fabric: &Fabric) -> Result<()> {
+        let mut state = self.lock();
+        if state.deaf.is_empty() { Ok(()) } else { state.put_in_force(fabric) }
+    }
+
+    /// The rules of a node are those of a new network.
+    pub(super) fn forget(&self, node: usize) {
+        let mut state = self.lock();
+        state.blocked.retain(|blocked| blocked.0 != node);
+        state.prepared.retain(|prepared| prepared.0 != node);
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,7 +156,8 @@ impl State {
         let own = |blocked: &&(usize, IpAddr)| blocked.0 == node;
         let new: Vec<_> = wanted.difference(&self.blocked).filter(own).copied().collect();
         let old: Vec<_> = self.blocked.difference(wanted).filter(own).copied().collect();
-        let netlink = fabric.hosts[node].netlink();
+        let here = fabric.hosts[node].here()?;
+        let netlink = &here.netlink;
         for family in [IpAddr::from([0_u8; 4]), IpAddr::from([0_u16; 8])] {
             let is_of_family = |blocked: &&(usize, IpAddr)| blocked.1.is_ipv4() == family.is_ipv4();
             let key = (node, family.is_ipv4());
@@ -180,14 +194,17 @@ impl State {
         let nodes: BTreeSet<usize> = self.deaf.iter().map(|pair| pair.0).collect();
         let mut addresses = std::collections::BTreeMap::new();
         for node in nodes {
-            let all = fabric.hosts[node].netlink().addresses()?;
+            // Who is powered off neither speaks nor hears.
+            let here = fabric.hosts[node].here().ok();
+            let all = here.map(|here| here.netlink.addresses()).transpose()?.unwrap_or_default();
             let own: BTreeSet<IpAddr> = all.into_iter().map(|one| one.address).collect();
             addresses.insert(node, own);
         }
         let pairs = self.deaf.iter().flat_map(|(hearer, speaker)| {
             // Nobody is to be cut off from itself.
             let speakers = addresses[speaker].difference(&addresses[hearer]);
-            speakers.filter(|one| !one.is_loopback()).map(|one| (*hearer, *one))
+            let hears = fabric.hosts[*hearer].is_on();
+            speakers.filter(move |one| hears && !one.is_loopback()).map(|one| (*hearer, *one))
         });
         Ok(pairs.collect())
     }

@@ -78,7 +78,9 @@ impl Within<'_, Host> {
     pub fn wait_reachable(&self, other: impl Into<Peer>) -> Result<()> {
         let (host, deadline) = (self.of, Deadline::new(self.limit));
         let addresses = addresses(host, &other.into().0)?;
-        There::on(host).run(|| addresses.iter().try_for_each(|to| reach(host, *to, deadline)))
+        let here = host.here()?;
+        let each = || addresses.iter().try_for_each(|to| reach(host, *to, deadline));
+        There::on(&here, host).run(each)
     }
 }
 

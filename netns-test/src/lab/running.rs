@@ -3,7 +3,9 @@
 use std::ops::Index;
 use std::sync::Arc;
 
-use super::build::{Covered, Guest, Indexes};
+use super::build::ready::{self, Awaited};
+use super::build::{Covered, Guest, Indexes, name_of};
+use super::cables::{Cables, End};
 use super::host::Host;
 use super::link::Link;
 use super::partition::Partitions;
@@ -11,6 +13,8 @@ use super::plan::Plan;
 use super::programs::Common;
 use super::tasks::Panics;
 use super::topology::{LinkId, NodeId, NodeKind};
+use crate::error::Result;
+use crate::netlink::requests;
 use crate::sys::{place, process};
 
 /// A network that has been built ([`Topology::build`](super::Topology::build)): `lab[node]` is a
@@ -41,6 +45,7 @@ pub(super) struct Fabric {
     pub(super) plan: Plan,
     pub(super) hosts: Vec<Host>,
     pub(super) indexes: Indexes,
+    pub(super) cables: Cables,
     pub(super) partitions: Partitions,
     /// What is in the caller's network, if it is a node, too.
     #[expect(dead_code, reason = "it is there to be dropped")]
@@ -49,12 +54,11 @@ pub(super) struct Fabric {
 
 impl Lab {
     pub(super) fn new(
-        fabric: Fabric,
+        fabric: Arc<Fabric>,
         panics: Panics,
         common: Common,
         covered: Option<Covered>,
     ) -> Self {
-        let fabric = Arc::new(fabric);
         let links = 0..fabric.plan.links().len();
         let links = links.map(|at| Link::new(Arc::clone(&fabric), at)).collect();
         Self { fabric, links, panics, builder: process::id(), common, _covered: covered }
@@ -84,6 +88,38 @@ impl Lab {
 
     pub(super) fn fabric(&self) -> &Fabric {
         &self.fabric
+    }
+}
+
+impl Fabric {
+    /// Deletes the ends of links that have been moved to the caller's own network.
+    fn remove_moved(&self) {
+        let cables = self.cables.lock();
+        for end in cables.iter().flatten().filter(|end| end.planned.is_none()) {
+            let host = &self.hosts[end.node];
+            if let (NodeKind::Local, Ok(here)) = (host.kind(), host.here()) {
+                // One that is gone already is as good.
+                drop(here.netlink.ask_all(&[requests::no_interface(self.label(end), end.index)]));
+            }
+        }
+    }
+
+    /// What is waited for at the end of a link.
+    pub(super) fn awaited(&self, end: &End) -> Result<Awaited> {
+        let all = self.hosts[end.node].here()?.netlink.addresses()?;
+        let own = all.into_iter().filter(|own| own.index == end.index);
+        let (index, label) = (end.index, self.label(end));
+        Ok(Awaited { index, label, addresses: own.map(|own| own.address).collect() })
+    }
+
+    /// Waits until the end of a link carries packets.
+    pub(super) fn wait_on(&self, end: &End) -> Result<()> {
+        ready::wait_on(&self.hosts[end.node].here()?.netlink, &[self.awaited(end)?])
+    }
+
+    /// What a message calls the end of a link.
+    pub(super) fn label(&self, end: &End) -> String {
+        name_of(&self.plan, end.node, &end.name)
     }
 }
 
@@ -117,18 +153,19 @@ impl Drop for Lab {
         if process::id() != self.builder {
             return;
         }
-        for host in self.hosts() {
-            if let Some(tasks) = host.tasks.get() {
-                tasks.end();
-            }
+        let here: Vec<_> =
+            self.hosts().filter_map(|host| Some((host, host.here().ok()?))).collect();
+        for tasks in here.iter().filter_map(|(_, here)| here.tasks.get()) {
+            tasks.end();
         }
         if self.hosts().any(|host| host.kind() == NodeKind::Local) {
             // The caller's own network stays.
             drop(self.heal());
+            self.fabric.remove_moved();
         }
         self.common.programs.start_no_more();
-        let own = self.hosts().filter(|host| host.kind() != NodeKind::Local);
-        let networks: Vec<_> = own.map(|host| host.place().network()).collect();
+        let own = here.iter().filter(|(host, _)| host.kind() != NodeKind::Local);
+        let networks: Vec<_> = own.map(|(_, here)| here.place.network()).collect();
         place::kill_all_in(&networks);
         self.common.programs.end();
         let panics = self.panics.take();

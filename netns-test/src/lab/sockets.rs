@@ -9,9 +9,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::error::Result;
 use crate::sys::errno;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
+/// Of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// A stream.
     Tcp,
+    /// Datagrams.
     Udp,
 }
 
@@ -108,6 +112,24 @@ pub(super) fn shown(what: &str, host: &str, sockets: &[String]) -> String {
 }
 
 impl Socket {
+    pub(super) fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    pub(super) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// None for one that is connected to nobody.
+    pub(super) fn remote(&self) -> Option<SocketAddr> {
+        Some(self.remote).filter(|remote| remote.port() != 0 || !remote.ip().is_unspecified())
+    }
+
+    /// The kernel's number.
+    pub(super) fn state(&self) -> u8 {
+        self.state
+    }
+
     /// Whether who sends to that port reaches it.
     pub(super) fn serves(&self, protocol: Protocol, port: u16) -> bool {
         self.protocol == protocol && self.is_open() && self.local.port() == port

@@ -8,6 +8,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
 use super::host::{self, Host};
+use crate::sys::place::Place;
 use crate::sys::process;
 
 /// A host's runtime, which is made when it is first wanted.
@@ -46,11 +47,11 @@ impl Host {
     /// the host. A panic of it is told by its handle, and again when the lab is dropped, which
     /// panics then.
     ///
-    /// It ends with the lab, at its next `.await`.
+    /// It ends with the lab, or when the host is powered off, at its next `.await`.
     ///
     /// # Panics
     ///
-    /// Where the runtime cannot be built.
+    /// Where the runtime cannot be built, or the host is powered off.
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -73,18 +74,19 @@ impl Host {
         self.run(|| runtime.block_on(future))
     }
 
-    fn runtime(&self) -> &Handle {
-        &self.tasks.get_or_init(|| Tasks::new(self)).handle
+    fn runtime(&self) -> Handle {
+        let here = self.on();
+        here.tasks.get_or_init(|| Tasks::new(&here.place, self.name())).handle.clone()
     }
 }
 
 impl Tasks {
-    fn new(host: &Host) -> Self {
+    fn new(place: &Place, name: &str) -> Self {
         let give_up = |error: std::io::Error| -> ! {
-            panic!("host {}: its runtime cannot be built: {error}", host.name())
+            panic!("host {name}: its runtime cannot be built: {error}")
         };
-        let place = host.place().try_clone().unwrap_or_else(|error| give_up(error));
-        let name = host.name().to_owned();
+        let place = place.try_clone().unwrap_or_else(|error| give_up(error));
+        let name = name.to_owned();
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()

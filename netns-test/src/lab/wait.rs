@@ -125,7 +125,8 @@ impl Within<'_, Host> {
     ///
     /// As there.
     pub fn wait_link_up(&self, interface: &str) -> Result<()> {
-        let netlink = self.of.netlink();
+        let here = self.of.here()?;
+        let netlink = &here.netlink;
         let look = || {
             let all = netlink.interfaces()?;
             let is_it = |one: &Interface| one.name == interface && one.is_up && one.is_running;
@@ -145,7 +146,8 @@ impl Within<'_, Host> {
         let wanted = given.map_err(|error| {
             Failure::new("wait for", format!("a route of {}", self.of.name()), error.to_string())
         })?;
-        let netlink = self.of.netlink();
+        let here = self.of.here()?;
+        let netlink = &here.netlink;
         let look = || {
             let interfaces = netlink.interfaces()?;
             let name = |index: u32| {
@@ -176,7 +178,7 @@ impl Within<'_, Host> {
         show: impl Fn(&[Socket], &str) -> String + Sync,
     ) -> Result<()> {
         let (host, deadline) = (self.of.name(), Deadline::new(self.limit));
-        There::on(self.of).run(|| {
+        There::on(&*self.of.here()?, self.of).run(|| {
             let mut seen = Vec::new();
             let found = deadline.poll(|| {
                 seen = sockets::read(host)?;
@@ -199,7 +201,7 @@ impl Within<'_, Host> {
         look: impl Fn() -> Result<(bool, Vec<String>)> + Sync,
     ) -> Result<()> {
         let (host, deadline) = (self.of.name(), Deadline::new(self.limit));
-        There::on(self.of).run(|| {
+        There::on(&*self.of.here()?, self.of).run(|| {
             // Before the first look, so that nothing is missed.
             let events = Events::open()?;
             loop {

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::host::Host;
+use super::host::{Here, Host};
 use super::programs::Common;
 use crate::error::{Failure, Result};
 use crate::sys::errno;
@@ -72,8 +72,8 @@ pub(super) struct There<'lab> {
 }
 
 impl<'lab> There<'lab> {
-    pub(super) fn on(host: &'lab Host) -> Self {
-        Self { place: host.place(), host: host.name() }
+    pub(super) fn on(here: &'lab Here, host: &'lab Host) -> Self {
+        Self { place: &here.place, host: host.name() }
     }
 
     /// Calls `work` there.

@@ -14,7 +14,7 @@ use rtnetlink::packet_route::link::{
 use rtnetlink::packet_route::neighbour::{
     NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
-use rtnetlink::packet_route::route::RouteMessage;
+use rtnetlink::packet_route::route::{RouteMessage, RouteProtocol, RouteScope, RouteType};
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{
@@ -107,6 +107,16 @@ pub(crate) fn set_up(object: String, index: u32, up: bool, bridge: Option<u32>) 
     Request::new("set up", object, RouteNetlinkMessage::SetLink(message), 0)
 }
 
+/// Takes an interface down and to another namespace, under a name that is free there. Its index there
+/// is the same, unless somebody has that. It loses its addresses, its routes, and what stands on it.
+pub(crate) fn move_to(object: String, index: u32, there: BorrowedFd<'_>, name: &str) -> Request {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes =
+        vec![LinkAttribute::NetNsFd(there.as_raw_fd()), LinkAttribute::IfName(name.to_owned())];
+    Request::new("move", object, RouteNetlinkMessage::SetLink(message), 0)
+}
+
 /// Deletes an interface, with the other end if it is a cable.
 pub(crate) fn no_interface(object: String, index: u32) -> Request {
     let mut message = LinkMessage::default();
@@ -137,6 +147,15 @@ pub(crate) fn route(
 ) -> Request {
     let message = RouteNetlinkMessage::NewRoute(route_message(destination, via, index));
     Request::new("add", object, message, NLM_F_CREATE | NLM_F_REPLACE)
+}
+
+/// Takes the route to a destination away, wherever it leads, whoever has made it.
+pub(crate) fn no_route(object: String, (network, prefix): (IpAddr, u8)) -> Request {
+    let mut message = route_message((network, prefix), None, None);
+    message.header.scope = RouteScope::NoWhere;
+    message.header.protocol = RouteProtocol::Unspec;
+    message.header.kind = RouteType::Unspec;
+    Request::new("remove", object, RouteNetlinkMessage::DelRoute(message), 0)
 }
 
 /// Has frames for everybody go to `remote`, too, over the VXLAN with this index.
@@ -245,7 +264,7 @@ fn route_message(
             match via {
                 Some(IpAddr::V4(via)) => builder.gateway(via).build(),
                 Some(IpAddr::V6(via)) => builder.via(via).build(),
-                None => builder.scope(rtnetlink::packet_route::route::RouteScope::Link).build(),
+                None => builder.scope(RouteScope::Link).build(),
             }
         }
         IpAddr::V6(network) => {

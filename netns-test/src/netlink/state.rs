@@ -3,7 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage, State};
+pub(crate) use rtnetlink::packet_route::link::Stats64;
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage, State};
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHopFlags, RouteType,
 };
@@ -19,6 +20,13 @@ pub(crate) struct Interface {
     pub(crate) name: String,
     pub(crate) mtu: u32,
     pub(crate) mac: Option<Vec<u8>>,
+    /// `veth`, `bridge`; none for `lo`, and for what hardware there is.
+    pub(crate) kind: Option<String>,
+    /// The index of the bridge that it is a port of.
+    pub(crate) bridge: Option<u32>,
+    pub(crate) counters: Option<Stats64>,
+    /// Whether others ask there for addresses (ARP, NDP).
+    pub(crate) is_asked: bool,
     /// Whether it was brought up.
     pub(crate) is_up: bool,
     /// Whether it can carry packets (`IF_OPER_UP`, RFC 2863), or does not say, as `lo`.
@@ -38,7 +46,7 @@ pub(crate) struct Route {
     /// Whether packets go there, and not that they are dropped.
     pub(crate) is_usable: bool,
     /// `unicast`, `blackhole` (ip-route(8)).
-    kind: String,
+    pub(crate) kind: String,
 }
 
 impl Netlink {
@@ -164,6 +172,10 @@ fn interface(message: LinkMessage) -> Interface {
         name: String::new(),
         mtu: 0,
         mac: None,
+        kind: None,
+        bridge: None,
+        counters: None,
+        is_asked: !message.header.flags.intersects(LinkFlags::Loopback | LinkFlags::Noarp),
         is_up: message.header.flags.contains(LinkFlags::Up),
         is_running: false,
         says_running: false,
@@ -173,6 +185,14 @@ fn interface(message: LinkMessage) -> Interface {
             LinkAttribute::IfName(name) => found.name = name,
             LinkAttribute::Mtu(mtu) => found.mtu = mtu,
             LinkAttribute::Address(mac) => found.mac = Some(mac),
+            LinkAttribute::Controller(bridge) => found.bridge = Some(bridge),
+            LinkAttribute::Stats64(counters) => found.counters = Some(counters),
+            LinkAttribute::LinkInfo(all) => {
+                found.kind = all.into_iter().find_map(|info| match info {
+                    LinkInfo::Kind(kind) => Some(kind.to_string()),
+                    _ => None,
+                });
+            }
             LinkAttribute::OperState(state) => {
                 found.says_running = state == State::Up;
                 found.is_running = found.says_running || state == State::Unknown;

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd as _;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use netns_test::{Lab, NodeId, Topology};
@@ -82,15 +83,13 @@ fn with_hosts(net: &mut Topology, mut routers: Vec<NodeId>) -> Vec<NodeId> {
 pub(crate) struct Mesh<'a> {
     lab: &'a Lab,
     nodes: Vec<NodeId>,
+    ports: [u16; 2],
     sockets: Vec<[UdpSocket; 2]>,
     /// Held as long as the machine's neighbours are needed.
     _turn: File,
     /// [`times_full`], when that was last looked at.
     full: RefCell<String>,
 }
-
-/// By family: a socket for IPv6 takes its port of IPv4, too.
-const PORTS: [u16; 2] = [4004, 4006];
 
 /// The kernel has one table of neighbours for the whole machine, with room for some thousand: who
 /// needs many of them needs them alone.
@@ -131,12 +130,17 @@ fn send(socket: &UdpSocket, text: &str, target: SocketAddr) {
 
 impl<'a> Mesh<'a> {
     pub(crate) fn new(lab: &'a Lab, nodes: &[NodeId]) -> Self {
+        // What was sent to another one may be on its way still. By family: a socket for IPv6 takes its
+        // port of IPv4, too.
+        static NEXT: AtomicU16 = AtomicU16::new(4000);
+        let ports = [(); 2].map(|()| NEXT.fetch_add(1, Ordering::Relaxed));
         let open = |node: &NodeId| {
-            lab[*node].run(|| [("0.0.0.0", PORTS[0]), ("::", PORTS[1])].map(socket))
+            lab[*node].run(|| [("0.0.0.0", ports[0]), ("::", ports[1])].map(socket))
         };
         let turn = turn(nodes.len() > MANY);
         let sockets = nodes.iter().map(open).collect();
-        Self { lab, nodes: nodes.to_vec(), sockets, _turn: turn, full: RefCell::new(times_full()) }
+        let full = RefCell::new(times_full());
+        Self { lab, nodes: nodes.to_vec(), ports, sockets, _turn: turn, full }
     }
 
     /// Every node sends one packet to every other one, over both families, which has it.
@@ -212,7 +216,7 @@ impl<'a> Mesh<'a> {
     fn first_of(&self, node: usize, family: usize) -> Option<SocketAddr> {
         let addresses = self.lab.plan().addresses_of(self.nodes[node]).iter();
         let mut wanted = addresses.filter(|address| address.is_ipv4() == (family == 0));
-        wanted.next().map(|address| SocketAddr::new(*address, PORTS[family]))
+        wanted.next().map(|address| SocketAddr::new(*address, self.ports[family]))
     }
 }
 

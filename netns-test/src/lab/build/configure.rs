@@ -78,19 +78,27 @@ pub(super) fn cables(plan: &Plan, made: &[Made], indexes: &Indexes) -> Result<()
 /// Makes everything else of each node, in the order in which one thing stands on another.
 pub(super) fn nodes(plan: &Plan, made: &[Made], indexes: &Indexes) -> Result<()> {
     for (at, made) in made.iter().enumerate() {
-        made.netlink.ask_all(&of_node(plan, at, indexes))?;
+        made.netlink.ask_all(&of_node(plan, at, indexes, |_| true))?;
     }
     Ok(())
 }
 
-fn of_node(plan: &Plan, node: usize, indexes: &Indexes) -> Vec<Request> {
+/// All that is to be asked for on a node whose cables are there, but for interfaces that are not to be
+/// there, by their places.
+pub(in crate::lab) fn of_node(
+    plan: &Plan,
+    node: usize,
+    indexes: &Indexes,
+    is_there: impl Fn(usize) -> bool,
+) -> Vec<Request> {
     let of_plan = &plan.nodes()[node];
+    let here = || of_plan.interfaces.iter().enumerate().filter(|(at, _)| is_there(*at));
     let index = |name: &str| indexes.of(plan, node, name);
     let mut requests = Vec::new();
     if of_plan.kind != NodeKind::Local {
         requests.push(requests::set_up(name_of(plan, node, "lo"), LOOPBACK, true, None));
     }
-    for (at, interface) in of_plan.interfaces.iter().enumerate() {
+    for (at, interface) in here() {
         let (own, object) = (indexes.at(node, at), name_of(plan, node, &interface.name));
         requests.push(match &interface.kind {
             InterfaceKind::Loopback => continue,
@@ -104,14 +112,15 @@ fn of_node(plan: &Plan, node: usize, indexes: &Indexes) -> Vec<Request> {
             requests.extend(others.map(|&remote| flood(plan, node, interface, own, remote)));
         }
     }
-    for (at, interface) in of_plan.interfaces.iter().enumerate() {
+    for (at, interface) in here() {
         for address in &interface.addresses {
             let object = format!("{address} on {}", name_of(plan, node, &interface.name));
             let (own, prefix) = (indexes.at(node, at), address.prefix());
             requests.push(requests::address(object, own, address.address(), prefix));
         }
     }
-    requests.extend(routes_of(plan, node, indexes, |_| true));
+    let has_dev = |route: &RoutePlan| here().any(|(_, interface)| interface.name == route.dev);
+    requests.extend(routes_of(plan, node, indexes, has_dev));
     requests
 }
 

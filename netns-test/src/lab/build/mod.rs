@@ -7,7 +7,10 @@ mod guest;
 mod namespaces;
 pub(super) mod ready;
 
+use std::sync::Arc;
+
 use crate::error::Result;
+use crate::lab::cables::Cables;
 use crate::lab::host::Host;
 use crate::lab::partition::Partitions;
 use crate::lab::plan::Plan;
@@ -15,10 +18,10 @@ use crate::lab::programs::Common;
 use crate::lab::running::{Fabric, Lab};
 use crate::lab::tasks::Panics;
 use crate::lab::topology::{NodeKind, Topology};
-pub(super) use configure::{Indexes, label, routes_of};
+pub(super) use configure::{Indexes, label, of_node, routes_of};
 pub(super) use files::Covered;
 pub(super) use guest::Guest;
-pub(super) use namespaces::Made;
+pub(super) use namespaces::{Made, make_one, set_of_interfaces};
 
 impl Topology {
     /// Builds the network that this describes: the one step that touches the kernel.
@@ -44,7 +47,10 @@ impl Topology {
         configure::cables(&plan, &made, &indexes)?;
         guest.as_mut().map_or(Ok(()), |guest| guest.set(&plan))?;
         configure::nodes(&plan, &made, &indexes)?;
-        namespaces::set_of_interfaces(&plan, &made)?;
+        for (node, made) in plan.nodes().iter().zip(&made) {
+            let names: Vec<_> = node.interfaces.iter().map(|one| one.name.as_str()).collect();
+            set_of_interfaces(node, &made.place, &names)?;
+        }
         ready::wait(&plan, &made, &indexes)?;
         let panics = Panics::default();
         let common = Common::new(plan.hosts_text());
@@ -52,18 +58,24 @@ impl Topology {
             // Programs of the caller's own host begin where this thread is.
             common.programs.prepare()?;
         }
-        let hosts = made
-            .into_iter()
-            .zip(plan.nodes())
-            .map(|(made, node)| Host::new(node, made, panics.clone(), common.clone()));
-        let hosts = hosts.collect();
-        let partitions = Partitions::default();
-        let fabric = Fabric { plan, hosts, indexes, partitions, guest };
+        let fabric = Arc::new_cyclic(|fabric| {
+            let shared = || (panics.clone(), common.clone());
+            let hosts = made.into_iter().zip(plan.nodes());
+            let hosts = hosts.map(|(made, node)| Host::new(node, made, fabric.clone(), shared()));
+            Fabric {
+                hosts: hosts.collect(),
+                cables: Cables::new(&plan, &indexes),
+                partitions: Partitions::default(),
+                plan,
+                indexes,
+                guest,
+            }
+        });
         Ok(Lab::new(fabric, panics, common, covered))
     }
 }
 
 /// What a message calls an interface of a plan.
-fn name_of(plan: &Plan, node: usize, interface: &str) -> String {
+pub(super) fn name_of(plan: &Plan, node: usize, interface: &str) -> String {
     format!("{interface} of {}", plan.nodes()[node].name)
 }

@@ -28,11 +28,7 @@ pub(super) fn make(plan: &Plan) -> Result<Vec<Made>> {
     let local = plan.nodes().iter().position(|node| node.kind == NodeKind::Local);
     // In the caller's own place.
     let mut local = local.map(|at| Ok::<_, Failure>((at, own()?))).transpose()?;
-    let made = thread::scope(|scope| {
-        let base = thread::Builder::new().name("lab".into()).spawn_scoped(scope, || base(plan));
-        let base = base.map_err(|error| errno::failure("start", "a thread of a lab", &error))?;
-        base.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })?;
+    let made = on_a_thread(|| base(plan))?;
     let all = made.into_iter().enumerate().map(|(at, made)| {
         made.or_else(|| local.take_if(|local| local.0 == at).map(|local| local.1))
             .ok_or_else(|| Failure::new("make", plan.nodes()[at].name.clone(), "nobody did").into())
@@ -40,16 +36,18 @@ pub(super) fn make(plan: &Plan) -> Result<Vec<Made>> {
     all.collect()
 }
 
+/// Makes those of one node, which is not the caller's own.
+pub(in crate::lab) fn make_one(plan: &Plan, node: usize) -> Result<Made> {
+    let made = on_a_thread(|| {
+        let base = base_of(plan)?;
+        node_of(&plan.nodes()[node], &base)
+    })?;
+    Ok(made)
+}
+
 /// On a thread of its own: mounts from which those of the hosts are copied, then the hosts.
 fn base(plan: &Plan) -> Result<Vec<Option<Made>>, Failure> {
-    place::unshare_mounts().map_err(|error| {
-        let advice =
-            "a lab is built in the body of a #[netns_test], under `unshare -Urnm`, or by root";
-        errno::failure("unshare", "the mounts of a lab", &error).advise(advice)
-    })?;
-    files::put(plan.hosts_text())?;
-    let base =
-        Place::own().map_err(|error| errno::failure("open", "the mounts of a lab", &error))?;
+    let base = base_of(plan)?;
     let nodes = plan.nodes();
     let (next, made) = (AtomicUsize::new(0), nodes.iter().map(|_| Mutex::new(None)));
     let made: Vec<_> = made.collect();
@@ -74,6 +72,28 @@ fn base(plan: &Plan) -> Result<Vec<Option<Made>>, Failure> {
         ended.fold(own, Result::and)
     })?;
     Ok(made.into_iter().map(|one| one.into_inner().expect("nobody panics with it")).collect())
+}
+
+/// The calling thread's, with the files of the lab.
+fn base_of(plan: &Plan) -> Result<Place, Failure> {
+    let failed = |step| move |error: io::Error| errno::failure(step, "the mounts of a lab", &error);
+    place::unshare_mounts().map_err(|error| {
+        let advice =
+            "a lab is built in the body of a #[netns_test], under `unshare -Urnm`, or by root";
+        failed("unshare")(error).advise(advice)
+    })?;
+    files::put(plan.hosts_text())?;
+    Place::own().map_err(failed("open"))
+}
+
+/// Gives what `work` gives.
+fn on_a_thread<T: Send>(work: impl FnOnce() -> Result<T, Failure> + Send) -> Result<T, Failure> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("lab".into()).spawn_scoped(scope, work);
+        let thread =
+            thread.map_err(|error| errno::failure("start", "a thread of a lab", &error))?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// One node's, on a thread that goes back to `base` then.
@@ -101,7 +121,7 @@ fn node_of(node: &NodePlan, base: &Place) -> Result<Made, Failure> {
         let written = fs::write(format!("/proc/sys/{path}"), "0");
         written.map_err(|error| refused(node, path, &error))?;
     }
-    sysctls(node, false)?;
+    set(node, sysctls_of(node, false))?;
     let netlink = Netlink::open()?;
     let place = Place::own().map_err(failed("open", "the namespaces"))?;
     base.enter_mounts().map_err(failed("setns", "back from the mounts"))?;
@@ -172,36 +192,37 @@ pub(super) fn write_common(node: &NodePlan, interface: Option<&str>) -> Result<(
     Ok(())
 }
 
-/// Sets those sysctls of each node that name an interface, which are there now.
-pub(super) fn set_of_interfaces(plan: &Plan, made: &[Made]) -> Result<()> {
-    for (node, made) in plan.nodes().iter().zip(made) {
-        if sysctls_of(node, true).next().is_none() {
-            continue;
-        }
-        let set = || {
-            let failed = |error: io::Error| {
-                errno::failure("setns", format!("to the network of {}", node.name), &error)
-            };
-            made.place.enter().map_err(failed)?;
-            sysctls(node, true)
-        };
-        thread::scope(|scope| {
-            let thread = thread::Builder::new().name(node.name.clone()).spawn_scoped(scope, set);
-            let thread =
-                thread.map_err(|error| errno::failure("start", "a thread of a lab", &error))?;
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })?;
+/// Sets those sysctls of a node that name one of these interfaces, which are there now.
+pub(in crate::lab) fn set_of_interfaces(
+    node: &NodePlan,
+    place: &Place,
+    interfaces: &[&str],
+) -> Result<()> {
+    let all = sysctls_of(node, true);
+    let wanted: Vec<_> =
+        all.filter(|(path, _)| names_one(path, |part| interfaces.contains(&part))).collect();
+    if wanted.is_empty() {
+        return Ok(());
     }
+    on_a_thread(|| {
+        let failed = |error: io::Error| {
+            errno::failure("setns", format!("to the network of {}", node.name), &error)
+        };
+        place.enter().map_err(failed)?;
+        set(node, wanted.into_iter())
+    })?;
     Ok(())
 }
 
-/// Sets those that name an interface, or the others, in the network of the calling thread.
-fn sysctls(node: &NodePlan, of_interfaces: bool) -> Result<(), Failure> {
-    for (path, value) in sysctls_of(node, of_interfaces) {
-        let written = fs::write(format!("/proc/sys/{path}"), value);
-        written.map_err(|error| refused(node, &path, &error))?;
-    }
-    Ok(())
+/// Sets sysctls in the network of the calling thread.
+fn set(
+    node: &NodePlan,
+    mut sysctls: impl Iterator<Item = (String, impl AsRef<str>)>,
+) -> Result<(), Failure> {
+    sysctls.try_for_each(|(path, value)| {
+        let written = fs::write(format!("/proc/sys/{path}"), value.as_ref());
+        written.map_err(|error| refused(node, &path, &error))
+    })
 }
 
 /// Lets every user of the lab ping, or its own group where that is the only one that the caller has
@@ -218,7 +239,8 @@ pub(super) fn sysctls_of(
     of_interfaces: bool,
 ) -> impl Iterator<Item = (String, &str)> {
     let all = node.sysctls.iter().map(|(name, value)| (path_of(name), value.as_str()));
-    all.filter(move |(path, _)| names_interface(node, path) == of_interfaces)
+    let is_name = |part: &str| node.interfaces.iter().any(|interface| interface.name == part);
+    all.filter(move |(path, _)| names_one(path, is_name) == of_interfaces)
 }
 
 pub(super) fn refused(node: &NodePlan, path: &str, error: &io::Error) -> Failure {
@@ -231,7 +253,7 @@ fn path_of(name: &str) -> String {
     if name.contains('/') { name.to_owned() } else { name.replace('.', "/") }
 }
 
-fn names_interface(node: &NodePlan, path: &str) -> bool {
-    let mut parts = path.split('/');
-    parts.any(|part| node.interfaces.iter().any(|interface| interface.name == part))
+/// Whether a part of the path is the name of an interface.
+fn names_one(path: &str, is_name: impl Fn(&str) -> bool) -> bool {
+    path.split('/').any(is_name)
 }

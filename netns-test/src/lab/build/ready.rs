@@ -7,99 +7,120 @@ use std::time::{Duration, Instant};
 
 use super::{Indexes, Made, name_of};
 use crate::error::{Failure, Result};
-use crate::lab::host::Host;
-use crate::lab::plan::{InterfaceKind, Place, Plan};
+use crate::lab::plan::{InterfaceKind, InterfacePlan, Plan};
 use crate::netlink::Netlink;
 use crate::netlink::state::Interface;
 
 /// The kernel needs a thousandth of it.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Waits for every interface of a node.
-pub(super) fn wait(plan: &Plan, made: &[Made], indexes: &Indexes) -> Result<()> {
-    for (node, made) in made.iter().enumerate() {
-        let all = 0..plan.nodes()[node].interfaces.len();
-        let places = all.map(|interface| Place { node, interface }).collect::<Vec<_>>();
-        wait_on(plan, node, &made.netlink, indexes, &places)?;
-    }
-    Ok(())
+/// An interface that is to carry packets.
+#[derive(Clone, Debug)]
+pub(in crate::lab) struct Awaited {
+    pub(in crate::lab) index: u32,
+    /// What an error calls it.
+    pub(in crate::lab) label: String,
+    /// For which it is to hear who asks.
+    pub(in crate::lab) addresses: Vec<IpAddr>,
 }
 
-/// Waits for these interfaces.
-pub(in crate::lab) fn wait_for(
-    plan: &Plan,
-    hosts: &[Host],
-    indexes: &Indexes,
-    places: &[Place],
-) -> Result<()> {
-    let mut each = places.iter();
-    each.try_for_each(|place| {
-        wait_on(plan, place.node, hosts[place.node].netlink(), indexes, &[*place])
+/// Waits for every interface of the nodes.
+pub(super) fn wait(plan: &Plan, made: &[Made], indexes: &Indexes) -> Result<()> {
+    let mut each = made.iter().enumerate();
+    each.try_for_each(|(node, made)| {
+        wait_on(&made.netlink, &awaited(plan, node, indexes, |_| true))
     })
 }
 
-/// Waits for interfaces of one node.
-fn wait_on(
+/// Those of a node that are wanted.
+pub(in crate::lab) fn awaited(
     plan: &Plan,
     node: usize,
-    netlink: &Netlink,
     indexes: &Indexes,
-    places: &[Place],
+    is_wanted: impl Fn(&InterfacePlan) -> bool,
+) -> Vec<Awaited> {
+    let all = plan.nodes()[node].interfaces.iter().enumerate();
+    // A bridge without ports carries nothing, for good.
+    let is_bridge = |one: &InterfacePlan| matches!(one.kind, InterfaceKind::Bridge { .. });
+    let wanted = all.filter(|(_, one)| !is_bridge(one) && is_wanted(one));
+    let awaited = wanted.map(|(at, one)| Awaited {
+        index: indexes.at(node, at),
+        label: name_of(plan, node, &one.name),
+        addresses: one.addresses.iter().map(|address| address.address()).collect(),
+    });
+    awaited.collect()
+}
+
+/// Waits until interfaces of one node carry packets.
+pub(in crate::lab) fn wait_on(netlink: &Netlink, awaited: &[Awaited]) -> Result<()> {
+    let late = |there: &[Interface]| {
+        let (mut not_in_use, mut in_use) = (awaited.iter(), Vec::new());
+        let not_in_use = not_in_use.find(|own| match own.find(there) {
+            Some(one) if is_in_use(one) => {
+                in_use.push((*own, one));
+                false
+            }
+            _ => true,
+        });
+        Ok(match not_in_use {
+            Some(late) => Some((late, "it is up, and carries nothing")),
+            None => deaf(netlink, &in_use)?
+                .map(|late| (late, "it does not hear who asks for its address")),
+        })
+    };
+    wait_until(netlink, late)
+}
+
+/// Waits until they do not, since the other ends are down.
+pub(in crate::lab) fn wait_off(netlink: &Netlink, awaited: &[Awaited]) -> Result<()> {
+    wait_until(netlink, |there| {
+        let is_late = |own: &&Awaited| own.find(there).is_some_and(is_in_use);
+        Ok(awaited.iter().find(is_late).map(|late| (late, "it carries packets")))
+    })
+}
+
+/// Looks at the interfaces until none is late.
+fn wait_until<'a>(
+    netlink: &Netlink,
+    late: impl Fn(&[Interface]) -> Result<Option<(&'a Awaited, &'static str)>>,
 ) -> Result<()> {
     let deadline = Instant::now() + LIMIT;
     loop {
-        let there = netlink.interfaces()?;
-        let carries = |place: &Place| {
-            let index = indexes.at(place.node, place.interface);
-            let is_cable = matches!(plan.interface(*place).kind, InterfaceKind::Veth { .. });
-            let carries = |one: &Interface| {
-                if is_cable { one.says_running } else { one.is_running }
-            };
-            there.iter().any(|one| one.index == index && carries(one))
-        };
-        // A bridge without ports carries nothing, for good.
-        let is_late = |place: &&Place| {
-            !matches!(plan.interface(**place).kind, InterfaceKind::Bridge { .. }) && !carries(place)
-        };
-        let late = match places.iter().find(is_late) {
-            Some(late) => Some((late, "it is up, and carries nothing")),
-            None => deaf(plan, netlink, indexes, places)?
-                .map(|late| (late, "it does not hear who asks for its address")),
-        };
-        let Some((late, reason)) = late else { return Ok(()) };
+        let Some((late, reason)) = late(&netlink.interfaces()?)? else { return Ok(()) };
         if Instant::now() > deadline {
-            let object = name_of(plan, node, &plan.interface(*late).name);
             let reason = format!("{reason} after {LIMIT:?}");
-            return Err(Failure::new("wait for", object, reason).into());
+            return Err(Failure::new("wait for", late.label.as_str(), reason).into());
         }
         std::thread::sleep(Duration::from_micros(50));
     }
 }
 
+impl Awaited {
+    fn find<'a>(&self, there: &'a [Interface]) -> Option<&'a Interface> {
+        there.iter().find(|one| one.index == self.index)
+    }
+}
+
+/// A cable that says nothing yet is not in use.
+fn is_in_use(one: &Interface) -> bool {
+    if one.kind.as_deref() == Some("veth") { one.says_running } else { one.is_running }
+}
+
 /// One that is not yet in the group of those who are asked for one of its addresses.
-fn deaf<'a>(
-    plan: &Plan,
-    netlink: &Netlink,
-    indexes: &Indexes,
-    places: &'a [Place],
-) -> Result<Option<&'a Place>> {
-    let wanted = |place: &Place| -> Vec<(u32, Ipv6Addr)> {
-        let interface = plan.interface(*place);
-        // On these nobody asks.
-        if matches!(interface.kind, InterfaceKind::Loopback | InterfaceKind::Dummy) {
-            return Vec::new();
-        }
-        let index = indexes.at(place.node, place.interface);
-        let all = interface.addresses.iter().map(|address| address.address());
-        all.filter_map(solicited).map(|group| (index, group)).collect()
+fn deaf<'a>(netlink: &Netlink, all: &[(&'a Awaited, &Interface)]) -> Result<Option<&'a Awaited>> {
+    let groups = |own: &Awaited| -> Vec<(u32, Ipv6Addr)> {
+        let groups = own.addresses.iter().copied().filter_map(solicited);
+        groups.map(|group| (own.index, group)).collect()
     };
-    let wanted: Vec<_> = places.iter().map(|place| (place, wanted(place))).collect();
-    if wanted.iter().all(|(_, groups)| groups.is_empty()) {
+    // On others nobody asks.
+    let asked = all.iter().filter(|(_, one)| one.is_asked).map(|(own, _)| (*own, groups(own)));
+    let asked: Vec<_> = asked.filter(|(_, groups)| !groups.is_empty()).collect();
+    if asked.is_empty() {
         return Ok(None);
     }
     let own = netlink.groups()?;
-    let deaf = wanted.iter().find(|(_, groups)| !groups.iter().all(|group| own.contains(group)));
-    Ok(deaf.map(|(place, _)| *place))
+    let deaf = asked.iter().find(|(_, groups)| !groups.iter().all(|group| own.contains(group)));
+    Ok(deaf.map(|(late, _)| *late))
 }
 
 /// The group of those who might have an address (RFC 4291, 2.7.1).

@@ -1,0 +1,66 @@
+//! What a running lab can be changed to: addresses and routes of hosts, where a link ends, and which
+//! nodes are on. The plan stays that of the lab as it was built.
+
+mod addresses;
+mod moving;
+mod power;
+mod routes;
+
+use std::sync::Arc;
+
+use crate::error::{Failure, Result};
+use crate::lab::given::{Interface, Which};
+use crate::lab::host::{Here, Host};
+use crate::lab::running::{Fabric, Lab};
+use crate::lab::topology::NodeId;
+use crate::netlink::state;
+
+impl Host {
+    /// The lab that it is of.
+    fn fabric(&self) -> Result<Arc<Fabric>> {
+        let ended = || Failure::new("change", self.name(), "its lab has ended").into();
+        self.fabric.upgrade().ok_or_else(ended)
+    }
+
+    /// The interface that is meant, as it is now.
+    fn find(&self, here: &Here, on: &Interface) -> Result<state::Interface> {
+        let there = here.netlink.interfaces()?;
+        let failed = |what: String| {
+            let names: Vec<&str> = there.iter().map(|one| one.name.as_str()).collect();
+            let told = Failure::new("find", format!("{what} of {}", self.name()), "there is none");
+            told.advise(format!("interfaces: {}", names.join(", ")))
+        };
+        let found = match &on.0 {
+            Which::Name(name) => {
+                let found = there.iter().find(|one| one.name == *name);
+                found.ok_or_else(|| failed(format!("interface {name}")))?
+            }
+            Which::Link(link) => {
+                let fabric = self.fabric()?;
+                let at = fabric.plan.link_position(*link);
+                let at = at.ok_or_else(|| failed("the end of a link of another lab".to_owned()))?;
+                let ends = fabric.cables.ends(at);
+                let mut own =
+                    ends.iter().filter(|end| fabric.hosts[end.node].name() == self.name());
+                let index = own.next().map(|end| end.index);
+                let found = there.iter().find(|one| Some(one.index) == index);
+                let label = crate::lab::build::label(&fabric.plan, at);
+                found.ok_or_else(|| failed(format!("the end of {label}")))?
+            }
+        };
+        Ok(found.clone())
+    }
+
+    /// A mistake in what a caller has given.
+    fn mistake(&self, step: &str, what: &str, why: &impl ToString) -> Failure {
+        Failure::new(step, format!("{what} of {}", self.name()), why.to_string())
+    }
+}
+
+impl Lab {
+    /// The place of a node.
+    fn place_of(&self, step: &str, node: NodeId) -> Result<usize> {
+        let unknown = || Failure::new(step, "a node of another topology", "it is not in this lab");
+        self.plan().position(node).ok_or_else(|| unknown().into())
+    }
+}

@@ -1,0 +1,154 @@
+//! Nodes that are powered off and on.
+//!
+//! The ends of links cannot be left without an owner, so the namespaces that a node will have are made
+//! when it is powered off, and the ends go there, where they are down.
+
+use std::sync::Arc;
+
+use crate::error::{Failure, Result};
+use crate::lab::build;
+use crate::lab::build::ready;
+use crate::lab::cables::End;
+use crate::lab::host::Here;
+use crate::lab::plan::InterfaceKind;
+use crate::lab::running::{Fabric, Lab};
+use crate::lab::topology::{NodeId, NodeKind};
+use crate::netlink::requests;
+use crate::sys::place;
+
+impl Lab {
+    /// Powers a node off, as by a power cut: its links lose their carrier, then its programs are killed,
+    /// its tasks are ended at their next `.await`, and its network is gone, with all that was set in it.
+    /// Nobody is told: connections of others to it hang.
+    ///
+    /// Threads of the test that are on the host go on, and so do sockets that the test holds: in a network
+    /// without interfaces. [`run`](crate::lab::Host::run) and the like panic until the node is
+    /// [on](Self::power_on), what can fail fails.
+    ///
+    /// # Errors
+    ///
+    /// A node that is off, or is the caller's own network; what the kernel refuses.
+    pub fn power_off(&self, node: NodeId) -> Result<()> {
+        let step = "power off";
+        let (at, fabric) = (self.place_of(step, node)?, self.fabric());
+        let host = &fabric.hosts[at];
+        let cables = fabric.cables.lock();
+        let mistake = |why| Err(Failure::new(step, host.name(), why).into());
+        let Ok(here) = host.here() else { return mistake("it is off") };
+        if host.kind() == NodeKind::Local {
+            return mistake("it is the caller's own network");
+        }
+        let later = Arc::new(Here::new(build::make_one(&fabric.plan, at)?));
+        let own = cables.iter().flatten().filter(|end| end.node == at);
+        let there = later.place.network();
+        // First, so that nothing gets out of what is killed.
+        let moves =
+            own.map(|end| requests::move_to(fabric.label(end), end.index, there, &end.name));
+        let moved = here.netlink.ask_all(&moves.collect::<Vec<_>>());
+        drop(host.turn_off(Arc::clone(&later)));
+        if let Some(tasks) = here.tasks.get() {
+            tasks.end();
+        }
+        place::kill_all_in(&[here.place.network()]);
+        fabric.partitions.forget(at);
+        moved?;
+        for (_, far) in pairs_at(&cables, at) {
+            if let Ok(there) = fabric.hosts[far.node].here() {
+                ready::wait_off(&there.netlink, &[fabric.awaited(far)?])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Powers a node on: with fresh namespaces, and the interfaces, addresses, routes and sysctls that
+    /// the plan has for it, or with ends of links that have been moved to it since. It comes back when
+    /// its links carry packets, but for those that are down at the other end.
+    ///
+    /// # Errors
+    ///
+    /// A node that is on; what the kernel refuses, which leaves it off.
+    pub fn power_on(&self, node: NodeId) -> Result<()> {
+        let (at, fabric) = (self.place_of("power on", node)?, self.fabric());
+        let host = &fabric.hosts[at];
+        let cables = fabric.cables.lock();
+        let is_on = || Failure::new("power on", host.name(), "it is on");
+        let carrying = start(fabric, at, &*host.off().ok_or_else(is_on)?, &cables)?;
+        host.turn_on();
+        carrying.iter().try_for_each(|end| fabric.wait_on(end))?;
+        // What stands on them.
+        let carries = |name: &str| carrying.iter().any(|end| end.node == at && end.name == name);
+        let awaited = ready::awaited(&fabric.plan, at, &fabric.indexes, |one| match &one.kind {
+            InterfaceKind::Veth { .. } => false,
+            InterfaceKind::Vlan { lower, .. } | InterfaceKind::Macvlan { lower, .. } => {
+                carries(lower)
+            }
+            _ => true,
+        });
+        ready::wait_on(&host.here()?.netlink, &awaited)?;
+        fabric.partitions.refresh(fabric)
+    }
+}
+
+/// Sets a node up that has the ends of its links. Gives the ends that will carry packets, at both sides.
+fn start<'a>(
+    fabric: &Fabric,
+    at: usize,
+    here: &Here,
+    cables: &'a [[End; 2]],
+) -> Result<Vec<&'a End>> {
+    let (plan, indexes) = (&fabric.plan, &fabric.indexes);
+    let node = &plan.nodes()[at];
+    let own: Vec<&End> = cables.iter().flatten().filter(|end| end.node == at).collect();
+    let is_there = |place: usize| is_there(fabric, at, place, &own);
+    let mut requests = build::of_node(plan, at, indexes, is_there);
+    let bridge = fabric.bridge_of(at);
+    let moved = own.iter().filter(|end| end.planned.is_none());
+    requests.extend(moved.map(|end| requests::set_up(fabric.label(end), end.index, true, bridge)));
+    here.netlink.ask_all(&requests)?;
+    let there = node.interfaces.iter().enumerate().filter(|(place, _)| is_there(*place));
+    let names: Vec<&str> = there.map(|(_, interface)| interface.name.as_str()).collect();
+    build::set_of_interfaces(node, &here.place, &names)?;
+    let mut carrying = Vec::new();
+    for (near, far) in pairs_at(cables, at) {
+        let Ok(there) = fabric.hosts[far.node].here() else { continue };
+        if is_up(&there, far)? {
+            carrying.extend([near, far]);
+        }
+    }
+    Ok(carrying)
+}
+
+/// Whether the plan's interface can be there: an end that has not been moved away, or what does not
+/// stand on one that has.
+fn is_there(fabric: &Fabric, at: usize, place: usize, own: &[&End]) -> bool {
+    let interfaces = &fabric.plan.nodes()[at].interfaces;
+    match &interfaces[place].kind {
+        InterfaceKind::Veth { .. } => own.iter().any(|end| end.planned == Some(place)),
+        InterfaceKind::Vlan { lower, .. } | InterfaceKind::Macvlan { lower, .. } => {
+            let lower = interfaces.iter().position(|interface| interface.name == *lower);
+            lower.is_some_and(|lower| is_there(fabric, at, lower, own))
+        }
+        _ => true,
+    }
+}
+
+/// The ends at a node, each with the other one of its link.
+fn pairs_at(cables: &[[End; 2]], at: usize) -> impl Iterator<Item = (&End, &End)> {
+    let both = cables.iter().flat_map(|[one, other]| [(one, other), (other, one)]);
+    both.filter(move |(near, _)| near.node == at)
+}
+
+fn is_up(here: &Here, end: &End) -> Result<bool> {
+    let there = here.netlink.interfaces()?;
+    Ok(there.iter().any(|one| one.index == end.index && one.is_up))
+}
+
+impl Fabric {
+    /// The index of the bridge of a switch.
+    pub(super) fn bridge_of(&self, node: usize) -> Option<u32> {
+        let interfaces = &self.plan.nodes()[node].interfaces;
+        let is_bridge = |kind: &InterfaceKind| matches!(kind, InterfaceKind::Bridge { .. });
+        let at = interfaces.iter().position(|interface| is_bridge(&interface.kind));
+        at.map(|at| self.indexes.at(node, at))
+    }
+}

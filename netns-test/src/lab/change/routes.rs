@@ -1,0 +1,82 @@
+//! Routes of a running host.
+
+use std::net::IpAddr;
+
+use crate::error::Result;
+use crate::lab::cidr::{Cidr, Subnet};
+use crate::lab::given::{Gateway, GivenSubnet, Via};
+use crate::lab::host::{Here, Host};
+use crate::netlink::requests;
+
+impl Host {
+    /// Adds a route, in the place of the one to the same destination if there is one: by a gateway that is
+    /// an address on a subnet of the host, or a node that has one. The default route is the one to
+    /// `0.0.0.0/0` or `::/0`.
+    ///
+    /// # Errors
+    ///
+    /// A text that is no subnet or no address; a node that has no address on a subnet of the host;
+    /// ENETUNREACH or EHOSTUNREACH for a gateway that cannot be reached.
+    pub fn add_route(
+        &self,
+        destination: impl Into<GivenSubnet>,
+        via: impl Into<Via>,
+    ) -> Result<()> {
+        let (to, here) = (self.subnet("add", destination.into())?, self.here()?);
+        let via = self.gateway(&here, to, &via.into())?;
+        let object = format!("route to {to} of {}", self.name());
+        let request = requests::route(object, (to.network(), to.prefix()), Some(via), None);
+        Ok(here.netlink.ask_all(&[request])?)
+    }
+
+    /// Takes the route to exactly this destination away, whoever has made it. Of several the kernel
+    /// takes the first.
+    ///
+    /// # Errors
+    ///
+    /// A text that is no subnet; ESRCH where there is no such route.
+    pub fn remove_route(&self, destination: impl Into<GivenSubnet>) -> Result<()> {
+        let (to, here) = (self.subnet("remove", destination.into())?, self.here()?);
+        let object = format!("route to {to} of {}", self.name());
+        Ok(here.netlink.ask_all(&[requests::no_route(object, (to.network(), to.prefix()))])?)
+    }
+
+    fn subnet(&self, step: &str, given: GivenSubnet) -> Result<Subnet> {
+        given.0.map_err(|error| self.mistake(step, "a route", &error).into())
+    }
+
+    fn gateway(&self, here: &Here, to: Subnet, via: &Via) -> Result<IpAddr> {
+        let failed = |why: String| {
+            let what = format!("the route to {to}");
+            self.mistake("add", &what, &why).into()
+        };
+        let node = match &via.0 {
+            Gateway::Address(address) if address.is_ipv4() != to.is_ipv4() => {
+                return Err(failed(format!("the gateway {address} is of the other family")));
+            }
+            Gateway::Address(address) => return Ok(*address),
+            Gateway::Text(text) => {
+                return Err(failed(format!("`{text}`: no IPv4 or IPv6 address")));
+            }
+            Gateway::Node(node) => *node,
+        };
+        let fabric = self.fabric()?;
+        let Some(at) = fabric.plan.position(node) else {
+            return Err(failed("the gateway is a node of another topology".to_owned()));
+        };
+        let other = &fabric.hosts[at];
+        let own = here.netlink.addresses()?;
+        let own: Vec<Cidr> =
+            own.iter().filter_map(|one| Cidr::new(one.address, one.prefix).ok()).collect();
+        let is_near = |address: &IpAddr| {
+            address.is_ipv4() == to.is_ipv4()
+                && !address.is_loopback()
+                && own.iter().any(|one| one.is_near(*address))
+        };
+        let theirs = other.here()?.netlink.addresses()?;
+        let found = theirs.into_iter().map(|one| one.address).find(is_near);
+        found.ok_or_else(|| {
+            failed(format!("{} has no address on a subnet of the host", other.name()))
+        })
+    }
+}
