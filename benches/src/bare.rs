@@ -2,6 +2,7 @@
 //! that of the result.
 
 use std::ffi::{CStr, c_void};
+use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 
@@ -9,17 +10,28 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 const OWN: &CStr = c"/proc/thread-self/ns/net";
 
 /// Moves this process, which has one thread yet, into a user and a network namespace of its own, in
-/// which it may do all that is measured.
+/// which it is root and may do all that is measured.
 pub(crate) fn own_namespaces() -> io::Result<()> {
+    // SAFETY: always succeeds and touches no memory.
+    let uid = unsafe { libc::geteuid() };
+    // SAFETY: as above.
+    let gid = unsafe { libc::getegid() };
     // SAFETY: touches no memory.
     let result = unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET) };
-    check(result).map(drop)
+    check(result)?;
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("0 {uid} 1"))?;
+    fs::write("/proc/self/gid_map", format!("0 {gid} 1"))
 }
 
 /// The namespace of the calling thread.
 pub(crate) fn open_own() -> io::Result<OwnedFd> {
+    open(OWN)
+}
+
+pub(crate) fn open(path: &CStr) -> io::Result<OwnedFd> {
     // SAFETY: a C string that lives through the call.
-    let fd = check(unsafe { libc::open(OWN.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) })?;
+    let fd = check(unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) })?;
     // SAFETY: the descriptor is new, and nobody else's.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
@@ -73,6 +85,6 @@ extern "C" fn make(_: *mut c_void) -> *mut c_void {
     result as isize as *mut c_void
 }
 
-fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+pub(crate) fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

@@ -3,7 +3,10 @@
 //! above its target; with `-- --quick` it takes a moment, and fails only on a wrong result.
 
 mod bare;
+mod bare_lab;
 mod figure;
+mod lab;
+mod message;
 mod netns;
 mod table;
 
@@ -37,7 +40,15 @@ fn main() -> ExitCode {
 /// All figures, in a user and a network namespace of this process's own.
 fn run(effort: Effort) -> Result<Vec<Outcome>, Box<dyn std::error::Error>> {
     bare::own_namespaces()?;
-    let figures =
-        [netns::new()?, netns::enter()?, netns::enter_beside_setns()?, netns::enter_from()?];
+    let figures = [
+        netns::new()?,
+        netns::enter()?,
+        netns::enter_beside_setns()?,
+        netns::enter_from()?,
+        lab::build("a host of a lab of 50", 50, 20),
+        lab::build("a host of a lab of 200", 200, 5),
+        lab::throughput()?,
+        lab::round_trip()?,
+    ];
     figures.into_iter().map(|figure| figure.measure(effort)).collect()
 }
