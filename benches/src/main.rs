@@ -45,8 +45,8 @@ fn run(effort: Effort) -> Result<Vec<Outcome>, Box<dyn std::error::Error>> {
         netns::enter()?,
         netns::enter_beside_setns()?,
         netns::enter_from()?,
-        lab::build("a host of a lab of 50", 50, 20),
-        lab::build("a host of a lab of 200", 200, 5),
+        lab::build("a host of a lab of 50", 50, Some(1.5), 20),
+        lab::build("a host of a lab of 200", 200, None, 7),
         lab::throughput()?,
         lab::round_trip()?,
     ];

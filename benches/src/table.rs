@@ -13,12 +13,14 @@ pub(crate) fn of(outcomes: &[Outcome], effort: Effort) -> String {
     for outcome in outcomes {
         let Outcome { name, floor_name, target, work, floor, ratio } = outcome;
         let verdict = match effort {
+            _ if target.is_none() => "to look at",
             Effort::Quick => "not judged",
             Effort::Full if outcome.falls_short() => "falls short",
             Effort::Full => "pass",
         };
         let [work, floor] = [work, floor].map(microseconds);
         let ratio = spread(ratio, 1.0);
+        let target = target.map_or_else(|| "none".to_owned(), |target| target.to_string());
         writeln!(
             text,
             "| {name} | {work} | {floor_name} | {floor} | {ratio} | {target} | {verdict} |"

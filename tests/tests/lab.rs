@@ -7,6 +7,8 @@ mod changes;
 mod commands;
 #[path = "lab/ends.rs"]
 mod ends;
+#[path = "lab/extend.rs"]
+mod extend;
 #[path = "lab/extras.rs"]
 mod extras;
 #[path = "lab/holes.rs"]

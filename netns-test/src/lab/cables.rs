@@ -23,13 +23,20 @@ pub(super) struct End {
 
 impl Cables {
     pub(super) fn new(plan: &Plan, indexes: &Indexes) -> Self {
-        let end = |place: &super::plan::Place| End {
-            node: place.node,
-            index: indexes.at(place.node, place.interface),
-            name: plan.interface(*place).name.clone(),
-            planned: Some(place.interface),
-        };
-        Self(Mutex::new(plan.links().iter().map(|link| link.ends.each_ref().map(end)).collect()))
+        Self(Mutex::new(planned(plan, indexes)))
+    }
+
+    /// Takes over the links and places of an extended plan.
+    pub(super) fn grow(&self, plan: &Plan, indexes: &Indexes) {
+        let mut all = self.lock();
+        let count = all.len();
+        let planned = planned(plan, indexes);
+        for (ends, planned) in all.iter_mut().zip(&planned) {
+            for (end, planned) in ends.iter_mut().zip(planned) {
+                end.planned = end.planned.and(planned.planned);
+            }
+        }
+        all.extend(planned.into_iter().skip(count));
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Vec<[End; 2]>> {
@@ -40,4 +47,15 @@ impl Cables {
     pub(super) fn ends(&self, link: usize) -> [End; 2] {
         self.lock()[link].clone()
     }
+}
+
+/// The ends where the plan has them.
+fn planned(plan: &Plan, indexes: &Indexes) -> Vec<[End; 2]> {
+    let end = |place: &super::plan::Place| End {
+        node: place.node,
+        index: indexes.at(place.node, place.interface),
+        name: plan.interface(*place).name.clone(),
+        planned: Some(place.interface),
+    };
+    plan.links().iter().map(|link| link.ends.each_ref().map(end)).collect()
 }

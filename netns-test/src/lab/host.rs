@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fs;
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::panic;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::thread::{self, JoinHandle};
@@ -14,7 +15,6 @@ use super::running::Fabric;
 use super::tasks::{Panics, Tasks};
 use super::topology::NodeKind;
 use crate::error::{Error, Failure, Result};
-use crate::netlink::Netlink;
 use crate::netns::NetNs;
 use crate::sys::errno;
 use crate::sys::place::Place;
@@ -29,7 +29,7 @@ pub struct Host {
     name: String,
     kind: NodeKind,
     power: RwLock<Power>,
-    pub(super) fabric: Weak<Fabric>,
+    fabric: RwLock<Weak<Fabric>>,
     pub(super) common: Common,
     pub(super) panics: Panics,
 }
@@ -37,8 +37,7 @@ pub struct Host {
 /// What there is of a host that is on.
 #[derive(Debug)]
 pub(super) struct Here {
-    pub(super) place: Place,
-    pub(super) netlink: Netlink,
+    made: Made,
     pub(super) tasks: OnceLock<Tasks>,
 }
 
@@ -70,7 +69,7 @@ impl Host {
     ) -> Self {
         let (name, kind) = (node.name.clone(), node.kind);
         let power = RwLock::new(Power { is_on: true, here: Arc::new(Here::new(made)) });
-        Self { name, kind, power, fabric, common, panics }
+        Self { name, kind, power, fabric: RwLock::new(fabric), common, panics }
     }
 
     /// Its name, by which the others know it.
@@ -195,6 +194,15 @@ impl Host {
         written.map_err(|error| Error::from(self.failure("write", &path, &error)))
     }
 
+    /// What it is a part of, unless that has ended.
+    pub(super) fn fabric(&self) -> Option<Arc<Fabric>> {
+        self.fabric.read().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+
+    pub(super) fn join(&self, fabric: Weak<Fabric>) {
+        *self.fabric.write().unwrap_or_else(PoisonError::into_inner) = fabric;
+    }
+
     /// What there is of it.
     pub(super) fn here(&self) -> Result<Arc<Here>, Failure> {
         let power = self.power.read().unwrap_or_else(PoisonError::into_inner);
@@ -248,7 +256,15 @@ impl Host {
 
 impl Here {
     pub(super) fn new(made: Made) -> Self {
-        Self { place: made.place, netlink: made.netlink, tasks: OnceLock::new() }
+        Self { made, tasks: OnceLock::new() }
+    }
+}
+
+impl Deref for Here {
+    type Target = Made;
+
+    fn deref(&self) -> &Made {
+        &self.made
     }
 }
 

@@ -17,8 +17,8 @@ use crate::sys::errno;
 #[derive(Clone, Debug)]
 pub(super) struct Common {
     pub(super) programs: Arc<Programs>,
-    /// The text of `/etc/hosts`.
-    pub(super) names: Arc<str>,
+    /// The text of `/etc/hosts`, which changes when the lab is extended.
+    names: Arc<Mutex<Arc<str>>>,
 }
 
 /// Those that have been started, and the threads that this takes.
@@ -47,7 +47,16 @@ struct Job {
 
 impl Common {
     pub(super) fn new(names: &str) -> Self {
-        Self { programs: Arc::default(), names: names.into() }
+        Self { programs: Arc::default(), names: Arc::new(Mutex::new(names.into())) }
+    }
+
+    /// The text of `/etc/hosts`.
+    pub(super) fn names(&self) -> Arc<str> {
+        Arc::clone(&self.names.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn rename(&self, names: &str) {
+        *self.names.lock().unwrap_or_else(PoisonError::into_inner) = names.into();
     }
 }
 

@@ -90,13 +90,14 @@ fn addresses(host: &Host, who: &Who) -> Result<Vec<IpAddr>> {
         Who::Address(address) => return Ok(vec![*address]),
         Who::Name(name) => name,
     };
+    let entries = host.common.entries();
     let own = |is_v4: bool| {
-        let mut all = host.common.entries().filter(move |(address, _)| address.is_ipv4() == is_v4);
-        all.find(|(_, known)| known == name).map(|(address, _)| address)
+        let mut all = entries.iter().filter(move |(address, _)| address.is_ipv4() == is_v4);
+        all.find(|(_, known)| known == name).map(|(address, _)| *address)
     };
     let found: Vec<_> = [own(true), own(false)].into_iter().flatten().collect();
     if found.is_empty() {
-        let mut known: Vec<_> = host.common.entries().map(|(_, name)| name).collect();
+        let mut known: Vec<_> = entries.iter().map(|(_, name)| name.as_str()).collect();
         known.retain(|name| !name.starts_with("localhost"));
         known.dedup();
         let failure = Failure::new(
@@ -211,7 +212,7 @@ fn trace(host: &Host, echo: &Echo) -> io::Result<Option<(Option<IpAddr>, Option<
 }
 
 fn is_other(host: &Host, address: IpAddr) -> bool {
-    host.common.name_of(address) != Some(host.name())
+    host.common.name_of(address).as_deref() != Some(host.name())
 }
 
 /// `home (10.0.0.1)`

@@ -35,33 +35,47 @@ pub struct Lab {
     /// The process that has built it.
     builder: process::Pid,
     common: Common,
-    /// The caller's own `/etc/hosts`, if it is a node, too.
-    _covered: Option<Covered>,
+    own: Own,
+}
+
+/// What is to be taken back in the caller's own network and files, if it is a node, too.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    /// Its `/etc/hosts`.
+    pub(super) covered: Option<Covered>,
+    pub(super) guest: Option<Guest>,
 }
 
 /// What hosts and links have in common.
 #[derive(Debug)]
 pub(super) struct Fabric {
     pub(super) plan: Plan,
-    pub(super) hosts: Vec<Host>,
+    pub(super) hosts: Vec<Arc<Host>>,
     pub(super) indexes: Indexes,
-    pub(super) cables: Cables,
-    pub(super) partitions: Partitions,
-    /// What is in the caller's network, if it is a node, too.
-    #[expect(dead_code, reason = "it is there to be dropped")]
-    pub(super) guest: Option<Guest>,
+    pub(super) cables: Arc<Cables>,
+    pub(super) partitions: Arc<Partitions>,
 }
 
 impl Lab {
-    pub(super) fn new(
-        fabric: Arc<Fabric>,
-        panics: Panics,
-        common: Common,
-        covered: Option<Covered>,
-    ) -> Self {
-        let links = 0..fabric.plan.links().len();
-        let links = links.map(|at| Link::new(Arc::clone(&fabric), at)).collect();
-        Self { fabric, links, panics, builder: process::id(), common, _covered: covered }
+    pub(super) fn new(fabric: Arc<Fabric>, panics: Panics, common: Common, own: Own) -> Self {
+        let links = links_of(&fabric);
+        Self { fabric, links, panics, builder: process::id(), common, own }
+    }
+
+    /// What an extended lab is.
+    pub(super) fn grow_into(&mut self, fabric: Arc<Fabric>) {
+        self.common.rename(fabric.plan.hosts_text());
+        self.links = links_of(&fabric);
+        self.fabric = fabric;
+    }
+
+    /// What hosts that are added share with the others.
+    pub(super) fn shared(&self) -> (Panics, Common) {
+        (self.panics.clone(), self.common.clone())
+    }
+
+    pub(super) fn own(&mut self) -> &mut Own {
+        &mut self.own
     }
 
     /// What was built.
@@ -72,7 +86,7 @@ impl Lab {
 
     /// The nodes, in the order of declaration.
     pub fn hosts(&self) -> impl Iterator<Item = &Host> {
-        self.fabric.hosts.iter()
+        self.fabric.hosts.iter().map(|host| &**host)
     }
 
     /// The links, in the order of declaration.
@@ -86,9 +100,13 @@ impl Lab {
         self.hosts().find(|host| host.name() == name)
     }
 
-    pub(super) fn fabric(&self) -> &Fabric {
+    pub(super) fn fabric(&self) -> &Arc<Fabric> {
         &self.fabric
     }
+}
+
+fn links_of(fabric: &Arc<Fabric>) -> Vec<Link> {
+    (0..fabric.plan.links().len()).map(|at| Link::new(Arc::clone(fabric), at)).collect()
 }
 
 impl Fabric {

@@ -1,5 +1,6 @@
 //! How long a wait lasts at most.
 
+use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -96,15 +97,17 @@ impl<'lab> There<'lab> {
 
 impl Common {
     /// The node that has an address, as the lab knows it.
-    pub(super) fn name_of(&self, address: std::net::IpAddr) -> Option<&str> {
-        self.entries().find(|(own, _)| *own == address).map(|(_, name)| name)
+    pub(super) fn name_of(&self, address: IpAddr) -> Option<String> {
+        self.entries().into_iter().find(|(own, _)| *own == address).map(|(_, name)| name)
     }
 
     /// The addresses of all nodes, with their names.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (std::net::IpAddr, &str)> {
-        self.names.lines().filter_map(|line| {
+    pub(super) fn entries(&self) -> Vec<(IpAddr, String)> {
+        let names = self.names();
+        let entries = names.lines().filter_map(|line| {
             let (address, name) = line.split_once('\t')?;
-            Some((address.parse().ok()?, name))
-        })
+            Some((address.parse().ok()?, name.to_owned()))
+        });
+        entries.collect()
     }
 }

@@ -22,20 +22,50 @@ const FIRST: u32 = 32;
 pub(in crate::lab) struct Indexes(Vec<Vec<u32>>);
 
 impl Indexes {
-    pub(super) fn new(plan: &Plan, made: &[Made]) -> Result<Self> {
+    pub(super) fn new(plan: &Plan, made: &[&Made]) -> Result<Self> {
+        Self::with(plan, made, 0, |_, _| None)
+    }
+
+    /// Those of an extended plan: what was there keeps its own. `places` has, for each node that was
+    /// there, the new place of each of its interfaces.
+    pub(in crate::lab) fn grown(
+        &self,
+        plan: &Plan,
+        made: &[&Made],
+        places: &[Vec<usize>],
+    ) -> Result<Self> {
+        let last = self.0.iter().flatten().copied().max().unwrap_or(0);
+        Self::with(plan, made, last, |node, place| {
+            let before = places.get(node)?.iter().position(|new| *new == place)?;
+            Some(self.at(node, before))
+        })
+    }
+
+    /// Those that are `known`, by node and place, and numbers after `last` for the others.
+    fn with(
+        plan: &Plan,
+        made: &[&Made],
+        last: u32,
+        known: impl Fn(usize, usize) -> Option<u32>,
+    ) -> Result<Self> {
         let local = plan.nodes().iter().position(|node| node.kind == NodeKind::Local);
         let there = local.map(|at| made[at].netlink.interfaces()).transpose()?;
-        let last = there.and_then(|there| there.last().map(|interface| interface.index));
-        let mut next = last.map_or(FIRST, |last| FIRST.max(last.saturating_add(1)));
-        let mut index = |interface: &InterfacePlan| match interface.kind {
-            InterfaceKind::Loopback => LOOPBACK,
-            _ => {
-                next = next.saturating_add(1);
-                next - 1
-            }
+        let own = there.and_then(|there| there.last().map(|interface| interface.index));
+        let mut next = FIRST.max(own.unwrap_or(0).max(last).saturating_add(1));
+        let mut index = |node: usize, place: usize, interface: &InterfacePlan| {
+            known(node, place).unwrap_or_else(|| match interface.kind {
+                InterfaceKind::Loopback => LOOPBACK,
+                _ => {
+                    next = next.saturating_add(1);
+                    next - 1
+                }
+            })
         };
-        let nodes = plan.nodes().iter();
-        Ok(Self(nodes.map(|node| node.interfaces.iter().map(&mut index).collect()).collect()))
+        let nodes = plan.nodes().iter().enumerate().map(|(node, of_plan)| {
+            let all = of_plan.interfaces.iter().enumerate();
+            all.map(|(place, interface)| index(node, place, interface)).collect()
+        });
+        Ok(Self(nodes.collect()))
     }
 
     /// That of an interface, by the places of its node and its own.
@@ -51,10 +81,15 @@ impl Indexes {
     }
 }
 
-/// Lays the cables: a veth pair each, with both ends in their nodes.
-pub(super) fn cables(plan: &Plan, made: &[Made], indexes: &Indexes) -> Result<()> {
+/// Lays the cables from the link at a place on: a veth pair each, with both ends in their nodes.
+pub(in crate::lab) fn cables(
+    plan: &Plan,
+    made: &[&Made],
+    indexes: &Indexes,
+    from: usize,
+) -> Result<()> {
     let mut of_node: Vec<Vec<Request>> = made.iter().map(|_| Vec::new()).collect();
-    for (at, link) in plan.links().iter().enumerate() {
+    for (at, link) in plan.links().iter().enumerate().skip(from) {
         let [near, far] = link.ends;
         let end = |place: crate::lab::plan::Place| {
             let interface = plan.interface(place);
@@ -76,7 +111,7 @@ pub(super) fn cables(plan: &Plan, made: &[Made], indexes: &Indexes) -> Result<()
 }
 
 /// Makes everything else of each node, in the order in which one thing stands on another.
-pub(super) fn nodes(plan: &Plan, made: &[Made], indexes: &Indexes) -> Result<()> {
+pub(super) fn nodes(plan: &Plan, made: &[&Made], indexes: &Indexes) -> Result<()> {
     for (at, made) in made.iter().enumerate() {
         made.netlink.ask_all(&of_node(plan, at, indexes, |_| true))?;
     }
@@ -143,7 +178,14 @@ pub(in crate::lab) fn routes_of(
     routes.into_iter().map(request).collect()
 }
 
-fn flood(plan: &Plan, node: usize, interface: &InterfacePlan, own: u32, to: IpAddr) -> Request {
+/// One more end of a tunnel.
+pub(in crate::lab) fn flood(
+    plan: &Plan,
+    node: usize,
+    interface: &InterfacePlan,
+    own: u32,
+    to: IpAddr,
+) -> Request {
     let object = format!("{to} as an end of {}", name_of(plan, node, &interface.name));
     requests::flood(object, own, to)
 }

@@ -5,9 +5,10 @@ use std::fs;
 use std::thread;
 
 use super::Indexes;
-use super::namespaces::{Made, refused, sysctls_of, write_common};
+use super::namespaces::{Made, on_a_thread, path_of, refused, sysctls_of, write_common};
 use crate::error::{Failure, Result};
-use crate::lab::plan::{InterfaceKind, Plan};
+use crate::lab::cidr::Cidr;
+use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan};
 use crate::lab::topology::NodeKind;
 use crate::netlink::{Netlink, Request, requests};
 use crate::sys::place::Place;
@@ -31,17 +32,15 @@ pub(in crate::lab) struct Guest {
 
 impl Guest {
     /// None where the caller's network is no part of the plan. Nothing is changed yet.
-    pub(super) fn new(plan: &Plan, made: &[Made], indexes: &Indexes) -> Result<Option<Self>> {
+    pub(super) fn new(plan: &Plan, made: &[&Made], indexes: &Indexes) -> Result<Option<Self>> {
         let Some(node) = plan.nodes().iter().position(|node| node.kind == NodeKind::Local) else {
             return Ok(None);
         };
         let all = plan.nodes()[node].interfaces.iter().enumerate();
         let (on_lo, own): (Vec<_>, Vec<_>) =
             all.partition(|(_, interface)| interface.kind == InterfaceKind::Loopback);
-        let addresses = on_lo.iter().flat_map(|(_, lo)| &lo.addresses).map(|address| {
-            let (object, prefix) = (format!("{address} on lo"), address.prefix());
-            requests::no_address(object, requests::LOOPBACK, address.address(), prefix)
-        });
+        let addresses = on_lo.iter().flat_map(|(_, lo)| &lo.addresses);
+        let addresses = addresses.map(|address| no_address(*address));
         let interfaces = own.iter().map(|(at, one)| (indexes.at(node, *at), one.name.clone()));
         let place = made[node].place.try_clone();
         let place = place.map_err(|error| errno::failure("duplicate", "the network", &error))?;
@@ -60,19 +59,49 @@ impl Guest {
     /// cables alone. These are there, and not up yet. The calling thread is in the network.
     pub(super) fn set(&mut self, plan: &Plan) -> Result<(), Failure> {
         let node = &plan.nodes()[self.node];
-        let is_cable = |kind: &InterfaceKind| matches!(kind, InterfaceKind::Veth { .. });
-        for cable in node.interfaces.iter().filter(|one| is_cable(&one.kind)) {
-            write_common(node, Some(&cable.name))?;
-        }
-        for (path, value) in sysctls_of(node, false) {
-            let path = format!("/proc/sys/{path}");
-            let before = fs::read_to_string(&path).map_err(|error| refused(node, &path, &error))?;
-            if before.trim() != value {
-                fs::write(&path, value).map_err(|error| refused(node, &path, &error))?;
-                self.sysctls.push((path, before.trim().to_owned()));
-            }
-        }
-        Ok(())
+        set_up(node, &node.interfaces.iter().collect::<Vec<_>>())?;
+        let all: Vec<_> = sysctls_of(node, false).collect();
+        all.into_iter().try_for_each(|(path, value)| write(node, &path, value, &mut self.sysctls))
+    }
+
+    /// Sets more of them, from wherever the calling thread is.
+    pub(in crate::lab) fn set_sysctls(
+        &mut self,
+        node: &NodePlan,
+        sysctls: &[(String, String)],
+    ) -> Result<(), Failure> {
+        let (place, noted) = (&self.place, &mut self.sysctls);
+        on_a_thread(|| {
+            let failed = |error| errno::failure("setns", "to the caller's network", &error);
+            place.enter().map_err(failed)?;
+            let mut each = sysctls.iter();
+            each.try_for_each(|(name, value)| write(node, &path_of(name), value, noted))
+        })
+    }
+
+    /// Takes over what an extended plan has there besides, by the places of new interfaces, whose
+    /// cables are there and not up yet.
+    pub(in crate::lab) fn grow(
+        &mut self,
+        plan: &Plan,
+        indexes: &Indexes,
+        new: &[usize],
+    ) -> Result<(), Failure> {
+        let node = &plan.nodes()[self.node];
+        let all = || new.iter().map(|place| (*place, &node.interfaces[*place]));
+        let own = all().filter(|(_, one)| one.kind != InterfaceKind::Loopback);
+        let own = own.map(|(place, one)| (indexes.at(self.node, place), one.name.clone()));
+        self.interfaces.extend(own);
+        on_a_thread(|| {
+            let failed = |error| errno::failure("setns", "to the caller's network", &error);
+            self.place.enter().map_err(failed)?;
+            set_up(node, &all().map(|(_, interface)| interface).collect::<Vec<_>>())
+        })
+    }
+
+    /// An address of `lo` that is to be taken away.
+    pub(in crate::lab) fn note(&mut self, address: Cidr) {
+        self.addresses.push(no_address(address));
     }
 
     /// The interfaces of the lab that are there.
@@ -83,6 +112,33 @@ impl Guest {
         };
         self.interfaces.iter().filter(|own| is_there(own)).cloned().collect()
     }
+}
+
+/// Writes a sysctl, and notes what it was.
+fn write(
+    node: &NodePlan,
+    path: &str,
+    value: &str,
+    noted: &mut Vec<(String, String)>,
+) -> Result<(), Failure> {
+    let path = format!("/proc/sys/{path}");
+    let before = fs::read_to_string(&path).map_err(|error| refused(node, &path, &error))?;
+    if before.trim() != value {
+        fs::write(&path, value).map_err(|error| refused(node, &path, &error))?;
+        noted.push((path, before.trim().to_owned()));
+    }
+    Ok(())
+}
+
+fn no_address(address: Cidr) -> Request {
+    let (object, prefix) = (format!("{address} on lo"), address.prefix());
+    requests::no_address(object, requests::LOOPBACK, address.address(), prefix)
+}
+
+/// Sets for the cables among these interfaces what other nodes have for all.
+fn set_up(node: &NodePlan, interfaces: &[&InterfacePlan]) -> Result<(), Failure> {
+    let mut cables = interfaces.iter().filter(|one| matches!(one.kind, InterfaceKind::Veth { .. }));
+    cables.try_for_each(|cable| write_common(node, Some(&cable.name)))
 }
 
 impl Drop for Guest {

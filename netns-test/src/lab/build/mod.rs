@@ -15,13 +15,13 @@ use crate::lab::host::Host;
 use crate::lab::partition::Partitions;
 use crate::lab::plan::Plan;
 use crate::lab::programs::Common;
-use crate::lab::running::{Fabric, Lab};
+use crate::lab::running::{Fabric, Lab, Own};
 use crate::lab::tasks::Panics;
 use crate::lab::topology::{NodeKind, Topology};
-pub(super) use configure::{Indexes, label, of_node, routes_of};
+pub(super) use configure::{Indexes, cables, flood, label, of_node, routes_of};
 pub(super) use files::Covered;
 pub(super) use guest::Guest;
-pub(super) use namespaces::{Made, make_one, set_of_interfaces};
+pub(super) use namespaces::{Made, make, make_one, set_of_interfaces, set_sysctls};
 
 impl Topology {
     /// Builds the network that this describes: the one step that touches the kernel.
@@ -41,17 +41,18 @@ impl Topology {
         let plan = self.plan()?;
         let local = plan.nodes().iter().any(|node| node.kind == NodeKind::Local);
         let covered = local.then(|| files::put_for_local(plan.hosts_text())).transpose()?.flatten();
-        let made = namespaces::make(&plan)?;
-        let indexes = Indexes::new(&plan, &made)?;
-        let mut guest = Guest::new(&plan, &made, &indexes)?;
-        configure::cables(&plan, &made, &indexes)?;
+        let made = make(&plan, 0)?;
+        let all: Vec<&Made> = made.iter().collect();
+        let indexes = Indexes::new(&plan, &all)?;
+        let mut guest = Guest::new(&plan, &all, &indexes)?;
+        cables(&plan, &all, &indexes, 0)?;
         guest.as_mut().map_or(Ok(()), |guest| guest.set(&plan))?;
-        configure::nodes(&plan, &made, &indexes)?;
+        configure::nodes(&plan, &all, &indexes)?;
         for (node, made) in plan.nodes().iter().zip(&made) {
             let names: Vec<_> = node.interfaces.iter().map(|one| one.name.as_str()).collect();
             set_of_interfaces(node, &made.place, &names)?;
         }
-        ready::wait(&plan, &made, &indexes)?;
+        ready::wait(&plan, &all, &indexes)?;
         let panics = Panics::default();
         let common = Common::new(plan.hosts_text());
         if plan.nodes().iter().any(|node| node.kind == NodeKind::Local) {
@@ -63,15 +64,14 @@ impl Topology {
             let hosts = made.into_iter().zip(plan.nodes());
             let hosts = hosts.map(|(made, node)| Host::new(node, made, fabric.clone(), shared()));
             Fabric {
-                hosts: hosts.collect(),
-                cables: Cables::new(&plan, &indexes),
-                partitions: Partitions::default(),
+                hosts: hosts.map(Arc::new).collect(),
+                cables: Arc::new(Cables::new(&plan, &indexes)),
+                partitions: Arc::new(Partitions::default()),
                 plan,
                 indexes,
-                guest,
             }
         });
-        Ok(Lab::new(fabric, panics, common, covered))
+        Ok(Lab::new(fabric, panics, common, Own { covered, guest }))
     }
 }
 

@@ -23,15 +23,17 @@ pub(in crate::lab) struct Made {
     pub(in crate::lab) netlink: Netlink,
 }
 
-/// Makes those of every node, in the order of the plan. The calling thread stays where it is.
-pub(super) fn make(plan: &Plan) -> Result<Vec<Made>> {
-    let local = plan.nodes().iter().position(|node| node.kind == NodeKind::Local);
+/// Makes those of the nodes from a place on, in the order of the plan. The calling thread stays where it
+/// is.
+pub(in crate::lab) fn make(plan: &Plan, from: usize) -> Result<Vec<Made>> {
+    let nodes = &plan.nodes()[from..];
+    let local = nodes.iter().position(|node| node.kind == NodeKind::Local);
     // In the caller's own place.
     let mut local = local.map(|at| Ok::<_, Failure>((at, own()?))).transpose()?;
-    let made = on_a_thread(|| base(plan))?;
-    let all = made.into_iter().enumerate().map(|(at, made)| {
+    let made = on_a_thread(|| base(plan, nodes))?;
+    let all = made.into_iter().zip(nodes).enumerate().map(|(at, (made, node))| {
         made.or_else(|| local.take_if(|local| local.0 == at).map(|local| local.1))
-            .ok_or_else(|| Failure::new("make", plan.nodes()[at].name.clone(), "nobody did").into())
+            .ok_or_else(|| Failure::new("make", node.name.clone(), "nobody did").into())
     });
     all.collect()
 }
@@ -46,9 +48,8 @@ pub(in crate::lab) fn make_one(plan: &Plan, node: usize) -> Result<Made> {
 }
 
 /// On a thread of its own: mounts from which those of the hosts are copied, then the hosts.
-fn base(plan: &Plan) -> Result<Vec<Option<Made>>, Failure> {
+fn base(plan: &Plan, nodes: &[NodePlan]) -> Result<Vec<Option<Made>>, Failure> {
     let base = base_of(plan)?;
-    let nodes = plan.nodes();
     let (next, made) = (AtomicUsize::new(0), nodes.iter().map(|_| Mutex::new(None)));
     let made: Vec<_> = made.collect();
     let work = || -> Result<(), Failure> {
@@ -87,7 +88,9 @@ fn base_of(plan: &Plan) -> Result<Place, Failure> {
 }
 
 /// Gives what `work` gives.
-fn on_a_thread<T: Send>(work: impl FnOnce() -> Result<T, Failure> + Send) -> Result<T, Failure> {
+pub(super) fn on_a_thread<T: Send>(
+    work: impl FnOnce() -> Result<T, Failure> + Send,
+) -> Result<T, Failure> {
     thread::scope(|scope| {
         let thread = thread::Builder::new().name("lab".into()).spawn_scoped(scope, work);
         let thread =
@@ -201,7 +204,21 @@ pub(in crate::lab) fn set_of_interfaces(
     let all = sysctls_of(node, true);
     let wanted: Vec<_> =
         all.filter(|(path, _)| names_one(path, |part| interfaces.contains(&part))).collect();
-    if wanted.is_empty() {
+    set_there(node, place, wanted)
+}
+
+/// Sets these sysctls of a node.
+pub(in crate::lab) fn set_sysctls(
+    node: &NodePlan,
+    place: &Place,
+    sysctls: &[(String, String)],
+) -> Result<()> {
+    let all = sysctls.iter().map(|(name, value)| (path_of(name), value.as_str()));
+    set_there(node, place, all.collect())
+}
+
+fn set_there(node: &NodePlan, place: &Place, sysctls: Vec<(String, &str)>) -> Result<()> {
+    if sysctls.is_empty() {
         return Ok(());
     }
     on_a_thread(|| {
@@ -209,7 +226,7 @@ pub(in crate::lab) fn set_of_interfaces(
             errno::failure("setns", format!("to the network of {}", node.name), &error)
         };
         place.enter().map_err(failed)?;
-        set(node, wanted.into_iter())
+        set(node, sysctls.into_iter())
     })?;
     Ok(())
 }
@@ -249,7 +266,7 @@ pub(super) fn refused(node: &NodePlan, path: &str, error: &io::Error) -> Failure
 }
 
 /// `net.ipv4.ip_forward` and `net/ipv4/ip_forward` are the same (sysctl(8)).
-fn path_of(name: &str) -> String {
+pub(super) fn path_of(name: &str) -> String {
     if name.contains('/') { name.to_owned() } else { name.replace('.', "/") }
 }
 

@@ -25,7 +25,7 @@ pub(in crate::lab) struct Awaited {
 }
 
 /// Waits for every interface of the nodes.
-pub(super) fn wait(plan: &Plan, made: &[Made], indexes: &Indexes) -> Result<()> {
+pub(super) fn wait(plan: &Plan, made: &[&Made], indexes: &Indexes) -> Result<()> {
     let mut each = made.iter().enumerate();
     each.try_for_each(|(node, made)| {
         wait_on(&made.netlink, &awaited(plan, node, indexes, |_| true))

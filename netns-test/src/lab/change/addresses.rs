@@ -134,7 +134,7 @@ impl Host {
 
     /// Waits until the interface hears who asks for its addresses, and has partitions hold for them.
     fn settle(&self, here: &Here, interface: &Found) -> Result<()> {
-        let fabric = self.fabric()?;
+        let fabric = self.lab()?;
         // One that carries nothing hears nothing.
         if interface.is_up && interface.is_running {
             let all = here.netlink.addresses()?.into_iter();

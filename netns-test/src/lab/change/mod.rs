@@ -1,7 +1,9 @@
 //! What a running lab can be changed to: addresses and routes of hosts, where a link ends, and which
-//! nodes are on. The plan stays that of the lab as it was built.
+//! nodes are on. The plan stays that of the lab as it was built, or extended.
 
 mod addresses;
+mod extend;
+mod growth;
 mod moving;
 mod power;
 mod routes;
@@ -17,9 +19,9 @@ use crate::netlink::state;
 
 impl Host {
     /// The lab that it is of.
-    fn fabric(&self) -> Result<Arc<Fabric>> {
+    fn lab(&self) -> Result<Arc<Fabric>> {
         let ended = || Failure::new("change", self.name(), "its lab has ended").into();
-        self.fabric.upgrade().ok_or_else(ended)
+        self.fabric().ok_or_else(ended)
     }
 
     /// The interface that is meant, as it is now.
@@ -36,7 +38,7 @@ impl Host {
                 found.ok_or_else(|| failed(format!("interface {name}")))?
             }
             Which::Link(link) => {
-                let fabric = self.fabric()?;
+                let fabric = self.lab()?;
                 let at = fabric.plan.link_position(*link);
                 let at = at.ok_or_else(|| failed("the end of a link of another lab".to_owned()))?;
                 let ends = fabric.cables.ends(at);

@@ -60,7 +60,7 @@ impl Host {
             }
             Gateway::Node(node) => *node,
         };
-        let fabric = self.fabric()?;
+        let fabric = self.lab()?;
         let Some(at) = fabric.plan.position(node) else {
             return Err(failed("the gateway is a node of another topology".to_owned()));
         };

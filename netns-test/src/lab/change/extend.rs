@@ -1,0 +1,235 @@
+//! Nodes and links that are added to a running lab.
+
+use std::fs;
+use std::sync::Arc;
+
+use crate::error::{Error, Failure, Result};
+use crate::lab::build::ready::{self, Awaited};
+use crate::lab::build::{self, Indexes, Made};
+use crate::lab::change::growth::{self, Growth, NodeGrowth};
+use crate::lab::cidr::Cidr;
+use crate::lab::host::Host;
+use crate::lab::plan::{InterfaceKind, Plan, RoutePlan};
+use crate::lab::running::{Fabric, Lab};
+use crate::lab::topology::{NodeKind, Topology};
+use crate::netlink::Request;
+use crate::netlink::requests::{self, LOOPBACK};
+
+impl Lab {
+    /// Adds to the lab what has been added to the topology that it was built from, or to a clone of that:
+    /// nodes, links, other interfaces, addresses, routes and sysctls. What is there goes on, with the
+    /// addresses that it has; its routes and `/etc/hosts` come to know what is new. When this comes back,
+    /// that can talk, too.
+    ///
+    /// ```no_run
+    /// # fn main() -> netns_test::Result<()> {
+    /// use netns_test::Topology;
+    ///
+    /// let mut net = Topology::new();
+    /// let (router, a) = (net.router("router"), net.host("a"));
+    /// net.link(a, router);
+    /// let mut lab = net.build()?;
+    /// let b = net.host("b");
+    /// net.link(b, router);
+    /// lab.extend(&net)?;
+    /// lab[a].wait_reachable(&lab[b])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The mistakes of the [plan](Topology::plan); a topology that is another one, or by which something
+    /// that is there would change; a node that is powered off; what the kernel refuses. The lab is as it
+    /// was then.
+    pub fn extend(&mut self, topology: &Topology) -> Result<()> {
+        let plan = topology.plan()?;
+        let old = Arc::clone(self.fabric());
+        if old.plan.nodes().is_empty() || plan.position(old.plan.id(0)).is_none() {
+            let why = "it was not built from this topology";
+            return Err(Failure::new("extend", "the lab", why).into());
+        }
+        let growth = growth::between(&old.plan, &plan)?;
+        let new_nodes = &plan.nodes()[old.hosts.len()..];
+        if let Some(local) = new_nodes.iter().find(|node| node.kind == NodeKind::Local) {
+            let why = "the caller's own network cannot be added to a running lab";
+            return Err(Failure::new("extend", local.name.as_str(), why).into());
+        }
+        let here = old.hosts.iter().map(|host| host.here()).collect::<Result<Vec<_>, _>>()?;
+        let new = build::make(&plan, old.hosts.len())?;
+        let made: Vec<&Made> = here.iter().map(|here| &***here).chain(&new).collect();
+        let indexes = old.indexes.grown(&plan, &made, &growth.places)?;
+        let step = Step { plan: &plan, indexes: &indexes, growth: &growth, made: &made };
+        self.take(&step).and_then(|()| step.wait()).inspect_err(|_| step.undo(&old))?;
+        self.finish(&old, plan, new, indexes)
+    }
+
+    /// Has the kernel carry it out.
+    fn take(&mut self, step: &Step<'_>) -> Result<()> {
+        let Step { plan, indexes, growth, made } = *step;
+        let old_links = self.plan().links().len();
+        build::cables(plan, made, indexes, old_links)?;
+        for (node, grown) in growth.nodes.iter().enumerate() {
+            if plan.nodes()[node].kind == NodeKind::Local {
+                if let Some(guest) = &mut self.own().guest {
+                    guest.grow(plan, indexes, &grown.interfaces)?;
+                    guest.set_sysctls(&plan.nodes()[node], &grown.sysctls)?;
+                    step.on_lo(node, grown).into_iter().for_each(|address| guest.note(address));
+                }
+            }
+            made[node].netlink.ask_all(&step.requests(node, grown))?;
+            if plan.nodes()[node].kind != NodeKind::Local {
+                build::set_sysctls(&plan.nodes()[node], &made[node].place, &grown.sysctls)?;
+            }
+        }
+        for (node, made) in made.iter().enumerate().skip(growth.nodes.len()) {
+            made.netlink.ask_all(&build::of_node(plan, node, indexes, |_| true))?;
+        }
+        for (of_plan, made) in plan.nodes().iter().zip(made).skip(growth.nodes.len()) {
+            let names: Vec<_> = of_plan.interfaces.iter().map(|one| one.name.as_str()).collect();
+            build::set_of_interfaces(of_plan, &made.place, &names)?;
+        }
+        Ok(())
+    }
+
+    /// Lets the lab have what is there now.
+    fn finish(&mut self, old: &Fabric, plan: Plan, new: Vec<Made>, indexes: Indexes) -> Result<()> {
+        let hosts = plan.hosts_text().to_owned();
+        old.cables.grow(&plan, &indexes);
+        let fabric = Arc::new_cyclic(|fabric| {
+            let added = new.into_iter().zip(&plan.nodes()[old.hosts.len()..]);
+            let added = added
+                .map(|(made, node)| Arc::new(Host::new(node, made, fabric.clone(), self.shared())));
+            Fabric {
+                hosts: old.hosts.iter().cloned().chain(added).collect(),
+                cables: Arc::clone(&old.cables),
+                partitions: Arc::clone(&old.partitions),
+                plan,
+                indexes,
+            }
+        });
+        for host in &old.hosts {
+            host.join(Arc::downgrade(&fabric));
+        }
+        self.grow_into(fabric);
+        if let Some(covered) = &self.own().covered {
+            covered.change(&hosts);
+        }
+        let others = old.hosts.iter().filter(|host| host.kind() != NodeKind::Local);
+        for host in others {
+            let written = host.run(|| fs::write("/etc/hosts", &hosts));
+            let failed = |error| host.failure("write", "/etc/hosts", &error);
+            written.map_err(|error| Error::from(failed(error)))?;
+        }
+        old.partitions.refresh(self.fabric())
+    }
+}
+
+/// What is to be done, and with what.
+struct Step<'a> {
+    plan: &'a Plan,
+    indexes: &'a Indexes,
+    growth: &'a Growth,
+    /// Of all nodes.
+    made: &'a [&'a Made],
+}
+
+impl Step<'_> {
+    /// What is to be asked for on a node that was there, whose cables are.
+    fn requests(&self, node: usize, grown: &NodeGrowth) -> Vec<Request> {
+        let Self { plan, indexes, .. } = *self;
+        let of_plan = &plan.nodes()[node];
+        let is_new = |place: usize| grown.interfaces.contains(&place);
+        let mut requests = build::of_node(plan, node, indexes, is_new);
+        for (place, address) in &grown.addresses {
+            let name = &of_plan.interfaces[*place].name;
+            let object = format!("{address} on {}", build::name_of(plan, node, name));
+            let (index, prefix) = (indexes.at(node, *place), address.prefix());
+            requests.push(requests::address(object, index, address.address(), prefix));
+        }
+        for (place, remote) in &grown.remotes {
+            let (interface, index) = (&of_plan.interfaces[*place], indexes.at(node, *place));
+            requests.push(build::flood(plan, node, interface, index, *remote));
+        }
+        let is_new = |route: &RoutePlan| grown.routes.contains(route);
+        requests.extend(build::routes_of(plan, node, indexes, is_new));
+        for lost in &grown.lost {
+            let object = format!("route to {lost} of {}", of_plan.name);
+            requests.push(requests::no_route(object, (lost.network(), lost.prefix())));
+        }
+        requests
+    }
+
+    /// New addresses of `lo`.
+    fn on_lo(&self, node: usize, grown: &NodeGrowth) -> Vec<Cidr> {
+        let all = &self.plan.nodes()[node].interfaces;
+        let is_lo = |place: &usize| all[*place].kind == InterfaceKind::Loopback;
+        let new = grown.interfaces.iter().copied().filter(is_lo);
+        let new = new.flat_map(|place| &all[place].addresses).copied();
+        let more = grown.addresses.iter().filter(|(place, _)| is_lo(place));
+        new.chain(more.map(|(_, address)| *address)).collect()
+    }
+
+    /// Waits until all that is new carries packets.
+    fn wait(&self) -> Result<()> {
+        let Self { plan, indexes, growth, made } = *self;
+        for (node, made) in made.iter().enumerate() {
+            let Some(grown) = growth.nodes.get(node) else {
+                ready::wait_on(&made.netlink, &ready::awaited(plan, node, indexes, |_| true))?;
+                continue;
+            };
+            let all = &plan.nodes()[node].interfaces;
+            let is_wanted = |place: usize| grown.interfaces.contains(&place);
+            let there = made.netlink.interfaces()?;
+            let carries = |name: &str| there.iter().any(|one| one.name == name && one.is_running);
+            let stands = |kind: &InterfaceKind| match kind {
+                // On a link that is down, it is down, too.
+                InterfaceKind::Vlan { lower, .. } | InterfaceKind::Macvlan { lower, .. } => {
+                    carries(lower)
+                }
+                _ => true,
+            };
+            let place_of = |name: &str| all.iter().position(|one| one.name == name);
+            let mut awaited = ready::awaited(plan, node, indexes, |one| {
+                place_of(&one.name).is_some_and(is_wanted) && stands(&one.kind)
+            });
+            let more = grown.addresses.iter().filter(|(place, _)| carries(&all[*place].name));
+            awaited.extend(more.map(|(place, address)| Awaited {
+                index: indexes.at(node, *place),
+                label: build::name_of(plan, node, &all[*place].name),
+                addresses: vec![address.address()],
+            }));
+            ready::wait_on(&made.netlink, &awaited)?;
+        }
+        Ok(())
+    }
+
+    /// Takes back what there is of it on the nodes that were there. What is refused is left: the first
+    /// refusal is told.
+    fn undo(&self, old: &Fabric) {
+        for (node, grown) in self.growth.nodes.iter().enumerate() {
+            let netlink = &self.made[node].netlink;
+            let all = &self.plan.nodes()[node].interfaces;
+            let mut requests = Vec::new();
+            for &place in grown.interfaces.iter().rev() {
+                let index = self.indexes.at(node, place);
+                if all[place].kind != InterfaceKind::Loopback {
+                    requests.push(requests::no_interface(all[place].name.clone(), index));
+                }
+            }
+            let on_lo = self.on_lo(node, grown).into_iter().map(|address| (LOOPBACK, address));
+            let others = grown.addresses.iter().map(|(at, one)| (self.indexes.at(node, *at), *one));
+            requests.extend(on_lo.chain(others).map(|(index, one)| {
+                requests::no_address(one.to_string(), index, one.address(), one.prefix())
+            }));
+            requests.extend(grown.routes.iter().map(|route| {
+                let to = route.destination;
+                requests::no_route(to.to_string(), (to.network(), to.prefix()))
+            }));
+            requests.extend(build::routes_of(&old.plan, node, &old.indexes, |_| true));
+            for request in requests {
+                drop(netlink.ask_all(&[request]));
+            }
+        }
+    }
+}
