@@ -67,7 +67,7 @@ impl HostChild {
         let (id, feed) = (child.id(), Arc::new(Feed::default()));
         let parts = || {
             let pipes = [pipes.stdout.map(OwnedFd::from), pipes.stderr.map(OwnedFd::from)];
-            let end = process::descriptor_of(id)?;
+            let end = process::descriptor_of(id as process::Pid)?;
             let source = Source::new(host.name(), pipes, Some(end), Arc::clone(&feed))?;
             let here = host.here().map_err(io::Error::other)?;
             Ok((source, here.place.network_alone()?))

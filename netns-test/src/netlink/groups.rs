@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::Ipv6Addr;
 use std::sync::PoisonError;
 
-use rtnetlink::packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NlasIterator};
+use rtnetlink::packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NlasIterator};
 
 use super::{HEADER, Netlink, raw};
 use crate::error::Failure;
@@ -13,10 +13,6 @@ use crate::sys::errno;
 /// `RTM_GETMULTICAST` and `IFA_MULTICAST` of linux/rtnetlink.h and `linux/if_addr.h`.
 const GET: u16 = 58;
 const MULTICAST: u16 = 7;
-
-/// `NLMSG_ERROR` and `NLMSG_DONE` of linux/netlink.h.
-const ERROR: u16 = 2;
-const DONE: u16 = 3;
 
 /// `AF_INET6`.
 const IPV6: u8 = 10;
@@ -37,7 +33,7 @@ impl Netlink {
             for answer in raw(&answers) {
                 match u16::from_ne_bytes([answer[4], answer[5]]) {
                     // A kernel without IPv6 knows no such request.
-                    DONE | ERROR => return Ok(found),
+                    NLMSG_DONE | NLMSG_ERROR => return Ok(found),
                     _ => found.extend(group(answer)),
                 }
             }

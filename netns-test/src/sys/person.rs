@@ -12,10 +12,7 @@ use super::process::{self, Pid, Status};
 /// A descriptor on the parent of this process, which must be `expected` (`pidfd_open(2)`, Linux
 /// 5.3): readable when it has ended.
 pub(crate) fn open_parent(expected: Pid) -> io::Result<OwnedFd> {
-    // SAFETY: takes two numbers.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, expected, 0) };
-    let fd = Errno::result(fd)?;
-    let parent = super::fds::adopt(i32::try_from(fd).map_err(|_| Errno::EOVERFLOW)?);
+    let parent = process::descriptor_of(expected)?;
     // If it is the parent now, the number has not come to mean another process.
     if process::parent_id() == expected { Ok(parent) } else { Err(Errno::ESRCH.into()) }
 }

@@ -2,9 +2,7 @@
 
 use std::io;
 use std::marker::PhantomData;
-#[cfg(feature = "lab")]
-use std::os::fd::OwnedFd;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
@@ -222,13 +220,12 @@ pub(crate) fn signal(pid: u32, number: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// A descriptor on a child that has not been reaped, readable when it has ended (`pidfd_open(2)`,
-/// Linux 5.3).
-#[cfg(feature = "lab")]
-pub(crate) fn descriptor_of(pid: u32) -> io::Result<OwnedFd> {
+/// A descriptor on a process, readable when it has ended (`pidfd_open(2)`, Linux 5.3). Whose number it is
+/// must be sure: a child's that has not been reaped is. Allocates nothing.
+pub(crate) fn descriptor_of(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: takes numbers; the descriptor is close-on-exec.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as Pid, 0) };
-    let fd = std::os::fd::RawFd::try_from(Errno::result(fd)?).map_err(io::Error::other)?;
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let fd = std::os::fd::RawFd::try_from(Errno::result(fd)?).map_err(|_| Errno::EOVERFLOW)?;
     Ok(super::fds::adopt(fd))
 }
 
