@@ -3,7 +3,7 @@
 //! another thing, and in `harness::request`.)
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     pub(crate) policy: Policy,
     /// Where a line is added for each test that is skipped.
     pub(crate) skipped: Option<PathBuf>,
+    /// How many sandboxes are kept ready, if that is not left to the demand.
+    pub(crate) spares: Option<usize>,
 }
 
 /// What becomes of a test that this machine cannot isolate.
@@ -36,7 +38,7 @@ pub(crate) struct Variable {
 }
 
 /// The table of the documentation.
-pub(crate) const VARIABLES: [Variable; 2] = [
+pub(crate) const VARIABLES: [Variable; 3] = [
     Variable {
         name: "NETNS_TEST",
         values: "`require`, `skip`",
@@ -51,7 +53,17 @@ pub(crate) const VARIABLES: [Variable; 2] = [
         meaning: "a file to which a line is added for each skipped test: program, test, cause, with \
                   tabs between them",
     },
+    Variable {
+        name: "NETNS_TEST_SPARES",
+        values: "`0` to `256`",
+        default: "by demand",
+        meaning: "how many sandboxes are kept ready for tests to come, for each kind of user; with `0` \
+                  a sandbox is made when a test asks for it",
+    },
 ];
+
+/// The most sandboxes that can be kept ready: each is a process.
+const MOST_SPARES: usize = 256;
 
 /// What surrounds the test run, as its variables tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,20 +118,30 @@ impl Settings {
     /// what pipelines make of an expression without a value.
     fn new(value: impl Fn(&str) -> Option<OsString>) -> Result<Self, Failure> {
         let value = |name: &str| value(name).filter(|value| !value.is_empty());
-        let [policy, skipped] = &VARIABLES;
+        let [policy, skipped, spares] = &VARIABLES;
         let policy = match value(policy.name) {
             None => Policy::Require,
             Some(value) if value == "require" => Policy::Require,
             Some(value) if value == "skip" => Policy::Skip,
             Some(value) => return Err(wrong(policy, &value)),
         };
+        let spares = match value(spares.name) {
+            None => None,
+            Some(value) => Some(number(&value).ok_or_else(|| wrong(spares, &value))?),
+        };
         // A test may change the directory.
         let absolute = |path| std::path::absolute(&path).unwrap_or(path);
-        Ok(Self { policy, skipped: value(skipped.name).map(PathBuf::from).map(absolute) })
+        let skipped = value(skipped.name).map(PathBuf::from).map(absolute);
+        Ok(Self { policy, skipped, spares })
     }
 }
 
-fn wrong(variable: &Variable, value: &OsString) -> Failure {
+/// How many spares a value asks for.
+fn number(value: &OsStr) -> Option<usize> {
+    value.to_str()?.parse().ok().filter(|&number| number <= MOST_SPARES)
+}
+
+fn wrong(variable: &Variable, value: &OsStr) -> Failure {
     let object = format!("the variable {}", variable.name);
     Failure::new("read", object, format!("it is {value:?}, which has no meaning"))
         .advise(format!("it says {}", variable.meaning))
@@ -139,15 +161,20 @@ mod tests {
 
     #[test]
     fn a_test_that_cannot_be_isolated_fails_unless_told_otherwise() {
-        let default = Settings { policy: Policy::Require, skipped: None };
+        let default = Settings { policy: Policy::Require, skipped: None, spares: None };
         assert_eq!(settings(&[]), Ok(default.clone()));
         assert_eq!(
             settings(&[("NETNS_TEST", ""), ("NETNS_TEST_SKIPPED", "")]),
             Ok(default.clone())
         );
         assert_eq!(settings(&[("NETNS_TEST", "require")]), Ok(default));
-        let skip = Settings { policy: Policy::Skip, skipped: Some("/tmp/x".into()) };
-        let set = settings(&[("NETNS_TEST", "skip"), ("NETNS_TEST_SKIPPED", "/tmp/x")]);
+        let skip =
+            Settings { policy: Policy::Skip, skipped: Some("/tmp/x".into()), spares: Some(3) };
+        let set = settings(&[
+            ("NETNS_TEST", "skip"),
+            ("NETNS_TEST_SKIPPED", "/tmp/x"),
+            ("NETNS_TEST_SPARES", "3"),
+        ]);
         assert_eq!(set, Ok(skip));
     }
 
@@ -157,6 +184,10 @@ mod tests {
             let failure = settings(&[("NETNS_TEST", value)]).unwrap_err().to_string();
             assert!(failure.contains("the variable NETNS_TEST"), "{failure}");
             assert!(failure.contains("known: `require`, `skip`"), "{failure}");
+        }
+        for value in ["many", "-1", "257", " 1"] {
+            let failure = settings(&[("NETNS_TEST_SPARES", value)]).unwrap_err().to_string();
+            assert!(failure.contains("the variable NETNS_TEST_SPARES"), "{failure}");
         }
     }
 

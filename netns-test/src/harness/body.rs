@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::case::Case;
-use super::init::Job;
+use super::init::Origin;
+use super::order::Order;
 use super::parts;
 use super::patience::insist;
 use super::wire::{Caller, Record};
 use crate::error::Failure;
+use crate::sandbox::Identity;
 use crate::sys::process::{self, SingleThreaded};
 use crate::sys::{environ, errno, fds, limits, memory, signals, stack};
 use crate::{diagnose, premain};
@@ -30,7 +32,13 @@ pub(super) fn is_running() -> bool {
 }
 
 /// The body's whole life.
-pub(super) fn main(job: &Job<'_>, alone: &SingleThreaded, record: memory::Record, seal: u64) -> ! {
+pub(super) fn main(
+    order: Order<'_>,
+    identity: &Identity,
+    origin: &Origin,
+    (record, seal): (memory::Record, u64),
+    alone: &SingleThreaded,
+) -> ! {
     RUNNING.store(true, Ordering::Relaxed);
     let body = match memory::ForkMark::new() {
         Ok(mark) => mark,
@@ -41,12 +49,12 @@ pub(super) fn main(job: &Job<'_>, alone: &SingleThreaded, record: memory::Record
         }
     };
     let last_word = Arc::new(LastWord { record, seal, body });
-    if let Err(failure) = settle(job, alone) {
+    if let Err(failure) = settle(order, identity, origin, alone) {
         last_word.say(&Record::NotStarted(failure));
         process::exit_now(FAILED);
     }
     premain::run_later_constructors(alone);
-    let passed = run_on_thread(job.case, &last_word).unwrap_or_else(|failure| {
+    let passed = run_on_thread(order.case, &last_word).unwrap_or_else(|failure| {
         last_word.say(&Record::NotStarted(failure));
         false
     });
@@ -74,24 +82,29 @@ fn write(memory: &memory::Record, seal: u64, record: &Record) {
 }
 
 /// Makes the surroundings those of the runner.
-fn settle(job: &Job<'_>, alone: &SingleThreaded) -> Result<(), Failure> {
+fn settle(
+    order: Order<'_>,
+    identity: &Identity,
+    origin: &Origin,
+    alone: &SingleThreaded,
+) -> Result<(), Failure> {
     let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
     process::make_dumpable().map_err(step("prctl", "PR_SET_DUMPABLE"))?;
-    let caller = parts::receive(job.control)
+    let caller = parts::receive(order.control)
         .and_then(|bytes| Caller::decode(&bytes).ok_or(io::ErrorKind::InvalidData.into()))
         .map_err(step("receive", "the runner's surroundings"))?;
-    fds::install_stdio(job.stdout, 1).map_err(step("dup2", "stdout"))?;
-    fds::install_stdio(job.stderr, 2).map_err(step("dup2", "stderr"))?;
+    fds::install_stdio(order.stdout, 1).map_err(step("dup2", "stdout"))?;
+    fds::install_stdio(order.stderr, 2).map_err(step("dup2", "stderr"))?;
     fds::close_all_except(&[]).map_err(step("close", "the harness's descriptors"))?;
     limits::set(&caller.limits).map_err(step("setrlimit", "the test's process"))?;
     process::set_umask(caller.umask);
     let variables = caller.environment.into_iter().filter_map(|text| CString::new(text).ok());
     environ::replace(variables.collect(), alone);
-    job.identity.assume()?;
-    if job.origin.ignores_children {
+    identity.assume()?;
+    if origin.ignores_children {
         signals::ignore_children();
     }
-    process::set_name(&job.origin.name).map_err(step("prctl", "PR_SET_NAME"))?;
+    process::set_name(&origin.name).map_err(step("prctl", "PR_SET_NAME"))?;
     signals::ignore_sigpipe();
     signals::set_mask(caller.mask).map_err(step("sigprocmask", "the test's process"))
 }

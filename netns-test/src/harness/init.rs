@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::body;
-use super::case::Case;
+use super::order::{Arrived, Order};
 use super::parts;
 use super::patience::insist;
 use super::wire::{Ended, Record, Report};
@@ -20,21 +20,26 @@ use crate::sys::fds::Until;
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
 use crate::sys::{errno, fds, memory, signals};
 
-/// What a test needs, as it is in the server when init is forked.
+/// What a sandbox is made with, and for what.
 #[derive(Debug)]
-pub(super) struct Job<'a> {
-    pub(super) case: &'static Case,
+pub(super) struct Site<'a> {
     pub(super) identity: &'a Identity,
     pub(super) mode: &'a Mode,
-    pub(super) control: &'a OwnedFd,
-    pub(super) stdout: &'a OwnedFd,
-    pub(super) stderr: &'a OwnedFd,
     pub(super) children: &'a OwnedFd,
     pub(super) alive: &'a OwnedFd,
+    pub(super) origin: &'a Origin,
     pub(super) go: &'a OwnedFd,
     /// Where to tell that the set-up has come to its end, if the server waits for that.
     pub(super) news: Option<&'a OwnedFd>,
-    pub(super) origin: &'a Origin,
+    pub(super) task: Task<'a>,
+}
+
+/// Which test a sandbox is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Task<'a> {
+    This(Order<'a>),
+    /// It is a spare: that is told there, some time.
+    Awaited(&'a OwnedFd),
 }
 
 /// What the server has changed of the program's process, for the body to have it back.
@@ -46,10 +51,8 @@ pub(super) struct Origin {
     pub(super) ignores_children: bool,
 }
 
-/// A body that runs.
-struct Running {
-    pid: Pid,
-    started: Instant,
+/// A sandbox that stands.
+struct Ready {
     seal: u64,
     record: memory::Record,
     /// The `/proc` of the test's processes, if they have one of their own.
@@ -58,55 +61,111 @@ struct Running {
     limitations: Vec<String>,
 }
 
+/// A body that runs.
+struct Running {
+    pid: Pid,
+    started: Instant,
+    ready: Ready,
+}
+
 /// Init's whole life.
-pub(super) fn main(job: &Job<'_>, alone: &SingleThreaded) -> ! {
-    let report = match begin(job, alone) {
-        Ok(running) => supervise(job, running),
+pub(super) fn main(site: &Site<'_>, alone: &SingleThreaded) -> ! {
+    let ready = get_ready(site);
+    let hand = match (site.task, &ready) {
+        (Task::This(order), _) => serve(site, order, ready, alone),
+        // Nobody has asked for it; who asks gets another one, or is told.
+        (Task::Awaited(_), Err(_)) => process::exit_now(1),
+        (Task::Awaited(hand), Ok(_)) => hand,
+    };
+    match Arrived::wait_for(hand) {
+        Ok(arrived) => serve(site, arrived.order(), ready, alone),
+        Err(Some((control, failure))) => {
+            tell_runner(&control, site.alive, &Report::NotStarted(failure))
+        }
+        // The server has gone.
+        Err(None) => process::exit_now(1),
+    }
+}
+
+/// Has the body run in the sandbox, if that stands, and tells the runner.
+fn serve(
+    site: &Site<'_>,
+    order: Order<'_>,
+    ready: Result<Ready, Failure>,
+    alone: &SingleThreaded,
+) -> ! {
+    let report = match ready.and_then(|ready| begin(site, order, ready, alone)) {
+        Ok(running) => supervise(site, order, running),
         Err(failure) => Report::NotStarted(failure),
     };
+    tell_runner(order.control, site.alive, &report)
+}
+
+impl<'a> Task<'a> {
+    fn descriptors(self) -> impl Iterator<Item = &'a OwnedFd> {
+        let all = match self {
+            Self::This(order) => [Some(order.control), Some(order.stdout), Some(order.stderr)],
+            Self::Awaited(hand) => [Some(hand), None, None],
+        };
+        all.into_iter().flatten()
+    }
+}
+
+/// The last thing that init does.
+fn tell_runner(control: &OwnedFd, alive: &OwnedFd, report: &Report) -> ! {
     // If the runner has gone, nobody wants to know.
-    let room = || parts::wait_for_room(job.control, job.alive.as_fd());
-    let sent = parts::send(job.control, &report.encode(), room);
+    let room = || parts::wait_for_room(control, alive.as_fd());
+    let sent = parts::send(control, &report.encode(), room);
     process::exit_now(i32::from(sent.is_err()))
 }
 
-fn begin(job: &Job<'_>, alone: &SingleThreaded) -> Result<Running, Failure> {
+/// All that can be done before the test is known.
+fn get_ready(site: &Site<'_>) -> Result<Ready, Failure> {
     let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
     process::die_with_parent().map_err(step("prctl", "PR_SET_PDEATHSIG"))?;
-    let keep = [job.control, job.stdout, job.stderr, job.children, job.alive, job.go];
-    let keep: Vec<_> = keep.into_iter().chain(job.news).map(AsRawFd::as_raw_fd).collect();
+    let keep = [site.children, site.alive, site.go].into_iter().chain(site.news);
+    let keep = keep.chain(site.task.descriptors()).map(AsRawFd::as_raw_fd);
+    let keep: Vec<_> = keep.collect();
     fds::close_all_except(&keep).map_err(step("close", "the server's descriptors"))?;
-    wait_for_go(job.go);
+    wait_for_go(site.go);
     // So that a body's `kill(0, …)` does not reach the runner, whose group it would share.
     process::lead_own_session().map_err(step("setsid", "init"))?;
-    let (proc, limitations) = set_up(job)?;
-    isolation::set(job.mode.is_privileged(), limitations.clone());
+    let (proc, limitations) = set_up(site)?;
+    isolation::set(site.mode.is_privileged(), limitations.clone());
     let record = memory::Record::new().map_err(step("mmap", "the shared record"))?;
-    let seal = seal();
+    Ok(Ready { seal: seal(), record, proc, limitations })
+}
+
+fn begin(
+    site: &Site<'_>,
+    order: Order<'_>,
+    ready: Ready,
+    alone: &SingleThreaded,
+) -> Result<Running, Failure> {
+    let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
     let (closed, word) = fds::pipe().map_err(step("pipe", "the word to the test's process"))?;
     let side = insist(|| process::fork(alone))
         .map_err(|error| diagnose::explain("fork", "the test's process", &error))?;
     let Side::Parent(pid) = side else {
         drop(word);
         wait_for_go(&closed);
-        body::main(job, alone, record, seal)
+        body::main(order, site.identity, site.origin, (ready.record, ready.seal), alone)
     };
     // So that a body cannot trace init, stop it, or speak in its name. After the fork: a
     // debugger that follows it could not look at the body before the body is open again.
     process::make_undumpable().map_err(step("prctl", "PR_SET_DUMPABLE of init"))?;
     fds::write_once(word.as_fd(), &[1]).map_err(step("write", "the word to the test's process"))?;
     // Not before: a shortage that is waited out is no time of the test's.
-    let started = Instant::now();
-    Ok(Running { pid, started, seal, record, proc, limitations })
+    Ok(Running { pid, started: Instant::now(), ready })
 }
 
 /// The sandbox. If it is the first one and refused, the server takes the matter on: it may try
 /// another way, and knows what to tell.
-fn set_up(job: &Job<'_>) -> Result<(Option<OwnedFd>, Vec<String>), Failure> {
+fn set_up(site: &Site<'_>) -> Result<(Option<OwnedFd>, Vec<String>), Failure> {
     let mut transcript = Transcript::default();
-    let tried = sandbox::set_up(job.identity, job.mode, &mut transcript);
+    let tried = sandbox::set_up(site.identity, site.mode, &mut transcript);
     let done = |proc| (proc, transcript.limitations());
-    let Some(news) = job.news else { return tried.map(done).map_err(explained) };
+    let Some(news) = site.news else { return tried.map(done).map_err(explained) };
     match tried.and_then(|proc| sandbox::try_loopback().map(|()| proc)) {
         Ok(proc) => {
             tell(news, &News::Allowed);
@@ -146,19 +205,19 @@ fn seal() -> u64 {
 }
 
 /// Waits until the body ends, or its time is over, or nobody is left to tell.
-fn supervise(job: &Job<'_>, running: Running) -> Report {
-    let deadline = job.case.time_limit().and_then(|limit| running.started.checked_add(limit));
+fn supervise(site: &Site<'_>, order: Order<'_>, running: Running) -> Report {
+    let deadline = order.case.time_limit().and_then(|limit| running.started.checked_add(limit));
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let events = [
-            Until::Readable(job.children.as_fd()),
+            Until::Readable(site.children.as_fd()),
             // What the runner sends there is for the body.
-            Until::HungUp(job.control.as_fd()),
-            Until::HungUp(job.alive.as_fd()),
+            Until::HungUp(order.control.as_fd()),
+            Until::HungUp(site.alive.as_fd()),
         ];
         let ended = match fds::wait(&events, left) {
             Ok(ready) if ready[1].hung_up || ready[2].hung_up => process::exit_now(1),
-            Ok(ready) => ready[0].readable && signals::clear(job.children).is_ok(),
+            Ok(ready) => ready[0].readable && signals::clear(site.children).is_ok(),
             Err(_) => process::exit_now(1),
         };
         let status = if ended { reap_until(running.pid) } else { None };
@@ -167,7 +226,7 @@ fn supervise(job: &Job<'_>, running: Running) -> Report {
         }
         // The kernel kills the body when init ends.
         if left.is_some_and(|left| left == Duration::ZERO) {
-            return report(running, Status::Signaled(signals::KILL), job.case.timeout);
+            return report(running, Status::Signaled(signals::KILL), order.case.timeout);
         }
     }
 }
@@ -184,7 +243,7 @@ fn reap_until(body: Pid) -> Option<Status> {
 }
 
 fn report(running: Running, status: Status, timed_out: Option<u64>) -> Report {
-    let Running { pid, seal, record, proc, limitations, .. } = running;
+    let Running { pid, ready: Ready { seal, record, proc, limitations }, .. } = running;
     let stack_overflow = record.stack_overflow().load(std::sync::atomic::Ordering::Relaxed) != 0;
     let record = record.read(seal).and_then(|(kind, text)| Record::from_parts(kind, &text));
     let left = match &proc {

@@ -11,6 +11,7 @@
 mod body;
 mod case;
 mod init;
+mod launch;
 mod order;
 mod output;
 mod parts;
@@ -19,6 +20,8 @@ mod policy;
 mod request;
 mod server;
 mod serving;
+mod spares;
+mod starting;
 mod trial;
 mod verdict;
 mod wire;

@@ -1,5 +1,5 @@
-//! A test that has been asked for, from the request to the end: what the server holds of it,
-//! and what it answers.
+//! A test that has been asked for, from the request to the end: what the server holds of it, what
+//! it tells the init that runs it, and what it answers.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::case::Case;
 use super::patience::Patience;
-use super::wire::{End, Message, Report};
+use super::wire::{self, End, Message, Report};
 use crate::diagnose;
 use crate::error::Failure;
+use crate::premain;
+use crate::sandbox::User;
+use crate::sys::fds::{self, Until};
 use crate::sys::process::{self, Pid, Status};
 use crate::sys::{errno, signals, socket};
 
@@ -23,40 +26,137 @@ const AFTER_KILL: Duration = Duration::from_secs(5);
 /// A test that has been asked for.
 #[derive(Debug)]
 pub(super) struct Request {
+    index: usize,
     pub(super) case: &'static Case,
     pub(super) control: OwnedFd,
-    pub(super) stdout: OwnedFd,
-    pub(super) stderr: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
     pub(super) directory: OwnedFd,
     pub(super) patience: Patience,
     pub(super) not_before: Instant,
+    /// Whether a spare that it was given to is lost: it is not given to another one.
+    pub(super) is_returned: bool,
+}
+
+/// What an init needs to know of its test.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Order<'a> {
+    pub(super) case: &'static Case,
+    pub(super) control: &'a OwnedFd,
+    pub(super) stdout: &'a OwnedFd,
+    pub(super) stderr: &'a OwnedFd,
+}
+
+/// The same, as it arrives at a spare.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    case: &'static Case,
+    control: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
 }
 
 /// A test whose init runs.
 #[derive(Debug)]
 pub(super) struct Test {
     pub(super) init: Pid,
-    /// To its runner, as long as that has not been told of the end.
-    pub(super) control: Option<OwnedFd>,
+    pub(super) user: User,
+    /// As long as its runner has not been told of the end.
+    held: Option<Held>,
     /// When init is killed, and then when its end is no longer waited for; nothing for a test
     /// without a time limit.
     pub(super) deadline: Option<Instant>,
     pub(super) overdue: bool,
 }
 
+/// What the server keeps of the request for a test that runs.
+#[derive(Debug)]
+enum Held {
+    /// Where to tell the runner of the end.
+    Control(OwnedFd),
+    /// All of it, and where a spare was told of it: it may be lost before it has looked.
+    Whole { request: Request, hand: OwnedFd },
+}
+
 impl Request {
-    pub(super) fn new(case: &'static Case, control: OwnedFd, fds: [OwnedFd; 3]) -> Self {
-        let [stdout, stderr, directory] = fds;
+    /// For the test at this place in the table, with the descriptors that came with it.
+    pub(super) fn new(
+        (index, case): (usize, &'static Case),
+        control: OwnedFd,
+        [stdout, stderr, directory]: [OwnedFd; 3],
+    ) -> Self {
         let (patience, not_before) = (Patience::new(), Instant::now());
-        Self { case, control, stdout, stderr, directory, patience, not_before }
+        let is_returned = false;
+        Self { index, case, control, stdout, stderr, directory, patience, not_before, is_returned }
+    }
+
+    /// For an init that is forked for it.
+    pub(super) fn order(&self) -> Order<'_> {
+        let Self { case, control, stdout, stderr, .. } = self;
+        Order { case, control, stdout, stderr }
+    }
+
+    /// Tells a spare that this is its test.
+    pub(super) fn hand_to(&self, spare: &OwnedFd) -> io::Result<()> {
+        let fds = [&self.control, &self.stdout, &self.stderr].map(|fd| fd.as_fd());
+        socket::send(spare.as_fd(), &wire::Order { index: self.index }.encode(), &fds)
+    }
+
+    /// The same, when the spare that it was given to is lost.
+    pub(super) fn returned(self) -> Self {
+        Self { is_returned: true, ..self }
     }
 }
 
+impl Arrived {
+    /// Waits for it. An error is for the runner, if there is one to tell.
+    pub(super) fn wait_for(hand: &OwnedFd) -> Result<Self, Option<(OwnedFd, Failure)>> {
+        // In a step of its own: an init that is being killed does not come to the next one, and the
+        // order stays there to be seen.
+        while !fds::wait(&[Until::Readable(hand.as_fd())], None).map_err(|_| None)?[0].readable {}
+        let mut buffer = [0; 64];
+        let message = socket::receive(hand.as_fd(), &mut buffer).map_err(|_| None)?;
+        let order = wire::Order::decode(&buffer[..message.length]).ok_or(None)?;
+        let case = case_at(order.index).ok_or(None)?;
+        let mut fds = message.fds.into_iter();
+        let control = fds.next().ok_or(None)?;
+        match (fds.next(), fds.next()) {
+            (Some(stdout), Some(stderr)) => Ok(Self { case, control, stdout, stderr }),
+            _ => Err(Some((control, descriptors_lost()))),
+        }
+    }
+
+    pub(super) fn order(&self) -> Order<'_> {
+        let Self { case, control, stdout, stderr } = self;
+        Order { case, control, stdout, stderr }
+    }
+}
+
+/// The test with this place in the table.
+pub(super) fn case_at(index: usize) -> Option<&'static Case> {
+    premain::cases().get(index).copied().flatten()
+}
+
 impl Test {
-    pub(super) fn new(init: Pid, request: Request) -> Self {
-        let limit = request.case.time_limit();
+    /// `hand` is where the init was told of it, if that was a spare.
+    pub(super) fn new(init: Pid, request: Request, hand: Option<OwnedFd>) -> Self {
+        let (user, limit) = (request.case.user, request.case.time_limit());
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit + GRACE));
-        Self { init, control: Some(request.control), deadline, overdue: false }
+        let held = match hand {
+            None => Held::Control(request.control),
+            Some(hand) => Held::Whole { request, hand },
+        };
+        Self { init, user, held: Some(held), deadline, overdue: false }
+    }
+
+    /// One whose runner knows that it will not come, and whose init has been killed.
+    pub(super) fn given_up(init: Pid, user: User) -> Self {
+        Self { init, user, held: None, deadline: None, overdue: true }
+    }
+
+    /// Whether its runner waits for its end.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.held.is_some()
     }
 
     /// Kills an init whose time is over. If the kernel has not ended it some time later, the
@@ -68,11 +168,43 @@ impl Test {
         if self.overdue {
             self.deadline = None;
             let end = End { status: Status::Signaled(signals::KILL), overdue: true };
-            return self.control.take().map(|control| (control, end));
+            return self.held.take().map(|held| (held.control(), end));
         }
         process::kill(self.init);
         (self.deadline, self.overdue) = (Some(now + AFTER_KILL), true);
         None
+    }
+
+    /// How many of the server's descriptors it keeps.
+    pub(super) fn descriptors(&self) -> usize {
+        match self.held {
+            None => 0,
+            Some(Held::Control(_)) => 1,
+            Some(Held::Whole { .. }) => 5,
+        }
+    }
+
+    /// What its runner is to be told when init has ended; or the request itself, if that was a
+    /// spare which has not looked at it: the test has not begun.
+    pub(super) fn end(self, status: Status) -> Result<Option<(OwnedFd, End)>, Request> {
+        match self.held {
+            Some(Held::Whole { request, hand })
+                if !self.overdue && socket::was_not_read(hand.as_fd()) =>
+            {
+                Err(request.returned())
+            }
+            held => Ok(held.map(|held| (held.control(), End { status, overdue: self.overdue }))),
+        }
+    }
+}
+
+impl Held {
+    fn control(self) -> OwnedFd {
+        match self {
+            Self::Control(control) | Self::Whole { request: Request { control, .. }, .. } => {
+                control
+            }
+        }
     }
 }
 

@@ -62,18 +62,12 @@ impl Server {
                 .into();
         }
         // A process that has closed its socket is about to end.
-        let since = Instant::now();
-        loop {
-            match process::end_of(self.pid) {
-                Ok(Some(Status::Exited(code))) => {
-                    return format!("the fork server exited with status {code}");
-                }
-                Ok(Some(Status::Signaled(signal))) => {
-                    return format!("the fork server was killed by {}", signals::name(signal));
-                }
-                Ok(None) if since.elapsed() < LAST_MOMENT => thread::yield_now(),
-                _ => return "the fork server has ended".into(),
+        match self.wait_for_end() {
+            Some(Status::Exited(code)) => format!("the fork server exited with status {code}"),
+            Some(Status::Signaled(signal)) => {
+                format!("the fork server was killed by {}", signals::name(signal))
             }
+            None => "the fork server has ended".into(),
         }
     }
 
@@ -85,15 +79,24 @@ impl Server {
         }
         socket::hang_up(self.liveness());
         // A server that somebody has stopped is left to its parent's death.
+        if self.wait_for_end().is_some() {
+            process::reap_aside(self.pid);
+        }
+    }
+
+    /// Waits for its end, which is near; nothing if it does not come, or is not told.
+    fn wait_for_end(&self) -> Option<Status> {
         let since = Instant::now();
-        while since.elapsed() < LAST_MOMENT {
-            match process::end_of(self.pid) {
-                Ok(Some(_)) => {
-                    process::reap_aside(self.pid);
-                    return;
-                }
-                Ok(None) => thread::yield_now(),
-                Err(_) => return,
+        let process = process::descriptor_of(self.pid).ok();
+        loop {
+            if let Some(status) = process::end_of(self.pid).ok()? {
+                return Some(status);
+            }
+            let left = LAST_MOMENT.checked_sub(since.elapsed())?;
+            match &process {
+                Some(process) => drop(fds::wait(&[Until::Readable(process.as_fd())], Some(left))),
+                // Linux before 5.3.
+                None => thread::yield_now(),
             }
         }
     }

@@ -10,20 +10,20 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::case::Case;
-use super::init::{self, Job, Origin};
-use super::order::{Request, Test, descriptors_lost, refuse, refuse_all, tell};
-use super::patience::Patience;
+use super::init::Origin;
+use super::launch::Launcher;
+use super::order::{Request, Test, case_at, descriptors_lost, refuse, refuse_all, tell};
+use super::spares::Spares;
 use super::trial::{self, Grant, Trial};
 use super::wire::{self, End, Report};
-use crate::diagnose::{self, Step, Witness};
+use crate::diagnose;
+use crate::env;
 use crate::error::Failure;
-use crate::premain;
 use crate::probe::News;
-use crate::sandbox::{Identity, Mode};
+use crate::sandbox::User;
 use crate::sys::fds::Until;
-use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
+use crate::sys::process::{self, Pid, SingleThreaded, Status};
 use crate::sys::{errno, fds, limits, signals, socket};
-use crate::userns::Caller;
 
 /// How soon a runner that is busy is told again that a test has ended.
 const NEXT_TELLING: Duration = Duration::from_millis(20);
@@ -40,70 +40,48 @@ pub(super) fn main(requests: &OwnedFd, runner: Pid, alone: &SingleThreaded) -> !
         Ok(serving) => serving,
         Err(failure) => refuse_all(requests, &failure),
     };
-    loop {
+    let status = loop {
         match serving.step() {
             Ok(true) => {}
             // Tests that run go with the server.
-            Ok(false) => process::exit_now(0),
-            Err(_) => process::exit_now(1),
+            Ok(false) => break 0,
+            Err(_) => break 1,
         }
-    }
+    };
+    serving.spares.end();
+    process::exit_now(status)
 }
 
-struct Serving<'a> {
-    alone: &'a SingleThreaded,
+/// The server, between two events.
+pub(super) struct Serving<'a> {
+    pub(super) launcher: Launcher<'a>,
     requests: &'a OwnedFd,
-    /// Readable when a child has ended.
-    children: OwnedFd,
-    /// Init holds the first end and sees when the second, held here alone, is closed.
-    alive: (OwnedFd, OwnedFd),
-    caller: Caller,
-    origin: Origin,
-    open_files: usize,
-    grant: Grant,
-    waiting: VecDeque<Request>,
-    tests: Vec<Test>,
+    pub(super) open_files: usize,
+    pub(super) grant: Grant,
+    pub(super) waiting: VecDeque<Request>,
+    pub(super) tests: Vec<Test>,
+    pub(super) spares: Spares,
     /// Runners that were too busy to be told of the end of a test.
     untold: Vec<(OwnedFd, End)>,
     /// When a test has last ended, and so something come free.
-    last_end: Option<Instant>,
+    pub(super) last_end: Option<Instant>,
     /// When a request was last refused because nothing came free.
-    last_refusal: Option<Instant>,
+    pub(super) last_refusal: Option<Instant>,
 }
 
 impl<'a> Serving<'a> {
     fn new(requests: &'a OwnedFd, runner: Pid, alone: &'a SingleThreaded) -> Result<Self, Failure> {
+        let origin = settle(requests, runner)?;
         let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
-        process::die_with_parent().map_err(step("prctl", "PR_SET_PDEATHSIG of the server"))?;
-        if process::parent_id() != runner {
-            process::exit_now(1);
-        }
-        // An ordinary test may signal its group; the runner's death is what ends the server.
-        process::lead_own_session().map_err(step("setsid", "the server"))?;
-        fds::close_all_except(&[requests.as_raw_fd()])
-            .map_err(step("close", "the runner's descriptors"))?;
-        let null = fds::open_null().map_err(step("open", "/dev/null"))?;
-        for number in 0..=2 {
-            fds::install_stdio(&null, number).map_err(step("dup2", "/dev/null"))?;
-        }
-        let origin = Origin {
-            name: process::name().map_err(step("prctl", "PR_GET_NAME"))?,
-            ignores_children: signals::stop_ignoring_children(),
-        };
-        process::set_name(c"netns-test").map_err(step("prctl", "PR_SET_NAME"))?;
-        // Bodies get the runner's limits back; many of them may run at once.
-        let open_files = limits::raise_open_files().map_err(step("setrlimit", "open files"))?;
         Ok(Self {
-            alone,
+            launcher: Launcher::new(origin, alone)?,
             requests,
-            children: signals::watch_children().map_err(step("signalfd", "SIGCHLD"))?,
-            alive: fds::pipe().map_err(step("pipe", "the server"))?,
-            caller: Caller::read()?,
-            origin,
-            open_files,
+            // Bodies get the runner's limits back; many of them may run at once.
+            open_files: limits::raise_open_files().map_err(step("setrlimit", "open files"))?,
             grant: Grant::new(),
             waiting: VecDeque::new(),
             tests: Vec::new(),
+            spares: Spares::new(env::settings().ok().and_then(|settings| settings.spares)),
             untold: Vec::new(),
             last_end: None,
             last_refusal: None,
@@ -115,15 +93,21 @@ impl<'a> Serving<'a> {
         let requests = self.requests.as_fd();
         let requests =
             if self.has_room() { Until::Readable(requests) } else { Until::HungUp(requests) };
-        let mut events = vec![Until::Readable(self.children.as_fd()), requests];
+        let mut events = vec![Until::Readable(self.launcher.children.as_fd()), requests];
+        // Looked at after the requests: what was mounted before one of them is seen with it.
+        events.extend(self.spares.change_of_mounts().map(Until::HungUp));
+        let mounts = events.len() > 2;
         if let Grant::Trying(trial, ..) = &self.grant {
             events.push(Until::Readable(trial.news.as_fd()));
         }
         let ready = fds::wait(&events, self.next_deadline())?;
+        if mounts && ready[2].hung_up {
+            self.spares.discard();
+        }
         // Before its end is seen: it tells first.
         self.hear_of_trial();
         if ready[0].readable {
-            signals::clear(&self.children)?;
+            signals::clear(&self.launcher.children)?;
             self.reap()?;
         }
         if (ready[1].readable || ready[1].hung_up) && !self.receive() {
@@ -131,21 +115,28 @@ impl<'a> Serving<'a> {
         }
         self.kill_overdue();
         self.start_waiting();
+        self.make_spare();
         self.untold.retain(|(control, end)| !tell(control, *end));
         Ok(true)
     }
 
     /// Whether one more request fits into the table of descriptors.
     fn has_room(&self) -> bool {
-        let held = OWN_DESCRIPTORS
-            + DESCRIPTORS_OF_A_REQUEST * self.waiting.len()
-            + self.tests.len()
-            + self.untold.len();
-        self.waiting.is_empty() || held < self.open_files
+        self.waiting.is_empty() || self.descriptors() < self.open_files
+    }
+
+    /// How many are in use, or may be.
+    pub(super) fn descriptors(&self) -> usize {
+        let tests: usize = self.tests.iter().map(Test::descriptors).sum();
+        let others = self.untold.len() + self.spares.len();
+        OWN_DESCRIPTORS + DESCRIPTORS_OF_A_REQUEST * self.waiting.len() + tests + others
     }
 
     fn next_deadline(&self) -> Option<Duration> {
         let now = Instant::now();
+        if self.spare_to_make().is_some() {
+            return Some(Duration::ZERO);
+        }
         // While a first sandbox is tried, the others wait for that alone.
         let start = match &self.grant {
             Grant::Trying(trial, ..) => Some(trial.deadline),
@@ -166,22 +157,33 @@ impl<'a> Serving<'a> {
             }
             if let Some(trial) = self.grant.end_of(pid) {
                 self.last_end = Some(Instant::now());
-                if status == Status::Signaled(signals::SYS) {
-                    self.waiting.push_front(trial.request);
-                    self.deny(diagnose::killed_by_filter());
-                    continue;
-                }
-                // Nothing is known from that: whatever happened is this test's.
-                self.untold.push((trial.request.control, End { status, overdue: false }));
+                self.end_trial(trial, status);
+                continue;
+            }
+            if self.spares.forget(pid) {
                 continue;
             }
             let Some(place) = self.tests.iter().position(|test| test.init == pid) else { continue };
-            let test = self.tests.swap_remove(place);
             self.last_end = Some(Instant::now());
-            let end = End { status, overdue: test.overdue };
-            self.untold.extend(test.control.map(|control| (control, end)));
+            match self.tests.swap_remove(place).end(status) {
+                Ok(end) => self.untold.extend(end),
+                Err(request) => self.waiting.push_front(request),
+            }
         }
         Ok(())
+    }
+
+    /// The init of a first sandbox has ended before it could tell how the set-up went.
+    fn end_trial(&mut self, trial: Trial, status: Status) {
+        if status == Status::Signaled(signals::SYS) {
+            self.waiting.push_front(trial.request);
+            self.deny(diagnose::killed_by_filter());
+        } else if trial.hand.is_some() {
+            self.waiting.push_front(trial.request.returned());
+        } else {
+            // Nothing is known from that: whatever happened is this test's.
+            self.untold.push((trial.request.control, End { status, overdue: false }));
+        }
     }
 
     fn kill_overdue(&mut self) {
@@ -202,23 +204,19 @@ impl<'a> Serving<'a> {
         for request in self.waiting.drain(..) {
             refuse(&request.control, &report);
         }
-        self.tests.push(Test { init: trial.init, control: None, deadline: None, overdue: true });
+        self.tests.push(Test::given_up(trial.init, trial.request.case.user));
     }
 
     /// Learns what has become of the first sandbox, if that is known now.
     fn hear_of_trial(&mut self) {
         match self.grant.hear() {
             None => {}
-            Some((trial, News::Allowed)) => self.tests.push(Test::new(trial.init, trial.request)),
+            Some((trial, News::Allowed)) => self.accept(trial),
             Some((trial, news @ News::Refused { .. })) => {
                 self.waiting.push_front(trial.request);
                 self.deny(news.explained().expect("it is no news of success"));
             }
         }
-    }
-
-    fn deny(&mut self, failure: Failure) {
-        self.grant.deny(failure, &self.caller, self.alone);
     }
 
     /// Takes one request in; `false` when the runner has gone.
@@ -237,158 +235,59 @@ impl<'a> Serving<'a> {
             return true;
         }
         let control = fds.remove(0);
-        match self.case_of(&buffer[..message.length]) {
+        let case = self.case_of(&buffer[..message.length]);
+        let lost = |_| descriptors_lost();
+        let parts = case.and_then(|case| Ok((case, <[OwnedFd; 3]>::try_from(fds).map_err(lost)?)));
+        match parts {
             Err(failure) => refuse(&control, &Report::NotStarted(failure)),
-            Ok(case) => match <[OwnedFd; 3]>::try_from(fds) {
-                Ok(fds) => self.waiting.push_back(Request::new(case, control, fds)),
-                Err(_) => refuse(&control, &Report::NotStarted(descriptors_lost())),
-            },
+            Ok(((index, case), fds)) => {
+                let request = Request::new((index, case), control, fds);
+                self.spares.note_request(&request, self.others_for(case.user));
+                self.waiting.push_back(request);
+            }
         }
         true
     }
 
     /// Which test a request is for.
-    fn case_of(&self, bytes: &[u8]) -> Result<&'static Case, Failure> {
+    fn case_of(&self, bytes: &[u8]) -> Result<(usize, &'static Case), Failure> {
         let invalid = || Failure::new("receive", "the request", "it makes no sense");
         let request = wire::Request::decode(bytes).ok_or_else(invalid)?;
-        if request.user != self.caller.user() {
+        if request.user != self.launcher.caller.user() {
             let reason = "the runner has changed its user or its capabilities since it started";
             return Err(Failure::new("fork", "a body for this user", reason));
         }
-        premain::cases().get(request.index).copied().flatten().ok_or_else(invalid)
+        case_at(request.index).map(|case| (request.index, case)).ok_or_else(invalid)
     }
 
-    /// Starts what can be started, in order: what one lacks, the next lacks too.
-    fn start_waiting(&mut self) {
-        while let Some(mut request) = self.waiting.pop_front() {
-            let (mode, is_trial) = match &self.grant {
-                Grant::Trying(..) => return self.waiting.push_front(request),
-                Grant::Refused(failure) => {
-                    refuse(&request.control, &Report::Refused(failure.clone()));
-                    continue;
-                }
-                Grant::Open(mode, _) => (mode.clone(), true),
-                Grant::Allowed(mode) => (mode.clone(), false),
-            };
-            if request.not_before > Instant::now() {
-                return self.waiting.push_front(request);
-            }
-            match self.start(&request, &mode, is_trial) {
-                Ok((init, None)) => self.tests.push(Test::new(init, request)),
-                Ok((init, Some(news))) => self.grant.start(Trial::new(init, news, request)),
-                Err(Lack::Shortage(error)) => {
-                    if let Some(pause) = self.pause(&mut request.patience) {
-                        request.not_before = Instant::now() + pause;
-                        return self.waiting.push_front(request);
-                    }
-                    self.last_refusal = Some(Instant::now());
-                    let failure = diagnose::explain_clone(self.alone, mode.namespaces(), &error);
-                    // What may come free another time is no trait of the machine.
-                    let is_lasting = diagnose::is_lasting(&failure);
-                    self.give_up(request, failure, is_trial && is_lasting);
-                }
-                Err(Lack::Refused(failure)) => self.give_up(request, failure, is_trial),
-                Err(Lack::Failed(failure)) => self.give_up(request, failure, false),
-            }
-        }
-    }
-
-    /// A request cannot be met, or not in this mode, if that `is_refusal`.
-    fn give_up(&mut self, request: Request, failure: Failure, is_refusal: bool) {
-        if is_refusal {
-            self.waiting.push_front(request);
-            self.deny(failure);
-        } else {
-            refuse(&request.control, &Report::NotStarted(failure));
-        }
-    }
-
-    /// How long to wait for something to come free; `None` if it has been long enough.
-    fn pause(&self, patience: &mut Patience) -> Option<Duration> {
-        // Tests that run will free what is short.
-        if self.tests.iter().any(|test| !test.overdue) {
-            return patience.next_pause(Some(Instant::now()));
-        }
-        // What was waited for in vain before is not waited for again.
-        if self.last_refusal.is_some() && self.last_refusal > self.last_end {
-            return None;
-        }
-        patience.next_pause(self.last_end)
-    }
-
-    /// Starts an init; with it, if this is a trial, where that will tell how it goes.
-    fn start(
-        &self,
-        request: &Request,
-        mode: &Mode,
-        is_trial: bool,
-    ) -> Result<(Pid, Option<OwnedFd>), Lack> {
-        let identity =
-            Identity::new(request.case.user, &self.caller, mode).map_err(Lack::Failed)?;
-        let shortage = |error: io::Error| {
-            if errno::is_shortage(&error) && !diagnose::is_forbidden(&error, mode.namespaces()) {
-                return Lack::Shortage(error);
-            }
-            Lack::Refused(diagnose::explain_clone(self.alone, mode.namespaces(), &error))
-        };
-        let (go, start) = fds::pipe().map_err(shortage)?;
-        let news = if is_trial { Some(fds::pipe().map_err(shortage)?) } else { None };
-        // In a new mount namespace the working directory is that of the new mounts; a
-        // descriptor would stay in the old ones.
-        let failed = |step, object| move |error| Lack::Failed(errno::failure(step, object, &error));
-        fds::change_directory(&request.directory)
-            .map_err(failed("fchdir", "the runner's working directory"))?;
-        let side = process::fork_into(self.alone, mode.namespaces());
-        if let Ok(Side::Child) = side {
-            let news = news.as_ref().map(|(_, theirs)| theirs);
-            init::main(&self.job(request, &identity, mode, (&go, news)), self.alone)
-        }
-        fds::leave_directory().map_err(failed("chdir", "/ in the server"))?;
-        let Side::Parent(pid) = side.map_err(shortage)? else { process::exit_now(1) };
-        // Without the maps init cannot begin; it ends when `start` is closed.
-        identity.maps.write_for(pid).map_err(|failure| match failure.errno {
-            None => Lack::Failed(failure),
-            Some(_) => {
-                let step = Step::Maps { of_root: false };
-                Lack::Refused(diagnose::with_cause(failure, step, &Witness::default()))
-            }
-        })?;
-        let news = news.map(|(ours, _)| ours);
-        if let Some(news) = &news {
-            fds::set_nonblocking(news).map_err(failed("fcntl", "the pipe of a first sandbox"))?;
-        }
-        drop(fds::write_once(start.as_fd(), b"g"));
-        Ok((pid, news))
-    }
-
-    fn job<'j>(
-        &'j self,
-        request: &'j Request,
-        identity: &'j Identity,
-        mode: &'j Mode,
-        (go, news): (&'j OwnedFd, Option<&'j OwnedFd>),
-    ) -> Job<'j> {
-        Job {
-            case: request.case,
-            identity,
-            mode,
-            control: &request.control,
-            stdout: &request.stdout,
-            stderr: &request.stderr,
-            children: &self.children,
-            alive: &self.alive.0,
-            go,
-            news,
-            origin: &self.origin,
-        }
+    /// How many tests for this kind of user have been asked for and have not ended.
+    fn others_for(&self, user: User) -> usize {
+        let running = self.tests.iter().filter(|test| test.is_awaited()).map(|test| test.user);
+        let waiting = self.waiting.iter().chain(self.grant.request());
+        let users = running.chain(waiting.map(|request| request.case.user));
+        users.filter(|&other| other == user).count()
     }
 }
 
-/// Why a test could not be started.
-enum Lack {
-    /// Something is used up that may come free.
-    Shortage(io::Error),
-    /// The kernel does not allow it.
-    Refused(Failure),
-    Failed(Failure),
+/// Makes the forked process the server; what it was before.
+fn settle(requests: &OwnedFd, runner: Pid) -> Result<Origin, Failure> {
+    let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
+    process::die_with_parent().map_err(step("prctl", "PR_SET_PDEATHSIG of the server"))?;
+    if process::parent_id() != runner {
+        process::exit_now(1);
+    }
+    // An ordinary test may signal its group; the runner's death is what ends the server.
+    process::lead_own_session().map_err(step("setsid", "the server"))?;
+    fds::close_all_except(&[requests.as_raw_fd()])
+        .map_err(step("close", "the runner's descriptors"))?;
+    let null = fds::open_null().map_err(step("open", "/dev/null"))?;
+    for number in 0..=2 {
+        fds::install_stdio(&null, number).map_err(step("dup2", "/dev/null"))?;
+    }
+    let origin = Origin {
+        name: process::name().map_err(step("prctl", "PR_GET_NAME"))?,
+        ignores_children: signals::stop_ignoring_children(),
+    };
+    process::set_name(c"netns-test").map_err(step("prctl", "PR_SET_NAME"))?;
+    Ok(origin)
 }

@@ -38,6 +38,8 @@ pub(super) struct Trial {
     /// Where its init tells whether it has come to an end.
     pub(super) news: OwnedFd,
     pub(super) request: Request,
+    /// Where it is to take the order, if it has not been given it.
+    pub(super) hand: Option<OwnedFd>,
     /// When it is given up.
     pub(super) deadline: Instant,
 }
@@ -67,6 +69,11 @@ impl Grant {
             *self = Self::Allowed(mode);
         }
         Some((trial, news))
+    }
+
+    /// The request that waits for a first sandbox.
+    pub(super) fn request(&self) -> Option<&Request> {
+        if let Self::Trying(trial, ..) = self { Some(&trial.request) } else { None }
     }
 
     /// Whether `init` is the process of a first sandbox that is being set up.
@@ -115,7 +122,11 @@ impl Grant {
 }
 
 impl Trial {
-    pub(super) fn new(init: Pid, news: OwnedFd, request: Request) -> Self {
-        Self { init, news, request, deadline: Instant::now() + LIMIT }
+    pub(super) fn new(
+        (init, news): (Pid, OwnedFd),
+        request: Request,
+        hand: Option<OwnedFd>,
+    ) -> Self {
+        Self { init, news, request, hand, deadline: Instant::now() + LIMIT }
     }
 }

@@ -15,6 +15,9 @@ pub(super) const PART: usize = 64 << 10;
 /// First word of a request, to tell it from stray bytes.
 const REQUEST: u32 = 0x6e74_7271;
 
+/// First word of an order.
+const ORDER: u32 = 0x6e74_6f72;
+
 /// The runner's side of the world at the moment of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Caller {
@@ -97,6 +100,13 @@ pub(super) struct Request {
     pub(super) user: (u32, u32, u64),
 }
 
+/// What an init is told; descriptors travel with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Order {
+    /// Which test.
+    pub(super) index: usize,
+}
+
 impl Message {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
@@ -136,6 +146,23 @@ impl Request {
         let index = usize::try_from(input.u64()?).ok()?;
         let user = (input.u32()?, input.u32()?, input.u64()?);
         input.end(Self { index, user })
+    }
+}
+
+impl Order {
+    pub(super) fn encode(self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.u32(ORDER).u64(self.index as u64);
+        out.0
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut input = Reader(bytes);
+        if input.u32()? != ORDER {
+            return None;
+        }
+        let index = usize::try_from(input.u64()?).ok()?;
+        input.end(Self { index })
     }
 }
 
@@ -335,6 +362,7 @@ mod tests {
         let longer = [bytes.as_slice(), &[0]].concat();
         assert_eq!(Report::decode(&longer), None);
         assert_eq!(Request::decode(b"stray"), None);
+        assert_eq!(Order::decode(b"stray"), None);
         assert_eq!(Message::decode(&[9, 0, 0, 0]), None);
     }
 }

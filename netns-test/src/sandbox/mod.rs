@@ -4,6 +4,7 @@
 //! What must hold (id maps, `lo`) is an error; what a container may forbid (mounts) is a
 //! limitation, which is told with a failure and never hidden.
 
+mod copied;
 mod identity;
 mod mode;
 mod mounts;
@@ -11,6 +12,7 @@ mod network;
 mod run_dir;
 mod transcript;
 
+pub(crate) use copied::Copied;
 pub(crate) use identity::Identity;
 pub use identity::User;
 pub(crate) use mode::Mode;

@@ -1,5 +1,6 @@
 //! The network of a sandbox: `lo`, up, and nothing else.
 
+use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
@@ -11,10 +12,10 @@ use crate::userns::Maps;
 /// Brings `lo` up and sets the sysctls that bodies rely on.
 pub(super) fn set_up(identity: &Identity, transcript: &mut Transcript) -> Result<(), Refused> {
     // A host may hand "no IPv6" on to new namespaces; a kernel without it has no such file.
-    let (path, result) = write_if_there("/proc/sys/net/ipv6/conf/all/disable_ipv6", "0");
+    let (path, result) = set_if_there("/proc/sys/net/ipv6/conf/all/disable_ipv6", "0");
     transcript.note(path, "there is no IPv6 if the host has turned it off", result);
     // Addresses are usable at once: there is nobody to have a duplicate.
-    let (path, result) = write_if_there("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
+    let (path, result) = set_if_there("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
     transcript.note(path, "IPv6 addresses take a second to be usable", result);
     let path = "/proc/sys/net/ipv4/ping_group_range";
     let result = allow_ping(path, identity);
@@ -54,13 +55,20 @@ pub(super) fn use_loopback() -> Result<(), Failure> {
     server.read_exact(&mut [0]).map_err(failed("receive over"))
 }
 
-/// What was written where, and whether it could be, or there is nothing to write to.
-fn write_if_there(path: &str, value: &str) -> (String, io::Result<()>) {
+/// What was written where, and whether the value is there now, or there is nothing to write to.
+///
+/// What is so already is not written: the kernel takes its lock on all networks for that, and has
+/// the writer spin until it is free.
+fn set_if_there(path: &str, value: &str) -> (String, io::Result<()>) {
+    let step = format!("write {path}");
+    if fs::read_to_string(path).is_ok_and(|now| now.trim_end() == value) {
+        return (step, Ok(()));
+    }
     let result = match fds::write_file(path, value.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     };
-    (format!("write {path}"), result)
+    (step, result)
 }
 
 /// Lets every group of the sandbox ping; the range must be made of mapped ids.

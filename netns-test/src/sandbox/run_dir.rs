@@ -34,6 +34,12 @@ pub(super) fn directories() -> impl Iterator<Item = &'static Path> {
     [run, var_run].into_iter().filter(is_directory)
 }
 
+/// The directories whose entries are looked at.
+pub(super) fn sources() -> impl Iterator<Item = PathBuf> {
+    let covered = |run: &'static Path| COVERED.iter().map(move |name| run.join(name));
+    directories().flat_map(move |run| std::iter::once(run.to_owned()).chain(covered(run)))
+}
+
 /// Makes `directory` private.
 pub(super) fn make_private(directory: &Path) -> io::Result<()> {
     let entries = names(directory)?;

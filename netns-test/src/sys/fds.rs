@@ -28,6 +28,18 @@ pub(crate) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     Ok(nix::fcntl::open(path, flags, Mode::empty())?)
 }
 
+/// The mounts of this process's namespace: it hangs up, until it is waited for the next time, when
+/// they change (`proc_pid_mounts(5)`).
+pub(crate) fn open_mounts() -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::open("/proc/self/mounts", flags, Mode::empty())?)
+}
+
+/// Where a file is, by what `/proc` says.
+pub(crate) fn path_of(fd: &OwnedFd) -> io::Result<std::path::PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
 /// The names in a directory; those that are no UTF-8 are left out.
 pub(crate) fn names_in(directory: &OwnedFd) -> io::Result<Vec<String>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;

@@ -50,6 +50,22 @@ pub(crate) fn change_umask(mask: u32) -> u32 {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask)).bits()
 }
 
+/// The names of a UTS namespace: of the host, and of its NIS domain.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct MachineNames {
+    node: [libc::c_char; 65],
+    domain: [libc::c_char; 65],
+}
+
+/// Those of this process's (uname(2)).
+pub(crate) fn machine_names() -> io::Result<MachineNames> {
+    // SAFETY: zero bytes are a valid `utsname`.
+    let mut names: libc::utsname = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes one `utsname` to the live variable.
+    Errno::result(unsafe { libc::uname(&raw mut names) })?;
+    Ok(MachineNames { node: names.nodename, domain: names.domainname })
+}
+
 /// Sets the name of this UTS namespace.
 pub(crate) fn set_hostname(name: &[u8]) -> io::Result<()> {
     // SAFETY: the kernel reads so many bytes of the slice.

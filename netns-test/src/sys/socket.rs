@@ -64,6 +64,13 @@ pub(crate) fn try_send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the other side has ended without having read what was sent to it. The kernel tells that
+/// once.
+pub(crate) fn was_not_read(socket: BorrowedFd<'_>) -> bool {
+    let error = nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::SocketError);
+    error == Ok(libc::ECONNRESET)
+}
+
 /// Room for [`MOST_FDS`] descriptors, aligned as its headers must be.
 #[repr(C, align(8))]
 struct Control([u8; 128]);
@@ -147,6 +154,20 @@ mod tests {
         let message = receive(one.as_fd(), &mut buffer).unwrap();
         assert_eq!(&buffer[..message.length], b"last words");
         assert_eq!(receive(one.as_fd(), &mut buffer).unwrap().length, 0);
+    }
+
+    #[test]
+    fn what_was_not_read_is_known() {
+        let (one, other) = pair().unwrap();
+        send(one.as_fd(), b"never read", &[]).unwrap();
+        assert!(!was_not_read(one.as_fd()));
+        drop(other);
+        assert!(was_not_read(one.as_fd()));
+        let (one, other) = pair().unwrap();
+        send(one.as_fd(), b"read", &[]).unwrap();
+        assert_eq!(receive(other.as_fd(), &mut [0; 16]).unwrap().length, 4);
+        drop(other);
+        assert!(!was_not_read(one.as_fd()));
     }
 
     #[test]

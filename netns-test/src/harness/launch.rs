@@ -1,0 +1,138 @@
+//! How the server starts an init, in new namespaces: for a test, or as a spare, which is told over a
+//! socket which test it is for. A shortage there must not keep a test from running, so the other way
+//! does without.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use super::init::{self, Origin, Site, Task};
+use super::order::Request;
+use crate::diagnose::{self, Step, Witness};
+use crate::error::Failure;
+use crate::sandbox::{Identity, Mode, User};
+use crate::sys::process::{self, Pid, Side, SingleThreaded};
+use crate::sys::{errno, fds, signals, socket};
+use crate::userns::Caller;
+
+/// What the server starts an init with.
+#[derive(Debug)]
+pub(super) struct Launcher<'a> {
+    pub(super) alone: &'a SingleThreaded,
+    /// Readable when a child has ended.
+    pub(super) children: OwnedFd,
+    /// Init holds the first end and sees when the second, held here alone, is closed.
+    alive: (OwnedFd, OwnedFd),
+    pub(super) caller: Caller,
+    origin: Origin,
+}
+
+/// The init that is wanted.
+#[derive(Debug)]
+pub(super) struct Wanted<'w> {
+    pub(super) user: User,
+    pub(super) mode: &'w Mode,
+    /// Where it will be.
+    pub(super) directory: &'w OwnedFd,
+    /// Its test; none for a spare.
+    pub(super) request: Option<&'w Request>,
+    /// Whether it is to tell how the set-up goes.
+    pub(super) is_trial: bool,
+}
+
+/// An init that has been started.
+#[derive(Debug)]
+pub(super) struct Launched {
+    pub(super) init: Pid,
+    /// Where a spare takes the order for a test.
+    pub(super) hand: Option<OwnedFd>,
+    /// Where it tells how the set-up goes.
+    pub(super) news: Option<OwnedFd>,
+}
+
+/// Why none could be started.
+#[derive(Debug)]
+pub(super) enum Lack {
+    /// Something is used up that may come free.
+    Shortage(io::Error),
+    /// The kernel does not allow it.
+    Refused(Failure),
+    Failed(Failure),
+}
+
+impl<'a> Launcher<'a> {
+    /// For the process that calls, which is to be the parent of all of them.
+    pub(super) fn new(origin: Origin, alone: &'a SingleThreaded) -> Result<Self, Failure> {
+        let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
+        let children = signals::watch_children().map_err(step("signalfd", "SIGCHLD"))?;
+        let alive = fds::pipe().map_err(step("pipe", "the server"))?;
+        Ok(Self { alone, children, alive, caller: Caller::read()?, origin })
+    }
+
+    pub(super) fn launch(&self, wanted: &Wanted<'_>) -> Result<Launched, Lack> {
+        let Wanted { user, mode, directory, request, is_trial } = *wanted;
+        let identity = Identity::new(user, &self.caller, mode).map_err(Lack::Failed)?;
+        let shortage = |error| self.lack(error, mode);
+        let failed = |step, object| move |error| Lack::Failed(errno::failure(step, object, &error));
+        let (go, start) = fds::pipe().map_err(shortage)?;
+        let order = request.map(Request::order);
+        let (hand, theirs) = pair_if(order.is_none(), socket::pair).map_err(shortage)?;
+        let (news, told) = pair_if(is_trial, fds::pipe).map_err(shortage)?;
+        // In a new mount namespace the working directory is that of the new mounts; a
+        // descriptor would stay in the old ones.
+        fds::change_directory(directory)
+            .map_err(failed("fchdir", "the runner's working directory"))?;
+        let side = process::fork_into(self.alone, mode.namespaces());
+        if let Ok(Side::Child) = side {
+            let task = match (order, &theirs) {
+                (Some(order), _) => Task::This(order),
+                (None, Some(hand)) => Task::Awaited(hand),
+                (None, None) => process::exit_now(1),
+            };
+            let (children, alive, origin) = (&self.children, &self.alive.0, &self.origin);
+            let (identity, go, news) = (&identity, &go, told.as_ref());
+            let site = Site { identity, mode, children, alive, origin, go, news, task };
+            init::main(&site, self.alone)
+        }
+        fds::leave_directory().map_err(failed("chdir", "/ in the server"))?;
+        let Side::Parent(init) = side.map_err(shortage)? else { process::exit_now(1) };
+        // Until the word to go on init can do nothing; it ends when `start` is closed.
+        identity.maps.write_for(init).map_err(refused_maps)?;
+        if let Some(news) = &news {
+            fds::set_nonblocking(news).map_err(failed("fcntl", "the pipe of a first sandbox"))?;
+        }
+        drop(fds::write_once(start.as_fd(), b"g"));
+        Ok(Launched { init, hand, news })
+    }
+
+    fn lack(&self, error: io::Error, mode: &Mode) -> Lack {
+        if errno::is_shortage(&error) && !diagnose::is_forbidden(&error, mode.namespaces()) {
+            return Lack::Shortage(error);
+        }
+        Lack::Refused(diagnose::explain_clone(self.alone, mode.namespaces(), &error))
+    }
+}
+
+/// Our end and theirs of what `make` gives, if it is needed.
+fn pair_if(
+    is_needed: bool,
+    make: fn() -> io::Result<(OwnedFd, OwnedFd)>,
+) -> io::Result<(Option<OwnedFd>, Option<OwnedFd>)> {
+    Ok(if is_needed {
+        make().map(|(ours, theirs)| (Some(ours), Some(theirs)))?
+    } else {
+        (None, None)
+    })
+}
+
+fn refused_maps(failure: Failure) -> Lack {
+    match failure.errno {
+        None => Lack::Failed(failure),
+        Some(code) if errno::is_shortage_code(code) => {
+            Lack::Shortage(io::Error::from_raw_os_error(code))
+        }
+        Some(_) => {
+            let step = Step::Maps { of_root: false };
+            Lack::Refused(diagnose::with_cause(failure, step, &Witness::default()))
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Spares: sandboxes that stand before a test asks for one, made while the tests before it run.
+//!
+//! A test must not be able to tell one from a sandbox that is made when it asks. What that takes
+//! over of the machine is compared, and where anything has changed the spare is not used.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::launch::Launched;
+use super::order::Request;
+use crate::sandbox::{Copied, User};
+use crate::sys::fds::{self, Until};
+use crate::sys::process::{self, Pid};
+
+/// The most spares for each kind of user that are made without being asked for.
+const MOST: usize = 32;
+
+/// Tests that ask before one is made, so that a run of one test pays for none.
+const FIRST_ASKED: usize = 2;
+
+/// The most requests that pass without spares after a setback.
+const LONGEST_REST: usize = 1024;
+
+/// All spares of a server.
+#[derive(Debug)]
+pub(super) struct Spares {
+    /// How many are wanted for each kind of user, if that is not left to the demand.
+    fixed: Option<usize>,
+    /// Tells that something was mounted or unmounted (`proc_pid_mounts(5)`). Without it there are
+    /// no spares.
+    mounts: Option<OwnedFd>,
+    kinds: [Kind; 2],
+    /// How many more requests pass before the next one is made.
+    rest: usize,
+    /// How many will pass after the next setback.
+    next_rest: usize,
+}
+
+/// Those for one kind of user.
+#[derive(Debug)]
+struct Kind {
+    user: User,
+    /// How many tests have asked.
+    asked: usize,
+    /// How many of them there were at the same time.
+    peak: usize,
+    /// Where the last one was to run. Not a descriptor, which would keep a mount there in use.
+    directory: PathBuf,
+    ready: VecDeque<Spare>,
+}
+
+/// A sandbox whose init waits for the order for a test.
+#[derive(Debug)]
+struct Spare {
+    init: Pid,
+    hand: OwnedFd,
+    surroundings: Surroundings,
+}
+
+/// What a sandbox has of the machine from the moment in which it is made.
+#[derive(Debug, PartialEq, Eq)]
+struct Surroundings {
+    directory: (u64, u64),
+    /// The same inode may be there in two places.
+    path: PathBuf,
+    copied: Copied,
+}
+
+impl Surroundings {
+    /// As they are now for a test that runs in `directory`; nothing if they cannot be known.
+    fn now(directory: &OwnedFd) -> Option<Self> {
+        let path = fds::path_of(directory).ok()?;
+        let directory = fds::identity(directory.as_fd()).ok()?;
+        Some(Self { directory, path, copied: Copied::now()? })
+    }
+}
+
+impl Spares {
+    /// None yet. `fixed` is how many there are to be, if not by demand.
+    pub(super) fn new(fixed: Option<usize>) -> Self {
+        let kind = |user| Kind {
+            user,
+            asked: 0,
+            peak: 0,
+            directory: PathBuf::new(),
+            ready: VecDeque::new(),
+        };
+        let mounts = fds::open_mounts().ok();
+        let kinds = [User::Caller, User::Root].map(kind);
+        Self { fixed, mounts, kinds, rest: 0, next_rest: 1 }
+    }
+
+    /// Whether there are to be some in any case.
+    pub(super) fn are_asked_for(&self) -> bool {
+        self.fixed.is_some_and(|fixed| fixed > 0)
+    }
+
+    /// A test has asked, when `running` others for the same kind of user have not ended.
+    pub(super) fn note_request(&mut self, request: &Request, running: usize) {
+        self.rest = self.rest.saturating_sub(1);
+        let kind = self.kind(request.case.user);
+        kind.asked += 1;
+        kind.peak = kind.peak.max(running + 1);
+        kind.directory = fds::path_of(&request.directory).unwrap_or_default();
+    }
+
+    /// The kind of user for whom there are fewer than there should be.
+    pub(super) fn wanted(&self) -> Option<User> {
+        if self.rest > 0 || self.mounts.is_none() {
+            return None;
+        }
+        let lacks = |kind: &&Kind| {
+            let (target, first) = match self.fixed {
+                Some(fixed) => (fixed, 1),
+                None => (kind.peak.min(MOST), FIRST_ASKED),
+            };
+            kind.asked >= first && kind.ready.len() < target
+        };
+        self.kinds.iter().find(lacks).map(|kind| kind.user)
+    }
+
+    /// Has `launch` make one for this kind of user. If it cannot be made, nobody is told: the next test
+    /// that asks gets a sandbox of its own, or the reason why not.
+    pub(super) fn make(&mut self, user: User, launch: impl FnOnce(&OwnedFd) -> Option<Launched>) {
+        self.forget_changes_of_mounts();
+        let made = self.kind(user).place().and_then(|(directory, surroundings)| {
+            let Launched { init, hand, .. } = launch(&directory)?;
+            Some(Spare { init, hand: hand?, surroundings })
+        });
+        match made {
+            Some(spare) => self.kind(user).ready.push_back(spare),
+            None => self.note_setback(),
+        }
+    }
+
+    /// Those up to now, before the first spare is made.
+    fn forget_changes_of_mounts(&self) {
+        if let Some(mounts) = self.mounts.as_ref().filter(|_| self.len() == 0) {
+            drop(fds::wait(&[Until::HungUp(mounts.as_fd())], Some(Duration::ZERO)));
+        }
+    }
+
+    /// What hangs up when the mounts have changed and a spare has not.
+    pub(super) fn change_of_mounts(&self) -> Option<BorrowedFd<'_>> {
+        self.mounts.as_ref().filter(|_| self.len() > 0).map(|mounts| mounts.as_fd())
+    }
+
+    /// Gives the request to a spare; its init, and where it was told.
+    pub(super) fn hand_over(&mut self, request: &Request) -> Option<(Pid, OwnedFd)> {
+        if request.is_returned || self.kind(request.case.user).ready.is_empty() {
+            return None;
+        }
+        let now = Surroundings::now(&request.directory);
+        while let Some(spare) = self.kind(request.case.user).ready.pop_front() {
+            if now.as_ref() == Some(&spare.surroundings) && request.hand_to(&spare.hand).is_ok() {
+                return Some((spare.init, spare.hand));
+            }
+            process::kill(spare.init);
+            self.note_setback();
+        }
+        None
+    }
+
+    /// Whether `init` was one of them; it has ended.
+    pub(super) fn forget(&mut self, init: Pid) -> bool {
+        let before = self.len();
+        for kind in &mut self.kinds {
+            kind.ready.retain(|spare| spare.init != init);
+        }
+        let is_one = self.len() < before;
+        if is_one {
+            self.note_setback();
+        }
+        is_one
+    }
+
+    /// Ends all of them, as something else is short or has changed; whether there were any.
+    pub(super) fn discard(&mut self) -> bool {
+        let inits = self.take_all();
+        inits.iter().copied().for_each(process::kill);
+        if !inits.is_empty() {
+            self.note_setback();
+        }
+        !inits.is_empty()
+    }
+
+    /// Ends all of them and waits for that: nobody else would reap them where process 1 is no init,
+    /// as in many containers.
+    pub(super) fn end(&mut self) {
+        let inits = self.take_all();
+        inits.iter().copied().for_each(process::kill);
+        for init in inits {
+            process::reap_aside(init);
+        }
+    }
+
+    /// One could not be made, or be used: after that it is better to make none for a while.
+    fn note_setback(&mut self) {
+        self.rest = self.next_rest;
+        self.next_rest = (self.next_rest * 2).min(LONGEST_REST);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.kinds.iter().map(|kind| kind.ready.len()).sum()
+    }
+
+    fn take_all(&mut self) -> Vec<Pid> {
+        let all = self.kinds.iter_mut().flat_map(|kind| kind.ready.drain(..));
+        all.map(|spare| spare.init).collect()
+    }
+
+    fn kind(&mut self, user: User) -> &mut Kind {
+        match user {
+            User::Caller => &mut self.kinds[0],
+            User::Root => &mut self.kinds[1],
+        }
+    }
+}
+
+impl Kind {
+    /// Where the next test will probably run.
+    fn place(&self) -> Option<(OwnedFd, Surroundings)> {
+        let directory = fds::open_place(&self.directory).ok()?;
+        let surroundings = Surroundings::now(&directory)?;
+        Some((directory, surroundings))
+    }
+}

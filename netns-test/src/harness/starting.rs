@@ -1,0 +1,146 @@
+//! How the server starts what it can: a test where there is a spare, or a sandbox for it; and
+//! spares for the tests to come.
+
+use std::time::{Duration, Instant};
+
+use super::launch::{Lack, Launched, Wanted};
+use super::order::{Request, Test, refuse};
+use super::patience::Patience;
+use super::serving::Serving;
+use super::trial::{Grant, Trial};
+use super::wire::Report;
+use crate::diagnose;
+use crate::error::Failure;
+use crate::sandbox::{Mode, User};
+use crate::sys::process;
+
+/// Descriptors that spares leave to the tests that ask.
+const DESCRIPTORS_FOR_TESTS: usize = 256;
+
+impl Serving<'_> {
+    /// Starts what can be started, in order: what one lacks, the next lacks too.
+    pub(super) fn start_waiting(&mut self) {
+        while let Some(request) = self.waiting.pop_front() {
+            let (mode, is_trial) = match &self.grant {
+                Grant::Trying(..) => return self.waiting.push_front(request),
+                Grant::Refused(failure) => {
+                    refuse(&request.control, &Report::Refused(failure.clone()));
+                    continue;
+                }
+                Grant::Open(mode, _) => (mode.clone(), true),
+                Grant::Allowed(mode) => (mode.clone(), false),
+            };
+            if let Some((init, hand)) = self.spares.hand_over(&request) {
+                self.tests.push(Test::new(init, request, Some(hand)));
+                continue;
+            }
+            if request.not_before > Instant::now() {
+                return self.waiting.push_front(request);
+            }
+            match self.start(&request, &mode, is_trial) {
+                Ok(Launched { init, news: None, .. }) => {
+                    self.tests.push(Test::new(init, request, None));
+                }
+                Ok(Launched { init, news: Some(news), hand }) => {
+                    self.grant.start(Trial::new((init, news), request, hand));
+                }
+                Err(lack) => {
+                    if !self.bear(request, lack, &mode, is_trial) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The first sandbox stands.
+    pub(super) fn accept(&mut self, trial: Trial) {
+        let Trial { init, request, hand, .. } = trial;
+        if hand.as_ref().is_none_or(|hand| request.hand_to(hand).is_ok()) {
+            self.tests.push(Test::new(init, request, hand));
+        } else {
+            process::kill(init);
+            self.waiting.push_front(request.returned());
+        }
+    }
+
+    pub(super) fn deny(&mut self, failure: Failure) {
+        self.grant.deny(failure, &self.launcher.caller, self.launcher.alone);
+    }
+
+    /// For whom a spare is to be made now. Tests that wait come first.
+    pub(super) fn spare_to_make(&self) -> Option<User> {
+        let has_room = self.descriptors() + DESCRIPTORS_FOR_TESTS < self.open_files;
+        let is_time = self.waiting.is_empty() && has_room;
+        if is_time && matches!(self.grant, Grant::Allowed(_)) { self.spares.wanted() } else { None }
+    }
+
+    /// One at a time: a request may have come meanwhile.
+    pub(super) fn make_spare(&mut self) {
+        let (Some(user), Grant::Allowed(mode)) = (self.spare_to_make(), &self.grant) else {
+            return;
+        };
+        self.spares.make(user, |directory| {
+            let wanted = Wanted { user, mode, directory, request: None, is_trial: false };
+            self.launcher.launch(&wanted).ok()
+        });
+    }
+
+    /// Starts an init for a test.
+    fn start(&self, request: &Request, mode: &Mode, is_trial: bool) -> Result<Launched, Lack> {
+        let (user, directory) = (request.case.user, &request.directory);
+        // Where spares are asked for the first test gets one, too: what tries it out is not told
+        // for whom.
+        let is_told = !is_trial || !self.spares.are_asked_for() || request.is_returned;
+        let request = is_told.then_some(request);
+        self.launcher.launch(&Wanted { user, mode, directory, request, is_trial })
+    }
+
+    /// A request cannot be met now; whether to go on with the next one.
+    fn bear(&mut self, mut request: Request, lack: Lack, mode: &Mode, is_trial: bool) -> bool {
+        match lack {
+            Lack::Shortage(error) => {
+                if self.spares.discard() {
+                    self.last_end = Some(Instant::now());
+                }
+                if let Some(pause) = self.pause(&mut request.patience) {
+                    request.not_before = Instant::now() + pause;
+                    self.waiting.push_front(request);
+                    return false;
+                }
+                self.last_refusal = Some(Instant::now());
+                let alone = self.launcher.alone;
+                let failure = diagnose::explain_clone(alone, mode.namespaces(), &error);
+                // What may come free another time is no trait of the machine.
+                let is_lasting = diagnose::is_lasting(&failure);
+                self.give_up(request, failure, is_trial && is_lasting);
+            }
+            Lack::Refused(failure) => self.give_up(request, failure, is_trial),
+            Lack::Failed(failure) => self.give_up(request, failure, false),
+        }
+        true
+    }
+
+    /// A request cannot be met, or not in this mode, if that `is_refusal`.
+    fn give_up(&mut self, request: Request, failure: Failure, is_refusal: bool) {
+        if is_refusal {
+            self.waiting.push_front(request);
+            self.deny(failure);
+        } else {
+            refuse(&request.control, &Report::NotStarted(failure));
+        }
+    }
+
+    /// How long to wait for something to come free; `None` if it has been long enough.
+    fn pause(&self, patience: &mut Patience) -> Option<Duration> {
+        // Tests that run will free what is short.
+        if self.tests.iter().any(|test| !test.overdue) {
+            return patience.next_pause(Some(Instant::now()));
+        }
+        // What was waited for in vain before is not waited for again.
+        if self.last_refusal.is_some() && self.last_refusal > self.last_end {
+            return None;
+        }
+        patience.next_pause(self.last_end)
+    }
+}

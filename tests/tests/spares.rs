@@ -1,0 +1,115 @@
+//! Spares, the sandboxes that are made before a test asks for one: how many there are, that no test
+//! can tell one, and what happens when one is lost, or none can be made.
+//!
+//! A test here starts this program again, for one ignored test, which plays the runner: it calls
+//! isolated tests and looks at the children of its fork server, which are spares when no test runs.
+
+#[path = "spares/faults.rs"]
+mod faults;
+#[path = "spares/number.rs"]
+mod number;
+#[path = "spares/same.rs"]
+mod same;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use netns_test::netns_test;
+use netns_test_tests::{again, children, fork_server, passes, scratch};
+
+/// How long the server may take for what should take a moment.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A run of the ignored test `name`, which passes.
+fn plays(name: &str, around: &[&str], spares: &str) {
+    let directory = scratch(name);
+    let mut run = again(around, &["--exact", name]);
+    passes(run.env("SCRATCH", &directory).env("NETNS_TEST_SPARES", spares), 1);
+    fs::remove_dir_all(directory).unwrap();
+}
+
+/// A file that runner and bodies of a run know.
+fn shared(name: &str) -> PathBuf {
+    PathBuf::from(std::env::var_os("SCRATCH").expect("it is run by another test")).join(name)
+}
+
+/// Runs a test; the id of its sandbox's init, as the runner sees it.
+fn run() -> u32 {
+    says_its_id();
+    read("id").parse().unwrap()
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(shared(name)).unwrap()
+}
+
+/// A body has the id that its init has outside.
+#[netns_test]
+#[ignore = "run by the runners of this file"]
+fn says_its_id() {
+    fs::write(shared("id"), std::process::id().to_string()).unwrap();
+}
+
+/// The spares, when there are so many.
+///
+/// Whatever is mounted on the machine, or comes into its `/run`, costs a server its spares, and after
+/// that it makes none for some requests. So there are requests while there are not enough.
+fn wait_for(count: usize) -> Vec<u32> {
+    let start = Instant::now();
+    loop {
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(1) {
+            let spares = children(fork_server());
+            if spares.len() == count {
+                return spares;
+            }
+            std::thread::yield_now();
+        }
+        assert!(start.elapsed() < PATIENCE, "not {count}: {:?}", children(fork_server()));
+        run();
+    }
+}
+
+/// Tries until a spare is used; its number.
+fn run_in_a_spare(count: usize) -> u32 {
+    let start = Instant::now();
+    loop {
+        let spares = wait_for(count);
+        let init = run();
+        if spares.contains(&init) {
+            return init;
+        }
+        assert!(start.elapsed() < PATIENCE, "{init} is none of {spares:?}");
+    }
+}
+
+/// The children of the server, when they are as `is_right` says.
+fn wait_until(what: &str, is_right: impl Fn(&[u32]) -> bool) -> Vec<u32> {
+    let start = Instant::now();
+    loop {
+        let inits = children(fork_server());
+        if is_right(&inits) {
+            return inits;
+        }
+        assert!(start.elapsed() < PATIENCE, "{what}: {inits:?}");
+        std::thread::yield_now();
+    }
+}
+
+fn signal(pid: u32, number: i32) {
+    // SAFETY: sends a signal to a process of this run's server.
+    assert_eq!(unsafe { libc::kill(pid.try_into().unwrap(), number) }, 0);
+}
+
+/// The program and arguments that give a run namespaces in which it is root.
+fn unshare(namespaces: &'static str) -> [&'static str; 2] {
+    ["unshare", namespaces]
+}
+
+/// What a program prints that must not fail.
+fn succeeds(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", netns_test_tests::text(&output));
+}

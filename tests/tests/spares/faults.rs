@@ -1,0 +1,217 @@
+//! Spares that are lost, and spares that cannot be made: no test fails for it, and nothing is left.
+
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+
+use netns_test::netns_test;
+use netns_test_tests::{again, children, fork_server, passes};
+
+use super::{PATIENCE, plays, run, signal, wait_for, wait_until};
+
+#[test]
+fn one_that_is_killed_while_it_waits_is_not_missed() {
+    plays("faults::killed_while_waiting", &[], "2");
+}
+
+#[test]
+#[ignore = "run by one_that_is_killed_while_it_waits_is_not_missed"]
+fn killed_while_waiting() {
+    run();
+    for _ in 0..5 {
+        let spares = wait_for(2);
+        spares.iter().for_each(|&spare| signal(spare, libc::SIGKILL));
+        assert!(!spares.contains(&run()));
+        // After a setback the server makes none for some requests, more each time.
+        for _ in 0..64 {
+            run();
+        }
+    }
+}
+
+/// It is stopped, so that it does not look at the order before it is killed.
+#[test]
+fn one_that_is_killed_before_it_looks_at_its_order_is_replaced() {
+    plays("faults::killed_on_the_way", &[], "1");
+}
+
+#[test]
+#[ignore = "run by one_that_is_killed_before_it_looks_at_its_order_is_replaced"]
+fn killed_on_the_way() {
+    run();
+    let [spare] = wait_for(1)[..] else { unreachable!() };
+    signal(spare, libc::SIGSTOP);
+    let init = std::thread::scope(|scope| {
+        let test = scope.spawn(run);
+        // The server makes another one when it has given this one away.
+        wait_until("another one", |inits| inits.len() == 2);
+        signal(spare, libc::SIGKILL);
+        test.join().unwrap()
+    });
+    assert_ne!(init, spare);
+}
+
+/// A body that has begun is not run a second time.
+#[test]
+fn one_that_is_killed_with_its_test_fails_it_once() {
+    let directory = netns_test_tests::scratch("faults_once");
+    let mut command = again(&[], &["--exact", "faults::killed_with_its_test"]);
+    let output = command.env("SCRATCH", &directory).env("NETNS_TEST_SPARES", "1").output().unwrap();
+    let text = netns_test_tests::text(&output);
+    assert!(!output.status.success(), "{text}");
+    let line = "the init process of its namespaces was killed by SIGKILL without a report";
+    assert!(text.contains(line), "{text}");
+    assert_eq!(std::fs::read_to_string(directory.join("begun")).unwrap(), "once");
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+#[ignore = "run by one_that_is_killed_with_its_test_fails_it_once"]
+fn killed_with_its_test() {
+    run();
+    let [spare] = wait_for(1)[..] else { unreachable!() };
+    std::thread::scope(|scope| {
+        let test = scope.spawn(begins);
+        while !super::shared("begun").exists() {
+            std::thread::yield_now();
+        }
+        signal(spare, libc::SIGKILL);
+        if let Err(panic) = test.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
+#[netns_test]
+#[ignore = "run by killed_with_its_test"]
+fn begins() {
+    use std::io::Write as _;
+    let path = super::shared("begun");
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+    file.write_all(b"once").unwrap();
+    std::thread::sleep(PATIENCE);
+}
+
+#[test]
+fn all_end_with_a_server_that_is_killed() {
+    plays("faults::server_killed", &[], "4");
+}
+
+#[test]
+#[ignore = "run by all_end_with_a_server_that_is_killed"]
+fn server_killed() {
+    run();
+    let spares: Vec<OwnedFd> = wait_for(4).into_iter().map(watch).collect();
+    signal(fork_server(), libc::SIGKILL);
+    for spare in &spares {
+        has_ended(spare);
+    }
+}
+
+#[test]
+fn all_end_with_a_runner_that_is_killed() {
+    use std::io::{BufRead as _, BufReader};
+    let directory = netns_test_tests::scratch("faults_runner");
+    let mut command = again(&[], &["--exact", "faults::waits_to_be_killed", "--nocapture"]);
+    command.env("SCRATCH", &directory).env("NETNS_TEST_SPARES", "4");
+    let mut runner = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(runner.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("ready")));
+    let [server] = children(runner.id())[..] else { panic!("not one server") };
+    let spares: Vec<OwnedFd> = children(server).into_iter().map(watch).collect();
+    assert_eq!(spares.len(), 4);
+    runner.kill().unwrap();
+    runner.wait().unwrap();
+    for spare in &spares {
+        has_ended(spare);
+    }
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+#[ignore = "run by all_end_with_a_runner_that_is_killed"]
+fn waits_to_be_killed() {
+    run();
+    wait_for(4);
+    println!("ready");
+    std::thread::sleep(PATIENCE);
+}
+
+/// Where namespaces are few, spares must leave them to tests.
+#[test]
+fn few_namespaces_are_enough_for_tests_that_come_one_by_one_or_at_once() {
+    for (limit, threads) in [(1, "1"), (3, "2"), (20, "50")] {
+        let script =
+            format!("echo {limit} > /proc/sys/user/max_net_namespaces && exec \"$0\" \"$@\"");
+        let around = ["unshare", "-Ur", "sh", "-c", &script];
+        let threads = format!("--test-threads={threads}");
+        let mut run = again(&around, &["faults::marks_its_sandbox", &threads]);
+        passes(run.env("NETNS_TEST_SPARES", "8"), 100);
+    }
+}
+
+/// The same for descriptors, which a spare takes from the server and for a moment from the kernel.
+#[test]
+fn few_descriptors_are_enough() {
+    for limit in ["--nofile=40", "--nofile=64:400"] {
+        let mut run =
+            again(&["prlimit", limit], &["faults::marks_its_sandbox", "--test-threads=16"]);
+        passes(run.env("NETNS_TEST_SPARES", "8"), 100);
+    }
+}
+
+/// A hundred tests on fifty threads, each in a sandbox that no other test has been in.
+#[test]
+fn fifty_threads_share_none() {
+    for spares in ["", "2", "50"] {
+        let mut run = again(&[], &["faults::marks_its_sandbox", "--test-threads=50"]);
+        passes(run.env("NETNS_TEST_SPARES", spares), 100);
+    }
+}
+
+fn watch(pid: u32) -> OwnedFd {
+    // SAFETY: makes a descriptor.
+    let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    assert!(raw >= 0, "pidfd_open: {}", std::io::Error::last_os_error());
+    // SAFETY: just made.
+    unsafe { OwnedFd::from_raw_fd(raw.try_into().unwrap()) }
+}
+
+fn has_ended(process: &OwnedFd) {
+    let mut poll = libc::pollfd { fd: process.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one entry, which lives through the call.
+    let ready = unsafe { libc::poll(&raw mut poll, 1, PATIENCE.as_millis().try_into().unwrap()) };
+    assert_eq!(ready, 1, "a spare is still there");
+}
+
+mod marks_its_sandbox {
+    use std::fs;
+
+    use netns_test::netns_test;
+
+    /// Leaves a mark in the sandbox, which nobody finds.
+    fn mark() {
+        let mark = "/run/netns-test-mark";
+        assert!(!fs::exists(mark).unwrap(), "somebody has been here");
+        fs::write(mark, "").unwrap();
+    }
+
+    macro_rules! ten {
+        ($($module:ident)*) => {$(
+            mod $module {
+                use super::*;
+                one! { a b c d e f g h i j }
+            }
+        )*};
+    }
+
+    macro_rules! one {
+        ($($name:ident)*) => {$(
+            #[netns_test]
+            #[ignore = "run by the tests above"]
+            fn $name() {
+                mark();
+            }
+        )*};
+    }
+
+    ten! { a b c d e f g h i j }
+}

@@ -1,0 +1,155 @@
+//! How many spares there are.
+
+use std::process::Command;
+
+use netns_test::netns_test;
+use netns_test_tests::{again, passes, text};
+
+use super::{plays, run, run_in_a_spare, wait_for, wait_until};
+
+#[test]
+fn the_third_test_in_a_row_finds_one() {
+    plays("number::by_demand", &[], "");
+}
+
+#[test]
+#[ignore = "run by the_third_test_in_a_row_finds_one"]
+fn by_demand() {
+    run();
+    assert_eq!(wait_for(0), [], "one test may be all there is");
+    run();
+    for _ in 0..10 {
+        let used = run_in_a_spare(1);
+        assert!(!wait_for(1).contains(&used));
+    }
+}
+
+/// As many as tests have run at once.
+#[test]
+fn as_many_are_kept_as_tests_run_at_once() {
+    plays("number::by_the_peak", &[], "");
+}
+
+#[test]
+#[ignore = "run by as_many_are_kept_as_tests_run_at_once"]
+fn by_the_peak() {
+    let meeting = tempfile_meeting();
+    std::thread::scope(|scope| {
+        for _ in 0..5 {
+            scope.spawn(waits_for_the_meeting);
+        }
+        // All five have begun, and none has ended.
+        while std::fs::read_dir(&meeting).unwrap().count() < 5 {
+            std::thread::yield_now();
+        }
+        std::fs::write(super::shared("go"), "").unwrap();
+    });
+    run();
+    wait_for(5);
+}
+
+fn tempfile_meeting() -> std::path::PathBuf {
+    let path = super::shared("meeting");
+    std::fs::create_dir(&path).unwrap();
+    path
+}
+
+#[netns_test]
+#[ignore = "run by by_the_peak"]
+fn waits_for_the_meeting() {
+    let name = format!("meeting/{}", std::process::id());
+    std::fs::write(super::shared(&name), "").unwrap();
+    while !super::shared("go").exists() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_number_is_kept_from_the_first_test_on() {
+    plays("number::three", &[], "3");
+}
+
+#[test]
+#[ignore = "run by a_number_is_kept_from_the_first_test_on"]
+fn three() {
+    run();
+    for _ in 0..5 {
+        run_in_a_spare(3);
+    }
+}
+
+#[test]
+fn none_are_made_where_none_are_wanted() {
+    plays("number::zero", &[], "0");
+}
+
+#[test]
+#[ignore = "run by none_are_made_where_none_are_wanted"]
+fn zero() {
+    for _ in 0..5 {
+        run();
+        // The server makes one while a test runs, or never.
+        assert_eq!(wait_until("no test", |_| true), []);
+    }
+}
+
+/// Each kind of user has its own, since a sandbox has its user from the start.
+#[test]
+fn root_and_caller_have_their_own() {
+    plays("number::two_kinds", &[], "");
+}
+
+#[test]
+#[ignore = "run by root_and_caller_have_their_own"]
+fn two_kinds() {
+    run();
+    run();
+    wait_for(1);
+    is_root();
+    is_root();
+    wait_for(2);
+    for _ in 0..5 {
+        is_root();
+        run();
+        wait_for(2);
+    }
+}
+
+#[netns_test(user = "root")]
+#[ignore = "run by two_kinds"]
+fn is_root() {
+    assert_eq!(netns_test_tests::status("Uid"), "0\t0\t0\t0");
+}
+
+#[test]
+fn a_number_that_is_none_fails_every_test_and_says_so() {
+    let mut run = again(&[], &["--exact", "number::is_root"]);
+    let output = run.env("NETNS_TEST_SPARES", "some").output().unwrap();
+    let text = text(&output);
+    assert!(!output.status.success(), "{text}");
+    assert!(text.contains("the variable NETNS_TEST_SPARES: it is \"some\""), "{text}");
+}
+
+/// No process of a run is left when its runner has ended: nobody may be there to reap one later.
+#[test]
+fn the_runner_ends_after_the_last_spare() {
+    let directory = netns_test_tests::scratch("ends");
+    let mut command = again(&[], &["--exact", "number::leaves_spares"]);
+    passes(command.env("SCRATCH", &directory).env("NETNS_TEST_SPARES", "9"), 1);
+    let spares = std::fs::read_to_string(directory.join("spares")).unwrap();
+    assert_eq!(spares.split_whitespace().count(), 9);
+    for spare in spares.split_whitespace() {
+        let left = Command::new("ps").args(["-o", "comm=", "-p", spare]).output().unwrap();
+        // Its number may mean another process by now.
+        assert!(!text(&left).contains("netns-test"), "{spare}: {}", text(&left));
+    }
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+#[ignore = "run by the_runner_ends_after_the_last_spare"]
+fn leaves_spares() {
+    run();
+    let spares: Vec<String> = wait_for(9).iter().map(ToString::to_string).collect();
+    std::fs::write(super::shared("spares"), spares.join(" ")).unwrap();
+}

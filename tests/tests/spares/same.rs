@@ -1,0 +1,123 @@
+//! A test cannot tell a spare from a sandbox that is made when it asks: what the runner has changed
+//! meanwhile holds for it, too.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use netns_test::netns_test;
+
+use super::{plays, read, run, shared, succeeds, unshare, wait_for};
+
+/// What a body finds, for its runner.
+#[netns_test]
+#[ignore = "run by the runners of this file"]
+fn tells_what_it_finds() {
+    fs::write(shared("directory"), std::env::current_dir().unwrap().to_str().unwrap()).unwrap();
+    let output = Command::new("hostname").output().unwrap();
+    fs::write(shared("hostname"), output.stdout).unwrap();
+    let there = ["mounted/file", "/run/new"].map(|path| Path::new(path).exists());
+    fs::write(shared("there"), format!("{there:?}")).unwrap();
+    fs::write(shared("variable"), std::env::var("VARIABLE").unwrap_or_default()).unwrap();
+}
+
+/// Two tests, after which there is a spare.
+fn warm_up() {
+    run();
+    run();
+    wait_for(1);
+}
+
+#[test]
+fn the_directory_is_the_one_of_the_request() {
+    plays("same::moves", &[], "");
+}
+
+#[test]
+#[ignore = "run by the_directory_is_the_one_of_the_request"]
+fn moves() {
+    warm_up();
+    for name in ["one", "two"] {
+        let directory = fs::canonicalize(shared("")).unwrap().join(name);
+        fs::create_dir(&directory).unwrap();
+        std::env::set_current_dir(&directory).unwrap();
+        tells_what_it_finds();
+        assert_eq!(read("directory"), directory.to_str().unwrap());
+        // The same directory by its new name.
+        let renamed = directory.with_extension("renamed");
+        fs::rename(&directory, &renamed).unwrap();
+        tells_what_it_finds();
+        assert_eq!(read("directory"), renamed.to_str().unwrap());
+    }
+}
+
+#[test]
+fn what_is_mounted_is_there_and_what_is_unmounted_is_not() {
+    plays("same::mounts", &unshare("-Urm"), "");
+}
+
+#[test]
+#[ignore = "run by what_is_mounted_is_there_and_what_is_unmounted_is_not"]
+fn mounts() {
+    fs::create_dir(shared("mounted")).unwrap();
+    fs::create_dir(shared("source")).unwrap();
+    fs::write(shared("source/file"), "").unwrap();
+    std::env::set_current_dir(shared("")).unwrap();
+    warm_up();
+    succeeds(Command::new("mount").args(["--bind", "source", "mounted"]));
+    tells_what_it_finds();
+    assert_eq!(read("there"), "[true, false]");
+    // Until one is kept again.
+    for _ in 0..4 {
+        run();
+    }
+    wait_for(1);
+    succeeds(Command::new("umount").arg("mounted"));
+    tells_what_it_finds();
+    assert_eq!(read("there"), "[false, false]");
+}
+
+#[test]
+fn what_comes_into_run_is_there() {
+    plays("same::runs", &unshare("-Urm"), "");
+}
+
+#[test]
+#[ignore = "run by what_comes_into_run_is_there"]
+fn runs() {
+    succeeds(Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/run"]));
+    warm_up();
+    fs::write("/run/new", "").unwrap();
+    tells_what_it_finds();
+    assert_eq!(read("there"), "[false, true]");
+}
+
+#[test]
+fn the_hostname_is_the_one_of_the_request() {
+    plays("same::names", &unshare("-Uru"), "");
+}
+
+#[test]
+#[ignore = "run by the_hostname_is_the_one_of_the_request"]
+fn names() {
+    warm_up();
+    succeeds(Command::new("hostname").arg("renamed"));
+    tells_what_it_finds();
+    assert_eq!(read("hostname"), "renamed\n");
+}
+
+/// Environment, masks and limits go to the body with the request, whoever its init is.
+#[test]
+fn the_environment_is_the_one_of_the_request() {
+    plays("same::sets", &[], "");
+}
+
+#[test]
+#[ignore = "run by the_environment_is_the_one_of_the_request"]
+fn sets() {
+    warm_up();
+    // SAFETY: no other thread of this run looks at the environment.
+    unsafe { std::env::set_var("VARIABLE", "value") };
+    tells_what_it_finds();
+    assert_eq!(read("variable"), "value");
+}
