@@ -15,6 +15,10 @@ mod extras;
 mod holes;
 #[path = "lab/leaks.rs"]
 mod leaks;
+#[path = "lab/limitations.rs"]
+mod limitations;
+#[path = "lab/mounts.rs"]
+mod mounts;
 #[path = "lab/net.rs"]
 mod net;
 #[path = "lab/oracle.rs"]

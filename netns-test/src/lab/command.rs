@@ -34,6 +34,10 @@ pub struct HostCommand<'lab> {
     placed: Option<Weak<Here>>,
 }
 
+/// Advice on what the caller has and a host has not.
+const ONLY_THERE: &str = "the caller has it, and the host has not: hosts do not see what is mounted after \
+    the lab was built; mount it before that, or on the host";
+
 impl Host {
     /// A program to be started on the host.
     #[must_use]
@@ -134,7 +138,8 @@ impl HostCommand<'_> {
     ///
     /// # Errors
     ///
-    /// ENOENT for a program that is not there, EACCES for one that may not be run; EMFILE, EAGAIN,
+    /// ENOENT for a program that is not there, also for one on a file system that the caller has mounted
+    /// since the lab was built, which hosts do not see; EACCES for one that may not be run; EMFILE, EAGAIN,
     /// EPERM where the kernel refuses a step on the way. They name the program and the host.
     pub fn spawn(&mut self) -> Result<HostChild> {
         self.start(true)
@@ -252,10 +257,34 @@ impl HostCommand<'_> {
     fn not_started(&self, error: &io::Error) -> Error {
         let directory = self.directory();
         if !directory.is_dir() {
-            let object = format!("{} for {}", directory.display(), self.subject());
-            return errno::failure("chdir", object, error).into();
+            return self.no_directory(&directory, error).into();
         }
-        self.failure("start", error)
+        if error.kind() != io::ErrorKind::NotFound {
+            return self.failure("start", error);
+        }
+        // The kernel does not say which of them it has not found.
+        if self.is_the_callers_only(&directory) {
+            return self.no_directory(&directory, error).advise(ONLY_THERE).into();
+        }
+        let program = Path::new(self.command.get_program());
+        // One without a slash is looked for in several directories.
+        let is_path = program.components().nth(1).is_some();
+        let failure = errno::failure("start", self.subject(), error);
+        if is_path && self.is_the_callers_only(&directory.join(program)) {
+            return failure.advise(ONLY_THERE).into();
+        }
+        failure.into()
+    }
+
+    fn no_directory(&self, directory: &Path, error: &io::Error) -> Failure {
+        let object = format!("{} for {}", directory.display(), self.subject());
+        errno::failure("chdir", object, error)
+    }
+
+    /// Whether the calling thread sees what the host does not.
+    fn is_the_callers_only(&self, path: &Path) -> bool {
+        let is_missing = || matches!(path.try_exists(), Ok(false));
+        path.exists() && self.host.here().is_ok() && self.host.run(is_missing)
     }
 
     fn failure(&self, step: &str, error: &io::Error) -> Error {

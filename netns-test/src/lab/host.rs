@@ -20,7 +20,8 @@ use crate::sys::errno;
 use crate::sys::place::Place;
 
 /// A node of a [`Lab`](super::Lab): a network namespace with a hostname, `/etc/hosts`,
-/// `/etc/resolv.conf` and `/sys` of its own.
+/// `/etc/resolv.conf` and `/sys` of its own. A switch has the caller's `/sys`; so has every node where a
+/// container forbids another one, which [`limitations`](super::Lab::limitations) tells.
 ///
 /// What runs on it is in the caller's process, or a program that it starts; files, users and
 /// processes are the caller's.

@@ -159,7 +159,7 @@ fn work(new: &Mutex<Vec<Source>>, woken: &OwnedFd, printer: &SyncSender<[String;
 }
 
 /// Prints to stdout and to stderr; whether that can go on. A program is not to be stopped by it.
-fn print(text: &[String; 2]) -> bool {
+pub(super) fn print(text: &[String; 2]) -> bool {
     let [out, err] = text;
     let both = || {
         if !out.is_empty() {

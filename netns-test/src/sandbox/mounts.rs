@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{Mode, Transcript, run_dir};
 use crate::error::Failure;
-use crate::sys::mount::Access;
+use crate::sys::mount::{Access, Sys};
 use crate::sys::process::Namespace;
 use crate::sys::{errno, fds, mount};
 
@@ -50,25 +50,16 @@ fn own_proc() -> io::Result<OwnedFd> {
     fds::open_directory(proc)
 }
 
-/// Where a container's `/sys` is read-only, only a read-only one can be had.
 fn own_sys(transcript: &mut Transcript) {
-    let tried = mount_sys(Access::Write);
-    let Err(error) = &tried else { return transcript.done("mount sysfs") };
-    if mount_sys(Access::Read).is_ok() {
-        let limitation = format!("/sys is read-only: mount sysfs: {}", errno::describe(error));
-        return transcript.lacks("mount sysfs, read-only", limitation);
-    }
-    transcript.note("mount sysfs", "/sys shows the host's interfaces", tried);
-}
-
-/// Keeps the control groups, which are mounted below `/sys`: programs size their thread
-/// pools by them.
-fn mount_sys(access: Access) -> io::Result<()> {
-    let cgroups = Path::new("/sys/fs/cgroup");
-    let kept = if mount::is_mount_point(cgroups) { mount::copy_tree(cgroups)? } else { None };
-    mount::kernel_file_system("sysfs", Path::new("/sys"), access)?;
-    match kept {
-        Some(tree) => mount::attach(&tree, cgroups),
-        None => Ok(()),
+    let step = "mount sysfs";
+    match mount::own_sys() {
+        Sys::Whole => transcript.done(step),
+        Sys::ReadOnly(error) => {
+            let limitation = format!("/sys is read-only: {step}: {}", errno::describe(&error));
+            transcript.lacks("mount sysfs, read-only", limitation);
+        }
+        Sys::Refused(error) => {
+            transcript.note(step, "/sys shows the host's interfaces", Err::<(), _>(error));
+        }
     }
 }

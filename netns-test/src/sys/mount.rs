@@ -66,6 +66,34 @@ pub(crate) fn kernel_file_system(kind: &str, target: &Path, access: Access) -> i
     Ok(nix::mount::mount(Some(kind), target, Some(kind), flags, None::<&str>)?)
 }
 
+/// How far a `/sys` that shows the caller's network could be mounted, with the kernel's reason where
+/// that is not the whole of it.
+#[derive(Debug)]
+pub(crate) enum Sys {
+    Whole,
+    /// Where that of a container is read-only, only such a one can be had.
+    ReadOnly(io::Error),
+    Refused(io::Error),
+}
+
+/// Mounts on `/sys` that of the caller's network.
+pub(crate) fn own_sys() -> Sys {
+    match sys_with_groups(Access::Write) {
+        Ok(()) => Sys::Whole,
+        Err(error) if sys_with_groups(Access::Read).is_ok() => Sys::ReadOnly(error),
+        Err(error) => Sys::Refused(error),
+    }
+}
+
+/// Keeps the control groups, which are mounted below `/sys`: programs size their thread
+/// pools by them.
+fn sys_with_groups(access: Access) -> io::Result<()> {
+    let groups = Path::new("/sys/fs/cgroup");
+    let kept = if is_mount_point(groups) { copy_tree(groups)? } else { None };
+    kernel_file_system("sysfs", Path::new("/sys"), access)?;
+    kept.map_or(Ok(()), |tree| attach(&tree, groups))
+}
+
 /// Mounts an empty tmpfs that the caller owns, with `mode=0755`.
 pub(crate) fn tmpfs(target: &Path) -> io::Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;

@@ -29,6 +29,8 @@ pub enum Filter {
     DeadlyCall(libc::c_long),
     /// One that refuses to mount what is mounted already a second time, with this errno.
     Binds(i32),
+    /// One that refuses to write so many bytes at once, with this errno.
+    Writes(u32, i32),
     /// One that has nothing to do with namespaces, as most programs have that have one.
     Unrelated,
 }
@@ -39,6 +41,8 @@ enum If {
     Always,
     /// Any of these bits is set in this argument.
     AnyOf(u32, u32),
+    /// This argument is this number.
+    Is(u32, u32),
     /// This argument is another number.
     IsNot(u32, u32),
 }
@@ -108,6 +112,7 @@ fn rules(filter: Filter) -> Vec<Rule> {
         Filter::Binds(errno) => {
             vec![(libc::SYS_mount, If::AnyOf(3, libc::MS_BIND as u32), errno)]
         }
+        Filter::Writes(length, errno) => vec![(libc::SYS_write, If::Is(2, length), errno)],
         Filter::Call(call, errno) => vec![always(call, errno)],
         Filter::DeadlyCall(call) => vec![always(call, DEATH)],
         Filter::Unrelated => vec![always(libc::SYS_kexec_load, libc::EPERM)],
@@ -131,6 +136,9 @@ pub(super) fn program(filter: Filter) -> Vec<libc::sock_filter> {
             If::Always => Vec::new(),
             If::AnyOf(argument, mask) => {
                 vec![load(offset_of(argument)), jump(libc::BPF_JSET, mask, 0, 1)]
+            }
+            If::Is(argument, value) => {
+                vec![load(offset_of(argument)), jump(libc::BPF_JEQ, value, 0, 1)]
             }
             If::IsNot(argument, value) => {
                 vec![load(offset_of(argument)), jump(libc::BPF_JEQ, value, 1, 0)]

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode, Stdio, exit};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use netns_test::netns_test;
+use netns_test::{Topology, netns_test};
 
 use super::raw;
 
@@ -26,6 +26,22 @@ fn returns_ok() -> Result<(), String> {
 #[ignore = "run by verdicts.rs"]
 fn returns_err() -> Result<(), std::num::ParseIntError> {
     "x".parse::<u8>()?;
+    Ok(())
+}
+
+/// What helps is told also where the error stands among others.
+#[netns_test]
+#[ignore = "run by verdicts.rs"]
+fn returns_err_of_a_lab_in_a_box() -> Result<(), Box<dyn std::error::Error>> {
+    let mut net = Topology::new();
+    let host = net.host("host");
+    let lab = net.build()?;
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "late", "/mnt"]).status()?;
+    assert!(mounted.success());
+    std::fs::write("/mnt/program", [])?;
+    let status: i32 = "0".parse()?;
+    assert_eq!(lab[host].command("true").status()?.code(), Some(status));
+    lab[host].command("/mnt/program").status()?;
     Ok(())
 }
 

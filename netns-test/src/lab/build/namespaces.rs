@@ -2,25 +2,29 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::iter;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::files;
-use crate::error::{Failure, Result};
+use crate::error::{Diagnosis, Failure, Result};
+use crate::lab::limitations::{self, Limitation};
 use crate::lab::plan::{NodePlan, Plan};
 use crate::lab::topology::NodeKind;
 use crate::netlink::Netlink;
+use crate::sys::mount::{self, Sys};
 use crate::sys::place::{self, Place};
-use crate::sys::{errno, mount, person, process};
+use crate::sys::{errno, person, process};
 
 /// A node's namespaces, and a connection to speak to the network in.
 #[derive(Debug)]
 pub(in crate::lab) struct Made {
     pub(in crate::lab) place: Place,
     pub(in crate::lab) netlink: Netlink,
+    /// What the node does without.
+    pub(in crate::lab) limitations: Vec<Limitation>,
 }
 
 /// Makes those of the nodes from a place on, in the order of the plan. The calling thread stays where it
@@ -35,7 +39,10 @@ pub(in crate::lab) fn make(plan: &Plan, from: usize) -> Result<Vec<Made>> {
         made.or_else(|| local.take_if(|local| local.0 == at).map(|local| local.1))
             .ok_or_else(|| Failure::new("make", node.name.clone(), "nobody did").into())
     });
-    all.collect()
+    let all = all.collect::<Result<Vec<_>>>()?;
+    let names = nodes.iter().map(|node| node.name.as_str());
+    limitations::tell(names.zip(&all).map(|(name, made)| (name, made.limitations.as_slice())));
+    Ok(all)
 }
 
 /// Makes those of one node, which is not the caller's own.
@@ -44,6 +51,8 @@ pub(in crate::lab) fn make_one(plan: &Plan, node: usize) -> Result<Made> {
         let base = base_of(plan)?;
         node_of(&plan.nodes()[node], &base)
     })?;
+    let name = plan.nodes()[node].name.as_str();
+    limitations::tell(iter::once((name, made.limitations.as_slice())));
     Ok(made)
 }
 
@@ -112,12 +121,12 @@ fn node_of(node: &NodePlan, base: &Place) -> Result<Made, Failure> {
         let set = person::set_hostname(hostname.as_bytes());
         set.map_err(failed("sethostname", "the hostname"))?;
     }
+    let mut limitations = Vec::new();
     if node.kind != NodeKind::Switch {
-        // Where it cannot be had, as in some containers, it shows the caller's interfaces.
-        drop(mount::kernel_file_system("sysfs", Path::new("/sys"), mount::Access::Write));
+        limitations.extend(own_sys());
     }
     write_common(node, None)?;
-    allow_ping();
+    limitations.extend(allow_ping());
     if node.kind == NodeKind::Host {
         // A machine that forwards hands that on to new namespaces.
         let path = "net/ipv4/ip_forward";
@@ -128,7 +137,7 @@ fn node_of(node: &NodePlan, base: &Place) -> Result<Made, Failure> {
     let netlink = Netlink::open()?;
     let place = Place::own().map_err(failed("open", "the namespaces"))?;
     base.enter_mounts().map_err(failed("setns", "back from the mounts"))?;
-    Ok(Made { place, netlink })
+    Ok(Made { place, netlink, limitations })
 }
 
 /// Namespaces count against a limit until the kernel has taken them down, a moment after the last one
@@ -171,7 +180,7 @@ fn own() -> Result<Made, Failure> {
         thread.map_err(failed).map(|thread| thread.join().unwrap_or(false))
     })?;
     let place = if can_be_entered { whole } else { Place::own_network().map_err(failed)? };
-    Ok(Made { place, netlink: Netlink::open()? })
+    Ok(Made { place, netlink: Netlink::open()?, limitations: Vec::new() })
 }
 
 /// What every node has: addresses that are usable at once, IPv6 also where the machine has turned
@@ -244,10 +253,24 @@ fn set(
 
 /// Lets every user of the lab ping, or its own group where that is the only one that the caller has
 /// (icmp(7)). Where neither can be set, `ping` needs its usual rights.
-fn allow_ping() {
+fn allow_ping() -> Option<Limitation> {
     let path = "/proc/sys/net/ipv4/ping_group_range";
     let (_, own) = process::effective_ids();
-    drop(fs::write(path, "0 2147483647").or_else(|_| fs::write(path, format!("{own} {own}"))));
+    let written =
+        fs::write(path, "0 2147483647").or_else(|_| fs::write(path, format!("{own} {own}")));
+    let lacks = |error| format!("needs root: write {path}: {}", errno::describe(&error));
+    written.err().map(|error| Limitation::new("ping on", lacks(error)))
+}
+
+/// Mounts on `/sys` that of the network of the calling thread. Some containers forbid it.
+fn own_sys() -> Option<Limitation> {
+    let (lacks, error) = match mount::own_sys() {
+        Sys::Whole => return None,
+        Sys::ReadOnly(error) => ("is read-only", error),
+        Sys::Refused(error) => ("shows the caller's interfaces", error),
+    };
+    let after = format!("{lacks}: mount sysfs: {}", errno::describe(&error));
+    Some(Limitation::new("/sys of", after))
 }
 
 /// The plan's own of a node, as paths below `/proc/sys`.
@@ -262,7 +285,16 @@ pub(super) fn sysctls_of(
 
 pub(super) fn refused(node: &NodePlan, path: &str, error: &io::Error) -> Failure {
     let path = path.trim_start_matches("/proc/sys/");
-    errno::failure("write", format!("/proc/sys/{path} of {}", node.name), error)
+    let failure = errno::failure("write", format!("/proc/sys/{path} of {}", node.name), error);
+    let is_locked = error.kind() == io::ErrorKind::ReadOnlyFilesystem;
+    Failure { diagnosis: is_locked.then(|| Box::new(locked_sysctls())), ..failure }
+}
+
+fn locked_sysctls() -> Diagnosis {
+    let cause = "/proc/sys is read-only here, as in many containers, and hosts need sysctls";
+    let fix = "Docker: --security-opt systempaths=unconfined --user 1000:1000\n\
+               Podman: --security-opt unmask=ALL";
+    Diagnosis::new("masked-proc", cause).for_good(fix)
 }
 
 /// `net.ipv4.ip_forward` and `net/ipv4/ip_forward` are the same (sysctl(8)).
