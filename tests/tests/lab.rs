@@ -1,6 +1,8 @@
 //! Labs: networks of hosts, each against what the kernel and `ip` say of it, and by packets; what runs on
 //! them, what can be waited for.
 
+#[path = "lab/at_once.rs"]
+mod at_once;
 #[path = "lab/changes.rs"]
 mod changes;
 #[path = "lab/commands.rs"]
@@ -33,6 +35,8 @@ mod refusals;
 mod shapes;
 #[path = "lab/snapshot.rs"]
 mod snapshot;
+#[path = "lab/taken_back.rs"]
+mod taken_back;
 #[path = "lab/waits.rs"]
 mod waits;
 

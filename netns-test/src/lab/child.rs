@@ -300,6 +300,10 @@ impl Within<'_, HostChild> {
 }
 
 impl Program {
+    pub(super) fn is_on(&self, host: &str) -> bool {
+        self.host == host
+    }
+
     /// Kills it if it runs, and reaps it.
     pub(super) fn end(&self) {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);

@@ -217,7 +217,10 @@ impl HostCommand<'_> {
             stdout: if printed && !stdout { child.stdout.take() } else { None },
             stderr: if printed && !stderr { child.stderr.take() } else { None },
         };
-        HostChild::new(self.host, &self.name(), child, pipes)
+        let child = HostChild::new(self.host, &self.name(), child, pipes)?;
+        // One that began after a power cut had killed all others is none that a host has.
+        self.place(true)?;
+        Ok(child)
     }
 
     /// Has the program begin on the host.

@@ -5,7 +5,7 @@ use std::fs;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::panic;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::thread::{self, JoinHandle};
 
 use super::build::Made;
@@ -40,6 +40,8 @@ pub struct Host {
 pub(super) struct Here {
     made: Made,
     pub(super) tasks: OnceLock<Tasks>,
+    /// Held while addresses or routes are changed.
+    changing: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -180,7 +182,7 @@ impl Host {
     }
 
     /// Sets a sysctl of its network: `net.ipv4.ip_forward`, or with slashes where the name of an
-    /// interface has a dot.
+    /// interface has a dot. In the caller's own network it is taken back when the lab ends.
     ///
     /// # Errors
     ///
@@ -191,8 +193,12 @@ impl Host {
         let path = if name.contains('/') { name.to_owned() } else { name.replace('.', "/") };
         let (path, value) = (format!("/proc/sys/{path}"), value.to_string());
         drop(self.here()?);
-        let written = self.run(|| fs::write(&path, value));
-        written.map_err(|error| Error::from(self.failure("write", &path, &error)))
+        let (before, written) = self.run(|| (fs::read_to_string(&path), fs::write(&path, value)));
+        written.map_err(|error| Error::from(self.failure("write", &path, &error)))?;
+        if let (NodeKind::Local, Some(fabric), Ok(before)) = (self.kind, self.fabric(), before) {
+            fabric.journal.write(path, before.trim().to_owned());
+        }
+        Ok(())
     }
 
     /// What it is a part of, unless that has ended.
@@ -257,7 +263,12 @@ impl Host {
 
 impl Here {
     pub(super) fn new(made: Made) -> Self {
-        Self { made, tasks: OnceLock::new() }
+        Self { made, tasks: OnceLock::new(), changing: Mutex::new(()) }
+    }
+
+    /// Waits until nobody else changes addresses or routes.
+    pub(super) fn change(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,8 +1,12 @@
 //! A link of a running lab.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::build::{label, routes_of};
+use super::build::{label, ready, routes_of};
+use super::cables::End;
+use super::cidr::Cidr;
+use super::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan, RoutePlan};
 use super::running::Fabric;
 use crate::error::Result;
 use crate::netlink::requests;
@@ -32,29 +36,43 @@ impl Link {
     ///
     /// ENODEV where somebody has deleted it; where a node at one of its ends is powered off.
     pub fn down(&self) -> Result<()> {
-        self.set_up(false)
+        // Nobody moves it meanwhile.
+        self.set_up(&self.fabric.cables.lock()[self.at], false)
     }
 
-    /// Brings both ends up, with the routes that the plan has through them, and waits until packets
-    /// pass. An end that has been moved gets no routes.
+    /// Brings both ends up, with the routes that the plan has through them and the VLANs on them, and waits
+    /// until packets pass. An end that has been moved gets no routes, and a node none whose gateway it
+    /// reached by an address that it has no more.
     ///
     /// # Errors
     ///
     /// As [`down`](Self::down).
     pub fn up(&self) -> Result<()> {
-        self.set_up(true)?;
         let Fabric { plan, hosts, indexes, cables, .. } = &*self.fabric;
-        let ends = cables.ends(self.at);
+        let cables = cables.lock();
+        let ends = &cables[self.at];
+        self.set_up(ends, true)?;
         for end in ends.iter().filter(|end| end.planned.is_some()) {
-            let routes = routes_of(plan, end.node, indexes, |route| route.dev == end.name);
-            hosts[end.node].here()?.netlink.ask_all(&routes)?;
+            let here = hosts[end.node].here()?;
+            let own = here.netlink.addresses()?;
+            let own = own.iter().filter_map(|own| Cidr::new(own.address, own.prefix).ok());
+            let lost = lost(&plan.nodes()[end.node], &own.collect::<Vec<_>>());
+            let is_wanted =
+                |route: &RoutePlan| stands_on(plan, end, &route.dev) && !lost.contains(&route);
+            here.netlink.ask_all(&routes_of(plan, end.node, indexes, is_wanted))?;
         }
-        ends.iter().try_for_each(|end| self.fabric.wait_on(end))
+        ends.iter().try_for_each(|end| self.fabric.wait_on(end))?;
+        for end in ends.iter().filter(|end| end.planned.is_some()) {
+            let is_wanted =
+                |one: &InterfacePlan| one.name != end.name && stands_on(plan, end, &one.name);
+            let awaited = ready::awaited(plan, end.node, indexes, is_wanted);
+            ready::wait_on(&hosts[end.node].here()?.netlink, &awaited)?;
+        }
+        Ok(())
     }
 
-    fn set_up(&self, up: bool) -> Result<()> {
-        let Fabric { plan, hosts, cables, .. } = &*self.fabric;
-        let ends = cables.ends(self.at);
+    fn set_up(&self, ends: &[End; 2], up: bool) -> Result<()> {
+        let Fabric { plan, hosts, .. } = &*self.fabric;
         // Both or none.
         let here = [hosts[ends[0].node].here()?, hosts[ends[1].node].here()?];
         for (end, here) in ends.iter().zip(here) {
@@ -63,4 +81,22 @@ impl Link {
         }
         Ok(())
     }
+}
+
+/// Whether the interface of this name is the end, or a VLAN on it: these go down and up with it.
+fn stands_on(plan: &Plan, end: &End, name: &str) -> bool {
+    let is_on_it = |kind: &InterfaceKind| matches!(kind, InterfaceKind::Vlan { lower, .. } if *lower == end.name);
+    let mut all = plan.nodes()[end.node].interfaces.iter().filter(|one| one.name == name);
+    end.name == name || all.any(|one| is_on_it(&one.kind))
+}
+
+/// The routes of a node that lead by an address which the plan gives it, and which it has no more.
+fn lost<'a>(node: &'a NodePlan, own: &[Cidr]) -> Vec<&'a RoutePlan> {
+    let planned: Vec<Cidr> =
+        node.interfaces.iter().flat_map(|one| &one.addresses).copied().collect();
+    let is_near = |all: &[Cidr], via: IpAddr| all.iter().any(|one| one.is_near(via));
+    let is_lost = |route: &&RoutePlan| {
+        route.via.is_some_and(|via| is_near(&planned, via) && !is_near(own, via))
+    };
+    node.routes.iter().filter(is_lost).collect()
 }

@@ -23,6 +23,8 @@ mod host;
 mod hosts_file;
 mod interfaces;
 #[cfg(all(target_os = "linux", not(miri)))]
+mod journal;
+#[cfg(all(target_os = "linux", not(miri)))]
 mod limitations;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod link;

@@ -4,10 +4,12 @@
 //! there without a word before anything else is looked up. So it does not matter by which way a
 //! packet comes, and nodes between the two sides are not touched.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::host::Here;
+use super::mac::Mac;
 use super::plan::Plan;
 use super::running::{Fabric, Lab};
 use super::topology::{NodeId, NodeKind};
@@ -26,6 +28,10 @@ struct State {
     blocked: BTreeSet<(usize, IpAddr)>,
     /// Nodes whose rules have room for these, by family.
     prepared: BTreeSet<(usize, bool)>,
+    /// Addresses that nodes are to have in a moment: a partition is to hold when they come, not after.
+    expected: BTreeSet<(usize, IpAddr)>,
+    /// Nodes that are to be on in a moment.
+    starting: BTreeMap<usize, Arc<Here>>,
 }
 
 impl Lab {
@@ -34,9 +40,10 @@ impl Lab {
     /// lost. It holds when this comes back.
     ///
     /// Partitions add up; [`heal`](Self::heal) undoes all. Nodes that are in neither group hear all
-    /// others. They hold for what addresses the nodes are given later, too, by the lab. A router that is in one forwards nothing that comes from a node of the other; and where
-    /// the two are neighbours, nothing to it either, once they would have to ask for each other's
-    /// Ethernet addresses.
+    /// others. They hold for what addresses the nodes are given later, too, by the lab, from the first
+    /// packet on. A router that is in one forwards nothing that comes from a node of the other; and where
+    /// the two are neighbours, nothing to it either, once they would have to ask for each other's Ethernet
+    /// addresses.
     ///
     /// Dropped is what has an address of the other side as its source. Frames of other kinds, and on a
     /// segment that both sides share packets to IPv4 multicast groups and to 255.255.255.255, arrive.
@@ -86,7 +93,7 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// What the kernel says; ENOENT where somebody has removed a rule by hand.
+    /// What the kernel says; ENOENT where somebody has removed a rule by hand. All else is undone then.
     pub fn heal(&self) -> Result<()> {
         let fabric = self.fabric();
         fabric.partitions.heal(fabric)
@@ -119,15 +126,34 @@ impl Partitions {
 
     /// Has the partitions hold for the addresses that the nodes have now.
     pub(super) fn refresh(&self, fabric: &Fabric) -> Result<()> {
+        self.arrived(fabric, &[])
+    }
+
+    /// Has them hold for what is to come: addresses, by the places of their nodes, and a node that is
+    /// powered on. [`arrived`](Self::arrived) is to follow, whether it has come or not.
+    pub(super) fn expect(
+        &self,
+        fabric: &Fabric,
+        new: &[(usize, IpAddr)],
+        starting: Option<(usize, Arc<Here>)>,
+    ) -> Result<()> {
         let mut state = self.lock();
-        if state.deaf.is_empty() { Ok(()) } else { state.put_in_force(fabric) }
+        state.expected.extend(new);
+        state.starting.extend(starting);
+        state.put_in_force_if_any(fabric)
+    }
+
+    /// Has them hold for what is there, and no longer for what was expected.
+    pub(super) fn arrived(&self, fabric: &Fabric, new: &[(usize, IpAddr)]) -> Result<()> {
+        let mut state = self.lock();
+        state.expected.retain(|expected| !new.contains(expected));
+        state.starting.retain(|node, _| !fabric.hosts[*node].is_on());
+        state.put_in_force_if_any(fabric)
     }
 
     /// The rules of a node are those of a new network.
     pub(super) fn forget(&self, node: usize) {
-        let mut state = self.lock();
-        state.blocked.retain(|blocked| blocked.0 != node);
-        state.prepared.retain(|prepared| prepared.0 != node);
+        self.lock().forget(node);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -136,7 +162,12 @@ impl Partitions {
 }
 
 impl State {
-    /// Adds the rules that are missing, and removes those that are no longer wanted.
+    fn put_in_force_if_any(&mut self, fabric: &Fabric) -> Result<()> {
+        if self.deaf.is_empty() { Ok(()) } else { self.put_in_force(fabric) }
+    }
+
+    /// Adds the rules that are missing, and removes those that are no longer wanted, on all nodes, whatever
+    /// one of them refuses. The first refusal is told.
     fn put_in_force(&mut self, fabric: &Fabric) -> Result<()> {
         let wanted = self.wanted(fabric)?;
         let mut nodes: Vec<usize> =
@@ -144,7 +175,8 @@ impl State {
         nodes.extend(self.prepared.iter().map(|prepared| prepared.0));
         nodes.sort_unstable();
         nodes.dedup();
-        nodes.into_iter().try_for_each(|node| self.put_in_force_on(fabric, node, &wanted))
+        let each = nodes.into_iter().map(|node| self.put_in_force_on(fabric, node, &wanted));
+        each.fold(Ok(()), Result::and)
     }
 
     fn put_in_force_on(
@@ -156,7 +188,11 @@ impl State {
         let own = |blocked: &&(usize, IpAddr)| blocked.0 == node;
         let new: Vec<_> = wanted.difference(&self.blocked).filter(own).copied().collect();
         let old: Vec<_> = self.blocked.difference(wanted).filter(own).copied().collect();
-        let here = fabric.hosts[node].here()?;
+        let Some(here) = self.here(fabric, node) else {
+            // It is powered off at this moment, and its rules are gone with its network.
+            self.forget(node);
+            return Ok(());
+        };
         let netlink = &here.netlink;
         for family in [IpAddr::from([0_u8; 4]), IpAddr::from([0_u16; 8])] {
             let is_of_family = |blocked: &&(usize, IpAddr)| blocked.1.is_ipv4() == family.is_ipv4();
@@ -171,12 +207,14 @@ impl State {
             for (blocked, on) in changes.chain(old.iter().map(|blocked| (blocked, false))) {
                 if is_of_family(&blocked) {
                     let object = label(fabric, *blocked);
+                    // One that somebody else has removed is not to be removed again.
+                    if !on {
+                        self.blocked.remove(blocked);
+                    }
                     netlink.ask_all(&[requests::block(object, blocked.1, on)])?;
                     if on {
-                        self.blocked.insert(*blocked)
-                    } else {
-                        self.blocked.remove(blocked)
-                    };
+                        self.blocked.insert(*blocked);
+                    }
                 }
             }
             let is_empty = !self.blocked.iter().filter(own).any(|blocked| is_of_family(&blocked));
@@ -192,22 +230,51 @@ impl State {
     /// What is to be dropped where.
     fn wanted(&self, fabric: &Fabric) -> Result<BTreeSet<(usize, IpAddr)>> {
         let nodes: BTreeSet<usize> = self.deaf.iter().map(|pair| pair.0).collect();
-        let mut addresses = std::collections::BTreeMap::new();
-        for node in nodes {
+        let mut addresses: BTreeMap<usize, BTreeSet<IpAddr>> = BTreeMap::new();
+        for &node in &nodes {
             // Who is powered off neither speaks nor hears.
-            let here = fabric.hosts[node].here().ok();
-            let all = here.map(|here| here.netlink.addresses()).transpose()?.unwrap_or_default();
-            let own: BTreeSet<IpAddr> = all.into_iter().map(|one| one.address).collect();
-            addresses.insert(node, own);
+            if let Some(here) = self.here(fabric, node) {
+                let mut own = own_addresses(&here)?;
+                let new = self.expected.iter().filter(|new| new.0 == node);
+                own.extend(new.map(|(_, address)| *address));
+                addresses.insert(node, own);
+            }
         }
-        let pairs = self.deaf.iter().flat_map(|(hearer, speaker)| {
+        let pairs = self.deaf.iter().filter_map(|(hearer, speaker)| {
+            let (own, theirs) = (addresses.get(hearer)?, addresses.get(speaker)?);
             // Nobody is to be cut off from itself.
-            let speakers = addresses[speaker].difference(&addresses[hearer]);
-            let hears = fabric.hosts[*hearer].is_on();
-            speakers.filter(move |one| hears && !one.is_loopback()).map(|one| (*hearer, *one))
+            Some(theirs.difference(own).map(|one| (*hearer, *one)))
         });
-        Ok(pairs.collect())
+        Ok(pairs.flatten().filter(|(_, address)| !address.is_loopback()).collect())
     }
+
+    /// What there is of a node that is on, or is to be in a moment.
+    fn here(&self, fabric: &Fabric, node: usize) -> Option<Arc<Here>> {
+        fabric.hosts[node].here().ok().or_else(|| self.starting.get(&node).cloned())
+    }
+
+    /// The rules of a node are those of a new network.
+    fn forget(&mut self, node: usize) {
+        self.blocked.retain(|blocked| blocked.0 != node);
+        self.prepared.retain(|prepared| prepared.0 != node);
+        self.starting.remove(&node);
+    }
+}
+
+/// Those that a node has, and the link-local ones that its interfaces have whenever they are up.
+fn own_addresses(here: &Here) -> Result<BTreeSet<IpAddr>> {
+    let all = here.netlink.addresses()?.into_iter().map(|one| one.address);
+    let interfaces = here.netlink.interfaces()?;
+    let macs = interfaces.iter().filter_map(|one| one.mac.as_deref()?.try_into().ok());
+    let macs = macs.filter_map(|octets| Mac::new(octets).ok());
+    Ok(all.chain(macs.map(link_local)).collect())
+}
+
+/// The link-local address of an interface (RFC 4291, appendix A).
+pub(super) fn link_local(mac: Mac) -> IpAddr {
+    let [a, b, c, d, e, f] = mac.octets().map(u16::from);
+    let halves = [(a ^ 2) << 8 | b, c << 8 | 0xff, 0xfe00 | d, e << 8 | f];
+    Ipv6Addr::new(0xfe80, 0, 0, 0, halves[0], halves[1], halves[2], halves[3]).into()
 }
 
 fn rules_of(fabric: &Fabric, node: usize) -> String {
@@ -230,5 +297,16 @@ fn without_rules(failure: Failure) -> Failure {
             "a partition needs a kernel with CONFIG_IP_MULTIPLE_TABLES and CONFIG_IPV6_MULTIPLE_TABLES",
         ),
         _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_link_local_address_of_an_interface() {
+        let mac = Mac::new([0x02, 0x12, 0x34, 0x56, 0x78, 0x9a]).unwrap();
+        assert_eq!(link_local(mac).to_string(), "fe80::12:34ff:fe56:789a");
     }
 }

@@ -111,6 +111,14 @@ impl Programs {
         }
     }
 
+    /// Kills and reaps those that have been started on a host.
+    pub(super) fn end_on(&self, host: &str) {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: Vec<_> = state.started.iter().filter_map(Weak::upgrade).collect();
+        drop(state);
+        all.iter().filter(|program| program.is_on(host)).for_each(|program| program.end());
+    }
+
     /// Kills and reaps what is left, and prints all that has been written.
     pub(super) fn end(&self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

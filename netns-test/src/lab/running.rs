@@ -7,6 +7,7 @@ use super::build::ready::{self, Awaited};
 use super::build::{Covered, Guest, Indexes, name_of};
 use super::cables::{Cables, End};
 use super::host::Host;
+use super::journal::Journal;
 use super::link::Link;
 use super::partition::Partitions;
 use super::plan::Plan;
@@ -54,6 +55,8 @@ pub(super) struct Fabric {
     pub(super) indexes: Indexes,
     pub(super) cables: Arc<Cables>,
     pub(super) partitions: Arc<Partitions>,
+    /// Of the caller's own network.
+    pub(super) journal: Arc<Journal>,
 }
 
 impl Lab {

@@ -70,7 +70,8 @@ impl Host {
     }
 
     /// Waits until another node answers an ICMP echo request: over IPv4 and over IPv6, if it has
-    /// addresses of both. It is given as a host of the lab, by its name, or by one address.
+    /// addresses of both. It is given as a host of the lab, by its name, or by one address. A host and a
+    /// name stand for the addresses of the plan, whatever it has been given since.
     ///
     /// # Errors
     ///

@@ -160,6 +160,17 @@ pub(crate) fn no_route(object: String, (network, prefix): (IpAddr, u8)) -> Reque
 
 /// Has frames for everybody go to `remote`, too, over the VXLAN with this index.
 pub(crate) fn flood(object: String, index: u32, remote: IpAddr) -> Request {
+    let message = RouteNetlinkMessage::NewNeighbour(flood_message(index, remote));
+    Request::new("add", object, message, NLM_F_CREATE | NLM_F_APPEND)
+}
+
+/// Has them go there no more.
+pub(crate) fn no_flood(object: String, index: u32, remote: IpAddr) -> Request {
+    let message = RouteNetlinkMessage::DelNeighbour(flood_message(index, remote));
+    Request::new("remove", object, message, 0)
+}
+
+fn flood_message(index: u32, remote: IpAddr) -> NeighbourMessage {
     let mut message = NeighbourMessage::default();
     message.header.family = AddressFamily::Bridge;
     message.header.ifindex = index;
@@ -169,8 +180,7 @@ pub(crate) fn flood(object: String, index: u32, remote: IpAddr) -> Request {
         NeighbourAttribute::LinkLayerAddress(vec![0; 6]),
         NeighbourAttribute::Destination(remote.into()),
     ];
-    let message = RouteNetlinkMessage::NewNeighbour(message);
-    Request::new("add", object, message, NLM_F_CREATE | NLM_F_APPEND)
+    message
 }
 
 /// Drops what comes from `source`, and says nothing to anybody; or no longer.

@@ -123,7 +123,7 @@ impl fmt::Display for Interface {
     }
 }
 
-fn route(message: RouteMessage) -> Route {
+pub(super) fn route(message: RouteMessage) -> Route {
     let header = message.header;
     let nowhere = match header.address_family {
         AddressFamily::Inet => IpAddr::from(Ipv4Addr::UNSPECIFIED),

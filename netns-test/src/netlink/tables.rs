@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
+use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
@@ -10,7 +10,7 @@ use rtnetlink::packet_route::neighbour::{
 use rtnetlink::packet_route::route::{RouteAttribute, RouteFlags, RouteMessage, RouteProtocol};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use super::{Netlink, Request};
+use super::{Netlink, Request, state};
 use crate::error::Failure;
 
 /// An address of an interface.
@@ -34,33 +34,75 @@ impl Netlink {
         Ok(found.collect())
     }
 
-    /// Requests that add again what goes through an interface, without what the kernel adds itself.
-    pub(crate) fn routes_through(
-        &self,
-        index: u32,
-        is_ipv4: bool,
-    ) -> Result<Vec<Request>, Failure> {
-        let family = if is_ipv4 { AddressFamily::Inet } else { AddressFamily::Inet6 };
-        let mut message = RouteMessage::default();
-        message.header.address_family = family;
-        let answers = self.list("routes", RouteNetlinkMessage::GetRoute(message))?;
-        let is_own = |route: &RouteMessage| {
-            route.header.address_family == family
-                && route.header.table != RT_TABLE_LOCAL
-                && !matches!(route.header.protocol, RouteProtocol::Kernel | RouteProtocol::Ra)
-                && route.attributes.contains(&RouteAttribute::Oif(index))
-        };
-        let again = answers.into_iter().filter_map(|answer| match answer {
-            RouteNetlinkMessage::NewRoute(mut route) if is_own(&route) => {
-                // What is told of a route, and is no part of it.
-                route.header.flags = RouteFlags::empty();
-                route.attributes.retain(|one| !matches!(one, RouteAttribute::CacheInfo(_)));
-                let message = RouteNetlinkMessage::NewRoute(route);
-                Some(Request::new("add", "a route again", message, NLM_F_CREATE | NLM_F_REPLACE))
-            }
-            _ => None,
-        });
-        Ok(again.collect())
+    /// All routes of both families that somebody has added, and not the kernel itself: as requests that
+    /// add them again. First those that lead to no gateway: the others may need them.
+    pub(crate) fn added_routes(&self) -> Result<Vec<Again>, Failure> {
+        let mut found = Vec::new();
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let mut message = RouteMessage::default();
+            message.header.address_family = family;
+            let answers = self.list("routes", RouteNetlinkMessage::GetRoute(message))?;
+            found.extend(answers.into_iter().filter_map(|answer| match answer {
+                RouteNetlinkMessage::NewRoute(route) if is_added(&route, family) => {
+                    Some(again(route))
+                }
+                _ => None,
+            }));
+        }
+        found.sort_by_key(|route| route.has_gateway);
+        Ok(found)
+    }
+}
+
+/// A route that can be added again.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Again {
+    pub(crate) destination: (IpAddr, u8),
+    /// The interface; none for one that leads nowhere, or several ways.
+    pub(crate) index: Option<u32>,
+    has_gateway: bool,
+    message: RouteMessage,
+}
+
+impl Again {
+    /// Adds it, or takes the place of the one to the same destination.
+    pub(crate) fn add(&self) -> Request {
+        let message = RouteNetlinkMessage::NewRoute(self.message.clone());
+        Request::new("add", "a route again", message, NLM_F_CREATE | NLM_F_REPLACE)
+    }
+
+    /// Adds it where there is none to the same destination.
+    pub(crate) fn add_if_none(&self) -> Request {
+        let message = RouteNetlinkMessage::NewRoute(self.message.clone());
+        Request::new("add", "a route again", message, NLM_F_CREATE | NLM_F_EXCL)
+    }
+
+    /// Takes this very one away.
+    pub(crate) fn remove(&self) -> Request {
+        let message = RouteNetlinkMessage::DelRoute(self.message.clone());
+        Request::new("remove", "a route", message, 0)
+    }
+}
+
+/// A kernel without IPv6 tells of all that it has instead.
+fn is_added(route: &RouteMessage, family: AddressFamily) -> bool {
+    route.header.address_family == family
+        && route.header.table != RT_TABLE_LOCAL
+        && !matches!(route.header.protocol, RouteProtocol::Kernel | RouteProtocol::Ra)
+}
+
+fn again(mut message: RouteMessage) -> Again {
+    // What is told of a route, and is no part of it.
+    message.header.flags = RouteFlags::empty();
+    message.attributes.retain(|one| !matches!(one, RouteAttribute::CacheInfo(_)));
+    let is_gateway =
+        |one: &RouteAttribute| matches!(one, RouteAttribute::Gateway(_) | RouteAttribute::Via(_));
+    let told = state::route(message.clone());
+    Again {
+        destination: told.destination,
+        index: told.index,
+        has_gateway: message.attributes.iter().any(is_gateway),
+        message,
     }
 }
 

@@ -139,6 +139,79 @@ fn routes_come_and_go() -> netns_test::Result<()> {
     lab[a].remove_route("10.0.0.0/24")
 }
 
+/// Link-local addresses are near on every link, whichever it is.
+#[netns_test]
+fn a_node_is_a_gateway_by_its_address_on_the_link() -> netns_test::Result<()> {
+    let (lab, [a, router, b], _) = pair()?;
+    lab[b].add_route("2001:db8::/32", router)?;
+    lab[b].add_route("198.51.100.0/24", router)?;
+    let gateway = "2001:db8::/32 via fd6e:6574:6e73:1::1 dev eth0".to_owned();
+    assert!(routes(&lab[b], "-6").contains(&gateway), "{:?}", routes(&lab[b], "-6"));
+    for to in ["2001:db9::/32", "192.0.2.0/24"] {
+        let told = lab[b].add_route(to, a).unwrap_err().to_string();
+        assert_eq!(
+            told,
+            format!("add the route to {to} of b: a has no address on a subnet of the host")
+        );
+    }
+    Ok(())
+}
+
+/// The gateway of the plan cannot be reached any more.
+#[netns_test]
+fn a_link_comes_up_with_other_addresses() -> netns_test::Result<()> {
+    let (lab, [a, router, b], [link, far]) = pair()?;
+    for (node, last) in [(a, 1), (router, 2)] {
+        lab[node].set_addr(link, format!("192.0.2.{last}/24"))?;
+        lab[node].set_addr(link, format!("2001:db8::{last}/64"))?;
+    }
+    lab[link].down()?;
+    lab[link].up()?;
+    drop(connection(&lab, a, router, "192.0.2.2".parse().unwrap()));
+    drop(connection(&lab, router, a, "2001:db8::1".parse().unwrap()));
+    lab[far].down()?;
+    lab[far].up()?;
+    lab[b].wait_reachable(lab.plan().addresses_of(router)[1])
+}
+
+#[netns_test]
+fn no_link_makes_a_ring_of_switches() -> netns_test::Result<()> {
+    let mut net = Topology::new();
+    let [one, two, three] = ["one", "two", "three"].map(|name| net.switch(name));
+    let [a, b] = ["a", "b"].map(|name| net.host(name));
+    net.link(a, one);
+    net.link(b, two);
+    net.link(one, two);
+    let link = net.link(two, three).id();
+    let lab = net.build()?;
+    let told = lab.move_link(link, three, one).unwrap_err().to_string();
+    let expected = "move link two to three: frames would go round between one, two for ever; \
+        `stp` of one of them prevents that";
+    assert_eq!(told, expected);
+    crate::oracle::check(&lab);
+    // In a row they may be.
+    lab.move_link(link, two, one)?;
+    Mesh::new(&lab, &[a, b]).all_pairs_talk();
+    Ok(())
+}
+
+#[netns_test]
+fn an_end_that_has_come_to_the_caller_keeps_its_addresses() -> netns_test::Result<()> {
+    let mut net = Topology::new();
+    let (own, switch, host) = (net.local(), net.switch("switch"), net.host("host"));
+    net.link(own, switch);
+    let link = net.link(host, switch).id();
+    let lab = net.build()?;
+    lab.move_link(link, switch, own)?;
+    lab[own].add_addr(link, "2001:db8::1/64")?;
+    lab[host].add_addr(link, "2001:db8::2/64")?;
+    lab[link].down()?;
+    lab[link].up()?;
+    drop(connection(&lab, own, host, "2001:db8::2".parse().unwrap()));
+    drop(connection(&lab, host, own, "2001:db8::1".parse().unwrap()));
+    Ok(())
+}
+
 #[netns_test]
 fn mistakes_are_told_with_the_host() -> netns_test::Result<()> {
     let (lab, [a, router, b], [_, far]) = pair()?;
@@ -175,7 +248,10 @@ fn mistakes_are_told_with_the_host() -> netns_test::Result<()> {
             host.add_route("10.9.0.0/24", one),
             "add the route to 10.9.0.0/24 of a: the gateway is a node",
         ),
-        (host.add_route("10.9.0.0/24", "10.0.1.2"), "add route to 10.9.0.0/24 of a: ENETUNREACH"),
+        (
+            host.add_route("10.9.0.0/24", "10.0.1.2"),
+            "add route to 10.9.0.0/24 via 10.0.1.2 of a: ENETUNREACH",
+        ),
         (host.remove_route("10.9.0.0/24"), "remove route to 10.9.0.0/24 of a: ESRCH"),
         (lab.move_link(far, a, b).map(drop), "move link router to b: it has no end at a"),
         (lab.move_link(far, router, b).map(drop), "move link router to b: both ends would be at b"),

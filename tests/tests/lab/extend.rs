@@ -116,6 +116,24 @@ fn again_and_again() -> netns_test::Result<()> {
     Ok(())
 }
 
+/// Its routes come with it.
+#[netns_test]
+fn a_network_is_added_behind_a_link_that_is_down() -> netns_test::Result<()> {
+    let mut net = Topology::new();
+    let (a, one, two) = (net.host("a"), net.router("one"), net.router("two"));
+    net.link(a, one);
+    let wan = net.link(one, two).id();
+    let mut lab = net.build()?;
+    lab[wan].down()?;
+    let b = net.host("b");
+    net.link(two, b);
+    lab.extend(&net)?;
+    lab[wan].up()?;
+    Mesh::new(&lab, &[a, one, two, b]).all_pairs_talk();
+    oracle::check(&lab);
+    Ok(())
+}
+
 #[netns_test]
 fn addresses_routes_and_sysctls_are_added() -> netns_test::Result<()> {
     let lab = grows(star(2), |net, nodes| {

@@ -73,9 +73,15 @@ fn vlans_here() -> netns_test::Result<()> {
     let only = net.link(hosts[0], hosts[1]).id();
     net.node(hosts[0]).vlan(only, 4094, "192.0.2.1/24");
     net.node(hosts[1]).vlan(only, 4094, "192.0.2.2/24");
+    net.node(hosts[0]).route("198.51.100.0/24", std::net::Ipv4Addr::new(192, 0, 2, 2));
     let lab = net.build()?;
     oracle::check(&lab);
     // Each pair of the three on the switch and in its VLAN; two of them on the link and in its one.
+    assert!(all_addresses(&lab) >= 6 * 4 + 2 * 4, "{}", lab.plan());
+    // With its link a VLAN goes down, and comes up.
+    lab[only].down()?;
+    lab[only].up()?;
+    oracle::check(&lab);
     assert!(all_addresses(&lab) >= 6 * 4 + 2 * 4, "{}", lab.plan());
     Ok(())
 }

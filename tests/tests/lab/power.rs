@@ -85,6 +85,19 @@ fn all_that_is_on_it_is_gone() -> netns_test::Result<()> {
     Ok(())
 }
 
+#[netns_test]
+fn a_program_with_a_network_of_its_own_is_killed() -> netns_test::Result<()> {
+    let (net, nodes) = switched(1);
+    let lab = net.build()?;
+    let inside = ["-n", "sh", "-c", "echo ready; exec sleep 1000"];
+    let child = lab[nodes[0]].command("unshare").args(inside).spawn()?;
+    child.wait_ready(|line| line == "ready")?;
+    lab.power_off(nodes[0])?;
+    let status = child.wait_exit()?;
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGKILL));
+    Ok(())
+}
+
 /// A killed program's connections would be closed; a host without power says nothing.
 #[netns_test]
 fn the_others_are_told_nothing() -> netns_test::Result<()> {

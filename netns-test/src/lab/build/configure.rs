@@ -102,7 +102,7 @@ pub(in crate::lab) fn cables(
     for (requests, made) in of_node.iter().zip(made) {
         made.netlink.ask_all(requests).map_err(|failure| match failure.errno {
             Some(errno::EEXIST) => failure.advise(
-                "the caller's network has an interface of that name; `interfaces` of the link gives another",
+                "a node at one of its ends has an interface of that name; `interfaces` of the link gives another",
             ),
             _ => failure,
         })?;

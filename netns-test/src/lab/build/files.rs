@@ -3,7 +3,7 @@
 
 use std::ffi::CStr;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -49,6 +49,13 @@ pub(super) fn put(hosts: &str) -> Result<(), Failure> {
         }
     }
     mount::detach(Path::new("/sys")).map_err(failed("umount"))
+}
+
+/// Has a file say something else at once: who reads meanwhile finds no empty one.
+pub(in crate::lab) fn rewrite(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
 }
 
 /// What a lab has put over `/etc/hosts` of its caller; taken away when it is dropped.
@@ -109,7 +116,7 @@ impl Cover {
             return;
         }
         if let Some((_, text)) = self.texts.last() {
-            drop(fs::write(&self.file, text));
+            drop(rewrite(&self.file, text));
         } else {
             drop(mount::detach(Path::new("/etc/hosts")));
             drop(fs::remove_file(&self.file));

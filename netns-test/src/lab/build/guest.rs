@@ -2,14 +2,16 @@
 //! taken back.
 
 use std::fs;
-use std::thread;
+use std::sync::Arc;
 
 use super::Indexes;
 use super::namespaces::{Made, on_a_thread, path_of, refused, sysctls_of, write_common};
 use crate::error::{Failure, Result};
 use crate::lab::cidr::Cidr;
-use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan};
+use crate::lab::journal::Journal;
+use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan, RoutePlan};
 use crate::lab::topology::NodeKind;
+use crate::netlink::tables::Address;
 use crate::netlink::{Netlink, Request, requests};
 use crate::sys::place::Place;
 use crate::sys::{errno, process};
@@ -22,55 +24,54 @@ pub(in crate::lab) struct Guest {
     place: Place,
     /// With their indexes.
     interfaces: Vec<(u32, String)>,
-    /// Those on `lo`, to be taken away.
-    addresses: Vec<Request>,
-    /// Paths with the values of before.
-    sysctls: Vec<(String, String)>,
+    /// All else.
+    journal: Arc<Journal>,
     /// The process whose it is.
     owner: process::Pid,
 }
 
 impl Guest {
     /// None where the caller's network is no part of the plan. Nothing is changed yet.
-    pub(super) fn new(plan: &Plan, made: &[&Made], indexes: &Indexes) -> Result<Option<Self>> {
+    pub(super) fn new(
+        plan: &Plan,
+        made: &[&Made],
+        indexes: &Indexes,
+        journal: &Arc<Journal>,
+    ) -> Result<Option<Self>> {
         let Some(node) = plan.nodes().iter().position(|node| node.kind == NodeKind::Local) else {
             return Ok(None);
         };
         let all = plan.nodes()[node].interfaces.iter().enumerate();
         let (on_lo, own): (Vec<_>, Vec<_>) =
             all.partition(|(_, interface)| interface.kind == InterfaceKind::Loopback);
-        let addresses = on_lo.iter().flat_map(|(_, lo)| &lo.addresses);
-        let addresses = addresses.map(|address| no_address(*address));
         let interfaces = own.iter().map(|(at, one)| (indexes.at(node, *at), one.name.clone()));
         let place = made[node].place.try_clone();
         let place = place.map_err(|error| errno::failure("duplicate", "the network", &error))?;
-        Ok(Some(Self {
-            node,
-            netlink: Netlink::open()?,
-            place,
-            interfaces: interfaces.collect(),
-            addresses: addresses.collect(),
-            sysctls: Vec::new(),
-            owner: process::id(),
-        }))
+        let (netlink, journal) = (Netlink::open()?, Arc::clone(journal));
+        let interfaces = interfaces.collect();
+        let guest = Self { node, netlink, place, interfaces, journal, owner: process::id() };
+        let addresses = on_lo.iter().flat_map(|(_, lo)| &lo.addresses);
+        addresses.copied().try_for_each(|address| guest.note(address))?;
+        Ok(Some(guest))
     }
 
     /// Sets the sysctls of the plan; what other nodes have for all interfaces, here for the lab's
     /// cables alone. These are there, and not up yet. The calling thread is in the network.
-    pub(super) fn set(&mut self, plan: &Plan) -> Result<(), Failure> {
+    pub(super) fn set(&self, plan: &Plan) -> Result<(), Failure> {
         let node = &plan.nodes()[self.node];
+        self.note_routes(&node.routes)?;
         set_up(node, &node.interfaces.iter().collect::<Vec<_>>())?;
-        let all: Vec<_> = sysctls_of(node, false).collect();
-        all.into_iter().try_for_each(|(path, value)| write(node, &path, value, &mut self.sysctls))
+        let mut all = sysctls_of(node, false);
+        all.try_for_each(|(path, value)| write(node, &path, value, &self.journal))
     }
 
     /// Sets more of them, from wherever the calling thread is.
     pub(in crate::lab) fn set_sysctls(
-        &mut self,
+        &self,
         node: &NodePlan,
         sysctls: &[(String, String)],
     ) -> Result<(), Failure> {
-        let (place, noted) = (&self.place, &mut self.sysctls);
+        let (place, noted) = (&self.place, &*self.journal);
         on_a_thread(|| {
             let failed = |error| errno::failure("setns", "to the caller's network", &error);
             place.enter().map_err(failed)?;
@@ -99,9 +100,24 @@ impl Guest {
         })
     }
 
-    /// An address of `lo` that is to be taken away.
-    pub(in crate::lab) fn note(&mut self, address: Cidr) {
-        self.addresses.push(no_address(address));
+    /// An address that `lo` is to have; one that it has already is not the lab's to take away.
+    pub(in crate::lab) fn note(&self, address: Cidr) -> Result<(), Failure> {
+        let there = self.netlink.addresses()?;
+        let is_own = |one: &Address| {
+            (one.index, one.address, one.prefix)
+                == (requests::LOOPBACK, address.address(), address.prefix())
+        };
+        if !there.iter().any(is_own) {
+            self.journal.ask(no_address(address));
+        }
+        Ok(())
+    }
+
+    /// Routes that there are to be: others to the same destinations come back with the end of the lab.
+    pub(in crate::lab) fn note_routes(&self, routes: &[RoutePlan]) -> Result<(), Failure> {
+        let all = routes.iter().map(|route| route.destination);
+        let all: Vec<_> = all.map(|to| (to.network(), to.prefix())).collect();
+        self.journal.routes(&self.netlink, |destination| all.contains(&destination))
     }
 
     /// The interfaces of the lab that are there.
@@ -115,17 +131,12 @@ impl Guest {
 }
 
 /// Writes a sysctl, and notes what it was.
-fn write(
-    node: &NodePlan,
-    path: &str,
-    value: &str,
-    noted: &mut Vec<(String, String)>,
-) -> Result<(), Failure> {
+fn write(node: &NodePlan, path: &str, value: &str, noted: &Journal) -> Result<(), Failure> {
     let path = format!("/proc/sys/{path}");
     let before = fs::read_to_string(&path).map_err(|error| refused(node, &path, &error))?;
     if before.trim() != value {
         fs::write(&path, value).map_err(|error| refused(node, &path, &error))?;
-        noted.push((path, before.trim().to_owned()));
+        noted.write(path, before.trim().to_owned());
     }
     Ok(())
 }
@@ -133,6 +144,16 @@ fn write(
 fn no_address(address: Cidr) -> Request {
     let (object, prefix) = (format!("{address} on lo"), address.prefix());
     requests::no_address(object, requests::LOOPBACK, address.address(), prefix)
+}
+
+/// Prepares the end of a cable that has been moved to the caller's network, as the others there are.
+pub(in crate::lab) fn prepare_moved(node: &NodePlan, place: &Place, name: &str) -> Result<()> {
+    on_a_thread(|| {
+        let failed = |error| errno::failure("setns", "to the caller's network", &error);
+        place.enter().map_err(failed)?;
+        write_common(node, Some(name))
+    })?;
+    Ok(())
 }
 
 /// Sets for the cables among these interfaces what other nodes have for all.
@@ -151,19 +172,6 @@ impl Drop for Guest {
         for (index, name) in self.found().into_iter().rev() {
             drop(self.netlink.ask_all(&[requests::no_interface(name, index)]));
         }
-        for request in &self.addresses {
-            drop(self.netlink.ask_all(std::slice::from_ref(request)));
-        }
-        if !self.sysctls.is_empty() {
-            let write = || {
-                if self.place.enter().is_ok() {
-                    for (path, before) in self.sysctls.iter().rev() {
-                        drop(fs::write(path, before));
-                    }
-                }
-            };
-            // The thread that drops it may be anywhere.
-            thread::scope(|scope| drop(thread::Builder::new().spawn_scoped(scope, write)));
-        }
+        self.journal.take_back(&self.netlink, &self.place);
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::lab::cables::Cables;
 use crate::lab::host::Host;
+use crate::lab::journal::Journal;
 use crate::lab::partition::Partitions;
 use crate::lab::plan::Plan;
 use crate::lab::programs::Common;
@@ -19,8 +20,8 @@ use crate::lab::running::{Fabric, Lab, Own};
 use crate::lab::tasks::Panics;
 use crate::lab::topology::{NodeKind, Topology};
 pub(super) use configure::{Indexes, cables, flood, label, of_node, routes_of};
-pub(super) use files::Covered;
-pub(super) use guest::Guest;
+pub(super) use files::{Covered, rewrite};
+pub(super) use guest::{Guest, prepare_moved};
 pub(super) use namespaces::{Made, make, make_one, set_of_interfaces, set_sysctls};
 
 impl Topology {
@@ -44,9 +45,10 @@ impl Topology {
         let made = make(&plan, 0)?;
         let all: Vec<&Made> = made.iter().collect();
         let indexes = Indexes::new(&plan, &all)?;
-        let mut guest = Guest::new(&plan, &all, &indexes)?;
+        let journal = Arc::new(Journal::default());
+        let guest = Guest::new(&plan, &all, &indexes, &journal)?;
         cables(&plan, &all, &indexes, 0)?;
-        guest.as_mut().map_or(Ok(()), |guest| guest.set(&plan))?;
+        guest.as_ref().map_or(Ok(()), |guest| guest.set(&plan))?;
         configure::nodes(&plan, &all, &indexes)?;
         for (node, made) in plan.nodes().iter().zip(&made) {
             let names: Vec<_> = node.interfaces.iter().map(|one| one.name.as_str()).collect();
@@ -67,6 +69,7 @@ impl Topology {
                 hosts: hosts.map(Arc::new).collect(),
                 cables: Arc::new(Cables::new(&plan, &indexes)),
                 partitions: Arc::new(Partitions::default()),
+                journal,
                 plan,
                 indexes,
             }

@@ -54,6 +54,10 @@ pub(in crate::lab) fn awaited(
 /// Waits until interfaces of one node carry packets.
 pub(in crate::lab) fn wait_on(netlink: &Netlink, awaited: &[Awaited]) -> Result<()> {
     let late = |there: &[Interface]| {
+        if let Some(gone) = awaited.iter().find(|own| own.find(there).is_none()) {
+            let why = "it is not there any more";
+            return Err(Failure::new("wait for", gone.label.as_str(), why).into());
+        }
         let (mut not_in_use, mut in_use) = (awaited.iter(), Vec::new());
         let not_in_use = not_in_use.find(|own| match own.find(there) {
             Some(one) if is_in_use(one) => {

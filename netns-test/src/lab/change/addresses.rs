@@ -2,16 +2,19 @@
 
 use crate::error::Result;
 use crate::lab::build::ready::{self, Awaited};
+use crate::lab::change::is_link_local;
 use crate::lab::cidr::Cidr;
 use crate::lab::given::{GivenAddr, Interface};
 use crate::lab::host::{Here, Host};
+use crate::lab::running::Fabric;
 use crate::netlink::state::Interface as Found;
-use crate::netlink::tables::Address;
+use crate::netlink::tables::{Address, Again};
 use crate::netlink::{Request, requests};
 
 /// Changes of addresses and routes. `/etc/hosts` keeps what the plan says; the plan does, too.
 ///
-/// An interface is given by its name, or by the link that ends there.
+/// An interface is given by its name, or by the link that ends there. In the caller's own network they are
+/// taken back when the lab ends.
 impl Host {
     /// Gives an interface one more address, with the length of its prefix: `10.9.0.1/24`. It can be used
     /// at once.
@@ -26,9 +29,13 @@ impl Host {
         address: impl Into<GivenAddr>,
     ) -> Result<()> {
         let (address, here) = (self.read("add", address.into())?, self.here()?);
-        let interface = self.find(&here, &interface.into())?;
-        here.netlink.ask_all(&[self.adding(&interface, address)])?;
-        self.settle(&here, &interface)
+        let _turn = here.change();
+        let (fabric, interface) = (self.lab()?, self.find(&here, &interface.into())?);
+        self.expecting(&fabric, Some(address), || {
+            here.netlink.ask_all(&[self.adding(&interface, address)])?;
+            self.note(&fabric, [self.removing(&interface, address)]);
+            self.settle(&here, &interface)
+        })
     }
 
     /// Takes an address away from an interface, with the routes that need it. Without a prefix that is
@@ -45,8 +52,10 @@ impl Host {
         address: impl Into<GivenAddr>,
     ) -> Result<()> {
         let (address, here) = (self.read("remove", address.into())?, self.here()?);
+        let _turn = here.change();
         let interface = self.find(&here, &interface.into())?;
-        self.change(&here, &interface, address, &[address], None)
+        let fabric = self.lab()?;
+        self.expecting(&fabric, None, || self.change(&here, &interface, address, &[address], None))
     }
 
     /// Puts an address in the place of all those that the interface has of its family, but for the
@@ -54,18 +63,19 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// As [`add_addr`](Self::add_addr), but that the interface may have the address.
+    /// As [`add_addr`](Self::add_addr), but that the interface may have the address. All is as it was then.
     pub fn set_addr(
         &self,
         interface: impl Into<Interface>,
         address: impl Into<GivenAddr>,
     ) -> Result<()> {
         let (address, here) = (self.read("set", address.into())?, self.here()?);
+        let _turn = here.change();
         let interface = self.find(&here, &interface.into())?;
         let is_old = |one: &Address| {
             one.index == interface.index
                 && one.address.is_ipv4() == address.address().is_ipv4()
-                && !is_link_local(one)
+                && !is_link_local(one.address)
         };
         let there = here.netlink.addresses()?;
         let old = there.iter().filter(|one| is_old(one));
@@ -74,11 +84,13 @@ impl Host {
         if old == [address] {
             return Ok(());
         }
-        self.change(&here, &interface, address, &old, Some(address))
+        let (fabric, new) = (self.lab()?, Some(address));
+        self.expecting(&fabric, new, || self.change(&here, &interface, address, &old, new))
     }
 
     /// Takes `old` addresses away and adds a `new` one. With the last address of IPv4 the kernel drops all
-    /// routes through the interface, and with the first one of a subnet the others: they are put back.
+    /// routes through the interface, and with the first one of a subnet the others: they are put back. What
+    /// is refused leaves all as it was.
     fn change(
         &self,
         here: &Here,
@@ -87,31 +99,64 @@ impl Host {
         old: &[Cidr],
         new: Option<Cidr>,
     ) -> Result<()> {
-        let is_ipv4 = like.address().is_ipv4();
-        let routes = here.netlink.routes_through(interface.index, is_ipv4)?;
-        let others: Vec<Cidr> = here
-            .netlink
-            .addresses()?
-            .into_iter()
-            .filter(|one| one.index == interface.index && one.address.is_ipv4() == is_ipv4)
-            .filter_map(|one| Cidr::new(one.address, one.prefix).ok())
-            .filter(|one| !old.contains(one) && Some(*one) != new)
-            .collect();
+        let (fabric, netlink, is_ipv4) = (self.lab()?, &here.netlink, like.address().is_ipv4());
+        let is_meant = |route: &Again| {
+            route.index == Some(interface.index) && route.destination.0.is_ipv4() == is_ipv4
+        };
+        let routes: Vec<Again> = netlink.added_routes()?.into_iter().filter(is_meant).collect();
+        let before = of_family(here, interface, is_ipv4)?;
+        if let Some(new) = new {
+            self.try_out(here, interface, (&before, new))?;
+        }
         let removing = old.iter().map(|one| self.removing(interface, *one));
         let adding = new.into_iter().map(|one| self.adding(interface, one));
-        here.netlink.ask_all(&removing.chain(adding).collect::<Vec<_>>())?;
-        let there = here.netlink.addresses()?;
-        let is_there = |one: &&Cidr| {
-            there.iter().any(|own| (own.index, own.address) == (interface.index, one.address()))
+        let changed = netlink.ask_all(&removing.chain(adding).collect::<Vec<_>>());
+        let wanted: Vec<Cidr> = match changed {
+            Ok(()) => before.iter().filter(|one| !old.contains(one)).copied().chain(new).collect(),
+            Err(_) => before,
         };
-        let lost = others.iter().filter(|one| !is_there(one));
+        let there = of_family(here, interface, is_ipv4)?;
+        let lost = wanted.iter().filter(|one| !there.contains(one));
         let lost: Vec<_> = lost.map(|one| self.adding(interface, *one)).collect();
-        here.netlink.ask_all(&lost)?;
-        for route in routes {
-            // One whose gateway cannot be reached any more is lost.
-            drop(here.netlink.ask_all(&[route]));
+        let put_back = netlink.ask_all(&lost);
+        // One whose gateway cannot be reached any more is lost.
+        routes.iter().for_each(|route| drop(netlink.ask_all(&[route.add()])));
+        if changed.is_ok() {
+            self.note(&fabric, routes.iter().rev().map(Again::add_if_none));
+            self.note(&fabric, old.iter().rev().map(|one| self.adding(interface, *one)));
+            self.note(&fabric, new.into_iter().map(|one| self.removing(interface, one)));
         }
-        self.settle(here, interface)
+        let settled = self.settle(here, interface);
+        changed.and(put_back)?;
+        settled
+    }
+
+    /// Whether the kernel takes a new address, before any other goes.
+    fn try_out(
+        &self,
+        here: &Here,
+        interface: &Found,
+        (before, new): (&[Cidr], Cidr),
+    ) -> Result<()> {
+        if before.iter().all(|one| one.address() != new.address()) {
+            here.netlink.ask_all(&[self.adding(interface, new)])?;
+            here.netlink.ask_all(&[self.removing(interface, new)])?;
+        }
+        Ok(())
+    }
+
+    /// Has partitions hold while addresses change.
+    fn expecting(
+        &self,
+        fabric: &Fabric,
+        new: Option<Cidr>,
+        work: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let at = fabric.plan.nodes().iter().position(|node| node.name == self.name());
+        let new: Vec<_> = at.zip(new).map(|(at, new)| (at, new.address())).into_iter().collect();
+        let done = fabric.partitions.expect(fabric, &new, None).and_then(|()| work());
+        let held = fabric.partitions.arrived(fabric, &new);
+        done.and(held)
     }
 
     fn read(&self, step: &str, given: GivenAddr) -> Result<Cidr> {
@@ -132,24 +177,23 @@ impl Host {
         format!("{address} on {} of {}", interface.name, self.name())
     }
 
-    /// Waits until the interface hears who asks for its addresses, and has partitions hold for them.
+    /// Waits until the interface hears who asks for its addresses.
     fn settle(&self, here: &Here, interface: &Found) -> Result<()> {
-        let fabric = self.lab()?;
         // One that carries nothing hears nothing.
-        if interface.is_up && interface.is_running {
-            let all = here.netlink.addresses()?.into_iter();
-            let own = all.filter(|own| own.index == interface.index).map(|own| own.address);
-            let label = format!("{} of {}", interface.name, self.name());
-            let awaited = Awaited { index: interface.index, label, addresses: own.collect() };
-            ready::wait_on(&here.netlink, &[awaited])?;
+        if !(interface.is_up && interface.is_running) {
+            return Ok(());
         }
-        fabric.partitions.refresh(&fabric)
+        let all = here.netlink.addresses()?.into_iter();
+        let own = all.filter(|own| own.index == interface.index).map(|own| own.address);
+        let label = format!("{} of {}", interface.name, self.name());
+        let awaited = Awaited { index: interface.index, label, addresses: own.collect() };
+        ready::wait_on(&here.netlink, &[awaited])
     }
 }
 
-fn is_link_local(one: &Address) -> bool {
-    match one.address {
-        std::net::IpAddr::V4(_) => false,
-        std::net::IpAddr::V6(address) => address.segments()[0] & 0xffc0 == 0xfe80,
-    }
+/// The addresses of an interface of one family.
+fn of_family(here: &Here, interface: &Found, is_ipv4: bool) -> Result<Vec<Cidr>> {
+    let all = here.netlink.addresses()?.into_iter();
+    let own = all.filter(|one| one.index == interface.index && one.address.is_ipv4() == is_ipv4);
+    Ok(own.filter_map(|one| Cidr::new(one.address, one.prefix).ok()).collect())
 }

@@ -1,19 +1,22 @@
 //! Nodes and links that are added to a running lab.
 
-use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, Failure, Result};
 use crate::lab::build::ready::{self, Awaited};
 use crate::lab::build::{self, Indexes, Made};
+use crate::lab::change::before::Before;
 use crate::lab::change::growth::{self, Growth, NodeGrowth};
-use crate::lab::cidr::Cidr;
+use crate::lab::cidr::{Cidr, Subnet};
 use crate::lab::host::Host;
+use crate::lab::partition::link_local;
 use crate::lab::plan::{InterfaceKind, Plan, RoutePlan};
 use crate::lab::running::{Fabric, Lab};
 use crate::lab::topology::{NodeKind, Topology};
 use crate::netlink::Request;
-use crate::netlink::requests::{self, LOOPBACK};
+use crate::netlink::requests;
 
 impl Lab {
     /// Adds to the lab what has been added to the topology that it was built from, or to a clone of that:
@@ -41,7 +44,7 @@ impl Lab {
     ///
     /// The mistakes of the [plan](Topology::plan); a topology that is another one, or by which something
     /// that is there would change; a node that is powered off; what the kernel refuses. The lab is as it
-    /// was then.
+    /// was then. New routes through a link that is down come with [`up`](crate::lab::Link::up).
     pub fn extend(&mut self, topology: &Topology) -> Result<()> {
         let plan = topology.plan()?;
         let old = Arc::clone(self.fabric());
@@ -60,8 +63,21 @@ impl Lab {
         let made: Vec<&Made> = here.iter().map(|here| &***here).chain(&new).collect();
         let indexes = old.indexes.grown(&plan, &made, &growth.places)?;
         let step = Step { plan: &plan, indexes: &indexes, growth: &growth, made: &made };
-        self.take(&step).and_then(|()| step.wait()).inspect_err(|_| step.undo(&old))?;
-        self.finish(&old, plan, new, indexes)
+        let before = old.hosts.iter().zip(&here).zip(&growth.nodes);
+        let before = before.map(|((host, here), grown)| Before::of(host, here, grown));
+        let before = before.collect::<Result<Vec<_>>>()?;
+        // Before the first packet.
+        let expected = step.new_addresses();
+        let done = old.partitions.expect(&old, &expected, None);
+        let done = done.and_then(|()| self.take(&step)).and_then(|()| step.wait());
+        if let Err(error) = done {
+            step.undo(&before);
+            drop(old.partitions.arrived(&old, &expected));
+            return Err(error);
+        }
+        drop(before);
+        self.finish(&old, plan, new, indexes)?;
+        old.partitions.arrived(self.fabric(), &expected)
     }
 
     /// Has the kernel carry it out.
@@ -74,10 +90,12 @@ impl Lab {
                 if let Some(guest) = &mut self.own().guest {
                     guest.grow(plan, indexes, &grown.interfaces)?;
                     guest.set_sysctls(&plan.nodes()[node], &grown.sysctls)?;
-                    step.on_lo(node, grown).into_iter().for_each(|address| guest.note(address));
+                    let mut on_lo = step.on_lo(node, grown).into_iter();
+                    on_lo.try_for_each(|address| guest.note(address))?;
+                    guest.note_routes(&grown.routes)?;
                 }
             }
-            made[node].netlink.ask_all(&step.requests(node, grown))?;
+            made[node].netlink.ask_all(&step.requests(node, grown)?)?;
             if plan.nodes()[node].kind != NodeKind::Local {
                 build::set_sysctls(&plan.nodes()[node], &made[node].place, &grown.sysctls)?;
             }
@@ -104,6 +122,7 @@ impl Lab {
                 hosts: old.hosts.iter().cloned().chain(added).collect(),
                 cables: Arc::clone(&old.cables),
                 partitions: Arc::clone(&old.partitions),
+                journal: Arc::clone(&old.journal),
                 plan,
                 indexes,
             }
@@ -117,11 +136,11 @@ impl Lab {
         }
         let others = old.hosts.iter().filter(|host| host.kind() != NodeKind::Local);
         for host in others {
-            let written = host.run(|| fs::write("/etc/hosts", &hosts));
+            let written = host.run(|| build::rewrite(Path::new("/etc/hosts"), &hosts));
             let failed = |error| host.failure("write", "/etc/hosts", &error);
             written.map_err(|error| Error::from(failed(error)))?;
         }
-        old.partitions.refresh(self.fabric())
+        Ok(())
     }
 }
 
@@ -136,7 +155,7 @@ struct Step<'a> {
 
 impl Step<'_> {
     /// What is to be asked for on a node that was there, whose cables are.
-    fn requests(&self, node: usize, grown: &NodeGrowth) -> Vec<Request> {
+    fn requests(&self, node: usize, grown: &NodeGrowth) -> Result<Vec<Request>> {
         let Self { plan, indexes, .. } = *self;
         let of_plan = &plan.nodes()[node];
         let is_new = |place: usize| grown.interfaces.contains(&place);
@@ -151,13 +170,39 @@ impl Step<'_> {
             let (interface, index) = (&of_plan.interfaces[*place], indexes.at(node, *place));
             requests.push(build::flood(plan, node, interface, index, *remote));
         }
-        let is_new = |route: &RoutePlan| grown.routes.contains(route);
+        // What is down gets its routes when it comes up.
+        let there = self.made[node].netlink.interfaces()?;
+        let is_down = |name: &str| there.iter().any(|one| one.name == name && !one.is_up);
+        let is_new_one = |name: &str| {
+            grown.interfaces.iter().any(|place| of_plan.interfaces[*place].name == name)
+        };
+        let is_new = |route: &RoutePlan| {
+            grown.routes.contains(route) && (is_new_one(&route.dev) || !is_down(&route.dev))
+        };
         requests.extend(build::routes_of(plan, node, indexes, is_new));
-        for lost in &grown.lost {
+        let routes = self.made[node].netlink.added_routes()?;
+        let is_there = |lost: &&Subnet| {
+            routes.iter().any(|route| route.destination == (lost.network(), lost.prefix()))
+        };
+        for lost in grown.lost.iter().filter(is_there) {
             let object = format!("route to {lost} of {}", of_plan.name);
             requests.push(requests::no_route(object, (lost.network(), lost.prefix())));
         }
-        requests
+        Ok(requests)
+    }
+
+    /// All addresses that nodes which were there are to have besides, by their places.
+    fn new_addresses(&self) -> Vec<(usize, IpAddr)> {
+        let of_node = |(node, grown): (usize, &NodeGrowth)| {
+            let all = &self.plan.nodes()[node].interfaces;
+            let more = grown.addresses.iter().map(|(_, address)| address.address());
+            let new = grown.interfaces.iter().flat_map(|place| {
+                let given = all[*place].addresses.iter().map(|address| address.address());
+                given.chain(all[*place].mac.map(link_local))
+            });
+            more.chain(new).map(move |address| (node, address)).collect::<Vec<_>>()
+        };
+        self.growth.nodes.iter().enumerate().flat_map(of_node).collect()
     }
 
     /// New addresses of `lo`.
@@ -204,32 +249,25 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Takes back what there is of it on the nodes that were there. What is refused is left: the first
-    /// refusal is told.
-    fn undo(&self, old: &Fabric) {
-        for (node, grown) in self.growth.nodes.iter().enumerate() {
-            let netlink = &self.made[node].netlink;
+    /// Takes back what there is of it on the nodes that were there, which are then as they were before. What
+    /// is refused is left: the first refusal is told.
+    fn undo(&self, before: &[Before<'_>]) {
+        for (node, (grown, before)) in self.growth.nodes.iter().zip(before).enumerate() {
             let all = &self.plan.nodes()[node].interfaces;
-            let mut requests = Vec::new();
-            for &place in grown.interfaces.iter().rev() {
-                let index = self.indexes.at(node, place);
-                if all[place].kind != InterfaceKind::Loopback {
-                    requests.push(requests::no_interface(all[place].name.clone(), index));
-                }
-            }
-            let on_lo = self.on_lo(node, grown).into_iter().map(|address| (LOOPBACK, address));
-            let others = grown.addresses.iter().map(|(at, one)| (self.indexes.at(node, *at), *one));
-            requests.extend(on_lo.chain(others).map(|(index, one)| {
-                requests::no_address(one.to_string(), index, one.address(), one.prefix())
-            }));
-            requests.extend(grown.routes.iter().map(|route| {
-                let to = route.destination;
-                requests::no_route(to.to_string(), (to.network(), to.prefix()))
-            }));
-            requests.extend(build::routes_of(&old.plan, node, &old.indexes, |_| true));
-            for request in requests {
-                drop(netlink.ask_all(&[request]));
-            }
+            let index = |place: usize| self.indexes.at(node, place);
+            let new = grown
+                .interfaces
+                .iter()
+                .rev()
+                .filter(|place| all[**place].kind != InterfaceKind::Loopback);
+            let mut requests: Vec<Request> = new
+                .map(|place| requests::no_interface(all[*place].name.clone(), index(*place)))
+                .collect();
+            let remotes = grown.remotes.iter();
+            requests.extend(
+                remotes.map(|(place, to)| requests::no_flood(to.to_string(), index(*place), *to)),
+            );
+            before.restore(&self.made[node].netlink, &requests);
         }
     }
 }

@@ -2,20 +2,22 @@
 //! nodes are on. The plan stays that of the lab as it was built, or extended.
 
 mod addresses;
+mod before;
 mod extend;
 mod growth;
 mod moving;
 mod power;
 mod routes;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::error::{Failure, Result};
 use crate::lab::given::{Interface, Which};
 use crate::lab::host::{Here, Host};
 use crate::lab::running::{Fabric, Lab};
-use crate::lab::topology::NodeId;
-use crate::netlink::state;
+use crate::lab::topology::{NodeId, NodeKind};
+use crate::netlink::{Request, state};
 
 impl Host {
     /// The lab that it is of.
@@ -53,6 +55,13 @@ impl Host {
         Ok(found.clone())
     }
 
+    /// Notes how a change is taken back, if it is one of the caller's own network. The last comes first.
+    fn note(&self, fabric: &Fabric, back: impl IntoIterator<Item = Request>) {
+        if self.kind() == NodeKind::Local {
+            back.into_iter().for_each(|request| fabric.journal.ask(request));
+        }
+    }
+
     /// A mistake in what a caller has given.
     fn mistake(&self, step: &str, what: &str, why: &impl ToString) -> Failure {
         Failure::new(step, format!("{what} of {}", self.name()), why.to_string())
@@ -65,4 +74,9 @@ impl Lab {
         let unknown = || Failure::new(step, "a node of another topology", "it is not in this lab");
         self.plan().position(node).ok_or_else(|| unknown().into())
     }
+}
+
+/// Such addresses are alike on all links.
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }

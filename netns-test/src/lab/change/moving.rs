@@ -1,8 +1,10 @@
 //! Links whose ends move from node to node.
 
 use crate::error::{Failure, Result};
-use crate::lab::build::label;
-use crate::lab::running::Lab;
+use crate::lab::build::{self, label};
+use crate::lab::cables::End;
+use crate::lab::plan::InterfaceKind;
+use crate::lab::running::{Fabric, Lab};
 use crate::lab::topology::{LinkId, NodeId, NodeKind};
 use crate::netlink::requests;
 use crate::netlink::state::Interface;
@@ -20,8 +22,8 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// A link that has no end at `from`; one whose other end is at `to`; a node that is powered off; what
-    /// the kernel refuses.
+    /// A link that has no end at `from`; one whose other end is at `to`; switches without the spanning tree
+    /// protocol that would make a ring; a node that is powered off; what the kernel refuses.
     pub fn move_link(&self, link: LinkId, from: NodeId, to: NodeId) -> Result<String> {
         let fabric = self.fabric();
         let stranger =
@@ -42,6 +44,12 @@ impl Lab {
         if from == to {
             return Ok(end.name);
         }
+        if let Some(ring) = fabric.switches_between(&cables, at, [to, other.node]) {
+            let ring = ring.into_iter().map(name).collect::<Vec<_>>().join(", ");
+            return mistake(format!(
+                "frames would go round between {ring} for ever; `stp` of one of them prevents that"
+            ));
+        }
         let (old, new) = (fabric.hosts[from].here()?, fabric.hosts[to].here()?);
         let was_up =
             old.netlink.interfaces()?.iter().any(|one| one.index == end.index && one.is_up);
@@ -54,6 +62,9 @@ impl Lab {
         let is_it = |one: &&Interface| one.name == free;
         let index = new.netlink.interfaces()?.iter().find(is_it).map_or(end.index, |one| one.index);
         end.index = index;
+        if fabric.hosts[to].kind() == NodeKind::Local {
+            build::prepare_moved(&fabric.plan.nodes()[to], &new.place, &free)?;
+        }
         let label = fabric.label(end);
         let bridge = fabric.bridge_of(to);
         new.netlink.ask_all(&[requests::set_up(label, index, was_up, bridge)])?;
@@ -68,6 +79,41 @@ impl Lab {
         drop(cables);
         fabric.partitions.refresh(fabric)?;
         Ok(free)
+    }
+}
+
+impl Fabric {
+    /// The switches from one to the other, over cables but one of them, where frames go everywhere; none if
+    /// there is no such way.
+    fn switches_between(
+        &self,
+        cables: &[[End; 2]],
+        but: usize,
+        [from, to]: [usize; 2],
+    ) -> Option<Vec<usize>> {
+        let floods = |node: usize| {
+            let first = self.plan.nodes()[node].interfaces.first();
+            first.is_some_and(|one| matches!(one.kind, InterfaceKind::Bridge { stp: false }))
+        };
+        let cables = cables.iter().enumerate().filter(|(at, _)| *at != but);
+        let pairs: Vec<[usize; 2]> = cables
+            .flat_map(|(_, [one, two])| [[one.node, two.node], [two.node, one.node]])
+            .filter(|pair| pair.iter().all(|node| floods(*node)))
+            .collect();
+        let (mut paths, mut seen) = (vec![vec![from]], vec![from]);
+        while let Some(path) = paths.pop() {
+            let last = path[path.len() - 1];
+            if last == to {
+                return Some(path);
+            }
+            for [_, next] in pairs.iter().filter(|[near, _]| *near == last) {
+                if !seen.contains(next) {
+                    seen.push(*next);
+                    paths.push([path.as_slice(), &[*next]].concat());
+                }
+            }
+        }
+        None
     }
 }
 

@@ -3,6 +3,7 @@
 //! The ends of links cannot be left without an owner, so the namespaces that a node will have are made
 //! when it is powered off, and the ends go there, where they are down.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::error::{Failure, Result};
@@ -10,6 +11,7 @@ use crate::lab::build;
 use crate::lab::build::ready;
 use crate::lab::cables::End;
 use crate::lab::host::Here;
+use crate::lab::partition::link_local;
 use crate::lab::plan::InterfaceKind;
 use crate::lab::running::{Fabric, Lab};
 use crate::lab::topology::{NodeId, NodeKind};
@@ -22,7 +24,8 @@ impl Lab {
     /// Nobody is told: connections of others to it hang.
     ///
     /// Threads of the test that are on the host go on, and so do sockets that the test holds: in a network
-    /// without interfaces. [`run`](crate::lab::Host::run) and the like panic until the node is
+    /// without interfaces. Programs that such a thread starts from then on are nobody's; it is to end
+    /// them. [`run`](crate::lab::Host::run) and the like panic until the node is
     /// [on](Self::power_on), what can fail fails.
     ///
     /// # Errors
@@ -38,17 +41,13 @@ impl Lab {
         if host.kind() == NodeKind::Local {
             return mistake("it is the caller's own network");
         }
-        let later = Arc::new(Here::new(build::make_one(&fabric.plan, at)?));
-        let own = cables.iter().flatten().filter(|end| end.node == at);
-        let there = later.place.network();
         // First, so that nothing gets out of what is killed.
-        let moves =
-            own.map(|end| requests::move_to(fabric.label(end), end.index, there, &end.name));
-        let moved = here.netlink.ask_all(&moves.collect::<Vec<_>>());
-        drop(host.turn_off(Arc::clone(&later)));
+        let moved = cut_off(fabric, at, &here, &cables)?;
         if let Some(tasks) = here.tasks.get() {
             tasks.end();
         }
+        // Also those that have gone to another network.
+        host.common.programs.end_on(host.name());
         place::kill_all_in(&[here.place.network()]);
         fabric.partitions.forget(at);
         moved?;
@@ -66,14 +65,26 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// A node that is on; what the kernel refuses, which leaves it off.
+    /// A node that is on; what the kernel refuses, which leaves it off; a link that carries nothing after
+    /// half a minute.
     pub fn power_on(&self, node: NodeId) -> Result<()> {
         let (at, fabric) = (self.place_of("power on", node)?, self.fabric());
         let host = &fabric.hosts[at];
         let cables = fabric.cables.lock();
         let is_on = || Failure::new("power on", host.name(), "it is on");
-        let carrying = start(fabric, at, &*host.off().ok_or_else(is_on)?, &cables)?;
+        let here = host.off().ok_or_else(is_on)?;
+        // Before the first packet.
+        let new = addresses(fabric, at);
+        let expected = fabric.partitions.expect(fabric, &new, Some((at, Arc::clone(&here))));
+        let started = expected.and_then(|()| start(fabric, at, &here, &cables));
+        let carrying = started.inspect_err(|_| {
+            // What has been done so far goes with these namespaces.
+            drop(cut_off(fabric, at, &here, &cables));
+            fabric.partitions.forget(at);
+            drop(fabric.partitions.arrived(fabric, &new));
+        })?;
         host.turn_on();
+        fabric.partitions.arrived(fabric, &new)?;
         carrying.iter().try_for_each(|end| fabric.wait_on(end))?;
         // What stands on them.
         let carries = |name: &str| carrying.iter().any(|end| end.node == at && end.name == name);
@@ -84,9 +95,35 @@ impl Lab {
             }
             _ => true,
         });
-        ready::wait_on(&host.here()?.netlink, &awaited)?;
-        fabric.partitions.refresh(fabric)
+        ready::wait_on(&here.netlink, &awaited)
     }
+}
+
+/// Moves the ends of links that a node has to fresh namespaces, which it has from then on, off. The inner
+/// error is one of the moves.
+fn cut_off(
+    fabric: &Fabric,
+    at: usize,
+    here: &Here,
+    cables: &[[End; 2]],
+) -> Result<Result<(), Failure>> {
+    let later = Arc::new(Here::new(build::make_one(&fabric.plan, at)?));
+    let own = cables.iter().flatten().filter(|end| end.node == at);
+    let there = later.place.network();
+    let moves = own.map(|end| requests::move_to(fabric.label(end), end.index, there, &end.name));
+    let moved = here.netlink.ask_all(&moves.collect::<Vec<_>>());
+    drop(fabric.hosts[at].turn_off(later));
+    Ok(moved)
+}
+
+/// The addresses that a node is to have, link-local ones, too.
+fn addresses(fabric: &Fabric, at: usize) -> Vec<(usize, IpAddr)> {
+    let all = fabric.plan.nodes()[at].interfaces.iter();
+    let own = all.flat_map(|one| {
+        let given = one.addresses.iter().map(|address| address.address());
+        given.chain(one.mac.map(link_local))
+    });
+    own.map(|address| (at, address)).collect()
 }
 
 /// Sets a node up that has the ends of its links. Gives the ends that will carry packets, at both sides.

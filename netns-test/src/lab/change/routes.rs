@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 
 use crate::error::Result;
+use crate::lab::change::is_link_local;
 use crate::lab::cidr::{Cidr, Subnet};
 use crate::lab::given::{Gateway, GivenSubnet, Via};
 use crate::lab::host::{Here, Host};
 use crate::netlink::requests;
+use crate::netlink::tables::Again;
 
 impl Host {
     /// Adds a route, in the place of the one to the same destination if there is one: by a gateway that is
@@ -24,9 +26,17 @@ impl Host {
     ) -> Result<()> {
         let (to, here) = (self.subnet("add", destination.into())?, self.here()?);
         let via = self.gateway(&here, to, &via.into())?;
-        let object = format!("route to {to} of {}", self.name());
-        let request = requests::route(object, (to.network(), to.prefix()), Some(via), None);
-        Ok(here.netlink.ask_all(&[request])?)
+        let _turn = here.change();
+        let fabric = self.lab()?;
+        let object = format!("route to {to} via {via} of {}", self.name());
+        let destination = (to.network(), to.prefix());
+        let before = routes_to(&here, destination)?;
+        here.netlink.ask_all(&[requests::route(object, destination, Some(via), None)])?;
+        let after = routes_to(&here, destination)?;
+        self.note(&fabric, before.iter().rev().map(Again::add_if_none));
+        let new = after.iter().filter(|route| !before.contains(route));
+        self.note(&fabric, new.map(Again::remove));
+        Ok(())
     }
 
     /// Takes the route to exactly this destination away, whoever has made it. Of several the kernel
@@ -38,7 +48,12 @@ impl Host {
     pub fn remove_route(&self, destination: impl Into<GivenSubnet>) -> Result<()> {
         let (to, here) = (self.subnet("remove", destination.into())?, self.here()?);
         let object = format!("route to {to} of {}", self.name());
-        Ok(here.netlink.ask_all(&[requests::no_route(object, (to.network(), to.prefix()))])?)
+        let destination = (to.network(), to.prefix());
+        let _turn = here.change();
+        let (fabric, before) = (self.lab()?, routes_to(&here, destination)?);
+        here.netlink.ask_all(&[requests::no_route(object, destination)])?;
+        self.note(&fabric, before.iter().rev().map(Again::add_if_none));
+        Ok(())
     }
 
     fn subnet(&self, step: &str, given: GivenSubnet) -> Result<Subnet> {
@@ -66,8 +81,10 @@ impl Host {
         };
         let other = &fabric.hosts[at];
         let own = here.netlink.addresses()?;
+        // Link-local subnets are alike on all links.
+        let own = own.iter().filter(|one| !is_link_local(one.address));
         let own: Vec<Cidr> =
-            own.iter().filter_map(|one| Cidr::new(one.address, one.prefix).ok()).collect();
+            own.filter_map(|one| Cidr::new(one.address, one.prefix).ok()).collect();
         let is_near = |address: &IpAddr| {
             address.is_ipv4() == to.is_ipv4()
                 && !address.is_loopback()
@@ -79,4 +96,10 @@ impl Host {
             failed(format!("{} has no address on a subnet of the host", other.name()))
         })
     }
+}
+
+fn routes_to(here: &Here, destination: (IpAddr, u8)) -> Result<Vec<Again>> {
+    let mut all = here.netlink.added_routes()?;
+    all.retain(|route| route.destination == destination);
+    Ok(all)
 }

@@ -172,6 +172,9 @@ impl Snapshot {
     /// The same without what changes from run to run: counters, neighbours, the numbers of ports that
     /// the kernel has chosen, which are 0 then, and connections that come or go. Sockets that are alike
     /// without these are there once.
+    ///
+    /// The kernel does not tell who has chosen a port: all of its own range (`ip_local_port_range`, 32768
+    /// to 60999 unless a sysctl has another) are taken for such, 50051 of a server of the test's, too.
     #[must_use]
     pub fn stable(mut self) -> Self {
         for host in &mut self.hosts {
