@@ -62,7 +62,8 @@ impl Figure {
     pub(crate) fn measure(mut self, effort: Effort) -> Result<Outcome> {
         let (rounds, warm_up) = match effort {
             Effort::Full => (self.rounds, self.rounds / 10),
-            Effort::Quick => (5, 1),
+            // Once is enough to see that a work that takes long is done.
+            Effort::Quick => (self.rounds.min(5), usize::from(self.rounds > 1)),
         };
         let (mut work, mut floor, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..warm_up + rounds {

@@ -1,35 +1,64 @@
 //! What the library costs, each figure beside its floor: the kernel's calls that it cannot do
-//! without. `cargo run --release -p netns-test-benches` takes a few seconds and fails if a figure is
-//! above its target; with `-- --quick` it takes a moment, and fails only on a wrong result.
+//! without. `cargo run --release -p netns-test-benches` takes some minutes and fails if a figure is
+//! above its target; with `-- --quick` it takes a moment, and fails only on a wrong result. Names of
+//! groups after that have only these measured.
 
 mod bare;
 mod bare_lab;
+mod bare_test;
+mod binary;
 mod figure;
 mod lab;
+mod leaks;
 mod message;
 mod netns;
+mod output;
+mod size;
 mod table;
+mod takedown;
+mod tests;
+mod thousand;
+mod worker;
 
+use std::error::Error;
 use std::process::ExitCode;
 
-use figure::{Effort, Outcome};
+use binary::Way;
+use figure::{Effort, Figure};
+use tests::Bench;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// What can be asked for by name, in the order in which it is measured.
+const GROUPS: [&str; 8] =
+    ["build", "tests", "output", "thousand", "growth", "takedown", "netns", "lab"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let effort = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => Effort::Full,
-        ["--quick"] => Effort::Quick,
-        _ => {
-            eprintln!("usage: netns-test-benches [--quick]");
-            return ExitCode::from(2);
-        }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let Some(result) = worker::main(&arguments) {
+        return code(result.map(|()| true));
+    }
+    let (effort, groups) = match arguments[..] {
+        ["--quick", ref groups @ ..] => (Effort::Quick, groups),
+        ref groups => (Effort::Full, groups),
     };
-    match run(effort) {
-        Ok(outcomes) => {
-            print!("{}", table::of(&outcomes, effort));
-            let is_short = outcomes.iter().any(Outcome::falls_short);
-            ExitCode::from(u8::from(is_short && effort == Effort::Full))
-        }
+    if groups.iter().any(|group| !GROUPS.contains(group)) {
+        eprintln!("usage: netns-test-benches [--quick] [{}]...", GROUPS.join(" | "));
+        return ExitCode::from(2);
+    }
+    let is_wanted = |group: &str| match groups {
+        // They are no check of anything, and take long.
+        [] if effort == Effort::Quick => !["build", "growth", "takedown"].contains(&group),
+        [] => true,
+        _ => groups.contains(&group),
+    };
+    code(run(effort, is_wanted).map(|is_short| effort == Effort::Quick || !is_short))
+}
+
+fn code(result: Result<bool>) -> ExitCode {
+    match result {
+        Ok(good) => ExitCode::from(u8::from(!good)),
         Err(error) => {
             eprintln!("netns-test-benches: {error}");
             ExitCode::FAILURE
@@ -37,18 +66,87 @@ fn main() -> ExitCode {
     }
 }
 
-/// All figures, in a user and a network namespace of this process's own.
-fn run(effort: Effort) -> Result<Vec<Outcome>, Box<dyn std::error::Error>> {
+/// Measures and prints; whether a figure falls short.
+fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
+    println!("{}", takedown::machine()?);
+    if is_wanted("build") {
+        println!("{}", size::of_builds()?);
+    }
+    let mut is_short = false;
+    let mut measure = |figures: Vec<Figure>| -> Result<()> {
+        println!("{}", table::HEAD);
+        for figure in figures {
+            let outcome = figure.measure(effort)?;
+            println!("{}", table::row(&outcome, effort));
+            is_short |= outcome.falls_short();
+        }
+        println!();
+        Ok(())
+    };
+    if ["tests", "output", "thousand", "growth"].into_iter().any(&is_wanted) {
+        let bench = Bench::new(effort)?;
+        if is_wanted("tests") {
+            measure(one_test(&bench)?)?;
+            measure(many_tests(&bench))?;
+        }
+        if is_wanted("output") {
+            measure(vec![output::captured(&bench)?])?;
+        }
+        if is_wanted("thousand") {
+            let ways = [Way::Cold, Way::WithSpares];
+            measure(ways.map(|way| thousand::last_beside_first(&bench, way)).into())?;
+            println!("{}", thousand::needs(&bench)?);
+        }
+        if is_wanted("growth") {
+            thousand::growth(&bench)?;
+        }
+    }
+    // From here on in namespaces of this process's own.
     bare::own_namespaces()?;
-    let figures = [
-        netns::new()?,
-        netns::enter()?,
-        netns::enter_beside_setns()?,
-        netns::enter_from()?,
-        lab::build("a host of a lab of 50", 50, Some(1.5), 20),
-        lab::build("a host of a lab of 200", 200, None, 7),
-        lab::throughput()?,
-        lab::round_trip()?,
-    ];
-    figures.into_iter().map(|figure| figure.measure(effort)).collect()
+    if is_wanted("takedown") {
+        println!("{}", takedown::figures()?);
+    }
+    if is_wanted("netns") {
+        measure(vec![
+            netns::new()?,
+            netns::enter()?,
+            netns::enter_beside_setns()?,
+            netns::enter_from()?,
+        ])?;
+    }
+    if is_wanted("lab") {
+        measure(vec![
+            lab::build("a host of a lab of 50", 50, Some(1.5), 20),
+            lab::build("a host of a lab of 200", 200, None, 7),
+            lab::throughput()?,
+            lab::round_trip()?,
+        ])?;
+    }
+    Ok(is_short)
+}
+
+fn one_test(bench: &Bench) -> Result<Vec<Figure>> {
+    let (cold, spares) = (Way::Cold, Way::WithSpares);
+    Ok(vec![
+        bench.one_at_a_time(cold)?,
+        bench.one_at_a_time(spares)?,
+        bench.added(cold)?,
+        bench.added(spares)?,
+        bench.large(cold)?,
+        bench.large(spares)?,
+    ])
+}
+
+fn many_tests(bench: &Bench) -> Vec<Figure> {
+    let (cold, spares) = (Way::Cold, Way::WithSpares);
+    vec![
+        bench.throughput("a test of many, 1 thread, cold", 1, cold),
+        bench.throughput("a test of many, 1 thread, with spares", 1, spares),
+        bench.throughput("a test of many, 2 threads, cold", 2, cold),
+        bench.throughput("a test of many, 2 threads, with spares", 2, spares),
+        bench.throughput("a test of many, 4 threads, cold", 4, cold),
+        bench.throughput("a test of many, 4 threads, with spares", 4, spares),
+        bench.throughput("a test of many, 16 threads, cold", 16, cold),
+        bench.throughput("a test of many, 16 threads, with spares", 16, spares),
+    ]
 }

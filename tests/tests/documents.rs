@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files with links.
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -15,6 +15,7 @@ const DOCUMENTS: [&str; 10] = [
     "docs/ENVIRONMENTS.md",
     "docs/LAB.md",
     "docs/NETNS.md",
+    "docs/PERFORMANCE.md",
     "docs/SANDBOX.md",
     "docs/TOOLS.md",
 ];

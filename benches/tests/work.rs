@@ -1,0 +1,130 @@
+//! The tests that the benchmark runs: a thousand that do nothing, one that takes 5 ms, one that prints
+//! much; and `driver`, which calls them as libtest would and says how long they took.
+//!
+//! All are ignored, so that a run of all tests leaves them out.
+
+use std::alloc::{Layout, alloc};
+use std::io::{self, Write as _};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use netns_test::netns_test;
+
+/// How long the body of [`five_ms`] takes.
+const BODY: Duration = Duration::from_millis(5);
+
+/// How much [`hundred_mb`] prints, in lines of 64 bytes.
+const PRINTED: usize = 100_000_000;
+
+#[netns_test]
+#[ignore = "run by the benchmark"]
+fn five_ms() {
+    thread::sleep(BODY);
+}
+
+#[netns_test]
+#[ignore = "run by the benchmark"]
+fn hundred_mb() -> io::Result<()> {
+    let line = [&[b'x'; 63][..], b"\n"].concat();
+    let piece = line.repeat(1000);
+    let mut stdout = io::stdout().lock();
+    for _ in 0..PRINTED / piece.len() {
+        stdout.write_all(&piece)?;
+    }
+    stdout.write_all(&line.repeat(PRINTED % piece.len() / line.len()))
+}
+
+/// Does what each line of stdin says, and answers in nanoseconds.
+#[test]
+#[ignore = "run by the benchmark"]
+fn driver() {
+    let tests = empty::all();
+    for line in io::stdin().lines() {
+        let line = line.unwrap();
+        let words: Vec<&str> = line.split(' ').collect();
+        let answer = match words[..] {
+            ["empty", count] => vec![repeat(count, tests[0])],
+            ["5ms", count] => vec![repeat(count, five_ms)],
+            ["sleep", count] => vec![repeat(count, || thread::sleep(BODY))],
+            ["touch", megabytes] => vec![touch(megabytes.parse().unwrap())],
+            ["each", count] => each(count.parse().unwrap(), &tests),
+            _ => panic!("{line}"),
+        };
+        let answer: Vec<String> = answer.iter().map(ToString::to_string).collect();
+        // Not `print!`, which libtest captures; on a line of its own.
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "\n= {}", answer.join(" ")).unwrap();
+        stdout.flush().unwrap();
+    }
+}
+
+fn repeat(count: &str, test: fn()) -> u64 {
+    let start = Instant::now();
+    for _ in 0..count.parse().unwrap() {
+        test();
+    }
+    nanoseconds(start)
+}
+
+/// Runs so many of the tests, again from the first after the last: the time of each.
+fn each(count: usize, tests: &[fn()]) -> Vec<u64> {
+    let time = |test: &fn()| {
+        let start = Instant::now();
+        test();
+        nanoseconds(start)
+    };
+    tests.iter().cycle().take(count).map(time).collect()
+}
+
+/// Lets this process have so much more memory, for ever.
+fn touch(megabytes: usize) -> u64 {
+    let layout = Layout::from_size_align(megabytes << 20, 4096).unwrap();
+    let start = Instant::now();
+    // SAFETY: the layout is not empty.
+    let memory = unsafe { alloc(layout) };
+    assert!(!memory.is_null());
+    // SAFETY: so much was allocated, and it is nobody else's.
+    unsafe { memory.write_bytes(1, layout.size()) };
+    std::hint::black_box(memory);
+    nanoseconds(start)
+}
+
+fn nanoseconds(start: Instant) -> u64 {
+    start.elapsed().as_nanos().try_into().unwrap()
+}
+
+macro_rules! ten {
+    ($($name:ident)*) => {
+        $(
+            #[netns_test::netns_test]
+            #[ignore = "run by the benchmark"]
+            fn $name() {}
+        )*
+        pub(crate) fn all() -> Vec<fn()> {
+            vec![$($name),*]
+        }
+    };
+}
+
+macro_rules! hundred {
+    ($($module:ident)*) => {
+        $(mod $module { ten! { a b c d e f g h i j } })*
+        pub(crate) fn all() -> Vec<fn()> {
+            [$($module::all()),*].concat()
+        }
+    };
+}
+
+macro_rules! thousand {
+    ($($module:ident)*) => {
+        $(mod $module { hundred! { a b c d e f g h i j } })*
+        pub(crate) fn all() -> Vec<fn()> {
+            [$($module::all()),*].concat()
+        }
+    };
+}
+
+/// `empty::a` to `empty::j` have a hundred each.
+mod empty {
+    thousand! { a b c d e f g h i j }
+}
