@@ -4,19 +4,19 @@
 use std::any::Any;
 use std::ffi::CString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::case::Case;
-use super::init::Origin;
-use super::order::Order;
+use super::init::{Origin, Site, Task};
+use super::order::{Arrived, Order, descriptors_lost};
 use super::parts;
 use super::patience::insist;
 use super::wire::{Caller, Record};
 use crate::error::Failure;
-use crate::sandbox::Identity;
 use crate::sys::process::{self, SingleThreaded};
 use crate::sys::{environ, errno, fds, limits, memory, signals, stack};
 use crate::{diagnose, premain};
@@ -31,11 +31,10 @@ pub(super) fn is_running() -> bool {
     RUNNING.load(Ordering::Relaxed)
 }
 
-/// The body's whole life.
+/// The body's whole life. A spare's waits for its order and tells `init` of it.
 pub(super) fn main(
-    order: Order<'_>,
-    identity: &Identity,
-    origin: &Origin,
+    site: &Site<'_>,
+    init: Option<&OwnedFd>,
     (record, seal): (memory::Record, u64),
     alone: &SingleThreaded,
 ) -> ! {
@@ -49,17 +48,40 @@ pub(super) fn main(
         }
     };
     let last_word = Arc::new(LastWord { record, seal, body });
-    if let Err(failure) = settle(order, identity, origin, alone) {
+    let not_started = |failure| -> ! {
         last_word.say(&Record::NotStarted(failure));
-        process::exit_now(FAILED);
+        process::exit_now(FAILED)
+    };
+    if let Err(failure) = prepare(site) {
+        not_started(failure)
     }
+    let arrived = init.map(|init| wait_for_order(site.task, init));
+    let order = match (site.task, &arrived) {
+        (Task::This(order), _) => Some(order),
+        (Task::Awaited(_), arrived) => arrived.as_ref().and_then(Arrived::order),
+    };
+    let settled = order.ok_or_else(descriptors_lost).and_then(|order| {
+        settle(order, site.origin, alone)?;
+        Ok(order.case)
+    });
+    let case = settled.unwrap_or_else(|failure| not_started(failure));
     premain::run_later_constructors(alone);
-    let passed = run_on_thread(order.case, &last_word).unwrap_or_else(|failure| {
+    let passed = run_on_thread(case, &last_word).unwrap_or_else(|failure| {
         last_word.say(&Record::NotStarted(failure));
         false
     });
     // Not `_exit`: coverage and leak checkers do their work in exit handlers.
     std::process::exit(if passed { 0 } else { FAILED })
+}
+
+/// For the body of a spare. Ends where there will be no order, or it cannot be taken: init sees that
+/// it has no test, and the server whether the order is still there.
+fn wait_for_order(task: Task<'_>, init: &OwnedFd) -> Arrived {
+    let Task::Awaited(hand) = task else { process::exit_now(FAILED) };
+    match Arrived::wait_for(hand) {
+        Some(arrived) if arrived.take(hand, init).is_ok() => arrived,
+        _ => process::exit_now(FAILED),
+    }
 }
 
 /// The record, and what makes it the body's.
@@ -81,31 +103,32 @@ fn write(memory: &memory::Record, seal: u64, record: &Record) {
     memory.write(seal, kind, &text);
 }
 
-/// Makes the surroundings those of the runner.
-fn settle(
-    order: Order<'_>,
-    identity: &Identity,
-    origin: &Origin,
-    alone: &SingleThreaded,
-) -> Result<(), Failure> {
+/// What can be done before the test is known.
+fn prepare(site: &Site<'_>) -> Result<(), Failure> {
     let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
     process::make_dumpable().map_err(step("prctl", "PR_SET_DUMPABLE"))?;
+    site.identity.assume()?;
+    if site.origin.ignores_children {
+        signals::ignore_children();
+    }
+    process::set_name(&site.origin.name).map_err(step("prctl", "PR_SET_NAME"))?;
+    signals::ignore_sigpipe();
+    Ok(())
+}
+
+/// Makes the surroundings those of the runner.
+fn settle(order: Order<'_>, origin: &Origin, alone: &SingleThreaded) -> Result<(), Failure> {
+    let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
     let caller = parts::receive(order.control)
         .and_then(|bytes| Caller::decode(&bytes).ok_or(io::ErrorKind::InvalidData.into()))
         .map_err(step("receive", "the runner's surroundings"))?;
     fds::install_stdio(order.stdout, 1).map_err(step("dup2", "stdout"))?;
     fds::install_stdio(order.stderr, 2).map_err(step("dup2", "stderr"))?;
     fds::close_all_except(&[]).map_err(step("close", "the harness's descriptors"))?;
-    limits::set(&caller.limits).map_err(step("setrlimit", "the test's process"))?;
+    limits::set(&caller.limits, &origin.limits).map_err(step("setrlimit", "the test's process"))?;
     process::set_umask(caller.umask);
     let variables = caller.environment.into_iter().filter_map(|text| CString::new(text).ok());
     environ::replace(variables.collect(), alone);
-    identity.assume()?;
-    if origin.ignores_children {
-        signals::ignore_children();
-    }
-    process::set_name(&origin.name).map_err(step("prctl", "PR_SET_NAME"))?;
-    signals::ignore_sigpipe();
     signals::set_mask(caller.mask).map_err(step("sigprocmask", "the test's process"))
 }
 

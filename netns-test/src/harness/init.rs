@@ -7,6 +7,7 @@ use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::body;
+use super::case::Case;
 use super::order::{Arrived, Order};
 use super::parts;
 use super::patience::insist;
@@ -17,8 +18,9 @@ use crate::isolation;
 use crate::probe::News;
 use crate::sandbox::{self, Identity, Mode, Refused, Transcript};
 use crate::sys::fds::Until;
+use crate::sys::limits::Limits;
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
-use crate::sys::{errno, fds, memory, signals};
+use crate::sys::{errno, fds, memory, signals, socket};
 
 /// What a sandbox is made with, and for what.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub(super) struct Origin {
     pub(super) name: CString,
     /// Whether SIGCHLD was ignored.
     pub(super) ignores_children: bool,
+    /// The server's own, which those of a test may differ from.
+    pub(super) limits: Limits,
 }
 
 /// A sandbox that stands.
@@ -70,35 +74,65 @@ struct Running {
 
 /// Init's whole life.
 pub(super) fn main(site: &Site<'_>, alone: &SingleThreaded) -> ! {
-    let ready = get_ready(site);
-    let hand = match (site.task, &ready) {
-        (Task::This(order), _) => serve(site, order, ready, alone),
+    match (site.task, get_ready(site)) {
+        (Task::This(order), ready) => {
+            let begun = ready.and_then(|ready| begin(site, None, ready, alone));
+            conclude(site, (order.case, order.control), begun)
+        }
+        (Task::Awaited(_), Ok(ready)) => wait_as_spare(site, ready, alone),
         // Nobody has asked for it; who asks gets another one, or is told.
         (Task::Awaited(_), Err(_)) => process::exit_now(1),
-        (Task::Awaited(hand), Ok(_)) => hand,
-    };
-    match Arrived::wait_for(hand) {
-        Ok(arrived) => serve(site, arrived.order(), ready, alone),
-        Err(Some((control, failure))) => {
-            tell_runner(&control, site.alive, &Report::NotStarted(failure))
-        }
-        // The server has gone.
-        Err(None) => process::exit_now(1),
     }
 }
 
-/// Has the body run in the sandbox, if that stands, and tells the runner.
-fn serve(
+/// Has the body wait for the order, so that it comes there without a detour, and tell init.
+fn wait_as_spare(site: &Site<'_>, ready: Ready, alone: &SingleThreaded) -> ! {
+    let arrived = (|| {
+        let (told, tell) = socket::pair().ok()?;
+        let running = begin(site, Some(&tell), ready, alone).ok()?;
+        // The body alone holds its end of the server's socket: that tells whether it has looked.
+        let keep =
+            [Some(site.children), Some(site.alive), Some(&told), running.ready.proc.as_ref()];
+        let keep: Vec<_> = keep.into_iter().flatten().map(AsRawFd::as_raw_fd).collect();
+        fds::close_all_except(&keep).ok()?;
+        std::mem::forget(tell);
+        loop {
+            let events = [
+                Until::Readable(site.children.as_fd()),
+                Until::Readable(told.as_fd()),
+                Until::HungUp(site.alive.as_fd()),
+            ];
+            let ready = fds::wait(&events, None).ok()?;
+            if ready[1].readable {
+                let arrived = Arrived::wait_for(&told)?;
+                return Some((arrived, Running { started: Instant::now(), ..running }));
+            }
+            let ended = ready[0].readable && signals::clear(site.children).is_ok();
+            if ready[2].hung_up || ended && reap_until(running.pid).is_some() {
+                return None;
+            }
+        }
+    })();
+    match arrived {
+        Some((arrived, running)) => conclude(site, (arrived.case, &arrived.control), Ok(running)),
+        None => process::exit_now(1),
+    }
+}
+
+/// Waits for the end of the body, if it has begun, and tells the runner.
+fn conclude(
     site: &Site<'_>,
-    order: Order<'_>,
-    ready: Result<Ready, Failure>,
-    alone: &SingleThreaded,
+    (case, control): (&'static Case, &OwnedFd),
+    begun: Result<Running, Failure>,
 ) -> ! {
-    let report = match ready.and_then(|ready| begin(site, order, ready, alone)) {
-        Ok(running) => supervise(site, order, running),
+    let report = match begun {
+        Ok(running) => supervise(site, case, control, running),
         Err(failure) => Report::NotStarted(failure),
     };
-    tell_runner(order.control, site.alive, &report)
+    // If the runner has gone, nobody wants to know.
+    let room = || parts::wait_for_room(control, site.alive.as_fd());
+    let sent = parts::send(control, &report.encode(), room);
+    process::exit_now(i32::from(sent.is_err()))
 }
 
 impl<'a> Task<'a> {
@@ -109,14 +143,6 @@ impl<'a> Task<'a> {
         };
         all.into_iter().flatten()
     }
-}
-
-/// The last thing that init does.
-fn tell_runner(control: &OwnedFd, alive: &OwnedFd, report: &Report) -> ! {
-    // If the runner has gone, nobody wants to know.
-    let room = || parts::wait_for_room(control, alive.as_fd());
-    let sent = parts::send(control, &report.encode(), room);
-    process::exit_now(i32::from(sent.is_err()))
 }
 
 /// All that can be done before the test is known.
@@ -136,9 +162,10 @@ fn get_ready(site: &Site<'_>) -> Result<Ready, Failure> {
     Ok(Ready { seal: seal(), record, proc, limitations })
 }
 
+/// Forks the body, which waits for its order if there is an `init` that it is to tell of that.
 fn begin(
     site: &Site<'_>,
-    order: Order<'_>,
+    init: Option<&OwnedFd>,
     ready: Ready,
     alone: &SingleThreaded,
 ) -> Result<Running, Failure> {
@@ -149,7 +176,7 @@ fn begin(
     let Side::Parent(pid) = side else {
         drop(word);
         wait_for_go(&closed);
-        body::main(order, site.identity, site.origin, (ready.record, ready.seal), alone)
+        body::main(site, init, (ready.record, ready.seal), alone)
     };
     // So that a body cannot trace init, stop it, or speak in its name. After the fork: a
     // debugger that follows it could not look at the body before the body is open again.
@@ -205,14 +232,14 @@ fn seal() -> u64 {
 }
 
 /// Waits until the body ends, or its time is over, or nobody is left to tell.
-fn supervise(site: &Site<'_>, order: Order<'_>, running: Running) -> Report {
-    let deadline = order.case.time_limit().and_then(|limit| running.started.checked_add(limit));
+fn supervise(site: &Site<'_>, case: &Case, control: &OwnedFd, running: Running) -> Report {
+    let deadline = case.time_limit().and_then(|limit| running.started.checked_add(limit));
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let events = [
             Until::Readable(site.children.as_fd()),
             // What the runner sends there is for the body.
-            Until::HungUp(order.control.as_fd()),
+            Until::HungUp(control.as_fd()),
             Until::HungUp(site.alive.as_fd()),
         ];
         let ended = match fds::wait(&events, left) {
@@ -226,7 +253,7 @@ fn supervise(site: &Site<'_>, order: Order<'_>, running: Running) -> Report {
         }
         // The kernel kills the body when init ends.
         if left.is_some_and(|left| left == Duration::ZERO) {
-            return report(running, Status::Signaled(signals::KILL), order.case.timeout);
+            return report(running, Status::Signaled(signals::KILL), case.timeout);
         }
     }
 }
@@ -258,6 +285,10 @@ const NAMED: usize = 20;
 
 /// The processes of this namespace besides init and the body, by name and id.
 fn others(proc: &OwnedFd, body: Pid) -> Vec<String> {
+    // The usual case, which is told for less than a listing.
+    if !process::others_exist() {
+        return Vec::new();
+    }
     let names = fds::names_in(proc).unwrap_or_default();
     let pids = names.iter().filter_map(|name| name.parse().ok());
     let others = pids.filter(|&pid: &Pid| pid != process::id() && pid != body);

@@ -2,17 +2,16 @@
 //! it tells the init that runs it, and what it answers.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::case::Case;
-use super::patience::Patience;
+use super::patience::{Patience, insist};
 use super::wire::{self, End, Message, Report};
 use crate::diagnose;
 use crate::error::Failure;
 use crate::premain;
 use crate::sandbox::User;
-use crate::sys::fds::{self, Until};
 use crate::sys::process::{self, Pid, Status};
 use crate::sys::{errno, signals, socket};
 
@@ -47,13 +46,14 @@ pub(super) struct Order<'a> {
     pub(super) stderr: &'a OwnedFd,
 }
 
-/// The same, as it arrives at a spare.
+/// The same, as it arrives at a spare: first at its body, and from there at its init.
 #[derive(Debug)]
 pub(super) struct Arrived {
-    case: &'static Case,
-    control: OwnedFd,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
+    index: usize,
+    pub(super) case: &'static Case,
+    pub(super) control: OwnedFd,
+    /// Stdout and stderr, which init does not get.
+    output: Option<[OwnedFd; 2]>,
 }
 
 /// A test whose init runs.
@@ -74,8 +74,10 @@ pub(super) struct Test {
 enum Held {
     /// Where to tell the runner of the end.
     Control(OwnedFd),
-    /// All of it, and where a spare was told of it: it may be lost before it has looked.
+    /// All of it, and where a spare was told of it, until that has looked.
     Whole { request: Request, hand: OwnedFd },
+    /// All of it: the spare has ended without a look.
+    Unread(Request),
 }
 
 impl Request {
@@ -109,26 +111,30 @@ impl Request {
 }
 
 impl Arrived {
-    /// Waits for it. An error is for the runner, if there is one to tell.
-    pub(super) fn wait_for(hand: &OwnedFd) -> Result<Self, Option<(OwnedFd, Failure)>> {
-        // In a step of its own: an init that is being killed does not come to the next one, and the
-        // order stays there to be seen.
-        while !fds::wait(&[Until::Readable(hand.as_fd())], None).map_err(|_| None)?[0].readable {}
+    /// Waits for it, and leaves it there; nothing if there will be none.
+    pub(super) fn wait_for(hand: &OwnedFd) -> Option<Self> {
         let mut buffer = [0; 64];
-        let message = socket::receive(hand.as_fd(), &mut buffer).map_err(|_| None)?;
-        let order = wire::Order::decode(&buffer[..message.length]).ok_or(None)?;
-        let case = case_at(order.index).ok_or(None)?;
+        let message = socket::peek(hand.as_fd(), &mut buffer).ok()?;
+        let index = wire::Order::decode(&buffer[..message.length])?.index;
+        let case = case_at(index)?;
         let mut fds = message.fds.into_iter();
-        let control = fds.next().ok_or(None)?;
-        match (fds.next(), fds.next()) {
-            (Some(stdout), Some(stderr)) => Ok(Self { case, control, stdout, stderr }),
-            _ => Err(Some((control, descriptors_lost()))),
-        }
+        let control = fds.next()?;
+        let output = fds.next().zip(fds.next()).map(|(stdout, stderr)| [stdout, stderr]);
+        Some(Self { index, case, control, output })
     }
 
-    pub(super) fn order(&self) -> Order<'_> {
-        let Self { case, control, stdout, stderr } = self;
-        Order { case, control, stdout, stderr }
+    /// Nothing if the kernel has not handed all of it over.
+    pub(super) fn order(&self) -> Option<Order<'_>> {
+        let [stdout, stderr] = self.output.as_ref()?;
+        Some(Order { case: self.case, control: &self.control, stdout, stderr })
+    }
+
+    /// Tells init which test it is, and takes it. Until then the test can be given to another
+    /// sandbox; if init is about to end, it is.
+    pub(super) fn take(&self, hand: &OwnedFd, init: &OwnedFd) -> io::Result<()> {
+        let order = wire::Order { index: self.index }.encode();
+        insist(|| socket::send(init.as_fd(), &order, &[self.control.as_fd()]))?;
+        socket::discard(hand.as_fd())
     }
 }
 
@@ -175,24 +181,40 @@ impl Test {
         None
     }
 
+    /// What hangs up when a spare has looked at its order, or has ended.
+    pub(super) fn hand(&self) -> Option<BorrowedFd<'_>> {
+        match &self.held {
+            Some(Held::Whole { hand, .. }) => Some(hand.as_fd()),
+            _ => None,
+        }
+    }
+
+    /// It has hung up.
+    pub(super) fn note_hang_up(&mut self) {
+        self.held = self.held.take().map(|held| match held {
+            Held::Whole { request, hand } if socket::was_not_read(hand.as_fd()) => {
+                Held::Unread(request)
+            }
+            Held::Whole { request, .. } => Held::Control(request.control),
+            held => held,
+        });
+    }
+
     /// How many of the server's descriptors it keeps.
     pub(super) fn descriptors(&self) -> usize {
         match self.held {
             None => 0,
             Some(Held::Control(_)) => 1,
-            Some(Held::Whole { .. }) => 5,
+            Some(Held::Whole { .. } | Held::Unread(_)) => 5,
         }
     }
 
     /// What its runner is to be told when init has ended; or the request itself, if that was a
     /// spare which has not looked at it: the test has not begun.
-    pub(super) fn end(self, status: Status) -> Result<Option<(OwnedFd, End)>, Request> {
+    pub(super) fn end(mut self, status: Status) -> Result<Option<(OwnedFd, End)>, Request> {
+        self.note_hang_up();
         match self.held {
-            Some(Held::Whole { request, hand })
-                if !self.overdue && socket::was_not_read(hand.as_fd()) =>
-            {
-                Err(request.returned())
-            }
+            Some(Held::Unread(request)) if !self.overdue => Err(request.returned()),
             held => Ok(held.map(|held| (held.control(), End { status, overdue: self.overdue }))),
         }
     }
@@ -201,9 +223,8 @@ impl Test {
 impl Held {
     fn control(self) -> OwnedFd {
         match self {
-            Self::Control(control) | Self::Whole { request: Request { control, .. }, .. } => {
-                control
-            }
+            Self::Control(control) => control,
+            Self::Whole { request, .. } | Self::Unread(request) => request.control,
         }
     }
 }

@@ -12,9 +12,6 @@ use super::wire::{self, Message};
 use crate::sys::fds::{self, Until};
 use crate::sys::socket;
 
-/// Room for one message.
-pub(super) const BUFFER: usize = wire::PART + 64;
-
 /// Sends `bytes` and that they are complete. While the other side does not read, calls
 /// `pause` and tries again; waits a shortage of memory out.
 pub(super) fn send(
@@ -53,9 +50,8 @@ pub(super) fn wait_for_room(control: &OwnedFd, also: BorrowedFd<'_>) -> io::Resu
 /// Receives what [`send`] sends; waits for it.
 pub(super) fn receive(control: &OwnedFd) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let mut buffer = vec![0; BUFFER];
     loop {
-        match receive_message(control, &mut buffer)? {
+        match receive_message(control)? {
             Message::Part(part) => bytes.extend(part),
             Message::Complete => return Ok(bytes),
             Message::Gone(_) => return Err(io::ErrorKind::InvalidData.into()),
@@ -64,10 +60,23 @@ pub(super) fn receive(control: &OwnedFd) -> io::Result<Vec<u8>> {
 }
 
 /// Receives one message; the end of the connection is an error.
-pub(super) fn receive_message(control: &OwnedFd, buffer: &mut [u8]) -> io::Result<Message> {
-    let received = socket::receive(control.as_fd(), buffer)?;
+pub(super) fn receive_message(control: &OwnedFd) -> io::Result<Message> {
+    // A buffer for the longest one would cost a body, which has a copy of everything, more than to
+    // look first.
+    let mut buffer = vec![0; length_of_next(control)?];
+    let received = socket::receive(control.as_fd(), &mut buffer)?;
     if received.length == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Message::decode(&buffer[..received.length]).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+fn length_of_next(control: &OwnedFd) -> io::Result<usize> {
+    match socket::length_of_next(control.as_fd()) {
+        // The kernel tells it once, before what was sent earlier.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+            socket::length_of_next(control.as_fd())
+        }
+        other => other,
+    }
 }

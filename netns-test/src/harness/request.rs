@@ -129,14 +129,13 @@ impl Channels {
 
     fn wait_for_the_end(&mut self, server: &Server, replay: &mut Replay) -> Outcome {
         let mut news = News::default();
-        let mut buffer = vec![0; parts::BUFFER];
         loop {
             let left = news.time_left();
             let server_is_there = match self.wait_and_replay(server, left, replay) {
                 Ok(there) => there,
                 Err(error) => return Outcome::ServerLost(format!("waiting for it: {error}")),
             };
-            match self.next_message(&mut buffer) {
+            match self.next_message() {
                 Ok(Some(Message::Part(part))) => news.parts.extend(part),
                 Ok(Some(Message::Complete)) => {
                     news.report = Some((Report::decode(&news.parts), Instant::now()));
@@ -171,12 +170,12 @@ impl Channels {
     }
 
     /// The next message, if one is there; an error at the end.
-    fn next_message(&self, buffer: &mut [u8]) -> io::Result<Option<Message>> {
+    fn next_message(&self) -> io::Result<Option<Message>> {
         let ready = fds::wait(&[Until::Readable(self.control.as_fd())], Some(Duration::ZERO))?;
         if !ready.iter().any(|ready| ready.readable || ready.hung_up) {
             return Ok(None);
         }
-        parts::receive_message(&self.control, buffer).map(Some)
+        parts::receive_message(&self.control).map(Some)
     }
 }
 
@@ -215,7 +214,7 @@ fn caller() -> io::Result<Caller> {
 
 /// From `/proc`: asking with umask(2) would change it for a moment, for all threads.
 fn umask() -> io::Result<u32> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
+    let status = fds::read_small("/proc/self/status")?;
     let value = status.lines().find_map(|line| line.strip_prefix("Umask:"));
     let value = value.and_then(|value| u32::from_str_radix(value.trim(), 8).ok());
     value.ok_or_else(|| io::Error::other("no Umask in /proc/self/status"))

@@ -72,12 +72,10 @@ pub(super) struct Serving<'a> {
 impl<'a> Serving<'a> {
     fn new(requests: &'a OwnedFd, runner: Pid, alone: &'a SingleThreaded) -> Result<Self, Failure> {
         let origin = settle(requests, runner)?;
-        let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
         Ok(Self {
+            open_files: origin.limits.open_files(),
             launcher: Launcher::new(origin, alone)?,
             requests,
-            // Bodies get the runner's limits back; many of them may run at once.
-            open_files: limits::raise_open_files().map_err(step("setrlimit", "open files"))?,
             grant: Grant::new(),
             waiting: VecDeque::new(),
             tests: Vec::new(),
@@ -100,10 +98,16 @@ impl<'a> Serving<'a> {
         if let Grant::Trying(trial, ..) = &self.grant {
             events.push(Until::Readable(trial.news.as_fd()));
         }
+        let hands = events.len();
+        events.extend(self.tests.iter().filter_map(Test::hand).map(Until::HungUp));
         let ready = fds::wait(&events, self.next_deadline())?;
         if mounts && ready[2].hung_up {
             self.spares.discard();
         }
+        let told = self.tests.iter_mut().filter(|test| test.hand().is_some());
+        told.zip(&ready[hands..])
+            .filter(|(_, at)| at.hung_up)
+            .for_each(|(test, _)| test.note_hang_up());
         // Before its end is seen: it tells first.
         self.hear_of_trial();
         if ready[0].readable {
@@ -284,7 +288,10 @@ fn settle(requests: &OwnedFd, runner: Pid) -> Result<Origin, Failure> {
     for number in 0..=2 {
         fds::install_stdio(&null, number).map_err(step("dup2", "/dev/null"))?;
     }
+    // Bodies get the runner's limits back; many of them may run at once.
+    limits::raise_open_files().map_err(step("setrlimit", "open files"))?;
     let origin = Origin {
+        limits: limits::get().map_err(step("getrlimit", "the server"))?,
         name: process::name().map_err(step("prctl", "PR_GET_NAME"))?,
         ignores_children: signals::stop_ignoring_children(),
     };

@@ -68,10 +68,13 @@ impl Serving<'_> {
         self.grant.deny(failure, &self.launcher.caller, self.launcher.alone);
     }
 
-    /// For whom a spare is to be made now. Tests that wait come first.
+    /// For whom a spare is to be made now. Tests that wait come first, and those that a spare has
+    /// been given and not yet begun: it is on its way on the processors that are free.
     pub(super) fn spare_to_make(&self) -> Option<User> {
         let has_room = self.descriptors() + DESCRIPTORS_FOR_TESTS < self.open_files;
-        let is_time = self.waiting.is_empty() && has_room;
+        let is_quiet =
+            self.waiting.is_empty() && self.tests.iter().all(|test| test.hand().is_none());
+        let is_time = is_quiet && has_room;
         if is_time && matches!(self.grant, Grant::Allowed(_)) { self.spares.wanted() } else { None }
     }
 

@@ -60,7 +60,8 @@ impl Grant {
     /// that is denied.
     pub(super) fn hear(&mut self) -> Option<(Trial, News)> {
         let Self::Trying(trial, ..) = self else { return None };
-        let mut buffer = [0; BUFFER];
+        // Not on the stack, which would be touched each time that there is nothing to hear.
+        let mut buffer = vec![0; BUFFER];
         let length = fds::read_available(&trial.news, &mut buffer).ok().flatten()?;
         // Nothing at its end: then its end is what there is to see.
         let news = News::decode(&buffer[..length])?;

@@ -1,6 +1,5 @@
 //! The network of a sandbox: `lo`, up, and nothing else.
 
-use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
@@ -61,7 +60,7 @@ pub(super) fn use_loopback() -> Result<(), Failure> {
 /// the writer spin until it is free.
 fn set_if_there(path: &str, value: &str) -> (String, io::Result<()>) {
     let step = format!("write {path}");
-    if fs::read_to_string(path).is_ok_and(|now| now.trim_end() == value) {
+    if fds::read_small(path).is_ok_and(|now| now.trim_end() == value) {
         return (step, Ok(()));
     }
     let result = match fds::write_file(path, value.as_bytes()) {

@@ -56,7 +56,13 @@ pub(super) fn make_private(directory: &Path) -> io::Result<()> {
         .filter(|name| is_linked(name))
         .map(|name| symlink(Path::new(HOST).join(name), directory.join(name)));
     let linked = links.fold(Ok(()), io::Result::and);
-    let covered = COVERED.iter().map(|covered| cover(&host.join(covered)));
+    let is_there = |covered: &&&str| {
+        Path::new(covered)
+            .iter()
+            .next()
+            .is_some_and(|first| entries.iter().any(|name| name == first))
+    };
+    let covered = COVERED.iter().filter(is_there).map(|covered| cover(&host.join(covered)));
     linked.and(covered.fold(Ok(()), io::Result::and))
 }
 

@@ -54,9 +54,18 @@ pub(crate) fn names_in(directory: &OwnedFd) -> io::Result<Vec<String>> {
 /// A small file in a directory, as text.
 pub(crate) fn read_in(directory: &OwnedFd, name: &str) -> io::Result<String> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-    let file = nix::fcntl::openat(directory, name, flags, Mode::empty())?;
-    let mut buffer = vec![0; 8 << 10];
-    let length = nix::unistd::read(&file, &mut buffer)?;
+    small(&nix::fcntl::openat(directory, name, flags, Mode::empty())?)
+}
+
+/// A small file of the kernel's, which makes it anew for each read: with one, and without asking for
+/// its length.
+pub(crate) fn read_small(path: &str) -> io::Result<String> {
+    small(&nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?)
+}
+
+fn small(file: &OwnedFd) -> io::Result<String> {
+    let mut buffer = [0; 4 << 10];
+    let length = nix::unistd::read(file, &mut buffer)?;
     Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
 }
 

@@ -16,35 +16,19 @@ pub(crate) fn socket() -> io::Result<OwnedFd> {
     )?)
 }
 
-/// Sets `IFF_UP` on `lo` of the namespace that `socket` belongs to, unless it is up.
+/// Sets `IFF_UP` on `lo` of the namespace that `socket` belongs to; it has no other flag that can be
+/// set.
 ///
 /// The kernel then adds 127.0.0.1 and `::1` by itself.
 pub(crate) fn loopback_up(socket: &OwnedFd) -> io::Result<()> {
-    let mut request = loopback();
-    interface_request(socket, libc::SIOCGIFFLAGS as _, &mut request)?;
-    // SAFETY: after SIOCGIFFLAGS the union holds the flags.
-    let flags = unsafe { request.ifr_ifru.ifru_flags };
-    let up = flags | libc::IFF_UP as libc::c_short;
-    if flags != up {
-        request.ifr_ifru.ifru_flags = up;
-        interface_request(socket, libc::SIOCSIFFLAGS as _, &mut request)?;
-    }
-    Ok(())
-}
-
-fn loopback() -> libc::ifreq {
     let mut name = [0; libc::IFNAMSIZ];
     name[..2].copy_from_slice(&[b'l' as libc::c_char, b'o' as libc::c_char]);
-    libc::ifreq { ifr_name: name, ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: 0 } }
-}
-
-fn interface_request(
-    socket: &OwnedFd,
-    request: libc::Ioctl,
-    argument: &mut libc::ifreq,
-) -> io::Result<()> {
-    // SAFETY: both requests read and write one `ifreq`, which the reference points to.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), request, &raw mut *argument) };
+    let flags = (libc::IFF_UP | libc::IFF_LOOPBACK) as libc::c_short;
+    let union = libc::__c_anonymous_ifr_ifru { ifru_flags: flags };
+    let mut request = libc::ifreq { ifr_name: name, ifr_ifru: union };
+    let number = libc::SIOCSIFFLAGS as libc::Ioctl;
+    // SAFETY: the request reads one `ifreq`, which the pointer points to.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), number, &raw mut request) };
     Errno::result(result)?;
     Ok(())
 }

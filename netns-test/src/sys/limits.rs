@@ -20,17 +20,14 @@ pub(crate) fn get() -> io::Result<Limits> {
     Ok(Limits(limits))
 }
 
-/// Sets those that differ. A hard limit that may not be raised stays, and bounds the soft
-/// one.
-pub(crate) fn set(limits: &Limits) -> io::Result<()> {
-    for (resource, &(soft, hard)) in limits.0.iter().enumerate() {
-        let (_, own) = match get_one(resource)? {
-            same if same == (soft, hard) => continue,
-            other => other,
-        };
+/// Sets those that differ from `now`, which this process has. A hard limit that may not be raised
+/// stays, and bounds the soft one.
+pub(crate) fn set(limits: &Limits, now: &Limits) -> io::Result<()> {
+    let pairs = limits.0.iter().zip(&now.0).enumerate();
+    for (resource, (&(soft, hard), now)) in pairs.filter(|(_, (wanted, now))| wanted != now) {
         match set_one(resource, soft, hard) {
             Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
-                set_one(resource, soft.min(own), own)?;
+                set_one(resource, soft.min(now.1), now.1)?;
             }
             other => other?,
         }
@@ -38,12 +35,19 @@ pub(crate) fn set(limits: &Limits) -> io::Result<()> {
     Ok(())
 }
 
-/// Raises the number of open files to what this process may have, and says how many.
-pub(crate) fn raise_open_files() -> io::Result<usize> {
+/// Raises the number of open files to what this process may have.
+pub(crate) fn raise_open_files() -> io::Result<()> {
     let resource = libc::RLIMIT_NOFILE as usize;
     let (_, hard) = get_one(resource)?;
-    set_one(resource, hard, hard)?;
-    Ok(usize::try_from(hard).unwrap_or(usize::MAX))
+    set_one(resource, hard, hard)
+}
+
+impl Limits {
+    /// How many files may be open.
+    pub(crate) fn open_files(&self) -> usize {
+        let (soft, _) = self.0[libc::RLIMIT_NOFILE as usize];
+        usize::try_from(soft).unwrap_or(usize::MAX)
+    }
 }
 
 fn get_one(resource: usize) -> io::Result<(u64, u64)> {

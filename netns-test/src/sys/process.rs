@@ -305,9 +305,10 @@ pub(crate) fn is_dumpable() -> Option<bool> {
     nix::sys::prctl::get_dumpable().ok()
 }
 
-/// Whether any other process of this PID namespace can be signalled.
+/// Whether process 1, which calls, has any other process in its PID namespace (kill(2)): one that it
+/// may not signal, too.
 pub(crate) fn others_exist() -> bool {
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), None).is_ok()
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), None) != Err(Errno::ESRCH)
 }
 
 /// Sets the file mode creation mask.

@@ -64,6 +64,20 @@ pub(crate) fn try_send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Waits for a message, and gives its length.
+pub(crate) fn length_of_next(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    let flags = libc::MSG_PEEK | libc::MSG_TRUNC;
+    loop {
+        // SAFETY: no byte is written; with MSG_TRUNC the kernel gives the whole length.
+        let length = unsafe { libc::recv(socket.as_raw_fd(), std::ptr::null_mut(), 0, flags) };
+        match Errno::result(length) {
+            Ok(length) => return usize::try_from(length).map_err(io::Error::other),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
 /// Whether the other side has ended without having read what was sent to it. The kernel tells that
 /// once.
 pub(crate) fn was_not_read(socket: BorrowedFd<'_>) -> bool {
@@ -80,6 +94,28 @@ struct Control([u8; 128]);
 /// By hand, since `nix` gives no descriptors at all where the kernel could not hand over
 /// every one of them.
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Message> {
+    receive_with(socket, buffer, 0)
+}
+
+/// As [`receive`], but the message stays there to be received, too.
+pub(crate) fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Message> {
+    receive_with(socket, buffer, libc::MSG_PEEK)
+}
+
+/// Takes a message that has been looked at away.
+pub(crate) fn discard(socket: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: no byte is written.
+    let result =
+        unsafe { libc::recv(socket.as_raw_fd(), std::ptr::null_mut(), 0, libc::MSG_DONTWAIT) };
+    Errno::result(result)?;
+    Ok(())
+}
+
+fn receive_with(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    flags: libc::c_int,
+) -> io::Result<Message> {
     let mut control = Control([0; 128]);
     let mut slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: zero bytes are a valid `msghdr`.
@@ -93,8 +129,9 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<M
     let mut reset = false;
     let length = loop {
         // SAFETY: the header points to live buffers of the sizes that it states.
-        let received =
-            unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
+        let received = unsafe {
+            libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC | flags)
+        };
         match Errno::result(received) {
             Ok(length) => break length,
             Err(Errno::EINTR) => {}
@@ -166,6 +203,17 @@ mod tests {
         let (one, other) = pair().unwrap();
         send(one.as_fd(), b"read", &[]).unwrap();
         assert_eq!(receive(other.as_fd(), &mut [0; 16]).unwrap().length, 4);
+        drop(other);
+        assert!(!was_not_read(one.as_fd()));
+        // A look does not take it away.
+        let (one, other) = pair().unwrap();
+        send(one.as_fd(), b"seen", &[one.as_fd()]).unwrap();
+        for _ in 0..2 {
+            let message = peek(other.as_fd(), &mut [0; 16]).unwrap();
+            assert_eq!((message.length, message.fds.len()), (4, 1));
+        }
+        discard(other.as_fd()).unwrap();
+        assert!(discard(other.as_fd()).is_err());
         drop(other);
         assert!(!was_not_read(one.as_fd()));
     }

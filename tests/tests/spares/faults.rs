@@ -16,9 +16,11 @@ fn one_that_is_killed_while_it_waits_is_not_missed() {
 #[ignore = "run by one_that_is_killed_while_it_waits_is_not_missed"]
 fn killed_while_waiting() {
     run();
-    for _ in 0..5 {
+    for _ in 0..3 {
         let spares = wait_for(2);
+        let ends: Vec<OwnedFd> = spares.iter().copied().map(watch).collect();
         spares.iter().for_each(|&spare| signal(spare, libc::SIGKILL));
+        ends.iter().for_each(has_ended);
         assert!(!spares.contains(&run()));
         // After a setback the server makes none for some requests, more each time.
         for _ in 0..64 {
@@ -27,7 +29,7 @@ fn killed_while_waiting() {
     }
 }
 
-/// It is stopped, so that it does not look at the order before it is killed.
+/// Its body is stopped, so that it does not look at the order before it is killed.
 #[test]
 fn one_that_is_killed_before_it_looks_at_its_order_is_replaced() {
     plays("faults::killed_on_the_way", &[], "1");
@@ -38,16 +40,64 @@ fn one_that_is_killed_before_it_looks_at_its_order_is_replaced() {
 fn killed_on_the_way() {
     run();
     let [spare] = wait_for(1)[..] else { unreachable!() };
-    signal(spare, libc::SIGSTOP);
+    signal(body_of(spare), libc::SIGSTOP);
+    let idle = descriptors();
     let init = std::thread::scope(|scope| {
         let test = scope.spawn(run);
-        // The server makes another one when it has given this one away.
-        wait_until("another one", |inits| inits.len() == 2);
+        wait_for_a_request(idle);
         signal(spare, libc::SIGKILL);
         test.join().unwrap()
     });
     assert_ne!(init, spare);
 }
+
+/// The same when its body alone is killed.
+#[test]
+fn one_whose_body_is_killed_before_it_looks_at_its_order_is_replaced() {
+    plays("faults::body_killed_on_the_way", &[], "1");
+}
+
+#[test]
+#[ignore = "run by one_whose_body_is_killed_before_it_looks_at_its_order_is_replaced"]
+fn body_killed_on_the_way() {
+    run();
+    let [spare] = wait_for(1)[..] else { unreachable!() };
+    let body = body_of(spare);
+    signal(body, libc::SIGSTOP);
+    let idle = descriptors();
+    let init = std::thread::scope(|scope| {
+        let test = scope.spawn(run);
+        wait_for_a_request(idle);
+        signal(body, libc::SIGKILL);
+        test.join().unwrap()
+    });
+    assert_ne!(init, spare);
+}
+
+/// An init that is stopped is one that does not keep its test's time.
+#[test]
+fn one_that_is_stopped_is_killed_after_all() {
+    let directory = netns_test_tests::scratch("faults_stopped");
+    let mut command = again(&[], &["--exact", "faults::stopped"]);
+    let output = command.env("SCRATCH", &directory).env("NETNS_TEST_SPARES", "1").output().unwrap();
+    let text = netns_test_tests::text(&output);
+    assert!(!output.status.success(), "{text}");
+    assert!(text.contains("did not report within 15 s of the test's timeout"), "{text}");
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+#[ignore = "run by one_that_is_stopped_is_killed_after_all"]
+fn stopped() {
+    run();
+    let [spare] = wait_for(1)[..] else { unreachable!() };
+    signal(spare, libc::SIGSTOP);
+    ends_soon();
+}
+
+#[netns_test(timeout = "1s")]
+#[ignore = "run by stopped"]
+fn ends_soon() {}
 
 /// A body that has begun is not run a second time.
 #[test]
@@ -164,6 +214,35 @@ fn fifty_threads_share_none() {
     for spares in ["", "2", "50"] {
         let mut run = again(&[], &["faults::marks_its_sandbox", "--test-threads=50"]);
         passes(run.env("NETNS_TEST_SPARES", spares), 100);
+    }
+}
+
+/// How many the server has, when it sleeps and has none for the moment.
+fn descriptors() -> usize {
+    loop {
+        let directory = format!("/proc/{}", fork_server());
+        let count = std::fs::read_dir(format!("{directory}/fd")).unwrap().count();
+        if std::fs::read_to_string(format!("{directory}/stat")).unwrap().contains(") S ") {
+            return count;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// The server keeps all of a request until the spare that it was given to has looked.
+fn wait_for_a_request(idle: usize) {
+    wait_until("the request", |_| descriptors() >= idle + 4);
+}
+
+/// The process of a spare that waits for the order.
+fn body_of(spare: u32) -> u32 {
+    let start = std::time::Instant::now();
+    loop {
+        if let [body] = children(spare)[..] {
+            return body;
+        }
+        assert!(start.elapsed() < PATIENCE, "{spare} has no body");
+        std::thread::yield_now();
     }
 }
 
