@@ -4,16 +4,13 @@ use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType};
 
 /// A socket of the calling thread's network namespace, to speak to its interfaces.
 pub(crate) fn socket() -> io::Result<OwnedFd> {
-    Ok(nix::sys::socket::socket(
-        AddressFamily::Inet,
-        SockType::Datagram,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )?)
+    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+    // SAFETY: makes a descriptor.
+    let fd = Errno::result(unsafe { libc::socket(libc::AF_INET, kind, 0) })?;
+    Ok(super::fds::adopt(fd))
 }
 
 /// Sets `IFF_UP` on `lo` of the namespace that `socket` belongs to; it has no other flag that can be

@@ -1,11 +1,10 @@
 //! Sockets between runner, server and init: `AF_UNIX`/`SOCK_SEQPACKET`, whose messages
 //! arrive whole or not at all, and which carry file descriptors (unix(7)).
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType};
 
 use super::fds::adopt;
 
@@ -24,28 +23,61 @@ pub(crate) struct Message {
 
 /// Two connected sockets.
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (family, kind) = (AddressFamily::Unix, SockType::SeqPacket);
-    Ok(nix::sys::socket::socketpair(family, kind, None, SockFlag::SOCK_CLOEXEC)?)
+    let (kind, mut fds) = (libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, [-1; 2]);
+    // SAFETY: the kernel writes two numbers to the array.
+    Errno::result(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) })?;
+    Ok((adopt(fds[0]), adopt(fds[1])))
 }
 
 /// Sends one message, with `fds`; never raises SIGPIPE.
+///
+/// # Panics
+///
+/// Panics if there are more than 16 of them.
 pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let raw: Vec<RawFd> = fds.iter().map(std::os::fd::AsRawFd::as_raw_fd).collect();
-    let rights = [ControlMessage::ScmRights(&raw)];
-    let control: &[ControlMessage<'_>] = if raw.is_empty() { &[] } else { &rights };
+    let mut control = Control([0; 128]);
+    let mut slice =
+        libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // SAFETY: zero bytes are a valid `msghdr`.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = &raw mut slice;
+    header.msg_iovlen = 1;
+    if !fds.is_empty() {
+        put(fds, &mut control, &mut header);
+    }
     loop {
-        let sent = nix::sys::socket::sendmsg::<()>(
-            socket.as_raw_fd(),
-            &[IoSlice::new(bytes)],
-            control,
-            MsgFlags::MSG_NOSIGNAL,
-            None,
-        );
-        match sent {
+        // SAFETY: the header points to live buffers of the sizes that it states; the kernel reads.
+        let sent =
+            unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_NOSIGNAL) };
+        match Errno::result(sent) {
             Ok(_) => return Ok(()),
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
+    }
+}
+
+/// Has a message carry descriptors.
+fn put(fds: &[BorrowedFd<'_>], control: &mut Control, header: &mut libc::msghdr) {
+    assert!(fds.len() <= MOST_FDS, "they fit into a message");
+    let bytes = size_of_val(fds) as libc::c_uint;
+    header.msg_control = (&raw mut control.0).cast();
+    // SAFETY: computes a length.
+    header.msg_controllen = unsafe { libc::CMSG_SPACE(bytes) } as _;
+    // SAFETY: the header describes the control buffer.
+    let part = unsafe { libc::CMSG_FIRSTHDR(&raw const *header) };
+    // SAFETY: the buffer has room for one part of this length, and is aligned for it.
+    let part = unsafe { &mut *part };
+    (part.cmsg_level, part.cmsg_type) = (libc::SOL_SOCKET, libc::SCM_RIGHTS);
+    // SAFETY: computes a length.
+    part.cmsg_len = unsafe { libc::CMSG_LEN(bytes) } as _;
+    // SAFETY: points to what follows this header.
+    let data = unsafe { libc::CMSG_DATA(part) }.cast::<RawFd>();
+    for (place, fd) in fds.iter().enumerate() {
+        // SAFETY: within the part, by its length.
+        let at = unsafe { data.add(place) };
+        // SAFETY: as above; the data need not be aligned.
+        unsafe { at.write_unaligned(fd.as_raw_fd()) };
     }
 }
 
@@ -81,8 +113,19 @@ pub(crate) fn length_of_next(socket: BorrowedFd<'_>) -> io::Result<usize> {
 /// Whether the other side has ended without having read what was sent to it. The kernel tells that
 /// once.
 pub(crate) fn was_not_read(socket: BorrowedFd<'_>) -> bool {
-    let error = nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::SocketError);
-    error == Ok(libc::ECONNRESET)
+    let mut error: libc::c_int = 0;
+    let mut length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the kernel writes one number, of the length that is given.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ERROR,
+            (&raw mut error).cast(),
+            &raw mut length,
+        )
+    };
+    Errno::result(result).is_ok() && error == libc::ECONNRESET
 }
 
 /// Room for [`MOST_FDS`] descriptors, aligned as its headers must be.
