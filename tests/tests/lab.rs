@@ -19,6 +19,8 @@ mod holes;
 mod leaks;
 #[path = "lab/limitations.rs"]
 mod limitations;
+#[path = "lab/link_local.rs"]
+mod link_local;
 #[path = "lab/mounts.rs"]
 mod mounts;
 #[path = "lab/net.rs"]

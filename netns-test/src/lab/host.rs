@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fs;
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::panic;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::thread::{self, JoinHandle};
@@ -17,7 +18,7 @@ use super::topology::NodeKind;
 use crate::error::{Error, Failure, Result};
 use crate::netns::NetNs;
 use crate::sys::errno;
-use crate::sys::place::Place;
+use crate::sys::place::{self, Place};
 
 /// A node of a [`Lab`](super::Lab): a network namespace with a hostname, `/etc/hosts`,
 /// `/etc/resolv.conf` and `/sys` of its own. A switch has the caller's `/sys`; so has every node where a
@@ -31,6 +32,8 @@ pub struct Host {
     kind: NodeKind,
     power: RwLock<Power>,
     fabric: RwLock<Weak<Fabric>>,
+    /// The networks that it had before power cuts, where something of the test may still be.
+    past: Mutex<Vec<OwnedFd>>,
     pub(super) common: Common,
     pub(super) panics: Panics,
 }
@@ -72,7 +75,8 @@ impl Host {
     ) -> Self {
         let (name, kind) = (node.name.clone(), node.kind);
         let power = RwLock::new(Power { is_on: true, here: Arc::new(Here::new(made)) });
-        Self { name, kind, power, fabric: RwLock::new(fabric), common, panics }
+        let (fabric, past) = (RwLock::new(fabric), Mutex::default());
+        Self { name, kind, power, fabric, past, common, panics }
     }
 
     /// Its name, by which the others know it.
@@ -233,6 +237,19 @@ impl Host {
         let mut power = self.power.write().unwrap_or_else(PoisonError::into_inner);
         power.is_on = false;
         std::mem::replace(&mut power.here, later)
+    }
+
+    /// Keeps a network that it has no more for as long as threads of the test may start programs there:
+    /// these end with the lab.
+    pub(super) fn keep(&self, network: OwnedFd) {
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        past.push(network);
+        past.retain(|network| place::is_in_use(network.as_fd()));
+    }
+
+    /// Those that it has kept, for good.
+    pub(super) fn take_past(&self) -> Vec<OwnedFd> {
+        std::mem::take(&mut *self.past.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn turn_on(&self) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::build::{label, ready, routes_of};
 use super::cables::End;
+use super::change::is_link_local;
 use super::cidr::Cidr;
 use super::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan, RoutePlan};
 use super::running::Fabric;
@@ -37,7 +38,24 @@ impl Link {
     /// ENODEV where somebody has deleted it; where a node at one of its ends is powered off.
     pub fn down(&self) -> Result<()> {
         // Nobody moves it meanwhile.
-        self.set_up(&self.fabric.cables.lock()[self.at], false)
+        let cables = self.fabric.cables.lock();
+        let ends = &cables[self.at];
+        let nodes = ends.iter().map(|end| self.fabric.hosts[end.node].here());
+        let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+        let before = nodes.iter().map(|here| here.netlink.addresses());
+        let before = before.collect::<Result<Vec<_>, _>>()?;
+        self.set_up(ends, false)?;
+        // Those of IPv6 go where the node's sysctls could not be set.
+        for ((here, before), end) in nodes.iter().zip(before).zip(ends) {
+            let after = here.netlink.addresses()?;
+            let lost = before.iter().filter(|one| !after.contains(one));
+            let lost = lost.filter(|one| !is_link_local(one.address)).map(|one| {
+                let object = format!("{} again on {}", one.address, self.fabric.label(end));
+                requests::address(object, one.index, one.address, one.prefix)
+            });
+            here.netlink.ask_all(&lost.collect::<Vec<_>>())?;
+        }
+        Ok(())
     }
 
     /// Brings both ends up, with the routes that the plan has through them and the VLANs on them, and waits

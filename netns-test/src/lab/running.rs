@@ -1,6 +1,7 @@
 //! A running lab.
 
 use std::ops::Index;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::build::ready::{self, Awaited};
@@ -27,7 +28,8 @@ use crate::sys::{place, process};
 ///
 /// # Panics
 ///
-/// When it is dropped, if a task or a thread on a host has panicked: the test is not to pass then.
+/// When it is dropped, if a task or a thread on a host has panicked, or a process is there ten seconds after
+/// it was killed: the test is not to pass then.
 #[derive(Debug)]
 pub struct Lab {
     fabric: Arc<Fabric>,
@@ -126,16 +128,13 @@ impl Fabric {
     }
 
     /// What is waited for at the end of a link.
-    pub(super) fn awaited(&self, end: &End) -> Result<Awaited> {
-        let all = self.hosts[end.node].here()?.netlink.addresses()?;
-        let own = all.into_iter().filter(|own| own.index == end.index);
-        let (index, label) = (end.index, self.label(end));
-        Ok(Awaited { index, label, addresses: own.map(|own| own.address).collect() })
+    pub(super) fn awaited(&self, end: &End) -> Awaited {
+        Awaited { index: end.index, label: self.label(end) }
     }
 
     /// Waits until the end of a link carries packets.
     pub(super) fn wait_on(&self, end: &End) -> Result<()> {
-        ready::wait_on(&self.hosts[end.node].here()?.netlink, &[self.awaited(end)?])
+        ready::wait_on(&self.hosts[end.node].here()?.netlink, &[self.awaited(end)])
     }
 
     /// What a message calls the end of a link.
@@ -186,12 +185,19 @@ impl Drop for Lab {
         }
         self.common.programs.start_no_more();
         let own = here.iter().filter(|(host, _)| host.kind() != NodeKind::Local);
-        let networks: Vec<_> = own.map(|(_, here)| here.place.network()).collect();
-        place::kill_all_in(&networks);
+        let past: Vec<_> = self.hosts().flat_map(Host::take_past).collect();
+        let networks =
+            own.map(|(_, here)| here.place.network()).chain(past.iter().map(AsFd::as_fd));
+        let killed = place::kill_all_in(&networks.collect::<Vec<_>>());
         self.common.programs.end();
+        let left = killed.err().map(|failure| format!("end of the lab: {failure}"));
         let panics = self.panics.take();
-        if !panics.is_empty() && !std::thread::panicking() {
-            panic!("{}", panics.join("\n"));
+        let told: Vec<String> = panics.into_iter().chain(left.clone()).collect();
+        if !std::thread::panicking() {
+            assert!(told.is_empty(), "{}", told.join("\n"));
+        } else if let Some(left) = left {
+            // Other than a panic of a host, it has not been told yet.
+            eprintln!("netns-test: {left}");
         }
     }
 }

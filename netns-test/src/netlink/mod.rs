@@ -9,8 +9,6 @@
 
 #[cfg(feature = "lab")]
 pub(crate) mod events;
-#[cfg(feature = "lab")]
-mod groups;
 #[cfg(feature = "doctor")]
 pub(crate) mod link;
 #[cfg(feature = "doctor")]
@@ -19,6 +17,8 @@ pub(crate) mod nftables;
 pub(crate) mod qdisc;
 #[cfg(feature = "lab")]
 pub(crate) mod requests;
+#[cfg(feature = "lab")]
+mod settled;
 #[cfg(feature = "lab")]
 pub(crate) mod state;
 #[cfg(feature = "lab")]

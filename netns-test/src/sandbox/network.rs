@@ -10,11 +10,14 @@ use crate::userns::Maps;
 
 /// Brings `lo` up and sets the sysctls that bodies rely on.
 pub(super) fn set_up(identity: &Identity, transcript: &mut Transcript) -> Result<(), Refused> {
-    // A host may hand "no IPv6" on to new namespaces; a kernel without it has no such file.
-    let (path, result) = set_if_there("/proc/sys/net/ipv6/conf/all/disable_ipv6", "0");
+    // A host may hand "no IPv6" on to new namespaces, for all interfaces or for new ones; what is
+    // written for all holds for new ones, too.
+    let conf = "/proc/sys/net/ipv6/conf";
+    let (path, also) = (format!("{conf}/all/disable_ipv6"), format!("{conf}/default/disable_ipv6"));
+    let (path, result) = set_if_there(&path, &[&also], "0");
     transcript.note(path, "there is no IPv6 if the host has turned it off", result);
     // Addresses are usable at once: there is nobody to have a duplicate.
-    let (path, result) = set_if_there("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
+    let (path, result) = set_if_there(&format!("{conf}/default/accept_dad"), &[], "0");
     transcript.note(path, "IPv6 addresses take a second to be usable", result);
     let path = "/proc/sys/net/ipv4/ping_group_range";
     let result = allow_ping(path, identity);
@@ -56,11 +59,12 @@ pub(super) fn use_loopback() -> Result<(), Failure> {
 
 /// What was written where, and whether the value is there now, or there is nothing to write to.
 ///
-/// What is so already is not written: the kernel takes its lock on all networks for that, and has
-/// the writer spin until it is free.
-fn set_if_there(path: &str, value: &str) -> (String, io::Result<()>) {
+/// What is so already, there and where the kernel would write it `also`, is not written: for some
+/// values the kernel takes its lock on all networks, and has the writer spin until it is free.
+fn set_if_there(path: &str, also: &[&str], value: &str) -> (String, io::Result<()>) {
     let step = format!("write {path}");
-    if fds::read_small(path).is_ok_and(|now| now.trim_end() == value) {
+    let is_so = |path: &&str| fds::read_small(path).is_ok_and(|now| now.trim_end() == value);
+    if std::iter::once(&path).chain(also).all(is_so) {
         return (step, Ok(()));
     }
     let result = match fds::write_file(path, value.as_bytes()) {

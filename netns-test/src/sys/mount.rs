@@ -90,8 +90,11 @@ pub(crate) fn own_sys() -> Sys {
 fn sys_with_groups(access: Access) -> io::Result<()> {
     let groups = Path::new("/sys/fs/cgroup");
     let kept = if is_mount_point(groups) { copy_tree(groups)? } else { None };
-    kernel_file_system("sysfs", Path::new("/sys"), access)?;
-    kept.map_or(Ok(()), |tree| attach(&tree, groups))
+    let sys = Path::new("/sys");
+    kernel_file_system("sysfs", sys, access)?;
+    let Some(kept) = kept else { return Ok(()) };
+    // All or nothing.
+    attach(&kept, groups).inspect_err(|_| drop(detach(sys)))
 }
 
 /// Mounts an empty tmpfs that the caller owns, with `mode=0755`.

@@ -10,6 +10,9 @@ use nix::fcntl::OFlag;
 use nix::sched::CloneFlags;
 use nix::sys::stat::Mode;
 
+use super::process::Pid;
+use crate::error::Failure;
+
 /// Namespaces, held open.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -146,30 +149,115 @@ fn open(kind: &str) -> io::Result<OwnedFd> {
 /// for ever.
 const LAST_PROCESS: Duration = Duration::from_secs(10);
 
+/// How long it takes as a rule.
+const SOON: Duration = Duration::from_millis(50);
+
 /// Kills every other process that is in one of these networks, until there is none: what it leaves
 /// behind is killed, too.
-pub(crate) fn kill_all_in(networks: &[BorrowedFd<'_>]) {
-    let names: Vec<String> = networks
-        .iter()
-        .filter_map(|network| super::fds::identity(*network).ok())
-        .map(|(_, inode)| format!("net:[{inode}]"))
-        .collect();
-    let is_there = |pid: &super::process::Pid| {
+///
+/// # Errors
+///
+/// Which ones are there after [`LAST_PROCESS`], or why that is not known.
+pub(crate) fn kill_all_in(networks: &[BorrowedFd<'_>]) -> Result<(), Failure> {
+    let names = names(networks);
+    if names.is_empty() {
+        return Ok(());
+    }
+    let start = Instant::now();
+    let mut refused = None;
+    loop {
+        let others = others_in(&names)
+            .map_err(|error| super::errno::failure("list", "the processes of hosts", &error))?;
+        if others.is_empty() {
+            return Ok(());
+        }
+        if start.elapsed() > LAST_PROCESS {
+            let name = |other: &Other| {
+                let name = std::fs::read_to_string(format!("/proc/{}/comm", other.listed));
+                name.map_or(other.pid.to_string(), |name| {
+                    format!("{} ({})", other.pid, name.trim_end())
+                })
+            };
+            let all = others.iter().map(name).collect::<Vec<_>>().join(", ");
+            let still = format!("still there after {} seconds", LAST_PROCESS.as_secs());
+            let why = match refused {
+                Some(error) => format!("{still}: {}", super::errno::describe(&error)),
+                None => still,
+            };
+            return Err(Failure::new("kill", format!("all on a host: process {all}"), why));
+        }
+        for other in others {
+            refused = kill(other.pid).err().or(refused);
+        }
+        if start.elapsed() < SOON {
+            std::thread::yield_now();
+        } else {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+fn kill(pid: Pid) -> io::Result<()> {
+    let pid = u32::try_from(pid).map_err(io::Error::other)?;
+    super::process::signal(pid, super::signals::KILL)
+}
+
+/// Whether another process is in a network, or something of this one can still start others there, or go
+/// there: a thread that is in it, or a descriptor besides `network`.
+pub(crate) fn is_in_use(network: BorrowedFd<'_>) -> bool {
+    let names = names(&[network]);
+    let count = |directory: &str, end: &str| {
+        let Ok(entries) = std::fs::read_dir(directory) else { return usize::MAX };
+        let links = entries.flatten().filter_map(|entry| {
+            std::fs::read_link(entry.path().join(end).components().as_path()).ok()
+        });
+        links.filter(|link| names.iter().any(|name| link.as_os_str() == name.as_str())).count()
+    };
+    // What cannot be seen is taken for used.
+    let is_empty = || others_in(&names).is_ok_and(|others| others.is_empty());
+    names.is_empty()
+        || !is_empty()
+        || count("/proc/self/task", "ns/net") > 0
+        || count("/proc/self/fd", "") > 1
+}
+
+/// What the kernel calls them.
+fn names(networks: &[BorrowedFd<'_>]) -> Vec<String> {
+    let all = networks.iter().filter_map(|network| super::fds::identity(*network).ok());
+    all.map(|(_, inode)| format!("net:[{inode}]")).collect()
+}
+
+/// A process.
+struct Other {
+    /// Its number in `/proc`, which may be that of an outer PID namespace.
+    listed: Pid,
+    /// Its number for the caller.
+    pid: Pid,
+}
+
+/// Every other process that is in one of them.
+fn others_in(names: &[String]) -> io::Result<Vec<Other>> {
+    let is_there = |pid: &Pid| {
         let link = std::fs::read_link(format!("/proc/{pid}/ns/net"));
         link.is_ok_and(|link| names.iter().any(|name| link.as_os_str() == name.as_str()))
     };
-    let start = Instant::now();
-    while start.elapsed() < LAST_PROCESS {
-        let Ok(entries) = std::fs::read_dir("/proc") else { return };
-        let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let others: Vec<_> =
-            pids.filter(|pid| *pid != super::process::id()).filter(is_there).collect();
-        if others.is_empty() {
-            return;
-        }
-        for pid in others {
-            super::process::kill(pid);
-        }
-        std::thread::yield_now();
+    let entries = std::fs::read_dir("/proc")?;
+    let all = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut found = Vec::new();
+    for listed in all.filter(is_there) {
+        let depth = pids_of("self").len();
+        // One that is not told has ended, or is outside, where nobody of the lab is.
+        let pid = pids_of(&listed.to_string()).get(depth.wrapping_sub(1)).copied();
+        let pid = if depth == 0 { Some(listed) } else { pid };
+        found.extend(pid.map(|pid| Other { listed, pid }));
     }
+    found.retain(|other| other.pid != super::process::id());
+    Ok(found)
+}
+
+/// The numbers of a process, from the PID namespace that `/proc` is of to its own (Linux 4.1).
+fn pids_of(process: &str) -> Vec<Pid> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    line.split_whitespace().filter_map(|number| number.parse().ok()).collect()
 }

@@ -29,6 +29,8 @@ pub enum Filter {
     DeadlyCall(libc::c_long),
     /// One that refuses to mount what is mounted already a second time, with this errno.
     Binds(i32),
+    /// One that refuses to attach a mount to a path, with this errno; not to a descriptor.
+    Attaching(i32),
     /// One that refuses to write so many bytes at once, with this errno.
     Writes(u32, i32),
     /// One that has nothing to do with namespaces, as most programs have that have one.
@@ -111,6 +113,9 @@ fn rules(filter: Filter) -> Vec<Rule> {
         }
         Filter::Binds(errno) => {
             vec![(libc::SYS_mount, If::AnyOf(3, libc::MS_BIND as u32), errno)]
+        }
+        Filter::Attaching(errno) => {
+            vec![(libc::SYS_move_mount, If::Is(2, libc::AT_FDCWD as u32), errno)]
         }
         Filter::Writes(length, errno) => vec![(libc::SYS_write, If::Is(2, length), errno)],
         Filter::Call(call, errno) => vec![always(call, errno)],

@@ -4,6 +4,8 @@ use std::io::{Read as _, Write as _};
 
 use netns_test::{Host, Lab, LinkId, NodeId, Topology, netns_test};
 
+use netns_test_tests::stdout_of;
+
 use crate::net::{Mesh, connection, switched};
 use crate::oracle::{ip, text};
 
@@ -359,7 +361,7 @@ fn the_callers_end_moves_and_comes_back() -> netns_test::Result<()> {
     lab[own].add_addr(link, "fd6e:6574:6e73::1/64")?;
     Mesh::new(&lab, &[own, two]).all_pairs_talk();
     drop(lab);
-    let left = netns_test_tests::stdout_of("ip", &["-o", "link"]);
+    let left = stdout_of("ip", &["-o", "link"]);
     assert_eq!(left.lines().count(), 1, "{left}");
     Ok(())
 }
@@ -392,5 +394,31 @@ fn partitions_hold_for_new_addresses() -> netns_test::Result<()> {
         one.write_all(b"x")?;
         other.read_exact(&mut [0])?;
     }
+    Ok(())
+}
+
+/// The kernel takes the one of IPv4 away, and keeps the one of IPv6.
+#[netns_test]
+fn a_default_route_by_a_gateway_that_is_far_goes() -> netns_test::Result<()> {
+    let (lab, [a, _, _], _) = pair()?;
+    let is_default = |family| {
+        let all = routes(&lab[a], family);
+        all.iter().filter(|route| route.starts_with("default")).count()
+    };
+    lab[a].set_addr("eth0", "10.0.0.7/24")?;
+    lab[a].set_addr("eth0", "fd6e:6574:6e73::7/64")?;
+    assert_eq!(["-4", "-6"].map(is_default), [1, 1]);
+    // One that is on the link whatever the address is.
+    lab[a].run(|| {
+        stdout_of("ip", &["route", "add", "2001:db8:5::/64", "via", "fe80::1", "dev", "eth0"])
+    });
+    lab[a].set_addr("eth0", "192.0.2.7/24")?;
+    lab[a].set_addr("eth0", "2001:db8::7/64")?;
+    assert_eq!(["-4", "-6"].map(is_default), [0, 0]);
+    let stays = "2001:db8:5::/64 via fe80::1 dev eth0".to_owned();
+    assert!(routes(&lab[a], "-6").contains(&stays), "{:?}", routes(&lab[a], "-6"));
+    lab[a].add_route("::/0", "2001:db8::8")?;
+    lab[a].remove_addr("eth0", "2001:db8::7/64")?;
+    assert_eq!(is_default("-6"), 0);
     Ok(())
 }

@@ -5,8 +5,10 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
+use std::time::Duration;
 
 use netns_test::{Topology, netns_test};
+use netns_test_tests::confine::{Filter, filter_this_thread};
 use netns_test_tests::{again, children, passes};
 
 use super::two_hosts;
@@ -95,6 +97,69 @@ fn a_program_that_writes_without_end_does_not_keep_the_lab() {
     let kept: usize = child.lines().iter().map(String::len).sum();
     assert!(kept <= 1 << 20, "{kept} bytes are kept");
     drop((lab, child));
+}
+
+/// A thread of the test that has been on a host since before a power cut, also of one that is on again.
+#[netns_test]
+fn what_starts_on_a_host_without_power_ends_with_the_lab() {
+    let (lab, _, server) = two_hosts();
+    let (mut held, stdout) = UnixStream::pair().unwrap();
+    held.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let (go, goes) = std::sync::mpsc::channel::<()>();
+    let thread = lab[server].spawn_thread(move || {
+        goes.recv().unwrap();
+        let mut command = std::process::Command::new("sleep");
+        command.arg("1000").stdout(OwnedFd::from(stdout)).spawn().unwrap()
+    });
+    lab.power_off(server).unwrap();
+    lab.power_on(server).unwrap();
+    go.send(()).unwrap();
+    let mut child = thread.join().unwrap();
+    // Nothing but the program is there then.
+    lab.power_off(server).unwrap();
+    assert_eq!(child.try_wait().unwrap(), None);
+    drop(lab);
+    assert_eq!(held.read(&mut [0]).unwrap(), 0);
+    assert_eq!(child.wait().unwrap().to_string(), "signal: 9 (SIGKILL)");
+}
+
+/// Its networks go with what is in them.
+#[netns_test]
+fn power_cycles_leave_no_descriptors() {
+    let (lab, _, server) = two_hosts();
+    let count = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let cycle = || {
+        lab.power_off(server).unwrap();
+        lab.power_on(server).unwrap();
+    };
+    cycle();
+    let before = count();
+    (0..5).for_each(|_| cycle());
+    assert_eq!(count(), before);
+}
+
+/// No test is to pass beside what is left.
+#[netns_test]
+fn what_cannot_be_killed_is_told() {
+    let (lab, _, server) = two_hosts();
+    let script = "sleep 1000 >/dev/null 2>&1 & echo $!";
+    let output = lab[server].command("sh").args(["-c", script]).stdout(Stdio::piped()).output();
+    let output = String::from_utf8(output.unwrap().stdout).unwrap();
+    let expected = format!(
+        "kill all on a host: process {} (sleep): still there after 10 seconds: \
+         EPERM (Operation not permitted)",
+        output.trim()
+    );
+    let work = || {
+        filter_this_thread(Filter::Call(libc::SYS_kill, libc::EPERM)).unwrap();
+        let told = lab.power_off(server).unwrap_err();
+        assert_eq!(told.to_string(), expected);
+        assert!(!lab[server].is_on());
+        let drop = std::panic::AssertUnwindSafe(|| drop(lab));
+        let panic = std::panic::catch_unwind(drop).unwrap_err();
+        assert_eq!(*panic.downcast::<String>().unwrap(), format!("end of the lab: {expected}"));
+    };
+    std::thread::scope(|scope| scope.spawn(work).join().unwrap());
 }
 
 /// Not a body of the harness: what ends its programs is the lab alone.

@@ -260,3 +260,54 @@ fn what_is_refused_is_taken_back() -> netns_test::Result<()> {
     }
     Ok(())
 }
+
+/// The last step, when all else is there: the others do not know the new one either.
+#[netns_test]
+fn names_that_cannot_be_written_are_taken_back() -> netns_test::Result<()> {
+    let (mut net, nodes) = star(2);
+    let mut lab = net.build()?;
+    let remount = |lab: &Lab, how: &str| {
+        let how = format!("remount,bind,{how}");
+        lab[nodes[1]].run(|| stdout_of("mount", &["-o", &how, "/etc/hosts"]));
+    };
+    let names =
+        |lab: &Lab, node: NodeId| lab[node].run(|| std::fs::read_to_string("/etc/hosts")).unwrap();
+    let before = names(&lab, nodes[0]);
+    remount(&lab, "ro");
+    let new = net.host("new");
+    net.link(new, nodes[2]);
+    let told = lab.extend(&net).unwrap_err().to_string();
+    assert_eq!(told, "write /etc/hosts of h1: EROFS (Read-only file system)");
+    assert!(nodes.iter().all(|node| names(&lab, *node) == before));
+    assert!(lab.host("new").is_none());
+    Mesh::new(&lab, &nodes).all_pairs_talk();
+    oracle::check(&lab);
+    remount(&lab, "rw");
+    lab.extend(&net)?;
+    assert!(nodes.iter().all(|node| names(&lab, *node).contains("new")));
+    Mesh::new(&lab, &[nodes[0], nodes[1], nodes[2], new]).all_pairs_talk();
+    oracle::check(&lab);
+    Ok(())
+}
+
+/// Also those of the test itself.
+#[netns_test]
+fn own_names_that_cannot_be_written_are_taken_back() -> netns_test::Result<()> {
+    let mut net = Topology::new();
+    let (own, host) = (net.local(), net.host("host"));
+    net.link(own, host);
+    let mut lab = net.build()?;
+    let names = || std::fs::read_to_string("/etc/hosts").unwrap();
+    let before = names();
+    let new = net.host("new");
+    net.link(new, own);
+    stdout_of("mount", &["-o", "remount,bind,ro", "/run"]);
+    let told = lab.extend(&net).unwrap_err().to_string();
+    assert_eq!(told, "write /etc/hosts of local: EROFS (Read-only file system)");
+    assert_eq!([names(), lab[host].run(names)], [before.clone(), before]);
+    stdout_of("mount", &["-o", "remount,bind,rw", "/run"]);
+    lab.extend(&net)?;
+    assert!(names().contains("new") && lab[host].run(names).contains("new"));
+    Mesh::new(&lab, &[own, host]).all_pairs_talk();
+    Ok(())
+}

@@ -2,13 +2,18 @@
 //! allowed: the lab stands, and says so.
 
 use std::fs;
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
+use std::time::Duration;
 
 use netns_test::{Lab, Topology, netns_test};
 use netns_test_tests::confine::{Confinement, Filter, Who, filter_this_thread};
-use netns_test_tests::{again, fails, is_root, passes, text};
+use netns_test_tests::{again, fails, is_root, passes, stdout_of, text};
 
 use super::two_hosts;
+use crate::net::{Mesh, switched};
 
 /// A test of this file, run in a container that is made as told.
 fn contained(
@@ -52,18 +57,103 @@ fn a_plain_program_is_told_too() {
     assert_eq!(told.matches(&format!("netns-test: not isolated: {COVERED}")).count(), 2, "{told}");
 }
 
-/// As in a container of Docker's, where hosts cannot have their sysctls.
+/// As in a container of Docker's: hosts and switches do without, a router cannot.
 #[test]
-fn without_sysctls_there_is_no_lab_and_what_helps_is_told() {
-    let told = fails(&mut contained(&[], "lacks_and_fails", Confinement::proc_of_docker));
-    // Of either host: they are made at the same time.
-    assert!(told.contains("\nwrite /proc/sys/net/ipv6/conf/all/disable_ipv6 of "), "{told}");
+fn without_sysctls_hosts_stand_and_routers_do_not() {
+    let confine = Confinement::proc_of_docker;
+    passes(&mut contained(&[], "stands_without_sysctls", confine), 1);
+    passes(&mut contained(&[], "joins_a_lab_without_sysctls", confine), 1);
+    let told = fails(&mut contained(&[], "forwards", confine));
+    assert!(told.contains("Error: write /proc/sys/net/ipv"), "{told}");
     let lines = ": EROFS (Read-only file system)\n  \
-         cause: /proc/sys is read-only here, as in many containers, and hosts need sysctls\n  fix:\n    \
-         Docker: --security-opt systempaths=unconfined --user 1000:1000\n    \
+         cause: /proc/sys is read-only here, as in many containers, and this node needs the sysctl\n  \
+         fix:\n    Docker: --security-opt systempaths=unconfined --user 1000:1000\n    \
          Podman: --security-opt unmask=ALL\n  more: ";
     assert!(told.contains(lines), "{told}");
     assert!(told.contains("/ENVIRONMENTS.md#masked-proc\n"), "{told}");
+}
+
+#[netns_test]
+#[ignore = "run by without_sysctls_hosts_stand_and_routers_do_not"]
+fn stands_without_sysctls() -> netns_test::Result<()> {
+    let (net, nodes) = switched(2);
+    let lab = net.build()?;
+    let told = lab.limitations();
+    let has = |start: &str| told.iter().any(|one| one.starts_with(start));
+    let refused = "/proc/sys/net/ipv6/conf";
+    for start in [
+        format!(
+            "link-local addresses of switch, h0 and h1 take a second to be usable: write {refused}/default/accept_dad: EROFS"
+        ),
+        format!(
+            "IPv6 addresses of switch, h0 and h1 go when a program takes the interface down: write {refused}/all/keep_addr_on_down: EROFS"
+        ),
+        "ping on switch, h0 and h1 needs root: write /proc/sys/net/ipv4/ping_group_range: EROFS"
+            .to_owned(),
+    ] {
+        assert!(has(&start), "{start}: {told:#?}");
+    }
+    Mesh::new(&lab, &nodes).all_pairs_talk();
+    let links: Vec<_> = lab.links().collect();
+    links[0].down()?;
+    links[0].up()?;
+    Mesh::new(&lab, &nodes).all_pairs_talk();
+    lab.power_off(nodes[0])?;
+    lab.power_on(nodes[0])?;
+    Mesh::new(&lab, &nodes).all_pairs_talk();
+    // Also where `/proc` has other numbers for them.
+    let (mut held, stdout) = UnixStream::pair().unwrap();
+    held.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut command = lab[nodes[0]].command("sh");
+    command.args(["-c", "sleep 1000 2>&1 &"]).stdout(OwnedFd::from(stdout)).status()?;
+    drop(command);
+    drop(lab);
+    assert_eq!(held.read(&mut [0]).unwrap(), 0);
+    Ok(())
+}
+
+#[netns_test]
+#[ignore = "run by without_sysctls_hosts_stand_and_routers_do_not"]
+fn joins_a_lab_without_sysctls() -> netns_test::Result<()> {
+    let mut net = Topology::new();
+    let (own, host) = (net.local(), net.host("host"));
+    let link = net.link(own, host).id();
+    let lab = net.build()?;
+    let start = "link-local addresses of local and host take a second";
+    assert!(lab.limitations().iter().any(|one| one.starts_with(start)), "{:?}", lab.limitations());
+    Mesh::new(&lab, &[own, host]).all_pairs_talk();
+    lab[link].down()?;
+    lab[link].up()?;
+    Mesh::new(&lab, &[own, host]).all_pairs_talk();
+    Ok(())
+}
+
+#[netns_test]
+#[ignore = "run by without_sysctls_hosts_stand_and_routers_do_not"]
+fn forwards() -> netns_test::Result<()> {
+    let mut net = Topology::new();
+    net.router("router");
+    net.build().map(drop)
+}
+
+/// The control groups are a part of it: none is left without them.
+#[netns_test]
+fn a_sys_without_the_control_groups_is_taken_back() {
+    stdout_of("mount", &["-t", "tmpfs", "none", "/sys/fs/cgroup"]);
+    let mounts = || {
+        let all = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+        all.lines().filter(|line| line.contains(" /sys ")).count()
+    };
+    std::thread::scope(|scope| {
+        let refused = scope.spawn(|| {
+            filter_this_thread(Filter::Attaching(libc::EPERM)).unwrap();
+            let (lab, client, _) = two_hosts();
+            lacks(&lab, COVERED);
+            assert_eq!(lab[client].run(interfaces), interfaces());
+            assert_eq!(lab[client].run(mounts), mounts());
+        });
+        refused.join().unwrap();
+    });
 }
 
 fn interfaces() -> Vec<String> {

@@ -112,7 +112,7 @@ fn times_full() -> String {
 
 /// Where others have filled the table of neighbours, it is tried again: the kernel says so by EINVAL
 /// (IPv6) or ENOBUFS (IPv4), which it has no other reason for.
-fn send(socket: &UdpSocket, text: &str, target: SocketAddr) {
+pub(crate) fn send(socket: &UdpSocket, text: &str, target: SocketAddr) {
     let start = Instant::now();
     loop {
         match socket.send_to(text.as_bytes(), target) {

@@ -109,35 +109,36 @@ pub(super) fn put_for_local(hosts: &str) -> Result<Option<Covered>, Failure> {
 }
 
 impl Cover {
-    /// As the last lab that is left has it, or no longer there. Where something is refused, it ends
-    /// with the test.
-    fn update(&self) {
-        if self.place.enter().is_err() {
-            return;
-        }
-        if let Some((_, text)) = self.texts.last() {
-            drop(rewrite(&self.file, text));
-        } else {
-            drop(mount::detach(Path::new("/etc/hosts")));
-            drop(fs::remove_file(&self.file));
-        }
+    /// As the last lab that is left has it, or no longer there.
+    fn update(&self) -> io::Result<()> {
+        // The calling thread may be anywhere.
+        thread::scope(|scope| {
+            let work = || {
+                self.place.enter()?;
+                match self.texts.last() {
+                    Some((_, text)) => rewrite(&self.file, text),
+                    None => mount::detach(Path::new("/etc/hosts"))
+                        .and_then(|()| fs::remove_file(&self.file)),
+                }
+            };
+            let thread = thread::Builder::new().spawn_scoped(scope, work)?;
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
 }
 
 impl Covered {
     /// Has the file say something else for this lab.
-    pub(in crate::lab) fn change(&self, hosts: &str) {
+    pub(in crate::lab) fn change(&self, hosts: &str) -> io::Result<()> {
         let mut covers = COVERS.lock().unwrap_or_else(PoisonError::into_inner);
         for cover in covers.iter_mut() {
             let own = cover.texts.iter_mut().find(|(number, _)| *number == self.number);
             if let Some((_, text)) = own {
                 hosts.clone_into(text);
-                let cover = &*cover;
-                thread::scope(|scope| {
-                    drop(thread::Builder::new().spawn_scoped(scope, || cover.update()));
-                });
+                cover.update()?;
             }
         }
+        Ok(())
     }
 }
 
@@ -152,10 +153,8 @@ impl Drop for Covered {
             let before = cover.texts.len();
             cover.texts.retain(|(number, _)| *number != self.number);
             if cover.texts.len() != before {
-                // The thread that drops it may be anywhere.
-                thread::scope(|scope| {
-                    drop(thread::Builder::new().spawn_scoped(scope, || cover.update()));
-                });
+                // Where something is refused, it ends with the test.
+                drop(cover.update());
             }
         }
         covers.retain(|cover| !cover.texts.is_empty());

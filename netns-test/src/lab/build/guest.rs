@@ -5,7 +5,8 @@ use std::fs;
 use std::sync::Arc;
 
 use super::Indexes;
-use super::namespaces::{Made, on_a_thread, path_of, refused, sysctls_of, write_common};
+use super::namespaces::{Made, on_a_thread};
+use super::sysctls::{below, path_of, refused, sysctls_of, without, write_common};
 use crate::error::{Failure, Result};
 use crate::lab::cidr::Cidr;
 use crate::lab::journal::Journal;
@@ -130,13 +131,16 @@ impl Guest {
     }
 }
 
-/// Writes a sysctl, and notes what it was.
+/// Writes a sysctl, and notes what it was. Without some a node can do, which has been told.
 fn write(node: &NodePlan, path: &str, value: &str, noted: &Journal) -> Result<(), Failure> {
-    let path = format!("/proc/sys/{path}");
-    let before = fs::read_to_string(&path).map_err(|error| refused(node, &path, &error))?;
+    let full = below(path);
+    let before = fs::read_to_string(&full).map_err(|error| refused(node, path, &error))?;
     if before.trim() != value {
-        fs::write(&path, value).map_err(|error| refused(node, &path, &error))?;
-        noted.write(path, before.trim().to_owned());
+        match fs::write(&full, value) {
+            Ok(()) => noted.write(full, before.trim().to_owned()),
+            Err(error) if without(node, path, value, &error).is_some() => {}
+            Err(error) => return Err(refused(node, path, &error)),
+        }
     }
     Ok(())
 }
@@ -159,7 +163,7 @@ pub(in crate::lab) fn prepare_moved(node: &NodePlan, place: &Place, name: &str) 
 /// Sets for the cables among these interfaces what other nodes have for all.
 fn set_up(node: &NodePlan, interfaces: &[&InterfacePlan]) -> Result<(), Failure> {
     let mut cables = interfaces.iter().filter(|one| matches!(one.kind, InterfaceKind::Veth { .. }));
-    cables.try_for_each(|cable| write_common(node, Some(&cable.name)))
+    cables.try_for_each(|cable| write_common(node, Some(&cable.name)).map(drop))
 }
 
 impl Drop for Guest {

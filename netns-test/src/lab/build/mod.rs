@@ -6,6 +6,7 @@ mod files;
 mod guest;
 mod namespaces;
 pub(super) mod ready;
+mod sysctls;
 
 use std::sync::Arc;
 
@@ -22,7 +23,8 @@ use crate::lab::topology::{NodeKind, Topology};
 pub(super) use configure::{Indexes, cables, flood, label, of_node, routes_of};
 pub(super) use files::{Covered, rewrite};
 pub(super) use guest::{Guest, prepare_moved};
-pub(super) use namespaces::{Made, make, make_one, set_of_interfaces, set_sysctls};
+pub(super) use namespaces::{Made, make, make_one};
+pub(super) use sysctls::{set_of_interfaces, set_sysctls};
 
 impl Topology {
     /// Builds the network that this describes: the one step that touches the kernel.

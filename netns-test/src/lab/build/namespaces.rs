@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::files;
-use crate::error::{Diagnosis, Failure, Result};
+use super::{files, sysctls};
+use crate::error::{Failure, Result};
 use crate::lab::limitations::{self, Limitation};
 use crate::lab::plan::{NodePlan, Plan};
 use crate::lab::topology::NodeKind;
@@ -33,7 +33,7 @@ pub(in crate::lab) fn make(plan: &Plan, from: usize) -> Result<Vec<Made>> {
     let nodes = &plan.nodes()[from..];
     let local = nodes.iter().position(|node| node.kind == NodeKind::Local);
     // In the caller's own place.
-    let mut local = local.map(|at| Ok::<_, Failure>((at, own()?))).transpose()?;
+    let mut local = local.map(|at| Ok::<_, Failure>((at, own(&nodes[at])?))).transpose()?;
     let made = on_a_thread(|| base(plan, nodes))?;
     let all = made.into_iter().zip(nodes).enumerate().map(|(at, (made, node))| {
         made.or_else(|| local.take_if(|local| local.0 == at).map(|local| local.1))
@@ -125,15 +125,8 @@ fn node_of(node: &NodePlan, base: &Place) -> Result<Made, Failure> {
     if node.kind != NodeKind::Switch {
         limitations.extend(own_sys());
     }
-    write_common(node, None)?;
     limitations.extend(allow_ping());
-    if node.kind == NodeKind::Host {
-        // A machine that forwards hands that on to new namespaces.
-        let path = "net/ipv4/ip_forward";
-        let written = fs::write(format!("/proc/sys/{path}"), "0");
-        written.map_err(|error| refused(node, path, &error))?;
-    }
-    set(node, sysctls_of(node, false))?;
+    limitations.extend(sysctls::set_up(node)?);
     let netlink = Netlink::open()?;
     let place = Place::own().map_err(failed("open", "the namespaces"))?;
     base.enter_mounts().map_err(failed("setns", "back from the mounts"))?;
@@ -170,7 +163,8 @@ fn is_limit(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(errno::is_shortage_of_namespaces)
 }
 
-fn own() -> Result<Made, Failure> {
+/// The caller's own, which is `node` of the plan.
+fn own(node: &NodePlan) -> Result<Made, Failure> {
     let failed = |error: io::Error| errno::failure("open", "the caller's network", &error);
     let whole = Place::own().map_err(failed)?;
     // Under `unshare -Urn`, mounts and hostname are an outer user namespace's: nobody may come back to
@@ -180,75 +174,7 @@ fn own() -> Result<Made, Failure> {
         thread.map_err(failed).map(|thread| thread.join().unwrap_or(false))
     })?;
     let place = if can_be_entered { whole } else { Place::own_network().map_err(failed)? };
-    Ok(Made { place, netlink: Netlink::open()?, limitations: Vec::new() })
-}
-
-/// What every node has: addresses that are usable at once, IPv6 also where the machine has turned
-/// it off, and addresses that stay when an interface goes down and up again.
-const COMMON: [(&str, &str, &str); 3] = [
-    ("all", "disable_ipv6", "0"),
-    ("default", "accept_dad", "0"),
-    ("all", "keep_addr_on_down", "1"),
-];
-
-/// Sets what every node has, in the network of the calling thread: for all interfaces, or for one.
-pub(super) fn write_common(node: &NodePlan, interface: Option<&str>) -> Result<(), Failure> {
-    for (all, name, value) in COMMON {
-        let path = format!("net/ipv6/conf/{}/{name}", interface.unwrap_or(all));
-        // A kernel without IPv6 has no such file.
-        let written = fs::write(format!("/proc/sys/{path}"), value);
-        if written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
-            written.map_err(|error| refused(node, &path, &error))?;
-        }
-    }
-    Ok(())
-}
-
-/// Sets those sysctls of a node that name one of these interfaces, which are there now.
-pub(in crate::lab) fn set_of_interfaces(
-    node: &NodePlan,
-    place: &Place,
-    interfaces: &[&str],
-) -> Result<()> {
-    let all = sysctls_of(node, true);
-    let wanted: Vec<_> =
-        all.filter(|(path, _)| names_one(path, |part| interfaces.contains(&part))).collect();
-    set_there(node, place, wanted)
-}
-
-/// Sets these sysctls of a node.
-pub(in crate::lab) fn set_sysctls(
-    node: &NodePlan,
-    place: &Place,
-    sysctls: &[(String, String)],
-) -> Result<()> {
-    let all = sysctls.iter().map(|(name, value)| (path_of(name), value.as_str()));
-    set_there(node, place, all.collect())
-}
-
-fn set_there(node: &NodePlan, place: &Place, sysctls: Vec<(String, &str)>) -> Result<()> {
-    if sysctls.is_empty() {
-        return Ok(());
-    }
-    on_a_thread(|| {
-        let failed = |error: io::Error| {
-            errno::failure("setns", format!("to the network of {}", node.name), &error)
-        };
-        place.enter().map_err(failed)?;
-        set(node, sysctls.into_iter())
-    })?;
-    Ok(())
-}
-
-/// Sets sysctls in the network of the calling thread.
-fn set(
-    node: &NodePlan,
-    mut sysctls: impl Iterator<Item = (String, impl AsRef<str>)>,
-) -> Result<(), Failure> {
-    sysctls.try_for_each(|(path, value)| {
-        let written = fs::write(format!("/proc/sys/{path}"), value.as_ref());
-        written.map_err(|error| refused(node, &path, &error))
-    })
+    Ok(Made { place, netlink: Netlink::open()?, limitations: sysctls::lacking(node) })
 }
 
 /// Lets every user of the lab ping, or its own group where that is the only one that the caller has
@@ -271,38 +197,4 @@ fn own_sys() -> Option<Limitation> {
     };
     let after = format!("{lacks}: mount sysfs: {}", errno::describe(&error));
     Some(Limitation::new("/sys of", after))
-}
-
-/// The plan's own of a node, as paths below `/proc/sys`.
-pub(super) fn sysctls_of(
-    node: &NodePlan,
-    of_interfaces: bool,
-) -> impl Iterator<Item = (String, &str)> {
-    let all = node.sysctls.iter().map(|(name, value)| (path_of(name), value.as_str()));
-    let is_name = |part: &str| node.interfaces.iter().any(|interface| interface.name == part);
-    all.filter(move |(path, _)| names_one(path, is_name) == of_interfaces)
-}
-
-pub(super) fn refused(node: &NodePlan, path: &str, error: &io::Error) -> Failure {
-    let path = path.trim_start_matches("/proc/sys/");
-    let failure = errno::failure("write", format!("/proc/sys/{path} of {}", node.name), error);
-    let is_locked = error.kind() == io::ErrorKind::ReadOnlyFilesystem;
-    Failure { diagnosis: is_locked.then(|| Box::new(locked_sysctls())), ..failure }
-}
-
-fn locked_sysctls() -> Diagnosis {
-    let cause = "/proc/sys is read-only here, as in many containers, and hosts need sysctls";
-    let fix = "Docker: --security-opt systempaths=unconfined --user 1000:1000\n\
-               Podman: --security-opt unmask=ALL";
-    Diagnosis::new("masked-proc", cause).for_good(fix)
-}
-
-/// `net.ipv4.ip_forward` and `net/ipv4/ip_forward` are the same (sysctl(8)).
-pub(super) fn path_of(name: &str) -> String {
-    if name.contains('/') { name.to_owned() } else { name.replace('.', "/") }
-}
-
-/// Whether a part of the path is the name of an interface.
-fn names_one(path: &str, is_name: impl Fn(&str) -> bool) -> bool {
-    path.split('/').any(is_name)
 }

@@ -1,8 +1,7 @@
 //! The wait until every interface carries packets: the kernel takes a cable into use a moment after
-//! both of its ends are up, in a worker of its own; in another one it begins to hear those who ask for a
-//! new address of IPv6. Who asks before is answered a second later.
+//! both of its ends are up, in a worker of its own; in another one it takes new addresses of IPv6 into use.
+//! Who asks for one before is answered a second later, or has no route.
 
-use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use super::{Indexes, Made, name_of};
@@ -14,14 +13,16 @@ use crate::netlink::state::Interface;
 /// The kernel needs a thousandth of it.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// How long an interface that carries packets is waited for that has no link-local address: it may have none
+/// for good, since somebody has taken it away, or IPv6.
+const GRACE: Duration = Duration::from_millis(200);
+
 /// An interface that is to carry packets.
 #[derive(Clone, Debug)]
 pub(in crate::lab) struct Awaited {
     pub(in crate::lab) index: u32,
     /// What an error calls it.
     pub(in crate::lab) label: String,
-    /// For which it is to hear who asks.
-    pub(in crate::lab) addresses: Vec<IpAddr>,
 }
 
 /// Waits for every interface of the nodes.
@@ -46,13 +47,13 @@ pub(in crate::lab) fn awaited(
     let awaited = wanted.map(|(at, one)| Awaited {
         index: indexes.at(node, at),
         label: name_of(plan, node, &one.name),
-        addresses: one.addresses.iter().map(|address| address.address()).collect(),
     });
     awaited.collect()
 }
 
 /// Waits until interfaces of one node carry packets.
 pub(in crate::lab) fn wait_on(netlink: &Netlink, awaited: &[Awaited]) -> Result<()> {
+    let start = Instant::now();
     let late = |there: &[Interface]| {
         if let Some(gone) = awaited.iter().find(|own| own.find(there).is_none()) {
             let why = "it is not there any more";
@@ -68,8 +69,8 @@ pub(in crate::lab) fn wait_on(netlink: &Netlink, awaited: &[Awaited]) -> Result<
         });
         Ok(match not_in_use {
             Some(late) => Some((late, "it is up, and carries nothing")),
-            None => deaf(netlink, &in_use)?
-                .map(|late| (late, "it does not hear who asks for its address")),
+            None => deaf(netlink, &in_use, start)?
+                .map(|late| (late, "an IPv6 address of it is not usable yet")),
         })
     };
     wait_until(netlink, late)
@@ -110,38 +111,21 @@ fn is_in_use(one: &Interface) -> bool {
     if one.kind.as_deref() == Some("veth") { one.says_running } else { one.is_running }
 }
 
-/// One that is not yet in the group of those who are asked for one of its addresses.
-fn deaf<'a>(netlink: &Netlink, all: &[(&'a Awaited, &Interface)]) -> Result<Option<&'a Awaited>> {
-    let groups = |own: &Awaited| -> Vec<(u32, Ipv6Addr)> {
-        let groups = own.addresses.iter().copied().filter_map(solicited);
-        groups.map(|group| (own.index, group)).collect()
-    };
+/// One with an address of IPv6 that cannot be used yet, also a link-local one: these come once the
+/// interface carries packets.
+fn deaf<'a>(
+    netlink: &Netlink,
+    all: &[(&'a Awaited, &Interface)],
+    start: Instant,
+) -> Result<Option<&'a Awaited>> {
     // On others nobody asks.
-    let asked = all.iter().filter(|(_, one)| one.is_asked).map(|(own, _)| (*own, groups(own)));
-    let asked: Vec<_> = asked.filter(|(_, groups)| !groups.is_empty()).collect();
-    if asked.is_empty() {
+    let mut asked = all.iter().filter(|(_, one)| one.is_asked).peekable();
+    if asked.peek().is_none() {
         return Ok(None);
     }
-    let own = netlink.groups()?;
-    let deaf = asked.iter().find(|(_, groups)| !groups.iter().all(|group| own.contains(group)));
-    Ok(deaf.map(|(late, _)| *late))
-}
-
-/// The group of those who might have an address (RFC 4291, 2.7.1).
-fn solicited(address: IpAddr) -> Option<Ipv6Addr> {
-    let IpAddr::V6(address) = address else { return None };
-    let [.., high, low] = address.segments();
-    Some(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | high & 0xff, low))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_group_of_an_address() {
-        let group = |address: &str| solicited(address.parse().unwrap());
-        assert_eq!(group("fd00::1234:5678"), Some("ff02::1:ff34:5678".parse().unwrap()));
-        assert_eq!(group("10.0.0.1"), None);
-    }
+    let found = netlink.settled()?;
+    let may_come = found.has_ipv6 && start.elapsed() < GRACE;
+    let is_late =
+        |index: u32| found.late.contains(&index) || may_come && !found.link_local.contains(&index);
+    Ok(asked.find(|(own, _)| is_late(own.index)).map(|(late, _)| *late))
 }

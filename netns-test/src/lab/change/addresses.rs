@@ -59,7 +59,8 @@ impl Host {
     }
 
     /// Puts an address in the place of all those that the interface has of its family, but for the
-    /// link-local one. Routes through the interface stay if their gateways can be reached with it.
+    /// link-local one. Routes through the interface stay if their gateways can be reached with it, and go
+    /// otherwise, in IPv4 and IPv6 alike: also the default route.
     ///
     /// # Errors
     ///
@@ -119,8 +120,12 @@ impl Host {
         let lost = wanted.iter().filter(|one| !there.contains(one));
         let lost: Vec<_> = lost.map(|one| self.adding(interface, *one)).collect();
         let put_back = netlink.ask_all(&lost);
-        // One whose gateway cannot be reached any more is lost.
-        routes.iter().for_each(|route| drop(netlink.ask_all(&[route.add()])));
+        // One whose gateway cannot be reached any more is lost. Of IPv6 the kernel keeps it.
+        for route in &routes {
+            if netlink.ask_all(&[route.add()]).is_err() {
+                drop(netlink.ask_all(&[route.remove()]));
+            }
+        }
         if changed.is_ok() {
             self.note(&fabric, routes.iter().rev().map(Again::add_if_none));
             self.note(&fabric, old.iter().rev().map(|one| self.adding(interface, *one)));
@@ -177,16 +182,14 @@ impl Host {
         format!("{address} on {} of {}", interface.name, self.name())
     }
 
-    /// Waits until the interface hears who asks for its addresses.
+    /// Waits until the addresses of the interface can be used.
     fn settle(&self, here: &Here, interface: &Found) -> Result<()> {
         // One that carries nothing hears nothing.
         if !(interface.is_up && interface.is_running) {
             return Ok(());
         }
-        let all = here.netlink.addresses()?.into_iter();
-        let own = all.filter(|own| own.index == interface.index).map(|own| own.address);
         let label = format!("{} of {}", interface.name, self.name());
-        let awaited = Awaited { index: interface.index, label, addresses: own.collect() };
+        let awaited = Awaited { index: interface.index, label };
         ready::wait_on(&here.netlink, &[awaited])
     }
 }

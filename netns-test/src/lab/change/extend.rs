@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::{Error, Failure, Result};
+use crate::error::{Failure, Result};
 use crate::lab::build::ready::{self, Awaited};
 use crate::lab::build::{self, Indexes, Made};
 use crate::lab::change::before::Before;
@@ -70,13 +70,14 @@ impl Lab {
         let expected = step.new_addresses();
         let done = old.partitions.expect(&old, &expected, None);
         let done = done.and_then(|()| self.take(&step)).and_then(|()| step.wait());
+        let done = done.and_then(|()| self.write_names(&old, plan.hosts_text()));
         if let Err(error) = done {
             step.undo(&before);
             drop(old.partitions.arrived(&old, &expected));
             return Err(error);
         }
         drop(before);
-        self.finish(&old, plan, new, indexes)?;
+        self.finish(&old, plan, new, indexes);
         old.partitions.arrived(self.fabric(), &expected)
     }
 
@@ -110,9 +111,24 @@ impl Lab {
         Ok(())
     }
 
+    /// Has `/etc/hosts` of all hosts that were there say something else, or of none.
+    fn write_names(&mut self, old: &Fabric, names: &str) -> Result<()> {
+        let own = self.own();
+        let write = |host: &Host, text: &str| -> Result<()> {
+            let written = match host.kind() {
+                NodeKind::Local => own.covered.as_ref().map_or(Ok(()), |own| own.change(text)),
+                _ => host.run(|| build::rewrite(Path::new("/etc/hosts"), text)),
+            };
+            Ok(written.map_err(|error| host.failure("write", "/etc/hosts", &error))?)
+        };
+        let written = old.hosts.iter().try_for_each(|host| write(host, names));
+        written.inspect_err(|_| {
+            old.hosts.iter().for_each(|host| drop(write(host, old.plan.hosts_text())));
+        })
+    }
+
     /// Lets the lab have what is there now.
-    fn finish(&mut self, old: &Fabric, plan: Plan, new: Vec<Made>, indexes: Indexes) -> Result<()> {
-        let hosts = plan.hosts_text().to_owned();
+    fn finish(&mut self, old: &Fabric, plan: Plan, new: Vec<Made>, indexes: Indexes) {
         old.cables.grow(&plan, &indexes);
         let fabric = Arc::new_cyclic(|fabric| {
             let added = new.into_iter().zip(&plan.nodes()[old.hosts.len()..]);
@@ -131,16 +147,6 @@ impl Lab {
             host.join(Arc::downgrade(&fabric));
         }
         self.grow_into(fabric);
-        if let Some(covered) = &self.own().covered {
-            covered.change(&hosts);
-        }
-        let others = old.hosts.iter().filter(|host| host.kind() != NodeKind::Local);
-        for host in others {
-            let written = host.run(|| build::rewrite(Path::new("/etc/hosts"), &hosts));
-            let failed = |error| host.failure("write", "/etc/hosts", &error);
-            written.map_err(|error| Error::from(failed(error)))?;
-        }
-        Ok(())
     }
 }
 
@@ -239,10 +245,9 @@ impl Step<'_> {
                 place_of(&one.name).is_some_and(is_wanted) && stands(&one.kind)
             });
             let more = grown.addresses.iter().filter(|(place, _)| carries(&all[*place].name));
-            awaited.extend(more.map(|(place, address)| Awaited {
+            awaited.extend(more.map(|(place, _)| Awaited {
                 index: indexes.at(node, *place),
                 label: build::name_of(plan, node, &all[*place].name),
-                addresses: vec![address.address()],
             }));
             ready::wait_on(&made.netlink, &awaited)?;
         }

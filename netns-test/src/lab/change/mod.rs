@@ -77,6 +77,6 @@ impl Lab {
 }
 
 /// Such addresses are alike on all links.
-fn is_link_local(address: IpAddr) -> bool {
+pub(super) fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }

@@ -24,13 +24,13 @@ impl Lab {
     /// Nobody is told: connections of others to it hang.
     ///
     /// Threads of the test that are on the host go on, and so do sockets that the test holds: in a network
-    /// without interfaces. Programs that such a thread starts from then on are nobody's; it is to end
-    /// them. [`run`](crate::lab::Host::run) and the like panic until the node is
+    /// without interfaces. Programs that such a thread starts from then on end with the lab. [`run`](crate::lab::Host::run) and the like panic until the node is
     /// [on](Self::power_on), what can fail fails.
     ///
     /// # Errors
     ///
-    /// A node that is off, or is the caller's own network; what the kernel refuses.
+    /// A node that is off, or is the caller's own network; what the kernel refuses; a process that is there
+    /// ten seconds after it was killed, with the node off.
     pub fn power_off(&self, node: NodeId) -> Result<()> {
         let step = "power off";
         let (at, fabric) = (self.place_of(step, node)?, self.fabric());
@@ -41,6 +41,8 @@ impl Lab {
         if host.kind() == NodeKind::Local {
             return mistake("it is the caller's own network");
         }
+        let old = here.place.network().try_clone_to_owned();
+        let old = old.map_err(|error| host.failure("duplicate", "the network", &error))?;
         // First, so that nothing gets out of what is killed.
         let moved = cut_off(fabric, at, &here, &cables)?;
         if let Some(tasks) = here.tasks.get() {
@@ -48,15 +50,17 @@ impl Lab {
         }
         // Also those that have gone to another network.
         host.common.programs.end_on(host.name());
-        place::kill_all_in(&[here.place.network()]);
+        let killed = place::kill_all_in(&[here.place.network()]);
+        drop(here);
+        host.keep(old);
         fabric.partitions.forget(at);
         moved?;
         for (_, far) in pairs_at(&cables, at) {
             if let Ok(there) = fabric.hosts[far.node].here() {
-                ready::wait_off(&there.netlink, &[fabric.awaited(far)?])?;
+                ready::wait_off(&there.netlink, &[fabric.awaited(far)])?;
             }
         }
-        Ok(())
+        Ok(killed?)
     }
 
     /// Powers a node on: with fresh namespaces, and the interfaces, addresses, routes and sysctls that
