@@ -28,6 +28,14 @@ pub(crate) fn is_forbidden(error: &io::Error, wanted: &[Namespace]) -> bool {
         && facts::namespace_limits().iter().any(|(limit, value)| value == "0" && is_wanted(limit))
 }
 
+/// Whether this process may have fewer than `count` processes, or namespaces of a kind, around it.
+pub(crate) fn allows_fewer_than(count: u64) -> bool {
+    let Facts { process_limit, pids_limit, .. } = Facts::limits();
+    let processes = process_limit.into_iter().chain(pids_limit.map(|(_, limit)| limit));
+    let namespaces = facts::namespace_limits().into_iter().map(|(_, limit)| limit);
+    processes.chain(namespaces).any(|limit| limit.parse().is_ok_and(|limit: u64| limit < count))
+}
+
 /// The kernel did not make `namespaces`. Tries them one by one, to name the one.
 pub(crate) fn explain_clone(
     alone: &SingleThreaded,

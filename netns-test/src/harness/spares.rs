@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::launch::Launched;
 use super::order::Request;
+use crate::diagnose;
 use crate::sandbox::{Copied, User};
 use crate::sys::fds::{self, Until};
 use crate::sys::process::{self, Pid};
@@ -19,6 +20,10 @@ const MOST: usize = 32;
 
 /// Tests that ask before one is made, so that a run of one test pays for none.
 const FIRST_ASKED: usize = 2;
+
+/// Where fewer processes or namespaces are allowed, all of them are left to tests: a body that goes
+/// without one for a spare's sake tells nobody.
+const ALLOWED: u64 = 1024;
 
 /// The most requests that pass without spares after a setback.
 const LONGEST_REST: usize = 1024;
@@ -32,6 +37,8 @@ pub(super) struct Spares {
     /// no spares.
     mounts: Option<OwnedFd>,
     kinds: [Kind; 2],
+    /// Whether it is known that there are processes and namespaces enough.
+    has_looked: bool,
     /// How many more requests pass before the next one is made.
     rest: usize,
     /// How many will pass after the next setback.
@@ -63,17 +70,17 @@ struct Spare {
 #[derive(Debug, PartialEq, Eq)]
 struct Surroundings {
     directory: (u64, u64),
-    /// The same inode may be there in two places.
-    path: PathBuf,
+    /// The same inode may be there in two places, and in mounts of the runner's own.
+    mount: u64,
     copied: Copied,
 }
 
 impl Surroundings {
     /// As they are now for a test that runs in `directory`; nothing if they cannot be known.
     fn now(directory: &OwnedFd) -> Option<Self> {
-        let path = fds::path_of(directory).ok()?;
+        let mount = fds::mount_of(directory).ok()?;
         let directory = fds::identity(directory.as_fd()).ok()?;
-        Some(Self { directory, path, copied: Copied::now()? })
+        Some(Self { directory, mount, copied: Copied::now()? })
     }
 }
 
@@ -89,7 +96,7 @@ impl Spares {
         };
         let mounts = fds::open_mounts().ok();
         let kinds = [User::Caller, User::Root].map(kind);
-        Self { fixed, mounts, kinds, rest: 0, next_rest: 1 }
+        Self { fixed, mounts, kinds, has_looked: fixed.is_some(), rest: 0, next_rest: 1 }
     }
 
     /// Whether there are to be some in any case.
@@ -124,6 +131,10 @@ impl Spares {
     /// Has `launch` make one for this kind of user. If it cannot be made, nobody is told: the next test
     /// that asks gets a sandbox of its own, or the reason why not.
     pub(super) fn make(&mut self, user: User, launch: impl FnOnce(&OwnedFd) -> Option<Launched>) {
+        if !std::mem::replace(&mut self.has_looked, true) && diagnose::allows_fewer_than(ALLOWED) {
+            self.fixed = Some(0);
+            return;
+        }
         self.forget_changes_of_mounts();
         let made = self.kind(user).place().and_then(|(directory, surroundings)| {
             let Launched { init, hand, .. } = launch(&directory)?;
@@ -153,12 +164,17 @@ impl Spares {
             return None;
         }
         let now = Surroundings::now(&request.directory);
+        let mut is_setback = false;
         while let Some(spare) = self.kind(request.case.user).ready.pop_front() {
             if now.as_ref() == Some(&spare.surroundings) && request.hand_to(&spare.hand).is_ok() {
+                self.note_use();
                 return Some((spare.init, spare.hand));
             }
             process::kill(spare.init);
-            self.note_setback();
+            // What has changed for one has changed for all: that counts once.
+            if !std::mem::replace(&mut is_setback, true) {
+                self.note_setback();
+            }
         }
         None
     }
@@ -202,6 +218,11 @@ impl Spares {
         self.next_rest = (self.next_rest * 2).min(LONGEST_REST);
     }
 
+    /// One was of use: setbacks of long ago count for less.
+    fn note_use(&mut self) {
+        self.next_rest = (self.next_rest / 2).max(1);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.kinds.iter().map(|kind| kind.ready.len()).sum()
     }
@@ -223,7 +244,7 @@ impl Kind {
     /// Where the next test will probably run.
     fn place(&self) -> Option<(OwnedFd, Surroundings)> {
         let directory = fds::open_place(&self.directory).ok()?;
-        let surroundings = Surroundings::now(&directory)?;
+        let surroundings = Surroundings::now(&directory).filter(|now| now.copied.is_settled())?;
         Some((directory, surroundings))
     }
 }

@@ -2,9 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::time::{Duration, SystemTime};
 
 use super::run_dir;
 use crate::sys::person::{self, MachineNames};
+
+/// Two changes of a directory within so much time may have the same time: before Linux 6.13 it is
+/// that of the last tick of the kernel's clock, of which there are 100 a second or more.
+const TICK: Duration = Duration::from_millis(20);
 
 /// What a sandbox takes over of the machine and does not follow later, apart from its mounts, its
 /// working directory, and the defaults of a new network. Where two are equal, so are the sandboxes.
@@ -25,11 +30,35 @@ impl Copied {
         let run = run_dir::sources().map(changed).collect();
         Some(Self { names: person::machine_names().ok()?, run })
     }
+
+    /// Whether the next change will be seen.
+    pub(crate) fn is_settled(&self) -> bool {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.run.iter().flatten().all(|&changed| is_before(changed, now))
+    }
+}
+
+/// Whether it is more than a [`TICK`] from `changed`, in seconds and nanoseconds, to `now`.
+fn is_before((seconds, nanoseconds): (i64, i64), now: Duration) -> bool {
+    let (Ok(seconds), Ok(nanoseconds)) = (seconds.try_into(), nanoseconds.try_into()) else {
+        return false;
+    };
+    now > Duration::new(seconds, nanoseconds) + TICK
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_changed_a_moment_ago_may_change_unseen() {
+        let now = Duration::new(7, 15_000_000);
+        assert!(is_before((6, 900_000_000), now));
+        assert!(!is_before((6, 999_000_000), now));
+        assert!(!is_before((8, 0), now));
+        let machine = Copied { run: vec![None, Some((1, 0))], ..Copied::now().unwrap() };
+        assert!(machine.is_settled());
+    }
 
     #[test]
     fn nothing_changes_by_itself() {

@@ -40,6 +40,13 @@ pub(crate) fn path_of(fd: &OwnedFd) -> io::Result<std::path::PathBuf> {
     std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
+/// The mount in which a file is, by its number in `/proc/self/mountinfo`.
+pub(crate) fn mount_of(fd: &OwnedFd) -> io::Result<u64> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()))?;
+    let field = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
+    field.and_then(|id| id.trim().parse().ok()).ok_or_else(|| Errno::ENODATA.into())
+}
+
 /// The names in a directory; those that are no UTF-8 are left out.
 pub(crate) fn names_in(directory: &OwnedFd) -> io::Result<Vec<String>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;

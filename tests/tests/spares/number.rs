@@ -5,7 +5,7 @@ use std::process::Command;
 use netns_test::netns_test;
 use netns_test_tests::{again, passes, text};
 
-use super::{plays, run, run_in_a_spare, wait_for, wait_until};
+use super::{plays, run, run_in_a_spare, succeeds, unshare, wait_for, wait_until};
 
 #[test]
 fn the_third_test_in_a_row_finds_one() {
@@ -93,6 +93,47 @@ fn zero() {
     }
 }
 
+/// A body that is refused a process or a namespace cannot have a spare's.
+#[test]
+fn none_are_made_where_little_is_allowed() {
+    plays("number::little", &["prlimit", "--nproc=1000"], "");
+    let script = "echo 1000 > /proc/sys/user/max_net_namespaces && exec \"$0\" \"$@\"";
+    plays("number::little", &["unshare", "-Ur", "sh", "-c", script], "");
+}
+
+#[test]
+#[ignore = "run by none_are_made_where_little_is_allowed"]
+fn little() {
+    zero();
+}
+
+/// However many spares it costs, and whatever was before: with the next test but one they are back.
+#[test]
+fn a_change_counts_once() {
+    plays("number::moves", &unshare("-Urm"), "8");
+}
+
+#[test]
+#[ignore = "run by a_change_counts_once"]
+fn moves() {
+    // What happens on the machine meanwhile is none of these.
+    succeeds(Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/run"]));
+    run();
+    // Until setbacks at the start are forgotten.
+    for _ in 0..4 {
+        run_in_a_spare(8);
+    }
+    for directory in ["/", "/proc", "/", "/proc"] {
+        std::env::set_current_dir(directory).unwrap();
+        run();
+        wait_until("none", <[u32]>::is_empty);
+        run();
+        wait_until("eight", |inits| inits.len() == 8);
+        run_in_a_spare(8);
+        run_in_a_spare(8);
+    }
+}
+
 /// Each kind of user has its own, since a sandbox has its user from the start.
 #[test]
 fn root_and_caller_have_their_own() {
@@ -115,8 +156,24 @@ fn two_kinds() {
     }
 }
 
+/// What is short for one kind is taken from the spares of the other.
+#[test]
+fn one_namespace_is_enough_for_both() {
+    plays("number::one_namespace", &unshare("-Ur"), "1");
+}
+
+#[test]
+#[ignore = "run by one_namespace_is_enough_for_both"]
+fn one_namespace() {
+    run();
+    wait_for(1);
+    std::fs::write("/proc/sys/user/max_net_namespaces", "1").unwrap();
+    is_root();
+    run();
+}
+
 #[netns_test(user = "root")]
-#[ignore = "run by two_kinds"]
+#[ignore = "run by two_kinds and one_namespace"]
 fn is_root() {
     assert_eq!(netns_test_tests::status("Uid"), "0\t0\t0\t0");
 }

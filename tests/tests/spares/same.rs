@@ -77,6 +77,27 @@ fn mounts() {
     assert_eq!(read("there"), "[false, false]");
 }
 
+/// The request's directory may be in mounts that the server does not have.
+#[test]
+fn what_the_runner_has_mounted_for_itself_is_there() {
+    plays("same::mounts_of_its_own", &unshare("-Ur"), "3");
+}
+
+#[test]
+#[ignore = "run by what_the_runner_has_mounted_for_itself_is_there"]
+fn mounts_of_its_own() {
+    fs::create_dir(shared("mounted")).unwrap();
+    std::env::set_current_dir(shared("")).unwrap();
+    run();
+    wait_for(3);
+    // SAFETY: gives this thread mounts of its own.
+    assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNS) }, 0);
+    succeeds(Command::new("mount").args(["-t", "tmpfs", "tmpfs", "mounted"]));
+    fs::write("mounted/file", "").unwrap();
+    tells_what_it_finds();
+    assert_eq!(read("there"), "[true, false]");
+}
+
 #[test]
 fn what_comes_into_run_is_there() {
     plays("same::runs", &unshare("-Urm"), "");
