@@ -8,8 +8,9 @@ use std::sync::OnceLock;
 use crate::env;
 use crate::sys::fds;
 
-/// How much is read at once.
+/// How much is read at once of a stream that has much to say, and of one that has not shown it.
 const CHUNK: usize = 64 << 10;
+const FIRST_CHUNK: usize = 4 << 10;
 
 /// How many chunks are taken from one stream before the other has its turn.
 const CHUNKS_PER_TURN: usize = 16;
@@ -141,7 +142,7 @@ impl Stream {
     fn open() -> io::Result<(Self, OwnedFd)> {
         let (pipe, write_end) = fds::pipe()?;
         fds::set_nonblocking(&pipe)?;
-        Ok((Self { pipe: Some(pipe), held: Vec::new(), buffer: vec![0; CHUNK] }, write_end))
+        Ok((Self { pipe: Some(pipe), held: Vec::new(), buffer: vec![0; FIRST_CHUNK] }, write_end))
     }
 
     /// What is there, up to one turn's worth, and how many bytes that was.
@@ -153,12 +154,20 @@ impl Stream {
             match fds::read_available(pipe, &mut self.buffer) {
                 Ok(None) => break,
                 Ok(Some(0)) | Err(_) => self.pipe = None,
-                Ok(Some(count)) => bytes.extend_from_slice(&self.buffer[..count]),
+                Ok(Some(count)) => {
+                    bytes.extend_from_slice(&self.buffer[..count]);
+                    if count == self.buffer.len() {
+                        self.buffer.resize(CHUNK, 0);
+                    }
+                }
             }
         }
         let count = bytes.len() - before;
         self.held = bytes.split_off(bytes.len() - incomplete(&bytes));
-        (String::from_utf8_lossy(&bytes).into_owned(), count)
+        let lossy = |error: std::string::FromUtf8Error| {
+            String::from_utf8_lossy(error.as_bytes()).into_owned()
+        };
+        (String::from_utf8(bytes).unwrap_or_else(lossy), count)
     }
 
     /// How many bytes the pipe holds at most.

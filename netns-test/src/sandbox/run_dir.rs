@@ -60,7 +60,7 @@ pub(super) fn make_private(directory: &Path) -> io::Result<()> {
         Path::new(covered)
             .iter()
             .next()
-            .is_some_and(|first| entries.iter().any(|name| name == first))
+            .is_some_and(|first| entries.iter().any(|name| name.as_os_str() == first))
     };
     let covered = COVERED.iter().filter(is_there).map(|covered| cover(&host.join(covered)));
     linked.and(covered.fold(Ok(()), io::Result::and))
@@ -77,7 +77,9 @@ pub(crate) fn name_services() -> Vec<(PathBuf, Files)> {
 /// Whether an entry of the host's directory is wanted. A sandbox within a sandbox finds a
 /// [`HOST`] there already.
 fn is_linked(name: &Path) -> bool {
-    name != Path::new(HOST) && !COVERED.iter().any(|covered| Path::new(covered) == name)
+    // By the names as they are: a comparison of paths takes them apart, for each of many entries.
+    let name = name.as_os_str();
+    name != HOST && !COVERED.iter().any(|covered| name == *covered)
 }
 
 fn names(directory: &Path) -> io::Result<Vec<PathBuf>> {
