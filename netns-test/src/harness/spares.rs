@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use super::launch::Launched;
@@ -15,8 +16,10 @@ use crate::sandbox::{Copied, User};
 use crate::sys::fds::{self, Until};
 use crate::sys::process::{self, Pid};
 
-/// The most spares for each kind of user that are made without being asked for.
-const MOST: usize = 32;
+/// The most spares for each kind of user that are made without being asked for, on a machine with one
+/// processor. More than there are processors are not made in the time of one test anyway, and those
+/// that are left at the end of a run were made for nothing.
+const MOST_ON_ONE: usize = 2;
 
 /// Tests that ask before one is made, so that a run of one test pays for none.
 const FIRST_ASKED: usize = 2;
@@ -37,8 +40,8 @@ pub(super) struct Spares {
     /// no spares.
     mounts: Option<OwnedFd>,
     kinds: [Kind; 2],
-    /// Whether it is known that there are processes and namespaces enough.
-    has_looked: bool,
+    /// How many there may be of each kind, once that is known of the machine.
+    most: Option<usize>,
     /// How many more requests pass before the next one is made.
     rest: usize,
     /// How many will pass after the next setback.
@@ -96,7 +99,7 @@ impl Spares {
         };
         let mounts = fds::open_mounts().ok();
         let kinds = [User::Caller, User::Root].map(kind);
-        Self { fixed, mounts, kinds, has_looked: fixed.is_some(), rest: 0, next_rest: 1 }
+        Self { fixed, mounts, kinds, most: fixed, rest: 0, next_rest: 1 }
     }
 
     /// Whether there are to be some in any case.
@@ -121,7 +124,7 @@ impl Spares {
         let lacks = |kind: &&Kind| {
             let (target, first) = match self.fixed {
                 Some(fixed) => (fixed, 1),
-                None => (kind.peak.min(MOST), FIRST_ASKED),
+                None => (kind.peak.min(self.most.unwrap_or(MOST_ON_ONE)), FIRST_ASKED),
             };
             kind.asked >= first && kind.ready.len() < target
         };
@@ -131,8 +134,7 @@ impl Spares {
     /// Has `launch` make one for this kind of user. If it cannot be made, nobody is told: the next test
     /// that asks gets a sandbox of its own, or the reason why not.
     pub(super) fn make(&mut self, user: User, launch: impl FnOnce(&OwnedFd) -> Option<Launched>) {
-        if !std::mem::replace(&mut self.has_looked, true) && diagnose::allows_fewer_than(ALLOWED) {
-            self.fixed = Some(0);
+        if *self.most.get_or_insert_with(most_of_machine) == 0 {
             return;
         }
         self.forget_changes_of_mounts();
@@ -238,6 +240,14 @@ impl Spares {
             User::Root => &mut self.kinds[1],
         }
     }
+}
+
+/// How many of each kind leave enough to tests.
+fn most_of_machine() -> usize {
+    if diagnose::allows_fewer_than(ALLOWED) {
+        return 0;
+    }
+    thread::available_parallelism().map_or(1, usize::from).max(MOST_ON_ONE)
 }
 
 impl Kind {
