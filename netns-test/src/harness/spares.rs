@@ -61,7 +61,7 @@ struct Kind {
     ready: VecDeque<Spare>,
 }
 
-/// A sandbox whose init waits for the order for a test.
+/// A sandbox whose body waits for the order for a test.
 #[derive(Debug)]
 struct Spare {
     init: Pid,
