@@ -109,6 +109,9 @@ impl Spares {
 
     /// A test has asked, when `running` others for the same kind of user have not ended.
     pub(super) fn note_request(&mut self, request: &Request, running: usize) {
+        if self.fixed == Some(0) {
+            return;
+        }
         self.rest = self.rest.saturating_sub(1);
         let kind = self.kind(request.case.user);
         kind.asked += 1;

@@ -67,15 +67,20 @@ impl Netlink {
 
     /// All routes, of IPv4 first.
     pub(crate) fn routes(&self) -> Result<Vec<Route>, Failure> {
+        Ok(self.route_messages()?.into_iter().map(route).collect())
+    }
+
+    /// The same, as the kernel tells them.
+    pub(super) fn route_messages(&self) -> Result<Vec<RouteMessage>, Failure> {
         let mut found = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut message = RouteMessage::default();
             message.header.address_family = family;
             let answers = self.list("routes", RouteNetlinkMessage::GetRoute(message))?;
             found.extend(answers.into_iter().filter_map(|answer| match answer {
+                // A kernel without IPv6 tells of all that it has instead.
                 RouteNetlinkMessage::NewRoute(message) => {
-                    // A kernel without IPv6 tells of all that it has instead.
-                    (message.header.address_family == family).then(|| route(message))
+                    (message.header.address_family == family).then_some(message)
                 }
                 _ => None,
             }));

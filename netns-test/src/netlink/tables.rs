@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
 use rtnetlink::packet_route::route::{RouteAttribute, RouteFlags, RouteMessage, RouteProtocol};
-use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::{Netlink, Request, state};
 use crate::error::Failure;
@@ -37,18 +37,8 @@ impl Netlink {
     /// All routes of both families that somebody has added, and not the kernel itself: as requests that
     /// add them again. First those that lead to no gateway: the others may need them.
     pub(crate) fn added_routes(&self) -> Result<Vec<Again>, Failure> {
-        let mut found = Vec::new();
-        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            let mut message = RouteMessage::default();
-            message.header.address_family = family;
-            let answers = self.list("routes", RouteNetlinkMessage::GetRoute(message))?;
-            found.extend(answers.into_iter().filter_map(|answer| match answer {
-                RouteNetlinkMessage::NewRoute(route) if is_added(&route, family) => {
-                    Some(again(route))
-                }
-                _ => None,
-            }));
-        }
+        let all = self.route_messages()?.into_iter();
+        let mut found: Vec<Again> = all.filter(is_added).map(again).collect();
         found.sort_by_key(|route| route.has_gateway);
         Ok(found)
     }
@@ -85,9 +75,8 @@ impl Again {
 }
 
 /// A kernel without IPv6 tells of all that it has instead.
-fn is_added(route: &RouteMessage, family: AddressFamily) -> bool {
-    route.header.address_family == family
-        && route.header.table != RT_TABLE_LOCAL
+fn is_added(route: &RouteMessage) -> bool {
+    route.header.table != RT_TABLE_LOCAL
         && !matches!(route.header.protocol, RouteProtocol::Kernel | RouteProtocol::Ra)
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use netns_test::{Host, Topology, netns_test};
+use netns_test::{Host, Lab, NodeId, Topology, netns_test};
 use netns_test_tests::stdout_of;
 
 use crate::net::{Mesh, star, switched};
@@ -105,12 +105,16 @@ fn partitions_come_and_go_beside_power_cuts() -> netns_test::Result<()> {
         }
         Ok(())
     })?;
-    for node in &nodes {
+    nobody_is_barred(&lab, &nodes);
+    Ok(())
+}
+
+fn nobody_is_barred(lab: &Lab, nodes: &[NodeId]) {
+    for node in nodes {
         let rules = rules(&lab[*node]);
         assert!(!rules.contains("blackhole"), "{rules}");
     }
-    Mesh::new(&lab, &nodes).all_pairs_talk();
-    Ok(())
+    Mesh::new(lab, nodes).all_pairs_talk();
 }
 
 /// Rules that are removed by hand are told of, and no others are left for that.
@@ -123,11 +127,7 @@ fn what_is_healed_by_hand_is_healed() -> netns_test::Result<()> {
     let told = lab.heal().unwrap_err().to_string();
     assert!(told.starts_with("let in 10.0.0.2 on h0: ENOENT"), "{told}");
     lab.heal()?;
-    for node in &nodes {
-        let rules = rules(&lab[*node]);
-        assert!(!rules.contains("blackhole"), "{rules}");
-    }
-    Mesh::new(&lab, &nodes).all_pairs_talk();
+    nobody_is_barred(&lab, &nodes);
     Ok(())
 }
 

@@ -38,17 +38,7 @@ fn one_that_is_killed_before_it_looks_at_its_order_is_replaced() {
 #[test]
 #[ignore = "run by one_that_is_killed_before_it_looks_at_its_order_is_replaced"]
 fn killed_on_the_way() {
-    run();
-    let [spare] = wait_for(1)[..] else { unreachable!() };
-    signal(body_of(spare), libc::SIGSTOP);
-    let idle = descriptors();
-    let init = std::thread::scope(|scope| {
-        let test = scope.spawn(run);
-        wait_for_a_request(idle);
-        signal(spare, libc::SIGKILL);
-        test.join().unwrap()
-    });
-    assert_ne!(init, spare);
+    is_replaced_when_killed(|spare, _| spare);
 }
 
 /// The same when its body alone is killed.
@@ -60,6 +50,11 @@ fn one_whose_body_is_killed_before_it_looks_at_its_order_is_replaced() {
 #[test]
 #[ignore = "run by one_whose_body_is_killed_before_it_looks_at_its_order_is_replaced"]
 fn body_killed_on_the_way() {
+    is_replaced_when_killed(|_, body| body);
+}
+
+/// Kills what `victim` chooses of a spare and its body when the order is there, and not looked at.
+fn is_replaced_when_killed(victim: fn(u32, u32) -> u32) {
     run();
     let [spare] = wait_for(1)[..] else { unreachable!() };
     let body = body_of(spare);
@@ -68,7 +63,7 @@ fn body_killed_on_the_way() {
     let init = std::thread::scope(|scope| {
         let test = scope.spawn(run);
         wait_for_a_request(idle);
-        signal(body, libc::SIGKILL);
+        signal(victim(spare, body), libc::SIGKILL);
         test.join().unwrap()
     });
     assert_ne!(init, spare);
