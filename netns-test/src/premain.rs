@@ -15,7 +15,7 @@
 #![expect(unsafe_code, reason = "reads what the linker has laid out, before main")]
 
 use std::ffi::{CString, c_char, c_int};
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::OnceLock;
 
 use crate::harness::{self, Case};
 use crate::sys::environ;
@@ -106,12 +106,13 @@ pub(crate) fn cases() -> &'static [Entry] {
 /// Calls the constructors that come after [`fork_server`], as the C library would have
 /// done if the process had not been forked there.
 pub(crate) fn run_later_constructors(_: &SingleThreaded) {
-    let (argc, argv) = arguments();
+    let &Arguments(argv) = ARGUMENTS.get_or_init(arguments);
+    let argc = c_int::try_from(argv.len() - 1).unwrap_or(0);
     let all = constructors();
     let own = all.iter().position(|constructor| constructor.is_some_and(is_ours));
     let later = own.map_or(&[][..], |own| &all[own + 1..]);
     for &constructor in later.iter().flatten().filter(|&&c| !is_marker(c)) {
-        constructor(argc, argv, environ::pointer());
+        constructor(argc, argv.as_ptr(), environ::pointer());
     }
 }
 
@@ -133,24 +134,32 @@ fn is_marker(constructor: Constructor) -> bool {
     constructor as usize == usize::MAX
 }
 
-/// Where `argv` of the later constructors is.
-static ARGUMENTS: AtomicPtr<*const c_char> = AtomicPtr::new(std::ptr::null_mut());
+/// `argc` and `argv` of the later constructors.
+static ARGUMENTS: OnceLock<Arguments> = OnceLock::new();
 
-/// `argc` and `argv`, as copies that live as long as the process. From `/proc`: the
-/// standard library does not know them before `main` with every C library.
-fn arguments() -> (c_int, *const *const c_char) {
+/// Copies that live as long as the process, ended by a null pointer.
+struct Arguments(&'static [*const c_char]);
+
+// SAFETY: nobody writes to what they point to.
+unsafe impl Send for Arguments {}
+// SAFETY: as above.
+unsafe impl Sync for Arguments {}
+
+/// Reads the arguments for all processes that are forked from here.
+pub(crate) fn note_arguments() {
+    ARGUMENTS.get_or_init(arguments);
+}
+
+/// From `/proc`: the standard library does not know them before `main` with every C library.
+fn arguments() -> Arguments {
     let line = std::fs::read("/proc/self/cmdline").unwrap_or_default();
     let mut pointers: Vec<*const c_char> = line
         .split_inclusive(|&byte| byte == 0)
         .filter_map(|argument| CString::from_vec_with_nul(argument.to_vec()).ok())
         .map(|argument| argument.into_raw().cast_const())
         .collect();
-    let count = c_int::try_from(pointers.len()).unwrap_or(0);
     pointers.push(std::ptr::null());
-    let block = pointers.leak();
-    // A leak checker calls lost what nothing points to.
-    ARGUMENTS.store(block.as_mut_ptr(), Ordering::Relaxed);
-    (count, block.as_ptr())
+    Arguments(pointers.leak())
 }
 
 /// The values from `start` up to `end`.

@@ -35,10 +35,12 @@ fn shared(name: &str) -> PathBuf {
     PathBuf::from(std::env::var_os("SCRATCH").expect("it is run by another test")).join(name)
 }
 
-/// Runs a test; the id of its sandbox's init, as the runner sees it.
+/// Runs a test; the id of its sandbox's init, as the runner sees it, when that has gone.
 fn run() -> u32 {
     says_its_id();
-    read("id").parse().unwrap()
+    let init = read("id").parse().unwrap();
+    wait_until("the test's own", |inits| !inits.contains(&init));
+    init
 }
 
 fn read(name: &str) -> String {

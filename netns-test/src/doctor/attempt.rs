@@ -132,9 +132,11 @@ fn inside(identity: &Identity, mode: &Mode, go: &OwnedFd, parent: &OwnedFd) -> !
         process::exit_now(1);
     }
     let mut transcript = Transcript::default();
+    let numbering = sandbox::number_next_process();
     let set_up = sandbox::set_up(identity, mode, &mut transcript)
         .and_then(|_proc| sandbox::try_loopback())
         .and_then(|()| sandbox::use_loopback());
+    transcript.0.extend(numbering.0);
     let (news, features) = match set_up {
         Err(refused) => (News::from(refused), Vec::new()),
         Ok(()) => {

@@ -4,22 +4,24 @@
 use std::any::Any;
 use std::ffi::CString;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::mem::{ManuallyDrop, forget};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
+use super::caller::Caller;
 use super::case::Case;
 use super::init::{Origin, Site, Task};
 use super::order::{Arrived, Order, descriptors_lost};
 use super::parts;
 use super::patience::insist;
-use super::wire::{Caller, Record};
+use super::wire::{self, Record};
 use crate::error::Failure;
 use crate::sys::process::{self, SingleThreaded};
 use crate::sys::{environ, errno, fds, limits, memory, signals, stack};
-use crate::{diagnose, premain};
+use crate::{diagnose, isolation, premain};
 
 /// The status with which a failed test's process exits, as libtest's would.
 const FAILED: i32 = 101;
@@ -31,10 +33,11 @@ pub(super) fn is_running() -> bool {
     RUNNING.load(Ordering::Relaxed)
 }
 
-/// The body's whole life. A spare's waits for its order and tells `init` of it.
+/// The body's whole life. It gets ready while init sets up the sandbox, and begins at its `word`. A
+/// spare's waits for its order then and tells `init` of it.
 pub(super) fn main(
     site: &Site<'_>,
-    init: Option<&OwnedFd>,
+    (init, word): (Option<&OwnedFd>, OwnedFd),
     (record, seal): (memory::Record, u64),
     alone: &SingleThreaded,
 ) -> ! {
@@ -55,29 +58,68 @@ pub(super) fn main(
     if let Err(failure) = prepare(site) {
         not_started(failure)
     }
-    let arrived = init.map(|init| wait_for_order(site.task, init));
-    let order = match (site.task, &arrived) {
-        (Task::This(order), _) => Some(order),
-        (Task::Awaited(_), arrived) => arrived.as_ref().and_then(Arrived::order),
-    };
-    let settled = order.ok_or_else(descriptors_lost).and_then(|order| {
-        settle(order, site.origin, alone)?;
-        Ok(order.case)
-    });
-    let case = settled.unwrap_or_else(|failure| not_started(failure));
+    let (case, hand) =
+        get_ready(site, init, word, alone).unwrap_or_else(|failure| not_started(failure));
     premain::run_later_constructors(alone);
-    let passed = run_on_thread(case, &last_word).unwrap_or_else(|failure| {
+    let passed = run_on_thread(case, &last_word, hand).unwrap_or_else(|failure| {
         last_word.say(&Record::NotStarted(failure));
         false
     });
-    // Not `_exit`: coverage and leak checkers do their work in exit handlers.
+    end(passed)
+}
+
+/// Not `_exit`: coverage and leak checkers do their work in exit handlers.
+fn end(passed: bool) -> ! {
     std::process::exit(if passed { 0 } else { FAILED })
+}
+
+/// Waits for the word, and where the test is not known yet, for the order; makes the surroundings those
+/// of the runner. The test, and what the server waits for.
+fn get_ready(
+    site: &Site<'_>,
+    init: Option<&OwnedFd>,
+    word: OwnedFd,
+    alone: &SingleThreaded,
+) -> Result<(&'static Case, Option<OwnedFd>), Failure> {
+    match (site.task, init) {
+        // If a first sandbox is refused, another one gets what the runner has sent.
+        (Task::This(order), _) if site.news.is_some() => {
+            wait_for_word(site, &word);
+            forget(word);
+            settle(order, None, site.origin, alone)?;
+            Ok((order.case, None))
+        }
+        (Task::This(order), _) => {
+            settle(order, Some(&word), site.origin, alone)?;
+            wait_for_word(site, &word);
+            Ok((order.case, None))
+        }
+        (Task::Awaited(hand), Some(init)) => {
+            wait_for_word(site, &word);
+            forget(word);
+            // Its descriptors are closed with all others.
+            let arrived = ManuallyDrop::new(wait_for_order(hand, init));
+            let order = arrived.order().ok_or_else(descriptors_lost)?;
+            let hand = hand
+                .try_clone()
+                .map_err(|error| errno::failure("dup", "the server's socket", &error))?;
+            settle(order, Some(&hand), site.origin, alone)?;
+            Ok((arrived.case, Some(hand)))
+        }
+        (Task::Awaited(_), None) => process::exit_now(FAILED),
+    }
+}
+
+/// Returns when the sandbox stands, and not at all if it does not: init tells why.
+fn wait_for_word(site: &Site<'_>, word: &OwnedFd) {
+    let word = parts::receive(word).ok().and_then(|bytes| wire::Word::decode(&bytes));
+    let Some(wire::Word { limitations }) = word else { process::exit_now(FAILED) };
+    isolation::set(site.mode.is_privileged(), limitations);
 }
 
 /// For the body of a spare. Ends where there will be no order, or it cannot be taken: init sees that
 /// it has no test, and the server whether the order is still there.
-fn wait_for_order(task: Task<'_>, init: &OwnedFd) -> Arrived {
-    let Task::Awaited(hand) = task else { process::exit_now(FAILED) };
+fn wait_for_order(hand: &OwnedFd, init: &OwnedFd) -> Arrived {
     match Arrived::wait_for(hand) {
         Some(arrived) if arrived.take(hand, init).is_ok() => arrived,
         _ => process::exit_now(FAILED),
@@ -113,31 +155,51 @@ fn prepare(site: &Site<'_>) -> Result<(), Failure> {
     }
     process::set_name(&site.origin.name).map_err(step("prctl", "PR_SET_NAME"))?;
     signals::ignore_sigpipe();
+    // Without it an overflow is still fatal, only less well explained.
+    drop(stack::prepare());
     Ok(())
 }
 
-/// Makes the surroundings those of the runner.
-fn settle(order: Order<'_>, origin: &Origin, alone: &SingleThreaded) -> Result<(), Failure> {
+/// Makes the surroundings those of the runner; of the harness's descriptors only `kept` is left.
+fn settle(
+    order: Order<'_>,
+    kept: Option<&OwnedFd>,
+    origin: &Origin,
+    alone: &SingleThreaded,
+) -> Result<(), Failure> {
     let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
     let caller = parts::receive(order.control)
         .and_then(|bytes| Caller::decode(&bytes).ok_or(io::ErrorKind::InvalidData.into()))
         .map_err(step("receive", "the runner's surroundings"))?;
     fds::install_stdio(order.stdout, 1).map_err(step("dup2", "stdout"))?;
     fds::install_stdio(order.stderr, 2).map_err(step("dup2", "stderr"))?;
-    fds::close_all_except(&[]).map_err(step("close", "the harness's descriptors"))?;
+    let keep: Vec<_> = kept.map(AsRawFd::as_raw_fd).into_iter().collect();
+    fds::close_all_except(&keep).map_err(step("close", "the harness's descriptors"))?;
     limits::set(&caller.limits, &origin.limits).map_err(step("setrlimit", "the test's process"))?;
     process::set_umask(caller.umask);
-    let variables = caller.environment.into_iter().filter_map(|text| CString::new(text).ok());
-    environ::replace(variables.collect(), alone);
+    if let Some(variables) = caller.environment {
+        let variables = variables.into_iter().filter_map(|text| CString::new(text).ok());
+        environ::replace(variables.collect(), alone);
+    }
     signals::set_mask(caller.mask).map_err(step("sigprocmask", "the test's process"))
 }
 
-/// Runs the test on a thread of its own, named after it, as libtest does.
-fn run_on_thread(case: &'static Case, last_word: &Arc<LastWord>) -> Result<bool, Failure> {
+/// Runs the test on a thread of its own, named after it, as libtest does. Closes `hand` when that has
+/// begun: the server makes the next sandbox then, and no longer takes a processor away from this one.
+fn run_on_thread(
+    case: &'static Case,
+    last_word: &Arc<LastWord>,
+    hand: Option<OwnedFd>,
+) -> Result<bool, Failure> {
+    let hand = Arc::new(Mutex::new(hand));
     let start = || {
-        let last_word = Arc::clone(last_word);
+        let (last_word, hand) = (Arc::clone(last_word), Arc::clone(&hand));
         let thread = std::thread::Builder::new().name(case.path());
-        thread.spawn(move || run(case, &last_word))
+        thread.spawn(move || {
+            // Here and at once: the test may close whatever number it likes.
+            drop(hand.lock().map(|mut hand| hand.take()));
+            run(case, &last_word)
+        })
     };
     let thread =
         insist(start).map_err(|error| diagnose::explain("start", "the test's thread", &error))?;
@@ -148,7 +210,6 @@ fn run_on_thread(case: &'static Case, last_word: &Arc<LastWord>) -> Result<bool,
 /// Whether the test passed.
 fn run(case: &Case, last_word: &LastWord) -> bool {
     let stderr = fds::standard_error();
-    // Without it an overflow is still fatal, only less well explained.
     drop(stack::note_overflow_in(last_word.record.stack_overflow()));
     let result = catch_unwind(AssertUnwindSafe(|| __rust_begin_short_backtrace(case.body)));
     if !last_word.body.is_here() {
@@ -166,7 +227,13 @@ fn run(case: &Case, last_word: &LastWord) -> bool {
         },
     };
     last_word.say(&record);
-    record == Record::Passed
+    let passed = record == Record::Passed;
+    if cfg!(target_env = "gnu") {
+        // Without the way back to the first thread. This library's `exit` runs the destructors of a
+        // thread's values before anything else; others' need the thread to end.
+        end(passed)
+    }
+    passed
 }
 
 /// The standard library leaves out what is below a function of this name in a backtrace.
@@ -188,7 +255,7 @@ fn panicked(value: Box<dyn Any + Send>) -> Record {
         .or_else(|| value.downcast_ref::<&'static str>().map(|&text| text.to_owned()));
     if message.is_none() {
         // Its destructor might panic in turn.
-        std::mem::forget(value);
+        forget(value);
     }
     message.map_or(Record::PanickedWithValue, Record::Panicked)
 }

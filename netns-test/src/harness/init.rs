@@ -11,10 +11,9 @@ use super::case::Case;
 use super::order::{Arrived, Order};
 use super::parts;
 use super::patience::insist;
-use super::wire::{Ended, Record, Report};
+use super::wire::{self, Ended, Record, Report};
 use crate::diagnose;
 use crate::error::Failure;
-use crate::isolation;
 use crate::probe::News;
 use crate::sandbox::{self, Identity, Mode, Refused, Transcript};
 use crate::sys::fds::Until;
@@ -55,44 +54,51 @@ pub(super) struct Origin {
     pub(super) limits: Limits,
 }
 
-/// A sandbox that stands.
-struct Ready {
-    seal: u64,
+/// A body's process, which gets ready while init does, and waits for its word.
+struct Forked {
+    pid: Pid,
     record: memory::Record,
+    seal: u64,
+    /// Where it waits.
+    word: OwnedFd,
+    /// How its number was chosen.
+    numbering: Transcript,
+}
+
+/// A body that runs, in a sandbox that stands.
+struct Running {
+    pid: Pid,
+    started: Instant,
+    record: memory::Record,
+    seal: u64,
     /// The `/proc` of the test's processes, if they have one of their own.
     proc: Option<OwnedFd>,
     /// What could not be isolated.
     limitations: Vec<String>,
 }
 
-/// A body that runs.
-struct Running {
-    pid: Pid,
-    started: Instant,
-    ready: Ready,
-}
-
 /// Init's whole life.
 pub(super) fn main(site: &Site<'_>, alone: &SingleThreaded) -> ! {
-    match (site.task, get_ready(site)) {
-        (Task::This(order), ready) => {
-            let begun = ready.and_then(|ready| begin(site, None, ready, alone));
+    match site.task {
+        Task::This(order) => {
+            let forked = enter(site).and_then(|()| fork_body(site, None, alone));
+            let begun = forked.and_then(|forked| begin(site, forked));
             conclude(site, (order.case, order.control), begun)
         }
-        (Task::Awaited(_), Ok(ready)) => wait_as_spare(site, ready, alone),
-        // Nobody has asked for it; who asks gets another one, or is told.
-        (Task::Awaited(_), Err(_)) => process::exit_now(1),
+        Task::Awaited(_) => wait_as_spare(site, alone),
     }
 }
 
-/// Has the body wait for the order, so that it comes there without a detour, and tell init.
-fn wait_as_spare(site: &Site<'_>, ready: Ready, alone: &SingleThreaded) -> ! {
+/// Has the body wait for the order, so that it comes there without a detour, and tell init. If there
+/// is no sandbox, nobody has asked for it: who asks gets another one, or is told.
+fn wait_as_spare(site: &Site<'_>, alone: &SingleThreaded) -> ! {
     let arrived = (|| {
+        enter(site).ok()?;
         let (told, tell) = socket::pair().ok()?;
-        let running = begin(site, Some(&tell), ready, alone).ok()?;
+        let forked = fork_body(site, Some(&tell), alone).ok()?;
+        let running = begin(site, forked).ok()?;
         // The body alone holds its end of the server's socket: that tells whether it has looked.
-        let keep =
-            [Some(site.children), Some(site.alive), Some(&told), running.ready.proc.as_ref()];
+        let keep = [Some(site.children), Some(site.alive), Some(&told), running.proc.as_ref()];
         let keep: Vec<_> = keep.into_iter().flatten().map(AsRawFd::as_raw_fd).collect();
         fds::close_all_except(&keep).ok()?;
         std::mem::forget(tell);
@@ -145,52 +151,69 @@ impl<'a> Task<'a> {
     }
 }
 
-/// All that can be done before the test is known.
-fn get_ready(site: &Site<'_>) -> Result<Ready, Failure> {
+/// Leaves what is the server's.
+fn enter(site: &Site<'_>) -> Result<(), Failure> {
     let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
     process::die_with_parent().map_err(step("prctl", "PR_SET_PDEATHSIG"))?;
     let keep = [site.children, site.alive, site.go].into_iter().chain(site.news);
     let keep = keep.chain(site.task.descriptors()).map(AsRawFd::as_raw_fd);
     let keep: Vec<_> = keep.collect();
     fds::close_all_except(&keep).map_err(step("close", "the server's descriptors"))?;
-    wait_for_go(site.go);
     // So that a body's `kill(0, …)` does not reach the runner, whose group it would share.
-    process::lead_own_session().map_err(step("setsid", "init"))?;
-    let (proc, limitations) = set_up(site)?;
-    isolation::set(site.mode.is_privileged(), limitations.clone());
-    let record = memory::Record::new().map_err(step("mmap", "the shared record"))?;
-    Ok(Ready { seal: seal(), record, proc, limitations })
+    process::lead_own_session().map_err(step("setsid", "init"))
 }
 
-/// Forks the body, which waits for its order if there is an `init` that it is to tell of that.
-fn begin(
+/// Forks the body before there is a sandbox: both get ready at the same time. It waits for a word; for
+/// its order, too, if there is an `init` that it is to tell of that.
+fn fork_body(
     site: &Site<'_>,
     init: Option<&OwnedFd>,
-    ready: Ready,
     alone: &SingleThreaded,
-) -> Result<Running, Failure> {
+) -> Result<Forked, Failure> {
     let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
-    let (closed, word) = fds::pipe().map_err(step("pipe", "the word to the test's process"))?;
+    let record = memory::Record::new().map_err(step("mmap", "the shared record"))?;
+    let seal = seal();
+    let (word, theirs) = socket::pair().map_err(step("socketpair", "the test's process"))?;
+    let numbering = sandbox::number_next_process();
     let side = insist(|| process::fork(alone))
         .map_err(|error| diagnose::explain("fork", "the test's process", &error))?;
     let Side::Parent(pid) = side else {
         drop(word);
-        wait_for_go(&closed);
-        body::main(site, init, (ready.record, ready.seal), alone)
+        body::main(site, (init, theirs), (record, seal), alone)
     };
+    Ok(Forked { pid, record, seal, word, numbering })
+}
+
+/// Sets the sandbox up, and gives the body the word to begin.
+fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
+    let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
+    let Forked { pid, record, seal, word, numbering } = forked;
+    wait_for_go(site.go);
+    let (proc, limitations) = set_up(site, numbering)?;
     // So that a body cannot trace init, stop it, or speak in its name. After the fork: a
     // debugger that follows it could not look at the body before the body is open again.
     process::make_undumpable().map_err(step("prctl", "PR_SET_DUMPABLE of init"))?;
-    fds::write_once(word.as_fd(), &[1]).map_err(step("write", "the word to the test's process"))?;
+    let text = wire::Word { limitations: limitations.clone() }.encode();
+    match parts::send(&word, &text, || parts::wait_for_room(&word, site.alive.as_fd())) {
+        // A body that could not get ready has left a record, and ended.
+        Err(error) if !parts::is_hang_up(&error) => {
+            return Err(errno::failure("send", "the word to the test's process", &error));
+        }
+        _ => {}
+    }
     // Not before: a shortage that is waited out is no time of the test's.
-    Ok(Running { pid, started: Instant::now(), ready })
+    Ok(Running { pid, started: Instant::now(), record, seal, proc, limitations })
 }
 
 /// The sandbox. If it is the first one and refused, the server takes the matter on: it may try
 /// another way, and knows what to tell.
-fn set_up(site: &Site<'_>) -> Result<(Option<OwnedFd>, Vec<String>), Failure> {
+fn set_up(
+    site: &Site<'_>,
+    numbering: Transcript,
+) -> Result<(Option<OwnedFd>, Vec<String>), Failure> {
     let mut transcript = Transcript::default();
     let tried = sandbox::set_up(site.identity, site.mode, &mut transcript);
+    transcript.0.extend(numbering.0);
     let done = |proc| (proc, transcript.limitations());
     let Some(news) = site.news else { return tried.map(done).map_err(explained) };
     match tried.and_then(|proc| sandbox::try_loopback().map(|()| proc)) {
@@ -270,14 +293,18 @@ fn reap_until(body: Pid) -> Option<Status> {
 }
 
 fn report(running: Running, status: Status, timed_out: Option<u64>) -> Report {
-    let Running { pid, ready: Ready { seal, record, proc, limitations }, .. } = running;
+    let Running { pid, record, seal, proc, limitations, .. } = running;
     let stack_overflow = record.stack_overflow().load(std::sync::atomic::Ordering::Relaxed) != 0;
     let record = record.read(seal).and_then(|(kind, text)| Record::from_parts(kind, &text));
+    let is_alone = timed_out.is_none() && !process::others_exist();
     let left = match &proc {
+        // The usual case, which is told for less than a listing.
+        _ if is_alone => Vec::new(),
         Some(proc) => others(proc, pid),
-        None => uncounted(timed_out),
+        None if timed_out.is_some() => Vec::new(),
+        None => vec!["some, which cannot be listed without a /proc".into()],
     };
-    Report::Ended(Ended { status, record, timed_out, stack_overflow, left, limitations })
+    Report::Ended(Ended { status, record, timed_out, stack_overflow, left, is_alone, limitations })
 }
 
 /// How many processes are named that a test has left.
@@ -285,10 +312,6 @@ const NAMED: usize = 20;
 
 /// The processes of this namespace besides init and the body, by name and id.
 fn others(proc: &OwnedFd, body: Pid) -> Vec<String> {
-    // The usual case, which is told for less than a listing.
-    if !process::others_exist() {
-        return Vec::new();
-    }
     let names = fds::names_in(proc).unwrap_or_default();
     let pids = names.iter().filter_map(|name| name.parse().ok());
     let others = pids.filter(|&pid: &Pid| pid != process::id() && pid != body);
@@ -309,12 +332,4 @@ fn describe(proc: &OwnedFd, pid: Pid) -> Option<String> {
         return None;
     }
     Some(format!("{} (process {pid})", field("Name:")?.trim()))
-}
-
-/// Where `/proc` is not this namespace's.
-fn uncounted(timed_out: Option<u64>) -> Vec<String> {
-    if timed_out.is_none() && process::others_exist() {
-        return vec!["some, which cannot be listed without a /proc".into()];
-    }
-    Vec::new()
 }

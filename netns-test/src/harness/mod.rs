@@ -9,6 +9,7 @@
 //! * the **body**, forked by init ([`body`]).
 
 mod body;
+mod caller;
 mod case;
 mod init;
 mod launch;

@@ -63,6 +63,8 @@ pub(super) struct Test {
     pub(super) user: User,
     /// As long as its runner has not been told of the end.
     held: Option<Held>,
+    /// Since when its runner has not waited for it.
+    left: Option<Instant>,
     /// When init is killed, and then when its end is no longer waited for; nothing for a test
     /// without a time limit.
     pub(super) deadline: Option<Instant>,
@@ -152,17 +154,29 @@ impl Test {
             None => Held::Control(request.control),
             Some(hand) => Held::Whole { request, hand },
         };
-        Self { init, user, held: Some(held), deadline, overdue: false }
+        Self { init, user, held: Some(held), left: None, deadline, overdue: false }
     }
 
     /// One whose runner knows that it will not come, and whose init has been killed.
     pub(super) fn given_up(init: Pid, user: User) -> Self {
-        Self { init, user, held: None, deadline: None, overdue: true }
+        Self { init, user, held: None, left: None, deadline: None, overdue: true }
     }
 
-    /// Whether its runner waits for its end.
-    pub(super) fn is_awaited(&self) -> bool {
-        self.held.is_some()
+    /// Where its runner waits for its end; nothing if it does not.
+    pub(super) fn control(&self) -> Option<BorrowedFd<'_>> {
+        self.held.as_ref().map(|held| held.control().as_fd())
+    }
+
+    /// The runner waits no longer: it has the report of an init that was the last process of its test,
+    /// or has gone.
+    pub(super) fn note_left(&mut self, now: Instant) {
+        self.held = None;
+        self.left = Some(now);
+    }
+
+    /// Since when, if it has not ended since.
+    pub(super) fn left(&self) -> Option<Instant> {
+        self.left
     }
 
     /// Kills an init whose time is over. If the kernel has not ended it some time later, the
@@ -174,7 +188,7 @@ impl Test {
         if self.overdue {
             self.deadline = None;
             let end = End { status: Status::Signaled(signals::KILL), overdue: true };
-            return self.held.take().map(|held| (held.control(), end));
+            return self.held.take().map(|held| (held.into_control(), end));
         }
         process::kill(self.init);
         (self.deadline, self.overdue) = (Some(now + AFTER_KILL), true);
@@ -215,13 +229,23 @@ impl Test {
         self.note_hang_up();
         match self.held {
             Some(Held::Unread(request)) if !self.overdue => Err(request.returned()),
-            held => Ok(held.map(|held| (held.control(), End { status, overdue: self.overdue }))),
+            held => {
+                let end = End { status, overdue: self.overdue };
+                Ok(held.map(|held| (held.into_control(), end)))
+            }
         }
     }
 }
 
 impl Held {
-    fn control(self) -> OwnedFd {
+    fn control(&self) -> &OwnedFd {
+        match self {
+            Self::Control(control) => control,
+            Self::Whole { request, .. } | Self::Unread(request) => &request.control,
+        }
+    }
+
+    fn into_control(self) -> OwnedFd {
         match self {
             Self::Control(control) => control,
             Self::Whole { request, .. } | Self::Unread(request) => request.control,
@@ -233,7 +257,7 @@ impl Held {
 /// a runner that no longer listens needs no answer.
 pub(super) fn refuse(control: &OwnedFd, report: &Report) {
     let end = End { status: Status::Exited(0), overdue: false };
-    for message in [Message::Part(report.encode()), Message::Complete, Message::Gone(end)] {
+    for message in [Message::Last(report.encode()), Message::Gone(end)] {
         drop(socket::try_send(control.as_fd(), &message.encode()));
     }
 }

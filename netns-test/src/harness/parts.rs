@@ -12,15 +12,16 @@ use super::wire::{self, Message};
 use crate::sys::fds::{self, Until};
 use crate::sys::socket;
 
-/// Sends `bytes` and that they are complete. While the other side does not read, calls
+/// Sends `bytes`. While the other side does not read, calls
 /// `pause` and tries again; waits a shortage of memory out.
 pub(super) fn send(
     control: &OwnedFd,
     bytes: &[u8],
     mut pause: impl FnMut() -> io::Result<()>,
 ) -> io::Result<()> {
-    let parts = bytes.chunks(wire::PART).map(|part| Message::Part(part.to_vec()));
-    for message in parts.chain([Message::Complete]) {
+    let (first, last) = bytes.split_at(bytes.len() / wire::PART * wire::PART);
+    let parts = first.chunks(wire::PART).map(|part| Message::Part(part.to_vec()));
+    for message in parts.chain([Message::Last(last.to_vec())]) {
         let message = message.encode();
         let send = || insist(|| socket::try_send(control.as_fd(), &message).map_err(full));
         while let Err(error) = send() {
@@ -41,6 +42,12 @@ fn full(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::WouldBlock { FULL.into() } else { error }
 }
 
+/// Whether the other side has gone.
+pub(super) fn is_hang_up(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotConnected};
+    matches!(error.kind(), BrokenPipe | ConnectionRefused | ConnectionReset | NotConnected)
+}
+
 /// For [`send`]: waits until there is room, or for the end of what `also` names.
 pub(super) fn wait_for_room(control: &OwnedFd, also: BorrowedFd<'_>) -> io::Result<()> {
     let ready = fds::wait(&[Until::Writable(control.as_fd()), Until::HungUp(also)], None)?;
@@ -53,7 +60,8 @@ pub(super) fn receive(control: &OwnedFd) -> io::Result<Vec<u8>> {
     loop {
         match receive_message(control)? {
             Message::Part(part) => bytes.extend(part),
-            Message::Complete => return Ok(bytes),
+            Message::Last(part) if bytes.is_empty() => return Ok(part),
+            Message::Last(part) => return Ok([bytes, part].concat()),
             Message::Gone(_) => return Err(io::ErrorKind::InvalidData.into()),
         }
     }

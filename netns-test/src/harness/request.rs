@@ -1,5 +1,6 @@
 //! The runner's side of one test: asks the server, replays output, waits for the end.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
@@ -7,12 +8,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::caller::Caller;
 use super::output::{Replay, Streams};
 use super::parts;
 use super::patience::insist_while;
 use super::server::{NoServer, Server};
 use super::verdict::Outcome;
-use super::wire::{self, Caller, Message, Report};
+use super::wire::{self, Message, Report};
 use crate::sys::fds::Until;
 use crate::sys::signals::{self, Mask};
 use crate::sys::{fds, limits, socket};
@@ -33,7 +35,7 @@ pub(super) fn perform(
         Err(NoServer::Refused(failure)) => return Outcome::Refused(failure),
         Err(NoServer::Failed(failure)) => return Outcome::NotRequested(failure),
     };
-    let prepare = || Ok((Channels::open()?, caller()?.encode(), userns::user_now()?));
+    let prepare = || Ok((Channels::open()?, caller(server)?.encode(), userns::user_now()?));
     let prepared = insist_while(|| Holder::count() > 0, prepare);
     let _holder = Holder::new();
     let ((ours, theirs), caller, user) = match prepared {
@@ -44,7 +46,7 @@ pub(super) fn perform(
         }
     };
     if let Err(error) = theirs.send(server, wire::Request { index, user }) {
-        if is_hang_up(&error) {
+        if parts::is_hang_up(&error) {
             return Outcome::ServerLost(server.how_it_ended());
         }
         return Outcome::NotRequested(diagnose::explain("send", "the request", &error));
@@ -53,7 +55,7 @@ pub(super) fn perform(
     let room = || parts::wait_for_room(&ours.control, server.liveness());
     match parts::send(&ours.control, &caller, room) {
         // A server that refuses the request, or dies, is noticed there.
-        Err(error) if !is_hang_up(&error) => {
+        Err(error) if !parts::is_hang_up(&error) => {
             let what = "environment and limits for the test";
             Outcome::NotRequested(diagnose::explain("send", what, &error))
         }
@@ -82,12 +84,6 @@ impl Drop for Holder {
     fn drop(&mut self) {
         HOLDERS.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Whether the other side has gone.
-fn is_hang_up(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotConnected};
-    matches!(error.kind(), BrokenPipe | ConnectionRefused | ConnectionReset | NotConnected)
 }
 
 /// The descriptors of a test that the runner keeps. When it drops them, as when a
@@ -131,14 +127,19 @@ impl Channels {
         let mut news = News::default();
         loop {
             let left = news.time_left();
-            let server_is_there = match self.wait_and_replay(server, left, replay) {
-                Ok(there) => there,
+            let (has_news, server_is_there) = match self.wait_and_replay(server, left, replay) {
+                Ok(ready) => ready,
                 Err(error) => return Outcome::ServerLost(format!("waiting for it: {error}")),
             };
-            match self.next_message() {
+            let message = has_news.then(|| parts::receive_message(&self.control)).transpose();
+            match message {
                 Ok(Some(Message::Part(part))) => news.parts.extend(part),
-                Ok(Some(Message::Complete)) => {
-                    news.report = Some((Report::decode(&news.parts), Instant::now()));
+                Ok(Some(Message::Last(part))) => {
+                    news.parts.extend(part);
+                    match Report::decode(&news.parts) {
+                        Some(report) if report.is_last_word() => return Outcome::Ended(report),
+                        report => news.report = Some((report, Instant::now())),
+                    }
                 }
                 Ok(Some(Message::Gone(end))) => {
                     let report = news.report.and_then(|(report, _)| report);
@@ -154,28 +155,25 @@ impl Channels {
         }
     }
 
-    /// Waits for output or news, and replays output; whether the server is there.
+    /// Waits for output or news, and replays output; whether there are news, and the server.
     fn wait_and_replay(
         &mut self,
         server: &Server,
         timeout: Option<Duration>,
         replay: &mut Replay,
-    ) -> io::Result<bool> {
-        let mut events =
-            vec![Until::Readable(self.control.as_fd()), Until::HungUp(server.liveness())];
+    ) -> io::Result<(bool, bool)> {
+        let control = Until::Readable(self.control.as_fd());
+        let mut events = vec![control, Until::HungUp(server.liveness())];
         events.extend(self.output.sources().map(Until::Readable));
-        let ready = fds::wait(&events, timeout)?;
+        let mut ready = fds::wait(&events, timeout)?;
         self.output.turn(replay);
-        Ok(!ready[1].hung_up)
-    }
-
-    /// The next message, if one is there; an error at the end.
-    fn next_message(&self) -> io::Result<Option<Message>> {
-        let ready = fds::wait(&[Until::Readable(self.control.as_fd())], Some(Duration::ZERO))?;
-        if !ready.iter().any(|ready| ready.readable || ready.hung_up) {
-            return Ok(None);
+        let is_there = !ready[1].hung_up;
+        if !is_there {
+            // What was said before it went may have come after the look at it.
+            let control = Until::Readable(self.control.as_fd());
+            ready = fds::wait(&[control], Some(Duration::ZERO))?;
         }
-        parts::receive_message(&self.control).map(Some)
+        Ok((ready[0].readable || ready[0].hung_up, is_there))
     }
 }
 
@@ -198,18 +196,25 @@ impl Sent {
 }
 
 /// This process and thread, as a test would find them.
-fn caller() -> io::Result<Caller> {
-    let environment = std::env::vars_os().map(|(mut name, value)| {
+fn caller(server: &Server) -> io::Result<Caller> {
+    let text = |(mut name, value): (OsString, OsString)| {
         name.push("=");
         name.push(value);
         name.into_vec()
-    });
+    };
+    let environment = environment();
+    let has_changed = environment != server.environment;
     Ok(Caller {
-        environment: environment.collect(),
+        environment: has_changed.then(|| environment.into_iter().map(text).collect()),
         limits: limits::get()?,
         mask: signals::mask().unwrap_or(Mask(0)),
         umask: umask()?,
     })
+}
+
+/// The variables of this process, by name and value.
+pub(super) fn environment() -> Vec<(OsString, OsString)> {
+    std::env::vars_os().collect()
 }
 
 /// From `/proc`: asking with umask(2) would change it for a moment, for all threads.

@@ -4,13 +4,14 @@
 //! more memory the runner uses. The server is a copy of the test binary from before
 //! `main`, with one thread and little memory.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::patience::insist;
-use super::serving;
+use super::{request, serving};
 use crate::diagnose;
 use crate::error::Failure;
 use crate::sys::fds::Until;
@@ -29,6 +30,8 @@ pub(super) struct Server {
     socket: OwnedFd,
     /// Of the socket, to notice that a test has closed it and its number was reused.
     identity: (u64, u64),
+    /// The environment in the moment of the fork, which each body starts with.
+    pub(super) environment: Vec<(OsString, OsString)>,
 }
 
 impl Server {
@@ -129,7 +132,10 @@ pub(super) fn fork(alone: &SingleThreaded) -> Result<Server, NoServer> {
     let identity = fds::identity(ours.as_fd()).map_err(failed)?;
     let runner = process::id();
     match insist(|| process::fork_aside(alone)).map_err(failed)? {
-        Side::Parent(pid) => Ok(Server { pid, runner, socket: ours, identity }),
+        Side::Parent(pid) => {
+            let environment = request::environment();
+            Ok(Server { pid, runner, socket: ours, identity, environment })
+        }
         Side::Child => serving::main(&theirs, runner, alone),
     }
 }

@@ -19,6 +19,7 @@ use super::wire::{self, End, Report};
 use crate::diagnose;
 use crate::env;
 use crate::error::Failure;
+use crate::premain;
 use crate::probe::News;
 use crate::sandbox::User;
 use crate::sys::fds::Until;
@@ -48,7 +49,7 @@ pub(super) fn main(requests: &OwnedFd, runner: Pid, alone: &SingleThreaded) -> !
             Err(_) => break 1,
         }
     };
-    serving.spares.end();
+    serving.end();
     process::exit_now(status)
 }
 
@@ -61,6 +62,8 @@ pub(super) struct Serving<'a> {
     pub(super) waiting: VecDeque<Request>,
     pub(super) tests: Vec<Test>,
     pub(super) spares: Spares,
+    /// Whether bodies find what has been made for the first.
+    is_warm: bool,
     /// Runners that were too busy to be told of the end of a test.
     untold: Vec<(OwnedFd, End)>,
     /// When a test has last ended, and so something come free.
@@ -80,6 +83,7 @@ impl<'a> Serving<'a> {
             waiting: VecDeque::new(),
             tests: Vec::new(),
             spares: Spares::new(env::settings().ok().and_then(|settings| settings.spares)),
+            is_warm: false,
             untold: Vec::new(),
             last_end: None,
             last_refusal: None,
@@ -144,7 +148,7 @@ impl<'a> Serving<'a> {
         // While a first sandbox is tried, the others wait for that alone.
         let start = match &self.grant {
             Grant::Trying(trial, ..) => Some(trial.deadline),
-            _ => self.waiting.front().map(|request| request.not_before),
+            _ => self.waiting.front().map(|next| next.not_before.max(self.crowded_until(now))),
         };
         let kill = self.tests.iter().filter_map(|test| test.deadline).min();
         let telling = (!self.untold.is_empty()).then(|| now + NEXT_TELLING);
@@ -225,6 +229,9 @@ impl<'a> Serving<'a> {
 
     /// Takes one request in; `false` when the runner has gone.
     fn receive(&mut self) -> bool {
+        if !std::mem::replace(&mut self.is_warm, true) {
+            warm_up();
+        }
         let mut buffer = [0; 64];
         let message = match socket::receive(self.requests.as_fd(), &mut buffer) {
             Ok(message) => message,
@@ -245,6 +252,8 @@ impl<'a> Serving<'a> {
         match parts {
             Err(failure) => refuse(&control, &Report::NotStarted(failure)),
             Ok(((index, case), fds)) => {
+                // A runner that cannot be looked at counts as one that waits.
+                drop(self.note_who_left());
                 let request = Request::new((index, case), control, fds);
                 self.spares.note_request(&request, self.others_for(case.user));
                 self.waiting.push_back(request);
@@ -264,13 +273,57 @@ impl<'a> Serving<'a> {
         case_at(request.index).map(|case| (request.index, case)).ok_or_else(invalid)
     }
 
+    /// Notes which tests' runners wait no longer.
+    fn note_who_left(&mut self) -> io::Result<()> {
+        let controls = self.tests.iter().filter_map(Test::control).map(Until::HungUp);
+        let controls: Vec<_> = controls.collect();
+        if controls.is_empty() {
+            return Ok(());
+        }
+        let ready = fds::wait(&controls, Some(Duration::ZERO))?;
+        let now = Instant::now();
+        let tests = self.tests.iter_mut().filter(|test| test.control().is_some());
+        tests.zip(ready).filter(|(_, at)| at.hung_up).for_each(|(test, _)| test.note_left(now));
+        Ok(())
+    }
+
+    /// Ends what still runs and waits for that, as nobody else would reap it where process 1 is no
+    /// init.
+    fn end(&mut self) {
+        self.spares.end();
+        let inits = self.tests.drain(..).map(|test| test.init);
+        let inits: Vec<_> = inits.collect();
+        inits.iter().copied().for_each(process::kill);
+        for init in inits {
+            process::reap_aside(init);
+        }
+    }
+
     /// How many tests for this kind of user have been asked for and have not ended.
     fn others_for(&self, user: User) -> usize {
-        let running = self.tests.iter().filter(|test| test.is_awaited()).map(|test| test.user);
+        let running =
+            self.tests.iter().filter(|test| test.control().is_some()).map(|test| test.user);
         let waiting = self.waiting.iter().chain(self.grant.request());
         let users = running.chain(waiting.map(|request| request.case.user));
         users.filter(|&other| other == user).count()
     }
+}
+
+/// Starts a thread and waits for its end: what the C library makes and looks up for a first thread
+/// (a stack, an arena of memory, symbols) is there in each body then. Who forks from here has one
+/// thread again.
+fn warm_up() {
+    // The second one has the stack of the first.
+    for _ in 0..2 {
+        if let Ok(thread) = std::thread::Builder::new().spawn(|| {}) {
+            drop(thread.join());
+        }
+    }
+    // The kernel may be about to end it.
+    while process::thread_count().is_ok_and(|count| count > 1) {
+        std::thread::yield_now();
+    }
+    premain::note_arguments();
 }
 
 /// Makes the forked process the server; what it was before.

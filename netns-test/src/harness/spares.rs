@@ -13,7 +13,7 @@ use super::launch::Launched;
 use super::order::Request;
 use crate::diagnose;
 use crate::sandbox::{Copied, User};
-use crate::sys::fds::{self, Until};
+use crate::sys::fds::{self, Place, Until};
 use crate::sys::process::{self, Pid};
 
 /// The most spares for each kind of user that are made without being asked for, on a machine with one
@@ -56,7 +56,9 @@ struct Kind {
     asked: usize,
     /// How many of them there were at the same time.
     peak: usize,
-    /// Where the last one was to run. Not a descriptor, which would keep a mount there in use.
+    /// Where the last one was to run, and by which path, if that is known. Not a descriptor, which would
+    /// keep a mount there in use.
+    place: Option<Place>,
     directory: PathBuf,
     ready: VecDeque<Spare>,
 }
@@ -72,18 +74,14 @@ struct Spare {
 /// What a sandbox has of the machine from the moment in which it is made.
 #[derive(Debug, PartialEq, Eq)]
 struct Surroundings {
-    directory: (u64, u64),
-    /// The same inode may be there in two places, and in mounts of the runner's own.
-    mount: u64,
+    directory: Place,
     copied: Copied,
 }
 
 impl Surroundings {
     /// As they are now for a test that runs in `directory`; nothing if they cannot be known.
     fn now(directory: &OwnedFd) -> Option<Self> {
-        let mount = fds::mount_of(directory).ok()?;
-        let directory = fds::identity(directory.as_fd()).ok()?;
-        Some(Self { directory, mount, copied: Copied::now()? })
+        Some(Self { directory: fds::place_of(directory).ok()?, copied: Copied::now()? })
     }
 }
 
@@ -94,6 +92,7 @@ impl Spares {
             user,
             asked: 0,
             peak: 0,
+            place: None,
             directory: PathBuf::new(),
             ready: VecDeque::new(),
         };
@@ -116,7 +115,11 @@ impl Spares {
         let kind = self.kind(request.case.user);
         kind.asked += 1;
         kind.peak = kind.peak.max(running + 1);
-        kind.directory = fds::path_of(&request.directory).unwrap_or_default();
+        let place = fds::place_of(&request.directory).ok();
+        if place.is_none() || place != kind.place {
+            kind.directory = fds::path_of(&request.directory).unwrap_or_default();
+            kind.place = place;
+        }
     }
 
     /// The kind of user for whom there are fewer than there should be.
@@ -219,6 +222,8 @@ impl Spares {
 
     /// One could not be made, or be used: after that it is better to make none for a while.
     fn note_setback(&mut self) {
+        // Another directory may have that path now.
+        self.kinds.iter_mut().for_each(|kind| kind.place = None);
         self.rest = self.next_rest;
         self.next_rest = (self.next_rest * 2).min(LONGEST_REST);
     }

@@ -14,6 +14,12 @@ use crate::error::Failure;
 use crate::sandbox::{Mode, User};
 use crate::sys::process;
 
+/// How many inits may be on their way out, with their namespaces, when a test begins.
+const MOST_LEAVING: usize = 8;
+
+/// How long one may take for that. If something keeps it, the tests that wait do without it.
+const LEAVING: Duration = Duration::from_secs(5);
+
 /// Descriptors that spares leave to the tests that ask.
 const DESCRIPTORS_FOR_TESTS: usize = 256;
 
@@ -21,6 +27,10 @@ impl Serving<'_> {
     /// Starts what can be started, in order: what one lacks, the next lacks too.
     pub(super) fn start_waiting(&mut self) {
         while let Some(request) = self.waiting.pop_front() {
+            let now = Instant::now();
+            if self.crowded_until(now) > now {
+                return self.waiting.push_front(request);
+            }
             let (mode, is_trial) = match &self.grant {
                 Grant::Trying(..) => return self.waiting.push_front(request),
                 Grant::Refused(failure) => {
@@ -34,7 +44,7 @@ impl Serving<'_> {
                 self.tests.push(Test::new(init, request, Some(hand)));
                 continue;
             }
-            if request.not_before > Instant::now() {
+            if request.not_before > now {
                 return self.waiting.push_front(request);
             }
             match self.start(&request, &mode, is_trial) {
@@ -51,6 +61,18 @@ impl Serving<'_> {
                 }
             }
         }
+    }
+
+    /// When a test can begin: `now`, or when one of too many inits that have nobody to tell has ended, at
+    /// the latest.
+    pub(super) fn crowded_until(&self, now: Instant) -> Instant {
+        let ends = self.tests.iter().filter_map(|test| Some(test.left()? + LEAVING));
+        let mut ends: Vec<_> = ends.filter(|&end| end > now).collect();
+        if ends.len() < MOST_LEAVING {
+            return now;
+        }
+        ends.sort_unstable();
+        ends[ends.len() - MOST_LEAVING]
     }
 
     /// The first sandbox stands.
@@ -136,9 +158,12 @@ impl Serving<'_> {
 
     /// How long to wait for something to come free; `None` if it has been long enough.
     fn pause(&self, patience: &mut Patience) -> Option<Duration> {
-        // Tests that run will free what is short.
-        if self.tests.iter().any(|test| !test.overdue) {
-            return patience.next_pause(Some(Instant::now()));
+        let now = Instant::now();
+        // Tests that run will free what is short, and inits that end unless something keeps them.
+        let will_end =
+            |test: &Test| !test.overdue && test.left().is_none_or(|at| at + LEAVING > now);
+        if self.tests.iter().any(will_end) {
+            return patience.next_pause(Some(now));
         }
         // What was waited for in vain before is not waited for again.
         if self.last_refusal.is_some() && self.last_refusal > self.last_end {

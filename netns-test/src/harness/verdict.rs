@@ -9,6 +9,8 @@ use crate::sys::signals;
 /// What is known of a test when its last process has gone.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
+    /// Init has reported that it is the last, and is on its way out.
+    Ended(Report),
     /// The server has reaped init; the report is what init said before, if anything.
     Gone { report: Option<Report>, end: End },
     /// Init has reported, but the kernel does not come to the end of the test's processes.
@@ -51,7 +53,9 @@ pub(super) fn judge(outcome: Outcome) -> Judgement {
         Outcome::NotRequested(failure) => Judgement::failed(not_isolated(&failure)),
         Outcome::Refused(failure) => Judgement::refused(failure),
         Outcome::ServerLost(reason) => Judgement::failed(format!("the test was lost: {reason}")),
-        Outcome::Gone { report: Some(report), .. } => judge_report(&report),
+        Outcome::Ended(report) | Outcome::Gone { report: Some(report), .. } => {
+            judge_report(&report)
+        }
         Outcome::Gone { report: None, end } => Judgement::failed(lost(end)),
         Outcome::Lingers(Some(report)) => {
             let mut judgement = judge_report(&report);
@@ -195,6 +199,7 @@ mod tests {
             timed_out: None,
             stack_overflow: false,
             left: Vec::new(),
+            is_alone: true,
             limitations: Vec::new(),
         }
     }

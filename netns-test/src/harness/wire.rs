@@ -5,11 +5,9 @@
 
 use crate::bytes::{Reader, Writer};
 use crate::error::Failure;
-use crate::sys::limits::Limits;
 use crate::sys::process::Status;
-use crate::sys::signals::Mask;
 
-/// The most bytes of a report, or of a [`Caller`], in one message; well below a socket's buffer.
+/// The most bytes of a long message in one part; well below a socket's buffer.
 pub(super) const PART: usize = 64 << 10;
 
 /// First word of a request, to tell it from stray bytes.
@@ -17,16 +15,6 @@ const REQUEST: u32 = 0x6e74_7271;
 
 /// First word of an order.
 const ORDER: u32 = 0x6e74_6f72;
-
-/// The runner's side of the world at the moment of a request.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Caller {
-    /// `NAME=value`, each without a NUL byte.
-    pub(super) environment: Vec<Vec<u8>>,
-    pub(super) limits: Limits,
-    pub(super) mask: Mask,
-    pub(super) umask: u32,
-}
 
 /// What init tells the runner about a test.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,6 +39,8 @@ pub(super) struct Ended {
     pub(super) stack_overflow: bool,
     /// Processes that were still there, by name and id.
     pub(super) left: Vec<String>,
+    /// Init was the last process of the test.
+    pub(super) is_alone: bool,
     /// What could not be isolated, though the body ran.
     pub(super) limitations: Vec<String>,
 }
@@ -72,13 +62,20 @@ pub(super) enum Record {
     NotStarted(Failure),
 }
 
+/// What init tells a body when the sandbox stands.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Word {
+    /// What could not be isolated.
+    pub(super) limitations: Vec<String>,
+}
+
 /// What arrives on a test's own socket.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Message {
     /// Part of init's report.
     Part(Vec<u8>),
-    /// Init has said everything.
-    Complete,
+    /// The last one.
+    Last(Vec<u8>),
     /// From the server: init, and with it every process of the test, has ended.
     Gone(End),
 }
@@ -112,7 +109,7 @@ impl Message {
         let mut out = Writer::default();
         match self {
             Self::Part(bytes) => out.u32(1).bytes(bytes),
-            Self::Complete => out.u32(2),
+            Self::Last(bytes) => out.u32(2).bytes(bytes),
             Self::Gone(end) => out.u32(3).status(end.status).u32(end.overdue.into()),
         };
         out.0
@@ -122,7 +119,7 @@ impl Message {
         let mut input = Reader(bytes);
         let message = match input.u32()? {
             1 => Self::Part(input.bytes()?.to_vec()),
-            2 => Self::Complete,
+            2 => Self::Last(input.bytes()?.to_vec()),
             3 => Self::Gone(End { status: input.status()?, overdue: input.flag()? }),
             _ => return None,
         };
@@ -166,35 +163,24 @@ impl Order {
     }
 }
 
-impl Caller {
+impl Word {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::default();
-        out.u64(self.mask.0).u32(self.umask);
-        for (soft, hard) in self.limits.0 {
-            out.u64(soft).u64(hard);
-        }
-        out.u32(self.environment.len() as u32);
-        for variable in &self.environment {
-            out.bytes(variable);
-        }
-        out.0
+        std::mem::take(&mut Writer::default().texts(&self.limitations).0)
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut input = Reader(bytes);
-        let (mask, umask) = (Mask(input.u64()?), input.u32()?);
-        let mut limits = Limits([(0, 0); 16]);
-        for limit in &mut limits.0 {
-            *limit = (input.u64()?, input.u64()?);
-        }
-        let count = input.u32()?;
-        let environment =
-            (0..count).map(|_| input.bytes().map(<[u8]>::to_vec)).collect::<Option<_>>()?;
-        input.end(Self { environment, limits, mask, umask })
+        let limitations = input.texts()?;
+        input.end(Self { limitations })
     }
 }
 
 impl Report {
+    /// Whether every process of the test has ended but init, which ends with it.
+    pub(super) fn is_last_word(&self) -> bool {
+        matches!(self, Self::Ended(Ended { is_alone: true, .. }))
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         match self {
@@ -214,7 +200,7 @@ impl Report {
                     Some(after) => out.u32(1).u64(after),
                 };
                 out.u32(ended.stack_overflow.into());
-                out.texts(&ended.left).texts(&ended.limitations)
+                out.texts(&ended.left).u32(ended.is_alone.into()).texts(&ended.limitations)
             }
         };
         out.0
@@ -230,6 +216,7 @@ impl Report {
                 timed_out: if input.flag()? { Some(input.u64()?) } else { None },
                 stack_overflow: input.flag()?,
                 left: input.texts()?,
+                is_alone: input.flag()?,
                 limitations: input.texts()?,
             }),
             3 => Self::Refused(input.failure()?),
@@ -297,6 +284,7 @@ mod tests {
             timed_out: Some(60_000),
             stack_overflow: true,
             left: vec!["sleep (12)".into()],
+            is_alone: false,
             limitations: vec!["a".into(), "b".into()],
         })
     }
@@ -336,7 +324,7 @@ mod tests {
     fn messages_and_requests_round_trip() {
         let parts = [
             Message::Part(vec![1, 2]),
-            Message::Complete,
+            Message::Last(vec![3]),
             Message::Gone(End { status: Status::Exited(0), overdue: true }),
         ];
         for message in parts {
@@ -344,13 +332,8 @@ mod tests {
         }
         let request = Request { index: 7, user: (1, 2, 3) };
         assert_eq!(Request::decode(&request.encode()), Some(request));
-        let caller = Caller {
-            environment: vec![b"A=1".to_vec(), b"B=\xff".to_vec()],
-            limits: Limits([(1, 2); 16]),
-            mask: Mask(5),
-            umask: 0o22,
-        };
-        assert_eq!(Caller::decode(&caller.encode()), Some(caller));
+        let word = Word { limitations: vec!["a".into(), "b".into()] };
+        assert_eq!(Word::decode(&word.encode()), Some(word));
     }
 
     #[test]

@@ -62,7 +62,6 @@ pub(crate) fn set_up(
     let refused = |part| move |failure| Refused { part, failure };
     let of_root = identity.maps.are_of_root();
     identity.maps.write_own().map_err(refused(Part::Maps { of_root }))?;
-    let outer_pid = pid_outside();
     // For what is made there; the body has its own.
     process::set_umask(0o022);
     for namespace in mode.shared() {
@@ -76,11 +75,20 @@ pub(crate) fn set_up(
     }
     let proc = mounts::set_up(mode, transcript).map_err(refused(Part::Mounts))?;
     network::set_up(identity, transcript)?;
-    if let Some(pid) = outer_pid {
-        let step = "write /proc/sys/kernel/ns_last_pid";
-        transcript.note(step, "process ids are not unique on the machine", give_next_child(pid));
-    }
     Ok(proc)
+}
+
+/// Lets the next process of this PID namespace have the id that this one has outside.
+///
+/// Programs name temporary files after their process id. In fresh PID namespaces all would
+/// have the same one; the id that init has outside is unique while init lives.
+pub(crate) fn number_next_process() -> Transcript {
+    let mut transcript = Transcript::default();
+    let Some(pid) = pid_outside() else { return transcript };
+    let file = "/proc/sys/kernel/ns_last_pid";
+    let written = fds::write_file(file, (pid - 1).to_string().as_bytes());
+    transcript.note(format!("write {file}"), "process ids are not unique on the machine", written);
+    transcript
 }
 
 /// Whether `lo` can be used, without a trace of the attempt.
@@ -95,15 +103,7 @@ pub(crate) fn use_loopback() -> Result<(), Refused> {
 }
 
 /// This process's id in the PID namespace that `/proc` was mounted for, which is the one
-/// that made the new namespaces.
+/// that made the new namespaces until there is an own `/proc`.
 fn pid_outside() -> Option<Pid> {
     std::fs::read_link("/proc/self").ok()?.to_str()?.parse().ok()
-}
-
-/// Lets the next process of this PID namespace have the id `pid`.
-///
-/// Programs name temporary files after their process id. In fresh PID namespaces all would
-/// have the same one; the id that init has outside is unique while init lives.
-fn give_next_child(pid: Pid) -> std::io::Result<()> {
-    fds::write_file("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string().as_bytes())
 }

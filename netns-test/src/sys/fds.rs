@@ -40,8 +40,36 @@ pub(crate) fn path_of(fd: &OwnedFd) -> io::Result<std::path::PathBuf> {
     std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
+/// Which directory it is, and by which mount it is reached: the same one may be there in two places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    device: (u32, u32),
+    inode: u64,
+    mount: u64,
+}
+
+/// Where a file is, by statx(2).
+pub(crate) fn place_of(fd: &OwnedFd) -> io::Result<Place> {
+    // SAFETY: zero bytes are a valid `statx`.
+    let mut found: libc::statx = unsafe { std::mem::zeroed() };
+    let (empty, flags) = (c"".as_ptr(), libc::AT_EMPTY_PATH);
+    let wanted = libc::STATX_INO | libc::STATX_MNT_ID;
+    // SAFETY: the kernel reads a C string, and writes one `statx`.
+    let result = unsafe {
+        libc::syscall(libc::SYS_statx, fd.as_raw_fd(), empty, flags, wanted, &raw mut found)
+    };
+    Errno::result(result)?;
+    // Linux before 5.8 does not tell it.
+    let mount = match found.stx_mask & libc::STATX_MNT_ID {
+        0 => mount_of(fd)?,
+        _ => found.stx_mnt_id,
+    };
+    let device = (found.stx_dev_major, found.stx_dev_minor);
+    Ok(Place { device, inode: found.stx_ino, mount })
+}
+
 /// The mount in which a file is, by its number in `/proc/self/mountinfo`.
-pub(crate) fn mount_of(fd: &OwnedFd) -> io::Result<u64> {
+fn mount_of(fd: &OwnedFd) -> io::Result<u64> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()))?;
     let field = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
     field.and_then(|id| id.trim().parse().ok()).ok_or_else(|| Errno::ENODATA.into())

@@ -18,11 +18,19 @@ const ALTERNATE_STACK: usize = 64 << 10;
 /// what a large frame may skip.
 const GUARD: usize = 64 << 10;
 
+static ALTERNATE: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
 static NOTE: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
 static STACK_LOW: AtomicUsize = AtomicUsize::new(0);
 
+/// Makes the stack that the handler will run on, while there is time for it.
+pub(crate) fn prepare() -> io::Result<()> {
+    let memory = super::memory::map(ALTERNATE_STACK, MapFlags::MAP_PRIVATE)?;
+    ALTERNATE.store(memory.as_ptr(), Ordering::Relaxed);
+    Ok(())
+}
+
 /// Sets `note` to 1 when the calling thread overflows its stack; the process then dies by
-/// the signal it would have died by.
+/// the signal it would have died by. Once for each [`prepare`].
 pub(crate) fn note_overflow_in(note: &'static AtomicU32) -> io::Result<()> {
     STACK_LOW.store(lowest_stack_address()?, Ordering::Relaxed);
     NOTE.store((&raw const *note).cast_mut(), Ordering::Relaxed);
@@ -66,8 +74,11 @@ fn install(signal: i32) -> io::Result<()> {
 }
 
 fn use_alternate_stack() -> io::Result<()> {
-    let memory = super::memory::map(ALTERNATE_STACK, MapFlags::MAP_PRIVATE)?;
-    let stack = libc::stack_t { ss_sp: memory.as_ptr(), ss_flags: 0, ss_size: ALTERNATE_STACK };
+    let memory = ALTERNATE.swap(null_mut(), Ordering::Relaxed);
+    if memory.is_null() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let stack = libc::stack_t { ss_sp: memory, ss_flags: 0, ss_size: ALTERNATE_STACK };
     // SAFETY: the memory is as large as stated, lives for ever and is used for nothing else.
     let result = unsafe { libc::sigaltstack(&raw const stack, null_mut()) };
     Errno::result(result)?;
