@@ -1,6 +1,9 @@
 //! The same two hundred tests through this library and through others, in turns, in the same run.
 //! `cargo run --release` in this directory takes some minutes; `-- --cold` has each of our sandboxes made
-//! when a test asks for it, `-- --quick` measures little and judges nothing.
+//! when a test asks for it, `-- --quick` measures little and judges nothing; names of others have only
+//! these measured.
+//!
+//! Who forks in a program that has threads may hang. Such a run of another is ended, told, and repeated.
 
 #[path = "../../src/figure.rs"]
 #[expect(dead_code, reason = "the benchmark of the library uses more of it")]
@@ -9,6 +12,7 @@ mod figure;
 mod table;
 
 use std::error::Error;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -24,6 +28,15 @@ const ROUNDS: usize = 7;
 /// With `--quick`, whose figures are not judged.
 const QUICK_ROUNDS: usize = 2;
 
+/// After so many seconds a run hangs.
+const LIMIT: &str = "60";
+
+/// How often a run that hangs is repeated.
+const MOST_REPEATED: usize = 5;
+
+/// The signal that ends it.
+const KILLED: i32 = 9;
+
 /// Those that isolate the network, and whose time is to be no less than ours.
 const ISOLATING: [&str; 3] = ["gateflow", "netsim", NEXTEST];
 
@@ -34,14 +47,18 @@ const OTHERS: [&str; 2] = ["test_fork", "rusty_fork"];
 const NEXTEST: &str = "unshare -Urn, nextest";
 
 fn main() -> Result<()> {
-    let (mut is_cold, mut effort) = (false, Effort::Full);
+    let (mut is_cold, mut effort, mut wanted) = (false, Effort::Full, Vec::new());
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
             "--cold" => is_cold = true,
             "--quick" => effort = Effort::Quick,
-            _ => return Err("usage: netns-test-alternatives [--quick] [--cold]".into()),
+            name if ISOLATING.contains(&name) || OTHERS.contains(&name) => {
+                wanted.push(argument);
+            }
+            _ => return Err("usage: netns-test-alternatives [--quick] [--cold] [NAME]...".into()),
         }
     }
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|other| other == name);
     let tests = Tests { way: if is_cold { Some("0") } else { None } };
     let built = tests.cargo(&["test", "--no-run", "--release", "--tests"]).status()?;
     if !built.success() {
@@ -50,7 +67,8 @@ fn main() -> Result<()> {
     println!("our tests {}\n", if is_cold { "cold" } else { "with spares" });
     let rounds = if effort == Effort::Full { ROUNDS } else { QUICK_ROUNDS };
     let mut figures = Vec::new();
-    for other in ISOLATING.into_iter().chain(OTHERS).filter(|other| tests.is_there(other)) {
+    let others = ISOLATING.into_iter().chain(OTHERS);
+    for other in others.filter(|other| is_wanted(other) && tests.is_there(other)) {
         let is_isolating = ISOLATING.contains(&other);
         for (threads, name) in
             [(1, "1 thread"), (2, "2 threads"), (4, "4 threads"), (16, "16 threads")]
@@ -105,14 +123,22 @@ impl Tests {
         if who == NEXTEST {
             return self.nextest(module, threads);
         }
-        let mut command = Command::new(binary(who)?);
+        // Ends its own process group, and with it what the run has forked.
+        let mut command = Command::new("timeout");
+        command.args(["-s", "KILL", LIMIT]).arg(binary(who)?);
         command.args([&format!("{module}::"), &format!("--test-threads={threads}")]);
         self.set_way(&mut command);
-        let start = Instant::now();
-        let output = command.output()?;
-        let time = start.elapsed();
-        passed(&output, &format!("test result: ok. {COUNT} passed; 0 failed;"))?;
-        Ok(time)
+        for _ in 0..MOST_REPEATED {
+            let start = Instant::now();
+            let output = command.output()?;
+            let time = start.elapsed();
+            if who == "ours" || output.status.signal() != Some(KILLED) {
+                passed(&output, &format!("test result: ok. {COUNT} passed; 0 failed;"))?;
+                return Ok(time);
+            }
+            eprintln!("{who}: {module}, {threads} threads: it hung, and is repeated");
+        }
+        Err(format!("{who} hung {MOST_REPEATED} times").into())
     }
 
     /// As nextest gives it, without what it does before the first test.

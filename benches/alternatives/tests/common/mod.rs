@@ -8,6 +8,7 @@ macro_rules! ten {
     };
 }
 
+#[expect(clippy::crate_in_macro_def, reason = "the body is in the crate that calls it")]
 #[macro_export]
 macro_rules! all {
     ($test:ident) => {
