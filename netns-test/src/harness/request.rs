@@ -35,15 +35,16 @@ pub(super) fn perform(
         Err(NoServer::Refused(failure)) => return Outcome::Refused(failure),
         Err(NoServer::Failed(failure)) => return Outcome::NotRequested(failure),
     };
-    let prepare = || Ok((Channels::open()?, caller(server)?.encode(), userns::user_now()?));
+    let refused = |error| {
+        let failure = diagnose::explain("prepare", "the request for a sandbox", &error);
+        Outcome::NotRequested(failure)
+    };
+    let prepare = || Ok((Channels::open()?, userns::user_now()?));
     let prepared = insist_while(|| Holder::count() > 0, prepare);
     let _holder = Holder::new();
-    let ((ours, theirs), caller, user) = match prepared {
+    let ((ours, theirs), user) = match prepared {
         Ok(prepared) => prepared,
-        Err(error) => {
-            let failure = diagnose::explain("prepare", "the request for a sandbox", &error);
-            return Outcome::NotRequested(failure);
-        }
+        Err(error) => return refused(error),
     };
     if let Err(error) = theirs.send(server, wire::Request { index, user }) {
         if parts::is_hang_up(&error) {
@@ -52,6 +53,11 @@ pub(super) fn perform(
         return Outcome::NotRequested(diagnose::explain("send", "the request", &error));
     }
     drop(theirs);
+    // While the sandbox is made. If it fails, that ends when its socket is closed here.
+    let caller = match insist_while(|| Holder::count() > 1, || caller(server)) {
+        Ok(caller) => caller.encode(),
+        Err(error) => return refused(error),
+    };
     let room = || parts::wait_for_room(&ours.control, server.liveness());
     match parts::send(&ours.control, &caller, room) {
         // A server that refuses the request, or dies, is noticed there.
