@@ -51,10 +51,12 @@ pub(super) fn insist_while<T>(
     others_hold: impl Fn() -> bool,
     mut attempt: impl FnMut() -> io::Result<T>,
 ) -> io::Result<T> {
-    let mut patience = Patience::new();
+    // Most need none, and do not look at the clock.
+    let mut patience = None;
     loop {
         match attempt() {
             Err(error) if errno::is_shortage(&error) => {
+                let patience = patience.get_or_insert_with(Patience::new);
                 match patience.next_pause(others_hold().then(Instant::now)) {
                     Some(pause) => std::thread::sleep(pause),
                     None => return Err(error),
