@@ -13,12 +13,20 @@ pub(super) fn set_up(identity: &Identity, transcript: &mut Transcript) -> Result
     // A host may hand "no IPv6" on to new namespaces, for all interfaces or for new ones; what is
     // written for all holds for new ones, too.
     let conf = "/proc/sys/net/ipv6/conf";
-    let (path, also) = (format!("{conf}/all/disable_ipv6"), format!("{conf}/default/disable_ipv6"));
-    let (path, result) = set_if_there(&path, &[&also], "0");
-    transcript.note(path, "there is no IPv6 if the host has turned it off", result);
+    let paths = ["all", "default"].map(|name| format!("{conf}/{name}/disable_ipv6"));
+    // What is so already is not written: the kernel takes its lock on all networks for that, and has
+    // the writer spin until it is free.
+    let are_so = paths.iter().all(|path| is_so(path, "0"));
+    let result = if are_so { Ok(()) } else { set_if_there(&paths[0], "0") };
+    let step = format!("write {}", paths[0]);
+    transcript.note(step, "there is no IPv6 if the host has turned it off", result);
     // Addresses are usable at once: there is nobody to have a duplicate.
-    let (path, result) = set_if_there(&format!("{conf}/default/accept_dad"), &[], "0");
-    transcript.note(path, "IPv6 addresses take a second to be usable", result);
+    let path = format!("{conf}/default/accept_dad");
+    let result = match set_if_there(&path, "0") {
+        Err(_) if is_so(&path, "0") => Ok(()),
+        other => other,
+    };
+    transcript.note(format!("write {path}"), "IPv6 addresses take a second to be usable", result);
     let path = "/proc/sys/net/ipv4/ping_group_range";
     let result = allow_ping(path, identity);
     transcript.note("write /proc/sys/net/ipv4/ping_group_range", "ping needs root", result);
@@ -57,21 +65,16 @@ pub(super) fn use_loopback() -> Result<(), Failure> {
     server.read_exact(&mut [0]).map_err(failed("receive over"))
 }
 
-/// What was written where, and whether the value is there now, or there is nothing to write to.
-///
-/// What is so already, there and where the kernel would write it `also`, is not written: for some
-/// values the kernel takes its lock on all networks, and has the writer spin until it is free.
-fn set_if_there(path: &str, also: &[&str], value: &str) -> (String, io::Result<()>) {
-    let step = format!("write {path}");
-    let is_so = |path: &&str| fds::read_small(path).is_ok_and(|now| now.trim_end() == value);
-    if std::iter::once(&path).chain(also).all(is_so) {
-        return (step, Ok(()));
-    }
-    let result = match fds::write_file(path, value.as_bytes()) {
+/// Whether the value is written, or there is nothing to write it to.
+fn set_if_there(path: &str, value: &str) -> io::Result<()> {
+    match fds::write_file(path, value.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
-    };
-    (step, result)
+    }
+}
+
+fn is_so(path: &str, value: &str) -> bool {
+    fds::read_small(path).is_ok_and(|now| now.trim_end() == value)
 }
 
 /// Lets every group of the sandbox ping; the range must be made of mapped ids.
