@@ -70,8 +70,9 @@ unsafe extern "C" {
 #[ctor::ctor(unsafe, priority = early, body(link_section = "netns_test_premain"))]
 fn fork_server() {
     if cases().iter().any(Option::is_some) {
-        // SAFETY: the harness uses the token only when it has counted one thread. Server and
-        // init start none; a body starts some, but no longer forks by the token then.
+        // SAFETY: the harness uses the token only when it has counted one thread. Init starts none, and
+        // the server waits for the end of those that it starts before it forks; a body starts some, but
+        // no longer forks by the token then.
         let alone = unsafe { SingleThreaded::new() };
         harness::start(&alone);
     }

@@ -134,6 +134,13 @@ pub fn fork_server() -> u32 {
     }
 }
 
+/// Whether a process waits for something: a fork server has done then what it can do.
+#[must_use]
+pub fn is_asleep(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/status"))
+        .is_ok_and(|status| status.lines().any(|line| line.starts_with("State:\tS")))
+}
+
 /// Whether this process is root on the machine, or in the container, that it runs on.
 #[must_use]
 pub fn is_root() -> bool {

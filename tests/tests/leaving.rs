@@ -12,7 +12,7 @@ use std::ptr::null_mut;
 use std::time::{Duration, Instant};
 
 use netns_test::netns_test;
-use netns_test_tests::{again, children, fork_server, passes, scratch};
+use netns_test_tests::{again, children, fork_server, is_asleep, passes, scratch};
 
 /// How many of them a test does not wait for, and how long it waits for one more.
 const FEW: usize = 8;
@@ -28,6 +28,13 @@ fn a_test_waits_for_one_of_many_to_go() {
     plays("bounded");
 }
 
+/// Each holds namespaces until it has gone.
+#[test]
+fn where_little_is_allowed_a_test_waits_for_the_only_one() {
+    let script = "echo 1000 > /proc/sys/user/max_net_namespaces && exec \"$0\" \"$@\"";
+    plays_in(&["unshare", "-Ur", "sh", "-c", script], "bounded_to_one");
+}
+
 #[test]
 fn one_that_is_stuck_is_not_waited_for() {
     plays("stuck");
@@ -40,8 +47,12 @@ fn the_server_has_one_thread() {
 
 /// In a user namespace in which it may trace its children, and without spares.
 fn plays(name: &str) {
+    plays_in(&["unshare", "-Ur"], name);
+}
+
+fn plays_in(around: &[&str], name: &str) {
     let directory = scratch(name);
-    let mut run = again(&["unshare", "-Ur"], &["--exact", name]);
+    let mut run = again(around, &["--exact", name]);
     passes(run.env("SCRATCH", &directory).env("NETNS_TEST_SPARES", "0"), 1);
     fs::remove_dir_all(directory).unwrap();
 }
@@ -58,8 +69,18 @@ fn verdict() {
 #[test]
 #[ignore = "run by a_test_waits_for_one_of_many_to_go"]
 fn bounded() {
+    is_bounded_to(FEW);
+}
+
+#[test]
+#[ignore = "run by where_little_is_allowed_a_test_waits_for_the_only_one"]
+fn bounded_to_one() {
+    is_bounded_to(1);
+}
+
+fn is_bounded_to(few: usize) {
     let first = Instant::now();
-    let mut held: Vec<Held> = (0..FEW).map(|_| Held::of_a_test()).collect();
+    let mut held: Vec<Held> = (0..few).map(|_| Held::of_a_test()).collect();
     std::thread::scope(|scope| {
         let idle = descriptors();
         let next = scope.spawn(passes_at_once);
@@ -67,8 +88,12 @@ fn bounded() {
         while descriptors() == idle && !next.is_finished() {
             std::thread::yield_now();
         }
+        // And has done with it what it can do now.
+        while !is_asleep(fork_server()) {
+            std::thread::yield_now();
+        }
         let inits = children(fork_server()).len();
-        assert!(inits == FEW || first.elapsed() > LONG, "{inits} inits");
+        assert!(inits == few || first.elapsed() > LONG, "{inits} inits");
         assert!(!next.is_finished() || first.elapsed() > LONG);
         held.pop().unwrap().let_go();
         next.join().unwrap();

@@ -8,8 +8,8 @@ use std::mem::{ManuallyDrop, forget};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 use super::caller::Caller;
 use super::case::Case;
@@ -58,41 +58,38 @@ pub(super) fn main(
     if let Err(failure) = prepare(site) {
         not_started(failure)
     }
-    let (case, hand) =
-        get_ready(site, init, word, alone).unwrap_or_else(|failure| not_started(failure));
+    let case = get_ready(site, init, word, alone).unwrap_or_else(|failure| not_started(failure));
     premain::run_later_constructors(alone);
-    let passed = run_on_thread(case, &last_word, hand).unwrap_or_else(|failure| {
+    let passed = run_on_thread(case, &last_word).unwrap_or_else(|failure| {
         last_word.say(&Record::NotStarted(failure));
         false
     });
-    end(passed)
-}
-
-/// Not `_exit`: coverage and leak checkers do their work in exit handlers.
-fn end(passed: bool) -> ! {
+    // Not `_exit`: coverage and leak checkers do their work in exit handlers. Here, and not on the test's
+    // thread: that has ended, with all that C libraries keep for it, and what constructors have kept for
+    // this one ends as in the runner.
     std::process::exit(if passed { 0 } else { FAILED })
 }
 
 /// Waits for the word, and where the test is not known yet, for the order; makes the surroundings those
-/// of the runner. The test, and what the server waits for.
+/// of the runner, before a constructor sees them.
 fn get_ready(
     site: &Site<'_>,
     init: Option<&OwnedFd>,
     word: OwnedFd,
     alone: &SingleThreaded,
-) -> Result<(&'static Case, Option<OwnedFd>), Failure> {
+) -> Result<&'static Case, Failure> {
     match (site.task, init) {
         // If a first sandbox is refused, another one gets what the runner has sent.
         (Task::This(order), _) if site.news.is_some() => {
             wait_for_word(site, &word);
             forget(word);
             settle(order, None, site.origin, alone)?;
-            Ok((order.case, None))
+            Ok(order.case)
         }
         (Task::This(order), _) => {
             settle(order, Some(&word), site.origin, alone)?;
             wait_for_word(site, &word);
-            Ok((order.case, None))
+            Ok(order.case)
         }
         (Task::Awaited(hand), Some(init)) => {
             wait_for_word(site, &word);
@@ -100,11 +97,8 @@ fn get_ready(
             // Its descriptors are closed with all others.
             let arrived = ManuallyDrop::new(wait_for_order(hand, init));
             let order = arrived.order().ok_or_else(descriptors_lost)?;
-            let hand = hand
-                .try_clone()
-                .map_err(|error| errno::failure("dup", "the server's socket", &error))?;
-            settle(order, Some(&hand), site.origin, alone)?;
-            Ok((arrived.case, Some(hand)))
+            settle(order, None, site.origin, alone)?;
+            Ok(arrived.case)
         }
         (Task::Awaited(_), None) => process::exit_now(FAILED),
     }
@@ -184,22 +178,12 @@ fn settle(
     signals::set_mask(caller.mask).map_err(step("sigprocmask", "the test's process"))
 }
 
-/// Runs the test on a thread of its own, named after it, as libtest does. Closes `hand` when that has
-/// begun: the server makes the next sandbox then, and no longer takes a processor away from this one.
-fn run_on_thread(
-    case: &'static Case,
-    last_word: &Arc<LastWord>,
-    hand: Option<OwnedFd>,
-) -> Result<bool, Failure> {
-    let hand = Arc::new(Mutex::new(hand));
+/// Runs the test on a thread of its own, named after it, as libtest does.
+fn run_on_thread(case: &'static Case, last_word: &Arc<LastWord>) -> Result<bool, Failure> {
     let start = || {
-        let (last_word, hand) = (Arc::clone(last_word), Arc::clone(&hand));
+        let last_word = Arc::clone(last_word);
         let thread = std::thread::Builder::new().name(case.path());
-        thread.spawn(move || {
-            // Here and at once: the test may close whatever number it likes.
-            drop(hand.lock().map(|mut hand| hand.take()));
-            run(case, &last_word)
-        })
+        thread.spawn(move || run(case, &last_word))
     };
     let thread =
         insist(start).map_err(|error| diagnose::explain("start", "the test's thread", &error))?;
@@ -227,13 +211,7 @@ fn run(case: &Case, last_word: &LastWord) -> bool {
         },
     };
     last_word.say(&record);
-    let passed = record == Record::Passed;
-    if cfg!(target_env = "gnu") {
-        // Without the way back to the first thread. This library's `exit` runs the destructors of a
-        // thread's values before anything else; others' need the thread to end.
-        end(passed)
-    }
-    passed
+    record == Record::Passed
 }
 
 /// The standard library leaves out what is below a function of this name in a backtrace.

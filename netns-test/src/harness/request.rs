@@ -24,7 +24,7 @@ use crate::{diagnose, userns};
 /// waits for a device or is held by a debugger may take for ever.
 const LAST_PROCESS: Duration = Duration::from_secs(30);
 
-/// Has test number `index` run, and waits until its last process has gone.
+/// Has test number `index` run, and waits until every process of it but init has gone.
 pub(super) fn perform(
     server: Result<&Server, NoServer>,
     index: usize,

@@ -4,6 +4,7 @@
 //! It keeps nothing of the runner's but one end of a socket; not stdout either, or
 //! `cargo test | tail` would wait for it.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -31,6 +32,9 @@ const NEXT_TELLING: Duration = Duration::from_millis(20);
 
 /// Descriptors that the server needs besides those of requests and tests.
 const OWN_DESCRIPTORS: usize = 32;
+
+/// The standard library's for a thread, in bytes, where nobody asks for another one.
+const STACK: usize = 2 << 20;
 
 /// Descriptors of a request that waits.
 const DESCRIPTORS_OF_A_REQUEST: usize = 4;
@@ -62,6 +66,8 @@ pub(super) struct Serving<'a> {
     pub(super) waiting: VecDeque<Request>,
     pub(super) tests: Vec<Test>,
     pub(super) spares: Spares,
+    /// Whether all that the machine allows is left to tests, once that is asked for.
+    pub(super) is_tight: OnceCell<bool>,
     /// Whether bodies find what has been made for the first.
     is_warm: bool,
     /// Runners that were too busy to be told of the end of a test.
@@ -83,6 +89,7 @@ impl<'a> Serving<'a> {
             waiting: VecDeque::new(),
             tests: Vec::new(),
             spares: Spares::new(env::settings().ok().and_then(|settings| settings.spares)),
+            is_tight: OnceCell::new(),
             is_warm: false,
             untold: Vec::new(),
             last_end: None,
@@ -109,9 +116,11 @@ impl<'a> Serving<'a> {
             self.spares.discard();
         }
         let told = self.tests.iter_mut().filter(|test| test.hand().is_some());
-        told.zip(&ready[hands..])
-            .filter(|(_, at)| at.hung_up)
-            .for_each(|(test, _)| test.note_hang_up());
+        let told = told.zip(&ready[hands..]).filter(|(_, at)| at.hung_up);
+        for (test, _) in told {
+            test.note_hang_up();
+            self.spares.note_begin();
+        }
         // Before its end is seen: it tells first.
         self.hear_of_trial();
         if ready[0].readable {
@@ -142,9 +151,7 @@ impl<'a> Serving<'a> {
 
     fn next_deadline(&self) -> Option<Duration> {
         let now = Instant::now();
-        if self.spare_to_make().is_some() {
-            return Some(Duration::ZERO);
-        }
+        let spare = self.spare_to_make().map(|_| self.spares.not_before());
         // While a first sandbox is tried, the others wait for that alone.
         let start = match &self.grant {
             Grant::Trying(trial, ..) => Some(trial.deadline),
@@ -152,7 +159,7 @@ impl<'a> Serving<'a> {
         };
         let kill = self.tests.iter().filter_map(|test| test.deadline).min();
         let telling = (!self.untold.is_empty()).then(|| now + NEXT_TELLING);
-        let next = [start, kill, telling].into_iter().flatten().min()?;
+        let next = [spare, start, kill, telling].into_iter().flatten().min()?;
         Some(next.saturating_duration_since(now))
     }
 
@@ -287,16 +294,14 @@ impl<'a> Serving<'a> {
         Ok(())
     }
 
-    /// Ends what still runs and waits for that, as nobody else would reap it where process 1 is no
-    /// init.
+    /// Ends what still runs and waits for that and for what has been killed before, as nobody else
+    /// would reap it where process 1 is no init.
     fn end(&mut self) {
         self.spares.end();
-        let inits = self.tests.drain(..).map(|test| test.init);
-        let inits: Vec<_> = inits.collect();
-        inits.iter().copied().for_each(process::kill);
-        for init in inits {
-            process::reap_aside(init);
-        }
+        let trial =
+            if let Grant::Trying(trial, ..) = &self.grant { Some(trial.init) } else { None };
+        self.tests.drain(..).map(|test| test.init).chain(trial).for_each(process::kill);
+        process::reap_all();
     }
 
     /// How many tests for this kind of user have been asked for and have not ended.
@@ -313,9 +318,10 @@ impl<'a> Serving<'a> {
 /// (a stack, an arena of memory, symbols) is there in each body then. Who forks from here has one
 /// thread again.
 fn warm_up() {
-    // The second one has the stack of the first.
+    // The second one has the stack of the first. Of a stated size: the standard library asks for
+    // `RUST_MIN_STACK` once, and what a body finds there may have been set since.
     for _ in 0..2 {
-        if let Ok(thread) = std::thread::Builder::new().spawn(|| {}) {
+        if let Ok(thread) = std::thread::Builder::new().stack_size(STACK).spawn(|| {}) {
             drop(thread.join());
         }
     }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::launch::Launched;
 use super::order::Request;
@@ -26,10 +26,15 @@ const FIRST_ASKED: usize = 2;
 
 /// Where fewer processes or namespaces are allowed, all of them are left to tests: a body that goes
 /// without one for a spare's sake tells nobody.
-const ALLOWED: u64 = 1024;
+pub(super) const ALLOWED: u64 = 1024;
 
 /// The most requests that pass without spares after a setback.
 const LONGEST_REST: usize = 1024;
+
+/// How long after a test has taken its order the next one is made, at the earliest. The test starts a
+/// thread in this time; if the kernel puts that behind the server on a processor, it waits for the end of
+/// the system call that makes the namespaces, which takes a millisecond.
+const A_MOMENT: Duration = Duration::from_micros(200);
 
 /// All spares of a server.
 #[derive(Debug)]
@@ -44,6 +49,8 @@ pub(super) struct Spares {
     most: Option<usize>,
     /// How many more requests pass before the next one is made.
     rest: usize,
+    /// When the next one may be made, at the earliest.
+    not_before: Instant,
     /// How many will pass after the next setback.
     next_rest: usize,
 }
@@ -98,7 +105,15 @@ impl Spares {
         };
         let mounts = fds::open_mounts().ok();
         let kinds = [User::Caller, User::Root].map(kind);
-        Self { fixed, mounts, kinds, most: fixed, rest: 0, next_rest: 1 }
+        Self {
+            fixed,
+            mounts,
+            kinds,
+            most: fixed,
+            rest: 0,
+            not_before: Instant::now(),
+            next_rest: 1,
+        }
     }
 
     /// Whether there are to be some in any case.
@@ -210,14 +225,19 @@ impl Spares {
         !inits.is_empty()
     }
 
-    /// Ends all of them and waits for that: nobody else would reap them where process 1 is no init,
-    /// as in many containers.
+    /// A test has begun in one.
+    pub(super) fn note_begin(&mut self) {
+        self.not_before = Instant::now() + A_MOMENT;
+    }
+
+    /// When one may be made.
+    pub(super) fn not_before(&self) -> Instant {
+        self.not_before
+    }
+
+    /// Ends all of them, for good.
     pub(super) fn end(&mut self) {
-        let inits = self.take_all();
-        inits.iter().copied().for_each(process::kill);
-        for init in inits {
-            process::reap_aside(init);
-        }
+        self.take_all().into_iter().for_each(process::kill);
     }
 
     /// One could not be made, or be used: after that it is better to make none for a while.

@@ -7,6 +7,7 @@ use super::launch::{Lack, Launched, Wanted};
 use super::order::{Request, Test, refuse};
 use super::patience::Patience;
 use super::serving::Serving;
+use super::spares::ALLOWED;
 use super::trial::{Grant, Trial};
 use super::wire::Report;
 use crate::diagnose;
@@ -14,7 +15,8 @@ use crate::error::Failure;
 use crate::sandbox::{Mode, User};
 use crate::sys::process;
 
-/// How many inits may be on their way out, with their namespaces, when a test begins.
+/// How many inits may be on their way out, with their namespaces, when a test begins, unless the machine
+/// allows so few processes or namespaces that the test could miss one.
 const MOST_LEAVING: usize = 8;
 
 /// How long one may take for that. If something keeps it, the tests that wait do without it.
@@ -68,11 +70,16 @@ impl Serving<'_> {
     pub(super) fn crowded_until(&self, now: Instant) -> Instant {
         let ends = self.tests.iter().filter_map(|test| Some(test.left()? + LEAVING));
         let mut ends: Vec<_> = ends.filter(|&end| end > now).collect();
-        if ends.len() < MOST_LEAVING {
+        if ends.is_empty() {
+            return now;
+        }
+        let is_tight = || diagnose::allows_fewer_than(ALLOWED);
+        let most = if *self.is_tight.get_or_init(is_tight) { 1 } else { MOST_LEAVING };
+        if ends.len() < most {
             return now;
         }
         ends.sort_unstable();
-        ends[ends.len() - MOST_LEAVING]
+        ends[ends.len() - most]
     }
 
     /// The first sandbox stands.
@@ -105,6 +112,9 @@ impl Serving<'_> {
         let (Some(user), Grant::Allowed(mode)) = (self.spare_to_make(), &self.grant) else {
             return;
         };
+        if self.spares.not_before() > Instant::now() {
+            return;
+        }
         self.spares.make(user, |directory| {
             let wanted = Wanted { user, mode, directory, request: None, is_trial: false };
             self.launcher.launch(&wanted).ok()

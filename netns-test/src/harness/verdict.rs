@@ -6,7 +6,7 @@ use crate::error::Failure;
 use crate::sys::process::Status;
 use crate::sys::signals;
 
-/// What is known of a test when its last process has gone.
+/// What is known of a test when it is no longer waited for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// Init has reported that it is the last, and is on its way out.

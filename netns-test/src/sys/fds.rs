@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag};
-use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::stat::Mode;
+use nix::sys::time::TimeSpec;
 
 /// A pipe, as (read end, write end).
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -311,7 +312,9 @@ pub(crate) fn wait(events: &[Until<'_>], timeout: Option<Duration>) -> io::Resul
         Until::HungUp(fd) => PollFd::new(fd, PollFlags::empty()),
     });
     let mut polled: Vec<PollFd<'_>> = polled.collect();
-    match nix::poll::poll(&mut polled, poll_timeout(timeout)) {
+    // More than the kernel's seconds hold is for ever, too.
+    let timeout = timeout.map(|timeout| timeout.min(Duration::from_secs(i32::MAX as u64)));
+    match nix::poll::ppoll(&mut polled, timeout.map(TimeSpec::from_duration), None) {
         Ok(_) => Ok(polled.iter().map(ready).collect()),
         Err(Errno::EINTR) => Ok(vec![Ready::default(); events.len()]),
         Err(errno) => Err(errno.into()),
@@ -341,14 +344,6 @@ fn ready(polled: &PollFd<'_>) -> Ready {
     Ready { readable: events.contains(PollFlags::POLLIN), hung_up: events.intersects(ended) }
 }
 
-/// Rounded up, so that a wait never ends just before its deadline and then spins.
-fn poll_timeout(timeout: Option<Duration>) -> PollTimeout {
-    timeout.map_or(PollTimeout::NONE, |timeout| {
-        let milliseconds = timeout.as_nanos().div_ceil(1_000_000);
-        PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
-    })
-}
-
 /// Takes ownership of descriptors that the kernel has just handed over.
 pub(super) fn adopt(raw: RawFd) -> OwnedFd {
     // SAFETY: only called with numbers that a system call made for this process and
@@ -376,22 +371,17 @@ mod tests {
         let (read, write) = pipe().unwrap();
         let idle = wait(&[Until::Readable(read.as_fd())], Some(Duration::ZERO)).unwrap();
         assert_eq!(idle, [Ready::default()]);
+        let moment = Some(Duration::from_micros(1));
+        assert_eq!(wait(&[Until::Readable(read.as_fd())], moment).unwrap(), [Ready::default()]);
         write_once(write.as_fd(), b"x").unwrap();
         let quiet = wait(&[Until::HungUp(read.as_fd())], Some(Duration::ZERO)).unwrap();
         assert_eq!(quiet, [Ready::default()]);
-        let data = wait(&[Until::Readable(read.as_fd())], None).unwrap();
+        let data = wait(&[Until::Readable(read.as_fd())], Some(Duration::MAX)).unwrap();
         assert_eq!(data, [Ready { readable: true, hung_up: false }]);
         drop(write);
         let gone = wait(&[Until::HungUp(read.as_fd())], None).unwrap();
         assert_eq!(gone, [Ready { readable: false, hung_up: true }]);
         let both = wait(&[Until::Readable(read.as_fd())], None).unwrap();
         assert_eq!(both, [Ready { readable: true, hung_up: true }]);
-    }
-
-    #[test]
-    fn poll_timeouts_round_up() {
-        assert_eq!(poll_timeout(Some(Duration::from_micros(1))), PollTimeout::from(1_u8));
-        assert_eq!(poll_timeout(Some(Duration::MAX)), PollTimeout::MAX);
-        assert_eq!(poll_timeout(None), PollTimeout::NONE);
     }
 }

@@ -162,6 +162,18 @@ pub(crate) fn reap() -> io::Result<Option<(Pid, Status)>> {
     }
 }
 
+/// Waits for the end of every child.
+pub(crate) fn reap_all() {
+    loop {
+        // SAFETY: null where no status is wanted.
+        let result = unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::__WALL) };
+        match Errno::result(result) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return,
+        }
+    }
+}
+
 /// How the child `pid`, made by [`fork_aside`], has ended, which leaves it to be reaped;
 /// `None` while it runs, an error when somebody else has reaped it.
 pub(crate) fn end_of(pid: Pid) -> io::Result<Option<Status>> {

@@ -3,7 +3,7 @@
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
 use netns_test::netns_test;
-use netns_test_tests::{again, children, fork_server, passes};
+use netns_test_tests::{again, children, fork_server, is_asleep, passes};
 
 use super::{PATIENCE, plays, run, signal, wait_for, wait_until};
 
@@ -59,6 +59,10 @@ fn is_replaced_when_killed(victim: fn(u32, u32) -> u32) {
     let [spare] = wait_for(1)[..] else { unreachable!() };
     let body = body_of(spare);
     signal(body, libc::SIGSTOP);
+    // A body is there before the server has done with its sandbox.
+    while !is_asleep(fork_server()) {
+        std::thread::yield_now();
+    }
     let idle = descriptors();
     let init = std::thread::scope(|scope| {
         let test = scope.spawn(run);
