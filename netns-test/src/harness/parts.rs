@@ -1,5 +1,5 @@
-//! Long messages over a test's own socket, in parts: the report to the runner, and the
-//! runner's surroundings to the body.
+//! Messages of any length over a socket, in parts: the report to the runner, the runner's
+//! surroundings and init's word to the body.
 //!
 //! A file in memory would be simpler, but a runner whose file sizes are limited could not
 //! write it.

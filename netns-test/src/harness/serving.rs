@@ -4,7 +4,6 @@
 //! It keeps nothing of the runner's but one end of a socket; not stdout either, or
 //! `cargo test | tail` would wait for it.
 
-use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -66,8 +65,6 @@ pub(super) struct Serving<'a> {
     pub(super) waiting: VecDeque<Request>,
     pub(super) tests: Vec<Test>,
     pub(super) spares: Spares,
-    /// Whether all that the machine allows is left to tests, once that is asked for.
-    pub(super) is_tight: OnceCell<bool>,
     /// Whether bodies find what has been made for the first.
     is_warm: bool,
     /// Runners that were too busy to be told of the end of a test.
@@ -89,7 +86,6 @@ impl<'a> Serving<'a> {
             waiting: VecDeque::new(),
             tests: Vec::new(),
             spares: Spares::new(env::settings().ok().and_then(|settings| settings.spares)),
-            is_tight: OnceCell::new(),
             is_warm: false,
             untold: Vec::new(),
             last_end: None,

@@ -3,6 +3,7 @@
 //! A test must not be able to tell one from a sandbox that is made when it asks. What that takes
 //! over of the machine is compared, and where anything has changed the spare is not used.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ const FIRST_ASKED: usize = 2;
 
 /// Where fewer processes or namespaces are allowed, all of them are left to tests: a body that goes
 /// without one for a spare's sake tells nobody.
-pub(super) const ALLOWED: u64 = 1024;
+const ALLOWED: u64 = 1024;
 
 /// The most requests that pass without spares after a setback.
 const LONGEST_REST: usize = 1024;
@@ -47,6 +48,8 @@ pub(super) struct Spares {
     kinds: [Kind; 2],
     /// How many there may be of each kind, once that is known of the machine.
     most: Option<usize>,
+    /// Whether all that the machine allows is left to tests, once that is asked for.
+    is_tight: OnceCell<bool>,
     /// How many more requests pass before the next one is made.
     rest: usize,
     /// When the next one may be made, at the earliest.
@@ -110,6 +113,7 @@ impl Spares {
             mounts,
             kinds,
             most: fixed,
+            is_tight: OnceCell::new(),
             rest: 0,
             not_before: Instant::now(),
             next_rest: 1,
@@ -155,7 +159,9 @@ impl Spares {
     /// Has `launch` make one for this kind of user. If it cannot be made, nobody is told: the next test
     /// that asks gets a sandbox of its own, or the reason why not.
     pub(super) fn make(&mut self, user: User, launch: impl FnOnce(&OwnedFd) -> Option<Launched>) {
-        if *self.most.get_or_insert_with(most_of_machine) == 0 {
+        let most = self.most.unwrap_or_else(|| if self.is_tight() { 0 } else { processors() });
+        self.most = Some(most);
+        if most == 0 {
             return;
         }
         self.forget_changes_of_mounts();
@@ -167,6 +173,11 @@ impl Spares {
             Some(spare) => self.kind(user).ready.push_back(spare),
             None => self.note_setback(),
         }
+    }
+
+    /// Whether so little is allowed that a test could miss what something else of ours has.
+    pub(super) fn is_tight(&self) -> bool {
+        *self.is_tight.get_or_init(|| diagnose::allows_fewer_than(ALLOWED))
     }
 
     /// Those up to now, before the first spare is made.
@@ -270,11 +281,8 @@ impl Spares {
     }
 }
 
-/// How many of each kind leave enough to tests.
-fn most_of_machine() -> usize {
-    if diagnose::allows_fewer_than(ALLOWED) {
-        return 0;
-    }
+/// How many of each kind can be made while tests run.
+fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from).max(MOST_ON_ONE)
 }
 

@@ -7,7 +7,6 @@ use super::launch::{Lack, Launched, Wanted};
 use super::order::{Request, Test, refuse};
 use super::patience::Patience;
 use super::serving::Serving;
-use super::spares::ALLOWED;
 use super::trial::{Grant, Trial};
 use super::wire::Report;
 use crate::diagnose;
@@ -73,8 +72,7 @@ impl Serving<'_> {
         if ends.is_empty() {
             return now;
         }
-        let is_tight = || diagnose::allows_fewer_than(ALLOWED);
-        let most = if *self.is_tight.get_or_init(is_tight) { 1 } else { MOST_LEAVING };
+        let most = if self.spares.is_tight() { 1 } else { MOST_LEAVING };
         if ends.len() < most {
             return now;
         }
