@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::caller::Caller;
 use super::case::Case;
-use super::init::{Origin, Site, Task};
+use super::init::{Origin, Site};
 use super::order::{Arrived, Order, descriptors_lost};
 use super::parts;
 use super::patience::insist;
@@ -33,11 +33,22 @@ pub(super) fn is_running() -> bool {
     RUNNING.load(Ordering::Relaxed)
 }
 
-/// The body's whole life. It gets ready while init sets up the sandbox, and begins at its `word`. A
-/// spare's waits for its order then and tells `init` of it.
+/// How a body learns which test it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Start<'a> {
+    This(Order<'a>),
+    /// It waits for its order at `hand`, and passes it on to `init`.
+    Awaited {
+        hand: &'a OwnedFd,
+        init: &'a OwnedFd,
+    },
+}
+
+/// The body's whole life. It gets ready while init sets up the sandbox, and begins at its `word`, and a
+/// spare's at its order after that.
 pub(super) fn main(
     site: &Site<'_>,
-    (init, word): (Option<&OwnedFd>, OwnedFd),
+    (start, word): (Start<'_>, OwnedFd),
     (record, seal): (memory::Record, u64),
     alone: &SingleThreaded,
 ) -> ! {
@@ -58,7 +69,7 @@ pub(super) fn main(
     if let Err(failure) = prepare(site) {
         not_started(failure)
     }
-    let case = get_ready(site, init, word, alone).unwrap_or_else(|failure| not_started(failure));
+    let case = get_ready(site, start, word, alone).unwrap_or_else(|failure| not_started(failure));
     premain::run_later_constructors(alone);
     let passed = run_on_thread(case, &last_word).unwrap_or_else(|failure| {
         last_word.say(&Record::NotStarted(failure));
@@ -74,25 +85,25 @@ pub(super) fn main(
 /// of the runner, before a constructor sees them.
 fn get_ready(
     site: &Site<'_>,
-    init: Option<&OwnedFd>,
+    start: Start<'_>,
     word: OwnedFd,
     alone: &SingleThreaded,
 ) -> Result<&'static Case, Failure> {
-    match (site.task, init) {
+    match start {
         // If a first sandbox is refused, another one gets what the runner has sent.
-        (Task::This(order), _) if site.news.is_some() => {
-            wait_for_word(site, &word);
+        Start::This(order) if site.news.is_some() => {
+            wait_for_word(site, &word)?;
             forget(word);
             settle(order, None, site.origin, alone)?;
             Ok(order.case)
         }
-        (Task::This(order), _) => {
+        Start::This(order) => {
             settle(order, Some(&word), site.origin, alone)?;
-            wait_for_word(site, &word);
+            wait_for_word(site, &word)?;
             Ok(order.case)
         }
-        (Task::Awaited(hand), Some(init)) => {
-            wait_for_word(site, &word);
+        Start::Awaited { hand, init } => {
+            wait_for_word(site, &word)?;
             forget(word);
             // Its descriptors are closed with all others.
             let arrived = ManuallyDrop::new(wait_for_order(hand, init));
@@ -100,15 +111,28 @@ fn get_ready(
             settle(order, None, site.origin, alone)?;
             Ok(arrived.case)
         }
-        (Task::Awaited(_), None) => process::exit_now(FAILED),
     }
 }
 
-/// Returns when the sandbox stands, and not at all if it does not: init tells why.
-fn wait_for_word(site: &Site<'_>, word: &OwnedFd) {
-    let word = parts::receive(word).ok().and_then(|bytes| wire::Word::decode(&bytes));
-    let Some(wire::Word { limitations }) = word else { process::exit_now(FAILED) };
+/// Returns when the sandbox stands, and not at all if it does not: init tells why. An error if what init
+/// says cannot be read.
+fn wait_for_word(site: &Site<'_>, word: &OwnedFd) -> Result<(), Failure> {
+    let Some(wire::Word { limitations }) = receive_word(word)? else { process::exit_now(FAILED) };
     isolation::set(site.mode.is_privileged(), limitations);
+    Ok(())
+}
+
+/// Nothing if init has gone without one.
+fn receive_word(word: &OwnedFd) -> Result<Option<wire::Word>, Failure> {
+    let received = match parts::receive(word) {
+        Err(error) if parts::is_hang_up(&error) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        received => received,
+    };
+    let word = received.and_then(|bytes| {
+        wire::Word::decode(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    });
+    word.map(Some).map_err(|error| errno::failure("receive", "the word of the test's init", &error))
 }
 
 /// For the body of a spare. Ends where there will be no order, or it cannot be taken: init sees that
@@ -248,6 +272,21 @@ fn number(code: ExitCode) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::socket;
+
+    #[test]
+    fn a_word_that_cannot_be_understood_is_a_failure_and_none_is_not() {
+        let (init, body) = socket::pair().unwrap();
+        let word = wire::Word { limitations: vec!["some".into()] };
+        let send = |bytes: &[u8]| parts::send(&init, bytes, || Ok(())).unwrap();
+        send(&word.encode());
+        assert_eq!(receive_word(&body).unwrap(), Some(word));
+        send(b"?");
+        let failure = receive_word(&body).unwrap_err().to_string();
+        assert!(failure.contains("receive the word of the test's init"), "{failure}");
+        drop(init);
+        assert_eq!(receive_word(&body).unwrap(), None);
+    }
 
     #[test]
     fn exit_codes_have_numbers() {

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use super::body;
+use super::body::{self, Start};
 use super::case::Case;
 use super::order::{Arrived, Order};
 use super::parts;
@@ -81,21 +81,22 @@ struct Running {
 pub(super) fn main(site: &Site<'_>, alone: &SingleThreaded) -> ! {
     match site.task {
         Task::This(order) => {
-            let forked = enter(site).and_then(|()| fork_body(site, None, alone));
+            let forked = enter(site).and_then(|()| fork_body(site, Start::This(order), alone));
             let begun = forked.and_then(|forked| begin(site, forked));
             conclude(site, (order.case, order.control), begun)
         }
-        Task::Awaited(_) => wait_as_spare(site, alone),
+        Task::Awaited(hand) => wait_as_spare(site, hand, alone),
     }
 }
 
 /// Has the body wait for the order, so that it comes there without a detour, and tell init. If there
 /// is no sandbox, nobody has asked for it: who asks gets another one, or is told.
-fn wait_as_spare(site: &Site<'_>, alone: &SingleThreaded) -> ! {
+fn wait_as_spare(site: &Site<'_>, hand: &OwnedFd, alone: &SingleThreaded) -> ! {
     let arrived = (|| {
         enter(site).ok()?;
         let (told, tell) = socket::pair().ok()?;
-        let forked = fork_body(site, Some(&tell), alone).ok()?;
+        let start = Start::Awaited { hand, init: &tell };
+        let forked = fork_body(site, start, alone).ok()?;
         let running = begin(site, forked).ok()?;
         // The body alone holds its end of the server's socket: that tells whether it has looked.
         let keep = [Some(site.children), Some(site.alive), Some(&told), running.proc.as_ref()];
@@ -163,13 +164,9 @@ fn enter(site: &Site<'_>) -> Result<(), Failure> {
     process::lead_own_session().map_err(step("setsid", "init"))
 }
 
-/// Forks the body before there is a sandbox: both get ready at the same time. It waits for a word; for
-/// its order, too, if there is an `init` that it is to tell of that.
-fn fork_body(
-    site: &Site<'_>,
-    init: Option<&OwnedFd>,
-    alone: &SingleThreaded,
-) -> Result<Forked, Failure> {
+/// Forks the body before there is a sandbox: both get ready at the same time. The body waits for
+/// a word.
+fn fork_body(site: &Site<'_>, start: Start<'_>, alone: &SingleThreaded) -> Result<Forked, Failure> {
     let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
     let record = memory::Record::new().map_err(step("mmap", "the shared record"))?;
     let seal = seal();
@@ -179,7 +176,7 @@ fn fork_body(
         .map_err(|error| diagnose::explain("fork", "the test's process", &error))?;
     let Side::Parent(pid) = side else {
         drop(word);
-        body::main(site, (init, theirs), (record, seal), alone)
+        body::main(site, (start, theirs), (record, seal), alone)
     };
     Ok(Forked { pid, record, seal, word, numbering })
 }

@@ -24,7 +24,7 @@ use crate::probe::News;
 use crate::sandbox::User;
 use crate::sys::fds::Until;
 use crate::sys::process::{self, Pid, SingleThreaded, Status};
-use crate::sys::{errno, fds, limits, signals, socket};
+use crate::sys::{errno, fds, limits, signals, socket, stack};
 
 /// How soon a runner that is busy is told again that a test has ended.
 const NEXT_TELLING: Duration = Duration::from_millis(20);
@@ -317,7 +317,8 @@ fn warm_up() {
     // The second one has the stack of the first. Of a stated size: the standard library asks for
     // `RUST_MIN_STACK` once, and what a body finds there may have been set since.
     for _ in 0..2 {
-        if let Ok(thread) = std::thread::Builder::new().stack_size(STACK).spawn(|| {}) {
+        let builder = std::thread::Builder::new().stack_size(STACK);
+        if let Ok(thread) = builder.spawn(stack::look_up) {
             drop(thread.join());
         }
     }

@@ -39,6 +39,12 @@ pub(crate) fn note_overflow_in(note: &'static AtomicU32) -> io::Result<()> {
     install(libc::SIGBUS)
 }
 
+/// Has the loader look up what the C library needs to tell where a thread's stack is, for this process and its
+/// later children.
+pub(crate) fn look_up() {
+    drop(lowest_stack_address());
+}
+
 extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, _context: *mut c_void) {
     // SAFETY: the kernel passes a valid `siginfo_t` to a handler set with SA_SIGINFO.
     let info = unsafe { &*info };
