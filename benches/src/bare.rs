@@ -24,6 +24,18 @@ pub(crate) fn own_namespaces() -> io::Result<()> {
     fs::write("/proc/self/gid_map", format!("0 {gid} 1"))
 }
 
+/// fork(2) with these flags of clone(2); 0 in the child. Only in a process with one thread.
+pub(crate) fn clone(flags: libc::c_int) -> io::Result<libc::pid_t> {
+    let (flags, none) = (libc::c_long::from(flags), libc::c_long::from(0));
+    #[cfg(target_arch = "s390x")]
+    let (first, second) = (none, flags);
+    #[cfg(not(target_arch = "s390x"))]
+    let (first, second) = (flags, none);
+    // SAFETY: as fork(2), without a stack of its own; the process has one thread.
+    let child = unsafe { libc::syscall(libc::SYS_clone, first, second, none, none, none) };
+    check(i32::try_from(child).map_err(io::Error::other)?)
+}
+
 /// The namespace of the calling thread.
 pub(crate) fn open_own() -> io::Result<OwnedFd> {
     open(OWN)

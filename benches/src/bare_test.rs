@@ -12,10 +12,10 @@ use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
-use crate::bare::check;
+use crate::bare::{check, clone};
 
 /// What a test has of its own.
-const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
+pub(crate) const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWNET
     | libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
@@ -23,17 +23,13 @@ const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWIPC;
 
 /// What init reports of a body that has ended well.
-const PASSED: u8 = 1;
+pub(crate) const PASSED: u8 = 1;
 
 /// So many tests that do nothing, one after the other, and the time that they took.
 ///
 /// Only in a process with one thread.
 pub(crate) fn tests(count: u32) -> io::Result<Duration> {
-    // SAFETY: always succeeds and touches no memory.
-    let uid = unsafe { libc::geteuid() };
-    // SAFETY: as above.
-    let gid = unsafe { libc::getegid() };
-    let maps = [format!("{uid} {uid} 1"), format!("{gid} {gid} 1")];
+    let maps = own_maps();
     let start = Instant::now();
     for _ in 0..count {
         test(&maps)?;
@@ -43,11 +39,8 @@ pub(crate) fn tests(count: u32) -> io::Result<Duration> {
 
 fn test(maps: &[String; 2]) -> io::Result<()> {
     let [ours, theirs] = pipe()?;
-    let flags = NAMESPACES | libc::SIGCHLD;
-    // SAFETY: as fork(2), without a stack of its own; the process has one thread.
-    let init = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
-    let init = i32::try_from(init).map_err(io::Error::other)?;
-    if check(init)? == 0 {
+    let init = clone(NAMESPACES | libc::SIGCHLD)?;
+    if init == 0 {
         let report = init_of(maps).map_or(0, |()| PASSED);
         let passed = write(&theirs, report).is_ok();
         // SAFETY: ends the process.
@@ -62,14 +55,9 @@ fn test(maps: &[String; 2]) -> io::Result<()> {
 }
 
 /// Init's life, up to its report.
-fn init_of([uid, gid]: &[String; 2]) -> io::Result<()> {
-    fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", uid)?;
-    fs::write("/proc/self/gid_map", gid)?;
-    mount(c"none", c"/", libc::MS_REC | libc::MS_PRIVATE)?;
-    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-    mount(c"proc", c"/proc", flags)?;
-    mount(c"sysfs", c"/sys", flags)?;
+fn init_of(maps: &[String; 2]) -> io::Result<()> {
+    set_maps(maps)?;
+    mount_all()?;
     loopback_up()?;
     let [body_ours, body_theirs] = pipe()?;
     // SAFETY: the process has one thread.
@@ -84,6 +72,29 @@ fn init_of([uid, gid]: &[String; 2]) -> io::Result<()> {
         return Err(io::Error::other("the body failed"));
     }
     Ok(())
+}
+
+/// The maps of a user namespace with the caller's ids and no others.
+pub(crate) fn own_maps() -> [String; 2] {
+    // SAFETY: always succeeds and touches no memory.
+    let uid = unsafe { libc::geteuid() };
+    // SAFETY: as above.
+    let gid = unsafe { libc::getegid() };
+    [uid, gid].map(|id| format!("{id} {id} 1"))
+}
+
+pub(crate) fn set_maps([uid, gid]: &[String; 2]) -> io::Result<()> {
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", uid)?;
+    fs::write("/proc/self/gid_map", gid)
+}
+
+/// Private mounts, and the file systems that show the new namespaces.
+pub(crate) fn mount_all() -> io::Result<()> {
+    mount(c"none", c"/", libc::MS_REC | libc::MS_PRIVATE)?;
+    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    mount(c"proc", c"/proc", flags)?;
+    mount(c"sysfs", c"/sys", flags)
 }
 
 pub(crate) fn loopback_up() -> io::Result<()> {
@@ -104,13 +115,13 @@ pub(crate) fn loopback_up() -> io::Result<()> {
         .map(drop)
 }
 
-fn mount(kind: &CStr, target: &CStr, flags: libc::c_ulong) -> io::Result<()> {
+pub(crate) fn mount(kind: &CStr, target: &CStr, flags: libc::c_ulong) -> io::Result<()> {
     let (source, target) = (kind.as_ptr(), target.as_ptr());
     // SAFETY: C strings that live through the call, and no data.
     check(unsafe { libc::mount(source, target, source, flags, std::ptr::null()) }).map(drop)
 }
 
-fn pipe() -> io::Result<[OwnedFd; 2]> {
+pub(crate) fn pipe() -> io::Result<[OwnedFd; 2]> {
     let mut ends = [0; 2];
     // SAFETY: the kernel writes two numbers.
     check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
@@ -118,13 +129,13 @@ fn pipe() -> io::Result<[OwnedFd; 2]> {
     Ok(ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) }))
 }
 
-fn write(end: &OwnedFd, byte: u8) -> io::Result<()> {
+pub(crate) fn write(end: &OwnedFd, byte: u8) -> io::Result<()> {
     // SAFETY: one byte is read from where one is.
     let written = unsafe { libc::write(end.as_raw_fd(), (&raw const byte).cast(), 1) };
     if written == 1 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-fn read(end: &OwnedFd) -> io::Result<u8> {
+pub(crate) fn read(end: &OwnedFd) -> io::Result<u8> {
     let mut byte = 0_u8;
     // SAFETY: one byte is written to where one is.
     match unsafe { libc::read(end.as_raw_fd(), (&raw mut byte).cast(), 1) } {
@@ -135,7 +146,7 @@ fn read(end: &OwnedFd) -> io::Result<u8> {
 }
 
 /// The status of a child that has ended, as wait(2) gives it.
-fn wait(child: libc::pid_t) -> io::Result<libc::c_int> {
+pub(crate) fn wait(child: libc::pid_t) -> io::Result<libc::c_int> {
     let mut status = 0;
     // SAFETY: the status is written to.
     check(unsafe { libc::waitpid(child, &raw mut status, 0) })?;

@@ -58,6 +58,11 @@ pub(crate) struct Quartiles {
 }
 
 impl Figure {
+    /// The same beside another floor, to look at.
+    pub(crate) fn beside(self, floor_name: &'static str, floor: Work) -> Self {
+        Self { floor_name, floor, target: None, ..self }
+    }
+
     /// Measures it; an error if the work was not done.
     pub(crate) fn measure(mut self, effort: Effort) -> Result<Outcome> {
         let (rounds, warm_up) = match effort {

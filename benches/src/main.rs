@@ -5,6 +5,8 @@
 
 mod bare;
 mod bare_lab;
+mod bare_promise;
+mod bare_socket;
 mod bare_test;
 mod binary;
 mod figure;
@@ -13,6 +15,7 @@ mod leaks;
 mod message;
 mod netns;
 mod output;
+mod promises;
 mod size;
 mod table;
 mod takedown;
@@ -30,8 +33,8 @@ use tests::Bench;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// What can be asked for by name, in the order in which it is measured.
-const GROUPS: [&str; 8] =
-    ["build", "tests", "output", "thousand", "growth", "takedown", "netns", "lab"];
+const GROUPS: [&str; 9] =
+    ["build", "tests", "promises", "output", "thousand", "growth", "takedown", "netns", "lab"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -83,11 +86,14 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
         println!();
         Ok(())
     };
-    if ["tests", "output", "thousand", "growth"].into_iter().any(&is_wanted) {
+    if ["tests", "promises", "output", "thousand", "growth"].into_iter().any(&is_wanted) {
         let bench = Bench::new(effort)?;
         if is_wanted("tests") {
             measure(one_test(&bench)?)?;
             measure(many_tests(&bench))?;
+        }
+        if is_wanted("promises") {
+            measure(promises::figures(&bench)?)?;
         }
         if is_wanted("output") {
             measure(vec![output::captured(&bench)?])?;

@@ -31,8 +31,8 @@ impl Bench {
         Ok(Self {
             binary: Binary::build()?,
             effort,
-            floor: Rc::new(RefCell::new(Worker::floor()?)),
-            gone: Rc::new(RefCell::new(Worker::taker_down()?)),
+            floor: Rc::new(RefCell::new(Worker::own("tests")?)),
+            gone: Rc::new(RefCell::new(Worker::own("gone")?)),
         })
     }
 
@@ -107,9 +107,9 @@ impl Bench {
 
     /// Many tests on so many threads of libtest, beside the floor in as many processes.
     pub(crate) fn throughput(&self, name: &'static str, threads: u32, way: Way) -> Figure {
-        let (count, filters) = match self.effort {
-            Effort::Full => (200, ["empty::a::", "empty::b::"]),
-            Effort::Quick => (20, ["empty::a::a::", "empty::a::b::"]),
+        let filters = match self.effort {
+            Effort::Full => ["empty::a::", "empty::b::"],
+            Effort::Quick => ["empty::a::a::", "empty::a::b::"],
         };
         let bench = self.clone();
         let work: Work = Box::new(move |count| {
@@ -119,23 +119,43 @@ impl Bench {
                 Ok(start.elapsed())
             })
         });
-        let bench = self.clone();
-        let floor: Work = Box::new(move |count| bench.alone(|| bare_in_processes(count, threads)));
-        let rounds = self.rounds(15);
         // At least 0.9 of the floor's rate.
-        let target = Some(1.11);
+        self.many(name, Some(1.11), work, threads)
+    }
+
+    /// Beside the floor in so many processes.
+    pub(crate) fn many(
+        &self,
+        name: &'static str,
+        target: Option<f64>,
+        work: Work,
+        processes: u32,
+    ) -> Figure {
         Figure {
             name,
             floor_name: "the bare calls, in as many processes",
             target,
-            batch: count,
-            rounds,
+            batch: if self.effort == Effort::Full { 200 } else { 20 },
+            rounds: self.rounds(15),
             work,
-            floor,
+            floor: self.in_processes("tests", processes),
         }
     }
 
-    fn figure(&self, name: &'static str, target: Option<f64>, work: Work, rounds: usize) -> Figure {
+    /// A worker's work, shared among processes that are started for it and end, as a test binary is.
+    pub(crate) fn in_processes(&self, what: &'static str, processes: u32) -> Work {
+        let bench = self.clone();
+        Box::new(move |count| bench.alone(|| in_processes(what, count, processes)))
+    }
+
+    /// Beside the floor in one process.
+    pub(crate) fn figure(
+        &self,
+        name: &'static str,
+        target: Option<f64>,
+        work: Work,
+        rounds: usize,
+    ) -> Figure {
         let (floor, rounds) = (self.bare(), self.rounds(rounds));
         Figure {
             name,
@@ -154,12 +174,12 @@ impl Bench {
     }
 }
 
-/// The floor `count` times, shared among processes that are started for it and end, as a test binary is.
-fn bare_in_processes(count: u32, processes: u32) -> Result<Duration> {
+/// `count` times what a worker does, in so many processes.
+fn in_processes(what: &str, count: u32, processes: u32) -> Result<Duration> {
     let share = |process: u32| count / processes + u32::from(process < count % processes);
     let start = Instant::now();
     let started: std::io::Result<Vec<Child>> = (0..processes)
-        .map(|process| own()?.args([ARGUMENT, "tests", &share(process).to_string()]).spawn())
+        .map(|process| own()?.args([ARGUMENT, what, &share(process).to_string()]).spawn())
         .collect();
     for mut process in started? {
         if !process.wait()?.success() {

@@ -130,7 +130,7 @@ pub(crate) fn growth(bench: &Bench) -> Result<()> {
     for count in [1, 10, 100, 1000, 10_000] {
         let [cold, spares] = [Way::Cold, Way::WithSpares].map(|way| grown(bench, way, count));
         let (cold, spares) = (cold?, spares?);
-        let mut floor = Worker::floor()?;
+        let mut floor = Worker::own("tests")?;
         let bare = floor.time(&count.to_string())?;
         floor.end()?;
         let bare = Grown { time: bare / count, memory: [0; 2], gone: bench.until_gone()? };

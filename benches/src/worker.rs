@@ -6,6 +6,7 @@ use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use crate::bare_promise::Floor;
 use crate::{bare, bare_lab, bare_test, leaks};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -32,14 +33,9 @@ impl Worker {
         Ok(Self { child, requests, answers })
     }
 
-    /// This program as a worker that makes the bare calls of tests.
-    pub(crate) fn floor() -> Result<Self> {
-        Self::start(own()?.args([ARGUMENT, "tests"]))
-    }
-
-    /// This program as a worker that waits for the kernel.
-    pub(crate) fn taker_down() -> Result<Self> {
-        Self::start(own()?.args([ARGUMENT, "gone"]))
+    /// This program as a worker that does `what`.
+    pub(crate) fn own(what: &str) -> Result<Self> {
+        Self::start(own()?.args([ARGUMENT, what]))
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -98,6 +94,8 @@ pub(crate) fn own() -> io::Result<Command> {
 pub(crate) fn main(arguments: &[&str]) -> Option<Result<()>> {
     match arguments {
         [ARGUMENT, "tests"] => Some(serve(|line| Ok(bare_test::tests(line.parse()?)?))),
+        [ARGUMENT, "promise"] => Some(serve_by(Floor::of_empty_tests())),
+        [ARGUMENT, "added"] => Some(serve_by(Floor::of_sleeping_tests())),
         [ARGUMENT, "gone"] => Some(bare::own_namespaces().map_err(Into::into).and_then(|()| {
             serve(|_| {
                 let start = std::time::Instant::now();
@@ -106,15 +104,27 @@ pub(crate) fn main(arguments: &[&str]) -> Option<Result<()>> {
             })
         })),
         // Without questions, to be started and to end as a test binary is.
-        [ARGUMENT, "tests", count] => {
-            let count = count.parse().map_err(Into::into);
-            Some(count.and_then(|count| Ok(bare_test::tests(count).map(drop)?)))
-        }
+        [ARGUMENT, "tests", count] => Some(once(count, bare_test::tests)),
+        [ARGUMENT, "promise", count] => Some(once(count, |count| {
+            let floor = Floor::of_empty_tests()?;
+            let time = floor.time(count)?;
+            floor.end().map(|()| time)
+        })),
         [ARGUMENT, "leaks", count, program, arguments @ ..] => {
             Some(leaks::main(count, program, arguments))
         }
         _ => None,
     }
+}
+
+fn serve_by(floor: io::Result<Floor>) -> Result<()> {
+    let floor = floor?;
+    serve(|line| Ok(floor.time(line.parse()?)?))?;
+    Ok(floor.end()?)
+}
+
+fn once(count: &str, work: fn(u32) -> io::Result<Duration>) -> Result<()> {
+    Ok(work(count.parse()?).map(drop)?)
 }
 
 /// Answers each line with the time that its work took.
