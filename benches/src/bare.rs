@@ -12,16 +12,27 @@ const OWN: &CStr = c"/proc/thread-self/ns/net";
 /// Moves this process, which has one thread yet, into a user and a network namespace of its own, in
 /// which it is root and may do all that is measured.
 pub(crate) fn own_namespaces() -> io::Result<()> {
+    let ids = own_ids();
+    // SAFETY: touches no memory.
+    let result = unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET) };
+    check(result)?;
+    set_maps(&ids.map(|id| format!("0 {id} 1")))
+}
+
+/// The uid and the gid of this process.
+pub(crate) fn own_ids() -> [u32; 2] {
     // SAFETY: always succeeds and touches no memory.
     let uid = unsafe { libc::geteuid() };
     // SAFETY: as above.
     let gid = unsafe { libc::getegid() };
-    // SAFETY: touches no memory.
-    let result = unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET) };
-    check(result)?;
+    [uid, gid]
+}
+
+/// Maps the ids of the user namespace that this process has made, or was made in.
+pub(crate) fn set_maps([uid, gid]: &[String; 2]) -> io::Result<()> {
     fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", format!("0 {uid} 1"))?;
-    fs::write("/proc/self/gid_map", format!("0 {gid} 1"))
+    fs::write("/proc/self/uid_map", uid)?;
+    fs::write("/proc/self/gid_map", gid)
 }
 
 /// fork(2) with these flags of clone(2); 0 in the child. Only in a process with one thread.
@@ -33,7 +44,12 @@ pub(crate) fn clone(flags: libc::c_int) -> io::Result<libc::pid_t> {
     let (first, second) = (flags, none);
     // SAFETY: as fork(2), without a stack of its own; the process has one thread.
     let child = unsafe { libc::syscall(libc::SYS_clone, first, second, none, none, none) };
-    check(i32::try_from(child).map_err(io::Error::other)?)
+    check_call(child)
+}
+
+/// What a raw system call gives, or its error.
+pub(crate) fn check_call(result: libc::c_long) -> io::Result<libc::c_int> {
+    check(i32::try_from(result).map_err(io::Error::other)?)
 }
 
 /// The namespace of the calling thread.
@@ -42,8 +58,12 @@ pub(crate) fn open_own() -> io::Result<OwnedFd> {
 }
 
 pub(crate) fn open(path: &CStr) -> io::Result<OwnedFd> {
+    open_with(path, libc::O_RDONLY)
+}
+
+pub(crate) fn open_with(path: &CStr, flags: libc::c_int) -> io::Result<OwnedFd> {
     // SAFETY: a C string that lives through the call.
-    let fd = check(unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) })?;
+    let fd = check(unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC) })?;
     // SAFETY: the descriptor is new, and nobody else's.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

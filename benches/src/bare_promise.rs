@@ -19,10 +19,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::bare::{check, clone};
+use crate::bare::{check, check_call, clone, open_with, set_maps};
 use crate::bare_socket::{receive, send, sockets};
 use crate::bare_test::{
-    NAMESPACES, PASSED, loopback_up, mount, mount_all, own_maps, pipe, read, set_maps, wait, write,
+    NAMESPACES, PASSED, loopback_up, mount, mount_all, own_maps, pipe, read, wait, write,
 };
 
 /// How many inits may be there when a test begins, its own among them.
@@ -78,7 +78,9 @@ impl Floor {
 
     /// So many tests, one after the other, and the time that they add to what they do.
     pub(crate) fn time(&self, count: u32) -> io::Result<Duration> {
-        let bodies = if self.plan.sleep.is_zero() { Duration::ZERO } else { sleeps(count) };
+        let start = Instant::now();
+        (0..count).for_each(|_| thread::sleep(self.plan.sleep));
+        let bodies = start.elapsed();
         let start = Instant::now();
         for _ in 0..count {
             request(&self.requests)?;
@@ -97,17 +99,11 @@ impl Floor {
     }
 }
 
-fn sleeps(count: u32) -> Duration {
-    let start = Instant::now();
-    (0..count).for_each(|_| thread::sleep(SLEEP));
-    start.elapsed()
-}
-
 /// What the runner does.
 fn request(server: &OwnedFd) -> io::Result<()> {
     let [control, their_control] = sockets()?;
     let [output, their_output] = pipe()?;
-    let directory = open_place(c".")?;
+    let directory = open_with(c".", libc::O_PATH | libc::O_DIRECTORY)?;
     send(server, [&their_control, &their_output, &directory])?;
     drop((their_control, their_output));
     // Its end without a report is an error.
@@ -275,18 +271,16 @@ fn body_of(
     if read(&init)? != PASSED {
         return Err(io::Error::other("init failed"));
     }
-    let arrived = match test {
-        Test::This(_) => None,
-        Test::Awaited(hand) => Some(receive(hand)?.ok_or(io::ErrorKind::UnexpectedEof)?),
-    };
     // All descriptors are closed at once.
-    let (init, arrived) = (ManuallyDrop::new(init), ManuallyDrop::new(arrived));
-    if let Some(order) = &*arrived {
-        send(&init, order.each_ref())?;
-    }
-    let order = match (&*arrived, test) {
-        (Some(order), _) | (None, Test::This(order)) => order,
-        (None, Test::Awaited(_)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+    let init = ManuallyDrop::new(init);
+    let arrived;
+    let order = match test {
+        Test::This(order) => order,
+        Test::Awaited(hand) => {
+            arrived = ManuallyDrop::new(receive(hand)?.ok_or(io::ErrorKind::UnexpectedEof)?);
+            send(&init, arrived.each_ref())?;
+            &*arrived
+        }
     };
     for stream in [1, 2] {
         // SAFETY: takes numbers.
@@ -295,11 +289,9 @@ fn body_of(
     let (first, last, flags) = (3 as libc::c_long, libc::c_long::from(u32::MAX), 0 as libc::c_long);
     // SAFETY: nothing of this process uses or closes any of them after this.
     let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
-    check(i32::try_from(closed).map_err(io::Error::other)?)?;
+    check_call(closed)?;
     let test = move || {
-        if !sleep.is_zero() {
-            thread::sleep(sleep);
-        }
+        thread::sleep(sleep);
         record.store(PASSED, Ordering::Relaxed);
     };
     let thread = thread::Builder::new().name("a_test".into()).spawn(test)?;
@@ -335,7 +327,7 @@ fn own_run() -> io::Result<()> {
     // SAFETY: a C string that lives through the call.
     let old =
         unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, c"/run".as_ptr(), flags) };
-    let old = check(i32::try_from(old).map_err(io::Error::other)?)?;
+    let old = check_call(old)?;
     // SAFETY: the descriptor is new, and nobody else's.
     let old = unsafe { OwnedFd::from_raw_fd(old) };
     mount(c"tmpfs", c"/run", libc::MS_NOSUID | libc::MS_NODEV)?;
@@ -345,15 +337,7 @@ fn own_run() -> io::Result<()> {
     // SAFETY: C strings that live through the call.
     let moved =
         unsafe { libc::syscall(libc::SYS_move_mount, from, nothing, libc::AT_FDCWD, to, flags) };
-    check(i32::try_from(moved).map_err(io::Error::other)?)?;
+    check_call(moved)?;
     let wanted = names?.into_iter().filter(|name| name != HOST);
     wanted.into_iter().try_for_each(|name| symlink(Path::new(HOST).join(&name), run.join(&name)))
-}
-
-fn open_place(path: &std::ffi::CStr) -> io::Result<OwnedFd> {
-    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    // SAFETY: a C string that lives through the call.
-    let place = check(unsafe { libc::open(path.as_ptr(), flags) })?;
-    // SAFETY: the descriptor is new, and nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(place) })
 }

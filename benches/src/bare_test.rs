@@ -7,12 +7,11 @@
 //! of the test, a seal on its verdict, and a look at what the test has left.
 
 use std::ffi::CStr;
-use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
-use crate::bare::{check, clone};
+use crate::bare::{check, clone, own_ids, set_maps};
 
 /// What a test has of its own.
 pub(crate) const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
@@ -76,17 +75,7 @@ fn init_of(maps: &[String; 2]) -> io::Result<()> {
 
 /// The maps of a user namespace with the caller's ids and no others.
 pub(crate) fn own_maps() -> [String; 2] {
-    // SAFETY: always succeeds and touches no memory.
-    let uid = unsafe { libc::geteuid() };
-    // SAFETY: as above.
-    let gid = unsafe { libc::getegid() };
-    [uid, gid].map(|id| format!("{id} {id} 1"))
-}
-
-pub(crate) fn set_maps([uid, gid]: &[String; 2]) -> io::Result<()> {
-    fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", uid)?;
-    fs::write("/proc/self/gid_map", gid)
+    own_ids().map(|id| format!("{id} {id} 1"))
 }
 
 /// Private mounts, and the file systems that show the new namespaces.
