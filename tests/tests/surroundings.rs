@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use netns_test::netns_test;
-use netns_test_tests::{again, children, fork_server, passes, scratch, status};
+use netns_test_tests::{again, children, fork_server, passes, scratch, status, text};
 
 /// Numbers of descriptors that the constructor has found.
 static FOUND: Mutex<Vec<i32>> = Mutex::new(Vec::new());
@@ -82,9 +82,18 @@ fn a_constructor_can_choose_the_stack_of_the_test() {
 }
 
 #[netns_test]
-#[ignore = "run by a_constructor_can_choose_the_stack_of_the_test"]
+#[ignore = "run by the tests beside it"]
 fn needs_a_large_stack() {
     std::hint::black_box([1_u8; 16 << 20]);
+}
+
+#[test]
+fn a_test_whose_thread_cannot_be_started_fails_and_tells_why() {
+    let mut run = again(&[], &["--exact", "needs_a_large_stack", "--test-threads=1"]);
+    let output = run.env("STACK_OF_A_THREAD", (1_u64 << 60).to_string()).output().unwrap();
+    let text = text(&output);
+    assert!(!output.status.success(), "{text}");
+    assert!(text.contains("start the test's thread: EAGAIN"), "{text}");
 }
 
 /// Those of the first thread and of the test's own, by whatever library.

@@ -119,7 +119,9 @@ fn killed_with_its_test() {
     let [spare] = wait_for(1)[..] else { unreachable!() };
     std::thread::scope(|scope| {
         let test = scope.spawn(begins);
-        while !super::shared("begun").exists() {
+        // It is there before there is anything in it.
+        let begun = super::shared("begun");
+        while std::fs::metadata(&begun).map_or(0, |data| data.len()) == 0 {
             std::thread::yield_now();
         }
         signal(spare, libc::SIGKILL);
