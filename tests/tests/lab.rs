@@ -27,6 +27,8 @@ mod mounts;
 mod net;
 #[path = "lab/oracle.rs"]
 mod oracle;
+#[path = "lab/panics.rs"]
+mod panics;
 #[path = "lab/partitions.rs"]
 mod partitions;
 #[path = "lab/power.rs"]

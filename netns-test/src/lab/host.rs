@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::thread::{self, JoinHandle};
 
 use super::build::Made;
+use super::panics::Panics;
 use super::plan::NodePlan;
 use super::programs::Common;
 use super::running::Fabric;
-use super::tasks::{Panics, Tasks};
+use super::tasks::Tasks;
 use super::topology::NodeKind;
 use crate::error::{Error, Failure, Result};
 use crate::netns::NetNs;
@@ -141,14 +142,11 @@ impl Host {
     ) -> JoinHandle<T> {
         let place = self.on().place.try_clone();
         let place = place.unwrap_or_else(|error| self.give_up("duplicate the handles", &error));
-        let (name, panics) = (self.name.clone(), self.panics.clone());
-        let start = move || {
+        let name = self.name.clone();
+        let start = self.panics.of_thread(&self.name, move || {
             go(&place, &name);
-            let watch = panics.watch("a thread", &name);
-            let value = work();
-            drop(watch);
-            value
-        };
+            work()
+        });
         let thread = thread::Builder::new().name(self.name.clone()).spawn(start);
         thread.unwrap_or_else(|error| self.give_up("start a thread", &error))
     }

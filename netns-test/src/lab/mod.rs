@@ -34,6 +34,8 @@ mod names;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod output;
 #[cfg(all(target_os = "linux", not(miri)))]
+mod panics;
+#[cfg(all(target_os = "linux", not(miri)))]
 mod partition;
 mod plan;
 mod planning;

@@ -1,8 +1,7 @@
 //! Futures on a host: a runtime whose threads all live there.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
@@ -21,27 +20,6 @@ pub(super) struct Tasks {
     owner: process::Pid,
 }
 
-/// What has panicked on the hosts of a lab, in words.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Panics(Arc<Mutex<Told>>);
-
-#[derive(Debug, Default)]
-struct Told {
-    panics: Vec<String>,
-    /// Whether the lab has ended: nobody asks any more.
-    has_ended: bool,
-}
-
-/// How many panics no lab has told of yet.
-static UNTOLD: AtomicUsize = AtomicUsize::new(0);
-
-/// Notes a panic if it is dropped by one.
-pub(super) struct Watch {
-    panics: Panics,
-    what: &'static str,
-    host: String,
-}
-
 impl Host {
     /// Starts a task on the host's own runtime, whose worker threads and blocking threads live on
     /// the host. A panic of it is told by its handle, and again when the lab is dropped, which
@@ -56,12 +34,7 @@ impl Host {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        let watch = self.panics.watch("a task", self.name());
-        self.runtime().spawn(async move {
-            let output = future.await;
-            drop(watch);
-            output
-        })
+        self.runtime().spawn(self.panics.of_task(self.name(), future))
     }
 
     /// Runs a future on the host to its end. The calling thread waits.
@@ -115,50 +88,5 @@ impl Tasks {
 impl Drop for Tasks {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-impl Panics {
-    /// To be dropped when `what` has come to its end.
-    pub(super) fn watch(&self, what: &'static str, host: &str) -> Watch {
-        Watch { panics: self.clone(), what, host: host.to_owned() }
-    }
-
-    /// All there are. What panics from now on ends the process.
-    pub(super) fn take(&self) -> Vec<String> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        told.has_ended = true;
-        UNTOLD.fetch_sub(told.panics.len(), Ordering::Relaxed);
-        std::mem::take(&mut told.panics)
-    }
-
-    fn note(&self, text: String) {
-        static AT_EXIT: Once = Once::new();
-        AT_EXIT.call_once(|| process::at_exit(check));
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.has_ended {
-            // No test is to pass beside it, and its lab is no longer there to tell.
-            eprintln!("netns-test: {text}, after its lab has ended");
-            std::process::abort();
-        }
-        UNTOLD.fetch_add(1, Ordering::Relaxed);
-        told.panics.push(text);
-    }
-}
-
-/// At the end of the process: a lab that was never dropped has not told of its panics.
-extern "C" fn check() {
-    if UNTOLD.load(Ordering::Relaxed) > 0 {
-        eprintln!("netns-test: something has panicked on a host of a lab that was not dropped");
-        process::exit_now(101);
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let told = format!("host {}: {} has panicked", self.host, self.what);
-            self.panics.note(told);
-        }
     }
 }

@@ -19,7 +19,10 @@ fn must_fail(name: &str) -> String {
 #[test]
 fn a_panic_after_the_lab_fails_the_test() {
     let told = must_fail("panics_after_its_lab");
-    assert!(told.contains("host client: a thread has panicked, after its lab has ended"), "{told}");
+    assert!(
+        told.contains("host client: a thread has panicked: too late, after its lab has ended"),
+        "{told}"
+    );
     assert!(told.contains("SIGABRT"), "{told}");
 }
 
