@@ -130,6 +130,14 @@ impl From<std::io::Error> for Error {
     }
 }
 
+/// For tests that return a [`std::io::Result`]. The kind is that of the kernel's reason.
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        let kind = error.0.errno.map(|errno| Self::from_raw_os_error(errno).kind());
+        Self::new(kind.unwrap_or(std::io::ErrorKind::Other), error)
+    }
+}
+
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         Self(Box::new(failure))

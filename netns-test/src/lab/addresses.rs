@@ -90,6 +90,11 @@ impl Work<'_, '_, '_> {
                 wish.only = [false; 2];
             }
             for subnet in wish.subnets.into_iter().flatten() {
+                let (first, _) = pool::usable(subnet);
+                if let Some(why) = reserved(subnet.at(first)) {
+                    let (place, address) = (name(), subnet.at(first));
+                    self.mistakes.push(Mistake::ReservedAddress { address, place, why });
+                }
                 if !wish.has(family(subnet.network())) {
                     let (place, given) = (name(), subnet.to_string());
                     self.mistakes.push(Mistake::FamilyOff { place, given });
@@ -324,6 +329,8 @@ fn reserved(address: Cidr) -> Option<&'static str> {
     let offset = subnet.offset(ip);
     if ip.is_unspecified() {
         Some("no address")
+    } else if matches!(ip, IpAddr::V4(ip) if ip.octets()[0] == 0) {
+        Some("an address of `this network` (RFC 1122)")
     } else if ip.is_multicast() {
         Some("a multicast address")
     } else if ip.is_loopback() {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::cidr::Subnet;
 use super::given::Gateway;
 use super::mistakes::Mistake;
-use super::plan::{NodePlan, RoutePlan, SegmentPlan};
+use super::plan::{InterfaceKind, InterfacePlan, NodePlan, RoutePlan, SegmentPlan};
 use super::topology::{GivenRoute, Topology};
 
 /// Adds the routes that the topology has for its nodes.
@@ -49,6 +49,13 @@ pub(crate) fn shown(destination: Subnet) -> String {
     if destination.prefix() == 0 { "default".to_owned() } else { destination.to_string() }
 }
 
+/// The destination, or for a default route those of both families.
+fn of_families(destination: Option<Subnet>) -> impl Iterator<Item = Subnet> {
+    let every = [Subnet::EVERY_IPV4, Subnet::EVERY_IPV6].into_iter();
+    let wanted = every.filter(move |_| destination.is_none());
+    destination.into_iter().chain(wanted)
+}
+
 struct Resolver<'a> {
     topology: &'a Topology,
     nodes: &'a [NodePlan],
@@ -80,19 +87,24 @@ impl Resolver<'_> {
                 let destination = destination.unwrap_or_else(|| every(*via));
                 Ok(vec![self.by_address(destination, *via)?])
             }
+            Gateway::Link(id) => {
+                let Some(link) = self.topology.link_index(*id) else {
+                    let place = format!("route of `{node}` to {told}");
+                    return Err(Mistake::UnknownLink { place });
+                };
+                self.by_link(destination, link).map_err(|why| {
+                    let (node, via) = (node.clone(), self.topology.link_label(link));
+                    Mistake::UnreachableGateway { node, destination: told, via, why }
+                })
+            }
             Gateway::Node(id) => {
                 let Some(gateway) = self.topology.node_index(*id) else {
                     return Err(Mistake::UnknownNode {
                         place: format!("route of `{node}` to {told}"),
                     });
                 };
-                let mut found = Vec::new();
-                for family in [Subnet::EVERY_IPV4, Subnet::EVERY_IPV6] {
-                    let wanted = destination.unwrap_or(family);
-                    if wanted.is_ipv4() == family.is_ipv4() {
-                        found.extend(self.by_node(wanted, gateway));
-                    }
-                }
+                let found = of_families(destination);
+                let found: Vec<_> = found.filter_map(|to| self.by_node(to, gateway)).collect();
                 if found.is_empty() {
                     let via = format!("`{}`", self.topology.nodes[gateway].name);
                     let why = "it has no address on a segment of the node; link the two, or name a node that has";
@@ -137,6 +149,31 @@ impl Resolver<'_> {
                 Ok(RoutePlan { destination, via: Some(via), dev, by_hand: true })
             }
             None => refused("it is on no subnet of the node; give an address that is"),
+        }
+    }
+
+    /// The routes to what is on a link itself, in the families that the node has there.
+    fn by_link(
+        &self,
+        destination: Option<Subnet>,
+        link: usize,
+    ) -> Result<Vec<RoutePlan>, &'static str> {
+        let is_end = |interface: &&InterfacePlan| matches!(&interface.kind, InterfaceKind::Veth { link: own, .. } if *own == link);
+        let interface = self.nodes[self.node].interfaces.iter().find(is_end);
+        let interface = interface.ok_or("it does not end at the node; give a link that does")?;
+        let is_there = |destination: &Subnet| {
+            let is_ipv4 = destination.is_ipv4();
+            interface.addresses.iter().any(|one| one.address().is_ipv4() == is_ipv4)
+        };
+        let route = |destination| {
+            let dev = interface.name.clone();
+            RoutePlan { destination, via: None, dev, by_hand: true }
+        };
+        let found: Vec<_> = of_families(destination).filter(is_there).map(route).collect();
+        if found.is_empty() {
+            Err("the node has no address of its family there")
+        } else {
+            Ok(found)
         }
     }
 

@@ -179,7 +179,8 @@ impl HostChild {
         Within { of: self, limit }
     }
 
-    /// Waits up to 10 seconds for a line of its output, so far or to come, that `is_it` accepts.
+    /// Waits up to 10 seconds for a line of its output, so far or to come, that `is_it` accepts. A line
+    /// is looked at when its end has come; a prompt without one is not.
     ///
     /// # Errors
     ///
@@ -327,8 +328,13 @@ impl Program {
         };
         let fed = self.feed.look();
         let (lines, all) = fed.after(0);
+        let unfinished = fed.unfinished.iter().filter(|text| !text.is_empty());
+        let unfinished: Vec<_> =
+            unfinished.map(|text| format!("of a line that has not ended: {text}")).collect();
+        let failure = unfinished.iter().fold(failure, Failure::advise);
         if all == 0 {
-            return failure.advise("it has printed nothing");
+            let is_all = unfinished.is_empty();
+            return if is_all { failure.advise("it has printed nothing") } else { failure };
         }
         let last = &lines[lines.len().saturating_sub(LAST)..];
         last.iter().fold(failure.advise("its last lines:"), |failure, line| {

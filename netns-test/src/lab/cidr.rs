@@ -214,7 +214,11 @@ impl FromStr for Cidr {
 
     fn from_str(text: &str) -> Result<Self, CidrError> {
         let Some((address, prefix)) = text.split_once('/') else {
-            return Err(CidrError::new(text, "no prefix length, as in 10.0.0.1/24"));
+            let why = match text {
+                "default" => "the default route is that to 0.0.0.0/0, and to ::/0",
+                _ => "no prefix length, as in 10.0.0.1/24",
+            };
+            return Err(CidrError::new(text, why));
         };
         let Ok(address) = address.parse::<IpAddr>() else {
             return Err(CidrError::new(text, "no IPv4 or IPv6 address before the `/`"));

@@ -54,9 +54,12 @@ impl Host {
     ///
     /// Where the table of descriptors is full, or the host is powered off.
     #[must_use]
+    #[track_caller]
     pub fn tokio_command(&self, program: impl AsRef<OsStr>) -> tokio::process::Command {
-        let given = self.command(program).into_tokio();
-        given.unwrap_or_else(|error| panic!("host {}: {error}", self.name()))
+        match self.command(program).into_tokio() {
+            Ok(command) => command,
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 

@@ -19,8 +19,8 @@ pub struct GivenSubnet(pub(crate) Result<Subnet, CidrError>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GivenMac(pub(crate) Result<Mac, MacError>);
 
-/// Where a route leads: an address, a text that is one, or a node that has an address on a link of
-/// the route's owner.
+/// Where a route leads: an address, a text that is one, a node that has an address on a link of
+/// the route's owner, or such a link itself: what lies in the destination is on that then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Via(pub(crate) Gateway);
 
@@ -28,6 +28,7 @@ pub struct Via(pub(crate) Gateway);
 pub(crate) enum Gateway {
     Address(IpAddr),
     Node(NodeId),
+    Link(LinkId),
     /// No address, in the words of the caller.
     Text(String),
 }
@@ -150,6 +151,12 @@ impl From<[u8; 6]> for GivenMac {
 impl From<NodeId> for Via {
     fn from(node: NodeId) -> Self {
         Self(Gateway::Node(node))
+    }
+}
+
+impl From<LinkId> for Via {
+    fn from(link: LinkId) -> Self {
+        Self(Gateway::Link(link))
     }
 }
 

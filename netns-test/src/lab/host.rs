@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::thread::{self, JoinHandle};
 
 use super::build::Made;
+use super::names;
 use super::panics::Panics;
 use super::plan::NodePlan;
 use super::programs::Common;
@@ -115,6 +116,7 @@ impl Host {
     ///
     /// As `work` does, with the host's name before the message; where no thread can be started, or it
     /// cannot go there, or the host is powered off.
+    #[track_caller]
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let here = self.on();
         let ended = thread::scope(|scope| {
@@ -136,19 +138,26 @@ impl Host {
     /// # Panics
     ///
     /// Where no thread can be started, or the host is powered off.
+    #[track_caller]
     pub fn spawn_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
         let place = self.on().place.try_clone();
-        let place = place.unwrap_or_else(|error| self.give_up("duplicate the handles", &error));
+        let place = match place {
+            Ok(place) => place,
+            Err(error) => self.give_up("duplicate the handles", &error),
+        };
         let name = self.name.clone();
         let start = self.panics.of_thread(&self.name, move || {
             go(&place, &name);
             work()
         });
         let thread = thread::Builder::new().name(self.name.clone()).spawn(start);
-        thread.unwrap_or_else(|error| self.give_up("start a thread", &error))
+        match thread {
+            Ok(thread) => thread,
+            Err(error) => self.give_up("start a thread", &error),
+        }
     }
 
     /// Moves the calling thread to the host, for as long as the guard lives. Threads that it starts
@@ -188,10 +197,13 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// ENOENT for one that the kernel does not have, EINVAL for a value that it does not take; where the
+    /// For one that is not below `net.`; ENOENT for one that the kernel does not have, EINVAL for a value that it does not take; where the
     /// host is powered off.
     #[expect(clippy::needless_pass_by_value, reason = "a number is written as it is")]
     pub fn sysctl(&self, name: &str, value: impl ToString) -> Result<()> {
+        if let Some(why) = names::sysctl(name) {
+            return Err(Failure::new("write", format!("`{name}` of {}", self.name), why).into());
+        }
         let path = if name.contains('/') { name.to_owned() } else { name.replace('.', "/") };
         let (path, value) = (format!("/proc/sys/{path}"), value.to_string());
         drop(self.here()?);
@@ -220,8 +232,13 @@ impl Host {
     }
 
     /// The same where an error cannot be told otherwise than by a panic.
+    #[track_caller]
     pub(super) fn on(&self) -> Arc<Here> {
-        self.here().unwrap_or_else(|_| panic!("host {}: it is powered off", self.name))
+        // No closure: the line is to be the caller's.
+        match self.here() {
+            Ok(here) => here,
+            Err(_) => panic!("host {}: it is powered off", self.name),
+        }
     }
 
     /// What there will be of one that is off.
@@ -259,6 +276,7 @@ impl Host {
         errno::failure(step, format!("{object} of {}", self.name), error)
     }
 
+    #[track_caller]
     fn give_up(&self, step: &str, error: &std::io::Error) -> ! {
         panic!("host {}: {step}: {}", self.name, errno::describe(error))
     }

@@ -88,7 +88,8 @@ pub(crate) fn interface(name: &str) -> Option<&'static str> {
     }
 }
 
-fn sysctl(name: &str) -> Option<&'static str> {
+/// Why `name` is no sysctl of a node's own.
+pub(crate) fn sysctl(name: &str) -> Option<&'static str> {
     let is_part = |byte: u8| byte.is_ascii_graphic() || byte >= 0x80;
     let mut parts = name.split(['.', '/']);
     if parts.clone().any(str::is_empty) {

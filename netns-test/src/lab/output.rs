@@ -76,6 +76,8 @@ pub(super) struct Fed {
     size: usize,
     /// How many came before them.
     dropped: usize,
+    /// What has come of a next line, by stream.
+    pub(super) unfinished: [String; 2],
     /// Whether the program has ended, and all that it had written by then is here.
     pub(super) has_ended: bool,
     /// Whether nothing more can come.
@@ -232,6 +234,8 @@ impl Source {
         let text = lines.each_ref().map(|lines| self.marked(lines));
         let mut fed = self.feed.look();
         lines.into_iter().flatten().for_each(|line| fed.push(line));
+        let of_next = |stream: &Option<Stream>| Some(self::text(&stream.as_ref()?.lines.0));
+        fed.unfinished = self.streams.each_ref().map(|stream| of_next(stream).unwrap_or_default());
         fed.has_ended = self.end.is_none();
         fed.is_closed = self.streams.iter().all(Option::is_none);
         drop(fed);

@@ -105,7 +105,7 @@ impl Lab {
         let place = |node: &NodeId| match plan.position(*node) {
             None => {
                 let who = "a node of another topology";
-                Err(Failure::new("part", who, "it is not in this lab").into())
+                Err(Failure::new("partition", who, "it is not in this lab").into())
             }
             Some(at) if plan.nodes()[at].kind == NodeKind::Switch => {
                 let why = "it is a switch, and has no address; name the nodes on it";
@@ -286,7 +286,7 @@ fn label(fabric: &Fabric, (node, address): (usize, IpAddr)) -> String {
 }
 
 fn mistake(plan: &Plan, node: usize, why: &str) -> Failure {
-    Failure::new("part", plan.nodes()[node].name.as_str(), why)
+    Failure::new("partition", plan.nodes()[node].name.as_str(), why)
 }
 
 /// The kernel does not say what it lacks.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::cidr::family;
 use super::host::Host;
 use super::programs::Common;
+use super::topology::NodeId;
 use super::within::{Deadline, There, Within};
 use crate::error::{Failure, Result};
 use crate::sys::echo::{Echo, Heard};
@@ -23,7 +24,7 @@ const LAST: Duration = Duration::from_millis(1200);
 /// No plan has a way that is longer.
 const MOST_HOPS: u8 = 64;
 
-/// Whom to wait for: a [`Host`] of the lab, its name, or one address.
+/// Whom to wait for: a node of the lab, by its id, as a [`Host`] or by its name; or one address.
 #[derive(Clone, Debug)]
 pub struct Peer(Who);
 
@@ -31,6 +32,13 @@ pub struct Peer(Who);
 enum Who {
     Name(String),
     Address(IpAddr),
+    Node(NodeId),
+}
+
+impl From<NodeId> for Peer {
+    fn from(node: NodeId) -> Self {
+        Self(Who::Node(node))
+    }
 }
 
 impl From<&Host> for Peer {
@@ -89,6 +97,7 @@ fn addresses(host: &Host, who: &Who) -> Result<Vec<IpAddr>> {
     let name = match who {
         Who::Address(address) => return Ok(vec![*address]),
         Who::Name(name) => name,
+        Who::Node(node) => &name_of(host, *node)?,
     };
     let entries = host.common.entries();
     let own = |is_v4: bool| {
@@ -108,6 +117,15 @@ fn addresses(host: &Host, who: &Who) -> Result<Vec<IpAddr>> {
         return Err(failure.advise(format!("nodes with addresses: {}", known.join(", "))).into());
     }
     Ok(found)
+}
+
+fn name_of(host: &Host, node: NodeId) -> Result<String> {
+    let fabric = host.fabric();
+    let known = fabric.as_ref().and_then(|fabric| Some((fabric, fabric.plan.position(node)?)));
+    known.map(|(fabric, at)| fabric.plan.nodes()[at].name.clone()).ok_or_else(|| {
+        let object = format!("a node to answer {}", host.name());
+        Failure::new("wait for", object, "it is not in the lab: its id is of another").into()
+    })
 }
 
 /// On a thread of the host.

@@ -143,27 +143,34 @@ impl Fabric {
     }
 }
 
+#[track_caller]
+fn no_such(what: &str) -> ! {
+    panic!("this {what} is not in the lab: its id is of another topology, or newer than the lab")
+}
+
 /// # Panics
 ///
-/// For a node of another topology.
+/// For a node of another topology, and for one that the lab has not been built or extended with.
 impl Index<NodeId> for Lab {
     type Output = Host;
 
+    #[track_caller]
     fn index(&self, node: NodeId) -> &Host {
-        let at = self.plan().position(node);
-        &self.fabric.hosts[at.expect("a node of the topology that the lab was built from")]
+        let Some(at) = self.plan().position(node) else { no_such("node") };
+        &self.fabric.hosts[at]
     }
 }
 
 /// # Panics
 ///
-/// For a link of another topology.
+/// For a link of another topology, and for one that the lab has not been built or extended with.
 impl Index<LinkId> for Lab {
     type Output = Link;
 
+    #[track_caller]
     fn index(&self, link: LinkId) -> &Link {
-        let at = self.plan().link_position(link);
-        &self.links[at.expect("a link of the topology that the lab was built from")]
+        let Some(at) = self.plan().link_position(link) else { no_such("link") };
+        &self.links[at]
     }
 }
 

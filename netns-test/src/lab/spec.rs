@@ -128,7 +128,9 @@ impl<'a> NodeSpec<'a> {
         self.set(|node| node.routes.push(GivenRoute { destination: None, via }))
     }
 
-    /// A route by hand. It takes the place of all worked-out routes to what lies in `destination`.
+    /// A route by hand. It takes the place of all worked-out routes to what lies in `destination`. By a
+    /// link it is to what is on that itself, as multicast (`224.0.0.0/4`) of a host without a default
+    /// route.
     pub fn route(self, destination: impl Into<GivenSubnet>, via: impl Into<Via>) -> Self {
         let (destination, via) = (Some(destination.into()), via.into());
         self.set(|node| node.routes.push(GivenRoute { destination, via }))

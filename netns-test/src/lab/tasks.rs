@@ -30,6 +30,7 @@ impl Host {
     /// # Panics
     ///
     /// Where the runtime cannot be built, or the host is powered off.
+    #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -42,11 +43,13 @@ impl Host {
     /// # Panics
     ///
     /// As [`run`](Self::run), and where the runtime cannot be built.
+    #[track_caller]
     pub fn block_on<F: Future<Output: Send> + Send>(&self, future: F) -> F::Output {
         let runtime = self.runtime();
         self.run(|| runtime.block_on(future))
     }
 
+    #[track_caller]
     fn runtime(&self) -> Handle {
         let here = self.on();
         here.tasks.get_or_init(|| Tasks::new(&here.place, self.name())).handle.clone()

@@ -70,7 +70,7 @@ impl Host {
     }
 
     /// Waits until another node answers an ICMP echo request: over IPv4 and over IPv6, if it has
-    /// addresses of both. It is given as a host of the lab, by its name, or by one address. A host and a
+    /// addresses of both. It is given as a node of the lab, by its name, or by one address. A node and a
     /// name stand for the addresses of the plan, whatever it has been given since.
     ///
     /// # Errors

@@ -168,12 +168,15 @@ fn mistakes_name_the_nodes_and_change_nothing() -> netns_test::Result<()> {
     let switch = lab.plan().id(0);
     let before: Vec<_> = lab.hosts().map(rules).collect();
     let told = |one: &[_], other: &[_]| lab.partition(one, other).unwrap_err().to_string();
-    assert_eq!(told(&nodes[..2], &nodes[1..]), "part h1: it is on both sides");
+    assert_eq!(told(&nodes[..2], &nodes[1..]), "partition h1: it is on both sides");
     assert_eq!(
         told(&nodes[..1], &[switch]),
-        "part switch: it is a switch, and has no address; name the nodes on it"
+        "partition switch: it is a switch, and has no address; name the nodes on it"
     );
-    assert_eq!(told(&[stranger], &nodes), "part a node of another topology: it is not in this lab");
+    assert_eq!(
+        told(&[stranger], &nodes),
+        "partition a node of another topology: it is not in this lab"
+    );
     lab.partition(&[], &nodes)?;
     let after: Vec<_> = lab.hosts().map(rules).collect();
     assert_eq!(after, before);

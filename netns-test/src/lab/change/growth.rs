@@ -35,8 +35,16 @@ pub(super) fn between(old: &Plan, new: &Plan) -> Result<Growth, Failure> {
         let why = "it has less than the lab; extend the topology that the lab was built from";
         return Err(Failure::new("extend", "the lab", why));
     }
+    let both = || old.nodes().iter().zip(new.nodes());
+    // First: the interfaces of a switch have the names of the nodes beside it.
+    let is_same = |before: &NodePlan, after: &NodePlan| {
+        (&before.name, before.kind) == (&after.name, after.kind)
+    };
+    if let Some((node, _)) = both().find(|(before, after)| !is_same(before, after)) {
+        return Err(changed(&node.name, "its name or its kind"));
+    }
     let mut growth = Growth::default();
-    for (before, after) in old.nodes().iter().zip(new.nodes()) {
+    for (before, after) in both() {
         let (places, node) = between_nodes(before, after)?;
         growth.places.push(places);
         growth.nodes.push(node);
@@ -55,15 +63,12 @@ pub(super) fn between(old: &Plan, new: &Plan) -> Result<Growth, Failure> {
 
 fn between_nodes(before: &NodePlan, after: &NodePlan) -> Result<(Vec<usize>, NodeGrowth), Failure> {
     let name = before.name.as_str();
-    if (name, before.kind) != (&after.name, after.kind) {
-        return Err(changed(name, "its name or its kind"));
-    }
     let mut growth = NodeGrowth::default();
     let mut places = Vec::new();
     for interface in &before.interfaces {
         let what = || format!("{} of {name}", interface.name);
         let found = after.interfaces.iter().position(|other| other.name == interface.name);
-        let place = found.ok_or_else(|| changed(&what(), "it is not there"))?;
+        let place = found.ok_or_else(|| changed(&what(), "its name"))?;
         places.push(place);
         between_interfaces(interface, &after.interfaces[place], place, &mut growth)
             .map_err(|why| changed(&what(), why))?;

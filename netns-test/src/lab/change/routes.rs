@@ -10,14 +10,18 @@ use crate::lab::host::{Here, Host};
 use crate::netlink::requests;
 use crate::netlink::tables::Again;
 
+const NOT_ITSELF: &str = "give that of a neighbour, or a link for what is on that";
+
 impl Host {
     /// Adds a route, in the place of the one to the same destination if there is one: by a gateway that is
-    /// an address on a subnet of the host, or a node that has one. The default route is the one to
+    /// an address on a subnet of the host, or a node that has one; or by a link of the host, to what is on
+    /// that itself, as multicast (`224.0.0.0/4`) of a host without a default route. The default route is the one to
     /// `0.0.0.0/0` or `::/0`.
     ///
     /// # Errors
     ///
-    /// A text that is no subnet or no address; a node that has no address on a subnet of the host;
+    /// A text that is no subnet or no address; a node that has no address on a subnet of the host; the host
+    /// itself, or an address of its own; a link that does not end at it;
     /// ENETUNREACH or EHOSTUNREACH for a gateway that cannot be reached.
     pub fn add_route(
         &self,
@@ -25,13 +29,22 @@ impl Host {
         via: impl Into<Via>,
     ) -> Result<()> {
         let (to, here) = (self.subnet("add", destination.into())?, self.here()?);
-        let via = self.gateway(&here, to, &via.into())?;
+        let (via, index, way) = match via.into().0 {
+            Gateway::Link(link) => {
+                let interface = self.find(&here, &link.into())?;
+                (None, Some(interface.index), format!("dev {}", interface.name))
+            }
+            via => {
+                let via = self.gateway(&here, to, &via)?;
+                (Some(via), None, format!("via {via}"))
+            }
+        };
         let _turn = here.change();
         let fabric = self.lab()?;
-        let object = format!("route to {to} via {via} of {}", self.name());
+        let object = format!("route to {to} {way} of {}", self.name());
         let destination = (to.network(), to.prefix());
         let before = routes_to(&here, destination)?;
-        here.netlink.ask_all(&[requests::route(object, destination, Some(via), None)])?;
+        here.netlink.ask_all(&[requests::route(object, destination, via, index)])?;
         let after = routes_to(&here, destination)?;
         self.note(&fabric, before.iter().rev().map(Again::add_if_none));
         let new = after.iter().filter(|route| !before.contains(route));
@@ -60,16 +73,21 @@ impl Host {
         given.0.map_err(|error| self.mistake(step, "a route", &error).into())
     }
 
-    fn gateway(&self, here: &Here, to: Subnet, via: &Via) -> Result<IpAddr> {
+    fn gateway(&self, here: &Here, to: Subnet, via: &Gateway) -> Result<IpAddr> {
         let failed = |why: String| {
             let what = format!("the route to {to}");
             self.mistake("add", &what, &why).into()
         };
-        let node = match &via.0 {
+        let own = here.netlink.addresses()?;
+        let node = match via {
             Gateway::Address(address) if address.is_ipv4() != to.is_ipv4() => {
                 return Err(failed(format!("the gateway {address} is of the other family")));
             }
+            Gateway::Address(address) if own.iter().any(|one| one.address == *address) => {
+                return Err(failed(format!("{address} is the host's own address; {NOT_ITSELF}")));
+            }
             Gateway::Address(address) => return Ok(*address),
+            Gateway::Link(_) => return Err(failed("a link is no gateway".to_owned())),
             Gateway::Text(text) => {
                 return Err(failed(format!("`{text}`: no IPv4 or IPv6 address")));
             }
@@ -80,7 +98,9 @@ impl Host {
             return Err(failed("the gateway is a node of another topology".to_owned()));
         };
         let other = &fabric.hosts[at];
-        let own = here.netlink.addresses()?;
+        if other.name() == self.name() {
+            return Err(failed(format!("the gateway is the host itself; {NOT_ITSELF}")));
+        }
         // Link-local subnets are alike on all links.
         let own = own.iter().filter(|one| !is_link_local(one.address));
         let own: Vec<Cidr> =
