@@ -8,8 +8,8 @@ use std::mem::{ManuallyDrop, forget};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::caller::Caller;
 use super::case::Case;
@@ -202,17 +202,22 @@ fn settle(
     signals::set_mask(caller.mask).map_err(step("sigprocmask", "the test's process"))
 }
 
-/// Runs the test on a thread of its own, named after it, as libtest does.
+/// Runs the test on a thread of its own, named after it, as libtest does; whether it passed.
 fn run_on_thread(case: &'static Case, last_word: &Arc<LastWord>) -> Result<bool, Failure> {
+    let passed = Arc::new(OnceLock::new());
     let start = || {
-        let last_word = Arc::clone(last_word);
+        let (last_word, passed) = (Arc::clone(last_word), Arc::clone(&passed));
         let thread = std::thread::Builder::new().name(case.path());
-        thread.spawn(move || run(case, &last_word))
+        thread.spawn(move || passed.set(run(case, &last_word)))
     };
     let thread =
         insist(start).map_err(|error| diagnose::explain("start", "the test's thread", &error))?;
-    // An error here is a panic in a destructor after the test; what it said stands.
-    Ok(thread.join().unwrap_or(false))
+    let joined = process::join(thread);
+    joined.map_err(|error| errno::failure("pthread_join", "the test's thread", &error))?;
+    Ok(passed.get().copied().unwrap_or_else(|| {
+        eprintln!("netns-test: the test's thread has ended itself, without a return from the test");
+        false
+    }))
 }
 
 /// Whether the test passed.

@@ -187,7 +187,8 @@ impl Test {
         }
         if self.overdue {
             self.deadline = None;
-            let end = End { status: Status::Signaled(signals::KILL), overdue: true };
+            let status = Status::Signaled(signals::KILL);
+            let end = End { status, overdue: true, remains: true };
             return self.held.take().map(|held| (held.into_control(), end));
         }
         process::kill(self.init);
@@ -230,7 +231,7 @@ impl Test {
         match self.held {
             Some(Held::Unread(request)) if !self.overdue => Err(request.returned()),
             held => {
-                let end = End { status, overdue: self.overdue };
+                let end = End { status, overdue: self.overdue, remains: false };
                 Ok(held.map(|held| (held.into_control(), end)))
             }
         }
@@ -256,7 +257,7 @@ impl Held {
 /// Tells the runner that there will be no test. Little enough to fit into its socket, and
 /// a runner that no longer listens needs no answer.
 pub(super) fn refuse(control: &OwnedFd, report: &Report) {
-    let end = End { status: Status::Exited(0), overdue: false };
+    let end = End { status: Status::Exited(0), overdue: false, remains: false };
     for message in [Message::Last(report.encode()), Message::Gone(end)] {
         drop(socket::try_send(control.as_fd(), &message.encode()));
     }

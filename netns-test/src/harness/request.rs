@@ -17,7 +17,7 @@ use super::verdict::Outcome;
 use super::wire::{self, Message, Report};
 use crate::sys::fds::Until;
 use crate::sys::signals::{self, Mask};
-use crate::sys::{fds, limits, socket};
+use crate::sys::{errno, fds, limits, socket};
 use crate::{diagnose, userns};
 
 /// How long the kernel may take to end the processes of a test that has reported. One that
@@ -35,8 +35,14 @@ pub(super) fn perform(
         Err(NoServer::Refused(failure)) => return Outcome::Refused(failure),
         Err(NoServer::Failed(failure)) => return Outcome::NotRequested(failure),
     };
-    let refused = |error| {
-        let failure = diagnose::explain("prepare", "the request for a sandbox", &error);
+    let refused = |error: io::Error| {
+        let failure = if error.kind() == io::ErrorKind::PermissionDenied {
+            let advice =
+                "the user of the tests may not search it; run them in a directory that it may";
+            errno::failure("open", "the working directory", &error).advise(advice)
+        } else {
+            diagnose::explain("prepare", "the request for a sandbox", &error)
+        };
         Outcome::NotRequested(failure)
     };
     let prepare = || Ok((Channels::open()?, userns::user_now()?));

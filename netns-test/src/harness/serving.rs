@@ -193,7 +193,8 @@ impl<'a> Serving<'a> {
             self.waiting.push_front(trial.request.returned());
         } else {
             // Nothing is known from that: whatever happened is this test's.
-            self.untold.push((trial.request.control, End { status, overdue: false }));
+            let end = End { status, overdue: false, remains: false };
+            self.untold.push((trial.request.control, end));
         }
     }
 

@@ -53,15 +53,15 @@ pub(super) fn judge(outcome: Outcome) -> Judgement {
         Outcome::NotRequested(failure) => Judgement::failed(not_isolated(&failure)),
         Outcome::Refused(failure) => Judgement::refused(failure),
         Outcome::ServerLost(reason) => Judgement::failed(format!("the test was lost: {reason}")),
-        Outcome::Ended(report) | Outcome::Gone { report: Some(report), .. } => {
-            judge_report(&report)
+        Outcome::Ended(report) => judge_report(&report),
+        Outcome::Gone { report, end } => {
+            let judgement = match report {
+                Some(report) => judge_report(&report),
+                None => Judgement::failed(lost(end)),
+            };
+            if end.remains { judgement.with_a_process_left() } else { judgement }
         }
-        Outcome::Gone { report: None, end } => Judgement::failed(lost(end)),
-        Outcome::Lingers(Some(report)) => {
-            let mut judgement = judge_report(&report);
-            judgement.notes.push("a process of the test cannot be ended, and is left".into());
-            judgement
-        }
+        Outcome::Lingers(Some(report)) => judge_report(&report).with_a_process_left(),
         Outcome::Lingers(None) => Judgement::failed("the report of the test makes no sense".into()),
     }
 }
@@ -85,6 +85,13 @@ fn lost(end: End) -> String {
 impl Judgement {
     pub(super) fn failed(reason: String) -> Self {
         Self { verdict: Verdict::Failed(reason), notes: Vec::new() }
+    }
+
+    /// One in an uninterruptible wait, as for a device or a file system that does not answer.
+    fn with_a_process_left(mut self) -> Self {
+        let note = "a process of the test cannot be ended, and is left with its namespaces";
+        self.notes.push(note.into());
+        self
     }
 
     fn refused(failure: Failure) -> Self {
@@ -205,7 +212,7 @@ mod tests {
     }
 
     fn judged(ended: Ended) -> Verdict {
-        let end = End { status: Status::Exited(0), overdue: false };
+        let end = End { status: Status::Exited(0), overdue: false, remains: false };
         judge(Outcome::Gone { report: Some(Report::Ended(ended)), end }).verdict
     }
 
@@ -235,7 +242,7 @@ mod tests {
     fn a_test_without_a_report_fails() {
         for status in [Status::Exited(0), Status::Signaled(9)] {
             for overdue in [false, true] {
-                let end = End { status, overdue };
+                let end = End { status, overdue, remains: false };
                 let verdict = judge(Outcome::Gone { report: None, end }).verdict;
                 assert!(matches!(verdict, Verdict::Failed(_)), "{verdict:?}");
             }
@@ -245,11 +252,24 @@ mod tests {
         assert_eq!(lost, Verdict::Failed("the test was lost: it was killed".into()));
     }
 
+    #[test]
+    fn what_cannot_be_ended_is_told() {
+        let report = || Some(Report::Ended(ended(Status::Exited(0), Some(Record::Passed))));
+        for remains in [false, true] {
+            let end = End { status: Status::Signaled(9), overdue: true, remains };
+            for report in [None, report()] {
+                let notes = judge(Outcome::Gone { report, end }).notes;
+                assert_eq!(notes.iter().any(|note| note.contains("is left")), remains);
+            }
+        }
+        assert!(judge(Outcome::Lingers(report())).notes[0].contains("is left"));
+    }
+
     /// Only that is what a policy may skip.
     #[test]
     fn a_refusal_is_no_failure_of_another_kind() {
         let failure = || Failure::new("clone", "user namespace", "EPERM");
-        let end = End { status: Status::Exited(0), overdue: false };
+        let end = End { status: Status::Exited(0), overdue: false, remains: false };
         for report in [Report::Refused(failure()), Report::NotStarted(failure())] {
             let is_refusal = matches!(report, Report::Refused(_));
             let verdict = judge(Outcome::Gone { report: Some(report), end }).verdict;

@@ -86,6 +86,8 @@ pub(super) struct End {
     pub(super) status: Status,
     /// The server has killed it, because it did not keep the test's time limit.
     pub(super) overdue: bool,
+    /// The kernel has not come to its end all the same, nor to that of what is in its namespaces.
+    pub(super) remains: bool,
 }
 
 /// What the server is asked; descriptors travel with it.
@@ -110,7 +112,9 @@ impl Message {
         match self {
             Self::Part(bytes) => out.u32(1).bytes(bytes),
             Self::Last(bytes) => out.u32(2).bytes(bytes),
-            Self::Gone(end) => out.u32(3).status(end.status).u32(end.overdue.into()),
+            Self::Gone(End { status, overdue, remains }) => {
+                out.u32(3).status(*status).u32((*overdue).into()).u32((*remains).into())
+            }
         };
         out.0
     }
@@ -120,7 +124,10 @@ impl Message {
         let message = match input.u32()? {
             1 => Self::Part(input.bytes()?.to_vec()),
             2 => Self::Last(input.bytes()?.to_vec()),
-            3 => Self::Gone(End { status: input.status()?, overdue: input.flag()? }),
+            3 => {
+                let (status, overdue) = (input.status()?, input.flag()?);
+                Self::Gone(End { status, overdue, remains: input.flag()? })
+            }
             _ => return None,
         };
         input.end(message)
@@ -325,7 +332,8 @@ mod tests {
         let parts = [
             Message::Part(vec![1, 2]),
             Message::Last(vec![3]),
-            Message::Gone(End { status: Status::Exited(0), overdue: true }),
+            Message::Gone(End { status: Status::Exited(0), overdue: true, remains: false }),
+            Message::Gone(End { status: Status::Signaled(9), overdue: true, remains: true }),
         ];
         for message in parts {
             assert_eq!(Message::decode(&message.encode()), Some(message));

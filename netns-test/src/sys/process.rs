@@ -152,14 +152,27 @@ pub(super) fn clone(flags: libc::c_int) -> io::Result<Side> {
 
 /// Waits for one child that has ended; `None` if there is none (yet).
 pub(crate) fn reap() -> io::Result<Option<(Pid, Status)>> {
-    let mut status = 0;
-    // SAFETY: the status is written to a live variable.
-    let result = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
-    match Errno::result(result) {
-        Err(Errno::ECHILD) | Ok(0) => Ok(None),
-        Err(errno) => Err(errno.into()),
-        Ok(pid) => Ok(Some((pid, status_of(status)))),
+    loop {
+        let mut status = 0;
+        // SAFETY: the status is written to a live variable.
+        let result = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+        match Errno::result(result) {
+            Err(Errno::ECHILD) | Ok(0) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+            Ok(pid) if libc::WIFSTOPPED(status) => let_go(pid, libc::WSTOPSIG(status)),
+            Ok(pid) => return Ok(Some((pid, status_of(status)))),
+        }
     }
+}
+
+/// A child that has asked to be traced (`PTRACE_TRACEME`) and has stopped: nobody here traces it, so it
+/// goes on, with the signal that it has stopped for.
+fn let_go(pid: Pid, signal: libc::c_int) {
+    // After execve(2) it is the tracer alone who is told by it.
+    let signal = if signal == libc::SIGTRAP { 0 } else { libc::c_long::from(signal) };
+    let none: libc::c_long = 0;
+    // SAFETY: no memory is touched; of a process that is no tracee it is refused.
+    unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, none, signal) };
 }
 
 /// Waits for the end of every child.
@@ -171,6 +184,17 @@ pub(crate) fn reap_all() {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(_) => return,
         }
+    }
+}
+
+/// Waits for the end of a thread, also of one that has left by exit(2), where `JoinHandle::join` panics.
+pub(crate) fn join<T>(thread: std::thread::JoinHandle<T>) -> io::Result<()> {
+    use std::os::unix::thread::JoinHandleExt as _;
+    let thread = thread.into_pthread_t();
+    // SAFETY: the thread has been neither joined nor detached: its one handle is given up here.
+    match unsafe { libc::pthread_join(thread, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
     }
 }
 

@@ -131,6 +131,33 @@ fn becomes_another_program() {
 
 #[netns_test]
 #[ignore = "run by verdicts.rs"]
+fn becomes_another_program_under_a_trace() {
+    raw::trace_me();
+    raw::exec("true");
+}
+
+#[netns_test]
+#[ignore = "run by verdicts.rs"]
+fn aborts_under_a_trace() {
+    raw::trace_me();
+    std::process::abort();
+}
+
+#[netns_test]
+#[ignore = "run by verdicts.rs"]
+fn handles_a_signal_under_a_trace() {
+    raw::trace_me();
+    raw::handles_a_signal();
+}
+
+#[netns_test]
+#[ignore = "run by verdicts.rs"]
+fn ends_its_thread() {
+    raw::end_thread();
+}
+
+#[netns_test]
+#[ignore = "run by verdicts.rs"]
 fn aborts() {
     println!("printed before");
     std::process::abort();

@@ -17,6 +17,30 @@ pub(crate) fn exec(program: &str) {
     panic!("execvp: {}", std::io::Error::last_os_error());
 }
 
+/// Asks to be traced by the parent, which has not asked for that.
+pub(crate) fn trace_me() {
+    let none: libc::c_long = 0;
+    // SAFETY: no memory is touched.
+    assert_eq!(unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, none, none) }, 0);
+}
+
+/// Sends this thread a signal that has a handler.
+pub(crate) fn handles_a_signal() {
+    extern "C" fn handler(_: libc::c_int) {}
+    let handler = handler as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    // SAFETY: the handler does nothing.
+    assert_ne!(unsafe { libc::signal(libc::SIGUSR1, handler) }, libc::SIG_ERR);
+    // SAFETY: sends a signal that is handled.
+    assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
+}
+
+/// Ends this thread and nothing else.
+pub(crate) fn end_thread() -> ! {
+    // SAFETY: the thread has nothing that others wait for.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+    unreachable!("exit(2) does not return");
+}
+
 /// Reads from where nothing is mapped.
 pub(crate) fn segfault() {
     let nowhere = std::hint::black_box(std::ptr::dangling::<u64>());
