@@ -137,6 +137,25 @@ fn too_few_processes_are_named_with_their_limit() {
     std::fs::remove_dir_all(scratch).unwrap();
 }
 
+/// A test runs where its runner is, or not at all.
+#[test]
+fn a_working_directory_that_may_not_be_searched_is_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+    // Root may search it.
+    let around = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
+    let scratch = netns_test_tests::scratch("closed");
+    let run = again(if is_root() { &around } else { &[] }, &["--exact", "holds_for_a_moment_0"]);
+    let script = "cd \"$0\" && chmod 0 . && exec \"$@\"";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).arg(&scratch).arg(run.get_program()).args(run.get_args());
+    let text = fails(&mut shell);
+    let told = "the test was not started: open the working directory: EACCES";
+    assert!(text.contains(told), "{text}");
+    assert!(text.contains("run them in a directory that it may"), "{text}");
+    std::fs::set_permissions(&scratch, std::fs::Permissions::from_mode(0o700)).unwrap();
+    std::fs::remove_dir_all(scratch).unwrap();
+}
+
 /// Root that may not map the id 0, nor do without, as in a container that drops all capabilities.
 #[test]
 fn root_without_a_capability_is_told_which() {
