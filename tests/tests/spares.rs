@@ -57,17 +57,22 @@ fn says_its_id() {
 /// The spares, when there are so many.
 ///
 /// Whatever is mounted on the machine, or comes into its `/run`, costs a server its spares, and after
-/// that it makes none for some requests. So there are requests while there are not enough.
+/// that it makes none for some requests. So there are requests while there are not enough and no more
+/// come: each request takes one, and a machine may be slow to make them.
 fn wait_for(count: usize) -> Vec<u32> {
     let start = Instant::now();
     loop {
-        let since = Instant::now();
-        while since.elapsed() < Duration::from_secs(1) {
+        let (mut since, mut before) = (Instant::now(), 0);
+        while since.elapsed() < Duration::from_secs(2) {
             let spares = children(fork_server());
             if spares.len() == count {
                 return spares;
             }
-            std::thread::yield_now();
+            if spares.len() != before {
+                (since, before) = (Instant::now(), spares.len());
+            }
+            // The server needs the processor.
+            std::thread::sleep(Duration::from_millis(1));
         }
         assert!(start.elapsed() < PATIENCE, "not {count}: {:?}", children(fork_server()));
         run();
