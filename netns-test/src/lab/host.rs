@@ -133,7 +133,8 @@ impl Host {
 
     /// Starts a thread that lives on the host. What it panics with is told by
     /// [`JoinHandle::join`], and again when the lab is dropped, which panics then. One that panics
-    /// after that ends the process; one that goes on keeps the host's network.
+    /// after that ends the process; one that goes on keeps the host's network. A panic that is still being
+    /// printed is waited for.
     ///
     /// # Panics
     ///

@@ -241,7 +241,8 @@ impl Plan {
         self.origin.id(position)
     }
 
-    /// The address that the node's name stands for: the first IPv4 one, or else the first IPv6 one.
+    /// The node's first address: of IPv4, or else of IPv6. Its name stands for all of them, and
+    /// `getaddrinfo(3)` gives those of IPv6 first.
     #[must_use]
     pub fn address_of(&self, node: NodeId) -> Option<IpAddr> {
         self.addresses_of(node).first().copied()

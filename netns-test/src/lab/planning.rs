@@ -31,7 +31,8 @@ impl Topology {
     /// segment of more than 254 interfaces gets a larger one from the upper end. In a segment the
     /// interfaces get the addresses from 1 on. All of it follows the order of declaration: it is
     /// the same in every run, and nothing that is there changes when nodes and links are appended,
-    /// as long as these join no segments that were apart.
+    /// as long as these join no segments that were apart, and bring no subnet or address by hand that
+    /// was handed out before: who had that gets another one.
     ///
     /// # Errors
     ///

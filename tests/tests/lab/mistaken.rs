@@ -53,6 +53,7 @@ fn a_route_by_a_link_is_to_what_is_on_it() -> netns_test::Result<()> {
     let lab = net.build()?;
     lab[b].add_route("224.0.0.0/4", of_b)?;
     lab[b].add_route("fd00:99::/64", of_b)?;
+    lab[a].add_route("255.255.255.255/32", of_a)?;
     let listener = lab[b].run(|| -> std::io::Result<_> {
         let listener = UdpSocket::bind((GROUP, 5353))?;
         listener.join_multicast_v4(&GROUP, &Ipv4Addr::UNSPECIFIED)?;
@@ -63,6 +64,14 @@ fn a_route_by_a_link_is_to_what_is_on_it() -> netns_test::Result<()> {
     let mut buffer = [0; 8];
     let (length, from) = listener.recv_from(&mut buffer)?;
     assert_eq!((&buffer[..length], Some(from.ip())), (&b"who"[..], lab.plan().address_of(a)));
+    let everybody = lab[b].run(|| UdpSocket::bind("0.0.0.0:67"))?;
+    everybody.set_read_timeout(Some(Duration::from_secs(10)))?;
+    lab[a].run(|| -> std::io::Result<usize> {
+        let socket = UdpSocket::bind("0.0.0.0:0")?;
+        socket.set_broadcast(true)?;
+        socket.send_to(b"all", (Ipv4Addr::BROADCAST, 67))
+    })?;
+    assert_eq!(everybody.recv_from(&mut buffer)?.0, 3);
     let told = lab[a].add_route("10.9.0.0/24", of_b).unwrap_err().to_string();
     assert!(told.starts_with("find the end of link"), "{told}");
     Ok(())

@@ -17,7 +17,7 @@ use crate::netlink::{Request, requests};
 /// taken back when the lab ends.
 impl Host {
     /// Gives an interface one more address, with the length of its prefix: `10.9.0.1/24`. It can be used
-    /// at once.
+    /// at once, but neighbours that have known it as another host's keep that for a while (`arp(7)`).
     ///
     /// # Errors
     ///

@@ -36,6 +36,7 @@ fn addresses_by_hand() {
         ("192.0.2.255/24", "the broadcast address of the subnet"),
         ("2001:db8::/64", "the address of all routers of the subnet"),
         ("0.0.0.0/32", "no address"),
+        ("0.0.0.1/0", "an address of `this network` (RFC 1122)"),
         ("224.0.0.1/4", "a multicast address"),
         ("127.0.0.1/8", "a loopback address, which every node has for itself"),
         ("fe80::1/64", "a link-local address, which the kernel hands out"),
@@ -53,6 +54,17 @@ fn addresses_by_hand() {
 
 #[test]
 fn subnets() {
+    let reserved = [
+        ("0.0.0.0/0", "0.0.0.1/0 is an address of `this network` (RFC 1122)"),
+        ("127.0.0.0/8", "127.0.0.1/8 is a loopback address, which every node has for itself"),
+        ("224.0.0.0/4", "224.0.0.1/4 is a multicast address"),
+        ("fe80::/64", "fe80::1/64 is a link-local address, which the kernel hands out"),
+    ];
+    for (subnet, why) in reserved {
+        only(&format!("link a to b: {why}; give the address of one interface"), |net, [a, b]| {
+            net.link(a, b).subnet(subnet);
+        });
+    }
     only(
         "192.0.2.0/24 (link a to b) and 192.0.2.128/25 (link `x` (a to b)) overlap; give one \
          another subnet",

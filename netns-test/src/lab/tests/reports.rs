@@ -140,6 +140,21 @@ fn routes() {
             net.node(a).default_route(b);
         },
     );
+    only(
+        "`a`: route to default via link b to c: it does not end at the node; give a link that does",
+        |net, [a, b]| {
+            let c = net.host("c");
+            let link = net.link(b, c).id();
+            net.node(a).default_route(link);
+        },
+    );
+    only(
+        "`a`: route to fd00::/8 via link `x` (a to b): the node has no address of its family there",
+        |net, [a, b]| {
+            let link = net.link(a, b).name("x").ipv4_only().id();
+            net.node(a).route("fd00::/8", link);
+        },
+    );
     only("route of `a` to default: `home`: no IPv4 or IPv6 address", |net, [a, _]| {
         net.node(a).default_route("home");
     });
