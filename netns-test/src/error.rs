@@ -125,12 +125,17 @@ impl std::error::Error for Error {}
 /// is the error's own.
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(own) => return own,
+            Err(error) => error,
+        };
         let errno = error.raw_os_error();
         Failure { errno, ..Failure::new("", "", error.to_string()) }.into()
     }
 }
 
-/// For tests that return a [`std::io::Result`]. The kind is that of the kernel's reason.
+/// For tests that return a [`std::io::Result`]. The kind is that of the kernel's reason, whose number it
+/// does not have; on its way back it is this error again.
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
         let kind = error.0.errno.map(|errno| Self::from_raw_os_error(errno).kind());

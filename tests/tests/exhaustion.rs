@@ -149,10 +149,10 @@ fn a_working_directory_that_may_not_be_searched_is_named() {
     let mut shell = Command::new("sh");
     shell.args(["-c", script]).arg(&scratch).arg(run.get_program()).args(run.get_args());
     let text = fails(&mut shell);
+    std::fs::set_permissions(&scratch, std::fs::Permissions::from_mode(0o700)).unwrap();
     let told = "the test was not started: open the working directory: EACCES";
     assert!(text.contains(told), "{text}");
     assert!(text.contains("run them in a directory that it may"), "{text}");
-    std::fs::set_permissions(&scratch, std::fs::Permissions::from_mode(0o700)).unwrap();
     std::fs::remove_dir_all(scratch).unwrap();
 }
 

@@ -36,7 +36,9 @@ pub(super) fn perform(
         Err(NoServer::Failed(failure)) => return Outcome::NotRequested(failure),
     };
     let refused = |error: io::Error| {
-        let failure = if error.kind() == io::ErrorKind::PermissionDenied {
+        let is_denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+        let directory = fds::open_place(Path::new("."));
+        let failure = if is_denied(&error) && directory.is_err_and(|error| is_denied(&error)) {
             let advice =
                 "the user of the tests may not search it; run them in a directory that it may";
             errno::failure("open", "the working directory", &error).advise(advice)

@@ -1,15 +1,17 @@
 //! Panics on the hosts of a lab: none is lost, whether or not anybody joins what has panicked.
 //!
-//! A panic is known when it unwinds what is watched. Before that the panic hook prints, for a tenth of a
-//! second and more with `RUST_BACKTRACE=1`, and the test may come to its end meanwhile. So a hook notes
-//! the panics that are under way, and the end of a lab, and of the process, waits for these.
+//! A panic is known when it has unwound what is watched. Before that the panic hook prints, for a tenth
+//! of a second and more with `RUST_BACKTRACE=1`, and the test may come to its end meanwhile. So a hook
+//! notes the panics that are under way, and the end of a lab, and of the process, waits for these.
 
-use std::cell::{Cell, RefCell};
+use std::any::Any;
+use std::cell::Cell;
 use std::future::Future;
-use std::panic::{self, PanicHookInfo};
-use std::pin::pin;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
@@ -36,45 +38,51 @@ struct Told {
 /// How many panics no lab has told of yet.
 static UNTOLD: AtomicUsize = AtomicUsize::new(0);
 
-/// The watched threads and tasks of this process that panic now.
-static UNDER_WAY: Mutex<UnderWay> = Mutex::new(UnderWay { printing: 0, unwinding: 0 });
+/// The watched work of this process that panics now, by number.
+static UNDER_WAY: Mutex<UnderWay> =
+    Mutex::new(UnderWay { printing: Vec::new(), unwinding: Vec::new() });
 
 static CHANGED: Condvar = Condvar::new();
+
+/// How many of them unwind: most work that ends need not look who.
+static UNWINDING: AtomicUsize = AtomicUsize::new(0);
 
 /// The process whose threads are meant, and not a fork of it.
 static OWNER: AtomicI32 = AtomicI32::new(0);
 
 #[derive(Debug)]
 struct UnderWay {
-    printing: usize,
-    unwinding: usize,
-}
-
-/// What the calling thread does.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Doing {
-    /// Nothing that is watched.
-    Other,
-    Watched,
-    /// The hook has been called for it.
-    Panicking,
+    /// Whose hook is called.
+    printing: Vec<u64>,
+    /// Whose hook has been called.
+    unwinding: Vec<u64>,
 }
 
 thread_local! {
-    static DOING: Cell<Doing> = const { Cell::new(Doing::Other) };
-    /// What it last panicked with.
-    static MESSAGE: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// The number of the watched work that this thread does; 0 for none.
+    static OWN: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Notes a panic if it is dropped by one.
+/// Whose panics are noted.
+#[derive(Debug)]
 struct Watch {
     panics: Panics,
     what: &'static str,
     host: String,
 }
 
+/// A task whose panics are noted, also those of its destructors.
+struct Watched<F> {
+    watch: Watch,
+    /// None when it has ended.
+    task: Option<Pin<Box<F>>>,
+}
+
 /// The calling thread does what is watched.
-struct Within;
+struct Within {
+    number: u64,
+    before: u64,
+}
 
 impl Panics {
     /// Work that is watched, for a thread of that host.
@@ -84,13 +92,7 @@ impl Panics {
         work: W,
     ) -> impl FnOnce() -> T + use<T, W> {
         let watch = self.watch("a thread", host);
-        move || {
-            let watch = watch;
-            let within = Within::enter();
-            let value = work();
-            drop((within, watch));
-            value
-        }
+        move || watch.during(work)
     }
 
     /// A future that is watched, for a task of that host.
@@ -99,19 +101,7 @@ impl Panics {
         host: &str,
         task: F,
     ) -> impl Future<Output = F::Output> + use<F> {
-        let watch = self.watch("a task", host);
-        async move {
-            let mut task = pin!(task);
-            let output = std::future::poll_fn(|context| {
-                let within = Within::enter();
-                let polled = task.as_mut().poll(context);
-                drop(within);
-                polled
-            });
-            let output = output.await;
-            drop(watch);
-            output
-        }
+        Watched { watch: self.watch("a task", host), task: Some(Box::pin(task)) }
     }
 
     /// All there are, with those that are under way. What panics from now on ends the process.
@@ -122,7 +112,7 @@ impl Panics {
         UNTOLD.fetch_sub(told.panics.len(), Ordering::Relaxed);
         let mut panics = std::mem::take(&mut told.panics);
         if !is_over {
-            panics.push("the panic hook of something on a host does not end".to_owned());
+            panics.push(NO_END.to_owned());
         }
         panics
     }
@@ -144,39 +134,69 @@ impl Panics {
     }
 }
 
-impl Drop for Watch {
+const NO_END: &str = "the panic hook of something on a host of a lab does not end";
+
+impl Watch {
+    /// Does the work, and notes a panic of it before that goes on.
+    fn during<T>(&self, work: impl FnOnce() -> T) -> T {
+        let within = Within::enter();
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(value) => value,
+            Err(payload) => {
+                let message =
+                    message(&*payload).map_or_else(String::new, |text| format!(": {text}"));
+                let text = format!("host {}: {} has panicked{message}", self.host, self.what);
+                self.panics.note(text);
+                drop(within);
+                resume_unwind(payload)
+            }
+        }
+    }
+}
+
+fn message(payload: &(dyn Any + Send)) -> Option<&str> {
+    let text = payload.downcast_ref::<&'static str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+}
+
+impl<F: Future> Future for Watched<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let Self { watch, task } = self.get_mut();
+        watch.during(|| {
+            let polled = task.as_mut().expect("it has not ended").as_mut().poll(context);
+            if polled.is_ready() {
+                drop(task.take());
+            }
+            polled
+        })
+    }
+}
+
+impl<F> Drop for Watched<F> {
     fn drop(&mut self) {
-        if thread::panicking() {
-            let message = MESSAGE.try_with(RefCell::take).ok().flatten();
-            let message = message.map_or_else(String::new, |message| format!(": {message}"));
-            self.panics.note(format!("host {}: {} has panicked{message}", self.host, self.what));
-            Within::leave();
+        if let Some(task) = self.task.take() {
+            self.watch.during(|| drop(task));
         }
     }
 }
 
 impl Within {
     fn enter() -> Self {
-        DOING.set(Doing::Watched);
-        Self
-    }
-
-    /// What was under way has ended, or been caught.
-    fn leave() {
-        if DOING.replace(Doing::Other) == Doing::Panicking {
-            let mut under_way = under_way();
-            // The end of a lab may have taken it for caught.
-            under_way.unwinding = under_way.unwinding.saturating_sub(1);
-            CHANGED.notify_all();
-        }
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { number, before: OWN.replace(number) }
     }
 }
 
 impl Drop for Within {
+    /// What was under way has been noted, or caught.
     fn drop(&mut self) {
-        // Otherwise it is over when it has been noted.
-        if !thread::panicking() {
-            Self::leave();
+        OWN.set(self.before);
+        // What this thread has counted itself, it sees.
+        if UNWINDING.load(Ordering::Relaxed) > 0 {
+            under_way().change(|unwinding| unwinding.retain(|number| *number != self.number));
         }
     }
 }
@@ -197,35 +217,46 @@ fn install() {
 }
 
 fn observe(info: &PanicHookInfo<'_>, before: &(dyn Fn(&PanicHookInfo<'_>) + Send + Sync)) {
-    if DOING.get() == Doing::Other {
+    let own = OWN.get();
+    if own == 0 {
         return before(info);
     }
-    let is_first = DOING.replace(Doing::Panicking) == Doing::Watched;
-    let message = info.payload().downcast_ref::<String>().cloned();
-    let message =
-        message.or_else(|| info.payload().downcast_ref::<&str>().map(|text| (*text).to_owned()));
-    // Without it the host is told all the same.
-    let _at_the_end_of_the_thread = MESSAGE.try_with(|last| last.replace(message));
-    under_way().printing += 1;
+    under_way().printing.push(own);
     before(info);
     let mut under_way = under_way();
-    under_way.printing -= 1;
-    // One that has been caught counts already.
-    under_way.unwinding += usize::from(is_first);
-    CHANGED.notify_all();
+    let place = under_way.printing.iter().position(|number| *number == own);
+    place.map(|place| under_way.printing.swap_remove(place));
+    under_way.change(|unwinding| {
+        // One that has been caught is there already.
+        if !unwinding.contains(&own) {
+            unwinding.push(own);
+        }
+    });
 }
 
-/// Waits for the panics that are under way; whether all hooks have ended.
+impl UnderWay {
+    fn change(&mut self, change: impl FnOnce(&mut Vec<u64>)) {
+        change(&mut self.unwinding);
+        UNWINDING.store(self.unwinding.len(), Ordering::Relaxed);
+        CHANGED.notify_all();
+    }
+}
+
+/// Waits for the panics that are under way, but for the calling thread's own; whether all hooks have ended.
 fn wait_until_over() -> bool {
-    let is_one = |under_way: &mut UnderWay| under_way.printing > 0;
-    let waited = CHANGED.wait_timeout_while(under_way(), LONGEST_HOOK, is_one);
+    let own = OWN.get();
+    let others = |all: &[u64]| all.iter().any(|number| *number != own);
+    let is_printing = |under_way: &mut UnderWay| others(&under_way.printing);
+    let waited = CHANGED.wait_timeout_while(under_way(), LONGEST_HOOK, is_printing);
     let (under_way, end) = waited.unwrap_or_else(PoisonError::into_inner);
     if end.timed_out() {
         return false;
     }
-    let is_one = |under_way: &mut UnderWay| under_way.unwinding > 0;
-    let waited = CHANGED.wait_timeout_while(under_way, LONGEST_UNWINDING, is_one);
-    waited.unwrap_or_else(PoisonError::into_inner).0.unwinding = 0;
+    let is_unwinding = |under_way: &mut UnderWay| others(&under_way.unwinding);
+    let waited = CHANGED.wait_timeout_while(under_way, LONGEST_UNWINDING, is_unwinding);
+    // What is left has been caught. If it panics again, it is there again.
+    let (mut under_way, _) = waited.unwrap_or_else(PoisonError::into_inner);
+    under_way.change(|unwinding| unwinding.retain(|number| *number == own));
     true
 }
 
@@ -236,8 +267,13 @@ fn under_way() -> MutexGuard<'static, UnderWay> {
 /// At the end of the process: a lab that was never dropped has not told of its panics.
 extern "C" fn check() {
     let is_over = process::id() != OWNER.load(Ordering::Relaxed) || wait_until_over();
-    if !is_over || UNTOLD.load(Ordering::Relaxed) > 0 {
+    let has_panicked = UNTOLD.load(Ordering::Relaxed) > 0;
+    if has_panicked {
         eprintln!("netns-test: something has panicked on a host of a lab that was not dropped");
+    } else if !is_over {
+        eprintln!("netns-test: {NO_END}");
+    }
+    if has_panicked || !is_over {
         process::exit_now(101);
     }
 }

@@ -168,9 +168,14 @@ pub(crate) fn reap() -> io::Result<Option<(Pid, Status)>> {
 /// A child that has asked to be traced (`PTRACE_TRACEME`) and has stopped: nobody here traces it, so it
 /// goes on, with the signal that it has stopped for.
 fn let_go(pid: Pid, signal: libc::c_int) {
-    // After execve(2) it is the tracer alone who is told by it.
-    let signal = if signal == libc::SIGTRAP { 0 } else { libc::c_long::from(signal) };
     let none: libc::c_long = 0;
+    // SAFETY: zero bytes are a valid `siginfo_t`.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes one `siginfo_t`; of a process that is no tracee it is refused.
+    unsafe { libc::ptrace(libc::PTRACE_GETSIGINFO, pid, none, &raw mut info) };
+    // What execve(2) has the tracee send itself is for the tracer alone (ptrace(2)).
+    let is_of_exec = signal == libc::SIGTRAP && info.si_code == libc::SI_USER;
+    let signal = if is_of_exec { 0 } else { libc::c_long::from(signal) };
     // SAFETY: no memory is touched; of a process that is no tracee it is refused.
     unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, none, signal) };
 }

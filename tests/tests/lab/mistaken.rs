@@ -5,6 +5,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use netns_test::lab::NodeId;
 use netns_test::{Topology, netns_test};
 
 use super::two_hosts;
@@ -17,11 +18,13 @@ fn a_sysctl_is_one_of_the_network() {
     let only = "only those below `net.` are the node's own; give one of these";
     assert_eq!(told("vm.swappiness"), format!("write `vm.swappiness` of client: {only}"));
     assert_eq!(told("kernel/hostname"), format!("write `kernel/hostname` of client: {only}"));
-    let file = std::env::temp_dir().join("netns-test-sysctl");
+    let file = std::env::temp_dir().join(format!("netns-test-sysctl-{}", std::process::id()));
+    std::fs::write(&file, "before").unwrap();
     let path = format!("../..{}", file.display());
     assert!(told(&path).contains("a part of it is empty"), "{}", told(&path));
     assert!(told(&format!("net/{path}")).contains("a part of it is empty"));
-    assert!(!file.exists());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "before");
+    std::fs::remove_file(&file).unwrap();
     lab[client].sysctl("net.ipv4.ip_forward", 1).unwrap();
 }
 
@@ -72,6 +75,11 @@ fn a_route_by_a_link_is_to_what_is_on_it() -> netns_test::Result<()> {
         socket.send_to(b"all", (Ipv4Addr::BROADCAST, 67))
     })?;
     assert_eq!(everybody.recv_from(&mut buffer)?.0, 3);
+    let refused = |at: NodeId, to: &str, link| lab[at].add_route(to, link).unwrap_err().to_string();
+    let told = refused(a, "10.0.0.0/24", of_a);
+    assert!(told.ends_with("it is the link's own subnet, to which there is a route"), "{told}");
+    let told = refused(switch, "10.9.0.0/24", of_a);
+    assert!(told.ends_with("the host has no address of its family on the link"), "{told}");
     let told = lab[a].add_route("10.9.0.0/24", of_b).unwrap_err().to_string();
     assert!(told.starts_with("find the end of link"), "{told}");
     Ok(())
@@ -158,5 +166,7 @@ fn errors_go_into_those_of_io() -> std::io::Result<()> {
     assert!(error.to_string().starts_with("find interface nope of a"), "{error}");
     let error: std::io::Error = lab[a].sysctl("net.ipv4.nope", 1).unwrap_err().into();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    let told = error.to_string();
+    assert_eq!(netns_test::Error::from(error).to_string(), told);
     Ok(())
 }

@@ -32,6 +32,9 @@ fn slow_hook() -> Receiver<()> {
 fn a_panic_that_is_under_way_fails_the_test() {
     let cases = [
         ("a_task_panics_slowly", "host client: a task has panicked: boom"),
+        ("a_destructor_of_a_task_that_is_ready_panics", "host client: a task has panicked: boom"),
+        ("a_destructor_of_a_task_that_is_aborted_panics", "host client: a task has panicked: boom"),
+        ("a_thread_panics_again_after_one_was_caught", "host client: a thread has panicked: boom"),
         ("a_thread_panics_slowly", "host client: a thread has panicked: boom"),
         ("a_thread_of_a_lab_that_is_kept_panics_slowly", "a lab that was not dropped"),
         (
@@ -87,6 +90,102 @@ fn a_thread_panics_slowly_after_its_lab() {
     drop(lab);
     go.send(()).unwrap();
     begun.recv().unwrap();
+}
+
+/// Panics when it is dropped.
+struct Panics;
+
+impl Drop for Panics {
+    fn drop(&mut self) {
+        panic!("boom");
+    }
+}
+
+#[netns_test]
+#[ignore = "run by a_panic_that_is_under_way_fails_the_test"]
+fn a_destructor_of_a_task_that_is_ready_panics() {
+    let begun = slow_hook();
+    let (lab, client, _) = two_hosts();
+    let panics = Panics;
+    drop(lab[client].spawn(std::future::poll_fn(move |_| {
+        let _kept = &panics;
+        std::task::Poll::Ready(())
+    })));
+    begun.recv().unwrap();
+}
+
+#[netns_test]
+#[ignore = "run by a_panic_that_is_under_way_fails_the_test"]
+fn a_destructor_of_a_task_that_is_aborted_panics() {
+    let begun = slow_hook();
+    let (lab, client, _) = two_hosts();
+    let (tell, waits) = mpsc::channel();
+    let task = lab[client].spawn(async move {
+        let _panics = Panics;
+        tell.send(()).unwrap();
+        std::future::pending::<()>().await;
+    });
+    waits.recv().unwrap();
+    task.abort();
+    begun.recv().unwrap();
+}
+
+/// Unwinds for a while, after another lab has taken the first panic for what it was.
+#[netns_test]
+#[ignore = "run by a_panic_that_is_under_way_fails_the_test"]
+fn a_thread_panics_again_after_one_was_caught() {
+    struct Slow(mpsc::Sender<()>);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+            thread::sleep(WHILE);
+        }
+    }
+    let (lab, client, _) = two_hosts();
+    let (other, ..) = two_hosts();
+    let (go, goes) = mpsc::channel::<()>();
+    let (tell, told) = mpsc::channel();
+    drop(lab[client].spawn_thread(move || {
+        assert!(panic::catch_unwind(|| panic!("caught")).is_err());
+        tell.send(()).unwrap();
+        goes.recv().unwrap();
+        let _slow = Slow(tell);
+        panic!("boom");
+    }));
+    told.recv().unwrap();
+    drop(other);
+    go.send(()).unwrap();
+    told.recv().unwrap();
+}
+
+/// What it tells is what it is, and a hook may end the process.
+#[test]
+fn a_panic_is_told_by_its_own_words() {
+    let run = |name: &str| fails(&mut again(&[], &["--exact", &format!("panics::{name}")]));
+    let text = run("goes_on_with_another_panic");
+    assert!(text.contains("host client: a thread has panicked: the reason"), "{text}");
+    let text = run("has_a_hook_that_exits");
+    assert!(text.contains("the test's process exited with status 3 before"), "{text}");
+    assert!(!text.contains("does not end"), "{text}");
+}
+
+#[netns_test]
+#[ignore = "run by a_panic_is_told_by_its_own_words"]
+fn goes_on_with_another_panic() {
+    let (lab, client, _) = two_hosts();
+    let thread = lab[client].spawn_thread(|| {
+        drop(panic::catch_unwind(|| panic!("harmless")));
+        panic::resume_unwind(Box::new("the reason"))
+    });
+    drop::<thread::Result<()>>(thread.join());
+}
+
+#[netns_test]
+#[ignore = "run by a_panic_is_told_by_its_own_words"]
+fn has_a_hook_that_exits() {
+    panic::set_hook(Box::new(|_| std::process::exit(3)));
+    let (lab, client, _) = two_hosts();
+    drop(lab[client].spawn_thread(|| panic!("boom")).join());
 }
 
 /// Also while it goes on, and when the next one is under way.

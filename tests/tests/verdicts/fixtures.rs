@@ -145,6 +145,13 @@ fn aborts_under_a_trace() {
 
 #[netns_test]
 #[ignore = "run by verdicts.rs"]
+fn traps_under_a_trace() {
+    raw::trace_me();
+    raw::traps();
+}
+
+#[netns_test]
+#[ignore = "run by verdicts.rs"]
 fn handles_a_signal_under_a_trace() {
     raw::trace_me();
     raw::handles_a_signal();

@@ -24,6 +24,12 @@ pub(crate) fn trace_me() {
     assert_eq!(unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, none, none) }, 0);
 }
 
+/// As a breakpoint does.
+pub(crate) fn traps() {
+    // SAFETY: sends a signal.
+    unsafe { libc::raise(libc::SIGTRAP) };
+}
+
 /// Sends this thread a signal that has a handler.
 pub(crate) fn handles_a_signal() {
     extern "C" fn handler(_: libc::c_int) {}

@@ -32,6 +32,7 @@ impl Host {
         let (via, index, way) = match via.into().0 {
             Gateway::Link(link) => {
                 let interface = self.find(&here, &link.into())?;
+                self.check_link(&here, to, interface.index)?;
                 (None, Some(interface.index), format!("dev {}", interface.name))
             }
             via => {
@@ -71,6 +72,22 @@ impl Host {
 
     fn subnet(&self, step: &str, given: GivenSubnet) -> Result<Subnet> {
         given.0.map_err(|error| self.mistake(step, "a route", &error).into())
+    }
+
+    /// What is on a link can be sent to from an address there, and what is on its own subnet is already.
+    fn check_link(&self, here: &Here, to: Subnet, index: u32) -> Result<()> {
+        let own = here.netlink.addresses()?;
+        let own = own.iter().filter(|one| one.index == index && !is_link_local(one.address));
+        let own: Vec<Cidr> =
+            own.filter_map(|one| Cidr::new(one.address, one.prefix).ok()).collect();
+        let why = if own.iter().any(|one| one.subnet() == to) {
+            "it is the link's own subnet, to which there is a route"
+        } else if own.iter().all(|one| one.address().is_ipv4() != to.is_ipv4()) {
+            "the host has no address of its family on the link"
+        } else {
+            return Ok(());
+        };
+        Err(self.mistake("add", &format!("the route to {to}"), &why).into())
     }
 
     fn gateway(&self, here: &Here, to: Subnet, via: &Gateway) -> Result<IpAddr> {
