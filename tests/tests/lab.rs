@@ -48,6 +48,12 @@ mod waits;
 
 use netns_test::lab::NodeId;
 use netns_test::{Lab, Topology};
+use netns_test_tests::{again, fails};
+
+/// What is printed where this ignored test is run, which must fail.
+fn must_fail(name: &str) -> String {
+    fails(&mut again(&[], &["--exact", name]))
+}
 
 /// Two hosts, `client` and `server`, with a cable between them.
 fn two_hosts() -> (Lab, NodeId, NodeId) {

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 
 use super::build::Made;
 use super::names;
-use super::panics::Panics;
+use super::panics::{self, Panics};
 use super::plan::NodePlan;
 use super::programs::Common;
 use super::running::Fabric;
@@ -284,14 +284,10 @@ impl Host {
 
     /// The panic of a thread of this host, with the host's name before it.
     fn named(&self, panic: Box<dyn Any + Send>) -> Box<dyn Any + Send> {
-        let text = match panic.downcast::<&'static str>() {
-            Ok(text) => (*text).to_owned(),
-            Err(panic) => match panic.downcast::<String>() {
-                Ok(text) => *text,
-                Err(panic) => return panic,
-            },
-        };
-        Box::new(format!("host {}: {text}", self.name))
+        match panics::message(&*panic) {
+            Some(text) => Box::new(format!("host {}: {text}", self.name)),
+            None => panic,
+        }
     }
 }
 

@@ -24,6 +24,8 @@ const LONGEST_HOOK: Duration = Duration::from_secs(60);
 /// has been caught, which nothing tells.
 const LONGEST_UNWINDING: Duration = Duration::from_secs(1);
 
+const NO_END: &str = "the panic hook of something on a host of a lab does not end";
+
 /// What has panicked on the hosts of a lab, in words.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Panics(Arc<Mutex<Told>>);
@@ -134,8 +136,6 @@ impl Panics {
     }
 }
 
-const NO_END: &str = "the panic hook of something on a host of a lab does not end";
-
 impl Watch {
     /// Does the work, and notes a panic of it before that goes on.
     fn during<T>(&self, work: impl FnOnce() -> T) -> T {
@@ -154,7 +154,8 @@ impl Watch {
     }
 }
 
-fn message(payload: &(dyn Any + Send)) -> Option<&str> {
+/// What a panic says, if that is a text.
+pub(super) fn message(payload: &(dyn Any + Send)) -> Option<&str> {
     let text = payload.downcast_ref::<&'static str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }
@@ -201,6 +202,14 @@ impl Drop for Within {
     }
 }
 
+impl UnderWay {
+    fn change(&mut self, change: impl FnOnce(&mut Vec<u64>)) {
+        change(&mut self.unwinding);
+        UNWINDING.store(self.unwinding.len(), Ordering::Relaxed);
+        CHANGED.notify_all();
+    }
+}
+
 /// Puts a hook before the one that there is, once for a process.
 fn install() {
     static HOOK: Once = Once::new();
@@ -224,22 +233,15 @@ fn observe(info: &PanicHookInfo<'_>, before: &(dyn Fn(&PanicHookInfo<'_>) + Send
     under_way().printing.push(own);
     before(info);
     let mut under_way = under_way();
-    let place = under_way.printing.iter().position(|number| *number == own);
-    place.map(|place| under_way.printing.swap_remove(place));
+    if let Some(place) = under_way.printing.iter().position(|number| *number == own) {
+        under_way.printing.swap_remove(place);
+    }
     under_way.change(|unwinding| {
         // One that has been caught is there already.
         if !unwinding.contains(&own) {
             unwinding.push(own);
         }
     });
-}
-
-impl UnderWay {
-    fn change(&mut self, change: impl FnOnce(&mut Vec<u64>)) {
-        change(&mut self.unwinding);
-        UNWINDING.store(self.unwinding.len(), Ordering::Relaxed);
-        CHANGED.notify_all();
-    }
 }
 
 /// Waits for the panics that are under way, but for the calling thread's own; whether all hooks have ended.

@@ -7,9 +7,9 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 
 use netns_test::netns_test;
-use netns_test_tests::{again, fails, passes, scratch, text};
+use netns_test_tests::{again, passes, scratch, text};
 
-use super::two_hosts;
+use super::{must_fail, two_hosts};
 
 #[netns_test]
 fn a_program_is_on_its_host() {
@@ -229,7 +229,7 @@ fn fails_after_a_program_has_written() {
 
 #[test]
 fn a_test_that_fails_shows_what_programs_have_written() {
-    let shown = fails(&mut again(&[], &["--exact", "commands::fails_after_a_program_has_written"]));
+    let shown = must_fail("commands::fails_after_a_program_has_written");
     assert!(shown.contains("\nserver| last words\n"), "{shown}");
     assert!(shown.contains("the test's own message"), "{shown}");
 }

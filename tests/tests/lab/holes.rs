@@ -7,18 +7,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use netns_test::{Lab, Topology, netns_test};
-use netns_test_tests::{again, fails, passes, stdout_of};
+use netns_test_tests::{again, passes, stdout_of};
 
-use super::two_hosts;
-
-/// The test in this file that is run again, and must fail.
-fn must_fail(name: &str) -> String {
-    fails(&mut again(&[], &["--exact", &format!("holes::{name}")]))
-}
+use super::{must_fail, two_hosts};
 
 #[test]
 fn a_panic_after_the_lab_fails_the_test() {
-    let told = must_fail("panics_after_its_lab");
+    let told = must_fail("holes::panics_after_its_lab");
     assert!(
         told.contains("host client: a thread has panicked: too late, after its lab has ended"),
         "{told}"
@@ -42,7 +37,7 @@ fn panics_after_its_lab() {
 
 #[test]
 fn a_panic_of_a_lab_that_is_never_dropped_fails_the_test() {
-    let told = must_fail("panics_in_a_lab_that_is_never_dropped");
+    let told = must_fail("holes::panics_in_a_lab_that_is_never_dropped");
     assert!(
         told.contains("something has panicked on a host of a lab that was not dropped"),
         "{told}"

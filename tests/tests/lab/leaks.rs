@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use netns_test::{NetNs, Topology, netns_test};
-use netns_test_tests::{again, fails, namespaces_of_threads, passes};
+use netns_test_tests::{again, namespaces_of_threads, passes};
 
+use crate::must_fail;
 use crate::net::{Mesh, row, star};
 
 /// What this process has.
@@ -152,7 +153,7 @@ fn panics_are_told_with_the_host() {
         ("panics_beside_a_lab", "of the test itself"),
     ];
     for (name, told) in cases {
-        let text = fails(&mut again(&[], &["--exact", &format!("leaks::{name}")]));
+        let text = must_fail(&format!("leaks::{name}"));
         assert!(text.contains(told), "{text}");
         assert!(text.contains("1 failed"), "{text}");
     }

@@ -8,9 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use netns_test::netns_test;
-use netns_test_tests::{again, fails};
 
-use super::two_hosts;
+use super::{must_fail, two_hosts};
 
 /// Longer than a lab and a process take to end.
 const WHILE: Duration = Duration::from_millis(500);
@@ -43,7 +42,7 @@ fn a_panic_that_is_under_way_fails_the_test() {
         ),
     ];
     for (name, told) in cases {
-        let text = fails(&mut again(&[], &["--exact", &format!("panics::{name}")]));
+        let text = must_fail(&format!("panics::{name}"));
         assert!(text.contains(told), "{name}: {text}");
         assert!(text.contains("1 failed"), "{text}");
     }
@@ -161,10 +160,9 @@ fn a_thread_panics_again_after_one_was_caught() {
 /// What it tells is what it is, and a hook may end the process.
 #[test]
 fn a_panic_is_told_by_its_own_words() {
-    let run = |name: &str| fails(&mut again(&[], &["--exact", &format!("panics::{name}")]));
-    let text = run("goes_on_with_another_panic");
+    let text = must_fail("panics::goes_on_with_another_panic");
     assert!(text.contains("host client: a thread has panicked: the reason"), "{text}");
-    let text = run("has_a_hook_that_exits");
+    let text = must_fail("panics::has_a_hook_that_exits");
     assert!(text.contains("the test's process exited with status 3 before"), "{text}");
     assert!(!text.contains("does not end"), "{text}");
 }

@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lab::change::is_link_local;
 use crate::lab::cidr::{Cidr, Subnet};
 use crate::lab::given::{Gateway, GivenSubnet, Via};
 use crate::lab::host::{Here, Host};
+use crate::lab::topology::NodeId;
 use crate::netlink::requests;
-use crate::netlink::tables::Again;
+use crate::netlink::tables::{Address, Again};
 
 const NOT_ITSELF: &str = "give that of a neighbour, or a link for what is on that";
 
@@ -21,7 +22,7 @@ impl Host {
     /// # Errors
     ///
     /// A text that is no subnet or no address; a node that has no address on a subnet of the host; the host
-    /// itself, or an address of its own; a link that does not end at it;
+    /// itself, or an address of its own; a link that does not end at it, or is on that subnet already;
     /// ENETUNREACH or EHOSTUNREACH for a gateway that cannot be reached.
     pub fn add_route(
         &self,
@@ -29,17 +30,7 @@ impl Host {
         via: impl Into<Via>,
     ) -> Result<()> {
         let (to, here) = (self.subnet("add", destination.into())?, self.here()?);
-        let (via, index, way) = match via.into().0 {
-            Gateway::Link(link) => {
-                let interface = self.find(&here, &link.into())?;
-                self.check_link(&here, to, interface.index)?;
-                (None, Some(interface.index), format!("dev {}", interface.name))
-            }
-            via => {
-                let via = self.gateway(&here, to, &via)?;
-                (Some(via), None, format!("via {via}"))
-            }
-        };
+        let (via, index, way) = self.way(&here, to, via.into().0)?;
         let _turn = here.change();
         let fabric = self.lab()?;
         let object = format!("route to {to} {way} of {}", self.name());
@@ -74,54 +65,61 @@ impl Host {
         given.0.map_err(|error| self.mistake(step, "a route", &error).into())
     }
 
-    /// What is on a link can be sent to from an address there, and what is on its own subnet is already.
-    fn check_link(&self, here: &Here, to: Subnet, index: u32) -> Result<()> {
+    /// The gateway of a route, or the index of its interface; and the same as ip-route(8) has it.
+    fn way(
+        &self,
+        here: &Here,
+        to: Subnet,
+        via: Gateway,
+    ) -> Result<(Option<IpAddr>, Option<u32>, String)> {
         let own = here.netlink.addresses()?;
-        let own = own.iter().filter(|one| one.index == index && !is_link_local(one.address));
-        let own: Vec<Cidr> =
-            own.filter_map(|one| Cidr::new(one.address, one.prefix).ok()).collect();
-        let why = if own.iter().any(|one| one.subnet() == to) {
-            "it is the link's own subnet, to which there is a route"
-        } else if own.iter().all(|one| one.address().is_ipv4() != to.is_ipv4()) {
-            "the host has no address of its family on the link"
-        } else {
-            return Ok(());
+        let address = match via {
+            Gateway::Link(link) => {
+                let interface = self.find(here, &link.into())?;
+                let on_it: Vec<_> =
+                    own.into_iter().filter(|one| one.index == interface.index).collect();
+                self.check_link(&subnets(&on_it), to)?;
+                return Ok((None, Some(interface.index), format!("dev {}", interface.name)));
+            }
+            Gateway::Text(text) => {
+                return Err(self.no_way(to, &format!("`{text}`: no IPv4 or IPv6 address")));
+            }
+            Gateway::Address(address) if address.is_ipv4() != to.is_ipv4() => {
+                return Err(
+                    self.no_way(to, &format!("the gateway {address} is of the other family"))
+                );
+            }
+            Gateway::Address(address) if own.iter().any(|one| one.address == address) => {
+                let why = format!("{address} is the host's own address; {NOT_ITSELF}");
+                return Err(self.no_way(to, &why));
+            }
+            Gateway::Address(address) => address,
+            Gateway::Node(node) => self.neighbour(&subnets(&own), to, node)?,
         };
-        Err(self.mistake("add", &format!("the route to {to}"), &why).into())
+        Ok((Some(address), None, format!("via {address}")))
     }
 
-    fn gateway(&self, here: &Here, to: Subnet, via: &Gateway) -> Result<IpAddr> {
-        let failed = |why: String| {
-            let what = format!("the route to {to}");
-            self.mistake("add", &what, &why).into()
-        };
-        let own = here.netlink.addresses()?;
-        let node = match via {
-            Gateway::Address(address) if address.is_ipv4() != to.is_ipv4() => {
-                return Err(failed(format!("the gateway {address} is of the other family")));
-            }
-            Gateway::Address(address) if own.iter().any(|one| one.address == *address) => {
-                return Err(failed(format!("{address} is the host's own address; {NOT_ITSELF}")));
-            }
-            Gateway::Address(address) => return Ok(*address),
-            Gateway::Link(_) => return Err(failed("a link is no gateway".to_owned())),
-            Gateway::Text(text) => {
-                return Err(failed(format!("`{text}`: no IPv4 or IPv6 address")));
-            }
-            Gateway::Node(node) => *node,
-        };
+    /// What is on a link can be sent to from an address there, and what is on its own subnet is already.
+    fn check_link(&self, own: &[Cidr], to: Subnet) -> Result<()> {
+        if own.iter().any(|one| one.subnet() == to) {
+            Err(self.no_way(to, &"it is the link's own subnet, to which there is a route"))
+        } else if own.iter().all(|one| one.address().is_ipv4() != to.is_ipv4()) {
+            Err(self.no_way(to, &"the host has no address of its family on the link"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// An address of the node on a subnet of the host.
+    fn neighbour(&self, own: &[Cidr], to: Subnet, node: NodeId) -> Result<IpAddr> {
         let fabric = self.lab()?;
         let Some(at) = fabric.plan.position(node) else {
-            return Err(failed("the gateway is a node of another topology".to_owned()));
+            return Err(self.no_way(to, &"the gateway is a node of another topology"));
         };
         let other = &fabric.hosts[at];
         if other.name() == self.name() {
-            return Err(failed(format!("the gateway is the host itself; {NOT_ITSELF}")));
+            return Err(self.no_way(to, &format!("the gateway is the host itself; {NOT_ITSELF}")));
         }
-        // Link-local subnets are alike on all links.
-        let own = own.iter().filter(|one| !is_link_local(one.address));
-        let own: Vec<Cidr> =
-            own.filter_map(|one| Cidr::new(one.address, one.prefix).ok()).collect();
         let is_near = |address: &IpAddr| {
             address.is_ipv4() == to.is_ipv4()
                 && !address.is_loopback()
@@ -130,9 +128,20 @@ impl Host {
         let theirs = other.here()?.netlink.addresses()?;
         let found = theirs.into_iter().map(|one| one.address).find(is_near);
         found.ok_or_else(|| {
-            failed(format!("{} has no address on a subnet of the host", other.name()))
+            let why = format!("{} has no address on a subnet of the host", other.name());
+            self.no_way(to, &why)
         })
     }
+
+    fn no_way(&self, to: Subnet, why: &impl ToString) -> Error {
+        self.mistake("add", &format!("the route to {to}"), why).into()
+    }
+}
+
+/// With their subnets, but for the link-local ones, which are alike on all links.
+fn subnets(own: &[Address]) -> Vec<Cidr> {
+    let own = own.iter().filter(|one| !is_link_local(one.address));
+    own.filter_map(|one| Cidr::new(one.address, one.prefix).ok()).collect()
 }
 
 fn routes_to(here: &Here, destination: (IpAddr, u8)) -> Result<Vec<Again>> {
