@@ -44,6 +44,9 @@ fn a_panic_that_is_under_way_fails_the_test() {
     for (name, told) in cases {
         let text = must_fail(&format!("panics::{name}"));
         assert!(text.contains(told), "{name}: {text}");
+        // The lab itself has waited, and not the end of the process alone.
+        let late = "after its lab has ended";
+        assert_eq!(text.contains(late), told.contains(late), "{name}: {text}");
         assert!(text.contains("1 failed"), "{text}");
     }
 }
