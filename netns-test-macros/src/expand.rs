@@ -19,6 +19,7 @@ use syn::{Error, Meta, MetaNameValue, ReturnType, Token};
 
 use crate::above;
 use crate::args::{Args, Flavor, User};
+use crate::beginning::Beginning;
 use crate::below;
 use crate::errors::Errors;
 use crate::function::Function;
@@ -104,12 +105,13 @@ fn handed_on(function: &Function, us: &TokenStream) -> TokenStream {
 }
 
 fn test(args: &Args, function: &Function, registration: Registration) -> TokenStream {
-    let Function { attributes, visibility, signature, body } = function;
+    let Function { attributes, visibility, signature, .. } = function;
     let register =
         (registration == Registration::Ours).then(|| quote!(#[::core::prelude::v1::test]));
     let ignore = (registration.is_pending() && !function.has("ignore")).then(ignored_elsewhere);
     let name = &signature.ident;
-    let case = case(args, function);
+    let Beginning { kind, body } = Beginning::of(args, function);
+    let case = case(args, function, &kind);
     quote! {
         #register
         #ignore
@@ -154,7 +156,7 @@ fn expected_message(attribute: &Meta) -> Option<TokenStream> {
     }
 }
 
-fn case(args: &Args, function: &Function) -> TokenStream {
+fn case(args: &Args, function: &Function, begins: &TokenStream) -> TokenStream {
     let path = args.path();
     // With the `r#` of a raw identifier: the test runner's name for the test has it too.
     let name = function.signature.ident.to_string();
@@ -171,6 +173,7 @@ fn case(args: &Args, function: &Function) -> TokenStream {
             timeout: #timeout,
             user: #user,
             should_panic: #should_panic,
+            #begins
             body: || #outcome,
         }
     }

@@ -19,6 +19,7 @@
 mod above;
 mod args;
 mod argument;
+mod beginning;
 mod below;
 mod errors;
 mod expand;

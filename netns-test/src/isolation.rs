@@ -1,7 +1,7 @@
 //! How the calling process is isolated, for bodies that depend on it.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// How the process that asks is isolated: see [`isolation`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +82,51 @@ static OWN: OnceLock<Isolation> = OnceLock::new();
 pub(crate) fn set(is_privileged: bool, limitations: Vec<String>) {
     let mode = if is_privileged { Mode::Privileged } else { Mode::Full };
     drop(OWN.set(Isolation { mode, limitations }));
+}
+
+/// Something that the machine has refused to the lab of this body.
+#[cfg_attr(
+    not(all(target_os = "linux", not(miri))),
+    expect(dead_code, reason = "there are no bodies there")
+)]
+#[derive(Clone, Debug)]
+pub(crate) struct Lack {
+    /// Text of the panic that says so.
+    message: String,
+    pub(crate) step: String,
+    pub(crate) host: String,
+    /// The kernel's number, if there is one.
+    pub(crate) errno: Option<i32>,
+    pub(crate) reason: String,
+}
+
+static LACKS: Mutex<Vec<Lack>> = Mutex::new(Vec::new());
+
+/// Notes that a panic with `message` is no act of the test: the machine has refused what the lab needed.
+/// In a process that is no body nothing asks for it.
+#[cfg(all(feature = "lab", target_os = "linux", not(miri)))]
+pub(crate) fn note_lack(message: &str, step: &str, host: &str, error: &std::io::Error) {
+    if OWN.get().is_none() {
+        return;
+    }
+    let lack = Lack {
+        message: message.to_owned(),
+        step: step.to_owned(),
+        host: host.to_owned(),
+        errno: error.raw_os_error(),
+        reason: error.to_string(),
+    };
+    LACKS.lock().unwrap_or_else(PoisonError::into_inner).push(lack);
+}
+
+/// The refusal that the message of a panic repeats, if it is one.
+#[cfg_attr(
+    not(all(target_os = "linux", not(miri))),
+    expect(dead_code, reason = "there are no bodies there")
+)]
+pub(crate) fn lack_in(message: &str) -> Option<Lack> {
+    let lacks = LACKS.lock().unwrap_or_else(PoisonError::into_inner);
+    lacks.iter().find(|lack| message.contains(&lack.message)).cloned()
 }
 
 #[cfg(test)]

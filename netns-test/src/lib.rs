@@ -2,6 +2,8 @@
 #![deny(unsafe_code)]
 
 #[cfg(all(target_os = "linux", not(miri)))]
+mod beginning;
+#[cfg(all(target_os = "linux", not(miri)))]
 mod bytes;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod diagnose;
@@ -16,6 +18,8 @@ mod env;
 mod error;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod harness;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod hook;
 mod isolation;
 #[cfg(feature = "lab")]
 pub mod lab;

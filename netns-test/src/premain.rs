@@ -26,9 +26,16 @@ use crate::sys::process::SingleThreaded;
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __case {
+    (@begins) => {
+        $crate::__rt::Begins::AtOnce
+    };
+    (@begins $begins:ident) => {
+        $crate::__rt::Begins::$begins
+    };
     (
         name: $name:expr, timeout: $timeout:expr, user: $user:ident,
-        should_panic: $should_panic:ident $(($expected:expr))?, body: $body:expr $(,)?
+        should_panic: $should_panic:ident $(($expected:expr))?,
+        $(begins: $begins:ident,)? body: $body:expr $(,)?
     ) => {{
         static CASE: $crate::__rt::Case = $crate::__rt::Case {
             module: ::core::module_path!(),
@@ -36,6 +43,7 @@ macro_rules! __case {
             timeout: $timeout,
             user: $crate::__rt::User::$user,
             should_panic: $crate::__rt::ShouldPanic::$should_panic $(($expected))?,
+            begins: $crate::__case!(@begins $($begins)?),
             body: $body,
         };
         #[used]

@@ -4,10 +4,10 @@ pub use crate::__case as case;
 #[cfg(feature = "tokio")]
 pub use crate::runtime::{Flavor, Runtime, block_on};
 #[cfg(not(all(target_os = "linux", not(miri))))]
-pub use crate::unsupported::run;
+pub use crate::unsupported::{begin, run};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::{
-    harness::{Case, ShouldPanic, run},
+    harness::{Begins, Case, ShouldPanic, begin, run},
     premain::Entry,
     sandbox::User,
 };

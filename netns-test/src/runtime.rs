@@ -1,5 +1,8 @@
 //! The tokio runtime of an `async fn` body.
 
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod build;
+
 use std::future::Future;
 
 use tokio::runtime::Builder;
@@ -40,18 +43,34 @@ pub fn block_on<T>(runtime: Runtime, body: impl Future<Output = T>) -> T {
     }
     builder.enable_all();
     builder.start_paused(runtime.start_paused);
-    builder.build().unwrap_or_else(|error| not_built(&error)).block_on(body)
+    run(&mut builder, body)
 }
 
-/// A `#[should_panic]` test must not pass by this: the harness knows the value that is
-/// raised from that of a body.
+/// The failure is raised as it is: the harness knows it from the panic of a body, so a `#[should_panic]`
+/// test does not pass by it.
 #[cfg(all(target_os = "linux", not(miri)))]
-fn not_built(error: &std::io::Error) -> ! {
-    let failure = crate::diagnose::explain("build", "the test's tokio runtime", error);
-    std::panic::resume_unwind(Box::new(failure))
+fn run<T>(builder: &mut Builder, body: impl Future<Output = T>) -> T {
+    use crate::beginning::{self, Stage};
+    use crate::harness;
+
+    if !beginning::has_begun() {
+        beginning::reach(Stage::Runtime);
+    }
+    let built = harness::insist_on_threads(|| build::build(builder, || {}));
+    let runtime = built.unwrap_or_else(|error| {
+        let failure = crate::diagnose::explain("build", "the test's tokio runtime", &error);
+        std::panic::resume_unwind(Box::new(failure))
+    });
+    runtime.block_on(async {
+        harness::begin();
+        body.await
+    })
 }
 
 #[cfg(not(all(target_os = "linux", not(miri))))]
-fn not_built(error: &std::io::Error) -> ! {
-    panic!("tokio's runtime cannot be built: {error}")
+fn run<T>(builder: &mut Builder, body: impl Future<Output = T>) -> T {
+    let runtime = builder.build();
+    runtime
+        .unwrap_or_else(|error| panic!("tokio's runtime cannot be built: {error}"))
+        .block_on(body)
 }

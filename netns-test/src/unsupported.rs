@@ -9,7 +9,8 @@
 macro_rules! __case {
     (
         name: $name:expr, timeout: $timeout:expr, user: $user:ident,
-        should_panic: $should_panic:ident $(($expected:expr))?, body: $body:expr $(,)?
+        should_panic: $should_panic:ident $(($expected:expr))?,
+        $(begins: $begins:ident,)? body: $body:expr $(,)?
     ) => {{
         let _body: fn() -> ::std::process::ExitCode = $body;
         $crate::__rt::run(::core::concat!(::core::module_path!(), "::", $name))
@@ -24,3 +25,6 @@ macro_rules! __case {
 pub fn run(name: &str) {
     panic!("{name} was not run: network namespaces need Linux, and no Miri");
 }
+
+/// Does nothing: no test runs here.
+pub fn begin() {}

@@ -158,6 +158,7 @@ fn shown(bytes: &[u8]) -> String {
     let lines = lines.map(|line| {
         let line = replace_numbers(line, "process ", "PID");
         let line = replace_numbers(&line, "fixtures.rs:", "LINE");
+        let line = replace_numbers(&line, "at_exit.rs:", "LINE");
         let line = replace_numbers(&line, "LINE:", "COLUMN");
         let line = match line.split_once("TypeId(") {
             Some((before, _)) => format!("{before}TypeId"),

@@ -2,6 +2,7 @@
 //! for its namespaces, and that leaves a record when the test function has ended.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::ffi::CString;
 use std::io;
 use std::mem::{ManuallyDrop, forget};
@@ -12,19 +13,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::caller::Caller;
-use super::case::Case;
+use super::case::{Begins, Case};
 use super::init::{Origin, Site};
 use super::order::{Arrived, Order, descriptors_lost};
 use super::parts;
 use super::patience::insist;
+use super::verdict::{FAILED, PASSED};
 use super::wire::{self, Record};
+use crate::beginning::{self, Stage};
 use crate::error::Failure;
+use crate::hook::{self, Interception};
+use crate::isolation::{self, Lack};
 use crate::sys::process::{self, SingleThreaded};
 use crate::sys::{environ, errno, fds, limits, memory, signals, stack};
-use crate::{diagnose, isolation, premain};
-
-/// The status with which a failed test's process exits, as libtest's would.
-const FAILED: i32 = 101;
+use crate::{diagnose, premain};
 
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
@@ -61,6 +63,7 @@ pub(super) fn main(
             process::exit_now(FAILED)
         }
     };
+    beginning::note_in(record.progress());
     let last_word = Arc::new(LastWord { record, seal, body });
     let not_started = |failure| -> ! {
         last_word.say(&Record::NotStarted(failure));
@@ -70,15 +73,14 @@ pub(super) fn main(
         not_started(failure)
     }
     let case = get_ready(site, start, word, alone).unwrap_or_else(|failure| not_started(failure));
+    beginning::reach(Stage::Constructors);
     premain::run_later_constructors(alone);
-    let passed = run_on_thread(case, &last_word).unwrap_or_else(|failure| {
-        last_word.say(&Record::NotStarted(failure));
-        false
-    });
+    beginning::reach(Stage::Thread);
+    let passed = run_on_thread(case, &last_word).unwrap_or_else(|failure| not_started(failure));
     // Not `_exit`: coverage and leak checkers do their work in exit handlers. Here, and not on the test's
     // thread: that has ended, with all that C libraries keep for it, and what constructors have kept for
     // this one ends as in the runner.
-    std::process::exit(if passed { 0 } else { FAILED })
+    std::process::exit(if passed { PASSED } else { FAILED })
 }
 
 /// Waits for the word, and where the test is not known yet, for the order; makes the surroundings those
@@ -156,6 +158,11 @@ impl LastWord {
     fn say(&self, record: &Record) {
         write(&self.record, self.seal, record);
     }
+
+    /// Says that the test panicked with `message`, without memory for a copy.
+    fn say_panicked(&self, message: &str) {
+        self.record.write(self.seal, wire::PANICKED, message.as_bytes());
+    }
 }
 
 fn write(memory: &memory::Record, seal: u64, record: &Record) {
@@ -203,44 +210,88 @@ fn settle(
 }
 
 /// Runs the test on a thread of its own, named after it, as libtest does; whether it passed.
+///
+/// A seccomp filter that the test has put on its thread, as a rule, does not bind this one: what needs a
+/// system call after the test's function is done here.
 fn run_on_thread(case: &'static Case, last_word: &Arc<LastWord>) -> Result<bool, Failure> {
-    let passed = Arc::new(OnceLock::new());
+    let stderr = fds::standard_error();
+    let end = Arc::new(OnceLock::new());
     let start = || {
-        let (last_word, passed) = (Arc::clone(last_word), Arc::clone(&passed));
+        let (last_word, end) = (Arc::clone(last_word), Arc::clone(&end));
         let thread = std::thread::Builder::new().name(case.path());
-        thread.spawn(move || passed.set(run(case, &last_word)))
+        thread.spawn(move || end.set(run(case, &last_word)))
     };
     let thread =
         insist(start).map_err(|error| diagnose::explain("start", "the test's thread", &error))?;
     let joined = process::join(thread);
     joined.map_err(|error| errno::failure("pthread_join", "the test's thread", &error))?;
-    Ok(passed.get().copied().unwrap_or_else(|| {
+    let end = end.get().copied().unwrap_or_else(|| {
         eprintln!("netns-test: the test's thread has ended itself, without a return from the test");
-        false
-    }))
+        End::Failed
+    });
+    if end == End::Panicked && fds::has_lost_standard_error(stderr) {
+        last_word.record.note_unseen();
+    }
+    Ok(end == End::Passed)
 }
 
-/// Whether the test passed.
-fn run(case: &Case, last_word: &LastWord) -> bool {
-    let stderr = fds::standard_error();
+/// How a test's function has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Passed,
+    Failed,
+    Panicked,
+}
+
+/// Calls the test's function and writes the record. After the function there is no system call: a filter
+/// of the test's might refuse it.
+fn run(case: &Case, last_word: &Arc<LastWord>) -> End {
     drop(stack::note_overflow_in(last_word.record.stack_overflow()));
+    match case.begins {
+        Begins::AtOnce => beginning::begin(),
+        Begins::OnRuntime => {}
+        Begins::ByItself => wait_for_beginning(last_word),
+    }
     let result = catch_unwind(AssertUnwindSafe(|| __rust_begin_short_backtrace(case.body)));
     if !last_word.body.is_here() {
         // A child that the test forked has come back from the test's function.
-        process::exit_now(if result.is_ok() { 0 } else { FAILED });
+        process::exit_now(if result.is_ok() { PASSED } else { FAILED });
     }
-    let record = match result {
-        Ok(code) if code == ExitCode::SUCCESS => Record::Passed,
-        Ok(code) => Record::Returned(number(code)),
-        Err(value) => match panicked(value) {
-            Record::Panicked(message) if fds::standard_error() != stderr => {
-                Record::PanickedUnseen(message)
-            }
-            record => record,
-        },
+    match result {
+        Ok(code) if code == ExitCode::SUCCESS => {
+            last_word.say(&Record::Passed);
+            End::Passed
+        }
+        Ok(code) => {
+            last_word.say(&Record::Returned(number(code)));
+            End::Failed
+        }
+        Err(value) => panicked(value, last_word),
+    }
+}
+
+thread_local! {
+    /// Takes the panics of the test's thread before the test's function.
+    static BEFORE_THE_TEST: RefCell<Option<Interception>> = const { RefCell::new(None) };
+}
+
+/// Has a panic that comes before [`begin`] end the process, as one that is no panic of the test.
+fn wait_for_beginning(last_word: &Arc<LastWord>) {
+    beginning::reach(Stage::Attribute);
+    let last_word = Arc::clone(last_word);
+    let action = move |message: &str| {
+        let (step, object) = Stage::Attribute.step();
+        let failure = diagnose::explain(step, object, &hook::error_of(message));
+        last_word.say(&Record::NotStarted(failure));
+        process::exit_now(FAILED)
     };
-    last_word.say(&record);
-    record == Record::Passed
+    BEFORE_THE_TEST.set(hook::intercept(Box::new(action)));
+}
+
+/// Notes that the test's function begins: called by what the macro has put before its first line.
+pub fn begin() {
+    beginning::begin();
+    drop(BEFORE_THE_TEST.take());
 }
 
 /// The standard library leaves out what is below a function of this name in a backtrace.
@@ -250,21 +301,41 @@ fn __rust_begin_short_backtrace<T>(function: impl FnOnce() -> T) -> T {
     std::hint::black_box(function())
 }
 
-fn panicked(value: Box<dyn Any + Send>) -> Record {
+fn panicked(value: Box<dyn Any + Send>, last_word: &LastWord) -> End {
     // Raised by this crate where a body cannot begin, as without a runtime.
     let value = match value.downcast::<Failure>() {
-        Ok(failure) => return Record::NotStarted(*failure),
+        Ok(failure) if beginning::has_begun() => {
+            last_word.say(&Record::Lacked(*failure));
+            return End::Failed;
+        }
+        Ok(failure) => {
+            last_word.say(&Record::NotStarted(*failure));
+            return End::Failed;
+        }
         Err(value) => value,
     };
-    let message = value
-        .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| value.downcast_ref::<&'static str>().map(|&text| text.to_owned()));
-    if message.is_none() {
+    let text = value.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| value.downcast_ref::<&'static str>().copied());
+    let Some(message) = text else {
+        last_word.say(&Record::PanickedWithValue);
         // Its destructor might panic in turn.
         forget(value);
+        return End::Panicked;
+    };
+    match isolation::lack_in(message) {
+        Some(lack) => last_word.say(&Record::Lacked(lacked(&lack))),
+        None => last_word.say_panicked(message),
     }
-    message.map_or(Record::PanickedWithValue, Record::Panicked)
+    End::Panicked
+}
+
+/// What the machine has refused to the test's lab, with the limit that is reached.
+fn lacked(lack: &Lack) -> Failure {
+    let error = match lack.errno {
+        Some(number) => io::Error::from_raw_os_error(number),
+        None => io::Error::other(lack.reason.as_str()),
+    };
+    diagnose::explain(&lack.step, &format!("host {}", lack.host), &error)
 }
 
 /// The status in an [`ExitCode`], which only its `Debug` tells.

@@ -19,6 +19,8 @@ pub struct Case {
     pub user: User,
     /// Whether libtest takes a panic for success.
     pub should_panic: ShouldPanic,
+    /// Where the function under the attribute begins.
+    pub begins: Begins,
     /// The body; what it returns has been reported as `main` would report it.
     pub body: fn() -> ExitCode,
 }
@@ -32,6 +34,17 @@ pub enum ShouldPanic {
     Yes,
     /// A success if the message contains this.
     With(&'static str),
+}
+
+/// Where the function under the attribute begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begins {
+    /// With the call of [`Case::body`].
+    AtOnce,
+    /// When its future is first polled, on a runtime that [`Case::body`] builds.
+    OnRuntime,
+    /// With a call of `__rt::begin`, after code that another attribute has put before it.
+    ByItself,
 }
 
 impl Case {
@@ -61,6 +74,7 @@ mod tests {
             timeout: Some(5),
             user: User::Caller,
             should_panic: ShouldPanic::No,
+            begins: Begins::AtOnce,
             body: || ExitCode::SUCCESS,
         };
         assert_eq!(case.path(), "works");

@@ -4,22 +4,25 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::body::{self, Start};
 use super::case::Case;
 use super::order::{Arrived, Order};
 use super::parts;
 use super::patience::insist;
+use super::watch::{Left, Watch};
 use super::wire::{self, Ended, Record, Report};
+use crate::beginning::Stage;
 use crate::diagnose;
 use crate::error::Failure;
 use crate::probe::News;
 use crate::sandbox::{self, Identity, Mode, Refused, Transcript};
 use crate::sys::fds::Until;
+use crate::sys::group::Group;
 use crate::sys::limits::Limits;
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
-use crate::sys::{errno, fds, memory, signals, socket};
+use crate::sys::{errno, fds, memory, progress, signals, socket};
 
 /// What a sandbox is made with, and for what.
 #[derive(Debug)]
@@ -68,7 +71,8 @@ struct Forked {
 /// A body that runs, in a sandbox that stands.
 struct Running {
     pid: Pid,
-    started: Instant,
+    /// Since when the sandbox is ready for the test, by [`progress::now`].
+    ready: Duration,
     record: memory::Record,
     seal: u64,
     /// The `/proc` of the test's processes, if they have one of their own.
@@ -112,7 +116,7 @@ fn wait_as_spare(site: &Site<'_>, hand: &OwnedFd, alone: &SingleThreaded) -> ! {
             let ready = fds::wait(&events, None).ok()?;
             if ready[1].readable {
                 let arrived = Arrived::wait_for(&told)?;
-                return Some((arrived, Running { started: Instant::now(), ..running }));
+                return Some((arrived, Running { ready: progress::now(), ..running }));
             }
             let ended = ready[0].readable && signals::clear(site.children).is_ok();
             if ready[2].hung_up || ended && reap_until(running.pid).is_some() {
@@ -171,13 +175,20 @@ fn fork_body(site: &Site<'_>, start: Start<'_>, alone: &SingleThreaded) -> Resul
     let record = memory::Record::new().map_err(step("mmap", "the shared record"))?;
     let seal = seal();
     let (word, theirs) = socket::pair().map_err(step("socketpair", "the test's process"))?;
+    // Before the body's number is chosen: the group has one, too.
+    let group = insist(|| Group::new(alone))
+        .map_err(|error| diagnose::explain("make", "the test's process group", &error))?;
     let numbering = sandbox::number_next_process();
     let side = insist(|| process::fork(alone))
         .map_err(|error| diagnose::explain("fork", "the test's process", &error))?;
     let Side::Parent(pid) = side else {
         drop(word);
+        // It is init that reaps the leader.
+        std::mem::forget(group);
         body::main(site, (start, theirs), (record, seal), alone)
     };
+    // So that a signal to the body's group reaches neither init nor what has left the group.
+    group.take_in(pid).map_err(step("setpgid", "the test's process"))?;
     Ok(Forked { pid, record, seal, word, numbering })
 }
 
@@ -198,8 +209,7 @@ fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
         }
         _ => {}
     }
-    // Not before: a shortage that is waited out is no time of the test's.
-    Ok(Running { pid, started: Instant::now(), record, seal, proc, limitations })
+    Ok(Running { pid, ready: progress::now(), record, seal, proc, limitations })
 }
 
 /// The sandbox. If it is the first one and refused, the server takes the matter on: it may try
@@ -253,9 +263,14 @@ fn seal() -> u64 {
 
 /// Waits until the body ends, or its time is over, or nobody is left to tell.
 fn supervise(site: &Site<'_>, case: &Case, control: &OwnedFd, running: Running) -> Report {
-    let deadline = case.time_limit().and_then(|limit| running.started.checked_add(limit));
+    let watch = Watch { ready: running.ready, limit: case.time_limit() };
     loop {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let look = watch.look(progress::now(), running.record.progress().began());
+        let left = match look {
+            Left::Unlimited => None,
+            Left::Wait(left) => Some(left),
+            Left::Over(_) => Some(Duration::ZERO),
+        };
         let events = [
             Until::Readable(site.children.as_fd()),
             // What the runner sends there is for the body.
@@ -272,8 +287,9 @@ fn supervise(site: &Site<'_>, case: &Case, control: &OwnedFd, running: Running) 
             return report(running, status, None);
         }
         // The kernel kills the body when init ends.
-        if left.is_some_and(|left| left == Duration::ZERO) {
-            return report(running, Status::Signaled(signals::KILL), case.timeout);
+        if let Left::Over(limit) = look {
+            let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+            return report(running, Status::Signaled(signals::KILL), Some(limit));
         }
     }
 }
@@ -292,7 +308,10 @@ fn reap_until(body: Pid) -> Option<Status> {
 fn report(running: Running, status: Status, timed_out: Option<u64>) -> Report {
     let Running { pid, record, seal, proc, limitations, .. } = running;
     let stack_overflow = record.stack_overflow().load(std::sync::atomic::Ordering::Relaxed) != 0;
+    let stage = Stage::from_number(record.progress().stage()).unwrap_or(Stage::Body);
+    let is_unseen = record.is_unseen();
     let record = record.read(seal).and_then(|(kind, text)| Record::from_parts(kind, &text));
+    let record = if is_unseen { record.map(Record::unseen) } else { record };
     let is_alone = timed_out.is_none() && !process::others_exist();
     let left = match &proc {
         // The usual case, which is told for less than a listing.
@@ -301,7 +320,9 @@ fn report(running: Running, status: Status, timed_out: Option<u64>) -> Report {
         None if timed_out.is_some() => Vec::new(),
         None => vec!["some, which cannot be listed without a /proc".into()],
     };
-    Report::Ended(Ended { status, record, timed_out, stack_overflow, left, is_alone, limitations })
+    let ended =
+        Ended { status, record, stage, timed_out, stack_overflow, left, is_alone, limitations };
+    Report::Ended(ended)
 }
 
 /// How many processes are named that a test has left.

@@ -18,6 +18,7 @@ mod output;
 mod parts;
 mod patience;
 mod policy;
+mod reasons;
 mod request;
 mod server;
 mod serving;
@@ -25,13 +26,17 @@ mod spares;
 mod starting;
 mod trial;
 mod verdict;
+mod watch;
 mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-pub use case::{Case, ShouldPanic};
+pub use body::begin;
+pub use case::{Begins, Case, ShouldPanic};
+#[cfg(feature = "tokio")]
+pub(crate) use patience::insist_on_threads;
 
 use crate::env;
 use crate::error::Failure;

@@ -67,6 +67,15 @@ pub(super) fn insist_while<T>(
     }
 }
 
+/// The same for what needs threads and descriptors of this process: of the latter none comes free.
+#[cfg(feature = "tokio")]
+pub(crate) fn insist_on_threads<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    insist(|| match attempt() {
+        Err(error) if errno::is_full_table(&error) => Ok(Err(error)),
+        other => other.map(Ok),
+    })?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

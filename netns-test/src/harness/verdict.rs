@@ -1,10 +1,13 @@
 //! From what init and server report to what libtest is told. Pure: the table of the
 //! README, as code.
 
+use super::reasons::{
+    describe, died_at_exit, end_of, killed, lost, not_begun, not_isolated, timed_out,
+};
 use super::wire::{End, Ended, Record, Report};
+use crate::beginning::Stage;
 use crate::error::Failure;
 use crate::sys::process::Status;
-use crate::sys::signals;
 
 /// What is known of a test when it is no longer waited for.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,14 +77,6 @@ fn judge_report(report: &Report) -> Judgement {
     }
 }
 
-fn lost(end: End) -> String {
-    let init = "the test was lost: the init process of its namespaces";
-    if end.overdue {
-        return format!("{init} did not report within 15 s of the test's timeout, and was killed");
-    }
-    format!("{init} {} without a report", describe(end.status))
-}
-
 impl Judgement {
     pub(super) fn failed(reason: String) -> Self {
         Self { verdict: Verdict::Failed(reason), notes: Vec::new() }
@@ -99,18 +94,16 @@ impl Judgement {
     }
 }
 
-fn not_isolated(failure: &Failure) -> String {
-    format!("the test was not started: {failure}")
-}
-
 fn judge_end(ended: &Ended) -> Judgement {
     let verdict = verdict(ended);
     let mut notes = Vec::new();
-    match &ended.record {
-        Some(Record::PanickedUnseen(message)) => {
+    match (&ended.record, &verdict) {
+        // The reason of a failure has it.
+        (_, Verdict::Failed(_)) => {}
+        (Some(Record::PanickedUnseen(message)), _) => {
             notes.push(format!("the test panicked, without a stderr to say so: {message}"));
         }
-        Some(Record::PanickedWithValue) => {
+        (Some(Record::PanickedWithValue), _) => {
             notes.push("the test panicked with a value of a type that is not a string".into());
         }
         _ => {}
@@ -125,73 +118,44 @@ fn judge_end(ended: &Ended) -> Judgement {
     Judgement { verdict, notes }
 }
 
+/// Exit status of a body that passed, and of one that did not: libtest's.
+pub(super) const PASSED: i32 = 0;
+pub(super) const FAILED: i32 = 101;
+
+/// Passes a test, or says that it panicked, only where the process has ended with the status that goes
+/// with its record.
 fn verdict(ended: &Ended) -> Verdict {
     if let Some(after) = ended.timed_out {
-        return Verdict::Failed(timed_out(after, ended.record.as_ref()));
+        return Verdict::Failed(timed_out(after, ended));
     }
+    let failed = Status::Exited(FAILED);
     match (&ended.record, ended.status) {
-        (Some(Record::NotStarted(failure)), _) => Verdict::Failed(not_isolated(failure)),
-        (Some(Record::Panicked(message) | Record::PanickedUnseen(message)), _) => {
-            Verdict::Panicked(message.clone())
-        }
-        (Some(Record::PanickedWithValue), _) => Verdict::PanickedWithValue,
-        (Some(Record::Returned(1)), _) => {
-            Verdict::Failed("the test returned an error, or the exit status 1".into())
-        }
-        (Some(Record::Returned(code)), _) => {
-            Verdict::Failed(format!("the test returned the exit status {code}"))
-        }
-        (Some(Record::Passed), Status::Exited(0)) => Verdict::Passed,
-        (Some(Record::Passed), status) => Verdict::Failed(format!(
-            "the test's process {} while it exited, after the test had ended",
-            describe(status),
-        )),
+        (None, _) if ended.stage != Stage::Body => Verdict::Failed(not_begun(ended)),
         (None, Status::Exited(_)) => Verdict::Failed(format!(
             "the test's process {} before the test had ended",
             describe(ended.status),
         )),
         (None, Status::Signaled(signal)) => Verdict::Failed(killed(signal, ended.stack_overflow)),
-    }
-}
-
-fn timed_out(after: u64, record: Option<&Record>) -> String {
-    let limit = duration(after);
-    match record {
-        None => format!("the test did not end within its timeout of {limit}"),
-        Some(_) => format!(
-            "the test ended, but its process did not exit within the test's timeout of {limit}"
-        ),
-    }
-}
-
-fn killed(signal: i32, stack_overflow: bool) -> String {
-    let name = signals::name(signal);
-    if stack_overflow {
-        return format!("the test's process was killed by {name}: the test overflowed its stack");
-    }
-    let hint = match name.as_str() {
-        "SIGSEGV" => ": invalid memory access, or stack overflow in another thread",
-        "SIGABRT" => ": abort, as from a second panic during a panic",
-        "SIGKILL" => ": by the test itself, or by the kernel for want of memory",
-        "SIGSYS" => ": a system call that a seccomp filter refuses",
-        _ => "",
-    };
-    format!("the test's process was killed by {name}{hint}")
-}
-
-fn describe(status: Status) -> String {
-    match status {
-        Status::Exited(code) => format!("exited with status {code}"),
-        Status::Signaled(signal) => format!("was killed by {}", signals::name(signal)),
-    }
-}
-
-/// In the largest unit that divides it, as it is written in the attribute.
-fn duration(milliseconds: u64) -> String {
-    match milliseconds {
-        ms if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
-        ms if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
-        ms => format!("{ms}ms"),
+        (Some(Record::NotStarted(failure)), _) => Verdict::Failed(not_isolated(failure)),
+        (Some(Record::Lacked(failure)), _) => {
+            Verdict::Failed(format!("the test could not go on: {failure}"))
+        }
+        (Some(Record::Panicked(_) | Record::PanickedUnseen(_) | Record::PanickedWithValue), _)
+            if ended.stage != Stage::Body =>
+        {
+            Verdict::Failed(not_begun(ended))
+        }
+        (Some(Record::Passed), Status::Exited(PASSED)) => Verdict::Passed,
+        (Some(Record::Panicked(message) | Record::PanickedUnseen(message)), status)
+            if status == failed =>
+        {
+            Verdict::Panicked(message.clone())
+        }
+        (Some(Record::PanickedWithValue), status) if status == failed => Verdict::PanickedWithValue,
+        (Some(record @ Record::Returned(_)), status) if status == failed => {
+            Verdict::Failed(format!("the test {}", end_of(record)))
+        }
+        (Some(record), status) => Verdict::Failed(died_at_exit(record, status)),
     }
 }
 
@@ -203,6 +167,7 @@ mod tests {
         Ended {
             status,
             record,
+            stage: Stage::Body,
             timed_out: None,
             stack_overflow: false,
             left: Vec::new(),
@@ -236,6 +201,81 @@ mod tests {
         let mut late = ended(Status::Exited(0), Some(Record::Passed));
         late.timed_out = Some(5_000);
         assert_ne!(judged(late), Verdict::Passed);
+    }
+
+    fn every_record() -> [Record; 7] {
+        let failure = || Failure::new("a", "b", "c");
+        [
+            Record::Passed,
+            Record::Returned(1),
+            Record::Panicked("the message".into()),
+            Record::PanickedUnseen("the message".into()),
+            Record::PanickedWithValue,
+            Record::NotStarted(failure()),
+            Record::Lacked(failure()),
+        ]
+    }
+
+    /// A panic is the test's, and passes one that should panic, only before the exit status 101.
+    #[test]
+    fn each_record_goes_with_one_status() {
+        let wrong = [
+            Status::Exited(PASSED),
+            Status::Exited(1),
+            Status::Exited(FAILED),
+            Status::Signaled(6),
+            Status::Signaled(9),
+        ];
+        for record in every_record() {
+            let is_panic = matches!(
+                record,
+                Record::Panicked(_) | Record::PanickedUnseen(_) | Record::PanickedWithValue
+            );
+            for status in wrong {
+                let is_right = match record {
+                    Record::Passed => status == Status::Exited(PASSED),
+                    _ => status == Status::Exited(FAILED),
+                };
+                let text = format!("{record:?}, {status:?}");
+                let verdict = verdict(&ended(status, Some(copy(&record))));
+                let is_success = !matches!(verdict, Verdict::Failed(_));
+                let may_be = is_right && (is_panic || record == Record::Passed);
+                assert_eq!(is_success, may_be, "{text}: {verdict:?}");
+                let Verdict::Failed(reason) = verdict else { continue };
+                if !is_right && !matches!(record, Record::NotStarted(_) | Record::Lacked(_)) {
+                    assert!(reason.contains(&describe(status)), "{text}: {reason}");
+                }
+                if matches!(record, Record::Panicked(_) | Record::PanickedUnseen(_)) {
+                    assert!(reason.contains("the message"), "{text}: {reason}");
+                }
+            }
+        }
+    }
+
+    fn copy(record: &Record) -> Record {
+        let (kind, text) = record.to_parts();
+        Record::from_parts(kind, &text).unwrap()
+    }
+
+    /// Whatever a process says or does before the test's function, it is not the test that ends.
+    #[test]
+    fn a_test_that_has_not_begun_neither_panics_nor_runs_late() {
+        let before = [Stage::Surroundings, Stage::Constructors, Stage::Thread, Stage::Runtime];
+        for stage in before.into_iter().chain([Stage::Attribute]) {
+            let records = every_record().into_iter().filter(|record| *record != Record::Passed);
+            for record in records.map(Some).chain([None]) {
+                for timed_out in [None, Some(12_000)] {
+                    let is_record = record.is_some();
+                    let record = record.as_ref().map(copy);
+                    let status = Status::Exited(FAILED);
+                    let judged = verdict(&Ended { stage, timed_out, ..ended(status, record) });
+                    let Verdict::Failed(reason) = judged else { panic!("{stage:?}: {judged:?}") };
+                    let (step, object) = stage.step();
+                    let told = format!("the test was not started: {step} {object}: ");
+                    assert!(is_record || reason.contains(&told), "{reason}");
+                }
+            }
+        }
     }
 
     #[test]
@@ -287,12 +327,5 @@ mod tests {
         failed.limitations = vec!["/proc".into()];
         assert_eq!(judge_end(&passed).notes, Vec::<String>::new());
         assert_eq!(judge_end(&failed).notes, ["not isolated: /proc"]);
-    }
-
-    #[test]
-    fn durations_are_written_as_in_the_attribute() {
-        assert_eq!(duration(60_000), "1m");
-        assert_eq!(duration(5_000), "5s");
-        assert_eq!(duration(1_500), "1500ms");
     }
 }

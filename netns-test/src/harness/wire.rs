@@ -3,6 +3,7 @@
 //! All of them are copies of one image, so the format has no versions; every reader
 //! still checks what it reads, since a test body may write anywhere.
 
+use crate::beginning::Stage;
 use crate::bytes::{Reader, Writer};
 use crate::error::Failure;
 use crate::sys::process::Status;
@@ -33,7 +34,10 @@ pub(super) struct Ended {
     pub(super) status: Status,
     /// What the body said of itself, if it came that far.
     pub(super) record: Option<Record>,
-    /// Init has killed it, this many milliseconds after its start.
+    /// How far it had come.
+    pub(super) stage: Stage,
+    /// Init has killed it, this many milliseconds after its test began, or after the sandbox was ready
+    /// for a test that had not begun.
     pub(super) timed_out: Option<u64>,
     /// The test's thread ran out of stack.
     pub(super) stack_overflow: bool,
@@ -60,7 +64,12 @@ pub(super) enum Record {
     PanickedWithValue,
     /// It could not be started, for lack of a thread or because of its surroundings.
     NotStarted(Failure),
+    /// It panicked for lack of what the machine refused to this crate, which is no act of its own.
+    Lacked(Failure),
 }
+
+/// Kind of [`Record::Panicked`] in [`Record::to_parts`], whose text is the message as it is.
+pub(super) const PANICKED: u32 = 3;
 
 /// What init tells a body when the sandbox stands.
 #[derive(Debug, PartialEq, Eq)]
@@ -202,6 +211,7 @@ impl Report {
                         out.u32(1).u32(kind).bytes(&text)
                     }
                 };
+                out.u32(ended.stage.number());
                 match ended.timed_out {
                     None => out.u32(0),
                     Some(after) => out.u32(1).u64(after),
@@ -220,6 +230,7 @@ impl Report {
             2 => Self::Ended(Ended {
                 status: input.status()?,
                 record: if input.flag()? { Some(Record::read(&mut input)?) } else { None },
+                stage: Stage::from_number(input.u32()?)?,
                 timed_out: if input.flag()? { Some(input.u64()?) } else { None },
                 stack_overflow: input.flag()?,
                 left: input.texts()?,
@@ -245,7 +256,7 @@ impl Record {
             }
             Self::Panicked(message) => {
                 out.0.extend(message.as_bytes());
-                3
+                PANICKED
             }
             Self::PanickedUnseen(message) => {
                 out.0.extend(message.as_bytes());
@@ -256,8 +267,20 @@ impl Record {
                 out.failure(failure);
                 5
             }
+            Self::Lacked(failure) => {
+                out.failure(failure);
+                7
+            }
         };
         (kind, out.0)
+    }
+
+    /// The same, where nobody has seen what the test printed of its panic.
+    pub(super) fn unseen(self) -> Self {
+        match self {
+            Self::Panicked(message) => Self::PanickedUnseen(message),
+            other => other,
+        }
     }
 
     fn read(input: &mut Reader<'_>) -> Option<Self> {
@@ -270,10 +293,11 @@ impl Record {
         Some(match kind {
             1 => Self::Passed,
             2 => Self::Returned(input.u32()?),
-            3 => Self::Panicked(String::from_utf8_lossy(text).into_owned()),
+            PANICKED => Self::Panicked(String::from_utf8_lossy(text).into_owned()),
             4 => Self::PanickedWithValue,
             5 => Self::NotStarted(input.failure()?),
             6 => Self::PanickedUnseen(String::from_utf8_lossy(text).into_owned()),
+            7 => Self::Lacked(input.failure()?),
             _ => return None,
         })
     }
@@ -288,6 +312,7 @@ mod tests {
         Report::Ended(Ended {
             status: Status::Signaled(9),
             record,
+            stage: Stage::Runtime,
             timed_out: Some(60_000),
             stack_overflow: true,
             left: vec!["sleep (12)".into()],
@@ -319,6 +344,7 @@ mod tests {
             Some(Record::PanickedUnseen("boom".into())),
             Some(Record::PanickedWithValue),
             Some(Record::NotStarted(failure())),
+            Some(Record::Lacked(failure())),
         ];
         let mut reports: Vec<Report> = records.into_iter().map(ended).collect();
         reports.extend([Report::NotStarted(failure()), Report::Refused(diagnosed())]);

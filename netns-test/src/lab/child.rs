@@ -166,7 +166,7 @@ impl HostChild {
         drop(self.stdin.take());
         let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
         let read = thread::scope(|scope| {
-            let stderr = scope.spawn(|| read(stderr));
+            let stderr = thread::Builder::new().spawn_scoped(scope, || read(stderr))?;
             Ok((read(stdout)?, stderr.join().expect("reading does not panic")?))
         });
         let (stdout, stderr) =

@@ -11,6 +11,7 @@ use super::child::{HostChild, Pipes};
 use super::host::{Here, Host};
 use super::output::Source;
 use crate::error::{Error, Failure, Result};
+use crate::isolation;
 use crate::sys::{errno, fds};
 
 /// A program to be started on a [`Host`], as [`std::process::Command`] is one to be started where the
@@ -58,7 +59,16 @@ impl Host {
     pub fn tokio_command(&self, program: impl AsRef<OsStr>) -> tokio::process::Command {
         match self.command(program).into_tokio() {
             Ok(command) => command,
-            Err(error) => panic!("{error}"),
+            Err(error) => {
+                let (message, host) = (error.to_string(), self.name());
+                isolation::note_lack(
+                    &message,
+                    "prepare a command on",
+                    host,
+                    &io::Error::other(error),
+                );
+                panic!("{message}")
+            }
         }
     }
 }

@@ -18,6 +18,7 @@ use super::running::Fabric;
 use super::tasks::Tasks;
 use super::topology::NodeKind;
 use crate::error::{Error, Failure, Result};
+use crate::isolation;
 use crate::netns::NetNs;
 use crate::sys::errno;
 use crate::sys::place::{self, Place};
@@ -125,7 +126,7 @@ impl Host {
                 work()
             };
             let thread = thread::Builder::new().name(self.name.clone()).spawn_scoped(scope, start);
-            let thread = thread.unwrap_or_else(|error| self.give_up("start a thread", &error));
+            let thread = thread.unwrap_or_else(|error| self.give_up("start a thread on", &error));
             thread.join()
         });
         ended.unwrap_or_else(|panic| panic::resume_unwind(self.named(panic)))
@@ -147,7 +148,7 @@ impl Host {
         let place = self.on().place.try_clone();
         let place = match place {
             Ok(place) => place,
-            Err(error) => self.give_up("duplicate the handles", &error),
+            Err(error) => self.give_up("duplicate the handles of", &error),
         };
         let name = self.name.clone();
         let start = self.panics.of_thread(&self.name, move || {
@@ -157,7 +158,7 @@ impl Host {
         let thread = thread::Builder::new().name(self.name.clone()).spawn(start);
         match thread {
             Ok(thread) => thread,
-            Err(error) => self.give_up("start a thread", &error),
+            Err(error) => self.give_up("start a thread on", &error),
         }
     }
 
@@ -278,8 +279,10 @@ impl Host {
     }
 
     #[track_caller]
-    fn give_up(&self, step: &str, error: &std::io::Error) -> ! {
-        panic!("host {}: {step}: {}", self.name, errno::describe(error))
+    pub(super) fn give_up(&self, step: &str, error: &std::io::Error) -> ! {
+        let message = format!("{step} host {}: {}", self.name, errno::describe(error));
+        isolation::note_lack(&message, step, &self.name, error);
+        panic!("{message}")
     }
 
     /// The panic of a thread of this host, with the host's name before it.
@@ -313,7 +316,10 @@ impl Deref for Here {
 /// Moves the calling thread, which is new, to a host.
 pub(super) fn go(place: &Place, name: &str) {
     if let Err(error) = place.enter() {
-        panic!("host {name}: a thread cannot go there: {}", errno::describe(&error));
+        let reason = errno::describe(&error);
+        let message = format!("move a thread to host {name}: {reason}");
+        isolation::note_lack(&message, "move a thread to", name, &error);
+        panic!("{message}");
     }
 }
 

@@ -1,12 +1,14 @@
 //! Futures on a host: a runtime whose threads all live there.
 
 use std::future::Future;
+use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
 use super::host::{self, Host};
+use crate::runtime::build::build;
 use crate::sys::place::Place;
 use crate::sys::process;
 
@@ -52,26 +54,25 @@ impl Host {
     #[track_caller]
     fn runtime(&self) -> Handle {
         let here = self.on();
-        here.tasks.get_or_init(|| Tasks::new(&here.place, self.name())).handle.clone()
+        if let Some(tasks) = here.tasks.get() {
+            return tasks.handle.clone();
+        }
+        match Tasks::new(&here.place, self.name()) {
+            // Another thread may have been faster; its runtime is the one then.
+            Ok(new) => here.tasks.get_or_init(|| new).handle.clone(),
+            Err(error) => self.give_up("build the runtime of", &error),
+        }
     }
 }
 
 impl Tasks {
-    fn new(place: &Place, name: &str) -> Self {
-        let give_up = |error: std::io::Error| -> ! {
-            panic!("host {name}: its runtime cannot be built: {error}")
-        };
-        let place = place.try_clone().unwrap_or_else(|error| give_up(error));
-        let name = name.to_owned();
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .thread_name(&name)
-            .on_thread_start(move || host::go(&place, &name))
-            .build();
-        let runtime = runtime.unwrap_or_else(|error| give_up(error));
+    fn new(place: &Place, name: &str) -> io::Result<Self> {
+        let (place, own) = (place.try_clone()?, name.to_owned());
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(2).enable_all().thread_name(name);
+        let runtime = build(&mut builder, move || host::go(&place, &own))?;
         let handle = runtime.handle().clone();
-        Self { runtime: Mutex::new(Some(runtime)), handle, owner: process::id() }
+        Ok(Self { runtime: Mutex::new(Some(runtime)), handle, owner: process::id() })
     }
 
     /// Ends its tasks, and waits for none of them.

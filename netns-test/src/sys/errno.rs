@@ -39,6 +39,18 @@ pub(crate) fn too_many_files() -> io::Error {
     Errno::EMFILE.into()
 }
 
+/// The error of a process that may not start one more thread.
+#[cfg(feature = "tokio")]
+pub(crate) fn too_many_threads() -> io::Error {
+    Errno::EAGAIN.into()
+}
+
+/// Whether the process's own table of descriptors is full, which only the process can change.
+#[cfg(feature = "tokio")]
+pub(crate) fn is_full_table(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMFILE)
+}
+
 /// Whether waiting may help: what is short now can be freed by tests that end and by
 /// the kernel, which takes dead namespaces down after the fact.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {

@@ -205,6 +205,15 @@ pub(crate) fn standard_error() -> Option<(u64, u64)> {
     identity(io::stderr().as_fd()).ok()
 }
 
+/// Whether descriptor 2 is closed, or another file than it was. Not where a seccomp filter of the process
+/// refuses to tell.
+pub(crate) fn has_lost_standard_error(before: Option<(u64, u64)>) -> bool {
+    match nix::sys::stat::fstat(io::stderr()) {
+        Ok(stat) => before.is_some() && before != Some((stat.st_dev, stat.st_ino)),
+        Err(errno) => before.is_some() && errno == Errno::EBADF,
+    }
+}
+
 /// Makes `number` (0, 1 or 2) a copy of `fd` that survives exec.
 pub(crate) fn install_stdio(fd: &OwnedFd, number: RawFd) -> io::Result<()> {
     // SAFETY: dup2 has no memory effects. That a standard stream is replaced is this

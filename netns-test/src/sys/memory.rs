@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::progress::Progress;
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous};
 
 /// Room for the text of a record; longer texts are cut.
@@ -30,6 +31,8 @@ unsafe impl Sync for Record {}
 struct Page {
     claimed: AtomicU32,
     stack_overflow: AtomicU32,
+    unseen: AtomicU32,
+    progress: Progress,
     kind: AtomicU32,
     length: AtomicU32,
     /// The seal, once the rest is complete.
@@ -83,6 +86,23 @@ impl Record {
         &page.stack_overflow
     }
 
+    /// Notes that what the process has printed of its end went nowhere.
+    pub(crate) fn note_unseen(&self) {
+        self.page().unseen.store(1, Ordering::Relaxed);
+    }
+
+    /// Whether that was noted.
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.page().unseen.load(Ordering::Relaxed) != 0
+    }
+
+    /// Where the process notes how far it has come.
+    pub(crate) fn progress(&self) -> &'static Progress {
+        // SAFETY: as in `page`; the mapping is never unmapped.
+        let page: &'static Page = unsafe { self.page.as_ref() };
+        &page.progress
+    }
+
     fn page(&self) -> &Page {
         // SAFETY: the mapping is live, aligned and a valid `Page`, and what changes behind
         // a shared reference is atomic or in an `UnsafeCell`.
@@ -91,12 +111,14 @@ impl Record {
 }
 
 /// Tells the process that made it from every process forked from that one, also where two
-/// PID namespaces give both the same id: forking empties its page (`madvise(2)`,
+/// PID namespaces number both alike: forking empties its page (`madvise(2)`,
 /// `MADV_WIPEONFORK`).
 #[derive(Debug)]
 pub(crate) struct ForkMark {
     flag: &'static AtomicU32,
-    maker: super::process::Pid,
+    /// The id of the process, where the kernel does not empty the page. Elsewhere no system call is
+    /// made to tell: a test's seccomp filter may refuse getpid(2).
+    maker: Option<super::process::Pid>,
 }
 
 impl ForkMark {
@@ -105,16 +127,18 @@ impl ForkMark {
         let size = size_of::<AtomicU32>();
         let page = map(size, MapFlags::MAP_PRIVATE)?;
         // SAFETY: the page was made for this, and zero is a value of its one atomic.
-        let _old_kernel = unsafe { madvise(page, size, MmapAdvise::MADV_WIPEONFORK) };
+        let wiped = unsafe { madvise(page, size, MmapAdvise::MADV_WIPEONFORK) };
         // SAFETY: live for ever, aligned as pages are, and zero bytes are a valid atomic.
         let flag: &'static AtomicU32 = unsafe { page.cast().as_ref() };
         flag.store(1, Ordering::Relaxed);
-        Ok(Self { flag, maker: super::process::id() })
+        let maker = wiped.is_err().then(super::process::id);
+        Ok(Self { flag, maker })
     }
 
     /// Whether this is the process that was marked.
     pub(crate) fn is_here(&self) -> bool {
-        self.flag.load(Ordering::Relaxed) == 1 && self.maker == super::process::id()
+        self.flag.load(Ordering::Relaxed) == 1
+            && self.maker.is_none_or(|maker| maker == super::process::id())
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod environ;
 pub(crate) mod errno;
 pub(crate) mod fds;
 pub(crate) mod filter;
+pub(crate) mod group;
 pub(crate) mod ifreq;
 pub(crate) mod launch;
 pub(crate) mod limits;
@@ -25,6 +26,7 @@ pub(crate) mod person;
 #[cfg(feature = "lab")]
 pub(crate) mod place;
 pub(crate) mod process;
+pub(crate) mod progress;
 pub(crate) mod signals;
 pub(crate) mod socket;
 pub(crate) mod stack;

@@ -165,3 +165,88 @@ fn a_body_may_become_a_session_leader() {
     // SAFETY: makes a session.
     assert!(unsafe { libc::setsid() } > 0, "{}", std::io::Error::last_os_error());
 }
+
+static HANDLED: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn handle(_: libc::c_int) {
+    HANDLED.fetch_add(1, Ordering::SeqCst);
+}
+
+/// Sends SIGUSR1 by `send`: this process gets it, one of another session does not.
+fn signals_its_group(send: impl FnOnce() -> libc::c_int) {
+    let mut other = std::process::Command::new("setsid");
+    let other = other.args(["sh", "-c", "echo started; exec sleep 1000"]);
+    let mut other = other.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = [0; 8];
+    std::io::Read::read_exact(other.stdout.as_mut().unwrap(), &mut line).unwrap();
+    // SAFETY: the handler is an atomic addition.
+    unsafe { libc::signal(libc::SIGUSR1, handle as extern "C" fn(_) as libc::sighandler_t) };
+    assert_eq!(send(), 0, "{}", std::io::Error::last_os_error());
+    while HANDLED.load(Ordering::SeqCst) == 0 {
+        std::thread::yield_now();
+    }
+    // The first of two signals is the one that ends it.
+    // SAFETY: sends a signal to a child.
+    assert_eq!(unsafe { libc::kill(other.id().try_into().unwrap(), libc::SIGTERM) }, 0);
+    let status = other.wait().unwrap();
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+    assert_eq!(signal, Some(libc::SIGTERM));
+}
+
+fn group() -> libc::pid_t {
+    // SAFETY: always allowed.
+    unsafe { libc::getpgrp() }
+}
+
+fn kill_group() {
+    // SAFETY: sends a signal that is handled.
+    signals_its_group(|| unsafe { libc::killpg(group(), libc::SIGUSR1) });
+}
+
+#[netns_test]
+fn a_signal_to_the_own_group_stays_there() {
+    assert!(group() > 1);
+    assert_ne!(group(), std::process::id().cast_signed(), "it leads no group");
+    kill_group();
+}
+
+#[netns_test]
+fn a_signal_to_group_0_stays_in_the_own_group() {
+    // SAFETY: sends a signal that is handled.
+    signals_its_group(|| unsafe { libc::kill(0, libc::SIGUSR1) });
+}
+
+#[netns_test]
+fn a_body_may_lead_its_group() {
+    // SAFETY: makes a group.
+    assert_eq!(unsafe { libc::setpgid(0, 0) }, 0, "{}", std::io::Error::last_os_error());
+    assert_eq!(group(), std::process::id().cast_signed());
+    kill_group();
+}
+
+#[netns_test]
+fn children_are_in_the_group_of_the_body() {
+    let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    let pid = child.id().cast_signed();
+    // SAFETY: asks for a number.
+    assert_eq!(unsafe { libc::getpgid(pid) }, group());
+    // SAFETY: asks for no status; the child has not ended.
+    assert_eq!(unsafe { libc::waitpid(0, std::ptr::null_mut(), libc::WNOHANG) }, 0);
+    // SAFETY: makes a group for a child, and takes the child back. It may have called exec(2) already.
+    let moved = unsafe { libc::setpgid(pid, 0) } == 0;
+    assert!(moved || std::io::Error::last_os_error().raw_os_error() == Some(libc::EACCES));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Those whose process waited for its test, too.
+#[test]
+fn spares_have_groups_of_their_own() {
+    let names = ["a_signal_to_the_own_group", "a_signal_to_group_0", "a_body_may_"];
+    for spares in ["0", "2"] {
+        let mut run = std::process::Command::new(std::env::current_exe().unwrap());
+        run.args(names).args(["children_are_in", "--test-threads=1"]);
+        run.env("NETNS_TEST_SPARES", spares).env_remove("RUST_TEST_THREADS");
+        passes(&mut run, 5);
+    }
+}

@@ -3,9 +3,9 @@
 use super::tokens::{Token, tokens};
 
 /// What each module of the library may import besides itself. ARCHITECTURE.md has the same.
-pub(crate) const IMPORTS: [(&str, &[&str]); 17] = [
+pub(crate) const IMPORTS: [(&str, &[&str]); 19] = [
     ("harness", &HARNESS),
-    ("lab", &["error", "isolation", "netns", "netlink", "sys"]),
+    ("lab", &["error", "isolation", "netns", "netlink", "runtime", "sys"]),
     ("premain", &["harness", "sys"]),
     ("doctor", &DOCTOR),
     ("program", &["diagnose", "error", "netns", "sandbox", "sys", "userns"]),
@@ -20,18 +20,22 @@ pub(crate) const IMPORTS: [(&str, &[&str]); 17] = [
     ("env", &["error"]),
     ("isolation", &[]),
     ("error", &[]),
-    ("runtime", &["diagnose"]),
+    ("runtime", &["beginning", "diagnose", "harness", "hook", "sys"]),
+    ("beginning", &["sys"]),
+    ("hook", &[]),
 ];
 
 const DOCTOR: [&str; 10] = [
     "bytes", "diagnose", "env", "error", "netlink", "premain", "probe", "sandbox", "sys", "userns",
 ];
 
-const HARNESS: [&str; 10] = [
+const HARNESS: [&str; 12] = [
+    "beginning",
     "bytes",
     "diagnose",
     "env",
     "error",
+    "hook",
     "isolation",
     "premain",
     "probe",

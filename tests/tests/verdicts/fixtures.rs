@@ -10,6 +10,9 @@ use netns_test::{Topology, netns_test};
 
 use super::raw;
 
+#[path = "at_exit.rs"]
+mod at_exit;
+
 #[netns_test]
 #[ignore = "run by verdicts.rs"]
 fn returns() {

@@ -74,7 +74,9 @@ fn base(plan: &Plan, nodes: &[NodePlan]) -> Result<Vec<Option<Made>>, Failure> {
     };
     let threads = thread::available_parallelism().map_or(1, usize::from).min(4).min(nodes.len());
     thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        // Where there may be no more threads, those that there are do the work.
+        let start = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+        let others: Vec<_> = (1..threads).filter_map(start).collect();
         let own = work();
         let ended = others
             .into_iter()

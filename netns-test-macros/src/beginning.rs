@@ -1,0 +1,96 @@
+//! Where a test's function begins: at its first line, which for some tests is not the first of the
+//! function that we see.
+//!
+//! `#[tokio::test]` turns an `async fn` into a function that builds a runtime and has it run the body as a
+//! future. A runtime that cannot be built is no act of the test, so the first thing in that future is a call
+//! of ours.
+
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use quote::quote;
+
+use crate::args::Args;
+use crate::function::Function;
+
+/// Where a test's function begins.
+pub(crate) struct Beginning {
+    /// The option of `__rt::case!`; none where the function begins with its call.
+    pub(crate) kind: TokenStream,
+    /// The body, with the call if it needs one.
+    pub(crate) body: Group,
+}
+
+impl Beginning {
+    pub(crate) fn of(args: &Args, function: &Function) -> Self {
+        let body = function.body.clone();
+        if function.is_async() {
+            return Self { kind: quote!(begins: OnRuntime,), body };
+        }
+        let path = args.path();
+        match with_call(&body, &quote!(#path::__rt::begin();)) {
+            Some(body) => Self { kind: quote!(begins: ByItself,), body },
+            None => Self { kind: TokenStream::new(), body },
+        }
+    }
+}
+
+/// What `#[tokio::test]` says where its runtime cannot be built. A body that was written like this by a
+/// person has the same meaning.
+const TOKIO: &str = "\"Failed building the Runtime\"";
+
+/// The expansion of `#[tokio::test]`, `let body = async { .. }; ..`, with `call` as the first statement
+/// of the block; nothing for any other body.
+fn with_call(body: &Group, call: &TokenStream) -> Option<Group> {
+    let mut tokens: Vec<TokenTree> = body.stream().into_iter().collect();
+    let is = |at: usize, text: &str| tokens.get(at).is_some_and(|token| token.to_string() == text);
+    if !(is(0, "let") && is(1, "body") && is(2, "=") && is(3, "async")) || !holds(body, TOKIO) {
+        return None;
+    }
+    let Some(TokenTree::Group(block)) = tokens.get(4) else { return None };
+    if block.delimiter() != Delimiter::Brace {
+        return None;
+    }
+    let inner = block.stream();
+    tokens[4] = TokenTree::Group(spanned(quote!(#call #inner), block));
+    Some(spanned(tokens.into_iter().collect(), body))
+}
+
+/// A group like `old`, with other tokens in it.
+fn spanned(tokens: TokenStream, old: &Group) -> Group {
+    let mut group = Group::new(old.delimiter(), tokens);
+    group.set_span(old.span());
+    group
+}
+
+/// Whether the literal is somewhere in the group.
+fn holds(group: &Group, literal: &str) -> bool {
+    group.stream().into_iter().any(|token| match token {
+        TokenTree::Group(group) => holds(&group, literal),
+        TokenTree::Literal(other) => other.to_string() == literal,
+        _ => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begins(body: TokenStream) -> Option<String> {
+        let body = Group::new(Delimiter::Brace, body);
+        with_call(&body, &quote!(begin();)).map(|body| body.to_string())
+    }
+
+    #[test]
+    fn the_expansion_of_tokio_begins_in_its_future() {
+        let rest = quote! {
+            ::tokio::pin!(body);
+            { return ::tokio::runtime::Builder::new_current_thread().enable_all().build()
+                .expect("Failed building the Runtime").block_on(body); }
+        };
+        let begun = begins(quote!(let body = async { user(); }; #rest)).unwrap();
+        assert!(begun.contains("async { begin () ; user () ; }"), "{begun}");
+        // What stands before the future, or is none, is the user's.
+        assert_eq!(begins(quote!(user(); let body = async { user(); }; #rest)), None);
+        assert_eq!(begins(quote!(let body = async { user(); }; runtime().block_on(body))), None);
+        assert_eq!(begins(quote!(let body = async move { user(); }; #rest)), None);
+    }
+}

@@ -1,0 +1,139 @@
+//! Panics of one thread, taken before the panic hook reports them.
+//!
+//! Tokio panics where it cannot start a thread of a new runtime, and then waits in a destructor for the
+//! threads that it has started. Code that has to end these can only run before the destructors do: in the
+//! panic hook.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::io;
+use std::marker::PhantomData;
+use std::panic::{self, PanicHookInfo};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
+
+type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Sync + Send>;
+type Action = Box<dyn Fn(&str)>;
+
+/// Held while a hook of ours is in place.
+static IN_PLACE: Mutex<()> = Mutex::new(());
+
+/// The hook that ours stands for.
+static BEFORE: RwLock<Option<Hook>> = RwLock::new(None);
+
+thread_local! {
+    static ACTION: RefCell<Option<Action>> = const { RefCell::new(None) };
+}
+
+/// Takes the panics of the calling thread as long as it lives. Panics of other threads go to the hook that
+/// was there before.
+#[must_use]
+pub(crate) struct Interception {
+    _in_place: MutexGuard<'static, ()>,
+    _thread: PhantomData<*const ()>,
+}
+
+/// Has `action` called with the message of each panic of the calling thread, and the panic not reported.
+/// Nothing if that cannot be: the thread panics already, or has an interception.
+///
+/// A hook that another thread sets meanwhile is lost.
+pub(crate) fn intercept(action: Action) -> Option<Interception> {
+    let is_taken = ACTION.with(|own| own.try_borrow().is_ok_and(|own| own.is_some()));
+    if thread::panicking() || is_taken {
+        return None;
+    }
+    let in_place = IN_PLACE.lock().unwrap_or_else(PoisonError::into_inner);
+    ACTION.set(Some(action));
+    let before = panic::take_hook();
+    *BEFORE.write().unwrap_or_else(PoisonError::into_inner) = Some(before);
+    panic::set_hook(Box::new(pass_on));
+    Some(Interception { _in_place: in_place, _thread: PhantomData })
+}
+
+impl Drop for Interception {
+    fn drop(&mut self) {
+        ACTION.set(None);
+        if thread::panicking() {
+            // Hooks cannot be set then. Ours stays, and passes all panics on.
+            return;
+        }
+        drop(panic::take_hook());
+        let before = BEFORE.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(before) = before {
+            panic::set_hook(before);
+        }
+    }
+}
+
+fn pass_on(info: &PanicHookInfo<'_>) {
+    let taken = ACTION.try_with(|action| {
+        let action = action.try_borrow().ok()?;
+        action.as_ref().map(|action| action(&message(info.payload())))
+    });
+    if matches!(taken, Ok(Some(()))) {
+        return;
+    }
+    if let Some(before) = &*BEFORE.read().unwrap_or_else(PoisonError::into_inner) {
+        before(info);
+    }
+}
+
+/// The text of a panic.
+pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic with a value that is no text").to_owned()
+}
+
+/// The error that the message of a panic tells of: the kernel's, if its number is there as `Display` or
+/// `Debug` of an [`io::Error`] write it.
+pub(crate) fn error_of(message: &str) -> io::Error {
+    let after = |mark| message.rsplit_once(mark).map(|(_, rest)| rest);
+    let rest = after("(os error ").or_else(|| after("Os { code: ")).unwrap_or_default();
+    let digits = rest.split_once(|c: char| !c.is_ascii_digit()).map_or("", |(digits, _)| digits);
+    match digits.parse() {
+        Ok(number) => io::Error::from_raw_os_error(number),
+        Err(_) => io::Error::other(message.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn panics_of_one_thread_are_taken_and_those_of_others_are_not() {
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let note = Arc::clone(&taken);
+        let action = Box::new(move |text: &str| note.lock().unwrap().push(text.to_owned()));
+        let own = intercept(action).unwrap();
+        assert!(intercept(Box::new(|_| {})).is_none(), "the thread has one");
+        assert!(panic::catch_unwind(|| panic!("here")).is_err());
+        let other = thread::spawn(|| panic!("reported, in another thread"));
+        assert!(other.join().is_err());
+        drop(own);
+        assert_eq!(*taken.lock().unwrap(), ["here"]);
+        // In turn, not at once.
+        static AT_ONCE: AtomicUsize = AtomicUsize::new(0);
+        let both = [0, 1].map(|_| {
+            thread::spawn(|| {
+                let own = intercept(Box::new(|_| {}));
+                assert_eq!(AT_ONCE.fetch_add(1, Ordering::SeqCst), 0);
+                AT_ONCE.fetch_sub(1, Ordering::SeqCst);
+                drop(own);
+            })
+        });
+        both.into_iter().for_each(|one| one.join().unwrap());
+    }
+
+    #[test]
+    fn the_number_of_an_error_is_read_from_its_text() {
+        let number = |text| error_of(text).raw_os_error();
+        assert_eq!(number("OS can't spawn worker thread: no (os error 11)"), Some(11));
+        assert_eq!(number("no runtime: Os { code: 24, kind: Uncategorized }"), Some(24));
+        assert_eq!(number("(os error x)"), None);
+        assert_eq!(error_of("a reason").to_string(), "a reason");
+    }
+}

@@ -1,0 +1,153 @@
+//! Builds tokio runtimes, and returns an error where tokio panics or waits without an end.
+//!
+//! Where a worker thread cannot be started, `Builder::build` panics, and a destructor then waits for
+//! the workers that have been started: they wait for work. Older versions of tokio go on with fewer
+//! workers than the runtime has. So each worker waits at a [`Gate`] until all are there, and ends there
+//! if one is missing.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime, RuntimeFlavor};
+
+use crate::hook;
+use crate::sys::errno;
+
+/// How long a worker that was started may take to its first instruction.
+const LATEST: Duration = Duration::from_secs(5);
+
+/// Builds the runtime that `builder` describes. Each of its threads calls `on_start` first.
+pub(crate) fn build(
+    builder: &mut Builder,
+    on_start: impl Fn() + Send + Sync + 'static,
+) -> io::Result<Runtime> {
+    let gate = Arc::new(Gate::default());
+    let (at_gate, closer) = (Arc::clone(&gate), Arc::clone(&gate));
+    builder.on_thread_start(move || at_gate.pass(&on_start));
+    let interception = hook::intercept(Box::new(move |_| closer.close(None)));
+    let built = catch_unwind(AssertUnwindSafe(|| builder.build()));
+    drop(interception);
+    match built {
+        Ok(Ok(runtime)) => gate.open(runtime),
+        Ok(Err(error)) => Err(error),
+        Err(panic) => Err(hook::error_of(&hook::message(&*panic))),
+    }
+}
+
+/// Where the threads of a runtime wait until all of its workers are there.
+#[derive(Debug, Default)]
+struct Gate {
+    is_open: AtomicBool,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// How many threads have come.
+    came: usize,
+    is_open: bool,
+    /// There will be no runtime; its threads end.
+    is_closed: bool,
+    /// Why a thread that came could not stay.
+    refusal: Option<String>,
+}
+
+/// The payload with which a thread of no runtime ends.
+struct NoRuntime;
+
+impl Gate {
+    /// A thread of the runtime, at its start.
+    fn pass(&self, on_start: impl Fn()) {
+        if self.is_open.load(Ordering::Acquire) {
+            return on_start();
+        }
+        let started = catch_unwind(AssertUnwindSafe(on_start));
+        if let Err(panic) = started {
+            self.close(Some(hook::message(&*panic)));
+            resume_unwind(panic);
+        }
+        let mut state = self.state();
+        state.came += 1;
+        self.changed.notify_all();
+        while !state.is_open && !state.is_closed {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.is_closed {
+            drop(state);
+            resume_unwind(Box::new(NoRuntime));
+        }
+    }
+
+    /// Has the threads end.
+    fn close(&self, refusal: Option<String>) {
+        let mut state = self.state();
+        state.is_closed = true;
+        state.refusal = state.refusal.take().or(refusal);
+        self.changed.notify_all();
+    }
+
+    /// Lets the workers go on when all have come.
+    fn open(&self, runtime: Runtime) -> io::Result<Runtime> {
+        let workers = match runtime.handle().runtime_flavor() {
+            RuntimeFlavor::CurrentThread => 0,
+            _ => runtime.metrics().num_workers(),
+        };
+        let are_missing = |state: &mut State| state.came < workers && !state.is_closed;
+        let waited = self.changed.wait_timeout_while(self.state(), LATEST, are_missing);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.came >= workers && !state.is_closed {
+            state.is_open = true;
+            self.is_open.store(true, Ordering::Release);
+            self.changed.notify_all();
+            return Ok(runtime);
+        }
+        let refusal = state.refusal.take();
+        drop(state);
+        self.close(None);
+        runtime.shutdown_background();
+        Err(match refusal {
+            Some(refusal) => hook::error_of(&refusal),
+            None => errno::too_many_threads(),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_cannot_start_is_an_error_and_no_wait() {
+        let mut builder = Builder::new_multi_thread();
+        let count = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&count);
+        let result = build(builder.worker_threads(4), move || {
+            let mut count = counted.lock().unwrap_or_else(PoisonError::into_inner);
+            *count += 1;
+            assert!(*count < 3, "the third (os error 11)");
+        });
+        assert_eq!(result.unwrap_err().raw_os_error(), Some(11));
+        let runtime = build(&mut builder, || {}).unwrap();
+        assert_eq!(runtime.metrics().num_workers(), 4);
+        runtime.block_on(async { tokio::task::spawn_blocking(|| {}).await }).unwrap();
+        let mut builder = Builder::new_current_thread();
+        build(&mut builder, || {}).unwrap();
+    }
+
+    /// A stack that no address space holds.
+    #[test]
+    fn a_thread_that_the_system_refuses_is_an_error_and_no_panic() {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(3).thread_stack_size(usize::MAX / 4);
+        let error = build(&mut builder, || {}).unwrap_err();
+        assert!(error.raw_os_error().is_some(), "{error:?}");
+    }
+}
