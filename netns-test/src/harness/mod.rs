@@ -18,6 +18,7 @@ mod output;
 mod parts;
 mod patience;
 mod policy;
+mod pulse;
 mod request;
 mod server;
 mod serving;
@@ -25,6 +26,7 @@ mod spares;
 mod starting;
 mod trial;
 mod verdict;
+mod watch;
 mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -110,7 +112,7 @@ fn ask(entry: &'static Entry, case: &Case) -> Verdict {
         Err(failure) => return told(Judgement::failed(failure.to_string()), &replay),
     };
     let outcome = match index_of(entry) {
-        Some(index) => request::perform(server(), index, &mut replay),
+        Some(index) => request::perform(server(), (index, case.time_limit()), &mut replay),
         None => Outcome::NotRequested(unknown_entry()),
     };
     let Judgement { verdict, notes } = verdict::judge(outcome);

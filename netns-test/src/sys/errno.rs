@@ -34,6 +34,25 @@ pub(crate) fn failure(step: &str, object: impl Into<String>, error: &io::Error) 
     Failure { errno, ..Failure::new(step, object, describe(error)) }
 }
 
+/// A call that failed, before it is known whether that is told.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) step: &'static str,
+    pub(crate) object: &'static str,
+    pub(crate) error: io::Error,
+}
+
+/// Notes which call an error is of, and on what.
+pub(crate) fn at(step: &'static str, object: &'static str) -> impl Fn(io::Error) -> Refusal {
+    move |error| Refusal { step, object, error }
+}
+
+impl std::borrow::Borrow<io::Error> for Refusal {
+    fn borrow(&self) -> &io::Error {
+        &self.error
+    }
+}
+
 /// The error of a process whose table of descriptors is full.
 pub(crate) fn too_many_files() -> io::Error {
     Errno::EMFILE.into()
