@@ -74,7 +74,7 @@ impl Drop for Short {
     fn drop(&mut self) {
         // The server may have set it to 0 meanwhile.
         let less = |count: u32| count.checked_sub(1);
-        drop(self.0.0[SHORT].fetch_update(Ordering::Relaxed, Ordering::Relaxed, less));
+        let _before = self.0.0[SHORT].fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 }
 

@@ -17,6 +17,7 @@ use super::watch::{self, Watch};
 use super::{request, serving};
 use crate::diagnose;
 use crate::error::Failure;
+use crate::premain;
 use crate::sys::fds::Until;
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
 use crate::sys::{errno, fds, signals, socket};
@@ -167,6 +168,9 @@ pub(super) fn fork(alone: &SingleThreaded) -> Result<Server, NoServer> {
             let was_still = AtomicBool::new(false);
             Ok(Server { pid, runner, socket: ours, identity, environment, pulse, was_still })
         }
-        Side::Child => serving::main(&theirs, (runner, pulse), alone),
+        Side::Child => {
+            premain::note_server();
+            serving::main(&theirs, (runner, pulse), alone)
+        }
     }
 }
