@@ -218,7 +218,8 @@ fn set_up(
             tell(news, &News::Allowed);
             Ok(done(proc))
         }
-        Err(refused) if refused.failure.errno.is_some_and(errno::is_shortage_code) => {
+        // That is no trait of the machine.
+        Err(refused) if refused.failure.errno.is_none_or(errno::may_come_free) => {
             Err(explained(refused))
         }
         Err(refused) => {

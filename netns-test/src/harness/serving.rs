@@ -197,8 +197,7 @@ impl<'a> Serving<'a> {
     /// The init of a first sandbox has ended before it could tell how the set-up went.
     fn end_trial(&mut self, trial: Trial, status: Status) {
         if status == Status::Signaled(signals::SYS) {
-            self.waiting.push_front(trial.request);
-            self.deny(diagnose::killed_by_filter());
+            self.deny_to(trial.request, diagnose::killed_by_filter(), false);
         } else if trial.hand.is_some() {
             self.waiting.push_front(trial.request.returned());
         } else {
@@ -235,8 +234,8 @@ impl<'a> Serving<'a> {
             None => {}
             Some((trial, News::Allowed)) => self.accept(trial),
             Some((trial, news @ News::Refused { .. })) => {
-                self.waiting.push_front(trial.request);
-                self.deny(news.explained().expect("it is no news of success"));
+                let failure = news.explained().expect("it is no news of success");
+                self.deny_to(trial.request, failure, false);
             }
         }
     }

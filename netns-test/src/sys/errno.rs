@@ -61,9 +61,12 @@ pub(crate) fn too_many_files() -> io::Error {
 /// Whether waiting may help: what is short now can be freed by tests that end and by
 /// the kernel, which takes dead namespaces down after the fact.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
-    error
-        .raw_os_error()
-        .is_some_and(|code| is_shortage_of_namespaces(code) || is_shortage_code(code))
+    error.raw_os_error().is_some_and(may_come_free)
+}
+
+/// The same for an error's number.
+pub(crate) fn may_come_free(code: i32) -> bool {
+    is_shortage_of_namespaces(code) || is_shortage_code(code)
 }
 
 /// The same for an error's number, where namespaces are not what is short.
