@@ -12,10 +12,18 @@
 //! goes on with the other constructors and `main`. The server stays as it was forked: the
 //! other constructors (loggers, allocators, LLVM's coverage runtime, which writes the
 //! counters at exit) run in each body, see [`run_later_constructors`].
+//!
+//! # Two versions in one binary
+//!
+//! Each has a constructor and a server of its own, and none may fork its server in a body of the
+//! other. So each version has a mark in a section that all of them share: two sections keep their
+//! names and the layout of their entries in every version, that of the constructors' code and that
+//! of the marks.
 #![expect(unsafe_code, reason = "reads what the linker has laid out, before main")]
 
 use std::ffi::{CString, c_char, c_int};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::harness::{self, Case};
 use crate::sys::environ;
@@ -61,6 +69,20 @@ pub type Entry = Option<&'static Case>;
 #[unsafe(link_section = "netns_test_cases_2")]
 static SENTINEL: Entry = None;
 
+/// What the versions of this crate in the binary tell each other: [`HAS_RUN`], [`SERVES`].
+#[used]
+#[unsafe(link_section = "netns_test_marks")]
+static MARK: AtomicU32 = AtomicU32::new(0);
+
+/// The constructor of that version has run.
+const HAS_RUN: u32 = 1;
+
+/// This process is that version's server, or has been forked from it.
+const SERVES: u32 = 2;
+
+/// How many versions' constructors had run before this one's.
+static BEFORE: OnceLock<usize> = OnceLock::new();
+
 /// A constructor as the C library calls it (musl: without arguments, which does no harm).
 type Constructor = extern "C" fn(c_int, *const *const c_char, *const *const c_char);
 
@@ -68,22 +90,46 @@ unsafe extern "C" {
     static __start_netns_test_cases_2: u8;
     static __stop_netns_test_cases_2: u8;
     /// The code of [`fork_server`], in a section of its own so that it can be told from
-    /// other constructors.
+    /// other constructors; of every version.
     static __start_netns_test_premain: u8;
     static __stop_netns_test_premain: u8;
+    static __start_netns_test_marks: AtomicU32;
+    static __stop_netns_test_marks: AtomicU32;
     static __init_array_start: Option<Constructor>;
     static __init_array_end: Option<Constructor>;
 }
 
 #[ctor::ctor(unsafe, priority = early, body(link_section = "netns_test_premain"))]
 fn fork_server() {
-    if cases().iter().any(Option::is_some) {
+    let before = marks().iter().filter(|mark| mark.load(Ordering::Relaxed) != 0).count();
+    let _first = BEFORE.set(before);
+    MARK.store(HAS_RUN, Ordering::Relaxed);
+    if !serves_another() && cases().iter().any(Option::is_some) {
         // SAFETY: the harness uses the token only when it has counted one thread. Init starts none, and
         // the server waits for the end of those that it starts before it forks; a body starts some, but
         // no longer forks by the token then.
         let alone = unsafe { SingleThreaded::new() };
         harness::start(&alone);
     }
+}
+
+/// Notes that this process is the server.
+pub(crate) fn note_server() {
+    MARK.fetch_or(SERVES, Ordering::Relaxed);
+}
+
+/// Whether this process is the server of another version, or has been forked from it.
+pub(crate) fn serves_another() -> bool {
+    let others = marks().iter().filter(|&mark| !std::ptr::eq(mark, &raw const MARK));
+    others.into_iter().any(|mark| mark.load(Ordering::Relaxed) & SERVES != 0)
+}
+
+/// The marks of all versions.
+fn marks() -> &'static [AtomicU32] {
+    let (start, end) = (&raw const __start_netns_test_marks, &raw const __stop_netns_test_marks);
+    // SAFETY: the linker puts the two symbols at the ends of the section, which holds nothing but
+    // atomics of this type.
+    unsafe { between(start, end) }
 }
 
 /// Lets `work` fork, in a program that has started no thread.
@@ -113,14 +159,15 @@ pub(crate) fn cases() -> &'static [Entry] {
 }
 
 /// Calls the constructors that come after [`fork_server`], as the C library would have
-/// done if the process had not been forked there.
+/// done if the process had not been forked there. Other versions' are left out: they fork servers.
 pub(crate) fn run_later_constructors(_: &SingleThreaded) {
     let &Arguments(argv) = ARGUMENTS.get_or_init(arguments);
     let argc = c_int::try_from(argv.len() - 1).unwrap_or(0);
     let all = constructors();
-    let own = all.iter().position(|constructor| constructor.is_some_and(is_ours));
-    let later = own.map_or(&[][..], |own| &all[own + 1..]);
-    for &constructor in later.iter().flatten().filter(|&&c| !is_marker(c)) {
+    let ours = |&(_, constructor): &(usize, &Option<_>)| constructor.is_some_and(is_ours);
+    let own = all.iter().enumerate().filter(ours).nth(BEFORE.get().copied().unwrap_or(0));
+    let later = own.map_or(&[][..], |(own, _)| &all[own + 1..]);
+    for &constructor in later.iter().flatten().filter(|&&c| !is_marker(c) && !is_ours(c)) {
         constructor(argc, argv.as_ptr(), environ::pointer());
     }
 }

@@ -127,6 +127,27 @@ fn a_shortage_at_the_first_test_is_not_skipped() {
     fs::remove_dir_all(place).unwrap();
 }
 
+/// A limit that is not seen here, of a user namespace around, may be reached by others: the one that
+/// they hold comes free when they end.
+#[test]
+fn a_shortage_of_user_namespaces_that_others_hold_is_not_skipped() {
+    let script = "echo 2 > /proc/sys/user/max_user_namespaces
+        unshare -U sh -c 'echo > $FIFO; read x < $FIFO' &
+        read x < $FIFO; unshare -U --map-current-user \"$0\" \"$@\"
+        status=$?; echo > $FIFO; wait; exit $status";
+    let place = netns_test_tests::scratch("held");
+    let fifo = place.join("fifo");
+    netns_test_tests::stdout_of("mkfifo", &[fifo.to_str().unwrap()]);
+    // Root can do without, where it may.
+    let ordinary = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
+    let around = [&["unshare", "-Ur", "sh", "-c", script], &ordinary[..]].concat();
+    let mut run = skipping(again(&around, &["samples::", "--test-threads=1"]));
+    let text = fails(run.env("FIFO", &fifo));
+    assert!(text.contains("0 passed; 4 failed"), "{text}");
+    assert!(text.contains("clone user namespace: ENOSPC") && !text.contains("SKIP"), "{text}");
+    fs::remove_dir_all(place).unwrap();
+}
+
 /// A shortage, or the loss of the fork server, says nothing of the machine.
 #[test]
 fn no_other_failure_is_skipped() {

@@ -60,11 +60,10 @@ pub(crate) fn with_cause(mut failure: Failure, step: Step, witness: &Witness) ->
     failure
 }
 
-/// Whether a refusal to make namespaces for want of room is one that no waiting cures.
-///
-/// One of a limit that can be reached is not: what holds them may end. Where the limit here is
-/// out of reach, it is the nesting that is refused, or a limit further out.
-pub(crate) fn is_lasting(failure: &Failure) -> bool {
+/// Whether the limit on user namespaces that was reached is none that is seen here: one of a user
+/// namespace around this one, or on how deep they are nested. Which of them the kernel does not tell,
+/// so what holds them may end.
+pub(crate) fn is_out_of_reach(failure: &Failure) -> bool {
     let cause = failure.diagnosis.as_ref();
     cause.is_some_and(|cause| cause.topic == "nesting" && cause.until_reboot.is_none())
 }
@@ -93,9 +92,9 @@ pub(crate) fn killed_by_filter() -> Failure {
     failure
 }
 
-/// The namespaces among `wanted` that the kernel makes now, each by itself.
+/// The namespaces among `wanted` that the kernel does not refuse, each by itself.
 pub(crate) fn allowed(alone: &SingleThreaded, wanted: &[Namespace]) -> Vec<Namespace> {
-    wanted.iter().copied().filter(|&namespace| can_make(alone, &[namespace])).collect()
+    wanted.iter().copied().filter(|&namespace| may_have(alone, namespace)).collect()
 }
 
 /// The first namespace that the kernel refuses now: by itself, or where a user namespace is
@@ -110,9 +109,20 @@ fn first_refused(alone: &SingleThreaded, wanted: &[Namespace]) -> Option<Namespa
 }
 
 fn can_make(alone: &SingleThreaded, namespaces: &[Namespace]) -> bool {
-    match process::fork_into(alone, namespaces) {
-        Ok(Side::Child) => process::exit_now(0),
-        Ok(Side::Parent(_)) => true,
-        Err(_) => false,
+    try_to_make(alone, namespaces).is_ok()
+}
+
+/// Whether the kernel makes one, or would if all that are there were not in use.
+fn may_have(alone: &SingleThreaded, namespace: Namespace) -> bool {
+    match try_to_make(alone, &[namespace]) {
+        Ok(()) => true,
+        Err(error) => errno::is_shortage(&error) && !is_forbidden(&error, &[namespace]),
+    }
+}
+
+fn try_to_make(alone: &SingleThreaded, namespaces: &[Namespace]) -> io::Result<()> {
+    match process::fork_into(alone, namespaces)? {
+        Side::Child => process::exit_now(0),
+        Side::Parent(_) => Ok(()),
     }
 }

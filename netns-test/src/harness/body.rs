@@ -30,9 +30,9 @@ use crate::{diagnose, premain};
 
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
-/// Whether this process is a body, or was forked by one.
+/// Whether this process is a body, or was forked by one; also of another version of this crate.
 pub(super) fn is_running() -> bool {
-    RUNNING.load(Ordering::Relaxed)
+    RUNNING.load(Ordering::Relaxed) || premain::serves_another()
 }
 
 /// How a body learns which test it is.

@@ -11,7 +11,7 @@ use super::case::Case;
 use super::order::{Arrived, Order};
 use super::parts;
 use super::patience::insist;
-use super::watch::{Left, Watch};
+use super::time_limit::{Left, TimeLimit};
 use super::wire::{self, Ended, Record, Report};
 use crate::beginning::Stage;
 use crate::diagnose;
@@ -228,7 +228,8 @@ fn set_up(
             tell(news, &News::Allowed);
             Ok(done(proc))
         }
-        Err(refused) if refused.failure.errno.is_some_and(errno::is_shortage_code) => {
+        // That is no trait of the machine.
+        Err(refused) if refused.failure.errno.is_none_or(errno::may_come_free) => {
             Err(explained(refused))
         }
         Err(refused) => {
@@ -263,9 +264,9 @@ fn seal() -> u64 {
 
 /// Waits until the body ends, or its time is over, or nobody is left to tell.
 fn supervise(site: &Site<'_>, case: &Case, control: &OwnedFd, running: Running) -> Report {
-    let watch = Watch { ready: running.ready, limit: case.time_limit() };
+    let time = TimeLimit { ready: running.ready, limit: case.time_limit() };
     loop {
-        let look = watch.look(progress::now(), running.record.progress().began());
+        let look = time.look(progress::now(), running.record.progress().began());
         let left = match look {
             Left::Unlimited => None,
             Left::Wait(left) => Some(left),

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use super::init::{self, Origin, Site, Task};
 use super::order::Request;
+use super::pulse::Pulse;
 use crate::diagnose::{self, Step, Witness};
 use crate::error::Failure;
 use crate::sandbox::{Identity, Mode, User};
@@ -24,6 +25,7 @@ pub(super) struct Launcher<'a> {
     alive: (OwnedFd, OwnedFd),
     pub(super) caller: Caller,
     origin: Origin,
+    pub(super) pulse: Pulse,
 }
 
 /// The init that is wanted.
@@ -61,11 +63,15 @@ pub(super) enum Lack {
 
 impl<'a> Launcher<'a> {
     /// For the process that calls, which is to be the parent of all of them.
-    pub(super) fn new(origin: Origin, alone: &'a SingleThreaded) -> Result<Self, Failure> {
+    pub(super) fn new(
+        origin: Origin,
+        pulse: Pulse,
+        alone: &'a SingleThreaded,
+    ) -> Result<Self, Failure> {
         let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
         let children = signals::watch_children().map_err(step("signalfd", "SIGCHLD"))?;
         let alive = fds::pipe().map_err(step("pipe", "the server"))?;
-        Ok(Self { alone, children, alive, caller: Caller::read()?, origin })
+        Ok(Self { alone, children, alive, caller: Caller::read()?, origin, pulse })
     }
 
     pub(super) fn launch(&self, wanted: &Wanted<'_>) -> Result<Launched, Lack> {

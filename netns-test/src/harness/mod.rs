@@ -18,12 +18,14 @@ mod output;
 mod parts;
 mod patience;
 mod policy;
+mod pulse;
 mod reasons;
 mod request;
 mod server;
 mod serving;
 mod spares;
 mod starting;
+mod time_limit;
 mod trial;
 mod verdict;
 mod watch;
@@ -115,7 +117,7 @@ fn ask(entry: &'static Entry, case: &Case) -> Verdict {
         Err(failure) => return told(Judgement::failed(failure.to_string()), &replay),
     };
     let outcome = match index_of(entry) {
-        Some(index) => request::perform(server(), index, &mut replay),
+        Some(index) => request::perform(server(), (index, case.time_limit()), &mut replay),
         None => Outcome::NotRequested(unknown_entry()),
     };
     let Judgement { verdict, notes } = verdict::judge(outcome);

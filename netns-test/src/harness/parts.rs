@@ -36,9 +36,9 @@ pub(super) fn send(
 
 /// The other side has not read what was sent before: no shortage, though the kernel gives
 /// both the same number.
-const FULL: io::ErrorKind = io::ErrorKind::StorageFull;
+pub(super) const FULL: io::ErrorKind = io::ErrorKind::StorageFull;
 
-fn full(error: io::Error) -> io::Error {
+pub(super) fn full(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::WouldBlock { FULL.into() } else { error }
 }
 

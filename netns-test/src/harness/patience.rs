@@ -4,6 +4,7 @@
 //! taken them down, some time after their last process; processes and descriptors of
 //! other tests come free when those end.
 
+use std::borrow::Borrow;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -42,20 +43,22 @@ impl Patience {
 }
 
 /// Tries until it works, fails for another reason than a shortage, or has taken too long.
-pub(super) fn insist<T>(attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn insist<T, E: Borrow<io::Error>>(
+    attempt: impl FnMut() -> Result<T, E>,
+) -> Result<T, E> {
     insist_while(|| false, attempt)
 }
 
 /// The same, but it does not take too long while others hold what they will let go of.
-pub(super) fn insist_while<T>(
+pub(super) fn insist_while<T, E: Borrow<io::Error>>(
     others_hold: impl Fn() -> bool,
-    mut attempt: impl FnMut() -> io::Result<T>,
-) -> io::Result<T> {
+    mut attempt: impl FnMut() -> Result<T, E>,
+) -> Result<T, E> {
     // Most need none, and do not look at the clock.
     let mut patience = None;
     loop {
         match attempt() {
-            Err(error) if errno::is_shortage(&error) => {
+            Err(error) if errno::is_shortage(error.borrow()) => {
                 let patience = patience.get_or_insert_with(Patience::new);
                 match patience.next_pause(others_hold().then(Instant::now)) {
                     Some(pause) => std::thread::sleep(pause),

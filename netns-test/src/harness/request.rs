@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,10 @@ use super::parts;
 use super::patience::insist_while;
 use super::server::{NoServer, Server};
 use super::verdict::Outcome;
+use super::watch::{self, Watch};
 use super::wire::{self, Message, Report};
+use crate::error::Failure;
+use crate::sys::errno::Refusal;
 use crate::sys::fds::Until;
 use crate::sys::signals::{self, Mask};
 use crate::sys::{errno, fds, limits, socket};
@@ -24,10 +27,11 @@ use crate::{diagnose, userns};
 /// waits for a device or is held by a debugger may take for ever.
 const LAST_PROCESS: Duration = Duration::from_secs(30);
 
-/// Has test number `index` run, and waits until every process of it but init has gone.
+/// Has test number `index`, which has this time limit, run, and waits until every process of it but
+/// init has gone.
 pub(super) fn perform(
     server: Result<&Server, NoServer>,
-    index: usize,
+    (index, limit): (usize, Option<Duration>),
     replay: &mut Replay,
 ) -> Outcome {
     let server = match server {
@@ -35,46 +39,83 @@ pub(super) fn perform(
         Err(NoServer::Refused(failure)) => return Outcome::Refused(failure),
         Err(NoServer::Failed(failure)) => return Outcome::NotRequested(failure),
     };
-    let refused = |error: io::Error| {
-        let is_denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
-        let directory = fds::open_place(Path::new("."));
-        let failure = if is_denied(&error) && directory.is_err_and(|error| is_denied(&error)) {
-            let advice =
-                "the user of the tests may not search it; run them in a directory that it may";
-            errno::failure("open", "the working directory", &error).advise(advice)
-        } else {
-            diagnose::explain("prepare", "the request for a sandbox", &error)
-        };
-        Outcome::NotRequested(failure)
-    };
-    let prepare = || Ok((Channels::open()?, userns::user_now()?));
+    let mut watch = server.watch(limit);
+    let prepare = || Ok((Channels::open()?, user_now()?));
     let prepared = insist_while(|| Holder::count() > 0, prepare);
     let _holder = Holder::new();
     let ((ours, theirs), user) = match prepared {
         Ok(prepared) => prepared,
-        Err(error) => return refused(error),
+        Err(refusal) => return Outcome::NotRequested(not_prepared(&refusal)),
     };
-    if let Err(error) = theirs.send(server, wire::Request { index, user }) {
-        if parts::is_hang_up(&error) {
-            return Outcome::ServerLost(server.how_it_ended());
-        }
-        return Outcome::NotRequested(diagnose::explain("send", "the request", &error));
+    if let Some(reason) = server.still_stopped() {
+        return Outcome::ServerLost(reason);
+    }
+    if let Err(error) = theirs.send(server, wire::Request { index, user }, &mut watch) {
+        return not_sent(server, "the request", &error);
     }
     drop(theirs);
     // While the sandbox is made. If it fails, that ends when its socket is closed here.
     let caller = match insist_while(|| Holder::count() > 1, || caller(server)) {
         Ok(caller) => caller.encode(),
-        Err(error) => return refused(error),
+        Err(refusal) => return Outcome::NotRequested(not_prepared(&refusal)),
     };
-    let room = || parts::wait_for_room(&ours.control, server.liveness());
+    let room = || wait_for_room(ours.control.as_fd(), server, &mut watch);
     match parts::send(&ours.control, &caller, room) {
         // A server that refuses the request, or dies, is noticed there.
         Err(error) if !parts::is_hang_up(&error) => {
-            let what = "environment and limits for the test";
-            Outcome::NotRequested(diagnose::explain("send", what, &error))
+            not_sent(server, "environment and limits for the test", &error)
         }
-        _ => ours.follow(server, replay),
+        _ => ours.follow(server, &mut watch, replay),
     }
+}
+
+/// A request for which something could not be had.
+fn not_prepared(refusal: &Refusal) -> Failure {
+    let Refusal { step, object, error } = refusal;
+    if *object == WORKING_DIRECTORY && error.kind() == io::ErrorKind::PermissionDenied {
+        let advice = "the user of the tests may not search it; run them in a directory that it may";
+        return errno::failure(step, *object, error).advise(advice);
+    }
+    diagnose::explain(step, object, error)
+}
+
+/// What could not be sent, and the server that is to have it.
+fn not_sent(server: &Server, what: &str, error: &io::Error) -> Outcome {
+    if parts::is_hang_up(error) {
+        Outcome::ServerLost(server.how_it_ended())
+    } else if error.kind() == STILL {
+        server.note_still();
+        Outcome::ServerLost(error.to_string())
+    } else {
+        Outcome::NotRequested(diagnose::explain("send", what, error))
+    }
+}
+
+/// Stands for a server that does not go on; the error's text says more.
+const STILL: io::ErrorKind = io::ErrorKind::TimedOut;
+
+/// Waits until more can be sent; an error if `server` has gone, or does not go on.
+fn wait_for_room(socket: BorrowedFd<'_>, server: &Server, watch: &mut Watch) -> io::Result<()> {
+    loop {
+        let events = [Until::Writable(socket), Until::HungUp(server.liveness())];
+        let ready = fds::wait(&events, Some(watch::PAUSE))?;
+        if ready[1].hung_up {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if ready[0].writable || ready[0].hung_up {
+            return Ok(());
+        }
+        if let Some(reason) = watch.look(|| false) {
+            return Err(io::Error::new(STILL, reason));
+        }
+    }
+}
+
+const WORKING_DIRECTORY: &str = "the working directory";
+
+/// Who this is: the server refuses others than it was forked from.
+fn user_now() -> Result<(u32, u32, u64), Refusal> {
+    userns::user_now().map_err(errno::at("capget", "own capabilities"))
 }
 
 /// Stands for the descriptors that a request holds until its test has ended.
@@ -124,20 +165,28 @@ struct News {
 }
 
 impl Channels {
-    fn open() -> io::Result<(Self, Sent)> {
-        let (control, their_control) = socket::pair()?;
-        let (output, stdout, stderr) = Streams::open()?;
-        let directory = fds::open_place(Path::new("."))?;
+    fn open() -> Result<(Self, Sent), Refusal> {
+        let (control, their_control) =
+            socket::pair().map_err(errno::at("socketpair", "runner and test"))?;
+        let (output, stdout, stderr) =
+            Streams::open().map_err(errno::at("pipe", "the test's output"))?;
+        let directory =
+            fds::open_place(Path::new(".")).map_err(errno::at("open", WORKING_DIRECTORY))?;
         Ok((Self { control, output }, Sent { control: their_control, stdout, stderr, directory }))
     }
 
-    fn follow(mut self, server: &Server, replay: &mut Replay) -> Outcome {
-        let outcome = self.wait_for_the_end(server, replay);
+    fn follow(mut self, server: &Server, watch: &mut Watch, replay: &mut Replay) -> Outcome {
+        let outcome = self.wait_for_the_end(server, watch, replay);
         self.output.finish(replay);
         outcome
     }
 
-    fn wait_for_the_end(&mut self, server: &Server, replay: &mut Replay) -> Outcome {
+    fn wait_for_the_end(
+        &mut self,
+        server: &Server,
+        watch: &mut Watch,
+        replay: &mut Replay,
+    ) -> Outcome {
         let mut news = News::default();
         loop {
             let left = news.time_left();
@@ -163,6 +212,13 @@ impl Channels {
                     if left == Some(Duration::ZERO) {
                         return Outcome::Lingers(news.report.and_then(|(report, _)| report));
                     }
+                    // After a report there is that limit.
+                    let has_begun = || socket::all_was_read(self.control.as_fd());
+                    let lost = if left.is_none() { watch.look(has_begun) } else { None };
+                    if let Some(reason) = lost {
+                        server.note_still();
+                        return Outcome::ServerLost(reason);
+                    }
                 }
                 Ok(None) | Err(_) => return Outcome::ServerLost(server.how_it_ended()),
             }
@@ -179,7 +235,8 @@ impl Channels {
         let control = Until::Readable(self.control.as_fd());
         let mut events = vec![control, Until::HungUp(server.liveness())];
         events.extend(self.output.sources().map(Until::Readable));
-        let mut ready = fds::wait(&events, timeout)?;
+        let timeout = timeout.unwrap_or(watch::PAUSE).min(watch::PAUSE);
+        let mut ready = fds::wait(&events, Some(timeout))?;
         self.output.turn(replay);
         let is_there = !ready[1].hung_up;
         if !is_there {
@@ -199,18 +256,23 @@ impl News {
 }
 
 impl Sent {
-    fn send(&self, server: &Server, request: wire::Request) -> io::Result<()> {
+    fn send(&self, server: &Server, request: wire::Request, watch: &mut Watch) -> io::Result<()> {
         let fds = [&self.control, &self.stdout, &self.stderr, &self.directory];
         let fds = fds.map(|fd| fd.as_fd());
-        insist_while(
-            || Holder::count() > 1,
-            || socket::send(server.socket()?, &request.encode(), &fds),
-        )
+        let request = request.encode();
+        loop {
+            let socket = server.socket()?;
+            let send = || socket::try_send_fds(socket, &request, &fds).map_err(parts::full);
+            match insist_while(|| Holder::count() > 1, send) {
+                Err(error) if error.kind() == parts::FULL => wait_for_room(socket, server, watch)?,
+                other => return other,
+            }
+        }
     }
 }
 
 /// This process and thread, as a test would find them.
-fn caller(server: &Server) -> io::Result<Caller> {
+fn caller(server: &Server) -> Result<Caller, Refusal> {
     let text = |(mut name, value): (OsString, OsString)| {
         name.push("=");
         name.push(value);
@@ -220,9 +282,9 @@ fn caller(server: &Server) -> io::Result<Caller> {
     let has_changed = environment != server.environment;
     Ok(Caller {
         environment: has_changed.then(|| environment.into_iter().map(text).collect()),
-        limits: limits::get()?,
+        limits: limits::get().map_err(errno::at("prlimit", "the runner"))?,
         mask: signals::mask().unwrap_or(Mask(0)),
-        umask: umask()?,
+        umask: umask().map_err(errno::at("read", "Umask in /proc/self/status"))?,
     })
 }
 

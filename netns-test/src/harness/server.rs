@@ -7,13 +7,17 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::patience::insist;
+use super::pulse::Pulse;
+use super::watch::{self, Watch};
 use super::{request, serving};
 use crate::diagnose;
 use crate::error::Failure;
+use crate::premain;
 use crate::sys::fds::Until;
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
 use crate::sys::{errno, fds, signals, socket};
@@ -32,6 +36,9 @@ pub(super) struct Server {
     identity: (u64, u64),
     /// The environment in the moment of the fork, which each body starts with.
     pub(super) environment: Vec<(OsString, OsString)>,
+    pulse: Pulse,
+    /// Whether a test was lost because it does nothing.
+    was_still: AtomicBool,
 }
 
 impl Server {
@@ -50,6 +57,26 @@ impl Server {
     /// was still open here. The other end of this one was never open beside threads.
     pub(super) fn liveness(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+
+    /// Looks whether it goes on, for a test with this time limit.
+    pub(super) fn watch(&self, limit: Option<Duration>) -> Watch {
+        Watch::new(self.pid, self.pulse, limit)
+    }
+
+    /// Notes that a test was lost because it does nothing: the next ones are lost at once.
+    pub(super) fn note_still(&self) {
+        self.was_still.store(true, Ordering::Relaxed);
+    }
+
+    /// Why it need not be asked: it was found stopped, and still is.
+    pub(super) fn still_stopped(&self) -> Option<String> {
+        if !self.was_still.load(Ordering::Relaxed) {
+            return None;
+        }
+        let told = watch::still_stopped(self.pid);
+        self.was_still.store(told.is_some(), Ordering::Relaxed);
+        told
     }
 
     /// Why it does not answer.
@@ -124,18 +151,26 @@ pub(super) fn fork(alone: &SingleThreaded) -> Result<Server, NoServer> {
             return Err(no_server(failure));
         }
     }
-    let failed =
-        |error: io::Error| NoServer::Failed(diagnose::explain("fork", "the fork server", &error));
-    let (ours, theirs) = socket::pair().map_err(failed)?;
-    let ours = fds::beyond_stdio(ours).map_err(failed)?;
-    let theirs = fds::beyond_stdio(theirs).map_err(failed)?;
-    let identity = fds::identity(ours.as_fd()).map_err(failed)?;
+    let failed = |step: &'static str, object: &'static str| {
+        move |error: io::Error| NoServer::Failed(diagnose::explain(step, object, &error))
+    };
+    let (ours, theirs) = socket::pair().map_err(failed("socketpair", "runner and fork server"))?;
+    let number = || failed("fcntl", "F_DUPFD_CLOEXEC of the fork server's socket");
+    let ours = fds::beyond_stdio(ours).map_err(number())?;
+    let theirs = fds::beyond_stdio(theirs).map_err(number())?;
+    let identity =
+        fds::identity(ours.as_fd()).map_err(failed("fstat", "the fork server's socket"))?;
+    let pulse = Pulse::new().map_err(failed("mmap", "memory to share with the fork server"))?;
     let runner = process::id();
-    match insist(|| process::fork_aside(alone)).map_err(failed)? {
+    match insist(|| process::fork_aside(alone)).map_err(failed("fork", "the fork server"))? {
         Side::Parent(pid) => {
             let environment = request::environment();
-            Ok(Server { pid, runner, socket: ours, identity, environment })
+            let was_still = AtomicBool::new(false);
+            Ok(Server { pid, runner, socket: ours, identity, environment, pulse, was_still })
         }
-        Side::Child => serving::main(&theirs, runner, alone),
+        Side::Child => {
+            premain::note_server();
+            serving::main(&theirs, (runner, pulse), alone)
+        }
     }
 }

@@ -13,8 +13,10 @@ use super::case::Case;
 use super::init::Origin;
 use super::launch::Launcher;
 use super::order::{Request, Test, case_at, descriptors_lost, refuse, refuse_all, tell};
+use super::pulse::Pulse;
 use super::spares::Spares;
 use super::trial::{self, Grant, Trial};
+use super::watch::HEARTBEAT;
 use super::wire::{self, End, Report};
 use crate::diagnose;
 use crate::env;
@@ -39,8 +41,8 @@ const STACK: usize = 2 << 20;
 const DESCRIPTORS_OF_A_REQUEST: usize = 4;
 
 /// The server's whole life.
-pub(super) fn main(requests: &OwnedFd, runner: Pid, alone: &SingleThreaded) -> ! {
-    let mut serving = match Serving::new(requests, runner, alone) {
+pub(super) fn main(requests: &OwnedFd, (runner, pulse): (Pid, Pulse), alone: &SingleThreaded) -> ! {
+    let mut serving = match Serving::new(requests, (runner, pulse), alone) {
         Ok(serving) => serving,
         Err(failure) => refuse_all(requests, &failure),
     };
@@ -76,11 +78,15 @@ pub(super) struct Serving<'a> {
 }
 
 impl<'a> Serving<'a> {
-    fn new(requests: &'a OwnedFd, runner: Pid, alone: &'a SingleThreaded) -> Result<Self, Failure> {
+    fn new(
+        requests: &'a OwnedFd,
+        (runner, pulse): (Pid, Pulse),
+        alone: &'a SingleThreaded,
+    ) -> Result<Self, Failure> {
         let origin = settle(requests, runner)?;
         Ok(Self {
             open_files: origin.limits.open_files(),
-            launcher: Launcher::new(origin, alone)?,
+            launcher: Launcher::new(origin, pulse, alone)?,
             requests,
             grant: Grant::new(),
             waiting: VecDeque::new(),
@@ -108,6 +114,7 @@ impl<'a> Serving<'a> {
         let hands = events.len();
         events.extend(self.tests.iter().filter_map(Test::hand).map(Until::HungUp));
         let ready = fds::wait(&events, self.next_deadline())?;
+        self.launcher.pulse.beat();
         if mounts && ready[2].hung_up {
             self.spares.discard();
         }
@@ -155,7 +162,10 @@ impl<'a> Serving<'a> {
         };
         let kill = self.tests.iter().filter_map(|test| test.deadline).min();
         let telling = (!self.untold.is_empty()).then(|| now + NEXT_TELLING);
-        let next = [spare, start, kill, telling].into_iter().flatten().min()?;
+        // A runner that waits sees by that that this process goes on.
+        let is_idle = self.tests.is_empty() && self.waiting.is_empty();
+        let beat = (!is_idle || self.grant.request().is_some()).then(|| now + HEARTBEAT);
+        let next = [spare, start, kill, telling, beat].into_iter().flatten().min()?;
         Some(next.saturating_duration_since(now))
     }
 
@@ -187,8 +197,7 @@ impl<'a> Serving<'a> {
     /// The init of a first sandbox has ended before it could tell how the set-up went.
     fn end_trial(&mut self, trial: Trial, status: Status) {
         if status == Status::Signaled(signals::SYS) {
-            self.waiting.push_front(trial.request);
-            self.deny(diagnose::killed_by_filter());
+            self.deny_to(trial.request, diagnose::killed_by_filter(), false);
         } else if trial.hand.is_some() {
             self.waiting.push_front(trial.request.returned());
         } else {
@@ -225,8 +234,8 @@ impl<'a> Serving<'a> {
             None => {}
             Some((trial, News::Allowed)) => self.accept(trial),
             Some((trial, news @ News::Refused { .. })) => {
-                self.waiting.push_front(trial.request);
-                self.deny(news.explained().expect("it is no news of success"));
+                let failure = news.explained().expect("it is no news of success");
+                self.deny_to(trial.request, failure, false);
             }
         }
     }

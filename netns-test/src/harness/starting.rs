@@ -91,8 +91,14 @@ impl Serving<'_> {
         }
     }
 
-    pub(super) fn deny(&mut self, failure: Failure) {
-        self.grant.deny(failure, &self.launcher.caller, self.launcher.alone);
+    /// What was tried for the request that is the first of those that wait is refused; not for good,
+    /// if it `may_pass`.
+    fn deny(&mut self, failure: Failure, may_pass: bool) {
+        let (caller, alone) = (&self.launcher.caller, self.launcher.alone);
+        let Some(failure) = self.grant.deny((failure, may_pass), caller, alone) else { return };
+        if let Some(request) = self.waiting.pop_front() {
+            refuse(&request.control, &Report::NotStarted(failure));
+        }
     }
 
     /// For whom a spare is to be made now. Tests that wait come first, and those that a spare has
@@ -144,24 +150,26 @@ impl Serving<'_> {
                 self.last_refusal = Some(Instant::now());
                 let alone = self.launcher.alone;
                 let failure = diagnose::explain_clone(alone, mode.namespaces(), &error);
-                // What may come free another time is no trait of the machine.
-                let is_lasting = diagnose::is_lasting(&failure);
-                self.give_up(request, failure, is_trial && is_lasting);
+                // What may come free another time is no trait of the machine. Where that may be long,
+                // root need not wait for a user namespace.
+                if is_trial && diagnose::is_out_of_reach(&failure) {
+                    self.deny_to(request, failure, true);
+                } else {
+                    refuse(&request.control, &Report::NotStarted(failure));
+                }
             }
-            Lack::Refused(failure) => self.give_up(request, failure, is_trial),
-            Lack::Failed(failure) => self.give_up(request, failure, false),
+            Lack::Refused(failure) if is_trial => self.deny_to(request, failure, false),
+            Lack::Refused(failure) | Lack::Failed(failure) => {
+                refuse(&request.control, &Report::NotStarted(failure));
+            }
         }
         true
     }
 
-    /// A request cannot be met, or not in this mode, if that `is_refusal`.
-    fn give_up(&mut self, request: Request, failure: Failure, is_refusal: bool) {
-        if is_refusal {
-            self.waiting.push_front(request);
-            self.deny(failure);
-        } else {
-            refuse(&request.control, &Report::NotStarted(failure));
-        }
+    /// As [`Self::deny`], of this request.
+    pub(super) fn deny_to(&mut self, request: Request, failure: Failure, may_pass: bool) {
+        self.waiting.push_front(request);
+        self.deny(failure, may_pass);
     }
 
     /// How long to wait for something to come free; `None` if it has been long enough.

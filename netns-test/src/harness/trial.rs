@@ -21,14 +21,22 @@ pub(super) const LIMIT: Duration = Duration::from_secs(60);
 /// What this machine allows, as far as it is known.
 #[derive(Debug)]
 pub(super) enum Grant {
-    /// Nothing is known; this is tried next. With the failures of what was tried before.
-    Open(Mode, Vec<Failure>),
+    /// Nothing is known; this is tried next.
+    Open(Mode, Tried),
     /// A first sandbox is being set up. With what was so before.
-    Trying(Trial, Mode, Vec<Failure>),
+    Trying(Trial, Mode, Tried),
     /// Sandboxes can be had.
     Allowed(Mode),
-    /// None can be had.
+    /// None can be had, for good.
     Refused(Failure),
+}
+
+/// What was tried before.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
+    failures: Vec<Failure>,
+    /// Whether one of them was for want of something that may come free.
+    may_pass: bool,
 }
 
 /// A first sandbox, and the request that it is for.
@@ -46,13 +54,13 @@ pub(super) struct Trial {
 
 impl Grant {
     pub(super) fn new() -> Self {
-        Self::Open(Mode::full(), Vec::new())
+        Self::Open(Mode::full(), Tried::default())
     }
 
     /// A trial of the mode that is open has begun.
     pub(super) fn start(&mut self, trial: Trial) {
-        if let Self::Open(mode, failures) = self {
-            *self = Self::Trying(trial, mode.clone(), std::mem::take(failures));
+        if let Self::Open(mode, tried) = self {
+            *self = Self::Trying(trial, mode.clone(), std::mem::take(tried));
         }
     }
 
@@ -100,25 +108,40 @@ impl Grant {
 
     fn reopen(&mut self) -> Option<(Trial, Mode)> {
         let state = std::mem::replace(self, Self::new());
-        let Self::Trying(trial, mode, failures) = state else {
+        let Self::Trying(trial, mode, tried) = state else {
             *self = state;
             return None;
         };
-        *self = Self::Open(mode.clone(), failures);
+        *self = Self::Open(mode.clone(), tried);
         Some((trial, mode))
     }
 
-    /// The mode that was tried is refused: the next one, or the end.
-    pub(super) fn deny(&mut self, failure: Failure, caller: &Caller, alone: &SingleThreaded) {
-        let Self::Open(mode, failures) = self else { return };
+    /// The mode that was tried is refused, or cannot be had now, if it `may_pass`: the next one is
+    /// tried, or it is the end. Where there is no next one and one of them may be had later, gives the
+    /// failure for the test that has asked; the next test tries anew.
+    pub(super) fn deny(
+        &mut self,
+        (failure, may_pass): (Failure, bool),
+        caller: &Caller,
+        alone: &SingleThreaded,
+    ) -> Option<Failure> {
+        let Self::Open(mode, tried) = self else { return None };
         let next = probe::next_mode(mode, caller, alone);
-        let mut failures = std::mem::take(failures);
+        let Tried { mut failures, may_pass: before } = std::mem::take(tried);
+        let may_pass = may_pass || before;
         let reason = failure.summary();
         failures.push(failure);
-        *self = match next {
-            Some(mode) => Self::Open(mode.because(&reason), failures),
-            None => Self::Refused(probe::all_in_one(failures)),
-        };
+        if let Some(mode) = next {
+            *self = Self::Open(mode.because(&reason), Tried { failures, may_pass });
+            return None;
+        }
+        let failure = probe::all_in_one(failures);
+        if may_pass {
+            *self = Self::new();
+            return Some(failure);
+        }
+        *self = Self::Refused(failure);
+        None
     }
 }
 

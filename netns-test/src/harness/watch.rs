@@ -1,54 +1,133 @@
-//! The time limit of a test: how long init waits for its body. Pure.
+//! The runner's own limit: a server that is stopped, or hangs, is noticed and told.
+//!
+//! A test that waits for namespaces or processes may wait long, while others run. So the limit is
+//! on a server that does nothing: one that goes on is waited for.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Time for what comes before a test's function: constructors of the program, the test's thread, its
-/// runtime. A step of these waits 5 seconds for what is short. A test whose limit is longer has its limit
-/// for them.
-///
-/// Below the server's grace, which counts from the request.
-pub(super) const PREPARATION: Duration = Duration::from_secs(12);
+use super::pulse::Pulse;
+use crate::sys::fds;
+use crate::sys::process::Pid;
 
-/// The shortest wait for a test that has not begun.
-const SHORTEST: Duration = Duration::from_millis(20);
+/// How often the runner looks. The looks are counted, and not the time: a runner that was stopped
+/// itself has not looked.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
-/// The limit of one test whose sandbox was ready at `ready`.
-#[derive(Clone, Copy, Debug)]
+/// How often the server goes through its loop at the least, while there is a test.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// After so many looks at a server that is stopped no test is waited for that has not begun.
+const LOOKS_IF_STOPPED: u64 = 10;
+
+/// The same for one that hangs for another reason: the kernel may take long to make a namespace.
+const LOOKS_IF_SILENT: u64 = 60;
+
+/// What a test that has begun may take longer than its time limit: init keeps the time, and the
+/// server kills an init that does not.
+const LOOKS_AFTER_LIMIT: u64 = 30;
+
+/// Looks at one server, while a test is waited for.
+#[derive(Debug)]
 pub(super) struct Watch {
-    pub(super) ready: Duration,
-    pub(super) limit: Option<Duration>,
-}
-
-/// What a look at the clock says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
-    /// There is no limit.
-    Unlimited,
-    /// Nothing is over for so long at least.
-    Wait(Duration),
-    /// The time is over; it was this long.
-    Over(Duration),
+    server: Pid,
+    pulse: Pulse,
+    limit: Option<Duration>,
+    last: Instant,
+    beats: u32,
+    /// Looks in a row at a server that had done nothing since the one before.
+    silent: u64,
 }
 
 impl Watch {
-    /// Compares `now` with the end of the time of a test that has begun at `began`, if it has.
-    ///
-    /// The limit starts with the test's function. A test that begins after this look has all of the
-    /// limit before it, so it is enough to look again then.
-    pub(super) fn look(self, now: Duration, began: Option<Duration>) -> Left {
-        let Some(limit) = self.limit else { return Left::Unlimited };
-        let last = self.ready.saturating_add(limit).saturating_add(PREPARATION);
-        let preparation = limit.max(PREPARATION);
-        let (end, whole) = match began {
-            Some(began) => (began.saturating_add(limit).min(last), limit),
-            None => (self.ready.saturating_add(preparation), preparation),
-        };
-        let left = end.saturating_sub(now);
-        match began {
-            _ if left == Duration::ZERO => Left::Over(whole),
-            Some(_) => Left::Wait(left),
-            None => Left::Wait(left.min(limit.max(SHORTEST))),
+    /// For a test with this time limit.
+    pub(super) fn new(server: Pid, pulse: Pulse, limit: Option<Duration>) -> Self {
+        Self { server, pulse, limit, last: Instant::now(), beats: pulse.beats(), silent: 0 }
+    }
+
+    /// Why the test is no longer waited for, if so; looks no more often than it should.
+    pub(super) fn look(&mut self, has_begun: impl FnOnce() -> bool) -> Option<String> {
+        if self.last.elapsed() < PAUSE {
+            return None;
         }
+        self.last = Instant::now();
+        let beats = self.pulse.beats();
+        if beats != std::mem::replace(&mut self.beats, beats) {
+            self.silent = 0;
+            return None;
+        }
+        self.silent += 1;
+        if self.silent < LOOKS_IF_STOPPED {
+            return None;
+        }
+        let state = State::of(self.server);
+        (self.silent >= self.patience(state.is_stopped(), has_begun()))
+            .then(|| state.told(self.server))
+            .flatten()
+    }
+
+    /// How many looks are enough.
+    fn patience(&self, is_stopped: bool, has_begun: bool) -> u64 {
+        let least = if is_stopped { LOOKS_IF_STOPPED } else { LOOKS_IF_SILENT };
+        match self.limit {
+            _ if !has_begun => least,
+            // Its init can do without a server.
+            Some(limit) => limit.as_secs().saturating_add(LOOKS_AFTER_LIMIT).max(least),
+            None => LOOKS_IF_SILENT,
+        }
+    }
+}
+
+/// Why a server that has been seen to be stopped before is not asked, if it still is.
+pub(super) fn still_stopped(server: Pid) -> Option<String> {
+    let state = State::of(server);
+    if state.is_stopped() { state.told(server) } else { None }
+}
+
+/// What `/proc` says of a process: `T (stopped)`, and who traces it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct State {
+    state: Option<String>,
+    tracer: Option<String>,
+}
+
+impl State {
+    fn of(pid: Pid) -> Self {
+        let status = fds::read_small(&format!("/proc/{pid}/status"));
+        status.map_or_else(|_| Self::default(), |status| Self::in_status(&status))
+    }
+
+    fn in_status(status: &str) -> Self {
+        let field = |name: &str| {
+            let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+            Some(value.trim().to_owned())
+        };
+        let tracer = field("TracerPid:").filter(|tracer| tracer != "0");
+        Self { state: field("State:"), tracer }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.tracer.is_none() && self.state.as_ref().is_some_and(|state| state.starts_with('T'))
+    }
+
+    /// As lines for a person; nothing where a debugger holds the process, for as long as it likes.
+    fn told(&self, pid: Pid) -> Option<String> {
+        if self.tracer.is_some() {
+            return None;
+        }
+        let state = self.state.as_deref().unwrap_or("(unknown)");
+        let shown = format!("    State in /proc/{pid}/status = {state}");
+        Some(if self.is_stopped() {
+            format!(
+                "the fork server (process {pid}) is stopped, as by SIGSTOP\n{shown}\n  \
+                 let it go on: kill -CONT {pid}"
+            )
+        } else {
+            format!(
+                "the fork server (process {pid}) does not go on\n{shown}\n  \
+                 see what it waits for: sudo cat /proc/{pid}/stack; a control group that is \
+                 frozen is thawed by its freezer.state or cgroup.freeze"
+            )
+        })
     }
 }
 
@@ -56,43 +135,32 @@ impl Watch {
 mod tests {
     use super::*;
 
-    const fn at(milliseconds: u64) -> Duration {
-        Duration::from_millis(milliseconds)
+    fn state(state: &str, tracer: &str) -> State {
+        State::in_status(&format!("Name:\tx\nState:\t{state}\nTracerPid:\t{tracer}\n"))
     }
 
     #[test]
-    fn the_limit_starts_with_the_test() {
-        let watch = Watch { ready: at(1_000), limit: Some(at(300)) };
-        assert_eq!(watch.look(at(1_000), None), Left::Wait(at(300)));
-        // It began just after that look, and is over no earlier than the next one.
-        assert_eq!(watch.look(at(1_300), Some(at(1_001))), Left::Wait(at(1)));
-        assert_eq!(watch.look(at(1_301), Some(at(1_001))), Left::Over(at(300)));
+    fn a_stopped_process_is_told_from_one_that_is_traced_or_waits() {
+        let stopped = state("T (stopped)", "0");
+        assert!(stopped.is_stopped());
+        let told = stopped.told(7).unwrap();
+        assert!(told.contains("(process 7) is stopped") && told.contains("kill -CONT 7"), "{told}");
+        let traced = state("t (tracing stop)", "12");
+        assert_eq!((traced.is_stopped(), traced.told(7)), (false, None));
+        let waits = state("D (disk sleep)", "0");
+        assert!(!waits.is_stopped());
+        assert!(waits.told(7).unwrap().contains("= D (disk sleep)"));
+        assert!(State::default().told(7).is_some());
     }
 
     #[test]
-    fn what_comes_before_the_test_has_a_limit_too() {
-        let watch = Watch { ready: at(1_000), limit: Some(at(300)) };
-        assert_eq!(watch.look(at(9_000), None), Left::Wait(at(300)));
-        assert_eq!(watch.look(at(12_950), None), Left::Wait(at(50)));
-        assert_eq!(watch.look(at(13_000), None), Left::Over(at(12_000)));
-        assert_eq!(watch.look(at(13_200), Some(at(12_999))), Left::Wait(at(99)));
-    }
-
-    /// The server waits no longer either.
-    #[test]
-    fn a_long_limit_pays_for_a_long_preparation() {
-        let watch = Watch { ready: at(0), limit: Some(at(60_000)) };
-        assert_eq!(watch.look(at(59_000), None), Left::Wait(at(1_000)));
-        assert_eq!(watch.look(at(60_000), None), Left::Over(at(60_000)));
-        assert_eq!(watch.look(at(71_000), Some(at(11_000))), Left::Over(at(60_000)));
-        assert_eq!(watch.look(at(71_000), Some(at(20_000))), Left::Wait(at(1_000)));
-    }
-
-    #[test]
-    fn without_a_limit_nothing_is_over() {
-        let watch = Watch { ready: at(0), limit: None };
-        assert_eq!(watch.look(at(1_000_000), None), Left::Unlimited);
-        let tiny = Watch { ready: at(0), limit: Some(at(1)) };
-        assert_eq!(tiny.look(at(0), None), Left::Wait(SHORTEST));
+    fn a_test_that_has_begun_is_waited_for_as_long_as_its_own_time() {
+        let watch = |limit| Watch::new(1, Pulse::new().unwrap(), limit);
+        let five = watch(Some(Duration::from_secs(5)));
+        assert_eq!(five.patience(true, false), LOOKS_IF_STOPPED);
+        assert_eq!(five.patience(false, false), LOOKS_IF_SILENT);
+        assert_eq!(five.patience(true, true), 35);
+        assert_eq!(watch(None).patience(true, true), LOOKS_IF_SILENT);
+        assert_eq!(watch(Some(Duration::MAX)).patience(false, true), u64::MAX);
     }
 }

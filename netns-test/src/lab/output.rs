@@ -137,7 +137,7 @@ fn work(new: &Mutex<Vec<Source>>, woken: &OwnedFd, printer: &SyncSender<[String;
     loop {
         let mut events = vec![Until::Readable(woken.as_fd())];
         events.extend(sources.iter().flat_map(Source::events));
-        let all = vec![Ready { readable: true, hung_up: false }; events.len()];
+        let all = vec![Ready { readable: true, ..Ready::default() }; events.len()];
         // Nothing waits for data that is not there, so it is no fault to look in vain.
         let ready = fds::wait(&events, None).unwrap_or(all);
         let mut of_sources = ready[1..].iter().map(|ready| *ready != Ready::default());

@@ -34,6 +34,25 @@ pub(crate) fn failure(step: &str, object: impl Into<String>, error: &io::Error) 
     Failure { errno, ..Failure::new(step, object, describe(error)) }
 }
 
+/// A call that failed, before it is known whether that is told.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) step: &'static str,
+    pub(crate) object: &'static str,
+    pub(crate) error: io::Error,
+}
+
+/// Notes which call an error is of, and on what.
+pub(crate) fn at(step: &'static str, object: &'static str) -> impl Fn(io::Error) -> Refusal {
+    move |error| Refusal { step, object, error }
+}
+
+impl std::borrow::Borrow<io::Error> for Refusal {
+    fn borrow(&self) -> &io::Error {
+        &self.error
+    }
+}
+
 /// The error of a process whose table of descriptors is full.
 pub(crate) fn too_many_files() -> io::Error {
     Errno::EMFILE.into()
@@ -54,9 +73,12 @@ pub(crate) fn is_full_table(error: &io::Error) -> bool {
 /// Whether waiting may help: what is short now can be freed by tests that end and by
 /// the kernel, which takes dead namespaces down after the fact.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
-    error
-        .raw_os_error()
-        .is_some_and(|code| is_shortage_of_namespaces(code) || is_shortage_code(code))
+    error.raw_os_error().is_some_and(may_come_free)
+}
+
+/// The same for an error's number.
+pub(crate) fn may_come_free(code: i32) -> bool {
+    is_shortage_of_namespaces(code) || is_shortage_code(code)
 }
 
 /// The same for an error's number, where namespaces are not what is short.

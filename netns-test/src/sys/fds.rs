@@ -296,6 +296,8 @@ fn close_listed(first: u32, last: u32) -> io::Result<()> {
 pub(crate) struct Ready {
     /// There is something to read (or an end of file).
     pub(crate) readable: bool,
+    /// There is room to write, where that was asked for.
+    pub(crate) writable: bool,
     /// The other side is gone.
     pub(crate) hung_up: bool,
 }
@@ -350,7 +352,11 @@ pub(crate) fn wait_for_any(fds: [Option<&OwnedFd>; 4]) -> io::Result<[bool; 4]> 
 fn ready(polled: &PollFd<'_>) -> Ready {
     let events = polled.revents().unwrap_or(PollFlags::empty());
     let ended = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
-    Ready { readable: events.contains(PollFlags::POLLIN), hung_up: events.intersects(ended) }
+    Ready {
+        readable: events.contains(PollFlags::POLLIN),
+        writable: events.contains(PollFlags::POLLOUT),
+        hung_up: events.intersects(ended),
+    }
 }
 
 /// Takes ownership of descriptors that the kernel has just handed over.
@@ -386,11 +392,11 @@ mod tests {
         let quiet = wait(&[Until::HungUp(read.as_fd())], Some(Duration::ZERO)).unwrap();
         assert_eq!(quiet, [Ready::default()]);
         let data = wait(&[Until::Readable(read.as_fd())], Some(Duration::MAX)).unwrap();
-        assert_eq!(data, [Ready { readable: true, hung_up: false }]);
+        assert_eq!(data, [Ready { readable: true, ..Ready::default() }]);
         drop(write);
         let gone = wait(&[Until::HungUp(read.as_fd())], None).unwrap();
-        assert_eq!(gone, [Ready { readable: false, hung_up: true }]);
+        assert_eq!(gone, [Ready { hung_up: true, ..Ready::default() }]);
         let both = wait(&[Until::Readable(read.as_fd())], None).unwrap();
-        assert_eq!(both, [Ready { readable: true, hung_up: true }]);
+        assert_eq!(both, [Ready { readable: true, hung_up: true, writable: false }]);
     }
 }

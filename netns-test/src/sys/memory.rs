@@ -110,6 +110,13 @@ impl Record {
     }
 }
 
+/// Numbers, all zero, that this process shares with every process that is forked from it.
+pub(crate) fn shared_numbers<const COUNT: usize>() -> io::Result<&'static [AtomicU32; COUNT]> {
+    let page = map(size_of::<[AtomicU32; COUNT]>(), MapFlags::MAP_SHARED)?;
+    // SAFETY: live for ever, aligned as pages are, and zero bytes are valid atomics.
+    Ok(unsafe { page.cast().as_ref() })
+}
+
 /// Tells the process that made it from every process forked from that one, also where two
 /// PID namespaces number both alike: forking empties its page (`madvise(2)`,
 /// `MADV_WIPEONFORK`).

@@ -35,6 +35,25 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 ///
 /// Panics if there are more than 16 of them.
 pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    send_with(socket, bytes, fds, 0)
+}
+
+/// As [`send`], but an error rather than a wait where the other side does not read.
+pub(crate) fn try_send_fds(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    fds: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    send_with(socket, bytes, fds, libc::MSG_DONTWAIT)
+}
+
+fn send_with(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    fds: &[BorrowedFd<'_>],
+    flags: libc::c_int,
+) -> io::Result<()> {
+    let flags = flags | libc::MSG_NOSIGNAL;
     let mut control = Control([0; 128]);
     let mut slice =
         libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
@@ -47,8 +66,7 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>])
     }
     loop {
         // SAFETY: the header points to live buffers of the sizes that it states; the kernel reads.
-        let sent =
-            unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_NOSIGNAL) };
+        let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, flags) };
         match Errno::result(sent) {
             Ok(_) => return Ok(()),
             Err(Errno::EINTR) => {}
@@ -108,6 +126,14 @@ pub(crate) fn length_of_next(socket: BorrowedFd<'_>) -> io::Result<usize> {
             Err(errno) => return Err(errno.into()),
         }
     }
+}
+
+/// Whether the other side has read everything that was sent to it (unix(7), `SIOCOUTQ`).
+pub(crate) fn all_was_read(socket: BorrowedFd<'_>) -> bool {
+    let mut unread: libc::c_int = 0;
+    // SAFETY: the kernel writes one number. TIOCOUTQ is SIOCOUTQ.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut unread) };
+    Errno::result(result).is_ok() && unread == 0
 }
 
 /// Whether the other side has ended without having read what was sent to it. The kernel tells that
@@ -239,13 +265,16 @@ mod tests {
     #[test]
     fn what_was_not_read_is_known() {
         let (one, other) = pair().unwrap();
+        assert!(all_was_read(one.as_fd()));
         send(one.as_fd(), b"never read", &[]).unwrap();
+        assert!(!all_was_read(one.as_fd()));
         assert!(!was_not_read(one.as_fd()));
         drop(other);
         assert!(was_not_read(one.as_fd()));
         let (one, other) = pair().unwrap();
         send(one.as_fd(), b"read", &[]).unwrap();
         assert_eq!(receive(other.as_fd(), &mut [0; 16]).unwrap().length, 4);
+        assert!(all_was_read(one.as_fd()));
         drop(other);
         assert!(!was_not_read(one.as_fd()));
         // A look does not take it away.

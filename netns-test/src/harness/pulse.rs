@@ -1,0 +1,99 @@
+//! Numbers in memory that runner, server, inits and bodies share: that the server goes on, and
+//! whether something that is short may come free.
+//!
+//! A message would not do: a server that is stopped answers none, and an init that waits for a
+//! process has nobody to ask.
+
+use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::sys::memory;
+
+/// The shared numbers. A body may write anywhere; no verdict depends on them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pulse(&'static [AtomicU32; 4]);
+
+const BEATS: usize = 0;
+const RUNNING: usize = 1;
+const ENDED: usize = 2;
+const SHORT: usize = 3;
+
+impl Pulse {
+    /// New ones, for this process and those that are forked from it.
+    pub(super) fn new() -> io::Result<Self> {
+        memory::shared_numbers().map(Self)
+    }
+
+    /// Notes that the server has gone through its loop once more.
+    pub(super) fn beat(self) {
+        self.0[BEATS].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A number that changes with each [`Self::beat`].
+    pub(super) fn beats(self) -> u32 {
+        self.0[BEATS].load(Ordering::Relaxed)
+    }
+
+    /// Notes how many tests have not ended, and will.
+    pub(super) fn note_running(self, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.0[RUNNING].store(count, Ordering::Relaxed);
+        if count == 0 {
+            // Of an init that was killed while it waited.
+            self.0[SHORT].store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that a test has ended, and so something come free.
+    pub(super) fn note_end(self) {
+        self.0[ENDED].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A number that changes when a test ends.
+    pub(super) fn ends(self) -> u32 {
+        self.0[ENDED].load(Ordering::Relaxed)
+    }
+
+    /// Whether a test runs that does not wait for something to come free itself.
+    pub(super) fn others_run(self) -> bool {
+        self.0[RUNNING].load(Ordering::Relaxed) > self.0[SHORT].load(Ordering::Relaxed)
+    }
+
+    /// Counts the test of this process among those that wait, until the value is dropped.
+    pub(super) fn wait(self) -> Short {
+        self.0[SHORT].fetch_add(1, Ordering::Relaxed);
+        Short(self)
+    }
+}
+
+/// Stands for a test that waits for something to come free.
+#[derive(Debug)]
+pub(super) struct Short(Pulse);
+
+impl Drop for Short {
+    fn drop(&mut self) {
+        // The server may have set it to 0 meanwhile.
+        let less = |count: u32| count.checked_sub(1);
+        let _before = self.0.0[SHORT].fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_that_waits_is_none_that_others_can_wait_for() {
+        let pulse = Pulse::new().unwrap();
+        assert!(!pulse.others_run());
+        pulse.note_running(2);
+        let (first, second) = (pulse.wait(), pulse.wait());
+        assert!(!pulse.others_run());
+        drop(first);
+        assert!(pulse.others_run());
+        pulse.note_running(0);
+        drop(second);
+        pulse.note_running(1);
+        assert!(pulse.others_run());
+    }
+}
