@@ -31,7 +31,7 @@ macro_rules! __case {
         should_panic: $should_panic:ident $(($expected:expr))?, body: $body:expr $(,)?
     ) => {{
         static CASE: $crate::__rt::Case = $crate::__rt::Case {
-            module: ::core::module_path!(),
+            module: $crate::__rt::module_path!(),
             name: $name,
             timeout: $timeout,
             user: $crate::__rt::User::$user,
@@ -40,7 +40,7 @@ macro_rules! __case {
         };
         #[used]
         #[unsafe(link_section = "netns_test_cases_2")]
-        static ENTRY: $crate::__rt::Entry = ::core::option::Option::Some(&CASE);
+        static ENTRY: $crate::__rt::Entry = $crate::__rt::Option::Some(&CASE);
         $crate::__rt::run(&ENTRY)
     }};
 }

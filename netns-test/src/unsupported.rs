@@ -11,8 +11,8 @@ macro_rules! __case {
         name: $name:expr, timeout: $timeout:expr, user: $user:ident,
         should_panic: $should_panic:ident $(($expected:expr))?, body: $body:expr $(,)?
     ) => {{
-        let _body: fn() -> ::std::process::ExitCode = $body;
-        $crate::__rt::run(::core::concat!(::core::module_path!(), "::", $name))
+        let _body: fn() -> $crate::__rt::ExitCode = $body;
+        $crate::__rt::run($crate::__rt::concat!($crate::__rt::module_path!(), "::", $name))
     }};
 }
 
