@@ -78,6 +78,11 @@ impl Args {
         }
     }
 
+    /// Whether an option for the runtime is given.
+    pub(crate) fn configures_runtime(&self) -> bool {
+        RUNTIME_NAMES.iter().any(|runtime_name| self.given.iter().any(|name| name == runtime_name))
+    }
+
     /// The path of the runtime crate, as tokens.
     pub(crate) fn path(&self) -> TokenStream {
         match &self.path {
@@ -101,7 +106,18 @@ impl Args {
             "user" => {
                 self.user = argument.either(("caller", User::Caller), ("root", User::Root))?;
             }
-            "crate" => self.path = Some(argument.path()?),
+            "crate" => {
+                let path = argument.path()?;
+                if path.is_ident("tokio") {
+                    return Err(tokios(name, "crate = \"tokio\""));
+                }
+                self.path = Some(path);
+            }
+            "name" => return Err(tokios(name, "name = \"…\"")),
+            "unhandled_panic" => return Err(tokios(name, "unhandled_panic = \"…\"")),
+            "flavor" if argument.is_text("local") => {
+                return Err(tokios(name, "flavor = \"local\""));
+            }
             "flavor" => {
                 self.flavor = argument.either(
                     ("current_thread", Flavor::CurrentThread),
@@ -128,6 +144,14 @@ impl Args {
             errors.at(option, format!("`{option}` needs `flavor = \"{needed}\"`"));
         }
     }
+}
+
+/// The error for an option that belongs to the attribute of tokio, `option` there.
+fn tokios(name: &Ident, option: &str) -> Error {
+    let message = format!(
+        "this is an option of `#[tokio::test]`: write `#[tokio::test({option})]` below `#[netns_test]`; it makes the runtime in the isolated body"
+    );
+    Error::new(name.span(), message)
 }
 
 impl Default for Args {

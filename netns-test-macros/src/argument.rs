@@ -78,6 +78,11 @@ impl Argument {
         Ok(self.value::<LitBool>("`true` or `false`")?.value)
     }
 
+    /// Whether the value is this text in quotes.
+    pub(crate) fn is_text(&self, text: &str) -> bool {
+        self.value::<LitStr>("").is_ok_and(|value| value.value() == text)
+    }
+
     fn read(part: Vec<TokenTree>, errors: &mut Errors) -> Option<Self> {
         let mut tokens = part.into_iter();
         let name = match tokens.next() {

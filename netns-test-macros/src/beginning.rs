@@ -1,9 +1,9 @@
-//! Where a test's function begins: at its first line, which for some tests is not the first of the
-//! function that we see.
+//! The place where a test's function begins, which for some tests is not the first line of the function
+//! that we see.
 //!
-//! `#[tokio::test]` turns an `async fn` into a function that builds a runtime and has it run the body as a
-//! future. A runtime that cannot be built is no act of the test, so the first thing in that future is a call
-//! of ours.
+//! An attribute below ours may put code before the function, and `#[tokio::test]` turns an `async fn` into
+//! a function that builds a runtime and has it run the body as a future. A runtime that cannot be built is
+//! no act of the test, so the first statement of the body, or of that future, is a call of ours.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::quote;
@@ -22,15 +22,31 @@ pub(crate) struct Beginning {
 impl Beginning {
     pub(crate) fn of(args: &Args, function: &Function) -> Self {
         let body = function.body.clone();
+        let path = args.path();
+        let call = quote!(#path::__rt::begin(););
+        if function.has_macros() {
+            return Self { kind: quote!(begins: ByItself,), body: with_call_first(&body, &call) };
+        }
         if function.is_async() {
             return Self { kind: quote!(begins: OnRuntime,), body };
         }
-        let path = args.path();
-        match with_call(&body, &quote!(#path::__rt::begin();)) {
+        match with_call_in_future(&body, &call) {
             Some(body) => Self { kind: quote!(begins: ByItself,), body },
             None => Self { kind: TokenStream::new(), body },
         }
     }
+}
+
+/// The body with `call` as its first statement, after inner attributes (`#![..]`).
+fn with_call_first(body: &Group, call: &TokenStream) -> Group {
+    let tokens: Vec<TokenTree> = body.stream().into_iter().collect();
+    let is = |at: usize, text: &str| tokens.get(at).is_some_and(|token| token.to_string() == text);
+    let mut first = 0;
+    while is(first, "#") && is(first + 1, "!") {
+        first += 3;
+    }
+    let (attributes, statements) = tokens.split_at(first.min(tokens.len()));
+    spanned(quote!(#(#attributes)* #call #(#statements)*), body)
 }
 
 /// What `#[tokio::test]` says where its runtime cannot be built. A body that was written like this by a
@@ -39,7 +55,7 @@ const TOKIO: &str = "\"Failed building the Runtime\"";
 
 /// The expansion of `#[tokio::test]`, `let body = async { .. }; ..`, with `call` as the first statement
 /// of the block; nothing for any other body.
-fn with_call(body: &Group, call: &TokenStream) -> Option<Group> {
+fn with_call_in_future(body: &Group, call: &TokenStream) -> Option<Group> {
     let mut tokens: Vec<TokenTree> = body.stream().into_iter().collect();
     let is = |at: usize, text: &str| tokens.get(at).is_some_and(|token| token.to_string() == text);
     if !(is(0, "let") && is(1, "body") && is(2, "=") && is(3, "async")) || !holds(body, TOKIO) {
@@ -76,7 +92,22 @@ mod tests {
 
     fn begins(body: TokenStream) -> Option<String> {
         let body = Group::new(Delimiter::Brace, body);
-        with_call(&body, &quote!(begin();)).map(|body| body.to_string())
+        with_call_in_future(&body, &quote!(begin();)).map(|body| body.to_string())
+    }
+
+    #[test]
+    fn a_call_comes_after_inner_attributes() {
+        let with_call = |body: TokenStream| {
+            let body = Group::new(Delimiter::Brace, body);
+            with_call_first(&body, &quote!(begin();)).to_string()
+        };
+        assert_eq!(with_call(quote!()), "{ begin () ; }");
+        assert_eq!(with_call(quote!(user() # 1)), "{ begin () ; user () # 1 }");
+        let attributes = quote!(#![allow(unused)] #![warn(x)] user());
+        assert_eq!(
+            with_call(attributes),
+            "{ # ! [allow (unused)] # ! [warn (x)] begin () ; user () }"
+        );
     }
 
     #[test]

@@ -5,17 +5,20 @@
 //! function as the user wrote it inside:
 //!
 //! ```text
-//! #[::core::prelude::v1::test]
+//! #[::netns_test::__rt::test]
 //! fn name() {
+//!     #[instrument]
 //!     fn name() -> Result<(), Error> { .. }
 //!     ::netns_test::__rt::case! { name: "name", .., body: || ::netns_test::__rt::report(name()), }
 //! }
 //! ```
+//!
+//! Every path leads through our crate: a package may be called `core`, or have no prelude.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::punctuated::Punctuated;
-use syn::{Error, Meta, MetaNameValue, ReturnType, Token};
+use syn::{Attribute, Error, Meta, MetaNameValue, ReturnType, Token};
 
 use crate::above;
 use crate::args::{Args, Flavor, User};
@@ -35,19 +38,20 @@ pub(crate) fn expand(arguments: &TokenStream, item: &TokenStream) -> TokenStream
             Span::call_site(),
             "`#[netns_test]` belongs on a function with a body",
         ));
-        return rejected(&errors, item);
+        return rejected(&errors, &args, item);
     };
     let registration = Registration::of(&function, args.adopted);
     check(&args, &function, registration, &mut errors);
     if !errors.is_empty() {
-        return rejected(&errors, &function.into_plain());
+        return rejected(&errors, &args, &function.into_plain());
     }
     let path = args.path();
     match registration {
-        Registration::Foreign => {
+        Registration::ManyTests => {
             handed_on(&function, &quote!(#path::netns_test(__adopted, #arguments)))
         }
         Registration::Rstest => handed_on(&function, &quote!(#path::test(#arguments))),
+        Registration::Waiting => handed_on(&function, &quote!(#path::netns_test(#arguments))),
         _ => test(&args, &function, registration),
     }
 }
@@ -64,14 +68,13 @@ fn check(args: &Args, function: &Function, registration: Registration, errors: &
         return;
     }
     function.check(errors);
-    if !function.is_async() {
+    if !function.is_async() || function.has_foreign_test() {
         args.check_no_runtime(errors);
     }
-    if registration == Registration::Ours && above::is_test_above(Span::call_site()) {
-        errors.push(Error::new(
-            Span::call_site(),
-            "`#[test]` stands above `#[netns_test]`, which adds it itself: the test would run twice; delete `#[test]` or put it below",
-        ));
+    let is_ours = registration == Registration::Ours && !args.adopted;
+    if is_ours && function.with_role(Role::BuiltinTest).next().is_none() {
+        let message = above::error(Span::call_site(), function);
+        message.into_iter().for_each(|text| errors.push(Error::new(Span::call_site(), text)));
     }
 }
 
@@ -86,7 +89,8 @@ fn is_for_one_case(args: &Args, function: &Function) -> bool {
 }
 
 /// The errors, and the item beside them so that what refers to it gives no errors of its own.
-fn rejected(errors: &Errors, item: &impl ToTokens) -> TokenStream {
+fn rejected(errors: &Errors, args: &Args, item: &impl ToTokens) -> TokenStream {
+    let errors = errors.to_tokens(&args.path());
     quote! {
         #errors
         #[allow(unused)]
@@ -105,20 +109,47 @@ fn handed_on(function: &Function, us: &TokenStream) -> TokenStream {
 }
 
 fn test(args: &Args, function: &Function, registration: Registration) -> TokenStream {
-    let Function { attributes, visibility, signature, .. } = function;
-    let register =
-        (registration == Registration::Ours).then(|| quote!(#[::core::prelude::v1::test]));
-    let ignore = (registration.is_pending() && !function.has("ignore")).then(ignored_elsewhere);
-    let name = &signature.ident;
+    let Function { visibility, signature, .. } = function;
+    let path = args.path();
     let Beginning { kind, body } = Beginning::of(args, function);
+    let is_ours = registration == Registration::Ours;
+    let register = is_ours.then(|| quote!(#[#path::__rt::test]));
+    let ignore = (is_ours && !function.has("ignore")).then(ignored_elsewhere);
+    let outer_attributes = function.outer_attributes();
+    let body_attributes = function.body_attributes();
+    // A `#[test]` on the body registers nothing, as is meant.
+    let is_test = |a: &&&Attribute| matches!(Role::of(a), Role::ForeignTest | Role::BuiltinTest);
+    let unnameable =
+        body_attributes.iter().find(is_test).map(|_| quote!(#[allow(unnameable_test_items)]));
+    let name = &signature.ident;
     let case = case(args, function, &kind);
+    let mut inside = quote! {
+        #(#body_attributes)*
+        #signature #body
+        #case
+    };
+    if function.has_macros() {
+        inside = guarded(name, &path, &inside);
+    }
     quote! {
         #register
         #ignore
-        #(#attributes)*
+        #(#outer_attributes)*
+        #unnameable
         #visibility fn #name() {
-            #signature #body
-            #case
+            #inside
+        }
+    }
+}
+
+/// Makes it an error if a macro on the body leaves no function of this name: else the name would
+/// mean the outer function, which would call itself.
+fn guarded(name: &Ident, path: &TokenStream, inside: &TokenStream) -> TokenStream {
+    quote! {
+        #[allow(dead_code, non_upper_case_globals)]
+        const #name: #path::__rt::NoFunction = #path::__rt::NoFunction;
+        {
+            #inside
         }
     }
 }
@@ -160,7 +191,7 @@ fn case(args: &Args, function: &Function, begins: &TokenStream) -> TokenStream {
     let path = args.path();
     // With the `r#` of a raw identifier: the test runner's name for the test has it too.
     let name = function.signature.ident.to_string();
-    let timeout = option(args.timeout);
+    let timeout = option(args.timeout, &path);
     let user = match args.user {
         User::Caller => quote!(Caller),
         User::Root => quote!(Root),
@@ -180,7 +211,7 @@ fn case(args: &Args, function: &Function, begins: &TokenStream) -> TokenStream {
 }
 
 /// The call of the user's function, and of what judges its value. All of it is placed on the
-/// return type, since that is what is wrong if the value cannot be judged.
+/// return type, since that is wrong if the value cannot be judged.
 fn outcome(args: &Args, function: &Function) -> TokenStream {
     let (first, last) = output_ends(function);
     let at = Span::call_site().located_at(first);
@@ -193,8 +224,11 @@ fn outcome(args: &Args, function: &Function) -> TokenStream {
     let mut name = function.signature.ident.clone();
     name.set_span(at);
     let mut value = call(quote!(#name), TokenStream::new());
-    if function.is_async() {
+    if function.is_async() && cfg!(feature = "tokio") {
         let runtime = runtime(args, &path, at);
+        if function.has_macros() && !args.configures_runtime() {
+            return quote_spanned! {at=> #path::__rt::report_either!(#value, #runtime) };
+        }
         let block_on = quote_spanned!(at=> #path::__rt::block_on);
         value = call(block_on, quote!(#runtime, #value));
     }
@@ -206,7 +240,7 @@ fn runtime(args: &Args, path: &TokenStream, at: Span) -> TokenStream {
         Flavor::CurrentThread => quote_spanned!(at=> CurrentThread),
         Flavor::MultiThread => quote_spanned!(at=> MultiThread),
     };
-    let worker_threads = option(args.worker_threads);
+    let worker_threads = option(args.worker_threads, path);
     let start_paused = args.start_paused;
     quote_spanned! {at=>
         #path::__rt::Runtime {
@@ -238,9 +272,9 @@ fn located_at(tokens: TokenStream, place: Span) -> TokenStream {
     tokens.into_iter().map(locate).collect()
 }
 
-fn option(value: Option<impl ToTokens>) -> TokenStream {
+fn option(value: Option<impl ToTokens>, path: &TokenStream) -> TokenStream {
     match value {
-        Some(value) => quote!(::core::option::Option::Some(#value)),
-        None => quote!(::core::option::Option::None),
+        Some(value) => quote!(#path::__rt::Option::Some(#value)),
+        None => quote!(#path::__rt::Option::None),
     }
 }

@@ -1,5 +1,8 @@
 //! The attributed function: its parts, what its attributes say, and whether it can be a test.
 //!
+//! Two functions are made of it: the outer one, which the test runner calls, and the body inside.
+//! [`Role`] says on which of them an attribute belongs.
+//!
 //! Attributes under `#[cfg_attr(..)]` need no care here: the compiler expands every `cfg_attr` of
 //! an item, also one further down, before it calls an attribute macro, so that such an attribute
 //! is either seen plain or does not apply.
@@ -10,7 +13,7 @@ use syn::parse::{Parse, ParseStream};
 use syn::{Attribute, Error, FnArg, Result, ReturnType, Safety, Signature, Type, Visibility};
 
 use crate::errors::Errors;
-use crate::role::Role;
+use crate::role::{self, Role};
 
 /// A function in parts. The body stays unparsed: it is passed on as it is, with any syntax that
 /// the compiler knows and `syn` does not yet.
@@ -41,6 +44,40 @@ impl Function {
         self.attributes.iter().filter(move |a| Role::of(a) == role)
     }
 
+    /// The attributes of the function that the test runner calls. `#[test]` is not among them.
+    pub(crate) fn outer_attributes(&self) -> impl Iterator<Item = &Attribute> {
+        self.attributes.iter().filter(|a| matches!(Role::of(a), Role::Language | Role::Lock))
+    }
+
+    /// The attributes of the body, in their order. A macro among them is expanded inside, so that
+    /// the code it adds runs in the sandbox, and a `#[test]` it adds registers nothing.
+    pub(crate) fn body_attributes(&self) -> Vec<&Attribute> {
+        let belongs = |attribute: &&Attribute| match Role::of(attribute) {
+            Role::Language => self.has_foreign_test() && attribute.path().is_ident("should_panic"),
+            Role::BuiltinTest => self.is_imported_test(attribute),
+            Role::Lock | Role::Ours => false,
+            _ => true,
+        };
+        self.attributes.iter().filter(belongs).collect()
+    }
+
+    /// Whether a macro that is still to be expanded may rewrite the body.
+    pub(crate) fn has_macros(&self) -> bool {
+        let is_macro = |a: &Attribute| matches!(Role::of(a), Role::Other | Role::ForeignTest);
+        self.attributes.iter().any(is_macro)
+    }
+
+    pub(crate) fn has_foreign_test(&self) -> bool {
+        self.with_role(Role::ForeignTest).next().is_some()
+    }
+
+    /// Whether this `#[test]` may be another macro that is imported by the name, as `test_log::test`
+    /// is. On the body of a sync function that runs, and the compiler's does no harm there; on an
+    /// `async fn` the compiler's is an error.
+    fn is_imported_test(&self, attribute: &Attribute) -> bool {
+        !self.is_async() && !self.has_foreign_test() && !role::is_full_path(attribute)
+    }
+
     /// Reports a second attribute of ours, which would isolate the isolated test.
     pub(crate) fn check_once(&self, errors: &mut Errors) {
         for attribute in self.with_role(Role::Ours) {
@@ -52,7 +89,10 @@ impl Function {
     /// Reports what keeps the function from being a test, each on its token.
     pub(crate) fn check(&self, errors: &mut Errors) {
         self.check_qualifiers(errors);
-        self.check_parameters(errors);
+        // A macro may give them values; if it does not, the compiler reports the call.
+        if !self.has_macros() {
+            self.check_parameters(errors);
+        }
         self.check_should_panic(errors);
     }
 
@@ -77,7 +117,8 @@ impl Function {
         if let Some(abi) = &signature.abi {
             errors.at(abi, "a test has the ABI of Rust; delete `extern`");
         }
-        if let (Some(token), false) = (&signature.asyncness, cfg!(feature = "tokio")) {
+        let has_runtime = cfg!(feature = "tokio") || self.has_macros();
+        if let (Some(token), false) = (&signature.asyncness, has_runtime) {
             errors.at(
                 token,
                 "an `async fn` needs feature `tokio` of netns-test, or a `#[tokio::test]` of your own",

@@ -10,10 +10,10 @@
 //! | `args`, `argument` | the options of the attribute, and the text of one option |
 //! | `function` | what the attributed function is, and whether it can be a test |
 //! | `registration` | whose `#[test]` makes the function known to the test runner |
-//! | `role` | which attributes beside ours are test attributes |
-//! | `above` | finds the `#[test]` that the compiler does not show us |
+//! | `role` | the other attributes: which make tests, which belong on the body |
+//! | `above` | finds the test attribute that the compiler does not show us |
 //! | `below` | finds the `#[case]` that makes us the attribute of one case alone |
-//! | `source` | the source text around our attribute |
+//! | `source`, `scan` | the attributes around ours in the source text |
 //! | `errors` | collects every error of one use |
 
 mod above;
@@ -26,6 +26,7 @@ mod expand;
 mod function;
 mod registration;
 mod role;
+mod scan;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
-//! Whose `#[test]` makes the function known to the test runner. Two would run the body twice, none
-//! would leave it out without a word.
+//! Decides which `#[test]` makes the function known to the test runner. Two would run the body twice,
+//! none would leave it out in silence.
 
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Attribute, Ident, Token};
@@ -7,38 +7,41 @@ use syn::{Attribute, Ident, Token};
 use crate::function::Function;
 use crate::role::Role;
 
-/// Who registers the test.
+/// The owner of the `#[test]` that registers the test.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Registration {
-    /// A foreign test attribute below ours, which has to be expanded first. We put ourselves below
-    /// it, with the mark `__adopted`, and are called again.
-    Foreign,
+    /// A macro below ours that makes several tests and has to be expanded first. We put ourselves
+    /// below it, with the mark `__adopted`, and are called again.
+    ManyTests,
     /// `#[rstest]` below ours, which has to be expanded first too. It leaves the registration to
     /// us if we put ourselves below it by our name `test`.
     Rstest,
-    /// A `#[test]` among the attributes that are still to be expanded.
-    Visible,
+    /// A macro below ours that leaves an `async fn` as it is and adds `#[test]`, which the compiler
+    /// refuses on one. It goes first, so that the `#[test]` is for us to see.
+    Waiting,
     /// A `#[test]` that is expanded already, or one that the attribute which adopted us brings.
     Elsewhere,
-    /// Nobody else: we add `#[test]`.
+    /// We add `#[test]`. One that is still to be expanded is left out.
     Ours,
 }
 
 impl Registration {
     pub(crate) fn of(function: &Function, adopted: bool) -> Self {
         let has = |role| function.with_role(role).next().is_some();
-        let registered = has(Role::BuiltinTest) || adopted;
-        if has(Role::ForeignTest) || (has(Role::Rstest) && registered) {
-            Self::Foreign
+        let is_named_test = |a: &Attribute| a.path().segments.last().is_some_and(is_test_to_rstest);
+        if has(Role::ManyTests) {
+            Self::ManyTests
         } else if has(Role::Rstest) {
-            Self::Rstest
-        } else if has(Role::BuiltinTest) {
-            Self::Visible
+            let is_chosen = function.with_role(Role::ForeignTest).any(is_named_test);
+            let is_registered = adopted || has(Role::BuiltinTest) || is_chosen;
+            if is_registered { Self::ManyTests } else { Self::Rstest }
         } else if is_from_test_case(function) {
             // The crate test-case puts `#[test]` on top of what it generates, where it is expanded
             // before us; but on an `async fn` it puts none.
             if function.is_async() { Self::Ours } else { Self::Elsewhere }
-        } else if adopted {
+        } else if function.is_async() && has_only_a_waiting_test(function) {
+            Self::Waiting
+        } else if adopted && !has(Role::BuiltinTest) && !has(Role::ForeignTest) {
             Self::Elsewhere
         } else {
             Self::Ours
@@ -47,12 +50,24 @@ impl Registration {
 
     /// Whether another attribute goes first, so that nothing can be said about the function yet.
     pub(crate) fn is_handed_on(self) -> bool {
-        matches!(self, Self::Foreign | Self::Rstest)
+        matches!(self, Self::ManyTests | Self::Rstest | Self::Waiting)
     }
+}
 
-    /// Whether `#[test]` is still to be expanded, and so will read attributes that we add.
-    pub(crate) fn is_pending(self) -> bool {
-        matches!(self, Self::Visible | Self::Ours)
+/// Whether `#[rstest]` takes an attribute with this last segment for the one that makes the test.
+fn is_test_to_rstest(last: &syn::PathSegment) -> bool {
+    last.ident == "test" || last.ident == "test_attr"
+}
+
+/// Whether the one test attribute is of the crate googletest, or of test-log without arguments.
+fn has_only_a_waiting_test(function: &Function) -> bool {
+    let mut tests = function.with_role(Role::ForeignTest);
+    let (Some(test), None) = (tests.next(), tests.next()) else { return false };
+    let names: Vec<String> = test.path().segments.iter().map(|s| s.ident.to_string()).collect();
+    match names.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [.., "gtest"] | [.., "googletest", "test"] => true,
+        [.., "test_log", "test"] => matches!(test.meta, syn::Meta::Path(_)),
+        _ => false,
     }
 }
 

@@ -49,7 +49,7 @@ impl Stage {
             Self::Constructors => ("run", "the constructors of the program"),
             Self::Thread => ("start", "the test's thread"),
             Self::Runtime => ("build", "the test's tokio runtime"),
-            Self::Attribute => ("build", "the runtime of #[tokio::test]"),
+            Self::Attribute => ("run", "the code of another attribute before the test's function"),
             Self::Body => ("run", "the test's function"),
         }
     }

@@ -46,7 +46,7 @@ macro_rules! __case {
         $(begins: $begins:ident,)? body: $body:expr $(,)?
     ) => {{
         static CASE: $crate::__rt::Case = $crate::__rt::Case {
-            module: ::core::module_path!(),
+            module: $crate::__rt::module_path!(),
             name: $name,
             timeout: $timeout,
             user: $crate::__rt::User::$user,
@@ -56,7 +56,7 @@ macro_rules! __case {
         };
         #[used]
         #[unsafe(link_section = "netns_test_cases_2")]
-        static ENTRY: $crate::__rt::Entry = ::core::option::Option::Some(&CASE);
+        static ENTRY: $crate::__rt::Entry = $crate::__rt::Option::Some(&CASE);
         $crate::__rt::run(&ENTRY)
     }};
 }

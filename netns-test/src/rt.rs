@@ -1,15 +1,24 @@
 //! What the macro's expansions call. Not for people: it changes without notice.
 
+pub use core::option::Option;
+pub use core::prelude::v1::test;
+pub use core::{compile_error, concat, module_path};
+
 pub use crate::__case as case;
 #[cfg(feature = "tokio")]
+pub use crate::__report_either as report_either;
+#[cfg(feature = "tokio")]
 pub use crate::runtime::{Flavor, Runtime, block_on};
-#[cfg(not(all(target_os = "linux", not(miri))))]
-pub use crate::unsupported::{begin, run};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::{
     harness::{Begins, Case, ShouldPanic, begin, run},
     premain::Entry,
     sandbox::User,
+};
+#[cfg(not(all(target_os = "linux", not(miri))))]
+pub use {
+    crate::unsupported::{begin, run},
+    std::process::ExitCode,
 };
 
 /// What the program netns-test-doctor does.
@@ -30,4 +39,47 @@ pub fn doctor() -> std::process::ExitCode {
 /// Reports what a test function returned as `main` would: `Err` is printed.
 pub fn report(returned: impl std::process::Termination) -> std::process::ExitCode {
     returned.report()
+}
+
+/// Stands for the test's function by its name where an attribute below ours has taken that away.
+#[derive(Clone, Copy, Debug)]
+pub struct NoFunction;
+
+/// The value of an `async fn` below an attribute that may have made it a sync one.
+#[cfg(feature = "tokio")]
+#[derive(Debug)]
+pub struct Returned<T>(pub T);
+
+#[cfg(feature = "tokio")]
+impl<F: Future<Output: std::process::Termination>> Returned<F> {
+    /// Runs a future to its end; an inherent method, which the compiler prefers.
+    pub fn report(self, runtime: Runtime) -> std::process::ExitCode {
+        report(block_on(runtime, self.0))
+    }
+}
+
+/// Reports a value that is no future.
+#[cfg(feature = "tokio")]
+pub trait ReportValue {
+    /// Reports it as [`report`] does.
+    fn report(self, runtime: Runtime) -> std::process::ExitCode;
+}
+
+#[cfg(feature = "tokio")]
+impl<T: std::process::Termination> ReportValue for Returned<T> {
+    fn report(self, _: Runtime) -> std::process::ExitCode {
+        report(self.0)
+    }
+}
+
+/// Reports the value of the test's function, which it may return in a future.
+#[cfg(feature = "tokio")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __report_either {
+    ($value:expr, $runtime:expr $(,)?) => {{
+        #[allow(unused_imports, reason = "the inherent method may be the one")]
+        use $crate::__rt::ReportValue as _;
+        $crate::__rt::Returned($value).report($runtime)
+    }};
 }

@@ -12,8 +12,8 @@ macro_rules! __case {
         should_panic: $should_panic:ident $(($expected:expr))?,
         $(begins: $begins:ident,)? body: $body:expr $(,)?
     ) => {{
-        let _body: fn() -> ::std::process::ExitCode = $body;
-        $crate::__rt::run(::core::concat!(::core::module_path!(), "::", $name))
+        let _body: fn() -> $crate::__rt::ExitCode = $body;
+        $crate::__rt::run($crate::__rt::concat!($crate::__rt::module_path!(), "::", $name))
     }};
 }
 

@@ -154,7 +154,7 @@ fn a_runtime_without_its_threads_is_no_panic_of_the_test() {
         assert!(text.contains("build the test's tokio runtime: EAGAIN"), "{text}");
         for name in ["should_panic_below_tokio", "should_panic_above_tokio"] {
             let text = has_not_begun(&fault, name);
-            assert!(text.contains("build the runtime of #[tokio::test]: EAGAIN"), "{text}");
+            assert!(text.contains("before the test's function: EAGAIN"), "{text}");
         }
     });
     begins_and_passes("threads=5", "should_panic_on_four_threads");

@@ -7,7 +7,7 @@ const PLAIN: &str = r#"
 fn t() {
     fn t() {}
     ::netns_test::__rt::case! {
-        name : "t", timeout : ::core::option::Option::Some(60000u64), user : Caller,
+        name : "t", timeout : ::netns_test::__rt::Option::Some(60000u64), user : Caller,
         should_panic : No, body : || ::netns_test::__rt::report(t()),
     }
 }
@@ -24,7 +24,7 @@ fn plain(attributes: &[&str]) -> String {
     format!("{}\n{}", lines.join("\n"), PLAIN.trim())
 }
 
-const TEST: &str = "#[::core::prelude::v1::test]";
+const TEST: &str = "#[::netns_test::__rt::test]";
 
 #[test]
 fn plain_function() {
@@ -37,7 +37,7 @@ fn all_that_a_function_can_carry() {
         "timeout = \"500ms\", user = \"root\", crate = my::netns,",
         "/// Doc.\n#[ignore] #[should_panic(expected = \"boom\",)] #[cfg(unix)] pub(crate) fn r#try() -> () { #![allow(unused)] body() }",
         r#"
-#[::core::prelude::v1::test]
+#[my::netns::__rt::test]
 /// Doc.
 #[ignore]
 #[should_panic(expected = "boom")]
@@ -48,7 +48,7 @@ pub(crate) fn r#try() {
         body()
     }
     my::netns::__rt::case! {
-        name : "r#try", timeout : ::core::option::Option::Some(500u64), user : Root,
+        name : "r#try", timeout : my::netns::__rt::Option::Some(500u64), user : Root,
         should_panic : With("boom"), body : || my::netns::__rt::report(r#try()),
     }
 }
@@ -59,15 +59,15 @@ pub(crate) fn r#try() {
 #[test]
 fn timeouts() {
     let limits = [
-        ("none", "::core::option::Option::None"),
-        ("500ms", "::core::option::Option::Some(500u64)"),
-        ("5s", "::core::option::Option::Some(5000u64)"),
-        ("2m", "::core::option::Option::Some(120000u64)"),
-        ("1h", "::core::option::Option::Some(3600000u64)"),
+        ("none", "::netns_test::__rt::Option::None"),
+        ("500ms", "::netns_test::__rt::Option::Some(500u64)"),
+        ("5s", "::netns_test::__rt::Option::Some(5000u64)"),
+        ("2m", "::netns_test::__rt::Option::Some(120000u64)"),
+        ("1h", "::netns_test::__rt::Option::Some(3600000u64)"),
     ];
     for (text, tokens) in limits {
         let expected =
-            plain(&[TEST, IGNORE]).replace("::core::option::Option::Some(60000u64)", tokens);
+            plain(&[TEST, IGNORE]).replace("::netns_test::__rt::Option::Some(60000u64)", tokens);
         let found = pretty(expand_str(&format!("timeout = \"{text}\""), "fn t() {}"));
         let without_spaces = |text: &str| text.split_whitespace().collect::<String>();
         assert_eq!(without_spaces(&found), without_spaces(&expected));
@@ -81,22 +81,96 @@ fn crate_path_in_quotes() {
 }
 
 #[test]
-fn builtin_test_attribute_below_is_kept_and_none_is_added() {
-    for test in ["#[test]", "#[::core::prelude::v1::test]", "#[std::prelude::rust_2021::test]"] {
-        check("", &format!("{test} fn t() {{}}"), &plain(&[IGNORE, test]));
+fn builtin_test_attribute_below_is_left_out() {
+    for test in ["#[::core::prelude::v1::test]", "#[std::prelude::rust_2021::test]"] {
+        check("", &format!("{test} fn t() {{}}"), &plain(&[TEST, IGNORE]));
+    }
+    // By this name another may be imported, which has to be expanded inside.
+    let attributes = [TEST, IGNORE, "#[allow(unnameable_test_items)]"];
+    let expected = plain(&attributes).replace("    fn t() {}", "    #[test]\n    fn t() {}");
+    check("", "#[test] fn t() {}", &expected);
+    let found = pretty(expand_str("", "#[tokio::test] #[test] fn t() {}"));
+    assert_eq!(found.matches("test]").count(), 2, "{found}");
+}
+
+#[test]
+fn attributes_that_are_not_the_languages_belong_to_the_body() {
+    check(
+        "",
+        "/// Doc.\n#[allow(unused)] #[serial(key)] #[instrument(skip_all)] #[inline] #[should_panic] #[clippy::msrv = \"1\"] #[unsafe(no_mangle)] pub fn t(n: u8) {}",
+        r#"
+#[::netns_test::__rt::test]
+#[cfg_attr(not(target_os = "linux"), ignore = "network namespaces need Linux")]
+#[cfg_attr(all(target_os = "linux", miri), ignore = "Miri cannot fork")]
+/// Doc.
+#[allow(unused)]
+#[serial(key)]
+#[should_panic]
+#[clippy::msrv = "1"]
+#[unsafe(no_mangle)]
+pub fn t() {
+    #[allow(dead_code, non_upper_case_globals)]
+    const t: ::netns_test::__rt::NoFunction = ::netns_test::__rt::NoFunction;
+    {
+        #[instrument(skip_all)]
+        #[inline]
+        fn t(n: u8) {
+            ::netns_test::__rt::begin();
+        }
+        ::netns_test::__rt::case! {
+            name : "t", timeout : ::netns_test::__rt::Option::Some(60000u64), user :
+            Caller, should_panic : Yes, begins : ByItself, body : ||
+            ::netns_test::__rt::report(t()),
+        }
+    }
+}
+"#,
+    );
+}
+
+#[test]
+fn foreign_test_attribute_is_expanded_on_the_body() {
+    for foreign in ["tokio::test(flavor = \"x\")", "gtest", "my::test", "test(tokio::test)"] {
+        let item = format!("#[before] #[{foreign}] #[should_panic] #[after] fn t() {{}}");
+        let found = pretty(expand_str("", &item));
+        let expected = format!(
+            "#[before]\n        #[{foreign}]\n        #[should_panic]\n        #[after]\n        fn t() {{\n            ::netns_test::__rt::begin();"
+        );
+        assert!(found.contains(&expected), "{found}");
+        assert!(found.starts_with(TEST), "{found}");
+        assert!(
+            found.contains("#[should_panic]\n#[allow(unnameable_test_items)]\nfn t() {"),
+            "{found}"
+        );
     }
 }
 
 #[test]
-fn foreign_test_attribute_is_expanded_first() {
-    for foreign in
-        ["#[tokio::test(flavor = \"x\")]", "#[test_case(1)]", "#[test_case::test_matrix(1)]"]
-    {
+fn test_attributes_that_the_compiler_would_refuse_on_an_async_fn_are_expanded_first() {
+    for foreign in ["gtest", "googletest::test", "test_log::test"] {
+        check(
+            "timeout = \"1s\"",
+            &format!("#[{foreign}] #[after] async fn t() {{}}"),
+            &format!(
+                "#[{foreign}]\n#[after]\n#[::netns_test::netns_test(timeout = \"1s\")]\nasync fn t() {{}}"
+            ),
+        );
+    }
+    for others in ["#[test_log::test(tokio::test)]", "#[gtest] #[tokio::test]"] {
+        let found = pretty(expand_str("", &format!("{others} async fn t() {{}}")));
+        assert!(found.starts_with(TEST), "{found}");
+    }
+}
+
+#[test]
+fn a_macro_that_makes_several_tests_is_expanded_first() {
+    for foreign in ["#[test_case(1)]", "#[test_case::test_matrix(1)]", "#[rstest] #[tokio::test]"] {
         check(
             "timeout = \"1s\", crate = my",
             &format!("#[before] {foreign} #[after] async fn t<'a>(n: &'a u8) {{}}"),
             &format!(
-                "#[before]\n{foreign}\n#[after]\n#[my::netns_test(__adopted, timeout = \"1s\", crate = my)]\nasync fn t<'a>(n: &'a u8) {{}}"
+                "#[before]\n{}\n#[after]\n#[my::netns_test(__adopted, timeout = \"1s\", crate = my)]\nasync fn t<'a>(n: &'a u8) {{}}",
+                foreign.replace(' ', "\n")
             ),
         );
     }
@@ -120,18 +194,21 @@ fn rstest_is_expanded_first_and_leaves_the_test_attribute_to_us() {
         "#[rstest] #[tokio::test] fn t() {}",
         "#[rstest]\n#[tokio::test]\n#[::netns_test::netns_test(__adopted)]\nfn t() {}",
     );
+    // It does not know this one.
+    check(
+        "",
+        "#[rstest] #[gtest] fn t() {}",
+        "#[rstest]\n#[gtest]\n#[::netns_test::test()]\nfn t() {}",
+    );
 }
 
 #[test]
 fn adopted_function_gets_no_second_test_attribute() {
     check("__adopted,", "fn t() {}", &plain(&[]));
-    check("__adopted,", "#[test] fn t() {}", &plain(&[IGNORE, "#[test]"]));
+    check("__adopted,", "#[core::prelude::v1::test] fn t() {}", &plain(&[TEST, IGNORE]));
     // Another macro may have changed the order of the attributes.
-    check(
-        "__adopted,",
-        "#[tokio::test] fn t() {}",
-        "#[tokio::test]\n#[::netns_test::netns_test(__adopted, __adopted)]\nfn t() {}",
-    );
+    let found = pretty(expand_str("__adopted,", "#[tokio::test] fn t() {}"));
+    assert!(found.starts_with(TEST) && found.contains("#[tokio::test]\n        fn t"), "{found}");
 }
 
 #[test]
@@ -165,18 +242,18 @@ mod with_tokio {
             "flavor = \"multi_thread\", worker_threads = 4",
             "#[ignore] async fn t() -> Result<(), String> { Ok(()) }",
             r#"
-#[::core::prelude::v1::test]
+#[::netns_test::__rt::test]
 #[ignore]
 fn t() {
     async fn t() -> Result<(), String> {
         Ok(())
     }
     ::netns_test::__rt::case! {
-        name : "t", timeout : ::core::option::Option::Some(60000u64), user : Caller,
+        name : "t", timeout : ::netns_test::__rt::Option::Some(60000u64), user : Caller,
         should_panic : No, body : ||
         ::netns_test::__rt::report(::netns_test::__rt::block_on(::netns_test::__rt::Runtime
         { flavor : ::netns_test::__rt::Flavor::MultiThread, worker_threads :
-        ::core::option::Option::Some(4usize), start_paused : false, }, t())),
+        ::netns_test::__rt::Option::Some(4usize), start_paused : false, }, t())),
     }
 }
 "#,

@@ -36,7 +36,7 @@ fn check_errors(arguments: &str, item: &str, expected: &[(&str, &str)]) {
     assert_eq!(found, expected);
 }
 
-/// Finds `::core::compile_error! { "message" }` from its `compile_error` on. An error that points
+/// Finds `::netns_test::__rt::compile_error! { "message" }` from its `compile_error` on. An error that points
 /// to the attribute as a whole has no text here.
 fn compile_errors(tokens: TokenStream) -> Vec<(String, String)> {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();

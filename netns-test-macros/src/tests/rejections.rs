@@ -162,13 +162,13 @@ fn errors_of_options_and_signature_come_together_and_the_function_stays() {
         "/// Doc.\n#[test] #[netns_test] #[should_panic] pub fn t(port: u16) {}",
     );
     let expected = r#"
-::core::compile_error! {
+::netns_test::__rt::compile_error! {
     "expected `user = …` with \"caller\" or \"root\""
 }
-::core::compile_error! {
+::netns_test::__rt::compile_error! {
     "`#[netns_test]` stands twice on this function; delete one"
 }
-::core::compile_error! {
+::netns_test::__rt::compile_error! {
     "a test has no parameters; for one test with many values add `#[rstest]` or `#[test_case]`"
 }
 #[allow(unused)]

@@ -27,6 +27,7 @@ mod spares;
 mod starting;
 mod time_limit;
 mod trial;
+mod twice;
 mod verdict;
 mod watch;
 mod wire;
@@ -110,8 +111,11 @@ fn pass(case: &Case) {
 }
 
 /// Has the test run and tells the person who reads it what there is to tell.
-fn ask(entry: &'static Entry, case: &Case) -> Verdict {
+fn ask(entry: &'static Entry, case: &'static Case) -> Verdict {
     let mut replay = output::Replay::default();
+    if let Some(reason) = twice::refusal(case) {
+        return told(Judgement::failed(reason), &replay);
+    }
     let settings = match env::settings() {
         Ok(settings) => settings,
         Err(failure) => return told(Judgement::failed(failure.to_string()), &replay),
