@@ -43,6 +43,8 @@ mod shapes;
 mod snapshot;
 #[path = "lab/taken_back.rs"]
 mod taken_back;
+#[path = "lab/threads.rs"]
+mod threads;
 #[path = "lab/waits.rs"]
 mod waits;
 
