@@ -129,12 +129,17 @@ impl Fabric {
 
     /// What is waited for at the end of a link.
     pub(super) fn awaited(&self, end: &End) -> Awaited {
-        Awaited { index: end.index, label: self.label(end) }
+        Awaited { index: end.index, label: self.label(end), may_be_down: false }
     }
 
     /// Waits until the end of a link carries packets.
     pub(super) fn wait_on(&self, end: &End) -> Result<()> {
-        ready::wait_on(&self.hosts[end.node].here()?.netlink, &[self.awaited(end)])
+        ready::wait_on(&*self.hosts[end.node].here()?, &[self.awaited(end)])
+    }
+
+    /// The same of one that may be down, or become so meanwhile.
+    pub(super) fn wait_on_if_up(&self, end: &End) -> Result<()> {
+        ready::wait_on(&*self.hosts[end.node].here()?, &[self.awaited(end).if_up()])
     }
 
     /// What a message calls the end of a link.
