@@ -15,6 +15,8 @@ mod ends;
 mod extend;
 #[path = "lab/extras.rs"]
 mod extras;
+#[path = "lab/healed.rs"]
+mod healed;
 #[path = "lab/holes.rs"]
 mod holes;
 #[path = "lab/leaks.rs"]

@@ -92,7 +92,7 @@ impl Link {
             let awaited = ready::awaited(plan, end.node, indexes, is_wanted);
             ready::wait_on(&*hosts[end.node].here()?, &awaited)?;
         }
-        Ok(())
+        self.fabric.forget_failures(&cables)
     }
 
     fn set_up(&self, ends: &[End; 2], up: bool) -> Result<()> {

@@ -142,6 +142,20 @@ impl Fabric {
         ready::wait_on(&*self.hosts[end.node].here()?, &[self.awaited(end).if_up()])
     }
 
+    /// Has the nodes that are on forget that others have not answered them: those may answer now. In the
+    /// caller's own network that is done on interfaces of the lab alone.
+    pub(super) fn forget_failures(&self, cables: &[[End; 2]]) -> Result<()> {
+        for (at, (host, node)) in self.hosts.iter().zip(self.plan.nodes()).enumerate() {
+            let Ok(here) = host.here() else { continue };
+            let places = (0..node.interfaces.len()).map(|place| self.indexes.at(at, place));
+            let ends = cables.iter().flatten().filter(|end| end.node == at).map(|end| end.index);
+            let own: Vec<u32> = places.chain(ends).collect();
+            let is_meant = |index| host.kind() != NodeKind::Local || own.contains(&index);
+            here.netlink.forget_failures(is_meant)?;
+        }
+        Ok(())
+    }
+
     /// What a message calls the end of a link.
     pub(super) fn label(&self, end: &End) -> String {
         name_of(&self.plan, end.node, &end.name)

@@ -88,8 +88,11 @@ impl Host {
     ) -> Result<()> {
         let (here, fabric) = (self.here()?, self.lab()?);
         let changed = self.find(&here, interface).and_then(|found| {
-            let _turn = here.change();
-            self.expecting(&fabric, new, || work(&fabric, &here, &found))
+            let turn = here.change();
+            self.expecting(&fabric, new, || work(&fabric, &here, &found))?;
+            drop(turn);
+            // Others may have asked for a new address before it was there.
+            new.map_or(Ok(()), |_| fabric.forget_failures(&fabric.cables.lock()))
         });
         changed.map_err(|error| match self.is_still(&here) {
             true => error,
@@ -117,7 +120,8 @@ impl Host {
         if let Some(new) = new {
             self.try_out(here, interface, (&before, new))?;
         }
-        let removing = old.iter().map(|one| self.removing(interface, *one));
+        // The first address of a subnet last: the kernel takes the others away with it.
+        let removing = old.iter().rev().map(|one| self.removing(interface, *one));
         let adding = new.into_iter().map(|one| self.adding(interface, one));
         let changed = netlink.ask_all(&removing.chain(adding).collect::<Vec<_>>());
         let wanted: Vec<Cidr> = match changed {

@@ -78,7 +78,9 @@ impl Lab {
         }
         drop(before);
         self.finish(&old, plan, new, indexes);
-        old.partitions.arrived(self.fabric(), &expected)
+        let fabric = self.fabric();
+        old.partitions.arrived(fabric, &expected)?;
+        fabric.forget_failures(&fabric.cables.lock())
     }
 
     /// Has the kernel carry it out.

@@ -78,8 +78,8 @@ impl Lab {
                     .try_for_each(|end| fabric.wait_on_if_up(end))?;
             }
         }
-        drop(cables);
         fabric.partitions.refresh(fabric)?;
+        fabric.forget_failures(&cables)?;
         Ok(free)
     }
 }

@@ -100,7 +100,8 @@ impl Lab {
             _ => true,
         });
         let awaited: Vec<_> = awaited.into_iter().map(Awaited::if_up).collect();
-        ready::wait_on(&*here, &awaited)
+        ready::wait_on(&here, &awaited)?;
+        fabric.forget_failures(&cables)
     }
 }
 
