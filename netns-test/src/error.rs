@@ -105,6 +105,13 @@ impl Error {
     pub fn raw_os_error(&self) -> Option<i32> {
         self.0.errno
     }
+
+    /// Adds a line of advice.
+    #[cfg(feature = "lab")]
+    pub(crate) fn advise(mut self, line: impl Into<String>) -> Self {
+        self.0.remedy.push(line.into());
+        self
+    }
 }
 
 impl fmt::Display for Error {

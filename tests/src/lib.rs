@@ -2,6 +2,7 @@
 //! a process.
 
 pub mod confine;
+pub mod remnant;
 
 use std::collections::BTreeSet;
 use std::fs;

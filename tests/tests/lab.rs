@@ -3,6 +3,8 @@
 
 #[path = "lab/at_once.rs"]
 mod at_once;
+#[path = "lab/beside.rs"]
+mod beside;
 #[path = "lab/changes.rs"]
 mod changes;
 #[path = "lab/commands.rs"]
@@ -13,6 +15,8 @@ mod ends;
 mod extend;
 #[path = "lab/extras.rs"]
 mod extras;
+#[path = "lab/healed.rs"]
+mod healed;
 #[path = "lab/holes.rs"]
 mod holes;
 #[path = "lab/leaks.rs"]
@@ -43,6 +47,8 @@ mod shapes;
 mod snapshot;
 #[path = "lab/taken_back.rs"]
 mod taken_back;
+#[path = "lab/threads.rs"]
+mod threads;
 #[path = "lab/waits.rs"]
 mod waits;
 

@@ -345,10 +345,27 @@ fn others(proc: &OwnedFd, body: Pid) -> Vec<String> {
 /// `sleep (process 12)`; nothing for a process that has ended.
 fn describe(proc: &OwnedFd, pid: Pid) -> Option<String> {
     let status = fds::read_in(proc, &format!("{pid}/status")).ok()?;
-    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
-    let state = field("State:")?.trim();
-    if state.starts_with(['Z', 'X']) {
-        return None;
+    let name = field(&status, "Name:")?;
+    if !has_ended(&status)? {
+        return Some(format!("{name} (process {pid})"));
     }
-    Some(format!("{} (process {pid})", field("Name:")?.trim()))
+    let is_left = has_living_thread(proc, pid);
+    is_left.then(|| format!("{name} (process {pid}, whose main thread has ended)"))
+}
+
+/// Whether a process that is listed as ended goes on: that state is its main thread's.
+fn has_living_thread(proc: &OwnedFd, pid: Pid) -> bool {
+    let directory = fds::open_in(proc, &format!("{pid}/task"));
+    let threads = directory.and_then(|directory| fds::names_in(&directory)).unwrap_or_default();
+    let status = |thread: &String| fds::read_in(proc, &format!("{pid}/task/{thread}/status")).ok();
+    threads.iter().filter_map(status).any(|status| has_ended(&status) == Some(false))
+}
+
+/// Whether the thread of a `status` (proc(5)) has ended.
+fn has_ended(status: &str) -> Option<bool> {
+    Some(field(status, "State:")?.starts_with(['Z', 'X']))
+}
+
+fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
 }

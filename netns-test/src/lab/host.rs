@@ -233,6 +233,11 @@ impl Host {
         if power.is_on { Ok(Arc::clone(&power.here)) } else { Err(off()) }
     }
 
+    /// Whether it has not been powered off since it had that.
+    pub(super) fn is_still(&self, here: &Arc<Here>) -> bool {
+        self.here().is_ok_and(|now| Arc::ptr_eq(&now, here))
+    }
+
     /// The same where an error cannot be told otherwise than by a panic.
     #[track_caller]
     pub(super) fn on(&self) -> Arc<Here> {

@@ -42,6 +42,8 @@ impl Link {
         let ends = &cables[self.at];
         let nodes = ends.iter().map(|end| self.fabric.hosts[end.node].here());
         let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+        // Nobody takes an address away meanwhile, which would come back.
+        let _turns: Vec<_> = nodes.iter().map(|here| here.change()).collect();
         let before = nodes.iter().map(|here| here.netlink.addresses());
         let before = before.collect::<Result<Vec<_>, _>>()?;
         self.set_up(ends, false)?;
@@ -64,7 +66,7 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// As [`down`](Self::down).
+    /// As [`down`](Self::down); at once for an end that a program takes down meanwhile.
     pub fn up(&self) -> Result<()> {
         let Fabric { plan, hosts, indexes, cables, .. } = &*self.fabric;
         let cables = cables.lock();
@@ -72,21 +74,25 @@ impl Link {
         self.set_up(ends, true)?;
         for end in ends.iter().filter(|end| end.planned.is_some()) {
             let here = hosts[end.node].here()?;
+            // Or a gateway could be lost between the look and the route.
+            let _turn = here.change();
             let own = here.netlink.addresses()?;
             let own = own.iter().filter_map(|own| Cidr::new(own.address, own.prefix).ok());
             let lost = lost(&plan.nodes()[end.node], &own.collect::<Vec<_>>());
             let is_wanted =
                 |route: &RoutePlan| stands_on(plan, end, &route.dev) && !lost.contains(&route);
-            here.netlink.ask_all(&routes_of(plan, end.node, indexes, is_wanted))?;
+            let added = here.netlink.ask_all(&routes_of(plan, end.node, indexes, is_wanted));
+            // A link that is down at this moment is the reason for all else.
+            added.or_else(|error| self.fabric.wait_on(end).and(Err(error.into())))?;
         }
         ends.iter().try_for_each(|end| self.fabric.wait_on(end))?;
         for end in ends.iter().filter(|end| end.planned.is_some()) {
             let is_wanted =
                 |one: &InterfacePlan| one.name != end.name && stands_on(plan, end, &one.name);
             let awaited = ready::awaited(plan, end.node, indexes, is_wanted);
-            ready::wait_on(&hosts[end.node].here()?.netlink, &awaited)?;
+            ready::wait_on(&*hosts[end.node].here()?, &awaited)?;
         }
-        Ok(())
+        self.fabric.forget_failures(&cables)
     }
 
     fn set_up(&self, ends: &[End; 2], up: bool) -> Result<()> {

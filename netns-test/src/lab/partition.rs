@@ -89,14 +89,18 @@ impl Lab {
         })
     }
 
-    /// Undoes all [partitions](Self::partition): everybody hears everybody when this comes back.
+    /// Undoes all [partitions](Self::partition): everybody hears everybody when this comes back, also who
+    /// has asked for the other's Ethernet address in vain meanwhile.
     ///
     /// # Errors
     ///
     /// What the kernel says; ENOENT where somebody has removed a rule by hand. All else is undone then.
     pub fn heal(&self) -> Result<()> {
         let fabric = self.fabric();
-        fabric.partitions.heal(fabric)
+        let healed = fabric.partitions.heal(fabric);
+        // When no rule is left on any node: what fails before fails rightly.
+        let forgotten = fabric.forget_failures(&fabric.cables.lock());
+        healed.and(forgotten)
     }
 
     /// The places of the nodes.

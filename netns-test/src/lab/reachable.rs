@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cidr::family;
-use super::host::Host;
+use super::host::{Here, Host};
 use super::programs::Common;
 use super::topology::NodeId;
 use super::within::{Deadline, There, Within};
@@ -87,7 +88,7 @@ impl Within<'_, Host> {
         let (host, deadline) = (self.of, Deadline::new(self.limit));
         let addresses = addresses(host, &other.into().0)?;
         let here = host.here()?;
-        let each = || addresses.iter().try_for_each(|to| reach(host, *to, deadline));
+        let each = || addresses.iter().try_for_each(|to| reach(host, &here, *to, deadline));
         There::on(&here, host).run(each)
     }
 }
@@ -129,7 +130,7 @@ fn name_of(host: &Host, node: NodeId) -> Result<String> {
 }
 
 /// On a thread of the host.
-fn reach(host: &Host, to: IpAddr, deadline: Deadline) -> Result<()> {
+fn reach(host: &Host, here: &Arc<Here>, to: IpAddr, deadline: Deadline) -> Result<()> {
     let common = &host.common;
     let subject = format!("{} to answer {} over {}", named(common, to), host.name(), family(to));
     let failed = |error: io::Error| errno::failure("wait for", &subject, &error);
@@ -144,6 +145,7 @@ fn reach(host: &Host, to: IpAddr, deadline: Deadline) -> Result<()> {
             Ok(_) => return Ok(()),
             Err(told) => refusal = told.or(refusal),
         }
+        host.must_be_still(here, &subject)?;
         if is_last {
             break;
         }

@@ -22,8 +22,8 @@ use crate::sys::{place, process};
 /// A network that has been built ([`Topology::build`](super::Topology::build)): `lab[node]` is a
 /// [`Host`], `lab[link]` a [`Link`].
 ///
-/// Dropped, it ends all that runs on its hosts: tasks, and every process that is in one of their
-/// networks, by SIGKILL; on a [`local`](super::Topology::local) host, the programs that the lab
+/// Dropped, it ends all that runs on its hosts: tasks, and every process that has a thread in one of
+/// their networks, by SIGKILL; on a [`local`](super::Topology::local) host, the programs that the lab
 /// has started there. What programs have written is printed then. With the last thread that was there the kernel takes the network down.
 ///
 /// # Panics
@@ -129,12 +129,31 @@ impl Fabric {
 
     /// What is waited for at the end of a link.
     pub(super) fn awaited(&self, end: &End) -> Awaited {
-        Awaited { index: end.index, label: self.label(end) }
+        Awaited { index: end.index, label: self.label(end), may_be_down: false }
     }
 
     /// Waits until the end of a link carries packets.
     pub(super) fn wait_on(&self, end: &End) -> Result<()> {
-        ready::wait_on(&self.hosts[end.node].here()?.netlink, &[self.awaited(end)])
+        ready::wait_on(&*self.hosts[end.node].here()?, &[self.awaited(end)])
+    }
+
+    /// The same of one that may be down, or become so meanwhile.
+    pub(super) fn wait_on_if_up(&self, end: &End) -> Result<()> {
+        ready::wait_on(&*self.hosts[end.node].here()?, &[self.awaited(end).if_up()])
+    }
+
+    /// Has the nodes that are on forget that others have not answered them: those may answer now. In the
+    /// caller's own network that is done on interfaces of the lab alone.
+    pub(super) fn forget_failures(&self, cables: &[[End; 2]]) -> Result<()> {
+        for (at, (host, node)) in self.hosts.iter().zip(self.plan.nodes()).enumerate() {
+            let Ok(here) = host.here() else { continue };
+            let places = (0..node.interfaces.len()).map(|place| self.indexes.at(at, place));
+            let ends = cables.iter().flatten().filter(|end| end.node == at).map(|end| end.index);
+            let own: Vec<u32> = places.chain(ends).collect();
+            let is_meant = |index| host.kind() != NodeKind::Local || own.contains(&index);
+            here.netlink.forget_failures(is_meant)?;
+        }
+        Ok(())
     }
 
     /// What a message calls the end of a link.

@@ -1,11 +1,12 @@
 //! Events of a host to wait for, instead of sleeping. Each wait has a deadline, and an error that
 //! shows what it saw.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cidr::Subnet;
 use super::given::GivenSubnet;
-use super::host::Host;
+use super::host::{Here, Host};
 use super::reachable::Peer;
 use super::sockets::{self, Endpoint, Protocol, Socket};
 use super::within::{Deadline, PATIENCE, There, Within};
@@ -13,8 +14,12 @@ use crate::error::{Failure, Result};
 use crate::netlink::events::Events;
 use crate::netlink::state::{Interface, Route};
 
-/// The waits last 10 seconds at most; [`within`](Self::within) has others. They block the calling
-/// thread: in a task, [`tokio::task::spawn_blocking`] is the place for them.
+/// How long nothing is looked at where nothing is told.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The waits last 10 seconds at most; [`within`](Self::within) has others. They end at once where the host is
+/// powered off. They block the calling thread: in a task, [`tokio::task::spawn_blocking`] is the place
+/// for them.
 impl Host {
     /// The same host, for a wait of `limit` at most:
     /// `lab[server].within(Duration::from_secs(60)).wait_listening(80)?`.
@@ -179,10 +184,12 @@ impl Within<'_, Host> {
         show: impl Fn(&[Socket], &str) -> String + Sync,
     ) -> Result<()> {
         let (host, deadline) = (self.of.name(), Deadline::new(self.limit));
-        There::on(&*self.of.here()?, self.of).run(|| {
+        let here = self.of.here()?;
+        There::on(&here, self.of).run(|| {
             let mut seen = Vec::new();
             let found = deadline.poll(|| {
                 seen = sockets::read(host)?;
+                self.of.must_be_still(&here, what)?;
                 Ok(seen.iter().any(&is_it).then_some(()))
             })?;
             found.ok_or_else(|| {
@@ -202,12 +209,14 @@ impl Within<'_, Host> {
         look: impl Fn() -> Result<(bool, Vec<String>)> + Sync,
     ) -> Result<()> {
         let (host, deadline) = (self.of.name(), Deadline::new(self.limit));
-        There::on(&*self.of.here()?, self.of).run(|| {
+        let here = self.of.here()?;
+        There::on(&here, self.of).run(|| {
             // Before the first look, so that nothing is missed.
             let events = Events::open()?;
             loop {
                 let is_last = deadline.is_over();
                 let (found, seen) = look()?;
+                self.of.must_be_still(&here, what)?;
                 if found {
                     return Ok(());
                 }
@@ -218,9 +227,21 @@ impl Within<'_, Host> {
                     let add = |failure: Failure, line| failure.advise(format!("  {line}"));
                     return Err(seen.iter().fold(failure, add).into());
                 }
-                events.wait(deadline.left())?;
+                // Where a host without links is powered off, nothing is told.
+                events.wait(deadline.left().min(PAUSE))?;
             }
         })
+    }
+}
+
+impl Host {
+    /// An error once the network is gone in which something is waited for: it cannot come any more.
+    pub(super) fn must_be_still(&self, here: &Arc<Here>, what: &str) -> Result<()> {
+        if self.is_still(here) {
+            return Ok(());
+        }
+        let why = format!("{} was powered off meanwhile", self.name());
+        Err(Failure::new("wait for", what, why).into())
     }
 }
 

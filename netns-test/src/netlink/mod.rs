@@ -11,6 +11,8 @@
 pub(crate) mod events;
 #[cfg(feature = "doctor")]
 pub(crate) mod link;
+#[cfg(feature = "lab")]
+mod neighbours;
 #[cfg(feature = "doctor")]
 pub(crate) mod nftables;
 #[cfg(feature = "doctor")]

@@ -29,6 +29,10 @@ pub(crate) struct Interface {
     pub(crate) is_asked: bool,
     /// Whether it was brought up.
     pub(crate) is_up: bool,
+    /// Whether it has a carrier: the other end of a cable is up, too (`IFF_LOWER_UP`).
+    pub(crate) has_carrier: bool,
+    /// The index of the interface below it (VLAN, macvlan); of a cable, that of its other end.
+    pub(crate) lower: Option<u32>,
     /// Whether it can carry packets (`IF_OPER_UP`, RFC 2863), or does not say, as `lo`.
     pub(crate) is_running: bool,
     /// Whether it says so: a cable does, once the kernel has taken it into use.
@@ -182,6 +186,8 @@ fn interface(message: LinkMessage) -> Interface {
         counters: None,
         is_asked: !message.header.flags.intersects(LinkFlags::Loopback | LinkFlags::Noarp),
         is_up: message.header.flags.contains(LinkFlags::Up),
+        has_carrier: message.header.flags.contains(LinkFlags::LowerUp),
+        lower: None,
         is_running: false,
         says_running: false,
     };
@@ -191,6 +197,7 @@ fn interface(message: LinkMessage) -> Interface {
             LinkAttribute::Mtu(mtu) => found.mtu = mtu,
             LinkAttribute::Address(mac) => found.mac = Some(mac),
             LinkAttribute::Controller(bridge) => found.bridge = Some(bridge),
+            LinkAttribute::Link(lower) => found.lower = Some(lower),
             LinkAttribute::Stats64(counters) => found.counters = Some(counters),
             LinkAttribute::LinkInfo(all) => {
                 found.kind = all.into_iter().find_map(|info| match info {

@@ -57,24 +57,42 @@ impl NetNs {
         NamedNetNs::open(name)
     }
 
-    /// The namespace of the process `pid`: of its main thread.
+    /// The namespace of the process `pid`: of its main thread, or of the first thread that lives where the
+    /// main thread has ended.
     ///
     /// # Errors
     ///
     /// ENOENT if there is no such process (any more), EACCES if the caller may not look at it
     /// (ptrace(2), "access mode checks").
     pub fn from_pid(pid: u32) -> Result<Self> {
-        Self::of_process(pid, &format!("/proc/{pid}/ns/net"), || format!("process {pid}"))
+        let path = format!("/proc/{pid}/ns/net");
+        Self::of_process(pid, &path, |failure| match first_living(pid) {
+            Some(thread) => Self::from_thread(pid, thread),
+            None if Path::new(&format!("/proc/{pid}")).exists() => {
+                let why = format!("process {pid} has ended, and its parent has not waited for it");
+                Err(failure.advise(why).into())
+            }
+            None => Err(failure.advise(format!("there is no process {pid}")).into()),
+        })
     }
 
     /// The namespace of the thread `tid` of the process `pid`.
     ///
     /// # Errors
     ///
-    /// As [`from_pid`](Self::from_pid).
+    /// As [`from_pid`](Self::from_pid), and ENOENT for a thread that has ended.
     pub fn from_thread(pid: u32, tid: u32) -> Result<Self> {
         let path = format!("/proc/{pid}/task/{tid}/ns/net");
-        Self::of_process(pid, &path, || format!("thread {tid} of process {pid}"))
+        Self::of_process(pid, &path, |failure| {
+            // A main thread that has ended is listed until the last thread ends.
+            let is_listed = Path::new(&format!("/proc/{pid}/task/{tid}")).exists();
+            let what = format!("thread {tid} of process {pid}");
+            let why = match is_listed {
+                true => format!("{what} has ended"),
+                false => format!("there is no {what}"),
+            };
+            Err(failure.advise(why).into())
+        })
     }
 
     /// The namespace of the process that `pidfd` refers to (`pidfd_open(2)`). Unlike a number it
@@ -93,7 +111,12 @@ impl NetNs {
         namespace
     }
 
-    fn of_process(pid: u32, path: &str, what: impl Fn() -> String) -> Result<Self> {
+    /// Opens the link of a process or a thread; `missing` answers where that leads nowhere.
+    fn of_process(
+        pid: u32,
+        path: &str,
+        missing: impl FnOnce(Failure) -> Result<Self>,
+    ) -> Result<Self> {
         if pid == 0 || i32::try_from(pid).is_err() {
             let reason = format!("{pid} is no process id; they are 1 to 4194304");
             return Err(Failure::new("open", "a network namespace", reason).into());
@@ -101,8 +124,7 @@ impl NetNs {
         match nsfs::open(Path::new(path)) {
             Ok(fd) => Self::checked(fd, path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let failure = errno::failure("open", path, &error);
-                Err(failure.advise(format!("there is no {}", what())).into())
+                missing(errno::failure("open", path, &error))
             }
             Err(error) => Err(errno::failure("open", path, &error).into()),
         }
@@ -129,6 +151,18 @@ impl NetNs {
             identity.map_err(|error| errno::failure("look at", object, &error))?;
         Ok(Self { fd, id: NetNsId { device, inode } })
     }
+}
+
+/// The first thread of a process that has not ended: a process without a main thread has no namespaces of its
+/// own in `/proc`.
+fn first_living(pid: u32) -> Option<u32> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+    let is_living = |thread: &std::fs::DirEntry| {
+        let link = std::fs::read_link(thread.path().join("ns/net"));
+        !link.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    let mut living = threads.filter(is_living);
+    living.find_map(|thread| thread.file_name().to_str()?.parse().ok())
 }
 
 /// Takes a descriptor over, if it is a network namespace.

@@ -87,6 +87,12 @@ pub(crate) fn names_in(directory: &OwnedFd) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
+/// A directory in a directory.
+pub(crate) fn open_in(directory: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::openat(directory, name, flags, Mode::empty())?)
+}
+
 /// A small file in a directory, as text.
 pub(crate) fn read_in(directory: &OwnedFd, name: &str) -> io::Result<String> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;

@@ -235,16 +235,12 @@ struct Other {
     pid: Pid,
 }
 
-/// Every other process that is in one of them.
+/// Every other process that has a thread in one of them.
 fn others_in(names: &[String]) -> io::Result<Vec<Other>> {
-    let is_there = |pid: &Pid| {
-        let link = std::fs::read_link(format!("/proc/{pid}/ns/net"));
-        link.is_ok_and(|link| names.iter().any(|name| link.as_os_str() == name.as_str()))
-    };
     let entries = std::fs::read_dir("/proc")?;
     let all = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let mut found = Vec::new();
-    for listed in all.filter(is_there) {
+    for listed in all.filter(|pid| has_thread_in(*pid, names)) {
         let depth = pids_of("self").len();
         // One that is not told has ended, or is outside, where nobody of the lab is.
         let pid = pids_of(&listed.to_string()).get(depth.wrapping_sub(1)).copied();
@@ -253,6 +249,21 @@ fn others_in(names: &[String]) -> io::Result<Vec<Other>> {
     }
     found.retain(|other| other.pid != super::process::id());
     Ok(found)
+}
+
+/// Whether a thread of a process is in one of them. `/proc/PID/ns` is the main thread's, which may have ended,
+/// or be elsewhere.
+fn has_thread_in(pid: Pid, names: &[String]) -> bool {
+    let is_there = |thread: &Path| {
+        let link = std::fs::read_link(thread.join("ns/net"));
+        link.is_ok_and(|link| names.iter().any(|name| link.as_os_str() == name.as_str()))
+    };
+    let process = Path::new("/proc").join(pid.to_string());
+    if is_there(&process) {
+        return true;
+    }
+    let threads = std::fs::read_dir(process.join("task")).into_iter().flatten().flatten();
+    threads.into_iter().any(|thread| is_there(&thread.path()))
 }
 
 /// The numbers of a process, from the PID namespace that `/proc` is of to its own (Linux 4.1).

@@ -4,14 +4,23 @@
 
 use std::time::{Duration, Instant};
 
+use super::namespaces::on_a_thread;
 use super::{Indexes, Made, name_of};
 use crate::error::{Failure, Result};
 use crate::lab::plan::{InterfaceKind, InterfacePlan, Plan};
 use crate::netlink::Netlink;
+use crate::netlink::events::Events;
 use crate::netlink::state::Interface;
+use crate::sys::errno;
 
 /// The kernel needs a thousandth of it.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// How often it is looked at in short order: the kernel needs no longer as a rule.
+const FIRST_LOOKS: usize = 20;
+
+/// How long it is not looked at where nothing is told.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// How long an interface that carries packets is waited for that has no link-local address: it may have none
 /// for good, since somebody has taken it away, or IPv6.
@@ -23,14 +32,14 @@ pub(in crate::lab) struct Awaited {
     pub(in crate::lab) index: u32,
     /// What an error calls it.
     pub(in crate::lab) label: String,
+    /// Whether it is left as it is where it is down, or has no carrier.
+    pub(in crate::lab) may_be_down: bool,
 }
 
 /// Waits for every interface of the nodes.
 pub(super) fn wait(plan: &Plan, made: &[&Made], indexes: &Indexes) -> Result<()> {
     let mut each = made.iter().enumerate();
-    each.try_for_each(|(node, made)| {
-        wait_on(&made.netlink, &awaited(plan, node, indexes, |_| true))
-    })
+    each.try_for_each(|(node, made)| wait_on(made, &awaited(plan, node, indexes, |_| true)))
 }
 
 /// Those of a node that are wanted.
@@ -47,62 +56,112 @@ pub(in crate::lab) fn awaited(
     let awaited = wanted.map(|(at, one)| Awaited {
         index: indexes.at(node, at),
         label: name_of(plan, node, &one.name),
+        may_be_down: false,
     });
     awaited.collect()
 }
 
 /// Waits until interfaces of one node carry packets.
-pub(in crate::lab) fn wait_on(netlink: &Netlink, awaited: &[Awaited]) -> Result<()> {
+///
+/// # Errors
+///
+/// At once for one that cannot any more: it is gone, or it is down, or has no carrier, and is not
+/// [allowed](Awaited::may_be_down) to.
+pub(in crate::lab) fn wait_on(made: &Made, awaited: &[Awaited]) -> Result<()> {
     let start = Instant::now();
     let late = |there: &[Interface]| {
-        if let Some(gone) = awaited.iter().find(|own| own.find(there).is_none()) {
-            let why = "it is not there any more";
-            return Err(Failure::new("wait for", gone.label.as_str(), why).into());
-        }
-        let (mut not_in_use, mut in_use) = (awaited.iter(), Vec::new());
-        let not_in_use = not_in_use.find(|own| match own.find(there) {
-            Some(one) if is_in_use(one) => {
-                in_use.push((*own, one));
-                false
+        let (mut not_in_use, mut in_use) = (None, Vec::new());
+        for own in awaited {
+            let found = own.find(there);
+            let one = found.ok_or_else(|| own.failure("it is not there any more"))?;
+            match why_never(one, there) {
+                Some(_) if own.may_be_down => {}
+                Some(why) => return Err(own.failure(why).into()),
+                None if is_in_use(one) => in_use.push((own, one)),
+                None => not_in_use = not_in_use.or(Some(own)),
             }
-            _ => true,
-        });
+        }
         Ok(match not_in_use {
             Some(late) => Some((late, "it is up, and carries nothing")),
-            None => deaf(netlink, &in_use, start)?
+            None => deaf(&made.netlink, &in_use, start)?
                 .map(|late| (late, "an IPv6 address of it is not usable yet")),
         })
     };
-    wait_until(netlink, late)
+    wait_until(made, late)
 }
 
 /// Waits until they do not, since the other ends are down.
-pub(in crate::lab) fn wait_off(netlink: &Netlink, awaited: &[Awaited]) -> Result<()> {
-    wait_until(netlink, |there| {
+pub(in crate::lab) fn wait_off(made: &Made, awaited: &[Awaited]) -> Result<()> {
+    wait_until(made, |there| {
         let is_late = |own: &&Awaited| own.find(there).is_some_and(is_in_use);
         Ok(awaited.iter().find(is_late).map(|late| (late, "it carries packets")))
     })
 }
 
-/// Looks at the interfaces until none is late.
+/// Looks at the interfaces until none is late: a few times in a row, and then whenever the kernel tells that
+/// something has changed.
 fn wait_until<'a>(
-    netlink: &Netlink,
+    made: &Made,
     late: impl Fn(&[Interface]) -> Result<Option<(&'a Awaited, &'static str)>>,
 ) -> Result<()> {
     let deadline = Instant::now() + LIMIT;
+    let (mut looks, mut events) = (0, None);
     loop {
-        let Some((late, reason)) = late(&netlink.interfaces()?)? else { return Ok(()) };
+        let Some((late, reason)) = late(&made.netlink.interfaces()?)? else { return Ok(()) };
         if Instant::now() > deadline {
-            let reason = format!("{reason} after {LIMIT:?}");
-            return Err(Failure::new("wait for", late.label.as_str(), reason).into());
+            return Err(late.failure(&format!("{reason} after {LIMIT:?}")).into());
         }
-        std::thread::sleep(Duration::from_micros(50));
+        looks += 1;
+        match &events {
+            None if looks < FIRST_LOOKS => std::thread::sleep(Duration::from_micros(50)),
+            // What happens from now on is told: the next look comes after it.
+            None => events = Some(listen(made)),
+            Some(Some(events)) => events.wait(PAUSE)?,
+            Some(None) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+/// Listens in the network of a node; none where a thread may not be started, or not go there.
+fn listen(made: &Made) -> Option<Events> {
+    let failed = |error| errno::failure("setns", "to a network", &error);
+    let open = || {
+        made.place.network_alone().and_then(|place| place.enter()).map_err(failed)?;
+        Events::open()
+    };
+    on_a_thread(open).ok()
+}
+
+/// Why an interface that is there will not carry packets, whatever the kernel has still to do. The kernel
+/// notes at once that both ends of a cable are up.
+fn why_never(one: &Interface, there: &[Interface]) -> Option<&'static str> {
+    let is_on_another = matches!(one.kind.as_deref(), Some("vlan" | "macvlan"));
+    let lower = one.lower.filter(|_| is_on_another);
+    let lower = lower.and_then(|lower| there.iter().find(|other| other.index == lower));
+    match lower {
+        _ if !one.is_up => Some("it is down"),
+        Some(lower) if why_never(lower, there).is_some() => {
+            Some("the interface that it is on carries nothing")
+        }
+        // It follows the other one after a while.
+        Some(_) => None,
+        None if !one.has_carrier => Some("it has no carrier: the other end is down"),
+        None => None,
     }
 }
 
 impl Awaited {
     fn find<'a>(&self, there: &'a [Interface]) -> Option<&'a Interface> {
         there.iter().find(|one| one.index == self.index)
+    }
+
+    /// The same for one that may be down.
+    pub(in crate::lab) fn if_up(self) -> Self {
+        Self { may_be_down: true, ..self }
+    }
+
+    fn failure(&self, reason: &str) -> Failure {
+        Failure::new("wait for", self.label.as_str(), reason)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::lab::given::{GivenAddr, Interface};
 use crate::lab::host::{Here, Host};
 use crate::lab::running::Fabric;
 use crate::netlink::state::Interface as Found;
-use crate::netlink::tables::{Address, Again};
+use crate::netlink::tables::Again;
 use crate::netlink::{Request, requests};
 
 /// Changes of addresses and routes. `/etc/hosts` keeps what the plan says; the plan does, too.
@@ -28,13 +28,11 @@ impl Host {
         interface: impl Into<Interface>,
         address: impl Into<GivenAddr>,
     ) -> Result<()> {
-        let (address, here) = (self.read("add", address.into())?, self.here()?);
-        let _turn = here.change();
-        let (fabric, interface) = (self.lab()?, self.find(&here, &interface.into())?);
-        self.expecting(&fabric, Some(address), || {
-            here.netlink.ask_all(&[self.adding(&interface, address)])?;
-            self.note(&fabric, [self.removing(&interface, address)]);
-            self.settle(&here, &interface)
+        let address = self.read("add", address.into())?;
+        self.changing(&interface.into(), Some(address), |fabric, here, interface| {
+            here.netlink.ask_all(&[self.adding(interface, address)])?;
+            self.note(fabric, [self.removing(interface, address)]);
+            self.settle(here, interface)
         })
     }
 
@@ -51,11 +49,10 @@ impl Host {
         interface: impl Into<Interface>,
         address: impl Into<GivenAddr>,
     ) -> Result<()> {
-        let (address, here) = (self.read("remove", address.into())?, self.here()?);
-        let _turn = here.change();
-        let interface = self.find(&here, &interface.into())?;
-        let fabric = self.lab()?;
-        self.expecting(&fabric, None, || self.change(&here, &interface, address, &[address], None))
+        let address = self.read("remove", address.into())?;
+        self.changing(&interface.into(), None, |_, here, interface| {
+            self.change(here, interface, address, &[address], None)
+        })
     }
 
     /// Puts an address in the place of all those that the interface has of its family, but for the
@@ -70,23 +67,37 @@ impl Host {
         interface: impl Into<Interface>,
         address: impl Into<GivenAddr>,
     ) -> Result<()> {
-        let (address, here) = (self.read("set", address.into())?, self.here()?);
-        let _turn = here.change();
-        let interface = self.find(&here, &interface.into())?;
-        let is_old = |one: &Address| {
-            one.index == interface.index
-                && one.address.is_ipv4() == address.address().is_ipv4()
-                && !is_link_local(one.address)
-        };
-        let there = here.netlink.addresses()?;
-        let old = there.iter().filter(|one| is_old(one));
-        let old = old.map(|one| Cidr::new(one.address, one.prefix).expect("the kernel has it"));
-        let old: Vec<Cidr> = old.collect();
-        if old == [address] {
-            return Ok(());
-        }
-        let (fabric, new) = (self.lab()?, Some(address));
-        self.expecting(&fabric, new, || self.change(&here, &interface, address, &old, new))
+        let address = self.read("set", address.into())?;
+        self.changing(&interface.into(), Some(address), |_, here, interface| {
+            let old = of_family(here, interface, address.address().is_ipv4())?;
+            let is_old = |one: &&Cidr| !is_link_local(one.address());
+            let old: Vec<Cidr> = old.iter().filter(is_old).copied().collect();
+            if old == [address] {
+                return Ok(());
+            }
+            self.change(here, interface, address, &old, Some(address))
+        })
+    }
+
+    /// Changes addresses of an interface while nobody else changes those of the host, and partitions hold.
+    fn changing(
+        &self,
+        interface: &Interface,
+        new: Option<Cidr>,
+        work: impl FnOnce(&Fabric, &Here, &Found) -> Result<()>,
+    ) -> Result<()> {
+        let (here, fabric) = (self.here()?, self.lab()?);
+        let changed = self.find(&here, interface).and_then(|found| {
+            let turn = here.change();
+            self.expecting(&fabric, new, || work(&fabric, &here, &found))?;
+            drop(turn);
+            // Others may have asked for a new address before it was there.
+            new.map_or(Ok(()), |_| fabric.forget_failures(&fabric.cables.lock()))
+        });
+        changed.map_err(|error| match self.is_still(&here) {
+            true => error,
+            false => error.advise(format!("{} was powered off meanwhile", self.name())),
+        })
     }
 
     /// Takes `old` addresses away and adds a `new` one. With the last address of IPv4 the kernel drops all
@@ -109,7 +120,8 @@ impl Host {
         if let Some(new) = new {
             self.try_out(here, interface, (&before, new))?;
         }
-        let removing = old.iter().map(|one| self.removing(interface, *one));
+        // The first address of a subnet last: the kernel takes the others away with it.
+        let removing = old.iter().rev().map(|one| self.removing(interface, *one));
         let adding = new.into_iter().map(|one| self.adding(interface, one));
         let changed = netlink.ask_all(&removing.chain(adding).collect::<Vec<_>>());
         let wanted: Vec<Cidr> = match changed {
@@ -117,7 +129,9 @@ impl Host {
             Err(_) => before,
         };
         let there = of_family(here, interface, is_ipv4)?;
-        let lost = wanted.iter().filter(|one| !there.contains(one));
+        // Link-local ones go with a link that is taken down meanwhile, and come with it.
+        let is_lost = |one: &&Cidr| !there.contains(one) && !is_link_local(one.address());
+        let lost = wanted.iter().filter(is_lost);
         let lost: Vec<_> = lost.map(|one| self.adding(interface, *one)).collect();
         let put_back = netlink.ask_all(&lost);
         // One whose gateway cannot be reached any more is lost. Of IPv6 the kernel keeps it.
@@ -182,15 +196,12 @@ impl Host {
         format!("{address} on {} of {}", interface.name, self.name())
     }
 
-    /// Waits until the addresses of the interface can be used.
+    /// Waits until the addresses of the interface can be used. One that carries nothing hears nothing, and
+    /// nobody asks whether it has them.
     fn settle(&self, here: &Here, interface: &Found) -> Result<()> {
-        // One that carries nothing hears nothing.
-        if !(interface.is_up && interface.is_running) {
-            return Ok(());
-        }
         let label = format!("{} of {}", interface.name, self.name());
-        let awaited = Awaited { index: interface.index, label };
-        ready::wait_on(&here.netlink, &[awaited])
+        let awaited = Awaited { index: interface.index, label, may_be_down: true };
+        ready::wait_on(here, &[awaited])
     }
 }
 

@@ -78,7 +78,9 @@ impl Lab {
         }
         drop(before);
         self.finish(&old, plan, new, indexes);
-        old.partitions.arrived(self.fabric(), &expected)
+        let fabric = self.fabric();
+        old.partitions.arrived(fabric, &expected)?;
+        fabric.forget_failures(&fabric.cables.lock())
     }
 
     /// Has the kernel carry it out.
@@ -226,7 +228,7 @@ impl Step<'_> {
         let Self { plan, indexes, growth, made } = *self;
         for (node, made) in made.iter().enumerate() {
             let Some(grown) = growth.nodes.get(node) else {
-                ready::wait_on(&made.netlink, &ready::awaited(plan, node, indexes, |_| true))?;
+                ready::wait_on(made, &ready::awaited(plan, node, indexes, |_| true))?;
                 continue;
             };
             let all = &plan.nodes()[node].interfaces;
@@ -248,8 +250,9 @@ impl Step<'_> {
             awaited.extend(more.map(|(place, _)| Awaited {
                 index: indexes.at(node, *place),
                 label: build::name_of(plan, node, &all[*place].name),
+                may_be_down: true,
             }));
-            ready::wait_on(&made.netlink, &awaited)?;
+            ready::wait_on(made, &awaited)?;
         }
         Ok(())
     }

@@ -73,11 +73,13 @@ impl Lab {
             let there =
                 far.ok().map(|far| far.netlink.interfaces()).transpose()?.unwrap_or_default();
             if there.iter().any(|one| one.index == other.index && one.is_up) {
-                [&cables[at][side], &other].into_iter().try_for_each(|end| fabric.wait_on(end))?;
+                [&cables[at][side], &other]
+                    .into_iter()
+                    .try_for_each(|end| fabric.wait_on_if_up(end))?;
             }
         }
-        drop(cables);
         fabric.partitions.refresh(fabric)?;
+        fabric.forget_failures(&cables)?;
         Ok(free)
     }
 }

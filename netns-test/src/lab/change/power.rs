@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::error::{Failure, Result};
 use crate::lab::build;
-use crate::lab::build::ready;
+use crate::lab::build::ready::{self, Awaited};
 use crate::lab::cables::End;
 use crate::lab::host::Here;
 use crate::lab::partition::link_local;
@@ -57,7 +57,7 @@ impl Lab {
         moved?;
         for (_, far) in pairs_at(&cables, at) {
             if let Ok(there) = fabric.hosts[far.node].here() {
-                ready::wait_off(&there.netlink, &[fabric.awaited(far)])?;
+                ready::wait_off(&*there, &[fabric.awaited(far)])?;
             }
         }
         Ok(killed?)
@@ -89,7 +89,7 @@ impl Lab {
         })?;
         host.turn_on();
         fabric.partitions.arrived(fabric, &new)?;
-        carrying.iter().try_for_each(|end| fabric.wait_on(end))?;
+        carrying.iter().try_for_each(|end| fabric.wait_on_if_up(end))?;
         // What stands on them.
         let carries = |name: &str| carrying.iter().any(|end| end.node == at && end.name == name);
         let awaited = ready::awaited(&fabric.plan, at, &fabric.indexes, |one| match &one.kind {
@@ -99,7 +99,9 @@ impl Lab {
             }
             _ => true,
         });
-        ready::wait_on(&here.netlink, &awaited)
+        let awaited: Vec<_> = awaited.into_iter().map(Awaited::if_up).collect();
+        ready::wait_on(&here, &awaited)?;
+        fabric.forget_failures(&cables)
     }
 }
 
@@ -115,9 +117,10 @@ fn cut_off(
     let own = cables.iter().flatten().filter(|end| end.node == at);
     let there = later.place.network();
     let moves = own.map(|end| requests::move_to(fabric.label(end), end.index, there, &end.name));
-    let moved = here.netlink.ask_all(&moves.collect::<Vec<_>>());
-    drop(fabric.hosts[at].turn_off(later));
-    Ok(moved)
+    let moves: Vec<_> = moves.collect();
+    // First, so that who misses them can say why.
+    drop(fabric.hosts[at].turn_off(Arc::clone(&later)));
+    Ok(here.netlink.ask_all(&moves))
 }
 
 /// The addresses that a node is to have, link-local ones, too.
