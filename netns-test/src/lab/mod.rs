@@ -45,6 +45,7 @@ mod programs;
 mod reach;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod reachable;
+mod reserved;
 mod routes;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod running;
