@@ -21,6 +21,8 @@ mod leaks;
 mod limitations;
 #[path = "lab/link_local.rs"]
 mod link_local;
+#[path = "lab/lookups.rs"]
+mod lookups;
 #[path = "lab/mistaken.rs"]
 mod mistaken;
 #[path = "lab/mounts.rs"]
