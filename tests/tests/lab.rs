@@ -7,6 +7,8 @@ mod at_once;
 mod changes;
 #[path = "lab/commands.rs"]
 mod commands;
+#[path = "lab/described.rs"]
+mod described;
 #[path = "lab/ends.rs"]
 mod ends;
 #[path = "lab/extend.rs"]

@@ -1,5 +1,6 @@
 //! A program that runs on a host: its end, its signals, its lines, and what it can be waited for.
 
+use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Output};
@@ -28,7 +29,6 @@ const TERM: i32 = 15;
 ///
 /// Dropping it kills the program, other than with [`std::process::Child`]. What the program has
 /// started itself ends with the lab.
-#[derive(Debug)]
 #[must_use = "dropped at once, it kills the program at once"]
 pub struct HostChild {
     /// Where the program's standard input is written, if it was set to be piped.
@@ -349,6 +349,14 @@ impl Program {
     /// `nginx (process 12) on server`
     fn subject(&self) -> String {
         format!("{} (process {}) on {}", self.name, self.id, self.host)
+    }
+}
+
+impl fmt::Debug for HostChild {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Program { name, host, id, .. } = &*self.program;
+        let mut told = f.debug_struct("HostChild");
+        told.field("program", name).field("id", id).field("host", host).finish()
     }
 }
 

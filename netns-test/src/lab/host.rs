@@ -1,6 +1,7 @@
 //! A node of a running lab, and what can be run on it.
 
 use std::any::Any;
+use std::fmt;
 use std::fs;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -23,12 +24,11 @@ use crate::sys::errno;
 use crate::sys::place::{self, Place};
 
 /// A node of a [`Lab`](super::Lab): a network namespace with a hostname, `/etc/hosts`,
-/// `/etc/resolv.conf` and `/sys` of its own. A switch has the caller's `/sys`; so has every node where a
-/// container forbids another one, which [`limitations`](super::Lab::limitations) tells.
+/// `/etc/resolv.conf` and `/sys` of its own. Where a container forbids another `/sys`, a node has the
+/// caller's, and [`limitations`](super::Lab::limitations) says so.
 ///
 /// What runs on it is in the caller's process, or a program that it starts; files, users and
 /// processes are the caller's.
-#[derive(Debug)]
 pub struct Host {
     name: String,
     kind: NodeKind,
@@ -61,7 +61,6 @@ struct Power {
 /// It belongs to its thread and cannot be sent to another. Where the way back is barred the
 /// process is aborted, rather than let the thread go on in the wrong place.
 #[must_use = "dropped at once, it moves the thread back at once"]
-#[derive(Debug)]
 pub struct HostGuard<'host> {
     back: Place,
     /// Not `Send`: the thread it moves is the one that drops it.
@@ -288,6 +287,20 @@ impl Host {
             Some(text) => Box::new(format!("host {}: {text}", self.name)),
             None => panic,
         }
+    }
+}
+
+impl fmt::Debug for HostGuard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostGuard").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, kind, is_on) = (&self.name, self.kind, self.is_on());
+        let mut told = f.debug_struct("Host");
+        told.field("name", name).field("kind", &kind).field("is_on", &is_on).finish()
     }
 }
 

@@ -49,6 +49,8 @@ mod reserved;
 mod routes;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod running;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod search_path;
 mod segments;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod snapshot;
