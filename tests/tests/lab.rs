@@ -3,6 +3,8 @@
 
 #[path = "lab/at_once.rs"]
 mod at_once;
+#[path = "lab/blocking.rs"]
+mod blocking;
 #[path = "lab/changes.rs"]
 mod changes;
 #[path = "lab/commands.rs"]

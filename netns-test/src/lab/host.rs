@@ -7,9 +7,11 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::panic;
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::thread::{self, JoinHandle};
 
+use super::blocked;
 use super::build::Made;
 use super::names;
 use super::panics::{self, Panics};
@@ -117,14 +119,23 @@ impl Host {
     /// cannot go there, or the host is powered off.
     #[track_caller]
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.run_as("run", work)
+    }
+
+    /// The same for a method of that name.
+    #[track_caller]
+    pub(super) fn run_as<T: Send>(&self, name: &str, work: impl FnOnce() -> T + Send) -> T {
         let here = self.on();
+        let (over, end) = mpsc::channel();
         let ended = thread::scope(|scope| {
             let start = || {
+                let _over = over;
                 go(&here.place, &self.name);
                 work()
             };
             let thread = thread::Builder::new().name(self.name.clone()).spawn_scoped(scope, start);
             let thread = thread.unwrap_or_else(|error| self.give_up("start a thread", &error));
+            blocked::wait_for(&end, format_args!("`{name}` on {}", self.name));
             thread.join()
         });
         ended.unwrap_or_else(|panic| panic::resume_unwind(self.named(panic)))

@@ -5,6 +5,8 @@
 
 mod addresses;
 #[cfg(all(target_os = "linux", not(miri)))]
+mod blocked;
+#[cfg(all(target_os = "linux", not(miri)))]
 mod build;
 mod by_hand;
 #[cfg(all(target_os = "linux", not(miri)))]
