@@ -156,6 +156,12 @@ impl From<Failure> for Error {
     }
 }
 
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        *error.0
+    }
+}
+
 impl Diagnosis {
     /// A cause, with nothing to show for it yet.
     pub(crate) fn new(topic: &str, cause: impl Into<String>) -> Self {

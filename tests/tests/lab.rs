@@ -5,10 +5,14 @@
 mod at_once;
 #[path = "lab/beside.rs"]
 mod beside;
+#[path = "lab/blocking.rs"]
+mod blocking;
 #[path = "lab/changes.rs"]
 mod changes;
 #[path = "lab/commands.rs"]
 mod commands;
+#[path = "lab/described.rs"]
+mod described;
 #[path = "lab/ends.rs"]
 mod ends;
 #[path = "lab/extend.rs"]
@@ -25,6 +29,8 @@ mod leaks;
 mod limitations;
 #[path = "lab/link_local.rs"]
 mod link_local;
+#[path = "lab/lookups.rs"]
+mod lookups;
 #[path = "lab/mistaken.rs"]
 mod mistaken;
 #[path = "lab/mounts.rs"]

@@ -9,6 +9,7 @@ use super::interfaces::Draft;
 use super::mistakes::Mistake;
 use super::plan::{InterfaceKind, Place, SegmentKind, SegmentPlan};
 use super::pool::{self, Pool};
+use super::reserved;
 use super::topology::Topology;
 
 /// IPv4 and IPv6, as places in pairs.
@@ -91,9 +92,11 @@ impl Work<'_, '_, '_> {
             }
             for subnet in wish.subnets.into_iter().flatten() {
                 let (first, _) = pool::usable(subnet);
-                if let Some(why) = reserved(subnet.at(first)) {
-                    let (place, address) = (name(), subnet.at(first));
+                let (place, address) = (name(), subnet.at(first));
+                if let Some(why) = reserved::address(address) {
                     self.mistakes.push(Mistake::ReservedAddress { address, place, why });
+                } else if let Some((range, why)) = reserved::within(subnet) {
+                    self.mistakes.push(Mistake::ReservedSubnet { subnet, range, place, why });
                 }
                 if !wish.has(family(subnet.network())) {
                     let (place, given) = (name(), subnet.to_string());
@@ -116,7 +119,7 @@ impl Work<'_, '_, '_> {
                             let (place, why) = (place(), error.to_string());
                             self.mistakes.push(Mistake::Unreadable { place, why });
                         }
-                        Ok(address) => match reserved(*address) {
+                        Ok(address) => match reserved::address(*address) {
                             Some(why) => {
                                 let (address, place) = (*address, place());
                                 self.mistakes.push(Mistake::ReservedAddress {
@@ -222,11 +225,19 @@ impl Work<'_, '_, '_> {
                     continue;
                 }
             };
+            if let Some((range, why)) = reserved::within(whole) {
+                let (subnet, place) = (whole, "pools".to_owned());
+                self.mistakes.push(Mistake::ReservedSubnet { subnet, range, place, why });
+                continue;
+            }
             let mut pool = Pool::new(whole, by_hand.clone(), count);
             let counted = (0..self.segments.len()).filter(|&at| is_counted[at]);
             for (order, at) in counted.enumerate() {
                 if wishes[at].has(of) {
                     self.fill(at, of, order, &mut pool);
+                    if wishes[at].subnets[of].is_none() {
+                        self.check_assigned(at, of);
+                    }
                 }
             }
         }
@@ -288,6 +299,19 @@ impl Work<'_, '_, '_> {
         }
     }
 
+    /// Finds reserved addresses that ends without one by hand have got from the subnet of others.
+    fn check_assigned(&mut self, at: usize, of: usize) {
+        for place in self.segments[at].members.clone() {
+            let addresses = &self.drafts[place.node][place.interface].plan.addresses;
+            let own = addresses.iter().filter(|one| family(one.address()) == of);
+            let refused = own.filter_map(|&one| Some((one, reserved::address(one)?)));
+            for (address, why) in refused.collect::<Vec<_>>() {
+                let place = self.name(place);
+                self.mistakes.push(Mistake::ReservedAddress { address, place, why });
+            }
+        }
+    }
+
     fn owners(&mut self) -> HashMap<IpAddr, Place> {
         let mut owners = HashMap::with_capacity(4 * self.segments.len());
         for node in 0..self.drafts.len() {
@@ -320,32 +344,4 @@ impl Work<'_, '_, '_> {
 
 fn family(address: IpAddr) -> usize {
     usize::from(!address.is_ipv4())
-}
-
-/// Why no interface can have the address.
-fn reserved(address: Cidr) -> Option<&'static str> {
-    let (subnet, ip) = (address.subnet(), address.address());
-    let is_link_local = matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
-    let offset = subnet.offset(ip);
-    if ip.is_unspecified() {
-        Some("no address")
-    } else if matches!(ip, IpAddr::V4(ip) if ip.octets()[0] == 0) {
-        Some("an address of `this network` (RFC 1122)")
-    } else if ip.is_multicast() {
-        Some("a multicast address")
-    } else if ip.is_loopback() {
-        Some("a loopback address, which every node has for itself")
-    } else if is_link_local {
-        Some("a link-local address, which the kernel hands out")
-    } else if subnet.host_bits() < 2 {
-        None
-    } else if offset == 0 && ip.is_ipv4() {
-        Some("the address of the network")
-    } else if offset == 0 {
-        Some("the address of all routers of the subnet")
-    } else if offset == subnet.highest() && ip.is_ipv4() {
-        Some("the broadcast address of the subnet")
-    } else {
-        None
-    }
 }

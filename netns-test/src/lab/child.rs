@@ -1,5 +1,6 @@
 //! A program that runs on a host: its end, its signals, its lines, and what it can be waited for.
 
+use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Output};
@@ -7,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::blocked;
 use super::host::Host;
 use super::output::{Feed, Source};
 use super::sockets::{self, Protocol, Socket};
@@ -28,7 +30,6 @@ const TERM: i32 = 15;
 ///
 /// Dropping it kills the program, other than with [`std::process::Child`]. What the program has
 /// started itself ends with the lab.
-#[derive(Debug)]
 #[must_use = "dropped at once, it kills the program at once"]
 pub struct HostChild {
     /// Where the program's standard input is written, if it was set to be piped.
@@ -154,7 +155,8 @@ impl HostChild {
     /// ECHILD where somebody else has waited for it.
     pub fn wait(&mut self) -> Result<ExitStatus> {
         drop(self.stdin.take());
-        self.within(Duration::MAX).wait_exit()
+        let call = format!("`wait` for {}", self.program.subject());
+        blocked::watched(call, || self.within(Duration::MAX).wait_exit())
     }
 
     /// Waits, and gives what the program has written to the streams that were set to be piped.
@@ -162,7 +164,12 @@ impl HostChild {
     /// # Errors
     ///
     /// As [`wait`](Self::wait), and those of reading.
-    pub fn wait_with_output(mut self) -> Result<Output> {
+    pub fn wait_with_output(self) -> Result<Output> {
+        let call = format!("`output` of {}", self.program.subject());
+        blocked::watched(call, || self.take_output())
+    }
+
+    fn take_output(mut self) -> Result<Output> {
         drop(self.stdin.take());
         let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
         let read = thread::scope(|scope| {
@@ -218,7 +225,11 @@ impl Within<'_, HostChild> {
     /// # Errors
     ///
     /// As there.
-    pub fn wait_ready(&self, mut is_it: impl FnMut(&str) -> bool) -> Result<()> {
+    pub fn wait_ready(&self, is_it: impl FnMut(&str) -> bool) -> Result<()> {
+        blocked::explained(|| self.look_for_line(is_it))
+    }
+
+    fn look_for_line(&self, mut is_it: impl FnMut(&str) -> bool) -> Result<()> {
         let (program, deadline) = (&*self.of.program, Deadline::new(self.limit));
         let mut seen = 0;
         loop {
@@ -235,7 +246,7 @@ impl Within<'_, HostChild> {
             if failed || is_closed || deadline.is_over() {
                 if is_closed {
                     // Most end at once when they have closed their output: that is worth telling.
-                    drop(self.of.within(A_MOMENT.min(deadline.left())).wait_exit());
+                    drop(self.of.within(A_MOMENT.min(deadline.left())).wait_for_end());
                 }
                 let reason = if failed || is_closed {
                     "no line of its output is the one".to_owned()
@@ -287,6 +298,10 @@ impl Within<'_, HostChild> {
     ///
     /// As there.
     pub fn wait_exit(&self) -> Result<ExitStatus> {
+        blocked::explained(|| self.wait_for_end())
+    }
+
+    fn wait_for_end(&self) -> Result<ExitStatus> {
         let (program, deadline) = (&*self.of.program, Deadline::new(self.limit));
         let mut fed = program.feed.look();
         while !fed.has_ended && !deadline.is_over() {
@@ -349,6 +364,14 @@ impl Program {
     /// `nginx (process 12) on server`
     fn subject(&self) -> String {
         format!("{} (process {}) on {}", self.name, self.id, self.host)
+    }
+}
+
+impl fmt::Debug for HostChild {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Program { name, host, id, .. } = &*self.program;
+        let mut told = f.debug_struct("HostChild");
+        told.field("program", name).field("id", id).field("host", host).finish()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Programs on a host: a command with the methods of the standard library's.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::sync::{Arc, Weak};
 use super::child::{HostChild, Pipes};
 use super::host::{Here, Host};
 use super::output::Source;
+use super::search_path;
 use crate::error::{Error, Failure, Result};
 use crate::isolation;
 use crate::sys::{errno, fds};
@@ -24,7 +26,6 @@ use crate::sys::{errno, fds};
 ///
 /// The program ends with the lab, and with the caller's process, also if that is killed. What the
 /// program leaves behind ends with the lab; without the harness it outlives a caller that is killed.
-#[derive(Debug)]
 pub struct HostCommand<'lab> {
     host: &'lab Host,
     command: Command,
@@ -40,10 +41,15 @@ const ONLY_THERE: &str = "the caller has it, and the host has not: hosts do not 
     the lab was built; mount it before that, or on the host";
 
 impl Host {
-    /// A program to be started on the host.
+    /// A program to be started on the host. It is looked for, and looks for others, in the directories
+    /// of the caller's `PATH`, then in `/usr/local/sbin`, `/usr/sbin` and `/sbin`, which an ordinary
+    /// user's has not; `env("PATH", …)` sets others.
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> HostCommand<'_> {
-        let command = Command::new(program);
+        let mut command = Command::new(program);
+        if let Some(path) = search_path::with_sbin(std::env::var_os("PATH").as_deref()) {
+            command.env("PATH", path);
+        }
         HostCommand { host: self, command, directory: None, set: [false; 3], placed: None }
     }
 
@@ -70,6 +76,14 @@ impl Host {
                 panic!("{message}")
             }
         }
+    }
+}
+
+impl fmt::Debug for HostCommand<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut told = f.debug_struct("HostCommand");
+        told.field("host", &self.host.name()).field("program", &self.get_program());
+        told.field("args", &format_args!("{:?}", self.command.get_args())).finish()
     }
 }
 

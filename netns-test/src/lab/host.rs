@@ -1,14 +1,17 @@
 //! A node of a running lab, and what can be run on it.
 
 use std::any::Any;
+use std::fmt;
 use std::fs;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::panic;
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::thread::{self, JoinHandle};
 
+use super::blocked;
 use super::build::Made;
 use super::names;
 use super::panics::{self, Panics};
@@ -24,12 +27,11 @@ use crate::sys::errno;
 use crate::sys::place::{self, Place};
 
 /// A node of a [`Lab`](super::Lab): a network namespace with a hostname, `/etc/hosts`,
-/// `/etc/resolv.conf` and `/sys` of its own. A switch has the caller's `/sys`; so has every node where a
-/// container forbids another one, which [`limitations`](super::Lab::limitations) tells.
+/// `/etc/resolv.conf` and `/sys` of its own. Where a container forbids another `/sys`, a node has the
+/// caller's, and [`limitations`](super::Lab::limitations) says so.
 ///
 /// What runs on it is in the caller's process, or a program that it starts; files, users and
 /// processes are the caller's.
-#[derive(Debug)]
 pub struct Host {
     name: String,
     kind: NodeKind,
@@ -62,7 +64,6 @@ struct Power {
 /// It belongs to its thread and cannot be sent to another. Where the way back is barred the
 /// process is aborted, rather than let the thread go on in the wrong place.
 #[must_use = "dropped at once, it moves the thread back at once"]
-#[derive(Debug)]
 pub struct HostGuard<'host> {
     back: Place,
     /// Not `Send`: the thread it moves is the one that drops it.
@@ -119,14 +120,23 @@ impl Host {
     /// cannot go there, or the host is powered off.
     #[track_caller]
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.run_as("run", work)
+    }
+
+    /// The same for a method of that name.
+    #[track_caller]
+    pub(super) fn run_as<T: Send>(&self, name: &str, work: impl FnOnce() -> T + Send) -> T {
         let here = self.on();
+        let (over, end) = mpsc::channel();
         let ended = thread::scope(|scope| {
             let start = || {
+                let _over = over;
                 go(&here.place, &self.name);
                 work()
             };
             let thread = thread::Builder::new().name(self.name.clone()).spawn_scoped(scope, start);
             let thread = thread.unwrap_or_else(|error| self.give_up("start a thread on", &error));
+            blocked::wait_for(&end, format_args!("`{name}` on {}", self.name));
             thread.join()
         });
         ended.unwrap_or_else(|panic| panic::resume_unwind(self.named(panic)))
@@ -296,6 +306,20 @@ impl Host {
             Some(text) => Box::new(format!("host {}: {text}", self.name)),
             None => panic,
         }
+    }
+}
+
+impl fmt::Debug for HostGuard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostGuard").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, kind, is_on) = (&self.name, self.kind, self.is_on());
+        let mut told = f.debug_struct("Host");
+        told.field("name", name).field("kind", &kind).field("is_on", &is_on).finish()
     }
 }
 

@@ -1,5 +1,6 @@
 //! A link of a running lab.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,7 +14,6 @@ use crate::error::Result;
 use crate::netlink::requests;
 
 /// A link of a [`Lab`](super::Lab): a cable with its two ends.
-#[derive(Debug)]
 pub struct Link {
     fabric: Arc<Fabric>,
     at: usize,
@@ -104,6 +104,12 @@ impl Link {
             here.netlink.ask_all(&[request])?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Link({})", label(&self.fabric.plan, self.at))
     }
 }
 

@@ -51,6 +51,8 @@ pub enum Mistake {
     PrefixDiffers { address: Cidr, place: String, subnet: Subnet },
     /// An address that no interface can have, or that stands for the whole subnet.
     ReservedAddress { address: Cidr, place: String, why: &'static str },
+    /// A subnet, or a pool of subnets, with addresses that no interface can have.
+    ReservedSubnet { subnet: Subnet, range: Subnet, place: String, why: &'static str },
     /// An MTU that the kernel, or a family on the segment, does not take.
     MtuOutOfRange { place: String, mtu: u32, least: u32, why: &'static str },
     /// Two links of one segment have different MTUs.
@@ -203,6 +205,9 @@ impl Mistake {
             }
             Self::ReservedAddress { address, place, why } => {
                 format!("{place}: {address} is {why}; give the address of one interface")
+            }
+            Self::ReservedSubnet { subnet, range, place, why } => {
+                format!("{place}: {subnet} holds {range}, {why}; give another subnet")
             }
             Self::PoolExhausted { pool, segment } => {
                 format!(

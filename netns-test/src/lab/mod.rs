@@ -5,6 +5,8 @@
 
 mod addresses;
 #[cfg(all(target_os = "linux", not(miri)))]
+mod blocked;
+#[cfg(all(target_os = "linux", not(miri)))]
 mod build;
 mod by_hand;
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -45,9 +47,12 @@ mod programs;
 mod reach;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod reachable;
+mod reserved;
 mod routes;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod running;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod search_path;
 mod segments;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod snapshot;

@@ -44,6 +44,39 @@ pub(crate) fn check(topology: &Topology, mistakes: &mut Vec<Mistake>) {
     }
 }
 
+/// Names of the loopback address, also as the last part of a name (RFC 6761).
+const LOOPBACK: [&str; 3] = ["localhost", "localhost4", "localhost6"];
+
+/// What follows such a name in the `/etc/hosts` of some systems.
+const DOMAINS: [&str; 3] = ["localdomain", "localdomain4", "localdomain6"];
+
+/// Names that the `/etc/hosts` of Debian, Fedora, SUSE and BSD has, or that of a lab.
+const RESERVED: [&str; 15] = [
+    "ip6-localhost",
+    "ip6-loopback",
+    "ip6-localnet",
+    "ip6-mcastprefix",
+    "ip6-allnodes",
+    "ip6-allrouters",
+    "ip6-allhosts",
+    "ipv6-localhost",
+    "ipv6-loopback",
+    "ipv6-localnet",
+    "ipv6-mcastprefix",
+    "ipv6-allnodes",
+    "ipv6-allrouters",
+    "ipv6-allhosts",
+    "broadcasthost",
+];
+
+/// Whether the name ends as `localhost.localdomain` does.
+fn is_loopback(name: &str) -> bool {
+    let mut parts = name.rsplit('.').map(str::to_ascii_lowercase);
+    let is_one =
+        |part: Option<String>, all: &[&str]| part.is_some_and(|part| all.contains(&&*part));
+    is_one(parts.next(), &DOMAINS) && is_one(parts.next(), &LOOPBACK)
+}
+
 /// Why `name` is no name of a host by RFC 1123 that programs take for a name.
 fn hostname(name: &str) -> Option<&'static str> {
     let is_label = |label: &str| {
@@ -64,8 +97,10 @@ fn hostname(name: &str) -> Option<&'static str> {
         || hex.bytes().all(|byte| byte.is_ascii_hexdigit())
     {
         Some("programs read it as an address; let a letter begin its last part")
-    } else if last == "localhost" {
+    } else if LOOPBACK.contains(&last.as_str()) || is_loopback(name) {
         Some("it stands for the loopback address; give another")
+    } else if RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
+        Some("systems have it in /etc/hosts for an address of their own; give another")
     } else {
         None
     }
@@ -106,6 +141,7 @@ pub(crate) fn sysctl(name: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::hosts_file;
 
     #[test]
     fn hostnames_are_those_of_rfc_1123() {
@@ -117,6 +153,32 @@ mod tests {
             ["", "-a", "a-", "a_b", "a b", "a..b", "a.", "10", "a.10", "0x", "0x7f", "é", &long];
         for name in refused.into_iter().chain(["localhost", "LOCALHOST", "my.localhost"]) {
             assert!(hostname(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_other_lines_of_the_hosts_file_are_refused() {
+        let own = hosts_file::text(&[]);
+        let own = own.lines().flat_map(|line| line.split_whitespace().skip(1));
+        let more = [
+            "ip6-allnodes",
+            "ip6-allrouters",
+            "ip6-localnet",
+            "ip6-mcastprefix",
+            "ipv6-localhost",
+            "broadcasthost",
+            "localhost.localdomain",
+            "my.localhost.localdomain",
+            "localhost6.localdomain6",
+            "IP6-Localhost",
+            "BroadcastHost",
+        ];
+        for name in own.chain(more) {
+            let why = hostname(name).unwrap_or_else(|| panic!("{name} is taken"));
+            assert!(why.contains("give another"), "{name}: {why}");
+        }
+        for name in ["ip6", "ip6-host", "localhost1", "localdomain", "local", "allnodes"] {
+            assert_eq!(hostname(name), None, "{name}");
         }
     }
 

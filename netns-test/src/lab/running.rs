@@ -1,5 +1,6 @@
 //! A running lab.
 
+use std::fmt;
 use std::ops::Index;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -30,7 +31,6 @@ use crate::sys::{place, process};
 ///
 /// When it is dropped, if a task or a thread on a host has panicked, or a process is there ten seconds after
 /// it was killed: the test is not to pass then.
-#[derive(Debug)]
 pub struct Lab {
     fabric: Arc<Fabric>,
     links: Vec<Link>,
@@ -40,6 +40,12 @@ pub struct Lab {
     common: Common,
     own: Own,
 }
+
+/// The names of nodes or links, in the order of declaration; of many the first ones.
+struct Names<'a>(Vec<&'a str>);
+
+/// How many names of nodes, and of links, the `Debug` text of a lab has.
+const NAMED: usize = 8;
 
 /// What is to be taken back in the caller's own network and files, if it is a node, too.
 #[derive(Debug, Default)]
@@ -107,6 +113,24 @@ impl Lab {
 
     pub(super) fn fabric(&self) -> &Arc<Fabric> {
         &self.fabric
+    }
+}
+
+impl fmt::Debug for Lab {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nodes = Names(self.hosts().map(Host::name).collect());
+        let names = self.links().map(|link| link.name().unwrap_or("-"));
+        let links = Names(names.collect());
+        f.debug_struct("Lab").field("nodes", &nodes).field("links", &links).finish()
+    }
+}
+
+/// `3 (client, server, home)`
+impl fmt::Debug for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = self.0.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        let more = if self.0.len() > NAMED { ", …" } else { "" };
+        write!(f, "{} ({named}{more})", self.0.len())
     }
 }
 

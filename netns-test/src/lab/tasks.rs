@@ -48,7 +48,7 @@ impl Host {
     #[track_caller]
     pub fn block_on<F: Future<Output: Send> + Send>(&self, future: F) -> F::Output {
         let runtime = self.runtime();
-        self.run(|| runtime.block_on(future))
+        self.run_as("block_on", || runtime.block_on(future))
     }
 
     #[track_caller]

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::given::{GivenAddr, GivenMac, GivenSubnet, Interface, Via};
+use super::given::{Gateway, GivenAddr, GivenMac, GivenSubnet, Interface, Via, Which};
 use super::pool;
 use super::spec::{LinkSpec, NodeSpec};
 
@@ -12,7 +12,7 @@ use super::spec::{LinkSpec, NodeSpec};
 /// [`plan`](Self::plan), which also checks all of it.
 ///
 /// Its `Display` lists the nodes and links as declared; that of the plan has the addresses.
-/// Two topologies that were declared alike are equal.
+/// Two topologies that were declared alike are equal, whichever ids their nodes and links have.
 ///
 /// ```
 /// use netns_test::Topology;
@@ -29,7 +29,7 @@ use super::spec::{LinkSpec, NodeSpec};
 /// assert_eq!(plan.address_of(server).unwrap().to_string(), "10.0.1.2");
 /// # Ok::<(), netns_test::lab::Mistakes>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Topology {
     pub(crate) origin: Origin,
     pub(crate) nodes: Vec<Node>,
@@ -82,7 +82,7 @@ pub enum MacvlanMode {
     Passthru,
 }
 
-/// Which topology an id is of. Equal to every other, so that topologies compare by content.
+/// Which topology an id is of. Equal to every other, so that plans compare by content.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin(u32);
 
@@ -236,6 +236,31 @@ impl Topology {
         }
     }
 
+    /// The nodes, with ids that two topologies which were declared alike have in common.
+    fn plain_nodes(&self) -> impl Iterator<Item = Node> {
+        self.nodes.iter().cloned().map(|mut node| {
+            let own = |origin: &mut u32| {
+                if *origin == self.origin.0 {
+                    *origin = Origin::PLAIN;
+                }
+            };
+            for route in &mut node.routes {
+                match &mut route.via.0 {
+                    Gateway::Node(id) => own(&mut id.origin),
+                    Gateway::Link(id) => own(&mut id.origin),
+                    Gateway::Address(_) | Gateway::Text(_) => {}
+                }
+            }
+            for (interface, _) in &mut node.addresses {
+                match &mut interface.0 {
+                    Which::Link(id) => own(&mut id.origin),
+                    Which::Name(_) => {}
+                }
+            }
+            node
+        })
+    }
+
     fn add(&mut self, name: String, kind: NodeKind) -> NodeId {
         self.nodes.push(Node {
             name,
@@ -257,6 +282,9 @@ impl Default for Topology {
 }
 
 impl Origin {
+    /// That of no topology.
+    const PLAIN: u32 = u32::MAX;
+
     pub(crate) fn id(self, index: usize) -> NodeId {
         NodeId { origin: self.0, index: index as u32 }
     }
@@ -271,6 +299,17 @@ impl Origin {
     pub(crate) fn link_index(self, id: LinkId, count: usize) -> Option<usize> {
         let index = id.index as usize;
         (id.origin == self.0 && index < count).then_some(index)
+    }
+}
+
+impl PartialEq for Topology {
+    fn eq(&self, other: &Self) -> bool {
+        // A new field is a part of it.
+        let Self { origin: _, nodes: _, links, strangers, pools, declared } = self;
+        (links, strangers, pools, declared)
+            == (&other.links, &other.strangers, &other.pools, &other.declared)
+            && self.nodes.len() == other.nodes.len()
+            && self.plain_nodes().eq(other.plain_nodes())
     }
 }
 

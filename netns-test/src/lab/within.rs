@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::blocked;
 use super::host::{Here, Host};
 use super::programs::Common;
 use crate::error::{Failure, Result};
@@ -86,12 +87,16 @@ impl<'lab> There<'lab> {
             self.place.enter().map_err(|error| failed("setns", "to", error))?;
             work()
         };
-        let ended = thread::scope(|scope| {
-            let builder = thread::Builder::new().name(self.host.to_owned());
-            let thread = builder.spawn_scoped(scope, start);
-            Ok::<_, Failure>(thread.map_err(|error| failed("start", "a thread for", error))?.join())
-        })?;
-        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        blocked::explained(|| {
+            let ended = thread::scope(|scope| {
+                let builder = thread::Builder::new().name(self.host.to_owned());
+                let thread = builder.spawn_scoped(scope, start);
+                Ok::<_, Failure>(
+                    thread.map_err(|error| failed("start", "a thread for", error))?.join(),
+                )
+            })?;
+            ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
 }
 

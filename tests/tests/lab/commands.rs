@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 
+use netns_test::lab::HostCommand;
 use netns_test::netns_test;
 use netns_test_tests::{again, passes, scratch, text};
 
@@ -259,4 +260,34 @@ fn a_program_that_listens_can_be_waited_for() {
     // Dropped, it is killed, and gone.
     let refused = lab[client].run(|| TcpStream::connect("server:80")).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+/// An ordinary user's search path has no `/usr/sbin`, where `ip`, `nft` and daemons are.
+#[netns_test]
+fn programs_are_found_in_the_directories_of_the_administrator() -> netns_test::Result<()> {
+    const ADDED: &str = "/usr/local/sbin:/usr/sbin:/sbin";
+    let (lab, client, _) = two_hosts();
+    // SAFETY: no other thread of this process reads the environment meanwhile.
+    unsafe { std::env::set_var("PATH", "/usr/bin:/bin") };
+    assert!(lab[client].command("ip").args(["link", "show"]).output()?.status.success());
+    let path = |command: &mut HostCommand<'_>| -> netns_test::Result<String> {
+        Ok(text(&command.args(["-c", "echo $PATH; ip -V >/dev/null"]).output()?))
+    };
+    let own = path(&mut lab[client].command("/bin/sh"))?;
+    assert_eq!(own, format!("/usr/bin:/bin:{ADDED}\n"));
+    let std = lab[client].command("ip").into_std()?.arg("-V").output()?;
+    assert!(std.status.success(), "{}", text(&std));
+    // What is there is not there twice, and its order stays.
+    // SAFETY: as above.
+    unsafe { std::env::set_var("PATH", "/sbin:/usr/bin:/bin") };
+    let own = path(&mut lab[client].command("/bin/sh"))?;
+    assert_eq!(own, "/sbin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin\n");
+    // What the caller sets holds.
+    let own = path(lab[client].command("/bin/sh").env("PATH", "/bin:/usr/bin"))?;
+    assert!(own.starts_with("/bin:/usr/bin\n"), "{own}");
+    let cleared = lab[client].command("/usr/bin/env").env_clear().output()?;
+    assert_eq!(text(&cleared), "");
+    // The test's own is as before.
+    assert_eq!(std::env::var("PATH").unwrap(), "/sbin:/usr/bin:/bin");
+    Ok(())
 }

@@ -179,6 +179,33 @@ fn sees_its_own_interfaces() {
     assert_eq!(refused.raw_os_error(), Some(libc::EROFS));
 }
 
+/// A switch's, too.
+#[netns_test]
+fn every_node_has_a_sys_of_its_own() -> netns_test::Result<()> {
+    let mut net = Topology::new();
+    let (switch, host) = (net.switch("switch"), net.host("host"));
+    let router = net.router("router");
+    net.link(host, switch);
+    net.link(switch, router);
+    let mut lab = net.build()?;
+    lab.power_off(switch)?;
+    lab.power_on(switch)?;
+    let late = net.switch("late");
+    net.link(late, router);
+    lab.extend(&net)?;
+    let seen = [switch, host, router, late].map(|node| lab[node].run(interfaces));
+    let expected = [
+        vec!["br0", "host", "lo", "router"],
+        vec!["eth0", "lo"],
+        vec!["eth0", "eth1", "lo"],
+        vec!["br0", "lo", "router"],
+    ];
+    assert_eq!(seen, expected.map(|all| all.into_iter().map(str::to_owned).collect::<Vec<_>>()));
+    // Programs read the bridge's state there.
+    lab[switch].run(|| fs::read("/sys/class/net/br0/bridge/stp_state"))?;
+    Ok(())
+}
+
 /// Also of hosts that come later.
 #[netns_test]
 #[ignore = "run by a_sys_that_is_refused_is_told_with_a_failure"]
@@ -188,17 +215,19 @@ fn lacks_a_sys() {
     net.link(client, switch);
     net.link(server, switch);
     let mut lab = net.build().unwrap();
-    lacks(&lab, COVERED);
+    let covered =
+        "/sys of switch, client and server shows the caller's interfaces: mount sysfs: EPERM";
+    lacks(&lab, covered);
     lab.power_off(server).unwrap();
-    lacks(&lab, COVERED);
+    lacks(&lab, covered);
     lab.power_on(server).unwrap();
-    lacks(&lab, COVERED);
+    lacks(&lab, covered);
     let late = net.host("late");
     net.link(late, switch);
     lab.extend(&net).unwrap();
     lacks(
         &lab,
-        "/sys of client, server and late shows the caller's interfaces: mount sysfs: EPERM",
+        "/sys of switch, client, server and 1 more shows the caller's interfaces: mount sysfs: EPERM",
     );
 }
 

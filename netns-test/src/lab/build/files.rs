@@ -17,7 +17,7 @@ use crate::sys::place::Place;
 use crate::sys::process::{self, Pid};
 use crate::sys::{errno, fds, mount, tree};
 
-/// No name server: a name that is not the lab's is unknown at once, since nobody listens there.
+/// No name server. Lookups then ask one at 127.0.0.1, where a program of the host may listen.
 const RESOLVER: &str = "# This network has no name server.\n";
 
 /// Puts the files in place, in the mounts of the calling thread.
@@ -58,7 +58,7 @@ pub(in crate::lab) fn rewrite(path: &Path, text: &str) -> io::Result<()> {
     file.set_len(text.len() as u64)
 }
 
-/// What a lab has put over `/etc/hosts` of its caller; taken away when it is dropped.
+/// What a lab has put over the files of its caller; taken away when it is dropped.
 #[derive(Debug)]
 pub(in crate::lab) struct Covered {
     number: u32,
@@ -66,19 +66,23 @@ pub(in crate::lab) struct Covered {
 }
 
 /// One file over `/etc/hosts`, for all labs that have the caller as a host: that of the last one is what
-/// it says.
+/// it says. And one over `/etc/nsswitch.conf`, which is the same for all.
 #[derive(Debug)]
 struct Cover {
     /// Which mounts it is in.
     mounts: (u64, u64),
     place: Place,
     file: PathBuf,
+    switch: Option<PathBuf>,
     texts: Vec<(u32, String)>,
 }
 
 static COVERS: Mutex<Vec<Cover>> = Mutex::new(Vec::new());
 
-/// Covers the caller's own `/etc/hosts`, if it is the body of a test: in any other process that would
+const HOSTS: &str = "/etc/hosts";
+const SWITCH: &str = "/etc/nsswitch.conf";
+
+/// Covers the caller's own files, if it is the body of a test: in any other process that would
 /// change the machine's.
 pub(super) fn put_for_local(hosts: &str) -> Result<Option<Covered>, Failure> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -86,7 +90,7 @@ pub(super) fn put_for_local(hosts: &str) -> Result<Option<Covered>, Failure> {
         return Ok(None);
     }
     let failed =
-        |step| move |error: io::Error| errno::failure(step, "/etc/hosts of the test", &error);
+        |step| move |error: io::Error| errno::failure(step, format!("{HOSTS} of the test"), &error);
     let link = fs::metadata("/proc/thread-self/ns/mnt").map_err(failed("find the mounts of"))?;
     let mounts = (link.dev(), link.ino());
     let (owner, number) = (process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -97,15 +101,29 @@ pub(super) fn put_for_local(hosts: &str) -> Result<Option<Covered>, Failure> {
     } else {
         let place = Place::own().map_err(failed("find the mounts of"))?;
         // The body has a /run of its own, or goes without.
-        let file = Path::new("/run").join(format!(".hosts-{owner}-{number}"));
-        fs::write(&file, hosts).map_err(failed("write"))?;
-        // It keeps its name: nothing can be mounted on a file that has none, as the files of the hosts
-        // are on this one.
-        let mounted = mount::bind(&file, Path::new("/etc/hosts"));
-        mounted.inspect_err(|_| drop(fs::remove_file(&file))).map_err(failed("mount"))?;
-        covers.push(Cover { mounts, place, file, texts: vec![(number, hosts.to_owned())] });
+        let path = |name: &str| Path::new("/run").join(format!(".{name}-{owner}-{number}"));
+        let (file, other) = (path("hosts"), path("nsswitch"));
+        put_over(HOSTS, &file, hosts)?;
+        let switch = switch().map(|text| put_over(SWITCH, &other, &text).map(|()| other));
+        let switch = switch.transpose().inspect_err(|_| drop(take_away(HOSTS, &file)))?;
+        let texts = vec![(number, hosts.to_owned())];
+        covers.push(Cover { mounts, place, file, switch, texts });
     }
     Ok(Some(Covered { number, owner }))
+}
+
+/// Writes a file, and mounts it on another one.
+fn put_over(target: &str, file: &Path, text: &str) -> Result<(), Failure> {
+    let failed = |step| move |error| errno::failure(step, format!("{target} of the test"), &error);
+    fs::write(file, text).map_err(failed("write"))?;
+    // It keeps its name: nothing can be mounted on a file that has none, as the files of the hosts
+    // are on this one.
+    let mounted = mount::bind(file, Path::new(target));
+    mounted.inspect_err(|_| drop(fs::remove_file(file))).map_err(failed("mount"))
+}
+
+fn take_away(target: &str, file: &Path) -> io::Result<()> {
+    mount::detach(Path::new(target)).and_then(|()| fs::remove_file(file))
 }
 
 impl Cover {
@@ -117,8 +135,11 @@ impl Cover {
                 self.place.enter()?;
                 match self.texts.last() {
                     Some((_, text)) => rewrite(&self.file, text),
-                    None => mount::detach(Path::new("/etc/hosts"))
-                        .and_then(|()| fs::remove_file(&self.file)),
+                    None => {
+                        let switch = self.switch.iter();
+                        let taken = switch.map(|file| take_away(SWITCH, file));
+                        taken.fold(take_away(HOSTS, &self.file), Result::and)
+                    }
                 }
             };
             let thread = thread::Builder::new().spawn_scoped(scope, work)?;
@@ -182,12 +203,19 @@ fn cover(
     tree::attach(&copy, target.as_fd()).map_err(failed)
 }
 
-/// The machine's rules for names, but that hosts are found in files: other services are asked
-/// first on some machines, and answer from another network.
+/// Hosts are found in files, and by a name server: other services are asked first on some machines, and
+/// answer from another network. A name server that cannot be reached is a temporary failure for
+/// `getaddrinfo` (EAI_AGAIN), upon which clients try again; the last source, here the files once more,
+/// makes the answer: no such name.
+const SOURCES: &str = "hosts: files dns files\n";
+
+/// The machine's rules for names, with other sources of hosts; none where the machine has no such file.
 fn switch() -> Option<String> {
     let text = fs::read_to_string("/etc/nsswitch.conf").ok()?;
-    let lines = text.lines().map(|line| {
-        if line.trim_start().starts_with("hosts:") { "hosts: files dns" } else { line }
-    });
-    Some(lines.map(|line| format!("{line}\n")).collect())
+    let is_of_hosts = |line: &str| {
+        let rest = line.trim_start().strip_prefix("hosts");
+        rest.is_some_and(|rest| rest.trim_start().starts_with(':'))
+    };
+    let kept = text.lines().filter(|line| !is_of_hosts(line)).map(|line| format!("{line}\n"));
+    Some(kept.chain([SOURCES.to_owned()]).collect())
 }

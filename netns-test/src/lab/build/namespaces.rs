@@ -123,10 +123,7 @@ fn node_of(node: &NodePlan, base: &Place) -> Result<Made, Failure> {
         let set = person::set_hostname(hostname.as_bytes());
         set.map_err(failed("sethostname", "the hostname"))?;
     }
-    let mut limitations = Vec::new();
-    if node.kind != NodeKind::Switch {
-        limitations.extend(own_sys());
-    }
+    let mut limitations: Vec<Limitation> = own_sys().into_iter().collect();
     limitations.extend(allow_ping());
     limitations.extend(sysctls::set_up(node)?);
     let netlink = Netlink::open()?;

@@ -40,6 +40,16 @@ fn addresses_by_hand() {
         ("224.0.0.1/4", "a multicast address"),
         ("127.0.0.1/8", "a loopback address, which every node has for itself"),
         ("fe80::1/64", "a link-local address, which the kernel hands out"),
+        ("0.1.2.3/32", "an address of `this network` (RFC 1122)"),
+        ("255.255.255.255/32", "the limited broadcast address (RFC 919)"),
+        ("255.255.255.255/31", "the limited broadcast address (RFC 919)"),
+        ("::/128", "no address"),
+        ("::1/128", "a loopback address, which every node has for itself"),
+        ("::2/128", "an IPv4-compatible address, which is deprecated (RFC 4291)"),
+        ("::a00:1/120", "an IPv4-compatible address, which is deprecated (RFC 4291)"),
+        ("::ffff:10.0.0.1/120", "an IPv4-mapped address, which sockets take for one of IPv4"),
+        ("::ffff:10.0.0.1/128", "an IPv4-mapped address, which sockets take for one of IPv4"),
+        ("ff02::1/64", "a multicast address"),
     ];
     for (given, why) in reserved {
         let place = "`eth0` of `a` (link a to b)";
@@ -52,6 +62,68 @@ fn addresses_by_hand() {
     }
 }
 
+/// Subnets with an address that no interface can have beside others, and pools with such subnets.
+#[test]
+fn subnets_that_hold_reserved_addresses() {
+    let reserved = [
+        ("255.255.255.254/31", "255.255.255.255/32, the limited broadcast address (RFC 919)"),
+        ("255.255.255.0/24", "255.255.255.255/32, the limited broadcast address (RFC 919)"),
+        ("126.0.0.0/7", "127.0.0.0/8, a loopback address, which every node has for itself"),
+        ("fe00::/8", "fe80::/10, a link-local address, which the kernel hands out"),
+    ];
+    for (subnet, why) in reserved {
+        only(&format!("link a to b: {subnet} holds {why}; give another subnet"), |net, [a, b]| {
+            net.link(a, b).subnet(subnet);
+        });
+    }
+    let ipv4 = [
+        ("0.0.0.0/0", "0.0.0.0/32, no address"),
+        ("255.255.0.0/16", "255.255.255.255/32, the limited broadcast address (RFC 919)"),
+        ("127.1.0.0/16", "127.0.0.0/8, a loopback address, which every node has for itself"),
+    ];
+    for (pool, why) in ipv4 {
+        only(&format!("pools: {pool} holds {why}; give another subnet"), |net, [a, b]| {
+            net.pools(pool, "fd00::/48");
+            net.link(a, b);
+        });
+    }
+    let mapped = "::ffff:0.0.0.0/96, an IPv4-mapped address, which sockets take for one of IPv4";
+    only(
+        &format!("pools: ::ffff:10.0.0.0/104 holds {mapped}; give another subnet"),
+        |net, [a, b]| {
+            net.pools("10.0.0.0/8", "::ffff:10.0.0.0/104");
+            net.link(a, b);
+        },
+    );
+    // The other end would get it.
+    only(
+        "`eth0` of `b` (link a to b): 255.255.255.255/31 is the limited broadcast address \
+         (RFC 919); give the address of one interface",
+        |net, [a, b]| {
+            net.link(a, b).addrs("255.255.255.254/31", ());
+        },
+    );
+}
+
+/// What is unusual and works.
+#[test]
+fn subnets_for_documents_and_of_old_classes_are_taken() {
+    for subnet in [
+        "192.0.2.0/24",
+        "240.0.0.0/24",
+        "255.255.254.0/24",
+        "169.254.7.0/24",
+        "100.64.0.0/10",
+        "2001:db8::/64",
+        "64:ff9b::/96",
+        "fec0::/64",
+    ] {
+        let (mut net, [a, b]) = pair();
+        net.link(a, b).subnet(subnet);
+        assert!(net.plan().is_ok(), "{subnet}: {:?}", net.plan());
+    }
+}
+
 #[test]
 fn subnets() {
     let reserved = [
@@ -59,6 +131,12 @@ fn subnets() {
         ("127.0.0.0/8", "127.0.0.1/8 is a loopback address, which every node has for itself"),
         ("224.0.0.0/4", "224.0.0.1/4 is a multicast address"),
         ("fe80::/64", "fe80::1/64 is a link-local address, which the kernel hands out"),
+        (
+            "::ffff:10.0.0.0/120",
+            "::ffff:10.0.0.1/120 is an IPv4-mapped address, which sockets take for one of IPv4",
+        ),
+        ("::/64", "::1/64 is a loopback address, which every node has for itself"),
+        ("ff05::/64", "ff05::1/64 is a multicast address"),
     ];
     for (subnet, why) in reserved {
         only(&format!("link a to b: {why}; give the address of one interface"), |net, [a, b]| {

@@ -1,6 +1,7 @@
 //! Tests of the plan as a whole. None needs a privilege.
 
 mod address_reports;
+mod equality;
 mod extras;
 mod golden;
 mod random;

@@ -1,0 +1,77 @@
+//! Topologies that were declared alike are equal, others are not.
+
+use crate::lab::{LinkId, MacvlanMode, NodeId, Topology};
+
+/// Two hosts on a router, with all that a topology can have that names a node or a link.
+fn declared(change: impl FnOnce(&mut Topology, [NodeId; 3], [LinkId; 2])) -> Topology {
+    let mut net = Topology::new();
+    let (a, router, b) = (net.host("a"), net.router("router"), net.host("b"));
+    let links = [net.link(a, router).id(), net.link(router, b).id()];
+    net.node(a).route("198.51.100.0/24", router).default_route(router);
+    net.node(b).default_route("10.0.1.1").route("224.0.0.0/4", links[1]);
+    net.node(a).addr(links[0], "192.0.2.1/24").addr("lo", "198.18.0.9/32");
+    net.node(a).vlan(links[0], 7, ()).macvlan(links[0], "mv0", MacvlanMode::Bridge, ());
+    net.node(a).vxlan(9, [b], ());
+    net.node(b).vxlan(9, [a], ());
+    change(&mut net, [a, router, b], links);
+    net
+}
+
+#[test]
+fn declared_alike_they_are_equal() {
+    let (one, two) = (declared(|_, _, _| ()), declared(|_, _, _| ()));
+    assert_eq!(one, two);
+    assert_eq!(one, one.clone());
+    assert_eq!(one.clone(), two);
+    assert_eq!(one.plan().unwrap(), two.plan().unwrap());
+}
+
+#[test]
+fn ids_of_other_topologies_are_equal_to_none_of_its_own() {
+    let mut other = Topology::new();
+    let (x, y) = (other.host("x"), other.host("y"));
+    let strange = other.link(x, y).id();
+    let own = |net: &mut Topology, [a, router, _]: [NodeId; 3], _: [LinkId; 2]| {
+        net.node(a).route("203.0.113.0/24", router);
+    };
+    let theirs = |net: &mut Topology, [a, _, _]: [NodeId; 3], _: [LinkId; 2]| {
+        net.node(a).route("203.0.113.0/24", y);
+    };
+    assert_ne!(declared(own), declared(theirs));
+    assert_eq!(declared(theirs), declared(theirs));
+    let by_link = |net: &mut Topology, [a, ..]: [NodeId; 3], _: [LinkId; 2]| {
+        net.node(a).addr(strange, "203.0.113.1/24");
+    };
+    let by_own = |net: &mut Topology, [a, ..]: [NodeId; 3], links: [LinkId; 2]| {
+        net.node(a).addr(links[0], "203.0.113.1/24");
+    };
+    assert_ne!(declared(by_link), declared(by_own));
+}
+
+#[test]
+fn each_difference_counts() {
+    let plain = || declared(|_, _, _| ());
+    type Change = fn(&mut Topology, [NodeId; 3], [LinkId; 2]);
+    let changes: [Change; 12] = [
+        |net, _, _| {
+            net.host("c");
+        },
+        |net, [a, ..], _| drop(net.node(a).name("c")),
+        |net, [a, router, _], _| drop(net.link(a, router)),
+        |net, [a, router, _], _| drop(net.node(a).route("203.0.113.0/24", router)),
+        |net, [a, _, b], _| drop(net.node(a).route("203.0.113.0/24", b)),
+        |net, [_, _, b], links| drop(net.node(b).route("203.0.113.0/24", links[1])),
+        |net, [a, ..], links| drop(net.node(a).addr(links[0], "203.0.113.1/24")),
+        |net, [_, router, _], links| drop(net.node(router).addr(links[0], "203.0.113.1/24")),
+        |net, [_, router, _], links| drop(net.node(router).addr(links[1], "203.0.113.1/24")),
+        |net, [a, ..], _| drop(net.node(a).sysctl("net.ipv4.tcp_syn_retries", 1)),
+        |net, [a, ..], _| drop(net.node(a).dummy("d0", ())),
+        |net, _, _| net.pools("10.9.0.0/16", "fd00::/48"),
+    ];
+    for (at, change) in changes.iter().enumerate() {
+        assert_ne!(declared(change), plain(), "change {at}");
+        for (other, second) in changes.iter().enumerate() {
+            assert_eq!(declared(change) == declared(second), at == other, "{at} and {other}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Calls that block the tokio runtime of the test while they wait for one of its tasks: they say so.
+
+use std::io;
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use netns_test::netns_test;
+use tokio::net::TcpListener;
+
+use super::{must_fail, two_hosts};
+
+/// How the text of an error or a note begins that says so.
+const SAID: &str = "the calling thread is one of a tokio runtime that runs no task meanwhile";
+
+const MOMENT: Duration = Duration::from_millis(300);
+
+/// A server on `host` that listens when the runtime of the test first polls it.
+fn serve(host: &netns_test::Host) -> tokio::task::JoinHandle<io::Result<()>> {
+    let own = host.netns().unwrap();
+    tokio::spawn(async move {
+        let listener = own.run(|| std::net::TcpListener::bind("0.0.0.0:80"))??;
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        loop {
+            drop(listener.accept().await?);
+        }
+    })
+}
+
+#[netns_test]
+async fn a_wait_that_blocks_the_tests_runtime_says_so() {
+    let (lab, client, server) = two_hosts();
+    let serving = serve(&lab[server]);
+    let told = lab[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
+    assert!(told.contains(SAID) && told.contains("spawn_blocking"), "{told}");
+    let sleeper = lab[client].command("sleep").arg("60").spawn().unwrap();
+    let waits = [
+        lab[server].within(MOMENT).wait_link_up("eth7"),
+        sleeper.within(MOMENT).wait_ready(|_| false),
+        sleeper.within(MOMENT).wait_exit().map(drop),
+    ];
+    for wait in waits {
+        let told = wait.unwrap_err().to_string();
+        assert!(told.contains(SAID), "{told}");
+    }
+    // It waits where it does not block: the task runs, and what is waited for comes.
+    let lab = std::sync::Arc::new(lab);
+    let own = std::sync::Arc::clone(&lab);
+    let waited = tokio::task::spawn_blocking(move || own[server].wait_listening(80)).await;
+    waited.unwrap().unwrap();
+    serving.abort();
+}
+
+/// Of two workers one waits, and the other one runs tasks, but perhaps not the one that the first worker
+/// has started last.
+#[netns_test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_beside_a_worker_that_is_free_blocks_no_runtime() {
+    let (lab, _, server) = two_hosts();
+    let wait = move || lab[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
+    let told = tokio::spawn(async move { wait() }).await.unwrap();
+    assert!(!told.contains(SAID), "{told}");
+    // The test itself is no worker.
+    let (lab, _, server) = two_hosts();
+    let told = lab[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
+    assert!(!told.contains("tokio"), "{told}");
+}
+
+#[netns_test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_wait_on_the_only_worker_says_so() {
+    let (lab, _, server) = two_hosts();
+    let wait = move || lab[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
+    let told = tokio::spawn(async move { wait() }).await.unwrap();
+    assert!(told.contains(SAID), "{told}");
+}
+
+/// On threads that a runtime has for what blocks, and outside of runtimes, nothing is said.
+#[netns_test]
+async fn a_wait_that_blocks_no_runtime_says_nothing() {
+    let (lab, _, server) = two_hosts();
+    let lab = std::sync::Arc::new(lab);
+    let own = std::sync::Arc::clone(&lab);
+    let wait = move || own[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
+    let told = tokio::task::spawn_blocking(wait).await.unwrap();
+    assert!(!told.contains("tokio"), "{told}");
+    let own = std::sync::Arc::clone(&lab);
+    let wait = move || own[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
+    let told = std::thread::spawn(wait).join().unwrap();
+    assert!(!told.contains(SAID), "{told}");
+}
+
+/// What has no time of its own ends with that of the test.
+#[test]
+fn calls_without_a_limit_say_so_before_the_test_is_ended() {
+    for (name, call) in [
+        ("runs", "`run` on client"),
+        ("blocks_on", "`block_on` on client"),
+        ("waits_for_a_program", "`wait` for cat (process "),
+        ("takes_output", "`output` of cat (process "),
+    ] {
+        let told = must_fail(&format!("blocking::{name}"));
+        assert!(told.contains(&format!("netns-test: {call}")), "{name}: {told}");
+        assert!(told.contains(SAID), "{name}: {told}");
+    }
+}
+
+#[netns_test(timeout = "4s")]
+#[ignore = "run by calls_without_a_limit_say_so_before_the_test_is_ended"]
+async fn runs() {
+    let (lab, client, server) = two_hosts();
+    drop(serve(&lab[server]));
+    lab[client].run(|| while TcpStream::connect("server:80").is_err() {});
+}
+
+#[netns_test(timeout = "4s")]
+#[ignore = "run by calls_without_a_limit_say_so_before_the_test_is_ended"]
+async fn blocks_on() {
+    let (lab, client, server) = two_hosts();
+    drop(serve(&lab[server]));
+    lab[client].block_on(async { while TcpStream::connect("server:80").is_err() {} });
+}
+
+#[netns_test(timeout = "4s")]
+#[ignore = "run by calls_without_a_limit_say_so_before_the_test_is_ended"]
+async fn waits_for_a_program() {
+    let (lab, client, _) = two_hosts();
+    let mut cat = lab[client].command("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let stdin = cat.stdin.take();
+    // It closes it when it is polled.
+    drop(tokio::spawn(async move { drop(stdin) }));
+    cat.wait().unwrap();
+}
+
+#[netns_test(timeout = "4s")]
+#[ignore = "run by calls_without_a_limit_say_so_before_the_test_is_ended"]
+async fn takes_output() {
+    let (lab, client, _) = two_hosts();
+    let (reader, writer) = UnixStream::pair().unwrap();
+    drop(tokio::spawn(async move { drop(writer) }));
+    lab[client].command("cat").stdin(OwnedFd::from(reader)).output().unwrap();
+}
