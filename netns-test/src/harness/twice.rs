@@ -37,7 +37,7 @@ mod tests {
     use std::process::ExitCode;
     use std::thread::Builder;
 
-    use super::super::case::ShouldPanic;
+    use super::super::case::{Begins, ShouldPanic};
     use super::*;
     use crate::sandbox::User;
 
@@ -47,6 +47,7 @@ mod tests {
         timeout: None,
         user: User::Caller,
         should_panic: ShouldPanic::No,
+        begins: Begins::AtOnce,
         body: || ExitCode::SUCCESS,
     };
 
