@@ -53,7 +53,8 @@ fn run<T>(builder: &mut Builder, body: impl Future<Output = T>) -> T {
     use crate::beginning::{self, Stage};
     use crate::harness;
 
-    if !beginning::has_begun() {
+    let is_first = !beginning::has_begun();
+    if is_first {
         beginning::reach(Stage::Runtime);
     }
     let built = harness::insist_on_threads(|| build::build(builder, || {}));
@@ -61,10 +62,30 @@ fn run<T>(builder: &mut Builder, body: impl Future<Output = T>) -> T {
         let failure = crate::diagnose::explain("build", "the test's tokio runtime", &error);
         std::panic::resume_unwind(Box::new(failure))
     });
+    let own = Own { runtime: Some(Box::new(runtime)), is_first };
+    let runtime = own.runtime.as_deref().expect("it is there until the drop");
     runtime.block_on(async {
         harness::begin();
         body.await
     })
+}
+
+/// A runtime, which is not ended on the thread of the test's function: the calls that this takes may be
+/// refused there by a seccomp filter of the test.
+#[cfg(all(target_os = "linux", not(miri)))]
+struct Own {
+    runtime: Option<Box<tokio::runtime::Runtime>>,
+    /// Not one that a test makes in the body of another.
+    is_first: bool,
+}
+
+#[cfg(all(target_os = "linux", not(miri)))]
+impl Drop for Own {
+    fn drop(&mut self) {
+        if let (Some(runtime), true) = (self.runtime.take(), self.is_first) {
+            crate::harness::leave(runtime);
+        }
+    }
 }
 
 #[cfg(not(all(target_os = "linux", not(miri))))]

@@ -22,7 +22,12 @@ fn constructor() {
         return;
     }
     match fault.split_once('=') {
-        Some(("files", most)) => limit(libc::RLIMIT_NOFILE, most.parse().unwrap()),
+        Some(("files", most)) => {
+            let most = most.parse().unwrap();
+            let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+            // SAFETY: the limit lives through the call.
+            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+        }
         Some(("threads", most)) => allow_threads(most.parse().unwrap()),
         None => fail(&fault),
         Some(_) => panic!("{fault}"),
@@ -43,19 +48,16 @@ fn fail(fault: &str) {
     }
 }
 
-fn limit(resource: libc::__rlimit_resource_t, most: u64) {
-    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
-    // SAFETY: the limit lives through the call.
-    assert_eq!(unsafe { libc::setrlimit(resource, &raw const limit) }, 0);
-}
-
 /// Lets the process start so many threads, by their stacks: that binds root, too.
 fn allow_threads(most: u64) {
     let size = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = size.split(' ').next().unwrap().parse().unwrap();
     // SAFETY: asks for a number.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    limit(libc::RLIMIT_AS, pages * u64::try_from(page).unwrap() + most * STACK + STACK / 2);
+    let most = pages * u64::try_from(page).unwrap() + most * STACK + STACK / 2;
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    // SAFETY: the limit lives through the call.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
 }
 
 /// A run of one test with a fault before it, and where the test leaves a mark when it begins.

@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::caller::Caller;
 use super::case::{Begins, Case};
@@ -232,7 +232,23 @@ fn run_on_thread(case: &'static Case, last_word: &Arc<LastWord>) -> Result<bool,
     if end == End::Panicked && fds::has_lost_standard_error(stderr) {
         last_word.record.note_unseen();
     }
-    Ok(end == End::Passed)
+    Ok(drop_what_is_left() && end == End::Passed)
+}
+
+/// What the test's thread has left to be dropped by the first thread.
+static LEFT: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
+
+/// Leaves `value` to be dropped when the test's thread has ended, by a thread without a filter. Makes no
+/// system call.
+#[cfg(feature = "tokio")]
+pub(crate) fn leave(value: Box<dyn Any + Send>) {
+    *LEFT.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+}
+
+/// Drops what the test's thread has left; whether that went well. A panic has been reported.
+fn drop_what_is_left() -> bool {
+    let left = LEFT.lock().unwrap_or_else(PoisonError::into_inner).take();
+    catch_unwind(AssertUnwindSafe(|| drop(left))).is_ok()
 }
 
 /// How a test's function has ended.

@@ -176,8 +176,9 @@ fn fork_body(site: &Site<'_>, start: Start<'_>, alone: &SingleThreaded) -> Resul
     let seal = seal();
     let (word, theirs) = socket::pair().map_err(step("socketpair", "the test's process"))?;
     // Before the body's number is chosen: the group has one, too.
-    let group = insist(|| Group::new(alone))
-        .map_err(|error| diagnose::explain("make", "the test's process group", &error))?;
+    let group = insist(|| Group::new(alone)).map_err(|error| {
+        diagnose::explain("fork", "the leader of the test's process group", &error)
+    })?;
     let numbering = sandbox::number_next_process();
     let side = insist(|| process::fork(alone))
         .map_err(|error| diagnose::explain("fork", "the test's process", &error))?;

@@ -37,6 +37,8 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 
 pub use body::begin;
+#[cfg(feature = "tokio")]
+pub(crate) use body::leave;
 pub use case::{Begins, Case, ShouldPanic};
 #[cfg(feature = "tokio")]
 pub(crate) use patience::insist_on_threads;
