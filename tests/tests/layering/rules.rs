@@ -5,7 +5,7 @@ use super::tokens::{Token, tokens};
 /// What each module of the library may import besides itself. ARCHITECTURE.md has the same.
 pub(crate) const IMPORTS: [(&str, &[&str]); 17] = [
     ("harness", &HARNESS),
-    ("lab", &["error", "isolation", "netns", "netlink", "sys"]),
+    ("lab", &["env", "error", "isolation", "netns", "netlink", "sys"]),
     ("premain", &["harness", "sys"]),
     ("doctor", &DOCTOR),
     ("program", &["diagnose", "error", "netns", "sandbox", "sys", "userns"]),
@@ -41,7 +41,7 @@ const HARNESS: [&str; 10] = [
 ];
 
 /// The parts of `lab` that know nothing of the kernel: they may import `error` and no other module.
-const PURE: [&str; 20] = [
+const PURE: [&str; 22] = [
     "addresses",
     "by_hand",
     "cidr",
@@ -56,7 +56,9 @@ const PURE: [&str; 20] = [
     "planning",
     "pool",
     "reach",
+    "reserved",
     "routes",
+    "search_path",
     "segments",
     "spec",
     "topology",
