@@ -1,4 +1,4 @@
-//! The variables of the environment that this crate knows: each is read here, once, before
+//! The variables of the environment that this crate knows: each is read here, all but `PATH` once, before
 //! `main`. (All of them are handed to a test's body as they are when it begins; that is
 //! another thing, and in `harness::request`.)
 
@@ -104,6 +104,12 @@ pub(crate) fn surroundings() -> Surroundings {
 pub(crate) fn nothing_is_captured() -> bool {
     let asked = env::args_os().any(|arg| arg == "--nocapture" || arg == "--no-capture");
     asked || value("RUST_TEST_NOCAPTURE").is_some_and(|value| value != "0")
+}
+
+/// The directories in which programs are looked for (`PATH`), as they are now.
+#[cfg(feature = "lab")]
+pub(crate) fn search_path() -> Option<OsString> {
+    value("PATH")
 }
 
 /// A variable that is set, also to nothing.

@@ -47,6 +47,8 @@ mod partitions;
 mod power;
 #[path = "lab/refusals.rs"]
 mod refusals;
+#[path = "lab/roaming.rs"]
+mod roaming;
 #[path = "lab/shapes.rs"]
 mod shapes;
 #[path = "lab/snapshot.rs"]

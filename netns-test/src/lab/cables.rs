@@ -3,7 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::build::Indexes;
-use super::plan::Plan;
+use super::cidr::Cidr;
+use super::plan::{InterfaceKind, Plan};
 
 /// The two ends of each link, in the order of declaration. Held while ends are moved, and while nodes
 /// are powered off or on.
@@ -19,6 +20,9 @@ pub(super) struct End {
     pub(super) name: String,
     /// Its place among the interfaces of the node, for one that has never been moved.
     pub(super) planned: Option<usize>,
+    /// The addresses that a move of its link has given it, of the segment that it is on since; none where
+    /// it has those of before.
+    pub(super) given: Option<Vec<Cidr>>,
 }
 
 impl Cables {
@@ -28,7 +32,13 @@ impl Cables {
 
     /// Takes over the links and places of an extended plan.
     pub(super) fn grow(&self, plan: &Plan, indexes: &Indexes) {
-        let mut all = self.lock();
+        let grown = self.grown(plan, indexes);
+        *self.lock() = grown;
+    }
+
+    /// Where the ends of the links of an extended plan are.
+    pub(super) fn grown(&self, plan: &Plan, indexes: &Indexes) -> Vec<[End; 2]> {
+        let mut all = self.lock().clone();
         let count = all.len();
         let planned = planned(plan, indexes);
         for (ends, planned) in all.iter_mut().zip(&planned) {
@@ -37,6 +47,7 @@ impl Cables {
             }
         }
         all.extend(planned.into_iter().skip(count));
+        all
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Vec<[End; 2]>> {
@@ -49,6 +60,29 @@ impl Cables {
     }
 }
 
+/// The links that switches join with one, the nearest first, with that one itself.
+pub(super) fn joined(plan: &Plan, cables: &[[End; 2]], link: usize) -> Vec<usize> {
+    let is_switch = |node: usize| {
+        let first = plan.nodes()[node].interfaces.first();
+        first.is_some_and(|one| matches!(one.kind, InterfaceKind::Bridge { .. }))
+    };
+    let mut found = vec![link];
+    let mut next = 0;
+    while let Some(&at) = found.get(next) {
+        next += 1;
+        for node in cables[at].iter().map(|end| end.node).filter(|node| is_switch(*node)) {
+            let beside = cables.iter().enumerate();
+            let beside = beside.filter(|(_, ends)| ends.iter().any(|end| end.node == node));
+            for (other, _) in beside {
+                if !found.contains(&other) {
+                    found.push(other);
+                }
+            }
+        }
+    }
+    found
+}
+
 /// The ends where the plan has them.
 fn planned(plan: &Plan, indexes: &Indexes) -> Vec<[End; 2]> {
     let end = |place: &super::plan::Place| End {
@@ -56,6 +90,7 @@ fn planned(plan: &Plan, indexes: &Indexes) -> Vec<[End; 2]> {
         index: indexes.at(place.node, place.interface),
         name: plan.interface(*place).name.clone(),
         planned: Some(place.interface),
+        given: None,
     };
     plan.links().iter().map(|link| link.ends.each_ref().map(end)).collect()
 }

@@ -12,6 +12,7 @@ use super::child::{HostChild, Pipes};
 use super::host::{Here, Host};
 use super::output::Source;
 use super::search_path;
+use crate::env;
 use crate::error::{Error, Failure, Result};
 use crate::isolation;
 use crate::sys::{errno, fds};
@@ -47,7 +48,7 @@ impl Host {
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> HostCommand<'_> {
         let mut command = Command::new(program);
-        if let Some(path) = search_path::with_sbin(std::env::var_os("PATH").as_deref()) {
+        if let Some(path) = search_path::with_sbin(env::search_path().as_deref()) {
             command.env("PATH", path);
         }
         HostCommand { host: self, command, directory: None, set: [false; 3], placed: None }

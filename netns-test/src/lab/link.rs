@@ -8,6 +8,7 @@ use super::build::{label, ready, routes_of};
 use super::cables::End;
 use super::change::is_link_local;
 use super::cidr::Cidr;
+use super::moved::current;
 use super::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan, RoutePlan};
 use super::running::Fabric;
 use crate::error::Result;
@@ -60,9 +61,9 @@ impl Link {
         Ok(())
     }
 
-    /// Brings both ends up, with the routes that the plan has through them and the VLANs on them, and waits
-    /// until packets pass. An end that has been moved gets no routes, and a node none whose gateway it
-    /// reached by an address that it has no more.
+    /// Brings both ends up, with the routes that the plan, or a move of a link, has through them and the
+    /// VLANs on them, and waits until packets pass. A node gets no route whose gateway it reached by an
+    /// address that it has no more.
     ///
     /// # Errors
     ///
@@ -72,16 +73,18 @@ impl Link {
         let cables = cables.lock();
         let ends = &cables[self.at];
         self.set_up(ends, true)?;
-        for end in ends.iter().filter(|end| end.planned.is_some()) {
+        let now = current(plan, indexes, &cables);
+        for end in ends {
             let here = hosts[end.node].here()?;
             // Or a gateway could be lost between the look and the route.
             let _turn = here.change();
             let own = here.netlink.addresses()?;
             let own = own.iter().filter_map(|own| Cidr::new(own.address, own.prefix).ok());
-            let lost = lost(&plan.nodes()[end.node], &own.collect::<Vec<_>>());
+            let lost = lost(&now.plan.nodes()[end.node], &own.collect::<Vec<_>>());
             let is_wanted =
-                |route: &RoutePlan| stands_on(plan, end, &route.dev) && !lost.contains(&route);
-            let added = here.netlink.ask_all(&routes_of(plan, end.node, indexes, is_wanted));
+                |route: &RoutePlan| stands_on(&now.plan, end, &route.dev) && !lost.contains(&route);
+            let requests = routes_of(&now.plan, end.node, &now.indexes, is_wanted);
+            let added = here.netlink.ask_all(&requests);
             // A link that is down at this moment is the reason for all else.
             added.or_else(|error| self.fabric.wait_on(end).and(Err(error.into())))?;
         }

@@ -32,6 +32,8 @@ mod limitations;
 mod link;
 mod mac;
 mod mistakes;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod moved;
 mod names;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod output;

@@ -128,11 +128,6 @@ impl Partitions {
         state.put_in_force(fabric)
     }
 
-    /// Has the partitions hold for the addresses that the nodes have now.
-    pub(super) fn refresh(&self, fabric: &Fabric) -> Result<()> {
-        self.arrived(fabric, &[])
-    }
-
     /// Has them hold for what is to come: addresses, by the places of their nodes, and a node that is
     /// powered on. [`arrived`](Self::arrived) is to follow, whether it has come or not.
     pub(super) fn expect(

@@ -75,7 +75,6 @@ impl Lab {
 
     /// What an extended lab is.
     pub(super) fn grow_into(&mut self, fabric: Arc<Fabric>) {
-        self.common.rename(fabric.plan.hosts_text());
         self.links = links_of(&fabric);
         self.fabric = fabric;
     }
@@ -83,6 +82,15 @@ impl Lab {
     /// What hosts that are added share with the others.
     pub(super) fn shared(&self) -> (Panics, Common) {
         (self.panics.clone(), self.common.clone())
+    }
+
+    /// Has waits for nodes know the names of this text of `/etc/hosts`.
+    pub(super) fn rename(&self, names: &str) {
+        self.common.rename(names);
+    }
+
+    pub(super) fn covered(&self) -> Option<&Covered> {
+        self.own.covered.as_ref()
     }
 
     pub(super) fn own(&mut self) -> &mut Own {

@@ -11,7 +11,7 @@ pub(crate) fn with_sbin(path: Option<&OsStr>) -> Option<OsString> {
     let path = path?;
     let there: Vec<_> = std::env::split_paths(path).collect();
     let is_missing = |one: &&str| there.iter().all(|own| own.as_os_str() != OsStr::new(one));
-    let missing: Vec<&str> = OF_ADMINISTRATOR.into_iter().filter(|one| is_missing(&one)).collect();
+    let missing: Vec<&str> = OF_ADMINISTRATOR.into_iter().filter(|one| is_missing(one)).collect();
     if missing.is_empty() {
         return None;
     }

@@ -13,6 +13,8 @@ pub(crate) const ENOENT: i32 = libc::ENOENT;
 #[cfg(feature = "lab")]
 pub(crate) const EEXIST: i32 = libc::EEXIST;
 pub(crate) const EINVAL: i32 = libc::EINVAL;
+#[cfg(feature = "lab")]
+pub(crate) const EADDRNOTAVAIL: i32 = libc::EADDRNOTAVAIL;
 pub(crate) const ENOSYS: i32 = libc::ENOSYS;
 
 /// `EPERM (Operation not permitted)`; other errors by their own text.

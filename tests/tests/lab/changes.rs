@@ -10,7 +10,7 @@ use crate::net::{Mesh, connection, switched};
 use crate::oracle::{ip, text};
 
 /// The addresses of an interface, but for the link-local one, as `ip` has them.
-fn addresses(host: &Host, interface: &str) -> Vec<String> {
+pub(crate) fn addresses(host: &Host, interface: &str) -> Vec<String> {
     let link = &ip(host, &["address", "show", "dev", interface])[0];
     let all = link["addr_info"].as_array().unwrap().iter();
     let given = all.filter(|one| text(one, "scope") == "global");
@@ -18,7 +18,7 @@ fn addresses(host: &Host, interface: &str) -> Vec<String> {
 }
 
 /// `10.0.0.0/24 via 10.1.0.1 dev eth0` of the main table.
-fn routes(host: &Host, family: &str) -> Vec<String> {
+pub(crate) fn routes(host: &Host, family: &str) -> Vec<String> {
     let all = ip(host, &[family, "route", "show", "table", "main"]);
     let shown = all.iter().filter(|route| text(route, "dev") != "lo").map(|route| {
         let [to, via, dev] = ["dst", "gateway", "dev"].map(|field| text(route, field));
@@ -289,7 +289,7 @@ fn a_host_roams_from_switch_to_switch() -> netns_test::Result<()> {
     let mac = |host: &Host| text(&ip(host, &["link", "show", "eth0"])[0], "address").to_owned();
     let before = (mac(&lab[roamer]), addresses(&lab[roamer], "eth0"));
     Mesh::new(&lab, &[roamer, first, second, router]).all_pairs_talk();
-    assert_eq!(lab.move_link(radio, one, two)?, "roamer");
+    assert_eq!(lab.move_link_as_is(radio, one, two)?, "roamer");
     assert_eq!((mac(&lab[roamer]), addresses(&lab[roamer], "eth0")), before);
     assert!(ip(&lab[one], &["link", "show"]).iter().all(|link| text(link, "ifname") != "roamer"));
     let port = &ip(&lab[two], &["link", "show", "roamer"])[0];
@@ -305,7 +305,7 @@ fn a_host_roams_from_switch_to_switch() -> netns_test::Result<()> {
         assert_eq!(count, 2);
     }
     // And back.
-    lab.move_link(radio, two, one)?;
+    lab.move_link_as_is(radio, two, one)?;
     lab[roamer].set_addr("eth0", "10.0.0.1/24")?;
     lab[roamer].set_addr("eth0", "fd6e:6574:6e73::1/64")?;
     lab[roamer].add_route("0.0.0.0/0", router)?;
@@ -318,11 +318,11 @@ fn a_host_roams_from_switch_to_switch() -> netns_test::Result<()> {
 }
 
 #[netns_test]
-fn a_link_that_is_moved_to_a_host_is_bare() -> netns_test::Result<()> {
+fn a_link_that_is_moved_as_is_to_a_host_is_bare() -> netns_test::Result<()> {
     let (lab, [a, router, b], [link, far]) = pair()?;
     let before = ip(&lab[a], &["link", "show", "eth0"])[0].clone();
     // `eth0` is taken there.
-    assert_eq!(lab.move_link(link, a, b)?, "eth1");
+    assert_eq!(lab.move_link_as_is(link, a, b)?, "eth1");
     let moved = &ip(&lab[b], &["address", "show", "eth1"])[0];
     assert_eq!((&moved["address"], &moved["mtu"]), (&before["address"], &before["mtu"]));
     assert_eq!(text(moved, "operstate"), "UP");
@@ -333,10 +333,10 @@ fn a_link_that_is_moved_to_a_host_is_bare() -> netns_test::Result<()> {
     );
     lab[b].add_addr(link, "10.0.0.1/24")?;
     drop(connection(&lab, router, b, "10.0.0.1".parse().unwrap()));
-    assert_eq!(lab.move_link(link, b, b)?, "eth1");
+    assert_eq!(lab.move_link_as_is(link, b, b)?, "eth1");
     // Down it stays down, and up brings both ends up where they are.
     lab[link].down()?;
-    assert_eq!(lab.move_link(link, b, a)?, "eth1");
+    assert_eq!(lab.move_link_as_is(link, b, a)?, "eth1");
     assert_eq!(text(&ip(&lab[a], &["link", "show", "eth1"])[0], "operstate"), "DOWN");
     lab[link].up()?;
     lab[a].add_addr(link, "10.0.0.1/24")?;
@@ -357,8 +357,6 @@ fn the_callers_end_moves_and_comes_back() -> netns_test::Result<()> {
     lab.move_link(link, own, two)?;
     assert!(std::net::TcpStream::connect(("10.0.0.2", 80)).is_err());
     lab.move_link(link, two, own)?;
-    lab[own].add_addr(link, "10.0.0.1/24")?;
-    lab[own].add_addr(link, "fd6e:6574:6e73::1/64")?;
     Mesh::new(&lab, &[own, two]).all_pairs_talk();
     drop(lab);
     let left = stdout_of("ip", &["-o", "link"]);

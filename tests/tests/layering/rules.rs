@@ -5,7 +5,7 @@ use super::tokens::{Token, tokens};
 /// What each module of the library may import besides itself. ARCHITECTURE.md has the same.
 pub(crate) const IMPORTS: [(&str, &[&str]); 19] = [
     ("harness", &HARNESS),
-    ("lab", &["error", "isolation", "netns", "netlink", "runtime", "sys"]),
+    ("lab", &["env", "error", "isolation", "netns", "netlink", "runtime", "sys"]),
     ("premain", &["harness", "sys"]),
     ("doctor", &DOCTOR),
     ("program", &["diagnose", "error", "netns", "sandbox", "sys", "userns"]),
@@ -45,7 +45,7 @@ const HARNESS: [&str; 12] = [
 ];
 
 /// The parts of `lab` that know nothing of the kernel: they may import `error` and no other module.
-const PURE: [&str; 20] = [
+const PURE: [&str; 22] = [
     "addresses",
     "by_hand",
     "cidr",
@@ -60,7 +60,9 @@ const PURE: [&str; 20] = [
     "planning",
     "pool",
     "reach",
+    "reserved",
     "routes",
+    "search_path",
     "segments",
     "spec",
     "topology",

@@ -73,6 +73,11 @@ impl Indexes {
         self.0[node][interface]
     }
 
+    /// Adds that of one more interface of a node.
+    pub(in crate::lab) fn push(&mut self, node: usize, index: u32) {
+        self.0[node].push(index);
+    }
+
     /// That of the interface of this name.
     pub(in crate::lab) fn of(&self, plan: &Plan, node: usize, name: &str) -> u32 {
         let interfaces = &plan.nodes()[node].interfaces;

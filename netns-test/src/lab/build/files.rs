@@ -205,7 +205,7 @@ fn cover(
 
 /// Hosts are found in files, and by a name server: other services are asked first on some machines, and
 /// answer from another network. A name server that cannot be reached is a temporary failure for
-/// `getaddrinfo` (EAI_AGAIN), upon which clients try again; the last source, here the files once more,
+/// `getaddrinfo` (`EAI_AGAIN`), upon which clients try again; the last source, here the files once more,
 /// makes the answer: no such name.
 const SOURCES: &str = "hosts: files dns files\n";
 

@@ -11,12 +11,15 @@ use crate::lab::change::before::Before;
 use crate::lab::change::growth::{self, Growth, NodeGrowth};
 use crate::lab::cidr::{Cidr, Subnet};
 use crate::lab::host::Host;
+use crate::lab::moved::current;
 use crate::lab::partition::link_local;
 use crate::lab::plan::{InterfaceKind, Plan, RoutePlan};
 use crate::lab::running::{Fabric, Lab};
 use crate::lab::topology::{NodeKind, Topology};
+use crate::lab::within::There;
 use crate::netlink::Request;
 use crate::netlink::requests;
+use crate::sys::errno;
 
 impl Lab {
     /// Adds to the lab what has been added to the topology that it was built from, or to a clone of that:
@@ -52,7 +55,7 @@ impl Lab {
             let why = "it was not built from this topology";
             return Err(Failure::new("extend", "the lab", why).into());
         }
-        let growth = growth::between(&old.plan, &plan)?;
+        let mut growth = growth::between(&old.plan, &plan)?;
         let new_nodes = &plan.nodes()[old.hosts.len()..];
         if let Some(local) = new_nodes.iter().find(|node| node.kind == NodeKind::Local) {
             let why = "the caller's own network cannot be added to a running lab";
@@ -62,7 +65,12 @@ impl Lab {
         let new = build::make(&plan, old.hosts.len())?;
         let made: Vec<&Made> = here.iter().map(|here| &***here).chain(&new).collect();
         let indexes = old.indexes.grown(&plan, &made, &growth.places)?;
-        let step = Step { plan: &plan, indexes: &indexes, growth: &growth, made: &made };
+        let cables = old.cables.grown(&plan, &indexes);
+        let was = current(&old.plan, &old.indexes, &old.cables.lock());
+        let will = current(&plan, &indexes, &cables);
+        growth.reroute(&was.plan, &will.plan);
+        let (plan_then, indexes_then) = (&*will.plan, &*will.indexes);
+        let step = Step { plan: plan_then, indexes: indexes_then, growth: &growth, made: &made };
         let before = old.hosts.iter().zip(&here).zip(&growth.nodes);
         let before = before.map(|((host, here), grown)| Before::of(host, here, grown));
         let before = before.collect::<Result<Vec<_>>>()?;
@@ -70,13 +78,20 @@ impl Lab {
         let expected = step.new_addresses();
         let done = old.partitions.expect(&old, &expected, None);
         let done = done.and_then(|()| self.take(&step)).and_then(|()| step.wait());
-        let done = done.and_then(|()| self.write_names(&old, plan.hosts_text()));
+        let names = (was.plan.hosts_text(), will.plan.hosts_text());
+        // New nodes have those of the plan.
+        let write = || match names.1 == plan.hosts_text() {
+            true => Ok(()),
+            false => step.write_names(names.1, old.hosts.len()),
+        };
+        let done = done.and_then(|()| write());
+        let done = done.and_then(|()| self.write_names(&old, names));
         if let Err(error) = done {
             step.undo(&before);
             drop(old.partitions.arrived(&old, &expected));
             return Err(error);
         }
-        drop(before);
+        drop((before, was, will));
         self.finish(&old, plan, new, indexes);
         let fabric = self.fabric();
         old.partitions.arrived(fabric, &expected)?;
@@ -113,20 +128,20 @@ impl Lab {
         Ok(())
     }
 
-    /// Has `/etc/hosts` of all hosts that were there say something else, or of none.
-    fn write_names(&mut self, old: &Fabric, names: &str) -> Result<()> {
-        let own = self.own();
-        let write = |host: &Host, text: &str| -> Result<()> {
+    /// Has `/etc/hosts` of all hosts that were there, and the lab itself, know the names of `new`; where that
+    /// is refused, those of `old`.
+    pub(super) fn write_names(&self, fabric: &Fabric, (old, new): (&str, &str)) -> Result<()> {
+        let write = |names: &str, host: &Host| -> Result<()> {
             let written = match host.kind() {
-                NodeKind::Local => own.covered.as_ref().map_or(Ok(()), |own| own.change(text)),
-                _ => host.run(|| build::rewrite(Path::new("/etc/hosts"), text)),
+                NodeKind::Local => self.covered().map_or(Ok(()), |own| own.change(names)),
+                _ if !host.is_on() => Ok(()),
+                _ => host.run(|| build::rewrite(Path::new("/etc/hosts"), names)),
             };
             Ok(written.map_err(|error| host.failure("write", "/etc/hosts", &error))?)
         };
-        let written = old.hosts.iter().try_for_each(|host| write(host, names));
-        written.inspect_err(|_| {
-            old.hosts.iter().for_each(|host| drop(write(host, old.plan.hosts_text())));
-        })
+        let written = fabric.hosts.iter().try_for_each(|host| write(new, host));
+        self.rename(if written.is_ok() { new } else { old });
+        written.inspect_err(|_| fabric.hosts.iter().for_each(|host| drop(write(old, host))))
     }
 
     /// Lets the lab have what is there now.
@@ -221,6 +236,21 @@ impl Step<'_> {
         let new = new.flat_map(|place| &all[place].addresses).copied();
         let more = grown.addresses.iter().filter(|(place, _)| is_lo(place));
         new.chain(more.map(|(_, address)| *address)).collect()
+    }
+
+    /// Has `/etc/hosts` of new nodes know where links have been moved.
+    fn write_names(&self, names: &str, first: usize) -> Result<()> {
+        for (of_plan, made) in self.plan.nodes().iter().zip(self.made).skip(first) {
+            let there = There { place: &made.place, host: &of_plan.name };
+            there.run(|| {
+                let failed = |error| {
+                    let object = format!("/etc/hosts of {}", of_plan.name);
+                    errno::failure("write", object, &error)
+                };
+                Ok(build::rewrite(Path::new("/etc/hosts"), names).map_err(failed)?)
+            })?;
+        }
+        Ok(())
     }
 
     /// Waits until all that is new carries packets.

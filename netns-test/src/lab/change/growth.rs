@@ -29,6 +29,28 @@ pub(super) struct NodeGrowth {
     pub(super) sysctls: Vec<(String, String)>,
 }
 
+impl Growth {
+    /// Takes the routes from these, which know where links have been moved.
+    pub(super) fn reroute(&mut self, old: &Plan, new: &Plan) {
+        for (growth, (before, after)) in
+            self.nodes.iter_mut().zip(old.nodes().iter().zip(new.nodes()))
+        {
+            growth.reroute(before, after);
+        }
+    }
+}
+
+impl NodeGrowth {
+    fn reroute(&mut self, before: &NodePlan, after: &NodePlan) {
+        let is_new = |route: &&RoutePlan| !before.routes.contains(route);
+        self.routes = after.routes.iter().filter(is_new).cloned().collect();
+        let is_lost = |route: &&RoutePlan| {
+            after.routes.iter().all(|other| other.destination != route.destination)
+        };
+        self.lost = before.routes.iter().filter(is_lost).map(|route| route.destination).collect();
+    }
+}
+
 /// What `new` has besides `old`.
 pub(super) fn between(old: &Plan, new: &Plan) -> Result<Growth, Failure> {
     if new.nodes().len() < old.nodes().len() || new.links().len() < old.links().len() {
@@ -74,12 +96,7 @@ fn between_nodes(before: &NodePlan, after: &NodePlan) -> Result<(Vec<usize>, Nod
             .map_err(|why| changed(&what(), why))?;
     }
     growth.interfaces = (0..after.interfaces.len()).filter(|at| !places.contains(at)).collect();
-    let is_new = |route: &&RoutePlan| !before.routes.contains(route);
-    growth.routes = after.routes.iter().filter(is_new).cloned().collect();
-    let is_lost = |route: &&RoutePlan| {
-        after.routes.iter().all(|other| other.destination != route.destination)
-    };
-    growth.lost = before.routes.iter().filter(is_lost).map(|route| route.destination).collect();
+    growth.reroute(before, after);
     let is_new = |sysctl: &&(String, String)| !before.sysctls.contains(sysctl);
     growth.sysctls = after.sysctls.iter().filter(is_new).cloned().collect();
     Ok((places, growth))

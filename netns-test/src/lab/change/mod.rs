@@ -5,6 +5,7 @@ mod addresses;
 mod before;
 mod extend;
 mod growth;
+mod joining;
 mod moving;
 mod power;
 mod routes;

@@ -1,8 +1,12 @@
 //! Links whose ends move from node to node.
 
+use std::net::IpAddr;
+
 use crate::error::{Failure, Result};
 use crate::lab::build::{self, label};
 use crate::lab::cables::End;
+use crate::lab::change::joining::Joining;
+use crate::lab::moved::{Current, current};
 use crate::lab::plan::InterfaceKind;
 use crate::lab::running::{Fabric, Lab};
 use crate::lab::topology::{LinkId, NodeId, NodeKind};
@@ -11,20 +15,61 @@ use crate::netlink::state::Interface;
 
 impl Lab {
     /// Moves the end that a link has at `from` to the node `to`, as one pulls a cable out of a socket and
-    /// puts it into another; the other end stays. Gives the name that the interface has there: the same, or
+    /// puts it into another; the other end stays. Returns the name of the interface there: the same, or
     /// the first of `eth0`, `eth1`, … that is free.
     ///
-    /// On a switch it becomes a port. Elsewhere it has its Ethernet address and its MTU, is up if it was, and
-    /// has no addresses but a link-local one, no routes, and nothing that stood on it: give it
-    /// [addresses](crate::lab::Host::add_addr) and [routes](crate::lab::Host::add_route). At `from` they
-    /// go with it. The other end keeps all of its own; so a host that is moved from switch to switch keeps
-    /// its address. When this comes back, packets pass, if both ends are up.
+    /// On a switch it becomes a port. Elsewhere it has its Ethernet address and its MTU, and is up if it
+    /// was; what stood on it is gone. At `from`, addresses and routes go with it.
+    ///
+    /// The end that is on another segment then gets addresses of that, as from DHCP, in place of those of
+    /// the old segment: the end that has moved, or the other one, where the first is a port of a switch. For
+    /// each family that the others on the segment have, it keeps an address of their subnet, gets the one of
+    /// the plan back, or else the highest that no node has. Addresses of other subnets that
+    /// [`add_addr`](crate::lab::Host::add_addr) has added stay, and so do those of VLANs and macvlans on
+    /// the end. Routes follow on all nodes, as [`plan`](crate::Topology::plan) works them out, and
+    /// `/etc/hosts`; the plan itself stays. On a segment without subnets, and where both ends are at
+    /// switches, addresses and routes stay. [`move_link_as_is`](Self::move_link_as_is) changes none.
+    ///
+    /// When this comes back, packets pass, if both ends are up.
+    ///
+    /// ```no_run
+    /// # fn main() -> netns_test::Result<()> {
+    /// use netns_test::Topology;
+    ///
+    /// let mut net = Topology::new();
+    /// let (home, work) = (net.switch("home"), net.switch("work"));
+    /// let (laptop, printer) = (net.host("laptop"), net.host("printer"));
+    /// let radio = net.link(laptop, home).id();
+    /// net.link(printer, work);
+    /// let lab = net.build()?;
+    /// lab.move_link(radio, home, work)?;
+    /// lab[laptop].wait_reachable(printer)?;
+    /// lab[printer].wait_reachable(laptop)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
     /// A link that has no end at `from`; one whose other end is at `to`; switches without the spanning tree
-    /// protocol that would make a ring; a node that is powered off; what the kernel refuses.
+    /// protocol that would make a ring; a node that is powered off; a subnet without a free address; what
+    /// the kernel refuses.
     pub fn move_link(&self, link: LinkId, from: NodeId, to: NodeId) -> Result<String> {
+        self.move_end((link, from, to), true)
+    }
+
+    /// Moves an end as [`move_link`](Self::move_link), and leaves addresses, routes and `/etc/hosts` as they
+    /// are: a host that comes to another switch keeps its address there, and an end that comes to a host
+    /// has none but a link-local one.
+    ///
+    /// # Errors
+    ///
+    /// As [`move_link`](Self::move_link).
+    pub fn move_link_as_is(&self, link: LinkId, from: NodeId, to: NodeId) -> Result<String> {
+        self.move_end((link, from, to), false)
+    }
+
+    fn move_end(&self, (link, from, to): (LinkId, NodeId, NodeId), joins: bool) -> Result<String> {
         let fabric = self.fabric();
         let stranger =
             || Failure::new("move", "a link of another topology", "it is not in this lab");
@@ -51,6 +96,7 @@ impl Lab {
             ));
         }
         let (old, new) = (fabric.hosts[from].here()?, fabric.hosts[to].here()?);
+        let before = current(&fabric.plan, &fabric.indexes, &cables);
         let was_up =
             old.netlink.interfaces()?.iter().any(|one| one.index == end.index && one.is_up);
         let stem = if fabric.plan.nodes()[to].kind == NodeKind::Switch { "port" } else { "eth" };
@@ -58,7 +104,7 @@ impl Lab {
         let there = new.place.network();
         old.netlink.ask_all(&[requests::move_to(fabric.label(&end), end.index, there, &free)])?;
         let end = &mut cables[at][side];
-        (end.node, end.name, end.planned) = (to, free.clone(), None);
+        (end.node, end.name, end.planned, end.given) = (to, free.clone(), None, None);
         let is_it = |one: &&Interface| one.name == free;
         let index = new.netlink.interfaces()?.iter().find(is_it).map_or(end.index, |one| one.index);
         end.index = index;
@@ -68,6 +114,8 @@ impl Lab {
         let label = fabric.label(end);
         let bridge = fabric.bridge_of(to);
         new.netlink.ask_all(&[requests::set_up(label, index, was_up, bridge)])?;
+        let expected =
+            if joins { self.join(&mut cables, &before, (at, side))? } else { Vec::new() };
         if was_up {
             let far = fabric.hosts[other.node].here();
             let there =
@@ -78,9 +126,37 @@ impl Lab {
                     .try_for_each(|end| fabric.wait_on_if_up(end))?;
             }
         }
-        fabric.partitions.refresh(fabric)?;
-        fabric.forget_failures(&cables)?;
+        drop(cables);
+        fabric.partitions.arrived(fabric, &expected)?;
+        fabric.forget_failures(&fabric.cables.lock())?;
         Ok(free)
+    }
+
+    /// Has an end that has come to another segment be one of that. Returns its new addresses, with the place
+    /// of its node.
+    fn join(
+        &self,
+        cables: &mut [[End; 2]],
+        before: &Current<'_>,
+        (at, side): (usize, usize),
+    ) -> Result<Vec<(usize, IpAddr)>> {
+        let fabric = self.fabric();
+        let Some(joining) = Joining::new(fabric, cables, before, (at, side))? else {
+            return Ok(Vec::new());
+        };
+        let end = &mut cables[at][joining.side];
+        let expected = joining.expected(end);
+        // Before the first packet.
+        fabric.partitions.expect(fabric, &expected, None)?;
+        joining.set(fabric, end)?;
+        end.given = Some(joining.given);
+        let after = current(&fabric.plan, &fabric.indexes, cables);
+        fabric.reroute(before, &after, &cables[at][joining.side])?;
+        let (old, new) = (before.plan.hosts_text(), after.plan.hosts_text());
+        if old != new {
+            self.write_names(fabric, (old, new))?;
+        }
+        Ok(expected)
     }
 }
 

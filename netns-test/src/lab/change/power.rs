@@ -4,6 +4,7 @@
 //! when it is powered off, and the ends go there, where they are down.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Failure, Result};
@@ -11,6 +12,7 @@ use crate::lab::build;
 use crate::lab::build::ready::{self, Awaited};
 use crate::lab::cables::End;
 use crate::lab::host::Here;
+use crate::lab::moved::{Current, current};
 use crate::lab::partition::link_local;
 use crate::lab::plan::InterfaceKind;
 use crate::lab::running::{Fabric, Lab};
@@ -64,8 +66,8 @@ impl Lab {
     }
 
     /// Powers a node on: with fresh namespaces, and the interfaces, addresses, routes and sysctls that
-    /// the plan has for it, or with ends of links that have been moved to it since. It comes back when
-    /// its links carry packets, but for those that are down at the other end.
+    /// the plan has for it, or that moves of links have given it since. It comes back when its links carry
+    /// packets, but for those that are down at the other end.
     ///
     /// # Errors
     ///
@@ -77,10 +79,11 @@ impl Lab {
         let cables = fabric.cables.lock();
         let is_on = || Failure::new("power on", host.name(), "it is on");
         let here = host.off().ok_or_else(is_on)?;
+        let now = current(&fabric.plan, &fabric.indexes, &cables);
         // Before the first packet.
-        let new = addresses(fabric, at);
+        let new = addresses(&now, at);
         let expected = fabric.partitions.expect(fabric, &new, Some((at, Arc::clone(&here))));
-        let started = expected.and_then(|()| start(fabric, at, &here, &cables));
+        let started = expected.and_then(|()| start(fabric, &now, at, &here, &cables));
         let carrying = started.inspect_err(|_| {
             // What has been done so far goes with these namespaces.
             drop(cut_off(fabric, at, &here, &cables));
@@ -88,6 +91,11 @@ impl Lab {
             drop(fabric.partitions.arrived(fabric, &new));
         })?;
         host.turn_on();
+        let names = now.plan.hosts_text();
+        if names != fabric.plan.hosts_text() {
+            let written = host.run(|| build::rewrite(Path::new("/etc/hosts"), names));
+            written.map_err(|error| host.failure("write", "/etc/hosts", &error))?;
+        }
         fabric.partitions.arrived(fabric, &new)?;
         carrying.iter().try_for_each(|end| fabric.wait_on_if_up(end))?;
         // What stands on them.
@@ -124,8 +132,8 @@ fn cut_off(
 }
 
 /// The addresses that a node is to have, link-local ones, too.
-fn addresses(fabric: &Fabric, at: usize) -> Vec<(usize, IpAddr)> {
-    let all = fabric.plan.nodes()[at].interfaces.iter();
+fn addresses(now: &Current<'_>, at: usize) -> Vec<(usize, IpAddr)> {
+    let all = now.plan.nodes()[at].interfaces.iter();
     let own = all.flat_map(|one| {
         let given = one.addresses.iter().map(|address| address.address());
         given.chain(one.mac.map(link_local))
@@ -136,19 +144,17 @@ fn addresses(fabric: &Fabric, at: usize) -> Vec<(usize, IpAddr)> {
 /// Sets a node up that has the ends of its links. Gives the ends that will carry packets, at both sides.
 fn start<'a>(
     fabric: &Fabric,
+    now: &Current<'_>,
     at: usize,
     here: &Here,
     cables: &'a [[End; 2]],
 ) -> Result<Vec<&'a End>> {
-    let (plan, indexes) = (&fabric.plan, &fabric.indexes);
-    let node = &plan.nodes()[at];
+    let node = &now.plan.nodes()[at];
+    let planned = fabric.plan.nodes()[at].interfaces.len();
     let own: Vec<&End> = cables.iter().flatten().filter(|end| end.node == at).collect();
-    let is_there = |place: usize| is_there(fabric, at, place, &own);
-    let mut requests = build::of_node(plan, at, indexes, is_there);
-    let bridge = fabric.bridge_of(at);
-    let moved = own.iter().filter(|end| end.planned.is_none());
-    requests.extend(moved.map(|end| requests::set_up(fabric.label(end), end.index, true, bridge)));
-    here.netlink.ask_all(&requests)?;
+    // What has come to the node is after the planned ones.
+    let is_there = |place: usize| place >= planned || is_there(fabric, at, place, &own);
+    here.netlink.ask_all(&build::of_node(&now.plan, at, &now.indexes, is_there))?;
     let there = node.interfaces.iter().enumerate().filter(|(place, _)| is_there(*place));
     let names: Vec<&str> = there.map(|(_, interface)| interface.name.as_str()).collect();
     build::set_of_interfaces(node, &here.place, &names)?;

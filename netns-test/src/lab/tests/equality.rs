@@ -56,16 +56,36 @@ fn each_difference_counts() {
         |net, _, _| {
             net.host("c");
         },
-        |net, [a, ..], _| drop(net.node(a).name("c")),
-        |net, [a, router, _], _| drop(net.link(a, router)),
-        |net, [a, router, _], _| drop(net.node(a).route("203.0.113.0/24", router)),
-        |net, [a, _, b], _| drop(net.node(a).route("203.0.113.0/24", b)),
-        |net, [_, _, b], links| drop(net.node(b).route("203.0.113.0/24", links[1])),
-        |net, [a, ..], links| drop(net.node(a).addr(links[0], "203.0.113.1/24")),
-        |net, [_, router, _], links| drop(net.node(router).addr(links[0], "203.0.113.1/24")),
-        |net, [_, router, _], links| drop(net.node(router).addr(links[1], "203.0.113.1/24")),
-        |net, [a, ..], _| drop(net.node(a).sysctl("net.ipv4.tcp_syn_retries", 1)),
-        |net, [a, ..], _| drop(net.node(a).dummy("d0", ())),
+        |net, [a, ..], _| {
+            net.node(a).name("c");
+        },
+        |net, [a, router, _], _| {
+            net.link(a, router);
+        },
+        |net, [a, router, _], _| {
+            net.node(a).route("203.0.113.0/24", router);
+        },
+        |net, [a, _, b], _| {
+            net.node(a).route("203.0.113.0/24", b);
+        },
+        |net, [_, _, b], links| {
+            net.node(b).route("203.0.113.0/24", links[1]);
+        },
+        |net, [a, ..], links| {
+            net.node(a).addr(links[0], "203.0.113.1/24");
+        },
+        |net, [_, router, _], links| {
+            net.node(router).addr(links[0], "203.0.113.1/24");
+        },
+        |net, [_, router, _], links| {
+            net.node(router).addr(links[1], "203.0.113.1/24");
+        },
+        |net, [a, ..], _| {
+            net.node(a).sysctl("net.ipv4.tcp_syn_retries", 1);
+        },
+        |net, [a, ..], _| {
+            net.node(a).dummy("d0", ());
+        },
         |net, _, _| net.pools("10.9.0.0/16", "fd00::/48"),
     ];
     for (at, change) in changes.iter().enumerate() {
