@@ -2,7 +2,8 @@
 //! routes, in the order that they had. The kernel's answer is compared with what was there.
 
 use crate::netlink::Netlink;
-use crate::netlink::kept::{Belongings, Class, Kept};
+use crate::netlink::belongings::Belongings;
+use crate::netlink::kept::{Class, Kept};
 
 /// Puts back what was `taken`, whose interfaces are still there, where it had its place `before`. The
 /// sentences say what is not as it was.
@@ -98,8 +99,8 @@ impl Giving<'_> {
             self.netlink.ask_all(&[one.remove()]).ok();
         }
         let after = self.there();
-        let lost = there.without(&after).into_iter().filter(|one| !self.wanted.contains(one));
-        let lost: Vec<Kept> = lost.collect();
+        let mut lost = there.without(&after);
+        lost.retain(|one| !list.iter().chain(&self.wanted).any(|known| known.is_like(one)));
         self.wanted.extend(lost);
         let missing = list.iter().filter(|one| !after.0.contains(one));
         missing.into_iter().try_for_each(|one| self.make(one))

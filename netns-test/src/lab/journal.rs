@@ -5,12 +5,14 @@
 //! to take is kept as the kernel has shown it before, and compared when it has been put back.
 
 use std::fs;
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::give_back;
 use crate::error::Failure;
-use crate::netlink::kept::{Belongings, Class, Kept};
+use crate::netlink::belongings::Belongings;
+use crate::netlink::kept::{Class, Kept};
 use crate::netlink::{Netlink, Request};
 use crate::sys::errno;
 use crate::sys::place::Place;
@@ -69,8 +71,9 @@ impl Journal {
         // With an address comes its subnet's route, and goes with it.
         let comes_with_it = |new: &Kept| has_own_address && new.is_route_of_kernel();
         own.extend(new.into_iter().filter(|new| is_own(new) || comes_with_it(new)));
+        // What comes back first counts, and not what the lab has made of it meanwhile.
+        let lost: Vec<_> = unlike(taken, lost).collect();
         if !lost.is_empty() {
-            taken.retain(|one| !lost.contains(one));
             taken.extend(lost);
             changes.before.get_or_insert(before);
         }
@@ -90,14 +93,19 @@ impl Journal {
             // It may be gone with an interface.
             drop(netlink.ask_all(&[request]));
         }
-        let there = netlink.belongings().unwrap_or_default();
-        for own in all.own.iter().rev().filter(|own| there.0.contains(own)) {
+        let at_first = netlink.belongings().unwrap_or_default();
+        for own in all.own.iter().rev().filter(|own| at_first.0.contains(own)) {
             drop(netlink.ask_all(&[own.remove()]));
         }
         let mut failed = write_back(all.sysctls, place);
-        if !all.taken.is_empty() {
-            let before = all.before.unwrap_or_default();
-            failed.extend(give_back::give_back(netlink, &before, all.taken));
+        // What has gone with an address of the lab's.
+        let there = netlink.belongings().unwrap_or_default();
+        let lost = at_first.without(&there).into_iter().filter(|one| !all.own.contains(one));
+        let lost: Vec<_> = unlike(&all.taken, lost.collect()).collect();
+        let taken: Vec<_> = all.taken.into_iter().chain(lost).collect();
+        if !taken.is_empty() {
+            let before = all.before.unwrap_or(at_first);
+            failed.extend(give_back::give_back(netlink, &before, taken));
         }
         failed
     }
@@ -107,27 +115,51 @@ impl Journal {
     }
 }
 
-/// Writes sysctls, the last first.
+/// Those that nothing `known` is like.
+fn unlike(known: &[Kept], all: Vec<Kept>) -> impl Iterator<Item = Kept> {
+    all.into_iter().filter(|one| !known.iter().any(|known| known.is_like(one)))
+}
+
+/// Writes the first values of sysctls, in the network that is at `place`. Some write others, too.
 fn write_back(values: Vec<(String, String)>, place: &Place) -> Vec<String> {
-    if values.is_empty() {
+    let mut first: Vec<(String, String)> = Vec::new();
+    for (path, value) in values {
+        if !first.iter().any(|(known, _)| *known == path) {
+            first.push((path, value));
+        }
+    }
+    if first.is_empty() {
         return Vec::new();
     }
     let write = || {
         if let Err(error) = place.enter() {
             return vec![format!("enter the caller's network: {}", errno::describe(&error))];
         }
-        let written = |(path, before): (String, String)| match fs::write(&path, before) {
-            // Of an interface that is gone.
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Some(format!("write {path}: {}", errno::describe(&error)))
-            }
-            _ => None,
-        };
-        values.into_iter().rev().filter_map(written).collect()
+        // One pass for those that write others, one for these; the last finds all right.
+        let mut failed = Vec::new();
+        for _ in 0..3 {
+            failed = first.iter().rev().filter_map(|(path, value)| set(path, value)).collect();
+        }
+        failed
     };
     // The thread that drops a lab may be anywhere.
     thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, write) {
         Ok(thread) => thread.join().unwrap_or_else(|_| vec!["write sysctls: a panic".to_owned()]),
         Err(error) => vec![format!("start a thread: {}", errno::describe(&error))],
     })
+}
+
+/// Writes a sysctl that has another value; the sentence says why it could not.
+fn set(path: &str, value: &str) -> Option<String> {
+    let written = fs::read_to_string(path).and_then(|now| {
+        let is_so = now.split_whitespace().eq(value.split_whitespace());
+        if is_so { Ok(()) } else { fs::write(path, value) }
+    });
+    match written {
+        // Of an interface that is gone.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Some(format!("write {path}: {}", errno::describe(&error)))
+        }
+        _ => None,
+    }
 }

@@ -7,7 +7,7 @@ use super::dump::{ADDRESS, IPV4, address, attributes, number, unnamed};
 use super::route::name_of_scope;
 use crate::error::Failure;
 
-/// `RTM_GETADDR` of linux/rtnetlink.h.
+/// `RTM_GETADDR` of `linux/rtnetlink.h`.
 const GET: u16 = 22;
 
 /// An address of an interface.
@@ -58,7 +58,7 @@ fn shown(body: &[u8]) -> Option<Shown> {
     Some(Shown { index: number(&head[4..])?, address, prefix: head[1], peer, more })
 }
 
-/// By `IFA_F_*` of linux/if_addr.h.
+/// By `IFA_F_*` of `linux/if_addr.h`.
 fn words_of(flags: u32, is_ipv4: bool) -> Vec<String> {
     const WORDS: [&str; 12] = [
         "temporary",

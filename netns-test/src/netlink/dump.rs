@@ -94,8 +94,8 @@ impl List {
             match half(4) {
                 NLMSG_DONE | NLMSG_ERROR => {
                     // Zero or an error number, negative.
-                    let code = number(body.get(..4).unwrap_or_default()).unwrap_or_default();
-                    let errno = code.cast_signed().saturating_neg();
+                    let code = signed(body.get(..4).unwrap_or_default()).unwrap_or_default();
+                    let errno = code.saturating_neg();
                     if errno > 0 && !NONE_OF_THEM.contains(&errno) {
                         return Err(std::io::Error::from_raw_os_error(errno));
                     }
@@ -135,6 +135,11 @@ pub(super) fn attributes(mut bytes: &[u8]) -> Vec<Attribute<'_>> {
 /// A number of 32 bits.
 pub(super) fn number(value: &[u8]) -> Option<u32> {
     Some(u32::from_ne_bytes(value.try_into().ok()?))
+}
+
+/// The same with a sign.
+pub(super) fn signed(value: &[u8]) -> Option<i32> {
+    Some(i32::from_ne_bytes(value.try_into().ok()?))
 }
 
 /// An address, the family of which its length says.

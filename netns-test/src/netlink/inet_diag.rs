@@ -11,10 +11,10 @@ use super::{HEADER, framed, raw};
 use crate::error::Failure;
 use crate::sys::errno;
 
-/// `SOCK_DIAG_BY_FAMILY` of linux/sock_diag.h.
+/// `SOCK_DIAG_BY_FAMILY` of `linux/sock_diag.h`.
 const BY_FAMILY: u16 = 20;
 
-/// `INET_DIAG_SKV6ONLY` of linux/inet_diag.h.
+/// `INET_DIAG_SKV6ONLY` of `linux/inet_diag.h`.
 const V6_ONLY: u16 = 11;
 
 /// The lengths of an `inet_diag_req_v2` and of an `inet_diag_msg`, the last four bytes of which are the

@@ -1,26 +1,25 @@
 //! Routes, addresses and neighbours of the caller's own network as they were before a lab took them, and
 //! the requests that put them back: the kernel's own messages, so that no attribute is lost.
 
-use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 
 use super::dump::{ADDRESS, IPV6, NEIGHBOUR, ROUTE, address, attributes, number, unspecified};
+use super::lifetime::{self, Lifetime, seconds_to};
 use super::route::{self, LOCAL, MAIN, Route};
-use super::{Netlink, Request, attribute};
-use crate::error::Failure;
+use super::{Request, attribute};
 
-/// `RTM_NEW*` of linux/rtnetlink.h; `RTM_DEL*` is one more, `RTM_GET*` two.
-const ADDRESSES: u16 = 20;
-const ROUTES: u16 = 24;
-const NEIGHBOURS: u16 = 28;
+/// `RTM_NEW*` of `linux/rtnetlink.h`; `RTM_DEL*` is one more, `RTM_GET*` two.
+pub(super) const ADDRESSES: u16 = 20;
+pub(super) const ROUTES: u16 = 24;
+pub(super) const NEIGHBOURS: u16 = 28;
 
 /// `RTNH_F_ONLINK`, the only flag of a next hop that is given and not found by the kernel.
 const ONLINK: u8 = 4;
 
-/// `IFA_F_*` of linux/if_addr.h. Those that are given: NODAD, HOMEADDRESS, MANAGETEMPADDR, NOPREFIXROUTE,
+/// `IFA_F_*` of `linux/if_addr.h`. Those that are given: NODAD, HOMEADDRESS, MANAGETEMPADDR, NOPREFIXROUTE,
 /// MCAUTOJOIN.
 const SECONDARY: u32 = 1;
 const NODAD: u32 = 2;
@@ -29,13 +28,9 @@ const MANAGES_TEMPORARY: u32 = 0x100;
 const STABLE_PRIVACY: u32 = 0x800;
 const GIVEN: u32 = NODAD | 0x10 | MANAGES_TEMPORARY | 0x200 | 0x400;
 
-/// `NUD_PERMANENT`, `NTF_PROXY` of linux/neighbour.h.
+/// `NUD_PERMANENT`, `NTF_PROXY` of `linux/neighbour.h`.
 const PERMANENT: u16 = 0x80;
-const PROXY: u8 = 8;
-
-/// What a namespace has that a change of a lab's can take with it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Belongings(pub(crate) Vec<Kept>);
+pub(super) const PROXY: u8 = 8;
 
 /// A route, an address, or a neighbour that was entered for good.
 #[derive(Clone, Debug)]
@@ -53,12 +48,6 @@ pub(crate) enum Class {
     Route,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Lifetime {
-    preferred: Option<Instant>,
-    valid: Option<Instant>,
-}
-
 /// Those are equal that differ in nothing but the time that is left to them.
 impl PartialEq for Kept {
     fn eq(&self, other: &Self) -> bool {
@@ -66,63 +55,8 @@ impl PartialEq for Kept {
     }
 }
 
-impl Netlink {
-    /// All that the namespace has of these: routes but for those that the kernel makes for addresses.
-    pub(crate) fn belongings(&self) -> Result<Belongings, Failure> {
-        let mut found = Vec::new();
-        let addresses = self.dump_both(ADDRESSES + 2, ADDRESS, "addresses")?;
-        found.extend(addresses.iter().filter_map(|body| Kept::address(body)));
-        for flags in [0, PROXY] {
-            for family in [super::dump::IPV4, IPV6] {
-                let mut head = [0; NEIGHBOUR];
-                (head[0], head[10]) = (family, flags);
-                let all = self.dump(NEIGHBOURS + 2, &head, "neighbours")?;
-                found.extend(all.iter().filter_map(|body| Kept::neighbour(body)));
-            }
-        }
-        found.extend(self.kept_routes()?);
-        Ok(Belongings(found))
-    }
-
-    /// The routes alone.
-    pub(crate) fn kept_routes(&self) -> Result<Vec<Kept>, Failure> {
-        let all = self.dump_both(ROUTES + 2, ROUTE, "routes")?;
-        Ok(all.iter().filter_map(|body| Kept::route(body)).collect())
-    }
-}
-
-impl Belongings {
-    pub(crate) fn of(&self, class: Class) -> impl Iterator<Item = &Kept> {
-        self.0.iter().filter(move |kept| kept.class == class)
-    }
-
-    /// Those of it that another one lacks.
-    pub(crate) fn without(&self, other: &Self) -> Vec<Kept> {
-        let known: HashSet<_> = other.0.iter().map(Kept::identity).collect();
-        self.0.iter().filter(|kept| !known.contains(&kept.identity())).cloned().collect()
-    }
-
-    /// Those that another one has in another order, in the lists where that counts.
-    pub(crate) fn in_another_order(&self, other: &Self) -> Vec<Kept> {
-        let [own, others] = [self, other].map(|all| {
-            let mut lists: HashMap<_, Vec<&Kept>> = HashMap::new();
-            all.0.iter().for_each(|kept| lists.entry(kept.list()).or_default().push(kept));
-            lists
-        });
-        let mut found = Vec::new();
-        for (key, list) in own.iter().filter(|(_, list)| list.len() > 1) {
-            let there = others.get(key).map_or(&[][..], Vec::as_slice);
-            let common = list.iter().filter(|kept| there.contains(kept));
-            if !common.eq(there.iter().filter(|kept| list.contains(kept))) {
-                found.extend(list.iter().copied().cloned());
-            }
-        }
-        found
-    }
-}
-
 impl Kept {
-    fn route(body: &[u8]) -> Option<Self> {
+    pub(super) fn route(body: &[u8]) -> Option<Self> {
         let (head, rest) = body.split_at_checked(ROUTE)?;
         // `RTPROT_KERNEL`; none before Linux 4.17. They come and go with the addresses.
         if u32::from(head[4]) == LOCAL && matches!(head[5], 0 | 2) {
@@ -134,14 +68,14 @@ impl Kept {
             match one.kind {
                 9 => kept.extend(attribute(9, &given_hops(one.value))),
                 // `RTA_CACHEINFO`: when it was used last, and how long it stays.
-                12 => lifetime = route_lifetime(one.value),
+                12 => lifetime = lifetime::of_route(one.value),
                 _ => kept.extend(one.whole),
             }
         }
         Some(Self { class: Class::Route, body: kept, lifetime })
     }
 
-    fn address(body: &[u8]) -> Option<Self> {
+    pub(super) fn address(body: &[u8]) -> Option<Self> {
         let (head, rest) = body.split_at_checked(ADDRESS)?;
         let all = attributes(rest);
         let long = all.iter().find(|one| one.kind == 8).and_then(|one| number(one.value));
@@ -153,7 +87,7 @@ impl Kept {
         let mut lifetime = None;
         for one in &all {
             match one.kind {
-                6 => lifetime = address_lifetime(one.value),
+                6 => lifetime = lifetime::of_address(one.value),
                 8 => {}
                 _ => kept.extend(one.whole),
             }
@@ -162,7 +96,7 @@ impl Kept {
         Some(Self { class: Class::Address, body: kept, lifetime })
     }
 
-    fn neighbour(body: &[u8]) -> Option<Self> {
+    pub(super) fn neighbour(body: &[u8]) -> Option<Self> {
         let (head, rest) = body.split_at_checked(NEIGHBOUR)?;
         let state = u16::from_ne_bytes([head[8], head[9]]);
         if state & PERMANENT == 0 && head[10] & PROXY == 0 {
@@ -175,7 +109,7 @@ impl Kept {
         Some(Self { class: Class::Neighbour, body: kept, lifetime: None })
     }
 
-    fn identity(&self) -> (Class, &[u8], bool) {
+    pub(super) fn identity(&self) -> (Class, &[u8], bool) {
         (self.class, &self.body, self.lifetime.is_some())
     }
 
@@ -246,7 +180,7 @@ impl Kept {
         self.list() == other.list()
     }
 
-    fn list(&self) -> (Class, Vec<u8>, Vec<u8>) {
+    pub(super) fn list(&self) -> (Class, Vec<u8>, Vec<u8>) {
         let (family, length) = (self.body[0], self.body[1]);
         match self.class {
             Class::Route => {
@@ -308,14 +242,7 @@ impl Kept {
         let new = |body, flags| Request::raw("add", self.to_string(), self.kind(), body, flags);
         match self.class {
             Class::Neighbour => vec![new(self.body.clone(), NLM_F_CREATE | NLM_F_REPLACE)],
-            Class::Route => {
-                let mut body = self.plain_route();
-                if let Some(valid) = self.lifetime.and_then(|lifetime| lifetime.valid) {
-                    // `RTA_EXPIRES`
-                    body.extend(attribute(23, &seconds_to(valid).to_ne_bytes()));
-                }
-                vec![new(body, NLM_F_CREATE | NLM_F_APPEND)]
-            }
+            Class::Route => vec![new(self.timed_route(), NLM_F_CREATE | NLM_F_APPEND)],
             Class::Address => {
                 let flags = self.flags();
                 let body = self.address_with(flags);
@@ -332,7 +259,7 @@ impl Kept {
     /// Makes it where it is already, if that can be: whether its gateway can be reached.
     pub(crate) fn again_in_place(&self) -> Request {
         let flags = NLM_F_CREATE | NLM_F_REPLACE;
-        Request::raw("add", self.to_string(), self.kind(), self.plain_route(), flags)
+        Request::raw("add", self.to_string(), self.kind(), self.timed_route(), flags)
     }
 
     /// Takes this very one away.
@@ -368,6 +295,15 @@ impl Kept {
         if let Some(Lifetime { preferred, valid }) = self.lifetime {
             let left = |until: Option<Instant>| until.map_or(u32::MAX, seconds_to).to_ne_bytes();
             body.extend(attribute(6, &[left(preferred), left(valid), [0; 4], [0; 4]].concat()));
+        }
+        body
+    }
+
+    fn timed_route(&self) -> Vec<u8> {
+        let mut body = self.plain_route();
+        if let Some(valid) = self.lifetime.and_then(|lifetime| lifetime.valid) {
+            // `RTA_EXPIRES`
+            body.extend(attribute(23, &seconds_to(valid).to_ne_bytes()));
         }
         body
     }
@@ -427,28 +363,4 @@ fn given_hops(hops: &[u8]) -> Vec<u8> {
         at += length.max(8);
     }
     kept
-}
-
-/// Of an `rta_cacheinfo`, whose third number is the rest of the time in hundredths of a second.
-fn route_lifetime(value: &[u8]) -> Option<Lifetime> {
-    let ticks = number(value.get(8..12)?)?.cast_signed();
-    let left = Duration::from_millis(10 * u64::try_from(ticks).unwrap_or(0));
-    (ticks != 0).then(|| Lifetime { preferred: None, valid: Some(Instant::now() + left) })
-}
-
-/// Of an `ifa_cacheinfo`, which begins with two times in seconds; none for one without end.
-fn address_lifetime(value: &[u8]) -> Option<Lifetime> {
-    let until = |at: usize| -> Option<Option<Instant>> {
-        let seconds = number(value.get(at..at + 4)?)?;
-        let end = || Instant::now() + Duration::from_secs(seconds.into());
-        Some((seconds != u32::MAX).then(end))
-    };
-    let (preferred, valid) = (until(0)?, until(4)?);
-    (preferred.is_some() || valid.is_some()).then_some(Lifetime { preferred, valid })
-}
-
-/// Rounded up: what is left of a second is a second.
-fn seconds_to(end: Instant) -> u32 {
-    let left = end.saturating_duration_since(Instant::now());
-    u32::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }

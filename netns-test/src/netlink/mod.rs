@@ -10,13 +10,17 @@
 #[cfg(feature = "lab")]
 pub(crate) mod address;
 #[cfg(feature = "lab")]
-pub(crate) mod dump;
+pub(crate) mod belongings;
+#[cfg(feature = "lab")]
+mod dump;
 #[cfg(feature = "lab")]
 pub(crate) mod events;
 #[cfg(feature = "lab")]
 pub(crate) mod inet_diag;
 #[cfg(feature = "lab")]
 pub(crate) mod kept;
+#[cfg(feature = "lab")]
+mod lifetime;
 #[cfg(feature = "doctor")]
 pub(crate) mod link;
 #[cfg(feature = "doctor")]

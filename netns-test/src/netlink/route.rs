@@ -4,7 +4,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::Netlink;
-use super::dump::{Attribute, IPV4, ROUTE, address, attributes, hex, number, unnamed, unspecified};
+use super::dump::{
+    Attribute, IPV4, ROUTE, address, attributes, hex, number, signed, unnamed, unspecified,
+};
 use crate::error::Failure;
 
 /// `RTM_GETROUTE` of linux/rtnetlink.h.
@@ -231,7 +233,7 @@ fn metrics(bytes: &[u8]) -> Vec<String> {
 
 /// `expires 30sec`, of an `rta_cacheinfo`, whose third number is in hundredths.
 fn expiry(value: &[u8]) -> Option<String> {
-    let ticks = number(value.get(8..12)?)?.cast_signed();
+    let ticks = signed(value.get(8..12)?)?;
     (ticks != 0).then(|| format!("expires {}sec", ticks / 100))
 }
 

@@ -8,10 +8,10 @@ use super::dump::{Attribute, IPV4, ROUTE, address, attributes, hex, number, unna
 use super::route::{LOCAL, MAIN, name_of_protocol};
 use crate::error::Failure;
 
-/// `RTM_GETRULE` of linux/rtnetlink.h.
+/// `RTM_GETRULE` of `linux/rtnetlink.h`.
 const GET: u16 = 34;
 
-/// `FIB_RULE_INVERT` of linux/fib_rules.h.
+/// `FIB_RULE_INVERT` of `linux/fib_rules.h`.
 const INVERT: u32 = 2;
 
 /// `RT_TABLE_DEFAULT`.
@@ -162,7 +162,8 @@ fn rule(body: &[u8]) -> Option<Rule> {
         Some(mask) if mask != u32::MAX => format!("fwmark {mark:#x}/{mask:#x}"),
         _ => format!("fwmark {mark:#x}"),
     }));
-    words.extend(said.selector);
+    said.selector.sort();
+    words.extend(said.selector.into_iter().map(|(_, words)| words));
     let action = match action {
         1 if said.is_vrf => Action::Vrf,
         1 => Action::Table(said.table),
@@ -194,24 +195,29 @@ struct Said {
     to: Option<String>,
     mark: Option<u32>,
     mask: Option<u32>,
-    selector: Vec<String>,
+    /// With places, which are those of ip-rule(8).
+    selector: Vec<(u8, String)>,
     more: Vec<String>,
     suppressed: Option<u8>,
 }
 
 impl Said {
-    /// By `FRA_*` of linux/fib_rules.h.
+    fn say(&mut self, place: u8, words: String) {
+        self.selector.push((place, words));
+    }
+
+    /// By `FRA_*` of `linux/fib_rules.h`.
     fn take(&mut self, one: Attribute<'_>, (from, to): (u8, u8)) -> Option<()> {
         let word = || String::from_utf8_lossy(one.value).trim_end_matches('\0').to_owned();
         match one.kind {
             1 => self.to = Some(subnet(address(one.value)?, to)),
             2 => self.from = Some(subnet(address(one.value)?, from)),
-            3 => self.selector.push(format!("iif {}", word())),
+            3 => self.say(0, format!("iif {}", word())),
             4 => self.target = number(one.value)?,
             6 => self.priority = number(one.value)?,
             10 => self.mark = Some(number(one.value)?),
             11 => self.more.push(realms(number(one.value)?)),
-            12 => self.selector.push(format!("tun_id {}", hex(one.value))),
+            12 => self.say(6, format!("tun_id {}", hex(one.value))),
             13 => match number(one.value)? {
                 u32::MAX => {}
                 group => self.more.push(format!("suppress_ifgroup {group}")),
@@ -225,23 +231,23 @@ impl Said {
             },
             15 => self.table = number(one.value)?,
             16 => self.mask = Some(number(one.value)?),
-            17 => self.selector.push(format!("oif {}", word())),
+            17 => self.say(1, format!("oif {}", word())),
             // Padding.
             18 => {}
             19 => self.is_vrf = one.value.first().is_some_and(|set| *set != 0),
             20 => {
                 let (first, last) = one.value.split_at_checked(4)?;
                 let (first, last) = (number(first)?, number(last)?);
-                self.selector.push(format!("uidrange {first}-{last}"));
+                self.say(2, format!("uidrange {first}-{last}"));
             }
             21 => match one.value.first()? {
                 0 | 2 => {}
                 protocol => self.more.push(format!("proto {}", name_of_protocol(*protocol))),
             },
-            22 => self.selector.push(format!("ipproto {}", ip_protocol(*one.value.first()?))),
-            23 => self.selector.push(format!("sport {}", ports(one.value)?)),
-            24 => self.selector.push(format!("dport {}", ports(one.value)?)),
-            _ => self.selector.push(unnamed(one)),
+            22 => self.say(3, format!("ipproto {}", ip_protocol(*one.value.first()?))),
+            23 => self.say(4, format!("sport {}", ports(one.value)?)),
+            24 => self.say(5, format!("dport {}", ports(one.value)?)),
+            _ => self.say(u8::MAX, unnamed(one)),
         }
         Some(())
     }

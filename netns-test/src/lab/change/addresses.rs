@@ -128,7 +128,8 @@ impl Host {
         if let Some(new) = new {
             self.try_out(here, interface, (&before, new))?;
         }
-        let removing = old.iter().map(Kept::remove);
+        // Secondary addresses come last, and would go with the first of their subnet.
+        let removing = old.iter().rev().map(Kept::remove);
         let adding = new.into_iter().map(|one| self.adding(interface, one));
         let changed = netlink.ask_all(&removing.chain(adding).collect::<Vec<_>>());
         let is_wanted = |one: &&Kept| changed.is_err() || !old.contains(one);

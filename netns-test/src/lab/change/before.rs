@@ -6,7 +6,8 @@ use super::growth::NodeGrowth;
 use crate::error::Result;
 use crate::lab::give_back;
 use crate::lab::host::{Here, Host};
-use crate::netlink::kept::{Belongings, Class};
+use crate::netlink::belongings::Belongings;
+use crate::netlink::kept::Class;
 use crate::netlink::{Netlink, Request};
 
 /// Its addresses and routes, and those of its sysctls that are to change.

@@ -77,7 +77,7 @@ impl Host {
         if self.kind() != NodeKind::Local {
             return Ok(());
         }
-        let of_kernel = self.run(|| of_kernel::Routes::read());
+        let of_kernel = self.run(of_kernel::Routes::read);
         let refused = taken.iter().find_map(|one| Some((one, of_kernel.reason(one)?)));
         refused.map_or(Ok(()), |(one, why)| {
             let object = format!("{one} of {}", self.name());

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::netlink::kept::Kept;
 
-/// `RTF_DEFAULT`, `RTF_ADDRCONF`, `RTF_PREFIX_RT`, `RTF_ROUTEINFO` of linux/ipv6_route.h.
+/// `RTF_DEFAULT`, `RTF_ADDRCONF`, `RTF_PREFIX_RT`, `RTF_ROUTEINFO` of `linux/ipv6_route.h`.
 const BY_ADVERTISEMENT: u32 = 0x0001_0000 | 0x0004_0000 | 0x0008_0000 | 0x0080_0000;
 
 /// The kernel's own IPv6 routes, as destination, length, gateway and metric.

@@ -135,7 +135,8 @@ fn route(route: Route, interfaces: &[Interface]) -> Option<RouteState> {
         details: hop.more,
     };
     // The kernel has `lo` for an IPv6 route that leads nowhere.
-    let leads = |hop: &Hop| route.kind == "unicast" || hop.index != Some(LOOPBACK);
+    let refuses = ["blackhole", "unreachable", "prohibit", "throw"].contains(&route.kind);
+    let leads = |hop: &Hop| !refuses || hop.index != Some(LOOPBACK);
     let next_hops: Vec<_> = route.hops.into_iter().filter(leads).map(hop).collect();
     let only = if let [only] = next_hops.as_slice() { Some(only) } else { None };
     let mut details = vec![format!("proto {}", route.protocol)];
