@@ -83,7 +83,7 @@ impl Link {
             let lost = lost(&now.plan.nodes()[end.node], &own.collect::<Vec<_>>());
             let is_wanted =
                 |route: &RoutePlan| stands_on(&now.plan, end, &route.dev) && !lost.contains(&route);
-            let requests = routes_of(&now.plan, end.node, &now.indexes, is_wanted);
+            let requests = routes_of(&now.plan, end.node, &now.indexes, &here, is_wanted)?;
             let added = here.netlink.ask_all(&requests);
             // A link that is down at this moment is the reason for all else.
             added.or_else(|error| self.fabric.wait_on(end).and(Err(error.into())))?;

@@ -19,6 +19,8 @@ mod cidr;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod command;
 mod draw;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod give_back;
 mod given;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod host;
@@ -38,6 +40,8 @@ mod names;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod output;
 #[cfg(all(target_os = "linux", not(miri)))]
+mod own_sysctl;
+#[cfg(all(target_os = "linux", not(miri)))]
 mod panics;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod partition;
@@ -46,6 +50,8 @@ mod planning;
 mod pool;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod programs;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod rank;
 mod reach;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod reachable;
@@ -95,7 +101,8 @@ pub use reachable::Peer;
 pub use running::Lab;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use snapshot::{
-    Counters, HostState, LinkState, NeighbourState, RouteState, Snapshot, SocketState, TcpState,
+    Counters, HostState, LinkState, NeighbourState, NextHopState, RouteState, RuleState, Snapshot,
+    SocketState, TcpState,
 };
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use sockets::{Endpoint, Protocol};

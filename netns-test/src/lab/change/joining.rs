@@ -14,8 +14,8 @@ use crate::lab::plan::{Place, RoutePlan};
 use crate::lab::pool;
 use crate::lab::running::Fabric;
 use crate::lab::topology::NodeKind;
+use crate::netlink::kept::Kept;
 use crate::netlink::requests;
-use crate::netlink::tables::Again;
 use crate::sys::errno;
 
 /// The highest place of an address that is handed out, so that one of IPv6 stays short.
@@ -218,20 +218,24 @@ impl Fabric {
             }
             let index = |route: &RoutePlan| before.indexes.of(&before.plan, node, &route.dev);
             let lost = lost.into_iter().map(|route| (route.destination, index(route)));
-            take_away(&here, &lost.collect::<Vec<_>>())?;
-            let there = here.netlink.interfaces()?;
-            // Routes through an interface that is down come with `up`.
-            let is_up = |name: &str| there.iter().any(|one| one.name == name && one.is_up);
-            let is_wanted = |route: &RoutePlan| new_ones.contains(&route) && is_up(&route.dev);
+            let lost = lost.collect::<Vec<_>>();
+            let change = || -> Result<()> {
+                take_away(&here, &lost)?;
+                let there = here.netlink.interfaces()?;
+                // Routes through an interface that is down come with `up`.
+                let is_up = |name: &str| there.iter().any(|one| one.name == name && one.is_up);
+                let is_wanted = |route: &RoutePlan| new_ones.contains(&route) && is_up(&route.dev);
+                let (plan, indexes) = (&after.plan, &after.indexes);
+                let wanted = build::routes_of(plan, node, indexes, &here, is_wanted)?;
+                Ok(here.netlink.ask_all(&wanted)?)
+            };
             if self.hosts[node].kind() == NodeKind::Local {
-                let is_replaced = |(network, prefix): (IpAddr, u8)| {
-                    let mut all = new_ones.iter().map(|route| route.destination);
-                    all.any(|to| (to.network(), to.prefix()) == (network, prefix))
-                };
-                self.journal.routes(&here.netlink, is_replaced)?;
+                let is_own =
+                    |one: &Kept| after.indexes.are_of_lab(&after.plan, node, &one.indexes());
+                self.journal.around(&here.netlink, is_own, change)?;
+            } else {
+                change()?;
             }
-            let wanted = build::routes_of(&after.plan, node, &after.indexes, is_wanted);
-            here.netlink.ask_all(&wanted)?;
         }
         Ok(())
     }
@@ -242,11 +246,14 @@ fn take_away(here: &Here, lost: &[(Subnet, u32)]) -> Result<()> {
     if lost.is_empty() {
         return Ok(());
     }
-    let there = here.netlink.added_routes()?;
-    let is_lost = |to: (IpAddr, u8), by: Option<u32>| {
-        lost.iter()
-            .any(|(subnet, index)| (subnet.network(), subnet.prefix()) == to && Some(*index) == by)
+    let is_lost = |route: &&Kept| {
+        let is_it = |(subnet, index): &(Subnet, u32)| {
+            route.destination() == Some((subnet.network(), subnet.prefix()))
+                && route.indexes() == [*index]
+        };
+        route.is_added() && lost.iter().any(is_it)
     };
-    let lost = there.iter().filter(|route| is_lost(route.destination, route.index));
-    Ok(here.netlink.ask_all(&lost.map(Again::remove).collect::<Vec<_>>())?)
+    let there = here.netlink.kept_routes()?;
+    let lost = there.iter().filter(is_lost);
+    Ok(here.netlink.ask_all(&lost.map(Kept::remove).collect::<Vec<_>>())?)
 }

@@ -154,7 +154,7 @@ fn start<'a>(
     let own: Vec<&End> = cables.iter().flatten().filter(|end| end.node == at).collect();
     // What has come to the node is after the planned ones.
     let is_there = |place: usize| place >= planned || is_there(fabric, at, place, &own);
-    here.netlink.ask_all(&build::of_node(&now.plan, at, &now.indexes, is_there))?;
+    here.netlink.ask_all(&build::of_node(&now.plan, at, &now.indexes, here, is_there)?)?;
     let there = node.interfaces.iter().enumerate().filter(|(place, _)| is_there(*place));
     let names: Vec<&str> = there.map(|(_, interface)| interface.name.as_str()).collect();
     build::set_of_interfaces(node, &here.place, &names)?;
