@@ -9,5 +9,7 @@ mod mounts;
 mod network;
 #[path = "isolation/process.rs"]
 mod process;
+#[path = "isolation/run_dir.rs"]
+mod run_dir;
 #[path = "isolation/runner.rs"]
 mod runner;

@@ -93,6 +93,11 @@ impl Surroundings {
     fn now(directory: &OwnedFd) -> Option<Self> {
         Some(Self { directory: fds::place_of(directory).ok()?, copied: Copied::now()? })
     }
+
+    /// Whether they are so now for a test that runs in `directory`.
+    fn are_so_for(&self, directory: Option<Place>) -> bool {
+        directory == Some(self.directory) && self.copied.is_so_still()
+    }
 }
 
 impl Spares {
@@ -197,10 +202,10 @@ impl Spares {
         if request.is_returned || self.kind(request.case.user).ready.is_empty() {
             return None;
         }
-        let now = Surroundings::now(&request.directory);
+        let directory = fds::place_of(&request.directory).ok();
         let mut is_setback = false;
         while let Some(spare) = self.kind(request.case.user).ready.pop_front() {
-            if now.as_ref() == Some(&spare.surroundings) && request.hand_to(&spare.hand).is_ok() {
+            if spare.surroundings.are_so_for(directory) && request.hand_to(&spare.hand).is_ok() {
                 self.note_use();
                 return Some((spare.init, spare.hand));
             }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{NetNs, NetNsId};
 use crate::error::Result;
-use crate::sys::errno;
+use crate::sys::{errno, mount};
 
 /// A network namespace, and what holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,26 +87,7 @@ fn namespace_mounted_at(line: &[u8]) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStringExt as _;
     let mut fields = line.split(|&byte| byte == b' ').skip(3);
     let (root, point) = (fields.next()?, fields.next()?);
-    root.starts_with(b"net:[").then(|| std::ffi::OsString::from_vec(unescaped(point)).into())
-}
-
-/// Blanks, tabs, newlines and backslashes are written as three octal digits.
-fn unescaped(field: &[u8]) -> Vec<u8> {
-    let (mut plain, mut rest) = (Vec::new(), field);
-    while let [first, after @ ..] = rest {
-        let number = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match number.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) if *first == b'\\' => {
-                plain.push(byte);
-                rest = &after[3..];
-            }
-            _ => {
-                plain.push(*first);
-                rest = after;
-            }
-        }
-    }
-    plain
+    root.starts_with(b"net:[").then(|| std::ffi::OsString::from_vec(mount::unescaped(point)).into())
 }
 
 fn id_at(path: &Path) -> Option<NetNsId> {

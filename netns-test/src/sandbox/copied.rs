@@ -1,10 +1,10 @@
 //! What a sandbox takes over of the machine in the moment in which it is made.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::run_dir;
+use crate::sys::entries::{self, Changed};
 use crate::sys::person::{self, MachineNames};
 
 /// Two changes of a directory within so much time may have the same time: before Linux 6.13 it is
@@ -16,30 +16,34 @@ const TICK: Duration = Duration::from_millis(20);
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Copied {
     names: MachineNames,
-    /// When the names in each directory last changed that `/run` is made from.
-    run: Vec<Option<(i64, i64)>>,
+    /// When each directory and file last changed that `/run` is made from.
+    run: Vec<(PathBuf, Changed)>,
 }
 
 impl Copied {
     /// By a sandbox that is made now; nothing if that cannot be known.
     pub(crate) fn now() -> Option<Self> {
-        let changed = |path| {
-            let data = fs::metadata(path).ok()?;
-            Some((data.ctime(), data.ctime_nsec()))
+        Some(Self { names: person::machine_names().ok()?, run: run_dir::changes().ok()? })
+    }
+
+    /// Whether a sandbox that is made now would take over the same.
+    pub(crate) fn is_so_still(&self) -> bool {
+        let is_unchanged = |(path, changed): &(PathBuf, Changed)| {
+            entries::changed(path).is_ok_and(|now| now == *changed)
         };
-        let run = run_dir::sources().map(changed).collect();
-        Some(Self { names: person::machine_names().ok()?, run })
+        person::machine_names().is_ok_and(|names| names == self.names)
+            && self.run.iter().all(is_unchanged)
     }
 
     /// Whether the next change will be seen.
     pub(crate) fn is_settled(&self) -> bool {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        self.run.iter().flatten().all(|&changed| is_before(changed, now))
+        self.run.iter().all(|(_, changed)| is_before(*changed, now))
     }
 }
 
 /// Whether it is more than a [`TICK`] from `changed`, in seconds and nanoseconds, to `now`.
-fn is_before((seconds, nanoseconds): (i64, i64), now: Duration) -> bool {
+fn is_before((seconds, nanoseconds): Changed, now: Duration) -> bool {
     let (Ok(seconds), Ok(nanoseconds)) = (seconds.try_into(), nanoseconds.try_into()) else {
         return false;
     };
@@ -56,12 +60,14 @@ mod tests {
         assert!(is_before((6, 900_000_000), now));
         assert!(!is_before((6, 999_000_000), now));
         assert!(!is_before((8, 0), now));
-        let machine = Copied { run: vec![None, Some((1, 0))], ..Copied::now().unwrap() };
+        let machine = Copied { run: vec![("/run".into(), (1, 0))], ..Copied::now().unwrap() };
         assert!(machine.is_settled());
     }
 
     #[test]
     fn nothing_changes_by_itself() {
-        assert_eq!(Copied::now().unwrap(), Copied::now().unwrap());
+        let before = Copied::now().unwrap();
+        assert!(before.is_so_still());
+        assert_eq!(before, Copied::now().unwrap());
     }
 }

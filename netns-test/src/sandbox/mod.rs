@@ -73,7 +73,7 @@ pub(crate) fn set_up(
     if !mode.is_privileged() {
         transcript.done("write uid_map and gid_map");
     }
-    let proc = mounts::set_up(mode, transcript).map_err(refused(Part::Mounts))?;
+    let proc = mounts::set_up(identity, mode, transcript).map_err(refused(Part::Mounts))?;
     network::set_up(identity, transcript)?;
     Ok(proc)
 }

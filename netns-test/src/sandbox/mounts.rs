@@ -4,27 +4,29 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use super::{Mode, Transcript, run_dir};
+use super::{Identity, Mode, Transcript, run_dir};
 use crate::error::Failure;
 use crate::sys::mount::{Access, Sys};
 use crate::sys::process::Namespace;
 use crate::sys::{errno, fds, mount};
+use crate::userns::Maps;
 
 /// Mounts what can be mounted, and notes the rest; the `/proc` of this PID namespace, if there
 /// is one now.
 ///
 /// An error where the mounts of a caller without a user namespace cannot be cut off from the
 /// host's: what is mounted here would be mounted there.
-pub(super) fn set_up(mode: &Mode, transcript: &mut Transcript) -> Result<Option<OwnedFd>, Failure> {
+pub(super) fn set_up(
+    identity: &Identity,
+    mode: &Mode,
+    transcript: &mut Transcript,
+) -> Result<Option<OwnedFd>, Failure> {
     debug_assert!(mode.has(Namespace::Mount), "it is needed");
     make_private(mode, transcript)?;
     let proc = transcript.note("mount proc", "/proc shows the host's processes", own_proc());
     own_sys(transcript);
-    for directory in run_dir::directories() {
-        let without = format!("{} is the host's in part", directory.display());
-        let step = format!("a tmpfs on {}", directory.display());
-        transcript.note(step, &without, run_dir::make_private(directory));
-    }
+    let keeps_owners = !matches!(identity.maps, Maps::One { .. });
+    run_dir::set_up(keeps_owners, transcript);
     Ok(proc)
 }
 

@@ -11,6 +11,7 @@
 pub(crate) mod caps;
 #[cfg(feature = "lab")]
 pub(crate) mod echo;
+pub(crate) mod entries;
 pub(crate) mod environ;
 pub(crate) mod errno;
 pub(crate) mod fds;

@@ -137,6 +137,23 @@ pub(crate) fn attach(tree: &OwnedFd, target: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Forbids to write through the mount at `target`, which keeps its other attributes: those that
+/// came from another user namespace cannot be cleared. (The kernel keeps those of access times
+/// where none is asked for.)
+pub(crate) fn remount_read_only(target: &Path) -> io::Result<()> {
+    use nix::sys::statvfs::FsFlags;
+    let has = nix::sys::statvfs::statvfs(target)?.flags();
+    let mut flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+    for (found, kept) in [
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+    ] {
+        flags.set(kept, has.contains(found));
+    }
+    Ok(nix::mount::mount(None::<&str>, target, None::<&str>, flags, None::<&str>)?)
+}
+
 /// Whether something is mounted at `path` itself, as told by its device.
 pub(crate) fn is_mount_point(path: &Path) -> bool {
     let device = |path: &Path| nix::sys::stat::stat(path).map(|stat| stat.st_dev);
@@ -144,4 +161,23 @@ pub(crate) fn is_mount_point(path: &Path) -> bool {
         (Ok(own), Some(Ok(parent))) => own != parent,
         _ => false,
     }
+}
+
+/// Reads a path of mountinfo (proc(5)): blanks, tabs, newlines and backslashes are written as three octal digits.
+pub(crate) fn unescaped(field: &[u8]) -> Vec<u8> {
+    let (mut plain, mut rest) = (Vec::new(), field);
+    while let [first, after @ ..] = rest {
+        let number = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match number.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) if *first == b'\\' => {
+                plain.push(byte);
+                rest = &after[3..];
+            }
+            _ => {
+                plain.push(*first);
+                rest = after;
+            }
+        }
+    }
+    plain
 }

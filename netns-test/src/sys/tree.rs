@@ -166,14 +166,29 @@ pub(crate) fn attach(mount: &OwnedFd, place: BorrowedFd<'_>) -> io::Result<()> {
 /// (Linux 5.12).
 pub(crate) fn make_read_only(place: BorrowedFd<'_>) -> io::Result<()> {
     let attributes = Attributes { set: READ_ONLY, clear: 0, propagation: 0, user_namespace: 0 };
+    set_attributes(place, &attributes, libc::AT_RECURSIVE)
+}
+
+/// Allows to write through the mount that `place` is the root of, and through no other
+/// (Linux 5.12).
+pub(crate) fn make_writable(place: BorrowedFd<'_>) -> io::Result<()> {
+    let attributes = Attributes { set: 0, clear: READ_ONLY, propagation: 0, user_namespace: 0 };
+    set_attributes(place, &attributes, 0)
+}
+
+fn set_attributes(
+    place: BorrowedFd<'_>,
+    attributes: &Attributes,
+    more: libc::c_int,
+) -> io::Result<()> {
     // SAFETY: the path is a C string, and the kernel reads one structure of the size that is told.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
             place.as_raw_fd(),
             c"".as_ptr(),
-            libc::AT_EMPTY_PATH | libc::AT_RECURSIVE,
-            &raw const attributes,
+            libc::AT_EMPTY_PATH | more,
+            std::ptr::from_ref(attributes),
             size_of::<Attributes>(),
         )
     };

@@ -142,3 +142,30 @@ fn sets() {
     tells_what_it_finds();
     assert_eq!(read("variable"), "value");
 }
+
+/// What is copied is copied anew, also from deeper directories.
+#[test]
+fn what_changes_in_a_file_below_run_is_there() {
+    plays("same::copies", &unshare("-Urm"), "");
+}
+
+#[test]
+#[ignore = "run by what_changes_in_a_file_below_run_is_there"]
+fn copies() {
+    succeeds(Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/run"]));
+    fs::create_dir_all("/run/one/two").unwrap();
+    fs::write("/run/one/two/file", "old").unwrap();
+    warm_up();
+    copies_a_file();
+    assert_eq!(read("file"), "old");
+    wait_for(1);
+    fs::write("/run/one/two/file", "new").unwrap();
+    copies_a_file();
+    assert_eq!(read("file"), "new");
+}
+
+#[netns_test]
+#[ignore = "run by the runners of this file"]
+fn copies_a_file() {
+    fs::copy("/run/one/two/file", shared("file")).unwrap();
+}
