@@ -1,6 +1,8 @@
 //! Where a body runs: the network, mounts and identity that it finds, and that nothing it
 //! does is seen outside.
 
+#[path = "isolation/groups.rs"]
+mod groups;
 #[path = "isolation/identity.rs"]
 mod identity;
 #[path = "isolation/mounts.rs"]

@@ -1,10 +1,11 @@
-//! The network of a sandbox: `lo`, up, and nothing else.
+//! The network of a sandbox: `lo`, up, with routes for groups, and nothing else.
 
 use std::io;
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 
 use super::{Identity, Part, Refused, Transcript};
 use crate::error::Failure;
+use crate::sys::route::{self, Kind, Requests, Route, Table};
 use crate::sys::{errno, fds, ifreq};
 use crate::userns::Maps;
 
@@ -36,7 +37,44 @@ pub(super) fn set_up(identity: &Identity, transcript: &mut Transcript) -> Result
     let socket = ifreq::socket().map_err(refused(Part::Sockets, "socket", "AF_INET"))?;
     ifreq::loopback_up(&socket).map_err(refused(Part::Loopback, "ioctl SIOCSIFFLAGS", "lo"))?;
     transcript.done("bring lo up");
+    let without = "multicast and broadcast need a route of the test's own";
+    transcript.note("add routes for multicast and broadcast on lo", without, groups_on_lo());
     Ok(())
+}
+
+/// Lets a body join groups and send to them without naming an interface, as where there is a
+/// default route.
+///
+/// The routes give way to every route of the body's own: the table `default` is read after `main`,
+/// and the kernel's own routes for groups of IPv6, which it adds with an interface, have a lower
+/// metric.
+fn groups_on_lo() -> io::Result<()> {
+    let (v4, v6) = (IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST));
+    let route = |kind, to: (IpAddr, u8)| Route {
+        kind,
+        table: if to.0.is_ipv4() { Table::Default } else { Table::Local },
+        to,
+        device: route::LOOPBACK,
+        source: Some(if to.0.is_ipv4() { v4 } else { v6 }),
+        gateway: None,
+        metric: to.0.is_ipv6().then_some(u32::MAX),
+    };
+    let groups = (Ipv4Addr::new(224, 0, 0, 0).into(), 4);
+    let groups_v6 = (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0).into(), 8);
+    let mut requests = Requests::default();
+    requests.route(&route(Kind::Multicast, groups));
+    requests.route(&route(Kind::Broadcast, (Ipv4Addr::BROADCAST.into(), 32)));
+    // Of this kind, as the kernel takes every other one on `lo` for an unreachable destination.
+    requests.route(&route(Kind::Local, groups_v6));
+    match route::Socket::open()?.ask(&requests, |_| {})? {
+        // That of IPv6, which this kernel is without.
+        Err(refusal) if refusal.place == 2 && !has_ipv6() => Ok(()),
+        other => other.map_err(|refusal| refusal.error),
+    }
+}
+
+fn has_ipv6() -> bool {
+    is_so("/proc/sys/net/ipv6/conf/lo/disable_ipv6", "0")
 }
 
 /// Binds to 127.0.0.1 and connects to it, without a packet: what the test finds is as new.

@@ -25,6 +25,7 @@ pub(crate) mod person;
 #[cfg(feature = "lab")]
 pub(crate) mod place;
 pub(crate) mod process;
+pub(crate) mod route;
 pub(crate) mod signals;
 pub(crate) mod socket;
 pub(crate) mod stack;
