@@ -8,7 +8,7 @@
 //! #[::core::prelude::v1::test]
 //! fn name() {
 //!     fn name() -> Result<(), Error> { .. }
-//!     ::netns_test::__rt::case! { name: "name", .., body: || ::netns_test::__rt::report(name()), }
+//!     ::netns_test::__rt::case! { name: "name", options: { .. }, .., body: || ::netns_test::__rt::report(name()), }
 //! }
 //! ```
 
@@ -18,7 +18,7 @@ use syn::punctuated::Punctuated;
 use syn::{Error, Meta, MetaNameValue, ReturnType, Token};
 
 use crate::above;
-use crate::args::{Args, Flavor, User};
+use crate::args::{Args, Flavor};
 use crate::below;
 use crate::errors::Errors;
 use crate::function::Function;
@@ -49,6 +49,18 @@ pub(crate) fn expand(arguments: &TokenStream, item: &TokenStream) -> TokenStream
         Registration::Rstest => handed_on(&function, &quote!(#path::test(#arguments))),
         _ => test(&args, &function, registration),
     }
+}
+
+/// Expands `defaults! { arguments }`.
+pub(crate) fn defaults(arguments: &TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let args = Args::parse(arguments.clone(), &mut errors);
+    args.check_defaults(&mut errors);
+    if !errors.is_empty() {
+        return quote!(#errors);
+    }
+    let (path, options) = (args.path(), args.options());
+    quote!(#path::__rt::defaults! { #options })
 }
 
 fn check(args: &Args, function: &Function, registration: Registration, errors: &mut Errors) {
@@ -158,18 +170,13 @@ fn case(args: &Args, function: &Function) -> TokenStream {
     let path = args.path();
     // With the `r#` of a raw identifier: the test runner's name for the test has it too.
     let name = function.signature.ident.to_string();
-    let timeout = option(args.timeout);
-    let user = match args.user {
-        User::Caller => quote!(Caller),
-        User::Root => quote!(Root),
-    };
+    let options = args.options();
     let should_panic = should_panic(function);
     let outcome = outcome(args, function);
     quote! {
         #path::__rt::case! {
             name: #name,
-            timeout: #timeout,
-            user: #user,
+            options: { #options },
             should_panic: #should_panic,
             body: || #outcome,
         }

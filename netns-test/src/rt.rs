@@ -1,15 +1,16 @@
 //! What the macro's expansions call. Not for people: it changes without notice.
 
 pub use crate::__case as case;
+pub use crate::__defaults as defaults;
 #[cfg(feature = "tokio")]
 pub use crate::runtime::{Flavor, Runtime, block_on};
 #[cfg(not(all(target_os = "linux", not(miri))))]
 pub use crate::unsupported::run;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::{
-    harness::{Case, ShouldPanic, run},
-    premain::Entry,
-    sandbox::User,
+    harness::{Case, Defaults, Options, ShouldPanic, Timeout, run},
+    premain::{DefaultsEntry, Entry},
+    sandbox::{Ids, Network, User},
 };
 
 /// What the program netns-test-doctor does.

@@ -8,12 +8,22 @@
 #[macro_export]
 macro_rules! __case {
     (
-        name: $name:expr, timeout: $timeout:expr, user: $user:ident,
+        name: $name:expr, options: { $($options:tt)* },
         should_panic: $should_panic:ident $(($expected:expr))?, body: $body:expr $(,)?
     ) => {{
         let _body: fn() -> ::std::process::ExitCode = $body;
         $crate::__rt::run(::core::concat!(::core::module_path!(), "::", $name))
     }};
+}
+
+/// Takes what a module says of its tests, of which none runs.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __defaults {
+    ($($options:tt)*) => {
+        #[doc(hidden)]
+        const _NETNS_TEST_DEFAULTS: () = ();
+    };
 }
 
 /// Says that the test `name` cannot run here.

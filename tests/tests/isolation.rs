@@ -5,6 +5,8 @@
 mod groups;
 #[path = "isolation/identity.rs"]
 mod identity;
+#[path = "isolation/lan.rs"]
+mod lan;
 #[path = "isolation/mounts.rs"]
 mod mounts;
 #[path = "isolation/network.rs"]

@@ -70,6 +70,9 @@ pub(super) fn main(
         not_started(failure)
     }
     let case = get_ready(site, start, word, alone).unwrap_or_else(|failure| not_started(failure));
+    if let Err(failure) = site.identity.become_user() {
+        not_started(failure)
+    }
     premain::run_later_constructors(alone);
     let passed = run_on_thread(case, &last_word).unwrap_or_else(|failure| {
         last_word.say(&Record::NotStarted(failure));

@@ -15,7 +15,7 @@ use super::wire::{self, Ended, Record, Report};
 use crate::diagnose;
 use crate::error::Failure;
 use crate::probe::News;
-use crate::sandbox::{self, Identity, Mode, Refused, Transcript};
+use crate::sandbox::{self, Identity, Mode, Neighbour, Network, Refused, Transcript};
 use crate::sys::fds::Until;
 use crate::sys::limits::Limits;
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
@@ -26,6 +26,7 @@ use crate::sys::{errno, fds, memory, signals, socket};
 pub(super) struct Site<'a> {
     pub(super) identity: &'a Identity,
     pub(super) mode: &'a Mode,
+    pub(super) network: Network,
     pub(super) children: &'a OwnedFd,
     pub(super) alive: &'a OwnedFd,
     pub(super) origin: &'a Origin,
@@ -73,6 +74,8 @@ struct Running {
     seal: u64,
     /// The `/proc` of the test's processes, if they have one of their own.
     proc: Option<OwnedFd>,
+    /// The network namespace of the neighbour, if there is one.
+    neighbour: Option<OwnedFd>,
     /// What could not be isolated.
     limitations: Vec<String>,
 }
@@ -99,8 +102,9 @@ fn wait_as_spare(site: &Site<'_>, hand: &OwnedFd, alone: &SingleThreaded) -> ! {
         let forked = fork_body(site, start, alone).ok()?;
         let running = begin(site, forked).ok()?;
         // The body alone holds its end of the server's socket: that tells whether it has looked.
-        let keep = [Some(site.children), Some(site.alive), Some(&told), running.proc.as_ref()];
-        let keep: Vec<_> = keep.into_iter().flatten().map(AsRawFd::as_raw_fd).collect();
+        let own = [running.proc.as_ref(), running.neighbour.as_ref()];
+        let keep = [Some(site.children), Some(site.alive), Some(&told)].into_iter().chain(own);
+        let keep: Vec<_> = keep.flatten().map(AsRawFd::as_raw_fd).collect();
         fds::close_all_except(&keep).ok()?;
         std::mem::forget(tell);
         loop {
@@ -186,7 +190,8 @@ fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
     let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
     let Forked { pid, record, seal, word, numbering } = forked;
     wait_for_go(site.go);
-    let (proc, limitations) = set_up(site, numbering)?;
+    let (proc, mut limitations) = set_up(site, numbering)?;
+    let neighbour = add_neighbour(site.network, &mut limitations)?;
     // So that a body cannot trace init, stop it, or speak in its name. After the fork: a
     // debugger that follows it could not look at the body before the body is open again.
     process::make_undumpable().map_err(step("prctl", "PR_SET_DUMPABLE of init"))?;
@@ -199,7 +204,7 @@ fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
         _ => {}
     }
     // Not before: a shortage that is waited out is no time of the test's.
-    Ok(Running { pid, started: Instant::now(), record, seal, proc, limitations })
+    Ok(Running { pid, started: Instant::now(), record, seal, proc, neighbour, limitations })
 }
 
 /// The sandbox. If it is the first one and refused, the server takes the matter on: it may try
@@ -228,6 +233,22 @@ fn set_up(
     }
 }
 
+/// Adds the neighbour that the test asks for. That it cannot be had says nothing of other tests.
+fn add_neighbour(
+    network: Network,
+    limitations: &mut Vec<String>,
+) -> Result<Option<OwnedFd>, Failure> {
+    if network == Network::Loopback {
+        return Ok(None);
+    }
+    let neighbour = insist(Neighbour::new)
+        .map_err(|error| diagnose::explain("unshare", "a network for the neighbour", &error))?;
+    let mut transcript = Transcript::default();
+    let kept = neighbour.connect(&mut transcript)?;
+    limitations.extend(transcript.limitations());
+    Ok(Some(kept))
+}
+
 fn explained(refused: Refused) -> Failure {
     News::from(refused).explained().expect("it is no news of success")
 }
@@ -253,7 +274,7 @@ fn seal() -> u64 {
 
 /// Waits until the body ends, or its time is over, or nobody is left to tell.
 fn supervise(site: &Site<'_>, case: &Case, control: &OwnedFd, running: Running) -> Report {
-    let deadline = case.time_limit().and_then(|limit| running.started.checked_add(limit));
+    let deadline = case.timeout().duration().and_then(|limit| running.started.checked_add(limit));
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let events = [
@@ -273,7 +294,7 @@ fn supervise(site: &Site<'_>, case: &Case, control: &OwnedFd, running: Running) 
         }
         // The kernel kills the body when init ends.
         if left.is_some_and(|left| left == Duration::ZERO) {
-            return report(running, Status::Signaled(signals::KILL), case.timeout);
+            return report(running, Status::Signaled(signals::KILL), case.timeout().milliseconds());
         }
     }
 }

@@ -13,6 +13,7 @@ mod caller;
 mod case;
 mod init;
 mod launch;
+mod options;
 mod order;
 mod output;
 mod parts;
@@ -32,6 +33,7 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 
 pub use case::{Case, ShouldPanic};
+pub use options::{Defaults, Options, Timeout};
 
 use crate::env;
 use crate::error::Failure;

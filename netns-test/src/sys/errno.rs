@@ -14,6 +14,7 @@ pub(crate) const ENOENT: i32 = libc::ENOENT;
 pub(crate) const EEXIST: i32 = libc::EEXIST;
 pub(crate) const EINVAL: i32 = libc::EINVAL;
 pub(crate) const ENOSYS: i32 = libc::ENOSYS;
+pub(crate) const EOPNOTSUPP: i32 = libc::EOPNOTSUPP;
 
 /// `EPERM (Operation not permitted)`; other errors by their own text.
 pub(crate) fn describe(error: &io::Error) -> String {

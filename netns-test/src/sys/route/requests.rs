@@ -29,10 +29,6 @@ const INFO_DATA: u16 = 2;
 /// `VETH_INFO_PEER` of linux/veth.h.
 const PEER: u16 = 1;
 
-/// `IFLA_INET_CONF`, and `IPV4_DEVCONF_FORWARDING` of linux/ip.h.
-const IPV4_SETTINGS: u16 = 1;
-const FORWARDING: u16 = 1;
-
 /// `IFLA_INET6_ADDR_GEN_MODE` and `IN6_ADDR_GEN_MODE_NONE` of linux/if_link.h.
 const LINK_LOCAL_MODE: u16 = 8;
 const NO_LINK_LOCAL: u8 = 1;
@@ -46,7 +42,6 @@ const ADDRESS_NO_DAD: u8 = 2;
 /// `RTA_*`, `RTPROT_BOOT`, `RT_SCOPE_*` of linux/rtnetlink.h.
 const ROUTE_TO: u16 = 1;
 const ROUTE_DEVICE: u16 = 4;
-const ROUTE_GATEWAY: u16 = 5;
 const ROUTE_METRIC: u16 = 6;
 const ROUTE_SOURCE: u16 = 7;
 const BY_ADMINISTRATOR: u8 = 3;
@@ -64,7 +59,6 @@ pub(crate) struct Requests {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Kind {
-    Unicast = 1,
     /// Packets arrive here.
     Local = 2,
     Broadcast = 3,
@@ -77,7 +71,6 @@ pub(crate) enum Kind {
 pub(crate) enum Table {
     /// Read after the main table, for IPv4.
     Default = 253,
-    Main = 254,
     /// Read before the main table.
     Local = 255,
 }
@@ -89,8 +82,8 @@ pub(crate) struct Route {
     pub(crate) table: Table,
     pub(crate) to: (IpAddr, u8),
     pub(crate) device: u32,
-    pub(crate) source: Option<IpAddr>,
-    pub(crate) gateway: Option<IpAddr>,
+    /// The own address in packets that have none yet.
+    pub(crate) source: IpAddr,
     /// The lowest wins.
     pub(crate) metric: Option<u32>,
 }
@@ -107,21 +100,14 @@ pub(crate) struct End<'a> {
 impl Requests {
     /// Adds a route.
     pub(crate) fn route(&mut self, route: &Route) {
-        let Route { kind, table, to, device, source, gateway, metric } = *route;
-        let is_on_link = to.0.is_ipv4() && gateway.is_none();
-        let scope = if is_on_link { SCOPE_LINK } else { SCOPE_UNIVERSE };
+        let Route { kind, table, to, device, source, metric } = *route;
+        let scope = if to.0.is_ipv4() { SCOPE_LINK } else { SCOPE_UNIVERSE };
         let (table, kind) = (table as u8, kind as u8);
         let head = [family(to.0), to.1, 0, 0, table, BY_ADMINISTRATOR, scope, kind, 0, 0, 0, 0];
         let mut attributes = Vec::new();
-        if to.1 > 0 {
-            put(&mut attributes, ROUTE_TO, &octets(to.0));
-        }
+        put(&mut attributes, ROUTE_TO, &octets(to.0));
         put(&mut attributes, ROUTE_DEVICE, &device.to_ne_bytes());
-        for (name, address) in [(ROUTE_SOURCE, source), (ROUTE_GATEWAY, gateway)] {
-            if let Some(address) = address {
-                put(&mut attributes, name, &octets(address));
-            }
-        }
+        put(&mut attributes, ROUTE_SOURCE, &octets(source));
         if let Some(metric) = metric {
             put(&mut attributes, ROUTE_METRIC, &metric.to_ne_bytes());
         }
@@ -150,22 +136,9 @@ impl Requests {
 
     /// Has the kernel make no link-local address of IPv6 for an interface that is down.
     pub(crate) fn no_link_local(&mut self, index: u32) {
-        let mut settings = Vec::new();
+        let (mut settings, mut families, mut attributes) = (Vec::new(), Vec::new(), Vec::new());
         put(&mut settings, LINK_LOCAL_MODE, &[NO_LINK_LOCAL]);
-        self.settings(index, libc::AF_INET6, &settings);
-    }
-
-    /// Has an interface take packets of IPv4 that are for others.
-    pub(crate) fn forward(&mut self, index: u32) {
-        let (mut on, mut settings) = (Vec::new(), Vec::new());
-        put(&mut on, FORWARDING, &1_u32.to_ne_bytes());
-        put(&mut settings, IPV4_SETTINGS, &on);
-        self.settings(index, libc::AF_INET, &settings);
-    }
-
-    fn settings(&mut self, index: u32, family: libc::c_int, settings: &[u8]) {
-        let (mut families, mut attributes) = (Vec::new(), Vec::new());
-        put(&mut families, family as u16, settings);
+        put(&mut families, libc::AF_INET6 as u16, &settings);
         put(&mut attributes, LINK_FAMILIES, &families);
         self.add(NEW_LINK, 0, &[&interface(index, 0), &attributes]);
     }
