@@ -5,7 +5,7 @@ use std::fs;
 use netns_test::netns_test;
 use netns_test_tests::{again, fails, status};
 
-netns_test::defaults! { network = "lan", timeout = "2s" }
+netns_test::defaults! { network = "lan" }
 
 fn has_eth0() -> bool {
     fs::exists("/sys/class/net/eth0").unwrap()
@@ -25,18 +25,24 @@ fn its_own_come_first() {
     assert!(!has_eth0());
 }
 
-#[netns_test]
-#[ignore = "run by the_limit_is_that_of_the_file"]
-fn waits_for_nothing() {
-    loop {
-        std::thread::park();
+mod limited {
+    use super::netns_test;
+
+    netns_test::defaults! { timeout = "1s" }
+
+    #[netns_test]
+    #[ignore = "run by a_limit_is_that_of_the_module"]
+    fn waits_for_nothing() {
+        loop {
+            std::thread::park();
+        }
     }
 }
 
 #[test]
-fn the_limit_is_that_of_the_file() {
-    let text = fails(&mut again(&[], &["--exact", "waits_for_nothing"]));
-    assert!(text.contains("did not end within its timeout of 2s"), "{text}");
+fn a_limit_is_that_of_the_module() {
+    let text = fails(&mut again(&[], &["--exact", "limited::waits_for_nothing"]));
+    assert!(text.contains("did not end within its timeout of 1s"), "{text}");
 }
 
 mod inner {
@@ -51,13 +57,14 @@ mod inner {
     }
 
     mod innermost {
-        use super::{has_eth0, netns_test, uid};
+        use super::{has_eth0, netns_test};
 
         #[netns_test(user = "caller")]
         fn modules_without_any_have_those_around_them() {
             assert!(has_eth0());
-            let own = std::fs::metadata("/proc/self").unwrap();
-            assert_eq!(std::os::unix::fs::MetadataExt::uid(&own).to_string(), uid());
+            let map = std::fs::read_to_string("/proc/self/uid_map").unwrap();
+            let ids: Vec<&str> = map.split_whitespace().collect();
+            assert_eq!(ids[0], ids[1], "the caller's id is kept: {map}");
         }
     }
 }
