@@ -14,7 +14,7 @@ use super::Transcript;
 use super::network::{groups_of_ipv4, is_so, set_if_there};
 use crate::error::Failure;
 use crate::sys::fds::{self, Until};
-use crate::sys::route::{Change, End, LOOPBACK, Requests, Socket};
+use crate::sys::route::{Change, End, LOOPBACK, Refusal, Requests, Socket};
 use crate::sys::{errno, ifreq, nsfs};
 
 /// The name of both ends of the cable.
@@ -144,6 +144,27 @@ impl Steps {
     }
 }
 
+impl Steps {
+    /// The failure that a refusal stands for.
+    fn refused(&self, refusal: Refusal) -> Failure {
+        let unknown = ("ask", "netlink".to_owned());
+        let (step, object) = self.names.get(refusal.place).unwrap_or(&unknown);
+        let mut failure = errno::failure(step, object, &refusal.error);
+        if let Some(words) = refusal.words {
+            failure.reason = format!("{}: {words}", failure.reason);
+        }
+        if failure.errno != Some(errno::EOPNOTSUPP) || !object.contains("(veth)") {
+            return failure;
+        }
+        failure
+            .advise(
+                "cause: this kernel has no veth: it is not built in, and its module is not there",
+            )
+            .advise("fix until reboot: sudo modprobe veth")
+            .advise("fix that lasts: echo veth | sudo tee /etc/modules-load.d/netns-test.conf")
+    }
+}
+
 impl Side {
     /// Opens that of the namespace that the calling thread is in.
     fn open(whose: &'static str) -> Result<Self, Failure> {
@@ -156,25 +177,7 @@ impl Side {
     fn perform(&mut self, steps: &Steps) -> Result<(), Failure> {
         let asked = self.socket.ask(&steps.requests, |change| self.seen.push(change));
         let asked = asked.map_err(|error| errno::failure("send", "netlink requests", &error))?;
-        asked.map_err(|refusal| {
-            let unknown = ("ask", "netlink".to_owned());
-            let (step, object) = steps.names.get(refusal.place).unwrap_or(&unknown);
-            let mut failure = errno::failure(step, object, &refusal.error);
-            if let Some(words) = refusal.words {
-                failure.reason = format!("{}: {words}", failure.reason);
-            }
-            if failure.errno == Some(errno::EOPNOTSUPP) && object.contains("(veth)") {
-                return failure
-                    .advise(
-                        "this kernel has no veth: it is not built in, or its module is not loaded",
-                    )
-                    .advise("fix until reboot: sudo modprobe veth")
-                    .advise(
-                        "fix that lasts: echo veth | sudo tee /etc/modules-load.d/netns-test.conf",
-                    );
-            }
-            failure
-        })
+        asked.map_err(|refusal| steps.refused(refusal))
     }
 
     /// Waits until the interface carries packets, and packets to its addresses arrive.
@@ -204,5 +207,32 @@ impl Side {
             fds::wait(&[Until::Readable(self.socket.descriptor())], Some(left)).map_err(failed)?;
             self.socket.changes(|change| self.seen.push(change)).map_err(failed)?;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_veth_is_told() {
+        let (own, _other) = fds::pipe().unwrap();
+        let mut steps = Steps::default();
+        steps.cable(&own);
+        let error = || io::Error::from_raw_os_error(errno::EOPNOTSUPP);
+        let words = Some("Unknown device type".to_owned());
+        let told = steps.refused(Refusal { place: 1, error: error(), words }).to_string();
+        let begins = "add link eth0 (veth), which `network = \"lan\"` takes: EOPNOTSUPP (";
+        assert!(told.starts_with(begins) && told.contains("): Unknown device type\n"), "{told}");
+        assert!(told.contains("sudo modprobe veth"), "{told}");
+        let other = steps.refused(Refusal { place: 0, error: error(), words: None }).to_string();
+        assert!(other.starts_with("set up lo of the neighbour: ") && !other.contains("modprobe"));
+    }
+
+    #[test]
+    fn each_end_has_addresses_of_both_families() {
+        let shown = OF_TEST.map(|(own, prefix)| format!("{own}/{prefix}"));
+        assert_eq!(shown, ["192.168.1.2/24", "fd00:1::2/64", "fe80::2/64"]);
+        assert!(OF_TEST.iter().all(|own| !OF_NEIGHBOUR.contains(own)));
     }
 }

@@ -5,10 +5,11 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 
 use netns_test::netns_test;
-use netns_test_tests::stdout_of;
+use netns_test_tests::{passes, stdout_of};
 
 const OWN: [&str; 3] = ["192.168.1.2", "fd00:1::2", "fe80::2"];
 const NEIGHBOUR: [&str; 3] = ["192.168.1.1", "fd00:1::1", "fe80::1"];
@@ -161,6 +162,24 @@ fn nothing_of_the_neighbour_is_in_reach() {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let pids = processes.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok());
     assert_eq!(pids.count(), 2);
+}
+
+/// The neighbour's network namespace goes with its test: so few could not hold all of them.
+#[test]
+fn nothing_is_left_of_the_neighbour() {
+    let limit = "echo 3 > /proc/sys/user/max_net_namespaces && exec \"$0\" \"$@\"";
+    let own = std::env::current_exe().unwrap();
+    let mut run = Command::new("unshare");
+    run.args(["-Ur", "sh", "-c", limit]).arg(own).args(["lan::", "--test-threads=1"]);
+    passes(run.args(["--skip", "left_of_the", "--skip", "as_spares"]), 8);
+}
+
+/// Made before the tests ask.
+#[test]
+fn networks_are_the_same_as_spares() {
+    let mut run = Command::new(std::env::current_exe().unwrap());
+    run.args(["lan::", "--test-threads=2", "--skip", "left_of_the", "--skip", "as_spares"]);
+    passes(run.env("NETNS_TEST_SPARES", "2"), 8);
 }
 
 #[netns_test(network = "loopback")]

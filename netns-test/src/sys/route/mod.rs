@@ -35,7 +35,7 @@ impl Socket {
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: makes a descriptor.
         let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) };
-        Ok(Self(super::fds::adopt(Errno::result(fd)?)))
+        Ok(Self(crate::sys::fds::adopt(Errno::result(fd)?)))
     }
 
     /// As [`open`](Self::open); refusals come with the kernel's words, and changes are received.
