@@ -61,34 +61,42 @@ use proc_macro::TokenStream;
 ///
 /// # Users
 ///
-/// `"caller"` and `"root"` need no rights. Another user, by the name in `/etc/passwd` or by the uid,
-/// is for a caller who is root, as in many containers: programs such as PostgreSQL's refuse to run as
-/// root. The body then has the gid and the groups of that user by `/etc/passwd` and `/etc/group` (a
-/// uid that is not there: a gid of the same number, and no other group), the user's rights over
-/// files, and no capability over files, owners or ids. It keeps all other capabilities over its
-/// namespaces, so it can change its network. Environment and working directory stay the caller's. An
-/// ordinary caller can be no other user, unless the body has subordinate ids.
+/// `"caller"` and `"root"` need no rights. Another user, by its name in `/etc/passwd` or by its uid,
+/// is for a caller who is root, as in many containers: some servers refuse to run as root.
 ///
-/// With `ids = "subordinate"` the body of an ordinary caller has the ids that `/etc/subuid` and
-/// `/etc/subgid` give to the caller, beside its own: a daemon under `user = "root"` can drop its
-/// rights. The kernel lets only the programs `newuidmap` and `newgidmap` map them, which take a few
-/// milliseconds a test. The caller's own id is then the user's, and the other ids from 0 on are those of the
-/// files, in order. Where the caller is root all its ids are there anyway, and no program is started.
+/// - Ids: the uid and gid in `/etc/passwd`, and the groups in `/etc/group`. A uid without a line has a
+///   gid of the same number, and no other group.
+/// - Rights: those of that user over files. The body keeps all capabilities over its namespaces, so
+///   it can change its network, but for those over files, owners and ids. Without a user namespace
+///   it keeps those over the network alone.
+/// - Environment and working directory stay the caller's; that user may not be able to read there.
+///
+/// An ordinary caller can be no other user than itself, unless the body has subordinate ids.
+///
+/// With `ids = "subordinate"` the body has the ids that `/etc/subuid` and `/etc/subgid` assign to the
+/// caller, beside its own: a daemon under `user = "root"` can drop its rights. The caller's own id is
+/// that of the body's user, so the caller's files are that user's; the other ids from 0 on are those
+/// of the files, in order. The kernel lets only `newuidmap` and `newgidmap` map them, so these programs
+/// run before each such test, for a few milliseconds. Where the caller is root, the body has all of
+/// the caller's ids anyway, and no program runs.
 ///
 /// # A network with a neighbour
 ///
-/// With `network = "lan"` the body has, beside `lo`, an interface `eth0` with multicast and broadcast, MTU 1500:
+/// With `network = "lan"` the body begins with an interface `eth0` beside `lo`:
 ///
 /// | | MAC | IPv4 | IPv6 |
 /// |---|---|---|---|
 /// | `eth0` | `02:00:00:00:00:02` | `192.168.1.2/24` | `fd00:1::2/64`, `fe80::2/64` |
 /// | its neighbour | `02:00:00:00:00:01` | `192.168.1.1/24` | `fd00:1::1/64`, `fe80::1/64` |
 ///
-/// All addresses are usable when the body begins. The neighbour is a network namespace with a kernel and no
-/// program: it answers ARP, neighbour solicitations and ping, and refuses connections. Groups and
-/// broadcasts go to `eth0`, unless a socket names another interface. There is no default route, so a
-/// connection to the outside fails at once with `ENETUNREACH`. It takes the kernel's module `veth`;
-/// where that is missing the test fails, and names it.
+/// The interface has multicast, broadcast and an MTU of 1500. All addresses are usable when the body
+/// begins. Groups and broadcasts go to `eth0`, unless a socket names another interface. There is no
+/// default route: a connection to the outside fails at once with `ENETUNREACH`.
+///
+/// The neighbour is a network namespace without a process. Its kernel answers ARP, neighbour
+/// solicitations and ping, and refuses connections. It ends with the test. A cable takes the kernel's
+/// module `veth`; where that is missing the test fails and names it. Several hosts are built with
+/// `Topology`.
 ///
 /// # With other test attributes
 ///

@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn changes_are_told_from_other_messages() {
-        let mut interface = vec![0; INTERFACE];
+        let mut interface = [0; INTERFACE];
         interface[4] = 7;
         let up = [&interface[..], &attribute(STATE, &[UP])].concat();
         let index = u32::from_ne_bytes([7, 0, 0, 0]);

@@ -17,7 +17,7 @@ const NEW_ROUTE: u16 = 24;
 const REQUEST: u16 = 0x1;
 const CREATE: u16 = 0x400 | 0x200;
 
-/// `IFLA_*` of linux/if_link.h.
+/// `IFLA_*` of `linux/if_link.h`.
 const LINK_MAC: u16 = 1;
 const LINK_NAME: u16 = 3;
 const LINK_INFO: u16 = 18;
@@ -29,11 +29,11 @@ const INFO_DATA: u16 = 2;
 /// `VETH_INFO_PEER` of linux/veth.h.
 const PEER: u16 = 1;
 
-/// `IFLA_INET6_ADDR_GEN_MODE` and `IN6_ADDR_GEN_MODE_NONE` of linux/if_link.h.
+/// `IFLA_INET6_ADDR_GEN_MODE` and `IN6_ADDR_GEN_MODE_NONE` of `linux/if_link.h`.
 const LINK_LOCAL_MODE: u16 = 8;
 const NO_LINK_LOCAL: u8 = 1;
 
-/// `IFA_*` of linux/if_addr.h.
+/// `IFA_*` of `linux/if_addr.h`.
 const ADDRESS: u16 = 1;
 const ADDRESS_LOCAL: u16 = 2;
 const ADDRESS_BROADCAST: u16 = 4;
