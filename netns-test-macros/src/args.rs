@@ -1,6 +1,6 @@
 //! The options of the attribute: which there are, their defaults, and which go together.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::{Error, Path, Result};
 
@@ -8,22 +8,23 @@ use crate::argument::Argument;
 use crate::errors::Errors;
 
 /// The option names, as an error lists them.
-const NAMES: &str = "`timeout`, `user`, `crate`, `flavor`, `worker_threads`, `start_paused`";
+const NAMES: &str =
+    "`timeout`, `user`, `ids`, `network`, `crate`, `flavor`, `worker_threads`, `start_paused`";
 
 /// The options of the runtime of an `async fn`.
 const RUNTIME_NAMES: [&str; 3] = ["flavor", "worker_threads", "start_paused"];
 
-/// Without a limit a test that waits for a packet that never comes blocks the whole run. A minute
-/// is more than tests need, and less than a person waits before they look.
-const DEFAULT_TIMEOUT_MS: u64 = 60_000;
+/// The options that `defaults!` takes, as an error lists them.
+const DEFAULTS_NAMES: &str = "`timeout`, `user`, `ids`, `network`, `crate`";
 
 /// The options of one use.
 pub(crate) struct Args {
     /// Where the runtime crate is; `None` for `::netns_test`.
     pub(crate) path: Option<Path>,
-    /// The time limit in milliseconds.
-    pub(crate) timeout: Option<u64>,
-    pub(crate) user: User,
+    timeout: Option<Timeout>,
+    user: Option<User>,
+    ids: Option<Ids>,
+    network: Option<Network>,
     pub(crate) flavor: Flavor,
     pub(crate) worker_threads: Option<usize>,
     pub(crate) start_paused: bool,
@@ -33,11 +34,35 @@ pub(crate) struct Args {
     given: Vec<Ident>,
 }
 
-/// The user that the body sees itself as.
+/// The time limit of a test.
 #[derive(Clone, Copy, PartialEq, Eq)]
+enum Timeout {
+    Never,
+    /// In milliseconds.
+    After(u64),
+}
+
+/// The user that the body sees itself as.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum User {
     Caller,
     Root,
+    Id(u32),
+    Named(String),
+}
+
+/// The ids that the body has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ids {
+    Own,
+    Subordinate,
+}
+
+/// The network that the body begins with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Network {
+    Loopback,
+    Lan,
 }
 
 /// The tokio runtime of an `async fn`.
@@ -83,6 +108,46 @@ impl Args {
         RUNTIME_NAMES.iter().any(|runtime_name| self.given.iter().any(|name| name == runtime_name))
     }
 
+    /// Reports what `defaults!` does not take, and that there is nothing to take.
+    pub(crate) fn check_defaults(&self, errors: &mut Errors) {
+        let is_for_one_test =
+            |name: &&Ident| RUNTIME_NAMES.iter().any(|runtime_name| name == runtime_name);
+        for option in self.given.iter().filter(is_for_one_test) {
+            errors.at(
+                option,
+                format!("`{option}` is an option of one test; `defaults!` takes {DEFAULTS_NAMES}"),
+            );
+        }
+        if self.given.iter().all(|name| name == "crate") && errors.is_empty() {
+            let message = "expected an option, as in `network = \"lan\"`";
+            errors.push(Error::new(Span::call_site(), message));
+        }
+    }
+
+    /// The options that are given and that the run of a test depends on, as the runtime crate has
+    /// them.
+    pub(crate) fn options(&self) -> TokenStream {
+        let timeout = self.timeout.map(|timeout| match timeout {
+            Timeout::Never => quote!(timeout: Timeout::Never,),
+            Timeout::After(limit) => quote!(timeout: Timeout::After(#limit),),
+        });
+        let user = self.user.as_ref().map(|user| match user {
+            User::Caller => quote!(user: User::Caller,),
+            User::Root => quote!(user: User::Root,),
+            User::Id(uid) => quote!(user: User::Id(#uid),),
+            User::Named(name) => quote!(user: User::Named(#name),),
+        });
+        let ids = self.ids.map(|ids| match ids {
+            Ids::Own => quote!(ids: Ids::Own,),
+            Ids::Subordinate => quote!(ids: Ids::Subordinate,),
+        });
+        let network = self.network.map(|network| match network {
+            Network::Loopback => quote!(network: Network::Loopback,),
+            Network::Lan => quote!(network: Network::Lan,),
+        });
+        quote!(#timeout #user #ids #network)
+    }
+
     /// The path of the runtime crate, as tokens.
     pub(crate) fn path(&self) -> TokenStream {
         match &self.path {
@@ -102,9 +167,18 @@ impl Args {
         }
         self.given.push(name.clone());
         match name.to_string().as_str() {
-            "timeout" => self.timeout = argument.duration()?,
-            "user" => {
-                self.user = argument.either(("caller", User::Caller), ("root", User::Root))?;
+            "timeout" => {
+                let limit = argument.duration()?;
+                self.timeout = Some(limit.map_or(Timeout::Never, Timeout::After));
+            }
+            "user" => self.user = Some(argument.user()?),
+            "ids" => {
+                let words = (("own", Ids::Own), ("subordinate", Ids::Subordinate));
+                self.ids = Some(argument.either(words.0, words.1)?);
+            }
+            "network" => {
+                let words = (("loopback", Network::Loopback), ("lan", Network::Lan));
+                self.network = Some(argument.either(words.0, words.1)?);
             }
             "crate" => {
                 let path = argument.path()?;
@@ -158,8 +232,10 @@ impl Default for Args {
     fn default() -> Self {
         Self {
             path: None,
-            timeout: Some(DEFAULT_TIMEOUT_MS),
-            user: User::Caller,
+            timeout: None,
+            user: None,
+            ids: None,
+            network: None,
             flavor: Flavor::CurrentThread,
             worker_threads: None,
             start_paused: false,

@@ -5,6 +5,7 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::parse::{Parse, Parser as _};
 use syn::{Error, LitBool, LitInt, LitStr, Path, Result};
 
+use crate::args::User;
 use crate::errors::Errors;
 
 /// An option: its name, and the tokens after `=`.
@@ -52,6 +53,23 @@ impl Argument {
             .into_iter()
             .find_map(|(name, meaning)| (name == word).then_some(meaning))
             .ok_or_else(|| self.error(&expected))
+    }
+
+    /// A user: the caller, root, a name, or a number, bare or in quotes.
+    pub(crate) fn user(&self) -> Result<User> {
+        let expected =
+            "\"caller\", \"root\", the name of a user as in \"nobody\", or a uid as in 1000";
+        if let Ok(number) = syn::parse2::<LitInt>(self.value.clone()) {
+            return uid(number.base10_digits()).ok_or_else(|| self.error(expected));
+        }
+        let word = self.value::<LitStr>(expected)?.value();
+        let user = match word.as_str() {
+            "caller" => Some(User::Caller),
+            "root" => Some(User::Root),
+            number if number.bytes().all(|byte| byte.is_ascii_digit()) => uid(number),
+            name => is_name(name).then(|| User::Named(name.to_owned())),
+        };
+        user.ok_or_else(|| self.error(expected))
     }
 
     /// A path, bare or, as other test attributes have it, in quotes.
@@ -128,6 +146,24 @@ fn milliseconds(text: &str) -> Option<u64> {
     };
     let number: u64 = number.parse().ok()?;
     number.checked_mul(factor).filter(|limit| *limit > 0)
+}
+
+/// A uid; the highest number stands for none. That of root is root.
+fn uid(digits: &str) -> Option<User> {
+    match digits.parse().ok()? {
+        0 => Some(User::Root),
+        u32::MAX => None,
+        uid => Some(User::Id(uid)),
+    }
+}
+
+/// Whether this can be the name of a user (useradd(8)). A misspelt `root` or `caller` cannot.
+fn is_name(word: &str) -> bool {
+    let stem = word.strip_suffix('$').unwrap_or(word);
+    let is_inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let is_misspelt = ["root", "caller"].iter().any(|known| word.eq_ignore_ascii_case(known));
+    stem.starts_with(is_first) && stem.chars().all(is_inner) && !is_misspelt
 }
 
 fn is_punct(token: &TokenTree, sign: char) -> bool {

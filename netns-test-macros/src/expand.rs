@@ -9,7 +9,7 @@
 //! fn name() {
 //!     #[instrument]
 //!     fn name() -> Result<(), Error> { .. }
-//!     ::netns_test::__rt::case! { name: "name", .., body: || ::netns_test::__rt::report(name()), }
+//!     ::netns_test::__rt::case! { name: "name", options: { .. }, .., body: || ::netns_test::__rt::report(name()), }
 //! }
 //! ```
 //!
@@ -21,7 +21,7 @@ use syn::punctuated::Punctuated;
 use syn::{Attribute, Error, Meta, MetaNameValue, ReturnType, Token};
 
 use crate::above;
-use crate::args::{Args, Flavor, User};
+use crate::args::{Args, Flavor};
 use crate::beginning::Beginning;
 use crate::below;
 use crate::errors::Errors;
@@ -54,6 +54,18 @@ pub(crate) fn expand(arguments: &TokenStream, item: &TokenStream) -> TokenStream
         Registration::Waiting => handed_on(&function, &quote!(#path::netns_test(#arguments))),
         _ => test(&args, &function, registration),
     }
+}
+
+/// Expands `defaults! { arguments }`.
+pub(crate) fn defaults(arguments: &TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let args = Args::parse(arguments.clone(), &mut errors);
+    args.check_defaults(&mut errors);
+    if !errors.is_empty() {
+        return errors.to_tokens(&args.path());
+    }
+    let (path, options) = (args.path(), args.options());
+    quote!(#path::__rt::defaults! { #options })
 }
 
 fn check(args: &Args, function: &Function, registration: Registration, errors: &mut Errors) {
@@ -191,18 +203,13 @@ fn case(args: &Args, function: &Function, begins: &TokenStream) -> TokenStream {
     let path = args.path();
     // With the `r#` of a raw identifier: the test runner's name for the test has it too.
     let name = function.signature.ident.to_string();
-    let timeout = option(args.timeout, &path);
-    let user = match args.user {
-        User::Caller => quote!(Caller),
-        User::Root => quote!(Root),
-    };
+    let options = args.options();
     let should_panic = should_panic(function);
     let outcome = outcome(args, function);
     quote! {
         #path::__rt::case! {
             name: #name,
-            timeout: #timeout,
-            user: #user,
+            options: { #options },
             should_panic: #should_panic,
             #begins
             body: || #outcome,

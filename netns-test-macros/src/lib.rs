@@ -49,14 +49,56 @@ use proc_macro::TokenStream;
 /// | option | values | default | meaning |
 /// |---|---|---|---|
 /// | `timeout` | `"500ms"`, `"5s"`, `"2m"`, `"1h"`, `"none"` | `"60s"` | after this time the test is killed and fails |
-/// | `user` | `"caller"`, `"root"` | `"caller"` | the user that the body sees itself as |
+/// | `user` | `"caller"`, `"root"`, a name as in `"nobody"`, a uid as in `1000` | `"caller"` | the user that the body sees itself as |
+/// | `ids` | `"own"`, `"subordinate"` | `"own"` | the ids that an ordinary caller's body has: its own, or also those that `/etc/subuid` and `/etc/subgid` give to the caller |
+/// | `network` | `"loopback"`, `"lan"` | `"loopback"` | the network that the body begins with: `lo`, or also an interface `eth0` with a neighbour |
 /// | `crate` | a path, bare or in quotes | `::netns_test` | where to find `netns-test` if it is renamed or re-exported |
 /// | `flavor` | `"current_thread"`, `"multi_thread"` | `"current_thread"` | the tokio runtime of an `async fn` |
 /// | `worker_threads` | a positive integer | tokio's | threads of a `multi_thread` runtime |
 /// | `start_paused` | `true`, `false` | `false` | whether the clock of a `current_thread` runtime starts paused |
 ///
 /// Options stand in any order, each at most once. The last three are only for an `async fn` whose
-/// runtime this attribute makes.
+/// runtime this attribute makes. `timeout`, `user`, `ids` and `network` can be said once for many
+/// tests, with [`defaults!`](macro@defaults).
+///
+/// # Users
+///
+/// `"caller"` and `"root"` need no rights. Another user, by its name in `/etc/passwd` or by its uid,
+/// is for a caller who is root, as in many containers: some servers refuse to run as root.
+///
+/// - Ids: the uid and gid in `/etc/passwd`, and the groups in `/etc/group`. A uid without a line has a
+///   gid of the same number, and no other group.
+/// - Rights: those of that user over files. The body keeps all capabilities over its namespaces, so
+///   it can change its network, but for those over files, owners and ids. Without a user namespace
+///   it keeps those over the network alone.
+/// - Environment and working directory stay the caller's; that user may not be able to read there.
+///
+/// An ordinary caller can be no other user than itself, unless the body has subordinate ids.
+///
+/// With `ids = "subordinate"` the body has the ids that `/etc/subuid` and `/etc/subgid` assign to the
+/// caller, beside its own: a daemon under `user = "root"` can drop its rights. The caller's own id is
+/// that of the body's user, so the caller's files are that user's; the other ids from 0 on are those
+/// of the files, in order. The kernel lets only `newuidmap` and `newgidmap` map them, so these programs
+/// run before each such test, for a few milliseconds. Where the caller is root, the body has all of
+/// the caller's ids anyway, and no program runs.
+///
+/// # A network with a neighbour
+///
+/// With `network = "lan"` the body begins with an interface `eth0` beside `lo`:
+///
+/// | | MAC | IPv4 | IPv6 |
+/// |---|---|---|---|
+/// | `eth0` | `02:00:00:00:00:02` | `192.168.1.2/24` | `fd00:1::2/64`, `fe80::2/64` |
+/// | its neighbour | `02:00:00:00:00:01` | `192.168.1.1/24` | `fd00:1::1/64`, `fe80::1/64` |
+///
+/// The interface has multicast, broadcast and an MTU of 1500. All addresses are usable when the body
+/// begins. Groups and broadcasts go to `eth0`, unless a socket names another interface. There is no
+/// default route: a connection to the outside fails at once with `ENETUNREACH`.
+///
+/// The neighbour is a network namespace without a process. Its kernel answers ARP, neighbour
+/// solicitations and ping, and refuses connections. It ends with the test. A cable takes the kernel's
+/// module `veth`; where that is missing the test fails and names it. Several hosts are built with
+/// `Topology`.
 ///
 /// # With other test attributes
 ///
@@ -86,4 +128,26 @@ pub fn netns_test(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(&args.into(), &item.into()).into()
+}
+
+/// Sets options for every test of a module and of the modules in it, unless the test has its own.
+///
+/// At the top of a file it is for the file, at the root of a crate (`src/lib.rs`, `tests/name.rs`)
+/// for the crate. Where several modules around a test set an option, the nearest counts. It takes
+/// `timeout`, `user`, `ids`, `network` and `crate`, as the attribute does, and stands once in a
+/// module. A library puts it below `#[cfg(test)]`, since `netns-test` is a dependency of its tests
+/// alone.
+///
+/// ```ignore
+/// netns_test::defaults! { network = "lan", timeout = "5s" }
+///
+/// #[netns_test]
+/// fn has_an_interface() {}
+///
+/// #[netns_test(network = "loopback")]
+/// fn has_none() {}
+/// ```
+#[proc_macro]
+pub fn defaults(args: TokenStream) -> TokenStream {
+    expand::defaults(&args.into()).into()
 }

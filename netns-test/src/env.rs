@@ -57,7 +57,7 @@ pub(crate) const VARIABLES: [Variable; 3] = [
         name: "NETNS_TEST_SPARES",
         values: "`0` to `256`",
         default: "by demand",
-        meaning: "how many sandboxes are kept ready for tests to come, for each kind of user; with `0` \
+        meaning: "how many sandboxes are kept ready for tests to come, for each user, ids and network; with `0` \
                   a sandbox is made when a test asks for it; by demand there are none where fewer \
                   than 1024 processes or namespaces are allowed",
     },

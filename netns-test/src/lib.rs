@@ -56,6 +56,6 @@ pub use lab::{Host, HostChild, HostCommand, Lab, Link};
 pub use lab::{LinkId, NodeId, Topology};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use netns::{Holder, ListedNetNs, NamedNetNs, Names, NetNs, NetNsGuard, NetNsId};
-pub use netns_test_macros::{netns_test, test};
+pub use netns_test_macros::{defaults, netns_test, test};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use program::{IdRange, Sandbox, SandboxChild, SandboxCommand, SandboxUser};

@@ -25,7 +25,7 @@ use std::ffi::{CString, c_char, c_int};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::harness::{self, Case};
+use crate::harness::{self, Case, Defaults};
 use crate::sys::environ;
 use crate::sys::process::SingleThreaded;
 
@@ -41,33 +41,73 @@ macro_rules! __case {
         $crate::__rt::Begins::$begins
     };
     (
-        name: $name:expr, timeout: $timeout:expr, user: $user:ident,
+        name: $name:expr, options: { $($options:tt)* },
         should_panic: $should_panic:ident $(($expected:expr))?,
         $(begins: $begins:ident,)? body: $body:expr $(,)?
     ) => {{
         static CASE: $crate::__rt::Case = $crate::__rt::Case {
             module: $crate::__rt::module_path!(),
             name: $name,
-            timeout: $timeout,
-            user: $crate::__rt::User::$user,
+            options: $crate::__options!($($options)*),
             should_panic: $crate::__rt::ShouldPanic::$should_panic $(($expected))?,
             begins: $crate::__case!(@begins $($begins)?),
             body: $body,
         };
         #[used]
-        #[unsafe(link_section = "netns_test_cases_2")]
+        #[unsafe(link_section = "netns_test_cases_3")]
         static ENTRY: $crate::__rt::Entry = $crate::__rt::Option::Some(&CASE);
         $crate::__rt::run(&ENTRY)
     }};
 }
 
+/// The options of a test or of a module.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __options {
+    ($($option:ident: $kind:ident::$value:ident $(($argument:expr))?),* $(,)?) => {
+        $crate::__rt::Options {
+            $($option: ::core::option::Option::Some(
+                $crate::__rt::$kind::$value $(($argument))?
+            ),)*
+            ..$crate::__rt::Options::NONE
+        }
+    };
+}
+
+/// Puts the options of a module into the table of them. The constant is there for its name, which
+/// a module has once.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __defaults {
+    ($($options:tt)*) => {
+        #[doc(hidden)]
+        const _NETNS_TEST_DEFAULTS: () = {
+            static DEFAULTS: $crate::__rt::Defaults = $crate::__rt::Defaults {
+                module: ::core::module_path!(),
+                options: $crate::__options!($($options)*),
+            };
+            #[used]
+            #[unsafe(link_section = "netns_test_defaults_1")]
+            static ENTRY: $crate::__rt::DefaultsEntry = ::core::option::Option::Some(&DEFAULTS);
+        };
+    };
+}
+
 /// A place in the table of tests; `None` only for the sentinel.
 pub type Entry = Option<&'static Case>;
 
+/// A place in the table of what modules say; `None` only for the sentinel.
+pub type DefaultsEntry = Option<&'static Defaults>;
+
 /// Keeps the section from being empty: the linker names the ends of those that exist.
 #[used]
-#[unsafe(link_section = "netns_test_cases_2")]
+#[unsafe(link_section = "netns_test_cases_3")]
 static SENTINEL: Entry = None;
+
+/// As above, for the other table.
+#[used]
+#[unsafe(link_section = "netns_test_defaults_1")]
+static DEFAULTS_SENTINEL: DefaultsEntry = None;
 
 /// What the versions of this crate in the binary tell each other: [`HAS_RUN`], [`SERVES`].
 #[used]
@@ -87,8 +127,10 @@ static BEFORE: OnceLock<usize> = OnceLock::new();
 type Constructor = extern "C" fn(c_int, *const *const c_char, *const *const c_char);
 
 unsafe extern "C" {
-    static __start_netns_test_cases_2: u8;
-    static __stop_netns_test_cases_2: u8;
+    static __start_netns_test_cases_3: u8;
+    static __stop_netns_test_cases_3: u8;
+    static __start_netns_test_defaults_1: u8;
+    static __stop_netns_test_defaults_1: u8;
     /// The code of [`fork_server`], in a section of its own so that it can be told from
     /// other constructors; of every version.
     static __start_netns_test_premain: u8;
@@ -152,9 +194,18 @@ pub(crate) fn alone<T>(
 /// Every test of this binary; one entry is the sentinel's.
 pub(crate) fn cases() -> &'static [Entry] {
     let (start, end) =
-        (&raw const __start_netns_test_cases_2, &raw const __stop_netns_test_cases_2);
+        (&raw const __start_netns_test_cases_3, &raw const __stop_netns_test_cases_3);
     // SAFETY: the linker puts the two symbols at the ends of the section, which holds
     // nothing but `Entry` values.
+    unsafe { between(start.cast(), end.cast()) }
+}
+
+/// What the modules of this binary say of their tests; one entry is the sentinel's.
+pub(crate) fn defaults() -> &'static [DefaultsEntry] {
+    let (start, end) =
+        (&raw const __start_netns_test_defaults_1, &raw const __stop_netns_test_defaults_1);
+    // SAFETY: the linker puts the two symbols at the ends of the section, which holds
+    // nothing but `DefaultsEntry` values.
     unsafe { between(start.cast(), end.cast()) }
 }
 

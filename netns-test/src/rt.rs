@@ -5,15 +5,16 @@ pub use core::prelude::v1::test;
 pub use core::{compile_error, concat, module_path};
 
 pub use crate::__case as case;
+pub use crate::__defaults as defaults;
 #[cfg(feature = "tokio")]
 pub use crate::__report_either as report_either;
 #[cfg(feature = "tokio")]
 pub use crate::runtime::{Flavor, Runtime, block_on};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::{
-    harness::{Begins, Case, ShouldPanic, begin, run},
-    premain::Entry,
-    sandbox::User,
+    harness::{Begins, Case, Defaults, Options, ShouldPanic, Timeout, begin, run},
+    premain::{DefaultsEntry, Entry},
+    sandbox::{Ids, Network, User},
 };
 #[cfg(not(all(target_os = "linux", not(miri))))]
 pub use {

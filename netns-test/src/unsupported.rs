@@ -8,13 +8,23 @@
 #[macro_export]
 macro_rules! __case {
     (
-        name: $name:expr, timeout: $timeout:expr, user: $user:ident,
+        name: $name:expr, options: { $($options:tt)* },
         should_panic: $should_panic:ident $(($expected:expr))?,
         $(begins: $begins:ident,)? body: $body:expr $(,)?
     ) => {{
         let _body: fn() -> $crate::__rt::ExitCode = $body;
         $crate::__rt::run($crate::__rt::concat!($crate::__rt::module_path!(), "::", $name))
     }};
+}
+
+/// Takes what a module says of its tests, of which none runs.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __defaults {
+    ($($options:tt)*) => {
+        #[doc(hidden)]
+        const _NETNS_TEST_DEFAULTS: () = ();
+    };
 }
 
 /// Says that the test `name` cannot run here.

@@ -1,6 +1,11 @@
 //! User namespaces: who the caller is, and the id maps that keep it so (`user_namespaces(7)`).
 
+mod subordinate;
+
 use std::io;
+
+pub use subordinate::IdRange;
+pub(crate) use subordinate::{helper, lines, subordinate};
 
 use crate::error::Failure;
 use crate::sys::caps::{self, Caps};
@@ -24,6 +29,8 @@ pub(crate) enum Maps {
     One { uid: Map, gid: Map },
     /// Every id the caller has, as itself; written by the caller, who has the right to.
     All { uid_map: String, gid_map: String },
+    /// The caller's own ids, and its subordinate ones; written by newuidmap and newgidmap.
+    Subordinate { uids: Vec<IdRange>, gids: Vec<IdRange> },
     /// There is no new user namespace: the caller's.
     Callers,
 }
@@ -77,6 +84,23 @@ impl Caller {
             gid: Map { inside: 0, outside: self.gid },
         }
     }
+
+    /// The own ids as `uid` and `gid`, and the subordinate ones around them.
+    pub(crate) fn subordinate_maps(&self, (uid, gid): (u32, u32)) -> Result<Maps, Failure> {
+        let uids = subordinate("/etc/subuid", uid, self.uid, self)?;
+        let gids = subordinate("/etc/subgid", gid, self.gid, self)?;
+        Ok(Maps::Subordinate { uids, gids })
+    }
+
+    /// Whether there is this uid here.
+    pub(crate) fn has_uid(&self, uid: u32) -> bool {
+        has(&self.uid_map, uid)
+    }
+
+    /// Whether there is this gid here.
+    pub(crate) fn has_gid(&self, gid: u32) -> bool {
+        has(&self.gid_map, gid)
+    }
 }
 
 /// Uid, gid and effective capabilities of the calling thread.
@@ -105,15 +129,23 @@ impl Maps {
 
     /// Writes the maps of the child `pid`. Nothing to do for [`Maps::One`].
     pub(crate) fn write_for(&self, pid: process::Pid) -> Result<(), Failure> {
-        let Self::All { uid_map, gid_map } = self else { return Ok(()) };
+        if matches!(self, Self::One { .. } | Self::Callers) {
+            return Ok(());
+        }
         // Or it would be another process that has this number there.
         if !process::proc_is_own() {
             let reason = "/proc shows another PID namespace than this process's own";
             return Err(Failure::new("write", "the id maps of a test", reason)
                 .advise("fix: mount -t proc proc /proc (unshare and others: --mount-proc)"));
         }
-        write(&format!("/proc/{pid}/uid_map"), uid_map)?;
-        write(&format!("/proc/{pid}/gid_map"), gid_map)
+        match self {
+            Self::One { .. } | Self::Callers => Ok(()),
+            Self::All { uid_map, gid_map } => {
+                write(&format!("/proc/{pid}/uid_map"), uid_map)?;
+                write(&format!("/proc/{pid}/gid_map"), gid_map)
+            }
+            Self::Subordinate { uids, gids } => subordinate::write(uids, gids, pid),
+        }
     }
 }
 
@@ -138,6 +170,19 @@ fn identity(own: &str) -> String {
     lines.collect()
 }
 
+/// Whether `id` is in one of the lines of `own`.
+fn has(own: &str, id: u32) -> bool {
+    own.lines().any(|line| {
+        let mut numbers = line.split_whitespace().filter_map(|number| number.parse::<u32>().ok());
+        let (Some(inside), Some(_outside), Some(count)) =
+            (numbers.next(), numbers.next(), numbers.next())
+        else {
+            return false;
+        };
+        id.checked_sub(inside).is_some_and(|offset| offset < count)
+    })
+}
+
 fn write(path: &str, text: &str) -> Result<(), Failure> {
     let result: io::Result<()> = fds::write_file(path, text.as_bytes());
     result.map_err(|error| errno::failure("write", path, &error))
@@ -160,6 +205,16 @@ mod tests {
         };
         assert_eq!(caller(1000, Caps::NONE).identity_maps(), one(1000, 1000));
         assert_eq!(caller(1000, Caps::NONE).root_maps(), one(0, 1000));
+    }
+
+    #[test]
+    fn ids_are_known_by_the_own_maps() {
+        let caller = caller(0, Caps::NONE);
+        assert_eq!([0, 65_535, 65_536].map(|uid| caller.has_uid(uid)), [true, true, false]);
+        assert_eq!(
+            [0, 1, 5, 6, 7].map(|gid| caller.has_gid(gid)),
+            [true, false, true, true, false]
+        );
     }
 
     #[test]

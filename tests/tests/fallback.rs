@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use netns_test::{Mode, isolation, netns_test};
+use netns_test_tests::confine::may_map_all;
 use netns_test_tests::{again, fails, passes, status, stdout_of};
 
 /// A caller who is root over its own namespaces, and may make no further user namespace.
@@ -60,6 +61,39 @@ fn what_is_not_isolated_is_told_with_a_failure() {
     let line = "netns-test: not isolated: the user namespace is the caller's: clone user namespace: \
                 ENOSPC (No space left on device): this machine allows no user namespaces";
     assert!(text.contains(line), "{text}");
+}
+
+/// A body with a neighbour, and one of another user: these have rights over the network alone.
+#[test]
+fn options_work_without_a_user_namespace() {
+    passes(&mut without_users("", &["has_a_neighbour"]), 1);
+    if may_map_all() {
+        let around = ["unshare", "-m", "--propagation", "private", "sh", "-c", CHROOT];
+        passes(&mut again(&around, &["is_another_user"]), 1);
+    }
+    let text = fails(&mut without_users("", &["is_another_user"]));
+    let told = "make the test's process uid 33: /proc/self/uid_map has no such id";
+    assert!(text.contains(told), "{text}");
+}
+
+#[netns_test(network = "lan")]
+#[ignore = "run by options_work_without_a_user_namespace"]
+fn has_a_neighbour() {
+    assert_eq!(isolation().mode(), Mode::Privileged);
+    let refused = std::net::TcpStream::connect("192.168.1.1:80").unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+#[netns_test(user = 33)]
+#[ignore = "run by options_work_without_a_user_namespace"]
+fn is_another_user() {
+    assert_eq!(isolation().mode(), Mode::Privileged);
+    assert!(status("Uid").starts_with("33\t33\t33"));
+    let (network, bind) = ((1 << 11) | (1 << 12) | (1 << 13), 1 << 10);
+    let held = u64::from_str_radix(&status("CapEff"), 16).unwrap();
+    assert_eq!(held, network | bind);
+    stdout_of("ip", &["addr", "add", "10.0.0.1/24", "dev", "lo"]);
+    fs::read_link("/proc/self/exe").unwrap();
 }
 
 /// Also in a chroot, whose root is no mount point, among mounts that pass all on to others.

@@ -1,14 +1,15 @@
 //! Whole expansions, for each way a function can become a test.
 
 use super::{check, expand_str, pretty};
+use crate::expand::defaults;
 
 /// What follows the attributes of a plain test with default options.
 const PLAIN: &str = r#"
 fn t() {
     fn t() {}
     ::netns_test::__rt::case! {
-        name : "t", timeout : ::netns_test::__rt::Option::Some(60000u64), user : Caller,
-        should_panic : No, body : || ::netns_test::__rt::report(t()),
+        name : "t", options : {}, should_panic : No, body : ||
+        ::netns_test::__rt::report(t()),
     }
 }
 "#;
@@ -48,8 +49,8 @@ pub(crate) fn r#try() {
         body()
     }
     my::netns::__rt::case! {
-        name : "r#try", timeout : my::netns::__rt::Option::Some(500u64), user : Root,
-        should_panic : With("boom"), body : || my::netns::__rt::report(r#try()),
+        name : "r#try", options : { timeout : Timeout::After(500u64), user : User::Root,
+        }, should_panic : With("boom"), body : || my::netns::__rt::report(r#try()),
     }
 }
 "#,
@@ -59,19 +60,58 @@ pub(crate) fn r#try() {
 #[test]
 fn timeouts() {
     let limits = [
-        ("none", "::netns_test::__rt::Option::None"),
-        ("500ms", "::netns_test::__rt::Option::Some(500u64)"),
-        ("5s", "::netns_test::__rt::Option::Some(5000u64)"),
-        ("2m", "::netns_test::__rt::Option::Some(120000u64)"),
-        ("1h", "::netns_test::__rt::Option::Some(3600000u64)"),
+        ("none", "Timeout::Never"),
+        ("500ms", "Timeout::After(500u64)"),
+        ("5s", "Timeout::After(5000u64)"),
+        ("2m", "Timeout::After(120000u64)"),
+        ("1h", "Timeout::After(3600000u64)"),
     ];
     for (text, tokens) in limits {
-        let expected =
-            plain(&[TEST, IGNORE]).replace("::netns_test::__rt::Option::Some(60000u64)", tokens);
-        let found = pretty(expand_str(&format!("timeout = \"{text}\""), "fn t() {}"));
-        let without_spaces = |text: &str| text.split_whitespace().collect::<String>();
-        assert_eq!(without_spaces(&found), without_spaces(&expected));
+        check_option(&format!("timeout = \"{text}\""), &format!("timeout: {tokens},"));
     }
+}
+
+#[test]
+fn users_ids_and_networks() {
+    let users = [
+        ("\"caller\"", "Caller"),
+        ("\"root\"", "Root"),
+        ("0", "Root"),
+        ("\"0\"", "Root"),
+        ("1000", "Id(1000u32)"),
+        ("\"1000\"", "Id(1000u32)"),
+        ("4294967294", "Id(4294967294u32)"),
+        ("\"nobody\"", "Named(\"nobody\")"),
+        ("\"_apt\"", "Named(\"_apt\")"),
+        ("\"www-data\"", "Named(\"www-data\")"),
+        ("\"host$\"", "Named(\"host$\")"),
+    ];
+    for (value, user) in users {
+        check_option(&format!("user = {value}"), &format!("user: User::{user},"));
+    }
+    check_option("ids = \"own\"", "ids: Ids::Own,");
+    check_option("ids = \"subordinate\"", "ids: Ids::Subordinate,");
+    check_option("network = \"loopback\"", "network: Network::Loopback,");
+    check_option("network = \"lan\"", "network: Network::Lan,");
+}
+
+#[test]
+fn defaults_are_one_call() {
+    let parse = |source: &str| source.parse::<proc_macro2::TokenStream>().unwrap();
+    let found = defaults(&parse("network = \"lan\", timeout = \"5s\", crate = my::netns"));
+    let expected =
+        "my::netns::__rt::defaults! { timeout: Timeout::After(5000u64), network: Network::Lan, }";
+    assert_eq!(found.to_string(), parse(expected).to_string());
+}
+
+/// Asserts what an option becomes in the call that a plain test is.
+#[track_caller]
+fn check_option(option: &str, tokens: &str) {
+    let expected =
+        plain(&[TEST, IGNORE]).replace("options : {}", &format!("options : {{ {tokens} }}"));
+    let found = pretty(expand_str(option, "fn t() {}"));
+    let without_spaces = |text: &str| text.split_whitespace().collect::<String>();
+    assert_eq!(without_spaces(&found), without_spaces(&expected));
 }
 
 #[test]
@@ -118,8 +158,7 @@ pub fn t() {
             ::netns_test::__rt::begin();
         }
         ::netns_test::__rt::case! {
-            name : "t", timeout : ::netns_test::__rt::Option::Some(60000u64), user :
-            Caller, should_panic : Yes, begins : ByItself, body : ||
+            name : "t", options : {}, should_panic : Yes, begins : ByItself, body : ||
             ::netns_test::__rt::report(t()),
         }
     }
@@ -249,7 +288,7 @@ fn t() {
         Ok(())
     }
     ::netns_test::__rt::case! {
-        name : "t", timeout : ::netns_test::__rt::Option::Some(60000u64), user : Caller,
+        name : "t", options : {},
         should_panic : No, body : ||
         ::netns_test::__rt::report(::netns_test::__rt::block_on(::netns_test::__rt::Runtime
         { flavor : ::netns_test::__rt::Flavor::MultiThread, worker_threads :

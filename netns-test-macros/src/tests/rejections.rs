@@ -1,6 +1,7 @@
 //! Every error, and the text it points to. Several errors of one use come together.
 
-use super::{check_errors, expand_str, pretty};
+use super::{check_errors, compile_errors, expand_str, pretty};
+use crate::expand::defaults;
 
 const TIMEOUT: &str = "expected `timeout = …` with a positive whole number and its unit, as in \"500ms\", \"5s\", \"2m\" or \"1h\", or with \"none\"";
 
@@ -16,6 +17,43 @@ fn timeout_values() {
     check_errors(&format!("timeout = {overflow}"), "fn t() {}", &[(&overflow, TIMEOUT)]);
 }
 
+const USER: &str = "expected `user = …` with \"caller\", \"root\", the name of a user as in \"nobody\", or a uid as in 1000";
+
+#[test]
+fn user_values() {
+    for value in [
+        "\"\"",
+        "\"Root\"",
+        "\"CALLER\"",
+        "\"-x\"",
+        "\"a:b\"",
+        "\"$\"",
+        "\"12a\"",
+        "-1",
+        "4294967295",
+        "\"4294967296\"",
+        "nobody",
+        "1.0",
+    ] {
+        check_errors(&format!("user = {value}"), "fn t() {}", &[(value, USER)]);
+    }
+    check_errors("user", "fn t() {}", &[("user", USER)]);
+}
+
+#[test]
+fn defaults_that_are_none() {
+    let check = |arguments: &str, expected: &[(&str, &str)]| {
+        let errors = compile_errors(defaults(&arguments.parse().unwrap()));
+        let found: Vec<_> = errors.iter().map(|(at, text)| (&**at, &**text)).collect();
+        assert_eq!(found, expected, "{arguments}");
+    };
+    check("", &[("", "expected an option, as in `network = \"lan\"`")]);
+    check("crate = a", &[("", "expected an option, as in `network = \"lan\"`")]);
+    check("user = 1.0", &[("1.0", USER)]);
+    let message = "`start_paused` is an option of one test; `defaults!` takes `timeout`, `user`, `ids`, `network`, `crate`";
+    check("start_paused = true", &[("start_paused", message)]);
+}
+
 #[test]
 fn options_without_a_value() {
     check_errors("timeout", "fn t() {}", &[("timeout", TIMEOUT)]);
@@ -26,10 +64,12 @@ fn options_without_a_value() {
 #[test]
 fn values_of_the_wrong_kind() {
     check_errors(
-        "user = \"nobody\", crate = \"a b\", flavor = local, worker_threads = 0, start_paused = 1",
+        "user = \"no body\", ids = \"all\", network = \"wan\", crate = \"a b\", flavor = local, worker_threads = 0, start_paused = 1",
         "async fn t() {}",
         &with_async_error(&[
-            ("\"nobody\"", "expected `user = …` with \"caller\" or \"root\""),
+            ("\"no body\"", USER),
+            ("\"all\"", "expected `ids = …` with \"own\" or \"subordinate\""),
+            ("\"wan\"", "expected `network = …` with \"loopback\" or \"lan\""),
             ("\"a b\"", "expected `crate = …` with a path, as in `::netns_test`"),
             ("local", "expected `flavor = …` with \"current_thread\" or \"multi_thread\""),
             ("0", "expected `worker_threads = …` with a positive whole number"),
@@ -48,7 +88,7 @@ fn unknown_repeated_and_misplaced_options() {
             ("\"5s\"", "expected an option, as in `timeout = \"5s\"`"),
             (
                 "time",
-                "unknown option `time`; the options are `timeout`, `user`, `crate`, `flavor`, `worker_threads`, `start_paused`",
+                "unknown option `time`; the options are `timeout`, `user`, `ids`, `network`, `crate`, `flavor`, `worker_threads`, `start_paused`",
             ),
             ("user", "`user` is given twice"),
         ],
@@ -141,7 +181,7 @@ fn something_that_is_not_a_function() {
         &[
             (
                 "oops",
-                "unknown option `oops`; the options are `timeout`, `user`, `crate`, `flavor`, `worker_threads`, `start_paused`",
+                "unknown option `oops`; the options are `timeout`, `user`, `ids`, `network`, `crate`, `flavor`, `worker_threads`, `start_paused`",
             ),
             ("", "`#[netns_test]` belongs on a function with a body"),
         ],
@@ -158,12 +198,12 @@ fn async_without_the_feature() {
 #[test]
 fn errors_of_options_and_signature_come_together_and_the_function_stays() {
     let tokens = expand_str(
-        "user = 1",
+        "user = true",
         "/// Doc.\n#[test] #[netns_test] #[should_panic] pub fn t(port: u16) {}",
     );
     let expected = r#"
 ::netns_test::__rt::compile_error! {
-    "expected `user = …` with \"caller\" or \"root\""
+    "expected `user = …` with \"caller\", \"root\", the name of a user as in \"nobody\", or a uid as in 1000"
 }
 ::netns_test::__rt::compile_error! {
     "`#[netns_test]` stands twice on this function; delete one"

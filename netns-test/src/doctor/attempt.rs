@@ -9,7 +9,7 @@ use crate::bytes::{Reader, Writer};
 use crate::diagnose::{self, Step, Witness};
 use crate::error::Failure;
 use crate::probe::News;
-use crate::sandbox::{self, Entry, Identity, Mode, Transcript, User};
+use crate::sandbox::{self, Entry, Identity, Mode, Setting, Transcript};
 use crate::sys::fds::Until;
 use crate::sys::process::{self, Side, SingleThreaded, Status};
 use crate::sys::{fds, signals};
@@ -79,7 +79,7 @@ fn begin(
     transcript: &mut Transcript,
 ) -> Result<Told, Failure> {
     let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
-    let identity = Identity::new(User::Caller, caller, mode)?;
+    let identity = Identity::new(Setting::CALLER, caller, mode)?;
     let (go, start) = fds::pipe().map_err(step("pipe", "to the sandbox"))?;
     let (ours, theirs) = fds::pipe().map_err(step("pipe", "from the sandbox"))?;
     let side = process::fork_into(alone, mode.namespaces())

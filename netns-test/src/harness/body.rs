@@ -73,6 +73,9 @@ pub(super) fn main(
         not_started(failure)
     }
     let case = get_ready(site, start, word, alone).unwrap_or_else(|failure| not_started(failure));
+    if let Err(failure) = site.identity.become_user() {
+        not_started(failure)
+    }
     beginning::reach(Stage::Constructors);
     premain::run_later_constructors(alone);
     beginning::reach(Stage::Thread);

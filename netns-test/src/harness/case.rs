@@ -1,9 +1,9 @@
 //! One `#[netns_test]` function, as the macro describes it.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use crate::sandbox::User;
+use super::options::{Options, Timeout};
+use crate::sandbox::Setting;
 
 /// A test function and its options. Lives in a static of the test binary, so that the
 /// fork server, which is a copy of the same image, has it too.
@@ -13,10 +13,8 @@ pub struct Case {
     pub module: &'static str,
     /// The function's name.
     pub name: &'static str,
-    /// Milliseconds until the body is killed; none: never.
-    pub timeout: Option<u64>,
-    /// Who the body is.
-    pub user: User,
+    /// What it says of itself.
+    pub options: Options,
     /// Whether libtest takes a panic for success.
     pub should_panic: ShouldPanic,
     /// Where the function under the attribute begins.
@@ -57,8 +55,13 @@ impl Case {
     }
 
     /// When the body is killed.
-    pub(crate) fn time_limit(&self) -> Option<Duration> {
-        self.timeout.map(Duration::from_millis)
+    pub(super) fn timeout(&self) -> Timeout {
+        self.options.within(self.module).timeout()
+    }
+
+    /// What its sandbox is made by.
+    pub(super) fn setting(&self) -> Setting {
+        self.options.within(self.module).setting()
     }
 }
 
@@ -71,8 +74,7 @@ mod tests {
         let mut case = Case {
             module: "a_crate",
             name: "works",
-            timeout: Some(5),
-            user: User::Caller,
+            options: Options::NONE,
             should_panic: ShouldPanic::No,
             begins: Begins::AtOnce,
             body: || ExitCode::SUCCESS,

@@ -17,7 +17,7 @@ use crate::beginning::Stage;
 use crate::diagnose;
 use crate::error::Failure;
 use crate::probe::News;
-use crate::sandbox::{self, Identity, Mode, Refused, Transcript};
+use crate::sandbox::{self, Identity, Mode, Neighbour, Network, Refused, Transcript};
 use crate::sys::fds::Until;
 use crate::sys::group::Group;
 use crate::sys::limits::Limits;
@@ -29,6 +29,7 @@ use crate::sys::{errno, fds, memory, progress, signals, socket};
 pub(super) struct Site<'a> {
     pub(super) identity: &'a Identity,
     pub(super) mode: &'a Mode,
+    pub(super) network: Network,
     pub(super) children: &'a OwnedFd,
     pub(super) alive: &'a OwnedFd,
     pub(super) origin: &'a Origin,
@@ -77,6 +78,8 @@ struct Running {
     seal: u64,
     /// The `/proc` of the test's processes, if they have one of their own.
     proc: Option<OwnedFd>,
+    /// The network namespace of the neighbour, if there is one.
+    neighbour: Option<OwnedFd>,
     /// What could not be isolated.
     limitations: Vec<String>,
 }
@@ -103,8 +106,9 @@ fn wait_as_spare(site: &Site<'_>, hand: &OwnedFd, alone: &SingleThreaded) -> ! {
         let forked = fork_body(site, start, alone).ok()?;
         let running = begin(site, forked).ok()?;
         // The body alone holds its end of the server's socket: that tells whether it has looked.
-        let keep = [Some(site.children), Some(site.alive), Some(&told), running.proc.as_ref()];
-        let keep: Vec<_> = keep.into_iter().flatten().map(AsRawFd::as_raw_fd).collect();
+        let own = [running.proc.as_ref(), running.neighbour.as_ref()];
+        let keep = [Some(site.children), Some(site.alive), Some(&told)].into_iter().chain(own);
+        let keep: Vec<_> = keep.flatten().map(AsRawFd::as_raw_fd).collect();
         fds::close_all_except(&keep).ok()?;
         std::mem::forget(tell);
         loop {
@@ -198,7 +202,8 @@ fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
     let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
     let Forked { pid, record, seal, word, numbering } = forked;
     wait_for_go(site.go);
-    let (proc, limitations) = set_up(site, numbering)?;
+    let (proc, mut limitations) = set_up(site, numbering)?;
+    let neighbour = add_neighbour(site.network, &mut limitations)?;
     // So that a body cannot trace init, stop it, or speak in its name. After the fork: a
     // debugger that follows it could not look at the body before the body is open again.
     process::make_undumpable().map_err(step("prctl", "PR_SET_DUMPABLE of init"))?;
@@ -210,7 +215,7 @@ fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
         }
         _ => {}
     }
-    Ok(Running { pid, ready: progress::now(), record, seal, proc, limitations })
+    Ok(Running { pid, ready: progress::now(), record, seal, proc, neighbour, limitations })
 }
 
 /// The sandbox. If it is the first one and refused, the server takes the matter on: it may try
@@ -240,6 +245,22 @@ fn set_up(
     }
 }
 
+/// Adds the neighbour that the test asks for. That it cannot be had says nothing of other tests.
+fn add_neighbour(
+    network: Network,
+    limitations: &mut Vec<String>,
+) -> Result<Option<OwnedFd>, Failure> {
+    if network == Network::Loopback {
+        return Ok(None);
+    }
+    let neighbour = insist(Neighbour::new)
+        .map_err(|error| diagnose::explain("unshare", "a network for the neighbour", &error))?;
+    let mut transcript = Transcript::default();
+    let kept = neighbour.connect(&mut transcript)?;
+    limitations.extend(transcript.limitations());
+    Ok(Some(kept))
+}
+
 fn explained(refused: Refused) -> Failure {
     News::from(refused).explained().expect("it is no news of success")
 }
@@ -265,7 +286,7 @@ fn seal() -> u64 {
 
 /// Waits until the body ends, or its time is over, or nobody is left to tell.
 fn supervise(site: &Site<'_>, case: &Case, control: &OwnedFd, running: Running) -> Report {
-    let time = TimeLimit { ready: running.ready, limit: case.time_limit() };
+    let time = TimeLimit { ready: running.ready, limit: case.timeout().duration() };
     loop {
         let look = time.look(progress::now(), running.record.progress().began());
         let left = match look {

@@ -10,7 +10,7 @@ use super::order::Request;
 use super::pulse::Pulse;
 use crate::diagnose::{self, Step, Witness};
 use crate::error::Failure;
-use crate::sandbox::{Identity, Mode, User};
+use crate::sandbox::{Identity, Mode, Setting};
 use crate::sys::process::{self, Pid, Side, SingleThreaded};
 use crate::sys::{errno, fds, signals, socket};
 use crate::userns::Caller;
@@ -31,7 +31,7 @@ pub(super) struct Launcher<'a> {
 /// The init that is wanted.
 #[derive(Debug)]
 pub(super) struct Wanted<'w> {
-    pub(super) user: User,
+    pub(super) setting: Setting,
     pub(super) mode: &'w Mode,
     /// Where it will be.
     pub(super) directory: &'w OwnedFd,
@@ -45,6 +45,8 @@ pub(super) struct Wanted<'w> {
 #[derive(Debug)]
 pub(super) struct Launched {
     pub(super) init: Pid,
+    /// Who its body is, by what the machine said at the start.
+    pub(super) identity: Identity,
     /// Where a spare takes the order for a test.
     pub(super) hand: Option<OwnedFd>,
     /// Where it tells how the set-up goes.
@@ -75,8 +77,8 @@ impl<'a> Launcher<'a> {
     }
 
     pub(super) fn launch(&self, wanted: &Wanted<'_>) -> Result<Launched, Lack> {
-        let Wanted { user, mode, directory, request, is_trial } = *wanted;
-        let identity = Identity::new(user, &self.caller, mode).map_err(Lack::Failed)?;
+        let Wanted { setting, mode, directory, request, is_trial } = *wanted;
+        let identity = Identity::new(setting, &self.caller, mode).map_err(Lack::Failed)?;
         let shortage = |error| self.lack(error, mode);
         let failed = |step, object| move |error| Lack::Failed(errno::failure(step, object, &error));
         let (go, start) = fds::pipe().map_err(shortage)?;
@@ -96,7 +98,8 @@ impl<'a> Launcher<'a> {
             };
             let (children, alive, origin) = (&self.children, &self.alive.0, &self.origin);
             let (identity, go, news) = (&identity, &go, told.as_ref());
-            let site = Site { identity, mode, children, alive, origin, go, news, task };
+            let network = setting.network;
+            let site = Site { identity, mode, network, children, alive, origin, go, news, task };
             init::main(&site, self.alone)
         }
         fds::leave_directory().map_err(failed("chdir", "/ in the server"))?;
@@ -107,7 +110,7 @@ impl<'a> Launcher<'a> {
             fds::set_nonblocking(news).map_err(failed("fcntl", "the pipe of a first sandbox"))?;
         }
         drop(fds::write_once(start.as_fd(), b"g"));
-        Ok(Launched { init, hand, news })
+        Ok(Launched { init, identity, hand, news })
     }
 
     fn lack(&self, error: io::Error, mode: &Mode) -> Lack {

@@ -13,6 +13,7 @@ mod caller;
 mod case;
 mod init;
 mod launch;
+mod options;
 mod order;
 mod output;
 mod parts;
@@ -40,6 +41,7 @@ pub use body::begin;
 #[cfg(feature = "tokio")]
 pub(crate) use body::leave;
 pub use case::{Begins, Case, ShouldPanic};
+pub use options::{Defaults, Options, Timeout};
 #[cfg(feature = "tokio")]
 pub(crate) use patience::insist_on_threads;
 
@@ -123,7 +125,7 @@ fn ask(entry: &'static Entry, case: &'static Case) -> Verdict {
         Err(failure) => return told(Judgement::failed(failure.to_string()), &replay),
     };
     let outcome = match index_of(entry) {
-        Some(index) => request::perform(server(), (index, case.time_limit()), &mut replay),
+        Some(index) => request::perform(server(), (index, case.timeout().duration()), &mut replay),
         None => Outcome::NotRequested(unknown_entry()),
     };
     let Judgement { verdict, notes } = verdict::judge(outcome);

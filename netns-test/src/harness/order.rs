@@ -11,7 +11,7 @@ use super::wire::{self, End, Message, Report};
 use crate::diagnose;
 use crate::error::Failure;
 use crate::premain;
-use crate::sandbox::User;
+use crate::sandbox::Setting;
 use crate::sys::process::{self, Pid, Status};
 use crate::sys::{errno, signals, socket};
 
@@ -27,6 +27,8 @@ const AFTER_KILL: Duration = Duration::from_secs(5);
 pub(super) struct Request {
     index: usize,
     pub(super) case: &'static Case,
+    /// What its sandbox is made by.
+    pub(super) setting: Setting,
     pub(super) control: OwnedFd,
     stdout: OwnedFd,
     stderr: OwnedFd,
@@ -60,7 +62,7 @@ pub(super) struct Arrived {
 #[derive(Debug)]
 pub(super) struct Test {
     pub(super) init: Pid,
-    pub(super) user: User,
+    pub(super) setting: Setting,
     /// As long as its runner has not been told of the end.
     held: Option<Held>,
     /// Since when its runner has not waited for it.
@@ -90,8 +92,18 @@ impl Request {
         [stdout, stderr, directory]: [OwnedFd; 3],
     ) -> Self {
         let (patience, not_before) = (Patience::new(), Instant::now());
-        let is_returned = false;
-        Self { index, case, control, stdout, stderr, directory, patience, not_before, is_returned }
+        Self {
+            index,
+            case,
+            setting: case.setting(),
+            control,
+            stdout,
+            stderr,
+            directory,
+            patience,
+            not_before,
+            is_returned: false,
+        }
     }
 
     /// For an init that is forked for it.
@@ -148,18 +160,18 @@ pub(super) fn case_at(index: usize) -> Option<&'static Case> {
 impl Test {
     /// `hand` is where the init was told of it, if that was a spare.
     pub(super) fn new(init: Pid, request: Request, hand: Option<OwnedFd>) -> Self {
-        let (user, limit) = (request.case.user, request.case.time_limit());
+        let (setting, limit) = (request.setting, request.case.timeout().duration());
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit + GRACE));
         let held = match hand {
             None => Held::Control(request.control),
             Some(hand) => Held::Whole { request, hand },
         };
-        Self { init, user, held: Some(held), left: None, deadline, overdue: false }
+        Self { init, setting, held: Some(held), left: None, deadline, overdue: false }
     }
 
     /// One whose runner knows that it will not come, and whose init has been killed.
-    pub(super) fn given_up(init: Pid, user: User) -> Self {
-        Self { init, user, held: None, left: None, deadline: None, overdue: true }
+    pub(super) fn given_up(init: Pid, setting: Setting) -> Self {
+        Self { init, setting, held: None, left: None, deadline: None, overdue: true }
     }
 
     /// Where its runner waits for its end; nothing if it does not.

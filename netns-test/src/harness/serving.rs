@@ -23,7 +23,7 @@ use crate::env;
 use crate::error::Failure;
 use crate::premain;
 use crate::probe::News;
-use crate::sandbox::User;
+use crate::sandbox::Setting;
 use crate::sys::fds::Until;
 use crate::sys::process::{self, Pid, SingleThreaded, Status};
 use crate::sys::{errno, fds, limits, signals, socket, stack};
@@ -225,7 +225,7 @@ impl<'a> Serving<'a> {
         for request in self.waiting.drain(..) {
             refuse(&request.control, &report);
         }
-        self.tests.push(Test::given_up(trial.init, trial.request.case.user));
+        self.tests.push(Test::given_up(trial.init, trial.request.setting));
     }
 
     /// Learns what has become of the first sandbox, if that is known now.
@@ -268,7 +268,7 @@ impl<'a> Serving<'a> {
                 // A runner that cannot be looked at counts as one that waits.
                 drop(self.note_who_left());
                 let request = Request::new((index, case), control, fds);
-                self.spares.note_request(&request, self.others_for(case.user));
+                self.spares.note_request(&request, self.others_for(request.setting));
                 self.waiting.push_back(request);
             }
         }
@@ -310,13 +310,13 @@ impl<'a> Serving<'a> {
         process::reap_all();
     }
 
-    /// How many tests for this kind of user have been asked for and have not ended.
-    fn others_for(&self, user: User) -> usize {
+    /// How many tests of this setting have been asked for and have not ended.
+    fn others_for(&self, setting: Setting) -> usize {
         let running =
-            self.tests.iter().filter(|test| test.control().is_some()).map(|test| test.user);
+            self.tests.iter().filter(|test| test.control().is_some()).map(|test| test.setting);
         let waiting = self.waiting.iter().chain(self.grant.request());
-        let users = running.chain(waiting.map(|request| request.case.user));
-        users.filter(|&other| other == user).count()
+        let settings = running.chain(waiting.map(|request| request.setting));
+        settings.filter(|&other| other == setting).count()
     }
 }
 

@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use super::launch::Launched;
 use super::order::Request;
 use crate::diagnose;
-use crate::sandbox::{Copied, User};
+use crate::sandbox::{Copied, Identity, Setting};
 use crate::sys::fds::{self, Place, Until};
 use crate::sys::process::{self, Pid};
 
-/// The most spares for each kind of user that are made without being asked for, on a machine with one
+/// The most spares of each setting that are made without being asked for, on a machine with one
 /// processor. More than there are processors are not made in the time of one test anyway, and those
 /// that are left at the end of a run were made for nothing.
 const MOST_ON_ONE: usize = 2;
@@ -40,12 +40,12 @@ const A_MOMENT: Duration = Duration::from_micros(200);
 /// All spares of a server.
 #[derive(Debug)]
 pub(super) struct Spares {
-    /// How many are wanted for each kind of user, if that is not left to the demand.
+    /// How many are wanted of each setting, if that is not left to the demand.
     fixed: Option<usize>,
     /// Tells that something was mounted or unmounted (`proc_pid_mounts(5)`). Without it there are
     /// no spares.
     mounts: Option<OwnedFd>,
-    kinds: [Kind; 2],
+    kinds: Vec<Kind>,
     /// How many there may be of each kind, once that is known of the machine.
     most: Option<usize>,
     /// Whether all that the machine allows is left to tests, once that is asked for.
@@ -58,10 +58,10 @@ pub(super) struct Spares {
     next_rest: usize,
 }
 
-/// Those for one kind of user.
+/// Those of one setting.
 #[derive(Debug)]
 struct Kind {
-    user: User,
+    setting: Setting,
     /// How many tests have asked.
     asked: usize,
     /// How many of them there were at the same time.
@@ -78,6 +78,8 @@ struct Kind {
 struct Spare {
     init: Pid,
     hand: OwnedFd,
+    /// Who its body is: users and their ids may change.
+    identity: Identity,
     surroundings: Surroundings,
 }
 
@@ -103,20 +105,11 @@ impl Surroundings {
 impl Spares {
     /// None yet. `fixed` is how many there are to be, if not by demand.
     pub(super) fn new(fixed: Option<usize>) -> Self {
-        let kind = |user| Kind {
-            user,
-            asked: 0,
-            peak: 0,
-            place: None,
-            directory: PathBuf::new(),
-            ready: VecDeque::new(),
-        };
         let mounts = fds::open_mounts().ok();
-        let kinds = [User::Caller, User::Root].map(kind);
         Self {
             fixed,
             mounts,
-            kinds,
+            kinds: Vec::new(),
             most: fixed,
             is_tight: OnceCell::new(),
             rest: 0,
@@ -130,13 +123,13 @@ impl Spares {
         self.fixed.is_some_and(|fixed| fixed > 0)
     }
 
-    /// A test has asked, when `running` others for the same kind of user have not ended.
+    /// A test has asked, when `running` others of the same setting have not ended.
     pub(super) fn note_request(&mut self, request: &Request, running: usize) {
         if self.fixed == Some(0) {
             return;
         }
         self.rest = self.rest.saturating_sub(1);
-        let kind = self.kind(request.case.user);
+        let kind = self.kind(request.setting);
         kind.asked += 1;
         kind.peak = kind.peak.max(running + 1);
         let place = fds::place_of(&request.directory).ok();
@@ -146,8 +139,8 @@ impl Spares {
         }
     }
 
-    /// The kind of user for whom there are fewer than there should be.
-    pub(super) fn wanted(&self) -> Option<User> {
+    /// The setting of which there are fewer than there should be.
+    pub(super) fn wanted(&self) -> Option<Setting> {
         if self.rest > 0 || self.mounts.is_none() {
             return None;
         }
@@ -158,24 +151,28 @@ impl Spares {
             };
             kind.asked >= first && kind.ready.len() < target
         };
-        self.kinds.iter().find(lacks).map(|kind| kind.user)
+        self.kinds.iter().find(lacks).map(|kind| kind.setting)
     }
 
-    /// Has `launch` make one for this kind of user. If it cannot be made, nobody is told: the next test
+    /// Has `launch` make one of this setting. If it cannot be made, nobody is told: the next test
     /// that asks gets a sandbox of its own, or the reason why not.
-    pub(super) fn make(&mut self, user: User, launch: impl FnOnce(&OwnedFd) -> Option<Launched>) {
+    pub(super) fn make(
+        &mut self,
+        setting: Setting,
+        launch: impl FnOnce(&OwnedFd) -> Option<Launched>,
+    ) {
         let most = self.most.unwrap_or_else(|| if self.is_tight() { 0 } else { processors() });
         self.most = Some(most);
         if most == 0 {
             return;
         }
         self.forget_changes_of_mounts();
-        let made = self.kind(user).place().and_then(|(directory, surroundings)| {
-            let Launched { init, hand, .. } = launch(&directory)?;
-            Some(Spare { init, hand: hand?, surroundings })
+        let made = self.kind(setting).place().and_then(|(directory, surroundings)| {
+            let Launched { init, identity, hand, .. } = launch(&directory)?;
+            Some(Spare { init, hand: hand?, identity, surroundings })
         });
         match made {
-            Some(spare) => self.kind(user).ready.push_back(spare),
+            Some(spare) => self.kind(setting).ready.push_back(spare),
             None => self.note_setback(),
         }
     }
@@ -197,15 +194,23 @@ impl Spares {
         self.mounts.as_ref().filter(|_| self.len() > 0).map(|mounts| mounts.as_fd())
     }
 
-    /// Gives the request to a spare; its init, and where it was told.
-    pub(super) fn hand_over(&mut self, request: &Request) -> Option<(Pid, OwnedFd)> {
-        if request.is_returned || self.kind(request.case.user).ready.is_empty() {
+    /// Gives the request to a spare whose body is who `identity` says; its init, and where it was
+    /// told.
+    pub(super) fn hand_over(
+        &mut self,
+        request: &Request,
+        identity: impl FnOnce() -> Option<Identity>,
+    ) -> Option<(Pid, OwnedFd)> {
+        if request.is_returned || self.kind(request.setting).ready.is_empty() {
             return None;
         }
         let directory = fds::place_of(&request.directory).ok();
+        let identity = identity();
         let mut is_setback = false;
-        while let Some(spare) = self.kind(request.case.user).ready.pop_front() {
-            if spare.surroundings.are_so_for(directory) && request.hand_to(&spare.hand).is_ok() {
+        while let Some(spare) = self.kind(request.setting).ready.pop_front() {
+            let is_same = spare.surroundings.are_so_for(directory)
+                && identity.as_ref() == Some(&spare.identity);
+            if is_same && request.hand_to(&spare.hand).is_ok() {
                 self.note_use();
                 return Some((spare.init, spare.hand));
             }
@@ -278,11 +283,13 @@ impl Spares {
         all.map(|spare| spare.init).collect()
     }
 
-    fn kind(&mut self, user: User) -> &mut Kind {
-        match user {
-            User::Caller => &mut self.kinds[0],
-            User::Root => &mut self.kinds[1],
-        }
+    fn kind(&mut self, setting: Setting) -> &mut Kind {
+        let known = self.kinds.iter().position(|kind| kind.setting == setting);
+        let place = known.unwrap_or_else(|| {
+            self.kinds.push(Kind::new(setting));
+            self.kinds.len() - 1
+        });
+        &mut self.kinds[place]
     }
 }
 
@@ -292,6 +299,17 @@ fn processors() -> usize {
 }
 
 impl Kind {
+    fn new(setting: Setting) -> Self {
+        Self {
+            setting,
+            asked: 0,
+            peak: 0,
+            place: None,
+            directory: PathBuf::new(),
+            ready: VecDeque::new(),
+        }
+    }
+
     /// Where the next test will probably run.
     fn place(&self) -> Option<(OwnedFd, Surroundings)> {
         let directory = fds::open_place(&self.directory).ok()?;

@@ -11,7 +11,7 @@ use super::trial::{Grant, Trial};
 use super::wire::Report;
 use crate::diagnose;
 use crate::error::Failure;
-use crate::sandbox::{Mode, User};
+use crate::sandbox::{Identity, Mode, Setting};
 use crate::sys::process;
 
 /// How many inits may be on their way out, with their namespaces, when a test begins, unless the machine
@@ -41,7 +41,9 @@ impl Serving<'_> {
                 Grant::Open(mode, _) => (mode.clone(), true),
                 Grant::Allowed(mode) => (mode.clone(), false),
             };
-            if let Some((init, hand)) = self.spares.hand_over(&request) {
+            let caller = &self.launcher.caller;
+            let identity = || Identity::new(request.setting, caller, &mode).ok();
+            if let Some((init, hand)) = self.spares.hand_over(&request, identity) {
                 self.tests.push(Test::new(init, request, Some(hand)));
                 continue;
             }
@@ -52,7 +54,7 @@ impl Serving<'_> {
                 Ok(Launched { init, news: None, .. }) => {
                     self.tests.push(Test::new(init, request, None));
                 }
-                Ok(Launched { init, news: Some(news), hand }) => {
+                Ok(Launched { init, news: Some(news), hand, .. }) => {
                     self.grant.start(Trial::new((init, news), request, hand));
                 }
                 Err(lack) => {
@@ -101,9 +103,9 @@ impl Serving<'_> {
         }
     }
 
-    /// For whom a spare is to be made now. Tests that wait come first, and those that a spare has
+    /// The setting for which a spare is to be made now. Tests that wait come first, and those that a spare has
     /// been given and not yet begun: it is on its way on the processors that are free.
-    pub(super) fn spare_to_make(&self) -> Option<User> {
+    pub(super) fn spare_to_make(&self) -> Option<Setting> {
         let has_room = self.descriptors() + DESCRIPTORS_FOR_TESTS < self.open_files;
         let is_quiet =
             self.waiting.is_empty() && self.tests.iter().all(|test| test.hand().is_none());
@@ -113,26 +115,26 @@ impl Serving<'_> {
 
     /// One at a time: a request may have come meanwhile.
     pub(super) fn make_spare(&mut self) {
-        let (Some(user), Grant::Allowed(mode)) = (self.spare_to_make(), &self.grant) else {
+        let (Some(setting), Grant::Allowed(mode)) = (self.spare_to_make(), &self.grant) else {
             return;
         };
         if self.spares.not_before() > Instant::now() {
             return;
         }
-        self.spares.make(user, |directory| {
-            let wanted = Wanted { user, mode, directory, request: None, is_trial: false };
+        self.spares.make(setting, |directory| {
+            let wanted = Wanted { setting, mode, directory, request: None, is_trial: false };
             self.launcher.launch(&wanted).ok()
         });
     }
 
     /// Starts an init for a test.
     fn start(&self, request: &Request, mode: &Mode, is_trial: bool) -> Result<Launched, Lack> {
-        let (user, directory) = (request.case.user, &request.directory);
+        let (setting, directory) = (request.setting, &request.directory);
         // Where spares are asked for the first test gets one, too: what tries it out is not told
         // for whom.
         let is_told = !is_trial || !self.spares.are_asked_for() || request.is_returned;
         let request = is_told.then_some(request);
-        self.launcher.launch(&Wanted { user, mode, directory, request, is_trial })
+        self.launcher.launch(&Wanted { setting, mode, directory, request, is_trial })
     }
 
     /// A request cannot be met now; whether to go on with the next one.

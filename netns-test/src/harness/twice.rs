@@ -38,14 +38,13 @@ mod tests {
     use std::thread::Builder;
 
     use super::super::case::{Begins, ShouldPanic};
+    use super::super::options::Options;
     use super::*;
-    use crate::sandbox::User;
 
     static CASE: Case = Case {
         module: "a_crate::tests",
         name: "of_two",
-        timeout: None,
-        user: User::Caller,
+        options: Options::NONE,
         should_panic: ShouldPanic::No,
         begins: Begins::AtOnce,
         body: || ExitCode::SUCCESS,

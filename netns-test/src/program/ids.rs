@@ -3,10 +3,10 @@
 use std::fs;
 
 use crate::error::Failure;
-use crate::sandbox::{Identity, Mode, User};
-use crate::sys::launch::{Helper, MOST_RANGES, Maps, Person};
-use crate::sys::{caps::Caps, errno, fds, person, process};
-use crate::userns::{self, Caller};
+use crate::sandbox::{Identity, Mode, Setting, User};
+use crate::sys::launch::{MOST_RANGES, Maps, Person};
+use crate::sys::{caps::Caps, process};
+use crate::userns::{self, Caller, IdRange, helper, lines, subordinate};
 
 /// Who the program of a [`Sandbox`](crate::Sandbox) is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,17 +27,6 @@ pub enum SandboxUser {
         /// As the program sees it.
         gid: u32,
     },
-}
-
-/// Ids that follow each other, in the sandbox and outside of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IdRange {
-    /// The first one, as the sandbox sees it.
-    pub inside: u32,
-    /// The first one, as the caller sees it.
-    pub outside: u32,
-    /// How many; at least 1.
-    pub count: u32,
 }
 
 /// Which ids there are.
@@ -124,7 +113,8 @@ impl Ids {
             SandboxUser::Root => User::Root,
             SandboxUser::Caller | SandboxUser::Ids { .. } => User::Caller,
         };
-        let identity = Identity::new(wanted, caller, &Mode::full())?;
+        let setting = Setting { user: wanted, ..Setting::CALLER };
+        let identity = Identity::new(setting, caller, &Mode::full())?;
         let own = |uid: u32, gid: u32| Maps::Own {
             uid: format!("{uid} {} 1", caller.uid).into_bytes(),
             gid: format!("{gid} {} 1", caller.gid).into_bytes(),
@@ -133,7 +123,9 @@ impl Ids {
         let all = |uid: String, gid: String| Maps::All { uid: uid.into(), gid: gid.into() };
         let (maps, is_all) = match identity.maps.clone() {
             userns::Maps::All { uid_map, gid_map } => (all(uid_map, gid_map), true),
-            userns::Maps::One { .. } | userns::Maps::Callers => (own(uid, gid), false),
+            userns::Maps::One { .. } | userns::Maps::Subordinate { .. } | userns::Maps::Callers => {
+                (own(uid, gid), false)
+            }
         };
         let person = match user {
             SandboxUser::Caller => {
@@ -184,12 +176,6 @@ impl Ids {
             ambient,
         };
         Ok(Self { maps, person, groups: groups(gid, true) })
-    }
-}
-
-impl IdRange {
-    fn has_inside(&self, id: u32) -> bool {
-        id.checked_sub(self.inside).is_some_and(|offset| offset < self.count)
     }
 }
 
@@ -251,101 +237,9 @@ fn groups(own: u32, all: bool) -> Vec<Vec<u8>> {
     every.into_iter().chain([format!("{own} {own}").into_bytes()]).collect()
 }
 
-fn lines(ranges: &[IdRange]) -> Vec<u8> {
-    let line = |range: &IdRange| format!("{} {} {}\n", range.inside, range.outside, range.count);
-    ranges.iter().map(line).collect::<String>().into_bytes()
-}
-
-fn helper(name: &str, ranges: &[IdRange]) -> Result<Helper, Failure> {
-    /// Not by `PATH`: they are trusted with more than the caller is.
-    const PLACES: [&str; 6] =
-        ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin", "/run/wrappers/bin"];
-    let mut paths = PLACES.iter().map(|place| format!("{place}/{name}"));
-    let Some(program) = paths.find(|path| fs::exists(path).unwrap_or(false)) else {
-        let reason = format!("it is not in {}", PLACES.join(", "));
-        return Err(Failure::new("find", name, reason)
-            .advise("several ids take it, or CAP_SETUID, CAP_SETGID and CAP_SETFCAP")
-            .advise("Debian and Ubuntu: apt install uidmap; Fedora: dnf install shadow-utils"));
-    };
-    let numbers = ranges.iter().flat_map(|range| [range.inside, range.outside, range.count]);
-    let ranges = numbers.map(|number| fds::c_text(&number.to_string())).collect::<Result<_, _>>();
-    let failed = |error| errno::failure("lay out", name, &error);
-    let program = fds::c_text(&program).map_err(failed)?;
-    Ok(Helper { program, ranges: ranges.map_err(failed)? })
-}
-
-/// The ranges that the file gives to the caller, from 0 on, around `own`, which is `outside`.
-fn subordinate(
-    path: &str,
-    own: u32,
-    outside: u32,
-    caller: &Caller,
-) -> Result<Vec<IdRange>, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| {
-        errno::failure("read", path, &error)
-            .advise("it has the ids that users may map, see subuid(5)")
-    })?;
-    let name = person::user_name(caller.uid);
-    let ranges = given_to(&text, name.as_deref(), caller.uid);
-    if ranges.is_empty() {
-        let name = name.unwrap_or_else(|| format!("uid {}", caller.uid));
-        return Err(Failure::new(
-            "find",
-            format!("ids for {name} in {path}"),
-            "there is no such line",
-        )
-        .advise(format!("fix: usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST {name}"))
-        .advise("with a range that nobody else has in that file: who shares ids shares files"));
-    }
-    Ok(around(own, outside, &ranges))
-}
-
-/// The lines of subuid(5) that are a user's, as (first, count).
-fn given_to(text: &str, name: Option<&str>, uid: u32) -> Vec<(u32, u32)> {
-    let ranges = text.lines().filter_map(|line| {
-        let mut fields = line.trim().split(':');
-        let (user, first, count) = (fields.next()?, fields.next()?, fields.next()?);
-        let is_own = Some(user) == name || user.parse() == Ok(uid);
-        Some((first.parse().ok()?, count.parse().ok()?)).filter(|(_, count)| is_own && *count > 0)
-    });
-    ranges.collect()
-}
-
-/// `own` is `outside`, and every other id from 0 on the next one of `ranges`.
-fn around(own: u32, outside: u32, ranges: &[(u32, u32)]) -> Vec<IdRange> {
-    let mut maps = vec![IdRange { inside: own, outside, count: 1 }];
-    let mut next = u32::from(own == 0);
-    for &(mut first, mut left) in ranges {
-        while left > 0 {
-            let room = if next < own { own - next } else { u32::MAX - next };
-            let count = left.min(room);
-            if count == 0 {
-                break;
-            }
-            maps.push(IdRange { inside: next, outside: first, count });
-            (first, left, next) = (first.saturating_add(count), left - count, next + count);
-            next += u32::from(next == own);
-        }
-    }
-    maps
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn subordinate_ids_are_found_and_put_around_the_own_one() {
-        let text = "# users\nroot:1:2\nann:100000:65536\n1000:300000:10\nbob:5:5\nann:x:1\n";
-        let ranges = given_to(text, Some("ann"), 1000);
-        assert_eq!(ranges, [(100_000, 65_536), (300_000, 10)]);
-        assert_eq!(given_to(text, None, 7), []);
-        let range = |inside, outside, count| IdRange { inside, outside, count };
-        let as_root = [range(0, 1000, 1), range(1, 100_000, 65_536), range(65_537, 300_000, 10)];
-        assert_eq!(around(0, 1000, &ranges), as_root);
-        let as_self = [range(2, 7, 1), range(0, 50, 2), range(3, 52, 3)];
-        assert_eq!(around(2, 7, &[(50, 5)]), as_self);
-    }
 
     #[test]
     fn maps_are_written_as_the_kernel_wants_them() {

@@ -10,9 +10,10 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use crate::userns::IdRange;
 pub use child::SandboxChild;
 pub use command::SandboxCommand;
-pub use ids::{IdRange, SandboxUser};
+pub use ids::SandboxUser;
 
 use crate::error::{Error, Result};
 use crate::netns::NetNs;

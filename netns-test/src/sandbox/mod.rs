@@ -6,17 +6,23 @@
 
 mod copied;
 mod identity;
+mod lan;
 mod mode;
 mod mounts;
 mod network;
 mod run_dir;
+mod setting;
 mod transcript;
+mod users;
 
 pub(crate) use copied::Copied;
 pub(crate) use identity::Identity;
-pub use identity::User;
+pub use identity::{Ids, User};
+pub(crate) use lan::Neighbour;
 pub(crate) use mode::Mode;
 pub(crate) use run_dir::name_services;
+pub use setting::Network;
+pub(crate) use setting::Setting;
 #[cfg(feature = "doctor")]
 pub(crate) use transcript::Entry;
 pub(crate) use transcript::Transcript;

@@ -1,10 +1,11 @@
-//! The network of a sandbox: `lo`, up, and nothing else.
+//! The network of a sandbox: `lo`, up, with routes for groups, and nothing else.
 
 use std::io;
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 
 use super::{Identity, Part, Refused, Transcript};
 use crate::error::Failure;
+use crate::sys::route::{self, Kind, Requests, Route, Table};
 use crate::sys::{errno, fds, ifreq};
 use crate::userns::Maps;
 
@@ -36,7 +37,58 @@ pub(super) fn set_up(identity: &Identity, transcript: &mut Transcript) -> Result
     let socket = ifreq::socket().map_err(refused(Part::Sockets, "socket", "AF_INET"))?;
     ifreq::loopback_up(&socket).map_err(refused(Part::Loopback, "ioctl SIOCSIFFLAGS", "lo"))?;
     transcript.done("bring lo up");
+    let without = "multicast and broadcast need a route of the test's own";
+    transcript.note("add routes for multicast and broadcast on lo", without, groups_on_lo());
     Ok(())
+}
+
+/// Lets a body join groups and send to them without naming an interface, as where there is a
+/// default route.
+///
+/// The routes give way to every other one: those of IPv4 are in a table that is read after the main
+/// one, and all have the highest metric.
+fn groups_on_lo() -> io::Result<()> {
+    let source = Ipv4Addr::LOCALHOST.into();
+    let mut requests = Requests::default();
+    groups_of_ipv4(route::LOOPBACK, source, Some(u32::MAX)).for_each(|own| requests.route(&own));
+    requests.route(&Route {
+        // Of this kind, as the kernel takes every other one on `lo` for an unreachable destination.
+        kind: Kind::Local,
+        table: Table::Local,
+        to: (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0).into(), 8),
+        device: route::LOOPBACK,
+        source: Ipv6Addr::LOCALHOST.into(),
+        metric: Some(u32::MAX),
+    });
+    match route::Socket::open()?.ask(&requests, |_| {})? {
+        // That of IPv6, which this kernel is without.
+        Err(refusal) if refusal.place == 2 && !has_ipv6() => Ok(()),
+        other => other.map_err(|refusal| refusal.error),
+    }
+}
+
+/// The routes for groups of IPv4 and for the broadcast to all, over an interface. (For IPv6 the kernel
+/// has one for each interface but `lo`.)
+pub(super) fn groups_of_ipv4(
+    device: u32,
+    source: IpAddr,
+    metric: Option<u32>,
+) -> impl Iterator<Item = Route> {
+    let groups = (Kind::Multicast, (Ipv4Addr::new(224, 0, 0, 0).into(), 4));
+    let everybody = (Kind::Broadcast, (Ipv4Addr::BROADCAST.into(), 32));
+    let table = Table::Default;
+    [groups, everybody].into_iter().map(move |(kind, to)| Route {
+        kind,
+        table,
+        to,
+        device,
+        source,
+        metric,
+    })
+}
+
+fn has_ipv6() -> bool {
+    is_so("/proc/sys/net/ipv6/conf/lo/disable_ipv6", "0")
 }
 
 /// Binds to 127.0.0.1 and connects to it, without a packet: what the test finds is as new.
@@ -66,22 +118,29 @@ pub(super) fn use_loopback() -> Result<(), Failure> {
 }
 
 /// Whether the value is written, or there is nothing to write it to.
-fn set_if_there(path: &str, value: &str) -> io::Result<()> {
+pub(super) fn set_if_there(path: &str, value: &str) -> io::Result<()> {
     match fds::write_file(path, value.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
 }
 
-fn is_so(path: &str, value: &str) -> bool {
+pub(super) fn is_so(path: &str, value: &str) -> bool {
     fds::read_small(path).is_ok_and(|now| now.trim_end() == value)
 }
 
 /// Lets every group of the sandbox ping; the range must be made of mapped ids.
 fn allow_ping(path: &str, identity: &Identity) -> io::Result<()> {
     let own = format!("{0} {0}", identity.gid);
-    if !matches!(identity.maps, Maps::One { .. }) {
-        let all = fds::write_file(path, b"0 2147483647");
+    let all = match &identity.maps {
+        Maps::One { .. } => None,
+        Maps::All { .. } | Maps::Callers => Some(2_147_483_647),
+        Maps::Subordinate { gids, .. } => {
+            gids.iter().filter_map(|range| range.inside.checked_add(range.count - 1)).max()
+        }
+    };
+    if let Some(last) = all {
+        let all = fds::write_file(path, format!("0 {last}").as_bytes());
         if all.is_ok() {
             return all;
         }

@@ -16,7 +16,10 @@ impl Caps {
     pub(crate) const FSETID: Self = Self(1 << 4);
     pub(crate) const SETGID: Self = Self(1 << 6);
     pub(crate) const SETUID: Self = Self(1 << 7);
+    pub(crate) const NET_BIND_SERVICE: Self = Self(1 << 10);
+    pub(crate) const NET_BROADCAST: Self = Self(1 << 11);
     pub(crate) const NET_ADMIN: Self = Self(1 << 12);
+    pub(crate) const NET_RAW: Self = Self(1 << 13);
     pub(crate) const SYS_CHROOT: Self = Self(1 << 18);
     pub(crate) const SYS_ADMIN: Self = Self(1 << 21);
     pub(crate) const SETFCAP: Self = Self(1 << 31);
@@ -71,6 +74,17 @@ pub(crate) fn make_ambient() -> io::Result<()> {
         prctl(libc::PR_CAP_AMBIENT, RAISE, libc::c_ulong::from(capability))?;
     }
     Ok(())
+}
+
+/// Has this thread keep its permitted capabilities when it gives up being root, or not.
+pub(crate) fn keep_over_change(keep: bool) -> io::Result<()> {
+    prctl(libc::PR_SET_KEEPCAPS, libc::c_ulong::from(keep), 0)
+}
+
+/// Makes every permitted capability an effective one.
+pub(crate) fn take_up() -> io::Result<()> {
+    let held = get()?;
+    set(Sets { effective: held.permitted, ..held })
 }
 
 /// Has programs that this process starts get no capability but by being root's.

@@ -16,6 +16,7 @@ pub(crate) const EINVAL: i32 = libc::EINVAL;
 #[cfg(feature = "lab")]
 pub(crate) const EADDRNOTAVAIL: i32 = libc::EADDRNOTAVAIL;
 pub(crate) const ENOSYS: i32 = libc::ENOSYS;
+pub(crate) const EOPNOTSUPP: i32 = libc::EOPNOTSUPP;
 
 /// `EPERM (Operation not permitted)`; other errors by their own text.
 pub(crate) fn describe(error: &io::Error) -> String {

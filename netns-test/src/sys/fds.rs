@@ -235,6 +235,15 @@ pub(crate) fn install_stdio(fd: &OwnedFd, number: RawFd) -> io::Result<()> {
     Errno::result(result).map(drop).map_err(Into::into)
 }
 
+/// Gives stdout and stderr, which are pipes, to a user.
+pub(crate) fn give_output_to(uid: u32, gid: u32) -> io::Result<()> {
+    for number in [1, 2] {
+        // SAFETY: takes numbers; a descriptor that is not open is an error.
+        Errno::result(unsafe { libc::fchown(number, uid, gid) })?;
+    }
+    Ok(())
+}
+
 /// Closes every descriptor above 2 that is not in `keep`.
 ///
 /// For freshly forked processes of the harness: values that own one of the closed

@@ -1,4 +1,4 @@
-//! Brings `lo` up, with the one ioctl that takes (netdevice(7)): no netlink, no runtime.
+//! Brings `lo` up, and finds interfaces, with an ioctl each (netdevice(7)): no netlink, no runtime.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -18,14 +18,33 @@ pub(crate) fn socket() -> io::Result<OwnedFd> {
 ///
 /// The kernel then adds 127.0.0.1 and `::1` by itself.
 pub(crate) fn loopback_up(socket: &OwnedFd) -> io::Result<()> {
-    let mut name = [0; libc::IFNAMSIZ];
-    name[..2].copy_from_slice(&[b'l' as libc::c_char, b'o' as libc::c_char]);
     let flags = (libc::IFF_UP | libc::IFF_LOOPBACK) as libc::c_short;
     let union = libc::__c_anonymous_ifr_ifru { ifru_flags: flags };
-    let mut request = libc::ifreq { ifr_name: name, ifr_ifru: union };
+    let mut request = libc::ifreq { ifr_name: name_of("lo"), ifr_ifru: union };
     let number = libc::SIOCSIFFLAGS as libc::Ioctl;
     // SAFETY: the request reads one `ifreq`, which the pointer points to.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), number, &raw mut request) };
     Errno::result(result)?;
     Ok(())
+}
+
+/// Finds the index of an interface of the namespace that `socket` belongs to.
+pub(crate) fn index_of(socket: &OwnedFd, name: &str) -> io::Result<u32> {
+    let union = libc::__c_anonymous_ifr_ifru { ifru_ifindex: 0 };
+    let mut request = libc::ifreq { ifr_name: name_of(name), ifr_ifru: union };
+    let number = libc::SIOCGIFINDEX as libc::Ioctl;
+    // SAFETY: the request reads and writes one `ifreq`, which the pointer points to.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), number, &raw mut request) };
+    Errno::result(result)?;
+    // SAFETY: the kernel has written this member of the union.
+    let index = unsafe { request.ifr_ifru.ifru_ifindex };
+    u32::try_from(index).map_err(io::Error::other)
+}
+
+/// A name, ended by a zero; what is too long is cut.
+fn name_of(name: &str) -> [libc::c_char; libc::IFNAMSIZ] {
+    let mut bytes = [0; libc::IFNAMSIZ];
+    let places = bytes.iter_mut().take(libc::IFNAMSIZ - 1);
+    places.zip(name.bytes()).for_each(|(place, byte)| *place = byte as libc::c_char);
+    bytes
 }

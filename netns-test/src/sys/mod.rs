@@ -28,6 +28,7 @@ pub(crate) mod person;
 pub(crate) mod place;
 pub(crate) mod process;
 pub(crate) mod progress;
+pub(crate) mod route;
 pub(crate) mod signals;
 pub(crate) mod socket;
 pub(crate) mod stack;

@@ -1,5 +1,5 @@
-//! Who a process is, what it is called, and how it ends as another one did. Nothing here allocates:
-//! it is called between fork and exec.
+//! Who a process is, what it is called, and how it ends as another one did. What is called between
+//! fork and exec allocates nothing.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -77,6 +77,12 @@ pub(crate) fn set_hostname(name: &[u8]) -> io::Result<()> {
 /// Gives up every group but the own one.
 pub(crate) fn clear_groups() -> io::Result<()> {
     Ok(nix::unistd::setgroups(&[])?)
+}
+
+/// Has these groups and no other, besides the own one.
+pub(crate) fn set_groups(groups: &[u32]) -> io::Result<()> {
+    let groups: Vec<_> = groups.iter().copied().map(Gid::from_raw).collect();
+    Ok(nix::unistd::setgroups(&groups)?)
 }
 
 /// Changes the real, effective and saved group id.

@@ -103,6 +103,13 @@ pub(crate) struct Held {
     _control: UnixStream,
 }
 
+/// Writes the maps of the child `init`, as its parent; what has failed, with the words of a helper.
+pub(crate) fn write_maps(maps: &Maps, init: process::Pid) -> Result<(), (Refusal, String)> {
+    let mut words = maps::Words::none();
+    maps.write_for(init, &mut words)
+        .map_err(|refusal| (refusal, String::from_utf8_lossy(words.bytes()).into_owned()))
+}
+
 /// Has `command` do all of `plan` when it is started.
 pub(crate) fn set_up(command: &mut Command, plan: Arc<Plan>, ends: Arc<Ends>) {
     use std::os::unix::process::CommandExt as _;
