@@ -16,7 +16,8 @@ use super::case::Case;
 use super::init::{Origin, Site};
 use super::order::{Arrived, Order, descriptors_lost};
 use super::parts;
-use super::patience::insist;
+use super::patience::insist_beside_others;
+use super::pulse::{Mark, Pulse};
 use super::wire::{self, Record};
 use crate::error::Failure;
 use crate::sys::process::{self, SingleThreaded};
@@ -71,7 +72,7 @@ pub(super) fn main(
     }
     let case = get_ready(site, start, word, alone).unwrap_or_else(|failure| not_started(failure));
     premain::run_later_constructors(alone);
-    let passed = run_on_thread(case, &last_word).unwrap_or_else(|failure| {
+    let passed = run_on_thread(case, &last_word, site.pulse).unwrap_or_else(|failure| {
         last_word.say(&Record::NotStarted(failure));
         false
     });
@@ -165,7 +166,7 @@ fn write(memory: &memory::Record, seal: u64, record: &Record) {
 
 /// What can be done before the test is known.
 fn prepare(site: &Site<'_>) -> Result<(), Failure> {
-    let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
+    let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     process::make_dumpable().map_err(step("prctl", "PR_SET_DUMPABLE"))?;
     site.identity.assume()?;
     if site.origin.ignores_children {
@@ -185,7 +186,7 @@ fn settle(
     origin: &Origin,
     alone: &SingleThreaded,
 ) -> Result<(), Failure> {
-    let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
+    let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     let caller = parts::receive(order.control)
         .and_then(|bytes| Caller::decode(&bytes).ok_or(io::ErrorKind::InvalidData.into()))
         .map_err(step("receive", "the runner's surroundings"))?;
@@ -203,15 +204,27 @@ fn settle(
 }
 
 /// Runs the test on a thread of its own, named after it, as libtest does; whether it passed.
-fn run_on_thread(case: &'static Case, last_word: &Arc<LastWord>) -> Result<bool, Failure> {
+fn run_on_thread(
+    case: &'static Case,
+    last_word: &Arc<LastWord>,
+    (pulse, mark): (Pulse, Mark),
+) -> Result<bool, Failure> {
     let passed = Arc::new(OnceLock::new());
     let start = || {
         let (last_word, passed) = (Arc::clone(last_word), Arc::clone(&passed));
         let thread = std::thread::Builder::new().name(case.path());
-        thread.spawn(move || passed.set(run(case, &last_word)))
+        thread.spawn(move || {
+            mark.set();
+            passed.set(run(case, &last_word))
+        })
     };
-    let thread =
-        insist(start).map_err(|error| diagnose::explain("start", "the test's thread", &error))?;
+    let attempt = || match start() {
+        Err(error) if diagnose::is_own_limit(&error) => Ok(Err(error)),
+        other => other.map(Ok),
+    };
+    let thread = insist_beside_others(pulse, attempt)
+        .and_then(|result| result)
+        .map_err(|error| diagnose::explain("start", "the test's thread", &error))?;
     let joined = process::join(thread);
     joined.map_err(|error| errno::failure("pthread_join", "the test's thread", &error))?;
     Ok(passed.get().copied().unwrap_or_else(|| {

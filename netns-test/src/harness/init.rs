@@ -10,7 +10,8 @@ use super::body::{self, Start};
 use super::case::Case;
 use super::order::{Arrived, Order};
 use super::parts;
-use super::patience::insist;
+use super::patience::insist_beside_others;
+use super::pulse::{Mark, Pulse};
 use super::wire::{self, Ended, Record, Report};
 use crate::diagnose;
 use crate::error::Failure;
@@ -33,6 +34,8 @@ pub(super) struct Site<'a> {
     /// Where to tell that the set-up has come to its end, if the server waits for that.
     pub(super) news: Option<&'a OwnedFd>,
     pub(super) task: Task<'a>,
+    /// Where it is seen that other tests run, and where the body notes that it has begun.
+    pub(super) pulse: (Pulse, Mark),
 }
 
 /// Which test a sandbox is for.
@@ -154,7 +157,7 @@ impl<'a> Task<'a> {
 
 /// Leaves what is the server's.
 fn enter(site: &Site<'_>) -> Result<(), Failure> {
-    let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
+    let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     process::die_with_parent().map_err(step("prctl", "PR_SET_PDEATHSIG"))?;
     let keep = [site.children, site.alive, site.go].into_iter().chain(site.news);
     let keep = keep.chain(site.task.descriptors()).map(AsRawFd::as_raw_fd);
@@ -167,12 +170,12 @@ fn enter(site: &Site<'_>) -> Result<(), Failure> {
 /// Forks the body before there is a sandbox: both get ready at the same time. The body waits for
 /// a word.
 fn fork_body(site: &Site<'_>, start: Start<'_>, alone: &SingleThreaded) -> Result<Forked, Failure> {
-    let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
+    let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     let record = memory::Record::new().map_err(step("mmap", "the shared record"))?;
     let seal = seal();
     let (word, theirs) = socket::pair().map_err(step("socketpair", "the test's process"))?;
     let numbering = sandbox::number_next_process();
-    let side = insist(|| process::fork(alone))
+    let side = insist_beside_others(site.pulse.0, || process::fork(alone))
         .map_err(|error| diagnose::explain("fork", "the test's process", &error))?;
     let Side::Parent(pid) = side else {
         drop(word);
@@ -183,7 +186,7 @@ fn fork_body(site: &Site<'_>, start: Start<'_>, alone: &SingleThreaded) -> Resul
 
 /// Sets the sandbox up, and gives the body the word to begin.
 fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
-    let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
+    let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     let Forked { pid, record, seal, word, numbering } = forked;
     wait_for_go(site.go);
     let (proc, limitations) = set_up(site, numbering)?;

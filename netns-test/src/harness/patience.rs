@@ -8,6 +8,7 @@ use std::borrow::Borrow;
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::pulse::Pulse;
 use crate::sys::errno;
 
 /// How long nothing may come free before a shortage is an error. The kernel takes down
@@ -51,7 +52,7 @@ pub(super) fn insist<T, E: Borrow<io::Error>>(
 
 /// The same, but it does not take too long while others hold what they will let go of.
 pub(super) fn insist_while<T, E: Borrow<io::Error>>(
-    others_hold: impl Fn() -> bool,
+    mut others_hold: impl FnMut() -> bool,
     mut attempt: impl FnMut() -> Result<T, E>,
 ) -> Result<T, E> {
     // Most need none, and do not look at the clock.
@@ -68,6 +69,21 @@ pub(super) fn insist_while<T, E: Borrow<io::Error>>(
             other => return other,
         }
     }
+}
+
+/// The same in a process of a test: while other tests run, and for some time after the last has ended.
+pub(super) fn insist_beside_others<T, E: Borrow<io::Error>>(
+    pulse: Pulse,
+    attempt: impl FnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    let mut waits = None;
+    let mut ends = pulse.ends();
+    let others_hold = || {
+        waits.get_or_insert_with(|| pulse.wait());
+        let now = pulse.ends();
+        std::mem::replace(&mut ends, now) != now || pulse.others_run()
+    };
+    insist_while(others_hold, attempt)
 }
 
 #[cfg(test)]

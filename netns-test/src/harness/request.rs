@@ -15,7 +15,7 @@ use super::patience::insist_while;
 use super::server::{NoServer, Server};
 use super::verdict::Outcome;
 use super::watch::{self, Watch};
-use super::wire::{self, Message, Report};
+use super::wire::{self, Ended, Message, Record, Report};
 use crate::error::Failure;
 use crate::sys::errno::Refusal;
 use crate::sys::fds::Until;
@@ -39,6 +39,7 @@ pub(super) fn perform(
         Err(NoServer::Refused(failure)) => return Outcome::Refused(failure),
         Err(NoServer::Failed(failure)) => return Outcome::NotRequested(failure),
     };
+    diagnose::note_refusals();
     let mut watch = server.watch(limit);
     let prepare = || Ok((Channels::open()?, user_now()?));
     let prepared = insist_while(|| Holder::count() > 0, prepare);
@@ -66,6 +67,21 @@ pub(super) fn perform(
             not_sent(server, "environment and limits for the test", &error)
         }
         _ => ours.follow(server, &mut watch, replay),
+    }
+}
+
+/// Adds what the processes of the test could not see.
+fn seen_from_outside(report: Report) -> Report {
+    let of_record = |record| match record {
+        Record::NotStarted(failure) => Record::NotStarted(diagnose::seen_from_outside(failure)),
+        record => record,
+    };
+    match report {
+        Report::NotStarted(failure) => Report::NotStarted(diagnose::seen_from_outside(failure)),
+        Report::Ended(ended) => {
+            Report::Ended(Ended { record: ended.record.map(of_record), ..ended })
+        }
+        report @ Report::Refused(_) => report,
     }
 }
 
@@ -199,7 +215,7 @@ impl Channels {
                 Ok(Some(Message::Part(part))) => news.parts.extend(part),
                 Ok(Some(Message::Last(part))) => {
                     news.parts.extend(part);
-                    match Report::decode(&news.parts) {
+                    match Report::decode(&news.parts).map(seen_from_outside) {
                         Some(report) if report.is_last_word() => return Outcome::Ended(report),
                         report => news.report = Some((report, Instant::now())),
                     }

@@ -26,7 +26,7 @@ use crate::probe::News;
 use crate::sandbox::User;
 use crate::sys::fds::Until;
 use crate::sys::process::{self, Pid, SingleThreaded, Status};
-use crate::sys::{errno, fds, limits, signals, socket, stack};
+use crate::sys::{fds, limits, signals, socket, stack};
 
 /// How soon a runner that is busy is told again that a test has ended.
 const NEXT_TELLING: Duration = Duration::from_millis(20);
@@ -137,6 +137,7 @@ impl<'a> Serving<'a> {
         self.start_waiting();
         self.make_spare();
         self.untold.retain(|(control, end)| !tell(control, *end));
+        self.launcher.pulse.note_running(self.count_that_will_end());
         Ok(true)
     }
 
@@ -177,10 +178,13 @@ impl<'a> Serving<'a> {
                 self.hear_of_trial();
             }
             if let Some(trial) = self.grant.end_of(pid) {
+                self.launcher.forget(pid);
                 self.last_end = Some(Instant::now());
                 self.end_trial(trial, status);
                 continue;
             }
+            self.launcher.forget(pid);
+            self.launcher.pulse.note_end();
             if self.spares.forget(pid) {
                 continue;
             }
@@ -209,6 +213,13 @@ impl<'a> Serving<'a> {
 
     fn kill_overdue(&mut self) {
         let now = Instant::now();
+        let pulse = self.launcher.pulse;
+        if pulse.is_short() && pulse.others_run() {
+            // One that waits for a process, as long as others run, does not keep the time of its test.
+            let launcher = &self.launcher;
+            let waits = |test: &&mut Test| launcher.not_begun(test.init).is_some();
+            self.tests.iter_mut().filter(waits).for_each(|test| test.wait_longer(now));
+        }
         self.untold.extend(self.tests.iter_mut().filter_map(|test| test.keep_time(now)));
         if let Some(trial) = self.grant.overdue(now) {
             self.give_trial_up(&trial);
@@ -341,7 +352,7 @@ fn warm_up() {
 
 /// Makes the forked process the server; what it was before.
 fn settle(requests: &OwnedFd, runner: Pid) -> Result<Origin, Failure> {
-    let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
+    let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     process::die_with_parent().map_err(step("prctl", "PR_SET_PDEATHSIG of the server"))?;
     if process::parent_id() != runner {
         process::exit_now(1);

@@ -1,7 +1,7 @@
 //! The namespaces were made, but what they are for is refused.
 
 use super::creation::{apparmor, confined};
-use super::{EACCES, EPERM, with};
+use super::{EACCES, ENOSYS, EPERM, fixes, with};
 use crate::diagnose::facts::{Facts, Witness};
 use crate::error::Diagnosis;
 use crate::sys::caps::Caps;
@@ -61,6 +61,29 @@ pub(super) fn sockets(code: i32, facts: &Facts, witness: &Witness) -> Option<Dia
         .for_good("run the tests outside of the sandbox, or allow it sockets")
     });
     by_filter.or_else(|| confined(witness.label.as_ref()))
+}
+
+/// A call that the kernel itself refuses to nobody, or that it knows.
+pub(super) fn call(code: i32, facts: &Facts) -> Option<Diagnosis> {
+    if !matches!(code, EPERM | EACCES | ENOSYS) {
+        return None;
+    }
+    let seccomp = facts.seccomp.as_ref();
+    if seccomp.map(String::as_str) == Some("2") {
+        let cause = "a seccomp filter refuses this system call, as that of a container, of a systemd \
+                     service or of a sandbox";
+        let diagnosis =
+            with(Diagnosis::new("seccomp-call", cause), "Seccomp in /proc/self/status", seccomp);
+        return Some(diagnosis.for_good(fixes::without_seccomp(facts)));
+    }
+    if code == ENOSYS {
+        return Some(
+            Diagnosis::new("seccomp-call", "the kernel does not know this system call")
+                .shown_by("Seccomp in /proc/self/status", seccomp.map_or("(none)", String::as_str))
+                .for_good("run the tests on Linux 4.7 or later, not emulated"),
+        );
+    }
+    confined(facts.label.as_ref())
 }
 
 /// A security module took the rights over the namespaces away.

@@ -15,7 +15,6 @@ fn facts() -> Facts {
         proc_is_there: true,
         threads: some("1"),
         seccomp: some("0"),
-        process_limit: some("95983"),
         file_limit: some("1024"),
         ..Facts::default()
     }
@@ -152,12 +151,13 @@ fn limits_are_named_with_their_values() {
     assert!(!elsewhere.contains("sysctl -w"), "{elsewhere}");
     let unlimited = Facts { namespace_limits: Vec::new(), ..facts() };
     assert_eq!(topic(CLONE, ENOSPC, &unlimited, &Witness::default()), "nesting");
-    for (code, file) in [(EAGAIN, "Max processes"), (EMFILE, "Max open files")] {
-        let text = text(Step::Resources, code);
-        assert!(text.contains(&format!("{file} in /proc/self/limits")), "{text}");
-    }
-    assert!(text(Step::Resources, ENFILE).contains("fs.file-max"));
-    assert_eq!(diagnose(Step::Resources, EPERM, &facts(), &Witness::default()), None);
+    assert!(text(Step::Call, EMFILE).contains("Max open files in /proc/self/limits"));
+    assert!(text(Step::Call, ENFILE).contains("fs.file-max"));
+    assert_eq!(topic(Step::Call, EAGAIN, &facts(), &Witness::default()), "process-limit");
+    let short = Facts { lacks_memory: Some(1), ..facts() };
+    assert_eq!(topic(Step::Call, EAGAIN, &short, &Witness::default()), "memory");
+    assert_eq!(topic(Step::Call, ENOMEM, &facts(), &Witness::default()), "memory");
+    assert_eq!(diagnose(Step::Call, EPERM, &facts(), &Witness::default()), None);
 }
 
 #[test]
