@@ -78,8 +78,8 @@ environments! {
     chroot_with_a_filter_on_unshare: User, |it| {
         it.chroot().filter(Filter::Call(libc::SYS_unshare, libc::EPERM))
     };
-    chroot_without_devices: User, |it| it.chroot_without_devices();
-    sandbox_without_devices: User, |it| it.empty_dev();
+    chroot_without_devices: User, Confinement::chroot_without_devices;
+    sandbox_without_devices: User, Confinement::empty_dev;
     chroot_into_mount_point: User, Confinement::chroot_into_mount_point;
     chroot_into_mount_point_as_root: Root, Confinement::chroot_into_mount_point;
     chroot_into_mount_point_with_a_filter: User, |it| {

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use netns_test::netns_test;
 use netns_test_tests::confine::{Confinement, ControlGroup, Who};
-use netns_test_tests::{again, fails, is_root, left_out, passes, text};
+use netns_test_tests::{again, fails, is_root, left_out, passes};
 
 /// Starts the rest of its arguments as a user that has no other process.
 const STRANGER: [&str; 4] = ["setpriv", "--reuid=54322", "--regid=54322", "--clear-groups"];

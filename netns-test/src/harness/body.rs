@@ -21,7 +21,7 @@ use super::pulse::{Mark, Pulse};
 use super::wire::{self, Record};
 use crate::error::Failure;
 use crate::sys::process::{self, SingleThreaded};
-use crate::sys::{environ, errno, fds, limits, memory, signals, stack};
+use crate::sys::{environ, errno, fds, limits, memory, signals, stack, unfailing};
 use crate::{diagnose, isolation, premain};
 
 /// The status with which a failed test's process exits, as libtest's would.
@@ -195,7 +195,7 @@ fn settle(
     let keep: Vec<_> = kept.map(AsRawFd::as_raw_fd).into_iter().collect();
     fds::close_all_except(&keep).map_err(step("close_range", "the harness's descriptors"))?;
     limits::set(&caller.limits, &origin.limits).map_err(step("setrlimit", "the test's process"))?;
-    process::set_umask(caller.umask).map_err(step("umask", "the test's process"))?;
+    unfailing::set_umask(caller.umask).map_err(step("umask", "the test's process"))?;
     if let Some(variables) = caller.environment {
         let variables = variables.into_iter().filter_map(|text| CString::new(text).ok());
         environ::replace(variables.collect(), alone);

@@ -20,7 +20,7 @@ use crate::sandbox::{self, Identity, Mode, Refused, Transcript};
 use crate::sys::fds::Until;
 use crate::sys::limits::{self, Limits};
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
-use crate::sys::{errno, fds, memory, signals, socket};
+use crate::sys::{errno, fds, memory, signals, socket, unfailing};
 
 /// What a sandbox is made with, and for what.
 #[derive(Debug)]
@@ -275,7 +275,7 @@ fn supervise(site: &Site<'_>, case: &Case, control: &OwnedFd, running: Running) 
         let limit = if ended { limits::processor_time_of(running.pid) } else { None };
         let status = if ended { reap_until(running.pid) } else { None };
         if let Some(status) = status {
-            let used_up = limit.filter(|&limit| process::time_of_children() >= limit);
+            let used_up = limit.filter(|&limit| unfailing::time_of_children() >= limit);
             return Report::Ended(Ended { used_up, ..report(running, status, None) });
         }
         // The kernel kills the body when init ends.

@@ -22,7 +22,7 @@ use crate::error::Failure;
 use crate::premain;
 use crate::sys::fds::Until;
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
-use crate::sys::{errno, fds, limits, memory, signals, socket};
+use crate::sys::{errno, fds, limits, memory, signals, socket, unfailing};
 
 /// How long a server that has closed its socket may take to end.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
@@ -180,7 +180,7 @@ pub(super) fn fork(alone: &SingleThreaded) -> Result<Server, NoServer> {
     let failed = |step: &'static str, object: &'static str| {
         move |error: io::Error| NoServer::Failed(diagnose::explain(step, object, &error))
     };
-    process::refused_identity().map_err(|(call, error)| failed(call, "the runner")(error))?;
+    unfailing::refused_identity().map_err(|(call, error)| failed(call, "the runner")(error))?;
     let (ours, theirs) = socket::pair().map_err(failed("socketpair", "runner and fork server"))?;
     let number = || failed("fcntl", "F_DUPFD_CLOEXEC of the fork server's socket");
     let ours = fds::beyond_stdio(ours).map_err(number())?;

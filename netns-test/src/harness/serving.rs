@@ -93,6 +93,8 @@ impl<'a> Serving<'a> {
         alone: &'a SingleThreaded,
     ) -> Result<Self, Failure> {
         let origin = settle(requests, runner)?;
+        // Without it neither this process nor an init would learn of an end.
+        process::reap().map_err(|error| diagnose::explain("wait4", "own children", &error))?;
         Ok(Self {
             open_files: origin.limits.open_files(),
             launcher: Launcher::new(origin, pulse, alone)?,

@@ -180,16 +180,6 @@ fn let_go(pid: Pid, signal: libc::c_int) {
     unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, none, signal) };
 }
 
-/// How many seconds of a processor all children took that have been reaped, rounded.
-pub(crate) fn time_of_children() -> u64 {
-    // SAFETY: zero bytes are a valid `rusage`.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: the kernel writes one `rusage` to the live variable.
-    unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage) };
-    let micros = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
-    (micros(usage.ru_utime) + micros(usage.ru_stime) + 500_000) / 1_000_000
-}
-
 /// Waits for the end of every child.
 pub(crate) fn reap_all() {
     loop {
@@ -360,39 +350,6 @@ pub(crate) fn is_dumpable() -> Option<bool> {
 /// may not signal, too.
 pub(crate) fn others_exist() -> bool {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), None) != Err(Errno::ESRCH)
-}
-
-/// Sets the file mode creation mask.
-pub(crate) fn set_umask(mask: u32) -> io::Result<()> {
-    // SAFETY: takes a number.
-    let before = unsafe { libc::umask(mask as libc::mode_t) };
-    no_error(libc::c_long::from(before as libc::c_int))
-}
-
-/// Which of the calls that never fail does so here, and how: a filter can refuse them, too.
-pub(crate) fn refused_identity() -> Result<(), (&'static str, io::Error)> {
-    let calls = [
-        ("getpid", libc::SYS_getpid),
-        ("getppid", libc::SYS_getppid),
-        ("geteuid", libc::SYS_geteuid),
-        ("getegid", libc::SYS_getegid),
-    ];
-    for (name, call) in calls {
-        // SAFETY: these calls take nothing, and touch no memory.
-        let result = unsafe { libc::syscall(call) };
-        if result == -1 {
-            return Err((name, io::Error::last_os_error()));
-        }
-    }
-    Ok(())
-}
-
-/// An error where a call that has none gives what the kernel gives as one: C libraries do not look.
-fn no_error(result: libc::c_long) -> io::Result<()> {
-    match result {
-        -4095..0 => Err(io::Error::from_raw_os_error(-result as i32)),
-        _ => Ok(()),
-    }
 }
 
 /// Whether the numbers of processes in `/proc` are those that this process sees.

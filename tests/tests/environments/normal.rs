@@ -50,13 +50,16 @@ fn evidence(line: &str) -> String {
         "threads in /proc/loadavg"
         | "/proc/sys/kernel/threads-max"
         | "/proc/sys/kernel/pid_max" => "MANY",
-        _ if name.starts_with("processes and threads of user ") => "SOME",
+        _ if name.starts_with(COUNTED) => return "    COUNTED user = SOME".to_owned(),
         "Max processes in /proc/self/limits" if value.len() > 2 => "MANY",
         _ if name.starts_with("/proc/sys/user/max_") && is_number && value.len() > 2 => "MANY",
         _ => value,
     };
     format!("{file} = {value}")
 }
+
+/// How many there are of a user, with the number of that.
+const COUNTED: &str = "processes and threads of user ";
 
 /// The profile that is printed for Ubuntu, without its directory and the name made from that.
 fn apparmor_profile(line: &str) -> String {
