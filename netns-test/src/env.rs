@@ -100,6 +100,11 @@ pub(crate) fn surroundings() -> Surroundings {
     })
 }
 
+/// The bytes of a thread's stack that `RUST_MIN_STACK` asks for, as it is now; none if it is not set.
+pub(crate) fn stack_of_threads() -> Option<u64> {
+    value("RUST_MIN_STACK")?.to_str()?.parse().ok()
+}
+
 /// Whether libtest has been told, by option or by variable, not to capture output.
 pub(crate) fn nothing_is_captured() -> bool {
     let asked = env::args_os().any(|arg| arg == "--nocapture" || arg == "--no-capture");

@@ -7,7 +7,13 @@ use crate::env::{self, Surroundings};
 use crate::sandbox::NAMESPACES;
 use crate::sys::caps::{self, Caps};
 use crate::sys::filter::Call;
+use crate::sys::memory;
 use crate::sys::process::{self, Namespace};
+
+use super::usage::{self, Limit};
+
+/// The standard library's for a thread, in bytes, where nobody asks for another one.
+const STACK: u64 = 2 << 20;
 
 pub(super) const USERNS_CLONE: &str = "/proc/sys/kernel/unprivileged_userns_clone";
 pub(super) const APPARMOR_USERNS: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
@@ -52,10 +58,14 @@ pub(crate) struct Facts {
     pub(crate) interpreter: Option<String>,
     /// The executable, as the program itself sees it.
     pub(crate) executable: Option<PathBuf>,
-    /// `Max processes` of this process: the soft limit.
-    pub(crate) process_limit: Option<String>,
-    /// `pids.max` of the control group of this process or of one around it, and the file.
-    pub(crate) pids_limit: Option<(String, String)>,
+    /// Limits on processes, as far as they can be seen from here.
+    pub(crate) processes: Vec<Limit>,
+    /// Limits on the memory of this process.
+    pub(crate) memory: Vec<Limit>,
+    /// What `RUST_MIN_STACK` asks for.
+    pub(crate) asked_stack: Option<u64>,
+    /// How many bytes of memory, as a thread's stack takes, this process does not get.
+    pub(crate) lacks_memory: Option<u64>,
     /// `Max open files` of this process: the soft limit.
     pub(crate) file_limit: Option<String>,
     /// A file that is there in the containers of Docker, of Podman, in Flatpak.
@@ -90,38 +100,44 @@ impl Facts {
             namespace_limits: namespace_limits(),
             unprivileged_clone: value(USERNS_CLONE),
             apparmor_restricts: value(APPARMOR_USERNS),
-            label: label(),
             selinux_enforces: value(SELINUX),
-            seccomp: after(&status, "Seccomp:").map(str::to_owned),
             threads: after(&status, "Threads:").map(str::to_owned),
             unshare_filtered: Call::UnshareNothing.filtered(),
             clone_filtered: Call::CloneUser.filtered(),
-            caps: caps::effective().unwrap_or(Caps::NONE).0,
-            uid,
             unmapped: unmapped("uid", uid).or_else(|| unmapped("gid", gid)),
-            proc_is_there: fs::exists("/proc/self").unwrap_or(false),
-            root_is_mounted: fs::read_to_string("/proc/self/mountinfo")
-                .ok()
-                .map(|mounts| mounts.lines().any(|line| line.split(' ').nth(4) == Some("/"))),
             unknown_namespaces: unknown_namespaces(),
             version: value("/proc/version"),
             interpreter: fs::read_link("/proc/thread-self/exe")
                 .ok()
                 .map(|path| path.to_string_lossy().into_owned()),
             executable: std::env::current_exe().ok(),
-            container: container(),
-            surroundings: env::surroundings(),
-            ..Self::limits()
+            ..Self::of_this_process()
         }
     }
 
-    /// Those that tell of limits; by reading only.
-    pub(crate) fn limits() -> Self {
+    /// Those that tell of this process and its limits; by reading only.
+    pub(crate) fn of_this_process() -> Self {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        let asked_stack = usage::asked_stack();
+        let stack = asked_stack.unwrap_or(STACK);
+        let is_there = usize::try_from(stack).is_ok_and(memory::can_map);
         Self {
-            process_limit: soft_limit(&limits, "Max processes"),
-            pids_limit: pids_limit(),
+            label: label(),
+            seccomp: after(&status, "Seccomp:").map(str::to_owned),
+            caps: caps::effective().unwrap_or(Caps::NONE).0,
+            uid: process::effective_ids().0,
+            root_is_mounted: fs::read_to_string("/proc/self/mountinfo")
+                .ok()
+                .map(|mounts| mounts.lines().any(|line| line.split(' ').nth(4) == Some("/"))),
+            proc_is_there: fs::exists("/proc/self").unwrap_or(false),
+            processes: usage::of_processes(),
+            memory: usage::of_memory(),
+            asked_stack,
+            lacks_memory: (!is_there).then_some(stack),
             file_limit: soft_limit(&limits, "Max open files"),
+            container: container(),
+            surroundings: env::surroundings(),
             ..Self::default()
         }
     }
@@ -209,25 +225,6 @@ fn is_mapped(map: &str, id: u32) -> bool {
         };
         (first..first + count).contains(&u64::from(id))
     })
-}
-
-/// The limit of the innermost control group that has one.
-fn pids_limit() -> Option<(String, String)> {
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let of_version_2 = groups.lines().find_map(|line| line.strip_prefix("0::"));
-    let of_version_1 = groups.lines().find_map(|line| line.split_once(":pids:").map(|it| it.1));
-    let limit = |place, group: Option<&str>| innermost_limit(place, group?.trim_end_matches('/'));
-    limit("/sys/fs/cgroup", of_version_2).or_else(|| limit("/sys/fs/cgroup/pids", of_version_1))
-}
-
-fn innermost_limit(place: &str, mut group: &str) -> Option<(String, String)> {
-    loop {
-        let path = format!("{place}{group}/pids.max");
-        if let Some(limit) = value(&path).filter(|limit| limit != "max") {
-            return Some((path, limit));
-        }
-        (group, _) = group.rsplit_once('/')?;
-    }
 }
 
 fn container() -> Option<Container> {

@@ -3,6 +3,7 @@
 
 mod causes;
 mod facts;
+mod usage;
 
 use std::io;
 
@@ -13,10 +14,14 @@ use crate::sys::process::{self, Namespace, Side, SingleThreaded};
 
 pub(crate) use causes::Step;
 pub(crate) use facts::{Facts, Witness};
+pub(crate) use usage::note_refusals;
 
-/// A step that is no namespace's business, with the limit that it ran into.
+/// A call that is no namespace's business, with the limit that it ran into, or who refuses it.
 pub(crate) fn explain(step: &str, object: &str, error: &io::Error) -> Failure {
-    with_cause(errno::failure(step, object, error), Step::Resources, &Witness::default())
+    // A file may be refused for what it is.
+    let is_of_a_file = matches!(step, "open" | "read" | "write");
+    let kind = if is_of_a_file { Step::Resources } else { Step::Call };
+    with_cause(errno::failure(step, object, error), kind, &Witness::default())
 }
 
 /// Whether a limit of 0 on one of `wanted` is what made `error`: nothing can come free then.
@@ -28,12 +33,42 @@ pub(crate) fn is_forbidden(error: &io::Error, wanted: &[Namespace]) -> bool {
         && facts::namespace_limits().iter().any(|(limit, value)| value == "0" && is_wanted(limit))
 }
 
-/// Whether this process may have fewer than `count` processes, or namespaces of a kind, around it.
-pub(crate) fn allows_fewer_than(count: u64) -> bool {
-    let Facts { process_limit, pids_limit, .. } = Facts::limits();
-    let processes = process_limit.into_iter().chain(pids_limit.map(|(_, limit)| limit));
-    let namespaces = facts::namespace_limits().into_iter().map(|(_, limit)| limit);
-    processes.chain(namespaces).any(|limit| limit.parse().is_ok_and(|limit: u64| limit < count))
+/// Whether there is room for fewer than `count` processes, or namespaces of a kind, here.
+pub(crate) fn has_room_for_fewer_than(count: u64) -> bool {
+    let namespaces = facts::namespace_limits().into_iter();
+    let namespaces = namespaces.filter_map(|(_, limit)| limit.parse().ok());
+    usage::room_for_processes().into_iter().chain(namespaces).any(|room| room < count)
+}
+
+/// Whether `error` is of a thread for which this process has too little memory by a limit of its own:
+/// nothing that others let go of helps.
+pub(crate) fn is_own_limit(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(causes::EAGAIN | causes::ENOMEM))
+        && causes::lacks_own_memory(&Facts::of_this_process())
+}
+
+/// Adds the limit on processes that was reached, where the process that was refused one could not see
+/// it: in its own `/proc` and `/sys` there is no other test, and no control group.
+pub(crate) fn seen_from_outside(mut failure: Failure) -> Failure {
+    let is_unseen =
+        failure.diagnosis.as_ref().is_some_and(|diagnosis| causes::is_unseen(diagnosis));
+    if let (true, Some(code)) = (is_unseen, failure.errno) {
+        let facts = Facts { lacks_memory: None, ..Facts::of_this_process() };
+        failure.diagnosis =
+            causes::diagnose(Step::Call, code, &facts, &Witness::default()).map(Box::new);
+    }
+    failure
+}
+
+/// Adds who refuses a call that the kernel itself refuses to nobody.
+pub(crate) fn completed(failure: Failure) -> Failure {
+    with_cause(failure, Step::Call, &Witness::default())
+}
+
+/// `/dev/null` cannot be opened.
+pub(crate) fn without_null(error: &io::Error) -> Failure {
+    let failure = errno::failure("open", "/dev/null", error);
+    with_cause(failure, Step::Null, &Witness::default())
 }
 
 /// The kernel did not make `namespaces`. Tries them one by one, to name the one.
@@ -42,6 +77,10 @@ pub(crate) fn explain_clone(
     namespaces: &[Namespace],
     error: &io::Error,
 ) -> Failure {
+    if matches!(error.raw_os_error(), Some(causes::EAGAIN | causes::ENOMEM)) {
+        // It is no namespace that is short.
+        return explain("clone", "a process in new namespaces", error);
+    }
     let refused = first_refused(alone, namespaces);
     let object = match refused {
         Some(namespace) => format!("{} namespace", namespace.name()),
@@ -53,8 +92,9 @@ pub(crate) fn explain_clone(
 /// `step` was refused, as `failure` tells; `witness` is the process that was refused.
 pub(crate) fn with_cause(mut failure: Failure, step: Step, witness: &Witness) -> Failure {
     if let (Some(code), None) = (failure.errno, &failure.diagnosis) {
-        // A runner with threads comes here for resources only, and forks for nothing.
-        let facts = if step == Step::Resources { Facts::limits() } else { Facts::read() };
+        // A runner with threads comes here for such calls only, and forks for nothing.
+        let is_of_this_process = matches!(step, Step::Call | Step::Resources | Step::Null);
+        let facts = if is_of_this_process { Facts::of_this_process() } else { Facts::read() };
         failure.diagnosis = causes::diagnose(step, code, &facts, witness).map(Box::new);
     }
     failure

@@ -17,7 +17,8 @@ use super::case::{Begins, Case};
 use super::init::{Origin, Site};
 use super::order::{Arrived, Order, descriptors_lost};
 use super::parts;
-use super::patience::insist;
+use super::patience::{self, insist_beside_others};
+use super::pulse::{Mark, Pulse};
 use super::verdict::{FAILED, PASSED};
 use super::wire::{self, Record};
 use crate::beginning::{self, Stage};
@@ -25,7 +26,7 @@ use crate::error::Failure;
 use crate::hook::{self, Interception};
 use crate::isolation::{self, Lack};
 use crate::sys::process::{self, SingleThreaded};
-use crate::sys::{environ, errno, fds, limits, memory, signals, stack};
+use crate::sys::{environ, errno, fds, limits, memory, signals, stack, unfailing};
 use crate::{diagnose, premain};
 
 static RUNNING: AtomicBool = AtomicBool::new(false);
@@ -79,7 +80,8 @@ pub(super) fn main(
     beginning::reach(Stage::Constructors);
     premain::run_later_constructors(alone);
     beginning::reach(Stage::Thread);
-    let passed = run_on_thread(case, &last_word).unwrap_or_else(|failure| not_started(failure));
+    let passed =
+        run_on_thread(case, &last_word, site.pulse).unwrap_or_else(|failure| not_started(failure));
     // Not `_exit`: coverage and leak checkers do their work in exit handlers. Here, and not on the test's
     // thread: that has ended, with all that C libraries keep for it, and what constructors have kept for
     // this one ends as in the runner.
@@ -175,9 +177,9 @@ fn write(memory: &memory::Record, seal: u64, record: &Record) {
 
 /// What can be done before the test is known.
 fn prepare(site: &Site<'_>) -> Result<(), Failure> {
-    let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
+    let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     process::make_dumpable().map_err(step("prctl", "PR_SET_DUMPABLE"))?;
-    site.identity.assume()?;
+    site.identity.assume().map_err(diagnose::completed)?;
     if site.origin.ignores_children {
         signals::ignore_children();
     }
@@ -195,16 +197,16 @@ fn settle(
     origin: &Origin,
     alone: &SingleThreaded,
 ) -> Result<(), Failure> {
-    let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
+    let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     let caller = parts::receive(order.control)
         .and_then(|bytes| Caller::decode(&bytes).ok_or(io::ErrorKind::InvalidData.into()))
         .map_err(step("receive", "the runner's surroundings"))?;
     fds::install_stdio(order.stdout, 1).map_err(step("dup2", "stdout"))?;
     fds::install_stdio(order.stderr, 2).map_err(step("dup2", "stderr"))?;
     let keep: Vec<_> = kept.map(AsRawFd::as_raw_fd).into_iter().collect();
-    fds::close_all_except(&keep).map_err(step("close", "the harness's descriptors"))?;
+    fds::close_all_except(&keep).map_err(step("close_range", "the harness's descriptors"))?;
     limits::set(&caller.limits, &origin.limits).map_err(step("setrlimit", "the test's process"))?;
-    process::set_umask(caller.umask);
+    unfailing::set_umask(caller.umask).map_err(step("umask", "the test's process"))?;
     if let Some(variables) = caller.environment {
         let variables = variables.into_iter().filter_map(|text| CString::new(text).ok());
         environ::replace(variables.collect(), alone);
@@ -216,16 +218,29 @@ fn settle(
 ///
 /// A seccomp filter that the test has put on its thread, as a rule, does not bind this one: what needs a
 /// system call after the test's function is done here.
-fn run_on_thread(case: &'static Case, last_word: &Arc<LastWord>) -> Result<bool, Failure> {
+fn run_on_thread(
+    case: &'static Case,
+    last_word: &Arc<LastWord>,
+    (pulse, mark): (Pulse, Mark),
+) -> Result<bool, Failure> {
+    patience::note_pulse(pulse);
     let stderr = fds::standard_error();
     let end = Arc::new(OnceLock::new());
     let start = || {
         let (last_word, end) = (Arc::clone(last_word), Arc::clone(&end));
         let thread = std::thread::Builder::new().name(case.path());
-        thread.spawn(move || end.set(run(case, &last_word)))
+        thread.spawn(move || {
+            mark.set();
+            end.set(run(case, &last_word))
+        })
     };
-    let thread =
-        insist(start).map_err(|error| diagnose::explain("start", "the test's thread", &error))?;
+    let attempt = || match start() {
+        Err(error) if diagnose::is_own_limit(&error) => Ok(Err(error)),
+        other => other.map(Ok),
+    };
+    let thread = insist_beside_others(pulse, attempt)
+        .and_then(|result| result)
+        .map_err(|error| diagnose::explain("start", "the test's thread", &error))?;
     let joined = process::join(thread);
     joined.map_err(|error| errno::failure("pthread_join", "the test's thread", &error))?;
     let end = end.get().copied().unwrap_or_else(|| {

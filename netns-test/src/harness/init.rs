@@ -10,7 +10,8 @@ use super::body::{self, Start};
 use super::case::Case;
 use super::order::{Arrived, Order};
 use super::parts;
-use super::patience::insist;
+use super::patience::insist_beside_others;
+use super::pulse::{Mark, Pulse};
 use super::time_limit::{Left, TimeLimit};
 use super::wire::{self, Ended, Record, Report};
 use crate::beginning::Stage;
@@ -20,9 +21,9 @@ use crate::probe::News;
 use crate::sandbox::{self, Identity, Mode, Neighbour, Network, Refused, Transcript};
 use crate::sys::fds::Until;
 use crate::sys::group::Group;
-use crate::sys::limits::Limits;
+use crate::sys::limits::{self, Limits};
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
-use crate::sys::{errno, fds, memory, progress, signals, socket};
+use crate::sys::{errno, fds, memory, progress, signals, socket, unfailing};
 
 /// What a sandbox is made with, and for what.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(super) struct Site<'a> {
     /// Where to tell that the set-up has come to its end, if the server waits for that.
     pub(super) news: Option<&'a OwnedFd>,
     pub(super) task: Task<'a>,
+    /// Where it is seen that other tests run, and where the body notes that it has begun.
+    pub(super) pulse: (Pulse, Mark),
 }
 
 /// Which test a sandbox is for.
@@ -162,12 +165,12 @@ impl<'a> Task<'a> {
 
 /// Leaves what is the server's.
 fn enter(site: &Site<'_>) -> Result<(), Failure> {
-    let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
+    let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     process::die_with_parent().map_err(step("prctl", "PR_SET_PDEATHSIG"))?;
     let keep = [site.children, site.alive, site.go].into_iter().chain(site.news);
     let keep = keep.chain(site.task.descriptors()).map(AsRawFd::as_raw_fd);
     let keep: Vec<_> = keep.collect();
-    fds::close_all_except(&keep).map_err(step("close", "the server's descriptors"))?;
+    fds::close_all_except(&keep).map_err(step("close_range", "the server's descriptors"))?;
     // So that a body's `kill(0, …)` does not reach the runner, whose group it would share.
     process::lead_own_session().map_err(step("setsid", "init"))
 }
@@ -175,16 +178,16 @@ fn enter(site: &Site<'_>) -> Result<(), Failure> {
 /// Forks the body before there is a sandbox: both get ready at the same time. The body waits for
 /// a word.
 fn fork_body(site: &Site<'_>, start: Start<'_>, alone: &SingleThreaded) -> Result<Forked, Failure> {
-    let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
+    let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     let record = memory::Record::new().map_err(step("mmap", "the shared record"))?;
     let seal = seal();
     let (word, theirs) = socket::pair().map_err(step("socketpair", "the test's process"))?;
     // Before the body's number is chosen: the group has one, too.
-    let group = insist(|| Group::new(alone)).map_err(|error| {
+    let group = insist_beside_others(site.pulse.0, || Group::new(alone)).map_err(|error| {
         diagnose::explain("fork", "the leader of the test's process group", &error)
     })?;
     let numbering = sandbox::number_next_process();
-    let side = insist(|| process::fork(alone))
+    let side = insist_beside_others(site.pulse.0, || process::fork(alone))
         .map_err(|error| diagnose::explain("fork", "the test's process", &error))?;
     let Side::Parent(pid) = side else {
         drop(word);
@@ -199,11 +202,11 @@ fn fork_body(site: &Site<'_>, start: Start<'_>, alone: &SingleThreaded) -> Resul
 
 /// Sets the sandbox up, and gives the body the word to begin.
 fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
-    let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
+    let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     let Forked { pid, record, seal, word, numbering } = forked;
     wait_for_go(site.go);
     let (proc, mut limitations) = set_up(site, numbering)?;
-    let neighbour = add_neighbour(site.network, &mut limitations)?;
+    let neighbour = add_neighbour(site, &mut limitations)?;
     // So that a body cannot trace init, stop it, or speak in its name. After the fork: a
     // debugger that follows it could not look at the body before the body is open again.
     process::make_undumpable().map_err(step("prctl", "PR_SET_DUMPABLE of init"))?;
@@ -247,13 +250,13 @@ fn set_up(
 
 /// Adds the neighbour that the test asks for. That it cannot be had says nothing of other tests.
 fn add_neighbour(
-    network: Network,
+    site: &Site<'_>,
     limitations: &mut Vec<String>,
 ) -> Result<Option<OwnedFd>, Failure> {
-    if network == Network::Loopback {
+    if site.network == Network::Loopback {
         return Ok(None);
     }
-    let neighbour = insist(Neighbour::new)
+    let neighbour = insist_beside_others(site.pulse.0, Neighbour::new)
         .map_err(|error| diagnose::explain("unshare", "a network for the neighbour", &error))?;
     let mut transcript = Transcript::default();
     let kept = neighbour.connect(&mut transcript)?;
@@ -305,14 +308,17 @@ fn supervise(site: &Site<'_>, case: &Case, control: &OwnedFd, running: Running) 
             Ok(ready) => ready[0].readable && signals::clear(site.children).is_ok(),
             Err(_) => process::exit_now(1),
         };
+        // Of a process that has ended it can be read until that is reaped.
+        let limit = if ended { limits::processor_time_of(running.pid) } else { None };
         let status = if ended { reap_until(running.pid) } else { None };
         if let Some(status) = status {
-            return report(running, status, None);
+            let used_up = limit.filter(|&limit| unfailing::time_of_children() >= limit);
+            return Report::Ended(Ended { used_up, ..report(running, status, None) });
         }
         // The kernel kills the body when init ends.
         if let Left::Over(limit) = look {
             let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-            return report(running, Status::Signaled(signals::KILL), Some(limit));
+            return Report::Ended(report(running, Status::Signaled(signals::KILL), Some(limit)));
         }
     }
 }
@@ -328,7 +334,7 @@ fn reap_until(body: Pid) -> Option<Status> {
     status
 }
 
-fn report(running: Running, status: Status, timed_out: Option<u64>) -> Report {
+fn report(running: Running, status: Status, timed_out: Option<u64>) -> Ended {
     let Running { pid, record, seal, proc, limitations, .. } = running;
     let stack_overflow = record.stack_overflow().load(std::sync::atomic::Ordering::Relaxed) != 0;
     let stage = Stage::from_number(record.progress().stage()).unwrap_or(Stage::Body);
@@ -343,9 +349,8 @@ fn report(running: Running, status: Status, timed_out: Option<u64>) -> Report {
         None if timed_out.is_some() => Vec::new(),
         None => vec!["some, which cannot be listed without a /proc".into()],
     };
-    let ended =
-        Ended { status, record, stage, timed_out, stack_overflow, left, is_alone, limitations };
-    Report::Ended(ended)
+    let used_up = None;
+    Ended { status, record, stage, timed_out, stack_overflow, left, is_alone, limitations, used_up }
 }
 
 /// How many processes are named that a test has left.

@@ -2,12 +2,14 @@
 //! socket which test it is for. A shortage there must not keep a test from running, so the other way
 //! does without.
 
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::Instant;
 
 use super::init::{self, Origin, Site, Task};
 use super::order::Request;
-use super::pulse::Pulse;
+use super::pulse::{Mark, Pulse};
 use crate::diagnose::{self, Step, Witness};
 use crate::error::Failure;
 use crate::sandbox::{Identity, Mode, Setting};
@@ -26,6 +28,9 @@ pub(super) struct Launcher<'a> {
     pub(super) caller: Caller,
     origin: Origin,
     pub(super) pulse: Pulse,
+    /// Where the bodies of those that have not ended note that they have begun, and since when they
+    /// are there.
+    marks: RefCell<Vec<(Pid, Mark, Instant)>>,
 }
 
 /// The init that is wanted.
@@ -70,21 +75,34 @@ impl<'a> Launcher<'a> {
         pulse: Pulse,
         alone: &'a SingleThreaded,
     ) -> Result<Self, Failure> {
-        let step = |step, object| move |error: io::Error| errno::failure(step, object, &error);
+        let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
         let children = signals::watch_children().map_err(step("signalfd", "SIGCHLD"))?;
         let alive = fds::pipe().map_err(step("pipe", "the server"))?;
-        Ok(Self { alone, children, alive, caller: Caller::read()?, origin, pulse })
+        Ok(Self {
+            alone,
+            children,
+            alive,
+            caller: Caller::read()?,
+            origin,
+            pulse,
+            marks: RefCell::default(),
+        })
     }
 
     pub(super) fn launch(&self, wanted: &Wanted<'_>) -> Result<Launched, Lack> {
         let Wanted { setting, mode, directory, request, is_trial } = *wanted;
         let identity = Identity::new(setting, &self.caller, mode).map_err(Lack::Failed)?;
         let shortage = |error| self.lack(error, mode);
-        let failed = |step, object| move |error| Lack::Failed(errno::failure(step, object, &error));
-        let (go, start) = fds::pipe().map_err(shortage)?;
+        let failed =
+            |step, object| move |error| Lack::Failed(diagnose::explain(step, object, &error));
+        let of_call = |step, object| move |error| lack_of(step, object, error);
+        let (go, start) = fds::pipe().map_err(of_call("pipe", "the test's init"))?;
         let order = request.map(Request::order);
-        let (hand, theirs) = pair_if(order.is_none(), socket::pair).map_err(shortage)?;
-        let (news, told) = pair_if(is_trial, fds::pipe).map_err(shortage)?;
+        let (hand, theirs) = pair_if(order.is_none(), socket::pair)
+            .map_err(of_call("socketpair", "the init of a spare"))?;
+        let (news, told) =
+            pair_if(is_trial, fds::pipe).map_err(of_call("pipe", "the first sandbox"))?;
+        let mark = self.pulse.mark();
         // In a new mount namespace the working directory is that of the new mounts; a
         // descriptor would stay in the old ones.
         fds::change_directory(directory)
@@ -98,12 +116,14 @@ impl<'a> Launcher<'a> {
             };
             let (children, alive, origin) = (&self.children, &self.alive.0, &self.origin);
             let (identity, go, news) = (&identity, &go, told.as_ref());
-            let network = setting.network;
-            let site = Site { identity, mode, network, children, alive, origin, go, news, task };
+            let (network, pulse) = (setting.network, (self.pulse, mark));
+            let site =
+                Site { identity, mode, network, children, alive, origin, go, news, task, pulse };
             init::main(&site, self.alone)
         }
         fds::leave_directory().map_err(failed("chdir", "/ in the server"))?;
         let Side::Parent(init) = side.map_err(shortage)? else { process::exit_now(1) };
+        self.marks.borrow_mut().push((init, mark, Instant::now()));
         // Until the word to go on init can do nothing; it ends when `start` is closed.
         identity.maps.write_for(init).map_err(refused_maps)?;
         if let Some(news) = &news {
@@ -113,12 +133,32 @@ impl<'a> Launcher<'a> {
         Ok(Launched { init, identity, hand, news })
     }
 
+    /// Since when this init is there, if the body of its test has not begun.
+    pub(super) fn not_begun(&self, init: Pid) -> Option<Instant> {
+        let marks = self.marks.borrow();
+        let of_init = marks.iter().find(|(other, ..)| *other == init);
+        of_init.filter(|(_, mark, _)| !mark.is_set()).map(|(.., since)| *since)
+    }
+
+    /// This init has ended.
+    pub(super) fn forget(&self, init: Pid) {
+        self.marks.borrow_mut().retain(|(other, ..)| *other != init);
+    }
+
     fn lack(&self, error: io::Error, mode: &Mode) -> Lack {
         if errno::is_shortage(&error) && !diagnose::is_forbidden(&error, mode.namespaces()) {
             return Lack::Shortage(error);
         }
         Lack::Refused(diagnose::explain_clone(self.alone, mode.namespaces(), &error))
     }
+}
+
+/// What a call has that has nothing to do with namespaces.
+fn lack_of(step: &str, object: &str, error: io::Error) -> Lack {
+    if errno::is_shortage(&error) {
+        return Lack::Shortage(error);
+    }
+    Lack::Refused(diagnose::explain(step, object, &error))
 }
 
 /// Our end and theirs of what `make` gives, if it is needed.

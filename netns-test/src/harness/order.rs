@@ -67,6 +67,8 @@ pub(super) struct Test {
     held: Option<Held>,
     /// Since when its runner has not waited for it.
     left: Option<Instant>,
+    /// The test's time limit.
+    limit: Option<Duration>,
     /// When init is killed, and then when its end is no longer waited for; nothing for a test
     /// without a time limit.
     pub(super) deadline: Option<Instant>,
@@ -166,12 +168,13 @@ impl Test {
             None => Held::Control(request.control),
             Some(hand) => Held::Whole { request, hand },
         };
-        Self { init, setting, held: Some(held), left: None, deadline, overdue: false }
+        Self { init, setting, held: Some(held), left: None, limit, deadline, overdue: false }
     }
 
     /// One whose runner knows that it will not come, and whose init has been killed.
     pub(super) fn given_up(init: Pid, setting: Setting) -> Self {
-        Self { init, setting, held: None, left: None, deadline: None, overdue: true }
+        let (limit, deadline) = (None, None);
+        Self { init, setting, held: None, left: None, limit, deadline, overdue: true }
     }
 
     /// Where its runner waits for its end; nothing if it does not.
@@ -206,6 +209,13 @@ impl Test {
         process::kill(self.init);
         (self.deadline, self.overdue) = (Some(now + AFTER_KILL), true);
         None
+    }
+
+    /// Gives an init more time whose test has not begun.
+    pub(super) fn wait_longer(&mut self, now: Instant) {
+        if let (Some(limit), false) = (self.limit, self.overdue) {
+            self.deadline = now.checked_add(limit + GRACE);
+        }
     }
 
     /// What hangs up when a spare has looked at its order, or has ended.

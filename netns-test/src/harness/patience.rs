@@ -6,8 +6,10 @@
 
 use std::borrow::Borrow;
 use std::io;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use super::pulse::Pulse;
 use crate::sys::errno;
 
 /// How long nothing may come free before a shortage is an error. The kernel takes down
@@ -51,7 +53,7 @@ pub(super) fn insist<T, E: Borrow<io::Error>>(
 
 /// The same, but it does not take too long while others hold what they will let go of.
 pub(super) fn insist_while<T, E: Borrow<io::Error>>(
-    others_hold: impl Fn() -> bool,
+    mut others_hold: impl FnMut() -> bool,
     mut attempt: impl FnMut() -> Result<T, E>,
 ) -> Result<T, E> {
     // Most need none, and do not look at the clock.
@@ -70,13 +72,41 @@ pub(super) fn insist_while<T, E: Borrow<io::Error>>(
     }
 }
 
-/// The same for what needs threads and descriptors of this process: of the latter none comes free.
+/// The same in a process of a test: while other tests run, and for some time after the last has ended.
+pub(super) fn insist_beside_others<T, E: Borrow<io::Error>>(
+    pulse: Pulse,
+    attempt: impl FnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    let mut waits = None;
+    let mut ends = pulse.ends();
+    let others_hold = || {
+        waits.get_or_insert_with(|| pulse.wait());
+        let now = pulse.ends();
+        std::mem::replace(&mut ends, now) != now || pulse.others_run()
+    };
+    insist_while(others_hold, attempt)
+}
+
+/// The pulse of this process's test, for [`insist_on_threads`].
+static PULSE: OnceLock<Pulse> = OnceLock::new();
+
+/// Notes the pulse of the test that this process runs.
+pub(super) fn note_pulse(pulse: Pulse) {
+    PULSE.get_or_init(|| pulse);
+}
+
+/// Retries as [`insist_beside_others`], for what needs threads and descriptors of this process: of the
+/// latter none comes free.
 #[cfg(feature = "tokio")]
 pub(crate) fn insist_on_threads<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    insist(|| match attempt() {
+    let attempt = || match attempt() {
         Err(error) if errno::is_full_table(&error) => Ok(Err(error)),
         other => other.map(Ok),
-    })?
+    };
+    match PULSE.get() {
+        Some(pulse) => insist_beside_others(*pulse, attempt)?,
+        None => insist(attempt)?,
+    }
 }
 
 #[cfg(test)]

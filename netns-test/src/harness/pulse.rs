@@ -11,12 +11,33 @@ use crate::sys::memory;
 
 /// The shared numbers. A body may write anywhere; no verdict depends on them.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pulse(&'static [AtomicU32; 4]);
+pub(super) struct Pulse(&'static [AtomicU32; PLACES]);
+
+/// A page.
+const PLACES: usize = 1024;
 
 const BEATS: usize = 0;
 const RUNNING: usize = 1;
 const ENDED: usize = 2;
 const SHORT: usize = 3;
+const WAS_SHORT: usize = 4;
+const TAKEN: usize = 5;
+const FIRST_MARK: usize = 6;
+
+/// Where the body of one test notes that it has begun.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark(&'static AtomicU32);
+
+impl Mark {
+    /// Notes that the test's thread runs.
+    pub(super) fn set(self) {
+        self.0.store(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_set(self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+}
 
 impl Pulse {
     /// New ones, for this process and those that are forked from it.
@@ -54,6 +75,24 @@ impl Pulse {
         self.0[ENDED].load(Ordering::Relaxed)
     }
 
+    /// Whether a test waits for something to come free, in a process of its own.
+    pub(super) fn is_short(self) -> bool {
+        self.0[SHORT].load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether one ever has.
+    pub(super) fn was_short(self) -> bool {
+        self.0[WAS_SHORT].load(Ordering::Relaxed) > 0
+    }
+
+    /// A mark for the next test. After some thousand tests the first is given out again.
+    pub(super) fn mark(self) -> Mark {
+        let count = self.0[TAKEN].fetch_add(1, Ordering::Relaxed) as usize;
+        let mark = &self.0[FIRST_MARK + count % (PLACES - FIRST_MARK)];
+        mark.store(0, Ordering::Relaxed);
+        Mark(mark)
+    }
+
     /// Whether a test runs that does not wait for something to come free itself.
     pub(super) fn others_run(self) -> bool {
         self.0[RUNNING].load(Ordering::Relaxed) > self.0[SHORT].load(Ordering::Relaxed)
@@ -61,6 +100,7 @@ impl Pulse {
 
     /// Counts the test of this process among those that wait, until the value is dropped.
     pub(super) fn wait(self) -> Short {
+        self.0[WAS_SHORT].store(1, Ordering::Relaxed);
         self.0[SHORT].fetch_add(1, Ordering::Relaxed);
         Short(self)
     }
@@ -81,6 +121,18 @@ impl Drop for Short {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_is_of_one_test() {
+        let pulse = Pulse::new().unwrap();
+        let (first, second) = (pulse.mark(), pulse.mark());
+        second.set();
+        assert_eq!([first.is_set(), second.is_set()], [false, true]);
+        for _ in 0..3 * PLACES {
+            assert!(!pulse.mark().is_set());
+        }
+        assert_eq!(pulse.beats(), 0);
+    }
 
     #[test]
     fn a_test_that_waits_is_none_that_others_can_wait_for() {

@@ -80,15 +80,23 @@ pub(super) fn timed_out(after: u64, ended: &Ended) -> String {
     }
 }
 
-pub(super) fn killed(signal: i32, stack_overflow: bool) -> String {
+pub(super) fn killed(signal: i32, ended: &Ended) -> String {
     let name = signals::name(signal);
-    if stack_overflow {
+    if let (Some(limit), "SIGKILL") = (ended.used_up, name.as_str()) {
+        return format!(
+            "the test's process was killed by SIGKILL: it has used up the {limit} s of processor \
+             time that it may have\n  raise the limit: `ulimit -t` (RLIMIT_CPU)"
+        );
+    }
+    if ended.stack_overflow {
         return format!("the test's process was killed by {name}: the test overflowed its stack");
     }
     let hint = match name.as_str() {
         "SIGSEGV" => ": invalid memory access, or stack overflow in another thread",
         "SIGABRT" => ": abort, as from a second panic during a panic",
         "SIGKILL" => ": by the test itself, or by the kernel for want of memory",
+        "SIGXCPU" => ": it has used up its processor time; raise `ulimit -t` (RLIMIT_CPU)",
+        "SIGXFSZ" => ": it has written a file beyond `ulimit -f` (RLIMIT_FSIZE)",
         "SIGSYS" => ": a system call that a seccomp filter refuses",
         _ => "",
     };

@@ -15,7 +15,7 @@ use super::patience::insist_while;
 use super::server::{NoServer, Server};
 use super::verdict::Outcome;
 use super::watch::{self, Watch};
-use super::wire::{self, Message, Report};
+use super::wire::{self, Ended, Message, Record, Report};
 use crate::error::Failure;
 use crate::sys::errno::Refusal;
 use crate::sys::fds::Until;
@@ -39,6 +39,7 @@ pub(super) fn perform(
         Err(NoServer::Refused(failure)) => return Outcome::Refused(failure),
         Err(NoServer::Failed(failure)) => return Outcome::NotRequested(failure),
     };
+    diagnose::note_refusals();
     let mut watch = server.watch(limit);
     let prepare = || Ok((Channels::open()?, user_now()?));
     let prepared = insist_while(|| Holder::count() > 0, prepare);
@@ -66,6 +67,21 @@ pub(super) fn perform(
             not_sent(server, "environment and limits for the test", &error)
         }
         _ => ours.follow(server, &mut watch, replay),
+    }
+}
+
+/// Adds what the processes of the test could not see.
+fn seen_from_outside(report: Report) -> Report {
+    let of_record = |record| match record {
+        Record::NotStarted(failure) => Record::NotStarted(diagnose::seen_from_outside(failure)),
+        record => record,
+    };
+    match report {
+        Report::NotStarted(failure) => Report::NotStarted(diagnose::seen_from_outside(failure)),
+        Report::Ended(ended) => {
+            Report::Ended(Ended { record: ended.record.map(of_record), ..ended })
+        }
+        report @ Report::Refused(_) => report,
     }
 }
 
@@ -168,8 +184,7 @@ impl Channels {
     fn open() -> Result<(Self, Sent), Refusal> {
         let (control, their_control) =
             socket::pair().map_err(errno::at("socketpair", "runner and test"))?;
-        let (output, stdout, stderr) =
-            Streams::open().map_err(errno::at("pipe", "the test's output"))?;
+        let (output, stdout, stderr) = Streams::open()?;
         let directory =
             fds::open_place(Path::new(".")).map_err(errno::at("open", WORKING_DIRECTORY))?;
         Ok((Self { control, output }, Sent { control: their_control, stdout, stderr, directory }))
@@ -192,14 +207,17 @@ impl Channels {
             let left = news.time_left();
             let (has_news, server_is_there) = match self.wait_and_replay(server, left, replay) {
                 Ok(ready) => ready,
-                Err(error) => return Outcome::ServerLost(format!("waiting for it: {error}")),
+                Err(error) => {
+                    let failure = diagnose::explain("ppoll", "the test's end", &error);
+                    return Outcome::ServerLost(failure.to_string());
+                }
             };
             let message = has_news.then(|| parts::receive_message(&self.control)).transpose();
             match message {
                 Ok(Some(Message::Part(part))) => news.parts.extend(part),
                 Ok(Some(Message::Last(part))) => {
                     news.parts.extend(part);
-                    match Report::decode(&news.parts) {
+                    match Report::decode(&news.parts).map(seen_from_outside) {
                         Some(report) if report.is_last_word() => return Outcome::Ended(report),
                         report => news.report = Some((report, Instant::now())),
                     }
@@ -219,6 +237,10 @@ impl Channels {
                         server.note_still();
                         return Outcome::ServerLost(reason);
                     }
+                }
+                Err(error) if error.raw_os_error().is_some() && !parts::is_hang_up(&error) => {
+                    let failure = diagnose::explain("recvmsg", "the report of the test", &error);
+                    return Outcome::ServerLost(failure.to_string());
                 }
                 Ok(None) | Err(_) => return Outcome::ServerLost(server.how_it_ended()),
             }

@@ -179,7 +179,7 @@ impl Spares {
 
     /// Whether so little is allowed that a test could miss what something else of ours has.
     pub(super) fn is_tight(&self) -> bool {
-        *self.is_tight.get_or_init(|| diagnose::allows_fewer_than(ALLOWED))
+        *self.is_tight.get_or_init(|| diagnose::has_room_for_fewer_than(ALLOWED))
     }
 
     /// Those up to now, before the first spare is made.

@@ -21,6 +21,9 @@ const MOST_LEAVING: usize = 8;
 /// How long one may take for that. If something keeps it, the tests that wait do without it.
 const LEAVING: Duration = Duration::from_secs(5);
 
+/// How soon it is looked again whether a test has begun.
+const NEXT_LOOK: Duration = Duration::from_millis(1);
+
 /// Descriptors that spares leave to the tests that ask.
 const DESCRIPTORS_FOR_TESTS: usize = 256;
 
@@ -66,9 +69,22 @@ impl Serving<'_> {
         }
     }
 
+    /// How many tests have not ended, and will unless something keeps them.
+    pub(super) fn count_that_will_end(&self) -> usize {
+        let now = Instant::now();
+        let trial = usize::from(self.grant.request().is_some());
+        trial + self.tests.iter().filter(|test| will_end(test, now)).count()
+    }
+
     /// When a test can begin: `now`, or when one of too many inits that have nobody to tell has ended, at
-    /// the latest.
+    /// the latest. Where there is little room, one test after the other begins: several that each have
+    /// some of the processes that they need would wait for each other.
     pub(super) fn crowded_until(&self, now: Instant) -> Instant {
+        let half = self.tests.iter().filter_map(|test| self.launcher.not_begun(test.init));
+        let is_half = half.into_iter().any(|since| since + LEAVING > now);
+        if is_half && (self.launcher.pulse.was_short() || self.spares.is_tight()) {
+            return now + NEXT_LOOK;
+        }
         let ends = self.tests.iter().filter_map(|test| Some(test.left()? + LEAVING));
         let mut ends: Vec<_> = ends.filter(|&end| end > now).collect();
         if ends.is_empty() {
@@ -177,10 +193,8 @@ impl Serving<'_> {
     /// How long to wait for something to come free; `None` if it has been long enough.
     fn pause(&self, patience: &mut Patience) -> Option<Duration> {
         let now = Instant::now();
-        // Tests that run will free what is short, and inits that end unless something keeps them.
-        let will_end =
-            |test: &Test| !test.overdue && test.left().is_none_or(|at| at + LEAVING > now);
-        if self.tests.iter().any(will_end) {
+        // Tests that run will free what is short.
+        if self.tests.iter().any(|test| will_end(test, now)) {
             return patience.next_pause(Some(now));
         }
         // What was waited for in vain before is not waited for again.
@@ -189,4 +203,9 @@ impl Serving<'_> {
         }
         patience.next_pause(self.last_end)
     }
+}
+
+/// Whether a test runs, or an init is on its way out and nothing has kept it.
+fn will_end(test: &Test, now: Instant) -> bool {
+    !test.overdue && test.left().is_none_or(|at| at + LEAVING > now)
 }

@@ -135,7 +135,7 @@ fn verdict(ended: &Ended) -> Verdict {
             "the test's process {} before the test had ended",
             describe(ended.status),
         )),
-        (None, Status::Signaled(signal)) => Verdict::Failed(killed(signal, ended.stack_overflow)),
+        (None, Status::Signaled(signal)) => Verdict::Failed(killed(signal, ended)),
         (Some(Record::NotStarted(failure)), _) => Verdict::Failed(not_isolated(failure)),
         (Some(Record::Lacked(failure)), _) => {
             Verdict::Failed(format!("the test could not go on: {failure}"))
@@ -173,6 +173,7 @@ mod tests {
             left: Vec::new(),
             is_alone: true,
             limitations: Vec::new(),
+            used_up: None,
         }
     }
 
@@ -276,6 +277,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_limit_on_processor_time_is_no_want_of_memory() {
+        let told = |signal, used_up| {
+            let Verdict::Failed(told) =
+                judged(Ended { used_up, ..ended(Status::Signaled(signal), None) })
+            else {
+                panic!("it has not failed");
+            };
+            told
+        };
+        assert!(told(9, None).contains("for want of memory"));
+        assert!(told(9, Some(2)).contains("used up the 2 s of processor time"));
+        assert!(told(24, Some(2)).contains("SIGXCPU: it has used up its processor time"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::progress::Progress;
-use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
 
 /// Room for the text of a record; longer texts are cut.
 const TEXT_CAPACITY: usize = 1 << 20;
@@ -147,6 +147,14 @@ impl ForkMark {
         self.flag.load(Ordering::Relaxed) == 1
             && self.maker.is_none_or(|maker| maker == super::process::id())
     }
+}
+
+/// Whether this process can have so many bytes more, as the stack of a thread takes them.
+pub(crate) fn can_map(size: usize) -> bool {
+    let Ok(memory) = map(size.max(1), MapFlags::MAP_PRIVATE) else { return false };
+    // SAFETY: mapped above with this size, and not used by anybody.
+    let _unmapped = unsafe { munmap(memory, size.max(1)) };
+    true
 }
 
 /// New memory, all zero, that is never unmapped.

@@ -110,6 +110,22 @@ impl ControlGroup {
         make("/sys/fs/cgroup", true).or_else(|_: io::Error| make("/sys/fs/cgroup/pids", false))
     }
 
+    /// A group in this one, for at most `limit` processes.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn inner(&self, name: &str, limit: u32) -> io::Result<Self> {
+        if self.is_of_version_2 {
+            fs::write(self.path.join("cgroup.subtree_control"), "+pids")?;
+        }
+        let path = self.path.join(name);
+        fs::create_dir(&path)?;
+        let group = Self { path, is_of_version_2: self.is_of_version_2 };
+        fs::write(group.path.join("pids.max"), limit.to_string())?;
+        Ok(group)
+    }
+
     /// A group of that very name and without limits: below this process's own group, which a user
     /// may have been given, or at the top, where root may make it.
     ///

@@ -1,14 +1,17 @@
-//! Limits: on namespaces, on processes, on open files.
+//! Limits: on namespaces and open files, and which of the others it is.
 
-use super::{EAGAIN, EMFILE, ENFILE, fixes, with_some};
+use super::{EAGAIN, EMFILE, ENFILE, ENOMEM, fixes, memory, processes, with_some};
 use crate::diagnose::facts::{Container, Facts};
 use crate::error::Diagnosis;
 use crate::sys::process::Namespace;
 
-/// Processes and open files.
+/// Processes, memory and open files.
 pub(super) fn of_resources(code: i32, facts: &Facts) -> Option<Diagnosis> {
     Some(match code {
-        EAGAIN => processes(facts),
+        // The C library says so of a thread for whose stack there is no memory.
+        EAGAIN if facts.lacks_memory.is_some() => memory::diagnose(facts),
+        EAGAIN => processes::diagnose(facts),
+        ENOMEM => memory::diagnose(facts),
         EMFILE => {
             let limit = facts.file_limit.as_ref();
             with_some(
@@ -22,22 +25,6 @@ pub(super) fn of_resources(code: i32, facts: &Facts) -> Option<Diagnosis> {
             .for_good("raise fs.file-max, or run fewer tests at once (--test-threads)"),
         _ => return None,
     })
-}
-
-fn processes(facts: &Facts) -> Diagnosis {
-    let cause = "a limit on the number of processes is reached";
-    let mut diagnosis = with_some(
-        Diagnosis::new("process-limit", cause),
-        "Max processes in /proc/self/limits",
-        facts.process_limit.as_ref(),
-    );
-    if let Some((file, limit)) = &facts.pids_limit {
-        diagnosis = diagnosis.shown_by(file, limit);
-    }
-    diagnosis.for_good(
-        "raise the limit (`ulimit -u`; for the control group pids.max, in Docker --pids-limit), \
-         or run fewer tests at once (--test-threads)",
-    )
 }
 
 /// The value of `user.max_*_namespaces` for a namespace.

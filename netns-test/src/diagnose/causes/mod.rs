@@ -6,11 +6,15 @@
 mod creation;
 mod fixes;
 mod limits;
+mod memory;
+mod processes;
 mod rights;
 #[cfg(test)]
 mod tests;
 
 pub(super) use creation::killed_by_filter;
+pub(super) use memory::lacks_own_memory;
+pub(super) use processes::is_unseen;
 
 use crate::diagnose::facts::{Facts, Witness};
 use crate::error::Diagnosis;
@@ -34,10 +38,14 @@ pub(crate) enum Step {
     Loopback,
     /// Reading about itself in `/proc`.
     Proc,
+    /// Opening `/dev/null`.
+    Null,
     /// Forking the server: the process has this many threads.
     Threads,
-    /// What needs processes and descriptors only.
+    /// What needs processes, descriptors and memory only, and may be refused for its object.
     Resources,
+    /// A call that needs these only, and that the kernel itself refuses to nobody.
+    Call,
 }
 
 /// What is behind `code` (an error number) at `step`; `None` where nothing is known that
@@ -51,8 +59,11 @@ pub(super) fn diagnose(
     if let Some(limit) = limits::of_resources(code, facts) {
         return Some(limit);
     }
-    if step == Step::Resources {
-        return None;
+    match step {
+        Step::Resources => return None,
+        Step::Null => return rights::null(code, facts),
+        Step::Call => return rights::call(code, facts),
+        _ => {}
     }
     if !facts.proc_is_there {
         return Some(no_proc());
@@ -64,14 +75,16 @@ pub(super) fn diagnose(
         Step::Mounts => rights::mounts(code, facts, witness),
         Step::Sockets => rights::sockets(code, facts, witness),
         Step::Loopback => rights::loopback(code, facts, witness),
-        Step::Proc => None,
-        Step::Resources => return None,
+        Step::Proc => rights::call(code, facts),
+        Step::Resources | Step::Call | Step::Null => return None,
     };
     Some(cause.unwrap_or_else(|| unknown(facts, witness)))
 }
 
 pub(super) const EPERM: i32 = 1;
+pub(super) const ENOENT: i32 = 2;
 pub(super) const EAGAIN: i32 = 11;
+pub(super) const ENOMEM: i32 = 12;
 pub(super) const EACCES: i32 = 13;
 pub(super) const EINVAL: i32 = 22;
 pub(super) const ENFILE: i32 = 23;

@@ -1,0 +1,136 @@
+//! No more processes or threads: which of the limits is reached, by what is used of each and by the
+//! refusals that the kernel has counted.
+
+use crate::diagnose::facts::Facts;
+use crate::diagnose::usage::{Kind, Limit};
+use crate::error::Diagnosis;
+
+const TOPIC: &str = "process-limit";
+
+const UNSEEN: &str =
+    "a limit on processes was reached, and is not any more, or cannot be seen here";
+
+/// What is left of a limit on all processes of a user or machine when others have ended meanwhile, the
+/// test's own among them.
+const SLACK: u64 = 8;
+
+/// What is behind EAGAIN, where memory is not short.
+pub(super) fn diagnose(facts: &Facts) -> Diagnosis {
+    match reached(&facts.processes) {
+        Some(limit) => {
+            let (cause, fix) = told(limit.kind);
+            let diagnosis = shown(Diagnosis::new(TOPIC, cause), limit);
+            diagnosis.for_good(format!("{fix}, or run fewer tests at once (--test-threads)"))
+        }
+        None => {
+            let limits = facts.processes.iter().filter(|limit| limit.limit.1 != u64::MAX);
+            limits.fold(Diagnosis::new(TOPIC, UNSEEN), shown).for_good(
+                "run fewer tests at once (--test-threads), or raise the lowest of these limits: \
+                 `ulimit -u`; pids.max of the control group, in Docker --pids-limit",
+            )
+        }
+    }
+}
+
+/// Whether no limit could be shown to be reached.
+pub(in crate::diagnose) fn is_unseen(diagnosis: &Diagnosis) -> bool {
+    diagnosis.cause == UNSEEN
+}
+
+/// Adds a limit and what is used of it.
+pub(super) fn shown(diagnosis: Diagnosis, limit: &Limit) -> Diagnosis {
+    let (file, value) = &limit.limit;
+    let diagnosis = diagnosis.shown_by(file, value.to_string());
+    match &limit.used {
+        Some((file, used)) => diagnosis.shown_by(file, used.to_string()),
+        None => diagnosis,
+    }
+}
+
+/// The limit that has refused a process, if something shows which.
+fn reached(limits: &[Limit]) -> Option<&Limit> {
+    let is_group = |limit: &&Limit| matches!(limit.kind, Kind::Group { .. });
+    let groups: Vec<&Limit> = limits.iter().filter(is_group).collect();
+    let is_full = |limit: &&&Limit| room(limit) == Some(0);
+    if let Some(group) = groups.iter().find(is_full).copied().or_else(|| counted(&groups)) {
+        return Some(group);
+    }
+    let mut others = limits.iter().filter(|limit| !is_group(limit));
+    others.find(|limit| {
+        let slack = SLACK.max(limit.limit.1 / 64);
+        room(limit).is_some_and(|room| room < slack)
+    })
+}
+
+/// The one whose refusals the kernel has counted. Since Linux 6.11 these are counted where the limit
+/// is, and around it; before that, where the process is.
+fn counted<'a>(groups: &[&'a Limit]) -> Option<&'a Limit> {
+    let first = groups.iter().position(|group| group.has_refused)?;
+    let mut limited = groups[first..].iter().copied().filter(|group| group.limit.1 != u64::MAX);
+    if groups[first].kind == (Kind::Group { counts_own: true }) {
+        return limited.next();
+    }
+    limited.min_by_key(|group| room(group))
+}
+
+fn room(limit: &Limit) -> Option<u64> {
+    let (_, used) = limit.used.as_ref()?;
+    Some(limit.limit.1.saturating_sub(*used))
+}
+
+/// The cause, and what raises the limit.
+fn told(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::User => ("this user may have no more processes", "raise `ulimit -u`"),
+        Kind::Threads => ("the machine allows no more threads", "raise kernel.threads-max"),
+        Kind::Ids => ("the machine has no more process ids", "raise kernel.pid_max"),
+        _ => (
+            "a control group allows no more processes",
+            "raise its limit (pids.max; docker run --pids-limit, TasksMax= of a systemd unit)",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit(kind: Kind, limit: u64, used: u64) -> Limit {
+        let name = format!("{kind:?}");
+        Limit { kind, limit: (name.clone(), limit), used: Some((name, used)), has_refused: false }
+    }
+
+    fn group(most: u64, used: u64, has_refused: bool, counts_own: bool) -> Limit {
+        Limit { has_refused, ..limit(Kind::Group { counts_own }, most, used) }
+    }
+
+    #[test]
+    fn the_limit_that_is_reached_is_named() {
+        let machine = [limit(Kind::User, 96_365, 5), limit(Kind::Threads, 200_000, 300)];
+        let with = |groups: &[Limit]| [groups, &machine].concat();
+        let max = |groups: &[Limit]| reached(&with(groups)).map(|limit| limit.limit.1);
+        assert_eq!(max(&[]), None);
+        // The inner one is far from full.
+        assert_eq!(max(&[group(100, 3, false, false), group(9, 9, false, false)]), Some(9));
+        // What was full is so no more, and the kernel has counted.
+        for counts_own in [false, true] {
+            let inner = |has_refused| group(100, 3, has_refused, counts_own);
+            let outer = group(9, 6, counts_own, counts_own);
+            assert_eq!(max(&[inner(!counts_own), outer]), Some(9));
+        }
+        assert_eq!(max(&[group(u64::MAX, 3, true, false), group(9, 6, false, false)]), Some(9));
+        assert_eq!(max(&[group(50, 45, true, true), group(60, 60 - 9, true, true)]), Some(50));
+        let of_user = [limit(Kind::User, 7, 5), limit(Kind::Threads, 200_000, 300)];
+        assert_eq!(reached(&of_user).unwrap().kind, Kind::User);
+        let of_all = [limit(Kind::User, 96_365, 5), limit(Kind::Threads, 3_000, 2_999)];
+        assert_eq!(reached(&of_all).unwrap().kind, Kind::Threads);
+    }
+
+    #[test]
+    fn what_cannot_be_shown_is_said_so_with_all_limits() {
+        let processes = vec![limit(Kind::User, 96_365, 5)];
+        let diagnosis = diagnose(&Facts { processes, ..Facts::default() });
+        assert!(is_unseen(&diagnosis));
+        assert_eq!(diagnosis.evidence.len(), 2);
+    }
+}

@@ -1,0 +1,292 @@
+//! How much is used of each limit on processes and memory: counters and events, and no conclusions.
+
+use std::fs;
+use std::sync::OnceLock;
+
+use crate::env;
+use crate::sys::process;
+
+/// A limit, and what is used of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Limit {
+    pub(crate) kind: Kind,
+    /// Where the limit is read, and its value.
+    pub(crate) limit: (String, u64),
+    /// Where it is read how much is used, and that, if it can be known.
+    pub(crate) used: Option<(String, u64)>,
+    /// Whether the kernel has counted a refusal since this process looked first.
+    pub(crate) has_refused: bool,
+}
+
+/// Kinds of limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `pids.max` of a control group; whether events are counted where the limit is.
+    Group { counts_own: bool },
+    /// `RLIMIT_NPROC`.
+    User,
+    /// `kernel.threads-max`.
+    Threads,
+    /// `kernel.pid_max`.
+    Ids,
+    /// `RLIMIT_AS`.
+    AddressSpace,
+    /// `RLIMIT_DATA`.
+    Data,
+    /// `vm.max_map_count`.
+    Mappings,
+    /// The kernel's promises of memory, with `vm.overcommit_memory` 2.
+    Commitment,
+}
+
+/// Limits on processes and threads: those of control groups first, from the innermost on.
+pub(super) fn of_processes() -> Vec<Limit> {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let all = fs::read_to_string("/proc/loadavg").ok().and_then(|text| threads_in(&text));
+    let of_all = |kind, file: &str| {
+        let used = all.map(|count| ("threads in /proc/loadavg".to_owned(), count));
+        Some(Limit { kind, limit: (file.to_owned(), number(file)?), used, has_refused: false })
+    };
+    let (uid, _) = process::effective_ids();
+    let of_user = soft(&limits, "Max processes").filter(|_| !is_exempt(uid)).map(|limit| {
+        let used = (format!("processes and threads of user {uid} in /proc"), tasks_of(uid));
+        let limit = ("Max processes in /proc/self/limits".to_owned(), limit);
+        Limit { kind: Kind::User, limit, used: Some(used), has_refused: false }
+    });
+    let mut found = groups();
+    found.extend(of_user);
+    found.extend(of_all(Kind::Threads, "/proc/sys/kernel/threads-max"));
+    found.extend(of_all(Kind::Ids, "/proc/sys/kernel/pid_max"));
+    found
+}
+
+/// How many more processes control groups and the machine allow, each, and how many the user may have.
+pub(super) fn room_for_processes() -> Vec<u64> {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let left = |limit: Limit| Some(limit.limit.1.saturating_sub(limit.used?.1));
+    groups().into_iter().filter_map(left).chain(soft(&limits, "Max processes")).collect()
+}
+
+/// Limits on the memory of this process.
+pub(super) fn of_memory() -> Vec<Limit> {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let own = |kind, name: &str, field: &str| {
+        let used =
+            in_kib(&status, field).map(|used| (format!("{field} in /proc/self/status"), used));
+        let limit = (format!("{name} in /proc/self/limits"), soft(&limits, name)?);
+        Some(Limit { kind, limit, used, has_refused: false })
+    };
+    let mappings = number("/proc/sys/vm/max_map_count").map(|limit| {
+        let maps = fs::read_to_string("/proc/self/maps").ok();
+        let used =
+            maps.map(|maps| ("lines of /proc/self/maps".into(), maps.lines().count() as u64));
+        let limit = ("/proc/sys/vm/max_map_count".to_owned(), limit);
+        Limit { kind: Kind::Mappings, limit, used, has_refused: false }
+    });
+    let all = [
+        own(Kind::AddressSpace, "Max address space", "VmSize"),
+        own(Kind::Data, "Max data size", "VmData"),
+        mappings,
+        commitment(),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// The size of the stack that the standard library gives to threads, as `RUST_MIN_STACK` asks.
+pub(super) fn asked_stack() -> Option<u64> {
+    env::stack_of_threads()
+}
+
+/// Notes which refusals the kernel has counted up to now, in control groups.
+pub(crate) fn note_refusals() {
+    counted_before();
+}
+
+fn counted_before() -> &'static [(String, u64)] {
+    static BEFORE: OnceLock<Vec<(String, u64)>> = OnceLock::new();
+    BEFORE.get_or_init(|| {
+        let directories = group_directories().into_iter();
+        directories.filter_map(|group| Some((group.clone(), refusals(&group)?))).collect()
+    })
+}
+
+/// `pids.max` of this process's control group and of those around it that can be seen.
+fn groups() -> Vec<Limit> {
+    let before = counted_before();
+    let limit = |group: String| {
+        let file = format!("{group}/pids.max");
+        let counted = before.iter().find(|(other, _)| *other == group).map(|(_, count)| *count);
+        let has_refused = refusals(&group) > counted && counted.is_some();
+        let current = format!("{group}/pids.current");
+        let used = number(&current).map(|used| (current, used));
+        let counts_own = fs::exists(format!("{group}/pids.events.local")).unwrap_or(false);
+        let kind = Kind::Group { counts_own };
+        match fs::read_to_string(&file).ok()?.trim() {
+            // Not a limit, but what it has counted may be of one around it.
+            "max" => {
+                has_refused.then_some(Limit { kind, limit: (file, u64::MAX), used, has_refused })
+            }
+            value => {
+                let limit = (file, value.parse().ok()?);
+                Some(Limit { kind, limit, used, has_refused })
+            }
+        }
+    };
+    group_directories().into_iter().filter_map(limit).collect()
+}
+
+/// How often a process was refused, as the control group has counted.
+fn refusals(group: &str) -> Option<u64> {
+    let events = fs::read_to_string(format!("{group}/pids.events")).ok()?;
+    events.lines().find_map(|line| line.strip_prefix("max ")?.parse().ok())
+}
+
+/// The directories of the control groups that count this process, from the innermost on.
+fn group_directories() -> Vec<String> {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let (groups, mounts) = (read("/proc/self/cgroup"), read("/proc/self/mountinfo"));
+    [false, true].into_iter().flat_map(|is_first| directories(&groups, &mounts, is_first)).collect()
+}
+
+/// Those of version 1 of control groups, if that is asked for, or of version 2.
+fn directories(groups: &str, mounts: &str, is_first: bool) -> Vec<String> {
+    let of_line = |line: &str| {
+        let (_, rest) = line.split_once(':')?;
+        let (controllers, group) = rest.split_once(':')?;
+        let is_it = if is_first {
+            controllers.split(',').any(|controller| controller == "pids")
+        } else {
+            controllers.is_empty()
+        };
+        is_it.then(|| group.to_owned())
+    };
+    let of_mount = |line: &str| {
+        let (mount, system) = line.split_once(" - ")?;
+        let mount: Vec<&str> = mount.split(' ').collect();
+        let system: Vec<&str> = system.split(' ').collect();
+        let (kind, options) = (system.first()?, system.get(2)?);
+        let is_it = if is_first {
+            *kind == "cgroup" && options.split(',').any(|option| option == "pids")
+        } else {
+            *kind == "cgroup2"
+        };
+        is_it.then(|| {
+            (mount.get(3).map(|root| (*root).to_owned()), mount.get(4).map(|p| (*p).to_owned()))
+        })
+    };
+    let Some(group) = groups.lines().find_map(of_line) else { return Vec::new() };
+    let Some((Some(root), Some(place))) = mounts.lines().find_map(of_mount) else {
+        return Vec::new();
+    };
+    // What is mounted may be a part of the tree only.
+    let below = match root.trim_end_matches('/') {
+        "" => group.as_str(),
+        root => group.strip_prefix(root).unwrap_or(""),
+    };
+    let mut below = below.trim_end_matches('/');
+    let mut found = vec![format!("{place}{below}")];
+    while let Some((parent, _)) = below.rsplit_once('/') {
+        below = parent;
+        found.push(format!("{place}{below}"));
+    }
+    found
+}
+
+/// Whether the kernel does not count this user's processes against a limit: root on the machine.
+fn is_exempt(uid: u32) -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    uid == 0 && map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+/// How many threads of all processes of the user there are, of those that `/proc` shows.
+fn tasks_of(uid: u32) -> u64 {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let statuses = processes.filter_map(|entry| {
+        let name = entry.file_name();
+        let is_process = name.to_str()?.bytes().all(|byte| byte.is_ascii_digit());
+        is_process.then(|| fs::read_to_string(entry.path().join("status")).ok())?
+    });
+    let field = |status: &str, name: &str| -> Option<u64> {
+        let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+        value.split_whitespace().next()?.parse().ok()
+    };
+    let own = statuses.filter(|status| field(status, "Uid:") == Some(u64::from(uid)));
+    own.filter_map(|status| field(&status, "Threads:")).sum()
+}
+
+fn commitment() -> Option<Limit> {
+    if number("/proc/sys/vm/overcommit_memory") != Some(2) {
+        return None;
+    }
+    let memory = fs::read_to_string("/proc/meminfo").ok()?;
+    let used = in_kib(&memory, "Committed_AS")?;
+    Some(Limit {
+        kind: Kind::Commitment,
+        limit: ("CommitLimit in /proc/meminfo".into(), in_kib(&memory, "CommitLimit")?),
+        used: Some(("Committed_AS in /proc/meminfo".into(), used)),
+        has_refused: false,
+    })
+}
+
+/// The bytes of a field that is told in KiB.
+fn in_kib(text: &str, field: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    let kib: u64 = rest.split_whitespace().next()?.parse().ok()?;
+    Some(kib << 10)
+}
+
+/// The soft limit with this label in `/proc/self/limits`; nothing if it is unlimited.
+fn soft(limits: &str, label: &str) -> Option<u64> {
+    let rest = limits.lines().find_map(|line| line.strip_prefix(label))?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+/// The second number of `1/234`, the fourth field.
+fn threads_in(loadavg: &str) -> Option<u64> {
+    loadavg.split(' ').nth(3)?.split_once('/')?.1.parse().ok()
+}
+
+fn number(file: &str) -> Option<u64> {
+    fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_groups_are_found_where_they_are_mounted() {
+        let first = "8:pids:/a/b\n1:name=systemd:/\n0::/\n";
+        let mounts = "30 25 0:26 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n\
+                      31 25 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+        let place = "/sys/fs/cgroup/pids";
+        let expected = [format!("{place}/a/b"), format!("{place}/a"), place.to_owned()];
+        assert_eq!(directories(first, mounts, true), expected);
+        assert_eq!(directories(first, mounts, false), ["/sys/fs/cgroup/unified"]);
+        // A container without a control group namespace.
+        let second = "0::/docker/c\n";
+        let mounts = "30 25 0:26 /docker /sys/fs/cgroup rw - cgroup2 cgroup rw\n";
+        assert_eq!(directories(second, mounts, false), ["/sys/fs/cgroup/c", "/sys/fs/cgroup"]);
+        assert_eq!(directories(second, mounts, true), <[String; 0]>::default());
+    }
+
+    #[test]
+    fn limits_and_counts_are_found_by_their_labels() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                      Max processes             95983                95983                processes \n\
+                      Max address space         unlimited            unlimited            bytes     \n";
+        assert_eq!(soft(limits, "Max processes"), Some(95983));
+        assert_eq!(soft(limits, "Max address space"), None);
+        assert_eq!(threads_in("0.00 0.01 0.05 1/234 567\n"), Some(234));
+        assert_eq!(in_kib("VmPeak:\t  8 kB\nVmSize:\t  4 kB\n", "VmSize"), Some(4096));
+    }
+
+    #[test]
+    fn this_process_counts() {
+        let (uid, _) = process::effective_ids();
+        assert!(tasks_of(uid) >= 1);
+        assert!(of_processes().iter().any(|limit| limit.kind == Kind::Threads));
+        assert!(of_memory().iter().any(|limit| limit.kind == Kind::Mappings));
+    }
+}
