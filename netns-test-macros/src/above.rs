@@ -27,7 +27,9 @@ fn message(around: &Around) -> Option<String> {
         role(path) == Role::ForeignTest && !(around.is_named_test && may_wait(path))
     };
     let path = around.above.iter().find(is_second)?.join("::");
-    Some(format!("put `#[{path}]` below `#[netns_test]`: above it, it makes a test of its own, and the test would run twice"))
+    Some(format!(
+        "put `#[{path}]` below `#[netns_test]`: above it, it makes a test of its own, and the test would run twice"
+    ))
 }
 
 /// Whether this test attribute, above, may leave the registration to an attribute whose path ends

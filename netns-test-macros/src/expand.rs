@@ -117,9 +117,8 @@ fn test(args: &Args, function: &Function, registration: Registration) -> TokenSt
     let body_attributes = function.body_attributes();
     // A `#[test]` on the body registers nothing, as is meant.
     let is_test = |a: &&&Attribute| matches!(Role::of(a), Role::ForeignTest | Role::BuiltinTest);
-    let unnameable = body_attributes.iter().find(is_test).map(|_| {
-        quote!(#[allow(unnameable_test_items)])
-    });
+    let unnameable =
+        body_attributes.iter().find(is_test).map(|_| quote!(#[allow(unnameable_test_items)]));
     let name = &signature.ident;
     let case = case(args, function);
     let mut inside = quote! {
@@ -146,7 +145,7 @@ fn test(args: &Args, function: &Function, registration: Registration) -> TokenSt
 fn guarded(name: &Ident, path: &TokenStream, inside: &TokenStream) -> TokenStream {
     quote! {
         #[allow(dead_code, non_upper_case_globals)]
-        const #name: #path::__rt::NoFunction = #path::__rt::NoFunction;
+        const #name: #path::__rt::FunctionRemovedByAnAttribute = #path::__rt::FunctionRemovedByAnAttribute;
         {
             #inside
         }

@@ -194,7 +194,10 @@ mod tests {
 
     #[test]
     fn attributes_of_one_item_are_together_in_every_layout() {
-        assert_eq!(texts("#[a] #[b]\nfn x() {}\n#[c] fn y() {}"), [vec!["#[a]", "#[b]"], vec!["#[c]"]]);
+        assert_eq!(
+            texts("#[a] #[b]\nfn x() {}\n#[c] fn y() {}"),
+            [vec!["#[a]", "#[b]"], vec!["#[c]"]]
+        );
         let source = "#[a] // note ]\n/** doc\n/* ] */ #[no] */\n# [ b(\n  \"]\", ']', '\\'', [x]) ]\n\n/// #[no]\n#[c]";
         assert_eq!(texts(source), [vec!["#[a]", "# [ b(\n  \"]\", ']', '\\'', [x]) ]", "#[c]"]]);
     }
@@ -207,7 +210,8 @@ mod tests {
 
     #[test]
     fn what_has_no_end_is_left() {
-        for source in ["#[a", "#[a(\"", "/* #[a]", "\"#[a]", "r#\"#[a]", "'\\", "'", "#", "ä#[ä"] {
+        for source in ["#[a", "#[a(\"", "/* #[a]", "\"#[a]", "r#\"#[a]", "'\\", "'", "#", "ä#[ä"]
+        {
             assert_eq!(texts(source), Vec::<Vec<&str>>::new(), "{source}");
         }
     }

@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn attributes_are_above_or_below_ours() {
-        let found = around_mark("fn a() {}\n#[ä] #[b]\n >#[netns_test::test(c)] // d\n#[e] fn f() {}");
+        let found =
+            around_mark("fn a() {}\n#[ä] #[b]\n >#[netns_test::test(c)] // d\n#[e] fn f() {}");
         let found = found.expect("it is ours");
         let path = |name: &str| vec![name.to_owned()];
         assert_eq!(found.above, [path("ä"), path("b")]);

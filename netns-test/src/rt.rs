@@ -9,14 +9,14 @@ pub use crate::__case as case;
 pub use crate::__report_either as report_either;
 #[cfg(feature = "tokio")]
 pub use crate::runtime::{Flavor, Runtime, block_on};
-#[cfg(not(all(target_os = "linux", not(miri))))]
-pub use {crate::unsupported::run, std::process::ExitCode};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::{
     harness::{Case, ShouldPanic, run},
     premain::Entry,
     sandbox::User,
 };
+#[cfg(not(all(target_os = "linux", not(miri))))]
+pub use {crate::unsupported::run, std::process::ExitCode};
 
 /// What the program netns-test-doctor does.
 #[cfg(all(feature = "doctor", target_os = "linux", not(miri)))]
@@ -40,7 +40,7 @@ pub fn report(returned: impl std::process::Termination) -> std::process::ExitCod
 
 /// Stands for the test's function by its name where an attribute below ours has taken that away.
 #[derive(Clone, Copy, Debug)]
-pub struct NoFunction;
+pub struct FunctionRemovedByAnAttribute;
 
 /// The value of an `async fn` below an attribute that may have made it a sync one.
 #[cfg(feature = "tokio")]

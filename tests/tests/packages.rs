@@ -148,7 +148,9 @@ fn write_package(place: &Path, name: &str, edition: &str) {
     // Paths from the root are written otherwise since 2018.
     let (library, tests) = match edition {
         "2015" => (format!("#[cfg(test)]\nextern crate netns_test;\n{LIBRARY}"), TESTS.to_owned()),
-        _ => (LIBRARY.to_owned(), format!("{TESTS}{ASYNC}").replace("::isolated", "crate::isolated")),
+        _ => {
+            (LIBRARY.to_owned(), format!("{TESTS}{ASYNC}").replace("::isolated", "crate::isolated"))
+        }
     };
     fs::write(place.join("src/lib.rs"), library).unwrap();
     fs::write(place.join("tests/tests.rs"), tests).unwrap();

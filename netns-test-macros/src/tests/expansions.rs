@@ -110,7 +110,7 @@ fn attributes_that_are_not_the_languages_belong_to_the_body() {
 #[unsafe(no_mangle)]
 pub fn t() {
     #[allow(dead_code, non_upper_case_globals)]
-    const t: ::netns_test::__rt::NoFunction = ::netns_test::__rt::NoFunction;
+    const t: ::netns_test::__rt::FunctionRemovedByAnAttribute = ::netns_test::__rt::FunctionRemovedByAnAttribute;
     {
         #[instrument(skip_all)]
         #[inline]
@@ -135,7 +135,10 @@ fn foreign_test_attribute_is_expanded_on_the_body() {
         );
         assert!(found.contains(&expected), "{found}");
         assert!(found.starts_with(TEST), "{found}");
-        assert!(found.contains("#[should_panic]\n#[allow(unnameable_test_items)]\nfn t() {"), "{found}");
+        assert!(
+            found.contains("#[should_panic]\n#[allow(unnameable_test_items)]\nfn t() {"),
+            "{found}"
+        );
     }
 }
 
@@ -145,7 +148,9 @@ fn test_attributes_that_the_compiler_would_refuse_on_an_async_fn_are_expanded_fi
         check(
             "timeout = \"1s\"",
             &format!("#[{foreign}] #[after] async fn t() {{}}"),
-            &format!("#[{foreign}]\n#[after]\n#[::netns_test::netns_test(timeout = \"1s\")]\nasync fn t() {{}}"),
+            &format!(
+                "#[{foreign}]\n#[after]\n#[::netns_test::netns_test(timeout = \"1s\")]\nasync fn t() {{}}"
+            ),
         );
     }
     for others in ["#[test_log::test(tokio::test)]", "#[gtest] #[tokio::test]"] {
