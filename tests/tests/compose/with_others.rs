@@ -59,7 +59,7 @@ async fn makes_a_sync_fn() {
 #[netns_test]
 #[should_panic(expected = "as it")]
 #[set_up]
-#[allow(unused_mut, reason = "the attribute has to reach the body")]
+#[expect(unused_mut, reason = "the attribute has to reach the body")]
 fn below_should_panic() {
     isolated_with_set_up();
     let mut reason = "as it should";
