@@ -183,14 +183,14 @@ impl Args {
             "crate" => {
                 let path = argument.path()?;
                 if path.is_ident("tokio") {
-                    return Err(tokios(name, "crate = \"tokio\""));
+                    return Err(tokios(argument, "crate = \"tokio\""));
                 }
                 self.path = Some(path);
             }
-            "name" => return Err(tokios(name, "name = \"…\"")),
-            "unhandled_panic" => return Err(tokios(name, "unhandled_panic = \"…\"")),
+            "name" => return Err(tokios(argument, "name = \"…\"")),
+            "unhandled_panic" => return Err(tokios(argument, "unhandled_panic = \"…\"")),
             "flavor" if argument.is_text("local") => {
-                return Err(tokios(name, "flavor = \"local\""));
+                return Err(tokios(argument, "flavor = \"local\""));
             }
             "flavor" => {
                 self.flavor = argument.either(
@@ -220,12 +220,11 @@ impl Args {
     }
 }
 
-/// The error for an option that belongs to the attribute of tokio, `option` there.
-fn tokios(name: &Ident, option: &str) -> Error {
-    let message = format!(
-        "this is an option of `#[tokio::test]`: write `#[tokio::test({option})]` below `#[netns_test]`; it makes the runtime in the isolated body"
-    );
-    Error::new(name.span(), message)
+/// The error for an option that belongs to the attribute of tokio, as it is written there.
+fn tokios(argument: &Argument, option: &str) -> Error {
+    argument.error_at_value(&format!(
+        "this is for `#[tokio::test]`: write `#[tokio::test({option})]` below `#[netns_test]`; it makes the runtime in the isolated body"
+    ))
 }
 
 impl Default for Args {

@@ -122,9 +122,12 @@ impl Argument {
         syn::parse2(self.value.clone()).map_err(|_| self.error(expected))
     }
 
-    /// An error on the value, or on the name if there is no value.
     fn error(&self, expected: &str) -> Error {
-        let message = format!("expected `{} = …` with {expected}", self.name);
+        self.error_at_value(&format!("expected `{} = …` with {expected}", self.name))
+    }
+
+    /// An error on the value, or on the name if there is no value.
+    pub(crate) fn error_at_value(&self, message: &str) -> Error {
         if self.value.is_empty() {
             Error::new(self.name.span(), message)
         } else {

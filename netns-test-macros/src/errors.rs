@@ -4,8 +4,8 @@
 use std::fmt::Display;
 
 use proc_macro2::{Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote};
-use syn::Error;
+use quote::{ToTokens, quote_spanned};
+use syn::{Error, Path};
 
 /// The errors found so far.
 #[derive(Default)]
@@ -29,20 +29,30 @@ impl Errors {
         self.0.is_none()
     }
 
-    /// One `compile_error!` for each error, through the runtime crate at `path`: `::core`, which
-    /// `syn` writes, may be another package.
-    pub(crate) fn to_tokens(&self, path: &TokenStream) -> TokenStream {
+    /// One `compile_error!` for each error, through the runtime crate, which is at `path` if that
+    /// is given: `::core`, which `syn` writes, may be another package.
+    pub(crate) fn to_tokens(&self, path: Option<&Path>) -> TokenStream {
         let mut tokens = TokenStream::new();
         for error in self.0.iter().flat_map(|errors| errors.clone().into_iter()) {
             let by_core: Vec<TokenTree> = error.to_compile_error().into_iter().collect();
-            let start = by_core.first().map_or_else(Span::call_site, TokenTree::span);
-            tokens.extend(path.clone().into_iter().chain(quote!(::__rt::)).map(|mut token| {
-                token.set_span(token.span().located_at(start));
-                token
-            }));
+            let at = by_core.first().map_or_else(Span::call_site, TokenTree::span);
+            match path {
+                Some(path) => tokens.extend(located_at(path.to_token_stream(), at)),
+                None => tokens.extend(quote_spanned!(at=> ::netns_test)),
+            }
+            tokens.extend(quote_spanned!(at=> ::__rt::));
             // `compile_error`, the sign and the message are the last.
             tokens.extend(by_core.into_iter().rev().take(3).collect::<Vec<_>>().into_iter().rev());
         }
         tokens
     }
+}
+
+/// The same tokens, with the same meaning, shown at another place.
+pub(crate) fn located_at(tokens: TokenStream, place: Span) -> TokenStream {
+    let locate = |mut token: TokenTree| {
+        token.set_span(token.span().located_at(place));
+        token
+    };
+    tokens.into_iter().map(locate).collect()
 }

@@ -15,7 +15,7 @@
 //!
 //! Every path leads through our crate: a package may be called `core`, or have no prelude.
 
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Error, Meta, MetaNameValue, ReturnType, Token};
@@ -24,7 +24,7 @@ use crate::above;
 use crate::args::{Args, Flavor};
 use crate::beginning::Beginning;
 use crate::below;
-use crate::errors::Errors;
+use crate::errors::{Errors, located_at};
 use crate::function::Function;
 use crate::registration::{Registration, is_marked_by_test_case};
 use crate::role::Role;
@@ -102,7 +102,7 @@ fn is_for_one_case(args: &Args, function: &Function) -> bool {
 
 /// The errors, and the item beside them so that what refers to it gives no errors of its own.
 fn rejected(errors: &Errors, args: &Args, item: &impl ToTokens) -> TokenStream {
-    let errors = errors.to_tokens(&args.path());
+    let errors = errors.to_tokens(args.path.as_ref());
     quote! {
         #errors
         #[allow(unused)]
@@ -159,7 +159,7 @@ fn test(args: &Args, function: &Function, registration: Registration) -> TokenSt
 fn guarded(name: &Ident, path: &TokenStream, inside: &TokenStream) -> TokenStream {
     quote! {
         #[allow(dead_code, non_upper_case_globals)]
-        const #name: #path::__rt::NoFunction = #path::__rt::NoFunction;
+        const #name: #path::__rt::FunctionRemovedByAnAttribute = #path::__rt::FunctionRemovedByAnAttribute;
         {
             #inside
         }
@@ -268,15 +268,6 @@ fn output_ends(function: &Function) -> (Span, Span) {
     let mut tokens = output.to_token_stream().into_iter().map(|token| token.span());
     let first = tokens.next().unwrap_or(name);
     (first, tokens.last().unwrap_or(first))
-}
-
-/// The same tokens, with the same meaning, shown at another place.
-fn located_at(tokens: TokenStream, place: Span) -> TokenStream {
-    let locate = |mut token: TokenTree| {
-        token.set_span(token.span().located_at(place));
-        token
-    };
-    tokens.into_iter().map(locate).collect()
 }
 
 fn option(value: Option<impl ToTokens>, path: &TokenStream) -> TokenStream {

@@ -40,9 +40,13 @@ use proc_macro::TokenStream;
 /// the loopback interface. A panic, an `Err`, a signal or the end of the time limit fails the test.
 ///
 /// The function takes no parameters, is not generic, and returns anything that `#[test]` accepts.
-/// It may be an `async fn` if feature `tokio` of `netns-test` is on. `#[should_panic]`,
-/// `#[ignore]` and all other attributes keep their meaning. On other systems than Linux, and
-/// under Miri, the test is ignored with the reason.
+/// It may be an `async fn` if feature `tokio` of `netns-test` is on. `#[should_panic]` and
+/// `#[ignore]` keep their meaning. On other systems than Linux, and under Miri, the test is ignored
+/// with the reason.
+///
+/// With `netns-test` in `[dev-dependencies]`, as usual, the attribute exists only in test builds. A
+/// test outside of a `#[cfg(test)]` module needs `#[cfg(test)]` above it, and so does a `use` of the
+/// attribute; else `cargo build` fails with E0432 or E0433 (`#[test]` alone needs none of it).
 ///
 /// # Options
 ///
@@ -100,18 +104,38 @@ use proc_macro::TokenStream;
 /// module `veth`; where that is missing the test fails and names it. Several hosts are built with
 /// `Topology`.
 ///
+/// # With other attributes
+///
+/// Attributes are expanded from the top down. One above this attribute has been expanded before it,
+/// so what it makes of the function is the test. One below it is placed as follows:
+///
+/// | attribute below | placed on |
+/// |---|---|
+/// | `#[ignore]`, `#[should_panic]`, `#[cfg]`, `#[doc]`, lints (`#[allow]`, `#[expect]`, …), `#[deprecated]`, `#[must_use]`, `#[no_mangle]` and others of the language, `#[clippy::…]` and those of other tools | the function that the test runner calls |
+/// | `#[inline]`, `#[cold]`, `#[track_caller]`, `#[target_feature]`, `#[instruction_set]` | the body |
+/// | `#[serial]`, `#[parallel]` and their `file_` forms of the crate `serial_test` | the function that the test runner calls: tests share the lock there, and the body's time does not run while a test waits for it. Above this attribute `#[serial]` has no effect, since each body is a process of its own |
+/// | any other (`#[instrument]`, `#[traced_test]`, `#[timeout]`, your own) | the body: the code that it adds runs inside the namespaces |
+///
 /// # With other test attributes
 ///
-/// Attributes are expanded from the top down, and this one must be the last, so that the body
-/// it isolates is the whole test. When it meets another test attribute below itself, it moves
-/// below that one; so in most cases the order is free.
+/// Exactly one of the attributes registers the test. Write this one on top; the exceptions are below.
 ///
 /// | other attribute | order |
 /// |---|---|
-/// | `#[test]` | not needed; below this one it is accepted, above it is an error (from Rust 1.88 on; older compilers do not show it to us and run the test twice) |
-/// | `#[tokio::test]`, or any path that ends in `test` | above or below; that attribute makes the runtime, inside the namespaces |
-/// | `#[rstest]` | above or below; if `#[rstest]` is above, put this one after the last `#[case]`, because `rstest` gives what stands before a `#[case]` to that case alone (from Rust 1.88 on an error, in the usual layout of one attribute a line; else the other cases run without isolation), and on an `async fn` write `#[netns_test::test]`, because `rstest` asks for a test attribute by that name |
+/// | `#[test]` | not needed; accepted below this one, a compile error above it |
+/// | `#[tokio::test]` | above or below; it makes the runtime, inside the namespaces. Its options `flavor = "local"`, `name`, `unhandled_panic` and `crate = "tokio"` are not options of this attribute: keep `#[tokio::test(…)]` below `#[netns_test]` |
+/// | `#[test_log::test]`, `#[gtest]`, `#[googletest::test]` | above or below |
+/// | any other path that ends in `test`, as `#[async_std::test]`, `#[actix_rt::test]`, `#[futures_test::test]`, `#[smol_potat::test]` | below; above is a compile error, since these make a test of their own first |
+/// | `#[rstest]` | above or below; if `#[rstest]` is above, put this one after the last `#[case]`, because `rstest` assigns an attribute that stands before a `#[case]` to that case alone (a compile error), and on an `async fn` write `#[netns_test::test]`, because `rstest` asks for a test attribute by that name |
 /// | `#[test_case]`, `#[test_matrix]` | above or below |
+///
+/// The two compile errors come from the source text and need Rust 1.88. Where the compiler cannot
+/// show the other attribute (an older compiler, an attribute under another name, a macro that adds
+/// `#[test]`), the run finds a test that is registered twice: the body runs once, and the second
+/// registration fails with the reason. Calls of a test function by other code are not counted.
+///
+/// An attribute on the body that would add further tests cannot: the compiler warns ("cannot test
+/// inner items"). If it leaves no function of the name, that is a compile error.
 ///
 /// Some attributes look for an attribute whose path ends in `test` and add `#[test]` if there is
 /// none. For those there is [`macro@test`], which is the same macro by another name.
@@ -122,8 +146,8 @@ pub fn netns_test(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// The same as [`macro@netns_test`], by a name that other test attributes recognise.
 ///
-/// Attributes such as `#[rstest]` and `#[test_log::test]` let the user choose the test attribute,
-/// and find it by the last segment of its path, which has to be `test`. Write it with its crate,
+/// Attributes such as `#[rstest]` and `#[gtest]` let the user choose the test attribute, and find
+/// it by the last segment of its path, which has to be `test`. Write it with its crate,
 /// `#[netns_test::test]`: an import of the bare name would hide the built-in `#[test]`.
 #[proc_macro_attribute]
 pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {

@@ -22,7 +22,7 @@ pub(crate) enum Role {
     /// A case, `#[case(..)]` or `#[case::name(..)]`, of a `#[rstest]` or `#[test_case]` that is
     /// still to be expanded.
     Case,
-    /// A lock that tests share, of the crate serial_test. It has an effect only in the process
+    /// A lock that tests share, of the crate `serial_test`. It has an effect only in the process
     /// that all tests share, and there the body's time does not run while a test waits for it.
     Lock,
     /// An attribute of the language that is about the function as a test or as a name, a lint, or an

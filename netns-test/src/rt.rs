@@ -21,6 +21,8 @@ pub use {
     crate::unsupported::{begin, run},
     std::process::ExitCode,
 };
+#[cfg(not(all(target_os = "linux", not(miri))))]
+pub use {crate::unsupported::run, std::process::ExitCode};
 
 /// What the program netns-test-doctor does.
 #[cfg(all(feature = "doctor", target_os = "linux", not(miri)))]
@@ -44,7 +46,7 @@ pub fn report(returned: impl std::process::Termination) -> std::process::ExitCod
 
 /// Stands for the test's function by its name where an attribute below ours has taken that away.
 #[derive(Clone, Copy, Debug)]
-pub struct NoFunction;
+pub struct FunctionRemovedByAnAttribute;
 
 /// The value of an `async fn` below an attribute that may have made it a sync one.
 #[cfg(feature = "tokio")]

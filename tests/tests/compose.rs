@@ -18,6 +18,8 @@ mod options;
 mod places;
 #[path = "compose/proof.rs"]
 mod proof;
+#[path = "compose/with_others.rs"]
+mod with_others;
 #[path = "compose/with_rstest.rs"]
 mod with_rstest;
 #[path = "compose/with_test.rs"]
@@ -28,6 +30,16 @@ mod with_test_case;
 mod with_tokio_test;
 
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The process in which a macro's code has called [`set_up`].
+static SET_UP: AtomicU32 = AtomicU32::new(0);
+
+/// What attributes of the crate `attributes` add to a body.
+fn set_up() {
+    let before = SET_UP.swap(std::process::id(), Ordering::Relaxed);
+    assert_eq!(before, 0, "set up in process {before} already");
+}
 
 /// A test without a module.
 #[netns_test::netns_test]

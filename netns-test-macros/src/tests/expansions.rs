@@ -150,7 +150,7 @@ fn attributes_that_are_not_the_languages_belong_to_the_body() {
 #[unsafe(no_mangle)]
 pub fn t() {
     #[allow(dead_code, non_upper_case_globals)]
-    const t: ::netns_test::__rt::NoFunction = ::netns_test::__rt::NoFunction;
+    const t: ::netns_test::__rt::FunctionRemovedByAnAttribute = ::netns_test::__rt::FunctionRemovedByAnAttribute;
     {
         #[instrument(skip_all)]
         #[inline]

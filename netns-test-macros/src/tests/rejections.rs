@@ -124,6 +124,21 @@ fn runtime_options_that_do_not_fit() {
 }
 
 #[test]
+fn options_of_tokios_attribute_stay_there() {
+    for (option, at) in [
+        ("flavor = \"local\"", "\"local\""),
+        ("name = \"…\"", "\"…\""),
+        ("unhandled_panic = \"…\"", "\"…\""),
+        ("crate = \"tokio\"", "\"tokio\""),
+    ] {
+        let message = format!(
+            "this is for `#[tokio::test]`: write `#[tokio::test({option})]` below `#[netns_test]`; it makes the runtime in the isolated body"
+        );
+        check_errors(option, "async fn t() {}", &with_async_error(&[(at, &message)]));
+    }
+}
+
+#[test]
 fn signatures_that_are_no_test() {
     check_errors(
         "",

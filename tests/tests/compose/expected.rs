@@ -88,6 +88,21 @@ const LINES: &str = "
     places::shadows::report
     places::shadows::run
 
+    with_others::above
+    with_others::attributes_of_the_language
+    with_others::below
+    with_others::below_by_cfg_attr
+    with_others::below_on_an_async_fn
+    with_others::below_should_panic - should panic
+    with_others::below_with_our_runtime
+    with_others::beside
+    with_others::beside_isolated
+    with_others::imported::by_the_name_of_the_builtin
+    with_others::makes_a_sync_fn
+    with_others::test_below
+    with_others::test_below_ignored ... ignored, below
+    with_others::test_below_should_panic - should panic
+
     with_rstest::above::asynchronous::case_1
     with_rstest::above::asynchronous::case_2
     with_rstest::above::cases::case_1
@@ -168,13 +183,16 @@ const LINES: &str = "
     with_test_case::ours_between::test_case_2_2_expects
 
     with_tokio_test::above
+    with_tokio_test::above_by_another_name
     with_tokio_test::above_ignored ... ignored, above
     with_tokio_test::above_should_panic - should panic
     with_tokio_test::above_with_options
     with_tokio_test::above_with_paused_clock
     with_tokio_test::below
+    with_tokio_test::below_by_another_name
     with_tokio_test::below_ignored ... ignored, below
     with_tokio_test::below_should_panic - should panic
     with_tokio_test::below_with_options
+    with_tokio_test::below_with_options_of_its_own
     with_tokio_test::below_with_paused_clock
 ";

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use netns_test::netns_test;
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::test as renamed;
 
 use super::proof::{isolated, status_numbers};
 
@@ -81,4 +82,24 @@ async fn below_ignored() {
 #[netns_test]
 async fn above_ignored() {
     isolated();
+}
+
+#[renamed]
+#[netns_test]
+async fn above_by_another_name() {
+    isolated();
+}
+
+#[netns_test]
+#[renamed]
+#[expect(unnameable_test_items, reason = "a macro of this name is not known to add a test")]
+async fn below_by_another_name() {
+    isolated();
+}
+
+#[netns_test]
+#[tokio::test(flavor = "local", name = "a-runtime")]
+async fn below_with_options_of_its_own() {
+    isolated();
+    tokio::task::spawn_local(async {}).await.unwrap();
 }

@@ -29,6 +29,8 @@ fn by_the_other_name(#[case] _number: u8, #[values(3, 4)] _other: u8) {}
 #[case(2)]
 async fn with_another_test_attribute(#[case] _number: u8) {}
 
+#[rstest] #[netns_test] #[case(1)] #[case(2)] fn on_one_line(#[case] _number: u8) {}
+
 macro_rules! tests {
     ($name:ident: $one:literal $two:literal) => {
         #[rstest]

@@ -1,5 +1,5 @@
 // 9. The options of a runtime have values that they cannot have: each value is underlined.
-#[netns_test::netns_test(flavor = "local")]
+#[netns_test::netns_test(flavor = "threads")]
 async fn unknown_flavor() {}
 
 #[netns_test::netns_test(flavor = multi_thread)]
