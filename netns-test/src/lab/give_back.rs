@@ -102,8 +102,12 @@ impl Giving<'_> {
         }
         let same = old.iter().zip(&list).take_while(|(old, new)| old == new).count();
         // All that goes besides is wanted again.
-        for one in old[same..].iter().rev() {
-            self.netlink.ask_all(&[one.remove()]).ok();
+        let in_the_way = &old[same..];
+        // What only the kernel can make stays, whatever the order.
+        if in_the_way.iter().all(|one| one.is_of_kernel_alone().is_none()) {
+            for one in in_the_way.iter().rev() {
+                self.netlink.ask_all(&[one.remove()]).ok();
+            }
         }
         let after = self.there();
         let mut lost = there.without(&after);
