@@ -62,7 +62,7 @@ pub(crate) fn defaults(arguments: &TokenStream) -> TokenStream {
     let args = Args::parse(arguments.clone(), &mut errors);
     args.check_defaults(&mut errors);
     if !errors.is_empty() {
-        return errors.to_tokens(&args.path());
+        return errors.to_tokens(args.path.as_ref());
     }
     let (path, options) = (args.path(), args.options());
     quote!(#path::__rt::defaults! { #options })

@@ -17,12 +17,12 @@ pub use crate::{
     sandbox::{Ids, Network, User},
 };
 #[cfg(not(all(target_os = "linux", not(miri))))]
+pub use {crate::unsupported::run, std::process::ExitCode};
+#[cfg(not(all(target_os = "linux", not(miri))))]
 pub use {
     crate::unsupported::{begin, run},
     std::process::ExitCode,
 };
-#[cfg(not(all(target_os = "linux", not(miri))))]
-pub use {crate::unsupported::run, std::process::ExitCode};
 
 /// What the program netns-test-doctor does.
 #[cfg(all(feature = "doctor", target_os = "linux", not(miri)))]

@@ -1,9 +1,15 @@
 //! The giving-back of what a lab has taken from the caller's own network: addresses, then neighbours and
 //! routes, in the order that they had. The kernel's answer is compared with what was there.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use crate::netlink::Netlink;
 use crate::netlink::belongings::Belongings;
 use crate::netlink::kept::{Class, Kept};
+
+/// The time for duplicate address detection, which takes two seconds at most by default.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Puts back what was `taken`, whose interfaces are still there, where it had its place `before`. The
 /// sentences say what is not as it was.
@@ -17,6 +23,7 @@ pub(super) fn give_back(netlink: &Netlink, before: &Belongings, taken: Vec<Kept>
     let mut giving = Giving { netlink, before, wanted: taken, failed: Vec::new() };
     giving.wanted.retain(is_lasting);
     giving.lists(Class::Address);
+    giving.wait();
     giving.without_new_routes();
     giving.lists(Class::Neighbour);
     giving.lists(Class::Route);
@@ -95,8 +102,12 @@ impl Giving<'_> {
         }
         let same = old.iter().zip(&list).take_while(|(old, new)| old == new).count();
         // All that goes besides is wanted again.
-        for one in old[same..].iter().rev() {
-            self.netlink.ask_all(&[one.remove()]).ok();
+        let in_the_way = &old[same..];
+        // What only the kernel can make stays, whatever the order.
+        if in_the_way.iter().all(|one| one.is_of_kernel_alone().is_none()) {
+            for one in in_the_way.iter().rev() {
+                self.netlink.ask_all(&[one.remove()]).ok();
+            }
         }
         let after = self.there();
         let mut lost = there.without(&after);
@@ -109,6 +120,29 @@ impl Giving<'_> {
     fn make(&self, one: &Kept) -> Result<(), String> {
         let made = self.netlink.ask_all(&one.again());
         made.map_err(|failure| format!("give back: {failure}"))
+    }
+
+    /// Waits until IPv6 addresses can be used whose interfaces carry packets: the kernel takes them into use
+    /// a moment later.
+    fn wait(&mut self) {
+        let of_ipv6 = self.addresses().filter(|one| !one.is_ipv4());
+        let indexes: Vec<u32> = of_ipv6.flat_map(Kept::indexes).collect();
+        let deadline = Instant::now() + LIMIT;
+        let is_late = || {
+            let carries = |index: &u32| {
+                let all = self.netlink.interfaces().unwrap_or_default();
+                all.iter().any(|one| one.index == *index && one.is_up && one.is_running)
+            };
+            let late = self.netlink.settled().map(|found| found.late).unwrap_or_default();
+            indexes.iter().any(|index| late.contains(index) && carries(index))
+        };
+        while !indexes.is_empty() && is_late() {
+            if Instant::now() > deadline {
+                self.failed.push(format!("wait for IPv6 addresses: not usable after {LIMIT:?}"));
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Removes routes that the kernel has made for addresses which are there again, and that were not

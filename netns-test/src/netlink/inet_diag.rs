@@ -22,8 +22,9 @@ const V6_ONLY: u16 = 11;
 const REQUEST: usize = 56;
 const MESSAGE: usize = 72;
 
-/// The states of a socket that listens, and of a UDP socket that is not connected, as bits.
-const STATES: u32 = 1 << 10 | 1 << 7;
+/// `IPPROTO_TCP`, `IPPROTO_UDP`, each with the state of a socket that waits for others, as a bit. For more
+/// states of TCP the kernel walks all connections of the machine.
+const ASKED: [(u8, u32); 2] = [(6, 1 << 10), (17, 1 << 7)];
 
 /// The inodes of sockets of IPv6, by whether they take IPv6 alone; none from a kernel that cannot say so.
 #[derive(Debug, Default)]
@@ -33,17 +34,17 @@ pub(crate) struct Inodes {
 }
 
 impl Inodes {
-    /// Lists the sockets of the calling thread's network, of protocols by their numbers (ip(7)).
-    pub(crate) fn read(protocols: &[u8]) -> Result<Self, Failure> {
+    /// Lists the sockets of the calling thread's network.
+    pub(crate) fn read() -> Result<Self, Failure> {
         let failed = |error| errno::failure("ask", "sock_diag", &error);
         let mut found = Self::default();
         let Ok(mut socket) = Socket::new(NETLINK_SOCK_DIAG) else { return Ok(found) };
         socket.bind_auto().map_err(failed)?;
         socket.set_non_blocking(true).map_err(failed)?;
-        for (number, protocol) in (1..).zip(protocols) {
+        for (number, (protocol, states)) in (1..).zip(ASKED) {
             let mut body = vec![0; REQUEST];
-            (body[0], body[1]) = (IPV6, *protocol);
-            body[4..8].copy_from_slice(&STATES.to_ne_bytes());
+            (body[0], body[1]) = (IPV6, protocol);
+            body[4..8].copy_from_slice(&states.to_ne_bytes());
             let question = framed(BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, number, &body);
             socket.send(&question, 0).map_err(failed)?;
             while !found.take(&socket.recv_from_full().map_err(failed)?.0) {}

@@ -296,6 +296,7 @@ pub(super) fn name_of_protocol(protocol: u8) -> String {
         18 => "keepalived",
         42 => "babel",
         84 => "ovn",
+        99 => "openr",
         186 => "bgp",
         187 => "isis",
         188 => "ospf",

@@ -7,7 +7,7 @@ use netns_test::lab::LinkId;
 use netns_test::{Lab, NodeId, Topology, netns_test};
 use netns_test_tests::stdout_of;
 
-use crate::route_rows::{IPV4, IPV6, Row, add, destination, ip, own_interface, state};
+use crate::route_rows::{IPV4, IPV6, Row, add, destination, ip, own_interface, settle, state};
 
 fn rows() -> impl Iterator<Item = (bool, usize, &'static Row)> {
     let of = |is_ipv4, rows: &'static [Row]| {
@@ -148,9 +148,7 @@ fn addresses_come_back_with_all_that_went_with_them() -> netns_test::Result<()> 
     ] {
         ip(command);
     }
-    while stdout_of("ip", &["-6", "address"]).contains("tentative") {
-        std::thread::yield_now();
-    }
+    settle();
     let before = state();
     {
         let (lab, own, _) = lab();
@@ -217,6 +215,7 @@ fn what_cannot_be_given_back_is_not_taken() -> netns_test::Result<()> {
     own_interface();
     ip("-6 address add 2001:db8:84::1/64 dev v0 nodad mngtmpaddr valid_lft 5000 preferred_lft 400");
     ip("-6 route add 2001:db8:5::/48 via 2001:db8:77::2 metric 1");
+    settle();
     let before = state();
     let (lab, own, link) = lab();
     let told = lab[own].remove_addr("v0", "2001:db8:84::1/64").unwrap_err().to_string();
@@ -224,6 +223,9 @@ fn what_cannot_be_given_back_is_not_taken() -> netns_test::Result<()> {
     assert!(told.contains("could not give it back"), "{told}");
     let told = lab[own].set_addr("v0", "2001:db8:85::1/64").unwrap_err().to_string();
     assert!(told.contains("SLAAC"), "{told}");
+    // It has come before the other.
+    let told = lab[own].remove_addr("v0", "2001:db8:77::1/64").unwrap_err().to_string();
+    assert!(told.starts_with("remove address 2001:db8:84::1/64 of local: "), "{told}");
     let told = lab[own].sysctl("net.ipv6.conf.v0.disable_ipv6", 1).unwrap_err().to_string();
     assert!(told.contains("could not give it back"), "{told}");
     let told = lab[own].add_route("2001:db8:5::/48", link).unwrap_err().to_string();

@@ -1,5 +1,6 @@
 //! Routes of every form that `ip route add` takes, for tests that each run over all of them.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use netns_test_tests::stdout_of;
@@ -54,7 +55,7 @@ pub(crate) const IPV4: &[Row] = &[
     row("D via 192.0.2.2 proto ra", "D via 192.0.2.2 dev v0 proto ra"),
     row("D via 192.0.2.2 proto kernel", "D via 192.0.2.2 dev v0"),
     row("D via 192.0.2.2 proto dhcp metric 100", "D via 192.0.2.2 dev v0 metric 100 proto dhcp"),
-    row("D via 192.0.2.2 proto 99", "D via 192.0.2.2 dev v0 proto 99"),
+    row("D via 192.0.2.2 proto 77", "D via 192.0.2.2 dev v0 proto 77"),
     row(
         "D via 192.0.2.2 mtu lock 1300 initcwnd 20 quickack 1 congctl reno features ecn",
         "mtu lock 1300 initcwnd 20 features ecn quickack 1 congctl reno",
@@ -132,10 +133,24 @@ pub(crate) fn own_interface() {
     ] {
         ip(command);
     }
-    // The link-local addresses are there when the kernel has asked for others with them.
-    while stdout_of("ip", &["-6", "address", "show", "scope", "link"]).matches("inet6").count() < 2
-        || stdout_of("ip", &["-6", "address"]).contains("tentative")
-    {
+    let link_local = || stdout_of("ip", &["-6", "address", "show", "scope", "link"]);
+    while link_local().matches("inet6").count() < 2 {
+        std::thread::yield_now();
+    }
+    settle();
+}
+
+/// Waits until the kernel has finished with all IPv6 addresses: the last thing that it does for one is the
+/// route by which packets to it arrive.
+pub(crate) fn settle() {
+    let is_settled = || {
+        let addresses = stdout_of("ip", &["-6", "-oneline", "address"]);
+        let routes = stdout_of("ip", &["-6", "route", "show", "table", "local"]);
+        let mut all = addresses.lines().filter_map(|line| line.split_whitespace().nth(3));
+        all.all(|one| routes.contains(&format!("local {} dev", one.split('/').next().unwrap())))
+            && !addresses.contains("tentative")
+    };
+    while !is_settled() {
         std::thread::yield_now();
     }
 }
@@ -178,5 +193,9 @@ pub(crate) fn state() -> String {
     };
     let untimed =
         |line: &str| line.split(' ').filter(|word| !is_time(word)).collect::<Vec<_>>().join(" ");
-    told.lines().map(untimed).collect::<Vec<_>>().join("\n")
+    let (local, others): (Vec<_>, Vec<_>) =
+        told.lines().map(untimed).partition(|line| line.contains(" table local "));
+    // Of those that the kernel makes for addresses the order says nothing.
+    let local: BTreeSet<String> = local.into_iter().collect();
+    others.into_iter().chain(local).collect::<Vec<_>>().join("\n")
 }

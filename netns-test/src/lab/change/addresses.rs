@@ -7,6 +7,7 @@ use crate::lab::cidr::Cidr;
 use crate::lab::given::{GivenAddr, Interface};
 use crate::lab::host::{Here, Host};
 use crate::lab::running::Fabric;
+use crate::netlink::belongings::Belongings;
 use crate::netlink::kept::{Class, Kept};
 use crate::netlink::state::Interface as Found;
 use crate::netlink::{Request, requests};
@@ -60,7 +61,7 @@ impl Host {
                 // The kernel has the words for that.
                 here.netlink.ask_all(&[self.removing(interface, address)])?;
             }
-            self.check_taking("remove", &old)?;
+            self.check_taking("remove", &with_newer(&there, &old))?;
             let is_ipv4 = address.address().is_ipv4();
             let work = || self.change(here, interface, is_ipv4, &old, None);
             self.noting(fabric, here, |_| false, work)
@@ -90,7 +91,7 @@ impl Host {
                     return Ok(());
                 }
             }
-            self.check_taking("remove", &old)?;
+            self.check_taking("remove", &with_newer(&here.netlink.belongings()?, &old))?;
             let work = || self.change(here, interface, is_ipv4, &old, Some(address));
             self.noting(fabric, here, is_own(interface.index, address), work)
         })
@@ -236,6 +237,20 @@ fn of_family(here: &Here, interface: &Found, is_ipv4: bool) -> Result<Vec<Kept>>
     let all = here.netlink.belongings()?;
     let is_meant = |one: &&Kept| one.is_ipv4() == is_ipv4 && one.indexes() == [interface.index];
     Ok(all.of(Class::Address).filter(is_meant).cloned().collect())
+}
+
+/// Addresses that are to be taken, and those of IPv6 that have come to the interface later: to give them
+/// back in their order, the lab has to make these anew, too.
+fn with_newer(there: &Belongings, old: &[Kept]) -> Vec<Kept> {
+    let mut found = old.to_vec();
+    if let Some(first) = old.first().filter(|first| !first.is_ipv4()) {
+        // The kernel lists the newest first.
+        let list = there.of(Class::Address).filter(|one| one.shares_list_with(first));
+        let list: Vec<&Kept> = list.collect();
+        let last = list.iter().rposition(|one| old.contains(one)).unwrap_or_default();
+        found.extend(list[..last].iter().filter(|one| !old.contains(one)).copied().cloned());
+    }
+    found
 }
 
 /// Whether something is this address on the interface with that index.

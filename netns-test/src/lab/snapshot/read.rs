@@ -21,9 +21,6 @@ use crate::netlink::route::{Hop, LOCAL, MAIN, Route};
 use crate::netlink::rule::Rule;
 use crate::netlink::state::{Interface, Stats64};
 
-/// `IPPROTO_TCP`, `IPPROTO_UDP`.
-const PROTOCOLS: [u8; 2] = [6, 17];
-
 /// The kernel's own range, of `ip_local_port_range` in ip(7).
 const EPHEMERAL: RangeInclusive<u16> = 32768..=60999;
 
@@ -62,7 +59,7 @@ fn host(host: &Host) -> Result<HostState> {
         let name = host.name();
         (state.sockets, state.ephemeral) = There::on(&here, host).run(|| {
             let sockets = sockets::read(name)?;
-            Ok((open(&sockets, &Inodes::read(&PROTOCOLS)?), ephemeral()))
+            Ok((open(&sockets, &Inodes::read()?), ephemeral()))
         })?;
     }
     Ok(state)
