@@ -106,6 +106,12 @@ pub(crate) fn nothing_is_captured() -> bool {
     asked || value("RUST_TEST_NOCAPTURE").is_some_and(|value| value != "0")
 }
 
+/// Where programs are looked for that are given without a directory.
+#[cfg(feature = "lab")]
+pub(crate) fn program_path() -> Option<OsString> {
+    value("PATH")
+}
+
 /// A variable that is set, also to nothing.
 ///
 /// By a look at all of them, which other threads may not change meanwhile: unlike the C

@@ -49,6 +49,8 @@ mod snapshot;
 mod taken_back;
 #[path = "lab/threads.rs"]
 mod threads;
+#[path = "lab/told.rs"]
+mod told;
 #[path = "lab/waits.rs"]
 mod waits;
 

@@ -13,6 +13,8 @@ mod cables;
 mod change;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod child;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod child_waits;
 mod cidr;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod command;
@@ -31,6 +33,8 @@ mod link;
 mod mac;
 mod mistakes;
 mod names;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod obstacles;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod output;
 #[cfg(all(target_os = "linux", not(miri)))]

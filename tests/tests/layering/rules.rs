@@ -5,7 +5,7 @@ use super::tokens::{Token, tokens};
 /// What each module of the library may import besides itself. ARCHITECTURE.md has the same.
 pub(crate) const IMPORTS: [(&str, &[&str]); 17] = [
     ("harness", &HARNESS),
-    ("lab", &["error", "isolation", "netns", "netlink", "sys"]),
+    ("lab", &["env", "error", "isolation", "netns", "netlink", "sys"]),
     ("premain", &["harness", "sys"]),
     ("doctor", &DOCTOR),
     ("program", &["diagnose", "error", "netns", "sandbox", "sys", "userns"]),

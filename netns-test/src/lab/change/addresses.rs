@@ -1,6 +1,6 @@
 //! Addresses of a running host.
 
-use crate::error::Result;
+use crate::error::{Result, located};
 use crate::lab::build::ready::{self, Awaited};
 use crate::lab::change::is_link_local;
 use crate::lab::cidr::Cidr;
@@ -23,7 +23,16 @@ impl Host {
     ///
     /// A text that is no address with a prefix, an interface that is not there, EEXIST for an address
     /// that it has.
+    #[track_caller]
     pub fn add_addr(
+        &self,
+        interface: impl Into<Interface>,
+        address: impl Into<GivenAddr>,
+    ) -> Result<()> {
+        located(self.try_add_addr(interface, address))
+    }
+
+    fn try_add_addr(
         &self,
         interface: impl Into<Interface>,
         address: impl Into<GivenAddr>,
@@ -44,7 +53,16 @@ impl Host {
     /// # Errors
     ///
     /// As [`add_addr`](Self::add_addr); EADDRNOTAVAIL for an address that the interface does not have.
+    #[track_caller]
     pub fn remove_addr(
+        &self,
+        interface: impl Into<Interface>,
+        address: impl Into<GivenAddr>,
+    ) -> Result<()> {
+        located(self.try_remove_addr(interface, address))
+    }
+
+    fn try_remove_addr(
         &self,
         interface: impl Into<Interface>,
         address: impl Into<GivenAddr>,
@@ -62,7 +80,16 @@ impl Host {
     /// # Errors
     ///
     /// As [`add_addr`](Self::add_addr), but that the interface may have the address. All is as it was then.
+    #[track_caller]
     pub fn set_addr(
+        &self,
+        interface: impl Into<Interface>,
+        address: impl Into<GivenAddr>,
+    ) -> Result<()> {
+        located(self.try_set_addr(interface, address))
+    }
+
+    fn try_set_addr(
         &self,
         interface: impl Into<Interface>,
         address: impl Into<GivenAddr>,
@@ -96,7 +123,7 @@ impl Host {
         });
         changed.map_err(|error| match self.is_still(&here) {
             true => error,
-            false => error.advise(format!("{} was powered off meanwhile", self.name())),
+            false => error.by_power_cut(format!("{} was powered off meanwhile", self.name())),
         })
     }
 

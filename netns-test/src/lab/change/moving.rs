@@ -1,6 +1,6 @@
 //! Links whose ends move from node to node.
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Result, located};
 use crate::lab::build::{self, label};
 use crate::lab::cables::End;
 use crate::lab::plan::InterfaceKind;
@@ -24,7 +24,12 @@ impl Lab {
     ///
     /// A link that has no end at `from`; one whose other end is at `to`; switches without the spanning tree
     /// protocol that would make a ring; a node that is powered off; what the kernel refuses.
+    #[track_caller]
     pub fn move_link(&self, link: LinkId, from: NodeId, to: NodeId) -> Result<String> {
+        located(self.try_move_link(link, from, to))
+    }
+
+    fn try_move_link(&self, link: LinkId, from: NodeId, to: NodeId) -> Result<String> {
         let fabric = self.fabric();
         let stranger =
             || Failure::new("move", "a link of another topology", "it is not in this lab");

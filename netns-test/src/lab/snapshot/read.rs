@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use super::{
     Counters, HostState, LinkState, NeighbourState, RouteState, Snapshot, SocketState, TcpState,
 };
-use crate::error::Result;
+use crate::error::{Result, located};
 use crate::lab::cidr::{Cidr, Subnet};
 use crate::lab::host::{Here, Host};
 use crate::lab::mac::Mac;
@@ -30,8 +30,10 @@ impl Lab {
     /// # Errors
     ///
     /// ENOENT without a `/proc`; where a thread cannot be started.
+    #[track_caller]
     pub fn snapshot(&self) -> Result<Snapshot> {
-        Ok(Snapshot { hosts: self.hosts().map(host).collect::<Result<_>>()? })
+        let hosts: Result<_> = self.hosts().map(host).collect();
+        located(hosts.map(|hosts| Snapshot { hosts }))
     }
 }
 
