@@ -113,7 +113,8 @@ impl<'a> Reader<'a> {
         let errno = Some(self.u32()? as i32).filter(|&code| code != 0);
         let remedy = self.texts()?;
         let diagnosis = if self.flag()? { Some(Box::new(self.diagnosis()?)) } else { None };
-        Some(Failure { step, object, reason, errno, remedy, diagnosis })
+        let known = Failure::new(step, object, reason);
+        Some(Failure { errno, remedy, diagnosis, ..known })
     }
 
     fn diagnosis(&mut self) -> Option<Diagnosis> {

@@ -2,10 +2,12 @@
 //! known, the cause behind that with what to do.
 
 use std::fmt;
+use std::panic::Location;
 
 /// A step that failed: what was tried, on what object, the kernel's reason, and what helps where
 /// that is known. All of it is in its text; `Debug` gives the same, since that is what a test
-/// runner prints of an `Err`.
+/// runner prints of an `Err`. The last line of an error of a lab is the place of the call that failed:
+/// `at tests/failover.rs:12:9`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error(Box<Failure>);
 
@@ -27,6 +29,19 @@ pub(crate) struct Failure {
     pub(crate) remedy: Vec<String>,
     /// What is behind the kernel's reason here.
     pub(crate) diagnosis: Option<Box<Diagnosis>>,
+    pub(crate) kind: Kind,
+    /// The place in the caller's source from which the step was asked for.
+    pub(crate) at: Option<&'static Location<'static>>,
+}
+
+/// What callers tell errors apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Other,
+    /// The time for a wait is over.
+    Timeout,
+    /// A node is, or was meanwhile, powered off.
+    PoweredOff,
 }
 
 /// Why the kernel refused, by what files of this machine say, and what helps here.
@@ -55,7 +70,15 @@ impl Failure {
         reason: impl Into<String>,
     ) -> Self {
         let (step, object, reason) = (step.into(), object.into(), reason.into());
-        Self { step, object, reason, errno: None, remedy: Vec::new(), diagnosis: None }
+        let (remedy, kind) = (Vec::new(), Kind::Other);
+        Self { step, object, reason, errno: None, remedy, diagnosis: None, kind, at: None }
+    }
+
+    /// Makes it one of this kind.
+    #[cfg(feature = "lab")]
+    #[must_use]
+    pub(crate) fn of(self, kind: Kind) -> Self {
+        Self { kind, ..self }
     }
 
     /// Adds a line of advice.
@@ -92,7 +115,7 @@ impl fmt::Display for Failure {
         if let Some(diagnosis) = &self.diagnosis {
             write!(f, "\n  more: {DOCUMENTS}#{}", diagnosis.topic)?;
         }
-        Ok(())
+        self.at.map_or(Ok(()), |at| write!(f, "\n  at {at}"))
     }
 }
 
@@ -106,10 +129,35 @@ impl Error {
         self.0.errno
     }
 
-    /// Adds a line of advice.
+    /// Whether a wait has ended since its time was over: what it waited for may still come.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.0.kind == Kind::Timeout
+    }
+
+    /// Whether a node of a lab is powered off, or was so meanwhile.
+    #[must_use]
+    pub fn is_powered_off(&self) -> bool {
+        self.0.kind == Kind::PoweredOff
+    }
+
+    /// The call in the caller's source that has failed, where that is known: of what a lab does.
+    #[must_use]
+    pub fn location(&self) -> Option<&'static Location<'static>> {
+        self.0.at
+    }
+
+    /// Has it say that a node was powered off meanwhile.
     #[cfg(feature = "lab")]
-    pub(crate) fn advise(mut self, line: impl Into<String>) -> Self {
+    pub(crate) fn by_power_cut(mut self, line: impl Into<String>) -> Self {
         self.0.remedy.push(line.into());
+        self.0.kind = Kind::PoweredOff;
+        self
+    }
+
+    #[cfg(feature = "lab")]
+    fn at(mut self, place: &'static Location<'static>) -> Self {
+        self.0.at = Some(place);
         self
     }
 }
@@ -145,9 +193,21 @@ impl From<std::io::Error> for Error {
 /// does not have; on its way back it is this error again.
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
-        let kind = error.0.errno.map(|errno| Self::from_raw_os_error(errno).kind());
-        Self::new(kind.unwrap_or(std::io::ErrorKind::Other), error)
+        let kind = match error.0.errno {
+            Some(errno) => Self::from_raw_os_error(errno).kind(),
+            None if error.is_timeout() => std::io::ErrorKind::TimedOut,
+            None => std::io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
     }
+}
+
+/// Has an error name the caller of the function that calls this, which is to be `#[track_caller]`, too.
+#[cfg(feature = "lab")]
+#[track_caller]
+pub(crate) fn located<T>(result: Result<T>) -> Result<T> {
+    let place = Location::caller();
+    result.map_err(|error| error.at(place))
 }
 
 impl From<Failure> for Error {

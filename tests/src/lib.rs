@@ -58,6 +58,26 @@ pub fn fails(command: &mut Command) -> String {
     text
 }
 
+/// The text of an error of a lab without its last line.
+pub trait Said {
+    /// Checks that the last line is the place of the call that has failed, and leaves it out.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the error names no place, or one in another package.
+    fn said(&self) -> String;
+}
+
+impl Said for netns_test::Error {
+    fn said(&self) -> String {
+        let (place, text) = (self.location(), self.to_string());
+        let place = place.unwrap_or_else(|| panic!("it names no place: {text}"));
+        assert!(place.file().starts_with("tests/tests/"), "{text}");
+        let said = text.strip_suffix(&format!("\n  at {place}"));
+        said.unwrap_or_else(|| panic!("{text}")).to_owned()
+    }
+}
+
 /// Both streams of a program that has ended.
 #[must_use]
 pub fn text(output: &Output) -> String {

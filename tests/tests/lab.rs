@@ -63,6 +63,8 @@ mod snapshot_routes;
 mod taken_back;
 #[path = "lab/threads.rs"]
 mod threads;
+#[path = "lab/told.rs"]
+mod told;
 #[path = "lab/waits.rs"]
 mod waits;
 

@@ -11,17 +11,14 @@ use std::time::Duration;
 use super::blocked;
 use super::host::Host;
 use super::output::{Feed, Source};
-use super::sockets::{self, Protocol, Socket};
-use super::within::{Deadline, PATIENCE, There, Within};
-use crate::error::{Error, Failure, Result};
+use super::sockets::Endpoint;
+use super::within::{PATIENCE, Within};
+use crate::error::{Error, Failure, Result, located};
 use crate::sys::place::Place;
 use crate::sys::{errno, process};
 
 /// How many lines an error shows.
 const LAST: usize = 20;
-
-/// What a program needs to end when it has closed its output.
-const A_MOMENT: Duration = Duration::from_millis(200);
 
 /// `SIGTERM`, everywhere that Linux runs.
 const TERM: i32 = 15;
@@ -38,7 +35,7 @@ pub struct HostChild {
     pub stdout: Option<ChildStdout>,
     /// Where its standard error is read, if it was set to be piped.
     pub stderr: Option<ChildStderr>,
-    program: Arc<Program>,
+    pub(super) program: Arc<Program>,
     /// The process that has started it.
     owner: process::Pid,
 }
@@ -47,11 +44,11 @@ pub struct HostChild {
 #[derive(Debug)]
 pub(super) struct Program {
     name: String,
-    host: String,
+    pub(super) host: String,
     id: u32,
     child: Mutex<Child>,
-    feed: Arc<Feed>,
-    network: Place,
+    pub(super) feed: Arc<Feed>,
+    pub(super) network: Place,
 }
 
 /// The streams that are printed.
@@ -110,6 +107,7 @@ impl HostChild {
     /// # Errors
     ///
     /// None for a program that has ended.
+    #[track_caller]
     pub fn kill(&self) -> Result<()> {
         self.signal(crate::sys::signals::KILL)
     }
@@ -119,6 +117,7 @@ impl HostChild {
     /// # Errors
     ///
     /// None for a program that has ended.
+    #[track_caller]
     pub fn terminate(&self) -> Result<()> {
         self.signal(TERM)
     }
@@ -129,7 +128,12 @@ impl HostChild {
     ///
     /// EINVAL for a number that is none, EPERM for a program that has become another user. None for
     /// a program that has ended.
+    #[track_caller]
     pub fn signal(&self, number: i32) -> Result<()> {
+        located(self.try_signal(number))
+    }
+
+    fn try_signal(&self, number: i32) -> Result<()> {
         let mut child = self.program.child.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = child.try_wait().and_then(|ended| match ended {
             Some(_) => Ok(()),
@@ -143,7 +147,12 @@ impl HostChild {
     /// # Errors
     ///
     /// ECHILD where somebody else has waited for it.
+    #[track_caller]
     pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
+        located(self.try_try_wait())
+    }
+
+    fn try_try_wait(&self) -> Result<Option<ExitStatus>> {
         self.program.try_wait()
     }
 
@@ -153,10 +162,11 @@ impl HostChild {
     /// # Errors
     ///
     /// ECHILD where somebody else has waited for it.
+    #[track_caller]
     pub fn wait(&mut self) -> Result<ExitStatus> {
         drop(self.stdin.take());
         let call = format!("`wait` for {}", self.program.subject());
-        blocked::watched(call, || self.within(Duration::MAX).wait_exit())
+        located(blocked::watched(call, || self.within(Duration::MAX).try_wait_exit()))
     }
 
     /// Waits, and gives what the program has written to the streams that were set to be piped.
@@ -164,12 +174,13 @@ impl HostChild {
     /// # Errors
     ///
     /// As [`wait`](Self::wait), and those of reading.
+    #[track_caller]
     pub fn wait_with_output(self) -> Result<Output> {
         let call = format!("`output` of {}", self.program.subject());
-        blocked::watched(call, || self.take_output())
+        located(blocked::watched(call, || self.try_wait_with_output()))
     }
 
-    fn take_output(mut self) -> Result<Output> {
+    fn try_wait_with_output(mut self) -> Result<Output> {
         drop(self.stdin.take());
         let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
         let read = thread::scope(|scope| {
@@ -193,18 +204,21 @@ impl HostChild {
     ///
     /// When the time is over, or no such line can come any more: with how the program has ended, and
     /// its last lines.
+    #[track_caller]
     pub fn wait_ready(&self, is_it: impl FnMut(&str) -> bool) -> Result<()> {
         self.within(PATIENCE).wait_ready(is_it)
     }
 
-    /// Waits up to 10 seconds until a TCP socket on its host listens on `port`.
+    /// Waits up to 10 seconds until a TCP socket on its host listens where other nodes can reach it, or at
+    /// the address that is given, as [`Host::wait_listening`] does.
     ///
     /// # Errors
     ///
     /// When the time is over, or the program has ended with a failure: with what listens on the host,
     /// how the program has ended, and its last lines.
-    pub fn wait_listening(&self, port: u16) -> Result<()> {
-        self.within(PATIENCE).wait_listening(port)
+    #[track_caller]
+    pub fn wait_listening(&self, at: impl Into<Endpoint>) -> Result<()> {
+        self.within(PATIENCE).wait_listening(at)
     }
 
     /// Waits up to 10 seconds until it has ended. What it has written is in [`lines`](Self::lines)
@@ -213,105 +227,9 @@ impl HostChild {
     /// # Errors
     ///
     /// When the time is over: with its last lines.
+    #[track_caller]
     pub fn wait_exit(&self) -> Result<ExitStatus> {
         self.within(PATIENCE).wait_exit()
-    }
-}
-
-/// The waits of a program, with a time of one's own.
-impl Within<'_, HostChild> {
-    /// See [`HostChild::wait_ready`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn wait_ready(&self, is_it: impl FnMut(&str) -> bool) -> Result<()> {
-        blocked::explained(|| self.look_for_line(is_it))
-    }
-
-    fn look_for_line(&self, mut is_it: impl FnMut(&str) -> bool) -> Result<()> {
-        let (program, deadline) = (&*self.of.program, Deadline::new(self.limit));
-        let mut seen = 0;
-        loop {
-            let fed = program.feed.look();
-            let (new, all) = fed.after(seen);
-            let (has_ended, is_closed) = (fed.has_ended, fed.is_closed);
-            drop(fed);
-            if new.iter().any(|line| is_it(line)) {
-                return Ok(());
-            }
-            seen = all;
-            // One that has become a daemon goes on to write.
-            let failed = has_ended && program.try_wait()?.is_some_and(|status| !status.success());
-            if failed || is_closed || deadline.is_over() {
-                if is_closed {
-                    // Most end at once when they have closed their output: that is worth telling.
-                    drop(self.of.within(A_MOMENT.min(deadline.left())).wait_for_end());
-                }
-                let reason = if failed || is_closed {
-                    "no line of its output is the one".to_owned()
-                } else {
-                    format!("no line of its output is the one {deadline}")
-                };
-                return Err(program.not_found("be ready", &reason, &[]).into());
-            }
-            let fed = program.feed.look();
-            let is_old = fed.after(seen).0.is_empty()
-                && (fed.has_ended, fed.is_closed) == (has_ended, is_closed);
-            if is_old {
-                drop(program.feed.wait(fed, deadline.left()));
-            }
-        }
-    }
-
-    /// See [`HostChild::wait_listening`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn wait_listening(&self, port: u16) -> Result<()> {
-        let (program, deadline) = (&*self.of.program, Deadline::new(self.limit));
-        let there = There { place: &program.network, host: &program.host };
-        there.run(|| {
-            let mut shown = Vec::new();
-            let found = deadline.poll(|| {
-                let sockets = sockets::read(&program.host)?;
-                if sockets.iter().any(|socket| socket.serves(Protocol::Tcp, port)) {
-                    return Ok(Some(true));
-                }
-                shown = sockets.iter().filter_map(Socket::service).collect();
-                Ok(program.try_wait()?.filter(|status| !status.success()).map(|_| false))
-            })?;
-            let reason = match found {
-                Some(true) => return Ok(()),
-                Some(false) => "nothing listens there".to_owned(),
-                None => format!("nothing listens there {deadline}"),
-            };
-            let shown = sockets::shown("listening on", &program.host, &shown);
-            Err(program.not_found(&format!("listen on port {port}"), &reason, &[shown]).into())
-        })
-    }
-
-    /// See [`HostChild::wait_exit`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn wait_exit(&self) -> Result<ExitStatus> {
-        blocked::explained(|| self.wait_for_end())
-    }
-
-    fn wait_for_end(&self) -> Result<ExitStatus> {
-        let (program, deadline) = (&*self.of.program, Deadline::new(self.limit));
-        let mut fed = program.feed.look();
-        while !fed.has_ended && !deadline.is_over() {
-            fed = program.feed.wait(fed, deadline.left());
-        }
-        drop(fed);
-        match program.try_wait()? {
-            Some(status) => Ok(status),
-            None => Err(program.not_found("end", &format!("it runs {deadline}"), &[]).into()),
-        }
     }
 }
 
@@ -327,13 +245,13 @@ impl Program {
         drop(child.kill().and_then(|()| child.wait()));
     }
 
-    fn try_wait(&self) -> Result<Option<ExitStatus>> {
+    pub(super) fn try_wait(&self) -> Result<Option<ExitStatus>> {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         child.try_wait().map_err(|error| self.failure("wait for", &error))
     }
 
     /// What a wait for something that it should do ends with.
-    fn not_found(&self, what: &str, reason: &str, state: &[String]) -> Failure {
+    pub(super) fn not_found(&self, what: &str, reason: &str, state: &[String]) -> Failure {
         let object = format!("{} to {what}", self.subject());
         let failure = Failure::new("wait for", object, reason);
         let failure = state.iter().fold(failure, Failure::advise);

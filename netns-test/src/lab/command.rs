@@ -13,7 +13,7 @@ use super::host::{Here, Host};
 use super::output::Source;
 use super::search_path;
 use crate::env;
-use crate::error::{Error, Failure, Result};
+use crate::error::{Error, Failure, Kind, Result, located};
 use crate::isolation;
 use crate::sys::{errno, fds};
 
@@ -31,6 +31,8 @@ pub struct HostCommand<'lab> {
     host: &'lab Host,
     command: Command,
     directory: Option<PathBuf>,
+    /// Whether it is started without the caller's variables.
+    is_cleared: bool,
     /// Which of the standard streams have been set.
     set: [bool; 3],
     /// What there was of the host when it was told where to begin.
@@ -51,7 +53,8 @@ impl Host {
         if let Some(path) = search_path::with_sbin(env::search_path().as_deref()) {
             command.env("PATH", path);
         }
-        HostCommand { host: self, command, directory: None, set: [false; 3], placed: None }
+        let (directory, placed) = (None, None);
+        HostCommand { host: self, command, directory, is_cleared: false, set: [false; 3], placed }
     }
 
     /// The same for tokio: its output is printed as that of [`command`](Self::command) unless it is set
@@ -124,6 +127,7 @@ impl HostCommand<'_> {
 
     /// Removes all environment variables, and those of the caller.
     pub fn env_clear(&mut self) -> &mut Self {
+        self.is_cleared = true;
         self.command.env_clear();
         self
     }
@@ -169,7 +173,12 @@ impl HostCommand<'_> {
     /// ENOENT for a program that is not there, also for one on a file system that the caller has mounted
     /// since the lab was built, which hosts do not see; EACCES for one that may not be run; EMFILE, EAGAIN,
     /// EPERM where the kernel refuses a step on the way. They name the program and the host.
+    #[track_caller]
     pub fn spawn(&mut self) -> Result<HostChild> {
+        located(self.try_spawn())
+    }
+
+    fn try_spawn(&mut self) -> Result<HostChild> {
         self.start(true)
     }
 
@@ -178,6 +187,7 @@ impl HostCommand<'_> {
     /// # Errors
     ///
     /// As [`spawn`](Self::spawn).
+    #[track_caller]
     pub fn status(&mut self) -> Result<ExitStatus> {
         self.spawn()?.wait()
     }
@@ -188,7 +198,12 @@ impl HostCommand<'_> {
     /// # Errors
     ///
     /// As [`spawn`](Self::spawn).
+    #[track_caller]
     pub fn output(&mut self) -> Result<Output> {
+        located(self.try_output())
+    }
+
+    fn try_output(&mut self) -> Result<Output> {
         if !self.set[0] {
             self.command.stdin(Stdio::null());
         }
@@ -206,7 +221,12 @@ impl HostCommand<'_> {
     /// # Errors
     ///
     /// EMFILE where the table of descriptors is full.
-    pub fn into_std(mut self) -> Result<Command> {
+    #[track_caller]
+    pub fn into_std(self) -> Result<Command> {
+        located(self.try_into_std())
+    }
+
+    fn try_into_std(mut self) -> Result<Command> {
         self.place(false)?;
         self.go_to_directory();
         Ok(self.command)
@@ -258,7 +278,8 @@ impl HostCommand<'_> {
             Some(there) if there.as_ptr() == Arc::as_ptr(&here) => return Ok(()),
             Some(_) => {
                 let why = "it was to begin on the host before that was powered off";
-                return Err(Failure::new("start", self.subject(), why).into());
+                let failure = Failure::new("start", self.subject(), why);
+                return Err(failure.of(Kind::PoweredOff).into());
             }
             None => {}
         }
@@ -301,10 +322,28 @@ impl HostCommand<'_> {
         // One without a slash is looked for in several directories.
         let is_path = program.components().nth(1).is_some();
         let failure = errno::failure("start", self.subject(), error);
-        if is_path && self.is_the_callers_only(&directory.join(program)) {
+        if !is_path {
+            return failure.advise(self.searched()).into();
+        }
+        if self.is_the_callers_only(&directory.join(program)) {
             return failure.advise(ONLY_THERE).into();
         }
         failure.into()
+    }
+
+    /// Where a program without a slash in its name has been looked for: in the directories of the variable
+    /// that it was to be started with (execvp(3)).
+    fn searched(&self) -> String {
+        let set = self.command.get_envs().find(|(name, _)| *name == "PATH");
+        let path = match set {
+            Some((_, value)) => value.map(OsStr::to_owned),
+            None if self.is_cleared => None,
+            None => env::search_path(),
+        };
+        match path {
+            Some(path) => format!("searched: PATH={}", path.to_string_lossy()),
+            None => "searched: the directories of the C library, since PATH is not set".to_owned(),
+        }
     }
 
     fn no_directory(&self, directory: &Path, error: &io::Error) -> Failure {

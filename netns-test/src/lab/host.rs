@@ -21,7 +21,7 @@ use super::programs::Common;
 use super::running::Fabric;
 use super::tasks::Tasks;
 use super::topology::NodeKind;
-use crate::error::{Error, Failure, Result};
+use crate::error::{Error, Failure, Kind, Result, located};
 use crate::isolation;
 use crate::netns::NetNs;
 use crate::sys::errno;
@@ -107,7 +107,12 @@ impl Host {
     /// # Errors
     ///
     /// EMFILE where the table of descriptors is full; where the host is powered off.
+    #[track_caller]
     pub fn netns(&self) -> Result<NetNs> {
+        located(self.try_netns())
+    }
+
+    fn try_netns(&self) -> Result<NetNs> {
         let fd = self.here()?.place.network().try_clone_to_owned();
         NetNs::try_from(fd.map_err(|error| self.failure("duplicate", "the network", &error))?)
     }
@@ -188,7 +193,12 @@ impl Host {
     /// EPERM without `CAP_SYS_ADMIN` in the caller's user namespace, and where the thread could not come
     /// back since its own mounts or hostname are an outer user namespace's; where the host is powered
     /// off. It is where it was then.
+    #[track_caller]
     pub fn enter(&self) -> Result<HostGuard<'_>> {
+        located(self.try_enter())
+    }
+
+    fn try_enter(&self) -> Result<HostGuard<'_>> {
         let here = self.here()?;
         let back = Place::own();
         let back = back.map_err(|error| self.failure("open", "the way back from", &error))?;
@@ -214,7 +224,12 @@ impl Host {
     /// For one that is not below `net.`; ENOENT for one that the kernel does not have, EINVAL for a value that it does not take; where the
     /// host is powered off.
     #[expect(clippy::needless_pass_by_value, reason = "a number is written as it is")]
+    #[track_caller]
     pub fn sysctl(&self, name: &str, value: impl ToString) -> Result<()> {
+        located(self.try_sysctl(name, value))
+    }
+
+    fn try_sysctl(&self, name: &str, value: impl ToString) -> Result<()> {
         if let Some(why) = names::sysctl(name) {
             return Err(Failure::new("write", format!("`{name}` of {}", self.name), why).into());
         }
@@ -242,6 +257,7 @@ impl Host {
     pub(super) fn here(&self) -> Result<Arc<Here>, Failure> {
         let power = self.power.read().unwrap_or_else(PoisonError::into_inner);
         let off = || Failure::new("use", self.name.as_str(), "it is powered off");
+        let off = || off().of(Kind::PoweredOff);
         if power.is_on { Ok(Arc::clone(&power.here)) } else { Err(off()) }
     }
 

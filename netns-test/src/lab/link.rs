@@ -11,7 +11,7 @@ use super::cidr::Cidr;
 use super::moved::current;
 use super::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan, RoutePlan};
 use super::running::Fabric;
-use crate::error::Result;
+use crate::error::{Result, located};
 use crate::netlink::requests;
 
 /// A link of a [`Lab`](super::Lab): a cable with its two ends.
@@ -37,7 +37,12 @@ impl Link {
     /// # Errors
     ///
     /// ENODEV where somebody has deleted it; where a node at one of its ends is powered off.
+    #[track_caller]
     pub fn down(&self) -> Result<()> {
+        located(self.try_down())
+    }
+
+    fn try_down(&self) -> Result<()> {
         // Nobody moves it meanwhile.
         let cables = self.fabric.cables.lock();
         let ends = &cables[self.at];
@@ -68,7 +73,12 @@ impl Link {
     /// # Errors
     ///
     /// As [`down`](Self::down); at once for an end that a program takes down meanwhile.
+    #[track_caller]
     pub fn up(&self) -> Result<()> {
+        located(self.try_up())
+    }
+
+    fn try_up(&self) -> Result<()> {
         let Fabric { plan, hosts, indexes, cables, .. } = &*self.fabric;
         let cables = cables.lock();
         let ends = &cables[self.at];

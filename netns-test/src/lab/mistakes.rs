@@ -2,13 +2,18 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::panic::Location;
 
 use super::cidr::{Cidr, Subnet, family};
 use crate::error::{Error, Failure};
 
 /// All mistakes of a topology, in the order of declaration as far as they have one.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Mistakes(Vec<Mistake>);
+#[derive(Clone)]
+pub struct Mistakes {
+    all: Vec<Mistake>,
+    /// The call that has found them. It makes no difference between two of these.
+    at: &'static Location<'static>,
+}
 
 /// One mistake. Places are told as messages name them: ``link `wan` (home to server)``.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,32 +89,42 @@ pub enum Mistake {
 }
 
 impl Mistakes {
-    pub(crate) fn new(mistakes: Vec<Mistake>) -> Self {
-        debug_assert!(!mistakes.is_empty());
-        Self(mistakes)
+    #[track_caller]
+    pub(crate) fn new(all: Vec<Mistake>) -> Self {
+        debug_assert!(!all.is_empty());
+        Self { all, at: Location::caller() }
     }
 
     /// The mistakes; at least one.
     #[must_use]
     pub fn as_slice(&self) -> &[Mistake] {
-        &self.0
+        &self.all
     }
 }
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.0.len();
+        let count = self.all.len();
         write!(f, "{count} mistake{} in the topology", if count == 1 { "" } else { "s" })?;
-        self.0.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
+        self.all.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
     }
 }
 
-/// The same text as `Display`, since that is what a test runner prints of an `Err`.
+/// The same text as `Display`, since that is what a test runner prints of an `Err`, and the call in the
+/// caller's source that has found them.
 impl fmt::Debug for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        write!(f, "{self}\n  at {}", self.at)
     }
 }
+
+impl PartialEq for Mistakes {
+    fn eq(&self, other: &Self) -> bool {
+        self.all == other.all
+    }
+}
+
+impl Eq for Mistakes {}
 
 impl std::error::Error for Mistakes {}
 
@@ -117,11 +132,12 @@ impl std::error::Error for Mistake {}
 
 impl From<Mistakes> for Error {
     fn from(mistakes: Mistakes) -> Self {
-        let count = mistakes.0.len();
+        let count = mistakes.all.len();
         let reason = format!("{count} mistake{}", if count == 1 { "" } else { "s" });
-        let failure = Failure::new("plan", "topology", reason);
+        let at = Some(mistakes.at);
+        let failure = Failure { at, ..Failure::new("plan", "topology", reason) };
         mistakes
-            .0
+            .all
             .iter()
             .fold(failure, |failure, mistake| failure.advise(mistake.to_string()))
             .into()

@@ -15,6 +15,8 @@ mod cables;
 mod change;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod child;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod child_waits;
 mod cidr;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod command;
@@ -37,6 +39,8 @@ mod mistakes;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod moved;
 mod names;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod obstacles;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod output;
 #[cfg(all(target_os = "linux", not(miri)))]

@@ -13,7 +13,7 @@ use super::mac::Mac;
 use super::plan::Plan;
 use super::running::{Fabric, Lab};
 use super::topology::{NodeId, NodeKind};
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Result, located};
 use crate::netlink::requests;
 
 /// Which nodes do not hear which others, and what has been done for it.
@@ -71,7 +71,12 @@ impl Lab {
     /// # Ok(())
     /// # }
     /// ```
+    #[track_caller]
     pub fn partition(&self, one: &[NodeId], other: &[NodeId]) -> Result<()> {
+        located(self.try_partition(one, other))
+    }
+
+    fn try_partition(&self, one: &[NodeId], other: &[NodeId]) -> Result<()> {
         let fabric = self.fabric();
         let sides = [self.side(one)?, self.side(other)?];
         let [one, other] = &sides;
@@ -95,7 +100,12 @@ impl Lab {
     /// # Errors
     ///
     /// What the kernel says; ENOENT where somebody has removed a rule by hand. All else is undone then.
+    #[track_caller]
     pub fn heal(&self) -> Result<()> {
+        located(self.try_heal())
+    }
+
+    fn try_heal(&self) -> Result<()> {
         let fabric = self.fabric();
         let healed = fabric.partitions.heal(fabric);
         // When no rule is left on any node: what fails before fails rightly.
@@ -153,6 +163,13 @@ impl Partitions {
     /// The rules of a node are those of a new network.
     pub(super) fn forget(&self, node: usize) {
         self.lock().forget(node);
+    }
+
+    /// The places of nodes that are parted, each pair once.
+    pub(super) fn pairs(&self) -> Vec<[usize; 2]> {
+        let state = self.lock();
+        let pairs = state.deaf.iter().filter(|(one, other)| one < other);
+        pairs.map(|(one, other)| [*one, *other]).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

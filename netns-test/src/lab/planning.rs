@@ -37,6 +37,7 @@ impl Topology {
     /// # Errors
     ///
     /// All mistakes in the topology.
+    #[track_caller]
     pub fn plan(&self) -> Result<Plan, Mistakes> {
         let mut mistakes = Vec::new();
         unknown(self, &mut mistakes);

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::cidr::family;
 use super::host::{Here, Host};
+use super::obstacles;
 use super::programs::Common;
 use super::topology::NodeId;
 use super::within::{Deadline, There, Within};
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Kind, Result, located};
 use crate::sys::echo::{Echo, Heard};
 use crate::sys::errno;
 
@@ -84,9 +85,14 @@ impl Within<'_, Host> {
     /// # Errors
     ///
     /// As there.
+    #[track_caller]
     pub fn wait_reachable(&self, other: impl Into<Peer>) -> Result<()> {
+        located(self.answers(&other.into().0))
+    }
+
+    fn answers(&self, who: &Who) -> Result<()> {
         let (host, deadline) = (self.of, Deadline::new(self.limit));
-        let addresses = addresses(host, &other.into().0)?;
+        let addresses = addresses(host, who)?;
         let here = host.here()?;
         let each = || addresses.iter().try_for_each(|to| reach(host, &here, *to, deadline));
         There::on(&here, host).run(each)
@@ -152,6 +158,8 @@ fn reach(host: &Host, here: &Arc<Here>, to: IpAddr, deadline: Deadline) -> Resul
     }
     let Some((way, told)) = trace(host, &echo).map_err(failed)? else { return Ok(()) };
     let failure = Failure::new("wait for", &subject, format!("no answer {deadline}"));
+    let failure = obstacles(host, to).into_iter().fold(failure, Failure::advise);
+    let failure = failure.of(Kind::Timeout);
     let refusal = told.or(refusal);
     // A node that has no way on can be silent for good while it is asked every second: its refusals
     // are counted twice (ip_error and icmp_send of the kernel).
@@ -166,6 +174,16 @@ fn reach(host: &Host, here: &Arc<Here>, to: IpAddr, deadline: Deadline) -> Resul
         None => failure,
     };
     Err(failure.into())
+}
+
+/// What the lab knows to be in the way; nothing where it cannot look.
+fn obstacles(host: &Host, to: IpAddr) -> Vec<String> {
+    let found = host.fabric().and_then(|fabric| {
+        let at = fabric.plan.nodes().iter().position(|node| node.name == host.name())?;
+        obstacles::between(&fabric, at, to).ok()
+    });
+    let found = found.unwrap_or_default().into_iter();
+    found.map(|obstacle| format!("in the way: {obstacle}")).collect()
 }
 
 /// What a node, or this one's kernel, has said.

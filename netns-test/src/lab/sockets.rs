@@ -114,6 +114,31 @@ pub(super) fn shown(what: &str, host: &str, sockets: &[String]) -> String {
     format!("{what} {host}: {list}")
 }
 
+/// Lines for an error: what listens on a host, and why a socket on the port that is meant is not the one.
+pub(super) fn services(
+    sockets: &[Socket],
+    host: &str,
+    protocol: Protocol,
+    wanted: Endpoint,
+) -> Vec<String> {
+    let all: Vec<_> = sockets.iter().filter_map(Socket::service).collect();
+    let at_loopback = |socket: &&Socket| {
+        let any = Endpoint { address: Some(socket.local.ip()), ..wanted };
+        wanted.address.is_none() && socket.serves(protocol, any)
+    };
+    let unreached = sockets.iter().filter(at_loopback).filter_map(|socket| {
+        let verb = if protocol == Protocol::Tcp { "listens on" } else { "is bound to" };
+        socket.service().map(|own| {
+            format!(
+                "{own} {verb} loopback only, which other nodes cannot reach; bind it to 0.0.0.0 or ::, or \
+                 wait for {} itself",
+                socket.local
+            )
+        })
+    });
+    [shown("listening on", host, &all)].into_iter().chain(unreached).collect()
+}
+
 impl Socket {
     pub(super) fn protocol(&self) -> Protocol {
         self.protocol
@@ -143,9 +168,17 @@ impl Socket {
         self.drops
     }
 
-    /// Whether who sends to that port reaches it.
-    pub(super) fn serves(&self, protocol: Protocol, port: u16) -> bool {
-        self.protocol == protocol && self.is_open() && self.local.port() == port
+    /// Whether who sends there reaches it. A port alone is one that other nodes send to, which do not reach
+    /// loopback.
+    pub(super) fn serves(&self, protocol: Protocol, end: Endpoint) -> bool {
+        let own = self.local.ip();
+        let is_at = |wanted: IpAddr| {
+            own == wanted || own.is_unspecified() && (own.is_ipv6() || wanted.is_ipv4())
+        };
+        self.protocol == protocol
+            && self.is_open()
+            && end.port.is_none_or(|port| port == self.local.port())
+            && end.address.map_or(!own.is_loopback(), is_at)
     }
 
     /// `tcp 0.0.0.0:80`, for one that waits for others.
@@ -295,7 +328,36 @@ mod tests {
         assert_eq!(socket.service(), None);
         socket.state = LISTENING;
         assert_eq!(ends(&socket), [false; 6]);
-        assert!(socket.serves(Protocol::Tcp, 80) && !socket.serves(Protocol::Udp, 80));
+        assert!(socket.serves(Protocol::Tcp, 80.into()));
+        assert!(!socket.serves(Protocol::Udp, 80.into()));
         assert_eq!(socket.service().unwrap(), "tcp 10.0.0.1:80");
+    }
+
+    #[test]
+    fn a_port_alone_is_one_that_others_reach() {
+        let at = |local: &str| Socket {
+            protocol: Protocol::Tcp,
+            local: local.parse().unwrap(),
+            remote: "0.0.0.0:0".parse().unwrap(),
+            state: LISTENING,
+            drops: None,
+            inode: 0,
+        };
+        let serves = |local: &str, end: Endpoint| at(local).serves(Protocol::Tcp, end);
+        for reached in ["0.0.0.0:80", "[::]:80", "10.0.0.1:80", "[fe80::1]:80"] {
+            assert!(serves(reached, 80.into()), "{reached}");
+        }
+        for local in ["127.0.0.1:80", "127.0.0.53:80", "[::1]:80", "0.0.0.0:81"] {
+            assert!(!serves(local, 80.into()), "{local}");
+        }
+        let end = |text: &str| Endpoint::from(text.parse::<SocketAddr>().unwrap());
+        assert!(serves("127.0.0.1:80", end("127.0.0.1:80")));
+        assert!(serves("0.0.0.0:80", end("127.0.0.1:80")));
+        assert!(serves("[::]:80", end("127.0.0.1:80")));
+        assert!(!serves("127.0.0.1:80", end("127.0.0.2:80")));
+        assert!(!serves("0.0.0.0:80", end("[::1]:80")));
+        let shown = services(&[at("127.0.0.1:80")], "server", Protocol::Tcp, 80.into());
+        assert_eq!(shown.len(), 2);
+        assert!(shown[1].starts_with("tcp 127.0.0.1:80 listens on loopback only"), "{shown:?}");
     }
 }

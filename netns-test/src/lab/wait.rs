@@ -10,7 +10,7 @@ use super::host::{Here, Host};
 use super::reachable::Peer;
 use super::sockets::{self, Endpoint, Protocol, Socket};
 use super::within::{Deadline, PATIENCE, There, Within};
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Kind, Result, located};
 use crate::netlink::events::Events;
 use crate::netlink::route::{MAIN, Route};
 use crate::netlink::rule::leads_to;
@@ -29,22 +29,26 @@ impl Host {
         Within { of: self, limit }
     }
 
-    /// Waits until a TCP socket listens on `port`, at whatever address.
+    /// Waits until a TCP socket listens where other nodes can reach it: on a port, at any address but those
+    /// of loopback; or at the address that is given, which may be one of loopback.
     ///
     /// # Errors
     ///
     /// When the time is over: with what listens.
-    pub fn wait_listening(&self, port: u16) -> Result<()> {
-        self.within(PATIENCE).wait_listening(port)
+    #[track_caller]
+    pub fn wait_listening(&self, at: impl Into<Endpoint>) -> Result<()> {
+        self.within(PATIENCE).wait_listening(at)
     }
 
-    /// Waits until a UDP socket that is connected to nobody is bound to `port`, at whatever address.
+    /// Waits until a UDP socket that is connected to nobody is bound where other nodes can reach it, as
+    /// [`wait_listening`](Self::wait_listening) has it.
     ///
     /// # Errors
     ///
     /// When the time is over: with what listens.
-    pub fn wait_bound(&self, port: u16) -> Result<()> {
-        self.within(PATIENCE).wait_bound(port)
+    #[track_caller]
+    pub fn wait_bound(&self, at: impl Into<Endpoint>) -> Result<()> {
+        self.within(PATIENCE).wait_bound(at)
     }
 
     /// Waits until there is an established TCP connection, one end of which is that: a port, an
@@ -53,6 +57,7 @@ impl Host {
     /// # Errors
     ///
     /// When the time is over: with the connections that there are.
+    #[track_caller]
     pub fn wait_established(&self, end: impl Into<Endpoint>) -> Result<()> {
         self.within(PATIENCE).wait_established(end)
     }
@@ -62,6 +67,7 @@ impl Host {
     /// # Errors
     ///
     /// When the time is over: with the interfaces that there are.
+    #[track_caller]
     pub fn wait_link_up(&self, interface: &str) -> Result<()> {
         self.within(PATIENCE).wait_link_up(interface)
     }
@@ -73,6 +79,7 @@ impl Host {
     /// # Errors
     ///
     /// At once for a text that is no subnet. When the time is over: with the routes that there are.
+    #[track_caller]
     pub fn wait_route(&self, destination: impl Into<GivenSubnet>) -> Result<()> {
         self.within(PATIENCE).wait_route(destination)
     }
@@ -85,6 +92,7 @@ impl Host {
     ///
     /// At once for a name that the lab does not know. When the time is over: with the last node on
     /// the way that answers, and what it says.
+    #[track_caller]
     pub fn wait_reachable(&self, other: impl Into<Peer>) -> Result<()> {
         self.within(PATIENCE).wait_reachable(other)
     }
@@ -97,8 +105,9 @@ impl Within<'_, Host> {
     /// # Errors
     ///
     /// As there.
-    pub fn wait_listening(&self, port: u16) -> Result<()> {
-        self.serves(Protocol::Tcp, port)
+    #[track_caller]
+    pub fn wait_listening(&self, at: impl Into<Endpoint>) -> Result<()> {
+        located(self.serves(Protocol::Tcp, at.into()))
     }
 
     /// See [`Host::wait_bound`].
@@ -106,8 +115,9 @@ impl Within<'_, Host> {
     /// # Errors
     ///
     /// As there.
-    pub fn wait_bound(&self, port: u16) -> Result<()> {
-        self.serves(Protocol::Udp, port)
+    #[track_caller]
+    pub fn wait_bound(&self, at: impl Into<Endpoint>) -> Result<()> {
+        located(self.serves(Protocol::Udp, at.into()))
     }
 
     /// See [`Host::wait_established`].
@@ -115,11 +125,16 @@ impl Within<'_, Host> {
     /// # Errors
     ///
     /// As there.
+    #[track_caller]
     pub fn wait_established(&self, end: impl Into<Endpoint>) -> Result<()> {
+        located(self.try_wait_established(end))
+    }
+
+    fn try_wait_established(&self, end: impl Into<Endpoint>) -> Result<()> {
         let end = end.into();
         let show = |sockets: &[Socket], host: &str| {
             let all: Vec<_> = sockets.iter().filter_map(Socket::connection).collect();
-            sockets::shown("TCP connections of", host, &all)
+            vec![sockets::shown("TCP connections of", host, &all)]
         };
         self.socket(
             &format!("an established connection with {end}"),
@@ -133,7 +148,12 @@ impl Within<'_, Host> {
     /// # Errors
     ///
     /// As there.
+    #[track_caller]
     pub fn wait_link_up(&self, interface: &str) -> Result<()> {
+        located(self.try_wait_link_up(interface))
+    }
+
+    fn try_wait_link_up(&self, interface: &str) -> Result<()> {
         let here = self.of.here()?;
         let netlink = &here.netlink;
         let look = || {
@@ -150,7 +170,12 @@ impl Within<'_, Host> {
     /// # Errors
     ///
     /// As there.
+    #[track_caller]
     pub fn wait_route(&self, destination: impl Into<GivenSubnet>) -> Result<()> {
+        located(self.try_wait_route(destination))
+    }
+
+    fn try_wait_route(&self, destination: impl Into<GivenSubnet>) -> Result<()> {
         let given = destination.into().0;
         let wanted = given.map_err(|error| {
             Failure::new("wait for", format!("a route of {}", self.of.name()), error.to_string())
@@ -178,20 +203,17 @@ impl Within<'_, Host> {
         self.event(&format!("a route to {wanted}"), "there is none", "routes", look)
     }
 
-    fn serves(&self, protocol: Protocol, port: u16) -> Result<()> {
-        let show = |sockets: &[Socket], host: &str| {
-            let all: Vec<_> = sockets.iter().filter_map(Socket::service).collect();
-            sockets::shown("listening on", host, &all)
-        };
-        let what = format!("a socket on {protocol} port {port}");
-        self.socket(&what, |socket| socket.serves(protocol, port), show)
+    fn serves(&self, protocol: Protocol, end: Endpoint) -> Result<()> {
+        let show = |sockets: &[Socket], host: &str| sockets::services(sockets, host, protocol, end);
+        let what = format!("a socket on {protocol} {end}");
+        self.socket(&what, |socket| socket.serves(protocol, end), show)
     }
 
     fn socket(
         &self,
         what: &str,
         is_it: impl Fn(&Socket) -> bool + Sync,
-        show: impl Fn(&[Socket], &str) -> String + Sync,
+        show: impl Fn(&[Socket], &str) -> Vec<String> + Sync,
     ) -> Result<()> {
         let (host, deadline) = (self.of.name(), Deadline::new(self.limit));
         let here = self.of.here()?;
@@ -205,7 +227,8 @@ impl Within<'_, Host> {
             found.ok_or_else(|| {
                 let object = format!("{what} of {host}");
                 let failure = Failure::new("wait for", object, format!("there is none {deadline}"));
-                failure.advise(show(&seen, host)).into()
+                let shown = show(&seen, host).into_iter();
+                shown.fold(failure.of(Kind::Timeout), Failure::advise).into()
             })
         })
     }
@@ -233,7 +256,7 @@ impl Within<'_, Host> {
                 if is_last {
                     let object = format!("{what} of {host}");
                     let failure = Failure::new("wait for", object, format!("{reason} {deadline}"));
-                    let failure = failure.advise(format!("{title} of {host}:"));
+                    let failure = failure.of(Kind::Timeout).advise(format!("{title} of {host}:"));
                     let add = |failure: Failure, line| failure.advise(format!("  {line}"));
                     return Err(seen.iter().fold(failure, add).into());
                 }
@@ -251,7 +274,7 @@ impl Host {
             return Ok(());
         }
         let why = format!("{} was powered off meanwhile", self.name());
-        Err(Failure::new("wait for", what, why).into())
+        Err(Failure::new("wait for", what, why).of(Kind::PoweredOff).into())
     }
 }
 

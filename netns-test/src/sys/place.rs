@@ -11,7 +11,7 @@ use nix::sched::CloneFlags;
 use nix::sys::stat::Mode;
 
 use super::process::Pid;
-use crate::error::Failure;
+use crate::error::{Failure, Kind};
 
 /// Namespaces, held open.
 #[derive(Debug)]
@@ -184,7 +184,8 @@ pub(crate) fn kill_all_in(networks: &[BorrowedFd<'_>]) -> Result<(), Failure> {
                 Some(error) => format!("{still}: {}", super::errno::describe(&error)),
                 None => still,
             };
-            return Err(Failure::new("kill", format!("all on a host: process {all}"), why));
+            let failure = Failure::new("kill", format!("all on a host: process {all}"), why);
+            return Err(failure.of(Kind::Timeout));
         }
         for other in others {
             refused = kill(other.pid).err().or(refused);

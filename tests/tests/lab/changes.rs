@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 
 use netns_test::{Host, Lab, LinkId, NodeId, Topology, netns_test};
 
-use netns_test_tests::stdout_of;
+use netns_test_tests::{Said as _, stdout_of};
 
 use crate::net::{Mesh, connection, switched};
 use crate::oracle::{ip, text};
@@ -150,7 +150,7 @@ fn a_node_is_a_gateway_by_its_address_on_the_link() -> netns_test::Result<()> {
     let gateway = "2001:db8::/32 via fd6e:6574:6e73:1::1 dev eth0".to_owned();
     assert!(routes(&lab[b], "-6").contains(&gateway), "{:?}", routes(&lab[b], "-6"));
     for to in ["2001:db9::/32", "192.0.2.0/24"] {
-        let told = lab[b].add_route(to, a).unwrap_err().to_string();
+        let told = lab[b].add_route(to, a).unwrap_err().said();
         assert_eq!(
             told,
             format!("add the route to {to} of b: a has no address on a subnet of the host")
@@ -186,7 +186,7 @@ fn no_link_makes_a_ring_of_switches() -> netns_test::Result<()> {
     net.link(one, two);
     let link = net.link(two, three).id();
     let lab = net.build()?;
-    let told = lab.move_link(link, three, one).unwrap_err().to_string();
+    let told = lab.move_link(link, three, one).unwrap_err().said();
     let expected = "move link two to three: frames would go round between one, two for ever; \
         `stp` of one of them prevents that";
     assert_eq!(told, expected);
@@ -266,7 +266,7 @@ fn mistakes_are_told_with_the_host() -> netns_test::Result<()> {
         (lab.power_off(one), "power off a node of another topology: it is not in this lab"),
     ];
     for (result, expected) in cases {
-        let told = result.unwrap_err().to_string();
+        let told = result.unwrap_err().said();
         assert!(told.starts_with(expected), "{told}\nexpected: {expected}");
     }
     // Nothing has changed.

@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 use netns_test::lab::HostCommand;
 use netns_test::netns_test;
-use netns_test_tests::{again, passes, scratch, text};
+use netns_test_tests::{Said as _, again, passes, scratch, text};
 
 use super::{must_fail, two_hosts};
 
@@ -168,14 +168,14 @@ fn what_cannot_be_started_is_named() {
     let (lab, client, _) = two_hosts();
     let error = lab[client].command("/no/such/program").spawn().unwrap_err();
     assert_eq!(
-        error.to_string(),
+        error.said(),
         "start /no/such/program on client: ENOENT (No such file or directory)"
     );
     let error = lab[client].command("/etc/hosts").output().unwrap_err();
-    assert_eq!(error.to_string(), "start /etc/hosts on client: EACCES (Permission denied)");
+    assert_eq!(error.said(), "start /etc/hosts on client: EACCES (Permission denied)");
     let error = lab[client].command("true").current_dir("/no/such").status().unwrap_err();
     assert_eq!(
-        error.to_string(),
+        error.said(),
         "chdir /no/such for true on client: ENOENT (No such file or directory)"
     );
     assert_eq!(error.raw_os_error(), Some(libc::ENOENT));

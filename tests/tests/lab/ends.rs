@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use netns_test::{Topology, netns_test};
 use netns_test_tests::confine::{Filter, filter_this_thread};
-use netns_test_tests::{again, children, passes};
+use netns_test_tests::{Said as _, again, children, passes};
 
 use super::two_hosts;
 
@@ -153,7 +153,7 @@ fn what_cannot_be_killed_is_told() {
     let work = || {
         filter_this_thread(Filter::Call(libc::SYS_kill, libc::EPERM)).unwrap();
         let told = lab.power_off(server).unwrap_err();
-        assert_eq!(told.to_string(), expected);
+        assert_eq!(told.said(), expected);
         assert!(!lab[server].is_on());
         let drop = std::panic::AssertUnwindSafe(|| drop(lab));
         let panic = std::panic::catch_unwind(drop).unwrap_err();

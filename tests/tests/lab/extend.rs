@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 
 use netns_test::{Lab, NodeId, Topology, netns_test};
-use netns_test_tests::stdout_of;
+use netns_test_tests::{Said as _, stdout_of};
 
 use crate::net::{Mesh, connection, star, switched};
 use crate::oracle;
@@ -192,7 +192,7 @@ fn told(lab: &mut Lab, net: &Topology, more: impl FnOnce(&mut Topology)) -> Stri
     let before = lab.snapshot().unwrap().stable();
     let mut net = net.clone();
     more(&mut net);
-    let told = lab.extend(&net).unwrap_err().to_string();
+    let told = lab.extend(&net).unwrap_err().said();
     assert_eq!(lab.snapshot().unwrap().stable(), before, "{told}");
     told
 }
@@ -276,7 +276,7 @@ fn names_that_cannot_be_written_are_taken_back() -> netns_test::Result<()> {
     remount(&lab, "ro");
     let new = net.host("new");
     net.link(new, nodes[2]);
-    let told = lab.extend(&net).unwrap_err().to_string();
+    let told = lab.extend(&net).unwrap_err().said();
     assert_eq!(told, "write /etc/hosts of h1: EROFS (Read-only file system)");
     assert!(nodes.iter().all(|node| names(&lab, *node) == before));
     assert!(lab.host("new").is_none());
@@ -302,7 +302,7 @@ fn own_names_that_cannot_be_written_are_taken_back() -> netns_test::Result<()> {
     let new = net.host("new");
     net.link(new, own);
     stdout_of("mount", &["-o", "remount,bind,ro", "/run"]);
-    let told = lab.extend(&net).unwrap_err().to_string();
+    let told = lab.extend(&net).unwrap_err().said();
     assert_eq!(told, "write /etc/hosts of local: EROFS (Read-only file system)");
     assert_eq!([names(), lab[host].run(names)], [before.clone(), before]);
     stdout_of("mount", &["-o", "remount,bind,rw", "/run"]);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use netns_test::lab::NodeId;
 use netns_test::{Topology, netns_test};
+use netns_test_tests::Said as _;
 
 use super::two_hosts;
 
@@ -14,7 +15,7 @@ use super::two_hosts;
 #[netns_test]
 fn a_sysctl_is_one_of_the_network() {
     let (lab, client, _) = two_hosts();
-    let told = |name: &str| lab[client].sysctl(name, 60).unwrap_err().to_string();
+    let told = |name: &str| lab[client].sysctl(name, 60).unwrap_err().said();
     let only = "only those below `net.` are the node's own; give one of these";
     assert_eq!(told("vm.swappiness"), format!("write `vm.swappiness` of client: {only}"));
     assert_eq!(told("kernel/hostname"), format!("write `kernel/hostname` of client: {only}"));
@@ -32,15 +33,15 @@ fn a_sysctl_is_one_of_the_network() {
 fn a_route_does_not_lead_to_the_host_itself() {
     let (lab, client, server) = two_hosts();
     let own = lab.plan().address_of(client).unwrap();
-    let told = lab[client].add_route("192.0.2.0/24", client).unwrap_err().to_string();
+    let told = lab[client].add_route("192.0.2.0/24", client).unwrap_err().said();
     let advice = "give that of a neighbour, or a link for what is on that";
     let expected = format!(
         "add the route to 192.0.2.0/24 of client: the gateway is the host itself; {advice}"
     );
     assert_eq!(told, expected);
-    let told = lab[client].add_route("192.0.2.0/24", own).unwrap_err().to_string();
+    let told = lab[client].add_route("192.0.2.0/24", own).unwrap_err().said();
     assert!(told.ends_with(&format!("{own} is the host's own address; {advice}")), "{told}");
-    let told = lab[client].add_route("default", server).unwrap_err().to_string();
+    let told = lab[client].add_route("default", server).unwrap_err().said();
     assert!(told.contains("the default route is that to 0.0.0.0/0, and to ::/0"), "{told}");
 }
 
@@ -75,12 +76,12 @@ fn a_route_by_a_link_is_to_what_is_on_it() -> netns_test::Result<()> {
         socket.send_to(b"all", (Ipv4Addr::BROADCAST, 67))
     })?;
     assert_eq!(everybody.recv_from(&mut buffer)?.0, 3);
-    let refused = |at: NodeId, to: &str, link| lab[at].add_route(to, link).unwrap_err().to_string();
+    let refused = |at: NodeId, to: &str, link| lab[at].add_route(to, link).unwrap_err().said();
     let told = refused(a, "10.0.0.0/24", of_a);
     assert!(told.ends_with("it is the link's own subnet, to which there is a route"), "{told}");
     let told = refused(switch, "10.9.0.0/24", of_a);
     assert!(told.ends_with("the host has no address of its family on the link"), "{told}");
-    let told = lab[a].add_route("10.9.0.0/24", of_b).unwrap_err().to_string();
+    let told = lab[a].add_route("10.9.0.0/24", of_b).unwrap_err().said();
     assert!(told.starts_with("find the end of link"), "{told}");
     Ok(())
 }
@@ -95,7 +96,7 @@ fn a_line_without_an_end_is_told() -> netns_test::Result<()> {
     // The first waits may be over before it has written.
     while !told.contains("of a line that has not ended: ready> ") {
         let within = child.within(Duration::from_millis(100));
-        told = within.wait_ready(|line| line.contains("ready")).unwrap_err().to_string();
+        told = within.wait_ready(|line| line.contains("ready")).unwrap_err().said();
         let is_early = told.contains("it has printed nothing");
         assert!(is_early || told.contains("ready> "), "{told}");
     }
@@ -109,7 +110,7 @@ fn a_node_is_waited_for_by_its_id() -> netns_test::Result<()> {
     let mut other = Topology::new();
     other.host("a");
     let stranger = other.host("b");
-    let told = lab[client].wait_reachable(stranger).unwrap_err().to_string();
+    let told = lab[client].wait_reachable(stranger).unwrap_err().said();
     assert!(told.ends_with("it is not in the lab: its id is of another"), "{told}");
     Ok(())
 }
@@ -149,7 +150,7 @@ fn a_renamed_host_is_told_by_its_old_name() -> netns_test::Result<()> {
     net.link(a, switch);
     let mut lab = net.build()?;
     net.node(a).name("b");
-    let told = lab.extend(&net).unwrap_err().to_string();
+    let told = lab.extend(&net).unwrap_err().said();
     let expected = "extend a: its name or its kind would change; what is there stays as it is, build another lab";
     assert_eq!(told, expected);
     Ok(())

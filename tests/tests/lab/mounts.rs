@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use netns_test::netns_test;
-use netns_test_tests::{scratch, stdout_of, text};
+use netns_test_tests::{Said as _, scratch, stdout_of, text};
 
 use super::two_hosts;
 
@@ -30,20 +30,20 @@ fn what_is_mounted_later_is_not_on_hosts() {
     mount(&place);
     let enoent = "ENOENT (No such file or directory)";
 
-    let told = lab[client].command(&program).spawn().unwrap_err().to_string();
+    let told = lab[client].command(&program).spawn().unwrap_err().said();
     assert_eq!(told, format!("start {} on client: {enoent}{ADVICE}", program.display()));
     let told = lab[client].command("./program").current_dir(&place).spawn().unwrap_err();
-    assert_eq!(told.to_string(), format!("start ./program on client: {enoent}{ADVICE}"));
+    assert_eq!(told.said(), format!("start ./program on client: {enoent}{ADVICE}"));
     let told = lab[client].command("true").current_dir(&directory).spawn().unwrap_err();
     assert_eq!(told.raw_os_error(), Some(libc::ENOENT));
     let directory = directory.display();
-    assert_eq!(told.to_string(), format!("chdir {directory} for true on client: {enoent}{ADVICE}"));
+    assert_eq!(told.said(), format!("chdir {directory} for true on client: {enoent}{ADVICE}"));
 
     // What nobody has is nobody's fault.
     for missing in ["/no/such/program", "no-such-program"] {
         // One of the caller's directories may be closed to it.
         let told = lab[client].command(missing).env("PATH", "/bin").spawn().unwrap_err();
-        assert_eq!(told.to_string(), format!("start {missing} on client: {enoent}"));
+        assert_eq!(told.said(), format!("start {missing} on client: {enoent}"));
     }
 
     // Both ways out, and a host that is powered on is as new.

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use netns_test::{Host, Topology, netns_test};
-use netns_test_tests::stdout_of;
+use netns_test_tests::{Said as _, stdout_of};
 
 use crate::net::{Mesh, PATIENCE, connection, row, switched};
 
@@ -167,7 +167,7 @@ fn mistakes_name_the_nodes_and_change_nothing() -> netns_test::Result<()> {
     let lab = net.build()?;
     let switch = lab.plan().id(0);
     let before: Vec<_> = lab.hosts().map(rules).collect();
-    let told = |one: &[_], other: &[_]| lab.partition(one, other).unwrap_err().to_string();
+    let told = |one: &[_], other: &[_]| lab.partition(one, other).unwrap_err().said();
     assert_eq!(told(&nodes[..2], &nodes[1..]), "partition h1: it is on both sides");
     assert_eq!(
         told(&nodes[..1], &[switch]),
@@ -193,7 +193,7 @@ fn a_partition_that_fails_leaves_no_rule() -> netns_test::Result<()> {
     let words = ["rule", "add", "from", &to_block, "blackhole", "priority", "1"];
     lab[nodes[1]].run(|| stdout_of("ip", &words));
     let before: Vec<_> = lab.hosts().map(rules).collect();
-    let told = lab.partition(&nodes[..1], &nodes[1..]).unwrap_err().to_string();
+    let told = lab.partition(&nodes[..1], &nodes[1..]).unwrap_err().said();
     assert!(told.starts_with("block 10.0.0.1 on h1: EEXIST"), "{told}");
     let after: Vec<_> = lab.hosts().map(rules).collect();
     assert_eq!(after, before);

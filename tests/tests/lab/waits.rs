@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use netns_test::lab::{Host, Within};
 use netns_test::{Result, Topology, netns_test};
-use netns_test_tests::{again, passes};
+use netns_test_tests::{Said as _, again, passes};
 
 use super::two_hosts;
 
@@ -16,7 +16,7 @@ const SHORT: Duration = Duration::from_millis(30);
 
 /// What a wait that is over says.
 fn late(host: &Host, wait: impl Fn(&Within<'_, Host>) -> Result<()>) -> String {
-    wait(&host.within(SHORT)).expect_err("nothing has happened").to_string()
+    wait(&host.within(SHORT)).expect_err("nothing has happened").said()
 }
 
 /// Has `wait` begin, then lets `event` happen; the wait must see it.
@@ -121,7 +121,7 @@ fn links_and_routes() {
     sees(|| client.wait_route("fd99::/64"), || ip(&format!("route add fd99::/64 dev {dev}")));
     let shown = late(client, |client| client.wait_route("10.98.0.0/24"));
     assert!(shown.contains(&format!("\n    10.99.0.0/24 dev {dev}")), "{shown}");
-    let wrong = client.wait_route("10.99.0.1/24").unwrap_err().to_string();
+    let wrong = client.wait_route("10.99.0.1/24").unwrap_err().said();
     assert!(wrong.starts_with("wait for a route of client: "), "{wrong}");
 }
 
@@ -138,7 +138,7 @@ fn other_nodes() {
     for address in &lab.plan().nodes()[2].addresses {
         client.wait_reachable(*address).unwrap();
     }
-    let unknown = client.wait_reachable("nobody").unwrap_err().to_string();
+    let unknown = client.wait_reachable("nobody").unwrap_err().said();
     assert_eq!(
         unknown,
         "wait for nobody to answer client: the lab has no node of this name that has an address\n  \
@@ -219,7 +219,7 @@ fn lines_that_do_not_come() {
         (child, subject)
     };
     let (child, subject) = spawn("echo one; echo two; exit 3");
-    let told = child.wait_ready(|line| line == "ready").unwrap_err().to_string();
+    let told = child.wait_ready(|line| line == "ready").unwrap_err().said();
     assert_eq!(
         told,
         format!(
@@ -227,7 +227,7 @@ fn lines_that_do_not_come() {
              it has ended: exit status: 3\n  its last lines:\n    one\n    two"
         )
     );
-    let told = child.wait_listening(80).unwrap_err().to_string();
+    let told = child.wait_listening(80).unwrap_err().said();
     assert_eq!(
         told,
         format!(
@@ -242,18 +242,18 @@ fn lines_that_do_not_come() {
     let state = format!("  it runs\n  its last lines:\n{last}    now");
     let short = child.within(SHORT);
     assert_eq!(
-        short.wait_ready(|line| line == "ready").unwrap_err().to_string(),
+        short.wait_ready(|line| line == "ready").unwrap_err().said(),
         format!(
             "wait for {subject} to be ready: no line of its output is the one within 30ms\n{state}"
         )
     );
     assert_eq!(
-        short.wait_exit().unwrap_err().to_string(),
+        short.wait_exit().unwrap_err().said(),
         format!("wait for {subject} to end: it runs within 30ms\n{state}")
     );
     let (child, subject) = spawn("exec >&- 2>&-; exec sleep 1000");
     assert_eq!(
-        child.wait_ready(|_| true).unwrap_err().to_string(),
+        child.wait_ready(|_| true).unwrap_err().said(),
         format!(
             "wait for {subject} to be ready: no line of its output is the one\n  it runs\n  \
              it has printed nothing"

@@ -10,7 +10,7 @@ mod sysctls;
 
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Result, located};
 use crate::lab::cables::Cables;
 use crate::lab::host::Host;
 use crate::lab::journal::Journal;
@@ -40,7 +40,12 @@ impl Topology {
     ///
     /// The mistakes of the [plan](Topology::plan), all at once; a step that the kernel refuses, with
     /// the object's name and the reason. Nothing is left then.
+    #[track_caller]
     pub fn build(&self) -> Result<Lab> {
+        located(self.try_build())
+    }
+
+    fn try_build(&self) -> Result<Lab> {
         let plan = self.plan()?;
         let local = plan.nodes().iter().any(|node| node.kind == NodeKind::Local);
         let covered = local.then(|| files::put_for_local(plan.hosts_text())).transpose()?.flatten();

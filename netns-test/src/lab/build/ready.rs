@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::namespaces::on_a_thread;
 use super::{Indexes, Made, name_of};
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Kind, Result};
 use crate::lab::plan::{InterfaceKind, InterfacePlan, Plan};
 use crate::netlink::Netlink;
 use crate::netlink::events::Events;
@@ -109,7 +109,8 @@ fn wait_until<'a>(
     loop {
         let Some((late, reason)) = late(&made.netlink.interfaces()?)? else { return Ok(()) };
         if Instant::now() > deadline {
-            return Err(late.failure(&format!("{reason} after {LIMIT:?}")).into());
+            let why = format!("{reason} after {LIMIT:?}");
+            return Err(late.failure(&why).of(Kind::Timeout).into());
         }
         looks += 1;
         match &events {

@@ -1,6 +1,6 @@
 //! Addresses of a running host.
 
-use crate::error::Result;
+use crate::error::{Result, located};
 use crate::lab::build::ready::{self, Awaited};
 use crate::lab::change::is_link_local;
 use crate::lab::cidr::Cidr;
@@ -24,7 +24,16 @@ impl Host {
     ///
     /// A text that is no address with a prefix, an interface that is not there, EEXIST for an address
     /// that it has.
+    #[track_caller]
     pub fn add_addr(
+        &self,
+        interface: impl Into<Interface>,
+        address: impl Into<GivenAddr>,
+    ) -> Result<()> {
+        located(self.try_add_addr(interface, address))
+    }
+
+    fn try_add_addr(
         &self,
         interface: impl Into<Interface>,
         address: impl Into<GivenAddr>,
@@ -47,7 +56,16 @@ impl Host {
     ///
     /// As [`add_addr`](Self::add_addr); EADDRNOTAVAIL for an address that the interface does not have. In
     /// the caller's own network, one that only the kernel can make (SLAAC): the lab could not give it back.
+    #[track_caller]
     pub fn remove_addr(
+        &self,
+        interface: impl Into<Interface>,
+        address: impl Into<GivenAddr>,
+    ) -> Result<()> {
+        located(self.try_remove_addr(interface, address))
+    }
+
+    fn try_remove_addr(
         &self,
         interface: impl Into<Interface>,
         address: impl Into<GivenAddr>,
@@ -76,7 +94,16 @@ impl Host {
     ///
     /// As [`remove_addr`](Self::remove_addr), but that the interface may have the address. All is as it was
     /// then.
+    #[track_caller]
     pub fn set_addr(
+        &self,
+        interface: impl Into<Interface>,
+        address: impl Into<GivenAddr>,
+    ) -> Result<()> {
+        located(self.try_set_addr(interface, address))
+    }
+
+    fn try_set_addr(
         &self,
         interface: impl Into<Interface>,
         address: impl Into<GivenAddr>,
@@ -114,7 +141,7 @@ impl Host {
         });
         changed.map_err(|error| match self.is_still(&here) {
             true => error,
-            false => error.advise(format!("{} was powered off meanwhile", self.name())),
+            false => error.by_power_cut(format!("{} was powered off meanwhile", self.name())),
         })
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Result, located};
 use crate::lab::build::ready::{self, Awaited};
 use crate::lab::build::{self, Indexes, Made};
 use crate::lab::change::before::Before;
@@ -49,7 +49,12 @@ impl Lab {
     /// The mistakes of the [plan](Topology::plan); a topology that is another one, or by which something
     /// that is there would change; a node that is powered off; what the kernel refuses. The lab is as it
     /// was then. New routes through a link that is down come with [`up`](crate::lab::Link::up).
+    #[track_caller]
     pub fn extend(&mut self, topology: &Topology) -> Result<()> {
+        located(self.try_extend(topology))
+    }
+
+    fn try_extend(&mut self, topology: &Topology) -> Result<()> {
         let plan = topology.plan()?;
         let old = Arc::clone(self.fabric());
         if old.plan.nodes().is_empty() || plan.position(old.plan.id(0)).is_none() {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Result, located};
 use crate::lab::build::{self, label};
 use crate::lab::cables::End;
 use crate::lab::change::joining::Joining;
@@ -54,8 +54,9 @@ impl Lab {
     /// A link that has no end at `from`; one whose other end is at `to`; switches without the spanning tree
     /// protocol that would make a ring; a node that is powered off; a subnet without a free address; what
     /// the kernel refuses.
+    #[track_caller]
     pub fn move_link(&self, link: LinkId, from: NodeId, to: NodeId) -> Result<String> {
-        self.move_end((link, from, to), true)
+        located(self.move_end((link, from, to), true))
     }
 
     /// Moves an end as [`move_link`](Self::move_link), and leaves addresses, routes and `/etc/hosts` as they
@@ -65,8 +66,9 @@ impl Lab {
     /// # Errors
     ///
     /// As [`move_link`](Self::move_link).
+    #[track_caller]
     pub fn move_link_as_is(&self, link: LinkId, from: NodeId, to: NodeId) -> Result<String> {
-        self.move_end((link, from, to), false)
+        located(self.move_end((link, from, to), false))
     }
 
     fn move_end(&self, (link, from, to): (LinkId, NodeId, NodeId), joins: bool) -> Result<String> {

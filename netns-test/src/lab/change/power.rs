@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Result, located};
 use crate::lab::build;
 use crate::lab::build::ready::{self, Awaited};
 use crate::lab::cables::End;
@@ -33,7 +33,12 @@ impl Lab {
     ///
     /// A node that is off, or is the caller's own network; what the kernel refuses; a process that is there
     /// ten seconds after it was killed, with the node off.
+    #[track_caller]
     pub fn power_off(&self, node: NodeId) -> Result<()> {
+        located(self.try_power_off(node))
+    }
+
+    fn try_power_off(&self, node: NodeId) -> Result<()> {
         let step = "power off";
         let (at, fabric) = (self.place_of(step, node)?, self.fabric());
         let host = &fabric.hosts[at];
@@ -73,7 +78,12 @@ impl Lab {
     ///
     /// A node that is on; what the kernel refuses, which leaves it off; a link that carries nothing after
     /// half a minute.
+    #[track_caller]
     pub fn power_on(&self, node: NodeId) -> Result<()> {
+        located(self.try_power_on(node))
+    }
+
+    fn try_power_on(&self, node: NodeId) -> Result<()> {
         let (at, fabric) = (self.place_of("power on", node)?, self.fabric());
         let host = &fabric.hosts[at];
         let cables = fabric.cables.lock();

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, located};
 use crate::lab::change::is_link_local;
 use crate::lab::cidr::{Cidr, Subnet};
 use crate::lab::given::{Gateway, GivenSubnet, Via};
@@ -29,7 +29,16 @@ impl Host {
     /// A text that is no subnet or no address; a node that has no address on a subnet of the host; the host
     /// itself, or an address of its own; a link that does not end at it, or is on that subnet already;
     /// ENETUNREACH or EHOSTUNREACH for a gateway that cannot be reached.
+    #[track_caller]
     pub fn add_route(
+        &self,
+        destination: impl Into<GivenSubnet>,
+        via: impl Into<Via>,
+    ) -> Result<()> {
+        located(self.try_add_route(destination, via))
+    }
+
+    fn try_add_route(
         &self,
         destination: impl Into<GivenSubnet>,
         via: impl Into<Via>,
@@ -57,7 +66,12 @@ impl Host {
     ///
     /// A text that is no subnet; ESRCH where there is no such route. In the caller's own network, one that
     /// the kernel has made from a router's advertisement: the lab could not give it back.
+    #[track_caller]
     pub fn remove_route(&self, destination: impl Into<GivenSubnet>) -> Result<()> {
+        located(self.try_remove_route(destination))
+    }
+
+    fn try_remove_route(&self, destination: impl Into<GivenSubnet>) -> Result<()> {
         let (to, here) = (self.subnet("remove", destination.into())?, self.here()?);
         let object = format!("route to {to} of {}", self.name());
         let destination = (to.network(), to.prefix());

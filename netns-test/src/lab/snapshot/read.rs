@@ -7,7 +7,7 @@ use super::{
     Counters, HostState, LinkState, NeighbourState, NextHopState, RouteState, RuleState, Snapshot,
     SocketState, TcpState,
 };
-use crate::error::Result;
+use crate::error::{Result, located};
 use crate::lab::cidr::{Cidr, Subnet};
 use crate::lab::host::{Here, Host};
 use crate::lab::mac::Mac;
@@ -31,8 +31,10 @@ impl Lab {
     /// # Errors
     ///
     /// ENOENT without a `/proc`; where a thread cannot be started.
+    #[track_caller]
     pub fn snapshot(&self) -> Result<Snapshot> {
-        Ok(Snapshot { hosts: self.hosts().map(host).collect::<Result<_>>()? })
+        let hosts: Result<_> = self.hosts().map(host).collect();
+        located(hosts.map(|hosts| Snapshot { hosts }))
     }
 }
 
