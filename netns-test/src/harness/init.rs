@@ -19,7 +19,7 @@ use crate::sandbox::{self, Identity, Mode, Refused, Transcript};
 use crate::sys::fds::Until;
 use crate::sys::limits::Limits;
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
-use crate::sys::{errno, fds, memory, signals, socket};
+use crate::sys::{devconf, errno, fds, memory, signals, socket};
 
 /// What a sandbox is made with, and for what.
 #[derive(Debug)]
@@ -215,7 +215,7 @@ fn set_up(
     let Some(news) = site.news else { return tried.map(done).map_err(explained) };
     match tried.and_then(|proc| sandbox::try_loopback().map(|()| proc)) {
         Ok(proc) => {
-            tell(news, &News::Allowed);
+            tell(news, &News::Allowed(devconf::known().unwrap_or_default()));
             Ok(done(proc))
         }
         Err(refused) if refused.failure.errno.is_some_and(errno::is_shortage_code) => {
