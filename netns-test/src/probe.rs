@@ -4,14 +4,20 @@ use crate::bytes::{Reader, Writer};
 use crate::diagnose::{self, Step, Witness};
 use crate::error::Failure;
 use crate::sandbox::{Mode, Part, Refused};
+use crate::sys::devconf::Altered;
 use crate::sys::process::SingleThreaded;
 use crate::userns::Caller;
 
 /// What its process tells of the set-up of a first sandbox.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum News {
-    Allowed,
-    Refused { step: Step, failure: Failure, witness: Witness },
+    /// With the settings that differ in each new network.
+    Allowed(Altered),
+    Refused {
+        step: Step,
+        failure: Failure,
+        witness: Witness,
+    },
 }
 
 /// What is tried when `mode` is refused: without a user namespace, where the caller has the
@@ -49,7 +55,7 @@ impl News {
     /// What is to be told of a refusal, in the process that was refused.
     pub(crate) fn explained(self) -> Option<Failure> {
         match self {
-            Self::Allowed => None,
+            Self::Allowed(_) => None,
             Self::Refused { step, failure, witness } => {
                 Some(diagnose::with_cause(failure, step, &witness))
             }
@@ -59,7 +65,7 @@ impl News {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         match self {
-            Self::Allowed => out.u32(1),
+            Self::Allowed(altered) => altered.0.iter().fold(out.u32(1), |out, word| out.u64(*word)),
             Self::Refused { step, failure, witness } => {
                 out.u32(2).u32(number(*step)).failure(failure);
                 let (file, label) = witness.label.clone().unwrap_or_default();
@@ -73,7 +79,13 @@ impl News {
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut input = Reader(bytes);
         let news = match input.u32()? {
-            1 => Self::Allowed,
+            1 => {
+                let mut altered = Altered::default();
+                for word in &mut altered.0 {
+                    *word = input.u64()?;
+                }
+                Self::Allowed(altered)
+            }
             2 => {
                 let step = step(input.u32()?)?;
                 let failure = input.failure()?;
@@ -114,7 +126,7 @@ mod tests {
 
     #[test]
     fn news_round_trip() {
-        let mut news = vec![News::Allowed];
+        let mut news = vec![News::Allowed(Altered([1, 0, 2, 3]))];
         for step in STEPS {
             for (label, dumpable) in [
                 (None, None),

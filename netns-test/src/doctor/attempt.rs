@@ -10,6 +10,7 @@ use crate::diagnose::{self, Step, Witness};
 use crate::error::Failure;
 use crate::probe::News;
 use crate::sandbox::{self, Entry, Identity, Mode, Setting, Transcript};
+use crate::sys::devconf::Altered;
 use crate::sys::fds::Until;
 use crate::sys::process::{self, Side, SingleThreaded, Status};
 use crate::sys::{fds, signals};
@@ -141,7 +142,10 @@ fn inside(identity: &Identity, mode: &Mode, go: &OwnedFd, parent: &OwnedFd) -> !
         Err(refused) => (News::from(refused), Vec::new()),
         Ok(()) => {
             transcript.done("bind and connect on 127.0.0.1");
-            (News::Allowed, features::examine().into_iter().map(Feature::from).collect())
+            (
+                News::Allowed(Altered::default()),
+                features::examine().into_iter().map(Feature::from).collect(),
+            )
         }
     };
     let told = Told { steps: transcript.0, news, features }.encode();
@@ -226,7 +230,7 @@ mod tests {
                 Entry { step: "mount proc".into(), limitation: None },
                 Entry { step: "mount sysfs".into(), limitation: Some("EPERM".into()) },
             ],
-            news: News::Allowed,
+            news: News::Allowed(Altered::default()),
             features: vec![
                 feature(None),
                 feature(Some(missing(None))),

@@ -23,7 +23,7 @@ use crate::sys::fds::Until;
 use crate::sys::group::Group;
 use crate::sys::limits::{self, Limits};
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
-use crate::sys::{errno, fds, memory, progress, signals, socket, unfailing};
+use crate::sys::{devconf, errno, fds, memory, progress, signals, socket, unfailing};
 
 /// What a sandbox is made with, and for what.
 #[derive(Debug)]
@@ -234,7 +234,7 @@ fn set_up(
     let Some(news) = site.news else { return tried.map(done).map_err(explained) };
     match tried.and_then(|proc| sandbox::try_loopback().map(|()| proc)) {
         Ok(proc) => {
-            tell(news, &News::Allowed);
+            tell(news, &News::Allowed(devconf::known().unwrap_or_default()));
             Ok(done(proc))
         }
         // That is no trait of the machine.

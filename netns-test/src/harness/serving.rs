@@ -257,7 +257,7 @@ impl<'a> Serving<'a> {
     fn hear_of_trial(&mut self) {
         match self.grant.hear() {
             None => {}
-            Some((trial, News::Allowed)) => self.accept(trial),
+            Some((trial, News::Allowed(_))) => self.accept(trial),
             Some((trial, news @ News::Refused { .. })) => {
                 let failure = news.explained().expect("it is no news of success");
                 self.deny_to(trial.request, failure, false);

@@ -8,8 +8,8 @@ use super::order::Request;
 use crate::error::Failure;
 use crate::probe::{self, News};
 use crate::sandbox::Mode;
-use crate::sys::fds;
 use crate::sys::process::{Pid, SingleThreaded};
+use crate::sys::{devconf, fds};
 use crate::userns::Caller;
 
 /// More than the news of any failure: a path and a profile, in sentences.
@@ -74,7 +74,9 @@ impl Grant {
         // Nothing at its end: then its end is what there is to see.
         let news = News::decode(&buffer[..length])?;
         let (trial, mode) = self.reopen()?;
-        if news == News::Allowed {
+        if let News::Allowed(altered) = news {
+            // For those that are forked from now on.
+            devconf::learn(altered);
             *self = Self::Allowed(mode);
         }
         Some((trial, news))

@@ -4,6 +4,7 @@ mod container;
 mod enter;
 mod id;
 mod list;
+mod name;
 mod named;
 mod open;
 

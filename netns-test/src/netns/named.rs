@@ -5,10 +5,10 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
+use super::name::{self, Name, failed};
 use super::{NetNs, enter};
-use crate::error::{Error, Failure, Result};
-use crate::sys::nsfs::{self, Kind};
-use crate::sys::{errno, fds, mount};
+use crate::error::{Failure, Result};
+use crate::sys::{fds, mount};
 
 /// The directory of iproute2.
 const DIRECTORY: &str = "/run/netns";
@@ -17,6 +17,9 @@ const DIRECTORY: &str = "/run/netns";
 const LONGEST: usize = 255;
 
 /// A network namespace with a name, which is taken away when this is dropped.
+///
+/// A name that another process has made anew meanwhile stays: the mount and the file that were made
+/// here are taken away, and no others.
 ///
 /// What [`create`](Self::create) makes, `ip netns list`, `exec`, `pids`, `identify` and `delete`
 /// handle, and the other way round.
@@ -51,13 +54,6 @@ pub struct NamedNetNs {
 pub struct Names {
     directory: PathBuf,
     replaces_stale: bool,
-}
-
-/// A file that a namespace is mounted on, taken away when this is dropped.
-#[derive(Debug)]
-struct Name {
-    path: PathBuf,
-    is_kept: bool,
 }
 
 impl NamedNetNs {
@@ -131,8 +127,8 @@ impl Names {
         Self { directory: directory.into(), replaces_stale: false }
     }
 
-    /// Whether [`create`](Self::create) takes the place of a file with no namespace mounted on it,
-    /// as a crash leaves. Default: no, it is an error that says what it is.
+    /// Whether [`create`](Self::create) takes the place of an empty file with no namespace mounted on
+    /// it, as a crash leaves. Default: no, it is an error that says what it is.
     #[must_use]
     pub fn replace_stale(self, replaces_stale: bool) -> Self {
         Self { replaces_stale, ..self }
@@ -154,10 +150,9 @@ impl Names {
         let path = self.path_of(name)?;
         let _lock = self.prepare()?;
         // Dropped after an error, it is taken away.
-        let name = self.take(path)?;
+        let mut name = Name::take(path, self.replaces_stale)?;
         let netns = enter::in_new_namespace(|| {
-            let mounted = mount::bind(Path::new("/proc/thread-self/ns/net"), &name.path);
-            mounted.map_err(|error| failed("mount a namespace on", &name.path, &error))?;
+            name.mount_own_network()?;
             NetNs::current()
         })?;
         Ok(NamedNetNs { netns, name })
@@ -174,16 +169,15 @@ impl Names {
     }
 
     /// Takes the name away, and with it the namespace, unless something else holds that. A stale
-    /// file is taken away as well.
+    /// file, which is empty, is taken away as well.
     ///
     /// # Errors
     ///
     /// A name that cannot be one, ENOENT for one that is not there, EPERM or EACCES without the
-    /// right to.
+    /// right to. Anything but a network namespace or an empty file is refused with what it is, and
+    /// left as it is: a file with content, a directory, a link, another file system.
     pub fn remove(&self, name: &str) -> Result<()> {
-        let path = self.path_of(name)?;
-        let mut name = Name { path, is_kept: true };
-        name.take_away().map_err(|error| failed("take away", &name.path, &error))
+        name::take_away(&self.path_of(name)?)
     }
 
     /// The names, sorted; none if the directory is not there. Stale files are among them, as in
@@ -233,68 +227,5 @@ impl Names {
         });
         shared.map_err(|error| failed("make a shared mount of", directory, &error))?;
         Ok(lock)
-    }
-
-    /// The file, which was not there before.
-    fn take(&self, path: PathBuf) -> Result<Name> {
-        let made = create_new(&path).or_else(|error| {
-            if error.kind() == io::ErrorKind::AlreadyExists
-                && self.replaces_stale
-                && !is_mounted_on(&path)
-            {
-                fs::remove_file(&path)?;
-                return create_new(&path);
-            }
-            Err(error)
-        });
-        match made {
-            Ok(()) => Ok(Name { path, is_kept: false }),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let found = if is_mounted_on(&path) {
-                    "a namespace of that name is there"
-                } else {
-                    "a file is there, but no namespace is mounted on it: a crash may have left \
-                     it (`replace_stale` takes its place)"
-                };
-                let failure = errno::failure("create", path.display().to_string(), &error);
-                Err(failure.advise(found).into())
-            }
-            Err(error) => Err(failed("create", &path, &error)),
-        }
-    }
-}
-
-/// As iproute2 makes it: a file that nobody may read or write.
-fn create_new(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    fs::OpenOptions::new().write(true).create_new(true).mode(0o000).open(path).map(drop)
-}
-
-fn is_mounted_on(path: &Path) -> bool {
-    let kind = nsfs::open(path).and_then(|fd| nsfs::kind(&fd));
-    matches!(kind, Ok(Kind::Namespace(_) | Kind::OtherNamespace))
-}
-
-fn failed(step: &str, path: &Path, error: &io::Error) -> Error {
-    errno::failure(step, path.display().to_string(), error).into()
-}
-
-impl Name {
-    fn take_away(&mut self) -> io::Result<()> {
-        match mount::detach(&self.path) {
-            // Nothing is mounted there.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
-            other => other?,
-        }
-        fs::remove_file(&self.path)
-    }
-}
-
-impl Drop for Name {
-    fn drop(&mut self) {
-        if !self.is_kept {
-            // Somebody else may have done it; there is nobody to tell of any other error.
-            drop(self.take_away());
-        }
     }
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, Failure};
 use crate::sandbox;
 use crate::sys::launch::{Action, FileSystem, Keep, Plan};
 use crate::sys::process::{ALL_NAMESPACES, Namespace};
-use crate::sys::{errno, fds, mount, tree};
+use crate::sys::{devconf, errno, fds, mount, tree};
 use crate::userns::Caller;
 
 /// A plan, and what each of its steps is about.
@@ -178,6 +178,8 @@ impl Steps {
 
     /// What bodies of tests have, too.
     fn sysctls(&mut self, ids: &Ids) {
+        let object = "the kernel's defaults to net.ipv4.conf and net.ipv6.conf";
+        self.add(object, Action::Defaults(devconf::known()));
         let all = [
             (c"sys/net/ipv6/conf/all/disable_ipv6", vec![b"0".to_vec()]),
             // Addresses are usable at once: there is nobody to have a duplicate.

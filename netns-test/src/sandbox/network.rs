@@ -2,15 +2,18 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::path::Path;
 
 use super::{Identity, Part, Refused, Transcript};
 use crate::error::Failure;
+use crate::sys::devconf::{self, Altered};
 use crate::sys::route::{self, Kind, Requests, Route, Table};
 use crate::sys::{errno, fds, ifreq};
 use crate::userns::Maps;
 
 /// Brings `lo` up and sets the sysctls that bodies rely on.
 pub(super) fn set_up(identity: &Identity, transcript: &mut Transcript) -> Result<(), Refused> {
+    restore_defaults(transcript);
     // A host may hand "no IPv6" on to new namespaces, for all interfaces or for new ones; what is
     // written for all holds for new ones, too.
     let conf = "/proc/sys/net/ipv6/conf";
@@ -91,6 +94,20 @@ pub(super) fn groups_of_ipv4(
 
 fn has_ipv6() -> bool {
     is_so("/proc/sys/net/ipv6/conf/lo/disable_ipv6", "0")
+}
+
+/// Writes the kernel's own settings of interfaces where the host has handed on others.
+fn restore_defaults(transcript: &mut Transcript) {
+    // Without a `/proc` nothing of it can be written, which the next steps tell.
+    let Ok(proc) = fds::open_place(Path::new("/proc")) else { return };
+    match devconf::restore(&proc) {
+        Ok(altered) if altered == Altered::default() => {}
+        Ok(_) => transcript.done("write the kernel's defaults to net.ipv4.conf and net.ipv6.conf"),
+        Err(refused) => {
+            let step = format!("write {}", refused.path());
+            transcript.note(step, "settings of the host hold", Err::<(), _>(refused.error));
+        }
+    }
 }
 
 /// Binds to 127.0.0.1 and connects to it, without a packet: what the test finds is as new.

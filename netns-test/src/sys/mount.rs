@@ -1,7 +1,7 @@
 //! Mounts, in the mount namespace of the caller (mount(2), `open_tree(2)`).
 
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -57,6 +57,15 @@ pub(crate) fn make_shared(target: &Path) -> io::Result<()> {
 /// Takes the mount at `target` away, whoever uses it.
 pub(crate) fn detach(target: &Path) -> io::Result<()> {
     Ok(nix::mount::umount2(target, nix::mount::MntFlags::MNT_DETACH)?)
+}
+
+/// Takes the mount away that `place` is the root of, whoever uses it, and no other one that its
+/// path leads to by now.
+///
+/// EINVAL for a place that is the root of no mount of the caller's mount namespace any more.
+pub(crate) fn detach_open(place: BorrowedFd<'_>) -> io::Result<()> {
+    let path = format!("/proc/self/fd/{}", place.as_raw_fd());
+    Ok(nix::mount::umount2(&*path, nix::mount::MntFlags::MNT_DETACH)?)
 }
 
 /// Mounts a new instance of the kernel's file system `kind` (`proc`, `sysfs`).

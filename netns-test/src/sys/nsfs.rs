@@ -33,10 +33,21 @@ pub(crate) enum Kind {
     Other(&'static str),
 }
 
+/// Looks at what a place (`O_PATH`) is, without opening what is no namespace.
+pub(crate) fn kind_of_place(place: &OwnedFd) -> io::Result<Kind> {
+    match is_namespace(place)? {
+        true => kind(open(Path::new(&format!("/proc/self/fd/{}", place.as_raw_fd())))?),
+        false => kind(place),
+    }
+}
+
+fn is_namespace(fd: impl AsFd) -> io::Result<bool> {
+    Ok(nix::sys::statfs::fstatfs(&fd)?.filesystem_type().0 as u64 == NSFS_MAGIC)
+}
+
 /// Looks at an open descriptor.
 pub(crate) fn kind(fd: impl AsFd) -> io::Result<Kind> {
-    let file_system = nix::sys::statfs::fstatfs(&fd)?.filesystem_type().0;
-    if file_system as u64 != NSFS_MAGIC {
+    if !is_namespace(&fd)? {
         let mode = nix::sys::stat::fstat(&fd)?.st_mode;
         return Ok(Kind::Other(match mode & libc::S_IFMT {
             libc::S_IFREG => "a regular file",

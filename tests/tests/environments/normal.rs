@@ -15,10 +15,12 @@ pub(crate) fn normal(section: &str) -> String {
 }
 
 /// Evidence that some machines have: the label that a security module gives this process,
-/// which here forbids nothing; the limit of a control group, by version 2 of these.
+/// which here forbids nothing; the limit of a control group, by version 2 of these; settings that
+/// are not the kernel's.
 fn is_not_everywhere(line: &str) -> bool {
     let line = line.trim_start();
     line.starts_with("/proc/self/attr/")
+        || line.contains("settings of the host hold: ")
         || (line.starts_with("/sys/fs/cgroup/") && line.contains("/pids."))
 }
 

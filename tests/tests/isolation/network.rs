@@ -133,3 +133,33 @@ fn holds_port_80_here() {
 fn holds_port_80_there() {
     hold_port_80("there", "here");
 }
+
+/// The kernel copies those of the machine, which may forward, filter by source, or be hardened. A
+/// setting that a kernel does not have is passed over.
+#[netns_test]
+fn settings_of_interfaces_are_the_kernels_own() {
+    for name in ["all", "default", "lo"] {
+        for (setting, default) in [
+            ("ipv4", "forwarding", "0"),
+            ("ipv4", "rp_filter", "0"),
+            ("ipv4", "accept_redirects", "1"),
+            ("ipv4", "secure_redirects", "1"),
+            ("ipv4", "send_redirects", "1"),
+            ("ipv4", "accept_source_route", if name == "all" { "0" } else { "1" }),
+            ("ipv4", "log_martians", "0"),
+            ("ipv4", "arp_ignore", "0"),
+            ("ipv4", "arp_announce", "0"),
+            ("ipv4", "promote_secondaries", "0"),
+            ("ipv4", "route_localnet", "0"),
+            ("ipv4", "disable_policy", if name == "lo" { "1" } else { "0" }),
+            ("ipv6", "forwarding", "0"),
+            ("ipv6", "accept_ra", "1"),
+            ("ipv6", "hop_limit", "64"),
+        ]
+        .map(|(family, setting, default)| (format!("{family}/conf/{name}/{setting}"), default))
+        {
+            let Ok(now) = fs::read_to_string(format!("/proc/sys/net/{setting}")) else { continue };
+            assert_eq!(now.trim_end(), default, "{setting}");
+        }
+    }
+}

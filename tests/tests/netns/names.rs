@@ -226,3 +226,112 @@ fn fifty_threads_race_for_names() -> Result {
     assert!(!mounts().iter().any(|line| line.contains("nsfs")), "{:?}", mounts());
     Ok(())
 }
+
+/// The inode of a new file may be that of the old one.
+#[netns_test]
+fn a_name_that_was_made_anew_is_not_taken_away() -> Result {
+    for _ in 0..3 {
+        let first = NamedNetNs::create("anew")?;
+        stdout_of("ip", &["netns", "delete", "anew"]);
+        stdout_of("ip", &["netns", "add", "anew"]);
+        let second = NamedNetNs::open("anew")?;
+        drop(first);
+        assert_eq!(NamedNetNs::open("anew")?, second);
+        stdout_of("ip", &["netns", "delete", "anew"]);
+    }
+    // One that has the same namespace, which another process holds.
+    let first = NamedNetNs::create("anew")?;
+    let mut command = Command::new("cat");
+    let mut child = first.netns().set_for(command.stdin(Stdio::piped()))?.spawn().unwrap();
+    stdout_of("ip", &["netns", "delete", "anew"]);
+    stdout_of("ip", &["netns", "attach", "anew", &child.id().to_string()]);
+    let own = first.netns().try_clone()?;
+    drop(first);
+    assert_eq!(NamedNetNs::open("anew")?, own);
+    NamedNetNs::remove("anew")?;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    Ok(())
+}
+
+#[netns_test]
+fn what_has_taken_the_place_of_a_name_stays() -> Result {
+    let path = Path::new("/run/netns/place");
+    let first = NamedNetNs::create("place")?;
+    stdout_of("ip", &["netns", "delete", "place"]);
+    fs::write(path, "data").unwrap();
+    drop(first);
+    assert_eq!(fs::read_to_string(path).unwrap(), "data");
+    fs::remove_file(path).unwrap();
+    // An empty file, as another process makes it a moment before it mounts on it.
+    let first = NamedNetNs::create("place")?;
+    stdout_of("ip", &["netns", "delete", "place"]);
+    fs::write(path, "").unwrap();
+    drop(first);
+    assert!(path.exists());
+    fs::remove_file(path).unwrap();
+    // A file system over the name: it is not ours, and the name below it cannot be reached.
+    let first = NamedNetNs::create("place")?;
+    fs::write("/run/data", "data").unwrap();
+    stdout_of("mount", &["--bind", "/run/data", "/run/netns/place"]);
+    drop(first);
+    assert_eq!(fs::read_to_string(path).unwrap(), "data");
+    // What somebody has unmounted is a file of ours.
+    let first = NamedNetNs::create("unmounted")?;
+    stdout_of("umount", &["-l", "/run/netns/unmounted"]);
+    drop(first);
+    assert!(!Path::new("/run/netns/unmounted").exists());
+    Ok(())
+}
+
+#[netns_test]
+fn what_is_no_name_is_refused_untouched() -> Result {
+    drop(NamedNetNs::create("prepares the directory")?);
+    let directory = Path::new("/run/netns");
+    fs::write(directory.join("content"), "data").unwrap();
+    fs::create_dir(directory.join("directory")).unwrap();
+    fs::create_dir(directory.join("disk")).unwrap();
+    stdout_of("mount", &["-t", "tmpfs", "data", "/run/netns/disk"]);
+    fs::write(directory.join("disk/file"), "data").unwrap();
+    fs::write("/run/data", "").unwrap();
+    fs::write(directory.join("bound"), "").unwrap();
+    stdout_of("mount", &["--bind", "/run/data", "/run/netns/bound"]);
+    let target = NamedNetNs::create("target")?;
+    std::os::unix::fs::symlink("target", directory.join("link")).unwrap();
+    fs::write(directory.join("uts"), "").unwrap();
+    stdout_of("mount", &["--bind", "/proc/self/ns/uts", "/run/netns/uts"]);
+    let before = (fs::read_to_string("/proc/self/mountinfo").unwrap(), NamedNetNs::list()?);
+    for (name, what) in [
+        ("content", "it is a file that is not empty"),
+        ("directory", "it is a directory"),
+        ("disk", "it is a directory with another file system mounted on it"),
+        ("bound", "it is a regular file with another file system mounted on it"),
+        ("link", "it is a symbolic link"),
+        ("uts", "it is a uts namespace"),
+    ] {
+        let error = NamedNetNs::remove(name).unwrap_err().to_string();
+        assert!(error.contains(&format!("take away /run/netns/{name}: {what}")), "{error}");
+        let replacing = Names::default().replace_stale(true).create(name).map(drop).unwrap_err();
+        assert!(replacing.to_string().contains("EEXIST"), "{replacing}");
+        let what = what.trim_start_matches("it is ");
+        assert!(replacing.to_string().contains(&format!("{what} is there")), "{replacing}");
+    }
+    let after = (fs::read_to_string("/proc/self/mountinfo").unwrap(), NamedNetNs::list()?);
+    assert_eq!(after, before);
+    assert_eq!(fs::read_to_string(directory.join("content")).unwrap(), "data");
+    assert_eq!(fs::read_to_string(directory.join("disk/file")).unwrap(), "data");
+    assert_eq!(NamedNetNs::open("target")?, *target.netns());
+    Ok(())
+}
+
+/// The file below a namespace may be of use without it.
+#[netns_test]
+fn a_file_with_content_below_a_namespace_is_left() -> Result {
+    drop(NamedNetNs::create("prepares the directory")?);
+    fs::write("/run/netns/file", "data").unwrap();
+    stdout_of("mount", &["--bind", "/proc/self/ns/net", "/run/netns/file"]);
+    let error = NamedNetNs::remove("file").unwrap_err().to_string();
+    assert!(error.contains("a file that is not empty"), "{error}");
+    assert_eq!(fs::read_to_string("/run/netns/file").unwrap(), "data");
+    Ok(())
+}

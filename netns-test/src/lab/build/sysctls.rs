@@ -3,14 +3,15 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use super::namespaces::on_a_thread;
 use crate::error::{Diagnosis, Failure, Result};
 use crate::lab::limitations::Limitation;
 use crate::lab::plan::{InterfaceKind, NodePlan};
 use crate::lab::topology::NodeKind;
-use crate::sys::errno;
 use crate::sys::place::Place;
+use crate::sys::{devconf, errno, fds};
 
 /// What every node has: IPv6 also where the machine has turned it off, link-local addresses that are
 /// usable at once, and addresses that stay when a program takes an interface down and up again.
@@ -26,12 +27,25 @@ const NO_FORWARDING: (&str, &str) = ("net/ipv4/ip_forward", "0");
 /// Sets those of a node, which is not the caller's own, but for those of interfaces that are not there
 /// yet, in the network of the calling thread. Gives what it does without.
 pub(super) fn set_up(node: &NodePlan) -> Result<Vec<Limitation>, Failure> {
-    let mut limitations = write_common(node, None)?;
+    let mut limitations: Vec<_> = restore_defaults().into_iter().collect();
+    limitations.extend(write_common(node, None)?);
     let is_host = node.kind == NodeKind::Host;
     let (path, value) = NO_FORWARDING;
     let own = is_host.then(|| (path.to_owned(), value)).into_iter();
     limitations.extend(set(node, own.chain(sysctls_of(node, false)))?);
     Ok(limitations)
+}
+
+/// Writes the kernel's own settings of interfaces where the machine has handed on others.
+fn restore_defaults() -> Option<Limitation> {
+    // Without a `/proc` nothing of it can be written, which the next steps tell.
+    let proc = fds::open_place(Path::new("/proc")).ok()?;
+    let refused = devconf::restore(&proc).err()?;
+    let why = errno::describe(&refused.error);
+    Some(Limitation::new(
+        "settings of interfaces on",
+        format!("are the machine's: write {}: {why}", refused.path()),
+    ))
 }
 
 /// Sets what every node has, in the network of the calling thread: for all interfaces, or for one.

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use super::refusal::{Call, Refusal, Refused as _};
+use crate::sys::devconf::{self, Altered};
 use crate::sys::{fds, ifreq, mount, person, tree};
 
 /// One step. Paths are those of the program, without the slash that they begin with: they are looked
@@ -52,6 +53,9 @@ pub(crate) enum Action {
         path: &'static CStr,
         texts: Vec<Vec<u8>>,
     },
+    /// Writes the kernel's own settings of interfaces, by the new `/proc`: those that are known to
+    /// differ, or those that do.
+    Defaults(Option<Altered>),
     Hostname(Vec<u8>),
     /// Brings `lo` up.
     Loopback,
@@ -109,6 +113,11 @@ impl Stage {
             }
             Action::Device { name, source } => self.add_device(name, source),
             Action::Sysctl { path, texts } => self.set(path, texts),
+            Action::Defaults(known) => {
+                let proc = part(&self.proc)?;
+                let altered = known.unwrap_or_else(|| devconf::look(proc));
+                devconf::write(proc, altered).map_err(|refused| refused.error).on(Call::Write)
+            }
             Action::Hostname(name) => person::set_hostname(name).on(Call::Hostname),
             Action::Loopback => {
                 let socket = ifreq::socket().on(Call::Socket)?;
