@@ -24,7 +24,7 @@ fn objects_of_a_lab_are_described_in_short() -> netns_test::Result<()> {
     let first = net.link(a, router).id();
     net.link(router, b).name("wan");
     let lab = net.build()?;
-    is_short(&lab, &["Lab", "a", "router", "b", "wan"]);
+    is_short(&lab, &["Lab", "3 (a, router, b)", "2 (a to router, wan)"]);
     is_short(&lab[a], &["\"a\"", "Host", "true"]);
     is_short(&lab[first], &["link a to router"]);
     is_short(&lab.hosts().nth(1).unwrap(), &["\"router\"", "Router"]);
