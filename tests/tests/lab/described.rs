@@ -9,10 +9,10 @@ const SHORT: usize = 200;
 
 #[track_caller]
 fn is_short(what: &dyn Debug, names: &[&str]) {
-    for told in [format!("{what:?}"), format!("{what:#?}")] {
-        assert!(told.len() <= SHORT, "{} characters: {told}", told.len());
+    for text in [format!("{what:?}"), format!("{what:#?}")] {
+        assert!(text.len() <= SHORT, "{} characters: {text}", text.len());
         for name in names {
-            assert!(told.contains(name), "without {name}: {told}");
+            assert!(text.contains(name), "without {name}: {text}");
         }
     }
 }
@@ -50,7 +50,7 @@ fn a_large_lab_is_described_in_short() -> netns_test::Result<()> {
         net.link(host, switch);
     }
     let lab = net.build()?;
-    let told = format!("{lab:?}");
-    assert!(told.len() <= 4 * SHORT, "{} characters: {told}", told.len());
+    let text = format!("{lab:?}");
+    assert!(text.len() <= 4 * SHORT, "{} characters: {text}", text.len());
     Ok(())
 }

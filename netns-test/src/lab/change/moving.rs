@@ -101,6 +101,14 @@ impl Lab {
             old.netlink.interfaces()?.iter().any(|one| one.index == end.index && one.is_up);
         let stem = if fabric.plan.nodes()[to].kind == NodeKind::Switch { "port" } else { "eth" };
         let free = free_name(&new.netlink.interfaces()?, &end.name, stem);
+        let joining = if joins {
+            let mut then = cables.clone();
+            let end = &mut then[at][side];
+            (end.node, end.name, end.planned, end.given) = (to, free.clone(), None, None);
+            Joining::new(fabric, &then, &before, (at, side))?
+        } else {
+            None
+        };
         let there = new.place.network();
         old.netlink.ask_all(&[requests::move_to(fabric.label(&end), end.index, there, &free)])?;
         let end = &mut cables[at][side];
@@ -114,8 +122,10 @@ impl Lab {
         let label = fabric.label(end);
         let bridge = fabric.bridge_of(to);
         new.netlink.ask_all(&[requests::set_up(label, index, was_up, bridge)])?;
-        let expected =
-            if joins { self.join(&mut cables, &before, (at, side))? } else { Vec::new() };
+        let expected = match joining {
+            Some(joining) => self.join(&mut cables, &before, at, joining)?,
+            None => Vec::new(),
+        };
         if was_up {
             let far = fabric.hosts[other.node].here();
             let there =
@@ -135,12 +145,10 @@ impl Lab {
         &self,
         cables: &mut [[End; 2]],
         before: &Current<'_>,
-        (at, side): (usize, usize),
+        at: usize,
+        joining: Joining,
     ) -> Result<Vec<(usize, IpAddr)>> {
         let fabric = self.fabric();
-        let Some(joining) = Joining::new(fabric, cables, before, (at, side))? else {
-            return Ok(Vec::new());
-        };
         let end = &mut cables[at][joining.side];
         let expected = joining.expected(end);
         // Before the first packet.
