@@ -299,7 +299,7 @@ impl Work<'_, '_, '_> {
         }
     }
 
-    /// Finds reserved addresses that ends without one by hand have got from the subnet of others.
+    /// Finds reserved addresses among those that the subnet of a given address has led to.
     fn check_assigned(&mut self, at: usize, of: usize) {
         for place in self.segments[at].members.clone() {
             let addresses = &self.drafts[place.node][place.interface].plan.addresses;

@@ -28,7 +28,7 @@ const WORKER: &str = "the calling thread is a worker of a tokio runtime: a task 
     wait until the call comes back";
 
 const ADVICE: &str = "call it in `tokio::task::spawn_blocking`, or start what it waits for on a node: \
-    `lab[node].spawn(…)`; `flavor = \"multi_thread\"` gives a test more threads";
+    `lab[node].spawn(…)`; `flavor = \"multi_thread\"` runs a test on more threads";
 
 /// Waits with a limit, by `wait`, and adds to its error if it has blocked a runtime.
 pub(super) fn explained<T>(wait: impl FnOnce() -> Result<T>) -> Result<T> {

@@ -288,8 +288,8 @@ impl Program {
 impl fmt::Debug for HostChild {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Program { name, host, id, .. } = &*self.program;
-        let mut told = f.debug_struct("HostChild");
-        told.field("program", name).field("id", id).field("host", host).finish()
+        let mut text = f.debug_struct("HostChild");
+        text.field("program", name).field("id", id).field("host", host).finish()
     }
 }
 

@@ -85,9 +85,9 @@ impl Host {
 
 impl fmt::Debug for HostCommand<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut told = f.debug_struct("HostCommand");
-        told.field("host", &self.host.name()).field("program", &self.get_program());
-        told.field("args", &format_args!("{:?}", self.command.get_args())).finish()
+        let mut text = f.debug_struct("HostCommand");
+        text.field("host", &self.host.name()).field("program", &self.get_program());
+        text.field("args", &format_args!("{:?}", self.command.get_args())).finish()
     }
 }
 

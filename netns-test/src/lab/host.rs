@@ -336,8 +336,8 @@ impl fmt::Debug for HostGuard<'_> {
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, kind, is_on) = (&self.name, self.kind, self.is_on());
-        let mut told = f.debug_struct("Host");
-        told.field("name", name).field("kind", &kind).field("is_on", &is_on).finish()
+        let mut text = f.debug_struct("Host");
+        text.field("name", name).field("kind", &kind).field("is_on", &is_on).finish()
     }
 }
 

@@ -68,7 +68,7 @@ impl Link {
 
     /// Brings both ends up, with the routes that the plan, or a move of a link, has through them and the
     /// VLANs on them, and waits until packets pass. A node gets no route whose gateway it reached by an
-    /// address that it has no more.
+    /// address that it has lost.
     ///
     /// # Errors
     ///

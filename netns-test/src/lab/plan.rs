@@ -278,8 +278,8 @@ impl Plan {
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { origin: _, nodes, links, segments, owners: _, tables: _, hosts_file: _ } = self;
-        let mut told = f.debug_struct("Plan");
-        told.field("nodes", nodes).field("links", links).field("segments", segments).finish()
+        let mut text = f.debug_struct("Plan");
+        text.field("nodes", nodes).field("links", links).field("segments", segments).finish()
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::build::ready::{self, Awaited};
-use super::build::{Covered, Guest, Indexes, name_of};
+use super::build::{Covered, Guest, Indexes, label, name_of};
 use super::cables::{Cables, End};
 use super::host::Host;
 use super::journal::Journal;
@@ -42,7 +42,7 @@ pub struct Lab {
 }
 
 /// The names of nodes or links, in the order of declaration; of many the first ones.
-struct Names<'a>(Vec<&'a str>);
+struct Names(Vec<String>);
 
 /// How many names of nodes, and of links, the `Debug` text of a lab has.
 const NAMED: usize = 8;
@@ -126,17 +126,19 @@ impl Lab {
 
 impl fmt::Debug for Lab {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nodes = Names(self.hosts().map(Host::name).collect());
-        let names = self.links().map(|link| link.name().unwrap_or("-"));
+        let nodes = Names(self.hosts().map(|host| host.name().to_owned()).collect());
+        let ends = |at| label(&self.fabric.plan, at).trim_start_matches("link ").to_owned();
+        let names = self.links().enumerate();
+        let names = names.map(|(at, link)| link.name().map_or_else(|| ends(at), str::to_owned));
         let links = Names(names.collect());
         f.debug_struct("Lab").field("nodes", &nodes).field("links", &links).finish()
     }
 }
 
 /// `3 (client, server, home)`
-impl fmt::Debug for Names<'_> {
+impl fmt::Debug for Names {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = self.0.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        let named = self.0[..self.0.len().min(NAMED)].join(", ");
         let more = if self.0.len() > NAMED { ", …" } else { "" };
         write!(f, "{} ({named}{more})", self.0.len())
     }

@@ -33,8 +33,8 @@ fn serve(host: &netns_test::Host) -> tokio::task::JoinHandle<io::Result<()>> {
 async fn a_wait_that_blocks_the_tests_runtime_says_so() {
     let (lab, client, server) = two_hosts();
     let serving = serve(&lab[server]);
-    let told = lab[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
-    assert!(told.contains(SAID) && told.contains("spawn_blocking"), "{told}");
+    let text = lab[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
+    assert!(text.contains(SAID) && text.contains("spawn_blocking"), "{text}");
     let sleeper = lab[client].command("sleep").arg("60").spawn().unwrap();
     let waits = [
         lab[server].within(MOMENT).wait_link_up("eth7"),
@@ -42,8 +42,8 @@ async fn a_wait_that_blocks_the_tests_runtime_says_so() {
         sleeper.within(MOMENT).wait_exit().map(drop),
     ];
     for wait in waits {
-        let told = wait.unwrap_err().to_string();
-        assert!(told.contains(SAID), "{told}");
+        let text = wait.unwrap_err().to_string();
+        assert!(text.contains(SAID), "{text}");
     }
     // It waits where it does not block: the task runs, and what is waited for comes.
     let lab = std::sync::Arc::new(lab);
@@ -59,20 +59,20 @@ async fn a_wait_that_blocks_the_tests_runtime_says_so() {
 async fn a_wait_beside_a_worker_that_is_free_blocks_no_runtime() {
     let (lab, _, server) = two_hosts();
     let wait = move || lab[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
-    let told = tokio::spawn(async move { wait() }).await.unwrap();
-    assert!(!told.contains(SAID), "{told}");
+    let text = tokio::spawn(async move { wait() }).await.unwrap();
+    assert!(!text.contains(SAID), "{text}");
     // The test itself is no worker.
     let (lab, _, server) = two_hosts();
-    let told = lab[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
-    assert!(!told.contains("tokio"), "{told}");
+    let text = lab[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
+    assert!(!text.contains("tokio"), "{text}");
 }
 
 #[netns_test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_wait_on_the_only_worker_says_so() {
     let (lab, _, server) = two_hosts();
     let wait = move || lab[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
-    let told = tokio::spawn(async move { wait() }).await.unwrap();
-    assert!(told.contains(SAID), "{told}");
+    let text = tokio::spawn(async move { wait() }).await.unwrap();
+    assert!(text.contains(SAID), "{text}");
 }
 
 /// On threads that a runtime has for what blocks, and outside of runtimes, nothing is said.
@@ -82,12 +82,12 @@ async fn a_wait_that_blocks_no_runtime_says_nothing() {
     let lab = std::sync::Arc::new(lab);
     let own = std::sync::Arc::clone(&lab);
     let wait = move || own[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
-    let told = tokio::task::spawn_blocking(wait).await.unwrap();
-    assert!(!told.contains("tokio"), "{told}");
+    let text = tokio::task::spawn_blocking(wait).await.unwrap();
+    assert!(!text.contains("tokio"), "{text}");
     let own = std::sync::Arc::clone(&lab);
     let wait = move || own[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
-    let told = std::thread::spawn(wait).join().unwrap();
-    assert!(!told.contains(SAID), "{told}");
+    let text = std::thread::spawn(wait).join().unwrap();
+    assert!(!text.contains(SAID), "{text}");
 }
 
 /// What has no time of its own ends with that of the test.
@@ -99,9 +99,9 @@ fn calls_without_a_limit_say_so_before_the_test_is_ended() {
         ("waits_for_a_program", "`wait` for cat (process "),
         ("takes_output", "`output` of cat (process "),
     ] {
-        let told = must_fail(&format!("blocking::{name}"));
-        assert!(told.contains(&format!("netns-test: {call}")), "{name}: {told}");
-        assert!(told.contains(SAID), "{name}: {told}");
+        let text = must_fail(&format!("blocking::{name}"));
+        assert!(text.contains(&format!("netns-test: {call}")), "{name}: {text}");
+        assert!(text.contains(SAID), "{name}: {text}");
     }
 }
 

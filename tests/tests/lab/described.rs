@@ -9,10 +9,10 @@ const SHORT: usize = 200;
 
 #[track_caller]
 fn is_short(what: &dyn Debug, names: &[&str]) {
-    for told in [format!("{what:?}"), format!("{what:#?}")] {
-        assert!(told.len() <= SHORT, "{} characters: {told}", told.len());
+    for text in [format!("{what:?}"), format!("{what:#?}")] {
+        assert!(text.len() <= SHORT, "{} characters: {text}", text.len());
         for name in names {
-            assert!(told.contains(name), "without {name}: {told}");
+            assert!(text.contains(name), "without {name}: {text}");
         }
     }
 }
@@ -24,7 +24,7 @@ fn objects_of_a_lab_are_described_in_short() -> netns_test::Result<()> {
     let first = net.link(a, router).id();
     net.link(router, b).name("wan");
     let lab = net.build()?;
-    is_short(&lab, &["Lab", "a", "router", "b", "wan"]);
+    is_short(&lab, &["Lab", "3 (a, router, b)", "2 (a to router, wan)"]);
     is_short(&lab[a], &["\"a\"", "Host", "true"]);
     is_short(&lab[first], &["link a to router"]);
     is_short(&lab.hosts().nth(1).unwrap(), &["\"router\"", "Router"]);
@@ -50,7 +50,7 @@ fn a_large_lab_is_described_in_short() -> netns_test::Result<()> {
         net.link(host, switch);
     }
     let lab = net.build()?;
-    let told = format!("{lab:?}");
-    assert!(told.len() <= 4 * SHORT, "{} characters: {told}", told.len());
+    let text = format!("{lab:?}");
+    assert!(text.len() <= 4 * SHORT, "{} characters: {text}", text.len());
     Ok(())
 }

@@ -168,7 +168,7 @@ fn routes_of_others_follow_a_router_that_moves() -> netns_test::Result<()> {
     all_reach_each_other(&lab, &nodes);
     let to_behind = "10.0.2.0/24 via 10.0.1.254 dev eth1".to_owned();
     assert!(routes(&lab[core], "-4").contains(&to_behind), "{:?}", routes(&lab[core], "-4"));
-    // It was beside the router before, and is no more.
+    // The router was its neighbour before.
     let of_a = routes(&lab[a], "-4");
     assert!(of_a.iter().all(|route| !route.starts_with("10.0.2.0/24")), "{of_a:?}");
     lab.move_link(uplink, two, one)?;
@@ -237,7 +237,7 @@ fn families_are_those_of_the_segment() -> netns_test::Result<()> {
     lab.move_link(radio, v4, v6)?;
     assert_eq!(own(), ["198.51.100.1/24", "fd6e:6574:6e73:2::fffe/64"]);
     drop(connection(&lab, roamer, c, lab.plan().addresses_of(c)[0]));
-    // Nobody is there to have a subnet.
+    // The switch has no links, and so no subnet.
     lab.move_link(radio, v6, empty)?;
     assert_eq!(own(), ["198.51.100.1/24", "fd6e:6574:6e73:2::fffe/64"]);
     lab.move_link(radio, empty, old)?;
@@ -286,7 +286,7 @@ fn a_move_as_is_changes_no_addresses_and_no_routes() -> netns_test::Result<()> {
     lab.move_link_as_is(radio, two, one)?;
     all_reach_each_other(&lab, &nodes);
     lab.move_link_as_is(radio, one, two)?;
-    // A move between the same segments that gives addresses.
+    // A move that sets addresses after one that does not.
     lab.move_link(radio, two, one)?;
     assert_eq!(all(), before);
     all_reach_each_other(&lab, &nodes);
@@ -336,5 +336,24 @@ fn a_partition_holds_for_what_a_move_gives() -> netns_test::Result<()> {
     }
     lab.heal()?;
     all_reach_each_other(&lab, &[roamer, first, second]);
+    Ok(())
+}
+
+/// It is known before anything is moved.
+#[netns_test]
+fn a_segment_without_a_free_address_refuses_the_move() -> netns_test::Result<()> {
+    let mut net = Topology::new();
+    let (one, two) = (net.switch("one"), net.switch("two"));
+    let [roamer, a, b] = ["roamer", "a", "b"].map(|name| net.host(name));
+    let radio = net.link(roamer, one).id();
+    net.link(a, two).subnet("192.0.2.0/30");
+    net.link(b, two);
+    let lab = net.build()?;
+    let before = addresses(&lab[roamer], "eth0");
+    let text = lab.move_link(radio, one, two).unwrap_err().to_string();
+    assert_eq!(text, "move link roamer to one: no address is left in 192.0.2.0/30");
+    assert_eq!(addresses(&lab[roamer], "eth0"), before);
+    crate::oracle::check(&lab);
+    lab.move_link_as_is(radio, one, two)?;
     Ok(())
 }

@@ -186,7 +186,7 @@ fn known_addresses(before: &Current<'_>, end: &End) -> Vec<Cidr> {
     own.map_or_else(Vec::new, |one| one.addresses.clone())
 }
 
-/// Whether an address is of the segment that the end has been on, and not one that somebody has added.
+/// Whether an address is of the segment that the end has been on, and not one that `add_addr` has added.
 fn is_of_segment(before: &Current<'_>, end: &End, address: Cidr) -> bool {
     let interfaces = &before.plan.nodes()[end.node].interfaces;
     let Some(own) = interfaces.iter().find(|one| one.name == end.name) else { return false };

@@ -103,30 +103,28 @@ impl Lab {
             old.netlink.interfaces()?.iter().any(|one| one.index == end.index && one.is_up);
         let stem = if fabric.plan.nodes()[to].kind == NodeKind::Switch { "port" } else { "eth" };
         let free = free_name(&new.netlink.interfaces()?, &end.name, stem);
+        let mut then = cables.clone();
+        then[at][side] = End { node: to, name: free.clone(), planned: None, given: None, ..end };
+        let joining = joins.then(|| Joining::new(fabric, &then, &before, (at, side)));
+        let joining = joining.transpose()?.flatten();
         let there = new.place.network();
         old.netlink.ask_all(&[requests::move_to(fabric.label(&end), end.index, there, &free)])?;
-        let end = &mut cables[at][side];
-        (end.node, end.name, end.planned, end.given) = (to, free.clone(), None, None);
+        *cables = then;
         let is_it = |one: &&Interface| one.name == free;
         let index = new.netlink.interfaces()?.iter().find(is_it).map_or(end.index, |one| one.index);
-        end.index = index;
+        cables[at][side].index = index;
         if fabric.hosts[to].kind() == NodeKind::Local {
             build::prepare_moved(&fabric.plan.nodes()[to], &new.place, &free)?;
         }
-        let label = fabric.label(end);
+        let label = fabric.label(&cables[at][side]);
         let bridge = fabric.bridge_of(to);
         new.netlink.ask_all(&[requests::set_up(label, index, was_up, bridge)])?;
-        let expected =
-            if joins { self.join(&mut cables, &before, (at, side))? } else { Vec::new() };
+        let expected = match joining {
+            Some(joining) => self.join(&mut cables, &before, at, joining)?,
+            None => Vec::new(),
+        };
         if was_up {
-            let far = fabric.hosts[other.node].here();
-            let there =
-                far.ok().map(|far| far.netlink.interfaces()).transpose()?.unwrap_or_default();
-            if there.iter().any(|one| one.index == other.index && one.is_up) {
-                [&cables[at][side], &other]
-                    .into_iter()
-                    .try_for_each(|end| fabric.wait_on_if_up(end))?;
-            }
+            fabric.wait_if_up([&cables[at][side], &other])?;
         }
         drop(cables);
         fabric.partitions.arrived(fabric, &expected)?;
@@ -140,12 +138,10 @@ impl Lab {
         &self,
         cables: &mut [[End; 2]],
         before: &Current<'_>,
-        (at, side): (usize, usize),
+        at: usize,
+        joining: Joining,
     ) -> Result<Vec<(usize, IpAddr)>> {
         let fabric = self.fabric();
-        let Some(joining) = Joining::new(fabric, cables, before, (at, side))? else {
-            return Ok(Vec::new());
-        };
         let end = &mut cables[at][joining.side];
         let expected = joining.expected(end);
         // Before the first packet.
@@ -163,6 +159,17 @@ impl Lab {
 }
 
 impl Fabric {
+    /// Waits until both ends of a link carry packets, of which the first is up, if the other one is up, too.
+    fn wait_if_up(&self, ends: [&End; 2]) -> Result<()> {
+        let other = ends[1];
+        let far = self.hosts[other.node].here().ok();
+        let there = far.map(|far| far.netlink.interfaces()).transpose()?.unwrap_or_default();
+        if there.iter().any(|one| one.index == other.index && one.is_up) {
+            ends.into_iter().try_for_each(|end| self.wait_on_if_up(end))?;
+        }
+        Ok(())
+    }
+
     /// The switches from one to the other, over cables but one of them, where frames go everywhere; none if
     /// there is no such way.
     fn switches_between(
