@@ -58,7 +58,8 @@ const TOKIO: &str = "\"Failed building the Runtime\"";
 fn with_call_in_future(body: &Group, call: &TokenStream) -> Option<Group> {
     let mut tokens: Vec<TokenTree> = body.stream().into_iter().collect();
     let is = |at: usize, text: &str| tokens.get(at).is_some_and(|token| token.to_string() == text);
-    if !(is(0, "let") && is(1, "body") && is(2, "=") && is(3, "async")) || !holds(body, TOKIO) {
+    let is_bound = is(0, "let") && is(1, "body") && is(2, "=") && is(3, "async");
+    if !is_bound || !holds(body, TOKIO) {
         return None;
     }
     let Some(TokenTree::Group(block)) = tokens.get(4) else { return None };

@@ -1,7 +1,9 @@
 //! How the calling process is isolated, for bodies that depend on it.
 
 use std::fmt;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
+#[cfg(all(target_os = "linux", not(miri)))]
+use std::sync::{Mutex, PoisonError};
 
 /// How the process that asks is isolated: see [`isolation`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,10 +87,7 @@ pub(crate) fn set(is_privileged: bool, limitations: Vec<String>) {
 }
 
 /// Something that the machine has refused to the lab of this body.
-#[cfg_attr(
-    not(all(target_os = "linux", not(miri))),
-    expect(dead_code, reason = "there are no bodies there")
-)]
+#[cfg(all(target_os = "linux", not(miri)))]
 #[derive(Clone, Debug)]
 pub(crate) struct Lack {
     /// Text of the panic that says so.
@@ -100,6 +99,7 @@ pub(crate) struct Lack {
     pub(crate) reason: String,
 }
 
+#[cfg(all(target_os = "linux", not(miri)))]
 static LACKS: Mutex<Vec<Lack>> = Mutex::new(Vec::new());
 
 /// Notes that a panic with `message` is no act of the test: the machine has refused what the lab needed.
@@ -120,10 +120,7 @@ pub(crate) fn note_lack(message: &str, step: &str, host: &str, error: &std::io::
 }
 
 /// The refusal that the message of a panic repeats, if it is one.
-#[cfg_attr(
-    not(all(target_os = "linux", not(miri))),
-    expect(dead_code, reason = "there are no bodies there")
-)]
+#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) fn lack_in(message: &str) -> Option<Lack> {
     let lacks = LACKS.lock().unwrap_or_else(PoisonError::into_inner);
     lacks.iter().find(|lack| message.contains(&lack.message)).cloned()

@@ -194,6 +194,15 @@ async fn a_future_that_should_panic_without_other_calls() {
 /// read, write, exit and `sigreturn`: an ordinary test is killed.
 #[netns_test]
 fn strict_mode() {
+    be_strict();
+}
+
+#[netns_test]
+async fn a_future_in_strict_mode() {
+    be_strict();
+}
+
+fn be_strict() {
     let mode = libc::SECCOMP_MODE_STRICT;
     // SAFETY: takes numbers.
     assert_eq!(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode) }, 0);
