@@ -60,6 +60,8 @@ environments! {
     no_sockets_as_root: Root, |it| it.filter(Filter::Sockets(libc::EPERM));
     no_sockets_by_eacces: User, |it| it.filter(Filter::Sockets(libc::EACCES));
     no_sockets_on_ubuntu: User, |it| on_ubuntu(it).filter(Filter::Sockets(libc::EPERM));
+    clone_is_refused_by_eacces: User, |it| it.filter(Filter::Namespaces(libc::EACCES));
+    clone_is_refused_by_eopnotsupp: User, |it| it.filter(Filter::Namespaces(libc::EOPNOTSUPP));
     no_mounts: User, |it| it.filter(Filter::Mounts);
     no_mounts_as_root: Root, |it| it.filter(Filter::Mounts);
 
@@ -73,6 +75,11 @@ environments! {
     chroot_as_root: Root, Confinement::chroot;
     chroot_as_root_of_a_user_namespace: User, |it| it.mounts_as_root().chroot();
     chroot_as_root_without_sys_admin: Root, |it| it.chroot().capabilities(|c| c != SYS_ADMIN);
+    chroot_with_a_filter_on_unshare: User, |it| {
+        it.chroot().filter(Filter::Call(libc::SYS_unshare, libc::EPERM))
+    };
+    chroot_without_devices: User, Confinement::chroot_without_devices;
+    sandbox_without_devices: User, Confinement::empty_dev;
     chroot_into_mount_point: User, Confinement::chroot_into_mount_point;
     chroot_into_mount_point_as_root: Root, Confinement::chroot_into_mount_point;
     chroot_into_mount_point_with_a_filter: User, |it| {

@@ -137,6 +137,24 @@ fn too_few_processes_are_named_with_their_limit() {
     std::fs::remove_dir_all(scratch).unwrap();
 }
 
+/// The kernel kills by SIGKILL what has used up its time, as it does for want of memory.
+#[test]
+fn a_limit_on_processor_time_is_named() {
+    let text = fails(&mut again(&["prlimit", "--cpu=1:1"], &["--exact", "never_ends"]));
+    assert!(text.contains("used up the 1 s of processor time"), "{text}");
+    assert!(text.contains("ulimit -t") && !text.contains("memory"), "{text}");
+    let text = fails(&mut again(&["prlimit", "--cpu=1:9"], &["--exact", "never_ends"]));
+    assert!(text.contains("SIGXCPU") && text.contains("ulimit -t"), "{text}");
+}
+
+#[netns_test]
+#[ignore = "run by a_limit_on_processor_time_is_named"]
+fn never_ends() {
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
 /// A test runs where its runner is, or not at all.
 #[test]
 fn a_working_directory_that_may_not_be_searched_is_named() {
@@ -176,6 +194,8 @@ fn a_server_that_cannot_start_says_why() {
     let around = ["unshare", "-Urm", "sh", "-c", script];
     let text = fails(&mut again(&around, &["--exact", "holds_for_a_moment_0"]));
     assert!(text.contains("open /dev/null: ENOENT"), "{text}");
+    assert!(text.contains("cause: this sandbox has no /dev/null"), "{text}");
+    assert!(text.contains("bwrap --dev /dev"), "{text}");
 }
 
 macro_rules! fifty {

@@ -6,10 +6,14 @@ use std::process::Command;
 
 use netns_test::netns_test;
 use netns_test_tests::confine::{Confinement, ControlGroup, Who};
-use netns_test_tests::{again, fails, is_root, left_out, passes, text};
+use netns_test_tests::{again, fails, is_root, left_out, passes};
 
 /// Starts the rest of its arguments as a user that has no other process.
 const STRANGER: [&str; 4] = ["setpriv", "--reuid=54322", "--regid=54322", "--clear-groups"];
+
+/// The same for a caller that cannot become one: processes are counted in each user namespace (since
+/// Linux 5.14).
+const ALONE: [&str; 3] = ["unshare", "-U", "--map-current-user"];
 
 /// This program, where that user may run it.
 struct Copy(PathBuf);
@@ -27,9 +31,10 @@ impl Copy {
         self.0.join("tests")
     }
 
-    /// Runs it with these words before it, and as a stranger if that can be.
+    /// Runs it with these words before it, and as a user that has no other process.
     fn run(&self, around: &[&str], arguments: &[&str]) -> Command {
-        let around = if is_root() { [&STRANGER[..], around].concat() } else { around.to_vec() };
+        let first = if is_root() { &STRANGER[..] } else { &ALONE };
+        let around = [first, around].concat();
         let mut command = Command::new(around[0]);
         command.args(&around[1..]).arg(self.path()).arg("--ignored").args(arguments);
         command.env("RUST_BACKTRACE", "0");

@@ -13,7 +13,7 @@ fn end_in(seconds: u32) {
 
 fn signal(process: u32, number: i32) {
     // SAFETY: the process is a child of this one that has not been reaped.
-    assert_eq!(unsafe { libc::kill(process.cast_signed(), number) }, 0);
+    assert_eq!(unsafe { libc::kill(process.try_into().unwrap(), number) }, 0);
 }
 
 /// Stops the fork server, which waits for requests.

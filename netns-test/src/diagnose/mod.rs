@@ -60,6 +60,17 @@ pub(crate) fn seen_from_outside(mut failure: Failure) -> Failure {
     failure
 }
 
+/// Adds who refuses a call that the kernel itself refuses to nobody.
+pub(crate) fn completed(failure: Failure) -> Failure {
+    with_cause(failure, Step::Call, &Witness::default())
+}
+
+/// `/dev/null` cannot be opened.
+pub(crate) fn without_null(error: &io::Error) -> Failure {
+    let failure = errno::failure("open", "/dev/null", error);
+    with_cause(failure, Step::Null, &Witness::default())
+}
+
 /// The kernel did not make `namespaces`. Tries them one by one, to name the one.
 pub(crate) fn explain_clone(
     alone: &SingleThreaded,
@@ -82,7 +93,7 @@ pub(crate) fn explain_clone(
 pub(crate) fn with_cause(mut failure: Failure, step: Step, witness: &Witness) -> Failure {
     if let (Some(code), None) = (failure.errno, &failure.diagnosis) {
         // A runner with threads comes here for such calls only, and forks for nothing.
-        let is_of_this_process = matches!(step, Step::Call | Step::Resources);
+        let is_of_this_process = matches!(step, Step::Call | Step::Resources | Step::Null);
         let facts = if is_of_this_process { Facts::of_this_process() } else { Facts::read() };
         failure.diagnosis = causes::diagnose(step, code, &facts, witness).map(Box::new);
     }

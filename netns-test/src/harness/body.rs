@@ -21,7 +21,7 @@ use super::pulse::{Mark, Pulse};
 use super::wire::{self, Record};
 use crate::error::Failure;
 use crate::sys::process::{self, SingleThreaded};
-use crate::sys::{environ, errno, fds, limits, memory, signals, stack};
+use crate::sys::{environ, errno, fds, limits, memory, signals, stack, unfailing};
 use crate::{diagnose, isolation, premain};
 
 /// The status with which a failed test's process exits, as libtest's would.
@@ -168,7 +168,7 @@ fn write(memory: &memory::Record, seal: u64, record: &Record) {
 fn prepare(site: &Site<'_>) -> Result<(), Failure> {
     let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     process::make_dumpable().map_err(step("prctl", "PR_SET_DUMPABLE"))?;
-    site.identity.assume()?;
+    site.identity.assume().map_err(diagnose::completed)?;
     if site.origin.ignores_children {
         signals::ignore_children();
     }
@@ -193,9 +193,9 @@ fn settle(
     fds::install_stdio(order.stdout, 1).map_err(step("dup2", "stdout"))?;
     fds::install_stdio(order.stderr, 2).map_err(step("dup2", "stderr"))?;
     let keep: Vec<_> = kept.map(AsRawFd::as_raw_fd).into_iter().collect();
-    fds::close_all_except(&keep).map_err(step("close", "the harness's descriptors"))?;
+    fds::close_all_except(&keep).map_err(step("close_range", "the harness's descriptors"))?;
     limits::set(&caller.limits, &origin.limits).map_err(step("setrlimit", "the test's process"))?;
-    process::set_umask(caller.umask);
+    unfailing::set_umask(caller.umask).map_err(step("umask", "the test's process"))?;
     if let Some(variables) = caller.environment {
         let variables = variables.into_iter().filter_map(|text| CString::new(text).ok());
         environ::replace(variables.collect(), alone);

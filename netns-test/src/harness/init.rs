@@ -18,9 +18,9 @@ use crate::error::Failure;
 use crate::probe::News;
 use crate::sandbox::{self, Identity, Mode, Refused, Transcript};
 use crate::sys::fds::Until;
-use crate::sys::limits::Limits;
+use crate::sys::limits::{self, Limits};
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
-use crate::sys::{errno, fds, memory, signals, socket};
+use crate::sys::{errno, fds, memory, signals, socket, unfailing};
 
 /// What a sandbox is made with, and for what.
 #[derive(Debug)]
@@ -162,7 +162,7 @@ fn enter(site: &Site<'_>) -> Result<(), Failure> {
     let keep = [site.children, site.alive, site.go].into_iter().chain(site.news);
     let keep = keep.chain(site.task.descriptors()).map(AsRawFd::as_raw_fd);
     let keep: Vec<_> = keep.collect();
-    fds::close_all_except(&keep).map_err(step("close", "the server's descriptors"))?;
+    fds::close_all_except(&keep).map_err(step("close_range", "the server's descriptors"))?;
     // So that a body's `kill(0, …)` does not reach the runner, whose group it would share.
     process::lead_own_session().map_err(step("setsid", "init"))
 }
@@ -271,13 +271,16 @@ fn supervise(site: &Site<'_>, case: &Case, control: &OwnedFd, running: Running) 
             Ok(ready) => ready[0].readable && signals::clear(site.children).is_ok(),
             Err(_) => process::exit_now(1),
         };
+        // Of a process that has ended it can be read until that is reaped.
+        let limit = if ended { limits::processor_time_of(running.pid) } else { None };
         let status = if ended { reap_until(running.pid) } else { None };
         if let Some(status) = status {
-            return report(running, status, None);
+            let used_up = limit.filter(|&limit| unfailing::time_of_children() >= limit);
+            return Report::Ended(Ended { used_up, ..report(running, status, None) });
         }
         // The kernel kills the body when init ends.
         if left.is_some_and(|left| left == Duration::ZERO) {
-            return report(running, Status::Signaled(signals::KILL), case.timeout);
+            return Report::Ended(report(running, Status::Signaled(signals::KILL), case.timeout));
         }
     }
 }
@@ -293,7 +296,7 @@ fn reap_until(body: Pid) -> Option<Status> {
     status
 }
 
-fn report(running: Running, status: Status, timed_out: Option<u64>) -> Report {
+fn report(running: Running, status: Status, timed_out: Option<u64>) -> Ended {
     let Running { pid, record, seal, proc, limitations, .. } = running;
     let stack_overflow = record.stack_overflow().load(std::sync::atomic::Ordering::Relaxed) != 0;
     let record = record.read(seal).and_then(|(kind, text)| Record::from_parts(kind, &text));
@@ -305,7 +308,8 @@ fn report(running: Running, status: Status, timed_out: Option<u64>) -> Report {
         None if timed_out.is_some() => Vec::new(),
         None => vec!["some, which cannot be listed without a /proc".into()],
     };
-    Report::Ended(Ended { status, record, timed_out, stack_overflow, left, is_alone, limitations })
+    let used_up = None;
+    Ended { status, record, timed_out, stack_overflow, left, is_alone, limitations, used_up }
 }
 
 /// How many processes are named that a test has left.

@@ -91,11 +91,15 @@ impl<'a> Launcher<'a> {
         let Wanted { user, mode, directory, request, is_trial } = *wanted;
         let identity = Identity::new(user, &self.caller, mode).map_err(Lack::Failed)?;
         let shortage = |error| self.lack(error, mode);
-        let failed = |step, object| move |error| Lack::Failed(errno::failure(step, object, &error));
-        let (go, start) = fds::pipe().map_err(shortage)?;
+        let failed =
+            |step, object| move |error| Lack::Failed(diagnose::explain(step, object, &error));
+        let of_call = |step, object| move |error| lack_of(step, object, error);
+        let (go, start) = fds::pipe().map_err(of_call("pipe", "the test's init"))?;
         let order = request.map(Request::order);
-        let (hand, theirs) = pair_if(order.is_none(), socket::pair).map_err(shortage)?;
-        let (news, told) = pair_if(is_trial, fds::pipe).map_err(shortage)?;
+        let (hand, theirs) = pair_if(order.is_none(), socket::pair)
+            .map_err(of_call("socketpair", "the init of a spare"))?;
+        let (news, told) =
+            pair_if(is_trial, fds::pipe).map_err(of_call("pipe", "the first sandbox"))?;
         let mark = self.pulse.mark();
         // In a new mount namespace the working directory is that of the new mounts; a
         // descriptor would stay in the old ones.
@@ -144,6 +148,14 @@ impl<'a> Launcher<'a> {
         }
         Lack::Refused(diagnose::explain_clone(self.alone, mode.namespaces(), &error))
     }
+}
+
+/// What a call has that has nothing to do with namespaces.
+fn lack_of(step: &str, object: &str, error: io::Error) -> Lack {
+    if errno::is_shortage(&error) {
+        return Lack::Shortage(error);
+    }
+    Lack::Refused(diagnose::explain(step, object, &error))
 }
 
 /// Our end and theirs of what `make` gives, if it is needed.

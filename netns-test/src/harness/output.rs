@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
 use crate::env;
+use crate::sys::errno::{self, Refusal};
 use crate::sys::fds;
 
 /// How much is read at once of a stream that has much to say, and of one that has not shown it.
@@ -78,10 +79,12 @@ pub(super) struct Streams {
 
 impl Streams {
     /// The streams, and their write ends.
-    pub(super) fn open() -> io::Result<(Self, OwnedFd, OwnedFd)> {
+    pub(super) fn open() -> Result<(Self, OwnedFd, OwnedFd), Refusal> {
         let (stdout, their_stdout) = Stream::open()?;
         if one_place() {
-            let their_stderr = their_stdout.try_clone()?;
+            let their_stderr = their_stdout
+                .try_clone()
+                .map_err(errno::at("fcntl", "F_DUPFD_CLOEXEC of the test's output"))?;
             return Ok((Self { stdout, stderr: None }, their_stdout, their_stderr));
         }
         let (stderr, their_stderr) = Stream::open()?;
@@ -139,9 +142,10 @@ struct Stream {
 }
 
 impl Stream {
-    fn open() -> io::Result<(Self, OwnedFd)> {
-        let (pipe, write_end) = fds::pipe()?;
-        fds::set_nonblocking(&pipe)?;
+    fn open() -> Result<(Self, OwnedFd), Refusal> {
+        let (pipe, write_end) = fds::pipe().map_err(errno::at("pipe", "the test's output"))?;
+        fds::set_nonblocking(&pipe)
+            .map_err(errno::at("fcntl", "O_NONBLOCK of the test's output"))?;
         Ok((Self { pipe: Some(pipe), held: Vec::new(), buffer: vec![0; FIRST_CHUNK] }, write_end))
     }
 

@@ -184,8 +184,7 @@ impl Channels {
     fn open() -> Result<(Self, Sent), Refusal> {
         let (control, their_control) =
             socket::pair().map_err(errno::at("socketpair", "runner and test"))?;
-        let (output, stdout, stderr) =
-            Streams::open().map_err(errno::at("pipe", "the test's output"))?;
+        let (output, stdout, stderr) = Streams::open()?;
         let directory =
             fds::open_place(Path::new(".")).map_err(errno::at("open", WORKING_DIRECTORY))?;
         Ok((Self { control, output }, Sent { control: their_control, stdout, stderr, directory }))
@@ -208,7 +207,10 @@ impl Channels {
             let left = news.time_left();
             let (has_news, server_is_there) = match self.wait_and_replay(server, left, replay) {
                 Ok(ready) => ready,
-                Err(error) => return Outcome::ServerLost(format!("waiting for it: {error}")),
+                Err(error) => {
+                    let failure = diagnose::explain("ppoll", "the test's end", &error);
+                    return Outcome::ServerLost(failure.to_string());
+                }
             };
             let message = has_news.then(|| parts::receive_message(&self.control)).transpose();
             match message {
@@ -235,6 +237,10 @@ impl Channels {
                         server.note_still();
                         return Outcome::ServerLost(reason);
                     }
+                }
+                Err(error) if error.raw_os_error().is_some() && !parts::is_hang_up(&error) => {
+                    let failure = diagnose::explain("recvmsg", "the report of the test", &error);
+                    return Outcome::ServerLost(failure.to_string());
                 }
                 Ok(None) | Err(_) => return Outcome::ServerLost(server.how_it_ended()),
             }

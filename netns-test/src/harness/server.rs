@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,12 +16,13 @@ use super::patience::insist;
 use super::pulse::Pulse;
 use super::watch::{self, Watch};
 use super::{request, serving};
+use crate::bytes::{Reader, Writer};
 use crate::diagnose;
 use crate::error::Failure;
 use crate::premain;
 use crate::sys::fds::Until;
 use crate::sys::process::{self, Pid, Side, SingleThreaded, Status};
-use crate::sys::{errno, fds, signals, socket};
+use crate::sys::{errno, fds, limits, memory, signals, socket, unfailing};
 
 /// How long a server that has closed its socket may take to end.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
@@ -37,6 +39,8 @@ pub(super) struct Server {
     /// The environment in the moment of the fork, which each body starts with.
     pub(super) environment: Vec<(OsString, OsString)>,
     pulse: Pulse,
+    /// Why it has ended itself.
+    last_word: memory::Record,
     /// Whether a test was lost because it does nothing.
     was_still: AtomicBool,
 }
@@ -81,6 +85,9 @@ impl Server {
 
     /// Why it does not answer.
     pub(super) fn how_it_ended(&self) -> String {
+        if let Some(failure) = last_word(&self.last_word) {
+            return format!("the fork server could not go on: {failure}");
+        }
         if let Err(error) = self.socket() {
             return error.to_string();
         }
@@ -94,8 +101,15 @@ impl Server {
         // A process that has closed its socket is about to end.
         match self.wait_for_end() {
             Some(Status::Exited(code)) => format!("the fork server exited with status {code}"),
+            Some(Status::Signaled(signals::SYS)) => {
+                let failure = diagnose::killed_by_filter();
+                format!("the fork server was killed by a filter: {failure}")
+            }
             Some(Status::Signaled(signal)) => {
-                format!("the fork server was killed by {}", signals::name(signal))
+                let limit = limits::processor_time().map_or_else(String::new, |limit| {
+                    format!(" (its processor time is limited to {limit} s: `ulimit -t`)")
+                });
+                format!("the fork server was killed by {}{limit}", signals::name(signal))
             }
             None => "the fork server has ended".into(),
         }
@@ -132,6 +146,18 @@ impl Server {
     }
 }
 
+/// The seal of the server's last word: there is one writer.
+const SEAL: u64 = 1;
+
+/// Leaves the reason for which the server ends itself.
+pub(super) fn leave_last_word(record: &memory::Record, failure: &Failure) {
+    record.write(SEAL, 0, &mem::take(&mut Writer::default().failure(failure).0));
+}
+
+fn last_word(record: &memory::Record) -> Option<Failure> {
+    Reader(&record.read(SEAL)?.1).failure()
+}
+
 /// Why there is no server.
 #[derive(Clone, Debug)]
 pub(super) enum NoServer {
@@ -154,23 +180,35 @@ pub(super) fn fork(alone: &SingleThreaded) -> Result<Server, NoServer> {
     let failed = |step: &'static str, object: &'static str| {
         move |error: io::Error| NoServer::Failed(diagnose::explain(step, object, &error))
     };
+    unfailing::refused_identity().map_err(|(call, error)| failed(call, "the runner")(error))?;
     let (ours, theirs) = socket::pair().map_err(failed("socketpair", "runner and fork server"))?;
     let number = || failed("fcntl", "F_DUPFD_CLOEXEC of the fork server's socket");
     let ours = fds::beyond_stdio(ours).map_err(number())?;
     let theirs = fds::beyond_stdio(theirs).map_err(number())?;
     let identity =
         fds::identity(ours.as_fd()).map_err(failed("fstat", "the fork server's socket"))?;
-    let pulse = Pulse::new().map_err(failed("mmap", "memory to share with the fork server"))?;
+    let shared = || failed("mmap", "memory to share with the fork server");
+    let pulse = Pulse::new().map_err(shared())?;
+    let last_word = memory::Record::new().map_err(shared())?;
     let runner = process::id();
-    match insist(|| process::fork_aside(alone)).map_err(failed("fork", "the fork server"))? {
+    match insist(|| process::fork_aside(alone)).map_err(failed("clone", "the fork server"))? {
         Side::Parent(pid) => {
             let environment = request::environment();
             let was_still = AtomicBool::new(false);
-            Ok(Server { pid, runner, socket: ours, identity, environment, pulse, was_still })
+            Ok(Server {
+                pid,
+                runner,
+                socket: ours,
+                identity,
+                environment,
+                pulse,
+                last_word,
+                was_still,
+            })
         }
         Side::Child => {
             premain::note_server();
-            serving::main(&theirs, (runner, pulse), alone)
+            serving::main(&theirs, (runner, pulse), alone, &last_word)
         }
     }
 }

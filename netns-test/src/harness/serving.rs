@@ -14,6 +14,7 @@ use super::init::Origin;
 use super::launch::Launcher;
 use super::order::{Request, Test, case_at, descriptors_lost, refuse, refuse_all, tell};
 use super::pulse::Pulse;
+use super::server;
 use super::spares::Spares;
 use super::trial::{self, Grant, Trial};
 use super::watch::HEARTBEAT;
@@ -26,7 +27,7 @@ use crate::probe::News;
 use crate::sandbox::User;
 use crate::sys::fds::Until;
 use crate::sys::process::{self, Pid, SingleThreaded, Status};
-use crate::sys::{fds, limits, signals, socket, stack};
+use crate::sys::{errno, fds, limits, memory, signals, socket, stack};
 
 /// How soon a runner that is busy is told again that a test has ended.
 const NEXT_TELLING: Duration = Duration::from_millis(20);
@@ -41,7 +42,12 @@ const STACK: usize = 2 << 20;
 const DESCRIPTORS_OF_A_REQUEST: usize = 4;
 
 /// The server's whole life.
-pub(super) fn main(requests: &OwnedFd, (runner, pulse): (Pid, Pulse), alone: &SingleThreaded) -> ! {
+pub(super) fn main(
+    requests: &OwnedFd,
+    (runner, pulse): (Pid, Pulse),
+    alone: &SingleThreaded,
+    last_word: &memory::Record,
+) -> ! {
     let mut serving = match Serving::new(requests, (runner, pulse), alone) {
         Ok(serving) => serving,
         Err(failure) => refuse_all(requests, &failure),
@@ -51,7 +57,10 @@ pub(super) fn main(requests: &OwnedFd, (runner, pulse): (Pid, Pulse), alone: &Si
             Ok(true) => {}
             // Tests that run go with the server.
             Ok(false) => break 0,
-            Err(_) => break 1,
+            Err(failure) => {
+                server::leave_last_word(last_word, &failure);
+                break 1;
+            }
         }
     };
     serving.end();
@@ -84,6 +93,8 @@ impl<'a> Serving<'a> {
         alone: &'a SingleThreaded,
     ) -> Result<Self, Failure> {
         let origin = settle(requests, runner)?;
+        // Without it neither this process nor an init would learn of an end.
+        process::reap().map_err(|error| diagnose::explain("wait4", "own children", &error))?;
         Ok(Self {
             open_files: origin.limits.open_files(),
             launcher: Launcher::new(origin, pulse, alone)?,
@@ -100,7 +111,8 @@ impl<'a> Serving<'a> {
     }
 
     /// Whether to go on.
-    fn step(&mut self) -> io::Result<bool> {
+    fn step(&mut self) -> Result<bool, Failure> {
+        let of = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
         let requests = self.requests.as_fd();
         let requests =
             if self.has_room() { Until::Readable(requests) } else { Until::HungUp(requests) };
@@ -113,7 +125,8 @@ impl<'a> Serving<'a> {
         }
         let hands = events.len();
         events.extend(self.tests.iter().filter_map(Test::hand).map(Until::HungUp));
-        let ready = fds::wait(&events, self.next_deadline())?;
+        let ready =
+            fds::wait(&events, self.next_deadline()).map_err(of("ppoll", "requests and tests"))?;
         self.launcher.pulse.beat();
         if mounts && ready[2].hung_up {
             self.spares.discard();
@@ -127,10 +140,11 @@ impl<'a> Serving<'a> {
         // Before its end is seen: it tells first.
         self.hear_of_trial();
         if ready[0].readable {
-            signals::clear(&self.launcher.children)?;
-            self.reap()?;
+            signals::clear(&self.launcher.children).map_err(of("read", "the end of tests"))?;
+            self.reap().map_err(of("wait4", "the end of tests"))?;
         }
-        if (ready[1].readable || ready[1].hung_up) && !self.receive() {
+        let is_asked = ready[1].readable || ready[1].hung_up;
+        if is_asked && !self.receive().map_err(of("recvmsg", "a request"))? {
             return Ok(false);
         }
         self.kill_overdue();
@@ -252,22 +266,25 @@ impl<'a> Serving<'a> {
     }
 
     /// Takes one request in; `false` when the runner has gone.
-    fn receive(&mut self) -> bool {
+    fn receive(&mut self) -> io::Result<bool> {
         if !std::mem::replace(&mut self.is_warm, true) {
             warm_up();
         }
         let mut buffer = [0; 64];
         let message = match socket::receive(self.requests.as_fd(), &mut buffer) {
             Ok(message) => message,
-            Err(error) => return error.kind() != io::ErrorKind::ConnectionReset,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(false),
+            // Stray bytes are no request, and what is short may come free.
+            Err(error) if error.raw_os_error().is_none_or(errno::may_come_free) => return Ok(true),
+            Err(error) => return Err(error),
         };
         if message.length == 0 && message.fds.is_empty() {
-            return false;
+            return Ok(false);
         }
         let mut fds = message.fds;
         if fds.is_empty() {
             // Nobody can be answered; the runner sees that its socket is closed.
-            return true;
+            return Ok(true);
         }
         let control = fds.remove(0);
         let case = self.case_of(&buffer[..message.length]);
@@ -283,7 +300,7 @@ impl<'a> Serving<'a> {
                 self.waiting.push_back(request);
             }
         }
-        true
+        Ok(true)
     }
 
     /// Which test a request is for.
@@ -360,8 +377,8 @@ fn settle(requests: &OwnedFd, runner: Pid) -> Result<Origin, Failure> {
     // An ordinary test may signal its group; the runner's death is what ends the server.
     process::lead_own_session().map_err(step("setsid", "the server"))?;
     fds::close_all_except(&[requests.as_raw_fd()])
-        .map_err(step("close", "the runner's descriptors"))?;
-    let null = fds::open_null().map_err(step("open", "/dev/null"))?;
+        .map_err(step("close_range", "the runner's descriptors"))?;
+    let null = fds::open_null().map_err(|error| diagnose::without_null(&error))?;
     for number in 0..=2 {
         fds::install_stdio(&null, number).map_err(step("dup2", "/dev/null"))?;
     }

@@ -150,7 +150,7 @@ fn verdict(ended: &Ended) -> Verdict {
             "the test's process {} before the test had ended",
             describe(ended.status),
         )),
-        (None, Status::Signaled(signal)) => Verdict::Failed(killed(signal, ended.stack_overflow)),
+        (None, Status::Signaled(signal)) => Verdict::Failed(killed(signal, ended)),
     }
 }
 
@@ -164,15 +164,23 @@ fn timed_out(after: u64, record: Option<&Record>) -> String {
     }
 }
 
-fn killed(signal: i32, stack_overflow: bool) -> String {
+fn killed(signal: i32, ended: &Ended) -> String {
     let name = signals::name(signal);
-    if stack_overflow {
+    if ended.stack_overflow {
         return format!("the test's process was killed by {name}: the test overflowed its stack");
+    }
+    if let (Some(limit), "SIGKILL") = (ended.used_up, name.as_str()) {
+        return format!(
+            "the test's process was killed by SIGKILL: it has used up the {limit} s of processor \
+             time that it may have\n  raise the limit: `ulimit -t` (RLIMIT_CPU)"
+        );
     }
     let hint = match name.as_str() {
         "SIGSEGV" => ": invalid memory access, or stack overflow in another thread",
         "SIGABRT" => ": abort, as from a second panic during a panic",
         "SIGKILL" => ": by the test itself, or by the kernel for want of memory",
+        "SIGXCPU" => ": it has used up its processor time; raise `ulimit -t` (RLIMIT_CPU)",
+        "SIGXFSZ" => ": it has written a file beyond `ulimit -f` (RLIMIT_FSIZE)",
         "SIGSYS" => ": a system call that a seccomp filter refuses",
         _ => "",
     };
@@ -208,6 +216,7 @@ mod tests {
             left: Vec::new(),
             is_alone: true,
             limitations: Vec::new(),
+            used_up: None,
         }
     }
 
@@ -236,6 +245,21 @@ mod tests {
         let mut late = ended(Status::Exited(0), Some(Record::Passed));
         late.timed_out = Some(5_000);
         assert_ne!(judged(late), Verdict::Passed);
+    }
+
+    #[test]
+    fn a_limit_on_processor_time_is_no_want_of_memory() {
+        let told = |signal, used_up| {
+            let Verdict::Failed(told) =
+                judged(Ended { used_up, ..ended(Status::Signaled(signal), None) })
+            else {
+                panic!("it has not failed");
+            };
+            told
+        };
+        assert!(told(9, None).contains("for want of memory"));
+        assert!(told(9, Some(2)).contains("used up the 2 s of processor time"));
+        assert!(told(24, Some(2)).contains("SIGXCPU: it has used up its processor time"));
     }
 
     #[test]

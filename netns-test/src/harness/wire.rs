@@ -43,6 +43,8 @@ pub(super) struct Ended {
     pub(super) is_alone: bool,
     /// What could not be isolated, though the body ran.
     pub(super) limitations: Vec<String>,
+    /// Seconds of a processor that it might take at the most, if it took them.
+    pub(super) used_up: Option<u64>,
 }
 
 /// A body's last word.
@@ -207,7 +209,11 @@ impl Report {
                     Some(after) => out.u32(1).u64(after),
                 };
                 out.u32(ended.stack_overflow.into());
-                out.texts(&ended.left).u32(ended.is_alone.into()).texts(&ended.limitations)
+                out.texts(&ended.left).u32(ended.is_alone.into()).texts(&ended.limitations);
+                match ended.used_up {
+                    None => out.u32(0),
+                    Some(limit) => out.u32(1).u64(limit),
+                }
             }
         };
         out.0
@@ -225,6 +231,7 @@ impl Report {
                 left: input.texts()?,
                 is_alone: input.flag()?,
                 limitations: input.texts()?,
+                used_up: if input.flag()? { Some(input.u64()?) } else { None },
             }),
             3 => Self::Refused(input.failure()?),
             _ => return None,
@@ -293,6 +300,7 @@ mod tests {
             left: vec!["sleep (12)".into()],
             is_alone: false,
             limitations: vec!["a".into(), "b".into()],
+            used_up: Some(2),
         })
     }
 

@@ -82,12 +82,12 @@ impl Identity {
         }
         if self.dropped != Caps::NONE {
             caps::drop_for_good(self.dropped)
-                .map_err(|error| errno::failure("drop", "capabilities", &error))?;
+                .map_err(|error| errno::failure("capset", "capabilities to drop", &error))?;
         }
         // Root's programs get its capabilities anyway.
         if self.uid != 0 {
             caps::make_ambient()
-                .map_err(|error| errno::failure("make ambient", "capabilities", &error))?;
+                .map_err(|error| errno::failure("prctl", "PR_CAP_AMBIENT", &error))?;
         }
         Ok(())
     }

@@ -24,8 +24,8 @@ pub(crate) use transcript::Transcript;
 use std::os::fd::OwnedFd;
 
 use crate::error::Failure;
-use crate::sys::fds;
 use crate::sys::process::{self, Namespace, Pid};
+use crate::sys::{fds, unfailing};
 
 /// What every test gets of its own.
 pub(crate) const NAMESPACES: [Namespace; 6] = process::ALL_NAMESPACES;
@@ -63,7 +63,7 @@ pub(crate) fn set_up(
     let of_root = identity.maps.are_of_root();
     identity.maps.write_own().map_err(refused(Part::Maps { of_root }))?;
     // For what is made there; the body has its own.
-    process::set_umask(0o022);
+    transcript.note("umask", "modes are the caller's", unfailing::set_umask(0o022));
     for namespace in mode.shared() {
         let name = namespace.name();
         let limitation = mode.reason(namespace).unwrap_or("it was not asked for");

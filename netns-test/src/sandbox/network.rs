@@ -1,7 +1,7 @@
 //! The network of a sandbox: `lo`, up, and nothing else.
 
 use std::io;
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, UdpSocket};
 
 use super::{Identity, Part, Refused, Transcript};
 use crate::error::Failure;
@@ -34,6 +34,8 @@ pub(super) fn set_up(identity: &Identity, transcript: &mut Transcript) -> Result
         move |error: io::Error| Refused { part, failure: errno::failure(step, object, &error) }
     };
     let socket = ifreq::socket().map_err(refused(Part::Sockets, "socket", "AF_INET"))?;
+    // Who may not even ask is refused by a filter.
+    ifreq::loopback_flags(&socket).map_err(refused(Part::Sockets, "ioctl SIOCGIFFLAGS", "lo"))?;
     ifreq::loopback_up(&socket).map_err(refused(Part::Loopback, "ioctl SIOCSIFFLAGS", "lo"))?;
     transcript.done("bring lo up");
     Ok(())
@@ -42,8 +44,8 @@ pub(super) fn set_up(identity: &Identity, transcript: &mut Transcript) -> Result
 /// Binds to 127.0.0.1 and connects to it, without a packet: what the test finds is as new.
 pub(super) fn try_loopback() -> Result<(), Failure> {
     let failed = |step| move |error: io::Error| errno::failure(step, "127.0.0.1", &error);
+    ifreq::listen().map_err(|(step, error)| failed(step)(error))?;
     let anywhere = (Ipv4Addr::LOCALHOST, 0);
-    TcpListener::bind(anywhere).map_err(failed("bind a TCP socket to"))?;
     let socket = UdpSocket::bind(anywhere).map_err(failed("bind a UDP socket to"))?;
     let own = socket.local_addr().map_err(failed("getsockname"))?;
     socket.connect(own).map_err(failed("connect a UDP socket to"))
@@ -53,7 +55,7 @@ pub(super) fn try_loopback() -> Result<(), Failure> {
 #[cfg(feature = "doctor")]
 pub(super) fn use_loopback() -> Result<(), Failure> {
     use std::io::{Read as _, Write as _};
-    use std::net::TcpStream;
+    use std::net::{TcpListener, TcpStream};
 
     let failed = |step| move |error: io::Error| errno::failure(step, "127.0.0.1", &error);
     let listener =

@@ -263,9 +263,9 @@ fn close_range(first: u32, last: u32) -> io::Result<()> {
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     match Errno::result(result) {
         Ok(_) => Ok(()),
+        Err(Errno::EINVAL) => Err(Errno::EINVAL.into()),
         // Linux before 5.9, or a seccomp filter that does not know the call.
-        Err(Errno::ENOSYS | Errno::EPERM) => close_listed(first, last),
-        Err(errno) => Err(errno.into()),
+        Err(_) => close_listed(first, last),
     }
 }
 

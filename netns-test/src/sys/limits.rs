@@ -67,6 +67,22 @@ fn set_one(resource: usize, soft: u64, hard: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// How many seconds of a processor this process may take at the most; nothing where that is not limited.
+pub(crate) fn processor_time() -> Option<u64> {
+    let (_, hard) = get_one(libc::RLIMIT_CPU as usize).ok()?;
+    (hard != u64::MAX).then_some(hard)
+}
+
+/// The same of another process, which this one may look at: a child.
+pub(crate) fn processor_time_of(pid: super::process::Pid) -> Option<u64> {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes one `rlimit64` to the pointer; no new limit is given.
+    let result =
+        unsafe { libc::prlimit64(pid, libc::RLIMIT_CPU as _, std::ptr::null(), &raw mut limit) };
+    Errno::result(result).ok()?;
+    (limit.rlim_max != u64::MAX).then_some(limit.rlim_max)
+}
+
 /// How many files this process may have open. Allocates nothing.
 pub(crate) fn open_files() -> u32 {
     let soft = get_one(libc::RLIMIT_NOFILE as usize).map_or(1 << 20, |(soft, _)| soft);

@@ -31,3 +31,4 @@ pub(crate) mod stack;
 pub(crate) mod tree;
 #[cfg(feature = "doctor")]
 pub(crate) mod tun;
+pub(crate) mod unfailing;

@@ -352,11 +352,6 @@ pub(crate) fn others_exist() -> bool {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), None) != Err(Errno::ESRCH)
 }
 
-/// Sets the file mode creation mask.
-pub(crate) fn set_umask(mask: u32) {
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
-}
-
 /// Whether the numbers of processes in `/proc` are those that this process sees.
 pub(crate) fn proc_is_own() -> bool {
     std::fs::read_link("/proc/self").is_ok_and(|link| link.to_str() == Some(&*id().to_string()))
@@ -364,7 +359,12 @@ pub(crate) fn proc_is_own() -> bool {
 
 /// How many threads this process has, from `/proc`.
 pub(crate) fn thread_count() -> io::Result<usize> {
-    Ok(std::fs::read_dir("/proc/self/task")?.count())
+    let mut count = 0;
+    for entry in std::fs::read_dir("/proc/self/task")? {
+        entry?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// The effective user and group id.

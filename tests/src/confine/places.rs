@@ -64,6 +64,23 @@ impl Confinement {
         new.root(&root)
     }
 
+    /// The same, with nothing in `/dev`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `/` cannot be listed, or nothing can be mounted anywhere.
+    #[must_use]
+    pub fn chroot_without_devices(self) -> Self {
+        // The new root shows what is mounted here.
+        self.empty_dev().chroot()
+    }
+
+    /// Nothing in `/dev`.
+    #[must_use]
+    pub fn empty_dev(self) -> Self {
+        self.mounts().tmpfs("/dev")
+    }
+
     /// A root directory that is a mount point.
     ///
     /// # Panics

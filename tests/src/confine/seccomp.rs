@@ -13,6 +13,8 @@ pub enum Filter {
     /// That of systemd's `RestrictNamespaces=`: unshare(2) and clone(2) are refused when they
     /// are asked for namespaces.
     Systemd,
+    /// One that refuses clone(2) with namespaces, and no other call, with this errno.
+    Namespaces(i32),
     /// One that says that the kernel has no such system calls.
     Absent,
     /// That of sandboxes without a network: sockets of other families than `AF_UNIX` are
@@ -100,6 +102,7 @@ fn rules(filter: Filter) -> Vec<Rule> {
             (libc::SYS_unshare, If::AnyOf(0, NAMESPACES), libc::EPERM),
             always(libc::SYS_setns, libc::EPERM),
         ],
+        Filter::Namespaces(errno) => vec![clone(errno), NO_CLONE3],
         Filter::Absent => {
             vec![clone(libc::ENOSYS), NO_CLONE3, always(libc::SYS_unshare, libc::ENOSYS)]
         }

@@ -19,7 +19,7 @@ pub(crate) fn normal(section: &str) -> String {
 fn is_not_everywhere(line: &str) -> bool {
     let line = line.trim_start();
     line.starts_with("/proc/self/attr/")
-        || (line.starts_with("/sys/fs/cgroup/") && line.contains("/pids.max = "))
+        || (line.starts_with("/sys/fs/cgroup/") && line.contains("/pids."))
 }
 
 fn normal_line(line: &str) -> String {
@@ -47,12 +47,19 @@ fn evidence(line: &str) -> String {
         "/sys/fs/selinux/enforce" => "ANY",
         // A value that the environment has set is a small one.
         "CapEff in /proc/self/status" if value.bytes().any(|byte| byte != b'0') => "SOME",
+        "threads in /proc/loadavg"
+        | "/proc/sys/kernel/threads-max"
+        | "/proc/sys/kernel/pid_max" => "MANY",
+        _ if name.starts_with(COUNTED) => return "    COUNTED user = SOME".to_owned(),
         "Max processes in /proc/self/limits" if value.len() > 2 => "MANY",
         _ if name.starts_with("/proc/sys/user/max_") && is_number && value.len() > 2 => "MANY",
         _ => value,
     };
     format!("{file} = {value}")
 }
+
+/// How many there are of a user, with the number of that.
+const COUNTED: &str = "processes and threads of user ";
 
 /// The profile that is printed for Ubuntu, without its directory and the name made from that.
 fn apparmor_profile(line: &str) -> String {

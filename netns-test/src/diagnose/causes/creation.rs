@@ -18,10 +18,11 @@ pub(super) fn diagnose(code: i32, refused: Option<Namespace>, facts: &Facts) -> 
             filtered(facts).or_else(|| taken_away(facts, &witness))
         }
         EPERM => refused_by_kernel(facts),
-        EACCES => refused_by_module(facts),
+        EACCES => filtered(facts).or_else(|| refused_by_module(facts)),
         EINVAL => not_possible(facts),
         ENOSYS => not_there(facts),
-        _ => None,
+        // No answer of the kernel's.
+        _ => filtered(facts),
     }
 }
 
@@ -65,12 +66,15 @@ fn refused_by_kernel(facts: &Facts) -> Option<Diagnosis> {
 /// A filter answers in the kernel's place. That there is one shows nothing: most do not care
 /// for namespaces.
 fn filtered(facts: &Facts) -> Option<Diagnosis> {
+    // What was refused is clone(2): a filter on unshare(2) alone has nothing to do with it.
+    let of_clone = facts.clone_filtered.as_ref()?;
     let Some(result) = &facts.unshare_filtered else {
-        return facts.clone_filtered.as_ref().map(|result| argument_filter(facts, result));
+        return Some(argument_filter(facts, of_clone));
     };
     let cause = "a seccomp filter refuses unshare(2) as a whole, as a container's does";
     let diagnosis =
         Diagnosis::new("seccomp-container", cause).shown_by(Call::UnshareNothing.name(), result);
+    let diagnosis = diagnosis.shown_by(Call::CloneUser.name(), of_clone);
     Some(
         with(diagnosis, "Seccomp in /proc/self/status", facts.seccomp.as_ref())
             .for_good(fixes::without_seccomp(facts)),

@@ -38,6 +38,8 @@ pub(crate) enum Step {
     Loopback,
     /// Reading about itself in `/proc`.
     Proc,
+    /// Opening `/dev/null`.
+    Null,
     /// Forking the server: the process has this many threads.
     Threads,
     /// What needs processes, descriptors and memory only, and may be refused for its object.
@@ -59,6 +61,7 @@ pub(super) fn diagnose(
     }
     match step {
         Step::Resources => return None,
+        Step::Null => return rights::null(code, facts),
         Step::Call => return rights::call(code, facts),
         _ => {}
     }
@@ -72,13 +75,14 @@ pub(super) fn diagnose(
         Step::Mounts => rights::mounts(code, facts, witness),
         Step::Sockets => rights::sockets(code, facts, witness),
         Step::Loopback => rights::loopback(code, facts, witness),
-        Step::Proc => None,
-        Step::Resources | Step::Call => return None,
+        Step::Proc => rights::call(code, facts),
+        Step::Resources | Step::Call | Step::Null => return None,
     };
     Some(cause.unwrap_or_else(|| unknown(facts, witness)))
 }
 
 pub(super) const EPERM: i32 = 1;
+pub(super) const ENOENT: i32 = 2;
 pub(super) const EAGAIN: i32 = 11;
 pub(super) const ENOMEM: i32 = 12;
 pub(super) const EACCES: i32 = 13;

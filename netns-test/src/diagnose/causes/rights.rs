@@ -1,7 +1,7 @@
 //! The namespaces were made, but what they are for is refused.
 
 use super::creation::{apparmor, confined};
-use super::{EACCES, ENOSYS, EPERM, fixes, with};
+use super::{EACCES, ENOENT, ENOSYS, EPERM, fixes, with};
 use crate::diagnose::facts::{Facts, Witness};
 use crate::error::Diagnosis;
 use crate::sys::caps::Caps;
@@ -48,7 +48,7 @@ pub(super) fn loopback(code: i32, facts: &Facts, witness: &Witness) -> Option<Di
 
 /// A socket could not be made, bound or connected, which takes no capability.
 pub(super) fn sockets(code: i32, facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
-    if code != EPERM && code != EACCES {
+    if !matches!(code, EPERM | EACCES | ENOSYS) {
         return None;
     }
     let cause = "a sandbox around this process refuses it sockets, also in a network of its own";
@@ -84,6 +84,35 @@ pub(super) fn call(code: i32, facts: &Facts) -> Option<Diagnosis> {
         );
     }
     confined(facts.label.as_ref())
+}
+
+/// `/dev/null` cannot be opened.
+pub(super) fn null(code: i32, facts: &Facts) -> Option<Diagnosis> {
+    let is_chroot = facts.root_is_mounted == Some(false);
+    let diagnosis = match code {
+        ENOENT if is_chroot => Diagnosis::new(
+            "dev-null",
+            "this process is in a chroot, whose /dev has no null",
+        )
+        .for_good("before the tests, outside: mount --rbind /dev ROOT/dev (or mknod -m 666 ROOT/dev/null c 1 3)"),
+        ENOENT => Diagnosis::new("dev-null", "this sandbox has no /dev/null").for_good(
+            "give the sandbox devices: bwrap --dev /dev; for others mount a /dev, or bind the \
+             machine's /dev/null there",
+        ),
+        EPERM | EACCES => Diagnosis::new(
+            "dev-null",
+            "this process may not open devices: by the mode of /dev/null, a mount with `nodev`, or \
+             a device controller of control groups",
+        )
+        .for_good("chmod 666 /dev/null, mount /dev without nodev, or allow the device c 1:3 rw"),
+        _ => return None,
+    };
+    let diagnosis = if is_chroot {
+        diagnosis.shown_by("/proc/self/mountinfo", "no file system mounted at /")
+    } else {
+        diagnosis
+    };
+    Some(diagnosis.shown_by("/dev/null", if code == ENOENT { "(none)" } else { "there" }))
 }
 
 /// A security module took the rights over the namespaces away.

@@ -40,9 +40,11 @@ const MAPS: Step = Step::Maps { of_root: false };
 fn who_refuses_namespaces_is_told_by_the_facts() {
     let filtered = || Facts { seccomp: some("2"), ..facts() };
     let by = |errno: &str| Facts { clone_filtered: some(errno), ..filtered() };
+    let unshare = || Facts { unshare_filtered: some("EPERM"), ..filtered() };
     // Ubuntu's sysctl is seen in a container whose own filter is what refuses.
     let container = Facts {
         unshare_filtered: some("EPERM"),
+        clone_filtered: some("EPERM"),
         apparmor_restricts: some("1"),
         root_is_mounted: Some(false),
         ..filtered()
@@ -59,6 +61,9 @@ fn who_refuses_namespaces_is_told_by_the_facts() {
     };
     let table = [
         (EPERM, container, "seccomp-container"),
+        // A filter on unshare alone has not refused clone.
+        (EPERM, Facts { root_is_mounted: Some(false), ..unshare() }, "chroot"),
+        (EPERM, unshare(), "unknown"),
         (EPERM, unmapped, "unmapped-ids"),
         (EPERM, clone_off, "userns-clone"),
         (EPERM, clone_off_for_root, "unknown"),
@@ -69,6 +74,9 @@ fn who_refuses_namespaces_is_told_by_the_facts() {
         (EPERM, filtered(), "unknown"),
         (EPERM, facts(), "unknown"),
         (EPERM, version("Linux version 4.4.0 #1 SMP gVisor"), "gvisor"),
+        (EACCES, by("EACCES"), "seccomp-arguments"),
+        (95, by("EOPNOTSUPP"), "seccomp-arguments"),
+        (95, facts(), "unknown"),
         (EACCES, Facts { apparmor_restricts: some("1"), ..facts() }, "apparmor"),
         (EACCES, Facts { label: label("u:r:untrusted_app:s0"), ..selinux }, "selinux"),
         (EACCES, Facts { label: label("nouserns (enforce)"), ..facts() }, "apparmor-profile"),
@@ -158,12 +166,31 @@ fn limits_are_named_with_their_values() {
     assert_eq!(topic(Step::Call, EAGAIN, &short, &Witness::default()), "memory");
     assert_eq!(topic(Step::Call, ENOMEM, &facts(), &Witness::default()), "memory");
     assert_eq!(diagnose(Step::Call, EPERM, &facts(), &Witness::default()), None);
+    let filtered = Facts { seccomp: some("2"), ..facts() };
+    for code in [EPERM, EACCES, ENOSYS] {
+        assert_eq!(topic(Step::Call, code, &filtered, &Witness::default()), "seccomp-call");
+        assert_eq!(diagnose(Step::Resources, code, &filtered, &Witness::default()), None);
+    }
+}
+
+#[test]
+fn a_device_that_is_missing_is_told_with_where_that_is() {
+    let chroot = Facts { root_is_mounted: Some(false), ..facts() };
+    let cause = |code, facts: &Facts| {
+        let diagnosis = diagnose(Step::Null, code, facts, &Witness::default()).unwrap();
+        assert!(diagnosis.lasting.is_some());
+        diagnosis.cause
+    };
+    assert!(cause(ENOENT, &chroot).contains("in a chroot"));
+    assert!(cause(ENOENT, &facts()).contains("this sandbox has no /dev/null"));
+    assert!(cause(EACCES, &facts()).contains("may not open devices"));
 }
 
 #[test]
 fn the_fix_is_for_the_environment_at_hand() {
     let container = |container, surroundings| Facts {
         unshare_filtered: some("EPERM"),
+        clone_filtered: some("EPERM"),
         seccomp: some("2"),
         container,
         surroundings,

@@ -1,0 +1,59 @@
+//! Calls that never fail, as the manual says: a seccomp filter refuses them all the same, and C
+//! libraries do not look.
+
+use std::io;
+
+/// Sets the file mode creation mask.
+pub(crate) fn set_umask(mask: u32) -> io::Result<()> {
+    // SAFETY: takes a number.
+    let before = unsafe { libc::umask(mask as libc::mode_t) };
+    no_error(libc::c_long::from(before as libc::c_int))
+}
+
+/// Which of the calls that never fail does so here, and how: a filter can refuse them, too.
+pub(crate) fn refused_identity() -> Result<(), (&'static str, io::Error)> {
+    let calls = [
+        ("getpid", libc::SYS_getpid),
+        ("getppid", libc::SYS_getppid),
+        ("geteuid", libc::SYS_geteuid),
+        ("getegid", libc::SYS_getegid),
+    ];
+    for (name, call) in calls {
+        // SAFETY: these calls take nothing, and touch no memory.
+        let result = unsafe { libc::syscall(call) };
+        if result == -1 {
+            return Err((name, io::Error::last_os_error()));
+        }
+    }
+    Ok(())
+}
+
+/// An error where a call that has none gives what the kernel gives as one: C libraries do not look.
+fn no_error(result: libc::c_long) -> io::Result<()> {
+    match result {
+        -4095..0 => Err(io::Error::from_raw_os_error(-result as i32)),
+        _ => Ok(()),
+    }
+}
+
+/// How many seconds of a processor all children took that have been reaped, rounded.
+pub(crate) fn time_of_children() -> u64 {
+    // SAFETY: zero bytes are a valid `rusage`.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes one `rusage` to the live variable.
+    unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage) };
+    let micros = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
+    (micros(usage.ru_utime) + micros(usage.ru_stime) + 500_000) / 1_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_gives_as_an_error_is_one() {
+        assert!(no_error(0o022).is_ok());
+        assert_eq!(no_error(-13).unwrap_err().raw_os_error(), Some(libc::EACCES));
+        assert!(refused_identity().is_ok());
+    }
+}
