@@ -8,6 +8,7 @@ use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::sys::memory;
+use crate::sys::process::{self, Pid};
 
 /// The shared numbers. A body may write anywhere; no verdict depends on them.
 #[derive(Clone, Copy, Debug)]
@@ -59,10 +60,6 @@ impl Pulse {
     pub(super) fn note_running(self, count: usize) {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.0[RUNNING].store(count, Ordering::Relaxed);
-        if count == 0 {
-            // Of an init that was killed while it waited.
-            self.0[SHORT].store(0, Ordering::Relaxed);
-        }
     }
 
     /// Notes that a test has ended, and so something come free.
@@ -98,23 +95,25 @@ impl Pulse {
         self.0[RUNNING].load(Ordering::Relaxed) > self.0[SHORT].load(Ordering::Relaxed)
     }
 
-    /// Counts the test of this process among those that wait, until the value is dropped.
+    /// Counts the test of this process among those that wait, until the value is dropped. One that is
+    /// killed meanwhile stays among them: then others wait for less time, and never for more.
     pub(super) fn wait(self) -> Short {
         self.0[WAS_SHORT].store(1, Ordering::Relaxed);
         self.0[SHORT].fetch_add(1, Ordering::Relaxed);
-        Short(self)
+        Short(self, process::id())
     }
 }
 
-/// Stands for a test that waits for something to come free.
+/// Stands for a test that waits for something to come free, in the process that does.
 #[derive(Debug)]
-pub(super) struct Short(Pulse);
+pub(super) struct Short(Pulse, Pid);
 
 impl Drop for Short {
     fn drop(&mut self) {
-        // The server may have set it to 0 meanwhile.
-        let less = |count: u32| count.checked_sub(1);
-        let _before = self.0.0[SHORT].fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        // What it waits for may be a fork: the child has a copy of this value.
+        if self.1 == process::id() {
+            self.0.0[SHORT].fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -143,9 +142,12 @@ mod tests {
         assert!(!pulse.others_run());
         drop(first);
         assert!(pulse.others_run());
-        pulse.note_running(0);
-        drop(second);
         pulse.note_running(1);
+        assert!(!pulse.others_run());
+        // A copy in a child that was forked meanwhile.
+        drop(Short(pulse, process::id() + 1));
+        assert!(!pulse.others_run());
+        drop(second);
         assert!(pulse.others_run());
     }
 }
