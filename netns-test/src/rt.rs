@@ -3,38 +3,39 @@
 pub use core::option::Option;
 pub use core::prelude::v1::test;
 pub use core::{compile_error, concat, module_path};
+pub use std::process::ExitCode;
 
 pub use crate::__case as case;
 #[cfg(feature = "tokio")]
 pub use crate::__report_either as report_either;
 #[cfg(feature = "tokio")]
 pub use crate::runtime::{Flavor, Runtime, block_on};
+#[cfg(not(all(target_os = "linux", not(miri))))]
+pub use crate::unsupported::run;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::{
     harness::{Case, ShouldPanic, run},
     premain::Entry,
     sandbox::User,
 };
-#[cfg(not(all(target_os = "linux", not(miri))))]
-pub use {crate::unsupported::run, std::process::ExitCode};
 
 /// What the program netns-test-doctor does.
 #[cfg(all(feature = "doctor", target_os = "linux", not(miri)))]
 #[must_use]
-pub fn doctor() -> std::process::ExitCode {
+pub fn doctor() -> ExitCode {
     crate::doctor::main()
 }
 
 /// What the program netns-test-doctor does.
 #[cfg(all(feature = "doctor", not(all(target_os = "linux", not(miri)))))]
 #[must_use]
-pub fn doctor() -> std::process::ExitCode {
+pub fn doctor() -> ExitCode {
     eprintln!("netns-test-doctor: tests can be isolated on Linux only");
-    std::process::ExitCode::FAILURE
+    ExitCode::FAILURE
 }
 
 /// Reports what a test function returned as `main` would: `Err` is printed.
-pub fn report(returned: impl std::process::Termination) -> std::process::ExitCode {
+pub fn report(returned: impl std::process::Termination) -> ExitCode {
     returned.report()
 }
 
@@ -50,7 +51,7 @@ pub struct Returned<T>(pub T);
 #[cfg(feature = "tokio")]
 impl<F: Future<Output: std::process::Termination>> Returned<F> {
     /// Runs a future to its end; an inherent method, which the compiler prefers.
-    pub fn report(self, runtime: Runtime) -> std::process::ExitCode {
+    pub fn report(self, runtime: Runtime) -> ExitCode {
         report(block_on(runtime, self.0))
     }
 }
@@ -59,12 +60,12 @@ impl<F: Future<Output: std::process::Termination>> Returned<F> {
 #[cfg(feature = "tokio")]
 pub trait ReportValue {
     /// Reports it as [`report`] does.
-    fn report(self, runtime: Runtime) -> std::process::ExitCode;
+    fn report(self, runtime: Runtime) -> ExitCode;
 }
 
 #[cfg(feature = "tokio")]
 impl<T: std::process::Termination> ReportValue for Returned<T> {
-    fn report(self, _: Runtime) -> std::process::ExitCode {
+    fn report(self, _: Runtime) -> ExitCode {
         report(self.0)
     }
 }
