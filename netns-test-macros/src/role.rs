@@ -98,6 +98,9 @@ const CODE: &[&str] = &[
     "track_caller",
 ];
 
+/// The attributes of the crate `serial_test`.
+const LOCKS: &[&str] = &["serial", "parallel", "file_serial", "file_parallel"];
+
 /// The tools whose attributes the compiler passes over.
 const TOOLS: &[&str] = &["clippy", "diagnostic", "miri", "rust_analyzer", "rustfmt"];
 
@@ -127,7 +130,7 @@ impl Role {
             [.., "test" | "test_attr" | "gtest" | "quickcheck" | "proptest" | "property_test"] => {
                 Self::ForeignTest
             }
-            [.., "serial" | "parallel" | "file_serial" | "file_parallel"] => Self::Lock,
+            ["serial_test", name] | [name] if LOCKS.contains(name) => Self::Lock,
             // `#[unsafe(..)]` holds an attribute of the language.
             ["unsafe"] => Self::Language,
             [name] if CODE.contains(name) => Self::Code,
@@ -165,6 +168,8 @@ mod tests {
             ("googletest::gtest", Role::ForeignTest),
             ("test_case::test_case", Role::ManyTests),
             ("serial_test::serial", Role::Lock),
+            ("serial", Role::Lock),
+            ("my::serial", Role::Other),
             ("should_panic", Role::Language),
             ("track_caller", Role::Code),
             ("rustc_dummy", Role::Language),

@@ -3,6 +3,7 @@
 pub use core::option::Option;
 pub use core::prelude::v1::test;
 pub use core::{compile_error, concat, module_path};
+pub use std::process::ExitCode;
 
 pub use crate::__case as case;
 pub use crate::__defaults as defaults;
@@ -10,37 +11,32 @@ pub use crate::__defaults as defaults;
 pub use crate::__report_either as report_either;
 #[cfg(feature = "tokio")]
 pub use crate::runtime::{Flavor, Runtime, block_on};
+#[cfg(not(all(target_os = "linux", not(miri))))]
+pub use crate::unsupported::{begin, run};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::{
     harness::{Begins, Case, Defaults, Options, ShouldPanic, Timeout, begin, run},
     premain::{DefaultsEntry, Entry},
     sandbox::{Ids, Network, User},
 };
-#[cfg(not(all(target_os = "linux", not(miri))))]
-pub use {crate::unsupported::run, std::process::ExitCode};
-#[cfg(not(all(target_os = "linux", not(miri))))]
-pub use {
-    crate::unsupported::{begin, run},
-    std::process::ExitCode,
-};
 
 /// What the program netns-test-doctor does.
 #[cfg(all(feature = "doctor", target_os = "linux", not(miri)))]
 #[must_use]
-pub fn doctor() -> std::process::ExitCode {
+pub fn doctor() -> ExitCode {
     crate::doctor::main()
 }
 
 /// What the program netns-test-doctor does.
 #[cfg(all(feature = "doctor", not(all(target_os = "linux", not(miri)))))]
 #[must_use]
-pub fn doctor() -> std::process::ExitCode {
+pub fn doctor() -> ExitCode {
     eprintln!("netns-test-doctor: tests can be isolated on Linux only");
-    std::process::ExitCode::FAILURE
+    ExitCode::FAILURE
 }
 
 /// Reports what a test function returned as `main` would: `Err` is printed.
-pub fn report(returned: impl std::process::Termination) -> std::process::ExitCode {
+pub fn report(returned: impl std::process::Termination) -> ExitCode {
     returned.report()
 }
 
@@ -56,7 +52,7 @@ pub struct Returned<T>(pub T);
 #[cfg(feature = "tokio")]
 impl<F: Future<Output: std::process::Termination>> Returned<F> {
     /// Runs a future to its end; an inherent method, which the compiler prefers.
-    pub fn report(self, runtime: Runtime) -> std::process::ExitCode {
+    pub fn report(self, runtime: Runtime) -> ExitCode {
         report(block_on(runtime, self.0))
     }
 }
@@ -65,12 +61,12 @@ impl<F: Future<Output: std::process::Termination>> Returned<F> {
 #[cfg(feature = "tokio")]
 pub trait ReportValue {
     /// Reports it as [`report`] does.
-    fn report(self, runtime: Runtime) -> std::process::ExitCode;
+    fn report(self, runtime: Runtime) -> ExitCode;
 }
 
 #[cfg(feature = "tokio")]
 impl<T: std::process::Termination> ReportValue for Returned<T> {
-    fn report(self, _: Runtime) -> std::process::ExitCode {
+    fn report(self, _: Runtime) -> ExitCode {
         report(self.0)
     }
 }
