@@ -40,10 +40,12 @@ fn what_is_mounted_later_is_not_on_hosts() {
     assert_eq!(told.said(), format!("chdir {directory} for true on client: {enoent}{ADVICE}"));
 
     // What nobody has is nobody's fault.
-    for missing in ["/no/such/program", "no-such-program"] {
+    for (missing, searched) in
+        [("/no/such/program", ""), ("no-such-program", "\n  searched: PATH=/bin")]
+    {
         // One of the caller's directories may be closed to it.
         let told = lab[client].command(missing).env("PATH", "/bin").spawn().unwrap_err();
-        assert_eq!(told.said(), format!("start {missing} on client: {enoent}"));
+        assert_eq!(told.said(), format!("start {missing} on client: {enoent}{searched}"));
     }
 
     // Both ways out, and a host that is powered on is as new.
