@@ -1,6 +1,7 @@
 //! A command that starts in a sandbox, with the methods of the standard library's.
 
 use std::ffi::OsStr;
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
@@ -14,7 +15,8 @@ use crate::sys::errno;
 use crate::sys::launch::{self, Ends, Told};
 
 /// A program to be started in a [`Sandbox`], as [`std::process::Command`] is one to be started where
-/// the caller is; see there for what the methods do.
+/// the caller is; see there for what the methods do. Unlike there, the program inherits no descriptor
+/// but the standard streams and those that are [passed](Self::pass_fd).
 ///
 /// Whatever is refused on the way, the error names the step, the object and the kernel's reason,
 /// and no process is left. The program ends with the caller's process, also if that is killed.
@@ -23,6 +25,7 @@ pub struct SandboxCommand {
     sandbox: Sandbox,
     command: Command,
     directory: Option<PathBuf>,
+    passed: Arc<Vec<OwnedFd>>,
     /// Which of the standard streams have been set.
     set: [bool; 3],
     ready: Option<Ready>,
@@ -38,7 +41,8 @@ struct Ready {
 impl SandboxCommand {
     pub(super) fn new(sandbox: Sandbox, program: &OsStr) -> Self {
         let command = Command::new(program);
-        Self { sandbox, command, directory: None, set: [false; 3], ready: None }
+        let passed = Arc::default();
+        Self { sandbox, command, directory: None, passed, set: [false; 3], ready: None }
     }
 
     /// Adds an argument.
@@ -90,6 +94,38 @@ impl SandboxCommand {
         assert!(self.ready.is_none(), "the directory is set before the command is started");
         self.directory = Some(directory.as_ref().to_owned());
         self
+    }
+
+    /// Passes `fd` to the program, which has it under the number that is returned, as here. Without
+    /// this the program has the standard streams alone: a descriptor of a directory leads out of the
+    /// [`rootfs`](Sandbox::rootfs), whatever it was opened for.
+    ///
+    /// ```
+    /// # #[cfg(target_os = "linux")] {
+    /// use netns_test::{Sandbox, netns_test};
+    ///
+    /// #[netns_test]
+    /// fn a_program_reads_a_descriptor() -> netns_test::Result<()> {
+    ///     let mut command = Sandbox::new().command("sh");
+    ///     let number = command.pass_fd(std::fs::File::open("/proc/version").unwrap());
+    ///     let output = command.args(["-c", &format!("cat <&{number}")]).output()?;
+    ///     assert!(output.stdout.starts_with(b"Linux"));
+    ///     Ok(())
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Once the command has been started; for a standard stream, which [`stdin`](Self::stdin) and the
+    /// like set.
+    pub fn pass_fd(&mut self, fd: impl Into<OwnedFd>) -> RawFd {
+        let fd = fd.into();
+        let number = fd.as_raw_fd();
+        assert!(number > 2, "descriptor {number} is a standard stream");
+        let passed = Arc::get_mut(&mut self.passed);
+        passed.expect("descriptors are passed before the command is started").push(fd);
+        number
     }
 
     /// Sets where standard input comes from.
@@ -194,7 +230,8 @@ impl SandboxCommand {
     /// The standard library's command, which does all of this when it is started: for
     /// `tokio::process::Command::from` and others. A refused step is told by its error number
     /// alone there, and the child is the sandbox's monitor: to kill it is to end the sandbox, soon
-    /// after. Its `uid`, `gid` and `exec` are not for this.
+    /// after. Its `uid`, `gid` and `exec` are not for this. Descriptors that a `pre_exec` of its own makes
+    /// are inherited.
     ///
     /// # Errors
     ///
@@ -222,7 +259,7 @@ impl SandboxCommand {
         if self.ready.is_some() {
             return Ok(());
         }
-        let laid_out = lay_out(&self.sandbox, self.directory.as_deref())?;
+        let laid_out = lay_out(&self.sandbox, self.directory.as_deref(), &self.passed)?;
         let ends = Arc::new(Ends::none());
         launch::set_up(&mut self.command, Arc::clone(&laid_out.plan), Arc::clone(&ends));
         self.ready = Some(Ready { laid_out, ends });

@@ -28,8 +28,12 @@ pub(super) struct LaidOut {
     pub(super) caller: Caller,
 }
 
-/// Lays out a program that begins in `directory`, a path of the sandbox.
-pub(super) fn lay_out(sandbox: &Sandbox, directory: Option<&Path>) -> Result<LaidOut, Error> {
+/// Lays out a program that begins in `directory`, a path of the sandbox, and has `passed`.
+pub(super) fn lay_out(
+    sandbox: &Sandbox,
+    directory: Option<&Path>,
+    passed: &Arc<Vec<OwnedFd>>,
+) -> Result<LaidOut, Error> {
     let caller = Caller::read()
         .map_err(|failure| diagnose::with_cause(failure, Step::Proc, &Witness::default()))?;
     let network = sandbox.shared_network()?;
@@ -50,8 +54,17 @@ pub(super) fn lay_out(sandbox: &Sandbox, directory: Option<&Path>) -> Result<Lai
     let Ids { maps, person, .. } = ids;
     let own_session = !sandbox.shares_session;
     let steps_to_do = steps.actions;
-    let plan =
-        Plan { network, namespaces, maps, steps: steps_to_do, person, directory, own_session };
+    let passed = Arc::clone(passed);
+    let plan = Plan {
+        network,
+        namespaces,
+        maps,
+        steps: steps_to_do,
+        person,
+        directory,
+        passed,
+        own_session,
+    };
     let plan = Arc::new(plan);
     let (objects, rootfs) = (steps.objects, sandbox.rootfs.clone());
     Ok(LaidOut { plan, objects, network: network_name, rootfs, caller })
@@ -287,7 +300,7 @@ mod tests {
             .tmpfs("/tmp")
             .read_only("/")
             .read_only("/etc");
-        let laid_out = lay_out(&sandbox, None).unwrap();
+        let laid_out = lay_out(&sandbox, None, &Arc::default()).unwrap();
         assert_eq!(laid_out.objects.len(), laid_out.plan.steps.len());
         let at = |object: &str| laid_out.objects.iter().position(|one| one == object).unwrap();
         // Or what must be written to could not be.

@@ -85,6 +85,9 @@ impl Sandbox {
     /// last has `null`, `zero`, `full`, `random`, `urandom`, `tty`, terminals of its own and `shm`.
     /// Nothing is written to the directory but by the program.
     ///
+    /// No descriptor of the caller's leads out, since the program has none but the standard streams and
+    /// those that are [passed](SandboxCommand::pass_fd).
+    ///
     /// Without this, the program sees the caller's files, with the sockets of name services below
     /// `/run` (systemd-resolved, nscd, nslcd, Avahi) covered: they answer from another network.
     pub fn rootfs(mut self, directory: impl AsRef<Path>) -> Self {

@@ -288,6 +288,31 @@ fn close_numbers(first: u32, last: u32) {
     }
 }
 
+/// Has exec close every descriptor above 2 but `kept`. Allocates nothing.
+///
+/// Not closed at once: those of the standard library tell it why a program cannot be run.
+pub(crate) fn close_at_exec_all_but(kept: &[OwnedFd]) {
+    const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
+    // SAFETY: sets flags of numbers only.
+    let result =
+        unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, CLOSE_RANGE_CLOEXEC) };
+    if result != 0 {
+        // Linux before 5.11, or a seccomp filter that does not know the call.
+        let most = super::limits::open_files().min(1 << 20);
+        for number in 3..=most {
+            set_close_at_exec(number as RawFd, libc::FD_CLOEXEC);
+        }
+    }
+    for fd in kept {
+        set_close_at_exec(fd.as_raw_fd(), 0);
+    }
+}
+
+fn set_close_at_exec(number: RawFd, flag: libc::c_int) {
+    // SAFETY: sets a flag of a number only; one that is not open gives EBADF.
+    unsafe { libc::fcntl(number, libc::F_SETFD, flag) };
+}
+
 fn close_range(first: u32, last: u32) -> io::Result<()> {
     // SAFETY: closes numbers only; see `close_all_except` for why nobody uses them.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };

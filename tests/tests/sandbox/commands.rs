@@ -1,17 +1,22 @@
 //! A command of a sandbox beside one of the standard library.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use netns_test::Sandbox;
+use netns_test::{Sandbox, SandboxUser};
+use netns_test_tests::confine::{Filter, filter_this_thread};
+use netns_test_tests::scratch;
 
 use super::stdout_of;
 
 /// What a program inherits, and what it is started with.
 const TELL: &str = "grep -E '^(Umask|SigBlk|SigIgn|SigCgt|NoNewPrivs)' /proc/self/status
     grep -E '^(Max open files|Max core|Max processes)' /proc/self/limits
-    ls /proc/self/fd; pwd; echo \"$1 $VALUE $HOME\"; exit 7";
+    pwd; echo \"$1 $VALUE $HOME\"; exit 7";
 
 #[test]
 fn a_program_finds_what_it_would_find_outside() {
@@ -142,4 +147,86 @@ fn fifty_threads_start_programs_at_the_same_time() {
             });
         }
     });
+}
+
+/// What was opened without close-on-exec, as C libraries do.
+struct Inherited(std::fs::File);
+
+impl Inherited {
+    fn open(path: &str) -> Self {
+        let file = std::fs::File::open(path).unwrap();
+        // SAFETY: sets a flag of an open descriptor.
+        assert_eq!(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFD, 0) }, 0);
+        Self(file)
+    }
+
+    fn number(&self) -> i32 {
+        self.0.as_raw_fd()
+    }
+}
+
+#[test]
+fn no_descriptor_is_inherited_but_the_standard_streams() {
+    let directory = Inherited::open("/");
+    // One far above the others.
+    // SAFETY: makes a descriptor.
+    let far = unsafe { libc::fcntl(directory.number(), libc::F_DUPFD, 900) };
+    assert!(far >= 900);
+    let listing = || {
+        let mut command = Sandbox::new().command("ls");
+        command.arg("/proc/self/fd");
+        command
+    };
+    // The last one is that of the listing.
+    assert_eq!(stdout_of(&mut listing()), "0\n1\n2\n3\n");
+    assert_eq!(listing().into_std().unwrap().output().unwrap().stdout, b"0\n1\n2\n3\n");
+    // The caller's own stay as they are.
+    // SAFETY: reads a flag, and closes what was made above.
+    assert_eq!(unsafe { (libc::fcntl(far, libc::F_GETFD), libc::close(far)) }, (0, 0));
+}
+
+/// Linux before 5.11 does not know the call so, and old filters do not know it.
+#[test]
+fn no_descriptor_is_inherited_without_close_range() {
+    for errno in [libc::ENOSYS, libc::EINVAL, libc::EPERM] {
+        let directory = Inherited::open("/");
+        let output = std::thread::spawn(move || {
+            filter_this_thread(Filter::Call(libc::SYS_close_range, errno)).unwrap();
+            let _directory = directory;
+            stdout_of(Sandbox::new().command("ls").arg("/proc/self/fd"))
+        });
+        assert_eq!(output.join().unwrap(), "0\n1\n2\n3\n");
+    }
+}
+
+#[test]
+fn a_descriptor_is_passed_on_purpose() {
+    let _other = Inherited::open("/");
+    let directory = scratch("passed");
+    fs::write(directory.join("file"), "content\n").unwrap();
+    let mut command = Sandbox::new().command("sh");
+    let number = command.pass_fd(fs::File::open(directory.join("file")).unwrap());
+    // By its number in `/proc` it is opened anew, and read from the start.
+    command.args(["-c", &format!("cat /proc/self/fd/{number}; ls /proc/self/fd | wc -l")]);
+    for _ in 0..2 {
+        assert_eq!(stdout_of(&mut command), "content\n5\n");
+    }
+    fs::remove_dir_all(directory).unwrap();
+}
+
+/// The same that leads out of a root otherwise.
+#[test]
+fn a_directory_that_was_opened_does_not_lead_out_of_a_root() {
+    let directory = Inherited::open("/");
+    let script = format!("ls /proc/self/fd/{}/ 2>/dev/null || echo closed", directory.number());
+    let root = scratch("root_without_a_way_out");
+    let mut sandbox = Sandbox::new().rootfs(&root).user(SandboxUser::Root);
+    for name in ["usr", "lib", "lib64", "bin", "proc", "sys", "dev"] {
+        fs::create_dir(root.join(name)).unwrap();
+        if !["proc", "sys", "dev"].contains(&name) && Path::new("/").join(name).exists() {
+            sandbox = sandbox.bind(Path::new("/").join(name), Path::new("/").join(name));
+        }
+    }
+    assert_eq!(stdout_of(sandbox.command("/bin/sh").args(["-c", &script])), "closed\n");
+    fs::remove_dir_all(root).unwrap();
 }

@@ -49,6 +49,8 @@ fn begin(plan: &Plan, up: &Up) -> Result<(), Refusal> {
                 fds::enter_directory(directory).on(Call::ChangeDirectory)?;
             }
             person::change_umask(umask);
+            // They may lead out of the program's root.
+            fds::close_at_exec_all_but(&plan.passed);
             if up.ignores_children {
                 signals::ignore_children();
             }

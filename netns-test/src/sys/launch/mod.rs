@@ -50,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) person: Person,
     /// Where the program begins; where the caller is, if there is none.
     pub(crate) directory: Option<CString>,
+    /// What the program has besides the standard streams, each under the caller's number.
+    pub(crate) passed: Arc<Vec<OwnedFd>>,
     /// Whether init leads a session of its own: the program has no terminal then, and cannot
     /// signal the caller's process group.
     pub(crate) own_session: bool,
