@@ -258,7 +258,7 @@ impl Drop for Lab {
         if !std::thread::panicking() {
             assert!(told.is_empty(), "{}", told.join("\n"));
         }
-        // Other than a panic of a host, these have not been told yet.
+        // Nothing has printed these yet, other than a panic of a host.
         left.iter().for_each(|left| eprintln!("netns-test: {left}"));
     }
 }

@@ -233,7 +233,7 @@ impl Within<'_, Host> {
         })
     }
 
-    /// Looks again whenever the kernel tells that a link, a route or a rule has changed.
+    /// Looks again whenever the kernel reports that a link, a route or a rule has changed.
     fn event(
         &self,
         what: &str,

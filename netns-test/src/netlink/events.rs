@@ -1,4 +1,4 @@
-//! What the kernel tells unasked: that links, addresses, routes or rules of a namespace have changed.
+//! Reports of the kernel that links, addresses, routes or rules of a namespace have changed.
 
 use std::io;
 use std::os::fd::AsFd as _;

@@ -138,7 +138,7 @@ impl Kept {
         self.as_route().map(|route| route.destination)
     }
 
-    /// Whether somebody has added it, and not the kernel itself: a route.
+    /// Tests for a route that a user or a daemon has added, and not the kernel itself.
     pub(crate) fn is_added(&self) -> bool {
         self.as_route().is_some_and(|route| {
             route.table != LOCAL && !["kernel", "ra"].contains(&route.protocol.as_str())

@@ -99,7 +99,7 @@ fn routes_of_the_plan_come_before_those_of_the_machine() -> netns_test::Result<(
     lab[link].up()?;
     leads("-4", "203.0.113.7", "eth0");
     leads("-6", "2001:db8:ffff::7", "eth0");
-    // One that the lab needs no more.
+    // A route of the plan that is in the way of a new link.
     net.node(own).route("203.0.113.0/24", router);
     lab.extend(&net)?;
     let other = net.host("other");

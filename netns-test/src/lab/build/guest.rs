@@ -125,7 +125,7 @@ impl Guest {
 
     /// Takes back all that there is. What is refused does not stop the rest; the sentences say what.
     pub(in crate::lab) fn take_back(&mut self) -> Vec<String> {
-        // What stands on others first.
+        // Interfaces that need others come first.
         for (index, name) in self.found().into_iter().rev() {
             drop(self.netlink.ask_all(&[requests::no_interface(name, index)]));
         }

@@ -19,7 +19,7 @@ const NOT_ITSELF: &str = "give that of a neighbour, or a link for what is on tha
 
 impl Host {
     /// Adds a route, in the place of the one to the same destination if there is one (in the caller's own
-    /// network, [before](super::Topology::local) the machine's): by a gateway that is
+    /// network, [before](crate::lab::Topology::local) the machine's): by a gateway that is
     /// an address on a subnet of the host, or a node that has one; or by a link of the host, to what is on
     /// that itself, as multicast (`224.0.0.0/4`) of a host without a default route. The default route is
     /// the one to `0.0.0.0/0` or `::/0`.
