@@ -29,6 +29,8 @@ mod mounts;
 mod net;
 #[path = "lab/oracle.rs"]
 mod oracle;
+#[path = "lab/own_network.rs"]
+mod own_network;
 #[path = "lab/panics.rs"]
 mod panics;
 #[path = "lab/partitions.rs"]
@@ -37,10 +39,14 @@ mod partitions;
 mod power;
 #[path = "lab/refusals.rs"]
 mod refusals;
+#[path = "lab/route_rows.rs"]
+mod route_rows;
 #[path = "lab/shapes.rs"]
 mod shapes;
 #[path = "lab/snapshot.rs"]
 mod snapshot;
+#[path = "lab/snapshot_routes.rs"]
+mod snapshot_routes;
 #[path = "lab/taken_back.rs"]
 mod taken_back;
 #[path = "lab/waits.rs"]

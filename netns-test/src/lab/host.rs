@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 
 use super::build::Made;
 use super::names;
+use super::own_sysctl;
 use super::panics::{self, Panics};
 use super::plan::NodePlan;
 use super::programs::Common;
@@ -194,7 +195,8 @@ impl Host {
     }
 
     /// Sets a sysctl of its network: `net.ipv4.ip_forward`, or with slashes where the name of an
-    /// interface has a dot. In the caller's own network it is taken back when the lab ends.
+    /// interface has a dot. In the caller's own network it is taken back when the lab ends, with all that the
+    /// kernel changes by it.
     ///
     /// # Errors
     ///
@@ -207,13 +209,13 @@ impl Host {
         }
         let path = if name.contains('/') { name.to_owned() } else { name.replace('.', "/") };
         let (path, value) = (format!("/proc/sys/{path}"), value.to_string());
-        drop(self.here()?);
-        let (before, written) = self.run(|| (fs::read_to_string(&path), fs::write(&path, value)));
-        written.map_err(|error| Error::from(self.failure("write", &path, &error)))?;
-        if let (NodeKind::Local, Some(fabric), Ok(before)) = (self.kind, self.fabric(), before) {
-            fabric.journal.write(path, before.trim().to_owned());
-        }
-        Ok(())
+        let here = self.here()?;
+        let own = self.fabric().filter(|_| self.kind == NodeKind::Local);
+        let written = self.run(|| match &own {
+            Some(own) => own_sysctl::write((&path, &value), &here.netlink, &own.journal),
+            None => Ok(fs::write(&path, &value)),
+        });
+        written?.map_err(|error| Error::from(self.failure("write", &path, &error)))
     }
 
     /// What it is a part of, unless that has ended.

@@ -77,7 +77,7 @@ impl Link {
             let lost = lost(&plan.nodes()[end.node], &own.collect::<Vec<_>>());
             let is_wanted =
                 |route: &RoutePlan| stands_on(plan, end, &route.dev) && !lost.contains(&route);
-            here.netlink.ask_all(&routes_of(plan, end.node, indexes, is_wanted))?;
+            here.netlink.ask_all(&routes_of(plan, end.node, indexes, &here, is_wanted)?)?;
         }
         ends.iter().try_for_each(|end| self.fabric.wait_on(end))?;
         for end in ends.iter().filter(|end| end.planned.is_some()) {

@@ -17,6 +17,8 @@ mod cidr;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod command;
 mod draw;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod give_back;
 mod given;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod host;
@@ -34,6 +36,8 @@ mod names;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod output;
 #[cfg(all(target_os = "linux", not(miri)))]
+mod own_sysctl;
+#[cfg(all(target_os = "linux", not(miri)))]
 mod panics;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod partition;
@@ -42,6 +46,8 @@ mod planning;
 mod pool;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod programs;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod rank;
 mod reach;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod reachable;
@@ -88,7 +94,8 @@ pub use reachable::Peer;
 pub use running::Lab;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use snapshot::{
-    Counters, HostState, LinkState, NeighbourState, RouteState, Snapshot, SocketState, TcpState,
+    Counters, HostState, LinkState, NeighbourState, NextHopState, RouteState, RuleState, Snapshot,
+    SocketState, TcpState,
 };
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use sockets::{Endpoint, Protocol};

@@ -28,8 +28,8 @@ use crate::sys::{place, process};
 ///
 /// # Panics
 ///
-/// When it is dropped, if a task or a thread on a host has panicked, or a process is there ten seconds after
-/// it was killed: the test is not to pass then.
+/// When it is dropped, if a task or a thread on a host has panicked, a process is there ten seconds after
+/// it was killed, or the caller's own network is not as it was: the test is not to pass then.
 #[derive(Debug)]
 pub struct Lab {
     fabric: Arc<Fabric>,
@@ -198,13 +198,14 @@ impl Drop for Lab {
         let killed = place::kill_all_in(&networks.collect::<Vec<_>>());
         self.common.programs.end();
         let left = killed.err().map(|failure| format!("end of the lab: {failure}"));
+        let kept = self.own.guest.as_mut().map(Guest::take_back);
+        let left: Vec<String> = left.into_iter().chain(kept.into_iter().flatten()).collect();
         let panics = self.panics.take();
         let told: Vec<String> = panics.into_iter().chain(left.clone()).collect();
         if !std::thread::panicking() {
             assert!(told.is_empty(), "{}", told.join("\n"));
-        } else if let Some(left) = left {
-            // Other than a panic of a host, it has not been told yet.
-            eprintln!("netns-test: {left}");
         }
+        // Nothing has printed these yet, other than a panic of a host.
+        left.iter().for_each(|left| eprintln!("netns-test: {left}"));
     }
 }

@@ -26,6 +26,9 @@ pub(super) struct Socket {
     remote: SocketAddr,
     /// Of `include/net/tcp_states.h`.
     state: u8,
+    inode: u32,
+    /// Datagrams that found no room; of UDP.
+    drops: Option<u64>,
 }
 
 const ESTABLISHED: u8 = 1;
@@ -130,6 +133,16 @@ impl Socket {
         self.state
     }
 
+    /// The number that `sock_diag(7)` knows it by; zero once it is closed.
+    pub(super) fn inode(&self) -> u32 {
+        self.inode
+    }
+
+    /// Datagrams that were dropped since there was no room for them; none of TCP.
+    pub(super) fn drops(&self) -> Option<u64> {
+        self.drops
+    }
+
     /// Whether who sends to that port reaches it.
     pub(super) fn serves(&self, protocol: Protocol, port: u16) -> bool {
         self.protocol == protocol && self.is_open() && self.local.port() == port
@@ -195,7 +208,11 @@ fn parse(protocol: Protocol, line: &str) -> Option<Socket> {
     let mut fields = line.split_whitespace().skip(1);
     let (local, remote) = (address(fields.next()?)?, address(fields.next()?)?);
     let state = u8::from_str_radix(fields.next()?, 16).ok()?;
-    Some(Socket { protocol, local, remote, state })
+    // Queues, timer, retransmissions, user and timeout are between.
+    let inode = fields.nth(5).and_then(|field| field.parse().ok()).unwrap_or(0);
+    let drops = fields.nth(2).filter(|_| protocol == Protocol::Udp);
+    let drops = drops.and_then(|field| field.parse().ok());
+    Some(Socket { protocol, local, remote, state, inode, drops })
 }
 
 /// The kernel prints each word of an address as a number of this machine.
@@ -242,9 +259,20 @@ mod tests {
         ] {
             let (given, seen): (SocketAddr, _) = (given.parse().unwrap(), seen.parse().unwrap());
             let line = format!("   7: {} {} 01 00000000:0", printed(given), printed(given));
-            let expected =
-                Socket { protocol: Protocol::Tcp, local: seen, remote: seen, state: ESTABLISHED };
-            assert_eq!(parse(Protocol::Tcp, &line), Some(expected));
+            let mut expected = Socket {
+                protocol: Protocol::Tcp,
+                local: seen,
+                remote: seen,
+                state: ESTABLISHED,
+                inode: 0,
+                drops: None,
+            };
+            assert_eq!(parse(Protocol::Tcp, &line), Some(expected.clone()));
+            let line = format!("{line}0000000 00:00000000 00000000  1000 0 4711 2 0000 9");
+            expected.inode = 4711;
+            assert_eq!(parse(Protocol::Tcp, &line), Some(expected.clone()));
+            (expected.protocol, expected.drops) = (Protocol::Udp, Some(9));
+            assert_eq!(parse(Protocol::Udp, &line), Some(expected));
         }
         assert_eq!(parse(Protocol::Tcp, "  sl  local_address rem_address   st"), None);
         assert_eq!(parse(Protocol::Tcp, ""), None);
@@ -253,7 +281,9 @@ mod tests {
     #[test]
     fn ends_of_connections_are_told_apart() {
         let (local, remote) = ("10.0.0.1:80".parse().unwrap(), "10.0.0.2:4000".parse().unwrap());
-        let mut socket = Socket { protocol: Protocol::Tcp, local, remote, state: ESTABLISHED };
+        let protocol = Protocol::Tcp;
+        let (state, inode, drops) = (ESTABLISHED, 0, None);
+        let mut socket = Socket { protocol, local, remote, state, inode, drops };
         let ends = |socket: &Socket| {
             [80.into(), 4000.into(), local.ip().into(), remote.into(), 81.into(), local.into()]
                 .map(|end: Endpoint| socket.is_established(end))

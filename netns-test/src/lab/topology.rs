@@ -174,6 +174,15 @@ impl Topology {
 
     /// Makes the caller's own namespace a host of the network, with the name `local`;
     /// [`NodeSpec::name`] gives it another. There is one at most.
+    ///
+    /// Its network is the machine's where the program runs there, and the lab leaves that as it was. Routes of
+    /// the lab come before those to the same destination that are there, which stay: in IPv4 as the first
+    /// of them, in IPv6 with a lower metric. They are used again when the lab has ended, also where its
+    /// process was killed, and while a link of the lab that its own route leads through is down. What
+    /// [`remove_route`](super::Host::remove_route), [`remove_addr`](super::Host::remove_addr),
+    /// [`set_addr`](super::Host::set_addr) and [`sysctl`](super::Host::sysctl) take from it comes back when
+    /// the lab is dropped, byte for byte; that fails with a panic if it is not so. What only the kernel
+    /// can make (from router advertisements) they refuse to take.
     pub fn local(&mut self) -> NodeId {
         self.add("local".to_owned(), NodeKind::Local)
     }

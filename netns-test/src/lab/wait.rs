@@ -11,7 +11,9 @@ use super::sockets::{self, Endpoint, Protocol, Socket};
 use super::within::{Deadline, PATIENCE, There, Within};
 use crate::error::{Failure, Result};
 use crate::netlink::events::Events;
-use crate::netlink::state::{Interface, Route};
+use crate::netlink::route::{MAIN, Route};
+use crate::netlink::rule::leads_to;
+use crate::netlink::state::Interface;
 
 /// The waits last 10 seconds at most; [`within`](Self::within) has others. They block the calling
 /// thread: in a task, [`tokio::task::spawn_blocking`] is the place for them.
@@ -60,7 +62,8 @@ impl Host {
     }
 
     /// Waits until there is a route to exactly this destination (`10.9.0.0/24`; the default route is
-    /// the one to `0.0.0.0/0` or `::/0`) whose interface is up.
+    /// the one to `0.0.0.0/0` or `::/0`) whose interface is up, in a table that a rule leads to
+    /// (ip-rule(8)), if only for some packets.
     ///
     /// # Errors
     ///
@@ -155,10 +158,17 @@ impl Within<'_, Host> {
                 let interface = interfaces.iter().find(|interface| interface.index == index);
                 interface.map_or_else(|| format!("#{index}"), |interface| interface.name.clone())
             };
-            let all = netlink.routes()?;
-            let found = all.iter().any(|route| is_to(route, wanted));
+            let (all, rules) = (netlink.routes()?, netlink.rules()?);
+            let vrfs: Vec<u32> = interfaces.iter().filter_map(|one| one.vrf).collect();
+            let is_found = |route: &Route| {
+                let place = (route.table, wanted.prefix());
+                is_to(route, wanted) && leads_to(&rules, &vrfs, wanted.is_ipv4(), place)
+            };
             let shown = all.iter().filter(|route| !route.is_local());
-            Ok((found, shown.map(|route| route.shown(name)).collect()))
+            let shown = shown.map(|route| shown_route(route, name));
+            let rules =
+                rules.iter().filter(|rule| !rule.is_default()).map(|rule| format!("rule {rule}"));
+            Ok((all.iter().any(is_found), shown.chain(rules).collect()))
         };
         self.event(&format!("a route to {wanted}"), "there is none", "routes", look)
     }
@@ -193,7 +203,7 @@ impl Within<'_, Host> {
         })
     }
 
-    /// Looks again whenever the kernel tells that a link or a route has changed.
+    /// Looks again whenever the kernel reports that a link, a route or a rule has changed.
     fn event(
         &self,
         what: &str,
@@ -226,4 +236,21 @@ impl Within<'_, Host> {
 
 fn is_to(route: &Route, wanted: Subnet) -> bool {
     route.is_usable && route.destination == (wanted.network(), wanted.prefix())
+}
+
+/// `10.0.0.0/24 via 10.1.0.1 dev eth0`, in the words of `ip route`.
+fn shown_route(route: &Route, name: impl Fn(u32) -> String) -> String {
+    let kind = if route.kind == "unicast" { String::new() } else { format!("{} ", route.kind) };
+    let mut text = format!("{kind}{}/{}", route.destination.0, route.destination.1);
+    for hop in &route.hops {
+        text += &hop.via.map_or_else(String::new, |via| format!(" via {via}"));
+        text += &hop.index.map_or_else(String::new, |index| format!(" dev {}", name(index)));
+    }
+    if route.table != MAIN {
+        text += &format!(" table {}", route.table);
+    }
+    if !route.is_usable && route.kind == "unicast" {
+        text += " linkdown";
+    }
+    text
 }

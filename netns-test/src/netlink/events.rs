@@ -1,4 +1,4 @@
-//! What the kernel tells unasked: that links, addresses or routes of a namespace have changed.
+//! Reports of the kernel that links, addresses, routes or rules of a namespace have changed.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -12,9 +12,9 @@ use crate::error::Failure;
 use crate::sys::errno;
 use crate::sys::fds::{self, Until};
 
-/// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV4_ROUTE`, `RTMGRP_IPV6_IFADDR`,
-/// `RTMGRP_IPV6_ROUTE` of linux/rtnetlink.h.
-const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+/// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV4_ROUTE`, `RTMGRP_IPV4_RULE`, `RTMGRP_IPV6_IFADDR`,
+/// `RTMGRP_IPV6_ROUTE` of linux/rtnetlink.h, and `RTNLGRP_IPV6_RULE` as one of these bits.
+const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 1 << 18;
 
 /// Those of the namespace in which it was opened, from then on.
 #[derive(Debug)]

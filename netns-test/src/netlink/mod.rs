@@ -8,7 +8,19 @@
 //! does not tell a type of device that it lacks from one that it cannot make here.
 
 #[cfg(feature = "lab")]
+pub(crate) mod address;
+#[cfg(feature = "lab")]
+pub(crate) mod belongings;
+#[cfg(feature = "lab")]
+mod dump;
+#[cfg(feature = "lab")]
 pub(crate) mod events;
+#[cfg(feature = "lab")]
+pub(crate) mod inet_diag;
+#[cfg(feature = "lab")]
+pub(crate) mod kept;
+#[cfg(feature = "lab")]
+mod lifetime;
 #[cfg(feature = "doctor")]
 pub(crate) mod link;
 #[cfg(feature = "doctor")]
@@ -17,6 +29,10 @@ pub(crate) mod nftables;
 pub(crate) mod qdisc;
 #[cfg(feature = "lab")]
 pub(crate) mod requests;
+#[cfg(feature = "lab")]
+pub(crate) mod route;
+#[cfg(feature = "lab")]
+pub(crate) mod rule;
 #[cfg(feature = "lab")]
 mod settled;
 #[cfg(feature = "lab")]
@@ -65,8 +81,16 @@ struct Conversation {
 pub(crate) struct Request {
     pub(crate) step: &'static str,
     pub(crate) object: String,
-    message: RouteNetlinkMessage,
+    message: Message,
     flags: u16,
+}
+
+#[derive(Clone, Debug)]
+enum Message {
+    Typed(RouteNetlinkMessage),
+    /// The type and the body, as the kernel has sent them.
+    #[cfg(feature = "lab")]
+    Raw(u16, Vec<u8>),
 }
 
 impl Request {
@@ -76,7 +100,13 @@ impl Request {
         message: RouteNetlinkMessage,
         flags: u16,
     ) -> Self {
-        Self { step, object: object.into(), message, flags }
+        Self { step, object: object.into(), message: Message::Typed(message), flags }
+    }
+
+    /// Asks with a body of bytes, which follows the header of a message of type `kind`.
+    #[cfg(feature = "lab")]
+    fn raw(step: &'static str, object: String, kind: u16, body: Vec<u8>, flags: u16) -> Self {
+        Self { step, object, message: Message::Raw(kind, body), flags }
     }
 }
 
@@ -161,9 +191,17 @@ impl Conversation {
         let mut bytes = Vec::new();
         for request in requests {
             self.number = self.number.wrapping_add(1);
-            let mut message = NetlinkMessage::from(request.message.clone());
             // An acknowledgement ends the answer even if the rest of it is not understood.
-            message.header.flags = NLM_F_REQUEST | NLM_F_ACK | request.flags;
+            let flags = NLM_F_REQUEST | NLM_F_ACK | request.flags;
+            let mut message = match &request.message {
+                Message::Typed(message) => NetlinkMessage::from(message.clone()),
+                #[cfg(feature = "lab")]
+                Message::Raw(kind, body) => {
+                    bytes.extend(framed(*kind, flags, self.number, body));
+                    continue;
+                }
+            };
+            message.header.flags = flags;
             message.header.sequence_number = self.number;
             message.finalize();
             let start = bytes.len();
@@ -172,6 +210,16 @@ impl Conversation {
         }
         bytes
     }
+}
+
+/// A message: its header, and its body padded to four bytes.
+#[cfg(feature = "lab")]
+fn framed(kind: u16, flags: u16, number: u32, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(HEADER + body.len()).expect("messages of ours are short");
+    let head = [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &flags.to_ne_bytes()].concat();
+    let mut bytes = [&head[..], &number.to_ne_bytes(), &[0; 4], body].concat();
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
 }
 
 /// The messages of a datagram; one that is not understood is left out.
@@ -214,7 +262,7 @@ fn words_of(refusal: &ErrorMessage, flags: u16) -> Option<String> {
 }
 
 /// A netlink attribute: length, kind, value, padded to four bytes.
-#[cfg(any(feature = "doctor", test))]
+#[cfg(any(feature = "doctor", feature = "lab", test))]
 fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(4 + value.len()).expect("attributes of ours are short");
     let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();

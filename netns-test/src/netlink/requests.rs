@@ -14,7 +14,9 @@ use rtnetlink::packet_route::link::{
 use rtnetlink::packet_route::neighbour::{
     NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
-use rtnetlink::packet_route::route::{RouteMessage, RouteProtocol, RouteScope, RouteType};
+use rtnetlink::packet_route::route::{
+    RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{
@@ -138,15 +140,32 @@ pub(crate) fn no_address(object: String, index: u32, address: IpAddr, prefix: u8
     Request::new("remove", object, RouteNetlinkMessage::DelAddress(message), 0)
 }
 
-/// Adds a route, or takes the place of the one to the same destination.
+/// The place of a new route among those to the same destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rank {
+    /// In the place of one with the same metric, if there is one.
+    Instead,
+    /// Before all others, which stay. In IPv6 the metric decides.
+    Before { metric: Option<u32> },
+}
+
+/// Adds a route.
 pub(crate) fn route(
     object: String,
     destination: (IpAddr, u8),
-    via: Option<IpAddr>,
-    index: Option<u32>,
+    (via, index): (Option<IpAddr>, Option<u32>),
+    rank: Rank,
 ) -> Request {
-    let message = RouteNetlinkMessage::NewRoute(route_message(destination, via, index));
-    Request::new("add", object, message, NLM_F_CREATE | NLM_F_REPLACE)
+    let mut message = route_message(destination, via, index);
+    let flags = match rank {
+        Rank::Instead => NLM_F_CREATE | NLM_F_REPLACE,
+        Rank::Before { metric: None } => NLM_F_CREATE,
+        Rank::Before { metric: Some(metric) } => {
+            message.attributes.push(RouteAttribute::Priority(metric));
+            NLM_F_CREATE | NLM_F_REPLACE
+        }
+    };
+    Request::new("add", object, RouteNetlinkMessage::NewRoute(message), flags)
 }
 
 /// Takes the route to a destination away, wherever it leads, whoever has made it.

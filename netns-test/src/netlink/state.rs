@@ -1,14 +1,12 @@
-//! What the kernel says of the interfaces and the routes of a namespace.
+//! What the kernel says of the interfaces of a namespace.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use rtnetlink::packet_route::RouteNetlinkMessage;
 pub(crate) use rtnetlink::packet_route::link::Stats64;
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage, State};
-use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHopFlags, RouteType,
+use rtnetlink::packet_route::link::{
+    InfoData, InfoVrf, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, State,
 };
-use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::Netlink;
 use crate::error::Failure;
@@ -24,6 +22,8 @@ pub(crate) struct Interface {
     pub(crate) kind: Option<String>,
     /// The index of the bridge that it is a port of.
     pub(crate) bridge: Option<u32>,
+    /// The table of a VRF.
+    pub(crate) vrf: Option<u32>,
     pub(crate) counters: Option<Stats64>,
     /// Whether others ask there for addresses (ARP, NDP).
     pub(crate) is_asked: bool,
@@ -33,20 +33,6 @@ pub(crate) struct Interface {
     pub(crate) is_running: bool,
     /// Whether it says so: a cable does, once the kernel has taken it into use.
     pub(crate) says_running: bool,
-}
-
-/// A route, of whatever table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Route {
-    pub(crate) destination: (IpAddr, u8),
-    pub(crate) via: Option<IpAddr>,
-    /// The interface; none for one that leads nowhere, or several ways.
-    pub(crate) index: Option<u32>,
-    pub(crate) table: u32,
-    /// Whether packets go there, and not that they are dropped.
-    pub(crate) is_usable: bool,
-    /// `unicast`, `blackhole` (ip-route(8)).
-    pub(crate) kind: String,
 }
 
 impl Netlink {
@@ -64,56 +50,6 @@ impl Netlink {
         found.sort_by_key(|interface| interface.index);
         Ok(found)
     }
-
-    /// All routes, of IPv4 first.
-    pub(crate) fn routes(&self) -> Result<Vec<Route>, Failure> {
-        Ok(self.route_messages()?.into_iter().map(route).collect())
-    }
-
-    /// The same, as the kernel tells them.
-    pub(super) fn route_messages(&self) -> Result<Vec<RouteMessage>, Failure> {
-        let mut found = Vec::new();
-        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            let mut message = RouteMessage::default();
-            message.header.address_family = family;
-            let answers = self.list("routes", RouteNetlinkMessage::GetRoute(message))?;
-            found.extend(answers.into_iter().filter_map(|answer| match answer {
-                // A kernel without IPv6 tells of all that it has instead.
-                RouteNetlinkMessage::NewRoute(message) => {
-                    (message.header.address_family == family).then_some(message)
-                }
-                _ => None,
-            }));
-        }
-        Ok(found)
-    }
-}
-
-impl Route {
-    /// `RT_TABLE_LOCAL`: the node's own addresses.
-    pub(crate) fn is_local(&self) -> bool {
-        self.table == 255
-    }
-
-    /// `10.0.0.0/24 via 10.1.0.1 dev eth0`, as `ip route` prints it.
-    pub(crate) fn shown(&self, name: impl Fn(u32) -> String) -> String {
-        let (network, prefix) = self.destination;
-        let mut text = match self.kind.as_str() {
-            "unicast" => String::new(),
-            other => format!("{other} "),
-        };
-        text += &format!("{network}/{prefix}");
-        if let Some(via) = self.via {
-            text += &format!(" via {via}");
-        }
-        if let Some(index) = self.index {
-            text += &format!(" dev {}", name(index));
-        }
-        if !self.is_usable && self.kind == "unicast" {
-            text += " linkdown";
-        }
-        text
-    }
 }
 
 /// `eth0: up, running, mtu 1500`
@@ -128,49 +64,6 @@ impl fmt::Display for Interface {
     }
 }
 
-pub(super) fn route(message: RouteMessage) -> Route {
-    let header = message.header;
-    let nowhere = match header.address_family {
-        AddressFamily::Inet => IpAddr::from(Ipv4Addr::UNSPECIFIED),
-        _ => IpAddr::from(Ipv6Addr::UNSPECIFIED),
-    };
-    let mut found = Route {
-        destination: (nowhere, header.destination_prefix_length),
-        via: None,
-        index: None,
-        table: header.table.into(),
-        is_usable: header.kind == RouteType::Unicast,
-        kind: format!("{:?}", header.kind).to_lowercase(),
-    };
-    let dead = RouteFlags::Dead | RouteFlags::Linkdown;
-    let mut is_dead = header.flags.intersects(dead);
-    for attribute in message.attributes {
-        match attribute {
-            RouteAttribute::Destination(to) => {
-                found.destination.0 = address(&to).unwrap_or(nowhere);
-            }
-            RouteAttribute::Gateway(via) => found.via = address(&via),
-            RouteAttribute::Oif(index) => found.index = Some(index),
-            RouteAttribute::Table(table) => found.table = table,
-            RouteAttribute::MultiPath(hops) => {
-                let dead = RouteNextHopFlags::Dead | RouteNextHopFlags::Linkdown;
-                is_dead = hops.iter().all(|hop| hop.flags.intersects(dead));
-            }
-            _ => {}
-        }
-    }
-    found.is_usable &= !is_dead;
-    found
-}
-
-fn address(address: &RouteAddress) -> Option<IpAddr> {
-    match address {
-        RouteAddress::Inet(address) => Some((*address).into()),
-        RouteAddress::Inet6(address) => Some((*address).into()),
-        _ => None,
-    }
-}
-
 fn interface(message: LinkMessage) -> Interface {
     let mut found = Interface {
         index: message.header.index,
@@ -179,6 +72,7 @@ fn interface(message: LinkMessage) -> Interface {
         mac: None,
         kind: None,
         bridge: None,
+        vrf: None,
         counters: None,
         is_asked: !message.header.flags.intersects(LinkFlags::Loopback | LinkFlags::Noarp),
         is_up: message.header.flags.contains(LinkFlags::Up),
@@ -193,10 +87,13 @@ fn interface(message: LinkMessage) -> Interface {
             LinkAttribute::Controller(bridge) => found.bridge = Some(bridge),
             LinkAttribute::Stats64(counters) => found.counters = Some(counters),
             LinkAttribute::LinkInfo(all) => {
-                found.kind = all.into_iter().find_map(|info| match info {
-                    LinkInfo::Kind(kind) => Some(kind.to_string()),
-                    _ => None,
-                });
+                for info in all {
+                    match info {
+                        LinkInfo::Kind(kind) => found.kind = Some(kind.to_string()),
+                        LinkInfo::Data(InfoData::Vrf(data)) => found.vrf = table_of(&data),
+                        _ => {}
+                    }
+                }
             }
             LinkAttribute::OperState(state) => {
                 found.says_running = state == State::Up;
@@ -206,4 +103,11 @@ fn interface(message: LinkMessage) -> Interface {
         }
     }
     found
+}
+
+fn table_of(vrf: &[InfoVrf]) -> Option<u32> {
+    vrf.iter().find_map(|data| match data {
+        InfoVrf::TableId(table) => Some(*table),
+        _ => None,
+    })
 }

@@ -1,16 +1,14 @@
-//! What the kernel says of the addresses and the neighbours of a namespace, and how to put routes back.
+//! What the kernel says of the addresses and the neighbours of a namespace.
 
 use std::net::IpAddr;
 
-use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
-use rtnetlink::packet_route::route::{RouteAttribute, RouteFlags, RouteMessage, RouteProtocol};
 
-use super::{Netlink, Request, state};
+use super::Netlink;
 use crate::error::Failure;
 
 /// An address of an interface.
@@ -32,66 +30,6 @@ impl Netlink {
             _ => None,
         });
         Ok(found.collect())
-    }
-
-    /// All routes of both families that somebody has added, and not the kernel itself: as requests that
-    /// add them again. First those that lead to no gateway: the others may need them.
-    pub(crate) fn added_routes(&self) -> Result<Vec<Again>, Failure> {
-        let all = self.route_messages()?.into_iter();
-        let mut found: Vec<Again> = all.filter(is_added).map(again).collect();
-        found.sort_by_key(|route| route.has_gateway);
-        Ok(found)
-    }
-}
-
-/// A route that can be added again.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Again {
-    pub(crate) destination: (IpAddr, u8),
-    /// The interface; none for one that leads nowhere, or several ways.
-    pub(crate) index: Option<u32>,
-    has_gateway: bool,
-    message: RouteMessage,
-}
-
-impl Again {
-    /// Adds it, or takes the place of the one to the same destination.
-    pub(crate) fn add(&self) -> Request {
-        let message = RouteNetlinkMessage::NewRoute(self.message.clone());
-        Request::new("add", "a route again", message, NLM_F_CREATE | NLM_F_REPLACE)
-    }
-
-    /// Adds it where there is none to the same destination.
-    pub(crate) fn add_if_none(&self) -> Request {
-        let message = RouteNetlinkMessage::NewRoute(self.message.clone());
-        Request::new("add", "a route again", message, NLM_F_CREATE | NLM_F_EXCL)
-    }
-
-    /// Takes this very one away.
-    pub(crate) fn remove(&self) -> Request {
-        let message = RouteNetlinkMessage::DelRoute(self.message.clone());
-        Request::new("remove", "a route", message, 0)
-    }
-}
-
-/// A kernel without IPv6 tells of all that it has instead.
-fn is_added(route: &RouteMessage) -> bool {
-    route.header.table != RT_TABLE_LOCAL
-        && !matches!(route.header.protocol, RouteProtocol::Kernel | RouteProtocol::Ra)
-}
-
-fn again(mut message: RouteMessage) -> Again {
-    // What is told of a route, and is no part of it.
-    message.header.flags = RouteFlags::empty();
-    message.attributes.retain(|one| !matches!(one, RouteAttribute::CacheInfo(_)));
-    let is_gateway =
-        |one: &RouteAttribute| matches!(one, RouteAttribute::Gateway(_) | RouteAttribute::Via(_));
-    let told = state::route(message.clone());
-    Again {
-        destination: told.destination,
-        index: told.index,
-        has_gateway: message.attributes.iter().any(is_gateway),
-        message,
     }
 }
 
@@ -139,9 +77,6 @@ fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
     let state = format!("{:?}", header.state).to_uppercase();
     Some(Neighbour { index: header.ifindex, address, mac, state })
 }
-
-/// linux/rtnetlink.h
-const RT_TABLE_LOCAL: u8 = 255;
 
 fn address(message: &AddressMessage) -> Option<Address> {
     let all = &message.attributes;

@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 
 use super::{Made, name_of};
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::lab::mac::Mac;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, Plan, RoutePlan};
+use crate::lab::rank;
 use crate::lab::topology::{MacvlanMode, NodeKind};
 use crate::netlink::Request;
+use crate::netlink::kept::Kept;
 use crate::netlink::requests::{self, LOOPBACK, MacVlanMode, New};
 use crate::sys::errno;
 
@@ -73,6 +75,14 @@ impl Indexes {
         self.0[node][interface]
     }
 
+    /// Whether these are interfaces that the lab has made on a node, and no others.
+    pub(in crate::lab) fn are_of_lab(&self, plan: &Plan, node: usize, indexes: &[u32]) -> bool {
+        let interfaces = plan.nodes()[node].interfaces.iter().zip(&self.0[node]);
+        let made = interfaces.filter(|(one, _)| one.kind != InterfaceKind::Loopback);
+        let made: Vec<u32> = made.map(|(_, index)| *index).collect();
+        !indexes.is_empty() && indexes.iter().all(|index| made.contains(index))
+    }
+
     /// That of the interface of this name.
     pub(in crate::lab) fn of(&self, plan: &Plan, node: usize, name: &str) -> u32 {
         let interfaces = &plan.nodes()[node].interfaces;
@@ -113,7 +123,7 @@ pub(in crate::lab) fn cables(
 /// Makes everything else of each node, in the order in which one thing stands on another.
 pub(super) fn nodes(plan: &Plan, made: &[&Made], indexes: &Indexes) -> Result<()> {
     for (at, made) in made.iter().enumerate() {
-        made.netlink.ask_all(&of_node(plan, at, indexes, |_| true))?;
+        made.netlink.ask_all(&of_node(plan, at, indexes, made, |_| true)?)?;
     }
     Ok(())
 }
@@ -124,8 +134,9 @@ pub(in crate::lab) fn of_node(
     plan: &Plan,
     node: usize,
     indexes: &Indexes,
+    made: &Made,
     is_there: impl Fn(usize) -> bool,
-) -> Vec<Request> {
+) -> Result<Vec<Request>> {
     let of_plan = &plan.nodes()[node];
     let here = || of_plan.interfaces.iter().enumerate().filter(|(at, _)| is_there(*at));
     let index = |name: &str| indexes.of(plan, node, name);
@@ -155,8 +166,8 @@ pub(in crate::lab) fn of_node(
         }
     }
     let has_dev = |route: &RoutePlan| here().any(|(_, interface)| interface.name == route.dev);
-    requests.extend(routes_of(plan, node, indexes, has_dev));
-    requests
+    requests.extend(routes_of(plan, node, indexes, made, has_dev)?);
+    Ok(requests)
 }
 
 /// The routes of a node that are wanted.
@@ -164,16 +175,23 @@ pub(in crate::lab) fn routes_of(
     plan: &Plan,
     node: usize,
     indexes: &Indexes,
+    made: &Made,
     wanted: impl Fn(&RoutePlan) -> bool,
-) -> Vec<Request> {
+) -> Result<Vec<Request>> {
     let mut routes: Vec<_> =
         plan.nodes()[node].routes.iter().filter(|route| wanted(route)).collect();
     // A gateway may be on a subnet that only a route on the link leads to.
     routes.sort_by_key(|route| route.via.is_some());
+    let is_local = plan.nodes()[node].kind == NodeKind::Local;
+    let there = if is_local { made.netlink.kept_routes()? } else { Vec::new() };
+    let is_own = |route: &Kept| indexes.are_of_lab(plan, node, &route.indexes());
     let request = |route: &RoutePlan| {
         let object = format!("route to {} of {}", route.destination, plan.nodes()[node].name);
         let destination = (route.destination.network(), route.destination.prefix());
-        requests::route(object, destination, route.via, Some(indexes.of(plan, node, &route.dev)))
+        let rank = rank::rank(&there, destination, is_own);
+        let rank = rank.map_err(|why| Failure::new("add", object.as_str(), why))?;
+        let way = (route.via, Some(indexes.of(plan, node, &route.dev)));
+        Ok(requests::route(object, destination, way, rank))
     };
     routes.into_iter().map(request).collect()
 }

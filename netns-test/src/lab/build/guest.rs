@@ -10,7 +10,8 @@ use super::sysctls::{below, path_of, refused, sysctls_of, without, write_common}
 use crate::error::{Failure, Result};
 use crate::lab::cidr::Cidr;
 use crate::lab::journal::Journal;
-use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan, RoutePlan};
+use crate::lab::own_sysctl;
+use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan};
 use crate::lab::topology::NodeKind;
 use crate::netlink::tables::Address;
 use crate::netlink::{Netlink, Request, requests};
@@ -60,10 +61,9 @@ impl Guest {
     /// cables alone. These are there, and not up yet. The calling thread is in the network.
     pub(super) fn set(&self, plan: &Plan) -> Result<(), Failure> {
         let node = &plan.nodes()[self.node];
-        self.note_routes(&node.routes)?;
         set_up(node, &node.interfaces.iter().collect::<Vec<_>>())?;
         let mut all = sysctls_of(node, false);
-        all.try_for_each(|(path, value)| write(node, &path, value, &self.journal))
+        all.try_for_each(|(path, value)| write(node, &path, value, &self.netlink, &self.journal))
     }
 
     /// Sets more of them, from wherever the calling thread is.
@@ -72,12 +72,12 @@ impl Guest {
         node: &NodePlan,
         sysctls: &[(String, String)],
     ) -> Result<(), Failure> {
-        let (place, noted) = (&self.place, &*self.journal);
+        let (place, netlink, noted) = (&self.place, &self.netlink, &*self.journal);
         on_a_thread(|| {
             let failed = |error| errno::failure("setns", "to the caller's network", &error);
             place.enter().map_err(failed)?;
             let mut each = sysctls.iter();
-            each.try_for_each(|(name, value)| write(node, &path_of(name), value, noted))
+            each.try_for_each(|(name, value)| write(node, &path_of(name), value, netlink, noted))
         })
     }
 
@@ -114,13 +114,6 @@ impl Guest {
         Ok(())
     }
 
-    /// Routes that there are to be: others to the same destinations come back with the end of the lab.
-    pub(in crate::lab) fn note_routes(&self, routes: &[RoutePlan]) -> Result<(), Failure> {
-        let all = routes.iter().map(|route| route.destination);
-        let all: Vec<_> = all.map(|to| (to.network(), to.prefix())).collect();
-        self.journal.routes(&self.netlink, |destination| all.contains(&destination))
-    }
-
     /// The interfaces of the lab that are there.
     fn found(&self) -> Vec<(u32, String)> {
         let there = self.netlink.interfaces().unwrap_or_default();
@@ -129,17 +122,39 @@ impl Guest {
         };
         self.interfaces.iter().filter(|own| is_there(own)).cloned().collect()
     }
+
+    /// Takes back all that there is. What is refused does not stop the rest; the sentences say what.
+    pub(in crate::lab) fn take_back(&mut self) -> Vec<String> {
+        // Interfaces that need others come first.
+        for (index, name) in self.found().into_iter().rev() {
+            drop(self.netlink.ask_all(&[requests::no_interface(name, index)]));
+        }
+        let left = self.found().into_iter().map(|(_, name)| format!("remove {name}: it is there"));
+        let left: Vec<String> =
+            left.chain(self.journal.take_back(&self.netlink, &self.place)).collect();
+        self.interfaces.clear();
+        left.into_iter()
+            .map(|left| format!("end of the lab in the caller's network: {left}"))
+            .collect()
+    }
 }
 
 /// Writes a sysctl, and notes what it was. Without some a node can do, which has been told.
-fn write(node: &NodePlan, path: &str, value: &str, noted: &Journal) -> Result<(), Failure> {
+fn write(
+    node: &NodePlan,
+    path: &str,
+    value: &str,
+    netlink: &Netlink,
+    noted: &Journal,
+) -> Result<(), Failure> {
     let full = below(path);
     let before = fs::read_to_string(&full).map_err(|error| refused(node, path, &error))?;
     if before.trim() != value {
-        match fs::write(&full, value) {
-            Ok(()) => noted.write(full, before.trim().to_owned()),
-            Err(error) if without(node, path, value, &error).is_some() => {}
-            Err(error) => return Err(refused(node, path, &error)),
+        match own_sysctl::write((&full, value), netlink, noted)? {
+            Err(error) if without(node, path, value, &error).is_none() => {
+                return Err(refused(node, path, &error));
+            }
+            _ => {}
         }
     }
     Ok(())
@@ -169,13 +184,8 @@ fn set_up(node: &NodePlan, interfaces: &[&InterfacePlan]) -> Result<(), Failure>
 impl Drop for Guest {
     fn drop(&mut self) {
         // A fork of the lab's process has a copy of this.
-        if process::id() != self.owner {
-            return;
+        if process::id() == self.owner {
+            self.take_back().iter().for_each(|left| eprintln!("netns-test: {left}"));
         }
-        // What stands on others first. Where something is refused, the rest goes all the same.
-        for (index, name) in self.found().into_iter().rev() {
-            drop(self.netlink.ask_all(&[requests::no_interface(name, index)]));
-        }
-        self.journal.take_back(&self.netlink, &self.place);
     }
 }

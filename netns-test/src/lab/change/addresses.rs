@@ -7,8 +7,9 @@ use crate::lab::cidr::Cidr;
 use crate::lab::given::{GivenAddr, Interface};
 use crate::lab::host::{Here, Host};
 use crate::lab::running::Fabric;
+use crate::netlink::belongings::Belongings;
+use crate::netlink::kept::{Class, Kept};
 use crate::netlink::state::Interface as Found;
-use crate::netlink::tables::{Address, Again};
 use crate::netlink::{Request, requests};
 
 /// Changes of addresses and routes. `/etc/hosts` keeps what the plan says; the plan does, too.
@@ -32,8 +33,9 @@ impl Host {
         let _turn = here.change();
         let (fabric, interface) = (self.lab()?, self.find(&here, &interface.into())?);
         self.expecting(&fabric, Some(address), || {
-            here.netlink.ask_all(&[self.adding(&interface, address)])?;
-            self.note(&fabric, [self.removing(&interface, address)]);
+            self.noting(&fabric, &here, is_own(interface.index, address), || {
+                Ok(here.netlink.ask_all(&[self.adding(&interface, address)])?)
+            })?;
             self.settle(&here, &interface)
         })
     }
@@ -45,7 +47,8 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// As [`add_addr`](Self::add_addr); EADDRNOTAVAIL for an address that the interface does not have.
+    /// As [`add_addr`](Self::add_addr); EADDRNOTAVAIL for an address that the interface does not have. In
+    /// the caller's own network, one that only the kernel can make (SLAAC): the lab could not give it back.
     pub fn remove_addr(
         &self,
         interface: impl Into<Interface>,
@@ -54,8 +57,22 @@ impl Host {
         let (address, here) = (self.read("remove", address.into())?, self.here()?);
         let _turn = here.change();
         let interface = self.find(&here, &interface.into())?;
-        let fabric = self.lab()?;
-        self.expecting(&fabric, None, || self.change(&here, &interface, address, &[address], None))
+        let (fabric, there) = (self.lab()?, here.netlink.belongings()?);
+        let is_it = |one: &&Kept| is_own(interface.index, address)(one);
+        let old: Vec<Kept> = there.of(Class::Address).filter(is_it).cloned().collect();
+        if old.is_empty() {
+            // The kernel has the words for that.
+            here.netlink.ask_all(&[self.removing(&interface, address)])?;
+        }
+        self.check_taking("remove", &with_newer(&there, &old))?;
+        self.expecting(&fabric, None, || {
+            self.noting(
+                &fabric,
+                &here,
+                |_| false,
+                || self.change(&here, &interface, address.address().is_ipv4(), &old, None),
+            )
+        })
     }
 
     /// Puts an address in the place of all those that the interface has of its family, but for the
@@ -64,7 +81,8 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// As [`add_addr`](Self::add_addr), but that the interface may have the address. All is as it was then.
+    /// As [`remove_addr`](Self::remove_addr), but that the interface may have the address. All is as it was
+    /// then.
     pub fn set_addr(
         &self,
         interface: impl Into<Interface>,
@@ -73,20 +91,22 @@ impl Host {
         let (address, here) = (self.read("set", address.into())?, self.here()?);
         let _turn = here.change();
         let interface = self.find(&here, &interface.into())?;
-        let is_old = |one: &Address| {
-            one.index == interface.index
-                && one.address.is_ipv4() == address.address().is_ipv4()
-                && !is_link_local(one.address)
-        };
-        let there = here.netlink.addresses()?;
-        let old = there.iter().filter(|one| is_old(one));
-        let old = old.map(|one| Cidr::new(one.address, one.prefix).expect("the kernel has it"));
-        let old: Vec<Cidr> = old.collect();
-        if old == [address] {
-            return Ok(());
+        let is_ipv4 = address.address().is_ipv4();
+        let old = of_family(&here, &interface, is_ipv4)?.into_iter();
+        let is_old = |one: &Kept| !one.as_address().is_some_and(|own| is_link_local(own.0));
+        let old: Vec<Kept> = old.filter(is_old).collect();
+        if let [only] = old.as_slice() {
+            if is_own(interface.index, address)(only) {
+                return Ok(());
+            }
         }
+        self.check_taking("remove", &with_newer(&here.netlink.belongings()?, &old))?;
         let (fabric, new) = (self.lab()?, Some(address));
-        self.expecting(&fabric, new, || self.change(&here, &interface, address, &old, new))
+        self.expecting(&fabric, new, || {
+            self.noting(&fabric, &here, is_own(interface.index, address), || {
+                self.change(&here, &interface, is_ipv4, &old, new)
+            })
+        })
     }
 
     /// Takes `old` addresses away and adds a `new` one. With the last address of IPv4 the kernel drops all
@@ -96,44 +116,51 @@ impl Host {
         &self,
         here: &Here,
         interface: &Found,
-        like: Cidr,
-        old: &[Cidr],
+        is_ipv4: bool,
+        old: &[Kept],
         new: Option<Cidr>,
     ) -> Result<()> {
-        let (fabric, netlink, is_ipv4) = (self.lab()?, &here.netlink, like.address().is_ipv4());
-        let is_meant = |route: &Again| {
-            route.index == Some(interface.index) && route.destination.0.is_ipv4() == is_ipv4
-        };
-        let routes: Vec<Again> = netlink.added_routes()?.into_iter().filter(is_meant).collect();
+        let netlink = &here.netlink;
+        let routes = netlink.kept_routes()?.into_iter().filter(Kept::is_added);
+        let mut routes: Vec<Kept> = routes.filter(|one| one.is_ipv4() == is_ipv4).collect();
+        // A gateway may be on a subnet that only another route leads to.
+        routes.sort_by_key(Kept::has_gateway);
         let before = of_family(here, interface, is_ipv4)?;
         if let Some(new) = new {
             self.try_out(here, interface, (&before, new))?;
         }
-        let removing = old.iter().map(|one| self.removing(interface, *one));
+        // Secondary addresses come last, and would go with the first of their subnet.
+        let removing = old.iter().rev().map(Kept::remove);
         let adding = new.into_iter().map(|one| self.adding(interface, one));
         let changed = netlink.ask_all(&removing.chain(adding).collect::<Vec<_>>());
-        let wanted: Vec<Cidr> = match changed {
-            Ok(()) => before.iter().filter(|one| !old.contains(one)).copied().chain(new).collect(),
-            Err(_) => before,
-        };
+        let is_wanted = |one: &&Kept| changed.is_err() || !old.contains(one);
         let there = of_family(here, interface, is_ipv4)?;
-        let lost = wanted.iter().filter(|one| !there.contains(one));
-        let lost: Vec<_> = lost.map(|one| self.adding(interface, *one)).collect();
+        let lost = before.iter().filter(is_wanted);
+        let lost = lost.filter(|one| !there.iter().any(|there| there.is_like(one)));
+        let lost: Vec<_> = lost.flat_map(Kept::again).collect();
         let put_back = netlink.ask_all(&lost);
-        // One whose gateway cannot be reached any more is lost. Of IPv6 the kernel keeps it.
-        for route in &routes {
-            if netlink.ask_all(&[route.add()]).is_err() {
-                drop(netlink.ask_all(&[route.remove()]));
-            }
-        }
-        if changed.is_ok() {
-            self.note(&fabric, routes.iter().rev().map(Again::add_if_none));
-            self.note(&fabric, old.iter().rev().map(|one| self.adding(interface, *one)));
-            self.note(&fabric, new.into_iter().map(|one| self.removing(interface, one)));
-        }
+        self.keep_routes(here, interface, &routes)?;
         let settled = self.settle(here, interface);
         changed.and(put_back)?;
         settled
+    }
+
+    /// Puts routes back that a change of addresses has taken, and removes those through the interface whose
+    /// gateways cannot be reached any more: the kernel keeps such.
+    fn keep_routes(&self, here: &Here, interface: &Found, routes: &[Kept]) -> Result<()> {
+        let there = here.netlink.kept_routes()?;
+        for route in routes {
+            if !there.contains(route) {
+                here.netlink.ask_all(&route.again()).ok();
+                continue;
+            }
+            let is_alone = routes.iter().filter(|one| one.shares_list_with(route)).count() == 1;
+            let is_meant = is_alone && route.indexes() == [interface.index];
+            if is_meant && here.netlink.ask_all(&[route.again_in_place()]).is_err() {
+                here.netlink.ask_all(&[route.remove()]).ok();
+            }
+        }
+        Ok(())
     }
 
     /// Whether the kernel takes a new address, before any other goes.
@@ -141,9 +168,10 @@ impl Host {
         &self,
         here: &Here,
         interface: &Found,
-        (before, new): (&[Cidr], Cidr),
+        (before, new): (&[Kept], Cidr),
     ) -> Result<()> {
-        if before.iter().all(|one| one.address() != new.address()) {
+        let has = |one: &Kept| one.as_address().is_some_and(|own| own.0 == new.address());
+        if !before.iter().any(has) {
             here.netlink.ask_all(&[self.adding(interface, new)])?;
             here.netlink.ask_all(&[self.removing(interface, new)])?;
         }
@@ -195,8 +223,30 @@ impl Host {
 }
 
 /// The addresses of an interface of one family.
-fn of_family(here: &Here, interface: &Found, is_ipv4: bool) -> Result<Vec<Cidr>> {
-    let all = here.netlink.addresses()?.into_iter();
-    let own = all.filter(|one| one.index == interface.index && one.address.is_ipv4() == is_ipv4);
-    Ok(own.filter_map(|one| Cidr::new(one.address, one.prefix).ok()).collect())
+fn of_family(here: &Here, interface: &Found, is_ipv4: bool) -> Result<Vec<Kept>> {
+    let all = here.netlink.belongings()?;
+    let is_meant = |one: &&Kept| one.is_ipv4() == is_ipv4 && one.indexes() == [interface.index];
+    Ok(all.of(Class::Address).filter(is_meant).cloned().collect())
+}
+
+/// Addresses that are to be taken, and those of IPv6 that have come to the interface later: to give them
+/// back in their order, the lab has to make these anew, too.
+fn with_newer(there: &Belongings, old: &[Kept]) -> Vec<Kept> {
+    let mut found = old.to_vec();
+    if let Some(first) = old.first().filter(|first| !first.is_ipv4()) {
+        // The kernel lists the newest first.
+        let list = there.of(Class::Address).filter(|one| one.shares_list_with(first));
+        let list: Vec<&Kept> = list.collect();
+        let last = list.iter().rposition(|one| old.contains(one)).unwrap_or_default();
+        found.extend(list[..last].iter().filter(|one| !old.contains(one)).copied().cloned());
+    }
+    found
+}
+
+/// Whether something is this address on the interface with that index.
+fn is_own(index: u32, address: Cidr) -> impl Fn(&Kept) -> bool {
+    move |kept| {
+        kept.as_address() == Some((address.address(), address.prefix()))
+            && kept.indexes() == [index]
+    }
 }

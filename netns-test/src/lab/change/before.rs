@@ -4,16 +4,17 @@ use std::fs;
 
 use super::growth::NodeGrowth;
 use crate::error::Result;
+use crate::lab::give_back;
 use crate::lab::host::{Here, Host};
-use crate::netlink::tables::{Address, Again};
-use crate::netlink::{Netlink, Request, requests};
+use crate::netlink::belongings::Belongings;
+use crate::netlink::kept::Class;
+use crate::netlink::{Netlink, Request};
 
 /// Its addresses and routes, and those of its sysctls that are to change.
 #[derive(Debug)]
 pub(super) struct Before<'lab> {
     host: &'lab Host,
-    addresses: Vec<Address>,
-    routes: Vec<Again>,
+    belongings: Belongings,
     /// Paths with their values.
     sysctls: Vec<(String, String)>,
 }
@@ -34,8 +35,7 @@ impl<'lab> Before<'lab> {
             known.collect()
         };
         let sysctls = if paths.is_empty() { Vec::new() } else { host.run(|| values(paths)) };
-        let (addresses, routes) = (here.netlink.addresses()?, here.netlink.added_routes()?);
-        Ok(Self { host, addresses, routes, sysctls })
+        Ok(Self { host, belongings: here.netlink.belongings()?, sysctls })
     }
 
     /// Takes away what is there besides, and puts back what is not there any more; before that does what
@@ -43,18 +43,16 @@ impl<'lab> Before<'lab> {
     pub(super) fn restore(&self, netlink: &Netlink, first: &[Request]) {
         let ask = |request: Request| drop(netlink.ask_all(&[request]));
         first.iter().cloned().for_each(ask);
-        let there = netlink.addresses().unwrap_or_default();
-        for new in there.iter().filter(|one| !self.addresses.contains(one)) {
-            let object = new.address.to_string();
-            ask(requests::no_address(object, new.index, new.address, new.prefix));
-        }
-        let routes = netlink.added_routes().unwrap_or_default();
-        for new in routes.iter().filter(|route| !self.routes.contains(route)) {
-            ask(new.remove());
-        }
-        for lost in self.routes.iter().filter(|route| !routes.contains(route)) {
-            ask(lost.add());
-        }
+        let there = || netlink.belongings().unwrap_or_default();
+        let new = there().without(&self.belongings);
+        new.iter().filter(|one| one.class() == Class::Address).for_each(|one| ask(one.remove()));
+        let new = there().without(&self.belongings);
+        new.iter().filter(|one| one.is_added()).for_each(|one| ask(one.remove()));
+        let there = there();
+        let mut lost = self.belongings.without(&there);
+        lost.extend(self.belongings.in_another_order(&there));
+        lost.retain(|one| one.class() != Class::Route || one.is_added());
+        drop(give_back::give_back(netlink, &self.belongings, lost));
         if !self.sysctls.is_empty() {
             self.host.run(|| {
                 self.sysctls.iter().for_each(|(path, value)| drop(fs::write(path, value)));

@@ -9,13 +9,14 @@ use crate::lab::build::ready::{self, Awaited};
 use crate::lab::build::{self, Indexes, Made};
 use crate::lab::change::before::Before;
 use crate::lab::change::growth::{self, Growth, NodeGrowth};
-use crate::lab::cidr::{Cidr, Subnet};
+use crate::lab::cidr::Cidr;
 use crate::lab::host::Host;
 use crate::lab::partition::link_local;
 use crate::lab::plan::{InterfaceKind, Plan, RoutePlan};
 use crate::lab::running::{Fabric, Lab};
 use crate::lab::topology::{NodeKind, Topology};
 use crate::netlink::Request;
+use crate::netlink::kept::Kept;
 use crate::netlink::requests;
 
 impl Lab {
@@ -93,7 +94,6 @@ impl Lab {
                     guest.set_sysctls(&plan.nodes()[node], &grown.sysctls)?;
                     let mut on_lo = step.on_lo(node, grown).into_iter();
                     on_lo.try_for_each(|address| guest.note(address))?;
-                    guest.note_routes(&grown.routes)?;
                 }
             }
             made[node].netlink.ask_all(&step.requests(node, grown)?)?;
@@ -102,7 +102,7 @@ impl Lab {
             }
         }
         for (node, made) in made.iter().enumerate().skip(growth.nodes.len()) {
-            made.netlink.ask_all(&build::of_node(plan, node, indexes, |_| true))?;
+            made.netlink.ask_all(&build::of_node(plan, node, indexes, made, |_| true)?)?;
         }
         for (of_plan, made) in plan.nodes().iter().zip(made).skip(growth.nodes.len()) {
             let names: Vec<_> = of_plan.interfaces.iter().map(|one| one.name.as_str()).collect();
@@ -165,7 +165,7 @@ impl Step<'_> {
         let Self { plan, indexes, .. } = *self;
         let of_plan = &plan.nodes()[node];
         let is_new = |place: usize| grown.interfaces.contains(&place);
-        let mut requests = build::of_node(plan, node, indexes, is_new);
+        let mut requests = build::of_node(plan, node, indexes, self.made[node], is_new)?;
         for (place, address) in &grown.addresses {
             let name = &of_plan.interfaces[*place].name;
             let object = format!("{address} on {}", build::name_of(plan, node, name));
@@ -185,14 +185,20 @@ impl Step<'_> {
         let is_new = |route: &RoutePlan| {
             grown.routes.contains(route) && (is_new_one(&route.dev) || !is_down(&route.dev))
         };
-        requests.extend(build::routes_of(plan, node, indexes, is_new));
-        let routes = self.made[node].netlink.added_routes()?;
-        let is_there = |lost: &&Subnet| {
-            routes.iter().any(|route| route.destination == (lost.network(), lost.prefix()))
-        };
-        for lost in grown.lost.iter().filter(is_there) {
-            let object = format!("route to {lost} of {}", of_plan.name);
-            requests.push(requests::no_route(object, (lost.network(), lost.prefix())));
+        requests.extend(build::routes_of(plan, node, indexes, self.made[node], is_new)?);
+        let routes = self.made[node].netlink.kept_routes()?;
+        for lost in &grown.lost {
+            let destination = Some((lost.network(), lost.prefix()));
+            let to_it = |one: &&Kept| one.is_added() && one.destination() == destination;
+            let mut there = routes.iter().filter(to_it);
+            // Those of the machine stay.
+            let is_own = |one: &&Kept| indexes.are_of_lab(plan, node, &one.indexes());
+            if of_plan.kind == NodeKind::Local {
+                requests.extend(there.filter(is_own).map(Kept::remove));
+            } else if there.next().is_some() {
+                let object = format!("route to {lost} of {}", of_plan.name);
+                requests.push(requests::no_route(object, (lost.network(), lost.prefix())));
+            }
         }
         Ok(requests)
     }

@@ -6,6 +6,7 @@ mod before;
 mod extend;
 mod growth;
 mod moving;
+pub(super) mod of_kernel;
 mod power;
 mod routes;
 
@@ -17,7 +18,8 @@ use crate::lab::given::{Interface, Which};
 use crate::lab::host::{Here, Host};
 use crate::lab::running::{Fabric, Lab};
 use crate::lab::topology::{NodeId, NodeKind};
-use crate::netlink::{Request, state};
+use crate::netlink::kept::Kept;
+use crate::netlink::state;
 
 impl Host {
     /// The lab that it is of.
@@ -55,11 +57,34 @@ impl Host {
         Ok(found.clone())
     }
 
-    /// Notes how a change is taken back, if it is one of the caller's own network. The last comes first.
-    fn note(&self, fabric: &Fabric, back: impl IntoIterator<Item = Request>) {
-        if self.kind() == NodeKind::Local {
-            back.into_iter().for_each(|request| fabric.journal.ask(request));
+    /// Does `work`. In the caller's own network, what is lost by it is noted, and what is new and
+    /// `is_own`: the end of the lab takes that back.
+    fn noting<T>(
+        &self,
+        fabric: &Fabric,
+        here: &Here,
+        is_own: impl Fn(&Kept) -> bool,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        match self.kind() {
+            NodeKind::Local => fabric.journal.around(&here.netlink, is_own, work),
+            _ => work(),
         }
+    }
+
+    /// Refuses to take from the caller's own network what only the kernel can make.
+    fn check_taking(&self, step: &str, taken: &[Kept]) -> Result<()> {
+        if self.kind() != NodeKind::Local {
+            return Ok(());
+        }
+        let of_kernel = self.run(of_kernel::Routes::read);
+        let refused = taken.iter().find_map(|one| Some((one, of_kernel.reason(one)?)));
+        refused.map_or(Ok(()), |(one, why)| {
+            let object = format!("{one} of {}", self.name());
+            let why = format!("{why}, and the lab could not give it back");
+            let advice = "leave it, or remove it before the lab is built";
+            Err(Failure::new(step, object, why).advise(advice).into())
+        })
     }
 
     /// A mistake in what a caller has given.

@@ -141,7 +141,7 @@ fn start<'a>(
     let node = &plan.nodes()[at];
     let own: Vec<&End> = cables.iter().flatten().filter(|end| end.node == at).collect();
     let is_there = |place: usize| is_there(fabric, at, place, &own);
-    let mut requests = build::of_node(plan, at, indexes, is_there);
+    let mut requests = build::of_node(plan, at, indexes, here, is_there)?;
     let bridge = fabric.bridge_of(at);
     let moved = own.iter().filter(|end| end.planned.is_none());
     requests.extend(moved.map(|end| requests::set_up(fabric.label(end), end.index, true, bridge)));

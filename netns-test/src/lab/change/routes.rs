@@ -7,14 +7,19 @@ use crate::lab::change::is_link_local;
 use crate::lab::cidr::{Cidr, Subnet};
 use crate::lab::given::{Gateway, GivenSubnet, Via};
 use crate::lab::host::{Here, Host};
-use crate::lab::topology::NodeId;
-use crate::netlink::requests;
-use crate::netlink::tables::{Address, Again};
+use crate::lab::rank;
+use crate::lab::running::Fabric;
+use crate::lab::topology::{NodeId, NodeKind};
+use crate::netlink::kept::Kept;
+use crate::netlink::requests::{self, Rank};
+use crate::netlink::route::MAIN;
+use crate::netlink::tables::Address;
 
 const NOT_ITSELF: &str = "give that of a neighbour, or a link for what is on that";
 
 impl Host {
-    /// Adds a route, in the place of the one to the same destination if there is one: by a gateway that is
+    /// Adds a route, in the place of the one to the same destination if there is one (in the caller's own
+    /// network, [before](crate::lab::Topology::local) the machine's): by a gateway that is
     /// an address on a subnet of the host, or a node that has one; or by a link of the host, to what is on
     /// that itself, as multicast (`224.0.0.0/4`) of a host without a default route. The default route is
     /// the one to `0.0.0.0/0` or `::/0`.
@@ -35,30 +40,77 @@ impl Host {
         let fabric = self.lab()?;
         let object = format!("route to {to} {way} of {}", self.name());
         let destination = (to.network(), to.prefix());
-        let before = routes_to(&here, destination)?;
-        here.netlink.ask_all(&[requests::route(object, destination, via, index)])?;
-        let after = routes_to(&here, destination)?;
-        self.note(&fabric, before.iter().rev().map(Again::add_if_none));
-        let new = after.iter().filter(|route| !before.contains(route));
-        self.note(&fabric, new.map(Again::remove));
-        Ok(())
+        let Some(rank) = self.rank(&fabric, &here, destination, (via, index))? else {
+            return Ok(());
+        };
+        let is_own = |kept: &Kept| kept.destination() == Some(destination);
+        self.noting(&fabric, &here, is_own, || {
+            let request = requests::route(object, destination, (via, index), rank);
+            Ok(here.netlink.ask_all(&[request])?)
+        })
     }
 
     /// Takes the route to exactly this destination away, whoever has made it. Of several the kernel
-    /// takes the first.
+    /// takes the first: in the caller's own network the lab's, and then the machine's.
     ///
     /// # Errors
     ///
-    /// A text that is no subnet; ESRCH where there is no such route.
+    /// A text that is no subnet; ESRCH where there is no such route. In the caller's own network, one that
+    /// the kernel has made from a router's advertisement: the lab could not give it back.
     pub fn remove_route(&self, destination: impl Into<GivenSubnet>) -> Result<()> {
         let (to, here) = (self.subnet("remove", destination.into())?, self.here()?);
         let object = format!("route to {to} of {}", self.name());
         let destination = (to.network(), to.prefix());
         let _turn = here.change();
-        let (fabric, before) = (self.lab()?, routes_to(&here, destination)?);
-        here.netlink.ask_all(&[requests::no_route(object, destination)])?;
-        self.note(&fabric, before.iter().rev().map(Again::add_if_none));
-        Ok(())
+        let fabric = self.lab()?;
+        let is_it = |route: &Kept| is_to(route, destination) && !route.has_tos();
+        let first = here.netlink.kept_routes()?.into_iter().find(is_it);
+        self.check_taking("remove", first.as_slice())?;
+        self.noting(
+            &fabric,
+            &here,
+            |_| false,
+            || Ok(here.netlink.ask_all(&[requests::no_route(object, destination)])?),
+        )
+    }
+
+    /// The place of a new route; none where it is there already, as the machine's.
+    fn rank(
+        &self,
+        fabric: &Fabric,
+        here: &Here,
+        destination: (IpAddr, u8),
+        (via, index): (Option<IpAddr>, Option<u32>),
+    ) -> Result<Option<Rank>> {
+        if self.kind() != NodeKind::Local {
+            return Ok(Some(Rank::Instead));
+        }
+        let there = here.netlink.kept_routes()?;
+        let cables = fabric.cables.lock();
+        let at = fabric.plan.nodes().iter().position(|node| node.name == self.name());
+        let is_moved = |index: u32| {
+            cables.iter().flatten().any(|end| Some(end.node) == at && end.index == index)
+        };
+        let is_own = |kept: &Kept| {
+            let indexes = kept.indexes();
+            let of_plan =
+                at.is_some_and(|at| fabric.indexes.are_of_lab(&fabric.plan, at, &indexes));
+            let is_moved = !indexes.is_empty() && indexes.into_iter().all(is_moved);
+            of_plan || is_moved || fabric.journal.is_own(kept)
+        };
+        let rank = rank::rank(&there, destination, is_own).map_err(|why| {
+            let network = format!("{}/{}", destination.0, destination.1);
+            self.mistake("add", &format!("the route to {network}"), &why)
+        })?;
+        let is_it = |kept: &&Kept| {
+            let route = kept.as_route();
+            let ways = route.map(|route| route.hops).unwrap_or_default();
+            let [way] = ways.as_slice() else { return false };
+            way.via == via && index.is_none_or(|index| way.index == Some(index))
+        };
+        let first = there.iter().find(|route| is_to(route, destination) && !route.has_tos());
+        let is_there = rank != Rank::Instead && first.filter(is_it).is_some();
+        Ok((!is_there).then_some(rank))
     }
 
     fn subnet(&self, step: &str, given: GivenSubnet) -> Result<Subnet> {
@@ -144,8 +196,7 @@ fn subnets(own: &[Address]) -> Vec<Cidr> {
     own.filter_map(|one| Cidr::new(one.address, one.prefix).ok()).collect()
 }
 
-fn routes_to(here: &Here, destination: (IpAddr, u8)) -> Result<Vec<Again>> {
-    let mut all = here.netlink.added_routes()?;
-    all.retain(|route| route.destination == destination);
-    Ok(all)
+/// Whether it is a route to that destination which `ip route` shows.
+fn is_to(kept: &Kept, destination: (IpAddr, u8)) -> bool {
+    kept.as_route().is_some_and(|route| (route.table, route.destination) == (MAIN, destination))
 }

@@ -36,8 +36,11 @@ pub struct HostState {
     pub is_on: bool,
     /// The interfaces, in the order of their indexes.
     pub links: Vec<LinkState>,
-    /// The routes of the main table, but for those to `lo` alone; IPv4 first, by destination.
+    /// The routes of all tables, but for those that the kernel makes for the node's own addresses; IPv4
+    /// first, the main table first, by destination.
     pub routes: Vec<RouteState>,
+    /// The rules that say which table is looked up, IPv4 first, in the kernel's order.
+    pub rules: Vec<RuleState>,
     /// The neighbours whose Ethernet addresses the kernel knows or has asked for, by interface and
     /// address.
     pub neighbours: Vec<NeighbourState>,
@@ -67,6 +70,9 @@ pub struct LinkState {
     pub bridge: Option<String>,
     /// Its addresses, in the kernel's order, IPv4 first; link-local ones, too.
     pub addresses: Vec<Cidr>,
+    /// All else that the kernel says of each of [`addresses`](Self::addresses), in the words of
+    /// ip-address(8): `peer 10.0.0.2/32`, `scope link`, `noprefixroute`.
+    pub address_details: Vec<Vec<String>>,
     /// What it has carried; none in the stable form.
     pub counters: Option<Counters>,
 }
@@ -95,14 +101,54 @@ pub struct Counters {
 pub struct RouteState {
     /// Where it leads.
     pub destination: Subnet,
-    /// The gateway, if it has one.
+    /// The gateway, if it has one; none for one that leads several ways.
     pub via: Option<IpAddr>,
     /// The name of the interface; none for one that leads nowhere, or several ways.
     pub dev: Option<String>,
+    /// The next hops: one for most routes, none for one that leads nowhere.
+    pub next_hops: Vec<NextHopState>,
+    /// The number of its table: 254 is main, 255 local.
+    pub table: u32,
+    /// The metric, which `ip route` calls so, or a route's priority: of several routes to one destination
+    /// the least is used. 0 in IPv4, 1024 in IPv6, if it was added without one.
+    pub metric: u32,
+    /// All else that the kernel says of it, in the words of ip-route(8): `proto static`, `src 10.0.0.1`,
+    /// `mtu lock 1300`. What has no word there is there by its number.
+    pub details: Vec<String>,
     /// `unicast`, `blackhole`, … (ip-route(8)).
     pub kind: String,
     /// Whether packets go there: it is unicast, and its interface carries packets.
     pub is_usable: bool,
+}
+
+/// A next hop of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NextHopState {
+    /// The gateway, if it has one.
+    pub via: Option<IpAddr>,
+    /// The name of the interface.
+    pub dev: Option<String>,
+    /// Its share among several; none for the only one.
+    pub weight: Option<u16>,
+    /// All else: `onlink`, `encap mpls 0x…`.
+    pub details: Vec<String>,
+}
+
+/// A rule (ip-rule(8)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RuleState {
+    /// Whether it is for IPv4, and not for IPv6.
+    pub is_ipv4: bool,
+    /// Its priority: the least is tried first.
+    pub priority: u32,
+    /// The packets that it is for: `from all`, `from 10.0.0.1 fwmark 0x1`.
+    pub selector: String,
+    /// What becomes of them, with all else: `lookup main`, `blackhole`.
+    pub action: String,
+    /// Whether the kernel has made it, as in every network.
+    is_default: bool,
 }
 
 /// A neighbour.
@@ -132,6 +178,11 @@ pub struct SocketState {
     /// Where a connection stands; for UDP [`Established`](TcpState::Established) if it is connected, and
     /// [`Close`](TcpState::Close) if not.
     pub state: TcpState,
+    /// Whether a socket of IPv6 that waits for others takes IPv6 alone (`IPV6_V6ONLY`); none for others,
+    /// and from a kernel without `sock_diag(7)`.
+    pub is_ipv6_only: Option<bool>,
+    /// Datagrams that the socket has dropped, as its buffer was full; none of TCP and in the stable form.
+    pub drops: Option<u64>,
 }
 
 /// Where a connection of TCP stands, by RFC 9293. Its `Display` is the word of `ss`.
@@ -169,9 +220,9 @@ impl Snapshot {
         self.hosts.iter().find(|host| host.name == name)
     }
 
-    /// The same without what changes from run to run: counters, neighbours, the numbers of ports that
-    /// the kernel has chosen, which are 0 then, and connections that come or go. Sockets that are alike
-    /// without these are there once.
+    /// The same without what changes from run to run: counters and drops, neighbours, the time that is
+    /// left to addresses and routes, the numbers of ports that the kernel has chosen, which are 0 then, and
+    /// connections that come or go. Sockets that are alike without these are there once.
     ///
     /// The kernel does not tell who has chosen a port: all of its own range (`ip_local_port_range`, 32768
     /// to 60999 unless a sysctl has another) are taken for such, 50051 of a server of the test's, too.
@@ -179,13 +230,18 @@ impl Snapshot {
     pub fn stable(mut self) -> Self {
         for host in &mut self.hosts {
             host.neighbours.clear();
-            host.links.iter_mut().for_each(|link| link.counters = None);
+            for link in &mut host.links {
+                link.counters = None;
+                link.address_details.iter_mut().for_each(without_times);
+            }
+            host.routes.iter_mut().for_each(|route| without_times(&mut route.details));
             let is_lasting = |socket: &SocketState| {
                 socket.protocol == Protocol::Udp
                     || matches!(socket.state, TcpState::Listen | TcpState::Established)
             };
             host.sockets.retain(is_lasting);
             for socket in &mut host.sockets {
+                socket.drops = None;
                 for address in [Some(&mut socket.local), socket.remote.as_mut()] {
                     let chosen = address.filter(|one| host.ephemeral.contains(&one.port()));
                     chosen.into_iter().for_each(|address| address.set_port(0));
@@ -195,6 +251,18 @@ impl Snapshot {
             host.sockets.dedup();
         }
         self
+    }
+}
+
+/// That there is an end, and not when; and not how far the kernel is with a new address.
+fn without_times(details: &mut Vec<String>) {
+    const TIMES: [&str; 3] = ["expires", "valid_lft", "preferred_lft"];
+    details.retain(|words| words != "tentative" && words != "optimistic");
+    for words in details {
+        let (name, time) = words.split_once(' ').unwrap_or((words, ""));
+        if TIMES.contains(&name) && time != "0sec" {
+            *words = name.to_owned();
+        }
     }
 }
 

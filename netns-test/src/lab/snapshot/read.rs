@@ -4,7 +4,8 @@ use std::fs;
 use std::ops::RangeInclusive;
 
 use super::{
-    Counters, HostState, LinkState, NeighbourState, RouteState, Snapshot, SocketState, TcpState,
+    Counters, HostState, LinkState, NeighbourState, NextHopState, RouteState, RuleState, Snapshot,
+    SocketState, TcpState,
 };
 use crate::error::Result;
 use crate::lab::cidr::{Cidr, Subnet};
@@ -13,12 +14,12 @@ use crate::lab::mac::Mac;
 use crate::lab::running::Lab;
 use crate::lab::sockets::{self, Protocol, Socket};
 use crate::lab::within::There;
+use crate::netlink::address::Shown;
+use crate::netlink::inet_diag::Inodes;
 use crate::netlink::requests::LOOPBACK;
-use crate::netlink::state::{Interface, Route, Stats64};
-use crate::netlink::tables::Address;
-
-/// `RT_TABLE_MAIN` of linux/rtnetlink.h.
-const MAIN: u32 = 254;
+use crate::netlink::route::{Hop, LOCAL, MAIN, Route};
+use crate::netlink::rule::Rule;
+use crate::netlink::state::{Interface, Stats64};
 
 /// The kernel's own range, of `ip_local_port_range` in ip(7).
 const EPHEMERAL: RangeInclusive<u16> = 32768..=60999;
@@ -42,6 +43,7 @@ fn host(host: &Host) -> Result<HostState> {
         is_on: false,
         links: Vec::new(),
         routes: Vec::new(),
+        rules: Vec::new(),
         neighbours: Vec::new(),
         sockets: Vec::new(),
         ephemeral: EPHEMERAL,
@@ -49,19 +51,24 @@ fn host(host: &Host) -> Result<HostState> {
     if let Ok(here) = host.here() {
         state.is_on = true;
         let interfaces = here.netlink.interfaces()?;
-        let addresses = here.netlink.addresses()?;
+        let addresses = here.netlink.shown_addresses()?;
         state.links = interfaces.iter().map(|one| link(one, &interfaces, &addresses)).collect();
         state.routes = routes(&here, &interfaces)?;
+        state.rules = here.netlink.rules()?.iter().map(rule).collect();
         state.neighbours = neighbours(&here, &interfaces)?;
         let name = host.name();
-        (state.sockets, state.ephemeral) =
-            There::on(&here, host).run(|| Ok((open(&sockets::read(name)?), ephemeral())))?;
+        (state.sockets, state.ephemeral) = There::on(&here, host).run(|| {
+            let sockets = sockets::read(name)?;
+            Ok((open(&sockets, &Inodes::read()?), ephemeral()))
+        })?;
     }
     Ok(state)
 }
 
-fn link(one: &Interface, all: &[Interface], addresses: &[Address]) -> LinkState {
+fn link(one: &Interface, all: &[Interface], addresses: &[Shown]) -> LinkState {
     let own = addresses.iter().filter(|address| address.index == one.index);
+    let own = own.filter_map(|own| Some((Cidr::new(own.address, own.prefix).ok()?, details(own))));
+    let (addresses, address_details) = own.unzip();
     let none = if one.index == LOOPBACK { "loopback" } else { "device" };
     LinkState {
         name: one.name.clone(),
@@ -71,7 +78,8 @@ fn link(one: &Interface, all: &[Interface], addresses: &[Address]) -> LinkState 
         is_up: one.is_up,
         is_running: one.is_up && one.is_running,
         bridge: one.bridge.map(|bridge| name_of(all, bridge)),
-        addresses: own.filter_map(|own| Cidr::new(own.address, own.prefix).ok()).collect(),
+        addresses,
+        address_details,
         counters: one.counters.map(counters),
     }
 }
@@ -87,30 +95,71 @@ fn counters(all: Stats64) -> Counters {
     }
 }
 
+fn details(own: &Shown) -> Vec<String> {
+    let peer = own.peer.map(|peer| format!("peer {peer}/{}", own.prefix));
+    peer.into_iter().chain(own.more.iter().cloned()).collect()
+}
+
 fn routes(here: &Here, interfaces: &[Interface]) -> Result<Vec<RouteState>> {
     let all = here.netlink.routes()?.into_iter();
-    // Some kernels have `::1` there, and others with the node's own addresses.
-    let is_own = |route: &Route| route.index == Some(LOOPBACK) && route.via.is_none();
-    let shown =
-        all.filter(|route| route.table == MAIN && route.kind != "multicast" && !is_own(route));
-    let found = shown.filter_map(|route| {
-        let (network, prefix) = route.destination;
-        Some(RouteState {
-            destination: Subnet::new(network, prefix).ok()?,
-            via: route.via,
-            dev: route.index.map(|index| name_of(interfaces, index)),
-            kind: route.kind,
-            is_usable: route.is_usable,
-        })
-    });
-    let mut found: Vec<RouteState> = found.collect();
+    // Those of the node's own addresses, and of groups. Some kernels have such in the main table.
+    let is_own = |route: &Route| {
+        let to_lo = route.hops.iter().all(|hop| hop.index == Some(LOOPBACK) && hop.via.is_none());
+        let is_unicast = route.kind == "unicast" && route.table != LOCAL;
+        ["kernel", "unspec"].contains(&route.protocol.as_str()) && (!is_unicast || to_lo)
+    };
+    let shown = all.filter(|route| !is_own(route));
+    let mut found: Vec<RouteState> =
+        shown.filter_map(|route| self::route(route, interfaces)).collect();
+    // In IPv4 the kernel's order among several routes to one destination counts, in IPv6 the metric.
     found.sort_by(|one, other| {
         let key = |route: &RouteState| {
-            (!route.destination.is_ipv4(), route.destination, route.via, route.dev.clone())
+            let is_ipv6 = !route.destination.is_ipv4();
+            let of_ipv6 = is_ipv6.then(|| (route.metric, route.via, route.dev.clone()));
+            (is_ipv6, route.table != MAIN, route.table, route.destination, of_ipv6)
         };
         key(one).cmp(&key(other))
     });
     Ok(found)
+}
+
+fn route(route: Route, interfaces: &[Interface]) -> Option<RouteState> {
+    let (network, prefix) = route.destination;
+    let hop = |hop: Hop| NextHopState {
+        via: hop.via,
+        dev: hop.index.map(|index| name_of(interfaces, index)),
+        weight: hop.is_one_of_several.then_some(hop.weight),
+        details: hop.more,
+    };
+    // The kernel has `lo` for an IPv6 route that leads nowhere.
+    let refuses = ["blackhole", "unreachable", "prohibit", "throw"].contains(&route.kind);
+    let leads = |hop: &Hop| !refuses || hop.index != Some(LOOPBACK);
+    let next_hops: Vec<_> = route.hops.into_iter().filter(leads).map(hop).collect();
+    let only = if let [only] = next_hops.as_slice() { Some(only) } else { None };
+    let mut details = vec![format!("proto {}", route.protocol)];
+    details.extend(route.more);
+    Some(RouteState {
+        destination: Subnet::new(network, prefix).ok()?,
+        via: only.and_then(|only| only.via),
+        dev: only.and_then(|only| only.dev.clone()),
+        table: route.table,
+        metric: route.metric,
+        details,
+        kind: route.kind.to_owned(),
+        is_usable: route.is_usable,
+        next_hops,
+    })
+}
+
+fn rule(rule: &Rule) -> RuleState {
+    let more = rule.more.iter().map(|words| format!(" {words}"));
+    RuleState {
+        is_ipv4: rule.is_ipv4,
+        priority: rule.priority,
+        selector: rule.selector.clone(),
+        action: format!("{}{}", rule.action, more.collect::<String>()),
+        is_default: rule.is_default(),
+    }
 }
 
 fn neighbours(here: &Here, interfaces: &[Interface]) -> Result<Vec<NeighbourState>> {
@@ -127,12 +176,18 @@ fn neighbours(here: &Here, interfaces: &[Interface]) -> Result<Vec<NeighbourStat
     Ok(found)
 }
 
-fn open(sockets: &[Socket]) -> Vec<SocketState> {
+fn open(sockets: &[Socket], inodes: &Inodes) -> Vec<SocketState> {
     let state = |socket: &Socket| SocketState {
         protocol: socket.protocol(),
         local: socket.local(),
         remote: socket.remote(),
         state: TcpState::of(socket.protocol(), socket.state()),
+        is_ipv6_only: match socket.inode() {
+            inode if inodes.v6_only.contains(&inode) => Some(true),
+            inode if inodes.both.contains(&inode) => Some(false),
+            _ => None,
+        },
+        drops: socket.drops(),
     };
     let mut found: Vec<SocketState> = sockets.iter().map(state).collect();
     found.sort_unstable();

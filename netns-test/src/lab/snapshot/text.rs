@@ -1,12 +1,17 @@
 //! A snapshot as text, in the words of `ip` and `ss`.
 
 use std::fmt::{self, Display, Formatter};
+use std::net::IpAddr;
 
 use super::{
-    Counters, HostState, LinkState, NeighbourState, RouteState, Snapshot, SocketState, TcpState,
+    Counters, HostState, LinkState, NeighbourState, NextHopState, RouteState, RuleState, Snapshot,
+    SocketState, TcpState,
 };
+use crate::lab::cidr::Cidr;
 use crate::lab::sockets::Protocol;
 use crate::lab::topology::NodeKind;
+use crate::netlink::route::MAIN;
+use crate::netlink::rule::name_of_table;
 
 /// The nodes, with an empty line between.
 impl Display for Snapshot {
@@ -32,6 +37,14 @@ impl Display for HostState {
         writeln!(f, "{kind} {}{}", self.name, if self.is_on { "" } else { ": powered off" })?;
         self.links.iter().try_for_each(|link| write!(f, "{link}"))?;
         part(f, "routes", &self.routes)?;
+        for (title, is_ipv4) in [("rules", true), ("rules of IPv6", false)] {
+            let own = self.rules.iter().filter(|rule| rule.is_ipv4 == is_ipv4);
+            let own: Vec<&RuleState> = own.collect();
+            // As in every network.
+            let is_usual =
+                own.iter().all(|rule| rule.is_default) && own.len() == 2 + usize::from(is_ipv4);
+            part(f, title, if is_usual { &[] } else { &own })?;
+        }
         part(f, "neighbours", &self.neighbours)?;
         part(f, "sockets", &self.sockets)
     }
@@ -61,9 +74,16 @@ impl Display for LinkState {
         if let Some(mac) = self.mac {
             writeln!(f, "    link/ether {mac}")?;
         }
-        for address in &self.addresses {
+        for (at, address) in self.addresses.iter().enumerate() {
             let family = if address.address().is_ipv4() { "inet" } else { "inet6" };
-            writeln!(f, "    {family} {address}")?;
+            let details = self.address_details.get(at).map_or(&[][..], Vec::as_slice);
+            match details.first().filter(|words| words.starts_with("peer ")) {
+                Some(_) => write!(f, "    {family} {}", address.address())?,
+                None => write!(f, "    {family} {address}")?,
+            }
+            let shown = details.iter().filter(|words| !is_usual_of(*address, &self.name, words));
+            shown.into_iter().try_for_each(|words| write!(f, " {words}"))?;
+            writeln!(f)?;
         }
         self.counters.iter().try_for_each(|counters| write!(f, "{counters}"))
     }
@@ -94,10 +114,92 @@ impl Display for RouteState {
         } else {
             write!(f, "{destination}")?;
         }
+        for (at, hop) in self.next_hops.iter().enumerate() {
+            if at > 0 {
+                f.write_str(" nexthop")?;
+            }
+            write!(f, "{hop}")?;
+        }
+        if self.table != MAIN {
+            write!(f, " table {}", name_of_table(self.table))?;
+        }
+        let is_usual = if self.destination.is_ipv4() { [0; 2] } else { [256, 1024] };
+        if !is_usual.contains(&self.metric) {
+            write!(f, " metric {}", self.metric)?;
+        }
+        let shown = self.details.iter().filter(|words| !self.is_usual(words));
+        shown.into_iter().try_for_each(|words| write!(f, " {words}"))?;
+        let is_down = self.kind == "unicast" && !self.is_usable;
+        let is_shown =
+            self.next_hops.iter().any(|hop| hop.details.iter().any(|one| is_down_word(one)));
+        if is_down && !is_shown { f.write_str(" linkdown") } else { Ok(()) }
+    }
+}
+
+impl RouteState {
+    /// Whether most routes have it, so that it is not printed: who has added it, as the lab or the kernel
+    /// do, and what follows from the rest.
+    fn is_usual(&self, words: &str) -> bool {
+        let is_of_kernel = self.details.iter().any(|one| one == "proto kernel");
+        let has_gateway = self.next_hops.iter().any(|hop| hop.via.is_some());
+        match words.split_once(' ') {
+            Some(("proto", who)) => ["kernel", "boot", "static"].contains(&who),
+            Some(("pref", value)) => value == "medium",
+            Some(("src", _)) => is_of_kernel,
+            Some(("scope", scope)) => match scope {
+                "global" => has_gateway || self.next_hops.is_empty(),
+                "link" => !has_gateway,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}
+
+/// Whether an address of an interface has it like most others.
+fn is_usual_of(address: Cidr, interface: &str, words: &str) -> bool {
+    let is_own = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => ip.is_loopback(),
+        IpAddr::V6(ip) => ip.is_loopback(),
+    };
+    let is_link_local = matches!(address.address(), IpAddr::V6(own) if own.is_unicast_link_local());
+    match words.split_once(' ') {
+        Some(("label", label)) => label == interface,
+        Some(("brd", broadcast)) => {
+            let subnet = address.subnet();
+            broadcast.parse() == Ok(subnet.at(subnet.highest()).address())
+        }
+        Some(("proto", who)) => who.starts_with("kernel"),
+        Some(("scope", scope)) => match scope {
+            "host" => is_own(address.address()),
+            "link" => is_link_local,
+            scope => scope == "global" && !is_own(address.address()) && !is_link_local,
+        },
+        _ => words == "nodad",
+    }
+}
+
+/// ` via 10.0.0.2 dev eth0 weight 3`
+impl Display for NextHopState {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let encap = self.details.iter().filter(|words| words.starts_with("encap "));
+        encap.into_iter().try_for_each(|words| write!(f, " {words}"))?;
         self.via.iter().try_for_each(|via| write!(f, " via {via}"))?;
         self.dev.iter().try_for_each(|dev| write!(f, " dev {dev}"))?;
-        let is_down = self.kind == "unicast" && !self.is_usable;
-        if is_down { f.write_str(" linkdown") } else { Ok(()) }
+        self.weight.iter().try_for_each(|weight| write!(f, " weight {weight}"))?;
+        let all = self.details.iter().filter(|words| !words.starts_with("encap "));
+        all.into_iter().try_for_each(|words| write!(f, " {words}"))
+    }
+}
+
+fn is_down_word(words: &str) -> bool {
+    words == "linkdown" || words == "dead"
+}
+
+/// `32765: from 10.9.9.9 blackhole`
+impl Display for RuleState {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} {}", self.priority, self.selector, self.action)
     }
 }
 
@@ -117,8 +219,15 @@ impl Display for SocketState {
         };
         write!(f, "{} {state} {}", self.protocol, self.local)?;
         match self.remote {
-            Some(remote) => write!(f, " {remote}"),
-            None => f.write_str(" *"),
+            Some(remote) => write!(f, " {remote}")?,
+            None => f.write_str(" *")?,
+        }
+        if self.is_ipv6_only == Some(true) {
+            f.write_str(" v6only")?;
+        }
+        match self.drops {
+            None | Some(0) => Ok(()),
+            Some(drops) => write!(f, " drops {drops}"),
         }
     }
 }
