@@ -8,8 +8,16 @@ use std::panic::Location;
 /// that is known. All of it is in its text; `Debug` gives the same, since that is what a test
 /// runner prints of an `Err`. The last line of an error of a lab is the place of the call that failed:
 /// `at tests/failover.rs:12:9`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Error(Box<Failure>);
+#[derive(Clone)]
+pub struct Error(Box<Told>);
+
+/// A failure, and the place in the caller's source from which the step was asked for. That makes no
+/// difference between two errors.
+#[derive(Clone)]
+struct Told {
+    failure: Failure,
+    at: Option<&'static Location<'static>>,
+}
 
 /// A result whose error tells the step, the object and the reason.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -30,8 +38,6 @@ pub(crate) struct Failure {
     /// What is behind the kernel's reason here.
     pub(crate) diagnosis: Option<Box<Diagnosis>>,
     pub(crate) kind: Kind,
-    /// The place in the caller's source from which the step was asked for.
-    pub(crate) at: Option<&'static Location<'static>>,
 }
 
 /// What callers tell errors apart by.
@@ -71,7 +77,7 @@ impl Failure {
     ) -> Self {
         let (step, object, reason) = (step.into(), object.into(), reason.into());
         let (remedy, kind) = (Vec::new(), Kind::Other);
-        Self { step, object, reason, errno: None, remedy, diagnosis: None, kind, at: None }
+        Self { step, object, reason, errno: None, remedy, diagnosis: None, kind }
     }
 
     /// Makes it one of this kind.
@@ -115,7 +121,7 @@ impl fmt::Display for Failure {
         if let Some(diagnosis) = &self.diagnosis {
             write!(f, "\n  more: {DOCUMENTS}#{}", diagnosis.topic)?;
         }
-        self.at.map_or(Ok(()), |at| write!(f, "\n  at {at}"))
+        Ok(())
     }
 }
 
@@ -126,19 +132,19 @@ impl Error {
     /// was not the kernel that refused.
     #[must_use]
     pub fn raw_os_error(&self) -> Option<i32> {
-        self.0.errno
+        self.0.failure.errno
     }
 
     /// Whether a wait has ended since its time was over: what it waited for may still come.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        self.0.kind == Kind::Timeout
+        self.0.failure.kind == Kind::Timeout
     }
 
     /// Whether a node of a lab is powered off, or was so meanwhile.
     #[must_use]
     pub fn is_powered_off(&self) -> bool {
-        self.0.kind == Kind::PoweredOff
+        self.0.failure.kind == Kind::PoweredOff
     }
 
     /// The call in the caller's source that has failed, where that is known: of what a lab does.
@@ -150,13 +156,14 @@ impl Error {
     /// Has it say that a node was powered off meanwhile.
     #[cfg(feature = "lab")]
     pub(crate) fn by_power_cut(mut self, line: impl Into<String>) -> Self {
-        self.0.remedy.push(line.into());
-        self.0.kind = Kind::PoweredOff;
+        self.0.failure.remedy.push(line.into());
+        self.0.failure.kind = Kind::PoweredOff;
         self
     }
 
+    /// Has it name that place.
     #[cfg(feature = "lab")]
-    fn at(mut self, place: &'static Location<'static>) -> Self {
+    pub(crate) fn at(mut self, place: &'static Location<'static>) -> Self {
         self.0.at = Some(place);
         self
     }
@@ -164,7 +171,8 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.0.failure.fmt(f)?;
+        self.0.at.map_or(Ok(()), |at| write!(f, "\n  at {at}"))
     }
 }
 
@@ -173,6 +181,14 @@ impl fmt::Debug for Error {
         fmt::Display::fmt(self, f)
     }
 }
+
+impl PartialEq for Error {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.failure == other.0.failure
+    }
+}
+
+impl Eq for Error {}
 
 impl std::error::Error for Error {}
 
@@ -193,7 +209,7 @@ impl From<std::io::Error> for Error {
 /// does not have; on its way back it is this error again.
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
-        let kind = match error.0.errno {
+        let kind = match error.raw_os_error() {
             Some(errno) => Self::from_raw_os_error(errno).kind(),
             None if error.is_timeout() => std::io::ErrorKind::TimedOut,
             None => std::io::ErrorKind::Other,
@@ -212,7 +228,7 @@ pub(crate) fn located<T>(result: Result<T>) -> Result<T> {
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
-        Self(Box::new(failure))
+        Self(Box::new(Told { failure, at: None }))
     }
 }
 

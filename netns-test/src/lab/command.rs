@@ -311,6 +311,13 @@ impl HostCommand<'_> {
         if !directory.is_dir() {
             return self.no_directory(&directory, error).into();
         }
+        let program = Path::new(self.command.get_program());
+        // One without a slash is looked for in several directories.
+        let is_path = program.components().nth(1).is_some();
+        if error.kind() == io::ErrorKind::PermissionDenied && !is_path {
+            let failure = errno::failure("start", self.subject(), error).advise(self.searched());
+            return failure.advise("one of these, or the program there, may not be used").into();
+        }
         if error.kind() != io::ErrorKind::NotFound {
             return self.failure("start", error);
         }
@@ -318,9 +325,6 @@ impl HostCommand<'_> {
         if self.is_the_callers_only(&directory) {
             return self.no_directory(&directory, error).advise(ONLY_THERE).into();
         }
-        let program = Path::new(self.command.get_program());
-        // One without a slash is looked for in several directories.
-        let is_path = program.components().nth(1).is_some();
         let failure = errno::failure("start", self.subject(), error);
         if !is_path {
             return failure.advise(self.searched()).into();

@@ -223,12 +223,12 @@ impl Host {
     ///
     /// For one that is not below `net.`; ENOENT for one that the kernel does not have, EINVAL for a value that it does not take; where the
     /// host is powered off.
-    #[expect(clippy::needless_pass_by_value, reason = "a number is written as it is")]
     #[track_caller]
     pub fn sysctl(&self, name: &str, value: impl ToString) -> Result<()> {
         located(self.try_sysctl(name, value))
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "a number is written as it is")]
     fn try_sysctl(&self, name: &str, value: impl ToString) -> Result<()> {
         if let Some(why) = names::sysctl(name) {
             return Err(Failure::new("write", format!("`{name}` of {}", self.name), why).into());

@@ -134,13 +134,12 @@ impl From<Mistakes> for Error {
     fn from(mistakes: Mistakes) -> Self {
         let count = mistakes.all.len();
         let reason = format!("{count} mistake{}", if count == 1 { "" } else { "s" });
-        let at = Some(mistakes.at);
-        let failure = Failure { at, ..Failure::new("plan", "topology", reason) };
-        mistakes
+        let failure = Failure::new("plan", "topology", reason);
+        let failure = mistakes
             .all
             .iter()
-            .fold(failure, |failure, mistake| failure.advise(mistake.to_string()))
-            .into()
+            .fold(failure, |failure, mistake| failure.advise(mistake.to_string()));
+        Self::from(failure).at(mistakes.at)
     }
 }
 

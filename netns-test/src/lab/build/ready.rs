@@ -144,10 +144,9 @@ fn why_never(one: &Interface, there: &[Interface]) -> Option<&'static str> {
         Some(lower) if why_never(lower, there).is_some() => {
             Some("the interface that it is on carries nothing")
         }
-        // It follows the other one after a while.
-        Some(_) => None,
         None if !one.has_carrier => Some("it has no carrier: the other end is down"),
-        None => None,
+        // One that is on another follows that after a while.
+        _ => None,
     }
 }
 

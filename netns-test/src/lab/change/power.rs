@@ -64,7 +64,7 @@ impl Lab {
         moved?;
         for (_, far) in pairs_at(&cables, at) {
             if let Ok(there) = fabric.hosts[far.node].here() {
-                ready::wait_off(&*there, &[fabric.awaited(far)])?;
+                ready::wait_off(&there, &[fabric.awaited(far)])?;
             }
         }
         Ok(killed?)
