@@ -35,7 +35,7 @@ pub(crate) fn set_mask(mask: Mask) -> io::Result<()> {
 }
 
 /// Changes the calling thread's mask; what it was before. Not by `nix`, which takes the error's number
-/// that pthread_sigmask(3) gives for a success.
+/// that `pthread_sigmask(3)` gives for a success.
 fn change(how: libc::c_int, set: &SigSet) -> io::Result<SigSet> {
     let mut before = *SigSet::empty().as_ref();
     // SAFETY: two initialised signal sets, of which the second is written.
