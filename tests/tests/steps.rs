@@ -36,7 +36,7 @@ const NEEDED: [Call; 20] = [
 ];
 
 /// The same, where some kind of user or machine needs them.
-const NEEDED_BY_SOME: [Call; 8] = [
+const NEEDED_BY_SOME: [Call; 9] = [
     (libc::SYS_capset, "capset "),
     (libc::SYS_getdents64, "read /proc/self/task"),
     (libc::SYS_ioctl, "ioctl "),
@@ -44,6 +44,7 @@ const NEEDED_BY_SOME: [Call; 8] = [
     (libc::SYS_connect, "connect a UDP socket"),
     (libc::SYS_getsockname, "getsockname "),
     (libc::SYS_getpid, "getpid "),
+    (libc::SYS_rt_sigprocmask, "sigprocmask"),
     (libc::SYS_dup3, "dup2 "),
 ];
 

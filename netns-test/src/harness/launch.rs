@@ -76,6 +76,7 @@ impl<'a> Launcher<'a> {
         alone: &'a SingleThreaded,
     ) -> Result<Self, Failure> {
         let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
+        signals::block_children().map_err(step("sigprocmask", "SIGCHLD"))?;
         let children = signals::watch_children().map_err(step("signalfd", "SIGCHLD"))?;
         let alive = fds::pipe().map_err(step("pipe", "the server"))?;
         Ok(Self {

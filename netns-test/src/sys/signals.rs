@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
+use nix::sys::signal::{SigSet, Signal};
 
 /// The signal that nobody survives.
 pub(crate) const KILL: i32 = libc::SIGKILL;
@@ -17,8 +17,7 @@ pub(crate) struct Mask(pub(crate) u64);
 
 /// The calling thread's mask.
 pub(crate) fn mask() -> io::Result<Mask> {
-    let mut set = SigSet::empty();
-    pthread_sigmask(SigmaskHow::SIG_BLOCK, None, Some(&mut set))?;
+    let set = change(libc::SIG_BLOCK, &SigSet::empty())?;
     let bits = numbers().filter(|&signal| is_member(&set, signal));
     Ok(Mask(bits.fold(0, |mask, signal| mask | 1 << (signal - 1))))
 }
@@ -31,28 +30,46 @@ pub(crate) fn set_mask(mask: Mask) -> io::Result<()> {
         // that it keeps for itself; they are never blocked.
         unsafe { libc::sigaddset(&raw mut set, signal) };
     }
-    // SAFETY: `set` is an initialised signal set, and no old mask is asked for.
-    let error =
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) };
-    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
+    // SAFETY: initialised above.
+    change(libc::SIG_SETMASK, &unsafe { SigSet::from_sigset_t_unchecked(set) }).map(drop)
 }
 
-/// Blocks SIGCHLD in the calling thread and gives a descriptor that becomes readable
-/// when a child ends (signalfd(2)).
+/// Changes the calling thread's mask; what it was before. Not by `nix`, which takes the error's number
+/// that `pthread_sigmask(3)` gives for a success.
+fn change(how: libc::c_int, set: &SigSet) -> io::Result<SigSet> {
+    let mut before = *SigSet::empty().as_ref();
+    // SAFETY: two initialised signal sets, of which the second is written.
+    match unsafe { libc::pthread_sigmask(how, set.as_ref(), &raw mut before) } {
+        // SAFETY: the C library has written it.
+        0 => Ok(unsafe { SigSet::from_sigset_t_unchecked(before) }),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// Blocks SIGCHLD in the calling thread.
+pub(crate) fn block_children() -> io::Result<()> {
+    change(libc::SIG_BLOCK, &of_children()).map(drop)
+}
+
+/// Gives a descriptor that becomes readable when a child ends (signalfd(2)); after
+/// [`block_children`].
 pub(crate) fn watch_children() -> io::Result<OwnedFd> {
-    let mut set = SigSet::empty();
-    set.add(Signal::SIGCHLD);
-    set.thread_block()?;
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
     // SAFETY: the set is initialised, and -1 asks for a new descriptor.
-    let fd = unsafe { libc::signalfd(-1, set.as_ref(), flags) };
+    let fd = unsafe { libc::signalfd(-1, of_children().as_ref(), flags) };
     Ok(super::fds::adopt(nix::errno::Errno::result(fd)?))
+}
+
+fn of_children() -> SigSet {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGCHLD);
+    set
 }
 
 /// Blocks every signal that can be blocked in the calling thread; what was blocked before.
 pub(crate) fn block_all() -> io::Result<Mask> {
     let before = mask()?;
-    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
+    change(libc::SIG_SETMASK, &SigSet::all())?;
     Ok(before)
 }
 
