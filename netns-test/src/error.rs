@@ -232,9 +232,10 @@ impl From<Failure> for Error {
     }
 }
 
+#[cfg(feature = "lab")]
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        *error.0
+        error.0.failure
     }
 }
 
