@@ -289,9 +289,14 @@ fn seal() -> u64 {
 
 /// Waits until the body ends, or its time is over, or nobody is left to tell.
 fn supervise(site: &Site<'_>, case: &Case, control: &OwnedFd, running: Running) -> Report {
-    let time = TimeLimit { ready: running.ready, limit: case.timeout().duration() };
+    let mut time = TimeLimit { ready: running.ready, limit: case.timeout().duration() };
     loop {
-        let look = time.look(progress::now(), running.record.progress().began());
+        let began = running.record.progress().began();
+        if began.is_none() && site.pulse.0.is_short() && site.pulse.0.others_run() {
+            // It may wait for what other tests hold.
+            time.ready = progress::now();
+        }
+        let look = time.look(progress::now(), began);
         let left = match look {
             Left::Unlimited => None,
             Left::Wait(left) => Some(left),
