@@ -66,7 +66,7 @@ macro_rules! __case {
 macro_rules! __options {
     ($($option:ident: $kind:ident::$value:ident $(($argument:expr))?),* $(,)?) => {
         $crate::__rt::Options {
-            $($option: ::core::option::Option::Some(
+            $($option: $crate::__rt::Option::Some(
                 $crate::__rt::$kind::$value $(($argument))?
             ),)*
             ..$crate::__rt::Options::NONE
@@ -83,12 +83,12 @@ macro_rules! __defaults {
         #[doc(hidden)]
         const _NETNS_TEST_DEFAULTS: () = {
             static DEFAULTS: $crate::__rt::Defaults = $crate::__rt::Defaults {
-                module: ::core::module_path!(),
+                module: $crate::__rt::module_path!(),
                 options: $crate::__options!($($options)*),
             };
             #[used]
             #[unsafe(link_section = "netns_test_defaults_1")]
-            static ENTRY: $crate::__rt::DefaultsEntry = ::core::option::Option::Some(&DEFAULTS);
+            static ENTRY: $crate::__rt::DefaultsEntry = $crate::__rt::Option::Some(&DEFAULTS);
         };
     };
 }

@@ -47,7 +47,9 @@ pub(crate) fn end_as(status: Status) -> ! {
 
 /// Sets the file mode creation mask, and gives the one before.
 pub(crate) fn change_umask(mask: u32) -> u32 {
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask)).bits()
+    // SAFETY: takes a number. The result of a call that a filter has refused is no mask.
+    let before = unsafe { libc::umask(mask as libc::mode_t) };
+    before as u32 & 0o777
 }
 
 /// The names of a UTS namespace: of the host, and of its NIS domain.

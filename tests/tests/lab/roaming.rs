@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 
 use netns_test::{Host, Lab, LinkId, NodeId, Topology, netns_test};
+use netns_test_tests::Said as _;
 
 use crate::changes::{addresses, routes};
 use crate::net::{Mesh, connection};
@@ -350,7 +351,7 @@ fn a_segment_without_a_free_address_refuses_the_move() -> netns_test::Result<()>
     net.link(b, two);
     let lab = net.build()?;
     let before = addresses(&lab[roamer], "eth0");
-    let text = lab.move_link(radio, one, two).unwrap_err().to_string();
+    let text = lab.move_link(radio, one, two).unwrap_err().said();
     assert_eq!(text, "move link roamer to one: no address is left in 192.0.2.0/30");
     assert_eq!(addresses(&lab[roamer], "eth0"), before);
     crate::oracle::check(&lab);

@@ -40,10 +40,11 @@ fn names_beside_ip_on_the_host() {
 fn as_root_of_the_machine() -> netns_test::Result<()> {
     assert_eq!(std::env::var(LINKS).unwrap(), links(), "the namespaces are the machine's");
     let own = NetNs::current()?;
+    let before = directory_mounts();
     // Neither the directory nor its mount is there yet.
     assert!(!Path::new("/run/netns").exists());
     names::made_here()?;
-    assert_eq!(directory_mounts(), 1);
+    assert_eq!(new_mounts(&before), 1);
     NamedNetNs::create("kept")?.keep();
     assert!(stdout_of("ip", &["netns", "list"]).starts_with("kept"));
     stdout_of("ip", &["netns", "delete", "kept"]);
@@ -53,13 +54,13 @@ fn as_root_of_the_machine() -> netns_test::Result<()> {
         stdout_of("ip", &["-n", "green", "link", "show", "v1"]);
     })?;
     // `ip` has found the directory prepared, and here it is found as `ip` has prepared it.
-    assert_eq!(directory_mounts(), 1);
+    assert_eq!(new_mounts(&before), 1);
     stdout_of("umount", &["-l", "/run/netns"]);
     fs::remove_dir("/run/netns").unwrap();
     stdout_of("ip", &["netns", "add", "first"]);
     let second = NamedNetNs::create("second")?;
     assert_eq!(NamedNetNs::list()?, ["first", "second"]);
-    assert_eq!(directory_mounts(), 1);
+    assert_eq!(new_mounts(&before), 1);
     drop(second);
     stdout_of("ip", &["netns", "delete", "first"]);
     assert_eq!(fs::read_dir("/run/netns").unwrap().count(), 0);
@@ -94,9 +95,16 @@ fn traces() -> (BTreeSet<String>, Vec<String>, bool) {
     (mounts, NamedNetNs::list().unwrap(), Path::new("/run/netns").exists())
 }
 
-/// How many mounts the directory is, each of them shared.
-fn directory_mounts() -> usize {
+/// Counts the mounts at `/run/netns` that are not in `before`, and checks that each is shared.
+fn new_mounts(before: &[String]) -> usize {
+    let new = directory_mounts().into_iter().filter(|line| !before.contains(line));
+    new.inspect(|line| assert!(line.contains("shared:"), "{line}")).count()
+}
+
+/// Lists the mounts at `/run/netns`, also those of a machine where `ip netns add` was run, below an
+/// empty `/run`.
+fn directory_mounts() -> Vec<String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let is_it = |line: &&str| line.split(' ').nth(4) == Some("/run/netns");
-    mounts.lines().filter(is_it).inspect(|line| assert!(line.contains("shared:"), "{line}")).count()
+    mounts.lines().filter(is_it).map(str::to_owned).collect()
 }

@@ -1,4 +1,4 @@
-// 25. Options that a module cannot give to its tests, or gives twice.
+// 30. Options that a module cannot give to its tests, or gives twice.
 mod for_one_test {
     netns_test::defaults! { flavor = "multi_thread" }
 }
