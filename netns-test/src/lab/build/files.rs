@@ -117,8 +117,16 @@ impl Cover {
                 self.place.enter()?;
                 match self.texts.last() {
                     Some((_, text)) => rewrite(&self.file, text),
-                    None => mount::detach(Path::new("/etc/hosts"))
-                        .and_then(|()| fs::remove_file(&self.file)),
+                    None => {
+                        let covered = Path::new("/etc/hosts");
+                        let identity =
+                            |path| fs::metadata(path).map(|data| (data.dev(), data.ino()));
+                        // The test may have mounted something else over it.
+                        if identity(covered)? == identity(&self.file)? {
+                            mount::detach(covered)?;
+                        }
+                        fs::remove_file(&self.file)
+                    }
                 }
             };
             let thread = thread::Builder::new().spawn_scoped(scope, work)?;
