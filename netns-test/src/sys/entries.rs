@@ -170,9 +170,14 @@ fn look_without_statx(directory: libc::c_int, path: &CStr, more: libc::c_int) ->
         uid: found.st_uid,
         gid: found.st_gid,
         size: u64::try_from(found.st_size).unwrap_or_default(),
-        changed: (i64::from(found.st_ctime), i64::from(found.st_ctime_nsec)),
+        changed: (wide(found.st_ctime), wide(found.st_ctime_nsec)),
         mount: MountId::Device(libc::major(found.st_dev), libc::minor(found.st_dev)),
     })
+}
+
+/// Of the types of `stat`, which are smaller on other machines.
+fn wide(number: impl Into<i64>) -> i64 {
+    number.into()
 }
 
 fn kind_of(mode: u32) -> Kind {

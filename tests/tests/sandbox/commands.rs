@@ -92,7 +92,7 @@ fn every_namespace_is_its_own_and_the_caller_stays() {
     let names = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
     let links = || {
         names.map(|name| {
-            let link = std::fs::read_link(format!("/proc/thread-self/ns/{name}")).unwrap();
+            let link = fs::read_link(format!("/proc/thread-self/ns/{name}")).unwrap();
             link.to_str().unwrap().to_owned()
         })
     };
@@ -150,11 +150,11 @@ fn fifty_threads_start_programs_at_the_same_time() {
 }
 
 /// What was opened without close-on-exec, as C libraries do.
-struct Inherited(std::fs::File);
+struct Inherited(fs::File);
 
 impl Inherited {
     fn open(path: &str) -> Self {
-        let file = std::fs::File::open(path).unwrap();
+        let file = fs::File::open(path).unwrap();
         // SAFETY: sets a flag of an open descriptor.
         assert_eq!(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFD, 0) }, 0);
         Self(file)
@@ -181,8 +181,10 @@ fn no_descriptor_is_inherited_but_the_standard_streams() {
     assert_eq!(stdout_of(&mut listing()), "0\n1\n2\n3\n");
     assert_eq!(listing().into_std().unwrap().output().unwrap().stdout, b"0\n1\n2\n3\n");
     // The caller's own stay as they are.
-    // SAFETY: reads a flag, and closes what was made above.
-    assert_eq!(unsafe { (libc::fcntl(far, libc::F_GETFD), libc::close(far)) }, (0, 0));
+    // SAFETY: reads a flag.
+    assert_eq!(unsafe { libc::fcntl(far, libc::F_GETFD) }, 0);
+    // SAFETY: closes what was made above.
+    assert_eq!(unsafe { libc::close(far) }, 0);
 }
 
 /// Linux before 5.11 does not know the call so, and old filters do not know it.

@@ -165,9 +165,10 @@ impl Reader {
                 };
                 self.add(path, What::Link { target });
             }
-            (Treatment::Own, Kind::Socket, _) => self.add(path, What::Host),
-            // Something that is mounted on a file, as `/dev/null` is to hide one.
-            (Treatment::Own, Kind::Other, Some(_)) => self.add(path, What::Host),
+            // A device is mounted on a file, as `/dev/null` is to hide one.
+            (Treatment::Own, Kind::Socket, _) | (Treatment::Own, Kind::Other, Some(_)) => {
+                self.add(path, What::Host);
+            }
             _ => {}
         }
         Ok(())
