@@ -161,10 +161,13 @@ fn build(own: &OwnedFd, machine: &Machine, has_host: bool, keeps_owners: bool) -
     machine.entries.iter().map(one).fold(Ok(()), io::Result::and)
 }
 
-/// Has an entry belong to the user that the machine's does, unless the sandbox has no such id.
+/// Has an entry belong to the user that the machine's does, unless the sandbox has no such id, or
+/// not the right to.
 fn give(own: &OwnedFd, path: &Path, (uid, gid): (u32, u32), what: &What) -> io::Result<()> {
     match entries::give(own, path, uid, gid) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(()),
+        Err(error) if matches!(error.raw_os_error(), Some(errno::EINVAL | errno::EPERM)) => {
+            return Ok(());
+        }
         other => other?,
     }
     match what {
