@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, CString, OsString};
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -48,24 +48,60 @@ pub(crate) enum MountId {
     Device(u32, u32),
 }
 
-/// Opens the directory `name`, which must not be a link, to list it and to look at its entries.
-pub(crate) fn open(directory: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    Ok(nix::fcntl::openat(directory, name, flags, Mode::empty())?)
+/// A directory that is open to be listed, and to look at its entries.
+pub(crate) struct Directory(nix::dir::Dir);
+
+impl AsFd for Directory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }
 
-/// Lists the names in a directory, with their kinds where the file system says so.
-pub(crate) fn list(directory: &OwnedFd) -> io::Result<Vec<(CString, Option<Kind>)>> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let mut listing = nix::dir::Dir::openat(directory, c".", flags, Mode::empty())?;
-    let mut entries = Vec::new();
-    for entry in listing.iter() {
-        let entry = entry?;
-        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-            entries.push((entry.file_name().to_owned(), entry.file_type().map(Kind::from)));
-        }
+impl Directory {
+    /// Opens the directory at `path`.
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Ok(Self(nix::dir::Dir::open(path, flags, Mode::empty())?))
     }
-    Ok(entries)
+
+    /// Opens the directory `name` in this one, which must not be a link.
+    pub(crate) fn open(&self, name: &CStr) -> io::Result<Self> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        Ok(Self(nix::dir::Dir::openat(&self.0, name, flags, Mode::empty())?))
+    }
+
+    /// Lists the names, with their kinds where the file system says so.
+    pub(crate) fn list(&mut self) -> io::Result<Vec<(CString, Option<Kind>)>> {
+        let mut entries = Vec::new();
+        for entry in self.0.iter() {
+            let entry = entry?;
+            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                entries.push((entry.file_name().to_owned(), entry.file_type().map(Kind::from)));
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Looks at the entry `name`, without following it, and without asking a server of files (FUSE,
+    /// NFS), which may not answer.
+    pub(crate) fn look(&self, name: &CStr) -> io::Result<Found> {
+        look_at(self.0.as_raw_fd(), name, 0)
+    }
+
+    /// Reads the regular file `name`, which had this size; nothing if it has grown.
+    pub(crate) fn read(&self, name: &CStr, size: usize) -> io::Result<Option<Vec<u8>>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let file = nix::fcntl::openat(&self.0, name, flags | OFlag::O_NOCTTY, Mode::empty())?;
+        let mut content = vec![0; size + 1];
+        let length = nix::unistd::read(&file, &mut content)?;
+        content.truncate(length);
+        Ok((length <= size).then_some(content))
+    }
+
+    /// Reads the target of the symbolic link `name`.
+    pub(crate) fn read_link(&self, name: &CStr) -> io::Result<OsString> {
+        Ok(nix::fcntl::readlinkat(&self.0, name)?)
+    }
 }
 
 impl From<nix::dir::Type> for Kind {
@@ -80,15 +116,9 @@ impl From<nix::dir::Type> for Kind {
     }
 }
 
-/// Looks at the entry `name` of a directory, without following it, and without asking a server of
-/// files (FUSE, NFS), which may not answer.
-pub(crate) fn look(directory: &OwnedFd, name: &CStr) -> io::Result<Found> {
-    look_at(directory.as_raw_fd(), name, 0)
-}
-
 /// Looks at what is open.
-pub(crate) fn look_at_itself(file: &OwnedFd) -> io::Result<Found> {
-    look_at(file.as_raw_fd(), c"", libc::AT_EMPTY_PATH)
+pub(crate) fn look_at_itself(file: impl AsFd) -> io::Result<Found> {
+    look_at(file.as_fd().as_raw_fd(), c"", libc::AT_EMPTY_PATH)
 }
 
 /// Looks up when what a path leads to has changed; the last component is not followed.
@@ -140,9 +170,14 @@ fn look_without_statx(directory: libc::c_int, path: &CStr, more: libc::c_int) ->
         uid: found.st_uid,
         gid: found.st_gid,
         size: u64::try_from(found.st_size).unwrap_or_default(),
-        changed: (i64::from(found.st_ctime), i64::from(found.st_ctime_nsec)),
+        changed: (wide(found.st_ctime), wide(found.st_ctime_nsec)),
         mount: MountId::Device(libc::major(found.st_dev), libc::minor(found.st_dev)),
     })
+}
+
+/// Of the types of `stat`, which are smaller on other machines.
+fn wide(number: impl Into<i64>) -> i64 {
+    number.into()
 }
 
 fn kind_of(mode: u32) -> Kind {
@@ -153,22 +188,6 @@ fn kind_of(mode: u32) -> Kind {
         libc::S_IFSOCK => Kind::Socket,
         _ => Kind::Other,
     }
-}
-
-/// Reads the regular file `name`, of at most `most` bytes; nothing if it is larger.
-pub(crate) fn read(directory: &OwnedFd, name: &CStr, most: usize) -> io::Result<Option<Vec<u8>>> {
-    use std::io::Read as _;
-    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let file = nix::fcntl::openat(directory, name, flags | OFlag::O_NOCTTY, Mode::empty())?;
-    let mut content = Vec::new();
-    let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-    std::fs::File::from(file).take(limit).read_to_end(&mut content)?;
-    Ok((content.len() <= most).then_some(content))
-}
-
-/// Reads the target of the symbolic link `name`.
-pub(crate) fn read_link(directory: &OwnedFd, name: &CStr) -> io::Result<OsString> {
-    Ok(nix::fcntl::readlinkat(directory, name)?)
 }
 
 /// Makes a directory at `path` below `directory`. The umask of the caller is zero.
@@ -190,6 +209,10 @@ pub(crate) fn make_file(
     content: &[u8],
 ) -> io::Result<()> {
     use std::io::Write as _;
+    if content.is_empty() {
+        let (kind, mode) = (nix::sys::stat::SFlag::S_IFREG, Mode::from_bits_truncate(mode));
+        return Ok(nix::sys::stat::mknodat(directory, path, kind, mode, 0)?);
+    }
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
     let file = nix::fcntl::openat(directory, path, flags, Mode::from_bits_truncate(mode))?;
     std::fs::File::from(file).write_all(content)

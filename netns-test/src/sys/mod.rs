@@ -9,6 +9,7 @@
 #![expect(unsafe_code, reason = "this is where system calls are wrapped")]
 
 pub(crate) mod caps;
+mod closing;
 pub(crate) mod devconf;
 #[cfg(feature = "lab")]
 pub(crate) mod echo;

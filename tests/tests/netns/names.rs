@@ -245,10 +245,10 @@ fn a_name_that_was_made_anew_is_not_taken_away() -> Result {
     let mut child = first.netns().set_for(command.stdin(Stdio::piped()))?.spawn().unwrap();
     stdout_of("ip", &["netns", "delete", "anew"]);
     stdout_of("ip", &["netns", "attach", "anew", &child.id().to_string()]);
-    let own = first.netns().try_clone()?;
+    let own = first.netns().id();
     drop(first);
-    assert_eq!(NamedNetNs::open("anew")?, own);
-    NamedNetNs::remove("anew")?;
+    assert_eq!(NamedNetNs::open("anew").unwrap().id(), own);
+    NamedNetNs::remove("anew").unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
     Ok(())
@@ -276,7 +276,7 @@ fn what_has_taken_the_place_of_a_name_stays() -> Result {
     stdout_of("mount", &["--bind", "/run/data", "/run/netns/place"]);
     drop(first);
     assert_eq!(fs::read_to_string(path).unwrap(), "data");
-    // What somebody has unmounted is a file of ours.
+    // What another process has unmounted is a file of ours.
     let first = NamedNetNs::create("unmounted")?;
     stdout_of("umount", &["-l", "/run/netns/unmounted"]);
     drop(first);

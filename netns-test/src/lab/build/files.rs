@@ -122,8 +122,14 @@ fn put_over(target: &str, file: &Path, text: &str) -> Result<(), Failure> {
     mounted.inspect_err(|_| drop(fs::remove_file(file))).map_err(failed("mount"))
 }
 
+/// Removes the file, and its mount at `target` if it is there: the test may have mounted something else
+/// over it.
 fn take_away(target: &str, file: &Path) -> io::Result<()> {
-    mount::detach(Path::new(target)).and_then(|()| fs::remove_file(file))
+    let identity = |path: &Path| fs::metadata(path).map(|data| (data.dev(), data.ino()));
+    if identity(Path::new(target))? == identity(file)? {
+        mount::detach(Path::new(target))?;
+    }
+    fs::remove_file(file)
 }
 
 impl Cover {

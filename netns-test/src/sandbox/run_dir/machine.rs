@@ -3,13 +3,12 @@
 use std::cell::OnceCell;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::mounted::Mounted;
 use super::rules::{self, DEEPEST, LARGEST_COPY, MOST, MOST_IN_ONE, Treatment};
-use crate::sys::entries::{self, Changed, Found, Kind, MountId};
+use crate::sys::entries::{self, Changed, Directory, Found, Kind, MountId};
 
 /// What a sandbox makes of a directory of the machine's.
 #[derive(Debug)]
@@ -18,7 +17,10 @@ pub(in crate::sandbox) struct Machine {
     pub(super) entries: Vec<Entry>,
     /// When each directory and file last changed that it is made from, by its path.
     pub(in crate::sandbox) changed: Vec<(PathBuf, Changed)>,
-    pub(super) mounted: Mounted,
+    directory: &'static Path,
+    /// The mount that it is in.
+    own: MountId,
+    mounted: OnceCell<Mounted>,
 }
 
 /// An entry of the sandbox's directory.
@@ -56,45 +58,46 @@ pub(in crate::sandbox) enum Content {
 }
 
 impl Machine {
-    /// Reads `directory`, which `opened` is.
+    /// Reads the directory `opened`, which is at this path.
     ///
     /// No entry of another process's making is waited for or followed: what changes meanwhile is
     /// left out.
     pub(in crate::sandbox) fn read(
-        directory: &Path,
-        opened: &OwnedFd,
+        directory: &'static Path,
+        opened: &mut Directory,
         content: Content,
     ) -> io::Result<Self> {
-        let found = entries::look_at_itself(opened)?;
+        let found = entries::look_at_itself(&*opened)?;
         let mut reader = Reader {
-            directory,
-            own: found.mount,
             content,
-            entries: Vec::new(),
-            changed: vec![(directory.to_owned(), found.changed)],
-            mounted: OnceCell::new(),
+            machine: Self {
+                entries: Vec::new(),
+                changed: vec![(directory.to_owned(), found.changed)],
+                directory,
+                own: found.mount,
+                mounted: OnceCell::new(),
+            },
         };
-        let names = entries::list(opened)?;
+        let names = opened.list()?;
         reader.all(opened, names, &Above::top(found.mount));
-        let Reader { entries, changed, mounted, .. } = reader;
-        // Those that no entry has asked for are not known to be there.
-        let mounted = mounted.into_inner();
-        let mounted = mounted.unwrap_or_else(|| match content {
-            Content::Read => Mounted::below(directory, found.mount),
-            Content::Ignored => Mounted::default(),
-        });
-        Ok(Self { entries, changed, mounted })
+        Ok(reader.machine)
+    }
+
+    /// Lists what is mounted below the directory, the first time. To list it takes a while, and the
+    /// directory must not be covered yet.
+    pub(super) fn mounted(&self) -> &Mounted {
+        self.mounted.get_or_init(|| Mounted::below(self.directory, self.own))
+    }
+
+    /// The mounts that an entry has been found to be in.
+    pub(super) fn known_mounts(&self) -> Option<&Mounted> {
+        self.mounted.get()
     }
 }
 
-struct Reader<'d> {
-    directory: &'d Path,
-    /// The mount that it is in.
-    own: MountId,
+struct Reader {
     content: Content,
-    entries: Vec<Entry>,
-    changed: Vec<(PathBuf, Changed)>,
-    mounted: OnceCell<Mounted>,
+    machine: Machine,
 }
 
 /// The directory in which an entry is.
@@ -114,8 +117,8 @@ impl Above {
 
 type Names = Vec<(CString, Option<Kind>)>;
 
-impl Reader<'_> {
-    fn all(&mut self, directory: &OwnedFd, names: Names, above: &Above) {
+impl Reader {
+    fn all(&mut self, directory: &Directory, names: Names, above: &Above) {
         for (name, kind) in names {
             // What has gone meanwhile, or cannot be looked at, is not there.
             drop(self.one(directory, &name, kind, above));
@@ -124,7 +127,7 @@ impl Reader<'_> {
 
     fn one(
         &mut self,
-        directory: &OwnedFd,
+        directory: &Directory,
         name: &CStr,
         kind: Option<Kind>,
         above: &Above,
@@ -139,7 +142,7 @@ impl Reader<'_> {
             Some(kind @ (Kind::Link | Kind::Socket | Kind::Other)) => (kind, None),
             // Another kind may be mounted over it.
             _ => {
-                let found = entries::look(directory, name)?;
+                let found = directory.look(name)?;
                 (found.kind, Some(found))
             }
         };
@@ -157,27 +160,28 @@ impl Reader<'_> {
             }
             (Treatment::Own, Kind::Link, _) => {
                 let target = match self.content {
-                    Content::Read => entries::read_link(directory, name)?,
+                    Content::Read => directory.read_link(name)?,
                     Content::Ignored => OsString::new(),
                 };
                 self.add(path, What::Link { target });
             }
-            (Treatment::Own, Kind::Socket, _) => self.add(path, What::Host),
-            // Something that is mounted on a file, as `/dev/null` is to hide one.
-            (Treatment::Own, Kind::Other, Some(_)) => self.add(path, What::Host),
+            // A device is mounted on a file, as `/dev/null` is to hide one.
+            (Treatment::Own, Kind::Socket, _) | (Treatment::Own, Kind::Other, Some(_)) => {
+                self.add(path, What::Host);
+            }
             _ => {}
         }
         Ok(())
     }
 
     fn add(&mut self, path: PathBuf, what: What) {
-        self.entries.push(Entry { path, what });
+        self.machine.entries.push(Entry { path, what });
     }
 
     fn note(&mut self, path: &Path, changed: Changed) {
         // It is told by what a server compares, not by what a sandbox is made from.
         if self.content == Content::Ignored {
-            self.changed.push((self.directory.join(path), changed));
+            self.machine.changed.push((self.machine.directory.join(path), changed));
         }
     }
 
@@ -188,16 +192,16 @@ impl Reader<'_> {
         }
         let inside = rules::COVERED.iter().filter(|name| Path::new(name).starts_with(path));
         for name in inside {
-            let name = self.directory.join(name);
+            let name = self.machine.directory.join(name);
             if let Ok(changed) = entries::changed(&name) {
-                self.changed.push((name, changed));
+                self.machine.changed.push((name, changed));
             }
         }
     }
 
     fn directory(
         &mut self,
-        directory: &OwnedFd,
+        directory: &Directory,
         name: &CStr,
         path: PathBuf,
         found: &Found,
@@ -206,15 +210,14 @@ impl Reader<'_> {
     ) {
         let depth = above.depth + 1;
         let names = match self.is_state(found.mount, above.mount) && depth < DEEPEST {
-            true => entries::open(directory, name)
-                .and_then(|opened| Ok((entries::list(&opened)?, opened))),
+            true => directory.open(name).and_then(|mut opened| Ok((opened.list()?, opened))),
             false => return self.add(path, What::Host),
         };
         let owner = (found.uid, found.gid);
         let own = What::Directory { mode: found.mode, owner };
         match names {
             Ok((names, opened)) => {
-                if names.len() > MOST_IN_ONE || self.entries.len() + names.len() > MOST {
+                if names.len() > MOST_IN_ONE || self.machine.entries.len() + names.len() > MOST {
                     return self.add(path, What::Host);
                 }
                 self.note(&path, found.changed);
@@ -233,22 +236,22 @@ impl Reader<'_> {
 
     fn file(
         &mut self,
-        directory: &OwnedFd,
+        directory: &Directory,
         name: &CStr,
         path: PathBuf,
         found: &Found,
         above: &Above,
     ) -> io::Result<()> {
-        let is_large = found.size > LARGEST_COPY as u64;
+        let size = usize::try_from(found.size).unwrap_or(usize::MAX);
         let is_program = found.mode & 0o111 != 0;
-        if is_large || is_program || !self.is_state(found.mount, above.mount) {
+        if size > LARGEST_COPY || is_program || !self.is_state(found.mount, above.mount) {
             self.link_file(path, above);
             return Ok(());
         }
         self.note(&path, found.changed);
         let content = match self.content {
             Content::Ignored => Vec::new(),
-            Content::Read => match entries::read(directory, name, LARGEST_COPY)? {
+            Content::Read => match directory.read(name, size)? {
                 Some(content) => content,
                 // It has grown.
                 None => {
@@ -271,7 +274,6 @@ impl Reader<'_> {
 
     /// Whether a mount is the machine's state, as that which it is in.
     fn is_state(&self, mount: MountId, above: MountId) -> bool {
-        mount == above
-            || self.mounted.get_or_init(|| Mounted::below(self.directory, self.own)).is_state(mount)
+        mount == above || self.machine.mounted().is_state(mount)
     }
 }

@@ -16,9 +16,10 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use crate::sandbox::Transcript;
-use crate::sys::entries::Changed;
+use crate::sys::entries::{Changed, Directory};
 use crate::sys::{entries, errno, fds, mount, person, process, tree};
 use machine::{Content, Machine, What};
+use mounted::Mounted;
 use rules::{COVERED, HOST, LARGEST_COPY, NAMES};
 
 /// Names and what is in them.
@@ -36,8 +37,8 @@ fn directories() -> impl Iterator<Item = &'static Path> {
 pub(super) fn changes() -> io::Result<Vec<(PathBuf, Changed)>> {
     let mut all = Vec::new();
     for directory in directories() {
-        let opened = fds::open_directory(directory)?;
-        all.extend(Machine::read(directory, &opened, Content::Ignored)?.changed);
+        let mut opened = Directory::at(directory)?;
+        all.extend(Machine::read(directory, &mut opened, Content::Ignored)?.changed);
     }
     Ok(all)
 }
@@ -66,7 +67,7 @@ fn make_private(
     done: &mut Option<(&'static Path, (u64, u64))>,
     keeps_owners: bool,
 ) -> io::Result<Option<io::Error>> {
-    let opened = fds::open_directory(directory)?;
+    let mut opened = Directory::at(directory)?;
     let identity = fds::identity(opened.as_fd())?;
     match done {
         // One directory that is mounted at both paths stays one.
@@ -75,12 +76,16 @@ fn make_private(
         }
         _ => *done = Some((directory, identity)),
     }
-    let machine = Machine::read(directory, &opened, Content::Read)?;
+    let machine = Machine::read(directory, &mut opened, Content::Read)?;
     let old = mount::copy_tree(directory)?;
+    let is_protected = old.as_ref().is_some_and(|old| tree::make_read_only(old.as_fd()).is_ok());
+    if old.is_some() && !is_protected {
+        machine.mounted();
+    }
     mount::tmpfs(directory)?;
     let own = fds::open_directory(directory)?;
     // Linux before 5.2 cannot bring the machine's directory back.
-    let shown = old.map(|old| show_host(directory, &old, &machine)).transpose();
+    let shown = old.map(|old| show_host(directory, &old, is_protected, &machine)).transpose();
     let has_host = matches!(shown, Ok(Some(())));
     let umask = person::change_umask(0);
     let made = build(&own, &machine, has_host, keeps_owners);
@@ -89,22 +94,24 @@ fn make_private(
 }
 
 /// Attaches the machine's directory at `.host`, without its resolvers, and for no one to write to.
-fn show_host(directory: &Path, old: &OwnedFd, machine: &Machine) -> io::Result<()> {
+fn show_host(
+    directory: &Path,
+    old: &OwnedFd,
+    is_protected: bool,
+    machine: &Machine,
+) -> io::Result<()> {
     let host = directory.join(HOST);
     fs::create_dir(&host)?;
-    let at_once = tree::make_read_only(old.as_fd());
     mount::attach(old, &host)?;
-    let protected = match at_once {
-        Ok(()) => machine.mounted.writable_of_others().try_for_each(|path| {
-            reached(
-                fds::open_anything(&host.join(path)).and_then(|at| tree::make_writable(at.as_fd())),
-            )
-        }),
+    let protected = if is_protected {
+        let others = machine.known_mounts().into_iter().flat_map(Mounted::writable_of_others);
+        others.map(|path| host.join(path)).try_for_each(|path| {
+            reached(fds::open_anything(&path).and_then(|place| tree::make_writable(place.as_fd())))
+        })
+    } else {
         // Linux before 5.12, or a seccomp filter that does not know the call.
-        Err(_) => machine
-            .mounted
-            .writable_of_machine()
-            .try_for_each(|path| reached(mount::remount_read_only(&host.join(path)))),
+        let mut own = machine.mounted().writable_of_machine().map(|path| host.join(path));
+        own.try_for_each(|path| reached(mount::remount_read_only(&path)))
     };
     let covered = protected.and_then(|()| {
         // The directories of resolvers may be links within the machine's directory.
@@ -154,10 +161,13 @@ fn build(own: &OwnedFd, machine: &Machine, has_host: bool, keeps_owners: bool) -
     machine.entries.iter().map(one).fold(Ok(()), io::Result::and)
 }
 
-/// Has an entry belong to the user that the machine's does, unless the sandbox has no such id.
+/// Has an entry belong to the user that the machine's does, unless the sandbox has no such id, or
+/// not the right to.
 fn give(own: &OwnedFd, path: &Path, (uid, gid): (u32, u32), what: &What) -> io::Result<()> {
     match entries::give(own, path, uid, gid) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(()),
+        Err(error) if matches!(error.raw_os_error(), Some(errno::EINVAL | errno::EPERM)) => {
+            return Ok(());
+        }
         other => other?,
     }
     match what {

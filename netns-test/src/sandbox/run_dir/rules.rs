@@ -54,11 +54,11 @@ pub(super) enum Treatment {
 pub(super) fn treatment(path: &Path) -> Treatment {
     // By the bytes: a comparison of paths takes them apart, for each of many entries.
     let is = |name: &&str| path.as_os_str() == *name;
-    if is(&HOST) || is(&NAMES) {
+    if [HOST, NAMES].iter().any(is) {
         Treatment::Absent
-    } else if COVERED.iter().any(|name| is(name)) {
+    } else if COVERED.iter().any(is) {
         Treatment::FilesAlone
-    } else if MANAGED.iter().any(|name| is(name)) || is_of_user_manager(path) {
+    } else if MANAGED.iter().any(is) || is_of_user_manager(path) {
         Treatment::Linked
     } else {
         Treatment::Own
