@@ -18,7 +18,7 @@ const INDEX: u32 = 32;
 
 /// The namespaces of one host, and a socket in its network.
 #[derive(Debug)]
-pub(crate) struct Host {
+pub(crate) struct Node {
     pub(crate) network: OwnedFd,
     _mounts: OwnedFd,
     _hostname: OwnedFd,
@@ -26,11 +26,11 @@ pub(crate) struct Host {
 }
 
 /// So many hosts, each with a cable to one more, which is the first.
-pub(crate) fn star(count: u32) -> io::Result<Vec<Host>> {
+pub(crate) fn star(count: u32) -> io::Result<Vec<Node>> {
     on_a_thread(move || {
-        let mut hosts = vec![Host::new()?];
+        let mut hosts = vec![Node::new()?];
         for number in 0..count {
-            let host = Host::new()?;
+            let host = Node::new()?;
             let [_, _, high, low] = number.to_be_bytes();
             let high_6 = u16::try_from(number).map_err(io::Error::other)?;
             let addresses =
@@ -43,9 +43,9 @@ pub(crate) fn star(count: u32) -> io::Result<Vec<Host>> {
 }
 
 /// Two hosts with a cable between them.
-pub(crate) fn pair(addresses: [[IpAddr; 2]; 2]) -> io::Result<[Host; 2]> {
+pub(crate) fn pair(addresses: [[IpAddr; 2]; 2]) -> io::Result<[Node; 2]> {
     on_a_thread(move || {
-        let pair = [Host::new()?, Host::new()?];
+        let pair = [Node::new()?, Node::new()?];
         pair[0].cable_to(&pair[1], 0, addresses[0])?;
         pair[1].ask(&[vec![up(INDEX + 1)], addresses_of(INDEX + 1, addresses[1])].concat())?;
         Ok(pair)
@@ -58,7 +58,7 @@ pub(crate) fn wait_until_all_are_gone() -> io::Result<()> {
     const LAST: &CStr = c"last";
     on_a_thread(|| {
         let own = open(c"/proc/thread-self/ns/net")?;
-        let last = Host::new()?;
+        let last = Node::new()?;
         last.ask(&[cable(&own, 0, "last")])
     })?;
     // SAFETY: reads a C string.
@@ -75,7 +75,7 @@ fn on_a_thread<T: Send + 'static>(
     thread::spawn(work).join().expect("it does not panic")
 }
 
-impl Host {
+impl Node {
     /// The calling thread is there then.
     fn new() -> io::Result<Self> {
         let all = libc::CLONE_NEWNET | libc::CLONE_NEWNS | libc::CLONE_NEWUTS;

@@ -30,7 +30,7 @@ pub(crate) fn build(name: &'static str, hosts: u32, target: Option<f64>, rounds:
             let (mut built, time) = timed(1, || net.build());
             let lab = built.pop().expect("it was built once")?;
             // The last one has what the plan says.
-            let last = lab.hosts().last().expect("there are some");
+            let last = lab.nodes().last().expect("there are some");
             let address = lab.plan().nodes().last().expect("there are some").addresses[0];
             last.run(|| TcpListener::bind((address, 0)))?;
             drop(lab);

@@ -8,14 +8,14 @@ use std::sync::{Mutex, PoisonError};
 /// How the process that asks is isolated: see [`isolation`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Isolation {
-    mode: Mode,
+    mode: IsolationMode,
     limitations: Vec<String>,
 }
 
 /// Which rights a test has, and over what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Mode {
+pub enum IsolationMode {
     /// The process is no test body: it is the test runner, or any other program.
     Outside,
     /// User, network, mount, PID, UTS and IPC namespaces of its own, and rights over these only.
@@ -40,13 +40,15 @@ pub enum Mode {
 /// ```
 #[must_use]
 pub fn isolation() -> Isolation {
-    OWN.get().cloned().unwrap_or(Isolation { mode: Mode::Outside, limitations: Vec::new() })
+    OWN.get()
+        .cloned()
+        .unwrap_or(Isolation { mode: IsolationMode::Outside, limitations: Vec::new() })
 }
 
 impl Isolation {
     /// Which namespaces and rights the process has.
     #[must_use]
-    pub fn mode(&self) -> Mode {
+    pub fn mode(&self) -> IsolationMode {
         self.mode
     }
 
@@ -63,9 +65,11 @@ impl Isolation {
 impl fmt::Display for Isolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.mode {
-            Mode::Outside => "not isolated: no test body",
-            Mode::Full => "isolated, with a user namespace",
-            Mode::Privileged => "isolated without a user namespace, with the caller's rights",
+            IsolationMode::Outside => "not isolated: no test body",
+            IsolationMode::Full => "isolated, with a user namespace",
+            IsolationMode::Privileged => {
+                "isolated without a user namespace, with the caller's rights"
+            }
         })?;
         for limitation in &self.limitations {
             write!(f, "\nnot isolated: {limitation}")?;
@@ -82,7 +86,7 @@ static OWN: OnceLock<Isolation> = OnceLock::new();
     expect(dead_code, reason = "there are no bodies there")
 )]
 pub(crate) fn set(is_privileged: bool, limitations: Vec<String>) {
-    let mode = if is_privileged { Mode::Privileged } else { Mode::Full };
+    let mode = if is_privileged { IsolationMode::Privileged } else { IsolationMode::Full };
     drop(OWN.set(Isolation { mode, limitations }));
 }
 
@@ -133,7 +137,7 @@ mod tests {
     #[test]
     fn an_isolation_is_told_with_what_it_lacks() {
         let limitations = vec!["/proc shows the host's processes".to_owned()];
-        let isolation = Isolation { mode: Mode::Full, limitations };
+        let isolation = Isolation { mode: IsolationMode::Full, limitations };
         assert_eq!(
             isolation.to_string(),
             "isolated, with a user namespace\nnot isolated: /proc shows the host's processes"

@@ -1,8 +1,8 @@
 #![doc = include_str!("../CRATE.md")]
 #![deny(unsafe_code)]
 
-#[cfg(all(target_os = "linux", not(miri)))]
-mod beginning;
+#[cfg(feature = "lab")]
+mod addr;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod bytes;
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -19,7 +19,7 @@ mod error;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod harness;
 #[cfg(all(target_os = "linux", not(miri)))]
-mod hook;
+mod isolate;
 mod isolation;
 #[cfg(feature = "lab")]
 pub mod lab;
@@ -31,8 +31,7 @@ mod netns;
 mod premain;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod probe;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod program;
+pub(crate) mod registry;
 #[cfg(feature = "tokio")]
 mod runtime;
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -48,14 +47,14 @@ mod userns;
 #[path = "rt.rs"]
 pub mod __rt;
 
-pub use error::{Error, Result};
-pub use isolation::{Isolation, Mode, isolation};
+pub use crate::error::{Error, Result};
+pub use crate::isolation::{Isolation, IsolationMode, isolation};
 #[cfg(all(feature = "lab", target_os = "linux", not(miri)))]
-pub use lab::{Host, HostChild, HostCommand, Lab, Link};
+pub use crate::lab::{Lab, Link, Node, NodeChild, NodeCommand};
 #[cfg(feature = "lab")]
-pub use lab::{LinkId, NodeId, Topology};
+pub use crate::lab::{LinkId, NodeId, Topology};
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use netns::{Holder, ListedNetNs, NamedNetNs, Names, NetNs, NetNsGuard, NetNsId};
+pub use crate::netns::{Holder, ListedNetNs, NamedNetNs, NetNs, NetNsDir, NetNsGuard, NetNsId};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::sandbox::{IdRange, Sandbox, SandboxChild, SandboxCommand, SandboxUser};
 pub use netns_test_macros::{defaults, netns_test, test};
-#[cfg(all(target_os = "linux", not(miri)))]
-pub use program::{IdRange, Sandbox, SandboxChild, SandboxCommand, SandboxUser};

@@ -25,9 +25,10 @@ use std::ffi::{CString, c_char, c_int};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::harness::{self, Case, Defaults};
-use crate::sys::environ;
+use crate::harness;
+use crate::harness::{Case, Defaults};
 use crate::sys::process::SingleThreaded;
+use crate::sys::process::environ;
 
 /// The name of the section with the tests. It says which layout its entries have: a binary
 /// may hold two versions of this crate.

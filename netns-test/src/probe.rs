@@ -1,10 +1,11 @@
 //! Try, then explain: what a first sandbox tells, and what is tried next when it is refused.
 
 use crate::bytes::{Reader, Writer};
-use crate::diagnose::{self, Step, Witness};
+use crate::diagnose;
+use crate::diagnose::{Step, Witness};
 use crate::error::Failure;
-use crate::sandbox::{Mode, Part, Refused};
-use crate::sys::devconf::Altered;
+use crate::isolate::{Mode, Part, Refused};
+use crate::sys::net::devconf::Altered;
 use crate::sys::process::SingleThreaded;
 use crate::userns::Caller;
 

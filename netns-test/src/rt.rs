@@ -9,16 +9,14 @@ pub use crate::__case as case;
 pub use crate::__defaults as defaults;
 #[cfg(feature = "tokio")]
 pub use crate::__report_either as report_either;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::harness::{Begins, Case, Defaults, Options, ShouldPanic, Timeout, begin, run};
+pub use crate::isolate::{Ids, Network, User};
+pub use crate::premain::{DefaultsEntry, Entry};
 #[cfg(feature = "tokio")]
 pub use crate::runtime::{Flavor, Runtime, block_on};
 #[cfg(not(all(target_os = "linux", not(miri))))]
 pub use crate::unsupported::{begin, run};
-#[cfg(all(target_os = "linux", not(miri)))]
-pub use crate::{
-    harness::{Begins, Case, Defaults, Options, ShouldPanic, Timeout, begin, run},
-    premain::{DefaultsEntry, Entry},
-    sandbox::{Ids, Network, User},
-};
 
 /// What the program netns-test-doctor does.
 #[cfg(all(feature = "doctor", target_os = "linux", not(miri)))]

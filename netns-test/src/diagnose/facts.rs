@@ -3,21 +3,25 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::env::{self, Surroundings};
-use crate::sandbox::NAMESPACES;
-use crate::sys::caps::{self, Caps};
-use crate::sys::filter::Call;
-use crate::sys::memory;
-use crate::sys::process::{self, Namespace};
+use crate::env;
+use crate::env::Surroundings;
+use crate::isolate::NAMESPACES;
+use crate::sys::process;
+use crate::sys::process::Namespace;
+use crate::sys::process::caps;
+use crate::sys::process::caps::Caps;
+use crate::sys::process::shared_record;
+use crate::sys::seccomp::Call;
 
-use super::usage::{self, Limit};
+use crate::diagnose::usage;
+use crate::diagnose::usage::Limit;
 
 /// The standard library's for a thread, in bytes, where nobody asks for another one.
 const STACK: u64 = 2 << 20;
 
-pub(super) const USERNS_CLONE: &str = "/proc/sys/kernel/unprivileged_userns_clone";
-pub(super) const APPARMOR_USERNS: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
-pub(super) const SELINUX: &str = "/sys/fs/selinux/enforce";
+pub(crate) const USERNS_CLONE: &str = "/proc/sys/kernel/unprivileged_userns_clone";
+pub(crate) const APPARMOR_USERNS: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
+pub(crate) const SELINUX: &str = "/sys/fs/selinux/enforce";
 
 /// Files and calls that bear on namespaces, as far as they answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -121,7 +125,7 @@ impl Facts {
         let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
         let asked_stack = usage::asked_stack();
         let stack = asked_stack.unwrap_or(STACK);
-        let is_there = usize::try_from(stack).is_ok_and(memory::can_map);
+        let is_there = usize::try_from(stack).is_ok_and(shared_record::can_map);
         Self {
             label: label(),
             seccomp: after(&status, "Seccomp:").map(str::to_owned),
@@ -187,7 +191,7 @@ fn label() -> Option<(String, String)> {
 }
 
 /// Names and values of `/proc/sys/user/max_*_namespaces`, in the order of the names.
-pub(super) fn namespace_limits() -> Vec<(String, String)> {
+pub(crate) fn namespace_limits() -> Vec<(String, String)> {
     let Ok(entries) = fs::read_dir("/proc/sys/user") else { return Vec::new() };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     let mut limits: Vec<_> = names

@@ -1,20 +1,21 @@
 //! Why the kernel refused: facts are read ([`facts`]) and matched against what is known of
 //! each environment ([`causes`]).
 
-mod causes;
-mod facts;
-mod usage;
+pub(crate) mod causes;
+pub(crate) mod facts;
+pub(crate) mod usage;
 
 use std::io;
 
 use crate::error::Failure;
-use crate::sandbox::NAMESPACES;
+use crate::isolate::NAMESPACES;
 use crate::sys::errno;
-use crate::sys::process::{self, Namespace, Side, SingleThreaded};
+use crate::sys::process;
+use crate::sys::process::{Namespace, Side, SingleThreaded};
 
-pub(crate) use causes::Step;
-pub(crate) use facts::{Facts, Witness};
-pub(crate) use usage::note_refusals;
+pub(crate) use crate::diagnose::causes::Step;
+pub(crate) use crate::diagnose::facts::{Facts, Witness};
+pub(crate) use crate::diagnose::usage::note_refusals;
 
 /// A call that is no namespace's business, with the limit that it ran into, or who refuses it.
 pub(crate) fn explain(step: &str, object: &str, error: &io::Error) -> Failure {

@@ -40,7 +40,7 @@ pub(crate) enum Kind {
 }
 
 /// Limits on processes and threads: those of control groups first, from the innermost on.
-pub(super) fn of_processes() -> Vec<Limit> {
+pub(crate) fn of_processes() -> Vec<Limit> {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let all = fs::read_to_string("/proc/loadavg").ok().and_then(|text| threads_in(&text));
     let of_all = |kind, file: &str| {
@@ -61,14 +61,14 @@ pub(super) fn of_processes() -> Vec<Limit> {
 }
 
 /// How many more processes control groups and the machine allow, each, and how many the user may have.
-pub(super) fn room_for_processes() -> Vec<u64> {
+pub(crate) fn room_for_processes() -> Vec<u64> {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let left = |limit: Limit| Some(limit.limit.1.saturating_sub(limit.used?.1));
     groups().into_iter().filter_map(left).chain(soft(&limits, "Max processes")).collect()
 }
 
 /// Limits on the memory of this process.
-pub(super) fn of_memory() -> Vec<Limit> {
+pub(crate) fn of_memory() -> Vec<Limit> {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let own = |kind, name: &str, field: &str| {
@@ -94,7 +94,7 @@ pub(super) fn of_memory() -> Vec<Limit> {
 }
 
 /// The size of the stack that the standard library gives to threads, as `RUST_MIN_STACK` asks.
-pub(super) fn asked_stack() -> Option<u64> {
+pub(crate) fn asked_stack() -> Option<u64> {
     env::stack_of_threads()
 }
 

@@ -4,16 +4,20 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::Duration;
 
-use super::features;
 use crate::bytes::{Reader, Writer};
-use crate::diagnose::{self, Step, Witness};
+use crate::diagnose;
+use crate::diagnose::{Step, Witness};
+use crate::doctor::features;
 use crate::error::Failure;
+use crate::isolate;
+use crate::isolate::{Entry, Identity, Mode, Setting, Transcript};
 use crate::probe::News;
-use crate::sandbox::{self, Entry, Identity, Mode, Setting, Transcript};
-use crate::sys::devconf::Altered;
+use crate::sys::fds;
 use crate::sys::fds::Until;
-use crate::sys::process::{self, Side, SingleThreaded, Status};
-use crate::sys::{fds, signals};
+use crate::sys::net::devconf::Altered;
+use crate::sys::process;
+use crate::sys::process::signals;
+use crate::sys::process::{Side, SingleThreaded, Status};
 use crate::userns::Caller;
 
 /// How long all of it may take. Loading a dozen modules takes seconds on a slow machine.
@@ -21,35 +25,35 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// What has become of it.
 #[derive(Clone, Debug)]
-pub(super) struct Attempt {
-    pub(super) mode: Mode,
-    pub(super) steps: Vec<Entry>,
+pub(crate) struct Attempt {
+    pub(crate) mode: Mode,
+    pub(crate) steps: Vec<Entry>,
     /// Why it did not come to its end.
-    pub(super) failure: Option<Failure>,
+    pub(crate) failure: Option<Failure>,
     /// What of the kernel can be used there.
-    pub(super) features: Vec<Feature>,
+    pub(crate) features: Vec<Feature>,
 }
 
 /// A part of the kernel that labs are made of, as told from one process to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Feature {
-    pub(super) name: String,
+pub(crate) struct Feature {
+    pub(crate) name: String,
     /// What a lab does with it.
-    pub(super) what_for: String,
-    pub(super) missing: Option<Missing>,
+    pub(crate) what_for: String,
+    pub(crate) missing: Option<Missing>,
 }
 
 /// Why it cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Missing {
-    pub(super) reason: String,
+pub(crate) struct Missing {
+    pub(crate) reason: String,
     /// The kernel's module to load, if that is what is missing.
-    pub(super) module: Option<String>,
-    pub(super) advice: String,
+    pub(crate) module: Option<String>,
+    pub(crate) advice: String,
 }
 
 /// Tries.
-pub(super) fn make(mode: &Mode, caller: &Caller, alone: &SingleThreaded) -> Attempt {
+pub(crate) fn make(mode: &Mode, caller: &Caller, alone: &SingleThreaded) -> Attempt {
     let mut transcript = Transcript::default();
     let told = begin(mode, caller, alone, &mut transcript);
     let mut attempt =
@@ -133,10 +137,10 @@ fn inside(identity: &Identity, mode: &Mode, go: &OwnedFd, parent: &OwnedFd) -> !
         process::exit_now(1);
     }
     let mut transcript = Transcript::default();
-    let numbering = sandbox::number_next_process();
-    let set_up = sandbox::set_up(identity, mode, &mut transcript)
-        .and_then(|_proc| sandbox::try_loopback())
-        .and_then(|()| sandbox::use_loopback());
+    let numbering = isolate::number_next_process();
+    let set_up = isolate::set_up(identity, mode, &mut transcript)
+        .and_then(|_proc| isolate::try_loopback())
+        .and_then(|()| isolate::use_loopback());
     transcript.0.extend(numbering.0);
     let (news, features) = match set_up {
         Err(refused) => (News::from(refused), Vec::new()),

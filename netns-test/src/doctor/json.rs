@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::attempt::{Attempt, Feature};
-use super::{Report, VERSION, text};
+use crate::doctor::attempt::{Attempt, Feature};
+use crate::doctor::{Report, VERSION, text};
 use crate::error::Failure;
 
 /// The report as JSON.
-pub(super) fn print(report: &Report) -> String {
+pub(crate) fn print(report: &Report) -> String {
     let mode = report.success().map(mode);
     let facts: serde_json::Map<String, Value> =
         text::facts(&report.facts).into_iter().map(|(file, value)| (file, value.into())).collect();

@@ -1,21 +1,22 @@
 //! The program that tells what this machine allows: it does what the harness does for a test,
 //! step by step, and tries the parts of the kernel that labs are made of.
 
-mod attempt;
-mod features;
-mod json;
-mod text;
+pub(crate) mod attempt;
+pub(crate) mod features;
+pub(crate) mod json;
+pub(crate) mod text;
 
 use std::process::ExitCode;
 
-use crate::diagnose::{self, Facts};
+use crate::diagnose;
+use crate::diagnose::Facts;
+use crate::doctor::attempt::{Attempt, Feature};
 use crate::env;
 use crate::error::Failure;
+use crate::isolate::Mode;
 use crate::premain;
 use crate::probe;
-use crate::sandbox::Mode;
 use crate::userns::Caller;
-use attempt::{Attempt, Feature};
 
 const USAGE: &str = "\
 Tells whether netns-test can isolate tests on this machine.
@@ -35,7 +36,7 @@ exit status: 0 if tests can be isolated, 1 if not, 2 if the arguments are wrong
 
 /// What there is to tell.
 #[derive(Debug)]
-struct Report {
+pub(crate) struct Report {
     /// What is wrong with the variables that the crate reads.
     settings: Option<Failure>,
     /// What has been tried, in order; the last one tells.

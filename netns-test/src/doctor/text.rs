@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::attempt::{Attempt, Feature};
-use super::{Report, VERSION};
 use crate::diagnose::Facts;
+use crate::doctor::attempt::{Attempt, Feature};
+use crate::doctor::{Report, VERSION};
 
 /// The report as text.
-pub(super) fn print(report: &Report) -> String {
+pub(crate) fn print(report: &Report) -> String {
     let mut text = format!("netns-test {VERSION}\n");
     for attempt in &report.attempts {
         text += &transcript(attempt);
@@ -25,7 +25,7 @@ pub(super) fn print(report: &Report) -> String {
 }
 
 /// The facts of which there are any.
-pub(super) fn facts(facts: &Facts) -> Vec<(String, String)> {
+pub(crate) fn facts(facts: &Facts) -> Vec<(String, String)> {
     let mut all = facts.all();
     all.retain(|(_, value)| value != "(none)");
     all

@@ -8,58 +8,48 @@
 //! * **init**, process 1 of a test's namespaces, forked by the server ([`init`]);
 //! * the **body**, forked by init ([`body`]).
 
-mod body;
-mod caller;
-mod case;
-mod init;
-mod launch;
-mod options;
-mod order;
-mod output;
-mod parts;
-mod patience;
-mod policy;
-mod pulse;
-mod reasons;
-mod request;
-mod server;
-mod serving;
-mod spares;
-mod starting;
-mod time_limit;
-mod trial;
-mod twice;
-mod verdict;
-mod watch;
-mod wire;
+pub(crate) mod child;
+pub(crate) mod protocol;
+pub(crate) mod runner;
+pub(crate) mod server;
+
+use crate::harness::child::body;
+use crate::harness::runner::output;
+use crate::harness::runner::policy;
+use crate::harness::runner::registered_twice;
+use crate::harness::runner::request;
+use crate::harness::runner::verdict;
+use crate::harness::server::handle;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-pub use body::begin;
+pub use crate::harness::child::body::begin;
 #[cfg(feature = "tokio")]
-pub(crate) use body::leave;
-pub use case::{Begins, Case, ShouldPanic};
-pub use options::{Defaults, Options, Timeout};
+pub(crate) use crate::harness::child::body::leave;
 #[cfg(feature = "tokio")]
-pub(crate) use patience::insist_on_threads;
+pub(crate) use crate::harness::protocol::retry::insist_on_threads;
+pub use crate::registry::case::{Begins, Case, ShouldPanic};
+pub use crate::registry::options::{Defaults, Options, Timeout};
 
 use crate::env;
 use crate::error::Failure;
-use crate::premain::{self, Entry};
-use crate::sys::process::{self, SingleThreaded};
-use server::NoServer;
-use verdict::{Judgement, Outcome, Verdict};
+use crate::harness::runner::verdict::{Judgement, Outcome, Verdict};
+use crate::harness::server::handle::NoServer;
+use crate::premain;
+use crate::premain::Entry;
+use crate::sys::process;
+use crate::sys::process::SingleThreaded;
 
 /// The fork server, or why there is none. Set before `main`.
-static SERVER: OnceLock<Result<server::Server, NoServer>> = OnceLock::new();
+static SERVER: OnceLock<Result<handle::Server, NoServer>> = OnceLock::new();
 
 /// Forks the server; called before `main`, in a process with one thread.
 pub(crate) fn start(alone: &SingleThreaded) {
     // Read while no other thread can change them; who needs them asks again.
     drop((env::settings(), env::surroundings()));
-    let server = server::fork(alone);
+    let server = handle::fork(alone);
     drop(SERVER.set(server));
     process::at_exit(end);
 }
@@ -117,7 +107,7 @@ fn pass(case: &Case) {
 /// Has the test run and tells the person who reads it what there is to tell.
 fn ask(entry: &'static Entry, case: &'static Case) -> Verdict {
     let mut replay = output::Replay::default();
-    if let Some(reason) = twice::refusal(case) {
+    if let Some(reason) = registered_twice::refusal(case) {
         return told(Judgement::failed(reason), &replay);
     }
     let settings = match env::settings() {
@@ -163,7 +153,7 @@ fn unknown_entry() -> Failure {
         .advise("the attribute works in executables; a test in a dynamic library has no table")
 }
 
-fn server() -> Result<&'static server::Server, NoServer> {
+fn server() -> Result<&'static handle::Server, NoServer> {
     match SERVER.get() {
         Some(Ok(server)) => Ok(server),
         Some(Err(none)) => Err(none.clone()),

@@ -3,115 +3,48 @@
 //! [`Topology`] is the description, [`Plan`] says what the kernel is to be told. Neither touches
 //! it. Both can be printed, and drawn with Graphviz (`to_dot`) and Mermaid (`to_mermaid`).
 
-mod addresses;
 #[cfg(all(target_os = "linux", not(miri)))]
-mod blocked;
+pub(crate) mod build;
 #[cfg(all(target_os = "linux", not(miri)))]
-mod build;
-mod by_hand;
+pub(crate) mod change;
+pub(crate) mod fabric;
+pub(crate) mod observe;
+pub(crate) mod plan;
 #[cfg(all(target_os = "linux", not(miri)))]
-mod cables;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod change;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod child;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod child_waits;
-mod cidr;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod command;
-mod draw;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod give_back;
-mod given;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod host;
-mod hosts_file;
-mod interfaces;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod journal;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod limitations;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod link;
-mod mac;
-mod mistakes;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod moved;
-mod names;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod obstacles;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod output;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod own_sysctl;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod panics;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod partition;
-mod plan;
-mod planning;
-mod pool;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod programs;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod rank;
-mod reach;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod reachable;
-mod reserved;
-mod routes;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod running;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod search_path;
-mod segments;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod snapshot;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod sockets;
-mod spec;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod tasks;
+pub(crate) mod run;
 #[cfg(test)]
-mod tests;
-mod topology;
-mod tunnels;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod wait;
-mod walk;
-#[cfg(all(target_os = "linux", not(miri)))]
-mod within;
+pub(crate) mod tests;
+pub(crate) mod topology;
 
+pub use crate::addr::cidr::{Cidr, CidrError, Subnet};
+pub use crate::addr::mac::{Mac, MacError};
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use child::HostChild;
-pub use cidr::{Cidr, CidrError, Subnet};
+pub use crate::lab::observe::snapshot::{
+    Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
+    Snapshot, SocketState, TcpState,
+};
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use command::HostCommand;
-pub use given::{GivenAddr, GivenMac, GivenSubnet, Interface, IntoAddrs, Via};
+pub use crate::lab::observe::sockets::{Endpoint, Protocol};
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use host::{Host, HostGuard};
+pub use crate::lab::observe::wait::limit::Within;
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use link::Link;
-pub use mac::{Mac, MacError};
-pub use mistakes::{Mistake, Mistakes};
-pub use plan::{
-    InterfaceKind, InterfacePlan, LinkPlan, NodePlan, Place, Plan, RoutePlan, SegmentKind,
+pub use crate::lab::observe::wait::reachable::Peer;
+pub use crate::lab::plan::errors::{TopologyError, TopologyErrors};
+pub use crate::lab::plan::routes::walk::{Hop, Path, PathOutcome, Reachability};
+pub use crate::lab::plan::{
+    InterfaceKind, InterfacePlan, InterfaceRef, LinkPlan, NodePlan, Plan, RoutePlan, SegmentKind,
     SegmentPlan,
 };
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use reachable::Peer;
+pub use crate::lab::run::command::NodeCommand;
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use running::Lab;
+pub use crate::lab::run::lab::Lab;
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use snapshot::{
-    Counters, HostState, LinkState, NeighbourState, NextHopState, RouteState, RuleState, Snapshot,
-    SocketState, TcpState,
-};
+pub use crate::lab::run::link::Link;
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use sockets::{Endpoint, Protocol};
-pub use spec::{LinkSpec, NodeSpec};
-pub use topology::{LinkId, MacvlanMode, NodeId, NodeKind, Topology};
-pub use walk::{Hop, Path, PathEnd, Reach};
+pub use crate::lab::run::node::{Node, NodeGuard};
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use within::Within;
+pub use crate::lab::run::process::NodeChild;
+pub use crate::lab::topology::input::{AddrArg, Interface, IntoAddrs, MacArg, SubnetArg, Via};
+pub use crate::lab::topology::spec::{LinkSpec, NodeSpec};
+pub use crate::lab::topology::{LinkId, MacvlanMode, NodeId, NodeKind, Topology};

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::Netlink;
-use super::dump::{ADDRESS, IPV4, address, attributes, number, unnamed};
-use super::route::name_of_scope;
 use crate::error::Failure;
+use crate::netlink::Netlink;
+use crate::netlink::dump::{ADDRESS, IPV4, address, attributes, number, unnamed};
+use crate::netlink::route::name_of_scope;
 
 /// `RTM_GETADDR` of `linux/rtnetlink.h`.
 const GET: u16 = 22;

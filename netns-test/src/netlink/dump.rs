@@ -6,18 +6,18 @@ use std::sync::PoisonError;
 
 use rtnetlink::packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR};
 
-use super::{HEADER, Netlink, framed, raw};
 use crate::error::Failure;
+use crate::netlink::{HEADER, Netlink, framed, raw};
 use crate::sys::errno;
 
 /// `AF_INET`, `AF_INET6` of linux/socket.h.
-pub(super) const IPV4: u8 = 2;
-pub(super) const IPV6: u8 = 10;
+pub(crate) const IPV4: u8 = 2;
+pub(crate) const IPV6: u8 = 10;
 
 /// The length of an `rtmsg`, which a `fib_rule_hdr` has, too; of an `ifaddrmsg`, and an `ndmsg`.
-pub(super) const ROUTE: usize = 12;
-pub(super) const ADDRESS: usize = 8;
-pub(super) const NEIGHBOUR: usize = 12;
+pub(crate) const ROUTE: usize = 12;
+pub(crate) const ADDRESS: usize = 8;
+pub(crate) const NEIGHBOUR: usize = 12;
 
 /// `NLM_F_DUMP_INTR`: the list has changed while it was sent.
 const INTERRUPTED: u16 = 0x10;
@@ -31,7 +31,7 @@ const NONE_OF_THEM: [i32; 2] = [95, 97];
 impl Netlink {
     /// Lists the objects of a family: the bodies of the answers. `head` is the body of the question, the
     /// first byte of which is the family; answers begin with that byte, too.
-    pub(super) fn dump(
+    pub(crate) fn dump(
         &self,
         kind: u16,
         head: &[u8],
@@ -58,7 +58,7 @@ impl Netlink {
     }
 
     /// The same for IPv4, then for IPv6.
-    pub(super) fn dump_both(
+    pub(crate) fn dump_both(
         &self,
         kind: u16,
         length: usize,
@@ -110,16 +110,16 @@ impl List {
 
 /// A netlink attribute.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Attribute<'a> {
+pub(crate) struct Attribute<'a> {
     /// Its type, without the flags for nested ones.
-    pub(super) kind: u16,
-    pub(super) value: &'a [u8],
+    pub(crate) kind: u16,
+    pub(crate) value: &'a [u8],
     /// With its header and padding.
-    pub(super) whole: &'a [u8],
+    pub(crate) whole: &'a [u8],
 }
 
 /// The attributes one after the other; what is cut off at the end is none.
-pub(super) fn attributes(mut bytes: &[u8]) -> Vec<Attribute<'_>> {
+pub(crate) fn attributes(mut bytes: &[u8]) -> Vec<Attribute<'_>> {
     let mut found = Vec::new();
     while bytes.len() >= 4 {
         let length = usize::from(u16::from_ne_bytes([bytes[0], bytes[1]]));
@@ -133,17 +133,17 @@ pub(super) fn attributes(mut bytes: &[u8]) -> Vec<Attribute<'_>> {
 }
 
 /// A number of 32 bits.
-pub(super) fn number(value: &[u8]) -> Option<u32> {
+pub(crate) fn number(value: &[u8]) -> Option<u32> {
     Some(u32::from_ne_bytes(value.try_into().ok()?))
 }
 
 /// The same with a sign.
-pub(super) fn signed(value: &[u8]) -> Option<i32> {
+pub(crate) fn signed(value: &[u8]) -> Option<i32> {
     Some(i32::from_ne_bytes(value.try_into().ok()?))
 }
 
 /// An address, the family of which its length says.
-pub(super) fn address(value: &[u8]) -> Option<IpAddr> {
+pub(crate) fn address(value: &[u8]) -> Option<IpAddr> {
     match value.len() {
         4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(value).ok()?).into()),
         16 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(value).ok()?).into()),
@@ -152,16 +152,16 @@ pub(super) fn address(value: &[u8]) -> Option<IpAddr> {
 }
 
 /// `0.0.0.0` or `::`.
-pub(super) fn unspecified(family: u8) -> IpAddr {
+pub(crate) fn unspecified(family: u8) -> IpAddr {
     if family == IPV4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
 }
 
 /// An attribute that has no name here: `attribute 31 0x0100`.
-pub(super) fn unnamed(attribute: Attribute<'_>) -> String {
+pub(crate) fn unnamed(attribute: Attribute<'_>) -> String {
     format!("attribute {} {}", attribute.kind, hex(attribute.value))
 }
 
-pub(super) fn hex(value: &[u8]) -> String {
+pub(crate) fn hex(value: &[u8]) -> String {
     let digits: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("0x{digits}")
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rtnetlink::sys::{Socket, SocketAddr};
 
-use super::SOCKET;
 use crate::error::Failure;
+use crate::netlink::SOCKET;
 use crate::sys::errno;
-use crate::sys::fds::{self, Until};
+use crate::sys::fds;
+use crate::sys::fds::Until;
 
 /// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV4_ROUTE`, `RTMGRP_IPV4_RULE`, `RTMGRP_IPV6_IFADDR`,
 /// `RTMGRP_IPV6_ROUTE` of linux/rtnetlink.h, and `RTNLGRP_IPV6_RULE` as one of these bits.

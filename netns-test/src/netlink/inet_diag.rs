@@ -6,9 +6,9 @@ use rtnetlink::packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR}
 use rtnetlink::sys::Socket;
 use rtnetlink::sys::protocols::NETLINK_SOCK_DIAG;
 
-use super::dump::{IPV6, attributes};
-use super::{HEADER, framed, raw};
 use crate::error::Failure;
+use crate::netlink::dump::{IPV6, attributes};
+use crate::netlink::{HEADER, framed, raw};
 use crate::sys::errno;
 
 /// `SOCK_DIAG_BY_FAMILY` of `linux/sock_diag.h`.
@@ -59,7 +59,7 @@ impl Inodes {
                 return true;
             }
             let Some((head, rest)) = message[HEADER..].split_at_checked(MESSAGE) else { continue };
-            let inode = super::dump::number(&head[MESSAGE - 4..]).unwrap_or_default();
+            let inode = crate::netlink::dump::number(&head[MESSAGE - 4..]).unwrap_or_default();
             match attributes(rest).iter().find(|one| one.kind == V6_ONLY).map(|one| one.value) {
                 Some([0]) => self.both.insert(inode),
                 Some(_) => self.v6_only.insert(inode),

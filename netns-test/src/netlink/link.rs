@@ -8,8 +8,8 @@ use rtnetlink::{
     LinkVxlan, LinkWireguard,
 };
 
-use super::Netlink;
 use crate::error::Failure;
+use crate::netlink::Netlink;
 
 /// What to add. Links that stand on another one name it by its index.
 #[derive(Clone, Copy, Debug)]

@@ -10,23 +10,21 @@
 #[cfg(feature = "lab")]
 pub(crate) mod address;
 #[cfg(feature = "lab")]
-pub(crate) mod belongings;
+pub(crate) mod dad;
 #[cfg(feature = "lab")]
-mod dump;
+pub(crate) mod dump;
 #[cfg(feature = "lab")]
 pub(crate) mod events;
 #[cfg(feature = "lab")]
 pub(crate) mod inet_diag;
 #[cfg(feature = "lab")]
 pub(crate) mod kept;
-#[cfg(feature = "lab")]
-mod lifetime;
 #[cfg(feature = "doctor")]
 pub(crate) mod link;
 #[cfg(feature = "lab")]
-mod neighbours;
+pub(crate) mod neigh;
 #[cfg(feature = "doctor")]
-pub(crate) mod nftables;
+pub(crate) mod nft;
 #[cfg(feature = "doctor")]
 pub(crate) mod qdisc;
 #[cfg(feature = "lab")]
@@ -35,8 +33,6 @@ pub(crate) mod requests;
 pub(crate) mod route;
 #[cfg(feature = "lab")]
 pub(crate) mod rule;
-#[cfg(feature = "lab")]
-mod settled;
 #[cfg(feature = "lab")]
 pub(crate) mod state;
 #[cfg(feature = "lab")]

@@ -7,9 +7,9 @@ use rtnetlink::packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 
-use super::link::Link;
-use super::{Netlink, attribute};
 use crate::error::Failure;
+use crate::netlink::link::Link;
+use crate::netlink::{Netlink, attribute};
 
 /// What to put at a link's root.
 #[derive(Clone, Copy, Debug)]

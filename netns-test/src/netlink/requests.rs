@@ -26,7 +26,7 @@ use rtnetlink::{
 
 pub(crate) use rtnetlink::packet_route::link::MacVlanMode;
 
-use super::Request;
+use crate::netlink::Request;
 
 /// `lo`, in every network namespace.
 pub(crate) const LOOPBACK: u32 = 1;

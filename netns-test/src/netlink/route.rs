@@ -3,11 +3,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::Netlink;
-use super::dump::{
+use crate::error::Failure;
+use crate::netlink::Netlink;
+use crate::netlink::dump::{
     Attribute, IPV4, ROUTE, address, attributes, hex, number, signed, unnamed, unspecified,
 };
-use crate::error::Failure;
 
 /// `RTM_GETROUTE` of linux/rtnetlink.h.
 const GET: u16 = 26;
@@ -62,7 +62,7 @@ impl Netlink {
 }
 
 /// A route by the body of its message.
-pub(super) fn route(body: &[u8]) -> Option<Route> {
+pub(crate) fn route(body: &[u8]) -> Option<Route> {
     let (head, rest) = body.split_at_checked(ROUTE)?;
     let [family, to_length, from_length, tos, table, protocol, scope, kind] = head[..8] else {
         return None;
@@ -276,7 +276,7 @@ fn name_of_kind(kind: u8) -> &'static str {
 }
 
 /// By iproute2's `rt_protos`.
-pub(super) fn name_of_protocol(protocol: u8) -> String {
+pub(crate) fn name_of_protocol(protocol: u8) -> String {
     let name = match protocol {
         0 => "unspec",
         1 => "redirect",
@@ -307,7 +307,7 @@ pub(super) fn name_of_protocol(protocol: u8) -> String {
     name.to_owned()
 }
 
-pub(super) fn name_of_scope(scope: u8) -> String {
+pub(crate) fn name_of_scope(scope: u8) -> String {
     match scope {
         0 => "global".to_owned(),
         200 => "site".to_owned(),

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::Netlink;
-use super::dump::{Attribute, IPV4, ROUTE, address, attributes, hex, number, unnamed, unspecified};
-use super::route::{LOCAL, MAIN, name_of_protocol};
 use crate::error::Failure;
+use crate::netlink::Netlink;
+use crate::netlink::dump::{
+    Attribute, IPV4, ROUTE, address, attributes, hex, number, unnamed, unspecified,
+};
+use crate::netlink::route::{LOCAL, MAIN, name_of_protocol};
 
 /// `RTM_GETRULE` of `linux/rtnetlink.h`.
 const GET: u16 = 34;

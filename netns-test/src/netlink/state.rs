@@ -8,8 +8,8 @@ use rtnetlink::packet_route::link::{
     InfoData, InfoVrf, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, State,
 };
 
-use super::Netlink;
 use crate::error::Failure;
+use crate::netlink::Netlink;
 
 /// An interface.
 #[derive(Clone, Debug, PartialEq, Eq)]

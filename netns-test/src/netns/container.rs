@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use super::NetNs;
 use crate::error::{Failure, Result};
+use crate::netns::NetNs;
 use crate::sys::errno;
 
 /// Engines cut ids to twelve digits; fewer than this would be a guess.

@@ -5,9 +5,10 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
-use super::NetNs;
 use crate::error::{Error, Result};
-use crate::sys::{errno, nsfs};
+use crate::netns::NetNs;
+use crate::sys::errno;
+use crate::sys::ns::nsfs;
 
 /// Keeps the calling thread in a namespace; dropped, it moves the thread back.
 ///
@@ -147,7 +148,7 @@ impl Drop for NetNsGuard<'_> {
 }
 
 /// Calls `work` on a thread of its own, in a new namespace that it alone is in.
-pub(super) fn in_new_namespace<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+pub(crate) fn in_new_namespace<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     thread::scope(|scope| {
         let make = || {
             nsfs::unshare_network().map_err(|error| {

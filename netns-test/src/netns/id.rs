@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use super::NetNs;
 use crate::error::{Error, Result};
-use crate::sys::{errno, ifreq, nsfs};
+use crate::netns::NetNs;
+use crate::sys::errno;
+use crate::sys::net::ifreq;
+use crate::sys::ns::nsfs;
 
 /// A namespace's place in the kernel's file system of namespaces: device and inode, as
 /// `ls -Li /proc/self/ns/net` shows the inode.

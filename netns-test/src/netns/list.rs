@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{NetNs, NetNsId};
 use crate::error::Result;
+use crate::netns::{NetNs, NetNsId};
 use crate::sys::{errno, mount};
 
 /// A network namespace, and what holds it.

@@ -1,19 +1,19 @@
 //! Network namespaces by hand: handles, and what can be done with them.
 
-mod container;
-mod enter;
-mod id;
-mod list;
-mod name;
-mod named;
-mod open;
+pub(crate) mod container;
+pub(crate) mod enter;
+pub(crate) mod id;
+pub(crate) mod list;
+pub(crate) mod name;
+pub(crate) mod named;
+pub(crate) mod open;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-pub use enter::NetNsGuard;
-pub use id::NetNsId;
-pub use list::{Holder, ListedNetNs};
-pub use named::{NamedNetNs, Names};
+pub use crate::netns::enter::NetNsGuard;
+pub use crate::netns::id::NetNsId;
+pub use crate::netns::list::{Holder, ListedNetNs};
+pub use crate::netns::named::{NamedNetNs, NetNsDir};
 
 use crate::error::{Error, Result};
 use crate::sys::errno;
@@ -69,8 +69,8 @@ impl NetNs {
     /// EPERM without `CAP_NET_ADMIN` over the namespace, and those of [`run`](Self::run).
     pub fn loopback_up(&self) -> Result<()> {
         self.run(|| {
-            let socket = crate::sys::ifreq::socket();
-            socket.and_then(|socket| crate::sys::ifreq::loopback_up(&socket))
+            let socket = crate::sys::net::ifreq::socket();
+            socket.and_then(|socket| crate::sys::net::ifreq::loopback_up(&socket))
         })?
         .map_err(|error| Error::from(errno::failure("bring up", format!("lo in {self}"), &error)))
     }

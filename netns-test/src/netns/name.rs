@@ -10,15 +10,17 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Failure, Result};
-use crate::sys::nsfs::{self, Kind};
+use crate::sys::fds::entries;
+use crate::sys::ns::nsfs;
+use crate::sys::ns::nsfs::Kind;
 use crate::sys::process::Namespace;
-use crate::sys::{entries, errno, fds, mount};
+use crate::sys::{errno, fds, mount};
 
 /// A file that was made here, and the mount on it, taken away when this is dropped.
 #[derive(Debug)]
-pub(super) struct Name {
-    pub(super) path: PathBuf,
-    pub(super) is_kept: bool,
+pub(crate) struct Name {
+    pub(crate) path: PathBuf,
+    pub(crate) is_kept: bool,
     /// As long as it is open no other file has its inode.
     file: OwnedFd,
     mounted: Option<OwnedFd>,
@@ -37,7 +39,7 @@ enum Found {
 impl Name {
     /// Makes the file, which was not there before. One that a crash has left is replaced, if that is
     /// asked for.
-    pub(super) fn take(path: PathBuf, replaces_stale: bool) -> Result<Self> {
+    pub(crate) fn take(path: PathBuf, replaces_stale: bool) -> Result<Self> {
         let made = create_new(&path).or_else(|error| {
             let is_replaced = error.kind() == io::ErrorKind::AlreadyExists
                 && replaces_stale
@@ -59,7 +61,7 @@ impl Name {
     }
 
     /// Mounts the network namespace of the calling thread on the file.
-    pub(super) fn mount_own_network(&mut self) -> Result<()> {
+    pub(crate) fn mount_own_network(&mut self) -> Result<()> {
         let mounted = mount::bind(Path::new("/proc/thread-self/ns/net"), &self.path);
         mounted.map_err(|error| failed("mount a namespace on", &self.path, &error))?;
         let opened = fds::open_anything(&self.path);
@@ -101,7 +103,7 @@ impl Drop for Name {
 }
 
 /// Takes a name away that was made anywhere, also a stale one. What is no name is left as it is.
-pub(super) fn take_away(path: &Path) -> Result<()> {
+pub(crate) fn take_away(path: &Path) -> Result<()> {
     let failed = |error: io::Error| failed("take away", path, &error);
     let refused =
         |what| Failure::new("take away", path.display().to_string(), format!("it is {what}"));
@@ -166,6 +168,6 @@ fn look(path: &Path) -> io::Result<(OwnedFd, Found)> {
     Ok((there, found))
 }
 
-pub(super) fn failed(step: &str, path: &Path, error: &io::Error) -> Error {
+pub(crate) fn failed(step: &str, path: &Path, error: &io::Error) -> Error {
     errno::failure(step, path.display().to_string(), error).into()
 }

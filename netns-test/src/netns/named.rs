@@ -5,9 +5,10 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-use super::name::{self, Name, failed};
-use super::{NetNs, enter};
 use crate::error::{Failure, Result};
+use crate::netns::name;
+use crate::netns::name::{Name, failed};
+use crate::netns::{NetNs, enter};
 use crate::sys::{fds, mount};
 
 /// The directory of iproute2.
@@ -51,46 +52,46 @@ pub struct NamedNetNs {
 /// # Ok::<(), netns_test::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Names {
+pub struct NetNsDir {
     directory: PathBuf,
     replaces_stale: bool,
 }
 
 impl NamedNetNs {
-    /// Makes a network namespace of this name in `/run/netns`, see [`Names::create`].
+    /// Makes a network namespace of this name in `/run/netns`, see [`NetNsDir::create`].
     ///
     /// # Errors
     ///
-    /// Those of [`Names::create`].
+    /// Those of [`NetNsDir::create`].
     pub fn create(name: &str) -> Result<Self> {
-        Names::default().create(name)
+        NetNsDir::default().create(name)
     }
 
-    /// The namespace of this name in `/run/netns`, see [`Names::open`].
+    /// The namespace of this name in `/run/netns`, see [`NetNsDir::open`].
     ///
     /// # Errors
     ///
-    /// Those of [`Names::open`].
+    /// Those of [`NetNsDir::open`].
     pub fn open(name: &str) -> Result<NetNs> {
-        Names::default().open(name)
+        NetNsDir::default().open(name)
     }
 
-    /// Takes a name in `/run/netns` away, see [`Names::remove`].
+    /// Takes a name in `/run/netns` away, see [`NetNsDir::remove`].
     ///
     /// # Errors
     ///
-    /// Those of [`Names::remove`].
+    /// Those of [`NetNsDir::remove`].
     pub fn remove(name: &str) -> Result<()> {
-        Names::default().remove(name)
+        NetNsDir::default().remove(name)
     }
 
-    /// The names in `/run/netns`, see [`Names::list`].
+    /// The names in `/run/netns`, see [`NetNsDir::list`].
     ///
     /// # Errors
     ///
-    /// Those of [`Names::list`].
+    /// Those of [`NetNsDir::list`].
     pub fn list() -> Result<Vec<String>> {
-        Names::default().list()
+        NetNsDir::default().list()
     }
 
     /// The namespace.
@@ -114,13 +115,13 @@ impl NamedNetNs {
     }
 }
 
-impl Default for Names {
+impl Default for NetNsDir {
     fn default() -> Self {
         Self::in_directory(DIRECTORY)
     }
 }
 
-impl Names {
+impl NetNsDir {
     /// Names in another directory than iproute2's, which is made when it is needed.
     #[must_use]
     pub fn in_directory(directory: impl Into<PathBuf>) -> Self {

@@ -4,10 +4,12 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use super::{NamedNetNs, NetNs, NetNsId};
 use crate::error::{Error, Failure, Result};
-use crate::sys::nsfs::{self, Kind};
-use crate::sys::process::{self, Namespace};
+use crate::netns::{NamedNetNs, NetNs, NetNsId};
+use crate::sys::ns::nsfs;
+use crate::sys::ns::nsfs::Kind;
+use crate::sys::process;
+use crate::sys::process::Namespace;
 use crate::sys::{errno, fds};
 
 impl NetNs {
@@ -131,7 +133,7 @@ impl NetNs {
     }
 
     /// The handle, if `fd` is a network namespace; `object` is where it came from.
-    pub(super) fn checked(fd: OwnedFd, object: &str) -> Result<Self> {
+    pub(crate) fn checked(fd: OwnedFd, object: &str) -> Result<Self> {
         let failed = |error: io::Error| errno::failure("look at", object, &error);
         let reason = match nsfs::kind(&fd).map_err(failed)? {
             Kind::Namespace(Namespace::Net) => return Self::identified(fd, object),

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime, RuntimeFlavor};
 
-use crate::hook;
+use crate::harness::child::panic_hook;
 use crate::sys::errno;
 
 /// How long a worker that was started may take to its first instruction.
@@ -27,13 +27,13 @@ pub(crate) fn build(
     let gate = Arc::new(Gate::default());
     let (at_gate, closer) = (Arc::clone(&gate), Arc::clone(&gate));
     builder.on_thread_start(move || at_gate.pass(&on_start));
-    let interception = hook::intercept(Box::new(move |_| closer.close(None)));
+    let interception = panic_hook::intercept(Box::new(move |_| closer.close(None)));
     let built = catch_unwind(AssertUnwindSafe(|| builder.build()));
     drop(interception);
     match built {
         Ok(Ok(runtime)) => gate.open(runtime),
         Ok(Err(error)) => Err(error),
-        Err(panic) => Err(hook::error_of(&hook::message(&*panic))),
+        Err(panic) => Err(panic_hook::error_of(&panic_hook::message(&*panic))),
     }
 }
 
@@ -67,7 +67,7 @@ impl Gate {
         }
         let started = catch_unwind(AssertUnwindSafe(on_start));
         if let Err(panic) = started {
-            self.close(Some(hook::message(&*panic)));
+            self.close(Some(panic_hook::message(&*panic)));
             resume_unwind(panic);
         }
         let mut state = self.state();
@@ -110,7 +110,7 @@ impl Gate {
         self.close(None);
         runtime.shutdown_background();
         Err(match refusal {
-            Some(refusal) => hook::error_of(&refusal),
+            Some(refusal) => panic_hook::error_of(&refusal),
             None => errno::too_many_threads(),
         })
     }

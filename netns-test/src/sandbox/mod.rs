@@ -1,115 +1,195 @@
-//! The ordered steps that turn a fresh process in fresh namespaces into a place where a
-//! body can run. An error names its step.
-//!
-//! What must hold (id maps, `lo`) is an error; what a container may forbid (mounts) is a
-//! limitation, which is told with a failure and never hidden.
+//! Programs in namespaces of their own: a sandbox as a value, and commands that start in it.
 
-mod copied;
-mod identity;
-mod lan;
-mod mode;
-mod mounts;
-mod network;
-mod run_dir;
-mod setting;
-mod transcript;
-mod users;
+pub(crate) mod child;
+pub(crate) mod command;
+pub(crate) mod errors;
+pub(crate) mod ids;
+pub(crate) mod steps;
 
-pub(crate) use copied::Copied;
-pub(crate) use identity::Identity;
-pub use identity::{Ids, User};
-pub(crate) use lan::Neighbour;
-pub(crate) use mode::Mode;
-pub(crate) use run_dir::name_services;
-pub use setting::Network;
-pub(crate) use setting::Setting;
-#[cfg(feature = "doctor")]
-pub(crate) use transcript::Entry;
-pub(crate) use transcript::Transcript;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use std::os::fd::OwnedFd;
+pub use crate::sandbox::child::SandboxChild;
+pub use crate::sandbox::command::SandboxCommand;
+pub use crate::sandbox::ids::SandboxUser;
+pub use crate::userns::IdRange;
 
-use crate::error::Failure;
-use crate::sys::process::{self, Namespace, Pid};
-use crate::sys::{fds, unfailing};
+use crate::error::{Error, Result};
+use crate::netns::NetNs;
+use crate::sandbox::ids::Ranges;
 
-/// What every test gets of its own.
-pub(crate) const NAMESPACES: [Namespace; 6] = process::ALL_NAMESPACES;
-
-/// A step without which there is no sandbox.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    pub(crate) part: Part,
-    pub(crate) failure: Failure,
-}
-
-/// Which of the parts that must hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
-    Maps {
-        /// Whether the one id that is mapped is root's.
-        of_root: bool,
-    },
-    Mounts,
-    Sockets,
-    Loopback,
-}
-
-/// Sets up the namespaces of the calling process: its id maps, unless they have been written
-/// for it, its network, its `/proc`, `/sys` and `/run`. Adds what is done to `transcript`.
+/// Where programs run: with user, network, mount, PID, UTS and IPC namespaces of their own, as a
+/// [`netns_test`](crate::netns_test) body has them.
 ///
-/// Gives the `/proc` that shows this PID namespace, if it is there, whatever a body mounts over
-/// it.
-pub(crate) fn set_up(
-    identity: &Identity,
-    mode: &Mode,
-    transcript: &mut Transcript,
-) -> Result<Option<OwnedFd>, Refused> {
-    let refused = |part| move |failure| Refused { part, failure };
-    let of_root = identity.maps.are_of_root();
-    identity.maps.write_own().map_err(refused(Part::Maps { of_root }))?;
-    // For what is made there; the body has its own.
-    transcript.note("umask", "modes are the caller's", unfailing::set_umask(0o022));
-    for namespace in mode.shared() {
-        let name = namespace.name();
-        let limitation = mode.reason(namespace).unwrap_or("it was not asked for");
-        let limitation = format!("the {name} namespace is the caller's: {limitation}");
-        transcript.lacks(format!("a {name} namespace"), limitation);
-    }
-    if !mode.is_privileged() {
-        transcript.done("write uid_map and gid_map");
-    }
-    let proc = mounts::set_up(identity, mode, transcript).map_err(refused(Part::Mounts))?;
-    network::set_up(identity, transcript)?;
-    Ok(proc)
-}
-
-/// Lets the next process of this PID namespace have the id that this one has outside.
+/// A sandbox is a description. Nothing is done before a [`command`](Self::command) of it is
+/// started; each start gets namespaces of its own, with `lo` up, a `/proc` and a `/sys` that show
+/// them, and mounts that the caller does not see. The caller stays where it is, needs no rights
+/// where the machine lets ordinary users make namespaces, and may have many threads.
 ///
-/// Programs name temporary files after their process id. In fresh PID namespaces all would
-/// have the same one; the id that init has outside is unique while init lives.
-pub(crate) fn number_next_process() -> Transcript {
-    let mut transcript = Transcript::default();
-    let Some(pid) = pid_outside() else { return transcript };
-    let file = "/proc/sys/kernel/ns_last_pid";
-    let written = fds::write_file(file, (pid - 1).to_string().as_bytes());
-    transcript.note(format!("write {file}"), "process ids are not unique on the machine", written);
-    transcript
+/// The program has process id 2. Process 1 is a small init, which ends with the program and takes
+/// every other process of the sandbox with it.
+///
+/// ```
+/// # #[cfg(target_os = "linux")] {
+/// use netns_test::{Sandbox, SandboxUser, netns_test};
+///
+/// #[netns_test]
+/// fn a_program_of_its_own() -> netns_test::Result<()> {
+///     let sandbox = Sandbox::new().hostname("blue").user(SandboxUser::Root);
+///     let output = sandbox.command("sh").args(["-c", "hostname; id -u; echo $$"]).output()?;
+///     assert_eq!(output.stdout, b"blue\n0\n2\n");
+///     Ok(())
+/// }
+/// # }
+/// ```
+///
+/// Linux 5.6 or later is needed, and 5.12 for [`read_only`](Self::read_only).
+#[derive(Clone, Debug, Default)]
+#[must_use = "a sandbox does nothing before a command of it is started"]
+pub struct Sandbox {
+    hostname: Option<Vec<u8>>,
+    rootfs: Option<PathBuf>,
+    mounts: Vec<Placed>,
+    user: SandboxUser,
+    ranges: Ranges,
+    network: Option<Result<Arc<NetNs>>>,
+    shares_session: bool,
 }
 
-/// Whether `lo` can be used, without a trace of the attempt.
-pub(crate) fn try_loopback() -> Result<(), Refused> {
-    network::try_loopback().map_err(|failure| Refused { part: Part::Sockets, failure })
+/// What is mounted after the rest, in order.
+#[derive(Clone, Debug)]
+enum Placed {
+    Bind { host: PathBuf, inside: PathBuf },
+    Tmpfs(PathBuf),
+    ReadOnly(PathBuf),
 }
 
-/// Sends a byte over a TCP connection to 127.0.0.1, and leaves traces.
-#[cfg(feature = "doctor")]
-pub(crate) fn use_loopback() -> Result<(), Refused> {
-    network::use_loopback().map_err(|failure| Refused { part: Part::Sockets, failure })
-}
+impl Sandbox {
+    /// Namespaces of its own, the caller's files, the caller's user, no other network than `lo`.
+    pub fn new() -> Self {
+        Self::default()
+    }
 
-/// This process's id in the PID namespace that `/proc` was mounted for, which is the one
-/// that made the new namespaces until there is an own `/proc`.
-fn pid_outside() -> Option<Pid> {
-    std::fs::read_link("/proc/self").ok()?.to_str()?.parse().ok()
+    /// The hostname, of at most 64 bytes; the caller's unless it is set (`uts_namespaces(7)`).
+    pub fn hostname(mut self, name: impl AsRef<OsStr>) -> Self {
+        use std::os::unix::ffi::OsStrExt as _;
+        self.hostname = Some(name.as_ref().as_bytes().to_owned());
+        self
+    }
+
+    /// Has `directory`, with what is mounted below it, be the root (`pivot_root(2)`). Nothing else of
+    /// the caller's files is seen, but what is [bound](Self::bind).
+    ///
+    /// It must have the directories `/proc`, `/sys` and `/dev`, which are covered by new ones; the
+    /// last has `null`, `zero`, `full`, `random`, `urandom`, `tty`, terminals of its own and `shm`.
+    /// Nothing is written to the directory but by the program.
+    ///
+    /// No descriptor of the caller's leads out, since the program has none but the standard streams and
+    /// those that are [passed](SandboxCommand::pass_fd).
+    ///
+    /// Without this, the program sees the caller's files, with the sockets of name services below
+    /// `/run` (systemd-resolved, nscd, nslcd, Avahi) covered: they answer from another network.
+    pub fn rootfs(mut self, directory: impl AsRef<Path>) -> Self {
+        self.rootfs = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// Shows what is at `host`, a path of the caller's, with the mounts below it, at `inside`, an
+    /// absolute path of the sandbox, where a directory, or for a file a file, must be.
+    ///
+    /// This, [`tmpfs`](Self::tmpfs) and [`read_only`](Self::read_only) are done in the order of the
+    /// calls. No symbolic link at `inside` leads out of the [`rootfs`](Self::rootfs).
+    pub fn bind(mut self, host: impl AsRef<Path>, inside: impl AsRef<Path>) -> Self {
+        let (host, inside) = (host.as_ref().to_owned(), inside.as_ref().to_owned());
+        self.mounts.push(Placed::Bind { host, inside });
+        self
+    }
+
+    /// Puts an empty file system in memory at `inside`, a directory of the sandbox that everybody
+    /// may write to (mode 1777).
+    pub fn tmpfs(mut self, inside: impl AsRef<Path>) -> Self {
+        self.mounts.push(Placed::Tmpfs(inside.as_ref().to_owned()));
+        self
+    }
+
+    /// Forbids the program to write to `inside`, an absolute path of the sandbox, and to what is
+    /// mounted below it (Linux 5.12).
+    ///
+    /// For `/` this is done first: `/proc`, `/sys`, `/dev` and what is bound stay as they are.
+    ///
+    /// This prevents accidents. A program that is [`Root`](SandboxUser::Root) or
+    /// [`Caller`](SandboxUser::Caller) may mount as it likes in there, and so undo it; it binds
+    /// [`Ids`](SandboxUser::Ids).
+    pub fn read_only(mut self, inside: impl AsRef<Path>) -> Self {
+        self.mounts.push(Placed::ReadOnly(inside.as_ref().to_owned()));
+        self
+    }
+
+    /// Who the program is; [`SandboxUser::Caller`] unless it is set.
+    pub fn user(mut self, user: SandboxUser) -> Self {
+        self.user = user;
+        self
+    }
+
+    /// Which ids there are (`user_namespaces(7)`), at most 340 ranges of each kind.
+    ///
+    /// A caller that may not map them itself has them mapped by `newuidmap` and `newgidmap`
+    /// (package `uidmap` or `shadow-utils`), as far as `/etc/subuid` and `/etc/subgid` have given
+    /// them to it. Unless this or [`subordinate_ids`](Self::subordinate_ids) is called there is
+    /// one id, the caller's own; a caller with `CAP_SETUID`, `CAP_SETGID` and `CAP_SETFCAP` keeps
+    /// all of its ids as they are.
+    pub fn id_maps(
+        mut self,
+        uids: impl IntoIterator<Item = IdRange>,
+        gids: impl IntoIterator<Item = IdRange>,
+    ) -> Self {
+        let (uids, gids) = (uids.into_iter().collect(), gids.into_iter().collect());
+        self.ranges = Ranges::Given { uids, gids };
+        self
+    }
+
+    /// Has all ids that `/etc/subuid` and `/etc/subgid` give to the caller be ids of the sandbox,
+    /// from 0 on, besides the caller's own, which is that of the [`user`](Self::user).
+    pub fn subordinate_ids(mut self) -> Self {
+        self.ranges = Ranges::Subordinate;
+        self
+    }
+
+    /// Has programs be in the network `namespace`, which they share with others, rather than in one
+    /// of their own.
+    ///
+    /// That takes `CAP_SYS_ADMIN` over it and in the caller's own user namespace. So the program
+    /// stays in that user namespace, and may do to the network what the caller may.
+    pub fn netns(mut self, namespace: &NetNs) -> Self {
+        self.network = Some(namespace.try_clone().map(Arc::new));
+        self
+    }
+
+    /// Leaves programs in the caller's session, with its terminal: for a shell, or whatever a person
+    /// talks to.
+    ///
+    /// The program can then signal the caller's process group (`kill(0, …)`), since it belongs to it,
+    /// and write into the terminal's input where the kernel lets it (`TIOCSTI`, `ioctl_tty(2)`).
+    /// Signals to the group reach it more than once.
+    pub fn share_terminal(mut self) -> Self {
+        self.shares_session = true;
+        self
+    }
+
+    /// A command that starts `program` in the sandbox. A name without a slash is looked for in the
+    /// `PATH` of the program's environment, in the sandbox's root.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<OsStr>) -> SandboxCommand {
+        SandboxCommand::new(self.clone(), program.as_ref())
+    }
+
+    /// The network that is shared, if there is one.
+    fn shared_network(&self) -> Result<Option<&NetNs>, Error> {
+        match &self.network {
+            None => Ok(None),
+            Some(Ok(namespace)) => Ok(Some(namespace)),
+            Some(Err(error)) => Err(error.clone()),
+        }
+    }
 }

@@ -8,33 +8,11 @@
 //! for the right to fork, [`memory::Record`] for memory that another process writes.
 #![expect(unsafe_code, reason = "this is where system calls are wrapped")]
 
-pub(crate) mod caps;
-mod closing;
-pub(crate) mod devconf;
-#[cfg(feature = "lab")]
-pub(crate) mod echo;
-pub(crate) mod entries;
-pub(crate) mod environ;
 pub(crate) mod errno;
 pub(crate) mod fds;
-pub(crate) mod filter;
-pub(crate) mod group;
-pub(crate) mod ifreq;
 pub(crate) mod launch;
-pub(crate) mod limits;
-pub(crate) mod memory;
 pub(crate) mod mount;
-pub(crate) mod nsfs;
-pub(crate) mod person;
-#[cfg(feature = "lab")]
-pub(crate) mod place;
+pub(crate) mod net;
+pub(crate) mod ns;
 pub(crate) mod process;
-pub(crate) mod progress;
-pub(crate) mod route;
-pub(crate) mod signals;
-pub(crate) mod socket;
-pub(crate) mod stack;
-pub(crate) mod tree;
-#[cfg(feature = "doctor")]
-pub(crate) mod tun;
-pub(crate) mod unfailing;
+pub(crate) mod seccomp;

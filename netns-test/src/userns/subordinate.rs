@@ -3,11 +3,13 @@
 
 use std::fs;
 
-use super::Caller;
 use crate::error::Failure;
-use crate::sys::launch::{self, Helper};
+use crate::sys::launch;
+use crate::sys::launch::Helper;
 use crate::sys::process::Pid;
-use crate::sys::{errno, fds, person};
+use crate::sys::process::credentials;
+use crate::sys::{errno, fds};
+use crate::userns::Caller;
 
 /// Ids that follow each other, in the sandbox and outside of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +65,7 @@ pub(crate) fn subordinate(
         errno::failure("read", path, &error)
             .advise("it has the ids that users may map, see subuid(5)")
     })?;
-    let name = person::user_name(caller.uid);
+    let name = credentials::user_name(caller.uid);
     let ranges = given_to(&text, name.as_deref(), caller.uid);
     if ranges.is_empty() {
         let name = name.unwrap_or_else(|| format!("uid {}", caller.uid));
@@ -109,7 +111,7 @@ fn around(own: u32, outside: u32, ranges: &[(u32, u32)]) -> Vec<IdRange> {
 }
 
 /// Has newuidmap and newgidmap write the maps of the child `pid`.
-pub(super) fn write(uids: &[IdRange], gids: &[IdRange], pid: Pid) -> Result<(), Failure> {
+pub(crate) fn write(uids: &[IdRange], gids: &[IdRange], pid: Pid) -> Result<(), Failure> {
     let (uid, gid) = (helper("newuidmap", uids)?, helper("newgidmap", gids)?);
     launch::write_maps(&launch::Maps::Helpers { uid, gid }, pid).map_err(|(refusal, words)| {
         let reason = match refusal.errno {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use netns_test::{Host, Lab, NodeId, Topology, netns_test};
+use netns_test::{Lab, Node, NodeId, Topology, netns_test};
 use netns_test_tests::stdout_of;
 
 use crate::net::{Mesh, star, switched};
@@ -43,12 +43,12 @@ fn beside(
     })
 }
 
-fn rules(host: &Host) -> String {
+fn rules(host: &Node) -> String {
     host.run(|| ["-4", "-6"].map(|family| stdout_of("ip", &[family, "rule", "show"])).concat())
 }
 
 /// The link-local address of `eth0`, and its index.
-fn link_local(host: &Host) -> (Ipv6Addr, u32) {
+fn link_local(host: &Node) -> (Ipv6Addr, u32) {
     let link = &ip(host, &["address", "show", "dev", "eth0"])[0];
     let mut all = link["addr_info"].as_array().unwrap().iter();
     let own = all.find(|one| text(one, "scope") == "link").unwrap();

@@ -17,7 +17,7 @@ const SAID: &str = "the calling thread is one of a tokio runtime that runs no ta
 const MOMENT: Duration = Duration::from_millis(300);
 
 /// A server on `host` that listens when the runtime of the test first polls it.
-fn serve(host: &netns_test::Host) -> tokio::task::JoinHandle<io::Result<()>> {
+fn serve(host: &netns_test::Node) -> tokio::task::JoinHandle<io::Result<()>> {
     let own = host.netns().unwrap();
     tokio::spawn(async move {
         let listener = own.run(|| std::net::TcpListener::bind("0.0.0.0:80"))??;

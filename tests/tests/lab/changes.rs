@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
-use netns_test::{Host, Lab, LinkId, NodeId, Topology, netns_test};
+use netns_test::{Lab, LinkId, Node, NodeId, Topology, netns_test};
 
 use netns_test_tests::{Said as _, stdout_of};
 
@@ -10,7 +10,7 @@ use crate::net::{Mesh, connection, switched};
 use crate::oracle::{ip, text};
 
 /// The addresses of an interface, but for the link-local one, as `ip` has them.
-pub(crate) fn addresses(host: &Host, interface: &str) -> Vec<String> {
+pub(crate) fn addresses(host: &Node, interface: &str) -> Vec<String> {
     let link = &ip(host, &["address", "show", "dev", interface])[0];
     let all = link["addr_info"].as_array().unwrap().iter();
     let given = all.filter(|one| text(one, "scope") == "global");
@@ -18,7 +18,7 @@ pub(crate) fn addresses(host: &Host, interface: &str) -> Vec<String> {
 }
 
 /// `10.0.0.0/24 via 10.1.0.1 dev eth0` of the main table.
-pub(crate) fn routes(host: &Host, family: &str) -> Vec<String> {
+pub(crate) fn routes(host: &Node, family: &str) -> Vec<String> {
     let all = ip(host, &[family, "route", "show", "table", "main"]);
     let shown = all.iter().filter(|route| text(route, "dev") != "lo").map(|route| {
         let [to, via, dev] = ["dst", "gateway", "dev"].map(|field| text(route, field));
@@ -286,7 +286,7 @@ fn a_host_roams_from_switch_to_switch() -> netns_test::Result<()> {
     net.link(router, two);
     net.link(second, two);
     let lab = net.build()?;
-    let mac = |host: &Host| text(&ip(host, &["link", "show", "eth0"])[0], "address").to_owned();
+    let mac = |host: &Node| text(&ip(host, &["link", "show", "eth0"])[0], "address").to_owned();
     let before = (mac(&lab[roamer]), addresses(&lab[roamer], "eth0"));
     Mesh::new(&lab, &[roamer, first, second, router]).all_pairs_talk();
     assert_eq!(lab.move_link_as_is(radio, one, two)?, "roamer");

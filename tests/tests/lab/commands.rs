@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 
-use netns_test::lab::HostCommand;
+use netns_test::lab::NodeCommand;
 use netns_test::netns_test;
 use netns_test_tests::{Said as _, again, passes, scratch, text};
 
@@ -270,7 +270,7 @@ fn programs_are_found_in_the_directories_of_the_administrator() -> netns_test::R
     // SAFETY: no other thread of this process reads the environment meanwhile.
     unsafe { std::env::set_var("PATH", "/usr/bin:/bin") };
     assert!(lab[client].command("ip").args(["link", "show"]).output()?.status.success());
-    let path = |command: &mut HostCommand<'_>| -> netns_test::Result<String> {
+    let path = |command: &mut NodeCommand<'_>| -> netns_test::Result<String> {
         Ok(text(&command.args(["-c", "echo $PATH; ip -V >/dev/null"]).output()?))
     };
     let own = path(&mut lab[client].command("/bin/sh"))?;

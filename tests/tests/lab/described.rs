@@ -27,9 +27,9 @@ fn objects_of_a_lab_are_described_in_short() -> netns_test::Result<()> {
     is_short(&lab, &["Lab", "3 (a, router, b)", "2 (a to router, wan)"]);
     is_short(&lab[a], &["\"a\"", "Host", "true"]);
     is_short(&lab[first], &["link a to router"]);
-    is_short(&lab.hosts().nth(1).unwrap(), &["\"router\"", "Router"]);
+    is_short(&lab.nodes().nth(1).unwrap(), &["\"router\"", "Router"]);
     is_short(&lab[a].within(std::time::Duration::from_secs(1)), &["\"a\"", "1s"]);
-    is_short(&lab[a].enter()?, &["HostGuard"]);
+    is_short(&lab[a].enter()?, &["NodeGuard"]);
     let mut command = lab[a].command("sleep");
     command.arg("60");
     is_short(&command, &["sleep", "60", "\"a\""]);

@@ -15,7 +15,7 @@ fn grows(
 ) -> netns_test::Result<Lab> {
     let mut lab = net.build()?;
     Mesh::new(&lab, &nodes).all_pairs_talk();
-    let ids: Vec<_> = lab.hosts().map(|host| host.netns().unwrap().id()).collect();
+    let ids: Vec<_> = lab.nodes().map(|host| host.netns().unwrap().id()).collect();
     let last = nodes.len() - 1;
     let address = lab.plan().addresses_of(nodes[last])[0];
     let [mut near, mut far] = connection(&lab, nodes[0], nodes[last], address);
@@ -25,12 +25,12 @@ fn grows(
     Mesh::new(&lab, &nodes).all_pairs_talk();
     oracle::check(&lab);
     // What was there is there.
-    let now: Vec<_> = lab.hosts().map(|host| host.netns().unwrap().id()).collect();
+    let now: Vec<_> = lab.nodes().map(|host| host.netns().unwrap().id()).collect();
     assert_eq!(now[..ids.len()], ids);
     near.write_all(b"x")?;
     far.read_exact(&mut [0])?;
     // All know all by name.
-    for host in lab.hosts().filter(|host| host.kind() != netns_test::lab::NodeKind::Switch) {
+    for host in lab.nodes().filter(|host| host.kind() != netns_test::lab::NodeKind::Switch) {
         let known = host.run(|| std::fs::read_to_string("/etc/hosts"))?;
         assert_eq!(known, lab.plan().hosts_file(nodes[0]), "{}", host.name());
     }

@@ -1,6 +1,6 @@
 //! Interfaces that are not the end of a link, where the kernel has them.
 
-use netns_test::lab::{MacvlanMode, PathEnd};
+use netns_test::lab::{MacvlanMode, PathOutcome};
 use netns_test::{Lab, Topology, netns_test};
 use netns_test_tests::{again, left_out, passes, text};
 
@@ -25,7 +25,7 @@ fn all_addresses(lab: &Lab) -> usize {
     let mut count = 0;
     for (from, to) in ids.iter().flat_map(|from| ids.iter().map(move |to| (*from, *to))) {
         for address in plan.addresses_of(to) {
-            if from != to && plan.path_to(from, *address).end == PathEnd::Arrived {
+            if from != to && plan.path_to(from, *address).end == PathOutcome::Arrived {
                 drop(connection(lab, from, to, *address));
                 count += 1;
             }

@@ -6,7 +6,7 @@ use std::fs;
 use std::net::{ToSocketAddrs as _, UdpSocket};
 use std::ptr;
 
-use netns_test::{Host, Topology, netns_test};
+use netns_test::{Node, Topology, netns_test};
 use netns_test_tests::text;
 
 use crate::two_hosts;
@@ -31,7 +31,7 @@ fn lookup(name: &str, family: libc::c_int) -> libc::c_int {
     code
 }
 
-fn unknown_names_are_final(host: &Host) {
+fn unknown_names_are_final(host: &Node) {
     for name in UNKNOWN {
         for family in [libc::AF_UNSPEC, libc::AF_INET, libc::AF_INET6] {
             let code = host.run(|| lookup(name, family));
@@ -51,7 +51,7 @@ fn an_unknown_name_is_final_on_every_kind_of_node() -> netns_test::Result<()> {
     net.link(switch, router);
     net.link(router, b);
     let mut lab = net.build()?;
-    lab.hosts().for_each(unknown_names_are_final);
+    lab.nodes().for_each(unknown_names_are_final);
     lab.power_off(b)?;
     lab.power_on(b)?;
     let late = net.host("late");

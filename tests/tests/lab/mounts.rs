@@ -56,7 +56,7 @@ fn what_is_mounted_later_is_not_on_hosts() {
     assert_eq!(text(&lab[server].command(&program).output().unwrap()), "it runs\n");
     drop(lab);
     let lab = two_hosts().0;
-    let found = lab.hosts().map(|host| text(&host.command(&program).output().unwrap()));
+    let found = lab.nodes().map(|host| text(&host.command(&program).output().unwrap()));
     assert_eq!(found.collect::<Vec<_>>(), ["it runs\n"; 2]);
     stdout_of("umount", &["-l", place.to_str().unwrap()]);
     fs::remove_dir(&place).unwrap();

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use netns_test::lab::{InterfaceKind, NodePlan, Subnet};
-use netns_test::{Host, Lab};
+use netns_test::{Lab, Node};
 use netns_test_tests::stdout_of;
 use serde_json::Value;
 
 /// Every interface, address and route of the plan is there, and no other but what the kernel makes
 /// itself.
 pub(crate) fn check(lab: &Lab) {
-    for (node, host) in lab.plan().nodes().iter().zip(lab.hosts()) {
+    for (node, host) in lab.plan().nodes().iter().zip(lab.nodes()) {
         assert_eq!(host.name(), node.name);
         links(node, host);
         addresses(node, host);
@@ -19,7 +19,7 @@ pub(crate) fn check(lab: &Lab) {
 }
 
 /// What `ip -j` prints on a host.
-pub(crate) fn ip(host: &Host, arguments: &[&str]) -> Vec<Value> {
+pub(crate) fn ip(host: &Node, arguments: &[&str]) -> Vec<Value> {
     let all = [&["-j", "-d"], arguments].concat();
     let text = host.run(|| stdout_of("ip", &all));
     let text = if text.trim().is_empty() { "[]" } else { &text };
@@ -32,7 +32,7 @@ pub(crate) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or("")
 }
 
-fn links(node: &NodePlan, host: &Host) {
+fn links(node: &NodePlan, host: &Node) {
     let found = ip(host, &["link", "show"]);
     // Some kernels put interfaces for tunnels into every namespace.
     let own = |link: &&Value| link["ifindex"].as_u64() >= Some(32) || text(link, "ifname") == "lo";
@@ -86,7 +86,7 @@ fn links(node: &NodePlan, host: &Host) {
     }
 }
 
-fn addresses(node: &NodePlan, host: &Host) {
+fn addresses(node: &NodePlan, host: &Node) {
     for link in ip(host, &["address", "show"]) {
         let name = text(&link, "ifname");
         let planned = node.interfaces.iter().find(|one| one.name == name);
@@ -108,7 +108,7 @@ fn addresses(node: &NodePlan, host: &Host) {
 /// A destination, a gateway and an interface.
 type Route = (String, String, String);
 
-fn routes(node: &NodePlan, host: &Host) {
+fn routes(node: &NodePlan, host: &Node) {
     for family in ["-4", "-6"] {
         let found = ip(host, &[family, "route", "show", "table", "main"]);
         let is_of_node =

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use netns_test::{Host, Topology, netns_test};
+use netns_test::{Node, Topology, netns_test};
 use netns_test_tests::{Said as _, stdout_of};
 
 use crate::net::{Mesh, PATIENCE, connection, row, switched};
@@ -13,7 +13,7 @@ use crate::net::{Mesh, PATIENCE, connection, row, switched};
 const MOMENT: Duration = Duration::from_millis(200);
 
 /// The rules of a host, of both families.
-fn rules(host: &Host) -> [String; 2] {
+fn rules(host: &Node) -> [String; 2] {
     host.run(|| ["-4", "-6"].map(|family| stdout_of("ip", &[family, "rule", "show"])))
 }
 
@@ -36,13 +36,13 @@ fn two_sides_of_a_switch_hear_nothing_of_each_other() -> netns_test::Result<()> 
     let (net, nodes) = switched(5);
     let lab = net.build()?;
     let mesh = Mesh::new(&lab, &nodes);
-    let before: Vec<_> = lab.hosts().map(rules).collect();
+    let before: Vec<_> = lab.nodes().map(rules).collect();
     for _ in 0..3 {
         mesh.all_pairs_talk();
         lab.partition(&nodes[..2], &nodes[2..])?;
         is_parted(&mesh, &[&[0, 1], &[2, 3, 4]]);
         lab.heal()?;
-        let after: Vec<_> = lab.hosts().map(rules).collect();
+        let after: Vec<_> = lab.nodes().map(rules).collect();
         assert_eq!(after, before);
     }
     // A packet that was late would be here now.
@@ -166,7 +166,7 @@ fn mistakes_name_the_nodes_and_change_nothing() -> netns_test::Result<()> {
     let stranger = other.host("stranger");
     let lab = net.build()?;
     let switch = lab.plan().id(0);
-    let before: Vec<_> = lab.hosts().map(rules).collect();
+    let before: Vec<_> = lab.nodes().map(rules).collect();
     let told = |one: &[_], other: &[_]| lab.partition(one, other).unwrap_err().said();
     assert_eq!(told(&nodes[..2], &nodes[1..]), "partition h1: it is on both sides");
     assert_eq!(
@@ -178,7 +178,7 @@ fn mistakes_name_the_nodes_and_change_nothing() -> netns_test::Result<()> {
         "partition a node of another topology: it is not in this lab"
     );
     lab.partition(&[], &nodes)?;
-    let after: Vec<_> = lab.hosts().map(rules).collect();
+    let after: Vec<_> = lab.nodes().map(rules).collect();
     assert_eq!(after, before);
     // Nobody has parted anything.
     lab.heal()
@@ -192,10 +192,10 @@ fn a_partition_that_fails_leaves_no_rule() -> netns_test::Result<()> {
     let to_block = lab.plan().address_of(nodes[0]).unwrap().to_string();
     let words = ["rule", "add", "from", &to_block, "blackhole", "priority", "1"];
     lab[nodes[1]].run(|| stdout_of("ip", &words));
-    let before: Vec<_> = lab.hosts().map(rules).collect();
+    let before: Vec<_> = lab.nodes().map(rules).collect();
     let told = lab.partition(&nodes[..1], &nodes[1..]).unwrap_err().said();
     assert!(told.starts_with("block 10.0.0.1 on h1: EEXIST"), "{told}");
-    let after: Vec<_> = lab.hosts().map(rules).collect();
+    let after: Vec<_> = lab.nodes().map(rules).collect();
     assert_eq!(after, before);
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 
-use netns_test::{Host, Lab, LinkId, NodeId, Topology, netns_test};
+use netns_test::{Lab, LinkId, Node, NodeId, Topology, netns_test};
 use netns_test_tests::Said as _;
 
 use crate::changes::{addresses, routes};
@@ -271,7 +271,7 @@ fn addresses_that_were_changed_before_are_no_obstacle() -> netns_test::Result<()
 #[netns_test]
 fn a_move_as_is_changes_no_addresses_and_no_routes() -> netns_test::Result<()> {
     let Campus { lab, radio, switches: [one, two], nodes, .. } = campus()?;
-    let state = |host: &Host| {
+    let state = |host: &Node| {
         let names = host.run(|| fs::read_to_string("/etc/hosts")).unwrap();
         (addresses(host, "eth0"), routes(host, "-4"), routes(host, "-6"), names)
     };

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 
-use netns_test::lab::{HostState, Protocol, Snapshot, TcpState};
-use netns_test::{Host, Lab, NodeId, Topology, netns_test};
+use netns_test::lab::{NodeState, Protocol, Snapshot, TcpState};
+use netns_test::{Lab, Node, NodeId, Topology, netns_test};
 use netns_test_tests::stdout_of;
 use serde_json::Value;
 
@@ -13,8 +13,8 @@ use crate::net::{Mesh, connection, row, switched};
 use crate::oracle::{ip, text};
 
 fn compare(snapshot: &Snapshot, lab: &Lab) {
-    assert_eq!(snapshot.hosts.len(), lab.hosts().count());
-    for (state, host) in snapshot.hosts.iter().zip(lab.hosts()) {
+    assert_eq!(snapshot.hosts.len(), lab.nodes().count());
+    for (state, host) in snapshot.hosts.iter().zip(lab.nodes()) {
         assert_eq!((state.name.as_str(), state.kind), (host.name(), host.kind()));
         links(state, host);
         routes(state, host);
@@ -23,7 +23,7 @@ fn compare(snapshot: &Snapshot, lab: &Lab) {
     }
 }
 
-fn links(state: &HostState, host: &Host) {
+fn links(state: &NodeState, host: &Node) {
     let all = ip(host, &["-s", "address", "show"]);
     let names: Vec<&str> = all.iter().map(|link| text(link, "ifname")).collect();
     assert_eq!(names, state.links.iter().map(|link| link.name.as_str()).collect::<Vec<_>>());
@@ -45,7 +45,7 @@ fn links(state: &HostState, host: &Host) {
 }
 
 /// Of each interface, by `ip`: packets, bytes and drops of what came, and of what went.
-fn ip_counters(host: &Host) -> Vec<Vec<u64>> {
+fn ip_counters(host: &Node) -> Vec<Vec<u64>> {
     let all = ip(host, &["-s", "link", "show"]);
     let of_link = |link: &Value| {
         let sides = ["rx", "tx"].map(|side| &link["stats64"][side]);
@@ -58,7 +58,7 @@ fn ip_counters(host: &Host) -> Vec<Vec<u64>> {
 
 /// The kernels speak among themselves now and then: what a snapshot has is between what `ip` said before
 /// and says after.
-fn counters(state: &HostState, [before, after]: [Vec<Vec<u64>>; 2]) {
+fn counters(state: &NodeState, [before, after]: [Vec<Vec<u64>>; 2]) {
     for (at, link) in state.links.iter().enumerate() {
         let own = link.counters.unwrap();
         let rx = [own.rx_packets, own.rx_bytes, own.rx_dropped];
@@ -70,7 +70,7 @@ fn counters(state: &HostState, [before, after]: [Vec<Vec<u64>>; 2]) {
     }
 }
 
-fn routes(state: &HostState, host: &Host) {
+fn routes(state: &NodeState, host: &Node) {
     let mut lines = BTreeSet::new();
     for family in ["-4", "-6"] {
         for route in ip(host, &[family, "route", "show", "table", "main"]) {
@@ -89,7 +89,7 @@ fn routes(state: &HostState, host: &Host) {
     assert_eq!(own, lines, "{}", state.name);
 }
 
-fn neighbours(state: &HostState, host: &Host) {
+fn neighbours(state: &NodeState, host: &Node) {
     let lines = host.run(|| stdout_of("ip", &["neighbour", "show"]));
     // Their states change while one looks.
     let words = |line: &str| line.split_whitespace().take(5).collect::<Vec<_>>().join(" ");
@@ -100,7 +100,7 @@ fn neighbours(state: &HostState, host: &Host) {
     assert!(state.neighbours.iter().all(|one| one.state == one.state.to_uppercase()));
 }
 
-fn sockets(state: &HostState, host: &Host) {
+fn sockets(state: &NodeState, host: &Node) {
     let lines = host.run(|| stdout_of("ss", &["-Htuna"]));
     let found: BTreeSet<String> = lines
         .lines()
@@ -134,7 +134,7 @@ fn it_shows_what_ip_and_ss_show() -> netns_test::Result<()> {
         connected.connect((lab.plan().addresses_of(last)[1], 99))?;
         let snapshot = lab.snapshot()?;
         compare(&snapshot, &lab);
-        for (at, host) in lab.hosts().enumerate() {
+        for (at, host) in lab.nodes().enumerate() {
             let before = ip_counters(host);
             let state = lab.snapshot()?.hosts.swap_remove(at);
             counters(&state, [before, ip_counters(host)]);

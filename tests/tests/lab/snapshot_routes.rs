@@ -4,7 +4,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
-use netns_test::lab::{HostState, Protocol, RouteState};
+use netns_test::lab::{NodeState, Protocol, RouteState};
 use netns_test::{Lab, NodeId, netns_test};
 use netns_test_tests::stdout_of;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::oracle::{ip as by_ip, text};
 use crate::route_rows::{IPV4, IPV6, add, destination, ip, own_interface};
 use crate::two_hosts;
 
-fn stable(lab: &Lab, node: NodeId) -> HostState {
+fn stable(lab: &Lab, node: NodeId) -> NodeState {
     lab.snapshot().unwrap().stable().host(lab[node].name()).unwrap().clone()
 }
 

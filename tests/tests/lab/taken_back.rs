@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use netns_test::{Host, Lab, Topology, netns_test};
+use netns_test::{Lab, Node, Topology, netns_test};
 use netns_test_tests::stdout_of;
 
 use crate::net::{Mesh, star};
@@ -22,7 +22,7 @@ fn ip(arguments: &str) {
     stdout_of("ip", &arguments.split(' ').collect::<Vec<_>>());
 }
 
-fn of(host: &Host) -> String {
+fn of(host: &Node) -> String {
     host.run(state)
 }
 
@@ -59,10 +59,10 @@ fn routes_by_routes_outlive_an_address() -> netns_test::Result<()> {
 
 /// The error of an extension that is refused at its last step.
 fn refused(lab: &mut Lab, mut net: Topology, more: impl FnOnce(&mut Topology)) -> String {
-    let before: Vec<_> = lab.hosts().map(of).collect();
+    let before: Vec<_> = lab.nodes().map(of).collect();
     more(&mut net);
     let told = lab.extend(&net).unwrap_err().to_string();
-    let after: Vec<_> = lab.hosts().map(of).collect();
+    let after: Vec<_> = lab.nodes().map(of).collect();
     assert_eq!(after, before, "{told}");
     told
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use netns_test::lab::{Host, Within};
+use netns_test::lab::{Node, Within};
 use netns_test::{Result, Topology, netns_test};
 use netns_test_tests::{Said as _, again, passes};
 
@@ -15,7 +15,7 @@ use super::two_hosts;
 const SHORT: Duration = Duration::from_millis(30);
 
 /// What a wait that is over says.
-fn late(host: &Host, wait: impl Fn(&Within<'_, Host>) -> Result<()>) -> String {
+fn late(host: &Node, wait: impl Fn(&Within<'_, Node>) -> Result<()>) -> String {
     wait(&host.within(SHORT)).expect_err("nothing has happened").said()
 }
 

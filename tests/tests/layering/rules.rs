@@ -2,76 +2,98 @@
 
 use super::tokens::{Token, tokens};
 
-/// What each module of the library may import besides itself. ARCHITECTURE.md has the same.
-pub(crate) const IMPORTS: [(&str, &[&str]); 19] = [
+/// Rooms of the library, and the modules that each may import besides itself. A part of `lab` is a room
+/// of its own. ARCHITECTURE.md has the same table.
+pub(crate) const IMPORTS: [(&str, &[&str]); 24] = [
+    ("premain", &["harness", "registry", "sys"]),
     ("harness", &HARNESS),
-    ("lab", &["env", "error", "isolation", "netns", "netlink", "runtime", "sys"]),
-    ("premain", &["harness", "sys"]),
+    ("registry", &["isolate", "sys"]),
     ("doctor", &DOCTOR),
-    ("program", &["diagnose", "error", "netns", "sandbox", "sys", "userns"]),
-    ("probe", &["bytes", "diagnose", "error", "sandbox", "sys", "userns"]),
-    ("diagnose", &["env", "error", "sandbox::NAMESPACES", "sys"]),
-    ("sandbox", &["error", "sys", "userns"]),
+    ("lab::observe", &RUNNING),
+    ("lab::change", &RUNNING),
+    ("lab::run", &RUN),
+    ("lab::build", &BUILD),
+    ("lab::fabric", &FABRIC),
+    ("lab::plan", &["addr", "error", "lab::topology"]),
+    ("lab::topology", &["addr", "error"]),
+    ("addr", &["error"]),
+    ("sandbox", &["diagnose", "error", "isolate", "netns", "sys", "userns"]),
+    ("probe", &["bytes", "diagnose", "error", "isolate", "sys", "userns"]),
+    ("diagnose", &["env", "error", "isolate::NAMESPACES", "sys"]),
+    ("isolate", &["error", "sys", "userns"]),
     ("userns", &["error", "sys"]),
-    ("netlink", &["error", "sys"]),
+    ("netlink", &["addr", "error", "sys"]),
     ("netns", &["error", "sys"]),
-    ("sys", &["error", "sys"]),
+    ("runtime", &["diagnose", "harness", "sys"]),
+    ("sys", &["error"]),
     ("bytes", &["error", "sys"]),
     ("env", &["error"]),
     ("isolation", &[]),
-    ("error", &[]),
-    ("runtime", &["beginning", "diagnose", "harness", "hook", "sys"]),
-    ("beginning", &["sys"]),
-    ("hook", &[]),
 ];
 
-const DOCTOR: [&str; 10] = [
-    "bytes", "diagnose", "env", "error", "netlink", "premain", "probe", "sandbox", "sys", "userns",
-];
-
-const HARNESS: [&str; 12] = [
-    "beginning",
+const HARNESS: [&str; 10] = [
     "bytes",
     "diagnose",
     "env",
     "error",
-    "hook",
+    "isolate",
     "isolation",
-    "premain",
     "probe",
-    "sandbox",
+    "registry",
     "sys",
     "userns",
 ];
 
-/// The parts of `lab` that know nothing of the kernel: they may import `error` and no other module.
-const PURE: [&str; 22] = [
-    "addresses",
-    "by_hand",
-    "cidr",
-    "draw",
-    "given",
-    "hosts_file",
-    "interfaces",
-    "mac",
-    "mistakes",
-    "names",
-    "plan",
-    "planning",
-    "pool",
-    "reach",
-    "reserved",
-    "routes",
-    "search_path",
-    "segments",
-    "spec",
-    "topology",
-    "tunnels",
-    "walk",
+const DOCTOR: [&str; 10] = [
+    "bytes", "diagnose", "env", "error", "isolate", "netlink", "premain", "probe", "sys", "userns",
 ];
 
+const FABRIC: [&str; 8] =
+    ["addr", "error", "isolation", "lab::plan", "lab::topology", "netlink", "runtime", "sys"];
+
+const BUILD: [&str; 8] =
+    ["addr", "error", "isolation", "lab::fabric", "lab::plan", "lab::topology", "netlink", "sys"];
+
+const RUN: [&str; 12] = [
+    "addr",
+    "env",
+    "error",
+    "isolation",
+    "lab::build",
+    "lab::fabric",
+    "lab::plan",
+    "lab::topology",
+    "netlink",
+    "netns",
+    "runtime",
+    "sys",
+];
+
+/// What changes a running lab, and what looks at one, know all of it but each other.
+const RUNNING: [&str; 12] = [
+    "addr",
+    "error",
+    "isolation",
+    "lab::build",
+    "lab::fabric",
+    "lab::plan",
+    "lab::run",
+    "lab::topology",
+    "netlink",
+    "netns",
+    "runtime",
+    "sys",
+];
+
+/// Words that a file which calls itself pure may not hold: it does no input or output, and does not
+/// look at the clock.
+const IMPURE: [&str; 7] = ["fs", "env", "process", "thread", "Instant", "SystemTime", "Command"];
+
+/// The most files of a folder.
+pub(crate) const MOST_FILES: usize = 12;
+
 /// They know all modules.
-const GLUE: [&str; 4] = ["bin", "lib", "rt", "unsupported"];
+const GLUE: [&str; 5] = ["bin", "error", "lib", "rt", "unsupported"];
 
 const LONGEST: usize = 400;
 
@@ -96,6 +118,7 @@ pub(crate) fn check(path: &str, source: &str) -> Vec<String> {
         }
         let tokens = tokens(source);
         words(library.unwrap_or(""), &tokens, &mut found);
+        purity(source, &tokens, &mut found);
         if let Some(file) = library {
             imports(file, &tokens, &mut found);
         }
@@ -134,35 +157,32 @@ fn words(file: &str, tokens: &[Token], found: &mut Found) {
 
 /// They prepare a program that the user will start.
 const PREPARERS: [&str; 7] = [
-    "lab/command.rs",
-    "lab/programs.rs",
+    "lab/run/command.rs",
+    "lab/run/spawner.rs",
     "netns/enter.rs",
-    "program/command.rs",
+    "sandbox/command.rs",
     "sys/launch/mod.rs",
-    "sys/nsfs.rs",
-    "sys/place.rs",
+    "sys/ns/ns_set.rs",
+    "sys/ns/nsfs.rs",
 ];
 
 /// One knows each variable that is read; one hands all of them on.
-const READERS: [&str; 2] = ["env.rs", "harness/request.rs"];
+const READERS: [&str; 2] = ["env.rs", "harness/runner/request.rs"];
 
 const NO_VARIABLE: &str =
-    "the environment is read in env.rs and harness/request.rs only, by `std::env::vars_os`";
+    "the environment is read in env.rs and harness/runner/request.rs only, by `std::env::vars_os`";
 
 fn imports(file: &str, tokens: &[Token], found: &mut Found) {
-    let module = file.split('/').next().unwrap_or(file).trim_end_matches(".rs");
-    if GLUE.contains(&module) {
+    let room = room(file);
+    if GLUE.contains(&room.as_str()) || matches!(room.as_str(), "lab" | "lab::tests") {
         return;
     }
-    let Some((_, allowed)) = IMPORTS.iter().find(|(name, _)| *name == module) else {
-        found.push((1, format!("`{module}` is not in the table of imports")));
+    let Some((_, allowed)) = IMPORTS.iter().find(|(name, _)| *name == room) else {
+        found.push((1, format!("`{room}` is not in the table of imports")));
         return;
     };
-    let part = file.strip_prefix("lab/").and_then(|path| path.split(['/', '.']).next());
-    let is_pure = part.is_some_and(|part| PURE.contains(&part));
-    let allowed = if is_pure { &["error"] } else { *allowed };
     // Where `super::` is the root of the crate.
-    let is_top = !file.contains('/') || file.ends_with("/mod.rs");
+    let is_top = !file.contains('/') || (file.ends_with("/mod.rs") && !room.contains("::"));
     for (at, token) in tokens.iter().enumerate() {
         let follows = |text: &str| at > 0 && tokens[at - 1].text == text;
         let leads_on = tokens.get(at + 1).is_some_and(|next| next.text == "::");
@@ -176,9 +196,36 @@ fn imports(file: &str, tokens: &[Token], found: &mut Found) {
         }
         for path in paths(&tokens[at + 2..]) {
             let is_in = |entry: &str| path == entry || path.starts_with(&format!("{entry}::"));
-            if !is_in(module) && !allowed.iter().any(|entry| is_in(entry)) {
-                found.push((token.line, format!("`{module}` may not import `{path}`")));
+            if !is_in(&room) && !allowed.iter().any(|entry| is_in(entry)) {
+                found.push((token.line, format!("`{room}` may not import `{path}`")));
             }
+        }
+    }
+}
+
+/// The room of a file: its first folder, and of `lab` the second one, too.
+fn room(file: &str) -> String {
+    let mut parts = file.trim_end_matches(".rs").split('/');
+    let first = parts.next().unwrap_or_default();
+    match (first, parts.next()) {
+        ("lab", Some(second)) if second != "mod" => format!("lab::{second}"),
+        _ => first.to_owned(),
+    }
+}
+
+/// Holds a file that calls itself pure to it.
+fn purity(source: &str, tokens: &[Token], found: &mut Found) {
+    let head = source.lines().take_while(|line| line.starts_with("//!"));
+    if !head.into_iter().any(|line| line.contains("Pure.") || line.contains("Pure:")) {
+        return;
+    }
+    for (at, token) in tokens.iter().enumerate() {
+        let is_std = at > 1 && tokens[at - 1].text == "::" && tokens[at - 2].text == "std";
+        let is_word = IMPURE.contains(&token.text.as_str());
+        let is_type = token.text.starts_with(char::is_uppercase);
+        let is_crate = at > 1 && tokens[at - 1].text == "::" && tokens[at - 2].text == "crate";
+        if is_word && (is_std || is_type) || is_crate && token.text == "netlink" {
+            found.push((token.line, format!("a file that is pure has no `{}`", token.text)));
         }
     }
 }
@@ -258,7 +305,7 @@ fn a_long_file_is_found() {
 
 #[test]
 fn words_out_of_place_are_found() {
-    let (case, macros) = ("netns-test/src/harness/case.rs", "netns-test-macros/src/args.rs");
+    let (case, macros) = ("netns-test/src/harness/mod.rs", "netns-test-macros/src/args.rs");
     for path in [case, macros, "netns-test/src/runtime.rs"] {
         breaks(path, "fn f() { unsafe { g() } }", "`unsafe` stands");
         breaks(path, "use libc::c_int;", "`libc` and `nix` stand");
@@ -271,22 +318,26 @@ fn words_out_of_place_are_found() {
     breaks(case, "use std::process::Command;", "the library starts no program");
     breaks(case, "fn f() { lab::report(); }", "`harness` knows nothing of `lab`");
     breaks("netns-test/src/premain.rs", "use libc::c_int;", "`libc` and `nix` stand");
-    breaks("netns-test/src/sys/fds.rs", "fn f() { env::var(\"A\"); }", "the environment is read");
+    breaks(
+        "netns-test/src/sys/fds/mod.rs",
+        "fn f() { env::var(\"A\"); }",
+        "the environment is read",
+    );
 }
 
 #[test]
 fn words_in_their_place_are_not() {
-    keeps("netns-test/src/sys/fds.rs", "fn f() { unsafe { libc::close(3) } }");
+    keeps("netns-test/src/sys/fds/mod.rs", "fn f() { unsafe { libc::close(3) } }");
     keeps("netns-test/src/premain.rs", "fn f() { unsafe { g() } }");
-    keeps("netns-test/src/harness/request.rs", "fn f() { std::env::vars_os(); }");
-    keeps("netns-test/src/harness/case.rs", "use crate::env::{self, Settings};");
+    keeps("netns-test/src/harness/runner/request.rs", "fn f() { std::env::vars_os(); }");
+    keeps("netns-test/src/harness/mod.rs", "use crate::env::{self, Settings};");
     keeps("tests/tests/ui/case.rs", "fn main() {}");
     assert_eq!(check("tests/tests/ui/case.rs", "// 1. A case.\n"), Vec::<String>::new());
     let included = "#![doc = include_str!(\"../CRATE.md\")]\n";
     assert_eq!(check("netns-test/src/lib.rs", included), Vec::<String>::new());
-    keeps("netns-test/src/harness/case.rs", "// unsafe: libc, Command\n#[cfg(test)]\nuse libc::x;");
+    keeps("netns-test/src/harness/mod.rs", "// unsafe: libc, Command\n#[cfg(test)]\nuse libc::x;");
     keeps(
-        "netns-test/src/harness/case.rs",
+        "netns-test/src/harness/mod.rs",
         "#[cfg(test)]\nmod tests { use std::process::Command; }",
     );
     keeps("tests/tests/a.rs", "fn f() { unsafe { libc::close(3) } }");
@@ -296,37 +347,40 @@ fn words_in_their_place_are_not() {
 fn imports_against_the_table_are_found() {
     let samples = [
         (
-            "harness/case.rs",
+            "harness/mod.rs",
             "use crate::runtime::Flavor;",
             "`harness` may not import `runtime::Flavor`",
         ),
-        ("sandbox/mod.rs", "use crate::harness;", "`sandbox` may not import `harness`"),
+        ("isolate/mod.rs", "use crate::harness;", "`isolate` may not import `harness`"),
         (
-            "sandbox/mod.rs",
+            "isolate/mod.rs",
             "use super::diagnose::explain;",
-            "`sandbox` may not import `diagnose::explain`",
+            "`isolate` may not import `diagnose::explain`",
         ),
         (
-            "sandbox/network.rs",
+            "isolate/network.rs",
             "fn f() { super::super::premain::g() }",
-            "`sandbox` may not import `premain::g`",
+            "`isolate` may not import `premain::g`",
         ),
         (
             "diagnose/mod.rs",
-            "use crate::sandbox::{NAMESPACES, Identity};",
-            "`diagnose` may not import `sandbox::Identity`",
+            "use crate::isolate::{NAMESPACES, Identity};",
+            "`diagnose` may not import `isolate::Identity`",
         ),
         (
             "userns.rs",
-            "use crate::{error::Failure, sandbox::{User}};",
-            "`userns` may not import `sandbox::User`",
+            "use crate::{error::Failure, isolate::{User}};",
+            "`userns` may not import `isolate::User`",
         ),
-        ("sys/fds.rs", "use crate::userns::Maps;", "`sys` may not import `userns::Maps`"),
-        ("error.rs", "use crate::sys::errno;", "`error` may not import `sys::errno`"),
-        ("lab/build.rs", "use crate::harness;", "`lab` may not import `harness`"),
-        ("lab/plan.rs", "use crate::sys::errno;", "`lab` may not import `sys::errno`"),
-        ("lab/draw/text.rs", "use crate::netlink;", "`lab` may not import `netlink`"),
-        ("premain.rs", "use crate::sandbox::User;", "`premain` may not import `sandbox::User`"),
+        ("sys/fds/mod.rs", "use crate::userns::Maps;", "`sys` may not import `userns::Maps`"),
+        ("lab/build/mod.rs", "use crate::harness;", "`lab::build` may not import `harness`"),
+        ("lab/build/mod.rs", "use crate::lab::run::Lab;", "`lab::build` may not import `lab::run`"),
+        ("lab/plan/mod.rs", "use crate::sys::errno;", "`lab::plan` may not import `sys::errno`"),
+        (
+            "lab/observe/wait/limit.rs",
+            "use crate::lab::change::power;",
+            "`lab::observe` may not import `lab::change`",
+        ),
         ("runtime.rs", "use crate::error::Failure;", "`runtime` may not import `error::Failure`"),
     ];
     for (file, source, rule) in samples {
@@ -334,15 +388,38 @@ fn imports_against_the_table_are_found() {
     }
     let unknown = check("netns-test/src/stray/mod.rs", "//! Doc.\n");
     assert_eq!(unknown, ["netns-test/src/stray/mod.rs:1: `stray` is not in the table of imports"]);
+    let part = check("netns-test/src/lab/stray.rs", "//! Doc.\n");
+    assert_eq!(
+        part,
+        ["netns-test/src/lab/stray.rs:1: `lab::stray` is not in the table of imports"]
+    );
+}
+
+#[test]
+fn a_file_that_is_pure_does_no_input_or_output() {
+    for source in [
+        "use std::fs;",
+        "fn f() { std::thread::spawn(|| {}); }",
+        "use std::time::Instant;",
+        "use crate::netlink::Link;",
+    ] {
+        let path = "netns-test/src/lab/fabric/ends.rs";
+        let found = check(path, &format!("//! A file. Pure.\n{source}\n"));
+        assert!(found.len() == 1 && found[0].contains("pure has no"), "{source}: {found:?}");
+        keeps(path, source);
+    }
 }
 
 #[test]
 fn imports_in_the_table_are_not() {
-    keeps("netns-test/src/harness/init.rs", "use super::body;\nuse crate::{diagnose, premain};");
-    keeps("netns-test/src/harness/init.rs", "pub(crate) use crate::harness::case::Case;");
-    keeps("netns-test/src/diagnose/mod.rs", "use crate::sandbox::NAMESPACES;");
-    keeps("netns-test/src/lab/build.rs", "use crate::netlink::Link;");
-    keeps("netns-test/src/lab/draw/text.rs", "use crate::{error::Failure, lab::plan::Plan};");
+    keeps(
+        "netns-test/src/harness/child/init.rs",
+        "use super::body;\nuse crate::{diagnose, registry};",
+    );
+    keeps("netns-test/src/harness/mod.rs", "pub(crate) use crate::harness::runner::Case;");
+    keeps("netns-test/src/diagnose/mod.rs", "use crate::isolate::NAMESPACES;");
+    keeps("netns-test/src/lab/build/mod.rs", "use crate::netlink::Link;");
+    keeps("netns-test/src/lab/plan/draw/text.rs", "use crate::{error::Failure, lab::plan::Plan};");
     keeps("netns-test/src/premain.rs", "macro_rules! m { () => { $crate::__rt::run() } }");
     keeps("netns-test/src/rt.rs", "pub use crate::runtime::Flavor;");
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use netns_test::{NamedNetNs, Names, NetNs, netns_test};
+use netns_test::{NamedNetNs, NetNs, NetNsDir, netns_test};
 use netns_test_tests::confine::{Filter, filter_this_thread};
 use netns_test_tests::stdout_of;
 
@@ -104,7 +104,7 @@ fn a_name_that_is_taken_is_an_error_that_says_by_what() -> Result {
     assert!(error.contains("no namespace is mounted on it"), "{error}");
     let error = NamedNetNs::open("stale").unwrap_err().to_string();
     assert!(error.contains("it is a regular file, not a network namespace"), "{error}");
-    let names = Names::default().replace_stale(true);
+    let names = NetNsDir::default().replace_stale(true);
     let replaced = names.create("stale")?;
     assert_eq!(NamedNetNs::open("stale")?, *replaced.netns());
     assert!(names.create("stale").is_err(), "a live one is not replaced");
@@ -114,7 +114,7 @@ fn a_name_that_is_taken_is_an_error_that_says_by_what() -> Result {
 #[netns_test]
 fn names_can_be_in_another_directory() -> Result {
     let directory = Path::new("/run/other/names");
-    let names = Names::in_directory(directory);
+    let names = NetNsDir::in_directory(directory);
     assert_eq!(names.list()?, <[String; 0]>::default());
     let one = names.create("one")?;
     assert_eq!(names.list()?, ["one"]);
@@ -311,7 +311,7 @@ fn what_is_no_name_is_refused_untouched() -> Result {
     ] {
         let error = NamedNetNs::remove(name).unwrap_err().to_string();
         assert!(error.contains(&format!("take away /run/netns/{name}: {what}")), "{error}");
-        let replacing = Names::default().replace_stale(true).create(name).map(drop).unwrap_err();
+        let replacing = NetNsDir::default().replace_stale(true).create(name).map(drop).unwrap_err();
         assert!(replacing.to_string().contains("EEXIST"), "{replacing}");
         let what = what.trim_start_matches("it is ");
         assert!(replacing.to_string().contains(&format!("{what} is there")), "{replacing}");

@@ -137,7 +137,7 @@ fn looks_at_itself() {
     assert!(fs::read_dir("/proc/self/fd").unwrap().count() >= 3);
     fs::read_link("/proc/self/exe").unwrap();
     fs::write("/proc/self/oom_score_adj", "500").unwrap();
-    let uid = status("Uid").split('\t').next().unwrap().parse();
+    let uid = status("Uid").split('\t').next().unwrap().parse::<u32>();
     assert_eq!(fs::metadata("/proc/self").unwrap().uid(), uid.unwrap());
     for stream in ["/dev/stdout", "/dev/stderr"] {
         fs::OpenOptions::new().write(true).open(stream).unwrap().write_all(b"seen\n").unwrap();

@@ -1,15 +1,17 @@
 //! The namespaces were not made.
 
-use super::rights::taken_away;
-use super::{EACCES, EINVAL, ENOSPC, ENOSYS, EPERM, EUSERS, fixes, limits, with, with_label};
+use crate::diagnose::causes::rights::taken_away;
+use crate::diagnose::causes::{
+    EACCES, EINVAL, ENOSPC, ENOSYS, EPERM, EUSERS, fixes, limits, with, with_label,
+};
 use crate::diagnose::facts::{APPARMOR_USERNS, Container, Facts, SELINUX, USERNS_CLONE, Witness};
 use crate::error::Diagnosis;
-use crate::sys::caps::Caps;
-use crate::sys::filter::Call;
 use crate::sys::process::Namespace;
+use crate::sys::process::caps::Caps;
+use crate::sys::seccomp::Call;
 
 /// What is behind `code`.
-pub(super) fn diagnose(code: i32, refused: Option<Namespace>, facts: &Facts) -> Option<Diagnosis> {
+pub(crate) fn diagnose(code: i32, refused: Option<Namespace>, facts: &Facts) -> Option<Diagnosis> {
     match code {
         ENOSPC | EUSERS => Some(limits::of_namespaces(refused, facts)),
         // Made in one step with a user namespace, over which there are no rights.
@@ -27,7 +29,7 @@ pub(super) fn diagnose(code: i32, refused: Option<Namespace>, facts: &Facts) -> 
 }
 
 /// More threads than one before `main`.
-pub(super) fn threads(facts: &Facts) -> Diagnosis {
+pub(crate) fn threads(facts: &Facts) -> Diagnosis {
     if let Some(emulated) = emulated(facts) {
         return emulated;
     }
@@ -82,7 +84,7 @@ fn filtered(facts: &Facts) -> Option<Diagnosis> {
 }
 
 /// As systemd's `SystemCallFilter=` does where it is not told another action.
-pub(in crate::diagnose) fn killed_by_filter(facts: &Facts) -> Diagnosis {
+pub(crate) fn killed_by_filter(facts: &Facts) -> Diagnosis {
     let cause = "a seccomp filter kills processes that make a system call which it does not allow, \
                  as systemd's SystemCallFilter= does";
     with(
@@ -151,7 +153,7 @@ fn refused_by_module(facts: &Facts) -> Option<Diagnosis> {
 }
 
 /// Ubuntu's restriction.
-pub(super) fn apparmor(facts: &Facts, label: Option<&(String, String)>) -> Diagnosis {
+pub(crate) fn apparmor(facts: &Facts, label: Option<&(String, String)>) -> Diagnosis {
     let cause = "AppArmor takes the rights over new user namespaces from programs that have no \
                  profile, as Ubuntu does since 23.10";
     let set = "kernel.apparmor_restrict_unprivileged_userns=0";
@@ -165,7 +167,7 @@ pub(super) fn apparmor(facts: &Facts, label: Option<&(String, String)>) -> Diagn
 }
 
 /// A profile of AppArmor that is not Ubuntu's.
-pub(super) fn confined(label: Option<&(String, String)>) -> Option<Diagnosis> {
+pub(crate) fn confined(label: Option<&(String, String)>) -> Option<Diagnosis> {
     let (file, profile) = label?;
     // Others are `(complain)` and `(unconfined)`; SELinux has contexts without any.
     if !profile.ends_with(" (enforce)") {

@@ -5,12 +5,12 @@ use std::path::Path;
 use crate::diagnose::facts::{Container, Facts};
 
 /// A sysctl (`name=value`) in a file that is read at each start of the machine.
-pub(super) fn sysctl_for_good(setting: &str) -> String {
+pub(crate) fn sysctl_for_good(setting: &str) -> String {
     format!("echo {setting} | sudo tee -a /etc/sysctl.d/60-netns-test.conf")
 }
 
 /// How this container is told to filter no system calls.
-pub(super) fn without_seccomp(facts: &Facts) -> &'static str {
+pub(crate) fn without_seccomp(facts: &Facts) -> &'static str {
     let around = facts.surroundings;
     if around.github && facts.container.is_some() {
         return "in the job: container: { image: …, options: --privileged }";
@@ -34,7 +34,7 @@ pub(super) fn without_seccomp(facts: &Facts) -> &'static str {
 }
 
 /// An AppArmor profile for the programs in the directory of `executable`, as commands.
-pub(super) fn apparmor_profile(executable: &Path) -> Option<String> {
+pub(crate) fn apparmor_profile(executable: &Path) -> Option<String> {
     // The doctor is no test, and not where tests are.
     if executable.file_name()? == "netns-test-doctor" {
         return None;

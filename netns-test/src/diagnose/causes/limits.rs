@@ -1,12 +1,14 @@
 //! Limits: on namespaces and open files, and which of the others it is.
 
-use super::{EAGAIN, EMFILE, ENFILE, ENOMEM, fixes, memory, processes, with_some};
+use crate::diagnose::causes::{
+    EAGAIN, EMFILE, ENFILE, ENOMEM, fixes, memory, processes, with_some,
+};
 use crate::diagnose::facts::{Container, Facts};
 use crate::error::Diagnosis;
 use crate::sys::process::Namespace;
 
 /// Processes, memory and open files.
-pub(super) fn of_resources(code: i32, facts: &Facts) -> Option<Diagnosis> {
+pub(crate) fn of_resources(code: i32, facts: &Facts) -> Option<Diagnosis> {
     Some(match code {
         // The C library says so of a thread for whose stack there is no memory.
         EAGAIN if facts.lacks_memory.is_some() => memory::diagnose(facts),
@@ -39,7 +41,7 @@ fn sysctl(namespace: Namespace) -> String {
 }
 
 /// The kernel makes no more namespaces: ENOSPC, before Linux 4.9 EUSERS.
-pub(super) fn of_namespaces(refused: Option<Namespace>, facts: &Facts) -> Diagnosis {
+pub(crate) fn of_namespaces(refused: Option<Namespace>, facts: &Facts) -> Diagnosis {
     let Some(namespace) = refused else {
         return Diagnosis::new(
             "max-namespaces",

@@ -1,6 +1,6 @@
 //! No more memory: by a limit of the process, by the size that is asked for, or on the machine.
 
-use super::processes::shown;
+use crate::diagnose::causes::processes::shown;
 use crate::diagnose::facts::Facts;
 use crate::diagnose::usage::{Kind, Limit};
 use crate::error::Diagnosis;
@@ -11,7 +11,7 @@ const TOPIC: &str = "memory";
 const LITTLE: u64 = 2 << 20;
 
 /// What is behind ENOMEM, and EAGAIN of a thread that gets no stack.
-pub(super) fn diagnose(facts: &Facts) -> Diagnosis {
+pub(crate) fn diagnose(facts: &Facts) -> Diagnosis {
     let needed = facts.lacks_memory.unwrap_or(LITTLE);
     let asked = facts.asked_stack.filter(|asked| facts.lacks_memory == Some(*asked));
     let reached = facts.memory.iter().find(|limit| is_reached(limit, needed));
@@ -37,7 +37,7 @@ pub(super) fn diagnose(facts: &Facts) -> Diagnosis {
 }
 
 /// Whether the process lacks memory by what is its own: a limit, or the size that it asks for.
-pub(in crate::diagnose) fn lacks_own_memory(facts: &Facts) -> bool {
+pub(crate) fn lacks_own_memory(facts: &Facts) -> bool {
     let Some(needed) = facts.lacks_memory else { return false };
     let own = facts.memory.iter().filter(|limit| limit.kind != Kind::Commitment);
     facts.asked_stack == Some(needed) || own.into_iter().any(|limit| is_reached(limit, needed))

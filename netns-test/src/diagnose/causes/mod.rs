@@ -3,18 +3,18 @@
 //! The order of questions matters: a sysctl of the host shows in a container too, where the
 //! container's own filter is what refuses. A cause is named only where something shows it.
 
-mod creation;
-mod fixes;
-mod limits;
-mod memory;
-mod processes;
-mod rights;
+pub(crate) mod creation;
+pub(crate) mod fixes;
+pub(crate) mod limits;
+pub(crate) mod memory;
+pub(crate) mod processes;
+pub(crate) mod rights;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-pub(super) use creation::killed_by_filter;
-pub(super) use memory::lacks_own_memory;
-pub(super) use processes::is_unseen;
+pub(crate) use crate::diagnose::causes::creation::killed_by_filter;
+pub(crate) use crate::diagnose::causes::memory::lacks_own_memory;
+pub(crate) use crate::diagnose::causes::processes::is_unseen;
 
 use crate::diagnose::facts::{Facts, Witness};
 use crate::error::Diagnosis;
@@ -50,7 +50,7 @@ pub(crate) enum Step {
 
 /// What is behind `code` (an error number) at `step`; `None` where nothing is known that
 /// would help.
-pub(super) fn diagnose(
+pub(crate) fn diagnose(
     step: Step,
     code: i32,
     facts: &Facts,
@@ -81,17 +81,17 @@ pub(super) fn diagnose(
     Some(cause.unwrap_or_else(|| unknown(facts, witness)))
 }
 
-pub(super) const EPERM: i32 = 1;
-pub(super) const ENOENT: i32 = 2;
-pub(super) const EAGAIN: i32 = 11;
-pub(super) const ENOMEM: i32 = 12;
-pub(super) const EACCES: i32 = 13;
-pub(super) const EINVAL: i32 = 22;
-pub(super) const ENFILE: i32 = 23;
-pub(super) const EMFILE: i32 = 24;
-pub(super) const ENOSPC: i32 = 28;
-pub(super) const ENOSYS: i32 = 38;
-pub(super) const EUSERS: i32 = 87;
+pub(crate) const EPERM: i32 = 1;
+pub(crate) const ENOENT: i32 = 2;
+pub(crate) const EAGAIN: i32 = 11;
+pub(crate) const ENOMEM: i32 = 12;
+pub(crate) const EACCES: i32 = 13;
+pub(crate) const EINVAL: i32 = 22;
+pub(crate) const ENFILE: i32 = 23;
+pub(crate) const EMFILE: i32 = 24;
+pub(crate) const ENOSPC: i32 = 28;
+pub(crate) const ENOSYS: i32 = 38;
+pub(crate) const EUSERS: i32 = 87;
 
 fn no_proc() -> Diagnosis {
     Diagnosis::new("no-proc", "/proc is not mounted")

@@ -15,7 +15,7 @@ const UNSEEN: &str =
 const SLACK: u64 = 8;
 
 /// What is behind EAGAIN, where memory is not short.
-pub(super) fn diagnose(facts: &Facts) -> Diagnosis {
+pub(crate) fn diagnose(facts: &Facts) -> Diagnosis {
     match reached(&facts.processes) {
         Some(limit) => {
             let (cause, fix) = told(limit.kind);
@@ -33,12 +33,12 @@ pub(super) fn diagnose(facts: &Facts) -> Diagnosis {
 }
 
 /// Whether no limit could be shown to be reached.
-pub(in crate::diagnose) fn is_unseen(diagnosis: &Diagnosis) -> bool {
+pub(crate) fn is_unseen(diagnosis: &Diagnosis) -> bool {
     diagnosis.cause == UNSEEN
 }
 
 /// Adds a limit and what is used of it.
-pub(super) fn shown(diagnosis: Diagnosis, limit: &Limit) -> Diagnosis {
+pub(crate) fn shown(diagnosis: Diagnosis, limit: &Limit) -> Diagnosis {
     let (file, value) = &limit.limit;
     let diagnosis = diagnosis.shown_by(file, value.to_string());
     match &limit.used {

@@ -1,13 +1,13 @@
 //! The namespaces were made, but what they are for is refused.
 
-use super::creation::{apparmor, confined};
-use super::{EACCES, ENOENT, ENOSYS, EPERM, fixes, with};
+use crate::diagnose::causes::creation::{apparmor, confined};
+use crate::diagnose::causes::{EACCES, ENOENT, ENOSYS, EPERM, fixes, with};
 use crate::diagnose::facts::{Facts, Witness};
 use crate::error::Diagnosis;
-use crate::sys::caps::Caps;
+use crate::sys::process::caps::Caps;
 
 /// The id maps could not be written.
-pub(super) fn maps(
+pub(crate) fn maps(
     code: i32,
     of_root: bool,
     facts: &Facts,
@@ -22,7 +22,7 @@ pub(super) fn maps(
 }
 
 /// The mounts could not be cut off from the host's.
-pub(super) fn mounts(code: i32, facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
+pub(crate) fn mounts(code: i32, facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
     if code != EPERM && code != EACCES {
         return None;
     }
@@ -42,12 +42,12 @@ fn in_a_chroot(facts: &Facts) -> Diagnosis {
 }
 
 /// `lo` could not be brought up.
-pub(super) fn loopback(code: i32, facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
+pub(crate) fn loopback(code: i32, facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
     (code == EPERM || code == EACCES).then(|| taken_away(facts, witness)).flatten()
 }
 
 /// A socket could not be made, bound or connected, which takes no capability.
-pub(super) fn sockets(code: i32, facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
+pub(crate) fn sockets(code: i32, facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
     if !matches!(code, EPERM | EACCES | ENOSYS) {
         return None;
     }
@@ -64,7 +64,7 @@ pub(super) fn sockets(code: i32, facts: &Facts, witness: &Witness) -> Option<Dia
 }
 
 /// A call that the kernel itself refuses to nobody, or that it knows.
-pub(super) fn call(code: i32, facts: &Facts) -> Option<Diagnosis> {
+pub(crate) fn call(code: i32, facts: &Facts) -> Option<Diagnosis> {
     if !matches!(code, EPERM | EACCES | ENOSYS) {
         return None;
     }
@@ -87,7 +87,7 @@ pub(super) fn call(code: i32, facts: &Facts) -> Option<Diagnosis> {
 }
 
 /// `/dev/null` cannot be opened.
-pub(super) fn null(code: i32, facts: &Facts) -> Option<Diagnosis> {
+pub(crate) fn null(code: i32, facts: &Facts) -> Option<Diagnosis> {
     let is_chroot = facts.root_is_mounted == Some(false);
     let diagnosis = match code {
         ENOENT if is_chroot => Diagnosis::new(
@@ -116,7 +116,7 @@ pub(super) fn null(code: i32, facts: &Facts) -> Option<Diagnosis> {
 }
 
 /// A security module took the rights over the namespaces away.
-pub(super) fn taken_away(facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
+pub(crate) fn taken_away(facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
     let label = witness.label.as_ref();
     let is_ubuntus = label.is_some_and(|(_, label)| label.contains("unprivileged_userns"));
     let restricts = || facts.apparmor_restricts.as_deref() == Some("1");

@@ -1,6 +1,6 @@
 //! Every row of the matrix, as facts and what is to be said of them.
 
-use super::*;
+use crate::diagnose::causes::*;
 use crate::diagnose::facts::{Container, Facts, Witness};
 use crate::env::Surroundings;
 

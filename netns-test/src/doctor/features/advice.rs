@@ -1,13 +1,13 @@
 //! From a refused trial and the kernel's modules to what brings the feature. Pure.
 
-use super::A_BASE;
-use super::kernel::{Kernel, Modules};
+use crate::doctor::features::A_BASE;
+use crate::doctor::features::kernel::{Kernel, Modules};
 use crate::error::Failure;
 use crate::netlink::SOCKET;
-use crate::sys::tun::DEVICE;
+use crate::sys::net::tun::DEVICE;
 
 /// The module that is missing, if that is the cause, and what to do.
-pub(super) fn advice(
+pub(crate) fn advice(
     module: &'static str,
     failure: &Failure,
     kernel: &Kernel,

@@ -6,20 +6,20 @@ use std::path::Path;
 
 /// Facts about the running kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Kernel {
+pub(crate) struct Kernel {
     /// As `uname -r` prints it; empty if unknown.
-    pub(super) release: String,
+    pub(crate) release: String,
     /// The modules that it has.
-    pub(super) modules: Modules,
+    pub(crate) modules: Modules,
     /// Those that are in it now, as far as it tells: `/sys/module`.
-    pub(super) running: BTreeSet<String>,
+    pub(crate) running: BTreeSet<String>,
     /// Whether it takes no more modules until it is started again: `kernel.modules_disabled`.
-    pub(super) is_locked: bool,
+    pub(crate) is_locked: bool,
 }
 
 /// The modules that a kernel has, by names with `_` for `-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Modules {
+pub(crate) enum Modules {
     /// It is built to load none.
     Unsupported,
     /// Their directory is not to be seen from here.
@@ -34,7 +34,7 @@ const DIRECTORIES: [&str; 3] =
 
 impl Kernel {
     /// Reads them.
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let value = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
         let release = value("/proc/sys/kernel/osrelease");
         // A kernel that loads modules has this file, if `/proc` is whole.

@@ -1,30 +1,31 @@
 //! From a plan to a running lab: namespaces, then cables, then all that stands on them, and at last
 //! the wait until it carries packets.
 
-mod configure;
-mod files;
-mod guest;
-mod namespaces;
-pub(super) mod ready;
-mod sysctls;
+pub(crate) mod etc_files;
+pub(crate) mod local;
+pub(crate) mod namespaces;
+pub(crate) mod requests;
+pub(crate) mod sysctls;
+
+use crate::lab::fabric::ready;
 
 use std::sync::Arc;
 
 use crate::error::{Result, located};
-use crate::lab::cables::Cables;
-use crate::lab::host::Host;
-use crate::lab::journal::Journal;
-use crate::lab::panics::Panics;
-use crate::lab::partition::Partitions;
+pub(crate) use crate::lab::build::etc_files::{Covered, rewrite};
+pub(crate) use crate::lab::build::local::{Guest, prepare_moved};
+pub(crate) use crate::lab::build::namespaces::{Made, make, make_one};
+pub(crate) use crate::lab::build::requests::{Indexes, cables, flood, label, of_node, routes_of};
+pub(crate) use crate::lab::build::sysctls::{set_of_interfaces, set_sysctls};
+use crate::lab::fabric::ends::Cables;
+use crate::lab::fabric::own_network::undo::Journal;
+use crate::lab::fabric::partitions::Partitions;
 use crate::lab::plan::Plan;
-use crate::lab::programs::Common;
-use crate::lab::running::{Fabric, Lab, Own};
+use crate::lab::run::lab::{Fabric, Lab, Own};
+use crate::lab::run::node::Node;
+use crate::lab::run::panics::Panics;
+use crate::lab::run::spawner::Common;
 use crate::lab::topology::{NodeKind, Topology};
-pub(super) use configure::{Indexes, cables, flood, label, of_node, routes_of};
-pub(super) use files::{Covered, rewrite};
-pub(super) use guest::{Guest, prepare_moved};
-pub(super) use namespaces::{Made, make, make_one};
-pub(super) use sysctls::{set_of_interfaces, set_sysctls};
 
 impl Topology {
     /// Builds the network that this describes: the one step that touches the kernel.
@@ -48,7 +49,8 @@ impl Topology {
     fn try_build(&self) -> Result<Lab> {
         let plan = self.plan()?;
         let local = plan.nodes().iter().any(|node| node.kind == NodeKind::Local);
-        let covered = local.then(|| files::put_for_local(plan.hosts_text())).transpose()?.flatten();
+        let covered =
+            local.then(|| etc_files::put_for_local(plan.hosts_text())).transpose()?.flatten();
         let made = make(&plan, 0)?;
         let all: Vec<&Made> = made.iter().collect();
         let indexes = Indexes::new(&plan, &all)?;
@@ -56,7 +58,7 @@ impl Topology {
         let guest = Guest::new(&plan, &all, &indexes, &journal)?;
         cables(&plan, &all, &indexes, 0)?;
         guest.as_ref().map_or(Ok(()), |guest| guest.set(&plan))?;
-        configure::nodes(&plan, &all, &indexes)?;
+        requests::nodes(&plan, &all, &indexes)?;
         for (node, made) in plan.nodes().iter().zip(&made) {
             let names: Vec<_> = node.interfaces.iter().map(|one| one.name.as_str()).collect();
             set_of_interfaces(node, &made.place, &names)?;
@@ -71,7 +73,7 @@ impl Topology {
         let fabric = Arc::new_cyclic(|fabric| {
             let shared = || (panics.clone(), common.clone());
             let hosts = made.into_iter().zip(plan.nodes());
-            let hosts = hosts.map(|(made, node)| Host::new(node, made, fabric.clone(), shared()));
+            let hosts = hosts.map(|(made, node)| Node::new(node, made, fabric.clone(), shared()));
             Fabric {
                 hosts: hosts.map(Arc::new).collect(),
                 cables: Arc::new(Cables::new(&plan, &indexes)),
@@ -86,6 +88,6 @@ impl Topology {
 }
 
 /// What a message calls an interface of a plan.
-pub(super) fn name_of(plan: &Plan, node: usize, interface: &str) -> String {
+pub(crate) fn name_of(plan: &Plan, node: usize, interface: &str) -> String {
     format!("{interface} of {}", plan.nodes()[node].name)
 }

@@ -8,28 +8,32 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{files, sysctls};
 use crate::error::{Failure, Result};
-use crate::lab::limitations::{self, Limitation};
+use crate::lab::build::{etc_files, sysctls};
+use crate::lab::fabric::limitation;
+use crate::lab::fabric::limitation::Limitation;
 use crate::lab::plan::{NodePlan, Plan};
 use crate::lab::topology::NodeKind;
 use crate::netlink::Netlink;
-use crate::sys::mount::{self, Sys};
-use crate::sys::place::{self, Place};
-use crate::sys::{errno, person, process};
+use crate::sys::mount;
+use crate::sys::mount::Sys;
+use crate::sys::ns::ns_set;
+use crate::sys::ns::ns_set::Place;
+use crate::sys::process::credentials;
+use crate::sys::{errno, process};
 
 /// A node's namespaces, and a connection to speak to the network in.
 #[derive(Debug)]
-pub(in crate::lab) struct Made {
-    pub(in crate::lab) place: Place,
-    pub(in crate::lab) netlink: Netlink,
+pub(crate) struct Made {
+    pub(crate) place: Place,
+    pub(crate) netlink: Netlink,
     /// What the node does without.
-    pub(in crate::lab) limitations: Vec<Limitation>,
+    pub(crate) limitations: Vec<Limitation>,
 }
 
 /// Makes those of the nodes from a place on, in the order of the plan. The calling thread stays where it
 /// is.
-pub(in crate::lab) fn make(plan: &Plan, from: usize) -> Result<Vec<Made>> {
+pub(crate) fn make(plan: &Plan, from: usize) -> Result<Vec<Made>> {
     let nodes = &plan.nodes()[from..];
     let local = nodes.iter().position(|node| node.kind == NodeKind::Local);
     // In the caller's own place.
@@ -41,18 +45,18 @@ pub(in crate::lab) fn make(plan: &Plan, from: usize) -> Result<Vec<Made>> {
     });
     let all = all.collect::<Result<Vec<_>>>()?;
     let names = nodes.iter().map(|node| node.name.as_str());
-    limitations::tell(names.zip(&all).map(|(name, made)| (name, made.limitations.as_slice())));
+    limitation::tell(names.zip(&all).map(|(name, made)| (name, made.limitations.as_slice())));
     Ok(all)
 }
 
 /// Makes those of one node, which is not the caller's own.
-pub(in crate::lab) fn make_one(plan: &Plan, node: usize) -> Result<Made> {
+pub(crate) fn make_one(plan: &Plan, node: usize) -> Result<Made> {
     let made = on_a_thread(|| {
         let base = base_of(plan)?;
         node_of(&plan.nodes()[node], &base)
     })?;
     let name = plan.nodes()[node].name.as_str();
-    limitations::tell(iter::once((name, made.limitations.as_slice())));
+    limitation::tell(iter::once((name, made.limitations.as_slice())));
     Ok(made)
 }
 
@@ -89,17 +93,17 @@ fn base(plan: &Plan, nodes: &[NodePlan]) -> Result<Vec<Option<Made>>, Failure> {
 /// The calling thread's, with the files of the lab.
 fn base_of(plan: &Plan) -> Result<Place, Failure> {
     let failed = |step| move |error: io::Error| errno::failure(step, "the mounts of a lab", &error);
-    place::unshare_mounts().map_err(|error| {
+    ns_set::unshare_mounts().map_err(|error| {
         let advice =
             "a lab is built in the body of a #[netns_test], under `unshare -Urnm`, or by root";
         failed("unshare")(error).advise(advice)
     })?;
-    files::put(plan.hosts_text())?;
+    etc_files::put(plan.hosts_text())?;
     Place::own().map_err(failed("open"))
 }
 
 /// Gives what `work` gives.
-pub(super) fn on_a_thread<T: Send>(
+pub(crate) fn on_a_thread<T: Send>(
     work: impl FnOnce() -> Result<T, Failure> + Send,
 ) -> Result<T, Failure> {
     thread::scope(|scope| {
@@ -120,7 +124,7 @@ fn node_of(node: &NodePlan, base: &Place) -> Result<Made, Failure> {
         limits(&error).fold(failed("unshare", "the namespaces")(error), Failure::advise)
     })?;
     if let Some(hostname) = &node.hostname {
-        let set = person::set_hostname(hostname.as_bytes());
+        let set = credentials::set_hostname(hostname.as_bytes());
         set.map_err(failed("sethostname", "the hostname"))?;
     }
     let mut limitations: Vec<Limitation> = own_sys().into_iter().collect();
@@ -138,7 +142,7 @@ fn unshare_patiently() -> io::Result<()> {
     const PATIENCE: Duration = Duration::from_secs(2);
     let start = Instant::now();
     loop {
-        match place::unshare_all() {
+        match ns_set::unshare_all() {
             Err(error) if is_limit(&error) && start.elapsed() < PATIENCE => {
                 thread::sleep(Duration::from_millis(5));
             }

@@ -5,13 +5,14 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::namespaces::on_a_thread;
 use crate::error::{Diagnosis, Failure, Result};
-use crate::lab::limitations::Limitation;
+use crate::lab::build::namespaces::on_a_thread;
+use crate::lab::fabric::limitation::Limitation;
 use crate::lab::plan::{InterfaceKind, NodePlan};
 use crate::lab::topology::NodeKind;
-use crate::sys::place::Place;
-use crate::sys::{devconf, errno, fds};
+use crate::sys::net::devconf;
+use crate::sys::ns::ns_set::Place;
+use crate::sys::{errno, fds};
 
 /// What every node has: IPv6 also where the machine has turned it off, link-local addresses that are
 /// usable at once, and addresses that stay when a program takes an interface down and up again.
@@ -26,7 +27,7 @@ const NO_FORWARDING: (&str, &str) = ("net/ipv4/ip_forward", "0");
 
 /// Sets those of a node, which is not the caller's own, but for those of interfaces that are not there
 /// yet, in the network of the calling thread. Gives what it does without.
-pub(super) fn set_up(node: &NodePlan) -> Result<Vec<Limitation>, Failure> {
+pub(crate) fn set_up(node: &NodePlan) -> Result<Vec<Limitation>, Failure> {
     let mut limitations: Vec<_> = restore_defaults().into_iter().collect();
     limitations.extend(write_common(node, None)?);
     let is_host = node.kind == NodeKind::Host;
@@ -49,7 +50,7 @@ fn restore_defaults() -> Option<Limitation> {
 }
 
 /// Sets what every node has, in the network of the calling thread: for all interfaces, or for one.
-pub(super) fn write_common(
+pub(crate) fn write_common(
     node: &NodePlan,
     interface: Option<&str>,
 ) -> Result<Vec<Limitation>, Failure> {
@@ -59,7 +60,7 @@ pub(super) fn write_common(
 }
 
 /// What the caller's own network will do without, if it is that of the calling thread.
-pub(super) fn lacking(node: &NodePlan) -> Vec<Limitation> {
+pub(crate) fn lacking(node: &NodePlan) -> Vec<Limitation> {
     let wanted = common(None).map(|(path, value)| (path, value as &str));
     let wanted = wanted.chain(sysctls_of(node, false));
     let lacking = wanted.filter(|(path, value)| !is_so(path, value)).filter_map(|(path, value)| {
@@ -70,11 +71,7 @@ pub(super) fn lacking(node: &NodePlan) -> Vec<Limitation> {
 }
 
 /// Sets those sysctls of a node that name one of these interfaces, which are there now.
-pub(in crate::lab) fn set_of_interfaces(
-    node: &NodePlan,
-    place: &Place,
-    interfaces: &[&str],
-) -> Result<()> {
+pub(crate) fn set_of_interfaces(node: &NodePlan, place: &Place, interfaces: &[&str]) -> Result<()> {
     let all = sysctls_of(node, true);
     let wanted: Vec<_> =
         all.filter(|(path, _)| names_one(path, |part| interfaces.contains(&part))).collect();
@@ -82,7 +79,7 @@ pub(in crate::lab) fn set_of_interfaces(
 }
 
 /// Sets these sysctls of a node.
-pub(in crate::lab) fn set_sysctls(
+pub(crate) fn set_sysctls(
     node: &NodePlan,
     place: &Place,
     sysctls: &[(String, String)],
@@ -92,7 +89,7 @@ pub(in crate::lab) fn set_sysctls(
 }
 
 /// The plan's own of a node, as paths below `/proc/sys`.
-pub(super) fn sysctls_of(
+pub(crate) fn sysctls_of(
     node: &NodePlan,
     of_interfaces: bool,
 ) -> impl Iterator<Item = (String, &str)> {
@@ -102,7 +99,7 @@ pub(super) fn sysctls_of(
 }
 
 /// What the refusal of a sysctl means for a node, if it can do without.
-pub(super) fn without(
+pub(crate) fn without(
     node: &NodePlan,
     path: &str,
     value: &str,
@@ -128,18 +125,18 @@ pub(super) fn without(
     Some(Limitation::new(before, format!("{after}: write {}: {why}", below(path))))
 }
 
-pub(super) fn refused(node: &NodePlan, path: &str, error: &io::Error) -> Failure {
+pub(crate) fn refused(node: &NodePlan, path: &str, error: &io::Error) -> Failure {
     let failure = errno::failure("write", format!("{} of {}", below(path), node.name), error);
     let is_locked = error.kind() == io::ErrorKind::ReadOnlyFilesystem;
     Failure { diagnosis: is_locked.then(|| Box::new(locked())), ..failure }
 }
 
 /// `net.ipv4.ip_forward` and `net/ipv4/ip_forward` are the same (sysctl(8)).
-pub(super) fn path_of(name: &str) -> String {
+pub(crate) fn path_of(name: &str) -> String {
     if name.contains('/') { name.to_owned() } else { name.replace('.', "/") }
 }
 
-pub(super) fn below(path: &str) -> String {
+pub(crate) fn below(path: &str) -> String {
     format!("/proc/sys/{path}")
 }
 

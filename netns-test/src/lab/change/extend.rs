@@ -4,19 +4,22 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::addr::cidr::Cidr;
 use crate::error::{Failure, Result, located};
-use crate::lab::build::ready::{self, Awaited};
-use crate::lab::build::{self, Indexes, Made};
-use crate::lab::change::before::Before;
-use crate::lab::change::growth::{self, Growth, NodeGrowth};
-use crate::lab::cidr::Cidr;
-use crate::lab::host::Host;
-use crate::lab::moved::current;
-use crate::lab::partition::link_local;
+use crate::lab::build;
+use crate::lab::build::{Indexes, Made};
+use crate::lab::change::rollback::Before;
+use crate::lab::fabric::moved::current;
+use crate::lab::fabric::partitions::link_local;
+use crate::lab::fabric::ready;
+use crate::lab::fabric::ready::Awaited;
+use crate::lab::observe::wait::limit::There;
+use crate::lab::plan::diff;
+use crate::lab::plan::diff::{Growth, NodeGrowth};
 use crate::lab::plan::{InterfaceKind, Plan, RoutePlan};
-use crate::lab::running::{Fabric, Lab};
+use crate::lab::run::lab::{Fabric, Lab};
+use crate::lab::run::node::Node;
 use crate::lab::topology::{NodeKind, Topology};
-use crate::lab::within::There;
 use crate::netlink::Request;
 use crate::netlink::kept::Kept;
 use crate::netlink::requests;
@@ -61,7 +64,7 @@ impl Lab {
             let why = "it was not built from this topology";
             return Err(Failure::new("extend", "the lab", why).into());
         }
-        let mut growth = growth::between(&old.plan, &plan)?;
+        let mut growth = diff::between(&old.plan, &plan)?;
         let new_nodes = &plan.nodes()[old.hosts.len()..];
         if let Some(local) = new_nodes.iter().find(|node| node.kind == NodeKind::Local) {
             let why = "the caller's own network cannot be added to a running lab";
@@ -135,8 +138,8 @@ impl Lab {
 
     /// Has `/etc/hosts` of all hosts that were there, and the lab itself, know the names of `new`; where that
     /// is refused, those of `old`.
-    pub(super) fn write_names(&self, fabric: &Fabric, (old, new): (&str, &str)) -> Result<()> {
-        let write = |names: &str, host: &Host| -> Result<()> {
+    pub(crate) fn write_names(&self, fabric: &Fabric, (old, new): (&str, &str)) -> Result<()> {
+        let write = |names: &str, host: &Node| -> Result<()> {
             let written = match host.kind() {
                 NodeKind::Local => self.covered().map_or(Ok(()), |own| own.change(names)),
                 _ if !host.is_on() => Ok(()),
@@ -155,7 +158,7 @@ impl Lab {
         let fabric = Arc::new_cyclic(|fabric| {
             let added = new.into_iter().zip(&plan.nodes()[old.hosts.len()..]);
             let added = added
-                .map(|(made, node)| Arc::new(Host::new(node, made, fabric.clone(), self.shared())));
+                .map(|(made, node)| Arc::new(Node::new(node, made, fabric.clone(), self.shared())));
             Fabric {
                 hosts: old.hosts.iter().cloned().chain(added).collect(),
                 cables: Arc::clone(&old.cables),

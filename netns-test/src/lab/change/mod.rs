@@ -1,28 +1,27 @@
 //! What a running lab can be changed to: addresses and routes of hosts, where a link ends, and which
 //! nodes are on. The plan stays that of the lab as it was built, or extended.
 
-mod addresses;
-mod before;
-mod extend;
-mod growth;
-mod joining;
-mod moving;
-pub(super) mod of_kernel;
-mod power;
-mod routes;
+pub(crate) mod addrs;
+pub(crate) mod extend;
+pub(crate) mod join;
+pub(crate) mod move_link;
+pub(crate) mod of_kernel;
+pub(crate) mod power;
+pub(crate) mod rollback;
+pub(crate) mod routes;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::error::{Failure, Result};
-use crate::lab::given::{Interface, Which};
-use crate::lab::host::{Here, Host};
-use crate::lab::running::{Fabric, Lab};
+use crate::lab::run::lab::{Fabric, Lab};
+use crate::lab::run::node::{Here, Node};
+use crate::lab::topology::input::{Interface, Which};
 use crate::lab::topology::{NodeId, NodeKind};
 use crate::netlink::kept::Kept;
 use crate::netlink::state;
 
-impl Host {
+impl Node {
     /// The lab that it is of.
     fn lab(&self) -> Result<Arc<Fabric>> {
         let ended = || Failure::new("change", self.name(), "its lab has ended").into();
@@ -103,6 +102,6 @@ impl Lab {
 }
 
 /// Such addresses are alike on all links.
-pub(super) fn is_link_local(address: IpAddr) -> bool {
+pub(crate) fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }

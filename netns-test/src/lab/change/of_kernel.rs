@@ -11,17 +11,17 @@ const BY_ADVERTISEMENT: u32 = 0x0001_0000 | 0x0004_0000 | 0x0008_0000 | 0x0080_0
 
 /// The kernel's own IPv6 routes, as destination, length, gateway and metric.
 #[derive(Debug)]
-pub(in crate::lab) struct Routes(Vec<(IpAddr, u8, IpAddr, u32)>);
+pub(crate) struct Routes(Vec<(IpAddr, u8, IpAddr, u32)>);
 
 impl Routes {
     /// Reads those of the calling thread's network; none without IPv6.
-    pub(in crate::lab) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let text = fs::read_to_string("/proc/thread-self/net/ipv6_route").unwrap_or_default();
         Self(text.lines().filter_map(parse).collect())
     }
 
     /// The reason for which one cannot be given back, if there is one.
-    pub(in crate::lab) fn reason(&self, kept: &Kept) -> Option<&'static str> {
+    pub(crate) fn reason(&self, kept: &Kept) -> Option<&'static str> {
         kept.is_of_kernel_alone().or_else(|| {
             let route = kept.as_route()?;
             let (to, length) = route.destination;

@@ -9,16 +9,17 @@ use std::sync::Arc;
 
 use crate::error::{Failure, Result, located};
 use crate::lab::build;
-use crate::lab::build::ready::{self, Awaited};
-use crate::lab::cables::End;
-use crate::lab::host::Here;
-use crate::lab::moved::{Current, current};
-use crate::lab::partition::link_local;
+use crate::lab::fabric::ends::End;
+use crate::lab::fabric::moved::{Current, current};
+use crate::lab::fabric::partitions::link_local;
+use crate::lab::fabric::ready;
+use crate::lab::fabric::ready::Awaited;
 use crate::lab::plan::InterfaceKind;
-use crate::lab::running::{Fabric, Lab};
+use crate::lab::run::lab::{Fabric, Lab};
+use crate::lab::run::node::Here;
 use crate::lab::topology::{NodeId, NodeKind};
 use crate::netlink::requests;
-use crate::sys::place;
+use crate::sys::ns::ns_set;
 
 impl Lab {
     /// Powers a node off, as by a power cut: its links lose their carrier, then its programs are killed,
@@ -57,7 +58,7 @@ impl Lab {
         }
         // Also those that have gone to another network.
         host.common.programs.end_on(host.name());
-        let killed = place::kill_all_in(&[here.place.network()]);
+        let killed = ns_set::kill_all_in(&[here.place.network()]);
         drop(here);
         host.keep(old);
         fabric.partitions.forget(at);
@@ -205,7 +206,7 @@ fn is_up(here: &Here, end: &End) -> Result<bool> {
 
 impl Fabric {
     /// The index of the bridge of a switch.
-    pub(super) fn bridge_of(&self, node: usize) -> Option<u32> {
+    pub(crate) fn bridge_of(&self, node: usize) -> Option<u32> {
         let interfaces = &self.plan.nodes()[node].interfaces;
         let is_bridge = |kind: &InterfaceKind| matches!(kind, InterfaceKind::Bridge { .. });
         let at = interfaces.iter().position(|interface| is_bridge(&interface.kind));

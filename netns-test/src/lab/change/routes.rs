@@ -2,22 +2,23 @@
 
 use std::net::IpAddr;
 
+use crate::addr::cidr::{Cidr, Subnet};
 use crate::error::{Error, Result, located};
 use crate::lab::change::is_link_local;
-use crate::lab::cidr::{Cidr, Subnet};
-use crate::lab::given::{Gateway, GivenSubnet, Via};
-use crate::lab::host::{Here, Host};
-use crate::lab::rank;
-use crate::lab::running::Fabric;
+use crate::lab::fabric::own_network::rank;
+use crate::lab::run::lab::Fabric;
+use crate::lab::run::node::{Here, Node};
+use crate::lab::topology::input::{Gateway, SubnetArg, Via};
 use crate::lab::topology::{NodeId, NodeKind};
 use crate::netlink::kept::Kept;
-use crate::netlink::requests::{self, Rank};
+use crate::netlink::requests;
+use crate::netlink::requests::Rank;
 use crate::netlink::route::MAIN;
 use crate::netlink::tables::Address;
 
 const NOT_ITSELF: &str = "give that of a neighbour, or a link for what is on that";
 
-impl Host {
+impl Node {
     /// Adds a route, in the place of the one to the same destination if there is one (in the caller's own
     /// network, [before](crate::lab::Topology::local) the machine's): by a gateway that is
     /// an address on a subnet of the host, or a node that has one; or by a link of the host, to what is on
@@ -30,19 +31,11 @@ impl Host {
     /// itself, or an address of its own; a link that does not end at it, or is on that subnet already;
     /// ENETUNREACH or EHOSTUNREACH for a gateway that cannot be reached.
     #[track_caller]
-    pub fn add_route(
-        &self,
-        destination: impl Into<GivenSubnet>,
-        via: impl Into<Via>,
-    ) -> Result<()> {
+    pub fn add_route(&self, destination: impl Into<SubnetArg>, via: impl Into<Via>) -> Result<()> {
         located(self.try_add_route(destination, via))
     }
 
-    fn try_add_route(
-        &self,
-        destination: impl Into<GivenSubnet>,
-        via: impl Into<Via>,
-    ) -> Result<()> {
+    fn try_add_route(&self, destination: impl Into<SubnetArg>, via: impl Into<Via>) -> Result<()> {
         let (to, here) = (self.subnet("add", destination.into())?, self.here()?);
         let (via, index, way) = self.way(&here, to, via.into().0)?;
         let _turn = here.change();
@@ -67,11 +60,11 @@ impl Host {
     /// A text that is no subnet; ESRCH where there is no such route. In the caller's own network, one that
     /// the kernel has made from a router's advertisement: the lab could not give it back.
     #[track_caller]
-    pub fn remove_route(&self, destination: impl Into<GivenSubnet>) -> Result<()> {
+    pub fn remove_route(&self, destination: impl Into<SubnetArg>) -> Result<()> {
         located(self.try_remove_route(destination))
     }
 
-    fn try_remove_route(&self, destination: impl Into<GivenSubnet>) -> Result<()> {
+    fn try_remove_route(&self, destination: impl Into<SubnetArg>) -> Result<()> {
         let (to, here) = (self.subnet("remove", destination.into())?, self.here()?);
         let object = format!("route to {to} of {}", self.name());
         let destination = (to.network(), to.prefix());
@@ -127,7 +120,7 @@ impl Host {
         Ok((!is_there).then_some(rank))
     }
 
-    fn subnet(&self, step: &str, given: GivenSubnet) -> Result<Subnet> {
+    fn subnet(&self, step: &str, given: SubnetArg) -> Result<Subnet> {
         given.0.map_err(|error| self.mistake(step, "a route", &error).into())
     }
 

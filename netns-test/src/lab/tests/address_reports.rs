@@ -1,6 +1,6 @@
-//! Mistakes with addresses, subnets, pools and MTUs, and the words for them.
+//! TopologyErrors with addresses, subnets, pools and MTUs, and the words for them.
 
-use super::reports::{only, pair};
+use crate::lab::tests::reports::{only, pair};
 
 #[test]
 fn addresses_by_hand() {

@@ -1,6 +1,6 @@
 //! What is given by hand, and interfaces that are not the end of a link.
 
-use super::{address, all_pairs, check_invariants, example};
+use crate::lab::tests::{address, all_pairs, check_invariants, example};
 use crate::lab::{InterfaceKind, MacvlanMode, NodeKind, Topology};
 
 fn names(plan: &crate::lab::Plan, node: usize) -> Vec<&str> {
@@ -159,7 +159,7 @@ fn routes_by_hand_come_first() {
         "host (eth1) -> far (eth1) -> near (eth1) -> other"
     );
     assert_eq!(plan.nodes()[0].routes.len(), 2);
-    assert!(plan.nodes()[0].routes.iter().all(|route| route.by_hand && route.dev == "eth1"));
+    assert!(plan.nodes()[0].routes.iter().all(|route| route.is_static && route.dev == "eth1"));
     net.node(far).route("10.0.2.0/24", "10.0.1.1").addr(second, "10.0.1.99/24");
     let plan = net.plan().unwrap();
     let path = plan.path_to(host, plan.addresses_of(other)[0]).to_string();

@@ -1,7 +1,7 @@
 //! The texts that people read, whole.
 
-use super::example;
 use crate::lab::Topology;
+use crate::lab::tests::example;
 
 #[track_caller]
 fn assert_text(found: &str, expected: &str) {

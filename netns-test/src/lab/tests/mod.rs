@@ -1,13 +1,13 @@
 //! Tests of the plan as a whole. None needs a privilege.
 
-mod address_reports;
-mod equality;
-mod extras;
-mod golden;
-mod random;
-mod reports;
-mod shapes;
-mod stability;
+pub(crate) mod address_reports;
+pub(crate) mod equality;
+pub(crate) mod extras;
+pub(crate) mod golden;
+pub(crate) mod random;
+pub(crate) mod reports;
+pub(crate) mod shapes;
+pub(crate) mod stability;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -73,7 +73,7 @@ fn check_routes(plan: &Plan, node: &crate::lab::NodePlan) {
         let Some(via) = route.via else { continue };
         assert!(!node.addresses.contains(&via));
         let members = &plan.segments()[dev.segment].members;
-        let has_it = |place: &&crate::lab::Place| {
+        let has_it = |place: &&crate::lab::InterfaceRef| {
             let interface = &plan.nodes()[place.node].interfaces[place.interface];
             interface.addresses.iter().any(|one| one.address() == via)
         };

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::check_invariants;
+use crate::lab::tests::check_invariants;
 use crate::lab::{NodeId, NodeKind, Plan, Topology};
 
 /// Marsaglia's xorshift, 64 bits.
@@ -88,8 +88,8 @@ fn check_pair(plan: &Plan, a: usize, b: usize, is_ipv4: bool, is_reached: bool) 
     let mut any = false;
     for &to in addresses {
         let path = plan.path_to(plan.id(a), to);
-        assert_ne!(path.end, crate::lab::PathEnd::Loop, "{path}\n{plan}");
-        any |= path.end == crate::lab::PathEnd::Arrived;
+        assert_ne!(path.end, crate::lab::PathOutcome::Loop, "{path}\n{plan}");
+        any |= path.end == crate::lab::PathOutcome::Arrived;
     }
     let has_source = plan.nodes()[a].addresses.iter().any(|one| one.is_ipv4() == is_ipv4);
     assert_eq!(any && has_source, is_reached, "{a} {b} {is_ipv4}\n{plan}");

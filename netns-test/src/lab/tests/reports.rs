@@ -1,10 +1,10 @@
 //! Every mistake, and the words for it; those of addresses and MTUs stand in `address_reports`.
 
-use super::example;
-use crate::lab::{MacvlanMode, Mistake, NodeId, Topology};
+use crate::lab::tests::example;
+use crate::lab::{MacvlanMode, NodeId, Topology, TopologyError};
 
 /// Two hosts.
-pub(super) fn pair() -> (Topology, [NodeId; 2]) {
+pub(crate) fn pair() -> (Topology, [NodeId; 2]) {
     let mut net = Topology::new();
     let nodes = ["a", "b"].map(|name| net.host(name));
     (net, nodes)
@@ -12,7 +12,7 @@ pub(super) fn pair() -> (Topology, [NodeId; 2]) {
 
 /// Checks that what `change` makes of two hosts is one mistake, with this text.
 #[track_caller]
-pub(super) fn only(expected: &str, change: impl FnOnce(&mut Topology, [NodeId; 2])) {
+pub(crate) fn only(expected: &str, change: impl FnOnce(&mut Topology, [NodeId; 2])) {
     let (mut net, nodes) = pair();
     change(&mut net, nodes);
     let found = net.plan().unwrap_err();
@@ -258,7 +258,7 @@ fn loops_of_switches() {
     net.link(b, switches[1]);
     net.node(switches[2]).stp();
     let plan = net.plan().unwrap();
-    super::check_invariants(&plan);
+    crate::lab::tests::check_invariants(&plan);
     assert!(plan.can_reach(a, b).both());
 }
 
@@ -329,6 +329,6 @@ fn all_at_once() {
     assert!(
         mistakes
             .as_slice()
-            .contains(&Mistake::DuplicateName { what: "node", name: "Client".to_owned() })
+            .contains(&TopologyError::DuplicateName { what: "node", name: "Client".to_owned() })
     );
 }

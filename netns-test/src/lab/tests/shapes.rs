@@ -1,6 +1,6 @@
 //! Networks of the usual shapes: everybody can talk with everybody.
 
-use super::{address, all_pairs, check_invariants};
+use crate::lab::tests::{address, all_pairs, check_invariants};
 use crate::lab::{NodeId, Topology};
 
 /// Hosts on one switch.

@@ -1,6 +1,6 @@
 //! The same topology gives the same plan, and what is appended changes nothing that was there.
 
-use super::{check_invariants, example};
+use crate::lab::tests::{check_invariants, example};
 use crate::lab::{Plan, Topology};
 
 #[test]
@@ -76,5 +76,5 @@ fn a_subnet_by_hand_moves_only_who_is_in_its_way() {
     }
     assert_eq!(after.address_of(hosts[1]).unwrap().to_string(), "10.255.255.1");
     assert_eq!(after.address_of(hosts[3]).unwrap().to_string(), "10.0.1.77");
-    assert!(after.addresses_of(router).contains(&super::address("10.0.1.2")));
+    assert!(after.addresses_of(router).contains(&crate::lab::tests::address("10.0.1.2")));
 }

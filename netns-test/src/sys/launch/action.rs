@@ -5,9 +5,13 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
-use super::refusal::{Call, Refusal, Refused as _};
-use crate::sys::devconf::{self, Altered};
-use crate::sys::{fds, ifreq, mount, person, tree};
+use crate::sys::launch::refusal::{Call, Refusal, Refused as _};
+use crate::sys::mount::mount_api;
+use crate::sys::net::devconf;
+use crate::sys::net::devconf::Altered;
+use crate::sys::net::ifreq;
+use crate::sys::process::credentials;
+use crate::sys::{fds, mount};
 
 /// One step. Paths are those of the program, without the slash that they begin with: they are looked
 /// up in its root.
@@ -82,7 +86,7 @@ pub(crate) enum Keep {
 }
 
 /// What the steps work on.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     root: OwnedFd,
     proc: Option<OwnedFd>,
     dev: Option<OwnedFd>,
@@ -91,12 +95,12 @@ pub(super) struct Stage {
 type Done = Result<(), Refusal>;
 
 impl Stage {
-    pub(super) fn new() -> Result<Self, Refusal> {
+    pub(crate) fn new() -> Result<Self, Refusal> {
         let root = fds::open_place(Path::new("/")).on(Call::OpenPlace)?;
         Ok(Self { root, proc: None, dev: None })
     }
 
-    pub(super) fn perform(&mut self, action: &Action) -> Done {
+    pub(crate) fn perform(&mut self, action: &Action) -> Done {
         match action {
             Action::MakePrivate => self.make_private(),
             Action::Root(path) => self.take_root(path),
@@ -106,10 +110,10 @@ impl Stage {
             Action::ReadOnly(inside) => self.make_read_only(inside),
             Action::Cover { inside, files } => self.cover(inside, files),
             Action::Directory(name, mode) => {
-                tree::new_directory(part(&self.dev)?, name, *mode).on(Call::NewDirectory)
+                mount_api::new_directory(part(&self.dev)?, name, *mode).on(Call::NewDirectory)
             }
             Action::Link { name, target } => {
-                tree::new_link(part(&self.dev)?, name, target).on(Call::NewLink)
+                mount_api::new_link(part(&self.dev)?, name, target).on(Call::NewLink)
             }
             Action::Device { name, source } => self.add_device(name, source),
             Action::Sysctl { path, texts } => self.set(path, texts),
@@ -118,7 +122,7 @@ impl Stage {
                 let altered = known.unwrap_or_else(|| devconf::look(proc));
                 devconf::write(proc, altered).map_err(|refused| refused.error).on(Call::Write)
             }
-            Action::Hostname(name) => person::set_hostname(name).on(Call::Hostname),
+            Action::Hostname(name) => credentials::set_hostname(name).on(Call::Hostname),
             Action::Loopback => {
                 let socket = ifreq::socket().on(Call::Socket)?;
                 ifreq::loopback_up(&socket).on(Call::Loopback)
@@ -136,18 +140,18 @@ impl Stage {
     }
 
     fn take_root(&mut self, path: &CStr) -> Done {
-        let root = tree::copy(path).on(Call::CopyTree)?;
-        let place = tree::open_inside(self.root.as_fd(), path).on(Call::OpenPlace)?;
-        tree::attach(&root, place.as_fd()).on(Call::Attach)?;
+        let root = mount_api::copy(path).on(Call::CopyTree)?;
+        let place = mount_api::open_inside(self.root.as_fd(), path).on(Call::OpenPlace)?;
+        mount_api::attach(&root, place.as_fd()).on(Call::Attach)?;
         self.root = root;
         Ok(())
     }
 
     fn mount(&mut self, file_system: &FileSystem) -> Done {
         let FileSystem { kind, options, attributes, inside, keep } = file_system;
-        let place = tree::open_inside(self.root.as_fd(), inside).on(Call::OpenPlace)?;
+        let place = mount_api::open_inside(self.root.as_fd(), inside).on(Call::OpenPlace)?;
         let new = new_mount(kind, options, *attributes)?;
-        tree::attach(&new, place.as_fd()).on(Call::Attach)?;
+        mount_api::attach(&new, place.as_fd()).on(Call::Attach)?;
         match keep {
             Some(Keep::Proc) => self.proc = Some(new),
             Some(Keep::Dev) => self.dev = Some(new),
@@ -158,49 +162,51 @@ impl Stage {
 
     /// Where a container's `/sys` is read-only, only a read-only one can be had.
     fn mount_sys(&self, groups: bool) -> Done {
-        let place = tree::open_inside(self.root.as_fd(), c"sys").on(Call::OpenPlace)?;
+        let place = mount_api::open_inside(self.root.as_fd(), c"sys").on(Call::OpenPlace)?;
         let groups =
-            groups.then(|| tree::copy(c"/sys/fs/cgroup").on(Call::CopyTree)).transpose()?;
-        let attributes = tree::NO_SUID | tree::NO_DEV | tree::NO_EXEC;
+            groups.then(|| mount_api::copy(c"/sys/fs/cgroup").on(Call::CopyTree)).transpose()?;
+        let attributes = mount_api::NO_SUID | mount_api::NO_DEV | mount_api::NO_EXEC;
         let new = new_mount(c"sysfs", &[], attributes).or_else(|refused| {
-            new_mount(c"sysfs", &[], attributes | tree::READ_ONLY).map_err(|_| refused)
+            new_mount(c"sysfs", &[], attributes | mount_api::READ_ONLY).map_err(|_| refused)
         })?;
-        tree::attach(&new, place.as_fd()).on(Call::Attach)?;
+        mount_api::attach(&new, place.as_fd()).on(Call::Attach)?;
         let Some(groups) = groups else { return Ok(()) };
-        let place = tree::open_inside(self.root.as_fd(), c"sys/fs/cgroup").on(Call::OpenPlace)?;
-        tree::attach(&groups, place.as_fd()).on(Call::Attach)
+        let place =
+            mount_api::open_inside(self.root.as_fd(), c"sys/fs/cgroup").on(Call::OpenPlace)?;
+        mount_api::attach(&groups, place.as_fd()).on(Call::Attach)
     }
 
     fn bind(&self, source: &CStr, inside: &CStr) -> Done {
-        let source = tree::copy(source).on(Call::CopyTree)?;
-        let place = tree::open_inside(self.root.as_fd(), inside).on(Call::OpenPlace)?;
-        tree::attach(&source, place.as_fd()).on(Call::Attach)
+        let source = mount_api::copy(source).on(Call::CopyTree)?;
+        let place = mount_api::open_inside(self.root.as_fd(), inside).on(Call::OpenPlace)?;
+        mount_api::attach(&source, place.as_fd()).on(Call::Attach)
     }
 
     /// By a copy of what is there, mounted on itself: what is there may be a part of a mount.
     fn make_read_only(&mut self, inside: &CStr) -> Done {
         if inside.is_empty() {
-            return tree::make_read_only(self.root.as_fd()).on(Call::ReadOnly);
+            return mount_api::make_read_only(self.root.as_fd()).on(Call::ReadOnly);
         }
-        let place = tree::open_inside(self.root.as_fd(), inside).on(Call::OpenPlace)?;
-        let copy = tree::copy_of(place.as_fd()).on(Call::CopyTree)?;
-        tree::make_read_only(copy.as_fd()).on(Call::ReadOnly)?;
-        tree::attach(&copy, place.as_fd()).on(Call::Attach)
+        let place = mount_api::open_inside(self.root.as_fd(), inside).on(Call::OpenPlace)?;
+        let copy = mount_api::copy_of(place.as_fd()).on(Call::CopyTree)?;
+        mount_api::make_read_only(copy.as_fd()).on(Call::ReadOnly)?;
+        mount_api::attach(&copy, place.as_fd()).on(Call::Attach)
     }
 
     fn cover(&self, inside: &CStr, files: &[(CString, Vec<u8>)]) -> Done {
-        let place = tree::open_inside(self.root.as_fd(), inside).on(Call::OpenPlace)?;
-        let new = new_mount(c"tmpfs", &[(c"mode", c"0755")], tree::NO_SUID | tree::NO_DEV)?;
+        let place = mount_api::open_inside(self.root.as_fd(), inside).on(Call::OpenPlace)?;
+        let new =
+            new_mount(c"tmpfs", &[(c"mode", c"0755")], mount_api::NO_SUID | mount_api::NO_DEV)?;
         for (name, content) in files {
-            tree::write_new(new.as_fd(), name, content, 0o644).on(Call::Write)?;
+            mount_api::write_new(new.as_fd(), name, content, 0o644).on(Call::Write)?;
         }
-        tree::attach(&new, place.as_fd()).on(Call::Attach)
+        mount_api::attach(&new, place.as_fd()).on(Call::Attach)
     }
 
     fn add_device(&self, name: &CStr, source: &CStr) -> Done {
-        let device = tree::copy(source).on(Call::CopyTree)?;
-        let place = tree::new_file(part(&self.dev)?.as_fd(), name).on(Call::NewFile)?;
-        tree::attach(&device, place.as_fd()).on(Call::Attach)
+        let device = mount_api::copy(source).on(Call::CopyTree)?;
+        let place = mount_api::new_file(part(&self.dev)?.as_fd(), name).on(Call::NewFile)?;
+        mount_api::attach(&device, place.as_fd()).on(Call::Attach)
     }
 
     /// A file that is not there belongs to something that this kernel does not have.
@@ -208,7 +214,7 @@ impl Stage {
         let proc = part(&self.proc)?;
         let mut result = Ok(());
         for text in texts {
-            result = tree::write_in(proc, path, text);
+            result = mount_api::write_in(proc, path, text);
             match &result {
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(()),
                 Err(_) => {}
@@ -220,20 +226,20 @@ impl Stage {
 
     fn pivot(&self) -> Done {
         fds::change_directory(&self.root).on(Call::ChangeDirectory)?;
-        tree::pivot().on(Call::Pivot)?;
-        tree::detach_here().on(Call::Detach)?;
+        mount_api::pivot().on(Call::Pivot)?;
+        mount_api::detach_here().on(Call::Detach)?;
         fds::leave_directory().on(Call::ChangeDirectory)
     }
 }
 
 /// A mount of a new file system, attached nowhere.
 fn new_mount(kind: &CStr, options: &[(&CStr, &CStr)], attributes: u64) -> Result<OwnedFd, Refusal> {
-    let file_system = tree::open_kind(kind).on(Call::OpenKind)?;
+    let file_system = mount_api::open_kind(kind).on(Call::OpenKind)?;
     for (key, value) in options {
-        tree::configure(&file_system, key, value).on(Call::Configure)?;
+        mount_api::configure(&file_system, key, value).on(Call::Configure)?;
     }
-    tree::create(&file_system).on(Call::Create)?;
-    tree::mount_of(&file_system, attributes).on(Call::Mount)
+    mount_api::create(&file_system).on(Call::Create)?;
+    mount_api::mount_of(&file_system, attributes).on(Call::Mount)
 }
 
 /// A file system that an earlier step of the plan has mounted.

@@ -2,15 +2,17 @@
 
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
-use super::action::Stage;
-use super::monitor::{Up, tell};
-use super::refusal::{At, Call, Refusal, Refused as _};
-use super::{Person, Plan};
-use crate::sys::process::{self, Pid, Side, Status};
-use crate::sys::{caps, fds, person, signals};
+use crate::sys::fds;
+use crate::sys::launch::action::Stage;
+use crate::sys::launch::monitor::{Up, tell};
+use crate::sys::launch::refusal::{At, Call, Refusal, Refused as _};
+use crate::sys::launch::{Person, Plan};
+use crate::sys::process;
+use crate::sys::process::{Pid, Side, Status};
+use crate::sys::process::{caps, credentials, signals};
 
 /// Comes back in the program alone, which goes on to exec.
-pub(super) fn main(plan: &Plan, up: &Up) {
+pub(crate) fn main(plan: &Plan, up: &Up) {
     let begun = begin(plan, up);
     let told = begun.map_or_else(|refusal| refusal, |()| Refusal::BEGUN);
     drop(tell(up.report, told, &[]));
@@ -32,7 +34,7 @@ fn begin(plan: &Plan, up: &Up) -> Result<(), Refusal> {
     if plan.own_session {
         process::lead_own_session().on(Call::Session)?;
     }
-    let umask = person::change_umask(0);
+    let umask = credentials::change_umask(0);
     let mut stage = Stage::new()?;
     for (number, action) in plan.steps.iter().enumerate() {
         let at = At::Step(u32::try_from(number).unwrap_or(u32::MAX));
@@ -48,7 +50,7 @@ fn begin(plan: &Plan, up: &Up) -> Result<(), Refusal> {
             if let Some(directory) = &plan.directory {
                 fds::enter_directory(directory).on(Call::ChangeDirectory)?;
             }
-            person::change_umask(umask);
+            credentials::change_umask(umask);
             // They may lead out of the program's root.
             fds::close_at_exec_all_but(&plan.passed);
             if up.ignores_children {
@@ -70,11 +72,11 @@ impl Person {
             caps::clear_ambient().on(Call::Capabilities)?;
         }
         if self.clear_groups {
-            person::clear_groups().on(Call::Groups)?;
+            credentials::clear_groups().on(Call::Groups)?;
         }
         if let Some((uid, gid)) = self.change {
-            person::become_group(gid).on(Call::GroupId)?;
-            person::become_user(uid).on(Call::UserId)?;
+            credentials::become_group(gid).on(Call::GroupId)?;
+            credentials::become_user(uid).on(Call::UserId)?;
         }
         if self.ambient {
             caps::make_ambient().on(Call::Capabilities)?;
@@ -99,7 +101,7 @@ fn supervise(program: Pid, up: &Up, arrived: &OwnedFd) -> ! {
             if signal.number == libc::SIGCHLD {
                 reap(program, up);
             } else if signal.is_from_outside {
-                person::send(program, signal.number);
+                credentials::send(program, signal.number);
             }
         }
     }
@@ -127,7 +129,7 @@ fn encode(status: Status) -> [u8; 8] {
     bytes
 }
 
-pub(super) fn decode(bytes: [u8; 8]) -> Status {
+pub(crate) fn decode(bytes: [u8; 8]) -> Status {
     let [k0, k1, k2, k3, n0, n1, n2, n3] = bytes;
     let number = i32::from_ne_bytes([n0, n1, n2, n3]);
     match u32::from_ne_bytes([k0, k1, k2, k3]) {

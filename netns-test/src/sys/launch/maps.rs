@@ -4,9 +4,11 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::OwnedFd;
 
-use super::refusal::{Call, Refusal, Refused as _};
-use crate::sys::process::{self, Pid, Side, Status};
-use crate::sys::{fds, tree};
+use crate::sys::fds;
+use crate::sys::launch::refusal::{Call, Refusal, Refused as _};
+use crate::sys::mount::mount_api;
+use crate::sys::process;
+use crate::sys::process::{Pid, Side, Status};
 
 /// Who writes them.
 #[derive(Debug)]
@@ -36,33 +38,33 @@ pub(crate) const MOST_RANGES: usize = 340;
 const MOST_WORDS: usize = 512;
 
 /// What a helper has said of its failure.
-pub(super) struct Words {
+pub(crate) struct Words {
     buffer: [u8; MOST_WORDS],
     length: usize,
 }
 
 impl Words {
-    pub(super) fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self { buffer: [0; MOST_WORDS], length: 0 }
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         self.buffer.get(..self.length).unwrap_or_default()
     }
 }
 
 impl Maps {
     /// What init does, which has just come into its namespace.
-    pub(super) fn write_own(&self) -> Result<(), Refusal> {
+    pub(crate) fn write_own(&self) -> Result<(), Refusal> {
         let Self::Own { uid, gid } = self else { return Ok(()) };
         let proc = fds::open_place(std::path::Path::new("/proc/self")).on(Call::UserMap)?;
-        tree::write_in(&proc, c"setgroups", b"deny").on(Call::SetGroupsFile)?;
-        tree::write_in(&proc, c"uid_map", uid).on(Call::UserMap)?;
-        tree::write_in(&proc, c"gid_map", gid).on(Call::GroupMap)
+        mount_api::write_in(&proc, c"setgroups", b"deny").on(Call::SetGroupsFile)?;
+        mount_api::write_in(&proc, c"uid_map", uid).on(Call::UserMap)?;
+        mount_api::write_in(&proc, c"gid_map", gid).on(Call::GroupMap)
     }
 
     /// What the monitor does for init. The words are those of a helper, if that fails.
-    pub(super) fn write_for(&self, init: Pid, words: &mut Words) -> Result<(), Refusal> {
+    pub(crate) fn write_for(&self, init: Pid, words: &mut Words) -> Result<(), Refusal> {
         let mut buffer = [0; 12];
         let number = decimal(init, &mut buffer);
         match self {
@@ -70,9 +72,9 @@ impl Maps {
             Self::All { uid, gid } => {
                 let place = std::path::Path::new("/proc");
                 let proc = fds::open_place(place).on(Call::UserMap)?;
-                let own = tree::open_in(&proc, number).on(Call::UserMap)?;
-                tree::write_in(&own, c"uid_map", uid).on(Call::UserMap)?;
-                tree::write_in(&own, c"gid_map", gid).on(Call::GroupMap)
+                let own = mount_api::open_in(&proc, number).on(Call::UserMap)?;
+                mount_api::write_in(&own, c"uid_map", uid).on(Call::UserMap)?;
+                mount_api::write_in(&own, c"gid_map", gid).on(Call::GroupMap)
             }
             Self::Helpers { uid, gid } => {
                 run(uid, number, words).on(Call::UserMapHelper)?;

@@ -15,11 +15,11 @@
 //! memory, takes a lock or panics: it makes system calls on what the caller has laid out in a
 //! [`Plan`], and tells of a refusal by the numbers of a [`Refusal`].
 
-mod action;
-mod init;
-mod maps;
-mod monitor;
-mod refusal;
+pub(crate) mod action;
+pub(crate) mod init;
+pub(crate) mod maps;
+pub(crate) mod monitor;
+pub(crate) mod refusal;
 
 use std::ffi::CString;
 use std::io;
@@ -29,13 +29,14 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-pub(crate) use action::{Action, FileSystem, Keep};
-pub(crate) use maps::{Helper, MOST_RANGES, Maps};
-pub(crate) use refusal::{At, Call, Refusal};
+pub(crate) use crate::sys::launch::action::{Action, FileSystem, Keep};
+pub(crate) use crate::sys::launch::maps::{Helper, MOST_RANGES, Maps};
+pub(crate) use crate::sys::launch::refusal::{At, Call, Refusal};
 
-use crate::sys::caps::Caps;
 use crate::sys::fds;
-use crate::sys::process::{self, Namespace};
+use crate::sys::process;
+use crate::sys::process::Namespace;
+use crate::sys::process::caps::Caps;
 
 /// All that is to be done for a program, laid out.
 #[derive(Debug)]

@@ -3,33 +3,36 @@
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
-use super::maps::Words;
-use super::refusal::{At, Call, LENGTH, Refusal, Refused as _};
-use super::{Ends, Plan, init};
-use crate::sys::process::{self, ALL_NAMESPACES, Pid, Side, Status};
-use crate::sys::{fds, nsfs, person, signals};
+use crate::sys::fds;
+use crate::sys::launch::maps::Words;
+use crate::sys::launch::refusal::{At, Call, LENGTH, Refusal, Refused as _};
+use crate::sys::launch::{Ends, Plan, init};
+use crate::sys::ns::nsfs;
+use crate::sys::process;
+use crate::sys::process::{ALL_NAMESPACES, Pid, Side, Status};
+use crate::sys::process::{credentials, signals};
 
 /// What init holds of its connection with the monitor, and the program until it runs.
-pub(super) struct Up {
+pub(crate) struct Up {
     /// Open until the program runs, or a refusal has been written.
-    pub(super) begun: OwnedFd,
+    pub(crate) begun: OwnedFd,
     /// Where init tells how the program ended.
-    pub(super) ended: OwnedFd,
+    pub(crate) ended: OwnedFd,
     /// Readable when the maps have been written.
-    pub(super) go: OwnedFd,
+    pub(crate) go: OwnedFd,
     /// Where a refusal is told to the caller; -1 if it does not listen.
-    pub(super) report: RawFd,
+    pub(crate) report: RawFd,
     /// The signals that the program begins with blocked.
-    pub(super) mask: signals::Mask,
+    pub(crate) mask: signals::Mask,
     /// Whether it begins with SIGCHLD ignored.
-    pub(super) ignores_children: bool,
+    pub(crate) ignores_children: bool,
     /// The caller's process: init ends when that does, also if the monitor is stopped.
-    pub(super) caller: OwnedFd,
+    pub(crate) caller: OwnedFd,
 }
 
 /// The whole way from std's fork to its exec. Comes back in the program, to go on to exec; and in
 /// the monitor, with an error, if there will be no program.
-pub(super) fn begin(plan: &Plan, ends: &Ends) -> io::Result<()> {
+pub(crate) fn begin(plan: &Plan, ends: &Ends) -> io::Result<()> {
     let mut words = Words::none();
     let stopped = match start(plan, ends, &mut words) {
         Ok(()) => return Ok(()),
@@ -58,7 +61,7 @@ impl From<Refusal> for Stopped {
 }
 
 /// Sends a refusal to the caller, and gives what std is to tell.
-pub(super) fn tell(report: RawFd, refusal: Refusal, words: &[u8]) -> io::Error {
+pub(crate) fn tell(report: RawFd, refusal: Refusal, words: &[u8]) -> io::Error {
     if report >= 0 {
         let mut message = [0; 2 * LENGTH + 512];
         let bytes = refusal.encode();
@@ -80,7 +83,7 @@ fn start(plan: &Plan, ends: &Ends, words: &mut Words) -> Result<(), Stopped> {
     let (go, say_go) = fds::pipe().on(Call::Pipe)?;
     let arrived = signals::descriptor().on(Call::SignalDescriptor)?;
     let ignores_children = signals::stop_ignoring_children();
-    let caller = person::open_parent(ends.caller()).on(Call::OpenProcess)?;
+    let caller = credentials::open_parent(ends.caller()).on(Call::OpenProcess)?;
     let same = caller.try_clone().on(Call::OpenProcess)?;
     // For who writes the maps of init, which is as dumpable as this process.
     process::make_dumpable().on(Call::Dumpable)?;
@@ -221,7 +224,7 @@ impl Watched {
         // All that init has reaped, the kernel has ended before it ends init.
         let own = process::reap_aside(init);
         let told = matches!(told, Ok(Some(8))).then(|| init::decode(status));
-        person::end_as(told.or(own).unwrap_or(Status::Signaled(signals::KILL)))
+        credentials::end_as(told.or(own).unwrap_or(Status::Signaled(signals::KILL)))
     }
 
     /// The caller's pipes are the program's alone, and std's must be closed for it to know that the
@@ -247,7 +250,7 @@ impl Watched {
         while let Some(signal) = signals::next(&self.arrived) {
             let is_own = signal.number == libc::SIGCHLD && !signal.is_sent;
             if (signal.is_sent || self.passes_all) && !is_own {
-                person::send(init, signal.number);
+                credentials::send(init, signal.number);
             }
         }
     }

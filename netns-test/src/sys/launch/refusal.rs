@@ -112,7 +112,7 @@ pub(crate) enum At {
 }
 
 /// The length of what [`Refusal::encode`] gives.
-pub(super) const LENGTH: usize = 16;
+pub(crate) const LENGTH: usize = 16;
 
 impl Call {
     pub(crate) fn name(self) -> &'static str {
@@ -139,14 +139,14 @@ impl Call {
 
 impl Refusal {
     /// In the frame of every program.
-    pub(super) fn new(call: Call, error: &io::Error) -> Self {
+    pub(crate) fn new(call: Call, error: &io::Error) -> Self {
         Self { call, errno: error.raw_os_error().unwrap_or(libc::EIO), at: At::Frame }
     }
 
     /// What the program says before it is one.
-    pub(super) const BEGUN: Self = Self { call: Call::Begin, errno: 0, at: At::Frame };
+    pub(crate) const BEGUN: Self = Self { call: Call::Begin, errno: 0, at: At::Frame };
 
-    pub(super) fn encode(self) -> [u8; LENGTH] {
+    pub(crate) fn encode(self) -> [u8; LENGTH] {
         let (kind, at) = match self.at {
             At::Frame => (0, 0),
             At::Namespace(at) => (1, at),
@@ -178,7 +178,7 @@ impl Refusal {
 }
 
 /// Names the call that failed.
-pub(super) trait Refused<T> {
+pub(crate) trait Refused<T> {
     fn on(self, call: Call) -> Result<T, Refusal>;
 }
 

@@ -1,0 +1,98 @@
+//! The time limit of a test: how long init waits for its body. Pure.
+
+use std::time::Duration;
+
+/// Time for what comes before a test's function: constructors of the program, the test's thread, its
+/// runtime. A step of these waits 5 seconds for what is short. A test whose limit is longer has its limit
+/// for them.
+///
+/// Below the server's grace, which counts from the request.
+pub(crate) const PREPARATION: Duration = Duration::from_secs(12);
+
+/// The shortest wait for a test that has not begun.
+const SHORTEST: Duration = Duration::from_millis(20);
+
+/// The limit of one test whose sandbox was ready at `ready`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TimeLimit {
+    pub(crate) ready: Duration,
+    pub(crate) limit: Option<Duration>,
+}
+
+/// What a look at the clock says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// There is no limit.
+    Unlimited,
+    /// Nothing is over for so long at least.
+    Wait(Duration),
+    /// The time is over; it was this long.
+    Over(Duration),
+}
+
+impl TimeLimit {
+    /// Compares `now` with the end of the time of a test that has begun at `began`, if it has.
+    ///
+    /// The limit starts with the test's function. A test that begins after this look has all of the
+    /// limit before it, so it is enough to look again then.
+    pub(crate) fn look(self, now: Duration, began: Option<Duration>) -> Left {
+        let Some(limit) = self.limit else { return Left::Unlimited };
+        let last = self.ready.saturating_add(limit).saturating_add(PREPARATION);
+        let preparation = limit.max(PREPARATION);
+        let (end, whole) = match began {
+            Some(began) => (began.saturating_add(limit).min(last), limit),
+            None => (self.ready.saturating_add(preparation), preparation),
+        };
+        let left = end.saturating_sub(now);
+        match began {
+            _ if left == Duration::ZERO => Left::Over(whole),
+            Some(_) => Left::Wait(left),
+            None => Left::Wait(left.min(limit.max(SHORTEST))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn the_limit_starts_with_the_test() {
+        let time = TimeLimit { ready: at(1_000), limit: Some(at(300)) };
+        assert_eq!(time.look(at(1_000), None), Left::Wait(at(300)));
+        // It began just after that look, and is over no earlier than the next one.
+        assert_eq!(time.look(at(1_300), Some(at(1_001))), Left::Wait(at(1)));
+        assert_eq!(time.look(at(1_301), Some(at(1_001))), Left::Over(at(300)));
+    }
+
+    #[test]
+    fn what_comes_before_the_test_has_a_limit_too() {
+        let time = TimeLimit { ready: at(1_000), limit: Some(at(300)) };
+        assert_eq!(time.look(at(9_000), None), Left::Wait(at(300)));
+        assert_eq!(time.look(at(12_950), None), Left::Wait(at(50)));
+        assert_eq!(time.look(at(13_000), None), Left::Over(at(12_000)));
+        assert_eq!(time.look(at(13_200), Some(at(12_999))), Left::Wait(at(99)));
+    }
+
+    /// The server waits no longer either.
+    #[test]
+    fn a_long_limit_pays_for_a_long_preparation() {
+        let time = TimeLimit { ready: at(0), limit: Some(at(60_000)) };
+        assert_eq!(time.look(at(59_000), None), Left::Wait(at(1_000)));
+        assert_eq!(time.look(at(60_000), None), Left::Over(at(60_000)));
+        assert_eq!(time.look(at(71_000), Some(at(11_000))), Left::Over(at(60_000)));
+        assert_eq!(time.look(at(71_000), Some(at(20_000))), Left::Wait(at(1_000)));
+    }
+
+    #[test]
+    fn without_a_limit_nothing_is_over() {
+        let time = TimeLimit { ready: at(0), limit: None };
+        assert_eq!(time.look(at(1_000_000), None), Left::Unlimited);
+        let tiny = TimeLimit { ready: at(0), limit: Some(at(1)) };
+        assert_eq!(tiny.look(at(0), None), Left::Wait(SHORTEST));
+    }
+}

@@ -1,0 +1,118 @@
+//! What becomes of a test that this machine cannot isolate: it fails with the whole story once
+//! and one line from then on, or it is skipped, which nobody can fail to notice.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::env;
+use crate::env::{Policy, Settings};
+use crate::error::Failure;
+use crate::harness::runner::verdict::Verdict;
+use crate::registry::case::Case;
+use crate::sys::{errno, fds, process};
+
+/// The verdict on a test that cannot be isolated.
+pub(crate) fn judge(settings: &Settings, case: &Case, failure: Failure) -> Verdict {
+    match settings.policy {
+        Policy::Require => Verdict::Failed(not_isolated(failure)),
+        Policy::Skip => match tell_of_skip(settings, case, &failure) {
+            Ok(()) => Verdict::Skipped,
+            Err(failure) => Verdict::Failed(format!(
+                "the test cannot be isolated, and that it is skipped could not be told: {failure}"
+            )),
+        },
+    }
+}
+
+/// Tells at the end of the process how many tests were skipped.
+pub(crate) fn tell_count() {
+    let Ok(skipped) = SKIPPED.lock() else { return };
+    let Some(Skipped { runner, count, failure }) = &*skipped else { return };
+    if *runner != process::id() {
+        return;
+    }
+    let tests = if *count == 1 { "1 test was" } else { &format!("{count} tests were") };
+    let text = format!(
+        "netns-test: {tests} SKIPPED, not run, though the test runner says \"ok\" \
+         (NETNS_TEST=skip): {failure}\n"
+    );
+    drop(io::stderr().write_all(text.as_bytes()));
+}
+
+/// Whether the whole story has been told in this process.
+static TOLD: AtomicBool = AtomicBool::new(false);
+
+fn not_isolated(failure: Failure) -> String {
+    if TOLD.swap(true, Ordering::Relaxed) {
+        return format!(
+            "the test was not started: {} (told in full with another test of this program)",
+            failure.summary()
+        );
+    }
+    let failure = failure.advise("to skip such tests, and be told so: NETNS_TEST=skip");
+    format!("the test was not started: {failure}")
+}
+
+/// The skips of this process.
+struct Skipped {
+    /// A child that an ordinary test forks has not skipped anything.
+    runner: process::Pid,
+    count: usize,
+    failure: Failure,
+}
+
+static SKIPPED: Mutex<Option<Skipped>> = Mutex::new(None);
+
+/// Where it cannot be told, the test must not pass.
+fn tell_of_skip(settings: &Settings, case: &Case, failure: &Failure) -> Result<(), Failure> {
+    let summary = failure.summary();
+    if settings.skipped.is_none() {
+        if let Some(reason) = unseen() {
+            return Err(Failure::new("write", "a line to stderr", reason)
+                .advise("set NETNS_TEST_SKIPPED to the path of a file as well"));
+        }
+    }
+    if let Some(path) = &settings.skipped {
+        add_line(path, &format!("{}\t{}\t{summary}\n", program(), case.path())).map_err(
+            |error| {
+                let object = format!("{} (NETNS_TEST_SKIPPED)", path.display());
+                errno::failure("add a line to", object, &error)
+            },
+        )?;
+    }
+    let line = format!("netns-test: SKIPPED {}: {summary}\n", case.path());
+    // Not `eprint!`, which libtest captures.
+    let told = io::stderr().write_all(line.as_bytes());
+    told.map_err(|error| errno::failure("write", "a line to stderr", &error))?;
+    let mut skipped = SKIPPED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let new = || Skipped { runner: process::id(), count: 0, failure: failure.clone() };
+    skipped.get_or_insert_with(new).count += 1;
+    Ok(())
+}
+
+/// Why nobody would see a line on stderr.
+fn unseen() -> Option<&'static str> {
+    if env::surroundings().nextest {
+        return Some("cargo nextest does not show it");
+    }
+    // Where a program is started with stderr closed, that is what the standard library opens.
+    fds::is_null(io::stderr().as_fd()).then_some("it leads to /dev/null, or was closed")
+}
+
+/// In one write, so that the lines of programs that run at the same time stay whole.
+fn add_line(path: &Path, line: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    if fds::is_null(file.as_fd()) {
+        return Err(io::Error::other("nothing is kept there"));
+    }
+    file.write_all(line.as_bytes())
+}
+
+fn program() -> String {
+    let path = std::env::current_exe().unwrap_or_default();
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

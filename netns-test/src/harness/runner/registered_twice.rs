@@ -1,0 +1,69 @@
+//! Finds a test that is registered twice: an attribute beside ours has made it a test as well.
+//!
+//! A macro sees only a part of the attributes on a function, and no list of the tests is there to
+//! read. But libtest starts a thread for each registration, also with `--test-threads=1`, and names
+//! it after the test. So the function of one test, called by a second thread of that name, is
+//! registered twice. A test function that others call, once or many times, is not: by the body of
+//! another test, by a plain `#[test]`, by an attribute that repeats a test (in one thread), by a
+//! program without libtest. A retry of nextest is a process of its own.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, ThreadId};
+
+use crate::registry::case::Case;
+
+/// For each test that libtest has asked for, by the address of its case: the thread.
+static ASKED: Mutex<BTreeMap<usize, ThreadId>> = Mutex::new(BTreeMap::new());
+
+/// The reason for which the calling thread must not run `case`; none if it may.
+pub(crate) fn refusal(case: &'static Case) -> Option<String> {
+    let thread = thread::current();
+    if thread.name() != Some(case.path().as_str()) {
+        return None;
+    }
+    let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = *asked.entry(std::ptr::from_ref(case) as usize).or_insert(thread.id());
+    (first != thread.id()).then(|| {
+        "the test was not started again: it is registered twice, because another attribute makes \
+         it a test too\n  fix: delete `#[test]` above `#[netns_test]`; put any other test attribute \
+         below `#[netns_test]`"
+            .to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::ExitCode;
+    use std::thread::Builder;
+
+    use super::*;
+    use crate::registry::case::{Begins, ShouldPanic};
+    use crate::registry::options::Options;
+
+    static CASE: Case = Case {
+        module: "a_crate::tests",
+        name: "of_two",
+        options: Options::NONE,
+        should_panic: ShouldPanic::No,
+        begins: Begins::AtOnce,
+        body: || ExitCode::SUCCESS,
+    };
+
+    fn ask_twice(thread: &str) -> [Option<String>; 2] {
+        let asking = Builder::new().name(thread.into()).spawn(|| [refusal(&CASE), refusal(&CASE)]);
+        asking.unwrap().join().unwrap()
+    }
+
+    #[test]
+    fn a_second_thread_of_the_tests_name_is_a_second_registration() {
+        assert_eq!(ask_twice("tests::another"), [None, None]);
+        assert_eq!(ask_twice("tests::of_two"), [None, None]);
+        assert_eq!(ask_twice("tests::another"), [None, None]);
+        let second = ask_twice("tests::of_two");
+        let is_told = |reason: &Option<String>| {
+            reason.as_ref().is_some_and(|text| text.contains("registered twice"))
+        };
+        assert!(second.iter().all(is_told), "{second:?}");
+    }
+}

@@ -1,0 +1,75 @@
+//! What a sandbox takes over of the machine in the moment in which it is made.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use crate::isolate::run_dir;
+use crate::sys::fds::entries;
+use crate::sys::fds::entries::Changed;
+use crate::sys::process::credentials;
+use crate::sys::process::credentials::MachineNames;
+
+/// Two changes of a directory within so much time may have the same time: before Linux 6.13 it is
+/// that of the last tick of the kernel's clock, of which there are 100 a second or more.
+const TICK: Duration = Duration::from_millis(20);
+
+/// What a sandbox takes over of the machine and does not follow later, apart from its mounts, its
+/// working directory, and the defaults of a new network. Where two are equal, so are the sandboxes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Copied {
+    names: MachineNames,
+    /// When each directory and file last changed that `/run` is made from.
+    run: Vec<(PathBuf, Changed)>,
+}
+
+impl Copied {
+    /// By a sandbox that is made now; nothing if that cannot be known.
+    pub(crate) fn now() -> Option<Self> {
+        Some(Self { names: credentials::machine_names().ok()?, run: run_dir::changes().ok()? })
+    }
+
+    /// Whether a sandbox that is made now would take over the same.
+    pub(crate) fn is_so_still(&self) -> bool {
+        let is_unchanged = |(path, changed): &(PathBuf, Changed)| {
+            entries::changed(path).is_ok_and(|now| now == *changed)
+        };
+        credentials::machine_names().is_ok_and(|names| names == self.names)
+            && self.run.iter().all(is_unchanged)
+    }
+
+    /// Whether the next change will be seen.
+    pub(crate) fn is_settled(&self) -> bool {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.run.iter().all(|(_, changed)| is_before(*changed, now))
+    }
+}
+
+/// Whether it is more than a [`TICK`] from `changed`, in seconds and nanoseconds, to `now`.
+fn is_before((seconds, nanoseconds): Changed, now: Duration) -> bool {
+    let (Ok(seconds), Ok(nanoseconds)) = (seconds.try_into(), nanoseconds.try_into()) else {
+        return false;
+    };
+    now > Duration::new(seconds, nanoseconds) + TICK
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_changed_a_moment_ago_may_change_unseen() {
+        let now = Duration::new(7, 15_000_000);
+        assert!(is_before((6, 900_000_000), now));
+        assert!(!is_before((6, 999_000_000), now));
+        assert!(!is_before((8, 0), now));
+        let machine = Copied { run: vec![("/run".into(), (1, 0))], ..Copied::now().unwrap() };
+        assert!(machine.is_settled());
+    }
+
+    #[test]
+    fn nothing_changes_by_itself() {
+        let before = Copied::now().unwrap();
+        assert!(before.is_so_still());
+        assert_eq!(before, Copied::now().unwrap());
+    }
+}

@@ -1,0 +1,281 @@
+//! The machine's `/run`, read once: what a sandbox makes of it, and what tells that it has changed.
+
+use std::cell::OnceCell;
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::isolate::run_dir::mounted::Mounted;
+use crate::isolate::run_dir::rules;
+use crate::isolate::run_dir::rules::{DEEPEST, LARGEST_COPY, MOST, MOST_IN_ONE, Treatment};
+use crate::sys::fds::entries;
+use crate::sys::fds::entries::{Changed, Directory, Found, Kind, MountId};
+
+/// What a sandbox makes of a directory of the machine's.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    /// Directories before what is in them.
+    pub(crate) entries: Vec<Entry>,
+    /// When each directory and file last changed that it is made from, by its path.
+    pub(crate) changed: Vec<(PathBuf, Changed)>,
+    directory: &'static Path,
+    /// The mount that it is in.
+    own: MountId,
+    mounted: OnceCell<Mounted>,
+}
+
+/// An entry of the sandbox's directory.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// Below the directory.
+    pub(crate) path: PathBuf,
+    pub(crate) what: What,
+}
+
+/// What is made there.
+#[derive(Debug)]
+pub(crate) enum What {
+    Directory {
+        mode: u32,
+        owner: (u32, u32),
+    },
+    File {
+        mode: u32,
+        owner: (u32, u32),
+        content: Vec<u8>,
+    },
+    Link {
+        target: OsString,
+    },
+    /// A link to the machine's entry.
+    Host,
+}
+
+/// Whether files and links are read, or looked at alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    Read,
+    Ignored,
+}
+
+impl Machine {
+    /// Reads the directory `opened`, which is at this path.
+    ///
+    /// No entry of another process's making is waited for or followed: what changes meanwhile is
+    /// left out.
+    pub(crate) fn read(
+        directory: &'static Path,
+        opened: &mut Directory,
+        content: Content,
+    ) -> io::Result<Self> {
+        let found = entries::look_at_itself(&*opened)?;
+        let mut reader = Reader {
+            content,
+            machine: Self {
+                entries: Vec::new(),
+                changed: vec![(directory.to_owned(), found.changed)],
+                directory,
+                own: found.mount,
+                mounted: OnceCell::new(),
+            },
+        };
+        let names = opened.list()?;
+        reader.all(opened, names, &Above::top(found.mount));
+        Ok(reader.machine)
+    }
+
+    /// Lists what is mounted below the directory, the first time. To list it takes a while, and the
+    /// directory must not be covered yet.
+    pub(crate) fn mounted(&self) -> &Mounted {
+        self.mounted.get_or_init(|| Mounted::below(self.directory, self.own))
+    }
+
+    /// The mounts that an entry has been found to be in.
+    pub(crate) fn known_mounts(&self) -> Option<&Mounted> {
+        self.mounted.get()
+    }
+}
+
+struct Reader {
+    content: Content,
+    machine: Machine,
+}
+
+/// The directory in which an entry is.
+struct Above {
+    path: PathBuf,
+    mount: MountId,
+    depth: usize,
+    /// Whether it is there with its files alone.
+    is_covered: bool,
+}
+
+impl Above {
+    fn top(mount: MountId) -> Self {
+        Self { path: PathBuf::new(), mount, depth: 0, is_covered: false }
+    }
+}
+
+type Names = Vec<(CString, Option<Kind>)>;
+
+impl Reader {
+    fn all(&mut self, directory: &Directory, names: Names, above: &Above) {
+        for (name, kind) in names {
+            // What has gone meanwhile, or cannot be looked at, is not there.
+            drop(self.one(directory, &name, kind, above));
+        }
+    }
+
+    fn one(
+        &mut self,
+        directory: &Directory,
+        name: &CStr,
+        kind: Option<Kind>,
+        above: &Above,
+    ) -> io::Result<()> {
+        let path = above.path.join(OsStr::from_bytes(name.to_bytes()));
+        let treatment = match rules::treatment(&path) {
+            Treatment::Absent => return Ok(()),
+            _ if above.is_covered => Treatment::FilesAlone,
+            treatment => treatment,
+        };
+        let (kind, found) = match kind {
+            Some(kind @ (Kind::Link | Kind::Socket | Kind::Other)) => (kind, None),
+            // Another kind may be mounted over it.
+            _ => {
+                let found = directory.look(name)?;
+                (found.kind, Some(found))
+            }
+        };
+        match (treatment, kind, found) {
+            (Treatment::Linked, ..) => {
+                self.note_covered_in(&path);
+                self.add(path, What::Host);
+            }
+            (_, Kind::File, Some(found)) => self.file(directory, name, path, &found, above)?,
+            (Treatment::FilesAlone, Kind::Directory, Some(found)) if !above.is_covered => {
+                self.directory(directory, name, path, &found, above, true);
+            }
+            (Treatment::Own, Kind::Directory, Some(found)) => {
+                self.directory(directory, name, path, &found, above, false);
+            }
+            (Treatment::Own, Kind::Link, _) => {
+                let target = match self.content {
+                    Content::Read => directory.read_link(name)?,
+                    Content::Ignored => OsString::new(),
+                };
+                self.add(path, What::Link { target });
+            }
+            // A device is mounted on a file, as `/dev/null` is to hide one.
+            (Treatment::Own, Kind::Socket, _) | (Treatment::Own, Kind::Other, Some(_)) => {
+                self.add(path, What::Host);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, path: PathBuf, what: What) {
+        self.machine.entries.push(Entry { path, what });
+    }
+
+    fn note(&mut self, path: &Path, changed: Changed) {
+        // It is told by what a server compares, not by what a sandbox is made from.
+        if self.content == Content::Ignored {
+            self.machine.changed.push((self.machine.directory.join(path), changed));
+        }
+    }
+
+    /// A resolver's directory in one that is linked is a copy.
+    fn note_covered_in(&mut self, path: &Path) {
+        if self.content == Content::Read {
+            return;
+        }
+        let inside = rules::COVERED.iter().filter(|name| Path::new(name).starts_with(path));
+        for name in inside {
+            let name = self.machine.directory.join(name);
+            if let Ok(changed) = entries::changed(&name) {
+                self.machine.changed.push((name, changed));
+            }
+        }
+    }
+
+    fn directory(
+        &mut self,
+        directory: &Directory,
+        name: &CStr,
+        path: PathBuf,
+        found: &Found,
+        above: &Above,
+        is_covered: bool,
+    ) {
+        let depth = above.depth + 1;
+        let names = match self.is_state(found.mount, above.mount) && depth < DEEPEST {
+            true => directory.open(name).and_then(|mut opened| Ok((opened.list()?, opened))),
+            false => return self.add(path, What::Host),
+        };
+        let owner = (found.uid, found.gid);
+        let own = What::Directory { mode: found.mode, owner };
+        match names {
+            Ok((names, opened)) => {
+                if names.len() > MOST_IN_ONE || self.machine.entries.len() + names.len() > MOST {
+                    return self.add(path, What::Host);
+                }
+                self.note(&path, found.changed);
+                self.add(path.clone(), own);
+                let inside = Above { path, mount: found.mount, depth, is_covered };
+                self.all(&opened, names, &inside);
+            }
+            // What the caller may not list, it may have for itself.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.note(&path, found.changed);
+                self.add(path, own);
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn file(
+        &mut self,
+        directory: &Directory,
+        name: &CStr,
+        path: PathBuf,
+        found: &Found,
+        above: &Above,
+    ) -> io::Result<()> {
+        let size = usize::try_from(found.size).unwrap_or(usize::MAX);
+        let is_program = found.mode & 0o111 != 0;
+        if size > LARGEST_COPY || is_program || !self.is_state(found.mount, above.mount) {
+            self.link_file(path, above);
+            return Ok(());
+        }
+        self.note(&path, found.changed);
+        let content = match self.content {
+            Content::Ignored => Vec::new(),
+            Content::Read => match directory.read(name, size)? {
+                Some(content) => content,
+                // It has grown.
+                None => {
+                    self.link_file(path, above);
+                    return Ok(());
+                }
+            },
+        };
+        let owner = (found.uid, found.gid);
+        self.add(path, What::File { mode: found.mode, owner, content });
+        Ok(())
+    }
+
+    /// In a directory of a resolver's there is nothing to link to.
+    fn link_file(&mut self, path: PathBuf, above: &Above) {
+        if !above.is_covered {
+            self.add(path, What::Host);
+        }
+    }
+
+    /// Whether a mount is the machine's state, as that which it is in.
+    fn is_state(&self, mount: MountId, above: MountId) -> bool {
+        mount == above || self.machine.mounted().is_state(mount)
+    }
+}

@@ -1,0 +1,105 @@
+//! What becomes of an entry of the machine's `/run`. Pure.
+
+use std::path::{Path, PathBuf};
+
+/// The name of the machine's directory in the sandbox's.
+pub(crate) const HOST: &str = ".host";
+
+/// The directory in which `ip netns` has its names.
+pub(crate) const NAMES: &str = "netns";
+
+/// The directories that are nowhere in a sandbox as the machine has them: the names of its
+/// namespaces, and those of resolvers, whose sockets answer from the machine's network (nscd,
+/// nslcd, Avahi, mDNSResponder, Samba's winbind, systemd-resolved, systemd-machined).
+pub(crate) const COVERED: [&str; 8] = [
+    NAMES,
+    "nscd",
+    "nslcd",
+    "avahi-daemon",
+    "mdnsd",
+    "samba/winbindd",
+    "systemd/resolve",
+    "systemd/machine",
+];
+
+/// The directories of those who manage the machine, large and of no other program's concern: each
+/// is one link, so that what is in it is read-only.
+const MANAGED: [&str; 2] = ["systemd", "udev"];
+
+/// The largest file that is copied, in bytes.
+pub(crate) const LARGEST_COPY: usize = 64 << 10;
+
+/// The most entries of a directory that is made anew, and of all of them together. Where there are
+/// more, the directory is one link.
+pub(crate) const MOST_IN_ONE: usize = 1000;
+pub(crate) const MOST: usize = 4000;
+
+/// How deep directories are made anew.
+pub(crate) const DEEPEST: usize = 16;
+
+/// The treatment of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Treatment {
+    /// It is not there.
+    Absent,
+    /// It is there, if it is a directory, with its files and without its sockets.
+    FilesAlone,
+    /// It is a link to the machine's.
+    Linked,
+    /// It is made anew.
+    Own,
+}
+
+/// Decides by the path below `/run`.
+pub(crate) fn treatment(path: &Path) -> Treatment {
+    // By the bytes: a comparison of paths takes them apart, for each of many entries.
+    let is = |name: &&str| path.as_os_str() == *name;
+    if [HOST, NAMES].iter().any(is) {
+        Treatment::Absent
+    } else if COVERED.iter().any(is) {
+        Treatment::FilesAlone
+    } else if MANAGED.iter().any(is) || is_of_user_manager(path) {
+        Treatment::Linked
+    } else {
+        Treatment::Own
+    }
+}
+
+/// Whether it is `user/UID/systemd`, the directory of the manager of a user's services.
+fn is_of_user_manager(path: &Path) -> bool {
+    let mut parts = path.iter();
+    parts.next().is_some_and(|first| first == "user")
+        && parts.nth(1).is_some_and(|third| third == MANAGED[0])
+        && parts.next().is_none()
+}
+
+/// Where the link at `path` leads to, from its own directory on.
+pub(crate) fn link_to_host(path: &Path) -> PathBuf {
+    let above = path.iter().skip(1).map(|_| "..");
+    above.chain([HOST]).collect::<PathBuf>().join(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_decide() {
+        let treated = |path: &str| treatment(Path::new(path));
+        assert_eq!(treated(".host"), Treatment::Absent);
+        assert_eq!(treated("netns"), Treatment::Absent);
+        assert_eq!(treated("nscd"), Treatment::FilesAlone);
+        assert_eq!(treated("samba/winbindd"), Treatment::FilesAlone);
+        assert_eq!(treated("systemd"), Treatment::Linked);
+        assert_eq!(treated("user/1000/systemd"), Treatment::Linked);
+        for own in ["user", "user/1000", "user/1000/bus", "user/1/systemd/x", "a/netns", "samba"] {
+            assert_eq!(treated(own), Treatment::Own, "{own}");
+        }
+    }
+
+    #[test]
+    fn links_lead_from_their_own_directory() {
+        assert_eq!(link_to_host(Path::new("a")), Path::new(".host/a"));
+        assert_eq!(link_to_host(Path::new("a/b/c")), Path::new("../../.host/a/b/c"));
+    }
+}

@@ -1,0 +1,233 @@
+//! The files by which hosts know each other: `/etc/hosts`, and a resolver that asks nobody else. They
+//! are mounted over those of the machine, in the mounts of the lab alone.
+
+use std::ffi::CStr;
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use crate::error::Failure;
+use crate::isolation::{IsolationMode, isolation};
+use crate::sys::mount::mount_api;
+use crate::sys::ns::ns_set::Place;
+use crate::sys::process;
+use crate::sys::process::Pid;
+use crate::sys::{errno, fds, mount};
+
+/// No name server. Lookups then ask one at 127.0.0.1, where a program of the host may listen.
+const RESOLVER: &str = "# This network has no name server.\n";
+
+/// Puts the files in place, in the mounts of the calling thread.
+pub(crate) fn put(hosts: &str) -> Result<(), Failure> {
+    let failed = |step| move |error: io::Error| errno::failure(step, "the files of a lab", &error);
+    mount::make_all_private()
+        .or_else(|_| mount::make_all_private_around())
+        .map_err(failed("make private"))?;
+    let store = mount_api::new_mount(
+        c"tmpfs",
+        &[(c"mode", c"0755")],
+        mount_api::NO_SUID | mount_api::NO_DEV,
+    )
+    .map_err(failed("mount"))?;
+    let files = [
+        (c"hosts", c"etc/hosts", Some(hosts.to_owned())),
+        (c"resolv.conf", c"etc/resolv.conf", Some(RESOLVER.to_owned())),
+        (c"nsswitch.conf", c"etc/nsswitch.conf", switch()),
+    ];
+    for (name, _, content) in &files {
+        if let Some(content) = content {
+            let written = mount_api::write_new(store.as_fd(), name, content.as_bytes(), 0o644);
+            written.map_err(failed("write"))?;
+        }
+    }
+    // A file can only be mounted from where it has a path; each host covers this one anyway.
+    let root = fds::open_place(Path::new("/")).map_err(failed("open"))?;
+    let sys = mount_api::open_inside(root.as_fd(), c"sys").map_err(failed("open"))?;
+    mount_api::attach(&store, sys.as_fd()).map_err(failed("mount"))?;
+    for (name, place, content) in &files {
+        if content.is_some() {
+            cover(&root, &store, name, place)?;
+        }
+    }
+    mount::detach(Path::new("/sys")).map_err(failed("umount"))
+}
+
+/// Has a file say something else at once: who reads meanwhile finds no empty one.
+pub(crate) fn rewrite(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
+}
+
+/// What a lab has put over the files of its caller; taken away when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Covered {
+    number: u32,
+    owner: Pid,
+}
+
+/// One file over `/etc/hosts`, for all labs that have the caller as a host: that of the last one is what
+/// it says. And one over `/etc/nsswitch.conf`, which is the same for all.
+#[derive(Debug)]
+struct Cover {
+    /// Which mounts it is in.
+    mounts: (u64, u64),
+    place: Place,
+    file: PathBuf,
+    switch: Option<PathBuf>,
+    texts: Vec<(u32, String)>,
+}
+
+static COVERS: Mutex<Vec<Cover>> = Mutex::new(Vec::new());
+
+const HOSTS: &str = "/etc/hosts";
+const SWITCH: &str = "/etc/nsswitch.conf";
+
+/// Covers the caller's own files, if it is the body of a test: in any other process that would
+/// change the machine's.
+pub(crate) fn put_for_local(hosts: &str) -> Result<Option<Covered>, Failure> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    if isolation().mode() == IsolationMode::Outside {
+        return Ok(None);
+    }
+    let failed =
+        |step| move |error: io::Error| errno::failure(step, format!("{HOSTS} of the test"), &error);
+    let link = fs::metadata("/proc/thread-self/ns/mnt").map_err(failed("find the mounts of"))?;
+    let mounts = (link.dev(), link.ino());
+    let (owner, number) = (process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let mut covers = COVERS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(cover) = covers.iter_mut().find(|cover| cover.mounts == mounts) {
+        fs::write(&cover.file, hosts).map_err(failed("write"))?;
+        cover.texts.push((number, hosts.to_owned()));
+    } else {
+        let place = Place::own().map_err(failed("find the mounts of"))?;
+        // The body has a /run of its own, or goes without.
+        let path = |name: &str| Path::new("/run").join(format!(".{name}-{owner}-{number}"));
+        let (file, other) = (path("hosts"), path("nsswitch"));
+        put_over(HOSTS, &file, hosts)?;
+        let switch = switch().map(|text| put_over(SWITCH, &other, &text).map(|()| other));
+        let switch = switch.transpose().inspect_err(|_| drop(take_away(HOSTS, &file)))?;
+        let texts = vec![(number, hosts.to_owned())];
+        covers.push(Cover { mounts, place, file, switch, texts });
+    }
+    Ok(Some(Covered { number, owner }))
+}
+
+/// Writes a file, and mounts it on another one.
+fn put_over(target: &str, file: &Path, text: &str) -> Result<(), Failure> {
+    let failed = |step| move |error| errno::failure(step, format!("{target} of the test"), &error);
+    fs::write(file, text).map_err(failed("write"))?;
+    // It keeps its name: nothing can be mounted on a file that has none, as the files of the hosts
+    // are on this one.
+    let mounted = mount::bind(file, Path::new(target));
+    mounted.inspect_err(|_| drop(fs::remove_file(file))).map_err(failed("mount"))
+}
+
+/// Removes the file, and its mount at `target` if it is there: the test may have mounted something else
+/// over it.
+fn take_away(target: &str, file: &Path) -> io::Result<()> {
+    let identity = |path: &Path| fs::metadata(path).map(|data| (data.dev(), data.ino()));
+    if identity(Path::new(target))? == identity(file)? {
+        mount::detach(Path::new(target))?;
+    }
+    fs::remove_file(file)
+}
+
+impl Cover {
+    /// As the last lab that is left has it, or no longer there.
+    fn update(&self) -> io::Result<()> {
+        // The calling thread may be anywhere.
+        thread::scope(|scope| {
+            let work = || {
+                self.place.enter()?;
+                match self.texts.last() {
+                    Some((_, text)) => rewrite(&self.file, text),
+                    None => {
+                        let switch = self.switch.iter();
+                        let taken = switch.map(|file| take_away(SWITCH, file));
+                        taken.fold(take_away(HOSTS, &self.file), Result::and)
+                    }
+                }
+            };
+            let thread = thread::Builder::new().spawn_scoped(scope, work)?;
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+}
+
+impl Covered {
+    /// Has the file say something else for this lab.
+    pub(crate) fn change(&self, hosts: &str) -> io::Result<()> {
+        let mut covers = COVERS.lock().unwrap_or_else(PoisonError::into_inner);
+        for cover in covers.iter_mut() {
+            let own = cover.texts.iter_mut().find(|(number, _)| *number == self.number);
+            if let Some((_, text)) = own {
+                hosts.clone_into(text);
+                cover.update()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Covered {
+    fn drop(&mut self) {
+        // A fork of the test has a copy of this.
+        if process::id() != self.owner {
+            return;
+        }
+        let mut covers = COVERS.lock().unwrap_or_else(PoisonError::into_inner);
+        for cover in covers.iter_mut() {
+            let before = cover.texts.len();
+            cover.texts.retain(|(number, _)| *number != self.number);
+            if cover.texts.len() != before {
+                // Where something is refused, it ends with the test.
+                drop(cover.update());
+            }
+        }
+        covers.retain(|cover| !cover.texts.is_empty());
+    }
+}
+
+/// Mounts the file `name` of `store` on the one at `place`, if there is one.
+fn cover(
+    root: &std::os::fd::OwnedFd,
+    store: &std::os::fd::OwnedFd,
+    name: &CStr,
+    place: &CStr,
+) -> Result<(), Failure> {
+    let object = format!("/{}", place.to_string_lossy());
+    let failed = |error: io::Error| errno::failure("mount", object.clone(), &error);
+    let target = match mount_api::open_inside(root.as_fd(), place) {
+        Ok(target) => target,
+        // Without the first one nobody would be known; what a program does without the others is as
+        // good.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && name != c"hosts" => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    let file = mount_api::open_in(store, name).map_err(failed)?;
+    let copy = mount_api::copy_of(file.as_fd()).map_err(failed)?;
+    mount_api::attach(&copy, target.as_fd()).map_err(failed)
+}
+
+/// Hosts are found in files, and by a name server: other services are asked first on some machines, and
+/// answer from another network. A name server that cannot be reached is a temporary failure for
+/// `getaddrinfo` (`EAI_AGAIN`), upon which clients try again; the last source, here the files once more,
+/// makes the answer: no such name.
+const SOURCES: &str = "hosts: files dns files\n";
+
+/// The machine's rules for names, with other sources of hosts; none where the machine has no such file.
+fn switch() -> Option<String> {
+    let text = fs::read_to_string("/etc/nsswitch.conf").ok()?;
+    let is_of_hosts = |line: &str| {
+        let rest = line.trim_start().strip_prefix("hosts");
+        rest.is_some_and(|rest| rest.trim_start().starts_with(':'))
+    };
+    let kept = text.lines().filter(|line| !is_of_hosts(line)).map(|line| format!("{line}\n"));
+    Some(kept.chain([SOURCES.to_owned()]).collect())
+}

@@ -1,0 +1,191 @@
+//! What a lab changes in the network of its caller. That stays when the lab goes, so all of it is
+//! taken back.
+
+use std::fs;
+use std::sync::Arc;
+
+use crate::addr::cidr::Cidr;
+use crate::error::{Failure, Result};
+use crate::lab::build::Indexes;
+use crate::lab::build::namespaces::{Made, on_a_thread};
+use crate::lab::build::sysctls::{below, path_of, refused, sysctls_of, without, write_common};
+use crate::lab::fabric::own_network::sysctl;
+use crate::lab::fabric::own_network::undo::Journal;
+use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan};
+use crate::lab::topology::NodeKind;
+use crate::netlink::tables::Address;
+use crate::netlink::{Netlink, Request, requests};
+use crate::sys::ns::ns_set::Place;
+use crate::sys::{errno, process};
+
+/// The lab's things in the caller's network; dropped, it removes them.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    node: usize,
+    netlink: Netlink,
+    place: Place,
+    /// With their indexes.
+    interfaces: Vec<(u32, String)>,
+    /// All else.
+    journal: Arc<Journal>,
+    /// The process whose it is.
+    owner: process::Pid,
+}
+
+impl Guest {
+    /// None where the caller's network is no part of the plan. Nothing is changed yet.
+    pub(crate) fn new(
+        plan: &Plan,
+        made: &[&Made],
+        indexes: &Indexes,
+        journal: &Arc<Journal>,
+    ) -> Result<Option<Self>> {
+        let Some(node) = plan.nodes().iter().position(|node| node.kind == NodeKind::Local) else {
+            return Ok(None);
+        };
+        let all = plan.nodes()[node].interfaces.iter().enumerate();
+        let (on_lo, own): (Vec<_>, Vec<_>) =
+            all.partition(|(_, interface)| interface.kind == InterfaceKind::Loopback);
+        let interfaces = own.iter().map(|(at, one)| (indexes.at(node, *at), one.name.clone()));
+        let place = made[node].place.try_clone();
+        let place = place.map_err(|error| errno::failure("duplicate", "the network", &error))?;
+        let (netlink, journal) = (Netlink::open()?, Arc::clone(journal));
+        let interfaces = interfaces.collect();
+        let guest = Self { node, netlink, place, interfaces, journal, owner: process::id() };
+        let addresses = on_lo.iter().flat_map(|(_, lo)| &lo.addresses);
+        addresses.copied().try_for_each(|address| guest.note(address))?;
+        Ok(Some(guest))
+    }
+
+    /// Sets the sysctls of the plan; what other nodes have for all interfaces, here for the lab's
+    /// cables alone. These are there, and not up yet. The calling thread is in the network.
+    pub(crate) fn set(&self, plan: &Plan) -> Result<(), Failure> {
+        let node = &plan.nodes()[self.node];
+        set_up(node, &node.interfaces.iter().collect::<Vec<_>>())?;
+        let mut all = sysctls_of(node, false);
+        all.try_for_each(|(path, value)| write(node, &path, value, &self.netlink, &self.journal))
+    }
+
+    /// Sets more of them, from wherever the calling thread is.
+    pub(crate) fn set_sysctls(
+        &self,
+        node: &NodePlan,
+        sysctls: &[(String, String)],
+    ) -> Result<(), Failure> {
+        let (place, netlink, noted) = (&self.place, &self.netlink, &*self.journal);
+        on_a_thread(|| {
+            let failed = |error| errno::failure("setns", "to the caller's network", &error);
+            place.enter().map_err(failed)?;
+            let mut each = sysctls.iter();
+            each.try_for_each(|(name, value)| write(node, &path_of(name), value, netlink, noted))
+        })
+    }
+
+    /// Takes over what an extended plan has there besides, by the places of new interfaces, whose
+    /// cables are there and not up yet.
+    pub(crate) fn grow(
+        &mut self,
+        plan: &Plan,
+        indexes: &Indexes,
+        new: &[usize],
+    ) -> Result<(), Failure> {
+        let node = &plan.nodes()[self.node];
+        let all = || new.iter().map(|place| (*place, &node.interfaces[*place]));
+        let own = all().filter(|(_, one)| one.kind != InterfaceKind::Loopback);
+        let own = own.map(|(place, one)| (indexes.at(self.node, place), one.name.clone()));
+        self.interfaces.extend(own);
+        on_a_thread(|| {
+            let failed = |error| errno::failure("setns", "to the caller's network", &error);
+            self.place.enter().map_err(failed)?;
+            set_up(node, &all().map(|(_, interface)| interface).collect::<Vec<_>>())
+        })
+    }
+
+    /// An address that `lo` is to have; one that it has already is not the lab's to take away.
+    pub(crate) fn note(&self, address: Cidr) -> Result<(), Failure> {
+        let there = self.netlink.addresses()?;
+        let is_own = |one: &Address| {
+            (one.index, one.address, one.prefix)
+                == (requests::LOOPBACK, address.address(), address.prefix())
+        };
+        if !there.iter().any(is_own) {
+            self.journal.ask(no_address(address));
+        }
+        Ok(())
+    }
+
+    /// The interfaces of the lab that are there.
+    fn found(&self) -> Vec<(u32, String)> {
+        let there = self.netlink.interfaces().unwrap_or_default();
+        let is_there = |own: &(u32, String)| {
+            there.iter().any(|one| (one.index, one.name.as_str()) == (own.0, own.1.as_str()))
+        };
+        self.interfaces.iter().filter(|own| is_there(own)).cloned().collect()
+    }
+
+    /// Takes back all that there is. What is refused does not stop the rest; the sentences say what.
+    pub(crate) fn take_back(&mut self) -> Vec<String> {
+        // Interfaces that need others come first.
+        for (index, name) in self.found().into_iter().rev() {
+            drop(self.netlink.ask_all(&[requests::no_interface(name, index)]));
+        }
+        let left = self.found().into_iter().map(|(_, name)| format!("remove {name}: it is there"));
+        let left: Vec<String> =
+            left.chain(self.journal.take_back(&self.netlink, &self.place)).collect();
+        self.interfaces.clear();
+        left.into_iter()
+            .map(|left| format!("end of the lab in the caller's network: {left}"))
+            .collect()
+    }
+}
+
+/// Writes a sysctl, and notes what it was. Without some a node can do, which has been told.
+fn write(
+    node: &NodePlan,
+    path: &str,
+    value: &str,
+    netlink: &Netlink,
+    noted: &Journal,
+) -> Result<(), Failure> {
+    let full = below(path);
+    let before = fs::read_to_string(&full).map_err(|error| refused(node, path, &error))?;
+    if before.trim() != value {
+        match sysctl::write((&full, value), netlink, noted)? {
+            Err(error) if without(node, path, value, &error).is_none() => {
+                return Err(refused(node, path, &error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn no_address(address: Cidr) -> Request {
+    let (object, prefix) = (format!("{address} on lo"), address.prefix());
+    requests::no_address(object, requests::LOOPBACK, address.address(), prefix)
+}
+
+/// Prepares the end of a cable that has been moved to the caller's network, as the others there are.
+pub(crate) fn prepare_moved(node: &NodePlan, place: &Place, name: &str) -> Result<()> {
+    on_a_thread(|| {
+        let failed = |error| errno::failure("setns", "to the caller's network", &error);
+        place.enter().map_err(failed)?;
+        write_common(node, Some(name))
+    })?;
+    Ok(())
+}
+
+/// Sets for the cables among these interfaces what other nodes have for all.
+fn set_up(node: &NodePlan, interfaces: &[&InterfacePlan]) -> Result<(), Failure> {
+    let mut cables = interfaces.iter().filter(|one| matches!(one.kind, InterfaceKind::Veth { .. }));
+    cables.try_for_each(|cable| write_common(node, Some(&cable.name)).map(drop))
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // A fork of the lab's process has a copy of this.
+        if process::id() == self.owner {
+            self.take_back().iter().for_each(|left| eprintln!("netns-test: {left}"));
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Addresses of a running host.
+
+use crate::addr::cidr::Cidr;
+use crate::error::{Result, located};
+use crate::lab::change::is_link_local;
+use crate::lab::fabric::ready;
+use crate::lab::fabric::ready::Awaited;
+use crate::lab::run::lab::Fabric;
+use crate::lab::run::node::{Here, Node};
+use crate::lab::topology::input::{AddrArg, Interface};
+use crate::netlink::kept::belongings::Belongings;
+use crate::netlink::kept::{Class, Kept};
+use crate::netlink::state::Interface as Found;
+use crate::netlink::{Request, requests};
+
+/// Changes of addresses and routes. `/etc/hosts` keeps what the plan says; the plan does, too.
+///
+/// An interface is given by its name, or by the link that ends there. In the caller's own network they are
+/// taken back when the lab ends.
+impl Node {
+    /// Gives an interface one more address, with the length of its prefix: `10.9.0.1/24`. It can be used
+    /// at once, but neighbours that have known it as another host's keep that for a while (`arp(7)`).
+    ///
+    /// # Errors
+    ///
+    /// A text that is no address with a prefix, an interface that is not there, EEXIST for an address
+    /// that it has.
+    #[track_caller]
+    pub fn add_addr(
+        &self,
+        interface: impl Into<Interface>,
+        address: impl Into<AddrArg>,
+    ) -> Result<()> {
+        located(self.try_add_addr(interface, address))
+    }
+
+    fn try_add_addr(
+        &self,
+        interface: impl Into<Interface>,
+        address: impl Into<AddrArg>,
+    ) -> Result<()> {
+        let address = self.read("add", address.into())?;
+        self.changing(&interface.into(), Some(address), |fabric, here, interface| {
+            self.noting(fabric, here, is_own(interface.index, address), || {
+                Ok(here.netlink.ask_all(&[self.adding(interface, address)])?)
+            })?;
+            self.settle(here, interface)
+        })
+    }
+
+    /// Takes an address away from an interface, with the routes that need it. Without a prefix that is
+    /// the address's own it is refused, as `ip address del` does.
+    ///
+    /// Where it is IPv4 and the first of its subnet, the others of that subnet stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_addr`](Self::add_addr); EADDRNOTAVAIL for an address that the interface does not have. In
+    /// the caller's own network, one that only the kernel can make (SLAAC): the lab could not give it back.
+    #[track_caller]
+    pub fn remove_addr(
+        &self,
+        interface: impl Into<Interface>,
+        address: impl Into<AddrArg>,
+    ) -> Result<()> {
+        located(self.try_remove_addr(interface, address))
+    }
+
+    fn try_remove_addr(
+        &self,
+        interface: impl Into<Interface>,
+        address: impl Into<AddrArg>,
+    ) -> Result<()> {
+        let address = self.read("remove", address.into())?;
+        self.changing(&interface.into(), None, |fabric, here, interface| {
+            let there = here.netlink.belongings()?;
+            let is_it = |one: &&Kept| is_own(interface.index, address)(one);
+            let old: Vec<Kept> = there.of(Class::Address).filter(is_it).cloned().collect();
+            if old.is_empty() {
+                // The kernel has the words for that.
+                here.netlink.ask_all(&[self.removing(interface, address)])?;
+            }
+            self.check_taking("remove", &with_newer(&there, &old))?;
+            let is_ipv4 = address.address().is_ipv4();
+            let work = || self.change(here, interface, is_ipv4, &old, None);
+            self.noting(fabric, here, |_| false, work)
+        })
+    }
+
+    /// Puts an address in the place of all those that the interface has of its family, but for the
+    /// link-local one. Routes through the interface stay if their gateways can be reached with it, and go
+    /// otherwise, in IPv4 and IPv6 alike: also the default route.
+    ///
+    /// # Errors
+    ///
+    /// As [`remove_addr`](Self::remove_addr), but that the interface may have the address. All is as it was
+    /// then.
+    #[track_caller]
+    pub fn set_addr(
+        &self,
+        interface: impl Into<Interface>,
+        address: impl Into<AddrArg>,
+    ) -> Result<()> {
+        located(self.try_set_addr(interface, address))
+    }
+
+    fn try_set_addr(
+        &self,
+        interface: impl Into<Interface>,
+        address: impl Into<AddrArg>,
+    ) -> Result<()> {
+        let address = self.read("set", address.into())?;
+        self.changing(&interface.into(), Some(address), |fabric, here, interface| {
+            let is_ipv4 = address.address().is_ipv4();
+            let old = of_family(here, interface, is_ipv4)?.into_iter();
+            let old: Vec<Kept> = old.filter(|one| !is_of_link(one)).collect();
+            if let [only] = old.as_slice() {
+                if is_own(interface.index, address)(only) {
+                    return Ok(());
+                }
+            }
+            self.check_taking("remove", &with_newer(&here.netlink.belongings()?, &old))?;
+            let work = || self.change(here, interface, is_ipv4, &old, Some(address));
+            self.noting(fabric, here, is_own(interface.index, address), work)
+        })
+    }
+
+    /// Changes addresses of an interface while nobody else changes those of the host, and partitions hold.
+    fn changing(
+        &self,
+        interface: &Interface,
+        new: Option<Cidr>,
+        work: impl FnOnce(&Fabric, &Here, &Found) -> Result<()>,
+    ) -> Result<()> {
+        let (here, fabric) = (self.here()?, self.lab()?);
+        let changed = self.find(&here, interface).and_then(|found| {
+            let turn = here.change();
+            self.expecting(&fabric, new, || work(&fabric, &here, &found))?;
+            drop(turn);
+            // Others may have asked for a new address before it was there.
+            new.map_or(Ok(()), |_| fabric.forget_failures(&fabric.cables.lock()))
+        });
+        changed.map_err(|error| match self.is_still(&here) {
+            true => error,
+            false => error.by_power_cut(format!("{} was powered off meanwhile", self.name())),
+        })
+    }
+
+    /// Takes `old` addresses away and adds a `new` one. With the last address of IPv4 the kernel drops all
+    /// routes through the interface, and with the first one of a subnet the others: they are put back. What
+    /// is refused leaves all as it was.
+    fn change(
+        &self,
+        here: &Here,
+        interface: &Found,
+        is_ipv4: bool,
+        old: &[Kept],
+        new: Option<Cidr>,
+    ) -> Result<()> {
+        let netlink = &here.netlink;
+        let routes = netlink.kept_routes()?.into_iter().filter(Kept::is_added);
+        let mut routes: Vec<Kept> = routes.filter(|one| one.is_ipv4() == is_ipv4).collect();
+        // A gateway may be on a subnet that only another route leads to.
+        routes.sort_by_key(Kept::has_gateway);
+        let before = of_family(here, interface, is_ipv4)?;
+        if let Some(new) = new {
+            self.try_out(here, interface, (&before, new))?;
+        }
+        // Secondary addresses come last, and would go with the first of their subnet.
+        let removing = old.iter().rev().map(Kept::remove);
+        let adding = new.into_iter().map(|one| self.adding(interface, one));
+        let changed = netlink.ask_all(&removing.chain(adding).collect::<Vec<_>>());
+        // Link-local ones go with a link that is taken down meanwhile, and come with it.
+        let is_wanted = |one: &&Kept| (changed.is_err() || !old.contains(one)) && !is_of_link(one);
+        let there = of_family(here, interface, is_ipv4)?;
+        let lost = before.iter().filter(is_wanted);
+        let lost = lost.filter(|one| !there.iter().any(|there| there.is_like(one)));
+        let is_there = |new: Cidr| there.iter().any(|one| is_own(interface.index, new)(one));
+        let new = new.filter(|new| changed.is_ok() && !is_there(*new));
+        let new = new.map(|new| self.adding(interface, new));
+        let lost: Vec<_> = lost.flat_map(Kept::again).chain(new).collect();
+        let put_back = netlink.ask_all(&lost);
+        self.keep_routes(here, interface, &routes)?;
+        let settled = self.settle(here, interface);
+        changed.and(put_back)?;
+        settled
+    }
+
+    /// Puts routes back that a change of addresses has taken, and removes those through the interface whose
+    /// gateways cannot be reached any more: the kernel keeps such.
+    fn keep_routes(&self, here: &Here, interface: &Found, routes: &[Kept]) -> Result<()> {
+        let there = here.netlink.kept_routes()?;
+        for route in routes {
+            if !there.contains(route) {
+                here.netlink.ask_all(&route.again()).ok();
+                continue;
+            }
+            let is_alone = routes.iter().filter(|one| one.shares_list_with(route)).count() == 1;
+            let is_meant = is_alone && route.indexes() == [interface.index];
+            if is_meant && here.netlink.ask_all(&[route.again_in_place()]).is_err() {
+                here.netlink.ask_all(&[route.remove()]).ok();
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the kernel takes a new address, before any other goes.
+    fn try_out(
+        &self,
+        here: &Here,
+        interface: &Found,
+        (before, new): (&[Kept], Cidr),
+    ) -> Result<()> {
+        let has = |one: &Kept| one.as_address().is_some_and(|own| own.0 == new.address());
+        if !before.iter().any(has) {
+            here.netlink.ask_all(&[self.adding(interface, new)])?;
+            here.netlink.ask_all(&[self.removing(interface, new)])?;
+        }
+        Ok(())
+    }
+
+    /// Has partitions hold while addresses change.
+    fn expecting(
+        &self,
+        fabric: &Fabric,
+        new: Option<Cidr>,
+        work: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let at = fabric.plan.nodes().iter().position(|node| node.name == self.name());
+        let new: Vec<_> = at.zip(new).map(|(at, new)| (at, new.address())).into_iter().collect();
+        let done = fabric.partitions.expect(fabric, &new, None).and_then(|()| work());
+        let held = fabric.partitions.arrived(fabric, &new);
+        done.and(held)
+    }
+
+    fn read(&self, step: &str, given: AddrArg) -> Result<Cidr> {
+        given.0.map_err(|error| self.mistake(step, "an address", &error).into())
+    }
+
+    fn adding(&self, interface: &Found, address: Cidr) -> Request {
+        let object = self.label(interface, address);
+        requests::address(object, interface.index, address.address(), address.prefix())
+    }
+
+    fn removing(&self, interface: &Found, address: Cidr) -> Request {
+        let object = self.label(interface, address);
+        requests::no_address(object, interface.index, address.address(), address.prefix())
+    }
+
+    fn label(&self, interface: &Found, address: Cidr) -> String {
+        format!("{address} on {} of {}", interface.name, self.name())
+    }
+
+    /// Waits until the addresses of the interface can be used. One that carries nothing hears nothing, and
+    /// nobody asks whether it has them.
+    fn settle(&self, here: &Here, interface: &Found) -> Result<()> {
+        let label = format!("{} of {}", interface.name, self.name());
+        let awaited = Awaited { index: interface.index, label, may_be_down: true };
+        ready::wait_on(here, &[awaited])
+    }
+}
+
+/// The addresses of an interface of one family.
+fn of_family(here: &Here, interface: &Found, is_ipv4: bool) -> Result<Vec<Kept>> {
+    let all = here.netlink.belongings()?;
+    let is_meant = |one: &&Kept| one.is_ipv4() == is_ipv4 && one.indexes() == [interface.index];
+    Ok(all.of(Class::Address).filter(is_meant).cloned().collect())
+}
+
+/// Addresses that are to be taken, and those of IPv6 that have come to the interface later: to give them
+/// back in their order, the lab has to make these anew, too.
+fn with_newer(there: &Belongings, old: &[Kept]) -> Vec<Kept> {
+    let mut found = old.to_vec();
+    if let Some(first) = old.first().filter(|first| !first.is_ipv4()) {
+        // The kernel lists the newest first.
+        let list = there.of(Class::Address).filter(|one| one.shares_list_with(first));
+        let list: Vec<&Kept> = list.collect();
+        let last = list.iter().rposition(|one| old.contains(one)).unwrap_or_default();
+        found.extend(list[..last].iter().filter(|one| !old.contains(one)).copied().cloned());
+    }
+    found
+}
+
+/// Whether something is this address on the interface with that index.
+fn is_own(index: u32, address: Cidr) -> impl Fn(&Kept) -> bool {
+    move |kept| {
+        kept.as_address() == Some((address.address(), address.prefix()))
+            && kept.indexes() == [index]
+    }
+}
+
+/// Whether the kernel has made this address, with the link.
+fn is_of_link(one: &Kept) -> bool {
+    one.as_address().is_some_and(|own| is_link_local(own.0))
+}

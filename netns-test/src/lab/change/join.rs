@@ -1,0 +1,261 @@
+//! What the end of a link gets when it has come to another segment: addresses of that, and the routes that
+//! follow for all nodes.
+
+use std::net::IpAddr;
+
+use crate::addr::cidr::{Cidr, Subnet};
+use crate::error::{Failure, Result};
+use crate::lab::build;
+use crate::lab::change::is_link_local;
+use crate::lab::fabric::ends;
+use crate::lab::fabric::ends::End;
+use crate::lab::fabric::moved;
+use crate::lab::fabric::moved::Current;
+use crate::lab::plan::{InterfaceRef, RoutePlan};
+use crate::lab::run::lab::Fabric;
+use crate::lab::run::node::Here;
+use crate::lab::topology::NodeKind;
+use crate::lab::topology::pools;
+use crate::netlink::kept::Kept;
+use crate::netlink::requests;
+use crate::sys::errno;
+
+/// The highest place of an address that is handed out, so that one of IPv6 stays short.
+const HIGHEST: u128 = 0xfffe;
+
+/// What is done with the addresses of an end.
+#[derive(Debug, Default)]
+pub(crate) struct Joining {
+    /// Which end it is, as a place in the pair.
+    pub(crate) side: usize,
+    lost: Vec<Cidr>,
+    new: Vec<Cidr>,
+    /// All that it has of its segment then.
+    pub(crate) given: Vec<Cidr>,
+}
+
+impl Joining {
+    /// What the end of the link at `at`, of which `moved` has come to its node, is to have. None where it
+    /// has what it needs: both ends are on switches, or its segment has no subnet.
+    pub(crate) fn new(
+        fabric: &Fabric,
+        cables: &[[End; 2]],
+        before: &Current<'_>,
+        (at, moved): (usize, usize),
+    ) -> Result<Option<Self>> {
+        let is_switch =
+            |side: usize| fabric.plan.nodes()[cables[at][side].node].kind == NodeKind::Switch;
+        let side = if is_switch(moved) { 1 - moved } else { moved };
+        if is_switch(side) {
+            return Ok(None);
+        }
+        let there = Segment::of(fabric, cables, before, (at, side))?;
+        if there.subnets == [None; 2] {
+            return Ok(None);
+        }
+        let end = &cables[at][side];
+        let planned = fabric.plan.links()[at].ends[side];
+        let own = own_addresses(fabric, before, end)?;
+        let mut joining = Self { side, ..Self::default() };
+        for (subnet, is_ipv4) in there.subnets.into_iter().zip([true, false]) {
+            let of_family = own.iter().filter(|one| one.address().is_ipv4() == is_ipv4).copied();
+            let is_near = |one: &Cidr| subnet.is_some_and(|subnet| one.subnet() == subnet);
+            let of_family: Vec<Cidr> = of_family.collect();
+            if of_family.iter().any(is_near) {
+                joining.given.extend(of_family);
+                continue;
+            }
+            let mut lost = of_family;
+            lost.retain(|one| is_of_segment(before, end, *one));
+            joining.lost.extend(lost);
+            let Some(subnet) = subnet else { continue };
+            let wish = &fabric.plan.interface(planned).addresses;
+            let full = || {
+                let link = build::label(&fabric.plan, at);
+                Failure::new("move", link, format!("no address is left in {subnet}"))
+            };
+            let new = there.free(fabric, before, subnet, (wish, planned)).ok_or_else(full)?;
+            joining.new.push(new);
+            joining.given.push(new);
+        }
+        Ok(Some(joining))
+    }
+
+    /// The new addresses, with the place of the node.
+    pub(crate) fn expected(&self, end: &End) -> Vec<(usize, IpAddr)> {
+        self.new.iter().map(|new| (end.node, new.address())).collect()
+    }
+
+    /// Has the kernel change the addresses, if the node of the end is on.
+    pub(crate) fn set(&self, fabric: &Fabric, end: &End) -> Result<()> {
+        let Ok(here) = fabric.hosts[end.node].here() else { return Ok(()) };
+        let object = |one: &Cidr| format!("{one} on {}", fabric.label(end));
+        for one in self.lost.iter().rev() {
+            let gone = requests::no_address(object(one), end.index, one.address(), one.prefix());
+            match here.netlink.ask_all(&[gone]) {
+                // With the first IPv4 address of a subnet the kernel takes the others away.
+                Err(failure) if failure.errno == Some(errno::EADDRNOTAVAIL) => {}
+                other => other?,
+            }
+        }
+        let address =
+            |one: &Cidr| requests::address(object(one), end.index, one.address(), one.prefix());
+        Ok(here.netlink.ask_all(&self.new.iter().map(address).collect::<Vec<_>>())?)
+    }
+}
+
+/// The segment that an end has come to.
+struct Segment {
+    /// For each family the one that others on it have addresses in.
+    subnets: [Option<Subnet>; 2],
+    /// The addresses of the others.
+    taken: Vec<IpAddr>,
+}
+
+impl Segment {
+    fn of(
+        fabric: &Fabric,
+        cables: &[[End; 2]],
+        before: &Current<'_>,
+        own: (usize, usize),
+    ) -> Result<Self> {
+        let (mut subnets, mut taken) = ([None; 2], Vec::new());
+        for link in ends::joined(&fabric.plan, cables, own.0) {
+            let has_addresses = |node: usize| fabric.plan.nodes()[node].kind != NodeKind::Switch;
+            let others = [0, 1].into_iter().filter(|side| (link, *side) != own);
+            for side in others.filter(|side| has_addresses(cables[link][*side].node)) {
+                let all = own_addresses(fabric, before, &cables[link][side])?;
+                for one in all {
+                    taken.push(one.address());
+                    let subnet = &mut subnets[usize::from(!one.address().is_ipv4())];
+                    if !one.is_whole() {
+                        subnet.get_or_insert(one.subnet());
+                    }
+                }
+            }
+        }
+        if subnets == [None; 2] {
+            // All have gone: it is the one of before.
+            let planned = moved::planned_segment(&fabric.plan, cables, own.0);
+            let planned = planned.map(|at| fabric.plan.segments()[at].subnets.iter());
+            for subnet in planned.into_iter().flatten() {
+                subnets[usize::from(!subnet.is_ipv4())].get_or_insert(*subnet);
+            }
+        }
+        Ok(Self { subnets, taken })
+    }
+
+    /// The address that the plan has for the end, or the highest one that no node has.
+    fn free(
+        &self,
+        fabric: &Fabric,
+        before: &Current<'_>,
+        subnet: Subnet,
+        (wish, planned): (&[Cidr], InterfaceRef),
+    ) -> Option<Cidr> {
+        let is_taken = |address: IpAddr| {
+            let owner = fabric.plan.owners.get(&address);
+            let nodes = before.plan.nodes().iter();
+            let mut known = nodes.flat_map(|node| &node.addresses);
+            self.taken.contains(&address)
+                || owner.is_some_and(|owner| *owner != planned)
+                || owner.is_none() && known.any(|one| *one == address)
+        };
+        let wish = wish.iter().find(|one| one.subnet() == subnet && !is_taken(one.address()));
+        let (first, count) = pools::usable(subnet);
+        let last = (first + count).saturating_sub(1).min(HIGHEST.max(first));
+        let mut free = (first..=last).rev().map(|offset| subnet.at(offset));
+        wish.copied().or_else(|| free.find(|one| !is_taken(one.address())))
+    }
+}
+
+/// The addresses of an end but for link-local ones: those that the lab has given it first.
+fn own_addresses(fabric: &Fabric, before: &Current<'_>, end: &End) -> Result<Vec<Cidr>> {
+    let known = known_addresses(before, end);
+    let Ok(here) = fabric.hosts[end.node].here() else { return Ok(known) };
+    let all = here.netlink.addresses()?;
+    let own = all.iter().filter(|one| one.index == end.index && !is_link_local(one.address));
+    let own = own.filter_map(|one| Cidr::new(one.address, one.prefix).ok());
+    let (mut own, others): (Vec<_>, Vec<_>) = own.partition(|one| known.contains(one));
+    own.extend(others);
+    Ok(own)
+}
+
+/// What the plan, or an earlier move, has given an end that is on its node since.
+fn known_addresses(before: &Current<'_>, end: &End) -> Vec<Cidr> {
+    let interfaces = &before.plan.nodes()[end.node].interfaces;
+    let own = interfaces.iter().find(|one| one.name == end.name);
+    own.map_or_else(Vec::new, |one| one.addresses.clone())
+}
+
+/// Whether an address is of the segment that the end has been on, and not one that `add_addr` has added.
+fn is_of_segment(before: &Current<'_>, end: &End, address: Cidr) -> bool {
+    let interfaces = &before.plan.nodes()[end.node].interfaces;
+    let Some(own) = interfaces.iter().find(|one| one.name == end.name) else { return false };
+    let mut subnets = before.plan.segments()[own.segment].subnets.iter();
+    own.addresses.contains(&address) || subnets.any(|subnet| *subnet == address.subnet())
+}
+
+impl Fabric {
+    /// Has all nodes that are on use the routes of the network as it is `after` a move: those that differ,
+    /// and all through the interface whose addresses have changed.
+    pub(crate) fn reroute(
+        &self,
+        before: &Current<'_>,
+        after: &Current<'_>,
+        changed: &End,
+    ) -> Result<()> {
+        let nodes = before.plan.nodes().iter().zip(after.plan.nodes());
+        for (node, (old, new)) in nodes.enumerate() {
+            let Ok(here) = self.hosts[node].here() else { continue };
+            let has_changed = |route: &RoutePlan| node == changed.node && route.dev == changed.name;
+            let is_new = |route: &&RoutePlan| !old.routes.contains(route) || has_changed(route);
+            let new_ones: Vec<&RoutePlan> = new.routes.iter().filter(is_new).collect();
+            let is_lost = |route: &&RoutePlan| {
+                new.routes.iter().all(|other| other.destination != route.destination)
+            };
+            let lost: Vec<&RoutePlan> = old.routes.iter().filter(is_lost).collect();
+            if new_ones.is_empty() && lost.is_empty() {
+                continue;
+            }
+            let index = |route: &RoutePlan| before.indexes.of(&before.plan, node, &route.dev);
+            let lost = lost.into_iter().map(|route| (route.destination, index(route)));
+            let lost = lost.collect::<Vec<_>>();
+            let change = || -> Result<()> {
+                take_away(&here, &lost)?;
+                let there = here.netlink.interfaces()?;
+                // Routes through an interface that is down come with `up`.
+                let is_up = |name: &str| there.iter().any(|one| one.name == name && one.is_up);
+                let is_wanted = |route: &RoutePlan| new_ones.contains(&route) && is_up(&route.dev);
+                let (plan, indexes) = (&after.plan, &after.indexes);
+                let wanted = build::routes_of(plan, node, indexes, &here, is_wanted)?;
+                Ok(here.netlink.ask_all(&wanted)?)
+            };
+            if self.hosts[node].kind() == NodeKind::Local {
+                let is_own =
+                    |one: &Kept| after.indexes.are_of_lab(&after.plan, node, &one.indexes());
+                self.journal.around(&here.netlink, is_own, change)?;
+            } else {
+                change()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes those of these routes away that are there, by their destination and the index of the interface.
+fn take_away(here: &Here, lost: &[(Subnet, u32)]) -> Result<()> {
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let is_lost = |route: &&Kept| {
+        let is_it = |(subnet, index): &(Subnet, u32)| {
+            route.destination() == Some((subnet.network(), subnet.prefix()))
+                && route.indexes() == [*index]
+        };
+        route.is_added() && lost.iter().any(is_it)
+    };
+    let there = here.netlink.kept_routes()?;
+    let lost = there.iter().filter(is_lost);
+    Ok(here.netlink.ask_all(&lost.map(Kept::remove).collect::<Vec<_>>())?)
+}

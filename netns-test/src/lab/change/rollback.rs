@@ -1,0 +1,62 @@
+//! What a node has before it is extended, so that it has the same when that is refused half way.
+
+use std::fs;
+
+use crate::error::Result;
+use crate::lab::fabric::own_network::give_back;
+use crate::lab::plan::diff::NodeGrowth;
+use crate::lab::run::node::{Here, Node};
+use crate::netlink::kept::Class;
+use crate::netlink::kept::belongings::Belongings;
+use crate::netlink::{Netlink, Request};
+
+/// Its addresses and routes, and those of its sysctls that are to change.
+#[derive(Debug)]
+pub(crate) struct Before<'lab> {
+    host: &'lab Node,
+    belongings: Belongings,
+    /// Paths with their values.
+    sysctls: Vec<(String, String)>,
+}
+
+impl<'lab> Before<'lab> {
+    pub(crate) fn of(host: &'lab Node, here: &Here, grown: &NodeGrowth) -> Result<Self> {
+        let path = |name: &str| {
+            let name = if name.contains('/') { name.to_owned() } else { name.replace('.', "/") };
+            format!("/proc/sys/{name}")
+        };
+        let paths: Vec<String> = grown.sysctls.iter().map(|(name, _)| path(name)).collect();
+        let values = |paths: Vec<String>| -> Vec<(String, String)> {
+            // One that is not there yet is of an interface that is new.
+            let known = paths.into_iter().filter_map(|path| {
+                let value = fs::read_to_string(&path).ok()?;
+                Some((path, value.trim().to_owned()))
+            });
+            known.collect()
+        };
+        let sysctls = if paths.is_empty() { Vec::new() } else { host.run(|| values(paths)) };
+        Ok(Self { host, belongings: here.netlink.belongings()?, sysctls })
+    }
+
+    /// Takes away what is there besides, and puts back what is not there any more; before that does what
+    /// `first` asks for. What is refused is left.
+    pub(crate) fn restore(&self, netlink: &Netlink, first: &[Request]) {
+        let ask = |request: Request| drop(netlink.ask_all(&[request]));
+        first.iter().cloned().for_each(ask);
+        let there = || netlink.belongings().unwrap_or_default();
+        let new = there().without(&self.belongings);
+        new.iter().filter(|one| one.class() == Class::Address).for_each(|one| ask(one.remove()));
+        let new = there().without(&self.belongings);
+        new.iter().filter(|one| one.is_added()).for_each(|one| ask(one.remove()));
+        let there = there();
+        let mut lost = self.belongings.without(&there);
+        lost.extend(self.belongings.in_another_order(&there));
+        lost.retain(|one| one.class() != Class::Route || one.is_added());
+        drop(give_back::give_back(netlink, &self.belongings, lost));
+        if !self.sysctls.is_empty() {
+            self.host.run(|| {
+                self.sysctls.iter().for_each(|(path, value)| drop(fs::write(path, value)));
+            });
+        }
+    }
+}

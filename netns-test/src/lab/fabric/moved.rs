@@ -1,0 +1,192 @@
+//! The network as it is after links have been moved: which interfaces hear each other then, and which routes
+//! follow. The plan of the lab stays as it is; this is worked out from it.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use crate::addr::cidr::Subnet;
+use crate::lab::build::Indexes;
+use crate::lab::fabric::ends;
+use crate::lab::fabric::ends::End;
+use crate::lab::plan::addresses::order;
+use crate::lab::plan::hosts_file;
+use crate::lab::plan::routes::shortest_paths;
+use crate::lab::plan::{
+    InterfaceKind, InterfacePlan, InterfaceRef, NodePlan, Plan, RoutePlan, SegmentKind, SegmentPlan,
+};
+
+/// A plan with the links where they are, and the indexes of its interfaces. Those of the original plan keep
+/// their places; ends that have come to a node come after them.
+#[derive(Debug)]
+pub(crate) struct Current<'a> {
+    pub(crate) plan: Cow<'a, Plan>,
+    pub(crate) indexes: Cow<'a, Indexes>,
+}
+
+/// The network as it is with the links at these places.
+pub(crate) fn current<'a>(
+    plan: &'a Plan,
+    indexes: &'a Indexes,
+    cables: &[[End; 2]],
+) -> Current<'a> {
+    if cables.iter().flatten().all(|end| end.planned.is_some() && end.given.is_none()) {
+        return Current { plan: Cow::Borrowed(plan), indexes: Cow::Borrowed(indexes) };
+    }
+    let (plan, indexes) = (plan.clone(), indexes.clone());
+    let mut work = Work { plan, indexes, cables, new: HashMap::new(), touched: Vec::new() };
+    for at in 0..cables.len() {
+        work.place(at);
+    }
+    let Work { mut plan, indexes, new, touched, .. } = work;
+    for segment in new.into_values() {
+        plan.segments[segment].subnets = subnets(&plan, &plan.segments[segment]);
+    }
+    let nodes = &mut plan.nodes;
+    for (at, node) in nodes.iter_mut().enumerate() {
+        let interfaces = &node.interfaces;
+        let is_usable = |route: &RoutePlan| {
+            let on = |one: &(usize, &InterfacePlan)| one.1.name == route.dev;
+            let is_near = |(interface, one): (usize, &InterfacePlan)| match route.via {
+                _ if !touched.contains(&InterfaceRef { node: at, interface }) => true,
+                Some(via) => one.addresses.iter().any(|own| own.is_near(via)),
+                None => !one.addresses.is_empty(),
+            };
+            interfaces.iter().enumerate().find(on).is_some_and(is_near)
+        };
+        node.routes.retain(|route| route.is_static && is_usable(route));
+        node.addresses.clear();
+    }
+    order::order(nodes, &plan.segments);
+    shortest_paths::work_out(nodes, &plan.segments);
+    plan.hosts_file = hosts_file::text(nodes);
+    Current { plan: Cow::Owned(plan), indexes: Cow::Owned(indexes) }
+}
+
+struct Work<'a> {
+    plan: Plan,
+    indexes: Indexes,
+    cables: &'a [[End; 2]],
+    /// The segments that the original plan does not have, by the first of their links.
+    new: HashMap<usize, usize>,
+    /// The interfaces that have come to another segment, or to a node.
+    touched: Vec<InterfaceRef>,
+}
+
+impl Work<'_> {
+    /// Puts the ends of a link where they are.
+    fn place(&mut self, at: usize) {
+        let ends = &self.cables[at];
+        if ends.iter().all(|end| end.planned.is_some() && end.given.is_none()) {
+            return;
+        }
+        // Without addresses of the new segment it is left in the old one.
+        let has_joined = ends.iter().any(|end| end.given.is_some());
+        let segment = if has_joined { self.segment_of(at) } else { self.plan.links[at].segment };
+        for side in [0, 1] {
+            let (end, planned) = (&ends[side], self.plan.links[at].ends[side]);
+            let place = if end.planned.is_some() {
+                planned
+            } else {
+                self.leave(planned);
+                self.come(at, end, planned)
+            };
+            let is_switch = bridge_of(&self.plan.nodes[place.node]).is_some();
+            if has_joined && !is_switch {
+                self.join(place, segment);
+            }
+            if let Some(given) = &end.given {
+                self.plan.nodes[place.node].interfaces[place.interface].addresses.clone_from(given);
+            }
+        }
+    }
+
+    /// Takes an interface, and those on it, out of the network.
+    fn leave(&mut self, place: InterfaceRef) {
+        let interfaces = &mut self.plan.nodes[place.node].interfaces;
+        let name = interfaces[place.interface].name.clone();
+        let is_on_it = |one: &InterfacePlan| match &one.kind {
+            InterfaceKind::Vlan { lower, .. } | InterfaceKind::Macvlan { lower, .. } => {
+                *lower == name
+            }
+            _ => false,
+        };
+        let on_it = interfaces.iter().enumerate().filter(|(_, one)| is_on_it(one));
+        let gone: Vec<usize> = on_it.map(|(at, _)| at).chain([place.interface]).collect();
+        for interface in gone {
+            interfaces[interface].addresses.clear();
+            // Another one may have its name.
+            interfaces[interface].name.clear();
+            for segment in &mut self.plan.segments {
+                segment.members.retain(|one| *one != InterfaceRef { node: place.node, interface });
+            }
+        }
+    }
+
+    /// Adds an end to the node that it has come to.
+    fn come(&mut self, link: usize, end: &End, planned: InterfaceRef) -> InterfaceRef {
+        let InterfacePlan { mac, mtu, segment, .. } = *self.plan.interface(planned);
+        let node = &mut self.plan.nodes[end.node];
+        let (peer, bridge) = (planned, bridge_of(node).map(str::to_owned));
+        let kind = InterfaceKind::Veth { link, peer, bridge };
+        let (name, addresses) = (end.name.clone(), Vec::new());
+        node.interfaces.push(InterfacePlan { name, kind, mac, mtu, addresses, segment });
+        self.indexes.push(end.node, end.index);
+        InterfaceRef { node: end.node, interface: node.interfaces.len() - 1 }
+    }
+
+    fn join(&mut self, place: InterfaceRef, segment: usize) {
+        self.touched.push(place);
+        for segment in &mut self.plan.segments {
+            segment.members.retain(|one| *one != place);
+        }
+        self.plan.segments[segment].members.push(place);
+        self.plan.nodes[place.node].interfaces[place.interface].segment = segment;
+    }
+
+    /// The segment of the plan that a link is on now, by the nearest switch; a new one without a switch, or
+    /// on one that the plan has no links for.
+    fn segment_of(&mut self, link: usize) -> usize {
+        if let Some(segment) = planned_segment(&self.plan, self.cables, link) {
+            return segment;
+        }
+        let first = ends::joined(&self.plan, self.cables, link).into_iter().min().unwrap_or(link);
+        let Plan { segments, links, .. } = &mut self.plan;
+        *self.new.entry(first).or_insert_with(|| {
+            let mtu = segments[links[link].segment].mtu;
+            let kind = SegmentKind::Links { first };
+            let (subnets, members, switches) = (Vec::new(), Vec::new(), Vec::new());
+            segments.push(SegmentPlan { kind, subnets, mtu, members, switches });
+            segments.len() - 1
+        })
+    }
+}
+
+/// The segment that the plan has for the nearest switch that a link is on, if it has links.
+pub(crate) fn planned_segment(plan: &Plan, cables: &[[End; 2]], link: usize) -> Option<usize> {
+    let joined = ends::joined(plan, cables, link);
+    let nodes = joined.iter().flat_map(|at| &cables[*at]).map(|end| end.node);
+    let of_switch = |node: usize| {
+        let is_it = |one: &SegmentPlan| {
+            one.switches.contains(&node) && matches!(one.kind, SegmentKind::Links { .. })
+        };
+        plan.segments.iter().position(is_it)
+    };
+    nodes.into_iter().find_map(of_switch)
+}
+
+fn bridge_of(node: &NodePlan) -> Option<&str> {
+    let is_bridge = |one: &&InterfacePlan| matches!(one.kind, InterfaceKind::Bridge { .. });
+    node.interfaces.first().filter(is_bridge).map(|one| one.name.as_str())
+}
+
+/// Those that its members have addresses in.
+fn subnets(plan: &Plan, segment: &SegmentPlan) -> Vec<Subnet> {
+    let all = segment.members.iter().flat_map(|place| &plan.interface(*place).addresses);
+    let mut found = Vec::new();
+    for subnet in all.filter(|one| !one.is_whole()).map(|one| one.subnet()) {
+        if !found.contains(&subnet) {
+            found.push(subnet);
+        }
+    }
+    found
+}

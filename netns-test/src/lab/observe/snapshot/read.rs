@@ -1,0 +1,238 @@
+//! Takes a snapshot: links, addresses, routes and neighbours over netlink, sockets from `/proc`.
+
+use std::fs;
+use std::ops::RangeInclusive;
+
+use crate::addr::cidr::{Cidr, Subnet};
+use crate::addr::mac::Mac;
+use crate::error::{Result, located};
+use crate::lab::observe::snapshot::{
+    Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
+    Snapshot, SocketState, TcpState,
+};
+use crate::lab::observe::sockets;
+use crate::lab::observe::sockets::{Protocol, Socket};
+use crate::lab::observe::wait::limit::There;
+use crate::lab::run::lab::Lab;
+use crate::lab::run::node::{Here, Node};
+use crate::netlink::address::Shown;
+use crate::netlink::inet_diag::Inodes;
+use crate::netlink::requests::LOOPBACK;
+use crate::netlink::route::{Hop, LOCAL, MAIN, Route};
+use crate::netlink::rule::Rule;
+use crate::netlink::state::{Interface, Stats64};
+
+/// The kernel's own range, of `ip_local_port_range` in ip(7).
+const EPHEMERAL: RangeInclusive<u16> = 32768..=60999;
+
+impl Lab {
+    /// The state of all nodes now: links, addresses, routes, neighbours, sockets and counters, as plain
+    /// data. Nodes are looked at one after the other while the network goes on.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT without a `/proc`; where a thread cannot be started.
+    #[track_caller]
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        let hosts: Result<_> = self.nodes().map(host).collect();
+        located(hosts.map(|hosts| Snapshot { hosts }))
+    }
+}
+
+fn host(host: &Node) -> Result<NodeState> {
+    let mut state = NodeState {
+        name: host.name().to_owned(),
+        kind: host.kind(),
+        is_on: false,
+        links: Vec::new(),
+        routes: Vec::new(),
+        rules: Vec::new(),
+        neighbours: Vec::new(),
+        sockets: Vec::new(),
+        ephemeral: EPHEMERAL,
+    };
+    if let Ok(here) = host.here() {
+        state.is_on = true;
+        let interfaces = here.netlink.interfaces()?;
+        let addresses = here.netlink.shown_addresses()?;
+        state.links = interfaces.iter().map(|one| link(one, &interfaces, &addresses)).collect();
+        state.routes = routes(&here, &interfaces)?;
+        state.rules = here.netlink.rules()?.iter().map(rule).collect();
+        state.neighbours = neighbours(&here, &interfaces)?;
+        let name = host.name();
+        (state.sockets, state.ephemeral) = There::on(&here, host).run(|| {
+            let sockets = sockets::read(name)?;
+            Ok((open(&sockets, &Inodes::read()?), ephemeral()))
+        })?;
+    }
+    Ok(state)
+}
+
+fn link(one: &Interface, all: &[Interface], addresses: &[Shown]) -> InterfaceState {
+    let own = addresses.iter().filter(|address| address.index == one.index);
+    let own = own.filter_map(|own| Some((Cidr::new(own.address, own.prefix).ok()?, details(own))));
+    let (addresses, address_details) = own.unzip();
+    let none = if one.index == LOOPBACK { "loopback" } else { "device" };
+    InterfaceState {
+        name: one.name.clone(),
+        kind: one.kind.clone().unwrap_or_else(|| none.to_owned()),
+        mac: one.mac.as_deref().and_then(mac),
+        mtu: one.mtu,
+        is_up: one.is_up,
+        is_running: one.is_up && one.is_running,
+        bridge: one.bridge.map(|bridge| name_of(all, bridge)),
+        addresses,
+        address_details,
+        counters: one.counters.map(counters),
+    }
+}
+
+fn counters(all: Stats64) -> Counters {
+    Counters {
+        rx_packets: all.rx_packets,
+        rx_bytes: all.rx_bytes,
+        rx_dropped: all.rx_dropped,
+        tx_packets: all.tx_packets,
+        tx_bytes: all.tx_bytes,
+        tx_dropped: all.tx_dropped,
+    }
+}
+
+fn details(own: &Shown) -> Vec<String> {
+    let peer = own.peer.map(|peer| format!("peer {peer}/{}", own.prefix));
+    peer.into_iter().chain(own.more.iter().cloned()).collect()
+}
+
+fn routes(here: &Here, interfaces: &[Interface]) -> Result<Vec<RouteState>> {
+    let all = here.netlink.routes()?.into_iter();
+    // Those of the node's own addresses, and of groups. Some kernels have such in the main table.
+    let is_own = |route: &Route| {
+        let to_lo = route.hops.iter().all(|hop| hop.index == Some(LOOPBACK) && hop.via.is_none());
+        let is_unicast = route.kind == "unicast" && route.table != LOCAL;
+        ["kernel", "unspec"].contains(&route.protocol.as_str()) && (!is_unicast || to_lo)
+    };
+    let shown = all.filter(|route| !is_own(route));
+    let mut found: Vec<RouteState> = shown
+        .filter_map(|route| crate::lab::observe::snapshot::read::route(route, interfaces))
+        .collect();
+    // In IPv4 the kernel's order among several routes to one destination counts, in IPv6 the metric.
+    found.sort_by(|one, other| {
+        let key = |route: &RouteState| {
+            let is_ipv6 = !route.destination.is_ipv4();
+            let of_ipv6 = is_ipv6.then(|| (route.metric, route.via, route.dev.clone()));
+            (is_ipv6, route.table != MAIN, route.table, route.destination, of_ipv6)
+        };
+        key(one).cmp(&key(other))
+    });
+    Ok(found)
+}
+
+fn route(route: Route, interfaces: &[Interface]) -> Option<RouteState> {
+    let (network, prefix) = route.destination;
+    let hop = |hop: Hop| NextHopState {
+        via: hop.via,
+        dev: hop.index.map(|index| name_of(interfaces, index)),
+        weight: hop.is_one_of_several.then_some(hop.weight),
+        details: hop.more,
+    };
+    // The kernel has `lo` for an IPv6 route that leads nowhere.
+    let refuses = ["blackhole", "unreachable", "prohibit", "throw"].contains(&route.kind);
+    let leads = |hop: &Hop| !refuses || hop.index != Some(LOOPBACK);
+    let next_hops: Vec<_> = route.hops.into_iter().filter(leads).map(hop).collect();
+    let only = if let [only] = next_hops.as_slice() { Some(only) } else { None };
+    let mut details = vec![format!("proto {}", route.protocol)];
+    details.extend(route.more);
+    Some(RouteState {
+        destination: Subnet::new(network, prefix).ok()?,
+        via: only.and_then(|only| only.via),
+        dev: only.and_then(|only| only.dev.clone()),
+        table: route.table,
+        metric: route.metric,
+        details,
+        kind: route.kind.to_owned(),
+        is_usable: route.is_usable,
+        next_hops,
+    })
+}
+
+fn rule(rule: &Rule) -> RuleState {
+    let more = rule.more.iter().map(|words| format!(" {words}"));
+    RuleState {
+        is_ipv4: rule.is_ipv4,
+        priority: rule.priority,
+        selector: rule.selector.clone(),
+        action: format!("{}{}", rule.action, more.collect::<String>()),
+        is_default: rule.is_default(),
+    }
+}
+
+fn neighbours(here: &Here, interfaces: &[Interface]) -> Result<Vec<NeighbourState>> {
+    let all = here.netlink.neighbours()?.into_iter();
+    let mut found: Vec<NeighbourState> = all
+        .map(|one| NeighbourState {
+            address: one.address,
+            dev: name_of(interfaces, one.index),
+            mac: one.mac.as_deref().and_then(mac),
+            state: one.state,
+        })
+        .collect();
+    found.sort_by(|one, other| (&one.dev, one.address).cmp(&(&other.dev, other.address)));
+    Ok(found)
+}
+
+fn open(sockets: &[Socket], inodes: &Inodes) -> Vec<SocketState> {
+    let state = |socket: &Socket| SocketState {
+        protocol: socket.protocol(),
+        local: socket.local(),
+        remote: socket.remote(),
+        state: TcpState::of(socket.protocol(), socket.state()),
+        is_ipv6_only: match socket.inode() {
+            inode if inodes.v6_only.contains(&inode) => Some(true),
+            inode if inodes.both.contains(&inode) => Some(false),
+            _ => None,
+        },
+        drops: socket.drops(),
+    };
+    let mut found: Vec<SocketState> = sockets.iter().map(state).collect();
+    found.sort_unstable();
+    found
+}
+
+/// That of the calling thread's network.
+fn ephemeral() -> RangeInclusive<u16> {
+    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut bounds = text.split_whitespace().filter_map(|bound| bound.parse().ok());
+    match (bounds.next(), bounds.next()) {
+        (Some(first), Some(last)) => first..=last,
+        _ => EPHEMERAL,
+    }
+}
+
+fn name_of(interfaces: &[Interface], index: u32) -> String {
+    let found = interfaces.iter().find(|interface| interface.index == index);
+    found.map_or_else(|| format!("#{index}"), |interface| interface.name.clone())
+}
+
+/// None for that of `lo`, which is all zeros.
+fn mac(octets: &[u8]) -> Option<Mac> {
+    Mac::new(octets.try_into().ok()?).ok()
+}
+
+impl TcpState {
+    /// By the numbers of `include/net/tcp_states.h`.
+    fn of(protocol: Protocol, state: u8) -> Self {
+        match state {
+            1 => Self::Established,
+            2 => Self::SynSent,
+            3 | 12 if protocol == Protocol::Tcp => Self::SynReceived,
+            4 => Self::FinWait1,
+            5 => Self::FinWait2,
+            6 => Self::TimeWait,
+            8 => Self::CloseWait,
+            9 => Self::LastAck,
+            10 => Self::Listen,
+            11 => Self::Closing,
+            _ => Self::Close,
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! The subnets of all segments and the addresses of all interfaces: those given by hand, checked,
+//! and the rest from the pools.
+
+pub(crate) mod order;
+pub(crate) mod reserved;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use crate::addr::cidr::{Cidr, Subnet};
+use crate::lab::plan::errors::TopologyError;
+use crate::lab::plan::interfaces::Draft;
+use crate::lab::plan::{InterfaceKind, InterfaceRef, SegmentKind, SegmentPlan};
+use crate::lab::topology::pools;
+use crate::lab::topology::pools::Pool;
+
+use crate::lab::topology::Topology;
+
+/// IPv4 and IPv6, as places in pairs.
+const FAMILIES: [usize; 2] = [0, 1];
+
+/// Gives subnets to the segments and addresses to the interfaces. What it returns has the owner
+/// of each address.
+pub(crate) fn assign(
+    topology: &Topology,
+    drafts: &mut [Vec<Draft<'_>>],
+    (segments, of_links): (&mut [SegmentPlan], &[Option<usize>]),
+    mistakes: &mut Vec<TopologyError>,
+) -> HashMap<IpAddr, InterfaceRef> {
+    let mut work = Work { topology, drafts, segments, mistakes };
+    let wishes = work.wishes(of_links);
+    work.is_static();
+    for (at, wish) in wishes.iter().enumerate() {
+        for family in FAMILIES {
+            work.place(at, family, wish);
+        }
+    }
+    work.check_overlaps();
+    work.take_from_pools(&wishes);
+    work.owners()
+}
+
+/// What was said of a segment's families.
+#[derive(Clone, Debug, Default)]
+struct Wish {
+    subnets: [Option<Subnet>; 2],
+    only: [bool; 2],
+}
+
+impl Wish {
+    fn has(&self, family: usize) -> bool {
+        !self.only[1 - family]
+    }
+}
+
+struct Work<'a, 'b, 'c> {
+    topology: &'a Topology,
+    drafts: &'b mut [Vec<Draft<'c>>],
+    segments: &'b mut [SegmentPlan],
+    mistakes: &'b mut Vec<TopologyError>,
+}
+
+impl Work<'_, '_, '_> {
+    /// For each segment what its links were told.
+    fn wishes(&mut self, of_links: &[Option<usize>]) -> Vec<Wish> {
+        let mut wishes = vec![Wish::default(); self.segments.len()];
+        for (index, link) in self.topology.links.iter().enumerate() {
+            let label = || self.topology.link_label(index);
+            let at = of_links[index];
+            for given in &link.subnets {
+                let subnet = match &given.0 {
+                    Ok(subnet) => *subnet,
+                    Err(error) => {
+                        let (place, why) = (format!("subnet of {}", label()), error.to_string());
+                        self.mistakes.push(TopologyError::Unreadable { place, why });
+                        continue;
+                    }
+                };
+                let Some(at) = at else { continue };
+                let other = wishes[at].subnets[family(subnet.network())].get_or_insert(subnet);
+                if *other != subnet {
+                    let (segment, subnets) = (label(), [*other, subnet]);
+                    self.mistakes.push(TopologyError::TwoSubnets { segment, subnets });
+                }
+            }
+            if let Some(at) = at {
+                let only = &mut wishes[at].only;
+                *only = [only[0] || link.only[0], only[1] || link.only[1]];
+            }
+        }
+        for (wish, segment) in wishes.iter_mut().zip(self.segments.iter()) {
+            let name = || SegmentPlan::label(segment.kind, self.topology);
+            if wish.only == [true; 2] {
+                self.mistakes.push(TopologyError::NoFamily { segment: name() });
+                wish.only = [false; 2];
+            }
+            for subnet in wish.subnets.into_iter().flatten() {
+                let (first, _) = pools::usable(subnet);
+                let (place, address) = (name(), subnet.at(first));
+                if let Some(why) = reserved::address(address) {
+                    self.mistakes.push(TopologyError::ReservedAddress { address, place, why });
+                } else if let Some((range, why)) = reserved::within(subnet) {
+                    self.mistakes.push(TopologyError::ReservedSubnet { subnet, range, place, why });
+                }
+                if !wish.has(family(subnet.network())) {
+                    let (place, given) = (name(), subnet.to_string());
+                    self.mistakes.push(TopologyError::FamilyOff { place, given });
+                }
+            }
+        }
+        wishes
+    }
+
+    /// Reads the addresses given by hand into the interfaces.
+    fn is_static(&mut self) {
+        for node in 0..self.drafts.len() {
+            for interface in 0..self.drafts[node].len() {
+                let given = std::mem::take(&mut self.drafts[node][interface].given);
+                for address in given {
+                    let place = || self.name(InterfaceRef { node, interface });
+                    match &address.0 {
+                        Err(error) => {
+                            let (place, why) = (place(), error.to_string());
+                            self.mistakes.push(TopologyError::Unreadable { place, why });
+                        }
+                        Ok(address) => match reserved::address(*address) {
+                            Some(why) => {
+                                let (address, place) = (*address, place());
+                                self.mistakes.push(TopologyError::ReservedAddress {
+                                    address,
+                                    place,
+                                    why,
+                                });
+                            }
+                            None => self.drafts[node][interface].plan.addresses.push(*address),
+                        },
+                    }
+                }
+            }
+        }
+    }
+
+    /// Works out the subnets of a segment from what was given by hand, the first one first.
+    fn place(&mut self, at: usize, of: usize, wish: &Wish) {
+        let mut subnets: Vec<Subnet> = wish.subnets[of].into_iter().collect();
+        let hand = self.hand_addresses(at, of);
+        let alone = matches!(self.segments[at].kind, SegmentKind::Stub { .. });
+        let base =
+            hand.iter().find(|(_, address, is_first)| *is_first && (alone || !address.is_whole()));
+        if let (true, Some((_, address, _))) = (subnets.is_empty(), base) {
+            subnets.push(address.subnet());
+        }
+        for (place, address, is_first) in hand {
+            let (first, name) = (subnets.first().copied(), || self.name(place));
+            let within = subnets.iter().find(|subnet| subnet.contains(address.address()));
+            let mistake = if !wish.has(of) {
+                let given = address.to_string();
+                Some(TopologyError::FamilyOff { place: name(), given })
+            } else if let Some(&subnet) = within {
+                let differs = address.prefix() != subnet.prefix() && !address.is_whole();
+                differs.then(|| TopologyError::PrefixDiffers { address, place: name(), subnet })
+            } else if let (Some(subnet), true, false) =
+                (first, is_first, alone || address.is_whole())
+            {
+                Some(TopologyError::OutsideSubnet { address, place: name(), subnet })
+            } else {
+                subnets.push(address.subnet());
+                None
+            };
+            self.mistakes.extend(mistake);
+        }
+        self.segments[at].subnets.extend(subnets);
+    }
+
+    /// The addresses of a family on a segment, and whether each is its interface's first.
+    fn hand_addresses(&self, at: usize, of: usize) -> Vec<(InterfaceRef, Cidr, bool)> {
+        let mut found = Vec::new();
+        for &place in &self.segments[at].members {
+            let addresses = &self.drafts[place.node][place.interface].plan.addresses;
+            let wanted = addresses.iter().filter(|address| family(address.address()) == of);
+            found.extend(wanted.enumerate().map(|(order, &address)| (place, address, order == 0)));
+        }
+        found
+    }
+
+    /// Finds subnets that have addresses in common, of one segment or of two.
+    fn check_overlaps(&mut self) {
+        let mut all = Vec::new();
+        for (at, segment) in self.segments.iter().enumerate() {
+            all.extend(segment.subnets.iter().map(|subnet| (*subnet, at)));
+        }
+        // By family, then by the first address; of those that begin together the largest first.
+        all.sort_by_key(|&(subnet, at)| (!subnet.is_ipv4(), subnet.range().0, subnet.prefix(), at));
+        let mut widest: Option<(Subnet, usize)> = None;
+        for (subnet, at) in all {
+            match widest {
+                Some((other, place)) if other.overlaps(subnet) => {
+                    // That is told as one address with two owners.
+                    if other != subnet || other.host_bits() > 0 {
+                        let name =
+                            |at: usize| SegmentPlan::label(self.segments[at].kind, self.topology);
+                        let (subnets, places) = ([other, subnet], [name(place), name(at)]);
+                        self.mistakes.push(TopologyError::OverlappingSubnets { subnets, places });
+                    }
+                }
+                _ => widest = Some((subnet, at)),
+            }
+        }
+    }
+
+    /// Gives every interface without an address of a family one.
+    fn take_from_pools(&mut self, wishes: &[Wish]) {
+        let is_static: Vec<Subnet> =
+            self.segments.iter().flat_map(|segment| segment.subnets.iter().copied()).collect();
+        let is_counted: Vec<bool> =
+            (0..self.segments.len()).map(|at| self.is_counted(at)).collect();
+        let count = is_counted.iter().filter(|&&is_counted| is_counted).count();
+        for of in FAMILIES {
+            let whole = match &self.topology.pools[of].0 {
+                Ok(whole) if family(whole.network()) == of => *whole,
+                Ok(whole) => {
+                    let why = format!("{whole} is of the other family; give IPv4 first, then IPv6");
+                    self.mistakes
+                        .push(TopologyError::Unreadable { place: "pools".to_owned(), why });
+                    continue;
+                }
+                Err(error) => {
+                    let (place, why) = ("pools".to_owned(), error.to_string());
+                    self.mistakes.push(TopologyError::Unreadable { place, why });
+                    continue;
+                }
+            };
+            if let Some((range, why)) = reserved::within(whole) {
+                let (subnet, place) = (whole, "pools".to_owned());
+                self.mistakes.push(TopologyError::ReservedSubnet { subnet, range, place, why });
+                continue;
+            }
+            let mut pool = Pool::new(whole, is_static.clone(), count);
+            let counted = (0..self.segments.len()).filter(|&at| is_counted[at]);
+            for (order, at) in counted.enumerate() {
+                if wishes[at].has(of) {
+                    self.fill(at, of, order, &mut pool);
+                    if wishes[at].subnets[of].is_none() {
+                        self.check_assigned(at, of);
+                    }
+                }
+            }
+        }
+        for draft in self.drafts.iter_mut().flatten() {
+            draft.plan.addresses.sort_by_key(|address| !address.address().is_ipv4());
+        }
+    }
+
+    /// Whether a segment has a number in the pools: not what stands alone with addresses by hand.
+    fn is_counted(&self, at: usize) -> bool {
+        match self.segments[at].kind {
+            SegmentKind::Stub { place } => {
+                let plan = &self.drafts[place.node][place.interface].plan;
+                plan.addresses.is_empty() && plan.kind == InterfaceKind::Dummy
+            }
+            _ => true,
+        }
+    }
+
+    fn fill(&mut self, at: usize, of: usize, order: usize, pool: &mut Pool) {
+        let members = self.segments[at].members.clone();
+        let plan = |place: &InterfaceRef| &self.drafts[place.node][place.interface].plan;
+        let first = |place: &InterfaceRef| {
+            let mut addresses = plan(place).addresses.iter().map(|address| address.address());
+            addresses.find(|&address| family(address) == of)
+        };
+        let hand: Vec<Option<IpAddr>> = members.iter().map(first).collect();
+        if hand.iter().all(Option::is_some) {
+            return;
+        }
+        let segment = || SegmentPlan::label(self.segments[at].kind, self.topology);
+        let is_static =
+            self.segments[at].subnets.iter().find(|subnet| family(subnet.network()) == of).copied();
+        let Some(subnet) = is_static.or_else(|| pool.take(order, members.len())) else {
+            let (pool, segment) = (pool.whole(), segment());
+            self.mistakes.push(TopologyError::PoolExhausted { pool, segment });
+            return;
+        };
+        let others: Vec<IpAddr> = match is_static {
+            Some(_) => members
+                .iter()
+                .flat_map(|at| plan(at).addresses.iter().map(|one| one.address()))
+                .collect(),
+            None => Vec::new(),
+        };
+        let Some(found) = pools::addresses(subnet, &hand, &others) else {
+            let (segment, members) = (segment(), members.len());
+            self.mistakes.push(TopologyError::SubnetFull { subnet, segment, members });
+            return;
+        };
+        for (place, address) in members.iter().zip(found) {
+            self.drafts[place.node][place.interface].plan.addresses.extend(address);
+        }
+        if is_static.is_none() {
+            let subnets = &mut self.segments[at].subnets;
+            // Those of IPv4 stand first, and among them the one that members have addresses in.
+            let before = subnets.iter().filter(|other| family(other.network()) < of).count();
+            subnets.insert(before, subnet);
+        }
+    }
+
+    /// Finds reserved addresses among those that the subnet of a given address has led to.
+    fn check_assigned(&mut self, at: usize, of: usize) {
+        for place in self.segments[at].members.clone() {
+            let addresses = &self.drafts[place.node][place.interface].plan.addresses;
+            let own = addresses.iter().filter(|one| family(one.address()) == of);
+            let refused = own.filter_map(|&one| Some((one, reserved::address(one)?)));
+            for (address, why) in refused.collect::<Vec<_>>() {
+                let place = self.name(place);
+                self.mistakes.push(TopologyError::ReservedAddress { address, place, why });
+            }
+        }
+    }
+
+    fn owners(&mut self) -> HashMap<IpAddr, InterfaceRef> {
+        let mut owners = HashMap::with_capacity(4 * self.segments.len());
+        for node in 0..self.drafts.len() {
+            for interface in 0..self.drafts[node].len() {
+                let place = InterfaceRef { node, interface };
+                for address in
+                    self.drafts[node][interface].plan.addresses.iter().map(|one| one.address())
+                {
+                    if let Some(other) = owners.insert(address, place) {
+                        let places = [self.name(other), self.name(place)];
+                        self.mistakes.push(TopologyError::DuplicateAddress { address, places });
+                    }
+                }
+            }
+        }
+        owners
+    }
+
+    fn name(&self, place: InterfaceRef) -> String {
+        let (node, draft) =
+            (&self.topology.nodes[place.node].name, &self.drafts[place.node][place.interface]);
+        match draft.plan.kind {
+            InterfaceKind::Veth { link, .. } => {
+                format!("`{}` of `{node}` ({})", draft.plan.name, self.topology.link_label(link))
+            }
+            _ => format!("`{}` of `{node}`", draft.plan.name),
+        }
+    }
+}
+
+fn family(address: IpAddr) -> usize {
+    usize::from(!address.is_ipv4())
+}

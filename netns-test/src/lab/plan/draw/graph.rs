@@ -1,0 +1,77 @@
+//! What both kinds of graph show: nodes and edges with their labels, before any quoting.
+
+use crate::lab::plan::{InterfaceKind, InterfaceRef, Plan};
+use crate::lab::topology::{NodeKind, Topology};
+
+/// Labels are lines.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    pub(crate) nodes: Vec<(NodeKind, Vec<String>)>,
+    pub(crate) edges: Vec<Edge>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Edge {
+    pub(crate) ends: [usize; 2],
+    pub(crate) label: Vec<String>,
+    /// A tunnel and not a link.
+    pub(crate) is_overlay: bool,
+}
+
+impl Graph {
+    pub(crate) fn of_topology(topology: &Topology) -> Self {
+        let nodes = topology.nodes.iter().map(|node| (node.kind, vec![node.name.clone()]));
+        let mut edges = Vec::new();
+        for link in &topology.links {
+            let [Some(a), Some(b)] = [link.ends[0].node, link.ends[1].node] else { continue };
+            let mut label: Vec<String> = link.name.iter().cloned().collect();
+            label.extend(link.mtu.map(|mtu| format!("mtu {mtu}")));
+            edges.push(Edge { ends: [a, b], label, is_overlay: false });
+        }
+        Self { nodes: nodes.collect(), edges }
+    }
+
+    pub(crate) fn of_plan(plan: &Plan) -> Self {
+        let nodes = plan.nodes.iter().map(|node| {
+            let mut label = vec![node.name.clone()];
+            let alone = node.interfaces.iter().filter(|interface| {
+                !matches!(interface.kind, InterfaceKind::Veth { .. } | InterfaceKind::Bridge { .. })
+            });
+            for interface in alone {
+                let addresses: Vec<String> =
+                    interface.addresses.iter().map(ToString::to_string).collect();
+                label.push(format!("{} {}", interface.name, addresses.join(" ")));
+            }
+            (node.kind, label)
+        });
+        let mut edges = Vec::new();
+        for link in &plan.links {
+            let segment = &plan.segments[link.segment];
+            let mut label: Vec<String> = link.name.iter().cloned().collect();
+            label.extend((segment.mtu != 1500).then(|| format!("mtu {}", segment.mtu)));
+            label.extend(link.ends.iter().map(|&end| of_end(plan, end)));
+            let ends = link.ends.map(|end| end.node);
+            edges.push(Edge { ends, label, is_overlay: false });
+        }
+        for segment in plan.segments.iter().filter(|segment| segment.is_overlay()) {
+            for (order, a) in segment.members.iter().enumerate() {
+                for b in &segment.members[order + 1..] {
+                    let label = vec![plan.interface(*a).name.clone()];
+                    edges.push(Edge { ends: [a.node, b.node], label, is_overlay: true });
+                }
+            }
+        }
+        Self { nodes: nodes.collect(), edges }
+    }
+}
+
+/// `client eth0 10.0.0.1/24 fd00::1/64`
+fn of_end(plan: &Plan, end: InterfaceRef) -> String {
+    let interface = plan.interface(end);
+    let mut text = format!("{} {}", plan.nodes[end.node].name, interface.name);
+    for address in &interface.addresses {
+        text.push(' ');
+        text.push_str(&address.to_string());
+    }
+    text
+}

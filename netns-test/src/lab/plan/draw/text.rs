@@ -1,0 +1,164 @@
+//! Text that a person can follow: what is linked to what, and what has which address.
+
+use std::fmt::{self, Write as _};
+
+use crate::lab::plan::routes::static_routes::shown;
+use crate::lab::plan::{
+    InterfaceKind, InterfacePlan, InterfaceRef, Plan, SegmentKind, SegmentPlan,
+};
+use crate::lab::topology::{ExtraKind, NodeKind, Topology};
+
+/// The nodes, then the links, as declared.
+impl fmt::Display for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rows = Vec::new();
+        for node in &self.nodes {
+            let extras: Vec<String> =
+                node.extras.iter().map(|extra| extra_name(&extra.kind)).collect();
+            rows.push(vec![kind_name(node.kind).to_owned(), node.name.clone(), extras.join(", ")]);
+        }
+        for link in &self.links {
+            let end = |end: usize| {
+                let name = link.ends[end].node.map_or("?", |node| self.nodes[node].name.as_str());
+                let given = link.ends[end].given.iter().map(|given| match &given.0 {
+                    Ok(address) => format!(" {address}"),
+                    Err(error) => format!(" {error}"),
+                });
+                format!("{name}{}", given.collect::<String>())
+            };
+            let mut more: Vec<String> = link.name.iter().cloned().collect();
+            more.extend(link.mtu.map(|mtu| format!("mtu {mtu}")));
+            rows.push(vec![
+                "link".to_owned(),
+                format!("{} -- {}", end(0), end(1)),
+                more.join(", "),
+            ]);
+        }
+        f.write_str(&table(rows, ""))
+    }
+}
+
+/// Each segment with the interfaces on it, then the routes.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        for segment in &self.segments {
+            let subnets: Vec<String> = segment.subnets.iter().map(ToString::to_string).collect();
+            let mut head = vec![self.segment_name(segment)];
+            head.extend(subnets);
+            head.push(format!("mtu {}", segment.mtu));
+            writeln!(text, "{}", head.join("  "))?;
+            let ports = segment.switches.iter().map(|&node| self.switch_row(node));
+            let members = segment.members.iter().map(|&place| self.row(place));
+            text.push_str(&table(members.chain(ports).collect(), "  "));
+        }
+        let mut rows = Vec::new();
+        for node in &self.nodes {
+            for route in &node.routes {
+                let via = route.via.map_or(String::new(), |via| format!("via {via}"));
+                let is_static = if route.is_static { "(given)" } else { "" };
+                let (to, dev) = (shown(route.destination), format!("dev {}", route.dev));
+                rows.push(vec![node.name.clone(), to, via, dev, is_static.to_owned()]);
+            }
+        }
+        if !rows.is_empty() {
+            text.push_str("routes\n");
+            text.push_str(&table(rows, "  "));
+        }
+        for node in self.nodes.iter().filter(|node| node.interfaces.is_empty()) {
+            writeln!(text, "{} is linked to nothing", node.name)?;
+        }
+        f.write_str(&text)
+    }
+}
+
+impl Plan {
+    fn segment_name(&self, segment: &SegmentPlan) -> String {
+        let link = |index: usize| {
+            let link = &self.links[index];
+            let [a, b] = link.ends.map(|end| self.nodes[end.node].name.as_str());
+            link.name.clone().unwrap_or_else(|| format!("{a} -- {b}"))
+        };
+        let switches: Vec<&str> =
+            segment.switches.iter().map(|&node| self.nodes[node].name.as_str()).collect();
+        match segment.kind {
+            SegmentKind::Links { first } if switches.is_empty() => link(first),
+            SegmentKind::Links { .. } => switches.join(" + "),
+            SegmentKind::Vlan { first, vid } => {
+                let below = &self.segments[self.links[first].segment];
+                format!("{} vlan {vid}", self.segment_name(below))
+            }
+            SegmentKind::Vxlan { vni } => format!("vxlan {vni}"),
+            SegmentKind::Stub { place } => {
+                format!("{} {}", self.nodes[place.node].name, self.interface(place).name)
+            }
+        }
+    }
+
+    fn row(&self, place: InterfaceRef) -> Vec<String> {
+        let (node, interface) = (&self.nodes[place.node], self.interface(place));
+        let mut row = vec![node.name.clone(), interface.name.clone()];
+        row.extend(interface.addresses.iter().map(ToString::to_string));
+        row.extend(stands_on(interface));
+        row
+    }
+
+    fn switch_row(&self, node: usize) -> Vec<String> {
+        let node = &self.nodes[node];
+        let ports: Vec<&str> = node.interfaces[1..].iter().map(|port| port.name.as_str()).collect();
+        vec![
+            node.name.clone(),
+            node.interfaces[0].name.clone(),
+            format!("ports {}", ports.join(" ")),
+        ]
+    }
+}
+
+fn stands_on(interface: &InterfacePlan) -> Option<String> {
+    match &interface.kind {
+        InterfaceKind::Vlan { lower, .. } | InterfaceKind::Macvlan { lower, .. } => {
+            Some(format!("on {lower}"))
+        }
+        InterfaceKind::Vxlan { local, .. } => Some(format!("from {local}")),
+        _ => None,
+    }
+}
+
+fn kind_name(kind: NodeKind) -> &'static str {
+    match kind {
+        NodeKind::Host => "host",
+        NodeKind::Local => "local",
+        NodeKind::Router => "router",
+        NodeKind::Switch => "switch",
+    }
+}
+
+fn extra_name(kind: &ExtraKind) -> String {
+    match kind {
+        ExtraKind::Dummy { name } | ExtraKind::Macvlan { name, .. } => name.clone(),
+        ExtraKind::Vlan { vid, .. } => format!("vlan {vid}"),
+        ExtraKind::Vxlan { vni, .. } => format!("vxlan {vni}"),
+    }
+}
+
+/// Lines with aligned columns, each after `indent`.
+fn table(rows: Vec<Vec<String>>, indent: &str) -> String {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in &rows {
+        widths.resize(widths.len().max(row.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let mut line = indent.to_owned();
+        for (width, cell) in widths.iter().zip(row) {
+            // A string takes everything that is written to it.
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,197 @@
+//! The routes given by hand: what their gateways are, and whether the node can send there.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use crate::addr::cidr::Subnet;
+use crate::lab::plan::errors::TopologyError;
+use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, RoutePlan, SegmentPlan};
+use crate::lab::topology::input::Gateway;
+use crate::lab::topology::{GivenRoute, Topology};
+
+/// Adds the routes that the topology has for its nodes.
+pub(crate) fn routes(
+    topology: &Topology,
+    nodes: &mut [NodePlan],
+    segments: &[SegmentPlan],
+    mistakes: &mut Vec<TopologyError>,
+) {
+    for (index, node) in topology.nodes.iter().enumerate() {
+        if !node.has_addresses() {
+            if !node.routes.is_empty() {
+                let (switch, what) = (node.name.clone(), "routes".to_owned());
+                mistakes.push(TopologyError::OnSwitch { switch, what });
+            }
+            continue;
+        }
+        let mut seen = HashSet::new();
+        for given in &node.routes {
+            let found = Resolver { topology, nodes, segments, node: index }.resolve(given);
+            match found {
+                Err(mistake) => mistakes.push(mistake),
+                Ok(routes) => {
+                    for route in routes {
+                        if seen.insert(route.destination) {
+                            nodes[index].routes.push(route);
+                        } else {
+                            let (node, destination) = (node.name.clone(), shown(route.destination));
+                            mistakes.push(TopologyError::DuplicateRoute { node, destination });
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A destination as messages and drawings have it.
+pub(crate) fn shown(destination: Subnet) -> String {
+    if destination.prefix() == 0 { "default".to_owned() } else { destination.to_string() }
+}
+
+/// The destination, or for a default route those of both families.
+fn of_families(destination: Option<Subnet>) -> impl Iterator<Item = Subnet> {
+    let every = [Subnet::EVERY_IPV4, Subnet::EVERY_IPV6].into_iter();
+    let wanted = every.filter(move |_| destination.is_none());
+    destination.into_iter().chain(wanted)
+}
+
+struct Resolver<'a> {
+    topology: &'a Topology,
+    nodes: &'a [NodePlan],
+    segments: &'a [SegmentPlan],
+    node: usize,
+}
+
+impl Resolver<'_> {
+    fn resolve(&self, given: &GivenRoute) -> Result<Vec<RoutePlan>, TopologyError> {
+        let node = &self.topology.nodes[self.node].name;
+        let destination = match &given.destination {
+            None => None,
+            Some(subnet) => Some(subnet.0.clone().map_err(|error| {
+                let (place, why) = (format!("route of `{node}`"), error.to_string());
+                TopologyError::Unreadable { place, why }
+            })?),
+        };
+        let every = |ip: IpAddr| if ip.is_ipv4() { Subnet::EVERY_IPV4 } else { Subnet::EVERY_IPV6 };
+        let told = destination.map_or("default".to_owned(), shown);
+        match &given.via.0 {
+            Gateway::Text(text) => {
+                let place = format!("route of `{node}` to {told}");
+                Err(TopologyError::Unreadable {
+                    place,
+                    why: format!("`{text}`: no IPv4 or IPv6 address"),
+                })
+            }
+            Gateway::Address(via) => {
+                let destination = destination.unwrap_or_else(|| every(*via));
+                Ok(vec![self.by_address(destination, *via)?])
+            }
+            Gateway::Link(id) => {
+                let Some(link) = self.topology.link_index(*id) else {
+                    let place = format!("route of `{node}` to {told}");
+                    return Err(TopologyError::UnknownLink { place });
+                };
+                self.by_link(destination, link).map_err(|why| {
+                    let (node, via) = (node.clone(), self.topology.link_label(link));
+                    TopologyError::UnreachableGateway { node, destination: told, via, why }
+                })
+            }
+            Gateway::Node(id) => {
+                let Some(gateway) = self.topology.node_index(*id) else {
+                    return Err(TopologyError::UnknownNode {
+                        place: format!("route of `{node}` to {told}"),
+                    });
+                };
+                let found = of_families(destination);
+                let found: Vec<_> = found.filter_map(|to| self.by_node(to, gateway)).collect();
+                if found.is_empty() {
+                    let via = format!("`{}`", self.topology.nodes[gateway].name);
+                    let why = "it has no address on a segment of the node; link the two, or name a node that has";
+                    return Err(TopologyError::UnreachableGateway {
+                        node: node.clone(),
+                        destination: told,
+                        via,
+                        why,
+                    });
+                }
+                Ok(found)
+            }
+        }
+    }
+
+    fn by_address(&self, destination: Subnet, via: IpAddr) -> Result<RoutePlan, TopologyError> {
+        let refused = |why| {
+            let node = self.topology.nodes[self.node].name.clone();
+            let (destination, via) = (shown(destination), via.to_string());
+            Err(TopologyError::UnreachableGateway { node, destination, via, why })
+        };
+        if destination.is_ipv4() != via.is_ipv4() {
+            return refused(
+                "destination and gateway are of different families; give one of the same",
+            );
+        }
+        let plan = &self.nodes[self.node];
+        if plan.addresses.contains(&via) {
+            return refused("it is the node's own address; give that of a neighbour");
+        }
+        let is_near = |segment: usize| {
+            self.segments[segment].subnets.iter().any(|subnet| subnet.contains(via))
+        };
+        let has_family = |address: IpAddr| address.is_ipv4() == via.is_ipv4();
+        let dev = plan.interfaces.iter().find(|interface| {
+            is_near(interface.segment)
+                && interface.addresses.iter().any(|one| has_family(one.address()))
+        });
+        match dev {
+            Some(interface) => {
+                let dev = interface.name.clone();
+                Ok(RoutePlan { destination, via: Some(via), dev, is_static: true })
+            }
+            None => refused("it is on no subnet of the node; give an address that is"),
+        }
+    }
+
+    /// The routes to what is on a link itself, in the families that the node has there.
+    fn by_link(
+        &self,
+        destination: Option<Subnet>,
+        link: usize,
+    ) -> Result<Vec<RoutePlan>, &'static str> {
+        let is_end = |interface: &&InterfacePlan| matches!(&interface.kind, InterfaceKind::Veth { link: own, .. } if *own == link);
+        let interface = self.nodes[self.node].interfaces.iter().find(is_end);
+        let interface = interface.ok_or("it does not end at the node; give a link that does")?;
+        let is_there = |destination: &Subnet| {
+            let is_ipv4 = destination.is_ipv4();
+            interface.addresses.iter().any(|one| one.address().is_ipv4() == is_ipv4)
+        };
+        let route = |destination| {
+            let dev = interface.name.clone();
+            RoutePlan { destination, via: None, dev, is_static: true }
+        };
+        let found: Vec<_> = of_families(destination).filter(is_there).map(route).collect();
+        if found.is_empty() {
+            Err("the node has no address of its family there")
+        } else {
+            Ok(found)
+        }
+    }
+
+    /// The route by the first address that `gateway` has on a segment of the node.
+    fn by_node(&self, destination: Subnet, gateway: usize) -> Option<RoutePlan> {
+        if gateway == self.node {
+            return None;
+        }
+        let has_family = |address: &IpAddr| address.is_ipv4() == destination.is_ipv4();
+        self.nodes[self.node].interfaces.iter().find_map(|interface| {
+            let own = interface.addresses.iter().map(|one| one.address()).find(has_family);
+            let members = &self.segments.get(interface.segment)?.members;
+            let beside = members.iter().filter(|place| place.node == gateway);
+            let mut addresses =
+                beside.flat_map(|place| &self.nodes[gateway].interfaces[place.interface].addresses);
+            let via = addresses.find(|one| has_family(&one.address()))?.address();
+            let dev = interface.name.clone();
+            own.map(|_| RoutePlan { destination, via: Some(via), dev, is_static: true })
+        })
+    }
+}

@@ -1,0 +1,219 @@
+//! Which names nodes, links, interfaces and sysctls can have.
+
+use crate::lab::plan::errors::TopologyError;
+use crate::lab::topology::{NodeKind, Topology};
+use std::collections::HashSet;
+
+/// The kernel's limit: `IFNAMSIZ` without the NUL.
+pub(crate) const LONGEST_INTERFACE: usize = 15;
+
+/// The kernel's limit for a hostname: `HOST_NAME_MAX`.
+const LONGEST_HOSTNAME: usize = 64;
+
+/// The mistakes in the names of nodes and links, and in sysctls.
+pub(crate) fn check(topology: &Topology, mistakes: &mut Vec<TopologyError>) {
+    let mut seen = HashSet::new();
+    let mut twice = |what, name: &str| {
+        let is_twice = !name.is_empty() && !seen.insert((what, name.to_ascii_lowercase()));
+        is_twice.then(|| TopologyError::DuplicateName { what, name: name.to_owned() })
+    };
+    for node in &topology.nodes {
+        let name = node.name.clone();
+        mistakes.extend(hostname(&name).map(|why| TopologyError::BadName {
+            what: "node",
+            name,
+            why,
+        }));
+        mistakes.extend(twice("node", &node.name));
+        for (name, _) in &node.sysctls {
+            let (node, name) = (node.name.clone(), name.clone());
+            mistakes.extend(sysctl(&name).map(|why| TopologyError::BadSysctl { node, name, why }));
+        }
+        if node.stp && node.kind != NodeKind::Switch {
+            mistakes.push(TopologyError::StpWithoutSwitch { node: node.name.clone() });
+        }
+    }
+    for name in topology.links.iter().filter_map(|link| link.name.as_ref()) {
+        let (what, why) = ("link", "it is empty or has a control character; give another");
+        if name.is_empty() || name.chars().any(char::is_control) {
+            mistakes.push(TopologyError::BadName { what, name: name.clone(), why });
+        }
+        mistakes.extend(twice(what, name));
+    }
+    let locals: Vec<_> =
+        topology.nodes.iter().filter(|node| node.kind == NodeKind::Local).collect();
+    for other in locals.iter().skip(1) {
+        let names = [locals[0].name.clone(), other.name.clone()];
+        mistakes.push(TopologyError::TwoLocals { names });
+    }
+}
+
+/// Names of the loopback address, also as the last part of a name (RFC 6761).
+const LOOPBACK: [&str; 3] = ["localhost", "localhost4", "localhost6"];
+
+/// What follows such a name in the `/etc/hosts` of some systems.
+const DOMAINS: [&str; 3] = ["localdomain", "localdomain4", "localdomain6"];
+
+/// Names that the `/etc/hosts` of Debian, Fedora, SUSE and BSD has, or that of a lab.
+const RESERVED: [&str; 15] = [
+    "ip6-localhost",
+    "ip6-loopback",
+    "ip6-localnet",
+    "ip6-mcastprefix",
+    "ip6-allnodes",
+    "ip6-allrouters",
+    "ip6-allhosts",
+    "ipv6-localhost",
+    "ipv6-loopback",
+    "ipv6-localnet",
+    "ipv6-mcastprefix",
+    "ipv6-allnodes",
+    "ipv6-allrouters",
+    "ipv6-allhosts",
+    "broadcasthost",
+];
+
+/// Whether the name ends as `localhost.localdomain` does.
+fn is_loopback(name: &str) -> bool {
+    let mut parts = name.rsplit('.').map(str::to_ascii_lowercase);
+    let is_one =
+        |part: Option<String>, all: &[&str]| part.is_some_and(|part| all.contains(&&*part));
+    is_one(parts.next(), &DOMAINS) && is_one(parts.next(), &LOOPBACK)
+}
+
+/// Why `name` is no name of a host by RFC 1123 that programs take for a name.
+fn hostname(name: &str) -> Option<&'static str> {
+    let is_label = |label: &str| {
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let last = name.rsplit('.').next().unwrap_or("").to_ascii_lowercase();
+    let hex = last.strip_prefix("0x").unwrap_or("-");
+    if name.is_empty() {
+        Some("it is empty; give one")
+    } else if name.len() > LONGEST_HOSTNAME {
+        Some("it is longer than the 64 bytes of a hostname; give a shorter one")
+    } else if name.split('.').any(|label| label.is_empty() || label.len() > 63) {
+        Some("the parts between its dots are not 1 to 63 bytes long; give another")
+    } else if !name.split('.').all(is_label) {
+        Some("a hostname has letters, digits and inner hyphens only; give another")
+    } else if last.bytes().all(|byte| byte.is_ascii_digit())
+        || hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
+        Some("programs read it as an address; let a letter begin its last part")
+    } else if LOOPBACK.contains(&last.as_str()) || is_loopback(name) {
+        Some("it stands for the loopback address; give another")
+    } else if RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
+        Some("systems have it in /etc/hosts for an address of their own; give another")
+    } else {
+        None
+    }
+}
+
+/// Why `name` is no name that the kernel takes for an interface, or that is not taken already.
+pub(crate) fn interface(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("it is empty; give a name, or leave it out")
+    } else if name.len() > LONGEST_INTERFACE {
+        Some("it is longer than 15 bytes; give a shorter one")
+    } else if name.contains(['/', ':', '%']) {
+        Some("the kernel does not take `/`, `:` and `%` in it; give another")
+    } else if name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        Some("the kernel does not take white space in it; give another")
+    } else if matches!(name, "." | ".." | "all" | "default" | "lo") {
+        Some("it has a meaning of its own to the kernel; give another")
+    } else {
+        None
+    }
+}
+
+/// Why `name` is no sysctl of a node's own.
+pub(crate) fn sysctl(name: &str) -> Option<&'static str> {
+    let is_part = |byte: u8| byte.is_ascii_graphic() || byte >= 0x80;
+    let mut parts = name.split(['.', '/']);
+    if parts.clone().any(str::is_empty) {
+        Some("a part of it is empty (`..`, or a dot at an end); give its name as sysctl(8) does")
+    } else if parts.next() != Some("net") || parts.next().is_none() {
+        Some("only those below `net.` are the node's own; give one of these")
+    } else if !name.bytes().all(is_part) {
+        Some("it has white space or a control character; give its name as sysctl(8) does")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::plan::hosts_file;
+
+    #[test]
+    fn hostnames_are_those_of_rfc_1123() {
+        for name in ["a", "server", "db-1.example", "3com", "xn--bcher-kva", "a.0b"] {
+            assert_eq!(hostname(name), None, "{name}");
+        }
+        let long = "a".repeat(64);
+        let refused =
+            ["", "-a", "a-", "a_b", "a b", "a..b", "a.", "10", "a.10", "0x", "0x7f", "é", &long];
+        for name in refused.into_iter().chain(["localhost", "LOCALHOST", "my.localhost"]) {
+            assert!(hostname(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_other_lines_of_the_hosts_file_are_refused() {
+        let own = hosts_file::text(&[]);
+        let own = own.lines().flat_map(|line| line.split_whitespace().skip(1));
+        let more = [
+            "ip6-allnodes",
+            "ip6-allrouters",
+            "ip6-localnet",
+            "ip6-mcastprefix",
+            "ipv6-localhost",
+            "broadcasthost",
+            "localhost.localdomain",
+            "my.localhost.localdomain",
+            "localhost6.localdomain6",
+            "IP6-Localhost",
+            "BroadcastHost",
+        ];
+        for name in own.chain(more) {
+            let why = hostname(name).unwrap_or_else(|| panic!("{name} is taken"));
+            assert!(why.contains("give another"), "{name}: {why}");
+        }
+        for name in ["ip6", "ip6-host", "localhost1", "localdomain", "local", "allnodes"] {
+            assert_eq!(hostname(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_interfaces_are_those_of_the_kernel() {
+        for name in ["eth0", "eth0.100", "123456789012345", "wg-é", "a@b"] {
+            assert_eq!(interface(name), None, "{name}");
+        }
+        let refused =
+            ["", "1234567890123456", "a/b", "a:b", "a%d", "a b", "a\tb", ".", "..", "all"];
+        for name in refused.into_iter().chain(["default", "lo", "eeeeeeeeeeeeeeé"]) {
+            assert!(interface(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn sysctls_are_of_the_network_only() {
+        for name in ["net.ipv4.ip_forward", "net/ipv4/conf/eth0.10/rp_filter"] {
+            assert_eq!(sysctl(name), None, "{name}");
+        }
+        for name in [
+            "",
+            "net",
+            "net.",
+            "kernel.panic",
+            "net..x",
+            "net/../kernel/panic",
+            "/net/x",
+            "net.a b",
+        ] {
+            assert!(sysctl(name).is_some(), "{name}");
+        }
+    }
+}

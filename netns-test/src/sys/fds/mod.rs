@@ -1,0 +1,360 @@
+//! File descriptors: made close-on-exec, waited for with `poll(2)`, closed in bulk.
+
+pub(crate) mod closing;
+pub(crate) mod entries;
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag};
+use nix::poll::{PollFd, PollFlags};
+use nix::sys::stat::Mode;
+use nix::sys::time::TimeSpec;
+
+pub(crate) use crate::sys::fds::closing::{close_all_but, close_all_except, close_at_exec_all_but};
+
+/// A pipe, as (read end, write end).
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC)?)
+}
+
+/// A directory, as a place to go to: needs no right to list it.
+pub(crate) fn open_place(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::open(path, flags, Mode::empty())?)
+}
+
+/// Whatever is at a path, as a place: it is not opened itself, and a link is not followed.
+pub(crate) fn open_anything(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::open(path, flags, Mode::empty())?)
+}
+
+/// A directory, to be listed and read in, whatever is mounted over it later.
+pub(crate) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::open(path, flags, Mode::empty())?)
+}
+
+/// The mounts of this process's namespace: it hangs up, until it is waited for the next time, when
+/// they change (`proc_pid_mounts(5)`).
+pub(crate) fn open_mounts() -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::open("/proc/self/mounts", flags, Mode::empty())?)
+}
+
+/// Where a file is, by what `/proc` says.
+pub(crate) fn path_of(fd: &OwnedFd) -> io::Result<std::path::PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+/// Which directory it is, and by which mount it is reached: the same one may be there in two places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    device: (u32, u32),
+    inode: u64,
+    mount: u64,
+}
+
+/// Where a file is, by statx(2).
+pub(crate) fn place_of(fd: &OwnedFd) -> io::Result<Place> {
+    // SAFETY: zero bytes are a valid `statx`.
+    let mut found: libc::statx = unsafe { std::mem::zeroed() };
+    let (empty, flags) = (c"".as_ptr(), libc::AT_EMPTY_PATH);
+    let wanted = libc::STATX_INO | libc::STATX_MNT_ID;
+    // SAFETY: the kernel reads a C string, and writes one `statx`.
+    let result = unsafe {
+        libc::syscall(libc::SYS_statx, fd.as_raw_fd(), empty, flags, wanted, &raw mut found)
+    };
+    Errno::result(result)?;
+    // Linux before 5.8 does not tell it.
+    let mount = match found.stx_mask & libc::STATX_MNT_ID {
+        0 => mount_of(fd)?,
+        _ => found.stx_mnt_id,
+    };
+    let device = (found.stx_dev_major, found.stx_dev_minor);
+    Ok(Place { device, inode: found.stx_ino, mount })
+}
+
+/// The mount in which a file is, by its number in `/proc/self/mountinfo`.
+fn mount_of(fd: &OwnedFd) -> io::Result<u64> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()))?;
+    let field = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
+    field.and_then(|id| id.trim().parse().ok()).ok_or_else(|| Errno::ENODATA.into())
+}
+
+/// The names in a directory; those that are no UTF-8 are left out.
+pub(crate) fn names_in(directory: &OwnedFd) -> io::Result<Vec<String>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut listing = nix::dir::Dir::openat(directory, ".", flags, Mode::empty())?;
+    let mut names = Vec::new();
+    for entry in listing.iter() {
+        names.extend(entry?.file_name().to_str().ok().map(str::to_owned));
+    }
+    Ok(names)
+}
+
+/// A directory in a directory.
+pub(crate) fn open_in(directory: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::openat(directory, name, flags, Mode::empty())?)
+}
+
+/// A small file in a directory, as text.
+pub(crate) fn read_in(directory: &OwnedFd, name: &str) -> io::Result<String> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    small(&nix::fcntl::openat(directory, name, flags, Mode::empty())?)
+}
+
+/// A small file of the kernel's, which makes it anew for each read: with one, and without asking for
+/// its length.
+pub(crate) fn read_small(path: &str) -> io::Result<String> {
+    small(&nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?)
+}
+
+fn small(file: &OwnedFd) -> io::Result<String> {
+    let mut buffer = [0; 4 << 10];
+    let length = nix::unistd::read(file, &mut buffer)?;
+    Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
+/// How many bytes a pipe holds at most.
+pub(crate) fn pipe_capacity(pipe: &OwnedFd) -> io::Result<usize> {
+    let size = nix::fcntl::fcntl(pipe, FcntlArg::F_GETPIPE_SZ)?;
+    usize::try_from(size).map_err(io::Error::other)
+}
+
+/// Makes `/` the working directory.
+pub(crate) fn leave_directory() -> io::Result<()> {
+    Ok(nix::unistd::chdir("/")?)
+}
+
+/// `/dev/null`, for reading and writing.
+pub(crate) fn open_null() -> io::Result<OwnedFd> {
+    beyond_stdio(nix::fcntl::open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?)
+}
+
+/// The same descriptor with a number above 2: a program that is started with a standard
+/// stream closed is given its number for the first thing that it opens.
+pub(crate) fn beyond_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() > 2 {
+        return Ok(fd);
+    }
+    Ok(adopt(nix::fcntl::fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(3))?))
+}
+
+/// Makes `place` (from [`open_place`]) the working directory.
+pub(crate) fn change_directory(place: &OwnedFd) -> io::Result<()> {
+    Ok(nix::unistd::fchdir(place)?)
+}
+
+/// Makes the directory at `path` the working directory.
+pub(crate) fn enter_directory(path: &std::ffi::CStr) -> io::Result<()> {
+    Ok(nix::unistd::chdir(path)?)
+}
+
+/// Writes all of `bytes` with one `write(2)`, as files in `/proc` want it.
+pub(crate) fn write_file(path: &str, bytes: &[u8]) -> io::Result<()> {
+    let file = nix::fcntl::open(path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    write_once(file.as_fd(), bytes)
+}
+
+/// Writes all of `bytes` with one `write(2)`; a short write is an error.
+pub(crate) fn write_once(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
+    let written = nix::unistd::write(fd, bytes)?;
+    if written == bytes.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+}
+
+/// Reads what is there; `None` when a read would have to wait.
+pub(crate) fn read_available(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    loop {
+        match nix::unistd::read(fd, buffer) {
+            Ok(n) => return Ok(Some(n)),
+            Err(Errno::EAGAIN) => return Ok(None),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// Whether it is `/dev/null`, by whatever name.
+pub(crate) fn is_null(fd: BorrowedFd<'_>) -> bool {
+    nix::sys::stat::fstat(fd).is_ok_and(|stat| {
+        stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == libc::makedev(1, 3)
+    })
+}
+
+/// Waits until nobody else has locked the file (flock(2)); the lock ends with the descriptor.
+pub(crate) fn lock(file: BorrowedFd<'_>) -> io::Result<()> {
+    loop {
+        // SAFETY: takes a descriptor and a flag.
+        let result = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) };
+        match Errno::result(result) {
+            Err(Errno::EINTR) => {}
+            other => return Ok(other.map(drop)?),
+        }
+    }
+}
+
+/// Makes reads from this end return at once.
+pub(crate) fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
+    nix::fcntl::fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+/// Which inode a descriptor stands for, to notice that its number was reused.
+pub(crate) fn identity(fd: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
+    let stat = nix::sys::stat::fstat(fd)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// Which inode stands behind descriptor 1; nothing if it is closed.
+pub(crate) fn standard_output() -> Option<(u64, u64)> {
+    identity(io::stdout().as_fd()).ok()
+}
+
+/// Which inode stands behind descriptor 2; nothing if it is closed.
+pub(crate) fn standard_error() -> Option<(u64, u64)> {
+    identity(io::stderr().as_fd()).ok()
+}
+
+/// Whether descriptor 2 is closed, or another file than it was. Not where a seccomp filter of the process
+/// refuses to tell.
+pub(crate) fn has_lost_standard_error(before: Option<(u64, u64)>) -> bool {
+    match nix::sys::stat::fstat(io::stderr()) {
+        Ok(stat) => before.is_some() && before != Some((stat.st_dev, stat.st_ino)),
+        Err(errno) => before.is_some() && errno == Errno::EBADF,
+    }
+}
+
+/// Makes `number` (0, 1 or 2) a copy of `fd` that survives exec.
+pub(crate) fn install_stdio(fd: &OwnedFd, number: RawFd) -> io::Result<()> {
+    // SAFETY: dup2 has no memory effects. That a standard stream is replaced is this
+    // function's purpose; callers are processes of the harness in which nobody owns
+    // these numbers as an `OwnedFd`.
+    let result = unsafe { libc::dup2(fd.as_raw_fd(), number) };
+    Errno::result(result).map(drop).map_err(Into::into)
+}
+
+/// Gives stdout and stderr, which are pipes, to a user.
+pub(crate) fn give_output_to(uid: u32, gid: u32) -> io::Result<()> {
+    for number in [1, 2] {
+        // SAFETY: takes numbers; a descriptor that is not open is an error.
+        Errno::result(unsafe { libc::fchown(number, uid, gid) })?;
+    }
+    Ok(())
+}
+
+/// What `poll(2)` reported for one descriptor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ready {
+    /// There is something to read (or an end of file).
+    pub(crate) readable: bool,
+    /// There is room to write, where that was asked for.
+    pub(crate) writable: bool,
+    /// The other side is gone.
+    pub(crate) hung_up: bool,
+}
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Until<'fd> {
+    /// There is something to read, or the other side is gone.
+    Readable(BorrowedFd<'fd>),
+    /// There is room to write, or the other side is gone.
+    Writable(BorrowedFd<'fd>),
+    /// The other side is gone, whatever there is to read.
+    HungUp(BorrowedFd<'fd>),
+}
+
+/// Waits until one of `events` has come, or `timeout` (none: for ever) is over.
+///
+/// A signal ends the wait early, with nothing ready.
+pub(crate) fn wait(events: &[Until<'_>], timeout: Option<Duration>) -> io::Result<Vec<Ready>> {
+    let polled = events.iter().map(|event| match *event {
+        Until::Readable(fd) => PollFd::new(fd, PollFlags::POLLIN),
+        Until::Writable(fd) => PollFd::new(fd, PollFlags::POLLOUT),
+        Until::HungUp(fd) => PollFd::new(fd, PollFlags::empty()),
+    });
+    let mut polled: Vec<PollFd<'_>> = polled.collect();
+    // More than the kernel's seconds hold is for ever, too.
+    let timeout = timeout.map(|timeout| timeout.min(Duration::from_secs(i32::MAX as u64)));
+    match nix::poll::ppoll(&mut polled, timeout.map(TimeSpec::from_duration), None) {
+        Ok(_) => Ok(polled.iter().map(ready).collect()),
+        Err(Errno::EINTR) => Ok(vec![Ready::default(); events.len()]),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Waits until something can be read from one of `fds`, or its other side has gone. Allocates nothing.
+pub(crate) fn wait_for_any(fds: [Option<&OwnedFd>; 4]) -> io::Result<[bool; 4]> {
+    // The kernel passes negative numbers over.
+    let mut polled = fds.map(|fd| libc::pollfd {
+        fd: fd.map_or(-1, std::os::fd::AsRawFd::as_raw_fd),
+        events: libc::POLLIN,
+        revents: 0,
+    });
+    // SAFETY: the array is of this length and lives through the call.
+    let result = unsafe { libc::poll(polled.as_mut_ptr(), 4, -1) };
+    match Errno::result(result) {
+        Ok(_) => Ok(polled.map(|polled| polled.revents != 0)),
+        Err(Errno::EINTR) => Ok([false; 4]),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn ready(polled: &PollFd<'_>) -> Ready {
+    let events = polled.revents().unwrap_or(PollFlags::empty());
+    let ended = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+    Ready {
+        readable: events.contains(PollFlags::POLLIN),
+        writable: events.contains(PollFlags::POLLOUT),
+        hung_up: events.intersects(ended),
+    }
+}
+
+/// Takes ownership of descriptors that the kernel has just handed over.
+pub(crate) fn adopt(raw: RawFd) -> OwnedFd {
+    // SAFETY: only called with numbers that a system call made for this process and
+    // returned a moment ago, so nobody else owns them.
+    unsafe { OwnedFd::from_raw_fd(raw) }
+}
+
+/// A text as the kernel wants it; an error for one with a NUL byte.
+pub(crate) fn c_text(text: &str) -> io::Result<CString> {
+    c_path(Path::new(text))
+}
+
+/// A path as the kernel wants it; names from the file system have no NUL byte.
+pub(crate) fn c_path(path: &Path) -> io::Result<CString> {
+    use std::os::unix::ffi::OsStrExt as _;
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_tells_data_from_hang_up() {
+        let (read, write) = pipe().unwrap();
+        let idle = wait(&[Until::Readable(read.as_fd())], Some(Duration::ZERO)).unwrap();
+        assert_eq!(idle, [Ready::default()]);
+        let moment = Some(Duration::from_micros(1));
+        assert_eq!(wait(&[Until::Readable(read.as_fd())], moment).unwrap(), [Ready::default()]);
+        write_once(write.as_fd(), b"x").unwrap();
+        let quiet = wait(&[Until::HungUp(read.as_fd())], Some(Duration::ZERO)).unwrap();
+        assert_eq!(quiet, [Ready::default()]);
+        let data = wait(&[Until::Readable(read.as_fd())], Some(Duration::MAX)).unwrap();
+        assert_eq!(data, [Ready { readable: true, ..Ready::default() }]);
+        drop(write);
+        let gone = wait(&[Until::HungUp(read.as_fd())], None).unwrap();
+        assert_eq!(gone, [Ready { hung_up: true, ..Ready::default() }]);
+        let both = wait(&[Until::Readable(read.as_fd())], None).unwrap();
+        assert_eq!(both, [Ready { readable: true, hung_up: true, writable: false }]);
+    }
+}

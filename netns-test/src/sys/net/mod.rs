@@ -1,0 +1,10 @@
+//! Sockets, interfaces and devices of the network.
+
+pub(crate) mod devconf;
+pub(crate) mod ifreq;
+#[cfg(feature = "lab")]
+pub(crate) mod ping;
+pub(crate) mod route;
+pub(crate) mod socket;
+#[cfg(feature = "doctor")]
+pub(crate) mod tun;

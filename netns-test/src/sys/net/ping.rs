@@ -1,0 +1,159 @@
+//! ICMP echo requests by sockets that take no privilege (`icmp(7)`, "ping sockets"), and what the nodes
+//! on the way say of them (`IP_RECVERR` of `ip(7)`).
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    self, AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType,
+    SockaddrStorage, sockopt,
+};
+
+use crate::sys::fds;
+use crate::sys::fds::Until;
+
+/// A socket for requests to one address, in the network of the thread that made it.
+#[derive(Debug)]
+pub(crate) struct Echo {
+    socket: OwnedFd,
+    to: IpAddr,
+    /// Whether it sends UDP to a port on which nobody listens, and takes "nobody listens" for the
+    /// answer: the sysctl `net.ipv4.ping_group_range` keeps the caller from better.
+    by_udp: bool,
+}
+
+/// What has come back.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    Answer,
+    /// A node on the way got the packet, whose time to live was over.
+    Hop(IpAddr),
+    /// A node, or this one's kernel, could not send it on.
+    Refusal {
+        by: Option<IpAddr>,
+        error: io::Error,
+    },
+}
+
+/// The first of those that traceroute(8) sends to.
+const PORT: u16 = 33434;
+
+/// What the kernel sets otherwise (`net.ipv4.ip_default_ttl`).
+const FAR: u8 = 64;
+
+/// `struct sock_extended_err` of linux/errqueue.h: where it is from.
+const FROM_ICMP: u8 = libc::SO_EE_ORIGIN_ICMP;
+const FROM_ICMPV6: u8 = libc::SO_EE_ORIGIN_ICMP6;
+
+/// `ICMP_TIME_EXCEEDED` and `ICMPV6_TIME_EXCEED`.
+const TIME_IS_OVER: [(u8, u8); 2] = [(FROM_ICMP, 11), (FROM_ICMPV6, 3)];
+
+impl Echo {
+    pub(crate) fn open(to: IpAddr) -> io::Result<Self> {
+        let (family, icmp) = match to {
+            IpAddr::V4(_) => (AddressFamily::Inet, SockProtocol::Icmp),
+            IpAddr::V6(_) => (AddressFamily::Inet6, SockProtocol::IcmpV6),
+        };
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let open = |protocol| socket::socket(family, SockType::Datagram, flags, protocol);
+        let (socket, by_udp) = match open(Some(icmp)) {
+            Err(Errno::EACCES | Errno::EPERM | Errno::EPROTONOSUPPORT) => (open(None)?, true),
+            other => (other?, false),
+        };
+        match to {
+            IpAddr::V4(_) => socket::setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?,
+            IpAddr::V6(_) => socket::setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?,
+        }
+        Ok(Self { socket, to, by_udp })
+    }
+
+    /// Sends a request, which `hops` nodes at most may get; the error of one that could not even leave
+    /// this node.
+    pub(crate) fn send(&self, hops: Option<u8>) -> io::Result<Option<io::Error>> {
+        let hops = i32::from(hops.unwrap_or(FAR));
+        match self.to {
+            IpAddr::V4(_) => socket::setsockopt(&self.socket, sockopt::Ipv4Ttl, &hops)?,
+            IpAddr::V6(_) => socket::setsockopt(&self.socket, sockopt::Ipv6Ttl, &hops)?,
+        }
+        let port = if self.by_udp { PORT } else { 0 };
+        let to = SockaddrStorage::from(SocketAddr::new(self.to, port));
+        // Type, code; the kernel puts checksum and identifier in.
+        let request =
+            if self.to.is_ipv4() { [8, 0, 0, 0, 0, 0, 0, 1] } else { [128, 0, 0, 0, 0, 0, 0, 1] };
+        let send =
+            || socket::sendto(self.socket.as_raw_fd(), &request, &to, MsgFlags::MSG_NOSIGNAL);
+        // The first error can be one of an earlier request, told once.
+        match send().or_else(|_| send()) {
+            Ok(_) => Ok(None),
+            Err(errno) => Ok(Some(errno.into())),
+        }
+    }
+
+    /// What has come back, or comes before the time is over.
+    pub(crate) fn hear(&self, most: Duration) -> io::Result<Option<Heard>> {
+        if let Some(heard) = self.next()? {
+            return Ok(Some(heard));
+        }
+        fds::wait(&[Until::Readable(self.socket.as_fd())], Some(most))?;
+        self.next()
+    }
+
+    fn next(&self) -> io::Result<Option<Heard>> {
+        if let Some(heard) = self.refusal()? {
+            return Ok(Some(heard));
+        }
+        let mut answer = [0; 64];
+        match socket::recv(self.socket.as_raw_fd(), &mut answer, MsgFlags::MSG_DONTWAIT) {
+            Ok(_) => Ok(Some(Heard::Answer)),
+            // An error is in the queue as well.
+            Err(_) => self.refusal(),
+        }
+    }
+
+    /// The next one in the queue of errors.
+    fn refusal(&self) -> io::Result<Option<Heard>> {
+        let mut bytes = [0; 64];
+        let mut slices = [io::IoSliceMut::new(&mut bytes)];
+        let mut control = vec![0; 512];
+        let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
+        let fd = self.socket.as_raw_fd();
+        let message = match socket::recvmsg::<()>(fd, &mut slices, Some(&mut control), flags) {
+            Ok(message) => message,
+            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        };
+        for part in message.cmsgs()? {
+            let (error, by) = match part {
+                ControlMessageOwned::Ipv4RecvErr(error, by) => (error, by.map(v4)),
+                ControlMessageOwned::Ipv6RecvErr(error, by) => (error, by.map(v6)),
+                _ => continue,
+            };
+            return Ok(Some(self.meaning(&error, by)));
+        }
+        Ok(None)
+    }
+
+    fn meaning(&self, error: &libc::sock_extended_err, by: Option<IpAddr>) -> Heard {
+        let is_from_network = [FROM_ICMP, FROM_ICMPV6].contains(&error.ee_origin);
+        let by = by.filter(|_| is_from_network);
+        let errno = error.ee_errno as i32;
+        match by {
+            Some(by) if TIME_IS_OVER.contains(&(error.ee_origin, error.ee_type)) => Heard::Hop(by),
+            Some(by) if self.by_udp && by == self.to && errno == libc::ECONNREFUSED => {
+                Heard::Answer
+            }
+            _ => Heard::Refusal { by, error: io::Error::from_raw_os_error(errno) },
+        }
+    }
+}
+
+fn v4(address: libc::sockaddr_in) -> IpAddr {
+    Ipv4Addr::from(address.sin_addr.s_addr.to_ne_bytes()).into()
+}
+
+fn v6(address: libc::sockaddr_in6) -> IpAddr {
+    Ipv6Addr::from(address.sin6_addr.s6_addr).into()
+}

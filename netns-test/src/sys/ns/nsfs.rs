@@ -1,0 +1,120 @@
+//! Namespaces as files: opened, told apart, entered (namespaces(7), `ioctl_nsfs(2)`).
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sched::CloneFlags;
+use nix::sys::stat::Mode;
+
+use crate::sys::process::Namespace;
+
+/// `NS_GET_NSTYPE` of linux/nsfs.h: `_IO(0xb7, 0x3)`.
+const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
+
+/// `NSFS_MAGIC` of linux/magic.h.
+const NSFS_MAGIC: u64 = 0x6e73_6673;
+
+/// Opens whatever is at `path`, without waiting for it and without any effect of its own.
+pub(crate) fn open(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    Ok(nix::fcntl::open(path, flags, Mode::empty())?)
+}
+
+/// What a descriptor is open on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Namespace(Namespace),
+    /// A namespace of a kind that this crate makes none of.
+    OtherNamespace,
+    /// No namespace; what it is, in words.
+    Other(&'static str),
+}
+
+/// Looks at what a place (`O_PATH`) is, without opening what is no namespace.
+pub(crate) fn kind_of_place(place: &OwnedFd) -> io::Result<Kind> {
+    match is_namespace(place)? {
+        true => kind(open(Path::new(&format!("/proc/self/fd/{}", place.as_raw_fd())))?),
+        false => kind(place),
+    }
+}
+
+fn is_namespace(fd: impl AsFd) -> io::Result<bool> {
+    Ok(nix::sys::statfs::fstatfs(&fd)?.filesystem_type().0 as u64 == NSFS_MAGIC)
+}
+
+/// Looks at an open descriptor.
+pub(crate) fn kind(fd: impl AsFd) -> io::Result<Kind> {
+    if !is_namespace(&fd)? {
+        let mode = nix::sys::stat::fstat(&fd)?.st_mode;
+        return Ok(Kind::Other(match mode & libc::S_IFMT {
+            libc::S_IFREG => "a regular file",
+            libc::S_IFDIR => "a directory",
+            libc::S_IFCHR | libc::S_IFBLK => "a device",
+            libc::S_IFIFO => "a pipe",
+            libc::S_IFSOCK => "a socket",
+            _ => "no namespace",
+        }));
+    }
+    let flag = flag(fd.as_fd())?;
+    let known = crate::sys::process::ALL_NAMESPACES.into_iter().find(|kind| kind.flag() == flag);
+    Ok(known.map_or(Kind::OtherNamespace, Kind::Namespace))
+}
+
+/// The `CLONE_NEW*` of a namespace; ENOTTY for most of what is none.
+fn flag(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
+    // SAFETY: the request takes no argument.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE) };
+    Ok(Errno::result(result)?)
+}
+
+/// The network namespace of the calling thread, in as few calls as it takes: going into another one
+/// and back is hardly more than this. An error where there is none to be had, of whatever kind.
+pub(crate) fn own_network() -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let fd = nix::fcntl::open(c"/proc/thread-self/ns/net", flags, Mode::empty())?;
+    let is_network = flag(fd.as_fd())? == libc::CLONE_NEWNET;
+    if is_network { Ok(fd) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+/// Moves the calling thread into a network namespace.
+pub(crate) fn enter_network(fd: impl AsFd) -> io::Result<()> {
+    Ok(nix::sched::setns(fd, CloneFlags::CLONE_NEWNET)?)
+}
+
+/// Gives the calling thread a network namespace of its own.
+pub(crate) fn unshare_network() -> io::Result<()> {
+    Ok(nix::sched::unshare(CloneFlags::CLONE_NEWNET)?)
+}
+
+/// The number that the kernel gives each network namespace once, of that which `socket` was
+/// made in (`SO_NETNS_COOKIE`, Linux 5.14).
+pub(crate) fn cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    const SO_NETNS_COOKIE: libc::c_int = 71;
+    let mut cookie = 0_u64;
+    let mut length = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes to the variable.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    };
+    Errno::result(result)?;
+    Ok(cookie)
+}
+
+/// Has `command` move into the network namespace `fd` when it is started: after the fork, in the
+/// new process alone.
+pub(crate) fn enter_before_exec(command: &mut std::process::Command, fd: OwnedFd) {
+    use std::os::unix::process::CommandExt as _;
+    let enter = move || enter_network(&fd);
+    // SAFETY: between fork and exec the closure makes one system call, on a descriptor that it
+    // owns; setns(2) takes no lock, and an error is a number without memory.
+    unsafe { command.pre_exec(enter) };
+}

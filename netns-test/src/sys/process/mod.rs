@@ -1,0 +1,397 @@
+//! Processes: made only from a thread that is known to be alone, named, reaped.
+
+pub(crate) mod caps;
+pub(crate) mod credentials;
+pub(crate) mod environ;
+pub(crate) mod group;
+pub(crate) mod limits;
+pub(crate) mod progress;
+pub(crate) mod shared_record;
+pub(crate) mod signals;
+pub(crate) mod stack_overflow;
+pub(crate) mod unfailing;
+
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+
+/// A process id, as the calling process sees it.
+pub(crate) type Pid = libc::pid_t;
+
+/// Stands for the fact that this process has one thread (or, under ThreadSanitizer, one
+/// thread and the sanitizer's own): what forks may rely on the state it inherits.
+///
+/// A child of a process with more threads inherits locks that nobody will release.
+#[derive(Debug)]
+pub(crate) struct SingleThreaded(PhantomData<*const ()>);
+
+impl SingleThreaded {
+    /// States that the process has one thread and will keep it that way.
+    ///
+    /// # Safety
+    ///
+    /// No other thread that runs code of this program may exist, and none may be
+    /// started, for as long as the value lives.
+    pub(crate) unsafe fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// Which side of a fork this is.
+#[derive(Debug)]
+pub(crate) enum Side {
+    Parent(Pid),
+    Child,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// By `exit` or by a return from `main`, with this status (0 to 255).
+    Exited(i32),
+    /// By this signal.
+    Signaled(i32),
+}
+
+/// The namespaces that a child can get for itself (namespaces(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Namespace {
+    User,
+    Net,
+    Mount,
+    Pid,
+    Uts,
+    Ipc,
+}
+
+/// All of them.
+pub(crate) const ALL_NAMESPACES: [Namespace; 6] = [
+    Namespace::User,
+    Namespace::Net,
+    Namespace::Mount,
+    Namespace::Pid,
+    Namespace::Uts,
+    Namespace::Ipc,
+];
+
+impl Namespace {
+    /// `user`, as in `/proc/sys/user/max_user_namespaces` and in `/proc/self/ns`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Net => "net",
+            Self::Mount => "mnt",
+            Self::Pid => "pid",
+            Self::Uts => "uts",
+            Self::Ipc => "ipc",
+        }
+    }
+
+    pub(crate) const fn flag(self) -> libc::c_int {
+        match self {
+            Self::User => libc::CLONE_NEWUSER,
+            Self::Net => libc::CLONE_NEWNET,
+            Self::Mount => libc::CLONE_NEWNS,
+            Self::Pid => libc::CLONE_NEWPID,
+            Self::Uts => libc::CLONE_NEWUTS,
+            Self::Ipc => libc::CLONE_NEWIPC,
+        }
+    }
+}
+
+/// fork(2), with the C library's handlers.
+pub(crate) fn fork(_: &SingleThreaded) -> io::Result<Side> {
+    // SAFETY: the process has one thread (the argument says so), so the child inherits
+    // no lock that a missing thread holds.
+    match unsafe { nix::unistd::fork() }? {
+        nix::unistd::ForkResult::Parent { child } => Ok(Side::Parent(child.as_raw())),
+        nix::unistd::ForkResult::Child => Ok(Side::Child),
+    }
+}
+
+/// fork(2) into new namespaces, in one step: some restricted systems refuse the second
+/// step of two with an error that tells less.
+///
+/// The raw system call rather than `fork` + `unshare`: ThreadSanitizer's fork handler
+/// starts a thread in the child, and `unshare(CLONE_NEWUSER)` then fails. `clone3` would
+/// do, but container runtimes answer it with `ENOSYS`. The C library's cached thread id
+/// stays that of the parent in the child, until the child forks in turn.
+pub(crate) fn fork_into(_: &SingleThreaded, namespaces: &[Namespace]) -> io::Result<Side> {
+    clone_into(namespaces)
+}
+
+/// The same from a process that may have other threads: the child makes system calls and nothing
+/// else.
+pub(crate) fn clone_into(namespaces: &[Namespace]) -> io::Result<Side> {
+    clone(namespaces.iter().fold(libc::SIGCHLD, |flags, namespace| flags | namespace.flag()))
+}
+
+/// fork(2) of a child whose end sends no signal and which a plain `waitpid(-1)` does not
+/// see: a program that waits for all its children does not wait for this one.
+pub(crate) fn fork_aside(_: &SingleThreaded) -> io::Result<Side> {
+    clone(0)
+}
+
+/// Has `work` done in a child and gives what came of that; what `work` gives is the exit status.
+///
+/// `work` may make system calls and nothing else: the process may have other threads.
+pub(crate) fn in_child(work: impl FnOnce() -> i32) -> io::Result<Status> {
+    match clone(0)? {
+        Side::Child => exit_now(work()),
+        Side::Parent(pid) => reap_aside(pid).ok_or_else(|| Errno::ECHILD.into()),
+    }
+}
+
+/// The system call, as fork(2) would use it.
+pub(crate) fn clone(flags: libc::c_int) -> io::Result<Side> {
+    let (flags, none) = (libc::c_long::from(flags), libc::c_long::from(0));
+    #[cfg(target_arch = "s390x")]
+    let (first, second) = (none, flags);
+    #[cfg(not(target_arch = "s390x"))]
+    let (first, second) = (flags, none);
+    // SAFETY: without CLONE_VM and with no stack this is fork(2): the child goes on on a
+    // copy of this stack. Callers have one thread, so no lock is held by another, or take no
+    // lock in the child.
+    let result = unsafe { libc::syscall(libc::SYS_clone, first, second, none, none, none) };
+    match Errno::result(result)? {
+        0 => Ok(Side::Child),
+        pid => Ok(Side::Parent(Pid::try_from(pid).map_err(io::Error::other)?)),
+    }
+}
+
+/// Waits for one child that has ended; `None` if there is none (yet).
+pub(crate) fn reap() -> io::Result<Option<(Pid, Status)>> {
+    loop {
+        let mut status = 0;
+        // SAFETY: the status is written to a live variable.
+        let result = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+        match Errno::result(result) {
+            Err(Errno::ECHILD) | Ok(0) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+            Ok(pid) if libc::WIFSTOPPED(status) => let_go(pid, libc::WSTOPSIG(status)),
+            Ok(pid) => return Ok(Some((pid, status_of(status)))),
+        }
+    }
+}
+
+/// A child that has asked to be traced (`PTRACE_TRACEME`) and has stopped: nobody here traces it, so it
+/// goes on, with the signal that it has stopped for.
+fn let_go(pid: Pid, signal: libc::c_int) {
+    let none: libc::c_long = 0;
+    // SAFETY: zero bytes are a valid `siginfo_t`.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes one `siginfo_t`; of a process that is no tracee it is refused.
+    unsafe { libc::ptrace(libc::PTRACE_GETSIGINFO, pid, none, &raw mut info) };
+    // What execve(2) has the tracee send itself is for the tracer alone (ptrace(2)).
+    let is_of_exec = signal == libc::SIGTRAP && info.si_code == libc::SI_USER;
+    let signal = if is_of_exec { 0 } else { libc::c_long::from(signal) };
+    // SAFETY: no memory is touched; of a process that is no tracee it is refused.
+    unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, none, signal) };
+}
+
+/// Waits for the end of every child.
+pub(crate) fn reap_all() {
+    loop {
+        // SAFETY: null where no status is wanted.
+        let result = unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::__WALL) };
+        match Errno::result(result) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Waits for the end of a thread, also of one that has left by exit(2), where `JoinHandle::join` panics.
+pub(crate) fn join<T>(thread: std::thread::JoinHandle<T>) -> io::Result<()> {
+    use std::os::unix::thread::JoinHandleExt as _;
+    let thread = thread.into_pthread_t();
+    // SAFETY: the thread has been neither joined nor detached: its one handle is given up here.
+    match unsafe { libc::pthread_join(thread, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// How the child `pid`, made by [`fork_aside`], has ended, which leaves it to be reaped;
+/// `None` while it runs, an error when somebody else has reaped it.
+pub(crate) fn end_of(pid: Pid) -> io::Result<Option<Status>> {
+    // SAFETY: zero bytes are a valid `siginfo_t`.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let flags = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG | libc::__WALL;
+    // SAFETY: the kernel writes one `siginfo_t` to the live variable.
+    let result = unsafe { libc::waitid(libc::P_PID, pid as libc::id_t, &raw mut info, flags) };
+    Errno::result(result)?;
+    if info.si_signo == 0 {
+        return Ok(None);
+    }
+    // SAFETY: after waitid the structure is that of SIGCHLD, which has a status.
+    let status = unsafe { info.si_status() };
+    Ok(Some(match info.si_code {
+        libc::CLD_EXITED => Status::Exited(status),
+        _ => Status::Signaled(status),
+    }))
+}
+
+/// Waits for the end of the child `pid`, also one made by [`fork_aside`], and reaps it.
+pub(crate) fn reap_aside(pid: Pid) -> Option<Status> {
+    let mut status = 0;
+    // SAFETY: the status is written to a live variable.
+    let result = unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) };
+    Errno::result(result).ok().map(|_| status_of(status))
+}
+
+fn status_of(status: libc::c_int) -> Status {
+    if libc::WIFSIGNALED(status) {
+        Status::Signaled(libc::WTERMSIG(status))
+    } else {
+        Status::Exited(libc::WEXITSTATUS(status))
+    }
+}
+
+/// Has `handler` called when the process ends by `exit` or by a return from `main`; also in
+/// processes that are forked from this one.
+pub(crate) fn at_exit(handler: extern "C" fn()) {
+    // SAFETY: a function lives as long as the program. Without memory for one more handler
+    // it is not called, which callers can live with.
+    unsafe { libc::atexit(handler) };
+}
+
+/// Kills a child that has not been reaped.
+pub(crate) fn kill(pid: Pid) {
+    // SAFETY: sends a signal; the number is a child's until that is reaped.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+}
+
+/// Sends a signal to a child that has not been reaped; EINVAL for a number that is none.
+#[cfg(feature = "lab")]
+pub(crate) fn signal(pid: u32, number: i32) -> io::Result<()> {
+    // SAFETY: sends a signal; the number is a child's until that is reaped.
+    Errno::result(unsafe { libc::kill(pid as Pid, number) })?;
+    Ok(())
+}
+
+/// A descriptor on a process, readable when it has ended (`pidfd_open(2)`, Linux 5.3). Whose number it is
+/// must be sure: a child's that has not been reaped is. Allocates nothing.
+pub(crate) fn descriptor_of(pid: Pid) -> io::Result<OwnedFd> {
+    // SAFETY: takes numbers; the descriptor is close-on-exec.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let fd = std::os::fd::RawFd::try_from(Errno::result(fd)?).map_err(|_| Errno::EOVERFLOW)?;
+    Ok(crate::sys::fds::adopt(fd))
+}
+
+/// Ends this process at once: no handlers, no flushing.
+pub(crate) fn exit_now(status: i32) -> ! {
+    // SAFETY: `_exit` is always allowed; it does not return.
+    unsafe { libc::_exit(status) }
+}
+
+/// The process that a pidfd refers to.
+pub(crate) fn pid_of(pidfd: BorrowedFd<'_>) -> io::Result<u32> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
+    let field = info.lines().find_map(|line| line.strip_prefix("Pid:"));
+    let pid: i64 = field.and_then(|pid| pid.trim().parse().ok()).ok_or(Errno::EINVAL)?;
+    // -1 for a process that has ended, 0 for one of another PID namespace.
+    u32::try_from(pid).ok().filter(|&pid| pid > 0).ok_or_else(|| Errno::ESRCH.into())
+}
+
+/// An error unless the process that a pidfd refers to has not been reaped.
+pub(crate) fn is_alive(pidfd: BorrowedFd<'_>) -> io::Result<()> {
+    let none: libc::c_long = 0;
+    // SAFETY: signal 0 does nothing to anybody; the pointer is null, which is allowed.
+    let result =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), 0, none, none) };
+    Errno::result(result)?;
+    Ok(())
+}
+
+/// This process's id.
+pub(crate) fn id() -> Pid {
+    nix::unistd::getpid().as_raw()
+}
+
+/// The id of this process's parent; 0 if that is outside the PID namespace.
+pub(crate) fn parent_id() -> Pid {
+    nix::unistd::getppid().as_raw()
+}
+
+/// Has the kernel kill this process when the thread that forked it ends.
+///
+/// Lost when credentials change (prctl(2), `PR_SET_PDEATHSIG)`: call it after that.
+pub(crate) fn die_with_parent() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?)
+}
+
+/// Lets this process open its own files in `/proc`, also when its program may not be read
+/// or its credentials have changed: the id maps are written there.
+pub(crate) fn make_dumpable() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_dumpable(true)?)
+}
+
+/// Closes this process to others of its user: no ptrace(2), no look at its memory or its
+/// descriptors.
+pub(crate) fn make_undumpable() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_dumpable(false)?)
+}
+
+/// Names the calling thread, for `ps`; cut after 15 bytes.
+pub(crate) fn set_name(name: &std::ffi::CStr) -> io::Result<()> {
+    Ok(nix::sys::prctl::set_name(name)?)
+}
+
+/// The calling thread's name.
+pub(crate) fn name() -> io::Result<std::ffi::CString> {
+    Ok(nix::sys::prctl::get_name()?)
+}
+
+/// Makes this process the leader of a session and a process group of its own: a
+/// `kill(0, …)` among its descendants stays there, and they have no terminal.
+pub(crate) fn lead_own_session() -> io::Result<()> {
+    nix::unistd::setsid()?;
+    Ok(())
+}
+
+/// Whether this process may open its own files in `/proc`; nothing if that is not told.
+pub(crate) fn is_dumpable() -> Option<bool> {
+    nix::sys::prctl::get_dumpable().ok()
+}
+
+/// Whether process 1, which calls, has any other process in its PID namespace (kill(2)): one that it
+/// may not signal, too.
+pub(crate) fn others_exist() -> bool {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), None) != Err(Errno::ESRCH)
+}
+
+/// Whether the numbers of processes in `/proc` are those that this process sees.
+pub(crate) fn proc_is_own() -> bool {
+    std::fs::read_link("/proc/self").is_ok_and(|link| link.to_str() == Some(&*id().to_string()))
+}
+
+/// How many threads this process has, from `/proc`.
+pub(crate) fn thread_count() -> io::Result<usize> {
+    let mut count = 0;
+    for entry in std::fs::read_dir("/proc/self/task")? {
+        entry?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// The effective user and group id.
+pub(crate) fn effective_ids() -> (u32, u32) {
+    (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_threads_and_an_id() {
+        assert!(thread_count().unwrap() >= 1);
+        assert!(id() > 0);
+        assert!(end_of(id()).is_err());
+        assert!(reap().is_ok());
+    }
+}

@@ -1,0 +1,193 @@
+//! Memory shared between init and body: where the body leaves word of how it ended.
+//!
+//! A descriptor would not do: a body may close every descriptor it finds.
+
+use std::cell::UnsafeCell;
+use std::ffi::c_void;
+use std::io;
+use std::num::NonZeroUsize;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::sys::process::progress::Progress;
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
+
+/// Room for the text of a record; longer texts are cut.
+const TEXT_CAPACITY: usize = 1 << 20;
+
+/// A record: written once, by the body, and read by init when the body has ended.
+#[derive(Debug)]
+pub(crate) struct Record {
+    page: NonNull<Page>,
+}
+
+// SAFETY: all fields but the text are atomics; the text is written by the one caller that
+// wins `claimed`, and read only after `seal` says that it is complete.
+unsafe impl Send for Record {}
+// SAFETY: as above.
+unsafe impl Sync for Record {}
+
+#[repr(C)]
+struct Page {
+    claimed: AtomicU32,
+    stack_overflow: AtomicU32,
+    unseen: AtomicU32,
+    progress: Progress,
+    kind: AtomicU32,
+    length: AtomicU32,
+    /// The seal, once the rest is complete.
+    seal: AtomicU64,
+    text: UnsafeCell<[u8; TEXT_CAPACITY]>,
+}
+
+impl Record {
+    /// An empty record, shared with the processes that are forked from here.
+    pub(crate) fn new() -> io::Result<Self> {
+        // Zero bytes are a valid `Page`.
+        Ok(Self { page: map(size_of::<Page>(), MapFlags::MAP_SHARED)?.cast() })
+    }
+
+    /// Writes the record and then its `seal`; only the first call has an effect.
+    ///
+    /// `seal` must not be 0. A text longer than a mebibyte is cut.
+    pub(crate) fn write(&self, seal: u64, kind: u32, text: &[u8]) {
+        if self.page().claimed.swap(1, Ordering::AcqRel) != 0 {
+            return;
+        }
+        let length = text.len().min(TEXT_CAPACITY);
+        let target = self.page().text.get();
+        // SAFETY: source and target are `length` bytes long and apart from each other; this
+        // caller alone has claimed the text, and no one reads it before the seal is set.
+        unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), target.cast::<u8>(), length) };
+        self.page().kind.store(kind, Ordering::Relaxed);
+        self.page().length.store(u32::try_from(length).unwrap_or(0), Ordering::Relaxed);
+        self.page().seal.store(seal, Ordering::Release);
+    }
+
+    /// Kind and text, if a record with this seal is complete.
+    pub(crate) fn read(&self, seal: u64) -> Option<(u32, Vec<u8>)> {
+        if self.page().seal.load(Ordering::Acquire) != seal {
+            return None;
+        }
+        let length = self.page().length.load(Ordering::Relaxed) as usize;
+        let mut text = vec![0; length.min(TEXT_CAPACITY)];
+        let source = self.page().text.get();
+        // SAFETY: `text` is at most as long as the source; after the seal nobody writes.
+        unsafe {
+            std::ptr::copy_nonoverlapping(source.cast::<u8>(), text.as_mut_ptr(), text.len());
+        };
+        Some((self.page().kind.load(Ordering::Relaxed), text))
+    }
+
+    /// Where a signal handler notes that the stack has overflowed.
+    pub(crate) fn stack_overflow(&self) -> &'static AtomicU32 {
+        // SAFETY: as in `page`; the mapping is never unmapped, so this holds for ever.
+        let page: &'static Page = unsafe { self.page.as_ref() };
+        &page.stack_overflow
+    }
+
+    /// Notes that what the process has printed of its end went nowhere.
+    pub(crate) fn note_unseen(&self) {
+        self.page().unseen.store(1, Ordering::Relaxed);
+    }
+
+    /// Whether that was noted.
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.page().unseen.load(Ordering::Relaxed) != 0
+    }
+
+    /// Where the process notes how far it has come.
+    pub(crate) fn progress(&self) -> &'static Progress {
+        // SAFETY: as in `page`; the mapping is never unmapped.
+        let page: &'static Page = unsafe { self.page.as_ref() };
+        &page.progress
+    }
+
+    fn page(&self) -> &Page {
+        // SAFETY: the mapping is live, aligned and a valid `Page`, and what changes behind
+        // a shared reference is atomic or in an `UnsafeCell`.
+        unsafe { self.page.as_ref() }
+    }
+}
+
+/// Numbers, all zero, that this process shares with every process that is forked from it.
+pub(crate) fn shared_numbers<const COUNT: usize>() -> io::Result<&'static [AtomicU32; COUNT]> {
+    let page = map(size_of::<[AtomicU32; COUNT]>(), MapFlags::MAP_SHARED)?;
+    // SAFETY: live for ever, aligned as pages are, and zero bytes are valid atomics.
+    Ok(unsafe { page.cast().as_ref() })
+}
+
+/// Tells the process that made it from every process forked from that one, also where two
+/// PID namespaces number both alike: forking empties its page (`madvise(2)`,
+/// `MADV_WIPEONFORK`).
+#[derive(Debug)]
+pub(crate) struct ForkMark {
+    flag: &'static AtomicU32,
+    /// The id of the process, where the kernel does not empty the page. Elsewhere no system call is
+    /// made to tell: a test's seccomp filter may refuse getpid(2).
+    maker: Option<crate::sys::process::Pid>,
+}
+
+impl ForkMark {
+    /// Marks this process. Linux before 4.14 has only the id to go by.
+    pub(crate) fn new() -> io::Result<Self> {
+        let size = size_of::<AtomicU32>();
+        let page = map(size, MapFlags::MAP_PRIVATE)?;
+        // SAFETY: the page was made for this, and zero is a value of its one atomic.
+        let wiped = unsafe { madvise(page, size, MmapAdvise::MADV_WIPEONFORK) };
+        // SAFETY: live for ever, aligned as pages are, and zero bytes are a valid atomic.
+        let flag: &'static AtomicU32 = unsafe { page.cast().as_ref() };
+        flag.store(1, Ordering::Relaxed);
+        let maker = wiped.is_err().then(crate::sys::process::id);
+        Ok(Self { flag, maker })
+    }
+
+    /// Whether this is the process that was marked.
+    pub(crate) fn is_here(&self) -> bool {
+        self.flag.load(Ordering::Relaxed) == 1
+            && self.maker.is_none_or(|maker| maker == crate::sys::process::id())
+    }
+}
+
+/// Whether this process can have so many bytes more, as the stack of a thread takes them.
+pub(crate) fn can_map(size: usize) -> bool {
+    let Ok(memory) = map(size.max(1), MapFlags::MAP_PRIVATE) else { return false };
+    // SAFETY: mapped above with this size, and not used by anybody.
+    let _unmapped = unsafe { munmap(memory, size.max(1)) };
+    true
+}
+
+/// New memory, all zero, that is never unmapped.
+pub(crate) fn map(size: usize, sharing: MapFlags) -> io::Result<NonNull<c_void>> {
+    let size = NonZeroUsize::new(size).ok_or(io::ErrorKind::InvalidInput)?;
+    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: a new mapping at an address of the kernel's choice touches no other memory.
+    Ok(unsafe { mmap_anonymous(None, size, protection, sharing) }?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_write_counts_and_only_with_its_seal() {
+        let record = Record::new().unwrap();
+        assert_eq!(record.read(7), None);
+        record.write(7, 1, b"first");
+        record.write(7, 2, b"second");
+        assert_eq!(record.read(8), None);
+        assert_eq!(record.read(7), Some((1, b"first".to_vec())));
+    }
+
+    #[test]
+    fn a_mark_is_where_it_was_made() {
+        assert!(ForkMark::new().unwrap().is_here());
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        let record = Record::new().unwrap();
+        record.write(7, 1, &vec![b'x'; TEXT_CAPACITY + 1]);
+        assert_eq!(record.read(7).unwrap().1.len(), TEXT_CAPACITY);
+    }
+}

@@ -1,0 +1,112 @@
+//! Tells a stack overflow from other invalid accesses, on the test's thread.
+//!
+//! The standard library does so before `main`; a body starts earlier than that.
+
+use std::ffi::c_void;
+use std::io;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+
+use nix::errno::Errno;
+use nix::sys::mman::MapFlags;
+
+/// Room for the handler to run in, as the kernel's frame alone can take several KiB
+/// where vector registers are wide.
+const ALTERNATE_STACK: usize = 64 << 10;
+
+/// Addresses below the thread's stack that count as its guard: the guard page itself and
+/// what a large frame may skip.
+const GUARD: usize = 64 << 10;
+
+static ALTERNATE: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
+static NOTE: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
+static STACK_LOW: AtomicUsize = AtomicUsize::new(0);
+
+/// Makes the stack that the handler will run on, while there is time for it.
+pub(crate) fn prepare() -> io::Result<()> {
+    let memory = crate::sys::process::shared_record::map(ALTERNATE_STACK, MapFlags::MAP_PRIVATE)?;
+    ALTERNATE.store(memory.as_ptr(), Ordering::Relaxed);
+    Ok(())
+}
+
+/// Sets `note` to 1 when the calling thread overflows its stack; the process then dies by
+/// the signal it would have died by. Once for each [`prepare`].
+pub(crate) fn note_overflow_in(note: &'static AtomicU32) -> io::Result<()> {
+    STACK_LOW.store(lowest_stack_address()?, Ordering::Relaxed);
+    NOTE.store((&raw const *note).cast_mut(), Ordering::Relaxed);
+    use_alternate_stack()?;
+    install(libc::SIGSEGV)?;
+    install(libc::SIGBUS)
+}
+
+/// Has the loader look up what the C library needs to tell where a thread's stack is, for this process and its
+/// later children.
+pub(crate) fn look_up() {
+    drop(lowest_stack_address());
+}
+
+extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, _context: *mut c_void) {
+    // SAFETY: the kernel passes a valid `siginfo_t` to a handler set with SA_SIGINFO.
+    let info = unsafe { &*info };
+    // SAFETY: SIGSEGV and SIGBUS carry an address.
+    let address = unsafe { info.si_addr() } as usize;
+    let low = STACK_LOW.load(Ordering::Relaxed);
+    if (low.saturating_sub(GUARD)..low).contains(&address) {
+        // SAFETY: null or a reference that lives for ever.
+        if let Some(note) = unsafe { NOTE.load(Ordering::Relaxed).as_ref() } {
+            note.store(1, Ordering::Relaxed);
+        }
+    }
+    // SAFETY: resetting a disposition is async-signal-safe. The handler then returns to
+    // the faulting instruction, which now kills the process.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+fn install(signal: i32) -> io::Result<()> {
+    let mut empty = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: writes an empty set to memory of the right size.
+    unsafe { libc::sigemptyset(empty.as_mut_ptr()) };
+    // SAFETY: zero bytes are a valid `sigaction` on every platform that has one.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: initialised by sigemptyset.
+    action.sa_mask = unsafe { empty.assume_init() };
+    action.sa_sigaction = on_fault as extern "C" fn(_, _, _) as libc::sighandler_t;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+    // SAFETY: `on_fault` has the signature that SA_SIGINFO asks for and does only what is
+    // async-signal-safe: atomics and signal(2).
+    let result = unsafe { libc::sigaction(signal, &raw const action, null_mut()) };
+    Errno::result(result)?;
+    Ok(())
+}
+
+fn use_alternate_stack() -> io::Result<()> {
+    let memory = ALTERNATE.swap(null_mut(), Ordering::Relaxed);
+    if memory.is_null() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let stack = libc::stack_t { ss_sp: memory, ss_flags: 0, ss_size: ALTERNATE_STACK };
+    // SAFETY: the memory is as large as stated, lives for ever and is used for nothing else.
+    let result = unsafe { libc::sigaltstack(&raw const stack, null_mut()) };
+    Errno::result(result)?;
+    Ok(())
+}
+
+fn lowest_stack_address() -> io::Result<usize> {
+    let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
+    // SAFETY: always valid.
+    let this = unsafe { libc::pthread_self() };
+    // SAFETY: initialises the attributes when it succeeds.
+    check(unsafe { libc::pthread_getattr_np(this, attributes.as_mut_ptr()) })?;
+    let (mut low, mut size) = (null_mut(), 0);
+    // SAFETY: initialised above; the two results are written to live variables.
+    let result = check(unsafe {
+        libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut low, &raw mut size)
+    });
+    // SAFETY: initialised above and not used after this.
+    unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
+    result.map(|()| low as usize)
+}
+
+fn check(error: i32) -> io::Result<()> {
+    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
+}
