@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use netns_test::{Mode, isolation, netns_test};
+use netns_test::{IsolationMode, isolation, netns_test};
 use netns_test_tests::confine::may_map_all;
 use netns_test_tests::{again, fails, passes, status, stdout_of};
 
@@ -40,14 +40,14 @@ fn in_a_chroot(arguments: &[&str]) -> Command {
 #[netns_test]
 fn an_ordinary_body_is_isolated_in_full() {
     let isolation = isolation();
-    assert_eq!(isolation.mode(), Mode::Full);
+    assert_eq!(isolation.mode(), IsolationMode::Full);
     assert_eq!(isolation.limitations(), <&[String]>::default());
     assert_eq!(isolation.to_string(), "isolated, with a user namespace");
 }
 
 #[test]
 fn the_test_runner_is_not_isolated() {
-    assert_eq!(isolation().mode(), Mode::Outside);
+    assert_eq!(isolation().mode(), IsolationMode::Outside);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn options_work_without_a_user_namespace() {
 #[netns_test(network = "lan")]
 #[ignore = "run by options_work_without_a_user_namespace"]
 fn has_a_neighbour() {
-    assert_eq!(isolation().mode(), Mode::Privileged);
+    assert_eq!(isolation().mode(), IsolationMode::Privileged);
     let refused = std::net::TcpStream::connect("192.168.1.1:80").unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
 }
@@ -87,7 +87,7 @@ fn has_a_neighbour() {
 #[netns_test(user = 33)]
 #[ignore = "run by options_work_without_a_user_namespace"]
 fn is_another_user() {
-    assert_eq!(isolation().mode(), Mode::Privileged);
+    assert_eq!(isolation().mode(), IsolationMode::Privileged);
     assert!(status("Uid").starts_with("33\t33\t33"));
     let (network, bind) = ((1 << 11) | (1 << 12) | (1 << 13), 1 << 10);
     let held = u64::from_str_radix(&status("CapEff"), 16).unwrap();
@@ -145,7 +145,7 @@ fn an_ordinary_user_is_not_let_in() {
 #[netns_test]
 #[ignore = "run by the tests above"]
 fn sees_its_own_network() {
-    assert_eq!(isolation().mode(), Mode::Privileged);
+    assert_eq!(isolation().mode(), IsolationMode::Privileged);
     assert!(!isolation().limitations().is_empty());
     std::net::TcpListener::bind("127.0.0.1:80").unwrap();
     let links = fs::read_to_string("/proc/net/dev").unwrap();

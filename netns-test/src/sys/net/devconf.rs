@@ -239,7 +239,7 @@ mod tests {
         let own = std::env::current_exe().unwrap();
         let mut command = std::process::Command::new("unshare");
         command.arg("-Urn").arg(own).args(["--exact", "--ignored", "--test-threads=1"]);
-        let output = command.arg("sys::devconf::tests::alters_and_restores").output().unwrap();
+        let output = command.arg("sys::net::devconf::tests::alters_and_restores").output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && text.contains("1 passed"), "{text}");
     }
