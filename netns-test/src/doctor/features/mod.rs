@@ -4,8 +4,10 @@
 pub(crate) mod advice;
 pub(crate) mod kernel;
 
+use crate::doctor::features::advice::Part;
 use crate::doctor::features::kernel::Kernel;
 use crate::error::Failure;
+use crate::netlink;
 use crate::netlink::Netlink;
 use crate::netlink::link::{Kind, Link};
 use crate::netlink::nft::Table;
@@ -50,7 +52,13 @@ pub(crate) fn examine() -> Vec<Feature> {
 }
 
 fn missing(known: &Known, failure: &Failure, kernel: &Kernel) -> Missing {
-    let (module, advice) = advice::advice(known.module, failure, kernel);
+    let part = match failure.object.as_str() {
+        netlink::SOCKET => Part::Socket,
+        tun::DEVICE => Part::Device,
+        A_BASE => Part::Base,
+        _ => Part::Feature,
+    };
+    let (module, advice) = advice::advice(known.module, (part, failure.errno), kernel);
     Missing { reason: failure.summary(), module, advice }
 }
 
@@ -168,6 +176,7 @@ mod tests {
     use std::{env, fs};
 
     use super::*;
+    use crate::sys::errno::EEXIST;
 
     /// Runs [`in_fresh_namespaces`] where it belongs.
     #[test]
@@ -217,7 +226,6 @@ mod tests {
     }
 
     fn a_table_is_there_until_it_is_deleted(features: &[Feature]) {
-        const EEXIST: i32 = 17;
         let known = features.iter().find(|feature| feature.name == "nf_tables").unwrap();
         if known.result.is_err() {
             assert!(Table::add(NAME).is_err());
