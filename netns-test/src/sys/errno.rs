@@ -14,7 +14,7 @@ pub(crate) const ENXIO: i32 = libc::ENXIO;
 pub(crate) const EAGAIN: i32 = libc::EAGAIN;
 pub(crate) const ENOMEM: i32 = libc::ENOMEM;
 pub(crate) const EACCES: i32 = libc::EACCES;
-#[cfg(feature = "lab")]
+#[cfg(any(feature = "lab", all(test, feature = "doctor")))]
 pub(crate) const EEXIST: i32 = libc::EEXIST;
 #[cfg(feature = "doctor")]
 pub(crate) const ENODEV: i32 = libc::ENODEV;
@@ -27,7 +27,7 @@ pub(crate) const EUSERS: i32 = libc::EUSERS;
 #[cfg(feature = "doctor")]
 pub(crate) const EPROTONOSUPPORT: i32 = libc::EPROTONOSUPPORT;
 pub(crate) const EOPNOTSUPP: i32 = libc::EOPNOTSUPP;
-#[cfg(feature = "doctor")]
+#[cfg(any(feature = "lab", feature = "doctor"))]
 pub(crate) const EAFNOSUPPORT: i32 = libc::EAFNOSUPPORT;
 #[cfg(feature = "lab")]
 pub(crate) const EADDRNOTAVAIL: i32 = libc::EADDRNOTAVAIL;
