@@ -19,7 +19,7 @@ use crate::lab::run::node::{Here, Node};
 use crate::lab::topology::input::{Interface, Which};
 use crate::lab::topology::{NodeId, NodeKind};
 use crate::netlink::kept::Kept;
-use crate::netlink::state;
+use crate::netlink::link;
 
 impl Node {
     /// The lab that it is of.
@@ -29,7 +29,7 @@ impl Node {
     }
 
     /// The interface that is meant, as it is now.
-    fn find(&self, here: &Here, on: &Interface) -> Result<state::Interface> {
+    fn find(&self, here: &Here, on: &Interface) -> Result<link::Interface> {
         let there = here.netlink.interfaces()?;
         let failed = |what: String| {
             let names: Vec<&str> = there.iter().map(|one| one.name.as_str()).collect();

@@ -8,7 +8,8 @@ use std::sync::PoisonError;
 use rtnetlink::packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NlasIterator};
 
 use crate::error::Failure;
-use crate::netlink::{HEADER, Netlink, raw};
+use crate::netlink::Netlink;
+use crate::netlink::message::{HEADER, raw};
 use crate::sys::errno;
 
 /// `RTM_GETADDR` and `RTM_GETROUTE` of linux/rtnetlink.h.

@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
+use crate::addr::cidr::Cidr;
 use crate::error::Failure;
 use crate::netlink::Netlink;
-use crate::netlink::dump::{ADDRESS, IPV4, address, attributes, number, unnamed};
-use crate::netlink::route::name_of_scope;
+use crate::netlink::attr::{ADDRESS, IPV4, address, attributes, number, unnamed};
+use crate::netlink::route::list::name_of_scope;
 
 /// `RTM_GETADDR` of `linux/rtnetlink.h`.
 const GET: u16 = 22;
@@ -15,8 +16,7 @@ const GET: u16 = 22;
 pub(crate) struct Shown {
     /// The index of the interface.
     pub(crate) index: u32,
-    pub(crate) address: IpAddr,
-    pub(crate) prefix: u8,
+    pub(crate) cidr: Cidr,
     /// The other end of a line.
     pub(crate) peer: Option<IpAddr>,
     /// All else, in the words of ip-address(8).
@@ -55,7 +55,8 @@ fn shown(body: &[u8]) -> Option<Shown> {
     more.extend(words_of(flags, head[0] == IPV4));
     let address = local.or(any)?;
     let peer = any.filter(|any| *any != address);
-    Some(Shown { index: number(&head[4..])?, address, prefix: head[1], peer, more })
+    let cidr = Cidr::new(address, head[1]).ok()?;
+    Some(Shown { index: number(&head[4..])?, cidr, peer, more })
 }
 
 /// By `IFA_F_*` of `linux/if_addr.h`.

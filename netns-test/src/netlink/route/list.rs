@@ -3,9 +3,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::addr::cidr::{Cidr, Subnet};
 use crate::error::Failure;
 use crate::netlink::Netlink;
-use crate::netlink::dump::{
+use crate::netlink::attr::{
     Attribute, IPV4, ROUTE, address, attributes, hex, number, signed, unnamed, unspecified,
 };
 
@@ -24,7 +25,7 @@ const LINKDOWN: u8 = 16;
 /// A route, of whatever table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
-    pub(crate) destination: (IpAddr, u8),
+    pub(crate) destination: Subnet,
     pub(crate) table: u32,
     /// `unicast`, `blackhole`.
     pub(crate) kind: &'static str,
@@ -70,8 +71,9 @@ pub(crate) fn route(body: &[u8]) -> Option<Route> {
     let flags = head[8];
     let mut only = Hop::new(flags);
     let (mut hops, mut said) = (Vec::new(), Vec::new());
+    let mut to = unspecified(family);
     let mut found = Route {
-        destination: (unspecified(family), to_length),
+        destination: Cidr::new(to, to_length).ok()?.subnet(),
         table: table.into(),
         kind: name_of_kind(kind),
         protocol: name_of_protocol(protocol),
@@ -88,7 +90,7 @@ pub(crate) fn route(body: &[u8]) -> Option<Route> {
     }
     for one in attributes(rest) {
         match one.kind {
-            1 => found.destination.0 = address(one.value)?,
+            1 => to = address(one.value)?,
             2 => said.push(format!("from {}/{from_length}", text(one))),
             6 => found.metric = number(one.value)?,
             7 => said.push(format!("src {}", text(one))),
@@ -103,6 +105,7 @@ pub(crate) fn route(body: &[u8]) -> Option<Route> {
             _ => said.push(unnamed(one)),
         }
     }
+    found.destination = Cidr::new(to, to_length).ok()?.subnet();
     if family == IPV4 {
         said.push(format!("scope {}", name_of_scope(scope)));
     }

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use crate::error::Failure;
 use crate::netlink::Netlink;
-use crate::netlink::dump::{
+use crate::netlink::attr::{
     Attribute, IPV4, ROUTE, address, attributes, hex, number, unnamed, unspecified,
 };
-use crate::netlink::route::{LOCAL, MAIN, name_of_protocol};
+use crate::netlink::route::list::{LOCAL, MAIN, name_of_protocol};
 
 /// `RTM_GETRULE` of `linux/rtnetlink.h`.
 const GET: u16 = 34;
