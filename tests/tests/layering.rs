@@ -29,8 +29,6 @@ const OLD_CYCLES: [&str; 10] = [
     "doctor::features",
     "harness",
     "lab::build",
-    "lab::given",
-    "lab::hosts_file",
     "netns",
     "sandbox",
     "sys::launch",
