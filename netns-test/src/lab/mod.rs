@@ -30,7 +30,7 @@ pub use crate::lab::observe::wait::limit::Within;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::wait::reachable::Peer;
 pub use crate::lab::plan::errors::{TopologyError, TopologyErrors};
-pub use crate::lab::plan::routes::walk::{Hop, Path, PathOutcome, Reachability};
+pub use crate::lab::plan::routes::path::{Hop, Path, PathOutcome, Reachability};
 pub use crate::lab::plan::{
     InterfaceKind, InterfacePlan, InterfaceRef, LinkPlan, NodePlan, Plan, RoutePlan, SegmentKind,
     SegmentPlan,
@@ -46,5 +46,6 @@ pub use crate::lab::run::node::{Node, NodeGuard};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::run::process::NodeChild;
 pub use crate::lab::topology::input::{AddrArg, Interface, IntoAddrs, MacArg, SubnetArg, Via};
-pub use crate::lab::topology::spec::{LinkSpec, NodeSpec};
-pub use crate::lab::topology::{LinkId, MacvlanMode, NodeId, NodeKind, Topology};
+pub use crate::lab::topology::{
+    LinkId, LinkSpec, MacvlanMode, NodeId, NodeKind, NodeSpec, Topology,
+};

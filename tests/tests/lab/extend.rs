@@ -206,7 +206,7 @@ fn what_is_there_does_not_change() -> netns_test::Result<()> {
         net.host("other");
     });
     assert_eq!(other, "extend the lab: it was not built from this topology");
-    let stays = "would change; what is there stays as it is, build another lab";
+    let stays = "would change: extend() only adds; build another lab";
     let renamed = told(&mut lab, &net, |net| {
         net.node(nodes[0]).name("renamed");
     });

@@ -151,7 +151,8 @@ fn a_renamed_host_is_told_by_its_old_name() -> netns_test::Result<()> {
     let mut lab = net.build()?;
     net.node(a).name("b");
     let told = lab.extend(&net).unwrap_err().said();
-    let expected = "extend a: its name or its kind would change; what is there stays as it is, build another lab";
+    let expected =
+        "extend a: its name or its kind would change: extend() only adds; build another lab";
     assert_eq!(told, expected);
     Ok(())
 }

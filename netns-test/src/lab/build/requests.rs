@@ -234,12 +234,7 @@ fn new(interface: &InterfacePlan, index: u32) -> New<'_> {
     New { name: &interface.name, index, mac, mtu: Some(interface.mtu) }
 }
 
-/// ``link `wan` (home to server)``, or without a name `link home to server`.
+/// Returns the name of a link in messages.
 pub(crate) fn label(plan: &Plan, link: usize) -> String {
-    let of_plan = &plan.links()[link];
-    let [a, b] = of_plan.ends.map(|end| plan.nodes()[end.node].name.as_str());
-    match &of_plan.name {
-        Some(name) => format!("link `{name}` ({a} to {b})"),
-        None => format!("link {a} to {b}"),
-    }
+    plan.link_label(link)
 }

@@ -11,11 +11,11 @@ use crate::lab::fabric::ends;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved;
 use crate::lab::fabric::moved::Current;
+use crate::lab::plan::addresses::pool;
 use crate::lab::plan::{InterfaceRef, RoutePlan};
 use crate::lab::run::lab::Fabric;
 use crate::lab::run::node::Here;
 use crate::lab::topology::NodeKind;
-use crate::lab::topology::pools;
 use crate::netlink;
 use crate::netlink::kept::Kept;
 use crate::sys::errno;
@@ -161,7 +161,7 @@ impl Segment {
                 || owner.is_none() && known.any(|one| *one == address)
         };
         let wish = wish.iter().find(|one| one.subnet() == subnet && !is_taken(one.address()));
-        let (first, count) = pools::usable(subnet);
+        let (first, count) = pool::usable(subnet);
         let last = (first + count).saturating_sub(1).min(HIGHEST.max(first));
         let mut free = (first..=last).rev().map(|offset| subnet.at(offset));
         wish.copied().or_else(|| free.find(|one| !is_taken(one.address())))

@@ -1,6 +1,7 @@
 //! What the kernel is to be told: the result of planning, as plain data.
 
 pub(crate) mod addresses;
+pub(crate) mod checks;
 pub(crate) mod diff;
 pub(crate) mod draw;
 pub(crate) mod errors;
@@ -9,9 +10,9 @@ pub(crate) mod interfaces;
 pub(crate) mod routes;
 pub(crate) mod segments;
 pub(crate) mod solve;
+pub(crate) mod union_find;
 pub(crate) mod vxlan;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -19,8 +20,10 @@ use std::net::IpAddr;
 use crate::addr::cidr::{Cidr, Subnet};
 
 use crate::addr::mac::Mac;
-use crate::lab::plan::routes::walk::Table;
-use crate::lab::topology::{LinkId, MacvlanMode, NodeId, NodeKind, Origin, Topology};
+use crate::lab::plan::routes::fib::Fib;
+use crate::lab::topology::id::Origin;
+use crate::lab::topology::model::link_label;
+use crate::lab::topology::{LinkId, MacvlanMode, NodeId, NodeKind, Topology};
 
 /// A checked topology with everything worked out; [`Topology::plan`] makes it.
 ///
@@ -37,7 +40,7 @@ pub struct Plan {
     /// Every address of the lab with the interface that has it.
     pub(crate) owners: HashMap<IpAddr, InterfaceRef>,
     /// By node: its routes and own subnets, to look addresses up.
-    pub(crate) tables: Vec<Table>,
+    pub(crate) fibs: Vec<Fib>,
     pub(crate) hosts_file: String,
 }
 
@@ -233,7 +236,7 @@ impl Plan {
     /// The place of a node in [`nodes`](Self::nodes); none for the id of another topology.
     #[must_use]
     pub fn position(&self, node: NodeId) -> Option<usize> {
-        self.origin.index(node, self.nodes.len())
+        self.origin.node_index(node, self.nodes.len())
     }
 
     /// The place of a link in [`links`](Self::links); none for the id of another topology.
@@ -250,7 +253,7 @@ impl Plan {
     #[must_use]
     pub fn id(&self, position: usize) -> NodeId {
         assert!(position < self.nodes.len(), "there is no node {position}");
-        self.origin.id(position)
+        self.origin.node_id(position)
     }
 
     /// The node's first address: of IPv4, or else of IPv6. Its name stands for all of them, and
@@ -266,18 +269,11 @@ impl Plan {
         self.position(node).map_or(&[], |position| &self.nodes[position].addresses)
     }
 
-    /// The text of `/etc/hosts` on a node: `localhost`, and all nodes with their addresses.
-    #[must_use]
-    pub fn hosts_file(&self, node: NodeId) -> Cow<'_, str> {
-        match self.position(node).map(|position| &self.nodes[position]) {
-            Some(node) => hosts_file::on(&self.hosts_file, node),
-            None => Cow::Borrowed(&self.hosts_file),
-        }
-    }
-
-    /// The text of `/etc/hosts` that all nodes with addresses have.
-    pub(crate) fn hosts_text(&self) -> &str {
-        &self.hosts_file
+    /// Returns the name of a link in messages.
+    pub(crate) fn link_label(&self, link: usize) -> String {
+        let link = &self.links[link];
+        let ends = link.ends.map(|end| self.nodes[end.node].name.as_str());
+        link_label(link.name.as_deref(), ends)
     }
 
     pub(crate) fn interface(&self, place: InterfaceRef) -> &InterfacePlan {
@@ -288,7 +284,7 @@ impl Plan {
 /// The parts, without what follows from them.
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin: _, nodes, links, segments, owners: _, tables: _, hosts_file: _ } = self;
+        let Self { origin: _, nodes, links, segments, owners: _, fibs: _, hosts_file: _ } = self;
         let mut text = f.debug_struct("Plan");
         text.field("nodes", nodes).field("links", links).field("segments", segments).finish()
     }

@@ -2,18 +2,19 @@
 
 use crate::lab::plan::addresses;
 use crate::lab::plan::addresses::order;
-use crate::lab::plan::errors::{TopologyError, TopologyErrors};
+use crate::lab::plan::checks;
+use crate::lab::plan::errors::TopologyErrors;
 use crate::lab::plan::hosts_file;
 use crate::lab::plan::interfaces;
 use crate::lab::plan::interfaces::Draft;
+use crate::lab::plan::routes::fib::Fib;
 use crate::lab::plan::routes::shortest_paths;
 use crate::lab::plan::routes::static_routes;
-use crate::lab::plan::routes::walk::Table;
 use crate::lab::plan::segments;
 use crate::lab::plan::vxlan;
-use crate::lab::plan::{InterfaceRef, LinkPlan, NodePlan, Plan};
-use crate::lab::topology::names;
-use crate::lab::topology::{Node, NodeKind, Topology};
+use crate::lab::plan::{InterfaceKind, InterfaceRef, LinkPlan, NodePlan, Plan};
+use crate::lab::topology::model::{Link, Node};
+use crate::lab::topology::{NodeKind, Topology};
 
 /// What a router needs to forward.
 const FORWARDING: [(&str, &str); 2] =
@@ -41,8 +42,8 @@ impl Topology {
     #[track_caller]
     pub fn plan(&self) -> Result<Plan, TopologyErrors> {
         let mut mistakes = Vec::new();
-        unknown(self, &mut mistakes);
-        names::check(self, &mut mistakes);
+        checks::ids(self, &mut mistakes);
+        checks::names(self, &mut mistakes);
         let mut drafts = interfaces::all(self, &mut mistakes);
         interfaces::macs(self, &mut drafts, &mut mistakes);
         let (mut segments, of_links) = segments::find(self, &mut drafts, &mut mistakes);
@@ -56,25 +57,11 @@ impl Topology {
         static_routes::routes(self, &mut nodes, &segments, &mut mistakes);
         shortest_paths::work_out(&mut nodes, &segments);
         let hosts_file = hosts_file::text(&nodes);
-        let tables = nodes.iter().map(Table::new).collect();
+        let fibs = nodes.iter().map(fib).collect();
         let origin = self.origin;
-        let mut plan = Plan { origin, nodes, links, segments, owners, tables, hosts_file };
+        let mut plan = Plan { origin, nodes, links, segments, owners, fibs, hosts_file };
         vxlan::connect(self, &mut plan, &mut mistakes);
         if mistakes.is_empty() { Ok(plan) } else { Err(TopologyErrors::new(mistakes)) }
-    }
-}
-
-fn unknown(topology: &Topology, mistakes: &mut Vec<TopologyError>) {
-    for _ in 0..topology.strangers {
-        mistakes.push(TopologyError::UnknownNode { place: "node()".to_owned() });
-    }
-    for (index, link) in topology.links.iter().enumerate() {
-        let [a, b] = [0, 1].map(|end| link.ends[end].node);
-        if a.is_none() || b.is_none() {
-            mistakes.push(TopologyError::UnknownNode { place: topology.link_label(index) });
-        } else if a == b {
-            mistakes.push(TopologyError::SelfLink { link: topology.link_label(index) });
-        }
     }
 }
 
@@ -87,7 +74,7 @@ fn links(
     let mut ends: Vec<Vec<InterfaceRef>> = vec![Vec::new(); topology.links.len()];
     for (node, drafts) in drafts.iter().enumerate() {
         for (interface, draft) in drafts.iter().enumerate() {
-            if let crate::lab::plan::InterfaceKind::Veth { link, .. } = draft.plan.kind {
+            if let InterfaceKind::Veth { link, .. } = draft.plan.kind {
                 let place = InterfaceRef { node, interface };
                 // Nodes come in their order; the ends of a link need not.
                 let at = if draft.declared.1 == 0 { 0 } else { ends[link].len() };
@@ -95,7 +82,7 @@ fn links(
             }
         }
     }
-    let planned = |(index, link): (usize, &crate::lab::topology::Link)| match ends[index][..] {
+    let planned = |(index, link): (usize, &Link)| match ends[index][..] {
         [a, b] => {
             Some(LinkPlan { name: link.name.clone(), ends: [a, b], segment: of_links[index]? })
         }
@@ -117,4 +104,17 @@ fn planned(node: &Node, drafts: Vec<Draft<'_>>) -> NodePlan {
         sysctls: own.chain(node.sysctls.iter().cloned()).collect(),
         addresses: Vec::new(),
     }
+}
+
+/// Returns the forwarding table of a node: the subnets of its interfaces, then its routes.
+fn fib(node: &NodePlan) -> Fib {
+    let interfaces = node.interfaces.iter().enumerate();
+    let connected = interfaces.flat_map(|(index, interface)| {
+        interface.addresses.iter().map(move |address| (address.subnet(), index, None))
+    });
+    let routes = node.routes.iter().filter_map(|route| {
+        let dev = node.interfaces.iter().position(|interface| interface.name == route.dev)?;
+        Some((route.destination, dev, route.via))
+    });
+    Fib::new(connected.chain(routes))
 }

@@ -39,7 +39,7 @@ fn addresses_by_hand() {
         ("0.0.0.1/0", "an address of `this network` (RFC 1122)"),
         ("224.0.0.1/4", "a multicast address"),
         ("127.0.0.1/8", "a loopback address, which every node has for itself"),
-        ("fe80::1/64", "a link-local address, which the kernel hands out"),
+        ("fe80::1/64", "a link-local address, which the kernel assigns"),
         ("0.1.2.3/32", "an address of `this network` (RFC 1122)"),
         ("255.255.255.255/32", "the limited broadcast address (RFC 919)"),
         ("255.255.255.255/31", "the limited broadcast address (RFC 919)"),
@@ -69,7 +69,7 @@ fn subnets_that_hold_reserved_addresses() {
         ("255.255.255.254/31", "255.255.255.255/32, the limited broadcast address (RFC 919)"),
         ("255.255.255.0/24", "255.255.255.255/32, the limited broadcast address (RFC 919)"),
         ("126.0.0.0/7", "127.0.0.0/8, a loopback address, which every node has for itself"),
-        ("fe00::/8", "fe80::/10, a link-local address, which the kernel hands out"),
+        ("fe00::/8", "fe80::/10, a link-local address, which the kernel assigns"),
     ];
     for (subnet, why) in reserved {
         only(&format!("link a to b: {subnet} holds {why}; give another subnet"), |net, [a, b]| {
@@ -130,7 +130,7 @@ fn subnets() {
         ("0.0.0.0/0", "0.0.0.1/0 is an address of `this network` (RFC 1122)"),
         ("127.0.0.0/8", "127.0.0.1/8 is a loopback address, which every node has for itself"),
         ("224.0.0.0/4", "224.0.0.1/4 is a multicast address"),
-        ("fe80::/64", "fe80::1/64 is a link-local address, which the kernel hands out"),
+        ("fe80::/64", "fe80::1/64 is a link-local address, which the kernel assigns"),
         (
             "::ffff:10.0.0.0/120",
             "::ffff:10.0.0.1/120 is an IPv4-mapped address, which sockets take for one of IPv4",

@@ -1,51 +1,48 @@
-//! The pools: which subnet a segment gets, and which address an interface.
+//! Pools: the subnet of each segment and the address of each interface. Pure.
 //!
-//! Both are counted in the order of declaration, so that nothing changes for those who were there
-//! before when something is appended. What is given by hand is passed over, and only those who
-//! would have got it move: to the upper end.
+//! Both follow the order of declaration, so that appending to a topology changes nothing that was
+//! there before. A static subnet or address can occupy what the order would assign; only the
+//! segment or interface concerned then gets another one, from the upper end.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use crate::addr::cidr::{Cidr, Subnet};
 
-/// Where subnets come from unless told otherwise: 10.0.0.0/8, and a prefix of RFC 4193 whose global
-/// identifier is the letters `netns`. It is not random, as the RFC would have it, so that addresses
-/// are the same in every run; a lab has no way to the networks from which it should differ.
-pub(crate) const DEFAULTS: [(IpAddr, u8); 2] = [
-    (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)), 8),
-    (IpAddr::V6(Ipv6Addr::new(0xfd6e, 0x6574, 0x6e73, 0, 0, 0, 0, 0)), 48),
-];
-
-/// The subnets of one family.
+/// Pool of subnets of one family.
+///
+/// Subnets of the usual size come from the lower end, one reserved for each segment. Larger ones,
+/// and replacements of occupied ones, come from the upper end.
 #[derive(Debug)]
 pub(crate) struct Pool {
     whole: Subnet,
-    /// The prefix length of a usual segment's subnet.
+    /// Usual prefix length of a subnet.
     unit: u8,
-    is_static: Vec<Subnet>,
-    /// The first number after those that usual segments may take.
+    /// Static subnets inside the pool.
+    occupied: Vec<Subnet>,
+    /// First address, as a number, after the subnets that are reserved for segments.
     floor: u128,
-    /// Subnets from here on are taken, as numbers.
+    /// Lowest address, as a number, that has been assigned from the upper end.
     ceiling: u128,
 }
 
 impl Pool {
-    /// A pool for `segments` usual segments at the most, which leaves the subnets `by_hand` out.
-    pub(crate) fn new(whole: Subnet, is_static: Vec<Subnet>, segments: usize) -> Self {
+    /// Creates a pool for at most `segments` segments, which does not assign `occupied` subnets.
+    pub(crate) fn new(whole: Subnet, occupied: Vec<Subnet>, segments: usize) -> Self {
         let unit = if whole.is_ipv4() { 24 } else { 64 }.max(whole.prefix());
         let (first, last) = whole.range();
         let size = whole.part(first, unit).highest() + 1;
         let floor = first.saturating_add(size.saturating_mul(segments as u128));
-        let is_static = is_static.into_iter().filter(|subnet| subnet.overlaps(whole)).collect();
-        Self { whole, unit, is_static, floor, ceiling: last.saturating_add(1) }
+        let occupied = occupied.into_iter().filter(|subnet| subnet.overlaps(whole)).collect();
+        Self { whole, unit, occupied, floor, ceiling: last.saturating_add(1) }
     }
 
     pub(crate) fn whole(&self) -> Subnet {
         self.whole
     }
 
-    /// The subnet of the segment with the number `order`, for `members` interfaces.
+    /// Takes the subnet of the segment at position `order`, with room for `members` interfaces.
+    /// Returns `None` if no subnet is left.
     pub(crate) fn take(&mut self, order: usize, members: usize) -> Option<Subnet> {
         let prefix = self.prefix_for(members)?;
         let (first, last) = self.whole.range();
@@ -60,7 +57,7 @@ impl Pool {
         self.take_upper(prefix)
     }
 
-    /// The prefix length of a subnet with room for `members`.
+    /// Returns the prefix length of a subnet with room for `members` interfaces.
     fn prefix_for(&self, members: usize) -> Option<u8> {
         let mut prefix = self.unit;
         while usable(self.whole.part(0, prefix)).1 < members as u128 {
@@ -85,50 +82,51 @@ impl Pool {
     }
 
     fn is_free(&self, subnet: Subnet) -> bool {
-        !self.is_static.iter().any(|other| other.overlaps(subnet))
+        !self.occupied.iter().any(|other| other.overlaps(subnet))
     }
 }
 
-/// An address for every interface on a segment: for the one at place `n` the address `n + 1`,
-/// unless it has one by hand (`by_hand`), or somebody else has that one.
+/// Assigns an address to each interface on a segment that has no static one: to the interface at
+/// position `n` the address `n + 1`, or the highest free address if that one is taken.
 ///
-/// None if there are not enough.
+/// `others` are further addresses that are taken. Returns `None` if the subnet is too small.
 pub(crate) fn addresses(
     subnet: Subnet,
-    is_static: &[Option<IpAddr>],
+    static_addresses: &[Option<IpAddr>],
     others: &[IpAddr],
 ) -> Option<Vec<Option<Cidr>>> {
     let (first, count) = usable(subnet);
-    let given = is_static.iter().flatten().chain(others);
-    let mut taken: HashSet<u128> = given
+    let known = static_addresses.iter().flatten().chain(others);
+    let mut taken: HashSet<u128> = known
         .filter(|address| subnet.contains(**address))
         .map(|&address| subnet.offset(address))
         .collect();
-    let mut found = Vec::with_capacity(is_static.len());
-    let mut late = Vec::new();
-    for (order, given) in is_static.iter().enumerate() {
-        let (order, is_wanted) = (order as u128, given.is_none());
+    let mut found = Vec::with_capacity(static_addresses.len());
+    let mut displaced = Vec::new();
+    for (order, static_address) in static_addresses.iter().enumerate() {
+        let (order, is_wanted) = (order as u128, static_address.is_none());
         let is_free = order < count && !taken.contains(&(first + order));
         found.push((is_wanted && is_free).then(|| subnet.at(first + order)));
         if is_wanted && !is_free {
-            late.push(found.len() - 1);
+            displaced.push(found.len() - 1);
         }
     }
-    if !late.is_empty() {
+    if !displaced.is_empty() {
         taken.extend(found.iter().flatten().map(|address| subnet.offset(address.address())));
     }
     let mut free =
         (0..count).rev().map(|order| first + order).filter(|offset| !taken.contains(offset));
-    for place in late {
-        found[place] = Some(subnet.at(free.next()?));
+    for position in displaced {
+        found[position] = Some(subnet.at(free.next()?));
     }
     Some(found)
 }
 
-/// The offset of the first address for an interface, and how many there are.
+/// Returns the offset of the first address that an interface can have, and the number of them.
 ///
-/// The lowest address stands for the subnet (RFC 4291 gives it to its routers), the highest of
-/// IPv4 for all its interfaces; but not where there are one or two only (RFC 3021, RFC 6164).
+/// The lowest address means the network (IPv4) or its routers (RFC 4291), and the highest one of
+/// IPv4 is the broadcast address. Subnets of one or two addresses have neither (RFC 3021,
+/// RFC 6164).
 pub(crate) fn usable(subnet: Subnet) -> (u128, u128) {
     let highest = subnet.highest();
     match subnet.host_bits() {
@@ -164,16 +162,16 @@ mod tests {
     }
 
     #[test]
-    fn only_who_is_in_the_way_moves() {
-        let is_static = vec![subnet("10.0.1.128/25"), subnet("10.255.255.0/24")];
-        let mut pool = Pool::new(subnet("10.0.0.0/8"), is_static, 3);
+    fn an_occupied_subnet_displaces_one_segment() {
+        let occupied = vec![subnet("10.0.1.128/25"), subnet("10.255.255.0/24")];
+        let mut pool = Pool::new(subnet("10.0.0.0/8"), occupied, 3);
         assert_eq!(taken(&mut pool, 0, 2), "10.0.0.0/24");
         assert_eq!(taken(&mut pool, 1, 2), "10.255.254.0/24");
         assert_eq!(taken(&mut pool, 2, 2), "10.0.2.0/24");
     }
 
     #[test]
-    fn a_pool_comes_to_its_end() {
+    fn a_pool_is_exhausted() {
         let mut pool = Pool::new(subnet("192.168.0.0/23"), Vec::new(), 3);
         assert_eq!(taken(&mut pool, 0, 2), "192.168.0.0/24");
         assert_eq!(taken(&mut pool, 1, 2), "192.168.1.0/24");
@@ -184,15 +182,15 @@ mod tests {
         );
         assert_eq!(taken(&mut Pool::new(subnet("192.168.0.0/28"), Vec::new(), 1), 0, 15), "none");
         assert_eq!(taken(&mut Pool::new(Subnet::EVERY_IPV6, Vec::new(), 1), 0, 1), "::/64");
-        let is_static = vec![Subnet::EVERY_IPV4];
-        assert_eq!(taken(&mut Pool::new(subnet("192.168.0.0/23"), is_static, 1), 0, 2), "none");
+        let occupied = vec![Subnet::EVERY_IPV4];
+        assert_eq!(taken(&mut Pool::new(subnet("192.168.0.0/23"), occupied, 1), 0, 2), "none");
     }
 
     #[test]
     fn addresses_follow_the_order() {
         let given = |text: &str| Some(text.parse().unwrap());
-        let shown = |subnet: Subnet, is_static: &[Option<IpAddr>]| {
-            let found = addresses(subnet, is_static, &[])?;
+        let shown = |subnet: Subnet, known: &[Option<IpAddr>]| {
+            let found = addresses(subnet, known, &[])?;
             Some(
                 found
                     .iter()

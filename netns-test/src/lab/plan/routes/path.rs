@@ -4,9 +4,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::addr::cidr;
-use crate::addr::cidr::Subnet;
-use crate::lab::plan::{InterfaceRef, NodePlan, Plan};
+use crate::lab::plan::{InterfaceRef, Plan};
 use crate::lab::topology::{NodeId, NodeKind};
 
 /// For each family whether two nodes can talk.
@@ -152,7 +150,7 @@ impl Plan {
                 visit(at, None);
                 return PathOutcome::NotForwarded;
             }
-            let Some((interface, next)) = self.tables[at].look_up(to) else {
+            let Some((interface, next)) = self.fibs[at].look_up(to) else {
                 visit(at, None);
                 return PathOutcome::NoRoute;
             };
@@ -172,62 +170,11 @@ impl Plan {
         if self.owners.get(&to).is_some_and(|owner| owner.node == from) {
             return Some(to);
         }
-        let (interface, next) = self.tables[from].look_up(to)?;
+        let (interface, next) = self.fibs[from].look_up(to)?;
         let addresses = &node.interfaces[interface].addresses;
         let near = addresses.iter().find(|one| one.is_near(next));
         let first = || addresses.iter().find(|one| one.address().is_ipv4() == to.is_ipv4());
         near.or_else(first).map(|one| one.address())
-    }
-}
-
-/// What a node's own subnets and routes make of addresses.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Table(Vec<Entry>);
-
-#[derive(Clone, Debug, PartialEq)]
-struct Entry {
-    /// As numbers; IPv4 is told from IPv6 by `is_ipv4`.
-    first: u128,
-    last: u128,
-    is_ipv4: bool,
-    prefix: u8,
-    interface: usize,
-    /// None if the packet's own destination is the next address.
-    via: Option<IpAddr>,
-}
-
-impl Table {
-    /// The table of a node, an interface's own subnets before routes.
-    pub(crate) fn new(node: &NodePlan) -> Self {
-        let mut entries = Vec::new();
-        let mut add = |subnet: Subnet, interface, via| {
-            let ((first, last), is_ipv4, prefix) =
-                (subnet.range(), subnet.is_ipv4(), subnet.prefix());
-            entries.push(Entry { first, last, is_ipv4, prefix, interface, via });
-        };
-        for (index, interface) in node.interfaces.iter().enumerate() {
-            interface.addresses.iter().for_each(|address| add(address.subnet(), index, None));
-        }
-        for route in &node.routes {
-            let dev = node.interfaces.iter().position(|interface| interface.name == route.dev);
-            dev.into_iter().for_each(|index| add(route.destination, index, route.via));
-        }
-        Self(entries)
-    }
-
-    /// The interface and the next address for a packet: by the longest prefix, and of two the
-    /// first.
-    fn look_up(&self, to: IpAddr) -> Option<(usize, IpAddr)> {
-        let (number, is_ipv4) = (cidr::bits(to), to.is_ipv4());
-        let mut best: Option<&Entry> = None;
-        for entry in &self.0 {
-            let is_match =
-                entry.first <= number && number <= entry.last && entry.is_ipv4 == is_ipv4;
-            if is_match && best.is_none_or(|other| entry.prefix > other.prefix) {
-                best = Some(entry);
-            }
-        }
-        best.map(|entry| (entry.interface, entry.via.unwrap_or(to)))
     }
 }
 
