@@ -10,7 +10,6 @@ use netns_test::{Topology, netns_test};
 
 use super::raw;
 
-#[path = "at_exit.rs"]
 mod at_exit;
 
 #[netns_test]

@@ -4,11 +4,8 @@
 //! A test here starts this program again, for one ignored test, which plays the runner: it calls
 //! isolated tests and looks at the children of its fork server, which are spares when no test runs.
 
-#[path = "spares/faults.rs"]
 mod faults;
-#[path = "spares/number.rs"]
 mod number;
-#[path = "spares/same.rs"]
 mod same;
 
 use std::fs;
