@@ -9,6 +9,7 @@ mod commands;
 mod described;
 mod ends;
 mod extend;
+mod extend_splits;
 mod extras;
 mod healed;
 mod holes;
