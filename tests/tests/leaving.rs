@@ -12,7 +12,9 @@ use std::ptr::null_mut;
 use std::time::{Duration, Instant};
 
 use netns_test::netns_test;
-use netns_test_tests::{again, children, fork_server, is_asleep, passes, scratch};
+use netns_test_tests::{
+    LIMIT, again, children, eventually, fork_server, is_asleep, passes, scratch,
+};
 
 /// How many of them a test does not wait for, and how long it waits for one more.
 const FEW: usize = 8;
@@ -84,14 +86,11 @@ fn is_bounded_to(few: usize) {
     std::thread::scope(|scope| {
         let idle = descriptors();
         let next = scope.spawn(passes_at_once);
-        // The server has the request.
-        while descriptors() == idle && !next.is_finished() {
-            std::thread::yield_now();
-        }
+        eventually(LIMIT, "the server has the request", || {
+            descriptors() != idle || next.is_finished()
+        });
         // And has done with it what it can do now.
-        while !is_asleep(fork_server()) {
-            std::thread::yield_now();
-        }
+        eventually(LIMIT, "the server sleeps", || is_asleep(fork_server()));
         let inits = children(fork_server()).len();
         assert!(inits == few || first.elapsed() > LONG, "{inits} inits");
         assert!(!next.is_finished() || first.elapsed() > LONG);
@@ -134,14 +133,10 @@ impl Held {
         let held = std::thread::scope(|scope| {
             let before = children(fork_server());
             let test = scope.spawn(waits);
-            let init = loop {
-                let inits = children(fork_server());
-                if let Some(&init) = inits.iter().find(|init| !before.contains(init)) {
-                    break init;
-                }
+            let init = eventually(LIMIT, "the test has an init", || {
                 assert!(!test.is_finished(), "it does not wait");
-                std::thread::yield_now();
-            };
+                children(fork_server()).into_iter().find(|init| !before.contains(init))
+            });
             let options = libc::PTRACE_O_TRACEEXIT;
             assert_eq!(trace(libc::PTRACE_SEIZE, init, options as usize), 0, "{}", error());
             fs::write(go, "").unwrap();
@@ -182,9 +177,7 @@ fn error() -> std::io::Error {
 }
 
 fn until_none_is_left() {
-    while !children(fork_server()).is_empty() {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "no init is left", || children(fork_server()).is_empty());
 }
 
 /// How many the server has.
@@ -200,9 +193,7 @@ fn shared(name: &str) -> PathBuf {
 #[netns_test]
 #[ignore = "run by the runners of this file"]
 fn waits() {
-    while !shared("go").exists() {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "the runner lets it go", || shared("go").exists());
 }
 
 #[netns_test]

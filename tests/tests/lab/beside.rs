@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use netns_test::{Error, Lab, NodeId, Topology, netns_test};
+use netns_test_tests::{LIMIT, eventually};
 
 use crate::net::{Mesh, row, switched};
 
@@ -16,11 +16,10 @@ struct Beside(AtomicUsize);
 impl Beside {
     /// Waits until the work has been done twice, so once as a whole.
     fn goes_on(&self) {
-        let (start, before) = (Instant::now(), self.0.load(Ordering::Relaxed));
-        while self.0.load(Ordering::Relaxed) < before + 2 {
-            assert!(start.elapsed() < Duration::from_secs(20), "the work beside is stuck");
-            thread::sleep(Duration::from_micros(100));
-        }
+        let before = self.0.load(Ordering::Relaxed);
+        eventually(LIMIT, "the work beside goes on", || {
+            self.0.load(Ordering::Relaxed) >= before + 2
+        });
     }
 }
 
@@ -207,9 +206,7 @@ fn a_wait_on_a_host_ends_with_its_power() {
                 all.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
             names.filter(|name| name == "client\n").count()
         };
-        while threads() < waits.len() {
-            thread::yield_now();
-        }
+        eventually(LIMIT, "each wait has its thread", || threads() == waits.len());
         lab.power_off(client).unwrap();
         for ended in all {
             let told = ended.join().unwrap().unwrap_err().to_string();

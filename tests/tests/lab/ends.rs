@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use netns_test::{Topology, netns_test};
 use netns_test_tests::confine::{Filter, filter_this_thread};
-use netns_test_tests::{Said as _, again, children, passes};
+use netns_test_tests::{LIMIT, Said as _, again, children, eventually, passes};
 
 use super::two_hosts;
 
@@ -49,10 +49,8 @@ fn forgotten_programs_are_reaped_with_the_lab() {
     };
     assert_eq!(threads(), 3, "one starts, one reads, one prints");
     drop(lab);
-    // One that has been joined is listed for a moment longer.
-    while threads() > 0 {
-        std::thread::yield_now();
-    }
+    // A thread that was joined is listed for a moment longer.
+    eventually(LIMIT, "no thread of the lab is listed", || threads() == 0);
     let left = children(std::process::id());
     assert!(left.is_empty(), "{left:?}");
 }

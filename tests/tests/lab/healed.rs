@@ -3,27 +3,15 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::time::{Duration, Instant};
 
 use netns_test::{Lab, NodeId, Topology, netns_test};
-use netns_test_tests::stdout_of;
-
-/// How long a test waits for the kernel: an address is asked for three times, a second apart.
-const PATIENCE: Duration = Duration::from_secs(20);
+use netns_test_tests::{LIMIT, eventually, stdout_of};
 
 /// What `ip` shows of the neighbours of a node that are in a state.
 fn neighbours(lab: &Lab, node: NodeId, state: &str) -> String {
     let all = lab[node].run(|| ["-4", "-6"].map(|family| stdout_of("ip", &[family, "neigh"])));
     let all = all.iter().flat_map(|text| text.lines());
     all.filter(|line| line.contains(state)).map(|line| format!("{line}\n")).collect()
-}
-
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 /// Has a node ask for others, and waits until it has asked for the last time: who connects now would wait
@@ -38,7 +26,7 @@ fn ask_in_vain(lab: &Lab, from: NodeId, to: &[IpAddr]) {
 
 /// Waits until the last of three requests has been sent, a second before the kernel gives up.
 fn asks_for_the_last_time(lab: &Lab, nodes: &[NodeId]) {
-    until("nobody asks for the last time", || {
+    eventually(LIMIT, "the last of three requests is sent", || {
         let of_node = |&node: &NodeId| {
             let show = || ["-4", "-6"].map(|family| stdout_of("ip", &["-s", family, "neigh"]));
             if lab[node].is_on() { lab[node].run(show).concat() } else { String::new() }
@@ -201,12 +189,14 @@ fn a_connection_that_hangs_is_made() {
             let to = lab.plan().addresses_of(server).to_vec();
             let hanging = to.iter().map(|to| {
                 let to = SocketAddr::new(*to, 80);
-                let (lab, connect) = (&lab, move || TcpStream::connect_timeout(&to, PATIENCE));
+                let (lab, connect) = (&lab, move || TcpStream::connect_timeout(&to, LIMIT));
                 scope.spawn(move || lab[client].run(connect))
             });
             let hanging: Vec<_> = hanging.collect();
             let asks = nodes[routers];
-            until("nobody asks", || neighbours(&lab, asks, "INCOMPLETE").lines().count() == 2);
+            eventually(LIMIT, "both addresses are asked for", || {
+                neighbours(&lab, asks, "INCOMPLETE").lines().count() == 2
+            });
             lab.heal().unwrap();
             for made in hanging {
                 made.join().unwrap().unwrap();
@@ -231,7 +221,9 @@ fn the_callers_own_neighbours_stay() {
     let to = lab.plan().addresses_of(far).to_vec();
     ask_in_vain(&lab, own, &to);
     ask_in_vain(&lab, own, &["172.20.0.9".parse().unwrap()]);
-    until("it is not given up", || neighbours(&lab, own, "FAILED").contains("172.20.0.9"));
+    eventually(LIMIT, "the address is given up", || {
+        neighbours(&lab, own, "FAILED").contains("172.20.0.9")
+    });
     lab.heal().unwrap();
     assert!(neighbours(&lab, own, "FAILED").contains("172.20.0.9"));
     let _held = listen(&lab, far);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use netns_test::lab::NodeId;
 use netns_test::{Topology, netns_test};
-use netns_test_tests::Said as _;
+use netns_test_tests::{LIMIT, Said as _, eventually};
 
 use super::two_hosts;
 
@@ -92,14 +92,14 @@ fn a_line_without_an_end_is_told() -> netns_test::Result<()> {
     let (lab, client, _) = two_hosts();
     let child =
         lab[client].command("sh").args(["-c", "printf 'ready> '; exec sleep 100"]).spawn()?;
-    let mut told = String::new();
     // The first waits may be over before it has written.
-    while !told.contains("of a line that has not ended: ready> ") {
+    eventually(LIMIT, "the part of a line is in the error", || {
         let within = child.within(Duration::from_millis(100));
-        told = within.wait_ready(|line| line.contains("ready")).unwrap_err().said();
+        let told = within.wait_ready(|line| line.contains("ready")).unwrap_err().said();
         let is_early = told.contains("it has printed nothing");
         assert!(is_early || told.contains("ready> "), "{told}");
-    }
+        told.contains("of a line that has not ended: ready> ")
+    });
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 use std::fs;
 
 use netns_test::{Lab, Node, Topology, netns_test};
-use netns_test_tests::stdout_of;
+use netns_test_tests::{LIMIT, eventually, stdout_of};
 
 use crate::net::{Mesh, star};
 use crate::two_hosts;
@@ -111,11 +111,11 @@ fn own_network() {
     ip("route add default via 172.20.0.254");
     ip("route add 192.0.2.0/24 via 172.20.0.254");
     // Its link-local addresses are there when it carries packets.
-    while stdout_of("ip", &["-6", "address"]).matches("scope link").count() < 2
-        || stdout_of("ip", &["-6", "address"]).contains("tentative")
-    {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "two link-local addresses are settled", || {
+        let seen = stdout_of("ip", &["-6", "address"]);
+        let is_settled = !seen.contains("tentative") && seen.matches("scope link").count() >= 2;
+        if is_settled { Ok(()) } else { Err(seen) }
+    });
 }
 
 #[netns_test]

@@ -3,7 +3,7 @@
 
 use netns_test::{Lab, NetNs, NodeId, netns_test};
 use netns_test_tests::remnant::Remnant;
-use netns_test_tests::{again, passes};
+use netns_test_tests::{LIMIT, again, eventually, passes};
 
 use crate::{must_fail, two_hosts};
 
@@ -73,9 +73,7 @@ fn the_network_of_a_process_is_that_of_a_thread_that_lives() -> netns_test::Resu
 fn a_process_that_has_ended_is_told_from_one_that_never_was() {
     let mut child = std::process::Command::new("true").spawn().unwrap();
     let pid = child.id();
-    while NetNs::from_pid(pid).is_ok() {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "the process has ended", || NetNs::from_pid(pid).is_err());
     let told = NetNs::from_pid(pid).unwrap_err().to_string();
     assert!(told.contains(&format!("process {pid} has ended")), "{told}");
     assert!(child.wait().unwrap().success());

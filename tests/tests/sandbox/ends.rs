@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Stdio};
 
 use netns_test::{Sandbox, SandboxChild, SandboxUser};
-use netns_test_tests::again;
+use netns_test_tests::{LIMIT, again, eventually};
 
 /// Starts a daemon, which has a session of its own, holds stdout and ignores what can be ignored;
 /// then says so and waits.
@@ -141,14 +141,9 @@ fn a_program_ends_with_its_caller_though_the_monitor_is_stopped() {
         let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
         name.is_ok_and(|name| name == "sandbox monitor\n")
     };
-    // It names itself in its own time.
-    let monitor = loop {
-        let found = netns_test_tests::children(caller.id()).into_iter().find(is_monitor);
-        match found {
-            Some(monitor) => break monitor,
-            None => std::thread::yield_now(),
-        }
-    };
+    let monitor = eventually(LIMIT, "the monitor has its name", || {
+        netns_test_tests::children(caller.id()).into_iter().find(is_monitor)
+    });
     send(monitor, libc::SIGSTOP);
     is_stopped(monitor);
     send(caller.id(), libc::SIGKILL);
@@ -159,9 +154,7 @@ fn a_program_ends_with_its_caller_though_the_monitor_is_stopped() {
 
 fn is_stopped(pid: u32) {
     let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    while !state().contains(") T ") {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "the process is stopped", || state().contains(") T "));
 }
 
 /// What it could read there is the caller's memory; what it could write, init's word.

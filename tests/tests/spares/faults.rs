@@ -3,9 +3,9 @@
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
 use netns_test::netns_test;
-use netns_test_tests::{again, children, fork_server, is_asleep, passes};
+use netns_test_tests::{LIMIT, again, children, eventually, fork_server, is_asleep, passes};
 
-use super::{PATIENCE, plays, run, signal, wait_for, wait_until};
+use super::{plays, run, signal, wait_for, wait_until};
 
 #[test]
 fn one_that_is_killed_while_it_waits_is_not_missed() {
@@ -60,9 +60,7 @@ fn is_replaced_when_killed(victim: fn(u32, u32) -> u32) {
     let body = body_of(spare);
     signal(body, libc::SIGSTOP);
     // A body is there before the server has done with its sandbox.
-    while !is_asleep(fork_server()) {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "the server sleeps", || is_asleep(fork_server()));
     let idle = descriptors();
     let init = std::thread::scope(|scope| {
         let test = scope.spawn(run);
@@ -119,11 +117,11 @@ fn killed_with_its_test() {
     let [spare] = wait_for(1)[..] else { unreachable!() };
     std::thread::scope(|scope| {
         let test = scope.spawn(begins);
-        // It is there before there is anything in it.
+        // The file is there before its content.
         let begun = super::shared("begun");
-        while std::fs::metadata(&begun).map_or(0, |data| data.len()) == 0 {
-            std::thread::yield_now();
-        }
+        eventually(LIMIT, "the body has begun", || {
+            std::fs::metadata(&begun).is_ok_and(|data| data.len() > 0)
+        });
         signal(spare, libc::SIGKILL);
         if let Err(panic) = test.join() {
             std::panic::resume_unwind(panic);
@@ -138,7 +136,7 @@ fn begins() {
     let path = super::shared("begun");
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
     file.write_all(b"once").unwrap();
-    std::thread::sleep(PATIENCE);
+    std::thread::sleep(LIMIT);
 }
 
 #[test]
@@ -183,7 +181,7 @@ fn waits_to_be_killed() {
     run();
     wait_for(4);
     println!("ready");
-    std::thread::sleep(PATIENCE);
+    std::thread::sleep(LIMIT);
 }
 
 /// Where namespaces are few, spares must leave them to tests.
@@ -220,14 +218,12 @@ fn fifty_threads_share_none() {
 
 /// How many the server has, when it sleeps and has none for the moment.
 fn descriptors() -> usize {
-    loop {
+    eventually(LIMIT, "the server sleeps", || {
         let directory = format!("/proc/{}", fork_server());
         let count = std::fs::read_dir(format!("{directory}/fd")).unwrap().count();
-        if std::fs::read_to_string(format!("{directory}/stat")).unwrap().contains(") S ") {
-            return count;
-        }
-        std::thread::yield_now();
-    }
+        let stat = std::fs::read_to_string(format!("{directory}/stat")).unwrap();
+        stat.contains(") S ").then_some(count)
+    })
 }
 
 /// The server keeps all of a request until the spare that it was given to has looked.
@@ -237,16 +233,12 @@ fn wait_for_a_request(idle: usize) {
 
 /// The process of a spare that waits for the order.
 fn body_of(spare: u32) -> u32 {
-    let start = std::time::Instant::now();
-    loop {
+    eventually(LIMIT, "the spare has a body", || {
         // Before its body an init has another child, for a moment in which it does not sleep.
         let found = children(spare);
-        if is_asleep(spare) && found.len() == 1 && children(spare) == found {
-            return found[0];
-        }
-        assert!(start.elapsed() < PATIENCE, "{spare} has no body");
-        std::thread::yield_now();
-    }
+        let is_body = is_asleep(spare) && found.len() == 1 && children(spare) == found;
+        is_body.then(|| found[0])
+    })
 }
 
 fn watch(pid: u32) -> OwnedFd {
@@ -260,7 +252,7 @@ fn watch(pid: u32) -> OwnedFd {
 fn has_ended(process: &OwnedFd) {
     let mut poll = libc::pollfd { fd: process.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: one entry, which lives through the call.
-    let ready = unsafe { libc::poll(&raw mut poll, 1, PATIENCE.as_millis().try_into().unwrap()) };
+    let ready = unsafe { libc::poll(&raw mut poll, 1, LIMIT.as_millis().try_into().unwrap()) };
     assert_eq!(ready, 1, "a spare is still there");
 }
 

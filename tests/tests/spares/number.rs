@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use netns_test::netns_test;
-use netns_test_tests::{again, passes, text};
+use netns_test_tests::{LIMIT, again, eventually, passes, text};
 
 use super::{plays, run, run_in_a_spare, succeeds, unshare, wait_for, wait_until};
 
@@ -38,10 +38,9 @@ fn by_the_peak() {
         for _ in 0..5 {
             scope.spawn(waits_for_the_meeting);
         }
-        // All five have begun, and none has ended.
-        while std::fs::read_dir(&meeting).unwrap().count() < 5 {
-            std::thread::yield_now();
-        }
+        eventually(LIMIT, "all five have begun, and none has ended", || {
+            std::fs::read_dir(&meeting).unwrap().count() == 5
+        });
         std::fs::write(super::shared("go"), "").unwrap();
     });
     run();
@@ -60,9 +59,7 @@ fn tempfile_meeting() -> std::path::PathBuf {
 fn waits_for_the_meeting() {
     let name = format!("meeting/{}", std::process::id());
     std::fs::write(super::shared(&name), "").unwrap();
-    while !super::shared("go").exists() {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "the runner lets it go", || super::shared("go").exists());
 }
 
 #[test]

@@ -10,7 +10,6 @@ use netns_test::{Topology, netns_test};
 
 use super::raw;
 
-#[path = "at_exit.rs"]
 mod at_exit;
 
 #[netns_test]
@@ -403,9 +402,9 @@ fn leaves_a_daemon() {
 fn leaves_a_program() {
     let sleep = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
     // So that the note can name the program: it is that program when it has been started.
-    while std::fs::read_to_string(format!("/proc/{}/comm", sleep.id())).unwrap() != "sleep\n" {
-        std::thread::yield_now();
-    }
+    netns_test_tests::eventually(netns_test_tests::LIMIT, "exec is done", || {
+        std::fs::read_to_string(format!("/proc/{}/comm", sleep.id())).unwrap() == "sleep\n"
+    });
     panic!("it left a program");
 }
 

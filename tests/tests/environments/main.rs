@@ -5,7 +5,6 @@
 //! with `UPDATE_EXPECTED=1` as root and read the difference. A new environment begins with an
 //! empty file.
 
-#[path = "environments/normal.rs"]
 mod normal;
 
 use std::fs::Permissions;
@@ -26,7 +25,7 @@ macro_rules! place {
         Place {
             name: stringify!($name),
             who: Who::$who,
-            expected: include_str!(concat!("environments/", stringify!($name), ".txt")),
+            expected: include_str!(concat!(stringify!($name), ".txt")),
         }
     };
 }

@@ -4,15 +4,13 @@
 //! `expected.txt` holds the words. After a change that is meant, run these tests with
 //! `UPDATE_EXPECTED=1` and read the difference.
 
-#[path = "verdicts/fixtures.rs"]
 mod fixtures;
-#[path = "verdicts/raw.rs"]
 mod raw;
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output, Stdio};
 
-const EXPECTED: &str = include_str!("verdicts/expected.txt");
+const EXPECTED: &str = include_str!("expected.txt");
 
 /// `ok` or `FAILED`, and what was printed for a test, by its name.
 type Seen = BTreeMap<String, (String, String)>;

@@ -4,11 +4,8 @@
 //! A test here starts this program again, for one ignored test, which plays the runner: it calls
 //! isolated tests and looks at the children of its fork server, which are spares when no test runs.
 
-#[path = "spares/faults.rs"]
 mod faults;
-#[path = "spares/number.rs"]
 mod number;
-#[path = "spares/same.rs"]
 mod same;
 
 use std::fs;
@@ -17,10 +14,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use netns_test::netns_test;
-use netns_test_tests::{again, children, fork_server, passes, scratch};
-
-/// How long the server may take for what should take a moment.
-const PATIENCE: Duration = Duration::from_secs(60);
+use netns_test_tests::{LIMIT, again, children, eventually, fork_server, passes, scratch};
 
 /// A run of the ignored test `name`, which passes.
 fn plays(name: &str, around: &[&str], spares: &str) {
@@ -60,49 +54,37 @@ fn says_its_id() {
 /// that it makes none for some requests. So there are requests while there are not enough and no more
 /// come: each request takes one, and a machine may be slow to make them.
 fn wait_for(count: usize) -> Vec<u32> {
-    let start = Instant::now();
-    loop {
-        let (mut since, mut before) = (Instant::now(), 0);
-        while since.elapsed() < Duration::from_secs(2) {
-            let spares = children(fork_server());
-            if spares.len() == count {
-                return spares;
-            }
-            if spares.len() != before {
-                (since, before) = (Instant::now(), spares.len());
-            }
-            // The server needs the processor.
-            std::thread::sleep(Duration::from_millis(1));
+    let (mut since, mut before) = (Instant::now(), 0);
+    eventually(2 * LIMIT, &format!("there are {count} spares"), || {
+        let spares = children(fork_server());
+        if spares.len() == count {
+            return Ok(spares);
         }
-        assert!(start.elapsed() < PATIENCE, "not {count}: {:?}", children(fork_server()));
-        run();
-    }
+        if spares.len() != before {
+            (since, before) = (Instant::now(), spares.len());
+        } else if since.elapsed() > Duration::from_secs(2) {
+            run();
+            (since, before) = (Instant::now(), 0);
+        }
+        Err(spares)
+    })
 }
 
 /// Tries until a spare is used; its number.
 fn run_in_a_spare(count: usize) -> u32 {
-    let start = Instant::now();
-    loop {
+    eventually(2 * LIMIT, "a test runs in a spare", || {
         let spares = wait_for(count);
         let init = run();
-        if spares.contains(&init) {
-            return init;
-        }
-        assert!(start.elapsed() < PATIENCE, "{init} is none of {spares:?}");
-    }
+        if spares.contains(&init) { Ok(init) } else { Err((init, spares)) }
+    })
 }
 
 /// The children of the server, when they are as `is_right` says.
 fn wait_until(what: &str, is_right: impl Fn(&[u32]) -> bool) -> Vec<u32> {
-    let start = Instant::now();
-    loop {
+    eventually(2 * LIMIT, what, || {
         let inits = children(fork_server());
-        if is_right(&inits) {
-            return inits;
-        }
-        assert!(start.elapsed() < PATIENCE, "{what}: {inits:?}");
-        std::thread::yield_now();
-    }
+        if is_right(&inits) { Ok(inits) } else { Err(inits) }
+    })
 }
 
 fn signal(pid: u32, number: i32) {

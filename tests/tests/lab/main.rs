@@ -1,71 +1,39 @@
 //! Labs: networks of hosts, each against what the kernel and `ip` say of it, and by packets; what runs on
 //! them, what can be waited for.
 
-#[path = "lab/at_once.rs"]
 mod at_once;
-#[path = "lab/beside.rs"]
 mod beside;
-#[path = "lab/blocking.rs"]
 mod blocking;
-#[path = "lab/changes.rs"]
 mod changes;
-#[path = "lab/commands.rs"]
 mod commands;
-#[path = "lab/described.rs"]
 mod described;
-#[path = "lab/ends.rs"]
 mod ends;
-#[path = "lab/extend.rs"]
 mod extend;
-#[path = "lab/extras.rs"]
+mod extend_splits;
 mod extras;
-#[path = "lab/healed.rs"]
 mod healed;
-#[path = "lab/holes.rs"]
 mod holes;
-#[path = "lab/leaks.rs"]
 mod leaks;
-#[path = "lab/limitations.rs"]
 mod limitations;
-#[path = "lab/link_local.rs"]
 mod link_local;
-#[path = "lab/lookups.rs"]
 mod lookups;
-#[path = "lab/mistaken.rs"]
 mod mistaken;
-#[path = "lab/mounts.rs"]
 mod mounts;
-#[path = "lab/net.rs"]
 mod net;
-#[path = "lab/oracle.rs"]
 mod oracle;
-#[path = "lab/own_network.rs"]
 mod own_network;
-#[path = "lab/panics.rs"]
 mod panics;
-#[path = "lab/partitions.rs"]
 mod partitions;
-#[path = "lab/power.rs"]
 mod power;
-#[path = "lab/refusals.rs"]
 mod refusals;
-#[path = "lab/roaming.rs"]
 mod roaming;
-#[path = "lab/route_rows.rs"]
 mod route_rows;
-#[path = "lab/shapes.rs"]
 mod shapes;
-#[path = "lab/snapshot.rs"]
 mod snapshot;
-#[path = "lab/snapshot_routes.rs"]
 mod snapshot_routes;
-#[path = "lab/taken_back.rs"]
 mod taken_back;
-#[path = "lab/threads.rs"]
 mod threads;
-#[path = "lab/told.rs"]
 mod told;
-#[path = "lab/waits.rs"]
 mod waits;
 
 use netns_test::lab::NodeId;

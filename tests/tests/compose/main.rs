@@ -6,27 +6,16 @@
 //! the others and compare every line of the runner's list, and every proof, with
 //! `compose/expected.rs`.
 
-#[path = "compose/attributes.rs"]
 mod attributes;
-#[path = "compose/bodies.rs"]
 mod bodies;
-#[path = "compose/expected.rs"]
 mod expected;
-#[path = "compose/options.rs"]
 mod options;
-#[path = "compose/places.rs"]
 mod places;
-#[path = "compose/proof.rs"]
 mod proof;
-#[path = "compose/with_others.rs"]
 mod with_others;
-#[path = "compose/with_rstest.rs"]
 mod with_rstest;
-#[path = "compose/with_test.rs"]
 mod with_test;
-#[path = "compose/with_test_case.rs"]
 mod with_test_case;
-#[path = "compose/with_tokio_test.rs"]
 mod with_tokio_test;
 
 use std::process::Command;

@@ -1,17 +1,11 @@
 //! Programs in a sandbox: they behave as those of `std::process::Command`, see nothing but what they
 //! are to see, and leave nothing. Most tests are plain ones: a caller has threads and no rights.
 
-#[path = "sandbox/commands.rs"]
 mod commands;
-#[path = "sandbox/ends.rs"]
 mod ends;
-#[path = "sandbox/ids.rs"]
 mod ids;
-#[path = "sandbox/networks.rs"]
 mod networks;
-#[path = "sandbox/places.rs"]
 mod places;
-#[path = "sandbox/refused.rs"]
 mod refused;
 
 use netns_test::SandboxCommand;
