@@ -13,7 +13,7 @@ const DOCUMENTS: [&str; 11] = [
     "README.md",
     "docs/CI.md",
     "docs/ENVIRONMENTS.md",
-    "docs/LAB.md",
+    "netns-test/LAB.md",
     "docs/NETNS.md",
     "docs/PERFORMANCE.md",
     "docs/SANDBOX.md",

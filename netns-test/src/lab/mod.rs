@@ -2,6 +2,7 @@
 //!
 //! [`Topology`] is the description, [`Plan`] says what the kernel is to be told. Neither touches
 //! it. Both can be printed, and drawn with Graphviz (`to_dot`) and Mermaid (`to_mermaid`).
+#![doc = include_str!("../../LAB.md")]
 
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod build;

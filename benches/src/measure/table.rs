@@ -1,6 +1,6 @@
 //! What is printed: a line for each figure, which can be pasted into a document.
 
-use crate::figure::{Effort, Outcome, Quartiles};
+use crate::measure::figure::{Effort, Outcome, Quartiles};
 
 /// The first lines of a table in Markdown; [`row`] gives the others.
 pub(crate) const HEAD: &str = "\

@@ -8,11 +8,11 @@ use std::fs;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::binary::{Way, passes};
-use crate::figure::{Effort, Figure, Work};
-use crate::leaks;
-use crate::tests::{Bench, peak_memory};
-use crate::worker::Worker;
+use crate::figures::tests::{Bench, peak_memory};
+use crate::measure::binary::{Way, passes};
+use crate::measure::figure::{Effort, Figure, Work};
+use crate::measure::leaks;
+use crate::measure::worker::Worker;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 

@@ -3,9 +3,9 @@
 
 use proc_macro2::Span;
 
+use crate::attributes::role::Role;
+use crate::attributes::source::{self, Around};
 use crate::function::Function;
-use crate::role::Role;
-use crate::source::{self, Around};
 
 /// The error about a test attribute above the one at `attribute`, also where both are written in a
 /// `macro_rules!`. `None` if there is none, or this cannot be known.
@@ -42,7 +42,7 @@ fn may_wait(path: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Around, message};
-    use crate::source::around_mark;
+    use crate::attributes::source::around_mark;
 
     fn found(source: &str) -> Option<String> {
         let around: Around = around_mark(source).expect("it is ours");

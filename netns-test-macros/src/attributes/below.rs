@@ -3,8 +3,8 @@
 
 use proc_macro2::Span;
 
-use crate::role::Role;
-use crate::source::{self, Around};
+use crate::attributes::role::Role;
+use crate::attributes::source::{self, Around};
 
 /// Whether a `#[case]` stands below the attribute at `attribute`, and no `#[rstest]`: with one, we
 /// were handed on to stand below it. `false` if this cannot be known.
@@ -23,7 +23,7 @@ fn is_given_to_one(around: &Around) -> bool {
 #[cfg(test)]
 mod tests {
     use super::is_given_to_one;
-    use crate::source::around_mark;
+    use crate::attributes::source::around_mark;
 
     fn found(source: &str) -> bool {
         is_given_to_one(&around_mark(source).expect("it is ours"))

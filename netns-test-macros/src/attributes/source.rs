@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use proc_macro2::Span;
 
-use crate::role::Role;
-use crate::scan;
+use crate::attributes::role::Role;
+use crate::attributes::scan;
 
 /// The attributes of an item as written, each as the paths in it.
 #[derive(Debug, PartialEq, Eq)]

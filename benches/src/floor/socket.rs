@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
 
-use crate::bare::check;
+use crate::floor::calls::check;
 
 /// The length of three numbers.
 const LENGTH: libc::c_uint = 12;

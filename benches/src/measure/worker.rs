@@ -1,18 +1,16 @@
-//! Processes that do the work and the floor: they live through all rounds of a figure, and are told by
-//! lines what to do. This program serves the floors so, and the test binary the tests.
+//! Worker processes: each lives through all rounds of a figure, reads a request from each line of stdin
+//! and answers it with one line. This program is the worker of the floors ([`serve`](crate::serve)), and
+//! the test binary that of the tests.
 
 use std::error::Error;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use crate::bare_promise::Floor;
-use crate::{bare, bare_lab, bare_test, leaks};
-
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// What an answer begins with; a test binary prints other lines besides.
-const ANSWER: &str = "= ";
+/// The prefix of an answer; a test binary prints other lines too.
+pub(crate) const ANSWER: &str = "= ";
 
 /// The argument that makes this program a worker; the next is what it does.
 pub(crate) const ARGUMENT: &str = "worker";
@@ -88,50 +86,4 @@ impl Drop for Worker {
 /// This program.
 pub(crate) fn own() -> io::Result<Command> {
     Ok(Command::new(std::env::current_exe()?))
-}
-
-/// What this program is as a worker, if `arguments` make it one.
-pub(crate) fn main(arguments: &[&str]) -> Option<Result<()>> {
-    match arguments {
-        [ARGUMENT, "tests"] => Some(serve(|line| Ok(bare_test::tests(line.parse()?)?))),
-        [ARGUMENT, "promise"] => Some(serve_by(Floor::of_empty_tests())),
-        [ARGUMENT, "added"] => Some(serve_by(Floor::of_sleeping_tests())),
-        [ARGUMENT, "gone"] => Some(bare::own_namespaces().map_err(Into::into).and_then(|()| {
-            serve(|_| {
-                let start = std::time::Instant::now();
-                bare_lab::wait_until_all_are_gone()?;
-                Ok(start.elapsed())
-            })
-        })),
-        // Without questions, to be started and to end as a test binary is.
-        [ARGUMENT, "tests", count] => Some(once(count, bare_test::tests)),
-        [ARGUMENT, "promise", count] => Some(once(count, |count| {
-            let floor = Floor::of_empty_tests()?;
-            let time = floor.time(count)?;
-            floor.end().map(|()| time)
-        })),
-        [ARGUMENT, "leaks", count, program, arguments @ ..] => {
-            Some(leaks::main(count, program, arguments))
-        }
-        _ => None,
-    }
-}
-
-fn serve_by(floor: io::Result<Floor>) -> Result<()> {
-    let floor = floor?;
-    serve(|line| Ok(floor.time(line.parse()?)?))?;
-    Ok(floor.end()?)
-}
-
-fn once(count: &str, work: fn(u32) -> io::Result<Duration>) -> Result<()> {
-    Ok(work(count.parse()?).map(drop)?)
-}
-
-/// Answers each line with the time that its work took.
-fn serve(mut work: impl FnMut(&str) -> Result<Duration>) -> Result<()> {
-    for line in io::stdin().lines() {
-        let time = work(&line?)?;
-        println!("{ANSWER}{}", time.as_nanos());
-    }
-    Ok(())
 }

@@ -19,9 +19,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::bare::{check, check_call, clone, open_with, set_maps};
-use crate::bare_socket::{receive, send, sockets};
-use crate::bare_test::{
+use crate::floor::calls::{check, check_call, clone, open_with, set_maps};
+use crate::floor::socket::{receive, send, sockets};
+use crate::floor::test::{
     NAMESPACES, PASSED, loopback_up, mount, mount_all, own_maps, pipe, read, wait, write,
 };
 

@@ -3,10 +3,10 @@
 
 use std::error::Error;
 
-use crate::binary::Way;
-use crate::figure::{Figure, Work};
-use crate::tests::Bench;
-use crate::worker::Worker;
+use crate::figures::tests::Bench;
+use crate::measure::binary::Way;
+use crate::measure::figure::{Figure, Work};
+use crate::measure::worker::Worker;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 

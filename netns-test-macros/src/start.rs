@@ -8,18 +8,18 @@
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::quote;
 
-use crate::args::Args;
 use crate::function::Function;
+use crate::options::args::Args;
 
 /// Where a test's function begins.
-pub(crate) struct Beginning {
+pub(crate) struct Start {
     /// The option of `__rt::case!`; none where the function begins with its call.
     pub(crate) kind: TokenStream,
     /// The body, with the call if it needs one.
     pub(crate) body: Group,
 }
 
-impl Beginning {
+impl Start {
     pub(crate) fn of(args: &Args, function: &Function) -> Self {
         let body = function.body.clone();
         let path = args.path();

@@ -9,10 +9,10 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::bare::{self, check};
-use crate::bare_test;
-use crate::binary::{Binary, Way, passes};
-use crate::worker::{ARGUMENT, own};
+use crate::floor::calls::{self, check};
+use crate::floor::test;
+use crate::measure::binary::{Binary, Way, passes};
+use crate::measure::worker::{ARGUMENT, own};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -45,7 +45,7 @@ pub(crate) fn none(binary: &Binary, way: Way, filter: &str, count: u32) -> Resul
 
 /// The process of [`none`].
 pub(crate) fn main(count: &str, program: &str, arguments: &[&str]) -> Result<()> {
-    bare::own_namespaces()?;
+    calls::own_namespaces()?;
     // Orphans become children of this process.
     // SAFETY: a flag of this process.
     check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) })?;
@@ -59,7 +59,7 @@ pub(crate) fn main(count: &str, program: &str, arguments: &[&str]) -> Result<()>
         fs::write(format!("/proc/sys/user/max_{kind}_namespaces"), allowed)?;
     }
     let start = Instant::now();
-    while let Err(error) = bare_test::tests(1) {
+    while let Err(error) = test::tests(1) {
         let is_full = error.raw_os_error() == Some(libc::ENOSPC);
         if !is_full || start.elapsed() > PATIENCE {
             return Err(format!("a namespace is left: one more test: {error}").into());

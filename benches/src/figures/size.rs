@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fs;
 use std::time::Instant;
 
-use crate::binary::cargo;
+use crate::measure::binary::cargo;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 

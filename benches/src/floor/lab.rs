@@ -8,8 +8,8 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
-use crate::bare::{check, open};
-use crate::message::{
+use crate::floor::calls::{check, open};
+use crate::floor::message::{
     ADDRESS, Body, INFO, INFO_DATA, INFO_KIND, LOCAL, Message, NAME, NET_NS_FD, PEER,
 };
 

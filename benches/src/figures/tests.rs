@@ -6,9 +6,9 @@ use std::process::Child;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::binary::{Binary, Way, passes};
-use crate::figure::{Effort, Figure, Work};
-use crate::worker::{ARGUMENT, Worker, own};
+use crate::measure::binary::{Binary, Way, passes};
+use crate::measure::figure::{Effort, Figure, Work};
+use crate::measure::worker::{ARGUMENT, Worker, own};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 

@@ -4,8 +4,9 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::{Error, Path, Result};
 
-use crate::argument::Argument;
 use crate::errors::Errors;
+use crate::options::argument::Argument;
+use crate::options::user::User;
 
 /// The option names, as an error lists them.
 const NAMES: &str =
@@ -40,15 +41,6 @@ enum Timeout {
     Never,
     /// In milliseconds.
     After(u64),
-}
-
-/// The user that the body sees itself as.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) enum User {
-    Caller,
-    Root,
-    Id(u32),
-    Named(String),
 }
 
 /// The ids that the body has.

@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 
 use netns_test::{NetNs, NetNsId};
 
-use crate::bare;
-use crate::figure::{Figure, Work, timed};
+use crate::floor::calls;
+use crate::measure::figure::{Figure, Work, timed};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -27,7 +27,7 @@ pub(crate) fn new() -> Result<Figure> {
             Ok(time)
         }),
         floor: Box::new(move |count| {
-            let (made, time) = timed(count, bare::new_in_a_thread);
+            let (made, time) = timed(count, calls::new_in_a_thread);
             let made = made.into_iter().collect::<io::Result<Vec<_>>>()?;
             let made: netns_test::Result<Vec<_>> = made.into_iter().map(NetNs::try_from).collect();
             are_new(&made?, own)?;
@@ -39,7 +39,7 @@ pub(crate) fn new() -> Result<Figure> {
 /// `enter()` and the drop of its guard, which finds out where to come back to.
 pub(crate) fn enter() -> Result<Figure> {
     let Places { own, other, there, .. } = Places::new()?;
-    let floor = going(own.id(), move || bare::there_and_back(&there));
+    let floor = going(own.id(), move || calls::there_and_back(&there));
     let work = going(own.id(), move || other.enter().map(drop));
     Ok(figure("`ns.enter()` and back", work, "`open`, two `setns`, `close`", floor))
 }
@@ -47,7 +47,7 @@ pub(crate) fn enter() -> Result<Figure> {
 /// The same beside what a caller needs who knows where it is.
 pub(crate) fn enter_beside_setns() -> Result<Figure> {
     let Places { own, other, here, there } = Places::new()?;
-    let floor = going(own.id(), move || bare::enter(&there).and_then(|()| bare::enter(&here)));
+    let floor = going(own.id(), move || calls::enter(&there).and_then(|()| calls::enter(&here)));
     let work = going(own.id(), move || other.enter().map(drop));
     Ok(figure("`ns.enter()` and back", work, "two `setns`", floor))
 }
@@ -56,7 +56,7 @@ pub(crate) fn enter_beside_setns() -> Result<Figure> {
 pub(crate) fn enter_from() -> Result<Figure> {
     let Places { own, other, here, there } = Places::new()?;
     let id = own.id();
-    let floor = going(id, move || bare::enter(&there).and_then(|()| bare::enter(&here)));
+    let floor = going(id, move || calls::enter(&there).and_then(|()| calls::enter(&here)));
     let work = going(id, move || other.enter_from(&own).map(drop));
     Ok(figure("`ns.enter_from(&own)` and back", work, "two `setns`", floor))
 }
@@ -90,14 +90,14 @@ impl Places {
     /// The figures time going there and back, so both ways are seen to lead there first.
     fn new() -> Result<Self> {
         let (own, other) = (NetNs::current()?, NetNs::new()?);
-        let (here, there) = (bare::open_own()?, OwnedFd::from(other.try_clone()?));
+        let (here, there) = (calls::open_own()?, OwnedFd::from(other.try_clone()?));
         let guard = other.enter()?;
         is_in(other.id())?;
         drop(guard);
         is_in(own.id())?;
-        bare::enter(&there)?;
+        calls::enter(&there)?;
         is_in(other.id())?;
-        bare::enter(&here)?;
+        calls::enter(&here)?;
         is_in(own.id())?;
         Ok(Self { own, other, here, there })
     }

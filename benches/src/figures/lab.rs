@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use netns_test::{NetNs, Topology};
 
-use crate::bare_lab;
-use crate::figure::{Figure, timed};
+use crate::floor::lab;
+use crate::measure::figure::{Figure, timed};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -34,17 +34,17 @@ pub(crate) fn build(name: &'static str, hosts: u32, target: Option<f64>, rounds:
             let address = lab.plan().nodes().last().expect("there are some").addresses[0];
             last.run(|| TcpListener::bind((address, 0)))?;
             drop(lab);
-            bare_lab::wait_until_all_are_gone()?;
+            lab::wait_until_all_are_gone()?;
             Ok(time)
         }),
         floor: Box::new(|count| {
-            let (mut made, time) = timed(1, || bare_lab::star(count));
+            let (mut made, time) = timed(1, || lab::star(count));
             let hosts = made.pop().expect("it was made once")?;
             let last = hosts.last().expect("there are some").network.try_clone()?;
             let [_, _, high, low] = (count - 1).to_be_bytes();
             listen(&NetNs::try_from(last)?, Ipv4Addr::new(10, high, low, 1).into())?;
             drop(hosts);
-            bare_lab::wait_until_all_are_gone()?;
+            lab::wait_until_all_are_gone()?;
             Ok(time)
         }),
     }
@@ -159,7 +159,7 @@ impl Line {
             let low = u16::from(last);
             [[10, 0, 0, last].into(), Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, low).into()]
         };
-        let hosts = bare_lab::pair([both(1), both(2)])?;
+        let hosts = lab::pair([both(1), both(2)])?;
         let [near, far] = [hosts[0].network.try_clone()?, hosts[1].network.try_clone()?];
         let listener = listen(&NetNs::try_from(far)?, both(2)[0])?;
         let target: SocketAddr = listener.local_addr()?;

@@ -1,12 +1,12 @@
 //! One option of the attribute, `name = value`, as written. What the text of a value can mean is
-//! known here; which options there are is known in [`args`](crate::args).
+//! known here; which options there are is known in [`args`](crate::options::args).
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::parse::{Parse, Parser as _};
 use syn::{Error, LitBool, LitInt, LitStr, Path, Result};
 
-use crate::args::User;
 use crate::errors::Errors;
+use crate::options::user::User;
 
 /// An option: its name, and the tokens after `=`.
 pub(crate) struct Argument {

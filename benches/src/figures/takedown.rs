@@ -6,9 +6,9 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::bare::{check, open_own};
-use crate::bare_lab;
-use crate::bare_test::loopback_up;
+use crate::floor::calls::{check, open_own};
+use crate::floor::lab;
+use crate::floor::test::loopback_up;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -28,7 +28,7 @@ pub(crate) fn figures() -> Result<String> {
 }
 
 fn taken_down(count: usize) -> Result<Duration> {
-    bare_lab::wait_until_all_are_gone()?;
+    lab::wait_until_all_are_gone()?;
     // A thread that goes to a new namespace does not come back.
     let made = thread::spawn(move || -> std::io::Result<Vec<OwnedFd>> {
         (0..count).map(|_| network()).collect()
@@ -36,7 +36,7 @@ fn taken_down(count: usize) -> Result<Duration> {
     let made = made.join().expect("it does not panic")?;
     let start = Instant::now();
     drop(made);
-    bare_lab::wait_until_all_are_gone()?;
+    lab::wait_until_all_are_gone()?;
     Ok(start.elapsed())
 }
 

@@ -8,10 +8,10 @@ use std::os::fd::FromRawFd as _;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::bare::check;
-use crate::binary::{Way, passes};
-use crate::figure::{Effort, Figure};
-use crate::tests::Bench;
+use crate::figures::tests::Bench;
+use crate::floor::calls::check;
+use crate::measure::binary::{Way, passes};
+use crate::measure::figure::{Effort, Figure};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 

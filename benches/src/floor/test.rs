@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
-use crate::bare::{check, clone, own_ids, set_maps};
+use crate::floor::calls::{check, clone, own_ids, set_maps};
 
 /// What a test has of its own.
 pub(crate) const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
