@@ -147,7 +147,7 @@ fn it_shows_what_ip_and_ss_show() -> netns_test::Result<()> {
 }
 
 #[netns_test]
-fn tcp_states_are_told() -> netns_test::Result<()> {
+fn tcp_states_are_shown() -> netns_test::Result<()> {
     let (net, nodes) = switched(2);
     let lab = net.build()?;
     let [near, far] = connection(&lab, nodes[0], nodes[1], lab.plan().addresses_of(nodes[1])[0]);

@@ -90,7 +90,7 @@ fn an_extension_that_is_refused_takes_away_nothing_of_others() -> netns_test::Re
 }
 
 #[netns_test]
-fn a_name_that_is_taken_is_told_with_its_place() -> netns_test::Result<()> {
+fn an_interface_name_in_use_is_named_with_the_link() -> netns_test::Result<()> {
     let (mut net, nodes) = star(2);
     let mut lab = net.build()?;
     lab[nodes[0]].run(|| ip("link add eth1 type bridge"));

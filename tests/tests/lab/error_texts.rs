@@ -25,7 +25,7 @@ fn is_at_this_line<T>(result: Result<T, impl Into<Error>>) {
 }
 
 #[netns_test]
-fn each_call_is_told_with_its_line() {
+fn each_error_names_the_line_of_its_call() {
     let mut other = Topology::new();
     let (stranger, twin) = (other.host("x"), other.host("y"));
     let foreign = other.link(stranger, twin).id();
@@ -76,7 +76,7 @@ fn each_call_is_told_with_its_line() {
 /// As most tests fail: by `?`, which libtest prints.
 #[test]
 fn a_test_that_fails_names_its_line() {
-    let text = must_fail("told::fails_by_an_error");
+    let text = must_fail("error_texts::fails_by_an_error");
     assert!(text.contains("wait for a socket on tcp port 80 of server: there is none"), "{text}");
     assert!(text.contains("\n  at tests/tests/lab/told.rs:"), "{text}");
 }
@@ -89,7 +89,7 @@ fn fails_by_an_error() -> netns_test::Result<()> {
 }
 
 #[netns_test]
-fn kinds_of_errors_are_told_apart() {
+fn kinds_of_errors_are_distinct() {
     let (lab, client, server) = two_hosts();
     let kinds = |error: &Error| (error.is_timeout(), error.is_powered_off());
     let late = lab[server].within(SHORT).wait_listening(80).unwrap_err();
@@ -116,7 +116,7 @@ fn kinds_of_errors_are_told_apart() {
 }
 
 #[netns_test]
-fn who_listens_on_loopback_alone_is_not_reached() {
+fn a_listener_on_loopback_alone_is_not_reached() {
     let (lab, _, server) = two_hosts();
     let server = &lab[server];
     let _own = server.run(|| TcpListener::bind("127.0.0.1:8080")).unwrap();
@@ -208,7 +208,7 @@ fn obstacles_are_named() {
 }
 
 #[netns_test]
-fn a_program_that_is_missing_is_told_with_where_it_was_searched() {
+fn a_missing_program_is_named_with_its_search_path() {
     let (lab, client, _) = two_hosts();
     let told = lab[client].command("no-such-program").spawn().unwrap_err().said();
     let path = std::env::var("PATH").unwrap();

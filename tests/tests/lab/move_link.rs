@@ -56,7 +56,7 @@ const ON_ONE: [&str; 2] = ["10.0.0.1/24", "fd6e:6574:6e73::1/64"];
 const ON_TWO: [&str; 2] = ["10.0.1.254/24", "fd6e:6574:6e73:1::fffe/64"];
 
 #[netns_test]
-fn a_host_that_roams_has_the_addresses_of_its_switch() -> netns_test::Result<()> {
+fn a_moved_host_has_the_addresses_of_its_switch() -> netns_test::Result<()> {
     let Campus { lab, radio, switches: [one, two], nodes, .. } = campus()?;
     let roamer = nodes[0];
     let before = [routes(&lab[roamer], "-4"), routes(&lab[roamer], "-6")];
@@ -80,7 +80,7 @@ fn a_host_that_roams_has_the_addresses_of_its_switch() -> netns_test::Result<()>
 
 /// Connections of before are of the old address; a server that listens is found at the new one.
 #[netns_test]
-fn a_server_that_roams_is_found_by_its_name() -> netns_test::Result<()> {
+fn a_moved_server_is_found_by_its_name() -> netns_test::Result<()> {
     let Campus { lab, radio, switches: [one, two], nodes: [roamer, first, second, _], .. } =
         campus()?;
     let listener = lab[roamer].run(|| TcpListener::bind("[::]:80"))?;
@@ -93,7 +93,7 @@ fn a_server_that_roams_is_found_by_its_name() -> netns_test::Result<()> {
 }
 
 #[netns_test]
-fn what_a_move_has_given_comes_back_with_the_link_and_the_node() -> netns_test::Result<()> {
+fn addresses_of_a_move_come_back_with_link_and_power() -> netns_test::Result<()> {
     let Campus { lab, radio, switches: [one, two], nodes, .. } = campus()?;
     let roamer = nodes[0];
     lab.move_link(radio, one, two)?;
@@ -123,7 +123,7 @@ fn what_a_move_has_given_comes_back_with_the_link_and_the_node() -> netns_test::
 }
 
 #[netns_test]
-fn several_hosts_that_roam_have_addresses_of_their_own() -> netns_test::Result<()> {
+fn several_moved_hosts_have_distinct_addresses() -> netns_test::Result<()> {
     let mut net = Topology::new();
     let (one, two) = (net.switch("one"), net.switch("two"));
     let router = net.router("router");
@@ -295,7 +295,7 @@ fn a_move_as_is_changes_no_addresses_and_no_routes() -> netns_test::Result<()> {
 }
 
 #[netns_test]
-fn the_test_itself_roams() -> netns_test::Result<()> {
+fn the_test_itself_moves() -> netns_test::Result<()> {
     let mut net = Topology::new();
     let (one, two, router) = (net.switch("one"), net.switch("two"), net.router("router"));
     let (own, second) = (net.local(), net.host("second"));

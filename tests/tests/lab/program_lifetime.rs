@@ -138,7 +138,7 @@ fn power_cycles_leave_no_descriptors() {
 
 /// No test is to pass beside what is left.
 #[netns_test]
-fn what_cannot_be_killed_is_told() {
+fn a_program_that_cannot_be_killed_is_named() {
     let (lab, _, server) = two_hosts();
     let script = "sleep 1000 >/dev/null 2>&1 & echo $!";
     let output = lab[server].command("sh").args(["-c", script]).stdout(Stdio::piped()).output();
@@ -179,7 +179,7 @@ fn plain_caller() {
 }
 
 const UNSHARE: [&str; 2] = ["unshare", "-Urn"];
-const PLAIN: [&str; 3] = ["--exact", "ends::plain_caller", "--nocapture"];
+const PLAIN: [&str; 3] = ["--exact", "program_lifetime::plain_caller", "--nocapture"];
 
 #[test]
 fn a_plain_caller_needs_no_harness() {

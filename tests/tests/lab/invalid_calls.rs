@@ -13,7 +13,7 @@ use super::two_hosts;
 
 /// Also as root outside of a user namespace it would be the machine's.
 #[netns_test]
-fn a_sysctl_is_one_of_the_network() {
+fn a_sysctl_outside_of_net_is_refused() {
     let (lab, client, _) = two_hosts();
     let told = |name: &str| lab[client].sysctl(name, 60).unwrap_err().said();
     let only = "only those below `net.` are the node's own; give one of these";
@@ -48,7 +48,7 @@ fn a_route_does_not_lead_to_the_host_itself() {
 /// Multicast and broadcast of hosts that have no default route, by a route in the topology and by one of
 /// the running lab.
 #[netns_test]
-fn a_route_by_a_link_is_to_what_is_on_it() -> netns_test::Result<()> {
+fn a_route_by_a_link_leads_to_its_segment() -> netns_test::Result<()> {
     const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
     let mut net = Topology::new();
     let (a, b, switch) = (net.host("a"), net.host("b"), net.switch("s"));
@@ -88,7 +88,7 @@ fn a_route_by_a_link_is_to_what_is_on_it() -> netns_test::Result<()> {
 
 /// A prompt: what there is of the line is shown.
 #[netns_test]
-fn a_line_without_an_end_is_told() -> netns_test::Result<()> {
+fn an_incomplete_line_is_named() -> netns_test::Result<()> {
     let (lab, client, _) = two_hosts();
     let child =
         lab[client].command("sh").args(["-c", "printf 'ready> '; exec sleep 100"]).spawn()?;
@@ -143,7 +143,7 @@ fn panics_name_the_callers_line() {
 
 /// What is renamed is told, and not what bears its name.
 #[netns_test]
-fn a_renamed_host_is_told_by_its_old_name() -> netns_test::Result<()> {
+fn a_renamed_node_is_named_by_its_old_name() -> netns_test::Result<()> {
     let mut net = Topology::new();
     let switch = net.switch("s");
     let a = net.host("a");
