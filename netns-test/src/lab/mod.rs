@@ -27,7 +27,9 @@ pub use crate::lab::observe::snapshot::{
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::sockets::{Endpoint, Protocol};
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use crate::lab::observe::wait::limit::Within;
+pub use crate::lab::observe::wait::limit::{WAIT_LIMIT, Wait};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::wait::mode::{Blocking, Nonblocking, WaitMode, Waiting};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::wait::reachable::Peer;
 pub use crate::lab::plan::errors::{TopologyError, TopologyErrors};

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::netns_test;
 use tokio::net::TcpListener;
 
@@ -33,13 +34,13 @@ fn serve(host: &netns_test::Node) -> tokio::task::JoinHandle<io::Result<()>> {
 async fn a_wait_that_blocks_the_tests_runtime_says_so() {
     let (lab, client, server) = two_hosts();
     let serving = serve(&lab[server]);
-    let text = lab[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
+    let text = lab[server].wait(MOMENT).listening(80).unwrap_err().to_string();
     assert!(text.contains(SAID) && text.contains("spawn_blocking"), "{text}");
     let sleeper = lab[client].command("sleep").arg("60").spawn().unwrap();
     let waits = [
-        lab[server].within(MOMENT).wait_link_up("eth7"),
-        sleeper.within(MOMENT).wait_ready(|_| false),
-        sleeper.within(MOMENT).wait_exit().map(drop),
+        lab[server].wait(MOMENT).link_up("eth7"),
+        sleeper.wait(MOMENT).line(|_| false),
+        sleeper.wait(MOMENT).exit().map(drop),
     ];
     for wait in waits {
         let text = wait.unwrap_err().to_string();
@@ -48,7 +49,8 @@ async fn a_wait_that_blocks_the_tests_runtime_says_so() {
     // It waits where it does not block: the task runs, and what is waited for comes.
     let lab = std::sync::Arc::new(lab);
     let own = std::sync::Arc::clone(&lab);
-    let waited = tokio::task::spawn_blocking(move || own[server].wait_listening(80)).await;
+    let waited =
+        tokio::task::spawn_blocking(move || own[server].wait(WAIT_LIMIT).listening(80)).await;
     waited.unwrap().unwrap();
     serving.abort();
 }
@@ -58,19 +60,19 @@ async fn a_wait_that_blocks_the_tests_runtime_says_so() {
 #[netns_test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wait_with_a_free_worker_blocks_no_runtime() {
     let (lab, _, server) = two_hosts();
-    let wait = move || lab[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
+    let wait = move || lab[server].wait(MOMENT).listening(80).unwrap_err().to_string();
     let text = tokio::spawn(async move { wait() }).await.unwrap();
     assert!(!text.contains(SAID), "{text}");
     // The test itself is no worker.
     let (lab, _, server) = two_hosts();
-    let text = lab[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
+    let text = lab[server].wait(MOMENT).listening(80).unwrap_err().to_string();
     assert!(!text.contains("tokio"), "{text}");
 }
 
 #[netns_test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_wait_on_the_only_worker_says_so() {
     let (lab, _, server) = two_hosts();
-    let wait = move || lab[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
+    let wait = move || lab[server].wait(MOMENT).listening(80).unwrap_err().to_string();
     let text = tokio::spawn(async move { wait() }).await.unwrap();
     assert!(text.contains(SAID), "{text}");
 }
@@ -81,11 +83,11 @@ async fn a_wait_that_blocks_no_runtime_says_nothing() {
     let (lab, _, server) = two_hosts();
     let lab = std::sync::Arc::new(lab);
     let own = std::sync::Arc::clone(&lab);
-    let wait = move || own[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
+    let wait = move || own[server].wait(MOMENT).listening(80).unwrap_err().to_string();
     let text = tokio::task::spawn_blocking(wait).await.unwrap();
     assert!(!text.contains("tokio"), "{text}");
     let own = std::sync::Arc::clone(&lab);
-    let wait = move || own[server].within(MOMENT).wait_listening(80).unwrap_err().to_string();
+    let wait = move || own[server].wait(MOMENT).listening(80).unwrap_err().to_string();
     let text = std::thread::spawn(wait).join().unwrap();
     assert!(!text.contains(SAID), "{text}");
 }
@@ -129,7 +131,7 @@ async fn waits_for_a_program() {
     let stdin = cat.stdin.take();
     // It closes it when it is polled.
     drop(tokio::spawn(async move { drop(stdin) }));
-    cat.wait().unwrap();
+    cat.wait(Duration::MAX).exit().unwrap();
 }
 
 #[netns_test(timeout = "4s")]

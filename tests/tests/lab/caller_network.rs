@@ -4,6 +4,7 @@
 use std::fs;
 
 use netns_test::lab::LinkId;
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, NodeId, Topology, netns_test};
 use netns_test_tests::stdout_of;
 
@@ -91,7 +92,7 @@ fn routes_of_the_plan_come_before_those_of_the_machine() -> netns_test::Result<(
     };
     leads("-4", "203.0.113.7", "eth0");
     leads("-6", "2001:db8:ffff::7", "eth0");
-    lab[far].wait_reachable(own)?;
+    lab[far].wait(WAIT_LIMIT).reachable(own)?;
     // Without its link a route of the lab is gone; the machine's is there.
     lab[link].down()?;
     leads("-4", "203.0.113.7", "v0");

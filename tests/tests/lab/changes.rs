@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, LinkId, Node, NodeId, Topology, netns_test};
 
 use netns_test_tests::{Said as _, stdout_of};
@@ -173,7 +174,7 @@ fn a_link_comes_up_with_other_addresses() -> netns_test::Result<()> {
     drop(connection(&lab, router, a, "2001:db8::1".parse().unwrap()));
     lab[far].down()?;
     lab[far].up()?;
-    lab[b].wait_reachable(lab.plan().addresses_of(router)[1])
+    lab[b].wait(WAIT_LIMIT).reachable(lab.plan().addresses_of(router)[1])
 }
 
 #[netns_test]

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use netns_test::lab::NodeId;
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Topology, netns_test};
 use netns_test_tests::{LIMIT, Said as _, eventually};
 
@@ -94,8 +95,8 @@ fn an_incomplete_line_is_named() -> netns_test::Result<()> {
         lab[client].command("sh").args(["-c", "printf 'ready> '; exec sleep 100"]).spawn()?;
     // The first waits may be over before it has written.
     eventually(LIMIT, "the part of a line is in the error", || {
-        let within = child.within(Duration::from_millis(100));
-        let told = within.wait_ready(|line| line.contains("ready")).unwrap_err().said();
+        let short = child.wait(Duration::from_millis(100));
+        let told = short.line(|line| line.contains("ready")).unwrap_err().said();
         let is_early = told.contains("it has printed nothing");
         assert!(is_early || told.contains("ready> "), "{told}");
         told.contains("of a line that has not ended: ready> ")
@@ -106,11 +107,11 @@ fn an_incomplete_line_is_named() -> netns_test::Result<()> {
 #[netns_test]
 fn a_node_is_waited_for_by_its_id() -> netns_test::Result<()> {
     let (lab, client, server) = two_hosts();
-    lab[client].wait_reachable(server)?;
+    lab[client].wait(WAIT_LIMIT).reachable(server)?;
     let mut other = Topology::new();
     other.host("a");
     let stranger = other.host("b");
-    let told = lab[client].wait_reachable(stranger).unwrap_err().said();
+    let told = lab[client].wait(WAIT_LIMIT).reachable(stranger).unwrap_err().said();
     assert!(told.ends_with("it is not in the lab: its id is of another"), "{told}");
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, LinkId, Node, NodeId, Topology, netns_test};
 use netns_test_tests::Said as _;
 
@@ -16,7 +17,7 @@ use crate::net::{Mesh, connection};
 fn all_reach_each_other(lab: &Lab, nodes: &[NodeId]) {
     for &from in nodes {
         for &to in nodes.iter().filter(|to| **to != from) {
-            if let Err(error) = lab[from].wait_reachable(to) {
+            if let Err(error) = lab[from].wait(WAIT_LIMIT).reachable(to) {
                 panic!("{} to {}: {error}", lab[from].name(), lab[to].name());
             }
             let name = lab[to].name();

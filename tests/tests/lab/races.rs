@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, Node, NodeId, Topology, netns_test};
 use netns_test_tests::stdout_of;
 
@@ -137,7 +138,7 @@ fn a_partition_holds_while_a_host_comes_up() -> netns_test::Result<()> {
     let (net, nodes) = switched(2);
     let lab = net.build()?;
     let [near, far] = nodes[..] else { panic!() };
-    lab[near].wait_reachable(&lab[far])?;
+    lab[near].wait(WAIT_LIMIT).reachable(&lab[far])?;
     lab.partition(&[near], &[far])?;
     let sender = lab[near].run(|| UdpSocket::bind("0.0.0.0:0"))?;
     // Or it would have to be asked for, in vain.
@@ -200,8 +201,8 @@ fn a_partition_holds_when_a_link_comes_up() -> netns_test::Result<()> {
     lab.partition(&[near], &[far])?;
     lab[link].up()?;
     // They come a moment after the others.
-    lab[near].wait_route("fe80::/64")?;
-    lab[far].wait_route("fe80::/64")?;
+    lab[near].wait(WAIT_LIMIT).route("fe80::/64")?;
+    lab[far].wait(WAIT_LIMIT).route("fe80::/64")?;
     let receiver = lab[far].run(|| UdpSocket::bind("[::]:99"))?;
     let sender = lab[near].run(|| UdpSocket::bind("[::]:0"))?;
     receiver.set_read_timeout(Some(MOMENT))?;

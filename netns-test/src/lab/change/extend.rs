@@ -42,7 +42,7 @@ impl Lab {
     /// let b = net.host("b");
     /// net.link(b, router);
     /// lab.extend(&net)?;
-    /// lab[a].wait_reachable(&lab[b])?;
+    /// lab[a].wait(WAIT_LIMIT).reachable(&lab[b])?;
     /// # Ok(())
     /// # }
     /// ```

@@ -44,8 +44,8 @@ impl Lab {
     /// net.link(printer, work);
     /// let lab = net.build()?;
     /// lab.move_link(radio, home, work)?;
-    /// lab[laptop].wait_reachable(printer)?;
-    /// lab[printer].wait_reachable(laptop)?;
+    /// lab[laptop].wait(WAIT_LIMIT).reachable(printer)?;
+    /// lab[printer].wait(WAIT_LIMIT).reachable(laptop)?;
     /// # Ok(())
     /// # }
     /// ```
