@@ -13,9 +13,6 @@ use crate::sys::process::Pid;
 /// itself has not looked.
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
-/// How often the server goes through its loop at the least, while there is a test.
-pub(crate) const HEARTBEAT: Duration = Duration::from_secs(5);
-
 /// After so many looks at a server that is stopped no test is waited for that has not begun.
 const LOOKS_IF_STOPPED: u64 = 10;
 
