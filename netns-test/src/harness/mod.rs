@@ -37,8 +37,8 @@ use crate::env;
 use crate::error::Failure;
 use crate::harness::runner::verdict::{Judgement, Outcome, Verdict};
 use crate::harness::server::handle::NoServer;
-use crate::premain;
-use crate::premain::Entry;
+use crate::registry::case::Entry;
+use crate::registry::sections;
 use crate::sys::process;
 use crate::sys::process::SingleThreaded;
 
@@ -145,7 +145,7 @@ fn run_here(case: &Case) {
 }
 
 fn index_of(entry: &'static Entry) -> Option<usize> {
-    premain::cases().iter().position(|other| std::ptr::eq(other, entry))
+    sections::cases().iter().position(|other| std::ptr::eq(other, entry))
 }
 
 fn unknown_entry() -> Failure {

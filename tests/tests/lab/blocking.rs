@@ -113,7 +113,7 @@ async fn a_dropped_wait_ends() {
 /// Of two workers one waits, and the other one runs tasks, but perhaps not the one that the first worker
 /// has started last.
 #[netns_test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wait_beside_a_worker_that_is_free_blocks_no_runtime() {
+async fn a_wait_with_a_free_worker_blocks_no_runtime() {
     let (lab, _, server) = two_hosts();
     let wait = move || lab[server].wait(MOMENT).listening(80).unwrap_err().to_string();
     let text = tokio::spawn(async move { wait() }).await.unwrap();

@@ -216,7 +216,7 @@ fn an_end_that_has_come_to_the_caller_keeps_its_addresses() -> netns_test::Resul
 }
 
 #[netns_test]
-fn mistakes_are_told_with_the_host() -> netns_test::Result<()> {
+fn invalid_changes_name_the_node() -> netns_test::Result<()> {
     let (lab, [a, router, b], [_, far]) = pair()?;
     let mut other = Topology::new();
     let (one, two) = (other.host("one"), other.host("two"));

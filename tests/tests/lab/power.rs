@@ -102,7 +102,7 @@ fn a_program_with_a_network_of_its_own_is_killed() -> netns_test::Result<()> {
 
 /// A killed program's connections would be closed; a host without power says nothing.
 #[netns_test]
-fn the_others_are_told_nothing() -> netns_test::Result<()> {
+fn a_power_cut_sends_no_fin_and_no_rst() -> netns_test::Result<()> {
     let (net, nodes) = switched(2);
     let lab = net.build()?;
     for address in lab.plan().addresses_of(nodes[1]) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use netns_test::lab::WAIT_LIMIT;
 use netns_test::lab::{NodeState, Protocol, RouteState};
 use netns_test::{Lab, NodeId, netns_test};
-use netns_test_tests::stdout_of;
+use netns_test_tests::{LIMIT, eventually, stdout_of};
 use serde_json::Value;
 
 use crate::oracle::{ip as by_ip, text};
@@ -194,11 +194,12 @@ fn drops_of_a_socket_are_shown() -> netns_test::Result<()> {
     };
     let (none, shown, before) = look();
     assert_eq!((none, shown.as_str()), (0, "udp UNCONN 127.0.0.1:53 *"));
-    while look().0 == 0 {
+    eventually(LIMIT, "a datagram is dropped", || {
         for _ in 0..64 {
-            sender.send_to(&[0; 8192], "127.0.0.1:53")?;
+            sender.send_to(&[0; 8192], "127.0.0.1:53").unwrap();
         }
-    }
+        look().0 > 0
+    });
     let (count, shown, after) = look();
     assert_eq!(shown, format!("udp UNCONN 127.0.0.1:53 * drops {count}"));
     assert_eq!(before, after);

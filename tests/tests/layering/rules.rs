@@ -135,8 +135,8 @@ fn words(file: &str, tokens: &[Token], found: &mut Found) {
     for (at, token) in tokens.iter().enumerate() {
         let next = |offset: usize| tokens.get(at + offset).map_or("", |token| token.text.as_str());
         match token.text.as_str() {
-            "unsafe" if !in_sys && file != "premain.rs" => {
-                say(token, "`unsafe` stands in sys/ and premain.rs only");
+            "unsafe" if !in_sys && !UNSAFE.contains(&file) => {
+                say(token, "`unsafe` stands in sys/, premain.rs and registry/sections.rs only");
             }
             "libc" | "nix" if !in_sys => say(token, "`libc` and `nix` stand in sys/ only"),
             "Command" if !file.is_empty() && !PREPARERS.contains(&file) => {
@@ -154,6 +154,9 @@ fn words(file: &str, tokens: &[Token], found: &mut Found) {
         }
     }
 }
+
+/// Files outside of sys/ with `unsafe`: the constructor, and the linker's tables.
+const UNSAFE: [&str; 2] = ["premain.rs", "registry/sections.rs"];
 
 /// They prepare a program that the user will start.
 const PREPARERS: [&str; 7] = [

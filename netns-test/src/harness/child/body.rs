@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use crate::diagnose;
 use crate::error::Failure;
 use crate::harness::child::init::{Origin, Site};
 use crate::harness::child::panic_hook;
@@ -30,17 +31,17 @@ use crate::harness::server::test::{Arrived, Order, descriptors_lost};
 use crate::isolation;
 use crate::isolation::Lack;
 use crate::registry::case::{Begins, Case};
+use crate::registry::{constructors, versions};
 use crate::sys::process;
 use crate::sys::process::SingleThreaded;
 use crate::sys::process::{environ, limits, shared_record, signals, stack_overflow, unfailing};
 use crate::sys::{errno, fds};
-use crate::{diagnose, premain};
 
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
 /// Whether this process is a body, or was forked by one; also of another version of this crate.
 pub(crate) fn is_running() -> bool {
-    RUNNING.load(Ordering::Relaxed) || premain::serves_another()
+    RUNNING.load(Ordering::Relaxed) || versions::serves_another()
 }
 
 /// How a body learns which test it is.
@@ -85,7 +86,7 @@ pub(crate) fn main(
         not_started(failure)
     }
     stage::reach(Stage::Constructors);
-    premain::run_later_constructors(alone);
+    constructors::run_later(alone);
     stage::reach(Stage::Thread);
     let passed =
         run_on_thread(case, &last_word, site.pulse).unwrap_or_else(|failure| not_started(failure));

@@ -26,9 +26,9 @@ use crate::harness::server::trial;
 use crate::harness::server::trial::{Grant, Trial};
 use crate::harness::server::warm_pool::Spares;
 use crate::isolate::Setting;
-use crate::premain;
 use crate::probe::News;
 use crate::registry::case::Case;
+use crate::registry::constructors;
 use crate::sys::fds::Until;
 use crate::sys::net::socket;
 use crate::sys::process;
@@ -371,7 +371,7 @@ fn warm_up() {
     while process::thread_count().is_ok_and(|count| count > 1) {
         std::thread::yield_now();
     }
-    premain::note_arguments();
+    constructors::note_arguments();
 }
 
 /// Makes the forked process the server; what it was before.

@@ -21,7 +21,7 @@ use crate::harness::runner::request;
 use crate::harness::runner::watchdog;
 use crate::harness::runner::watchdog::Watch;
 use crate::harness::server::event_loop;
-use crate::premain;
+use crate::registry::versions;
 use crate::sys::fds::Until;
 use crate::sys::net::socket;
 use crate::sys::process;
@@ -212,7 +212,7 @@ pub(crate) fn fork(alone: &SingleThreaded) -> Result<Server, NoServer> {
             })
         }
         Side::Child => {
-            premain::note_server();
+            versions::note_server();
             event_loop::main(&theirs, (runner, pulse), alone, &last_word)
         }
     }

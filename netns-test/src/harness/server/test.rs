@@ -11,8 +11,8 @@ use crate::harness::protocol::messages;
 use crate::harness::protocol::messages::{End, Message, Report};
 use crate::harness::protocol::retry::{Patience, insist};
 use crate::isolate::Setting;
-use crate::premain;
 use crate::registry::case::Case;
+use crate::registry::sections;
 use crate::sys::errno;
 use crate::sys::net::socket;
 use crate::sys::process;
@@ -160,7 +160,7 @@ impl Arrived {
 
 /// The test with this place in the table.
 pub(crate) fn case_at(index: usize) -> Option<&'static Case> {
-    premain::cases().get(index).copied().flatten()
+    sections::cases().get(index).copied().flatten()
 }
 
 impl Test {

@@ -13,9 +13,9 @@ use crate::lab::observe::wait::mode::WaitMode;
 use crate::lab::run::node::{Here, Node};
 use crate::lab::topology::input::SubnetArg;
 use crate::netlink::events::Events;
+use crate::netlink::link::Interface;
 use crate::netlink::route::{MAIN, Route};
 use crate::netlink::rule::leads_to;
-use crate::netlink::state::Interface;
 
 /// Longest sleep between two looks at the node.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -232,13 +232,13 @@ impl Node {
 }
 
 fn is_to(route: &Route, wanted: Subnet) -> bool {
-    route.is_usable && route.destination == (wanted.network(), wanted.prefix())
+    route.is_usable && route.destination == wanted
 }
 
 /// `10.0.0.0/24 via 10.1.0.1 dev eth0`, in the words of `ip route`.
 fn shown_route(route: &Route, name: impl Fn(u32) -> String) -> String {
     let kind = if route.kind == "unicast" { String::new() } else { format!("{} ", route.kind) };
-    let mut text = format!("{kind}{}/{}", route.destination.0, route.destination.1);
+    let mut text = format!("{kind}{}", route.destination);
     for hop in &route.hops {
         text += &hop.via.map_or_else(String::new, |via| format!(" via {via}"));
         text += &hop.index.map_or_else(String::new, |index| format!(" dev {}", name(index)));
