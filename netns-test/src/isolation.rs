@@ -34,9 +34,9 @@ pub enum IsolationMode {
 /// needs no call: see "Where tests cannot be isolated" in the crate's documentation.
 ///
 /// ```
-/// use netns_test::{Mode, isolation};
+/// use netns_test::{IsolationMode, isolation};
 ///
-/// assert_eq!(isolation().mode(), Mode::Outside); // An example is no test body.
+/// assert_eq!(isolation().mode(), IsolationMode::Outside); // An example is no test body.
 /// ```
 #[must_use]
 pub fn isolation() -> Isolation {

@@ -5,7 +5,7 @@ use std::fmt;
 /// A namespace's place in the kernel's file system of namespaces: device and inode, as
 /// `ls -Li /proc/self/ns/net` shows the inode.
 ///
-/// Both name one namespace only as long as something holds it; [`NetNs::cookie`] is never
+/// Both name one namespace only as long as something holds it; [`NetNs::cookie`](crate::NetNs::cookie) is never
 /// given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NetNsId {

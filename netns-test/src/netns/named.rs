@@ -45,9 +45,9 @@ pub struct NamedNetNs {
 /// Where names are: `/run/netns`, or another directory.
 ///
 /// ```no_run
-/// use netns_test::Names;
+/// use netns_test::NetNsDir;
 ///
-/// let names = Names::in_directory("/run/my-daemon/netns").replace_stale(true);
+/// let names = NetNsDir::in_directory("/run/my-daemon/netns").replace_stale(true);
 /// let green = names.create("green")?;
 /// # Ok::<(), netns_test::Error>(())
 /// ```
