@@ -246,8 +246,8 @@ fn mtus() {
         },
     );
     only(
-        "VXLAN 7: an MTU of 1250 is not in 1280 to 65535: IPv6 needs that much; raise that of \
-         the links below",
+        "VXLAN 7: an MTU of 1250 is not in 1280 to 65535: IPv6 needs that much; raise the MTU \
+         of the links below",
         |net, [a, b]| {
             net.link(a, b).mtu(1300);
             net.node(a).vxlan(7, [b], ());

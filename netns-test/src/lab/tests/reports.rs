@@ -149,7 +149,7 @@ fn routes() {
         },
     );
     only(
-        "`a`: route to fd00::/8 via link `x` (a to b): the node has no address of its family there",
+        "`a`: route to fd00::/8 via link `x` (a to b): the node has no address of its family there; add one",
         |net, [a, b]| {
             let link = net.link(a, b).name("x").ipv4_only().id();
             net.node(a).route("fd00::/8", link);
@@ -179,13 +179,16 @@ fn tunnels() {
             vxlan(net, a, b);
         },
     );
-    only("`a`: VXLAN 7: peer `b` cannot be reached from it; give the two a way", |net, [a, b]| {
-        let (c, d) = (net.host("c"), net.host("d"));
-        net.link(a, c);
-        net.link(b, d);
-        vxlan(net, a, b);
-        vxlan(net, b, a);
-    });
+    only(
+        "`a`: VXLAN 7: peer `b` cannot be reached from it; link the two, or add a route",
+        |net, [a, b]| {
+            let (c, d) = (net.host("c"), net.host("d"));
+            net.link(a, c);
+            net.link(b, d);
+            vxlan(net, a, b);
+            vxlan(net, b, a);
+        },
+    );
     only(
         "`b`: VXLAN 7: peer `a` is missing: all nodes of a VXLAN name each other; name it",
         |net, [a, b]| {
