@@ -42,7 +42,7 @@ fn a_route_does_not_lead_to_the_host_itself() {
     let told = lab[client].add_route("192.0.2.0/24", own).unwrap_err().said();
     assert!(told.ends_with(&format!("{own} is the host's own address; {advice}")), "{told}");
     let told = lab[client].add_route("default", server).unwrap_err().said();
-    assert!(told.contains("the default route is that to 0.0.0.0/0, and to ::/0"), "{told}");
+    assert!(told.contains("write the default route as 0.0.0.0/0 or ::/0"), "{told}");
 }
 
 /// Multicast and broadcast of hosts that have no default route, by a route in the topology and by one of
@@ -151,7 +151,8 @@ fn a_renamed_host_is_told_by_its_old_name() -> netns_test::Result<()> {
     let mut lab = net.build()?;
     net.node(a).name("b");
     let told = lab.extend(&net).unwrap_err().said();
-    let expected = "extend a: its name or its kind would change: extend() only adds; build another lab";
+    let expected =
+        "extend a: its name or its kind would change: extend() only adds; build another lab";
     assert_eq!(told, expected);
     Ok(())
 }

@@ -107,8 +107,8 @@ pub(crate) fn macs(
                     extras + 1
                 }
             };
-            let free = |turn| {
-                Some(Mac::assigned(index, number, turn)).filter(|mac| !owners.contains_key(mac))
+            let free = |attempt| {
+                Some(Mac::assigned(index, number, attempt)).filter(|mac| !owners.contains_key(mac))
             };
             draft.plan.mac = draft.plan.mac.or_else(|| (0..16).find_map(free));
         }

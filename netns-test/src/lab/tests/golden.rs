@@ -1,4 +1,4 @@
-//! The texts that people read, whole.
+//! Complete texts and drawings of topologies and plans.
 
 use crate::lab::Topology;
 use crate::lab::tests::example;
@@ -91,7 +91,7 @@ fn the_example_for_mermaid() {
     );
 }
 
-/// One of everything.
+/// Returns a topology with every kind of node and interface.
 fn full() -> Topology {
     let mut net = Topology::new();
     let (me, lan, home) = (net.local(), net.switch("lan"), net.router("home"));

@@ -1,6 +1,6 @@
 //! Errors of addresses, subnets, pools and MTUs with their texts.
 
-use crate::lab::tests::reports::{only, pair};
+use crate::lab::tests::errors::{only, pair};
 
 #[test]
 fn static_addresses() {

@@ -1,9 +1,9 @@
-//! Each error of a topology with its text; `address_reports` has those of addresses and MTUs.
+//! Each error of a topology with its text; `address_errors` has those of addresses and MTUs.
 
 use crate::lab::tests::example;
 use crate::lab::{MacvlanMode, NodeId, Topology, TopologyError};
 
-/// Two hosts.
+/// Returns a topology of two hosts.
 pub(crate) fn pair() -> (Topology, [NodeId; 2]) {
     let mut net = Topology::new();
     let nodes = ["a", "b"].map(|name| net.host(name));
@@ -47,7 +47,7 @@ fn nodes_and_links_of_other_topologies() {
 }
 
 #[test]
-fn links_and_interfaces_that_cannot_be() {
+fn invalid_links_and_interfaces() {
     only("link a to a: both ends are one node; link two nodes, or use `dummy`", |net, [a, _]| {
         net.link(a, a);
     });
@@ -305,7 +305,7 @@ fn all_at_once() {
     net.node(home).sysctl("kernel.panic", 1).default_route("203.0.113.1");
     let lan = net.link(client, home).subnet("192.0.2.0/24").interfaces("a b", "eth0").id();
     net.node(client).vlan(lan, 0, ());
-    let mistakes = net.plan().unwrap_err();
+    let errors = net.plan().unwrap_err();
     let expected = "\
 10 errors in the topology
   link client to client: both ends are one node; link two nodes, or use `dummy`
@@ -321,15 +321,15 @@ fn all_at_once() {
   link server to home: an MTU of 1000 is not in 1280 to 65535: IPv6 needs that much; raise it, or \
          make the link `ipv4_only`
   `home`: route to default via 203.0.113.1: it is on no subnet of the node; give an address that is";
-    assert_eq!(mistakes.to_string(), expected, "\n{mistakes}");
+    assert_eq!(errors.to_string(), expected, "\n{errors}");
     let at = format!("\n  at {}:", file!());
-    let shown = format!("{mistakes:?}");
+    let shown = format!("{errors:?}");
     assert!(shown.starts_with(&format!("{expected}{at}")), "{shown}");
-    let shown = crate::error::Error::from(mistakes.clone()).to_string();
+    let shown = crate::error::Error::from(errors.clone()).to_string();
     let expected = expected.replacen("10 errors in the topology", "plan topology: 10 errors", 1);
     assert!(shown.starts_with(&format!("{expected}{at}")), "{shown}");
     assert!(
-        mistakes
+        errors
             .as_slice()
             .contains(&TopologyError::DuplicateName { what: "node", name: "Client".to_owned() })
     );
