@@ -261,8 +261,7 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn end_of(&self, link: usize) -> Option<usize> {
-        let is_end = |kind: &InterfaceKind| matches!(kind, InterfaceKind::Veth { link: other, .. } if *other == link);
-        self.found.iter().position(|draft| is_end(&draft.plan.kind))
+        self.found.iter().position(|draft| draft.plan.kind.is_end_of(link))
     }
 
     fn vlan_name(&mut self, lower: &str, vid: u16) -> String {

@@ -1,5 +1,7 @@
-//! Segments (broadcast domains) and their MTUs. Links that switches join form one segment, and so do
-//! the interfaces of one VLAN on it, and the tunnels with one VXLAN identifier. Pure.
+//! Segments (broadcast domains) and their MTUs. Pure.
+//!
+//! Links that switches join form one segment, and so do the interfaces of one VLAN on it, and the
+//! tunnels with one VXLAN identifier.
 
 use std::collections::HashMap;
 
@@ -119,7 +121,7 @@ fn check(place: String, mtu: u32, segment: Option<&SegmentPlan>, errors: &mut Ve
     let (least, why) = if has_ipv6 && (68..1280).contains(&mtu) {
         (1280, "IPv6 needs that much; raise it, or make the link `ipv4_only`")
     } else {
-        (68, "the kernel takes no other; give one that is")
+        (68, "the kernel accepts no other; set one in this range")
     };
     if !(least..=LARGEST_MTU).contains(&mtu) {
         errors.push(TopologyError::MtuOutOfRange { place, mtu, least, why });

@@ -225,7 +225,7 @@ fn mtus() {
         format!("link a to b: an MTU of {mtu} is not in {least} to 65535: {why}")
     };
     let ipv6 = "IPv6 needs that much; raise it, or make the link `ipv4_only`";
-    let kernel = "the kernel takes no other; give one that is";
+    let kernel = "the kernel accepts no other; set one in this range";
     for (mtu, least, why) in
         [(1279, 1280, ipv6), (67, 68, kernel), (65536, 68, kernel), (0, 68, kernel)]
     {

@@ -149,7 +149,8 @@ fn routes() {
         },
     );
     only(
-        "`a`: route to fd00::/8 via link `x` (a to b): the node has no address of its family there; add one",
+        "`a`: route to fd00::/8 via link `x` (a to b): the node has no address of its family \
+         there; add one",
         |net, [a, b]| {
             let link = net.link(a, b).name("x").ipv4_only().id();
             net.node(a).route("fd00::/8", link);
@@ -311,16 +312,17 @@ fn all_at_once() {
   link client to client: both ends are one node; link two nodes, or use `dummy`
   `home`: sysctl `kernel.panic`: only those below `net.` are the node's own; give one of these
   two nodes have the name `Client`; rename one
-  interface `a b` of `client`: the kernel does not take white space in it; give another
+  interface `a b` of `client`: the kernel accepts no white space in it; give another
   `client`: VLAN 0: an identifier is 1 to 4094; give another
   `eth1` of `server` (link server to home): `10.0.0.999/24`: no IPv4 or IPv6 address before the `/`
   `eth3` of `home` (link server to home): 192.0.2.255/24 is the broadcast address of the subnet; \
          give the address of one interface
-  link client to client: an MTU of 10 is not in 68 to 65535: the kernel takes no other; give one \
-         that is
+  link client to client: an MTU of 10 is not in 68 to 65535: the kernel accepts no other; set \
+         one in this range
   link server to home: an MTU of 1000 is not in 1280 to 65535: IPv6 needs that much; raise it, or \
          make the link `ipv4_only`
-  `home`: route to default via 203.0.113.1: it is on no subnet of the node; give an address that is";
+  `home`: route to default via 203.0.113.1: it is on no subnet of the node; give an address that \
+                                                                                                    is";
     assert_eq!(errors.to_string(), expected, "\n{errors}");
     let at = format!("\n  at {}:", file!());
     let shown = format!("{errors:?}");

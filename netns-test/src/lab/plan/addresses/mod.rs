@@ -1,5 +1,6 @@
-//! Subnets of all segments and addresses of all interfaces: static ones are checked, all others come
-//! from the pools. Pure.
+//! Subnets of all segments and addresses of all interfaces. Pure.
+//!
+//! Static ones are checked; all others come from the pools.
 
 pub(crate) mod order;
 pub(crate) mod pool;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::addr::cidr::Subnet;
 use crate::lab::plan::errors::TopologyError;
-use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, RoutePlan, SegmentPlan};
+use crate::lab::plan::{NodePlan, RoutePlan, SegmentPlan};
 use crate::lab::topology::Topology;
 use crate::lab::topology::model::{RouteVia, StaticRoute};
 
@@ -112,7 +112,8 @@ impl Resolver<'_> {
                 let found: Vec<_> = found.filter_map(|to| self.by_node(to, gateway)).collect();
                 if found.is_empty() {
                     let via = format!("`{}`", self.topology.nodes[gateway].name);
-                    let why = "it has no address on a segment of the node; link the two, or name a node that has";
+                    let why = "it has no address on a segment of the node; link the two, or name \
+                               a node that has";
                     return Err(TopologyError::UnreachableGateway {
                         node: node.clone(),
                         destination: shown_destination,
@@ -163,8 +164,8 @@ impl Resolver<'_> {
         destination: Option<Subnet>,
         link: usize,
     ) -> Result<Vec<RoutePlan>, &'static str> {
-        let is_end = |interface: &&InterfacePlan| matches!(&interface.kind, InterfaceKind::Veth { link: own, .. } if *own == link);
-        let interface = self.nodes[self.node].interfaces.iter().find(is_end);
+        let mut interfaces = self.nodes[self.node].interfaces.iter();
+        let interface = interfaces.find(|interface| interface.kind.is_end_of(link));
         let interface = interface.ok_or("it does not end at the node; give a link that does")?;
         let is_there = |destination: &Subnet| {
             let is_ipv4 = destination.is_ipv4();
