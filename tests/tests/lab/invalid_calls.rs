@@ -43,7 +43,7 @@ fn a_route_does_not_lead_to_the_host_itself() {
     let told = lab[client].add_route("192.0.2.0/24", own).unwrap_err().said();
     assert!(told.ends_with(&format!("{own} is the host's own address; {advice}")), "{told}");
     let told = lab[client].add_route("default", server).unwrap_err().said();
-    assert!(told.contains("the default route is that to 0.0.0.0/0, and to ::/0"), "{told}");
+    assert!(told.contains("write the default route as 0.0.0.0/0 or ::/0"), "{told}");
 }
 
 /// Multicast and broadcast of hosts that have no default route, by a route in the topology and by one of
