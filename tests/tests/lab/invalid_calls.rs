@@ -20,13 +20,14 @@ fn a_sysctl_outside_of_net_is_refused() {
     let only = "only those below `net.` are the node's own; give one of these";
     assert_eq!(told("vm.swappiness"), format!("write `vm.swappiness` of client: {only}"));
     assert_eq!(told("kernel/hostname"), format!("write `kernel/hostname` of client: {only}"));
-    let file = std::env::temp_dir().join(format!("netns-test-sysctl-{}", std::process::id()));
+    let directory = netns_test_tests::scratch("sysctl");
+    let file = directory.join("file");
     std::fs::write(&file, "before").unwrap();
     let path = format!("../..{}", file.display());
     assert!(told(&path).contains("a part of it is empty"), "{}", told(&path));
     assert!(told(&format!("net/{path}")).contains("a part of it is empty"));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "before");
-    std::fs::remove_file(&file).unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
     lab[client].sysctl("net.ipv4.ip_forward", 1).unwrap();
 }
 
