@@ -166,7 +166,7 @@ fn errors_go_into_those_of_io() -> std::io::Result<()> {
     let (a, b) = (net.host("a"), net.host("b"));
     net.link(a, b);
     let lab = net.build()?;
-    let error = std::io::Error::from(lab[a].add_addr("nope", "10.0.0.1/24").unwrap_err());
+    let error = std::io::Error::from(lab[a].interface("nope").add_addr("10.0.0.1/24").unwrap_err());
     assert!(error.to_string().starts_with("find interface nope of a"), "{error}");
     let error: std::io::Error = lab[a].sysctl("net.ipv4.nope", 1).unwrap_err().into();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
