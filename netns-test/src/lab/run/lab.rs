@@ -18,7 +18,7 @@ use crate::lab::run::node::Node;
 use crate::lab::run::panics::Panics;
 use crate::lab::run::spawner::Common;
 use crate::lab::topology::{LinkId, NodeId, NodeKind};
-use crate::netlink::requests;
+use crate::netlink;
 use crate::sys::ns::ns_set;
 use crate::sys::process;
 
@@ -158,7 +158,7 @@ impl Fabric {
             let host = &self.hosts[end.node];
             if let (NodeKind::Local, Ok(here)) = (host.kind(), host.here()) {
                 // One that is gone already is as good.
-                drop(here.netlink.ask_all(&[requests::no_interface(self.label(end), end.index)]));
+                drop(here.netlink.ask_all(&[netlink::link::delete(self.label(end), end.index)]));
             }
         }
     }
