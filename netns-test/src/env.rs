@@ -42,23 +42,22 @@ pub(crate) const VARIABLES: [Variable; 3] = [
         name: "NETNS_TEST",
         values: "`require`, `skip`",
         default: "`require`",
-        meaning: "what becomes of a test that this machine cannot isolate: it fails, or it is skipped \
-                  and said to be",
+        meaning: "a test that this machine cannot isolate fails, or is skipped with a report",
     },
     Variable {
         name: "NETNS_TEST_SKIPPED",
         values: "a path",
         default: "none",
-        meaning: "a file to which a line is added for each skipped test: program, test, cause, with \
-                  tabs between them",
+        meaning: "a file to which a line is added for each skipped test: program, test and \
+                  cause, separated by tabs",
     },
     Variable {
         name: "NETNS_TEST_SPARES",
         values: "`0` to `256`",
         default: "by demand",
-        meaning: "how many sandboxes are kept ready for tests to come, for each user, ids and network; with `0` \
-                  a sandbox is made when a test asks for it; by demand there are none where fewer \
-                  than 1024 processes or namespaces are allowed",
+        meaning: "number of warm sandboxes for each user, ids and network; with `0` a sandbox is \
+                  made when a test asks for it; by demand there are none where fewer than 1024 \
+                  processes or namespaces are allowed",
     },
 ];
 
@@ -164,8 +163,8 @@ fn number(value: &OsStr) -> Option<usize> {
 
 fn wrong(variable: &Variable, value: &OsStr) -> Failure {
     let object = format!("the variable {}", variable.name);
-    Failure::new("read", object, format!("it is {value:?}, which has no meaning"))
-        .advise(format!("it says {}", variable.meaning))
+    Failure::new("read", object, format!("unknown value {value:?}"))
+        .advise(format!("meaning: {}", variable.meaning))
         .advise(format!("known: {}; default: {}", variable.values, variable.default))
 }
 

@@ -63,35 +63,35 @@ pub(crate) fn main(site: &Site<'_>, alone: &SingleThreaded) -> ! {
             let begun = forked.and_then(|forked| begin(site, forked));
             conclude(site, (order.case, order.control), begun)
         }
-        Task::Awaited(orders) => wait_as_spare(site, orders, alone),
+        Task::Awaited(orders) => run_warm(site, orders, alone),
     }
 }
 
 /// Sets up a warm sandbox and waits for its order, which the body receives and passes on. If the
 /// set-up fails, init ends without a report: the next request gets another sandbox, or the reason.
-fn wait_as_spare(site: &Site<'_>, orders: &OwnedFd, alone: &SingleThreaded) -> ! {
+fn run_warm(site: &Site<'_>, orders: &OwnedFd, alone: &SingleThreaded) -> ! {
     let arrived = (|| {
         enter(site).ok()?;
-        let (told, tell) = socket::pair().ok()?;
-        let start = Start::Awaited { orders, init: &tell };
+        let (passed_on, to_init) = socket::pair().ok()?;
+        let start = Start::Awaited { orders, init: &to_init };
         let forked = fork_body(site, start, alone).ok()?;
         let running = begin(site, forked).ok()?;
         // Only the body holds this end of the server's socket: by its close the server sees that
         // the order was taken.
         let own = [running.proc.as_ref(), running.neighbour.as_ref()];
-        let keep = [Some(site.children), Some(site.alive), Some(&told)].into_iter().chain(own);
+        let keep = [Some(site.children), Some(site.alive), Some(&passed_on)].into_iter().chain(own);
         let keep: Vec<_> = keep.flatten().map(AsRawFd::as_raw_fd).collect();
         fds::close_all_except(&keep).ok()?;
-        std::mem::forget(tell);
+        std::mem::forget(to_init);
         loop {
             let events = [
                 Until::Readable(site.children.as_fd()),
-                Until::Readable(told.as_fd()),
+                Until::Readable(passed_on.as_fd()),
                 Until::HungUp(site.alive.as_fd()),
             ];
             let ready = fds::wait(&events, None).ok()?;
             if ready[1].readable {
-                let arrived = Arrived::wait_for(&told)?;
+                let arrived = Arrived::wait_for(&passed_on)?;
                 return Some((arrived, Running { ready: progress::now(), ..running }));
             }
             let ended = ready[0].readable && signals::clear(site.children).is_ok();
@@ -193,7 +193,7 @@ fn set_up(
     let Some(outcome) = site.outcome else { return tried.map(done).map_err(explained) };
     match tried.and_then(|proc| isolate::try_loopback().map(|()| proc)) {
         Ok(proc) => {
-            tell(outcome, &TrialOutcome::Allowed(devconf::known().unwrap_or_default()));
+            send_outcome(outcome, &TrialOutcome::Allowed(devconf::known().unwrap_or_default()));
             Ok(done(proc))
         }
         // A shortage is not a property of the machine.
@@ -201,7 +201,7 @@ fn set_up(
             Err(explained(refused))
         }
         Err(refused) => {
-            tell(outcome, &TrialOutcome::from(refused));
+            send_outcome(outcome, &TrialOutcome::from(refused));
             process::exit_now(1)
         }
     }
@@ -228,7 +228,7 @@ fn explained(refused: Refused) -> Failure {
 }
 
 /// Sends the outcome to the server, if it still runs.
-fn tell(server: &OwnedFd, outcome: &TrialOutcome) {
+fn send_outcome(server: &OwnedFd, outcome: &TrialOutcome) {
     drop(fds::write_once(server.as_fd(), &outcome.encode()));
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn judge(settings: &Settings, case: &Case, failure: Failure) -> Verdi
         Policy::Skip => match report_skip(settings, case, &failure) {
             Ok(()) => Verdict::Skipped,
             Err(failure) => Verdict::Failed(format!(
-                "the test cannot be isolated, and that it is skipped could not be told: {failure}"
+                "the test cannot be isolated, and the skip cannot be reported: {failure}"
             )),
         },
     }
@@ -50,11 +50,11 @@ static EXPLAINED: AtomicBool = AtomicBool::new(false);
 fn not_isolated(failure: Failure) -> String {
     if EXPLAINED.swap(true, Ordering::Relaxed) {
         return format!(
-            "the test was not started: {} (told in full with another test of this program)",
+            "the test was not started: {} (another test of this program has the full explanation)",
             failure.summary()
         );
     }
-    let failure = failure.advise("to skip such tests, and be told so: NETNS_TEST=skip");
+    let failure = failure.advise("to skip such tests (each skip is reported): NETNS_TEST=skip");
     format!("the test was not started: {failure}")
 }
 
@@ -87,8 +87,8 @@ fn report_skip(settings: &Settings, case: &Case, failure: &Failure) -> Result<()
     }
     let line = format!("netns-test: SKIPPED {}: {summary}\n", case.path());
     // Not `eprint!`, which libtest captures.
-    let told = io::stderr().write_all(line.as_bytes());
-    told.map_err(|error| errno::failure("write", "a line to stderr", &error))?;
+    let written = io::stderr().write_all(line.as_bytes());
+    written.map_err(|error| errno::failure("write", "a line to stderr", &error))?;
     let mut skipped = SKIPPED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let new = || Skipped { runner: process::id(), count: 0, failure: failure.clone() };
     skipped.get_or_insert_with(new).count += 1;

@@ -95,7 +95,7 @@ pub(crate) fn killed(signal: i32, ended: &Ended) -> String {
     let hint = match name.as_str() {
         "SIGSEGV" => ": invalid memory access, or stack overflow in another thread",
         "SIGABRT" => ": abort, as from a second panic during a panic",
-        "SIGKILL" => ": by the test itself, or by the kernel for want of memory",
+        "SIGKILL" => ": by the test itself, or by the kernel's OOM killer",
         "SIGXCPU" => ": it has used up its processor time; raise `ulimit -t` (RLIMIT_CPU)",
         "SIGXFSZ" => ": it has written a file beyond `ulimit -f` (RLIMIT_FSIZE)",
         "SIGSYS" => ": a system call that a seccomp filter refuses",

@@ -107,7 +107,7 @@ fn not_sent(server: &Server, what: &str, error: &io::Error) -> Outcome {
     if framing::is_hang_up(error) {
         Outcome::ServerLost(server.how_it_ended())
     } else if error.kind() == STILL {
-        server.note_still();
+        server.note_silent();
         Outcome::ServerLost(error.to_string())
     } else {
         Outcome::NotRequested(diagnose::explain("send", what, error))
@@ -245,7 +245,7 @@ impl Channels {
                     let has_begun = || socket::all_was_read(self.control.as_fd());
                     let lost = if left.is_none() { watch.look(has_begun) } else { None };
                     if let Some(reason) = lost {
-                        server.note_still();
+                        server.note_silent();
                         return Outcome::ServerLost(reason);
                     }
                 }

@@ -46,7 +46,7 @@ extern "C" fn end() {
 /// returns, which libtest reports as a missing panic. If such a test is skipped, the expected
 /// panic is raised.
 pub fn run(entry: &'static Entry) {
-    let case = entry.expect("only the sentinel is no test, and nobody runs that");
+    let case = entry.expect("only the sentinel is None, and it is not run");
     if body::is_running() {
         return run_here(case);
     }
@@ -82,11 +82,11 @@ fn pass(case: &Case) {
 fn ask(entry: &'static Entry, case: &'static Case) -> Verdict {
     let mut replay = output::Replay::default();
     if let Some(reason) = registered_twice::refusal(case) {
-        return told(Judgement::failed(reason), &replay);
+        return with_notes(Judgement::failed(reason), &replay);
     }
     let settings = match env::settings() {
         Ok(settings) => settings,
-        Err(failure) => return told(Judgement::failed(failure.to_string()), &replay),
+        Err(failure) => return with_notes(Judgement::failed(failure.to_string()), &replay),
     };
     let outcome = match index_of(entry) {
         Some(index) => request::perform(server(), (index, case.timeout().duration()), &mut replay),
@@ -97,11 +97,11 @@ fn ask(entry: &'static Entry, case: &'static Case) -> Verdict {
         Verdict::Refused(failure) => policy::judge(settings, case, failure),
         verdict => verdict,
     };
-    told(Judgement { verdict, notes }, &replay)
+    with_notes(Judgement { verdict, notes }, &replay)
 }
 
 /// Prints the reason of a failure and the notes after the test's output.
-fn told(judgement: Judgement, replay: &output::Replay) -> Verdict {
+fn with_notes(judgement: Judgement, replay: &output::Replay) -> Verdict {
     let Judgement { verdict, notes } = judgement;
     let reason = match &verdict {
         Verdict::Failed(reason) => Some(reason.clone()),

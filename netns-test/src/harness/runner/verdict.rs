@@ -66,7 +66,9 @@ pub(crate) fn judge(outcome: Outcome) -> Judgement {
             if end.remains { judgement.with_a_process_left() } else { judgement }
         }
         Outcome::Lingers(Some(report)) => judge_report(&report).with_a_process_left(),
-        Outcome::Lingers(None) => Judgement::failed("the report of the test makes no sense".into()),
+        Outcome::Lingers(None) => {
+            Judgement::failed("the test was lost: the report of its init cannot be decoded".into())
+        }
     }
 }
 
@@ -269,8 +271,8 @@ mod tests {
                     let judged = verdict(&Ended { stage, timed_out, ..ended(status, record) });
                     let Verdict::Failed(reason) = judged else { panic!("{stage:?}: {judged:?}") };
                     let (step, object) = stage.step();
-                    let told = format!("the test was not started: {step} {object}: ");
-                    assert!(is_record || reason.contains(&told), "{reason}");
+                    let text = format!("the test was not started: {step} {object}: ");
+                    assert!(is_record || reason.contains(&text), "{reason}");
                 }
             }
         }
@@ -278,17 +280,17 @@ mod tests {
 
     #[test]
     fn a_limit_on_processor_time_is_no_want_of_memory() {
-        let told = |signal, used_up| {
-            let Verdict::Failed(told) =
+        let text = |signal, used_up| {
+            let Verdict::Failed(text) =
                 judged(Ended { used_up, ..ended(Status::Signaled(signal), None) })
             else {
                 panic!("it has not failed");
             };
-            told
+            text
         };
-        assert!(told(9, None).contains("for want of memory"));
-        assert!(told(9, Some(2)).contains("used up the 2 s of processor time"));
-        assert!(told(24, Some(2)).contains("SIGXCPU: it has used up its processor time"));
+        assert!(text(9, None).contains("OOM killer"));
+        assert!(text(9, Some(2)).contains("used up the 2 s of processor time"));
+        assert!(text(24, Some(2)).contains("SIGXCPU: it has used up its processor time"));
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl<'a> EventLoop<'a> {
         if let Support::Trying(trial, ..) = &self.support {
             events.push(Until::Readable(trial.outcome.as_fd()));
         }
-        let hands = events.len();
+        let order_sockets = events.len();
         events.extend(self.tests.iter().filter_map(Test::orders).map(Until::HungUp));
         let ready =
             fds::wait(&events, self.next_deadline()).map_err(of("ppoll", "requests and tests"))?;
@@ -133,9 +133,9 @@ impl<'a> EventLoop<'a> {
         if mounts && ready[2].hung_up {
             self.pool.discard();
         }
-        let told = self.tests.iter_mut().filter(|test| test.orders().is_some());
-        let told = told.zip(&ready[hands..]).filter(|(_, at)| at.hung_up);
-        for (test, _) in told {
+        let warm = self.tests.iter_mut().filter(|test| test.orders().is_some());
+        let warm = warm.zip(&ready[order_sockets..]).filter(|(_, at)| at.hung_up);
+        for (test, _) in warm {
             test.note_hang_up();
             self.pool.note_begin();
         }
@@ -246,7 +246,7 @@ impl<'a> EventLoop<'a> {
     /// that wait for its outcome: they would take as long.
     fn give_trial_up(&mut self, trial: &Trial) {
         process::kill(trial.init);
-        let reason = format!("it did not stand after {} s", trial::LIMIT.as_secs());
+        let reason = format!("not ready after {} s", trial::LIMIT.as_secs());
         let report = Report::NotStarted(Failure::new("set up", "the sandbox of a test", reason));
         refuse(&trial.request.control, &report);
         for request in self.waiting.drain(..) {
@@ -308,7 +308,7 @@ impl<'a> EventLoop<'a> {
 
     /// Returns position and case of the requested test.
     fn case_of(&self, bytes: &[u8]) -> Result<(usize, &'static Case), Failure> {
-        let invalid = || Failure::new("receive", "the request", "it makes no sense");
+        let invalid = || Failure::new("receive", "the request", "the message cannot be decoded");
         let request = messages::Request::decode(bytes).ok_or_else(invalid)?;
         if request.user != self.launcher.caller.user() {
             let reason = "the runner has changed its user or its capabilities since it started";

@@ -45,7 +45,7 @@ pub(crate) struct Server {
     /// Reason for which the server has ended itself.
     last_word: shared_record::Record,
     /// Whether a test was lost because the server did not run.
-    was_still: AtomicBool,
+    was_silent: AtomicBool,
 }
 
 impl Server {
@@ -76,19 +76,19 @@ impl Server {
     }
 
     /// Notes that a test was lost because the server did not run: the next tests fail at once.
-    pub(crate) fn note_still(&self) {
-        self.was_still.store(true, Ordering::Relaxed);
+    pub(crate) fn note_silent(&self) {
+        self.was_silent.store(true, Ordering::Relaxed);
     }
 
     /// Returns the reason for which a request is in vain: the server was found stopped, and still
     /// is.
     pub(crate) fn still_stopped(&self) -> Option<String> {
-        if !self.was_still.load(Ordering::Relaxed) {
+        if !self.was_silent.load(Ordering::Relaxed) {
             return None;
         }
-        let told = watchdog::still_stopped(self.pid);
-        self.was_still.store(told.is_some(), Ordering::Relaxed);
-        told
+        let explanation = watchdog::still_stopped(self.pid);
+        self.was_silent.store(explanation.is_some(), Ordering::Relaxed);
+        explanation
     }
 
     /// Returns the reason for which the server does not answer.
@@ -193,7 +193,7 @@ pub(crate) fn fork(alone: &SingleThreaded) -> Result<Server, NoServer> {
     {
         Side::Parent(pid) => {
             let environment = env::variables();
-            let was_still = AtomicBool::new(false);
+            let was_silent = AtomicBool::new(false);
             Ok(Server {
                 pid,
                 runner,
@@ -202,7 +202,7 @@ pub(crate) fn fork(alone: &SingleThreaded) -> Result<Server, NoServer> {
                 environment,
                 heartbeat,
                 last_word,
-                was_still,
+                was_silent,
             })
         }
         Side::Child => {

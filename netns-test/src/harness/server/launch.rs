@@ -108,7 +108,7 @@ impl<'a> Launcher<'a> {
         let order = request.map(Request::order);
         let (orders, theirs) = pair_if(order.is_none(), socket::pair)
             .map_err(of_call("socketpair", "the init of a spare"))?;
-        let (outcome, told) =
+        let (outcome, outcome_writer) =
             pair_if(is_trial, fds::pipe).map_err(of_call("pipe", "the first sandbox"))?;
         let mark = self.heartbeat.mark();
         // A working directory moves into the new mount namespace by its path; a descriptor would
@@ -123,7 +123,7 @@ impl<'a> Launcher<'a> {
                 (None, None) => process::exit_now(1),
             };
             let (children, alive, origin) = (&self.children, &self.alive.0, &self.origin);
-            let (identity, go, outcome) = (&identity, &go, told.as_ref());
+            let (identity, go, outcome) = (&identity, &go, outcome_writer.as_ref());
             let (network, heartbeat) = (setting.network, (self.heartbeat, mark));
             let site = Site {
                 identity,
