@@ -79,7 +79,7 @@ fn each_error_names_the_line_of_its_call() {
 fn a_test_that_fails_names_its_line() {
     let text = must_fail("error_texts::fails_by_an_error");
     assert!(text.contains("wait for a socket on tcp port 80 of server: there is none"), "{text}");
-    assert!(text.contains("\n  at tests/tests/lab/told.rs:"), "{text}");
+    assert!(text.contains(concat!("\n  at ", file!(), ":")), "{text}");
 }
 
 #[netns_test]
