@@ -5,14 +5,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::addr::cidr::Cidr;
+use crate::addr::link_local::is_link_local;
 use crate::error::{Result, located};
-use crate::lab::build::{label, routes_of};
-use crate::lab::change::is_link_local;
+use crate::lab::build::requests::routes_of;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::current;
 use crate::lab::fabric::ready;
+use crate::lab::fabric::state::Fabric;
+use crate::lab::plan::labels::label;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan, RoutePlan};
-use crate::lab::run::lab::Fabric;
 use crate::netlink::requests;
 
 /// A link of a [`Lab`](super::Lab): a cable with its two ends.

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use crate::addr::cidr::{Cidr, Subnet};
 use crate::addr::mac::Mac;
 use crate::error::{Result, located};
+use crate::lab::fabric::node::Here;
 use crate::lab::observe::snapshot::{
     Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
     Snapshot, SocketState, TcpState,
@@ -14,7 +15,7 @@ use crate::lab::observe::sockets;
 use crate::lab::observe::sockets::{Protocol, Socket};
 use crate::lab::observe::wait::limit::There;
 use crate::lab::run::lab::Lab;
-use crate::lab::run::node::{Here, Node};
+use crate::lab::run::node::Node;
 use crate::netlink::address::Shown;
 use crate::netlink::inet_diag::Inodes;
 use crate::netlink::requests::LOOPBACK;

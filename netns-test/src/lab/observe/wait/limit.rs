@@ -5,8 +5,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Failure, Result};
+use crate::lab::fabric::node::Here;
 use crate::lab::run::blocked;
-use crate::lab::run::node::{Here, Node};
+use crate::lab::run::node::Node;
 use crate::lab::run::spawner::Common;
 use crate::sys::errno;
 use crate::sys::ns::ns_set::Place;

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use crate::addr::cidr::Subnet;
 use crate::error::{Failure, Kind, Result, located};
+use crate::lab::fabric::node::Here;
 use crate::lab::observe::sockets;
 use crate::lab::observe::sockets::{Endpoint, Protocol, Socket};
 use crate::lab::observe::wait::limit::{Deadline, PATIENCE, There, Within};
 use crate::lab::observe::wait::reachable::Peer;
-use crate::lab::run::node::{Here, Node};
+use crate::lab::run::node::Node;
 use crate::lab::topology::input::SubnetArg;
 use crate::netlink::events::Events;
 use crate::netlink::route::{MAIN, Route};

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::error::Result;
-use crate::lab::build::label;
 use crate::lab::fabric::ends::End;
+use crate::lab::fabric::state::Fabric;
+use crate::lab::plan::labels::label;
 use crate::lab::plan::{InterfaceKind, InterfaceRef};
-use crate::lab::run::lab::Fabric;
 use crate::lab::topology::NodeKind;
 
 /// A step of a packet, from node to node.
