@@ -1,6 +1,5 @@
-//! The variables of the environment that this crate knows: each is read here, all but `PATH` once, before
-//! `main`. (All of them are handed to a test's body as they are when it begins; that is
-//! another thing, and in `harness::request`.)
+//! The environment variables that this crate reads, each in this file only. All but `PATH`,
+//! `RUST_MIN_STACK` and `RUST_TEST_NOCAPTURE` are read once, before `main`.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -117,12 +116,18 @@ pub(crate) fn search_path() -> Option<OsString> {
     value("PATH")
 }
 
-/// A variable that is set, also to nothing.
+/// Returns the value of a variable that is set, also of one that is set to an empty value.
 ///
-/// By a look at all of them, which other threads may not change meanwhile: unlike the C
-/// library, the standard library has a lock.
+/// Searches a copy of all variables: the standard library makes it under a lock, which getenv(3) of the C
+/// library does not have.
 fn value(name: &str) -> Option<OsString> {
     env::vars_os().find(|(other, _)| other == name).map(|(_, value)| value)
+}
+
+/// Returns all variables of this process, by name and value, as they are now: a test's body starts with
+/// those of the runner.
+pub(crate) fn variables() -> Vec<(OsString, OsString)> {
+    env::vars_os().collect()
 }
 
 impl Settings {

@@ -11,8 +11,10 @@ pub use crate::__defaults as defaults;
 pub use crate::__report_either as report_either;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::harness::{Begins, Case, Defaults, Options, ShouldPanic, Timeout, begin, run};
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::isolate::{Ids, Network, User};
-pub use crate::premain::{DefaultsEntry, Entry};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::registry::{case::Entry, options::DefaultsEntry};
 #[cfg(feature = "tokio")]
 pub use crate::runtime::{Flavor, Runtime, block_on};
 #[cfg(not(all(target_os = "linux", not(miri))))]

@@ -3,11 +3,16 @@
 
 pub mod confine;
 pub mod remnant;
+mod resources;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+
+pub use resources::Resources;
+pub use waiting::{LIMIT, Look, eventually};
 
 /// A run of this test binary: of the ignored tests among those that `arguments` name.
 ///
@@ -147,12 +152,9 @@ pub fn fork_server() -> u32 {
     let named = |pid: &u32| {
         fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "netns-test\n")
     };
-    loop {
-        if let Some(server) = children(std::process::id()).into_iter().find(named) {
-            return server;
-        }
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "the fork server has its name", || {
+        children(std::process::id()).into_iter().find(named)
+    })
 }
 
 /// Whether a process waits for something: a fork server has done then what it can do.

@@ -176,7 +176,7 @@ fn a_working_directory_that_may_not_be_searched_is_named() {
 
 /// Root that may not map the id 0, nor do without, as in a container that drops all capabilities.
 #[test]
-fn root_without_a_capability_is_told_which() {
+fn a_missing_capability_of_root_is_named() {
     if !is_root() {
         return;
     }

@@ -106,6 +106,16 @@ impl Subnet {
         Ok(subnet)
     }
 
+    /// Returns a subnet whose parts are constants; a constant that is no subnet does not compile.
+    pub(crate) const fn constant(network: IpAddr, prefix: u8) -> Self {
+        let (bits, width) = match network {
+            IpAddr::V4(address) => (address.to_bits() as u128, 32),
+            IpAddr::V6(address) => (address.to_bits(), 128),
+        };
+        assert!(prefix <= width && bits.trailing_zeros() >= (width - prefix) as u32);
+        Self { network, prefix }
+    }
+
     /// Every IPv4 address: `0.0.0.0/0`.
     pub const EVERY_IPV4: Self = Self { network: IpAddr::V4(Ipv4Addr::UNSPECIFIED), prefix: 0 };
 

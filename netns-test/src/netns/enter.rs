@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crate::error::{Error, Result};
-use crate::netns::NetNs;
+use crate::netns::handle::NetNs;
 use crate::sys::errno;
 use crate::sys::ns::nsfs;
 
@@ -145,20 +145,4 @@ impl Drop for NetNsGuard<'_> {
             std::process::abort();
         }
     }
-}
-
-/// Calls `work` on a thread of its own, in a new namespace that it alone is in.
-pub(crate) fn in_new_namespace<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    thread::scope(|scope| {
-        let make = || {
-            nsfs::unshare_network().map_err(|error| {
-                Error::from(errno::failure("unshare", "a network namespace", &error))
-            })?;
-            work()
-        };
-        let thread = thread::Builder::new().spawn_scoped(scope, make);
-        let thread =
-            thread.map_err(|error| errno::failure("start", "a thread for a namespace", &error))?;
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
 }

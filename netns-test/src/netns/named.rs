@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Failure, Result};
 use crate::netns::name;
 use crate::netns::name::{Name, failed};
-use crate::netns::{NetNs, enter};
+use crate::netns::{NetNs, unshare};
 use crate::sys::{fds, mount};
 
 /// The directory of iproute2.
@@ -152,7 +152,7 @@ impl NetNsDir {
         let _lock = self.prepare()?;
         // Dropped after an error, it is taken away.
         let mut name = Name::take(path, self.replaces_stale)?;
-        let netns = enter::in_new_namespace(|| {
+        let netns = unshare::in_new_namespace(|| {
             name.mount_own_network()?;
             NetNs::current()
         })?;

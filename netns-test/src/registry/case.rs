@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::isolate::Setting;
-use crate::registry::options::{Options, Timeout};
+use crate::registry::options::Options;
 
 /// A test function and its options. Lives in a static of the test binary, so that the
 /// fork server, which is a copy of the same image, has it too.
@@ -22,6 +21,9 @@ pub struct Case {
     /// The body; what it returns has been reported as `main` would report it.
     pub body: fn() -> ExitCode,
 }
+
+/// An entry of the table of tests; `None` is the sentinel.
+pub type Entry = Option<&'static Case>;
 
 /// What libtest makes of a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,16 +54,6 @@ impl Case {
             Some((_crate, module)) => format!("{module}::{}", self.name),
             None => self.name.to_owned(),
         }
-    }
-
-    /// When the body is killed.
-    pub(crate) fn timeout(&self) -> Timeout {
-        self.options.within(self.module).timeout()
-    }
-
-    /// What its sandbox is made by.
-    pub(crate) fn setting(&self) -> Setting {
-        self.options.within(self.module).setting()
     }
 }
 

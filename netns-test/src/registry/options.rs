@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::isolate::{Ids, Network, Setting, User};
-use crate::premain;
 
 /// The options of a test, or of a module; none: as the next module around says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +36,9 @@ pub struct Defaults {
     pub options: Options,
 }
 
+/// An entry of the table of module options; `None` is the sentinel.
+pub type DefaultsEntry = Option<&'static Defaults>;
+
 /// Without a limit a test that waits for a packet that never comes blocks the whole run. A minute
 /// is more than tests need, and less than a person waits before they look.
 const TIMEOUT: Timeout = Timeout::After(60_000);
@@ -45,13 +47,13 @@ impl Options {
     /// No option.
     pub const NONE: Self = Self { timeout: None, user: None, ids: None, network: None };
 
-    /// These, and for each that is not there that of the nearest module around `module`.
-    pub(crate) fn within(self, module: &str) -> Self {
-        let defaults = premain::defaults().iter().flatten();
-        self.completed(module, defaults.map(|defaults| (defaults.module, defaults.options)))
-    }
-
-    fn completed(self, module: &str, defaults: impl Iterator<Item = (&'static str, Self)>) -> Self {
+    /// Returns these options, each that is not set replaced by that of the nearest module around
+    /// `module` that sets it.
+    pub(crate) fn completed(
+        self,
+        module: &str,
+        defaults: impl Iterator<Item = (&'static str, Self)>,
+    ) -> Self {
         let mut around: Vec<_> = defaults.filter(|(outer, _)| is_within(module, outer)).collect();
         around.sort_by_key(|(outer, _)| std::cmp::Reverse(outer.len()));
         around.into_iter().fold(self, |own, (_, outer)| Self {

@@ -52,7 +52,7 @@ pub fn block_on<T>(runtime: Runtime, body: impl Future<Output = T>) -> T {
 fn run<T>(builder: &mut Builder, body: impl Future<Output = T>) -> T {
     use crate::harness;
     use crate::harness::child::stage;
-    use crate::harness::child::stage::Stage;
+    use crate::harness::protocol::stage::Stage;
 
     let is_first = !stage::has_begun();
     if is_first {

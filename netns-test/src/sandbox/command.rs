@@ -14,6 +14,7 @@ use crate::sandbox::{Sandbox, SandboxChild, errors};
 use crate::sys::errno;
 use crate::sys::launch;
 use crate::sys::launch::{Ends, Told};
+use crate::sys::process::command_methods::command_methods;
 
 /// A program to be started in a [`Sandbox`], as [`std::process::Command`] is one to be started where
 /// the caller is; see there for what the methods do. Unlike there, the program inherits no descriptor
@@ -46,44 +47,7 @@ impl SandboxCommand {
         Self { sandbox, command, directory: None, passed, set: [false; 3], ready: None }
     }
 
-    /// Adds an argument.
-    pub fn arg(&mut self, argument: impl AsRef<OsStr>) -> &mut Self {
-        self.command.arg(argument);
-        self
-    }
-
-    /// Adds several arguments.
-    pub fn args(&mut self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> &mut Self {
-        self.command.args(arguments);
-        self
-    }
-
-    /// Sets an environment variable.
-    pub fn env(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> &mut Self {
-        self.command.env(name, value);
-        self
-    }
-
-    /// Sets several environment variables.
-    pub fn envs<K: AsRef<OsStr>, V: AsRef<OsStr>>(
-        &mut self,
-        variables: impl IntoIterator<Item = (K, V)>,
-    ) -> &mut Self {
-        self.command.envs(variables);
-        self
-    }
-
-    /// Removes an environment variable.
-    pub fn env_remove(&mut self, name: impl AsRef<OsStr>) -> &mut Self {
-        self.command.env_remove(name);
-        self
-    }
-
-    /// Removes all environment variables, and those of the caller.
-    pub fn env_clear(&mut self) -> &mut Self {
-        self.command.env_clear();
-        self
-    }
+    command_methods! { cleared: [], output: "" }
 
     /// Sets the working directory, a path of the sandbox. Unless it is set, it is `/` where there is
     /// a [`rootfs`](Sandbox::rootfs), or where the caller is.
@@ -127,33 +91,6 @@ impl SandboxCommand {
         let passed = Arc::get_mut(&mut self.passed);
         passed.expect("descriptors are passed before the command is started").push(fd);
         number
-    }
-
-    /// Sets where standard input comes from.
-    pub fn stdin(&mut self, from: impl Into<Stdio>) -> &mut Self {
-        self.set[0] = true;
-        self.command.stdin(from);
-        self
-    }
-
-    /// Sets where standard output goes to.
-    pub fn stdout(&mut self, to: impl Into<Stdio>) -> &mut Self {
-        self.set[1] = true;
-        self.command.stdout(to);
-        self
-    }
-
-    /// Sets where standard error goes to.
-    pub fn stderr(&mut self, to: impl Into<Stdio>) -> &mut Self {
-        self.set[2] = true;
-        self.command.stderr(to);
-        self
-    }
-
-    /// The program.
-    #[must_use]
-    pub fn get_program(&self) -> &OsStr {
-        self.command.get_program()
     }
 
     /// Starts the program, and comes back when it runs.

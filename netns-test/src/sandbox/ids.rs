@@ -96,8 +96,8 @@ impl Ids {
             Ranges::Given { uids, gids } => Self::of_ranges(user, uids, gids, caller)?,
             Ranges::Subordinate => {
                 let (uid, gid) = inside(user, caller);
-                let uids = subordinate("/etc/subuid", uid, caller.uid, caller)?;
-                let gids = subordinate("/etc/subgid", gid, caller.gid, caller)?;
+                let uids = subordinate("/etc/subuid", uid, caller.uid, caller.uid)?;
+                let gids = subordinate("/etc/subgid", gid, caller.gid, caller.uid)?;
                 Self::of_ranges(user, &uids, &gids, caller)?
             }
         };

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, LinkId, Node, NodeId, Topology, netns_test};
 
 use netns_test_tests::{Said as _, stdout_of};
@@ -173,7 +174,7 @@ fn a_link_comes_up_with_other_addresses() -> netns_test::Result<()> {
     drop(connection(&lab, router, a, "2001:db8::1".parse().unwrap()));
     lab[far].down()?;
     lab[far].up()?;
-    lab[b].wait_reachable(lab.plan().addresses_of(router)[1])
+    lab[b].wait(WAIT_LIMIT).reachable(lab.plan().addresses_of(router)[1])
 }
 
 #[netns_test]
@@ -215,7 +216,7 @@ fn an_end_that_has_come_to_the_caller_keeps_its_addresses() -> netns_test::Resul
 }
 
 #[netns_test]
-fn mistakes_are_told_with_the_host() -> netns_test::Result<()> {
+fn invalid_changes_name_the_node() -> netns_test::Result<()> {
     let (lab, [a, router, b], [_, far]) = pair()?;
     let mut other = Topology::new();
     let (one, two) = (other.host("one"), other.host("two"));

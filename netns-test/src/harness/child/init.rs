@@ -1,7 +1,6 @@
 //! Init, process 1 of a test's namespaces: sets them up, forks the body, waits for it,
 //! and takes every other process with it when it ends.
 
-use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -9,17 +8,16 @@ use std::time::Duration;
 use crate::diagnose;
 use crate::error::Failure;
 use crate::harness::child::body;
-use crate::harness::child::body::Start;
-use crate::harness::child::stage::Stage;
+use crate::harness::child::context::{Arrived, Site, Start, Task};
+use crate::harness::child::leftovers;
 use crate::harness::child::time_limit::{Left, TimeLimit};
 use crate::harness::protocol::framing;
-use crate::harness::protocol::heartbeat::{Mark, Pulse};
 use crate::harness::protocol::messages;
-use crate::harness::protocol::messages::{Ended, Record, Report};
+use crate::harness::protocol::report::{Ended, Record, Report};
 use crate::harness::protocol::retry::insist_beside_others;
-use crate::harness::server::test::{Arrived, Order};
+use crate::harness::protocol::stage::Stage;
 use crate::isolate;
-use crate::isolate::{Identity, Mode, Neighbour, Network, Refused, Transcript};
+use crate::isolate::{Neighbour, Network, Refused, Transcript};
 use crate::probe::News;
 use crate::registry::case::Case;
 use crate::sys::fds::Until;
@@ -27,46 +25,9 @@ use crate::sys::net::{devconf, socket};
 use crate::sys::process;
 use crate::sys::process::group::Group;
 use crate::sys::process::limits;
-use crate::sys::process::limits::Limits;
 use crate::sys::process::{Pid, Side, SingleThreaded, Status};
 use crate::sys::process::{progress, shared_record, signals, unfailing};
 use crate::sys::{errno, fds};
-
-/// What a sandbox is made with, and for what.
-#[derive(Debug)]
-pub(crate) struct Site<'a> {
-    pub(crate) identity: &'a Identity,
-    pub(crate) mode: &'a Mode,
-    pub(crate) network: Network,
-    pub(crate) children: &'a OwnedFd,
-    pub(crate) alive: &'a OwnedFd,
-    pub(crate) origin: &'a Origin,
-    pub(crate) go: &'a OwnedFd,
-    /// Where to tell that the set-up has come to its end, if the server waits for that.
-    pub(crate) news: Option<&'a OwnedFd>,
-    pub(crate) task: Task<'a>,
-    /// Where it is seen that other tests run, and where the body notes that it has begun.
-    pub(crate) pulse: (Pulse, Mark),
-}
-
-/// Which test a sandbox is for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Task<'a> {
-    This(Order<'a>),
-    /// It is a spare: that is told there, some time.
-    Awaited(&'a OwnedFd),
-}
-
-/// What the server has changed of the program's process, for the body to have it back.
-#[derive(Debug)]
-pub(crate) struct Origin {
-    /// The name of its thread.
-    pub(crate) name: CString,
-    /// Whether SIGCHLD was ignored.
-    pub(crate) ignores_children: bool,
-    /// The server's own, which those of a test may differ from.
-    pub(crate) limits: Limits,
-}
 
 /// A body's process, which gets ready while init does, and waits for its word.
 struct Forked {
@@ -160,16 +121,6 @@ fn conclude(
     process::exit_now(i32::from(sent.is_err()))
 }
 
-impl<'a> Task<'a> {
-    fn descriptors(self) -> impl Iterator<Item = &'a OwnedFd> {
-        let all = match self {
-            Self::This(order) => [Some(order.control), Some(order.stdout), Some(order.stderr)],
-            Self::Awaited(hand) => [Some(hand), None, None],
-        };
-        all.into_iter().flatten()
-    }
-}
-
 /// Leaves what is the server's.
 fn enter(site: &Site<'_>) -> Result<(), Failure> {
     let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
@@ -217,11 +168,11 @@ fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
     // So that a body cannot trace init, stop it, or speak in its name. After the fork: a
     // debugger that follows it could not look at the body before the body is open again.
     process::make_undumpable().map_err(step("prctl", "PR_SET_DUMPABLE of init"))?;
-    let text = messages::Word { limitations: limitations.clone() }.encode();
+    let text = messages::Ready { limitations: limitations.clone() }.encode();
     match framing::send(&word, &text, || framing::wait_for_room(&word, site.alive.as_fd())) {
         // A body that could not get ready has left a record, and ended.
         Err(error) if !framing::is_hang_up(&error) => {
-            return Err(errno::failure("send", "the word to the test's process", &error));
+            return Err(errno::failure("send", "the message to the test's process", &error));
         }
         _ => {}
     }
@@ -357,54 +308,10 @@ fn report(running: Running, status: Status, timed_out: Option<u64>) -> Ended {
     let left = match &proc {
         // The usual case, which is told for less than a listing.
         _ if is_alone => Vec::new(),
-        Some(proc) => others(proc, pid),
+        Some(proc) => leftovers::list(proc, pid),
         None if timed_out.is_some() => Vec::new(),
         None => vec!["some, which cannot be listed without a /proc".into()],
     };
     let used_up = None;
     Ended { status, record, stage, timed_out, stack_overflow, left, is_alone, limitations, used_up }
-}
-
-/// How many processes are named that a test has left.
-const NAMED: usize = 20;
-
-/// The processes of this namespace besides init and the body, by name and id.
-fn others(proc: &OwnedFd, body: Pid) -> Vec<String> {
-    let names = fds::names_in(proc).unwrap_or_default();
-    let pids = names.iter().filter_map(|name| name.parse().ok());
-    let others = pids.filter(|&pid: &Pid| pid != process::id() && pid != body);
-    let mut left: Vec<String> = others.filter_map(|pid| describe(proc, pid)).collect();
-    if left.len() > NAMED {
-        let more = left.split_off(NAMED).len();
-        left.push(format!("and {more} more"));
-    }
-    left
-}
-
-/// `sleep (process 12)`; nothing for a process that has ended.
-fn describe(proc: &OwnedFd, pid: Pid) -> Option<String> {
-    let status = fds::read_in(proc, &format!("{pid}/status")).ok()?;
-    let name = field(&status, "Name:")?;
-    if !has_ended(&status)? {
-        return Some(format!("{name} (process {pid})"));
-    }
-    let is_left = has_living_thread(proc, pid);
-    is_left.then(|| format!("{name} (process {pid}, whose main thread has ended)"))
-}
-
-/// Whether a process that is listed as ended goes on: that state is its main thread's.
-fn has_living_thread(proc: &OwnedFd, pid: Pid) -> bool {
-    let directory = fds::open_in(proc, &format!("{pid}/task"));
-    let threads = directory.and_then(|directory| fds::names_in(&directory)).unwrap_or_default();
-    let status = |thread: &String| fds::read_in(proc, &format!("{pid}/task/{thread}/status")).ok();
-    threads.iter().filter_map(status).any(|status| has_ended(&status) == Some(false))
-}
-
-/// Whether the thread of a `status` (proc(5)) has ended.
-fn has_ended(status: &str) -> Option<bool> {
-    Some(field(status, "State:")?.starts_with(['Z', 'X']))
-}
-
-fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
-    status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
 }

@@ -6,10 +6,14 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use crate::sys::process;
 use crate::sys::process::Pid;
 use crate::sys::process::shared_record;
+
+/// Longest time between two beats of the server while there is a test.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// The shared numbers. A body may write anywhere; no verdict depends on them.
 #[derive(Clone, Copy, Debug)]

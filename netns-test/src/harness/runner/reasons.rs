@@ -1,8 +1,9 @@
 //! Reasons for which a test has failed, as sentences. Pure.
 
 use crate::error::Failure;
-use crate::harness::child::stage::Stage;
-use crate::harness::protocol::messages::{End, Ended, Record};
+use crate::harness::protocol::messages::End;
+use crate::harness::protocol::report::{Ended, Record};
+use crate::harness::protocol::stage::Stage;
 use crate::sys::process::Status;
 use crate::sys::process::signals;
 

@@ -12,13 +12,14 @@ use crate::error::Failure;
 use crate::harness::child::runner_env::Caller;
 use crate::harness::protocol::framing;
 use crate::harness::protocol::messages;
-use crate::harness::protocol::messages::{Ended, Message, Record, Report};
+use crate::harness::protocol::messages::Message;
+use crate::harness::protocol::report::{Ended, Record, Report};
 use crate::harness::protocol::retry::insist_while;
 use crate::harness::runner::output::{Replay, Streams};
 use crate::harness::runner::verdict::Outcome;
-use crate::harness::runner::watchdog;
-use crate::harness::runner::watchdog::Watch;
 use crate::harness::server::handle::{NoServer, Server};
+use crate::harness::server::watchdog;
+use crate::harness::server::watchdog::Watch;
 use crate::sys::errno::Refusal;
 use crate::sys::fds::Until;
 use crate::sys::net::socket;
@@ -26,7 +27,7 @@ use crate::sys::process::limits;
 use crate::sys::process::signals;
 use crate::sys::process::signals::Mask;
 use crate::sys::{errno, fds};
-use crate::{diagnose, userns};
+use crate::{diagnose, env, userns};
 
 /// How long the kernel may take to end the processes of a test that has reported. One that
 /// waits for a device or is held by a debugger may take for ever.
@@ -223,7 +224,7 @@ impl Channels {
                 Ok(Some(Message::Last(part))) => {
                     news.parts.extend(part);
                     match Report::decode(&news.parts).map(seen_from_outside) {
-                        Some(report) if report.is_last_word() => return Outcome::Ended(report),
+                        Some(report) if report.is_final() => return Outcome::Ended(report),
                         report => news.report = Some((report, Instant::now())),
                     }
                 }
@@ -312,7 +313,7 @@ fn caller(server: &Server) -> Result<Caller, Refusal> {
         name.push(value);
         name.into_vec()
     };
-    let environment = environment();
+    let environment = env::variables();
     let has_changed = environment != server.environment;
     Ok(Caller {
         environment: has_changed.then(|| environment.into_iter().map(text).collect()),
@@ -320,11 +321,6 @@ fn caller(server: &Server) -> Result<Caller, Refusal> {
         mask: signals::mask().unwrap_or(Mask(0)),
         umask: umask().map_err(errno::at("read", "Umask in /proc/self/status"))?,
     })
-}
-
-/// The variables of this process, by name and value.
-pub(crate) fn environment() -> Vec<(OsString, OsString)> {
-    std::env::vars_os().collect()
 }
 
 /// From `/proc`: asking with umask(2) would change it for a moment, for all threads.

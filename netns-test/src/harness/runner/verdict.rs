@@ -2,8 +2,9 @@
 //! README, as code.
 
 use crate::error::Failure;
-use crate::harness::child::stage::Stage;
-use crate::harness::protocol::messages::{End, Ended, Record, Report};
+use crate::harness::protocol::messages::End;
+use crate::harness::protocol::report::{Ended, FAILED, PASSED, Record, Report};
+use crate::harness::protocol::stage::Stage;
 use crate::harness::runner::reasons::{
     describe, died_at_exit, end_of, killed, lost, not_begun, not_isolated, timed_out,
 };
@@ -117,10 +118,6 @@ fn judge_end(ended: &Ended) -> Judgement {
     }
     Judgement { verdict, notes }
 }
-
-/// Exit status of a body that passed, and of one that did not: libtest's.
-pub(crate) const PASSED: i32 = 0;
-pub(crate) const FAILED: i32 = 101;
 
 /// Passes a test, or says that it panicked, only where the process has ended with the status that goes
 /// with its record.

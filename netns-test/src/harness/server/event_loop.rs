@@ -6,34 +6,32 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use crate::diagnose;
 use crate::env;
 use crate::error::Failure;
-use crate::harness::child::init::Origin;
-use crate::harness::protocol::heartbeat::Pulse;
+use crate::harness::child::context::descriptors_lost;
+use crate::harness::protocol::heartbeat::{HEARTBEAT, Pulse};
 use crate::harness::protocol::messages;
-use crate::harness::protocol::messages::{End, Report};
-use crate::harness::runner::watchdog::HEARTBEAT;
-use crate::harness::server::handle;
+use crate::harness::protocol::messages::End;
+use crate::harness::protocol::report::Report;
 use crate::harness::server::launch::Launcher;
-use crate::harness::server::test::{
-    Request, Test, case_at, descriptors_lost, refuse, refuse_all, tell,
-};
+use crate::harness::server::test::{Request, Test, refuse, refuse_all, tell};
 use crate::harness::server::trial;
 use crate::harness::server::trial::{Grant, Trial};
 use crate::harness::server::warm_pool::Spares;
+use crate::harness::server::{last_word, setup};
 use crate::isolate::Setting;
-use crate::premain;
 use crate::probe::News;
 use crate::registry::case::Case;
+use crate::registry::sections;
 use crate::sys::fds::Until;
 use crate::sys::net::socket;
 use crate::sys::process;
 use crate::sys::process::{Pid, SingleThreaded, Status};
-use crate::sys::process::{limits, shared_record, signals, stack_overflow};
+use crate::sys::process::{shared_record, signals};
 use crate::sys::{errno, fds};
 
 /// How soon a runner that is busy is told again that a test has ended.
@@ -41,9 +39,6 @@ const NEXT_TELLING: Duration = Duration::from_millis(20);
 
 /// Descriptors that the server needs besides those of requests and tests.
 const OWN_DESCRIPTORS: usize = 32;
-
-/// The standard library's for a thread, in bytes, where nobody asks for another one.
-const STACK: usize = 2 << 20;
 
 /// Descriptors of a request that waits.
 const DESCRIPTORS_OF_A_REQUEST: usize = 4;
@@ -53,7 +48,7 @@ pub(crate) fn main(
     requests: &OwnedFd,
     (runner, pulse): (Pid, Pulse),
     alone: &SingleThreaded,
-    last_word: &shared_record::Record,
+    memory: &shared_record::Record,
 ) -> ! {
     let mut serving = match Serving::new(requests, (runner, pulse), alone) {
         Ok(serving) => serving,
@@ -65,7 +60,7 @@ pub(crate) fn main(
             // Tests that run go with the server.
             Ok(false) => break 0,
             Err(failure) => {
-                handle::leave_last_word(last_word, &failure);
+                last_word::write(memory, &failure);
                 break 1;
             }
         }
@@ -99,7 +94,7 @@ impl<'a> Serving<'a> {
         (runner, pulse): (Pid, Pulse),
         alone: &'a SingleThreaded,
     ) -> Result<Self, Failure> {
-        let origin = settle(requests, runner)?;
+        let origin = setup::become_server(requests, runner)?;
         // Without it neither this process nor an init would learn of an end.
         process::reap().map_err(|error| diagnose::explain("wait4", "own children", &error))?;
         Ok(Self {
@@ -275,7 +270,7 @@ impl<'a> Serving<'a> {
     /// Takes one request in; `false` when the runner has gone.
     fn receive(&mut self) -> io::Result<bool> {
         if !std::mem::replace(&mut self.is_warm, true) {
-            warm_up();
+            setup::warm_up();
         }
         let mut buffer = [0; 64];
         let message = match socket::receive(self.requests.as_fd(), &mut buffer) {
@@ -318,7 +313,7 @@ impl<'a> Serving<'a> {
             let reason = "the runner has changed its user or its capabilities since it started";
             return Err(Failure::new("fork", "a body for this user", reason));
         }
-        case_at(request.index).map(|case| (request.index, case)).ok_or_else(invalid)
+        sections::case(request.index).map(|case| (request.index, case)).ok_or_else(invalid)
     }
 
     /// Notes which tests' runners wait no longer.
@@ -353,49 +348,4 @@ impl<'a> Serving<'a> {
         let settings = running.chain(waiting.map(|request| request.setting));
         settings.filter(|&other| other == setting).count()
     }
-}
-
-/// Starts a thread and waits for its end: what the C library makes and looks up for a first thread
-/// (a stack, an arena of memory, symbols) is there in each body then. Who forks from here has one
-/// thread again.
-fn warm_up() {
-    // The second one has the stack of the first. Of a stated size: the standard library asks for
-    // `RUST_MIN_STACK` once, and what a body finds there may have been set since.
-    for _ in 0..2 {
-        let builder = std::thread::Builder::new().stack_size(STACK);
-        if let Ok(thread) = builder.spawn(stack_overflow::look_up) {
-            drop(thread.join());
-        }
-    }
-    // The kernel may be about to end it.
-    while process::thread_count().is_ok_and(|count| count > 1) {
-        std::thread::yield_now();
-    }
-    premain::note_arguments();
-}
-
-/// Makes the forked process the server; what it was before.
-fn settle(requests: &OwnedFd, runner: Pid) -> Result<Origin, Failure> {
-    let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
-    process::die_with_parent().map_err(step("prctl", "PR_SET_PDEATHSIG of the server"))?;
-    if process::parent_id() != runner {
-        process::exit_now(1);
-    }
-    // An ordinary test may signal its group; the runner's death is what ends the server.
-    process::lead_own_session().map_err(step("setsid", "the server"))?;
-    fds::close_all_except(&[requests.as_raw_fd()])
-        .map_err(step("close_range", "the runner's descriptors"))?;
-    let null = fds::open_null().map_err(|error| diagnose::without_null(&error))?;
-    for number in 0..=2 {
-        fds::install_stdio(&null, number).map_err(step("dup2", "/dev/null"))?;
-    }
-    // Bodies get the runner's limits back; many of them may run at once.
-    limits::raise_open_files().map_err(step("setrlimit", "open files"))?;
-    let origin = Origin {
-        limits: limits::get().map_err(step("getrlimit", "the server"))?,
-        name: process::name().map_err(step("prctl", "PR_GET_NAME"))?,
-        ignores_children: signals::stop_ignoring_children(),
-    };
-    process::set_name(c"netns-test").map_err(step("prctl", "PR_SET_NAME"))?;
-    Ok(origin)
 }

@@ -6,22 +6,19 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::mem;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::bytes::{Reader, Writer};
 use crate::diagnose;
+use crate::env;
 use crate::error::Failure;
 use crate::harness::protocol::heartbeat::Pulse;
 use crate::harness::protocol::retry::insist;
-use crate::harness::runner::request;
-use crate::harness::runner::watchdog;
-use crate::harness::runner::watchdog::Watch;
-use crate::harness::server::event_loop;
-use crate::premain;
+use crate::harness::server::watchdog::Watch;
+use crate::harness::server::{event_loop, last_word, watchdog};
+use crate::registry::versions;
 use crate::sys::fds::Until;
 use crate::sys::net::socket;
 use crate::sys::process;
@@ -90,7 +87,7 @@ impl Server {
 
     /// Why it does not answer.
     pub(crate) fn how_it_ended(&self) -> String {
-        if let Some(failure) = last_word(&self.last_word) {
+        if let Some(failure) = last_word::read(&self.last_word) {
             return format!("the fork server could not go on: {failure}");
         }
         if let Err(error) = self.socket() {
@@ -151,18 +148,6 @@ impl Server {
     }
 }
 
-/// The seal of the server's last word: there is one writer.
-const SEAL: u64 = 1;
-
-/// Leaves the reason for which the server ends itself.
-pub(crate) fn leave_last_word(record: &shared_record::Record, failure: &Failure) {
-    record.write(SEAL, 0, &mem::take(&mut Writer::default().failure(failure).0));
-}
-
-fn last_word(record: &shared_record::Record) -> Option<Failure> {
-    Reader(&record.read(SEAL)?.1).failure()
-}
-
 /// Why there is no server.
 #[derive(Clone, Debug)]
 pub(crate) enum NoServer {
@@ -198,7 +183,7 @@ pub(crate) fn fork(alone: &SingleThreaded) -> Result<Server, NoServer> {
     let runner = process::id();
     match insist(|| process::fork_aside(alone)).map_err(failed("clone", "the fork server"))? {
         Side::Parent(pid) => {
-            let environment = request::environment();
+            let environment = env::variables();
             let was_still = AtomicBool::new(false);
             Ok(Server {
                 pid,
@@ -212,7 +197,7 @@ pub(crate) fn fork(alone: &SingleThreaded) -> Result<Server, NoServer> {
             })
         }
         Side::Child => {
-            premain::note_server();
+            versions::note_server();
             event_loop::main(&theirs, (runner, pulse), alone, &last_word)
         }
     }

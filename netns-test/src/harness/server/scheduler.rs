@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::diagnose;
 use crate::error::Failure;
-use crate::harness::protocol::messages::Report;
+use crate::harness::protocol::report::Report;
 use crate::harness::protocol::retry::Patience;
 use crate::harness::server::event_loop::Serving;
 use crate::harness::server::launch::{Lack, Launched, Wanted};

@@ -5,15 +5,14 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use crate::diagnose;
 use crate::error::Failure;
+use crate::harness::child::context::Order;
 use crate::harness::protocol::messages;
-use crate::harness::protocol::messages::{End, Message, Report};
-use crate::harness::protocol::retry::{Patience, insist};
+use crate::harness::protocol::messages::{End, Message};
+use crate::harness::protocol::report::Report;
+use crate::harness::protocol::retry::Patience;
 use crate::isolate::Setting;
-use crate::premain;
 use crate::registry::case::Case;
-use crate::sys::errno;
 use crate::sys::net::socket;
 use crate::sys::process;
 use crate::sys::process::signals;
@@ -41,25 +40,6 @@ pub(crate) struct Request {
     pub(crate) not_before: Instant,
     /// Whether a spare that it was given to is lost: it is not given to another one.
     pub(crate) is_returned: bool,
-}
-
-/// What an init needs to know of its test.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Order<'a> {
-    pub(crate) case: &'static Case,
-    pub(crate) control: &'a OwnedFd,
-    pub(crate) stdout: &'a OwnedFd,
-    pub(crate) stderr: &'a OwnedFd,
-}
-
-/// The same, as it arrives at a spare: first at its body, and from there at its init.
-#[derive(Debug)]
-pub(crate) struct Arrived {
-    index: usize,
-    pub(crate) case: &'static Case,
-    pub(crate) control: OwnedFd,
-    /// Stdout and stderr, which init does not get.
-    output: Option<[OwnedFd; 2]>,
 }
 
 /// A test whose init runs.
@@ -128,39 +108,6 @@ impl Request {
     pub(crate) fn returned(self) -> Self {
         Self { is_returned: true, ..self }
     }
-}
-
-impl Arrived {
-    /// Waits for it, and leaves it there; nothing if there will be none.
-    pub(crate) fn wait_for(hand: &OwnedFd) -> Option<Self> {
-        let mut buffer = [0; 64];
-        let message = socket::peek(hand.as_fd(), &mut buffer).ok()?;
-        let index = messages::Order::decode(&buffer[..message.length])?.index;
-        let case = case_at(index)?;
-        let mut fds = message.fds.into_iter();
-        let control = fds.next()?;
-        let output = fds.next().zip(fds.next()).map(|(stdout, stderr)| [stdout, stderr]);
-        Some(Self { index, case, control, output })
-    }
-
-    /// Nothing if the kernel has not handed all of it over.
-    pub(crate) fn order(&self) -> Option<Order<'_>> {
-        let [stdout, stderr] = self.output.as_ref()?;
-        Some(Order { case: self.case, control: &self.control, stdout, stderr })
-    }
-
-    /// Tells init which test it is, and takes it. Until then the test can be given to another
-    /// sandbox; if init is about to end, it is.
-    pub(crate) fn take(&self, hand: &OwnedFd, init: &OwnedFd) -> io::Result<()> {
-        let order = messages::Order { index: self.index }.encode();
-        insist(|| socket::send(init.as_fd(), &order, &[self.control.as_fd()]))?;
-        socket::discard(hand.as_fd())
-    }
-}
-
-/// The test with this place in the table.
-pub(crate) fn case_at(index: usize) -> Option<&'static Case> {
-    premain::cases().get(index).copied().flatten()
 }
 
 impl Test {
@@ -310,9 +257,4 @@ pub(crate) fn refuse_all(requests: &OwnedFd, failure: &Failure) -> ! {
             _ => process::exit_now(1),
         }
     }
-}
-
-/// The kernel has handed over fewer descriptors than were sent.
-pub(crate) fn descriptors_lost() -> Failure {
-    diagnose::explain("receive", "the request's descriptors", &errno::too_many_files())
 }

@@ -9,10 +9,11 @@ use crate::lab::fabric::ready::Awaited;
 use crate::lab::fabric::state::Fabric;
 use crate::lab::run::node::Node;
 use crate::lab::topology::input::{AddrArg, Interface};
+use crate::netlink;
+use crate::netlink::Request;
 use crate::netlink::kept::belongings::Belongings;
 use crate::netlink::kept::{Class, Kept};
-use crate::netlink::state::Interface as Found;
-use crate::netlink::{Request, requests};
+use crate::netlink::link::Interface as Found;
 
 /// Changes of addresses and routes. `/etc/hosts` keeps what the plan says; the plan does, too.
 ///
@@ -212,7 +213,7 @@ impl Node {
         interface: &Found,
         (before, new): (&[Kept], Cidr),
     ) -> Result<()> {
-        let has = |one: &Kept| one.as_address().is_some_and(|own| own.0 == new.address());
+        let has = |one: &Kept| one.as_address().is_some_and(|own| own.address() == new.address());
         if !before.iter().any(has) {
             here.netlink.ask_all(&[self.adding(interface, new)])?;
             here.netlink.ask_all(&[self.removing(interface, new)])?;
@@ -240,12 +241,12 @@ impl Node {
 
     fn adding(&self, interface: &Found, address: Cidr) -> Request {
         let object = self.label(interface, address);
-        requests::address(object, interface.index, address.address(), address.prefix())
+        netlink::addr::add(object, interface.index, address)
     }
 
     fn removing(&self, interface: &Found, address: Cidr) -> Request {
         let object = self.label(interface, address);
-        requests::no_address(object, interface.index, address.address(), address.prefix())
+        netlink::addr::remove(object, interface.index, address)
     }
 
     fn label(&self, interface: &Found, address: Cidr) -> String {
@@ -284,13 +285,10 @@ fn with_newer(there: &Belongings, old: &[Kept]) -> Vec<Kept> {
 
 /// Whether something is this address on the interface with that index.
 fn is_own(index: u32, address: Cidr) -> impl Fn(&Kept) -> bool {
-    move |kept| {
-        kept.as_address() == Some((address.address(), address.prefix()))
-            && kept.indexes() == [index]
-    }
+    move |kept| kept.as_address() == Some(address) && kept.indexes() == [index]
 }
 
 /// Whether the kernel has made this address, with the link.
 fn is_of_link(one: &Kept) -> bool {
-    one.as_address().is_some_and(|own| is_link_local(own.0))
+    one.as_address().is_some_and(|own| is_link_local(own.address()))
 }

@@ -18,10 +18,10 @@ use crate::lab::fabric::own_network::of_kernel;
 use crate::lab::fabric::state::Fabric;
 use crate::lab::run::lab::Lab;
 use crate::lab::run::node::Node;
-use crate::lab::topology::input::{Interface, Which};
+use crate::lab::topology::input::{Interface, InterfaceSelector};
 use crate::lab::topology::{NodeId, NodeKind};
 use crate::netlink::kept::Kept;
-use crate::netlink::state;
+use crate::netlink::link;
 
 impl Node {
     /// The lab that it is of.
@@ -30,7 +30,7 @@ impl Node {
     }
 
     /// The interface that is meant, as it is now.
-    fn find(&self, here: &Here, on: &Interface) -> Result<state::Interface> {
+    fn find(&self, here: &Here, on: &Interface) -> Result<link::Interface> {
         let there = here.netlink.interfaces()?;
         let failed = |what: String| {
             let names: Vec<&str> = there.iter().map(|one| one.name.as_str()).collect();
@@ -38,11 +38,11 @@ impl Node {
             told.advise(format!("interfaces: {}", names.join(", ")))
         };
         let found = match &on.0 {
-            Which::Name(name) => {
+            InterfaceSelector::Name(name) => {
                 let found = there.iter().find(|one| one.name == *name);
                 found.ok_or_else(|| failed(format!("interface {name}")))?
             }
-            Which::Link(link) => {
+            InterfaceSelector::Link(link) => {
                 let fabric = self.lab()?;
                 let at = fabric.plan.link_position(*link);
                 let at = at.ok_or_else(|| failed("the end of a link of another lab".to_owned()))?;
@@ -51,7 +51,7 @@ impl Node {
                     ends.iter().filter(|end| fabric.hosts[end.node].name() == self.name());
                 let index = own.next().map(|end| end.index);
                 let found = there.iter().find(|one| Some(one.index) == index);
-                let label = crate::lab::plan::labels::label(&fabric.plan, at);
+                let label = fabric.plan.link_label(at);
                 found.ok_or_else(|| failed(format!("the end of {label}")))?
             }
         };

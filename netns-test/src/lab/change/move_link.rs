@@ -9,11 +9,10 @@ use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::{Current, current};
 use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::InterfaceKind;
-use crate::lab::plan::labels::label;
 use crate::lab::run::lab::Lab;
 use crate::lab::topology::{LinkId, NodeId, NodeKind};
-use crate::netlink::requests;
-use crate::netlink::state::Interface;
+use crate::netlink;
+use crate::netlink::link::Interface;
 
 impl Lab {
     /// Moves the end that a link has at `from` to the node `to`, as one pulls a cable out of a socket and
@@ -45,8 +44,8 @@ impl Lab {
     /// net.link(printer, work);
     /// let lab = net.build()?;
     /// lab.move_link(radio, home, work)?;
-    /// lab[laptop].wait_reachable(printer)?;
-    /// lab[printer].wait_reachable(laptop)?;
+    /// lab[laptop].wait(WAIT_LIMIT).reachable(printer)?;
+    /// lab[printer].wait(WAIT_LIMIT).reachable(laptop)?;
     /// # Ok(())
     /// # }
     /// ```
@@ -78,7 +77,7 @@ impl Lab {
         let stranger =
             || Failure::new("move", "a link of another topology", "it is not in this lab");
         let at = fabric.plan.link_position(link).ok_or_else(stranger)?;
-        let link = label(&fabric.plan, at);
+        let link = fabric.plan.link_label(at);
         let (from, to) = (self.place_of("move", from)?, self.place_of("move", to)?);
         let mut cables = fabric.cables.lock();
         let mistake = |why: String| Err(Failure::new("move", link.as_str(), why).into());
@@ -110,7 +109,12 @@ impl Lab {
         let joining = joins.then(|| Joining::new(fabric, &then, &before, (at, side)));
         let joining = joining.transpose()?.flatten();
         let there = new.place.network();
-        old.netlink.ask_all(&[requests::move_to(fabric.label(&end), end.index, there, &free)])?;
+        old.netlink.ask_all(&[netlink::link::move_to(
+            fabric.label(&end),
+            end.index,
+            there,
+            &free,
+        )])?;
         *cables = then;
         let is_it = |one: &&Interface| one.name == free;
         let index = new.netlink.interfaces()?.iter().find(is_it).map_or(end.index, |one| one.index);
@@ -120,7 +124,7 @@ impl Lab {
         }
         let label = fabric.label(&cables[at][side]);
         let bridge = fabric.bridge_of(to);
-        new.netlink.ask_all(&[requests::set_up(label, index, was_up, bridge)])?;
+        new.netlink.ask_all(&[netlink::link::set_up(label, index, was_up, bridge)])?;
         let expected = match joining {
             Some(joining) => self.join(&mut cables, &before, at, joining)?,
             None => Vec::new(),

@@ -22,7 +22,7 @@ use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::InterfaceKind;
 use crate::lab::run::lab::Lab;
 use crate::lab::topology::{NodeId, NodeKind};
-use crate::netlink::requests;
+use crate::netlink;
 use crate::sys::ns::ns_set;
 
 impl Lab {
@@ -139,7 +139,8 @@ fn cut_off(
     let later = Arc::new(Here::new(namespaces::make_one(&fabric.plan, at)?));
     let own = cables.iter().flatten().filter(|end| end.node == at);
     let there = later.place.network();
-    let moves = own.map(|end| requests::move_to(fabric.label(end), end.index, there, &end.name));
+    let moves =
+        own.map(|end| netlink::link::move_to(fabric.label(end), end.index, there, &end.name));
     let moves: Vec<_> = moves.collect();
     // First, so that who misses them can say why.
     drop(fabric.hosts[at].turn_off(Arc::clone(&later)));

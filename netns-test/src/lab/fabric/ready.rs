@@ -12,7 +12,7 @@ use crate::lab::plan::labels::name_of;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, Plan};
 use crate::netlink::Netlink;
 use crate::netlink::events::Events;
-use crate::netlink::state::Interface;
+use crate::netlink::link::Interface;
 
 /// The kernel needs a thousandth of it.
 const LIMIT: Duration = Duration::from_secs(30);

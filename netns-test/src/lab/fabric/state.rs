@@ -13,7 +13,7 @@ use crate::lab::plan::Plan;
 use crate::lab::plan::ifindex::Indexes;
 use crate::lab::plan::labels::name_of;
 use crate::lab::topology::NodeKind;
-use crate::netlink::requests;
+use crate::netlink;
 
 /// A plan that has been built. `extend` makes a new one, which shares its parts with the old one.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl Fabric {
             let host = &self.hosts[end.node];
             if let (NodeKind::Local, Ok(here)) = (host.kind(), host.here()) {
                 // It may be gone already.
-                drop(here.netlink.ask_all(&[requests::no_interface(self.label(end), end.index)]));
+                drop(here.netlink.ask_all(&[netlink::link::delete(self.label(end), end.index)]));
             }
         }
     }

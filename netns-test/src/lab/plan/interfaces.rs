@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use crate::addr::mac::Mac;
 use crate::lab::plan::errors::TopologyError;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, InterfaceRef};
-use crate::lab::topology::input::{AddrArg, MacArg, Which};
-use crate::lab::topology::names;
-use crate::lab::topology::{Extra, ExtraKind, Node, NodeKind, Topology};
+use crate::lab::topology::input::{AddrArg, MacArg};
+use crate::lab::topology::model::{AddressOn, ExtraInterface, ExtraKind, Node};
+use crate::lab::topology::{NodeKind, Topology, names};
 
 /// The name of a switch's bridge.
 pub(crate) const BRIDGE: &str = "br0";
@@ -174,7 +174,7 @@ impl<'a> Builder<'a, '_> {
         let declared = &self.topology.links[link];
         let spec = &declared.ends[end];
         let is_port = self.node.kind == NodeKind::Switch;
-        if is_port && !spec.given.is_empty() {
+        if is_port && !spec.addresses.is_empty() {
             self.on_switch("addresses");
         }
         let peer_name = &self.topology.nodes[peer.node].name;
@@ -189,14 +189,14 @@ impl<'a> Builder<'a, '_> {
             None => self.free(if is_port { "port" } else { "eth" }, order),
         };
         let kind = InterfaceKind::Veth { link, peer, bridge: is_port.then(|| BRIDGE.to_owned()) };
-        let given = if is_port { Vec::new() } else { spec.given.iter().collect() };
+        let given = if is_port { Vec::new() } else { spec.addresses.iter().collect() };
         self.add(name, kind, Root::Link(link), (declared.declared, end), given);
         if let Some(draft) = self.found.last_mut() {
             draft.mac = spec.mac.as_ref();
         }
     }
 
-    fn extra(&mut self, extra: &'a Extra) {
+    fn extra(&mut self, extra: &'a ExtraInterface) {
         let (mut root, node) = (Root::Stub, self.node.name.clone());
         let (what, name, kind) = match &extra.kind {
             ExtraKind::Dummy { name } => {
@@ -237,7 +237,7 @@ impl<'a> Builder<'a, '_> {
         if self.node.kind == NodeKind::Switch {
             self.on_switch(what);
         } else if let Some(kind) = kind {
-            self.add(name, kind, root, (extra.declared, 0), extra.given.iter().collect());
+            self.add(name, kind, root, (extra.declared, 0), extra.addresses.iter().collect());
         }
     }
 
@@ -289,19 +289,16 @@ impl<'a> Builder<'a, '_> {
                 continue;
             }
             let node = self.node.name.clone();
-            let (at, interface) = match &on.0 {
-                Which::Link(id) => match self.topology.link_index(*id) {
-                    Some(link) => {
-                        (self.end_of(link), format!("end of {}", self.topology.link_label(link)))
-                    }
-                    None => {
-                        self.mistakes.push(TopologyError::UnknownLink {
-                            place: format!("`addr` of `{node}`"),
-                        });
-                        continue;
-                    }
-                },
-                Which::Name(name) => {
+            let (at, interface) = match on {
+                AddressOn::Link(Some(link)) => {
+                    (self.end_of(*link), format!("end of {}", self.topology.link_label(*link)))
+                }
+                AddressOn::Link(None) => {
+                    let place = format!("`addr` of `{node}`");
+                    self.mistakes.push(TopologyError::UnknownLink { place });
+                    continue;
+                }
+                AddressOn::Name(name) => {
                     let found = self.found.iter().position(|draft| draft.plan.name == *name);
                     (
                         found.or_else(|| (name == "lo").then(|| self.loopback())),

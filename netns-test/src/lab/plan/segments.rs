@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::lab::plan::errors::TopologyError;
 use crate::lab::plan::interfaces::{Draft, Root};
+use crate::lab::plan::union_find::UnionFind;
 use crate::lab::plan::{InterfaceKind, InterfaceRef, SegmentKind, SegmentPlan};
 use crate::lab::topology::Topology;
 
@@ -128,63 +129,41 @@ fn check(
     }
 }
 
-/// Links that switches join, as a forest: each link leads to one that was declared before it.
-struct Joined(Vec<usize>);
+/// Root of each link: the first of the links that switches join with it.
+struct LinkRoots(Vec<usize>);
 
-impl Joined {
+impl LinkRoots {
     fn root(&self, root: Root) -> Root {
         match root {
-            Root::Link(link) => Root::Link(top(&self.0, link)),
-            Root::Vlan(link, vid) => Root::Vlan(top(&self.0, link), vid),
+            Root::Link(link) => Root::Link(self.0[link]),
+            Root::Vlan(link, vid) => Root::Vlan(self.0[link], vid),
             other => other,
         }
     }
 }
 
-fn join(topology: &Topology, mistakes: &mut Vec<TopologyError>) -> Joined {
-    let mut links: Vec<usize> = (0..topology.links.len()).collect();
+/// Joins links by switches, and reports loops of switches without STP.
+fn join(topology: &Topology, errors: &mut Vec<TopologyError>) -> LinkRoots {
+    let mut links = UnionFind::new(topology.links.len());
     let mut first: Vec<Option<usize>> = vec![None; topology.nodes.len()];
-    // Which switches a frame could go round between; those with STP cut each loop.
-    let mut switches: Vec<usize> = (0..topology.nodes.len()).collect();
+    // Switches that flood to each other. A switch with STP cuts every loop that it is part of.
+    let mut flooding = UnionFind::new(topology.nodes.len());
     for (index, link) in topology.links.iter().enumerate() {
         let Some(nodes) = link.nodes() else { continue };
         let is_switch = nodes.map(|node| !topology.nodes[node].has_addresses());
         for node in [0, 1].into_iter().filter(|&end| is_switch[end]).map(|end| nodes[end]) {
             let other = *first[node].get_or_insert(index);
-            unite(&mut links, other, index);
+            links.union(other, index);
         }
         let floods = |node: usize| !topology.nodes[node].stp;
         if is_switch == [true; 2]
             && nodes.into_iter().all(floods)
-            && !unite(&mut switches, nodes[0], nodes[1])
+            && !flooding.union(nodes[0], nodes[1])
         {
-            mistakes.push(TopologyError::SwitchLoop { link: topology.link_label(index) });
+            errors.push(TopologyError::SwitchLoop { link: topology.link_label(index) });
         }
     }
-    Joined(links)
-}
-
-/// Makes one tree of the two; false if they were one.
-fn unite(parents: &mut [usize], a: usize, b: usize) -> bool {
-    let (a, b) = (compress(parents, a), compress(parents, b));
-    parents[a.max(b)] = a.min(b);
-    a != b
-}
-
-/// The root of `at`, to which the way is made short.
-fn compress(parents: &mut [usize], mut at: usize) -> usize {
-    while parents[at] != at {
-        parents[at] = parents[parents[at]];
-        at = parents[at];
-    }
-    at
-}
-
-fn top(parents: &[usize], mut at: usize) -> usize {
-    while parents[at] != at {
-        at = parents[at];
-    }
-    at
+    LinkRoots(links.into_roots())
 }
 
 fn kind(root: Root, place: InterfaceRef) -> SegmentKind {

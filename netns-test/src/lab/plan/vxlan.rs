@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::lab::plan::errors::TopologyError;
-use crate::lab::plan::routes::walk::PathOutcome;
+use crate::lab::plan::routes::path::PathOutcome;
 use crate::lab::plan::segments::USUAL_MTU;
 use crate::lab::plan::{InterfaceKind, Plan, SegmentKind, SegmentPlan};
-use crate::lab::topology::{ExtraKind, Topology};
+use crate::lab::topology::Topology;
+use crate::lab::topology::model::ExtraKind;
 
 /// What a tunnel adds to a packet: Ethernet, VXLAN and UDP headers with that of IPv4 or IPv6.
 const OVERHEAD: [u32; 2] = [14 + 8 + 8 + 20, 14 + 8 + 8 + 40];

@@ -12,11 +12,10 @@ use crate::lab::build::local::Guest;
 use crate::lab::fabric::limitation;
 use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::Plan;
-use crate::lab::plan::labels::label;
 use crate::lab::run::link::Link;
 use crate::lab::run::node::Node;
 use crate::lab::run::panics::Panics;
-use crate::lab::run::spawner::Common;
+use crate::lab::run::programs::spawner::Common;
 use crate::lab::topology::{LinkId, NodeId, NodeKind, Topology};
 use crate::sys::ns::ns_set;
 use crate::sys::process;
@@ -166,7 +165,7 @@ impl Lab {
 impl fmt::Debug for Lab {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nodes = Names(self.nodes().map(|host| host.name().to_owned()).collect());
-        let ends = |at| label(&self.fabric.plan, at).trim_start_matches("link ").to_owned();
+        let ends = |at| self.fabric.plan.link_label(at).trim_start_matches("link ").to_owned();
         let names = self.links().enumerate();
         let names = names.map(|(at, link)| link.name().map_or_else(|| ends(at), str::to_owned));
         let links = Names(names.collect());

@@ -1,14 +1,10 @@
 //! Handles of a running lab, and what runs the user's code on its nodes.
 
 pub(crate) mod blocked;
-pub(crate) mod command;
 pub(crate) mod enter;
 pub(crate) mod lab;
 pub(crate) mod link;
 pub(crate) mod node;
-pub(crate) mod output;
 pub(crate) mod panics;
-pub(crate) mod process;
-pub(crate) mod search_path;
-pub(crate) mod spawner;
+pub(crate) mod programs;
 pub(crate) mod tasks;

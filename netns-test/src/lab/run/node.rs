@@ -17,7 +17,7 @@ use crate::lab::fabric::state::Fabric;
 use crate::lab::run::blocked;
 use crate::lab::run::panics;
 use crate::lab::run::panics::Panics;
-use crate::lab::run::spawner::Common;
+use crate::lab::run::programs::spawner::Common;
 use crate::lab::topology::NodeKind;
 use crate::lab::topology::names;
 use crate::netns::NetNs;
@@ -40,6 +40,13 @@ pub struct Node {
 impl Node {
     pub(crate) fn new(fabric: Arc<Fabric>, at: usize, (panics, common): (Panics, Common)) -> Self {
         Self { fabric, at, common, panics }
+    }
+
+    /// Returns a second handle of the node, for a thread that may outlive the borrow of the lab by a
+    /// moment.
+    pub(crate) fn share(&self) -> Self {
+        let shared = (self.panics.clone(), self.common.clone());
+        Self::new(Arc::clone(&self.fabric), self.at, shared)
     }
 
     /// Its name, by which the others know it.

@@ -1,9 +1,9 @@
-//! TopologyErrors with addresses, subnets, pools and MTUs, and the words for them.
+//! Errors of addresses, subnets, pools and MTUs with their texts.
 
 use crate::lab::tests::reports::{only, pair};
 
 #[test]
-fn addresses_by_hand() {
+fn static_addresses() {
     only(
         "`eth0` of `a` (link a to b): `10.0.0.300/24`: no IPv4 or IPv6 address before the `/`",
         |net, [a, b]| {
@@ -39,7 +39,7 @@ fn addresses_by_hand() {
         ("0.0.0.1/0", "an address of `this network` (RFC 1122)"),
         ("224.0.0.1/4", "a multicast address"),
         ("127.0.0.1/8", "a loopback address, which every node has for itself"),
-        ("fe80::1/64", "a link-local address, which the kernel hands out"),
+        ("fe80::1/64", "a link-local address, which the kernel assigns"),
         ("0.1.2.3/32", "an address of `this network` (RFC 1122)"),
         ("255.255.255.255/32", "the limited broadcast address (RFC 919)"),
         ("255.255.255.255/31", "the limited broadcast address (RFC 919)"),
@@ -62,14 +62,14 @@ fn addresses_by_hand() {
     }
 }
 
-/// Subnets with an address that no interface can have beside others, and pools with such subnets.
+/// Subnets and pools that overlap a reserved range and have usable addresses too.
 #[test]
 fn subnets_that_hold_reserved_addresses() {
     let reserved = [
         ("255.255.255.254/31", "255.255.255.255/32, the limited broadcast address (RFC 919)"),
         ("255.255.255.0/24", "255.255.255.255/32, the limited broadcast address (RFC 919)"),
         ("126.0.0.0/7", "127.0.0.0/8, a loopback address, which every node has for itself"),
-        ("fe00::/8", "fe80::/10, a link-local address, which the kernel hands out"),
+        ("fe00::/8", "fe80::/10, a link-local address, which the kernel assigns"),
     ];
     for (subnet, why) in reserved {
         only(&format!("link a to b: {subnet} holds {why}; give another subnet"), |net, [a, b]| {
@@ -95,7 +95,7 @@ fn subnets_that_hold_reserved_addresses() {
             net.link(a, b);
         },
     );
-    // The other end would get it.
+    // The pool would assign it to the other end.
     only(
         "`eth0` of `b` (link a to b): 255.255.255.255/31 is the limited broadcast address \
          (RFC 919); give the address of one interface",
@@ -105,9 +105,8 @@ fn subnets_that_hold_reserved_addresses() {
     );
 }
 
-/// What is unusual and works.
 #[test]
-fn subnets_for_documents_and_of_old_classes_are_taken() {
+fn unusual_subnets_are_accepted() {
     for subnet in [
         "192.0.2.0/24",
         "240.0.0.0/24",
@@ -130,7 +129,7 @@ fn subnets() {
         ("0.0.0.0/0", "0.0.0.1/0 is an address of `this network` (RFC 1122)"),
         ("127.0.0.0/8", "127.0.0.1/8 is a loopback address, which every node has for itself"),
         ("224.0.0.0/4", "224.0.0.1/4 is a multicast address"),
-        ("fe80::/64", "fe80::1/64 is a link-local address, which the kernel hands out"),
+        ("fe80::/64", "fe80::1/64 is a link-local address, which the kernel assigns"),
         (
             "::ffff:10.0.0.0/120",
             "::ffff:10.0.0.1/120 is an IPv4-mapped address, which sockets take for one of IPv4",
@@ -173,7 +172,7 @@ fn subnets() {
         ("`eth0` of `b` (link a to b)", "2001:db8::1/64", false),
     ] {
         let expected = format!(
-            "{place}: {given} is of the family that the segment shall not have; remove it, or \
+            "{place}: {given} is of a family that is disabled on the segment; remove it, or \
              `ipv4_only` or `ipv6_only`"
         );
         only(&expected, |net, [a, b]| {
@@ -196,8 +195,8 @@ fn pools() {
         },
     );
     only(
-        "link `x` (a to b): no subnet is left in the pool 192.168.0.0/24; give a larger one with \
-         `pools`, or a subnet by hand",
+        "link `x` (a to b): no subnet is left in the pool 192.168.0.0/24; set a larger one with \
+         `pools`, or the subnet of the segment",
         |net, [a, b]| {
             net.pools("192.168.0.0/24", "fd00::/48");
             net.link(a, b);

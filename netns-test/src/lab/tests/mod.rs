@@ -2,6 +2,7 @@
 
 pub(crate) mod address_reports;
 pub(crate) mod equality;
+pub(crate) mod extension;
 pub(crate) mod extras;
 pub(crate) mod golden;
 pub(crate) mod random;

@@ -6,10 +6,10 @@ use crate::lab::tests::check_invariants;
 use crate::lab::{NodeId, NodeKind, Plan, Topology};
 
 /// Marsaglia's xorshift, 64 bits.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -1,4 +1,4 @@
-//! Every mistake, and the words for it; those of addresses and MTUs stand in `address_reports`.
+//! Each error of a topology with its text; `address_reports` has those of addresses and MTUs.
 
 use crate::lab::tests::example;
 use crate::lab::{MacvlanMode, NodeId, Topology, TopologyError};
@@ -10,20 +10,20 @@ pub(crate) fn pair() -> (Topology, [NodeId; 2]) {
     (net, nodes)
 }
 
-/// Checks that what `change` makes of two hosts is one mistake, with this text.
+/// Checks that two hosts after `change` have one error, with this text.
 #[track_caller]
 pub(crate) fn only(expected: &str, change: impl FnOnce(&mut Topology, [NodeId; 2])) {
     let (mut net, nodes) = pair();
     change(&mut net, nodes);
     let found = net.plan().unwrap_err();
-    assert_eq!(found.to_string(), format!("1 mistake in the topology\n  {expected}"));
+    assert_eq!(found.to_string(), format!("1 error in the topology\n  {expected}"));
 }
 
 #[test]
 fn nodes_and_links_of_other_topologies() {
     let (mut other, [stranger, friend]) = pair();
     let foreign = other.link(stranger, friend).id();
-    let node = "a node of another topology; use the ids that this one gave";
+    let node = "a node of another topology; use the ids that this one returned";
     only(&format!("link a to an unknown node: {node}"), |net, [a, _]| {
         net.link(a, stranger);
     });
@@ -37,7 +37,7 @@ fn nodes_and_links_of_other_topologies() {
         net.link(a, b);
         net.node(a).vxlan(7, [stranger], ());
     });
-    let link = "a link of another topology; use the ids that this one gave";
+    let link = "a link of another topology; use the ids that this one returned";
     only(&format!("VLAN interface of `a`: {link}"), |net, [a, _]| {
         net.node(a).vlan(foreign, 10, ());
     });
@@ -246,8 +246,8 @@ fn loops_of_switches() {
         switches
     };
     only(
-        "link u to s closes a loop of switches, in which frames would go round for ever; remove \
-         it, or have one of the switches speak `stp`",
+        "link u to s closes a loop of switches, in which frames would circulate endlessly; remove \
+         it, or set `stp` on one of the switches",
         |net, _| {
             ring(net);
         },
@@ -304,7 +304,7 @@ fn all_at_once() {
     net.node(client).vlan(lan, 0, ());
     let mistakes = net.plan().unwrap_err();
     let expected = "\
-10 mistakes in the topology
+10 errors in the topology
   link client to client: both ends are one node; link two nodes, or use `dummy`
   `home`: sysctl `kernel.panic`: only those below `net.` are the node's own; give one of these
   two nodes have the name `Client`; rename one
@@ -323,8 +323,7 @@ fn all_at_once() {
     let shown = format!("{mistakes:?}");
     assert!(shown.starts_with(&format!("{expected}{at}")), "{shown}");
     let shown = crate::error::Error::from(mistakes.clone()).to_string();
-    let expected =
-        expected.replacen("10 mistakes in the topology", "plan topology: 10 mistakes", 1);
+    let expected = expected.replacen("10 errors in the topology", "plan topology: 10 errors", 1);
     assert!(shown.starts_with(&format!("{expected}{at}")), "{shown}");
     assert!(
         mistakes

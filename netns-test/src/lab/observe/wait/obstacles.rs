@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use crate::error::Result;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::state::Fabric;
-use crate::lab::plan::labels::label;
 use crate::lab::plan::{InterfaceKind, InterfaceRef};
 use crate::lab::topology::NodeKind;
 
@@ -61,7 +60,7 @@ fn owner(fabric: &Fabric, address: IpAddr) -> Result<Option<usize>> {
     }
     for (at, host) in fabric.hosts.iter().enumerate() {
         let Ok(here) = host.here() else { continue };
-        if here.netlink.addresses()?.iter().any(|one| one.address == address) {
+        if here.netlink.addresses()?.iter().any(|one| one.cidr.address() == address) {
             return Ok(Some(at));
         }
     }
@@ -108,7 +107,7 @@ fn on_step(
         return Ok(vec![format!("no link leads from {} to {}", name(node), name(next))]);
     };
     let broken = broken.into_iter().filter(|(at, _)| way.contains(at));
-    Ok(broken.map(|(at, why)| format!("{} is down: {why}", label(plan, at))).collect())
+    Ok(broken.map(|(at, why)| format!("{} is down: {why}", plan.link_label(at))).collect())
 }
 
 /// Why a cable carries nothing.

@@ -2,18 +2,17 @@
 //! and the rest from the pools.
 
 pub(crate) mod order;
+pub(crate) mod pool;
 pub(crate) mod reserved;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::addr::cidr::{Cidr, Subnet};
+use crate::lab::plan::addresses::pool::Pool;
 use crate::lab::plan::errors::TopologyError;
 use crate::lab::plan::interfaces::Draft;
 use crate::lab::plan::{InterfaceKind, InterfaceRef, SegmentKind, SegmentPlan};
-use crate::lab::topology::pools;
-use crate::lab::topology::pools::Pool;
-
 use crate::lab::topology::Topology;
 
 /// IPv4 and IPv6, as places in pairs.
@@ -95,7 +94,7 @@ impl Work<'_, '_, '_> {
                 wish.only = [false; 2];
             }
             for subnet in wish.subnets.into_iter().flatten() {
-                let (first, _) = pools::usable(subnet);
+                let (first, _) = pool::usable(subnet);
                 let (place, address) = (name(), subnet.at(first));
                 if let Some(why) = reserved::address(address) {
                     self.mistakes.push(TopologyError::ReservedAddress { address, place, why });
@@ -288,7 +287,7 @@ impl Work<'_, '_, '_> {
                 .collect(),
             None => Vec::new(),
         };
-        let Some(found) = pools::addresses(subnet, &hand, &others) else {
+        let Some(found) = pool::addresses(subnet, &hand, &others) else {
             let (segment, members) = (segment(), members.len());
             self.mistakes.push(TopologyError::SubnetFull { subnet, segment, members });
             return;

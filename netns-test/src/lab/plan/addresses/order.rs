@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::net::IpAddr;
 
+use crate::lab::plan::union_find::UnionFind;
 use crate::lab::plan::{NodePlan, SegmentKind, SegmentPlan};
 use crate::lab::topology::NodeKind;
 
@@ -31,18 +32,17 @@ struct Regions<'a> {
 
 impl<'a> Regions<'a> {
     fn new(nodes: &'a [NodePlan], segments: &'a [SegmentPlan], is_ipv4: bool) -> Self {
-        let mut of: Vec<usize> = (0..segments.len()).collect();
+        let mut joined = UnionFind::new(segments.len());
         let mut regions =
             Self { nodes, segments, is_ipv4, of: Vec::new(), sizes: vec![0; segments.len()] };
         for (index, _) in nodes.iter().enumerate().filter(|(_, node)| node.kind == NodeKind::Router)
         {
             let own = regions.ways(index);
             for pair in own.windows(2) {
-                let (a, b) = (top(&mut of, pair[0]), top(&mut of, pair[1]));
-                of[a.max(b)] = a.min(b);
+                joined.union(pair[0], pair[1]);
             }
         }
-        regions.of = (0..segments.len()).map(|segment| top(&mut of, segment)).collect();
+        regions.of = joined.into_roots();
         for node in 0..nodes.len() {
             for region in regions.around(node) {
                 regions.sizes[region] += 1;
@@ -100,13 +100,4 @@ impl<'a> Regions<'a> {
             _ => self.sizes[self.of[segment]],
         }
     }
-}
-
-/// The root of `at`, to which the way is made short.
-fn top(parents: &mut [usize], mut at: usize) -> usize {
-    while parents[at] != at {
-        parents[at] = parents[parents[at]];
-        at = parents[at];
-    }
-    at
 }

@@ -6,7 +6,8 @@ use crate::lab::plan::routes::static_routes::shown;
 use crate::lab::plan::{
     InterfaceKind, InterfacePlan, InterfaceRef, Plan, SegmentKind, SegmentPlan,
 };
-use crate::lab::topology::{ExtraKind, NodeKind, Topology};
+use crate::lab::topology::model::ExtraKind;
+use crate::lab::topology::{NodeKind, Topology};
 
 /// The nodes, then the links, as declared.
 impl fmt::Display for Topology {
@@ -20,11 +21,11 @@ impl fmt::Display for Topology {
         for link in &self.links {
             let end = |end: usize| {
                 let name = link.ends[end].node.map_or("?", |node| self.nodes[node].name.as_str());
-                let given = link.ends[end].given.iter().map(|given| match &given.0 {
+                let addresses = link.ends[end].addresses.iter().map(|address| match &address.0 {
                     Ok(address) => format!(" {address}"),
                     Err(error) => format!(" {error}"),
                 });
-                format!("{name}{}", given.collect::<String>())
+                format!("{name}{}", addresses.collect::<String>())
             };
             let mut more: Vec<String> = link.name.iter().cloned().collect();
             more.extend(link.mtu.map(|mtu| format!("mtu {mtu}")));

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use crate::addr::cidr::Subnet;
 use crate::lab::plan::errors::TopologyError;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, RoutePlan, SegmentPlan};
-use crate::lab::topology::input::Gateway;
-use crate::lab::topology::{GivenRoute, Topology};
+use crate::lab::topology::Topology;
+use crate::lab::topology::model::{RouteVia, StaticRoute};
 
 /// Adds the routes that the topology has for its nodes.
 pub(crate) fn routes(
@@ -64,7 +64,7 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn resolve(&self, given: &GivenRoute) -> Result<Vec<RoutePlan>, TopologyError> {
+    fn resolve(&self, given: &StaticRoute) -> Result<Vec<RoutePlan>, TopologyError> {
         let node = &self.topology.nodes[self.node].name;
         let destination = match &given.destination {
             None => None,
@@ -75,20 +75,20 @@ impl Resolver<'_> {
         };
         let every = |ip: IpAddr| if ip.is_ipv4() { Subnet::EVERY_IPV4 } else { Subnet::EVERY_IPV6 };
         let told = destination.map_or("default".to_owned(), shown);
-        match &given.via.0 {
-            Gateway::Text(text) => {
+        match &given.via {
+            RouteVia::Text(text) => {
                 let place = format!("route of `{node}` to {told}");
                 Err(TopologyError::Unreadable {
                     place,
                     why: format!("`{text}`: no IPv4 or IPv6 address"),
                 })
             }
-            Gateway::Address(via) => {
+            RouteVia::Address(via) => {
                 let destination = destination.unwrap_or_else(|| every(*via));
                 Ok(vec![self.by_address(destination, *via)?])
             }
-            Gateway::Link(id) => {
-                let Some(link) = self.topology.link_index(*id) else {
+            RouteVia::Link(link) => {
+                let Some(link) = *link else {
                     let place = format!("route of `{node}` to {told}");
                     return Err(TopologyError::UnknownLink { place });
                 };
@@ -97,8 +97,8 @@ impl Resolver<'_> {
                     TopologyError::UnreachableGateway { node, destination: told, via, why }
                 })
             }
-            Gateway::Node(id) => {
-                let Some(gateway) = self.topology.node_index(*id) else {
+            RouteVia::Node(gateway) => {
+                let Some(gateway) = *gateway else {
                     return Err(TopologyError::UnknownNode {
                         place: format!("route of `{node}` to {told}"),
                     });

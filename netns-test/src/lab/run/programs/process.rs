@@ -1,0 +1,282 @@
+//! A program that runs on a host: its end, its signals, its lines, and what it can be waited for.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Output};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::error::{Error, Failure, Result, located};
+use crate::lab::fabric::node::LiveNode;
+use crate::lab::run::blocked;
+use crate::lab::run::programs::output::{Feed, Source};
+use crate::sys::ns::ns_set::Place;
+use crate::sys::process::signals::KILL;
+use crate::sys::{errno, process};
+
+/// How many lines an error shows.
+const LAST: usize = 20;
+
+/// `SIGTERM`, everywhere that Linux runs.
+const TERM: i32 = 15;
+
+/// A running program of a [`NodeCommand`](super::NodeCommand).
+///
+/// Dropping it kills the program, other than with [`std::process::Child`]. What the program has
+/// started itself ends with the lab.
+#[must_use = "dropped at once, it kills the program at once"]
+pub struct NodeChild {
+    /// Where the program's standard input is written, if it was set to be piped.
+    pub stdin: Option<ChildStdin>,
+    /// Where its standard output is read, if it was set to be piped.
+    pub stdout: Option<ChildStdout>,
+    /// Where its standard error is read, if it was set to be piped.
+    pub stderr: Option<ChildStderr>,
+    pub(crate) program: Arc<Program>,
+    /// The process that has started it.
+    owner: process::Pid,
+}
+
+/// What the lab knows of it, too.
+#[derive(Debug)]
+pub(crate) struct Program {
+    name: String,
+    pub(crate) host: String,
+    id: u32,
+    child: Mutex<Child>,
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) network: Place,
+}
+
+/// The streams that are printed.
+#[derive(Debug)]
+pub(crate) struct Pipes {
+    pub(crate) stdout: Option<ChildStdout>,
+    pub(crate) stderr: Option<ChildStderr>,
+}
+
+impl NodeChild {
+    /// Watches a program that has been started on `host`: `print` takes the output that is not set
+    /// otherwise. Where that fails, the program is killed.
+    pub(crate) fn new(
+        host: &LiveNode,
+        name: &str,
+        mut child: Child,
+        pipes: Pipes,
+        print: impl FnOnce(Source) -> Result<()>,
+    ) -> Result<Self> {
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (id, feed) = (child.id(), Arc::new(Feed::default()));
+        let parts = || {
+            let pipes = [pipes.stdout.map(OwnedFd::from), pipes.stderr.map(OwnedFd::from)];
+            let end = process::descriptor_of(id as process::Pid)?;
+            let source = Source::new(host.name(), pipes, Some(end), Arc::clone(&feed))?;
+            let here = host.here().map_err(io::Error::other)?;
+            Ok((source, here.place.network_alone()?))
+        };
+        let parts = parts().map_err(|error: io::Error| {
+            Error::from(errno::failure("watch", format!("{name} on {}", host.name()), &error))
+        });
+        let parts = parts.and_then(|(source, network)| print(source).map(|()| network));
+        let network = match parts {
+            Ok(network) => network,
+            Err(error) => {
+                // No handle would be left that could end it.
+                drop(child.kill().and_then(|()| child.wait()));
+                return Err(error);
+            }
+        };
+        let (name, host, child) = (name.to_owned(), host.name().to_owned(), Mutex::new(child));
+        let program = Arc::new(Program { name, host, id, child, feed, network });
+        Ok(Self { stdin, stdout, stderr, program, owner: process::id() })
+    }
+
+    /// Its process id, as the caller sees it.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.program.id
+    }
+
+    /// The lines that it has written so far, of stdout and stderr, as far as they are printed: the
+    /// last MiB.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        self.program.feed.look().after(0).0
+    }
+
+    /// Kills it with SIGKILL.
+    ///
+    /// # Errors
+    ///
+    /// None for a program that has ended.
+    #[track_caller]
+    pub fn kill(&self) -> Result<()> {
+        self.signal(KILL)
+    }
+
+    /// Asks it to end, with SIGTERM.
+    ///
+    /// # Errors
+    ///
+    /// None for a program that has ended.
+    #[track_caller]
+    pub fn terminate(&self) -> Result<()> {
+        self.signal(TERM)
+    }
+
+    /// Sends it a signal, by its number (signal(7)).
+    ///
+    /// # Errors
+    ///
+    /// EINVAL for a number that is none, EPERM for a program that has become another user. None for
+    /// a program that has ended.
+    #[track_caller]
+    pub fn signal(&self, number: i32) -> Result<()> {
+        located(self.try_signal(number))
+    }
+
+    fn try_signal(&self, number: i32) -> Result<()> {
+        let mut child = self.program.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = child.try_wait().and_then(|ended| match ended {
+            Some(_) => Ok(()),
+            None => process::signal(self.program.id, number),
+        });
+        sent.map_err(|error| self.program.failure(&format!("send signal {number} to"), &error))
+    }
+
+    /// How it has ended, if it has.
+    ///
+    /// # Errors
+    ///
+    /// ECHILD where somebody else has waited for it.
+    #[track_caller]
+    pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
+        located(self.try_try_wait())
+    }
+
+    fn try_try_wait(&self) -> Result<Option<ExitStatus>> {
+        self.program.try_wait()
+    }
+
+    /// Closes the program's standard input and waits for its end without a limit.
+    pub(crate) fn wait_for_end(mut self) -> Result<ExitStatus> {
+        drop(self.stdin.take());
+        let call = format!("`wait` for {}", self.program.subject());
+        blocked::watched(call, || self.program.wait())
+    }
+
+    /// Closes the program's standard input, waits for its end without a limit, and returns what it wrote to
+    /// the streams that were set to be piped.
+    ///
+    /// # Errors
+    ///
+    /// ECHILD if other code has reaped the program; errors of reading.
+    #[track_caller]
+    pub fn wait_with_output(self) -> Result<Output> {
+        let call = format!("`output` of {}", self.program.subject());
+        located(blocked::watched(call, || self.try_wait_with_output()))
+    }
+
+    fn try_wait_with_output(mut self) -> Result<Output> {
+        drop(self.stdin.take());
+        let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
+        let read = thread::scope(|scope| {
+            let stderr = thread::Builder::new().spawn_scoped(scope, || read(stderr))?;
+            Ok((read(stdout)?, stderr.join().expect("reading does not panic")?))
+        });
+        let (stdout, stderr) =
+            read.map_err(|error: io::Error| self.program.failure("read from", &error))?;
+        Ok(Output { status: self.program.wait()?, stdout, stderr })
+    }
+}
+
+impl Program {
+    pub(crate) fn is_on(&self, host: &str) -> bool {
+        self.host == host
+    }
+
+    /// Kills it if it runs, and reaps it.
+    pub(crate) fn end(&self) {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        // Neither fails for one that has been reaped.
+        drop(child.kill().and_then(|()| child.wait()));
+    }
+
+    /// Waits for its end without a limit.
+    pub(crate) fn wait(&self) -> Result<ExitStatus> {
+        let mut fed = self.feed.look();
+        while !fed.has_ended {
+            fed = self.feed.wait(fed, Duration::MAX);
+        }
+        drop(fed);
+        let status = self.try_wait()?;
+        Ok(status.expect("the end of the program has been reported"))
+    }
+
+    pub(crate) fn try_wait(&self) -> Result<Option<ExitStatus>> {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        child.try_wait().map_err(|error| self.failure("wait for", &error))
+    }
+
+    /// What a wait for something that it should do ends with.
+    pub(crate) fn not_found(&self, what: &str, reason: &str, state: &[String]) -> Failure {
+        let object = format!("{} to {what}", self.subject());
+        let failure = Failure::new("wait for", object, reason);
+        let failure = state.iter().fold(failure, Failure::advise);
+        let failure = match self.try_wait() {
+            Ok(Some(status)) => failure.advise(format!("it has ended: {status}")),
+            _ => failure.advise("it runs"),
+        };
+        let fed = self.feed.look();
+        let (lines, all) = fed.after(0);
+        let unfinished = fed.unfinished.iter().filter(|text| !text.is_empty());
+        let unfinished: Vec<_> =
+            unfinished.map(|text| format!("of a line that has not ended: {text}")).collect();
+        let failure = unfinished.iter().fold(failure, Failure::advise);
+        if all == 0 {
+            let is_all = unfinished.is_empty();
+            return if is_all { failure.advise("it has printed nothing") } else { failure };
+        }
+        let last = &lines[lines.len().saturating_sub(LAST)..];
+        last.iter().fold(failure.advise("its last lines:"), |failure, line| {
+            failure.advise(format!("  {line}"))
+        })
+    }
+
+    fn failure(&self, step: &str, error: &io::Error) -> Error {
+        errno::failure(step, self.subject(), error).into()
+    }
+
+    /// `nginx (process 12) on server`
+    pub(crate) fn subject(&self) -> String {
+        format!("{} (process {}) on {}", self.name, self.id, self.host)
+    }
+}
+
+impl fmt::Debug for NodeChild {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Program { name, host, id, .. } = &*self.program;
+        let mut text = f.debug_struct("NodeChild");
+        text.field("program", name).field("id", id).field("host", host).finish()
+    }
+}
+
+impl Drop for NodeChild {
+    fn drop(&mut self) {
+        // A fork of the lab's process has a copy of this, and no such child.
+        if process::id() == self.owner {
+            self.program.end();
+        }
+    }
+}
+
+fn read(stream: Option<impl Read>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut stream) = stream {
+        stream.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
