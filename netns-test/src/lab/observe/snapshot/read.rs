@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use crate::addr::mac::Mac;
 use crate::error::{Result, located};
+use crate::lab::fabric::node::Here;
 use crate::lab::observe::snapshot::{
     Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
     Snapshot, SocketState, TcpState,
@@ -13,7 +14,7 @@ use crate::lab::observe::sockets;
 use crate::lab::observe::sockets::{Protocol, Socket};
 use crate::lab::observe::wait::limit::There;
 use crate::lab::run::lab::Lab;
-use crate::lab::run::node::{Here, Node};
+use crate::lab::run::node::Node;
 use crate::netlink::addr::Shown;
 use crate::netlink::inet_diag::Inodes;
 use crate::netlink::link::{Interface, LOOPBACK, Stats64};
