@@ -4,15 +4,15 @@ use std::fs;
 use std::ops::RangeInclusive;
 
 use crate::addr::mac::Mac;
-use crate::error::{Result, located};
+use crate::error::{Error, Result, located};
 use crate::lab::fabric::node::Here;
+use crate::lab::fabric::on_thread;
 use crate::lab::observe::snapshot::{
     Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
     Snapshot, SocketState, TcpState,
 };
 use crate::lab::observe::sockets;
 use crate::lab::observe::sockets::{Protocol, Socket};
-use crate::lab::observe::wait::limit::There;
 use crate::lab::run::lab::Lab;
 use crate::lab::run::node::Node;
 use crate::netlink::addr::Shown;
@@ -61,9 +61,9 @@ fn node(node: &Node) -> Result<NodeState> {
         state.rules = here.netlink.rules()?.iter().map(rule).collect();
         state.neighbours = neighbours(&here, &interfaces)?;
         let name = node.name();
-        (state.sockets, state.ephemeral) = There::on(&here, node).run(|| {
+        (state.sockets, state.ephemeral) = on_thread::within(&here.place, node.name(), || {
             let sockets = sockets::read(name)?;
-            Ok((open(&sockets, &Inodes::read()?), ephemeral()))
+            Ok::<_, Error>((open(&sockets, &Inodes::read()?), ephemeral()))
         })?;
     }
     Ok(state)

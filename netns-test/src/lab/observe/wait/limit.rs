@@ -1,4 +1,4 @@
-//! Waits as a value with a time limit, and the thread on a node that looks for what is awaited.
+//! Waits as a value with a time limit.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,14 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::error::{Failure, Result};
-use crate::lab::fabric::node::Here;
+use crate::error::Result;
 use crate::lab::observe::wait::mode::{Blocking, Nonblocking};
 use crate::lab::run::node::Node;
 use crate::lab::run::programs::process::NodeChild;
 use crate::lab::run::programs::spawner::Common;
-use crate::sys::errno;
-use crate::sys::ns::ns_set::Place;
 
 /// Limit for waits that need no other: ten seconds, which a loaded machine does not use up.
 pub const WAIT_LIMIT: Duration = Duration::from_secs(10);
@@ -142,40 +139,10 @@ impl Deadline {
     }
 }
 
-/// `within 10s`
+/// Prints `within 10s`.
 impl fmt::Display for Deadline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "within {:?}", self.limit)
-    }
-}
-
-/// The namespaces of a node, for a thread that looks at them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct There<'lab> {
-    pub(crate) place: &'lab Place,
-    pub(crate) host: &'lab str,
-}
-
-impl<'lab> There<'lab> {
-    pub(crate) fn on(here: &'lab Here, host: &'lab Node) -> Self {
-        Self { place: &here.place, host: host.name() }
-    }
-
-    /// Calls `work` on a new thread in these namespaces.
-    pub(crate) fn run<T: Send>(self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        let failed = |step, what: &str, error: std::io::Error| {
-            errno::failure(step, format!("{what} {}", self.host), &error)
-        };
-        let start = || {
-            self.place.enter().map_err(|error| failed("setns", "to", error))?;
-            work()
-        };
-        let ended = thread::scope(|scope| {
-            let builder = thread::Builder::new().name(self.host.to_owned());
-            let thread = builder.spawn_scoped(scope, start);
-            Ok::<_, Failure>(thread.map_err(|error| failed("start", "a thread for", error))?.join())
-        })?;
-        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 

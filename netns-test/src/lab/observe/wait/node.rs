@@ -7,9 +7,10 @@ use std::time::Duration;
 use crate::addr::cidr::{CidrError, Subnet};
 use crate::error::{Failure, Kind, Result};
 use crate::lab::fabric::node::Here;
+use crate::lab::fabric::on_thread;
 use crate::lab::observe::sockets;
 use crate::lab::observe::sockets::{Endpoint, Protocol, Socket};
-use crate::lab::observe::wait::limit::{Deadline, There, Wait};
+use crate::lab::observe::wait::limit::{Deadline, Wait};
 use crate::lab::observe::wait::mode::WaitMode;
 use crate::lab::run::node::Node;
 use crate::lab::topology::input::SubnetArg;
@@ -106,7 +107,7 @@ impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
     ) -> M::Output<'lab, ()> {
         self.on_node(at, move |node, deadline| {
             let here = node.here()?;
-            There::on(&here, node).run(|| {
+            on_thread::within(&here.place, node.name(), || {
                 let mut seen = Vec::new();
                 let found = deadline.poll(|| {
                     seen = sockets::read(node.name())?;
@@ -189,7 +190,7 @@ fn event(
     (title, look): (&str, impl Fn() -> Result<(bool, Vec<String>)> + Sync),
     deadline: &Deadline,
 ) -> Result<()> {
-    There::on(here, node).run(|| {
+    on_thread::within(&here.place, node.name(), || {
         // Opened before the first look, so that no change is missed.
         let events = Events::open()?;
         loop {

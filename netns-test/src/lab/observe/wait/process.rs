@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Kind, Result};
+use crate::lab::fabric::on_thread;
 use crate::lab::observe::sockets;
 use crate::lab::observe::sockets::{Endpoint, Protocol};
-use crate::lab::observe::wait::limit::{Deadline, There, Wait};
+use crate::lab::observe::wait::limit::{Deadline, Wait};
 use crate::lab::observe::wait::mode::WaitMode;
 use crate::lab::run::blocked;
 use crate::lab::run::programs::process::{NodeChild, Program};
@@ -138,8 +139,7 @@ fn no_line(program: &Program, news: &News, deadline: &Deadline) -> Result<()> {
 }
 
 fn listening(program: &Program, end: Endpoint, deadline: &Deadline) -> Result<()> {
-    let there = There { place: &program.network, host: &program.host };
-    there.run(|| {
+    on_thread::within(&program.network, &program.host, || {
         let mut shown = Vec::new();
         let found = deadline.poll(|| {
             let sockets = sockets::read(&program.host)?;

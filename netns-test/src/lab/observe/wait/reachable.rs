@@ -9,7 +9,8 @@ use std::time::Duration;
 use crate::addr::cidr::family;
 use crate::error::{Failure, Kind, Result};
 use crate::lab::fabric::node::Here;
-use crate::lab::observe::wait::limit::{Deadline, There, Wait};
+use crate::lab::fabric::on_thread;
+use crate::lab::observe::wait::limit::{Deadline, Wait};
 use crate::lab::observe::wait::mode::WaitMode;
 use crate::lab::observe::wait::obstacles;
 use crate::lab::run::node::Node;
@@ -102,7 +103,7 @@ fn answers(node: &Node, peer: &Who, deadline: &Deadline) -> Result<()> {
     let addresses = addresses(node, peer)?;
     let here = node.here()?;
     let each = || addresses.iter().try_for_each(|to| reach(node, &here, *to, deadline));
-    There::on(&here, node).run(each)
+    on_thread::within(&here.place, node.name(), each)
 }
 
 /// Its first address of each family.
