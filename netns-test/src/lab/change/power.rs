@@ -45,7 +45,7 @@ impl Lab {
 
     fn try_power_off(&self, node: NodeId) -> Result<()> {
         let step = "power off";
-        let (at, fabric) = (self.place_of(step, node)?, self.fabric());
+        let (at, fabric) = (self.position_of(step, node)?, self.fabric());
         let host = &fabric.hosts[at];
         let cables = fabric.cables.lock();
         let mistake = |why| Err(Failure::new(step, host.name(), why).into());
@@ -89,7 +89,7 @@ impl Lab {
     }
 
     fn try_power_on(&self, node: NodeId) -> Result<()> {
-        let (at, fabric) = (self.place_of("power on", node)?, self.fabric());
+        let (at, fabric) = (self.position_of("power on", node)?, self.fabric());
         let host = &fabric.hosts[at];
         let cables = fabric.cables.lock();
         let is_on = || Failure::new("power on", host.name(), "it is on");
