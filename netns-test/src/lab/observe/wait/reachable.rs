@@ -10,7 +10,8 @@ use crate::addr::cidr::family;
 use crate::error::{Failure, Kind, Result};
 use crate::lab::fabric::node::Here;
 use crate::lab::fabric::on_thread;
-use crate::lab::observe::wait::limit::{Deadline, Wait};
+use crate::lab::observe::wait::deadline::Deadline;
+use crate::lab::observe::wait::limit::Wait;
 use crate::lab::observe::wait::mode::WaitMode;
 use crate::lab::observe::wait::obstacles;
 use crate::lab::run::node::Node;
@@ -258,6 +259,23 @@ fn trace(host: &Node, echo: &Echo) -> io::Result<Option<(Option<IpAddr>, Option<
 
 fn is_other(host: &Node, address: IpAddr) -> bool {
     host.common.name_of(address).as_deref() != Some(host.name())
+}
+
+impl Common {
+    /// Returns the name of the node that has an address, by the lab's hosts file.
+    pub(crate) fn name_of(&self, address: IpAddr) -> Option<String> {
+        self.entries().into_iter().find(|(own, _)| *own == address).map(|(_, name)| name)
+    }
+
+    /// Returns the addresses of all nodes, each with a name.
+    pub(crate) fn entries(&self) -> Vec<(IpAddr, String)> {
+        let names = self.names();
+        let entries = names.lines().filter_map(|line| {
+            let (address, name) = line.split_once('\t')?;
+            Some((address.parse().ok()?, name.to_owned()))
+        });
+        entries.collect()
+    }
 }
 
 /// `home (10.0.0.1)`
