@@ -19,7 +19,7 @@ pub use crate::harness::child::test_thread::begin;
 #[cfg(feature = "tokio")]
 pub(crate) use crate::harness::child::test_thread::leave;
 #[cfg(feature = "tokio")]
-pub(crate) use crate::harness::protocol::retry::insist_on_threads;
+pub(crate) use crate::harness::protocol::retry::retry_threads;
 pub use crate::harness::runner::run::run;
 pub(crate) use crate::harness::runner::run::start;
 pub use crate::registry::case::{Begins, Case, ShouldPanic};

@@ -57,8 +57,8 @@ pub(crate) fn main(
     stage::reach(Stage::Constructors);
     constructors::run_later(alone);
     stage::reach(Stage::Thread);
-    let passed =
-        test_thread::run(case, &record, site.pulse).unwrap_or_else(|failure| not_started(failure));
+    let passed = test_thread::run(case, &record, site.heartbeat)
+        .unwrap_or_else(|failure| not_started(failure));
     // Not `_exit`: coverage and leak checkers do their work in exit handlers. On this thread, not on the
     // test's: the test's thread has ended with all that C libraries keep for a thread, and the values
     // that constructors keep for this thread end as they do in the runner.

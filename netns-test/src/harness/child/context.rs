@@ -7,9 +7,9 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use crate::diagnose;
 use crate::error::Failure;
-use crate::harness::protocol::heartbeat::{Mark, Pulse};
+use crate::harness::protocol::heartbeat::{Heartbeat, Mark};
 use crate::harness::protocol::messages;
-use crate::harness::protocol::retry::insist;
+use crate::harness::protocol::retry::retry_shortage;
 use crate::isolate::{Identity, Mode, Network};
 use crate::registry::case::Case;
 use crate::registry::sections;
@@ -31,10 +31,10 @@ pub(crate) struct Site<'a> {
     /// Read end of a pipe that receives one byte when the id maps are written.
     pub(crate) go: &'a OwnedFd,
     /// Write end of the pipe for the result of the set-up, if the server waits for it.
-    pub(crate) news: Option<&'a OwnedFd>,
+    pub(crate) outcome: Option<&'a OwnedFd>,
     pub(crate) task: Task<'a>,
     /// Shared counters of all tests, and the mark that this body sets when its thread runs.
-    pub(crate) pulse: (Pulse, Mark),
+    pub(crate) heartbeat: (Heartbeat, Mark),
 }
 
 /// Test of a sandbox.
@@ -51,8 +51,8 @@ pub(crate) enum Task<'a> {
 pub(crate) enum Start<'a> {
     /// Known when the body is forked.
     This(Order<'a>),
-    /// Unknown: the order arrives at `hand`, and the body passes it on to `init`.
-    Awaited { hand: &'a OwnedFd, init: &'a OwnedFd },
+    /// Unknown: the order arrives at `orders`, and the body passes it on to `init`.
+    Awaited { orders: &'a OwnedFd, init: &'a OwnedFd },
 }
 
 /// Attributes of the program's process that the server has changed for itself, and the body restores.
@@ -90,18 +90,18 @@ impl<'a> Task<'a> {
     pub(crate) fn descriptors(self) -> impl Iterator<Item = &'a OwnedFd> {
         let all = match self {
             Self::This(order) => [Some(order.control), Some(order.stdout), Some(order.stderr)],
-            Self::Awaited(hand) => [Some(hand), None, None],
+            Self::Awaited(orders) => [Some(orders), None, None],
         };
         all.into_iter().flatten()
     }
 }
 
 impl Arrived {
-    /// Waits for the order on the socket `hand` and leaves the message there. Returns `None` if the
+    /// Waits for the order on the socket `orders` and leaves the message there. Returns `None` if the
     /// other end is closed, or the message is not an order.
-    pub(crate) fn wait_for(hand: &OwnedFd) -> Option<Self> {
+    pub(crate) fn wait_for(orders: &OwnedFd) -> Option<Self> {
         let mut buffer = [0; 64];
-        let message = socket::peek(hand.as_fd(), &mut buffer).ok()?;
+        let message = socket::peek(orders.as_fd(), &mut buffer).ok()?;
         let index = messages::Order::decode(&buffer[..message.length])?.index;
         let case = sections::case(index)?;
         let mut fds = message.fds.into_iter();
@@ -120,12 +120,12 @@ impl Arrived {
         Ok(Order { case: self.case, control: &self.control, stdout, stderr })
     }
 
-    /// Passes the order on to `init`, then takes the message off the socket `hand`. Until then the
+    /// Passes the order on to `init`, then takes the message off the socket `orders`. Until then the
     /// server may give the test to another sandbox, which it does if this init ends.
-    pub(crate) fn take(&self, hand: &OwnedFd, init: &OwnedFd) -> io::Result<()> {
+    pub(crate) fn take(&self, orders: &OwnedFd, init: &OwnedFd) -> io::Result<()> {
         let order = messages::Order { index: self.index }.encode();
-        insist(|| socket::send(init.as_fd(), &order, &[self.control.as_fd()]))?;
-        socket::discard(hand.as_fd())
+        retry_shortage(|| socket::send(init.as_fd(), &order, &[self.control.as_fd()]))?;
+        socket::discard(orders.as_fd())
     }
 }
 

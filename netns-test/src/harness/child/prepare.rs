@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use crate::diagnose;
 use crate::error::Failure;
 use crate::harness::child::context::{Arrived, Order, Origin, Site, Start};
-use crate::harness::child::runner_env::Caller;
+use crate::harness::child::runner_env::RunnerEnv;
 use crate::harness::protocol::framing;
 use crate::harness::protocol::messages;
 use crate::harness::protocol::report::FAILED;
@@ -47,7 +47,7 @@ pub(crate) fn finish(
     match start {
         // If this first sandbox is refused, another one receives what the runner has sent: it is read
         // only after the sandbox is ready.
-        Start::This(order) if site.news.is_some() => {
+        Start::This(order) if site.outcome.is_some() => {
             wait_until_ready(site, &ready)?;
             forget(ready);
             take_attributes(order, None, site.origin, alone)?;
@@ -58,11 +58,11 @@ pub(crate) fn finish(
             wait_until_ready(site, &ready)?;
             Ok(order.case)
         }
-        Start::Awaited { hand, init } => {
+        Start::Awaited { orders, init } => {
             wait_until_ready(site, &ready)?;
             forget(ready);
             // `take_attributes` closes its descriptors with all others.
-            let arrived = ManuallyDrop::new(wait_for_order(hand, init));
+            let arrived = ManuallyDrop::new(wait_for_order(orders, init));
             take_attributes(arrived.order()?, None, site.origin, alone)?;
             Ok(arrived.case)
         }
@@ -99,9 +99,9 @@ fn receive_ready(socket: &OwnedFd) -> Result<Option<messages::Ready>, Failure> {
 
 /// Waits for the order of a warm sandbox. Ends the process if the server has gone or init cannot be
 /// reached: init then has no test, and the server sees that the order was not taken.
-fn wait_for_order(hand: &OwnedFd, init: &OwnedFd) -> Arrived {
-    match Arrived::wait_for(hand) {
-        Some(arrived) if arrived.take(hand, init).is_ok() => arrived,
+fn wait_for_order(orders: &OwnedFd, init: &OwnedFd) -> Arrived {
+    match Arrived::wait_for(orders) {
+        Some(arrived) if arrived.take(orders, init).is_ok() => arrived,
         _ => process::exit_now(FAILED),
     }
 }
@@ -115,20 +115,20 @@ fn take_attributes(
     alone: &SingleThreaded,
 ) -> Result<(), Failure> {
     let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
-    let caller = framing::receive(order.control)
-        .and_then(|bytes| Caller::decode(&bytes).ok_or(io::ErrorKind::InvalidData.into()))
+    let env = framing::receive(order.control)
+        .and_then(|bytes| RunnerEnv::decode(&bytes).ok_or(io::ErrorKind::InvalidData.into()))
         .map_err(step("receive", "the runner's environment"))?;
     fds::install_stdio(order.stdout, 1).map_err(step("dup2", "stdout"))?;
     fds::install_stdio(order.stderr, 2).map_err(step("dup2", "stderr"))?;
     let keep: Vec<_> = kept.map(AsRawFd::as_raw_fd).into_iter().collect();
     fds::close_all_except(&keep).map_err(step("close_range", "the harness's descriptors"))?;
-    limits::set(&caller.limits, &origin.limits).map_err(step("setrlimit", "the test's process"))?;
-    unfailing::set_umask(caller.umask).map_err(step("umask", "the test's process"))?;
-    if let Some(variables) = caller.environment {
+    limits::set(&env.limits, &origin.limits).map_err(step("setrlimit", "the test's process"))?;
+    unfailing::set_umask(env.umask).map_err(step("umask", "the test's process"))?;
+    if let Some(variables) = env.environment {
         let variables = variables.into_iter().filter_map(|text| CString::new(text).ok());
         environ::replace(variables.collect(), alone);
     }
-    signals::set_mask(caller.mask).map_err(step("sigprocmask", "the test's process"))
+    signals::set_mask(env.mask).map_err(step("sigprocmask", "the test's process"))
 }
 
 #[cfg(test)]

@@ -17,10 +17,10 @@ use crate::harness::child::panic_hook;
 use crate::harness::child::panic_hook::Interception;
 use crate::harness::child::record::BodyRecord;
 use crate::harness::child::stage;
-use crate::harness::protocol::heartbeat::{Mark, Pulse};
+use crate::harness::protocol::heartbeat::{Heartbeat, Mark};
 use crate::harness::protocol::report::{FAILED, PASSED, Record};
 use crate::harness::protocol::retry;
-use crate::harness::protocol::retry::insist_beside_others;
+use crate::harness::protocol::retry::retry_beside_tests;
 use crate::harness::protocol::stage::Stage;
 use crate::isolation;
 use crate::isolation::Lack;
@@ -37,9 +37,9 @@ use crate::sys::{errno, fds};
 pub(crate) fn run(
     case: &'static Case,
     record: &Arc<BodyRecord>,
-    (pulse, mark): (Pulse, Mark),
+    (heartbeat, mark): (Heartbeat, Mark),
 ) -> Result<bool, Failure> {
-    retry::note_pulse(pulse);
+    retry::note_heartbeat(heartbeat);
     let stderr = fds::standard_error();
     let end = Arc::new(OnceLock::new());
     let start = || {
@@ -54,7 +54,7 @@ pub(crate) fn run(
         Err(error) if diagnose::is_own_limit(&error) => Ok(Err(error)),
         other => other.map(Ok),
     };
-    let thread = insist_beside_others(pulse, attempt)
+    let thread = retry_beside_tests(heartbeat, attempt)
         .and_then(|result| result)
         .map_err(|error| diagnose::explain("start", "the test's thread", &error))?;
     let joined = process::join(thread);

@@ -16,12 +16,12 @@ use crate::registry::sections;
 use crate::sys::process;
 use crate::sys::process::SingleThreaded;
 
-/// The fork server, or why there is none. Set before `main`.
+/// Handle of the fork server, or the reason why there is none. Set before `main`.
 static SERVER: OnceLock<Result<handle::Server, NoServer>> = OnceLock::new();
 
-/// Forks the server; called before `main`, in a process with one thread.
+/// Forks the server, in a process with one thread, before `main`.
 pub(crate) fn start(alone: &SingleThreaded) {
-    // Read while no other thread can change them; who needs them asks again.
+    // Read while no other thread can change them. Both keep their value for later calls.
     drop((env::settings(), env::surroundings()));
     let server = handle::fork(alone);
     drop(SERVER.set(server));
@@ -29,29 +29,29 @@ pub(crate) fn start(alone: &SingleThreaded) {
 }
 
 extern "C" fn end() {
-    policy::tell_count();
+    policy::print_count();
     if let Some(Ok(server)) = SERVER.get() {
         server.end();
     }
 }
 
-/// Runs the test that `entry` describes: what the function under the attribute does.
+/// Runs the test that `entry` describes. The macro replaces the body of the function by this call.
 ///
-/// Returns when it has passed.
+/// Returns when the test has passed.
 ///
 /// # Panics
 ///
 /// Panics when the test has failed, with the body's own message if it had one. For a
-/// `#[should_panic]` test only the body's own panic is raised: after any other failure
-/// this returns, which libtest then reports as a missing panic. If it is skipped, its panic is
-/// raised here.
+/// `#[should_panic]` test only the body's own panic is raised: after any other failure this
+/// returns, which libtest reports as a missing panic. If such a test is skipped, the expected
+/// panic is raised.
 pub fn run(entry: &'static Entry) {
-    let case = entry.expect("only the sentinel is no test, and nobody runs that");
+    let case = entry.expect("only the sentinel is None, and it is not run");
     if body::is_running() {
         return run_here(case);
     }
-    // A `print!` of the harness panics where nobody reads, and libtest must not take that
-    // for the panic of the test.
+    // A `print!` of the harness panics if its output is closed. libtest must not take that for the
+    // panic of the test.
     let verdict = match catch_unwind(AssertUnwindSafe(|| ask(entry, case))) {
         Ok(verdict) => verdict,
         Err(_) if case.should_panic != ShouldPanic::No => return,
@@ -61,7 +61,7 @@ pub fn run(entry: &'static Entry) {
         Verdict::Passed => {}
         Verdict::Panicked(message) => resume_unwind(Box::new(message)),
         Verdict::PanickedWithValue => resume_unwind(Box::new(NotText)),
-        // libtest would take a panic for the one that the test is to end with.
+        // libtest would take a panic for the expected one.
         Verdict::Failed(_) if case.should_panic != ShouldPanic::No => {}
         Verdict::Failed(reason) => resume_unwind(Box::new(reason)),
         Verdict::Skipped => pass(case),
@@ -69,7 +69,7 @@ pub fn run(entry: &'static Entry) {
     }
 }
 
-/// Passes the test in libtest's eyes.
+/// Makes libtest pass the test.
 fn pass(case: &Case) {
     match case.should_panic {
         ShouldPanic::No => {}
@@ -78,15 +78,15 @@ fn pass(case: &Case) {
     }
 }
 
-/// Has the test run and tells the person who reads it what there is to tell.
+/// Runs the test and prints the notes on it.
 fn ask(entry: &'static Entry, case: &'static Case) -> Verdict {
     let mut replay = output::Replay::default();
     if let Some(reason) = registered_twice::refusal(case) {
-        return told(Judgement::failed(reason), &replay);
+        return with_notes(Judgement::failed(reason), &replay);
     }
     let settings = match env::settings() {
         Ok(settings) => settings,
-        Err(failure) => return told(Judgement::failed(failure.to_string()), &replay),
+        Err(failure) => return with_notes(Judgement::failed(failure.to_string()), &replay),
     };
     let outcome = match index_of(entry) {
         Some(index) => request::perform(server(), (index, case.timeout().duration()), &mut replay),
@@ -97,11 +97,11 @@ fn ask(entry: &'static Entry, case: &'static Case) -> Verdict {
         Verdict::Refused(failure) => policy::judge(settings, case, failure),
         verdict => verdict,
     };
-    told(Judgement { verdict, notes }, &replay)
+    with_notes(Judgement { verdict, notes }, &replay)
 }
 
-/// Adds what there is to say after the test's output.
-fn told(judgement: Judgement, replay: &output::Replay) -> Verdict {
+/// Prints the reason of a failure and the notes after the test's output.
+fn with_notes(judgement: Judgement, replay: &output::Replay) -> Verdict {
     let Judgement { verdict, notes } = judgement;
     let reason = match &verdict {
         Verdict::Failed(reason) => Some(reason.clone()),
@@ -112,7 +112,7 @@ fn told(judgement: Judgement, replay: &output::Replay) -> Verdict {
     verdict
 }
 
-/// A test function called by the body of another: it is isolated already.
+/// Runs a test that the body of another test calls, in the sandbox of that test.
 fn run_here(case: &Case) {
     let code = (case.body)();
     assert!(code == ExitCode::SUCCESS, "the test {} returned a failing exit status", case.path());
@@ -139,5 +139,5 @@ fn server() -> Result<&'static handle::Server, NoServer> {
     }
 }
 
-/// Stands in the runner for a panic value of the body that is no text.
+/// Panic value that stands for a value of the body that is not a string.
 struct NotText;
