@@ -142,7 +142,7 @@ impl Cover {
     /// As the last lab that is left has it, or no longer there.
     fn update(&self) -> io::Result<()> {
         // The calling thread may be anywhere.
-        on_thread::in_place(&self.place, || match self.texts.last() {
+        on_thread::in_place(&self.place, "lab", || match self.texts.last() {
             Some((_, text)) => rewrite(&self.file, text),
             None => {
                 let switch = self.switch.iter();

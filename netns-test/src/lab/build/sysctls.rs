@@ -160,8 +160,7 @@ fn set_there(node: &NodePlan, place: &Place, sysctls: Vec<(String, &str)>) -> Re
     if sysctls.is_empty() {
         return Ok(());
     }
-    let label = format!("the network of {}", node.name);
-    on_thread::within(place, &label, || set(node, sysctls.into_iter()))?;
+    on_thread::within(place, &node.name, || set(node, sysctls.into_iter()))?;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use crate::addr::link_local::link_local;
 use crate::error::{Failure, Result, located};
 use crate::lab::build::etc_files;
 use crate::lab::build::namespaces;
-use crate::lab::build::requests as requests_of;
+use crate::lab::build::requests::{cables, flood, last_index, of_node, routes_of};
 use crate::lab::build::sysctls;
 use crate::lab::change::rollback::Before;
 use crate::lab::fabric::moved::current;
@@ -78,7 +78,7 @@ impl Lab {
         let here = old.hosts.iter().map(|host| host.here()).collect::<Result<Vec<_>, _>>()?;
         let new = namespaces::make(&plan, old.hosts.len())?;
         let made: Vec<&Made> = here.iter().map(|here| &***here).chain(&new).collect();
-        let last = requests_of::last_index(&plan, &made)?;
+        let last = last_index(&plan, &made)?;
         let indexes = old.indexes.grown(&plan, last, &growth.places);
         let cables = old.cables.grown(&plan, &indexes);
         let was = current(&old.plan, &old.indexes, &old.cables.lock());
@@ -117,7 +117,7 @@ impl Lab {
     fn take(&mut self, step: &Step<'_>) -> Result<()> {
         let Step { plan, indexes, growth, made } = *step;
         let old_links = self.plan().links().len();
-        requests_of::cables(plan, made, indexes, old_links)?;
+        cables(plan, made, indexes, old_links)?;
         for (node, grown) in growth.nodes.iter().enumerate() {
             if plan.nodes()[node].kind == NodeKind::Local {
                 if let Some(guest) = &mut self.own().guest {
@@ -133,7 +133,7 @@ impl Lab {
             }
         }
         for (node, made) in made.iter().enumerate().skip(growth.nodes.len()) {
-            made.netlink.ask_all(&requests_of::of_node(plan, node, indexes, made, |_| true)?)?;
+            made.netlink.ask_all(&of_node(plan, node, indexes, made, |_| true)?)?;
         }
         for (of_plan, made) in plan.nodes().iter().zip(made).skip(growth.nodes.len()) {
             let names: Vec<_> = of_plan.interfaces.iter().map(|one| one.name.as_str()).collect();
@@ -174,7 +174,7 @@ impl Step<'_> {
         let Self { plan, indexes, .. } = *self;
         let of_plan = &plan.nodes()[node];
         let is_new = |place: usize| grown.interfaces.contains(&place);
-        let mut requests = requests_of::of_node(plan, node, indexes, self.made[node], is_new)?;
+        let mut requests = of_node(plan, node, indexes, self.made[node], is_new)?;
         for (place, address) in &grown.addresses {
             let name = &of_plan.interfaces[*place].name;
             let object = format!("{address} on {}", labels::name_of(plan, node, name));
@@ -182,7 +182,7 @@ impl Step<'_> {
         }
         for (place, remote) in &grown.remotes {
             let (interface, index) = (&of_plan.interfaces[*place], indexes.at(node, *place));
-            requests.push(requests_of::flood(plan, node, interface, index, *remote));
+            requests.push(flood(plan, node, interface, index, *remote));
         }
         // What is down gets its routes when it comes up.
         let there = self.made[node].netlink.interfaces()?;
@@ -193,7 +193,7 @@ impl Step<'_> {
         let is_new = |route: &RoutePlan| {
             grown.routes.contains(route) && (is_new_one(&route.dev) || !is_down(&route.dev))
         };
-        requests.extend(requests_of::routes_of(plan, node, indexes, self.made[node], is_new)?);
+        requests.extend(routes_of(plan, node, indexes, self.made[node], is_new)?);
         let routes = self.made[node].netlink.kept_routes()?;
         for lost in &grown.lost {
             let to_it = |one: &&Kept| one.is_added() && one.destination() == Some(*lost);

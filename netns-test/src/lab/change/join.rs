@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::addr::cidr::{Cidr, Subnet};
 use crate::addr::link_local::is_link_local;
 use crate::error::{Failure, Result};
-use crate::lab::build::requests as requests_of;
+use crate::lab::build::requests::routes_of;
 use crate::lab::fabric::ends;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved;
@@ -227,7 +227,7 @@ impl Fabric {
                 let is_up = |name: &str| there.iter().any(|one| one.name == name && one.is_up);
                 let is_wanted = |route: &RoutePlan| new_ones.contains(&route) && is_up(&route.dev);
                 let (plan, indexes) = (&after.plan, &after.indexes);
-                let wanted = requests_of::routes_of(plan, node, indexes, &here, is_wanted)?;
+                let wanted = routes_of(plan, node, indexes, &here, is_wanted)?;
                 Ok(here.netlink.ask_all(&wanted)?)
             };
             if self.hosts[node].kind() == NodeKind::Local {

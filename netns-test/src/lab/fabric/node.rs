@@ -82,7 +82,7 @@ impl LiveNode {
     /// kernel refuses the thread.
     pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
         let here = self.here()?;
-        on_thread::in_place(&here.place, work).map_err(|refused| refused.of(&self.name))
+        on_thread::in_place(&here.place, &self.name, work).map_err(|refused| refused.of(&self.name))
     }
 
     /// Returns whether the node is on and has not been powered off since `here` was its own.

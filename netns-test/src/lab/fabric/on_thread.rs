@@ -21,7 +21,7 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    /// Describes the refusal for an error about `place`, such as `the network of a`.
+    /// Describes the refusal for an error about `place`, such as `server`.
     pub(crate) fn of(self, place: &str) -> Failure {
         match self {
             Self::Start(error) => errno::failure("start", format!("a thread for {place}"), &error),
@@ -61,29 +61,31 @@ pub(crate) fn fresh<T: Send>(
     ended.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Runs `work` on a new thread in `place`.
+/// Runs `work` on a new thread in `place`. The thread is called `name`, as the node is.
 pub(crate) fn in_place<T: Send>(
     place: &Place,
+    name: &str,
     work: impl FnOnce() -> T + Send,
 ) -> Result<T, Refused> {
     let start = || {
         place.enter().map_err(Refused::Enter)?;
         Ok(work())
     };
-    let ended = scoped(NAME, start, || ()).map_err(Refused::Start)?;
+    let ended = scoped(name, start, || ()).map_err(Refused::Start)?;
     ended.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Runs `work` on a new thread in `place`, which an error calls `label`: `the network of a`.
+/// Runs `work` on a new thread in `place`. The thread and the place in an error are called `name`,
+/// as the node is.
 pub(crate) fn within<T: Send, E: From<Failure> + Send>(
     place: &Place,
-    label: &str,
+    name: &str,
     work: impl FnOnce() -> Result<T, E> + Send,
 ) -> Result<T, E> {
-    in_place(place, work).map_err(|refused| refused.of(label))?
+    in_place(place, name, work).map_err(|refused| refused.of(name))?
 }
 
-/// Starts a thread that lives in `place`, which is that of the node `name`.
+/// Starts a thread called `name`, which enters the node `name` by [`go`].
 pub(crate) fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
@@ -95,7 +97,7 @@ pub(crate) fn spawn<T: Send + 'static>(
 ///
 /// # Panics
 ///
-/// Where the kernel refuses it: the thread has no caller that an error could be returned to.
+/// If the kernel refuses it: the thread has no caller that an error could be returned to.
 pub(crate) fn go(place: &Place, name: &str) {
     if let Err(error) = place.enter() {
         let reason = errno::describe(&error);

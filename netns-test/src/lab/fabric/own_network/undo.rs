@@ -140,7 +140,7 @@ fn write_back(values: Vec<(String, String)>, place: &Place) -> Vec<String> {
         failed
     };
     // The thread that drops a lab may be anywhere.
-    on_thread::in_place(place, write).unwrap_or_else(|refused| {
+    on_thread::in_place(place, "lab", write).unwrap_or_else(|refused| {
         let failure = refused.of("the caller's network");
         vec![format!("write sysctls: {failure}")]
     })

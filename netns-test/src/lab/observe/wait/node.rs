@@ -230,7 +230,7 @@ fn is_to(route: &Route, wanted: Subnet) -> bool {
     route.is_usable && route.destination == wanted
 }
 
-/// `10.0.0.0/24 via 10.1.0.1 dev eth0`, in the words of `ip route`.
+/// Prints a route as `ip route` does: `10.0.0.0/24 via 10.1.0.1 dev eth0`.
 fn shown_route(route: &Route, name: impl Fn(u32) -> String) -> String {
     let kind = if route.kind == "unicast" { String::new() } else { format!("{} ", route.kind) };
     let mut text = format!("{kind}{}", route.destination);
