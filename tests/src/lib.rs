@@ -3,11 +3,17 @@
 
 pub mod confine;
 pub mod remnant;
+mod resources;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+
+pub use resources::Resources;
+pub use waiting::{LIMIT, Look, eventually};
 
 /// A run of this test binary: of the ignored tests among those that `arguments` name.
 ///
@@ -147,12 +153,9 @@ pub fn fork_server() -> u32 {
     let named = |pid: &u32| {
         fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "netns-test\n")
     };
-    loop {
-        if let Some(server) = children(std::process::id()).into_iter().find(named) {
-            return server;
-        }
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "the fork server has its name", || {
+        children(std::process::id()).into_iter().find(named)
+    })
 }
 
 /// Whether a process waits for something: a fork server has done then what it can do.
@@ -191,15 +194,35 @@ pub fn missing(what: &str, reason: &str) {
     left_out(what, reason);
 }
 
-/// An empty directory below the machine's temporary one.
+/// Makes an empty directory below the machine's temporary one.
+///
+/// Its name is new: a number of this process may have been another's, of another user, that has left
+/// its directory, and bodies of several runs have equal numbers.
 ///
 /// # Panics
 ///
 /// Panics if it cannot be made.
 #[must_use]
 pub fn scratch(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("netns-test-{}-{name}", std::process::id()));
-    drop(fs::remove_dir_all(&path));
-    fs::create_dir_all(&path).expect("a directory for temporary files");
-    path
+    let own = format!("netns-test-{}-{name}", std::process::id());
+    for attempt in 0_u32.. {
+        let path = std::env::temp_dir().join(format!("{own}-{attempt}"));
+        match fs::create_dir(&path) {
+            Ok(()) => return path,
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => panic!("make {}: {error}", path.display()),
+        }
+    }
+    unreachable!("fewer directories than numbers")
+}
+
+/// Returns the device and inode of the control groups that are mounted, or `None` where none are.
+///
+/// Their number changes with what the machine does meanwhile.
+#[must_use]
+pub fn control_groups() -> Option<(u64, u64)> {
+    const ROOT: &str = "/sys/fs/cgroup";
+    let has_some = fs::read_dir(ROOT).is_ok_and(|mut groups| groups.next().is_some());
+    let data = has_some.then(|| fs::metadata(ROOT)).and_then(Result::ok)?;
+    Some((data.dev(), data.ino()))
 }

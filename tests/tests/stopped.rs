@@ -1,7 +1,7 @@
 //! A fork server that is stopped: no test waits for it without a limit, and each says what to do.
 
 use netns_test::netns_test;
-use netns_test_tests::{again, fails, fork_server, is_asleep, passes, text};
+use netns_test_tests::{LIMIT, again, eventually, fails, fork_server, is_asleep, passes, text};
 
 const TOLD: &str = "is stopped, as by SIGSTOP";
 
@@ -20,15 +20,13 @@ fn signal(process: u32, number: i32) {
 fn stop() -> u32 {
     end_in(120);
     let server = fork_server();
-    while !is_asleep(server) {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "the server sleeps", || is_asleep(server));
     signal(server, libc::SIGSTOP);
     server
 }
 
 #[test]
-fn a_stopped_server_is_told_and_not_waited_for() {
+fn a_stopped_server_is_reported_without_waiting() {
     let text = fails(&mut again(&[], &["stops::", "--test-threads=1"]));
     assert!(text.contains("0 passed; 4 failed"), "{text}");
     // The tests after the first one do not wait again.
@@ -144,9 +142,7 @@ fn has_begun() {
     // SAFETY: no other thread of this process has been started by it, and libtest's reads none.
     unsafe { std::env::set_var(PLACE, &path) };
     let test = std::thread::spawn(waits_for_a_file);
-    while !path.join("begun").exists() {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "the test has begun", || path.join("begun").exists());
     let server = fork_server();
     signal(server, libc::SIGSTOP);
     // More looks at the server than a test that has not begun is given.
@@ -164,7 +160,5 @@ const PLACE: &str = "STOPPED_PLACE";
 fn waits_for_a_file() {
     let path = std::path::PathBuf::from(std::env::var_os(PLACE).unwrap());
     std::fs::write(path.join("begun"), "").unwrap();
-    while !path.join("go").exists() {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "the test may end", || path.join("go").exists());
 }

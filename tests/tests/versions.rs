@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use netns_test::netns_test as first;
 use netns_test_second::netns_test as second;
-use netns_test_tests::{again, children, fails, passes, text};
+use netns_test_tests::{LIMIT, again, children, eventually, fails, passes, text};
 
 /// How often the program's own constructor has run in this process.
 static RUNS: AtomicUsize = AtomicUsize::new(0);
@@ -37,11 +37,7 @@ fn there_are_two_servers() {
         name.is_ok_and(|name| name == "netns-test\n")
     };
     // A server that has just been forked has not named itself.
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while all.iter().filter(named).count() < 2 && std::time::Instant::now() < deadline {
-        std::thread::yield_now();
-    }
-    assert_eq!(all.iter().filter(named).count(), 2, "{all:?}");
+    eventually(LIMIT, "both servers have their names", || all.iter().filter(named).count() == 2);
 }
 
 /// What each body finds.

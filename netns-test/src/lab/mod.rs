@@ -20,6 +20,8 @@ pub(crate) mod topology;
 pub use crate::addr::cidr::{Cidr, CidrError, Subnet};
 pub use crate::addr::mac::{Mac, MacError};
 #[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::change::interface::NodeInterface;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::snapshot::{
     Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
     Snapshot, SocketState, TcpState,
@@ -27,11 +29,13 @@ pub use crate::lab::observe::snapshot::{
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::sockets::{Endpoint, Protocol};
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use crate::lab::observe::wait::limit::Within;
+pub use crate::lab::observe::wait::limit::{WAIT_LIMIT, Wait};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::wait::mode::{Blocking, Nonblocking, WaitMode, Waiting};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::wait::reachable::Peer;
 pub use crate::lab::plan::errors::{TopologyError, TopologyErrors};
-pub use crate::lab::plan::routes::walk::{Hop, Path, PathOutcome, Reachability};
+pub use crate::lab::plan::routes::path::{Hop, Path, PathOutcome, Reachability};
 pub use crate::lab::plan::{
     InterfaceKind, InterfacePlan, InterfaceRef, LinkPlan, NodePlan, Plan, RoutePlan, SegmentKind,
     SegmentPlan,
@@ -47,5 +51,6 @@ pub use crate::lab::run::node::{Node, NodeGuard};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::run::process::NodeChild;
 pub use crate::lab::topology::input::{AddrArg, Interface, IntoAddrs, MacArg, SubnetArg, Via};
-pub use crate::lab::topology::spec::{LinkSpec, NodeSpec};
-pub use crate::lab::topology::{LinkId, MacvlanMode, NodeId, NodeKind, Topology};
+pub use crate::lab::topology::{
+    LinkId, LinkSpec, MacvlanMode, NodeId, NodeKind, NodeSpec, Topology,
+};

@@ -92,7 +92,7 @@ fn between<'a>(line: &'a str, start: &str, end: &str) -> Option<(&'a str, &'a st
 #[test]
 fn what_differs_between_machines_is_gone() {
     let seen = "\
-thread 'body' (123) panicked at tests/environments.rs:1:2:
+thread 'body' (123) panicked at tests/environments/main.rs:1:2:
     /proc/version = Linux version 6
     /proc/sys/user/max_net_namespaces = 96365
     /proc/sys/user/max_net_namespaces = 0

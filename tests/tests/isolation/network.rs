@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket};
 
 use netns_test::netns_test;
-use netns_test_tests::stdout_of;
+use netns_test_tests::{LIMIT, eventually, stdout_of};
 
 #[netns_test]
 fn only_lo_is_seen() {
@@ -75,9 +75,9 @@ fn links_are_made_and_their_addresses_are_not_checked_for_duplicates() {
         stdout_of("ip", &line.split(' ').collect::<Vec<_>>());
     }
     // The kernel takes an address into use in a worker of its own, a moment later.
-    while !stdout_of("ip", &["-6", "addr", "show", "dev", "one", "tentative"]).is_empty() {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "no address is tentative", || {
+        stdout_of("ip", &["-6", "addr", "show", "dev", "one", "tentative"]).is_empty()
+    });
     let counters = fs::read_to_string("/proc/net/snmp6").unwrap();
     let asked = counters.lines().find(|line| line.starts_with("Icmp6OutNeighborSolicits")).unwrap();
     assert!(asked.ends_with("\t0") || asked.ends_with(" 0"), "{asked}");
@@ -117,9 +117,7 @@ fn hold_port_80(own: &str, other: &str) {
     let place = std::path::PathBuf::from(std::env::var_os("MEETING_PLACE").unwrap());
     let _listener = TcpListener::bind("0.0.0.0:80").unwrap();
     fs::write(place.join(own), "").unwrap();
-    while !place.join(other).exists() {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "the other test holds it, too", || place.join(other).exists());
 }
 
 #[netns_test]

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use netns_test::netns_test;
-use netns_test_tests::{again, passes, scratch, status, stdout_of, text};
+use netns_test_tests::{LIMIT, again, eventually, passes, scratch, status, stdout_of, text};
 
 #[netns_test]
 fn open_files_are_the_standard_streams() {
@@ -112,9 +112,7 @@ fn process_ids_differ() {
 fn meet_three_others() {
     let place = std::path::PathBuf::from(std::env::var_os("MEETING_PLACE").unwrap());
     fs::write(place.join(std::process::id().to_string()), "").unwrap();
-    while fs::read_dir(&place).unwrap().count() < 4 {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "four tests have met", || fs::read_dir(&place).unwrap().count() == 4);
 }
 
 macro_rules! has_an_id_of_its_own {
@@ -182,9 +180,7 @@ fn signals_its_group(send: impl FnOnce() -> libc::c_int) {
     // SAFETY: the handler is an atomic addition.
     unsafe { libc::signal(libc::SIGUSR1, handle as extern "C" fn(_) as libc::sighandler_t) };
     assert_eq!(send(), 0, "{}", std::io::Error::last_os_error());
-    while HANDLED.load(Ordering::SeqCst) == 0 {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "the signal is handled", || HANDLED.load(Ordering::SeqCst) > 0);
     // The first of two signals is the one that ends it.
     // SAFETY: sends a signal to a child.
     assert_eq!(unsafe { libc::kill(other.id().try_into().unwrap(), libc::SIGTERM) }, 0);

@@ -13,7 +13,7 @@ use std::process::Command;
 
 use netns_test::netns_test;
 use netns_test_tests::confine::{Confinement, Filter, Who};
-use netns_test_tests::{again, is_root, left_out, passes, scratch, stdout_of};
+use netns_test_tests::{LIMIT, again, eventually, is_root, left_out, passes, scratch, stdout_of};
 
 /// Starts a program as a user without rights to files beyond those of its id. (The kernel has root
 /// map its id with `CAP_SETFCAP` only.)
@@ -209,9 +209,7 @@ fn serve(own: &str, other: &str) {
     let listener = UnixListener::bind(path).unwrap();
     fs::write("/run/one/two/three/owner", own).unwrap();
     fs::write(place.join(own), "").unwrap();
-    while !place.join(other).exists() {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "the other test serves, too", || place.join(other).exists());
     let stream = UnixStream::connect(path).unwrap();
     listener.set_nonblocking(true).unwrap();
     listener.accept().unwrap();

@@ -1,66 +1,20 @@
 //! That nothing is left of labs: whole ones, refused ones, and those of tests that panic.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use netns_test::{NetNs, Topology, netns_test};
-use netns_test_tests::{again, namespaces_of_threads, passes};
+use netns_test_tests::{LIMIT, Resources, again, eventually, passes};
 
 use crate::must_fail;
 use crate::net::{Mesh, row, star};
 
-/// What this process has.
-#[derive(Debug, PartialEq)]
-struct Held {
-    networks: Vec<netns_test::NetNsId>,
-    namespaces: BTreeSet<PathBuf>,
-    mounts: usize,
-    threads: Vec<String>,
-    descriptors: Vec<PathBuf>,
-}
-
-impl Held {
-    fn now() -> Self {
-        let list = |path: &str| fs::read_dir(path).unwrap().flatten().map(|entry| entry.path());
-        let name = |path: PathBuf| fs::read_to_string(path.join("comm")).unwrap_or_default();
-        // One of them is the directory that is read.
-        let is_file = |path: &PathBuf| !path.to_string_lossy().starts_with("/proc/");
-        let open = list("/proc/self/fd").filter_map(|path| fs::read_link(path).ok());
-        Self {
-            networks: NetNs::list().unwrap().into_iter().map(|one| one.id).collect(),
-            namespaces: namespaces_of_threads(),
-            mounts: fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count(),
-            threads: list("/proc/self/task").map(name).collect(),
-            descriptors: open.filter(is_file).collect(),
-        }
-    }
-
-    /// Once nobody is in another network than this process's own: the threads of a runtime end in
-    /// their own time.
-    fn at_rest() -> Self {
-        loop {
-            let held = Self::now();
-            if held.networks.len() == 1 && held.threads.len() == 2 {
-                return held;
-            }
-            std::thread::yield_now();
-        }
-    }
-
-    /// A thread that has been joined is listed for a moment longer.
-    fn is_back_soon(&self) {
-        let start = Instant::now();
-        while Held::now() != *self {
-            assert!(
-                start.elapsed() < Duration::from_secs(10),
-                "{:?}\nbefore: {self:?}",
-                Held::now()
-            );
-            std::thread::yield_now();
-        }
-    }
+/// Returns the resources of this process, once it sees one network namespace and two threads: the
+/// threads of a runtime end a moment after it.
+fn at_rest() -> Resources {
+    eventually(LIMIT, "this process is at rest", || {
+        let held = Resources::of_process();
+        if held.networks().len() == 1 && held.threads().len() == 2 { Ok(held) } else { Err(held) }
+    })
 }
 
 #[netns_test]
@@ -68,7 +22,7 @@ fn a_lab_leaves_nothing() -> netns_test::Result<()> {
     // What libraries open once.
     let (net, nodes) = star(2);
     net.build()?[nodes[0]].block_on(std::future::ready(()));
-    let before = Held::at_rest();
+    let before = at_rest();
     for round in 0..20 {
         let (net, nodes) = row(3, round % 2 == 0);
         let lab = net.build()?;
@@ -83,7 +37,7 @@ fn a_lab_leaves_nothing() -> netns_test::Result<()> {
         drop(at_work);
         // By SIGKILL.
         assert!(!sleeper.wait().unwrap().success());
-        before.is_back_soon();
+        before.come_back(LIMIT, Resources::of_process);
     }
     Ok(())
 }
@@ -91,7 +45,7 @@ fn a_lab_leaves_nothing() -> netns_test::Result<()> {
 #[netns_test]
 fn a_refused_lab_leaves_nothing() -> netns_test::Result<()> {
     drop(star(2).0.build()?);
-    let before = Held::now();
+    let before = Resources::of_process();
     let mut net = Topology::new();
     let (a, b) = (net.host("a"), net.host("b"));
     net.link(a, b).interfaces("same", "same");
@@ -100,7 +54,7 @@ fn a_refused_lab_leaves_nothing() -> netns_test::Result<()> {
         let told = net.build().unwrap_err().to_string();
         let expected = "write /proc/sys/net/ipv4/no_such_thing of b: ENOENT";
         assert!(told.starts_with(expected), "{told}");
-        before.is_back_soon();
+        before.come_back(LIMIT, Resources::of_process);
     }
     Ok(())
 }
@@ -115,13 +69,13 @@ fn a_lab_with_the_caller_that_is_refused_leaves_nothing() -> netns_test::Result<
     net.node(own).addr("lo", "192.0.2.1/32");
     drop(net.build()?);
     net.node(far).sysctl("net.ipv4.conf.eth0.no_such_thing", 1);
-    let (before, addresses) = (Held::now(), ip());
+    let (before, addresses) = (Resources::of_process(), ip());
     for _ in 0..5 {
         let told = net.build().unwrap_err().to_string();
         let expected = "write /proc/sys/net/ipv4/conf/eth0/no_such_thing of far: ENOENT";
         assert!(told.starts_with(expected), "{told}");
         assert_eq!(ip(), addresses);
-        before.is_back_soon();
+        before.come_back(LIMIT, Resources::of_process);
     }
     Ok(())
 }
@@ -145,12 +99,12 @@ fn an_interface_of_the_caller_stays() -> netns_test::Result<()> {
 }
 
 #[test]
-fn panics_are_told_with_the_host() {
+fn panics_name_the_node() {
     let cases = [
         ("panics_in_a_closure", "thread 'h0'"),
         ("panics_in_a_task", "host h0: a task has panicked"),
         ("panics_in_a_thread", "host h0: a thread has panicked"),
-        ("panics_beside_a_lab", "of the test itself"),
+        ("panics_outside_of_the_lab", "of the test itself"),
     ];
     for (name, told) in cases {
         let text = must_fail(&format!("leaks::{name}"));
@@ -160,7 +114,7 @@ fn panics_are_told_with_the_host() {
 }
 
 #[netns_test]
-#[ignore = "run by panics_are_told_with_the_host"]
+#[ignore = "run by panics_name_the_node"]
 fn panics_in_a_closure() -> netns_test::Result<()> {
     let (net, nodes) = star(2);
     let lab = net.build()?;
@@ -171,7 +125,7 @@ fn panics_in_a_closure() -> netns_test::Result<()> {
 }
 
 #[netns_test]
-#[ignore = "run by panics_are_told_with_the_host"]
+#[ignore = "run by panics_name_the_node"]
 fn panics_in_a_task() -> netns_test::Result<()> {
     let (net, nodes) = star(2);
     let lab = net.build()?;
@@ -181,7 +135,7 @@ fn panics_in_a_task() -> netns_test::Result<()> {
 }
 
 #[netns_test]
-#[ignore = "run by panics_are_told_with_the_host"]
+#[ignore = "run by panics_name_the_node"]
 fn panics_in_a_thread() -> netns_test::Result<()> {
     let (net, nodes) = star(2);
     let lab = net.build()?;
@@ -191,8 +145,8 @@ fn panics_in_a_thread() -> netns_test::Result<()> {
 }
 
 #[netns_test]
-#[ignore = "run by panics_are_told_with_the_host"]
-fn panics_beside_a_lab() -> netns_test::Result<()> {
+#[ignore = "run by panics_name_the_node"]
+fn panics_outside_of_the_lab() -> netns_test::Result<()> {
     let (net, nodes) = star(2);
     let lab = net.build()?;
     let _sleeper = lab[nodes[0]].run(|| std::process::Command::new("sleep").arg("1000").spawn());
@@ -208,11 +162,10 @@ fn a_hundred_tests_with_a_lab_each() {
     };
     let before = networks();
     passes(&mut again(&[], &["leaks::one_of_many", "--test-threads=8"]), 100);
-    let start = Instant::now();
-    while networks() != before {
-        assert!(start.elapsed() < Duration::from_secs(60), "{:?}, {before:?}", networks());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    eventually(LIMIT, "no network of theirs is left", || {
+        let now = networks();
+        if now == before { Ok(()) } else { Err((now, &before)) }
+    });
 }
 
 /// Ten tests for each name.

@@ -2,11 +2,12 @@
 //! labs outside of any body: of root, and of a program under `unshare -Urn`.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use netns_test::{NetNs, NodeId, Topology, netns_test};
 use netns_test_tests::confine::{Filter, filter_this_thread};
-use netns_test_tests::{again, is_root, left_out, namespaces_of_threads, passes, stdout_of};
+use netns_test_tests::{
+    LIMIT, again, eventually, is_root, left_out, namespaces_of_threads, passes, stdout_of,
+};
 
 use crate::net::{Mesh, star};
 
@@ -20,16 +21,11 @@ fn refused(net: &Topology, filter: Filter) -> String {
         });
         thread.join().unwrap()
     });
-    // A thread that has been joined is listed for a moment longer.
-    let start = Instant::now();
-    while namespaces_of_threads() != before {
-        assert!(
-            start.elapsed() < Duration::from_secs(10),
-            "{:?}, {before:?}",
-            namespaces_of_threads()
-        );
-        std::thread::yield_now();
-    }
+    // A thread that was joined is listed for a moment longer.
+    eventually(LIMIT, "each thread is where it was", || {
+        let now = namespaces_of_threads();
+        if now == before { Ok(()) } else { Err((now, &before)) }
+    });
     told
 }
 

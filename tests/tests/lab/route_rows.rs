@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use netns_test_tests::stdout_of;
+use netns_test_tests::{LIMIT, eventually, stdout_of};
 
 /// A form of a route: what follows `ip route add`, with `D` for a destination of its own.
 pub(crate) struct Row {
@@ -134,9 +134,9 @@ pub(crate) fn own_interface() {
         ip(command);
     }
     let link_local = || stdout_of("ip", &["-6", "address", "show", "scope", "link"]);
-    while link_local().matches("inet6").count() < 2 {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "both ends have link-local addresses", || {
+        link_local().matches("inet6").count() >= 2
+    });
     settle();
 }
 
@@ -150,9 +150,7 @@ pub(crate) fn settle() {
         all.all(|one| routes.contains(&format!("local {} dev", one.split('/').next().unwrap())))
             && !addresses.contains("tentative")
     };
-    while !is_settled() {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "all IPv6 addresses are settled", is_settled);
 }
 
 pub(crate) fn ip(arguments: &str) {

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 
 use netns_test::lab::{NodeState, Protocol, Snapshot, TcpState};
 use netns_test::{Lab, Node, NodeId, Topology, netns_test};
-use netns_test_tests::stdout_of;
+use netns_test_tests::{LIMIT, eventually, stdout_of};
 use serde_json::Value;
 
 use crate::net::{Mesh, connection, row, switched};
@@ -147,7 +147,7 @@ fn it_shows_what_ip_and_ss_show() -> netns_test::Result<()> {
 }
 
 #[netns_test]
-fn tcp_states_are_told() -> netns_test::Result<()> {
+fn tcp_states_are_shown() -> netns_test::Result<()> {
     let (net, nodes) = switched(2);
     let lab = net.build()?;
     let [near, far] = connection(&lab, nodes[0], nodes[1], lab.plan().addresses_of(nodes[1])[0]);
@@ -161,11 +161,7 @@ fn tcp_states_are_told() -> netns_test::Result<()> {
     near.shutdown(std::net::Shutdown::Write)?;
     // It has come when the end of the stream is read.
     assert_eq!((&far).read(&mut [0])?, 0);
-    lab[nodes[0]].run(|| {
-        while state("h0") == [TcpState::FinWait1] {
-            std::thread::yield_now();
-        }
-    });
+    eventually(LIMIT, "the FIN is acknowledged", || state("h0") != [TcpState::FinWait1]);
     assert_eq!([state("h0"), state("h1")], [[TcpState::FinWait2], [TcpState::CloseWait]]);
     drop(far);
     assert_eq!((&near).read(&mut [0])?, 0);
@@ -179,9 +175,10 @@ fn tcp_states_are_told() -> netns_test::Result<()> {
         let asking = scope.spawn(move || {
             host.run(|| TcpStream::connect_timeout(&target.into(), timeout).unwrap_err())
         });
-        while !state("h0").contains(&TcpState::SynSent) {
+        eventually(LIMIT, "the SYN is sent", || {
             assert!(!asking.is_finished(), "{:?}", state("h0"));
-        }
+            state("h0").contains(&TcpState::SynSent)
+        });
     });
     Ok(())
 }
@@ -210,7 +207,7 @@ fn the_stable_form_is_the_same_in_every_run() -> netns_test::Result<()> {
     assert_eq!(one.clone().stable(), other.clone().stable());
     assert_eq!(one.clone().stable(), one.stable().stable());
     // What is no accident makes a difference.
-    second[client].add_addr("eth0", "192.0.2.1/24")?;
+    second[client].interface("eth0").add_addr("192.0.2.1/24")?;
     assert_ne!(second.snapshot()?.stable(), other.stable());
     Ok(())
 }
@@ -258,10 +255,9 @@ host client
     assert_eq!(counted.count(), 7, "{text}");
     lab[home].run(|| stdout_of("ip", &["link", "set", "eth0", "down"]));
     lab[client].run(|| stdout_of("ip", &["route", "add", "blackhole", "192.0.2.0/24"]));
-    // The kernel tells the other end a moment later.
-    while lab.snapshot()?.host("client").unwrap().link("eth0").unwrap().is_running {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "the other end has no carrier", || {
+        !lab.snapshot().unwrap().host("client").unwrap().link("eth0").unwrap().is_running
+    });
     let text = lab.snapshot()?.host("client").unwrap().to_string();
     assert!(text.contains("  eth0: <NO-CARRIER,UP> mtu 1500 veth\n"), "{text}");
     assert!(text.contains("    default via 10.0.0.2 dev eth0 linkdown\n"), "{text}");

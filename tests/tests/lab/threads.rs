@@ -3,7 +3,7 @@
 
 use netns_test::{Lab, NetNs, NodeId, netns_test};
 use netns_test_tests::remnant::Remnant;
-use netns_test_tests::{again, passes};
+use netns_test_tests::{LIMIT, again, eventually, passes};
 
 use crate::{must_fail, two_hosts};
 
@@ -70,12 +70,10 @@ fn the_network_of_a_process_is_that_of_a_thread_that_lives() -> netns_test::Resu
 }
 
 #[netns_test]
-fn a_process_that_has_ended_is_told_from_one_that_never_was() {
+fn a_zombie_differs_from_an_unknown_process() {
     let mut child = std::process::Command::new("true").spawn().unwrap();
     let pid = child.id();
-    while NetNs::from_pid(pid).is_ok() {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "the process has ended", || NetNs::from_pid(pid).is_err());
     let told = NetNs::from_pid(pid).unwrap_err().to_string();
     assert!(told.contains(&format!("process {pid} has ended")), "{told}");
     assert!(child.wait().unwrap().success());
@@ -84,7 +82,7 @@ fn a_process_that_has_ended_is_told_from_one_that_never_was() {
 }
 
 #[test]
-fn what_a_body_leaves_is_told_if_its_main_thread_has_ended() {
+fn a_remnant_without_a_main_thread_is_named() {
     let text = must_fail("threads::leaves_a_second_thread");
     let told = text.lines().find(|line| line.contains("the test left processes behind"));
     let told = told.unwrap_or_else(|| panic!("{text}"));

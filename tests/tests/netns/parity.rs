@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
 
 use netns_test::{Holder, NamedNetNs, NetNs, netns_test};
-use netns_test_tests::stdout_of;
+use netns_test_tests::{LIMIT, eventually, stdout_of};
 
 use crate::containers;
 
@@ -238,10 +238,7 @@ fn close() -> Result {
     drop(command);
     drop(other);
     assert_eq!(descriptors_on(&name), 0);
-    // In the kernel's own time.
-    while is_there() {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "the kernel has removed the pair", || !is_there());
     Ok(())
 }
 

@@ -3,17 +3,17 @@
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
 use netns_test::netns_test;
-use netns_test_tests::{again, children, fork_server, is_asleep, passes};
+use netns_test_tests::{LIMIT, again, children, eventually, fork_server, is_asleep, passes};
 
-use super::{PATIENCE, plays, run, signal, wait_for, wait_until};
+use super::{plays, run, signal, wait_for, wait_until};
 
 #[test]
-fn one_that_is_killed_while_it_waits_is_not_missed() {
+fn a_spare_killed_while_idle_is_replaced() {
     plays("faults::killed_while_waiting", &[], "2");
 }
 
 #[test]
-#[ignore = "run by one_that_is_killed_while_it_waits_is_not_missed"]
+#[ignore = "run by a_spare_killed_while_idle_is_replaced"]
 fn killed_while_waiting() {
     run();
     for _ in 0..3 {
@@ -31,24 +31,24 @@ fn killed_while_waiting() {
 
 /// Its body is stopped, so that it does not look at the order before it is killed.
 #[test]
-fn one_that_is_killed_before_it_looks_at_its_order_is_replaced() {
+fn a_spare_killed_before_it_reads_its_request_is_replaced() {
     plays("faults::killed_on_the_way", &[], "1");
 }
 
 #[test]
-#[ignore = "run by one_that_is_killed_before_it_looks_at_its_order_is_replaced"]
+#[ignore = "run by a_spare_killed_before_it_reads_its_request_is_replaced"]
 fn killed_on_the_way() {
     is_replaced_when_killed(|spare, _| spare);
 }
 
 /// The same when its body alone is killed.
 #[test]
-fn one_whose_body_is_killed_before_it_looks_at_its_order_is_replaced() {
+fn a_spare_whose_body_is_killed_before_the_request_is_replaced() {
     plays("faults::body_killed_on_the_way", &[], "1");
 }
 
 #[test]
-#[ignore = "run by one_whose_body_is_killed_before_it_looks_at_its_order_is_replaced"]
+#[ignore = "run by a_spare_whose_body_is_killed_before_the_request_is_replaced"]
 fn body_killed_on_the_way() {
     is_replaced_when_killed(|_, body| body);
 }
@@ -60,9 +60,7 @@ fn is_replaced_when_killed(victim: fn(u32, u32) -> u32) {
     let body = body_of(spare);
     signal(body, libc::SIGSTOP);
     // A body is there before the server has done with its sandbox.
-    while !is_asleep(fork_server()) {
-        std::thread::yield_now();
-    }
+    eventually(LIMIT, "the server sleeps", || is_asleep(fork_server()));
     let idle = descriptors();
     let init = std::thread::scope(|scope| {
         let test = scope.spawn(run);
@@ -75,7 +73,7 @@ fn is_replaced_when_killed(victim: fn(u32, u32) -> u32) {
 
 /// An init that is stopped is one that does not keep its test's time.
 #[test]
-fn one_that_is_stopped_is_killed_after_all() {
+fn a_stopped_spare_is_killed_after_the_time_limit() {
     let directory = netns_test_tests::scratch("faults_stopped");
     let mut command = again(&[], &["--exact", "faults::stopped"]);
     let output = command.env("SCRATCH", &directory).env("NETNS_TEST_SPARES", "1").output().unwrap();
@@ -86,7 +84,7 @@ fn one_that_is_stopped_is_killed_after_all() {
 }
 
 #[test]
-#[ignore = "run by one_that_is_stopped_is_killed_after_all"]
+#[ignore = "run by a_stopped_spare_is_killed_after_the_time_limit"]
 fn stopped() {
     run();
     let [spare] = wait_for(1)[..] else { unreachable!() };
@@ -100,7 +98,7 @@ fn ends_soon() {}
 
 /// A body that has begun is not run a second time.
 #[test]
-fn one_that_is_killed_with_its_test_fails_it_once() {
+fn a_spare_killed_during_its_test_fails_it_once() {
     let directory = netns_test_tests::scratch("faults_once");
     let mut command = again(&[], &["--exact", "faults::killed_with_its_test"]);
     let output = command.env("SCRATCH", &directory).env("NETNS_TEST_SPARES", "1").output().unwrap();
@@ -113,17 +111,17 @@ fn one_that_is_killed_with_its_test_fails_it_once() {
 }
 
 #[test]
-#[ignore = "run by one_that_is_killed_with_its_test_fails_it_once"]
+#[ignore = "run by a_spare_killed_during_its_test_fails_it_once"]
 fn killed_with_its_test() {
     run();
     let [spare] = wait_for(1)[..] else { unreachable!() };
     std::thread::scope(|scope| {
-        let test = scope.spawn(begins);
-        // It is there before there is anything in it.
+        let test = scope.spawn(marks_and_sleeps);
+        // The file is there before its content.
         let begun = super::shared("begun");
-        while std::fs::metadata(&begun).map_or(0, |data| data.len()) == 0 {
-            std::thread::yield_now();
-        }
+        eventually(LIMIT, "the body has begun", || {
+            std::fs::metadata(&begun).is_ok_and(|data| data.len() > 0)
+        });
         signal(spare, libc::SIGKILL);
         if let Err(panic) = test.join() {
             std::panic::resume_unwind(panic);
@@ -133,12 +131,12 @@ fn killed_with_its_test() {
 
 #[netns_test]
 #[ignore = "run by killed_with_its_test"]
-fn begins() {
+fn marks_and_sleeps() {
     use std::io::Write as _;
     let path = super::shared("begun");
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
     file.write_all(b"once").unwrap();
-    std::thread::sleep(PATIENCE);
+    std::thread::sleep(LIMIT);
 }
 
 #[test]
@@ -183,12 +181,12 @@ fn waits_to_be_killed() {
     run();
     wait_for(4);
     println!("ready");
-    std::thread::sleep(PATIENCE);
+    std::thread::sleep(LIMIT);
 }
 
 /// Where namespaces are few, spares must leave them to tests.
 #[test]
-fn few_namespaces_are_enough_for_tests_that_come_one_by_one_or_at_once() {
+fn few_namespaces_are_enough_for_serial_and_concurrent_tests() {
     for (limit, threads) in [(1, "1"), (3, "2"), (20, "50")] {
         let script =
             format!("echo {limit} > /proc/sys/user/max_net_namespaces && exec \"$0\" \"$@\"");
@@ -211,7 +209,7 @@ fn few_descriptors_are_enough() {
 
 /// A hundred tests on fifty threads, each in a sandbox that no other test has been in.
 #[test]
-fn fifty_threads_share_none() {
+fn fifty_threads_share_no_spare() {
     for spares in ["", "2", "50"] {
         let mut run = again(&[], &["faults::marks_its_sandbox", "--test-threads=50"]);
         passes(run.env("NETNS_TEST_SPARES", spares), 100);
@@ -220,14 +218,12 @@ fn fifty_threads_share_none() {
 
 /// How many the server has, when it sleeps and has none for the moment.
 fn descriptors() -> usize {
-    loop {
+    eventually(LIMIT, "the server sleeps", || {
         let directory = format!("/proc/{}", fork_server());
         let count = std::fs::read_dir(format!("{directory}/fd")).unwrap().count();
-        if std::fs::read_to_string(format!("{directory}/stat")).unwrap().contains(") S ") {
-            return count;
-        }
-        std::thread::yield_now();
-    }
+        let stat = std::fs::read_to_string(format!("{directory}/stat")).unwrap();
+        stat.contains(") S ").then_some(count)
+    })
 }
 
 /// The server keeps all of a request until the spare that it was given to has looked.
@@ -237,16 +233,12 @@ fn wait_for_a_request(idle: usize) {
 
 /// The process of a spare that waits for the order.
 fn body_of(spare: u32) -> u32 {
-    let start = std::time::Instant::now();
-    loop {
+    eventually(LIMIT, "the spare has a body", || {
         // Before its body an init has another child, for a moment in which it does not sleep.
         let found = children(spare);
-        if is_asleep(spare) && found.len() == 1 && children(spare) == found {
-            return found[0];
-        }
-        assert!(start.elapsed() < PATIENCE, "{spare} has no body");
-        std::thread::yield_now();
-    }
+        let is_body = is_asleep(spare) && found.len() == 1 && children(spare) == found;
+        is_body.then(|| found[0])
+    })
 }
 
 fn watch(pid: u32) -> OwnedFd {
@@ -260,7 +252,7 @@ fn watch(pid: u32) -> OwnedFd {
 fn has_ended(process: &OwnedFd) {
     let mut poll = libc::pollfd { fd: process.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: one entry, which lives through the call.
-    let ready = unsafe { libc::poll(&raw mut poll, 1, PATIENCE.as_millis().try_into().unwrap()) };
+    let ready = unsafe { libc::poll(&raw mut poll, 1, LIMIT.as_millis().try_into().unwrap()) };
     assert_eq!(ready, 1, "a spare is still there");
 }
 

@@ -10,7 +10,6 @@ use netns_test::{Topology, netns_test};
 
 use super::raw;
 
-#[path = "at_exit.rs"]
 mod at_exit;
 
 #[netns_test]
@@ -307,7 +306,7 @@ fn loops() {
 
 #[netns_test(timeout = "300ms")]
 #[ignore = "run by verdicts.rs"]
-async fn awaits_for_ever() {
+async fn awaits_pending() {
     std::future::pending::<()>().await;
 }
 
@@ -403,9 +402,9 @@ fn leaves_a_daemon() {
 fn leaves_a_program() {
     let sleep = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
     // So that the note can name the program: it is that program when it has been started.
-    while std::fs::read_to_string(format!("/proc/{}/comm", sleep.id())).unwrap() != "sleep\n" {
-        std::thread::yield_now();
-    }
+    netns_test_tests::eventually(netns_test_tests::LIMIT, "exec is done", || {
+        std::fs::read_to_string(format!("/proc/{}/comm", sleep.id())).unwrap() == "sleep\n"
+    });
     panic!("it left a program");
 }
 
@@ -419,7 +418,7 @@ fn writes_no_utf8() {
 
 #[netns_test]
 #[ignore = "run by verdicts.rs"]
-fn everybody_writes() {
+fn every_process_writes() {
     println!("std");
     raw::c_puts(c"the C library\n");
     Command::new("echo").arg("a program").status().unwrap();

@@ -1,0 +1,76 @@
+//! Waiting for an event, with a limit: a test that waits for what never comes fails, and says for what.
+
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+/// Limit for an event that should take a moment, on a machine that is slow and busy. It is less than the
+/// time limit of a body.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// How long [`eventually`] yields the processor before it sleeps between two looks.
+const SPIN: Duration = Duration::from_millis(2);
+
+/// Answer of a look: the event with its value, or the state that was seen instead.
+pub trait Look {
+    /// Value of the event.
+    type Value;
+
+    /// Returns the value, or a text of the state.
+    ///
+    /// # Errors
+    ///
+    /// Returns the state if the event has not come.
+    fn seen(self) -> Result<Self::Value, String>;
+}
+
+impl Look for bool {
+    type Value = ();
+
+    fn seen(self) -> Result<(), String> {
+        self.then_some(()).ok_or_else(|| "false".to_owned())
+    }
+}
+
+impl<T> Look for Option<T> {
+    type Value = T;
+
+    fn seen(self) -> Result<T, String> {
+        self.ok_or_else(|| "none".to_owned())
+    }
+}
+
+impl<T, S: Debug> Look for Result<T, S> {
+    type Value = T;
+
+    fn seen(self) -> Result<T, String> {
+        self.map_err(|state| format!("{state:#?}"))
+    }
+}
+
+/// Calls `look` until it returns the value of an event, and returns that value.
+///
+/// `what` names the event.
+///
+/// # Panics
+///
+/// Panics if the event has not come within `limit`, with the state that `look` saw last.
+#[expect(clippy::must_use_candidate, reason = "often called for the event alone")]
+pub fn eventually<L: Look>(limit: Duration, what: &str, mut look: impl FnMut() -> L) -> L::Value {
+    let start = Instant::now();
+    loop {
+        match look().seen() {
+            Ok(value) => return value,
+            Err(state) => {
+                assert!(
+                    start.elapsed() < limit,
+                    "not within {limit:?}: {what}; seen last: {state}"
+                );
+            }
+        }
+        if start.elapsed() < SPIN {
+            std::thread::yield_now();
+        } else {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
