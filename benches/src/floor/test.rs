@@ -133,10 +133,10 @@ pub(crate) fn read(end: &OwnedFd) -> io::Result<u8> {
     }
 }
 
-/// The status of a child that has ended, as wait(2) gives it.
+/// Waits for the end of a child, and returns its status as in wait(2).
 pub(crate) fn wait(child: libc::pid_t) -> io::Result<libc::c_int> {
     let mut status = 0;
-    // SAFETY: the status is written to.
+    // SAFETY: the status is writable.
     check(unsafe { libc::waitpid(child, &raw mut status, 0) })?;
     Ok(status)
 }
