@@ -9,10 +9,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use crate::error::Failure;
 use crate::isolation::{IsolationMode, isolation};
+use crate::lab::fabric::on_thread;
 use crate::sys::mount::mount_api;
 use crate::sys::ns::ns_set::Place;
 use crate::sys::process;
@@ -142,21 +142,14 @@ impl Cover {
     /// As the last lab that is left has it, or no longer there.
     fn update(&self) -> io::Result<()> {
         // The calling thread may be anywhere.
-        thread::scope(|scope| {
-            let work = || {
-                self.place.enter()?;
-                match self.texts.last() {
-                    Some((_, text)) => rewrite(&self.file, text),
-                    None => {
-                        let switch = self.switch.iter();
-                        let taken = switch.map(|file| take_away(SWITCH, file));
-                        taken.fold(take_away(HOSTS, &self.file), Result::and)
-                    }
-                }
-            };
-            let thread = thread::Builder::new().spawn_scoped(scope, work)?;
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        on_thread::in_place(&self.place, || match self.texts.last() {
+            Some((_, text)) => rewrite(&self.file, text),
+            None => {
+                let switch = self.switch.iter();
+                let taken = switch.map(|file| take_away(SWITCH, file));
+                taken.fold(take_away(HOSTS, &self.file), Result::and)
+            }
+        })?
     }
 }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use crate::addr::cidr::Cidr;
 use crate::error::{Failure, Result};
-use crate::lab::build::Indexes;
-use crate::lab::build::namespaces::{Made, on_a_thread};
 use crate::lab::build::sysctls::{below, path_of, refused, sysctls_of, without, write_common};
+use crate::lab::fabric::node::Made;
+use crate::lab::fabric::on_thread;
 use crate::lab::fabric::own_network::sysctl;
 use crate::lab::fabric::own_network::undo::Journal;
+use crate::lab::plan::ifindex::Indexes;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan};
 use crate::lab::topology::NodeKind;
 use crate::netlink;
@@ -19,6 +20,9 @@ use crate::netlink::link::LOOPBACK;
 use crate::netlink::{Netlink, Request};
 use crate::sys::ns::ns_set::Place;
 use crate::sys::{errno, process};
+
+/// The name that errors have for the network.
+const LABEL: &str = "the caller's network";
 
 /// The lab's things in the caller's network; dropped, it removes them.
 #[derive(Debug)]
@@ -75,9 +79,7 @@ impl Guest {
         sysctls: &[(String, String)],
     ) -> Result<(), Failure> {
         let (place, netlink, noted) = (&self.place, &self.netlink, &*self.journal);
-        on_a_thread(|| {
-            let failed = |error| errno::failure("setns", "to the caller's network", &error);
-            place.enter().map_err(failed)?;
+        on_thread::within(place, LABEL, || {
             let mut each = sysctls.iter();
             each.try_for_each(|(name, value)| write(node, &path_of(name), value, netlink, noted))
         })
@@ -96,9 +98,7 @@ impl Guest {
         let own = all().filter(|(_, one)| one.kind != InterfaceKind::Loopback);
         let own = own.map(|(place, one)| (indexes.at(self.node, place), one.name.clone()));
         self.interfaces.extend(own);
-        on_a_thread(|| {
-            let failed = |error| errno::failure("setns", "to the caller's network", &error);
-            self.place.enter().map_err(failed)?;
+        on_thread::within(&self.place, LABEL, || {
             set_up(node, &all().map(|(_, interface)| interface).collect::<Vec<_>>())
         })
     }
@@ -165,11 +165,7 @@ fn no_address(address: Cidr) -> Request {
 
 /// Prepares the end of a cable that has been moved to the caller's network, as the others there are.
 pub(crate) fn prepare_moved(node: &NodePlan, place: &Place, name: &str) -> Result<()> {
-    on_a_thread(|| {
-        let failed = |error| errno::failure("setns", "to the caller's network", &error);
-        place.enter().map_err(failed)?;
-        write_common(node, Some(name))
-    })?;
+    on_thread::within(place, LABEL, || write_common(node, Some(name)))?;
     Ok(())
 }
 

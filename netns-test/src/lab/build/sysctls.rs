@@ -6,8 +6,8 @@ use std::io;
 use std::path::Path;
 
 use crate::error::{Diagnosis, Failure, Result};
-use crate::lab::build::namespaces::on_a_thread;
 use crate::lab::fabric::limitation::Limitation;
+use crate::lab::fabric::on_thread;
 use crate::lab::plan::{InterfaceKind, NodePlan};
 use crate::lab::topology::NodeKind;
 use crate::sys::net::devconf;
@@ -160,13 +160,8 @@ fn set_there(node: &NodePlan, place: &Place, sysctls: Vec<(String, &str)>) -> Re
     if sysctls.is_empty() {
         return Ok(());
     }
-    on_a_thread(|| {
-        let failed = |error: io::Error| {
-            errno::failure("setns", format!("to the network of {}", node.name), &error)
-        };
-        place.enter().map_err(failed)?;
-        set(node, sysctls.into_iter())
-    })?;
+    let label = format!("the network of {}", node.name);
+    on_thread::within(place, &label, || set(node, sysctls.into_iter()))?;
     Ok(())
 }
 

@@ -1,12 +1,13 @@
 //! Addresses of a running host.
 
 use crate::addr::cidr::Cidr;
+use crate::addr::link_local::is_link_local;
 use crate::error::Result;
-use crate::lab::change::is_link_local;
+use crate::lab::fabric::node::Here;
 use crate::lab::fabric::ready;
 use crate::lab::fabric::ready::Awaited;
-use crate::lab::run::lab::Fabric;
-use crate::lab::run::node::{Here, Node};
+use crate::lab::fabric::state::Fabric;
+use crate::lab::run::node::Node;
 use crate::lab::topology::input::{AddrArg, Interface};
 use crate::netlink;
 use crate::netlink::Request;
@@ -162,8 +163,8 @@ impl Node {
     ) -> Result<()> {
         let at = fabric.plan.nodes().iter().position(|node| node.name == self.name());
         let new: Vec<_> = at.zip(new).map(|(at, new)| (at, new.address())).into_iter().collect();
-        let done = fabric.partitions.expect(fabric, &new, None).and_then(|()| work());
-        let held = fabric.partitions.arrived(fabric, &new);
+        let done = fabric.partitions.expect(&fabric.hosts, &new, None).and_then(|()| work());
+        let held = fabric.partitions.arrived(&fabric.hosts, &new);
         done.and(held)
     }
 

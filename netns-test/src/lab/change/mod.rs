@@ -6,17 +6,19 @@ pub(crate) mod extend;
 pub(crate) mod interface;
 pub(crate) mod join;
 pub(crate) mod move_link;
-pub(crate) mod of_kernel;
+pub(crate) mod partition;
 pub(crate) mod power;
 pub(crate) mod rollback;
 pub(crate) mod routes;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::error::{Failure, Result};
-use crate::lab::run::lab::{Fabric, Lab};
-use crate::lab::run::node::{Here, Node};
+use crate::lab::fabric::node::Here;
+use crate::lab::fabric::own_network::of_kernel;
+use crate::lab::fabric::state::Fabric;
+use crate::lab::run::lab::Lab;
+use crate::lab::run::node::Node;
 use crate::lab::topology::input::{Interface, InterfaceSelector};
 use crate::lab::topology::{NodeId, NodeKind};
 use crate::netlink::kept::Kept;
@@ -25,8 +27,7 @@ use crate::netlink::link;
 impl Node {
     /// The lab that it is of.
     fn lab(&self) -> Result<Arc<Fabric>> {
-        let ended = || Failure::new("change", self.name(), "its lab has ended").into();
-        self.fabric().ok_or_else(ended)
+        Ok(Arc::clone(self.fabric()))
     }
 
     /// The interface that is meant, as it is now.
@@ -51,7 +52,7 @@ impl Node {
                     ends.iter().filter(|end| fabric.hosts[end.node].name() == self.name());
                 let index = own.next().map(|end| end.index);
                 let found = there.iter().find(|one| Some(one.index) == index);
-                let label = crate::lab::build::label(&fabric.plan, at);
+                let label = fabric.plan.link_label(at);
                 found.ok_or_else(|| failed(format!("the end of {label}")))?
             }
         };
@@ -100,9 +101,4 @@ impl Lab {
         let unknown = || Failure::new(step, "a node of another topology", "it is not in this lab");
         self.plan().position(node).ok_or_else(|| unknown().into())
     }
-}
-
-/// Such addresses are alike on all links.
-pub(crate) fn is_link_local(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use crate::error::{Failure, Result, located};
-use crate::lab::build;
-use crate::lab::build::label;
+use crate::lab::build::local;
 use crate::lab::change::join::Joining;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::{Current, current};
+use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::InterfaceKind;
-use crate::lab::run::lab::{Fabric, Lab};
+use crate::lab::run::lab::Lab;
 use crate::lab::topology::{LinkId, NodeId, NodeKind};
 use crate::netlink;
 use crate::netlink::link::Interface;
@@ -77,7 +77,7 @@ impl Lab {
         let stranger =
             || Failure::new("move", "a link of another topology", "it is not in this lab");
         let at = fabric.plan.link_position(link).ok_or_else(stranger)?;
-        let link = label(&fabric.plan, at);
+        let link = fabric.plan.link_label(at);
         let (from, to) = (self.place_of("move", from)?, self.place_of("move", to)?);
         let mut cables = fabric.cables.lock();
         let mistake = |why: String| Err(Failure::new("move", link.as_str(), why).into());
@@ -120,7 +120,7 @@ impl Lab {
         let index = new.netlink.interfaces()?.iter().find(is_it).map_or(end.index, |one| one.index);
         cables[at][side].index = index;
         if fabric.hosts[to].kind() == NodeKind::Local {
-            build::prepare_moved(&fabric.plan.nodes()[to], &new.place, &free)?;
+            local::prepare_moved(&fabric.plan.nodes()[to], &new.place, &free)?;
         }
         let label = fabric.label(&cables[at][side]);
         let bridge = fabric.bridge_of(to);
@@ -133,7 +133,7 @@ impl Lab {
             fabric.wait_if_up([&cables[at][side], &other])?;
         }
         drop(cables);
-        fabric.partitions.arrived(fabric, &expected)?;
+        fabric.partitions.arrived(&fabric.hosts, &expected)?;
         fabric.forget_failures(&fabric.cables.lock())?;
         Ok(free)
     }
@@ -151,7 +151,7 @@ impl Lab {
         let end = &mut cables[at][joining.side];
         let expected = joining.expected(end);
         // Before the first packet.
-        fabric.partitions.expect(fabric, &expected, None)?;
+        fabric.partitions.expect(&fabric.hosts, &expected, None)?;
         joining.set(fabric, end)?;
         end.given = Some(joining.given);
         let after = current(&fabric.plan, &fabric.indexes, cables);

@@ -7,16 +7,20 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::addr::link_local::link_local;
 use crate::error::{Failure, Result, located};
-use crate::lab::build;
+use crate::lab::build::etc_files;
+use crate::lab::build::namespaces;
+use crate::lab::build::requests as requests_of;
+use crate::lab::build::sysctls;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::{Current, current};
-use crate::lab::fabric::partitions::link_local;
+use crate::lab::fabric::node::Here;
 use crate::lab::fabric::ready;
 use crate::lab::fabric::ready::Awaited;
+use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::InterfaceKind;
-use crate::lab::run::lab::{Fabric, Lab};
-use crate::lab::run::node::Here;
+use crate::lab::run::lab::Lab;
 use crate::lab::topology::{NodeId, NodeKind};
 use crate::netlink;
 use crate::sys::ns::ns_set;
@@ -57,7 +61,7 @@ impl Lab {
             tasks.end();
         }
         // Also those that have gone to another network.
-        host.common.programs.end_on(host.name());
+        self.end_programs_on(host.name());
         let killed = ns_set::kill_all_in(&[here.place.network()]);
         drop(here);
         host.keep(old);
@@ -93,21 +97,21 @@ impl Lab {
         let now = current(&fabric.plan, &fabric.indexes, &cables);
         // Before the first packet.
         let new = addresses(&now, at);
-        let expected = fabric.partitions.expect(fabric, &new, Some((at, Arc::clone(&here))));
+        let expected = fabric.partitions.expect(&fabric.hosts, &new, Some((at, Arc::clone(&here))));
         let started = expected.and_then(|()| start(fabric, &now, at, &here, &cables));
         let carrying = started.inspect_err(|_| {
             // What has been done so far goes with these namespaces.
             drop(cut_off(fabric, at, &here, &cables));
             fabric.partitions.forget(at);
-            drop(fabric.partitions.arrived(fabric, &new));
+            drop(fabric.partitions.arrived(&fabric.hosts, &new));
         })?;
         host.turn_on();
         let names = now.plan.hosts_text();
         if names != fabric.plan.hosts_text() {
-            let written = host.run(|| build::rewrite(Path::new("/etc/hosts"), names));
+            let written = host.run(|| etc_files::rewrite(Path::new("/etc/hosts"), names))?;
             written.map_err(|error| host.failure("write", "/etc/hosts", &error))?;
         }
-        fabric.partitions.arrived(fabric, &new)?;
+        fabric.partitions.arrived(&fabric.hosts, &new)?;
         carrying.iter().try_for_each(|end| fabric.wait_on_if_up(end))?;
         // What stands on them.
         let carries = |name: &str| carrying.iter().any(|end| end.node == at && end.name == name);
@@ -132,7 +136,7 @@ fn cut_off(
     here: &Here,
     cables: &[[End; 2]],
 ) -> Result<Result<(), Failure>> {
-    let later = Arc::new(Here::new(build::make_one(&fabric.plan, at)?));
+    let later = Arc::new(Here::new(namespaces::make_one(&fabric.plan, at)?));
     let own = cables.iter().flatten().filter(|end| end.node == at);
     let there = later.place.network();
     let moves =
@@ -166,10 +170,10 @@ fn start<'a>(
     let own: Vec<&End> = cables.iter().flatten().filter(|end| end.node == at).collect();
     // What has come to the node is after the planned ones.
     let is_there = |place: usize| place >= planned || is_there(fabric, at, place, &own);
-    here.netlink.ask_all(&build::of_node(&now.plan, at, &now.indexes, here, is_there)?)?;
+    here.netlink.ask_all(&requests_of::of_node(&now.plan, at, &now.indexes, here, is_there)?)?;
     let there = node.interfaces.iter().enumerate().filter(|(place, _)| is_there(*place));
     let names: Vec<&str> = there.map(|(_, interface)| interface.name.as_str()).collect();
-    build::set_of_interfaces(node, &here.place, &names)?;
+    sysctls::set_of_interfaces(node, &here.place, &names)?;
     let mut carrying = Vec::new();
     for (near, far) in pairs_at(cables, at) {
         let Ok(there) = fabric.hosts[far.node].here() else { continue };

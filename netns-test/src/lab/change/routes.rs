@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use crate::addr::cidr::{Cidr, Subnet};
+use crate::addr::link_local::is_link_local;
 use crate::error::{Error, Result, located};
-use crate::lab::change::is_link_local;
+use crate::lab::fabric::node::Here;
 use crate::lab::fabric::own_network::rank;
-use crate::lab::run::lab::Fabric;
-use crate::lab::run::node::{Here, Node};
+use crate::lab::fabric::state::Fabric;
+use crate::lab::run::node::Node;
 use crate::lab::topology::input::{Gateway, SubnetArg, Via};
 use crate::lab::topology::{NodeId, NodeKind};
 use crate::netlink;

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::addr::cidr::Cidr;
-use crate::lab::build::Indexes;
+use crate::lab::plan::ifindex::Indexes;
 use crate::lab::plan::{InterfaceKind, Plan};
 
 /// The two ends of each link, in the order of declaration. Held while ends are moved, and while nodes

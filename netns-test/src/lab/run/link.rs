@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::addr::cidr::Cidr;
+use crate::addr::link_local::is_link_local;
 use crate::error::{Result, located};
-use crate::lab::build::{label, routes_of};
-use crate::lab::change::is_link_local;
+use crate::lab::build::requests::routes_of;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::current;
 use crate::lab::fabric::ready;
+use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan, RoutePlan};
-use crate::lab::run::lab::Fabric;
 use crate::netlink;
 
 /// A link of a [`Lab`](crate::Lab): a cable with its two ends.
@@ -114,7 +114,7 @@ impl Link {
         // Both or none.
         let here = [hosts[ends[0].node].here()?, hosts[ends[1].node].here()?];
         for (end, here) in ends.iter().zip(here) {
-            let request = netlink::link::set_up(label(plan, self.at), end.index, up, None);
+            let request = netlink::link::set_up(plan.link_label(self.at), end.index, up, None);
             here.netlink.ask_all(&[request])?;
         }
         Ok(())
@@ -123,7 +123,7 @@ impl Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Link({})", label(&self.fabric.plan, self.at))
+        write!(f, "Link({})", self.fabric.plan.link_label(self.at))
     }
 }
 

@@ -7,7 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::error::Failure;
-use crate::lab::change::of_kernel;
+use crate::lab::fabric::own_network::of_kernel;
 use crate::lab::fabric::own_network::undo::Journal;
 use crate::netlink::Netlink;
 

@@ -7,9 +7,9 @@
 use std::fs;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
 
 use crate::error::Failure;
+use crate::lab::fabric::on_thread;
 use crate::lab::fabric::own_network::give_back;
 use crate::netlink::kept::belongings::Belongings;
 use crate::netlink::kept::{Class, Kept};
@@ -132,9 +132,6 @@ fn write_back(values: Vec<(String, String)>, place: &Place) -> Vec<String> {
         return Vec::new();
     }
     let write = || {
-        if let Err(error) = place.enter() {
-            return vec![format!("enter the caller's network: {}", errno::describe(&error))];
-        }
         // One pass for those that write others, one for these; the last finds all right.
         let mut failed = Vec::new();
         for _ in 0..3 {
@@ -143,9 +140,9 @@ fn write_back(values: Vec<(String, String)>, place: &Place) -> Vec<String> {
         failed
     };
     // The thread that drops a lab may be anywhere.
-    thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, write) {
-        Ok(thread) => thread.join().unwrap_or_else(|_| vec!["write sysctls: a panic".to_owned()]),
-        Err(error) => vec![format!("start a thread: {}", errno::describe(&error))],
+    on_thread::in_place(place, write).unwrap_or_else(|refused| {
+        let failure = refused.of("the caller's network");
+        vec![format!("write sysctls: {failure}")]
     })
 }
 

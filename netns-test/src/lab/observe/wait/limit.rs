@@ -9,10 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Failure, Result};
+use crate::lab::fabric::node::Here;
 use crate::lab::observe::wait::mode::{Blocking, Nonblocking};
-use crate::lab::run::node::{Here, Node};
-use crate::lab::run::process::NodeChild;
-use crate::lab::run::spawner::Common;
+use crate::lab::run::node::Node;
+use crate::lab::run::programs::process::NodeChild;
+use crate::lab::run::programs::spawner::Common;
 use crate::sys::errno;
 use crate::sys::ns::ns_set::Place;
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use crate::addr::cidr::{CidrError, Subnet};
 use crate::error::{Failure, Kind, Result};
+use crate::lab::fabric::node::Here;
 use crate::lab::observe::sockets;
 use crate::lab::observe::sockets::{Endpoint, Protocol, Socket};
 use crate::lab::observe::wait::limit::{Deadline, There, Wait};
 use crate::lab::observe::wait::mode::WaitMode;
-use crate::lab::run::node::{Here, Node};
+use crate::lab::run::node::Node;
 use crate::lab::topology::input::SubnetArg;
 use crate::netlink::events::Events;
 use crate::netlink::link::Interface;
@@ -128,8 +129,8 @@ impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
         at: &'static Location<'static>,
         work: impl FnOnce(&Node, &Deadline) -> Result<()> + Send + 'static,
     ) -> M::Output<'lab, ()> {
-        let node = self.of.shared();
-        M::start(at, self.limit, move |deadline| M::step(move || work(&*node?, &deadline)))
+        let node = self.of.share();
+        M::start(at, self.limit, move |deadline| M::step(move || work(&node, &deadline)))
     }
 }
 
@@ -213,14 +214,6 @@ fn event(
 }
 
 impl Node {
-    /// Returns this node for another thread, which may outlive the borrow of the lab by a moment.
-    fn shared(&self) -> Result<Arc<Self>> {
-        let fabric = self.fabric();
-        let own = fabric.iter().flat_map(|fabric| &fabric.hosts);
-        let own = own.into_iter().find(|node| std::ptr::eq(&***node, self)).map(Arc::clone);
-        own.ok_or_else(|| Failure::new("wait on", self.name(), "its lab has ended").into())
-    }
-
     /// Returns an error once the namespaces in `here` are powered off: no event can happen there.
     pub(crate) fn must_be_still(&self, here: &Arc<Here>, what: &str) -> Result<()> {
         if self.is_still(here) {

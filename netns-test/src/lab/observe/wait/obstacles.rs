@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::error::Result;
-use crate::lab::build::label;
 use crate::lab::fabric::ends::End;
+use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::{InterfaceKind, InterfaceRef};
-use crate::lab::run::lab::Fabric;
 use crate::lab::topology::NodeKind;
 
 /// A step of a packet, from node to node.
@@ -108,7 +107,7 @@ fn on_step(
         return Ok(vec![format!("no link leads from {} to {}", name(node), name(next))]);
     };
     let broken = broken.into_iter().filter(|(at, _)| way.contains(at));
-    Ok(broken.map(|(at, why)| format!("{} is down: {why}", label(plan, at))).collect())
+    Ok(broken.map(|(at, why)| format!("{} is down: {why}", plan.link_label(at))).collect())
 }
 
 /// Why a cable carries nothing.

@@ -11,7 +11,7 @@ use crate::lab::observe::sockets::{Endpoint, Protocol};
 use crate::lab::observe::wait::limit::{Deadline, There, Wait};
 use crate::lab::observe::wait::mode::WaitMode;
 use crate::lab::run::blocked;
-use crate::lab::run::process::{NodeChild, Program};
+use crate::lab::run::programs::process::{NodeChild, Program};
 
 /// Time for a program to end after it has closed its output.
 const END_AFTER_CLOSE: Duration = Duration::from_millis(200);

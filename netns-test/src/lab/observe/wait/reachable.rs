@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use crate::addr::cidr::family;
 use crate::error::{Failure, Kind, Result};
+use crate::lab::fabric::node::Here;
 use crate::lab::observe::wait::limit::{Deadline, There, Wait};
 use crate::lab::observe::wait::mode::WaitMode;
 use crate::lab::observe::wait::obstacles;
-use crate::lab::run::node::{Here, Node};
-use crate::lab::run::spawner::Common;
+use crate::lab::run::node::Node;
+use crate::lab::run::programs::spawner::Common;
 use crate::lab::topology::NodeId;
 use crate::sys::errno;
 use crate::sys::net::ping::{Echo, Heard};
@@ -133,8 +134,8 @@ fn addresses(host: &Node, who: &Who) -> Result<Vec<IpAddr>> {
 
 fn name_of(host: &Node, node: NodeId) -> Result<String> {
     let fabric = host.fabric();
-    let known = fabric.as_ref().and_then(|fabric| Some((fabric, fabric.plan.position(node)?)));
-    known.map(|(fabric, at)| fabric.plan.nodes()[at].name.clone()).ok_or_else(|| {
+    let known = fabric.plan.position(node);
+    known.map(|at| fabric.plan.nodes()[at].name.clone()).ok_or_else(|| {
         let object = format!("a node to answer {}", host.name());
         Failure::new("wait for", object, "it is not in the lab: its id is of another").into()
     })
@@ -186,11 +187,8 @@ fn reach(host: &Node, here: &Arc<Here>, to: IpAddr, deadline: &Deadline) -> Resu
 
 /// What the lab knows to be in the way; nothing where it cannot look.
 fn obstacles(host: &Node, to: IpAddr) -> Vec<String> {
-    let found = host.fabric().and_then(|fabric| {
-        let at = fabric.plan.nodes().iter().position(|node| node.name == host.name())?;
-        obstacles::between(&fabric, at, to).ok()
-    });
-    let found = found.unwrap_or_default().into_iter();
+    let found =
+        obstacles::between(host.fabric(), host.position(), to).unwrap_or_default().into_iter();
     found.map(|obstacle| format!("in the way: {obstacle}")).collect()
 }
 

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
 use crate::error::{Failure, Result};
-use crate::lab::run::output::{Printer, Source};
-use crate::lab::run::process::Program;
+use crate::lab::run::programs::output::{Printer, Source};
+use crate::lab::run::programs::process::Program;
 use crate::sys::errno;
 
 /// What the hosts of a lab share while it runs.

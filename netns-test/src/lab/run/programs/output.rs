@@ -8,13 +8,13 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::panic;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::error::Failure;
+use crate::lab::fabric::stdio;
 use crate::sys::errno;
 use crate::sys::fds;
 use crate::sys::fds::{Ready, Until};
@@ -101,7 +101,7 @@ impl Printer {
         let print = move || {
             let mut can_print = true;
             for text in texts {
-                can_print = can_print && print(&text);
+                can_print = can_print && stdio::print(&text);
             }
             tell.send(()).ok();
         };
@@ -159,20 +159,6 @@ fn work(new: &Mutex<Vec<Source>>, woken: &OwnedFd, printer: &SyncSender<[String;
         let text = source.last(&mut buffer);
         give(text);
     }
-}
-
-/// Prints to stdout and to stderr; whether that can go on. A program is not to be stopped by it.
-pub(crate) fn print(text: &[String; 2]) -> bool {
-    let [out, err] = text;
-    let both = || {
-        if !out.is_empty() {
-            print!("{out}");
-        }
-        if !err.is_empty() {
-            eprint!("{err}");
-        }
-    };
-    panic::catch_unwind(both).is_ok()
 }
 
 impl Source {
@@ -236,7 +222,7 @@ impl Source {
         let mut fed = self.feed.look();
         lines.into_iter().flatten().for_each(|line| fed.push(line));
         let of_next = |stream: &Option<Stream>| {
-            Some(crate::lab::run::output::text(&stream.as_ref()?.lines.0))
+            Some(crate::lab::run::programs::output::text(&stream.as_ref()?.lines.0))
         };
         fed.unfinished = self.streams.each_ref().map(|stream| of_next(stream).unwrap_or_default());
         fed.has_ended = self.end.is_none();

@@ -11,10 +11,11 @@ use std::sync::{Arc, Weak};
 use crate::env;
 use crate::error::{Error, Failure, Kind, Result, located};
 use crate::isolation;
-use crate::lab::run::node::{Here, Node};
-use crate::lab::run::output::Source;
-use crate::lab::run::process::{NodeChild, Pipes};
-use crate::lab::run::search_path;
+use crate::lab::fabric::node::Here;
+use crate::lab::run::node::Node;
+use crate::lab::run::programs::output::Source;
+use crate::lab::run::programs::process::{NodeChild, Pipes};
+use crate::lab::run::programs::search_path;
 use crate::sys::process::command_methods::command_methods;
 use crate::sys::{errno, fds};
 
@@ -201,7 +202,9 @@ impl NodeCommand<'_> {
             stdout: if printed && !stdout { child.stdout.take() } else { None },
             stderr: if printed && !stderr { child.stderr.take() } else { None },
         };
-        let child = NodeChild::new(self.host, &self.name(), child, pipes)?;
+        let print = |source| programs.print(source);
+        let child = NodeChild::new(self.host.live(), &self.name(), child, pipes, print)?;
+        programs.note(&child.program);
         // One that began after a power cut had killed all others is none that a host has.
         self.place(true)?;
         Ok(child)

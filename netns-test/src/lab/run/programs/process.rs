@@ -9,9 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::{Error, Failure, Result, located};
+use crate::lab::fabric::node::LiveNode;
 use crate::lab::run::blocked;
-use crate::lab::run::node::Node;
-use crate::lab::run::output::{Feed, Source};
+use crate::lab::run::programs::output::{Feed, Source};
 use crate::sys::ns::ns_set::Place;
 use crate::sys::process::signals::KILL;
 use crate::sys::{errno, process};
@@ -58,7 +58,15 @@ pub(crate) struct Pipes {
 }
 
 impl NodeChild {
-    pub(crate) fn new(host: &Node, name: &str, mut child: Child, pipes: Pipes) -> Result<Self> {
+    /// Watches a program that has been started on `host`: `print` takes the output that is not set
+    /// otherwise. Where that fails, the program is killed.
+    pub(crate) fn new(
+        host: &LiveNode,
+        name: &str,
+        mut child: Child,
+        pipes: Pipes,
+        print: impl FnOnce(Source) -> Result<()>,
+    ) -> Result<Self> {
         let (stdin, stdout, stderr) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (id, feed) = (child.id(), Arc::new(Feed::default()));
@@ -72,19 +80,17 @@ impl NodeChild {
         let parts = parts().map_err(|error: io::Error| {
             Error::from(errno::failure("watch", format!("{name} on {}", host.name()), &error))
         });
-        let programs = &host.common.programs;
-        let parts = parts.and_then(|(source, network)| programs.print(source).map(|()| network));
+        let parts = parts.and_then(|(source, network)| print(source).map(|()| network));
         let network = match parts {
             Ok(network) => network,
             Err(error) => {
-                // Nobody would know that it runs.
+                // No handle would be left that could end it.
                 drop(child.kill().and_then(|()| child.wait()));
                 return Err(error);
             }
         };
         let (name, host, child) = (name.to_owned(), host.name().to_owned(), Mutex::new(child));
         let program = Arc::new(Program { name, host, id, child, feed, network });
-        programs.note(&program);
         Ok(Self { stdin, stdout, stderr, program, owner: process::id() })
     }
 
