@@ -38,6 +38,21 @@ impl Lab {
     ///
     /// A node that is off, or is the caller's own network; what the kernel refuses; a process that is there
     /// ten seconds after it was killed, with the node off.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(
+    /// #     lab: netns_test::Lab,
+    /// #     [client, server]: [netns_test::NodeId; 2],
+    /// # ) -> netns_test::Result<()> {
+    /// lab.power_off(server)?;
+    /// assert!(!lab[server].is_on());
+    /// lab.power_on(server)?;
+    /// lab[server].command("nginx").spawn()?; // Programs do not start again by themselves.
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn power_off(&self, node: NodeId) -> Result<()> {
         located(self.try_power_off(node))

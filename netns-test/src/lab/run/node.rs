@@ -89,6 +89,18 @@ impl Node {
     ///
     /// As `work` does, with the host's name before the message; where no thread can be started, or it
     /// cannot go there, or the host is powered off.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(lab: netns_test::Lab, server: netns_test::NodeId) -> std::io::Result<()> {
+    /// use std::net::TcpListener;
+    ///
+    /// let listener = lab[server].run(|| TcpListener::bind("0.0.0.0:80"))?;
+    /// let (stream, peer) = listener.accept()?; // On the calling thread.
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.run_as("run", work)
@@ -118,6 +130,18 @@ impl Node {
     /// # Panics
     ///
     /// Where no thread can be started, or the host is powered off.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(lab: netns_test::Lab, server: netns_test::NodeId) -> std::io::Result<()> {
+    /// use std::net::TcpListener;
+    ///
+    /// let accepting = lab[server].spawn_thread(|| TcpListener::bind("0.0.0.0:80")?.accept());
+    /// let (stream, peer) = accepting.join().unwrap()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn spawn_thread<T: Send + 'static>(
         &self,
