@@ -31,7 +31,8 @@ const OVER_OWNERS: Caps = Caps::CHOWN.and(Caps::FSETID);
 /// They let a process become another user.
 const OVER_IDS: Caps = Caps::SETUID.and(Caps::SETGID).and(Caps::SETFCAP);
 
-/// Those that are about a network alone. What others reach is the machine's without a user namespace.
+/// Those that are about a network alone. What others reach is the machine's without a user
+/// namespace.
 const OVER_NETWORK: Caps =
     Caps::NET_ADMIN.and(Caps::NET_RAW).and(Caps::NET_BIND_SERVICE).and(Caps::NET_BROADCAST);
 

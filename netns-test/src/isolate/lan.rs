@@ -23,8 +23,9 @@ use crate::sys::ns::nsfs;
 /// The name of both ends of the cable.
 const NAME: &str = "eth0";
 
-/// The index of the neighbour's end. The other one has another index: of two ends with one number the
-/// kernel takes the first for an interface without a cable, and looks at it up to a second later.
+/// The index of the neighbour's end. The other one has another index: of two ends with one number
+/// the kernel takes the first for an interface without a cable, and looks at it up to a second
+/// later.
 const THERE: u32 = 1000;
 
 /// How long the kernel may take until the cable carries packets; it takes a thousandth of it.

@@ -21,8 +21,8 @@ pub(crate) fn set_up(identity: &Identity, transcript: &mut Transcript) -> Result
     // written for all holds for new ones, too.
     let conf = "/proc/sys/net/ipv6/conf";
     let paths = ["all", "default"].map(|name| format!("{conf}/{name}/disable_ipv6"));
-    // What is so already is not written: the kernel takes its lock on all networks for that, and has
-    // the writer spin until it is free.
+    // What is so already is not written: the kernel takes its lock on all networks for that, and
+    // has the writer spin until it is free.
     let are_so = paths.iter().all(|path| is_so(path, "0"));
     let result = if are_so { Ok(()) } else { set_if_there(&paths[0], "0") };
     let step = format!("write {}", paths[0]);
@@ -75,8 +75,8 @@ fn groups_on_lo() -> io::Result<()> {
     }
 }
 
-/// The routes for groups of IPv4 and for the broadcast to all, over an interface. (For IPv6 the kernel
-/// has one for each interface but `lo`.)
+/// The routes for groups of IPv4 and for the broadcast to all, over an interface. (For IPv6 the
+/// kernel has one for each interface but `lo`.)
 pub(crate) fn groups_of_ipv4(
     device: u32,
     source: IpAddr,

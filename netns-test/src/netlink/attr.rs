@@ -1,5 +1,5 @@
-//! Attributes and headers of the kernel's messages, read as bytes: an attribute that has no name here is
-//! not lost. Pure.
+//! Attributes and headers of the kernel's messages, read as bytes: an attribute that has no name
+//! here is not lost. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

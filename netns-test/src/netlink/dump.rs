@@ -1,5 +1,5 @@
-//! Lists of the kernel as bytes. A crate's types leave out what they do not know: an attribute that is
-//! left out is not shown, not compared, and does not come back when the object is made again.
+//! Lists of the kernel as bytes. A crate's types leave out what they do not know: an attribute that
+//! is left out is not shown, not compared, and does not come back when the object is made again.
 
 use std::sync::PoisonError;
 
@@ -21,8 +21,8 @@ const ATTEMPTS: usize = 8;
 const NONE_OF_THEM: [i32; 2] = [errno::EOPNOTSUPP, errno::EAFNOSUPPORT];
 
 impl Netlink {
-    /// Lists the objects of a family: the bodies of the answers. `head` is the body of the question, the
-    /// first byte of which is the family; answers begin with that byte, too.
+    /// Lists the objects of a family: the bodies of the answers. `head` is the body of the
+    /// question, the first byte of which is the family; answers begin with that byte, too.
     pub(crate) fn dump(
         &self,
         kind: u16,

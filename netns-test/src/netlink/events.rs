@@ -13,8 +13,9 @@ use crate::sys::errno;
 use crate::sys::fds;
 use crate::sys::fds::Until;
 
-/// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV4_ROUTE`, `RTMGRP_IPV4_RULE`, `RTMGRP_IPV6_IFADDR`,
-/// `RTMGRP_IPV6_ROUTE` of linux/rtnetlink.h, and `RTNLGRP_IPV6_RULE` as one of these bits.
+/// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV4_ROUTE`, `RTMGRP_IPV4_RULE`,
+/// `RTMGRP_IPV6_IFADDR`, `RTMGRP_IPV6_ROUTE` of linux/rtnetlink.h, and `RTNLGRP_IPV6_RULE` as one
+/// of these bits.
 const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 1 << 18;
 
 /// Those of the namespace in which it was opened, from then on.

@@ -1,8 +1,8 @@
 //! The kernel's network configuration, over netlink: the sole owner of `rtnetlink`.
 //!
 //! The kernel carries a request out while it is sent, so a socket that never waits is enough: what
-//! was asked for is done, and its answers are there, when `sendmsg(2)` has come back. Requests that do
-//! not need each other's answers go in one message.
+//! was asked for is done, and its answers are there, when `sendmsg(2)` has come back. Requests that
+//! do not need each other's answers go in one message.
 //!
 //! What the kernel refuses is told in its own words where it has any: the error number alone
 //! does not tell a type of device that it lacks from one that it cannot make here.

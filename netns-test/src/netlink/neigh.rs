@@ -1,5 +1,5 @@
-//! Neighbours that have been asked for in vain: the kernel goes on to refuse packets to them for a second
-//! or more after they could answer.
+//! Neighbours that have been asked for in vain: the kernel goes on to refuse packets to them for a
+//! second or more after they could answer.
 
 use std::net::IpAddr;
 
@@ -15,9 +15,9 @@ use crate::netlink::{Netlink, Request};
 impl Netlink {
     /// Forgets, on the interfaces that are `meant`, that neighbours have not answered.
     ///
-    /// One that is still asked for (INCOMPLETE) is asked for anew, at once. To delete that entry would
-    /// refuse the packets that wait for the answer, such as those of a connection that is being made. One
-    /// that has been given up (FAILED) goes.
+    /// One that is still asked for (INCOMPLETE) is asked for anew, at once. To delete that entry
+    /// would refuse the packets that wait for the answer, such as those of a connection that is
+    /// being made. One that has been given up (FAILED) goes.
     pub(crate) fn forget_failures(&self, meant: impl Fn(u32) -> bool) -> Result<(), Failure> {
         let request = RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default());
         let answers = self.list("neighbours", request)?;
@@ -42,8 +42,8 @@ struct Unanswered {
 }
 
 impl Unanswered {
-    /// Takes the entry back to where nothing has been asked, with its packets and without a timer; then asks,
-    /// or deletes it.
+    /// Takes the entry back to where nothing has been asked, with its packets and without a timer;
+    /// then asks, or deletes it.
     fn forget(self) -> [Request; 2] {
         let object = || format!("the neighbour {}", self.address);
         let reset = RouteNetlinkMessage::NewNeighbour(self.message(NeighbourFlags::empty()));
@@ -97,7 +97,8 @@ pub(crate) struct Neighbour {
 }
 
 impl Netlink {
-    /// All neighbours of IPv4 and IPv6, but for groups and the node itself, who are asked for nothing.
+    /// All neighbours of IPv4 and IPv6, but for groups and the node itself, who are asked for
+    /// nothing.
     pub(crate) fn neighbours(&self) -> Result<Vec<Neighbour>, Failure> {
         let request = RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default());
         let answers = self.list("neighbours", request)?;

@@ -1,5 +1,6 @@
-//! What is mounted below the machine's `/run`: its state, which are file systems in memory and parts
-//! of `/run` itself; and others (a disk, a container's root, FUSE), which are among its files.
+//! What is mounted below the machine's `/run`: its state, which are file systems in memory and
+//! parts of `/run` itself; and others (a disk, a container's root, FUSE), which are among its
+//! files.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -65,8 +66,8 @@ impl Mounted {
         self.0.iter().any(|mount| mount.id == id && mount.is_state)
     }
 
-    /// The mount points of file systems that are not the machine's state, and of all that is mounted
-    /// below them, where they can be written to.
+    /// The mount points of file systems that are not the machine's state, and of all that is
+    /// mounted below them, where they can be written to.
     pub(crate) fn writable_of_others(&self) -> impl Iterator<Item = &Path> {
         self.writable(|mount| self.is_of_others(mount))
     }

@@ -1,5 +1,5 @@
-//! Which addresses of IPv6 the kernel has finished with: two lists that are read as bytes, since a lab
-//! asks for them all the time.
+//! Which addresses of IPv6 the kernel has finished with: two lists that are read as bytes, since a
+//! lab asks for them all the time.
 
 use std::collections::HashSet;
 use std::net::Ipv6Addr;
@@ -16,7 +16,8 @@ use crate::sys::errno;
 const GET_ADDRESSES: u16 = 22;
 const GET_ROUTES: u16 = 26;
 
-/// The lengths of an `ifaddrmsg`, whose last four bytes are the interface's index, and of an `rtmsg`.
+/// The lengths of an `ifaddrmsg`, whose last four bytes are the interface's index, and of an
+/// `rtmsg`.
 const ADDRESS: usize = 8;
 const ROUTE: usize = 12;
 
@@ -49,8 +50,8 @@ pub(crate) struct Settled {
 impl Netlink {
     /// How far the kernel is with the addresses of IPv6.
     ///
-    /// The last thing that it does for a new address is the route by which packets to it arrive: the
-    /// interface is in the group of those who are asked for it then.
+    /// The last thing that it does for a new address is the route by which packets to it arrive:
+    /// the interface is in the group of those who are asked for it then.
     pub(crate) fn settled(&self) -> Result<Settled, Failure> {
         let mut addresses = Vec::new();
         self.each(GET_ADDRESSES, ADDRESS, "addresses", |body| addresses.extend(address(body)))?;

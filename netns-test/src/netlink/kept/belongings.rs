@@ -1,5 +1,5 @@
-//! All that a change of addresses, routes or sysctls can take from a namespace, to be compared before and
-//! after.
+//! All that a change of addresses, routes or sysctls can take from a namespace, to be compared
+//! before and after.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +13,8 @@ use crate::netlink::kept::{ADDRESSES, Class, Kept, NEIGHBOURS, PROXY, ROUTES};
 pub(crate) struct Belongings(pub(crate) Vec<Kept>);
 
 impl Netlink {
-    /// All that the namespace has of these: routes but for those that the kernel makes for addresses.
+    /// All that the namespace has of these: routes but for those that the kernel makes for
+    /// addresses.
     pub(crate) fn belongings(&self) -> Result<Belongings, Failure> {
         let mut found = Vec::new();
         let addresses = self.dump_both(ADDRESSES + 2, ADDRESS, "addresses")?;

@@ -1,5 +1,6 @@
-//! Routes, addresses and neighbours of the caller's own network as they were before a lab took them, and
-//! the requests that put them back: the kernel's own messages, so that no attribute is lost.
+//! Routes, addresses and neighbours of the caller's own network as they were before a lab took
+//! them, and the requests that put them back: the kernel's own messages, so that no attribute is
+//! lost.
 
 #[cfg(feature = "lab")]
 pub(crate) mod belongings;
@@ -28,8 +29,8 @@ pub(crate) const NEIGHBOURS: u16 = 28;
 /// `RTNH_F_ONLINK`, the only flag of a next hop that is given and not found by the kernel.
 const ONLINK: u8 = 4;
 
-/// `IFA_F_*` of `linux/if_addr.h`. Those that are given: NODAD, HOMEADDRESS, MANAGETEMPADDR, NOPREFIXROUTE,
-/// MCAUTOJOIN.
+/// `IFA_F_*` of `linux/if_addr.h`. Those that are given: NODAD, HOMEADDRESS, MANAGETEMPADDR,
+/// NOPREFIXROUTE, MCAUTOJOIN.
 const SECONDARY: u32 = 1;
 const NODAD: u32 = 2;
 const DAD_FAILED: u32 = 8;
@@ -126,8 +127,8 @@ impl Kept {
         self.class
     }
 
-    /// The interfaces that it needs. Where the kernel has the loopback one for a route that leads nowhere,
-    /// that, too.
+    /// The interfaces that it needs. Where the kernel has the loopback one for a route that leads
+    /// nowhere, that, too.
     pub(crate) fn indexes(&self) -> Vec<u32> {
         match self.class {
             Class::Address | Class::Neighbour => number(&self.body[4..8]).into_iter().collect(),
@@ -183,8 +184,8 @@ impl Kept {
         Cidr::new(found?, self.body[1]).ok()
     }
 
-    /// Those that the kernel keeps in one list, where the order counts: routes to one destination of one
-    /// table, TOS and metric, addresses of one interface.
+    /// Those that the kernel keeps in one list, where the order counts: routes to one destination
+    /// of one table, TOS and metric, addresses of one interface.
     pub(crate) fn shares_list_with(&self, other: &Self) -> bool {
         self.list() == other.list()
     }

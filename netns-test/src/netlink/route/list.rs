@@ -1,5 +1,5 @@
-//! Routes as ip-route(8) shows them, with all that the kernel says of them: what has no name here is
-//! shown by its number.
+//! Routes as ip-route(8) shows them, with all that the kernel says of them: what has no name here
+//! is shown by its number.
 
 use std::net::{IpAddr, Ipv4Addr};
 

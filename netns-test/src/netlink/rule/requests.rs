@@ -21,8 +21,8 @@ pub(crate) fn block(object: String, source: IpAddr, on: bool) -> Request {
     Request::new("let in", object, RouteNetlinkMessage::DelRule(message), 0)
 }
 
-/// Moves the rule that every packet for the node itself matches behind those of [`block`], or back to
-/// where the kernel has it.
+/// Moves the rule that every packet for the node itself matches behind those of [`block`], or back
+/// to where the kernel has it.
 pub(crate) fn make_room_for_blocks(object: &str, of_family: IpAddr, room: bool) -> [Request; 2] {
     let local = |priority| {
         let mut message = rule(of_family, priority);

@@ -52,7 +52,8 @@ pub(crate) fn path_of(fd: &OwnedFd) -> io::Result<std::path::PathBuf> {
     std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
-/// Which directory it is, and by which mount it is reached: the same one may be there in two places.
+/// Which directory it is, and by which mount it is reached: the same one may be there in two
+/// places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     device: (u32, u32),
@@ -110,8 +111,8 @@ pub(crate) fn read_in(directory: &OwnedFd, name: &str) -> io::Result<String> {
     small(&nix::fcntl::openat(directory, name, flags, Mode::empty())?)
 }
 
-/// A small file of the kernel's, which makes it anew for each read: with one, and without asking for
-/// its length.
+/// A small file of the kernel's, which makes it anew for each read: with one, and without asking
+/// for its length.
 pub(crate) fn read_small(path: &str) -> io::Result<String> {
     small(&nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?)
 }
@@ -222,8 +223,8 @@ pub(crate) fn standard_error() -> Option<(u64, u64)> {
     identity(io::stderr().as_fd()).ok()
 }
 
-/// Whether descriptor 2 is closed, or another file than it was. Not where a seccomp filter of the process
-/// refuses to tell.
+/// Whether descriptor 2 is closed, or another file than it was. Not where a seccomp filter of the
+/// process refuses to tell.
 pub(crate) fn has_lost_standard_error(before: Option<(u64, u64)>) -> bool {
     match nix::sys::stat::fstat(io::stderr()) {
         Ok(stat) => before.is_some() && before != Some((stat.st_dev, stat.st_ino)),
@@ -290,7 +291,8 @@ pub(crate) fn wait(events: &[Until<'_>], timeout: Option<Duration>) -> io::Resul
     }
 }
 
-/// Waits until something can be read from one of `fds`, or its other side has gone. Allocates nothing.
+/// Waits until something can be read from one of `fds`, or its other side has gone. Allocates
+/// nothing.
 pub(crate) fn wait_for_any(fds: [Option<&OwnedFd>; 4]) -> io::Result<[bool; 4]> {
     // The kernel passes negative numbers over.
     let mut polled = fds.map(|fd| libc::pollfd {

@@ -13,8 +13,8 @@ use crate::sys::net::ifreq;
 use crate::sys::process::credentials;
 use crate::sys::{fds, mount};
 
-/// One step. Paths are those of the program, without the slash that they begin with: they are looked
-/// up in its root.
+/// One step. Paths are those of the program, without the slash that they begin with: they are
+/// looked up in its root.
 #[derive(Debug)]
 pub(crate) enum Action {
     /// Cuts the mounts off from the caller's.

@@ -1,5 +1,5 @@
-//! The connection between a caller and the program that it starts: a pipe for a report, and a socket
-//! that ends the program.
+//! The connection between a caller and the program that it starts: a pipe for a report, and a
+//! socket that ends the program.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
@@ -29,7 +29,8 @@ pub(crate) enum Told {
     Nothing,
 }
 
-/// The other ends, by number, while a program is started; the new processes have them under the same.
+/// The other ends, by number, while a program is started; the new processes have them under the
+/// same.
 #[derive(Debug)]
 pub(crate) struct Ends {
     /// The process that starts the program.

@@ -205,7 +205,8 @@ impl Watched {
         fds::close_all_but([caller, control, arrived, ended]);
     }
 
-    /// A byte means that the program is to end; the end of the stream that the caller does not care.
+    /// A byte means that the program is to end; the end of the stream that the caller does not
+    /// care.
     fn obey(&mut self, init: Pid) {
         let Some(control) = &self.control else { return };
         match fds::read_available(control, &mut [0]) {

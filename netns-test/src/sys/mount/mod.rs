@@ -77,8 +77,8 @@ pub(crate) fn kernel_file_system(kind: &str, target: &Path, access: Access) -> i
     Ok(nix::mount::mount(Some(kind), target, Some(kind), flags, None::<&str>)?)
 }
 
-/// How far a `/sys` that shows the caller's network could be mounted, with the kernel's reason where
-/// that is not the whole of it.
+/// How far a `/sys` that shows the caller's network could be mounted, with the kernel's reason
+/// where that is not the whole of it.
 #[derive(Debug)]
 pub(crate) enum Sys {
     Whole,
@@ -174,7 +174,8 @@ pub(crate) fn is_mount_point(path: &Path) -> bool {
     }
 }
 
-/// Reads a path of mountinfo (proc(5)): blanks, tabs, newlines and backslashes are written as three octal digits.
+/// Reads a path of mountinfo (proc(5)): blanks, tabs, newlines and backslashes are written as three
+/// octal digits.
 pub(crate) fn unescaped(field: &[u8]) -> Vec<u8> {
     let (mut plain, mut rest) = (Vec::new(), field);
     while let [first, after @ ..] = rest {

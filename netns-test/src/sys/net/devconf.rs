@@ -76,8 +76,8 @@ const IPV4: &[Setting] = &[
 /// The kernel sets these for `lo`.
 const POLICY: &[Setting] = &[(c"disable_policy", b"0"), (c"disable_xfrm", b"0")];
 
-/// Those of net/ipv6/addrconf.c that are the same in every kernel, but those that sandboxes and labs
-/// set themselves.
+/// Those of net/ipv6/addrconf.c that are the same in every kernel, but those that sandboxes and
+/// labs set themselves.
 const IPV6: &[Setting] = &[
     (c"forwarding", b"0"),
     (c"accept_ra", b"1"),

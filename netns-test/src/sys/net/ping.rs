@@ -1,5 +1,5 @@
-//! ICMP echo requests by sockets that take no privilege (`icmp(7)`, "ping sockets"), and what the nodes
-//! on the way say of them (`IP_RECVERR` of `ip(7)`).
+//! ICMP echo requests by sockets that take no privilege (`icmp(7)`, "ping sockets"), and what the
+//! nodes on the way say of them (`IP_RECVERR` of `ip(7)`).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -70,8 +70,8 @@ impl Echo {
         Ok(Self { socket, to, by_udp })
     }
 
-    /// Sends a request, which `hops` nodes at most may get; the error of one that could not even leave
-    /// this node.
+    /// Sends a request, which `hops` nodes at most may get; the error of one that could not even
+    /// leave this node.
     pub(crate) fn send(&self, hops: Option<u8>) -> io::Result<Option<io::Error>> {
         let hops = i32::from(hops.unwrap_or(FAR));
         match self.to {

@@ -119,8 +119,8 @@ pub(crate) fn length_of_next(socket: BorrowedFd<'_>) -> io::Result<usize> {
     look(socket, libc::MSG_PEEK | libc::MSG_TRUNC)
 }
 
-/// Receives a message without its bytes: its length, with `MSG_TRUNC`. By the one call that takes the
-/// others, too: a filter that refuses one of two is told for the wrong one.
+/// Receives a message without its bytes: its length, with `MSG_TRUNC`. By the one call that takes
+/// the others, too: a filter that refuses one of two is told for the wrong one.
 fn look(socket: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<usize> {
     // SAFETY: zero bytes are a valid `msghdr`, with room for nothing.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };

@@ -145,8 +145,8 @@ fn open(kind: &str) -> io::Result<OwnedFd> {
     Ok(nix::fcntl::open(Path::new(&path), flags, Mode::empty())?)
 }
 
-/// How long the kernel may take to end a process that was killed; one that waits for a device may take
-/// for ever.
+/// How long the kernel may take to end a process that was killed; one that waits for a device may
+/// take for ever.
 const LAST_PROCESS: Duration = Duration::from_secs(10);
 
 /// How long it takes as a rule.
@@ -204,8 +204,8 @@ fn kill(pid: Pid) -> io::Result<()> {
     crate::sys::process::signal(pid, crate::sys::process::signals::KILL)
 }
 
-/// Whether another process is in a network, or something of this one can still start others there, or go
-/// there: a thread that is in it, or a descriptor besides `network`.
+/// Whether another process is in a network, or something of this one can still start others there,
+/// or go there: a thread that is in it, or a descriptor besides `network`.
 pub(crate) fn is_in_use(network: BorrowedFd<'_>) -> bool {
     let names = names(&[network]);
     let count = |directory: &str, end: &str| {
@@ -253,8 +253,8 @@ fn others_in(names: &[String]) -> io::Result<Vec<Other>> {
     Ok(found)
 }
 
-/// Whether a thread of a process is in one of them. `/proc/PID/ns` is the main thread's, which may have ended,
-/// or be elsewhere.
+/// Whether a thread of a process is in one of them. `/proc/PID/ns` is the main thread's, which may
+/// have ended, or be elsewhere.
 fn has_thread_in(pid: Pid, names: &[String]) -> bool {
     let is_there = |thread: &Path| {
         let link = std::fs::read_link(thread.join("ns/net"));

@@ -177,8 +177,8 @@ pub(crate) fn reap() -> io::Result<Option<(Pid, Status)>> {
     }
 }
 
-/// A child that has asked to be traced (`PTRACE_TRACEME`) and has stopped: nobody here traces it, so it
-/// goes on, with the signal that it has stopped for.
+/// A child that has asked to be traced (`PTRACE_TRACEME`) and has stopped: nobody here traces it,
+/// so it goes on, with the signal that it has stopped for.
 fn let_go(pid: Pid, signal: libc::c_int) {
     let none: libc::c_long = 0;
     // SAFETY: zero bytes are a valid `siginfo_t`.
@@ -204,7 +204,8 @@ pub(crate) fn reap_all() {
     }
 }
 
-/// Waits for the end of a thread, also of one that has left by exit(2), where `JoinHandle::join` panics.
+/// Waits for the end of a thread, also of one that has left by exit(2), where `JoinHandle::join`
+/// panics.
 pub(crate) fn join<T>(thread: std::thread::JoinHandle<T>) -> io::Result<()> {
     use std::os::unix::thread::JoinHandleExt as _;
     let thread = thread.into_pthread_t();
@@ -273,8 +274,8 @@ pub(crate) fn signal(pid: u32, number: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// A descriptor on a process, readable when it has ended (`pidfd_open(2)`, Linux 5.3). Whose number it is
-/// must be sure: a child's that has not been reaped is. Allocates nothing.
+/// A descriptor on a process, readable when it has ended (`pidfd_open(2)`, Linux 5.3). Whose number
+/// it is must be sure: a child's that has not been reaped is. Allocates nothing.
 pub(crate) fn descriptor_of(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: takes numbers; the descriptor is close-on-exec.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
@@ -358,8 +359,8 @@ pub(crate) fn is_dumpable() -> Option<bool> {
     nix::sys::prctl::get_dumpable().ok()
 }
 
-/// Whether process 1, which calls, has any other process in its PID namespace (kill(2)): one that it
-/// may not signal, too.
+/// Whether process 1, which calls, has any other process in its PID namespace (kill(2)): one that
+/// it may not signal, too.
 pub(crate) fn others_exist() -> bool {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), None) != Err(Errno::ESRCH)
 }

@@ -34,8 +34,8 @@ pub(crate) fn set_mask(mask: Mask) -> io::Result<()> {
     change(libc::SIG_SETMASK, &unsafe { SigSet::from_sigset_t_unchecked(set) }).map(drop)
 }
 
-/// Changes the calling thread's mask; what it was before. Not by `nix`, which takes the error's number
-/// that `pthread_sigmask(3)` gives for a success.
+/// Changes the calling thread's mask; what it was before. Not by `nix`, which takes the error's
+/// number that `pthread_sigmask(3)` gives for a success.
 fn change(how: libc::c_int, set: &SigSet) -> io::Result<SigSet> {
     let mut before = *SigSet::empty().as_ref();
     // SAFETY: two initialised signal sets, of which the second is written.

@@ -39,8 +39,8 @@ pub(crate) fn note_overflow_in(note: &'static AtomicU32) -> io::Result<()> {
     install(libc::SIGBUS)
 }
 
-/// Has the loader look up what the C library needs to tell where a thread's stack is, for this process and its
-/// later children.
+/// Has the loader look up what the C library needs to tell where a thread's stack is, for this
+/// process and its later children.
 pub(crate) fn look_up() {
     drop(lowest_stack_address());
 }
