@@ -62,8 +62,7 @@ impl NetNs {
     /// This is for threads that move very often.
     ///
     /// # Errors
-    ///
-    /// Those of [`enter`](Self::enter).
+    /// As [`enter`](Self::enter).
     pub fn enter_from<'home>(&self, home: &'home Self) -> Result<NetNsGuard<'home>> {
         self.check_way_back(home)?;
         self.set_current_thread()?;
@@ -88,8 +87,7 @@ impl NetNs {
     /// panics.
     ///
     /// # Errors
-    ///
-    /// Those of [`enter`](Self::enter). After an error `work` has not been called.
+    /// As [`enter`](Self::enter). After an error `work` has not been called.
     pub fn run<T>(&self, work: impl FnOnce() -> T) -> Result<T> {
         let _guard = self.enter()?;
         Ok(work())

@@ -53,7 +53,7 @@ impl NetNs {
         unshare::in_new_namespace(Self::current)
     }
 
-    /// Sets `lo` up, which gives it 127.0.0.1 and `::1`.
+    /// Sets `lo` up. The kernel then adds 127.0.0.1 and `::1` to it.
     ///
     /// # Errors
     ///

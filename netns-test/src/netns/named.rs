@@ -63,7 +63,7 @@ impl NamedNetNs {
     ///
     /// # Errors
     ///
-    /// Those of [`NetNsDir::create`].
+    /// As [`NetNsDir::create`].
     pub fn create(name: &str) -> Result<Self> {
         NetNsDir::default().create(name)
     }
@@ -72,7 +72,7 @@ impl NamedNetNs {
     ///
     /// # Errors
     ///
-    /// Those of [`NetNsDir::open`].
+    /// As [`NetNsDir::open`].
     pub fn open(name: &str) -> Result<NetNs> {
         NetNsDir::default().open(name)
     }
@@ -81,7 +81,7 @@ impl NamedNetNs {
     ///
     /// # Errors
     ///
-    /// Those of [`NetNsDir::remove`].
+    /// As [`NetNsDir::remove`].
     pub fn remove(name: &str) -> Result<()> {
         NetNsDir::default().remove(name)
     }
@@ -90,7 +90,7 @@ impl NamedNetNs {
     ///
     /// # Errors
     ///
-    /// Those of [`NetNsDir::list`].
+    /// As [`NetNsDir::list`].
     pub fn list() -> Result<Vec<String>> {
         NetNsDir::default().list()
     }

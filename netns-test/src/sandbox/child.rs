@@ -41,8 +41,8 @@ impl SandboxChild {
     ///
     /// # Errors
     ///
-    /// Those of [`std::process::Child::try_wait`], and of the write to the monitor. A program that
-    /// has ended is no error.
+    /// The errors of [`std::process::Child::try_wait`], and of the write to the monitor. A program
+    /// that has ended is no error.
     pub fn kill(&mut self) -> io::Result<()> {
         if self.monitor.try_wait()?.is_some() {
             return Ok(());

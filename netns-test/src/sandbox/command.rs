@@ -14,7 +14,7 @@ use crate::sandbox::steps::{LaidOut, lay_out};
 use crate::sandbox::{SandboxChild, errors};
 use crate::sys::errno;
 use crate::sys::launch;
-use crate::sys::launch::{Ends, Told};
+use crate::sys::launch::{Ends, Outcome};
 use crate::sys::process::command_methods::command_methods;
 
 /// A command that starts a program in a [`Sandbox`], with the methods of [`std::process::Command`].
@@ -130,11 +130,11 @@ impl SandboxCommand {
                 return Err(errors::not_started(laid_out, program, &error).into());
             }
         };
-        let failure = match line.told() {
-            Told::Begun => return Ok(SandboxChild::new(child, line.control)),
-            Told::Refused(refusal, words) => errors::explain(laid_out, refusal, &words),
+        let failure = match line.outcome() {
+            Outcome::Begun => return Ok(SandboxChild::new(child, line.control)),
+            Outcome::Refused(refusal, words) => errors::explain(laid_out, refusal, &words),
             // Killed before exec. A caller that ignores SIGCHLD does not learn the signal.
-            Told::Nothing => errors::death(child.wait().ok().and_then(|status| status.signal())),
+            Outcome::Nothing => errors::death(child.wait().ok().and_then(|status| status.signal())),
         };
         // It has sent its report and ends; another part of the caller may have reaped it.
         drop(child.wait());

@@ -22,7 +22,7 @@ pub(crate) fn create(object: String, own: New<'_>, kind: Kind<'_>) -> Request {
     Request::new("create", object, message, NLM_F_CREATE | NLM_F_EXCL)
 }
 
-/// Brings an interface up, or takes it down; first makes it a port of `bridge`.
+/// Sets an interface up or down, after making it a port of `bridge`.
 pub(crate) fn set_up(object: String, index: u32, up: bool, bridge: Option<u32>) -> Request {
     let mut message = LinkMessage::default();
     message.header.index = index;
@@ -32,9 +32,9 @@ pub(crate) fn set_up(object: String, index: u32, up: bool, bridge: Option<u32>) 
     Request::new("set up", object, RouteNetlinkMessage::SetLink(message), 0)
 }
 
-/// Takes an interface down and to another namespace, under a name that is free there. Its index
-/// there is the same, unless somebody has that. It loses its addresses, its routes, and what stands
-/// on it.
+/// Moves an interface to another namespace, under a name that is free there. It keeps its index,
+/// unless that is taken there. It is set down, and loses its addresses, its routes, and the links
+/// on top of it.
 pub(crate) fn move_to(object: String, index: u32, there: BorrowedFd<'_>, name: &str) -> Request {
     let mut message = LinkMessage::default();
     message.header.index = index;
@@ -43,7 +43,7 @@ pub(crate) fn move_to(object: String, index: u32, there: BorrowedFd<'_>, name: &
     Request::new("move", object, RouteNetlinkMessage::SetLink(message), 0)
 }
 
-/// Deletes an interface, with the other end if it is a cable.
+/// Deletes a link, with the other end of a veth pair.
 pub(crate) fn delete(object: String, index: u32) -> Request {
     let mut message = LinkMessage::default();
     message.header.index = index;
