@@ -69,7 +69,7 @@ pub(crate) fn subordinate(
     let name = credentials::user_name(caller);
     let ranges = assigned_to(&text, name.as_deref(), caller);
     if ranges.is_empty() {
-        let name = name.unwrap_or_else(|| format!("uid {}", caller));
+        let name = name.unwrap_or_else(|| format!("uid {caller}"));
         return Err(Failure::new(
             "find",
             format!("ids for {name} in {path}"),

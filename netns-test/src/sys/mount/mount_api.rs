@@ -89,7 +89,6 @@ pub(crate) fn configure(file_system: &OwnedFd, key: &CStr, value: &CStr) -> io::
 }
 
 /// Creates the file system of a context.
-
 pub(crate) fn create(file_system: &OwnedFd) -> io::Result<()> {
     let none: libc::c_long = 0;
     // SAFETY: the command takes null pointers.
