@@ -137,7 +137,7 @@ fn too_few_processes_are_named_with_their_limit() {
     std::fs::remove_dir_all(scratch).unwrap();
 }
 
-/// The kernel kills by SIGKILL what has used up its time, as it does for want of memory.
+/// The kernel kills by SIGKILL what has used up its time, as the OOM killer does.
 #[test]
 fn a_limit_on_processor_time_is_named() {
     let text = fails(&mut again(&["prlimit", "--cpu=1:1"], &["--exact", "never_ends"]));
@@ -176,7 +176,7 @@ fn a_working_directory_that_may_not_be_searched_is_named() {
 
 /// Root that may not map the id 0, nor do without, as in a container that drops all capabilities.
 #[test]
-fn root_without_a_capability_is_told_which() {
+fn a_missing_capability_of_root_is_named() {
     if !is_root() {
         return;
     }

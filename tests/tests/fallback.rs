@@ -56,8 +56,8 @@ fn root_needs_no_user_namespace() {
 }
 
 #[test]
-fn what_is_not_isolated_is_told_with_a_failure() {
-    let text = fails(&mut without_users("", &["--exact", "has_the_limitations_told"]));
+fn missing_isolation_is_noted_with_a_failure() {
+    let text = fails(&mut without_users("", &["--exact", "fails_with_the_limitations"]));
     let line = "netns-test: not isolated: the user namespace is the caller's: clone user namespace: \
                 ENOSPC (No space left on device): this machine allows no user namespaces";
     assert!(text.contains(line), "{text}");
@@ -100,7 +100,7 @@ fn is_another_user() {
 #[test]
 fn root_in_a_chroot_is_isolated_and_mounts_nothing_outside() {
     passes(&mut in_a_chroot(&["sees_its_own"]), 2);
-    let text = fails(&mut in_a_chroot(&["--exact", "has_the_limitations_told"]));
+    let text = fails(&mut in_a_chroot(&["--exact", "fails_with_the_limitations"]));
     assert!(text.contains("clone user namespace: EPERM"), "{text}");
     assert!(text.contains(": this process is in a chroot"), "{text}");
 }
@@ -110,7 +110,7 @@ fn root_in_a_chroot_is_isolated_and_mounts_nothing_outside() {
 fn namespaces_that_are_not_needed_may_be_refused() {
     let script = "echo 0 > /proc/sys/user/max_uts_namespaces &&";
     passes(&mut without_users(script, &["sees_its_own"]), 2);
-    let text = fails(&mut without_users(script, &["--exact", "has_the_limitations_told"]));
+    let text = fails(&mut without_users(script, &["--exact", "fails_with_the_limitations"]));
     for kind in ["user", "uts"] {
         let line = format!("netns-test: not isolated: the {kind} namespace is the caller's: ");
         assert!(text.contains(&line), "{text}");
@@ -169,6 +169,6 @@ fn sees_its_own_processes() {
 
 #[netns_test]
 #[ignore = "run by the tests above"]
-fn has_the_limitations_told() {
+fn fails_with_the_limitations() {
     panic!("on purpose");
 }

@@ -140,7 +140,7 @@ fn waits_for_three_seconds() {
 
 #[test]
 #[ignore = "run by the_death_of_the_server_is_seen_though_others_hold_its_sockets"]
-fn beside_children_of_the_runner_0() {
+fn among_children_of_the_runner_0() {
     let forked: Vec<i32> = (0..200)
         // SAFETY: the child only waits to be killed.
         .map(|_| match unsafe { libc::fork() } {
@@ -165,7 +165,7 @@ static BESIDE: std::sync::Barrier = std::sync::Barrier::new(2);
 
 #[test]
 #[ignore = "run by the_death_of_the_server_is_seen_though_others_hold_its_sockets"]
-fn beside_children_of_the_runner_1() {
+fn among_children_of_the_runner_1() {
     let lost = std::panic::catch_unwind(|| {
         loop {
             passes_if_run();

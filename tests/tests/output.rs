@@ -11,7 +11,7 @@ const LINE: &[u8; 100] = &[b'x'; 100];
 const LINES: usize = 1_000_000;
 
 #[test]
-fn a_hundred_megabytes_are_replayed_in_little_memory() {
+fn a_hundred_megabytes_are_replayed_in_bounded_memory() {
     let mut run = again(&[], &["--exact", "writes_a_lot", "--nocapture"]);
     let mut child = run.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut stdout = child.stdout.take().unwrap();

@@ -42,13 +42,19 @@ fn a_test_that_cannot_be_isolated_fails_by_default() {
         // panic, libtest shows the reason with what they printed.
         assert_eq!(text.matches("\n  cause: ").count(), 1, "{text}");
         assert_eq!(text.matches("\n  more: https://").count(), 1, "{text}");
-        assert_eq!(text.matches("to skip such tests, and be told so: NETNS_TEST=skip").count(), 1);
-        assert_eq!(text.matches("(told in full with another test of this program)").count(), 3);
+        assert_eq!(
+            text.matches("to skip such tests (each skip is reported): NETNS_TEST=skip").count(),
+            1
+        );
+        assert_eq!(
+            text.matches("(another test of this program has the full explanation)").count(),
+            3
+        );
     }
 }
 
 #[test]
-fn a_skipped_test_passes_and_everybody_is_told() {
+fn a_skipped_test_passes_with_a_note() {
     let path = file("skips");
     let mut run = skipping(refused(&["samples::"]));
     let output = passes(run.env("NETNS_TEST_SKIPPED", &path), 4);
@@ -171,7 +177,7 @@ fn kills_the_server() {
 
 /// Where it cannot be told that a test is skipped, it does not pass.
 #[test]
-fn a_skip_that_cannot_be_told_is_a_failure() {
+fn a_skip_that_cannot_be_written_is_a_failure() {
     for path in ["/nowhere/skipped", "/proc/version"] {
         let mut run = skipping(refused(&["--exact", "samples::passes"]));
         let text = fails(run.env("NETNS_TEST_SKIPPED", path));
@@ -201,7 +207,7 @@ fn a_skip_that_cannot_be_told_is_a_failure() {
 
 /// cargo-nextest shows nothing that a passed test has written.
 #[test]
-fn a_skip_that_nobody_would_see_is_a_failure() {
+fn a_skip_without_a_file_under_nextest_is_a_failure() {
     let path = file("nextest");
     let mut run = skipping(refused(&["--exact", "samples::passes"]));
     let text = fails(run.env("NEXTEST", "1"));
@@ -212,7 +218,7 @@ fn a_skip_that_nobody_would_see_is_a_failure() {
 }
 
 #[test]
-fn a_wrong_value_is_told_with_the_right_ones() {
+fn an_invalid_value_is_named_with_the_valid_ones() {
     let text = fails(again(&[], &["samples::passes"]).env("NETNS_TEST", "Skip"));
     assert!(text.contains("read the variable NETNS_TEST: it is \"Skip\""), "{text}");
     assert!(text.contains("known: `require`, `skip`; default: `require`"), "{text}");

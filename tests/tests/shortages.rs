@@ -56,19 +56,19 @@ fn is_in(text: &str, lines: &[&str]) {
 
 /// A thread gets no stack: that is no limit on processes, and nothing is waited for.
 #[test]
-fn memory_for_a_thread_is_told_as_memory() {
+fn a_shortage_of_memory_for_a_thread_is_named() {
     let huge = ("RUST_MIN_STACK", "70368744177664000");
     for (limit, expected) in [
         ("RLIMIT_AS", "Max address space in /proc/self/limits = "),
         ("RLIMIT_DATA", "Max data size in /proc/self/limits = "),
     ] {
         // More than the stack that the C library keeps from an earlier thread.
-        let mut run = again(&[], &["--exact", "begins"]);
+        let mut run = again(&[], &["--exact", "starts"]);
         let text = fails(run.env("SHORTAGE", limit).env(huge.0, "67108864"));
         is_in(&text, &["start the test's thread: EAGAIN", expected, limit, "raise `ulimit -"]);
         assert!(!text.contains("Max processes"), "{text}");
     }
-    let text = fails(again(&[], &["--exact", "begins"]).env(huge.0, huge.1));
+    let text = fails(again(&[], &["--exact", "starts"]).env(huge.0, huge.1));
     is_in(
         &text,
         &["cause: RUST_MIN_STACK asks for more memory", &format!("{} = {}", huge.0, huge.1)],
@@ -106,7 +106,7 @@ fn the_control_group_that_refuses_is_named() {
         Ok(inner) => inner,
         Err(error) => return left_out("a control group in another one", &error.to_string()),
     };
-    let mut run = again(&[], &["--exact", "begins", "--test-threads=1"]);
+    let mut run = again(&[], &["--exact", "starts", "--test-threads=1"]);
     Confinement::of(Who::Root).member_of(&inner).apply(&mut run);
     let text = fails(&mut run);
     is_in(&text, &["EAGAIN", "a control group allows no further processes", "outer/pids.max = 3"]);
@@ -117,12 +117,12 @@ fn the_control_group_that_refuses_is_named() {
 fn the_limit_of_a_user_is_named_with_what_is_used() {
     let copy = Copy::new("of-a-user");
     let text =
-        fails(&mut copy.run(&["prlimit", "--nproc=4"], &["--exact", "begins", "--test-threads=1"]));
+        fails(&mut copy.run(&["prlimit", "--nproc=4"], &["--exact", "starts", "--test-threads=1"]));
     is_in(&text, &["EAGAIN", "this user may have no further processes"]);
     is_in(&text, &["Max processes in /proc/self/limits = 4", "processes and threads of user "]);
 }
 
-/// Each test is three tasks and lasts longer than nothing may come free; there is room for one or
+/// Each test is three tasks and sleeps for longer than a shortage is waited out; there is room for one or
 /// two at once.
 #[test]
 fn tests_share_few_processes() {
@@ -130,7 +130,8 @@ fn tests_share_few_processes() {
     // Of the runner are six, of the server one.
     for limit in [11, 13] {
         let limit = format!("--nproc={limit}");
-        let mut run = copy.run(&["prlimit", &limit], &["lasts::", "--test-threads=5"]);
+        let mut run =
+            copy.run(&["prlimit", &limit], &["sleeps_for_two_seconds::", "--test-threads=5"]);
         passes(&mut run, 5);
     }
 }
@@ -144,16 +145,16 @@ fn tests_share_a_small_control_group() {
         Ok(group) => group,
         Err(error) => return left_out("limits of control groups", &error.to_string()),
     };
-    let mut run = again(&[], &["lasts::", "--test-threads=5"]);
+    let mut run = again(&[], &["sleeps_for_two_seconds::", "--test-threads=5"]);
     Confinement::of(Who::Root).member_of(&group).apply(&mut run);
     passes(&mut run, 5);
 }
 
 #[netns_test]
 #[ignore = "run by the tests above"]
-fn begins() {}
+fn starts() {}
 
-mod lasts {
+mod sleeps_for_two_seconds {
     use super::netns_test;
 
     macro_rules! five_tests {

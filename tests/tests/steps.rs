@@ -74,7 +74,7 @@ const ERRNOS: [(i32, &str); 3] =
 
 /// What is printed of the body below with this call refused; whether it passed.
 fn run(who: Who, call: libc::c_long, errno: i32) -> (String, bool) {
-    let mut run = again(&[], &["--exact", "begins", "--test-threads=1"]);
+    let mut run = again(&[], &["--exact", "starts", "--test-threads=1"]);
     run.env_remove("NETNS_TEST");
     let limit = || {
         // SAFETY: touches no memory. Whoever hangs is ended by the signal.
@@ -94,7 +94,7 @@ fn users() -> Vec<Who> {
     if is_root() { vec![Who::User, Who::Root] } else { vec![Who::User] }
 }
 
-fn is_told(text: &str, name: &str, errno: &str) {
+fn is_named(text: &str, name: &str, errno: &str) {
     let line = text.lines().find(|line| line.contains(name));
     let is_named = line.is_some_and(|line| line.contains(&format!(": {errno} (")));
     assert!(is_named, "{name:?} and {errno} are not in\n{text}");
@@ -122,7 +122,7 @@ fn a_refused_call_is_named_with_its_reason_and_what_helps() {
     for_each(&NEEDED, |who, (call, name), (errno, reason)| {
         let (text, passed) = run(who, call, errno);
         assert!(!passed, "{who:?} {name} {reason}: {text}");
-        is_told(&text, name, reason);
+        is_named(&text, name, reason);
     });
 }
 
@@ -131,12 +131,12 @@ fn a_call_that_some_need_is_named_where_it_is_needed() {
     for_each(&NEEDED_BY_SOME, |who, (call, name), (errno, reason)| {
         let (text, passed) = run(who, call, errno);
         if !passed {
-            is_told(&text, name, reason);
+            is_named(&text, name, reason);
         }
     });
     #[cfg(target_arch = "x86_64")]
     for_each(&[libc::SYS_dup2], |who, call, (errno, reason)| {
-        is_told(&run(who, call, errno).0, "dup2 ", reason);
+        is_named(&run(who, call, errno).0, "dup2 ", reason);
     });
 }
 
@@ -152,10 +152,10 @@ fn a_call_that_is_not_needed_may_be_refused() {
 #[test]
 fn a_refused_clone_is_named() {
     for_each(&[libc::SYS_clone], |who, call, (errno, reason)| {
-        is_told(&run(who, call, errno).0, "clone ", reason);
+        is_named(&run(who, call, errno).0, "clone ", reason);
     });
 }
 
 #[netns_test]
 #[ignore = "run by the tests above"]
-fn begins() {}
+fn starts() {}

@@ -26,7 +26,7 @@ fn stop() -> u32 {
 }
 
 #[test]
-fn a_stopped_server_is_told_and_not_waited_for() {
+fn a_stopped_server_is_reported_without_waiting() {
     let text = fails(&mut again(&[], &["stops::", "--test-threads=1"]));
     assert!(text.contains("0 passed; 4 failed"), "{text}");
     // The tests after the first one do not wait again.

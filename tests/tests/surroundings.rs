@@ -32,15 +32,15 @@ struct Kept;
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        tell("value");
+        leave_a_mark("value");
     }
 }
 
 extern "C" fn key_ends(_: *mut libc::c_void) {
-    tell("key");
+    leave_a_mark("key");
 }
 
-fn tell(name: &str) {
+fn leave_a_mark(name: &str) {
     if let Some(directory) = std::env::var_os("SCRATCH").filter(|_| status("PPid") == "1") {
         fs::write(PathBuf::from(directory).join(name), "").unwrap();
     }
@@ -138,7 +138,7 @@ fn is_process_1() {
 #[test]
 #[ignore = "run by is_process_1"]
 fn quits() {
-    std::thread::spawn(lasts);
+    std::thread::spawn(sleeps_for_a_second);
     let moment = std::env::var("MOMENT").unwrap().parse().unwrap();
     // At any time of the first sandbox's making: no event stands for each.
     std::thread::sleep(Duration::from_micros(moment));
@@ -147,6 +147,6 @@ fn quits() {
 
 #[netns_test]
 #[ignore = "run by quits"]
-fn lasts() {
+fn sleeps_for_a_second() {
     std::thread::sleep(Duration::from_secs(1));
 }

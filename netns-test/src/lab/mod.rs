@@ -20,6 +20,8 @@ pub(crate) mod topology;
 pub use crate::addr::cidr::{Cidr, CidrError, Subnet};
 pub use crate::addr::mac::{Mac, MacError};
 #[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::change::interface::NodeInterface;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::snapshot::{
     Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
     Snapshot, SocketState, TcpState,
@@ -27,7 +29,9 @@ pub use crate::lab::observe::snapshot::{
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::sockets::{Endpoint, Protocol};
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use crate::lab::observe::wait::limit::Within;
+pub use crate::lab::observe::wait::limit::{WAIT_LIMIT, Wait};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::wait::mode::{Blocking, Nonblocking, WaitMode, Waiting};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::wait::reachable::Peer;
 pub use crate::lab::plan::errors::{TopologyError, TopologyErrors};

@@ -14,7 +14,7 @@ use std::ffi::{c_char, c_int};
 use std::ops::Range;
 use std::sync::atomic::AtomicU32;
 
-use crate::registry::case::Entry;
+use crate::registry::case::{Case, Entry};
 use crate::registry::options::DefaultsEntry;
 
 /// Puts a test into the table of tests and runs it.
@@ -121,6 +121,11 @@ pub(crate) fn cases() -> &'static [Entry] {
     // SAFETY: the linker puts the two symbols at the ends of the section, which holds only `Entry`
     // values.
     unsafe { between(start.cast(), end.cast()) }
+}
+
+/// Returns the test at position `index` of the table.
+pub(crate) fn case(index: usize) -> Option<&'static Case> {
+    cases().get(index).copied().flatten()
 }
 
 /// Returns the table of module options. One entry is the sentinel.

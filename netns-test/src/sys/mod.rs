@@ -5,7 +5,7 @@
 //!
 //! Each file wraps one area of the kernel and knows nothing of tests. A condition beyond Rust's
 //! types is a type here: [`process::SingleThreaded`] proves that a fork is safe,
-//! [`process::shared_record::Record`] is memory that another process writes.
+//! [`process::shared_record`] has memory that another process writes.
 #![expect(unsafe_code, reason = "this is where system calls are wrapped")]
 
 pub(crate) mod errno;

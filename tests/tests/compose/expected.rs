@@ -95,13 +95,13 @@ const LINES: &str = "
     with_others::below_on_an_async_fn
     with_others::below_should_panic - should panic
     with_others::below_with_our_runtime
-    with_others::beside
-    with_others::beside_isolated
     with_others::imported::by_the_name_of_the_builtin
     with_others::makes_a_sync_fn
     with_others::test_below
     with_others::test_below_ignored ... ignored, below
     with_others::test_below_should_panic - should panic
+    with_others::with_an_added_function
+    with_others::with_an_added_function_isolated
 
     with_rstest::above::asynchronous::case_1
     with_rstest::above::asynchronous::case_2

@@ -101,9 +101,11 @@ mod imported {
 /// The function that the attribute adds is the one that is isolated.
 #[test]
 #[attributes::also_isolated]
-fn beside() {
+fn with_an_added_function() {
     match std::thread::current().name() {
-        Some("with_others::beside") => println!("ran with_others::beside"),
+        Some("with_others::with_an_added_function") => {
+            println!("ran with_others::with_an_added_function")
+        }
         _ => isolated(),
     }
 }

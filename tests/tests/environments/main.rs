@@ -137,7 +137,7 @@ fn on_ubuntu(confinement: Confinement) -> Confinement {
 
 /// All at the same time: each of them waits for five seconds for something to come free.
 #[test]
-fn what_is_used_up_is_told_in_the_end() {
+fn exhausted_resources_are_named_after_retries() {
     std::thread::scope(|scope| {
         scope.spawn(|| place!(few_files, User).shows(|it| it.open_files(8)));
         scope.spawn(|| place!(few_processes, User).shows(|it| it.processes(1)));

@@ -171,14 +171,14 @@ fn nothing_is_left_of_the_neighbour() {
     let own = std::env::current_exe().unwrap();
     let mut run = Command::new("unshare");
     run.args(["-Ur", "sh", "-c", limit]).arg(own).args(["lan::", "--test-threads=1"]);
-    passes(run.args(["--skip", "left_of_the", "--skip", "as_spares"]), 8);
+    passes(run.args(["--skip", "left_of_the", "--skip", "depend_on_spares"]), 8);
 }
 
 /// Made before the tests ask.
 #[test]
-fn networks_are_the_same_as_spares() {
+fn networks_do_not_depend_on_spares() {
     let mut run = Command::new(std::env::current_exe().unwrap());
-    run.args(["lan::", "--test-threads=2", "--skip", "left_of_the", "--skip", "as_spares"]);
+    run.args(["lan::", "--test-threads=2", "--skip", "left_of_the", "--skip", "depend_on_spares"]);
     passes(run.env("NETNS_TEST_SPARES", "2"), 8);
 }
 

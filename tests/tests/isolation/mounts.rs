@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 
 use netns_test::netns_test;
-use netns_test_tests::{again, fails, passes, status, stdout_of};
+use netns_test_tests::{again, control_groups, fails, passes, status, stdout_of};
 
 #[netns_test]
 fn proc_shows_the_test_alone() {
@@ -23,7 +23,7 @@ fn proc_shows_the_test_alone() {
 #[test]
 fn control_groups_are_those_of_the_caller() {
     let cores = std::thread::available_parallelism().unwrap().to_string();
-    let groups = fs::read_dir("/sys/fs/cgroup").map_or(0, Iterator::count).to_string();
+    let groups = format!("{:?}", control_groups());
     let mut run = again(&[], &["--exact", "mounts::sees_cores_and_groups"]);
     passes(run.env("CORES", cores).env("GROUPS", groups), 1);
 }
@@ -33,7 +33,7 @@ fn control_groups_are_those_of_the_caller() {
 fn sees_cores_and_groups() {
     let cores = std::thread::available_parallelism().unwrap().to_string();
     assert_eq!(cores, std::env::var("CORES").unwrap());
-    let groups = fs::read_dir("/sys/fs/cgroup").map_or(0, Iterator::count).to_string();
+    let groups = format!("{:?}", control_groups());
     assert_eq!(groups, std::env::var("GROUPS").unwrap());
 }
 
@@ -96,7 +96,7 @@ fn looks_for_resolvers() {
 
 /// A container hides parts of `/proc` by mounts over it; the kernel then allows no new one.
 #[test]
-fn a_masked_proc_is_told_with_a_failure() {
+fn a_masked_proc_is_noted_with_a_failure() {
     let masked =
         ["unshare", "-Urm", "sh", "-c", "mount -t tmpfs none /proc/driver && exec \"$0\" \"$@\""];
     passes(&mut again(&masked, &["--exact", "mounts::passes_and_leaves_a_program"]), 1);
@@ -107,7 +107,7 @@ fn a_masked_proc_is_told_with_a_failure() {
 
 /// The same for `/sys`.
 #[test]
-fn a_masked_sys_is_told_with_a_failure() {
+fn a_masked_sys_is_noted_with_a_failure() {
     let masked =
         ["unshare", "-Urm", "sh", "-c", "mount -t tmpfs none /sys/kernel && exec \"$0\" \"$@\""];
     passes(&mut again(&masked, &["--exact", "mounts::passes_and_leaves_a_program"]), 1);
@@ -117,7 +117,7 @@ fn a_masked_sys_is_told_with_a_failure() {
 }
 
 #[netns_test]
-#[ignore = "run by a_masked_proc_is_told_with_a_failure"]
+#[ignore = "run by a_masked_proc_is_noted_with_a_failure"]
 #[expect(clippy::zombie_processes, reason = "it is to be left behind")]
 fn passes_and_leaves_a_program() {
     std::net::TcpListener::bind("127.0.0.1:80").unwrap();
@@ -125,7 +125,7 @@ fn passes_and_leaves_a_program() {
 }
 
 #[netns_test]
-#[ignore = "run by a_masked_proc_is_told_with_a_failure"]
+#[ignore = "run by a_masked_proc_is_noted_with_a_failure"]
 fn fails_there() {
     panic!("to have the limitation told");
 }

@@ -131,12 +131,12 @@ fn signals_its_own_group() {
 /// Whoever starts the test program may ignore the end of children, which then cannot be
 /// waited for, or may close the standard streams, whose numbers are then given out again.
 #[test]
-fn an_odd_start_changes_no_verdict() {
+fn ignored_sigchld_and_closed_streams_change_no_verdict() {
     for odd in ["trap '' CHLD", "exec <&-", "exec >&-", "exec 2>&-", "exec <&- >&- 2>&-"] {
         let script = format!("{odd}; exec \"$0\" \"$@\"");
         let around = ["bash", "-c", &script];
         for (test, success) in
-            [("runner::odd_start_passes", true), ("runner::odd_start_fails", false)]
+            [("runner::unusual_start_passes", true), ("runner::unusual_start_fails", false)]
         {
             let status = again(&around, &["--exact", test]).output().unwrap().status;
             assert_eq!(status.success(), success, "{odd}: {test}");
@@ -145,14 +145,14 @@ fn an_odd_start_changes_no_verdict() {
 }
 
 #[netns_test(timeout = "10s")]
-#[ignore = "run by an_odd_start_changes_no_verdict"]
-fn odd_start_passes() {
+#[ignore = "run by ignored_sigchld_and_closed_streams_change_no_verdict"]
+fn unusual_start_passes() {
     println!("to a stream that may be closed");
     std::net::TcpListener::bind("127.0.0.1:80").unwrap();
 }
 
 #[netns_test(timeout = "10s")]
-#[ignore = "run by an_odd_start_changes_no_verdict"]
-fn odd_start_fails() {
+#[ignore = "run by ignored_sigchld_and_closed_streams_change_no_verdict"]
+fn unusual_start_fails() {
     std::process::exit(0);
 }

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, NodeId, Topology, netns_test};
 use netns_test_tests::{Said as _, stdout_of};
 
@@ -46,7 +47,7 @@ fn hosts_are_added_to_a_router() -> netns_test::Result<()> {
         }
     })?;
     let (old, new) = (lab.host("h0").unwrap(), lab.host("new1").unwrap());
-    old.wait_reachable(new)?;
+    old.wait(WAIT_LIMIT).reachable(new)?;
     old.command("true").status()?;
     assert_eq!(new.block_on(async { 7 }), 7);
     Ok(())
@@ -68,7 +69,7 @@ fn a_network_is_added_behind_a_new_router() -> netns_test::Result<()> {
     let uplink = lab.links().find(|link| link.name() == Some("uplink")).unwrap();
     uplink.down()?;
     uplink.up()?;
-    lab.host("h0").unwrap().wait_reachable("desk1")
+    lab.host("h0").unwrap().wait(WAIT_LIMIT).reachable("desk1")
 }
 
 #[netns_test]
@@ -82,7 +83,7 @@ fn hosts_are_added_to_a_switch() -> netns_test::Result<()> {
 }
 
 #[netns_test]
-fn again_and_again() -> netns_test::Result<()> {
+fn repeated_extensions() -> netns_test::Result<()> {
     let (mut net, mut nodes) = star(1);
     let router = nodes[1];
     let mut lab = net.build()?;
@@ -188,7 +189,7 @@ fn the_callers_network_is_extended_and_taken_back() -> netns_test::Result<()> {
 }
 
 /// The error of an extension by what `more` adds; the lab is as before then.
-fn told(lab: &mut Lab, net: &Topology, more: impl FnOnce(&mut Topology)) -> String {
+fn refused(lab: &mut Lab, net: &Topology, more: impl FnOnce(&mut Topology)) -> String {
     let before = lab.snapshot().unwrap().stable();
     let mut net = net.clone();
     more(&mut net);
@@ -201,32 +202,32 @@ fn told(lab: &mut Lab, net: &Topology, more: impl FnOnce(&mut Topology)) -> Stri
 fn what_is_there_does_not_change() -> netns_test::Result<()> {
     let (mut net, nodes) = star(2);
     let mut lab = net.build()?;
-    let other = told(&mut lab, &net, |net| {
+    let other = refused(&mut lab, &net, |net| {
         *net = Topology::new();
         net.host("other");
     });
     assert_eq!(other, "extend the lab: it was not built from this topology");
     let stays = "would change: extend() only adds; build another lab";
-    let renamed = told(&mut lab, &net, |net| {
+    let renamed = refused(&mut lab, &net, |net| {
         net.node(nodes[0]).name("renamed");
     });
     assert_eq!(renamed, format!("extend h0: its name or its kind {stays}"));
     // With one by hand the segment has another subnet.
-    let moved = told(&mut lab, &net, |net| {
+    let moved = refused(&mut lab, &net, |net| {
         net.node(nodes[0]).addr("eth0", "192.0.2.1/24");
     });
     assert_eq!(moved, format!("extend eth0 of router: its addresses {stays}"));
-    let own = told(&mut lab, &net, |net| {
+    let own = refused(&mut lab, &net, |net| {
         net.local();
     });
     let expected = "extend local: the caller's own network cannot be added to a running lab";
     assert_eq!(own, expected);
-    let twice = told(&mut lab, &net, |net| {
+    let twice = refused(&mut lab, &net, |net| {
         net.host("h0");
     });
     assert!(twice.contains("h0"), "{twice}");
     lab.power_off(nodes[0])?;
-    let is_off = told(&mut lab, &net, |_| ());
+    let is_off = refused(&mut lab, &net, |_| ());
     assert_eq!(is_off, "use h0: it is powered off");
     lab.power_on(nodes[0])?;
     // And then it goes.
@@ -244,7 +245,7 @@ fn what_is_refused_is_taken_back() -> netns_test::Result<()> {
     let (net, nodes) = star(2);
     let mut lab = net.build()?;
     for name in ["no_such_thing", "conf.eth0.no_such_thing"] {
-        let refused = told(&mut lab, &net, |net| {
+        let refused = refused(&mut lab, &net, |net| {
             net.link(nodes[0], nodes[1]);
             net.node(nodes[0]).addr("lo", "203.0.113.1/32");
             net.node(nodes[1]).route("203.0.113.0/24", nodes[2]);

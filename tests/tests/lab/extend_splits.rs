@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use netns_test::{Lab, NodeId, Topology, netns_test};
 use netns_test_tests::{LIMIT, eventually};
 
-const TOPOLOGIES: u64 = 40;
+const TOPOLOGIES: u64 = 30;
 
 /// Numbers of the generator `splitmix64`.
 struct Random(u64);
@@ -177,5 +177,5 @@ fn equals_build(seed: u64) -> usize {
 fn extending_in_any_split_equals_building_the_whole() {
     let extensions: usize = (0..TOPOLOGIES).map(equals_build).sum();
     // Refusals are few.
-    assert!(extensions > 60, "{extensions} extensions only");
+    assert!(extensions > 45, "{extensions} extensions only");
 }

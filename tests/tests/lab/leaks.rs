@@ -99,12 +99,12 @@ fn an_interface_of_the_caller_stays() -> netns_test::Result<()> {
 }
 
 #[test]
-fn panics_are_told_with_the_host() {
+fn panics_name_the_node() {
     let cases = [
         ("panics_in_a_closure", "thread 'h0'"),
         ("panics_in_a_task", "host h0: a task has panicked"),
         ("panics_in_a_thread", "host h0: a thread has panicked"),
-        ("panics_beside_a_lab", "of the test itself"),
+        ("panics_outside_of_the_lab", "of the test itself"),
     ];
     for (name, told) in cases {
         let text = must_fail(&format!("leaks::{name}"));
@@ -114,7 +114,7 @@ fn panics_are_told_with_the_host() {
 }
 
 #[netns_test]
-#[ignore = "run by panics_are_told_with_the_host"]
+#[ignore = "run by panics_name_the_node"]
 fn panics_in_a_closure() -> netns_test::Result<()> {
     let (net, nodes) = star(2);
     let lab = net.build()?;
@@ -125,7 +125,7 @@ fn panics_in_a_closure() -> netns_test::Result<()> {
 }
 
 #[netns_test]
-#[ignore = "run by panics_are_told_with_the_host"]
+#[ignore = "run by panics_name_the_node"]
 fn panics_in_a_task() -> netns_test::Result<()> {
     let (net, nodes) = star(2);
     let lab = net.build()?;
@@ -135,7 +135,7 @@ fn panics_in_a_task() -> netns_test::Result<()> {
 }
 
 #[netns_test]
-#[ignore = "run by panics_are_told_with_the_host"]
+#[ignore = "run by panics_name_the_node"]
 fn panics_in_a_thread() -> netns_test::Result<()> {
     let (net, nodes) = star(2);
     let lab = net.build()?;
@@ -145,8 +145,8 @@ fn panics_in_a_thread() -> netns_test::Result<()> {
 }
 
 #[netns_test]
-#[ignore = "run by panics_are_told_with_the_host"]
-fn panics_beside_a_lab() -> netns_test::Result<()> {
+#[ignore = "run by panics_name_the_node"]
+fn panics_outside_of_the_lab() -> netns_test::Result<()> {
     let (net, nodes) = star(2);
     let lab = net.build()?;
     let _sleeper = lab[nodes[0]].run(|| std::process::Command::new("sleep").arg("1000").spawn());

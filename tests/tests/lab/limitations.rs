@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use netns_test::{Lab, Topology, netns_test};
 use netns_test_tests::confine::{Confinement, Filter, Who, filter_this_thread};
-use netns_test_tests::{again, fails, is_root, passes, stdout_of, text};
+use netns_test_tests::{again, control_groups, fails, is_root, passes, stdout_of, text};
 
 use super::two_hosts;
 use crate::net::{Mesh, switched};
@@ -40,7 +40,7 @@ fn a_sys_that_cannot_be_written_is_had_read_only() {
 }
 
 #[test]
-fn a_sys_that_is_refused_is_told_with_a_failure() {
+fn a_refused_sys_is_noted_with_a_failure() {
     let confine = Confinement::covered_sys;
     let output = passes(&mut contained(&[], "lacks_a_sys", confine), 1);
     assert!(!text(&output).contains("not isolated"), "told without a failure: {}", text(&output));
@@ -51,7 +51,7 @@ fn a_sys_that_is_refused_is_told_with_a_failure() {
 
 /// A program that is no test's body has to ask, or reads it on stderr.
 #[test]
-fn a_plain_program_is_told_too() {
+fn a_plain_program_gets_the_note_too() {
     let mut command = contained(&["unshare", "-Urnm"], "asks", Confinement::covered_sys);
     let told = text(&passes(command.arg("--nocapture"), 1));
     assert_eq!(told.matches(&format!("netns-test: not isolated: {COVERED}")).count(), 2, "{told}");
@@ -61,7 +61,7 @@ fn a_plain_program_is_told_too() {
 #[test]
 fn without_sysctls_hosts_stand_and_routers_do_not() {
     let confine = Confinement::proc_of_docker;
-    passes(&mut contained(&[], "stands_without_sysctls", confine), 1);
+    passes(&mut contained(&[], "builds_without_sysctls", confine), 1);
     passes(&mut contained(&[], "joins_a_lab_without_sysctls", confine), 1);
     let told = fails(&mut contained(&[], "forwards", confine));
     assert!(told.contains("Error: write /proc/sys/net/ipv"), "{told}");
@@ -75,7 +75,7 @@ fn without_sysctls_hosts_stand_and_routers_do_not() {
 
 #[netns_test]
 #[ignore = "run by without_sysctls_hosts_stand_and_routers_do_not"]
-fn stands_without_sysctls() -> netns_test::Result<()> {
+fn builds_without_sysctls() -> netns_test::Result<()> {
     let (net, nodes) = switched(2);
     let lab = net.build()?;
     let told = lab.limitations();
@@ -208,7 +208,7 @@ fn every_node_has_a_sys_of_its_own() -> netns_test::Result<()> {
 
 /// Also of hosts that come later.
 #[netns_test]
-#[ignore = "run by a_sys_that_is_refused_is_told_with_a_failure"]
+#[ignore = "run by a_refused_sys_is_noted_with_a_failure"]
 fn lacks_a_sys() {
     let mut net = Topology::new();
     let (switch, client, server) = (net.switch("switch"), net.host("client"), net.host("server"));
@@ -240,7 +240,7 @@ fn lacks_and_fails() {
 }
 
 #[test]
-#[ignore = "run by a_plain_program_is_told_too"]
+#[ignore = "run by a_plain_program_gets_the_note_too"]
 fn asks() {
     for _ in 0..2 {
         lacks(&two_hosts().0, COVERED);
@@ -249,7 +249,7 @@ fn asks() {
 
 /// The group range for all groups, and the one for the own group.
 #[netns_test]
-fn ping_that_cannot_be_allowed_is_told() {
+fn a_ping_that_cannot_be_allowed_is_noted() {
     let path = "/proc/sys/net/ipv4/ping_group_range";
     // SAFETY: always succeeds and touches no memory.
     let own = unsafe { libc::getegid() };
@@ -276,8 +276,7 @@ fn ping_that_cannot_be_allowed_is_told() {
 /// Programs size their thread pools by them.
 #[netns_test]
 fn hosts_have_the_control_groups_of_the_test() {
-    let groups = || fs::read_dir("/sys/fs/cgroup").map_or(0, Iterator::count);
     let cores = || std::thread::available_parallelism().unwrap();
     let (lab, client, _) = two_hosts();
-    assert_eq!(lab[client].run(|| (groups(), cores())), (groups(), cores()));
+    assert_eq!(lab[client].run(|| (control_groups(), cores())), (control_groups(), cores()));
 }

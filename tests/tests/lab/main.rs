@@ -1,39 +1,39 @@
 //! Labs: networks of hosts, each against what the kernel and `ip` say of it, and by packets; what runs on
 //! them, what can be waited for.
 
-mod at_once;
-mod beside;
 mod blocking;
+mod caller_network;
+mod caller_process;
 mod changes;
 mod commands;
-mod described;
-mod ends;
+mod concurrent_changes;
+mod connect_after_heal;
+mod debug_texts;
+mod error_texts;
 mod extend;
 mod extend_splits;
-mod extras;
-mod healed;
-mod holes;
+mod extra_interfaces;
+mod invalid_calls;
 mod leaks;
 mod limitations;
 mod link_local;
 mod lookups;
-mod mistaken;
 mod mounts;
+mod move_link;
 mod net;
 mod oracle;
-mod own_network;
 mod panics;
 mod partitions;
 mod power;
+mod program_lifetime;
+mod races;
 mod refusals;
-mod roaming;
+mod rollback;
 mod route_rows;
 mod shapes;
 mod snapshot;
 mod snapshot_routes;
-mod taken_back;
 mod threads;
-mod told;
 mod waits;
 
 use netns_test::lab::NodeId;

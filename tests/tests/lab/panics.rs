@@ -162,7 +162,7 @@ fn a_thread_panics_again_after_one_was_caught() {
 
 /// What it tells is what it is, and a hook may end the process.
 #[test]
-fn a_panic_is_told_by_its_own_words() {
+fn a_panic_keeps_its_payload() {
     let text = must_fail("panics::goes_on_with_another_panic");
     assert!(text.contains("host client: a thread has panicked: the reason"), "{text}");
     let text = must_fail("panics::has_a_hook_that_exits");
@@ -171,7 +171,7 @@ fn a_panic_is_told_by_its_own_words() {
 }
 
 #[netns_test]
-#[ignore = "run by a_panic_is_told_by_its_own_words"]
+#[ignore = "run by a_panic_keeps_its_payload"]
 fn goes_on_with_another_panic() {
     let (lab, client, _) = two_hosts();
     let thread = lab[client].spawn_thread(|| {
@@ -182,7 +182,7 @@ fn goes_on_with_another_panic() {
 }
 
 #[netns_test]
-#[ignore = "run by a_panic_is_told_by_its_own_words"]
+#[ignore = "run by a_panic_keeps_its_payload"]
 fn has_a_hook_that_exits() {
     panic::set_hook(Box::new(|_| std::process::exit(3)));
     let (lab, client, _) = two_hosts();

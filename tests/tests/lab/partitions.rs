@@ -143,7 +143,7 @@ fn connections_hang_and_go_on() -> netns_test::Result<()> {
 
 /// A refusal, or a word from a router, would end it at once.
 #[netns_test]
-fn who_connects_is_told_nothing() -> netns_test::Result<()> {
+fn a_partition_sends_no_icmp_and_no_rst() -> netns_test::Result<()> {
     let (net, nodes) = row(2, false);
     let (near, far) = (nodes[2], nodes[3]);
     let lab = net.build()?;

@@ -18,14 +18,14 @@ fn holds((net, nodes): (Topology, Vec<NodeId>)) -> netns_test::Result<()> {
 }
 
 #[netns_test]
-fn small_ones() -> netns_test::Result<()> {
+fn small_topologies() -> netns_test::Result<()> {
     [star(2), star(10), switched(2), switched(10), row(5, true)].into_iter().try_for_each(holds)
 }
 
 /// One after the other: the machine has 1024 neighbours of each family, for all networks, and a
 /// packet to one more is lost.
 #[netns_test(timeout = "180s")]
-fn large_ones() -> netns_test::Result<()> {
+fn large_topologies() -> netns_test::Result<()> {
     raise_open_files();
     let all = [star(50), star(200), switched(20), row(30, false), row(12, true), mesh(12)];
     all.into_iter().try_for_each(holds)
@@ -91,7 +91,7 @@ fn the_caller_is_a_host() -> netns_test::Result<()> {
 }
 
 #[netns_test]
-fn what_is_given_by_hand() -> netns_test::Result<()> {
+fn explicit_settings() -> netns_test::Result<()> {
     let mut net = Topology::new();
     let (a, middle, b) = (net.host("a"), net.router("middle"), net.host("b"));
     net.link(a, middle)

@@ -147,7 +147,7 @@ fn it_shows_what_ip_and_ss_show() -> netns_test::Result<()> {
 }
 
 #[netns_test]
-fn tcp_states_are_told() -> netns_test::Result<()> {
+fn tcp_states_are_shown() -> netns_test::Result<()> {
     let (net, nodes) = switched(2);
     let lab = net.build()?;
     let [near, far] = connection(&lab, nodes[0], nodes[1], lab.plan().addresses_of(nodes[1])[0]);
@@ -207,7 +207,7 @@ fn the_stable_form_is_the_same_in_every_run() -> netns_test::Result<()> {
     assert_eq!(one.clone().stable(), other.clone().stable());
     assert_eq!(one.clone().stable(), one.stable().stable());
     // What is no accident makes a difference.
-    second[client].add_addr("eth0", "192.0.2.1/24")?;
+    second[client].interface("eth0").add_addr("192.0.2.1/24")?;
     assert_ne!(second.snapshot()?.stable(), other.stable());
     Ok(())
 }

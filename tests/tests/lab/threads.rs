@@ -70,7 +70,7 @@ fn the_network_of_a_process_is_that_of_a_thread_that_lives() -> netns_test::Resu
 }
 
 #[netns_test]
-fn a_process_that_has_ended_is_told_from_one_that_never_was() {
+fn a_zombie_differs_from_an_unknown_process() {
     let mut child = std::process::Command::new("true").spawn().unwrap();
     let pid = child.id();
     eventually(LIMIT, "the process has ended", || NetNs::from_pid(pid).is_err());
@@ -82,7 +82,7 @@ fn a_process_that_has_ended_is_told_from_one_that_never_was() {
 }
 
 #[test]
-fn what_a_body_leaves_is_told_if_its_main_thread_has_ended() {
+fn a_remnant_without_a_main_thread_is_named() {
     let text = must_fail("threads::leaves_a_second_thread");
     let told = text.lines().find(|line| line.contains("the test left processes behind"));
     let told = told.unwrap_or_else(|| panic!("{text}"));

@@ -23,7 +23,7 @@ fn interfaces() -> Vec<String> {
 }
 
 #[netns_test]
-fn a_new_namespace_is_empty_and_nobody_is_moved() -> Result {
+fn a_new_namespace_is_empty_and_moves_no_thread() -> Result {
     stdout_of("ip", &["link", "add", "here", "type", "bridge"]);
     let before = own_link();
     let new = NetNs::new()?;
@@ -96,7 +96,7 @@ fn a_guard_brings_its_thread_back() -> Result {
 
 /// And to nowhere else, wherever it was before.
 #[netns_test]
-fn a_guard_brings_its_thread_to_where_it_was_told() -> Result {
+fn a_guard_returns_its_thread_to_the_chosen_namespace() -> Result {
     let (own, first, second) = (NetNs::current()?, NetNs::new()?, NetNs::new()?);
     for _ in 0..2 {
         let _outer = first.enter_from(&own)?;

@@ -19,8 +19,8 @@ const OF_THE_MACHINE: [&str; 3] = ["net", "pid", "user"];
 const LINKS: &str = "NETNS_TEST_TESTS_LINKS";
 
 #[test]
-fn names_beside_ip_on_the_host() {
-    let what = "names_beside_ip_on_the_host";
+fn names_interoperate_with_ip_on_the_host() {
+    let what = "names_interoperate_with_ip_on_the_host";
     if !is_root() {
         return left_out(what, "only root can do it");
     }
@@ -36,7 +36,7 @@ fn names_beside_ip_on_the_host() {
 }
 
 #[test]
-#[ignore = "run by names_beside_ip_on_the_host"]
+#[ignore = "run by names_interoperate_with_ip_on_the_host"]
 fn as_root_of_the_machine() -> netns_test::Result<()> {
     assert_eq!(std::env::var(LINKS).unwrap(), links(), "the namespaces are the machine's");
     let own = NetNs::current()?;

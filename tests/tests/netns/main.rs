@@ -4,6 +4,6 @@
 mod containers;
 mod handles;
 mod host;
+mod invalid_input;
 mod names;
 mod parity;
-mod wrong;

@@ -119,7 +119,7 @@ fn it_has_a_name_a_proc_and_a_network_of_its_own() {
 }
 
 #[test]
-fn its_end_is_told_as_it_was() {
+fn its_exit_status_is_passed_on() {
     let end = |script: &str| Sandbox::new().command("sh").args(["-c", script]).status().unwrap();
     assert_eq!(end("exit 0").code(), Some(0));
     assert_eq!(end("exit 255").code(), Some(255));

@@ -26,7 +26,7 @@ fn own() -> (String, String) {
 }
 
 #[test]
-fn a_program_is_the_caller_unless_it_is_told_otherwise() {
+fn a_program_has_the_ids_of_the_caller_by_default() {
     let (uid, gid, caps) = who(&Sandbox::new());
     assert_eq!((uid, gid), own());
     assert_ne!(caps & NET_ADMIN, 0);
@@ -44,7 +44,7 @@ fn a_program_can_be_root() {
 
 /// Where the body of an ordinary user cannot change groups.
 #[netns_test]
-fn a_program_of_a_body_can_be_somebody_without_rights() {
+fn a_program_of_a_body_can_be_an_unprivileged_user() {
     let (uid, gid) = if own().0 == "0" { ("33".into(), "44".into()) } else { own() };
     let [id, group] = [&uid, &gid].map(|id: &String| id.parse().unwrap());
     let sandbox = Sandbox::new().user(SandboxUser::Ids { uid: id, gid: group });
@@ -52,7 +52,7 @@ fn a_program_of_a_body_can_be_somebody_without_rights() {
 }
 
 #[test]
-fn a_program_can_be_somebody_without_rights() {
+fn a_program_can_be_an_unprivileged_user() {
     let sandbox = Sandbox::new().user(SandboxUser::Ids { uid: 33, gid: 44 });
     let (uid, gid, caps) = who(&sandbox);
     assert_eq!((uid.as_str(), gid.as_str(), caps), ("33", "44", 0));
@@ -71,7 +71,7 @@ fn no_id_is_no_user() {
 
 /// What a program shares, it has the caller's rights over; not so somebody else.
 #[netns_test]
-fn somebody_else_has_no_rights_over_a_shared_network() {
+fn another_user_has_no_capabilities_in_a_shared_network() {
     let shared = NetNs::new().unwrap();
     let sandbox = Sandbox::new().netns(&shared);
     assert_ne!(who(&sandbox).2 & NET_ADMIN, 0);

@@ -2,11 +2,11 @@
 //! are to see, and leave nothing. Most tests are plain ones: a caller has threads and no rights.
 
 mod commands;
-mod ends;
+mod file_system;
 mod ids;
+mod lifetime;
 mod networks;
-mod places;
-mod refused;
+mod refused_steps;
 
 use netns_test::SandboxCommand;
 

@@ -45,7 +45,7 @@ fn programs_of_one_network_reach_each_other() -> Result {
 }
 
 #[netns_test]
-fn who_shares_a_network_is_not_made_root() -> Result {
+fn a_shared_network_does_not_make_root() -> Result {
     let shared = NetNs::new()?;
     let mut command = Sandbox::new().netns(&shared).user(SandboxUser::Root).command("id");
     if netns_test_tests::is_root() {

@@ -8,12 +8,12 @@ use netns_test_tests::{LIMIT, again, children, eventually, fork_server, is_aslee
 use super::{plays, run, signal, wait_for, wait_until};
 
 #[test]
-fn one_that_is_killed_while_it_waits_is_not_missed() {
+fn a_spare_killed_while_idle_is_replaced() {
     plays("faults::killed_while_waiting", &[], "2");
 }
 
 #[test]
-#[ignore = "run by one_that_is_killed_while_it_waits_is_not_missed"]
+#[ignore = "run by a_spare_killed_while_idle_is_replaced"]
 fn killed_while_waiting() {
     run();
     for _ in 0..3 {
@@ -31,24 +31,24 @@ fn killed_while_waiting() {
 
 /// Its body is stopped, so that it does not look at the order before it is killed.
 #[test]
-fn one_that_is_killed_before_it_looks_at_its_order_is_replaced() {
+fn a_spare_killed_before_it_reads_its_request_is_replaced() {
     plays("faults::killed_on_the_way", &[], "1");
 }
 
 #[test]
-#[ignore = "run by one_that_is_killed_before_it_looks_at_its_order_is_replaced"]
+#[ignore = "run by a_spare_killed_before_it_reads_its_request_is_replaced"]
 fn killed_on_the_way() {
     is_replaced_when_killed(|spare, _| spare);
 }
 
 /// The same when its body alone is killed.
 #[test]
-fn one_whose_body_is_killed_before_it_looks_at_its_order_is_replaced() {
+fn a_spare_whose_body_is_killed_before_the_request_is_replaced() {
     plays("faults::body_killed_on_the_way", &[], "1");
 }
 
 #[test]
-#[ignore = "run by one_whose_body_is_killed_before_it_looks_at_its_order_is_replaced"]
+#[ignore = "run by a_spare_whose_body_is_killed_before_the_request_is_replaced"]
 fn body_killed_on_the_way() {
     is_replaced_when_killed(|_, body| body);
 }
@@ -73,7 +73,7 @@ fn is_replaced_when_killed(victim: fn(u32, u32) -> u32) {
 
 /// An init that is stopped is one that does not keep its test's time.
 #[test]
-fn one_that_is_stopped_is_killed_after_all() {
+fn a_stopped_spare_is_killed_after_the_time_limit() {
     let directory = netns_test_tests::scratch("faults_stopped");
     let mut command = again(&[], &["--exact", "faults::stopped"]);
     let output = command.env("SCRATCH", &directory).env("NETNS_TEST_SPARES", "1").output().unwrap();
@@ -84,7 +84,7 @@ fn one_that_is_stopped_is_killed_after_all() {
 }
 
 #[test]
-#[ignore = "run by one_that_is_stopped_is_killed_after_all"]
+#[ignore = "run by a_stopped_spare_is_killed_after_the_time_limit"]
 fn stopped() {
     run();
     let [spare] = wait_for(1)[..] else { unreachable!() };
@@ -98,7 +98,7 @@ fn ends_soon() {}
 
 /// A body that has begun is not run a second time.
 #[test]
-fn one_that_is_killed_with_its_test_fails_it_once() {
+fn a_spare_killed_during_its_test_fails_it_once() {
     let directory = netns_test_tests::scratch("faults_once");
     let mut command = again(&[], &["--exact", "faults::killed_with_its_test"]);
     let output = command.env("SCRATCH", &directory).env("NETNS_TEST_SPARES", "1").output().unwrap();
@@ -111,12 +111,12 @@ fn one_that_is_killed_with_its_test_fails_it_once() {
 }
 
 #[test]
-#[ignore = "run by one_that_is_killed_with_its_test_fails_it_once"]
+#[ignore = "run by a_spare_killed_during_its_test_fails_it_once"]
 fn killed_with_its_test() {
     run();
     let [spare] = wait_for(1)[..] else { unreachable!() };
     std::thread::scope(|scope| {
-        let test = scope.spawn(begins);
+        let test = scope.spawn(marks_and_sleeps);
         // The file is there before its content.
         let begun = super::shared("begun");
         eventually(LIMIT, "the body has begun", || {
@@ -131,7 +131,7 @@ fn killed_with_its_test() {
 
 #[netns_test]
 #[ignore = "run by killed_with_its_test"]
-fn begins() {
+fn marks_and_sleeps() {
     use std::io::Write as _;
     let path = super::shared("begun");
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
@@ -186,7 +186,7 @@ fn waits_to_be_killed() {
 
 /// Where namespaces are few, spares must leave them to tests.
 #[test]
-fn few_namespaces_are_enough_for_tests_that_come_one_by_one_or_at_once() {
+fn few_namespaces_are_enough_for_serial_and_concurrent_tests() {
     for (limit, threads) in [(1, "1"), (3, "2"), (20, "50")] {
         let script =
             format!("echo {limit} > /proc/sys/user/max_net_namespaces && exec \"$0\" \"$@\"");
@@ -209,7 +209,7 @@ fn few_descriptors_are_enough() {
 
 /// A hundred tests on fifty threads, each in a sandbox that no other test has been in.
 #[test]
-fn fifty_threads_share_none() {
+fn fifty_threads_share_no_spare() {
     for spares in ["", "2", "50"] {
         let mut run = again(&[], &["faults::marks_its_sandbox", "--test-threads=50"]);
         passes(run.env("NETNS_TEST_SPARES", spares), 100);

@@ -4,9 +4,9 @@
 //! A test here starts this program again, for one ignored test, which plays the runner: it calls
 //! isolated tests and looks at the children of its fork server, which are spares when no test runs.
 
+mod count;
+mod equivalence;
 mod faults;
-mod number;
-mod same;
 
 use std::fs;
 use std::path::PathBuf;

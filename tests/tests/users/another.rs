@@ -205,20 +205,20 @@ fn with_users(arguments: &[&str], check: impl FnOnce(&mut Command)) {
 }
 
 #[test]
-fn a_name_that_no_user_has_is_told() {
-    let told = fails(&mut again(&[], &["--exact", "another::is_somebody_unknown"]));
+fn an_unknown_user_name_is_named() {
+    let told = fails(&mut again(&[], &["--exact", "another::is_an_unknown_user"]));
     let expected = "find user no-such-user in /etc/passwd: there is no such line";
     assert!(told.contains(expected) && told.contains("or a uid"), "{told}");
 }
 
 #[netns_test(user = "no-such-user")]
-#[ignore = "run by a_name_that_no_user_has_is_told"]
-fn is_somebody_unknown() {}
+#[ignore = "run by an_unknown_user_name_is_named"]
+fn is_an_unknown_user() {}
 
 /// A test that cannot be had keeps no other one from running.
 #[test]
 fn other_tests_go_on() {
-    let mut run = again(&[], &["another::is_somebody_unknown", "another::is_the_caller"]);
+    let mut run = again(&[], &["another::is_an_unknown_user", "another::is_the_caller"]);
     let told = text(&run.arg("--test-threads=1").output().unwrap());
     assert!(told.contains("1 passed; 1 failed"), "{told}");
 }

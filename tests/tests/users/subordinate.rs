@@ -111,8 +111,8 @@ fn another_user_by_ids() {
 }
 
 #[test]
-fn what_is_missing_is_told() {
-    let what = "what_is_missing_is_told";
+fn a_missing_requirement_is_named() {
+    let what = "a_missing_requirement_is_named";
     if !can_run(what) {
         return;
     }

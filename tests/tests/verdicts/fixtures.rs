@@ -306,7 +306,7 @@ fn loops() {
 
 #[netns_test(timeout = "300ms")]
 #[ignore = "run by verdicts.rs"]
-async fn awaits_for_ever() {
+async fn awaits_pending() {
     std::future::pending::<()>().await;
 }
 
@@ -418,7 +418,7 @@ fn writes_no_utf8() {
 
 #[netns_test]
 #[ignore = "run by verdicts.rs"]
-fn everybody_writes() {
+fn every_process_writes() {
     println!("std");
     raw::c_puts(c"the C library\n");
     Command::new("echo").arg("a program").status().unwrap();

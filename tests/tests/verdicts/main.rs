@@ -71,7 +71,7 @@ fn a_panic_is_reported_once_with_a_backtrace_of_the_body() {
 
 /// Where nobody can be told, the harness's own panic must not be taken for the test's.
 #[test]
-fn what_cannot_be_told_is_a_failure_all_the_same() {
+fn a_verdict_that_cannot_be_written_is_a_failure() {
     for name in ["should_panic_and_exits", "should_panic_and_hangs", "exits_with_0"] {
         let name = format!("fixtures::{name}");
         for arguments in

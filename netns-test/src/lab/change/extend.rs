@@ -33,7 +33,7 @@ impl Lab {
     ///
     /// ```no_run
     /// # fn main() -> netns_test::Result<()> {
-    /// use netns_test::Topology;
+    /// use netns_test::{Topology, lab::WAIT_LIMIT};
     ///
     /// let mut net = Topology::new();
     /// let (router, a) = (net.router("router"), net.host("a"));
@@ -42,7 +42,7 @@ impl Lab {
     /// let b = net.host("b");
     /// net.link(b, router);
     /// lab.extend(&net)?;
-    /// lab[a].wait_reachable(&lab[b])?;
+    /// lab[a].wait(WAIT_LIMIT).reachable(&lab[b])?;
     /// # Ok(())
     /// # }
     /// ```

@@ -1,4 +1,4 @@
-//! From a topology to a plan: the steps in their order, and what the plan says of nodes and links.
+//! Computation of the plan: the steps in their order, and the plans of nodes and links. Pure.
 
 use crate::lab::plan::addresses;
 use crate::lab::plan::addresses::order;
@@ -16,56 +16,57 @@ use crate::lab::plan::{InterfaceKind, InterfaceRef, LinkPlan, NodePlan, Plan};
 use crate::lab::topology::model::{Link, Node};
 use crate::lab::topology::{NodeKind, Topology};
 
-/// What a router needs to forward.
+/// Sysctls of a router.
 const FORWARDING: [(&str, &str); 2] =
     [("net.ipv4.ip_forward", "1"), ("net.ipv6.conf.all.forwarding", "1")];
 
-/// What the kernel would take over from the machine, and would drop packets that came by another
-/// way than the answer goes.
-const NO_FILTER: [(&str, &str); 2] =
+/// Sysctls that disable reverse-path filtering. A new network namespace can inherit the machine's
+/// setting, and a filter drops packets that arrive on another interface than the answer uses.
+const NO_RP_FILTER: [(&str, &str); 2] =
     [("net.ipv4.conf.all.rp_filter", "0"), ("net.ipv4.conf.default.rp_filter", "0")];
 
 impl Topology {
-    /// Works everything out that was not given, and checks all of it.
+    /// Checks the topology, and computes all addresses, routes and names that it does not declare.
     ///
-    /// Subnets come from the pools (see [`pools`](Self::pools)): the first segment declared gets
-    /// `10.0.0.0/24` and `fd6e:6574:6e73::/64`, the next `10.0.1.0/24` and `fd6e:6574:6e73:1::/64`; a
-    /// segment of more than 254 interfaces gets a larger one from the upper end. In a segment the
-    /// interfaces get the addresses from 1 on. All of it follows the order of declaration: it is
-    /// the same in every run, and nothing that is there changes when nodes and links are appended,
-    /// as long as these join no segments that were apart, and bring no subnet or address by hand that
-    /// was handed out before: who had that gets another one.
+    /// Subnets come from the [`pools`](Self::pools): the first declared segment gets `10.0.0.0/24`
+    /// and `fd6e:6574:6e73::/64`, the next one `10.0.1.0/24` and `fd6e:6574:6e73:1::/64`. A segment
+    /// of more than 254 interfaces gets a larger IPv4 subnet from the upper end of the pool. The
+    /// interfaces of a segment get the addresses from 1 on.
+    ///
+    /// Everything follows the order of declaration, so it is equal in every run. Appending nodes
+    /// and links changes nothing that was there before, with two exceptions: they join segments
+    /// that were separate, or they declare a subnet or address that the plan had assigned. The
+    /// segment or interface that had it then gets another one.
     ///
     /// # Errors
     ///
-    /// All mistakes in the topology.
+    /// All errors of the topology at once; see [`TopologyError`](crate::lab::TopologyError).
     #[track_caller]
     pub fn plan(&self) -> Result<Plan, TopologyErrors> {
-        let mut mistakes = Vec::new();
-        checks::ids(self, &mut mistakes);
-        checks::names(self, &mut mistakes);
-        let mut drafts = interfaces::all(self, &mut mistakes);
-        interfaces::macs(self, &mut drafts, &mut mistakes);
-        let (mut segments, of_links) = segments::find(self, &mut drafts, &mut mistakes);
-        let owners =
-            addresses::assign(self, &mut drafts, (&mut segments, &of_links), &mut mistakes);
-        segments::mtus(self, &mut drafts, (&mut segments, &of_links), &mut mistakes);
+        let mut errors = Vec::new();
+        checks::ids(self, &mut errors);
+        checks::names(self, &mut errors);
+        let mut drafts = interfaces::all(self, &mut errors);
+        interfaces::macs(self, &mut drafts, &mut errors);
+        let (mut segments, of_links) = segments::find(self, &mut drafts, &mut errors);
+        let owners = addresses::assign(self, &mut drafts, (&mut segments, &of_links), &mut errors);
+        segments::mtus(self, &mut drafts, (&mut segments, &of_links), &mut errors);
         let links = links(self, &drafts, &of_links);
         let mut nodes: Vec<NodePlan> =
             self.nodes.iter().zip(drafts).map(|(node, drafts)| planned(node, drafts)).collect();
         order::order(&mut nodes, &segments);
-        static_routes::routes(self, &mut nodes, &segments, &mut mistakes);
-        shortest_paths::work_out(&mut nodes, &segments);
+        static_routes::routes(self, &mut nodes, &segments, &mut errors);
+        shortest_paths::compute(&mut nodes, &segments);
         let hosts_file = hosts_file::text(&nodes);
         let fibs = nodes.iter().map(fib).collect();
         let origin = self.origin;
         let mut plan = Plan { origin, nodes, links, segments, owners, fibs, hosts_file };
-        vxlan::connect(self, &mut plan, &mut mistakes);
-        if mistakes.is_empty() { Ok(plan) } else { Err(TopologyErrors::new(mistakes)) }
+        vxlan::connect(self, &mut plan, &mut errors);
+        if errors.is_empty() { Ok(plan) } else { Err(TopologyErrors::new(errors)) }
     }
 }
 
-/// The links with both ends known; that is all, if there is no mistake.
+/// Returns the plans of the links. Links with an unknown end are left out; they are errors.
 fn links(
     topology: &Topology,
     drafts: &[Vec<Draft<'_>>],
@@ -76,7 +77,7 @@ fn links(
         for (interface, draft) in drafts.iter().enumerate() {
             if let InterfaceKind::Veth { link, .. } = draft.plan.kind {
                 let place = InterfaceRef { node, interface };
-                // Nodes come in their order; the ends of a link need not.
+                // The loop is in the order of nodes, which can be the reverse of the link's ends.
                 let at = if draft.declared.1 == 0 { 0 } else { ends[link].len() };
                 ends[link].insert(at, place);
             }
@@ -93,7 +94,7 @@ fn links(
 
 fn planned(node: &Node, drafts: Vec<Draft<'_>>) -> NodePlan {
     let forwarding = FORWARDING.iter().filter(|_| node.kind == NodeKind::Router);
-    let own = forwarding.chain(NO_FILTER.iter().filter(|_| node.has_addresses()));
+    let own = forwarding.chain(NO_RP_FILTER.iter().filter(|_| node.has_addresses()));
     let own = own.map(|&(name, value)| (name.to_owned(), value.to_owned()));
     NodePlan {
         name: node.name.clone(),

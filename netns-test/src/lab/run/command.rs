@@ -125,7 +125,7 @@ impl NodeCommand<'_> {
     /// As [`spawn`](Self::spawn).
     #[track_caller]
     pub fn status(&mut self) -> Result<ExitStatus> {
-        self.spawn()?.wait()
+        located(self.spawn()?.wait_for_end())
     }
 
     /// Starts the program, with standard input empty and the others read unless they are set

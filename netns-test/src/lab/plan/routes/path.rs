@@ -1,5 +1,7 @@
-//! Whether two nodes can talk: a packet is walked from node to node by the planned routes alone,
-//! as the kernels would do, and its answer back. It knows nothing of how the routes were found.
+//! Paths of packets and reachability by the plan. Pure.
+//!
+//! A packet is forwarded from node to node by the forwarding tables alone, as the kernels do, so
+//! that the result is independent of the computation of the routes.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,69 +9,69 @@ use std::net::IpAddr;
 use crate::lab::plan::{InterfaceRef, Plan};
 use crate::lab::topology::{NodeId, NodeKind};
 
-/// For each family whether two nodes can talk.
+/// Reachability of one node from another, by family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Reachability {
-    /// Over IPv4.
+    /// True if packets and their answers arrive over IPv4.
     pub ipv4: bool,
-    /// Over IPv6.
+    /// True if packets and their answers arrive over IPv6.
     pub ipv6: bool,
 }
 
-/// The way of a packet. Its `Display` is one line:
-/// `client (eth0) -> home (eth1) -> server`, and why it ends if it does not arrive.
+/// Path of a packet by the plan. `Display` writes one line,
+/// `client (eth0) -> home (eth1) -> server`, with the reason if the packet does not arrive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Path {
-    /// Where the packet is sent to.
+    /// Destination address; `None` if the destination node has no address.
     pub destination: Option<IpAddr>,
-    /// The nodes that it comes to, from the sender on.
+    /// Nodes that the packet passes, beginning with the sender.
     pub hops: Vec<Hop>,
-    /// How it ends.
+    /// Outcome at the last node.
     pub end: PathOutcome,
 }
 
-/// A node on the way of a packet.
+/// A node on the path of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hop {
-    /// Its place in [`Plan::nodes`].
+    /// Index of the node in [`Plan::nodes`].
     pub node: usize,
-    /// Its name.
+    /// Name of the node.
     pub name: String,
-    /// The interface by which the packet leaves it, if it does.
+    /// Outgoing interface; `None` if the packet does not leave the node.
     pub interface: Option<InterfaceRef>,
-    /// The name of that interface.
+    /// Name of the outgoing interface.
     pub interface_name: Option<String>,
 }
 
-/// How the way of a packet ends.
+/// Outcome of the path of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PathOutcome {
-    /// At a node that has the address.
+    /// The packet reaches a node that has the destination address.
     Arrived,
-    /// The node has no route to it.
+    /// The last node has no route to the destination.
     NoRoute,
-    /// The node is a host, which does not forward.
+    /// The last node is a host, which does not forward packets.
     NotForwarded,
-    /// Nobody on the segment has the address of the gateway or of the destination.
+    /// No node on the segment has this address, which is the next hop.
     NoNeighbour(IpAddr),
-    /// The packet goes round for ever.
+    /// The routes form a loop.
     Loop,
-    /// The node that it is for has no address, or is of another topology.
+    /// The destination node has no address, or one of the nodes is of another topology.
     NoAddress,
 }
 
 impl Reachability {
-    /// Over IPv4 and over IPv6.
+    /// Returns whether the node is reachable over both IPv4 and IPv6.
     #[must_use]
     pub fn both(self) -> bool {
         self.ipv4 && self.ipv6
     }
 
-    /// Over one of the two at least.
+    /// Returns whether the node is reachable over at least one family.
     #[must_use]
     pub fn any(self) -> bool {
         self.ipv4 || self.ipv6
@@ -77,20 +79,23 @@ impl Reachability {
 }
 
 impl Plan {
-    /// Whether the plan says that two nodes can talk: that a packet from `a` to an address of `b`
-    /// arrives, and the answer at the address that it came from.
+    /// Returns the families over which `a` can reach `b` by the plan: a packet from `a` to some
+    /// address of `b` arrives, and so does the answer to its source address.
+    ///
+    /// The result is empty for the id of another topology.
     #[must_use]
     pub fn can_reach(&self, a: NodeId, b: NodeId) -> Reachability {
         match (self.position(a), self.position(b)) {
-            (Some(a), Some(b)) => {
-                Reachability { ipv4: self.can_talk(a, b, true), ipv6: self.can_talk(a, b, false) }
-            }
+            (Some(a), Some(b)) => Reachability {
+                ipv4: self.is_reachable(a, b, true),
+                ipv6: self.is_reachable(a, b, false),
+            },
             _ => Reachability::default(),
         }
     }
 
-    /// The way of a packet from `a` to the first address of `b` at which it arrives; if there is
-    /// none, to the one that its name stands for.
+    /// Returns the path of a packet from `a` to the first address of `b` at which it arrives, or to
+    /// the first address of all if it arrives at none.
     #[must_use]
     pub fn path(&self, a: NodeId, b: NodeId) -> Path {
         let addresses = self.addresses_of(b);
@@ -104,7 +109,7 @@ impl Plan {
         }
     }
 
-    /// The way of a packet from `a` to an address.
+    /// Returns the path of a packet from `a` to an address.
     #[must_use]
     pub fn path_to(&self, a: NodeId, destination: IpAddr) -> Path {
         let Some(from) = self.position(a) else {
@@ -123,7 +128,7 @@ impl Plan {
         Path { destination: Some(destination), hops, end }
     }
 
-    fn can_talk(&self, a: usize, b: usize, is_ipv4: bool) -> bool {
+    fn is_reachable(&self, a: usize, b: usize, is_ipv4: bool) -> bool {
         let arrives = |from, to| self.walk(from, to, |_, _| {}) == PathOutcome::Arrived;
         let mut addresses = self.nodes[b].addresses.iter();
         addresses.any(|&to| {
@@ -132,7 +137,7 @@ impl Plan {
         })
     }
 
-    /// Walks a packet, and tells `visit` each node with the interface by which it leaves.
+    /// Follows a packet, and calls `visit` with each node and its outgoing interface.
     pub(crate) fn walk(
         &self,
         from: usize,
@@ -164,7 +169,7 @@ impl Plan {
         PathOutcome::Loop
     }
 
-    /// The address that the kernel would send from.
+    /// Returns the source address that the kernel selects.
     fn source(&self, from: usize, to: IpAddr) -> Option<IpAddr> {
         let node = &self.nodes[from];
         if self.owners.get(&to).is_some_and(|owner| owner.node == from) {
@@ -192,9 +197,9 @@ impl fmt::Display for Path {
             PathOutcome::Arrived => Ok(()),
             PathOutcome::NoRoute => write!(f, ": {last} has no route to {to}"),
             PathOutcome::NotForwarded => write!(f, ": {last} is a host and does not forward"),
-            PathOutcome::NoNeighbour(address) => write!(f, " -> ?: nobody there has {address}"),
+            PathOutcome::NoNeighbour(address) => write!(f, " -> ?: no node there has {address}"),
             PathOutcome::Loop => write!(f, " -> ...: a loop of routes to {to}"),
-            PathOutcome::NoAddress => write!(f, "no way: no such node, or it has no address"),
+            PathOutcome::NoAddress => write!(f, "no path: no such node, or it has no address"),
         }
     }
 }

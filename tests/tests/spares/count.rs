@@ -8,12 +8,12 @@ use netns_test_tests::{LIMIT, again, eventually, passes, text};
 use super::{plays, run, run_in_a_spare, succeeds, unshare, wait_for, wait_until};
 
 #[test]
-fn the_third_test_in_a_row_finds_one() {
-    plays("number::by_demand", &[], "");
+fn the_third_test_in_a_row_finds_a_spare() {
+    plays("count::by_demand", &[], "");
 }
 
 #[test]
-#[ignore = "run by the_third_test_in_a_row_finds_one"]
+#[ignore = "run by the_third_test_in_a_row_finds_a_spare"]
 fn by_demand() {
     run();
     assert_eq!(wait_for(0), [], "one test may be all there is");
@@ -26,12 +26,12 @@ fn by_demand() {
 
 /// As many as tests have run at once, but no more than there are processors, or two.
 #[test]
-fn as_many_are_kept_as_tests_run_at_once() {
-    plays("number::by_the_peak", &[], "");
+fn spares_follow_the_peak_of_concurrent_tests() {
+    plays("count::by_the_peak", &[], "");
 }
 
 #[test]
-#[ignore = "run by as_many_are_kept_as_tests_run_at_once"]
+#[ignore = "run by spares_follow_the_peak_of_concurrent_tests"]
 fn by_the_peak() {
     let meeting = tempfile_meeting();
     std::thread::scope(|scope| {
@@ -63,12 +63,12 @@ fn waits_for_the_meeting() {
 }
 
 #[test]
-fn a_number_is_kept_from_the_first_test_on() {
-    plays("number::three", &[], "3");
+fn a_fixed_number_of_spares_is_kept_from_the_first_test() {
+    plays("count::three", &[], "3");
 }
 
 #[test]
-#[ignore = "run by a_number_is_kept_from_the_first_test_on"]
+#[ignore = "run by a_fixed_number_of_spares_is_kept_from_the_first_test"]
 fn three() {
     run();
     for _ in 0..5 {
@@ -77,13 +77,13 @@ fn three() {
 }
 
 #[test]
-fn none_are_made_where_none_are_wanted() {
-    plays("number::zero", &[], "0");
+fn no_spare_is_made_with_spares_0() {
+    plays("count::makes_none", &[], "0");
 }
 
 #[test]
-#[ignore = "run by none_are_made_where_none_are_wanted"]
-fn zero() {
+#[ignore = "run by no_spare_is_made_with_spares_0"]
+fn makes_none() {
     for _ in 0..5 {
         run();
         // The server makes one while a test runs, or never.
@@ -93,26 +93,26 @@ fn zero() {
 
 /// A body that is refused a process or a namespace cannot have a spare's.
 #[test]
-fn none_are_made_where_little_is_allowed() {
-    plays("number::little", &["prlimit", "--nproc=1000"], "");
+fn no_spare_is_made_under_a_low_limit() {
+    plays("count::makes_none_under_a_limit", &["prlimit", "--nproc=1000"], "");
     let script = "echo 1000 > /proc/sys/user/max_net_namespaces && exec \"$0\" \"$@\"";
-    plays("number::little", &["unshare", "-Ur", "sh", "-c", script], "");
+    plays("count::makes_none_under_a_limit", &["unshare", "-Ur", "sh", "-c", script], "");
 }
 
 #[test]
-#[ignore = "run by none_are_made_where_little_is_allowed"]
-fn little() {
-    zero();
+#[ignore = "run by no_spare_is_made_under_a_low_limit"]
+fn makes_none_under_a_limit() {
+    makes_none();
 }
 
 /// However many spares it costs, and whatever was before: with the next test but one they are back.
 #[test]
-fn a_change_counts_once() {
-    plays("number::moves", &unshare("-Urm"), "8");
+fn a_change_costs_the_spares_once() {
+    plays("count::moves", &unshare("-Urm"), "8");
 }
 
 #[test]
-#[ignore = "run by a_change_counts_once"]
+#[ignore = "run by a_change_costs_the_spares_once"]
 fn moves() {
     // What happens on the machine meanwhile is none of these.
     succeeds(Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/run"]));
@@ -135,7 +135,7 @@ fn moves() {
 /// Each kind of user has its own, since a sandbox has its user from the start.
 #[test]
 fn root_and_caller_have_their_own() {
-    plays("number::two_kinds", &[], "");
+    plays("count::two_kinds", &[], "");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn two_kinds() {
 /// What is short for one kind is taken from the spares of the other.
 #[test]
 fn one_namespace_is_enough_for_both() {
-    plays("number::one_namespace", &unshare("-Ur"), "1");
+    plays("count::one_namespace", &unshare("-Ur"), "1");
 }
 
 #[test]
@@ -177,8 +177,8 @@ fn is_root() {
 }
 
 #[test]
-fn a_number_that_is_none_fails_every_test_and_says_so() {
-    let mut run = again(&[], &["--exact", "number::is_root"]);
+fn an_invalid_number_of_spares_fails_every_test() {
+    let mut run = again(&[], &["--exact", "count::is_root"]);
     let output = run.env("NETNS_TEST_SPARES", "some").output().unwrap();
     let text = text(&output);
     assert!(!output.status.success(), "{text}");
@@ -189,7 +189,7 @@ fn a_number_that_is_none_fails_every_test_and_says_so() {
 #[test]
 fn the_runner_ends_after_the_last_spare() {
     let directory = netns_test_tests::scratch("ends");
-    let mut command = again(&[], &["--exact", "number::leaves_spares"]);
+    let mut command = again(&[], &["--exact", "count::leaves_spares"]);
     passes(command.env("SCRATCH", &directory).env("NETNS_TEST_SPARES", "9"), 1);
     let spares = std::fs::read_to_string(directory.join("spares")).unwrap();
     assert_eq!(spares.split_whitespace().count(), 9);

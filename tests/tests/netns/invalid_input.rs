@@ -9,7 +9,7 @@ fn error(result: netns_test::Result<NetNs>) -> String {
 }
 
 #[netns_test]
-fn what_is_no_network_namespace_is_named() {
+fn other_files_than_network_namespaces_are_named() {
     for (path, what) in [
         ("/proc/version", "it is a regular file"),
         ("/proc", "it is a directory"),
@@ -29,7 +29,7 @@ fn what_is_no_network_namespace_is_named() {
 }
 
 #[netns_test]
-fn processes_that_are_not_there_are_named() {
+fn unknown_processes_are_named() {
     let gone = error(NetNs::from_pid(4_000_000));
     assert!(gone.contains("ENOENT") && gone.contains("there is no process 4000000"), "{gone}");
     let gone = error(NetNs::from_thread(std::process::id(), 4_000_000));
@@ -61,7 +61,7 @@ fn names_that_cannot_be_names_are_refused() {
 }
 
 #[netns_test]
-fn containers_that_do_not_run_are_told() {
+fn unknown_containers_are_named() {
     let error = error(NetNs::from_container("0123456789ab"));
     assert!(error.contains("find container 0123456789ab: no process"), "{error}");
 }

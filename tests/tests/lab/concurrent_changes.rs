@@ -1,8 +1,9 @@
-//! Changes beside others: a wait ends when what it waits for can no longer come.
+//! Changes that run at the same time as others: a wait ends when what it waits for can no longer come.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Error, Lab, NodeId, Topology, netns_test};
 use netns_test_tests::{LIMIT, eventually};
 
@@ -10,33 +11,33 @@ use crate::net::{Mesh, row, switched};
 
 const ROUNDS: usize = 40;
 
-/// Counts how often the work beside has been done.
-struct Beside(AtomicUsize);
+/// Counts how often the concurrent work has been done.
+struct Rounds(AtomicUsize);
 
-impl Beside {
+impl Rounds {
     /// Waits until the work has been done twice, so once as a whole.
     fn goes_on(&self) {
         let before = self.0.load(Ordering::Relaxed);
-        eventually(LIMIT, "the work beside goes on", || {
+        eventually(LIMIT, "the concurrent work goes on", || {
             self.0.load(Ordering::Relaxed) >= before + 2
         });
     }
 }
 
-/// What `work` fails with while `change` is made again and again.
-fn beside(work: impl Fn() -> Vec<Error> + Sync, change: impl Fn(&Beside, usize)) -> Vec<String> {
-    let (over, beside) = (AtomicBool::new(false), Beside(AtomicUsize::new(0)));
+/// Repeats `work` on a thread while `change` is made again and again; returns the errors of `work`.
+fn during(work: impl Fn() -> Vec<Error> + Sync, change: impl Fn(&Rounds, usize)) -> Vec<String> {
+    let (over, done) = (AtomicBool::new(false), Rounds(AtomicUsize::new(0)));
     thread::scope(|scope| {
         let worker = scope.spawn(|| {
             let mut errors = Vec::new();
             while !over.load(Ordering::Relaxed) {
                 errors.extend(work().iter().map(ToString::to_string));
-                beside.0.fetch_add(1, Ordering::Relaxed);
+                done.0.fetch_add(1, Ordering::Relaxed);
             }
             errors
         });
         let changed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            (0..ROUNDS).for_each(|round| change(&beside, round));
+            (0..ROUNDS).for_each(|round| change(&done, round));
         }));
         over.store(true, Ordering::Relaxed);
         let errors = worker.join().unwrap();
@@ -49,11 +50,11 @@ fn beside(work: impl Fn() -> Vec<Error> + Sync, change: impl Fn(&Beside, usize))
 fn addresses(lab: &Lab, node: NodeId) -> Vec<Error> {
     let host = &lab[node];
     let done = [
-        host.add_addr("eth0", "10.99.0.1/24"),
-        host.add_addr("eth0", "fd99::1/64"),
-        host.set_addr("eth0", "fd99::2/64"),
-        host.remove_addr("eth0", "fd99::2/64"),
-        host.remove_addr("eth0", "10.99.0.1/24"),
+        host.interface("eth0").add_addr("10.99.0.1/24"),
+        host.interface("eth0").add_addr("fd99::1/64"),
+        host.interface("eth0").set_addr("fd99::2/64"),
+        host.interface("eth0").remove_addr("fd99::2/64"),
+        host.interface("eth0").remove_addr("10.99.0.1/24"),
     ];
     done.into_iter().filter_map(netns_test::Result::err).collect()
 }
@@ -64,14 +65,14 @@ fn ip(lab: &Lab, node: NodeId, words: &str) {
 }
 
 #[netns_test(timeout = "5m")]
-fn addresses_beside_down_and_up() {
+fn addresses_change_during_down_and_up() {
     let (lab, near, _) = crate::two_hosts();
     let link = lab.links().next().unwrap();
-    let errors = beside(
+    let errors = during(
         || addresses(&lab, near),
-        |beside, _| {
+        |work, _| {
             link.down().unwrap();
-            beside.goes_on();
+            work.goes_on();
             link.up().unwrap();
         },
     );
@@ -79,13 +80,13 @@ fn addresses_beside_down_and_up() {
 }
 
 #[netns_test(timeout = "5m")]
-fn addresses_beside_a_power_cut_at_the_other_end() {
+fn addresses_change_during_a_power_cut_of_the_peer() {
     let (lab, near, far) = crate::two_hosts();
-    let errors = beside(
+    let errors = during(
         || addresses(&lab, near),
-        |beside, _| {
+        |work, _| {
             lab.power_off(far).unwrap();
-            beside.goes_on();
+            work.goes_on();
             lab.power_on(far).unwrap();
         },
     );
@@ -93,14 +94,14 @@ fn addresses_beside_a_power_cut_at_the_other_end() {
 }
 
 #[netns_test(timeout = "5m")]
-fn addresses_beside_a_program() {
+fn addresses_change_during_changes_by_a_program() {
     let (lab, near, far) = crate::two_hosts();
-    let errors = beside(
+    let errors = during(
         || addresses(&lab, near),
-        |beside, round| {
+        |work, round| {
             let node = [near, far][round % 2];
             ip(&lab, node, "link set eth0 down");
-            beside.goes_on();
+            work.goes_on();
             ip(&lab, node, "link set eth0 up");
         },
     );
@@ -111,15 +112,15 @@ fn addresses_beside_a_program() {
 
 /// The host itself: each change is made, or told why it cannot be.
 #[netns_test(timeout = "5m")]
-fn addresses_beside_a_power_cut_of_their_host() {
+fn addresses_change_during_a_power_cut_of_their_node() {
     let (lab, near, _) = crate::two_hosts();
-    let errors = beside(
+    let errors = during(
         || addresses(&lab, near),
-        |beside, _| {
+        |work, _| {
             lab.power_off(near).unwrap();
-            beside.goes_on();
+            work.goes_on();
             lab.power_on(near).unwrap();
-            beside.goes_on();
+            work.goes_on();
         },
     );
     // What was added before the power cut is not there after it.
@@ -131,21 +132,21 @@ fn addresses_beside_a_power_cut_of_their_host() {
 
 /// Whichever comes first.
 #[netns_test(timeout = "5m")]
-fn up_and_power_on_beside_a_program() {
+fn up_and_power_on_during_changes_by_a_program() {
     let (net, nodes) = row(2, false);
     let lab = net.build().unwrap();
     let (near, far) = (nodes[0], nodes[1]);
     let link = lab.links().next().unwrap();
-    let errors = beside(
+    let errors = during(
         || {
             let done = [link.up(), lab.power_off(near), lab.power_on(near)];
             done.into_iter().filter_map(netns_test::Result::err).collect()
         },
-        |beside, _| {
+        |work, _| {
             let end = lab.plan().links()[0].ends.iter().find(|end| end.node == 1).unwrap();
             let name = &lab.plan().nodes()[1].interfaces[end.interface].name;
             ip(&lab, far, &format!("link set {name} down"));
-            beside.goes_on();
+            work.goes_on();
             ip(&lab, far, &format!("link set {name} up"));
         },
     );
@@ -157,25 +158,25 @@ fn up_and_power_on_beside_a_program() {
 }
 
 #[netns_test(timeout = "5m")]
-fn a_link_that_moves_beside_down() {
+fn a_link_moves_during_down() {
     let (mut net, nodes) = switched(2);
     let other = net.switch("other");
     let link = net.link(nodes[0], other).id();
     let lab = net.build().unwrap();
     let first = lab.plan().id(0);
-    let errors = beside(
+    let errors = during(
         || {
             let done = [lab.move_link(link, other, first), lab.move_link(link, first, other)];
             done.into_iter().filter_map(netns_test::Result::err).collect()
         },
-        |beside, round| {
+        |work, round| {
             if round % 2 == 0 {
                 lab[link].down().unwrap();
-                beside.goes_on();
+                work.goes_on();
                 lab[link].up().unwrap();
             } else {
                 ip(&lab, nodes[0], "link set eth1 down");
-                beside.goes_on();
+                work.goes_on();
                 ip(&lab, nodes[0], "link set eth1 up");
             }
         },
@@ -191,11 +192,11 @@ fn a_wait_on_a_host_ends_with_its_power() {
     net.link(client, server);
     let lab = net.build().unwrap();
     let waits: [&(dyn Fn() -> netns_test::Result<()> + Sync); 5] = [
-        &|| lab[client].wait_listening(80),
-        &|| lab[client].wait_established(80),
-        &|| lab[client].wait_link_up("eth7"),
-        &|| lab[client].wait_route("10.99.0.0/24"),
-        &|| lab[client].wait_reachable("10.99.0.1"),
+        &|| lab[client].wait(WAIT_LIMIT).listening(80),
+        &|| lab[client].wait(WAIT_LIMIT).established(80),
+        &|| lab[client].wait(WAIT_LIMIT).link_up("eth7"),
+        &|| lab[client].wait(WAIT_LIMIT).route("10.99.0.0/24"),
+        &|| lab[client].wait(WAIT_LIMIT).reachable("10.99.0.1"),
     ];
     thread::scope(|scope| {
         let all = waits.map(|wait| scope.spawn(wait));

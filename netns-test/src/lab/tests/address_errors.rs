@@ -1,9 +1,9 @@
-//! TopologyErrors with addresses, subnets, pools and MTUs, and the words for them.
+//! Errors of addresses, subnets, pools and MTUs with their texts.
 
-use crate::lab::tests::reports::{only, pair};
+use crate::lab::tests::errors::{only, pair};
 
 #[test]
-fn addresses_by_hand() {
+fn static_addresses() {
     only(
         "`eth0` of `a` (link a to b): `10.0.0.300/24`: no IPv4 or IPv6 address before the `/`",
         |net, [a, b]| {
@@ -62,7 +62,7 @@ fn addresses_by_hand() {
     }
 }
 
-/// Subnets with an address that no interface can have beside others, and pools with such subnets.
+/// Subnets and pools that overlap a reserved range and have usable addresses too.
 #[test]
 fn subnets_that_hold_reserved_addresses() {
     let reserved = [
@@ -95,7 +95,7 @@ fn subnets_that_hold_reserved_addresses() {
             net.link(a, b);
         },
     );
-    // The other end would get it.
+    // The pool would assign it to the other end.
     only(
         "`eth0` of `b` (link a to b): 255.255.255.255/31 is the limited broadcast address \
          (RFC 919); give the address of one interface",
@@ -105,9 +105,8 @@ fn subnets_that_hold_reserved_addresses() {
     );
 }
 
-/// What is unusual and works.
 #[test]
-fn subnets_for_documents_and_of_old_classes_are_taken() {
+fn unusual_subnets_are_accepted() {
     for subnet in [
         "192.0.2.0/24",
         "240.0.0.0/24",
@@ -173,7 +172,7 @@ fn subnets() {
         ("`eth0` of `b` (link a to b)", "2001:db8::1/64", false),
     ] {
         let expected = format!(
-            "{place}: {given} is of the family that the segment shall not have; remove it, or \
+            "{place}: {given} is of a family that is disabled on the segment; remove it, or \
              `ipv4_only` or `ipv6_only`"
         );
         only(&expected, |net, [a, b]| {
@@ -196,8 +195,8 @@ fn pools() {
         },
     );
     only(
-        "link `x` (a to b): no subnet is left in the pool 192.168.0.0/24; give a larger one with \
-         `pools`, or a subnet by hand",
+        "link `x` (a to b): no subnet is left in the pool 192.168.0.0/24; set a larger one with \
+         `pools`, or the subnet of the segment",
         |net, [a, b]| {
             net.pools("192.168.0.0/24", "fd00::/48");
             net.link(a, b);
@@ -226,7 +225,7 @@ fn mtus() {
         format!("link a to b: an MTU of {mtu} is not in {least} to 65535: {why}")
     };
     let ipv6 = "IPv6 needs that much; raise it, or make the link `ipv4_only`";
-    let kernel = "the kernel takes no other; give one that is";
+    let kernel = "the kernel accepts no other; set one in this range";
     for (mtu, least, why) in
         [(1279, 1280, ipv6), (67, 68, kernel), (65536, 68, kernel), (0, 68, kernel)]
     {
@@ -247,8 +246,8 @@ fn mtus() {
         },
     );
     only(
-        "VXLAN 7: an MTU of 1250 is not in 1280 to 65535: IPv6 needs that much; raise that of \
-         the links below",
+        "VXLAN 7: an MTU of 1250 is not in 1280 to 65535: IPv6 needs that much; raise the MTU \
+         of the links below",
         |net, [a, b]| {
             net.link(a, b).mtu(1300);
             net.node(a).vxlan(7, [b], ());

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, LinkId, Node, NodeId, Topology, netns_test};
 use netns_test_tests::Said as _;
 
@@ -16,7 +17,7 @@ use crate::net::{Mesh, connection};
 fn all_reach_each_other(lab: &Lab, nodes: &[NodeId]) {
     for &from in nodes {
         for &to in nodes.iter().filter(|to| **to != from) {
-            if let Err(error) = lab[from].wait_reachable(to) {
+            if let Err(error) = lab[from].wait(WAIT_LIMIT).reachable(to) {
                 panic!("{} to {}: {error}", lab[from].name(), lab[to].name());
             }
             let name = lab[to].name();
@@ -56,7 +57,7 @@ const ON_ONE: [&str; 2] = ["10.0.0.1/24", "fd6e:6574:6e73::1/64"];
 const ON_TWO: [&str; 2] = ["10.0.1.254/24", "fd6e:6574:6e73:1::fffe/64"];
 
 #[netns_test]
-fn a_host_that_roams_has_the_addresses_of_its_switch() -> netns_test::Result<()> {
+fn a_moved_host_has_the_addresses_of_its_switch() -> netns_test::Result<()> {
     let Campus { lab, radio, switches: [one, two], nodes, .. } = campus()?;
     let roamer = nodes[0];
     let before = [routes(&lab[roamer], "-4"), routes(&lab[roamer], "-6")];
@@ -80,7 +81,7 @@ fn a_host_that_roams_has_the_addresses_of_its_switch() -> netns_test::Result<()>
 
 /// Connections of before are of the old address; a server that listens is found at the new one.
 #[netns_test]
-fn a_server_that_roams_is_found_by_its_name() -> netns_test::Result<()> {
+fn a_moved_server_is_found_by_its_name() -> netns_test::Result<()> {
     let Campus { lab, radio, switches: [one, two], nodes: [roamer, first, second, _], .. } =
         campus()?;
     let listener = lab[roamer].run(|| TcpListener::bind("[::]:80"))?;
@@ -93,7 +94,7 @@ fn a_server_that_roams_is_found_by_its_name() -> netns_test::Result<()> {
 }
 
 #[netns_test]
-fn what_a_move_has_given_comes_back_with_the_link_and_the_node() -> netns_test::Result<()> {
+fn addresses_of_a_move_come_back_with_link_and_power() -> netns_test::Result<()> {
     let Campus { lab, radio, switches: [one, two], nodes, .. } = campus()?;
     let roamer = nodes[0];
     lab.move_link(radio, one, two)?;
@@ -123,7 +124,7 @@ fn what_a_move_has_given_comes_back_with_the_link_and_the_node() -> netns_test::
 }
 
 #[netns_test]
-fn several_hosts_that_roam_have_addresses_of_their_own() -> netns_test::Result<()> {
+fn several_moved_hosts_have_distinct_addresses() -> netns_test::Result<()> {
     let mut net = Topology::new();
     let (one, two) = (net.switch("one"), net.switch("two"));
     let router = net.router("router");
@@ -229,7 +230,7 @@ fn families_are_those_of_the_segment() -> netns_test::Result<()> {
     net.link(b, v4).ipv4_only();
     net.link(c, v6).ipv6_only();
     let lab = net.build()?;
-    lab[roamer].add_addr("eth0", "198.51.100.1/24")?;
+    lab[roamer].interface("eth0").add_addr("198.51.100.1/24")?;
     let own = || addresses(&lab[roamer], "eth0");
     lab.move_link(radio, old, v4)?;
     // What was added is not the segment's.
@@ -252,14 +253,14 @@ fn families_are_those_of_the_segment() -> netns_test::Result<()> {
 fn addresses_that_were_changed_before_are_no_obstacle() -> netns_test::Result<()> {
     let Campus { lab, radio, switches: [one, two], nodes, .. } = campus()?;
     let roamer = nodes[0];
-    lab[roamer].add_addr("eth0", "10.0.0.77/24")?;
-    lab[roamer].set_addr("eth0", "fd6e:6574:6e73::77/64")?;
+    lab[roamer].interface("eth0").add_addr("10.0.0.77/24")?;
+    lab[roamer].interface("eth0").set_addr("fd6e:6574:6e73::77/64")?;
     lab.move_link(radio, one, two)?;
     assert_eq!(addresses(&lab[roamer], "eth0"), ON_TWO);
     all_reach_each_other(&lab, &nodes);
     // The segment has been renumbered.
     for (node, interface, last) in [(nodes[1], "eth0", 2), (nodes[3], "eth0", 3)] {
-        lab[node].set_addr(interface, format!("192.0.2.{last}/24"))?;
+        lab[node].interface(interface).set_addr(format!("192.0.2.{last}/24"))?;
     }
     lab.move_link(radio, two, one)?;
     let own = addresses(&lab[roamer], "eth0");
@@ -295,7 +296,7 @@ fn a_move_as_is_changes_no_addresses_and_no_routes() -> netns_test::Result<()> {
 }
 
 #[netns_test]
-fn the_test_itself_roams() -> netns_test::Result<()> {
+fn the_test_itself_moves() -> netns_test::Result<()> {
     let mut net = Topology::new();
     let (one, two, router) = (net.switch("one"), net.switch("two"), net.router("router"));
     let (own, second) = (net.local(), net.host("second"));

@@ -32,13 +32,13 @@ fn a_test_waits_for_one_of_many_to_go() {
 
 /// Each holds namespaces until it has gone.
 #[test]
-fn where_little_is_allowed_a_test_waits_for_the_only_one() {
+fn under_a_low_limit_a_test_waits_for_the_only_init() {
     let script = "echo 1000 > /proc/sys/user/max_net_namespaces && exec \"$0\" \"$@\"";
     plays_in(&["unshare", "-Ur", "sh", "-c", script], "bounded_to_one");
 }
 
 #[test]
-fn one_that_is_stuck_is_not_waited_for() {
+fn a_stuck_init_is_not_waited_for() {
     plays("stuck");
 }
 
@@ -75,7 +75,7 @@ fn bounded() {
 }
 
 #[test]
-#[ignore = "run by where_little_is_allowed_a_test_waits_for_the_only_one"]
+#[ignore = "run by under_a_low_limit_a_test_waits_for_the_only_init"]
 fn bounded_to_one() {
     is_bounded_to(1);
 }
@@ -102,7 +102,7 @@ fn is_bounded_to(few: usize) {
 }
 
 #[test]
-#[ignore = "run by one_that_is_stuck_is_not_waited_for"]
+#[ignore = "run by a_stuck_init_is_not_waited_for"]
 fn stuck() {
     let held: Vec<Held> = (0..FEW).map(|_| Held::of_a_test()).collect();
     passes_at_once();

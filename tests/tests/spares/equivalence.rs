@@ -12,7 +12,7 @@ use super::{plays, read, run, shared, succeeds, unshare, wait_for};
 /// What a body finds, for its runner.
 #[netns_test]
 #[ignore = "run by the runners of this file"]
-fn tells_what_it_finds() {
+fn records_its_view() {
     fs::write(shared("directory"), std::env::current_dir().unwrap().to_str().unwrap()).unwrap();
     let output = Command::new("hostname").output().unwrap();
     fs::write(shared("hostname"), output.stdout).unwrap();
@@ -30,7 +30,7 @@ fn warm_up() {
 
 #[test]
 fn the_directory_is_the_one_of_the_request() {
-    plays("same::moves", &[], "");
+    plays("equivalence::moves", &[], "");
 }
 
 #[test]
@@ -41,23 +41,23 @@ fn moves() {
         let directory = fs::canonicalize(shared("")).unwrap().join(name);
         fs::create_dir(&directory).unwrap();
         std::env::set_current_dir(&directory).unwrap();
-        tells_what_it_finds();
+        records_its_view();
         assert_eq!(read("directory"), directory.to_str().unwrap());
         // The same directory by its new name.
         let renamed = directory.with_extension("renamed");
         fs::rename(&directory, &renamed).unwrap();
-        tells_what_it_finds();
+        records_its_view();
         assert_eq!(read("directory"), renamed.to_str().unwrap());
     }
 }
 
 #[test]
-fn what_is_mounted_is_there_and_what_is_unmounted_is_not() {
-    plays("same::mounts", &unshare("-Urm"), "");
+fn mounts_and_unmounts_of_the_machine_are_seen() {
+    plays("equivalence::mounts", &unshare("-Urm"), "");
 }
 
 #[test]
-#[ignore = "run by what_is_mounted_is_there_and_what_is_unmounted_is_not"]
+#[ignore = "run by mounts_and_unmounts_of_the_machine_are_seen"]
 fn mounts() {
     fs::create_dir(shared("mounted")).unwrap();
     fs::create_dir(shared("source")).unwrap();
@@ -65,7 +65,7 @@ fn mounts() {
     std::env::set_current_dir(shared("")).unwrap();
     warm_up();
     succeeds(Command::new("mount").args(["--bind", "source", "mounted"]));
-    tells_what_it_finds();
+    records_its_view();
     assert_eq!(read("there"), "[true, false]");
     // Until one is kept again.
     for _ in 0..4 {
@@ -73,18 +73,18 @@ fn mounts() {
     }
     wait_for(1);
     succeeds(Command::new("umount").arg("mounted"));
-    tells_what_it_finds();
+    records_its_view();
     assert_eq!(read("there"), "[false, false]");
 }
 
 /// The request's directory may be in mounts that the server does not have.
 #[test]
-fn what_the_runner_has_mounted_for_itself_is_there() {
-    plays("same::mounts_of_its_own", &unshare("-Ur"), "3");
+fn private_mounts_of_the_runner_are_seen() {
+    plays("equivalence::mounts_of_its_own", &unshare("-Ur"), "3");
 }
 
 #[test]
-#[ignore = "run by what_the_runner_has_mounted_for_itself_is_there"]
+#[ignore = "run by private_mounts_of_the_runner_are_seen"]
 fn mounts_of_its_own() {
     fs::create_dir(shared("mounted")).unwrap();
     std::env::set_current_dir(shared("")).unwrap();
@@ -94,28 +94,28 @@ fn mounts_of_its_own() {
     assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNS) }, 0);
     succeeds(Command::new("mount").args(["-t", "tmpfs", "tmpfs", "mounted"]));
     fs::write("mounted/file", "").unwrap();
-    tells_what_it_finds();
+    records_its_view();
     assert_eq!(read("there"), "[true, false]");
 }
 
 #[test]
-fn what_comes_into_run_is_there() {
-    plays("same::runs", &unshare("-Urm"), "");
+fn new_entries_of_run_are_seen() {
+    plays("equivalence::runs", &unshare("-Urm"), "");
 }
 
 #[test]
-#[ignore = "run by what_comes_into_run_is_there"]
+#[ignore = "run by new_entries_of_run_are_seen"]
 fn runs() {
     succeeds(Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/run"]));
     warm_up();
     fs::write("/run/new", "").unwrap();
-    tells_what_it_finds();
+    records_its_view();
     assert_eq!(read("there"), "[false, true]");
 }
 
 #[test]
 fn the_hostname_is_the_one_of_the_request() {
-    plays("same::names", &unshare("-Uru"), "");
+    plays("equivalence::names", &unshare("-Uru"), "");
 }
 
 #[test]
@@ -123,14 +123,14 @@ fn the_hostname_is_the_one_of_the_request() {
 fn names() {
     warm_up();
     succeeds(Command::new("hostname").arg("renamed"));
-    tells_what_it_finds();
+    records_its_view();
     assert_eq!(read("hostname"), "renamed\n");
 }
 
 /// Environment, masks and limits go to the body with the request, whoever its init is.
 #[test]
 fn the_environment_is_the_one_of_the_request() {
-    plays("same::sets", &[], "");
+    plays("equivalence::sets", &[], "");
 }
 
 #[test]
@@ -139,18 +139,18 @@ fn sets() {
     warm_up();
     // SAFETY: no other thread of this run looks at the environment.
     unsafe { std::env::set_var("VARIABLE", "value") };
-    tells_what_it_finds();
+    records_its_view();
     assert_eq!(read("variable"), "value");
 }
 
 /// What is copied is copied anew, also from deeper directories.
 #[test]
-fn what_changes_in_a_file_below_run_is_there() {
-    plays("same::copies", &unshare("-Urm"), "");
+fn changed_files_below_run_are_seen() {
+    plays("equivalence::copies", &unshare("-Urm"), "");
 }
 
 #[test]
-#[ignore = "run by what_changes_in_a_file_below_run_is_there"]
+#[ignore = "run by changed_files_below_run_are_seen"]
 fn copies() {
     succeeds(Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/run"]));
     fs::create_dir_all("/run/one/two").unwrap();

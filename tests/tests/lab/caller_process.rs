@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 use std::time::Duration;
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, Topology, netns_test};
 use netns_test_tests::{again, passes, stdout_of};
 
@@ -13,7 +14,7 @@ use super::{must_fail, two_hosts};
 
 #[test]
 fn a_panic_after_the_lab_fails_the_test() {
-    let told = must_fail("holes::panics_after_its_lab");
+    let told = must_fail("caller_process::panics_after_its_lab");
     assert!(
         told.contains("host client: a thread has panicked: too late, after its lab has ended"),
         "{told}"
@@ -37,7 +38,7 @@ fn panics_after_its_lab() {
 
 #[test]
 fn a_panic_of_a_lab_that_is_never_dropped_fails_the_test() {
-    let told = must_fail("holes::panics_in_a_lab_that_is_never_dropped");
+    let told = must_fail("caller_process::panics_in_a_lab_that_is_never_dropped");
     assert!(
         told.contains("something has panicked on a host of a lab that was not dropped"),
         "{told}"
@@ -81,12 +82,12 @@ fn a_fork_leaves_the_lab_alone() {
 
 /// Whoever has locked stdout waits for programs that write there.
 #[netns_test(timeout = "20s")]
-fn a_locked_stdout_keeps_nobody() {
+fn a_locked_stdout_blocks_no_program() {
     let (lab, client, _) = two_hosts();
     let mut stdout = std::io::stdout().lock();
     let child = lab[client].command("sh").args(["-c", "echo one; echo two"]).spawn().unwrap();
-    child.wait_ready(|line| line == "two").unwrap();
-    assert!(child.within(Duration::from_secs(5)).wait_exit().unwrap().success());
+    child.wait(WAIT_LIMIT).line(|line| line == "two").unwrap();
+    assert!(child.wait(Duration::from_secs(5)).exit().unwrap().success());
     writeln!(stdout, "own").unwrap();
     drop(lab);
 }
@@ -139,14 +140,14 @@ fn the_test_itself_is_reached_from_a_host() {
 
 /// The first error of all: without any right.
 #[test]
-fn a_caller_without_rights_is_told_how_to_get_them() {
-    let name = "holes::without_rights";
+fn a_caller_without_capabilities_gets_advice() {
+    let name = "caller_process::without_rights";
     let around = ["unshare", "--user"];
     passes(&mut again(&around, &["--exact", name]), 1);
 }
 
 #[test]
-#[ignore = "run by a_caller_without_rights_is_told_how_to_get_them"]
+#[ignore = "run by a_caller_without_capabilities_gets_advice"]
 fn without_rights() {
     let mut net = Topology::new();
     net.host("alone");
@@ -158,7 +159,7 @@ fn without_rights() {
 /// Programs that a lab has started print though nobody waits for them.
 #[test]
 fn output_that_comes_at_the_end_is_printed() {
-    let mut run = again(&[], &["--exact", "holes::prints_at_the_end", "--nocapture"]);
+    let mut run = again(&[], &["--exact", "caller_process::prints_at_the_end", "--nocapture"]);
     let mut child = run.stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let marked: Vec<_> = lines.filter(|line| line.starts_with("client| ")).collect();
@@ -171,5 +172,5 @@ fn output_that_comes_at_the_end_is_printed() {
 fn prints_at_the_end() {
     let (lab, client, _) = two_hosts();
     let child = lab[client].command("seq").args(["0", "999"]).spawn().unwrap();
-    assert!(child.wait_exit().unwrap().success());
+    assert!(child.wait(WAIT_LIMIT).exit().unwrap().success());
 }

@@ -92,7 +92,8 @@ fn a_program_can_neither_end_nor_stop_its_init() {
 /// `kill(0, …)` reaches who is in the same process group, whatever PID namespace that is in.
 #[test]
 fn a_program_cannot_signal_its_callers_group() {
-    let script = "trap 'echo reached; exit 1' TERM; \"$@\" --exact ends::kills_its_group; echo $?";
+    let script =
+        "trap 'echo reached; exit 1' TERM; \"$@\" --exact lifetime::kills_its_group; echo $?";
     let own = std::env::current_exe().unwrap();
     let mut group = std::process::Command::new("setsid");
     group.args(["--wait", "sh", "-c", script, "sh"]).arg(own).args(["--ignored", "--nocapture"]);
@@ -192,7 +193,7 @@ fn a_child_that_is_dropped_goes_on() {
 
 /// A process that has started a program, and waits.
 fn caller(around: &[&str]) -> Child {
-    let mut caller = again(around, &["--exact", "ends::starts_a_daemon", "--nocapture"]);
+    let mut caller = again(around, &["--exact", "lifetime::starts_a_daemon", "--nocapture"]);
     caller.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
@@ -222,15 +223,15 @@ fn a_program_ends_with_its_caller() {
 
 /// Who ignores SIGCHLD has its children reaped by the kernel, which tells nobody how they ended.
 #[test]
-fn a_caller_that_ignores_its_children_hears_of_them_as_ever() {
-    let name = "ends::in_a_caller_that_ignores_its_children";
+fn a_caller_that_ignores_sigchld_gets_exit_statuses() {
+    let name = "lifetime::in_a_caller_that_ignores_its_children";
     let ignoring = ["env", "--ignore-signal=CHLD"];
     let mut run = again(&ignoring, &["--exact", name]);
     netns_test_tests::passes(&mut run, 1);
 }
 
 #[test]
-#[ignore = "run by a_caller_that_ignores_its_children_hears_of_them_as_ever"]
+#[ignore = "run by a_caller_that_ignores_sigchld_gets_exit_statuses"]
 fn in_a_caller_that_ignores_its_children() {
     let tell = ["-c", "grep SigIgn /proc/self/status; exit 3"];
     let mut outside = super::commands::forked("sh");

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use netns_test::lab::NodeId;
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Topology, netns_test};
 use netns_test_tests::{LIMIT, Said as _, eventually};
 
@@ -13,19 +14,20 @@ use super::two_hosts;
 
 /// Also as root outside of a user namespace it would be the machine's.
 #[netns_test]
-fn a_sysctl_is_one_of_the_network() {
+fn a_sysctl_outside_of_net_is_refused() {
     let (lab, client, _) = two_hosts();
     let told = |name: &str| lab[client].sysctl(name, 60).unwrap_err().said();
     let only = "only those below `net.` are the node's own; give one of these";
     assert_eq!(told("vm.swappiness"), format!("write `vm.swappiness` of client: {only}"));
     assert_eq!(told("kernel/hostname"), format!("write `kernel/hostname` of client: {only}"));
-    let file = std::env::temp_dir().join(format!("netns-test-sysctl-{}", std::process::id()));
+    let directory = netns_test_tests::scratch("sysctl");
+    let file = directory.join("file");
     std::fs::write(&file, "before").unwrap();
     let path = format!("../..{}", file.display());
     assert!(told(&path).contains("a part of it is empty"), "{}", told(&path));
     assert!(told(&format!("net/{path}")).contains("a part of it is empty"));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "before");
-    std::fs::remove_file(&file).unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
     lab[client].sysctl("net.ipv4.ip_forward", 1).unwrap();
 }
 
@@ -42,13 +44,13 @@ fn a_route_does_not_lead_to_the_host_itself() {
     let told = lab[client].add_route("192.0.2.0/24", own).unwrap_err().said();
     assert!(told.ends_with(&format!("{own} is the host's own address; {advice}")), "{told}");
     let told = lab[client].add_route("default", server).unwrap_err().said();
-    assert!(told.contains("the default route is that to 0.0.0.0/0, and to ::/0"), "{told}");
+    assert!(told.contains("write the default route as 0.0.0.0/0 or ::/0"), "{told}");
 }
 
 /// Multicast and broadcast of hosts that have no default route, by a route in the topology and by one of
 /// the running lab.
 #[netns_test]
-fn a_route_by_a_link_is_to_what_is_on_it() -> netns_test::Result<()> {
+fn a_route_by_a_link_leads_to_its_segment() -> netns_test::Result<()> {
     const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
     let mut net = Topology::new();
     let (a, b, switch) = (net.host("a"), net.host("b"), net.switch("s"));
@@ -88,14 +90,14 @@ fn a_route_by_a_link_is_to_what_is_on_it() -> netns_test::Result<()> {
 
 /// A prompt: what there is of the line is shown.
 #[netns_test]
-fn a_line_without_an_end_is_told() -> netns_test::Result<()> {
+fn an_incomplete_line_is_named() -> netns_test::Result<()> {
     let (lab, client, _) = two_hosts();
     let child =
         lab[client].command("sh").args(["-c", "printf 'ready> '; exec sleep 100"]).spawn()?;
     // The first waits may be over before it has written.
     eventually(LIMIT, "the part of a line is in the error", || {
-        let within = child.within(Duration::from_millis(100));
-        let told = within.wait_ready(|line| line.contains("ready")).unwrap_err().said();
+        let short = child.wait(Duration::from_millis(100));
+        let told = short.line(|line| line.contains("ready")).unwrap_err().said();
         let is_early = told.contains("it has printed nothing");
         assert!(is_early || told.contains("ready> "), "{told}");
         told.contains("of a line that has not ended: ready> ")
@@ -106,11 +108,11 @@ fn a_line_without_an_end_is_told() -> netns_test::Result<()> {
 #[netns_test]
 fn a_node_is_waited_for_by_its_id() -> netns_test::Result<()> {
     let (lab, client, server) = two_hosts();
-    lab[client].wait_reachable(server)?;
+    lab[client].wait(WAIT_LIMIT).reachable(server)?;
     let mut other = Topology::new();
     other.host("a");
     let stranger = other.host("b");
-    let told = lab[client].wait_reachable(stranger).unwrap_err().said();
+    let told = lab[client].wait(WAIT_LIMIT).reachable(stranger).unwrap_err().said();
     assert!(told.ends_with("it is not in the lab: its id is of another"), "{told}");
     Ok(())
 }
@@ -143,7 +145,7 @@ fn panics_name_the_callers_line() {
 
 /// What is renamed is told, and not what bears its name.
 #[netns_test]
-fn a_renamed_host_is_told_by_its_old_name() -> netns_test::Result<()> {
+fn a_renamed_node_is_named_by_its_old_name() -> netns_test::Result<()> {
     let mut net = Topology::new();
     let switch = net.switch("s");
     let a = net.host("a");
@@ -164,7 +166,7 @@ fn errors_go_into_those_of_io() -> std::io::Result<()> {
     let (a, b) = (net.host("a"), net.host("b"));
     net.link(a, b);
     let lab = net.build()?;
-    let error = std::io::Error::from(lab[a].add_addr("nope", "10.0.0.1/24").unwrap_err());
+    let error = std::io::Error::from(lab[a].interface("nope").add_addr("10.0.0.1/24").unwrap_err());
     assert!(error.to_string().starts_with("find interface nope of a"), "{error}");
     let error: std::io::Error = lab[a].sysctl("net.ipv4.nope", 1).unwrap_err().into();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);

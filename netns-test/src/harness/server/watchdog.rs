@@ -1,56 +1,55 @@
-//! The runner's own limit: a server that is stopped, or hangs, is noticed and told.
+//! The runner's watchdog for the server: notices and explains a server that is stopped or hangs.
 //!
-//! A test that waits for namespaces or processes may wait long, while others run. So the limit is
-//! on a server that does nothing: one that goes on is waited for.
+//! A test may wait long for namespaces or processes while others run. So there is no limit on a
+//! server that runs, but one on a server that does nothing.
 
 use std::time::{Duration, Instant};
 
-use crate::harness::protocol::heartbeat::Pulse;
+use crate::harness::protocol::heartbeat::Heartbeat;
 use crate::sys::fds;
 use crate::sys::process::Pid;
 
-/// How often the runner looks. The looks are counted, and not the time: a runner that was stopped
-/// itself has not looked.
+/// Pause between two looks at the server. The watchdog counts looks instead of measuring time: a
+/// runner that was stopped itself has not looked.
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
-/// How often the server goes through its loop at the least, while there is a test.
-pub(crate) const HEARTBEAT: Duration = Duration::from_secs(5);
-
-/// After so many looks at a server that is stopped no test is waited for that has not begun.
+/// Looks at a stopped server after which a test that has not begun is given up.
 const LOOKS_IF_STOPPED: u64 = 10;
 
-/// The same for one that hangs for another reason: the kernel may take long to make a namespace.
+/// Looks at a server that hangs for another reason after which such a test is given up. The kernel
+/// may take long to create a namespace.
 const LOOKS_IF_SILENT: u64 = 60;
 
-/// What a test that has begun may take longer than its time limit: init keeps the time, and the
+/// Looks after the time limit of a test that has begun. Until then init enforces the limit, or the
 /// server kills an init that does not.
 const LOOKS_AFTER_LIMIT: u64 = 30;
 
-/// Looks at one server, while a test is waited for.
+/// Watchdog for one server, while the runner waits for a test.
 #[derive(Debug)]
 pub(crate) struct Watch {
     server: Pid,
-    pulse: Pulse,
+    heartbeat: Heartbeat,
     limit: Option<Duration>,
     last: Instant,
     beats: u32,
-    /// Looks in a row at a server that had done nothing since the one before.
+    /// Looks in a row at a server that had not run since the look before.
     silent: u64,
 }
 
 impl Watch {
-    /// For a test with this time limit.
-    pub(crate) fn new(server: Pid, pulse: Pulse, limit: Option<Duration>) -> Self {
-        Self { server, pulse, limit, last: Instant::now(), beats: pulse.beats(), silent: 0 }
+    /// Creates a watchdog for a test with this time limit.
+    pub(crate) fn new(server: Pid, heartbeat: Heartbeat, limit: Option<Duration>) -> Self {
+        Self { server, heartbeat, limit, last: Instant::now(), beats: heartbeat.beats(), silent: 0 }
     }
 
-    /// Why the test is no longer waited for, if so; looks no more often than it should.
+    /// Returns the reason for which the test is given up, if it is. Looks at most once each
+    /// [`PAUSE`].
     pub(crate) fn look(&mut self, has_begun: impl FnOnce() -> bool) -> Option<String> {
         if self.last.elapsed() < PAUSE {
             return None;
         }
         self.last = Instant::now();
-        let beats = self.pulse.beats();
+        let beats = self.heartbeat.beats();
         if beats != std::mem::replace(&mut self.beats, beats) {
             self.silent = 0;
             return None;
@@ -60,30 +59,30 @@ impl Watch {
             return None;
         }
         let state = State::of(self.server);
-        (self.silent >= self.patience(state.is_stopped(), has_begun()))
-            .then(|| state.told(self.server))
+        (self.silent >= self.looks_needed(state.is_stopped(), has_begun()))
+            .then(|| state.explanation(self.server))
             .flatten()
     }
 
-    /// How many looks are enough.
-    fn patience(&self, is_stopped: bool, has_begun: bool) -> u64 {
+    /// Returns the number of looks after which the test is given up.
+    fn looks_needed(&self, is_stopped: bool, has_begun: bool) -> u64 {
         let least = if is_stopped { LOOKS_IF_STOPPED } else { LOOKS_IF_SILENT };
         match self.limit {
             _ if !has_begun => least,
-            // Its init can do without a server.
+            // Init works without the server.
             Some(limit) => limit.as_secs().saturating_add(LOOKS_AFTER_LIMIT).max(least),
             None => LOOKS_IF_SILENT,
         }
     }
 }
 
-/// Why a server that has been seen to be stopped before is not asked, if it still is.
+/// Returns an explanation if the server is still stopped.
 pub(crate) fn still_stopped(server: Pid) -> Option<String> {
     let state = State::of(server);
-    if state.is_stopped() { state.told(server) } else { None }
+    if state.is_stopped() { state.explanation(server) } else { None }
 }
 
-/// What `/proc` says of a process: `T (stopped)`, and who traces it.
+/// State and tracer of a process, from `/proc/<pid>/status`.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct State {
     state: Option<String>,
@@ -109,8 +108,8 @@ impl State {
         self.tracer.is_none() && self.state.as_ref().is_some_and(|state| state.starts_with('T'))
     }
 
-    /// As lines for a person; nothing where a debugger holds the process, for as long as it likes.
-    fn told(&self, pid: Pid) -> Option<String> {
+    /// Returns lines for the user, or `None` if a debugger holds the process, which is no fault.
+    fn explanation(&self, pid: Pid) -> Option<String> {
         if self.tracer.is_some() {
             return None;
         }
@@ -143,24 +142,27 @@ mod tests {
     fn a_stopped_process_is_told_from_one_that_is_traced_or_waits() {
         let stopped = state("T (stopped)", "0");
         assert!(stopped.is_stopped());
-        let told = stopped.told(7).unwrap();
-        assert!(told.contains("(process 7) is stopped") && told.contains("kill -CONT 7"), "{told}");
+        let explanation = stopped.explanation(7).unwrap();
+        assert!(
+            explanation.contains("(process 7) is stopped") && explanation.contains("kill -CONT 7"),
+            "{explanation}"
+        );
         let traced = state("t (tracing stop)", "12");
-        assert_eq!((traced.is_stopped(), traced.told(7)), (false, None));
+        assert_eq!((traced.is_stopped(), traced.explanation(7)), (false, None));
         let waits = state("D (disk sleep)", "0");
         assert!(!waits.is_stopped());
-        assert!(waits.told(7).unwrap().contains("= D (disk sleep)"));
-        assert!(State::default().told(7).is_some());
+        assert!(waits.explanation(7).unwrap().contains("= D (disk sleep)"));
+        assert!(State::default().explanation(7).is_some());
     }
 
     #[test]
     fn a_test_that_has_begun_is_waited_for_as_long_as_its_own_time() {
-        let watch = |limit| Watch::new(1, Pulse::new().unwrap(), limit);
+        let watch = |limit| Watch::new(1, Heartbeat::new().unwrap(), limit);
         let five = watch(Some(Duration::from_secs(5)));
-        assert_eq!(five.patience(true, false), LOOKS_IF_STOPPED);
-        assert_eq!(five.patience(false, false), LOOKS_IF_SILENT);
-        assert_eq!(five.patience(true, true), 35);
-        assert_eq!(watch(None).patience(true, true), LOOKS_IF_SILENT);
-        assert_eq!(watch(Some(Duration::MAX)).patience(false, true), u64::MAX);
+        assert_eq!(five.looks_needed(true, false), LOOKS_IF_STOPPED);
+        assert_eq!(five.looks_needed(false, false), LOOKS_IF_SILENT);
+        assert_eq!(five.looks_needed(true, true), 35);
+        assert_eq!(watch(None).looks_needed(true, true), LOOKS_IF_SILENT);
+        assert_eq!(watch(Some(Duration::MAX)).looks_needed(false, true), u64::MAX);
     }
 }

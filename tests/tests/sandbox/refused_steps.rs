@@ -124,7 +124,7 @@ fn a_network_that_may_not_be_joined_is_named() {
 
 /// Without a chance to tell anything.
 #[netns_test]
-fn a_filter_that_kills_is_told() {
+fn a_kill_by_seccomp_is_named() {
     let error = refused(&sandbox(), Filter::Deadly);
     let told = "start the program: its process was killed by SIGSYS before exec";
     assert!(error.starts_with(told), "{error}");
@@ -133,7 +133,7 @@ fn a_filter_that_kills_is_told() {
 
 /// Killed on the way, whoever it is: a program that has not begun has not ended either.
 #[netns_test]
-fn a_process_that_is_killed_on_the_way_is_told() {
+fn a_helper_killed_during_setup_is_named() {
     for call in [libc::SYS_signalfd4, libc::SYS_openat2, libc::SYS_setsid] {
         let error = refused(&Sandbox::new(), Filter::DeadlyCall(call));
         let told = "start the program: its process was killed by SIGSYS before exec";
@@ -142,7 +142,7 @@ fn a_process_that_is_killed_on_the_way_is_told() {
 }
 
 #[netns_test]
-fn a_limit_on_namespaces_is_told_with_its_cause() {
+fn a_limit_on_namespaces_is_named_with_its_cause() {
     fs::write("/proc/sys/user/max_user_namespaces", "0").unwrap();
     let before = State::now();
     let error = Sandbox::new().command("true").status().unwrap_err().to_string();

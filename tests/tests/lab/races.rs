@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, Node, NodeId, Topology, netns_test};
 use netns_test_tests::stdout_of;
 
@@ -17,7 +18,7 @@ use crate::two_hosts;
 const MOMENT: Duration = Duration::from_millis(200);
 
 /// Does `meanwhile` on another thread again and again, as long as `work` takes.
-fn beside(
+fn during(
     meanwhile: impl Fn() + Send + Sync,
     work: impl FnOnce() -> netns_test::Result<()>,
 ) -> netns_test::Result<()> {
@@ -59,7 +60,7 @@ fn link_local(host: &Node) -> (Ipv6Addr, u32) {
 #[netns_test]
 fn one_of_two_addresses_is_set_last() -> netns_test::Result<()> {
     let (lab, client, _) = two_hosts();
-    let set = |last: usize| lab[client].set_addr("eth0", format!("10.0.0.{last}/24"));
+    let set = |last: usize| lab[client].interface("eth0").set_addr(format!("10.0.0.{last}/24"));
     for round in 0..50 {
         std::thread::scope(|scope| {
             let both = [2 * round + 20, 2 * round + 21].map(|last| scope.spawn(move || set(last)));
@@ -81,7 +82,7 @@ fn a_link_goes_up_and_down_while_it_moves() -> netns_test::Result<()> {
     net.link(one, two);
     let lab = net.build()?;
     let down_and_up = || lab[link].down().and_then(|()| lab[link].up()).unwrap();
-    beside(down_and_up, || {
+    during(down_and_up, || {
         for _ in 0..30 {
             lab.move_link(link, one, two)?;
             lab.move_link(link, two, one)?;
@@ -93,23 +94,23 @@ fn a_link_goes_up_and_down_while_it_moves() -> netns_test::Result<()> {
 }
 
 #[netns_test]
-fn partitions_come_and_go_beside_power_cuts() -> netns_test::Result<()> {
+fn partitions_change_during_power_cuts() -> netns_test::Result<()> {
     let (net, nodes) = switched(4);
     let lab = net.build()?;
     let part_and_heal =
         || lab.partition(&nodes[..2], &nodes[2..]).and_then(|()| lab.heal()).unwrap();
-    beside(part_and_heal, || {
+    during(part_and_heal, || {
         for node in nodes.iter().cycle().take(40) {
             lab.power_off(*node)?;
             lab.power_on(*node)?;
         }
         Ok(())
     })?;
-    nobody_is_barred(&lab, &nodes);
+    no_address_is_blocked(&lab, &nodes);
     Ok(())
 }
 
-fn nobody_is_barred(lab: &Lab, nodes: &[NodeId]) {
+fn no_address_is_blocked(lab: &Lab, nodes: &[NodeId]) {
     for node in nodes {
         let rules = rules(&lab[*node]);
         assert!(!rules.contains("blackhole"), "{rules}");
@@ -119,7 +120,7 @@ fn nobody_is_barred(lab: &Lab, nodes: &[NodeId]) {
 
 /// Rules that are removed by hand are told of, and no others are left for that.
 #[netns_test]
-fn what_is_healed_by_hand_is_healed() -> netns_test::Result<()> {
+fn heal_names_rules_that_others_removed() -> netns_test::Result<()> {
     let (net, nodes) = switched(3);
     let lab = net.build()?;
     lab.partition(&nodes[..1], &nodes[1..])?;
@@ -127,7 +128,7 @@ fn what_is_healed_by_hand_is_healed() -> netns_test::Result<()> {
     let told = lab.heal().unwrap_err().to_string();
     assert!(told.starts_with("let in 10.0.0.2 on h0: ENOENT"), "{told}");
     lab.heal()?;
-    nobody_is_barred(&lab, &nodes);
+    no_address_is_blocked(&lab, &nodes);
     Ok(())
 }
 
@@ -137,14 +138,14 @@ fn a_partition_holds_while_a_host_comes_up() -> netns_test::Result<()> {
     let (net, nodes) = switched(2);
     let lab = net.build()?;
     let [near, far] = nodes[..] else { panic!() };
-    lab[near].wait_reachable(&lab[far])?;
+    lab[near].wait(WAIT_LIMIT).reachable(&lab[far])?;
     lab.partition(&[near], &[far])?;
     let sender = lab[near].run(|| UdpSocket::bind("0.0.0.0:0"))?;
     // Or it would have to be asked for, in vain.
     let mac = text(&ip(&lab[far], &["link", "show", "eth0"])[0], "address").to_owned();
     let known = ["neigh", "replace", "10.0.0.2", "lladdr", &mac, "dev", "eth0", "nud", "permanent"];
     lab[near].run(|| stdout_of("ip", &known));
-    beside(
+    during(
         || drop(sender.send_to(b"lost", "10.0.0.2:99")),
         || {
             for _ in 0..10 {
@@ -163,21 +164,21 @@ fn a_partition_holds_while_a_host_comes_up() -> netns_test::Result<()> {
 #[netns_test]
 fn a_partition_holds_when_an_address_comes() -> netns_test::Result<()> {
     let (lab, near, far) = two_hosts();
-    lab[far].add_addr("eth0", "192.0.2.2/24")?;
+    lab[far].interface("eth0").add_addr("192.0.2.2/24")?;
     lab.partition(&[near], &[far])?;
     let receiver = lab[far].run(|| UdpSocket::bind("0.0.0.0:99"))?;
     let send = || {
         let sent = UdpSocket::bind("192.0.2.1:0").and_then(|one| one.send_to(b"x", "192.0.2.2:99"));
         drop(sent);
     };
-    beside(
+    during(
         || lab[near].run(|| (0..100).for_each(|_| send())),
         || {
             for _ in 0..20 {
-                lab[near].add_addr("eth0", "192.0.2.1/24")?;
-                lab[near].remove_addr("eth0", "192.0.2.1/24")?;
-                lab[near].set_addr("eth0", "192.0.2.1/24")?;
-                lab[near].set_addr("eth0", "10.0.0.1/24")?;
+                lab[near].interface("eth0").add_addr("192.0.2.1/24")?;
+                lab[near].interface("eth0").remove_addr("192.0.2.1/24")?;
+                lab[near].interface("eth0").set_addr("192.0.2.1/24")?;
+                lab[near].interface("eth0").set_addr("10.0.0.1/24")?;
             }
             Ok(())
         },
@@ -200,8 +201,8 @@ fn a_partition_holds_when_a_link_comes_up() -> netns_test::Result<()> {
     lab.partition(&[near], &[far])?;
     lab[link].up()?;
     // They come a moment after the others.
-    lab[near].wait_route("fe80::/64")?;
-    lab[far].wait_route("fe80::/64")?;
+    lab[near].wait(WAIT_LIMIT).route("fe80::/64")?;
+    lab[far].wait(WAIT_LIMIT).route("fe80::/64")?;
     let receiver = lab[far].run(|| UdpSocket::bind("[::]:99"))?;
     let sender = lab[near].run(|| UdpSocket::bind("[::]:0"))?;
     receiver.set_read_timeout(Some(MOMENT))?;

@@ -15,7 +15,7 @@ fn where_there_are(kind: &str, arguments: &str, body: &str) {
     if !tried.status.success() {
         return left_out(body, &format!("no {kind}: {}", text(&tried).trim()));
     }
-    passes(&mut again(&[], &["--exact", &format!("extras::{body}_here")]), 1);
+    passes(&mut again(&[], &["--exact", &format!("extra_interfaces::{body}_here")]), 1);
 }
 
 /// From each node to each address at which a packet arrives by the plan; so many connections.

@@ -76,7 +76,7 @@ fn leave_a_mark() {
 }
 
 /// The test fails, has not begun, and says so; what was printed.
-fn has_not_begun(fault: &str, name: &str) -> String {
+fn has_not_started(fault: &str, name: &str) -> String {
     let (mut run, mark) = run(fault, name);
     let text = fails(&mut run);
     assert!(!mark.exists(), "{fault}, {name}: {text}");
@@ -85,7 +85,7 @@ fn has_not_begun(fault: &str, name: &str) -> String {
     text
 }
 
-fn begins_and_passes(fault: &str, name: &str) {
+fn starts_and_passes(fault: &str, name: &str) {
     let (mut run, mark) = run(fault, name);
     passes(&mut run, 1);
     assert!(mark.exists(), "{fault}, {name}");
@@ -111,10 +111,10 @@ const SHOULD_PANIC: [&str; 6] = [
 ];
 
 #[test]
-fn without_a_fault_each_begins() {
-    each(SHOULD_PANIC, |name| begins_and_passes("threads=20", name));
-    begins_and_passes("threads=20", "uses_a_host");
-    begins_and_passes("threads=1", "should_panic_on_one_thread");
+fn without_a_fault_each_body_starts() {
+    each(SHOULD_PANIC, |name| starts_and_passes("threads=20", name));
+    starts_and_passes("threads=20", "uses_a_host");
+    starts_and_passes("threads=1", "should_panic_on_one_thread");
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn constructors_that_fail_are_no_panic_of_the_test() {
     ];
     each(ends, |(fault, end)| {
         for name in ["should_panic_in_a_body", "should_panic_on_one_thread"] {
-            let text = has_not_begun(fault, name);
+            let text = has_not_started(fault, name);
             let told = format!("run the constructors of the program: {end}");
             assert!(text.contains(&told), "{text}");
         }
@@ -136,9 +136,9 @@ fn constructors_that_fail_are_no_panic_of_the_test() {
 
 /// Whose limit is below the time that the constructor takes.
 #[test]
-fn the_time_of_a_test_begins_with_its_function() {
-    begins_and_passes("take a second", "has_half_a_second");
-    let text = has_not_begun("hang", "has_half_a_second");
+fn the_time_limit_starts_with_the_function() {
+    starts_and_passes("take a second", "has_half_a_second");
+    let text = has_not_started("hang", "has_half_a_second");
     let told = "run the constructors of the program: not done within 12s, and the test's function was \
                 not entered";
     assert!(text.contains(told), "{text}");
@@ -152,15 +152,15 @@ fn the_time_of_a_test_begins_with_its_function() {
 fn a_runtime_without_its_threads_is_no_panic_of_the_test() {
     each(1..=4, |threads| {
         let fault = format!("threads={threads}");
-        let text = has_not_begun(&fault, "should_panic_on_four_threads");
+        let text = has_not_started(&fault, "should_panic_on_four_threads");
         assert!(text.contains("build the test's tokio runtime: EAGAIN"), "{text}");
         for name in ["should_panic_below_tokio", "should_panic_above_tokio"] {
-            let text = has_not_begun(&fault, name);
+            let text = has_not_started(&fault, name);
             assert!(text.contains("before the test's function: EAGAIN"), "{text}");
         }
     });
-    begins_and_passes("threads=5", "should_panic_on_four_threads");
-    let text = has_not_begun("threads=0", "should_panic_in_a_body");
+    starts_and_passes("threads=5", "should_panic_on_four_threads");
+    let text = has_not_started("threads=0", "should_panic_in_a_body");
     assert!(text.contains("start the test's thread: EAGAIN"), "{text}");
 }
 
@@ -180,8 +180,8 @@ fn a_runtime_without_its_descriptors_is_no_panic_of_the_test() {
             std::fs::remove_dir_all(mark.parent().unwrap()).unwrap();
         }
     });
-    has_not_begun("files=3", "should_panic_on_one_thread");
-    begins_and_passes("files=30", "should_panic_on_one_thread");
+    has_not_started("files=3", "should_panic_on_one_thread");
+    starts_and_passes("files=30", "should_panic_on_one_thread");
 }
 
 /// The test has begun, and the panic is not its own.
