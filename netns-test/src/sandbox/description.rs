@@ -76,7 +76,8 @@ impl Sandbox {
     /// Only the program writes to the directory.
     ///
     /// The program inherits the standard streams and the descriptors that are
-    /// [passed](SandboxCommand::pass_fd), and no others, so none leads out of the root by accident.
+    /// [passed](crate::SandboxCommand::pass_fd), and no others, so none leads out of the root by
+    /// accident.
     ///
     /// Without a `rootfs`, the program sees the caller's files. The sockets of name services below
     /// `/run` (systemd-resolved, nscd, nslcd, Avahi) are hidden, because they answer from another
