@@ -165,8 +165,10 @@ fn a_container() {
 
 /// A directory with these programs and the libraries that they name, all of this machine.
 fn rootfs(programs: &[&str]) -> PathBuf {
-    let root = env::temp_dir().join(format!("netns-test-{}-container", std::process::id()));
-    drop(fs::remove_dir_all(&root));
+    // Another user may have left one of this name.
+    let place = |number| env::temp_dir().join(format!("netns-test-container-{number}"));
+    let mut places = (std::process::id()..).take(100).map(place);
+    let root = places.find(|root| fs::create_dir(root).is_ok()).expect("a new directory");
     for directory in ["bin", "proc", "sys", "dev"] {
         fs::create_dir_all(root.join(directory)).unwrap();
     }

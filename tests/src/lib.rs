@@ -8,6 +8,7 @@ mod waiting;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -193,15 +194,35 @@ pub fn missing(what: &str, reason: &str) {
     left_out(what, reason);
 }
 
-/// An empty directory below the machine's temporary one.
+/// Makes an empty directory below the machine's temporary one.
+///
+/// Its name is new: a number of this process may have been another's, of another user, that has left
+/// its directory, and bodies of several runs have equal numbers.
 ///
 /// # Panics
 ///
 /// Panics if it cannot be made.
 #[must_use]
 pub fn scratch(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("netns-test-{}-{name}", std::process::id()));
-    drop(fs::remove_dir_all(&path));
-    fs::create_dir_all(&path).expect("a directory for temporary files");
-    path
+    let own = format!("netns-test-{}-{name}", std::process::id());
+    for attempt in 0_u32.. {
+        let path = std::env::temp_dir().join(format!("{own}-{attempt}"));
+        match fs::create_dir(&path) {
+            Ok(()) => return path,
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => panic!("make {}: {error}", path.display()),
+        }
+    }
+    unreachable!("fewer directories than numbers")
+}
+
+/// Returns the device and inode of the control groups that are mounted, or `None` where none are.
+///
+/// Their number changes with what the machine does meanwhile.
+#[must_use]
+pub fn control_groups() -> Option<(u64, u64)> {
+    const ROOT: &str = "/sys/fs/cgroup";
+    let has_some = fs::read_dir(ROOT).is_ok_and(|mut groups| groups.next().is_some());
+    let data = has_some.then(|| fs::metadata(ROOT)).and_then(Result::ok)?;
+    Some((data.dev(), data.ino()))
 }

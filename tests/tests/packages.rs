@@ -106,7 +106,7 @@ mod async_without_prelude {
 
 #[test]
 fn tests_run_in_packages_of_every_kind() {
-    let place = env::temp_dir().join(format!("netns-test-packages-{}", std::process::id()));
+    let place = netns_test_tests::scratch("packages");
     for (name, edition) in PACKAGES {
         write_package(&place.join(name), name, edition);
     }

@@ -17,7 +17,7 @@ fn every_block_passes() {
     if let Err(error) = fs::create_dir_all(&target).and_then(|()| probe(&target)) {
         panic!("this test builds in {}, and may not: {error}", target.display());
     }
-    let place = env::temp_dir().join(format!("netns-test-readme-{}", std::process::id()));
+    let place = netns_test_tests::scratch("readme");
     write_crate(&place, &blocks);
     let output = run_tests(&place, &target);
     for (number, block) in blocks.iter().enumerate() {

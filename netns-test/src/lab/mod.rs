@@ -20,6 +20,8 @@ pub(crate) mod topology;
 pub use crate::addr::cidr::{Cidr, CidrError, Subnet};
 pub use crate::addr::mac::{Mac, MacError};
 #[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::change::interface::NodeInterface;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::snapshot::{
     Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
     Snapshot, SocketState, TcpState,

@@ -9,19 +9,17 @@ use crate::sys::errno;
 use crate::sys::net::ifreq;
 use crate::sys::ns::nsfs;
 
-/// A network namespace that stays for as long as the handle does.
+/// A network namespace, kept alive by the handle.
 ///
-/// A handle is a file descriptor (close-on-exec) on a namespace of `/proc`'s file system
-/// (`network_namespaces(7)`). It is always open: where there may be none, as after Go's
-/// `netns.None()`, use `Option<NetNs>`. Dropping it closes it; the kernel takes a namespace down
-/// when no process, socket, mount or handle holds it any more.
+/// A handle is an open file descriptor (close-on-exec) on the namespace (`network_namespaces(7)`).
+/// Dropping it closes the descriptor. The kernel destroys a namespace when no process, socket, mount or
+/// handle refers to it. For an optional namespace, as with Go's `netns.None()`, use `Option<NetNs>`.
 ///
-/// No function moves the calling thread but [`enter`](Self::enter),
-/// [`enter_from`](Self::enter_from), [`run`](Self::run) (these come back) and
-/// [`set_current_thread`](Self::set_current_thread).
+/// Only [`enter`](Self::enter), [`enter_from`](Self::enter_from) and [`run`](Self::run), which restore its
+/// namespace afterwards, and [`set_current_thread`](Self::set_current_thread) move the calling thread.
 ///
-/// Joining or making a namespace takes `CAP_SYS_ADMIN`, which root has, and so does every
-/// [`netns_test`](crate::netns_test) body over the namespaces it makes.
+/// To join or create a namespace takes `CAP_SYS_ADMIN`. Root has it, and so has every
+/// [`netns_test`](crate::netns_test) body, over the namespaces that it creates.
 ///
 /// ```
 /// # #[cfg(target_os = "linux")] {
@@ -40,15 +38,14 @@ pub struct NetNs {
 }
 
 impl NetNs {
-    /// A new network namespace, in which there is nothing but `lo`, down.
+    /// Creates a network namespace, which has only `lo`, down (see [`loopback_up`](Self::loopback_up)).
     ///
-    /// It is made by a thread that ends at once: the calling thread stays where it is, also when
-    /// a step fails. See [`loopback_up`](Self::loopback_up).
+    /// A short-lived thread creates it. The calling thread is never moved, even if a step fails.
     ///
     /// # Errors
     ///
-    /// EPERM without `CAP_SYS_ADMIN`, ENOSPC at the limit `user.max_net_namespaces`, EAGAIN or
-    /// EMFILE at the limits of the process.
+    /// EPERM without `CAP_SYS_ADMIN`; ENOSPC at the limit `user.max_net_namespaces`; EAGAIN or EMFILE at the
+    /// process's limits on threads and descriptors.
     pub fn new() -> Result<Self> {
         unshare::in_new_namespace(Self::current)
     }
@@ -66,19 +63,19 @@ impl NetNs {
         .map_err(|error| Error::from(errno::failure("bring up", format!("lo in {self}"), &error)))
     }
 
-    /// Device and inode.
+    /// Returns device and inode.
     #[must_use]
     pub fn id(&self) -> NetNsId {
         self.id
     }
 
-    /// A number that the kernel gives to this namespace and to no other until the machine starts
-    /// again (`SO_NETNS_COOKIE`, socket(7)).
+    /// Returns the namespace's cookie, a number that is unique until the next boot (`SO_NETNS_COOKIE`,
+    /// socket(7)).
     ///
     /// # Errors
     ///
-    /// ENOPROTOOPT before Linux 5.14, and those of [`run`](Self::run): a socket in the namespace
-    /// is asked.
+    /// ENOPROTOOPT before Linux 5.14, and those of [`run`](Self::run), because it is read from a socket in
+    /// the namespace.
     pub fn cookie(&self) -> Result<u64> {
         let cookie = self.run(|| nsfs::cookie(ifreq::socket()?.as_fd()))?;
         cookie.map_err(|error| {
@@ -86,11 +83,11 @@ impl NetNs {
         })
     }
 
-    /// A second handle on the same namespace.
+    /// Duplicates the handle.
     ///
     /// # Errors
     ///
-    /// EMFILE where the table of descriptors is full.
+    /// EMFILE if the table of descriptors is full.
     pub fn try_clone(&self) -> Result<Self> {
         let fd = self.fd.try_clone();
         let fd = fd.map_err(|error| errno::failure("duplicate", self.to_string(), &error))?;
@@ -110,8 +107,8 @@ impl From<NetNs> for OwnedFd {
     }
 }
 
-/// Whether both are the same namespace, by device and inode. These may be given to another
-/// namespace once one is gone, but not while there is a handle on it.
+/// Two handles are equal if they refer to the same namespace, by device and inode. The kernel does not reuse
+/// these while a handle exists.
 impl PartialEq for NetNs {
     fn eq(&self, other: &Self) -> bool {
         self.id == other.id
@@ -120,7 +117,7 @@ impl PartialEq for NetNs {
 
 impl Eq for NetNs {}
 
-/// As `lsns` and `readlink /proc/self/ns/net` write it: `net:[4026531840]`.
+/// Writes `net:[4026531840]`, as `lsns` and `readlink /proc/self/ns/net` do.
 impl std::fmt::Display for NetNs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.id.fmt(f)

@@ -1,12 +1,11 @@
-//! What a network namespace is known by.
+//! The identity of a network namespace.
 
 use std::fmt;
 
-/// A namespace's place in the kernel's file system of namespaces: device and inode, as
-/// `ls -Li /proc/self/ns/net` shows the inode.
+/// The device and inode of a namespace in the kernel's nsfs; `ls -Li /proc/self/ns/net` shows the inode.
 ///
-/// Both name one namespace only as long as something holds it; [`NetNs::cookie`] is never
-/// given twice.
+/// The kernel may reuse them after the namespace is destroyed. [`NetNs::cookie`](crate::NetNs::cookie) is
+/// never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NetNsId {
     /// The device number, the same for all namespaces of a machine.

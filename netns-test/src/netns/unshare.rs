@@ -1,4 +1,4 @@
-//! New namespaces, made by a thread that ends afterwards, so that the caller does not move.
+//! Creates namespaces on a short-lived thread, so that the caller is not moved.
 
 use std::thread;
 
@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::sys::errno;
 use crate::sys::ns::nsfs;
 
-/// Calls `work` on a thread of its own, in a new namespace that it alone is in.
+/// Calls `work` on a new thread, in a new network namespace with no other thread.
 pub(crate) fn in_new_namespace<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     thread::scope(|scope| {
         let make = || {

@@ -50,11 +50,11 @@ fn during(work: impl Fn() -> Vec<Error> + Sync, change: impl Fn(&Rounds, usize))
 fn addresses(lab: &Lab, node: NodeId) -> Vec<Error> {
     let host = &lab[node];
     let done = [
-        host.add_addr("eth0", "10.99.0.1/24"),
-        host.add_addr("eth0", "fd99::1/64"),
-        host.set_addr("eth0", "fd99::2/64"),
-        host.remove_addr("eth0", "fd99::2/64"),
-        host.remove_addr("eth0", "10.99.0.1/24"),
+        host.interface("eth0").add_addr("10.99.0.1/24"),
+        host.interface("eth0").add_addr("fd99::1/64"),
+        host.interface("eth0").set_addr("fd99::2/64"),
+        host.interface("eth0").remove_addr("fd99::2/64"),
+        host.interface("eth0").remove_addr("10.99.0.1/24"),
     ];
     done.into_iter().filter_map(netns_test::Result::err).collect()
 }

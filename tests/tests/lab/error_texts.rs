@@ -41,9 +41,9 @@ fn each_error_names_the_line_of_its_call() {
     is_at_this_line(lab.power_on(client));
     is_at_this_line(lab.power_off(stranger));
     let host = &lab[client];
-    is_at_this_line(host.add_addr("eth7", "10.9.0.1/24"));
-    is_at_this_line(host.remove_addr("eth0", "10.9.0.1/24"));
-    is_at_this_line(host.set_addr("eth0", "10.9.0.1"));
+    is_at_this_line(host.interface("eth7").add_addr("10.9.0.1/24"));
+    is_at_this_line(host.interface("eth0").remove_addr("10.9.0.1/24"));
+    is_at_this_line(host.interface("eth0").set_addr("10.9.0.1"));
     is_at_this_line(host.add_route("10.9.0.0/24", "192.0.2.1"));
     is_at_this_line(host.remove_route("10.9.0.0/24"));
     is_at_this_line(host.sysctl("net.no_such_thing", 1));
@@ -79,7 +79,7 @@ fn each_error_names_the_line_of_its_call() {
 fn a_test_that_fails_names_its_line() {
     let text = must_fail("error_texts::fails_by_an_error");
     assert!(text.contains("wait for a socket on tcp port 80 of server: there is none"), "{text}");
-    assert!(text.contains("\n  at tests/tests/lab/told.rs:"), "{text}");
+    assert!(text.contains(concat!("\n  at ", file!(), ":")), "{text}");
 }
 
 #[netns_test]
@@ -116,7 +116,10 @@ fn kinds_of_errors_are_distinct() {
     );
     lab.power_off(server).unwrap();
     assert_eq!(kinds(&lab[server].wait(WAIT_LIMIT).listening(80).unwrap_err()), (false, true));
-    assert_eq!(kinds(&lab[server].add_addr("eth0", "10.9.0.1/24").unwrap_err()), (false, true));
+    assert_eq!(
+        kinds(&lab[server].interface("eth0").add_addr("10.9.0.1/24").unwrap_err()),
+        (false, true)
+    );
 }
 
 #[netns_test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use netns_test::{Lab, Topology, netns_test};
 use netns_test_tests::confine::{Confinement, Filter, Who, filter_this_thread};
-use netns_test_tests::{again, fails, is_root, passes, stdout_of, text};
+use netns_test_tests::{again, control_groups, fails, is_root, passes, stdout_of, text};
 
 use super::two_hosts;
 use crate::net::{Mesh, switched};
@@ -276,8 +276,7 @@ fn a_ping_that_cannot_be_allowed_is_noted() {
 /// Programs size their thread pools by them.
 #[netns_test]
 fn hosts_have_the_control_groups_of_the_test() {
-    let groups = || fs::read_dir("/sys/fs/cgroup").map_or(0, Iterator::count);
     let cores = || std::thread::available_parallelism().unwrap();
     let (lab, client, _) = two_hosts();
-    assert_eq!(lab[client].run(|| (groups(), cores())), (groups(), cores()));
+    assert_eq!(lab[client].run(|| (control_groups(), cores())), (control_groups(), cores()));
 }

@@ -21,7 +21,7 @@ fn a_host_comes_back_as_planned() -> netns_test::Result<()> {
     // Hosts and routers.
     for &node in &nodes {
         let before = lab[node].netns()?.id();
-        lab[node].add_addr("eth0", "192.0.2.1/24")?;
+        lab[node].interface("eth0").add_addr("192.0.2.1/24")?;
         lab[node].sysctl("net.ipv4.tcp_syn_retries", 1)?;
         lab.power_off(node)?;
         assert!(!lab[node].is_on());
@@ -150,7 +150,7 @@ fn nothing_runs_on_what_is_off() -> netns_test::Result<()> {
         lab[host].netns().unwrap_err(),
         lab[host].enter().map(drop).unwrap_err(),
         lab[host].sysctl("net.ipv4.ip_forward", 1).unwrap_err(),
-        lab[host].add_addr("eth0", "10.0.0.9/24").unwrap_err(),
+        lab[host].interface("eth0").add_addr("10.0.0.9/24").unwrap_err(),
         lab[host].wait(WAIT_LIMIT).listening(80).unwrap_err(),
         lab[host].command("true").status().unwrap_err(),
         command.status().unwrap_err(),
@@ -243,8 +243,8 @@ fn moved_links_stay_where_they_are() -> netns_test::Result<()> {
     net.link(b, two);
     let lab = net.build()?;
     lab.move_link(link, one, two)?;
-    lab[a].set_addr(link, "192.0.2.1/24")?;
-    lab[b].set_addr("eth0", "192.0.2.2/24")?;
+    lab[a].interface(link).set_addr("192.0.2.1/24")?;
+    lab[b].interface("eth0").set_addr("192.0.2.2/24")?;
     drop(connection(&lab, a, b, "192.0.2.2".parse().unwrap()));
     power_cycles(&[one, two], &lab)?;
     drop(connection(&lab, a, b, "192.0.2.2".parse().unwrap()));

@@ -1,7 +1,7 @@
 //! Addresses of a running host.
 
 use crate::addr::cidr::Cidr;
-use crate::error::{Result, located};
+use crate::error::Result;
 use crate::lab::change::is_link_local;
 use crate::lab::fabric::ready;
 use crate::lab::fabric::ready::Awaited;
@@ -14,34 +14,10 @@ use crate::netlink::kept::belongings::Belongings;
 use crate::netlink::kept::{Class, Kept};
 use crate::netlink::link::Interface as Found;
 
-/// Changes of addresses and routes. `/etc/hosts` keeps what the plan says; the plan does, too.
-///
-/// An interface is given by its name, or by the link that ends there. In the caller's own network they are
-/// taken back when the lab ends.
 impl Node {
-    /// Gives an interface one more address, with the length of its prefix: `10.9.0.1/24`. It can be used
-    /// at once, but neighbours that have known it as another host's keep that for a while (`arp(7)`).
-    ///
-    /// # Errors
-    ///
-    /// A text that is no address with a prefix, an interface that is not there, EEXIST for an address
-    /// that it has.
-    #[track_caller]
-    pub fn add_addr(
-        &self,
-        interface: impl Into<Interface>,
-        address: impl Into<AddrArg>,
-    ) -> Result<()> {
-        located(self.try_add_addr(interface, address))
-    }
-
-    fn try_add_addr(
-        &self,
-        interface: impl Into<Interface>,
-        address: impl Into<AddrArg>,
-    ) -> Result<()> {
-        let address = self.read("add", address.into())?;
-        self.changing(&interface.into(), Some(address), |fabric, here, interface| {
+    pub(crate) fn add_address(&self, interface: &Interface, address: AddrArg) -> Result<()> {
+        let address = self.read("add", address)?;
+        self.changing(interface, Some(address), |fabric, here, interface| {
             self.noting(fabric, here, is_own(interface.index, address), || {
                 Ok(here.netlink.ask_all(&[self.adding(interface, address)])?)
             })?;
@@ -49,31 +25,9 @@ impl Node {
         })
     }
 
-    /// Takes an address away from an interface, with the routes that need it. Without a prefix that is
-    /// the address's own it is refused, as `ip address del` does.
-    ///
-    /// Where it is IPv4 and the first of its subnet, the others of that subnet stay.
-    ///
-    /// # Errors
-    ///
-    /// As [`add_addr`](Self::add_addr); EADDRNOTAVAIL for an address that the interface does not have. In
-    /// the caller's own network, one that only the kernel can make (SLAAC): the lab could not give it back.
-    #[track_caller]
-    pub fn remove_addr(
-        &self,
-        interface: impl Into<Interface>,
-        address: impl Into<AddrArg>,
-    ) -> Result<()> {
-        located(self.try_remove_addr(interface, address))
-    }
-
-    fn try_remove_addr(
-        &self,
-        interface: impl Into<Interface>,
-        address: impl Into<AddrArg>,
-    ) -> Result<()> {
-        let address = self.read("remove", address.into())?;
-        self.changing(&interface.into(), None, |fabric, here, interface| {
+    pub(crate) fn remove_address(&self, interface: &Interface, address: AddrArg) -> Result<()> {
+        let address = self.read("remove", address)?;
+        self.changing(interface, None, |fabric, here, interface| {
             let there = here.netlink.belongings()?;
             let is_it = |one: &&Kept| is_own(interface.index, address)(one);
             let old: Vec<Kept> = there.of(Class::Address).filter(is_it).cloned().collect();
@@ -88,30 +42,9 @@ impl Node {
         })
     }
 
-    /// Puts an address in the place of all those that the interface has of its family, but for the
-    /// link-local one. Routes through the interface stay if their gateways can be reached with it, and go
-    /// otherwise, in IPv4 and IPv6 alike: also the default route.
-    ///
-    /// # Errors
-    ///
-    /// As [`remove_addr`](Self::remove_addr), but that the interface may have the address. All is as it was
-    /// then.
-    #[track_caller]
-    pub fn set_addr(
-        &self,
-        interface: impl Into<Interface>,
-        address: impl Into<AddrArg>,
-    ) -> Result<()> {
-        located(self.try_set_addr(interface, address))
-    }
-
-    fn try_set_addr(
-        &self,
-        interface: impl Into<Interface>,
-        address: impl Into<AddrArg>,
-    ) -> Result<()> {
-        let address = self.read("set", address.into())?;
-        self.changing(&interface.into(), Some(address), |fabric, here, interface| {
+    pub(crate) fn set_address(&self, interface: &Interface, address: AddrArg) -> Result<()> {
+        let address = self.read("set", address)?;
+        self.changing(interface, Some(address), |fabric, here, interface| {
             let is_ipv4 = address.address().is_ipv4();
             let old = of_family(here, interface, is_ipv4)?.into_iter();
             let old: Vec<Kept> = old.filter(|one| !is_of_link(one)).collect();

@@ -33,7 +33,7 @@ impl Lab {
     ///
     /// ```no_run
     /// # fn main() -> netns_test::Result<()> {
-    /// use netns_test::Topology;
+    /// use netns_test::{Topology, lab::WAIT_LIMIT};
     ///
     /// let mut net = Topology::new();
     /// let (router, a) = (net.router("router"), net.host("a"));

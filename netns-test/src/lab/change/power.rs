@@ -27,7 +27,7 @@ impl Lab {
     /// Nobody is told: connections of others to it hang.
     ///
     /// Threads of the test that are on the host go on, and so do sockets that the test holds: in a network
-    /// without interfaces. Programs that such a thread starts from then on end with the lab. [`run`](crate::lab::Host::run) and the like panic until the node is
+    /// without interfaces. Programs that such a thread starts from then on end with the lab. [`run`](crate::Node::run) and the like panic until the node is
     /// [on](Self::power_on), what can fail fails.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
-//! Difference between a lab's plan and an extended plan. `extend()` can add parts; a part that would
-//! change is an error. Pure.
+//! Difference between a lab's plan and an extended plan. Pure.
+//!
+//! `extend()` can add parts; a part that would change is an error.
 //!
 //! Plans are destructured without `..`, so that a new field does not compile until it is handled
 //! here.

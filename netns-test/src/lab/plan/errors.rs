@@ -22,8 +22,8 @@ pub struct TopologyErrors {
 /// An error of a topology. `Display` names the objects and ends with advice.
 ///
 /// Fields `place`, `places`, `segment` and `link` are descriptions as in messages:
-/// ``link `wan` (home to server)``. Fields `node`, `peer` and `switch` are names of nodes, and `why`
-/// is the reason with advice.
+/// ``link `wan` (home to server)``. Fields `node`, `peer` and `switch` are names of nodes, and
+/// `why` is the reason with advice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the documentation of the type explains the fields")]
@@ -203,7 +203,8 @@ impl TopologyError {
             Self::TwoSubnets { segment, subnets: [a, b] } => {
                 let name = family(a.network());
                 format!(
-                    "{segment}: two {name} subnets, {a} and {b}; a segment has one: remove the other"
+                    "{segment}: two {name} subnets, {a} and {b}; a segment has one: remove the \
+                     other"
                 )
             }
             Self::NoFamily { segment } => {
@@ -211,7 +212,8 @@ impl TopologyError {
             }
             Self::FamilyOff { place, given } => {
                 format!(
-                    "{place}: {given} is of a family that is disabled on the segment; remove it, or `ipv4_only` or `ipv6_only`"
+                    "{place}: {given} is of a family that is disabled on the segment; remove it, \
+                     or `ipv4_only` or `ipv6_only`"
                 )
             }
             Self::DuplicateAddress { address, places: [a, b] } => {
@@ -225,7 +227,8 @@ impl TopologyError {
             Self::PrefixDiffers { address, place, subnet } => {
                 let prefix = subnet.prefix();
                 format!(
-                    "{place}: {address} is in the segment's subnet {subnet} with another prefix length; write /{prefix}"
+                    "{place}: {address} is in the segment's subnet {subnet} with another prefix \
+                     length; write /{prefix}"
                 )
             }
             Self::ReservedAddress { address, place, why } => {
@@ -236,12 +239,14 @@ impl TopologyError {
             }
             Self::PoolExhausted { pool, segment } => {
                 format!(
-                    "{segment}: no subnet is left in the pool {pool}; set a larger one with `pools`, or the subnet of the segment"
+                    "{segment}: no subnet is left in the pool {pool}; set a larger one with \
+                     `pools`, or the subnet of the segment"
                 )
             }
             Self::SubnetFull { subnet, segment, members } => {
                 format!(
-                    "{segment}: no address is left in {subnet} for {members} interfaces; give a larger subnet"
+                    "{segment}: no address is left in {subnet} for {members} interfaces; give a \
+                     larger subnet"
                 )
             }
             _ => return None,
@@ -256,7 +261,8 @@ impl TopologyError {
             }
             Self::MtusDiffer { links: [a, b], mtus: [x, y] } => {
                 format!(
-                    "{a} has an MTU of {x}, {b} one of {y}: they are one segment; give both the same, or put a router between"
+                    "{a} has an MTU of {x}, {b} one of {y}: they are one segment; give both the \
+                     same, or put a router between"
                 )
             }
             Self::UnreachableGateway { node, destination, via, why } => {
@@ -270,7 +276,8 @@ impl TopologyError {
             }
             Self::Vni { node, vni } => {
                 format!(
-                    "`{node}`: VXLAN {vni}: an identifier has 24 bits, at most 16777215; give another"
+                    "`{node}`: VXLAN {vni}: an identifier has 24 bits, at most 16777215; give \
+                     another"
                 )
             }
             Self::VxlanPeer { node, peer, vni, why } => {
@@ -278,7 +285,8 @@ impl TopologyError {
             }
             Self::SwitchLoop { link } => {
                 format!(
-                    "{link} closes a loop of switches, in which frames would circulate endlessly; remove it, or set `stp` on one of the switches"
+                    "{link} closes a loop of switches, in which frames would circulate \
+                     endlessly; remove it, or set `stp` on one of the switches"
                 )
             }
             Self::OnSwitch { switch, what } => {

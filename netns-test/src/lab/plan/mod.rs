@@ -298,6 +298,13 @@ impl fmt::Debug for Plan {
     }
 }
 
+impl InterfaceKind {
+    /// Returns whether the interface is an end of the link.
+    pub(crate) fn is_end_of(&self, link: usize) -> bool {
+        matches!(self, Self::Veth { link: own, .. } if *own == link)
+    }
+}
+
 impl SegmentPlan {
     /// Returns whether the segment is a tunnel: its frames are packets on other segments.
     pub(crate) fn is_overlay(&self) -> bool {

@@ -56,7 +56,7 @@ impl Topology {
             self.nodes.iter().zip(drafts).map(|(node, drafts)| planned(node, drafts)).collect();
         order::order(&mut nodes, &segments);
         static_routes::routes(self, &mut nodes, &segments, &mut errors);
-        shortest_paths::work_out(&mut nodes, &segments);
+        shortest_paths::compute(&mut nodes, &segments);
         let hosts_file = hosts_file::text(&nodes);
         let fibs = nodes.iter().map(fib).collect();
         let origin = self.origin;

@@ -22,11 +22,11 @@ use crate::netlink;
 use crate::sys::ns::ns_set;
 use crate::sys::process;
 
-/// A network that has been built ([`Topology::build`](super::Topology::build)): `lab[node]` is a
+/// A network that has been built ([`Topology::build`](crate::Topology::build)): `lab[node]` is a
 /// [`Node`], `lab[link]` a [`Link`].
 ///
 /// Dropped, it ends all that runs on its hosts: tasks, and every process that has a thread in one of
-/// their networks, by SIGKILL; on a [`local`](super::Topology::local) host, the programs that the lab
+/// their networks, by SIGKILL; on a [`local`](crate::Topology::local) host, the programs that the lab
 /// has started there. What programs have written is printed then. With the last thread that was there the kernel takes the network down.
 ///
 /// # Panics

@@ -15,7 +15,7 @@ use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan, RoutePlan};
 use crate::lab::run::lab::Fabric;
 use crate::netlink;
 
-/// A link of a [`Lab`](super::Lab): a cable with its two ends.
+/// A link of a [`Lab`](crate::Lab): a cable with its two ends.
 pub struct Link {
     fabric: Arc<Fabric>,
     at: usize,

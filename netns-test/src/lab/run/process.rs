@@ -22,7 +22,7 @@ const LAST: usize = 20;
 /// `SIGTERM`, everywhere that Linux runs.
 const TERM: i32 = 15;
 
-/// A running program of a [`NodeCommand`](super::NodeCommand).
+/// A running program of a [`NodeCommand`](crate::NodeCommand).
 ///
 /// Dropping it kills the program, other than with [`std::process::Child`]. What the program has
 /// started itself ends with the lab.

@@ -63,9 +63,9 @@ pub(crate) fn hostname(name: &str) -> Option<&'static str> {
     {
         Some("programs read it as an address; let a letter begin its last part")
     } else if LOOPBACK.contains(&last.as_str()) || is_loopback(name) {
-        Some("it stands for the loopback address; give another")
+        Some("it is a name of the loopback address; give another")
     } else if RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
-        Some("systems have it in /etc/hosts for an address of their own; give another")
+        Some("/etc/hosts of many systems has it for another address; give another")
     } else {
         None
     }
@@ -84,11 +84,11 @@ pub(crate) fn interface(name: &str) -> Option<&'static str> {
     } else if name.len() > LONGEST_INTERFACE {
         Some("it is longer than 15 bytes; give a shorter one")
     } else if name.contains(['/', ':', '%']) {
-        Some("the kernel does not take `/`, `:` and `%` in it; give another")
+        Some("the kernel accepts no `/`, `:` and `%` in it; give another")
     } else if name.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        Some("the kernel does not take white space in it; give another")
+        Some("the kernel accepts no white space in it; give another")
     } else if matches!(name, "." | ".." | "all" | "default" | "lo") {
-        Some("it has a meaning of its own to the kernel; give another")
+        Some("it has a special meaning in the kernel; give another")
     } else {
         None
     }

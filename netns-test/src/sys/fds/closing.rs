@@ -80,7 +80,7 @@ fn close_range(first: u32, last: u32) -> io::Result<()> {
     match Errno::result(result) {
         Ok(_) => Ok(()),
         // Linux before 5.9, or a seccomp filter that does not know the call.
-        Err(Errno::ENOSYS | Errno::EPERM) => close_listed(first, last),
+        Err(Errno::ENOSYS | Errno::EPERM | Errno::EACCES) => close_listed(first, last),
         Err(errno) => Err(errno.into()),
     }
 }

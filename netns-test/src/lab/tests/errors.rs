@@ -1,9 +1,9 @@
-//! Each error of a topology with its text; `address_reports` has those of addresses and MTUs.
+//! Each error of a topology with its text; `address_errors` has those of addresses and MTUs.
 
 use crate::lab::tests::example;
 use crate::lab::{MacvlanMode, NodeId, Topology, TopologyError};
 
-/// Two hosts.
+/// Returns a topology of two hosts.
 pub(crate) fn pair() -> (Topology, [NodeId; 2]) {
     let mut net = Topology::new();
     let nodes = ["a", "b"].map(|name| net.host(name));
@@ -47,7 +47,7 @@ fn nodes_and_links_of_other_topologies() {
 }
 
 #[test]
-fn links_and_interfaces_that_cannot_be() {
+fn invalid_links_and_interfaces() {
     only("link a to a: both ends are one node; link two nodes, or use `dummy`", |net, [a, _]| {
         net.link(a, a);
     });
@@ -149,7 +149,8 @@ fn routes() {
         },
     );
     only(
-        "`a`: route to fd00::/8 via link `x` (a to b): the node has no address of its family there",
+        "`a`: route to fd00::/8 via link `x` (a to b): the node has no address of its family \
+         there; add one",
         |net, [a, b]| {
             let link = net.link(a, b).name("x").ipv4_only().id();
             net.node(a).route("fd00::/8", link);
@@ -179,13 +180,16 @@ fn tunnels() {
             vxlan(net, a, b);
         },
     );
-    only("`a`: VXLAN 7: peer `b` cannot be reached from it; give the two a way", |net, [a, b]| {
-        let (c, d) = (net.host("c"), net.host("d"));
-        net.link(a, c);
-        net.link(b, d);
-        vxlan(net, a, b);
-        vxlan(net, b, a);
-    });
+    only(
+        "`a`: VXLAN 7: peer `b` cannot be reached from it; link the two, or add a route",
+        |net, [a, b]| {
+            let (c, d) = (net.host("c"), net.host("d"));
+            net.link(a, c);
+            net.link(b, d);
+            vxlan(net, a, b);
+            vxlan(net, b, a);
+        },
+    );
     only(
         "`b`: VXLAN 7: peer `a` is missing: all nodes of a VXLAN name each other; name it",
         |net, [a, b]| {
@@ -302,31 +306,32 @@ fn all_at_once() {
     net.node(home).sysctl("kernel.panic", 1).default_route("203.0.113.1");
     let lan = net.link(client, home).subnet("192.0.2.0/24").interfaces("a b", "eth0").id();
     net.node(client).vlan(lan, 0, ());
-    let mistakes = net.plan().unwrap_err();
+    let errors = net.plan().unwrap_err();
     let expected = "\
 10 errors in the topology
   link client to client: both ends are one node; link two nodes, or use `dummy`
   `home`: sysctl `kernel.panic`: only those below `net.` are the node's own; give one of these
   two nodes have the name `Client`; rename one
-  interface `a b` of `client`: the kernel does not take white space in it; give another
+  interface `a b` of `client`: the kernel accepts no white space in it; give another
   `client`: VLAN 0: an identifier is 1 to 4094; give another
   `eth1` of `server` (link server to home): `10.0.0.999/24`: no IPv4 or IPv6 address before the `/`
   `eth3` of `home` (link server to home): 192.0.2.255/24 is the broadcast address of the subnet; \
          give the address of one interface
-  link client to client: an MTU of 10 is not in 68 to 65535: the kernel takes no other; give one \
-         that is
+  link client to client: an MTU of 10 is not in 68 to 65535: the kernel accepts no other; set \
+         one in this range
   link server to home: an MTU of 1000 is not in 1280 to 65535: IPv6 needs that much; raise it, or \
          make the link `ipv4_only`
-  `home`: route to default via 203.0.113.1: it is on no subnet of the node; give an address that is";
-    assert_eq!(mistakes.to_string(), expected, "\n{mistakes}");
+  `home`: route to default via 203.0.113.1: it is on no subnet of the node; give an address that \
+                                                                                                    is";
+    assert_eq!(errors.to_string(), expected, "\n{errors}");
     let at = format!("\n  at {}:", file!());
-    let shown = format!("{mistakes:?}");
+    let shown = format!("{errors:?}");
     assert!(shown.starts_with(&format!("{expected}{at}")), "{shown}");
-    let shown = crate::error::Error::from(mistakes.clone()).to_string();
+    let shown = crate::error::Error::from(errors.clone()).to_string();
     let expected = expected.replacen("10 errors in the topology", "plan topology: 10 errors", 1);
     assert!(shown.starts_with(&format!("{expected}{at}")), "{shown}");
     assert!(
-        mistakes
+        errors
             .as_slice()
             .contains(&TopologyError::DuplicateName { what: "node", name: "Client".to_owned() })
     );

@@ -1,6 +1,6 @@
 //! Errors of addresses, subnets, pools and MTUs with their texts.
 
-use crate::lab::tests::reports::{only, pair};
+use crate::lab::tests::errors::{only, pair};
 
 #[test]
 fn static_addresses() {
@@ -225,7 +225,7 @@ fn mtus() {
         format!("link a to b: an MTU of {mtu} is not in {least} to 65535: {why}")
     };
     let ipv6 = "IPv6 needs that much; raise it, or make the link `ipv4_only`";
-    let kernel = "the kernel takes no other; give one that is";
+    let kernel = "the kernel accepts no other; set one in this range";
     for (mtu, least, why) in
         [(1279, 1280, ipv6), (67, 68, kernel), (65536, 68, kernel), (0, 68, kernel)]
     {
@@ -246,8 +246,8 @@ fn mtus() {
         },
     );
     only(
-        "VXLAN 7: an MTU of 1250 is not in 1280 to 65535: IPv6 needs that much; raise that of \
-         the links below",
+        "VXLAN 7: an MTU of 1250 is not in 1280 to 65535: IPv6 needs that much; raise the MTU \
+         of the links below",
         |net, [a, b]| {
             net.link(a, b).mtu(1300);
             net.node(a).vxlan(7, [b], ());
