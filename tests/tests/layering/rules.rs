@@ -388,7 +388,11 @@ fn imports_against_the_table_are_found() {
         ),
         ("sys/fds/mod.rs", "use crate::userns::Maps;", "`sys` may not import `userns::Maps`"),
         ("lab/build/mod.rs", "use crate::harness;", "`lab::build` may not import `harness`"),
-        ("lab/build/mod.rs", "use crate::lab::run::Lab;", "`lab::build` may not import `lab::run`"),
+        (
+            "lab/build/mod.rs",
+            "use crate::lab::observe::snapshot;",
+            "`lab::build` may not import `lab::observe`",
+        ),
         ("lab/plan/mod.rs", "use crate::sys::errno;", "`lab::plan` may not import `sys::errno`"),
         (
             "lab/observe/wait/limit.rs",
