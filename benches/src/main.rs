@@ -3,32 +3,19 @@
 //! above its target; with `-- --quick` it takes a moment, and fails only on a wrong result. Names of
 //! groups after that have only these measured.
 
-mod bare;
-mod bare_lab;
-mod bare_promise;
-mod bare_socket;
-mod bare_test;
-mod binary;
-mod figure;
-mod lab;
-mod leaks;
-mod message;
-mod netns;
-mod output;
-mod promises;
-mod size;
-mod table;
-mod takedown;
-mod tests;
-mod thousand;
-mod worker;
+mod figures;
+mod floor;
+mod measure;
+mod serve;
 
 use std::error::Error;
 use std::process::ExitCode;
 
-use binary::Way;
-use figure::{Effort, Figure};
-use tests::Bench;
+use figures::tests::Bench;
+use figures::{lab, netns, output, promises, size, takedown, thousand};
+use measure::binary::Way;
+use measure::figure::{Effort, Figure};
+use measure::table;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -39,7 +26,7 @@ const GROUPS: [&str; 9] =
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if let Some(result) = worker::main(&arguments) {
+    if let Some(result) = serve::main(&arguments) {
         return code(result.map(|()| true));
     }
     let (effort, groups) = match arguments[..] {
@@ -108,7 +95,7 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
         }
     }
     // From here on in namespaces of this process's own.
-    bare::own_namespaces()?;
+    floor::calls::own_namespaces()?;
     if is_wanted("takedown") {
         println!("{}", takedown::figures()?);
     }

@@ -1,7 +1,7 @@
-//! The tests that the benchmark runs: a thousand that do nothing, one that takes 5 ms, one that prints
-//! much; and `driver`, which calls them as libtest would and says how long they took.
+//! The tests that the benchmark measures: a thousand with an empty body, one that takes 5 ms, and one that
+//! prints 100 MB. The test `driver` calls them as libtest would and reports how long they took.
 //!
-//! All are ignored, so that a run of all tests leaves them out.
+//! The manifest has `test = false` for this target, so `cargo test` does not run it.
 
 use std::alloc::{Layout, alloc};
 use std::io::{self, Write as _};
@@ -10,20 +10,18 @@ use std::time::{Duration, Instant};
 
 use netns_test::netns_test;
 
-/// How long the body of [`five_ms`] takes.
+/// Duration of the body of [`five_ms`].
 const BODY: Duration = Duration::from_millis(5);
 
-/// How much [`hundred_mb`] prints, in lines of 64 bytes.
+/// Number of bytes that [`hundred_mb`] prints, in lines of 64 bytes.
 const PRINTED: usize = 100_000_000;
 
 #[netns_test]
-#[ignore = "run by the benchmark"]
 fn five_ms() {
     thread::sleep(BODY);
 }
 
 #[netns_test]
-#[ignore = "run by the benchmark"]
 fn hundred_mb() -> io::Result<()> {
     let line = [&[b'x'; 63][..], b"\n"].concat();
     let piece = line.repeat(1000);
@@ -34,9 +32,8 @@ fn hundred_mb() -> io::Result<()> {
     stdout.write_all(&line.repeat(PRINTED % piece.len() / line.len()))
 }
 
-/// Does what each line of stdin says, and answers in nanoseconds.
+/// Runs the request on each line of stdin, and answers with durations in nanoseconds.
 #[test]
-#[ignore = "run by the benchmark"]
 fn driver() {
     let tests = empty::all();
     for line in io::stdin().lines() {
@@ -51,7 +48,7 @@ fn driver() {
             _ => panic!("{line}"),
         };
         let answer: Vec<String> = answer.iter().map(ToString::to_string).collect();
-        // Not `print!`, which libtest captures; on a line of its own.
+        // libtest captures `print!`. The answer begins a new line, after what libtest has printed.
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "\n= {}", answer.join(" ")).unwrap();
         stdout.flush().unwrap();
@@ -66,7 +63,7 @@ fn repeat(count: &str, test: fn()) -> u64 {
     nanoseconds(start)
 }
 
-/// Runs so many of the tests, again from the first after the last: the time of each.
+/// Runs `count` tests, starting over after the last one, and returns the duration of each.
 fn each(count: usize, tests: &[fn()]) -> Vec<u64> {
     let time = |test: &fn()| {
         let start = Instant::now();
@@ -76,14 +73,14 @@ fn each(count: usize, tests: &[fn()]) -> Vec<u64> {
     tests.iter().cycle().take(count).map(time).collect()
 }
 
-/// Lets this process have so much more memory, for ever.
+/// Allocates and writes `megabytes` MiB that this process keeps until it ends.
 fn touch(megabytes: usize) -> u64 {
     let layout = Layout::from_size_align(megabytes << 20, 4096).unwrap();
     let start = Instant::now();
     // SAFETY: the layout is not empty.
     let memory = unsafe { alloc(layout) };
     assert!(!memory.is_null());
-    // SAFETY: so much was allocated, and it is nobody else's.
+    // SAFETY: the memory has this size, and nothing else refers to it.
     unsafe { memory.write_bytes(1, layout.size()) };
     std::hint::black_box(memory);
     nanoseconds(start)
@@ -97,8 +94,7 @@ macro_rules! ten {
     ($($name:ident)*) => {
         $(
             #[netns_test::netns_test]
-            #[ignore = "run by the benchmark"]
-            fn $name() {}
+                        fn $name() {}
         )*
         pub(crate) fn all() -> Vec<fn()> {
             vec![$($name),*]
@@ -124,7 +120,7 @@ macro_rules! thousand {
     };
 }
 
-/// `empty::a` to `empty::j` have a hundred each.
+/// A thousand empty tests: `empty::a` to `empty::j` hold a hundred each.
 mod empty {
     thousand! { a b c d e f g h i j }
 }

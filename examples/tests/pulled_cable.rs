@@ -5,6 +5,7 @@ use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Topology, netns_test};
 
 /// How long the client waits for an answer.
@@ -62,12 +63,12 @@ fn it_connects_again() -> netns_test::Result<()> {
     assert_eq!(ask("before").unwrap(), "before");
     lab[wan].down()?;
     // The connection stands, and carries nothing.
-    lab[client].wait_established(7)?;
+    lab[client].wait(WAIT_LIMIT).established(7)?;
     assert_eq!(ask("meanwhile").unwrap_err().kind(), ErrorKind::WouldBlock);
     // There is no way for a new one either: the router may say so, or be silent.
     ask("still").unwrap_err();
     lab[wan].up()?;
-    lab[client].wait_reachable("server")?;
+    lab[client].wait(WAIT_LIMIT).reachable("server")?;
     assert_eq!(ask("after").unwrap(), "after");
     Ok(())
 }

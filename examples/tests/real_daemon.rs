@@ -3,6 +3,7 @@
 
 use std::process::{Command, Stdio};
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, Topology, netns_test};
 
 /// Not everybody has `/usr/sbin` in their `PATH`.
@@ -26,16 +27,16 @@ fn dig_asks_dnsmasq() -> netns_test::Result<()> {
         .args(["--no-resolv", "--no-hosts", "--log-queries", "--log-facility=-"])
         .args(["--address=/www.example.test/192.0.2.7"])
         .spawn()?;
-    daemon.wait_listening(53)?;
-    lab[server].wait_bound(53)?;
+    daemon.wait(WAIT_LIMIT).listening(53)?;
+    lab[server].wait(WAIT_LIMIT).bound(53)?;
 
     let dig = |arguments: &str| dig(&lab, client, arguments);
     assert_eq!(dig("www.example.test"), (Some(0), "192.0.2.7\n".to_owned()));
     assert_eq!(dig("+tcp www.example.test"), (Some(0), "192.0.2.7\n".to_owned()));
-    daemon.wait_ready(|line| line.contains("query[A] www.example.test from"))?;
+    daemon.wait(WAIT_LIMIT).line(|line| line.contains("query[A] www.example.test from"))?;
 
     daemon.terminate()?;
-    assert!(daemon.wait_exit()?.success());
+    assert!(daemon.wait(WAIT_LIMIT).exit()?.success());
     // dig's number for "no answer".
     assert_eq!(dig("www.example.test").0, Some(9));
     Ok(())

@@ -20,14 +20,14 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Error, Meta, MetaNameValue, ReturnType, Token};
 
-use crate::above;
-use crate::args::{Args, Flavor};
-use crate::beginning::Beginning;
-use crate::below;
+use crate::attributes::above;
+use crate::attributes::below;
+use crate::attributes::role::Role;
 use crate::errors::{Errors, located_at};
 use crate::function::Function;
+use crate::options::args::{Args, Flavor};
 use crate::registration::{Registration, is_marked_by_test_case};
-use crate::role::Role;
+use crate::start::Start;
 
 /// Expands `#[netns_test(arguments)]` on `item`.
 pub(crate) fn expand(arguments: &TokenStream, item: &TokenStream) -> TokenStream {
@@ -123,7 +123,7 @@ fn handed_on(function: &Function, us: &TokenStream) -> TokenStream {
 fn test(args: &Args, function: &Function, registration: Registration) -> TokenStream {
     let Function { visibility, signature, .. } = function;
     let path = args.path();
-    let Beginning { kind, body } = Beginning::of(args, function);
+    let Start { kind, body } = Start::of(args, function);
     let is_ours = registration == Registration::Ours;
     let register = is_ours.then(|| quote!(#[#path::__rt::test]));
     let ignore = (is_ours && !function.has("ignore")).then(ignored_elsewhere);

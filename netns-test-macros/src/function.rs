@@ -12,8 +12,8 @@ use quote::ToTokens;
 use syn::parse::{Parse, ParseStream};
 use syn::{Attribute, Error, FnArg, Result, ReturnType, Safety, Signature, Type, Visibility};
 
+use crate::attributes::role::{self, Role};
 use crate::errors::Errors;
-use crate::role::{self, Role};
 
 /// A function in parts. The body stays unparsed: it is passed on as it is, with any syntax that
 /// the compiler knows and `syn` does not yet.

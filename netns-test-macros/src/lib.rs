@@ -4,30 +4,23 @@
 //! The macros are a doorway: they parse, check, and emit one call into the hidden module
 //! `netns_test::__rt`. How a test gets its namespaces is not known here.
 //!
-//! | module | reason |
+//! | module | content |
 //! |---|---|
 //! | `expand` | from an attributed item to the tokens that replace it |
-//! | `args`, `argument` | the options of the attribute, and the text of one option |
-//! | `function` | what the attributed function is, and whether it can be a test |
-//! | `registration` | whose `#[test]` makes the function known to the test runner |
-//! | `role` | the other attributes: which make tests, which belong on the body |
-//! | `above` | finds the test attribute that the compiler does not show us |
-//! | `below` | finds the `#[case]` that makes us the attribute of one case alone |
-//! | `source`, `scan` | the attributes around ours in the source text |
+//! | `options` | the options of the attribute |
+//! | `function` | the attributed function, and whether it can be a test |
+//! | `attributes` | the other attributes on the function |
+//! | `registration` | which `#[test]` registers the function with the test runner |
+//! | `start` | the first statement of the user's function, where its time begins |
 //! | `errors` | collects every error of one use |
 
-mod above;
-mod args;
-mod argument;
-mod beginning;
-mod below;
+mod attributes;
 mod errors;
 mod expand;
 mod function;
+mod options;
 mod registration;
-mod role;
-mod scan;
-mod source;
+mod start;
 #[cfg(test)]
 mod tests;
 

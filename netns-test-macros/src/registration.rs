@@ -4,8 +4,8 @@
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Attribute, Ident, Token};
 
+use crate::attributes::role::Role;
 use crate::function::Function;
-use crate::role::Role;
 
 /// The owner of the `#[test]` that registers the test.
 #[derive(Clone, Copy, PartialEq, Eq)]

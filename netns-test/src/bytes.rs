@@ -1,9 +1,9 @@
-//! Values as bytes, and back with every length checked. Pure.
+//! Encoding of values as bytes, and decoding with every length checked. Pure.
 
 use crate::error::{Diagnosis, Failure};
 use crate::sys::process::Status;
 
-/// Appends values.
+/// Encoder.
 #[derive(Default)]
 pub(crate) struct Writer(pub(crate) Vec<u8>);
 
@@ -43,7 +43,7 @@ impl Writer {
         self.bytes(failure.step.as_bytes());
         self.bytes(failure.object.as_bytes());
         self.bytes(failure.reason.as_bytes());
-        // The kernel has no error 0.
+        // There is no errno 0.
         self.u32(failure.errno.unwrap_or(0) as u32);
         self.texts(&failure.remedy);
         match &failure.diagnosis {
@@ -63,7 +63,7 @@ impl Writer {
     }
 }
 
-/// Takes values off; nothing is left where one does not fit.
+/// Decoder. Each method returns `None` if the bytes do not fit.
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
         Some(Diagnosis { topic, cause, evidence, until_reboot, lasting })
     }
 
-    /// `value`, if nothing is left to read.
+    /// Returns `value` if all bytes are read.
     pub(crate) fn end<T>(&self, value: T) -> Option<T> {
         self.0.is_empty().then_some(value)
     }

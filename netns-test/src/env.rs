@@ -1,6 +1,5 @@
-//! The variables of the environment that this crate knows: each is read here, all but `PATH` once, before
-//! `main`. (All of them are handed to a test's body as they are when it begins; that is
-//! another thing, and in `harness::request`.)
+//! The environment variables that this crate reads, each in this file only. All but `PATH`,
+//! `RUST_MIN_STACK` and `RUST_TEST_NOCAPTURE` are read once, before `main`.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -9,26 +8,26 @@ use std::sync::OnceLock;
 
 use crate::error::Failure;
 
-/// What `NETNS_TEST*` ask for.
+/// Settings of the user: the variables `NETNS_TEST*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) policy: Policy,
-    /// Where a line is added for each test that is skipped.
+    /// File to which a line is appended for each skipped test.
     pub(crate) skipped: Option<PathBuf>,
-    /// How many sandboxes are kept ready, if that is not left to the demand.
+    /// Number of warm sandboxes for each setting, if it is not left to demand.
     pub(crate) spares: Option<usize>,
 }
 
-/// What becomes of a test that this machine cannot isolate.
+/// Treatment of a test that this machine cannot isolate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Policy {
     /// It fails.
     Require,
-    /// It is passed to the test runner, and said to be skipped.
+    /// It passes in the test runner, and is reported as skipped.
     Skip,
 }
 
-/// A variable, for people.
+/// Variable, as the documentation describes it.
 #[derive(Debug)]
 pub(crate) struct Variable {
     pub(crate) name: &'static str,
@@ -37,36 +36,35 @@ pub(crate) struct Variable {
     pub(crate) meaning: &'static str,
 }
 
-/// The table of the documentation.
+/// Table of variables in the documentation.
 pub(crate) const VARIABLES: [Variable; 3] = [
     Variable {
         name: "NETNS_TEST",
         values: "`require`, `skip`",
         default: "`require`",
-        meaning: "what becomes of a test that this machine cannot isolate: it fails, or it is skipped \
-                  and said to be",
+        meaning: "a test that this machine cannot isolate fails, or is skipped with a report",
     },
     Variable {
         name: "NETNS_TEST_SKIPPED",
         values: "a path",
         default: "none",
-        meaning: "a file to which a line is added for each skipped test: program, test, cause, with \
-                  tabs between them",
+        meaning: "a file to which a line is added for each skipped test: program, test and \
+                  cause, separated by tabs",
     },
     Variable {
         name: "NETNS_TEST_SPARES",
         values: "`0` to `256`",
         default: "by demand",
-        meaning: "how many sandboxes are kept ready for tests to come, for each user, ids and network; with `0` \
-                  a sandbox is made when a test asks for it; by demand there are none where fewer \
-                  than 1024 processes or namespaces are allowed",
+        meaning: "number of warm sandboxes for each user, ids and network; with `0` a sandbox is \
+                  made when a test asks for it; by demand there are none where fewer than 1024 \
+                  processes or namespaces are allowed",
     },
 ];
 
-/// The most sandboxes that can be kept ready: each is a process.
+/// Most warm sandboxes for each setting: each is a process.
 const MOST_SPARES: usize = 256;
 
-/// What surrounds the test run, as its variables tell.
+/// Environment of the test run, as far as it is recognized by variables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Surroundings {
     /// `GITHUB_ACTIONS`.
@@ -77,17 +75,21 @@ pub(crate) struct Surroundings {
     pub(crate) kubernetes: bool,
     /// `SNAP`.
     pub(crate) snap: bool,
-    /// `NEXTEST`: cargo-nextest, which shows what a test has written only if it fails.
+    /// `NEXTEST`: cargo-nextest, which shows the output of failed tests only.
     pub(crate) nextest: bool,
 }
 
-/// The settings, or what is wrong with them.
+/// Returns the settings.
+///
+/// # Errors
+///
+/// If a variable has an unknown value.
 pub(crate) fn settings() -> Result<&'static Settings, Failure> {
     static SETTINGS: OnceLock<Result<Settings, Failure>> = OnceLock::new();
     SETTINGS.get_or_init(|| Settings::new(value)).as_ref().map_err(Clone::clone)
 }
 
-/// What surrounds the test run.
+/// Returns the environment of the test run.
 pub(crate) fn surroundings() -> Surroundings {
     static SURROUNDINGS: OnceLock<Surroundings> = OnceLock::new();
     let is_set = |name: &str| value(name).is_some();
@@ -100,34 +102,40 @@ pub(crate) fn surroundings() -> Surroundings {
     })
 }
 
-/// The bytes of a thread's stack that `RUST_MIN_STACK` asks for, as it is now; none if it is not set.
+/// Returns the size of a thread's stack in bytes that `RUST_MIN_STACK` sets, as it is now.
 pub(crate) fn stack_of_threads() -> Option<u64> {
     value("RUST_MIN_STACK")?.to_str()?.parse().ok()
 }
 
-/// Whether libtest has been told, by option or by variable, not to capture output.
+/// Returns whether an option or a variable turns off libtest's capture of output.
 pub(crate) fn nothing_is_captured() -> bool {
     let asked = env::args_os().any(|arg| arg == "--nocapture" || arg == "--no-capture");
     asked || value("RUST_TEST_NOCAPTURE").is_some_and(|value| value != "0")
 }
 
-/// The directories in which programs are looked for (`PATH`), as they are now.
+/// Returns the directories that are searched for programs (`PATH`), as they are now.
 #[cfg(feature = "lab")]
 pub(crate) fn search_path() -> Option<OsString> {
     value("PATH")
 }
 
-/// A variable that is set, also to nothing.
+/// Returns the value of a variable that is set, also of one that is set to an empty value.
 ///
-/// By a look at all of them, which other threads may not change meanwhile: unlike the C
-/// library, the standard library has a lock.
+/// Searches a copy of all variables: the standard library makes it under a lock, which getenv(3) of the C
+/// library does not have.
 fn value(name: &str) -> Option<OsString> {
     env::vars_os().find(|(other, _)| other == name).map(|(_, value)| value)
 }
 
+/// Returns all variables of this process, by name and value, as they are now: a test's body starts with
+/// those of the runner.
+pub(crate) fn variables() -> Vec<(OsString, OsString)> {
+    env::vars_os().collect()
+}
+
 impl Settings {
-    /// By a function that looks a variable up. One that is set to nothing is not set: that is
-    /// what pipelines make of an expression without a value.
+    /// Reads the settings by `value`, which looks up a variable. An empty value counts as not set:
+    /// CI pipelines set variables to an empty value where an expression has none.
     fn new(value: impl Fn(&str) -> Option<OsString>) -> Result<Self, Failure> {
         let value = |name: &str| value(name).filter(|value| !value.is_empty());
         let [policy, skipped, spares] = &VARIABLES;
@@ -141,22 +149,22 @@ impl Settings {
             None => None,
             Some(value) => Some(number(&value).ok_or_else(|| wrong(spares, &value))?),
         };
-        // A test may change the directory.
+        // A test may change the working directory.
         let absolute = |path| std::path::absolute(&path).unwrap_or(path);
         let skipped = value(skipped.name).map(PathBuf::from).map(absolute);
         Ok(Self { policy, skipped, spares })
     }
 }
 
-/// How many spares a value asks for.
+/// Parses the number of warm sandboxes.
 fn number(value: &OsStr) -> Option<usize> {
     value.to_str()?.parse().ok().filter(|&number| number <= MOST_SPARES)
 }
 
 fn wrong(variable: &Variable, value: &OsStr) -> Failure {
     let object = format!("the variable {}", variable.name);
-    Failure::new("read", object, format!("it is {value:?}, which has no meaning"))
-        .advise(format!("it says {}", variable.meaning))
+    Failure::new("read", object, format!("unknown value {value:?}"))
+        .advise(format!("meaning: {}", variable.meaning))
         .advise(format!("known: {}; default: {}", variable.values, variable.default))
 }
 

@@ -1,75 +1,75 @@
-//! The one kind of error: which step, on what object, the kernel's reason, and, where it is
-//! known, the cause behind that with what to do.
+//! The error type of this crate: step, object, the kernel's reason, and, if known, the cause and a fix.
 
 use std::fmt;
 use std::panic::Location;
 
-/// A step that failed: what was tried, on what object, the kernel's reason, and what helps where
-/// that is known. All of it is in its text; `Debug` gives the same, since that is what a test
-/// runner prints of an `Err`. The last line of an error of a lab is the place of the call that failed:
+/// A step that failed.
+///
+/// `Display` writes the step, the object, the kernel's reason, and a fix if one is known, as in
+/// `mount /proc: EPERM (Operation not permitted)`. `Debug` writes the same text, because the test runner
+/// prints an `Err` by it. The last line of an error of a lab is the location of the call that failed:
 /// `at tests/failover.rs:12:9`.
 #[derive(Clone)]
-pub struct Error(Box<Told>);
+pub struct Error(Box<Located>);
 
-/// A failure, and the place in the caller's source from which the step was asked for. That makes no
-/// difference between two errors.
+/// Failure and location of the call. Errors are equal if their failures are.
 #[derive(Clone)]
-struct Told {
+struct Located {
     failure: Failure,
     at: Option<&'static Location<'static>>,
 }
 
-/// A result whose error tells the step, the object and the reason.
+/// A result with the [`Error`] of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A step of the harness that failed, told so that a person can act on it.
+/// Failed step, with all that its text contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// What was tried: `mount`, `write`, `clone`.
+    /// Step: `mount`, `write`, `clone`.
     pub(crate) step: String,
-    /// On what: a path, the namespaces, the test's process.
+    /// Object of the step: a path, the namespaces, the test's process.
     pub(crate) object: String,
-    /// The kernel's reason: `EPERM (Operation not permitted)`.
+    /// Reason: `EPERM (Operation not permitted)`.
     pub(crate) reason: String,
-    /// The number behind the reason, if the kernel gave one.
+    /// Errno, if the reason is the kernel's.
     pub(crate) errno: Option<i32>,
-    /// What helps, as lines; empty if unknown or told by the diagnosis.
+    /// Lines of advice; empty if there is none, or the diagnosis has it.
     pub(crate) remedy: Vec<String>,
-    /// What is behind the kernel's reason here.
+    /// Cause behind the kernel's reason.
     pub(crate) diagnosis: Option<Box<Diagnosis>>,
     pub(crate) kind: Kind,
 }
 
-/// What callers tell errors apart by.
+/// Kind of an error, by which callers distinguish it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Other,
-    /// The time for a wait is over.
+    /// The limit of a wait is exceeded.
     Timeout,
-    /// A node is, or was meanwhile, powered off.
+    /// A node is powered off, or was so during the call.
     PoweredOff,
 }
 
-/// Why the kernel refused, by what files of this machine say, and what helps here.
+/// Cause of a kernel's refusal, with evidence from files of this machine, and fixes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Diagnosis {
-    /// The place in `docs/ENVIRONMENTS.md` that has more on it.
+    /// Anchor in `docs/ENVIRONMENTS.md`.
     pub(crate) topic: String,
-    /// One sentence, without a full stop.
+    /// Cause as a sentence, without a full stop.
     pub(crate) cause: String,
-    /// What shows it: a file and its value, a call and its result.
+    /// Evidence: a file and its value, or a call and its result.
     pub(crate) evidence: Vec<(String, String)>,
-    /// What helps until the machine starts again.
+    /// Fix until the next reboot.
     pub(crate) until_reboot: Option<String>,
-    /// What helps for good; several lines where it is a file.
+    /// Permanent fix; several lines if it is a file.
     pub(crate) lasting: Option<String>,
 }
 
-/// Where the documents of this version are read.
+/// Address of the document with the causes.
 const DOCUMENTS: &str = "https://github.com/netns-test/netns-test/blob/main/docs/ENVIRONMENTS.md";
 
 impl Failure {
-    /// A failed step, with no advice yet.
+    /// Creates a failure without advice.
     pub(crate) fn new(
         step: impl Into<String>,
         object: impl Into<String>,
@@ -80,7 +80,7 @@ impl Failure {
         Self { step, object, reason, errno: None, remedy, diagnosis: None, kind }
     }
 
-    /// Makes it one of this kind.
+    /// Sets the kind.
     #[cfg(feature = "lab")]
     #[must_use]
     pub(crate) fn of(self, kind: Kind) -> Self {
@@ -94,7 +94,7 @@ impl Failure {
         self
     }
 
-    /// What failed, in one line, with the cause if that is known.
+    /// Returns the failure in one line, with the cause if it is known.
     pub(crate) fn summary(&self) -> String {
         let Self { step, object, reason, .. } = self;
         match &self.diagnosis {
@@ -128,32 +128,32 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 impl Error {
-    /// The kernel's number for the reason, as `std::io::Error::raw_os_error` gives it; none if it
-    /// was not the kernel that refused.
+    /// Returns the errno of the reason, as [`std::io::Error::raw_os_error`] does, or `None` if the reason
+    /// is not the kernel's.
     #[must_use]
     pub fn raw_os_error(&self) -> Option<i32> {
         self.0.failure.errno
     }
 
-    /// Whether a wait has ended since its time was over: what it waited for may still come.
+    /// Returns whether the limit of a wait was exceeded. The awaited state may still be reached later.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         self.0.failure.kind == Kind::Timeout
     }
 
-    /// Whether a node of a lab is powered off, or was so meanwhile.
+    /// Returns whether a node of a lab is powered off, or was so during the call.
     #[must_use]
     pub fn is_powered_off(&self) -> bool {
         self.0.failure.kind == Kind::PoweredOff
     }
 
-    /// The call in the caller's source that has failed, where that is known: of what a lab does.
+    /// Returns the location of the call that failed, if it is known, as for the methods of a lab.
     #[must_use]
     pub fn location(&self) -> Option<&'static Location<'static>> {
         self.0.at
     }
 
-    /// Has it say that a node was powered off meanwhile.
+    /// Adds that a node was powered off during the call.
     #[cfg(feature = "lab")]
     pub(crate) fn by_power_cut(mut self, line: impl Into<String>) -> Self {
         self.0.failure.remedy.push(line.into());
@@ -161,7 +161,7 @@ impl Error {
         self
     }
 
-    /// Has it name that place.
+    /// Sets the location of the call.
     #[cfg(feature = "lab")]
     pub(crate) fn at(mut self, place: &'static Location<'static>) -> Self {
         self.0.at = Some(place);
@@ -192,8 +192,7 @@ impl Eq for Error {}
 
 impl std::error::Error for Error {}
 
-/// For the `?` of a test that does its own input and output beside what this crate does; the text
-/// is the error's own.
+/// For the `?` of a test that calls the standard library besides this crate. The text is unchanged.
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
         let error = match error.downcast::<Self>() {
@@ -205,8 +204,8 @@ impl From<std::io::Error> for Error {
     }
 }
 
-/// For tests that return a [`std::io::Result`]. The kind is that of the kernel's reason, whose number it
-/// does not have; on its way back it is this error again.
+/// For tests that return a [`std::io::Result`]. The kind is that of the errno; `raw_os_error` is `None`.
+/// Converted back, the result is the original error.
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
         let kind = match error.raw_os_error() {
@@ -218,7 +217,8 @@ impl From<Error> for std::io::Error {
     }
 }
 
-/// Has an error name the caller of the function that calls this, which is to be `#[track_caller]`, too.
+/// Sets the location of an error to the caller of the calling function, which must be
+/// `#[track_caller]`.
 #[cfg(feature = "lab")]
 #[track_caller]
 pub(crate) fn located<T>(result: Result<T>) -> Result<T> {
@@ -228,7 +228,7 @@ pub(crate) fn located<T>(result: Result<T>) -> Result<T> {
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
-        Self(Box::new(Told { failure, at: None }))
+        Self(Box::new(Located { failure, at: None }))
     }
 }
 
@@ -240,27 +240,27 @@ impl From<Error> for Failure {
 }
 
 impl Diagnosis {
-    /// A cause, with nothing to show for it yet.
+    /// Creates a diagnosis without evidence.
     pub(crate) fn new(topic: &str, cause: impl Into<String>) -> Self {
         let (topic, cause) = (topic.to_owned(), cause.into());
         Self { topic, cause, evidence: Vec::new(), until_reboot: None, lasting: None }
     }
 
-    /// Adds what shows it.
+    /// Adds evidence.
     #[must_use]
     pub(crate) fn shown_by(mut self, file: impl Into<String>, value: impl Into<String>) -> Self {
         self.evidence.push((file.into(), value.into()));
         self
     }
 
-    /// Sets what helps until the machine starts again.
+    /// Sets the fix until the next reboot.
     #[must_use]
     pub(crate) fn until_reboot(mut self, fix: impl Into<String>) -> Self {
         self.until_reboot = Some(fix.into());
         self
     }
 
-    /// Sets what helps for good.
+    /// Sets the permanent fix.
     #[must_use]
     pub(crate) fn for_good(mut self, fix: impl Into<String>) -> Self {
         self.lasting = Some(fix.into());
@@ -268,7 +268,7 @@ impl Diagnosis {
     }
 }
 
-/// Lines that go below the failure's, each with the newline before it.
+/// Writes the lines below those of the failure, each after a newline.
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\n  cause: {}", self.cause)?;
@@ -311,14 +311,14 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_input_and_output_is_told_as_it_is() {
+    fn an_io_error_keeps_its_text() {
         let original = std::io::Error::from_raw_os_error(2);
         let error = Error::from(std::io::Error::from_raw_os_error(2));
         assert_eq!((error.to_string(), error.raw_os_error()), (original.to_string(), Some(2)));
     }
 
     #[test]
-    fn a_diagnosis_tells_cause_evidence_and_fixes() {
+    fn a_diagnosis_lists_cause_evidence_and_fixes() {
         let diagnosis = Diagnosis::new("topic", "a file says no")
             .shown_by("/a/file", "0")
             .until_reboot("write 1")

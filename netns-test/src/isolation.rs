@@ -1,42 +1,43 @@
-//! How the calling process is isolated, for bodies that depend on it.
+//! The isolation of the calling process, for test bodies that depend on it.
 
 use std::fmt;
 use std::sync::OnceLock;
 #[cfg(all(target_os = "linux", not(miri)))]
 use std::sync::{Mutex, PoisonError};
 
-/// How the process that asks is isolated: see [`isolation`].
+/// Isolation of the calling process. Returned by [`isolation`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Isolation {
     mode: IsolationMode,
     limitations: Vec<String>,
 }
 
-/// Which rights a test has, and over what.
+/// Namespaces and capabilities of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IsolationMode {
-    /// The process is no test body: it is the test runner, or any other program.
+    /// The process is not a test body: it is the test runner or any other program.
     Outside,
-    /// User, network, mount, PID, UTS and IPC namespaces of its own, and rights over these only.
+    /// The body has user, network, mount, PID, UTS and IPC namespaces of its own, and capabilities
+    /// over these only.
     Full,
-    /// A user namespace was refused, but the caller holds `CAP_SYS_ADMIN` and
-    /// `CAP_NET_ADMIN`, as root in a chroot does: the other namespaces, as far as they are
-    /// allowed (network, mount and PID always), and the caller's own rights, also over the
-    /// machine. What a body does with them outside of its namespaces is not undone.
+    /// The kernel refused a user namespace, but the caller has `CAP_SYS_ADMIN` and
+    /// `CAP_NET_ADMIN`, as root in a chroot. The body has network, mount and PID namespaces, and
+    /// UTS and IPC namespaces if they are allowed. It keeps the caller's capabilities, also over
+    /// the machine: changes that it makes outside of its namespaces are not undone.
     Privileged,
 }
 
-/// How the calling process is isolated.
+/// Returns the isolation of the calling process.
 ///
-/// A test that needs what a container may withhold, such as a `/proc` of its own, can look here
-/// before it relies on it. To have tests fail or be skipped where they cannot be isolated at all
-/// needs no call: see "Where tests cannot be isolated" in the crate's documentation.
+/// A container may withhold a resource that a test needs, such as a `/proc` of its own; such a test can
+/// check it here. To fail or skip tests that cannot be isolated at all needs no call: see "Where tests
+/// cannot be isolated" in the crate's documentation.
 ///
 /// ```
-/// use netns_test::{Mode, isolation};
+/// use netns_test::{IsolationMode, isolation};
 ///
-/// assert_eq!(isolation().mode(), Mode::Outside); // An example is no test body.
+/// assert_eq!(isolation().mode(), IsolationMode::Outside); // An example is not a test body.
 /// ```
 #[must_use]
 pub fn isolation() -> Isolation {
@@ -46,14 +47,14 @@ pub fn isolation() -> Isolation {
 }
 
 impl Isolation {
-    /// Which namespaces and rights the process has.
+    /// Returns the mode: namespaces and capabilities of the process.
     #[must_use]
     pub fn mode(&self) -> IsolationMode {
         self.mode
     }
 
-    /// What could not be isolated all the same, as sentences with the kernel's reason; empty
-    /// where nothing is lacking, and outside of a test body. They are for people: their words
+    /// Returns a sentence for each resource that could not be isolated, with the kernel's reason.
+    /// Empty if the isolation is complete, and outside of a test body. The text is for users and
     /// may change.
     #[must_use]
     pub fn limitations(&self) -> &[String] {
@@ -61,7 +62,7 @@ impl Isolation {
     }
 }
 
-/// The mode in a few words, and a line for each limitation.
+/// Writes the mode in a few words, and a line for each limitation.
 impl fmt::Display for Isolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.mode {
@@ -80,7 +81,7 @@ impl fmt::Display for Isolation {
 
 static OWN: OnceLock<Isolation> = OnceLock::new();
 
-/// Says what is so from now on in this process and those forked from it.
+/// Sets the isolation of this process and of those forked from it.
 #[cfg_attr(
     not(all(target_os = "linux", not(miri))),
     expect(dead_code, reason = "there are no bodies there")
@@ -90,15 +91,15 @@ pub(crate) fn set(is_privileged: bool, limitations: Vec<String>) {
     drop(OWN.set(Isolation { mode, limitations }));
 }
 
-/// Something that the machine has refused to the lab of this body.
+/// Resource that the machine has refused to the lab of this body.
 #[cfg(all(target_os = "linux", not(miri)))]
 #[derive(Clone, Debug)]
 pub(crate) struct Lack {
-    /// Text of the panic that says so.
+    /// Message of the panic that reports the refusal.
     message: String,
     pub(crate) step: String,
     pub(crate) host: String,
-    /// The kernel's number, if there is one.
+    /// Errno of the refusal, if it was the kernel's.
     pub(crate) errno: Option<i32>,
     pub(crate) reason: String,
 }
@@ -106,8 +107,8 @@ pub(crate) struct Lack {
 #[cfg(all(target_os = "linux", not(miri)))]
 static LACKS: Mutex<Vec<Lack>> = Mutex::new(Vec::new());
 
-/// Notes that a panic with `message` is no act of the test: the machine has refused what the lab needed.
-/// In a process that is no body nothing asks for it.
+/// Notes that a panic with `message` is not a failure of the test: the machine has refused a
+/// resource to the lab. Does nothing in a process that is not a body.
 #[cfg(all(feature = "lab", target_os = "linux", not(miri)))]
 pub(crate) fn note_lack(message: &str, step: &str, host: &str, error: &std::io::Error) {
     if OWN.get().is_none() {
@@ -123,7 +124,7 @@ pub(crate) fn note_lack(message: &str, step: &str, host: &str, error: &std::io::
     LACKS.lock().unwrap_or_else(PoisonError::into_inner).push(lack);
 }
 
-/// The refusal that the message of a panic repeats, if it is one.
+/// Returns the refusal that caused a panic with `message`, if one did.
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) fn lack_in(message: &str) -> Option<Lack> {
     let lacks = LACKS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_isolation_is_told_with_what_it_lacks() {
+    fn the_text_of_an_isolation_lists_its_limitations() {
         let limitations = vec!["/proc shows the host's processes".to_owned()];
         let isolation = Isolation { mode: IsolationMode::Full, limitations };
         assert_eq!(

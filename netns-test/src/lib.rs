@@ -31,7 +31,8 @@ mod netns;
 mod premain;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod probe;
-pub(crate) mod registry;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod registry;
 #[cfg(feature = "tokio")]
 mod runtime;
 #[cfg(all(target_os = "linux", not(miri)))]

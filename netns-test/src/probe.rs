@@ -1,4 +1,4 @@
-//! Try, then explain: what a first sandbox tells, and what is tried next when it is refused.
+//! Try, then explain: the outcome of a first sandbox, and the mode to try after a refusal.
 
 use crate::bytes::{Reader, Writer};
 use crate::diagnose;
@@ -9,10 +9,10 @@ use crate::sys::net::devconf::Altered;
 use crate::sys::process::SingleThreaded;
 use crate::userns::Caller;
 
-/// What its process tells of the set-up of a first sandbox.
+/// Outcome of the set-up of a first sandbox.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum News {
-    /// With the settings that differ in each new network.
+pub(crate) enum TrialOutcome {
+    /// The set-up succeeded, with these sysctls that differ in each new network namespace.
     Allowed(Altered),
     Refused {
         step: Step,
@@ -21,8 +21,8 @@ pub(crate) enum News {
     },
 }
 
-/// What is tried when `mode` is refused: without a user namespace, where the caller has the
-/// right to that; then without the namespaces that are refused and can be done without.
+/// Returns the mode to try after `mode` was refused: without a user namespace, if the caller has
+/// the capabilities for it; then without the namespaces that are refused and optional.
 pub(crate) fn next_mode(mode: &Mode, caller: &Caller, alone: &SingleThreaded) -> Option<Mode> {
     if !mode.is_privileged() {
         return Mode::privileged(caller);
@@ -31,7 +31,7 @@ pub(crate) fn next_mode(mode: &Mode, caller: &Caller, alone: &SingleThreaded) ->
     mode.reduced_to(&allowed).filter(|reduced| reduced.namespaces() != mode.namespaces())
 }
 
-/// The first failure, which is about what an ordinary user needs, with the others below it.
+/// Returns the first failure, which is about an ordinary user's mode, with the others below it.
 pub(crate) fn all_in_one(failures: Vec<Failure>) -> Failure {
     let mut failures = failures.into_iter();
     let first = failures.next().expect("something was tried");
@@ -40,7 +40,7 @@ pub(crate) fn all_in_one(failures: Vec<Failure>) -> Failure {
     })
 }
 
-impl From<Refused> for News {
+impl From<Refused> for TrialOutcome {
     fn from(refused: Refused) -> Self {
         let step = match refused.part {
             Part::Maps { of_root } => Step::Maps { of_root },
@@ -52,8 +52,8 @@ impl From<Refused> for News {
     }
 }
 
-impl News {
-    /// What is to be told of a refusal, in the process that was refused.
+impl TrialOutcome {
+    /// Explains a refusal, in the process that was refused.
     pub(crate) fn explained(self) -> Option<Failure> {
         match self {
             Self::Allowed(_) => None,
@@ -79,7 +79,7 @@ impl News {
 
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut input = Reader(bytes);
-        let news = match input.u32()? {
+        let outcome = match input.u32()? {
             1 => {
                 let mut altered = Altered::default();
                 for word in &mut altered.0 {
@@ -101,7 +101,7 @@ impl News {
             }
             _ => return None,
         };
-        input.end(news)
+        input.end(outcome)
     }
 }
 
@@ -126,8 +126,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn news_round_trip() {
-        let mut news = vec![News::Allowed(Altered([1, 0, 2, 3]))];
+    fn outcomes_round_trip() {
+        let mut outcome = vec![TrialOutcome::Allowed(Altered([1, 0, 2, 3]))];
         for step in STEPS {
             for (label, dumpable) in [
                 (None, None),
@@ -136,13 +136,13 @@ mod tests {
             ] {
                 let failure = Failure::new("write", "/proc/self/uid_map", "EPERM");
                 let witness = Witness { label, dumpable };
-                news.push(News::Refused { step, failure, witness });
+                outcome.push(TrialOutcome::Refused { step, failure, witness });
             }
         }
-        for news in news {
-            assert_eq!(News::decode(&news.encode()), Some(news));
+        for outcome in outcome {
+            assert_eq!(TrialOutcome::decode(&outcome.encode()), Some(outcome));
         }
-        assert_eq!(News::decode(b"stray"), None);
+        assert_eq!(TrialOutcome::decode(b"stray"), None);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What the macro's expansions call. Not for people: it changes without notice.
+//! The functions and types that expansions of the macro use. Not a public API: it changes without
+//! notice.
 
 pub use core::option::Option;
 pub use core::prelude::v1::test;
@@ -11,21 +12,23 @@ pub use crate::__defaults as defaults;
 pub use crate::__report_either as report_either;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::harness::{Begins, Case, Defaults, Options, ShouldPanic, Timeout, begin, run};
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::isolate::{Ids, Network, User};
-pub use crate::premain::{DefaultsEntry, Entry};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::registry::{case::Entry, options::DefaultsEntry};
 #[cfg(feature = "tokio")]
 pub use crate::runtime::{Flavor, Runtime, block_on};
 #[cfg(not(all(target_os = "linux", not(miri))))]
 pub use crate::unsupported::{begin, run};
 
-/// What the program netns-test-doctor does.
+/// Runs the program netns-test-doctor.
 #[cfg(all(feature = "doctor", target_os = "linux", not(miri)))]
 #[must_use]
 pub fn doctor() -> ExitCode {
     crate::doctor::main()
 }
 
-/// What the program netns-test-doctor does.
+/// Runs the program netns-test-doctor.
 #[cfg(all(feature = "doctor", not(all(target_os = "linux", not(miri)))))]
 #[must_use]
 pub fn doctor() -> ExitCode {
@@ -33,32 +36,33 @@ pub fn doctor() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Reports what a test function returned as `main` would: `Err` is printed.
+/// Reports the value of a test function as for `main`: prints an `Err`.
 pub fn report(returned: impl std::process::Termination) -> ExitCode {
     returned.report()
 }
 
-/// Stands for the test's function by its name where an attribute below ours has taken that away.
+/// Stand-in for the test's function, if an attribute below `#[netns_test]` has removed it.
 #[derive(Clone, Copy, Debug)]
 pub struct FunctionRemovedByAnAttribute;
 
-/// The value of an `async fn` below an attribute that may have made it a sync one.
+/// Value of an `async fn`, which an attribute below `#[netns_test]` may have made synchronous.
 #[cfg(feature = "tokio")]
 #[derive(Debug)]
 pub struct Returned<T>(pub T);
 
 #[cfg(feature = "tokio")]
 impl<F: Future<Output: std::process::Termination>> Returned<F> {
-    /// Runs a future to its end; an inherent method, which the compiler prefers.
+    /// Runs the future and reports its value. The compiler prefers this inherent method to the
+    /// trait's.
     pub fn report(self, runtime: Runtime) -> ExitCode {
         report(block_on(runtime, self.0))
     }
 }
 
-/// Reports a value that is no future.
+/// Report of a value that is not a future.
 #[cfg(feature = "tokio")]
 pub trait ReportValue {
-    /// Reports it as [`report`] does.
+    /// Reports the value as [`report`] does.
     fn report(self, runtime: Runtime) -> ExitCode;
 }
 
@@ -69,7 +73,7 @@ impl<T: std::process::Termination> ReportValue for Returned<T> {
     }
 }
 
-/// Reports the value of the test's function, which it may return in a future.
+/// Reports the value of the test's function, which may be a future.
 #[cfg(feature = "tokio")]
 #[doc(hidden)]
 #[macro_export]

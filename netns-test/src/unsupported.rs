@@ -1,9 +1,10 @@
-//! Where there are no namespaces: other systems than Linux, and Miri, which cannot fork.
+//! The macro's expansion where there are no network namespaces: on other systems than Linux, and
+//! under Miri, which cannot fork.
 //!
-//! The attribute has each test ignored there, with the reason, so that a crate with such
-//! tests can sit in any workspace.
+//! The attribute marks each test as ignored there, with the reason, so that a crate with such
+//! tests can be part of any workspace.
 
-/// Compiles the test and refuses to run it.
+/// Compiles the test, which panics if it is run.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __case {
@@ -17,7 +18,7 @@ macro_rules! __case {
     }};
 }
 
-/// Takes what a module says of its tests, of which none runs.
+/// Accepts the options of a module, and ignores them.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __defaults {
@@ -27,7 +28,7 @@ macro_rules! __defaults {
     };
 }
 
-/// Says that the test `name` cannot run here.
+/// Refuses to run the test `name`.
 ///
 /// # Panics
 ///

@@ -1,50 +1,91 @@
-//! The documents lead somewhere: every link to a file or a heading of this repository, and every
+//! Every link of a document to a file or a heading of this repository has its target, and so has every
 //! topic that a diagnosis names.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Files with links.
-const DOCUMENTS: [&str; 11] = [
+/// The documents. README.md and those in the package are also shown by registries, where a relative link
+/// has no target.
+const DOCUMENTS: [&str; 13] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
     "docs/CI.md",
     "docs/ENVIRONMENTS.md",
-    "docs/LAB.md",
+    "docs/MIGRATION.md",
     "docs/NETNS.md",
     "docs/PERFORMANCE.md",
     "docs/SANDBOX.md",
     "docs/TOOLS.md",
+    "netns-test/CRATE.md",
+    "netns-test/LAB.md",
+];
+
+/// Absolute links to files and folders of this repository begin with one of these.
+const REPOSITORY: [&str; 2] = [
+    "https://github.com/netns-test/netns-test/blob/main/",
+    "https://github.com/netns-test/netns-test/tree/main/",
 ];
 
 #[test]
-fn every_link_leads_somewhere() {
-    let mut wrong = Vec::new();
+fn every_link_has_a_target() {
+    let mut broken = Vec::new();
     let mut count = 0;
     for document in DOCUMENTS {
         for link in links(&read(document)) {
-            if link.contains("://") {
-                continue;
-            }
+            let Some((target, anchor)) = target(document, &link) else { continue };
             count += 1;
-            let (path, anchor) = link.split_once('#').unwrap_or((&link, ""));
-            let target = match path {
-                "" => PathBuf::from(document),
-                path => Path::new(document).parent().unwrap().join(path),
-            };
             let exists = root().join(&target).exists();
-            let is_there =
-                || anchor.is_empty() || anchors(&read(target.to_str().unwrap())).contains(anchor);
-            if !exists || !is_there() {
-                wrong.push(format!("{document}: {link}"));
+            let has_anchor =
+                || anchor.is_empty() || anchors(&read(target.to_str().unwrap())).contains(&anchor);
+            if !exists || !has_anchor() {
+                broken.push(format!("{document}: {link}"));
             }
         }
     }
     assert!(count > 50, "{count}");
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn links_of_published_documents_are_absolute() {
+    for document in ["README.md", "netns-test/CRATE.md", "netns-test/LAB.md"] {
+        let is_relative = |link: &&String| !link.contains("://") && !link.starts_with('#');
+        // A link of rustdoc has no extension.
+        let is_file = |link: &&String| link.contains(".md") || link.contains('/');
+        let text = read(document);
+        let relative: Vec<String> =
+            links(&text).iter().filter(is_relative).filter(is_file).cloned().collect();
+        assert!(relative.is_empty(), "{document}: {relative:?}");
+    }
+}
+
+#[test]
+fn absolute_links_lead_to_files() {
+    let target = |link: &str| target("README.md", link).map(|(path, _)| path);
+    let docs = |name: &str| format!("{}docs/{name}", REPOSITORY[0]);
+    assert_eq!(target(&docs("CI.md#github")), Some("docs/CI.md".into()));
+    assert!(!root().join(target(&docs("NONE.md")).unwrap()).exists());
+    assert_eq!(target("https://example.org/docs/CI.md"), None);
+    assert_eq!(target("#cost"), Some("README.md".into()));
+}
+
+/// Returns the file, from the root, and the anchor of a link in `document`; `None` if the link leads out
+/// of the repository.
+fn target(document: &str, link: &str) -> Option<(PathBuf, String)> {
+    let own = REPOSITORY.iter().find_map(|prefix| link.strip_prefix(prefix));
+    if own.is_none() && link.contains("://") {
+        return None;
+    }
+    let (path, anchor) = own.unwrap_or(link).split_once('#').unwrap_or((own.unwrap_or(link), ""));
+    let path = match path {
+        "" => PathBuf::from(document),
+        path if own.is_some() => PathBuf::from(path),
+        path => Path::new(document).parent().unwrap().join(path),
+    };
+    Some((path, anchor.to_owned()))
 }
 
 #[test]
@@ -77,14 +118,14 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The targets of `[text](target)`, outside of blocks of code.
+/// Returns the targets of `[text](target)`, outside of code blocks.
 fn links(text: &str) -> Vec<String> {
     let prose: Vec<_> = text.split("\n```").step_by(2).collect();
     let after = prose.iter().flat_map(|part| part.split("](").skip(1));
     after.filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())).collect()
 }
 
-/// What a link can lead to: headings, as GitHub names them, and places that are named by hand.
+/// Returns the anchors of a document: headings, as GitHub names them, and explicit `<a id>`.
 fn anchors(text: &str) -> BTreeSet<String> {
     let named = text.split("<a id=\"").skip(1).filter_map(|rest| rest.split('"').next());
     let headings = text

@@ -137,7 +137,7 @@ fn too_few_processes_are_named_with_their_limit() {
     std::fs::remove_dir_all(scratch).unwrap();
 }
 
-/// The kernel kills by SIGKILL what has used up its time, as it does for want of memory.
+/// The kernel kills by SIGKILL what has used up its time, as the OOM killer does.
 #[test]
 fn a_limit_on_processor_time_is_named() {
     let text = fails(&mut again(&["prlimit", "--cpu=1:1"], &["--exact", "never_ends"]));

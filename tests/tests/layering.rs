@@ -19,22 +19,10 @@ const CRATES: [(&str, &str); 3] = [
 ];
 
 /// Folders that still have too many files.
-const OLD_FOLDERS: [&str; 4] =
-    ["netns-test/src", "netns-test/src/netlink", "netns-test-macros/src", "benches/src"];
+const OLD_FOLDERS: [&str; 1] = ["netns-test/src"];
 
 /// Cycles that are still to be cut, each by its first file in alphabetical order.
-const OLD_CYCLES: [&str; 10] = [
-    "diagnose",
-    "doctor",
-    "doctor::features",
-    "harness",
-    "lab::build",
-    "lab::given",
-    "lab::hosts_file",
-    "netns",
-    "sandbox",
-    "sys::launch",
-];
+const OLD_CYCLES: [&str; 2] = ["lab::build", "lab::observe::wait::limit"];
 
 const PACKAGES: [&str; 5] = ["netns-test", "netns-test-macros", "benches", "examples", "tests"];
 
@@ -98,7 +86,7 @@ fn architecture_md_has_the_same_table() {
 #[test]
 fn architecture_md_is_short() {
     let text = fs::read_to_string(workspace().join("ARCHITECTURE.md")).unwrap();
-    assert!(text.lines().count() <= 160);
+    assert!(text.lines().count() <= 150);
 }
 
 /// Every source file of the workspace, as (path from the workspace, content).

@@ -8,7 +8,7 @@ use std::{env, fmt::Write as _, fs};
 #[test]
 fn every_block_passes() {
     let mut blocks = Vec::new();
-    for document in ["README.md", "docs/LAB.md", "docs/NETNS.md", "docs/SANDBOX.md"] {
+    for document in ["README.md", "netns-test/LAB.md", "docs/NETNS.md", "docs/SANDBOX.md"] {
         let shown = rust_blocks(&fs::read_to_string(workspace().join(document)).unwrap());
         assert!(shown.iter().any(|block| !tests_in(block).is_empty()), "{document} shows no test");
         blocks.extend(shown);

@@ -1,10 +1,10 @@
-//! Addresses with a prefix length, and subnets: std has neither.
+//! Addresses with a prefix length, and subnets, which `std` does not have. Pure.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// The address of an interface with its prefix length: `10.0.0.1/24`, `fd00::1/64`.
+/// Address of an interface with its prefix length: `10.0.0.1/24`, `fd00::1/64`.
 ///
 /// ```
 /// use netns_test::lab::Cidr;
@@ -20,7 +20,7 @@ pub struct Cidr {
     prefix: u8,
 }
 
-/// A subnet: an address whose bits after the prefix are all zero, with the prefix length.
+/// Subnet: its lowest address, whose bits after the prefix are zero, with the prefix length.
 ///
 /// ```
 /// use netns_test::lab::Subnet;
@@ -36,7 +36,7 @@ pub struct Subnet {
     prefix: u8,
 }
 
-/// A text or a pair that is no address with prefix length, or no subnet, and why.
+/// Error of a text or a pair that is not an address with a prefix length, or not a subnet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CidrError {
     text: String,
@@ -44,11 +44,11 @@ pub struct CidrError {
 }
 
 impl Cidr {
-    /// An address with a prefix length of 0 to 32 bits for IPv4, 0 to 128 for IPv6.
+    /// Creates an address with a prefix length: 0 to 32 bits for IPv4, 0 to 128 for IPv6.
     ///
     /// # Errors
     ///
-    /// The prefix is longer than the address.
+    /// Returns an error if the prefix is longer than the address.
     pub fn new(address: impl Into<IpAddr>, prefix: u8) -> Result<Self, CidrError> {
         let address = address.into();
         let width = width(address);
@@ -59,43 +59,45 @@ impl Cidr {
         Ok(Self { address, prefix })
     }
 
-    /// The address.
+    /// Returns the address.
     #[must_use]
     pub fn address(self) -> IpAddr {
         self.address
     }
 
-    /// The length of the prefix in bits.
+    /// Returns the length of the prefix in bits.
     #[must_use]
     pub fn prefix(self) -> u8 {
         self.prefix
     }
 
-    /// The subnet that the address lies in.
+    /// Returns the subnet of the address.
     #[must_use]
     pub fn subnet(self) -> Subnet {
         let network = bits(self.address) & mask(width(self.address), self.prefix);
         Subnet { network: with_bits(self.address, network), prefix: self.prefix }
     }
 
-    /// Whether `other` lies in the same subnet.
+    /// Returns whether `other` is in the same subnet.
     pub(crate) fn is_near(self, other: IpAddr) -> bool {
         let differing = bits(self.address) ^ bits(other);
         self.address.is_ipv4() == other.is_ipv4()
             && differing & mask(width(other), self.prefix) == 0
     }
 
+    /// Returns whether the prefix is the whole address, so that the subnet has one address.
     pub(crate) fn is_whole(self) -> bool {
         self.prefix == width(self.address)
     }
 }
 
 impl Subnet {
-    /// A subnet; `network` is its lowest address.
+    /// Creates a subnet of its lowest address and its prefix length in bits.
     ///
     /// # Errors
     ///
-    /// The prefix is longer than the address, or a bit after the prefix is set.
+    /// Returns an error if the prefix is longer than the address, or if a bit after the prefix is
+    /// set.
     pub fn new(network: impl Into<IpAddr>, prefix: u8) -> Result<Self, CidrError> {
         let given = Cidr::new(network, prefix)?;
         let subnet = given.subnet();
@@ -106,77 +108,87 @@ impl Subnet {
         Ok(subnet)
     }
 
-    /// Every IPv4 address: `0.0.0.0/0`.
+    /// Creates a subnet in a constant. Parts that are not a subnet do not compile there.
+    pub(crate) const fn constant(network: IpAddr, prefix: u8) -> Self {
+        let (bits, width) = match network {
+            IpAddr::V4(address) => (address.to_bits() as u128, 32),
+            IpAddr::V6(address) => (address.to_bits(), 128),
+        };
+        assert!(prefix <= width && bits.trailing_zeros() >= (width - prefix) as u32);
+        Self { network, prefix }
+    }
+
+    /// Subnet of all IPv4 addresses: `0.0.0.0/0`.
     pub const EVERY_IPV4: Self = Self { network: IpAddr::V4(Ipv4Addr::UNSPECIFIED), prefix: 0 };
 
-    /// Every IPv6 address: `::/0`.
+    /// Subnet of all IPv6 addresses: `::/0`.
     pub const EVERY_IPV6: Self = Self { network: IpAddr::V6(Ipv6Addr::UNSPECIFIED), prefix: 0 };
 
-    /// The lowest address.
+    /// Returns the lowest address.
     #[must_use]
     pub fn network(self) -> IpAddr {
         self.network
     }
 
-    /// The length of the prefix in bits.
+    /// Returns the length of the prefix in bits.
     #[must_use]
     pub fn prefix(self) -> u8 {
         self.prefix
     }
 
-    /// Whether this is a subnet of IPv4.
+    /// Returns whether this is a subnet of IPv4.
     #[must_use]
     pub fn is_ipv4(self) -> bool {
         self.network.is_ipv4()
     }
 
-    /// Whether `address` lies in it.
+    /// Returns whether `address` is in the subnet; an address of the other family is not.
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {
         self.is_ipv4() == address.is_ipv4()
             && bits(address) & mask(width(address), self.prefix) == bits(self.network)
     }
 
-    /// Whether all of `other` lies in it.
+    /// Returns whether all addresses of `other` are in the subnet.
     #[must_use]
     pub fn contains_subnet(self, other: Self) -> bool {
         self.prefix <= other.prefix && self.contains(other.network)
     }
 
-    /// Whether an address lies in both.
+    /// Returns whether the two subnets have an address in common.
     #[must_use]
     pub fn overlaps(self, other: Self) -> bool {
         self.contains_subnet(other) || other.contains_subnet(self)
     }
 
-    /// The number of bits that differ from address to address.
+    /// Returns the number of bits after the prefix.
     pub(crate) fn host_bits(self) -> u8 {
         width(self.network) - self.prefix
     }
 
-    /// The offset of the highest address.
+    /// Returns the offset of the highest address.
     pub(crate) fn highest(self) -> u128 {
         !mask(128, 128 - self.host_bits())
     }
 
-    /// The address at `offset`, which must not be above [`Self::highest`], with the prefix.
+    /// Returns the address at `offset`, which is at most [`Self::highest`], with the prefix.
     pub(crate) fn at(self, offset: u128) -> Cidr {
         debug_assert!(offset <= self.highest());
         Cidr { address: with_bits(self.network, bits(self.network) | offset), prefix: self.prefix }
     }
 
-    /// Where `address` stands in the subnet.
+    /// Returns the offset of `address`, which is in the subnet, from the lowest address.
     pub(crate) fn offset(self, address: IpAddr) -> u128 {
         bits(address) & self.highest()
     }
 
-    /// The first and the last address as numbers.
+    /// Returns the first and the last address as numbers.
     pub(crate) fn range(self) -> (u128, u128) {
         let first = bits(self.network);
         (first, first | self.highest())
     }
 
-    /// The subnet of `prefix` bits that begins at the number `first`, in this one's family.
+    /// Returns the subnet of `prefix` bits, in the same family, that contains the number `first`.
     pub(crate) fn part(self, first: u128, prefix: u8) -> Self {
         let network = first & mask(width(self.network), prefix);
         Self { network: with_bits(self.network, network), prefix }
@@ -215,7 +227,7 @@ impl FromStr for Cidr {
     fn from_str(text: &str) -> Result<Self, CidrError> {
         let Some((address, prefix)) = text.split_once('/') else {
             let why = match text {
-                "default" => "the default route is that to 0.0.0.0/0, and to ::/0",
+                "default" => "write the default route as 0.0.0.0/0 or ::/0",
                 _ => "no prefix length, as in 10.0.0.1/24",
             };
             return Err(CidrError::new(text, why));
@@ -240,7 +252,7 @@ impl FromStr for Subnet {
     }
 }
 
-/// `IPv4` or `IPv6`.
+/// Returns `IPv4` or `IPv6`.
 pub(crate) fn family(address: IpAddr) -> &'static str {
     if address.is_ipv4() { "IPv4" } else { "IPv6" }
 }
@@ -249,7 +261,7 @@ fn width(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
-/// The address as a number.
+/// Returns the address as a number.
 pub(crate) fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => u128::from(address.to_bits()),
@@ -257,7 +269,7 @@ pub(crate) fn bits(address: IpAddr) -> u128 {
     }
 }
 
-/// The address of `like`'s family that has these bits.
+/// Returns the address of these bits in the family of `like`.
 fn with_bits(like: IpAddr, bits: u128) -> IpAddr {
     if like.is_ipv4() {
         let [.., a, b, c, d] = bits.to_be_bytes();
@@ -267,7 +279,7 @@ fn with_bits(like: IpAddr, bits: u128) -> IpAddr {
     }
 }
 
-/// `prefix` ones at the upper end of `width` bits.
+/// Returns `width` bits of which the upper `prefix` are ones.
 fn mask(width: u8, prefix: u8) -> u128 {
     let all = u128::MAX >> (128 - u32::from(width));
     let zeros = u32::from(width - prefix);
@@ -283,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_read_and_written() {
+    fn texts_are_parsed_and_displayed() {
         for text in ["10.0.0.1/24", "0.0.0.0/0", "255.255.255.255/32", "fd00::1/64", "::/0"] {
             assert_eq!(text.parse::<Cidr>().unwrap().to_string(), text);
         }
@@ -298,8 +310,8 @@ mod tests {
             ("fd00::/999", "no number of bits"),
         ];
         for (text, why) in refused {
-            let told = text.parse::<Cidr>().unwrap_err().to_string();
-            assert!(told.starts_with(&format!("`{text}`: {why}")), "{told}");
+            let message = text.parse::<Cidr>().unwrap_err().to_string();
+            assert!(message.starts_with(&format!("`{text}`: {why}")), "{message}");
         }
         assert_eq!(
             "10.0.1.0/23".parse::<Subnet>().unwrap_err().to_string(),

@@ -1,22 +1,22 @@
-//! Ethernet addresses: those given by hand and those that the plan hands out.
+//! Ethernet addresses. Pure.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// An Ethernet address of one interface: `02:00:00:00:00:01`.
+/// Unicast Ethernet address of an interface: `02:00:00:00:00:01`.
 ///
 /// ```
 /// use netns_test::lab::Mac;
 ///
 /// let mac: Mac = "02:00:00:00:00:0a".parse()?;
 /// assert_eq!(mac.octets(), [2, 0, 0, 0, 0, 10]);
-/// assert!("01:00:00:00:00:01".parse::<Mac>().is_err()); // a group of interfaces
+/// assert!("01:00:00:00:00:01".parse::<Mac>().is_err()); // multicast
 /// # Ok::<(), netns_test::lab::MacError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mac([u8; 6]);
 
-/// A text or octets that are no Ethernet address of one interface, and why.
+/// Error of a text or of octets that are not a unicast Ethernet address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MacError {
     text: String,
@@ -24,11 +24,12 @@ pub struct MacError {
 }
 
 impl Mac {
-    /// An address of these octets.
+    /// Creates an address of six octets.
     ///
     /// # Errors
     ///
-    /// All octets are zero, or the address is one of a group (bit 0 of the first octet is set).
+    /// Returns an error if all octets are zero, or if the address is multicast (bit 0 of the first
+    /// octet is set).
     pub fn new(octets: [u8; 6]) -> Result<Self, MacError> {
         let mac = Self(octets);
         let why = if octets == [0; 6] {
@@ -41,18 +42,18 @@ impl Mac {
         Err(MacError { text: mac.to_string(), why })
     }
 
-    /// The six octets.
+    /// Returns the six octets.
     #[must_use]
     pub fn octets(self) -> [u8; 6] {
         self.0
     }
 
-    /// The address that the interface `interface` of the node `node` gets: locally administered,
-    /// and no other's as long as `turn` is the same. `turn` is 0 to 15.
-    pub(crate) fn assigned(node: usize, interface: usize, turn: u8) -> Self {
+    /// Returns the locally administered address of an interface of a node. Addresses with the same
+    /// `attempt` (0 to 15) differ from each other.
+    pub(crate) fn assigned(node: usize, interface: usize, attempt: u8) -> Self {
         let [.., a, b, c] = node.to_be_bytes();
         let [.., d, e] = interface.to_be_bytes();
-        Self([0x02 | turn << 4, a, b, c, d, e])
+        Self([0x02 | attempt << 4, a, b, c, d, e])
     }
 }
 
@@ -95,13 +96,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_read_and_written() {
+    fn texts_are_parsed_and_displayed() {
         assert_eq!("02:AB:00:00:00:01".parse::<Mac>().unwrap().to_string(), "02:ab:00:00:00:01");
         let refused =
             ["", "02:00:00:00:00", "02:00:00:00:00:01:02", "2:0:0:0:0:1", "02:00:00:00:00:+1"];
         for text in refused {
-            let told = text.parse::<Mac>().unwrap_err().to_string();
-            assert_eq!(told, format!("`{text}`: not six octets as in 02:00:00:00:00:01"));
+            let message = text.parse::<Mac>().unwrap_err().to_string();
+            assert_eq!(message, format!("`{text}`: not six octets as in 02:00:00:00:00:01"));
         }
         assert!("00:00:00:00:00:00".parse::<Mac>().is_err());
         assert!("ff:ff:ff:ff:ff:ff".parse::<Mac>().is_err());
@@ -110,8 +111,8 @@ mod tests {
     #[test]
     fn assigned_addresses_are_locally_administered_and_differ() {
         assert_eq!(Mac::assigned(1, 2, 0).to_string(), "02:00:00:01:00:02");
-        for turn in 0..16 {
-            let octets = Mac::assigned(70_000, 300, turn).octets();
+        for attempt in 0..16 {
+            let octets = Mac::assigned(70_000, 300, attempt).octets();
             assert_eq!(octets[0] & 3, 2);
             assert_eq!(octets[1..], [1, 0x11, 0x70, 1, 0x2c]);
         }

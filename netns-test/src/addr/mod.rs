@@ -1,4 +1,4 @@
-//! Network addresses: values that know nothing of the kernel.
+//! Values of network addresses: Ethernet addresses, addresses with a prefix length, subnets.
 
 pub(crate) mod cidr;
 pub(crate) mod mac;

@@ -30,7 +30,7 @@ pub(crate) fn is_forbidden(error: &io::Error, wanted: &[Namespace]) -> bool {
     let is_wanted = |limit: &str| {
         wanted.iter().any(|&namespace| limit == format!("max_{}_namespaces", namespace.name()))
     };
-    error.raw_os_error() == Some(causes::ENOSPC)
+    error.raw_os_error() == Some(errno::ENOSPC)
         && facts::namespace_limits().iter().any(|(limit, value)| value == "0" && is_wanted(limit))
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn has_room_for_fewer_than(count: u64) -> bool {
 /// Whether `error` is of a thread for which this process has too little memory by a limit of its own:
 /// nothing that others let go of helps.
 pub(crate) fn is_own_limit(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(causes::EAGAIN | causes::ENOMEM))
+    matches!(error.raw_os_error(), Some(errno::EAGAIN | errno::ENOMEM))
         && causes::lacks_own_memory(&Facts::of_this_process())
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn explain_clone(
     namespaces: &[Namespace],
     error: &io::Error,
 ) -> Failure {
-    if matches!(error.raw_os_error(), Some(causes::EAGAIN | causes::ENOMEM)) {
+    if matches!(error.raw_os_error(), Some(errno::EAGAIN | errno::ENOMEM)) {
         // It is no namespace that is short.
         return explain("clone", "a process in new namespaces", error);
     }

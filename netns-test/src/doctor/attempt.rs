@@ -11,7 +11,7 @@ use crate::doctor::features;
 use crate::error::Failure;
 use crate::isolate;
 use crate::isolate::{Entry, Identity, Mode, Setting, Transcript};
-use crate::probe::News;
+use crate::probe::TrialOutcome;
 use crate::sys::fds;
 use crate::sys::fds::Until;
 use crate::sys::net::devconf::Altered;
@@ -61,7 +61,7 @@ pub(crate) fn make(mode: &Mode, caller: &Caller, alone: &SingleThreaded) -> Atte
     match told {
         Ok(told) => {
             attempt.steps.extend(told.steps);
-            attempt.failure = told.news.explained();
+            attempt.failure = told.outcome.explained();
             attempt.features = told.features;
         }
         Err(failure) => attempt.failure = Some(failure),
@@ -73,7 +73,7 @@ pub(crate) fn make(mode: &Mode, caller: &Caller, alone: &SingleThreaded) -> Atte
 #[derive(Debug, PartialEq, Eq)]
 struct Told {
     steps: Vec<Entry>,
-    news: News,
+    outcome: TrialOutcome,
     features: Vec<Feature>,
 }
 
@@ -142,17 +142,17 @@ fn inside(identity: &Identity, mode: &Mode, go: &OwnedFd, parent: &OwnedFd) -> !
         .and_then(|_proc| isolate::try_loopback())
         .and_then(|()| isolate::use_loopback());
     transcript.0.extend(numbering.0);
-    let (news, features) = match set_up {
-        Err(refused) => (News::from(refused), Vec::new()),
+    let (outcome, features) = match set_up {
+        Err(refused) => (TrialOutcome::from(refused), Vec::new()),
         Ok(()) => {
             transcript.done("bind and connect on 127.0.0.1");
             (
-                News::Allowed(Altered::default()),
+                TrialOutcome::Allowed(Altered::default()),
                 features::examine().into_iter().map(Feature::from).collect(),
             )
         }
     };
-    let told = Told { steps: transcript.0, news, features }.encode();
+    let told = Told { steps: transcript.0, outcome, features }.encode();
     let sent = told.chunks(4096).try_for_each(|part| fds::write_once(parent.as_fd(), part));
     process::exit_now(i32::from(sent.is_err()))
 }
@@ -160,7 +160,7 @@ fn inside(identity: &Identity, mode: &Mode, go: &OwnedFd, parent: &OwnedFd) -> !
 impl Told {
     fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
-        out.bytes(&self.news.encode()).u32(self.steps.len() as u32);
+        out.bytes(&self.outcome.encode()).u32(self.steps.len() as u32);
         for Entry { step, limitation } in &self.steps {
             out.bytes(step.as_bytes()).texts(limitation.as_slice());
         }
@@ -179,7 +179,7 @@ impl Told {
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let mut input = Reader(bytes);
-        let news = News::decode(input.bytes()?)?;
+        let outcome = TrialOutcome::decode(input.bytes()?)?;
         let steps = (0..input.u32()?)
             .map(|_| {
                 let step = String::from_utf8_lossy(input.bytes()?).into_owned().into();
@@ -188,7 +188,7 @@ impl Told {
             .collect::<Option<_>>()?;
         let features =
             (0..input.u32()?).map(|_| Feature::read(&mut input)).collect::<Option<_>>()?;
-        input.end(Self { steps, news, features })
+        input.end(Self { steps, outcome, features })
     }
 }
 
@@ -234,7 +234,7 @@ mod tests {
                 Entry { step: "mount proc".into(), limitation: None },
                 Entry { step: "mount sysfs".into(), limitation: Some("EPERM".into()) },
             ],
-            news: News::Allowed(Altered::default()),
+            outcome: TrialOutcome::Allowed(Altered::default()),
             features: vec![
                 feature(None),
                 feature(Some(missing(None))),

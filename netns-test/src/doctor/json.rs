@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::doctor::attempt::{Attempt, Feature};
-use crate::doctor::{Report, VERSION, text};
+use crate::doctor::report::{Report, VERSION};
+use crate::doctor::text;
 use crate::error::Failure;
 
 /// The report as JSON.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::diagnose::Facts;
 use crate::doctor::attempt::{Attempt, Feature};
-use crate::doctor::{Report, VERSION};
+use crate::doctor::report::{Report, VERSION};
 
 /// The report as text.
 pub(crate) fn print(report: &Report) -> String {

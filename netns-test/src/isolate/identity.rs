@@ -1,35 +1,14 @@
 //! Who the body is: ids and capabilities.
 
 use crate::error::Failure;
+use crate::isolate::namespaces::Mode;
+use crate::isolate::setting::{Ids, Setting, User};
 use crate::isolate::users::Account;
-use crate::isolate::{Mode, Setting};
 use crate::sys::process::caps;
 use crate::sys::process::caps::Caps;
 use crate::sys::process::credentials;
 use crate::sys::{errno, fds, process};
 use crate::userns::{Caller, Maps};
-
-/// Who the body of a test is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum User {
-    /// The caller: what it could do to files the body can, no more and no less.
-    Caller,
-    /// uid and gid 0, with all capabilities over the new namespaces.
-    Root,
-    /// The user with this uid, without capabilities over files, owners and ids.
-    Id(u32),
-    /// The user with this name in `/etc/passwd`, as [`Id`](Self::Id).
-    Named(&'static str),
-}
-
-/// Which ids there are for a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ids {
-    /// Those of the caller.
-    Own,
-    /// The caller's subordinate ones, too (subuid(5)), unless it may map every id by itself.
-    Subordinate,
-}
 
 /// A user, worked out for the caller at hand.
 #[derive(Clone, Debug, PartialEq, Eq)]

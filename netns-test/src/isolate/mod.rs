@@ -10,108 +10,24 @@ pub(crate) mod lan;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
 pub(crate) mod network;
+pub(crate) mod refused;
 pub(crate) mod run_dir;
 pub(crate) mod setting;
+pub(crate) mod steps;
 pub(crate) mod transcript;
 pub(crate) mod users;
 
 pub(crate) use crate::isolate::identity::Identity;
-pub use crate::isolate::identity::{Ids, User};
 pub(crate) use crate::isolate::inherited::Copied;
 pub(crate) use crate::isolate::lan::Neighbour;
-pub(crate) use crate::isolate::namespaces::Mode;
+pub(crate) use crate::isolate::namespaces::{Mode, NAMESPACES};
+pub(crate) use crate::isolate::refused::{Part, Refused};
 pub(crate) use crate::isolate::run_dir::name_services;
-pub use crate::isolate::setting::Network;
 pub(crate) use crate::isolate::setting::Setting;
+pub use crate::isolate::setting::{Ids, Network, User};
+#[cfg(feature = "doctor")]
+pub(crate) use crate::isolate::steps::use_loopback;
+pub(crate) use crate::isolate::steps::{number_next_process, set_up, try_loopback};
 #[cfg(feature = "doctor")]
 pub(crate) use crate::isolate::transcript::Entry;
 pub(crate) use crate::isolate::transcript::Transcript;
-
-use std::os::fd::OwnedFd;
-
-use crate::error::Failure;
-use crate::sys::fds;
-use crate::sys::process;
-use crate::sys::process::unfailing;
-use crate::sys::process::{Namespace, Pid};
-
-/// What every test gets of its own.
-pub(crate) const NAMESPACES: [Namespace; 6] = process::ALL_NAMESPACES;
-
-/// A step without which there is no sandbox.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    pub(crate) part: Part,
-    pub(crate) failure: Failure,
-}
-
-/// Which of the parts that must hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
-    Maps {
-        /// Whether the one id that is mapped is root's.
-        of_root: bool,
-    },
-    Mounts,
-    Sockets,
-    Loopback,
-}
-
-/// Sets up the namespaces of the calling process: its id maps, unless they have been written
-/// for it, its network, its `/proc`, `/sys` and `/run`. Adds what is done to `transcript`.
-///
-/// Gives the `/proc` that shows this PID namespace, if it is there, whatever a body mounts over
-/// it.
-pub(crate) fn set_up(
-    identity: &Identity,
-    mode: &Mode,
-    transcript: &mut Transcript,
-) -> Result<Option<OwnedFd>, Refused> {
-    let refused = |part| move |failure| Refused { part, failure };
-    let of_root = identity.maps.are_of_root();
-    identity.maps.write_own().map_err(refused(Part::Maps { of_root }))?;
-    // For what is made there; the body has its own.
-    transcript.note("umask", "modes are the caller's", unfailing::set_umask(0o022));
-    for namespace in mode.shared() {
-        let name = namespace.name();
-        let limitation = mode.reason(namespace).unwrap_or("it was not asked for");
-        let limitation = format!("the {name} namespace is the caller's: {limitation}");
-        transcript.lacks(format!("a {name} namespace"), limitation);
-    }
-    if !mode.is_privileged() {
-        transcript.done("write uid_map and gid_map");
-    }
-    let proc = mounts::set_up(identity, mode, transcript).map_err(refused(Part::Mounts))?;
-    network::set_up(identity, transcript)?;
-    Ok(proc)
-}
-
-/// Lets the next process of this PID namespace have the id that this one has outside.
-///
-/// Programs name temporary files after their process id. In fresh PID namespaces all would
-/// have the same one; the id that init has outside is unique while init lives.
-pub(crate) fn number_next_process() -> Transcript {
-    let mut transcript = Transcript::default();
-    let Some(pid) = pid_outside() else { return transcript };
-    let file = "/proc/sys/kernel/ns_last_pid";
-    let written = fds::write_file(file, (pid - 1).to_string().as_bytes());
-    transcript.note(format!("write {file}"), "process ids are not unique on the machine", written);
-    transcript
-}
-
-/// Whether `lo` can be used, without a trace of the attempt.
-pub(crate) fn try_loopback() -> Result<(), Refused> {
-    network::try_loopback().map_err(|failure| Refused { part: Part::Sockets, failure })
-}
-
-/// Sends a byte over a TCP connection to 127.0.0.1, and leaves traces.
-#[cfg(feature = "doctor")]
-pub(crate) fn use_loopback() -> Result<(), Refused> {
-    network::use_loopback().map_err(|failure| Refused { part: Part::Sockets, failure })
-}
-
-/// This process's id in the PID namespace that `/proc` was mounted for, which is the one
-/// that made the new namespaces until there is an own `/proc`.
-fn pid_outside() -> Option<Pid> {
-    std::fs::read_link("/proc/self").ok()?.to_str()?.parse().ok()
-}

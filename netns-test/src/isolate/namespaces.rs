@@ -1,9 +1,12 @@
 //! Which namespaces a sandbox has of its own.
 
-use crate::isolate::NAMESPACES;
+use crate::sys::process;
 use crate::sys::process::Namespace;
 use crate::sys::process::caps::Caps;
 use crate::userns::Caller;
+
+/// The namespaces that every test gets of its own.
+pub(crate) const NAMESPACES: [Namespace; 6] = process::ALL_NAMESPACES;
 
 /// The namespaces that a sandbox has of its own; the others are the caller's.
 #[derive(Clone, Debug, PartialEq, Eq)]

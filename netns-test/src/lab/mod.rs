@@ -2,6 +2,7 @@
 //!
 //! [`Topology`] is the description, [`Plan`] says what the kernel is to be told. Neither touches
 //! it. Both can be printed, and drawn with Graphviz (`to_dot`) and Mermaid (`to_mermaid`).
+#![doc = include_str!("../../LAB.md")]
 
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod build;
@@ -19,6 +20,8 @@ pub(crate) mod topology;
 pub use crate::addr::cidr::{Cidr, CidrError, Subnet};
 pub use crate::addr::mac::{Mac, MacError};
 #[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::change::interface::NodeInterface;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::snapshot::{
     Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
     Snapshot, SocketState, TcpState,
@@ -26,11 +29,13 @@ pub use crate::lab::observe::snapshot::{
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::sockets::{Endpoint, Protocol};
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use crate::lab::observe::wait::limit::Within;
+pub use crate::lab::observe::wait::limit::{WAIT_LIMIT, Wait};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::wait::mode::{Blocking, Nonblocking, WaitMode, Waiting};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::wait::reachable::Peer;
 pub use crate::lab::plan::errors::{TopologyError, TopologyErrors};
-pub use crate::lab::plan::routes::walk::{Hop, Path, PathOutcome, Reachability};
+pub use crate::lab::plan::routes::path::{Hop, Path, PathOutcome, Reachability};
 pub use crate::lab::plan::{
     InterfaceKind, InterfacePlan, InterfaceRef, LinkPlan, NodePlan, Plan, RoutePlan, SegmentKind,
     SegmentPlan,
@@ -46,5 +51,6 @@ pub use crate::lab::run::node::{Node, NodeGuard};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::run::process::NodeChild;
 pub use crate::lab::topology::input::{AddrArg, Interface, IntoAddrs, MacArg, SubnetArg, Via};
-pub use crate::lab::topology::spec::{LinkSpec, NodeSpec};
-pub use crate::lab::topology::{LinkId, MacvlanMode, NodeId, NodeKind, Topology};
+pub use crate::lab::topology::{
+    LinkId, LinkSpec, MacvlanMode, NodeId, NodeKind, NodeSpec, Topology,
+};

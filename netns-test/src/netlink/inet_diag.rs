@@ -7,8 +7,8 @@ use rtnetlink::sys::Socket;
 use rtnetlink::sys::protocols::NETLINK_SOCK_DIAG;
 
 use crate::error::Failure;
-use crate::netlink::dump::{IPV6, attributes};
-use crate::netlink::{HEADER, framed, raw};
+use crate::netlink::attr::{IPV6, attributes, number as number_of};
+use crate::netlink::message::{HEADER, framed, raw};
 use crate::sys::errno;
 
 /// `SOCK_DIAG_BY_FAMILY` of `linux/sock_diag.h`.
@@ -59,7 +59,7 @@ impl Inodes {
                 return true;
             }
             let Some((head, rest)) = message[HEADER..].split_at_checked(MESSAGE) else { continue };
-            let inode = crate::netlink::dump::number(&head[MESSAGE - 4..]).unwrap_or_default();
+            let inode = number_of(&head[MESSAGE - 4..]).unwrap_or_default();
             match attributes(rest).iter().find(|one| one.kind == V6_ONLY).map(|one| one.value) {
                 Some([0]) => self.both.insert(inode),
                 Some(_) => self.v6_only.insert(inode),

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use rtnetlink::packet_core::NLM_F_REPLACE;
+use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE};
 use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
@@ -83,4 +83,74 @@ fn unanswered(message: &NeighbourMessage) -> Option<Unanswered> {
         _ => None,
     })?;
     Some(Unanswered { index: message.header.ifindex, address, is_asked })
+}
+
+/// Whom an interface speaks to (ip-neighbour(8)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Neighbour {
+    /// The index of the interface.
+    pub(crate) index: u32,
+    pub(crate) address: IpAddr,
+    pub(crate) mac: Option<Vec<u8>>,
+    /// `REACHABLE`, `STALE`.
+    pub(crate) state: String,
+}
+
+impl Netlink {
+    /// All neighbours of IPv4 and IPv6, but for groups and the node itself, who are asked for nothing.
+    pub(crate) fn neighbours(&self) -> Result<Vec<Neighbour>, Failure> {
+        let request = RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default());
+        let answers = self.list("neighbours", request)?;
+        let found = answers.into_iter().filter_map(|answer| match answer {
+            RouteNetlinkMessage::NewNeighbour(message) => neighbour(&message),
+            _ => None,
+        });
+        Ok(found.collect())
+    }
+}
+
+fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
+    let header = &message.header;
+    if header.state == NeighbourState::Noarp {
+        return None;
+    }
+    let all = &message.attributes;
+    let address = all.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some((*address).into()),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => {
+            Some((*address).into())
+        }
+        _ => None,
+    })?;
+    let mac = all.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::LinkLayerAddress(mac) => Some(mac.clone()),
+        _ => None,
+    });
+    let state = format!("{:?}", header.state).to_uppercase();
+    Some(Neighbour { index: header.ifindex, address, mac, state })
+}
+
+/// Has frames for everybody go to `remote`, too, over the VXLAN with this index.
+pub(crate) fn add_flood(object: String, index: u32, remote: IpAddr) -> Request {
+    let message = RouteNetlinkMessage::NewNeighbour(flood_message(index, remote));
+    Request::new("add", object, message, NLM_F_CREATE | NLM_F_APPEND)
+}
+
+/// Has them go there no more.
+pub(crate) fn remove_flood(object: String, index: u32, remote: IpAddr) -> Request {
+    let message = RouteNetlinkMessage::DelNeighbour(flood_message(index, remote));
+    Request::new("remove", object, message, 0)
+}
+
+fn flood_message(index: u32, remote: IpAddr) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.family = AddressFamily::Bridge;
+    message.header.ifindex = index;
+    message.header.state = NeighbourState::Permanent;
+    message.header.flags = NeighbourFlags::Own;
+    message.attributes = vec![
+        NeighbourAttribute::LinkLayerAddress(vec![0; 6]),
+        NeighbourAttribute::Destination(remote.into()),
+    ];
+    message
 }

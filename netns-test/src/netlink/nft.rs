@@ -8,7 +8,8 @@ use rtnetlink::sys::protocols::NETLINK_NETFILTER;
 use rtnetlink::sys::{Socket, SocketAddr};
 
 use crate::error::Failure;
-use crate::netlink::{HEADER, SOCKET, attribute};
+use crate::netlink::SOCKET;
+use crate::netlink::message::{HEADER, attribute};
 use crate::sys::errno;
 
 /// A table of family `inet` that is there until it is deleted, or its namespace ends.
@@ -126,7 +127,7 @@ mod tests {
             bytes
         };
         assert_eq!(code(&answer(NLMSG_ERROR, 0)), Some(0));
-        assert_eq!(code(&answer(NLMSG_ERROR, -95)), Some(-95));
+        assert_eq!(code(&answer(NLMSG_ERROR, -errno::EOPNOTSUPP)), Some(-errno::EOPNOTSUPP));
         assert_eq!(code(&answer(NEW_TABLE, 0)), None);
         assert_eq!(code(&[]), None);
     }

@@ -8,8 +8,9 @@ use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 
 use crate::error::Failure;
+use crate::netlink::Netlink;
 use crate::netlink::link::Link;
-use crate::netlink::{Netlink, attribute};
+use crate::netlink::message::attribute;
 
 /// What to put at a link's root.
 #[derive(Clone, Copy, Debug)]

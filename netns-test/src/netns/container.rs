@@ -1,4 +1,4 @@
-//! The network namespace of a container, found by the control groups of its processes.
+//! Finds the network namespace of a container by the control groups of its processes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,24 +7,23 @@ use crate::error::{Failure, Result};
 use crate::netns::NetNs;
 use crate::sys::errno;
 
-/// Engines cut ids to twelve digits; fewer than this would be a guess.
+/// The shortest prefix of an id, in digits. Engines print twelve.
 const SHORTEST: usize = 4;
 
-/// The length of a whole id, in hexadecimal digits.
+/// The length of a complete id, in hexadecimal digits.
 const WHOLE: usize = 64;
 
 impl NetNs {
-    /// The namespace of a running container, by its id or the beginning of that, at least four
-    /// hexadecimal digits: Docker, Podman, nerdctl, and those of Kubernetes.
+    /// Opens the namespace of a running container of Docker, Podman, nerdctl or Kubernetes, by its id or a
+    /// prefix of at least four hexadecimal digits.
     ///
-    /// A container is known by the control group (of version 1 or 2) of its processes, whose path
-    /// has its id in it; no engine is asked, and none needs to run.
+    /// The container is found by the control groups (version 1 or 2) of the processes in `/proc`: their
+    /// paths contain the id. No container engine is involved.
     ///
     /// # Errors
     ///
-    /// An id that cannot be one; one that no process's control group has; one that fits several
-    /// containers, with their ids. ENOENT without a `/proc`, and those of
-    /// [`from_pid`](Self::from_pid).
+    /// An invalid id, an id that no control group contains, and a prefix of several ids, which the error
+    /// lists; ENOENT without a `/proc`, and those of [`from_pid`](Self::from_pid).
     pub fn from_container(id: &str) -> Result<Self> {
         let is_id = (SHORTEST..=WHOLE).contains(&id.len())
             && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -49,7 +48,7 @@ impl NetNs {
     }
 }
 
-/// Each container whose id begins with `id`, with the first of its processes.
+/// Finds the containers whose id begins with `id`, each with its lowest process id.
 fn processes_of(id: &str) -> Result<BTreeMap<String, u32>> {
     let proc = "/proc";
     let entries = fs::read_dir(proc).map_err(|error| errno::failure("read", proc, &error))?;
@@ -66,8 +65,7 @@ fn processes_of(id: &str) -> Result<BTreeMap<String, u32>> {
     Ok(found)
 }
 
-/// The id of the innermost container in the text of `/proc/PID/cgroup`: in a part of the path
-/// like `docker-ID.scope`, `libpod-ID.scope`, `cri-containerd-ID.scope`, `crio-ID`, or `ID`.
+/// Finds the id of the innermost container in the text of `/proc/PID/cgroup`, in a component like `docker-ID.scope`, `libpod-ID.scope`, `cri-containerd-ID.scope`, `crio-ID`, or `ID`.
 fn container_in(groups: &str) -> Option<&str> {
     let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
     let mut ids = paths.filter_map(|path| path.rsplit('/').find_map(id_in));
@@ -77,7 +75,7 @@ fn container_in(groups: &str) -> Option<&str> {
 fn id_in(part: &str) -> Option<&str> {
     let part = part.strip_suffix(".scope").unwrap_or(part);
     let id = part.rsplit(['-', ':']).next()?;
-    // Podman's monitor is in a control group that is named after the container, too.
+    // Podman's monitor runs in a control group that is named after the container, too.
     let is_monitor = part.contains("conmon");
     let is_id = id.len() == WHOLE && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     (is_id && !is_monitor).then_some(id)

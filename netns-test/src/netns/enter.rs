@@ -1,4 +1,4 @@
-//! Into a namespace and back.
+//! Moves threads into a namespace and back.
 
 use std::marker::PhantomData;
 use std::process::Command;
@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crate::error::{Error, Result};
-use crate::netns::NetNs;
+use crate::netns::handle::NetNs;
 use crate::sys::errno;
 use crate::sys::ns::nsfs;
 
-/// Keeps the calling thread in a namespace; dropped, it moves the thread back.
+/// A guard that keeps the calling thread in a namespace, and moves it back when it is dropped.
 ///
-/// It belongs to its thread and cannot be sent to another. Where the way back is barred the
-/// process is aborted, rather than let the thread go on in the wrong namespace.
+/// It cannot be sent to another thread. If the thread cannot be moved back, the process is aborted, because
+/// the thread would otherwise continue in the wrong namespace.
 #[must_use = "dropped at once, it moves the thread back at once"]
 #[derive(Debug)]
 pub struct NetNsGuard<'home> {
@@ -22,32 +22,31 @@ pub struct NetNsGuard<'home> {
     _thread: PhantomData<*const ()>,
 }
 
-/// Where a guard moves its thread back to.
+/// The namespace that a guard moves its thread back to.
 #[derive(Debug)]
 enum Home<'home> {
     Found(NetNs),
-    Given(&'home NetNs),
+    Borrowed(&'home NetNs),
 }
 
-/// The namespace (inode) to which a thread of this process was last seen to be able to come back.
-/// It stays so unless the process, while it has one thread, goes into another user namespace; what
-/// is not noticed then ends the process when the guard is dropped.
+/// The inode of the last namespace that a thread of this process was able to return to. That stays true
+/// unless the process, while it has one thread, enters another user namespace. In that case the drop of
+/// the guard aborts the process.
 static WAY_BACK: AtomicU64 = AtomicU64::new(0);
 
 impl NetNs {
-    /// Moves the calling thread into the namespace, for as long as the guard lives.
+    /// Moves the calling thread into the namespace until the guard is dropped.
     ///
-    /// Sockets that the thread makes belong to the namespace, and stay there; threads that it
-    /// starts begin there. Other threads are not moved: under a runtime with several threads do
-    /// not hold the guard across an `.await`.
+    /// Sockets that the thread opens belong to the namespace for their whole life; threads that it starts
+    /// begin in the namespace. Other threads are not moved: under a multi-threaded runtime, do not hold
+    /// the guard across an `.await`.
     ///
-    /// Guards must be dropped in the reverse of their order, as local variables are.
+    /// Drop guards in the reverse order of their creation, as local variables are.
     ///
     /// # Errors
     ///
-    /// EPERM without `CAP_SYS_ADMIN` in the user namespaces of the caller, of the namespace, and
-    /// of that which it comes from, to which it could not come back. The thread is where it was
-    /// then.
+    /// EPERM without `CAP_SYS_ADMIN` in the user namespaces of the caller, of the target, and of the namespace
+    /// that the thread is in, because it could not return to that. After an error the thread has not moved.
     pub fn enter(&self) -> Result<NetNsGuard<'static>> {
         let home = Self::current()?;
         self.check_way_back(&home)?;
@@ -55,9 +54,10 @@ impl NetNs {
         Ok(NetNsGuard { home: Home::Found(home), _thread: PhantomData })
     }
 
-    /// As [`enter`](Self::enter), for a caller that knows where it is: the guard moves the thread to
-    /// `home`. To find that out takes longer than to go there and back, so this is for threads that
-    /// do so very often.
+    /// Moves the calling thread as [`enter`](Self::enter) does; the guard moves it to `home` when dropped.
+    ///
+    /// To look up the current namespace, as `enter` does, takes longer than to move there and back. This is
+    /// for threads that move very often.
     ///
     /// # Errors
     ///
@@ -65,11 +65,11 @@ impl NetNs {
     pub fn enter_from<'home>(&self, home: &'home Self) -> Result<NetNsGuard<'home>> {
         self.check_way_back(home)?;
         self.set_current_thread()?;
-        Ok(NetNsGuard { home: Home::Given(home), _thread: PhantomData })
+        Ok(NetNsGuard { home: Home::Borrowed(home), _thread: PhantomData })
     }
 
-    /// That a thread may go somewhere does not say that it may come back: root of a user namespace
-    /// that still has the network of the outer one may not. It may if it may go where it is.
+    /// Checks that the thread may return to `home`, by joining it now. Root of a new user namespace that is
+    /// still in the outer network namespace may enter others, but not return.
     fn check_way_back(&self, home: &Self) -> Result<()> {
         if WAY_BACK.load(Ordering::Relaxed) == home.id.inode {
             return Ok(());
@@ -82,23 +82,22 @@ impl NetNs {
         Ok(())
     }
 
-    /// Calls `work` in the namespace, on the calling thread, which comes back also if it panics.
+    /// Calls `work` in the namespace, on the calling thread, which is moved back even if `work` panics.
     ///
     /// # Errors
     ///
-    /// Those of [`enter`](Self::enter); `work` has not been called then.
+    /// Those of [`enter`](Self::enter). After an error `work` has not been called.
     pub fn run<T>(&self, work: impl FnOnce() -> T) -> Result<T> {
         let _guard = self.enter()?;
         Ok(work())
     }
 
-    /// Starts a thread that lives in the namespace: a thread begins where its maker is, and the
-    /// calling thread makes it in there.
+    /// Starts a thread in the namespace. The calling thread enters the namespace to start it, and returns.
     ///
     /// # Errors
     ///
-    /// EAGAIN where no thread can be started, and those of [`enter`](Self::enter); `work` is not
-    /// called then.
+    /// EAGAIN if no thread can be started, and those of [`enter`](Self::enter). After an error `work` has not
+    /// been called.
     pub fn spawn<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -108,8 +107,8 @@ impl NetNs {
         thread.map_err(|error| errno::failure("start", object, &error).into())
     }
 
-    /// Moves the calling thread into the namespace for good. Other threads stay where they are,
-    /// so this is for the start of a program or of a thread.
+    /// Moves the calling thread into the namespace permanently. Other threads are not moved, so call it at the
+    /// start of a program or of a thread.
     ///
     /// # Errors
     ///
@@ -119,14 +118,14 @@ impl NetNs {
             .map_err(|error| Error::from(errno::failure("setns", self.to_string(), &error)))
     }
 
-    /// Has the program that `command` will start begin in the namespace. The caller is not moved.
+    /// Makes the program that `command` starts begin in the namespace. The caller is not moved.
     ///
-    /// For `tokio::process::Command`, pass `as_std_mut()` of it. Where the new process may not
-    /// enter the namespace, `spawn` gives the error, as for a program that is not there.
+    /// For a `tokio::process::Command`, pass its `as_std_mut()`. If the new process may not enter the
+    /// namespace, `spawn` returns the error.
     ///
     /// # Errors
     ///
-    /// EMFILE where the table of descriptors is full.
+    /// EMFILE if the table of descriptors is full.
     pub fn set_for<'c>(&self, command: &'c mut Command) -> Result<&'c mut Command> {
         nsfs::enter_before_exec(command, self.try_clone()?.fd);
         Ok(command)
@@ -137,28 +136,12 @@ impl Drop for NetNsGuard<'_> {
     fn drop(&mut self) {
         let home = match &self.home {
             Home::Found(home) => home,
-            Home::Given(home) => home,
+            Home::Borrowed(home) => home,
         };
         if let Err(error) = home.set_current_thread() {
-            // No panic: the thread may be unwinding, and would be in the wrong place all the same.
+            // No panic: the thread may be unwinding already, and would still be in the wrong namespace.
             eprintln!("netns-test: a thread cannot return to its network namespace: {error}");
             std::process::abort();
         }
     }
-}
-
-/// Calls `work` on a thread of its own, in a new namespace that it alone is in.
-pub(crate) fn in_new_namespace<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    thread::scope(|scope| {
-        let make = || {
-            nsfs::unshare_network().map_err(|error| {
-                Error::from(errno::failure("unshare", "a network namespace", &error))
-            })?;
-            work()
-        };
-        let thread = thread::Builder::new().spawn_scoped(scope, make);
-        let thread =
-            thread.map_err(|error| errno::failure("start", "a thread for a namespace", &error))?;
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
 }

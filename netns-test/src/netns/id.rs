@@ -1,18 +1,11 @@
-//! What a network namespace is known by.
+//! The identity of a network namespace.
 
 use std::fmt;
 
-use crate::error::{Error, Result};
-use crate::netns::NetNs;
-use crate::sys::errno;
-use crate::sys::net::ifreq;
-use crate::sys::ns::nsfs;
-
-/// A namespace's place in the kernel's file system of namespaces: device and inode, as
-/// `ls -Li /proc/self/ns/net` shows the inode.
+/// The device and inode of a namespace in the kernel's nsfs; `ls -Li /proc/self/ns/net` shows the inode.
 ///
-/// Both name one namespace only as long as something holds it; [`NetNs::cookie`] is never
-/// given twice.
+/// The kernel may reuse them after the namespace is destroyed. [`NetNs::cookie`](crate::NetNs::cookie) is
+/// never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NetNsId {
     /// The device number, the same for all namespaces of a machine.
@@ -25,30 +18,5 @@ pub struct NetNsId {
 impl fmt::Display for NetNsId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "net:[{}]", self.inode)
-    }
-}
-
-impl NetNs {
-    /// Device and inode.
-    #[must_use]
-    pub fn id(&self) -> NetNsId {
-        self.id
-    }
-
-    /// A number that the kernel gives to this namespace and to no other until the machine starts
-    /// again (`SO_NETNS_COOKIE`, socket(7)).
-    ///
-    /// # Errors
-    ///
-    /// ENOPROTOOPT before Linux 5.14, and those of [`run`](Self::run): a socket in the namespace
-    /// is asked.
-    pub fn cookie(&self) -> Result<u64> {
-        let cookie = self.run(|| {
-            use std::os::fd::AsFd as _;
-            nsfs::cookie(ifreq::socket()?.as_fd())
-        })?;
-        cookie.map_err(|error| {
-            Error::from(errno::failure("getsockopt SO_NETNS_COOKIE", self.to_string(), &error))
-        })
     }
 }

@@ -1,4 +1,4 @@
-//! Every network namespace that can be seen from here, and who holds it.
+//! Lists the network namespaces that the caller can see, with their holders.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,36 +8,36 @@ use crate::error::Result;
 use crate::netns::{NetNs, NetNsId};
 use crate::sys::{errno, mount};
 
-/// A network namespace, and what holds it.
+/// A network namespace with its holders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedNetNs {
-    /// Which.
+    /// The namespace.
     pub id: NetNsId,
-    /// Processes and mounts, in that order; at least one.
+    /// Its holders, processes before mounts; at least one.
     pub holders: Vec<Holder>,
 }
 
-/// What keeps a namespace.
+/// A process or mount that keeps a namespace alive.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Holder {
     /// A process with a thread in it.
     Process {
-        /// Its id, as the caller's `/proc` has it.
+        /// The process id in the PID namespace of the caller's `/proc`.
         pid: u32,
         /// The name of its main thread, at most 15 bytes (`/proc/PID/comm`).
         name: String,
     },
-    /// A file that it is mounted on, as `ip netns add` does.
+    /// The file that the namespace is mounted on, as by `ip netns add`.
     Mount(PathBuf),
 }
 
 impl NetNs {
-    /// Every network namespace that the caller can see, each once, in the order of their ids.
+    /// Lists the network namespaces that the caller can see, each once, sorted by id.
     ///
-    /// Seen are those of processes that the caller may look at (its own, for root all) in its
-    /// `/proc`, and those mounted in its mount namespace. One that only a descriptor or a socket
-    /// holds is not seen.
+    /// These are the namespaces of processes in `/proc` that the caller may inspect (its own ones; all
+    /// for root), and those mounted in its mount namespace. A namespace that only a descriptor or a socket
+    /// holds is not listed.
     ///
     /// # Errors
     ///
@@ -65,7 +65,7 @@ fn processes() -> Result<Vec<(NetNsId, Holder)>> {
     Ok(pids.flat_map(of_process).collect())
 }
 
-/// The namespaces of all threads of a process; none if it has ended or may not be looked at.
+/// Lists the namespaces of all threads of a process; none if it has ended or may not be inspected.
 fn of_process(pid: u32) -> Vec<(NetNsId, Holder)> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -78,11 +78,11 @@ fn mounts() -> Result<Vec<(NetNsId, Holder)>> {
     let path = "/proc/self/mountinfo";
     let text = fs::read(path).map_err(|error| errno::failure("read", path, &error))?;
     let points = text.split(|&byte| byte == b'\n').filter_map(namespace_mounted_at);
-    // Something else may be mounted over it.
+    // Another file may be mounted over it.
     Ok(points.filter_map(|point| Some((id_at(&point)?, Holder::Mount(point)))).collect())
 }
 
-/// The mount point of a line of mountinfo (proc(5)) whose root is a network namespace.
+/// Returns the mount point in a line of mountinfo (proc(5)), if a network namespace is mounted there.
 fn namespace_mounted_at(line: &[u8]) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStringExt as _;
     let mut fields = line.split(|&byte| byte == b' ').skip(3);

@@ -1,8 +1,8 @@
-//! The file of a name, and the mount on it: made, told from what is no name, and taken away.
+//! The file of a name, and the mount on it: creation, recognition and removal.
 //!
-//! A mount is unmounted by a descriptor, never by its path, which may lead to another one by then.
-//! A file has no such call. It is compared before it is unlinked, and what remains is the moment
-//! between the two calls; the kernel unlinks no file that something is mounted on (EBUSY).
+//! A mount is unmounted by descriptor, because its path may lead to another mount by then. There is no such
+//! call for a file, so its inode is compared before unlink(2). A race remains between the two calls, but
+//! the kernel does not unlink a mount point (EBUSY).
 
 use std::fs;
 use std::io;
@@ -16,29 +16,28 @@ use crate::sys::ns::nsfs::Kind;
 use crate::sys::process::Namespace;
 use crate::sys::{errno, fds, mount};
 
-/// A file that was made here, and the mount on it, taken away when this is dropped.
+/// A file that this process created, and the mount on it. Dropping it removes both.
 #[derive(Debug)]
 pub(crate) struct Name {
     pub(crate) path: PathBuf,
     pub(crate) is_kept: bool,
-    /// As long as it is open no other file has its inode.
+    /// The file. While it is open its inode is not reused.
     file: OwnedFd,
     mounted: Option<OwnedFd>,
 }
 
-/// What is at the path of a name.
+/// The kind of file at the path of a name.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     Network,
-    /// An empty file, as a crash leaves.
+    /// An empty file, as a crash leaves it.
     Stale,
-    /// No name; what it is.
+    /// Another file; the text says what it is.
     Other(String),
 }
 
 impl Name {
-    /// Makes the file, which was not there before. One that a crash has left is replaced, if that is
-    /// asked for.
+    /// Creates the file, which must not exist. With `replaces_stale`, a file that a crash has left is replaced.
     pub(crate) fn take(path: PathBuf, replaces_stale: bool) -> Result<Self> {
         let made = create_new(&path).or_else(|error| {
             let is_replaced = error.kind() == io::ErrorKind::AlreadyExists
@@ -74,7 +73,7 @@ impl Name {
     fn take_away(&self) -> io::Result<()> {
         if let Some(mounted) = &self.mounted {
             let there = fds::open_anything(&self.path)?;
-            // To unmount it is to unmount also what has been mounted over it.
+            // MNT_DETACH also unmounts what has been mounted over it.
             if mount_and_inode(&there)? == mount_and_inode(mounted)? {
                 match mount::detach_open(mounted.as_fd()) {
                     // Another process has unmounted it.

@@ -1,4 +1,4 @@
-//! Namespaces with a name: a file that one is mounted on, as iproute2 keeps them (`ip-netns(8)`).
+//! Named namespaces: each is mounted on a file, as iproute2 does it (`ip-netns(8)`).
 
 use std::fs;
 use std::io;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Failure, Result};
 use crate::netns::name;
 use crate::netns::name::{Name, failed};
-use crate::netns::{NetNs, enter};
+use crate::netns::{NetNs, unshare};
 use crate::sys::{fds, mount};
 
 /// The directory of iproute2.
@@ -17,37 +17,37 @@ const DIRECTORY: &str = "/run/netns";
 /// The longest name of a file, in bytes (`NAME_MAX`).
 const LONGEST: usize = 255;
 
-/// A network namespace with a name, which is taken away when this is dropped.
+/// A network namespace with a name, which is removed when the value is dropped.
 ///
-/// A name that another process has made anew meanwhile stays: the mount and the file that were made
-/// here are taken away, and no others.
+/// Only the mount and the file that [`create`](Self::create) made are removed. If another process has
+/// recreated the name meanwhile, that one stays.
 ///
-/// What [`create`](Self::create) makes, `ip netns list`, `exec`, `pids`, `identify` and `delete`
-/// handle, and the other way round.
+/// `ip netns list`, `exec`, `pids`, `identify` and `delete` work on these names, and these functions on
+/// the names of `ip netns add`.
 ///
-/// Making one takes root, or a [`netns_test`](crate::netns_test) body, whose `/run` is its own.
+/// To create one takes root, or a [`netns_test`](crate::netns_test) body, which has a private `/run`.
 ///
 /// ```no_run
 /// use netns_test::NamedNetNs;
 ///
 /// let blue = NamedNetNs::create("blue")?; // ip netns add blue
 /// blue.netns().loopback_up()?;
-/// blue.keep(); // Without this the name is gone with the handle.
+/// blue.keep(); // Otherwise the name is removed with the handle.
 /// # Ok::<(), netns_test::Error>(())
 /// ```
-#[must_use = "dropped at once, the name is taken away at once"]
+#[must_use = "the name is removed when this is dropped"]
 #[derive(Debug)]
 pub struct NamedNetNs {
     netns: NetNs,
     name: Name,
 }
 
-/// Where names are: `/run/netns`, or another directory.
+/// A directory of named namespaces: `/run/netns`, or another one.
 ///
 /// ```no_run
-/// use netns_test::Names;
+/// use netns_test::NetNsDir;
 ///
-/// let names = Names::in_directory("/run/my-daemon/netns").replace_stale(true);
+/// let names = NetNsDir::in_directory("/run/my-daemon/netns").replace_stale(true);
 /// let green = names.create("green")?;
 /// # Ok::<(), netns_test::Error>(())
 /// ```
@@ -58,7 +58,7 @@ pub struct NetNsDir {
 }
 
 impl NamedNetNs {
-    /// Makes a network namespace of this name in `/run/netns`, see [`NetNsDir::create`].
+    /// Creates a network namespace of this name in `/run/netns`, see [`NetNsDir::create`].
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl NamedNetNs {
         NetNsDir::default().create(name)
     }
 
-    /// The namespace of this name in `/run/netns`, see [`NetNsDir::open`].
+    /// Opens the namespace of this name in `/run/netns`, see [`NetNsDir::open`].
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ impl NamedNetNs {
         NetNsDir::default().open(name)
     }
 
-    /// Takes a name in `/run/netns` away, see [`NetNsDir::remove`].
+    /// Removes a name from `/run/netns`, see [`NetNsDir::remove`].
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl NamedNetNs {
         NetNsDir::default().remove(name)
     }
 
-    /// The names in `/run/netns`, see [`NetNsDir::list`].
+    /// Lists the names in `/run/netns`, see [`NetNsDir::list`].
     ///
     /// # Errors
     ///
@@ -94,19 +94,19 @@ impl NamedNetNs {
         NetNsDir::default().list()
     }
 
-    /// The namespace.
+    /// Returns the namespace.
     #[must_use]
     pub fn netns(&self) -> &NetNs {
         &self.netns
     }
 
-    /// The file that it is mounted on.
+    /// Returns the path of the file that the namespace is mounted on.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.name.path
     }
 
-    /// Leaves the name where it is, as `ip netns add` does, and gives the handle.
+    /// Keeps the name in the directory, as `ip netns add` does, and returns the handle.
     #[expect(clippy::must_use_candidate, reason = "often called for its effect")]
     pub fn keep(self) -> NetNs {
         let Self { netns, mut name } = self;
@@ -122,71 +122,70 @@ impl Default for NetNsDir {
 }
 
 impl NetNsDir {
-    /// Names in another directory than iproute2's, which is made when it is needed.
+    /// Returns another directory than iproute2's. The first [`create`](Self::create) creates it.
     #[must_use]
     pub fn in_directory(directory: impl Into<PathBuf>) -> Self {
         Self { directory: directory.into(), replaces_stale: false }
     }
 
-    /// Whether [`create`](Self::create) takes the place of an empty file with no namespace mounted on
-    /// it, as a crash leaves. Default: no, it is an error that says what it is.
+    /// Sets whether [`create`](Self::create) replaces a stale name: an empty file without a mount, as a crash
+    /// leaves it. Default: no; a stale name is an error.
     #[must_use]
     pub fn replace_stale(self, replaces_stale: bool) -> Self {
         Self { replaces_stale, ..self }
     }
 
-    /// Makes a network namespace of this name. In it there is nothing but `lo`, down.
+    /// Creates a network namespace of this name, which has only `lo`, down.
     ///
-    /// The directory is prepared as `ip netns add` does it: it becomes a mount of its own that is
-    /// shared, so that names appear in mount namespaces that were made before. The calling thread
-    /// is not moved. After an error there is no file, no mount and no namespace that was not there
-    /// before (the directory may be).
+    /// The directory is prepared as `ip netns add` does it: it becomes a shared mount, so that names appear
+    /// in mount namespaces that exist already. The calling thread is not moved. After an error no new file,
+    /// mount or namespace is left, except possibly the directory.
     ///
     /// # Errors
     ///
-    /// A name that cannot be one: empty, `.` or `..`, with `/` or a NUL byte, longer than 255
-    /// bytes. EEXIST for one that is taken, with what has taken it. EPERM without `CAP_SYS_ADMIN`
-    /// or the right to write to the directory; ENOSPC at the limit `user.max_net_namespaces`.
+    /// An invalid name: empty, `.` or `..`, with `/` or a NUL byte, longer than 255 bytes. EEXIST if the name
+    /// is taken; the error says by what. EPERM without `CAP_SYS_ADMIN` or without permission to write to the
+    /// directory; ENOSPC at the limit `user.max_net_namespaces`.
     pub fn create(&self, name: &str) -> Result<NamedNetNs> {
         let path = self.path_of(name)?;
         let _lock = self.prepare()?;
-        // Dropped after an error, it is taken away.
+        // After an error its drop removes the file.
         let mut name = Name::take(path, self.replaces_stale)?;
-        let netns = enter::in_new_namespace(|| {
+        let netns = unshare::in_new_namespace(|| {
             name.mount_own_network()?;
             NetNs::current()
         })?;
         Ok(NamedNetNs { netns, name })
     }
 
-    /// The namespace of this name.
+    /// Opens the namespace of this name.
     ///
     /// # Errors
     ///
-    /// A name that cannot be one, ENOENT for one that is not there, and a file that no network
-    /// namespace is mounted on, with what it is.
+    /// An invalid name, ENOENT if it does not exist, and a file that no network namespace is mounted on; the
+    /// error says what it is.
     pub fn open(&self, name: &str) -> Result<NetNs> {
         NetNs::from_path(self.path_of(name)?)
     }
 
-    /// Takes the name away, and with it the namespace, unless something else holds that. A stale
-    /// file, which is empty, is taken away as well.
+    /// Removes the name, and with it the namespace, unless that has other holders. A stale name, which is an
+    /// empty file, is removed, too.
     ///
     /// # Errors
     ///
-    /// A name that cannot be one, ENOENT for one that is not there, EPERM or EACCES without the
-    /// right to. Anything but a network namespace or an empty file is refused with what it is, and
-    /// left as it is: a file with content, a directory, a link, another file system.
+    /// An invalid name, ENOENT if it does not exist, EPERM or EACCES without permission. Anything that is
+    /// neither a network namespace nor an empty file is left unchanged (a file with content, a directory, a
+    /// link, another file system); the error says what it is.
     pub fn remove(&self, name: &str) -> Result<()> {
         name::take_away(&self.path_of(name)?)
     }
 
-    /// The names, sorted; none if the directory is not there. Stale files are among them, as in
-    /// `ip netns list`, and [`open`](Self::open) tells them.
+    /// Lists the names, sorted; none if the directory does not exist. As with `ip netns list`, stale names are
+    /// included; [`open`](Self::open) refuses them.
     ///
     /// # Errors
     ///
-    /// EACCES where the directory may not be read.
+    /// EACCES without permission to read the directory.
     pub fn list(&self) -> Result<Vec<String>> {
         let entries = match fs::read_dir(&self.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -211,8 +210,8 @@ impl NetNsDir {
         Err(Failure::new("use", format!("the name {name:?}"), reason).into())
     }
 
-    /// Makes the directory what names need, and keeps others from doing so at the same time, as
-    /// long as the lock is held.
+    /// Creates the directory and makes it a shared mount. Holds a lock on it against other processes that do
+    /// the same, until the returned file is closed.
     fn prepare(&self) -> Result<fs::File> {
         let directory = &self.directory;
         fs::create_dir_all(directory).map_err(|error| failed("create", directory, &error))?;

@@ -1,4 +1,4 @@
-//! Handles on namespaces that exist: by path, name, process, thread.
+//! Opens existing namespaces: by path, name, process, thread.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,27 +13,26 @@ use crate::sys::process::Namespace;
 use crate::sys::{errno, fds};
 
 impl NetNs {
-    /// The namespace that the calling thread is in.
+    /// Opens the namespace of the calling thread.
     ///
     /// # Errors
     ///
-    /// ENOENT without a `/proc`, EMFILE where the table of descriptors is full.
+    /// ENOENT without a `/proc`, EMFILE if the table of descriptors is full.
     pub fn current() -> Result<Self> {
         let own = "/proc/thread-self/ns/net";
         match nsfs::own_network() {
             Ok(fd) => Self::identified(fd, own),
-            // What it is instead, or why it cannot be opened.
+            // For an error that says what the file is, or why it cannot be opened.
             Err(_) => Self::from_path(own),
         }
     }
 
-    /// The namespace at `path`: a link of `/proc/PID/ns`, or a file that one is mounted on, as
-    /// `ip netns add` does below `/run/netns`.
+    /// Opens the namespace at `path`: a link in `/proc/PID/ns`, or a file that a namespace is mounted on, as
+    /// `ip netns add` does in `/run/netns`.
     ///
     /// # Errors
     ///
-    /// Anything but a network namespace is refused, with what it is; the kernel's errors on
-    /// opening the file.
+    /// The kernel's errors of open(2), and anything that is not a network namespace; the error says what it is.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let object = path.display().to_string();
@@ -49,23 +48,23 @@ impl NetNs {
         }
     }
 
-    /// The namespace of that name: what `ip netns add NAME` has made, see [`NamedNetNs`].
+    /// Opens the namespace of that name in `/run/netns`, as `ip netns add NAME` creates it (see
+    /// [`NamedNetNs`]).
     ///
     /// # Errors
     ///
-    /// A name that cannot be one, ENOENT where there is none, and those of
-    /// [`from_path`](Self::from_path).
+    /// An invalid name, ENOENT if there is none of that name, and those of [`from_path`](Self::from_path).
     pub fn from_name(name: &str) -> Result<Self> {
         NamedNetNs::open(name)
     }
 
-    /// The namespace of the process `pid`: of its main thread, or of the first thread that lives where the
-    /// main thread has ended.
+    /// Opens the namespace of the process `pid`: that of its main thread or, if that has ended, of the first
+    /// thread that has not.
     ///
     /// # Errors
     ///
-    /// ENOENT if there is no such process (any more), EACCES if the caller may not look at it
-    /// (ptrace(2), "access mode checks").
+    /// ENOENT if there is no such process, EACCES if the caller may not inspect it (ptrace(2), "access mode
+    /// checks").
     pub fn from_pid(pid: u32) -> Result<Self> {
         let path = format!("/proc/{pid}/ns/net");
         Self::of_process(pid, &path, |failure| match first_living(pid) {
@@ -78,7 +77,7 @@ impl NetNs {
         })
     }
 
-    /// The namespace of the thread `tid` of the process `pid`.
+    /// Opens the namespace of the thread `tid` of the process `pid`.
     ///
     /// # Errors
     ///
@@ -97,23 +96,23 @@ impl NetNs {
         })
     }
 
-    /// The namespace of the process that `pidfd` refers to (`pidfd_open(2)`). Unlike a number it
-    /// cannot come to mean another process.
+    /// Opens the namespace of the process that `pidfd` refers to (`pidfd_open(2)`). Unlike a process id, a
+    /// pidfd never refers to another process later.
     ///
     /// # Errors
     ///
-    /// ESRCH if the process has ended, EACCES as in [`from_pid`](Self::from_pid), EINVAL for a
-    /// descriptor that is no pidfd.
+    /// ESRCH if the process has ended, EACCES as with [`from_pid`](Self::from_pid), EINVAL if the descriptor is
+    /// no pidfd.
     pub fn from_pidfd(pidfd: impl AsFd) -> Result<Self> {
         let failed = |error: io::Error| errno::failure("look at", "a pidfd", &error);
         let pid = process::pid_of(pidfd.as_fd()).map_err(failed)?;
         let namespace = Self::from_pid(pid);
-        // If it lives now, the number was its own before, too.
+        // If the process lives now, its id referred to it when the namespace was opened.
         process::is_alive(pidfd.as_fd()).map_err(failed)?;
         namespace
     }
 
-    /// Opens the link of a process or a thread; `missing` answers where that leads nowhere.
+    /// Opens the link of a process or a thread; calls `missing` on ENOENT.
     fn of_process(
         pid: u32,
         path: &str,
@@ -132,7 +131,7 @@ impl NetNs {
         }
     }
 
-    /// The handle, if `fd` is a network namespace; `object` is where it came from.
+    /// Checks that `fd` is a network namespace; `object` names it in errors.
     pub(crate) fn checked(fd: OwnedFd, object: &str) -> Result<Self> {
         let failed = |error: io::Error| errno::failure("look at", object, &error);
         let reason = match nsfs::kind(&fd).map_err(failed)? {
@@ -146,7 +145,7 @@ impl NetNs {
         Err(Failure::new("take", object, reason).into())
     }
 
-    /// The handle, of what is a network namespace.
+    /// Reads the identity of `fd`, which is a network namespace.
     fn identified(fd: OwnedFd, object: &str) -> Result<Self> {
         let identity = fds::identity(fd.as_fd());
         let (device, inode) =
@@ -155,8 +154,8 @@ impl NetNs {
     }
 }
 
-/// The first thread of a process that has not ended: a process without a main thread has no namespaces of its
-/// own in `/proc`.
+/// Finds the first thread of a process that has not ended. `/proc/PID/ns` is that of the main thread, and
+/// empty once that has ended.
 fn first_living(pid: u32) -> Option<u32> {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
     let is_living = |thread: &std::fs::DirEntry| {
@@ -167,7 +166,7 @@ fn first_living(pid: u32) -> Option<u32> {
     living.find_map(|thread| thread.file_name().to_str()?.parse().ok())
 }
 
-/// Takes a descriptor over, if it is a network namespace.
+/// Takes ownership of a descriptor, if it is a network namespace.
 impl TryFrom<OwnedFd> for NetNs {
     type Error = Error;
 

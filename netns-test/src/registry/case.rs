@@ -1,67 +1,59 @@
-//! One `#[netns_test]` function, as the macro describes it.
+//! A `#[netns_test]` function, as the macro describes it.
 
 use std::process::ExitCode;
 
-use crate::isolate::Setting;
-use crate::registry::options::{Options, Timeout};
+use crate::registry::options::Options;
 
-/// A test function and its options. Lives in a static of the test binary, so that the
-/// fork server, which is a copy of the same image, has it too.
+/// Test function and its options. A static of the test binary, so the fork server, which is a copy
+/// of the same image, has it too.
 #[derive(Debug)]
 pub struct Case {
-    /// `module_path!()` at the function, crate name first.
+    /// `module_path!()` at the function; begins with the name of the crate.
     pub module: &'static str,
-    /// The function's name.
+    /// Name of the function.
     pub name: &'static str,
-    /// What it says of itself.
+    /// Options in the attribute.
     pub options: Options,
-    /// Whether libtest takes a panic for success.
+    /// Effect of a panic.
     pub should_panic: ShouldPanic,
-    /// Where the function under the attribute begins.
+    /// Beginning of the function under the attribute.
     pub begins: Begins,
-    /// The body; what it returns has been reported as `main` would report it.
+    /// Body. Its return value is reported as for `main`.
     pub body: fn() -> ExitCode,
 }
 
-/// What libtest makes of a panic.
+/// Entry of the table of tests; `None` is the sentinel.
+pub type Entry = Option<&'static Case>;
+
+/// Effect of a panic in libtest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShouldPanic {
-    /// A failure.
+    /// The test fails.
     No,
-    /// A success.
+    /// The test passes.
     Yes,
-    /// A success if the message contains this.
+    /// The test passes if the message contains this text.
     With(&'static str),
 }
 
-/// Where the function under the attribute begins.
+/// Beginning of the function under the attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begins {
-    /// With the call of [`Case::body`].
+    /// The call of [`Case::body`].
     AtOnce,
-    /// When its future is first polled, on a runtime that [`Case::body`] builds.
+    /// The first poll of its future, on a runtime that [`Case::body`] builds.
     OnRuntime,
-    /// With a call of `__rt::begin`, after code that another attribute has put before it.
+    /// A call of `__rt::begin`, after code that another attribute has put before it.
     ByItself,
 }
 
 impl Case {
-    /// The name libtest gives the test: the path without the crate.
+    /// Returns the test's name in libtest: the path without the crate.
     pub(crate) fn path(&self) -> String {
         match self.module.split_once("::") {
             Some((_crate, module)) => format!("{module}::{}", self.name),
             None => self.name.to_owned(),
         }
-    }
-
-    /// When the body is killed.
-    pub(crate) fn timeout(&self) -> Timeout {
-        self.options.within(self.module).timeout()
-    }
-
-    /// What its sandbox is made by.
-    pub(crate) fn setting(&self) -> Setting {
-        self.options.within(self.module).setting()
     }
 }
 

@@ -1,57 +1,58 @@
-//! What tests say of themselves beside their bodies, and what modules say of all their tests.
+//! The options of a test, and the defaults of a module for all its tests.
 
 use std::time::Duration;
 
 use crate::isolate::{Ids, Network, Setting, User};
-use crate::premain;
 
-/// The options of a test, or of a module; none: as the next module around says.
+/// Options of a test or of a module; `None` for the option of the next enclosing module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// When the body is killed.
+    /// Time limit.
     pub timeout: Option<Timeout>,
-    /// Who the body is.
+    /// User of the body.
     pub user: Option<User>,
-    /// Which ids it has.
+    /// Range of ids in the user namespace.
     pub ids: Option<Ids>,
-    /// Which network it begins with.
+    /// Network at the start.
     pub network: Option<Network>,
 }
 
-/// When a body is killed.
+/// Time limit of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timeout {
-    /// Never.
+    /// There is no limit.
     Never,
-    /// After so many milliseconds.
+    /// Limit in milliseconds.
     After(u64),
 }
 
-/// The options that `defaults!` gives to the tests of a module. Lives in a static of the test
-/// binary.
+/// Options that `defaults!` sets for the tests of a module. A static of the test binary.
 #[derive(Debug)]
 pub struct Defaults {
     /// `module_path!()` of the module.
     pub module: &'static str,
-    /// What it says.
+    /// Options of the module.
     pub options: Options,
 }
 
-/// Without a limit a test that waits for a packet that never comes blocks the whole run. A minute
-/// is more than tests need, and less than a person waits before they look.
+/// Entry of the table of module options; `None` is the sentinel.
+pub type DefaultsEntry = Option<&'static Defaults>;
+
+/// Limit of a test that sets none. Without a limit a test that waits for a lost packet blocks the
+/// whole run. A minute is more than tests need, and less than a user waits before looking.
 const TIMEOUT: Timeout = Timeout::After(60_000);
 
 impl Options {
-    /// No option.
+    /// No options.
     pub const NONE: Self = Self { timeout: None, user: None, ids: None, network: None };
 
-    /// These, and for each that is not there that of the nearest module around `module`.
-    pub(crate) fn within(self, module: &str) -> Self {
-        let defaults = premain::defaults().iter().flatten();
-        self.completed(module, defaults.map(|defaults| (defaults.module, defaults.options)))
-    }
-
-    fn completed(self, module: &str, defaults: impl Iterator<Item = (&'static str, Self)>) -> Self {
+    /// Returns these options, each that is not set replaced by that of the nearest module around
+    /// `module` that sets it.
+    pub(crate) fn completed(
+        self,
+        module: &str,
+        defaults: impl Iterator<Item = (&'static str, Self)>,
+    ) -> Self {
         let mut around: Vec<_> = defaults.filter(|(outer, _)| is_within(module, outer)).collect();
         around.sort_by_key(|(outer, _)| std::cmp::Reverse(outer.len()));
         around.into_iter().fold(self, |own, (_, outer)| Self {
@@ -88,7 +89,7 @@ impl Timeout {
     }
 }
 
-/// Whether `module` is `outer`, or in it.
+/// Returns whether `module` is `outer`, or inside it.
 fn is_within(module: &str, outer: &str) -> bool {
     module.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }

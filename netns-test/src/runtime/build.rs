@@ -1,9 +1,9 @@
-//! Builds tokio runtimes, and returns an error where tokio panics or waits without an end.
+//! Builds tokio runtimes, and returns an error where tokio panics or hangs.
 //!
-//! Where a worker thread cannot be started, `Builder::build` panics, and a destructor then waits for
-//! the workers that have been started: they wait for work. Older versions of tokio go on with fewer
-//! workers than the runtime has. So each worker waits at a [`Gate`] until all are there, and ends there
-//! if one is missing.
+//! If a worker thread cannot be started, `Builder::build` panics, and a destructor then waits for
+//! the workers that were started, which wait for work. Older versions of tokio go on with too few
+//! workers. So each worker waits at a [`Gate`] until all have started, and ends there if one is
+//! missing.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, Runtime, RuntimeFlavor};
 use crate::harness::child::panic_hook;
 use crate::sys::errno;
 
-/// How long a worker that was started may take to its first instruction.
+/// Time that a started worker may take to its first instruction.
 const LATEST: Duration = Duration::from_secs(5);
 
 /// Builds the runtime that `builder` describes. Each of its threads calls `on_start` first.
@@ -37,7 +37,7 @@ pub(crate) fn build(
     }
 }
 
-/// Where the threads of a runtime wait until all of its workers are there.
+/// Barrier at which the threads of a runtime wait until all of its workers have started.
 #[derive(Debug, Default)]
 struct Gate {
     is_open: AtomicBool,
@@ -47,20 +47,20 @@ struct Gate {
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many threads have come.
+    /// Number of threads that have arrived.
     came: usize,
     is_open: bool,
-    /// There will be no runtime; its threads end.
+    /// Whether the build has failed, so that the threads must end.
     is_closed: bool,
-    /// Why a thread that came could not stay.
+    /// Panic message of a thread whose `on_start` has failed.
     refusal: Option<String>,
 }
 
-/// The payload with which a thread of no runtime ends.
+/// Panic payload that ends a thread of a failed build.
 struct NoRuntime;
 
 impl Gate {
-    /// A thread of the runtime, at its start.
+    /// Waits at the gate. Called by each thread of the runtime at its start.
     fn pass(&self, on_start: impl Fn()) {
         if self.is_open.load(Ordering::Acquire) {
             return on_start();
@@ -82,7 +82,7 @@ impl Gate {
         }
     }
 
-    /// Has the threads end.
+    /// Makes the threads end.
     fn close(&self, refusal: Option<String>) {
         let mut state = self.state();
         state.is_closed = true;
@@ -90,7 +90,7 @@ impl Gate {
         self.changed.notify_all();
     }
 
-    /// Lets the workers go on when all have come.
+    /// Lets the workers go on when all have arrived.
     fn open(&self, runtime: Runtime) -> io::Result<Runtime> {
         let workers = match runtime.handle().runtime_flavor() {
             RuntimeFlavor::CurrentThread => 0,
@@ -142,7 +142,7 @@ mod tests {
         build(&mut builder, || {}).unwrap();
     }
 
-    /// A stack that no address space holds.
+    /// No address space holds a stack of this size.
     #[test]
     fn a_thread_that_the_system_refuses_is_an_error_and_no_panic() {
         let mut builder = Builder::new_multi_thread();

@@ -1,4 +1,4 @@
-//! The tokio runtime of an `async fn` body.
+//! The tokio runtime of an `async fn` test.
 
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod build;
@@ -7,23 +7,23 @@ use std::future::Future;
 
 use tokio::runtime::Builder;
 
-/// Which scheduler.
+/// Scheduler of a runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavor {
-    /// All tasks on the test's thread.
+    /// All tasks run on the test's thread.
     CurrentThread,
-    /// Tasks on worker threads.
+    /// Tasks run on worker threads.
     MultiThread,
 }
 
-/// The runtime to build, as `#[tokio::test]` would.
+/// Properties of the runtime, as those of `#[tokio::test]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Runtime {
-    /// Which scheduler.
+    /// Scheduler.
     pub flavor: Flavor,
-    /// Threads of a multi-thread runtime; none: as many as there are cores.
+    /// Number of threads of a multi-thread runtime; `None` for one each processor.
     pub worker_threads: Option<usize>,
-    /// Whether tokio's clock stands still at the start.
+    /// Whether tokio's clock is paused at the start.
     pub start_paused: bool,
 }
 
@@ -31,8 +31,8 @@ pub struct Runtime {
 ///
 /// # Panics
 ///
-/// Panics if the runtime cannot be built, so that the test is told not to have started,
-/// and when `body` does.
+/// Panics if the runtime cannot be built, so that the test is reported as not started, and when
+/// `body` does.
 pub fn block_on<T>(runtime: Runtime, body: impl Future<Output = T>) -> T {
     let mut builder = match runtime.flavor {
         Flavor::CurrentThread => Builder::new_current_thread(),
@@ -46,19 +46,19 @@ pub fn block_on<T>(runtime: Runtime, body: impl Future<Output = T>) -> T {
     run(&mut builder, body)
 }
 
-/// The failure is raised as it is: the harness knows it from the panic of a body, so a `#[should_panic]`
-/// test does not pass by it.
+/// Builds the runtime and runs `body`. Raises a failure as a panic value of its own type: the
+/// harness does not take it for a panic of the test, which would pass a `#[should_panic]` test.
 #[cfg(all(target_os = "linux", not(miri)))]
 fn run<T>(builder: &mut Builder, body: impl Future<Output = T>) -> T {
     use crate::harness;
     use crate::harness::child::stage;
-    use crate::harness::child::stage::Stage;
+    use crate::harness::protocol::stage::Stage;
 
     let is_first = !stage::has_begun();
     if is_first {
         stage::reach(Stage::Runtime);
     }
-    let built = harness::insist_on_threads(|| build::build(builder, || {}));
+    let built = harness::retry_threads(|| build::build(builder, || {}));
     let runtime = built.unwrap_or_else(|error| {
         let failure = crate::diagnose::explain("build", "the test's tokio runtime", &error);
         std::panic::resume_unwind(Box::new(failure))
@@ -71,12 +71,12 @@ fn run<T>(builder: &mut Builder, body: impl Future<Output = T>) -> T {
     })
 }
 
-/// A runtime, which is not ended on the thread of the test's function: the calls that this takes may be
-/// refused there by a seccomp filter of the test.
+/// Runtime that is shut down by another thread than the test's: a seccomp filter of the test may
+/// refuse the system calls for it.
 #[cfg(all(target_os = "linux", not(miri)))]
 struct Own {
     runtime: Option<Box<tokio::runtime::Runtime>>,
-    /// Not one that a test makes in the body of another.
+    /// Whether this is the runtime of the body's own test, and not of one that the body calls.
     is_first: bool,
 }
 

@@ -6,16 +6,16 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Outp
 
 use crate::sys::process::credentials;
 
-/// A running program of a [`Sandbox`](crate::Sandbox), as [`std::process::Child`] is one.
+/// A running program of a [`Sandbox`](crate::Sandbox), with the methods of [`std::process::Child`].
 ///
-/// Dropping it leaves the program running, as long as the caller's process does.
+/// Dropping it does not end the program, which ends with the caller's process at the latest.
 #[derive(Debug)]
 pub struct SandboxChild {
-    /// Where the program's standard input is written, if it was set to be piped.
+    /// The write end of the program's standard input, if that was set to be piped.
     pub stdin: Option<ChildStdin>,
-    /// Where its standard output is read, if it was set to be piped.
+    /// The read end of its standard output, if that was set to be piped.
     pub stdout: Option<ChildStdout>,
-    /// Where its standard error is read, if it was set to be piped.
+    /// The read end of its standard error, if that was set to be piped.
     pub stderr: Option<ChildStderr>,
     monitor: Child,
     control: UnixStream,
@@ -28,20 +28,21 @@ impl SandboxChild {
         Self { stdin, stdout, stderr, monitor, control }
     }
 
-    /// A process id, as the caller sees it, that stands for the program: a signal sent to it reaches
-    /// the program (but SIGSTOP, which stops this process alone), and it ends as the program does,
-    /// without a core file. It is not the program's own.
+    /// Returns the process id of the monitor, in the caller's PID namespace. The monitor passes signals on to
+    /// the program, except SIGSTOP, which stops the monitor only. It ends with the program's status,
+    /// without a core file.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.monitor.id()
     }
 
-    /// Kills the program and every other process of its sandbox. After [`wait`](Self::wait) there is
-    /// none.
+    /// Kills the program and every other process of its sandbox. After [`wait`](Self::wait) all of them
+    /// have ended.
     ///
     /// # Errors
     ///
-    /// None for a program that has ended.
+    /// Those of [`std::process::Child::try_wait`], and of the write to the monitor. A program that has ended is
+    /// no error.
     pub fn kill(&mut self) -> io::Result<()> {
         if self.monitor.try_wait()?.is_some() {
             return Ok(());
@@ -54,18 +55,18 @@ impl SandboxChild {
         }
     }
 
-    /// Waits until the program has ended, and every process of its sandbox with it. Closes its
-    /// standard input before.
+    /// Closes the program's standard input, then waits until the program and every other process of its
+    /// sandbox have ended.
     ///
     /// # Errors
     ///
-    /// ECHILD where somebody else has waited for it.
+    /// ECHILD if the monitor has been reaped already.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         drop(self.stdin.take());
         self.monitor.wait()
     }
 
-    /// The same, if that is so already.
+    /// Returns the program's status if it has ended, without waiting.
     ///
     /// # Errors
     ///
@@ -74,7 +75,7 @@ impl SandboxChild {
         self.monitor.try_wait()
     }
 
-    /// Waits, and gives what the program has written to the streams that were set to be piped.
+    /// Waits for the program, and returns its output on the streams that were set to be piped.
     ///
     /// # Errors
     ///

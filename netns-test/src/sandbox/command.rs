@@ -9,34 +9,45 @@ use std::sync::Arc;
 
 use crate::diagnose;
 use crate::error::{Error, Result};
+use crate::sandbox::description::Sandbox;
 use crate::sandbox::steps::{LaidOut, lay_out};
-use crate::sandbox::{Sandbox, SandboxChild, errors};
+use crate::sandbox::{SandboxChild, errors};
 use crate::sys::errno;
 use crate::sys::launch;
 use crate::sys::launch::{Ends, Told};
+use crate::sys::process::command_methods::command_methods;
 
-/// A program to be started in a [`Sandbox`], as [`std::process::Command`] is one to be started where
-/// the caller is; see there for what the methods do. Unlike there, the program inherits no descriptor
-/// but the standard streams and those that are [passed](Self::pass_fd).
+/// A command that starts a program in a [`Sandbox`], with the methods of [`std::process::Command`]. Unlike
+/// with that, the program inherits only the standard streams and the descriptors that are
+/// [passed](Self::pass_fd).
 ///
-/// Whatever is refused on the way, the error names the step, the object and the kernel's reason,
-/// and no process is left. The program ends with the caller's process, also if that is killed.
+/// If the kernel refuses a step, the error names the step, the object and the kernel's reason, and no
+/// process is left. The program ends with the caller's process, even if that is killed.
 #[derive(Debug)]
 pub struct SandboxCommand {
     sandbox: Sandbox,
     command: Command,
     directory: Option<PathBuf>,
     passed: Arc<Vec<OwnedFd>>,
-    /// Which of the standard streams have been set.
+    /// Standard input, output and error: whether each has been set.
     set: [bool; 3],
     ready: Option<Ready>,
 }
 
-/// What has been laid out, once it has.
+/// The plan of a start, laid out at the first one.
 #[derive(Debug)]
 struct Ready {
     laid_out: LaidOut,
     ends: Arc<Ends>,
+}
+
+impl Sandbox {
+    /// Returns a command that starts `program` in the sandbox. A name without a slash is searched for in
+    /// the directories of the `PATH` in the program's environment, below the sandbox's root.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<OsStr>) -> SandboxCommand {
+        SandboxCommand::new(self.clone(), program.as_ref())
+    }
 }
 
 impl SandboxCommand {
@@ -46,60 +57,23 @@ impl SandboxCommand {
         Self { sandbox, command, directory: None, passed, set: [false; 3], ready: None }
     }
 
-    /// Adds an argument.
-    pub fn arg(&mut self, argument: impl AsRef<OsStr>) -> &mut Self {
-        self.command.arg(argument);
-        self
-    }
+    command_methods! { cleared: [], output: "" }
 
-    /// Adds several arguments.
-    pub fn args(&mut self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> &mut Self {
-        self.command.args(arguments);
-        self
-    }
-
-    /// Sets an environment variable.
-    pub fn env(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> &mut Self {
-        self.command.env(name, value);
-        self
-    }
-
-    /// Sets several environment variables.
-    pub fn envs<K: AsRef<OsStr>, V: AsRef<OsStr>>(
-        &mut self,
-        variables: impl IntoIterator<Item = (K, V)>,
-    ) -> &mut Self {
-        self.command.envs(variables);
-        self
-    }
-
-    /// Removes an environment variable.
-    pub fn env_remove(&mut self, name: impl AsRef<OsStr>) -> &mut Self {
-        self.command.env_remove(name);
-        self
-    }
-
-    /// Removes all environment variables, and those of the caller.
-    pub fn env_clear(&mut self) -> &mut Self {
-        self.command.env_clear();
-        self
-    }
-
-    /// Sets the working directory, a path of the sandbox. Unless it is set, it is `/` where there is
-    /// a [`rootfs`](Sandbox::rootfs), or where the caller is.
+    /// Sets the working directory, a path of the sandbox. Default: `/` with a
+    /// [`rootfs`](Sandbox::rootfs), otherwise the caller's.
     ///
     /// # Panics
     ///
-    /// Once the command has been started.
+    /// If the command has been started already.
     pub fn current_dir(&mut self, directory: impl AsRef<Path>) -> &mut Self {
         assert!(self.ready.is_none(), "the directory is set before the command is started");
         self.directory = Some(directory.as_ref().to_owned());
         self
     }
 
-    /// Passes `fd` to the program, which has it under the number that is returned, as here. Without
-    /// this the program has the standard streams alone: a descriptor of a directory leads out of the
-    /// [`rootfs`](Sandbox::rootfs), whatever it was opened for.
+    /// Passes `fd` to the program, and returns its number, which is the same in the program. Other
+    /// descriptors are not inherited, because a descriptor of a directory leads out of the
+    /// [`rootfs`](Sandbox::rootfs).
     ///
     /// ```
     /// # #[cfg(target_os = "linux")] {
@@ -118,8 +92,8 @@ impl SandboxCommand {
     ///
     /// # Panics
     ///
-    /// Once the command has been started; for a standard stream, which [`stdin`](Self::stdin) and the
-    /// like set.
+    /// If the command has been started already; if `fd` is a standard stream, which
+    /// [`stdin`](Self::stdin), [`stdout`](Self::stdout) or [`stderr`](Self::stderr) sets.
     pub fn pass_fd(&mut self, fd: impl Into<OwnedFd>) -> RawFd {
         let fd = fd.into();
         let number = fd.as_raw_fd();
@@ -129,44 +103,17 @@ impl SandboxCommand {
         number
     }
 
-    /// Sets where standard input comes from.
-    pub fn stdin(&mut self, from: impl Into<Stdio>) -> &mut Self {
-        self.set[0] = true;
-        self.command.stdin(from);
-        self
-    }
-
-    /// Sets where standard output goes to.
-    pub fn stdout(&mut self, to: impl Into<Stdio>) -> &mut Self {
-        self.set[1] = true;
-        self.command.stdout(to);
-        self
-    }
-
-    /// Sets where standard error goes to.
-    pub fn stderr(&mut self, to: impl Into<Stdio>) -> &mut Self {
-        self.set[2] = true;
-        self.command.stderr(to);
-        self
-    }
-
-    /// The program.
-    #[must_use]
-    pub fn get_program(&self) -> &OsStr {
-        self.command.get_program()
-    }
-
-    /// Starts the program, and comes back when it runs.
+    /// Starts the program, and returns when it runs.
     ///
     /// # Errors
     ///
-    /// Every step that the kernel refuses; ENOENT for a program that is not there, EACCES for one
-    /// that may not be run.
+    /// A step that the kernel refuses; ENOENT if the program does not exist, EACCES if it is not
+    /// executable.
     ///
     /// # Panics
     ///
-    /// As [`std::process::Command::spawn`] does, where the program cannot be run and somebody else
-    /// has waited for its process: the kernel, for a caller that ignores SIGCHLD.
+    /// As [`std::process::Command::spawn`], if the program cannot be run and its process has been reaped
+    /// already, for example by the kernel for a caller that ignores SIGCHLD.
     pub fn spawn(&mut self) -> Result<SandboxChild> {
         self.lay_out()?;
         let Some(Ready { laid_out, ends }) = &self.ready else { unreachable!("it is laid out") };
@@ -186,16 +133,15 @@ impl SandboxCommand {
         let failure = match line.told() {
             Told::Begun => return Ok(SandboxChild::new(child, line.control)),
             Told::Refused(refusal, words) => errors::explain(laid_out, refusal, &words),
-            // Killed on its way. Who ignores its children is not told by what.
+            // Killed before exec. A caller that ignores SIGCHLD does not learn the signal.
             Told::Nothing => errors::death(child.wait().ok().and_then(|status| status.signal())),
         };
-        // It has told, and ends; somebody else may have seen that.
+        // It has sent its report and ends; another part of the caller may have reaped it.
         drop(child.wait());
         Err(failure.into())
     }
 
-    /// Starts the program, with the caller's standard streams unless others are set, and waits for
-    /// its end.
+    /// Starts the program and waits for its end. Standard streams that are not set are the caller's.
     ///
     /// # Errors
     ///
@@ -205,8 +151,8 @@ impl SandboxCommand {
         status.map_err(|error| self.failure("wait for", &error))
     }
 
-    /// Starts the program, with standard input empty and the others read unless they are set
-    /// otherwise, and waits for its end.
+    /// Starts the program, waits for its end and collects its output. By default standard input is
+    /// empty, and standard output and standard error are piped.
     ///
     /// # Errors
     ///
@@ -228,21 +174,22 @@ impl SandboxCommand {
         output.map_err(|error| self.failure("wait for", &error))
     }
 
-    /// The standard library's command, which does all of this when it is started: for
-    /// `tokio::process::Command::from` and others. A refused step is told by its error number
-    /// alone there, and the child is the sandbox's monitor: to kill it is to end the sandbox, soon
-    /// after. Its `uid`, `gid` and `exec` are not for this. Descriptors that a `pre_exec` of its own makes
-    /// are inherited.
+    /// Converts to the standard library's command, which enters the sandbox when it is started: for
+    /// `tokio::process::Command::from` and others.
+    ///
+    /// Its error for a refused step is the error number only. Its child is the sandbox's monitor; if that
+    /// is killed, the sandbox ends soon after. Do not use its `uid`, `gid` and `exec`. Descriptors that
+    /// a `pre_exec` closure opens are inherited.
     ///
     /// # Errors
     ///
-    /// What can be told before anything is started.
+    /// Mistakes in the description, and failures to lay out the steps.
     pub fn into_std(mut self) -> Result<Command> {
         self.lay_out()?;
         Ok(self.command)
     }
 
-    /// Has the streams that nobody has set be the caller's.
+    /// Resets the streams that have not been set to the caller's.
     fn inherit_again(&mut self) {
         let [stdin, stdout, stderr] = self.set;
         if !stdin {

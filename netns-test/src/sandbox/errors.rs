@@ -1,5 +1,4 @@
-//! What is told of a program that could not be started: the step, the object, the kernel's reason,
-//! and what helps.
+//! Errors of a program that could not be started: step, object, the kernel's reason, and advice.
 
 use std::ffi::OsStr;
 use std::io;
@@ -13,7 +12,7 @@ use crate::sys::launch::{At, Call, Refusal};
 use crate::sys::process::ALL_NAMESPACES;
 use crate::sys::process::signals;
 
-/// What a new process has told, with the words of a helper program.
+/// Explains a refusal that a new process has reported, with the output of a helper program.
 pub(crate) fn explain(laid_out: &LaidOut, refusal: Refusal, words: &str) -> Failure {
     if let At::Death(signal) = refusal.at {
         return death(i32::try_from(signal).ok());
@@ -33,7 +32,7 @@ pub(crate) fn explain(laid_out: &LaidOut, refusal: Refusal, words: &str) -> Fail
     diagnose::with_cause(failure, cause(laid_out, refusal), &Witness::default())
 }
 
-/// The program itself could not be run, or no process be made for it.
+/// Explains a failure to run the program, or to fork for it.
 pub(crate) fn not_started(laid_out: &LaidOut, program: &OsStr, error: &io::Error) -> Failure {
     let failure = diagnose::explain("start", &program.to_string_lossy(), error);
     match (&laid_out.rootfs, error.kind()) {
@@ -48,12 +47,12 @@ pub(crate) fn not_started(laid_out: &LaidOut, program: &OsStr, error: &io::Error
     }
 }
 
-/// Its process has ended before it began, by this signal if that is known.
+/// Explains the end of the process before exec, by this signal if it is known.
 pub(crate) fn death(signal: Option<i32>) -> Failure {
     let reason = match signal {
-        None | Some(0) => "its process ended on the way there, without a word".to_owned(),
+        None | Some(0) => "its process ended before exec, without a report".to_owned(),
         Some(signal) => {
-            format!("its process was killed by {} on the way there", signals::name(signal))
+            format!("its process was killed by {} before exec", signals::name(signal))
         }
     };
     let mut failure = Failure::new("start", "the program", reason);
@@ -81,7 +80,7 @@ fn object(laid_out: &LaidOut, refusal: Refusal) -> String {
     }
 }
 
-/// What is known of machines where it is refused.
+/// Returns the step for the diagnosis of this refusal.
 fn cause(laid_out: &LaidOut, refusal: Refusal) -> Step {
     match (refusal.at, refusal.call) {
         (At::Namespace(at), _) => Step::Clone(ALL_NAMESPACES.get(at as usize).copied()),
@@ -93,7 +92,7 @@ fn cause(laid_out: &LaidOut, refusal: Refusal) -> Step {
         (_, Call::Socket) => Step::Sockets,
         (_, Call::Loopback) => Step::Loopback,
         (_, call) if call.is_of_mounts() && is_forbidden(refusal.errno) => Step::Mounts,
-        // A limit, if there is one that has such an error.
+        // Only limits are known to cause it.
         _ => Step::Resources,
     }
 }
@@ -102,7 +101,7 @@ fn is_forbidden(code: i32) -> bool {
     matches!(code, errno::EPERM | errno::EACCES)
 }
 
-/// What helps against this errno of this call.
+/// Returns advice for this errno of this call.
 fn advice(laid_out: &LaidOut, refusal: Refusal) -> Option<String> {
     let has_rootfs = laid_out.rootfs.is_some();
     let kernel = |version: &str| {
@@ -121,13 +120,13 @@ fn advice(laid_out: &LaidOut, refusal: Refusal) -> Option<String> {
         }
         (Call::OpenPlace, errno::ENOENT) => match &laid_out.rootfs {
             Some(rootfs) => format!(
-                "nothing is made in {}, so what is to be mounted on must be there",
+                "create the mount point first: nothing is created in {}",
                 rootfs.display()
             ),
-            None => "what is to be mounted on must be there".to_owned(),
+            None => "create the mount point first".to_owned(),
         },
         (Call::Create | Call::Mount, errno::EPERM) => {
-            "a new one is for those who see the whole of an old one: in many containers, parts of \
+            "the kernel mounts a new one only where an old one is fully visible: in many containers, parts of \
              /proc and /sys are covered or read-only"
                 .to_owned()
         }

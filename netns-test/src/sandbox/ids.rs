@@ -1,4 +1,4 @@
-//! Who a program is, and which ids its user namespace has.
+//! The user of a program, and the ids of its user namespace.
 
 use std::fs;
 
@@ -10,28 +10,28 @@ use crate::sys::process::caps::Caps;
 use crate::userns;
 use crate::userns::{Caller, IdRange, helper, lines, subordinate};
 
-/// Who the program of a [`Sandbox`](crate::Sandbox) is.
+/// The user of a [`Sandbox`](crate::Sandbox)'s program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SandboxUser {
-    /// The caller, with all capabilities over the sandbox (`CAP_NET_ADMIN` and so on) but those that
-    /// would let it do to files what the caller cannot.
+    /// The caller, with all capabilities over the sandbox (`CAP_NET_ADMIN` and so on), except those over
+    /// files that the caller does not have.
     #[default]
     Caller,
     /// uid and gid 0, with all capabilities over the sandbox.
     Root,
     /// This uid and gid, without any capability unless the uid is 0.
     ///
-    /// With one id mapped it is the caller's own, which has that number inside: files of the
-    /// caller's are its own. With more ids, the program changes to that one.
+    /// If only one id is mapped, it is the caller's, under this number: the caller's files belong to the
+    /// program. If several are mapped, the program changes to this one.
     Ids {
-        /// As the program sees it.
+        /// The user id in the sandbox.
         uid: u32,
-        /// As the program sees it.
+        /// The group id in the sandbox.
         gid: u32,
     },
 }
 
-/// Which ids there are.
+/// The ids of the sandbox.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Ranges {
     /// The caller's.
@@ -44,12 +44,12 @@ pub(crate) enum Ranges {
     Subordinate,
 }
 
-/// All that the ids of a program are made by.
+/// The ids of a program, laid out.
 #[derive(Debug)]
 pub(crate) struct Ids {
     pub(crate) maps: Maps,
     pub(crate) person: Person,
-    /// Groups that may be let ping, as the kernel wants them.
+    /// Texts for `ping_group_range`, the widest first; the kernel takes one whose ids are mapped.
     pub(crate) groups: Vec<Vec<u8>>,
 }
 
@@ -57,7 +57,7 @@ const AS_IS: Person =
     Person { change: None, clear_groups: false, dropped: Caps::NONE, ambient: false };
 
 impl Ids {
-    /// In the caller's own user namespace.
+    /// Lays out ids in the caller's own user namespace.
     pub(crate) fn shared(
         user: SandboxUser,
         ranges: &Ranges,
@@ -84,7 +84,7 @@ impl Ids {
         Ok(Self { maps: Maps::None, person, groups: Vec::new() })
     }
 
-    /// In a user namespace of its own.
+    /// Lays out ids in a new user namespace.
     pub(crate) fn new(
         user: SandboxUser,
         ranges: &Ranges,
@@ -96,12 +96,12 @@ impl Ids {
             Ranges::Given { uids, gids } => Self::of_ranges(user, uids, gids, caller)?,
             Ranges::Subordinate => {
                 let (uid, gid) = inside(user, caller);
-                let uids = subordinate("/etc/subuid", uid, caller.uid, caller)?;
-                let gids = subordinate("/etc/subgid", gid, caller.gid, caller)?;
+                let uids = subordinate("/etc/subuid", uid, caller.uid, caller.uid)?;
+                let gids = subordinate("/etc/subgid", gid, caller.gid, caller.uid)?;
                 Self::of_ranges(user, &uids, &gids, caller)?
             }
         };
-        // Or it would be another process that has its number there.
+        // A number names another process in the /proc of another PID namespace.
         if matches!(ids.maps, Maps::All { .. } | Maps::Helpers { .. }) && !process::proc_is_own() {
             let reason = "/proc shows another PID namespace than this process's own";
             return Err(Failure::new("write", "the id maps of a program", reason)
@@ -218,13 +218,13 @@ fn check_ranges(kind: &str, ranges: &[IdRange]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether groups can be changed here, and in user namespaces below (`user_namespaces(7)`, "setgroups").
-/// Where they cannot, the program has those of the caller, which may not leave them either.
+/// Returns whether setgroups(2) is allowed here, and so in nested user namespaces (`user_namespaces(7)`,
+/// "setgroups"). Otherwise the program keeps the caller's groups, which the caller cannot leave either.
 fn may_change_groups() -> bool {
     fs::read_to_string("/proc/self/setgroups").map_or(true, |text| text.trim() != "deny")
 }
 
-/// The ids of the program, as it sees them.
+/// Returns the uid and gid of the program, as numbers of its own user namespace.
 fn inside(user: SandboxUser, caller: &Caller) -> (u32, u32) {
     match user {
         SandboxUser::Caller => (caller.uid, caller.gid),
@@ -233,7 +233,7 @@ fn inside(user: SandboxUser, caller: &Caller) -> (u32, u32) {
     }
 }
 
-/// All groups, if they are mapped; or the own one.
+/// Returns texts for `ping_group_range`: all groups, if they are mapped, then the own group.
 fn groups(own: u32, all: bool) -> Vec<Vec<u8>> {
     let every = all.then(|| b"0 2147483647".to_vec());
     every.into_iter().chain([format!("{own} {own}").into_bytes()]).collect()

@@ -1,4 +1,5 @@
-//! From a description to the steps, with a name for each; all that takes memory is done here.
+//! Lays out a description as steps, each with its object for errors. All memory is allocated here, before
+//! the fork.
 
 use std::ffi::{CStr, CString};
 use std::fs;
@@ -10,8 +11,8 @@ use crate::diagnose;
 use crate::diagnose::{Step, Witness};
 use crate::error::{Error, Failure};
 use crate::isolate;
+use crate::sandbox::description::{Placed, Sandbox};
 use crate::sandbox::ids::Ids;
-use crate::sandbox::{Placed, Sandbox};
 use crate::sys::launch::{Action, FileSystem, Keep, Plan};
 use crate::sys::mount::mount_api;
 use crate::sys::net::devconf;
@@ -19,14 +20,14 @@ use crate::sys::process::{ALL_NAMESPACES, Namespace};
 use crate::sys::{errno, fds, mount};
 use crate::userns::Caller;
 
-/// A plan, and what each of its steps is about.
+/// A plan, with the object of each of its steps for errors.
 #[derive(Debug)]
 pub(crate) struct LaidOut {
     pub(crate) plan: Arc<Plan>,
     pub(crate) objects: Vec<String>,
-    /// The network that is joined.
+    /// The display form of the network that is joined; empty if none is.
     pub(crate) network: String,
-    /// Where the program's files are, for the caller.
+    /// The directory that becomes the root, a path of the caller.
     pub(crate) rootfs: Option<PathBuf>,
     pub(crate) caller: Caller,
 }
@@ -82,7 +83,7 @@ struct Steps {
 const NOTHING_SPECIAL: u64 = mount_api::NO_SUID | mount_api::NO_DEV | mount_api::NO_EXEC;
 
 impl Steps {
-    /// `own` is there if the network is the program's own.
+    /// Adds all steps. `own` is `Some` if the program has a network namespace of its own.
     fn all(&mut self, sandbox: &Sandbox, own: Option<&Ids>) -> Result<(), Failure> {
         self.add("the mounts of the program", Action::MakePrivate);
         if let Some(rootfs) = &sandbox.rootfs {
@@ -135,7 +136,7 @@ impl Steps {
         self.add(object, Action::FileSystem(file_system));
     }
 
-    /// With the caller's control groups, or without.
+    /// Adds `/proc` and `/sys`; with `groups`, `/sys` shows the caller's control groups.
     fn kernel_file_systems(&mut self, groups: bool) {
         self.mount(FileSystem {
             kind: c"proc",
@@ -148,7 +149,7 @@ impl Steps {
         self.add("sysfs on /sys", Action::Sys { groups });
     }
 
-    /// A small `/dev`, as a container's.
+    /// Adds a minimal `/dev`, as containers have it.
     fn devices(&mut self) {
         self.mount(FileSystem {
             kind: c"tmpfs",
@@ -158,7 +159,7 @@ impl Steps {
             keep: Some(Keep::Dev),
         });
         for (name, source) in DEVICES {
-            // A container may be without some.
+            // Some containers lack some of these.
             if Path::new(source.to_str().unwrap_or_default()).exists() {
                 let object = source.to_string_lossy().into_owned();
                 self.add(object, Action::Device { name, source });
@@ -192,13 +193,13 @@ impl Steps {
         Ok(())
     }
 
-    /// What bodies of tests have, too.
+    /// Adds the sysctls that bodies of tests have, too.
     fn sysctls(&mut self, ids: &Ids) {
         let object = "the kernel's defaults to net.ipv4.conf and net.ipv6.conf";
         self.add(object, Action::Defaults(devconf::known()));
         let all = [
             (c"sys/net/ipv6/conf/all/disable_ipv6", vec![b"0".to_vec()]),
-            // Addresses are usable at once: there is nobody to have a duplicate.
+            // Without DAD, addresses are usable at once. The network has no other node to conflict with.
             (c"sys/net/ipv6/conf/default/accept_dad", vec![b"0".to_vec()]),
             (c"sys/net/ipv4/ping_group_range", ids.groups.clone()),
         ];
@@ -254,7 +255,7 @@ const LINKS: [(&CStr, &CStr); 5] = [
     (c"ptmx", c"pts/ptmx"),
 ];
 
-/// A path of the sandbox, without the slash that it must begin with.
+/// Checks a path of the sandbox, and removes its leading slash.
 fn inside(step: &str, path: &Path) -> Result<CString, Failure> {
     let refused = |reason| Failure::new(step, format!("{}", path.display()), reason);
     if !path.is_absolute() {

@@ -7,16 +7,30 @@ use nix::errno::Errno;
 use crate::error::Failure;
 
 pub(crate) const EPERM: i32 = libc::EPERM;
-pub(crate) const EACCES: i32 = libc::EACCES;
-pub(crate) const ESRCH: i32 = libc::ESRCH;
 pub(crate) const ENOENT: i32 = libc::ENOENT;
-#[cfg(feature = "lab")]
+pub(crate) const ESRCH: i32 = libc::ESRCH;
+#[cfg(feature = "doctor")]
+pub(crate) const ENXIO: i32 = libc::ENXIO;
+pub(crate) const EAGAIN: i32 = libc::EAGAIN;
+pub(crate) const ENOMEM: i32 = libc::ENOMEM;
+pub(crate) const EACCES: i32 = libc::EACCES;
+#[cfg(any(feature = "lab", all(test, feature = "doctor")))]
 pub(crate) const EEXIST: i32 = libc::EEXIST;
+#[cfg(feature = "doctor")]
+pub(crate) const ENODEV: i32 = libc::ENODEV;
 pub(crate) const EINVAL: i32 = libc::EINVAL;
+pub(crate) const ENFILE: i32 = libc::ENFILE;
+pub(crate) const EMFILE: i32 = libc::EMFILE;
+pub(crate) const ENOSPC: i32 = libc::ENOSPC;
+pub(crate) const ENOSYS: i32 = libc::ENOSYS;
+pub(crate) const EUSERS: i32 = libc::EUSERS;
+#[cfg(feature = "doctor")]
+pub(crate) const EPROTONOSUPPORT: i32 = libc::EPROTONOSUPPORT;
+pub(crate) const EOPNOTSUPP: i32 = libc::EOPNOTSUPP;
+#[cfg(any(feature = "lab", feature = "doctor"))]
+pub(crate) const EAFNOSUPPORT: i32 = libc::EAFNOSUPPORT;
 #[cfg(feature = "lab")]
 pub(crate) const EADDRNOTAVAIL: i32 = libc::EADDRNOTAVAIL;
-pub(crate) const ENOSYS: i32 = libc::ENOSYS;
-pub(crate) const EOPNOTSUPP: i32 = libc::EOPNOTSUPP;
 
 /// `EPERM (Operation not permitted)`; other errors by their own text.
 pub(crate) fn describe(error: &io::Error) -> String {

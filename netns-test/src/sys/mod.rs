@@ -5,7 +5,7 @@
 //!
 //! Each file wraps one area of the kernel and knows nothing of tests. What a caller
 //! must know beyond Rust's types is a type here: [`process::SingleThreaded`] stands
-//! for the right to fork, [`memory::Record`] for memory that another process writes.
+//! for the right to fork, [`process::shared_record`] for memory that another process writes.
 #![expect(unsafe_code, reason = "this is where system calls are wrapped")]
 
 pub(crate) mod errno;

@@ -88,8 +88,8 @@ impl Caller {
 
     /// The own ids as `uid` and `gid`, and the subordinate ones around them.
     pub(crate) fn subordinate_maps(&self, (uid, gid): (u32, u32)) -> Result<Maps, Failure> {
-        let uids = subordinate("/etc/subuid", uid, self.uid, self)?;
-        let gids = subordinate("/etc/subgid", gid, self.gid, self)?;
+        let uids = subordinate("/etc/subuid", uid, self.uid, self.uid)?;
+        let gids = subordinate("/etc/subgid", gid, self.gid, self.uid)?;
         Ok(Maps::Subordinate { uids, gids })
     }
 

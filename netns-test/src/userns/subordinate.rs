@@ -9,7 +9,6 @@ use crate::sys::launch::Helper;
 use crate::sys::process::Pid;
 use crate::sys::process::credentials;
 use crate::sys::{errno, fds};
-use crate::userns::Caller;
 
 /// Ids that follow each other, in the sandbox and outside of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,21 +53,22 @@ pub(crate) fn helper(name: &str, ranges: &[IdRange]) -> Result<Helper, Failure> 
     Ok(Helper { program, ranges: ranges.map_err(failed)? })
 }
 
-/// The ranges that the file gives to the caller, from 0 on, around `own`, which is `outside`.
+/// Reads the ranges of the user `caller` (a uid) from `path`, and lays them out from id 0 on, around `own`,
+/// which is `outside` for the caller.
 pub(crate) fn subordinate(
     path: &str,
     own: u32,
     outside: u32,
-    caller: &Caller,
+    caller: u32,
 ) -> Result<Vec<IdRange>, Failure> {
     let text = fs::read_to_string(path).map_err(|error| {
         errno::failure("read", path, &error)
             .advise("it has the ids that users may map, see subuid(5)")
     })?;
-    let name = credentials::user_name(caller.uid);
-    let ranges = given_to(&text, name.as_deref(), caller.uid);
+    let name = credentials::user_name(caller);
+    let ranges = given_to(&text, name.as_deref(), caller);
     if ranges.is_empty() {
-        let name = name.unwrap_or_else(|| format!("uid {}", caller.uid));
+        let name = name.unwrap_or_else(|| format!("uid {caller}"));
         return Err(Failure::new(
             "find",
             format!("ids for {name} in {path}"),

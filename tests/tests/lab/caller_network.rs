@@ -4,6 +4,7 @@
 use std::fs;
 
 use netns_test::lab::LinkId;
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, NodeId, Topology, netns_test};
 use netns_test_tests::stdout_of;
 
@@ -91,7 +92,7 @@ fn routes_of_the_plan_come_before_those_of_the_machine() -> netns_test::Result<(
     };
     leads("-4", "203.0.113.7", "eth0");
     leads("-6", "2001:db8:ffff::7", "eth0");
-    lab[far].wait_reachable(own)?;
+    lab[far].wait(WAIT_LIMIT).reachable(own)?;
     // Without its link a route of the lab is gone; the machine's is there.
     lab[link].down()?;
     leads("-4", "203.0.113.7", "v0");
@@ -152,18 +153,18 @@ fn addresses_come_back_with_all_that_went_with_them() -> netns_test::Result<()> 
     let before = state();
     {
         let (lab, own, _) = lab();
-        lab[own].remove_addr("v0", "192.0.2.1/24")?;
-        lab[own].remove_addr("v0", "2001:db8:82::1/64")?;
+        lab[own].interface("v0").remove_addr("192.0.2.1/24")?;
+        lab[own].interface("v0").remove_addr("2001:db8:82::1/64")?;
         drop(lab);
         assert_same(&before);
     }
     let (lab, own, _) = lab();
-    lab[own].set_addr("v0", "192.0.2.99/24")?;
-    lab[own].add_addr("v0", "192.0.2.1/24")?;
-    lab[own].set_addr("v0", "172.30.0.1/16")?;
-    lab[own].set_addr("v0", "2001:db8:99::1/64")?;
+    lab[own].interface("v0").set_addr("192.0.2.99/24")?;
+    lab[own].interface("v0").add_addr("192.0.2.1/24")?;
+    lab[own].interface("v0").set_addr("172.30.0.1/16")?;
+    lab[own].interface("v0").set_addr("2001:db8:99::1/64")?;
     lab[own].add_route("198.18.0.0/24", "172.30.0.2")?;
-    lab[own].remove_addr("v0", "172.30.0.1/16")?;
+    lab[own].interface("v0").remove_addr("172.30.0.1/16")?;
     assert_ne!(state(), before);
     drop(lab);
     assert_same(&before);
@@ -218,13 +219,13 @@ fn what_cannot_be_given_back_is_not_taken() -> netns_test::Result<()> {
     settle();
     let before = state();
     let (lab, own, link) = lab();
-    let told = lab[own].remove_addr("v0", "2001:db8:84::1/64").unwrap_err().to_string();
+    let told = lab[own].interface("v0").remove_addr("2001:db8:84::1/64").unwrap_err().to_string();
     assert!(told.starts_with("remove address 2001:db8:84::1/64 of local: "), "{told}");
     assert!(told.contains("could not give it back"), "{told}");
-    let told = lab[own].set_addr("v0", "2001:db8:85::1/64").unwrap_err().to_string();
+    let told = lab[own].interface("v0").set_addr("2001:db8:85::1/64").unwrap_err().to_string();
     assert!(told.contains("SLAAC"), "{told}");
     // It has come before the other.
-    let told = lab[own].remove_addr("v0", "2001:db8:77::1/64").unwrap_err().to_string();
+    let told = lab[own].interface("v0").remove_addr("2001:db8:77::1/64").unwrap_err().to_string();
     assert!(told.starts_with("remove address 2001:db8:84::1/64 of local: "), "{told}");
     let told = lab[own].sysctl("net.ipv6.conf.v0.disable_ipv6", 1).unwrap_err().to_string();
     assert!(told.contains("could not give it back"), "{told}");

@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 use std::time::Duration;
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, Topology, netns_test};
 use netns_test_tests::{again, passes, stdout_of};
 
@@ -85,8 +86,8 @@ fn a_locked_stdout_blocks_no_program() {
     let (lab, client, _) = two_hosts();
     let mut stdout = std::io::stdout().lock();
     let child = lab[client].command("sh").args(["-c", "echo one; echo two"]).spawn().unwrap();
-    child.wait_ready(|line| line == "two").unwrap();
-    assert!(child.within(Duration::from_secs(5)).wait_exit().unwrap().success());
+    child.wait(WAIT_LIMIT).line(|line| line == "two").unwrap();
+    assert!(child.wait(Duration::from_secs(5)).exit().unwrap().success());
     writeln!(stdout, "own").unwrap();
     drop(lab);
 }
@@ -171,5 +172,5 @@ fn output_that_comes_at_the_end_is_printed() {
 fn prints_at_the_end() {
     let (lab, client, _) = two_hosts();
     let child = lab[client].command("seq").args(["0", "999"]).spawn().unwrap();
-    assert!(child.wait_exit().unwrap().success());
+    assert!(child.wait(WAIT_LIMIT).exit().unwrap().success());
 }

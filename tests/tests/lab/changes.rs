@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, LinkId, Node, NodeId, Topology, netns_test};
 
 use netns_test_tests::{Said as _, stdout_of};
@@ -38,10 +39,12 @@ fn pair() -> netns_test::Result<(Lab, [NodeId; 3], [LinkId; 2])> {
 #[netns_test]
 fn addresses_come_and_go() -> netns_test::Result<()> {
     let (lab, [a, router, b], [link, _]) = pair()?;
-    lab[a].add_addr("eth0", "10.9.0.1/24")?;
-    lab[a].add_addr(link, "2001:db8::1/64")?;
-    lab[router].add_addr(link, ("10.9.0.2".parse::<std::net::Ipv4Addr>().unwrap(), 24))?;
-    lab[router].add_addr(link, "2001:db8::2/64")?;
+    lab[a].interface("eth0").add_addr("10.9.0.1/24")?;
+    lab[a].interface(link).add_addr("2001:db8::1/64")?;
+    lab[router]
+        .interface(link)
+        .add_addr(("10.9.0.2".parse::<std::net::Ipv4Addr>().unwrap(), 24))?;
+    lab[router].interface(link).add_addr("2001:db8::2/64")?;
     assert_eq!(
         addresses(&lab[a], "eth0"),
         ["10.0.0.1/24", "10.9.0.1/24", "2001:db8::1/64", "fd6e:6574:6e73::1/64"]
@@ -57,8 +60,8 @@ fn addresses_come_and_go() -> netns_test::Result<()> {
     ] {
         drop(connection(&lab, from, to, address.parse().unwrap()));
     }
-    lab[a].remove_addr(link, "10.9.0.1/24")?;
-    lab[a].remove_addr("eth0", "2001:db8::1/64")?;
+    lab[a].interface(link).remove_addr("10.9.0.1/24")?;
+    lab[a].interface("eth0").remove_addr("2001:db8::1/64")?;
     assert_eq!(addresses(&lab[a], "eth0"), ["10.0.0.1/24", "fd6e:6574:6e73::1/64"]);
     // The file of names is as before.
     let known = lab[b].run(|| std::fs::read_to_string("/etc/hosts"))?;
@@ -70,9 +73,9 @@ fn addresses_come_and_go() -> netns_test::Result<()> {
 #[netns_test]
 fn the_first_address_of_a_subnet_goes_alone() -> netns_test::Result<()> {
     let (lab, [a, _, b], _) = pair()?;
-    lab[a].add_addr("eth0", "10.0.0.77/24")?;
+    lab[a].interface("eth0").add_addr("10.0.0.77/24")?;
     let before = routes(&lab[a], "-4");
-    lab[a].remove_addr("eth0", "10.0.0.1/24")?;
+    lab[a].interface("eth0").remove_addr("10.0.0.1/24")?;
     assert_eq!(addresses(&lab[a], "eth0"), ["10.0.0.77/24", "fd6e:6574:6e73::1/64"]);
     assert_eq!(routes(&lab[a], "-4"), before);
     drop(connection(&lab, b, a, "10.0.0.77".parse().unwrap()));
@@ -82,15 +85,15 @@ fn the_first_address_of_a_subnet_goes_alone() -> netns_test::Result<()> {
 #[netns_test]
 fn an_address_takes_the_place_of_others() -> netns_test::Result<()> {
     let (lab, [a, router, b], [link, _]) = pair()?;
-    lab[a].add_addr(link, "10.9.0.1/24")?;
+    lab[a].interface(link).add_addr("10.9.0.1/24")?;
     let before = [routes(&lab[a], "-4"), routes(&lab[a], "-6")];
     for (address, address_6) in
         [("10.0.0.50/24", "fd6e:6574:6e73::50/64"), ("10.0.0.1/24", "fd6e:6574:6e73::1/64")]
     {
         // Twice: it may be there.
         for _ in 0..2 {
-            lab[a].set_addr(link, address)?;
-            lab[a].set_addr(link, address_6)?;
+            lab[a].interface(link).set_addr(address)?;
+            lab[a].interface(link).set_addr(address_6)?;
             assert_eq!(addresses(&lab[a], "eth0"), [address, address_6]);
         }
         // The gateway is in the subnet as before.
@@ -103,9 +106,9 @@ fn an_address_takes_the_place_of_others() -> netns_test::Result<()> {
         }
     }
     // And here it is not.
-    lab[a].set_addr(link, "192.0.2.1/24")?;
+    lab[a].interface(link).set_addr("192.0.2.1/24")?;
     assert_eq!(routes(&lab[a], "-4"), ["192.0.2.0/24 dev eth0"]);
-    lab[router].set_addr(link, "192.0.2.2/24")?;
+    lab[router].interface(link).set_addr("192.0.2.2/24")?;
     drop(connection(&lab, b, a, lab.plan().addresses_of(a)[1]));
     drop(connection(&lab, router, a, "192.0.2.1".parse().unwrap()));
     Ok(())
@@ -114,8 +117,8 @@ fn an_address_takes_the_place_of_others() -> netns_test::Result<()> {
 #[netns_test]
 fn routes_come_and_go() -> netns_test::Result<()> {
     let (lab, [a, router, b], _) = pair()?;
-    lab[b].add_addr("lo", "198.51.100.1/32")?;
-    lab[b].add_addr("lo", "2001:db8::1/128")?;
+    lab[b].interface("lo").add_addr("198.51.100.1/32")?;
+    lab[b].interface("lo").add_addr("2001:db8::1/128")?;
     lab[router].add_route("198.51.100.0/24", b)?;
     lab[router].add_route("2001:db8::/32", b)?;
     drop(connection(&lab, a, b, "198.51.100.1".parse().unwrap()));
@@ -164,8 +167,8 @@ fn a_node_is_a_gateway_by_its_address_on_the_link() -> netns_test::Result<()> {
 fn a_link_comes_up_with_other_addresses() -> netns_test::Result<()> {
     let (lab, [a, router, b], [link, far]) = pair()?;
     for (node, last) in [(a, 1), (router, 2)] {
-        lab[node].set_addr(link, format!("192.0.2.{last}/24"))?;
-        lab[node].set_addr(link, format!("2001:db8::{last}/64"))?;
+        lab[node].interface(link).set_addr(format!("192.0.2.{last}/24"))?;
+        lab[node].interface(link).set_addr(format!("2001:db8::{last}/64"))?;
     }
     lab[link].down()?;
     lab[link].up()?;
@@ -173,7 +176,7 @@ fn a_link_comes_up_with_other_addresses() -> netns_test::Result<()> {
     drop(connection(&lab, router, a, "2001:db8::1".parse().unwrap()));
     lab[far].down()?;
     lab[far].up()?;
-    lab[b].wait_reachable(lab.plan().addresses_of(router)[1])
+    lab[b].wait(WAIT_LIMIT).reachable(lab.plan().addresses_of(router)[1])
 }
 
 #[netns_test]
@@ -205,8 +208,8 @@ fn an_end_that_has_come_to_the_caller_keeps_its_addresses() -> netns_test::Resul
     let link = net.link(host, switch).id();
     let lab = net.build()?;
     lab.move_link(link, switch, own)?;
-    lab[own].add_addr(link, "2001:db8::1/64")?;
-    lab[host].add_addr(link, "2001:db8::2/64")?;
+    lab[own].interface(link).add_addr("2001:db8::1/64")?;
+    lab[host].interface(link).add_addr("2001:db8::2/64")?;
     lab[link].down()?;
     lab[link].up()?;
     drop(connection(&lab, own, host, "2001:db8::2".parse().unwrap()));
@@ -222,17 +225,32 @@ fn invalid_changes_name_the_node() -> netns_test::Result<()> {
     let strange = other.link(one, two).id();
     let host = &lab[a];
     let cases = [
-        (host.add_addr("eth0", "10.9.0.1"), "add an address of a: `10.9.0.1`: no prefix length"),
-        (host.remove_addr("eth0", "x/1"), "remove an address of a: `x/1`: no IPv4 or IPv6 address"),
-        (host.set_addr("eth0", ""), "set an address of a: ``: no prefix"),
         (
-            host.add_addr("eth7", "10.9.0.1/24"),
+            host.interface("eth0").add_addr("10.9.0.1"),
+            "add an address of a: `10.9.0.1`: no prefix length",
+        ),
+        (
+            host.interface("eth0").remove_addr("x/1"),
+            "remove an address of a: `x/1`: no IPv4 or IPv6 address",
+        ),
+        (host.interface("eth0").set_addr(""), "set an address of a: ``: no prefix"),
+        (
+            host.interface("eth7").add_addr("10.9.0.1/24"),
             "find interface eth7 of a: there is none\n  interfaces: lo, ",
         ),
-        (host.add_addr(far, "10.9.0.1/24"), "find the end of link router to b of a: there is none"),
-        (host.add_addr(strange, "10.9.0.1/24"), "find the end of a link of another lab of a: "),
-        (host.add_addr("eth0", "10.0.0.1/24"), "add 10.0.0.1/24 on eth0 of a: EEXIST"),
-        (host.remove_addr("eth0", "10.0.0.7/24"), "remove 10.0.0.7/24 on eth0 of a: EADDRNOTAVAIL"),
+        (
+            host.interface(far).add_addr("10.9.0.1/24"),
+            "find the end of link router to b of a: there is none",
+        ),
+        (
+            host.interface(strange).add_addr("10.9.0.1/24"),
+            "find the end of a link of another lab of a: ",
+        ),
+        (host.interface("eth0").add_addr("10.0.0.1/24"), "add 10.0.0.1/24 on eth0 of a: EEXIST"),
+        (
+            host.interface("eth0").remove_addr("10.0.0.7/24"),
+            "remove 10.0.0.7/24 on eth0 of a: EADDRNOTAVAIL",
+        ),
         (host.add_route("10.9.0.1/24", router), "add a route of a: `10.9.0.1/24`: bits after"),
         (
             host.add_route("10.9.0.0/24", "x"),
@@ -295,8 +313,8 @@ fn a_host_roams_from_switch_to_switch() -> netns_test::Result<()> {
     let port = &ip(&lab[two], &["link", "show", "roamer"])[0];
     assert_eq!((text(port, "master"), text(port, "operstate")), ("br0", "UP"));
     // It has the addresses of the other segment still: a new one leads on.
-    lab[roamer].set_addr("eth0", "10.0.1.77/24")?;
-    lab[roamer].set_addr("eth0", "fd6e:6574:6e73:1::77/64")?;
+    lab[roamer].interface("eth0").set_addr("10.0.1.77/24")?;
+    lab[roamer].interface("eth0").set_addr("fd6e:6574:6e73:1::77/64")?;
     for to in [second, router] {
         let addresses = lab.plan().addresses_of(to).iter().filter(|to| {
             to.to_string().starts_with("10.0.1.") || to.to_string().starts_with("fd6e:6574:6e73:1:")
@@ -306,8 +324,8 @@ fn a_host_roams_from_switch_to_switch() -> netns_test::Result<()> {
     }
     // And back.
     lab.move_link_as_is(radio, two, one)?;
-    lab[roamer].set_addr("eth0", "10.0.0.1/24")?;
-    lab[roamer].set_addr("eth0", "fd6e:6574:6e73::1/64")?;
+    lab[roamer].interface("eth0").set_addr("10.0.0.1/24")?;
+    lab[roamer].interface("eth0").set_addr("fd6e:6574:6e73::1/64")?;
     lab[roamer].add_route("0.0.0.0/0", router)?;
     lab[roamer].add_route("::/0", router)?;
     Mesh::new(&lab, &[roamer, first, second, router]).all_pairs_talk();
@@ -331,7 +349,7 @@ fn a_link_that_is_moved_as_is_to_a_host_is_bare() -> netns_test::Result<()> {
         ip(&lab[a], &["link", "show"]).iter().filter(|one| text(one, "ifname") == "eth0").count(),
         0
     );
-    lab[b].add_addr(link, "10.0.0.1/24")?;
+    lab[b].interface(link).add_addr("10.0.0.1/24")?;
     drop(connection(&lab, router, b, "10.0.0.1".parse().unwrap()));
     assert_eq!(lab.move_link_as_is(link, b, b)?, "eth1");
     // Down it stays down, and up brings both ends up where they are.
@@ -339,7 +357,7 @@ fn a_link_that_is_moved_as_is_to_a_host_is_bare() -> netns_test::Result<()> {
     assert_eq!(lab.move_link_as_is(link, b, a)?, "eth1");
     assert_eq!(text(&ip(&lab[a], &["link", "show", "eth1"])[0], "operstate"), "DOWN");
     lab[link].up()?;
-    lab[a].add_addr(link, "10.0.0.1/24")?;
+    lab[a].interface(link).add_addr("10.0.0.1/24")?;
     drop(connection(&lab, router, a, "10.0.0.1".parse().unwrap()));
     drop(connection(&lab, router, b, lab.plan().addresses_of(b)[0]));
     lab[far].down()?;
@@ -373,8 +391,8 @@ fn partitions_hold_for_new_addresses() -> netns_test::Result<()> {
     lab.partition(&[near], &[far])?;
     for node in [near, far, third] {
         let at = nodes.iter().position(|other| *other == node).unwrap() + 1;
-        lab[node].add_addr("eth0", format!("192.0.2.{at}/24"))?;
-        lab[node].add_addr("eth0", format!("2001:db8::{at}/64"))?;
+        lab[node].interface("eth0").add_addr(format!("192.0.2.{at}/24"))?;
+        lab[node].interface("eth0").add_addr(format!("2001:db8::{at}/64"))?;
     }
     let sockets = nodes.iter().map(|node| lab[*node].run(|| std::net::UdpSocket::bind("[::]:99")));
     let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
@@ -403,20 +421,20 @@ fn a_default_route_by_a_gateway_that_is_far_goes() -> netns_test::Result<()> {
         let all = routes(&lab[a], family);
         all.iter().filter(|route| route.starts_with("default")).count()
     };
-    lab[a].set_addr("eth0", "10.0.0.7/24")?;
-    lab[a].set_addr("eth0", "fd6e:6574:6e73::7/64")?;
+    lab[a].interface("eth0").set_addr("10.0.0.7/24")?;
+    lab[a].interface("eth0").set_addr("fd6e:6574:6e73::7/64")?;
     assert_eq!(["-4", "-6"].map(is_default), [1, 1]);
     // One that is on the link whatever the address is.
     lab[a].run(|| {
         stdout_of("ip", &["route", "add", "2001:db8:5::/64", "via", "fe80::1", "dev", "eth0"])
     });
-    lab[a].set_addr("eth0", "192.0.2.7/24")?;
-    lab[a].set_addr("eth0", "2001:db8::7/64")?;
+    lab[a].interface("eth0").set_addr("192.0.2.7/24")?;
+    lab[a].interface("eth0").set_addr("2001:db8::7/64")?;
     assert_eq!(["-4", "-6"].map(is_default), [0, 0]);
     let stays = "2001:db8:5::/64 via fe80::1 dev eth0".to_owned();
     assert!(routes(&lab[a], "-6").contains(&stays), "{:?}", routes(&lab[a], "-6"));
     lab[a].add_route("::/0", "2001:db8::8")?;
-    lab[a].remove_addr("eth0", "2001:db8::7/64")?;
+    lab[a].interface("eth0").remove_addr("2001:db8::7/64")?;
     assert_eq!(is_default("-6"), 0);
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 
 use netns_test::lab::NodeCommand;
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::netns_test;
 use netns_test_tests::{Said as _, again, passes, scratch, text};
 
@@ -69,7 +70,7 @@ fn streams_can_be_the_callers() {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     assert!(child.stderr.is_none());
     child.stdin.as_mut().unwrap().write_all(b"it\n").unwrap();
-    child.wait_ready(|line| line == "told").unwrap();
+    child.wait(WAIT_LIMIT).line(|line| line == "told").unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"got it\n"[..], &[][..]));
 
@@ -83,11 +84,12 @@ fn the_lines_of_a_program_can_be_waited_for() {
     let script = "echo starting; echo ready >&2; read line; printf 'last \\377 words'";
     let mut command = lab[server].command("sh");
     let mut child = command.args(["-c", script]).stdin(Stdio::piped()).spawn().unwrap();
-    child.wait_ready(|line| line == "ready").unwrap();
+    child.wait(WAIT_LIMIT).line(|line| line == "ready").unwrap();
     // Also one that came before.
-    child.wait_ready(|line| line.starts_with("start")).unwrap();
+    child.wait(WAIT_LIMIT).line(|line| line.starts_with("start")).unwrap();
     assert!(child.try_wait().unwrap().is_none());
-    assert!(child.wait().unwrap().success());
+    drop(child.stdin.take());
+    assert!(child.wait(WAIT_LIMIT).exit().unwrap().success());
     assert!(child.lines().contains(&"last \u{fffd} words".to_owned()), "{:?}", child.lines());
 }
 
@@ -97,18 +99,18 @@ fn programs_get_signals() {
     let script = "trap 'echo usr1' USR1; trap 'echo term; exit 9' TERM; echo ready;
         while :; do sleep 0.01; done";
     let child = lab[server].command("sh").args(["-c", script]).spawn().unwrap();
-    child.wait_ready(|line| line == "ready").unwrap();
+    child.wait(WAIT_LIMIT).line(|line| line == "ready").unwrap();
     child.signal(libc::SIGUSR1).unwrap();
-    child.wait_ready(|line| line == "usr1").unwrap();
+    child.wait(WAIT_LIMIT).line(|line| line == "usr1").unwrap();
     assert_eq!(child.signal(1000).unwrap_err().raw_os_error(), Some(libc::EINVAL));
     child.terminate().unwrap();
-    assert_eq!(child.wait_exit().unwrap().code(), Some(9));
+    assert_eq!(child.wait(WAIT_LIMIT).exit().unwrap().code(), Some(9));
     assert_eq!(child.lines(), ["ready", "usr1", "term"]);
     // As for the standard library's, it does not matter that it has ended.
     child.terminate().and_then(|()| child.kill()).unwrap();
     let child = lab[server].command("sleep").arg("1000").spawn().unwrap();
     child.kill().unwrap();
-    assert_eq!(child.wait_exit().unwrap().signal(), Some(libc::SIGKILL));
+    assert_eq!(child.wait(WAIT_LIMIT).exit().unwrap().signal(), Some(libc::SIGKILL));
 }
 
 #[netns_test]
@@ -144,7 +146,7 @@ fn fifty_run_at_once() {
         child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
     }
     for (child, line) in &mut all {
-        assert!(child.wait().unwrap().success());
+        assert!(child.wait(WAIT_LIMIT).exit().unwrap().success());
         assert_eq!(child.lines(), [line.as_str()]);
     }
 }
@@ -193,11 +195,11 @@ fn writes_much() {
         start.push(command.args(["-c", "seq 200001 220000 >&2"]).spawn().unwrap());
     }
     for child in &mut start {
-        assert!(child.wait().unwrap().success());
+        assert!(child.wait(WAIT_LIMIT).exit().unwrap().success());
     }
     assert!(lab[client].command("printf").arg("no end").status().unwrap().success());
     let still = lab[client].command("sh").args(["-c", "echo x; sleep 1000"]).spawn().unwrap();
-    still.wait_ready(|line| line == "x").unwrap();
+    still.wait(WAIT_LIMIT).line(|line| line == "x").unwrap();
 }
 
 #[test]
@@ -224,7 +226,7 @@ fn all_that_is_written_is_printed_with_the_hosts_names() {
 fn fails_after_a_program_has_written() {
     let (lab, _, server) = two_hosts();
     let child = lab[server].command("sh").args(["-c", "echo last words; cat"]).spawn().unwrap();
-    child.wait_ready(|line| line == "last words").unwrap();
+    child.wait(WAIT_LIMIT).line(|line| line == "last words").unwrap();
     panic!("the test's own message");
 }
 
@@ -253,9 +255,9 @@ fn a_program_that_listens_can_be_waited_for() {
     let mut command = lab[server].command(own);
     command.args(["--ignored", "--exact", "commands::serves", "--nocapture"]);
     let child = command.spawn().unwrap();
-    child.wait_listening(80).unwrap();
+    child.wait(WAIT_LIMIT).listening(80).unwrap();
     lab[client].run(|| TcpStream::connect("server:80")).unwrap();
-    child.wait_ready(|line| line == "serving").unwrap();
+    child.wait(WAIT_LIMIT).line(|line| line == "serving").unwrap();
     drop(child);
     // Dropped, it is killed, and gone.
     let refused = lab[client].run(|| TcpStream::connect("server:80")).unwrap_err();

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Error, Lab, NodeId, Topology, netns_test};
 use netns_test_tests::{LIMIT, eventually};
 
@@ -49,11 +50,11 @@ fn during(work: impl Fn() -> Vec<Error> + Sync, change: impl Fn(&Rounds, usize))
 fn addresses(lab: &Lab, node: NodeId) -> Vec<Error> {
     let host = &lab[node];
     let done = [
-        host.add_addr("eth0", "10.99.0.1/24"),
-        host.add_addr("eth0", "fd99::1/64"),
-        host.set_addr("eth0", "fd99::2/64"),
-        host.remove_addr("eth0", "fd99::2/64"),
-        host.remove_addr("eth0", "10.99.0.1/24"),
+        host.interface("eth0").add_addr("10.99.0.1/24"),
+        host.interface("eth0").add_addr("fd99::1/64"),
+        host.interface("eth0").set_addr("fd99::2/64"),
+        host.interface("eth0").remove_addr("fd99::2/64"),
+        host.interface("eth0").remove_addr("10.99.0.1/24"),
     ];
     done.into_iter().filter_map(netns_test::Result::err).collect()
 }
@@ -191,11 +192,11 @@ fn a_wait_on_a_host_ends_with_its_power() {
     net.link(client, server);
     let lab = net.build().unwrap();
     let waits: [&(dyn Fn() -> netns_test::Result<()> + Sync); 5] = [
-        &|| lab[client].wait_listening(80),
-        &|| lab[client].wait_established(80),
-        &|| lab[client].wait_link_up("eth7"),
-        &|| lab[client].wait_route("10.99.0.0/24"),
-        &|| lab[client].wait_reachable("10.99.0.1"),
+        &|| lab[client].wait(WAIT_LIMIT).listening(80),
+        &|| lab[client].wait(WAIT_LIMIT).established(80),
+        &|| lab[client].wait(WAIT_LIMIT).link_up("eth7"),
+        &|| lab[client].wait(WAIT_LIMIT).route("10.99.0.0/24"),
+        &|| lab[client].wait(WAIT_LIMIT).reachable("10.99.0.1"),
     ];
     thread::scope(|scope| {
         let all = waits.map(|wait| scope.spawn(wait));

@@ -166,10 +166,10 @@ fn what_is_new_is_reached_at_once() {
     let later = net.plan().unwrap().addresses_of(new).to_vec();
     ask_in_vain(&lab, client, &later);
     asks_for_the_last_time(&lab, &[client]);
-    lab[server].add_addr("eth0", "10.0.0.77/24").unwrap();
+    lab[server].interface("eth0").add_addr("10.0.0.77/24").unwrap();
     let held = listen(&lab, server);
     connects(&lab, client, &first);
-    lab[server].set_addr("eth0", "10.0.0.78/24").unwrap();
+    lab[server].interface("eth0").set_addr("10.0.0.78/24").unwrap();
     connects(&lab, client, &second);
     lab.extend(&net).unwrap();
     let _held = [held, listen(&lab, new)];

@@ -28,7 +28,7 @@ fn objects_of_a_lab_are_described_in_short() -> netns_test::Result<()> {
     is_short(&lab[a], &["\"a\"", "Host", "true"]);
     is_short(&lab[first], &["link a to router"]);
     is_short(&lab.nodes().nth(1).unwrap(), &["\"router\"", "Router"]);
-    is_short(&lab[a].within(std::time::Duration::from_secs(1)), &["\"a\"", "1s"]);
+    is_short(&lab[a].wait(std::time::Duration::from_secs(1)), &["\"a\"", "1s"]);
     is_short(&lab[a].enter()?, &["NodeGuard"]);
     let mut command = lab[a].command("sleep");
     command.arg("60");

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::panic::Location;
 use std::time::Duration;
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Error, Topology, netns_test};
 use netns_test_tests::Said as _;
 
@@ -40,28 +41,28 @@ fn each_error_names_the_line_of_its_call() {
     is_at_this_line(lab.power_on(client));
     is_at_this_line(lab.power_off(stranger));
     let host = &lab[client];
-    is_at_this_line(host.add_addr("eth7", "10.9.0.1/24"));
-    is_at_this_line(host.remove_addr("eth0", "10.9.0.1/24"));
-    is_at_this_line(host.set_addr("eth0", "10.9.0.1"));
+    is_at_this_line(host.interface("eth7").add_addr("10.9.0.1/24"));
+    is_at_this_line(host.interface("eth0").remove_addr("10.9.0.1/24"));
+    is_at_this_line(host.interface("eth0").set_addr("10.9.0.1"));
     is_at_this_line(host.add_route("10.9.0.0/24", "192.0.2.1"));
     is_at_this_line(host.remove_route("10.9.0.0/24"));
     is_at_this_line(host.sysctl("net.no_such_thing", 1));
-    is_at_this_line(host.within(SHORT).wait_listening(80));
-    is_at_this_line(host.within(SHORT).wait_bound(80));
-    is_at_this_line(host.within(SHORT).wait_established(80));
-    is_at_this_line(host.within(SHORT).wait_link_up("eth7"));
-    is_at_this_line(host.within(SHORT).wait_route("10.9.0.0/24"));
-    is_at_this_line(host.within(SHORT).wait_reachable("10.0.0.99"));
-    is_at_this_line(host.wait_route("no subnet"));
-    is_at_this_line(host.wait_reachable("nobody"));
+    is_at_this_line(host.wait(SHORT).listening(80));
+    is_at_this_line(host.wait(SHORT).bound(80));
+    is_at_this_line(host.wait(SHORT).established(80));
+    is_at_this_line(host.wait(SHORT).link_up("eth7"));
+    is_at_this_line(host.wait(SHORT).route("10.9.0.0/24"));
+    is_at_this_line(host.wait(SHORT).reachable("10.0.0.99"));
+    is_at_this_line(host.wait(WAIT_LIMIT).route("no subnet"));
+    is_at_this_line(host.wait(WAIT_LIMIT).reachable("nobody"));
     is_at_this_line(host.command("no-such-program").spawn());
     is_at_this_line(host.command("no-such-program").status());
     is_at_this_line(host.command("no-such-program").output());
     let child = host.command("sleep").arg("1000").spawn().unwrap();
     is_at_this_line(child.signal(1000));
-    is_at_this_line(child.within(SHORT).wait_ready(|_| false));
-    is_at_this_line(child.within(SHORT).wait_listening(80));
-    is_at_this_line(child.within(SHORT).wait_exit());
+    is_at_this_line(child.wait(SHORT).line(|_| false));
+    is_at_this_line(child.wait(SHORT).listening(80));
+    is_at_this_line(child.wait(SHORT).exit());
     let link = lab.links().next().unwrap();
     lab.power_off(client).unwrap();
     is_at_this_line(lab.power_off(client));
@@ -70,7 +71,7 @@ fn each_error_names_the_line_of_its_call() {
     is_at_this_line(host.netns());
     is_at_this_line(host.enter());
     is_at_this_line(host.command("true").into_std());
-    is_at_this_line(host.wait_listening(80));
+    is_at_this_line(host.wait(WAIT_LIMIT).listening(80));
 }
 
 /// As most tests fail: by `?`, which libtest prints.
@@ -85,34 +86,40 @@ fn a_test_that_fails_names_its_line() {
 #[ignore = "run by the test above"]
 fn fails_by_an_error() -> netns_test::Result<()> {
     let (lab, _, server) = two_hosts();
-    lab[server].within(SHORT).wait_listening(80)
+    lab[server].wait(SHORT).listening(80)
 }
 
 #[netns_test]
 fn kinds_of_errors_are_distinct() {
     let (lab, client, server) = two_hosts();
     let kinds = |error: &Error| (error.is_timeout(), error.is_powered_off());
-    let late = lab[server].within(SHORT).wait_listening(80).unwrap_err();
+    let late = lab[server].wait(SHORT).listening(80).unwrap_err();
     assert_eq!(kinds(&late), (true, false));
     assert_eq!(std::io::Error::from(late).kind(), ErrorKind::TimedOut);
     let child = lab[client].command("sleep").arg("1000").spawn().unwrap();
     for late in [
-        child.within(SHORT).wait_exit().unwrap_err(),
-        child.within(SHORT).wait_ready(|_| false).unwrap_err(),
-        child.within(SHORT).wait_listening(80).unwrap_err(),
-        lab[client].within(SHORT).wait_reachable("10.0.0.99").unwrap_err(),
-        lab[client].within(SHORT).wait_link_up("eth7").unwrap_err(),
-        lab[client].within(SHORT).wait_route("10.9.0.0/24").unwrap_err(),
+        child.wait(SHORT).exit().unwrap_err(),
+        child.wait(SHORT).line(|_| false).unwrap_err(),
+        child.wait(SHORT).listening(80).unwrap_err(),
+        lab[client].wait(SHORT).reachable("10.0.0.99").unwrap_err(),
+        lab[client].wait(SHORT).link_up("eth7").unwrap_err(),
+        lab[client].wait(SHORT).route("10.9.0.0/24").unwrap_err(),
     ] {
         assert_eq!(kinds(&late), (true, false), "{late}");
     }
     // These cannot come any more, however long one waits.
     child.kill().unwrap();
-    assert_eq!(kinds(&child.wait_ready(|_| false).unwrap_err()), (false, false));
-    assert_eq!(kinds(&lab[client].wait_reachable("nobody").unwrap_err()), (false, false));
+    assert_eq!(kinds(&child.wait(WAIT_LIMIT).line(|_| false).unwrap_err()), (false, false));
+    assert_eq!(
+        kinds(&lab[client].wait(WAIT_LIMIT).reachable("nobody").unwrap_err()),
+        (false, false)
+    );
     lab.power_off(server).unwrap();
-    assert_eq!(kinds(&lab[server].wait_listening(80).unwrap_err()), (false, true));
-    assert_eq!(kinds(&lab[server].add_addr("eth0", "10.9.0.1/24").unwrap_err()), (false, true));
+    assert_eq!(kinds(&lab[server].wait(WAIT_LIMIT).listening(80).unwrap_err()), (false, true));
+    assert_eq!(
+        kinds(&lab[server].interface("eth0").add_addr("10.9.0.1/24").unwrap_err()),
+        (false, true)
+    );
 }
 
 #[netns_test]
@@ -122,27 +129,27 @@ fn a_listener_on_loopback_alone_is_not_reached() {
     let _own = server.run(|| TcpListener::bind("127.0.0.1:8080")).unwrap();
     let _own_datagrams = server.run(|| UdpSocket::bind("[::1]:53")).unwrap();
     assert_eq!(
-        server.within(SHORT).wait_listening(8080).unwrap_err().said(),
+        server.wait(SHORT).listening(8080).unwrap_err().said(),
         "wait for a socket on tcp port 8080 of server: there is none within 30ms\n  \
          listening on server: tcp 127.0.0.1:8080, udp [::1]:53\n  \
          tcp 127.0.0.1:8080 listens on loopback only, which other nodes cannot reach; \
          bind it to 0.0.0.0 or ::, or wait for 127.0.0.1:8080 itself"
     );
-    let told = server.within(SHORT).wait_bound(53).unwrap_err().said();
+    let told = server.wait(SHORT).bound(53).unwrap_err().said();
     assert!(told.contains("udp [::1]:53 is bound to loopback only"), "{told}");
     let at = |text: &str| text.parse::<SocketAddr>().unwrap();
-    server.wait_listening(at("127.0.0.1:8080")).unwrap();
-    server.wait_bound(at("[::1]:53")).unwrap();
+    server.wait(WAIT_LIMIT).listening(at("127.0.0.1:8080")).unwrap();
+    server.wait(WAIT_LIMIT).bound(at("[::1]:53")).unwrap();
     let child = server.command("sleep").arg("1000").spawn().unwrap();
-    let told = child.within(SHORT).wait_listening(8080).unwrap_err().said();
+    let told = child.wait(SHORT).listening(8080).unwrap_err().said();
     assert!(told.contains("tcp 127.0.0.1:8080 listens on loopback only"), "{told}");
-    child.wait_listening(at("127.0.0.1:8080")).unwrap();
+    child.wait(WAIT_LIMIT).listening(at("127.0.0.1:8080")).unwrap();
     // One more, which others reach.
     let own =
         server.run(|| std::net::ToSocketAddrs::to_socket_addrs("server:8080").unwrap().next());
     let _other = server.run(|| TcpListener::bind(own.unwrap())).unwrap();
-    server.wait_listening(8080).unwrap();
-    child.wait_listening(own.unwrap()).unwrap();
+    server.wait(WAIT_LIMIT).listening(8080).unwrap();
+    child.wait(WAIT_LIMIT).listening(own.unwrap()).unwrap();
 }
 
 #[netns_test]
@@ -160,14 +167,14 @@ fn obstacles_are_named() {
     let lab = net.build().unwrap();
     let link = |name: &str| lab.links().find(|link| link.name() == Some(name)).unwrap();
     let in_the_way = || {
-        let told = lab[client].within(SHORT).wait_reachable(&lab[server]).unwrap_err().said();
+        let told = lab[client].wait(SHORT).reachable(&lab[server]).unwrap_err().said();
         let lines = told.lines().filter_map(|line| line.trim().strip_prefix("in the way: "));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
     // None of these is on the way.
     lab.power_off(bystander).unwrap();
     lab.partition(&[bystander], &[client, server]).unwrap();
-    lab[client].wait_reachable("server").unwrap();
+    lab[client].wait(WAIT_LIMIT).reachable("server").unwrap();
 
     lab.partition(&[client], &[server]).unwrap();
     assert_eq!(in_the_way(), ["a partition lies between client and server"]);
@@ -190,7 +197,7 @@ fn obstacles_are_named() {
     assert_eq!(in_the_way(), ["link `access` (server to switch) is down: eth0 of server is down"]);
     // With the routes that went with it.
     link("access").up().unwrap();
-    lab[client].wait_reachable("server").unwrap();
+    lab[client].wait(WAIT_LIMIT).reachable("server").unwrap();
 
     for (off, told) in [
         (routers[1], vec!["link `wan` (r0 to r1) is down: r1 is powered off", "r1 is powered off"]),
@@ -203,7 +210,7 @@ fn obstacles_are_named() {
             assert!(found.iter().any(|one| one == told), "{found:?}");
         }
         lab.power_on(off).unwrap();
-        lab[client].wait_reachable("server").unwrap();
+        lab[client].wait(WAIT_LIMIT).reachable("server").unwrap();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, NodeId, Topology, netns_test};
 use netns_test_tests::{Said as _, stdout_of};
 
@@ -46,7 +47,7 @@ fn hosts_are_added_to_a_router() -> netns_test::Result<()> {
         }
     })?;
     let (old, new) = (lab.host("h0").unwrap(), lab.host("new1").unwrap());
-    old.wait_reachable(new)?;
+    old.wait(WAIT_LIMIT).reachable(new)?;
     old.command("true").status()?;
     assert_eq!(new.block_on(async { 7 }), 7);
     Ok(())
@@ -68,7 +69,7 @@ fn a_network_is_added_behind_a_new_router() -> netns_test::Result<()> {
     let uplink = lab.links().find(|link| link.name() == Some("uplink")).unwrap();
     uplink.down()?;
     uplink.up()?;
-    lab.host("h0").unwrap().wait_reachable("desk1")
+    lab.host("h0").unwrap().wait(WAIT_LIMIT).reachable("desk1")
 }
 
 #[netns_test]
@@ -206,7 +207,7 @@ fn what_is_there_does_not_change() -> netns_test::Result<()> {
         net.host("other");
     });
     assert_eq!(other, "extend the lab: it was not built from this topology");
-    let stays = "would change; what is there stays as it is, build another lab";
+    let stays = "would change: extend() only adds; build another lab";
     let renamed = refused(&mut lab, &net, |net| {
         net.node(nodes[0]).name("renamed");
     });

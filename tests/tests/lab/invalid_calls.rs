@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use netns_test::lab::NodeId;
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Topology, netns_test};
 use netns_test_tests::{LIMIT, Said as _, eventually};
 
@@ -43,7 +44,7 @@ fn a_route_does_not_lead_to_the_host_itself() {
     let told = lab[client].add_route("192.0.2.0/24", own).unwrap_err().said();
     assert!(told.ends_with(&format!("{own} is the host's own address; {advice}")), "{told}");
     let told = lab[client].add_route("default", server).unwrap_err().said();
-    assert!(told.contains("the default route is that to 0.0.0.0/0, and to ::/0"), "{told}");
+    assert!(told.contains("write the default route as 0.0.0.0/0 or ::/0"), "{told}");
 }
 
 /// Multicast and broadcast of hosts that have no default route, by a route in the topology and by one of
@@ -95,8 +96,8 @@ fn an_incomplete_line_is_named() -> netns_test::Result<()> {
         lab[client].command("sh").args(["-c", "printf 'ready> '; exec sleep 100"]).spawn()?;
     // The first waits may be over before it has written.
     eventually(LIMIT, "the part of a line is in the error", || {
-        let within = child.within(Duration::from_millis(100));
-        let told = within.wait_ready(|line| line.contains("ready")).unwrap_err().said();
+        let short = child.wait(Duration::from_millis(100));
+        let told = short.line(|line| line.contains("ready")).unwrap_err().said();
         let is_early = told.contains("it has printed nothing");
         assert!(is_early || told.contains("ready> "), "{told}");
         told.contains("of a line that has not ended: ready> ")
@@ -107,11 +108,11 @@ fn an_incomplete_line_is_named() -> netns_test::Result<()> {
 #[netns_test]
 fn a_node_is_waited_for_by_its_id() -> netns_test::Result<()> {
     let (lab, client, server) = two_hosts();
-    lab[client].wait_reachable(server)?;
+    lab[client].wait(WAIT_LIMIT).reachable(server)?;
     let mut other = Topology::new();
     other.host("a");
     let stranger = other.host("b");
-    let told = lab[client].wait_reachable(stranger).unwrap_err().said();
+    let told = lab[client].wait(WAIT_LIMIT).reachable(stranger).unwrap_err().said();
     assert!(told.ends_with("it is not in the lab: its id is of another"), "{told}");
     Ok(())
 }
@@ -152,7 +153,8 @@ fn a_renamed_node_is_named_by_its_old_name() -> netns_test::Result<()> {
     let mut lab = net.build()?;
     net.node(a).name("b");
     let told = lab.extend(&net).unwrap_err().said();
-    let expected = "extend a: its name or its kind would change; what is there stays as it is, build another lab";
+    let expected =
+        "extend a: its name or its kind would change: extend() only adds; build another lab";
     assert_eq!(told, expected);
     Ok(())
 }
@@ -164,7 +166,7 @@ fn errors_go_into_those_of_io() -> std::io::Result<()> {
     let (a, b) = (net.host("a"), net.host("b"));
     net.link(a, b);
     let lab = net.build()?;
-    let error = std::io::Error::from(lab[a].add_addr("nope", "10.0.0.1/24").unwrap_err());
+    let error = std::io::Error::from(lab[a].interface("nope").add_addr("10.0.0.1/24").unwrap_err());
     assert!(error.to_string().starts_with("find interface nope of a"), "{error}");
     let error: std::io::Error = lab[a].sysctl("net.ipv4.nope", 1).unwrap_err().into();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);

@@ -111,9 +111,9 @@ fn none_is_waited_for_that_will_not_come() -> netns_test::Result<()> {
     assert!(all.is_empty(), "{all:?}");
     lab[b].command("ip").args(["address", "flush", "dev", "eth0"]).status()?;
     lab[link].up()?;
-    lab[b].add_addr(link, "2001:db8::2/64")?;
+    lab[b].interface(link).add_addr("2001:db8::2/64")?;
     lab[b].sysctl("net.ipv6.conf.eth0.disable_ipv6", 1)?;
-    lab[b].add_addr(link, "192.0.2.2/24")?;
+    lab[b].interface(link).add_addr("192.0.2.2/24")?;
     net.link(a, b);
     lab.extend(&net)
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, LinkId, Node, NodeId, Topology, netns_test};
 use netns_test_tests::Said as _;
 
@@ -16,7 +17,7 @@ use crate::net::{Mesh, connection};
 fn all_reach_each_other(lab: &Lab, nodes: &[NodeId]) {
     for &from in nodes {
         for &to in nodes.iter().filter(|to| **to != from) {
-            if let Err(error) = lab[from].wait_reachable(to) {
+            if let Err(error) = lab[from].wait(WAIT_LIMIT).reachable(to) {
                 panic!("{} to {}: {error}", lab[from].name(), lab[to].name());
             }
             let name = lab[to].name();
@@ -229,7 +230,7 @@ fn families_are_those_of_the_segment() -> netns_test::Result<()> {
     net.link(b, v4).ipv4_only();
     net.link(c, v6).ipv6_only();
     let lab = net.build()?;
-    lab[roamer].add_addr("eth0", "198.51.100.1/24")?;
+    lab[roamer].interface("eth0").add_addr("198.51.100.1/24")?;
     let own = || addresses(&lab[roamer], "eth0");
     lab.move_link(radio, old, v4)?;
     // What was added is not the segment's.
@@ -252,14 +253,14 @@ fn families_are_those_of_the_segment() -> netns_test::Result<()> {
 fn addresses_that_were_changed_before_are_no_obstacle() -> netns_test::Result<()> {
     let Campus { lab, radio, switches: [one, two], nodes, .. } = campus()?;
     let roamer = nodes[0];
-    lab[roamer].add_addr("eth0", "10.0.0.77/24")?;
-    lab[roamer].set_addr("eth0", "fd6e:6574:6e73::77/64")?;
+    lab[roamer].interface("eth0").add_addr("10.0.0.77/24")?;
+    lab[roamer].interface("eth0").set_addr("fd6e:6574:6e73::77/64")?;
     lab.move_link(radio, one, two)?;
     assert_eq!(addresses(&lab[roamer], "eth0"), ON_TWO);
     all_reach_each_other(&lab, &nodes);
     // The segment has been renumbered.
     for (node, interface, last) in [(nodes[1], "eth0", 2), (nodes[3], "eth0", 3)] {
-        lab[node].set_addr(interface, format!("192.0.2.{last}/24"))?;
+        lab[node].interface(interface).set_addr(format!("192.0.2.{last}/24"))?;
     }
     lab.move_link(radio, two, one)?;
     let own = addresses(&lab[roamer], "eth0");

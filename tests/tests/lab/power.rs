@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{NetNs, NodeId, Topology, netns_test};
 use netns_test_tests::Said as _;
 
@@ -20,7 +21,7 @@ fn a_host_comes_back_as_planned() -> netns_test::Result<()> {
     // Hosts and routers.
     for &node in &nodes {
         let before = lab[node].netns()?.id();
-        lab[node].add_addr("eth0", "192.0.2.1/24")?;
+        lab[node].interface("eth0").add_addr("192.0.2.1/24")?;
         lab[node].sysctl("net.ipv4.tcp_syn_retries", 1)?;
         lab.power_off(node)?;
         assert!(!lab[node].is_on());
@@ -70,11 +71,11 @@ fn all_that_is_on_it_is_gone() -> netns_test::Result<()> {
     let deaf =
         ["-c", "trap '' TERM INT HUP; sh -c 'trap \"\" TERM; sleep 1000' & echo ready; sleep 1000"];
     let child = host.command("sh").args(deaf).spawn()?;
-    child.wait_ready(|line| line == "ready")?;
+    child.wait(WAIT_LIMIT).line(|line| line == "ready")?;
     let task = host.spawn(std::future::pending::<()>());
     let old = host.netns()?.id();
     lab.power_off(nodes[0])?;
-    let status = child.wait_exit()?;
+    let status = child.wait(WAIT_LIMIT).exit()?;
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGKILL));
     let ended = lab[nodes[1]].block_on(task);
     assert!(ended.unwrap_err().is_cancelled());
@@ -92,9 +93,9 @@ fn a_program_with_a_network_of_its_own_is_killed() -> netns_test::Result<()> {
     let lab = net.build()?;
     let inside = ["-n", "sh", "-c", "echo ready; exec sleep 1000"];
     let child = lab[nodes[0]].command("unshare").args(inside).spawn()?;
-    child.wait_ready(|line| line == "ready")?;
+    child.wait(WAIT_LIMIT).line(|line| line == "ready")?;
     lab.power_off(nodes[0])?;
-    let status = child.wait_exit()?;
+    let status = child.wait(WAIT_LIMIT).exit()?;
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGKILL));
     Ok(())
 }
@@ -114,7 +115,7 @@ fn a_power_cut_sends_no_fin_and_no_rst() -> netns_test::Result<()> {
             .args(["-c", listening])
             .arg(address.to_string())
             .spawn()?;
-        child.wait_listening(80)?;
+        child.wait(WAIT_LIMIT).listening(80)?;
         let mut near = lab[nodes[0]].run(|| TcpStream::connect((*address, 80)))?;
         near.set_read_timeout(Some(PATIENCE))?;
         near.read_exact(&mut [0])?;
@@ -149,8 +150,8 @@ fn nothing_runs_on_what_is_off() -> netns_test::Result<()> {
         lab[host].netns().unwrap_err(),
         lab[host].enter().map(drop).unwrap_err(),
         lab[host].sysctl("net.ipv4.ip_forward", 1).unwrap_err(),
-        lab[host].add_addr("eth0", "10.0.0.9/24").unwrap_err(),
-        lab[host].wait_listening(80).unwrap_err(),
+        lab[host].interface("eth0").add_addr("10.0.0.9/24").unwrap_err(),
+        lab[host].wait(WAIT_LIMIT).listening(80).unwrap_err(),
         lab[host].command("true").status().unwrap_err(),
         command.status().unwrap_err(),
         lab[link].down().unwrap_err(),
@@ -242,8 +243,8 @@ fn moved_links_stay_where_they_are() -> netns_test::Result<()> {
     net.link(b, two);
     let lab = net.build()?;
     lab.move_link(link, one, two)?;
-    lab[a].set_addr(link, "192.0.2.1/24")?;
-    lab[b].set_addr("eth0", "192.0.2.2/24")?;
+    lab[a].interface(link).set_addr("192.0.2.1/24")?;
+    lab[b].interface("eth0").set_addr("192.0.2.2/24")?;
     drop(connection(&lab, a, b, "192.0.2.2".parse().unwrap()));
     power_cycles(&[one, two], &lab)?;
     drop(connection(&lab, a, b, "192.0.2.2".parse().unwrap()));

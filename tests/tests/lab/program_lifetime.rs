@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::time::Duration;
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Topology, netns_test};
 use netns_test_tests::confine::{Filter, filter_this_thread};
 use netns_test_tests::{LIMIT, Said as _, again, children, eventually, passes};
@@ -25,12 +26,12 @@ fn a_daemon_ends_with_the_lab() {
     let mut command = lab[server].command("sh");
     let child = command.args(["-c", STUBBORN]).stdout(OwnedFd::from(stdout)).spawn().unwrap();
     drop(command);
-    child.wait_ready(|line| line == "daemon").unwrap();
-    child.wait_ready(|line| line == "ready").unwrap();
+    child.wait(WAIT_LIMIT).line(|line| line == "daemon").unwrap();
+    child.wait(WAIT_LIMIT).line(|line| line == "ready").unwrap();
     child.terminate().unwrap();
     drop(lab);
     assert_eq!(held.read(&mut [0]).unwrap(), 0);
-    assert_eq!(child.wait_exit().unwrap().to_string(), "signal: 9 (SIGKILL)");
+    assert_eq!(child.wait(WAIT_LIMIT).exit().unwrap().to_string(), "signal: 9 (SIGKILL)");
     let left = children(std::process::id());
     assert!(left.is_empty(), "{left:?}");
 }
@@ -69,7 +70,7 @@ fn a_program_on_the_callers_own_host_ends_with_the_lab() {
     let child = lab[other].run(start);
     drop(command);
     let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-    child.wait_ready(|line| line == hostname.trim()).unwrap();
+    child.wait(WAIT_LIMIT).line(|line| line == hostname.trim()).unwrap();
     drop(lab);
     assert_eq!(held.read(&mut [0]).unwrap(), 0);
 }
@@ -83,7 +84,7 @@ fn a_program_outlives_the_thread_that_started_it() {
     };
     let mut child = std::thread::scope(|scope| scope.spawn(start).join().unwrap());
     std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"still here\n").unwrap();
-    assert!(child.wait().unwrap().success());
+    assert!(child.wait(WAIT_LIMIT).exit().unwrap().success());
     assert_eq!(child.lines(), ["still here"]);
 }
 
@@ -91,7 +92,7 @@ fn a_program_outlives_the_thread_that_started_it() {
 fn a_program_that_writes_without_end_does_not_keep_the_lab() {
     let (lab, client, _) = two_hosts();
     let child = lab[client].command("sh").args(["-c", "tr -d '\\n' </dev/zero"]).spawn().unwrap();
-    child.wait_ready(|line| line.len() > 60_000).unwrap();
+    child.wait(WAIT_LIMIT).line(|line| line.len() > 60_000).unwrap();
     let kept: usize = child.lines().iter().map(String::len).sum();
     assert!(kept <= 1 << 20, "{kept} bytes are kept");
     drop((lab, child));
@@ -165,7 +166,7 @@ fn a_program_that_cannot_be_killed_is_named() {
 #[ignore = "run by the tests below"]
 fn plain_caller() {
     let (lab, client, server) = two_hosts();
-    lab[client].wait_reachable(&lab[server]).unwrap();
+    lab[client].wait(WAIT_LIMIT).reachable(&lab[server]).unwrap();
     let output = lab[server].command("hostname").output().unwrap();
     assert_eq!(output.stdout, b"server\n");
     let mut forever = lab[server].command("sh");
@@ -175,7 +176,7 @@ fn plain_caller() {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
     drop(lab);
-    assert!(!child.wait_exit().unwrap().success());
+    assert!(!child.wait(WAIT_LIMIT).exit().unwrap().success());
 }
 
 const UNSHARE: [&str; 2] = ["unshare", "-Urn"];

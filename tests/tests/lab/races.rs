@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, Node, NodeId, Topology, netns_test};
 use netns_test_tests::stdout_of;
 
@@ -59,7 +60,7 @@ fn link_local(host: &Node) -> (Ipv6Addr, u32) {
 #[netns_test]
 fn one_of_two_addresses_is_set_last() -> netns_test::Result<()> {
     let (lab, client, _) = two_hosts();
-    let set = |last: usize| lab[client].set_addr("eth0", format!("10.0.0.{last}/24"));
+    let set = |last: usize| lab[client].interface("eth0").set_addr(format!("10.0.0.{last}/24"));
     for round in 0..50 {
         std::thread::scope(|scope| {
             let both = [2 * round + 20, 2 * round + 21].map(|last| scope.spawn(move || set(last)));
@@ -137,7 +138,7 @@ fn a_partition_holds_while_a_host_comes_up() -> netns_test::Result<()> {
     let (net, nodes) = switched(2);
     let lab = net.build()?;
     let [near, far] = nodes[..] else { panic!() };
-    lab[near].wait_reachable(&lab[far])?;
+    lab[near].wait(WAIT_LIMIT).reachable(&lab[far])?;
     lab.partition(&[near], &[far])?;
     let sender = lab[near].run(|| UdpSocket::bind("0.0.0.0:0"))?;
     // Or it would have to be asked for, in vain.
@@ -163,7 +164,7 @@ fn a_partition_holds_while_a_host_comes_up() -> netns_test::Result<()> {
 #[netns_test]
 fn a_partition_holds_when_an_address_comes() -> netns_test::Result<()> {
     let (lab, near, far) = two_hosts();
-    lab[far].add_addr("eth0", "192.0.2.2/24")?;
+    lab[far].interface("eth0").add_addr("192.0.2.2/24")?;
     lab.partition(&[near], &[far])?;
     let receiver = lab[far].run(|| UdpSocket::bind("0.0.0.0:99"))?;
     let send = || {
@@ -174,10 +175,10 @@ fn a_partition_holds_when_an_address_comes() -> netns_test::Result<()> {
         || lab[near].run(|| (0..100).for_each(|_| send())),
         || {
             for _ in 0..20 {
-                lab[near].add_addr("eth0", "192.0.2.1/24")?;
-                lab[near].remove_addr("eth0", "192.0.2.1/24")?;
-                lab[near].set_addr("eth0", "192.0.2.1/24")?;
-                lab[near].set_addr("eth0", "10.0.0.1/24")?;
+                lab[near].interface("eth0").add_addr("192.0.2.1/24")?;
+                lab[near].interface("eth0").remove_addr("192.0.2.1/24")?;
+                lab[near].interface("eth0").set_addr("192.0.2.1/24")?;
+                lab[near].interface("eth0").set_addr("10.0.0.1/24")?;
             }
             Ok(())
         },
@@ -200,8 +201,8 @@ fn a_partition_holds_when_a_link_comes_up() -> netns_test::Result<()> {
     lab.partition(&[near], &[far])?;
     lab[link].up()?;
     // They come a moment after the others.
-    lab[near].wait_route("fe80::/64")?;
-    lab[far].wait_route("fe80::/64")?;
+    lab[near].wait(WAIT_LIMIT).route("fe80::/64")?;
+    lab[far].wait(WAIT_LIMIT).route("fe80::/64")?;
     let receiver = lab[far].run(|| UdpSocket::bind("[::]:99"))?;
     let sender = lab[near].run(|| UdpSocket::bind("[::]:0"))?;
     receiver.set_read_timeout(Some(MOMENT))?;

@@ -31,11 +31,11 @@ fn an_address_that_is_refused_takes_no_place() -> netns_test::Result<()> {
     let (net, nodes) = star(2);
     let lab = net.build()?;
     let host = &lab[nodes[0]];
-    host.add_addr("eth0", "10.0.0.77/24")?;
-    host.add_addr("eth0", "2001:db8::1/64")?;
+    host.interface("eth0").add_addr("10.0.0.77/24")?;
+    host.interface("eth0").add_addr("2001:db8::1/64")?;
     let before = of(host);
     for wrong in ["ff02::5/64", "::1/128", "224.0.0.1/24"] {
-        let told = host.set_addr("eth0", wrong).unwrap_err().to_string();
+        let told = host.interface("eth0").set_addr(wrong).unwrap_err().to_string();
         assert!(told.starts_with(&format!("add {wrong} on eth0 of h0: ")), "{told}");
         assert_eq!(of(host), before, "{told}");
     }
@@ -51,7 +51,7 @@ fn routes_by_routes_outlive_an_address() -> netns_test::Result<()> {
         ip("route add 192.0.2.1/32 dev eth0");
         ip("route add default via 192.0.2.1");
     });
-    lab[client].set_addr("eth0", "10.0.0.9/24")?;
+    lab[client].interface("eth0").set_addr("10.0.0.9/24")?;
     let routes = lab[client].run(|| stdout_of("ip", &["-4", "route"]));
     assert!(routes.contains("default via 192.0.2.1 dev eth0"), "{routes}");
     Ok(())
@@ -71,7 +71,7 @@ fn refused(lab: &mut Lab, mut net: Topology, more: impl FnOnce(&mut Topology)) -
 fn an_extension_that_is_refused_takes_away_nothing_of_others() -> netns_test::Result<()> {
     let (net, nodes) = star(2);
     let mut lab = net.build()?;
-    lab[nodes[0]].add_addr("lo", "203.0.113.1/32")?;
+    lab[nodes[0]].interface("lo").add_addr("203.0.113.1/32")?;
     lab[nodes[0]].remove_route("0.0.0.0/0")?;
     lab[nodes[1]].add_route("192.0.2.0/24", nodes[2])?;
     let told = refused(&mut lab, net.clone(), |net| {
@@ -144,10 +144,10 @@ fn what_is_changed_in_the_callers_network_is_taken_back() -> netns_test::Result<
     net.link(own, host);
     let lab = net.build()?;
     let test = &lab[own];
-    test.add_addr("lo", "198.51.100.1/32")?;
-    test.add_addr("own", "198.51.100.2/24")?;
-    test.set_addr("own", "172.20.0.9/24")?;
-    test.remove_addr("lo", "203.0.113.1/32")?;
+    test.interface("lo").add_addr("198.51.100.1/32")?;
+    test.interface("own").add_addr("198.51.100.2/24")?;
+    test.interface("own").set_addr("172.20.0.9/24")?;
+    test.interface("lo").remove_addr("203.0.113.1/32")?;
     test.add_route("192.0.2.0/24", host)?;
     test.add_route("192.0.2.128/25", "172.20.0.7")?;
     test.remove_route("0.0.0.0/0")?;

@@ -207,7 +207,7 @@ fn the_stable_form_is_the_same_in_every_run() -> netns_test::Result<()> {
     assert_eq!(one.clone().stable(), other.clone().stable());
     assert_eq!(one.clone().stable(), one.stable().stable());
     // What is no accident makes a difference.
-    second[client].add_addr("eth0", "192.0.2.1/24")?;
+    second[client].interface("eth0").add_addr("192.0.2.1/24")?;
     assert_ne!(second.snapshot()?.stable(), other.stable());
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
+use netns_test::lab::WAIT_LIMIT;
 use netns_test::lab::{NodeState, Protocol, RouteState};
 use netns_test::{Lab, NodeId, netns_test};
 use netns_test_tests::{LIMIT, eventually, stdout_of};
@@ -146,7 +147,7 @@ fn a_table_that_no_rule_leads_to_is_not_waited_for() -> netns_test::Result<()> {
     let host = &lab[client];
     for (family, to) in [("-4", "198.18.0.0/24"), ("-6", "2001:db8:1::/48")] {
         let rule = |arguments: &str| host.run(|| ip(&format!("{family} rule {arguments}")));
-        let short = || host.within(Duration::from_millis(50)).wait_route(to);
+        let short = || host.wait(Duration::from_millis(50)).route(to);
         host.run(|| ip(&format!("{family} route add {to} dev eth0 table 7")));
         let told = short().unwrap_err().to_string();
         assert!(told.contains(&format!("\n    {to} dev eth0 table 7")), "{told}");
@@ -156,7 +157,7 @@ fn a_table_that_no_rule_leads_to_is_not_waited_for() -> netns_test::Result<()> {
         let told = short().unwrap_err().to_string();
         assert!(told.contains("\n    rule 10: from all lookup 7"), "{told}");
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| host.wait_route(to));
+            let waiting = scope.spawn(|| host.wait(WAIT_LIMIT).route(to));
             rule("delete pref 9");
             waiting.join().unwrap()
         })?;
@@ -175,7 +176,7 @@ fn a_route_of_a_vrf_is_waited_for() -> netns_test::Result<()> {
     }
     host.run(|| ip("link set red up"));
     host.run(|| ip("route add 198.18.0.0/24 dev eth0 table 9"));
-    host.wait_route("198.18.0.0/24")
+    host.wait(WAIT_LIMIT).route("198.18.0.0/24")
 }
 
 #[netns_test]

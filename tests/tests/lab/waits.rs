@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use netns_test::lab::{Node, Within};
+use netns_test::lab::{Node, WAIT_LIMIT, Wait};
 use netns_test::{Result, Topology, netns_test};
 use netns_test_tests::{Said as _, again, passes};
 
@@ -15,8 +15,8 @@ use super::two_hosts;
 const SHORT: Duration = Duration::from_millis(30);
 
 /// What a wait that is over says.
-fn late(host: &Node, wait: impl Fn(&Within<'_, Node>) -> Result<()>) -> String {
-    wait(&host.within(SHORT)).expect_err("nothing has happened").said()
+fn late(host: &Node, wait: impl Fn(&Wait<'_, Node>) -> Result<()>) -> String {
+    wait(&host.wait(SHORT)).expect_err("nothing has happened").said()
 }
 
 /// Has `wait` begin, then lets `event` happen; the wait must see it.
@@ -41,19 +41,19 @@ fn sockets_that_listen() {
     let _tcp = server.run(|| TcpListener::bind("127.0.0.1:8080")).unwrap();
     let _udp = server.run(|| UdpSocket::bind("[::]:53")).unwrap();
     assert_eq!(
-        late(server, |server| server.wait_listening(80)),
+        late(server, |server| server.listening(80)),
         "wait for a socket on tcp port 80 of server: there is none within 30ms\n  \
          listening on server: tcp 127.0.0.1:8080, udp [::]:53"
     );
     assert_eq!(
-        late(server, |server| server.wait_bound(8080)),
+        late(server, |server| server.bound(8080)),
         "wait for a socket on udp port 8080 of server: there is none within 30ms\n  \
          listening on server: tcp 127.0.0.1:8080, udp [::]:53"
     );
-    server.wait_bound(53).unwrap();
+    server.wait(WAIT_LIMIT).bound(53).unwrap();
     let mut listener = None;
     let bind = || listener = Some(server.run(|| TcpListener::bind("[::]:80")).unwrap());
-    sees(|| server.wait_listening(80), bind);
+    sees(|| server.wait(WAIT_LIMIT).listening(80), bind);
 }
 
 #[netns_test]
@@ -64,7 +64,7 @@ fn connections() {
     let to = client.run(|| std::net::ToSocketAddrs::to_socket_addrs("server:80").unwrap().next());
     let to = to.unwrap();
     assert_eq!(
-        late(client, |client| client.wait_established(to)),
+        late(client, |client| client.established(to)),
         format!(
             "wait for an established connection with {to} of client: there is none within 30ms\n  \
              TCP connections of client: nothing"
@@ -72,11 +72,11 @@ fn connections() {
     );
     let mut connection = None;
     let connect = || connection = Some(client.run(|| TcpStream::connect(to)).unwrap());
-    sees(|| client.wait_established(80), connect);
+    sees(|| client.wait(WAIT_LIMIT).established(80), connect);
     let own = connection.as_ref().unwrap().local_addr().unwrap();
-    server.wait_established(own).unwrap();
-    server.wait_established(own.ip()).unwrap();
-    let shown = late(client, |client| client.wait_established(81));
+    server.wait(WAIT_LIMIT).established(own).unwrap();
+    server.wait(WAIT_LIMIT).established(own.ip()).unwrap();
+    let shown = late(client, |client| client.established(81));
     assert!(shown.contains(&format!("TCP connections of client: {own} - {to} ESTAB")), "{shown}");
     drop(listener);
 }
@@ -91,19 +91,19 @@ fn links_and_routes() {
     let (client, wan) = (&lab[client], &lab[wan]);
     let names: Vec<_> = lab.plan().nodes()[1].interfaces.iter().map(|one| &*one.name).collect();
     let (home, outer) = (&lab[home], *names.last().unwrap());
-    home.wait_link_up(outer).unwrap();
+    home.wait(WAIT_LIMIT).link_up(outer).unwrap();
     wan.down().unwrap();
-    let shown = late(home, |home| home.wait_link_up(outer));
+    let shown = late(home, |home| home.link_up(outer));
     let head = format!("wait for interface {outer} of home: it is not up within 30ms\n");
     assert!(
         shown.starts_with(&(head + "  interfaces of home:\n    lo: up, mtu 65536\n")),
         "{shown}"
     );
     assert!(shown.contains(&format!("\n    {outer}: down, mtu 1500")), "{shown}");
-    sees(|| home.wait_link_up(outer), || wan.up().unwrap());
+    sees(|| home.wait(WAIT_LIMIT).link_up(outer), || wan.up().unwrap());
 
-    let route = || client.wait_route("10.99.0.0/24");
-    let shown = late(client, |client| client.wait_route("10.99.0.0/24"));
+    let route = || client.wait(WAIT_LIMIT).route("10.99.0.0/24");
+    let shown = late(client, |client| client.route("10.99.0.0/24"));
     let head = "wait for a route to 10.99.0.0/24 of client: there is none within 30ms\n  \
                 routes of client:\n    ";
     assert!(shown.starts_with(head), "{shown}");
@@ -113,15 +113,18 @@ fn links_and_routes() {
     };
     // For a while there is one that leads nowhere.
     ip("route add blackhole 10.99.0.0/24");
-    let shown = late(client, |client| client.wait_route("10.99.0.0/24"));
+    let shown = late(client, |client| client.route("10.99.0.0/24"));
     assert!(shown.contains("\n    blackhole 10.99.0.0/24"), "{shown}");
     ip("route del blackhole 10.99.0.0/24");
     let dev = &lab.plan().nodes()[0].interfaces[0].name;
     sees(route, || ip(&format!("route add 10.99.0.0/24 dev {dev}")));
-    sees(|| client.wait_route("fd99::/64"), || ip(&format!("route add fd99::/64 dev {dev}")));
-    let shown = late(client, |client| client.wait_route("10.98.0.0/24"));
+    sees(
+        || client.wait(WAIT_LIMIT).route("fd99::/64"),
+        || ip(&format!("route add fd99::/64 dev {dev}")),
+    );
+    let shown = late(client, |client| client.route("10.98.0.0/24"));
     assert!(shown.contains(&format!("\n    10.99.0.0/24 dev {dev}")), "{shown}");
-    let wrong = client.wait_route("10.99.0.1/24").unwrap_err().said();
+    let wrong = client.wait(WAIT_LIMIT).route("10.99.0.1/24").unwrap_err().said();
     assert!(wrong.starts_with("wait for a route of client: "), "{wrong}");
 }
 
@@ -133,12 +136,12 @@ fn other_nodes() {
     let wan = net.link(home, server).id();
     let lab = net.build().unwrap();
     let (client, server) = (&lab[client], &lab[server]);
-    client.wait_reachable(server).unwrap();
-    client.wait_reachable("server").unwrap();
+    client.wait(WAIT_LIMIT).reachable(server).unwrap();
+    client.wait(WAIT_LIMIT).reachable("server").unwrap();
     for address in &lab.plan().nodes()[2].addresses {
-        client.wait_reachable(*address).unwrap();
+        client.wait(WAIT_LIMIT).reachable(*address).unwrap();
     }
-    let unknown = client.wait_reachable("nobody").unwrap_err().said();
+    let unknown = client.wait(WAIT_LIMIT).reachable("nobody").unwrap_err().said();
     assert_eq!(
         unknown,
         "wait for nobody to answer client: the lab has no node of this name that has an address\n  \
@@ -146,7 +149,7 @@ fn other_nodes() {
     );
 
     lab[wan].down().unwrap();
-    let shown = late(client, |client| client.wait_reachable(server));
+    let shown = late(client, |client| client.reachable(server));
     let [there, .., router] = [2, 1].map(|node| lab.plan().nodes()[node].addresses[0]);
     assert!(
         shown.starts_with(&format!(
@@ -158,17 +161,17 @@ fn other_nodes() {
         "\n  last node that has answered: home ({router})\n  last refusal: home ({router}): ENETUNREACH"
     );
     assert!(shown.contains(&told), "{shown}");
-    sees(|| client.wait_reachable(server), || lab[wan].up().unwrap());
+    sees(|| client.wait(WAIT_LIMIT).reachable(server), || lab[wan].up().unwrap());
 
     // The router sends it on, and nobody answers.
     let drop_all = "net.ipv4.icmp_echo_ignore_all";
     server.sysctl(drop_all, 1).unwrap();
-    let shown = late(client, |client| client.wait_reachable(server));
+    let shown = late(client, |client| client.reachable(server));
     assert!(shown.contains(&format!("last node that has answered: home ({router})")), "{shown}");
-    sees(|| client.wait_reachable(server), || server.sysctl(drop_all, 0).unwrap());
+    sees(|| client.wait(WAIT_LIMIT).reachable(server), || server.sysctl(drop_all, 0).unwrap());
 
     lab[lan].down().unwrap();
-    let shown = late(client, |client| client.wait_reachable("server"));
+    let shown = late(client, |client| client.reachable("server"));
     assert!(shown.contains("no node on the way has answered"), "{shown}");
     assert!(shown.contains("last refusal: ENETUNREACH (Network is unreachable)"), "{shown}");
 }
@@ -179,8 +182,8 @@ fn nodes_of_the_callers_own_host() {
     let (own, other) = (net.local(), net.host("other"));
     net.link(own, other);
     let lab = net.build().unwrap();
-    lab[own].wait_reachable(&lab[other]).unwrap();
-    lab[other].wait_reachable(&lab[own]).unwrap();
+    lab[own].wait(WAIT_LIMIT).reachable(&lab[other]).unwrap();
+    lab[other].wait(WAIT_LIMIT).reachable(&lab[own]).unwrap();
 }
 
 /// Not a body of the harness, whose network lets everybody ping.
@@ -197,11 +200,11 @@ fn ping_is_forbidden() {
     let wan = net.link(home, server).id();
     let lab = net.build().unwrap();
     let own = &lab[own];
-    own.wait_reachable("server").unwrap();
+    own.wait(WAIT_LIMIT).reachable("server").unwrap();
     lab[wan].down().unwrap();
-    let shown = late(own, |own| own.wait_reachable("server"));
+    let shown = late(own, |own| own.reachable("server"));
     assert!(shown.contains("last node that has answered: home ("), "{shown}");
-    sees(|| own.wait_reachable(&lab[server]), || lab[wan].up().unwrap());
+    sees(|| own.wait(WAIT_LIMIT).reachable(&lab[server]), || lab[wan].up().unwrap());
 }
 
 #[test]
@@ -219,15 +222,15 @@ fn lines_that_do_not_come() {
         (child, subject)
     };
     let (child, subject) = spawn("echo one; echo two; exit 3");
-    let told = child.wait_ready(|line| line == "ready").unwrap_err().said();
+    let told = child.wait(WAIT_LIMIT).line(|line| line == "ready").unwrap_err().said();
     assert_eq!(
         told,
         format!(
-            "wait for {subject} to be ready: no line of its output is the one\n  \
+            "wait for {subject} to print a line: no output line matches\n  \
              it has ended: exit status: 3\n  its last lines:\n    one\n    two"
         )
     );
-    let told = child.wait_listening(80).unwrap_err().said();
+    let told = child.wait(WAIT_LIMIT).listening(80).unwrap_err().said();
     assert_eq!(
         told,
         format!(
@@ -237,25 +240,23 @@ fn lines_that_do_not_come() {
         )
     );
     let (child, subject) = spawn("seq 30; echo now; exec sleep 1000");
-    child.wait_ready(|line| line == "now").unwrap();
+    child.wait(WAIT_LIMIT).line(|line| line == "now").unwrap();
     let last: String = (12..=30).map(|number| format!("    {number}\n")).collect();
     let state = format!("  it runs\n  its last lines:\n{last}    now");
-    let short = child.within(SHORT);
+    let short = child.wait(SHORT);
     assert_eq!(
-        short.wait_ready(|line| line == "ready").unwrap_err().said(),
-        format!(
-            "wait for {subject} to be ready: no line of its output is the one within 30ms\n{state}"
-        )
+        short.line(|line| line == "ready").unwrap_err().said(),
+        format!("wait for {subject} to print a line: no output line matches within 30ms\n{state}")
     );
     assert_eq!(
-        short.wait_exit().unwrap_err().said(),
+        short.exit().unwrap_err().said(),
         format!("wait for {subject} to end: it runs within 30ms\n{state}")
     );
     let (child, subject) = spawn("exec >&- 2>&-; exec sleep 1000");
     assert_eq!(
-        child.wait_ready(|_| true).unwrap_err().said(),
+        child.wait(WAIT_LIMIT).line(|_| true).unwrap_err().said(),
         format!(
-            "wait for {subject} to be ready: no line of its output is the one\n  it runs\n  \
+            "wait for {subject} to print a line: no output line matches\n  it runs\n  \
              it has printed nothing"
         )
     );

@@ -1,11 +1,11 @@
 //! The namespaces were not made.
 
-use crate::diagnose::causes::rights::taken_away;
-use crate::diagnose::causes::{
-    EACCES, EINVAL, ENOSPC, ENOSYS, EPERM, EUSERS, fixes, limits, with, with_label,
-};
-use crate::diagnose::facts::{APPARMOR_USERNS, Container, Facts, SELINUX, USERNS_CLONE, Witness};
+use crate::diagnose::causes::evidence::{with, with_label};
+use crate::diagnose::causes::security_modules::{apparmor, confined, taken_away};
+use crate::diagnose::causes::{fixes, limits};
+use crate::diagnose::facts::{Container, Facts, SELINUX, USERNS_CLONE, Witness};
 use crate::error::Diagnosis;
+use crate::sys::errno::{EACCES, EINVAL, ENOSPC, ENOSYS, EPERM, EUSERS};
 use crate::sys::process::Namespace;
 use crate::sys::process::caps::Caps;
 use crate::sys::seccomp::Call;
@@ -150,41 +150,6 @@ fn refused_by_module(facts: &Facts) -> Option<Diagnosis> {
         );
     }
     None
-}
-
-/// Ubuntu's restriction.
-pub(crate) fn apparmor(facts: &Facts, label: Option<&(String, String)>) -> Diagnosis {
-    let cause = "AppArmor takes the rights over new user namespaces from programs that have no \
-                 profile, as Ubuntu does since 23.10";
-    let set = "kernel.apparmor_restrict_unprivileged_userns=0";
-    let diagnosis =
-        with(Diagnosis::new("apparmor", cause), APPARMOR_USERNS, facts.apparmor_restricts.as_ref());
-    let here = if facts.container.is_some() { "on the host of the container: " } else { "" };
-    let lasting = facts.executable.as_deref().and_then(fixes::apparmor_profile);
-    with_label(diagnosis, label)
-        .until_reboot(format!("{here}sudo sysctl -w {set}"))
-        .for_good(lasting.unwrap_or_else(|| fixes::sysctl_for_good(set)))
-}
-
-/// A profile of AppArmor that is not Ubuntu's.
-pub(crate) fn confined(label: Option<&(String, String)>) -> Option<Diagnosis> {
-    let (file, profile) = label?;
-    // Others are `(complain)` and `(unconfined)`; SELinux has contexts without any.
-    if !profile.ends_with(" (enforce)") {
-        return None;
-    }
-    Some(
-        Diagnosis::new(
-            "apparmor-profile",
-            "the AppArmor profile of this process does not allow user namespaces or what they \
-             are for",
-        )
-        .shown_by(file, profile)
-        .for_good(
-            "run the tests outside of that profile (docker run --security-opt \
-             apparmor=unconfined), or add `userns,` and `capability,` to it",
-        ),
-    )
 }
 
 fn not_possible(facts: &Facts) -> Option<Diagnosis> {

@@ -1,10 +1,10 @@
 //! Limits: on namespaces and open files, and which of the others it is.
 
-use crate::diagnose::causes::{
-    EAGAIN, EMFILE, ENFILE, ENOMEM, fixes, memory, processes, with_some,
-};
+use crate::diagnose::causes::evidence::with_some;
+use crate::diagnose::causes::{fixes, memory, processes};
 use crate::diagnose::facts::{Container, Facts};
 use crate::error::Diagnosis;
+use crate::sys::errno::{EAGAIN, EMFILE, ENFILE, ENOMEM};
 use crate::sys::process::Namespace;
 
 /// Processes, memory and open files.

@@ -1,9 +1,11 @@
 //! The namespaces were made, but what they are for is refused.
 
-use crate::diagnose::causes::creation::{apparmor, confined};
-use crate::diagnose::causes::{EACCES, ENOENT, ENOSYS, EPERM, fixes, with};
+use crate::diagnose::causes::evidence::with;
+use crate::diagnose::causes::fixes;
+use crate::diagnose::causes::security_modules::{confined, taken_away};
 use crate::diagnose::facts::{Facts, Witness};
 use crate::error::Diagnosis;
+use crate::sys::errno::{EACCES, ENOENT, ENOSYS, EPERM};
 use crate::sys::process::caps::Caps;
 
 /// The id maps could not be written.
@@ -113,17 +115,6 @@ pub(crate) fn null(code: i32, facts: &Facts) -> Option<Diagnosis> {
         diagnosis
     };
     Some(diagnosis.shown_by("/dev/null", if code == ENOENT { "(none)" } else { "there" }))
-}
-
-/// A security module took the rights over the namespaces away.
-pub(crate) fn taken_away(facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
-    let label = witness.label.as_ref();
-    let is_ubuntus = label.is_some_and(|(_, label)| label.contains("unprivileged_userns"));
-    let restricts = || facts.apparmor_restricts.as_deref() == Some("1");
-    if is_ubuntus {
-        return Some(apparmor(facts, label));
-    }
-    confined(label).or_else(|| restricts().then(|| apparmor(facts, label)))
 }
 
 fn without_setfcap(facts: &Facts) -> Diagnosis {

@@ -3,6 +3,8 @@
 use crate::diagnose::causes::*;
 use crate::diagnose::facts::{Container, Facts, Witness};
 use crate::env::Surroundings;
+use crate::sys::errno::*;
+use crate::sys::process::Namespace;
 
 /// A machine that allows everything.
 fn facts() -> Facts {
@@ -75,8 +77,8 @@ fn who_refuses_namespaces_is_told_by_the_facts() {
         (EPERM, facts(), "unknown"),
         (EPERM, version("Linux version 4.4.0 #1 SMP gVisor"), "gvisor"),
         (EACCES, by("EACCES"), "seccomp-arguments"),
-        (95, by("EOPNOTSUPP"), "seccomp-arguments"),
-        (95, facts(), "unknown"),
+        (EOPNOTSUPP, by("EOPNOTSUPP"), "seccomp-arguments"),
+        (EOPNOTSUPP, facts(), "unknown"),
         (EACCES, Facts { apparmor_restricts: some("1"), ..facts() }, "apparmor"),
         (EACCES, Facts { label: label("u:r:untrusted_app:s0"), ..selinux }, "selinux"),
         (EACCES, Facts { label: label("nouserns (enforce)"), ..facts() }, "apparmor-profile"),
@@ -110,7 +112,7 @@ fn who_takes_rights_away_is_told_by_the_facts() {
         (MAPS, EACCES, facts(), labelled("snap.code (enforce)"), "apparmor-profile"),
         (MAPS, EACCES, facts(), labelled("unconfined"), "unknown"),
         (MAPS, EACCES, facts(), undumpable, "non-dumpable"),
-        (MAPS, 2, facts(), labelled("unconfined"), "unknown"),
+        (MAPS, ENOENT, facts(), labelled("unconfined"), "unknown"),
         (MAPS, EACCES, ubuntu(), labelled("snap.code (enforce)"), "apparmor-profile"),
         (root, EPERM, facts(), labelled("unconfined"), "setfcap"),
         (root, EPERM, ubuntu(), labelled("unprivileged_userns (enforce)"), "apparmor"),

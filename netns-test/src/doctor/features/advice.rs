@@ -1,22 +1,35 @@
 //! From a refused trial and the kernel's modules to what brings the feature. Pure.
 
-use crate::doctor::features::A_BASE;
 use crate::doctor::features::kernel::{Kernel, Modules};
-use crate::error::Failure;
-use crate::netlink::SOCKET;
+use crate::sys::errno::{
+    EACCES, EAFNOSUPPORT, ENODEV, ENOENT, ENXIO, EOPNOTSUPP, EPERM, EPROTONOSUPPORT,
+};
 use crate::sys::net::tun::DEVICE;
+
+/// The part of a trial that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The netlink socket could not be opened.
+    Socket,
+    /// No interface could be added to try the feature on.
+    Base,
+    /// The device of TUN could not be opened.
+    Device,
+    /// The kernel refused the feature itself.
+    Feature,
+}
 
 /// The module that is missing, if that is the cause, and what to do.
 pub(crate) fn advice(
     module: &'static str,
-    failure: &Failure,
+    (part, errno): (Part, Option<i32>),
     kernel: &Kernel,
 ) -> (Option<&'static str>, String) {
-    let Some(code) = failure.errno else {
-        let text = if failure.object == A_BASE { NEEDS_A_BASE } else { REPORT };
+    let Some(code) = errno else {
+        let text = if part == Part::Base { NEEDS_A_BASE } else { REPORT };
         return (None, text.to_owned());
     };
-    let on_device = failure.object == DEVICE;
+    let on_device = part == Part::Device;
     let is_loadable = place(module, kernel) == Place::Loadable;
     match code {
         // What a file system or a filter refuses comes before what the code means elsewhere.
@@ -25,7 +38,7 @@ pub(crate) fn advice(
         ENOENT if on_device && !is_loadable => {
             (None, format!("{}; elsewhere sudo modprobe {module}", container_device()))
         }
-        EPERM | EACCES | EAFNOSUPPORT if failure.object == SOCKET => (None, FILTERED.to_owned()),
+        EPERM | EACCES | EAFNOSUPPORT if part == Part::Socket => (None, FILTERED.to_owned()),
         EPERM | EACCES => (None, NO_RIGHTS.to_owned()),
         EOPNOTSUPP | ENOENT | EPROTONOSUPPORT | EAFNOSUPPORT | ENODEV | ENXIO => {
             absent(module, kernel)
@@ -33,15 +46,6 @@ pub(crate) fn advice(
         _ => (None, REPORT.to_owned()),
     }
 }
-
-const ENOENT: i32 = 2;
-const EPERM: i32 = 1;
-const ENXIO: i32 = 6;
-const EACCES: i32 = 13;
-const ENODEV: i32 = 19;
-const EPROTONOSUPPORT: i32 = 93;
-const EOPNOTSUPP: i32 = 95;
-const EAFNOSUPPORT: i32 = 97;
 
 const FILTERED: &str = "run it outside of the sandbox: a seccomp filter or a security module \
                         forbids netlink sockets";
@@ -143,6 +147,7 @@ fn absent(module: &'static str, kernel: &Kernel) -> (Option<&'static str>, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::errno::EINVAL;
 
     fn kernel(release: &str) -> Kernel {
         let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
@@ -154,20 +159,16 @@ mod tests {
         }
     }
 
-    fn refused(object: &str, code: i32) -> Failure {
-        Failure { errno: Some(code), ..Failure::new("add", object, "its reason") }
-    }
-
     /// The advice for a qdisc that a kernel does not know.
     fn unknown_to(kernel: &Kernel, module: &'static str) -> (Option<&'static str>, String) {
-        advice(module, &refused("qdisc a on b", ENOENT), kernel)
+        advice(module, (Part::Feature, Some(ENOENT)), kernel)
     }
 
     #[test]
     fn a_module_in_a_file_is_loaded() {
         let debian = kernel("6.1.0-56-amd64");
         for code in [ENOENT, EOPNOTSUPP, EPROTONOSUPPORT, ENODEV, ENXIO, EAFNOSUPPORT] {
-            let (module, text) = advice("sch_tbf", &refused("link a (b)", code), &debian);
+            let (module, text) = advice("sch_tbf", (Part::Feature, Some(code)), &debian);
             assert_eq!(module, Some("sch_tbf"));
             assert!(text.starts_with("sudo modprobe sch_tbf; "), "{text}");
         }
@@ -212,11 +213,8 @@ mod tests {
     #[test]
     fn a_module_that_is_there_is_not_the_cause() {
         for module in ["veth", "tun"] {
-            let failure = refused("link a (b)", EOPNOTSUPP);
-            assert_eq!(
-                advice(module, &failure, &kernel("6.8.0-1021-azure")),
-                (None, REPORT.into())
-            );
+            let refused = (Part::Feature, Some(EOPNOTSUPP));
+            assert_eq!(advice(module, refused, &kernel("6.8.0-1021-azure")), (None, REPORT.into()));
         }
     }
 
@@ -228,25 +226,25 @@ mod tests {
             ..debian.clone()
         };
         let table = [
-            (&debian, DEVICE, EACCES, None, "sudo chmod 0666 /dev/net/tun"),
-            (&debian, DEVICE, EPERM, None, "docker run --device=/dev/net/tun"),
-            (&debian, DEVICE, ENOENT, None, "docker run --device=/dev/net/tun"),
-            (&loadable, DEVICE, ENOENT, Some("tun"), "sudo modprobe tun"),
-            (&loadable, DEVICE, ENODEV, Some("tun"), "sudo modprobe tun"),
-            (&loadable, SOCKET, EPERM, None, "forbids netlink sockets"),
-            (&loadable, SOCKET, EAFNOSUPPORT, None, "forbids netlink sockets"),
-            (&loadable, SOCKET, EPROTONOSUPPORT, Some("tun"), "sudo modprobe tun"),
-            (&loadable, "link a (b)", EPERM, None, "see to the isolation first"),
-            (&loadable, "link a (b)", 22, None, "please report"),
+            (&debian, Part::Device, EACCES, None, "sudo chmod 0666 /dev/net/tun"),
+            (&debian, Part::Device, EPERM, None, "docker run --device=/dev/net/tun"),
+            (&debian, Part::Device, ENOENT, None, "docker run --device=/dev/net/tun"),
+            (&loadable, Part::Device, ENOENT, Some("tun"), "sudo modprobe tun"),
+            (&loadable, Part::Device, ENODEV, Some("tun"), "sudo modprobe tun"),
+            (&loadable, Part::Socket, EPERM, None, "forbids netlink sockets"),
+            (&loadable, Part::Socket, EAFNOSUPPORT, None, "forbids netlink sockets"),
+            (&loadable, Part::Socket, EPROTONOSUPPORT, Some("tun"), "sudo modprobe tun"),
+            (&loadable, Part::Feature, EPERM, None, "see to the isolation first"),
+            (&loadable, Part::Feature, EINVAL, None, "please report"),
         ];
-        for (kernel, object, code, module, expected) in table {
-            let (found, text) = advice("tun", &refused(object, code), kernel);
-            assert_eq!(found, module, "{object} {code}");
-            assert!(text.contains(expected), "{object} {code}: {text}");
+        for (kernel, part, code, module, expected) in table {
+            let (found, text) = advice("tun", (part, Some(code)), kernel);
+            assert_eq!(found, module, "{part:?} {code}");
+            assert!(text.contains(expected), "{part:?} {code}: {text}");
         }
-        let untried = Failure::new("find", A_BASE, "there is none");
-        assert_eq!(advice("tun", &untried, &debian), (None, NEEDS_A_BASE.to_owned()));
-        let unanswered = Failure::new("add", "link a (b)", "no answer");
-        assert_eq!(advice("tun", &unanswered, &debian), (None, REPORT.to_owned()));
+        let no_base = advice("tun", (Part::Base, None), &debian);
+        assert_eq!(no_base, (None, NEEDS_A_BASE.to_owned()));
+        let unanswered = advice("tun", (Part::Feature, None), &debian);
+        assert_eq!(unanswered, (None, REPORT.to_owned()));
     }
 }

@@ -4,10 +4,12 @@
 pub(crate) mod advice;
 pub(crate) mod kernel;
 
+use crate::doctor::features::advice::Part;
 use crate::doctor::features::kernel::Kernel;
 use crate::error::Failure;
+use crate::netlink;
 use crate::netlink::Netlink;
-use crate::netlink::link::{Kind, Link};
+use crate::netlink::link::{Kind, Link, MacVlanMode, New};
 use crate::netlink::nft::Table;
 use crate::netlink::qdisc;
 use crate::netlink::qdisc::Qdisc;
@@ -50,7 +52,13 @@ pub(crate) fn examine() -> Vec<Feature> {
 }
 
 fn missing(known: &Known, failure: &Failure, kernel: &Kernel) -> Missing {
-    let (module, advice) = advice::advice(known.module, failure, kernel);
+    let part = match failure.object.as_str() {
+        netlink::SOCKET => Part::Socket,
+        tun::DEVICE => Part::Device,
+        A_BASE => Part::Base,
+        _ => Part::Feature,
+    };
+    let (module, advice) = advice::advice(known.module, (part, failure.errno), kernel);
     Missing { reason: failure.summary(), module, advice }
 }
 
@@ -84,15 +92,15 @@ const fn known(
 #[rustfmt::skip]
 const KNOWN: [Known; 16] = [
     known("veth", "veth", "a cable between two hosts", Trial::Link(CABLE)),
-    known("bridge", "bridge", "a switch", Trial::Link(Kind::Bridge)),
+    known("bridge", "bridge", "a switch", Trial::Link(BRIDGE)),
     known("VLAN", "8021q", "several networks on one cable (802.1Q)",
-        Trial::On(|base| Kind::Vlan { base, id: 7 })),
+        Trial::On(|lower| Kind::Vlan { lower, vid: 7 })),
     known("VXLAN", "vxlan", "an Ethernet network over UDP",
-        Trial::Link(Kind::Vxlan { id: 7, port: 4789 })),
+        Trial::Link(Kind::Vxlan { vni: 7, local: None, remote: None, port: 4789 })),
     known("macvlan", "macvlan", "several MAC addresses on one link",
-        Trial::On(|base| Kind::Macvlan { base })),
+        Trial::On(|lower| Kind::Macvlan { lower, mode: MacVlanMode::Bridge })),
     known("ipvlan", "ipvlan", "several hosts behind one MAC address",
-        Trial::On(|base| Kind::Ipvlan { base })),
+        Trial::On(|lower| Kind::Ipvlan { lower })),
     known("dummy", "dummy", "a link that leads nowhere", Trial::Link(Kind::Dummy)),
     known("WireGuard", "wireguard", "encrypted tunnels", Trial::Link(Kind::Wireguard)),
     known("VRF", "vrf", "several routing tables in one router",
@@ -111,7 +119,8 @@ const KNOWN: [Known; 16] = [
 /// Names for what is tried, in a namespace that has no others of this kind.
 const NAME: &str = "doctor0";
 const BASE: &str = "doctor1";
-const CABLE: Kind<'static> = Kind::Veth { peer: "doctor2" };
+const CABLE: Kind<'static> = Kind::Veth { peer: New::named("doctor2"), there: None };
+const BRIDGE: Kind<'static> = Kind::Bridge { stp: false };
 
 fn try_all() -> Vec<Result<(), Failure>> {
     let netlink = Netlink::open();
@@ -154,7 +163,7 @@ const A_BASE: &str = "a link to try it on";
 
 /// A link to put something on. Not `lo`: no VLAN goes there.
 fn base(netlink: &Netlink) -> Result<Link, Failure> {
-    for kind in [CABLE, Kind::Dummy, Kind::Bridge] {
+    for kind in [CABLE, Kind::Dummy, BRIDGE] {
         if let Ok(link) = Link::add(netlink, BASE, kind) {
             return Ok(link);
         }
@@ -168,6 +177,7 @@ mod tests {
     use std::{env, fs};
 
     use super::*;
+    use crate::sys::errno::EEXIST;
 
     /// Runs [`in_fresh_namespaces`] where it belongs.
     #[test]
@@ -217,7 +227,6 @@ mod tests {
     }
 
     fn a_table_is_there_until_it_is_deleted(features: &[Feature]) {
-        const EEXIST: i32 = 17;
         let known = features.iter().find(|feature| feature.name == "nf_tables").unwrap();
         if known.result.is_err() {
             assert!(Table::add(NAME).is_err());

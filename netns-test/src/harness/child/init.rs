@@ -1,7 +1,6 @@
-//! Init, process 1 of a test's namespaces: sets them up, forks the body, waits for it,
-//! and takes every other process with it when it ends.
+//! Init, PID 1 of a test's namespaces: sets them up, forks the body, waits for it. When init ends,
+//! the kernel kills every other process in its PID namespace.
 
-use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -9,92 +8,54 @@ use std::time::Duration;
 use crate::diagnose;
 use crate::error::Failure;
 use crate::harness::child::body;
-use crate::harness::child::body::Start;
-use crate::harness::child::stage::Stage;
+use crate::harness::child::context::{Arrived, Site, Start, Task};
+use crate::harness::child::leftovers;
 use crate::harness::child::time_limit::{Left, TimeLimit};
 use crate::harness::protocol::framing;
-use crate::harness::protocol::heartbeat::{Mark, Pulse};
 use crate::harness::protocol::messages;
-use crate::harness::protocol::messages::{Ended, Record, Report};
-use crate::harness::protocol::retry::insist_beside_others;
-use crate::harness::server::test::{Arrived, Order};
+use crate::harness::protocol::report::{Ended, Record, Report};
+use crate::harness::protocol::retry::retry_beside_tests;
+use crate::harness::protocol::stage::Stage;
 use crate::isolate;
-use crate::isolate::{Identity, Mode, Neighbour, Network, Refused, Transcript};
-use crate::probe::News;
+use crate::isolate::{Neighbour, Network, Refused, Transcript};
+use crate::probe::TrialOutcome;
 use crate::registry::case::Case;
 use crate::sys::fds::Until;
 use crate::sys::net::{devconf, socket};
 use crate::sys::process;
 use crate::sys::process::group::Group;
 use crate::sys::process::limits;
-use crate::sys::process::limits::Limits;
 use crate::sys::process::{Pid, Side, SingleThreaded, Status};
 use crate::sys::process::{progress, shared_record, signals, unfailing};
 use crate::sys::{errno, fds};
 
-/// What a sandbox is made with, and for what.
-#[derive(Debug)]
-pub(crate) struct Site<'a> {
-    pub(crate) identity: &'a Identity,
-    pub(crate) mode: &'a Mode,
-    pub(crate) network: Network,
-    pub(crate) children: &'a OwnedFd,
-    pub(crate) alive: &'a OwnedFd,
-    pub(crate) origin: &'a Origin,
-    pub(crate) go: &'a OwnedFd,
-    /// Where to tell that the set-up has come to its end, if the server waits for that.
-    pub(crate) news: Option<&'a OwnedFd>,
-    pub(crate) task: Task<'a>,
-    /// Where it is seen that other tests run, and where the body notes that it has begun.
-    pub(crate) pulse: (Pulse, Mark),
-}
-
-/// Which test a sandbox is for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Task<'a> {
-    This(Order<'a>),
-    /// It is a spare: that is told there, some time.
-    Awaited(&'a OwnedFd),
-}
-
-/// What the server has changed of the program's process, for the body to have it back.
-#[derive(Debug)]
-pub(crate) struct Origin {
-    /// The name of its thread.
-    pub(crate) name: CString,
-    /// Whether SIGCHLD was ignored.
-    pub(crate) ignores_children: bool,
-    /// The server's own, which those of a test may differ from.
-    pub(crate) limits: Limits,
-}
-
-/// A body's process, which gets ready while init does, and waits for its word.
+/// Body that was forked, and prepares itself while init does.
 struct Forked {
     pid: Pid,
     record: shared_record::Record,
     seal: u64,
-    /// Where it waits.
-    word: OwnedFd,
-    /// How its number was chosen.
+    /// Socket on which the body waits for [`messages::Ready`].
+    ready: OwnedFd,
+    /// How its process id was chosen.
     numbering: Transcript,
 }
 
-/// A body that runs, in a sandbox that stands.
+/// Body that may begin, in a sandbox that is ready.
 struct Running {
     pid: Pid,
-    /// Since when the sandbox is ready for the test, by [`progress::now`].
+    /// Time at which the sandbox was ready for the test, by [`progress::now`].
     ready: Duration,
     record: shared_record::Record,
     seal: u64,
-    /// The `/proc` of the test's processes, if they have one of their own.
+    /// Descriptor of the PID namespace's `/proc`, if it has one.
     proc: Option<OwnedFd>,
-    /// The network namespace of the neighbour, if there is one.
+    /// Network namespace of the neighbour, if there is one.
     neighbour: Option<OwnedFd>,
-    /// What could not be isolated.
+    /// Resources that could not be isolated.
     limitations: Vec<String>,
 }
 
-/// Init's whole life.
+/// Runs init's process.
 pub(crate) fn main(site: &Site<'_>, alone: &SingleThreaded) -> ! {
     match site.task {
         Task::This(order) => {
@@ -102,34 +63,35 @@ pub(crate) fn main(site: &Site<'_>, alone: &SingleThreaded) -> ! {
             let begun = forked.and_then(|forked| begin(site, forked));
             conclude(site, (order.case, order.control), begun)
         }
-        Task::Awaited(hand) => wait_as_spare(site, hand, alone),
+        Task::Awaited(orders) => run_warm(site, orders, alone),
     }
 }
 
-/// Has the body wait for the order, so that it comes there without a detour, and tell init. If there
-/// is no sandbox, nobody has asked for it: who asks gets another one, or is told.
-fn wait_as_spare(site: &Site<'_>, hand: &OwnedFd, alone: &SingleThreaded) -> ! {
+/// Sets up a warm sandbox and waits for its order, which the body receives and passes on. If the
+/// set-up fails, init ends without a report: the next request gets another sandbox, or the reason.
+fn run_warm(site: &Site<'_>, orders: &OwnedFd, alone: &SingleThreaded) -> ! {
     let arrived = (|| {
         enter(site).ok()?;
-        let (told, tell) = socket::pair().ok()?;
-        let start = Start::Awaited { hand, init: &tell };
+        let (passed_on, to_init) = socket::pair().ok()?;
+        let start = Start::Awaited { orders, init: &to_init };
         let forked = fork_body(site, start, alone).ok()?;
         let running = begin(site, forked).ok()?;
-        // The body alone holds its end of the server's socket: that tells whether it has looked.
+        // Only the body holds this end of the server's socket: by its close the server sees that
+        // the order was taken.
         let own = [running.proc.as_ref(), running.neighbour.as_ref()];
-        let keep = [Some(site.children), Some(site.alive), Some(&told)].into_iter().chain(own);
+        let keep = [Some(site.children), Some(site.alive), Some(&passed_on)].into_iter().chain(own);
         let keep: Vec<_> = keep.flatten().map(AsRawFd::as_raw_fd).collect();
         fds::close_all_except(&keep).ok()?;
-        std::mem::forget(tell);
+        std::mem::forget(to_init);
         loop {
             let events = [
                 Until::Readable(site.children.as_fd()),
-                Until::Readable(told.as_fd()),
+                Until::Readable(passed_on.as_fd()),
                 Until::HungUp(site.alive.as_fd()),
             ];
             let ready = fds::wait(&events, None).ok()?;
             if ready[1].readable {
-                let arrived = Arrived::wait_for(&told)?;
+                let arrived = Arrived::wait_for(&passed_on)?;
                 return Some((arrived, Running { ready: progress::now(), ..running }));
             }
             let ended = ready[0].readable && signals::clear(site.children).is_ok();
@@ -144,7 +106,7 @@ fn wait_as_spare(site: &Site<'_>, hand: &OwnedFd, alone: &SingleThreaded) -> ! {
     }
 }
 
-/// Waits for the end of the body, if it has begun, and tells the runner.
+/// Waits for the end of the body, if it has begun, and sends the report to the runner.
 fn conclude(
     site: &Site<'_>,
     (case, control): (&'static Case, &OwnedFd),
@@ -154,27 +116,17 @@ fn conclude(
         Ok(running) => supervise(site, case, control, running),
         Err(failure) => Report::NotStarted(failure),
     };
-    // If the runner has gone, nobody wants to know.
+    // If the runner has gone, the report has no reader.
     let room = || framing::wait_for_room(control, site.alive.as_fd());
     let sent = framing::send(control, &report.encode(), room);
     process::exit_now(i32::from(sent.is_err()))
 }
 
-impl<'a> Task<'a> {
-    fn descriptors(self) -> impl Iterator<Item = &'a OwnedFd> {
-        let all = match self {
-            Self::This(order) => [Some(order.control), Some(order.stdout), Some(order.stderr)],
-            Self::Awaited(hand) => [Some(hand), None, None],
-        };
-        all.into_iter().flatten()
-    }
-}
-
-/// Leaves what is the server's.
+/// Leaves the server's session and descriptors.
 fn enter(site: &Site<'_>) -> Result<(), Failure> {
     let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     process::die_with_parent().map_err(step("prctl", "PR_SET_PDEATHSIG"))?;
-    let keep = [site.children, site.alive, site.go].into_iter().chain(site.news);
+    let keep = [site.children, site.alive, site.go].into_iter().chain(site.outcome);
     let keep = keep.chain(site.task.descriptors()).map(AsRawFd::as_raw_fd);
     let keep: Vec<_> = keep.collect();
     fds::close_all_except(&keep).map_err(step("close_range", "the server's descriptors"))?;
@@ -182,54 +134,54 @@ fn enter(site: &Site<'_>) -> Result<(), Failure> {
     process::lead_own_session().map_err(step("setsid", "init"))
 }
 
-/// Forks the body before there is a sandbox: both get ready at the same time. The body waits for
-/// a word.
+/// Forks the body before the sandbox is set up: both prepare themselves at the same time.
 fn fork_body(site: &Site<'_>, start: Start<'_>, alone: &SingleThreaded) -> Result<Forked, Failure> {
     let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     let record = shared_record::Record::new().map_err(step("mmap", "the shared record"))?;
     let seal = seal();
-    let (word, theirs) = socket::pair().map_err(step("socketpair", "the test's process"))?;
-    // Before the body's number is chosen: the group has one, too.
-    let group = insist_beside_others(site.pulse.0, || Group::new(alone)).map_err(|error| {
+    let (ready, theirs) = socket::pair().map_err(step("socketpair", "the test's process"))?;
+    // Before the body's process id is chosen: the leader of the group takes one too.
+    let group = retry_beside_tests(site.heartbeat.0, || Group::new(alone)).map_err(|error| {
         diagnose::explain("fork", "the leader of the test's process group", &error)
     })?;
     let numbering = isolate::number_next_process();
-    let side = insist_beside_others(site.pulse.0, || process::fork(alone))
+    let side = retry_beside_tests(site.heartbeat.0, || process::fork(alone))
         .map_err(|error| diagnose::explain("fork", "the test's process", &error))?;
     let Side::Parent(pid) = side else {
-        drop(word);
-        // It is init that reaps the leader.
+        drop(ready);
+        // Init reaps the leader.
         std::mem::forget(group);
         body::main(site, (start, theirs), (record, seal), alone)
     };
-    // So that a signal to the body's group reaches neither init nor what has left the group.
+    // So that a signal to the body's group reaches neither init nor a process that has left the
+    // group.
     group.take_in(pid).map_err(step("setpgid", "the test's process"))?;
-    Ok(Forked { pid, record, seal, word, numbering })
+    Ok(Forked { pid, record, seal, ready, numbering })
 }
 
-/// Sets the sandbox up, and gives the body the word to begin.
+/// Sets up the sandbox and sends [`messages::Ready`] to the body.
 fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
     let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
-    let Forked { pid, record, seal, word, numbering } = forked;
+    let Forked { pid, record, seal, ready, numbering } = forked;
     wait_for_go(site.go);
     let (proc, mut limitations) = set_up(site, numbering)?;
     let neighbour = add_neighbour(site, &mut limitations)?;
-    // So that a body cannot trace init, stop it, or speak in its name. After the fork: a
-    // debugger that follows it could not look at the body before the body is open again.
+    // So that a body cannot trace init, stop it, or write in its name. After the fork: a debugger
+    // that follows it could not read the body until the body is dumpable again.
     process::make_undumpable().map_err(step("prctl", "PR_SET_DUMPABLE of init"))?;
-    let text = messages::Word { limitations: limitations.clone() }.encode();
-    match framing::send(&word, &text, || framing::wait_for_room(&word, site.alive.as_fd())) {
-        // A body that could not get ready has left a record, and ended.
+    let text = messages::Ready { limitations: limitations.clone() }.encode();
+    match framing::send(&ready, &text, || framing::wait_for_room(&ready, site.alive.as_fd())) {
+        // A body whose preparation failed has written a record and ended.
         Err(error) if !framing::is_hang_up(&error) => {
-            return Err(errno::failure("send", "the word to the test's process", &error));
+            return Err(errno::failure("send", "the message to the test's process", &error));
         }
         _ => {}
     }
     Ok(Running { pid, ready: progress::now(), record, seal, proc, neighbour, limitations })
 }
 
-/// The sandbox. If it is the first one and refused, the server takes the matter on: it may try
-/// another way, and knows what to tell.
+/// Sets up the sandbox. If it is the first one and refused, sends the outcome to the server and
+/// ends: the server may try another mode, and explains the refusal.
 fn set_up(
     site: &Site<'_>,
     numbering: Transcript,
@@ -238,24 +190,24 @@ fn set_up(
     let tried = isolate::set_up(site.identity, site.mode, &mut transcript);
     transcript.0.extend(numbering.0);
     let done = |proc| (proc, transcript.limitations());
-    let Some(news) = site.news else { return tried.map(done).map_err(explained) };
+    let Some(outcome) = site.outcome else { return tried.map(done).map_err(explained) };
     match tried.and_then(|proc| isolate::try_loopback().map(|()| proc)) {
         Ok(proc) => {
-            tell(news, &News::Allowed(devconf::known().unwrap_or_default()));
+            send_outcome(outcome, &TrialOutcome::Allowed(devconf::known().unwrap_or_default()));
             Ok(done(proc))
         }
-        // That is no trait of the machine.
+        // A shortage is not a property of the machine.
         Err(refused) if refused.failure.errno.is_none_or(errno::may_come_free) => {
             Err(explained(refused))
         }
         Err(refused) => {
-            tell(news, &News::from(refused));
+            send_outcome(outcome, &TrialOutcome::from(refused));
             process::exit_now(1)
         }
     }
 }
 
-/// Adds the neighbour that the test asks for. That it cannot be had says nothing of other tests.
+/// Adds the neighbour that the test's network has. A failure says nothing about other tests.
 fn add_neighbour(
     site: &Site<'_>,
     limitations: &mut Vec<String>,
@@ -263,7 +215,7 @@ fn add_neighbour(
     if site.network == Network::Loopback {
         return Ok(None);
     }
-    let neighbour = insist_beside_others(site.pulse.0, Neighbour::new)
+    let neighbour = retry_beside_tests(site.heartbeat.0, Neighbour::new)
         .map_err(|error| diagnose::explain("unshare", "a network for the neighbour", &error))?;
     let mut transcript = Transcript::default();
     let kept = neighbour.connect(&mut transcript)?;
@@ -272,15 +224,15 @@ fn add_neighbour(
 }
 
 fn explained(refused: Refused) -> Failure {
-    News::from(refused).explained().expect("it is no news of success")
+    TrialOutcome::from(refused).explained().expect("it is no outcome of success")
 }
 
-/// To a server that has gone nothing needs to be told.
-fn tell(server: &OwnedFd, news: &News) {
-    drop(fds::write_once(server.as_fd(), &news.encode()));
+/// Sends the outcome to the server, if it still runs.
+fn send_outcome(server: &OwnedFd, outcome: &TrialOutcome) {
+    drop(fds::write_once(server.as_fd(), &outcome.encode()));
 }
 
-/// Returns when the server has written the id maps, and not at all if it cannot.
+/// Returns when the server has written the id maps. Ends the process if the server cannot.
 fn wait_for_go(go: &OwnedFd) {
     let mut byte = [0];
     if !matches!(fds::read_available(go, &mut byte), Ok(Some(1))) {
@@ -288,19 +240,19 @@ fn wait_for_go(go: &OwnedFd) {
     }
 }
 
-/// A number that a body cannot write by accident.
+/// Returns a random number, which a body does not write by accident.
 fn seal() -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(process::id()) | 1
 }
 
-/// Waits until the body ends, or its time is over, or nobody is left to tell.
+/// Waits until the body has ended, its time is over, or the runner or the server has gone.
 fn supervise(site: &Site<'_>, case: &Case, control: &OwnedFd, running: Running) -> Report {
     let mut time = TimeLimit { ready: running.ready, limit: case.timeout().duration() };
     loop {
         let began = running.record.progress().began();
-        if began.is_none() && site.pulse.0.is_short() && site.pulse.0.others_run() {
-            // It may wait for what other tests hold.
+        if began.is_none() && site.heartbeat.0.is_short() && site.heartbeat.0.others_run() {
+            // It may wait for resources of other tests.
             time.ready = progress::now();
         }
         let look = time.look(progress::now(), began);
@@ -311,7 +263,7 @@ fn supervise(site: &Site<'_>, case: &Case, control: &OwnedFd, running: Running) 
         };
         let events = [
             Until::Readable(site.children.as_fd()),
-            // What the runner sends there is for the body.
+            // The data that the runner sends there is for the body.
             Until::HungUp(control.as_fd()),
             Until::HungUp(site.alive.as_fd()),
         ];
@@ -320,7 +272,7 @@ fn supervise(site: &Site<'_>, case: &Case, control: &OwnedFd, running: Running) 
             Ok(ready) => ready[0].readable && signals::clear(site.children).is_ok(),
             Err(_) => process::exit_now(1),
         };
-        // Of a process that has ended it can be read until that is reaped.
+        // The limit of a process that has ended can be read until it is reaped.
         let limit = if ended { limits::processor_time_of(running.pid) } else { None };
         let status = if ended { reap_until(running.pid) } else { None };
         if let Some(status) = status {
@@ -335,7 +287,7 @@ fn supervise(site: &Site<'_>, case: &Case, control: &OwnedFd, running: Running) 
     }
 }
 
-/// Reaps every child that has ended; the body's status, if it was among them.
+/// Reaps every child that has ended. Returns the body's status if it was among them.
 fn reap_until(body: Pid) -> Option<Status> {
     let mut status = None;
     while let Ok(Some((pid, ended))) = process::reap() {
@@ -355,56 +307,12 @@ fn report(running: Running, status: Status, timed_out: Option<u64>) -> Ended {
     let record = if is_unseen { record.map(Record::unseen) } else { record };
     let is_alone = timed_out.is_none() && !process::others_exist();
     let left = match &proc {
-        // The usual case, which is told for less than a listing.
+        // The usual case; cheaper than a listing.
         _ if is_alone => Vec::new(),
-        Some(proc) => others(proc, pid),
+        Some(proc) => leftovers::list(proc, pid),
         None if timed_out.is_some() => Vec::new(),
         None => vec!["some, which cannot be listed without a /proc".into()],
     };
     let used_up = None;
     Ended { status, record, stage, timed_out, stack_overflow, left, is_alone, limitations, used_up }
-}
-
-/// How many processes are named that a test has left.
-const NAMED: usize = 20;
-
-/// The processes of this namespace besides init and the body, by name and id.
-fn others(proc: &OwnedFd, body: Pid) -> Vec<String> {
-    let names = fds::names_in(proc).unwrap_or_default();
-    let pids = names.iter().filter_map(|name| name.parse().ok());
-    let others = pids.filter(|&pid: &Pid| pid != process::id() && pid != body);
-    let mut left: Vec<String> = others.filter_map(|pid| describe(proc, pid)).collect();
-    if left.len() > NAMED {
-        let more = left.split_off(NAMED).len();
-        left.push(format!("and {more} more"));
-    }
-    left
-}
-
-/// `sleep (process 12)`; nothing for a process that has ended.
-fn describe(proc: &OwnedFd, pid: Pid) -> Option<String> {
-    let status = fds::read_in(proc, &format!("{pid}/status")).ok()?;
-    let name = field(&status, "Name:")?;
-    if !has_ended(&status)? {
-        return Some(format!("{name} (process {pid})"));
-    }
-    let is_left = has_living_thread(proc, pid);
-    is_left.then(|| format!("{name} (process {pid}, whose main thread has ended)"))
-}
-
-/// Whether a process that is listed as ended goes on: that state is its main thread's.
-fn has_living_thread(proc: &OwnedFd, pid: Pid) -> bool {
-    let directory = fds::open_in(proc, &format!("{pid}/task"));
-    let threads = directory.and_then(|directory| fds::names_in(&directory)).unwrap_or_default();
-    let status = |thread: &String| fds::read_in(proc, &format!("{pid}/task/{thread}/status")).ok();
-    threads.iter().filter_map(status).any(|status| has_ended(&status) == Some(false))
-}
-
-/// Whether the thread of a `status` (proc(5)) has ended.
-fn has_ended(status: &str) -> Option<bool> {
-    Some(field(status, "State:")?.starts_with(['Z', 'X']))
-}
-
-fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
-    status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
 }

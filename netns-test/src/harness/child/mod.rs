@@ -1,10 +1,14 @@
-//! PID 1 of a test's namespaces, and the process that runs the test function.
+//! The processes in a test's namespaces: init, which is PID 1, and the body, which runs the test's
+//! function.
 
 pub(crate) mod body;
+pub(crate) mod context;
 pub(crate) mod init;
-#[cfg(all(target_os = "linux", not(miri)))]
+mod leftovers;
 pub(crate) mod panic_hook;
+mod prepare;
+mod record;
 pub(crate) mod runner_env;
-#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod stage;
-pub(crate) mod time_limit;
+pub(crate) mod test_thread;
+mod time_limit;

@@ -1,8 +1,8 @@
-//! Panics of one thread, taken before the panic hook reports them.
+//! Interception of the panics of one thread, before the panic hook reports them.
 //!
-//! Tokio panics where it cannot start a thread of a new runtime, and then waits in a destructor for the
-//! threads that it has started. Code that has to end these can only run before the destructors do: in the
-//! panic hook.
+//! If tokio cannot start a thread of a new runtime, it panics, and then waits in a destructor for
+//! the threads that it has started. Only code in the panic hook can end these before the
+//! destructor runs.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -15,26 +15,26 @@ use std::thread;
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Sync + Send>;
 type Action = Box<dyn Fn(&str)>;
 
-/// Held while a hook of ours is in place.
+/// Locked while a hook of this module is installed.
 static IN_PLACE: Mutex<()> = Mutex::new(());
 
-/// The hook that ours stands for.
+/// Hook that was installed before.
 static BEFORE: RwLock<Option<Hook>> = RwLock::new(None);
 
 thread_local! {
     static ACTION: RefCell<Option<Action>> = const { RefCell::new(None) };
 }
 
-/// Takes the panics of the calling thread as long as it lives. Panics of other threads go to the hook that
-/// was there before.
+/// Guard: intercepts the panics of the calling thread while it lives. Panics of other threads go
+/// to the hook that was installed before.
 #[must_use]
 pub(crate) struct Interception {
     _in_place: MutexGuard<'static, ()>,
     _thread: PhantomData<*const ()>,
 }
 
-/// Has `action` called with the message of each panic of the calling thread, and the panic not reported.
-/// Nothing if that cannot be: the thread panics already, or has an interception.
+/// Calls `action` with the message of each panic of the calling thread, instead of the panic hook.
+/// Returns `None` if the thread is panicking, or has an interception.
 ///
 /// A hook that another thread sets meanwhile is lost.
 pub(crate) fn intercept(action: Action) -> Option<Interception> {
@@ -54,7 +54,7 @@ impl Drop for Interception {
     fn drop(&mut self) {
         ACTION.set(None);
         if thread::panicking() {
-            // Hooks cannot be set then. Ours stays, and passes all panics on.
+            // A panicking thread cannot set a hook. This one stays, and passes all panics on.
             return;
         }
         drop(panic::take_hook());
@@ -78,15 +78,15 @@ fn pass_on(info: &PanicHookInfo<'_>) {
     }
 }
 
-/// The text of a panic.
+/// Returns the text of a panic.
 pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
     text.unwrap_or("a panic with a value that is no text").to_owned()
 }
 
-/// The error that the message of a panic tells of: the kernel's, if its number is there as `Display` or
-/// `Debug` of an [`io::Error`] write it.
+/// Converts the message of a panic into an error: the kernel's, if the message has its number as
+/// `Display` or `Debug` of an [`io::Error`] write it.
 pub(crate) fn error_of(message: &str) -> io::Error {
     let after = |mark| message.rsplit_once(mark).map(|(_, rest)| rest);
     let rest = after("(os error ").or_else(|| after("Os { code: ")).unwrap_or_default();
@@ -115,7 +115,7 @@ mod tests {
         assert!(other.join().is_err());
         drop(own);
         assert_eq!(*taken.lock().unwrap(), ["here"]);
-        // In turn, not at once.
+        // One after the other.
         static AT_ONCE: AtomicUsize = AtomicUsize::new(0);
         let both = [0, 1].map(|_| {
             thread::spawn(|| {

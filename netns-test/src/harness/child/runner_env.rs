@@ -1,20 +1,21 @@
-//! What the runner sends for its test's process to look like the runner, as bytes. Pure.
+//! The attributes of the runner that a body takes, as bytes. Pure.
 
 use crate::bytes::{Reader, Writer};
 use crate::sys::process::limits::Limits;
 use crate::sys::process::signals::Mask;
 
-/// The runner's side of the world at the moment of a request.
+/// Attributes of the runner at a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Caller {
-    /// `NAME=value`, each without a NUL byte; nothing if they are what the program was started with.
+pub(crate) struct RunnerEnv {
+    /// Environment as `NAME=value`, each without a NUL byte; `None` if it is unchanged since the
+    /// start of the program.
     pub(crate) environment: Option<Vec<Vec<u8>>>,
     pub(crate) limits: Limits,
     pub(crate) mask: Mask,
     pub(crate) umask: u32,
 }
 
-impl Caller {
+impl RunnerEnv {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         out.u64(self.mask.0).u32(self.umask);
@@ -57,8 +58,8 @@ mod tests {
     fn callers_round_trip() {
         for environment in [None, Some(vec![b"A=1".to_vec(), b"B=\xff".to_vec()])] {
             let limits = Limits([(1, 2); 16]);
-            let caller = Caller { environment, limits, mask: Mask(5), umask: 0o22 };
-            assert_eq!(Caller::decode(&caller.encode()), Some(caller));
+            let env = RunnerEnv { environment, limits, mask: Mask(5), umask: 0o22 };
+            assert_eq!(RunnerEnv::decode(&env.encode()), Some(env));
         }
     }
 }

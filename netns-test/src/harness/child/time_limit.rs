@@ -2,39 +2,39 @@
 
 use std::time::Duration;
 
-/// Time for what comes before a test's function: constructors of the program, the test's thread, its
-/// runtime. A step of these waits 5 seconds for what is short. A test whose limit is longer has its limit
-/// for them.
+/// Limit of the time before the test's function: constructors of the program, the test's thread,
+/// its runtime. Each of these steps waits up to 5 seconds for a shortage to pass. A test with a
+/// longer limit has that limit for them.
 ///
-/// Below the server's grace, which counts from the request.
+/// Shorter than the server's grace, which counts from the request.
 pub(crate) const PREPARATION: Duration = Duration::from_secs(12);
 
-/// The shortest wait for a test that has not begun.
+/// Shortest wait for a test that has not begun.
 const SHORTEST: Duration = Duration::from_millis(20);
 
-/// The limit of one test whose sandbox was ready at `ready`.
+/// Time limit of a test whose sandbox was ready at `ready`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TimeLimit {
     pub(crate) ready: Duration,
     pub(crate) limit: Option<Duration>,
 }
 
-/// What a look at the clock says.
+/// Time left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Left {
     /// There is no limit.
     Unlimited,
-    /// Nothing is over for so long at least.
+    /// The test has at least this long.
     Wait(Duration),
-    /// The time is over; it was this long.
+    /// The limit, which was this long, is exceeded.
     Over(Duration),
 }
 
 impl TimeLimit {
-    /// Compares `now` with the end of the time of a test that has begun at `began`, if it has.
+    /// Returns the time left at `now` for a test that began at `began`, or has not begun.
     ///
-    /// The limit starts with the test's function. A test that begins after this look has all of the
-    /// limit before it, so it is enough to look again then.
+    /// The limit counts from the test's function. A test that begins after this call has its whole
+    /// limit before it, so a caller may wait that long and look again.
     pub(crate) fn look(self, now: Duration, began: Option<Duration>) -> Left {
         let Some(limit) = self.limit else { return Left::Unlimited };
         let last = self.ready.saturating_add(limit).saturating_add(PREPARATION);
@@ -64,7 +64,7 @@ mod tests {
     fn the_limit_starts_with_the_test() {
         let time = TimeLimit { ready: at(1_000), limit: Some(at(300)) };
         assert_eq!(time.look(at(1_000), None), Left::Wait(at(300)));
-        // It began just after that look, and is over no earlier than the next one.
+        // It began just after that look, and has its limit at least until the next one.
         assert_eq!(time.look(at(1_300), Some(at(1_001))), Left::Wait(at(1)));
         assert_eq!(time.look(at(1_301), Some(at(1_001))), Left::Over(at(300)));
     }

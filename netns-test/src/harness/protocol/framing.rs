@@ -1,21 +1,20 @@
-//! Messages of any length over a socket, in parts: the report to the runner, the runner's
-//! surroundings and init's word to the body.
+//! Framing: messages of any length over a `SOCK_SEQPACKET` socket, in parts. Used for init's
+//! report to the runner, the runner's attributes, and init's message to the body.
 //!
-//! A file in memory would be simpler, but a runner whose file sizes are limited could not
-//! write it.
+//! A memfd would be simpler, but a runner with a low `RLIMIT_FSIZE` could not write it.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use crate::harness::protocol::messages;
 use crate::harness::protocol::messages::Message;
-use crate::harness::protocol::retry::insist;
+use crate::harness::protocol::retry::retry_shortage;
 use crate::sys::fds;
 use crate::sys::fds::Until;
 use crate::sys::net::socket;
 
-/// Sends `bytes`. While the other side does not read, calls
-/// `pause` and tries again; waits a shortage of memory out.
+/// Sends `bytes`. While the socket is full, calls `pause` and tries again. Retries a shortage of
+/// memory.
 pub(crate) fn send(
     control: &OwnedFd,
     bytes: &[u8],
@@ -25,7 +24,7 @@ pub(crate) fn send(
     let parts = first.chunks(messages::PART).map(|part| Message::Part(part.to_vec()));
     for message in parts.chain([Message::Last(last.to_vec())]) {
         let message = message.encode();
-        let send = || insist(|| socket::try_send(control.as_fd(), &message).map_err(full));
+        let send = || retry_shortage(|| socket::try_send(control.as_fd(), &message).map_err(full));
         while let Err(error) = send() {
             if error.kind() != FULL {
                 return Err(error);
@@ -36,27 +35,31 @@ pub(crate) fn send(
     Ok(())
 }
 
-/// The other side has not read what was sent before: no shortage, though the kernel gives
-/// both the same number.
+/// Kind of the error of a full socket. It is not a shortage, though its errno (`EAGAIN`) is the
+/// same.
 pub(crate) const FULL: io::ErrorKind = io::ErrorKind::StorageFull;
 
 pub(crate) fn full(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::WouldBlock { FULL.into() } else { error }
 }
 
-/// Whether the other side has gone.
+/// Returns whether the error means that the other end is closed.
 pub(crate) fn is_hang_up(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotConnected};
     matches!(error.kind(), BrokenPipe | ConnectionRefused | ConnectionReset | NotConnected)
 }
 
-/// For [`send`]: waits until there is room, or for the end of what `also` names.
+/// Waits until the socket is writable. For [`send`].
+///
+/// # Errors
+///
+/// `BrokenPipe` if `also` hangs up.
 pub(crate) fn wait_for_room(control: &OwnedFd, also: BorrowedFd<'_>) -> io::Result<()> {
     let ready = fds::wait(&[Until::Writable(control.as_fd()), Until::HungUp(also)], None)?;
     if ready[1].hung_up { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
 }
 
-/// Receives what [`send`] sends; waits for it.
+/// Receives a message of [`send`]. Blocks.
 pub(crate) fn receive(control: &OwnedFd) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
@@ -69,10 +72,13 @@ pub(crate) fn receive(control: &OwnedFd) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Receives one message; the end of the connection is an error.
+/// Receives one part.
+///
+/// # Errors
+///
+/// `UnexpectedEof` if the other end is closed.
 pub(crate) fn receive_message(control: &OwnedFd) -> io::Result<Message> {
-    // A buffer for the longest one would cost a body, which has a copy of everything, more than to
-    // look first.
+    // A buffer for the longest part would cost a body, which has a copy of it, more than the call.
     let mut buffer = vec![0; length_of_next(control)?];
     let received = socket::receive(control.as_fd(), &mut buffer)?;
     if received.length == 0 {
@@ -83,7 +89,7 @@ pub(crate) fn receive_message(control: &OwnedFd) -> io::Result<Message> {
 
 fn length_of_next(control: &OwnedFd) -> io::Result<usize> {
     match socket::length_of_next(control.as_fd()) {
-        // The kernel tells it once, before what was sent earlier.
+        // The kernel reports it once, ahead of the messages that were sent before.
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
             socket::length_of_next(control.as_fd())
         }

@@ -1,21 +1,25 @@
-//! Numbers in memory that runner, server, inits and bodies share: that the server goes on, and
-//! whether something that is short may come free.
+//! Counters in memory that runner, server, inits and bodies share: the heartbeat of the server,
+//! and the tests that hold or lack resources.
 //!
-//! A message would not do: a server that is stopped answers none, and an init that waits for a
-//! process has nobody to ask.
+//! Messages do not serve for this: a stopped server answers none, and an init that waits for a
+//! free process has no peer to ask.
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use crate::sys::process;
 use crate::sys::process::Pid;
 use crate::sys::process::shared_record;
 
-/// The shared numbers. A body may write anywhere; no verdict depends on them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pulse(&'static [AtomicU32; PLACES]);
+/// Longest time between two beats of the server while there is a test.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// A page.
+/// Shared counters. A body may write anywhere in memory, so no verdict depends on them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heartbeat(&'static [AtomicU32; PLACES]);
+
+/// Number of counters: one page.
 const PLACES: usize = 1024;
 
 const BEATS: usize = 0;
@@ -26,7 +30,7 @@ const WAS_SHORT: usize = 4;
 const TAKEN: usize = 5;
 const FIRST_MARK: usize = 6;
 
-/// Where the body of one test notes that it has begun.
+/// Mark of one test, set when its thread runs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark(&'static AtomicU32);
 
@@ -41,49 +45,49 @@ impl Mark {
     }
 }
 
-impl Pulse {
-    /// New ones, for this process and those that are forked from it.
+impl Heartbeat {
+    /// Maps new counters, for this process and those forked from it.
     pub(crate) fn new() -> io::Result<Self> {
         shared_record::shared_numbers().map(Self)
     }
 
-    /// Notes that the server has gone through its loop once more.
+    /// Counts one turn of the server's event loop.
     pub(crate) fn beat(self) {
         self.0[BEATS].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A number that changes with each [`Self::beat`].
+    /// Returns a number that changes with each [`Self::beat`].
     pub(crate) fn beats(self) -> u32 {
         self.0[BEATS].load(Ordering::Relaxed)
     }
 
-    /// Notes how many tests have not ended, and will.
+    /// Sets the number of tests that run and will end.
     pub(crate) fn note_running(self, count: usize) {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.0[RUNNING].store(count, Ordering::Relaxed);
     }
 
-    /// Notes that a test has ended, and so something come free.
+    /// Counts the end of a test, which releases its resources.
     pub(crate) fn note_end(self) {
         self.0[ENDED].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A number that changes when a test ends.
+    /// Returns a number that changes when a test ends.
     pub(crate) fn ends(self) -> u32 {
         self.0[ENDED].load(Ordering::Relaxed)
     }
 
-    /// Whether a test waits for something to come free, in a process of its own.
+    /// Returns whether the process of a test waits for a resource.
     pub(crate) fn is_short(self) -> bool {
         self.0[SHORT].load(Ordering::Relaxed) > 0
     }
 
-    /// Whether one ever has.
+    /// Returns whether the process of a test has ever waited for a resource.
     pub(crate) fn was_short(self) -> bool {
         self.0[WAS_SHORT].load(Ordering::Relaxed) > 0
     }
 
-    /// A mark for the next test. After some thousand tests the first is given out again.
+    /// Returns a mark for the next test. Marks are reused after about a thousand tests.
     pub(crate) fn mark(self) -> Mark {
         let count = self.0[TAKEN].fetch_add(1, Ordering::Relaxed) as usize;
         let mark = &self.0[FIRST_MARK + count % (PLACES - FIRST_MARK)];
@@ -91,13 +95,14 @@ impl Pulse {
         Mark(mark)
     }
 
-    /// Whether a test runs that does not wait for something to come free itself.
+    /// Returns whether a test runs that does not wait for a resource itself.
     pub(crate) fn others_run(self) -> bool {
         self.0[RUNNING].load(Ordering::Relaxed) > self.0[SHORT].load(Ordering::Relaxed)
     }
 
-    /// Counts the test of this process among those that wait, until the value is dropped. One that is
-    /// killed meanwhile stays among them: then others wait for less time, and never for more.
+    /// Counts the test of this process among the waiting ones, until the guard is dropped. A
+    /// process that is killed stays counted: then other tests wait for a shorter time, never for a
+    /// longer one.
     pub(crate) fn wait(self) -> Short {
         self.0[WAS_SHORT].store(1, Ordering::Relaxed);
         self.0[SHORT].fetch_add(1, Ordering::Relaxed);
@@ -105,13 +110,13 @@ impl Pulse {
     }
 }
 
-/// Stands for a test that waits for something to come free, in the process that does.
+/// Guard of a test that waits for a resource.
 #[derive(Debug)]
-pub(crate) struct Short(Pulse, Pid);
+pub(crate) struct Short(Heartbeat, Pid);
 
 impl Drop for Short {
     fn drop(&mut self) {
-        // What it waits for may be a fork: the child has a copy of this value.
+        // The resource may be a process: after the fork the child has a copy of this value.
         if self.1 == process::id() {
             self.0.0[SHORT].fetch_sub(1, Ordering::Relaxed);
         }
@@ -124,31 +129,31 @@ mod tests {
 
     #[test]
     fn a_mark_is_of_one_test() {
-        let pulse = Pulse::new().unwrap();
-        let (first, second) = (pulse.mark(), pulse.mark());
+        let heartbeat = Heartbeat::new().unwrap();
+        let (first, second) = (heartbeat.mark(), heartbeat.mark());
         second.set();
         assert_eq!([first.is_set(), second.is_set()], [false, true]);
         for _ in 0..3 * PLACES {
-            assert!(!pulse.mark().is_set());
+            assert!(!heartbeat.mark().is_set());
         }
-        assert_eq!(pulse.beats(), 0);
+        assert_eq!(heartbeat.beats(), 0);
     }
 
     #[test]
     fn a_test_that_waits_is_none_that_others_can_wait_for() {
-        let pulse = Pulse::new().unwrap();
-        assert!(!pulse.others_run());
-        pulse.note_running(2);
-        let (first, second) = (pulse.wait(), pulse.wait());
-        assert!(!pulse.others_run());
+        let heartbeat = Heartbeat::new().unwrap();
+        assert!(!heartbeat.others_run());
+        heartbeat.note_running(2);
+        let (first, second) = (heartbeat.wait(), heartbeat.wait());
+        assert!(!heartbeat.others_run());
         drop(first);
-        assert!(pulse.others_run());
-        pulse.note_running(1);
-        assert!(!pulse.others_run());
-        // A copy in a child that was forked meanwhile.
-        drop(Short(pulse, process::id() + 1));
-        assert!(!pulse.others_run());
+        assert!(heartbeat.others_run());
+        heartbeat.note_running(1);
+        assert!(!heartbeat.others_run());
+        // The copy of a child that was forked meanwhile.
+        drop(Short(heartbeat, process::id() + 1));
+        assert!(!heartbeat.others_run());
         drop(second);
-        assert!(pulse.others_run());
+        assert!(heartbeat.others_run());
     }
 }

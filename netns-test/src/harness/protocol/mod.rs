@@ -1,6 +1,9 @@
-//! The messages between runner, server, PID 1 and test process.
+//! The messages between the processes of a test, and the means to send them: framing, retries, counters in
+//! shared memory.
 
 pub(crate) mod framing;
 pub(crate) mod heartbeat;
 pub(crate) mod messages;
+pub(crate) mod report;
 pub(crate) mod retry;
+pub(crate) mod stage;

@@ -1,38 +1,38 @@
-//! How long a shortage is waited out.
+//! Retries with backoff while a resource is short.
 //!
-//! Dead network namespaces count against `user.max_net_namespaces` until the kernel has
-//! taken them down, some time after their last process; processes and descriptors of
-//! other tests come free when those end.
+//! Dead network namespaces count against `user.max_net_namespaces` until the kernel has freed
+//! them, some time after their last process. Processes and descriptors of other tests are released
+//! when those end.
 
 use std::borrow::Borrow;
 use std::io;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::harness::protocol::heartbeat::Pulse;
+use crate::harness::protocol::heartbeat::Heartbeat;
 use crate::sys::errno;
 
-/// How long nothing may come free before a shortage is an error. The kernel takes down
-/// thousands of network namespaces in this time.
+/// Time without progress after which a shortage is an error. The kernel frees thousands of network
+/// namespaces in this time.
 const LIMIT: Duration = Duration::from_secs(5);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// A wait for something to come free: pauses that double, up to a limit.
+/// Exponential backoff, up to a longest pause.
 #[derive(Debug)]
-pub(crate) struct Patience {
+pub(crate) struct Backoff {
     since: Instant,
     pause: Duration,
 }
 
-impl Patience {
+impl Backoff {
     pub(crate) fn new() -> Self {
         Self { since: Instant::now(), pause: FIRST_PAUSE }
     }
 
-    /// How long to wait before the next try; `None` when it has been long enough since
-    /// `progress`, the last time that something came free.
+    /// Returns the pause before the next try, or `None` if [`LIMIT`] has passed since `progress`,
+    /// the time at which a resource was last released.
     pub(crate) fn next_pause(&mut self, progress: Option<Instant>) -> Option<Duration> {
         let since = progress.map_or(self.since, |progress| progress.max(self.since));
         if since.elapsed() > LIMIT {
@@ -44,25 +44,26 @@ impl Patience {
     }
 }
 
-/// Tries until it works, fails for another reason than a shortage, or has taken too long.
-pub(crate) fn insist<T, E: Borrow<io::Error>>(
+/// Calls `attempt` until it succeeds, fails for another reason than a shortage, or [`LIMIT`] has
+/// passed.
+pub(crate) fn retry_shortage<T, E: Borrow<io::Error>>(
     attempt: impl FnMut() -> Result<T, E>,
 ) -> Result<T, E> {
-    insist_while(|| false, attempt)
+    retry_while(|| false, attempt)
 }
 
-/// The same, but it does not take too long while others hold what they will let go of.
-pub(crate) fn insist_while<T, E: Borrow<io::Error>>(
+/// As [`retry_shortage`], but the limit does not run while `others_hold` resources.
+pub(crate) fn retry_while<T, E: Borrow<io::Error>>(
     mut others_hold: impl FnMut() -> bool,
     mut attempt: impl FnMut() -> Result<T, E>,
 ) -> Result<T, E> {
-    // Most need none, and do not look at the clock.
-    let mut patience = None;
+    // Most calls succeed at once, and do not read the clock.
+    let mut backoff = None;
     loop {
         match attempt() {
             Err(error) if errno::is_shortage(error.borrow()) => {
-                let patience = patience.get_or_insert_with(Patience::new);
-                match patience.next_pause(others_hold().then(Instant::now)) {
+                let backoff = backoff.get_or_insert_with(Backoff::new);
+                match backoff.next_pause(others_hold().then(Instant::now)) {
                     Some(pause) => std::thread::sleep(pause),
                     None => return Err(error),
                 }
@@ -72,40 +73,42 @@ pub(crate) fn insist_while<T, E: Borrow<io::Error>>(
     }
 }
 
-/// The same in a process of a test: while other tests run, and for some time after the last has ended.
-pub(crate) fn insist_beside_others<T, E: Borrow<io::Error>>(
-    pulse: Pulse,
+/// As [`retry_shortage`] in a process of a test: the limit does not run while other tests run or
+/// end.
+pub(crate) fn retry_beside_tests<T, E: Borrow<io::Error>>(
+    heartbeat: Heartbeat,
     attempt: impl FnMut() -> Result<T, E>,
 ) -> Result<T, E> {
     let mut waits = None;
-    let mut ends = pulse.ends();
+    let mut ends = heartbeat.ends();
     let others_hold = || {
-        waits.get_or_insert_with(|| pulse.wait());
-        let now = pulse.ends();
-        std::mem::replace(&mut ends, now) != now || pulse.others_run()
+        waits.get_or_insert_with(|| heartbeat.wait());
+        let now = heartbeat.ends();
+        std::mem::replace(&mut ends, now) != now || heartbeat.others_run()
     };
-    insist_while(others_hold, attempt)
+    retry_while(others_hold, attempt)
 }
 
-/// The pulse of this process's test, for [`insist_on_threads`].
-static PULSE: OnceLock<Pulse> = OnceLock::new();
+/// Counters of this process's test, for [`retry_threads`].
+static OWN: OnceLock<Heartbeat> = OnceLock::new();
 
-/// Notes the pulse of the test that this process runs.
-pub(crate) fn note_pulse(pulse: Pulse) {
-    PULSE.get_or_init(|| pulse);
+/// Sets the counters of this process's test.
+pub(crate) fn note_heartbeat(heartbeat: Heartbeat) {
+    OWN.get_or_init(|| heartbeat);
 }
 
-/// Retries as [`insist_beside_others`], for what needs threads and descriptors of this process: of the
-/// latter none comes free.
+/// Retries as [`retry_beside_tests`], for steps that need threads and descriptors of this process.
+/// A full table of descriptors (`EMFILE`) is an error at once: other tests release none of this
+/// process.
 #[cfg(feature = "tokio")]
-pub(crate) fn insist_on_threads<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn retry_threads<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let attempt = || match attempt() {
         Err(error) if errno::is_full_table(&error) => Ok(Err(error)),
         other => other.map(Ok),
     };
-    match PULSE.get() {
-        Some(pulse) => insist_beside_others(*pulse, attempt)?,
-        None => insist(attempt)?,
+    match OWN.get() {
+        Some(heartbeat) => retry_beside_tests(*heartbeat, attempt)?,
+        None => retry_shortage(attempt)?,
     }
 }
 
@@ -116,13 +119,13 @@ mod tests {
     #[test]
     fn a_shortage_that_passes_is_waited_out_and_a_refusal_is_not() {
         let mut left = 3;
-        let result = insist(|| {
+        let result = retry_shortage(|| {
             left -= 1;
             if left > 0 { Err(io::Error::from_raw_os_error(libc::EAGAIN)) } else { Ok(left) }
         });
         assert_eq!(result.unwrap(), 0);
         let mut tries = 0;
-        let refused: io::Result<()> = insist(|| {
+        let refused: io::Result<()> = retry_shortage(|| {
             tries += 1;
             Err(io::Error::from_raw_os_error(libc::EPERM))
         });
@@ -131,13 +134,13 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_a_limit_and_progress_renews_them() {
-        let mut patience = Patience::new();
-        let pauses: Vec<_> = (0..9).filter_map(|_| patience.next_pause(None)).collect();
+        let mut backoff = Backoff::new();
+        let pauses: Vec<_> = (0..9).filter_map(|_| backoff.next_pause(None)).collect();
         assert_eq!(pauses[..3], [1, 2, 4].map(Duration::from_millis));
         assert_eq!(pauses[8], LONGEST_PAUSE);
         let Some(past) = Instant::now().checked_sub(LIMIT * 2) else { return };
-        patience.since = past;
-        assert_eq!(patience.next_pause(None), None);
-        assert!(patience.next_pause(Some(Instant::now())).is_some());
+        backoff.since = past;
+        assert_eq!(backoff.next_pause(None), None);
+        assert!(backoff.next_pause(Some(Instant::now())).is_some());
     }
 }

@@ -1,9 +1,9 @@
-//! The test runner's side of one test: the request, the output, the verdict.
+//! The runner's side of a test: request, output, verdict.
 
-pub(crate) mod output;
-pub(crate) mod policy;
-pub(crate) mod reasons;
-pub(crate) mod registered_twice;
-pub(crate) mod request;
-pub(crate) mod verdict;
-pub(crate) mod watchdog;
+mod output;
+mod policy;
+mod reasons;
+mod registered_twice;
+mod request;
+pub(crate) mod run;
+mod verdict;

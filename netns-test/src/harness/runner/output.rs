@@ -1,5 +1,5 @@
-//! What a body wrote, handed to libtest as it arrives: through `print!` and `eprint!` on
-//! the test's own thread, so that capture and `--nocapture` do what they always do.
+//! Replays the output of a body as it arrives, through `print!` and `eprint!` on the test's own
+//! thread, so that libtest's capture and `--nocapture` work as usual.
 
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -10,14 +10,14 @@ use crate::sys::errno;
 use crate::sys::errno::Refusal;
 use crate::sys::fds;
 
-/// How much is read at once of a stream that has much to say, and of one that has not shown it.
+/// Bytes to read at once: of a stream that has filled its first buffer, and of any other.
 const CHUNK: usize = 64 << 10;
 const FIRST_CHUNK: usize = 4 << 10;
 
-/// How many chunks are taken from one stream before the other has its turn.
+/// Reads of one stream before the other stream has its turn.
 const CHUNKS_PER_TURN: usize = 16;
 
-/// Says whether the last line so far is complete.
+/// Replay of one test's output.
 #[derive(Debug)]
 pub(crate) struct Replay {
     at_line_start: bool,
@@ -30,7 +30,7 @@ impl Default for Replay {
 }
 
 impl Replay {
-    /// Adds lines of the harness's own after the output.
+    /// Prints lines of the harness after the output.
     pub(crate) fn add_lines(&self, lines: &[String]) {
         let mut text = String::new();
         if !lines.is_empty() && !self.at_line_start {
@@ -39,7 +39,7 @@ impl Replay {
         for line in lines {
             text += &format!("netns-test: {line}\n");
         }
-        // Where stderr cannot be written to this panics, and the verdict must not be lost.
+        // `eprint!` panics if stderr cannot be written, and the verdict must not be lost.
         drop(std::panic::catch_unwind(|| eprint!("{text}")));
     }
 
@@ -51,8 +51,8 @@ impl Replay {
         match kind {
             Kind::Stdout => {
                 print!("{text}");
-                // So that a line without an end is seen now. Nobody is told of a closed
-                // stdout here: the next `print!` will panic, as in any test.
+                // So that a line without an end is seen now. A closed stdout is not reported here:
+                // the next `print!` panics, as in any test.
                 drop(io::stdout().flush());
             }
             Kind::Stderr => eprint!("{text}"),
@@ -60,18 +60,18 @@ impl Replay {
     }
 }
 
-/// Which of a test's streams.
+/// Stream of a test's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Stdout,
     Stderr,
 }
 
-/// The read ends of a test's output.
+/// Read ends of a test's output.
 ///
-/// One pipe takes both streams where they go to one place anyway: what a test writes to
-/// them then stays in order. With two pipes, what is written to stderr comes after what
-/// was written to stdout before it; more the kernel does not tell.
+/// If both streams have one destination, one pipe takes both, which keeps their order. With two
+/// pipes, output to stderr is replayed after the output to stdout before it; the kernel does not
+/// show their order more precisely.
 #[derive(Debug)]
 pub(crate) struct Streams {
     stdout: Stream,
@@ -79,7 +79,7 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    /// The streams, and their write ends.
+    /// Opens the pipes. Returns the streams, and the write ends for stdout and stderr.
     pub(crate) fn open() -> Result<(Self, OwnedFd, OwnedFd), Refusal> {
         let (stdout, their_stdout) = Stream::open()?;
         if one_place() {
@@ -92,13 +92,13 @@ impl Streams {
         Ok((Self { stdout, stderr: Some(stderr) }, their_stdout, their_stderr))
     }
 
-    /// What to wait on.
+    /// Returns the descriptors to poll.
     pub(crate) fn sources(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let pipes = [self.stdout.pipe.as_ref(), self.stderr.as_ref().and_then(|s| s.pipe.as_ref())];
         pipes.into_iter().flatten().map(|pipe| pipe.as_fd())
     }
 
-    /// Replays what is there, up to one turn's worth; how many bytes that was.
+    /// Replays the available output, up to one turn's worth. Returns the number of bytes.
     pub(crate) fn turn(&mut self, replay: &mut Replay) -> usize {
         // Read before stdout and written after it.
         let (errors, error_count) = self.stderr.as_mut().map(Stream::read).unwrap_or_default();
@@ -108,9 +108,9 @@ impl Streams {
         count + error_count
     }
 
-    /// Replays what is there when all writers are gone.
+    /// Replays the rest of the output when all processes of the test have ended.
     pub(crate) fn finish(&mut self, replay: &mut Replay) {
-        // What comes beyond that is of a writer outside of the test.
+        // Anything beyond the pipes' capacity is from a writer outside of the test.
         let mut most = self.stdout.capacity() + self.stderr.as_ref().map_or(0, Stream::capacity);
         loop {
             let count = self.turn(replay);
@@ -124,20 +124,19 @@ impl Streams {
     }
 }
 
-/// Whether both streams end up in the same place: in libtest's buffer, or in one file or
-/// terminal.
+/// Returns whether both streams have one destination: libtest's buffer, one file or one terminal.
 fn one_place() -> bool {
     static CAPTURED: OnceLock<bool> = OnceLock::new();
     let captured = *CAPTURED.get_or_init(|| !env::nothing_is_captured());
     captured || fds::standard_output() == fds::standard_error()
 }
 
-/// The read end of one pipe.
+/// Read end of one pipe.
 #[derive(Debug)]
 struct Stream {
-    /// `None` when it has ended.
+    /// `None` when the stream has ended.
     pipe: Option<OwnedFd>,
-    /// The bytes of a character that has not arrived whole.
+    /// Bytes of a UTF-8 character that has not arrived completely.
     held: Vec<u8>,
     buffer: Vec<u8>,
 }
@@ -150,7 +149,7 @@ impl Stream {
         Ok((Self { pipe: Some(pipe), held: Vec::new(), buffer: vec![0; FIRST_CHUNK] }, write_end))
     }
 
-    /// What is there, up to one turn's worth, and how many bytes that was.
+    /// Reads the available output, up to one turn's worth. Returns it with its number of bytes.
     fn read(&mut self) -> (String, usize) {
         let mut bytes = std::mem::take(&mut self.held);
         let before = bytes.len();
@@ -175,18 +174,18 @@ impl Stream {
         (String::from_utf8(bytes).unwrap_or_else(lossy), count)
     }
 
-    /// How many bytes the pipe holds at most.
+    /// Returns the capacity of the pipe in bytes.
     fn capacity(&self) -> usize {
         self.pipe.as_ref().and_then(|pipe| fds::pipe_capacity(pipe).ok()).unwrap_or(0)
     }
 
-    /// The beginning of a character that has not come to its end.
+    /// Returns the bytes of an incomplete character at the end of the stream.
     fn rest(&mut self) -> String {
         String::from_utf8_lossy(&std::mem::take(&mut self.held)).into_owned()
     }
 }
 
-/// How many bytes at the end are the beginning of a character.
+/// Counts the bytes at the end that are the beginning of a character.
 fn incomplete(bytes: &[u8]) -> usize {
     let tail = bytes.len().min(3);
     (1..=tail)

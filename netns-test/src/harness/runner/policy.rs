@@ -1,5 +1,6 @@
-//! What becomes of a test that this machine cannot isolate: it fails with the whole story once
-//! and one line from then on, or it is skipped, which nobody can fail to notice.
+//! The policy for a test that this machine cannot isolate (`NETNS_TEST`). It fails, the first one
+//! with a full explanation and the others with one line; or it is skipped, and each skip is
+//! reported.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -15,21 +16,21 @@ use crate::harness::runner::verdict::Verdict;
 use crate::registry::case::Case;
 use crate::sys::{errno, fds, process};
 
-/// The verdict on a test that cannot be isolated.
+/// Returns the verdict on a test that cannot be isolated.
 pub(crate) fn judge(settings: &Settings, case: &Case, failure: Failure) -> Verdict {
     match settings.policy {
         Policy::Require => Verdict::Failed(not_isolated(failure)),
-        Policy::Skip => match tell_of_skip(settings, case, &failure) {
+        Policy::Skip => match report_skip(settings, case, &failure) {
             Ok(()) => Verdict::Skipped,
             Err(failure) => Verdict::Failed(format!(
-                "the test cannot be isolated, and that it is skipped could not be told: {failure}"
+                "the test cannot be isolated, and the skip cannot be reported: {failure}"
             )),
         },
     }
 }
 
-/// Tells at the end of the process how many tests were skipped.
-pub(crate) fn tell_count() {
+/// Prints the number of skipped tests at the end of the process.
+pub(crate) fn print_count() {
     let Ok(skipped) = SKIPPED.lock() else { return };
     let Some(Skipped { runner, count, failure }) = &*skipped else { return };
     if *runner != process::id() {
@@ -43,23 +44,23 @@ pub(crate) fn tell_count() {
     drop(io::stderr().write_all(text.as_bytes()));
 }
 
-/// Whether the whole story has been told in this process.
-static TOLD: AtomicBool = AtomicBool::new(false);
+/// Whether the full explanation was printed in this process.
+static EXPLAINED: AtomicBool = AtomicBool::new(false);
 
 fn not_isolated(failure: Failure) -> String {
-    if TOLD.swap(true, Ordering::Relaxed) {
+    if EXPLAINED.swap(true, Ordering::Relaxed) {
         return format!(
-            "the test was not started: {} (told in full with another test of this program)",
+            "the test was not started: {} (another test of this program has the full explanation)",
             failure.summary()
         );
     }
-    let failure = failure.advise("to skip such tests, and be told so: NETNS_TEST=skip");
+    let failure = failure.advise("to skip such tests (each skip is reported): NETNS_TEST=skip");
     format!("the test was not started: {failure}")
 }
 
-/// The skips of this process.
+/// Skips of this process.
 struct Skipped {
-    /// A child that an ordinary test forks has not skipped anything.
+    /// Process that has skipped them. A child that an ordinary test forks prints no number.
     runner: process::Pid,
     count: usize,
     failure: Failure,
@@ -67,8 +68,8 @@ struct Skipped {
 
 static SKIPPED: Mutex<Option<Skipped>> = Mutex::new(None);
 
-/// Where it cannot be told, the test must not pass.
-fn tell_of_skip(settings: &Settings, case: &Case, failure: &Failure) -> Result<(), Failure> {
+/// Reports a skip. If that fails, the test must not pass.
+fn report_skip(settings: &Settings, case: &Case, failure: &Failure) -> Result<(), Failure> {
     let summary = failure.summary();
     if settings.skipped.is_none() {
         if let Some(reason) = unseen() {
@@ -86,24 +87,24 @@ fn tell_of_skip(settings: &Settings, case: &Case, failure: &Failure) -> Result<(
     }
     let line = format!("netns-test: SKIPPED {}: {summary}\n", case.path());
     // Not `eprint!`, which libtest captures.
-    let told = io::stderr().write_all(line.as_bytes());
-    told.map_err(|error| errno::failure("write", "a line to stderr", &error))?;
+    let written = io::stderr().write_all(line.as_bytes());
+    written.map_err(|error| errno::failure("write", "a line to stderr", &error))?;
     let mut skipped = SKIPPED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let new = || Skipped { runner: process::id(), count: 0, failure: failure.clone() };
     skipped.get_or_insert_with(new).count += 1;
     Ok(())
 }
 
-/// Why nobody would see a line on stderr.
+/// Returns the reason for which a line on stderr would not be seen, if there is one.
 fn unseen() -> Option<&'static str> {
     if env::surroundings().nextest {
         return Some("cargo nextest does not show it");
     }
-    // Where a program is started with stderr closed, that is what the standard library opens.
+    // The standard library opens `/dev/null` if a program starts with stderr closed.
     fds::is_null(io::stderr().as_fd()).then_some("it leads to /dev/null, or was closed")
 }
 
-/// In one write, so that the lines of programs that run at the same time stay whole.
+/// Appends a line in one write, so that the lines of concurrent programs stay whole.
 fn add_line(path: &Path, line: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().append(true).create(true).open(path)?;
     if fds::is_null(file.as_fd()) {

@@ -1,8 +1,9 @@
 //! Reasons for which a test has failed, as sentences. Pure.
 
 use crate::error::Failure;
-use crate::harness::child::stage::Stage;
-use crate::harness::protocol::messages::{End, Ended, Record};
+use crate::harness::protocol::messages::End;
+use crate::harness::protocol::report::{Ended, Record};
+use crate::harness::protocol::stage::Stage;
 use crate::sys::process::Status;
 use crate::sys::process::signals;
 
@@ -18,7 +19,7 @@ pub(crate) fn not_isolated(failure: &Failure) -> String {
     format!("the test was not started: {failure}")
 }
 
-/// End of a test's function, as a part of a sentence about the test.
+/// Describes the end of a test's function, as a part of a sentence about the test.
 pub(crate) fn end_of(record: &Record) -> String {
     match record {
         Record::Passed => "passed".into(),
@@ -34,14 +35,14 @@ pub(crate) fn end_of(record: &Record) -> String {
     }
 }
 
-/// The process did not end as it does with this record.
+/// Describes a process whose exit status does not match its record.
 pub(crate) fn died_at_exit(record: &Record, status: Status) -> String {
     let status = describe(status);
     let died = format!("the test's process {status} while it exited, after the test had ended");
     with_end(died, record)
 }
 
-/// Adds how the test's function has ended, unless it passed.
+/// Appends the end of the test's function, unless it passed.
 fn with_end(text: String, record: &Record) -> String {
     match record {
         Record::Passed => text,
@@ -49,7 +50,7 @@ fn with_end(text: String, record: &Record) -> String {
     }
 }
 
-/// The end of a process whose test had not begun, whatever the process says of itself.
+/// Describes the end of a process whose test had not begun, whatever its record is.
 pub(crate) fn not_begun(ended: &Ended) -> String {
     let (step, object) = ended.stage.step();
     let reason = match &ended.record {
@@ -94,7 +95,7 @@ pub(crate) fn killed(signal: i32, ended: &Ended) -> String {
     let hint = match name.as_str() {
         "SIGSEGV" => ": invalid memory access, or stack overflow in another thread",
         "SIGABRT" => ": abort, as from a second panic during a panic",
-        "SIGKILL" => ": by the test itself, or by the kernel for want of memory",
+        "SIGKILL" => ": by the test itself, or by the kernel's OOM killer",
         "SIGXCPU" => ": it has used up its processor time; raise `ulimit -t` (RLIMIT_CPU)",
         "SIGXFSZ" => ": it has written a file beyond `ulimit -f` (RLIMIT_FSIZE)",
         "SIGSYS" => ": a system call that a seccomp filter refuses",
@@ -110,7 +111,7 @@ pub(crate) fn describe(status: Status) -> String {
     }
 }
 
-/// In the largest unit that divides it, as it is written in the attribute.
+/// Formats a duration in the largest unit that divides it, as in the attribute.
 fn duration(milliseconds: u64) -> String {
     match milliseconds {
         ms if ms % 60_000 == 0 => format!("{}m", ms / 60_000),

@@ -1,11 +1,11 @@
-//! Finds a test that is registered twice: an attribute beside ours has made it a test as well.
+//! Detects a test that is registered twice: another attribute has made it a test too.
 //!
-//! A macro sees only a part of the attributes on a function, and no list of the tests is there to
-//! read. But libtest starts a thread for each registration, also with `--test-threads=1`, and names
-//! it after the test. So the function of one test, called by a second thread of that name, is
-//! registered twice. A test function that others call, once or many times, is not: by the body of
-//! another test, by a plain `#[test]`, by an attribute that repeats a test (in one thread), by a
-//! program without libtest. A retry of nextest is a process of its own.
+//! A macro sees only a part of the attributes on a function, and libtest has no API that lists the
+//! tests. But libtest starts a thread for each registration, also with `--test-threads=1`, and
+//! names it after the test. So a test that a second thread of that name calls is registered twice.
+//! Other calls are allowed, once or many times: by the body of another test, by a plain `#[test]`,
+//! by an attribute that repeats a test in one thread, by a program without libtest. A retry of
+//! nextest is a process of its own.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,10 +13,10 @@ use std::thread::{self, ThreadId};
 
 use crate::registry::case::Case;
 
-/// For each test that libtest has asked for, by the address of its case: the thread.
+/// Thread that has first asked for a test, by the address of the test's case.
 static ASKED: Mutex<BTreeMap<usize, ThreadId>> = Mutex::new(BTreeMap::new());
 
-/// The reason for which the calling thread must not run `case`; none if it may.
+/// Returns the reason for which the calling thread must not run `case`, if there is one.
 pub(crate) fn refusal(case: &'static Case) -> Option<String> {
     let thread = thread::current();
     if thread.name() != Some(case.path().as_str()) {

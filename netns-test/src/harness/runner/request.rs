@@ -1,4 +1,4 @@
-//! The runner's side of one test: asks the server, replays output, waits for the end.
+//! Sends the request for one test, replays the output, and waits for the end.
 
 use std::ffi::OsString;
 use std::io;
@@ -9,16 +9,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::Failure;
-use crate::harness::child::runner_env::Caller;
+use crate::harness::child::runner_env::RunnerEnv;
 use crate::harness::protocol::framing;
 use crate::harness::protocol::messages;
-use crate::harness::protocol::messages::{Ended, Message, Record, Report};
-use crate::harness::protocol::retry::insist_while;
+use crate::harness::protocol::messages::Message;
+use crate::harness::protocol::report::{Ended, Record, Report};
+use crate::harness::protocol::retry::retry_while;
 use crate::harness::runner::output::{Replay, Streams};
 use crate::harness::runner::verdict::Outcome;
-use crate::harness::runner::watchdog;
-use crate::harness::runner::watchdog::Watch;
 use crate::harness::server::handle::{NoServer, Server};
+use crate::harness::server::watchdog;
+use crate::harness::server::watchdog::Watch;
 use crate::sys::errno::Refusal;
 use crate::sys::fds::Until;
 use crate::sys::net::socket;
@@ -26,14 +27,14 @@ use crate::sys::process::limits;
 use crate::sys::process::signals;
 use crate::sys::process::signals::Mask;
 use crate::sys::{errno, fds};
-use crate::{diagnose, userns};
+use crate::{diagnose, env, userns};
 
-/// How long the kernel may take to end the processes of a test that has reported. One that
-/// waits for a device or is held by a debugger may take for ever.
+/// Time that the kernel may take to end the processes of a test that has reported. A process that
+/// waits for a device or is held by a debugger may take any time.
 const LAST_PROCESS: Duration = Duration::from_secs(30);
 
-/// Has test number `index`, which has this time limit, run, and waits until every process of it but
-/// init has gone.
+/// Runs test number `index`, which has this time limit. Returns when all its processes but init
+/// have ended.
 pub(crate) fn perform(
     server: Result<&Server, NoServer>,
     (index, limit): (usize, Option<Duration>),
@@ -47,7 +48,7 @@ pub(crate) fn perform(
     diagnose::note_refusals();
     let mut watch = server.watch(limit);
     let prepare = || Ok((Channels::open()?, user_now()?));
-    let prepared = insist_while(|| Holder::count() > 0, prepare);
+    let prepared = retry_while(|| Holder::count() > 0, prepare);
     let _holder = Holder::new();
     let ((ours, theirs), user) = match prepared {
         Ok(prepared) => prepared,
@@ -60,14 +61,15 @@ pub(crate) fn perform(
         return not_sent(server, "the request", &error);
     }
     drop(theirs);
-    // While the sandbox is made. If it fails, that ends when its socket is closed here.
-    let caller = match insist_while(|| Holder::count() > 1, || caller(server)) {
-        Ok(caller) => caller.encode(),
+    // While the sandbox is set up. On a failure this function closes the socket, which ends the
+    // set-up.
+    let environment = match retry_while(|| Holder::count() > 1, || runner_env(server)) {
+        Ok(environment) => environment.encode(),
         Err(refusal) => return Outcome::NotRequested(not_prepared(&refusal)),
     };
     let room = || wait_for_room(ours.control.as_fd(), server, &mut watch);
-    match framing::send(&ours.control, &caller, room) {
-        // A server that refuses the request, or dies, is noticed there.
+    match framing::send(&ours.control, &environment, room) {
+        // A server that refuses the request or dies is noticed in `follow`.
         Err(error) if !framing::is_hang_up(&error) => {
             not_sent(server, "environment and limits for the test", &error)
         }
@@ -75,7 +77,7 @@ pub(crate) fn perform(
     }
 }
 
-/// Adds what the processes of the test could not see.
+/// Completes failures with facts that the processes of the test could not see.
 fn seen_from_outside(report: Report) -> Report {
     let of_record = |record| match record {
         Record::NotStarted(failure) => Record::NotStarted(diagnose::seen_from_outside(failure)),
@@ -90,7 +92,7 @@ fn seen_from_outside(report: Report) -> Report {
     }
 }
 
-/// A request for which something could not be had.
+/// Explains a request that could not be prepared.
 fn not_prepared(refusal: &Refusal) -> Failure {
     let Refusal { step, object, error } = refusal;
     if *object == WORKING_DIRECTORY && error.kind() == io::ErrorKind::PermissionDenied {
@@ -100,22 +102,26 @@ fn not_prepared(refusal: &Refusal) -> Failure {
     diagnose::explain(step, object, error)
 }
 
-/// What could not be sent, and the server that is to have it.
+/// Returns the outcome of a request of which a part, `what`, could not be sent.
 fn not_sent(server: &Server, what: &str, error: &io::Error) -> Outcome {
     if framing::is_hang_up(error) {
         Outcome::ServerLost(server.how_it_ended())
     } else if error.kind() == STILL {
-        server.note_still();
+        server.note_silent();
         Outcome::ServerLost(error.to_string())
     } else {
         Outcome::NotRequested(diagnose::explain("send", what, error))
     }
 }
 
-/// Stands for a server that does not go on; the error's text says more.
+/// Kind of the error of a server that does not run. Its text is the explanation.
 const STILL: io::ErrorKind = io::ErrorKind::TimedOut;
 
-/// Waits until more can be sent; an error if `server` has gone, or does not go on.
+/// Waits until the socket is writable.
+///
+/// # Errors
+///
+/// If `server` has gone, or does not run.
 fn wait_for_room(socket: BorrowedFd<'_>, server: &Server, watch: &mut Watch) -> io::Result<()> {
     loop {
         let events = [Until::Writable(socket), Until::HungUp(server.liveness())];
@@ -134,12 +140,12 @@ fn wait_for_room(socket: BorrowedFd<'_>, server: &Server, watch: &mut Watch) -> 
 
 const WORKING_DIRECTORY: &str = "the working directory";
 
-/// Who this is: the server refuses others than it was forked from.
+/// Returns the runner's user and capabilities. The server refuses others than those of its fork.
 fn user_now() -> Result<(u32, u32, u64), Refusal> {
     userns::user_now().map_err(errno::at("capget", "own capabilities"))
 }
 
-/// Stands for the descriptors that a request holds until its test has ended.
+/// Guard of the descriptors that a request holds until its test has ended.
 struct Holder;
 
 static HOLDERS: AtomicUsize = AtomicUsize::new(0);
@@ -150,7 +156,7 @@ impl Holder {
         Self
     }
 
-    /// How many there are in this process: tests of other threads.
+    /// Counts the requests of this process, which other threads hold.
     fn count() -> usize {
         HOLDERS.load(Ordering::Relaxed)
     }
@@ -162,14 +168,14 @@ impl Drop for Holder {
     }
 }
 
-/// The descriptors of a test that the runner keeps. When it drops them, as when a
-/// `print!` panics, init ends the test.
+/// Descriptors of a test that the runner keeps. When it drops them, as after a panic of `print!`,
+/// init ends the test.
 struct Channels {
     control: OwnedFd,
     output: Streams,
 }
 
-/// Those that it sends.
+/// Descriptors that the runner sends to the server.
 struct Sent {
     control: OwnedFd,
     stdout: OwnedFd,
@@ -177,11 +183,11 @@ struct Sent {
     directory: OwnedFd,
 }
 
-/// What the runner has been told so far.
+/// Messages received so far.
 #[derive(Default)]
-struct News {
+struct Received {
     parts: Vec<u8>,
-    /// The report, once it is complete, and since when it is.
+    /// The report, `None` if it cannot be decoded, and the time at which it was complete.
     report: Option<(Option<Report>, Instant)>,
 }
 
@@ -207,39 +213,39 @@ impl Channels {
         watch: &mut Watch,
         replay: &mut Replay,
     ) -> Outcome {
-        let mut news = News::default();
+        let mut received = Received::default();
         loop {
-            let left = news.time_left();
-            let (has_news, server_is_there) = match self.wait_and_replay(server, left, replay) {
+            let left = received.time_left();
+            let (is_readable, server_is_there) = match self.wait_and_replay(server, left, replay) {
                 Ok(ready) => ready,
                 Err(error) => {
                     let failure = diagnose::explain("ppoll", "the test's end", &error);
                     return Outcome::ServerLost(failure.to_string());
                 }
             };
-            let message = has_news.then(|| framing::receive_message(&self.control)).transpose();
+            let message = is_readable.then(|| framing::receive_message(&self.control)).transpose();
             match message {
-                Ok(Some(Message::Part(part))) => news.parts.extend(part),
+                Ok(Some(Message::Part(part))) => received.parts.extend(part),
                 Ok(Some(Message::Last(part))) => {
-                    news.parts.extend(part);
-                    match Report::decode(&news.parts).map(seen_from_outside) {
-                        Some(report) if report.is_last_word() => return Outcome::Ended(report),
-                        report => news.report = Some((report, Instant::now())),
+                    received.parts.extend(part);
+                    match Report::decode(&received.parts).map(seen_from_outside) {
+                        Some(report) if report.is_final() => return Outcome::Ended(report),
+                        report => received.report = Some((report, Instant::now())),
                     }
                 }
                 Ok(Some(Message::Gone(end))) => {
-                    let report = news.report.and_then(|(report, _)| report);
+                    let report = received.report.and_then(|(report, _)| report);
                     return Outcome::Gone { report, end };
                 }
                 Ok(None) if server_is_there => {
                     if left == Some(Duration::ZERO) {
-                        return Outcome::Lingers(news.report.and_then(|(report, _)| report));
+                        return Outcome::Lingers(received.report.and_then(|(report, _)| report));
                     }
-                    // After a report there is that limit.
+                    // After a report the limit is `LAST_PROCESS`.
                     let has_begun = || socket::all_was_read(self.control.as_fd());
                     let lost = if left.is_none() { watch.look(has_begun) } else { None };
                     if let Some(reason) = lost {
-                        server.note_still();
+                        server.note_silent();
                         return Outcome::ServerLost(reason);
                     }
                 }
@@ -252,7 +258,8 @@ impl Channels {
         }
     }
 
-    /// Waits for output or news, and replays output; whether there are news, and the server.
+    /// Waits for output or a message, and replays output. Returns whether there is a message, and
+    /// whether the server runs.
     fn wait_and_replay(
         &mut self,
         server: &Server,
@@ -267,7 +274,7 @@ impl Channels {
         self.output.turn(replay);
         let is_there = !ready[1].hung_up;
         if !is_there {
-            // What was said before it went may have come after the look at it.
+            // A message sent before the server ended may have arrived after the poll.
             let control = Until::Readable(self.control.as_fd());
             ready = fds::wait(&[control], Some(Duration::ZERO))?;
         }
@@ -275,8 +282,8 @@ impl Channels {
     }
 }
 
-impl News {
-    /// How long to wait for the last process; for ever while the test runs.
+impl Received {
+    /// Returns the time left for the last process, or `None` (no limit) while the test runs.
     fn time_left(&self) -> Option<Duration> {
         self.report.as_ref().map(|(_, since)| LAST_PROCESS.saturating_sub(since.elapsed()))
     }
@@ -295,9 +302,9 @@ impl Sent {
         loop {
             let socket = server.socket()?;
             let send = || socket::try_send_fds(socket, &request, &fds).map_err(framing::full);
-            match insist_while(|| Holder::count() > 1, send) {
+            match retry_while(|| Holder::count() > 1, send) {
                 Err(error) if error.kind() == framing::FULL => {
-                    wait_for_room(socket, server, watch)?
+                    wait_for_room(socket, server, watch)?;
                 }
                 other => return other,
             }
@@ -305,16 +312,16 @@ impl Sent {
     }
 }
 
-/// This process and thread, as a test would find them.
-fn caller(server: &Server) -> Result<Caller, Refusal> {
+/// Reads the attributes of this process and thread for the body.
+fn runner_env(server: &Server) -> Result<RunnerEnv, Refusal> {
     let text = |(mut name, value): (OsString, OsString)| {
         name.push("=");
         name.push(value);
         name.into_vec()
     };
-    let environment = environment();
+    let environment = env::variables();
     let has_changed = environment != server.environment;
-    Ok(Caller {
+    Ok(RunnerEnv {
         environment: has_changed.then(|| environment.into_iter().map(text).collect()),
         limits: limits::get().map_err(errno::at("prlimit", "the runner"))?,
         mask: signals::mask().unwrap_or(Mask(0)),
@@ -322,12 +329,7 @@ fn caller(server: &Server) -> Result<Caller, Refusal> {
     })
 }
 
-/// The variables of this process, by name and value.
-pub(crate) fn environment() -> Vec<(OsString, OsString)> {
-    std::env::vars_os().collect()
-}
-
-/// From `/proc`: asking with umask(2) would change it for a moment, for all threads.
+/// Reads the umask from `/proc`: umask(2) would change it for a moment, for all threads.
 fn umask() -> io::Result<u32> {
     let status = fds::read_small("/proc/self/status")?;
     let value = status.lines().find_map(|line| line.strip_prefix("Umask:"));

@@ -1,56 +1,57 @@
-//! From what init and server report to what libtest is told. Pure: the table of the
-//! README, as code.
+//! The verdict for libtest, from the reports of init and server. Pure: the table of verdicts in
+//! the README, as code.
 
 use crate::error::Failure;
-use crate::harness::child::stage::Stage;
-use crate::harness::protocol::messages::{End, Ended, Record, Report};
+use crate::harness::protocol::messages::End;
+use crate::harness::protocol::report::{Ended, FAILED, PASSED, Record, Report};
+use crate::harness::protocol::stage::Stage;
 use crate::harness::runner::reasons::{
     describe, died_at_exit, end_of, killed, lost, not_begun, not_isolated, timed_out,
 };
 use crate::sys::process::Status;
 
-/// What is known of a test when it is no longer waited for.
+/// Facts about a test when the runner stops waiting for it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Init has reported that it is the last, and is on its way out.
+    /// Init has reported that it is the last process, and is ending.
     Ended(Report),
-    /// The server has reaped init; the report is what init said before, if anything.
+    /// The server has reaped init. The report is the one that init sent before, if any.
     Gone { report: Option<Report>, end: End },
-    /// Init has reported, but the kernel does not come to the end of the test's processes.
+    /// Init has reported, but processes of the test do not end.
     Lingers(Option<Report>),
-    /// The server ended before it could say anything; this is what is known of it.
+    /// The server ended before the end of the test; with the reason, as far as it is known.
     ServerLost(String),
-    /// The request was not taken.
+    /// The request was not sent.
     NotRequested(Failure),
-    /// There is nobody to take it, since this machine allows no sandbox.
+    /// There is no server: this machine allows no sandbox.
     Refused(Failure),
 }
 
-/// What libtest is told.
+/// Verdict on a test.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The body ran to its end and said so.
+    /// The body has run to its end and recorded a success.
     Passed,
-    /// The body panicked with this message, which it has reported itself.
+    /// The body panicked with this message, which it has printed.
     Panicked(String),
-    /// The body panicked with a value that is no text, which it has reported itself.
+    /// The body panicked with a value that is not a string, and has printed so.
     PanickedWithValue,
     /// This machine allows no sandbox.
     Refused(Failure),
-    /// The same, and that has been told to whoever wanted such tests to be skipped.
+    /// This machine allows no sandbox; the test was skipped, and the skip reported.
     Skipped,
-    /// Anything else, with the reason.
+    /// Any other failure, with the reason.
     Failed(String),
 }
 
-/// A verdict, and lines for the person who reads it.
+/// Verdict, and notes for the user.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Judgement {
     pub(crate) verdict: Verdict,
     pub(crate) notes: Vec<String>,
 }
 
-/// Judges a test.
+/// Returns the verdict on a test.
 pub(crate) fn judge(outcome: Outcome) -> Judgement {
     match outcome {
         Outcome::NotRequested(failure) => Judgement::failed(not_isolated(&failure)),
@@ -65,7 +66,9 @@ pub(crate) fn judge(outcome: Outcome) -> Judgement {
             if end.remains { judgement.with_a_process_left() } else { judgement }
         }
         Outcome::Lingers(Some(report)) => judge_report(&report).with_a_process_left(),
-        Outcome::Lingers(None) => Judgement::failed("the report of the test makes no sense".into()),
+        Outcome::Lingers(None) => {
+            Judgement::failed("the test was lost: the report of its init cannot be decoded".into())
+        }
     }
 }
 
@@ -82,7 +85,8 @@ impl Judgement {
         Self { verdict: Verdict::Failed(reason), notes: Vec::new() }
     }
 
-    /// One in an uninterruptible wait, as for a device or a file system that does not answer.
+    /// Notes a process in an uninterruptible wait, as for a device or a file system that does not
+    /// answer.
     fn with_a_process_left(mut self) -> Self {
         let note = "a process of the test cannot be ended, and is left with its namespaces";
         self.notes.push(note.into());
@@ -98,7 +102,7 @@ fn judge_end(ended: &Ended) -> Judgement {
     let verdict = verdict(ended);
     let mut notes = Vec::new();
     match (&ended.record, &verdict) {
-        // The reason of a failure has it.
+        // The reason of the failure contains it.
         (_, Verdict::Failed(_)) => {}
         (Some(Record::PanickedUnseen(message)), _) => {
             notes.push(format!("the test panicked, without a stderr to say so: {message}"));
@@ -118,12 +122,7 @@ fn judge_end(ended: &Ended) -> Judgement {
     Judgement { verdict, notes }
 }
 
-/// Exit status of a body that passed, and of one that did not: libtest's.
-pub(crate) const PASSED: i32 = 0;
-pub(crate) const FAILED: i32 = 101;
-
-/// Passes a test, or says that it panicked, only where the process has ended with the status that goes
-/// with its record.
+/// Returns `Passed` or a panic only if the exit status of the process matches its record.
 fn verdict(ended: &Ended) -> Verdict {
     if let Some(after) = ended.timed_out {
         return Verdict::Failed(timed_out(after, ended));
@@ -217,7 +216,7 @@ mod tests {
         ]
     }
 
-    /// A panic is the test's, and passes one that should panic, only before the exit status 101.
+    /// Only the exit status 101 makes a panic the test's, which passes a `#[should_panic]` test.
     #[test]
     fn each_record_goes_with_one_status() {
         let wrong = [
@@ -258,7 +257,7 @@ mod tests {
         Record::from_parts(kind, &text).unwrap()
     }
 
-    /// Whatever a process says or does before the test's function, it is not the test that ends.
+    /// A record or exit before the test's function is not the test's.
     #[test]
     fn a_test_that_has_not_begun_neither_panics_nor_runs_late() {
         let before = [Stage::Surroundings, Stage::Constructors, Stage::Thread, Stage::Runtime];
@@ -272,8 +271,8 @@ mod tests {
                     let judged = verdict(&Ended { stage, timed_out, ..ended(status, record) });
                     let Verdict::Failed(reason) = judged else { panic!("{stage:?}: {judged:?}") };
                     let (step, object) = stage.step();
-                    let told = format!("the test was not started: {step} {object}: ");
-                    assert!(is_record || reason.contains(&told), "{reason}");
+                    let text = format!("the test was not started: {step} {object}: ");
+                    assert!(is_record || reason.contains(&text), "{reason}");
                 }
             }
         }
@@ -281,17 +280,17 @@ mod tests {
 
     #[test]
     fn a_limit_on_processor_time_is_no_want_of_memory() {
-        let told = |signal, used_up| {
-            let Verdict::Failed(told) =
+        let text = |signal, used_up| {
+            let Verdict::Failed(text) =
                 judged(Ended { used_up, ..ended(Status::Signaled(signal), None) })
             else {
                 panic!("it has not failed");
             };
-            told
+            text
         };
-        assert!(told(9, None).contains("for want of memory"));
-        assert!(told(9, Some(2)).contains("used up the 2 s of processor time"));
-        assert!(told(24, Some(2)).contains("SIGXCPU: it has used up its processor time"));
+        assert!(text(9, None).contains("OOM killer"));
+        assert!(text(9, Some(2)).contains("used up the 2 s of processor time"));
+        assert!(text(24, Some(2)).contains("SIGXCPU: it has used up its processor time"));
     }
 
     #[test]
@@ -321,7 +320,7 @@ mod tests {
         assert!(judge(Outcome::Lingers(report())).notes[0].contains("is left"));
     }
 
-    /// Only that is what a policy may skip.
+    /// The policy may skip a refusal only.
     #[test]
     fn a_refusal_is_no_failure_of_another_kind() {
         let failure = || Failure::new("clone", "user namespace", "EPERM");

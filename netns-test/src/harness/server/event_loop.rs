@@ -1,151 +1,146 @@
-//! The fork server in its own process: takes requests, forks an init for each, and tells
-//! the runner when that has ended.
+//! The event loop of the fork server: receives requests, forks an init for each, and reports to
+//! the runner when init has ended.
 //!
-//! It keeps nothing of the runner's but one end of a socket; not stdout either, or
-//! `cargo test | tail` would wait for it.
+//! The server keeps one end of a socket of the runner's descriptors, and nothing else. With
+//! stdout, `cargo test | tail` would wait for the server.
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use crate::diagnose;
 use crate::env;
 use crate::error::Failure;
-use crate::harness::child::init::Origin;
-use crate::harness::protocol::heartbeat::Pulse;
+use crate::harness::child::context::descriptors_lost;
+use crate::harness::protocol::heartbeat::{HEARTBEAT, Heartbeat};
 use crate::harness::protocol::messages;
-use crate::harness::protocol::messages::{End, Report};
-use crate::harness::runner::watchdog::HEARTBEAT;
-use crate::harness::server::handle;
+use crate::harness::protocol::messages::End;
+use crate::harness::protocol::report::Report;
 use crate::harness::server::launch::Launcher;
-use crate::harness::server::test::{
-    Request, Test, case_at, descriptors_lost, refuse, refuse_all, tell,
-};
+use crate::harness::server::test::{Request, Test, refuse, refuse_all, send_end};
 use crate::harness::server::trial;
-use crate::harness::server::trial::{Grant, Trial};
-use crate::harness::server::warm_pool::Spares;
+use crate::harness::server::trial::{Support, Trial};
+use crate::harness::server::warm_pool::WarmPool;
+use crate::harness::server::{last_word, setup};
 use crate::isolate::Setting;
-use crate::premain;
-use crate::probe::News;
+use crate::probe::TrialOutcome;
 use crate::registry::case::Case;
+use crate::registry::sections;
 use crate::sys::fds::Until;
 use crate::sys::net::socket;
 use crate::sys::process;
 use crate::sys::process::{Pid, SingleThreaded, Status};
-use crate::sys::process::{limits, shared_record, signals, stack_overflow};
+use crate::sys::process::{shared_record, signals};
 use crate::sys::{errno, fds};
 
-/// How soon a runner that is busy is told again that a test has ended.
-const NEXT_TELLING: Duration = Duration::from_millis(20);
+/// Pause before the end of a test is sent again to a runner whose socket was full.
+const RESEND_PAUSE: Duration = Duration::from_millis(20);
 
 /// Descriptors that the server needs besides those of requests and tests.
 const OWN_DESCRIPTORS: usize = 32;
 
-/// The standard library's for a thread, in bytes, where nobody asks for another one.
-const STACK: usize = 2 << 20;
-
-/// Descriptors of a request that waits.
+/// Descriptors of a queued request.
 const DESCRIPTORS_OF_A_REQUEST: usize = 4;
 
-/// The server's whole life.
+/// Runs the server's process.
 pub(crate) fn main(
     requests: &OwnedFd,
-    (runner, pulse): (Pid, Pulse),
+    (runner, heartbeat): (Pid, Heartbeat),
     alone: &SingleThreaded,
-    last_word: &shared_record::Record,
+    memory: &shared_record::Record,
 ) -> ! {
-    let mut serving = match Serving::new(requests, (runner, pulse), alone) {
-        Ok(serving) => serving,
+    let mut event_loop = match EventLoop::new(requests, (runner, heartbeat), alone) {
+        Ok(event_loop) => event_loop,
         Err(failure) => refuse_all(requests, &failure),
     };
     let status = loop {
-        match serving.step() {
+        match event_loop.step() {
             Ok(true) => {}
-            // Tests that run go with the server.
+            // The tests that still run end with the server.
             Ok(false) => break 0,
             Err(failure) => {
-                handle::leave_last_word(last_word, &failure);
+                last_word::write(memory, &failure);
                 break 1;
             }
         }
     };
-    serving.end();
+    event_loop.end();
     process::exit_now(status)
 }
 
-/// The server, between two events.
-pub(crate) struct Serving<'a> {
+/// State of the server between two events.
+pub(crate) struct EventLoop<'a> {
     pub(crate) launcher: Launcher<'a>,
     requests: &'a OwnedFd,
     pub(crate) open_files: usize,
-    pub(crate) grant: Grant,
+    pub(crate) support: Support,
     pub(crate) waiting: VecDeque<Request>,
     pub(crate) tests: Vec<Test>,
-    pub(crate) spares: Spares,
-    /// Whether bodies find what has been made for the first.
+    pub(crate) pool: WarmPool,
+    /// Whether [`setup::warm_up`] has run.
     is_warm: bool,
-    /// Runners that were too busy to be told of the end of a test.
-    untold: Vec<(OwnedFd, End)>,
-    /// When a test has last ended, and so something come free.
+    /// Ends of tests that are still to be sent: the sockets of their runners were full.
+    unsent_ends: Vec<(OwnedFd, End)>,
+    /// Time at which a test last ended and released its resources.
     pub(crate) last_end: Option<Instant>,
-    /// When a request was last refused because nothing came free.
+    /// Time at which a request was last refused because no resource was released in time.
     pub(crate) last_refusal: Option<Instant>,
 }
 
-impl<'a> Serving<'a> {
+impl<'a> EventLoop<'a> {
     fn new(
         requests: &'a OwnedFd,
-        (runner, pulse): (Pid, Pulse),
+        (runner, heartbeat): (Pid, Heartbeat),
         alone: &'a SingleThreaded,
     ) -> Result<Self, Failure> {
-        let origin = settle(requests, runner)?;
-        // Without it neither this process nor an init would learn of an end.
+        let origin = setup::become_server(requests, runner)?;
+        // If wait4(2) is refused, neither this process nor an init could reap its children.
         process::reap().map_err(|error| diagnose::explain("wait4", "own children", &error))?;
         Ok(Self {
             open_files: origin.limits.open_files(),
-            launcher: Launcher::new(origin, pulse, alone)?,
+            launcher: Launcher::new(origin, heartbeat, alone)?,
             requests,
-            grant: Grant::new(),
+            support: Support::new(),
             waiting: VecDeque::new(),
             tests: Vec::new(),
-            spares: Spares::new(env::settings().ok().and_then(|settings| settings.spares)),
+            pool: WarmPool::new(env::settings().ok().and_then(|settings| settings.spares)),
             is_warm: false,
-            untold: Vec::new(),
+            unsent_ends: Vec::new(),
             last_end: None,
             last_refusal: None,
         })
     }
 
-    /// Whether to go on.
+    /// Waits for events and handles them. Returns `false` when the server is to end.
     fn step(&mut self) -> Result<bool, Failure> {
         let of = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
         let requests = self.requests.as_fd();
         let requests =
             if self.has_room() { Until::Readable(requests) } else { Until::HungUp(requests) };
         let mut events = vec![Until::Readable(self.launcher.children.as_fd()), requests];
-        // Looked at after the requests: what was mounted before one of them is seen with it.
-        events.extend(self.spares.change_of_mounts().map(Until::HungUp));
+        // Read after the requests, so that a mount made before a request is seen with it.
+        events.extend(self.pool.change_of_mounts().map(Until::HungUp));
         let mounts = events.len() > 2;
-        if let Grant::Trying(trial, ..) = &self.grant {
-            events.push(Until::Readable(trial.news.as_fd()));
+        if let Support::Trying(trial, ..) = &self.support {
+            events.push(Until::Readable(trial.outcome.as_fd()));
         }
-        let hands = events.len();
-        events.extend(self.tests.iter().filter_map(Test::hand).map(Until::HungUp));
+        let order_sockets = events.len();
+        events.extend(self.tests.iter().filter_map(Test::orders).map(Until::HungUp));
         let ready =
             fds::wait(&events, self.next_deadline()).map_err(of("ppoll", "requests and tests"))?;
-        self.launcher.pulse.beat();
+        self.launcher.heartbeat.beat();
         if mounts && ready[2].hung_up {
-            self.spares.discard();
+            self.pool.discard();
         }
-        let told = self.tests.iter_mut().filter(|test| test.hand().is_some());
-        let told = told.zip(&ready[hands..]).filter(|(_, at)| at.hung_up);
-        for (test, _) in told {
+        let warm = self.tests.iter_mut().filter(|test| test.orders().is_some());
+        let warm = warm.zip(&ready[order_sockets..]).filter(|(_, at)| at.hung_up);
+        for (test, _) in warm {
             test.note_hang_up();
-            self.spares.note_begin();
+            self.pool.note_begin();
         }
-        // Before its end is seen: it tells first.
-        self.hear_of_trial();
+        // Before the end of its init is handled: the outcome was sent earlier.
+        self.read_trial();
         if ready[0].readable {
             signals::clear(&self.launcher.children).map_err(of("read", "the end of tests"))?;
             self.reap().map_err(of("wait4", "the end of tests"))?;
@@ -156,102 +151,102 @@ impl<'a> Serving<'a> {
         }
         self.kill_overdue();
         self.start_waiting();
-        self.make_spare();
-        self.untold.retain(|(control, end)| !tell(control, *end));
-        self.launcher.pulse.note_running(self.count_that_will_end());
+        self.warm_sandbox();
+        self.unsent_ends.retain(|(control, end)| !send_end(control, *end));
+        self.launcher.heartbeat.note_running(self.count_that_will_end());
         Ok(true)
     }
 
-    /// Whether one more request fits into the table of descriptors.
+    /// Returns whether the descriptors of one more request fit into the table of descriptors.
     fn has_room(&self) -> bool {
         self.waiting.is_empty() || self.descriptors() < self.open_files
     }
 
-    /// How many are in use, or may be.
+    /// Counts the descriptors that are in use or may be.
     pub(crate) fn descriptors(&self) -> usize {
         let tests: usize = self.tests.iter().map(Test::descriptors).sum();
-        let others = self.untold.len() + self.spares.len();
+        let others = self.unsent_ends.len() + self.pool.len();
         OWN_DESCRIPTORS + DESCRIPTORS_OF_A_REQUEST * self.waiting.len() + tests + others
     }
 
     fn next_deadline(&self) -> Option<Duration> {
         let now = Instant::now();
-        let spare = self.spare_to_make().map(|_| self.spares.not_before());
-        // While a first sandbox is tried, the others wait for that alone.
-        let start = match &self.grant {
-            Grant::Trying(trial, ..) => Some(trial.deadline),
+        let spare = self.sandbox_to_warm().map(|_| self.pool.not_before());
+        // While a first sandbox is tried, the other requests wait for its outcome only.
+        let start = match &self.support {
+            Support::Trying(trial, ..) => Some(trial.deadline),
             _ => self.waiting.front().map(|next| next.not_before.max(self.crowded_until(now))),
         };
         let kill = self.tests.iter().filter_map(|test| test.deadline).min();
-        let telling = (!self.untold.is_empty()).then(|| now + NEXT_TELLING);
-        // A runner that waits sees by that that this process goes on.
+        let resend = (!self.unsent_ends.is_empty()).then(|| now + RESEND_PAUSE);
+        // By the heartbeat a waiting runner sees that the server runs.
         let is_idle = self.tests.is_empty() && self.waiting.is_empty();
-        let beat = (!is_idle || self.grant.request().is_some()).then(|| now + HEARTBEAT);
-        let next = [spare, start, kill, telling, beat].into_iter().flatten().min()?;
+        let beat = (!is_idle || self.support.request().is_some()).then(|| now + HEARTBEAT);
+        let next = [spare, start, kill, resend, beat].into_iter().flatten().min()?;
         Some(next.saturating_duration_since(now))
     }
 
-    /// Tells the runner of each test that has no process left.
+    /// Reaps the inits that have ended, and sends the end of each to its runner.
     fn reap(&mut self) -> io::Result<()> {
         while let Some((pid, status)) = process::reap()? {
-            // It may have told since the last look.
-            if self.grant.is_trying(pid) {
-                self.hear_of_trial();
+            // The outcome may have arrived since the last look.
+            if self.support.is_trying(pid) {
+                self.read_trial();
             }
-            if let Some(trial) = self.grant.end_of(pid) {
+            if let Some(trial) = self.support.end_of(pid) {
                 self.launcher.forget(pid);
                 self.last_end = Some(Instant::now());
                 self.end_trial(trial, status);
                 continue;
             }
             self.launcher.forget(pid);
-            self.launcher.pulse.note_end();
-            if self.spares.forget(pid) {
+            self.launcher.heartbeat.note_end();
+            if self.pool.forget(pid) {
                 continue;
             }
             let Some(place) = self.tests.iter().position(|test| test.init == pid) else { continue };
             self.last_end = Some(Instant::now());
             match self.tests.swap_remove(place).end(status) {
-                Ok(end) => self.untold.extend(end),
+                Ok(end) => self.unsent_ends.extend(end),
                 Err(request) => self.waiting.push_front(request),
             }
         }
         Ok(())
     }
 
-    /// The init of a first sandbox has ended before it could tell how the set-up went.
+    /// Handles the end of a first sandbox's init that has not sent the outcome of its set-up.
     fn end_trial(&mut self, trial: Trial, status: Status) {
         if status == Status::Signaled(signals::SYS) {
             self.deny_to(trial.request, diagnose::killed_by_filter(), false);
-        } else if trial.hand.is_some() {
+        } else if trial.orders.is_some() {
             self.waiting.push_front(trial.request.returned());
         } else {
-            // Nothing is known from that: whatever happened is this test's.
+            // The cause is unknown, so it says nothing about other tests.
             let end = End { status, overdue: false, remains: false };
-            self.untold.push((trial.request.control, end));
+            self.unsent_ends.push((trial.request.control, end));
         }
     }
 
     fn kill_overdue(&mut self) {
         let now = Instant::now();
-        let pulse = self.launcher.pulse;
-        if pulse.is_short() && pulse.others_run() {
-            // One that waits for a process, as long as others run, does not keep the time of its test.
+        let heartbeat = self.launcher.heartbeat;
+        if heartbeat.is_short() && heartbeat.others_run() {
+            // A test that waits for a free process while other tests run is not late.
             let launcher = &self.launcher;
             let waits = |test: &&mut Test| launcher.not_begun(test.init).is_some();
             self.tests.iter_mut().filter(waits).for_each(|test| test.wait_longer(now));
         }
-        self.untold.extend(self.tests.iter_mut().filter_map(|test| test.keep_time(now)));
-        if let Some(trial) = self.grant.overdue(now) {
+        self.unsent_ends.extend(self.tests.iter_mut().filter_map(|test| test.keep_time(now)));
+        if let Some(trial) = self.support.overdue(now) {
             self.give_trial_up(&trial);
         }
     }
 
-    /// Ends a first sandbox that does not come to stand, and the requests that wait for it: one
-    /// after the other they would fare no better.
+    /// Kills the init of a first sandbox whose set-up takes too long, and refuses all requests
+    /// that wait for its outcome: they would take as long.
     fn give_trial_up(&mut self, trial: &Trial) {
         process::kill(trial.init);
-        let reason = format!("it did not stand after {} s", trial::LIMIT.as_secs());
+        let reason = format!("not ready after {} s", trial::LIMIT.as_secs());
         let report = Report::NotStarted(Failure::new("set up", "the sandbox of a test", reason));
         refuse(&trial.request.control, &report);
         for request in self.waiting.drain(..) {
@@ -260,28 +255,28 @@ impl<'a> Serving<'a> {
         self.tests.push(Test::given_up(trial.init, trial.request.setting));
     }
 
-    /// Learns what has become of the first sandbox, if that is known now.
-    fn hear_of_trial(&mut self) {
-        match self.grant.hear() {
+    /// Reads the outcome of the first sandbox, if it has arrived.
+    fn read_trial(&mut self) {
+        match self.support.poll() {
             None => {}
-            Some((trial, News::Allowed(_))) => self.accept(trial),
-            Some((trial, news @ News::Refused { .. })) => {
-                let failure = news.explained().expect("it is no news of success");
+            Some((trial, TrialOutcome::Allowed(_))) => self.accept(trial),
+            Some((trial, outcome @ TrialOutcome::Refused { .. })) => {
+                let failure = outcome.explained().expect("it is no outcome of success");
                 self.deny_to(trial.request, failure, false);
             }
         }
     }
 
-    /// Takes one request in; `false` when the runner has gone.
+    /// Receives one request. Returns `false` when the runner has gone.
     fn receive(&mut self) -> io::Result<bool> {
         if !std::mem::replace(&mut self.is_warm, true) {
-            warm_up();
+            setup::warm_up();
         }
         let mut buffer = [0; 64];
         let message = match socket::receive(self.requests.as_fd(), &mut buffer) {
             Ok(message) => message,
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(false),
-            // Stray bytes are no request, and what is short may come free.
+            // Stray bytes are not a request, and a shortage may pass.
             Err(error) if error.raw_os_error().is_none_or(errno::may_come_free) => return Ok(true),
             Err(error) => return Err(error),
         };
@@ -290,7 +285,8 @@ impl<'a> Serving<'a> {
         }
         let mut fds = message.fds;
         if fds.is_empty() {
-            // Nobody can be answered; the runner sees that its socket is closed.
+            // Without a socket there is no way to answer. The runner sees that its socket is
+            // closed.
             return Ok(true);
         }
         let control = fds.remove(0);
@@ -300,29 +296,29 @@ impl<'a> Serving<'a> {
         match parts {
             Err(failure) => refuse(&control, &Report::NotStarted(failure)),
             Ok(((index, case), fds)) => {
-                // A runner that cannot be looked at counts as one that waits.
-                drop(self.note_who_left());
+                // A runner whose socket cannot be polled counts as waiting.
+                drop(self.note_released_tests());
                 let request = Request::new((index, case), control, fds);
-                self.spares.note_request(&request, self.others_for(request.setting));
+                self.pool.note_request(&request, self.others_for(request.setting));
                 self.waiting.push_back(request);
             }
         }
         Ok(true)
     }
 
-    /// Which test a request is for.
+    /// Returns position and case of the requested test.
     fn case_of(&self, bytes: &[u8]) -> Result<(usize, &'static Case), Failure> {
-        let invalid = || Failure::new("receive", "the request", "it makes no sense");
+        let invalid = || Failure::new("receive", "the request", "the message cannot be decoded");
         let request = messages::Request::decode(bytes).ok_or_else(invalid)?;
         if request.user != self.launcher.caller.user() {
             let reason = "the runner has changed its user or its capabilities since it started";
             return Err(Failure::new("fork", "a body for this user", reason));
         }
-        case_at(request.index).map(|case| (request.index, case)).ok_or_else(invalid)
+        sections::case(request.index).map(|case| (request.index, case)).ok_or_else(invalid)
     }
 
-    /// Notes which tests' runners wait no longer.
-    fn note_who_left(&mut self) -> io::Result<()> {
+    /// Notes which tests' runners have stopped waiting.
+    fn note_released_tests(&mut self) -> io::Result<()> {
         let controls = self.tests.iter().filter_map(Test::control).map(Until::HungUp);
         let controls: Vec<_> = controls.collect();
         if controls.is_empty() {
@@ -331,71 +327,26 @@ impl<'a> Serving<'a> {
         let ready = fds::wait(&controls, Some(Duration::ZERO))?;
         let now = Instant::now();
         let tests = self.tests.iter_mut().filter(|test| test.control().is_some());
-        tests.zip(ready).filter(|(_, at)| at.hung_up).for_each(|(test, _)| test.note_left(now));
+        tests.zip(ready).filter(|(_, at)| at.hung_up).for_each(|(test, _)| test.note_released(now));
         Ok(())
     }
 
-    /// Ends what still runs and waits for that and for what has been killed before, as nobody else
-    /// would reap it where process 1 is no init.
+    /// Kills all inits and reaps them and those killed before. In a container whose PID 1 is not
+    /// an init, no other process would reap them.
     fn end(&mut self) {
-        self.spares.end();
+        self.pool.end();
         let trial =
-            if let Grant::Trying(trial, ..) = &self.grant { Some(trial.init) } else { None };
+            if let Support::Trying(trial, ..) = &self.support { Some(trial.init) } else { None };
         self.tests.drain(..).map(|test| test.init).chain(trial).for_each(process::kill);
         process::reap_all();
     }
 
-    /// How many tests of this setting have been asked for and have not ended.
+    /// Counts the tests with this setting that were requested and have not ended.
     fn others_for(&self, setting: Setting) -> usize {
         let running =
             self.tests.iter().filter(|test| test.control().is_some()).map(|test| test.setting);
-        let waiting = self.waiting.iter().chain(self.grant.request());
+        let waiting = self.waiting.iter().chain(self.support.request());
         let settings = running.chain(waiting.map(|request| request.setting));
         settings.filter(|&other| other == setting).count()
     }
-}
-
-/// Starts a thread and waits for its end: what the C library makes and looks up for a first thread
-/// (a stack, an arena of memory, symbols) is there in each body then. Who forks from here has one
-/// thread again.
-fn warm_up() {
-    // The second one has the stack of the first. Of a stated size: the standard library asks for
-    // `RUST_MIN_STACK` once, and what a body finds there may have been set since.
-    for _ in 0..2 {
-        let builder = std::thread::Builder::new().stack_size(STACK);
-        if let Ok(thread) = builder.spawn(stack_overflow::look_up) {
-            drop(thread.join());
-        }
-    }
-    // The kernel may be about to end it.
-    while process::thread_count().is_ok_and(|count| count > 1) {
-        std::thread::yield_now();
-    }
-    premain::note_arguments();
-}
-
-/// Makes the forked process the server; what it was before.
-fn settle(requests: &OwnedFd, runner: Pid) -> Result<Origin, Failure> {
-    let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
-    process::die_with_parent().map_err(step("prctl", "PR_SET_PDEATHSIG of the server"))?;
-    if process::parent_id() != runner {
-        process::exit_now(1);
-    }
-    // An ordinary test may signal its group; the runner's death is what ends the server.
-    process::lead_own_session().map_err(step("setsid", "the server"))?;
-    fds::close_all_except(&[requests.as_raw_fd()])
-        .map_err(step("close_range", "the runner's descriptors"))?;
-    let null = fds::open_null().map_err(|error| diagnose::without_null(&error))?;
-    for number in 0..=2 {
-        fds::install_stdio(&null, number).map_err(step("dup2", "/dev/null"))?;
-    }
-    // Bodies get the runner's limits back; many of them may run at once.
-    limits::raise_open_files().map_err(step("setrlimit", "open files"))?;
-    let origin = Origin {
-        limits: limits::get().map_err(step("getrlimit", "the server"))?,
-        name: process::name().map_err(step("prctl", "PR_GET_NAME"))?,
-        ignores_children: signals::stop_ignoring_children(),
-    };
-    process::set_name(c"netns-test").map_err(step("prctl", "PR_SET_NAME"))?;
-    Ok(origin)
 }

@@ -1,27 +1,24 @@
-//! The fork server as the runner knows it, and the fork that makes it.
+//! The runner's handle of the fork server, and the fork.
 //!
-//! Forking in the runner would copy locks that other threads hold, and take longer the
-//! more memory the runner uses. The server is a copy of the test binary from before
-//! `main`, with one thread and little memory.
+//! A fork of the runner itself would copy locks that other threads hold, and take longer the more
+//! memory the runner uses. The server is a copy of the test binary from before `main`, with one
+//! thread and little memory.
 
 use std::ffi::OsString;
 use std::io;
-use std::mem;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::bytes::{Reader, Writer};
 use crate::diagnose;
+use crate::env;
 use crate::error::Failure;
-use crate::harness::protocol::heartbeat::Pulse;
-use crate::harness::protocol::retry::insist;
-use crate::harness::runner::request;
-use crate::harness::runner::watchdog;
-use crate::harness::runner::watchdog::Watch;
-use crate::harness::server::event_loop;
-use crate::premain;
+use crate::harness::protocol::heartbeat::Heartbeat;
+use crate::harness::protocol::retry::retry_shortage;
+use crate::harness::server::watchdog::Watch;
+use crate::harness::server::{event_loop, last_word, watchdog};
+use crate::registry::versions;
 use crate::sys::fds::Until;
 use crate::sys::net::socket;
 use crate::sys::process;
@@ -29,29 +26,34 @@ use crate::sys::process::{Pid, Side, SingleThreaded, Status};
 use crate::sys::process::{limits, shared_record, signals, unfailing};
 use crate::sys::{errno, fds};
 
-/// How long a server that has closed its socket may take to end.
+/// Time that a server that has closed its socket may take to end.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
-/// The server.
+/// Handle of the server.
 #[derive(Debug)]
 pub(crate) struct Server {
     pid: Pid,
-    /// The process that has forked it.
+    /// Process that has forked the server.
     runner: Pid,
     socket: OwnedFd,
-    /// Of the socket, to notice that a test has closed it and its number was reused.
+    /// Device and inode of the socket, to notice that a test has closed it and its number is
+    /// reused.
     identity: (u64, u64),
-    /// The environment in the moment of the fork, which each body starts with.
+    /// Environment at the fork, with which each body starts.
     pub(crate) environment: Vec<(OsString, OsString)>,
-    pulse: Pulse,
-    /// Why it has ended itself.
+    heartbeat: Heartbeat,
+    /// Reason for which the server has ended itself.
     last_word: shared_record::Record,
-    /// Whether a test was lost because it does nothing.
-    was_still: AtomicBool,
+    /// Whether a test was lost because the server did not run.
+    was_silent: AtomicBool,
 }
 
 impl Server {
-    /// Where requests go.
+    /// Returns the socket for requests.
+    ///
+    /// # Errors
+    ///
+    /// If the test program has closed it.
     pub(crate) fn socket(&self) -> io::Result<BorrowedFd<'_>> {
         let socket = self.socket.as_fd();
         if fds::identity(socket)? == self.identity {
@@ -60,37 +62,38 @@ impl Server {
         Err(io::Error::other("the test program has closed the harness's socket"))
     }
 
-    /// What hangs up when the server has gone.
+    /// Returns a descriptor that hangs up when the server has gone.
     ///
-    /// A test's own socket need not: an ordinary test may have forked while the other end
-    /// was still open here. The other end of this one was never open beside threads.
+    /// The socket of a test does not serve for this: an ordinary test may have forked while its
+    /// other end was open here. The other end of this one was closed before there were threads.
     pub(crate) fn liveness(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// Looks whether it goes on, for a test with this time limit.
+    /// Starts a watchdog for a test with this time limit.
     pub(crate) fn watch(&self, limit: Option<Duration>) -> Watch {
-        Watch::new(self.pid, self.pulse, limit)
+        Watch::new(self.pid, self.heartbeat, limit)
     }
 
-    /// Notes that a test was lost because it does nothing: the next ones are lost at once.
-    pub(crate) fn note_still(&self) {
-        self.was_still.store(true, Ordering::Relaxed);
+    /// Notes that a test was lost because the server did not run: the next tests fail at once.
+    pub(crate) fn note_silent(&self) {
+        self.was_silent.store(true, Ordering::Relaxed);
     }
 
-    /// Why it need not be asked: it was found stopped, and still is.
+    /// Returns the reason for which a request is in vain: the server was found stopped, and still
+    /// is.
     pub(crate) fn still_stopped(&self) -> Option<String> {
-        if !self.was_still.load(Ordering::Relaxed) {
+        if !self.was_silent.load(Ordering::Relaxed) {
             return None;
         }
-        let told = watchdog::still_stopped(self.pid);
-        self.was_still.store(told.is_some(), Ordering::Relaxed);
-        told
+        let explanation = watchdog::still_stopped(self.pid);
+        self.was_silent.store(explanation.is_some(), Ordering::Relaxed);
+        explanation
     }
 
-    /// Why it does not answer.
+    /// Returns the reason for which the server does not answer.
     pub(crate) fn how_it_ended(&self) -> String {
-        if let Some(failure) = last_word(&self.last_word) {
+        if let Some(failure) = last_word::read(&self.last_word) {
             return format!("the fork server could not go on: {failure}");
         }
         if let Err(error) = self.socket() {
@@ -120,20 +123,21 @@ impl Server {
         }
     }
 
-    /// Has it end and reaps it: nobody else does where process 1 is no init, as in many
-    /// containers. Only in the process that has forked it.
+    /// Ends the server and reaps it, in the process that has forked it. In many containers PID 1
+    /// is not an init, and no other process would reap the server.
     pub(crate) fn end(&self) {
         if process::id() != self.runner || self.socket().is_err() {
             return;
         }
         socket::hang_up(self.liveness());
-        // A server that somebody has stopped is left to its parent's death.
+        // A server that was stopped (SIGSTOP) is killed when its parent ends.
         if self.wait_for_end().is_some() {
             process::reap_aside(self.pid);
         }
     }
 
-    /// Waits for its end, which is near; nothing if it does not come, or is not told.
+    /// Waits until the server has ended, which is expected soon. Returns `None` if it has not, or
+    /// its status cannot be read.
     fn wait_for_end(&self) -> Option<Status> {
         let since = Instant::now();
         let process = process::descriptor_of(self.pid).ok();
@@ -144,34 +148,22 @@ impl Server {
             let left = LAST_MOMENT.checked_sub(since.elapsed())?;
             match &process {
                 Some(process) => drop(fds::wait(&[Until::Readable(process.as_fd())], Some(left))),
-                // Linux before 5.3.
+                // Linux before 5.3 has no pidfd_open(2).
                 None => thread::yield_now(),
             }
         }
     }
 }
 
-/// The seal of the server's last word: there is one writer.
-const SEAL: u64 = 1;
-
-/// Leaves the reason for which the server ends itself.
-pub(crate) fn leave_last_word(record: &shared_record::Record, failure: &Failure) {
-    record.write(SEAL, 0, &mem::take(&mut Writer::default().failure(failure).0));
-}
-
-fn last_word(record: &shared_record::Record) -> Option<Failure> {
-    Reader(&record.read(SEAL)?.1).failure()
-}
-
-/// Why there is no server.
+/// Reason for which there is no server.
 #[derive(Clone, Debug)]
 pub(crate) enum NoServer {
-    /// This machine, or this program, allows none.
+    /// This machine or this program does not allow one.
     Refused(Failure),
     Failed(Failure),
 }
 
-/// Forks the server. In the new process this does not return.
+/// Forks the server. Does not return in the new process.
 pub(crate) fn fork(alone: &SingleThreaded) -> Result<Server, NoServer> {
     match process::thread_count() {
         Ok(1) => {}
@@ -193,27 +185,29 @@ pub(crate) fn fork(alone: &SingleThreaded) -> Result<Server, NoServer> {
     let identity =
         fds::identity(ours.as_fd()).map_err(failed("fstat", "the fork server's socket"))?;
     let shared = || failed("mmap", "memory to share with the fork server");
-    let pulse = Pulse::new().map_err(shared())?;
+    let heartbeat = Heartbeat::new().map_err(shared())?;
     let last_word = shared_record::Record::new().map_err(shared())?;
     let runner = process::id();
-    match insist(|| process::fork_aside(alone)).map_err(failed("clone", "the fork server"))? {
+    match retry_shortage(|| process::fork_aside(alone))
+        .map_err(failed("clone", "the fork server"))?
+    {
         Side::Parent(pid) => {
-            let environment = request::environment();
-            let was_still = AtomicBool::new(false);
+            let environment = env::variables();
+            let was_silent = AtomicBool::new(false);
             Ok(Server {
                 pid,
                 runner,
                 socket: ours,
                 identity,
                 environment,
-                pulse,
+                heartbeat,
                 last_word,
-                was_still,
+                was_silent,
             })
         }
         Side::Child => {
-            premain::note_server();
-            event_loop::main(&theirs, (runner, pulse), alone, &last_word)
+            versions::note_server();
+            event_loop::main(&theirs, (runner, heartbeat), alone, &last_word)
         }
     }
 }

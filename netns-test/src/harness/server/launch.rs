@@ -1,6 +1,6 @@
-//! How the server starts an init, in new namespaces: for a test, or as a spare, which is told over a
-//! socket which test it is for. A shortage there must not keep a test from running, so the other way
-//! does without.
+//! Launches inits in new namespaces, either for a test or for the warm pool. A warm sandbox
+//! receives its test over a socket; a shortage of sockets must not keep a test from running, so an
+//! init for a test has none.
 
 use std::cell::RefCell;
 use std::io;
@@ -10,9 +10,9 @@ use std::time::Instant;
 use crate::diagnose;
 use crate::diagnose::{Step, Witness};
 use crate::error::Failure;
+use crate::harness::child::context::{Origin, Site, Task};
 use crate::harness::child::init;
-use crate::harness::child::init::{Origin, Site, Task};
-use crate::harness::protocol::heartbeat::{Mark, Pulse};
+use crate::harness::protocol::heartbeat::{Heartbeat, Mark};
 use crate::harness::server::test::Request;
 use crate::isolate::{Identity, Mode, Setting};
 use crate::sys::net::socket;
@@ -22,51 +22,52 @@ use crate::sys::process::{Pid, Side, SingleThreaded};
 use crate::sys::{errno, fds};
 use crate::userns::Caller;
 
-/// What the server starts an init with.
+/// Values that all inits of the server have in common.
 #[derive(Debug)]
 pub(crate) struct Launcher<'a> {
     pub(crate) alone: &'a SingleThreaded,
-    /// Readable when a child has ended.
+    /// Signalfd that is readable when a child has ended.
     pub(crate) children: OwnedFd,
-    /// Init holds the first end and sees when the second, held here alone, is closed.
+    /// Pipe by which an init sees the end of the server: init holds the read end, and the server
+    /// alone the write end.
     alive: (OwnedFd, OwnedFd),
     pub(crate) caller: Caller,
     origin: Origin,
-    pub(crate) pulse: Pulse,
-    /// Where the bodies of those that have not ended note that they have begun, and since when they
-    /// are there.
+    pub(crate) heartbeat: Heartbeat,
+    /// For each running init, the mark that its body sets when it begins, and the time of its
+    /// launch.
     marks: RefCell<Vec<(Pid, Mark, Instant)>>,
 }
 
-/// The init that is wanted.
+/// Properties of an init to be launched.
 #[derive(Debug)]
 pub(crate) struct Wanted<'w> {
     pub(crate) setting: Setting,
     pub(crate) mode: &'w Mode,
-    /// Where it will be.
+    /// Working directory.
     pub(crate) directory: &'w OwnedFd,
-    /// Its test; none for a spare.
+    /// Request of its test; `None` for a warm sandbox.
     pub(crate) request: Option<&'w Request>,
-    /// Whether it is to tell how the set-up goes.
+    /// Whether init is to send the outcome of the set-up.
     pub(crate) is_trial: bool,
 }
 
-/// An init that has been started.
+/// Init that was launched.
 #[derive(Debug)]
 pub(crate) struct Launched {
     pub(crate) init: Pid,
-    /// Who its body is, by what the machine said at the start.
+    /// Identity of its body, by the machine's files at the launch.
     pub(crate) identity: Identity,
-    /// Where a spare takes the order for a test.
-    pub(crate) hand: Option<OwnedFd>,
-    /// Where it tells how the set-up goes.
-    pub(crate) news: Option<OwnedFd>,
+    /// Socket for the order of a warm sandbox.
+    pub(crate) orders: Option<OwnedFd>,
+    /// Read end of the pipe for the outcome of the set-up.
+    pub(crate) outcome: Option<OwnedFd>,
 }
 
-/// Why none could be started.
+/// Reason for which an init was not launched.
 #[derive(Debug)]
-pub(crate) enum Lack {
-    /// Something is used up that may come free.
+pub(crate) enum LaunchError {
+    /// A resource is used up that may be released.
     Shortage(io::Error),
     /// The kernel does not allow it.
     Refused(Failure),
@@ -74,10 +75,10 @@ pub(crate) enum Lack {
 }
 
 impl<'a> Launcher<'a> {
-    /// For the process that calls, which is to be the parent of all of them.
+    /// Creates the launcher in the process that is to be the parent of all inits.
     pub(crate) fn new(
         origin: Origin,
-        pulse: Pulse,
+        heartbeat: Heartbeat,
         alone: &'a SingleThreaded,
     ) -> Result<Self, Failure> {
         let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
@@ -90,84 +91,96 @@ impl<'a> Launcher<'a> {
             alive,
             caller: Caller::read()?,
             origin,
-            pulse,
+            heartbeat,
             marks: RefCell::default(),
         })
     }
 
-    pub(crate) fn launch(&self, wanted: &Wanted<'_>) -> Result<Launched, Lack> {
+    pub(crate) fn launch(&self, wanted: &Wanted<'_>) -> Result<Launched, LaunchError> {
         let Wanted { setting, mode, directory, request, is_trial } = *wanted;
-        let identity = Identity::new(setting, &self.caller, mode).map_err(Lack::Failed)?;
-        let shortage = |error| self.lack(error, mode);
-        let failed =
-            |step, object| move |error| Lack::Failed(diagnose::explain(step, object, &error));
-        let of_call = |step, object| move |error| lack_of(step, object, error);
+        let identity = Identity::new(setting, &self.caller, mode).map_err(LaunchError::Failed)?;
+        let shortage = |error| self.clone_error(error, mode);
+        let failed = |step, object| {
+            move |error| LaunchError::Failed(diagnose::explain(step, object, &error))
+        };
+        let of_call = |step, object| move |error| call_error(step, object, error);
         let (go, start) = fds::pipe().map_err(of_call("pipe", "the test's init"))?;
         let order = request.map(Request::order);
-        let (hand, theirs) = pair_if(order.is_none(), socket::pair)
+        let (orders, theirs) = pair_if(order.is_none(), socket::pair)
             .map_err(of_call("socketpair", "the init of a spare"))?;
-        let (news, told) =
+        let (outcome, outcome_writer) =
             pair_if(is_trial, fds::pipe).map_err(of_call("pipe", "the first sandbox"))?;
-        let mark = self.pulse.mark();
-        // In a new mount namespace the working directory is that of the new mounts; a
-        // descriptor would stay in the old ones.
+        let mark = self.heartbeat.mark();
+        // A working directory moves into the new mount namespace by its path; a descriptor would
+        // still refer to the old one.
         fds::change_directory(directory)
             .map_err(failed("fchdir", "the runner's working directory"))?;
         let side = process::fork_into(self.alone, mode.namespaces());
         if let Ok(Side::Child) = side {
             let task = match (order, &theirs) {
                 (Some(order), _) => Task::This(order),
-                (None, Some(hand)) => Task::Awaited(hand),
+                (None, Some(orders)) => Task::Awaited(orders),
                 (None, None) => process::exit_now(1),
             };
             let (children, alive, origin) = (&self.children, &self.alive.0, &self.origin);
-            let (identity, go, news) = (&identity, &go, told.as_ref());
-            let (network, pulse) = (setting.network, (self.pulse, mark));
-            let site =
-                Site { identity, mode, network, children, alive, origin, go, news, task, pulse };
+            let (identity, go, outcome) = (&identity, &go, outcome_writer.as_ref());
+            let (network, heartbeat) = (setting.network, (self.heartbeat, mark));
+            let site = Site {
+                identity,
+                mode,
+                network,
+                children,
+                alive,
+                origin,
+                go,
+                outcome,
+                task,
+                heartbeat,
+            };
             init::main(&site, self.alone)
         }
         fds::leave_directory().map_err(failed("chdir", "/ in the server"))?;
         let Side::Parent(init) = side.map_err(shortage)? else { process::exit_now(1) };
         self.marks.borrow_mut().push((init, mark, Instant::now()));
-        // Until the word to go on init can do nothing; it ends when `start` is closed.
+        // Until the byte arrives init only waits; it ends when `start` is closed.
         identity.maps.write_for(init).map_err(refused_maps)?;
-        if let Some(news) = &news {
-            fds::set_nonblocking(news).map_err(failed("fcntl", "the pipe of a first sandbox"))?;
+        if let Some(outcome) = &outcome {
+            fds::set_nonblocking(outcome)
+                .map_err(failed("fcntl", "the pipe of a first sandbox"))?;
         }
         drop(fds::write_once(start.as_fd(), b"g"));
-        Ok(Launched { init, identity, hand, news })
+        Ok(Launched { init, identity, orders, outcome })
     }
 
-    /// Since when this init is there, if the body of its test has not begun.
+    /// Returns the time of the launch, if the body of this init has not begun.
     pub(crate) fn not_begun(&self, init: Pid) -> Option<Instant> {
         let marks = self.marks.borrow();
         let of_init = marks.iter().find(|(other, ..)| *other == init);
         of_init.filter(|(_, mark, _)| !mark.is_set()).map(|(.., since)| *since)
     }
 
-    /// This init has ended.
+    /// Forgets an init that has ended.
     pub(crate) fn forget(&self, init: Pid) {
         self.marks.borrow_mut().retain(|(other, ..)| *other != init);
     }
 
-    fn lack(&self, error: io::Error, mode: &Mode) -> Lack {
+    fn clone_error(&self, error: io::Error, mode: &Mode) -> LaunchError {
         if errno::is_shortage(&error) && !diagnose::is_forbidden(&error, mode.namespaces()) {
-            return Lack::Shortage(error);
+            return LaunchError::Shortage(error);
         }
-        Lack::Refused(diagnose::explain_clone(self.alone, mode.namespaces(), &error))
+        LaunchError::Refused(diagnose::explain_clone(self.alone, mode.namespaces(), &error))
     }
 }
 
-/// What a call has that has nothing to do with namespaces.
-fn lack_of(step: &str, object: &str, error: io::Error) -> Lack {
+/// Classifies the error of a call that does not create namespaces.
+fn call_error(step: &str, object: &str, error: io::Error) -> LaunchError {
     if errno::is_shortage(&error) {
-        return Lack::Shortage(error);
+        return LaunchError::Shortage(error);
     }
-    Lack::Refused(diagnose::explain(step, object, &error))
+    LaunchError::Refused(diagnose::explain(step, object, &error))
 }
 
-/// Our end and theirs of what `make` gives, if it is needed.
+/// Returns our end and theirs of the pair that `make` creates, if it is needed.
 fn pair_if(
     is_needed: bool,
     make: fn() -> io::Result<(OwnedFd, OwnedFd)>,
@@ -179,15 +192,15 @@ fn pair_if(
     })
 }
 
-fn refused_maps(failure: Failure) -> Lack {
+fn refused_maps(failure: Failure) -> LaunchError {
     match failure.errno {
-        None => Lack::Failed(failure),
+        None => LaunchError::Failed(failure),
         Some(code) if errno::is_shortage_code(code) => {
-            Lack::Shortage(io::Error::from_raw_os_error(code))
+            LaunchError::Shortage(io::Error::from_raw_os_error(code))
         }
         Some(_) => {
             let step = Step::Maps { of_root: false };
-            Lack::Refused(diagnose::with_cause(failure, step, &Witness::default()))
+            LaunchError::Refused(diagnose::with_cause(failure, step, &Witness::default()))
         }
     }
 }

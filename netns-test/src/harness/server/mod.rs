@@ -1,9 +1,12 @@
-//! The fork server: its handle in the runner, and its own process.
+//! The fork server: its process, and the handle by which the runner knows it.
 
-pub(crate) mod event_loop;
+mod event_loop;
 pub(crate) mod handle;
-pub(crate) mod launch;
-pub(crate) mod scheduler;
-pub(crate) mod test;
-pub(crate) mod trial;
-pub(crate) mod warm_pool;
+mod last_word;
+mod launch;
+mod scheduler;
+mod setup;
+mod test;
+mod trial;
+mod warm_pool;
+pub(crate) mod watchdog;

@@ -1,103 +1,85 @@
-//! A test that has been asked for, from the request to the end: what the server holds of it, what
-//! it tells the init that runs it, and what it answers.
+//! A test from request to end, as the server sees it: the descriptors that it holds, the order
+//! that it sends to the init, the answer to the runner.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use crate::diagnose;
 use crate::error::Failure;
+use crate::harness::child::context::Order;
 use crate::harness::protocol::messages;
-use crate::harness::protocol::messages::{End, Message, Report};
-use crate::harness::protocol::retry::{Patience, insist};
+use crate::harness::protocol::messages::{End, Message};
+use crate::harness::protocol::report::Report;
+use crate::harness::protocol::retry::Backoff;
 use crate::isolate::Setting;
-use crate::premain;
 use crate::registry::case::Case;
-use crate::sys::errno;
 use crate::sys::net::socket;
 use crate::sys::process;
 use crate::sys::process::signals;
 use crate::sys::process::{Pid, Status};
 
-/// How much longer than its test an init may live. It keeps the time itself; this is for
-/// one that cannot, as when somebody has stopped it.
+/// Time that an init may live beyond the limit of its test. Init enforces the limit itself; this
+/// is for an init that cannot, as one that was stopped by SIGSTOP.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// How long the kernel may take to end an init that the server has killed.
+/// Time that the kernel may take to end an init that the server has killed.
 const AFTER_KILL: Duration = Duration::from_secs(5);
 
-/// A test that has been asked for.
+/// Request for a test.
 #[derive(Debug)]
 pub(crate) struct Request {
     index: usize,
     pub(crate) case: &'static Case,
-    /// What its sandbox is made by.
+    /// Properties of its sandbox.
     pub(crate) setting: Setting,
     pub(crate) control: OwnedFd,
     stdout: OwnedFd,
     stderr: OwnedFd,
     pub(crate) directory: OwnedFd,
-    pub(crate) patience: Patience,
+    pub(crate) backoff: Backoff,
     pub(crate) not_before: Instant,
-    /// Whether a spare that it was given to is lost: it is not given to another one.
+    /// Whether the request was given to a warm sandbox that has ended. It is not given to another
+    /// one.
     pub(crate) is_returned: bool,
 }
 
-/// What an init needs to know of its test.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Order<'a> {
-    pub(crate) case: &'static Case,
-    pub(crate) control: &'a OwnedFd,
-    pub(crate) stdout: &'a OwnedFd,
-    pub(crate) stderr: &'a OwnedFd,
-}
-
-/// The same, as it arrives at a spare: first at its body, and from there at its init.
-#[derive(Debug)]
-pub(crate) struct Arrived {
-    index: usize,
-    pub(crate) case: &'static Case,
-    pub(crate) control: OwnedFd,
-    /// Stdout and stderr, which init does not get.
-    output: Option<[OwnedFd; 2]>,
-}
-
-/// A test whose init runs.
+/// Test whose init runs.
 #[derive(Debug)]
 pub(crate) struct Test {
     pub(crate) init: Pid,
     pub(crate) setting: Setting,
-    /// As long as its runner has not been told of the end.
+    /// Part of the request that the server keeps until the end is sent to the runner.
     held: Option<Held>,
-    /// Since when its runner has not waited for it.
-    left: Option<Instant>,
-    /// The test's time limit.
+    /// Time at which its runner stopped waiting for it.
+    released: Option<Instant>,
+    /// Time limit of the test.
     limit: Option<Duration>,
-    /// When init is killed, and then when its end is no longer waited for; nothing for a test
-    /// without a time limit.
+    /// Time at which init is killed; after that, time at which its end is no longer awaited.
+    /// `None` for a test without a time limit.
     pub(crate) deadline: Option<Instant>,
     pub(crate) overdue: bool,
 }
 
-/// What the server keeps of the request for a test that runs.
+/// Part of a request that the server keeps while the test runs.
 #[derive(Debug)]
 enum Held {
-    /// Where to tell the runner of the end.
+    /// Socket of the runner, for the end.
     Control(OwnedFd),
-    /// All of it, and where a spare was told of it, until that has looked.
-    Whole { request: Request, hand: OwnedFd },
-    /// All of it: the spare has ended without a look.
+    /// Request that a warm sandbox has not taken yet, and the socket with its order.
+    Whole { request: Request, orders: OwnedFd },
+    /// Request whose warm sandbox has ended without taking it.
     Unread(Request),
 }
 
 impl Request {
-    /// For the test at this place in the table, with the descriptors that came with it.
+    /// Creates the request for the test at `index` of the table, with the descriptors that came
+    /// with it.
     pub(crate) fn new(
         (index, case): (usize, &'static Case),
         control: OwnedFd,
         [stdout, stderr, directory]: [OwnedFd; 3],
     ) -> Self {
-        let (patience, not_before) = (Patience::new(), Instant::now());
+        let (backoff, not_before) = (Backoff::new(), Instant::now());
         Self {
             index,
             case,
@@ -106,100 +88,68 @@ impl Request {
             stdout,
             stderr,
             directory,
-            patience,
+            backoff,
             not_before,
             is_returned: false,
         }
     }
 
-    /// For an init that is forked for it.
+    /// Returns the order for an init that is forked for this request.
     pub(crate) fn order(&self) -> Order<'_> {
         let Self { case, control, stdout, stderr, .. } = self;
         Order { case, control, stdout, stderr }
     }
 
-    /// Tells a spare that this is its test.
-    pub(crate) fn hand_to(&self, spare: &OwnedFd) -> io::Result<()> {
+    /// Sends the order to a warm sandbox.
+    pub(crate) fn send_order(&self, spare: &OwnedFd) -> io::Result<()> {
         let fds = [&self.control, &self.stdout, &self.stderr].map(|fd| fd.as_fd());
         socket::send(spare.as_fd(), &messages::Order { index: self.index }.encode(), &fds)
     }
 
-    /// The same, when the spare that it was given to is lost.
+    /// Marks the request as given to a warm sandbox that has ended.
     pub(crate) fn returned(self) -> Self {
         Self { is_returned: true, ..self }
     }
 }
 
-impl Arrived {
-    /// Waits for it, and leaves it there; nothing if there will be none.
-    pub(crate) fn wait_for(hand: &OwnedFd) -> Option<Self> {
-        let mut buffer = [0; 64];
-        let message = socket::peek(hand.as_fd(), &mut buffer).ok()?;
-        let index = messages::Order::decode(&buffer[..message.length])?.index;
-        let case = case_at(index)?;
-        let mut fds = message.fds.into_iter();
-        let control = fds.next()?;
-        let output = fds.next().zip(fds.next()).map(|(stdout, stderr)| [stdout, stderr]);
-        Some(Self { index, case, control, output })
-    }
-
-    /// Nothing if the kernel has not handed all of it over.
-    pub(crate) fn order(&self) -> Option<Order<'_>> {
-        let [stdout, stderr] = self.output.as_ref()?;
-        Some(Order { case: self.case, control: &self.control, stdout, stderr })
-    }
-
-    /// Tells init which test it is, and takes it. Until then the test can be given to another
-    /// sandbox; if init is about to end, it is.
-    pub(crate) fn take(&self, hand: &OwnedFd, init: &OwnedFd) -> io::Result<()> {
-        let order = messages::Order { index: self.index }.encode();
-        insist(|| socket::send(init.as_fd(), &order, &[self.control.as_fd()]))?;
-        socket::discard(hand.as_fd())
-    }
-}
-
-/// The test with this place in the table.
-pub(crate) fn case_at(index: usize) -> Option<&'static Case> {
-    premain::cases().get(index).copied().flatten()
-}
-
 impl Test {
-    /// `hand` is where the init was told of it, if that was a spare.
-    pub(crate) fn new(init: Pid, request: Request, hand: Option<OwnedFd>) -> Self {
+    /// Creates the test of an init. `orders` is the socket with its order, if it is a warm
+    /// sandbox.
+    pub(crate) fn new(init: Pid, request: Request, orders: Option<OwnedFd>) -> Self {
         let (setting, limit) = (request.setting, request.case.timeout().duration());
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit + GRACE));
-        let held = match hand {
+        let held = match orders {
             None => Held::Control(request.control),
-            Some(hand) => Held::Whole { request, hand },
+            Some(orders) => Held::Whole { request, orders },
         };
-        Self { init, setting, held: Some(held), left: None, limit, deadline, overdue: false }
+        Self { init, setting, held: Some(held), released: None, limit, deadline, overdue: false }
     }
 
-    /// One whose runner knows that it will not come, and whose init has been killed.
+    /// Creates a test whose init was killed, and whose runner was answered.
     pub(crate) fn given_up(init: Pid, setting: Setting) -> Self {
         let (limit, deadline) = (None, None);
-        Self { init, setting, held: None, left: None, limit, deadline, overdue: true }
+        Self { init, setting, held: None, released: None, limit, deadline, overdue: true }
     }
 
-    /// Where its runner waits for its end; nothing if it does not.
+    /// Returns the socket of the runner, if the runner waits.
     pub(crate) fn control(&self) -> Option<BorrowedFd<'_>> {
         self.held.as_ref().map(|held| held.control().as_fd())
     }
 
-    /// The runner waits no longer: it has the report of an init that was the last process of its test,
-    /// or has gone.
-    pub(crate) fn note_left(&mut self, now: Instant) {
+    /// Notes that the runner has stopped waiting: it has the report of an init that was the last
+    /// process of its test, or has gone.
+    pub(crate) fn note_released(&mut self, now: Instant) {
         self.held = None;
-        self.left = Some(now);
+        self.released = Some(now);
     }
 
-    /// Since when, if it has not ended since.
-    pub(crate) fn left(&self) -> Option<Instant> {
-        self.left
+    /// Returns the time at which the runner stopped waiting.
+    pub(crate) fn released(&self) -> Option<Instant> {
+        self.released
     }
 
-    /// Kills an init whose time is over. If the kernel has not ended it some time later, the
-    /// runner is told so: something of it that waits for a device cannot be killed.
+    /// Kills an init that is overdue. Returns the end for the runner if the kernel has not ended
+    /// that init some time later: a process that waits for a device cannot be killed.
     pub(crate) fn keep_time(&mut self, now: Instant) -> Option<(OwnedFd, End)> {
         if self.deadline.is_none_or(|deadline| deadline > now) {
             return None;
@@ -215,25 +165,25 @@ impl Test {
         None
     }
 
-    /// Gives an init more time whose test has not begun.
+    /// Gives more time to an init whose test has not begun.
     pub(crate) fn wait_longer(&mut self, now: Instant) {
         if let (Some(limit), false) = (self.limit, self.overdue) {
             self.deadline = now.checked_add(limit + GRACE);
         }
     }
 
-    /// What hangs up when a spare has looked at its order, or has ended.
-    pub(crate) fn hand(&self) -> Option<BorrowedFd<'_>> {
+    /// Returns the socket that hangs up when a warm sandbox has taken its order or has ended.
+    pub(crate) fn orders(&self) -> Option<BorrowedFd<'_>> {
         match &self.held {
-            Some(Held::Whole { hand, .. }) => Some(hand.as_fd()),
+            Some(Held::Whole { orders, .. }) => Some(orders.as_fd()),
             _ => None,
         }
     }
 
-    /// It has hung up.
+    /// Notes that the socket with the order has hung up.
     pub(crate) fn note_hang_up(&mut self) {
         self.held = self.held.take().map(|held| match held {
-            Held::Whole { request, hand } if socket::was_not_read(hand.as_fd()) => {
+            Held::Whole { request, orders } if socket::was_not_read(orders.as_fd()) => {
                 Held::Unread(request)
             }
             Held::Whole { request, .. } => Held::Control(request.control),
@@ -241,7 +191,7 @@ impl Test {
         });
     }
 
-    /// How many of the server's descriptors it keeps.
+    /// Counts the descriptors that the server keeps for the test.
     pub(crate) fn descriptors(&self) -> usize {
         match self.held {
             None => 0,
@@ -250,8 +200,12 @@ impl Test {
         }
     }
 
-    /// What its runner is to be told when init has ended; or the request itself, if that was a
-    /// spare which has not looked at it: the test has not begun.
+    /// Returns the end for the runner, if it waits.
+    ///
+    /// # Errors
+    ///
+    /// The request, if the init was a warm sandbox that has not taken the order: the test has not
+    /// begun.
     pub(crate) fn end(mut self, status: Status) -> Result<Option<(OwnedFd, End)>, Request> {
         self.note_hang_up();
         match self.held {
@@ -280,8 +234,8 @@ impl Held {
     }
 }
 
-/// Tells the runner that there will be no test. Little enough to fit into its socket, and
-/// a runner that no longer listens needs no answer.
+/// Answers the runner that the test is not run. The answer is short enough for an empty socket; a
+/// runner that has gone needs none.
 pub(crate) fn refuse(control: &OwnedFd, report: &Report) {
     let end = End { status: Status::Exited(0), overdue: false, remains: false };
     for message in [Message::Last(report.encode()), Message::Gone(end)] {
@@ -289,15 +243,15 @@ pub(crate) fn refuse(control: &OwnedFd, report: &Report) {
     }
 }
 
-/// Whether the runner knows now, or no longer wants to.
-pub(crate) fn tell(control: &OwnedFd, end: End) -> bool {
+/// Sends the end of a test to its runner. Returns `false` if the runner's socket is full.
+pub(crate) fn send_end(control: &OwnedFd, end: End) -> bool {
     match socket::try_send(control.as_fd(), &Message::Gone(end).encode()) {
         Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         Ok(()) => true,
     }
 }
 
-/// What is left to a server that cannot serve: to say why.
+/// Answers all requests with `failure`, until the runner ends.
 pub(crate) fn refuse_all(requests: &OwnedFd, failure: &Failure) -> ! {
     let mut buffer = [0; 64];
     loop {
@@ -310,9 +264,4 @@ pub(crate) fn refuse_all(requests: &OwnedFd, failure: &Failure) -> ! {
             _ => process::exit_now(1),
         }
     }
-}
-
-/// The kernel has handed over fewer descriptors than were sent.
-pub(crate) fn descriptors_lost() -> Failure {
-    diagnose::explain("receive", "the request's descriptors", &errno::too_many_files())
 }

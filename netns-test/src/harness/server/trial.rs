@@ -1,5 +1,5 @@
-//! Try, then explain: the first sandbox shows what this machine allows. The other tests wait
-//! until that is known, for the time of one set-up.
+//! Try, then explain: the first sandbox shows which namespaces this machine allows. The other
+//! tests wait for the time of one set-up.
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -8,93 +8,94 @@ use crate::error::Failure;
 use crate::harness::server::test::Request;
 use crate::isolate::Mode;
 use crate::probe;
-use crate::probe::News;
+use crate::probe::TrialOutcome;
 use crate::sys::fds;
 use crate::sys::net::devconf;
 use crate::sys::process::{Pid, SingleThreaded};
 use crate::userns::Caller;
 
-/// More than the news of any failure: a path and a profile, in sentences.
+/// Size of the buffer in bytes, more than any outcome needs: a path, a security profile,
+/// sentences.
 const BUFFER: usize = 16 << 10;
 
-/// How long a first sandbox may take to be set up before it is given up.
+/// Longest time for the set-up of a first sandbox.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// What this machine allows, as far as it is known.
+/// Support of sandboxes by this machine, as far as it is known.
 #[derive(Debug)]
-pub(crate) enum Grant {
-    /// Nothing is known; this is tried next.
-    Open(Mode, Tried),
-    /// A first sandbox is being set up. With what was so before.
+pub(crate) enum Support {
+    /// Not known. This mode is tried next.
+    Unknown(Mode, Tried),
+    /// A first sandbox is being set up in this mode.
     Trying(Trial, Mode, Tried),
-    /// Sandboxes can be had.
+    /// Sandboxes are possible in this mode.
     Allowed(Mode),
-    /// None can be had, for good.
+    /// Sandboxes are not possible.
     Refused(Failure),
 }
 
-/// What was tried before.
+/// Modes that were tried before.
 #[derive(Debug, Default)]
 pub(crate) struct Tried {
     failures: Vec<Failure>,
-    /// Whether one of them was for want of something that may come free.
+    /// Whether one of the failures was a shortage.
     may_pass: bool,
 }
 
-/// A first sandbox, and the request that it is for.
+/// First sandbox, and the request that it is for.
 #[derive(Debug)]
 pub(crate) struct Trial {
     pub(crate) init: Pid,
-    /// Where its init tells whether it has come to an end.
-    pub(crate) news: OwnedFd,
+    /// Read end of the pipe for the outcome of its set-up.
+    pub(crate) outcome: OwnedFd,
     pub(crate) request: Request,
-    /// Where it is to take the order, if it has not been given it.
-    pub(crate) hand: Option<OwnedFd>,
-    /// When it is given up.
+    /// Socket for its order, if it is a warm sandbox.
+    pub(crate) orders: Option<OwnedFd>,
+    /// Time at which it is given up.
     pub(crate) deadline: Instant,
 }
 
-impl Grant {
+impl Support {
     pub(crate) fn new() -> Self {
-        Self::Open(Mode::full(), Tried::default())
+        Self::Unknown(Mode::full(), Tried::default())
     }
 
-    /// A trial of the mode that is open has begun.
+    /// Starts the trial of the next mode.
     pub(crate) fn start(&mut self, trial: Trial) {
-        if let Self::Open(mode, tried) = self {
+        if let Self::Unknown(mode, tried) = self {
             *self = Self::Trying(trial, mode.clone(), std::mem::take(tried));
         }
     }
 
-    /// The trial and what it tells, if it does so now; a refusal leaves its mode open, until
-    /// that is denied.
-    pub(crate) fn hear(&mut self) -> Option<(Trial, News)> {
+    /// Returns the trial and its outcome, if that has arrived. After a refusal the mode is still
+    /// the next one, until [`Self::deny`].
+    pub(crate) fn poll(&mut self) -> Option<(Trial, TrialOutcome)> {
         let Self::Trying(trial, ..) = self else { return None };
-        // Not on the stack, which would be touched each time that there is nothing to hear.
+        // Not on the stack, whose pages would be touched by each poll.
         let mut buffer = vec![0; BUFFER];
-        let length = fds::read_available(&trial.news, &mut buffer).ok().flatten()?;
-        // Nothing at its end: then its end is what there is to see.
-        let news = News::decode(&buffer[..length])?;
+        let length = fds::read_available(&trial.outcome, &mut buffer).ok().flatten()?;
+        // Empty if the pipe is closed: then the end of init is handled.
+        let outcome = TrialOutcome::decode(&buffer[..length])?;
         let (trial, mode) = self.reopen()?;
-        if let News::Allowed(altered) = news {
-            // For those that are forked from now on.
+        if let TrialOutcome::Allowed(altered) = outcome {
+            // For the inits that are forked from now on.
             devconf::learn(altered);
             *self = Self::Allowed(mode);
         }
-        Some((trial, news))
+        Some((trial, outcome))
     }
 
-    /// The request that waits for a first sandbox.
+    /// Returns the request that waits for a first sandbox.
     pub(crate) fn request(&self) -> Option<&Request> {
         if let Self::Trying(trial, ..) = self { Some(&trial.request) } else { None }
     }
 
-    /// Whether `init` is the process of a first sandbox that is being set up.
+    /// Returns whether `init` belongs to the current trial.
     pub(crate) fn is_trying(&self, init: Pid) -> bool {
         matches!(self, Self::Trying(trial, ..) if trial.init == init)
     }
 
-    /// The trial, if its time is over.
+    /// Returns the trial if its time is over.
     pub(crate) fn overdue(&mut self, now: Instant) -> Option<Trial> {
         match self {
             Self::Trying(trial, ..) if trial.deadline <= now => Some(self.reopen()?.0),
@@ -102,7 +103,7 @@ impl Grant {
         }
     }
 
-    /// The trial, if `init` is its process, which has ended without news.
+    /// Returns the trial if `init`, which has ended without an outcome, belongs to it.
     pub(crate) fn end_of(&mut self, init: Pid) -> Option<Trial> {
         match self {
             Self::Trying(trial, ..) if trial.init == init => Some(self.reopen()?.0),
@@ -116,27 +117,27 @@ impl Grant {
             *self = state;
             return None;
         };
-        *self = Self::Open(mode.clone(), tried);
+        *self = Self::Unknown(mode.clone(), tried);
         Some((trial, mode))
     }
 
-    /// The mode that was tried is refused, or cannot be had now, if it `may_pass`: the next one is
-    /// tried, or it is the end. Where there is no next one and one of them may be had later, gives the
-    /// failure for the test that has asked; the next test tries anew.
+    /// Notes that the tried mode is refused, or not available now if it `may_pass`, and proceeds
+    /// to the next mode. If there is none and one of the modes may be available later, returns the
+    /// failure for the current request, and starts over with the next one.
     pub(crate) fn deny(
         &mut self,
         (failure, may_pass): (Failure, bool),
         caller: &Caller,
         alone: &SingleThreaded,
     ) -> Option<Failure> {
-        let Self::Open(mode, tried) = self else { return None };
+        let Self::Unknown(mode, tried) = self else { return None };
         let next = probe::next_mode(mode, caller, alone);
         let Tried { mut failures, may_pass: before } = std::mem::take(tried);
         let may_pass = may_pass || before;
         let reason = failure.summary();
         failures.push(failure);
         if let Some(mode) = next {
-            *self = Self::Open(mode.because(&reason), Tried { failures, may_pass });
+            *self = Self::Unknown(mode.because(&reason), Tried { failures, may_pass });
             return None;
         }
         let failure = probe::all_in_one(failures);
@@ -151,10 +152,10 @@ impl Grant {
 
 impl Trial {
     pub(crate) fn new(
-        (init, news): (Pid, OwnedFd),
+        (init, outcome): (Pid, OwnedFd),
         request: Request,
-        hand: Option<OwnedFd>,
+        orders: Option<OwnedFd>,
     ) -> Self {
-        Self { init, news, request, hand, deadline: Instant::now() + LIMIT }
+        Self { init, outcome, request, orders, deadline: Instant::now() + LIMIT }
     }
 }

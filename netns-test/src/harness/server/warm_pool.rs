@@ -1,7 +1,8 @@
-//! Spares: sandboxes that stand before a test asks for one, made while the tests before it run.
+//! The warm pool: sandboxes that are made before a test asks for one, while other tests run.
 //!
-//! A test must not be able to tell one from a sandbox that is made when it asks. What that takes
-//! over of the machine is compared, and where anything has changed the spare is not used.
+//! A test must not be able to distinguish a warm sandbox from one made on request. So the
+//! properties that a sandbox takes from the machine are compared before its use; if one has
+//! changed, the sandbox is discarded.
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;
@@ -19,145 +20,145 @@ use crate::sys::fds::{Place, Until};
 use crate::sys::process;
 use crate::sys::process::Pid;
 
-/// The most spares of each setting that are made without being asked for, on a machine with one
-/// processor. More than there are processors are not made in the time of one test anyway, and those
-/// that are left at the end of a run were made for nothing.
+/// Most warm sandboxes of each setting on a machine with one processor, where the number is left
+/// to demand. More sandboxes than processors are not finished in the time of one test, and the
+/// ones left at the end of a run were made in vain.
 const MOST_ON_ONE: usize = 2;
 
-/// Tests that ask before one is made, so that a run of one test pays for none.
-const FIRST_ASKED: usize = 2;
+/// Requests before the first warm sandbox is made, so that a run of one test makes none.
+const FIRST_REQUESTS: usize = 2;
 
-/// Where fewer processes or namespaces are allowed, all of them are left to tests: a body that goes
-/// without one for a spare's sake tells nobody.
-const ALLOWED: u64 = 1024;
+/// Limit of processes or namespaces below which there are no warm sandboxes: a test that lacks one
+/// because of a warm sandbox fails without a hint.
+const LEAST_LIMIT: u64 = 1024;
 
-/// The most requests that pass without spares after a setback.
-const LONGEST_REST: usize = 1024;
+/// Most requests that pass without warm sandboxes after a setback.
+const LONGEST_COOLDOWN: usize = 1024;
 
-/// How long after a test has taken its order the next one is made, at the earliest. The test starts a
-/// thread in this time; if the kernel puts that behind the server on a processor, it waits for the end of
-/// the system call that makes the namespaces, which takes a millisecond.
-const A_MOMENT: Duration = Duration::from_micros(200);
+/// Pause before the next warm sandbox is made, after a test has taken its order. The test starts a
+/// thread in this time. If the kernel queues that thread behind the server on a processor, it
+/// waits until the server has created namespaces, which takes a millisecond.
+const START_DELAY: Duration = Duration::from_micros(200);
 
-/// All spares of a server.
+/// All warm sandboxes of the server.
 #[derive(Debug)]
-pub(crate) struct Spares {
-    /// How many are wanted of each setting, if that is not left to the demand.
+pub(crate) struct WarmPool {
+    /// Number of warm sandboxes of each setting, if `NETNS_TEST_SPARES` sets it.
     fixed: Option<usize>,
-    /// Tells that something was mounted or unmounted (`proc_pid_mounts(5)`). Without it there are
-    /// no spares.
+    /// Descriptor that signals changes of mounts (`proc_pid_mounts(5)`). Without it there are no
+    /// warm sandboxes.
     mounts: Option<OwnedFd>,
-    kinds: Vec<Kind>,
-    /// How many there may be of each kind, once that is known of the machine.
+    pools: Vec<SettingPool>,
+    /// Most warm sandboxes of each setting, once it is computed.
     most: Option<usize>,
-    /// Whether all that the machine allows is left to tests, once that is asked for.
+    /// Whether the limits of this machine are low, once it is checked.
     is_tight: OnceCell<bool>,
-    /// How many more requests pass before the next one is made.
-    rest: usize,
-    /// When the next one may be made, at the earliest.
+    /// Number of requests to pass before the next sandbox is made.
+    cooldown: usize,
+    /// Earliest time at which the next sandbox is made.
     not_before: Instant,
-    /// How many will pass after the next setback.
-    next_rest: usize,
+    /// Number of requests to pass after the next setback.
+    next_cooldown: usize,
 }
 
-/// Those of one setting.
+/// Warm sandboxes of one setting.
 #[derive(Debug)]
-struct Kind {
+struct SettingPool {
     setting: Setting,
-    /// How many tests have asked.
-    asked: usize,
-    /// How many of them there were at the same time.
+    /// Number of requests.
+    requests: usize,
+    /// Most requests that were active at the same time.
     peak: usize,
-    /// Where the last one was to run, and by which path, if that is known. Not a descriptor, which would
-    /// keep a mount there in use.
+    /// Working directory of the last request, if known, and its path. Not a descriptor, which
+    /// would keep a mount busy.
     place: Option<Place>,
     directory: PathBuf,
-    ready: VecDeque<Spare>,
+    ready: VecDeque<WarmSandbox>,
 }
 
-/// A sandbox whose body waits for the order for a test.
+/// Sandbox whose body waits for its order.
 #[derive(Debug)]
-struct Spare {
+struct WarmSandbox {
     init: Pid,
-    hand: OwnedFd,
-    /// Who its body is: users and their ids may change.
+    orders: OwnedFd,
+    /// Identity of its body, since users and their ids may change.
     identity: Identity,
-    surroundings: Surroundings,
+    inherited: Inherited,
 }
 
-/// What a sandbox has of the machine from the moment in which it is made.
+/// Properties that a sandbox takes from the machine when it is made.
 #[derive(Debug, PartialEq, Eq)]
-struct Surroundings {
+struct Inherited {
     directory: Place,
     copied: Copied,
 }
 
-impl Surroundings {
-    /// As they are now for a test that runs in `directory`; nothing if they cannot be known.
+impl Inherited {
+    /// Reads the properties for a sandbox in `directory`, or returns `None` if one cannot be read.
     fn now(directory: &OwnedFd) -> Option<Self> {
         Some(Self { directory: fds::place_of(directory).ok()?, copied: Copied::now()? })
     }
 
-    /// Whether they are so now for a test that runs in `directory`.
-    fn are_so_for(&self, directory: Option<Place>) -> bool {
+    /// Returns whether the properties are unchanged, for a test that runs in `directory`.
+    fn still_holds_for(&self, directory: Option<Place>) -> bool {
         directory == Some(self.directory) && self.copied.is_so_still()
     }
 }
 
-impl Spares {
-    /// None yet. `fixed` is how many there are to be, if not by demand.
+impl WarmPool {
+    /// Creates an empty pool. `fixed` is the number for each setting, or `None` for demand.
     pub(crate) fn new(fixed: Option<usize>) -> Self {
         let mounts = fds::open_mounts().ok();
         Self {
             fixed,
             mounts,
-            kinds: Vec::new(),
+            pools: Vec::new(),
             most: fixed,
             is_tight: OnceCell::new(),
-            rest: 0,
+            cooldown: 0,
             not_before: Instant::now(),
-            next_rest: 1,
+            next_cooldown: 1,
         }
     }
 
-    /// Whether there are to be some in any case.
-    pub(crate) fn are_asked_for(&self) -> bool {
+    /// Returns whether `NETNS_TEST_SPARES` requests warm sandboxes.
+    pub(crate) fn is_requested(&self) -> bool {
         self.fixed.is_some_and(|fixed| fixed > 0)
     }
 
-    /// A test has asked, when `running` others of the same setting have not ended.
+    /// Notes a request, while `running` others with the same setting have not ended.
     pub(crate) fn note_request(&mut self, request: &Request, running: usize) {
         if self.fixed == Some(0) {
             return;
         }
-        self.rest = self.rest.saturating_sub(1);
-        let kind = self.kind(request.setting);
-        kind.asked += 1;
-        kind.peak = kind.peak.max(running + 1);
+        self.cooldown = self.cooldown.saturating_sub(1);
+        let pool = self.pool(request.setting);
+        pool.requests += 1;
+        pool.peak = pool.peak.max(running + 1);
         let place = fds::place_of(&request.directory).ok();
-        if place.is_none() || place != kind.place {
-            kind.directory = fds::path_of(&request.directory).unwrap_or_default();
-            kind.place = place;
+        if place.is_none() || place != pool.place {
+            pool.directory = fds::path_of(&request.directory).unwrap_or_default();
+            pool.place = place;
         }
     }
 
-    /// The setting of which there are fewer than there should be.
+    /// Returns a setting that has too few warm sandboxes.
     pub(crate) fn wanted(&self) -> Option<Setting> {
-        if self.rest > 0 || self.mounts.is_none() {
+        if self.cooldown > 0 || self.mounts.is_none() {
             return None;
         }
-        let lacks = |kind: &&Kind| {
+        let lacks = |pool: &&SettingPool| {
             let (target, first) = match self.fixed {
                 Some(fixed) => (fixed, 1),
-                None => (kind.peak.min(self.most.unwrap_or(MOST_ON_ONE)), FIRST_ASKED),
+                None => (pool.peak.min(self.most.unwrap_or(MOST_ON_ONE)), FIRST_REQUESTS),
             };
-            kind.asked >= first && kind.ready.len() < target
+            pool.requests >= first && pool.ready.len() < target
         };
-        self.kinds.iter().find(lacks).map(|kind| kind.setting)
+        self.pools.iter().find(lacks).map(|pool| pool.setting)
     }
 
-    /// Has `launch` make one of this setting. If it cannot be made, nobody is told: the next test
-    /// that asks gets a sandbox of its own, or the reason why not.
+    /// Makes a warm sandbox of this setting by `launch`. A failure is not reported: the next
+    /// request gets a sandbox of its own, or the reason why not.
     pub(crate) fn make(
         &mut self,
         setting: Setting,
@@ -169,55 +170,57 @@ impl Spares {
             return;
         }
         self.forget_changes_of_mounts();
-        let made = self.kind(setting).place().and_then(|(directory, surroundings)| {
-            let Launched { init, identity, hand, .. } = launch(&directory)?;
-            Some(Spare { init, hand: hand?, identity, surroundings })
+        let made = self.pool(setting).place().and_then(|(directory, inherited)| {
+            let Launched { init, identity, orders, .. } = launch(&directory)?;
+            Some(WarmSandbox { init, orders: orders?, identity, inherited })
         });
         match made {
-            Some(spare) => self.kind(setting).ready.push_back(spare),
+            Some(spare) => self.pool(setting).ready.push_back(spare),
             None => self.note_setback(),
         }
     }
 
-    /// Whether so little is allowed that a test could miss what something else of ours has.
+    /// Returns whether the limits of this machine are so low that a test could lack a process or
+    /// namespace that this crate uses for itself.
     pub(crate) fn is_tight(&self) -> bool {
-        *self.is_tight.get_or_init(|| diagnose::has_room_for_fewer_than(ALLOWED))
+        *self.is_tight.get_or_init(|| diagnose::has_room_for_fewer_than(LEAST_LIMIT))
     }
 
-    /// Those up to now, before the first spare is made.
+    /// Discards the signals of mount changes before the first warm sandbox is made.
     fn forget_changes_of_mounts(&self) {
         if let Some(mounts) = self.mounts.as_ref().filter(|_| self.len() == 0) {
             drop(fds::wait(&[Until::HungUp(mounts.as_fd())], Some(Duration::ZERO)));
         }
     }
 
-    /// What hangs up when the mounts have changed and a spare has not.
+    /// Returns the descriptor that hangs up when mounts have changed since the first warm sandbox
+    /// was made.
     pub(crate) fn change_of_mounts(&self) -> Option<BorrowedFd<'_>> {
         self.mounts.as_ref().filter(|_| self.len() > 0).map(|mounts| mounts.as_fd())
     }
 
-    /// Gives the request to a spare whose body is who `identity` says; its init, and where it was
-    /// told.
-    pub(crate) fn hand_over(
+    /// Sends the request to a warm sandbox whose body has this `identity`. Returns its init, and
+    /// the socket with the order.
+    pub(crate) fn assign(
         &mut self,
         request: &Request,
         identity: impl FnOnce() -> Option<Identity>,
     ) -> Option<(Pid, OwnedFd)> {
-        if request.is_returned || self.kind(request.setting).ready.is_empty() {
+        if request.is_returned || self.pool(request.setting).ready.is_empty() {
             return None;
         }
         let directory = fds::place_of(&request.directory).ok();
         let identity = identity();
         let mut is_setback = false;
-        while let Some(spare) = self.kind(request.setting).ready.pop_front() {
-            let is_same = spare.surroundings.are_so_for(directory)
+        while let Some(spare) = self.pool(request.setting).ready.pop_front() {
+            let is_same = spare.inherited.still_holds_for(directory)
                 && identity.as_ref() == Some(&spare.identity);
-            if is_same && request.hand_to(&spare.hand).is_ok() {
+            if is_same && request.send_order(&spare.orders).is_ok() {
                 self.note_use();
-                return Some((spare.init, spare.hand));
+                return Some((spare.init, spare.orders));
             }
             process::kill(spare.init);
-            // What has changed for one has changed for all: that counts once.
+            // A change for one is a change for all, so it counts once.
             if !std::mem::replace(&mut is_setback, true) {
                 self.note_setback();
             }
@@ -225,11 +228,11 @@ impl Spares {
         None
     }
 
-    /// Whether `init` was one of them; it has ended.
+    /// Removes an init that has ended. Returns whether it was in the pool.
     pub(crate) fn forget(&mut self, init: Pid) -> bool {
         let before = self.len();
-        for kind in &mut self.kinds {
-            kind.ready.retain(|spare| spare.init != init);
+        for pool in &mut self.pools {
+            pool.ready.retain(|spare| spare.init != init);
         }
         let is_one = self.len() < before;
         if is_one {
@@ -238,7 +241,7 @@ impl Spares {
         is_one
     }
 
-    /// Ends all of them, as something else is short or has changed; whether there were any.
+    /// Kills all warm sandboxes after a shortage or a change. Returns whether there were any.
     pub(crate) fn discard(&mut self) -> bool {
         let inits = self.take_all();
         inits.iter().copied().for_each(process::kill);
@@ -248,63 +251,63 @@ impl Spares {
         !inits.is_empty()
     }
 
-    /// A test has begun in one.
+    /// Notes that a test has begun in a warm sandbox.
     pub(crate) fn note_begin(&mut self) {
-        self.not_before = Instant::now() + A_MOMENT;
+        self.not_before = Instant::now() + START_DELAY;
     }
 
-    /// When one may be made.
+    /// Returns the earliest time at which the next sandbox is made.
     pub(crate) fn not_before(&self) -> Instant {
         self.not_before
     }
 
-    /// Ends all of them, for good.
+    /// Kills all warm sandboxes at the end of the server.
     pub(crate) fn end(&mut self) {
         self.take_all().into_iter().for_each(process::kill);
     }
 
-    /// One could not be made, or be used: after that it is better to make none for a while.
+    /// Notes that a sandbox could not be made or used. No other is made for a while.
     fn note_setback(&mut self) {
-        // Another directory may have that path now.
-        self.kinds.iter_mut().for_each(|kind| kind.place = None);
-        self.rest = self.next_rest;
-        self.next_rest = (self.next_rest * 2).min(LONGEST_REST);
+        // Another directory may have the path now.
+        self.pools.iter_mut().for_each(|pool| pool.place = None);
+        self.cooldown = self.next_cooldown;
+        self.next_cooldown = (self.next_cooldown * 2).min(LONGEST_COOLDOWN);
     }
 
-    /// One was of use: setbacks of long ago count for less.
+    /// Notes that a sandbox was used: the next pause after a setback is shorter.
     fn note_use(&mut self) {
-        self.next_rest = (self.next_rest / 2).max(1);
+        self.next_cooldown = (self.next_cooldown / 2).max(1);
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.kinds.iter().map(|kind| kind.ready.len()).sum()
+        self.pools.iter().map(|pool| pool.ready.len()).sum()
     }
 
     fn take_all(&mut self) -> Vec<Pid> {
-        let all = self.kinds.iter_mut().flat_map(|kind| kind.ready.drain(..));
+        let all = self.pools.iter_mut().flat_map(|pool| pool.ready.drain(..));
         all.map(|spare| spare.init).collect()
     }
 
-    fn kind(&mut self, setting: Setting) -> &mut Kind {
-        let known = self.kinds.iter().position(|kind| kind.setting == setting);
+    fn pool(&mut self, setting: Setting) -> &mut SettingPool {
+        let known = self.pools.iter().position(|pool| pool.setting == setting);
         let place = known.unwrap_or_else(|| {
-            self.kinds.push(Kind::new(setting));
-            self.kinds.len() - 1
+            self.pools.push(SettingPool::new(setting));
+            self.pools.len() - 1
         });
-        &mut self.kinds[place]
+        &mut self.pools[place]
     }
 }
 
-/// How many of each kind can be made while tests run.
+/// Returns the number of sandboxes that can be made while tests run.
 fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from).max(MOST_ON_ONE)
 }
 
-impl Kind {
+impl SettingPool {
     fn new(setting: Setting) -> Self {
         Self {
             setting,
-            asked: 0,
+            requests: 0,
             peak: 0,
             place: None,
             directory: PathBuf::new(),
@@ -312,10 +315,11 @@ impl Kind {
         }
     }
 
-    /// Where the next test will probably run.
-    fn place(&self) -> Option<(OwnedFd, Surroundings)> {
+    /// Opens the directory in which the next test will probably run, and reads the properties for
+    /// it.
+    fn place(&self) -> Option<(OwnedFd, Inherited)> {
         let directory = fds::open_place(&self.directory).ok()?;
-        let surroundings = Surroundings::now(&directory).filter(|now| now.copied.is_settled())?;
-        Some((directory, surroundings))
+        let inherited = Inherited::now(&directory).filter(|now| now.copied.is_settled())?;
+        Some((directory, inherited))
     }
 }

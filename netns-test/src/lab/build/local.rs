@@ -13,8 +13,10 @@ use crate::lab::fabric::own_network::sysctl;
 use crate::lab::fabric::own_network::undo::Journal;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan};
 use crate::lab::topology::NodeKind;
-use crate::netlink::tables::Address;
-use crate::netlink::{Netlink, Request, requests};
+use crate::netlink;
+use crate::netlink::addr::Address;
+use crate::netlink::link::LOOPBACK;
+use crate::netlink::{Netlink, Request};
 use crate::sys::ns::ns_set::Place;
 use crate::sys::{errno, process};
 
@@ -104,10 +106,7 @@ impl Guest {
     /// An address that `lo` is to have; one that it has already is not the lab's to take away.
     pub(crate) fn note(&self, address: Cidr) -> Result<(), Failure> {
         let there = self.netlink.addresses()?;
-        let is_own = |one: &Address| {
-            (one.index, one.address, one.prefix)
-                == (requests::LOOPBACK, address.address(), address.prefix())
-        };
+        let is_own = |one: &Address| (one.index, one.cidr) == (LOOPBACK, address);
         if !there.iter().any(is_own) {
             self.journal.ask(no_address(address));
         }
@@ -127,7 +126,7 @@ impl Guest {
     pub(crate) fn take_back(&mut self) -> Vec<String> {
         // Interfaces that need others come first.
         for (index, name) in self.found().into_iter().rev() {
-            drop(self.netlink.ask_all(&[requests::no_interface(name, index)]));
+            drop(self.netlink.ask_all(&[netlink::link::delete(name, index)]));
         }
         let left = self.found().into_iter().map(|(_, name)| format!("remove {name}: it is there"));
         let left: Vec<String> =
@@ -161,8 +160,7 @@ fn write(
 }
 
 fn no_address(address: Cidr) -> Request {
-    let (object, prefix) = (format!("{address} on lo"), address.prefix());
-    requests::no_address(object, requests::LOOPBACK, address.address(), prefix)
+    netlink::addr::remove(format!("{address} on lo"), LOOPBACK, address)
 }
 
 /// Prepares the end of a cable that has been moved to the caller's network, as the others there are.

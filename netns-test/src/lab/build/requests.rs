@@ -8,10 +8,10 @@ use crate::lab::build::{Made, name_of};
 use crate::lab::fabric::own_network::rank;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, Plan, RoutePlan};
 use crate::lab::topology::{MacvlanMode, NodeKind};
+use crate::netlink;
 use crate::netlink::Request;
 use crate::netlink::kept::Kept;
-use crate::netlink::requests;
-use crate::netlink::requests::{LOOPBACK, MacVlanMode, New};
+use crate::netlink::link::{Kind, LOOPBACK, MacVlanMode, New};
 use crate::sys::errno;
 
 /// The first index of an interface of a lab. Those that some kernels put into every namespace
@@ -103,7 +103,11 @@ pub(crate) fn cables(plan: &Plan, made: &[&Made], indexes: &Indexes, from: usize
         };
         let there = made[far.node].place.network();
         let object = label(plan, at);
-        of_node[near.node].push(requests::veth(object, end(near), end(far), there));
+        of_node[near.node].push(netlink::link::create(
+            object,
+            end(near),
+            Kind::Veth { peer: end(far), there: Some(there) },
+        ));
     }
     for (requests, made) in of_node.iter().zip(made) {
         made.netlink.ask_all(requests).map_err(|failure| match failure.errno {
@@ -138,16 +142,16 @@ pub(crate) fn of_node(
     let index = |name: &str| indexes.of(plan, node, name);
     let mut requests = Vec::new();
     if of_plan.kind != NodeKind::Local {
-        requests.push(requests::set_up(name_of(plan, node, "lo"), LOOPBACK, true, None));
+        requests.push(netlink::link::set_up(name_of(plan, node, "lo"), LOOPBACK, true, None));
     }
     for (at, interface) in here() {
         let (own, object) = (indexes.at(node, at), name_of(plan, node, &interface.name));
         requests.push(match &interface.kind {
             InterfaceKind::Loopback => continue,
             InterfaceKind::Veth { bridge, .. } => {
-                requests::set_up(object, own, true, bridge.as_deref().map(index))
+                netlink::link::set_up(object, own, true, bridge.as_deref().map(index))
             }
-            other => requests::interface(object, new(interface, own), made_of(other, index)),
+            other => netlink::link::create(object, new(interface, own), kind_of(other, index)),
         });
         if let InterfaceKind::Vxlan { remotes, .. } = &interface.kind {
             let others = remotes.iter().skip(1);
@@ -157,8 +161,7 @@ pub(crate) fn of_node(
     for (at, interface) in here() {
         for address in &interface.addresses {
             let object = format!("{address} on {}", name_of(plan, node, &interface.name));
-            let (own, prefix) = (indexes.at(node, at), address.prefix());
-            requests.push(requests::address(object, own, address.address(), prefix));
+            requests.push(netlink::addr::add(object, indexes.at(node, at), *address));
         }
     }
     let has_dev = |route: &RoutePlan| here().any(|(_, interface)| interface.name == route.dev);
@@ -183,11 +186,10 @@ pub(crate) fn routes_of(
     let is_own = |route: &Kept| indexes.are_of_lab(plan, node, &route.indexes());
     let request = |route: &RoutePlan| {
         let object = format!("route to {} of {}", route.destination, plan.nodes()[node].name);
-        let destination = (route.destination.network(), route.destination.prefix());
-        let rank = rank::rank(&there, destination, is_own);
+        let rank = rank::rank(&there, route.destination, is_own);
         let rank = rank.map_err(|why| Failure::new("add", object.as_str(), why))?;
         let way = (route.via, Some(indexes.of(plan, node, &route.dev)));
-        Ok(requests::route(object, destination, way, rank))
+        Ok(netlink::route::add(object, route.destination, way, rank))
     };
     routes.into_iter().map(request).collect()
 }
@@ -201,15 +203,13 @@ pub(crate) fn flood(
     to: IpAddr,
 ) -> Request {
     let object = format!("{to} as an end of {}", name_of(plan, node, &interface.name));
-    requests::flood(object, own, to)
+    netlink::neigh::add_flood(object, own, to)
 }
 
-fn made_of(kind: &InterfaceKind, index: impl Fn(&str) -> u32) -> requests::Made {
+fn kind_of(kind: &InterfaceKind, index: impl Fn(&str) -> u32) -> Kind<'static> {
     match kind {
-        InterfaceKind::Bridge { stp } => requests::Made::Bridge { stp: *stp },
-        InterfaceKind::Vlan { lower, vid } => {
-            requests::Made::Vlan { lower: index(lower), vid: *vid }
-        }
+        InterfaceKind::Bridge { stp } => Kind::Bridge { stp: *stp },
+        InterfaceKind::Vlan { lower, vid } => Kind::Vlan { lower: index(lower), vid: *vid },
         InterfaceKind::Macvlan { lower, mode } => {
             let mode = match mode {
                 MacvlanMode::Private => MacVlanMode::Private,
@@ -217,31 +217,24 @@ fn made_of(kind: &InterfaceKind, index: impl Fn(&str) -> u32) -> requests::Made 
                 MacvlanMode::Bridge => MacVlanMode::Bridge,
                 MacvlanMode::Passthru => MacVlanMode::Passthrough,
             };
-            requests::Made::Macvlan { lower: index(lower), mode }
+            Kind::Macvlan { lower: index(lower), mode }
         }
-        InterfaceKind::Vxlan { vni, local, remotes, port } => requests::Made::Vxlan {
+        InterfaceKind::Vxlan { vni, local, remotes, port } => Kind::Vxlan {
             vni: *vni,
-            local: *local,
+            local: Some(*local),
             remote: remotes.first().copied(),
             port: *port,
         },
-        InterfaceKind::Dummy | InterfaceKind::Veth { .. } | InterfaceKind::Loopback => {
-            requests::Made::Dummy
-        }
+        InterfaceKind::Dummy | InterfaceKind::Veth { .. } | InterfaceKind::Loopback => Kind::Dummy,
     }
 }
 
 fn new(interface: &InterfacePlan, index: u32) -> New<'_> {
     let mac = interface.mac.map(Mac::octets);
-    New { name: &interface.name, index, mac, mtu: interface.mtu }
+    New { name: &interface.name, index, mac, mtu: Some(interface.mtu) }
 }
 
-/// ``link `wan` (home to server)``, or without a name `link home to server`.
+/// Returns the name of a link in messages.
 pub(crate) fn label(plan: &Plan, link: usize) -> String {
-    let of_plan = &plan.links()[link];
-    let [a, b] = of_plan.ends.map(|end| plan.nodes()[end.node].name.as_str());
-    match &of_plan.name {
-        Some(name) => format!("link `{name}` ({a} to {b})"),
-        None => format!("link {a} to {b}"),
-    }
+    plan.link_label(link)
 }

@@ -1,46 +1,23 @@
 //! Addresses of a running host.
 
 use crate::addr::cidr::Cidr;
-use crate::error::{Result, located};
+use crate::error::Result;
 use crate::lab::change::is_link_local;
 use crate::lab::fabric::ready;
 use crate::lab::fabric::ready::Awaited;
 use crate::lab::run::lab::Fabric;
 use crate::lab::run::node::{Here, Node};
 use crate::lab::topology::input::{AddrArg, Interface};
+use crate::netlink;
+use crate::netlink::Request;
 use crate::netlink::kept::belongings::Belongings;
 use crate::netlink::kept::{Class, Kept};
-use crate::netlink::state::Interface as Found;
-use crate::netlink::{Request, requests};
+use crate::netlink::link::Interface as Found;
 
-/// Changes of addresses and routes. `/etc/hosts` keeps what the plan says; the plan does, too.
-///
-/// An interface is given by its name, or by the link that ends there. In the caller's own network they are
-/// taken back when the lab ends.
 impl Node {
-    /// Gives an interface one more address, with the length of its prefix: `10.9.0.1/24`. It can be used
-    /// at once, but neighbours that have known it as another host's keep that for a while (`arp(7)`).
-    ///
-    /// # Errors
-    ///
-    /// A text that is no address with a prefix, an interface that is not there, EEXIST for an address
-    /// that it has.
-    #[track_caller]
-    pub fn add_addr(
-        &self,
-        interface: impl Into<Interface>,
-        address: impl Into<AddrArg>,
-    ) -> Result<()> {
-        located(self.try_add_addr(interface, address))
-    }
-
-    fn try_add_addr(
-        &self,
-        interface: impl Into<Interface>,
-        address: impl Into<AddrArg>,
-    ) -> Result<()> {
-        let address = self.read("add", address.into())?;
-        self.changing(&interface.into(), Some(address), |fabric, here, interface| {
+    pub(crate) fn add_address(&self, interface: &Interface, address: AddrArg) -> Result<()> {
+        let address = self.read("add", address)?;
+        self.changing(interface, Some(address), |fabric, here, interface| {
             self.noting(fabric, here, is_own(interface.index, address), || {
                 Ok(here.netlink.ask_all(&[self.adding(interface, address)])?)
             })?;
@@ -48,31 +25,9 @@ impl Node {
         })
     }
 
-    /// Takes an address away from an interface, with the routes that need it. Without a prefix that is
-    /// the address's own it is refused, as `ip address del` does.
-    ///
-    /// Where it is IPv4 and the first of its subnet, the others of that subnet stay.
-    ///
-    /// # Errors
-    ///
-    /// As [`add_addr`](Self::add_addr); EADDRNOTAVAIL for an address that the interface does not have. In
-    /// the caller's own network, one that only the kernel can make (SLAAC): the lab could not give it back.
-    #[track_caller]
-    pub fn remove_addr(
-        &self,
-        interface: impl Into<Interface>,
-        address: impl Into<AddrArg>,
-    ) -> Result<()> {
-        located(self.try_remove_addr(interface, address))
-    }
-
-    fn try_remove_addr(
-        &self,
-        interface: impl Into<Interface>,
-        address: impl Into<AddrArg>,
-    ) -> Result<()> {
-        let address = self.read("remove", address.into())?;
-        self.changing(&interface.into(), None, |fabric, here, interface| {
+    pub(crate) fn remove_address(&self, interface: &Interface, address: AddrArg) -> Result<()> {
+        let address = self.read("remove", address)?;
+        self.changing(interface, None, |fabric, here, interface| {
             let there = here.netlink.belongings()?;
             let is_it = |one: &&Kept| is_own(interface.index, address)(one);
             let old: Vec<Kept> = there.of(Class::Address).filter(is_it).cloned().collect();
@@ -87,30 +42,9 @@ impl Node {
         })
     }
 
-    /// Puts an address in the place of all those that the interface has of its family, but for the
-    /// link-local one. Routes through the interface stay if their gateways can be reached with it, and go
-    /// otherwise, in IPv4 and IPv6 alike: also the default route.
-    ///
-    /// # Errors
-    ///
-    /// As [`remove_addr`](Self::remove_addr), but that the interface may have the address. All is as it was
-    /// then.
-    #[track_caller]
-    pub fn set_addr(
-        &self,
-        interface: impl Into<Interface>,
-        address: impl Into<AddrArg>,
-    ) -> Result<()> {
-        located(self.try_set_addr(interface, address))
-    }
-
-    fn try_set_addr(
-        &self,
-        interface: impl Into<Interface>,
-        address: impl Into<AddrArg>,
-    ) -> Result<()> {
-        let address = self.read("set", address.into())?;
-        self.changing(&interface.into(), Some(address), |fabric, here, interface| {
+    pub(crate) fn set_address(&self, interface: &Interface, address: AddrArg) -> Result<()> {
+        let address = self.read("set", address)?;
+        self.changing(interface, Some(address), |fabric, here, interface| {
             let is_ipv4 = address.address().is_ipv4();
             let old = of_family(here, interface, is_ipv4)?.into_iter();
             let old: Vec<Kept> = old.filter(|one| !is_of_link(one)).collect();
@@ -211,7 +145,7 @@ impl Node {
         interface: &Found,
         (before, new): (&[Kept], Cidr),
     ) -> Result<()> {
-        let has = |one: &Kept| one.as_address().is_some_and(|own| own.0 == new.address());
+        let has = |one: &Kept| one.as_address().is_some_and(|own| own.address() == new.address());
         if !before.iter().any(has) {
             here.netlink.ask_all(&[self.adding(interface, new)])?;
             here.netlink.ask_all(&[self.removing(interface, new)])?;
@@ -239,12 +173,12 @@ impl Node {
 
     fn adding(&self, interface: &Found, address: Cidr) -> Request {
         let object = self.label(interface, address);
-        requests::address(object, interface.index, address.address(), address.prefix())
+        netlink::addr::add(object, interface.index, address)
     }
 
     fn removing(&self, interface: &Found, address: Cidr) -> Request {
         let object = self.label(interface, address);
-        requests::no_address(object, interface.index, address.address(), address.prefix())
+        netlink::addr::remove(object, interface.index, address)
     }
 
     fn label(&self, interface: &Found, address: Cidr) -> String {
@@ -283,13 +217,10 @@ fn with_newer(there: &Belongings, old: &[Kept]) -> Vec<Kept> {
 
 /// Whether something is this address on the interface with that index.
 fn is_own(index: u32, address: Cidr) -> impl Fn(&Kept) -> bool {
-    move |kept| {
-        kept.as_address() == Some((address.address(), address.prefix()))
-            && kept.indexes() == [index]
-    }
+    move |kept| kept.as_address() == Some(address) && kept.indexes() == [index]
 }
 
 /// Whether the kernel has made this address, with the link.
 fn is_of_link(one: &Kept) -> bool {
-    one.as_address().is_some_and(|own| is_link_local(own.0))
+    one.as_address().is_some_and(|own| is_link_local(own.address()))
 }

@@ -20,9 +20,9 @@ use crate::lab::plan::{InterfaceKind, Plan, RoutePlan};
 use crate::lab::run::lab::{Fabric, Lab};
 use crate::lab::run::node::Node;
 use crate::lab::topology::{NodeKind, Topology};
+use crate::netlink;
 use crate::netlink::Request;
 use crate::netlink::kept::Kept;
-use crate::netlink::requests;
 use crate::sys::errno;
 
 impl Lab {
@@ -33,7 +33,7 @@ impl Lab {
     ///
     /// ```no_run
     /// # fn main() -> netns_test::Result<()> {
-    /// use netns_test::Topology;
+    /// use netns_test::{Topology, lab::WAIT_LIMIT};
     ///
     /// let mut net = Topology::new();
     /// let (router, a) = (net.router("router"), net.host("a"));
@@ -42,7 +42,7 @@ impl Lab {
     /// let b = net.host("b");
     /// net.link(b, router);
     /// lab.extend(&net)?;
-    /// lab[a].wait_reachable(&lab[b])?;
+    /// lab[a].wait(WAIT_LIMIT).reachable(&lab[b])?;
     /// # Ok(())
     /// # }
     /// ```
@@ -194,8 +194,7 @@ impl Step<'_> {
         for (place, address) in &grown.addresses {
             let name = &of_plan.interfaces[*place].name;
             let object = format!("{address} on {}", build::name_of(plan, node, name));
-            let (index, prefix) = (indexes.at(node, *place), address.prefix());
-            requests.push(requests::address(object, index, address.address(), prefix));
+            requests.push(netlink::addr::add(object, indexes.at(node, *place), *address));
         }
         for (place, remote) in &grown.remotes {
             let (interface, index) = (&of_plan.interfaces[*place], indexes.at(node, *place));
@@ -213,8 +212,7 @@ impl Step<'_> {
         requests.extend(build::routes_of(plan, node, indexes, self.made[node], is_new)?);
         let routes = self.made[node].netlink.kept_routes()?;
         for lost in &grown.lost {
-            let destination = Some((lost.network(), lost.prefix()));
-            let to_it = |one: &&Kept| one.is_added() && one.destination() == destination;
+            let to_it = |one: &&Kept| one.is_added() && one.destination() == Some(*lost);
             let mut there = routes.iter().filter(to_it);
             // Those of the machine stay.
             let is_own = |one: &&Kept| indexes.are_of_lab(plan, node, &one.indexes());
@@ -222,7 +220,7 @@ impl Step<'_> {
                 requests.extend(there.filter(is_own).map(Kept::remove));
             } else if there.next().is_some() {
                 let object = format!("route to {lost} of {}", of_plan.name);
-                requests.push(requests::no_route(object, (lost.network(), lost.prefix())));
+                requests.push(netlink::route::remove(object, *lost));
             }
         }
         Ok(requests)
@@ -313,12 +311,12 @@ impl Step<'_> {
                 .rev()
                 .filter(|place| all[**place].kind != InterfaceKind::Loopback);
             let mut requests: Vec<Request> = new
-                .map(|place| requests::no_interface(all[*place].name.clone(), index(*place)))
+                .map(|place| netlink::link::delete(all[*place].name.clone(), index(*place)))
                 .collect();
             let remotes = grown.remotes.iter();
-            requests.extend(
-                remotes.map(|(place, to)| requests::no_flood(to.to_string(), index(*place), *to)),
-            );
+            requests.extend(remotes.map(|(place, to)| {
+                netlink::neigh::remove_flood(to.to_string(), index(*place), *to)
+            }));
             before.restore(&self.made[node].netlink, &requests);
         }
     }

@@ -11,13 +11,13 @@ use crate::lab::fabric::ends;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved;
 use crate::lab::fabric::moved::Current;
+use crate::lab::plan::addresses::pool;
 use crate::lab::plan::{InterfaceRef, RoutePlan};
 use crate::lab::run::lab::Fabric;
 use crate::lab::run::node::Here;
 use crate::lab::topology::NodeKind;
-use crate::lab::topology::pools;
+use crate::netlink;
 use crate::netlink::kept::Kept;
-use crate::netlink::requests;
 use crate::sys::errno;
 
 /// The highest place of an address that is handed out, so that one of IPv6 stays short.
@@ -91,15 +91,14 @@ impl Joining {
         let Ok(here) = fabric.hosts[end.node].here() else { return Ok(()) };
         let object = |one: &Cidr| format!("{one} on {}", fabric.label(end));
         for one in self.lost.iter().rev() {
-            let gone = requests::no_address(object(one), end.index, one.address(), one.prefix());
+            let gone = netlink::addr::remove(object(one), end.index, *one);
             match here.netlink.ask_all(&[gone]) {
                 // With the first IPv4 address of a subnet the kernel takes the others away.
                 Err(failure) if failure.errno == Some(errno::EADDRNOTAVAIL) => {}
                 other => other?,
             }
         }
-        let address =
-            |one: &Cidr| requests::address(object(one), end.index, one.address(), one.prefix());
+        let address = |one: &Cidr| netlink::addr::add(object(one), end.index, *one);
         Ok(here.netlink.ask_all(&self.new.iter().map(address).collect::<Vec<_>>())?)
     }
 }
@@ -162,7 +161,7 @@ impl Segment {
                 || owner.is_none() && known.any(|one| *one == address)
         };
         let wish = wish.iter().find(|one| one.subnet() == subnet && !is_taken(one.address()));
-        let (first, count) = pools::usable(subnet);
+        let (first, count) = pool::usable(subnet);
         let last = (first + count).saturating_sub(1).min(HIGHEST.max(first));
         let mut free = (first..=last).rev().map(|offset| subnet.at(offset));
         wish.copied().or_else(|| free.find(|one| !is_taken(one.address())))
@@ -174,8 +173,8 @@ fn own_addresses(fabric: &Fabric, before: &Current<'_>, end: &End) -> Result<Vec
     let known = known_addresses(before, end);
     let Ok(here) = fabric.hosts[end.node].here() else { return Ok(known) };
     let all = here.netlink.addresses()?;
-    let own = all.iter().filter(|one| one.index == end.index && !is_link_local(one.address));
-    let own = own.filter_map(|one| Cidr::new(one.address, one.prefix).ok());
+    let own = all.iter().filter(|one| one.index == end.index && !is_link_local(one.cidr.address()));
+    let own = own.map(|one| one.cidr);
     let (mut own, others): (Vec<_>, Vec<_>) = own.partition(|one| known.contains(one));
     own.extend(others);
     Ok(own)
@@ -250,8 +249,7 @@ fn take_away(here: &Here, lost: &[(Subnet, u32)]) -> Result<()> {
     }
     let is_lost = |route: &&Kept| {
         let is_it = |(subnet, index): &(Subnet, u32)| {
-            route.destination() == Some((subnet.network(), subnet.prefix()))
-                && route.indexes() == [*index]
+            route.destination() == Some(*subnet) && route.indexes() == [*index]
         };
         route.is_added() && lost.iter().any(is_it)
     };

@@ -3,6 +3,7 @@
 
 pub(crate) mod addrs;
 pub(crate) mod extend;
+pub(crate) mod interface;
 pub(crate) mod join;
 pub(crate) mod move_link;
 pub(crate) mod of_kernel;
@@ -16,10 +17,10 @@ use std::sync::Arc;
 use crate::error::{Failure, Result};
 use crate::lab::run::lab::{Fabric, Lab};
 use crate::lab::run::node::{Here, Node};
-use crate::lab::topology::input::{Interface, Which};
+use crate::lab::topology::input::{Interface, InterfaceSelector};
 use crate::lab::topology::{NodeId, NodeKind};
 use crate::netlink::kept::Kept;
-use crate::netlink::state;
+use crate::netlink::link;
 
 impl Node {
     /// The lab that it is of.
@@ -29,7 +30,7 @@ impl Node {
     }
 
     /// The interface that is meant, as it is now.
-    fn find(&self, here: &Here, on: &Interface) -> Result<state::Interface> {
+    fn find(&self, here: &Here, on: &Interface) -> Result<link::Interface> {
         let there = here.netlink.interfaces()?;
         let failed = |what: String| {
             let names: Vec<&str> = there.iter().map(|one| one.name.as_str()).collect();
@@ -37,11 +38,11 @@ impl Node {
             told.advise(format!("interfaces: {}", names.join(", ")))
         };
         let found = match &on.0 {
-            Which::Name(name) => {
+            InterfaceSelector::Name(name) => {
                 let found = there.iter().find(|one| one.name == *name);
                 found.ok_or_else(|| failed(format!("interface {name}")))?
             }
-            Which::Link(link) => {
+            InterfaceSelector::Link(link) => {
                 let fabric = self.lab()?;
                 let at = fabric.plan.link_position(*link);
                 let at = at.ok_or_else(|| failed("the end of a link of another lab".to_owned()))?;

@@ -11,8 +11,8 @@ use crate::lab::fabric::moved::{Current, current};
 use crate::lab::plan::InterfaceKind;
 use crate::lab::run::lab::{Fabric, Lab};
 use crate::lab::topology::{LinkId, NodeId, NodeKind};
-use crate::netlink::requests;
-use crate::netlink::state::Interface;
+use crate::netlink;
+use crate::netlink::link::Interface;
 
 impl Lab {
     /// Moves the end that a link has at `from` to the node `to`, as one pulls a cable out of a socket and
@@ -26,7 +26,7 @@ impl Lab {
     /// the old segment: the end that has moved, or the other one, where the first is a port of a switch. For
     /// each family that the others on the segment have, it keeps an address of their subnet, gets the one of
     /// the plan back, or else the highest that no node has. Addresses of other subnets that
-    /// [`add_addr`](crate::lab::Host::add_addr) has added stay, and so do those of VLANs and macvlans on
+    /// [`add_addr`](crate::Node::add_addr) has added stay, and so do those of VLANs and macvlans on
     /// the end. Routes follow on all nodes, as [`plan`](crate::Topology::plan) works them out, and
     /// `/etc/hosts`; the plan itself stays. On a segment without subnets, and where both ends are at
     /// switches, addresses and routes stay. [`move_link_as_is`](Self::move_link_as_is) changes none.
@@ -35,7 +35,7 @@ impl Lab {
     ///
     /// ```no_run
     /// # fn main() -> netns_test::Result<()> {
-    /// use netns_test::Topology;
+    /// use netns_test::{Topology, lab::WAIT_LIMIT};
     ///
     /// let mut net = Topology::new();
     /// let (home, work) = (net.switch("home"), net.switch("work"));
@@ -44,8 +44,8 @@ impl Lab {
     /// net.link(printer, work);
     /// let lab = net.build()?;
     /// lab.move_link(radio, home, work)?;
-    /// lab[laptop].wait_reachable(printer)?;
-    /// lab[printer].wait_reachable(laptop)?;
+    /// lab[laptop].wait(WAIT_LIMIT).reachable(printer)?;
+    /// lab[printer].wait(WAIT_LIMIT).reachable(laptop)?;
     /// # Ok(())
     /// # }
     /// ```
@@ -109,7 +109,12 @@ impl Lab {
         let joining = joins.then(|| Joining::new(fabric, &then, &before, (at, side)));
         let joining = joining.transpose()?.flatten();
         let there = new.place.network();
-        old.netlink.ask_all(&[requests::move_to(fabric.label(&end), end.index, there, &free)])?;
+        old.netlink.ask_all(&[netlink::link::move_to(
+            fabric.label(&end),
+            end.index,
+            there,
+            &free,
+        )])?;
         *cables = then;
         let is_it = |one: &&Interface| one.name == free;
         let index = new.netlink.interfaces()?.iter().find(is_it).map_or(end.index, |one| one.index);
@@ -119,7 +124,7 @@ impl Lab {
         }
         let label = fabric.label(&cables[at][side]);
         let bridge = fabric.bridge_of(to);
-        new.netlink.ask_all(&[requests::set_up(label, index, was_up, bridge)])?;
+        new.netlink.ask_all(&[netlink::link::set_up(label, index, was_up, bridge)])?;
         let expected = match joining {
             Some(joining) => self.join(&mut cables, &before, at, joining)?,
             None => Vec::new(),

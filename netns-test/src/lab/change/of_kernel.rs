@@ -24,7 +24,7 @@ impl Routes {
     pub(crate) fn reason(&self, kept: &Kept) -> Option<&'static str> {
         kept.is_of_kernel_alone().or_else(|| {
             let route = kept.as_route()?;
-            let (to, length) = route.destination;
+            let (to, length) = (route.destination.network(), route.destination.prefix());
             let is_it = |(own, own_length, via, metric): &(IpAddr, u8, IpAddr, u32)| {
                 let none = IpAddr::from(Ipv6Addr::UNSPECIFIED);
                 let is_by = route.hops.iter().any(|hop| hop.via.unwrap_or(none) == *via);

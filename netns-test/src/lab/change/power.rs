@@ -18,7 +18,7 @@ use crate::lab::plan::InterfaceKind;
 use crate::lab::run::lab::{Fabric, Lab};
 use crate::lab::run::node::Here;
 use crate::lab::topology::{NodeId, NodeKind};
-use crate::netlink::requests;
+use crate::netlink;
 use crate::sys::ns::ns_set;
 
 impl Lab {
@@ -27,7 +27,7 @@ impl Lab {
     /// Nobody is told: connections of others to it hang.
     ///
     /// Threads of the test that are on the host go on, and so do sockets that the test holds: in a network
-    /// without interfaces. Programs that such a thread starts from then on end with the lab. [`run`](crate::lab::Host::run) and the like panic until the node is
+    /// without interfaces. Programs that such a thread starts from then on end with the lab. [`run`](crate::Node::run) and the like panic until the node is
     /// [on](Self::power_on), what can fail fails.
     ///
     /// # Errors
@@ -135,7 +135,8 @@ fn cut_off(
     let later = Arc::new(Here::new(build::make_one(&fabric.plan, at)?));
     let own = cables.iter().flatten().filter(|end| end.node == at);
     let there = later.place.network();
-    let moves = own.map(|end| requests::move_to(fabric.label(end), end.index, there, &end.name));
+    let moves =
+        own.map(|end| netlink::link::move_to(fabric.label(end), end.index, there, &end.name));
     let moves: Vec<_> = moves.collect();
     // First, so that who misses them can say why.
     drop(fabric.hosts[at].turn_off(Arc::clone(&later)));

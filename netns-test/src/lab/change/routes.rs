@@ -10,11 +10,10 @@ use crate::lab::run::lab::Fabric;
 use crate::lab::run::node::{Here, Node};
 use crate::lab::topology::input::{Gateway, SubnetArg, Via};
 use crate::lab::topology::{NodeId, NodeKind};
+use crate::netlink;
+use crate::netlink::addr::Address;
 use crate::netlink::kept::Kept;
-use crate::netlink::requests;
-use crate::netlink::requests::Rank;
-use crate::netlink::route::MAIN;
-use crate::netlink::tables::Address;
+use crate::netlink::route::{MAIN, Rank};
 
 const NOT_ITSELF: &str = "give that of a neighbour, or a link for what is on that";
 
@@ -41,13 +40,12 @@ impl Node {
         let _turn = here.change();
         let fabric = self.lab()?;
         let object = format!("route to {to} {way} of {}", self.name());
-        let destination = (to.network(), to.prefix());
-        let Some(rank) = self.rank(&fabric, &here, destination, (via, index))? else {
+        let Some(rank) = self.rank(&fabric, &here, to, (via, index))? else {
             return Ok(());
         };
-        let is_own = |kept: &Kept| kept.destination() == Some(destination);
+        let is_own = |kept: &Kept| kept.destination() == Some(to);
         self.noting(&fabric, &here, is_own, || {
-            let request = requests::route(object, destination, (via, index), rank);
+            let request = netlink::route::add(object, to, (via, index), rank);
             Ok(here.netlink.ask_all(&[request])?)
         })
     }
@@ -67,17 +65,16 @@ impl Node {
     fn try_remove_route(&self, destination: impl Into<SubnetArg>) -> Result<()> {
         let (to, here) = (self.subnet("remove", destination.into())?, self.here()?);
         let object = format!("route to {to} of {}", self.name());
-        let destination = (to.network(), to.prefix());
         let _turn = here.change();
         let fabric = self.lab()?;
-        let is_it = |route: &Kept| is_to(route, destination) && !route.has_tos();
+        let is_it = |route: &Kept| is_to(route, to) && !route.has_tos();
         let first = here.netlink.kept_routes()?.into_iter().find(is_it);
         self.check_taking("remove", first.as_slice())?;
         self.noting(
             &fabric,
             &here,
             |_| false,
-            || Ok(here.netlink.ask_all(&[requests::no_route(object, destination)])?),
+            || Ok(here.netlink.ask_all(&[netlink::route::remove(object, to)])?),
         )
     }
 
@@ -86,7 +83,7 @@ impl Node {
         &self,
         fabric: &Fabric,
         here: &Here,
-        destination: (IpAddr, u8),
+        destination: Subnet,
         (via, index): (Option<IpAddr>, Option<u32>),
     ) -> Result<Option<Rank>> {
         if self.kind() != NodeKind::Local {
@@ -105,10 +102,8 @@ impl Node {
             let is_moved = !indexes.is_empty() && indexes.into_iter().all(is_moved);
             of_plan || is_moved || fabric.journal.is_own(kept)
         };
-        let rank = rank::rank(&there, destination, is_own).map_err(|why| {
-            let network = format!("{}/{}", destination.0, destination.1);
-            self.mistake("add", &format!("the route to {network}"), &why)
-        })?;
+        let rank = rank::rank(&there, destination, is_own)
+            .map_err(|why| self.mistake("add", &format!("the route to {destination}"), &why))?;
         let is_it = |kept: &&Kept| {
             let route = kept.as_route();
             let ways = route.map(|route| route.hops).unwrap_or_default();
@@ -148,7 +143,7 @@ impl Node {
                     self.no_way(to, &format!("the gateway {address} is of the other family"))
                 );
             }
-            Gateway::Address(address) if own.iter().any(|one| one.address == address) => {
+            Gateway::Address(address) if own.iter().any(|one| one.cidr.address() == address) => {
                 let why = format!("{address} is the host's own address; {NOT_ITSELF}");
                 return Err(self.no_way(to, &why));
             }
@@ -185,7 +180,7 @@ impl Node {
                 && own.iter().any(|one| one.is_near(*address))
         };
         let theirs = other.here()?.netlink.addresses()?;
-        let found = theirs.into_iter().map(|one| one.address).find(is_near);
+        let found = theirs.into_iter().map(|one| one.cidr.address()).find(is_near);
         found.ok_or_else(|| {
             let why = format!("{} has no address on a subnet of the host", other.name());
             self.no_way(to, &why)
@@ -199,11 +194,11 @@ impl Node {
 
 /// With their subnets, but for the link-local ones, which are alike on all links.
 fn subnets(own: &[Address]) -> Vec<Cidr> {
-    let own = own.iter().filter(|one| !is_link_local(one.address));
-    own.filter_map(|one| Cidr::new(one.address, one.prefix).ok()).collect()
+    let own = own.iter().filter(|one| !is_link_local(one.cidr.address()));
+    own.map(|one| one.cidr).collect()
 }
 
 /// Whether it is a route to that destination which `ip route` shows.
-fn is_to(kept: &Kept, destination: (IpAddr, u8)) -> bool {
+fn is_to(kept: &Kept, destination: Subnet) -> bool {
     kept.as_route().is_some_and(|route| (route.table, route.destination) == (MAIN, destination))
 }

@@ -57,7 +57,7 @@ pub(crate) fn current<'a>(
         node.addresses.clear();
     }
     order::order(nodes, &plan.segments);
-    shortest_paths::work_out(nodes, &plan.segments);
+    shortest_paths::compute(nodes, &plan.segments);
     plan.hosts_file = hosts_file::text(nodes);
     Current { plan: Cow::Owned(plan), indexes: Cow::Owned(indexes) }
 }

@@ -14,7 +14,7 @@ use crate::lab::plan::Plan;
 use crate::lab::run::lab::{Fabric, Lab};
 use crate::lab::run::node::Here;
 use crate::lab::topology::{NodeId, NodeKind};
-use crate::netlink::requests;
+use crate::netlink;
 
 /// Which nodes do not hear which others, and what has been done for it.
 #[derive(Debug, Default)]
@@ -215,7 +215,7 @@ impl State {
             let key = (node, family.is_ipv4());
             let rules = rules_of(fabric, node);
             if new.iter().any(|blocked| is_of_family(&blocked)) && !self.prepared.contains(&key) {
-                let requests = requests::make_room_for_blocks(&rules, family, true);
+                let requests = netlink::rule::make_room_for_blocks(&rules, family, true);
                 netlink.ask_all(&requests).map_err(without_rules)?;
                 self.prepared.insert(key);
             }
@@ -227,7 +227,7 @@ impl State {
                     if !on {
                         self.blocked.remove(blocked);
                     }
-                    netlink.ask_all(&[requests::block(object, blocked.1, on)])?;
+                    netlink.ask_all(&[netlink::rule::block(object, blocked.1, on)])?;
                     if on {
                         self.blocked.insert(*blocked);
                     }
@@ -235,7 +235,7 @@ impl State {
             }
             let is_empty = !self.blocked.iter().filter(own).any(|blocked| is_of_family(&blocked));
             if is_empty && self.prepared.contains(&key) {
-                let requests = requests::make_room_for_blocks(&rules, family, false);
+                let requests = netlink::rule::make_room_for_blocks(&rules, family, false);
                 netlink.ask_all(&requests)?;
                 self.prepared.remove(&key);
             }
@@ -279,7 +279,7 @@ impl State {
 
 /// Those that a node has, and the link-local ones that its interfaces have whenever they are up.
 fn own_addresses(here: &Here) -> Result<BTreeSet<IpAddr>> {
-    let all = here.netlink.addresses()?.into_iter().map(|one| one.address);
+    let all = here.netlink.addresses()?.into_iter().map(|one| one.cidr.address());
     let interfaces = here.netlink.interfaces()?;
     let macs = interfaces.iter().filter_map(|one| one.mac.as_deref()?.try_into().ok());
     let macs = macs.filter_map(|octets| Mac::new(octets).ok());

@@ -10,7 +10,7 @@ use crate::lab::build::{Indexes, Made, name_of};
 use crate::lab::plan::{InterfaceKind, InterfacePlan, Plan};
 use crate::netlink::Netlink;
 use crate::netlink::events::Events;
-use crate::netlink::state::Interface;
+use crate::netlink::link::Interface;
 use crate::sys::errno;
 
 /// The kernel needs a thousandth of it.

@@ -1,6 +1,8 @@
 //! Looks at a running lab, and waits for its state.
 
 #[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod addresses;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod snapshot;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod sockets;

@@ -1,64 +1,76 @@
-//! What an extended plan has besides the plan of a lab, and that nothing of this has changed.
+//! Difference between a lab's plan and an extended plan. Pure.
+//!
+//! `extend()` can add parts; a part that would change is an error.
+//!
+//! Plans are destructured without `..`, so that a new field does not compile until it is handled
+//! here.
 
 use std::net::IpAddr;
 
 use crate::addr::cidr::{Cidr, Subnet};
 use crate::error::Failure;
-use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan, RoutePlan};
+use crate::lab::plan::{InterfaceKind, InterfacePlan, InterfaceRef};
+use crate::lab::plan::{LinkPlan, NodePlan, Plan, RoutePlan};
 
-/// By node that was there: what is new of it.
+/// Additions to the nodes of the lab.
 #[derive(Debug, Default)]
 pub(crate) struct Growth {
-    /// For each of its interfaces, the place that it has now.
+    /// New index of each interface, by node and old index.
     pub(crate) places: Vec<Vec<usize>>,
+    /// Additions, by node.
     pub(crate) nodes: Vec<NodeGrowth>,
 }
 
+/// Additions to a node of the lab.
 #[derive(Debug, Default)]
 pub(crate) struct NodeGrowth {
-    /// The places of new interfaces.
+    /// Indexes of new interfaces.
     pub(crate) interfaces: Vec<usize>,
-    /// New addresses of interfaces that were there, by their places.
+    /// New addresses of existing interfaces, by the interfaces' new indexes.
     pub(crate) addresses: Vec<(usize, Cidr)>,
-    /// New ends of tunnels that were there, by the places of these.
+    /// New remote ends of existing tunnels, by the interfaces' new indexes.
     pub(crate) remotes: Vec<(usize, IpAddr)>,
-    /// Routes that are new, or lead elsewhere.
+    /// Routes that are new or have another next hop.
     pub(crate) routes: Vec<RoutePlan>,
-    /// Where no route leads any more.
+    /// Destinations without a route in the extended plan.
     pub(crate) lost: Vec<Subnet>,
+    /// Sysctls that are new or have another value.
     pub(crate) sysctls: Vec<(String, String)>,
 }
 
 impl Growth {
-    /// Takes the routes from these, which know where links have been moved.
+    /// Computes the differences of routes again, from plans that know where links have been moved.
     pub(crate) fn reroute(&mut self, old: &Plan, new: &Plan) {
         for (growth, (before, after)) in
             self.nodes.iter_mut().zip(old.nodes().iter().zip(new.nodes()))
         {
-            growth.reroute(before, after);
+            growth.reroute(&before.routes, &after.routes);
         }
     }
 }
 
 impl NodeGrowth {
-    fn reroute(&mut self, before: &NodePlan, after: &NodePlan) {
-        let is_new = |route: &&RoutePlan| !before.routes.contains(route);
-        self.routes = after.routes.iter().filter(is_new).cloned().collect();
-        let is_lost = |route: &&RoutePlan| {
-            after.routes.iter().all(|other| other.destination != route.destination)
-        };
-        self.lost = before.routes.iter().filter(is_lost).map(|route| route.destination).collect();
+    fn reroute(&mut self, before: &[RoutePlan], after: &[RoutePlan]) {
+        let is_new = |route: &&RoutePlan| !before.contains(route);
+        self.routes = after.iter().filter(is_new).cloned().collect();
+        let is_lost =
+            |route: &&RoutePlan| after.iter().all(|other| other.destination != route.destination);
+        self.lost = before.iter().filter(is_lost).map(|route| route.destination).collect();
     }
 }
 
-/// What `new` has besides `old`.
+/// Returns the additions of `new` to `old`.
+///
+/// # Errors
+///
+/// A part of `old` that `new` does not have, or has in another form.
 pub(crate) fn between(old: &Plan, new: &Plan) -> Result<Growth, Failure> {
     if new.nodes().len() < old.nodes().len() || new.links().len() < old.links().len() {
         let why = "it has less than the lab; extend the topology that the lab was built from";
         return Err(Failure::new("extend", "the lab", why));
     }
     let both = || old.nodes().iter().zip(new.nodes());
-    // First: the interfaces of a switch have the names of the nodes beside it.
+    // Names of nodes are compared first: ports of a switch are named after the nodes.
     let is_same = |before: &NodePlan, after: &NodePlan| {
         (&before.name, before.kind) == (&after.name, after.kind)
     };
@@ -71,48 +83,54 @@ pub(crate) fn between(old: &Plan, new: &Plan) -> Result<Growth, Failure> {
         growth.places.push(places);
         growth.nodes.push(node);
     }
-    for (before, after) in old.links().iter().zip(new.links()) {
-        let ends = |plan: &Plan, ends: &[crate::lab::plan::InterfaceRef; 2]| {
+    for (at, (before, after)) in old.links().iter().zip(new.links()).enumerate() {
+        // The index of the segment follows from the links; MTU and subnets of the segment are
+        // compared with the interfaces.
+        let LinkPlan { name, ends, segment: _ } = before;
+        let named = |plan: &Plan, ends: &[InterfaceRef; 2]| {
             ends.each_ref().map(|end| (end.node, plan.interface(*end).name.clone()))
         };
-        if before.name != after.name || ends(old, &before.ends) != ends(new, &after.ends) {
-            let name = before.name.as_deref().unwrap_or("without a name");
-            return Err(changed(&format!("link {name}"), "its name or its ends"));
+        if *name != after.name || named(old, ends) != named(new, &after.ends) {
+            return Err(changed(&old.link_label(at), "its name or its ends"));
         }
     }
     Ok(growth)
 }
 
 fn between_nodes(before: &NodePlan, after: &NodePlan) -> Result<(Vec<usize>, NodeGrowth), Failure> {
-    let name = before.name.as_str();
+    // Kind and hostname are compared by `between`; addresses repeat those of the interfaces.
+    let NodePlan { name, kind: _, hostname: _, interfaces, routes, sysctls, addresses: _ } = before;
     let mut growth = NodeGrowth::default();
     let mut places = Vec::new();
-    for interface in &before.interfaces {
-        let what = || format!("{} of {name}", interface.name);
+    for interface in interfaces {
+        let object = || format!("{} of {name}", interface.name);
         let found = after.interfaces.iter().position(|other| other.name == interface.name);
-        let place = found.ok_or_else(|| changed(&what(), "its name"))?;
+        let place = found.ok_or_else(|| changed(&object(), "its name"))?;
         places.push(place);
         between_interfaces(interface, &after.interfaces[place], place, &mut growth)
-            .map_err(|why| changed(&what(), why))?;
+            .map_err(|part| changed(&object(), part))?;
     }
     growth.interfaces = (0..after.interfaces.len()).filter(|at| !places.contains(at)).collect();
-    growth.reroute(before, after);
-    let is_new = |sysctl: &&(String, String)| !before.sysctls.contains(sysctl);
+    growth.reroute(routes, &after.routes);
+    let is_new = |sysctl: &&(String, String)| !sysctls.contains(sysctl);
     growth.sysctls = after.sysctls.iter().filter(is_new).cloned().collect();
     Ok((places, growth))
 }
 
-/// An error says what would change.
+/// Adds what is new of an interface to `growth`. An error names the part that would change.
 fn between_interfaces(
     before: &InterfacePlan,
     after: &InterfacePlan,
     place: usize,
     growth: &mut NodeGrowth,
 ) -> Result<(), &'static str> {
-    let is_same = match (&before.kind, &after.kind) {
+    // Interfaces are found by name; indexes of segments change when segments are added.
+    let InterfacePlan { name: _, kind, mac, mtu, addresses, segment: _ } = before;
+    let is_same = match (kind, &after.kind) {
+        // The index of the peer changes when its node gets more interfaces.
         (
-            InterfaceKind::Veth { link, bridge, .. },
-            InterfaceKind::Veth { link: other, bridge: other_bridge, .. },
+            InterfaceKind::Veth { link, bridge, peer: _ },
+            InterfaceKind::Veth { link: other, bridge: other_bridge, peer: _ },
         ) => (link, bridge) == (other, other_bridge),
         (
             InterfaceKind::Vxlan { vni, local, remotes, port },
@@ -125,23 +143,23 @@ fn between_interfaces(
         (one, other) => one == other,
     };
     if !is_same {
-        return Err("what it is");
+        return Err("its kind");
     }
-    if before.mac != after.mac {
+    if *mac != after.mac {
         return Err("its Ethernet address");
     }
-    if before.mtu != after.mtu {
+    if *mtu != after.mtu {
         return Err("its MTU");
     }
-    if !before.addresses.iter().all(|address| after.addresses.contains(address)) {
+    if !addresses.iter().all(|address| after.addresses.contains(address)) {
         return Err("its addresses");
     }
-    let new = after.addresses.iter().filter(|address| !before.addresses.contains(address));
+    let new = after.addresses.iter().filter(|address| !addresses.contains(address));
     growth.addresses.extend(new.map(|address| (place, *address)));
     Ok(())
 }
 
-fn changed(what: &str, would: &str) -> Failure {
-    let why = format!("{would} would change; what is there stays as it is, build another lab");
-    Failure::new("extend", what, why)
+fn changed(object: &str, part: &str) -> Failure {
+    let why = format!("{part} would change: extend() only adds; build another lab");
+    Failure::new("extend", object, why)
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with a topology, in words that name the objects and say what to do.
+//! Errors of a topology. Each names its objects and says what to do. Pure.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,84 +7,93 @@ use std::panic::Location;
 use crate::addr::cidr::{Cidr, Subnet, family};
 use crate::error::{Error, Failure};
 
-/// All mistakes of a topology, in the order of declaration as far as they have one.
+/// All errors of a topology, found by one call of [`Topology::plan`](crate::lab::Topology::plan).
+///
+/// Errors are grouped by step (ids and names, interfaces, addresses, MTUs, routes, tunnels), and
+/// follow the order of declaration within a step. Two values are equal if their errors are,
+/// wherever they were found.
 #[derive(Clone)]
 pub struct TopologyErrors {
     all: Vec<TopologyError>,
-    /// The call that has found them. It makes no difference between two of these.
+    /// Call of the user that has found them.
     at: &'static Location<'static>,
 }
 
-/// One mistake. Places are told as messages name them: ``link `wan` (home to server)``.
+/// An error of a topology. `Display` names the objects and ends with advice.
+///
+/// Fields `place`, `places`, `segment` and `link` are descriptions as in messages:
+/// ``link `wan` (home to server)``. Fields `node`, `peer` and `switch` are names of nodes, and
+/// `why` is the reason with advice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-#[expect(missing_docs, reason = "the fields are the objects that the message names")]
+#[expect(missing_docs, reason = "the documentation of the type explains the fields")]
 pub enum TopologyError {
-    /// The id of a node of another topology.
+    /// Id of a node of another topology.
     UnknownNode { place: String },
-    /// The id of a link of another topology.
+    /// Id of a link of another topology.
     UnknownLink { place: String },
-    /// Both ends of a link are one node.
+    /// Link from a node to itself.
     SelfLink { link: String },
-    /// A name that a node or a link cannot have.
+    /// Invalid name of a node or a link.
     BadName { what: &'static str, name: String, why: &'static str },
-    /// Two nodes or two links have the same name, whatever the case of its letters.
+    /// Same name of two nodes or two links, ignoring the case of ASCII letters.
     DuplicateName { what: &'static str, name: String },
-    /// A name that an interface cannot have.
+    /// Invalid name of an interface.
     BadInterfaceName { node: String, name: String, why: &'static str },
-    /// Two interfaces of a node have the same name.
+    /// Same name of two interfaces of a node.
     DuplicateInterface { node: String, name: String },
-    /// No interface of that name, or the link does not end at the node.
+    /// Interface that the node does not have: a name, or a link that does not end at the node.
     NoSuchInterface { node: String, interface: String },
-    /// More than one `local()`.
+    /// Second `local()` node.
     TwoLocals { names: [String; 2] },
-    /// A text that is no address or subnet.
+    /// Text or pair that is not an address, subnet or Ethernet address.
     Unreadable { place: String, why: String },
-    /// Two subnets have addresses in common.
+    /// Subnets that have addresses in common.
     OverlappingSubnets { subnets: [Subnet; 2], places: [String; 2] },
-    /// A segment was given two subnets of one family.
+    /// Second subnet of one family on a segment.
     TwoSubnets { segment: String, subnets: [Subnet; 2] },
-    /// A segment was told to have each of two families only.
+    /// Segment restricted to IPv4 only and to IPv6 only.
     NoFamily { segment: String },
-    /// An address or subnet of a family that its segment shall not have.
+    /// Address or subnet of a family that is disabled on its segment.
     FamilyOff { place: String, given: String },
-    /// Two interfaces have the same address.
+    /// Same address of two interfaces.
     DuplicateAddress { address: IpAddr, places: [String; 2] },
-    /// The primary address of an interface is not in the segment's subnet.
+    /// Primary address of an interface outside of the segment's subnet.
     OutsideSubnet { address: Cidr, place: String, subnet: Subnet },
-    /// An address in the segment's subnet with another prefix length.
+    /// Address in the segment's subnet with another prefix length.
     PrefixDiffers { address: Cidr, place: String, subnet: Subnet },
-    /// An address that no interface can have, or that stands for the whole subnet.
+    /// Address that no interface can have, such as a network, broadcast or multicast address.
     ReservedAddress { address: Cidr, place: String, why: &'static str },
-    /// A subnet, or a pool of subnets, with addresses that no interface can have.
+    /// Subnet or pool that overlaps a reserved range.
     ReservedSubnet { subnet: Subnet, range: Subnet, place: String, why: &'static str },
-    /// An MTU that the kernel, or a family on the segment, does not take.
+    /// MTU that the kernel, or a family on the segment, does not accept; `least` is the lowest
+    /// accepted value in bytes.
     MtuOutOfRange { place: String, mtu: u32, least: u32, why: &'static str },
-    /// Two links of one segment have different MTUs.
+    /// Different MTUs of two links of one segment.
     MtusDiffer { links: [String; 2], mtus: [u32; 2] },
-    /// A gateway that the node cannot send to directly.
+    /// Gateway to which the node cannot send directly.
     UnreachableGateway { node: String, destination: String, via: String, why: &'static str },
-    /// Two routes by hand to one destination.
+    /// Second static route to one destination.
     DuplicateRoute { node: String, destination: String },
-    /// A VLAN identifier that is not in 1 to 4094.
+    /// VLAN identifier outside of 1 to 4094.
     VlanId { node: String, vid: u16 },
-    /// A VXLAN identifier of more than 24 bits.
+    /// VXLAN identifier of more than 24 bits.
     Vni { node: String, vni: u32 },
-    /// A peer of a VXLAN that does not name the node in return, or has no address.
+    /// VXLAN peer that does not name the node in return, or that cannot be reached.
     VxlanPeer { node: String, peer: String, vni: u32, why: &'static str },
-    /// No more subnets.
+    /// Pool without a free subnet for a segment.
     PoolExhausted { pool: Subnet, segment: String },
-    /// No more addresses in a segment's subnet.
+    /// Subnet with too few addresses for the interfaces on its segment.
     SubnetFull { subnet: Subnet, segment: String, members: usize },
-    /// Switches in a loop, none of which speaks STP.
+    /// Loop of switches without STP.
     SwitchLoop { link: String },
-    /// Something that a switch does not have.
+    /// Property that a switch cannot have.
     OnSwitch { switch: String, what: String },
-    /// STP on a node that is no switch.
+    /// STP on a node that is not a switch.
     StpWithoutSwitch { node: String },
-    /// A sysctl that is not to be written.
+    /// Sysctl that a node cannot set.
     BadSysctl { node: String, name: String, why: &'static str },
-    /// Two interfaces have the same Ethernet address.
+    /// Same Ethernet address of two interfaces.
     DuplicateMac { mac: String, places: [String; 2] },
 }
 
@@ -95,7 +104,7 @@ impl TopologyErrors {
         Self { all, at: Location::caller() }
     }
 
-    /// The mistakes; at least one.
+    /// Returns the errors; there is at least one.
     #[must_use]
     pub fn as_slice(&self) -> &[TopologyError] {
         &self.all
@@ -105,13 +114,13 @@ impl TopologyErrors {
 impl fmt::Display for TopologyErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.all.len();
-        write!(f, "{count} mistake{} in the topology", if count == 1 { "" } else { "s" })?;
-        self.all.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
+        write!(f, "{count} error{} in the topology", if count == 1 { "" } else { "s" })?;
+        self.all.iter().try_for_each(|error| write!(f, "\n  {error}"))
     }
 }
 
-/// The same text as `Display`, since that is what a test runner prints of an `Err`, and the call in the
-/// caller's source that has found them.
+/// Writes the text of `Display` and the location of the call that found the errors, since a test
+/// runner prints an `Err` with `Debug`.
 impl fmt::Debug for TopologyErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}\n  at {}", self.at)
@@ -131,34 +140,35 @@ impl std::error::Error for TopologyErrors {}
 impl std::error::Error for TopologyError {}
 
 impl From<TopologyErrors> for Error {
-    fn from(mistakes: TopologyErrors) -> Self {
-        let count = mistakes.all.len();
-        let reason = format!("{count} mistake{}", if count == 1 { "" } else { "s" });
+    fn from(errors: TopologyErrors) -> Self {
+        let count = errors.all.len();
+        let reason = format!("{count} error{}", if count == 1 { "" } else { "s" });
         let failure = Failure::new("plan", "topology", reason);
-        let failure = mistakes
-            .all
-            .iter()
-            .fold(failure, |failure, mistake| failure.advise(mistake.to_string()));
-        Self::from(failure).at(mistakes.at)
+        let failure =
+            errors.all.iter().fold(failure, |failure, error| failure.advise(error.to_string()));
+        Self::from(failure).at(errors.at)
     }
 }
 
 impl fmt::Display for TopologyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.of_names().or_else(|| self.of_addresses()).or_else(|| self.of_links());
-        debug_assert!(text.is_some(), "a mistake has a text");
+        let text = self
+            .text_of_names()
+            .or_else(|| self.text_of_addresses())
+            .or_else(|| self.text_of_links());
+        debug_assert!(text.is_some(), "an error has a text");
         f.write_str(&text.unwrap_or_default())
     }
 }
 
 impl TopologyError {
-    fn of_names(&self) -> Option<String> {
+    fn text_of_names(&self) -> Option<String> {
         let text = match self {
             Self::UnknownNode { place } => {
-                format!("{place}: a node of another topology; use the ids that this one gave")
+                format!("{place}: a node of another topology; use the ids that this one returned")
             }
             Self::UnknownLink { place } => {
-                format!("{place}: a link of another topology; use the ids that this one gave")
+                format!("{place}: a link of another topology; use the ids that this one returned")
             }
             Self::SelfLink { link } => {
                 format!("{link}: both ends are one node; link two nodes, or use `dummy`")
@@ -185,7 +195,7 @@ impl TopologyError {
         Some(text)
     }
 
-    fn of_addresses(&self) -> Option<String> {
+    fn text_of_addresses(&self) -> Option<String> {
         let text = match self {
             Self::OverlappingSubnets { subnets: [a, b], places: [at, other] } => {
                 format!("{a} ({at}) and {b} ({other}) overlap; give one another subnet")
@@ -193,7 +203,8 @@ impl TopologyError {
             Self::TwoSubnets { segment, subnets: [a, b] } => {
                 let name = family(a.network());
                 format!(
-                    "{segment}: two {name} subnets, {a} and {b}; a segment has one: remove the other"
+                    "{segment}: two {name} subnets, {a} and {b}; a segment has one: remove the \
+                     other"
                 )
             }
             Self::NoFamily { segment } => {
@@ -201,7 +212,8 @@ impl TopologyError {
             }
             Self::FamilyOff { place, given } => {
                 format!(
-                    "{place}: {given} is of the family that the segment shall not have; remove it, or `ipv4_only` or `ipv6_only`"
+                    "{place}: {given} is of a family that is disabled on the segment; remove it, \
+                     or `ipv4_only` or `ipv6_only`"
                 )
             }
             Self::DuplicateAddress { address, places: [a, b] } => {
@@ -215,7 +227,8 @@ impl TopologyError {
             Self::PrefixDiffers { address, place, subnet } => {
                 let prefix = subnet.prefix();
                 format!(
-                    "{place}: {address} is in the segment's subnet {subnet} with another prefix length; write /{prefix}"
+                    "{place}: {address} is in the segment's subnet {subnet} with another prefix \
+                     length; write /{prefix}"
                 )
             }
             Self::ReservedAddress { address, place, why } => {
@@ -226,12 +239,14 @@ impl TopologyError {
             }
             Self::PoolExhausted { pool, segment } => {
                 format!(
-                    "{segment}: no subnet is left in the pool {pool}; give a larger one with `pools`, or a subnet by hand"
+                    "{segment}: no subnet is left in the pool {pool}; set a larger one with \
+                     `pools`, or the subnet of the segment"
                 )
             }
             Self::SubnetFull { subnet, segment, members } => {
                 format!(
-                    "{segment}: no address is left in {subnet} for {members} interfaces; give a larger subnet"
+                    "{segment}: no address is left in {subnet} for {members} interfaces; give a \
+                     larger subnet"
                 )
             }
             _ => return None,
@@ -239,14 +254,15 @@ impl TopologyError {
         Some(text)
     }
 
-    fn of_links(&self) -> Option<String> {
+    fn text_of_links(&self) -> Option<String> {
         let text = match self {
             Self::MtuOutOfRange { place, mtu, least, why } => {
                 format!("{place}: an MTU of {mtu} is not in {least} to 65535: {why}")
             }
             Self::MtusDiffer { links: [a, b], mtus: [x, y] } => {
                 format!(
-                    "{a} has an MTU of {x}, {b} one of {y}: they are one segment; give both the same, or put a router between"
+                    "{a} has an MTU of {x}, {b} one of {y}: they are one segment; give both the \
+                     same, or put a router between"
                 )
             }
             Self::UnreachableGateway { node, destination, via, why } => {
@@ -260,7 +276,8 @@ impl TopologyError {
             }
             Self::Vni { node, vni } => {
                 format!(
-                    "`{node}`: VXLAN {vni}: an identifier has 24 bits, at most 16777215; give another"
+                    "`{node}`: VXLAN {vni}: an identifier has 24 bits, at most 16777215; give \
+                     another"
                 )
             }
             Self::VxlanPeer { node, peer, vni, why } => {
@@ -268,7 +285,8 @@ impl TopologyError {
             }
             Self::SwitchLoop { link } => {
                 format!(
-                    "{link} closes a loop of switches, in which frames would go round for ever; remove it, or have one of the switches speak `stp`"
+                    "{link} closes a loop of switches, in which frames would circulate \
+                     endlessly; remove it, or set `stp` on one of the switches"
                 )
             }
             Self::OnSwitch { switch, what } => {

@@ -1,32 +1,34 @@
-//! The interfaces of every node: which there are, their names, what they stand on.
+//! Interfaces of every node: their names, kinds, lower interfaces and Ethernet addresses. Pure.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::addr::mac::Mac;
 use crate::lab::plan::errors::TopologyError;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, InterfaceRef};
-use crate::lab::topology::input::{AddrArg, MacArg, Which};
-use crate::lab::topology::names;
-use crate::lab::topology::{Extra, ExtraKind, Node, NodeKind, Topology};
+use crate::lab::topology::input::{AddrArg, MacArg};
+use crate::lab::topology::model::{AddressOn, ExtraInterface, ExtraKind, Node};
+use crate::lab::topology::{NodeKind, Topology, names};
 
-/// The name of a switch's bridge.
+/// Name of a switch's bridge.
 pub(crate) const BRIDGE: &str = "br0";
 
-/// The UDP port of VXLAN, by RFC 7348.
+/// UDP port of VXLAN (RFC 7348).
 const VXLAN_PORT: u16 = 4789;
 
-/// Before a plan has it, `segment` and `mtu` of an interface are 0.
+/// Interface under construction: `segment` and `mtu` of its plan are 0 until later steps set them.
 #[derive(Debug)]
 pub(crate) struct Draft<'a> {
     pub(crate) plan: InterfacePlan,
     pub(crate) root: Root,
-    /// Its place in the order of declaration, and which end of a link it is.
+    /// Position in the order of declaration, and the end of the link (0 or 1).
     pub(crate) declared: (usize, usize),
-    pub(crate) given: Vec<&'a AddrArg>,
+    /// Static addresses as declared.
+    pub(crate) addresses: Vec<&'a AddrArg>,
+    /// Static Ethernet address as declared.
     pub(crate) mac: Option<&'a MacArg>,
 }
 
-/// What decides on which segment an interface is.
+/// Part of the topology that decides the segment of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Root {
     Link(usize),
@@ -35,10 +37,10 @@ pub(crate) enum Root {
     Stub,
 }
 
-/// The interfaces of all nodes, each with its root taken from its link.
+/// Returns the interfaces of all nodes.
 pub(crate) fn all<'a>(
     topology: &'a Topology,
-    mistakes: &mut Vec<TopologyError>,
+    errors: &mut Vec<TopologyError>,
 ) -> Vec<Vec<Draft<'a>>> {
     let ends = ends(topology);
     let place = |link: usize, end: usize| {
@@ -48,7 +50,7 @@ pub(crate) fn all<'a>(
     };
     let of_node = |(index, node): (usize, &'a Node)| {
         let mut builder =
-            Builder { topology, node, found: Vec::new(), taken: HashSet::new(), mistakes };
+            Builder { topology, node, found: Vec::new(), taken: HashSet::new(), errors };
         builder.reserve(&ends[index]);
         if node.kind == NodeKind::Switch {
             builder.bridge(ends[index].first().map(|&(link, _)| link));
@@ -65,11 +67,11 @@ pub(crate) fn all<'a>(
     topology.nodes.iter().enumerate().map(of_node).collect()
 }
 
-/// Hands out Ethernet addresses to those interfaces that have none by hand.
+/// Sets the Ethernet address of every interface: the static one, or a locally administered one.
 pub(crate) fn macs(
     topology: &Topology,
     drafts: &mut [Vec<Draft<'_>>],
-    mistakes: &mut Vec<TopologyError>,
+    errors: &mut Vec<TopologyError>,
 ) {
     let mut owners: HashMap<Mac, String> = HashMap::new();
     for (node, drafts) in topology.nodes.iter().zip(drafts.iter_mut()) {
@@ -81,11 +83,11 @@ pub(crate) fn macs(
                     draft.plan.mac = Some(*mac);
                     if let Some(other) = owners.insert(*mac, place.clone()) {
                         let (mac, places) = (mac.to_string(), [other, place]);
-                        mistakes.push(TopologyError::DuplicateMac { mac, places });
+                        errors.push(TopologyError::DuplicateMac { mac, places });
                     }
                 }
                 Err(error) => {
-                    mistakes.push(TopologyError::Unreadable { place, why: error.to_string() });
+                    errors.push(TopologyError::Unreadable { place, why: error.to_string() });
                 }
             }
         }
@@ -93,7 +95,8 @@ pub(crate) fn macs(
     for (index, drafts) in drafts.iter_mut().enumerate() {
         let (mut ends, mut extras) = (0, 0xffff);
         for draft in drafts.iter_mut().filter(|draft| has_mac(&draft.plan.kind)) {
-            // Links and the rest are counted apart, so that one more link changes no other's.
+            // Ends of links and other interfaces have separate counters, so that one more link
+            // changes no other Ethernet address.
             let number = match draft.plan.kind {
                 InterfaceKind::Veth { .. } => {
                     ends += 1;
@@ -104,8 +107,8 @@ pub(crate) fn macs(
                     extras + 1
                 }
             };
-            let free = |turn| {
-                Some(Mac::assigned(index, number, turn)).filter(|mac| !owners.contains_key(mac))
+            let free = |attempt| {
+                Some(Mac::assigned(index, number, attempt)).filter(|mac| !owners.contains_key(mac))
             };
             draft.plan.mac = draft.plan.mac.or_else(|| (0..16).find_map(free));
         }
@@ -116,7 +119,7 @@ fn has_mac(kind: &InterfaceKind) -> bool {
     !matches!(kind, InterfaceKind::Loopback | InterfaceKind::Vlan { .. })
 }
 
-/// For each node the ends of links that it has, as (link, end).
+/// Returns the ends of links at each node, as (link, end).
 fn ends(topology: &Topology) -> Vec<Vec<(usize, usize)>> {
     let mut ends = vec![Vec::new(); topology.nodes.len()];
     for (link, nodes) in
@@ -134,33 +137,33 @@ struct Builder<'a, 'b> {
     node: &'a Node,
     found: Vec<Draft<'a>>,
     taken: HashSet<String>,
-    mistakes: &'b mut Vec<TopologyError>,
+    errors: &'b mut Vec<TopologyError>,
 }
 
 impl<'a> Builder<'a, '_> {
-    /// Takes the names that are given by hand, so that no other interface gets them.
+    /// Reserves the declared names, so that no computed name is equal to one.
     fn reserve(&mut self, ends: &[(usize, usize)]) {
         if self.node.kind == NodeKind::Switch {
             self.taken.insert(BRIDGE.to_owned());
         }
         for &(link, end) in ends {
             if let Some(name) = &self.topology.links[link].ends[end].interface {
-                self.take(name);
+                self.reserve_name(name);
             }
         }
         for extra in &self.node.extras {
             if let ExtraKind::Dummy { name } | ExtraKind::Macvlan { name, .. } = &extra.kind {
-                self.take(name);
+                self.reserve_name(name);
             }
         }
     }
 
-    fn take(&mut self, name: &str) {
+    fn reserve_name(&mut self, name: &str) {
         let (node, name) = (self.node.name.clone(), name.to_owned());
         if let Some(why) = names::interface(&name) {
-            self.mistakes.push(TopologyError::BadInterfaceName { node, name, why });
+            self.errors.push(TopologyError::BadInterfaceName { node, name, why });
         } else if !self.taken.insert(name.clone()) {
-            self.mistakes.push(TopologyError::DuplicateInterface { node, name });
+            self.errors.push(TopologyError::DuplicateInterface { node, name });
         }
     }
 
@@ -174,7 +177,7 @@ impl<'a> Builder<'a, '_> {
         let declared = &self.topology.links[link];
         let spec = &declared.ends[end];
         let is_port = self.node.kind == NodeKind::Switch;
-        if is_port && !spec.given.is_empty() {
+        if is_port && !spec.addresses.is_empty() {
             self.on_switch("addresses");
         }
         let peer_name = &self.topology.nodes[peer.node].name;
@@ -189,14 +192,14 @@ impl<'a> Builder<'a, '_> {
             None => self.free(if is_port { "port" } else { "eth" }, order),
         };
         let kind = InterfaceKind::Veth { link, peer, bridge: is_port.then(|| BRIDGE.to_owned()) };
-        let given = if is_port { Vec::new() } else { spec.given.iter().collect() };
-        self.add(name, kind, Root::Link(link), (declared.declared, end), given);
+        let addresses = if is_port { Vec::new() } else { spec.addresses.iter().collect() };
+        self.add(name, kind, Root::Link(link), (declared.declared, end), addresses);
         if let Some(draft) = self.found.last_mut() {
             draft.mac = spec.mac.as_ref();
         }
     }
 
-    fn extra(&mut self, extra: &'a Extra) {
+    fn extra(&mut self, extra: &'a ExtraInterface) {
         let (mut root, node) = (Root::Stub, self.node.name.clone());
         let (what, name, kind) = match &extra.kind {
             ExtraKind::Dummy { name } => {
@@ -204,7 +207,7 @@ impl<'a> Builder<'a, '_> {
             }
             ExtraKind::Vlan { link, vid } => {
                 if !(1..=4094).contains(vid) {
-                    self.mistakes.push(TopologyError::VlanId { node, vid: *vid });
+                    self.errors.push(TopologyError::VlanId { node, vid: *vid });
                 }
                 let lower = self.lower(*link, "VLAN");
                 root = link.map_or(root, |link| Root::Vlan(link, *vid));
@@ -220,12 +223,12 @@ impl<'a> Builder<'a, '_> {
             }
             ExtraKind::Vxlan { vni, .. } => {
                 if *vni >= 1 << 24 {
-                    self.mistakes.push(TopologyError::Vni { node, vni: *vni });
+                    self.errors.push(TopologyError::Vni { node, vni: *vni });
                 }
                 root = Root::Vxlan(*vni);
                 let name = format!("vxlan{vni}");
-                self.take_worked_out(&name);
-                // The ends of the tunnel are known when there are addresses.
+                self.reserve_computed(&name);
+                // A later step sets the ends of the tunnel, which depend on addresses.
                 let (local, remotes) = ([0; 4].into(), Vec::new());
                 (
                     "VXLAN",
@@ -237,71 +240,67 @@ impl<'a> Builder<'a, '_> {
         if self.node.kind == NodeKind::Switch {
             self.on_switch(what);
         } else if let Some(kind) = kind {
-            self.add(name, kind, root, (extra.declared, 0), extra.given.iter().collect());
+            self.add(name, kind, root, (extra.declared, 0), extra.addresses.iter().collect());
         }
     }
 
-    /// The name of the node's end of `link`, on which an interface is to stand.
+    /// Returns the name of the node's end of `link`, which becomes a lower interface.
     fn lower(&mut self, link: Option<usize>, what: &str) -> Option<String> {
         let node = self.node.name.clone();
         let Some(link) = link else {
             let place = format!("{what} interface of `{node}`");
-            self.mistakes.push(TopologyError::UnknownLink { place });
+            self.errors.push(TopologyError::UnknownLink { place });
             return None;
         };
         let name = self.end_of(link).map(|at| self.found[at].plan.name.clone());
         if name.is_none() {
             let interface = format!("end of {}", self.topology.link_label(link));
-            self.mistakes.push(TopologyError::NoSuchInterface { node, interface });
+            self.errors.push(TopologyError::NoSuchInterface { node, interface });
         }
         name
     }
 
     fn end_of(&self, link: usize) -> Option<usize> {
-        let is_end = |kind: &InterfaceKind| matches!(kind, InterfaceKind::Veth { link: other, .. } if *other == link);
-        self.found.iter().position(|draft| is_end(&draft.plan.kind))
+        self.found.iter().position(|draft| draft.plan.kind.is_end_of(link))
     }
 
     fn vlan_name(&mut self, lower: &str, vid: u16) -> String {
         let full = format!("{lower}.{vid}");
         let name = if names::interface(&full).is_none() { full } else { format!("vlan{vid}") };
-        self.take_worked_out(&name);
+        self.reserve_computed(&name);
         name
     }
 
-    fn take_worked_out(&mut self, name: &str) {
+    fn reserve_computed(&mut self, name: &str) {
         if !self.taken.insert(name.to_owned()) {
             let (node, name) = (self.node.name.clone(), name.to_owned());
-            self.mistakes.push(TopologyError::DuplicateInterface { node, name });
+            self.errors.push(TopologyError::DuplicateInterface { node, name });
         }
     }
 
-    /// The first name with a number from `order` that no other interface has.
+    /// Returns the first free name with a number from `order` on.
     fn free(&self, stem: &str, order: usize) -> String {
         let mut names = (order..).map(|number| format!("{stem}{number}"));
         names.find(|name| !self.taken.contains(name)).unwrap_or_default()
     }
 
     fn more_addresses(&mut self) {
-        for (on, given) in &self.node.addresses {
+        for (on, address) in &self.node.addresses {
             if self.node.kind == NodeKind::Switch {
                 self.on_switch("addresses");
                 continue;
             }
             let node = self.node.name.clone();
-            let (at, interface) = match &on.0 {
-                Which::Link(id) => match self.topology.link_index(*id) {
-                    Some(link) => {
-                        (self.end_of(link), format!("end of {}", self.topology.link_label(link)))
-                    }
-                    None => {
-                        self.mistakes.push(TopologyError::UnknownLink {
-                            place: format!("`addr` of `{node}`"),
-                        });
-                        continue;
-                    }
-                },
-                Which::Name(name) => {
+            let (at, interface) = match on {
+                AddressOn::Link(Some(link)) => {
+                    (self.end_of(*link), format!("end of {}", self.topology.link_label(*link)))
+                }
+                AddressOn::Link(None) => {
+                    let place = format!("`addr` of `{node}`");
+                    self.errors.push(TopologyError::UnknownLink { place });
+                    continue;
+                }
+                AddressOn::Name(name) => {
                     let found = self.found.iter().position(|draft| draft.plan.name == *name);
                     (
                         found.or_else(|| (name == "lo").then(|| self.loopback())),
@@ -310,14 +309,14 @@ impl<'a> Builder<'a, '_> {
                 }
             };
             match at {
-                Some(at) => self.found[at].given.push(given),
-                None => self.mistakes.push(TopologyError::NoSuchInterface { node, interface }),
+                Some(at) => self.found[at].addresses.push(address),
+                None => self.errors.push(TopologyError::NoSuchInterface { node, interface }),
             }
         }
     }
 
     fn loopback(&mut self) -> usize {
-        // It takes no subnet from the pools, so that its place in the order does not matter.
+        // `lo` takes no subnet from the pools, so its position in the order does not matter.
         let last = (usize::MAX, 0);
         self.add("lo".to_owned(), InterfaceKind::Loopback, Root::Stub, last, Vec::new());
         self.found.len() - 1
@@ -329,16 +328,16 @@ impl<'a> Builder<'a, '_> {
         kind: InterfaceKind,
         root: Root,
         declared: (usize, usize),
-        given: Vec<&'a AddrArg>,
+        addresses: Vec<&'a AddrArg>,
     ) {
         self.taken.insert(name.clone());
         let plan =
             InterfacePlan { name, kind, mac: None, mtu: 0, addresses: Vec::new(), segment: 0 };
-        self.found.push(Draft { plan, root, declared, given, mac: None });
+        self.found.push(Draft { plan, root, declared, addresses, mac: None });
     }
 
     fn on_switch(&mut self, what: &str) {
         let (switch, what) = (self.node.name.clone(), what.to_owned());
-        self.mistakes.push(TopologyError::OnSwitch { switch, what });
+        self.errors.push(TopologyError::OnSwitch { switch, what });
     }
 }

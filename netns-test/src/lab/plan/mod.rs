@@ -1,6 +1,7 @@
-//! What the kernel is to be told: the result of planning, as plain data.
+//! The plan: everything that a lab configures in the kernel, as plain data. Pure.
 
 pub(crate) mod addresses;
+pub(crate) mod checks;
 pub(crate) mod diff;
 pub(crate) mod draw;
 pub(crate) mod errors;
@@ -9,9 +10,9 @@ pub(crate) mod interfaces;
 pub(crate) mod routes;
 pub(crate) mod segments;
 pub(crate) mod solve;
+pub(crate) mod union_find;
 pub(crate) mod vxlan;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -19,25 +20,28 @@ use std::net::IpAddr;
 use crate::addr::cidr::{Cidr, Subnet};
 
 use crate::addr::mac::Mac;
-use crate::lab::plan::routes::walk::Table;
-use crate::lab::topology::{LinkId, MacvlanMode, NodeId, NodeKind, Origin, Topology};
+use crate::lab::plan::routes::fib::Fib;
+use crate::lab::topology::id::Origin;
+use crate::lab::topology::model::link_label;
+use crate::lab::topology::{LinkId, MacvlanMode, NodeId, NodeKind, Topology};
 
-/// A checked topology with everything worked out; [`Topology::plan`] makes it.
+/// A checked topology with all addresses, routes and names; [`Topology::plan`] computes it.
 ///
-/// Nodes and links stand in the order of declaration; numbers in the parts are places in
-/// [`nodes`](Self::nodes), [`links`](Self::links) and [`segments`](Self::segments).
+/// Nodes and links are in the order of declaration. Numbers in the parts of a plan are indexes
+/// into [`nodes`](Self::nodes), [`links`](Self::links) and [`segments`](Self::segments).
 ///
-/// Its `Display` is the drawing for people: each segment with the interfaces on it, then routes.
+/// `Display` lists each segment with its interfaces, then the routes.
 #[derive(Clone, PartialEq)]
 pub struct Plan {
     pub(crate) origin: Origin,
     pub(crate) nodes: Vec<NodePlan>,
     pub(crate) links: Vec<LinkPlan>,
     pub(crate) segments: Vec<SegmentPlan>,
-    /// Every address of the lab with the interface that has it.
+    /// Interface of each address of the lab.
     pub(crate) owners: HashMap<IpAddr, InterfaceRef>,
-    /// By node: its routes and own subnets, to look addresses up.
-    pub(crate) tables: Vec<Table>,
+    /// Forwarding table of each node.
+    pub(crate) fibs: Vec<Fib>,
+    /// Contents of `/etc/hosts` on nodes with addresses.
     pub(crate) hosts_file: String,
 }
 
@@ -45,21 +49,21 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct NodePlan {
-    /// The node's name in the lab.
+    /// Name of the node in the lab.
     pub name: String,
-    /// What the node is.
+    /// Kind of the node.
     pub kind: NodeKind,
-    /// The hostname to set; none for the caller's own namespace, which keeps its own.
+    /// Hostname to set; `None` for the caller's own namespace, which keeps its hostname.
     pub hostname: Option<String>,
-    /// The interfaces, each after those it stands on. The bridge of a switch is the first.
+    /// Interfaces; an interface follows its lower interface. The bridge of a switch is the first.
     pub interfaces: Vec<InterfacePlan>,
-    /// The routes besides those that the kernel makes for the addresses.
+    /// Routes, except those that the kernel adds for the addresses of interfaces.
     pub routes: Vec<RoutePlan>,
-    /// Sysctls with their values, to be written in this order before there are interfaces; those
-    /// that name an interface, after.
+    /// Sysctls and values in the order of writing. Those that name an interface are written after
+    /// the interfaces exist, all others before.
     pub sysctls: Vec<(String, String)>,
-    /// All addresses; the first one of each family is reachable from everywhere, if any is. IPv4
-    /// comes first.
+    /// All addresses, IPv4 before IPv6. The first one of each family is the one that most nodes
+    /// can reach.
     pub addresses: Vec<IpAddr>,
 }
 
@@ -67,76 +71,76 @@ pub struct NodePlan {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct InterfacePlan {
-    /// Its name: at most 15 bytes.
+    /// Name, at most 15 bytes.
     pub name: String,
-    /// What it is, and what it stands on.
+    /// Kind, with the properties of that kind.
     pub kind: InterfaceKind,
-    /// Its Ethernet address; none for a VLAN, which has that of its lower interface, and `lo`.
+    /// Ethernet address; `None` for `lo`, and for a VLAN, which uses that of its lower interface.
     pub mac: Option<Mac>,
-    /// Its MTU in bytes.
+    /// MTU in bytes.
     pub mtu: u32,
-    /// Its addresses; the first one of each family is the primary one.
+    /// Addresses; the first one of each family is the primary one.
     pub addresses: Vec<Cidr>,
-    /// The segment it is on.
+    /// Index of the segment in [`Plan::segments`].
     pub segment: usize,
 }
 
-/// What an interface is.
+/// Kind of an interface.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum InterfaceKind {
-    /// `lo`, which is there already.
+    /// `lo`, which every network namespace has.
     Loopback,
     /// The end of a link.
     Veth {
-        /// The link.
+        /// Index of the link in [`Plan::links`].
         link: usize,
-        /// The other end.
+        /// Interface at the other end.
         peer: InterfaceRef,
-        /// The bridge that it is a port of, on a switch.
+        /// Bridge that the interface is a port of; `None` except on a switch.
         bridge: Option<String>,
     },
     /// The bridge of a switch.
     Bridge {
-        /// Whether it speaks the spanning tree protocol.
+        /// True if the bridge uses the spanning tree protocol (802.1D).
         stp: bool,
     },
-    /// An interface that leads nowhere.
+    /// A dummy interface: it has addresses, and no frames leave it.
     Dummy,
-    /// A VLAN (802.1Q).
+    /// A VLAN interface (802.1Q).
     Vlan {
-        /// The interface below.
+        /// Name of the lower interface.
         lower: String,
-        /// The identifier, 1 to 4094.
+        /// VLAN identifier, 1 to 4094.
         vid: u16,
     },
-    /// A second interface on a segment.
+    /// A macvlan interface: one more interface on the segment of its lower interface.
     Macvlan {
-        /// The interface below.
+        /// Name of the lower interface.
         lower: String,
-        /// How it reaches its siblings.
+        /// Mode of the exchange with other macvlan interfaces on the lower interface.
         mode: MacvlanMode,
     },
-    /// A tunnel over UDP.
+    /// A VXLAN tunnel over UDP (RFC 7348).
     Vxlan {
-        /// The identifier, 24 bits.
+        /// VXLAN network identifier, 24 bits.
         vni: u32,
-        /// The node's own end of the tunnel.
+        /// Address of the node's own end of the tunnel.
         local: IpAddr,
-        /// The other ends.
+        /// Addresses of the other ends.
         remotes: Vec<IpAddr>,
-        /// The UDP port, at both ends.
+        /// UDP port of all ends.
         port: u16,
     },
 }
 
-/// An interface of a node, by numbers.
+/// Reference to an interface of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct InterfaceRef {
-    /// The place of the node in [`Plan::nodes`].
+    /// Index of the node in [`Plan::nodes`].
     pub node: usize,
-    /// The place of the interface in [`NodePlan::interfaces`].
+    /// Index of the interface in [`NodePlan::interfaces`].
     pub interface: usize,
 }
 
@@ -144,13 +148,13 @@ pub struct InterfaceRef {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RoutePlan {
-    /// Where it leads; a prefix length of 0 makes it the default route.
+    /// Destination; a prefix length of 0 makes it the default route.
     pub destination: Subnet,
-    /// The gateway; none if the destination is on the segment of the interface.
+    /// Gateway; `None` if the destination is on the segment of the interface.
     pub via: Option<IpAddr>,
-    /// The name of the interface.
+    /// Name of the outgoing interface.
     pub dev: String,
-    /// Whether the topology has it, and it was not worked out.
+    /// True for a static route, which the topology declares; false for a computed one.
     pub is_static: bool,
 }
 
@@ -158,126 +162,126 @@ pub struct RoutePlan {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct LinkPlan {
-    /// Its name, if it has one.
+    /// Name, if the topology declares one.
     pub name: Option<String>,
-    /// The interfaces at the two ends.
+    /// Interfaces at the two ends.
     pub ends: [InterfaceRef; 2],
-    /// The segment it is part of.
+    /// Index of the segment in [`Plan::segments`].
     pub segment: usize,
 }
 
-/// What hears a broadcast: links that switches join, the nodes of one VLAN, one VXLAN, or an
-/// interface alone.
+/// A segment, which is one broadcast domain: links that switches join, one VLAN, one VXLAN, or a
+/// single interface.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SegmentPlan {
-    /// What it is.
+    /// Kind of the segment.
     pub kind: SegmentKind,
-    /// Its subnets; the first one of each family is the one that members have addresses in.
+    /// Subnets, IPv4 before IPv6. Interfaces without a static address have one in the first
+    /// subnet of each family.
     pub subnets: Vec<Subnet>,
-    /// The MTU in bytes.
+    /// MTU in bytes.
     pub mtu: u32,
-    /// The interfaces with addresses, in the order of declaration.
+    /// Interfaces with addresses, in the order of declaration.
     pub members: Vec<InterfaceRef>,
-    /// The switches, as places in [`Plan::nodes`].
+    /// Switches, as indexes into [`Plan::nodes`].
     pub switches: Vec<usize>,
 }
 
-/// What a segment is.
+/// Kind of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SegmentKind {
     /// Links that switches join, or one link.
     Links {
-        /// The first of them.
+        /// Index of the first link in [`Plan::links`].
         first: usize,
     },
     /// A VLAN on the segment of a link.
     Vlan {
-        /// The first link of that segment.
+        /// Index of the first link of that segment.
         first: usize,
-        /// The identifier.
+        /// VLAN identifier, 1 to 4094.
         vid: u16,
     },
-    /// Tunnels with one identifier.
+    /// VXLAN tunnels with one identifier.
     Vxlan {
-        /// The identifier.
+        /// VXLAN network identifier, 24 bits.
         vni: u32,
     },
-    /// A dummy interface, `lo`, or the bridge of a switch without links.
+    /// A single interface: a dummy interface, `lo`, or the bridge of a switch without links.
     Stub {
-        /// The interface.
+        /// Reference to the interface.
         place: InterfaceRef,
     },
 }
 
 impl Plan {
-    /// The nodes in the order of declaration.
+    /// Returns the nodes in the order of declaration.
     #[must_use]
     pub fn nodes(&self) -> &[NodePlan] {
         &self.nodes
     }
 
-    /// The links in the order of declaration.
+    /// Returns the links in the order of declaration.
     #[must_use]
     pub fn links(&self) -> &[LinkPlan] {
         &self.links
     }
 
-    /// The segments in the order of declaration of their first parts.
+    /// Returns the segments in the order in which their first interfaces were declared.
     #[must_use]
     pub fn segments(&self) -> &[SegmentPlan] {
         &self.segments
     }
 
-    /// The place of a node in [`nodes`](Self::nodes); none for the id of another topology.
+    /// Returns the index of a node in [`nodes`](Self::nodes), or `None` for the id of another
+    /// topology.
     #[must_use]
     pub fn position(&self, node: NodeId) -> Option<usize> {
-        self.origin.index(node, self.nodes.len())
+        self.origin.node_index(node, self.nodes.len())
     }
 
-    /// The place of a link in [`links`](Self::links); none for the id of another topology.
+    /// Returns the index of a link in [`links`](Self::links), or `None` for the id of another
+    /// topology.
     #[must_use]
     pub fn link_position(&self, link: LinkId) -> Option<usize> {
         self.origin.link_index(link, self.links.len())
     }
 
-    /// The id of the node at a place in [`nodes`](Self::nodes).
+    /// Returns the id of the node at an index of [`nodes`](Self::nodes).
     ///
     /// # Panics
     ///
-    /// There is no such place.
+    /// Panics if `position` is not below the number of nodes.
     #[must_use]
     pub fn id(&self, position: usize) -> NodeId {
         assert!(position < self.nodes.len(), "there is no node {position}");
-        self.origin.id(position)
+        self.origin.node_id(position)
     }
 
-    /// The node's first address: of IPv4, or else of IPv6. Its name stands for all of them, and
-    /// `getaddrinfo(3)` gives those of IPv6 first.
+    /// Returns the first IPv4 address of the node, or the first IPv6 address if it has no other;
+    /// `None` for a switch, for a node without interfaces, and for the id of another topology.
+    ///
+    /// The node's name resolves to all of its addresses, and `getaddrinfo(3)` returns those of
+    /// IPv6 first.
     #[must_use]
     pub fn address_of(&self, node: NodeId) -> Option<IpAddr> {
         self.addresses_of(node).first().copied()
     }
 
-    /// All addresses of the node, IPv4 before IPv6, the best reachable first of each.
+    /// Returns all addresses of the node, IPv4 before IPv6. The first one of each family is the
+    /// one that most nodes can reach.
     #[must_use]
     pub fn addresses_of(&self, node: NodeId) -> &[IpAddr] {
         self.position(node).map_or(&[], |position| &self.nodes[position].addresses)
     }
 
-    /// The text of `/etc/hosts` on a node: `localhost`, and all nodes with their addresses.
-    #[must_use]
-    pub fn hosts_file(&self, node: NodeId) -> Cow<'_, str> {
-        match self.position(node).map(|position| &self.nodes[position]) {
-            Some(node) => hosts_file::on(&self.hosts_file, node),
-            None => Cow::Borrowed(&self.hosts_file),
-        }
-    }
-
-    /// The text of `/etc/hosts` that all nodes with addresses have.
-    pub(crate) fn hosts_text(&self) -> &str {
-        &self.hosts_file
+    /// Returns the name of a link in messages.
+    pub(crate) fn link_label(&self, link: usize) -> String {
+        let link = &self.links[link];
+        let ends = link.ends.map(|end| self.nodes[end.node].name.as_str());
+        link_label(link.name.as_deref(), ends)
     }
 
     pub(crate) fn interface(&self, place: InterfaceRef) -> &InterfacePlan {
@@ -285,22 +289,29 @@ impl Plan {
     }
 }
 
-/// The parts, without what follows from them.
+/// Writes the nodes, links and segments; all other fields follow from them.
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin: _, nodes, links, segments, owners: _, tables: _, hosts_file: _ } = self;
+        let Self { origin: _, nodes, links, segments, owners: _, fibs: _, hosts_file: _ } = self;
         let mut text = f.debug_struct("Plan");
         text.field("nodes", nodes).field("links", links).field("segments", segments).finish()
     }
 }
 
+impl InterfaceKind {
+    /// Returns whether the interface is an end of the link.
+    pub(crate) fn is_end_of(&self, link: usize) -> bool {
+        matches!(self, Self::Veth { link: own, .. } if *own == link)
+    }
+}
+
 impl SegmentPlan {
-    /// Whether frames on it travel as packets of other segments.
+    /// Returns whether the segment is a tunnel: its frames are packets on other segments.
     pub(crate) fn is_overlay(&self) -> bool {
         matches!(self.kind, SegmentKind::Vxlan { .. })
     }
 
-    /// The segment as messages name it.
+    /// Returns the name of a segment in messages.
     pub(crate) fn label(kind: SegmentKind, topology: &Topology) -> String {
         match kind {
             SegmentKind::Links { first } => topology.link_label(first),

@@ -1,27 +1,30 @@
-//! Which interfaces hear each other: links that switches join are one segment, and so are the
-//! nodes of one VLAN on it, and tunnels with one identifier.
+//! Segments (broadcast domains) and their MTUs. Pure.
+//!
+//! Links that switches join form one segment, and so do the interfaces of one VLAN on it, and the
+//! tunnels with one VXLAN identifier.
 
 use std::collections::HashMap;
 
 use crate::lab::plan::errors::TopologyError;
 use crate::lab::plan::interfaces::{Draft, Root};
+use crate::lab::plan::union_find::UnionFind;
 use crate::lab::plan::{InterfaceKind, InterfaceRef, SegmentKind, SegmentPlan};
 use crate::lab::topology::Topology;
 
-/// The kernel's own for Ethernet.
-pub(crate) const USUAL_MTU: u32 = 1500;
+/// Default MTU of Ethernet interfaces in bytes.
+pub(crate) const DEFAULT_MTU: u32 = 1500;
 
-/// What the kernel takes for an MTU at the most.
+/// Highest MTU that the kernel accepts for a veth interface, in bytes.
 const LARGEST_MTU: u32 = 65535;
 
-/// The segments in the order of declaration, and that of each link, if both of its ends are
-/// known. Every interface is told its segment.
+/// Returns the segments in the order of declaration, and the segment of each link whose ends are
+/// both known. Sets the segment of every interface.
 pub(crate) fn find(
     topology: &Topology,
     drafts: &mut [Vec<Draft<'_>>],
-    mistakes: &mut Vec<TopologyError>,
+    errors: &mut Vec<TopologyError>,
 ) -> (Vec<SegmentPlan>, Vec<Option<usize>>) {
-    let joined = join(topology, mistakes);
+    let joined = join(topology, errors);
     let mut order: Vec<((usize, usize), InterfaceRef)> = Vec::new();
     for (node, drafts) in drafts.iter().enumerate() {
         for (interface, draft) in drafts.iter().enumerate() {
@@ -72,23 +75,24 @@ pub(crate) fn find(
     (segments, of_links)
 }
 
-/// Gives every segment and interface its MTU, but those of VXLAN, which follow from the routes.
+/// Sets the MTU of every segment and interface. Those of VXLAN are set later, since they depend on
+/// routes.
 pub(crate) fn mtus(
     topology: &Topology,
     drafts: &mut [Vec<Draft<'_>>],
     (segments, of_links): (&mut [SegmentPlan], &[Option<usize>]),
-    mistakes: &mut Vec<TopologyError>,
+    errors: &mut Vec<TopologyError>,
 ) {
     let mut set_by: Vec<Option<(usize, u32)>> = vec![None; segments.len()];
     for (index, link) in topology.links.iter().enumerate() {
         let Some(mtu) = link.mtu else { continue };
         let segment = of_links[index];
-        check(topology.link_label(index), mtu, segment.map(|at| &segments[at]), mistakes);
+        check(topology.link_label(index), mtu, segment.map(|at| &segments[at]), errors);
         let Some(segment) = segment else { continue };
         match set_by[segment] {
             Some((first, other)) if other != mtu => {
                 let links = [first, index].map(|link| topology.link_label(link));
-                mistakes.push(TopologyError::MtusDiffer { links, mtus: [other, mtu] });
+                errors.push(TopologyError::MtusDiffer { links, mtus: [other, mtu] });
             }
             Some(_) => {}
             None => set_by[segment] = Some((index, mtu)),
@@ -96,95 +100,69 @@ pub(crate) fn mtus(
     }
     let mut by_link = HashMap::new();
     for (at, segment) in segments.iter_mut().enumerate() {
-        segment.mtu = set_by[at].map_or(USUAL_MTU, |(_, mtu)| mtu);
+        segment.mtu = set_by[at].map_or(DEFAULT_MTU, |(_, mtu)| mtu);
         if let SegmentKind::Links { first } = segment.kind {
             by_link.insert(first, segment.mtu);
         }
     }
     for segment in segments.iter_mut() {
         if let SegmentKind::Vlan { first, .. } = segment.kind {
-            segment.mtu = by_link.get(&first).copied().unwrap_or(USUAL_MTU);
+            segment.mtu = by_link.get(&first).copied().unwrap_or(DEFAULT_MTU);
         }
     }
     for draft in drafts.iter_mut().flatten() {
-        draft.plan.mtu = segments.get(draft.plan.segment).map_or(USUAL_MTU, |segment| segment.mtu);
+        draft.plan.mtu =
+            segments.get(draft.plan.segment).map_or(DEFAULT_MTU, |segment| segment.mtu);
     }
 }
 
-fn check(
-    place: String,
-    mtu: u32,
-    segment: Option<&SegmentPlan>,
-    mistakes: &mut Vec<TopologyError>,
-) {
+fn check(place: String, mtu: u32, segment: Option<&SegmentPlan>, errors: &mut Vec<TopologyError>) {
     let has_ipv6 = segment.is_some_and(|at| at.subnets.iter().any(|subnet| !subnet.is_ipv4()));
     let (least, why) = if has_ipv6 && (68..1280).contains(&mtu) {
         (1280, "IPv6 needs that much; raise it, or make the link `ipv4_only`")
     } else {
-        (68, "the kernel takes no other; give one that is")
+        (68, "the kernel accepts no other; set one in this range")
     };
     if !(least..=LARGEST_MTU).contains(&mtu) {
-        mistakes.push(TopologyError::MtuOutOfRange { place, mtu, least, why });
+        errors.push(TopologyError::MtuOutOfRange { place, mtu, least, why });
     }
 }
 
-/// Links that switches join, as a forest: each link leads to one that was declared before it.
-struct Joined(Vec<usize>);
+/// Root of each link: the first of the links that switches join with it.
+struct LinkRoots(Vec<usize>);
 
-impl Joined {
+impl LinkRoots {
     fn root(&self, root: Root) -> Root {
         match root {
-            Root::Link(link) => Root::Link(top(&self.0, link)),
-            Root::Vlan(link, vid) => Root::Vlan(top(&self.0, link), vid),
+            Root::Link(link) => Root::Link(self.0[link]),
+            Root::Vlan(link, vid) => Root::Vlan(self.0[link], vid),
             other => other,
         }
     }
 }
 
-fn join(topology: &Topology, mistakes: &mut Vec<TopologyError>) -> Joined {
-    let mut links: Vec<usize> = (0..topology.links.len()).collect();
+/// Joins links by switches, and reports loops of switches without STP.
+fn join(topology: &Topology, errors: &mut Vec<TopologyError>) -> LinkRoots {
+    let mut links = UnionFind::new(topology.links.len());
     let mut first: Vec<Option<usize>> = vec![None; topology.nodes.len()];
-    // Which switches a frame could go round between; those with STP cut each loop.
-    let mut switches: Vec<usize> = (0..topology.nodes.len()).collect();
+    // Switches that flood to each other. A switch with STP cuts every loop that it is part of.
+    let mut flooding = UnionFind::new(topology.nodes.len());
     for (index, link) in topology.links.iter().enumerate() {
         let Some(nodes) = link.nodes() else { continue };
         let is_switch = nodes.map(|node| !topology.nodes[node].has_addresses());
         for node in [0, 1].into_iter().filter(|&end| is_switch[end]).map(|end| nodes[end]) {
             let other = *first[node].get_or_insert(index);
-            unite(&mut links, other, index);
+            links.union(other, index);
         }
         let floods = |node: usize| !topology.nodes[node].stp;
         if is_switch == [true; 2]
             && nodes.into_iter().all(floods)
-            && !unite(&mut switches, nodes[0], nodes[1])
+            && !flooding.union(nodes[0], nodes[1])
         {
-            mistakes.push(TopologyError::SwitchLoop { link: topology.link_label(index) });
+            errors.push(TopologyError::SwitchLoop { link: topology.link_label(index) });
         }
     }
-    Joined(links)
-}
-
-/// Makes one tree of the two; false if they were one.
-fn unite(parents: &mut [usize], a: usize, b: usize) -> bool {
-    let (a, b) = (compress(parents, a), compress(parents, b));
-    parents[a.max(b)] = a.min(b);
-    a != b
-}
-
-/// The root of `at`, to which the way is made short.
-fn compress(parents: &mut [usize], mut at: usize) -> usize {
-    while parents[at] != at {
-        parents[at] = parents[parents[at]];
-        at = parents[at];
-    }
-    at
-}
-
-fn top(parents: &[usize], mut at: usize) -> usize {
-    while parents[at] != at {
-        at = parents[at];
-    }
-    at
+    LinkRoots(links.into_roots())
 }
 
 fn kind(root: Root, place: InterfaceRef) -> SegmentKind {

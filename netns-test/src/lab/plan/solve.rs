@@ -1,84 +1,72 @@
-//! From a topology to a plan: the steps in their order, and what the plan says of nodes and links.
+//! Computation of the plan: the steps in their order, and the plans of nodes and links. Pure.
 
 use crate::lab::plan::addresses;
 use crate::lab::plan::addresses::order;
-use crate::lab::plan::errors::{TopologyError, TopologyErrors};
+use crate::lab::plan::checks;
+use crate::lab::plan::errors::TopologyErrors;
 use crate::lab::plan::hosts_file;
 use crate::lab::plan::interfaces;
 use crate::lab::plan::interfaces::Draft;
+use crate::lab::plan::routes::fib::Fib;
 use crate::lab::plan::routes::shortest_paths;
 use crate::lab::plan::routes::static_routes;
-use crate::lab::plan::routes::walk::Table;
 use crate::lab::plan::segments;
 use crate::lab::plan::vxlan;
-use crate::lab::plan::{InterfaceRef, LinkPlan, NodePlan, Plan};
-use crate::lab::topology::names;
-use crate::lab::topology::{Node, NodeKind, Topology};
+use crate::lab::plan::{InterfaceKind, InterfaceRef, LinkPlan, NodePlan, Plan};
+use crate::lab::topology::model::{Link, Node};
+use crate::lab::topology::{NodeKind, Topology};
 
-/// What a router needs to forward.
+/// Sysctls of a router.
 const FORWARDING: [(&str, &str); 2] =
     [("net.ipv4.ip_forward", "1"), ("net.ipv6.conf.all.forwarding", "1")];
 
-/// What the kernel would take over from the machine, and would drop packets that came by another
-/// way than the answer goes.
-const NO_FILTER: [(&str, &str); 2] =
+/// Sysctls that disable reverse-path filtering. A new network namespace can inherit the machine's
+/// setting, and a filter drops packets that arrive on another interface than the answer uses.
+const NO_RP_FILTER: [(&str, &str); 2] =
     [("net.ipv4.conf.all.rp_filter", "0"), ("net.ipv4.conf.default.rp_filter", "0")];
 
 impl Topology {
-    /// Works everything out that was not given, and checks all of it.
+    /// Checks the topology, and computes all addresses, routes and names that it does not declare.
     ///
-    /// Subnets come from the pools (see [`pools`](Self::pools)): the first segment declared gets
-    /// `10.0.0.0/24` and `fd6e:6574:6e73::/64`, the next `10.0.1.0/24` and `fd6e:6574:6e73:1::/64`; a
-    /// segment of more than 254 interfaces gets a larger one from the upper end. In a segment the
-    /// interfaces get the addresses from 1 on. All of it follows the order of declaration: it is
-    /// the same in every run, and nothing that is there changes when nodes and links are appended,
-    /// as long as these join no segments that were apart, and bring no subnet or address by hand that
-    /// was handed out before: who had that gets another one.
+    /// Subnets come from the [`pools`](Self::pools): the first declared segment gets `10.0.0.0/24`
+    /// and `fd6e:6574:6e73::/64`, the next one `10.0.1.0/24` and `fd6e:6574:6e73:1::/64`. A segment
+    /// of more than 254 interfaces gets a larger IPv4 subnet from the upper end of the pool. The
+    /// interfaces of a segment get the addresses from 1 on.
+    ///
+    /// Everything follows the order of declaration, so it is equal in every run. Appending nodes
+    /// and links changes nothing that was there before, with two exceptions: they join segments
+    /// that were separate, or they declare a subnet or address that the plan had assigned. The
+    /// segment or interface that had it then gets another one.
     ///
     /// # Errors
     ///
-    /// All mistakes in the topology.
+    /// All errors of the topology at once; see [`TopologyError`](crate::lab::TopologyError).
     #[track_caller]
     pub fn plan(&self) -> Result<Plan, TopologyErrors> {
-        let mut mistakes = Vec::new();
-        unknown(self, &mut mistakes);
-        names::check(self, &mut mistakes);
-        let mut drafts = interfaces::all(self, &mut mistakes);
-        interfaces::macs(self, &mut drafts, &mut mistakes);
-        let (mut segments, of_links) = segments::find(self, &mut drafts, &mut mistakes);
-        let owners =
-            addresses::assign(self, &mut drafts, (&mut segments, &of_links), &mut mistakes);
-        segments::mtus(self, &mut drafts, (&mut segments, &of_links), &mut mistakes);
+        let mut errors = Vec::new();
+        checks::ids(self, &mut errors);
+        checks::names(self, &mut errors);
+        let mut drafts = interfaces::all(self, &mut errors);
+        interfaces::macs(self, &mut drafts, &mut errors);
+        let (mut segments, of_links) = segments::find(self, &mut drafts, &mut errors);
+        let owners = addresses::assign(self, &mut drafts, (&mut segments, &of_links), &mut errors);
+        segments::mtus(self, &mut drafts, (&mut segments, &of_links), &mut errors);
         let links = links(self, &drafts, &of_links);
         let mut nodes: Vec<NodePlan> =
             self.nodes.iter().zip(drafts).map(|(node, drafts)| planned(node, drafts)).collect();
         order::order(&mut nodes, &segments);
-        static_routes::routes(self, &mut nodes, &segments, &mut mistakes);
-        shortest_paths::work_out(&mut nodes, &segments);
+        static_routes::routes(self, &mut nodes, &segments, &mut errors);
+        shortest_paths::compute(&mut nodes, &segments);
         let hosts_file = hosts_file::text(&nodes);
-        let tables = nodes.iter().map(Table::new).collect();
+        let fibs = nodes.iter().map(fib).collect();
         let origin = self.origin;
-        let mut plan = Plan { origin, nodes, links, segments, owners, tables, hosts_file };
-        vxlan::connect(self, &mut plan, &mut mistakes);
-        if mistakes.is_empty() { Ok(plan) } else { Err(TopologyErrors::new(mistakes)) }
+        let mut plan = Plan { origin, nodes, links, segments, owners, fibs, hosts_file };
+        vxlan::connect(self, &mut plan, &mut errors);
+        if errors.is_empty() { Ok(plan) } else { Err(TopologyErrors::new(errors)) }
     }
 }
 
-fn unknown(topology: &Topology, mistakes: &mut Vec<TopologyError>) {
-    for _ in 0..topology.strangers {
-        mistakes.push(TopologyError::UnknownNode { place: "node()".to_owned() });
-    }
-    for (index, link) in topology.links.iter().enumerate() {
-        let [a, b] = [0, 1].map(|end| link.ends[end].node);
-        if a.is_none() || b.is_none() {
-            mistakes.push(TopologyError::UnknownNode { place: topology.link_label(index) });
-        } else if a == b {
-            mistakes.push(TopologyError::SelfLink { link: topology.link_label(index) });
-        }
-    }
-}
-
-/// The links with both ends known; that is all, if there is no mistake.
+/// Returns the plans of the links. Links with an unknown end are left out; they are errors.
 fn links(
     topology: &Topology,
     drafts: &[Vec<Draft<'_>>],
@@ -87,15 +75,15 @@ fn links(
     let mut ends: Vec<Vec<InterfaceRef>> = vec![Vec::new(); topology.links.len()];
     for (node, drafts) in drafts.iter().enumerate() {
         for (interface, draft) in drafts.iter().enumerate() {
-            if let crate::lab::plan::InterfaceKind::Veth { link, .. } = draft.plan.kind {
+            if let InterfaceKind::Veth { link, .. } = draft.plan.kind {
                 let place = InterfaceRef { node, interface };
-                // Nodes come in their order; the ends of a link need not.
+                // The loop is in the order of nodes, which can be the reverse of the link's ends.
                 let at = if draft.declared.1 == 0 { 0 } else { ends[link].len() };
                 ends[link].insert(at, place);
             }
         }
     }
-    let planned = |(index, link): (usize, &crate::lab::topology::Link)| match ends[index][..] {
+    let planned = |(index, link): (usize, &Link)| match ends[index][..] {
         [a, b] => {
             Some(LinkPlan { name: link.name.clone(), ends: [a, b], segment: of_links[index]? })
         }
@@ -106,7 +94,7 @@ fn links(
 
 fn planned(node: &Node, drafts: Vec<Draft<'_>>) -> NodePlan {
     let forwarding = FORWARDING.iter().filter(|_| node.kind == NodeKind::Router);
-    let own = forwarding.chain(NO_FILTER.iter().filter(|_| node.has_addresses()));
+    let own = forwarding.chain(NO_RP_FILTER.iter().filter(|_| node.has_addresses()));
     let own = own.map(|&(name, value)| (name.to_owned(), value.to_owned()));
     NodePlan {
         name: node.name.clone(),
@@ -117,4 +105,17 @@ fn planned(node: &Node, drafts: Vec<Draft<'_>>) -> NodePlan {
         sysctls: own.chain(node.sysctls.iter().cloned()).collect(),
         addresses: Vec::new(),
     }
+}
+
+/// Returns the forwarding table of a node: the subnets of its interfaces, then its routes.
+fn fib(node: &NodePlan) -> Fib {
+    let interfaces = node.interfaces.iter().enumerate();
+    let connected = interfaces.flat_map(|(index, interface)| {
+        interface.addresses.iter().map(move |address| (address.subnet(), index, None))
+    });
+    let routes = node.routes.iter().filter_map(|route| {
+        let dev = node.interfaces.iter().position(|interface| interface.name == route.dev)?;
+        Some((route.destination, dev, route.via))
+    });
+    Fib::new(connected.chain(routes))
 }

@@ -1,32 +1,33 @@
-//! The ends of VXLAN tunnels: which addresses they have, and what MTU is left for what they carry.
+//! VXLAN tunnels: addresses of their ends, and their MTU. Pure.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::lab::plan::errors::TopologyError;
-use crate::lab::plan::routes::walk::PathOutcome;
-use crate::lab::plan::segments::USUAL_MTU;
+use crate::lab::plan::routes::path::PathOutcome;
+use crate::lab::plan::segments::DEFAULT_MTU;
 use crate::lab::plan::{InterfaceKind, Plan, SegmentKind, SegmentPlan};
-use crate::lab::topology::{ExtraKind, Topology};
+use crate::lab::topology::Topology;
+use crate::lab::topology::model::ExtraKind;
 
-/// What a tunnel adds to a packet: Ethernet, VXLAN and UDP headers with that of IPv4 or IPv6.
+/// Bytes that a tunnel adds to a packet over IPv4 and over IPv6: Ethernet, VXLAN, UDP, IP headers.
 const OVERHEAD: [u32; 2] = [14 + 8 + 8 + 20, 14 + 8 + 8 + 40];
 
-/// The least that is left for a tunnel over IPv4 or IPv6, which carries IPv6 itself.
-const LEAST: u32 = 1280;
+/// Lowest MTU of a segment with IPv6, in bytes (RFC 8200).
+const IPV6_MIN_MTU: u32 = 1280;
 
-/// By node that is in a VXLAN: the peers that it names.
+/// Declared peers of each node of a VXLAN.
 type Members = BTreeMap<usize, Vec<usize>>;
 
-/// Checks the peers, and fills in the addresses and MTUs of tunnels.
-pub(crate) fn connect(topology: &Topology, plan: &mut Plan, mistakes: &mut Vec<TopologyError>) {
+/// Checks the peers, and sets the addresses and MTUs of the tunnels.
+pub(crate) fn connect(topology: &Topology, plan: &mut Plan, errors: &mut Vec<TopologyError>) {
     let mut tunnels: BTreeMap<u32, Members> = BTreeMap::new();
     for (index, node) in topology.nodes.iter().enumerate() {
         for extra in &node.extras {
             let ExtraKind::Vxlan { vni, peers } = &extra.kind else { continue };
             if peers.iter().any(Option::is_none) {
                 let place = format!("peers of VXLAN {vni} of `{}`", node.name);
-                mistakes.push(TopologyError::UnknownNode { place });
+                errors.push(TopologyError::UnknownNode { place });
             }
             let named = peers.iter().flatten().copied().collect();
             tunnels.entry(*vni).or_default().insert(index, named);
@@ -37,36 +38,36 @@ pub(crate) fn connect(topology: &Topology, plan: &mut Plan, mistakes: &mut Vec<T
         if found.is_empty() {
             fill(topology, plan, vni, &members, &mut found);
         }
-        mistakes.extend(found);
+        errors.extend(found);
     }
 }
 
-/// All nodes of one VXLAN name each other and nobody else.
+/// Checks that all nodes of a VXLAN name each other and no other node.
 fn check(topology: &Topology, plan: &Plan, vni: u32, members: &Members) -> Vec<TopologyError> {
     let name = |node: usize| topology.nodes[node].name.clone();
     let mut found = Vec::new();
-    let mut say = |node: usize, peer: usize, why| {
+    let mut refuse = |node: usize, peer: usize, why| {
         found.push(TopologyError::VxlanPeer { node: name(node), peer: name(peer), vni, why });
     };
     for (&node, peers) in members {
         for &peer in peers.iter().filter(|peer| !members.contains_key(peer) || **peer == node) {
             if peer == node {
-                say(node, peer, "is the node itself; name others");
+                refuse(node, peer, "is the node itself; name others");
             } else {
-                say(node, peer, "has no such VXLAN; give it one, or do not name it");
+                refuse(node, peer, "has no such VXLAN; give it one, or do not name it");
             }
         }
         for &other in members.keys().filter(|&&other| other != node && !peers.contains(&other)) {
-            say(node, other, "is missing: all nodes of a VXLAN name each other; name it");
+            refuse(node, other, "is missing: all nodes of a VXLAN name each other; name it");
         }
         if end(plan, node, true).is_none() && end(plan, node, false).is_none() {
-            say(node, node, "has no address outside of tunnels; link it");
+            refuse(node, node, "has no address outside of tunnels; link it");
         }
     }
     found
 }
 
-/// The first address of a node that is not in a tunnel.
+/// Returns the first address of a node that is not on a tunnel itself.
 fn end(plan: &Plan, node: usize, is_ipv4: bool) -> Option<IpAddr> {
     let is_outside = |address: &&IpAddr| {
         let segment = plan.owners.get(*address).map(|&place| plan.interface(place).segment);
@@ -75,7 +76,7 @@ fn end(plan: &Plan, node: usize, is_ipv4: bool) -> Option<IpAddr> {
     plan.nodes[node].addresses.iter().find(is_outside).copied()
 }
 
-/// The addresses of the ends, by node.
+/// Address of the tunnel end of each node.
 type Ends = BTreeMap<usize, IpAddr>;
 
 fn fill(
@@ -83,7 +84,7 @@ fn fill(
     plan: &mut Plan,
     vni: u32,
     members: &Members,
-    mistakes: &mut Vec<TopologyError>,
+    errors: &mut Vec<TopologyError>,
 ) {
     let name = |node: usize| topology.nodes[node].name.clone();
     let mut refused = Vec::new();
@@ -93,32 +94,32 @@ fn fill(
         match least_mtu(plan, &ends) {
             Ok(below) => {
                 let mtu = below.saturating_sub(OVERHEAD[usize::from(!is_ipv4)]);
-                set(plan, vni, &ends, mtu, mistakes);
+                set(plan, vni, &ends, mtu, errors);
                 return;
             }
             Err([node, peer]) => refused.push(TopologyError::VxlanPeer {
                 node: name(node),
                 peer: name(peer),
                 vni,
-                why: "cannot be reached from it; give the two a way",
+                why: "cannot be reached from it; link the two, or add a route",
             }),
         }
     }
     if refused.is_empty() {
         for (node, peer) in members.keys().zip(members.keys().skip(1)).take(1) {
             let why =
-                "and it, and the others, have no family in common; give them addresses of one";
+                "has no address family in common with it and all other peers; add addresses of one";
             let (node, peer) = (name(*node), name(*peer));
             refused.push(TopologyError::VxlanPeer { node, peer, vni, why });
         }
     }
-    // One way that is missing is enough to say.
+    // One unreachable pair of nodes is enough to report.
     refused.truncate(1);
-    mistakes.append(&mut refused);
+    errors.append(&mut refused);
 }
 
-/// The least MTU on all ways between the ends, or two nodes of which the one cannot reach the
-/// other.
+/// Returns the lowest MTU on all paths between the ends. The error is a node and a peer that it
+/// cannot reach.
 fn least_mtu(plan: &Plan, ends: &Ends) -> Result<u32, [usize; 2]> {
     let mut least = None;
     for &node in ends.keys() {
@@ -132,17 +133,17 @@ fn least_mtu(plan: &Plan, ends: &Ends) -> Result<u32, [usize; 2]> {
             }
         }
     }
-    Ok(least.unwrap_or(USUAL_MTU))
+    Ok(least.unwrap_or(DEFAULT_MTU))
 }
 
-fn set(plan: &mut Plan, vni: u32, ends: &Ends, mtu: u32, mistakes: &mut Vec<TopologyError>) {
+fn set(plan: &mut Plan, vni: u32, ends: &Ends, mtu: u32, errors: &mut Vec<TopologyError>) {
     let is_it = |segment: &&mut SegmentPlan| segment.kind == SegmentKind::Vxlan { vni };
     let Some(segment) = plan.segments.iter_mut().find(is_it) else { return };
     segment.mtu = mtu;
-    if mtu < LEAST && segment.subnets.iter().any(|subnet| !subnet.is_ipv4()) {
+    if mtu < IPV6_MIN_MTU && segment.subnets.iter().any(|subnet| !subnet.is_ipv4()) {
         let (place, why) =
-            (format!("VXLAN {vni}"), "IPv6 needs that much; raise that of the links below");
-        mistakes.push(TopologyError::MtuOutOfRange { place, mtu, least: LEAST, why });
+            (format!("VXLAN {vni}"), "IPv6 needs that much; raise the MTU of the links below");
+        errors.push(TopologyError::MtuOutOfRange { place, mtu, least: IPV6_MIN_MTU, why });
     }
     for place in segment.members.clone() {
         let interface = &mut plan.nodes[place.node].interfaces[place.interface];

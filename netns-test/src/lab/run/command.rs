@@ -15,6 +15,7 @@ use crate::lab::run::node::{Here, Node};
 use crate::lab::run::output::Source;
 use crate::lab::run::process::{NodeChild, Pipes};
 use crate::lab::run::search_path;
+use crate::sys::process::command_methods::command_methods;
 use crate::sys::{errno, fds};
 
 /// A program to be started on a [`Node`], as [`std::process::Command`] is one to be started where the
@@ -92,78 +93,13 @@ impl fmt::Debug for NodeCommand<'_> {
 }
 
 impl NodeCommand<'_> {
-    /// Adds an argument.
-    pub fn arg(&mut self, argument: impl AsRef<OsStr>) -> &mut Self {
-        self.command.arg(argument);
-        self
-    }
-
-    /// Adds several arguments.
-    pub fn args(&mut self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> &mut Self {
-        self.command.args(arguments);
-        self
-    }
-
-    /// Sets an environment variable.
-    pub fn env(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> &mut Self {
-        self.command.env(name, value);
-        self
-    }
-
-    /// Sets several environment variables.
-    pub fn envs<K: AsRef<OsStr>, V: AsRef<OsStr>>(
-        &mut self,
-        variables: impl IntoIterator<Item = (K, V)>,
-    ) -> &mut Self {
-        self.command.envs(variables);
-        self
-    }
-
-    /// Removes an environment variable.
-    pub fn env_remove(&mut self, name: impl AsRef<OsStr>) -> &mut Self {
-        self.command.env_remove(name);
-        self
-    }
-
-    /// Removes all environment variables, and those of the caller.
-    pub fn env_clear(&mut self) -> &mut Self {
-        self.is_cleared = true;
-        self.command.env_clear();
-        self
-    }
+    command_methods! { cleared: [is_cleared], output: "; the lab does not print it then" }
 
     /// Sets the working directory. Unless it is set, it is the one that the calling thread has when
     /// it starts the program, or `/` where that one cannot be entered by its path.
     pub fn current_dir(&mut self, directory: impl AsRef<Path>) -> &mut Self {
         self.directory = Some(directory.as_ref().to_owned());
         self
-    }
-
-    /// Sets where standard input comes from.
-    pub fn stdin(&mut self, from: impl Into<Stdio>) -> &mut Self {
-        self.set[0] = true;
-        self.command.stdin(from);
-        self
-    }
-
-    /// Sets where standard output goes to; it is not printed then.
-    pub fn stdout(&mut self, to: impl Into<Stdio>) -> &mut Self {
-        self.set[1] = true;
-        self.command.stdout(to);
-        self
-    }
-
-    /// Sets where standard error goes to; it is not printed then.
-    pub fn stderr(&mut self, to: impl Into<Stdio>) -> &mut Self {
-        self.set[2] = true;
-        self.command.stderr(to);
-        self
-    }
-
-    /// The program.
-    #[must_use]
-    pub fn get_program(&self) -> &OsStr {
-        self.command.get_program()
     }
 
     /// Starts the program, and comes back when it runs.
@@ -189,7 +125,7 @@ impl NodeCommand<'_> {
     /// As [`spawn`](Self::spawn).
     #[track_caller]
     pub fn status(&mut self) -> Result<ExitStatus> {
-        self.spawn()?.wait()
+        located(self.spawn()?.wait_for_end())
     }
 
     /// Starts the program, with standard input empty and the others read unless they are set

@@ -18,15 +18,15 @@ use crate::lab::run::node::Node;
 use crate::lab::run::panics::Panics;
 use crate::lab::run::spawner::Common;
 use crate::lab::topology::{LinkId, NodeId, NodeKind};
-use crate::netlink::requests;
+use crate::netlink;
 use crate::sys::ns::ns_set;
 use crate::sys::process;
 
-/// A network that has been built ([`Topology::build`](super::Topology::build)): `lab[node]` is a
+/// A network that has been built ([`Topology::build`](crate::Topology::build)): `lab[node]` is a
 /// [`Node`], `lab[link]` a [`Link`].
 ///
 /// Dropped, it ends all that runs on its hosts: tasks, and every process that has a thread in one of
-/// their networks, by SIGKILL; on a [`local`](super::Topology::local) host, the programs that the lab
+/// their networks, by SIGKILL; on a [`local`](crate::Topology::local) host, the programs that the lab
 /// has started there. What programs have written is printed then. With the last thread that was there the kernel takes the network down.
 ///
 /// # Panics
@@ -158,7 +158,7 @@ impl Fabric {
             let host = &self.hosts[end.node];
             if let (NodeKind::Local, Ok(here)) = (host.kind(), host.here()) {
                 // One that is gone already is as good.
-                drop(here.netlink.ask_all(&[requests::no_interface(self.label(end), end.index)]));
+                drop(here.netlink.ask_all(&[netlink::link::delete(self.label(end), end.index)]));
             }
         }
     }

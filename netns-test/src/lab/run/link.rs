@@ -13,9 +13,9 @@ use crate::lab::fabric::moved::current;
 use crate::lab::fabric::ready;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan, RoutePlan};
 use crate::lab::run::lab::Fabric;
-use crate::netlink::requests;
+use crate::netlink;
 
-/// A link of a [`Lab`](super::Lab): a cable with its two ends.
+/// A link of a [`Lab`](crate::Lab): a cable with its two ends.
 pub struct Link {
     fabric: Arc<Fabric>,
     at: usize,
@@ -58,9 +58,9 @@ impl Link {
         for ((here, before), end) in nodes.iter().zip(before).zip(ends) {
             let after = here.netlink.addresses()?;
             let lost = before.iter().filter(|one| !after.contains(one));
-            let lost = lost.filter(|one| !is_link_local(one.address)).map(|one| {
-                let object = format!("{} again on {}", one.address, self.fabric.label(end));
-                requests::address(object, one.index, one.address, one.prefix)
+            let lost = lost.filter(|one| !is_link_local(one.cidr.address())).map(|one| {
+                let object = format!("{} again on {}", one.cidr.address(), self.fabric.label(end));
+                netlink::addr::add(object, one.index, one.cidr)
             });
             here.netlink.ask_all(&lost.collect::<Vec<_>>())?;
         }
@@ -90,7 +90,7 @@ impl Link {
             // Or a gateway could be lost between the look and the route.
             let _turn = here.change();
             let own = here.netlink.addresses()?;
-            let own = own.iter().filter_map(|own| Cidr::new(own.address, own.prefix).ok());
+            let own = own.iter().map(|own| own.cidr);
             let lost = lost(&now.plan.nodes()[end.node], &own.collect::<Vec<_>>());
             let is_wanted =
                 |route: &RoutePlan| stands_on(&now.plan, end, &route.dev) && !lost.contains(&route);
@@ -114,7 +114,7 @@ impl Link {
         // Both or none.
         let here = [hosts[ends[0].node].here()?, hosts[ends[1].node].here()?];
         for (end, here) in ends.iter().zip(here) {
-            let request = requests::set_up(label(plan, self.at), end.index, up, None);
+            let request = netlink::link::set_up(label(plan, self.at), end.index, up, None);
             here.netlink.ask_all(&[request])?;
         }
         Ok(())

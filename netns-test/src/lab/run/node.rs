@@ -29,9 +29,9 @@ use crate::sys::errno;
 use crate::sys::ns::ns_set;
 use crate::sys::ns::ns_set::Place;
 
-/// A node of a [`Lab`](super::Lab): a network namespace with a hostname, `/etc/hosts`,
+/// A node of a [`Lab`](crate::Lab): a network namespace with a hostname, `/etc/hosts`,
 /// `/etc/resolv.conf` and `/sys` of its own. Where a container forbids another `/sys`, a node has the
-/// caller's, and [`limitations`](super::Lab::limitations) says so.
+/// caller's, and [`limitations`](crate::Lab::limitations) says so.
 ///
 /// What runs on it is in the caller's process, or a program that it starts; files, users and
 /// processes are the caller's.
@@ -98,7 +98,7 @@ impl Node {
         self.kind
     }
 
-    /// Whether it has not been [powered off](super::Lab::power_off).
+    /// Whether it has not been [powered off](crate::Lab::power_off).
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.here().is_ok()

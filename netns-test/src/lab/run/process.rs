@@ -9,8 +9,6 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::{Error, Failure, Result, located};
-use crate::lab::observe::sockets::Endpoint;
-use crate::lab::observe::wait::limit::{PATIENCE, Within};
 use crate::lab::run::blocked;
 use crate::lab::run::node::Node;
 use crate::lab::run::output::{Feed, Source};
@@ -24,7 +22,7 @@ const LAST: usize = 20;
 /// `SIGTERM`, everywhere that Linux runs.
 const TERM: i32 = 15;
 
-/// A running program of a [`NodeCommand`](super::NodeCommand).
+/// A running program of a [`NodeCommand`](crate::NodeCommand).
 ///
 /// Dropping it kills the program, other than with [`std::process::Child`]. What the program has
 /// started itself ends with the lab.
@@ -157,24 +155,19 @@ impl NodeChild {
         self.program.try_wait()
     }
 
-    /// Waits until it has ended, for ever. Closes its standard input before. What it has written is
-    /// in [`lines`](Self::lines) then.
-    ///
-    /// # Errors
-    ///
-    /// ECHILD where somebody else has waited for it.
-    #[track_caller]
-    pub fn wait(&mut self) -> Result<ExitStatus> {
+    /// Closes the program's standard input and waits for its end without a limit.
+    pub(crate) fn wait_for_end(mut self) -> Result<ExitStatus> {
         drop(self.stdin.take());
         let call = format!("`wait` for {}", self.program.subject());
-        located(blocked::watched(call, || self.within(Duration::MAX).try_wait_exit()))
+        blocked::watched(call, || self.program.wait())
     }
 
-    /// Waits, and gives what the program has written to the streams that were set to be piped.
+    /// Closes the program's standard input, waits for its end without a limit, and returns what it wrote to
+    /// the streams that were set to be piped.
     ///
     /// # Errors
     ///
-    /// As [`wait`](Self::wait), and those of reading.
+    /// ECHILD if other code has reaped the program; errors of reading.
     #[track_caller]
     pub fn wait_with_output(self) -> Result<Output> {
         let call = format!("`output` of {}", self.program.subject());
@@ -190,47 +183,7 @@ impl NodeChild {
         });
         let (stdout, stderr) =
             read.map_err(|error: io::Error| self.program.failure("read from", &error))?;
-        Ok(Output { status: self.wait()?, stdout, stderr })
-    }
-
-    /// The same program, for a wait of `limit` at most.
-    pub fn within(&self, limit: Duration) -> Within<'_, Self> {
-        Within { of: self, limit }
-    }
-
-    /// Waits up to 10 seconds for a line of its output, so far or to come, that `is_it` accepts. A line
-    /// is looked at when its end has come; a prompt without one is not.
-    ///
-    /// # Errors
-    ///
-    /// When the time is over, or no such line can come any more: with how the program has ended, and
-    /// its last lines.
-    #[track_caller]
-    pub fn wait_ready(&self, is_it: impl FnMut(&str) -> bool) -> Result<()> {
-        self.within(PATIENCE).wait_ready(is_it)
-    }
-
-    /// Waits up to 10 seconds until a TCP socket on its host listens where other nodes can reach it, or at
-    /// the address that is given, as [`Node::wait_listening`] does.
-    ///
-    /// # Errors
-    ///
-    /// When the time is over, or the program has ended with a failure: with what listens on the host,
-    /// how the program has ended, and its last lines.
-    #[track_caller]
-    pub fn wait_listening(&self, at: impl Into<Endpoint>) -> Result<()> {
-        self.within(PATIENCE).wait_listening(at)
-    }
-
-    /// Waits up to 10 seconds until it has ended. What it has written is in [`lines`](Self::lines)
-    /// then.
-    ///
-    /// # Errors
-    ///
-    /// When the time is over: with its last lines.
-    #[track_caller]
-    pub fn wait_exit(&self) -> Result<ExitStatus> {
-        self.within(PATIENCE).wait_exit()
+        Ok(Output { status: self.program.wait()?, stdout, stderr })
     }
 }
 
@@ -244,6 +197,17 @@ impl Program {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         // Neither fails for one that has been reaped.
         drop(child.kill().and_then(|()| child.wait()));
+    }
+
+    /// Waits for its end without a limit.
+    pub(crate) fn wait(&self) -> Result<ExitStatus> {
+        let mut fed = self.feed.look();
+        while !fed.has_ended {
+            fed = self.feed.wait(fed, Duration::MAX);
+        }
+        drop(fed);
+        let status = self.try_wait()?;
+        Ok(status.expect("the end of the program has been reported"))
     }
 
     pub(crate) fn try_wait(&self) -> Result<Option<ExitStatus>> {
@@ -281,7 +245,7 @@ impl Program {
     }
 
     /// `nginx (process 12) on server`
-    fn subject(&self) -> String {
+    pub(crate) fn subject(&self) -> String {
         format!("{} (process {}) on {}", self.name, self.id, self.host)
     }
 }

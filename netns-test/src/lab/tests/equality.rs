@@ -1,8 +1,8 @@
-//! Topologies that were declared alike are equal, others are not.
+//! Topologies with the same declarations are equal, others are not.
 
 use crate::lab::{LinkId, MacvlanMode, NodeId, Topology};
 
-/// Two hosts on a router, with all that a topology can have that names a node or a link.
+/// Declares two hosts on a router, with every declaration that refers to a node or a link.
 fn declared(change: impl FnOnce(&mut Topology, [NodeId; 3], [LinkId; 2])) -> Topology {
     let mut net = Topology::new();
     let (a, router, b) = (net.host("a"), net.router("router"), net.host("b"));
@@ -18,7 +18,7 @@ fn declared(change: impl FnOnce(&mut Topology, [NodeId; 3], [LinkId; 2])) -> Top
 }
 
 #[test]
-fn declared_alike_they_are_equal() {
+fn topologies_with_the_same_declarations_are_equal() {
     let (one, two) = (declared(|_, _, _| ()), declared(|_, _, _| ()));
     assert_eq!(one, two);
     assert_eq!(one, one.clone());
@@ -27,10 +27,10 @@ fn declared_alike_they_are_equal() {
 }
 
 #[test]
-fn ids_of_other_topologies_are_equal_to_none_of_its_own() {
+fn an_id_of_another_topology_equals_no_own_id() {
     let mut other = Topology::new();
     let (x, y) = (other.host("x"), other.host("y"));
-    let strange = other.link(x, y).id();
+    let foreign = other.link(x, y).id();
     let own = |net: &mut Topology, [a, router, _]: [NodeId; 3], _: [LinkId; 2]| {
         net.node(a).route("203.0.113.0/24", router);
     };
@@ -40,7 +40,7 @@ fn ids_of_other_topologies_are_equal_to_none_of_its_own() {
     assert_ne!(declared(own), declared(theirs));
     assert_eq!(declared(theirs), declared(theirs));
     let by_link = |net: &mut Topology, [a, ..]: [NodeId; 3], _: [LinkId; 2]| {
-        net.node(a).addr(strange, "203.0.113.1/24");
+        net.node(a).addr(foreign, "203.0.113.1/24");
     };
     let by_own = |net: &mut Topology, [a, ..]: [NodeId; 3], links: [LinkId; 2]| {
         net.node(a).addr(links[0], "203.0.113.1/24");
@@ -49,8 +49,8 @@ fn ids_of_other_topologies_are_equal_to_none_of_its_own() {
 }
 
 #[test]
-fn each_difference_counts() {
-    let plain = || declared(|_, _, _| ());
+fn each_different_declaration_makes_topologies_unequal() {
+    let unchanged = || declared(|_, _, _| ());
     type Change = fn(&mut Topology, [NodeId; 3], [LinkId; 2]);
     let changes: [Change; 12] = [
         |net, _, _| {
@@ -89,7 +89,7 @@ fn each_difference_counts() {
         |net, _, _| net.pools("10.9.0.0/16", "fd00::/48"),
     ];
     for (at, change) in changes.iter().enumerate() {
-        assert_ne!(declared(change), plain(), "change {at}");
+        assert_ne!(declared(change), unchanged(), "change {at}");
         for (other, second) in changes.iter().enumerate() {
             assert_eq!(declared(change) == declared(second), at == other, "{at} and {other}");
         }

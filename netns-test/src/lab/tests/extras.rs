@@ -1,6 +1,6 @@
-//! What is given by hand, and interfaces that are not the end of a link.
+//! Static names, addresses and routes, and interfaces that are not the end of a link.
 
-use crate::lab::tests::{address, all_pairs, check_invariants, example};
+use crate::lab::tests::{address, assert_all_reachable, check_invariants, example};
 use crate::lab::{InterfaceKind, MacvlanMode, NodeKind, Topology};
 
 fn names(plan: &crate::lab::Plan, node: usize) -> Vec<&str> {
@@ -8,7 +8,7 @@ fn names(plan: &crate::lab::Plan, node: usize) -> Vec<&str> {
 }
 
 #[test]
-fn names_addresses_and_macs_by_hand() {
+fn static_names_addresses_and_macs() {
     let mut net = Topology::new();
     let (a, b) = (net.host("a"), net.host("b"));
     net.link(a, b)
@@ -19,7 +19,7 @@ fn names_addresses_and_macs_by_hand() {
     net.link(a, b);
     let plan = net.plan().unwrap();
     check_invariants(&plan);
-    all_pairs(&plan, &[a, b]);
+    assert_all_reachable(&plan, &[a, b]);
     assert_eq!(names(&plan, 0), ["left", "eth1"]);
     assert_eq!(names(&plan, 1), ["eth1", "eth2"]);
     let left = &plan.nodes()[0].interfaces[0];
@@ -27,19 +27,19 @@ fn names_addresses_and_macs_by_hand() {
     assert_eq!(addresses, ["192.0.2.9/24", "192.0.2.10/24", "198.51.100.1/32", "2001:db8::1/64"]);
     assert_eq!(left.mac.unwrap().to_string(), "02:00:00:00:00:00");
     assert_eq!(plan.address_of(b).unwrap().to_string(), "192.0.2.2");
-    // `b` has no address in the subnet of the third one.
+    // `b` has no address in the subnet of that address.
     assert_eq!(plan.path_to(b, address("198.51.100.1")).to_string(), "b (eth1) -> a");
     assert_eq!(plan.links()[0].name.as_deref(), Some("wire"));
 }
 
 #[test]
-fn a_host_has_its_own_segment_reached() {
+fn addresses_of_dummies_and_lo_are_reachable() {
     let (mut net, [client, server, home]) = example();
     net.node(server).dummy("d0", ["203.0.113.1/24"]).addr("lo", "192.0.2.1/32").dummy("d1", ());
     net.node(home).addr("lo", "192.0.2.2/32");
     let plan = net.plan().unwrap();
     check_invariants(&plan);
-    all_pairs(&plan, &[client, server, home]);
+    assert_all_reachable(&plan, &[client, server, home]);
     for target in ["203.0.113.1", "192.0.2.1", "10.0.2.1", "fd6e:6574:6e73:2::1"] {
         let path = plan.path_to(client, address(target)).to_string();
         assert_eq!(path, "client (eth0) -> home (eth1) -> server", "{target}");
@@ -50,7 +50,7 @@ fn a_host_has_its_own_segment_reached() {
 }
 
 #[test]
-fn two_hosts_without_a_router_reach_what_the_other_has() {
+fn neighbours_reach_dummies_without_a_router() {
     let mut net = Topology::new();
     let (a, b) = (net.host("a"), net.host("b"));
     net.link(a, b);
@@ -61,7 +61,7 @@ fn two_hosts_without_a_router_reach_what_the_other_has() {
 }
 
 #[test]
-fn vlans_of_one_segment_are_a_segment_each() {
+fn each_vlan_of_a_segment_is_a_segment() {
     let mut net = Topology::new();
     let lan = net.switch("lan");
     let hosts = ["a", "b", "c"].map(|name| net.host(name));
@@ -71,7 +71,7 @@ fn vlans_of_one_segment_are_a_segment_each() {
     net.node(hosts[2]).vlan(links[2], 20, ());
     let plan = net.plan().unwrap();
     check_invariants(&plan);
-    all_pairs(&plan, &hosts);
+    assert_all_reachable(&plan, &hosts);
     assert_eq!(names(&plan, 1), ["eth0", "eth0.10", "eth0.20"]);
     let subnets: Vec<_> = plan
         .segments()
@@ -92,7 +92,7 @@ fn a_macvlan_is_on_the_segment_of_its_link() {
     net.node(client).macvlan(link, "mv0", MacvlanMode::Bridge, ());
     let plan = net.plan().unwrap();
     check_invariants(&plan);
-    all_pairs(&plan, &[client, server, home]);
+    assert_all_reachable(&plan, &[client, server, home]);
     let macvlan = &plan.nodes()[0].interfaces[2];
     let (lower, mode) = ("eth1".to_owned(), MacvlanMode::Bridge);
     assert_eq!(macvlan.kind, InterfaceKind::Macvlan { lower, mode });
@@ -107,7 +107,7 @@ fn tunnels_join_nodes_over_a_router() {
     net.node(server).vxlan(7, [client], "192.0.2.2/24");
     let plan = net.plan().unwrap();
     check_invariants(&plan);
-    all_pairs(&plan, &[client, server, home]);
+    assert_all_reachable(&plan, &[client, server, home]);
     assert_eq!(plan.path_to(client, address("192.0.2.2")).to_string(), "client (vxlan7) -> server");
     let tunnel = &plan.nodes()[0].interfaces[1];
     let InterfaceKind::Vxlan { vni: 7, local, remotes, port: 4789 } = &tunnel.kind else {
@@ -115,7 +115,7 @@ fn tunnels_join_nodes_over_a_router() {
     };
     assert_eq!((local.to_string(), remotes[0].to_string()), ("10.0.0.1".into(), "10.0.1.2".into()));
     assert_eq!(tunnel.mtu, 1350);
-    // The name stands for the address that everybody has a way to.
+    // The first address is the one that most nodes can reach, not the one on the tunnel.
     assert_eq!(plan.address_of(server).unwrap().to_string(), "10.0.1.2");
 }
 
@@ -142,7 +142,7 @@ fn tunnels_between_routers_do_not_carry_their_own_packets() {
 }
 
 #[test]
-fn routes_by_hand_come_first() {
+fn static_routes_replace_computed_ones() {
     let mut net = Topology::new();
     let (host, other) = (net.host("host"), net.host("other"));
     let (near, far) = (net.router("near"), net.router("far"));
@@ -153,7 +153,7 @@ fn routes_by_hand_come_first() {
     net.node(host).default_route(far);
     let plan = net.plan().unwrap();
     check_invariants(&plan);
-    all_pairs(&plan, &[host, other, near, far]);
+    assert_all_reachable(&plan, &[host, other, near, far]);
     assert_eq!(
         plan.path(host, other).to_string(),
         "host (eth1) -> far (eth1) -> near (eth1) -> other"
@@ -172,7 +172,7 @@ fn routes_by_hand_come_first() {
 }
 
 #[test]
-fn a_loop_of_routes_by_hand_is_told() {
+fn a_path_ends_at_a_loop_of_static_routes() {
     let (mut net, [client, _, home]) = example();
     let second = net.router("second");
     net.link(home, second);
@@ -190,7 +190,7 @@ fn the_caller_can_be_a_host() {
     let (local, server) = (net.local(), net.host("server"));
     net.link(local, server);
     let plan = net.plan().unwrap();
-    all_pairs(&plan, &[local, server]);
+    assert_all_reachable(&plan, &[local, server]);
     assert_eq!(plan.nodes()[0].name, "local");
     assert_eq!(plan.nodes()[0].kind, NodeKind::Local);
     assert_eq!(plan.nodes()[0].hostname, None);
@@ -199,7 +199,7 @@ fn the_caller_can_be_a_host() {
 }
 
 #[test]
-fn one_family_alone() {
+fn a_segment_with_one_family() {
     let mut net = Topology::new();
     let (a, b) = (net.host("a"), net.host("b"));
     net.link(a, b).ipv4_only().mtu(68);
@@ -211,7 +211,7 @@ fn one_family_alone() {
 }
 
 #[test]
-fn ids_of_other_topologies_are_nothing_to_a_plan() {
+fn a_plan_finds_no_node_for_an_id_of_another_topology() {
     let ((net, [client, ..]), (_, [stranger, ..])) = (example(), example());
     let plan = net.plan().unwrap();
     assert_ne!(client, stranger);
@@ -222,7 +222,7 @@ fn ids_of_other_topologies_are_nothing_to_a_plan() {
 }
 
 #[test]
-fn the_file_of_hosts() {
+fn the_hosts_file_has_all_names() {
     let (mut net, [client, ..]) = example();
     let lonely = net.host("lonely");
     let plan = net.plan().unwrap();

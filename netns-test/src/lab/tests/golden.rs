@@ -1,4 +1,4 @@
-//! The texts that people read, whole.
+//! Complete texts and drawings of topologies and plans.
 
 use crate::lab::Topology;
 use crate::lab::tests::example;
@@ -91,7 +91,7 @@ fn the_example_for_mermaid() {
     );
 }
 
-/// One of everything.
+/// Returns a topology with every kind of node and interface.
 fn full() -> Topology {
     let mut net = Topology::new();
     let (me, lan, home) = (net.local(), net.switch("lan"), net.router("home"));
@@ -140,8 +140,8 @@ routes
   local   default          via 10.0.0.2           dev eth0
   local   default          via fd6e:6574:6e73::2  dev eth0
   home    198.51.100.0/24  via 192.0.2.7          dev eth1
-  server  default          via 192.0.2.1          dev eth0  (given)
-idle is linked to nothing
+  server  default          via 192.0.2.1          dev eth0  (static)
+idle has no links
 "#,
     );
 }

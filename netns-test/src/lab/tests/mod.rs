@@ -1,11 +1,12 @@
-//! Tests of the plan as a whole. None needs a privilege.
+//! Tests of topology and plan together. They need no privilege.
 
-pub(crate) mod address_reports;
+pub(crate) mod address_errors;
 pub(crate) mod equality;
+pub(crate) mod errors;
+pub(crate) mod extension;
 pub(crate) mod extras;
 pub(crate) mod golden;
 pub(crate) mod random;
-pub(crate) mod reports;
 pub(crate) mod shapes;
 pub(crate) mod stability;
 
@@ -14,7 +15,7 @@ use std::net::IpAddr;
 
 use crate::lab::{NodeId, NodeKind, Plan, Topology};
 
-/// The example of the documentation: `client`, `home`, `server`.
+/// Returns the example of the documentation: `client`, `home`, `server`.
 fn example() -> (Topology, [NodeId; 3]) {
     let mut net = Topology::new();
     let client = net.host("client");
@@ -29,7 +30,7 @@ fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// What holds for every plan.
+/// Asserts the properties that every plan has.
 fn check_invariants(plan: &Plan) {
     let (mut addresses, mut macs) = (HashSet::new(), HashSet::new());
     for node in plan.nodes() {
@@ -64,7 +65,8 @@ fn check_invariants(plan: &Plan) {
     }
 }
 
-/// Every gateway is another node on the segment of the interface, and no two routes are alike.
+/// Asserts that destinations are unique, and that each gateway is another node on the segment of
+/// the interface.
 fn check_routes(plan: &Plan, node: &crate::lab::NodePlan) {
     let mut seen = HashSet::new();
     for route in &node.routes {
@@ -81,8 +83,8 @@ fn check_routes(plan: &Plan, node: &crate::lab::NodePlan) {
     }
 }
 
-/// All pairs of `nodes` can talk over both families.
-fn all_pairs(plan: &Plan, nodes: &[NodeId]) {
+/// Asserts that each node can reach each other one over both families.
+fn assert_all_reachable(plan: &Plan, nodes: &[NodeId]) {
     for &a in nodes {
         for &b in nodes {
             assert!(plan.can_reach(a, b).both(), "{}", plan.path(a, b));

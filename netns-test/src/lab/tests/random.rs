@@ -1,15 +1,16 @@
-//! Topologies drawn at random, from a fixed seed: what holds for all of them.
+//! Properties of plans, checked on random topologies from a fixed seed.
 
 use std::collections::VecDeque;
 
 use crate::lab::tests::check_invariants;
 use crate::lab::{NodeId, NodeKind, Plan, Topology};
 
-/// Marsaglia's xorshift, 64 bits.
-struct Random(u64);
+/// Pseudo-random numbers: Marsaglia's xorshift of 64 bits.
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
+    /// Returns a number below `limit`.
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -17,7 +18,7 @@ impl Random {
     }
 }
 
-/// A topology with loops of routers, but not of switches.
+/// Returns a random topology with loops of routers, but not of switches.
 fn topology(random: &mut Random) -> (Topology, Vec<NodeId>) {
     let mut net = Topology::new();
     let count = 2 + random.below(25);
@@ -44,7 +45,7 @@ fn topology(random: &mut Random) -> (Topology, Vec<NodeId>) {
             _ => link,
         };
         let _ = link.id();
-        // A loop of switches, two subnets or families at odds: without this link, then.
+        // The link closes a loop of switches, or conflicts with another one: leave it out.
         if net.plan().is_err() {
             net = before;
         }
@@ -59,9 +60,9 @@ fn topology(random: &mut Random) -> (Topology, Vec<NodeId>) {
 }
 
 #[test]
-fn what_holds_for_all() {
+fn nodes_are_reachable_wherever_a_path_exists() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    let (mut links, mut pairs, mut apart) = (0, 0, 0);
+    let (mut links, mut pairs, mut unreachable) = (0, 0, 0);
     for _ in 0..300 {
         let (net, nodes) = topology(&mut random);
         let plan = net.plan().unwrap();
@@ -74,15 +75,18 @@ fn what_holds_for_all() {
                 for (b, &is_reached) in reached.iter().enumerate() {
                     check_pair(&plan, a, b, is_ipv4, is_reached);
                     pairs += usize::from(is_reached);
-                    apart += usize::from(!is_reached);
+                    unreachable += usize::from(!is_reached);
                 }
             }
         }
     }
-    assert!(links > 3000 && pairs > 20_000 && apart > 20_000, "{links} {pairs} {apart}");
+    assert!(
+        links > 3000 && pairs > 20_000 && unreachable > 20_000,
+        "{links} {pairs} {unreachable}"
+    );
 }
 
-/// Whether the plan has a way wherever there is one, and none goes round.
+/// Asserts that a path of the plan arrives if there is one, and that none is a loop.
 fn check_pair(plan: &Plan, a: usize, b: usize, is_ipv4: bool, is_reached: bool) {
     let addresses = plan.nodes()[b].addresses.iter().filter(|one| one.is_ipv4() == is_ipv4);
     let mut any = false;
@@ -97,7 +101,7 @@ fn check_pair(plan: &Plan, a: usize, b: usize, is_ipv4: bool, is_reached: bool) 
     assert_eq!(if is_ipv4 { reach.ipv4 } else { reach.ipv6 }, is_reached, "{a} {b}\n{plan}");
 }
 
-/// The nodes that a packet from `from` can come to: over segments that have the family, and
+/// Returns the nodes that a packet from `from` can reach: over segments that have the family, and
 /// over routers, but not over hosts.
 fn reachable(plan: &Plan, from: usize, is_ipv4: bool) -> Vec<bool> {
     let mut reached = vec![false; plan.nodes().len()];

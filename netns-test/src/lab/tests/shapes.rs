@@ -1,9 +1,9 @@
-//! Networks of the usual shapes: everybody can talk with everybody.
+//! Networks of common shapes: every node can reach every other one.
 
-use crate::lab::tests::{address, all_pairs, check_invariants};
+use crate::lab::tests::{address, assert_all_reachable, check_invariants};
 use crate::lab::{NodeId, Topology};
 
-/// Hosts on one switch.
+/// Returns hosts on one switch.
 fn star(count: usize) -> (Topology, Vec<NodeId>) {
     let mut net = Topology::new();
     let switch = net.switch("switch");
@@ -14,7 +14,7 @@ fn star(count: usize) -> (Topology, Vec<NodeId>) {
     (net, hosts)
 }
 
-/// Hosts with a link each to one router.
+/// Returns hosts with one link each to one router.
 fn routed_star(count: usize) -> (Topology, Vec<NodeId>) {
     let mut net = Topology::new();
     let router = net.router("router");
@@ -26,7 +26,7 @@ fn routed_star(count: usize) -> (Topology, Vec<NodeId>) {
     (net, nodes)
 }
 
-/// Routers in a line or a ring, with a host at each.
+/// Returns routers in a line or a ring, with a host at each.
 fn row(count: usize, is_ring: bool) -> (Topology, Vec<NodeId>) {
     let mut net = Topology::new();
     let routers: Vec<NodeId> = (0..count).map(|number| net.router(format!("r{number}"))).collect();
@@ -67,7 +67,7 @@ fn stars() {
         for (net, nodes) in [star(count), routed_star(count)] {
             let plan = net.plan().unwrap();
             check_invariants(&plan);
-            all_pairs(&plan, &nodes);
+            assert_all_reachable(&plan, &nodes);
         }
     }
 }
@@ -79,7 +79,7 @@ fn a_thousand_members_get_a_larger_subnet() {
     check_invariants(&plan);
     assert_eq!(plan.segments()[0].subnets[0].to_string(), "10.255.252.0/22");
     assert_eq!(plan.address_of(hosts[999]), Some(address("10.255.255.232")));
-    all_pairs(&plan, &[hosts[0], hosts[255], hosts[999]]);
+    assert_all_reachable(&plan, &[hosts[0], hosts[255], hosts[999]]);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_line_of_routers() {
     let (net, nodes) = row(30, false);
     let plan = net.plan().unwrap();
     check_invariants(&plan);
-    all_pairs(&plan, &nodes);
+    assert_all_reachable(&plan, &nodes);
     let path = plan.path(nodes[30], nodes[59]);
     assert_eq!(path.hops.len(), 32);
     assert!(path.to_string().starts_with("h0 (eth0) -> r0 (eth0) -> r1 (eth1) -> r2"), "{path}");
@@ -99,7 +99,7 @@ fn a_ring_takes_the_short_way() {
     let (net, nodes) = row(9, true);
     let plan = net.plan().unwrap();
     check_invariants(&plan);
-    all_pairs(&plan, &nodes);
+    assert_all_reachable(&plan, &nodes);
     assert_eq!(plan.path(nodes[9], nodes[17]).hops.len(), 4);
     assert_eq!(plan.path(nodes[9], nodes[13]).hops.len(), 7);
 }
@@ -109,7 +109,7 @@ fn a_full_mesh() {
     let (net, nodes) = mesh(12);
     let plan = net.plan().unwrap();
     check_invariants(&plan);
-    all_pairs(&plan, &nodes);
+    assert_all_reachable(&plan, &nodes);
     assert_eq!(plan.path(nodes[12], nodes[23]).hops.len(), 4);
 }
 
@@ -131,7 +131,7 @@ fn switches_behind_routers() {
     }
     let plan = net.plan().unwrap();
     check_invariants(&plan);
-    all_pairs(&plan, &nodes);
+    assert_all_reachable(&plan, &nodes);
     assert_eq!(plan.segments().len(), 4);
     assert_eq!(
         plan.path(nodes[1], nodes[8]).to_string(),
@@ -149,8 +149,8 @@ fn hosts_do_not_forward() {
     net.link(middle, b);
     let plan = net.plan().unwrap();
     check_invariants(&plan);
-    all_pairs(&plan, &[a, middle]);
-    all_pairs(&plan, &[b, middle]);
+    assert_all_reachable(&plan, &[a, middle]);
+    assert_all_reachable(&plan, &[b, middle]);
     assert!(!plan.can_reach(a, b).any());
     assert_eq!(plan.path(a, b).to_string(), "a: a has no route to 10.0.1.2");
 }
@@ -166,7 +166,7 @@ fn several_links_between_two_nodes() {
     net.link(b, lan);
     let plan = net.plan().unwrap();
     check_invariants(&plan);
-    all_pairs(&plan, &[a, b]);
+    assert_all_reachable(&plan, &[a, b]);
     let names: Vec<_> = plan.nodes()[2].interfaces.iter().map(|port| port.name.as_str()).collect();
     assert_eq!(names, ["br0", "a", "port1", "b"]);
     assert_eq!(plan.links()[1].ends.map(|end| end.node), [1, 0]);
@@ -185,7 +185,7 @@ fn a_host_with_several_routers_takes_the_nearer() {
     net.link(left, right);
     let plan = net.plan().unwrap();
     check_invariants(&plan);
-    all_pairs(&plan, &[host, left, right, a, b]);
+    assert_all_reachable(&plan, &[host, left, right, a, b]);
     assert_eq!(plan.path(host, a).to_string(), "host (eth0) -> left (eth1) -> a");
     assert_eq!(plan.path(host, b).to_string(), "host (eth1) -> right (eth1) -> b");
     let defaults = plan.nodes()[0].routes.iter().filter(|route| route.destination.prefix() == 0);
@@ -207,7 +207,8 @@ fn the_first_address_is_the_one_that_most_can_reach() {
     assert!(plan.hosts_file(client).contains("10.0.1.1\tserver\n10.0.0.1\tserver\n"));
 }
 
-/// Prints how long planning takes: `cargo test --release -p netns-test --lib planning_time -- --ignored --nocapture`.
+/// Prints the time of planning:
+/// `cargo test --release -p netns-test --lib planning_time -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
 fn planning_time() {

@@ -1,10 +1,10 @@
-//! The same topology gives the same plan, and what is appended changes nothing that was there.
+//! Equal topologies have equal plans, and appending to a topology changes nothing in its plan.
 
 use crate::lab::tests::{check_invariants, example};
 use crate::lab::{Plan, Topology};
 
 #[test]
-fn the_same_declaration_gives_the_same_plan() {
+fn equal_topologies_have_equal_plans() {
     let ((one, _), (other, _)) = (example(), example());
     assert_eq!(one, other);
     assert_eq!(one.plan().unwrap(), other.plan().unwrap());
@@ -15,7 +15,7 @@ fn the_same_declaration_gives_the_same_plan() {
     assert_ne!(one.plan().unwrap(), changed.plan().unwrap());
 }
 
-/// All interfaces of `before` are in `after` as they were.
+/// Asserts that `after` has the interfaces, addresses and routes of `before` unchanged.
 fn assert_kept(before: &Plan, after: &Plan) {
     check_invariants(after);
     for (old, new) in before.nodes().iter().zip(after.nodes()) {
@@ -35,7 +35,7 @@ fn assert_kept(before: &Plan, after: &Plan) {
 }
 
 #[test]
-fn what_is_appended_changes_nothing() {
+fn appending_changes_nothing_before() {
     let mut net = Topology::new();
     let (lan, home) = (net.switch("lan"), net.router("home"));
     let first = net.host("first");
@@ -43,7 +43,7 @@ fn what_is_appended_changes_nothing() {
     net.link(home, lan);
     net.node(first).dummy("d0", ());
     let mut before = net.plan().unwrap();
-    // The subnets by hand are none that a pool has handed out.
+    // The static subnets are outside of the pools.
     for number in 0..300 {
         let host = net.host(format!("h{number}"));
         match number % 3 {
@@ -60,7 +60,7 @@ fn what_is_appended_changes_nothing() {
 }
 
 #[test]
-fn a_subnet_by_hand_moves_only_who_is_in_its_way() {
+fn a_static_subnet_displaces_only_the_segment_that_had_it() {
     let mut net = Topology::new();
     let router = net.router("router");
     let hosts: Vec<_> = (0..4).map(|number| net.host(format!("h{number}"))).collect();

@@ -1,26 +1,29 @@
-//! What callers hand to the builders: texts and values of several types. A text that cannot be
-//! read is kept, so that `Topology::plan` can report it together with all other mistakes.
+//! Arguments of the builders: texts and values of several types. A text that cannot be parsed is
+//! stored as its error, so that `Topology::plan` reports it together with all other errors. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::addr::cidr::{Cidr, CidrError, Subnet};
 use crate::addr::mac::{Mac, MacError};
-use crate::lab::topology::{LinkId, NodeId};
+use crate::lab::topology::id::{LinkId, NodeId};
 
-/// One address with its prefix length, as given: a text, a [`Cidr`], or a pair.
+/// An address with its prefix length: a text (`"10.0.0.1/24"`), a [`Cidr`], or a pair of address
+/// and prefix length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddrArg(pub(crate) Result<Cidr, CidrError>);
 
-/// A subnet as given: a text, a [`Subnet`], or a pair.
+/// A subnet: a text (`"10.0.0.0/24"`), a [`Subnet`], or a pair of its lowest address and prefix
+/// length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubnetArg(pub(crate) Result<Subnet, CidrError>);
 
-/// An Ethernet address as given: a text, a [`Mac`], or six octets.
+/// An Ethernet address: a text (`"02:00:00:00:00:01"`), a [`Mac`], or six octets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MacArg(pub(crate) Result<Mac, MacError>);
 
-/// Where a route leads: an address, a text that is one, a node that has an address on a link of
-/// the route's owner, or such a link itself: what lies in the destination is on that then.
+/// Next hop of a route: an address or its text, a node with an address on a segment of the route's
+/// owner, or a link of the owner. A link means that the destination is on the link itself, without
+/// a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Via(pub(crate) Gateway);
 
@@ -29,23 +32,23 @@ pub(crate) enum Gateway {
     Address(IpAddr),
     Node(NodeId),
     Link(LinkId),
-    /// No address, in the words of the caller.
+    /// A text that is not an address.
     Text(String),
 }
 
 /// An interface of a node: a link that ends there, or the interface's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interface(pub(crate) Which);
+pub struct Interface(pub(crate) InterfaceSelector);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Which {
+pub(crate) enum InterfaceSelector {
     Link(LinkId),
     Name(String),
 }
 
 /// Addresses of an interface: none (`()`), one, or an array, a `Vec` or a slice of them.
 pub trait IntoAddrs {
-    /// The addresses in order; the first of each family is the primary one.
+    /// Returns the addresses in order; the first of each family is the primary one.
     fn into_addrs(self) -> Vec<AddrArg>;
 }
 
@@ -73,22 +76,22 @@ impl<T: Into<AddrArg> + Clone> IntoAddrs for &[T] {
     }
 }
 
-/// The ways to give one address or subnet.
-macro_rules! given {
-    ($given:ident, $value:ident) => {
-        impl From<&str> for $given {
+/// Implements `From` for a text and for the parsed value.
+macro_rules! from_text_or_value {
+    ($argument:ident, $value:ident) => {
+        impl From<&str> for $argument {
             fn from(text: &str) -> Self {
                 Self(text.parse())
             }
         }
 
-        impl From<String> for $given {
+        impl From<String> for $argument {
             fn from(text: String) -> Self {
                 Self(text.parse())
             }
         }
 
-        impl From<$value> for $given {
+        impl From<$value> for $argument {
             fn from(value: $value) -> Self {
                 Self(Ok(value))
             }
@@ -96,11 +99,12 @@ macro_rules! given {
     };
 }
 
-given!(AddrArg, Cidr);
-given!(SubnetArg, Subnet);
-given!(MacArg, Mac);
+from_text_or_value!(AddrArg, Cidr);
+from_text_or_value!(SubnetArg, Subnet);
+from_text_or_value!(MacArg, Mac);
 
-macro_rules! pairs {
+/// Implements the conversions from a type of address, alone and with a prefix length.
+macro_rules! from_address {
     ($($address:ident),*) => {$(
         impl From<($address, u8)> for AddrArg {
             fn from((address, prefix): ($address, u8)) -> Self {
@@ -128,11 +132,12 @@ macro_rules! pairs {
     )*};
 }
 
-pairs!(IpAddr, Ipv4Addr, Ipv6Addr);
+from_address!(IpAddr, Ipv4Addr, Ipv6Addr);
 
-macro_rules! single {
-    ($($given:ty),*) => {$(
-        impl IntoAddrs for $given {
+/// Implements `IntoAddrs` for a type that holds one address.
+macro_rules! one_address {
+    ($($argument:ty),*) => {$(
+        impl IntoAddrs for $argument {
             fn into_addrs(self) -> Vec<AddrArg> {
                 vec![self.into()]
             }
@@ -140,7 +145,7 @@ macro_rules! single {
     )*};
 }
 
-single!(&str, String, Cidr, AddrArg);
+one_address!(&str, String, Cidr, AddrArg);
 
 impl From<[u8; 6]> for MacArg {
     fn from(octets: [u8; 6]) -> Self {
@@ -174,19 +179,19 @@ impl From<String> for Via {
 
 impl From<LinkId> for Interface {
     fn from(link: LinkId) -> Self {
-        Self(Which::Link(link))
+        Self(InterfaceSelector::Link(link))
     }
 }
 
 impl From<&str> for Interface {
     fn from(name: &str) -> Self {
-        Self(Which::Name(name.to_owned()))
+        Self(InterfaceSelector::Name(name.to_owned()))
     }
 }
 
 impl From<String> for Interface {
     fn from(name: String) -> Self {
-        Self(Which::Name(name))
+        Self(InterfaceSelector::Name(name))
     }
 }
 
@@ -195,14 +200,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_come_in_many_forms() {
-        let loopback = (Ipv4Addr::new(10, 0, 0, 1), 24);
+    fn an_address_is_a_text_a_value_or_a_pair() {
+        let pair = (Ipv4Addr::new(10, 0, 0, 1), 24);
         let expected = vec![AddrArg(Ok("10.0.0.1/24".parse().unwrap()))];
         assert_eq!(().into_addrs(), []);
         assert_eq!("10.0.0.1/24".into_addrs(), expected);
         assert_eq!("10.0.0.1/24".to_owned().into_addrs(), expected);
-        assert_eq!(loopback.into_addrs(), expected);
-        assert_eq!([loopback].into_addrs(), expected);
+        assert_eq!(pair.into_addrs(), expected);
+        assert_eq!([pair].into_addrs(), expected);
         assert_eq!(vec!["10.0.0.1/24"].into_addrs(), expected);
         assert_eq!(["10.0.0.1/24"].as_slice().into_addrs(), expected);
         assert!(matches!(&"10.0.0.1".into_addrs()[..], [AddrArg(Err(_))]));

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::error::Failure;
 use crate::netlink::Netlink;
-use crate::netlink::dump::{ADDRESS, IPV4, IPV6, NEIGHBOUR, ROUTE};
+use crate::netlink::attr::{ADDRESS, IPV4, IPV6, NEIGHBOUR, ROUTE};
 use crate::netlink::kept::{ADDRESSES, Class, Kept, NEIGHBOURS, PROXY, ROUTES};
 
 /// What a namespace has that a change of a lab's can take with it.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::netlink::dump::{number, signed};
+use crate::netlink::attr::{number, signed};
 
 /// The ends of an address or a route; none for what stays.
 #[derive(Clone, Copy, Debug)]

@@ -6,18 +6,19 @@ pub(crate) mod belongings;
 #[cfg(feature = "lab")]
 pub(crate) mod lifetime;
 
-use std::net::IpAddr;
 use std::time::Instant;
 
 use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 
-use crate::netlink::dump::{
+use crate::addr::cidr::{Cidr, Subnet};
+use crate::netlink::Request;
+use crate::netlink::attr::{
     ADDRESS, IPV6, NEIGHBOUR, ROUTE, address, attributes, number, unspecified,
 };
 use crate::netlink::kept::lifetime::{Lifetime, seconds_to};
+use crate::netlink::message::attribute;
 use crate::netlink::route;
-use crate::netlink::route::{LOCAL, MAIN, Route};
-use crate::netlink::{Request, attribute};
+use crate::netlink::route::list::{LOCAL, MAIN, Route};
 
 /// `RTM_NEW*` of `linux/rtnetlink.h`; `RTM_DEL*` is one more, `RTM_GET*` two.
 pub(crate) const ADDRESSES: u16 = 20;
@@ -142,7 +143,7 @@ impl Kept {
     }
 
     /// Where a route leads.
-    pub(crate) fn destination(&self) -> Option<(IpAddr, u8)> {
+    pub(crate) fn destination(&self) -> Option<Subnet> {
         self.as_route().map(|route| route.destination)
     }
 
@@ -170,16 +171,16 @@ impl Kept {
 
     /// A route as it is shown.
     pub(crate) fn as_route(&self) -> Option<Route> {
-        (self.class == Class::Route).then(|| route::route(&self.body)).flatten()
+        (self.class == Class::Route).then(|| route::list::route(&self.body)).flatten()
     }
 
     /// An address with its prefix.
-    pub(crate) fn as_address(&self) -> Option<(IpAddr, u8)> {
+    pub(crate) fn as_address(&self) -> Option<Cidr> {
         let all = attributes(self.body.get(ADDRESS..)?);
         let find =
             |kind| all.iter().find(|one| one.kind == kind).and_then(|one| address(one.value));
         let found = find(2).or_else(|| find(1)).filter(|_| self.class == Class::Address);
-        found.map(|address| (address, self.body[1]))
+        Cidr::new(found?, self.body[1]).ok()
     }
 
     /// Those that the kernel keeps in one list, where the order counts: routes to one destination of one
@@ -334,16 +335,15 @@ impl Kept {
 /// `route 203.0.113.0/24 table 254`, `address 10.0.0.1/24`
 impl std::fmt::Display for Kept {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if let Some((address, prefix)) = self.as_address() {
-            return write!(f, "address {address}/{prefix}");
+        if let Some(address) = self.as_address() {
+            return write!(f, "address {address}");
         }
         let Some(route) = self.as_route() else {
             let all = attributes(&self.body[NEIGHBOUR..]);
             let to = all.iter().find(|one| one.kind == 1).and_then(|one| address(one.value));
             return write!(f, "neighbour {}", to.unwrap_or_else(|| unspecified(self.body[0])));
         };
-        let (network, prefix) = route.destination;
-        write!(f, "route {network}/{prefix}")?;
+        write!(f, "route {}", route.destination)?;
         for hop in &route.hops {
             hop.via.iter().try_for_each(|via| write!(f, " via {via}"))?;
         }

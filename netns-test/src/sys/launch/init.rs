@@ -4,11 +4,11 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use crate::sys::fds;
 use crate::sys::launch::action::Stage;
-use crate::sys::launch::monitor::{Up, tell};
+use crate::sys::launch::plan::{Person, Plan};
 use crate::sys::launch::refusal::{At, Call, Refusal, Refused as _};
-use crate::sys::launch::{Person, Plan};
+use crate::sys::launch::up::{Up, encode, tell};
 use crate::sys::process;
-use crate::sys::process::{Pid, Side, Status};
+use crate::sys::process::{Pid, Side};
 use crate::sys::process::{caps, credentials, signals};
 
 /// Comes back in the program alone, which goes on to exec.
@@ -112,40 +112,6 @@ fn reap(program: Pid, up: &Up) {
         if pid == program {
             let told = fds::write_once(up.ended.as_fd(), &encode(status));
             process::exit_now(i32::from(told.is_err()));
-        }
-    }
-}
-
-fn encode(status: Status) -> [u8; 8] {
-    let (kind, number): (u32, i32) = match status {
-        Status::Exited(number) => (0, number),
-        Status::Signaled(number) => (1, number),
-    };
-    let mut bytes = [0; 8];
-    let words = [kind.to_ne_bytes(), number.to_ne_bytes()];
-    for (place, byte) in bytes.iter_mut().zip(words.iter().flatten()) {
-        *place = *byte;
-    }
-    bytes
-}
-
-pub(crate) fn decode(bytes: [u8; 8]) -> Status {
-    let [k0, k1, k2, k3, n0, n1, n2, n3] = bytes;
-    let number = i32::from_ne_bytes([n0, n1, n2, n3]);
-    match u32::from_ne_bytes([k0, k1, k2, k3]) {
-        0 => Status::Exited(number),
-        _ => Status::Signaled(number),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statuses_round_trip() {
-        for status in [Status::Exited(0), Status::Exited(255), Status::Signaled(9)] {
-            assert_eq!(decode(encode(status)), status);
         }
     }
 }

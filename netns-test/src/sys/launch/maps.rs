@@ -84,6 +84,13 @@ impl Maps {
     }
 }
 
+/// Writes the maps of the child `init`, as its parent; what has failed, with the words of a helper.
+pub(crate) fn write_maps(maps: &Maps, init: Pid) -> Result<(), (Refusal, String)> {
+    let mut words = Words::none();
+    maps.write_for(init, &mut words)
+        .map_err(|refusal| (refusal, String::from_utf8_lossy(words.bytes()).into_owned()))
+}
+
 /// Runs a helper to its end.
 fn run(helper: &Helper, number: &CStr, words: &mut Words) -> io::Result<()> {
     let (told, tell) = fds::pipe()?;

@@ -1,34 +1,19 @@
 //! The monitor: the caller's child, which stays outside of the program's namespaces.
 
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd, FromRawFd as _, OwnedFd, RawFd};
 
 use crate::sys::fds;
+use crate::sys::launch::init;
+use crate::sys::launch::line::Ends;
 use crate::sys::launch::maps::Words;
-use crate::sys::launch::refusal::{At, Call, LENGTH, Refusal, Refused as _};
-use crate::sys::launch::{Ends, Plan, init};
+use crate::sys::launch::plan::Plan;
+use crate::sys::launch::refusal::{At, Call, Refusal, Refused as _};
+use crate::sys::launch::up::{Up, decode, tell};
 use crate::sys::ns::nsfs;
 use crate::sys::process;
 use crate::sys::process::{ALL_NAMESPACES, Pid, Side, Status};
 use crate::sys::process::{credentials, signals};
-
-/// What init holds of its connection with the monitor, and the program until it runs.
-pub(crate) struct Up {
-    /// Open until the program runs, or a refusal has been written.
-    pub(crate) begun: OwnedFd,
-    /// Where init tells how the program ended.
-    pub(crate) ended: OwnedFd,
-    /// Readable when the maps have been written.
-    pub(crate) go: OwnedFd,
-    /// Where a refusal is told to the caller; -1 if it does not listen.
-    pub(crate) report: RawFd,
-    /// The signals that the program begins with blocked.
-    pub(crate) mask: signals::Mask,
-    /// Whether it begins with SIGCHLD ignored.
-    pub(crate) ignores_children: bool,
-    /// The caller's process: init ends when that does, also if the monitor is stopped.
-    pub(crate) caller: OwnedFd,
-}
 
 /// The whole way from std's fork to its exec. Comes back in the program, to go on to exec; and in
 /// the monitor, with an error, if there will be no program.
@@ -58,22 +43,6 @@ impl From<Refusal> for Stopped {
     fn from(refusal: Refusal) -> Self {
         Self::Here(refusal)
     }
-}
-
-/// Sends a refusal to the caller, and gives what std is to tell.
-pub(crate) fn tell(report: RawFd, refusal: Refusal, words: &[u8]) -> io::Error {
-    if report >= 0 {
-        let mut message = [0; 2 * LENGTH + 512];
-        let bytes = refusal.encode();
-        let all = bytes.iter().chain(words);
-        let length = message.iter_mut().zip(all).map(|(place, byte)| *place = *byte).count();
-        // SAFETY: the caller keeps the descriptor open while it starts the program, and this
-        // process has a copy of it.
-        let report = unsafe { BorrowedFd::borrow_raw(report) };
-        // A caller that has gone needs no reason.
-        drop(fds::write_once(report, message.get(..length).unwrap_or_default()));
-    }
-    io::Error::from_raw_os_error(refusal.errno)
 }
 
 fn start(plan: &Plan, ends: &Ends, words: &mut Words) -> Result<(), Stopped> {
@@ -160,7 +129,7 @@ fn died(init: Pid, ended: &OwnedFd) -> Refusal {
     let mut status = [0; 8];
     let told = fds::read_available(ended, &mut status);
     let own = process::reap_aside(init);
-    let told = matches!(told, Ok(Some(8))).then(|| init::decode(status));
+    let told = matches!(told, Ok(Some(8))).then(|| decode(status));
     let signal = match told.or(own) {
         Some(Status::Signaled(signal)) => signal.unsigned_abs(),
         _ => 0,
@@ -223,7 +192,7 @@ impl Watched {
         let told = fds::read_available(&self.ended, &mut status);
         // All that init has reaped, the kernel has ended before it ends init.
         let own = process::reap_aside(init);
-        let told = matches!(told, Ok(Some(8))).then(|| init::decode(status));
+        let told = matches!(told, Ok(Some(8))).then(|| decode(status));
         credentials::end_as(told.or(own).unwrap_or(Status::Signaled(signals::KILL)))
     }
 

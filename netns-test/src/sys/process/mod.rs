@@ -1,6 +1,7 @@
 //! Processes: made only from a thread that is known to be alone, named, reaped.
 
 pub(crate) mod caps;
+pub(crate) mod command_methods;
 pub(crate) mod credentials;
 pub(crate) mod environ;
 pub(crate) mod group;

@@ -1,11 +1,9 @@
 //! The place of a lab's routes in the caller's own network: before those of the machine to the same
 //! destination. These stay, so that the machine has them whatever becomes of the lab's process.
 
-use std::net::IpAddr;
-
+use crate::addr::cidr::Subnet;
 use crate::netlink::kept::Kept;
-use crate::netlink::requests::Rank;
-use crate::netlink::route::{MAIN, Route};
+use crate::netlink::route::{MAIN, Rank, Route};
 
 /// The metric of an IPv6 route that is added without one.
 const USUAL: u32 = 1024;
@@ -14,7 +12,7 @@ const USUAL: u32 = 1024;
 /// lab's own; or the reason for which none comes before the machine's.
 pub(crate) fn rank(
     there: &[Kept],
-    destination: (IpAddr, u8),
+    destination: Subnet,
     is_own: impl Fn(&Kept) -> bool,
 ) -> Result<Rank, String> {
     let to_it = there.iter().filter_map(|kept| {
@@ -23,7 +21,7 @@ pub(crate) fn rank(
         is_to_it.then(|| (is_own(kept), route, kept))
     });
     let all: Vec<(bool, Route, &Kept)> = to_it.collect();
-    if destination.0.is_ipv4() {
+    if destination.is_ipv4() {
         let is_in_the_place = |one: &&(bool, Route, &Kept)| one.1.metric == 0 && !one.2.has_tos();
         return Ok(match all.iter().find(is_in_the_place) {
             Some((false, ..)) => Rank::Before { metric: None },

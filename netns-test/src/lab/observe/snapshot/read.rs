@@ -3,7 +3,6 @@
 use std::fs;
 use std::ops::RangeInclusive;
 
-use crate::addr::cidr::{Cidr, Subnet};
 use crate::addr::mac::Mac;
 use crate::error::{Result, located};
 use crate::lab::observe::snapshot::{
@@ -15,12 +14,11 @@ use crate::lab::observe::sockets::{Protocol, Socket};
 use crate::lab::observe::wait::limit::There;
 use crate::lab::run::lab::Lab;
 use crate::lab::run::node::{Here, Node};
-use crate::netlink::address::Shown;
+use crate::netlink::addr::Shown;
 use crate::netlink::inet_diag::Inodes;
-use crate::netlink::requests::LOOPBACK;
+use crate::netlink::link::{Interface, LOOPBACK, Stats64};
 use crate::netlink::route::{Hop, LOCAL, MAIN, Route};
 use crate::netlink::rule::Rule;
-use crate::netlink::state::{Interface, Stats64};
 
 /// The kernel's own range, of `ip_local_port_range` in ip(7).
 const EPHEMERAL: RangeInclusive<u16> = 32768..=60999;
@@ -70,7 +68,7 @@ fn host(host: &Node) -> Result<NodeState> {
 
 fn link(one: &Interface, all: &[Interface], addresses: &[Shown]) -> InterfaceState {
     let own = addresses.iter().filter(|address| address.index == one.index);
-    let own = own.filter_map(|own| Some((Cidr::new(own.address, own.prefix).ok()?, details(own))));
+    let own = own.map(|own| (own.cidr, details(own)));
     let (addresses, address_details) = own.unzip();
     let none = if one.index == LOOPBACK { "loopback" } else { "device" };
     InterfaceState {
@@ -99,7 +97,7 @@ fn counters(all: Stats64) -> Counters {
 }
 
 fn details(own: &Shown) -> Vec<String> {
-    let peer = own.peer.map(|peer| format!("peer {peer}/{}", own.prefix));
+    let peer = own.peer.map(|peer| format!("peer {peer}/{}", own.cidr.prefix()));
     peer.into_iter().chain(own.more.iter().cloned()).collect()
 }
 
@@ -112,9 +110,7 @@ fn routes(here: &Here, interfaces: &[Interface]) -> Result<Vec<RouteState>> {
         ["kernel", "unspec"].contains(&route.protocol.as_str()) && (!is_unicast || to_lo)
     };
     let shown = all.filter(|route| !is_own(route));
-    let mut found: Vec<RouteState> = shown
-        .filter_map(|route| crate::lab::observe::snapshot::read::route(route, interfaces))
-        .collect();
+    let mut found: Vec<RouteState> = shown.map(|own| route(own, interfaces)).collect();
     // In IPv4 the kernel's order among several routes to one destination counts, in IPv6 the metric.
     found.sort_by(|one, other| {
         let key = |route: &RouteState| {
@@ -127,8 +123,7 @@ fn routes(here: &Here, interfaces: &[Interface]) -> Result<Vec<RouteState>> {
     Ok(found)
 }
 
-fn route(route: Route, interfaces: &[Interface]) -> Option<RouteState> {
-    let (network, prefix) = route.destination;
+fn route(route: Route, interfaces: &[Interface]) -> RouteState {
     let hop = |hop: Hop| NextHopState {
         via: hop.via,
         dev: hop.index.map(|index| name_of(interfaces, index)),
@@ -142,8 +137,8 @@ fn route(route: Route, interfaces: &[Interface]) -> Option<RouteState> {
     let only = if let [only] = next_hops.as_slice() { Some(only) } else { None };
     let mut details = vec![format!("proto {}", route.protocol)];
     details.extend(route.more);
-    Some(RouteState {
-        destination: Subnet::new(network, prefix).ok()?,
+    RouteState {
+        destination: route.destination,
         via: only.and_then(|only| only.via),
         dev: only.and_then(|only| only.dev.clone()),
         table: route.table,
@@ -152,7 +147,7 @@ fn route(route: Route, interfaces: &[Interface]) -> Option<RouteState> {
         kind: route.kind.to_owned(),
         is_usable: route.is_usable,
         next_hops,
-    })
+    }
 }
 
 fn rule(rule: &Rule) -> RuleState {

@@ -3,6 +3,8 @@
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod limit;
 #[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod mode;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod node;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod obstacles;

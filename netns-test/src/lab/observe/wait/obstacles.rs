@@ -61,7 +61,7 @@ fn owner(fabric: &Fabric, address: IpAddr) -> Result<Option<usize>> {
     }
     for (at, host) in fabric.hosts.iter().enumerate() {
         let Ok(here) = host.here() else { continue };
-        if here.netlink.addresses()?.iter().any(|one| one.address == address) {
+        if here.netlink.addresses()?.iter().any(|one| one.cidr.address() == address) {
             return Ok(Some(at));
         }
     }

@@ -1,123 +1,173 @@
-//! The waits for what a program does: its lines, its socket, its end.
+//! Waits for what a program does: its lines, its socket, its end.
 
+use std::panic::Location;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{Kind, Result, located};
+use crate::error::{Kind, Result};
 use crate::lab::observe::sockets;
 use crate::lab::observe::sockets::{Endpoint, Protocol};
-use crate::lab::observe::wait::limit::{Deadline, There, Within};
+use crate::lab::observe::wait::limit::{Deadline, There, Wait};
+use crate::lab::observe::wait::mode::WaitMode;
 use crate::lab::run::blocked;
-use crate::lab::run::process::NodeChild;
+use crate::lab::run::process::{NodeChild, Program};
 
-/// What a program needs to end when it has closed its output.
-const A_MOMENT: Duration = Duration::from_millis(200);
+/// Time for a program to end after it has closed its output.
+const END_AFTER_CLOSE: Duration = Duration::from_millis(200);
 
-/// The waits of a program, with a time of one's own.
-impl Within<'_, NodeChild> {
-    /// See [`NodeChild::wait_ready`].
+/// Longest sleep until the deadline is looked at: it may have been stopped.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Waits for a program.
+impl<'lab, M: WaitMode> Wait<'lab, NodeChild, M> {
+    /// Waits for a line of the program's output, past or future, that `is_match` accepts. A line counts when
+    /// its end has been written, so a prompt without a line feed is not seen. Lines of stdout and stderr
+    /// count if they are printed (not piped elsewhere).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// At the limit; at once when no line can come any more, as the program has failed or closed its output.
+    /// The error has the exit status and the last lines.
     #[track_caller]
-    pub fn wait_ready(&self, is_it: impl FnMut(&str) -> bool) -> Result<()> {
-        located(blocked::explained(|| self.try_wait_ready(is_it)))
+    pub fn line(
+        &self,
+        mut is_match: impl FnMut(&str) -> bool + Send + 'lab,
+    ) -> M::Output<'lab, ()> {
+        let program = Arc::clone(&self.of.program);
+        M::start(Location::caller(), self.limit, |deadline| async move {
+            let mut seen = 0;
+            loop {
+                let (own, end) = (Arc::clone(&program), deadline.clone());
+                let news = M::step(move || News::after(&own, seen, &end)).await?;
+                if news.lines.iter().any(|line| is_match(line)) {
+                    return Ok(());
+                }
+                seen = news.seen;
+                if news.is_last {
+                    return M::step(move || no_line(&program, &news, &deadline)).await;
+                }
+            }
+        })
     }
 
-    fn try_wait_ready(&self, mut is_it: impl FnMut(&str) -> bool) -> Result<()> {
-        let (program, deadline) = (&*self.of.program, Deadline::new(self.limit));
-        let mut seen = 0;
+    /// Waits until a TCP socket on the program's node listens where other nodes can reach it, or at the
+    /// given address, which may be one of loopback. The socket may be of another process: a daemon often
+    /// hands it to a child.
+    ///
+    /// # Errors
+    ///
+    /// At the limit; at once when the program has ended with a failure. The error has the listening sockets
+    /// of the node, the exit status and the last lines.
+    #[track_caller]
+    pub fn listening(&self, at: impl Into<Endpoint>) -> M::Output<'lab, ()> {
+        let (program, end) = (Arc::clone(&self.of.program), at.into());
+        M::start(Location::caller(), self.limit, move |deadline| {
+            M::step(move || listening(&program, end, &deadline))
+        })
+    }
+
+    /// Waits until the program has ended. All that it wrote is then in [`NodeChild::lines`]. With the limit
+    /// [`Duration::MAX`], the wait lasts as long as the program.
+    ///
+    /// # Errors
+    ///
+    /// At the limit, with the last lines; ECHILD if other code has reaped the program.
+    #[track_caller]
+    pub fn exit(&self) -> M::Output<'lab, ExitStatus> {
+        let program = Arc::clone(&self.of.program);
+        M::start(Location::caller(), self.limit, move |deadline| {
+            M::step(move || {
+                if deadline.is_unlimited() {
+                    let call = format!("`wait` for {}", program.subject());
+                    return blocked::watched(call, || exit(&program, &deadline));
+                }
+                exit(&program, &deadline)
+            })
+        })
+    }
+}
+
+/// Output of a program since the last look.
+struct News {
+    lines: Vec<String>,
+    /// Number of lines so far, for the next look.
+    seen: usize,
+    /// Whether no line follows: the limit is over, the program has failed, or has closed its output.
+    is_last: bool,
+    is_closed: bool,
+    has_failed: bool,
+}
+
+impl News {
+    /// Waits until there are lines after the first `seen`, or none can come.
+    fn after(program: &Program, seen: usize, deadline: &Deadline) -> Result<Self> {
         loop {
             let fed = program.feed.look();
-            let (new, all) = fed.after(seen);
+            let (lines, all) = fed.after(seen);
             let (has_ended, is_closed) = (fed.has_ended, fed.is_closed);
             drop(fed);
-            if new.iter().any(|line| is_it(line)) {
-                return Ok(());
-            }
-            seen = all;
-            // One that has become a daemon goes on to write.
-            let failed = has_ended && program.try_wait()?.is_some_and(|status| !status.success());
-            if failed || is_closed || deadline.is_over() {
-                if is_closed {
-                    // Most end at once when they have closed their output: that is worth telling.
-                    drop(self.of.within(A_MOMENT.min(deadline.left())).try_wait_exit());
-                }
-                let reason = if failed || is_closed {
-                    "no line of its output is the one".to_owned()
-                } else {
-                    format!("no line of its output is the one {deadline}")
-                };
-                let failure = program.not_found("be ready", &reason, &[]);
-                let kind = if failed || is_closed { Kind::Other } else { Kind::Timeout };
-                return Err(failure.of(kind).into());
+            // A program that has ended well may have left a daemon that writes on.
+            let has_failed =
+                has_ended && program.try_wait()?.is_some_and(|status| !status.success());
+            let is_last = has_failed || is_closed || deadline.is_over();
+            if is_last || !lines.is_empty() {
+                return Ok(Self { lines, seen: all, is_last, is_closed, has_failed });
             }
             let fed = program.feed.look();
             let is_old = fed.after(seen).0.is_empty()
                 && (fed.has_ended, fed.is_closed) == (has_ended, is_closed);
             if is_old {
-                drop(program.feed.wait(fed, deadline.left()));
+                drop(program.feed.wait(fed, deadline.left().min(PAUSE)));
             }
         }
     }
+}
 
-    /// See [`NodeChild::wait_listening`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[track_caller]
-    pub fn wait_listening(&self, at: impl Into<Endpoint>) -> Result<()> {
-        located(self.try_wait_listening(at.into()))
+fn no_line(program: &Program, news: &News, deadline: &Deadline) -> Result<()> {
+    if news.is_closed {
+        // Most programs end right after they close their output: the error can then have the status.
+        drop(exit(program, &Deadline::new(END_AFTER_CLOSE.min(deadline.left()))));
     }
+    let (reason, kind) = if news.has_failed || news.is_closed {
+        ("no output line matches".to_owned(), Kind::Other)
+    } else {
+        (format!("no output line matches {deadline}"), Kind::Timeout)
+    };
+    Err(program.not_found("print a line", &reason, &[]).of(kind).into())
+}
 
-    fn try_wait_listening(&self, end: Endpoint) -> Result<()> {
-        let (program, deadline) = (&*self.of.program, Deadline::new(self.limit));
-        let there = There { place: &program.network, host: &program.host };
-        there.run(|| {
-            let mut shown = Vec::new();
-            let found = deadline.poll(|| {
-                let sockets = sockets::read(&program.host)?;
-                if sockets.iter().any(|socket| socket.serves(Protocol::Tcp, end)) {
-                    return Ok(Some(true));
-                }
-                shown = sockets::services(&sockets, &program.host, Protocol::Tcp, end);
-                Ok(program.try_wait()?.filter(|status| !status.success()).map(|_| false))
-            })?;
-            let (reason, kind) = match found {
-                Some(true) => return Ok(()),
-                Some(false) => ("nothing listens there".to_owned(), Kind::Other),
-                None => (format!("nothing listens there {deadline}"), Kind::Timeout),
-            };
-            let failure = program.not_found(&format!("listen on {end}"), &reason, &shown);
-            Err(failure.of(kind).into())
-        })
-    }
-
-    /// See [`NodeChild::wait_exit`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[track_caller]
-    pub fn wait_exit(&self) -> Result<ExitStatus> {
-        located(blocked::explained(|| self.try_wait_exit()))
-    }
-
-    pub(crate) fn try_wait_exit(&self) -> Result<ExitStatus> {
-        let (program, deadline) = (&*self.of.program, Deadline::new(self.limit));
-        let mut fed = program.feed.look();
-        while !fed.has_ended && !deadline.is_over() {
-            fed = program.feed.wait(fed, deadline.left());
-        }
-        drop(fed);
-        match program.try_wait()? {
-            Some(status) => Ok(status),
-            None => {
-                let failure = program.not_found("end", &format!("it runs {deadline}"), &[]);
-                Err(failure.of(Kind::Timeout).into())
+fn listening(program: &Program, end: Endpoint, deadline: &Deadline) -> Result<()> {
+    let there = There { place: &program.network, host: &program.host };
+    there.run(|| {
+        let mut shown = Vec::new();
+        let found = deadline.poll(|| {
+            let sockets = sockets::read(&program.host)?;
+            if sockets.iter().any(|socket| socket.serves(Protocol::Tcp, end)) {
+                return Ok(Some(true));
             }
-        }
+            shown = sockets::services(&sockets, &program.host, Protocol::Tcp, end);
+            Ok(program.try_wait()?.filter(|status| !status.success()).map(|_| false))
+        })?;
+        let (reason, kind) = match found {
+            Some(true) => return Ok(()),
+            Some(false) => ("nothing listens there".to_owned(), Kind::Other),
+            None => (format!("nothing listens there {deadline}"), Kind::Timeout),
+        };
+        let failure = program.not_found(&format!("listen on {end}"), &reason, &shown);
+        Err(failure.of(kind).into())
+    })
+}
+
+fn exit(program: &Program, deadline: &Deadline) -> Result<ExitStatus> {
+    let mut fed = program.feed.look();
+    while !fed.has_ended && !deadline.is_over() {
+        fed = program.feed.wait(fed, deadline.left().min(PAUSE));
     }
+    drop(fed);
+    if let Some(status) = program.try_wait()? {
+        return Ok(status);
+    }
+    let failure = program.not_found("end", &format!("it runs {deadline}"), &[]);
+    Err(failure.of(Kind::Timeout).into())
 }

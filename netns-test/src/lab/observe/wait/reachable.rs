@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::addr::cidr::family;
-use crate::error::{Failure, Kind, Result, located};
-use crate::lab::observe::wait::limit::{Deadline, There, Within};
+use crate::error::{Failure, Kind, Result};
+use crate::lab::observe::wait::limit::{Deadline, There, Wait};
+use crate::lab::observe::wait::mode::WaitMode;
 use crate::lab::observe::wait::obstacles;
 use crate::lab::run::node::{Here, Node};
 use crate::lab::run::spawner::Common;
@@ -79,24 +81,27 @@ impl From<std::net::Ipv6Addr> for Peer {
     }
 }
 
-impl Within<'_, Node> {
-    /// See [`Node::wait_reachable`].
+impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
+    /// Waits until another node answers an ICMP echo request: over IPv4 and over IPv6, if it has addresses of
+    /// both. The peer is a node of the lab, a node's name, or one address. A node or name means its planned
+    /// addresses, without later changes.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// At once for a name that the lab does not have. At the limit, with the last node on the path that
+    /// answers, its ICMP error, and the partitions, links and nodes that the lab knows to be in the way.
     #[track_caller]
-    pub fn wait_reachable(&self, other: impl Into<Peer>) -> Result<()> {
-        located(self.answers(&other.into().0))
+    pub fn reachable(&self, other: impl Into<Peer>) -> M::Output<'lab, ()> {
+        let peer = other.into().0;
+        self.on_node(Location::caller(), move |node, deadline| answers(node, &peer, deadline))
     }
+}
 
-    fn answers(&self, who: &Who) -> Result<()> {
-        let (host, deadline) = (self.of, Deadline::new(self.limit));
-        let addresses = addresses(host, who)?;
-        let here = host.here()?;
-        let each = || addresses.iter().try_for_each(|to| reach(host, &here, *to, deadline));
-        There::on(&here, host).run(each)
-    }
+fn answers(node: &Node, peer: &Who, deadline: &Deadline) -> Result<()> {
+    let addresses = addresses(node, peer)?;
+    let here = node.here()?;
+    let each = || addresses.iter().try_for_each(|to| reach(node, &here, *to, deadline));
+    There::on(&here, node).run(each)
 }
 
 /// Its first address of each family.
@@ -136,7 +141,7 @@ fn name_of(host: &Node, node: NodeId) -> Result<String> {
 }
 
 /// On a thread of the host.
-fn reach(host: &Node, here: &Arc<Here>, to: IpAddr, deadline: Deadline) -> Result<()> {
+fn reach(host: &Node, here: &Arc<Here>, to: IpAddr, deadline: &Deadline) -> Result<()> {
     let common = &host.common;
     let subject = format!("{} to answer {} over {}", named(common, to), host.name(), family(to));
     let failed = |error: io::Error| errno::failure("wait for", &subject, &error);
@@ -155,6 +160,9 @@ fn reach(host: &Node, here: &Arc<Here>, to: IpAddr, deadline: Deadline) -> Resul
         if is_last {
             break;
         }
+    }
+    if deadline.is_stopped() {
+        return Err(Failure::new("wait for", &subject, "the wait was stopped").into());
     }
     let Some((way, told)) = trace(host, &echo).map_err(failed)? else { return Ok(()) };
     let failure = Failure::new("wait for", &subject, format!("no answer {deadline}"));

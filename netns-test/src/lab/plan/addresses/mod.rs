@@ -1,53 +1,53 @@
-//! The subnets of all segments and the addresses of all interfaces: those given by hand, checked,
-//! and the rest from the pools.
+//! Subnets of all segments and addresses of all interfaces. Pure.
+//!
+//! Static ones are checked; all others come from the pools.
 
 pub(crate) mod order;
+pub(crate) mod pool;
 pub(crate) mod reserved;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::addr::cidr::{Cidr, Subnet};
+use crate::lab::plan::addresses::pool::Pool;
 use crate::lab::plan::errors::TopologyError;
 use crate::lab::plan::interfaces::Draft;
 use crate::lab::plan::{InterfaceKind, InterfaceRef, SegmentKind, SegmentPlan};
-use crate::lab::topology::pools;
-use crate::lab::topology::pools::Pool;
-
 use crate::lab::topology::Topology;
 
-/// IPv4 and IPv6, as places in pairs.
+/// Indexes of IPv4 and IPv6 in pairs.
 const FAMILIES: [usize; 2] = [0, 1];
 
-/// Gives subnets to the segments and addresses to the interfaces. What it returns has the owner
-/// of each address.
+/// Sets the subnets of the segments and the addresses of the interfaces. Returns the interface of
+/// each address.
 pub(crate) fn assign(
     topology: &Topology,
     drafts: &mut [Vec<Draft<'_>>],
     (segments, of_links): (&mut [SegmentPlan], &[Option<usize>]),
-    mistakes: &mut Vec<TopologyError>,
+    errors: &mut Vec<TopologyError>,
 ) -> HashMap<IpAddr, InterfaceRef> {
-    let mut work = Work { topology, drafts, segments, mistakes };
-    let wishes = work.wishes(of_links);
-    work.is_static();
-    for (at, wish) in wishes.iter().enumerate() {
+    let mut work = Work { topology, drafts, segments, errors };
+    let requirements = work.requirements(of_links);
+    work.read_static();
+    for (at, required) in requirements.iter().enumerate() {
         for family in FAMILIES {
-            work.place(at, family, wish);
+            work.set_static_subnets(at, family, required);
         }
     }
     work.check_overlaps();
-    work.take_from_pools(&wishes);
+    work.take_from_pools(&requirements);
     work.owners()
 }
 
-/// What was said of a segment's families.
+/// Declared subnets and families of a segment.
 #[derive(Clone, Debug, Default)]
-struct Wish {
+struct Required {
     subnets: [Option<Subnet>; 2],
     only: [bool; 2],
 }
 
-impl Wish {
+impl Required {
     fn has(&self, family: usize) -> bool {
         !self.only[1 - family]
     }
@@ -57,13 +57,13 @@ struct Work<'a, 'b, 'c> {
     topology: &'a Topology,
     drafts: &'b mut [Vec<Draft<'c>>],
     segments: &'b mut [SegmentPlan],
-    mistakes: &'b mut Vec<TopologyError>,
+    errors: &'b mut Vec<TopologyError>,
 }
 
 impl Work<'_, '_, '_> {
-    /// For each segment what its links were told.
-    fn wishes(&mut self, of_links: &[Option<usize>]) -> Vec<Wish> {
-        let mut wishes = vec![Wish::default(); self.segments.len()];
+    /// Collects and checks the declared subnets and families of each segment from its links.
+    fn requirements(&mut self, of_links: &[Option<usize>]) -> Vec<Required> {
+        let mut all = vec![Required::default(); self.segments.len()];
         for (index, link) in self.topology.links.iter().enumerate() {
             let label = || self.topology.link_label(index);
             let at = of_links[index];
@@ -72,61 +72,61 @@ impl Work<'_, '_, '_> {
                     Ok(subnet) => *subnet,
                     Err(error) => {
                         let (place, why) = (format!("subnet of {}", label()), error.to_string());
-                        self.mistakes.push(TopologyError::Unreadable { place, why });
+                        self.errors.push(TopologyError::Unreadable { place, why });
                         continue;
                     }
                 };
                 let Some(at) = at else { continue };
-                let other = wishes[at].subnets[family(subnet.network())].get_or_insert(subnet);
+                let other = all[at].subnets[family(subnet.network())].get_or_insert(subnet);
                 if *other != subnet {
                     let (segment, subnets) = (label(), [*other, subnet]);
-                    self.mistakes.push(TopologyError::TwoSubnets { segment, subnets });
+                    self.errors.push(TopologyError::TwoSubnets { segment, subnets });
                 }
             }
             if let Some(at) = at {
-                let only = &mut wishes[at].only;
+                let only = &mut all[at].only;
                 *only = [only[0] || link.only[0], only[1] || link.only[1]];
             }
         }
-        for (wish, segment) in wishes.iter_mut().zip(self.segments.iter()) {
+        for (required, segment) in all.iter_mut().zip(self.segments.iter()) {
             let name = || SegmentPlan::label(segment.kind, self.topology);
-            if wish.only == [true; 2] {
-                self.mistakes.push(TopologyError::NoFamily { segment: name() });
-                wish.only = [false; 2];
+            if required.only == [true; 2] {
+                self.errors.push(TopologyError::NoFamily { segment: name() });
+                required.only = [false; 2];
             }
-            for subnet in wish.subnets.into_iter().flatten() {
-                let (first, _) = pools::usable(subnet);
+            for subnet in required.subnets.into_iter().flatten() {
+                let (first, _) = pool::usable(subnet);
                 let (place, address) = (name(), subnet.at(first));
                 if let Some(why) = reserved::address(address) {
-                    self.mistakes.push(TopologyError::ReservedAddress { address, place, why });
+                    self.errors.push(TopologyError::ReservedAddress { address, place, why });
                 } else if let Some((range, why)) = reserved::within(subnet) {
-                    self.mistakes.push(TopologyError::ReservedSubnet { subnet, range, place, why });
+                    self.errors.push(TopologyError::ReservedSubnet { subnet, range, place, why });
                 }
-                if !wish.has(family(subnet.network())) {
+                if !required.has(family(subnet.network())) {
                     let (place, given) = (name(), subnet.to_string());
-                    self.mistakes.push(TopologyError::FamilyOff { place, given });
+                    self.errors.push(TopologyError::FamilyOff { place, given });
                 }
             }
         }
-        wishes
+        all
     }
 
-    /// Reads the addresses given by hand into the interfaces.
-    fn is_static(&mut self) {
+    /// Checks the static addresses, and adds them to the interfaces.
+    fn read_static(&mut self) {
         for node in 0..self.drafts.len() {
             for interface in 0..self.drafts[node].len() {
-                let given = std::mem::take(&mut self.drafts[node][interface].given);
-                for address in given {
+                let declared = std::mem::take(&mut self.drafts[node][interface].addresses);
+                for address in declared {
                     let place = || self.name(InterfaceRef { node, interface });
                     match &address.0 {
                         Err(error) => {
                             let (place, why) = (place(), error.to_string());
-                            self.mistakes.push(TopologyError::Unreadable { place, why });
+                            self.errors.push(TopologyError::Unreadable { place, why });
                         }
                         Ok(address) => match reserved::address(*address) {
                             Some(why) => {
                                 let (address, place) = (*address, place());
-                                self.mistakes.push(TopologyError::ReservedAddress {
+                                self.errors.push(TopologyError::ReservedAddress {
                                     address,
                                     place,
                                     why,
@@ -140,40 +140,43 @@ impl Work<'_, '_, '_> {
         }
     }
 
-    /// Works out the subnets of a segment from what was given by hand, the first one first.
-    fn place(&mut self, at: usize, of: usize, wish: &Wish) {
-        let mut subnets: Vec<Subnet> = wish.subnets[of].into_iter().collect();
-        let hand = self.hand_addresses(at, of);
-        let alone = matches!(self.segments[at].kind, SegmentKind::Stub { .. });
-        let base =
-            hand.iter().find(|(_, address, is_first)| *is_first && (alone || !address.is_whole()));
+    /// Sets the subnets of a segment that its declared subnet and static addresses imply. The
+    /// first subnet is the declared one, or that of the first primary address.
+    fn set_static_subnets(&mut self, at: usize, of: usize, required: &Required) {
+        let mut subnets: Vec<Subnet> = required.subnets[of].into_iter().collect();
+        let addresses = self.static_addresses(at, of);
+        let is_stub = matches!(self.segments[at].kind, SegmentKind::Stub { .. });
+        let base = addresses
+            .iter()
+            .find(|(_, address, is_first)| *is_first && (is_stub || !address.is_whole()));
         if let (true, Some((_, address, _))) = (subnets.is_empty(), base) {
             subnets.push(address.subnet());
         }
-        for (place, address, is_first) in hand {
+        for (place, address, is_first) in addresses {
             let (first, name) = (subnets.first().copied(), || self.name(place));
             let within = subnets.iter().find(|subnet| subnet.contains(address.address()));
-            let mistake = if !wish.has(of) {
+            let error = if !required.has(of) {
                 let given = address.to_string();
                 Some(TopologyError::FamilyOff { place: name(), given })
             } else if let Some(&subnet) = within {
                 let differs = address.prefix() != subnet.prefix() && !address.is_whole();
                 differs.then(|| TopologyError::PrefixDiffers { address, place: name(), subnet })
             } else if let (Some(subnet), true, false) =
-                (first, is_first, alone || address.is_whole())
+                (first, is_first, is_stub || address.is_whole())
             {
                 Some(TopologyError::OutsideSubnet { address, place: name(), subnet })
             } else {
                 subnets.push(address.subnet());
                 None
             };
-            self.mistakes.extend(mistake);
+            self.errors.extend(error);
         }
         self.segments[at].subnets.extend(subnets);
     }
 
-    /// The addresses of a family on a segment, and whether each is its interface's first.
-    fn hand_addresses(&self, at: usize, of: usize) -> Vec<(InterfaceRef, Cidr, bool)> {
+    /// Returns the static addresses of a family on a segment, and whether each is its interface's
+    /// primary one.
+    fn static_addresses(&self, at: usize, of: usize) -> Vec<(InterfaceRef, Cidr, bool)> {
         let mut found = Vec::new();
         for &place in &self.segments[at].members {
             let addresses = &self.drafts[place.node][place.interface].plan.addresses;
@@ -183,24 +186,24 @@ impl Work<'_, '_, '_> {
         found
     }
 
-    /// Finds subnets that have addresses in common, of one segment or of two.
+    /// Reports subnets that have addresses in common, on one segment or on two.
     fn check_overlaps(&mut self) {
         let mut all = Vec::new();
         for (at, segment) in self.segments.iter().enumerate() {
             all.extend(segment.subnets.iter().map(|subnet| (*subnet, at)));
         }
-        // By family, then by the first address; of those that begin together the largest first.
+        // By family, then by the first address, then the largest subnet first.
         all.sort_by_key(|&(subnet, at)| (!subnet.is_ipv4(), subnet.range().0, subnet.prefix(), at));
         let mut widest: Option<(Subnet, usize)> = None;
         for (subnet, at) in all {
             match widest {
                 Some((other, place)) if other.overlaps(subnet) => {
-                    // That is told as one address with two owners.
+                    // Two equal subnets of one address are reported as a duplicate address.
                     if other != subnet || other.host_bits() > 0 {
                         let name =
                             |at: usize| SegmentPlan::label(self.segments[at].kind, self.topology);
                         let (subnets, places) = ([other, subnet], [name(place), name(at)]);
-                        self.mistakes.push(TopologyError::OverlappingSubnets { subnets, places });
+                        self.errors.push(TopologyError::OverlappingSubnets { subnets, places });
                     }
                 }
                 _ => widest = Some((subnet, at)),
@@ -208,9 +211,9 @@ impl Work<'_, '_, '_> {
         }
     }
 
-    /// Gives every interface without an address of a family one.
-    fn take_from_pools(&mut self, wishes: &[Wish]) {
-        let is_static: Vec<Subnet> =
+    /// Adds an address of each family to every interface that has none.
+    fn take_from_pools(&mut self, requirements: &[Required]) {
+        let occupied: Vec<Subnet> =
             self.segments.iter().flat_map(|segment| segment.subnets.iter().copied()).collect();
         let is_counted: Vec<bool> =
             (0..self.segments.len()).map(|at| self.is_counted(at)).collect();
@@ -220,27 +223,26 @@ impl Work<'_, '_, '_> {
                 Ok(whole) if family(whole.network()) == of => *whole,
                 Ok(whole) => {
                     let why = format!("{whole} is of the other family; give IPv4 first, then IPv6");
-                    self.mistakes
-                        .push(TopologyError::Unreadable { place: "pools".to_owned(), why });
+                    self.errors.push(TopologyError::Unreadable { place: "pools".to_owned(), why });
                     continue;
                 }
                 Err(error) => {
                     let (place, why) = ("pools".to_owned(), error.to_string());
-                    self.mistakes.push(TopologyError::Unreadable { place, why });
+                    self.errors.push(TopologyError::Unreadable { place, why });
                     continue;
                 }
             };
             if let Some((range, why)) = reserved::within(whole) {
                 let (subnet, place) = (whole, "pools".to_owned());
-                self.mistakes.push(TopologyError::ReservedSubnet { subnet, range, place, why });
+                self.errors.push(TopologyError::ReservedSubnet { subnet, range, place, why });
                 continue;
             }
-            let mut pool = Pool::new(whole, is_static.clone(), count);
+            let mut pool = Pool::new(whole, occupied.clone(), count);
             let counted = (0..self.segments.len()).filter(|&at| is_counted[at]);
             for (order, at) in counted.enumerate() {
-                if wishes[at].has(of) {
+                if requirements[at].has(of) {
                     self.fill(at, of, order, &mut pool);
-                    if wishes[at].subnets[of].is_none() {
+                    if requirements[at].subnets[of].is_none() {
                         self.check_assigned(at, of);
                     }
                 }
@@ -251,7 +253,8 @@ impl Work<'_, '_, '_> {
         }
     }
 
-    /// Whether a segment has a number in the pools: not what stands alone with addresses by hand.
+    /// Returns whether a segment has a position in the pools. A single interface with static
+    /// addresses has none.
     fn is_counted(&self, at: usize) -> bool {
         match self.segments[at].kind {
             SegmentKind::Stub { place } => {
@@ -262,6 +265,7 @@ impl Work<'_, '_, '_> {
         }
     }
 
+    /// Adds addresses of a family to the interfaces of a segment that have none.
     fn fill(&mut self, at: usize, of: usize, order: usize, pool: &mut Pool) {
         let members = self.segments[at].members.clone();
         let plan = |place: &InterfaceRef| &self.drafts[place.node][place.interface].plan;
@@ -269,42 +273,42 @@ impl Work<'_, '_, '_> {
             let mut addresses = plan(place).addresses.iter().map(|address| address.address());
             addresses.find(|&address| family(address) == of)
         };
-        let hand: Vec<Option<IpAddr>> = members.iter().map(first).collect();
-        if hand.iter().all(Option::is_some) {
+        let known: Vec<Option<IpAddr>> = members.iter().map(first).collect();
+        if known.iter().all(Option::is_some) {
             return;
         }
         let segment = || SegmentPlan::label(self.segments[at].kind, self.topology);
-        let is_static =
+        let static_subnet =
             self.segments[at].subnets.iter().find(|subnet| family(subnet.network()) == of).copied();
-        let Some(subnet) = is_static.or_else(|| pool.take(order, members.len())) else {
+        let Some(subnet) = static_subnet.or_else(|| pool.take(order, members.len())) else {
             let (pool, segment) = (pool.whole(), segment());
-            self.mistakes.push(TopologyError::PoolExhausted { pool, segment });
+            self.errors.push(TopologyError::PoolExhausted { pool, segment });
             return;
         };
-        let others: Vec<IpAddr> = match is_static {
+        let others: Vec<IpAddr> = match static_subnet {
             Some(_) => members
                 .iter()
                 .flat_map(|at| plan(at).addresses.iter().map(|one| one.address()))
                 .collect(),
             None => Vec::new(),
         };
-        let Some(found) = pools::addresses(subnet, &hand, &others) else {
+        let Some(found) = pool::addresses(subnet, &known, &others) else {
             let (segment, members) = (segment(), members.len());
-            self.mistakes.push(TopologyError::SubnetFull { subnet, segment, members });
+            self.errors.push(TopologyError::SubnetFull { subnet, segment, members });
             return;
         };
         for (place, address) in members.iter().zip(found) {
             self.drafts[place.node][place.interface].plan.addresses.extend(address);
         }
-        if is_static.is_none() {
+        if static_subnet.is_none() {
             let subnets = &mut self.segments[at].subnets;
-            // Those of IPv4 stand first, and among them the one that members have addresses in.
+            // IPv4 comes first; within a family, the subnet that members have addresses in.
             let before = subnets.iter().filter(|other| family(other.network()) < of).count();
             subnets.insert(before, subnet);
         }
     }
 
-    /// Finds reserved addresses among those that the subnet of a given address has led to.
+    /// Reports reserved addresses among those assigned from the subnet of a static address.
     fn check_assigned(&mut self, at: usize, of: usize) {
         for place in self.segments[at].members.clone() {
             let addresses = &self.drafts[place.node][place.interface].plan.addresses;
@@ -312,11 +316,12 @@ impl Work<'_, '_, '_> {
             let refused = own.filter_map(|&one| Some((one, reserved::address(one)?)));
             for (address, why) in refused.collect::<Vec<_>>() {
                 let place = self.name(place);
-                self.mistakes.push(TopologyError::ReservedAddress { address, place, why });
+                self.errors.push(TopologyError::ReservedAddress { address, place, why });
             }
         }
     }
 
+    /// Returns the interface of each address, and reports duplicates.
     fn owners(&mut self) -> HashMap<IpAddr, InterfaceRef> {
         let mut owners = HashMap::with_capacity(4 * self.segments.len());
         for node in 0..self.drafts.len() {
@@ -327,7 +332,7 @@ impl Work<'_, '_, '_> {
                 {
                     if let Some(other) = owners.insert(address, place) {
                         let places = [self.name(other), self.name(place)];
-                        self.mistakes.push(TopologyError::DuplicateAddress { address, places });
+                        self.errors.push(TopologyError::DuplicateAddress { address, places });
                     }
                 }
             }
@@ -335,6 +340,7 @@ impl Work<'_, '_, '_> {
         owners
     }
 
+    /// Returns the name of an interface in messages.
     fn name(&self, place: InterfaceRef) -> String {
         let (node, draft) =
             (&self.topology.nodes[place.node].name, &self.drafts[place.node][place.interface]);

@@ -1,12 +1,13 @@
-//! The order of a node's addresses: the one that most nodes have a way to comes first.
+//! Order of a node's addresses: the one that most nodes can reach comes first. Pure.
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
 
+use crate::lab::plan::union_find::UnionFind;
 use crate::lab::plan::{NodePlan, SegmentKind, SegmentPlan};
 use crate::lab::topology::NodeKind;
 
-/// Fills in the addresses of every node.
+/// Sets the addresses of every node, IPv4 before IPv6.
 pub(crate) fn order(nodes: &mut [NodePlan], segments: &[SegmentPlan]) {
     for is_ipv4 in [true, false] {
         let regions = Regions::new(nodes, segments, is_ipv4);
@@ -18,41 +19,40 @@ pub(crate) fn order(nodes: &mut [NodePlan], segments: &[SegmentPlan]) {
     }
 }
 
-/// Segments that routers join.
+/// Regions: groups of segments that routers join.
 struct Regions<'a> {
     nodes: &'a [NodePlan],
     segments: &'a [SegmentPlan],
     is_ipv4: bool,
-    /// The region of each segment.
+    /// Region of each segment.
     of: Vec<usize>,
-    /// How many nodes each region has.
+    /// Number of nodes of each region.
     sizes: Vec<usize>,
 }
 
 impl<'a> Regions<'a> {
     fn new(nodes: &'a [NodePlan], segments: &'a [SegmentPlan], is_ipv4: bool) -> Self {
-        let mut of: Vec<usize> = (0..segments.len()).collect();
+        let mut joined = UnionFind::new(segments.len());
         let mut regions =
             Self { nodes, segments, is_ipv4, of: Vec::new(), sizes: vec![0; segments.len()] };
         for (index, _) in nodes.iter().enumerate().filter(|(_, node)| node.kind == NodeKind::Router)
         {
-            let own = regions.ways(index);
+            let own = regions.transit_segments(index);
             for pair in own.windows(2) {
-                let (a, b) = (top(&mut of, pair[0]), top(&mut of, pair[1]));
-                of[a.max(b)] = a.min(b);
+                joined.union(pair[0], pair[1]);
             }
         }
-        regions.of = (0..segments.len()).map(|segment| top(&mut of, segment)).collect();
+        regions.of = joined.into_roots();
         for node in 0..nodes.len() {
-            for region in regions.around(node) {
+            for region in regions.regions_of(node) {
                 regions.sizes[region] += 1;
             }
         }
         regions
     }
 
-    /// The segments by which others come to a node.
-    fn ways(&self, node: usize) -> Vec<usize> {
+    /// Returns the segments over which other nodes reach a node.
+    fn transit_segments(&self, node: usize) -> Vec<usize> {
         let interfaces = self.nodes[node].interfaces.iter();
         let has_address = interfaces.filter(|interface| {
             interface.addresses.iter().any(|one| one.address().is_ipv4() == self.is_ipv4)
@@ -66,9 +66,10 @@ impl<'a> Regions<'a> {
         segments.filter(is_way).collect()
     }
 
-    fn around(&self, node: usize) -> Vec<usize> {
+    /// Returns the regions that a node is part of.
+    fn regions_of(&self, node: usize) -> Vec<usize> {
         let mut regions: Vec<usize> =
-            self.ways(node).into_iter().map(|segment| self.of[segment]).collect();
+            self.transit_segments(node).into_iter().map(|segment| self.of[segment]).collect();
         regions.sort_unstable();
         regions.dedup();
         regions
@@ -83,30 +84,21 @@ impl<'a> Regions<'a> {
         }
         if found.len() > 1 {
             found.sort_by_cached_key(|&(segment, _)| {
-                (self.segments[segment].is_overlay(), Reverse(self.visitors(node, segment)))
+                (self.segments[segment].is_overlay(), Reverse(self.reach(node, segment)))
             });
         }
         found.into_iter().map(|(_, address)| address).collect()
     }
 
-    /// About how many nodes have a way to the node's address on the segment.
-    fn visitors(&self, node: usize, segment: usize) -> usize {
+    /// Estimates the number of nodes that can reach the node's address on the segment.
+    fn reach(&self, node: usize, segment: usize) -> usize {
         match self.segments[segment].kind {
-            // A host's own segment is reached by all its others.
+            // The address of a single interface is reached over all other segments of its node.
             SegmentKind::Stub { .. } => {
-                self.around(node).iter().map(|&region| self.sizes[region]).sum()
+                self.regions_of(node).iter().map(|&region| self.sizes[region]).sum()
             }
             SegmentKind::Vxlan { .. } => self.segments[segment].members.len(),
             _ => self.sizes[self.of[segment]],
         }
     }
-}
-
-/// The root of `at`, to which the way is made short.
-fn top(parents: &mut [usize], mut at: usize) -> usize {
-    while parents[at] != at {
-        parents[at] = parents[parents[at]];
-        at = parents[at];
-    }
-    at
 }

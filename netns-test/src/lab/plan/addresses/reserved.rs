@@ -1,40 +1,46 @@
-//! Addresses that no interface of a lab can have: the kernel, a socket or `/etc/hosts` takes them for
-//! something else, or no packet from them arrives.
+//! Addresses that no interface of a lab can have. Pure.
+//!
+//! The kernel, sockets or `/etc/hosts` give them another meaning, or no packet from them arrives.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::addr::cidr::{Cidr, Subnet};
 
-/// The ranges, those inside others first, with what their addresses are.
-const RANGES: [(IpAddr, u8, &str); 10] = [
-    (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 32, "no address"),
-    (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8, "an address of `this network` (RFC 1122)"),
-    (IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8, LOOPBACK),
-    (IpAddr::V4(Ipv4Addr::BROADCAST), 32, "the limited broadcast address (RFC 919)"),
-    (IpAddr::V4(Ipv4Addr::new(224, 0, 0, 0)), 4, MULTICAST),
-    (IpAddr::V6(Ipv6Addr::UNSPECIFIED), 128, "no address"),
-    (IpAddr::V6(Ipv6Addr::LOCALHOST), 128, LOOPBACK),
-    (IpAddr::V6(Ipv6Addr::UNSPECIFIED), 96, COMPATIBLE),
-    (IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0)), 96, MAPPED),
-    (IpAddr::V6(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0)), 8, MULTICAST),
+/// Reserved ranges with a description of their addresses. A range inside another one precedes it.
+const RANGES: [(Subnet, &str); 11] = [
+    (ipv4([0, 0, 0, 0], 32), "no address"),
+    (ipv4([0, 0, 0, 0], 8), "an address of `this network` (RFC 1122)"),
+    (ipv4([127, 0, 0, 0], 8), LOOPBACK),
+    (ipv4([255, 255, 255, 255], 32), "the limited broadcast address (RFC 919)"),
+    (ipv4([224, 0, 0, 0], 4), MULTICAST),
+    (ipv6([0, 0, 0, 0, 0, 0, 0, 0], 128), "no address"),
+    (ipv6([0, 0, 0, 0, 0, 0, 0, 1], 128), LOOPBACK),
+    (ipv6([0, 0, 0, 0, 0, 0, 0, 0], 96), COMPATIBLE),
+    (ipv6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96), MAPPED),
+    (ipv6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), MULTICAST),
+    (ipv6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10), LINK_LOCAL),
 ];
 
 const LOOPBACK: &str = "a loopback address, which every node has for itself";
 const MULTICAST: &str = "a multicast address";
 const COMPATIBLE: &str = "an IPv4-compatible address, which is deprecated (RFC 4291)";
-/// The kernel drops packets from them, and `getaddrinfo` turns them to IPv4.
+/// The kernel drops packets from these addresses, and `getaddrinfo(3)` converts them to IPv4.
 const MAPPED: &str = "an IPv4-mapped address, which sockets take for one of IPv4";
-const LINK_LOCAL: (IpAddr, u8, &str) = (
-    IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)),
-    10,
-    "a link-local address, which the kernel hands out",
-);
+const LINK_LOCAL: &str = "a link-local address, which the kernel assigns";
 
-/// Why no interface can have the address.
+const fn ipv4([a, b, c, d]: [u8; 4], prefix: u8) -> Subnet {
+    Subnet::constant(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix)
+}
+
+const fn ipv6([a, b, c, d, e, f, g, h]: [u16; 8], prefix: u8) -> Subnet {
+    Subnet::constant(IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, h)), prefix)
+}
+
+/// Returns the reason for which no interface can have the address, or `None` for a usable one.
 pub(crate) fn address(address: Cidr) -> Option<&'static str> {
     let (subnet, ip) = (address.subnet(), address.address());
     let offset = subnet.offset(ip);
-    if let Some((_, why)) = ranges().find(|(range, _)| range.contains(ip)) {
+    if let Some(&(_, why)) = RANGES.iter().find(|(range, _)| range.contains(ip)) {
         Some(why)
     } else if subnet.host_bits() < 2 {
         None
@@ -49,22 +55,7 @@ pub(crate) fn address(address: Cidr) -> Option<&'static str> {
     }
 }
 
-/// A range of which the subnet holds addresses, and what these are.
+/// Returns the first reserved range that overlaps the subnet, with its description.
 pub(crate) fn within(subnet: Subnet) -> Option<(Subnet, &'static str)> {
-    ranges().find(|(range, _)| range.overlaps(subnet))
-}
-
-fn ranges() -> impl Iterator<Item = (Subnet, &'static str)> {
-    let all = RANGES.into_iter().chain([LINK_LOCAL]);
-    all.filter_map(|(network, prefix, why)| Some((Subnet::new(network, prefix).ok()?, why)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_range_is_a_subnet() {
-        assert_eq!(ranges().count(), RANGES.len() + 1);
-    }
+    RANGES.into_iter().find(|(range, _)| range.overlaps(subnet))
 }

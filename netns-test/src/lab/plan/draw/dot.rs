@@ -1,4 +1,4 @@
-//! Graphviz: `dot -Tsvg`.
+//! Drawings for Graphviz (`dot -Tsvg`). Pure.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use crate::lab::plan::draw::graph::Graph;
 use crate::lab::topology::{NodeKind, Topology};
 
 impl Topology {
-    /// The topology as input for Graphviz' `dot`.
+    /// Returns the topology as input for `dot` of Graphviz: nodes, links, names and MTUs.
     #[must_use]
     pub fn to_dot(&self) -> String {
         dot(&Graph::of_topology(self))
@@ -15,7 +15,7 @@ impl Topology {
 }
 
 impl Plan {
-    /// The plan as input for Graphviz' `dot`, with interfaces and addresses.
+    /// Returns the plan as input for `dot` of Graphviz, with interfaces and addresses.
     #[must_use]
     pub fn to_dot(&self) -> String {
         dot(&Graph::of_plan(self))
@@ -24,7 +24,7 @@ impl Plan {
 
 fn dot(graph: &Graph) -> String {
     let mut text = "graph lab {\n".to_owned();
-    // A string takes everything that is written to it.
+    // Writing to a string cannot fail.
     for (index, (kind, label)) in graph.nodes.iter().enumerate() {
         let shape = match kind {
             NodeKind::Router => "ellipse",
@@ -36,20 +36,23 @@ fn dot(graph: &Graph) -> String {
     }
     for edge in &graph.edges {
         let [a, b] = edge.ends;
-        let mut with = Vec::new();
+        let mut attributes = Vec::new();
         if !edge.label.is_empty() {
-            with.push(format!("label=\"{}\"", quoted(&edge.label)));
+            attributes.push(format!("label=\"{}\"", quoted(&edge.label)));
         }
         if edge.is_overlay {
-            with.push("style=dashed".to_owned());
+            attributes.push("style=dashed".to_owned());
         }
-        let with = if with.is_empty() { String::new() } else { format!(" [{}]", with.join(", ")) };
-        let _ = writeln!(text, "  n{a} -- n{b}{with};");
+        let attributes = match attributes.as_slice() {
+            [] => String::new(),
+            some => format!(" [{}]", some.join(", ")),
+        };
+        let _ = writeln!(text, "  n{a} -- n{b}{attributes};");
     }
     text + "}\n"
 }
 
-/// The lines within a quoted string: `\n` between them, and `"` and `\` escaped.
+/// Joins lines with `\n` for a quoted string, and escapes `"` and `\`.
 fn quoted(lines: &[String]) -> String {
     let line =
         |line: &String| line.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");

@@ -1,9 +1,9 @@
-//! What both kinds of graph show: nodes and edges with their labels, before any quoting.
+//! Nodes and edges of a drawing with their labels, before the quoting of a format. Pure.
 
 use crate::lab::plan::{InterfaceKind, InterfaceRef, Plan};
 use crate::lab::topology::{NodeKind, Topology};
 
-/// Labels are lines.
+/// Graph of a topology or plan. A label is a list of lines.
 #[derive(Debug)]
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<(NodeKind, Vec<String>)>,
@@ -14,7 +14,7 @@ pub(crate) struct Graph {
 pub(crate) struct Edge {
     pub(crate) ends: [usize; 2],
     pub(crate) label: Vec<String>,
-    /// A tunnel and not a link.
+    /// True for a tunnel, false for a link.
     pub(crate) is_overlay: bool,
 }
 
@@ -34,10 +34,10 @@ impl Graph {
     pub(crate) fn of_plan(plan: &Plan) -> Self {
         let nodes = plan.nodes.iter().map(|node| {
             let mut label = vec![node.name.clone()];
-            let alone = node.interfaces.iter().filter(|interface| {
+            let shown = node.interfaces.iter().filter(|interface| {
                 !matches!(interface.kind, InterfaceKind::Veth { .. } | InterfaceKind::Bridge { .. })
             });
-            for interface in alone {
+            for interface in shown {
                 let addresses: Vec<String> =
                     interface.addresses.iter().map(ToString::to_string).collect();
                 label.push(format!("{} {}", interface.name, addresses.join(" ")));
@@ -65,7 +65,7 @@ impl Graph {
     }
 }
 
-/// `client eth0 10.0.0.1/24 fd00::1/64`
+/// Returns the label of an end of a link: `client eth0 10.0.0.1/24 fd00::1/64`.
 fn of_end(plan: &Plan, end: InterfaceRef) -> String {
     let interface = plan.interface(end);
     let mut text = format!("{} {}", plan.nodes[end.node].name, interface.name);

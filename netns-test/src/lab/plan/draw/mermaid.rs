@@ -1,4 +1,4 @@
-//! Mermaid: flowcharts in Markdown.
+//! Drawings as Mermaid flowcharts, for Markdown. Pure.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use crate::lab::plan::draw::graph::Graph;
 use crate::lab::topology::{NodeKind, Topology};
 
 impl Topology {
-    /// The topology as a flowchart of Mermaid.
+    /// Returns the topology as a Mermaid flowchart: nodes, links, names and MTUs.
     #[must_use]
     pub fn to_mermaid(&self) -> String {
         mermaid(&Graph::of_topology(self))
@@ -15,7 +15,7 @@ impl Topology {
 }
 
 impl Plan {
-    /// The plan as a flowchart of Mermaid, with interfaces and addresses.
+    /// Returns the plan as a Mermaid flowchart, with interfaces and addresses.
     #[must_use]
     pub fn to_mermaid(&self) -> String {
         mermaid(&Graph::of_plan(self))
@@ -24,7 +24,7 @@ impl Plan {
 
 fn mermaid(graph: &Graph) -> String {
     let mut text = "flowchart LR\n".to_owned();
-    // A string takes everything that is written to it.
+    // Writing to a string cannot fail.
     for (index, (kind, label)) in graph.nodes.iter().enumerate() {
         let (open, close) = match kind {
             NodeKind::Host => ("[", "]"),
@@ -46,7 +46,8 @@ fn mermaid(graph: &Graph) -> String {
     text
 }
 
-/// The lines within a quoted label. Mermaid knows HTML, and entities with `#` for `&`.
+/// Joins and escapes lines for a quoted label. Mermaid reads HTML tags, and entities with `#` in
+/// place of `&`.
 fn quoted(lines: &[String]) -> String {
     let character = |c: char| match c {
         '#' => "#35;".to_owned(),

@@ -1,4 +1,4 @@
-//! Text that a person can follow: what is linked to what, and what has which address.
+//! Text drawings of topologies and plans for people. Pure.
 
 use std::fmt::{self, Write as _};
 
@@ -6,9 +6,10 @@ use crate::lab::plan::routes::static_routes::shown;
 use crate::lab::plan::{
     InterfaceKind, InterfacePlan, InterfaceRef, Plan, SegmentKind, SegmentPlan,
 };
-use crate::lab::topology::{ExtraKind, NodeKind, Topology};
+use crate::lab::topology::model::ExtraKind;
+use crate::lab::topology::{NodeKind, Topology};
 
-/// The nodes, then the links, as declared.
+/// Writes the nodes, then the links, in the order of declaration.
 impl fmt::Display for Topology {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rows = Vec::new();
@@ -20,11 +21,11 @@ impl fmt::Display for Topology {
         for link in &self.links {
             let end = |end: usize| {
                 let name = link.ends[end].node.map_or("?", |node| self.nodes[node].name.as_str());
-                let given = link.ends[end].given.iter().map(|given| match &given.0 {
+                let addresses = link.ends[end].addresses.iter().map(|address| match &address.0 {
                     Ok(address) => format!(" {address}"),
                     Err(error) => format!(" {error}"),
                 });
-                format!("{name}{}", given.collect::<String>())
+                format!("{name}{}", addresses.collect::<String>())
             };
             let mut more: Vec<String> = link.name.iter().cloned().collect();
             more.extend(link.mtu.map(|mtu| format!("mtu {mtu}")));
@@ -38,7 +39,7 @@ impl fmt::Display for Topology {
     }
 }
 
-/// Each segment with the interfaces on it, then the routes.
+/// Writes each segment with its interfaces, then the routes.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
@@ -56,7 +57,7 @@ impl fmt::Display for Plan {
         for node in &self.nodes {
             for route in &node.routes {
                 let via = route.via.map_or(String::new(), |via| format!("via {via}"));
-                let is_static = if route.is_static { "(given)" } else { "" };
+                let is_static = if route.is_static { "(static)" } else { "" };
                 let (to, dev) = (shown(route.destination), format!("dev {}", route.dev));
                 rows.push(vec![node.name.clone(), to, via, dev, is_static.to_owned()]);
             }
@@ -66,7 +67,7 @@ impl fmt::Display for Plan {
             text.push_str(&table(rows, "  "));
         }
         for node in self.nodes.iter().filter(|node| node.interfaces.is_empty()) {
-            writeln!(text, "{} is linked to nothing", node.name)?;
+            writeln!(text, "{} has no links", node.name)?;
         }
         f.write_str(&text)
     }
@@ -99,7 +100,7 @@ impl Plan {
         let (node, interface) = (&self.nodes[place.node], self.interface(place));
         let mut row = vec![node.name.clone(), interface.name.clone()];
         row.extend(interface.addresses.iter().map(ToString::to_string));
-        row.extend(stands_on(interface));
+        row.extend(lower(interface));
         row
     }
 
@@ -114,7 +115,8 @@ impl Plan {
     }
 }
 
-fn stands_on(interface: &InterfacePlan) -> Option<String> {
+/// Returns the lower interface of a VLAN or macvlan, or the local end of a tunnel.
+fn lower(interface: &InterfacePlan) -> Option<String> {
     match &interface.kind {
         InterfaceKind::Vlan { lower, .. } | InterfaceKind::Macvlan { lower, .. } => {
             Some(format!("on {lower}"))
@@ -141,7 +143,7 @@ fn extra_name(kind: &ExtraKind) -> String {
     }
 }
 
-/// Lines with aligned columns, each after `indent`.
+/// Formats rows with aligned columns, each after `indent`.
 fn table(rows: Vec<Vec<String>>, indent: &str) -> String {
     let mut widths: Vec<usize> = Vec::new();
     for row in &rows {
@@ -154,7 +156,7 @@ fn table(rows: Vec<Vec<String>>, indent: &str) -> String {
     for row in rows {
         let mut line = indent.to_owned();
         for (width, cell) in widths.iter().zip(row) {
-            // A string takes everything that is written to it.
+            // Writing to a string cannot fail.
             let _ = write!(line, "{cell:width$}  ");
         }
         text.push_str(line.trim_end());

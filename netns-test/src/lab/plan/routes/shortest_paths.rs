@@ -1,11 +1,11 @@
-//! The routes that are worked out: the shortest way over routers to every subnet, and default
-//! routes for hosts.
+//! Computed routes: the shortest path over routers to every subnet, and default routes of hosts.
+//! Pure.
 //!
 //! For each segment a breadth-first search goes outwards over routers, in the order of
-//! declaration. A router gets a route to each subnet that it is not on. A host gets a default route
-//! to the first router on its segments, and routes of its own to what is nearer by another.
-//! Tunnels carry only what is on them: no way to another segment leads through one, or a tunnel's
-//! packets could be sent into itself.
+//! declaration. A router gets a route to each subnet that it has no address in. A host gets a
+//! default route to the first router on its segments, and a route of its own to each subnet that is
+//! nearer by another router. No path leads through a tunnel to another segment, because the
+//! packets of the tunnel could then be routed into the tunnel.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -14,31 +14,33 @@ use crate::addr::cidr::Subnet;
 use crate::lab::plan::{InterfacePlan, NodePlan, RoutePlan, SegmentKind, SegmentPlan};
 use crate::lab::topology::NodeKind;
 
-/// Adds the routes to the nodes, which have those given by hand already.
-pub(crate) fn work_out(nodes: &mut [NodePlan], segments: &[SegmentPlan]) {
+/// Adds computed routes to the nodes, which have their static routes already.
+pub(crate) fn compute(nodes: &mut [NodePlan], segments: &[SegmentPlan]) {
     for is_ipv4 in [true, false] {
         let found = {
             let map = Map::new(nodes, segments, is_ipv4);
             map.routes()
         };
         for (node, found) in nodes.iter_mut().zip(found) {
-            keep(node, found, is_ipv4);
+            add_unless_replaced(node, found, is_ipv4);
         }
     }
 }
 
-/// Adds those of `found` that no route by hand takes the place of.
-fn keep(node: &mut NodePlan, found: Vec<RoutePlan>, is_ipv4: bool) {
-    let hand: Vec<Subnet> =
+/// Adds the routes of `found` that no static route replaces.
+fn add_unless_replaced(node: &mut NodePlan, found: Vec<RoutePlan>, is_ipv4: bool) {
+    let destinations: Vec<Subnet> =
         node.routes.iter().filter(|route| route.is_static).map(|route| route.destination).collect();
-    let has_default = hand.iter().any(|subnet| subnet.prefix() == 0 && subnet.is_ipv4() == is_ipv4);
+    let has_default =
+        destinations.iter().any(|subnet| subnet.prefix() == 0 && subnet.is_ipv4() == is_ipv4);
     let is_kept = |route: &RoutePlan| {
         let is_replaced = match route.via {
-            // A router that sent all to one gateway would send back what came from there.
+            // A router keeps its computed routes: with the default route alone it would send
+            // packets from the gateway back to it.
             Some(_) if has_default && node.kind != NodeKind::Router => true,
-            _ => hand.iter().any(|hand| {
-                (hand.prefix() > 0 || route.destination.prefix() == 0)
-                    && hand.contains_subnet(route.destination)
+            _ => destinations.iter().any(|other| {
+                (other.prefix() > 0 || route.destination.prefix() == 0)
+                    && other.contains_subnet(route.destination)
             }),
         };
         !is_replaced
@@ -56,39 +58,39 @@ struct Port {
     address: IpAddr,
 }
 
-/// Where a node sends what is for a segment.
+/// Next hop of a node for a segment.
 #[derive(Clone, Copy, Debug)]
 struct Hop {
     interface: usize,
     via: IpAddr,
 }
 
-/// What a search has found for a node.
+/// Result of a search for a node.
 #[derive(Clone, Copy, Debug)]
 struct Found {
     distance: u32,
-    /// None for a node on the segment itself.
+    /// Next hop; `None` for a node on the segment itself.
     hop: Option<Hop>,
 }
 
-/// The network as one family sees it.
+/// Topology of one address family.
 struct Map<'a> {
     nodes: &'a [NodePlan],
     segments: &'a [SegmentPlan],
     is_ipv4: bool,
-    /// By node.
+    /// Ports of each node.
     ports: Vec<Vec<Port>>,
-    /// By segment: the ports of routers on it.
+    /// Ports of routers on each segment.
     routers: Vec<Vec<Port>>,
-    /// Segments that are one interface of a host.
-    alone_on_hosts: Vec<usize>,
+    /// Segments that are a single interface of a host.
+    stubs_of_hosts: Vec<usize>,
 }
 
 impl<'a> Map<'a> {
     fn new(nodes: &'a [NodePlan], segments: &'a [SegmentPlan], is_ipv4: bool) -> Self {
         let mut ports = vec![Vec::new(); nodes.len()];
         let mut routers = vec![Vec::new(); segments.len()];
-        let mut alone_on_hosts = Vec::new();
+        let mut stubs_of_hosts = Vec::new();
         for (segment, plan) in segments.iter().enumerate() {
             for &place in &plan.members {
                 let (node, interface) = (place.node, place.interface);
@@ -102,14 +104,14 @@ impl<'a> Map<'a> {
                 if nodes[node].kind == NodeKind::Router {
                     routers[segment].push(port);
                 } else if matches!(plan.kind, SegmentKind::Stub { .. }) {
-                    alone_on_hosts.push(segment);
+                    stubs_of_hosts.push(segment);
                 }
             }
         }
         for ports in &mut ports {
             ports.sort_by_key(|port| port.interface);
         }
-        Self { nodes, segments, is_ipv4, ports, routers, alone_on_hosts }
+        Self { nodes, segments, is_ipv4, ports, routers, stubs_of_hosts }
     }
 
     fn routes(&self) -> Vec<Vec<RoutePlan>> {
@@ -123,7 +125,7 @@ impl<'a> Map<'a> {
         let is_host =
             |&node: &usize| matches!(self.nodes[node].kind, NodeKind::Host | NodeKind::Local);
         let hosts: Vec<usize> = (0..self.nodes.len()).filter(is_host).collect();
-        let choosers: Vec<usize> =
+        let multihomed: Vec<usize> =
             hosts.iter().copied().filter(|&node| gateways[node].len() > 1).collect();
         let mut found = vec![None; self.nodes.len()];
         for segment in 0..self.segments.len() {
@@ -137,11 +139,12 @@ impl<'a> Map<'a> {
                     self.push(&mut routes[node], node, &subnets, hop);
                 }
             }
-            // Other hosts have no choice, unless the segment is on a host beside them.
-            let hosts = if self.alone_on_hosts.contains(&segment) { &hosts } else { &choosers };
+            // A host with one gateway needs no further route, unless the segment is a single
+            // interface of a neighbouring host.
+            let hosts = if self.stubs_of_hosts.contains(&segment) { &hosts } else { &multihomed };
             for &node in hosts {
                 let default = self.default(node, &gateways[node]);
-                if let Some(hop) = self.way_of_host(node, segment, &found) {
+                if let Some(hop) = self.hop_of_host(node, segment, &found) {
                     if default.is_none_or(|other| {
                         (other.interface, other.via) != (hop.interface, hop.via)
                     }) {
@@ -164,7 +167,7 @@ impl<'a> Map<'a> {
         subnets.filter(|subnet| subnet.is_ipv4() == self.is_ipv4).collect()
     }
 
-    /// For every router the way to the segment.
+    /// Searches the next hop and distance of every router to the segment.
     fn search(&self, segment: usize, found: &mut [Option<Found>]) {
         found.fill(None);
         let mut queue = VecDeque::new();
@@ -183,7 +186,7 @@ impl<'a> Map<'a> {
             }
         }
         while let Some((node, distance)) = queue.pop_front() {
-            for port in self.ports[node].iter().filter(|port| self.is_way(port)) {
+            for port in self.ports[node].iter().filter(|port| self.is_transit(port)) {
                 for next in &self.routers[port.segment] {
                     if found[next.node].is_none() {
                         let hop = Hop { interface: next.interface, via: port.address };
@@ -195,12 +198,12 @@ impl<'a> Map<'a> {
         }
     }
 
-    fn is_way(&self, port: &Port) -> bool {
+    fn is_transit(&self, port: &Port) -> bool {
         !self.segments[port.segment].is_overlay()
     }
 
-    /// The nearest way from a host that is not on the segment.
-    fn way_of_host(&self, node: usize, segment: usize, found: &[Option<Found>]) -> Option<Hop> {
+    /// Returns the next hop on the shortest path from a host that is not on the segment.
+    fn hop_of_host(&self, node: usize, segment: usize, found: &[Option<Found>]) -> Option<Hop> {
         if self.ports[node].iter().any(|port| port.segment == segment) {
             return None;
         }
@@ -209,7 +212,7 @@ impl<'a> Map<'a> {
             _ => &[],
         };
         let mut best: Option<(u32, Hop)> = None;
-        for port in self.ports[node].iter().filter(|port| self.is_way(port)) {
+        for port in self.ports[node].iter().filter(|port| self.is_transit(port)) {
             let beside = owner.iter().filter(|other| other.segment == port.segment);
             for next in beside.chain(&self.routers[port.segment]) {
                 let Some(Found { distance, .. }) = found[next.node] else { continue };
@@ -221,13 +224,13 @@ impl<'a> Map<'a> {
         best.map(|(_, hop)| hop)
     }
 
-    /// The routers on the segments of a node, each once, as the first port of it there.
+    /// Returns the routers on the segments of a host, each by its first port there.
     fn gateways(&self, node: usize) -> Vec<Port> {
         let mut gateways: Vec<Port> = Vec::new();
         if self.nodes[node].kind == NodeKind::Router {
             return gateways;
         }
-        for port in self.ports[node].iter().filter(|port| self.is_way(port)) {
+        for port in self.ports[node].iter().filter(|port| self.is_transit(port)) {
             for router in &self.routers[port.segment] {
                 if gateways.iter().all(|other| other.node != router.node) {
                     gateways.push(*router);
@@ -243,7 +246,8 @@ impl<'a> Map<'a> {
         Some(Hop { interface: port.interface, via: first.address })
     }
 
-    /// Routes to the subnets of a node's own segments in which it has no address.
+    /// Returns routes without a gateway to the subnets of the node's segments in which it has no
+    /// address.
     fn on_link(&self, node: usize) -> Vec<RoutePlan> {
         let mut routes: Vec<RoutePlan> = Vec::new();
         for port in &self.ports[node] {

@@ -1,41 +1,41 @@
-//! The routes given by hand: what their gateways are, and whether the node can send there.
+//! Static routes: their gateways, and checks that the node can send to these directly. Pure.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 
 use crate::addr::cidr::Subnet;
 use crate::lab::plan::errors::TopologyError;
-use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, RoutePlan, SegmentPlan};
-use crate::lab::topology::input::Gateway;
-use crate::lab::topology::{GivenRoute, Topology};
+use crate::lab::plan::{NodePlan, RoutePlan, SegmentPlan};
+use crate::lab::topology::Topology;
+use crate::lab::topology::model::{RouteVia, StaticRoute};
 
-/// Adds the routes that the topology has for its nodes.
+/// Adds the static routes of the topology to the nodes.
 pub(crate) fn routes(
     topology: &Topology,
     nodes: &mut [NodePlan],
     segments: &[SegmentPlan],
-    mistakes: &mut Vec<TopologyError>,
+    errors: &mut Vec<TopologyError>,
 ) {
     for (index, node) in topology.nodes.iter().enumerate() {
         if !node.has_addresses() {
             if !node.routes.is_empty() {
                 let (switch, what) = (node.name.clone(), "routes".to_owned());
-                mistakes.push(TopologyError::OnSwitch { switch, what });
+                errors.push(TopologyError::OnSwitch { switch, what });
             }
             continue;
         }
         let mut seen = HashSet::new();
-        for given in &node.routes {
-            let found = Resolver { topology, nodes, segments, node: index }.resolve(given);
+        for route in &node.routes {
+            let found = Resolver { topology, nodes, segments, node: index }.resolve(route);
             match found {
-                Err(mistake) => mistakes.push(mistake),
+                Err(error) => errors.push(error),
                 Ok(routes) => {
                     for route in routes {
                         if seen.insert(route.destination) {
                             nodes[index].routes.push(route);
                         } else {
                             let (node, destination) = (node.name.clone(), shown(route.destination));
-                            mistakes.push(TopologyError::DuplicateRoute { node, destination });
+                            errors.push(TopologyError::DuplicateRoute { node, destination });
                         }
                     }
                 }
@@ -44,12 +44,12 @@ pub(crate) fn routes(
     }
 }
 
-/// A destination as messages and drawings have it.
+/// Formats a destination for messages and drawings.
 pub(crate) fn shown(destination: Subnet) -> String {
     if destination.prefix() == 0 { "default".to_owned() } else { destination.to_string() }
 }
 
-/// The destination, or for a default route those of both families.
+/// Returns the destination, or the default routes of both families for `None`.
 fn of_families(destination: Option<Subnet>) -> impl Iterator<Item = Subnet> {
     let every = [Subnet::EVERY_IPV4, Subnet::EVERY_IPV6].into_iter();
     let wanted = every.filter(move |_| destination.is_none());
@@ -64,9 +64,9 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn resolve(&self, given: &GivenRoute) -> Result<Vec<RoutePlan>, TopologyError> {
+    fn resolve(&self, route: &StaticRoute) -> Result<Vec<RoutePlan>, TopologyError> {
         let node = &self.topology.nodes[self.node].name;
-        let destination = match &given.destination {
+        let destination = match &route.destination {
             None => None,
             Some(subnet) => Some(subnet.0.clone().map_err(|error| {
                 let (place, why) = (format!("route of `{node}`"), error.to_string());
@@ -74,43 +74,49 @@ impl Resolver<'_> {
             })?),
         };
         let every = |ip: IpAddr| if ip.is_ipv4() { Subnet::EVERY_IPV4 } else { Subnet::EVERY_IPV6 };
-        let told = destination.map_or("default".to_owned(), shown);
-        match &given.via.0 {
-            Gateway::Text(text) => {
-                let place = format!("route of `{node}` to {told}");
+        let shown_destination = destination.map_or("default".to_owned(), shown);
+        match &route.via {
+            RouteVia::Text(text) => {
+                let place = format!("route of `{node}` to {shown_destination}");
                 Err(TopologyError::Unreadable {
                     place,
                     why: format!("`{text}`: no IPv4 or IPv6 address"),
                 })
             }
-            Gateway::Address(via) => {
+            RouteVia::Address(via) => {
                 let destination = destination.unwrap_or_else(|| every(*via));
                 Ok(vec![self.by_address(destination, *via)?])
             }
-            Gateway::Link(id) => {
-                let Some(link) = self.topology.link_index(*id) else {
-                    let place = format!("route of `{node}` to {told}");
+            RouteVia::Link(link) => {
+                let Some(link) = *link else {
+                    let place = format!("route of `{node}` to {shown_destination}");
                     return Err(TopologyError::UnknownLink { place });
                 };
                 self.by_link(destination, link).map_err(|why| {
                     let (node, via) = (node.clone(), self.topology.link_label(link));
-                    TopologyError::UnreachableGateway { node, destination: told, via, why }
+                    TopologyError::UnreachableGateway {
+                        node,
+                        destination: shown_destination,
+                        via,
+                        why,
+                    }
                 })
             }
-            Gateway::Node(id) => {
-                let Some(gateway) = self.topology.node_index(*id) else {
+            RouteVia::Node(gateway) => {
+                let Some(gateway) = *gateway else {
                     return Err(TopologyError::UnknownNode {
-                        place: format!("route of `{node}` to {told}"),
+                        place: format!("route of `{node}` to {shown_destination}"),
                     });
                 };
                 let found = of_families(destination);
                 let found: Vec<_> = found.filter_map(|to| self.by_node(to, gateway)).collect();
                 if found.is_empty() {
                     let via = format!("`{}`", self.topology.nodes[gateway].name);
-                    let why = "it has no address on a segment of the node; link the two, or name a node that has";
+                    let why = "it has no address on a segment of the node; link the two, or name \
+                               a node that has";
                     return Err(TopologyError::UnreachableGateway {
                         node: node.clone(),
-                        destination: told,
+                        destination: shown_destination,
                         via,
                         why,
                     });
@@ -135,12 +141,12 @@ impl Resolver<'_> {
         if plan.addresses.contains(&via) {
             return refused("it is the node's own address; give that of a neighbour");
         }
-        let is_near = |segment: usize| {
+        let is_on_segment = |segment: usize| {
             self.segments[segment].subnets.iter().any(|subnet| subnet.contains(via))
         };
         let has_family = |address: IpAddr| address.is_ipv4() == via.is_ipv4();
         let dev = plan.interfaces.iter().find(|interface| {
-            is_near(interface.segment)
+            is_on_segment(interface.segment)
                 && interface.addresses.iter().any(|one| has_family(one.address()))
         });
         match dev {
@@ -152,14 +158,14 @@ impl Resolver<'_> {
         }
     }
 
-    /// The routes to what is on a link itself, in the families that the node has there.
+    /// Returns routes without a gateway on a link, in the families that the node has there.
     fn by_link(
         &self,
         destination: Option<Subnet>,
         link: usize,
     ) -> Result<Vec<RoutePlan>, &'static str> {
-        let is_end = |interface: &&InterfacePlan| matches!(&interface.kind, InterfaceKind::Veth { link: own, .. } if *own == link);
-        let interface = self.nodes[self.node].interfaces.iter().find(is_end);
+        let mut interfaces = self.nodes[self.node].interfaces.iter();
+        let interface = interfaces.find(|interface| interface.kind.is_end_of(link));
         let interface = interface.ok_or("it does not end at the node; give a link that does")?;
         let is_there = |destination: &Subnet| {
             let is_ipv4 = destination.is_ipv4();
@@ -171,13 +177,13 @@ impl Resolver<'_> {
         };
         let found: Vec<_> = of_families(destination).filter(is_there).map(route).collect();
         if found.is_empty() {
-            Err("the node has no address of its family there")
+            Err("the node has no address of its family there; add one")
         } else {
             Ok(found)
         }
     }
 
-    /// The route by the first address that `gateway` has on a segment of the node.
+    /// Returns the route through the first address that `gateway` has on a segment of the node.
     fn by_node(&self, destination: Subnet, gateway: usize) -> Option<RoutePlan> {
         if gateway == self.node {
             return None;

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 
-use crate::sys::net::route::HEADER;
+use crate::sys::net::route::message::{HEADER, find, kind};
 
 /// `NLMSG_ERROR`, `RTM_NEWLINK` and `RTM_NEWROUTE`.
 const ERROR: u16 = 2;
@@ -46,14 +46,6 @@ pub(crate) enum Change {
     Arrives(IpAddr),
 }
 
-/// Takes the next whole message from `bytes`.
-pub(crate) fn next<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
-    let message = bytes.get(..length).filter(|message| message.len() >= HEADER)?;
-    *bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-    Some(message)
-}
-
 /// The refusal that a message stands for, if it is one.
 pub(crate) fn refusal_in(message: &[u8]) -> Option<Refusal> {
     let body = message.get(HEADER..)?;
@@ -89,26 +81,10 @@ pub(crate) fn change_in(message: &[u8]) -> Option<Change> {
     }
 }
 
-fn kind(message: &[u8]) -> Option<u16> {
-    Some(u16::from_ne_bytes(*message.get(4..)?.first_chunk()?))
-}
-
-/// The value of an attribute.
-fn find(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
-    loop {
-        let length = u16::from_ne_bytes(*attributes.first_chunk()?) as usize;
-        let kind = u16::from_ne_bytes(*attributes.get(2..)?.first_chunk()?);
-        let value = attributes.get(4..length)?;
-        if kind == wanted {
-            return Some(value);
-        }
-        attributes = attributes.get(length.next_multiple_of(4)..)?;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::net::route::message::next;
 
     fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
         let length = (HEADER + body.len()) as u32;

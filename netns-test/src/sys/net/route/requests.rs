@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
-use crate::sys::net::route::HEADER;
+use crate::sys::net::route::message::{HEADER, put};
 
 /// The index of `lo`, in every network namespace.
 pub(crate) const LOOPBACK: u32 = 1;
@@ -191,14 +191,6 @@ fn interface(index: u32, flags: u32) -> [u8; 16] {
     let bytes = words.iter().flat_map(|word| word.to_ne_bytes());
     message.iter_mut().skip(4).zip(bytes).for_each(|(place, byte)| *place = byte);
     message
-}
-
-/// An attribute: length, kind, value, padded to four bytes.
-fn put(attributes: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    let length = (4 + value.len()) as u16;
-    attributes.extend([length.to_ne_bytes(), kind.to_ne_bytes()].as_flattened());
-    attributes.extend_from_slice(value);
-    attributes.resize(attributes.len().next_multiple_of(4), 0);
 }
 
 fn family(address: IpAddr) -> u8 {

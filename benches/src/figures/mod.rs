@@ -1,0 +1,10 @@
+//! The figures, one file for each topic.
+
+pub(crate) mod lab;
+pub(crate) mod netns;
+pub(crate) mod output;
+pub(crate) mod promises;
+pub(crate) mod size;
+pub(crate) mod takedown;
+pub(crate) mod tests;
+pub(crate) mod thousand;

@@ -1,0 +1,8 @@
+//! The floors: what the kernel alone takes for the same work, by its bare system calls.
+
+pub(crate) mod calls;
+pub(crate) mod lab;
+mod message;
+pub(crate) mod promise;
+mod socket;
+pub(crate) mod test;

@@ -1,0 +1,210 @@
+//! Runs the test's function on a thread of its own, and records how it has ended.
+//!
+//! The test may install a seccomp filter, which as a rule binds its thread only. So the test's thread
+//! makes no system call after the function; the first thread does what needs one.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::io;
+use std::mem::forget;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::diagnose;
+use crate::error::Failure;
+use crate::harness::child::panic_hook;
+use crate::harness::child::panic_hook::Interception;
+use crate::harness::child::record::BodyRecord;
+use crate::harness::child::stage;
+use crate::harness::protocol::heartbeat::{Heartbeat, Mark};
+use crate::harness::protocol::report::{FAILED, PASSED, Record};
+use crate::harness::protocol::retry;
+use crate::harness::protocol::retry::retry_beside_tests;
+use crate::harness::protocol::stage::Stage;
+use crate::isolation;
+use crate::isolation::Lack;
+use crate::registry::case::{Begins, Case};
+use crate::sys::process;
+use crate::sys::process::stack_overflow;
+use crate::sys::{errno, fds};
+
+/// Runs the test on a thread that has its name, as in libtest. Returns whether the test passed.
+///
+/// # Errors
+///
+/// If the thread cannot be started or joined.
+pub(crate) fn run(
+    case: &'static Case,
+    record: &Arc<BodyRecord>,
+    (heartbeat, mark): (Heartbeat, Mark),
+) -> Result<bool, Failure> {
+    retry::note_heartbeat(heartbeat);
+    let stderr = fds::standard_error();
+    let end = Arc::new(OnceLock::new());
+    let start = || {
+        let (record, end) = (Arc::clone(record), Arc::clone(&end));
+        let thread = std::thread::Builder::new().name(case.path());
+        thread.spawn(move || {
+            mark.set();
+            end.set(call(case, &record))
+        })
+    };
+    let attempt = || match start() {
+        Err(error) if diagnose::is_own_limit(&error) => Ok(Err(error)),
+        other => other.map(Ok),
+    };
+    let thread = retry_beside_tests(heartbeat, attempt)
+        .and_then(|result| result)
+        .map_err(|error| diagnose::explain("start", "the test's thread", &error))?;
+    let joined = process::join(thread);
+    joined.map_err(|error| errno::failure("pthread_join", "the test's thread", &error))?;
+    let end = end.get().copied().unwrap_or_else(|| {
+        eprintln!("netns-test: the test's thread has ended itself, without a return from the test");
+        End::Failed
+    });
+    if end == End::Panicked && fds::has_lost_standard_error(stderr) {
+        record.note_unseen();
+    }
+    Ok(drop_leftover() && end == End::Passed)
+}
+
+/// Value that the test's thread leaves to be dropped by the first thread.
+static LEFTOVER: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
+
+/// Leaves `value` to be dropped after the test's thread has ended, by a thread without a filter. Makes
+/// no system call.
+#[cfg(feature = "tokio")]
+pub(crate) fn leave(value: Box<dyn Any + Send>) {
+    *LEFTOVER.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+}
+
+/// Drops the value that the test's thread has left. Returns `false` if that panics; the panic hook has
+/// reported the panic.
+fn drop_leftover() -> bool {
+    let left = LEFTOVER.lock().unwrap_or_else(PoisonError::into_inner).take();
+    catch_unwind(AssertUnwindSafe(|| drop(left))).is_ok()
+}
+
+/// End of a test's function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Passed,
+    Failed,
+    Panicked,
+}
+
+/// Calls the test's function and writes the record, without a system call after the function: a filter
+/// of the test might refuse it.
+fn call(case: &Case, record: &Arc<BodyRecord>) -> End {
+    drop(stack_overflow::note_overflow_in(record.memory().stack_overflow()));
+    match case.begins {
+        Begins::AtOnce => stage::begin(),
+        Begins::OnRuntime => {}
+        Begins::ByItself => intercept_until_begin(record),
+    }
+    let result = catch_unwind(AssertUnwindSafe(|| __rust_begin_short_backtrace(case.body)));
+    if !record.is_in_body() {
+        // A child that the test has forked has returned from the test's function.
+        process::exit_now(if result.is_ok() { PASSED } else { FAILED });
+    }
+    match result {
+        Ok(code) if code == ExitCode::SUCCESS => {
+            record.write(&Record::Passed);
+            End::Passed
+        }
+        Ok(code) => {
+            record.write(&Record::Returned(number(code)));
+            End::Failed
+        }
+        Err(value) => record_panic(value, record),
+    }
+}
+
+thread_local! {
+    /// Interception of the panics of the test's thread before the test's function.
+    static BEFORE_THE_TEST: RefCell<Option<Interception>> = const { RefCell::new(None) };
+}
+
+/// Has a panic that comes before [`begin`] end the process as a test that was not started.
+fn intercept_until_begin(record: &Arc<BodyRecord>) {
+    stage::reach(Stage::Attribute);
+    let record = Arc::clone(record);
+    let action = move |message: &str| {
+        let (step, object) = Stage::Attribute.step();
+        let failure = diagnose::explain(step, object, &panic_hook::error_of(message));
+        record.write(&Record::NotStarted(failure));
+        process::exit_now(FAILED)
+    };
+    BEFORE_THE_TEST.set(panic_hook::intercept(Box::new(action)));
+}
+
+/// Notes that the test's function begins. The macro puts a call of it before the first line of the
+/// function.
+pub fn begin() {
+    stage::begin();
+    drop(BEFORE_THE_TEST.take());
+}
+
+/// Calls `function`. The standard library cuts a backtrace at a function of this name.
+#[inline(never)]
+fn __rust_begin_short_backtrace<T>(function: impl FnOnce() -> T) -> T {
+    // Used after the call, so that this is not a tail call, which would drop this frame.
+    std::hint::black_box(function())
+}
+
+fn record_panic(value: Box<dyn Any + Send>, record: &BodyRecord) -> End {
+    // Raised by this crate if a body cannot begin, as without a runtime.
+    let value = match value.downcast::<Failure>() {
+        Ok(failure) if stage::has_begun() => {
+            record.write(&Record::Lacked(*failure));
+            return End::Failed;
+        }
+        Ok(failure) => {
+            record.write(&Record::NotStarted(*failure));
+            return End::Failed;
+        }
+        Err(value) => value,
+    };
+    let text = value.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| value.downcast_ref::<&'static str>().copied());
+    let Some(message) = text else {
+        record.write(&Record::PanickedWithValue);
+        // Its destructor might panic in turn.
+        forget(value);
+        return End::Panicked;
+    };
+    match isolation::lack_in(message) {
+        Some(lack) => record.write(&Record::Lacked(explained(&lack))),
+        None => record.write_panic(message),
+    }
+    End::Panicked
+}
+
+/// Returns the failure for what the machine has refused to the test's lab, with the limit that is
+/// reached.
+fn explained(lack: &Lack) -> Failure {
+    let error = match lack.errno {
+        Some(number) => io::Error::from_raw_os_error(number),
+        None => io::Error::other(lack.reason.as_str()),
+    };
+    diagnose::explain(&lack.step, &format!("host {}", lack.host), &error)
+}
+
+/// Returns the status in an [`ExitCode`], which only its `Debug` shows.
+fn number(code: ExitCode) -> u32 {
+    let text = format!("{code:?}");
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_have_numbers() {
+        assert_eq!(number(ExitCode::FAILURE), 1);
+        assert_eq!(number(ExitCode::from(42)), 42);
+    }
+}

@@ -1,0 +1,135 @@
+//! Builder of a node. It stores what the caller passes; `Topology::plan` checks it. Pure.
+
+use crate::lab::topology::id::{LinkId, NodeId, Scope};
+use crate::lab::topology::input::{AddrArg, Interface, IntoAddrs, SubnetArg, Via};
+use crate::lab::topology::model::{
+    AddressOn, ExtraInterface, ExtraKind, MacvlanMode, Node, RouteVia, StaticRoute,
+};
+
+/// Sets optional properties of a node: routes, sysctls, more interfaces and addresses; returned by
+/// [`Topology::node`](super::Topology::node).
+///
+/// Values that cannot be used, such as a text that is not an address, are reported by
+/// [`Topology::plan`](super::Topology::plan).
+#[derive(Debug)]
+pub struct NodeSpec<'a> {
+    /// The node; `None` for the id of another topology, which the topology has counted.
+    node: Option<&'a mut Node>,
+    scope: Scope,
+    /// The topology's counter of declared links and extra interfaces.
+    declared: &'a mut usize,
+}
+
+#[expect(clippy::must_use_candidate, reason = "each call changes the node; chaining is optional")]
+impl<'a> NodeSpec<'a> {
+    pub(crate) fn new(node: Option<&'a mut Node>, scope: Scope, declared: &'a mut usize) -> Self {
+        Self { node, scope, declared }
+    }
+
+    /// Renames the node.
+    pub fn name(self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.set(|node| node.name = name)
+    }
+
+    /// Adds a static default route. The next hop is an address on a subnet of the node, or a node
+    /// that has an address on one of its segments; a node serves each family in which it has one.
+    ///
+    /// It replaces the computed default route. On a host it also replaces all computed routes of
+    /// that family through a gateway.
+    pub fn default_route(self, via: impl Into<Via>) -> Self {
+        let via = RouteVia::resolve(via.into().0, self.scope);
+        self.set(|node| node.routes.push(StaticRoute { destination: None, via }))
+    }
+
+    /// Adds a static route. It replaces all computed routes to subnets inside `destination`.
+    ///
+    /// The next hop is an address, a node, or one of the node's links. With a link the destination
+    /// is on that link itself: a host without a default route sends multicast (`224.0.0.0/4`)
+    /// this way.
+    pub fn route(self, destination: impl Into<SubnetArg>, via: impl Into<Via>) -> Self {
+        let destination = Some(destination.into());
+        let via = RouteVia::resolve(via.into().0, self.scope);
+        self.set(|node| node.routes.push(StaticRoute { destination, via }))
+    }
+
+    /// Sets a sysctl below `net.`, named as in `sysctl(8)`: `net.ipv4.tcp_syn_retries`. It is
+    /// written after the sysctls that the plan sets itself.
+    #[expect(clippy::needless_pass_by_value, reason = "callers write numbers and texts")]
+    pub fn sysctl(self, name: impl Into<String>, value: impl ToString) -> Self {
+        let sysctl = (name.into(), value.to_string());
+        self.set(|node| node.sysctls.push(sysctl))
+    }
+
+    /// Adds an address to an interface, which a link or the interface's name selects; `lo` is
+    /// possible. The address may be outside of the segment's subnet.
+    pub fn addr(self, on: impl Into<Interface>, address: impl Into<AddrArg>) -> Self {
+        let address = (AddressOn::resolve(on.into().0, self.scope), address.into());
+        self.set(|node| node.addresses.push(address))
+    }
+
+    /// Adds a dummy interface: no frames leave it, but other nodes can reach its addresses. With
+    /// `()` it gets a subnet from the pools.
+    pub fn dummy(self, name: impl Into<String>, addrs: impl IntoAddrs) -> Self {
+        let kind = ExtraKind::Dummy { name: name.into() };
+        self.extra(kind, addrs)
+    }
+
+    /// Adds a VLAN interface (802.1Q) on the node's end of a link; `vid` is 1 to 4094.
+    ///
+    /// Nodes of one segment that have the same VLAN form a segment of their own, with its own
+    /// subnets.
+    pub fn vlan(self, link: LinkId, vid: u16, addrs: impl IntoAddrs) -> Self {
+        let link = self.scope.link(link);
+        self.extra(ExtraKind::Vlan { link, vid }, addrs)
+    }
+
+    /// Adds a macvlan interface on the node's end of a link: one more interface on the link's
+    /// segment, with its own Ethernet address.
+    pub fn macvlan(
+        self,
+        link: LinkId,
+        name: impl Into<String>,
+        mode: MacvlanMode,
+        addrs: impl IntoAddrs,
+    ) -> Self {
+        let link = self.scope.link(link);
+        self.extra(ExtraKind::Macvlan { link, name: name.into(), mode }, addrs)
+    }
+
+    /// Adds the node's end of a VXLAN tunnel (RFC 7348, UDP port 4789) to `peers`; `vni` has 24
+    /// bits.
+    ///
+    /// Nodes with the same `vni` form one segment, and each of them has to name all others.
+    pub fn vxlan(
+        self,
+        vni: u32,
+        peers: impl IntoIterator<Item = NodeId>,
+        addrs: impl IntoAddrs,
+    ) -> Self {
+        let peers = peers.into_iter().map(|peer| self.scope.node(peer)).collect();
+        self.extra(ExtraKind::Vxlan { vni, peers }, addrs)
+    }
+
+    /// Enables the spanning tree protocol (802.1D) on a switch. A loop of switches is an error
+    /// unless one of them has it.
+    ///
+    /// Ports start forwarding frames only after twice the bridge's forward delay.
+    pub fn stp(self) -> Self {
+        self.set(|node| node.stp = true)
+    }
+
+    fn extra(self, kind: ExtraKind, addrs: impl IntoAddrs) -> Self {
+        let addresses = addrs.into_addrs();
+        let declared = *self.declared;
+        *self.declared += 1;
+        self.set(|node| node.extras.push(ExtraInterface { declared, kind, addresses }))
+    }
+
+    fn set(mut self, change: impl FnOnce(&mut Node)) -> Self {
+        if let Some(node) = &mut self.node {
+            change(node);
+        }
+        self
+    }
+}
