@@ -70,7 +70,7 @@ impl Node {
         let (here, fabric) = (self.here()?, self.fabric());
         let changed = self.find(&here, interface).and_then(|found| {
             let turn = here.change();
-            self.expecting(&fabric, new, || work(&fabric, &here, &found))?;
+            self.expecting(fabric, new, || work(fabric, &here, &found))?;
             drop(turn);
             // Others may have asked for a new address before it was there.
             new.map_or(Ok(()), |_| fabric.forget_failures(&fabric.cables.lock()))

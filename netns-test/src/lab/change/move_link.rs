@@ -106,15 +106,10 @@ impl Lab {
         let free = free_name(&new.netlink.interfaces()?, &end.name, stem);
         let mut then = cables.clone();
         then[at][side] = End { node: to, name: free.clone(), planned: None, given: None, ..end };
-        let joining = joins.then(|| Joining::new(fabric, &then, &before, (at, side)));
-        let joining = joining.transpose()?.flatten();
+        let joining = if joins { Joining::new(fabric, &then, &before, (at, side))? } else { None };
         let there = new.place.network();
-        old.netlink.ask_all(&[netlink::link::move_to(
-            fabric.label(&end),
-            end.index,
-            there,
-            &free,
-        )])?;
+        let label = fabric.label(&end);
+        old.netlink.ask_all(&[netlink::link::move_to(label, end.index, there, &free)])?;
         *cables = then;
         let is_it = |one: &&Interface| one.name == free;
         let index = new.netlink.interfaces()?.iter().find(is_it).map_or(end.index, |one| one.index);

@@ -69,6 +69,7 @@ impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
     ///
     /// At the limit, with the node's interfaces.
     #[track_caller]
+    #[must_use]
     pub fn link_up(&self, interface: &str) -> M::Output<'lab, ()> {
         let name = interface.to_owned();
         self.on_node(Location::caller(), move |node, deadline| link_up(node, &name, deadline))

@@ -76,6 +76,7 @@ impl<'lab, M: WaitMode> Wait<'lab, NodeChild, M> {
     ///
     /// At the limit, with the last lines; ECHILD if other code has reaped the program.
     #[track_caller]
+    #[must_use]
     pub fn exit(&self) -> M::Output<'lab, ExitStatus> {
         let program = Arc::clone(&self.of.program);
         M::start(Location::caller(), self.limit, move |deadline| {
