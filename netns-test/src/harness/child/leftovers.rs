@@ -42,7 +42,7 @@ fn has_living_thread(proc: &OwnedFd, pid: Pid) -> bool {
     threads.iter().filter_map(status).any(|status| has_ended(&status) == Some(false))
 }
 
-/// Returns whether the thread with this `status` file (proc_pid_status(5)) has ended.
+/// Returns whether the thread with this `status` file (`proc_pid_status(5)`) has ended.
 fn has_ended(status: &str) -> Option<bool> {
     Some(field(status, "State:")?.starts_with(['Z', 'X']))
 }
