@@ -11,6 +11,8 @@
 pub(crate) mod errno;
 pub(crate) mod fds;
 pub(crate) mod launch;
+#[cfg(feature = "lab")]
+pub(crate) mod lock;
 pub(crate) mod mount;
 pub(crate) mod net;
 pub(crate) mod ns;

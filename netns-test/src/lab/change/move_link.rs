@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::error::{Failure, Result, located};
-use crate::lab::build::local;
+use crate::lab::build::end::LinkEnd;
 use crate::lab::change::join::Joining;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::{Current, current};
@@ -114,12 +114,9 @@ impl Lab {
         let is_it = |one: &&Interface| one.name == free;
         let index = new.netlink.interfaces()?.iter().find(is_it).map_or(end.index, |one| one.index);
         cables[at][side].index = index;
-        if fabric.hosts[to].kind() == NodeKind::Local {
-            local::prepare_moved(&fabric.plan.nodes()[to], &new.place, &free)?;
-        }
-        let label = fabric.label(&cables[at][side]);
-        let bridge = fabric.bridge_of(to);
-        new.netlink.ask_all(&[netlink::link::set_up(label, index, was_up, bridge)])?;
+        let (label, bridge) = (fabric.label(&cables[at][side]), fabric.bridge_of(to));
+        let arrived = LinkEnd { label, index, bridge, is_up: was_up };
+        arrived.set_up(&fabric.plan.nodes()[to], &new, &free)?;
         let expected = match joining {
             Some(joining) => self.join(&mut cables, &before, at, joining)?,
             None => Vec::new(),
