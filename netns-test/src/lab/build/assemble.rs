@@ -15,8 +15,7 @@ use crate::lab::plan::Plan;
 use crate::lab::plan::ifindex::Indexes;
 use crate::lab::topology::NodeKind;
 
-/// Changes in the caller's own network and files, where the caller is a node. Dropping it takes them
-/// back.
+/// Changes in the caller's own network and files, if the caller is a node. Dropping it undoes them.
 #[derive(Debug, Default)]
 pub(crate) struct Own {
     /// The mount over `/etc/hosts`.
@@ -24,7 +23,7 @@ pub(crate) struct Own {
     pub(crate) guest: Option<Guest>,
 }
 
-/// Builds `plan`. Where a step fails, the earlier ones are undone by dropping their results.
+/// Builds `plan`. If a step fails, dropping the results of the earlier ones undoes them.
 pub(crate) fn assemble(plan: Plan) -> Result<(Fabric, Own)> {
     let local = plan.nodes().iter().any(|node| node.kind == NodeKind::Local);
     let covered = local.then(|| etc_files::put_for_local(plan.hosts_text())).transpose()?.flatten();

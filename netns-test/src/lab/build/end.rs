@@ -1,9 +1,9 @@
-//! The set-up of an end of a link on its node. Every way in which an end gets to a node uses it:
-//! build, `extend`, `power_on` and `move_link`.
+//! The set-up of an end of a link on its node, for each way in which an end gets to a node: build,
+//! `extend`, `power_on` and `move_link`.
 //!
-//! The kernel resets part of an interface that moves to another network namespace: it is down there,
-//! is no port of a bridge, and has the default root qdisc. So a property of an end is set here, not
-//! where the veth pair is created.
+//! The kernel resets an interface that moves to another network namespace: it is down, is no port
+//! of a bridge, and has the default root qdisc. So such properties are set here, and not where the
+//! veth pair is created.
 
 use crate::error::{Failure, Result};
 use crate::lab::build::sysctls;
@@ -17,10 +17,10 @@ use crate::netlink::Request;
 /// An end of a link that is in the network of its node, and what it is to become there.
 #[derive(Debug)]
 pub(crate) struct LinkEnd {
-    /// The name of the end in errors: `eth0 of server`.
+    /// Name in errors: `eth0 of server`.
     pub(crate) label: String,
     pub(crate) index: u32,
-    /// The index of the bridge that it becomes a port of, on a switch.
+    /// Index of the bridge that it becomes a port of, on a switch.
     pub(crate) bridge: Option<u32>,
     pub(crate) is_up: bool,
 }
@@ -40,8 +40,8 @@ impl LinkEnd {
     }
 }
 
-/// Writes the sysctls of ends that other nodes have for all interfaces, and the caller's own network
-/// for those of the lab alone. The calling thread is in that network, and the ends are down.
+/// Writes the sysctls for ends of links in the caller's own network: those that other nodes have
+/// for all interfaces. The calling thread is in that network, and the ends are down.
 pub(crate) fn prepare(
     node: &NodePlan,
     mut names: impl Iterator<Item = impl AsRef<str>>,

@@ -1,5 +1,6 @@
-//! The files by which hosts know each other: `/etc/hosts`, and a resolver that asks nobody else. They
-//! are mounted over those of the machine, in the mounts of the lab alone.
+//! The files for name lookups on nodes: `/etc/hosts` with all nodes, and a resolver configuration
+//! without a name server. They are mounted over those of the machine, in the mounts of the lab
+//! only.
 
 use std::ffi::CStr;
 use std::fs;
@@ -20,10 +21,11 @@ use crate::sys::process;
 use crate::sys::process::Pid;
 use crate::sys::{errno, fds, mount};
 
-/// No name server. Lookups then ask one at 127.0.0.1, where a program of the host may listen.
+/// Content of `/etc/resolv.conf`. Without a name server the C library asks 127.0.0.1, where a
+/// program of the node may listen.
 const RESOLVER: &str = "# This network has no name server.\n";
 
-/// Puts the files in place, in the mounts of the calling thread.
+/// Mounts the files in the mount namespace of the calling thread.
 pub(crate) fn put(hosts: &str) -> Result<(), Failure> {
     let failed = |step| move |error: io::Error| errno::failure(step, "the files of a lab", &error);
     mount::make_all_private()
@@ -46,7 +48,8 @@ pub(crate) fn put(hosts: &str) -> Result<(), Failure> {
             written.map_err(failed("write"))?;
         }
     }
-    // A file can only be mounted from where it has a path; each host covers this one anyway.
+    // Only a file with a path can be mounted. `/sys` is free for that: each node mounts its own
+    // there later.
     let root = fds::open_place(Path::new("/")).map_err(failed("open"))?;
     let sys = mount_api::open_inside(root.as_fd(), c"sys").map_err(failed("open"))?;
     mount_api::attach(&store, sys.as_fd()).map_err(failed("mount"))?;
@@ -58,25 +61,25 @@ pub(crate) fn put(hosts: &str) -> Result<(), Failure> {
     mount::detach(Path::new("/sys")).map_err(failed("umount"))
 }
 
-/// Has a file say something else at once: who reads meanwhile finds no empty one.
+/// Replaces the content of a file. A concurrent reader never sees an empty file.
 pub(crate) fn rewrite(path: &Path, text: &str) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
     file.write_all(text.as_bytes())?;
     file.set_len(text.len() as u64)
 }
 
-/// What a lab has put over the files of its caller; taken away when it is dropped.
+/// Files that a lab has mounted over those of its caller. Dropping it removes them.
 #[derive(Debug)]
 pub(crate) struct Covered {
     number: u32,
     owner: Pid,
 }
 
-/// One file over `/etc/hosts`, for all labs that have the caller as a host: that of the last one is what
-/// it says. And one over `/etc/nsswitch.conf`, which is the same for all.
+/// Mount over `/etc/hosts`, shared by all labs that have the caller as a node: its content is that
+/// of the last lab. A second one over `/etc/nsswitch.conf` is the same for all.
 #[derive(Debug)]
 struct Cover {
-    /// Which mounts it is in.
+    /// Mount namespace, by device and inode.
     mounts: (u64, u64),
     place: Place,
     file: PathBuf,
@@ -89,8 +92,8 @@ static COVERS: Mutex<Vec<Cover>> = Mutex::new(Vec::new());
 const HOSTS: &str = "/etc/hosts";
 const SWITCH: &str = "/etc/nsswitch.conf";
 
-/// Covers the caller's own files, if it is the body of a test: in any other process that would
-/// change the machine's.
+/// Mounts files over those of the caller if it is the body of a test. In any other process that
+/// would change the machine's.
 pub(crate) fn put_for_local(hosts: &str) -> Result<Option<Covered>, Failure> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     if isolation().mode() == IsolationMode::Outside {
@@ -107,7 +110,7 @@ pub(crate) fn put_for_local(hosts: &str) -> Result<Option<Covered>, Failure> {
         cover.texts.push((number, hosts.to_owned()));
     } else {
         let place = Place::own().map_err(failed("find the mounts of"))?;
-        // The body has a /run of its own, or goes without.
+        // The body has a `/run` of its own. If the kernel refused that, it does without.
         let path = |name: &str| Path::new("/run").join(format!(".{name}-{owner}-{number}"));
         let (file, other) = (path("hosts"), path("nsswitch"));
         put_over(HOSTS, &file, hosts)?;
@@ -119,18 +122,18 @@ pub(crate) fn put_for_local(hosts: &str) -> Result<Option<Covered>, Failure> {
     Ok(Some(Covered { number, owner }))
 }
 
-/// Writes a file, and mounts it on another one.
+/// Writes a file and mounts it over another one.
 fn put_over(target: &str, file: &Path, text: &str) -> Result<(), Failure> {
     let failed = |step| move |error| errno::failure(step, format!("{target} of the test"), &error);
     fs::write(file, text).map_err(failed("write"))?;
-    // It keeps its name: nothing can be mounted on a file that has none, as the files of the hosts
-    // are on this one.
+    // The file is not unlinked: the kernel mounts nothing on an unlinked file, and nodes mount
+    // theirs on this one.
     let mounted = mount::bind(file, Path::new(target));
     mounted.inspect_err(|_| drop(fs::remove_file(file))).map_err(failed("mount"))
 }
 
-/// Removes the file, and its mount at `target` if it is there: the test may have mounted something else
-/// over it.
+/// Removes the file, and its mount at `target` if it is the topmost one: the test may have mounted
+/// another file over it.
 fn take_away(target: &str, file: &Path) -> io::Result<()> {
     let identity = |path: &Path| fs::metadata(path).map(|data| (data.dev(), data.ino()));
     if identity(Path::new(target))? == identity(file)? {
@@ -140,9 +143,9 @@ fn take_away(target: &str, file: &Path) -> io::Result<()> {
 }
 
 impl Cover {
-    /// As the last lab that is left has it, or no longer there.
+    /// Writes the content of the last remaining lab, or removes the mounts if there is none.
     fn update(&self) -> io::Result<()> {
-        // The calling thread may be anywhere.
+        // The calling thread may be in other namespaces.
         on_thread::in_place(&self.place, "lab", || match self.texts.last() {
             Some((_, text)) => rewrite(&self.file, text),
             None => {
@@ -155,7 +158,7 @@ impl Cover {
 }
 
 impl Covered {
-    /// Has the file say something else for this lab.
+    /// Replaces the content for this lab.
     pub(crate) fn change(&self, hosts: &str) -> io::Result<()> {
         let mut covers = lock(&COVERS);
         for cover in covers.iter_mut() {
@@ -171,7 +174,7 @@ impl Covered {
 
 impl Drop for Covered {
     fn drop(&mut self) {
-        // A fork of the test has a copy of this.
+        // A forked child of the test has a copy of this.
         if process::id() != self.owner {
             return;
         }
@@ -180,7 +183,7 @@ impl Drop for Covered {
             let before = cover.texts.len();
             cover.texts.retain(|(number, _)| *number != self.number);
             if cover.texts.len() != before {
-                // Where something is refused, it ends with the test.
+                // If the kernel refuses it, the mount ends with the test.
                 drop(cover.update());
             }
         }
@@ -188,7 +191,7 @@ impl Drop for Covered {
     }
 }
 
-/// Mounts the file `name` of `store` on the one at `place`, if there is one.
+/// Mounts the file `name` of `store` over the one at `place`, if that exists.
 fn cover(
     root: &std::os::fd::OwnedFd,
     store: &std::os::fd::OwnedFd,
@@ -199,8 +202,7 @@ fn cover(
     let failed = |error: io::Error| errno::failure("mount", object.clone(), &error);
     let target = match mount_api::open_inside(root.as_fd(), place) {
         Ok(target) => target,
-        // Without the first one nobody would be known; what a program does without the others is as
-        // good.
+        // Without `/etc/hosts` no node would be found. A program works without the other files.
         Err(error) if error.kind() == io::ErrorKind::NotFound && name != c"hosts" => return Ok(()),
         Err(error) => return Err(failed(error)),
     };
@@ -209,13 +211,14 @@ fn cover(
     mount_api::attach(&copy, target.as_fd()).map_err(failed)
 }
 
-/// Hosts are found in files, and by a name server: other services are asked first on some machines, and
-/// answer from another network. A name server that cannot be reached is a temporary failure for
-/// `getaddrinfo` (`EAI_AGAIN`), upon which clients try again; the last source, here the files once more,
-/// makes the answer: no such name.
+/// Sources of host names: files, then a name server. On some machines other services are asked
+/// first, and they answer from another network. An unreachable name server is a temporary failure
+/// for `getaddrinfo` (`EAI_AGAIN`), which clients retry. The last source, the files once more,
+/// turns it into "no such name".
 const SOURCES: &str = "hosts: files dns files\n";
 
-/// The machine's rules for names, with other sources of hosts; none where the machine has no such file.
+/// Returns the machine's `/etc/nsswitch.conf` with these sources of host names, or none if the
+/// machine has no such file.
 fn switch() -> Option<String> {
     let text = fs::read_to_string("/etc/nsswitch.conf").ok()?;
     let is_of_hosts = |line: &str| {

@@ -1,5 +1,5 @@
-//! What a lab changes in the network of its caller. That stays when the lab goes, so all of it is
-//! taken back.
+//! The caller's own network as a node of the lab. It outlives the lab, so each change is recorded
+//! and undone.
 
 use std::fs;
 use std::sync::Arc;
@@ -23,25 +23,26 @@ use crate::netlink::{Netlink, Request};
 use crate::sys::ns::ns_set::Place;
 use crate::sys::{errno, process};
 
-/// The name that errors have for the network.
+/// Name of the network in errors.
 const LABEL: &str = "the caller's network";
 
-/// The lab's things in the caller's network; dropped, it removes them.
+/// Interfaces and changes of the lab in the caller's network. Dropping it removes them.
 #[derive(Debug)]
 pub(crate) struct Guest {
     node: usize,
     netlink: Netlink,
     place: Place,
-    /// With their indexes.
+    /// Interfaces of the lab, with their indexes.
     interfaces: Vec<(u32, String)>,
-    /// All else.
+    /// Changes other than interfaces.
     journal: Arc<Journal>,
-    /// The process whose it is.
+    /// Process that has built the lab.
     owner: process::Pid,
 }
 
 impl Guest {
-    /// None where the caller's network is no part of the plan. Nothing is changed yet.
+    /// Prepares the undoing of changes. Returns none if the caller's network is no node. Nothing is
+    /// changed yet.
     pub(crate) fn new(
         plan: &Plan,
         made: &[&Made],
@@ -65,8 +66,8 @@ impl Guest {
         Ok(Some(guest))
     }
 
-    /// Sets the sysctls of the plan; what other nodes have for all interfaces, here for the lab's
-    /// cables alone. These are there, and not up yet. The calling thread is in the network.
+    /// Sets the planned sysctls, and on the ends of the lab's links those that other nodes have for
+    /// all interfaces. The ends exist and are down. The calling thread is in the network.
     pub(crate) fn set(&self, plan: &Plan) -> Result<(), Failure> {
         let node = &plan.nodes()[self.node];
         end::prepare(node, ends(node.interfaces.iter()))?;
@@ -74,7 +75,7 @@ impl Guest {
         all.try_for_each(|(name, value)| write(node, &name, value, &self.netlink, &self.journal))
     }
 
-    /// Sets more of them, from wherever the calling thread is.
+    /// Sets sysctls, whatever network the calling thread is in.
     pub(crate) fn set_sysctls(
         &self,
         node: &NodePlan,
@@ -87,8 +88,8 @@ impl Guest {
         })
     }
 
-    /// Takes over what an extended plan has there besides, by the places of new interfaces, whose
-    /// cables are there and not up yet.
+    /// Takes over the new interfaces of an extended plan, by their positions. Ends of links among
+    /// them exist and are down.
     pub(crate) fn grow(
         &mut self,
         plan: &Plan,
@@ -105,7 +106,8 @@ impl Guest {
         })
     }
 
-    /// An address that `lo` is to have; one that it has already is not the lab's to take away.
+    /// Records an address that the lab adds to `lo`. An address that is there already is not the
+    /// lab's to remove.
     pub(crate) fn note(&self, address: Cidr) -> Result<(), Failure> {
         let there = self.netlink.addresses()?;
         let is_own = |one: &Address| (one.index, one.cidr) == (LOOPBACK, address);
@@ -115,7 +117,7 @@ impl Guest {
         Ok(())
     }
 
-    /// The interfaces of the lab that are there.
+    /// Returns the interfaces of the lab that still exist.
     fn found(&self) -> Vec<(u32, String)> {
         let there = self.netlink.interfaces().unwrap_or_default();
         let is_there = |own: &(u32, String)| {
@@ -124,9 +126,9 @@ impl Guest {
         self.interfaces.iter().filter(|own| is_there(own)).cloned().collect()
     }
 
-    /// Takes back all that there is. What is refused does not stop the rest; the sentences say what.
+    /// Undoes all changes. Goes on after an error, and returns a sentence for each.
     pub(crate) fn take_back(&mut self) -> Vec<String> {
-        // Interfaces that need others come first.
+        // The last interface is deleted first: it may be on top of another one.
         for (index, name) in self.found().into_iter().rev() {
             drop(self.netlink.ask_all(&[netlink::link::delete(name, index)]));
         }
@@ -172,7 +174,7 @@ fn ends<'a>(interfaces: impl Iterator<Item = &'a InterfacePlan>) -> impl Iterato
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        // A fork of the lab's process has a copy of this.
+        // A forked child of the lab's process has a copy of this.
         if process::id() == self.owner {
             self.take_back().iter().for_each(|left| eprintln!("netns-test: {left}"));
         }

@@ -1,4 +1,4 @@
-//! The namespaces of the nodes, made by threads that end when that is done.
+//! The namespaces of nodes, created by threads that end afterwards.
 
 use std::fs;
 use std::io;
@@ -24,38 +24,39 @@ use crate::sys::ns::ns_set::Place;
 use crate::sys::process::credentials;
 use crate::sys::{errno, process};
 
-/// Makes those of the nodes from a place on, in the order of the plan. The calling thread stays where it
-/// is.
+/// Creates the namespaces of the nodes from the position `from` on, in the order of the plan. The
+/// calling thread keeps its own.
 pub(crate) fn make(plan: &Plan, from: usize) -> Result<Vec<Made>> {
     let nodes = &plan.nodes()[from..];
     let local = nodes.iter().position(|node| node.kind == NodeKind::Local);
-    // In the caller's own place.
+    // The caller's own node has the namespaces of the calling thread.
     let mut local = local.map(|at| Ok::<_, Failure>((at, own(&nodes[at])?))).transpose()?;
-    let made = on_thread::fresh(|| base(plan, nodes))?;
+    let made = on_thread::fresh(|| create_all(plan, nodes))?;
     let all = made.into_iter().zip(nodes).enumerate().map(|(at, (made, node))| {
         made.or_else(|| local.take_if(|local| local.0 == at).map(|local| local.1))
-            .ok_or_else(|| Failure::new("make", node.name.clone(), "nobody did").into())
+            .ok_or_else(|| Failure::new("make", node.name.clone(), "no thread created it").into())
     });
     let all = all.collect::<Result<Vec<_>>>()?;
     let names = nodes.iter().map(|node| node.name.as_str());
-    limitation::tell(names.zip(&all).map(|(name, made)| (name, made.limitations.as_slice())));
+    limitation::print(names.zip(&all).map(|(name, made)| (name, made.limitations.as_slice())));
     Ok(all)
 }
 
-/// Makes those of one node, which is not the caller's own.
+/// Creates the namespaces of one node, which is not the caller's own.
 pub(crate) fn make_one(plan: &Plan, node: usize) -> Result<Made> {
     let made = on_thread::fresh(|| {
-        let base = base_of(plan)?;
-        node_of(&plan.nodes()[node], &base)
+        let base = enter_base(plan)?;
+        create(&plan.nodes()[node], &base)
     })?;
     let name = plan.nodes()[node].name.as_str();
-    limitation::tell(iter::once((name, made.limitations.as_slice())));
+    limitation::print(iter::once((name, made.limitations.as_slice())));
     Ok(made)
 }
 
-/// On a thread of its own: mounts from which those of the hosts are copied, then the hosts.
-fn base(plan: &Plan, nodes: &[NodePlan]) -> Result<Vec<Option<Made>>, Failure> {
-    let base = base_of(plan)?;
+/// Creates a mount namespace with the files of the lab, then the nodes, which copy it. Returns none
+/// for the caller's own node. The calling thread is new.
+fn create_all(plan: &Plan, nodes: &[NodePlan]) -> Result<Vec<Option<Made>>, Failure> {
+    let base = enter_base(plan)?;
     let (next, made) = (AtomicUsize::new(0), nodes.iter().map(|_| Mutex::new(None)));
     let made: Vec<_> = made.collect();
     let work = || -> Result<(), Failure> {
@@ -63,15 +64,15 @@ fn base(plan: &Plan, nodes: &[NodePlan]) -> Result<Vec<Option<Made>>, Failure> {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(node) = nodes.get(at) else { return Ok(()) };
             if node.kind != NodeKind::Local {
-                let one = node_of(node, &base);
+                let one = create(node, &base);
                 let one = one.inspect_err(|_| next.store(nodes.len(), Ordering::Relaxed))?;
-                *made[at].lock().expect("nobody panics with it") = Some(one);
+                *made[at].lock().expect("no thread panics with the lock") = Some(one);
             }
         }
     };
     let threads = thread::available_parallelism().map_or(1, usize::from).min(4).min(nodes.len());
     thread::scope(|scope| {
-        // Where there may be no more threads, those that there are do the work.
+        // If a thread is refused, the others do its work.
         let start = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
         let others: Vec<_> = (1..threads).filter_map(start).collect();
         let own = work();
@@ -80,11 +81,14 @@ fn base(plan: &Plan, nodes: &[NodePlan]) -> Result<Vec<Option<Made>>, Failure> {
             .map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         ended.fold(own, Result::and)
     })?;
-    Ok(made.into_iter().map(|one| one.into_inner().expect("nobody panics with it")).collect())
+    Ok(made
+        .into_iter()
+        .map(|one| one.into_inner().expect("no thread panics with the lock"))
+        .collect())
 }
 
-/// The calling thread's, with the files of the lab.
-fn base_of(plan: &Plan) -> Result<Place, Failure> {
+/// Moves the calling thread to a new mount namespace with the files of the lab.
+fn enter_base(plan: &Plan) -> Result<Place, Failure> {
     let failed = |step| move |error: io::Error| errno::failure(step, "the mounts of a lab", &error);
     ns_set::unshare_mounts().map_err(|error| {
         let advice =
@@ -95,8 +99,9 @@ fn base_of(plan: &Plan) -> Result<Place, Failure> {
     Place::own().map_err(failed("open"))
 }
 
-/// One node's, on a thread that goes back to `base` then.
-fn node_of(node: &NodePlan, base: &Place) -> Result<Made, Failure> {
+/// Creates the namespaces of one node. The calling thread returns to the mounts of `base`
+/// afterwards.
+fn create(node: &NodePlan, base: &Place) -> Result<Made, Failure> {
     let failed = |step: &'static str, what: &'static str| {
         let object = format!("{what} of {}", node.name);
         move |error: io::Error| errno::failure(step, object, &error)
@@ -117,8 +122,8 @@ fn node_of(node: &NodePlan, base: &Place) -> Result<Made, Failure> {
     Ok(Made { place, netlink, limitations })
 }
 
-/// Namespaces count against a limit until the kernel has taken them down, a moment after the last one
-/// who held them has gone.
+/// Unshares the namespaces of a node. At a limit it retries for two seconds, since the kernel
+/// destroys unused namespaces, which count, a moment later.
 fn unshare_patiently() -> io::Result<()> {
     const PATIENCE: Duration = Duration::from_secs(2);
     let start = Instant::now();
@@ -132,7 +137,7 @@ fn unshare_patiently() -> io::Result<()> {
     }
 }
 
-/// What may be behind the error, as advice.
+/// Returns the limits that may be the cause of the error, as advice.
 fn limits(error: &io::Error) -> impl Iterator<Item = String> + use<> {
     let kinds = ["net", "mnt", "uts"].into_iter().filter(|_| is_limit(error));
     let paths = kinds.map(|kind| format!("/proc/sys/user/max_{kind}_namespaces"));
@@ -147,20 +152,21 @@ fn is_limit(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(errno::is_shortage_of_namespaces)
 }
 
-/// The caller's own, which is `node` of the plan.
+/// Returns the namespaces of the caller, which is `node` of the plan.
 fn own(node: &NodePlan) -> Result<Made, Failure> {
     let failed = |error: io::Error| errno::failure("open", "the caller's network", &error);
     let whole = Place::own().map_err(failed)?;
-    // Under `unshare -Urn`, mounts and hostname are an outer user namespace's: nobody may come back to
-    // them, and who comes from another host keeps what it has there.
+    // Under `unshare -Urn`, mounts and hostname belong to an outer user namespace, so that no
+    // thread can return to them. A thread that comes from another node keeps the mounts and the
+    // hostname of that.
     let entered = on_thread::scoped("lab", || whole.enter().is_ok(), || ());
     let can_be_entered = entered.map_err(failed)?.unwrap_or(false);
     let place = if can_be_entered { whole } else { Place::own_network().map_err(failed)? };
     Ok(Made { place, netlink: Netlink::open()?, limitations: sysctls::lacking(node) })
 }
 
-/// Lets every user of the lab ping, or its own group where that is the only one that the caller has
-/// (icmp(7)). Where neither can be set, `ping` needs its usual rights.
+/// Allows ping for all users, or for the caller's group if that is the only one it has (icmp(7)).
+/// If both are refused, `ping` needs its usual rights.
 fn allow_ping() -> Option<Limitation> {
     let path = "/proc/sys/net/ipv4/ping_group_range";
     let (_, own) = process::effective_ids();
@@ -170,7 +176,7 @@ fn allow_ping() -> Option<Limitation> {
     written.err().map(|error| Limitation::new("ping on", lacks(error)))
 }
 
-/// Mounts on `/sys` that of the network of the calling thread. Some containers forbid it.
+/// Mounts a sysfs of the calling thread's network on `/sys`. Some containers forbid it.
 fn own_sys() -> Option<Limitation> {
     let (lacks, error) = match mount::own_sys() {
         Sys::Whole => return None,

@@ -1,4 +1,4 @@
-//! From a plan to requests: what the kernel is asked for, and in which order.
+//! Netlink requests that build what the plan says, in the order in which they depend on each other.
 
 use std::net::IpAddr;
 
@@ -18,14 +18,14 @@ use crate::netlink::kept::Kept;
 use crate::netlink::link::{Kind, MacVlanMode, New};
 use crate::sys::errno;
 
-/// Returns the highest index that is in use in the caller's own network, or 0 if that is no node.
+/// Returns the highest interface index of the caller's own network, or 0 if that is no node.
 pub(crate) fn last_index(plan: &Plan, made: &[&Made]) -> Result<u32> {
     let local = plan.nodes().iter().position(|node| node.kind == NodeKind::Local);
     let there = local.map(|at| made[at].netlink.interfaces()).transpose()?;
     Ok(there.and_then(|there| there.last().map(|interface| interface.index)).unwrap_or(0))
 }
 
-/// Lays the cables from the link at a place on: a veth pair each, with both ends in their nodes.
+/// Creates the veth pairs of the links from the position `from` on, with both ends in their nodes.
 pub(crate) fn cables(plan: &Plan, made: &[&Made], indexes: &Indexes, from: usize) -> Result<()> {
     let mut of_node: Vec<Vec<Request>> = made.iter().map(|_| Vec::new()).collect();
     for (at, link) in plan.links().iter().enumerate().skip(from) {
@@ -69,8 +69,8 @@ pub(crate) fn set_up_node(
     sysctls::set_of_interfaces(of_plan, &made.place, &names)
 }
 
-/// All that is to be asked for on a node whose cables are there, but for interfaces that are not to be
-/// there, by their places.
+/// Returns the requests that set up a node with the interfaces that `is_there` accepts, by
+/// position. The ends of its links are there.
 pub(crate) fn of_node(
     plan: &Plan,
     node: usize,
@@ -111,7 +111,7 @@ pub(crate) fn of_node(
     Ok(requests)
 }
 
-/// The routes of a node that are wanted.
+/// Returns the requests for the routes of a node that `wanted` accepts.
 pub(crate) fn routes_of(
     plan: &Plan,
     node: usize,
@@ -121,7 +121,7 @@ pub(crate) fn routes_of(
 ) -> Result<Vec<Request>> {
     let mut routes: Vec<_> =
         plan.nodes()[node].routes.iter().filter(|route| wanted(route)).collect();
-    // A gateway may be on a subnet that only a route on the link leads to.
+    // A gateway may be on a subnet that needs an on-link route.
     routes.sort_by_key(|route| route.via.is_some());
     let is_local = plan.nodes()[node].kind == NodeKind::Local;
     let there = if is_local { made.netlink.kept_routes()? } else { Vec::new() };
@@ -136,7 +136,7 @@ pub(crate) fn routes_of(
     routes.into_iter().map(request).collect()
 }
 
-/// One more end of a tunnel.
+/// Returns the request for one more remote end of a VXLAN tunnel (an FDB entry).
 pub(crate) fn flood(
     plan: &Plan,
     node: usize,

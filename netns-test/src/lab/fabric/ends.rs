@@ -1,4 +1,4 @@
-//! Where the ends of the links are: where the plan has them, until one is moved.
+//! The ends of links: where the plan has them, until one is moved.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -7,22 +7,22 @@ use crate::lab::plan::ifindex::Indexes;
 use crate::lab::plan::{InterfaceKind, Plan};
 use crate::sys::lock::lock;
 
-/// The two ends of each link, in the order of declaration. Held while ends are moved, and while nodes
-/// are powered off or on.
+/// Ends of each link, in the order of declaration. Locked while ends are moved, and while nodes are
+/// powered off or on.
 #[derive(Debug)]
 pub(crate) struct Cables(Mutex<Vec<[End; 2]>>);
 
-/// One end of a link.
+/// End of a link.
 #[derive(Clone, Debug)]
 pub(crate) struct End {
-    /// The place of its node.
+    /// Position of the node in the plan.
     pub(crate) node: usize,
     pub(crate) index: u32,
     pub(crate) name: String,
-    /// Its place among the interfaces of the node, for one that has never been moved.
+    /// Position among the planned interfaces of the node; none if the end has been moved.
     pub(crate) planned: Option<usize>,
-    /// The addresses that a move of its link has given it, of the segment that it is on since; none where
-    /// it has those of before.
+    /// Addresses that a move of the link has assigned, of the segment that the end is on since.
+    /// None if it has those of before.
     pub(crate) given: Option<Vec<Cidr>>,
 }
 
@@ -31,13 +31,13 @@ impl Cables {
         Self(Mutex::new(planned(plan, indexes)))
     }
 
-    /// Takes over the links and places of an extended plan.
+    /// Takes over the links and positions of an extended plan.
     pub(crate) fn grow(&self, plan: &Plan, indexes: &Indexes) {
         let grown = self.grown(plan, indexes);
         *self.lock() = grown;
     }
 
-    /// Where the ends of the links of an extended plan are.
+    /// Returns the ends of the links of an extended plan.
     pub(crate) fn grown(&self, plan: &Plan, indexes: &Indexes) -> Vec<[End; 2]> {
         let mut all = self.lock().clone();
         let count = all.len();
@@ -55,13 +55,13 @@ impl Cables {
         lock(&self.0)
     }
 
-    /// Where the ends of a link are now.
+    /// Returns the ends of a link.
     pub(crate) fn ends(&self, link: usize) -> [End; 2] {
         self.lock()[link].clone()
     }
 }
 
-/// The links that switches join with one, the nearest first, with that one itself.
+/// Returns the links of the broadcast domain of a link, the nearest first, with the link itself.
 pub(crate) fn joined(plan: &Plan, cables: &[[End; 2]], link: usize) -> Vec<usize> {
     let is_switch = |node: usize| {
         let first = plan.nodes()[node].interfaces.first();
@@ -84,7 +84,7 @@ pub(crate) fn joined(plan: &Plan, cables: &[[End; 2]], link: usize) -> Vec<usize
     found
 }
 
-/// The ends where the plan has them.
+/// Returns the ends as planned.
 fn planned(plan: &Plan, indexes: &Indexes) -> Vec<[End; 2]> {
     let end = |place: &crate::lab::plan::InterfaceRef| End {
         node: place.node,

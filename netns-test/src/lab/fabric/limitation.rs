@@ -1,4 +1,4 @@
-//! What the nodes of a lab do without, where the kernel refuses a step that a lab can do without.
+//! Features that the kernel has refused to nodes, and that a lab can do without.
 
 use std::sync::Mutex;
 
@@ -6,14 +6,14 @@ use crate::isolation::{IsolationMode, isolation};
 use crate::lab::fabric::stdio;
 use crate::sys::lock::lock;
 
-/// What one node does without, as the words before and after its name.
+/// Refused feature of one node, as the texts before and after the node's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limitation {
     before: &'static str,
     after: String,
 }
 
-/// How many nodes are named that do without the same.
+/// Number of nodes that a sentence names.
 const NAMED: usize = 3;
 
 impl Limitation {
@@ -22,21 +22,21 @@ impl Limitation {
     }
 }
 
-/// Prints what these nodes do without; in the body of a test, what has not been told before.
-pub(crate) fn tell<'a>(nodes: impl Iterator<Item = (&'a str, &'a [Limitation])>) {
-    static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// Prints the limitations of these nodes. In the body of a test, each sentence is printed once.
+pub(crate) fn print<'a>(nodes: impl Iterator<Item = (&'a str, &'a [Limitation])>) {
+    static PRINTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let mut new = sentences(nodes);
     if isolation().mode() != IsolationMode::Outside {
-        let mut told = lock(&TOLD);
-        new.retain(|sentence| !told.contains(sentence));
-        told.extend(new.iter().cloned());
+        let mut printed = lock(&PRINTED);
+        new.retain(|sentence| !printed.contains(sentence));
+        printed.extend(new.iter().cloned());
     }
     let lines = new.iter().map(|sentence| format!("netns-test: not isolated: {sentence}\n"));
-    // Where stderr cannot be written, the lab can still be asked.
+    // If stderr is closed, `Lab::limitations` still returns them.
     stdio::print(&[String::new(), lines.collect()]);
 }
 
-/// One for each thing that is lacking, in the order in which they are found.
+/// Returns one sentence for each limitation, in the order in which they are found.
 pub(crate) fn sentences<'a>(
     nodes: impl Iterator<Item = (&'a str, &'a [Limitation])>,
 ) -> Vec<String> {
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_several_lack_is_told_once() {
+    fn a_sentence_names_all_nodes_with_a_limitation() {
         let sys = Limitation::new("/sys of", "is read-only: EPERM".into());
         let ping = Limitation::new("ping on", "needs root: EROFS".into());
         let (both, one) = ([sys.clone(), ping], [sys]);

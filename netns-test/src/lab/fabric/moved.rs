@@ -1,5 +1,7 @@
-//! The network as it is after links have been moved: which interfaces hear each other then, and which routes
-//! follow. The plan of the lab stays as it is; this is worked out from it.
+//! The network after links have been moved: broadcast domains, and the routes that follow from
+//! them. The plan of the lab stays as it is, and this is computed from it.
+//!
+//! Pure.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,15 +17,15 @@ use crate::lab::plan::{
     InterfaceKind, InterfacePlan, InterfaceRef, NodePlan, Plan, RoutePlan, SegmentKind, SegmentPlan,
 };
 
-/// A plan with the links where they are, and the indexes of its interfaces. Those of the original plan keep
-/// their places; ends that have come to a node come after them.
+/// Plan with the links where they are now, and the indexes of its interfaces. Planned interfaces
+/// keep their positions, and ends that have been moved to a node come after them.
 #[derive(Debug)]
 pub(crate) struct Current<'a> {
     pub(crate) plan: Cow<'a, Plan>,
     pub(crate) indexes: Cow<'a, Indexes>,
 }
 
-/// The network as it is with the links at these places.
+/// Computes the network from the plan and the ends of its links.
 pub(crate) fn current<'a>(
     plan: &'a Plan,
     indexes: &'a Indexes,
@@ -66,20 +68,20 @@ struct Work<'a> {
     plan: Plan,
     indexes: Indexes,
     cables: &'a [[End; 2]],
-    /// The segments that the original plan does not have, by the first of their links.
+    /// New segments, by the first of their links.
     new: HashMap<usize, usize>,
-    /// The interfaces that have come to another segment, or to a node.
+    /// Interfaces that have been moved to another segment or node.
     touched: Vec<InterfaceRef>,
 }
 
 impl Work<'_> {
-    /// Puts the ends of a link where they are.
+    /// Moves the ends of a link to their nodes and segments.
     fn place(&mut self, at: usize) {
         let ends = &self.cables[at];
         if ends.iter().all(|end| end.planned.is_some() && end.given.is_none()) {
             return;
         }
-        // Without addresses of the new segment it is left in the old one.
+        // Without addresses of the new segment the end stays in the old one.
         let has_joined = ends.iter().any(|end| end.given.is_some());
         let segment = if has_joined { self.segment_of(at) } else { self.plan.links[at].segment };
         for side in [0, 1] {
@@ -88,7 +90,7 @@ impl Work<'_> {
                 planned
             } else {
                 self.leave(planned);
-                self.come(at, end, planned)
+                self.arrive(at, end, planned)
             };
             let is_switch = bridge_of(&self.plan.nodes[place.node]).is_some();
             if has_joined && !is_switch {
@@ -100,7 +102,7 @@ impl Work<'_> {
         }
     }
 
-    /// Takes an interface, and those on it, out of the network.
+    /// Removes an interface, and those on top of it, from the network.
     fn leave(&mut self, place: InterfaceRef) {
         let interfaces = &mut self.plan.nodes[place.node].interfaces;
         let name = interfaces[place.interface].name.clone();
@@ -114,7 +116,7 @@ impl Work<'_> {
         let gone: Vec<usize> = on_it.map(|(at, _)| at).chain([place.interface]).collect();
         for interface in gone {
             interfaces[interface].addresses.clear();
-            // Another one may have its name.
+            // Another interface may have the name now.
             interfaces[interface].name.clear();
             for segment in &mut self.plan.segments {
                 segment.members.retain(|one| *one != InterfaceRef { node: place.node, interface });
@@ -122,8 +124,8 @@ impl Work<'_> {
         }
     }
 
-    /// Adds an end to the node that it has come to.
-    fn come(&mut self, link: usize, end: &End, planned: InterfaceRef) -> InterfaceRef {
+    /// Adds an end to the node that it was moved to.
+    fn arrive(&mut self, link: usize, end: &End, planned: InterfaceRef) -> InterfaceRef {
         let InterfacePlan { mac, mtu, segment, .. } = *self.plan.interface(planned);
         let node = &mut self.plan.nodes[end.node];
         let (peer, bridge) = (planned, bridge_of(node).map(str::to_owned));
@@ -143,8 +145,8 @@ impl Work<'_> {
         self.plan.nodes[place.node].interfaces[place.interface].segment = segment;
     }
 
-    /// The segment of the plan that a link is on now, by the nearest switch; a new one without a switch, or
-    /// on one that the plan has no links for.
+    /// Returns the segment of a link: that of the nearest switch, or a new one if there is no
+    /// switch, or if the plan has no segment of links for it.
     fn segment_of(&mut self, link: usize) -> usize {
         if let Some(segment) = planned_segment(&self.plan, self.cables, link) {
             return segment;
@@ -161,7 +163,8 @@ impl Work<'_> {
     }
 }
 
-/// The segment that the plan has for the nearest switch that a link is on, if it has links.
+/// Returns the planned segment of the nearest switch that a link is on, if the segment consists of
+/// links.
 pub(crate) fn planned_segment(plan: &Plan, cables: &[[End; 2]], link: usize) -> Option<usize> {
     let joined = ends::joined(plan, cables, link);
     let nodes = joined.iter().flat_map(|at| &cables[*at]).map(|end| end.node);
@@ -179,7 +182,7 @@ fn bridge_of(node: &NodePlan) -> Option<&str> {
     node.interfaces.first().filter(is_bridge).map(|one| one.name.as_str())
 }
 
-/// Those that its members have addresses in.
+/// Returns the subnets that members of a segment have addresses in.
 fn subnets(plan: &Plan, segment: &SegmentPlan) -> Vec<Subnet> {
     let all = segment.members.iter().flat_map(|place| &plan.interface(*place).addresses);
     let mut found = Vec::new();

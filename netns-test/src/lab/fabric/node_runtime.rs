@@ -1,4 +1,4 @@
-//! Futures on a host: a runtime whose threads all live there.
+//! The tokio runtime of a node, whose threads all live on the node.
 
 use std::io;
 use std::sync::Mutex;
@@ -11,7 +11,7 @@ use crate::sys::lock::lock;
 use crate::sys::ns::ns_set::Place;
 use crate::sys::process;
 
-/// A host's runtime, which is made when it is first wanted.
+/// Runtime of a node, created when it is first used.
 #[derive(Debug)]
 pub(crate) struct Tasks {
     /// Taken when the lab ends.

@@ -52,7 +52,7 @@ pub(crate) fn scoped<T: Send>(
     })
 }
 
-/// Runs `work` on a new thread where the caller is.
+/// Runs `work` on a new thread in the namespaces of the caller.
 pub(crate) fn fresh<T: Send>(
     work: impl FnOnce() -> Result<T, Failure> + Send,
 ) -> Result<T, Failure> {

@@ -1,8 +1,8 @@
-//! Partitions: nodes that hear nothing of others, whatever lies between them.
+//! Partitions: all packets between two groups of nodes are dropped.
 //!
-//! Each node of one side has a rule for each address of the other side, which drops what comes from
-//! there without a word before anything else is looked up. So it does not matter by which way a
-//! packet comes, and nodes between the two sides are not touched.
+//! Each node of one side has an ip rule (ip-rule(8)) for each address of the other side. It drops
+//! packets from that address before the routing lookup, without an ICMP error. So the path of a
+//! packet does not matter, and nodes between the two sides are not changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -13,28 +13,30 @@ use crate::addr::mac::Mac;
 use crate::error::{Failure, Result};
 use crate::lab::fabric::node::{Here, LiveNode};
 use crate::netlink;
+use crate::sys::errno;
 use crate::sys::lock::lock;
 
-/// Which nodes do not hear which others, and what has been done for it.
+/// Partitions that are wanted, and the rules that enforce them.
 #[derive(Debug, Default)]
 pub(crate) struct Partitions(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Places of nodes: the first one hears nothing of the second one.
+    /// Pairs of nodes, by position: the first one drops packets from the second one.
     deaf: BTreeSet<(usize, usize)>,
-    /// The rules that there are: on the node, what comes from the address is dropped.
+    /// Rules that exist: the node drops packets from the address.
     blocked: BTreeSet<(usize, IpAddr)>,
-    /// Nodes whose rules have room for these, by family.
+    /// Nodes whose rule for the table `local` is behind these rules, with the family: whether it is
+    /// IPv4.
     prepared: BTreeSet<(usize, bool)>,
-    /// Addresses that nodes are to have in a moment: a partition is to hold when they come, not after.
+    /// Addresses that nodes are about to get. Rules for them exist before the addresses do.
     expected: BTreeSet<(usize, IpAddr)>,
-    /// Nodes that are to be on in a moment.
+    /// Nodes that are being powered on.
     starting: BTreeMap<usize, Arc<Here>>,
 }
 
 impl Partitions {
-    /// Adds a partition between two groups of nodes, given by their positions. Where a node refuses
+    /// Adds a partition between two groups of nodes, given by their positions. If a node refuses
     /// it, none is added.
     pub(crate) fn add(
         &self,
@@ -46,10 +48,10 @@ impl Partitions {
         let mut state = self.lock();
         let before = state.deaf.clone();
         state.deaf.extend(pairs);
-        state.put_in_force(nodes).inspect_err(|_| {
+        state.enforce(nodes).inspect_err(|_| {
             state.deaf = before;
             // The first error is returned; this removes as many of the new rules as it can.
-            drop(state.put_in_force(nodes));
+            drop(state.enforce(nodes));
         })
     }
 
@@ -57,11 +59,12 @@ impl Partitions {
     pub(crate) fn heal(&self, nodes: &[Arc<LiveNode>]) -> Result<()> {
         let mut state = self.lock();
         state.deaf.clear();
-        state.put_in_force(nodes)
+        state.enforce(nodes)
     }
 
-    /// Has them hold for what is to come: addresses, by the places of their nodes, and a node that is
-    /// powered on. [`arrived`](Self::arrived) is to follow, whether it has come or not.
+    /// Enforces the partitions for addresses that are about to be added, by the positions of their
+    /// nodes, and for a node that is being powered on. [`arrived`](Self::arrived) must follow, also
+    /// after a failure.
     pub(crate) fn expect(
         &self,
         nodes: &[Arc<LiveNode>],
@@ -71,23 +74,23 @@ impl Partitions {
         let mut state = self.lock();
         state.expected.extend(new);
         state.starting.extend(starting);
-        state.put_in_force_if_any(nodes)
+        state.enforce_if_any(nodes)
     }
 
-    /// Has them hold for what is there, and no longer for what was expected.
+    /// Enforces the partitions for the addresses that exist, and drops the expectation of `new`.
     pub(crate) fn arrived(&self, nodes: &[Arc<LiveNode>], new: &[(usize, IpAddr)]) -> Result<()> {
         let mut state = self.lock();
         state.expected.retain(|expected| !new.contains(expected));
         state.starting.retain(|node, _| !nodes[*node].is_on());
-        state.put_in_force_if_any(nodes)
+        state.enforce_if_any(nodes)
     }
 
-    /// The rules of a node are those of a new network.
+    /// Forgets the rules of a node whose network is gone.
     pub(crate) fn forget(&self, node: usize) {
         self.lock().forget(node);
     }
 
-    /// The places of nodes that are parted, each pair once.
+    /// Returns the positions of nodes that drop each other's packets, each pair once.
     pub(crate) fn pairs(&self) -> Vec<[usize; 2]> {
         let state = self.lock();
         let pairs = state.deaf.iter().filter(|(one, other)| one < other);
@@ -100,24 +103,24 @@ impl Partitions {
 }
 
 impl State {
-    fn put_in_force_if_any(&mut self, nodes: &[Arc<LiveNode>]) -> Result<()> {
-        if self.deaf.is_empty() { Ok(()) } else { self.put_in_force(nodes) }
+    fn enforce_if_any(&mut self, nodes: &[Arc<LiveNode>]) -> Result<()> {
+        if self.deaf.is_empty() { Ok(()) } else { self.enforce(nodes) }
     }
 
-    /// Adds the rules that are missing, and removes those that are no longer wanted, on all nodes, whatever
-    /// one of them refuses. The first refusal is told.
-    fn put_in_force(&mut self, nodes: &[Arc<LiveNode>]) -> Result<()> {
+    /// Adds missing rules and removes needless ones on all nodes, also after one of them has
+    /// failed. Returns the first error.
+    fn enforce(&mut self, nodes: &[Arc<LiveNode>]) -> Result<()> {
         let wanted = self.wanted(nodes)?;
         let mut places: Vec<usize> =
             wanted.iter().chain(&self.blocked).map(|blocked| blocked.0).collect();
         places.extend(self.prepared.iter().map(|prepared| prepared.0));
         places.sort_unstable();
         places.dedup();
-        let each = places.into_iter().map(|node| self.put_in_force_on(nodes, node, &wanted));
+        let each = places.into_iter().map(|node| self.enforce_on(nodes, node, &wanted));
         each.fold(Ok(()), Result::and)
     }
 
-    fn put_in_force_on(
+    fn enforce_on(
         &mut self,
         nodes: &[Arc<LiveNode>],
         node: usize,
@@ -127,7 +130,7 @@ impl State {
         let new: Vec<_> = wanted.difference(&self.blocked).filter(own).copied().collect();
         let old: Vec<_> = self.blocked.difference(wanted).filter(own).copied().collect();
         let Some(here) = self.here(nodes, node) else {
-            // It is powered off at this moment, and its rules are gone with its network.
+            // The node is powered off, and its rules are gone with its network.
             self.forget(node);
             return Ok(());
         };
@@ -145,7 +148,7 @@ impl State {
             for (blocked, on) in changes.chain(old.iter().map(|blocked| (blocked, false))) {
                 if is_of_family(&blocked) {
                     let object = label(nodes, *blocked);
-                    // One that somebody else has removed is not to be removed again.
+                    // A rule that another program has removed is not removed again.
                     if !on {
                         self.blocked.remove(blocked);
                     }
@@ -165,12 +168,12 @@ impl State {
         Ok(())
     }
 
-    /// What is to be dropped where.
+    /// Returns the rules that enforce the partitions.
     fn wanted(&self, nodes: &[Arc<LiveNode>]) -> Result<BTreeSet<(usize, IpAddr)>> {
         let parted: BTreeSet<usize> = self.deaf.iter().map(|pair| pair.0).collect();
         let mut addresses: BTreeMap<usize, BTreeSet<IpAddr>> = BTreeMap::new();
         for &node in &parted {
-            // Who is powered off neither speaks nor hears.
+            // A node that is powered off sends and receives nothing.
             if let Some(here) = self.here(nodes, node) {
                 let mut own = own_addresses(&here)?;
                 let new = self.expected.iter().filter(|new| new.0 == node);
@@ -180,18 +183,18 @@ impl State {
         }
         let pairs = self.deaf.iter().filter_map(|(hearer, speaker)| {
             let (own, theirs) = (addresses.get(hearer)?, addresses.get(speaker)?);
-            // Nobody is to be cut off from itself.
+            // A node does not drop packets from an address of its own.
             Some(theirs.difference(own).map(|one| (*hearer, *one)))
         });
         Ok(pairs.flatten().filter(|(_, address)| !address.is_loopback()).collect())
     }
 
-    /// What there is of a node that is on, or is to be in a moment.
+    /// Returns the namespaces of a node that is on or being powered on.
     fn here(&self, nodes: &[Arc<LiveNode>], node: usize) -> Option<Arc<Here>> {
         nodes[node].here().ok().or_else(|| self.starting.get(&node).cloned())
     }
 
-    /// The rules of a node are those of a new network.
+    /// Forgets the rules of a node whose network is gone.
     fn forget(&mut self, node: usize) {
         self.blocked.retain(|blocked| blocked.0 != node);
         self.prepared.retain(|prepared| prepared.0 != node);
@@ -199,7 +202,8 @@ impl State {
     }
 }
 
-/// Those that a node has, and the link-local ones that its interfaces have whenever they are up.
+/// Returns the addresses of a node, with the link-local ones that its interfaces have while they
+/// are up.
 fn own_addresses(here: &Here) -> Result<BTreeSet<IpAddr>> {
     let all = here.netlink.addresses()?.into_iter().map(|one| one.cidr.address());
     let interfaces = here.netlink.interfaces()?;
@@ -216,11 +220,10 @@ fn label(nodes: &[Arc<LiveNode>], (node, address): (usize, IpAddr)) -> String {
     format!("{address} on {}", nodes[node].name())
 }
 
-/// The kernel does not say what it lacks.
+/// Adds the kernel options that a partition needs to an error that means a lack of them.
 fn without_rules(failure: Failure) -> Failure {
     match failure.errno {
-        // EOPNOTSUPP and EAFNOSUPPORT.
-        Some(95 | 97) => failure.advise(
+        Some(errno::EOPNOTSUPP | errno::EAFNOSUPPORT) => failure.advise(
             "a partition needs a kernel with CONFIG_IP_MULTIPLE_TABLES and CONFIG_IPV6_MULTIPLE_TABLES",
         ),
         _ => failure,

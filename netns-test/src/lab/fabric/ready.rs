@@ -1,6 +1,8 @@
-//! The wait until every interface carries packets: the kernel takes a cable into use a moment after
-//! both of its ends are up, in a worker of its own; in another one it takes new addresses of IPv6 into use.
-//! Who asks for one before is answered a second later, or has no route.
+//! The wait until interfaces carry packets.
+//!
+//! The kernel activates a veth pair in a worker thread, a moment after both ends are up, and new
+//! IPv6 addresses in another one. A packet before that waits a second for the next try of a
+//! neighbour request, or has no route.
 
 use std::time::{Duration, Instant};
 
@@ -14,36 +16,36 @@ use crate::netlink::Netlink;
 use crate::netlink::events::Events;
 use crate::netlink::link::Interface;
 
-/// The kernel needs a thousandth of it.
+/// Time limit of a wait. The kernel needs a thousandth of it.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// How often it is looked at in short order: the kernel needs no longer as a rule.
+/// Number of looks before the wait listens for events: most waits end within them.
 const FIRST_LOOKS: usize = 20;
 
-/// How long it is not looked at where nothing is told.
+/// Longest sleep between two looks without an event.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How long an interface that carries packets is waited for that has no link-local address: it may have none
-/// for good, since somebody has taken it away, or IPv6.
+/// Time that an interface with carrier has to get a link-local address. It may never get one: a
+/// program may have removed it, or IPv6 may be off.
 const GRACE: Duration = Duration::from_millis(200);
 
-/// An interface that is to carry packets.
+/// Interface that is waited for.
 #[derive(Clone, Debug)]
 pub(crate) struct Awaited {
     pub(crate) index: u32,
-    /// What an error calls it.
+    /// Name in errors: `eth0 of server`.
     pub(crate) label: String,
-    /// Whether it is left as it is where it is down, or has no carrier.
+    /// Whether the wait skips the interface while it is down or has no carrier.
     pub(crate) may_be_down: bool,
 }
 
-/// Waits for every interface of the nodes.
+/// Waits until all interfaces of all nodes carry packets.
 pub(crate) fn wait(plan: &Plan, made: &[&Made], indexes: &Indexes) -> Result<()> {
     let mut each = made.iter().enumerate();
     each.try_for_each(|(node, made)| wait_on(made, &awaited(plan, node, indexes, |_| true)))
 }
 
-/// Those of a node that are wanted.
+/// Returns the interfaces of a node that `is_wanted` accepts, for a wait.
 pub(crate) fn awaited(
     plan: &Plan,
     node: usize,
@@ -51,7 +53,7 @@ pub(crate) fn awaited(
     is_wanted: impl Fn(&InterfacePlan) -> bool,
 ) -> Vec<Awaited> {
     let all = plan.nodes()[node].interfaces.iter().enumerate();
-    // A bridge without ports carries nothing, for good.
+    // A bridge without ports never has a carrier.
     let is_bridge = |one: &InterfacePlan| matches!(one.kind, InterfaceKind::Bridge { .. });
     let wanted = all.filter(|(_, one)| !is_bridge(one) && is_wanted(one));
     let awaited = wanted.map(|(at, one)| Awaited {
@@ -66,8 +68,8 @@ pub(crate) fn awaited(
 ///
 /// # Errors
 ///
-/// At once for one that cannot any more: it is gone, or it is down, or has no carrier, and is not
-/// [allowed](Awaited::may_be_down) to.
+/// At once if an interface is gone, or if it is down or has no carrier and is not
+/// [allowed](Awaited::may_be_down) to be.
 pub(crate) fn wait_on(made: &Made, awaited: &[Awaited]) -> Result<()> {
     let start = Instant::now();
     let late = |there: &[Interface]| {
@@ -91,7 +93,7 @@ pub(crate) fn wait_on(made: &Made, awaited: &[Awaited]) -> Result<()> {
     wait_until(made, late)
 }
 
-/// Waits until they do not, since the other ends are down.
+/// Waits until no interface carries packets, since the other ends are down.
 pub(crate) fn wait_off(made: &Made, awaited: &[Awaited]) -> Result<()> {
     wait_until(made, |there| {
         let is_late = |own: &&Awaited| own.find(there).is_some_and(is_in_use);
@@ -99,8 +101,8 @@ pub(crate) fn wait_off(made: &Made, awaited: &[Awaited]) -> Result<()> {
     })
 }
 
-/// Looks at the interfaces until none is late: a few times in a row, and then whenever the kernel tells that
-/// something has changed.
+/// Looks at the interfaces until none is late: a few times in a row, then after each event of the
+/// kernel.
 fn wait_until<'a>(
     made: &Made,
     late: impl Fn(&[Interface]) -> Result<Option<(&'a Awaited, &'static str)>>,
@@ -116,7 +118,7 @@ fn wait_until<'a>(
         looks += 1;
         match &events {
             None if looks < FIRST_LOOKS => std::thread::sleep(Duration::from_micros(50)),
-            // What happens from now on is told: the next look comes after it.
+            // Events are recorded from now on, so that the next look misses none.
             None => events = Some(listen(made)),
             Some(Some(events)) => events.wait(PAUSE)?,
             Some(None) => std::thread::sleep(Duration::from_millis(1)),
@@ -124,14 +126,14 @@ fn wait_until<'a>(
     }
 }
 
-/// Listens in the network of a node; none where a thread may not be started, or not go there.
+/// Listens for events in the network of a node. Returns none if a thread is refused there.
 fn listen(made: &Made) -> Option<Events> {
     let network = made.place.network_alone().ok()?;
     on_thread::within(&network, "a network", Events::open).ok()
 }
 
-/// Why an interface that is there will not carry packets, whatever the kernel has still to do. The kernel
-/// notes at once that both ends of a cable are up.
+/// Returns the reason why an interface will not carry packets, however long the wait. The kernel
+/// sets the carrier of both ends at once when the second one comes up.
 fn why_never(one: &Interface, there: &[Interface]) -> Option<&'static str> {
     let is_on_another = matches!(one.kind.as_deref(), Some("vlan" | "macvlan"));
     let lower = one.lower.filter(|_| is_on_another);
@@ -142,7 +144,7 @@ fn why_never(one: &Interface, there: &[Interface]) -> Option<&'static str> {
             Some("the interface that it is on carries nothing")
         }
         None if !one.has_carrier => Some("it has no carrier: the other end is down"),
-        // One that is on another follows that after a while.
+        // A VLAN or a macvlan follows its lower interface with a delay.
         _ => None,
     }
 }
@@ -152,7 +154,7 @@ impl Awaited {
         there.iter().find(|one| one.index == self.index)
     }
 
-    /// The same for one that may be down.
+    /// Returns the same wait, which skips the interface while it is down.
     pub(crate) fn if_up(self) -> Self {
         Self { may_be_down: true, ..self }
     }
@@ -162,19 +164,20 @@ impl Awaited {
     }
 }
 
-/// A cable that says nothing yet is not in use.
+/// Returns whether the kernel has activated an interface. For a veth end that is its operational
+/// state (IF_OPER_UP of RFC 2863).
 fn is_in_use(one: &Interface) -> bool {
     if one.kind.as_deref() == Some("veth") { one.says_running } else { one.is_running }
 }
 
-/// One with an address of IPv6 that cannot be used yet, also a link-local one: these come once the
-/// interface carries packets.
+/// Returns an interface with an IPv6 address that is not usable yet. A link-local address appears
+/// only once the interface has a carrier.
 fn deaf<'a>(
     netlink: &Netlink,
     all: &[(&'a Awaited, &Interface)],
     start: Instant,
 ) -> Result<Option<&'a Awaited>> {
-    // On others nobody asks.
+    // Other interfaces do no neighbour discovery.
     let mut asked = all.iter().filter(|(_, one)| one.is_asked).peekable();
     if asked.peek().is_none() {
         return Ok(None);

@@ -98,7 +98,7 @@ impl Fabric {
     }
 
     /// Deletes the neighbour entries in state FAILED on the nodes that are on: these neighbours may
-    /// answer now. In the caller's own network only interfaces of the lab are concerned.
+    /// answer now. In the caller's own network, only those on interfaces of the lab are deleted.
     pub(crate) fn forget_failures(&self, cables: &[[End; 2]]) -> Result<()> {
         for (at, (host, node)) in self.hosts.iter().zip(self.plan.nodes()).enumerate() {
             let Ok(here) = host.here() else { continue };

@@ -66,7 +66,7 @@ impl Indexes {
         self.0[node].push(index);
     }
 
-    /// Returns whether `indexes` holds interfaces that the lab has created on a node, and no others.
+    /// Returns whether `indexes` are interfaces that the lab has created on a node, and no others.
     pub(crate) fn are_of_lab(&self, plan: &Plan, node: usize, indexes: &[u32]) -> bool {
         let interfaces = plan.nodes()[node].interfaces.iter().zip(&self.0[node]);
         let made = interfaces.filter(|(one, _)| one.kind != InterfaceKind::Loopback);

@@ -1,5 +1,5 @@
-//! The giving-back of what a lab has taken from the caller's own network: addresses, then neighbours and
-//! routes, in the order that they had. The kernel's answer is compared with what was there.
+//! Restores what a lab has removed from the caller's own network: addresses, then neighbours and
+//! routes, in their old order. The result is compared with the old state.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,11 +8,11 @@ use crate::netlink::Netlink;
 use crate::netlink::kept::belongings::Belongings;
 use crate::netlink::kept::{Class, Kept};
 
-/// The time for duplicate address detection, which takes two seconds at most by default.
+/// Time limit for duplicate address detection, which takes two seconds at most by default.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Puts back what was `taken`, whose interfaces are still there, where it had its place `before`. The
-/// sentences say what is not as it was.
+/// Restores what was `taken`, as far as its interfaces still exist, in the order of `before`.
+/// Returns a sentence for each entry that differs afterwards.
 pub(crate) fn give_back(netlink: &Netlink, before: &Belongings, taken: Vec<Kept>) -> Vec<String> {
     let indexes = match netlink.interfaces() {
         Ok(all) => all.into_iter().map(|one| one.index).collect::<Vec<_>>(),
@@ -34,7 +34,7 @@ pub(crate) fn give_back(netlink: &Netlink, before: &Belongings, taken: Vec<Kept>
 struct Giving<'a> {
     netlink: &'a Netlink,
     before: &'a Belongings,
-    /// What there is to be in the end.
+    /// Entries that must exist in the end.
     wanted: Vec<Kept>,
     failed: Vec<String>,
 }
@@ -44,8 +44,8 @@ impl Giving<'_> {
         self.netlink.belongings().unwrap_or_default()
     }
 
-    /// Restores each list of a class that lacks something. A list may need another one: a gateway is
-    /// on a subnet to which a route leads.
+    /// Restores each list of a class that lacks an entry. A list may depend on another one: a
+    /// gateway is on a subnet that needs a route.
     fn lists(&mut self, class: Class) {
         let there = self.there();
         let disordered = self.before.in_another_order(&there);
@@ -74,7 +74,8 @@ impl Giving<'_> {
         }
     }
 
-    /// Restores the list that `sample` is in: what is in its place stays, all after it is made again.
+    /// Restores the list that `sample` is in. Entries in their old position stay, and all after
+    /// them are created again.
     fn list(&mut self, sample: &Kept) -> Result<(), String> {
         let there = self.there();
         let here: Vec<Kept> =
@@ -84,11 +85,11 @@ impl Giving<'_> {
                 && (self.wanted.contains(one) || here.iter().any(|other| other.is_like(one)))
         };
         let mut list: Vec<Kept> = self.before.0.iter().filter(is_meant).cloned().collect();
-        // What came later than the first change, and was taken by another.
+        // Entries that are newer than the first change, and that another change has removed.
         let later = self.wanted.iter().filter(is_meant).filter(|one| !list.contains(one));
         let later: Vec<Kept> = later.cloned().collect();
         list.extend(later);
-        // Those that were taken have the time that was left to them then.
+        // A removed entry has the lifetime that was left when it was removed.
         for one in &mut list {
             let taken = self.wanted.iter().find(|taken| *taken == one);
             taken.into_iter().for_each(|taken| *one = taken.clone());
@@ -101,9 +102,9 @@ impl Giving<'_> {
             list.reverse();
         }
         let same = old.iter().zip(&list).take_while(|(old, new)| old == new).count();
-        // All that goes besides is wanted again.
+        // Entries that the kernel removes with these are wanted again.
         let in_the_way = &old[same..];
-        // What only the kernel can make stays, whatever the order.
+        // An entry that only the kernel can create stays, whatever the order.
         if in_the_way.iter().all(|one| one.is_of_kernel_alone().is_none()) {
             for one in in_the_way.iter().rev() {
                 self.netlink.ask_all(&[one.remove()]).ok();
@@ -122,8 +123,8 @@ impl Giving<'_> {
         made.map_err(|failure| format!("give back: {failure}"))
     }
 
-    /// Waits until IPv6 addresses can be used whose interfaces carry packets: the kernel takes them into use
-    /// a moment later.
+    /// Waits until IPv6 addresses on interfaces with carrier are usable: the kernel activates them
+    /// a moment after they are added.
     fn wait(&mut self) {
         let of_ipv6 = self.addresses().filter(|one| !one.is_ipv4());
         let indexes: Vec<u32> = of_ipv6.flat_map(Kept::indexes).collect();
@@ -145,8 +146,8 @@ impl Giving<'_> {
         }
     }
 
-    /// Removes routes that the kernel has made for addresses which are there again, and that were not
-    /// there before.
+    /// Removes routes that the kernel has created for restored addresses, and that did not exist
+    /// before.
     fn without_new_routes(&mut self) {
         let indexes: Vec<u32> = self.addresses().flat_map(Kept::indexes).collect();
         let is_new = |one: &&Kept| {
@@ -165,7 +166,7 @@ impl Giving<'_> {
         self.wanted.iter().filter(|one| one.class() == Class::Address)
     }
 
-    /// Notes what is not as it was.
+    /// Records each wanted entry that is missing.
     fn compare(&mut self) {
         let there = self.there();
         let lacking = self.wanted.iter().filter(|one| !one.is_over() && !there.0.contains(one));

@@ -1,26 +1,26 @@
-//! Routes and addresses that the kernel has made from router advertisements. It goes on to care for them, by
-//! flags that netlink neither shows nor takes: what has been taken of these cannot be given back.
+//! Routes and addresses that the kernel has created from router advertisements. It manages them by
+//! flags that netlink neither shows nor accepts, so a lab that removes one could not restore it.
 
 use std::fs;
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::netlink::kept::Kept;
 
-/// `RTF_DEFAULT`, `RTF_ADDRCONF`, `RTF_PREFIX_RT`, `RTF_ROUTEINFO` of `linux/ipv6_route.h`.
+/// Flags `RTF_DEFAULT`, `RTF_ADDRCONF`, `RTF_PREFIX_RT`, `RTF_ROUTEINFO` of `linux/ipv6_route.h`.
 const BY_ADVERTISEMENT: u32 = 0x0001_0000 | 0x0004_0000 | 0x0008_0000 | 0x0080_0000;
 
-/// The kernel's own IPv6 routes, as destination, length, gateway and metric.
+/// IPv6 routes that the kernel has created, as destination, prefix length, gateway and metric.
 #[derive(Debug)]
 pub(crate) struct Routes(Vec<(IpAddr, u8, IpAddr, u32)>);
 
 impl Routes {
-    /// Reads those of the calling thread's network; none without IPv6.
+    /// Reads the routes of the calling thread's network. Without IPv6 there are none.
     pub(crate) fn read() -> Self {
         let text = fs::read_to_string("/proc/thread-self/net/ipv6_route").unwrap_or_default();
         Self(text.lines().filter_map(parse).collect())
     }
 
-    /// The reason for which one cannot be given back, if there is one.
+    /// Returns the reason why an entry could not be restored, or none if it could.
     pub(crate) fn reason(&self, kept: &Kept) -> Option<&'static str> {
         kept.is_of_kernel_alone().or_else(|| {
             let route = kept.as_route()?;
@@ -36,7 +36,8 @@ impl Routes {
     }
 }
 
-/// A line of `/proc/net/ipv6_route`: destination, length, source, length, gateway, metric, uses, flags.
+/// Parses a line of `/proc/net/ipv6_route`: destination, length, source, length, gateway, metric,
+/// uses, flags.
 fn parse(line: &str) -> Option<(IpAddr, u8, IpAddr, u32)> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let address = |at: usize| {

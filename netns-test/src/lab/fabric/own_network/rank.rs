@@ -1,15 +1,18 @@
-//! The place of a lab's routes in the caller's own network: before those of the machine to the same
-//! destination. These stay, so that the machine has them whatever becomes of the lab's process.
+//! The rank of a lab's routes in the caller's own network: before those of the machine to the same
+//! destination. The machine's routes stay, so that they are there even if the lab's process is
+//! killed.
+//!
+//! Pure.
 
 use crate::addr::cidr::Subnet;
 use crate::netlink::kept::Kept;
 use crate::netlink::route::{MAIN, Rank, Route};
 
-/// The metric of an IPv6 route that is added without one.
+/// Metric of an IPv6 route that is added without one (`IP6_RT_PRIO_USER` of `linux/ipv6_route.h`).
 const USUAL: u32 = 1024;
 
-/// The rank of a new route to `destination` among those that are `there`, some of which may be the
-/// lab's own; or the reason for which none comes before the machine's.
+/// Returns the rank of a new route to `destination` among the routes `there`, some of which are the
+/// lab's own. The error is the reason why no route can come before the machine's.
 pub(crate) fn rank(
     there: &[Kept],
     destination: Subnet,

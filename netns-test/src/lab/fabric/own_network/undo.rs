@@ -1,8 +1,9 @@
-//! What is changed in the caller's own network, and how it is taken back when the lab ends: all else of a
-//! lab goes with its namespaces.
+//! Journal of the changes in the caller's own network. The end of the lab undoes them, as that
+//! network outlives the lab.
 //!
-//! Routes of a lab come before those of the machine to the same destination, which stay. What a lab has
-//! to take is kept as the kernel has shown it before, and compared when it has been put back.
+//! Routes of a lab come before those of the machine to the same destination, which stay. An entry
+//! that a lab has to remove is recorded as the kernel showed it, and compared after it has been
+//! restored.
 
 use std::fs;
 use std::io;
@@ -18,7 +19,7 @@ use crate::sys::errno;
 use crate::sys::lock::lock;
 use crate::sys::ns::ns_set::Place;
 
-/// The changes, in their order.
+/// Recorded changes, in their order.
 #[derive(Debug, Default)]
 pub(crate) struct Journal(Mutex<Changes>);
 
@@ -28,28 +29,28 @@ struct Changes {
     removals: Vec<Request>,
     /// Routes and addresses that the lab has added.
     own: Vec<Kept>,
-    /// All that there was before the lab took the first thing.
+    /// State before the lab removed the first entry.
     before: Option<Belongings>,
-    /// What the lab has taken.
+    /// Entries that the lab has removed.
     taken: Vec<Kept>,
-    /// Paths of sysctls with the values of before.
+    /// Paths of sysctls, with their old values.
     sysctls: Vec<(String, String)>,
 }
 
 impl Journal {
-    /// Notes what is to be asked for at the end. It may be refused then: interfaces of the lab are gone
-    /// first.
+    /// Records a request for the end. The kernel may refuse it then, since the interfaces of the
+    /// lab are deleted first.
     pub(crate) fn ask(&self, request: Request) {
         self.changes().removals.push(request);
     }
 
-    /// Notes what a sysctl was.
+    /// Records the old value of a sysctl.
     pub(crate) fn write(&self, path: String, before: String) {
         self.changes().sysctls.push((path, before));
     }
 
-    /// Calls `work`, and notes what the network that `netlink` speaks to lacks afterwards, and what it has
-    /// besides and `is_own`: that is the lab's.
+    /// Calls `work`, and records what it removes from the network of `netlink`. Entries that it
+    /// adds and that `is_own` accepts are recorded as the lab's.
     pub(crate) fn around<T, E: From<Failure>>(
         &self,
         netlink: &Netlink,
@@ -69,10 +70,11 @@ impl Journal {
         own.retain(|one| !lost_own.contains(one));
         let new = after.without(&before);
         let has_own_address = new.iter().any(|new| new.class() == Class::Address && is_own(new));
-        // With an address comes its subnet's route, and goes with it.
+        // The kernel adds the subnet's route with an address, and removes it with the address.
         let comes_with_it = |new: &Kept| has_own_address && new.is_route_of_kernel();
         own.extend(new.into_iter().filter(|new| is_own(new) || comes_with_it(new)));
-        // What comes back first counts, and not what the lab has made of it meanwhile.
+        // The first removal of an entry counts. A later one would record what the lab has made of
+        // it.
         let lost: Vec<_> = unlike(taken, lost).collect();
         if !lost.is_empty() {
             taken.extend(lost);
@@ -81,17 +83,17 @@ impl Journal {
         done
     }
 
-    /// Whether a route or an address is the lab's.
+    /// Returns whether the lab has added a route or an address.
     pub(crate) fn is_own(&self, kept: &Kept) -> bool {
         self.changes().own.contains(kept)
     }
 
-    /// Takes all back in the network that `netlink` speaks to and which is at `place`. Where something is
-    /// refused, the rest goes on; the sentences say what.
+    /// Undoes all changes in the network of `netlink`, which is at `place`. Goes on after an error,
+    /// and returns a sentence for each.
     pub(crate) fn take_back(&self, netlink: &Netlink, place: &Place) -> Vec<String> {
         let all = std::mem::take(&mut *self.changes());
         for request in all.removals.into_iter().rev() {
-            // It may be gone with an interface.
+            // It may be gone with an interface of the lab.
             drop(netlink.ask_all(&[request]));
         }
         let at_first = netlink.belongings().unwrap_or_default();
@@ -99,7 +101,7 @@ impl Journal {
             drop(netlink.ask_all(&[own.remove()]));
         }
         let mut failed = write_back(all.sysctls, place);
-        // What has gone with an address of the lab's.
+        // Entries that the kernel has removed with an address of the lab.
         let there = netlink.belongings().unwrap_or_default();
         let lost = at_first.without(&there).into_iter().filter(|one| !all.own.contains(one));
         let lost: Vec<_> = unlike(&all.taken, lost.collect()).collect();
@@ -116,12 +118,12 @@ impl Journal {
     }
 }
 
-/// Those that nothing `known` is like.
+/// Returns the entries of `all` that resemble no `known` one.
 fn unlike(known: &[Kept], all: Vec<Kept>) -> impl Iterator<Item = Kept> {
     all.into_iter().filter(|one| !known.iter().any(|known| known.is_like(one)))
 }
 
-/// Writes the first values of sysctls, in the network that is at `place`. Some write others, too.
+/// Writes the oldest values of sysctls in the network at `place`. A write can change other sysctls.
 fn write_back(values: Vec<(String, String)>, place: &Place) -> Vec<String> {
     let mut first: Vec<(String, String)> = Vec::new();
     for (path, value) in values {
@@ -133,7 +135,8 @@ fn write_back(values: Vec<(String, String)>, place: &Place) -> Vec<String> {
         return Vec::new();
     }
     let write = || {
-        // One pass for those that write others, one for these; the last finds all right.
+        // The first pass writes sysctls that change others, the second one those others. The third
+        // one finds all values right.
         let mut failed = Vec::new();
         for _ in 0..3 {
             failed = first.iter().rev().filter_map(|(path, value)| set(path, value)).collect();
@@ -147,14 +150,14 @@ fn write_back(values: Vec<(String, String)>, place: &Place) -> Vec<String> {
     })
 }
 
-/// Writes a sysctl that has another value; the sentence says why it could not.
+/// Writes a sysctl unless it has the value. Returns a sentence if that fails.
 fn set(path: &str, value: &str) -> Option<String> {
     let written = fs::read_to_string(path).and_then(|now| {
         let is_so = now.split_whitespace().eq(value.split_whitespace());
         if is_so { Ok(()) } else { fs::write(path, value) }
     });
     match written {
-        // Of an interface that is gone.
+        // The sysctl of an interface that is gone is gone, too.
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Some(format!("write {path}: {}", errno::describe(&error)))
         }
