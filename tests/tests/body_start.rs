@@ -192,7 +192,7 @@ fn a_host_without_its_threads_is_no_panic_of_the_test() {
         let text = fails(run.env_remove("FAULT"));
         assert!(mark.exists(), "{text}");
         assert!(text.contains("netns-test: the test could not go on: "), "{text}");
-        assert!(text.contains("host host: EAGAIN (Try again)\n  cause: "), "{text}");
+        assert!(text.contains("node host: EAGAIN (Try again)\n  cause: "), "{text}");
         std::fs::remove_dir_all(mark.parent().unwrap()).unwrap();
     });
 }

@@ -1,7 +1,9 @@
-//! A network of hosts inside a test: described as a value, checked and worked out by a plan.
+//! A network of nodes inside a test: described as a value, checked and computed as a plan, built in
+//! the kernel.
 //!
-//! [`Topology`] is the description, [`Plan`] says what the kernel is to be told. Neither touches
-//! it. Both can be printed, and drawn with Graphviz (`to_dot`) and Mermaid (`to_mermaid`).
+//! [`Topology`] is the description, [`Plan`] all that follows from it. Neither touches the kernel.
+//! Both can be printed, and drawn with Graphviz (`to_dot`) and Mermaid (`to_mermaid`).
+//! [`Topology::build`] returns a [`Lab`], whose nodes and links run code and change the network.
 #![doc = include_str!("../../LAB.md")]
 
 #[cfg(all(target_os = "linux", not(miri)))]

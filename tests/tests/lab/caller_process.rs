@@ -16,7 +16,7 @@ use super::{must_fail, two_hosts};
 fn a_panic_after_the_lab_fails_the_test() {
     let told = must_fail("caller_process::panics_after_its_lab");
     assert!(
-        told.contains("host client: a thread has panicked: too late, after its lab has ended"),
+        told.contains("node client: a thread has panicked: too late, after its lab has ended"),
         "{told}"
     );
     assert!(told.contains("SIGABRT"), "{told}");
@@ -40,7 +40,7 @@ fn panics_after_its_lab() {
 fn a_panic_of_a_lab_that_is_never_dropped_fails_the_test() {
     let told = must_fail("caller_process::panics_in_a_lab_that_is_never_dropped");
     assert!(
-        told.contains("something has panicked on a host of a lab that was not dropped"),
+        told.contains("a thread or task has panicked on a node of a lab that was not dropped"),
         "{told}"
     );
 }

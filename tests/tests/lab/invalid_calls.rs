@@ -100,7 +100,7 @@ fn an_incomplete_line_is_named() -> netns_test::Result<()> {
         let told = short.line(|line| line.contains("ready")).unwrap_err().said();
         let is_early = told.contains("it has printed nothing");
         assert!(is_early || told.contains("ready> "), "{told}");
-        told.contains("of a line that has not ended: ready> ")
+        told.contains("unfinished line: ready> ")
     });
     Ok(())
 }

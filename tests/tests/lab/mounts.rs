@@ -19,8 +19,8 @@ fn mount(place: &Path) {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-const ADVICE: &str = "\n  the caller has it, and the host has not: hosts do not see what is mounted \
-     after the lab was built; mount it before that, or on the host";
+const ADVICE: &str = "\n  the caller has it, and the node has not: nodes do not see what is mounted \
+     after the lab was built; mount it before that, or on the node";
 
 #[netns_test]
 fn what_is_mounted_later_is_not_on_hosts() {

@@ -30,11 +30,11 @@ fn slow_hook() -> Receiver<()> {
 #[test]
 fn a_panic_that_is_under_way_fails_the_test() {
     let cases = [
-        ("a_task_panics_slowly", "host client: a task has panicked: boom"),
-        ("a_destructor_of_a_task_that_is_ready_panics", "host client: a task has panicked: boom"),
-        ("a_destructor_of_a_task_that_is_aborted_panics", "host client: a task has panicked: boom"),
-        ("a_thread_panics_again_after_one_was_caught", "host client: a thread has panicked: boom"),
-        ("a_thread_panics_slowly", "host client: a thread has panicked: boom"),
+        ("a_task_panics_slowly", "node client: a task has panicked: boom"),
+        ("a_destructor_of_a_task_that_is_ready_panics", "node client: a task has panicked: boom"),
+        ("a_destructor_of_a_task_that_is_aborted_panics", "node client: a task has panicked: boom"),
+        ("a_thread_panics_again_after_one_was_caught", "node client: a thread has panicked: boom"),
+        ("a_thread_panics_slowly", "node client: a thread has panicked: boom"),
         ("a_thread_of_a_lab_that_is_kept_panics_slowly", "a lab that was not dropped"),
         (
             "a_thread_panics_slowly_after_its_lab",
@@ -164,7 +164,7 @@ fn a_thread_panics_again_after_one_was_caught() {
 #[test]
 fn a_panic_keeps_its_payload() {
     let text = must_fail("panics::goes_on_with_another_panic");
-    assert!(text.contains("host client: a thread has panicked: the reason"), "{text}");
+    assert!(text.contains("node client: a thread has panicked: the reason"), "{text}");
     let text = must_fail("panics::has_a_hook_that_exits");
     assert!(text.contains("the test's process exited with status 3 before"), "{text}");
     assert!(!text.contains("does not end"), "{text}");

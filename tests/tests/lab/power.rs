@@ -168,10 +168,10 @@ fn nothing_runs_on_what_is_off() -> netns_test::Result<()> {
     }
     let work = || lab[host].run(|| ());
     let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_err();
-    assert_eq!(panic.downcast_ref::<String>().unwrap(), "host host: it is powered off");
+    assert_eq!(panic.downcast_ref::<String>().unwrap(), "node host: it is powered off");
     lab.power_on(host)?;
     let told = command.status().unwrap_err().said();
-    assert!(told.starts_with("start true on host: it was to begin on the host before"), "{told}");
+    assert!(told.starts_with("start true on host: it was prepared before the node"), "{told}");
     Mesh::new(&lab, &[own, host]).all_pairs_talk();
     // Off when the lab ends.
     lab.power_off(host)

@@ -188,7 +188,7 @@ fn explained(lack: &Lack) -> Failure {
         Some(number) => io::Error::from_raw_os_error(number),
         None => io::Error::other(lack.reason.as_str()),
     };
-    diagnose::explain(&lack.step, &format!("host {}", lack.host), &error)
+    diagnose::explain(&lack.step, &format!("node {}", lack.host), &error)
 }
 
 /// Returns the status in an [`ExitCode`], which only its `Debug` shows.

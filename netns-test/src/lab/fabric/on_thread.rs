@@ -101,7 +101,7 @@ pub(crate) fn spawn<T: Send + 'static>(
 pub(crate) fn go(place: &Place, name: &str) {
     if let Err(error) = place.enter() {
         let reason = errno::describe(&error);
-        let message = format!("move a thread to host {name}: {reason}");
+        let message = format!("move a thread to node {name}: {reason}");
         isolation::note_lack(&message, "move a thread to", name, &error);
         panic!("{message}");
     }

@@ -1,6 +1,6 @@
-//! Calls that block a tokio runtime while they wait for what one of its tasks does, as in an `async` test
-//! on one thread: the task never runs. Such a call says so, in its error, or on stderr where it has no
-//! limit.
+//! Calls that block a tokio runtime while they wait for one of its tasks, as in an `async` test on
+//! one thread: the task never runs. The error of such a call says so. A call without a limit says
+//! so on stderr.
 
 use std::fmt::Display;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -13,13 +13,13 @@ use tokio::runtime::Handle;
 use crate::error::{Failure, Result};
 use crate::sys::lock::lock;
 
-/// How long a call without a limit lasts before the runtime is looked at.
+/// Time after which a call without a limit examines the runtime.
 const LATE: Duration = Duration::from_secs(1);
 
-/// How long a task that can run may take on a machine with much to do.
+/// Time that a runnable task may take to run on a busy machine.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A wait that has failed sooner has not failed because it has waited.
+/// Shortest wait that can have failed because the runtime was blocked.
 const SHORTEST: Duration = Duration::from_millis(50);
 
 const RUNTIME: &str = "the calling thread is one of a tokio runtime that runs no task meanwhile: the call \
@@ -31,7 +31,8 @@ const WORKER: &str = "the calling thread is a worker of a tokio runtime: a task 
 const ADVICE: &str = "call it in `tokio::task::spawn_blocking`, or start what it waits for on a node: \
     `lab[node].spawn(…)`; `flavor = \"multi_thread\"` runs a test on more threads";
 
-/// Waits with a limit, by `wait`, and adds to its error if it has blocked a runtime.
+/// Calls `wait`, which has a time limit, and adds the cause to its error if it has blocked a
+/// runtime.
 pub(crate) fn explained<T>(wait: impl FnOnce() -> Result<T>) -> Result<T> {
     let start = Instant::now();
     wait().map_err(|error| match Handle::try_current() {
@@ -43,21 +44,21 @@ pub(crate) fn explained<T>(wait: impl FnOnce() -> Result<T>) -> Result<T> {
     })
 }
 
-/// Waits until the other end of the channel is dropped. Where that is late, and the calling thread blocks a
-/// runtime meanwhile, stderr says so of `call`.
+/// Waits until the other end of the channel is dropped. Reports `call` on stderr if that is late
+/// since the calling thread blocks a runtime.
 pub(crate) fn wait_for(end: &Receiver<()>, call: impl Display) {
     if let Ok(handle) = Handle::try_current() {
         watch(&handle, end, call);
     }
 }
 
-/// Does work that lasts as long as it takes, and says of `call` on stderr if it blocks a runtime.
+/// Calls `work`, which has no limit. Reports `call` on stderr if it blocks a runtime.
 pub(crate) fn watched<T>(call: impl Display + Send, work: impl FnOnce() -> T) -> T {
     let Ok(handle) = Handle::try_current() else { return work() };
     thread::scope(|scope| {
         let (over, end) = mpsc::channel();
         let watcher = thread::Builder::new().name("lab watcher".into());
-        // Without it, nothing but the note is lacking.
+        // If the thread is refused, only the report is missing.
         drop(watcher.spawn_scoped(scope, move || watch(&handle, &end, call)));
         let value = work();
         drop(over);
@@ -75,9 +76,10 @@ fn watch(handle: &Handle, end: &Receiver<()>, call: impl Display) {
     }
 }
 
-/// What the runtime does not run while the calling thread is here.
+/// Returns which tasks the runtime does not run while the calling thread is blocked, or none if it
+/// runs all.
 fn cause(handle: &Handle) -> Option<&'static str> {
-    // A worker keeps the task that it has started last for itself (tokio's LIFO slot).
+    // A worker keeps the task that it has spawned last for itself (tokio's LIFO slot).
     let own = Probe::on(handle);
     let other = thread::scope(|scope| {
         let starter = thread::Builder::new().spawn_scoped(scope, || Probe::on(handle));
@@ -93,10 +95,10 @@ fn cause(handle: &Handle) -> Option<&'static str> {
     }
 }
 
-/// A task that does nothing.
+/// Task that does nothing, to find out whether the runtime runs it.
 struct Probe(Arc<Run>);
 
-/// Whether the task has run, or was dropped by a runtime that ends.
+/// State of the task: whether it has run, or was dropped by a runtime that ends.
 #[derive(Default)]
 struct Run {
     is_over: Mutex<bool>,

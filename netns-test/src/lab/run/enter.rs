@@ -1,4 +1,4 @@
-//! A thread of the caller that goes to a node and comes back.
+//! The calling thread on a node: `enter`, and the guard that moves it back.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,33 +8,35 @@ use crate::lab::run::node::Node;
 use crate::sys::errno;
 use crate::sys::ns::ns_set::Place;
 
-/// Keeps the calling thread on a host; dropped, it moves the thread back.
+/// Guard of a thread that [`enter`](Node::enter) has moved to a node. Dropping it moves the thread
+/// back.
 ///
-/// It belongs to its thread and cannot be sent to another. Where the way back is barred the
-/// process is aborted, rather than let the thread go on in the wrong place.
+/// The guard cannot be sent to another thread. If the kernel refuses the way back, the process is
+/// aborted, so that the thread does not go on in the wrong network.
 #[must_use = "dropped at once, it moves the thread back at once"]
 pub struct NodeGuard<'host> {
     back: Place,
-    /// Not `Send`: the thread it moves is the one that drops it.
+    /// Not `Send`: it must be dropped by the thread that it moves back.
     _thread: PhantomData<(*const (), &'host Node)>,
 }
 
 impl Node {
-    /// Moves the calling thread to the host, for as long as the guard lives. Threads that it starts
-    /// begin there. From then on its working directory is its own.
+    /// Moves the calling thread to the node until the guard is dropped. Threads that it starts
+    /// meanwhile are on the node, too. From then on the thread's working directory is its own
+    /// (`unshare(CLONE_FS)`).
     ///
-    /// So do threads that a library starts meanwhile for all of the process, such as those of a runtime's
-    /// blocking pool (name lookups of tokio): they stay there. [`run`](Self::run) and
-    /// [`spawn`](Self::spawn) leave the caller's thread alone.
+    /// A library may start threads for the whole process meanwhile, such as the blocking pool of
+    /// tokio (used for name lookups). These stay on the node. [`run`](Self::run) and
+    /// [`spawn`](Self::spawn) do not move the calling thread, so they avoid that.
     ///
-    /// Under a runtime with several threads do not hold the guard across an `.await`. Guards must be
-    /// dropped in the reverse of their order, as local variables are.
+    /// In a runtime with several threads, do not hold the guard across an `.await`. Guards must be
+    /// dropped in reverse order, as local variables are.
     ///
     /// # Errors
     ///
-    /// EPERM without `CAP_SYS_ADMIN` in the caller's user namespace, and where the thread could not come
-    /// back since its own mounts or hostname are an outer user namespace's; where the host is powered
-    /// off. It is where it was then.
+    /// EPERM without `CAP_SYS_ADMIN` in the caller's user namespace, or if the thread could not
+    /// come back since its mounts or hostname belong to an outer user namespace; a node that is
+    /// powered off. The thread has not moved then.
     ///
     /// # Examples
     ///
@@ -55,13 +57,14 @@ impl Node {
         let here = self.here()?;
         let back = Place::own();
         let back = back.map_err(|error| self.failure("open", "the way back from", &error))?;
-        // Who may go there may not always come back. It may if it may go where it is.
+        // A thread that may enter the node may not always come back. It may if it may enter its own
+        // namespaces.
         back.enter().map_err(|error| {
             let advice = "the thread could not come back to where it is; under unshare(1), give it -m and -u, too";
             self.failure("setns", "to the network", &error).advise(advice)
         })?;
         if let Err(error) = here.place.enter() {
-            // It may have come half of the way.
+            // Some of the namespaces may have been entered already.
             drop(NodeGuard { back, _thread: PhantomData });
             return Err(self.failure("setns", "to", &error).into());
         }
@@ -78,11 +81,9 @@ impl fmt::Debug for NodeGuard<'_> {
 impl Drop for NodeGuard<'_> {
     fn drop(&mut self) {
         if let Err(error) = self.back.enter() {
-            // No panic: the thread may be unwinding, and would be in the wrong place all the same.
-            eprintln!(
-                "netns-test: a thread cannot return from a host: {}",
-                errno::describe(&error)
-            );
+            // Not a panic: the thread may be unwinding already, and would go on in the wrong
+            // network.
+            eprintln!("netns-test: return of a thread from a node: {}", errno::describe(&error));
             std::process::abort();
         }
     }

@@ -1,4 +1,4 @@
-//! A running lab.
+//! The handle of a running lab, and `Topology::build`, which returns it.
 
 use std::fmt;
 use std::ops::Index;
@@ -20,48 +20,50 @@ use crate::lab::topology::{LinkId, NodeId, NodeKind, Topology};
 use crate::sys::ns::ns_set;
 use crate::sys::process;
 
-/// A network that has been built ([`Topology::build`](crate::Topology::build)): `lab[node]` is a
-/// [`Node`], `lab[link]` a [`Link`].
+/// Network that [`Topology::build`](crate::Topology::build) has built: `lab[node]` is a [`Node`],
+/// `lab[link]` a [`Link`].
 ///
-/// Dropped, it ends all that runs on its hosts: tasks, and every process that has a thread in one of
-/// their networks, by SIGKILL; on a [`local`](crate::Topology::local) host, the programs that the lab
-/// has started there. What programs have written is printed then. With the last thread that was there the kernel takes the network down.
+/// Dropping it ends all that runs on its nodes: tasks, and each process with a thread in one of
+/// their networks, by SIGKILL. On a [`local`](crate::Topology::local) node, only the programs that
+/// the lab has started are killed. The remaining output of programs is printed. The kernel destroys
+/// the namespaces when nothing uses them any more.
 ///
 /// # Panics
 ///
-/// When it is dropped, if a task or a thread on a host has panicked, a process is there ten seconds after
-/// it was killed, or the caller's own network is not as it was: the test is not to pass then.
+/// When it is dropped, if a task or a thread on a node has panicked, if a process exists ten
+/// seconds after it was killed, or if the caller's own network could not be restored. So the test
+/// does not pass.
 pub struct Lab {
     fabric: Arc<Fabric>,
     nodes: Vec<Node>,
     links: Vec<Link>,
     panics: Panics,
-    /// The process that has built it.
+    /// Process that has built the lab.
     builder: process::Pid,
     common: Common,
     own: Own,
 }
 
-/// The names of nodes or links, in the order of declaration; of many the first ones.
+/// Names of nodes or links, in the order of declaration. `Debug` prints the first ones.
 struct Names(Vec<String>);
 
-/// How many names of nodes, and of links, the `Debug` text of a lab has.
+/// Number of names of nodes, and of links, in the `Debug` text of a lab.
 const NAMED: usize = 8;
 
 impl Topology {
-    /// Builds the network that this describes: the one step that touches the kernel.
+    /// Builds the network in the kernel. Nothing else in a topology touches the kernel.
     ///
-    /// When it comes back, every pair of nodes that the plan says can talk, can (but for switches with
-    /// the spanning tree protocol, which takes half a minute to settle).
+    /// When it returns, all pairs of nodes that can talk by the plan do so at once. The exception
+    /// are switches with the spanning tree protocol, whose ports forward after half a minute.
     ///
-    /// It takes `CAP_SYS_ADMIN` and `CAP_NET_ADMIN`: those of a [`netns_test`](crate::netns_test) body, of
-    /// a program under `unshare -Urnm`, or of root. The caller stays where it is, and what is built
-    /// is gone when the [`Lab`] is dropped.
+    /// It needs `CAP_SYS_ADMIN` and `CAP_NET_ADMIN`: those of a [`netns_test`](crate::netns_test)
+    /// body, of a program under `unshare -Urnm`, or of root. The calling thread stays in its
+    /// namespaces. The network is gone when the [`Lab`] is dropped.
     ///
     /// # Errors
     ///
-    /// The mistakes of the [plan](Topology::plan), all at once; a step that the kernel refuses, with
-    /// the object's name and the reason. Nothing is left then.
+    /// All mistakes of the [plan](Topology::plan) at once; a step that the kernel refuses, with the
+    /// object's name and the reason. Nothing of the network is left then.
     ///
     /// # Examples
     ///
@@ -87,7 +89,7 @@ impl Topology {
         let common = Common::new(plan.hosts_text());
         let (fabric, own) = assemble(plan)?;
         if fabric.hosts.iter().any(|host| host.kind() == NodeKind::Local) {
-            // Programs of the caller's own host begin where this thread is.
+            // Programs on the caller's own node inherit the namespaces of this thread.
             common.programs.prepare()?;
         }
         Ok(Lab::new(Arc::new(fabric), Panics::default(), common, own))
@@ -103,13 +105,13 @@ impl Lab {
         lab
     }
 
-    /// What an extended lab is.
+    /// Replaces the state of the lab by that of an extended one.
     pub(crate) fn grow_into(&mut self, fabric: Arc<Fabric>) {
         self.fabric = fabric;
         self.make_handles();
     }
 
-    /// Makes the handles of all nodes and links.
+    /// Creates the handles of all nodes and links.
     fn make_handles(&mut self) {
         let fabric = &self.fabric;
         let shared = || (self.panics.clone(), self.common.clone());
@@ -124,7 +126,7 @@ impl Lab {
         self.common.programs.end_on(node);
     }
 
-    /// Has waits for nodes know the names of this text of `/etc/hosts`.
+    /// Makes the names in this text of `/etc/hosts` known to waits.
     pub(crate) fn rename(&self, names: &str) {
         self.common.rename(names);
     }
@@ -137,34 +139,34 @@ impl Lab {
         &mut self.own
     }
 
-    /// What was built.
+    /// Returns the plan that was built.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.fabric.plan
     }
 
-    /// The nodes, in the order of declaration.
+    /// Returns the nodes, in the order of declaration.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter()
     }
 
-    /// The links, in the order of declaration.
+    /// Returns the links, in the order of declaration.
     pub fn links(&self) -> impl Iterator<Item = &Link> {
         self.links.iter()
     }
 
-    /// The node of that name, if there is one.
+    /// Returns the node called `name`, if there is one.
     #[must_use]
     pub fn host(&self, name: &str) -> Option<&Node> {
         self.nodes().find(|host| host.name() == name)
     }
 
-    /// What its nodes do without, where the kernel has refused it, as sentences with the node's name and
-    /// the kernel's reason: a `/sys` of their own, ping without rights. Empty where nothing is lacking.
-    /// They are for people: their words may change.
+    /// Returns a sentence for each feature that the kernel has refused to nodes, with their names
+    /// and the kernel's reason: a `/sys` of their own, or ping without privileges. It is empty if
+    /// nothing was refused. The sentences are for people, and may change between versions.
     ///
-    /// They are printed on stderr, too, once they are known: a test runner shows that with a test that
-    /// fails.
+    /// Each sentence is also printed on stderr when the lab is built. A test runner shows that with
+    /// a test that fails.
     #[must_use]
     pub fn limitations(&self) -> Vec<String> {
         let there = self.nodes().map(|host| (host.name(), host.live().limitations()));
@@ -204,7 +206,7 @@ fn no_such(what: &str) -> ! {
 
 /// # Panics
 ///
-/// For a node of another topology, and for one that the lab has not been built or extended with.
+/// If the node is of another topology, or is newer than the lab.
 impl Index<NodeId> for Lab {
     type Output = Node;
 
@@ -217,7 +219,7 @@ impl Index<NodeId> for Lab {
 
 /// # Panics
 ///
-/// For a link of another topology, and for one that the lab has not been built or extended with.
+/// If the link is of another topology, or is newer than the lab.
 impl Index<LinkId> for Lab {
     type Output = Link;
 
@@ -230,7 +232,7 @@ impl Index<LinkId> for Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        // A fork has copies of all this, and nothing of it is its own.
+        // A forked child has a copy of the lab, and none of its threads and programs.
         if process::id() != self.builder {
             return;
         }
@@ -240,11 +242,11 @@ impl Drop for Lab {
             tasks.end();
         }
         if self.nodes().any(|host| host.kind() == NodeKind::Local) {
-            // The caller's own network stays.
+            // The caller's own network outlives the lab.
             drop(self.fabric.heal());
             self.fabric.remove_moved();
         }
-        self.common.programs.start_no_more();
+        self.common.programs.close();
         let own = here.iter().filter(|(host, _)| host.kind() != NodeKind::Local);
         let past: Vec<_> = self.nodes().flat_map(|host| host.live().take_past()).collect();
         let networks =
@@ -255,11 +257,11 @@ impl Drop for Lab {
         let kept = self.own.guest.as_mut().map(Guest::take_back);
         let left: Vec<String> = left.into_iter().chain(kept.into_iter().flatten()).collect();
         let panics = self.panics.take();
-        let told: Vec<String> = panics.into_iter().chain(left.clone()).collect();
+        let failures: Vec<String> = panics.into_iter().chain(left.clone()).collect();
         if !std::thread::panicking() {
-            assert!(told.is_empty(), "{}", told.join("\n"));
+            assert!(failures.is_empty(), "{}", failures.join("\n"));
         }
-        // Nothing has printed these yet, other than a panic of a host.
+        // The panics have been printed already.
         left.iter().for_each(|left| eprintln!("netns-test: {left}"));
     }
 }

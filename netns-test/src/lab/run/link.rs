@@ -1,4 +1,4 @@
-//! A link of a running lab.
+//! The handle of a link: takes it down and brings it up.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan, RoutePlan};
 use crate::netlink;
 
-/// A link of a [`Lab`](crate::Lab): a cable with its two ends.
+/// Link of a [`Lab`](crate::Lab): a veth pair with its two ends.
 pub struct Link {
     fabric: Arc<Fabric>,
     at: usize,
@@ -26,18 +26,18 @@ impl Link {
         Self { fabric, at }
     }
 
-    /// The name of the link, if it was given one.
+    /// Returns the name of the link, if it has one.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.fabric.plan.links()[self.at].name.as_deref()
     }
 
-    /// Takes both ends down, as `ip link set down` does: nothing passes, and neither node has a
-    /// route through it. Addresses stay; link-local ones go.
+    /// Takes both ends down, as `ip link set down` does: no packet passes, and neither node has a
+    /// route through the link. Addresses stay, except link-local ones.
     ///
     /// # Errors
     ///
-    /// ENODEV where somebody has deleted it; where a node at one of its ends is powered off.
+    /// ENODEV if another program has deleted an end; a node at one of the ends that is powered off.
     ///
     /// # Examples
     ///
@@ -62,17 +62,17 @@ impl Link {
     }
 
     fn try_down(&self) -> Result<()> {
-        // Nobody moves it meanwhile.
+        // The lock keeps the ends from being moved meanwhile.
         let cables = self.fabric.cables.lock();
         let ends = &cables[self.at];
         let nodes = ends.iter().map(|end| self.fabric.hosts[end.node].here());
         let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
-        // Nobody takes an address away meanwhile, which would come back.
+        // These locks keep addresses from being removed meanwhile: they would be added again.
         let _turns: Vec<_> = nodes.iter().map(|here| here.change()).collect();
         let before = nodes.iter().map(|here| here.netlink.addresses());
         let before = before.collect::<Result<Vec<_>, _>>()?;
         self.set_up(ends, false)?;
-        // Those of IPv6 go where the node's sysctls could not be set.
+        // IPv6 addresses are lost if the sysctl that keeps them was refused.
         for ((here, before), end) in nodes.iter().zip(before).zip(ends) {
             let after = here.netlink.addresses()?;
             let lost = before.iter().filter(|one| !after.contains(one));
@@ -85,13 +85,13 @@ impl Link {
         Ok(())
     }
 
-    /// Brings both ends up, with the routes that the plan, or a move of a link, has through them and the
-    /// VLANs on them, and waits until packets pass. A node gets no route whose gateway it reached by an
-    /// address that it has lost.
+    /// Brings both ends up and waits until packets pass. Routes through the ends, and through VLANs
+    /// on them, are added again: those of the plan, or of the last move of a link. A route stays
+    /// away if the node has lost the address from which it reached the gateway.
     ///
     /// # Errors
     ///
-    /// As [`down`](Self::down); at once for an end that a program takes down meanwhile.
+    /// As [`down`](Self::down); also if another program takes an end down meanwhile.
     #[track_caller]
     pub fn up(&self) -> Result<()> {
         located(self.try_up())
@@ -105,22 +105,23 @@ impl Link {
         let now = current(plan, indexes, &cables);
         for end in ends {
             let here = hosts[end.node].here()?;
-            // Or a gateway could be lost between the look and the route.
+            // The lock keeps addresses of gateways from being removed between this look and the
+            // route.
             let _turn = here.change();
             let own = here.netlink.addresses()?;
             let own = own.iter().map(|own| own.cidr);
             let lost = lost(&now.plan.nodes()[end.node], &own.collect::<Vec<_>>());
             let is_wanted =
-                |route: &RoutePlan| stands_on(&now.plan, end, &route.dev) && !lost.contains(&route);
+                |route: &RoutePlan| is_on(&now.plan, end, &route.dev) && !lost.contains(&route);
             let requests = routes_of(&now.plan, end.node, &now.indexes, &here, is_wanted)?;
             let added = here.netlink.ask_all(&requests);
-            // A link that is down at this moment is the reason for all else.
+            // If the link is down at this moment, that is the error.
             added.or_else(|error| self.fabric.wait_on(end).and(Err(error.into())))?;
         }
         ends.iter().try_for_each(|end| self.fabric.wait_on(end))?;
         for end in ends.iter().filter(|end| end.planned.is_some()) {
             let is_wanted =
-                |one: &InterfacePlan| one.name != end.name && stands_on(plan, end, &one.name);
+                |one: &InterfacePlan| one.name != end.name && is_on(plan, end, &one.name);
             let awaited = ready::awaited(plan, end.node, indexes, is_wanted);
             ready::wait_on(&*hosts[end.node].here()?, &awaited)?;
         }
@@ -129,7 +130,7 @@ impl Link {
 
     fn set_up(&self, ends: &[End; 2], up: bool) -> Result<()> {
         let Fabric { plan, hosts, .. } = &*self.fabric;
-        // Both or none.
+        // Both nodes are checked before one end changes.
         let here = [hosts[ends[0].node].here()?, hosts[ends[1].node].here()?];
         for (end, here) in ends.iter().zip(here) {
             let request = netlink::link::set_up(plan.link_label(self.at), end.index, up, None);
@@ -145,14 +146,14 @@ impl fmt::Debug for Link {
     }
 }
 
-/// Whether the interface of this name is the end, or a VLAN on it: these go down and up with it.
-fn stands_on(plan: &Plan, end: &End, name: &str) -> bool {
+/// Returns whether `name` is the end, or a VLAN on it: these go down and up with it.
+fn is_on(plan: &Plan, end: &End, name: &str) -> bool {
     let is_on_it = |kind: &InterfaceKind| matches!(kind, InterfaceKind::Vlan { lower, .. } if *lower == end.name);
     let mut all = plan.nodes()[end.node].interfaces.iter().filter(|one| one.name == name);
     end.name == name || all.any(|one| is_on_it(&one.kind))
 }
 
-/// The routes of a node that lead by an address which the plan gives it, and which it has no more.
+/// Returns the routes whose gateway is on the subnet of a planned address that the node has lost.
 fn lost<'a>(node: &'a NodePlan, own: &[Cidr]) -> Vec<&'a RoutePlan> {
     let planned: Vec<Cidr> =
         node.interfaces.iter().flat_map(|one| &one.addresses).copied().collect();

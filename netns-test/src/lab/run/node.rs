@@ -1,4 +1,4 @@
-//! A node of a running lab, and what can be run on it.
+//! The handle of a node: threads of the test on the node, and its sysctls.
 
 use std::any::Any;
 use std::fmt;
@@ -23,15 +23,15 @@ use crate::lab::topology::NodeKind;
 use crate::netns::NetNs;
 use crate::sys::errno;
 
-/// A node of a [`Lab`](crate::Lab): a network namespace with a hostname, `/etc/hosts`,
-/// `/etc/resolv.conf` and `/sys` of its own. Where a container forbids another `/sys`, a node has the
-/// caller's, and [`limitations`](crate::Lab::limitations) says so.
+/// Node of a [`Lab`](crate::Lab): a network namespace with a hostname, `/etc/hosts`,
+/// `/etc/resolv.conf` and `/sys` of its own. If a container forbids another `/sys`, a node has the
+/// caller's, and [`limitations`](crate::Lab::limitations) lists it.
 ///
-/// What runs on it is in the caller's process, or a program that it starts; files, users and
+/// Code on a node runs in the caller's process, or in a program that it starts. Files, users and
 /// processes are the caller's.
 pub struct Node {
     fabric: Arc<Fabric>,
-    /// The position of the node in the plan.
+    /// Position of the node in the plan.
     at: usize,
     pub(crate) common: Common,
     pub(crate) panics: Panics,
@@ -49,29 +49,29 @@ impl Node {
         Self::new(Arc::clone(&self.fabric), self.at, shared)
     }
 
-    /// Its name, by which the others know it.
+    /// Returns the name of the node, by which other nodes find it.
     #[must_use]
     pub fn name(&self) -> &str {
         self.live().name()
     }
 
-    /// What it is.
+    /// Returns the kind of the node.
     #[must_use]
     pub fn kind(&self) -> NodeKind {
         self.live().kind()
     }
 
-    /// Whether it has not been [powered off](crate::Lab::power_off).
+    /// Returns whether the node is on: see [`power_off`](crate::Lab::power_off).
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.live().is_on()
     }
 
-    /// A handle on its network namespace.
+    /// Returns a handle of the node's network namespace.
     ///
     /// # Errors
     ///
-    /// EMFILE where the table of descriptors is full; where the host is powered off.
+    /// EMFILE if the table of descriptors is full; a node that is powered off.
     #[track_caller]
     pub fn netns(&self) -> Result<NetNs> {
         located(self.try_netns())
@@ -82,13 +82,13 @@ impl Node {
         NetNs::try_from(fd.map_err(|error| self.failure("duplicate", "the network", &error))?)
     }
 
-    /// Calls `work` on the host, on a thread that is there, and gives what it gives. Sockets that it
-    /// makes keep their host.
+    /// Runs `work` on a new thread on the node and returns its result. Sockets that it creates
+    /// belong to the node's network, also when the calling thread uses them.
     ///
     /// # Panics
     ///
-    /// As `work` does, with the host's name before the message; where no thread can be started, or it
-    /// cannot go there, or the host is powered off.
+    /// If `work` panics: with the node's name before the message. If a thread cannot be started or
+    /// moved to the node, or the node is powered off.
     ///
     /// # Examples
     ///
@@ -106,7 +106,7 @@ impl Node {
         self.run_as("run", work)
     }
 
-    /// The same for a method of that name.
+    /// Does the same for the method called `name`.
     #[track_caller]
     pub(crate) fn run_as<T: Send>(&self, name: &str, work: impl FnOnce() -> T + Send) -> T {
         let here = self.on();
@@ -122,14 +122,13 @@ impl Node {
         ended.unwrap_or_else(|panic| panic::resume_unwind(self.named(panic)))
     }
 
-    /// Starts a thread that lives on the host. What it panics with is told by
-    /// [`JoinHandle::join`], and again when the lab is dropped, which panics then. One that panics
-    /// after that ends the process; one that goes on keeps the host's network. A panic that is still being
-    /// printed is waited for.
+    /// Starts a thread on the node. Its panic is returned by [`JoinHandle::join`], and is also a
+    /// panic of the lab when that is dropped. A thread that panics after the end of the lab aborts
+    /// the process. A thread that goes on after it keeps the node's network alive.
     ///
     /// # Panics
     ///
-    /// Where no thread can be started, or the host is powered off.
+    /// If a thread cannot be started, or the node is powered off.
     ///
     /// # Examples
     ///
@@ -164,14 +163,14 @@ impl Node {
         }
     }
 
-    /// Sets a sysctl of its network: `net.ipv4.ip_forward`, or with slashes where the name of an
-    /// interface has a dot. In the caller's own network it is taken back when the lab ends, with all that the
-    /// kernel changes by it.
+    /// Sets a sysctl of the node's network, such as `net.ipv4.ip_forward`. Separate the parts by
+    /// slashes if the name of an interface has a dot. In the caller's own network the old values
+    /// are restored when the lab ends, also of other sysctls that the kernel has changed with it.
     ///
     /// # Errors
     ///
-    /// For one that is not below `net.`; ENOENT for one that the kernel does not have, EINVAL for a value that it does not take; where the
-    /// host is powered off.
+    /// A name that is not below `net.`; ENOENT for a sysctl that the kernel does not have; EINVAL
+    /// for a value that it does not accept; a node that is powered off.
     #[track_caller]
     pub fn sysctl(&self, name: &str, value: impl ToString) -> Result<()> {
         located(self.try_sysctl(name, value))
@@ -215,13 +214,13 @@ impl Node {
         self.live().is_still(here)
     }
 
-    /// The same where an error cannot be told otherwise than by a panic.
+    /// Returns the node's namespaces, for methods that return no error.
     #[track_caller]
     pub(crate) fn on(&self) -> Arc<Here> {
-        // No closure: the line is to be the caller's.
+        // Not a closure: the panic reports the caller's line.
         match self.here() {
             Ok(here) => here,
-            Err(_) => panic!("host {}: it is powered off", self.name()),
+            Err(_) => panic!("node {}: it is powered off", self.name()),
         }
     }
 
@@ -232,15 +231,15 @@ impl Node {
 
     #[track_caller]
     pub(crate) fn give_up(&self, step: &str, error: &std::io::Error) -> ! {
-        let message = format!("{step} host {}: {}", self.name(), errno::describe(error));
+        let message = format!("{step} node {}: {}", self.name(), errno::describe(error));
         isolation::note_lack(&message, step, self.name(), error);
         panic!("{message}")
     }
 
-    /// The panic of a thread of this host, with the host's name before it.
+    /// Returns the panic of a thread of this node, with the node's name before the message.
     fn named(&self, panic: Box<dyn Any + Send>) -> Box<dyn Any + Send> {
         match panics::message(&*panic) {
-            Some(text) => Box::new(format!("host {}: {text}", self.name())),
+            Some(text) => Box::new(format!("node {}: {text}", self.name())),
             None => panic,
         }
     }
@@ -249,7 +248,7 @@ impl Node {
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, kind, is_on) = (self.name(), self.kind(), self.is_on());
-        let mut text = f.debug_struct("Host");
+        let mut text = f.debug_struct("Node");
         text.field("name", &name).field("kind", &kind).field("is_on", &is_on).finish()
     }
 }

@@ -1,8 +1,9 @@
-//! Panics on the hosts of a lab: none is lost, whether or not anybody joins what has panicked.
+//! Panics on the nodes of a lab. None is lost, even if nothing joins the thread or task.
 //!
-//! A panic is known when it has unwound what is watched. Before that the panic hook prints, for a tenth
-//! of a second and more with `RUST_BACKTRACE=1`, and the test may come to its end meanwhile. So a hook
-//! notes the panics that are under way, and the end of a lab, and of the process, waits for these.
+//! A panic is recorded once it has unwound to the end of the thread or task. Before that, the panic
+//! hook prints for a tenth of a second, and longer with `RUST_BACKTRACE=1`. The test may end
+//! meanwhile. So a hook counts panics that are under way, and the end of the lab and of the process
+//! wait for them.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -18,55 +19,55 @@ use std::time::Duration;
 use crate::sys::lock::lock;
 use crate::sys::process;
 
-/// For a hook that does not end.
+/// Time limit for a panic hook.
 const LONGEST_HOOK: Duration = Duration::from_secs(60);
 
-/// For the destructors between a hook and the end of what is watched. A panic that is there after that
-/// has been caught, which nothing tells.
+/// Time limit for the destructors between the hook and the end of the thread or task. A panic that
+/// is still under way then has been caught: there is no event for that.
 const LONGEST_UNWINDING: Duration = Duration::from_secs(1);
 
-const NO_END: &str = "the panic hook of something on a host of a lab does not end";
+const NO_END: &str = "the panic hook of a thread or task on a node of a lab does not end";
 
-/// What has panicked on the hosts of a lab, in words.
+/// Recorded panics of one lab.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Panics(Arc<Mutex<Told>>);
+pub(crate) struct Panics(Arc<Mutex<Recorded>>);
 
 #[derive(Debug, Default)]
-struct Told {
+struct Recorded {
     panics: Vec<String>,
-    /// Whether the lab has ended: nobody asks any more.
+    /// Whether the lab has ended, and reports no panic any more.
     has_ended: bool,
 }
 
-/// How many panics no lab has told of yet.
-static UNTOLD: AtomicUsize = AtomicUsize::new(0);
+/// Number of panics that no lab has reported yet.
+static UNREPORTED: AtomicUsize = AtomicUsize::new(0);
 
-/// The watched work of this process that panics now, by number.
+/// Watched work of this process that is panicking, by number.
 static UNDER_WAY: Mutex<UnderWay> =
     Mutex::new(UnderWay { printing: Vec::new(), unwinding: Vec::new() });
 
 static CHANGED: Condvar = Condvar::new();
 
-/// How many of them unwind: most work that ends need not look who.
+/// Number of them that unwind, for a cheap check at the end of each work.
 static UNWINDING: AtomicUsize = AtomicUsize::new(0);
 
-/// The process whose threads are meant, and not a fork of it.
+/// Process that is watched, but not its forked children.
 static OWNER: AtomicI32 = AtomicI32::new(0);
 
 #[derive(Debug)]
 struct UnderWay {
-    /// Whose hook is called.
+    /// Work whose panic hook runs.
     printing: Vec<u64>,
-    /// Whose hook has been called.
+    /// Work whose panic hook has returned.
     unwinding: Vec<u64>,
 }
 
 thread_local! {
-    /// The number of the watched work that this thread does; 0 for none.
+    /// Number of the watched work of this thread; 0 for none.
     static OWN: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Whose panics are noted.
+/// Watch over a thread or task, whose panics are recorded.
 #[derive(Debug)]
 struct Watch {
     panics: Panics,
@@ -74,21 +75,21 @@ struct Watch {
     host: String,
 }
 
-/// A task whose panics are noted, also those of its destructors.
+/// Task whose panics are recorded, also those of its destructors.
 struct Watched<F> {
     watch: Watch,
-    /// None when it has ended.
+    /// The future; none once it is complete.
     task: Option<Pin<Box<F>>>,
 }
 
-/// The calling thread does what is watched.
+/// Scope in which the calling thread does watched work.
 struct Within {
     number: u64,
     before: u64,
 }
 
 impl Panics {
-    /// Work that is watched, for a thread of that host.
+    /// Returns `work` as watched work, for a thread of `host`.
     pub(crate) fn of_thread<T, W: FnOnce() -> T>(
         &self,
         host: &str,
@@ -98,7 +99,7 @@ impl Panics {
         move || watch.during(work)
     }
 
-    /// A future that is watched, for a task of that host.
+    /// Returns `task` as a watched future, for a task of `host`.
     pub(crate) fn of_task<F: Future>(
         &self,
         host: &str,
@@ -107,13 +108,14 @@ impl Panics {
         Watched { watch: self.watch("a task", host), task: Some(Box::pin(task)) }
     }
 
-    /// All there are, with those that are under way. What panics from now on ends the process.
+    /// Takes all panics, and waits for those that are under way. A panic from now on aborts the
+    /// process.
     pub(crate) fn take(&self) -> Vec<String> {
         let is_over = thread::panicking() || wait_until_over();
-        let mut told = lock(&self.0);
-        told.has_ended = true;
-        UNTOLD.fetch_sub(told.panics.len(), Ordering::Relaxed);
-        let mut panics = std::mem::take(&mut told.panics);
+        let mut recorded = lock(&self.0);
+        recorded.has_ended = true;
+        UNREPORTED.fetch_sub(recorded.panics.len(), Ordering::Relaxed);
+        let mut panics = std::mem::take(&mut recorded.panics);
         if !is_over {
             panics.push(NO_END.to_owned());
         }
@@ -126,19 +128,19 @@ impl Panics {
     }
 
     fn note(&self, text: String) {
-        let mut told = lock(&self.0);
-        if told.has_ended {
-            // No test is to pass beside it, and its lab is no longer there to tell.
+        let mut recorded = lock(&self.0);
+        if recorded.has_ended {
+            // A test must not pass after it, and its lab is gone.
             eprintln!("netns-test: {text}, after its lab has ended");
             std::process::abort();
         }
-        UNTOLD.fetch_add(1, Ordering::Relaxed);
-        told.panics.push(text);
+        UNREPORTED.fetch_add(1, Ordering::Relaxed);
+        recorded.panics.push(text);
     }
 }
 
 impl Watch {
-    /// Does the work, and notes a panic of it before that goes on.
+    /// Does the work. Records its panic and resumes it.
     fn during<T>(&self, work: impl FnOnce() -> T) -> T {
         let within = Within::enter();
         match catch_unwind(AssertUnwindSafe(work)) {
@@ -146,7 +148,7 @@ impl Watch {
             Err(payload) => {
                 let message =
                     message(&*payload).map_or_else(String::new, |text| format!(": {text}"));
-                let text = format!("host {}: {} has panicked{message}", self.host, self.what);
+                let text = format!("node {}: {} has panicked{message}", self.host, self.what);
                 self.panics.note(text);
                 drop(within);
                 resume_unwind(payload)
@@ -155,7 +157,7 @@ impl Watch {
     }
 }
 
-/// What a panic says, if that is a text.
+/// Returns the message of a panic, if it is a text.
 pub(crate) fn message(payload: &(dyn Any + Send)) -> Option<&str> {
     let text = payload.downcast_ref::<&'static str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
@@ -193,10 +195,10 @@ impl Within {
 }
 
 impl Drop for Within {
-    /// What was under way has been noted, or caught.
+    /// Ends the scope: a panic of the work has been recorded or caught.
     fn drop(&mut self) {
         OWN.set(self.before);
-        // What this thread has counted itself, it sees.
+        // This thread sees at least its own increment.
         if UNWINDING.load(Ordering::Relaxed) > 0 {
             under_way().change(|unwinding| unwinding.retain(|number| *number != self.number));
         }
@@ -211,10 +213,10 @@ impl UnderWay {
     }
 }
 
-/// Puts a hook before the one that there is, once for a process.
+/// Installs a panic hook before the present one, once for a process.
 fn install() {
     static HOOK: Once = Once::new();
-    // The standard library lets nobody change it then.
+    // The standard library does not allow it while the thread panics.
     if thread::panicking() {
         return;
     }
@@ -238,14 +240,15 @@ fn observe(info: &PanicHookInfo<'_>, before: &(dyn Fn(&PanicHookInfo<'_>) + Send
         under_way.printing.swap_remove(place);
     }
     under_way.change(|unwinding| {
-        // One that has been caught is there already.
+        // Work that has caught a panic is listed already.
         if !unwinding.contains(&own) {
             unwinding.push(own);
         }
     });
 }
 
-/// Waits for the panics that are under way, but for the calling thread's own; whether all hooks have ended.
+/// Waits for panics that are under way, except the calling thread's own. Returns whether all hooks
+/// have ended.
 fn wait_until_over() -> bool {
     let own = OWN.get();
     let others = |all: &[u64]| all.iter().any(|number| *number != own);
@@ -257,7 +260,7 @@ fn wait_until_over() -> bool {
     }
     let is_unwinding = |under_way: &mut UnderWay| others(&under_way.unwinding);
     let waited = CHANGED.wait_timeout_while(under_way, LONGEST_UNWINDING, is_unwinding);
-    // What is left has been caught. If it panics again, it is there again.
+    // The rest has been caught. If such work panics again, it is listed again.
     let (mut under_way, _) = waited.unwrap_or_else(PoisonError::into_inner);
     under_way.change(|unwinding| unwinding.retain(|number| *number == own));
     true
@@ -267,12 +270,14 @@ fn under_way() -> MutexGuard<'static, UnderWay> {
     lock(&UNDER_WAY)
 }
 
-/// At the end of the process: a lab that was never dropped has not told of its panics.
+/// Checks at the end of the process for panics of a lab that was never dropped.
 extern "C" fn check() {
     let is_over = process::id() != OWNER.load(Ordering::Relaxed) || wait_until_over();
-    let has_panicked = UNTOLD.load(Ordering::Relaxed) > 0;
+    let has_panicked = UNREPORTED.load(Ordering::Relaxed) > 0;
     if has_panicked {
-        eprintln!("netns-test: something has panicked on a host of a lab that was not dropped");
+        eprintln!(
+            "netns-test: a thread or task has panicked on a node of a lab that was not dropped"
+        );
     } else if !is_over {
         eprintln!("netns-test: {NO_END}");
     }

@@ -9,15 +9,15 @@ use crate::lab::fabric::node_runtime::Tasks;
 use crate::lab::run::node::Node;
 
 impl Node {
-    /// Starts a task on the host's own runtime, whose worker threads and blocking threads live on
-    /// the host. A panic of it is told by its handle, and again when the lab is dropped, which
-    /// panics then.
+    /// Starts a task on the runtime of the node, whose worker threads and blocking threads are on
+    /// the node. Its panic is an error of the handle, and is also a panic of the lab when that is
+    /// dropped.
     ///
-    /// It ends with the lab, or when the host is powered off, at its next `.await`.
+    /// The task ends at its next `.await` when the lab ends or the node is powered off.
     ///
     /// # Panics
     ///
-    /// Where the runtime cannot be built, or the host is powered off.
+    /// If the runtime cannot be built, or the node is powered off.
     ///
     /// # Examples
     ///
@@ -41,11 +41,11 @@ impl Node {
         self.runtime().spawn(self.panics.of_task(self.name(), future))
     }
 
-    /// Runs a future on the host to its end. The calling thread waits.
+    /// Runs a future on the node until it is complete, while the calling thread waits.
     ///
     /// # Panics
     ///
-    /// As [`run`](Self::run), and where the runtime cannot be built.
+    /// As [`run`](Self::run), and if the runtime cannot be built.
     ///
     /// # Examples
     ///
@@ -68,7 +68,7 @@ impl Node {
             return tasks.handle.clone();
         }
         match Tasks::new(&here.place, self.name()) {
-            // Another thread may have been faster; its runtime is the one then.
+            // If another thread was faster, its runtime is used.
             Ok(new) => here.tasks.get_or_init(|| new).handle.clone(),
             Err(error) => self.give_up("build the runtime of", &error),
         }

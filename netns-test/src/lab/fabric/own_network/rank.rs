@@ -1,8 +1,6 @@
 //! The rank of a lab's routes in the caller's own network: before those of the machine to the same
 //! destination. The machine's routes stay, so that they are there even if the lab's process is
 //! killed.
-//!
-//! Pure.
 
 use crate::addr::cidr::Subnet;
 use crate::netlink::kept::Kept;

@@ -1,4 +1,4 @@
-//! Programs on a host: a command with the methods of the standard library's.
+//! Commands for programs on nodes, with the methods of the standard library's.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -19,36 +19,37 @@ use crate::lab::run::programs::search_path;
 use crate::sys::process::command_methods::command_methods;
 use crate::sys::{errno, fds};
 
-/// A program to be started on a [`Node`], as [`std::process::Command`] is one to be started where the
-/// caller is; see there for what the methods do.
+/// Program to be started on a [`Node`]. Its methods do the same as those of
+/// [`std::process::Command`].
 ///
-/// Files and users are the caller's; network, hostname, `/etc/hosts`, `/etc/resolv.conf` and `/sys`
-/// are the host's. What it writes is printed line by line, marked with the host's name
-/// (`server| listening`), unless `stdout` or `stderr` is set; a line that is longer than 64 KiB in
+/// Network, hostname, `/etc/hosts`, `/etc/resolv.conf` and `/sys` are the node's. Other files, and
+/// users, are the caller's. Its output is printed line by line after the node's name (`server|
+/// listening`), unless `stdout` or `stderr` is set. A line of more than 64 KiB is printed in
 /// pieces.
 ///
-/// The program ends with the lab, and with the caller's process, also if that is killed. What the
-/// program leaves behind ends with the lab; without the harness it outlives a caller that is killed.
+/// The program is killed when the lab ends, and when the caller's process ends or is killed.
+/// Processes that it has started are killed when the lab ends. Without the harness, they outlive a
+/// caller that is killed.
 pub struct NodeCommand<'lab> {
     host: &'lab Node,
     command: Command,
     directory: Option<PathBuf>,
-    /// Whether it is started without the caller's variables.
+    /// Whether the environment has been cleared.
     is_cleared: bool,
-    /// Which of the standard streams have been set.
+    /// Standard streams that have been set.
     set: [bool; 3],
-    /// What there was of the host when it was told where to begin.
+    /// Namespaces that the command has been prepared for.
     placed: Option<Weak<Here>>,
 }
 
-/// Advice on what the caller has and a host has not.
-const ONLY_THERE: &str = "the caller has it, and the host has not: hosts do not see what is mounted after \
-    the lab was built; mount it before that, or on the host";
+/// Advice on a path that the caller has and the node does not.
+const ONLY_THERE: &str = "the caller has it, and the node has not: nodes do not see what is mounted after \
+    the lab was built; mount it before that, or on the node";
 
 impl Node {
-    /// A program to be started on the host. It is looked for, and looks for others, in the directories
-    /// of the caller's `PATH`, then in `/usr/local/sbin`, `/usr/sbin` and `/sbin`, which an ordinary
-    /// user's has not; `env("PATH", …)` sets others.
+    /// Returns a command for a program on the node. The program is searched for in the directories
+    /// of the caller's `PATH`, then in `/usr/local/sbin`, `/usr/sbin` and `/sbin`, which the `PATH`
+    /// of an ordinary user lacks. It gets this `PATH`; `env("PATH", …)` sets another one.
     ///
     /// # Examples
     ///
@@ -71,13 +72,13 @@ impl Node {
         NodeCommand { host: self, command, directory, is_cleared: false, set: [false; 3], placed }
     }
 
-    /// The same for tokio: its output is printed as that of [`command`](Self::command) unless it is set
-    /// otherwise. It ends with the lab, and is not killed with the caller's process where that is not
-    /// one of the harness.
+    /// Returns the same command for tokio. Its output is printed as that of
+    /// [`command`](Self::command), unless it is set otherwise. The program is killed when the lab
+    /// ends. When the caller's process is killed, it is killed only under the harness.
     ///
     /// # Panics
     ///
-    /// Where the table of descriptors is full, or the host is powered off.
+    /// If the table of descriptors is full, or the node is powered off.
     #[must_use]
     #[track_caller]
     pub fn tokio_command(&self, program: impl AsRef<OsStr>) -> tokio::process::Command {
@@ -100,7 +101,7 @@ impl Node {
 impl fmt::Debug for NodeCommand<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = f.debug_struct("NodeCommand");
-        text.field("host", &self.host.name()).field("program", &self.get_program());
+        text.field("node", &self.host.name()).field("program", &self.get_program());
         text.field("args", &format_args!("{:?}", self.command.get_args())).finish()
     }
 }
@@ -108,20 +109,21 @@ impl fmt::Debug for NodeCommand<'_> {
 impl NodeCommand<'_> {
     command_methods! { cleared: [is_cleared], output: "; the lab does not print it then" }
 
-    /// Sets the working directory. Unless it is set, it is the one that the calling thread has when
-    /// it starts the program, or `/` where that one cannot be entered by its path.
+    /// Sets the working directory. By default it is that of the calling thread at the start of the
+    /// program, or `/` if that cannot be entered by its path.
     pub fn current_dir(&mut self, directory: impl AsRef<Path>) -> &mut Self {
         self.directory = Some(directory.as_ref().to_owned());
         self
     }
 
-    /// Starts the program, and comes back when it runs.
+    /// Starts the program, and returns when it runs.
     ///
     /// # Errors
     ///
-    /// ENOENT for a program that is not there, also for one on a file system that the caller has mounted
-    /// since the lab was built, which hosts do not see; EACCES for one that may not be run; EMFILE, EAGAIN,
-    /// EPERM where the kernel refuses a step on the way. They name the program and the host.
+    /// ENOENT for a program that does not exist, also for one on a file system that was mounted
+    /// after the lab was built, which nodes do not see; EACCES for a program that may not be run;
+    /// EMFILE, EAGAIN, EPERM for a step that the kernel refuses. The error has the names of the
+    /// program and the node.
     #[track_caller]
     pub fn spawn(&mut self) -> Result<NodeChild> {
         located(self.try_spawn())
@@ -131,7 +133,7 @@ impl NodeCommand<'_> {
         self.start(true)
     }
 
-    /// Starts the program, and waits for its end.
+    /// Starts the program and waits for its end.
     ///
     /// # Errors
     ///
@@ -141,8 +143,8 @@ impl NodeCommand<'_> {
         located(self.spawn()?.wait_for_end())
     }
 
-    /// Starts the program, with standard input empty and the others read unless they are set
-    /// otherwise, and waits for its end. Nothing is printed.
+    /// Starts the program, waits for its end, and returns its output. By default its standard input
+    /// is empty and the other streams are read. Nothing is printed.
     ///
     /// # Errors
     ///
@@ -163,13 +165,13 @@ impl NodeCommand<'_> {
         started?.wait_with_output()
     }
 
-    /// The standard library's command, for those who want one. Its output is not printed by the lab,
-    /// and it ends with the lab but is not killed with the caller's process, whichever thread starts
-    /// it.
+    /// Converts to the standard library's command. The lab does not print its output. The program
+    /// is killed when the lab ends, but not when the caller's process is killed, whichever thread
+    /// starts it.
     ///
     /// # Errors
     ///
-    /// EMFILE where the table of descriptors is full.
+    /// EMFILE if the table of descriptors is full.
     #[track_caller]
     pub fn into_std(self) -> Result<Command> {
         located(self.try_into_std())
@@ -196,7 +198,7 @@ impl NodeCommand<'_> {
         self.host.common.programs.print(source)
     }
 
-    /// Starts it; what has not been set is printed, or else given to the child.
+    /// Starts the program. Streams that are not set are printed, or else kept for the handle.
     fn start(&mut self, printed: bool) -> Result<NodeChild> {
         self.place(true)?;
         self.go_to_directory();
@@ -217,18 +219,18 @@ impl NodeCommand<'_> {
         let print = |source| programs.print(source);
         let child = NodeChild::new(self.host.live(), &self.name(), child, pipes, print)?;
         programs.note(&child.program);
-        // One that began after a power cut had killed all others is none that a host has.
+        // A program that has started after a power cut is on no node.
         self.place(true)?;
         Ok(child)
     }
 
-    /// Has the program begin on the host.
+    /// Prepares the command to start on the node.
     fn place(&mut self, bound: bool) -> Result<()> {
         let here = self.host.here()?;
         match &self.placed {
             Some(there) if there.as_ptr() == Arc::as_ptr(&here) => return Ok(()),
             Some(_) => {
-                let why = "it was to begin on the host before that was powered off";
+                let why = "it was prepared before the node was powered off";
                 let failure = Failure::new("start", self.subject(), why);
                 return Err(failure.of(Kind::PoweredOff).into());
             }
@@ -241,14 +243,14 @@ impl NodeCommand<'_> {
         Ok(())
     }
 
-    /// A directory is that of the thread which calls, not of the one that starts programs.
+    /// Sets the directory of the calling thread: another thread starts the program.
     fn go_to_directory(&mut self) {
         let directory = self.directory();
         self.command.current_dir(directory);
     }
 
     fn directory(&self) -> PathBuf {
-        // None for one that has been deleted.
+        // A directory that has been deleted has no path.
         let own = std::env::current_dir().ok();
         let can_be_entered = |own: &PathBuf| own.join(".").is_dir();
         match &self.directory {
@@ -263,16 +265,18 @@ impl NodeCommand<'_> {
             return self.no_directory(&directory, error).into();
         }
         let program = Path::new(self.command.get_program());
-        // One without a slash is looked for in several directories.
+        // A program without a slash is searched for in several directories.
         let is_path = program.components().nth(1).is_some();
         if error.kind() == io::ErrorKind::PermissionDenied && !is_path {
             let failure = errno::failure("start", self.subject(), error).advise(self.searched());
-            return failure.advise("one of these, or the program there, may not be used").into();
+            return failure
+                .advise("a directory of these, or the program in it, is not accessible")
+                .into();
         }
         if error.kind() != io::ErrorKind::NotFound {
             return self.failure("start", error);
         }
-        // The kernel does not say which of them it has not found.
+        // The kernel does not report which of them is missing.
         if self.is_the_callers_only(&directory) {
             return self.no_directory(&directory, error).advise(ONLY_THERE).into();
         }
@@ -286,8 +290,8 @@ impl NodeCommand<'_> {
         failure.into()
     }
 
-    /// Where a program without a slash in its name has been looked for: in the directories of the variable
-    /// that it was to be started with (execvp(3)).
+    /// Returns where a program without a slash has been searched for: in the `PATH` that it was to
+    /// get (execvp(3)).
     fn searched(&self) -> String {
         let set = self.command.get_envs().find(|(name, _)| *name == "PATH");
         let path = match set {
@@ -306,7 +310,7 @@ impl NodeCommand<'_> {
         errno::failure("chdir", object, error)
     }
 
-    /// Whether the calling thread sees what the host does not.
+    /// Returns whether the calling thread sees a path that the node does not.
     fn is_the_callers_only(&self, path: &Path) -> bool {
         let is_missing = || matches!(path.try_exists(), Ok(false));
         path.exists() && self.host.here().is_ok() && self.host.run(is_missing)

@@ -1,8 +1,8 @@
-//! What the programs of a lab write: kept for those who wait for a line, and printed under the test,
-//! line by line, each marked with the host's name.
+//! Output of programs: kept for waits for a line, and printed with the output of the test, line by
+//! line, after the node's name.
 //!
-//! One thread of the lab reads for all, and one prints, by `print!` and `eprint!`, which the standard
-//! library's test harness captures from every thread that a test has started.
+//! One thread of the lab reads from all programs, and one prints, so that a caller that has locked
+//! stdout does not block a program.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -20,39 +20,39 @@ use crate::sys::fds;
 use crate::sys::fds::{Ready, Until};
 use crate::sys::lock::lock;
 
-/// How much of a program's output is kept, in bytes.
+/// Output of a program that is kept, in bytes.
 const KEPT: usize = 1 << 20;
 
-/// A line that is longer is taken for several, in bytes.
+/// Length of a line, in bytes, from which on it is split.
 const LONGEST: usize = 64 << 10;
 
-/// How many texts wait to be printed, of at most one buffer for each stream.
+/// Number of texts that may wait to be printed, each of at most one buffer for each stream.
 const MOST_UNPRINTED: usize = 256;
 
-/// How long the end of a lab waits for its last output to be printed.
+/// Time limit for printing the last output at the end of a lab.
 const LAST_PRINT: Duration = Duration::from_secs(5);
 
-/// How often a full buffer is read in a row at the end, so that a daemon that never stops to write
-/// does not keep anybody waiting.
+/// Number of full buffers that are read in a row at the end: a daemon that never stops writing must
+/// not delay it.
 const LAST_READS: usize = 64;
 
-/// The thread that reads and prints.
+/// Threads that read and print.
 #[derive(Debug)]
 pub(crate) struct Printer {
     new: Arc<Mutex<Vec<Source>>>,
-    /// Written to when there is a new source, closed at the end.
+    /// Pipe that is written to for each new source, and closed at the end.
     wake: OwnedFd,
     reader: JoinHandle<()>,
-    /// Told when all has been printed.
+    /// Receives a message when all has been printed.
     printed: Receiver<()>,
 }
 
-/// A program whose output is read.
+/// Program whose output is read.
 #[derive(Debug)]
 pub(crate) struct Source {
     host: String,
     streams: [Option<Stream>; 2],
-    /// Readable when the program has ended, until that has been seen.
+    /// Descriptor of the process, readable when it has ended. None after that has been seen.
     end: Option<OwnedFd>,
     feed: Arc<Feed>,
 }
@@ -63,30 +63,30 @@ struct Stream {
     lines: Splitter,
 }
 
-/// What has been read of a program's output.
+/// Output of a program, shared with its handle.
 #[derive(Debug, Default)]
 pub(crate) struct Feed {
     state: Mutex<Fed>,
     changed: Condvar,
 }
 
-/// The same, looked at.
+/// Lines and state of a program's output.
 #[derive(Debug, Default)]
 pub(crate) struct Fed {
     lines: VecDeque<String>,
-    /// The sum of their lengths.
+    /// Sum of the lengths of the lines.
     size: usize,
-    /// How many came before them.
+    /// Number of older lines, which are not kept.
     dropped: usize,
-    /// What has come of a next line, by stream.
+    /// Beginning of the next line, by stream.
     pub(crate) unfinished: [String; 2],
-    /// Whether the program has ended, and all that it had written by then is here.
+    /// Whether the program has ended, and its output until then has been read.
     pub(crate) has_ended: bool,
-    /// Whether nothing more can come.
+    /// Whether all streams are closed.
     pub(crate) is_closed: bool,
 }
 
-/// Makes lines of bytes.
+/// Splits bytes into lines.
 #[derive(Debug, Default)]
 struct Splitter(Vec<u8>);
 
@@ -96,15 +96,16 @@ impl Printer {
         let (woken, wake) = fds::pipe().map_err(failed)?;
         let new = Arc::new(Mutex::new(Vec::new()));
         let inbox = Arc::clone(&new);
-        // Another thread prints: whoever has locked stdout may wait for what is read here.
+        // Another thread prints: a caller that has locked stdout may wait for a line that is read
+        // here.
         let (give, texts) = mpsc::sync_channel::<[String; 2]>(MOST_UNPRINTED);
-        let (tell, printed) = mpsc::channel();
+        let (done, printed) = mpsc::channel();
         let print = move || {
             let mut can_print = true;
             for text in texts {
                 can_print = can_print && stdio::print(&text);
             }
-            tell.send(()).ok();
+            done.send(()).ok();
         };
         thread::Builder::new().name("lab printer".into()).spawn(print).map_err(failed)?;
         let work = move || work(&inbox, &woken, &give);
@@ -112,18 +113,18 @@ impl Printer {
         Ok(Self { new, wake, reader: reader.map_err(failed)?, printed })
     }
 
-    /// Reads from `source`, too.
+    /// Reads from `source` from now on.
     pub(crate) fn attend(&self, source: Source) {
         lock(&self.new).push(source);
-        // A pipe that is full wakes the thread as well.
+        // A full pipe wakes the thread as well.
         drop(fds::write_once(self.wake.as_fd(), &[0]));
     }
 
-    /// Prints what is there, and comes to an end. Where the caller itself has locked stdout, that is
-    /// printed later.
+    /// Prints the remaining output and ends. If the caller has locked stdout, that is printed
+    /// later.
     pub(crate) fn end(self) {
         drop(self.wake);
-        // What it panics with is on stderr.
+        // A panic of the thread has been printed on stderr.
         drop(self.reader.join());
         self.printed.recv_timeout(LAST_PRINT).ok();
     }
@@ -140,7 +141,7 @@ fn work(new: &Mutex<Vec<Source>>, woken: &OwnedFd, printer: &SyncSender<[String;
         let mut events = vec![Until::Readable(woken.as_fd())];
         events.extend(sources.iter().flat_map(Source::events));
         let all = vec![Ready { readable: true, ..Ready::default() }; events.len()];
-        // Nothing waits for data that is not there, so it is no fault to look in vain.
+        // If the wait fails, all descriptors are read: a read without data does not block.
         let ready = fds::wait(&events, None).unwrap_or(all);
         let mut of_sources = ready[1..].iter().map(|ready| *ready != Ready::default());
         for source in &mut sources {
@@ -163,8 +164,8 @@ fn work(new: &Mutex<Vec<Source>>, woken: &OwnedFd, printer: &SyncSender<[String;
 }
 
 impl Source {
-    /// The output of a program on `host`: its stdout and its stderr as far as they are read, and a
-    /// descriptor on its process.
+    /// Returns the output of a program on `host`: the streams that are to be read, and a descriptor
+    /// of its process.
     pub(crate) fn new(
         host: &str,
         pipes: [Option<OwnedFd>; 2],
@@ -178,7 +179,7 @@ impl Source {
         Ok(Self { host: host.to_owned(), streams, end, feed })
     }
 
-    /// What it waits for, in the order in which [`read`](Self::read) wants to know.
+    /// Returns the events to wait for, in the order of [`read`](Self::read).
     fn events(&self) -> impl Iterator<Item = Until<'_>> {
         let pipes = self.streams.iter().flatten().map(|stream| &stream.pipe);
         pipes.chain(&self.end).map(|fd| Until::Readable(fd.as_fd()))
@@ -188,7 +189,7 @@ impl Source {
         self.end.is_some() || self.streams.iter().any(Option::is_some)
     }
 
-    /// Reads from what is ready; what is to be printed.
+    /// Reads from the streams that are ready, and returns what is to be printed.
     fn read(&mut self, ready: &mut impl Iterator<Item = bool>, buffer: &mut [u8]) -> [String; 2] {
         let mut next = |is_there: bool| is_there && ready.next().unwrap_or(true);
         let of_streams = self.streams.each_ref().map(|stream| next(stream.is_some()));
@@ -201,10 +202,10 @@ impl Source {
         if has_ended {
             self.end = None;
         }
-        self.tell(lines)
+        self.keep(lines)
     }
 
-    /// Reads what is there, and takes what is left of a line for one.
+    /// Reads the remaining output. The rest without a newline counts as a line.
     fn last(&mut self, buffer: &mut [u8]) -> [String; 2] {
         let mut lines = [Vec::new(), Vec::new()];
         for (stream, lines) in self.streams.iter_mut().zip(&mut lines) {
@@ -214,11 +215,11 @@ impl Source {
             }
         }
         self.end = None;
-        self.tell(lines)
+        self.keep(lines)
     }
 
-    /// Keeps lines for those who wait for them, before they are printed.
-    fn tell(&self, lines: [Vec<String>; 2]) -> [String; 2] {
+    /// Keeps lines for waits, and returns them as they are to be printed.
+    fn keep(&self, lines: [Vec<String>; 2]) -> [String; 2] {
         let text = lines.each_ref().map(|lines| self.marked(lines));
         let mut fed = self.feed.look();
         lines.into_iter().flatten().for_each(|line| fed.push(line));
@@ -235,14 +236,14 @@ impl Source {
 
     fn marked(&self, lines: &[String]) -> String {
         lines.iter().fold(String::new(), |mut text, line| {
-            // A string takes everything.
+            // Writing to a string cannot fail.
             let _ = writeln!(text, "{}| {line}", self.host);
             text
         })
     }
 }
 
-/// Reads `most` times, or as long as there is something. At its end the stream is taken away.
+/// Reads at most `most` times. At its end the stream is removed.
 fn read(stream: &mut Option<Stream>, most: usize, buffer: &mut [u8], lines: &mut Vec<String>) {
     for _ in 0..most {
         let Some(open) = stream else { return };
@@ -262,14 +263,14 @@ impl Feed {
         lock(&self.state)
     }
 
-    /// Waits until there is something new, or the time is over; a spurious end of the wait is one.
+    /// Waits until there is new output or the time is over. May return early.
     pub(crate) fn wait<'a>(&self, fed: MutexGuard<'a, Fed>, most: Duration) -> MutexGuard<'a, Fed> {
         self.changed.wait_timeout(fed, most).unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
 impl Fed {
-    /// The lines that are kept, but for the first `seen` of all; how many there have been.
+    /// Returns the kept lines after the first `seen` of all, and the number of all lines.
     pub(crate) fn after(&self, seen: usize) -> (Vec<String>, usize) {
         let known = seen.saturating_sub(self.dropped);
         (self.lines.iter().skip(known).cloned().collect(), self.dropped + self.lines.len())
@@ -299,10 +300,10 @@ impl Splitter {
         self.cut(&mut line);
     }
 
-    /// Takes what is too long for several lines.
+    /// Splits a line that is too long.
     fn cut(&mut self, line: &mut impl FnMut(String)) {
         while self.0.len() > LONGEST {
-            // Not within a character, which has three bytes after its first at most.
+            // A character is not split: it has at most three bytes after its first.
             let is_whole = |at: &usize| self.0[*at] & 0xc0 != 0x80;
             let at = (LONGEST - 3..=LONGEST).rev().find(is_whole).unwrap_or(LONGEST);
             line(text(&self.0[..at]));
@@ -335,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_from_wherever_bytes_are_cut() {
+    fn lines_do_not_depend_on_the_sizes_of_reads() {
         assert_eq!(
             lines(&[b"one\ntwo\r\n\nth", b"ree", b"\nrest"]),
             ["one", "two", "", "three", "rest"]
@@ -345,13 +346,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_is_told_in_pieces_of_whole_characters() {
+    fn a_line_that_is_too_long_is_split_between_characters() {
         let long = "a".to_owned() + &"\u{20ac}".repeat(LONGEST);
         let parts: Vec<&[u8]> = long.as_bytes().chunks(1000).collect();
-        let told = lines(&parts);
-        assert_eq!(told.len(), long.len().div_ceil(LONGEST));
-        assert!(told.iter().all(|line| line.len() <= LONGEST));
-        assert_eq!(told.concat(), long);
+        let pieces = lines(&parts);
+        assert_eq!(pieces.len(), long.len().div_ceil(LONGEST));
+        assert!(pieces.iter().all(|line| line.len() <= LONGEST));
+        assert_eq!(pieces.concat(), long);
         assert_eq!(lines(&[&[0x80; LONGEST + 1]]).len(), 2);
     }
 

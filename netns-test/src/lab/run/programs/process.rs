@@ -1,4 +1,4 @@
-//! A program that runs on a host: its end, its signals, its lines, and what it can be waited for.
+//! A program that runs on a node: its end, its signals and its lines.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -17,30 +17,30 @@ use crate::sys::ns::ns_set::Place;
 use crate::sys::process::signals::KILL;
 use crate::sys::{errno, process};
 
-/// How many lines an error shows.
+/// Number of last lines in an error.
 const LAST: usize = 20;
 
-/// `SIGTERM`, everywhere that Linux runs.
+/// Number of `SIGTERM`, which is the same on all architectures of Linux.
 const TERM: i32 = 15;
 
-/// A running program of a [`NodeCommand`](crate::NodeCommand).
+/// Running program of a [`NodeCommand`](crate::NodeCommand).
 ///
-/// Dropping it kills the program, other than with [`std::process::Child`]. What the program has
-/// started itself ends with the lab.
+/// Dropping it kills the program, unlike [`std::process::Child`]. Processes that the program has
+/// started are killed when the lab ends.
 #[must_use = "dropped at once, it kills the program at once"]
 pub struct NodeChild {
-    /// Where the program's standard input is written, if it was set to be piped.
+    /// Standard input of the program, if it was set to be piped.
     pub stdin: Option<ChildStdin>,
-    /// Where its standard output is read, if it was set to be piped.
+    /// Standard output of the program, if it was set to be piped.
     pub stdout: Option<ChildStdout>,
-    /// Where its standard error is read, if it was set to be piped.
+    /// Standard error of the program, if it was set to be piped.
     pub stderr: Option<ChildStderr>,
     pub(crate) program: Arc<Program>,
-    /// The process that has started it.
+    /// Process that has started the program.
     owner: process::Pid,
 }
 
-/// What the lab knows of it, too.
+/// Part of a program that the lab shares, to end it.
 #[derive(Debug)]
 pub(crate) struct Program {
     name: String,
@@ -51,7 +51,7 @@ pub(crate) struct Program {
     pub(crate) network: Place,
 }
 
-/// The streams that are printed.
+/// Streams of a program that are printed.
 #[derive(Debug)]
 pub(crate) struct Pipes {
     pub(crate) stdout: Option<ChildStdout>,
@@ -59,8 +59,8 @@ pub(crate) struct Pipes {
 }
 
 impl NodeChild {
-    /// Watches a program that has been started on `host`: `print` takes the output that is not set
-    /// otherwise. Where that fails, the program is killed.
+    /// Takes over a program that has been started on `host`. `print` gets the streams that the lab
+    /// prints. If that fails, the program is killed.
     pub(crate) fn new(
         host: &LiveNode,
         name: &str,
@@ -85,7 +85,7 @@ impl NodeChild {
         let network = match parts {
             Ok(network) => network,
             Err(error) => {
-                // No handle would be left that could end it.
+                // No handle is left that could kill it later.
                 drop(child.kill().and_then(|()| child.wait()));
                 return Err(error);
             }
@@ -95,45 +95,44 @@ impl NodeChild {
         Ok(Self { stdin, stdout, stderr, program, owner: process::id() })
     }
 
-    /// Its process id, as the caller sees it.
+    /// Returns the process id, as the caller sees it.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.program.id
     }
 
-    /// The lines that it has written so far, of stdout and stderr, as far as they are printed: the
-    /// last MiB.
+    /// Returns the lines that the program has written so far to the streams that the lab prints:
+    /// the last MiB.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         self.program.feed.look().after(0).0
     }
 
-    /// Kills it with SIGKILL.
+    /// Kills the program with SIGKILL. Does nothing if it has ended.
     ///
     /// # Errors
     ///
-    /// None for a program that has ended.
+    /// EPERM for a program that has changed its user.
     #[track_caller]
     pub fn kill(&self) -> Result<()> {
         self.signal(KILL)
     }
 
-    /// Asks it to end, with SIGTERM.
+    /// Asks the program to end, with SIGTERM. Does nothing if it has ended.
     ///
     /// # Errors
     ///
-    /// None for a program that has ended.
+    /// EPERM for a program that has changed its user.
     #[track_caller]
     pub fn terminate(&self) -> Result<()> {
         self.signal(TERM)
     }
 
-    /// Sends it a signal, by its number (signal(7)).
+    /// Sends the program a signal, by its number (signal(7)). Does nothing if it has ended.
     ///
     /// # Errors
     ///
-    /// EINVAL for a number that is none, EPERM for a program that has become another user. None for
-    /// a program that has ended.
+    /// EINVAL for a number that is no signal; EPERM for a program that has changed its user.
     #[track_caller]
     pub fn signal(&self, number: i32) -> Result<()> {
         located(self.try_signal(number))
@@ -148,11 +147,11 @@ impl NodeChild {
         sent.map_err(|error| self.program.failure(&format!("send signal {number} to"), &error))
     }
 
-    /// How it has ended, if it has.
+    /// Returns the exit status of the program, or none while it runs.
     ///
     /// # Errors
     ///
-    /// ECHILD where somebody else has waited for it.
+    /// ECHILD if other code has reaped the program.
     #[track_caller]
     pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
         located(self.try_try_wait())
@@ -169,8 +168,8 @@ impl NodeChild {
         blocked::watched(call, || self.program.wait())
     }
 
-    /// Closes the program's standard input, waits for its end without a limit, and returns what it wrote to
-    /// the streams that were set to be piped.
+    /// Closes the program's standard input, waits for its end without a limit, and returns what it
+    /// wrote to the streams that were set to be piped.
     ///
     /// # Errors
     ///
@@ -199,14 +198,14 @@ impl Program {
         self.host == host
     }
 
-    /// Kills it if it runs, and reaps it.
+    /// Kills the program if it runs, and reaps it.
     pub(crate) fn end(&self) {
         let mut child = lock(&self.child);
-        // Neither fails for one that has been reaped.
+        // Neither call fails for a program that has been reaped.
         drop(child.kill().and_then(|()| child.wait()));
     }
 
-    /// Waits for its end without a limit.
+    /// Waits for the end of the program without a limit.
     pub(crate) fn wait(&self) -> Result<ExitStatus> {
         let mut fed = self.feed.look();
         while !fed.has_ended {
@@ -222,7 +221,8 @@ impl Program {
         child.try_wait().map_err(|error| self.failure("wait for", &error))
     }
 
-    /// What a wait for something that it should do ends with.
+    /// Returns the failure of a wait for the program to do `what`, with its state and its last
+    /// lines.
     pub(crate) fn not_found(&self, what: &str, reason: &str, state: &[String]) -> Failure {
         let object = format!("{} to {what}", self.subject());
         let failure = Failure::new("wait for", object, reason);
@@ -235,7 +235,7 @@ impl Program {
         let (lines, all) = fed.after(0);
         let unfinished = fed.unfinished.iter().filter(|text| !text.is_empty());
         let unfinished: Vec<_> =
-            unfinished.map(|text| format!("of a line that has not ended: {text}")).collect();
+            unfinished.map(|text| format!("unfinished line: {text}")).collect();
         let failure = unfinished.iter().fold(failure, Failure::advise);
         if all == 0 {
             let is_all = unfinished.is_empty();
@@ -267,7 +267,7 @@ impl fmt::Debug for NodeChild {
 
 impl Drop for NodeChild {
     fn drop(&mut self) {
-        // A fork of the lab's process has a copy of this, and no such child.
+        // A forked child of the lab's process has a copy of this, and is not the program's parent.
         if process::id() == self.owner {
             self.program.end();
         }

@@ -1,12 +1,12 @@
-//! The directories in which a program on a host is looked for. The `PATH` of an ordinary user has none of
-//! those with `ip`, `nft` and daemons, which such a user may run on a host.
+//! The directories in which a program on a node is searched for. The `PATH` of an ordinary user
+//! lacks those with `ip`, `nft` and daemons, which such a user may run on a node.
 
 use std::ffi::{OsStr, OsString};
 
 const OF_ADMINISTRATOR: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
-/// The same path with the directories of the administrator after it; none if it has them, or if there
-/// is no path.
+/// Returns `path` with the missing administrator's directories after it, or none if it is complete
+/// or there is no path.
 pub(crate) fn with_sbin(path: Option<&OsStr>) -> Option<OsString> {
     let path = path?;
     let there: Vec<_> = std::env::split_paths(path).collect();
@@ -17,7 +17,7 @@ pub(crate) fn with_sbin(path: Option<&OsStr>) -> Option<OsString> {
     }
     let mut all = path.to_owned();
     for one in missing {
-        // An empty path would be the working directory.
+        // An empty part would be the working directory.
         if !all.is_empty() {
             all.push(":");
         }
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_comes_last() {
+    fn missing_directories_come_last() {
         let with =
             |path: &str| with_sbin(Some(OsStr::new(path))).map(|all| all.into_string().unwrap());
         assert_eq!(with("/bin").as_deref(), Some("/bin:/usr/local/sbin:/usr/sbin:/sbin"));

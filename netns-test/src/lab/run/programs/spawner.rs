@@ -1,6 +1,6 @@
-//! The programs of a lab: started by one thread, whose end the kernel answers by killing them
-//! (`PR_SET_PDEATHSIG` is bound to the thread that forks, not to its process), and reaped when the
-//! lab ends.
+//! The programs of a lab. One thread starts them all, and they are reaped when the lab ends. The
+//! kernel kills a program when the thread that started it ends (`PR_SET_PDEATHSIG` of prctl(2)), so
+//! that thread lives as long as the lab.
 
 use std::io;
 use std::process::{Child, Command};
@@ -14,15 +14,15 @@ use crate::lab::run::programs::process::Program;
 use crate::sys::errno;
 use crate::sys::lock::lock;
 
-/// What the hosts of a lab share while it runs.
+/// State that the handles of all nodes share.
 #[derive(Clone, Debug)]
 pub(crate) struct Common {
     pub(crate) programs: Arc<Programs>,
-    /// The text of `/etc/hosts`, which changes when the lab is extended.
+    /// Text of `/etc/hosts`, which changes when the lab is extended or a link is moved.
     names: Arc<Mutex<Arc<str>>>,
 }
 
-/// Those that have been started, and the threads that this takes.
+/// Programs that have been started, and the threads for them.
 #[derive(Debug, Default)]
 pub(crate) struct Programs(Mutex<State>);
 
@@ -51,7 +51,7 @@ impl Common {
         Self { programs: Arc::default(), names: Arc::new(Mutex::new(names.into())) }
     }
 
-    /// The text of `/etc/hosts`.
+    /// Returns the text of `/etc/hosts`.
     pub(crate) fn names(&self) -> Arc<str> {
         Arc::clone(&lock(&self.names))
     }
@@ -62,12 +62,12 @@ impl Common {
 }
 
 impl Programs {
-    /// Starts the thread that starts programs, so that they begin where the caller is.
+    /// Starts the thread that starts programs, in the namespaces of the caller.
     pub(crate) fn prepare(&self) -> Result<()> {
         self.jobs().map(drop)
     }
 
-    /// Starts `command`, from the lab's own thread.
+    /// Starts `command` from the lab's own thread.
     pub(crate) fn start(&self, command: &mut Command) -> Result<io::Result<Child>> {
         let jobs = self.jobs()?;
         let (reply, answer) = mpsc::sync_channel(1);
@@ -78,14 +78,14 @@ impl Programs {
         Ok(started)
     }
 
-    /// Has a program reaped when the lab ends, whoever holds it.
+    /// Records a program, which is reaped when the lab ends, even if its handle exists.
     pub(crate) fn note(&self, program: &Arc<Program>) {
         let mut state = lock(&self.0);
         state.started.retain(|program| program.strong_count() > 0);
         state.started.push(Arc::downgrade(program));
     }
 
-    /// Has what comes from `source` printed.
+    /// Prints what comes from `source` from now on.
     pub(crate) fn print(&self, source: Source) -> Result<()> {
         let mut state = lock(&self.0);
         if state.has_ended {
@@ -99,20 +99,20 @@ impl Programs {
         Ok(())
     }
 
-    /// Starts nothing from now on.
-    pub(crate) fn start_no_more(&self) {
+    /// Starts no program from now on.
+    pub(crate) fn close(&self) {
         let mut state = lock(&self.0);
         state.has_ended = true;
         let starter = state.starter.take();
         drop(state);
         if let Some(Starter { jobs, thread }) = starter {
             drop(jobs);
-            // It does not panic.
+            // The thread does not panic.
             drop(thread.join());
         }
     }
 
-    /// Kills and reaps those that have been started on a host.
+    /// Kills and reaps the programs on a node.
     pub(crate) fn end_on(&self, host: &str) {
         let state = lock(&self.0);
         let all: Vec<_> = state.started.iter().filter_map(Weak::upgrade).collect();
@@ -120,7 +120,7 @@ impl Programs {
         all.iter().filter(|program| program.is_on(host)).for_each(|program| program.end());
     }
 
-    /// Kills and reaps what is left, and prints all that has been written.
+    /// Kills and reaps the remaining programs, and prints all their output.
     pub(crate) fn end(&self) {
         let mut state = lock(&self.0);
         let (started, printer) = (std::mem::take(&mut state.started), state.printer.take());
@@ -145,7 +145,7 @@ impl Programs {
         let work = move || {
             for Job { mut command, reply } in receiver {
                 let started = command.spawn();
-                // Whoever asked waits for it.
+                // The caller waits for the reply.
                 drop(reply.send((command, started)));
             }
         };
