@@ -1,5 +1,6 @@
-//! From a plan to a [`Fabric`](crate::lab::fabric::state::Fabric): namespaces, then veth pairs, then
-//! all that needs those, and at last the wait until each link carries packets. It knows no handle.
+//! From a plan to a [`Fabric`](crate::lab::fabric::state::Fabric): namespaces, then veth pairs,
+//! then all that depends on those, and at last the wait until each link carries packets. It knows
+//! no handle.
 
 pub(crate) mod assemble;
 pub(crate) mod end;

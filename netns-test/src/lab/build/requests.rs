@@ -45,7 +45,7 @@ pub(crate) fn cables(plan: &Plan, made: &[&Made], indexes: &Indexes, from: usize
     for (requests, made) in of_node.iter().zip(made) {
         made.netlink.ask_all(requests).map_err(|failure| match failure.errno {
             Some(errno::EEXIST) => failure.advise(
-                "a node at one of its ends has an interface of that name; `interfaces` of the link gives another",
+                "a node at one of its ends has an interface of that name; name the interface by `interfaces` of the link",
             ),
             _ => failure,
         })?;

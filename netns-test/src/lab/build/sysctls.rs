@@ -1,5 +1,5 @@
-//! The sysctls of nodes. `/proc/sys` may be read-only: a value that is right already is not written,
-//! and a node does without some of them.
+//! The sysctls of nodes. `/proc/sys` may be read-only: a value that is right already is not
+//! written, and a node does without some of them.
 
 use std::fs;
 use std::io;

@@ -42,8 +42,8 @@ impl Node {
         Self { fabric, at, common, panics }
     }
 
-    /// Returns a second handle of the node, for a thread that may outlive the borrow of the lab by a
-    /// moment.
+    /// Returns a second handle of the node, for a thread that may outlive the borrow of the lab by
+    /// a moment.
     pub(crate) fn share(&self) -> Self {
         let shared = (self.panics.clone(), self.common.clone());
         Self::new(Arc::clone(&self.fabric), self.at, shared)

@@ -12,8 +12,8 @@ use crate::lab::fabric::own_network::of_kernel;
 use crate::lab::fabric::own_network::undo::Journal;
 use crate::netlink::Netlink;
 
-/// Writes a sysctl in the network of the calling thread, which is that of `netlink`. The inner error
-/// is the kernel's. The outer one means that nothing was written.
+/// Writes a sysctl in the network of the calling thread, which is that of `netlink`. The inner
+/// error is the kernel's. The outer one means that nothing was written.
 pub(crate) fn write(
     (name, value): (&Sysctl, &str),
     netlink: &Netlink,
