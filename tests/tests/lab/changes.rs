@@ -218,6 +218,7 @@ fn an_end_that_has_come_to_the_caller_keeps_its_addresses() -> netns_test::Resul
 }
 
 #[netns_test]
+#[expect(clippy::too_many_lines, reason = "one case after the other")]
 fn invalid_changes_name_the_node() -> netns_test::Result<()> {
     let (lab, [a, router, b], [_, far]) = pair()?;
     let mut other = Topology::new();
@@ -460,7 +461,7 @@ fn planned_addresses_of_a_node() -> netns_test::Result<()> {
     assert_eq!(lab[a].address_on(near), planned[0]);
     let fails = |call: &dyn Fn() -> std::net::IpAddr, expected: &str| {
         let call = std::panic::AssertUnwindSafe(call);
-        let panic = std::panic::catch_unwind(|| call()).unwrap_err();
+        let panic = std::panic::catch_unwind(call).unwrap_err();
         assert_eq!(panic.downcast_ref::<String>().unwrap(), expected);
     };
     fails(&|| lab[lone].ipv4().into(), "node lone: it has no IPv4 address");

@@ -41,8 +41,8 @@ impl Node {
         Ok(found.clone())
     }
 
-    /// Does `work`. In the caller's own network, the journal records objects that are lost by it, and new
-    /// objects that are `is_own`: the end of the lab undoes both.
+    /// Does `work`. In the caller's own network, the journal records objects that are lost by it,
+    /// and new objects that are `is_own`: the end of the lab undoes both.
     pub(crate) fn journaled<T>(
         &self,
         fabric: &Fabric,
@@ -56,8 +56,8 @@ impl Node {
         }
     }
 
-    /// Refuses the removal of objects from the caller's own network that only the kernel can make, as the lab
-    /// could not restore them.
+    /// Refuses the removal of objects from the caller's own network that only the kernel can make,
+    /// as the lab could not restore them.
     pub(crate) fn check_removal(&self, step: &str, removed: &[Kept]) -> Result<()> {
         if self.kind() != NodeKind::Local {
             return Ok(());

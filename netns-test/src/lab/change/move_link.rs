@@ -26,7 +26,7 @@ impl Lab {
     /// the old segment: the end that has moved, or the other one, where the first is a port of a switch. For
     /// each family that the others on the segment have, it keeps an address of their subnet, gets the one of
     /// the plan back, or else the highest that no node has. Addresses of other subnets that
-    /// [`add_addr`](crate::Node::add_addr) has added stay, and so do those of VLANs and macvlans on
+    /// [`add_addr`](crate::lab::NodeInterface::add_addr) has added stay, and so do those of VLANs and macvlans on
     /// the end. Routes follow on all nodes, as [`plan`](crate::Topology::plan) works them out, and
     /// `/etc/hosts`; the plan itself stays. On a segment without subnets, and where both ends are at
     /// switches, addresses and routes stay. [`move_link_as_is`](Self::move_link_as_is) changes none.
