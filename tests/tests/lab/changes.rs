@@ -190,8 +190,8 @@ fn no_link_makes_a_ring_of_switches() -> netns_test::Result<()> {
     let link = net.link(two, three).id();
     let lab = net.build()?;
     let told = lab.move_link(link, three, one).unwrap_err().said();
-    let expected = "move link two to three: frames would go round between one, two for ever; \
-        `stp` of one of them prevents that";
+    let expected = "move link two to three: frames would circulate between one, two without end; \
+        set `stp` on one of them";
     assert_eq!(told, expected);
     crate::oracle::check(&lab);
     // In a row they may be.

@@ -41,8 +41,8 @@ impl Node {
         Ok(found.clone())
     }
 
-    /// Does `work`. In the caller's own network, the journal records objects that are lost by it, and new
-    /// objects that are `is_own`: the end of the lab undoes both.
+    /// Does `work`. In the caller's own network, the journal records objects that are lost by it,
+    /// and new objects that are `is_own`: the end of the lab undoes both.
     pub(crate) fn journaled<T>(
         &self,
         fabric: &Fabric,
@@ -56,8 +56,8 @@ impl Node {
         }
     }
 
-    /// Refuses the removal of objects from the caller's own network that only the kernel can make, as the lab
-    /// could not restore them.
+    /// Refuses the removal of objects from the caller's own network that only the kernel can make,
+    /// as the lab could not restore them.
     pub(crate) fn check_removal(&self, step: &str, removed: &[Kept]) -> Result<()> {
         if self.kind() != NodeKind::Local {
             return Ok(());
@@ -66,8 +66,8 @@ impl Node {
         let refused = removed.iter().find_map(|one| Some((one, of_kernel.reason(one)?)));
         refused.map_or(Ok(()), |(one, why)| {
             let object = format!("{one} of {}", self.name());
-            let why = format!("{why}, and the lab could not give it back");
-            let advice = "leave it, or remove it before the lab is built";
+            let why = format!("{why}, and the lab could not restore it");
+            let advice = "keep it, or remove it before the lab is built";
             Err(Failure::new(step, object, why).advise(advice).into())
         })
     }

@@ -50,8 +50,9 @@ impl Deadline {
         self.is_stopped.load(Ordering::Relaxed)
     }
 
-    /// Calls `look` until it finds something, and returns none if the deadline comes first. The kernel
-    /// reports no event for what is sought, so the calls are 1 ms apart, or as far as the last one took.
+    /// Calls `look` until it finds something, and returns none if the deadline comes first. The
+    /// kernel reports no event for what is sought, so the calls are 1 ms apart, or as far as the
+    /// last one took.
     pub(crate) fn poll<T>(&self, mut look: impl FnMut() -> Result<Option<T>>) -> Result<Option<T>> {
         loop {
             let (start, is_last) = (Instant::now(), self.is_over());
