@@ -70,7 +70,7 @@ impl Node {
         let (here, fabric) = (self.here()?, self.fabric());
         let changed = self.find(&here, interface).and_then(|found| {
             let turn = here.change();
-            self.partitioned(&fabric, new, || work(&fabric, &here, &found))?;
+            self.partitioned(fabric, new, || work(fabric, &here, &found))?;
             drop(turn);
             // Neighbours may have failed to resolve the new address before it was added.
             new.map_or(Ok(()), |_| fabric.forget_failures(&fabric.cables.lock()))

@@ -112,12 +112,8 @@ impl Lab {
         let joining = joins.then(|| Joining::new(fabric, &then, &before, (at, side)));
         let joining = joining.transpose()?.flatten();
         let there = new.place.network();
-        old.netlink.ask_all(&[netlink::link::move_to(
-            fabric.label(&end),
-            end.index,
-            there,
-            &free,
-        )])?;
+        let request = netlink::link::move_to(fabric.label(&end), end.index, there, &free);
+        old.netlink.ask_all(&[request])?;
         *cables = then;
         let is_it = |one: &&Interface| one.name == free;
         let index = new.netlink.interfaces()?.iter().find(is_it).map_or(end.index, |one| one.index);
@@ -128,10 +124,8 @@ impl Lab {
         let label = fabric.label(&cables[at][side]);
         let bridge = fabric.bridge_of(to);
         new.netlink.ask_all(&[netlink::link::set_up(label, index, was_up, bridge)])?;
-        let expected = match joining {
-            Some(joining) => self.join(&mut cables, &before, at, joining)?,
-            None => Vec::new(),
-        };
+        let expected = joining.map(|joining| self.join(&mut cables, &before, at, joining));
+        let expected = expected.transpose()?.unwrap_or_default();
         if was_up {
             fabric.wait_if_up([&cables[at][side], &other])?;
         }

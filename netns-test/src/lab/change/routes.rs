@@ -46,11 +46,11 @@ impl Node {
         let _turn = here.change();
         let fabric = self.fabric();
         let object = format!("route to {to} {way} of {}", self.name());
-        let Some(rank) = self.rank(&fabric, &here, to, (via, index))? else {
+        let Some(rank) = self.rank(fabric, &here, to, (via, index))? else {
             return Ok(());
         };
         let is_own = |kept: &Kept| kept.destination() == Some(to);
-        self.journaled(&fabric, &here, is_own, || {
+        self.journaled(fabric, &here, is_own, || {
             let request = netlink::route::add(object, to, (via, index), rank);
             Ok(here.netlink.ask_all(&[request])?)
         })
@@ -79,7 +79,7 @@ impl Node {
         let first = here.netlink.kept_routes()?.into_iter().find(is_it);
         self.check_removal("remove", first.as_slice())?;
         self.journaled(
-            &fabric,
+            fabric,
             &here,
             |_| false,
             || Ok(here.netlink.ask_all(&[netlink::route::remove(object, to)])?),

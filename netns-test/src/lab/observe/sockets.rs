@@ -1,4 +1,4 @@
-//! Sockets of a node, read from `/proc/thread-self/net` (proc(5)). Other than sock_diag(7), these
+//! Sockets of a node, read from `/proc/thread-self/net` (proc(5)). Other than `sock_diag(7)`, these
 //! files need no kernel module.
 
 use std::fmt;
@@ -158,7 +158,7 @@ impl Socket {
         self.state
     }
 
-    /// Returns the inode number, by which sock_diag(7) knows the socket; 0 once it is closed.
+    /// Returns the inode number, by which `sock_diag(7)` knows the socket; 0 once it is closed.
     pub(crate) fn inode(&self) -> u32 {
         self.inode
     }

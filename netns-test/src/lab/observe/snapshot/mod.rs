@@ -190,7 +190,7 @@ pub struct SocketState {
     /// connected, else [`Close`](TcpState::Close).
     pub state: TcpState,
     /// Whether a listening IPv6 socket refuses IPv4 (`IPV6_V6ONLY` of ipv6(7)); none for other
-    /// sockets, and on a kernel without sock_diag(7).
+    /// sockets, and on a kernel without `sock_diag(7)`.
     pub is_ipv6_only: Option<bool>,
     /// Datagrams dropped as the receive buffer was full; none for TCP and in the stable form.
     pub drops: Option<u64>,

@@ -70,6 +70,7 @@ impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
     /// # Errors
     ///
     /// At the limit, with the node's interfaces.
+    #[must_use]
     #[track_caller]
     pub fn link_up(&self, interface: &str) -> M::Output<'lab, ()> {
         let name = interface.to_owned();

@@ -75,6 +75,7 @@ impl<'lab, M: WaitMode> Wait<'lab, NodeChild, M> {
     /// # Errors
     ///
     /// At the limit, with the last lines; ECHILD if other code has reaped the program.
+    #[must_use]
     #[track_caller]
     pub fn exit(&self) -> M::Output<'lab, ExitStatus> {
         let program = Arc::clone(&self.of.program);
