@@ -80,7 +80,7 @@ fn an_init_that_is_stopped_is_killed_after_all() {
 /// that are on their way to the server.
 #[test]
 fn the_death_of_the_server_is_seen_though_others_hold_its_sockets() {
-    let mut run = again(&[], &["beside_children_of_the_runner", "--test-threads=2"]);
+    let mut run = again(&[], &["among_children_of_the_runner", "--test-threads=2"]);
     let output = run.output().unwrap();
     let text = text(&output);
     assert!(text.contains("the fork server was killed by SIGKILL"), "{text}");

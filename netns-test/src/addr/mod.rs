@@ -4,3 +4,4 @@ pub(crate) mod cidr;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod link_local;
 pub(crate) mod mac;
+pub(crate) mod sysctl;

@@ -59,7 +59,7 @@ pub(crate) fn of_markdown(text: &str) -> Vec<Piece> {
         }
         match pieces.last_mut() {
             Some(last) if !is_new && !line.trim_start().starts_with(['-', '|', '#']) => {
-                last.text = format!("{} {}", last.text, line.trim())
+                last.text = format!("{} {}", last.text, line.trim());
             }
             _ => pieces.push(Piece {
                 line: index + 1,

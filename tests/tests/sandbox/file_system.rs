@@ -167,7 +167,7 @@ fn places_that_cannot_be_are_refused() {
     assert_eq!(told, "bind /nowhere: ENOENT (No such file or directory)");
     let told = error(sandbox.clone().bind("/usr", "/nowhere"));
     assert!(told.starts_with("openat2 /usr on /nowhere: ENOENT"), "{told}");
-    assert!(told.contains(&format!("nothing is made in {}", root.display())), "{told}");
+    assert!(told.contains(&format!("nothing is created in {}", root.display())), "{told}");
     let told = error(Sandbox::new().rootfs("/nowhere"));
     assert_eq!(told, "take as root /nowhere: ENOENT (No such file or directory)");
     let told = error(Sandbox::new().rootfs("/proc/version"));

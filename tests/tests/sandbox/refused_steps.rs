@@ -66,10 +66,10 @@ fn every_refused_step_is_named() {
         (call(libc::SYS_prctl, perm), "prctl PR_SET_DUMPABLE the program's process: EPERM"),
         (call(libc::SYS_mount, libc::EACCES), "make private the mounts of the program: EACCES"),
         (call(libc::SYS_openat2, nosys), "openat2 "),
-        (call(libc::SYS_fsopen, perm), "fsopen proc on /proc: EPERM"),
-        (call(libc::SYS_fsconfig, perm), "fsconfig FSCONFIG_CMD_CREATE proc on /proc: EPERM"),
-        (call(libc::SYS_fsmount, perm), "fsmount proc on /proc: EPERM"),
-        (call(libc::SYS_move_mount, perm), "move_mount proc on /proc: EPERM"),
+        (call(libc::SYS_fsopen, perm), "fsopen … on …: EPERM"),
+        (call(libc::SYS_fsconfig, perm), "fsconfig … on …: EPERM"),
+        (call(libc::SYS_fsmount, perm), "fsmount … on …: EPERM"),
+        (call(libc::SYS_move_mount, perm), "move_mount … on …: EPERM"),
         (call(libc::SYS_open_tree, perm), "open_tree "),
         (call(libc::SYS_mount_setattr, nosys), "mount_setattr /media, read-only: ENOSYS"),
         (call(libc::SYS_setsid, perm), "setsid the program's process: EPERM"),
@@ -80,7 +80,10 @@ fn every_refused_step_is_named() {
     ];
     for (filter, expected) in steps {
         let error = refused(&sandbox(), filter);
-        assert!(error.contains(expected), "{filter:?}: expected {expected:?} in\n{error}");
+        // The first file system is that on `/proc`, or one that hides a daemon's socket of this machine.
+        let line = error.lines().next().unwrap();
+        let is_there = expected.split('…').all(|part| line.contains(part));
+        assert!(is_there, "{filter:?}: expected {expected:?} in\n{error}");
     }
 }
 

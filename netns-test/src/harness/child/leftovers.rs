@@ -33,7 +33,8 @@ fn describe(proc: &OwnedFd, pid: Pid) -> Option<String> {
     is_left.then(|| format!("{name} (process {pid}, whose main thread has ended)"))
 }
 
-/// Returns whether a process that `/proc` lists as ended still runs: that state is the main thread's.
+/// Returns whether a process that `/proc` lists as ended still runs: that state is the main
+/// thread's.
 fn has_living_thread(proc: &OwnedFd, pid: Pid) -> bool {
     let directory = fds::open_in(proc, &format!("{pid}/task"));
     let threads = directory.and_then(|directory| fds::names_in(&directory)).unwrap_or_default();
@@ -41,7 +42,7 @@ fn has_living_thread(proc: &OwnedFd, pid: Pid) -> bool {
     threads.iter().filter_map(status).any(|status| has_ended(&status) == Some(false))
 }
 
-/// Returns whether the thread with this `status` file (proc_pid_status(5)) has ended.
+/// Returns whether the thread with this `status` file (`proc_pid_status(5)`) has ended.
 fn has_ended(status: &str) -> Option<bool> {
     Some(field(status, "State:")?.starts_with(['Z', 'X']))
 }

@@ -304,7 +304,7 @@ impl Sent {
             let send = || socket::try_send_fds(socket, &request, &fds).map_err(framing::full);
             match retry_while(|| Holder::count() > 1, send) {
                 Err(error) if error.kind() == framing::FULL => {
-                    wait_for_room(socket, server, watch)?
+                    wait_for_room(socket, server, watch)?;
                 }
                 other => return other,
             }

@@ -45,7 +45,7 @@ const START_DELAY: Duration = Duration::from_micros(200);
 pub(crate) struct WarmPool {
     /// Number of warm sandboxes of each setting, if `NETNS_TEST_SPARES` sets it.
     fixed: Option<usize>,
-    /// Descriptor that signals changes of mounts (proc_pid_mounts(5)). Without it there are no
+    /// Descriptor that signals changes of mounts (`proc_pid_mounts(5)`). Without it there are no
     /// warm sandboxes.
     mounts: Option<OwnedFd>,
     pools: Vec<SettingPool>,

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::lab::build::etc_files::Covered;
 use crate::lab::build::local::Guest;
 use crate::lab::build::requests::last_index;
-use crate::lab::build::{etc_files, namespaces, requests, sysctls};
+use crate::lab::build::{etc_files, namespaces, requests};
 use crate::lab::fabric::node::Made;
 use crate::lab::fabric::own_network::undo::Journal;
 use crate::lab::fabric::ready;
@@ -35,10 +35,8 @@ pub(crate) fn assemble(plan: Plan) -> Result<(Fabric, Own)> {
     let guest = Guest::new(&plan, &all, &indexes, &journal)?;
     requests::cables(&plan, &all, &indexes, 0)?;
     guest.as_ref().map_or(Ok(()), |guest| guest.set(&plan))?;
-    requests::nodes(&plan, &all, &indexes)?;
-    for (node, made) in plan.nodes().iter().zip(&made) {
-        let names: Vec<_> = node.interfaces.iter().map(|one| one.name.as_str()).collect();
-        sysctls::set_of_interfaces(node, &made.place, &names)?;
+    for (node, made) in all.iter().enumerate() {
+        requests::set_up_node(&plan, node, &indexes, made, |_| true)?;
     }
     ready::wait(&plan, &all, &indexes)?;
     Ok((Fabric::new(plan, indexes, made, journal), Own { covered, guest }))

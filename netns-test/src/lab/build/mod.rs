@@ -2,6 +2,7 @@
 //! all that needs those, and at last the wait until each link carries packets. It knows no handle.
 
 pub(crate) mod assemble;
+pub(crate) mod end;
 pub(crate) mod etc_files;
 pub(crate) mod local;
 pub(crate) mod namespaces;

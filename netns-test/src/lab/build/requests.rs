@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use crate::addr::mac::Mac;
 use crate::error::{Failure, Result};
+use crate::lab::build::end::LinkEnd;
+use crate::lab::build::sysctls;
 use crate::lab::fabric::node::Made;
 use crate::lab::fabric::own_network::rank;
 use crate::lab::plan::ifindex::{Indexes, LOOPBACK};
@@ -51,12 +53,20 @@ pub(crate) fn cables(plan: &Plan, made: &[&Made], indexes: &Indexes, from: usize
     Ok(())
 }
 
-/// Makes everything else of each node, in the order in which one thing stands on another.
-pub(crate) fn nodes(plan: &Plan, made: &[&Made], indexes: &Indexes) -> Result<()> {
-    for (at, made) in made.iter().enumerate() {
-        made.netlink.ask_all(&of_node(plan, at, indexes, made, |_| true)?)?;
-    }
-    Ok(())
+/// Sets up a node whose ends of links are in its network, with the interfaces whose positions
+/// `is_there` accepts: interfaces, addresses, routes, and the sysctls of interfaces.
+pub(crate) fn set_up_node(
+    plan: &Plan,
+    node: usize,
+    indexes: &Indexes,
+    made: &Made,
+    is_there: impl Fn(usize) -> bool,
+) -> Result<()> {
+    made.netlink.ask_all(&of_node(plan, node, indexes, made, &is_there)?)?;
+    let of_plan = &plan.nodes()[node];
+    let there = of_plan.interfaces.iter().enumerate().filter(|(at, _)| is_there(*at));
+    let names: Vec<&str> = there.map(|(_, interface)| interface.name.as_str()).collect();
+    sysctls::set_of_interfaces(of_plan, &made.place, &names)
 }
 
 /// All that is to be asked for on a node whose cables are there, but for interfaces that are not to be
@@ -80,7 +90,8 @@ pub(crate) fn of_node(
         requests.push(match &interface.kind {
             InterfaceKind::Loopback => continue,
             InterfaceKind::Veth { bridge, .. } => {
-                netlink::link::set_up(object, own, true, bridge.as_deref().map(index))
+                let bridge = bridge.as_deref().map(index);
+                LinkEnd { label: object, index: own, bridge, is_up: true }.request()
             }
             other => netlink::link::create(object, new(interface, own), kind_of(other, index)),
         });

@@ -9,7 +9,7 @@ use crate::addr::link_local::link_local;
 use crate::error::{Failure, Result, located};
 use crate::lab::build::etc_files;
 use crate::lab::build::namespaces;
-use crate::lab::build::requests::{cables, flood, last_index, of_node, routes_of};
+use crate::lab::build::requests::{cables, flood, last_index, of_node, routes_of, set_up_node};
 use crate::lab::build::sysctls;
 use crate::lab::change::rollback::Before;
 use crate::lab::fabric::moved::current;
@@ -137,11 +137,7 @@ impl Lab {
             }
         }
         for (node, made) in made.iter().enumerate().skip(growth.nodes.len()) {
-            made.netlink.ask_all(&of_node(plan, node, indexes, made, |_| true)?)?;
-        }
-        for (of_plan, made) in plan.nodes().iter().zip(made).skip(growth.nodes.len()) {
-            let names: Vec<_> = of_plan.interfaces.iter().map(|one| one.name.as_str()).collect();
-            sysctls::set_of_interfaces(of_plan, &made.place, &names)?;
+            set_up_node(plan, node, indexes, made, |_| true)?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::error::{Failure, Result, located};
-use crate::lab::build::local;
+use crate::lab::build::end::LinkEnd;
 use crate::lab::change::join::Joining;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::{Current, current};
@@ -109,23 +109,21 @@ impl Lab {
         let free = free_name(&new.netlink.interfaces()?, &end.name, stem);
         let mut then = cables.clone();
         then[at][side] = End { node: to, name: free.clone(), planned: None, given: None, ..end };
-        let joining = joins.then(|| Joining::new(fabric, &then, &before, (at, side)));
-        let joining = joining.transpose()?.flatten();
+        let joining = if joins { Joining::new(fabric, &then, &before, (at, side))? } else { None };
         let there = new.place.network();
-        let request = netlink::link::move_to(fabric.label(&end), end.index, there, &free);
-        old.netlink.ask_all(&[request])?;
+        let label = fabric.label(&end);
+        old.netlink.ask_all(&[netlink::link::move_to(label, end.index, there, &free)])?;
         *cables = then;
         let is_it = |one: &&Interface| one.name == free;
         let index = new.netlink.interfaces()?.iter().find(is_it).map_or(end.index, |one| one.index);
         cables[at][side].index = index;
-        if fabric.hosts[to].kind() == NodeKind::Local {
-            local::prepare_moved(&fabric.plan.nodes()[to], &new.place, &free)?;
-        }
-        let label = fabric.label(&cables[at][side]);
-        let bridge = fabric.bridge_of(to);
-        new.netlink.ask_all(&[netlink::link::set_up(label, index, was_up, bridge)])?;
-        let expected = joining.map(|joining| self.join(&mut cables, &before, at, joining));
-        let expected = expected.transpose()?.unwrap_or_default();
+        let (label, bridge) = (fabric.label(&cables[at][side]), fabric.bridge_of(to));
+        let arrived = LinkEnd { label, index, bridge, is_up: was_up };
+        arrived.set_up(&fabric.plan.nodes()[to], &new, &free)?;
+        let expected = match joining {
+            Some(joining) => self.join(&mut cables, &before, at, joining)?,
+            None => Vec::new(),
+        };
         if was_up {
             fabric.wait_if_up([&cables[at][side], &other])?;
         }

@@ -65,6 +65,22 @@ impl Lab {
     /// # Errors
     ///
     /// ENOENT if a program has removed one of the lab's rules. The other rules are removed then.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(
+    /// #     lab: netns_test::Lab,
+    /// #     [a, b]: [netns_test::NodeId; 2],
+    /// # ) -> netns_test::Result<()> {
+    /// use netns_test::lab::WAIT_LIMIT;
+    ///
+    /// lab.partition(&[a], &[b])?;
+    /// lab.heal()?;
+    /// lab[a].wait(WAIT_LIMIT).reachable(&lab[b])?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn heal(&self) -> Result<()> {
         located(self.fabric().heal())

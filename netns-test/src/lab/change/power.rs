@@ -11,8 +11,7 @@ use crate::addr::link_local::link_local;
 use crate::error::{Failure, Result, located};
 use crate::lab::build::etc_files;
 use crate::lab::build::namespaces;
-use crate::lab::build::requests::of_node;
-use crate::lab::build::sysctls;
+use crate::lab::build::requests::set_up_node;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::{Current, current};
 use crate::lab::fabric::node::Here;
@@ -41,6 +40,21 @@ impl Lab {
     /// A node that is off already, or is the caller's own network; a request that the kernel
     /// refuses. A process that still exists ten seconds after SIGKILL is an error, too; the node is
     /// off then.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(
+    /// #     lab: netns_test::Lab,
+    /// #     [client, server]: [netns_test::NodeId; 2],
+    /// # ) -> netns_test::Result<()> {
+    /// lab.power_off(server)?;
+    /// assert!(!lab[server].is_on());
+    /// lab.power_on(server)?;
+    /// lab[server].command("nginx").spawn()?; // Programs do not start again by themselves.
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn power_off(&self, node: NodeId) -> Result<()> {
         located(self.try_power_off(node))
@@ -169,15 +183,11 @@ fn start<'a>(
     here: &Here,
     cables: &'a [[End; 2]],
 ) -> Result<Vec<&'a End>> {
-    let node = &now.plan.nodes()[at];
     let planned = fabric.plan.nodes()[at].interfaces.len();
     let own: Vec<&End> = cables.iter().flatten().filter(|end| end.node == at).collect();
     // Ends that have moved to the node come after the planned ones.
     let is_there = |place: usize| place >= planned || is_there(fabric, at, place, &own);
-    here.netlink.ask_all(&of_node(&now.plan, at, &now.indexes, here, is_there)?)?;
-    let there = node.interfaces.iter().enumerate().filter(|(place, _)| is_there(*place));
-    let names: Vec<&str> = there.map(|(_, interface)| interface.name.as_str()).collect();
-    sysctls::set_of_interfaces(node, &here.place, &names)?;
+    set_up_node(&now.plan, at, &now.indexes, here, is_there)?;
     let mut carrying = Vec::new();
     for (near, far) in pairs_at(cables, at) {
         let Ok(there) = fabric.hosts[far.node].here() else { continue };

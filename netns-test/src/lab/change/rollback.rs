@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::addr::sysctl::Sysctl;
 use crate::error::Result;
 use crate::lab::fabric::node::Here;
 use crate::lab::fabric::node::LiveNode;
@@ -22,11 +23,8 @@ pub(crate) struct Before<'lab> {
 
 impl<'lab> Before<'lab> {
     pub(crate) fn of(host: &'lab LiveNode, here: &Here, grown: &NodeGrowth) -> Result<Self> {
-        let path = |name: &str| {
-            let name = if name.contains('/') { name.to_owned() } else { name.replace('.', "/") };
-            format!("/proc/sys/{name}")
-        };
-        let paths: Vec<String> = grown.sysctls.iter().map(|(name, _)| path(name)).collect();
+        let names = grown.sysctls.iter().map(|(name, _)| Sysctl::new(name).path());
+        let paths: Vec<String> = names.collect();
         let values = |paths: Vec<String>| -> Vec<(String, String)> {
             // A sysctl that does not exist yet belongs to a new interface.
             let known = paths.into_iter().filter_map(|path| {

@@ -1,9 +1,10 @@
 //! What the nodes of a lab do without, where the kernel refuses a step that a lab can do without.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use crate::isolation::{IsolationMode, isolation};
 use crate::lab::fabric::stdio;
+use crate::sys::lock::lock;
 
 /// What one node does without, as the words before and after its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub(crate) fn tell<'a>(nodes: impl Iterator<Item = (&'a str, &'a [Limitation])>)
     static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let mut new = sentences(nodes);
     if isolation().mode() != IsolationMode::Outside {
-        let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = lock(&TOLD);
         new.retain(|sentence| !told.contains(sentence));
         told.extend(new.iter().cloned());
     }

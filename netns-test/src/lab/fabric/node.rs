@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 
 use crate::error::{Failure, Kind};
 use crate::lab::fabric::limitation::Limitation;
@@ -13,6 +13,7 @@ use crate::lab::plan::NodePlan;
 use crate::lab::topology::NodeKind;
 use crate::netlink::Netlink;
 use crate::sys::errno;
+use crate::sys::lock;
 use crate::sys::ns::ns_set;
 use crate::sys::ns::ns_set::Place;
 
@@ -72,7 +73,7 @@ impl LiveNode {
 
     /// Returns the node's namespaces, or an error if it is powered off.
     pub(crate) fn here(&self) -> Result<Arc<Here>, Failure> {
-        let power = self.power.read().unwrap_or_else(PoisonError::into_inner);
+        let power = lock::read(&self.power);
         let off = || Failure::new("use", self.name.as_str(), "it is powered off");
         let off = || off().of(Kind::PoweredOff);
         if power.is_on { Ok(Arc::clone(&power.here)) } else { Err(off()) }
@@ -92,38 +93,38 @@ impl LiveNode {
 
     /// Returns the namespaces of the next power-on, if the node is off.
     pub(crate) fn off(&self) -> Option<Arc<Here>> {
-        let power = self.power.read().unwrap_or_else(PoisonError::into_inner);
+        let power = lock::read(&self.power);
         (!power.is_on).then(|| Arc::clone(&power.here))
     }
 
     /// Marks the node off and installs `next` for the next power-on. Returns the old namespaces.
     pub(crate) fn turn_off(&self, next: Arc<Here>) -> Arc<Here> {
-        let mut power = self.power.write().unwrap_or_else(PoisonError::into_inner);
+        let mut power = lock::write(&self.power);
         power.is_on = false;
         std::mem::replace(&mut power.here, next)
     }
 
     /// Marks the node on.
     pub(crate) fn turn_on(&self) {
-        self.power.write().unwrap_or_else(PoisonError::into_inner).is_on = true;
+        lock::write(&self.power).is_on = true;
     }
 
     /// Keeps an old network while threads of the test can start programs in it. The lab kills these
     /// programs at its end.
     pub(crate) fn keep(&self, network: OwnedFd) {
-        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut past = lock::lock(&self.past);
         past.push(network);
         past.retain(|network| ns_set::is_in_use(network.as_fd()));
     }
 
     /// Takes the old networks that were kept.
     pub(crate) fn take_past(&self) -> Vec<OwnedFd> {
-        std::mem::take(&mut *self.past.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock::lock(&self.past))
     }
 
     /// Returns the limitations of the node, also if it is off.
     pub(crate) fn limitations(&self) -> Vec<Limitation> {
-        let power = self.power.read().unwrap_or_else(PoisonError::into_inner);
+        let power = lock::read(&self.power);
         power.here.limitations.clone()
     }
 
@@ -140,7 +141,7 @@ impl Here {
 
     /// Locks the addresses and routes of the node against other changes by the lab.
     pub(crate) fn change(&self) -> MutexGuard<'_, ()> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+        lock::lock(&self.changing)
     }
 }
 

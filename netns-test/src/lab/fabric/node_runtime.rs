@@ -1,12 +1,13 @@
 //! Futures on a host: a runtime whose threads all live there.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::lab::fabric::on_thread;
 use crate::runtime::build::build;
+use crate::sys::lock::lock;
 use crate::sys::ns::ns_set::Place;
 use crate::sys::process;
 
@@ -32,7 +33,7 @@ impl Tasks {
 
     /// Ends its tasks, and waits for none of them.
     pub(crate) fn end(&self) {
-        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let runtime = lock(&self.runtime).take();
         if process::id() != self.owner {
             // A fork has none of its threads, which may have held its locks.
             std::mem::forget(runtime);

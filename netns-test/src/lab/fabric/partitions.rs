@@ -6,13 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::addr::link_local::link_local;
 use crate::addr::mac::Mac;
 use crate::error::{Failure, Result};
 use crate::lab::fabric::node::{Here, LiveNode};
 use crate::netlink;
+use crate::sys::lock::lock;
 
 /// Which nodes do not hear which others, and what has been done for it.
 #[derive(Debug, Default)]
@@ -94,7 +95,7 @@ impl Partitions {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

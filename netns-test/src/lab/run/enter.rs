@@ -35,6 +35,17 @@ impl Node {
     /// EPERM without `CAP_SYS_ADMIN` in the caller's user namespace, and where the thread could not come
     /// back since its own mounts or hostname are an outer user namespace's; where the host is powered
     /// off. It is where it was then.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(lab: netns_test::Lab, server: netns_test::NodeId) -> netns_test::Result<()> {
+    /// let guard = lab[server].enter()?;
+    /// let listener = std::net::TcpListener::bind("0.0.0.0:80")?; // On the server.
+    /// drop(guard); // The thread is back.
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn enter(&self) -> Result<NodeGuard<'_>> {
         located(self.try_enter())

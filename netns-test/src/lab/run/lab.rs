@@ -62,6 +62,21 @@ impl Topology {
     ///
     /// The mistakes of the [plan](Topology::plan), all at once; a step that the kernel refuses, with
     /// the object's name and the reason. Nothing is left then.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> netns_test::Result<()> {
+    /// use netns_test::Topology;
+    ///
+    /// let mut net = Topology::new();
+    /// let (client, server) = (net.host("client"), net.host("server"));
+    /// net.link(client, server);
+    /// let lab = net.build()?;
+    /// println!("{}", lab.plan());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn build(&self) -> Result<Lab> {
         located(self.try_build())

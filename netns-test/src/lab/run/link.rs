@@ -38,6 +38,24 @@ impl Link {
     /// # Errors
     ///
     /// ENODEV where somebody has deleted it; where a node at one of its ends is powered off.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> netns_test::Result<()> {
+    /// use netns_test::Topology;
+    ///
+    /// let mut net = Topology::new();
+    /// let (client, server) = (net.host("client"), net.host("server"));
+    /// let wan = net.link(client, server).id();
+    /// let lab = net.build()?;
+    /// lab[wan].down()?;
+    /// let error = lab[client].run(|| std::net::TcpStream::connect("server:80")).unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::NetworkUnreachable);
+    /// lab[wan].up()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn down(&self) -> Result<()> {
         located(self.try_down())

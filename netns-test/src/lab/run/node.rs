@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
+use crate::addr::sysctl::Sysctl;
 use crate::error::{Error, Failure, Result, located};
 use crate::isolation;
 use crate::lab::fabric::node::{Here, LiveNode};
@@ -19,7 +20,6 @@ use crate::lab::run::panics;
 use crate::lab::run::panics::Panics;
 use crate::lab::run::programs::spawner::Common;
 use crate::lab::topology::NodeKind;
-use crate::lab::topology::names;
 use crate::netns::NetNs;
 use crate::sys::errno;
 
@@ -89,6 +89,18 @@ impl Node {
     ///
     /// As `work` does, with the host's name before the message; where no thread can be started, or it
     /// cannot go there, or the host is powered off.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(lab: netns_test::Lab, server: netns_test::NodeId) -> std::io::Result<()> {
+    /// use std::net::TcpListener;
+    ///
+    /// let listener = lab[server].run(|| TcpListener::bind("0.0.0.0:80"))?;
+    /// let (stream, peer) = listener.accept()?; // On the calling thread.
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.run_as("run", work)
@@ -118,6 +130,18 @@ impl Node {
     /// # Panics
     ///
     /// Where no thread can be started, or the host is powered off.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(lab: netns_test::Lab, server: netns_test::NodeId) -> std::io::Result<()> {
+    /// use std::net::TcpListener;
+    ///
+    /// let accepting = lab[server].spawn_thread(|| TcpListener::bind("0.0.0.0:80")?.accept());
+    /// let (stream, peer) = accepting.join().unwrap()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn spawn_thread<T: Send + 'static>(
         &self,
@@ -155,18 +179,15 @@ impl Node {
 
     #[expect(clippy::needless_pass_by_value, reason = "a number is written as it is")]
     fn try_sysctl(&self, name: &str, value: impl ToString) -> Result<()> {
-        if let Some(why) = names::sysctl(name) {
-            return Err(Failure::new("write", format!("`{name}` of {}", self.name()), why).into());
-        }
-        let path = if name.contains('/') { name.to_owned() } else { name.replace('.', "/") };
-        let (path, value) = (format!("/proc/sys/{path}"), value.to_string());
-        let here = self.here()?;
+        let sysctl = Sysctl::checked(name)
+            .map_err(|why| Failure::new("write", format!("`{name}` of {}", self.name()), why))?;
+        let (here, value) = (self.here()?, value.to_string());
         let is_local = self.kind() == NodeKind::Local;
         let written = self.run(|| match is_local {
-            true => sysctl::write((&path, &value), &here.netlink, &self.fabric.journal),
-            false => Ok(fs::write(&path, &value)),
+            true => sysctl::write((&sysctl, &value), &here.netlink, &self.fabric.journal),
+            false => Ok(fs::write(sysctl.path(), &value)),
         });
-        written?.map_err(|error| Error::from(self.failure("write", &path, &error)))
+        written?.map_err(|error| Error::from(self.failure("write", &sysctl.path(), &error)))
     }
 
     /// Returns the state of the lab.

@@ -18,6 +18,21 @@ impl Node {
     /// # Panics
     ///
     /// Where the runtime cannot be built, or the host is powered off.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn test(
+    /// #     lab: netns_test::Lab,
+    /// #     server: netns_test::NodeId,
+    /// # ) -> Result<(), Box<dyn std::error::Error>> {
+    /// use tokio::net::TcpListener;
+    ///
+    /// let binding = lab[server].spawn(TcpListener::bind("0.0.0.0:80"));
+    /// let listener = binding.await??; // The first error is the task's, the second that of `bind`.
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
@@ -31,6 +46,15 @@ impl Node {
     /// # Panics
     ///
     /// As [`run`](Self::run), and where the runtime cannot be built.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(lab: netns_test::Lab, server: netns_test::NodeId) -> std::io::Result<()> {
+    /// let listener = lab[server].block_on(tokio::net::TcpListener::bind("0.0.0.0:80"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn block_on<F: Future<Output: Send> + Send>(&self, future: F) -> F::Output {
         let runtime = self.runtime();

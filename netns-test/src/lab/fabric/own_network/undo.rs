@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::error::Failure;
 use crate::lab::fabric::on_thread;
@@ -15,6 +15,7 @@ use crate::netlink::kept::belongings::Belongings;
 use crate::netlink::kept::{Class, Kept};
 use crate::netlink::{Netlink, Request};
 use crate::sys::errno;
+use crate::sys::lock::lock;
 use crate::sys::ns::ns_set::Place;
 
 /// The changes, in their order.
@@ -111,7 +112,7 @@ impl Journal {
     }
 
     fn changes(&self) -> MutexGuard<'_, Changes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -32,6 +32,17 @@ impl Lab {
     /// # Errors
     ///
     /// ENOENT without a `/proc`; EAGAIN if no thread can be started.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(lab: netns_test::Lab, server: netns_test::NodeId) -> netns_test::Result<()> {
+    /// let before = lab.snapshot()?;
+    /// println!("{}", before[server]);
+    /// assert_eq!(before.stable(), lab.snapshot()?.stable());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn snapshot(&self) -> Result<Snapshot> {
         let ids = (0..self.plan().nodes().len()).map(|at| self.plan().id(at)).collect();

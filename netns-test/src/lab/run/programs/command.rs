@@ -49,6 +49,18 @@ impl Node {
     /// A program to be started on the host. It is looked for, and looks for others, in the directories
     /// of the caller's `PATH`, then in `/usr/local/sbin`, `/usr/sbin` and `/sbin`, which an ordinary
     /// user's has not; `env("PATH", …)` sets others.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(lab: netns_test::Lab, server: netns_test::NodeId) -> netns_test::Result<()> {
+    /// let output = lab[server].command("ip").args(["-brief", "address"]).output()?;
+    /// println!("{}", String::from_utf8_lossy(&output.stdout));
+    ///
+    /// let _server = lab[server].command("nginx").args(["-g", "daemon off;"]).spawn()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> NodeCommand<'_> {
         let mut command = Command::new(program);

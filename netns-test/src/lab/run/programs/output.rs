@@ -18,6 +18,7 @@ use crate::lab::fabric::stdio;
 use crate::sys::errno;
 use crate::sys::fds;
 use crate::sys::fds::{Ready, Until};
+use crate::sys::lock::lock;
 
 /// How much of a program's output is kept, in bytes.
 const KEPT: usize = 1 << 20;
@@ -113,7 +114,7 @@ impl Printer {
 
     /// Reads from `source`, too.
     pub(crate) fn attend(&self, source: Source) {
-        self.new.lock().unwrap_or_else(PoisonError::into_inner).push(source);
+        lock(&self.new).push(source);
         // A pipe that is full wakes the thread as well.
         drop(fds::write_once(self.wake.as_fd(), &[0]));
     }
@@ -149,7 +150,7 @@ fn work(new: &Mutex<Vec<Source>>, woken: &OwnedFd, printer: &SyncSender<[String;
         sources.retain(Source::is_open);
         if ready[0] != Ready::default() {
             let is_over = !matches!(fds::read_available(woken, &mut buffer), Ok(Some(1..)));
-            sources.append(&mut new.lock().unwrap_or_else(PoisonError::into_inner));
+            sources.append(&mut lock(new));
             if is_over {
                 break;
             }
@@ -258,7 +259,7 @@ fn read(stream: &mut Option<Stream>, most: usize, buffer: &mut [u8], lines: &mut
 
 impl Feed {
     pub(crate) fn look(&self) -> MutexGuard<'_, Fed> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Waits until there is something new, or the time is over; a spurious end of the wait is one.

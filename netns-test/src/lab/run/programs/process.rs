@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Output};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::error::{Error, Failure, Result, located};
 use crate::lab::fabric::node::LiveNode;
 use crate::lab::run::blocked;
 use crate::lab::run::programs::output::{Feed, Source};
+use crate::sys::lock::lock;
 use crate::sys::ns::ns_set::Place;
 use crate::sys::process::signals::KILL;
 use crate::sys::{errno, process};
@@ -139,7 +140,7 @@ impl NodeChild {
     }
 
     fn try_signal(&self, number: i32) -> Result<()> {
-        let mut child = self.program.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut child = lock(&self.program.child);
         let sent = child.try_wait().and_then(|ended| match ended {
             Some(_) => Ok(()),
             None => process::signal(self.program.id, number),
@@ -200,7 +201,7 @@ impl Program {
 
     /// Kills it if it runs, and reaps it.
     pub(crate) fn end(&self) {
-        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut child = lock(&self.child);
         // Neither fails for one that has been reaped.
         drop(child.kill().and_then(|()| child.wait()));
     }
@@ -217,7 +218,7 @@ impl Program {
     }
 
     pub(crate) fn try_wait(&self) -> Result<Option<ExitStatus>> {
-        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut child = lock(&self.child);
         child.try_wait().map_err(|error| self.failure("wait for", &error))
     }
 
