@@ -9,8 +9,8 @@ use std::fmt;
 pub(crate) struct Sysctl(String);
 
 impl Sysctl {
-    /// Reads a name as sysctl(8) does: `net.ipv4.ip_forward` and `net/ipv4/ip_forward` are the same.
-    /// A name with a slash is a path, in which dots are parts of interface names.
+    /// Reads a name as sysctl(8) does: `net.ipv4.ip_forward` and `net/ipv4/ip_forward` are the
+    /// same. A name with a slash is a path, in which dots are parts of interface names.
     pub(crate) fn new(name: &str) -> Self {
         Self(if name.contains('/') { name.to_owned() } else { name.replace('.', "/") })
     }

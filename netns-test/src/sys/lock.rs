@@ -1,5 +1,5 @@
-//! Locks that ignore poisoning. A test that panics must still be able to end what it has started, so
-//! data that was locked during a panic is used as it is.
+//! Locks that ignore poisoning. A test that panics must still be able to end what it has started,
+//! so data that was locked during a panic is used as it is.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

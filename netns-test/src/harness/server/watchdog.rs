@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stopped_process_is_told_from_one_that_is_traced_or_waits() {
+    fn a_stopped_process_is_no_traced_and_no_waiting_one() {
         let stopped = state("T (stopped)", "0");
         assert!(stopped.is_stopped());
         let explanation = stopped.explanation(7).unwrap();

@@ -1,9 +1,9 @@
 //! The set-up of an end of a link on its node. Every way in which an end gets to a node uses it:
 //! build, `extend`, `power_on` and `move_link`.
 //!
-//! The kernel resets part of an interface that moves to another network namespace: it is down there,
-//! is no port of a bridge, and has the default root qdisc. So a property of an end is set here, not
-//! where the veth pair is created.
+//! The kernel resets part of an interface that moves to another network namespace: it is down
+//! there, is no port of a bridge, and has the default root qdisc. So a property of an end is set
+//! here, not where the veth pair is created.
 
 use crate::error::{Failure, Result};
 use crate::lab::build::sysctls;
@@ -40,8 +40,9 @@ impl LinkEnd {
     }
 }
 
-/// Writes the sysctls of ends that other nodes have for all interfaces, and the caller's own network
-/// for those of the lab alone. The calling thread is in that network, and the ends are down.
+/// Writes the sysctls of ends that other nodes have for all interfaces, and the caller's own
+/// network for those of the lab alone. The calling thread is in that network, and the ends are
+/// down.
 pub(crate) fn prepare(
     node: &NodePlan,
     mut names: impl Iterator<Item = impl AsRef<str>>,

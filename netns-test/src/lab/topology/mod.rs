@@ -151,8 +151,8 @@ impl Topology {
     /// - Existing routes stay. A route of the lab precedes existing routes to the same
     ///   destination: in IPv4 as the first of them, in IPv6 by a lower metric. The existing routes
     ///   apply again after the lab, and while the link of the lab's route is down.
-    /// - [`remove_route`](super::Node::remove_route), [`remove_addr`](super::Node::remove_addr),
-    ///   [`set_addr`](super::Node::set_addr) and [`sysctl`](super::Node::sysctl) can change
+    /// - [`remove_route`](super::Node::remove_route), [`remove_addr`](super::NodeInterface::remove_addr),
+    ///   [`set_addr`](super::NodeInterface::set_addr) and [`sysctl`](super::Node::sysctl) can change
     ///   existing state. Dropping the lab restores it byte for byte, and panics if it cannot.
     ///   These methods refuse to remove state that only the kernel can create, such as routes
     ///   from router advertisements.

@@ -12,11 +12,11 @@ use crate::lab::topology::input::{AddrArg, Gateway, InterfaceSelector, MacArg, S
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NodeKind {
-    /// Has addresses and does not forward packets.
+    /// Node with addresses that does not forward packets.
     Host,
     /// The caller's own network namespace, as a host.
     Local,
-    /// Has addresses and forwards IPv4 and IPv6 packets.
+    /// Node with addresses that forwards IPv4 and IPv6 packets.
     Router,
     /// A bridge: joins its links into one broadcast domain and has no addresses.
     Switch,
