@@ -221,7 +221,7 @@ fn what_cannot_be_given_back_is_not_taken() -> netns_test::Result<()> {
     let (lab, own, link) = lab();
     let told = lab[own].interface("v0").remove_addr("2001:db8:84::1/64").unwrap_err().to_string();
     assert!(told.starts_with("remove address 2001:db8:84::1/64 of local: "), "{told}");
-    assert!(told.contains("could not give it back"), "{told}");
+    assert!(told.contains("could not restore it"), "{told}");
     let told = lab[own].interface("v0").set_addr("2001:db8:85::1/64").unwrap_err().to_string();
     assert!(told.contains("SLAAC"), "{told}");
     // It has come before the other.

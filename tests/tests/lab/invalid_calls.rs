@@ -36,7 +36,7 @@ fn a_route_does_not_lead_to_the_host_itself() {
     let (lab, client, server) = two_hosts();
     let own = lab.plan().address_of(client).unwrap();
     let told = lab[client].add_route("192.0.2.0/24", client).unwrap_err().said();
-    let advice = "give that of a neighbour, or a link for what is on that";
+    let advice = "pass the address of a neighbour, or a link for a destination on that link";
     let expected = format!(
         "add the route to 192.0.2.0/24 of client: the gateway is the host itself; {advice}"
     );
