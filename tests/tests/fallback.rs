@@ -72,8 +72,8 @@ fn options_work_without_a_user_namespace() {
         passes(&mut again(&around, &["is_another_user"]), 1);
     }
     let text = fails(&mut without_users("", &["is_another_user"]));
-    let told = "make the test's process uid 33: /proc/self/uid_map has no such id";
-    assert!(text.contains(told), "{text}");
+    let message = "make the test's process uid 33: /proc/self/uid_map has no such id";
+    assert!(text.contains(message), "{text}");
 }
 
 #[netns_test(network = "lan")]

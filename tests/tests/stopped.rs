@@ -3,7 +3,7 @@
 use netns_test::netns_test;
 use netns_test_tests::{LIMIT, again, eventually, fails, fork_server, is_asleep, passes, text};
 
-const TOLD: &str = "is stopped, as by SIGSTOP";
+const IS_STOPPED: &str = "is stopped, as by SIGSTOP";
 
 /// Ends this process if a test of it hangs, with what the test around it can tell from a verdict.
 fn end_in(seconds: u32) {
@@ -30,7 +30,9 @@ fn a_stopped_server_is_reported_without_waiting() {
     let text = fails(&mut again(&[], &["stops::", "--test-threads=1"]));
     assert!(text.contains("0 passed; 4 failed"), "{text}");
     // The tests after the first one do not wait again.
-    for line in ["netns-test: the test was lost: the fork server (process ", TOLD, "kill -CONT "] {
+    for line in
+        ["netns-test: the test was lost: the fork server (process ", IS_STOPPED, "kill -CONT "]
+    {
         assert_eq!(text.matches(line).count(), 3, "{text}");
     }
     assert_eq!(text.matches("= T (stopped)").count(), 3, "{text}");
@@ -42,7 +44,7 @@ fn a_long_environment_does_not_hang_for_a_stopped_server() {
     let mut run = again(&[], &["stops::", "--test-threads=1"]);
     run.env("STOPPED_LONG", "1");
     let text = fails(&mut run);
-    assert_eq!(text.matches(TOLD).count(), 3, "{text}");
+    assert_eq!(text.matches(IS_STOPPED).count(), 3, "{text}");
 }
 
 /// Nor do so many requests that the server's own socket is full.
@@ -116,7 +118,7 @@ mod goes_on {
 fn fails_when_lost(test: fn()) {
     let panic = std::panic::catch_unwind(test).unwrap_err();
     let reason = panic.downcast_ref::<String>().unwrap();
-    assert!(reason.contains(TOLD), "{reason}");
+    assert!(reason.contains(IS_STOPPED), "{reason}");
 }
 
 #[test]

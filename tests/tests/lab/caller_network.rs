@@ -219,18 +219,20 @@ fn what_cannot_be_given_back_is_not_taken() -> netns_test::Result<()> {
     settle();
     let before = state();
     let (lab, own, link) = lab();
-    let told = lab[own].interface("v0").remove_addr("2001:db8:84::1/64").unwrap_err().to_string();
-    assert!(told.starts_with("remove address 2001:db8:84::1/64 of local: "), "{told}");
-    assert!(told.contains("could not give it back"), "{told}");
-    let told = lab[own].interface("v0").set_addr("2001:db8:85::1/64").unwrap_err().to_string();
-    assert!(told.contains("SLAAC"), "{told}");
+    let message =
+        lab[own].interface("v0").remove_addr("2001:db8:84::1/64").unwrap_err().to_string();
+    assert!(message.starts_with("remove address 2001:db8:84::1/64 of local: "), "{message}");
+    assert!(message.contains("could not give it back"), "{message}");
+    let message = lab[own].interface("v0").set_addr("2001:db8:85::1/64").unwrap_err().to_string();
+    assert!(message.contains("SLAAC"), "{message}");
     // It has come before the other.
-    let told = lab[own].interface("v0").remove_addr("2001:db8:77::1/64").unwrap_err().to_string();
-    assert!(told.starts_with("remove address 2001:db8:84::1/64 of local: "), "{told}");
-    let told = lab[own].sysctl("net.ipv6.conf.v0.disable_ipv6", 1).unwrap_err().to_string();
-    assert!(told.contains("could not give it back"), "{told}");
-    let told = lab[own].add_route("2001:db8:5::/48", link).unwrap_err().to_string();
-    assert!(told.contains("EEXIST"), "{told}");
+    let message =
+        lab[own].interface("v0").remove_addr("2001:db8:77::1/64").unwrap_err().to_string();
+    assert!(message.starts_with("remove address 2001:db8:84::1/64 of local: "), "{message}");
+    let message = lab[own].sysctl("net.ipv6.conf.v0.disable_ipv6", 1).unwrap_err().to_string();
+    assert!(message.contains("could not give it back"), "{message}");
+    let message = lab[own].add_route("2001:db8:5::/48", link).unwrap_err().to_string();
+    assert!(message.contains("EEXIST"), "{message}");
     drop(lab);
     assert_same(&before);
     Ok(())
@@ -245,7 +247,7 @@ fn what_is_not_given_back_fails_the_test() {
     // Its gateway cannot be reached any more.
     ip("address flush dev v0");
     let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(lab)));
-    let told = *dropped.unwrap_err().downcast::<String>().unwrap();
-    assert!(told.contains("give back: add route 203.0.113.0/24"), "{told}");
-    assert!(told.contains("ENETUNREACH"), "{told}");
+    let message = *dropped.unwrap_err().downcast::<String>().unwrap();
+    assert!(message.contains("give back: add route 203.0.113.0/24"), "{message}");
+    assert!(message.contains("ENETUNREACH"), "{message}");
 }

@@ -14,12 +14,12 @@ use super::{must_fail, two_hosts};
 
 #[test]
 fn a_panic_after_the_lab_fails_the_test() {
-    let told = must_fail("caller_process::panics_after_its_lab");
+    let message = must_fail("caller_process::panics_after_its_lab");
     assert!(
-        told.contains("host client: a thread has panicked: too late, after its lab has ended"),
-        "{told}"
+        message.contains("host client: a thread has panicked: too late, after its lab has ended"),
+        "{message}"
     );
-    assert!(told.contains("SIGABRT"), "{told}");
+    assert!(message.contains("SIGABRT"), "{message}");
 }
 
 #[netns_test]
@@ -38,10 +38,10 @@ fn panics_after_its_lab() {
 
 #[test]
 fn a_panic_of_a_lab_that_is_never_dropped_fails_the_test() {
-    let told = must_fail("caller_process::panics_in_a_lab_that_is_never_dropped");
+    let message = must_fail("caller_process::panics_in_a_lab_that_is_never_dropped");
     assert!(
-        told.contains("something has panicked on a host of a lab that was not dropped"),
-        "{told}"
+        message.contains("something has panicked on a host of a lab that was not dropped"),
+        "{message}"
     );
 }
 

@@ -153,9 +153,9 @@ fn a_node_is_a_gateway_by_its_address_on_the_link() -> netns_test::Result<()> {
     let gateway = "2001:db8::/32 via fd6e:6574:6e73:1::1 dev eth0".to_owned();
     assert!(routes(&lab[b], "-6").contains(&gateway), "{:?}", routes(&lab[b], "-6"));
     for to in ["2001:db9::/32", "192.0.2.0/24"] {
-        let told = lab[b].add_route(to, a).unwrap_err().said();
+        let message = lab[b].add_route(to, a).unwrap_err().said();
         assert_eq!(
-            told,
+            message,
             format!("add the route to {to} of b: a has no address on a subnet of the host")
         );
     }
@@ -189,10 +189,10 @@ fn no_link_makes_a_ring_of_switches() -> netns_test::Result<()> {
     net.link(one, two);
     let link = net.link(two, three).id();
     let lab = net.build()?;
-    let told = lab.move_link(link, three, one).unwrap_err().said();
+    let message = lab.move_link(link, three, one).unwrap_err().said();
     let expected = "move link two to three: frames would go round between one, two for ever; \
         `stp` of one of them prevents that";
-    assert_eq!(told, expected);
+    assert_eq!(message, expected);
     crate::oracle::check(&lab);
     // In a row they may be.
     lab.move_link(link, two, one)?;
@@ -284,8 +284,8 @@ fn invalid_changes_name_the_node() -> netns_test::Result<()> {
         (lab.power_off(one), "power off a node of another topology: it is not in this lab"),
     ];
     for (result, expected) in cases {
-        let told = result.unwrap_err().said();
-        assert!(told.starts_with(expected), "{told}\nexpected: {expected}");
+        let message = result.unwrap_err().said();
+        assert!(message.starts_with(expected), "{message}\nexpected: {expected}");
     }
     // Nothing has changed.
     crate::oracle::check(&lab);

@@ -41,12 +41,12 @@ fn a_panic_that_is_under_way_fails_the_test() {
             "a thread has panicked: boom, after its lab has ended",
         ),
     ];
-    for (name, told) in cases {
+    for (name, message) in cases {
         let text = must_fail(&format!("panics::{name}"));
-        assert!(text.contains(told), "{name}: {text}");
+        assert!(text.contains(message), "{name}: {text}");
         // The lab itself has waited, and not the end of the process alone.
         let late = "after its lab has ended";
-        assert_eq!(text.contains(late), told.contains(late), "{name}: {text}");
+        assert_eq!(text.contains(late), message.contains(late), "{name}: {text}");
         assert!(text.contains("1 failed"), "{text}");
     }
 }
@@ -146,7 +146,7 @@ fn a_thread_panics_again_after_one_was_caught() {
     let (lab, client, _) = two_hosts();
     let (other, ..) = two_hosts();
     let (go, goes) = mpsc::channel::<()>();
-    let (tell, told) = mpsc::channel();
+    let (tell, message) = mpsc::channel();
     drop(lab[client].spawn_thread(move || {
         assert!(panic::catch_unwind(|| panic!("caught")).is_err());
         tell.send(()).unwrap();
@@ -154,10 +154,10 @@ fn a_thread_panics_again_after_one_was_caught() {
         let _slow = Slow(tell);
         panic!("boom");
     }));
-    told.recv().unwrap();
+    message.recv().unwrap();
     drop(other);
     go.send(()).unwrap();
-    told.recv().unwrap();
+    message.recv().unwrap();
 }
 
 /// What it tells is what it is, and a hook may end the process.
@@ -193,7 +193,7 @@ fn has_a_hook_that_exits() {
 #[netns_test]
 fn a_panic_that_is_caught_is_none() {
     let (lab, client, _) = two_hosts();
-    let (tell, told) = mpsc::channel();
+    let (tell, message) = mpsc::channel();
     let (go, goes) = mpsc::channel::<()>();
     let thread = lab[client].spawn_thread(move || {
         for _ in 0..2 {
@@ -206,8 +206,8 @@ fn a_panic_that_is_caught_is_none() {
         assert!(panic::catch_unwind(|| panic!("caught")).is_err());
         std::future::pending::<()>().await;
     });
-    told.recv().unwrap();
-    told.recv().unwrap();
+    message.recv().unwrap();
+    message.recv().unwrap();
     drop((lab, task));
     drop(go);
     thread.join().unwrap();

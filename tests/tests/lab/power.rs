@@ -139,13 +139,13 @@ fn nothing_runs_on_what_is_off() -> netns_test::Result<()> {
     let (own, host) = (net.local(), net.host("host"));
     let link = net.link(own, host).id();
     let lab = net.build()?;
-    let told = lab.power_off(own).unwrap_err().said();
-    assert_eq!(told, "power off local: it is the caller's own network");
+    let message = lab.power_off(own).unwrap_err().said();
+    assert_eq!(message, "power off local: it is the caller's own network");
     let mut command = lab[host].command("true");
     command.status()?;
     lab.power_off(host)?;
     let is_off = "use host: it is powered off";
-    let told = [
+    let message = [
         lab.power_off(host).unwrap_err(),
         lab[host].netns().unwrap_err(),
         lab[host].enter().map(drop).unwrap_err(),
@@ -157,7 +157,7 @@ fn nothing_runs_on_what_is_off() -> netns_test::Result<()> {
         lab[link].down().unwrap_err(),
         lab.move_link(link, host, own).unwrap_err(),
     ];
-    for (at, error) in told.iter().enumerate() {
+    for (at, error) in message.iter().enumerate() {
         let expected = match at {
             0 => "power off host: it is off",
             9 => "move link local to host: both ends would be at local",
@@ -170,8 +170,11 @@ fn nothing_runs_on_what_is_off() -> netns_test::Result<()> {
     let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_err();
     assert_eq!(panic.downcast_ref::<String>().unwrap(), "host host: it is powered off");
     lab.power_on(host)?;
-    let told = command.status().unwrap_err().said();
-    assert!(told.starts_with("start true on host: it was to begin on the host before"), "{told}");
+    let message = command.status().unwrap_err().said();
+    assert!(
+        message.starts_with("start true on host: it was to begin on the host before"),
+        "{message}"
+    );
     Mesh::new(&lab, &[own, host]).all_pairs_talk();
     // Off when the lab ends.
     lab.power_off(host)

@@ -125,8 +125,8 @@ fn heal_names_rules_that_others_removed() -> netns_test::Result<()> {
     let lab = net.build()?;
     lab.partition(&nodes[..1], &nodes[1..])?;
     lab[nodes[0]].run(|| stdout_of("ip", &["-4", "rule", "del", "from", "10.0.0.2"]));
-    let told = lab.heal().unwrap_err().to_string();
-    assert!(told.starts_with("let in 10.0.0.2 on h0: ENOENT"), "{told}");
+    let message = lab.heal().unwrap_err().to_string();
+    assert!(message.starts_with("let in 10.0.0.2 on h0: ENOENT"), "{message}");
     lab.heal()?;
     no_address_is_blocked(&lab, &nodes);
     Ok(())

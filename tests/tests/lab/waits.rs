@@ -157,10 +157,10 @@ fn other_nodes() {
         )),
         "{shown}"
     );
-    let told = format!(
+    let message = format!(
         "\n  last node that has answered: home ({router})\n  last refusal: home ({router}): ENETUNREACH"
     );
-    assert!(shown.contains(&told), "{shown}");
+    assert!(shown.contains(&message), "{shown}");
     sees(|| client.wait(WAIT_LIMIT).reachable(server), || lab[wan].up().unwrap());
 
     // The router sends it on, and nobody answers.
@@ -222,17 +222,17 @@ fn lines_that_do_not_come() {
         (child, subject)
     };
     let (child, subject) = spawn("echo one; echo two; exit 3");
-    let told = child.wait(WAIT_LIMIT).line(|line| line == "ready").unwrap_err().said();
+    let message = child.wait(WAIT_LIMIT).line(|line| line == "ready").unwrap_err().said();
     assert_eq!(
-        told,
+        message,
         format!(
             "wait for {subject} to print a line: no output line matches\n  \
              it has ended: exit status: 3\n  its last lines:\n    one\n    two"
         )
     );
-    let told = child.wait(WAIT_LIMIT).listening(80).unwrap_err().said();
+    let message = child.wait(WAIT_LIMIT).listening(80).unwrap_err().said();
     assert_eq!(
-        told,
+        message,
         format!(
             "wait for {subject} to listen on port 80: nothing listens there\n  \
              listening on server: nothing\n  \

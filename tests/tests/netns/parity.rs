@@ -160,14 +160,14 @@ fn get_from_pid() -> Result {
 #[netns_test]
 fn get_from_thread() -> Result {
     let (own, other) = (NetNs::current()?, NetNs::new()?);
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, message) = std::sync::mpsc::channel();
     let (end, ended) = std::sync::mpsc::channel::<()>();
     let thread = other.spawn(move || {
         tell.send(own_thread()).unwrap();
         ended.recv().unwrap_err();
     })?;
     let pid = std::process::id();
-    assert_eq!(NetNs::from_thread(pid, told.recv().unwrap())?, other);
+    assert_eq!(NetNs::from_thread(pid, message.recv().unwrap())?, other);
     assert_eq!(NetNs::from_thread(pid, own_thread())?, own);
     assert_eq!(NetNs::from_pid(pid)?, own);
     drop(end);

@@ -112,8 +112,8 @@ fn it_has_a_name_a_proc_and_a_network_of_its_own() {
     // By the shell itself: a program would be one more process.
     let script = "read name < /proc/sys/kernel/hostname; cd /proc; echo $name: [0-9]*; cd \
         /sys/class/net; echo *";
-    let told = stdout_of(sandbox.command("sh").args(["-c", script]));
-    assert_eq!(told, "some.where: 1 2\nlo\n");
+    let message = stdout_of(sandbox.command("sh").args(["-c", script]));
+    assert_eq!(message, "some.where: 1 2\nlo\n");
     let up = stdout_of(sandbox.command("cat").arg("/sys/class/net/lo/flags"));
     assert_eq!(up, "0x9\n");
 }

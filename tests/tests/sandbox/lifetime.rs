@@ -111,11 +111,11 @@ fn kills_its_group() {
     assert_eq!(status.unwrap().code(), Some(7));
     // It has a session of its own, and no terminal.
     let mut command = Sandbox::new().command("sh");
-    let told = super::stdout_of(command.args(["-c", "cut -d' ' -f5,6,7 /proc/self/stat"]));
-    assert_eq!(told, "1 1 0\n");
+    let message = super::stdout_of(command.args(["-c", "cut -d' ' -f5,6,7 /proc/self/stat"]));
+    assert_eq!(message, "1 1 0\n");
     let shared = Sandbox::new().share_terminal();
-    let told = super::stdout_of(shared.command("cut").args(["-d ", "-f5,6", "/proc/self/stat"]));
-    assert_eq!(told, "0 0\n");
+    let message = super::stdout_of(shared.command("cut").args(["-d ", "-f5,6", "/proc/self/stat"]));
+    assert_eq!(message, "0 0\n");
 }
 
 /// Somebody has stopped the process that would be asked to.

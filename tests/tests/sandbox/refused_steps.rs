@@ -129,8 +129,8 @@ fn a_network_that_may_not_be_joined_is_named() {
 #[netns_test]
 fn a_kill_by_seccomp_is_named() {
     let error = refused(&sandbox(), Filter::Deadly);
-    let told = "start the program: its process was killed by SIGSYS before exec";
-    assert!(error.starts_with(told), "{error}");
+    let message = "start the program: its process was killed by SIGSYS before exec";
+    assert!(error.starts_with(message), "{error}");
     assert!(error.contains("cause: "), "{error}");
 }
 
@@ -139,8 +139,8 @@ fn a_kill_by_seccomp_is_named() {
 fn a_helper_killed_during_setup_is_named() {
     for call in [libc::SYS_signalfd4, libc::SYS_openat2, libc::SYS_setsid] {
         let error = refused(&Sandbox::new(), Filter::DeadlyCall(call));
-        let told = "start the program: its process was killed by SIGSYS before exec";
-        assert!(error.starts_with(told), "{call}: {error}");
+        let message = "start the program: its process was killed by SIGSYS before exec";
+        assert!(error.starts_with(message), "{call}: {error}");
     }
 }
 
