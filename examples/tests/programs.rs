@@ -210,7 +210,7 @@ fn setns(arguments: &str) -> Command {
     command
 }
 
-/// Waits until the process has become `cat`, by what that gives back.
+/// Waits until the process has become `cat`, by its output.
 fn is_in(name: &str, child: &mut std::process::Child) {
     use std::io::{Read as _, Write as _};
     child.stdin.as_mut().unwrap().write_all(b"x").unwrap();

@@ -134,7 +134,7 @@ fn constructors_that_fail_are_no_panic_of_the_test() {
     });
 }
 
-/// Whose limit is below the time that the constructor takes.
+/// The limit is below the time that the constructor takes.
 #[test]
 fn the_time_limit_starts_with_the_function() {
     starts_and_passes("take a second", "has_half_a_second");

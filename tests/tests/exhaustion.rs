@@ -1,4 +1,4 @@
-//! When something is used up: waited out while it can come free, then told by its name.
+//! An exhausted resource is waited for while it can come free, and named in the end.
 
 use std::process::Command;
 
@@ -41,7 +41,7 @@ fn a_forbidden_namespace_is_named_with_its_limit() {
     });
 }
 
-/// Nothing can come free where nothing is allowed: nobody waits for that.
+/// Nothing can come free where nothing is allowed: no test waits for that.
 #[test]
 fn what_is_forbidden_is_refused_to_each_test_at_once() {
     let text = fails(&mut limited_run("net", 0, &["holds_for_a_moment", "--test-threads=2"]));
@@ -119,7 +119,7 @@ fn too_few_descriptors_are_named_with_their_limit() {
     assert!(text.contains("Max open files in /proc/self/limits = 8"), "{text}");
 }
 
-/// Root is not limited in its processes, so this runs as somebody else then.
+/// Root is not limited in its processes, so this runs as another user then.
 #[test]
 fn too_few_processes_are_named_with_their_limit() {
     let limit = ["prlimit", "--nproc=1"];

@@ -54,7 +54,7 @@ fn write_crate(place: &Path, blocks: &[String]) {
     fs::copy(workspace().join("Cargo.lock"), place.join("Cargo.lock")).unwrap();
 }
 
-/// Runs the tests in `place`, removes it, and gives what was printed.
+/// Runs the tests in `place`, removes it, and returns the output.
 fn run_tests(place: &Path, target: &Path) -> String {
     let output = cargo(place, target, &["test", "--offline"]);
     // The crate is at another place the next time, so what was built of it is of no use then.

@@ -5,7 +5,7 @@ use netns_test_tests::{LIMIT, again, eventually, fails, fork_server, is_asleep, 
 
 const IS_STOPPED: &str = "is stopped, as by SIGSTOP";
 
-/// Ends this process if a test of it hangs, with what the test around it can tell from a verdict.
+/// Ends this process by SIGALRM if a test of it hangs, which the test around it does not take for a verdict.
 fn end_in(seconds: u32) {
     // SAFETY: the signal's default action ends the process.
     unsafe { libc::alarm(seconds) };
@@ -59,7 +59,7 @@ fn a_server_that_goes_on_again_serves_again() {
     passes(&mut again(&[], &["goes_on::", "--test-threads=1"]), 2);
 }
 
-/// What a test needs of the server is done when its body has begun.
+/// A test whose body has begun needs its server no longer.
 #[test]
 fn a_test_that_has_begun_needs_no_server() {
     passes(&mut again(&[], &["--exact", "has_begun"]), 1);

@@ -210,7 +210,7 @@ fn sysctls_come_back_with_what_the_kernel_changes_by_them() -> netns_test::Resul
     Ok(())
 }
 
-/// What the kernel makes from router advertisements it alone can make.
+/// Only the kernel can make addresses of router advertisements.
 #[netns_test]
 fn what_cannot_be_given_back_is_not_taken() -> netns_test::Result<()> {
     own_interface();

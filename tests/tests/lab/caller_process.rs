@@ -156,7 +156,7 @@ fn without_rights() {
     assert!(error.contains("in the body of a #[netns_test], under `unshare -Urnm`"), "{error}");
 }
 
-/// Programs that a lab has started print though nobody waits for them.
+/// Programs that a lab has started print without a wait for them.
 #[test]
 fn output_that_comes_at_the_end_is_printed() {
     let mut run = again(&[], &["--exact", "caller_process::prints_at_the_end", "--nocapture"]);

@@ -1,4 +1,4 @@
-//! What errors of a lab tell: the call in the test that failed, what kind of error it is, and what is in the
+//! Errors of a lab name the call in the test that failed, what kind of error it is, and what is in the
 //! way.
 
 use std::io::ErrorKind;

@@ -212,7 +212,7 @@ fn what_is_there_does_not_change() -> netns_test::Result<()> {
         net.node(nodes[0]).name("renamed");
     });
     assert_eq!(renamed, format!("extend h0: its name or its kind {stays}"));
-    // With one by hand the segment has another subnet.
+    // With an explicit address the segment has another subnet.
     let moved = refused(&mut lab, &net, |net| {
         net.node(nodes[0]).addr("eth0", "192.0.2.1/24");
     });

@@ -91,7 +91,7 @@ fn a_route_by_a_link_leads_to_its_segment() -> netns_test::Result<()> {
     Ok(())
 }
 
-/// A prompt: what there is of the line is shown.
+/// A prompt: the incomplete line is shown.
 #[netns_test]
 fn an_incomplete_line_is_named() -> netns_test::Result<()> {
     let (lab, client, _) = two_hosts();
@@ -120,7 +120,7 @@ fn a_node_is_waited_for_by_its_id() -> netns_test::Result<()> {
     Ok(())
 }
 
-/// Where a call panics, it is the caller's line that is message.
+/// A call that panics names the caller's line.
 #[netns_test]
 fn panics_name_the_callers_line() {
     static MESSAGES: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -146,7 +146,7 @@ fn panics_name_the_callers_line() {
     assert!(message[5].contains("this node is not in the lab: its id is of another topology"));
 }
 
-/// What is renamed is message, and not what bears its name.
+/// The renamed interface is named, and not another of its old name.
 #[netns_test]
 fn a_renamed_node_is_named_by_its_old_name() -> netns_test::Result<()> {
     let mut net = Topology::new();

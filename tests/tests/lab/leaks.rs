@@ -80,7 +80,7 @@ fn a_lab_with_the_caller_that_is_refused_leaves_nothing() -> netns_test::Result<
     Ok(())
 }
 
-/// What the user has made in the meantime under a name of the lab stays.
+/// An interface that the user made under a name of the lab stays.
 #[netns_test]
 fn an_interface_of_the_caller_stays() -> netns_test::Result<()> {
     let ip = |words: &[&str]| netns_test_tests::stdout_of("ip", words);

@@ -1,4 +1,4 @@
-//! What hosts do without in a container that hides or locks the machine's `/sys`, or where ping cannot be
+//! Features that nodes lack in a container that hides or locks the machine's `/sys`, or where ping cannot be
 //! allowed: the lab stands, and says so.
 
 use std::fs;
@@ -15,7 +15,7 @@ use netns_test_tests::{again, control_groups, fails, is_root, passes, stdout_of,
 use super::two_hosts;
 use crate::net::{Mesh, switched};
 
-/// A test of this file, run in a container that is made as told.
+/// A test of this file, run in a container that `confine` describes.
 fn contained(
     around: &[&str],
     name: &str,

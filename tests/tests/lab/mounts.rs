@@ -39,7 +39,7 @@ fn what_is_mounted_later_is_not_on_hosts() {
     let directory = directory.display();
     assert_eq!(message.said(), format!("chdir {directory} for true on client: {enoent}{ADVICE}"));
 
-    // What nobody has is nobody's fault.
+    // A mount that no node has is no difference.
     for (missing, searched) in
         [("/no/such/program", ""), ("no-such-program", "\n  searched: PATH=/bin")]
     {

@@ -14,14 +14,14 @@ use super::{must_fail, two_hosts};
 /// Longer than a lab and a process take to end.
 const WHILE: Duration = Duration::from_millis(500);
 
-/// What a hook tells when it has begun; it does not end at once.
+/// Value whose drop reports its start and does not end at once.
 fn slow_hook() -> Receiver<()> {
-    let (tell, begun) = mpsc::channel();
-    let tell = Mutex::new(tell);
+    let (sender, begun) = mpsc::channel();
+    let sender = Mutex::new(sender);
     panic::set_hook(Box::new(move |info| {
         eprintln!("{info}");
         // Who has ended need not know.
-        tell.lock().unwrap().send(()).ok();
+        sender.lock().unwrap().send(()).ok();
         thread::sleep(WHILE);
     }));
     begun
@@ -121,10 +121,10 @@ fn a_destructor_of_a_task_that_is_ready_panics() {
 fn a_destructor_of_a_task_that_is_aborted_panics() {
     let begun = slow_hook();
     let (lab, client, _) = two_hosts();
-    let (tell, waits) = mpsc::channel();
+    let (sender, waits) = mpsc::channel();
     let task = lab[client].spawn(async move {
         let _panics = Panics;
-        tell.send(()).unwrap();
+        sender.send(()).unwrap();
         std::future::pending::<()>().await;
     });
     waits.recv().unwrap();
@@ -146,12 +146,12 @@ fn a_thread_panics_again_after_one_was_caught() {
     let (lab, client, _) = two_hosts();
     let (other, ..) = two_hosts();
     let (go, goes) = mpsc::channel::<()>();
-    let (tell, message) = mpsc::channel();
+    let (sender, message) = mpsc::channel();
     drop(lab[client].spawn_thread(move || {
         assert!(panic::catch_unwind(|| panic!("caught")).is_err());
-        tell.send(()).unwrap();
+        sender.send(()).unwrap();
         goes.recv().unwrap();
-        let _slow = Slow(tell);
+        let _slow = Slow(sender);
         panic!("boom");
     }));
     message.recv().unwrap();
@@ -160,7 +160,7 @@ fn a_thread_panics_again_after_one_was_caught() {
     message.recv().unwrap();
 }
 
-/// What it tells is what it is, and a hook may end the process.
+/// The payload stays as it is, and a hook may end the process.
 #[test]
 fn a_panic_keeps_its_payload() {
     let text = must_fail("panics::goes_on_with_another_panic");
@@ -193,12 +193,12 @@ fn has_a_hook_that_exits() {
 #[netns_test]
 fn a_panic_that_is_caught_is_none() {
     let (lab, client, _) = two_hosts();
-    let (tell, message) = mpsc::channel();
+    let (sender, message) = mpsc::channel();
     let (go, goes) = mpsc::channel::<()>();
     let thread = lab[client].spawn_thread(move || {
         for _ in 0..2 {
             assert!(panic::catch_unwind(|| panic!("caught")).is_err());
-            tell.send(()).unwrap();
+            sender.send(()).unwrap();
         }
         goes.recv().ok();
     });

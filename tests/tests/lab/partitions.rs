@@ -50,7 +50,7 @@ fn two_sides_of_a_switch_hear_nothing_of_each_other() -> netns_test::Result<()> 
     Ok(())
 }
 
-/// Who has never spoken with the other side asks for its Ethernet address in vain.
+/// A node without a neighbour entry for the other side gets no answer.
 #[netns_test]
 fn a_partition_before_the_first_packet() -> netns_test::Result<()> {
     let (net, nodes) = switched(4);
@@ -180,11 +180,11 @@ fn mistakes_name_the_nodes_and_change_nothing() -> netns_test::Result<()> {
     lab.partition(&[], &nodes)?;
     let after: Vec<_> = lab.nodes().map(rules).collect();
     assert_eq!(after, before);
-    // Nobody has parted anything.
+    // There is no partition.
     lab.heal()
 }
 
-/// A rule that somebody has added by hand is met at the last node.
+/// A rule that another program has added fails the call at the last node.
 #[netns_test]
 fn a_partition_that_fails_leaves_no_rule() -> netns_test::Result<()> {
     let (net, nodes) = switched(2);

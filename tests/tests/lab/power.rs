@@ -55,7 +55,7 @@ fn links_lose_their_carrier() -> netns_test::Result<()> {
     assert_eq!(states(), ["UP", "UP"]);
     lab.power_off(router)?;
     lab.power_off(nodes[1])?;
-    // Nobody is at the other ends.
+    // The other ends have no peer.
     lab.power_on(router)?;
     lab.power_on(nodes[1])?;
     Mesh::new(&lab, &nodes).all_pairs_talk();
@@ -180,7 +180,7 @@ fn nothing_runs_on_what_is_off() -> netns_test::Result<()> {
     lab.power_off(host)
 }
 
-/// What a switch joins is apart while that is off.
+/// Links of a switch are separate while it is off.
 #[netns_test]
 fn a_switch_comes_back() -> netns_test::Result<()> {
     let (net, nodes) = switched(3);

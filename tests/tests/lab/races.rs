@@ -118,7 +118,7 @@ fn no_address_is_blocked(lab: &Lab, nodes: &[NodeId]) {
     Mesh::new(lab, nodes).all_pairs_talk();
 }
 
-/// Rules that are removed by hand are told of, and no others are left for that.
+/// Heal names a rule that another program removed, and still removes the others.
 #[netns_test]
 fn heal_names_rules_that_others_removed() -> netns_test::Result<()> {
     let (net, nodes) = switched(3);
@@ -218,7 +218,7 @@ fn a_partition_holds_when_a_link_comes_up() -> netns_test::Result<()> {
     Ok(())
 }
 
-/// Who asks for a name while the file grows finds it.
+/// A lookup that runs while the file grows finds its name.
 #[netns_test]
 fn names_are_known_while_a_lab_is_extended() -> netns_test::Result<()> {
     let (mut net, nodes) = star(12);

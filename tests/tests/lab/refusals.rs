@@ -67,7 +67,7 @@ fn netlinks_refusals_name_the_object() {
     net.build().unwrap();
 }
 
-/// A lab outside of any body, and that nobody else sees anything of it.
+/// A lab outside of any body, which no other process sees.
 fn builds_one() -> netns_test::Result<()> {
     let own = NetNs::current()?;
     let see = || {

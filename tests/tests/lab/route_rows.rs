@@ -8,7 +8,7 @@ use netns_test_tests::{LIMIT, eventually, stdout_of};
 /// A form of a route: what follows `ip route add`, with `D` for a destination of its own.
 pub(crate) struct Row {
     pub(crate) form: &'static str,
-    /// What a snapshot prints of it.
+    /// Text of the route in a snapshot.
     pub(crate) shown: &'static str,
     /// Whether `remove_route` finds it: in the main table, and for packets of any TOS.
     pub(crate) is_plain: bool,

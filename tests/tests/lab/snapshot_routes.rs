@@ -51,7 +51,7 @@ fn routes_of_every_form_are_shown_and_make_a_difference() {
     }
 }
 
-/// Whether a route that `ip` shows is there with the same fields.
+/// Returns whether a route that `ip` shows is there with the same fields.
 #[track_caller]
 fn same(routes: &[RouteState], route: &Value, is_ipv4: bool) {
     let (default, whole) = if is_ipv4 { ("0.0.0.0/0", "/32") } else { ("::/0", "/128") };

@@ -13,14 +13,14 @@ use netns_test_tests::scratch;
 
 use super::stdout_of;
 
-/// What a program inherits, and what it is started with.
-const TELL: &str = "grep -E '^(Umask|SigBlk|SigIgn|SigCgt|NoNewPrivs)' /proc/self/status
+/// Prints what a program inherits, and what it is started with.
+const SHOW: &str = "grep -E '^(Umask|SigBlk|SigIgn|SigCgt|NoNewPrivs)' /proc/self/status
     grep -E '^(Max open files|Max core|Max processes)' /proc/self/limits
     pwd; echo \"$1 $VALUE $HOME\"; exit 7";
 
 #[test]
 fn a_program_finds_what_it_would_find_outside() {
-    let set = ["-c", TELL, "name", "argument"];
+    let set = ["-c", SHOW, "name", "argument"];
     let mut outside = forked("sh");
     let outside = outside.args(set).env("VALUE", "of it").env_remove("HOME").output().unwrap();
     let mut inside = Sandbox::new().command("sh");
@@ -66,7 +66,7 @@ fn its_streams_can_be_piped() {
     assert_eq!((output.stdout, output.status.code()), (b"two\n".to_vec(), Some(0)));
 }
 
-/// Who closes its standard output is not kept waiting by anybody else who has it.
+/// A program that closes its stdout ends it for the reader: no helper holds a copy.
 #[test]
 fn a_stream_that_is_closed_is_closed() {
     let mut command = Sandbox::new().command("sh");
@@ -149,7 +149,7 @@ fn fifty_threads_start_programs_at_the_same_time() {
     });
 }
 
-/// What was opened without close-on-exec, as C libraries do.
+/// Descriptors without close-on-exec, as C libraries open them.
 struct Inherited(fs::File);
 
 impl Inherited {

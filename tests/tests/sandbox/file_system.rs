@@ -128,7 +128,7 @@ fn without_a_root_of_its_own_a_program_sees_the_callers_files() {
     fs::remove_dir_all(place).unwrap();
 }
 
-/// A link in a root that somebody else has made leads nowhere but into that root.
+/// A link in a root of another owner leads nowhere but into that root.
 #[test]
 fn links_do_not_lead_out_of_the_root() {
     let (root, sandbox) = rootfs("links");

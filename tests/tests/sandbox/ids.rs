@@ -42,7 +42,7 @@ fn a_program_can_be_root() {
     assert_ne!(caps & NET_ADMIN, 0);
 }
 
-/// Where the body of an ordinary user cannot change groups.
+/// The body of an ordinary user cannot change groups.
 #[netns_test]
 fn a_program_of_a_body_can_be_an_unprivileged_user() {
     let (uid, gid) = if own().0 == "0" { ("33".into(), "44".into()) } else { own() };
@@ -69,7 +69,7 @@ fn no_id_is_no_user() {
     }
 }
 
-/// What a program shares, it has the caller's rights over; not so somebody else.
+/// A program of the caller has the caller's rights over a shared network; one of another user has none.
 #[netns_test]
 fn another_user_has_no_capabilities_in_a_shared_network() {
     let shared = NetNs::new().unwrap();

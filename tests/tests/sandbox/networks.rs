@@ -15,7 +15,7 @@ fn a_program_can_be_in_a_given_network() -> Result {
     let sandbox = Sandbox::new().netns(&shared).hostname("there");
     let message = stdout_of(sandbox.command("readlink").arg("/proc/self/ns/net"));
     assert_eq!(message.trim(), shared.to_string());
-    // It may do there what the body may, under its own `/sys`, and be seen by nobody else.
+    // It may do there what the body may, under its own `/sys`, and no other process sees it.
     let script = "ip link add br7 type bridge && ls /sys/class/net && echo $$ && hostname";
     assert_eq!(stdout_of(sandbox.command("sh").args(["-c", script])), "br7\nlo\n2\nthere\n");
     let links = shared.run(|| std::fs::read_to_string("/proc/thread-self/net/dev").unwrap())?;
@@ -37,7 +37,7 @@ fn programs_of_one_network_reach_each_other() -> Result {
     std::io::Read::read_to_string(&mut stream, &mut line).unwrap();
     assert_eq!(line, "hello\n");
     assert!(child.wait_with_output().unwrap().status.success());
-    // One of its own has nobody.
+    // A network of its own has no other process.
     let mut alone = Sandbox::new().command("bash");
     assert!(!alone.args(["-c", &script]).output()?.status.success());
     drop(TcpStream::connect(("127.0.0.1", port)).unwrap());

@@ -14,7 +14,7 @@ fn sandbox() -> Sandbox {
     sandbox.bind("/usr", "/media").read_only("/media")
 }
 
-/// What must be as it was.
+/// State of the caller that a refused start must not change.
 #[derive(Debug, PartialEq)]
 struct State {
     descriptors: usize,
@@ -125,7 +125,7 @@ fn a_network_that_may_not_be_joined_is_named() {
     assert!(error.contains("it takes CAP_SYS_ADMIN over the namespace"), "{error}");
 }
 
-/// Without a chance to tell anything.
+/// The process has no chance to report anything.
 #[netns_test]
 fn a_kill_by_seccomp_is_named() {
     let error = refused(&sandbox(), Filter::Deadly);

@@ -150,7 +150,7 @@ fn the_verdict_of_another_user_is_its_own() {
         return left_out("the_verdict_of_another_user_is_its_own", "it takes root of the machine");
     }
     let message = fails(&mut again(&[], &["--exact", "another::panics"]));
-    assert!(message.contains("message by nobody") && message.contains("another.rs:"), "{message}");
+    assert!(message.contains("by the user nobody") && message.contains("another.rs:"), "{message}");
     let message = fails(&mut again(&[], &["--exact", "another::leaves"]));
     assert!(message.contains("exited with status 0 before the test had ended"), "{message}");
 }
@@ -158,7 +158,7 @@ fn the_verdict_of_another_user_is_its_own() {
 #[netns_test(user = "nobody")]
 #[ignore = "run by the_verdict_of_another_user_is_its_own"]
 fn panics() {
-    panic!("message by nobody");
+    panic!("by the user nobody");
 }
 
 #[netns_test(user = "nobody")]

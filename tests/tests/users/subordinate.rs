@@ -31,7 +31,7 @@ fn as_a_user(lines: &str, has_programs: bool, test: &str, check: impl FnOnce(&mu
     fs::remove_dir_all(place).unwrap();
 }
 
-/// Whether these tests can run; says so if they cannot.
+/// Returns whether these tests can run; reports it if they cannot.
 fn can_run(what: &str) -> bool {
     if !may_map_all() {
         left_out(what, "only root of the machine can say which ids are whose");
