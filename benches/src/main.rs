@@ -1,7 +1,7 @@
-//! What the library costs, each figure beside its floor: the kernel's calls that it cannot do
-//! without. `cargo run --release -p netns-test-benches` takes some minutes and fails if a figure is
-//! above its target; with `-- --quick` it takes a moment, and fails only on a wrong result. Names of
-//! groups after that have only these measured.
+//! Measures the cost of the library. Each figure is compared with a floor: the bare system calls
+//! for the same work. `cargo run --release -p netns-test-benches` takes some minutes and fails if a
+//! figure misses its target. With `-- --quick` it takes a few seconds and fails only on a wrong
+//! result. Further arguments select groups.
 
 mod figures;
 mod floor;
@@ -19,7 +19,7 @@ use measure::table;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// What can be asked for by name, in the order in which it is measured.
+/// Names of the groups, in the order in which they are measured.
 const GROUPS: [&str; 9] =
     ["build", "tests", "promises", "output", "thousand", "growth", "takedown", "netns", "lab"];
 
@@ -38,12 +38,12 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let is_wanted = |group: &str| match groups {
-        // They are no check of anything, and take long.
+        // These check nothing and take long.
         [] if effort == Effort::Quick => !["build", "growth", "takedown"].contains(&group),
         [] => true,
         _ => groups.contains(&group),
     };
-    code(run(effort, is_wanted).map(|is_short| effort == Effort::Quick || !is_short))
+    code(run(effort, is_wanted).map(|is_missed| effort == Effort::Quick || !is_missed))
 }
 
 fn code(result: Result<bool>) -> ExitCode {
@@ -56,19 +56,19 @@ fn code(result: Result<bool>) -> ExitCode {
     }
 }
 
-/// Measures and prints; whether a figure falls short.
+/// Measures and prints the groups. Returns whether a figure misses its target.
 fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
     println!("{}", takedown::machine()?);
     if is_wanted("build") {
         println!("{}", size::of_builds()?);
     }
-    let mut is_short = false;
+    let mut is_missed = false;
     let mut measure = |figures: Vec<Figure>| -> Result<()> {
         println!("{}", table::HEAD);
         for figure in figures {
             let outcome = figure.measure(effort)?;
             println!("{}", table::row(&outcome, effort));
-            is_short |= outcome.falls_short();
+            is_missed |= outcome.misses_target();
         }
         println!();
         Ok(())
@@ -94,7 +94,7 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
             thousand::growth(&bench)?;
         }
     }
-    // From here on in namespaces of this process's own.
+    // The other groups run in namespaces of this process.
     floor::calls::own_namespaces()?;
     if is_wanted("takedown") {
         println!("{}", takedown::figures()?);
@@ -115,7 +115,7 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
             lab::round_trip()?,
         ])?;
     }
-    Ok(is_short)
+    Ok(is_missed)
 }
 
 fn one_test(bench: &Bench) -> Result<Vec<Figure>> {

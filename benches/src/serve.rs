@@ -1,4 +1,4 @@
-//! This program as a worker that runs the floors.
+//! This program as a worker that runs the floors, on request or once.
 
 use std::error::Error;
 use std::io;
@@ -11,7 +11,7 @@ use crate::measure::worker::{ANSWER, ARGUMENT};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// What this program is as a worker, if `arguments` make it one.
+/// Runs this program as a worker, if `arguments` begin with [`ARGUMENT`].
 pub(crate) fn main(arguments: &[&str]) -> Option<Result<()>> {
     match arguments {
         [ARGUMENT, "tests"] => Some(serve(|line| Ok(test::tests(line.parse()?)?))),
@@ -24,7 +24,7 @@ pub(crate) fn main(arguments: &[&str]) -> Option<Result<()>> {
                 Ok(start.elapsed())
             })
         })),
-        // Without questions, to be started and to end as a test binary is.
+        // Without requests, to start and end as a test binary does.
         [ARGUMENT, "tests", count] => Some(once(count, test::tests)),
         [ARGUMENT, "promise", count] => Some(once(count, |count| {
             let floor = Floor::of_empty_tests()?;
@@ -48,7 +48,7 @@ fn once(count: &str, work: fn(u32) -> io::Result<Duration>) -> Result<()> {
     Ok(work(count.parse()?).map(drop)?)
 }
 
-/// Answers each line with the time that its work took.
+/// Answers each line with the duration of its work, in nanoseconds.
 fn serve(mut work: impl FnMut(&str) -> Result<Duration>) -> Result<()> {
     for line in io::stdin().lines() {
         let time = work(&line?)?;

@@ -1,5 +1,6 @@
-//! The tests that the benchmark measures: a thousand with an empty body, one that takes 5 ms, and one that
-//! prints 100 MB. The test `driver` calls them as libtest would and reports how long they took.
+//! The tests that the benchmark measures: a thousand with an empty body, one that takes 5 ms, and
+//! one that prints 100 MB. The test `driver` calls them as libtest would and reports how long they
+//! took.
 //!
 //! The manifest has `test = false` for this target, so `cargo test` does not run it.
 

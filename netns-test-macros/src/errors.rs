@@ -1,5 +1,4 @@
-//! Collects the errors of one use of the attribute, so that all of them are reported at once
-//! instead of one for each compilation.
+//! Collects the errors of one use of the attribute, so that one compilation reports all of them.
 
 use std::fmt::Display;
 
@@ -7,12 +6,12 @@ use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::{Error, Path};
 
-/// The errors found so far.
+/// Errors found so far.
 #[derive(Default)]
 pub(crate) struct Errors(Option<Error>);
 
 impl Errors {
-    /// Adds an error that is already made.
+    /// Adds an error.
     pub(crate) fn push(&mut self, error: Error) {
         match &mut self.0 {
             Some(first) => first.combine(error),
@@ -29,8 +28,8 @@ impl Errors {
         self.0.is_none()
     }
 
-    /// One `compile_error!` for each error, through the runtime crate, which is at `path` if that
-    /// is given: `::core`, which `syn` writes, may be another package.
+    /// Returns one `compile_error!` for each error, through the runtime crate, by default at
+    /// `::netns_test`: the `::core` that `syn` writes may be another package.
     pub(crate) fn to_tokens(&self, path: Option<&Path>) -> TokenStream {
         let mut tokens = TokenStream::new();
         for error in self.0.iter().flat_map(|errors| errors.clone().into_iter()) {
@@ -41,14 +40,14 @@ impl Errors {
                 None => tokens.extend(quote_spanned!(at=> ::netns_test)),
             }
             tokens.extend(quote_spanned!(at=> ::__rt::));
-            // `compile_error`, the sign and the message are the last.
+            // The last three tokens are `compile_error`, `!` and the message.
             tokens.extend(by_core.into_iter().rev().take(3).collect::<Vec<_>>().into_iter().rev());
         }
         tokens
     }
 }
 
-/// The same tokens, with the same meaning, shown at another place.
+/// Returns the tokens with the same name resolution, reported at another place.
 pub(crate) fn located_at(tokens: TokenStream, place: Span) -> TokenStream {
     let locate = |mut token: TokenTree| {
         token.set_span(token.span().located_at(place));

@@ -1,19 +1,21 @@
-//! From an attributed item to the tokens that replace it. All that happens at run time is behind
-//! one call, `__rt::case!`.
+//! Expands an attributed item. All of the run time is behind one call, `__rt::case!`.
 //!
 //! The test becomes a function without a return value, which the test runner calls, with the
-//! function as the user wrote it inside:
+//! user's function inside:
 //!
 //! ```text
 //! #[::netns_test::__rt::test]
 //! fn name() {
 //!     #[instrument]
 //!     fn name() -> Result<(), Error> { .. }
-//!     ::netns_test::__rt::case! { name: "name", options: { .. }, .., body: || ::netns_test::__rt::report(name()), }
+//!     ::netns_test::__rt::case! {
+//!         name: "name", options: { .. }, .., body: || ::netns_test::__rt::report(name()),
+//!     }
 //! }
 //! ```
 //!
-//! Every path leads through our crate: a package may be called `core`, or have no prelude.
+//! Every path begins with the crate `netns_test`: a package may be called `core`, or have no
+//! prelude.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -73,7 +75,7 @@ fn check(args: &Args, function: &Function, registration: Registration, errors: &
     if is_for_one_case(args, function) {
         errors.push(Error::new(
             Span::call_site(),
-            "put `#[netns_test]` after the last `#[case]`: `rstest` gives an attribute that stands before a `#[case]` to that case alone",
+            "put `#[netns_test]` after the last `#[case]`: `rstest` puts an attribute that is before a `#[case]` on that case alone",
         ));
     }
     if registration.is_handed_on() {
@@ -90,9 +92,9 @@ fn check(args: &Args, function: &Function, registration: Registration, errors: &
     }
 }
 
-/// Whether `rstest` has put us on one case and not on the others. Then the `#[case]` that the
-/// source shows below us is gone. An adopted attribute stands no longer where the source shows it,
-/// and the crate test-case, which has a `#[case]` too, puts us on all of them.
+/// Returns whether `rstest` has put this attribute on one case and not on the others. The `#[case]`
+/// below it in the source is then gone. The source does not show the place of an adopted attribute.
+/// The crate test-case, which has a `#[case]` too, puts this attribute on all cases.
 fn is_for_one_case(args: &Args, function: &Function) -> bool {
     !args.adopted
         && !is_marked_by_test_case(function)
@@ -100,7 +102,7 @@ fn is_for_one_case(args: &Args, function: &Function) -> bool {
         && below::is_case_below(Span::call_site())
 }
 
-/// The errors, and the item beside them so that what refers to it gives no errors of its own.
+/// Returns the errors with the item, so that references to it cause no further errors.
 fn rejected(errors: &Errors, args: &Args, item: &impl ToTokens) -> TokenStream {
     let errors = errors.to_tokens(args.path.as_ref());
     quote! {
@@ -110,12 +112,12 @@ fn rejected(errors: &Errors, args: &Args, item: &impl ToTokens) -> TokenStream {
     }
 }
 
-/// The function as it is, with us as its last attribute.
-fn handed_on(function: &Function, us: &TokenStream) -> TokenStream {
+/// Returns the function unchanged, with this attribute as its last one.
+fn handed_on(function: &Function, own: &TokenStream) -> TokenStream {
     let Function { attributes, visibility, signature, body } = function;
     quote! {
         #(#attributes)*
-        #[#us]
+        #[#own]
         #visibility #signature #body
     }
 }
@@ -129,7 +131,7 @@ fn test(args: &Args, function: &Function, registration: Registration) -> TokenSt
     let ignore = (is_ours && !function.has("ignore")).then(ignored_elsewhere);
     let outer_attributes = function.outer_attributes();
     let body_attributes = function.body_attributes();
-    // A `#[test]` on the body registers nothing, as is meant.
+    // A `#[test]` on the body registers nothing, as intended.
     let is_test = |a: &&&Attribute| matches!(Role::of(a), Role::ForeignTest | Role::BuiltinTest);
     let unnameable =
         body_attributes.iter().find(is_test).map(|_| quote!(#[allow(unnameable_test_items)]));
@@ -154,8 +156,8 @@ fn test(args: &Args, function: &Function, registration: Registration) -> TokenSt
     }
 }
 
-/// Makes it an error if a macro on the body leaves no function of this name: else the name would
-/// mean the outer function, which would call itself.
+/// Adds a compile error for the case that a macro on the body leaves no function of this name.
+/// Otherwise the name would resolve to the outer function, which would call itself.
 fn guarded(name: &Ident, path: &TokenStream, inside: &TokenStream) -> TokenStream {
     quote! {
         #[allow(dead_code, non_upper_case_globals)]
@@ -166,7 +168,7 @@ fn guarded(name: &Ident, path: &TokenStream, inside: &TokenStream) -> TokenStrea
     }
 }
 
-/// Skips the test, with the reason, where it cannot run.
+/// Returns attributes that ignore the test, with the reason, on systems where it cannot run.
 fn ignored_elsewhere() -> TokenStream {
     quote! {
         #[cfg_attr(not(target_os = "linux"), ignore = "network namespaces need Linux")]
@@ -174,7 +176,7 @@ fn ignored_elsewhere() -> TokenStream {
     }
 }
 
-/// What the test runner will make of a panic; the compiler says so where the attribute is wrong.
+/// Returns the option for `#[should_panic]`. The compiler reports a malformed attribute.
 fn should_panic(function: &Function) -> TokenStream {
     match function.attribute("should_panic") {
         None => quote!(No),
@@ -185,7 +187,7 @@ fn should_panic(function: &Function) -> TokenStream {
     }
 }
 
-/// The message in `should_panic(expected = "message")` or `should_panic = "message"`.
+/// Returns the message in `should_panic(expected = "message")` or `should_panic = "message"`.
 fn expected_message(attribute: &Meta) -> Option<TokenStream> {
     match attribute {
         Meta::Path(_) => None,
@@ -201,7 +203,7 @@ fn expected_message(attribute: &Meta) -> Option<TokenStream> {
 
 fn case(args: &Args, function: &Function, begins: &TokenStream) -> TokenStream {
     let path = args.path();
-    // With the `r#` of a raw identifier: the test runner's name for the test has it too.
+    // The `r#` of a raw identifier is part of the test runner's name, too.
     let name = function.signature.ident.to_string();
     let options = args.options();
     let should_panic = should_panic(function);
@@ -217,8 +219,8 @@ fn case(args: &Args, function: &Function, begins: &TokenStream) -> TokenStream {
     }
 }
 
-/// The call of the user's function, and of what judges its value. All of it is placed on the
-/// return type, since that is wrong if the value cannot be judged.
+/// Returns the call of the user's function and of `report`, which judges its value. Their span is
+/// the return type, which is the error if the value cannot be judged.
 fn outcome(args: &Args, function: &Function) -> TokenStream {
     let (first, last) = output_ends(function);
     let at = Span::call_site().located_at(first);
@@ -258,8 +260,8 @@ fn runtime(args: &Args, path: &TokenStream, at: Span) -> TokenStream {
     }
 }
 
-/// The first and the last token of the return type; a macro on stable Rust cannot have the span
-/// of both. A function without one returns `()`, and its name does as well.
+/// Returns the spans of the first and the last token of the return type, which stable Rust cannot
+/// join. Without a return type it is the span of the name.
 fn output_ends(function: &Function) -> (Span, Span) {
     let name = function.signature.ident.span();
     let ReturnType::Type(_, output) = &function.signature.output else {

@@ -1,11 +1,10 @@
-//! The attributed function: its parts, what its attributes say, and whether it can be a test.
+//! The attributed function: its parts, its attributes, and the check that it can be a test.
 //!
-//! Two functions are made of it: the outer one, which the test runner calls, and the body inside.
-//! [`Role`] says on which of them an attribute belongs.
+//! It becomes two functions: the outer one, which the test runner calls, and the body inside. The
+//! [`Role`] of an attribute decides on which of them it is placed.
 //!
-//! Attributes under `#[cfg_attr(..)]` need no care here: the compiler expands every `cfg_attr` of
-//! an item, also one further down, before it calls an attribute macro, so that such an attribute
-//! is either seen plain or does not apply.
+//! `#[cfg_attr(..)]` needs no code here: the compiler expands every `cfg_attr` of an item before it
+//! calls an attribute macro.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -15,8 +14,8 @@ use syn::{Attribute, Error, FnArg, Result, ReturnType, Safety, Signature, Type, 
 use crate::attributes::role::{self, Role};
 use crate::errors::Errors;
 
-/// A function in parts. The body stays unparsed: it is passed on as it is, with any syntax that
-/// the compiler knows and `syn` does not yet.
+/// Parts of a function. The body stays unparsed, so that it may hold syntax that `syn` does not
+/// know yet.
 pub(crate) struct Function {
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) visibility: Visibility,
@@ -29,27 +28,27 @@ impl Function {
         self.signature.asyncness.is_some()
     }
 
-    /// Whether the attribute `name`, one without a path, is on the function in any form.
+    /// Returns whether the attribute `name`, a single segment, is on the function in any form.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.attribute(name).is_some()
     }
 
-    /// The first attribute `name`, one without a path.
+    /// Returns the first attribute `name`, a single segment.
     pub(crate) fn attribute(&self, name: &str) -> Option<&Attribute> {
         self.attributes.iter().find(|a| a.path().is_ident(name))
     }
 
-    /// The attributes that have this role.
+    /// Returns the attributes of this role.
     pub(crate) fn with_role(&self, role: Role) -> impl Iterator<Item = &Attribute> {
         self.attributes.iter().filter(move |a| Role::of(a) == role)
     }
 
-    /// The attributes of the function that the test runner calls. `#[test]` is not among them.
+    /// Returns the attributes of the function that the test runner calls, without `#[test]`.
     pub(crate) fn outer_attributes(&self) -> impl Iterator<Item = &Attribute> {
         self.attributes.iter().filter(|a| matches!(Role::of(a), Role::Language | Role::Lock))
     }
 
-    /// The attributes of the body, in their order. A macro among them is expanded inside, so that
+    /// Returns the attributes of the body, in order. A macro among them is expanded inside, so that
     /// the code it adds runs in the sandbox, and a `#[test]` it adds registers nothing.
     pub(crate) fn body_attributes(&self) -> Vec<&Attribute> {
         let belongs = |attribute: &&Attribute| match Role::of(attribute) {
@@ -61,7 +60,7 @@ impl Function {
         self.attributes.iter().filter(belongs).collect()
     }
 
-    /// Whether a macro that is still to be expanded may rewrite the body.
+    /// Returns whether a macro that is not expanded yet may rewrite the body.
     pub(crate) fn has_macros(&self) -> bool {
         let is_macro = |a: &Attribute| matches!(Role::of(a), Role::Other | Role::ForeignTest);
         self.attributes.iter().any(is_macro)
@@ -71,33 +70,32 @@ impl Function {
         self.with_role(Role::ForeignTest).next().is_some()
     }
 
-    /// Whether this `#[test]` may be another macro that is imported by the name, as `test_log::test`
-    /// is. On the body of a sync function that runs, and the compiler's does no harm there; on an
+    /// Returns whether this `#[test]` may be an imported macro, such as `test_log::test`. On the
+    /// body of a sync function an imported one works, and the compiler's has no effect. On an
     /// `async fn` the compiler's is an error.
     fn is_imported_test(&self, attribute: &Attribute) -> bool {
         !self.is_async() && !self.has_foreign_test() && !role::is_full_path(attribute)
     }
 
-    /// Reports a second attribute of ours, which would isolate the isolated test.
+    /// Reports a second `#[netns_test]`, which would isolate the isolated test.
     pub(crate) fn check_once(&self, errors: &mut Errors) {
         for attribute in self.with_role(Role::Ours) {
-            errors
-                .at(attribute.path(), "`#[netns_test]` stands twice on this function; delete one");
+            errors.at(attribute.path(), "`#[netns_test]` is on this function twice; delete one");
         }
     }
 
-    /// Reports what keeps the function from being a test, each on its token.
+    /// Reports all reasons for which the function cannot be a test, each on its token.
     pub(crate) fn check(&self, errors: &mut Errors) {
         self.check_qualifiers(errors);
-        // A macro may give them values; if it does not, the compiler reports the call.
+        // A macro may remove parameters; otherwise the compiler reports the call.
         if !self.has_macros() {
             self.check_parameters(errors);
         }
         self.check_should_panic(errors);
     }
 
-    /// Removes what makes the function a test, so that it can be kept as a plain function beside
-    /// our errors without an error from elsewhere about the same mistake.
+    /// Removes the test attributes, so that the function can be kept beside the reported errors
+    /// without causing further ones.
     pub(crate) fn into_plain(mut self) -> Self {
         self.attributes.retain(|a| !matches!(Role::of(a), Role::Ours | Role::BuiltinTest));
         self
@@ -179,8 +177,8 @@ impl ToTokens for Function {
     }
 }
 
-/// The body in its braces. A `$body:block` of `macro_rules!` arrives in one group more, which has
-/// no delimiters.
+/// Returns the body in its braces. A `$body:block` of `macro_rules!` is inside another group,
+/// without delimiters.
 fn braced(token: TokenTree) -> Result<Group> {
     match token {
         TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Ok(group),

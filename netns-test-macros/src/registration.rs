@@ -1,5 +1,5 @@
-//! Decides which `#[test]` makes the function known to the test runner. Two would run the body twice,
-//! none would leave it out in silence.
+//! Decides which `#[test]` registers the function with the test runner. With two the body would run
+//! twice, without one it would silently not run.
 
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Attribute, Ident, Token};
@@ -7,21 +7,21 @@ use syn::{Attribute, Ident, Token};
 use crate::attributes::role::Role;
 use crate::function::Function;
 
-/// The owner of the `#[test]` that registers the test.
+/// Origin of the `#[test]` that registers the test.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Registration {
-    /// A macro below ours that makes several tests and has to be expanded first. We put ourselves
-    /// below it, with the mark `__adopted`, and are called again.
+    /// A macro below that makes several tests, and must be expanded first. This attribute moves
+    /// below it, with the mark `__adopted`, and is expanded again.
     ManyTests,
-    /// `#[rstest]` below ours, which has to be expanded first too. It leaves the registration to
-    /// us if we put ourselves below it by our name `test`.
+    /// `#[rstest]` below, which must be expanded first, too. It leaves the registration to this
+    /// attribute if that is below it by the name `test`.
     Rstest,
-    /// A macro below ours that leaves an `async fn` as it is and adds `#[test]`, which the compiler
-    /// refuses on one. It goes first, so that the `#[test]` is for us to see.
+    /// A macro below that does not change an `async fn` and adds `#[test]`, which the compiler
+    /// refuses on one. It is expanded first, so that this attribute sees the `#[test]`.
     Waiting,
-    /// A `#[test]` that is expanded already, or one that the attribute which adopted us brings.
+    /// A `#[test]` that is already expanded, or one of the attribute below which this one moved.
     Elsewhere,
-    /// We add `#[test]`. One that is still to be expanded is left out.
+    /// This attribute adds `#[test]`, and removes one that is not expanded yet.
     Ours,
 }
 
@@ -36,8 +36,8 @@ impl Registration {
             let is_registered = adopted || has(Role::BuiltinTest) || is_chosen;
             if is_registered { Self::ManyTests } else { Self::Rstest }
         } else if is_from_test_case(function) {
-            // The crate test-case puts `#[test]` on top of what it generates, where it is expanded
-            // before us; but on an `async fn` it puts none.
+            // The crate test-case puts `#[test]` on top of the functions that it generates, where
+            // it is expanded first; but not on an `async fn`.
             if function.is_async() { Self::Ours } else { Self::Elsewhere }
         } else if function.is_async() && has_only_a_waiting_test(function) {
             Self::Waiting
@@ -48,18 +48,20 @@ impl Registration {
         }
     }
 
-    /// Whether another attribute goes first, so that nothing can be said about the function yet.
+    /// Returns whether another attribute is expanded first, so that the function cannot be checked
+    /// yet.
     pub(crate) fn is_handed_on(self) -> bool {
         matches!(self, Self::ManyTests | Self::Rstest | Self::Waiting)
     }
 }
 
-/// Whether `#[rstest]` takes an attribute with this last segment for the one that makes the test.
+/// Returns whether `#[rstest]` leaves the registration to an attribute with this last segment.
 fn is_test_to_rstest(last: &syn::PathSegment) -> bool {
     last.ident == "test" || last.ident == "test_attr"
 }
 
-/// Whether the one test attribute is of the crate googletest, or of test-log without arguments.
+/// Returns whether the only test attribute is of the crate googletest, or of test-log without
+/// arguments.
 fn has_only_a_waiting_test(function: &Function) -> bool {
     let mut tests = function.with_role(Role::ForeignTest);
     let (Some(test), None) = (tests.next(), tests.next()) else { return false };
@@ -71,9 +73,9 @@ fn has_only_a_waiting_test(function: &Function) -> bool {
     }
 }
 
-/// Whether `#[test_case(..)]` generated this function. It is known by two marks, because a test
-/// that a person wrote must not be taken for one and lose its `#[test]`: an `allow` of one lint,
-/// and a first statement `let _result = super::name(arguments)`.
+/// Returns whether `#[test_case(..)]` generated this function. It must have two marks, so that a
+/// hand-written test does not lose its `#[test]`: an `allow` of one lint, and a first statement
+/// `let _result = super::name(arguments)`.
 fn is_from_test_case(function: &Function) -> bool {
     let first_statement = |input: ParseStream<'_>| {
         input.parse::<Token![let]>()?;
@@ -90,8 +92,8 @@ fn is_from_test_case(function: &Function) -> bool {
         && first_statement.parse2(function.body.stream()).unwrap_or(false)
 }
 
-/// Whether the function has the `allow` that `#[test_case(..)]` puts on what it generates. It
-/// stays when another macro, such as `#[tokio::test]`, has changed the body.
+/// Returns whether the function has the `allow` of functions that `#[test_case(..)]` generates. It
+/// remains after another macro, such as `#[tokio::test]`, has changed the body.
 pub(crate) fn is_marked_by_test_case(function: &Function) -> bool {
     function.attributes.iter().any(allows_bool_comparison)
 }

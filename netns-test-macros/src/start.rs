@@ -1,9 +1,10 @@
-//! The place where a test's function begins, which for some tests is not the first line of the function
-//! that we see.
+//! The place at which the user's code begins. For some tests it is not the first line of the
+//! function that this macro sees.
 //!
-//! An attribute below ours may put code before the function, and `#[tokio::test]` turns an `async fn` into
-//! a function that builds a runtime and has it run the body as a future. A runtime that cannot be built is
-//! no act of the test, so the first statement of the body, or of that future, is a call of ours.
+//! An attribute below may add code before the body, and `#[tokio::test]` makes of an `async fn` a
+//! function that builds a runtime and runs the body as a future. A failure to build a runtime is no
+//! failure of the test. So the first statement of the body, or of that future, is a call of
+//! `__rt::begin`.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::quote;
@@ -11,11 +12,11 @@ use quote::quote;
 use crate::function::Function;
 use crate::options::args::Args;
 
-/// Where a test's function begins.
+/// Start of the user's code.
 pub(crate) struct Start {
-    /// The option of `__rt::case!`; none where the function begins with its call.
+    /// Option of `__rt::case!`; empty if the code begins with the call of the function.
     pub(crate) kind: TokenStream,
-    /// The body, with the call if it needs one.
+    /// Body, with a call of `begin` if it needs one.
     pub(crate) body: Group,
 }
 
@@ -37,7 +38,7 @@ impl Start {
     }
 }
 
-/// The body with `call` as its first statement, after inner attributes (`#![..]`).
+/// Returns the body with `call` as its first statement, after inner attributes (`#![..]`).
 fn with_call_first(body: &Group, call: &TokenStream) -> Group {
     let tokens: Vec<TokenTree> = body.stream().into_iter().collect();
     let is = |at: usize, text: &str| tokens.get(at).is_some_and(|token| token.to_string() == text);
@@ -49,12 +50,12 @@ fn with_call_first(body: &Group, call: &TokenStream) -> Group {
     spanned(quote!(#(#attributes)* #call #(#statements)*), body)
 }
 
-/// What `#[tokio::test]` says where its runtime cannot be built. A body that was written like this by a
-/// person has the same meaning.
+/// Message in the expansion of `#[tokio::test]`, by which it is recognized. A hand-written body
+/// with it has the same meaning.
 const TOKIO: &str = "\"Failed building the Runtime\"";
 
-/// The expansion of `#[tokio::test]`, `let body = async { .. }; ..`, with `call` as the first statement
-/// of the block; nothing for any other body.
+/// Returns the expansion of `#[tokio::test]`, `let body = async { .. }; ..`, with `call` as the
+/// first statement of the block, or `None` for any other body.
 fn with_call_in_future(body: &Group, call: &TokenStream) -> Option<Group> {
     let mut tokens: Vec<TokenTree> = body.stream().into_iter().collect();
     let is = |at: usize, text: &str| tokens.get(at).is_some_and(|token| token.to_string() == text);
@@ -71,14 +72,14 @@ fn with_call_in_future(body: &Group, call: &TokenStream) -> Option<Group> {
     Some(spanned(tokens.into_iter().collect(), body))
 }
 
-/// A group like `old`, with other tokens in it.
+/// Returns a group like `old` with other tokens.
 fn spanned(tokens: TokenStream, old: &Group) -> Group {
     let mut group = Group::new(old.delimiter(), tokens);
     group.set_span(old.span());
     group
 }
 
-/// Whether the literal is somewhere in the group.
+/// Returns whether the group holds the literal, at any depth.
 fn holds(group: &Group, literal: &str) -> bool {
     group.stream().into_iter().any(|token| match token {
         TokenTree::Group(group) => holds(&group, literal),
@@ -120,7 +121,7 @@ mod tests {
         };
         let begun = begins(quote!(let body = async { user(); }; #rest)).unwrap();
         assert!(begun.contains("async { begin () ; user () ; }"), "{begun}");
-        // What stands before the future, or is none, is the user's.
+        // Any other body is the user's own.
         assert_eq!(begins(quote!(user(); let body = async { user(); }; #rest)), None);
         assert_eq!(begins(quote!(let body = async { user(); }; runtime().block_on(body))), None);
         assert_eq!(begins(quote!(let body = async move { user(); }; #rest)), None);

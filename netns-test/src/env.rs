@@ -121,14 +121,14 @@ pub(crate) fn search_path() -> Option<OsString> {
 
 /// Returns the value of a variable that is set, also of one that is set to an empty value.
 ///
-/// Searches a copy of all variables: the standard library makes it under a lock, which getenv(3) of the C
-/// library does not have.
+/// Searches a copy of all variables: the standard library makes it under a lock, which getenv(3)
+/// of the C library does not have.
 fn value(name: &str) -> Option<OsString> {
     env::vars_os().find(|(other, _)| other == name).map(|(_, value)| value)
 }
 
-/// Returns all variables of this process, by name and value, as they are now: a test's body starts with
-/// those of the runner.
+/// Returns all variables of this process, by name and value, as they are now: a test's body starts
+/// with those of the runner.
 pub(crate) fn variables() -> Vec<(OsString, OsString)> {
     env::vars_os().collect()
 }

@@ -1,4 +1,5 @@
-//! The error type of this crate: step, object, the kernel's reason, and, if known, the cause and a fix.
+//! The error type of this crate: step, object, the kernel's reason, and, if known, the cause and a
+//! fix.
 
 use std::fmt;
 use std::panic::Location;
@@ -6,9 +7,9 @@ use std::panic::Location;
 /// A step that failed.
 ///
 /// `Display` writes the step, the object, the kernel's reason, and a fix if one is known, as in
-/// `mount /proc: EPERM (Operation not permitted)`. `Debug` writes the same text, because the test runner
-/// prints an `Err` by it. The last line of an error of a lab is the location of the call that failed:
-/// `at tests/failover.rs:12:9`.
+/// `mount /proc: EPERM (Operation not permitted)`. `Debug` writes the same text, because the test
+/// runner prints an `Err` by it. The last line of an error of a lab is the location of the call
+/// that failed: `at tests/failover.rs:12:9`.
 #[derive(Clone)]
 pub struct Error(Box<Located>);
 
@@ -128,14 +129,15 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 impl Error {
-    /// Returns the errno of the reason, as [`std::io::Error::raw_os_error`] does, or `None` if the reason
-    /// is not the kernel's.
+    /// Returns the errno of the reason, as [`std::io::Error::raw_os_error`] does, or `None` if the
+    /// reason is not the kernel's.
     #[must_use]
     pub fn raw_os_error(&self) -> Option<i32> {
         self.0.failure.errno
     }
 
-    /// Returns whether the limit of a wait was exceeded. The awaited state may still be reached later.
+    /// Returns whether the limit of a wait was exceeded. The awaited state may still be reached
+    /// later.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         self.0.failure.kind == Kind::Timeout
@@ -204,8 +206,8 @@ impl From<std::io::Error> for Error {
     }
 }
 
-/// For tests that return a [`std::io::Result`]. The kind is that of the errno; `raw_os_error` is `None`.
-/// Converted back, the result is the original error.
+/// For tests that return a [`std::io::Result`]. The kind is that of the errno; `raw_os_error` is
+/// `None`. Converted back, the result is the original error.
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
         let kind = match error.raw_os_error() {

@@ -30,9 +30,9 @@ pub enum IsolationMode {
 
 /// Returns the isolation of the calling process.
 ///
-/// A container may withhold a resource that a test needs, such as a `/proc` of its own; such a test can
-/// check it here. To fail or skip tests that cannot be isolated at all needs no call: see "Where tests
-/// cannot be isolated" in the crate's documentation.
+/// A container may withhold a resource that a test needs, such as a `/proc` of its own; such a
+/// test can check it here. To fail or skip tests that cannot be isolated at all needs no call: see
+/// "Where tests cannot be isolated" in the crate's documentation.
 ///
 /// ```
 /// use netns_test::{IsolationMode, isolation};

@@ -13,7 +13,7 @@ mod doctor;
 mod env;
 #[cfg_attr(
     not(all(target_os = "linux", not(miri))),
-    allow(dead_code, reason = "nothing is tried there that could fail")
+    allow(dead_code, reason = "no step is tried there")
 )]
 mod error;
 #[cfg(all(target_os = "linux", not(miri)))]

@@ -1,8 +1,8 @@
 //! The constructor that forks the server before `main`.
 //!
 //! It runs before all other constructors (priority `early`), while the process has one thread: a
-//! process with more threads cannot be forked safely. In the runner the C library then runs the other
-//! constructors and `main`. The server runs none of them; each body runs them itself
+//! process with more threads cannot be forked safely. In the runner the C library then runs the
+//! other constructors and `main`. The server runs none of them; each body runs them itself
 //! ([`constructors`]).
 //!
 //! [`constructors`]: crate::registry::constructors
@@ -17,8 +17,8 @@ fn fork_server() {
     versions::note_constructor();
     if !versions::serves_another() && sections::cases().iter().any(Option::is_some) {
         // SAFETY: the harness uses the token only after it has counted one thread. Init starts no
-        // thread. The server joins each thread that it starts before it forks. A body starts threads,
-        // but does not fork by the token from then on.
+        // thread. The server joins each thread that it starts before it forks. A body starts
+        // threads, but does not fork by the token from then on.
         let alone = unsafe { SingleThreaded::new() };
         harness::start(&alone);
     }

@@ -95,7 +95,7 @@ impl Resources {
     pub fn come_back(&self, limit: Duration, now: fn() -> Self) {
         eventually(limit, "nothing is left", || {
             let seen = now();
-            if seen == *self { Ok(()) } else { Err((seen, "before:", self)) }
+            if seen == *self { Ok(()) } else { Err(Box::new((seen, "before:", self))) }
         });
     }
 }

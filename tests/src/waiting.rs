@@ -54,7 +54,6 @@ impl<T, S: Debug> Look for Result<T, S> {
 /// # Panics
 ///
 /// Panics if the event has not come within `limit`, with the state that `look` saw last.
-#[expect(clippy::must_use_candidate, reason = "often called for the event alone")]
 pub fn eventually<L: Look>(limit: Duration, what: &str, mut look: impl FnMut() -> L) -> L::Value {
     let start = Instant::now();
     loop {

@@ -20,7 +20,7 @@ fn two_thousand_tests_pass_and_leave_nothing() {
     passes(&mut again(&[], &["--exact", "calls_two_thousand_tests"]), 1);
     eventually(2 * LIMIT, "nothing is left", || {
         let seen = Resources::of_program();
-        if seen.is_within(&before) { Ok(()) } else { Err((seen, "before:", &before)) }
+        if seen.is_within(&before) { Ok(()) } else { Err(Box::new((seen, "before:", &before))) }
     });
     // This process has a server, and the runner has reaped its own.
     assert_eq!(children(std::process::id()), [fork_server()]);

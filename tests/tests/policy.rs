@@ -220,7 +220,7 @@ fn a_skip_without_a_file_under_nextest_is_a_failure() {
 #[test]
 fn an_invalid_value_is_named_with_the_valid_ones() {
     let text = fails(again(&[], &["samples::passes"]).env("NETNS_TEST", "Skip"));
-    assert!(text.contains("read the variable NETNS_TEST: it is \"Skip\""), "{text}");
+    assert!(text.contains("read the variable NETNS_TEST: unknown value \"Skip\""), "{text}");
     assert!(text.contains("known: `require`, `skip`; default: `require`"), "{text}");
 }
 

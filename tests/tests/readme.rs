@@ -1,21 +1,32 @@
-//! Every Rust block of README.md and of the guides in docs, in a crate of its own as a reader would make one: it compiles,
-//! and its tests pass.
+//! Every Rust block of README.md, of the guides, and of the documentation of the attribute compiles in a
+//! crate of its own, as a reader would make one, and its tests pass.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fmt::Write as _, fs};
 
+/// Documents with Rust blocks. Those in the macro crate are no doctests, since it does not depend on the
+/// library.
+const DOCUMENTS: [&str; 5] = [
+    "README.md",
+    "netns-test/LAB.md",
+    "docs/NETNS.md",
+    "docs/SANDBOX.md",
+    "netns-test-macros/src/lib.rs",
+];
+
 #[test]
 fn every_block_passes() {
     let mut blocks = Vec::new();
-    for document in ["README.md", "netns-test/LAB.md", "docs/NETNS.md", "docs/SANDBOX.md"] {
-        let shown = rust_blocks(&fs::read_to_string(workspace().join(document)).unwrap());
+    for document in DOCUMENTS {
+        let text = fs::read_to_string(workspace().join(document)).unwrap();
+        let shown = rust_blocks(&if document.ends_with(".rs") { docs(&text) } else { text });
         assert!(shown.iter().any(|block| !tests_in(block).is_empty()), "{document} shows no test");
         blocks.extend(shown);
     }
     let target = target_directory();
     if let Err(error) = fs::create_dir_all(&target).and_then(|()| probe(&target)) {
-        panic!("this test builds in {}, and may not: {error}", target.display());
+        panic!("write to {}: {error}", target.display());
     }
     let place = netns_test_tests::scratch("readme");
     write_crate(&place, &blocks);
@@ -33,8 +44,8 @@ fn every_block_passes() {
     assert!(output.contains(&summary), "no {summary:?} in\n{output}");
 }
 
-/// A library of which each block is a module. Cargo.lock is the workspace's, so that the
-/// dependencies are those that are at hand.
+/// Writes a library with a module for each block. It has the workspace's Cargo.lock, so that the same
+/// dependencies are used.
 fn write_crate(place: &Path, blocks: &[String]) {
     let source = place.join("src");
     fs::create_dir_all(&source).unwrap();
@@ -57,7 +68,7 @@ fn write_crate(place: &Path, blocks: &[String]) {
 /// Runs the tests in `place`, removes it, and returns the output.
 fn run_tests(place: &Path, target: &Path) -> String {
     let output = cargo(place, target, &["test", "--offline"]);
-    // The crate is at another place the next time, so what was built of it is of no use then.
+    // The next run uses another path, so the artifacts of this one are useless.
     cargo(place, target, &["clean", "--offline", "--package", "reader"]);
     fs::remove_dir_all(place).unwrap();
     let (out, err) =
@@ -74,7 +85,7 @@ fn cargo(place: &Path, target: &Path, arguments: &[&str]) -> Output {
         .env_remove("CARGO_BUILD_TARGET")
         .current_dir(place)
         .output()
-        .expect("cargo can be started")
+        .expect("cargo starts")
 }
 
 fn probe(directory: &Path) -> std::io::Result<()> {
@@ -83,12 +94,18 @@ fn probe(directory: &Path) -> std::io::Result<()> {
     fs::remove_file(&file)
 }
 
-/// Below the workspace's own, so that a second run has little to build.
+/// Returns a directory below the workspace's target directory, so that a second run builds little.
 fn target_directory() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("readme")
 }
 
-/// The text of each block that is marked as Rust.
+/// Returns the doc comments of a Rust file.
+fn docs(source: &str) -> String {
+    let lines = source.lines().filter_map(|line| line.strip_prefix("///"));
+    lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
+}
+
+/// Returns the text of each block that is marked as Rust.
 fn rust_blocks(markdown: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut lines = markdown.lines();
@@ -102,7 +119,7 @@ fn rust_blocks(markdown: &str) -> Vec<String> {
     blocks
 }
 
-/// The names of the functions under `#[netns_test]`.
+/// Returns the names of the functions under `#[netns_test]`.
 fn tests_in(block: &str) -> Vec<&str> {
     let mut tests = Vec::new();
     let mut lines = block.lines();

@@ -109,7 +109,7 @@ fn the_control_group_that_refuses_is_named() {
     let mut run = again(&[], &["--exact", "starts", "--test-threads=1"]);
     Confinement::of(Who::Root).member_of(&inner).apply(&mut run);
     let text = fails(&mut run);
-    is_in(&text, &["EAGAIN", "a control group allows no more processes", "outer/pids.max = 3"]);
+    is_in(&text, &["EAGAIN", "a control group allows no further processes", "outer/pids.max = 3"]);
     assert!(!text.contains("inner/pids.max") && !text.contains("Max processes"), "{text}");
 }
 
@@ -118,7 +118,7 @@ fn the_limit_of_a_user_is_named_with_what_is_used() {
     let copy = Copy::new("of-a-user");
     let text =
         fails(&mut copy.run(&["prlimit", "--nproc=4"], &["--exact", "starts", "--test-threads=1"]));
-    is_in(&text, &["EAGAIN", "this user may have no more processes"]);
+    is_in(&text, &["EAGAIN", "this user may have no further processes"]);
     is_in(&text, &["Max processes in /proc/self/limits = 4", "processes and threads of user "]);
 }
 

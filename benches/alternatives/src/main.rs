@@ -1,15 +1,15 @@
-//! The same two hundred tests through this library and through others, in turns, in the same run.
-//! `cargo run --release` in this directory takes some minutes; `-- --cold` has each of our sandboxes made
-//! when a test asks for it, `-- --quick` measures little and judges nothing; names of others have only
-//! these measured.
+//! Compares this library with other crates: the same two hundred tests, in turns, in the same run.
+//! `cargo run --release` in this directory takes some minutes. With `-- --cold` each sandbox is
+//! made when a test asks for it. `-- --quick` measures few rounds and checks no target. Names of
+//! crates select these.
 //!
-//! Who forks in a program that has threads may hang, or crash. Such a run of another is ended, told, and
-//! repeated.
+//! A crate that forks in a program with threads may hang or crash. Such a run is killed, reported,
+//! and repeated.
 
-#[path = "../../src/figure.rs"]
+#[path = "../../src/measure/figure.rs"]
 #[expect(dead_code, reason = "the benchmark of the library uses more of it")]
 mod figure;
-#[path = "../../src/table.rs"]
+#[path = "../../src/measure/table.rs"]
 mod table;
 
 use std::error::Error;
@@ -26,25 +26,25 @@ const COUNT: u32 = 200;
 
 const ROUNDS: usize = 7;
 
-/// With `--quick`, whose figures are not judged.
+/// Number of rounds with `--quick`.
 const QUICK_ROUNDS: usize = 2;
 
-/// After so many seconds a run hangs.
+/// Time limit of a run, in seconds.
 const LIMIT: &str = "30";
 
-/// How often a run that does not end well is repeated.
-const MOST_REPEATED: usize = 5;
+/// Number of attempts for a run that fails.
+const MAX_ATTEMPTS: usize = 5;
 
-/// The signal that ends it.
+/// SIGKILL, which ends a run at its limit.
 const KILLED: i32 = 9;
 
-/// Those that isolate the network, and whose time is to be no less than ours.
+/// Crates that isolate the network. The target is not to be slower than these.
 const ISOLATING: [&str; 3] = ["gateflow", "netsim", NEXTEST];
 
-/// For comparison: a process for each test, and no namespace.
+/// Crates with a process for each test, and without namespaces.
 const OTHERS: [&str; 2] = ["test_fork", "rusty_fork"];
 
-/// The tests without anything, run by nextest, with this program before each.
+/// Plain tests, run by nextest with this runner.
 const NEXTEST: &str = "unshare -Urn, nextest";
 
 fn main() -> Result<()> {
@@ -89,25 +89,25 @@ fn main() -> Result<()> {
         figures.push(figure(name, other, target, rounds, added));
     }
     println!("{}", table::HEAD);
-    let (mut is_short, mut is_wrong) = (false, false);
+    let (mut is_missed, mut is_wrong) = (false, false);
     for figure in figures {
-        // One that cannot be measured leaves the others.
+        // The others are measured after an error.
         let (name, other) = (figure.name, figure.floor_name);
         match figure.measure(effort) {
             Ok(outcome) => {
                 println!("{}", table::row(&outcome, effort));
-                is_short |= outcome.falls_short();
+                is_missed |= outcome.misses_target();
             }
             Err(error) => {
-                eprintln!("no figure for {name}, beside {other}: {error}");
+                eprintln!("measure {name}, compared with {other}: {error}");
                 is_wrong = true;
             }
         }
     }
-    std::process::exit(i32::from(is_wrong || is_short && effort == Effort::Full));
+    std::process::exit(i32::from(is_wrong || is_missed && effort == Effort::Full));
 }
 
-/// Ours beside those of another.
+/// Returns a figure that compares this library with another crate.
 fn figure(
     name: &'static str,
     other: &'static str,
@@ -120,25 +120,25 @@ fn figure(
     Figure { name, floor_name: other, target, batch: COUNT, rounds, work, floor }
 }
 
-/// The tests, and how ours are run.
+/// The tests, and the variable with which they run.
 #[derive(Clone, Copy)]
 struct Tests {
-    /// The number of spares, if it is set.
+    /// Number of spares, if set.
     way: Option<&'static str>,
 }
 
 impl Tests {
-    /// The time of all tests of a module, by `who` they are run.
+    /// Returns the time of all tests of a module with the crate `who`.
     fn time_of(self, module: &str, who: &str, threads: u32) -> Result<Duration> {
         if who == NEXTEST {
             return self.nextest(module, threads);
         }
-        // Ends its own process group, and with it what the run has forked.
+        // `timeout` kills its process group, with all that the run has forked.
         let mut command = Command::new("timeout");
         command.args(["-s", "KILL", LIMIT]).arg(binary(who)?);
         command.args([&format!("{module}::"), &format!("--test-threads={threads}")]);
         self.set_way(&mut command);
-        for _ in 0..MOST_REPEATED {
+        for _ in 0..MAX_ATTEMPTS {
             let start = Instant::now();
             let output = command.output()?;
             let time = start.elapsed();
@@ -150,10 +150,10 @@ impl Tests {
             let end = if hung { "it hung".into() } else { output.status.to_string() };
             eprintln!("{who}: {module}, {threads} threads: {end}; repeated");
         }
-        Err(format!("{who} did not end well, {MOST_REPEATED} times").into())
+        Err(format!("{who} failed {MAX_ATTEMPTS} times").into())
     }
 
-    /// As nextest gives it, without what it does before the first test.
+    /// Returns the time that nextest reports, which excludes its start.
     fn nextest(self, module: &str, threads: u32) -> Result<Duration> {
         let mut command =
             self.cargo(&["nextest", "run", "--release", "--test", "plain", "--color=never"]);
@@ -164,7 +164,7 @@ impl Tests {
         let text = String::from_utf8_lossy(&output.stderr);
         let summary = text.lines().find_map(|line| line.trim().strip_prefix("Summary ["));
         let seconds =
-            summary.and_then(|line| line.split('s').next()).ok_or("nextest gave no time")?;
+            summary.and_then(|line| line.split('s').next()).ok_or("nextest printed no time")?;
         Ok(Duration::from_secs_f64(seconds.trim().parse()?))
     }
 
@@ -195,7 +195,7 @@ impl Tests {
     }
 }
 
-/// The newest test binary of this name beside this program.
+/// Returns the newest test binary of this name in the target directory of this program.
 fn binary(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let directory = own.parent().ok_or("no directory")?.join("deps");
@@ -221,7 +221,7 @@ fn passed(output: &Output, expected: &str) -> Result<()> {
     Err(format!("no {expected:?} in\n{text}").into())
 }
 
-/// The variable that names the runner of the machine's own target.
+/// Returns the name of the variable for the runner of the host target.
 fn runner_variable() -> Result<String> {
     let output = Command::new("rustc").arg("-vV").output()?;
     let text = String::from_utf8(output.stdout)?;

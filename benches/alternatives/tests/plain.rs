@@ -1,4 +1,4 @@
-//! Without anything: what libtest costs, and what nextest runs under `unshare`.
+//! Plain tests: the cost of libtest, and the tests that nextest runs under `unshare`.
 
 #[macro_use]
 mod common;

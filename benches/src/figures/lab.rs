@@ -1,4 +1,4 @@
-//! Figures of the lab: how long it takes to build one, and what its links carry.
+//! Figures of the lab: the time to build one, and the throughput and latency of its links.
 
 use std::error::Error;
 use std::io::{Read as _, Write as _};
@@ -13,11 +13,11 @@ use crate::measure::figure::{Figure, timed};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// What is sent in one piece.
+/// Size of one write.
 const MIB: usize = 1 << 20;
 
-/// A host of a lab of so many, with a router in the middle, beside what the kernel must do for it. All of
-/// it is taken down outside of the time.
+/// Compares the build of a lab, `hosts` around one router, with the bare calls for the same. The
+/// clean-up is not in the measured time.
 pub(crate) fn build(name: &'static str, hosts: u32, target: Option<f64>, rounds: usize) -> Figure {
     Figure {
         name,
@@ -28,10 +28,10 @@ pub(crate) fn build(name: &'static str, hosts: u32, target: Option<f64>, rounds:
         work: Box::new(|count| {
             let net = star(count);
             let (mut built, time) = timed(1, || net.build());
-            let lab = built.pop().expect("it was built once")?;
-            // The last one has what the plan says.
-            let last = lab.nodes().last().expect("there are some");
-            let address = lab.plan().nodes().last().expect("there are some").addresses[0];
+            let lab = built.pop().expect("timed once")?;
+            // The last node has the address of the plan.
+            let last = lab.nodes().last().expect("the lab is not empty");
+            let address = lab.plan().nodes().last().expect("the lab is not empty").addresses[0];
             last.run(|| TcpListener::bind((address, 0)))?;
             drop(lab);
             lab::wait_until_all_are_gone()?;
@@ -39,8 +39,8 @@ pub(crate) fn build(name: &'static str, hosts: u32, target: Option<f64>, rounds:
         }),
         floor: Box::new(|count| {
             let (mut made, time) = timed(1, || lab::star(count));
-            let hosts = made.pop().expect("it was made once")?;
-            let last = hosts.last().expect("there are some").network.try_clone()?;
+            let hosts = made.pop().expect("timed once")?;
+            let last = hosts.last().expect("the lab is not empty").network.try_clone()?;
             let [_, _, high, low] = (count - 1).to_be_bytes();
             listen(&NetNs::try_from(last)?, Ipv4Addr::new(10, high, low, 1).into())?;
             drop(hosts);
@@ -50,10 +50,10 @@ pub(crate) fn build(name: &'static str, hosts: u32, target: Option<f64>, rounds:
     }
 }
 
-/// A MiB over a TCP connection between two hosts.
+/// Compares the time of a MiB over a TCP connection between two hosts.
 pub(crate) fn throughput() -> Result<Figure> {
-    let [lab, bare] = [Line::of_lab()?, Line::of_a_pair()?];
-    let transfer = |mut line: Line| {
+    let [lab, bare] = [Connection::of_lab()?, Connection::of_a_pair()?];
+    let transfer = |mut line: Connection| {
         move |count: u32| -> Result<Duration> {
             let total = count as usize * MIB;
             let mut buffer = vec![0; MIB];
@@ -89,12 +89,12 @@ pub(crate) fn throughput() -> Result<Figure> {
     })
 }
 
-/// A byte there and back over a TCP connection between two hosts.
+/// Compares the round-trip time of a byte over a TCP connection between two hosts.
 pub(crate) fn round_trip() -> Result<Figure> {
-    let [lab, bare] = [Line::of_lab()?, Line::of_a_pair()?];
-    let ping = |mut line: Line| {
+    let [lab, bare] = [Connection::of_lab()?, Connection::of_a_pair()?];
+    let ping = |mut line: Connection| {
         let mut far = line.far.try_clone().expect("a descriptor is free");
-        // It ends with the connection.
+        // The thread ends with the connection.
         thread::spawn(move || {
             let mut byte = [0];
             while far.read_exact(&mut byte).and_then(|()| far.write_all(&byte)).is_ok() {}
@@ -134,14 +134,14 @@ fn star(hosts: u32) -> Topology {
     net
 }
 
-/// A connection between two hosts, and what keeps these.
-struct Line {
+/// Connection between two hosts, and the owner of the hosts.
+struct Connection {
     near: TcpStream,
     far: TcpStream,
     _hosts: Box<dyn std::any::Any>,
 }
 
-impl Line {
+impl Connection {
     fn of_lab() -> Result<Self> {
         let mut net = Topology::new();
         let (near, far) = (net.host("near"), net.host("far"));

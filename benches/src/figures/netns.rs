@@ -1,4 +1,4 @@
-//! Figures of `NetNs`: making a namespace, and going into one and back.
+//! Figures of `NetNs`: the creation of a namespace, and a move into one and back.
 
 use std::error::Error;
 use std::io;
@@ -11,7 +11,7 @@ use crate::measure::figure::{Figure, Work, timed};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// `NetNs::new()`. What is made is let go, and taken down by the kernel, outside of the time.
+/// Measures `NetNs::new()`. The release of the namespaces is not in the measured time.
 pub(crate) fn new() -> Result<Figure> {
     let own = NetNs::current()?.id();
     Ok(Figure {
@@ -36,25 +36,25 @@ pub(crate) fn new() -> Result<Figure> {
     })
 }
 
-/// `enter()` and the drop of its guard, which finds out where to come back to.
+/// Measures `enter()`, which opens the current namespace, and the drop of its guard.
 pub(crate) fn enter() -> Result<Figure> {
-    let Places { own, other, there, .. } = Places::new()?;
+    let Namespaces { own, other, there, .. } = Namespaces::new()?;
     let floor = going(own.id(), move || calls::there_and_back(&there));
     let work = going(own.id(), move || other.enter().map(drop));
     Ok(figure("`ns.enter()` and back", work, "`open`, two `setns`, `close`", floor))
 }
 
-/// The same beside what a caller needs who knows where it is.
+/// Compares `enter()` with the calls of a caller that has both namespaces open.
 pub(crate) fn enter_beside_setns() -> Result<Figure> {
-    let Places { own, other, here, there } = Places::new()?;
+    let Namespaces { own, other, here, there } = Namespaces::new()?;
     let floor = going(own.id(), move || calls::enter(&there).and_then(|()| calls::enter(&here)));
     let work = going(own.id(), move || other.enter().map(drop));
     Ok(figure("`ns.enter()` and back", work, "two `setns`", floor))
 }
 
-/// `enter_from()`, which is told where to come back to.
+/// Measures `enter_from()`, which takes the current namespace as an argument.
 pub(crate) fn enter_from() -> Result<Figure> {
-    let Places { own, other, here, there } = Places::new()?;
+    let Namespaces { own, other, here, there } = Namespaces::new()?;
     let id = own.id();
     let floor = going(id, move || calls::enter(&there).and_then(|()| calls::enter(&here)));
     let work = going(id, move || other.enter_from(&own).map(drop));
@@ -65,7 +65,7 @@ fn figure(name: &'static str, work: Work, floor_name: &'static str, floor: Work)
     Figure { name, floor_name, target: Some(1.2), batch: 100, rounds: 1000, work, floor }
 }
 
-/// Goes there and back, and is in `own` then.
+/// Calls `go`, which moves the thread away and back, and checks that it is in `own` afterwards.
 fn going<E: Error + 'static>(
     own: NetNsId,
     mut go: impl FnMut() -> std::result::Result<(), E> + 'static,
@@ -78,16 +78,16 @@ fn going<E: Error + 'static>(
     })
 }
 
-/// Where the thread is, and another namespace.
-struct Places {
+/// The namespace of the thread, and another one, each as a handle and as a descriptor.
+struct Namespaces {
     own: NetNs,
     other: NetNs,
     here: OwnedFd,
     there: OwnedFd,
 }
 
-impl Places {
-    /// The figures time going there and back, so both ways are seen to lead there first.
+impl Namespaces {
+    /// Makes the other namespace, and checks that both ways to enter it work.
     fn new() -> Result<Self> {
         let (own, other) = (NetNs::current()?, NetNs::new()?);
         let (here, there) = (calls::open_own()?, OwnedFd::from(other.try_clone()?));
@@ -103,7 +103,7 @@ impl Places {
     }
 }
 
-/// None of them is where this thread is, which is where it was.
+/// Checks that all namespaces are new, and that the thread has not moved.
 fn are_new(made: &[NetNs], own: NetNsId) -> Result<()> {
     is_in(own)?;
     if made.iter().any(|new| new.id() == own) {

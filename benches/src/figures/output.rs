@@ -1,4 +1,4 @@
-//! The figure of output: 100 MB that a test prints, kept by libtest.
+//! The figure of output: 100 MB that a test prints and libtest captures.
 
 use std::error::Error;
 use std::ffi::CStr;
@@ -15,10 +15,11 @@ use crate::measure::figure::{Effort, Figure};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// What is printed: 100 MB in lines of 64 bytes.
+/// Number of bytes printed, in lines of 64 bytes.
 const PRINTED: usize = 100_000_000;
 
-/// A run of the test from its program's start to its end, beside `cat` and a reader that keeps all.
+/// Compares a run of the test, from start to end of its program, with `cat` and a reader that keeps
+/// all.
 pub(crate) fn captured(bench: &Bench) -> Result<Figure> {
     let bytes = [&[b'x'; 63][..], b"\n"].concat().repeat(PRINTED / 64);
     let mut file = in_memory(c"output")?;
@@ -41,7 +42,7 @@ pub(crate) fn captured(bench: &Bench) -> Result<Figure> {
             let stdin = Stdio::from(file.try_clone()?);
             let mut cat = Command::new("cat").stdin(stdin).stdout(Stdio::piped()).spawn()?;
             let mut kept = Vec::new();
-            cat.stdout.take().expect("it is a pipe").read_to_end(&mut kept)?;
+            cat.stdout.take().expect("stdout is a pipe").read_to_end(&mut kept)?;
             let status = cat.wait()?;
             let time = start.elapsed();
             if !status.success() || kept != bytes {
@@ -55,6 +56,6 @@ pub(crate) fn captured(bench: &Bench) -> Result<Figure> {
 fn in_memory(name: &CStr) -> Result<File> {
     // SAFETY: a C string that lives through the call.
     let file = check(unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) })?;
-    // SAFETY: the descriptor is new, and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     Ok(unsafe { File::from_raw_fd(file) })
 }

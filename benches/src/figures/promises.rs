@@ -1,5 +1,5 @@
-//! Figures beside the bare calls of most of what a test is promised: what is the price of the promises, and
-//! what the library's own.
+//! Figures with the second floor, a test with most of the guarantees in plain code: the cost of the
+//! guarantees, and that of the library.
 
 use std::error::Error;
 
@@ -10,14 +10,14 @@ use crate::measure::worker::Worker;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const PROMISED: &str = "the bare calls of what is promised";
+const PROMISED: &str = "the bare calls with guarantees";
 
 pub(crate) fn figures(bench: &Bench) -> Result<Vec<Figure>> {
     let (cold, spares) = (Way::Cold, Way::WithSpares);
     let promised = || one_after_the_other(bench, "promise");
     let added = || one_after_the_other(bench, "added");
-    let of_added = "what the bare calls of what is promised add to 5 ms";
-    let of_many = "the bare calls of what is promised, in two processes";
+    let of_added = "added by the bare calls with guarantees to 5 ms";
+    let of_many = "the bare calls with guarantees, in two processes";
     let many = || bench.in_processes("promise", 2);
     Ok(vec![
         bench.figure(PROMISED, None, promised()?, 100),
@@ -29,7 +29,7 @@ pub(crate) fn figures(bench: &Bench) -> Result<Vec<Figure>> {
     ])
 }
 
-/// By one process.
+/// Runs the tests in one process.
 fn one_after_the_other(bench: &Bench, what: &str) -> Result<Work> {
     let (mut worker, bench) = (Worker::own(what)?, bench.clone());
     Ok(Box::new(move |count| bench.alone(|| worker.time(&count.to_string()))))

@@ -1,4 +1,4 @@
-//! What the library adds to a build: how many crates, and how long a first build of them takes.
+//! The cost of a build: the number of crates, and the time of a first build.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -9,27 +9,27 @@ use crate::measure::binary::cargo;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// The most crates of others that the isolation alone may need.
+/// Greatest number of foreign crates without the default features.
 pub(crate) const MOST: usize = 12;
 
-/// Crates and time of a build with the default features and without, as a table.
+/// Returns a table of crates and build times, with the default features and without.
 pub(crate) fn of_builds() -> Result<String> {
     let mut text = String::from(
-        "| features | crates of others | of these in the test's program | first build, from nothing |\n\
+        "| features | foreign crates | of these in the test's program | first build |\n\
          | --- | --- | --- | --- |\n",
     );
     let alone = ["--no-default-features"];
-    for (name, features) in [("default", &[][..]), ("none: the isolation alone", &alone)] {
+    for (name, features) in [("default", &[][..]), ("none: isolation only", &alone)] {
         let all = crates(features, "normal,build")?;
         let linked = crates(features, "normal,no-proc-macro")?;
         let seconds = build(features)?;
         text += &format!("| {name} | {all} | {linked} | {seconds:.0} s |\n");
     }
-    text += &format!("\nThe isolation alone is to stay within {MOST} crates.\n");
+    text += &format!("\nIsolation only must stay within {MOST} crates.\n");
     Ok(text)
 }
 
-/// How many besides those of this workspace.
+/// Counts the crates that are not of this workspace.
 fn crates(features: &[&str], edges: &str) -> Result<usize> {
     let mut command = cargo();
     command.args(["tree", "--quiet", "--package", "netns-test", "--prefix", "none"]);
@@ -44,7 +44,7 @@ fn crates(features: &[&str], edges: &str) -> Result<usize> {
     Ok(foreign.collect::<BTreeSet<_>>().len())
 }
 
-/// Seconds, into a directory of its own.
+/// Builds into a temporary directory, and returns the time in seconds.
 fn build(features: &[&str]) -> Result<f64> {
     let target = std::env::temp_dir().join(format!("netns-test-build-{}", std::process::id()));
     let mut command = cargo();

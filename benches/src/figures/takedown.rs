@@ -1,5 +1,5 @@
-//! How fast the kernel takes networks down: it does so after the last process of a test has ended, in
-//! one thread for the whole machine, and nobody can make it faster.
+//! The time in which the kernel frees networks. One kernel thread does so for the whole machine,
+//! after the last process of a test has ended.
 
 use std::error::Error;
 use std::os::fd::OwnedFd;
@@ -12,8 +12,8 @@ use crate::floor::test::loopback_up;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// The time of one network alone and of so many at once, as lines of a list. Only where namespaces may
-/// be made.
+/// Returns the times for one network and for several at once, as lines of a list. The caller must
+/// be allowed to make namespaces.
 pub(crate) fn figures() -> Result<String> {
     let mut text = String::new();
     for count in [1, 10, 100, 1000] {
@@ -21,7 +21,7 @@ pub(crate) fn figures() -> Result<String> {
         times.sort_unstable();
         let time = times[times.len() / 2].as_secs_f64() * 1e3;
         text += &format!(
-            "- networks with `lo` up that are let go at once: {count}; gone after {time:.1} ms\n"
+            "- networks with `lo` up, released at once: {count}; freed after {time:.1} ms\n"
         );
     }
     Ok(text)
@@ -29,11 +29,11 @@ pub(crate) fn figures() -> Result<String> {
 
 fn taken_down(count: usize) -> Result<Duration> {
     lab::wait_until_all_are_gone()?;
-    // A thread that goes to a new namespace does not come back.
+    // A temporary thread, since it moves into the new namespaces.
     let made = thread::spawn(move || -> std::io::Result<Vec<OwnedFd>> {
         (0..count).map(|_| network()).collect()
     });
-    let made = made.join().expect("it does not panic")?;
+    let made = made.join().expect("the thread does not panic")?;
     let start = Instant::now();
     drop(made);
     lab::wait_until_all_are_gone()?;
@@ -47,7 +47,7 @@ fn network() -> std::io::Result<OwnedFd> {
     open_own()
 }
 
-/// The kernel's version and the number of processors: what the figures are of.
+/// Describes the machine: kernel version and number of processors.
 pub(crate) fn machine() -> Result<String> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let processors = thread::available_parallelism()?;

@@ -1,4 +1,4 @@
-//! Figures of tests: from the request to the verdict, one test at a time and many.
+//! Figures of tests, from request to verdict: one test at a time, and many.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -12,12 +12,12 @@ use crate::measure::worker::{ARGUMENT, Worker, own};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// How many tests are run between two looks at the clock.
+/// Number of tests between two readings of the clock.
 const BATCH: u32 = 25;
 
 const FLOOR: &str = "the bare calls of a test";
 
-/// What figures of tests share.
+/// Test binary and workers that the figures share.
 #[derive(Clone)]
 pub(crate) struct Bench {
     pub(crate) binary: Binary,
@@ -36,15 +36,15 @@ impl Bench {
         })
     }
 
-    /// Waits until the kernel has taken down what `work` has left to it, so that this is nobody's time
-    /// but its own.
+    /// Runs `work`, and waits until the kernel has freed its namespaces, so that the next
+    /// measurement does not overlap with that.
     pub(crate) fn alone<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let result = work()?;
         self.until_gone()?;
         Ok(result)
     }
 
-    /// How long it took.
+    /// Waits until the kernel has freed all released networks, and returns the time taken.
     pub(crate) fn until_gone(&self) -> Result<Duration> {
         self.gone.borrow_mut().time("all")
     }
@@ -56,13 +56,13 @@ impl Bench {
         }
     }
 
-    /// The floor, one after the other in one process.
+    /// Returns the floor: tests one after the other, in one process.
     fn bare(&self) -> Work {
         let bench = self.clone();
         Box::new(move |count| bench.alone(|| bench.floor.borrow_mut().time(&count.to_string())))
     }
 
-    /// A test with an empty body, beside the floor.
+    /// Compares a test with an empty body with the floor.
     pub(crate) fn one_at_a_time(&self, way: Way) -> Result<Figure> {
         let (name, target) = match way {
             Way::Cold => ("a test with an empty body, cold", Some(1.15)),
@@ -72,11 +72,11 @@ impl Bench {
         Ok(self.figure(name, target, work, 100))
     }
 
-    /// What is added to the time of a body of 5 ms.
+    /// Measures the time that a test adds to a body of 5 ms.
     pub(crate) fn added(&self, way: Way) -> Result<Figure> {
         let (name, target) = match way {
-            Way::Cold => ("what a test adds to a body of 5 ms, cold", None),
-            Way::WithSpares => ("what a test adds to a body of 5 ms, with spares", Some(0.33)),
+            Way::Cold => ("added to a body of 5 ms, cold", None),
+            Way::WithSpares => ("added to a body of 5 ms, with spares", Some(0.33)),
         };
         let mut driver = self.binary.driver(way)?;
         let bench = self.clone();
@@ -88,7 +88,7 @@ impl Bench {
         Ok(self.figure(name, target, work, 40))
     }
 
-    /// A test of a runner that has 300 MB of memory, beside one that has not.
+    /// Compares a test in a runner with 300 MB of memory with one in a small runner.
     pub(crate) fn large(&self, way: Way) -> Result<Figure> {
         let name = match way {
             Way::Cold => "a test in a runner that has touched 300 MB, cold",
@@ -97,7 +97,7 @@ impl Bench {
         let mut large = self.binary.driver(way)?;
         large.ask("touch 300")?;
         if peak_memory(large.pid())? < 300 << 10 {
-            return Err("the runner has not the memory that it was to touch".into());
+            return Err("the runner has not allocated its 300 MB".into());
         }
         let work = self.asked(large, "empty");
         let floor = self.asked(self.binary.driver(way)?, "empty");
@@ -105,7 +105,7 @@ impl Bench {
         Ok(Figure { floor_name: "a test in a small runner", floor, ..figure })
     }
 
-    /// Many tests on so many threads of libtest, beside the floor in as many processes.
+    /// Compares many tests on some threads of libtest with the floor in as many processes.
     pub(crate) fn throughput(&self, name: &'static str, threads: u32, way: Way) -> Figure {
         let filters = match self.effort {
             Effort::Full => ["empty::a::", "empty::b::"],
@@ -119,11 +119,11 @@ impl Bench {
                 Ok(start.elapsed())
             })
         });
-        // At least 0.9 of the floor's rate.
+        // A rate of at least 0.9 of the floor's.
         self.many(name, Some(1.11), work, threads)
     }
 
-    /// Beside the floor in so many processes.
+    /// Compares `work` with the floor in several processes.
     pub(crate) fn many(
         &self,
         name: &'static str,
@@ -142,13 +142,13 @@ impl Bench {
         }
     }
 
-    /// A worker's work, shared among processes that are started for it and end, as a test binary is.
+    /// Divides tests of a floor among processes, which are started for it, as a test binary is.
     pub(crate) fn in_processes(&self, what: &'static str, processes: u32) -> Work {
         let bench = self.clone();
         Box::new(move |count| bench.alone(|| in_processes(what, count, processes)))
     }
 
-    /// Beside the floor in one process.
+    /// Compares `work` with the floor in one process.
     pub(crate) fn figure(
         &self,
         name: &'static str,
@@ -174,7 +174,7 @@ impl Bench {
     }
 }
 
-/// `count` times what a worker does, in so many processes.
+/// Runs `count` tests of a floor in several processes, and returns the time.
 fn in_processes(what: &str, count: u32, processes: u32) -> Result<Duration> {
     let share = |process: u32| count / processes + u32::from(process < count % processes);
     let start = Instant::now();
@@ -189,7 +189,7 @@ fn in_processes(what: &str, count: u32, processes: u32) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-/// The most memory that a process has had at once, in KiB.
+/// Reads the peak memory of a process, in KiB.
 pub(crate) fn peak_memory(pid: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;

@@ -1,5 +1,5 @@
-//! Figures of many tests in one binary: whether the last cost what the first did, what memory and
-//! descriptors they need, and how the cost grows with their number.
+//! Figures of many tests in one binary: the cost of the last compared with the first, memory and
+//! descriptors, and the growth of the cost with their number.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -18,20 +18,20 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const COUNT: u32 = 1000;
 
-/// How many tests are compared.
+/// Number of tests at each end that are compared.
 const PART: u32 = 100;
 
-/// How many descriptors more the runner or the server may have after many tests than after a few: those
-/// of spares come and go.
+/// Greatest growth of the server's descriptors over many tests; their number varies with the
+/// spares.
 const MORE_DESCRIPTORS: usize = 64;
 
-/// The last hundred of a thousand tests beside the first, in the same runner.
+/// Compares the last hundred of a thousand tests with the first hundred, in the same runner.
 pub(crate) fn last_beside_first(bench: &Bench, way: Way) -> Figure {
     let name = match way {
         Way::Cold => "the last hundred of a thousand tests, cold",
         Way::WithSpares => "the last hundred of a thousand tests, with spares",
     };
-    // A run gives one time of each; whoever is asked first makes the run.
+    // One run yields both times. The first of the two that is asked makes the run.
     let times = Rc::new(RefCell::new([VecDeque::new(), VecDeque::new()]));
     let (count, rounds) = match bench.effort {
         Effort::Full => (COUNT, 11),
@@ -52,7 +52,7 @@ pub(crate) fn last_beside_first(bench: &Bench, way: Way) -> Figure {
                 times[0].push_back(sum(&each[..part]));
                 times[1].push_back(sum(&each[each.len() - part..]));
             }
-            times[index].pop_front().ok_or_else(|| "a run has no times".into())
+            times[index].pop_front().ok_or_else(|| "the run has no times".into())
         })
     };
     Figure {
@@ -66,7 +66,8 @@ pub(crate) fn last_beside_first(bench: &Bench, way: Way) -> Figure {
     }
 }
 
-/// What a thousand tests need, and that nothing of them is left, as rows of a table.
+/// Measures time, memory and descriptors of a thousand tests, and checks that they leave nothing.
+/// Returns a table.
 pub(crate) fn needs(bench: &Bench) -> Result<String> {
     let mut text = String::from(
         "| a thousand tests, 2 threads | wall time | peak memory of the runner | of the server | their \
@@ -82,7 +83,7 @@ pub(crate) fn needs(bench: &Bench) -> Result<String> {
         let wall = start.elapsed().as_millis();
         bench.until_gone()?;
         let Needs { runner, server, before, after } = watch(bench, way, count)?;
-        // An error if there is any.
+        // An error if anything is left.
         leaks::none(&bench.binary, way, filter, count)?;
         let [runner, server] = [runner, server].map(mebibytes);
         text += &format!(
@@ -93,7 +94,7 @@ pub(crate) fn needs(bench: &Bench) -> Result<String> {
     Ok(text)
 }
 
-/// What runner and server need: the most memory, and descriptors before and after the tests.
+/// Peak memory of runner and server, in KiB, and their descriptors before and after the tests.
 struct Needs {
     runner: u64,
     server: u64,
@@ -113,19 +114,19 @@ fn watch(bench: &Bench, way: Way, count: u32) -> Result<Needs> {
         Needs { runner: peak_memory(both[0])?, server: peak_memory(both[1])?, before, after };
     driver.end()?;
     if fs::metadata(format!("/proc/{server}")).is_ok() {
-        return Err("the server is left when the runner has ended".into());
+        return Err("the server has not ended with the runner".into());
     }
     if after[0] > before[0] || after[1] > before[1] + MORE_DESCRIPTORS {
-        return Err(format!("descriptors pile up: {before:?} before, {after:?} after").into());
+        return Err(format!("leaked descriptors: {before:?} before, {after:?} after").into());
     }
     Ok(needs)
 }
 
-/// How the cost grows with the number of tests, one after the other: prints a table.
+/// Prints a table of the cost for growing numbers of tests, one after the other.
 pub(crate) fn growth(bench: &Bench) -> Result<()> {
     println!(
-        "| tests | for each, cold | for each, with spares | bare calls | memory of runner and server | taken \
-         down after (cold, spares, bare) |\n| --- | --- | --- | --- | --- | --- |",
+        "| tests | each, cold | each, with spares | bare calls | memory of runner and server | freed \
+         after (cold, spares, bare) |\n| --- | --- | --- | --- | --- | --- |",
     );
     for count in [1, 10, 100, 1000, 10_000] {
         let [cold, spares] = [Way::Cold, Way::WithSpares].map(|way| grown(bench, way, count));
@@ -169,7 +170,7 @@ fn mebibytes(kibibytes: u64) -> String {
     format!("{}.{} MiB", kibibytes / 1024, kibibytes % 1024 * 10 / 1024)
 }
 
-/// The only child of a runner that runs no test.
+/// Returns the only child of an idle runner.
 fn server_of(runner: &Worker) -> Result<u32> {
     let parent = format!("\nPPid:\t{}\n", runner.pid());
     for entry in fs::read_dir("/proc")? {

@@ -1,5 +1,5 @@
-//! The floor of a lab: for each host new namespaces, a cable and two addresses, by the kernel's calls
-//! alone, packed into as few of them as can be.
+//! The floor of a lab: for each host new namespaces, a veth pair and two addresses, by as few
+//! system calls as possible.
 
 use std::ffi::CStr;
 use std::io;
@@ -13,7 +13,7 @@ use crate::floor::message::{
     ADDRESS, Body, INFO, INFO_DATA, INFO_KIND, LOCAL, Message, NAME, NET_NS_FD, PEER,
 };
 
-/// The first index of an interface: behind those of the tunnels that some kernels put into each network.
+/// First interface index, above those of the tunnels that some kernels put into each network.
 const INDEX: u32 = 32;
 
 /// The namespaces of one host, and a socket in its network.
@@ -25,7 +25,7 @@ pub(crate) struct Node {
     netlink: OwnedFd,
 }
 
-/// So many hosts, each with a cable to one more, which is the first.
+/// Makes `count` hosts, each with a veth pair to one more host, which is the first of the result.
 pub(crate) fn star(count: u32) -> io::Result<Vec<Node>> {
     on_a_thread(move || {
         let mut hosts = vec![Node::new()?];
@@ -42,7 +42,7 @@ pub(crate) fn star(count: u32) -> io::Result<Vec<Node>> {
     })
 }
 
-/// Two hosts with a cable between them.
+/// Makes two hosts with a veth pair between them.
 pub(crate) fn pair(addresses: [[IpAddr; 2]; 2]) -> io::Result<[Node; 2]> {
     on_a_thread(move || {
         let pair = [Node::new()?, Node::new()?];
@@ -52,8 +52,8 @@ pub(crate) fn pair(addresses: [[IpAddr; 2]; 2]) -> io::Result<[Node; 2]> {
     })
 }
 
-/// Waits until the kernel has taken down all networks that nobody holds: it does so one after the other,
-/// a moment later. The other end of a cable to one goes with it.
+/// Waits until the kernel has freed all released networks. The kernel frees them in order, so the
+/// end of a veth pair into a last network disappears after all others.
 pub(crate) fn wait_until_all_are_gone() -> io::Result<()> {
     const LAST: &CStr = c"last";
     on_a_thread(|| {
@@ -68,7 +68,7 @@ pub(crate) fn wait_until_all_are_gone() -> io::Result<()> {
     Ok(())
 }
 
-/// A thread that goes to new namespaces does not come back.
+/// Runs `work` on a temporary thread, since it moves its thread into new namespaces.
 fn on_a_thread<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
@@ -76,7 +76,7 @@ fn on_a_thread<T: Send + 'static>(
 }
 
 impl Node {
-    /// The calling thread is there then.
+    /// Makes the namespaces, and moves the calling thread into them.
     fn new() -> io::Result<Self> {
         let all = libc::CLONE_NEWNET | libc::CLONE_NEWNS | libc::CLONE_NEWUTS;
         // SAFETY: touches no memory.
@@ -85,7 +85,7 @@ impl Node {
         let netlink = check(unsafe {
             libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::NETLINK_ROUTE)
         })?;
-        // SAFETY: the descriptor is new, and nobody else's.
+        // SAFETY: the descriptor is new and has no other owner.
         let netlink = unsafe { OwnedFd::from_raw_fd(netlink) };
         Ok(Self {
             network: open(c"/proc/thread-self/ns/net")?,
@@ -95,17 +95,17 @@ impl Node {
         })
     }
 
-    /// Lays a cable to another one, and gives this end its addresses.
+    /// Makes a veth pair to another host, and adds the addresses of this end.
     fn cable_to(&self, other: &Self, number: u32, addresses: [IpAddr; 2]) -> io::Result<()> {
         let cable = cable(&other.network, INDEX + 1 + number, &format!("eth{number}"));
         self.ask(&[vec![cable], addresses_of(INDEX, addresses)].concat())
     }
 
-    /// Sends all at once, and reads the answers.
+    /// Sends all requests at once, and reads the answers.
     fn ask(&self, messages: &[Message]) -> io::Result<()> {
         let bytes: Vec<u8> = messages.iter().flat_map(Message::bytes).copied().collect();
         let fd = self.netlink.as_raw_fd();
-        // SAFETY: the kernel reads so many bytes, which live through the call.
+        // SAFETY: the kernel reads this many bytes, which live through the call.
         let sent = unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), 0) };
         if sent == -1 {
             return Err(io::Error::last_os_error());
@@ -113,7 +113,7 @@ impl Node {
         let mut open = messages.len();
         let mut buffer = [0_u8; 8192];
         while open > 0 {
-            // SAFETY: the kernel writes no more than the buffer has.
+            // SAFETY: the kernel writes at most the length of the buffer.
             let length = unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), 0) };
             let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
             open -= Message::acknowledged(&buffer[..length])?;
@@ -122,7 +122,8 @@ impl Node {
     }
 }
 
-/// A cable, with the other end there under an index, or any if that is 0, and a name.
+/// Builds the request for a veth pair whose peer is in namespace `there`, with a name and an index,
+/// which the kernel chooses if it is 0.
 fn cable(there: &OwnedFd, index: u32, name: &str) -> Message {
     let peer = Body::of_link(index, false)
         .with(NAME, format!("{name}\0").as_bytes())

@@ -1,4 +1,4 @@
-//! Requests to rtnetlink(7), byte by byte.
+//! Requests to rtnetlink(7) as bytes.
 
 use std::io;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ const NEW_LINK: u16 = 16;
 const SET_LINK: u16 = 19;
 const NEW_ADDRESS: u16 = 20;
 
-/// `IFLA_*` of `linux/if_link.h`, and what is in them.
+/// `IFLA_*` of `linux/if_link.h`, and attributes nested in them.
 pub(crate) const NAME: u16 = 3;
 pub(crate) const INFO: u16 = 18;
 pub(crate) const INFO_KIND: u16 = 1;
@@ -20,28 +20,28 @@ pub(crate) const NET_NS_FD: u16 = 28;
 pub(crate) const ADDRESS: u16 = 1;
 pub(crate) const LOCAL: u16 = 2;
 
-/// `IFA_F_NODAD`: nobody is asked whether somebody has the address.
+/// `IFA_F_NODAD`: no duplicate address detection.
 const NO_DAD: u8 = 2;
 
 /// The length of a `struct nlmsghdr`.
 const HEADER: usize = 16;
 
-/// What comes after the header of a message, or in an attribute.
+/// Content of a message after its header, or of an attribute.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Body(Vec<u8>);
 
-/// A request that is to be acknowledged.
+/// Request with `NLM_F_ACK`.
 #[derive(Clone, Debug)]
 pub(crate) struct Message(Vec<u8>);
 
 impl Body {
-    /// `struct ifinfomsg`.
+    /// Begins with a `struct ifinfomsg`.
     pub(crate) fn of_link(index: u32, up: bool) -> Self {
         let flags = if up { libc::IFF_UP } else { 0 }.to_ne_bytes();
         Self([[0; 4], index.to_ne_bytes(), flags, flags].concat())
     }
 
-    /// `struct ifaddrmsg`.
+    /// Begins with a `struct ifaddrmsg`.
     pub(crate) fn of_address(index: u32, address: IpAddr) -> Self {
         let (family, prefix) = match address {
             IpAddr::V4(_) => (libc::AF_INET, 24),
@@ -89,7 +89,7 @@ impl Message {
         Self([&length[..], &kind.to_ne_bytes(), &flags, &[0; 8], &body.0].concat())
     }
 
-    /// How many requests the answers acknowledge; the first refusal.
+    /// Returns the number of acknowledged requests, or the first error.
     pub(crate) fn acknowledged(mut answers: &[u8]) -> io::Result<usize> {
         let mut count = 0;
         while let Some(first) = answers.first_chunk::<20>() {

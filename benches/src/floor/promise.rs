@@ -1,13 +1,14 @@
-//! The floor of a test and of most of what the library promises besides, in plain code: a server that forks, so
-//! that the runner need not; a `/run` of its own; the sysctls for IPv6 and ping; a session; a pipe for output; the
-//! runner's directory; a thread for the test, and the exit handlers of its process; a look at what is left; a
-//! verdict before the namespaces have gone.
+//! The second floor: a test with most of the library's guarantees, in plain code. It has a server
+//! that forks in place of the runner; a `/run`; the sysctls for IPv6 and ping; a session; a pipe
+//! for output; the runner's directory; a thread for the test, and the exit handlers of its process;
+//! a search for processes left behind; and a verdict before the namespaces have ended.
 //!
-//! It shows what of a figure is the price of these promises. It leaves out control groups and covered
-//! directories, capabilities, the runner's environment, limits and umask, stack overflows and time limits, a
-//! seal on the verdict, and all failures that the library tells and survives.
+//! It measures the cost of these guarantees. It leaves out control groups and covered directories,
+//! capabilities, the runner's environment, limits and umask, stack overflows and time limits, the
+//! seal of the record, and error handling.
 //!
-//! With spares the server makes the next sandbox while a test runs, and its body waits for the request.
+//! With spares the server makes the next sandbox while a test runs, and the body in it waits for
+//! the request.
 
 use std::fs;
 use std::io;
@@ -25,29 +26,29 @@ use crate::floor::test::{
     NAMESPACES, PASSED, loopback_up, mount, mount_all, own_maps, pipe, read, wait, write,
 };
 
-/// How many inits may be there when a test begins, its own among them.
+/// Greatest number of inits when a test begins, with its own.
 const MOST_INITS: usize = 8;
 
-/// How long a test sleeps that does something.
+/// Duration of the sleep of a test that is not empty.
 const SLEEP: Duration = Duration::from_millis(5);
 
-/// How long after a test has been handed over the next spare is made, as in the library.
-const A_MOMENT: Duration = Duration::from_micros(200);
+/// Delay between the start of a test and the creation of the next spare, as in the library.
+const SPARE_DELAY: Duration = Duration::from_micros(200);
 
-/// Where the host's `/run` is.
+/// Name of the machine's `/run` in that of a test.
 const HOST: &str = ".host";
 
-/// The stack of a thread, as the standard library has it.
+/// Size of a thread's stack, as in the standard library.
 const STACK: usize = 2 << 20;
 
-/// How a test is run, and what it does.
+/// Parameters of the tests.
 #[derive(Clone, Copy)]
 struct Plan {
     sleep: Duration,
     has_spares: bool,
 }
 
-/// A server, and what its tests do.
+/// Server that runs tests.
 pub(crate) struct Floor {
     server: libc::pid_t,
     requests: OwnedFd,
@@ -55,12 +56,12 @@ pub(crate) struct Floor {
 }
 
 impl Floor {
-    /// Tests that do nothing. Only in a process with one thread.
+    /// Starts a server for empty tests. The process must have one thread.
     pub(crate) fn of_empty_tests() -> io::Result<Self> {
         Self::start(Plan { sleep: Duration::ZERO, has_spares: false })
     }
 
-    /// Tests that sleep, with spares. Only in a process with one thread.
+    /// Starts a server for tests that sleep, with spares. The process must have one thread.
     pub(crate) fn of_sleeping_tests() -> io::Result<Self> {
         Self::start(Plan { sleep: SLEEP, has_spares: true })
     }
@@ -76,7 +77,8 @@ impl Floor {
         Ok(Self { server, requests, plan })
     }
 
-    /// So many tests, one after the other, and the time that they add to what they do.
+    /// Runs `count` tests, one after the other, and returns their total time less that of their
+    /// sleep.
     pub(crate) fn time(&self, count: u32) -> io::Result<Duration> {
         let start = Instant::now();
         (0..count).for_each(|_| thread::sleep(self.plan.sleep));
@@ -89,7 +91,7 @@ impl Floor {
         all.checked_sub(bodies).ok_or_else(|| io::Error::other("a test took less than its body"))
     }
 
-    /// Has the server end, and well.
+    /// Ends the server, and checks its status.
     pub(crate) fn end(self) -> io::Result<()> {
         drop(self.requests);
         match wait(self.server)? {
@@ -99,30 +101,30 @@ impl Floor {
     }
 }
 
-/// What the runner does.
+/// Requests one test, as the runner.
 fn request(server: &OwnedFd) -> io::Result<()> {
     let [control, their_control] = sockets()?;
     let [output, their_output] = pipe()?;
     let directory = open_with(c".", libc::O_PATH | libc::O_DIRECTORY)?;
     send(server, [&their_control, &their_output, &directory])?;
     drop((their_control, their_output));
-    // Its end without a report is an error.
+    // The end of the stream without a report is an error.
     read(&control)?;
     // SAFETY: takes numbers.
     check(unsafe { libc::fcntl(output.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })?;
-    // Nothing, or that there is nothing yet.
+    // End of the stream, or EAGAIN.
     drop(read(&output));
     Ok(())
 }
 
-/// The descriptors of a request: for the report, for output, and the directory.
-type Order = [OwnedFd; 3];
+/// Descriptors of a request: the socket for the report, the pipe for output, and the directory.
+type Request = [OwnedFd; 3];
 
-/// Which test a sandbox is for.
+/// Request that a sandbox serves.
 #[derive(Clone, Copy)]
 enum Test<'a> {
-    This(&'a Order),
-    /// The one that comes there.
+    This(&'a Request),
+    /// The next request from this socket.
     Awaited(&'a OwnedFd),
 }
 
@@ -130,19 +132,19 @@ fn serve(requests: &OwnedFd, plan: Plan) -> io::Result<()> {
     let maps = own_maps();
     warm_up()?;
     let (mut inits, mut spare) = (0, None::<(libc::pid_t, OwnedFd)>);
-    while let Some(order) = receive(requests)? {
+    while let Some(request) = receive(requests)? {
         let made = spare.take();
         if let Some((_, hand)) = &made {
-            send(hand, order.each_ref())?;
+            send(hand, request.each_ref())?;
         } else {
-            start(&maps, Test::This(&order), &order[2], &[requests], plan)?;
+            start(&maps, Test::This(&request), &request[2], &[requests], plan)?;
         }
         inits += 1;
         // The next sandbox must not keep them open.
-        let [control, output, directory] = order;
+        let [control, output, directory] = request;
         drop((made, control, output));
         if plan.has_spares {
-            thread::sleep(A_MOMENT);
+            thread::sleep(SPARE_DELAY);
             let [ours, theirs] = sockets()?;
             let test = Test::Awaited(&theirs);
             spare = Some((start(&maps, test, &directory, &[requests, &ours], plan)?, ours));
@@ -159,14 +161,15 @@ fn serve(requests: &OwnedFd, plan: Plan) -> io::Result<()> {
             }
         }
     }
-    // Its body sees that there will be no order.
+    // The body of the spare sees the end of the stream.
     drop(spare);
     // SAFETY: no status is wanted.
     while unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) } > 0 {}
     Ok(())
 }
 
-/// What a first thread looks up and makes is there in each body then. Gives a process with one thread.
+/// Starts threads, so that the look-ups and allocations of a first thread are done before any body.
+/// The process has one thread again when the function returns.
 fn warm_up() -> io::Result<()> {
     for _ in 0..2 {
         let thread = thread::Builder::new().stack_size(STACK).spawn(|| {})?;
@@ -178,19 +181,19 @@ fn warm_up() -> io::Result<()> {
     Ok(())
 }
 
-/// Starts an init, which closes what is `not_its`.
+/// Starts an init, which closes the descriptors in `to_close`.
 fn start(
     maps: &[String; 2],
     test: Test<'_>,
     directory: &OwnedFd,
-    not_its: &[&OwnedFd],
+    to_close: &[&OwnedFd],
     plan: Plan,
 ) -> io::Result<libc::pid_t> {
     // SAFETY: takes a number.
     check(unsafe { libc::fchdir(directory.as_raw_fd()) })?;
     let init = clone(NAMESPACES | libc::SIGCHLD)?;
     if init == 0 {
-        for fd in not_its {
+        for fd in to_close {
             // SAFETY: this process does not use it, and never drops it.
             unsafe { libc::close(fd.as_raw_fd()) };
         }
@@ -201,7 +204,7 @@ fn start(
     Ok(init)
 }
 
-/// Ends the process, and tells what has failed.
+/// Prints an error, and ends the process.
 fn exit(who: &str, result: &io::Result<()>) -> ! {
     if let Err(error) = result {
         eprintln!("netns-test-benches: {who} of the bare calls: {error}");
@@ -210,7 +213,7 @@ fn exit(who: &str, result: &io::Result<()>) -> ! {
     unsafe { libc::_exit(i32::from(result.is_err())) }
 }
 
-/// Init's life, up to its report.
+/// Runs init, up to its report.
 fn init_of(maps: &[String; 2], test: Test<'_>, plan: Plan) -> io::Result<()> {
     let signal = libc::c_ulong::try_from(libc::SIGKILL).expect("a small number");
     // SAFETY: takes numbers.
@@ -228,7 +231,7 @@ fn init_of(maps: &[String; 2], test: Test<'_>, plan: Plan) -> io::Result<()> {
     if body == 0 {
         drop(ours);
         let result = body_of(theirs, test, record, plan.sleep);
-        // With its handlers, as any program.
+        // Runs exit handlers, as a program does.
         std::process::exit(i32::from(result.is_err()));
     }
     drop(theirs);
@@ -242,17 +245,17 @@ fn init_of(maps: &[String; 2], test: Test<'_>, plan: Plan) -> io::Result<()> {
     let arrived;
     let control = match test {
         Test::This([control, ..]) => control,
-        // Without one it is a spare that is not needed.
+        // Without a request this is an unused spare.
         Test::Awaited(_) => match receive(&ours)? {
-            Some(order) => {
-                arrived = order;
+            Some(request) => {
+                arrived = request;
                 &arrived[0]
             }
             None => return Ok(()),
         },
     };
     let status = wait(body)?;
-    // SAFETY: no signal, to whoever is there.
+    // SAFETY: takes two numbers. Signal 0 only tests for other processes.
     let others = check(unsafe { libc::kill(-1, 0) });
     let is_alone = others.is_err_and(|error| error.raw_os_error() == Some(libc::ESRCH));
     if status == 0 && is_alone && record.load(Ordering::Relaxed) == PASSED {
@@ -261,7 +264,8 @@ fn init_of(maps: &[String; 2], test: Test<'_>, plan: Plan) -> io::Result<()> {
     Err(io::Error::other("the body failed"))
 }
 
-/// The body's life, up to its exit. `init` tells when the sandbox stands, and is told of an order.
+/// Runs the body, up to its exit. Init reports over `init` when the sandbox is ready, and a spare
+/// passes its request to it.
 fn body_of(
     init: OwnedFd,
     test: Test<'_>,
@@ -274,8 +278,8 @@ fn body_of(
     // All descriptors are closed at once.
     let init = ManuallyDrop::new(init);
     let arrived;
-    let order = match test {
-        Test::This(order) => order,
+    let request = match test {
+        Test::This(request) => request,
         Test::Awaited(hand) => {
             arrived = ManuallyDrop::new(receive(hand)?.ok_or(io::ErrorKind::UnexpectedEof)?);
             send(&init, arrived.each_ref())?;
@@ -284,10 +288,10 @@ fn body_of(
     };
     for stream in [1, 2] {
         // SAFETY: takes numbers.
-        check(unsafe { libc::dup2(order[1].as_raw_fd(), stream) })?;
+        check(unsafe { libc::dup2(request[1].as_raw_fd(), stream) })?;
     }
     let (first, last, flags) = (3 as libc::c_long, libc::c_long::from(u32::MAX), 0 as libc::c_long);
-    // SAFETY: nothing of this process uses or closes any of them after this.
+    // SAFETY: this process uses and closes none of them afterwards.
     let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     check_call(closed)?;
     let test = move || {
@@ -298,12 +302,12 @@ fn body_of(
     thread.join().map_err(|_| io::Error::other("the test panicked"))
 }
 
-/// Writes what a kernel, or a container, need not let be written.
+/// Writes a file, and ignores a refusal by the kernel or a container.
 fn set(path: &str, value: &str) {
     drop(fs::write(path, value));
 }
 
-/// A byte that init shares with the body.
+/// Maps a byte that init shares with the body.
 fn record() -> io::Result<&'static AtomicU8> {
     let (access, flags) =
         (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
@@ -312,11 +316,11 @@ fn record() -> io::Result<&'static AtomicU8> {
     if memory == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: it is never unmapped, zeroed, and used as this alone.
+    // SAFETY: the memory is zeroed, never unmapped, and accessed only as this atomic.
     Ok(unsafe { AtomicU8::from_ptr(memory.cast()) })
 }
 
-/// A `/run` with links to what is in the host's.
+/// Mounts a `/run` with links to the entries of the machine's.
 fn own_run() -> io::Result<()> {
     let run = Path::new("/run");
     let names: io::Result<Vec<_>> =
@@ -328,7 +332,7 @@ fn own_run() -> io::Result<()> {
     let old =
         unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, c"/run".as_ptr(), flags) };
     let old = check_call(old)?;
-    // SAFETY: the descriptor is new, and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     let old = unsafe { OwnedFd::from_raw_fd(old) };
     mount(c"tmpfs", c"/run", libc::MS_NOSUID | libc::MS_NODEV)?;
     fs::create_dir(run.join(HOST))?;

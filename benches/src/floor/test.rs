@@ -1,10 +1,10 @@
-//! The floor of a test: six namespaces in one step, id maps, private mounts, a new `/proc` and `/sys`,
-//! `lo`, an init and a body; the body's end, a report, and the end of init. The kernel's calls alone,
-//! packed into as few of them as can be, by a process that has one thread.
+//! The floor of a test: six namespaces in one step, id maps, private mounts, a new `/proc` and
+//! `/sys`, `lo`, an init and a body; the body's end, a report, and the end of init. It uses as few
+//! system calls as possible, in a process with one thread.
 //!
-//! It leaves out what the library does besides: a `/run` of its own, sysctls for IPv6 and ping, a
-//! session, capabilities, pipes for output, the runner's environment, limits and directory, the thread
-//! of the test, a seal on its verdict, and a look at what the test has left.
+//! The library additionally has: a `/run` of its own, sysctls for IPv6 and ping, a session,
+//! capabilities, pipes for output, the runner's environment, limits and directory, the thread of
+//! the test, a sealed record, and a search for processes left behind.
 
 use std::ffi::CStr;
 use std::io;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::floor::calls::{check, clone, own_ids, set_maps};
 
-/// What a test has of its own.
+/// The namespaces of a test.
 pub(crate) const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWNET
     | libc::CLONE_NEWNS
@@ -21,12 +21,11 @@ pub(crate) const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWIPC;
 
-/// What init reports of a body that has ended well.
+/// Report of a body that has succeeded.
 pub(crate) const PASSED: u8 = 1;
 
-/// So many tests that do nothing, one after the other, and the time that they took.
-///
-/// Only in a process with one thread.
+/// Runs `count` empty tests, one after the other, and returns their total time. The process must
+/// have one thread.
 pub(crate) fn tests(count: u32) -> io::Result<Duration> {
     let maps = own_maps();
     let start = Instant::now();
@@ -53,7 +52,7 @@ fn test(maps: &[String; 2]) -> io::Result<()> {
     Ok(())
 }
 
-/// Init's life, up to its report.
+/// Runs init, up to its report.
 fn init_of(maps: &[String; 2]) -> io::Result<()> {
     set_maps(maps)?;
     mount_all()?;
@@ -62,9 +61,9 @@ fn init_of(maps: &[String; 2]) -> io::Result<()> {
     // SAFETY: the process has one thread.
     let body = check(unsafe { libc::fork() })?;
     if body == 0 {
-        let told = write(&body_theirs, PASSED).is_ok();
+        let is_reported = write(&body_theirs, PASSED).is_ok();
         // SAFETY: ends the process.
-        unsafe { libc::_exit(i32::from(!told)) }
+        unsafe { libc::_exit(i32::from(!is_reported)) }
     }
     drop(body_theirs);
     if wait(body)? != 0 || read(&body_ours)? != PASSED {
@@ -73,12 +72,12 @@ fn init_of(maps: &[String; 2]) -> io::Result<()> {
     Ok(())
 }
 
-/// The maps of a user namespace with the caller's ids and no others.
+/// Returns id maps with the caller's ids only.
 pub(crate) fn own_maps() -> [String; 2] {
     own_ids().map(|id| format!("{id} {id} 1"))
 }
 
-/// Private mounts, and the file systems that show the new namespaces.
+/// Makes mounts private, and mounts `/proc` and `/sys` of the new namespaces.
 pub(crate) fn mount_all() -> io::Result<()> {
     mount(c"none", c"/", libc::MS_REC | libc::MS_PRIVATE)?;
     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
@@ -90,7 +89,7 @@ pub(crate) fn loopback_up() -> io::Result<()> {
     // SAFETY: makes a descriptor.
     let socket =
         check(unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) })?;
-    // SAFETY: the descriptor is new, and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     let socket = unsafe { OwnedFd::from_raw_fd(socket) };
     // SAFETY: zeros are a request without a name.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
@@ -114,7 +113,7 @@ pub(crate) fn pipe() -> io::Result<[OwnedFd; 2]> {
     let mut ends = [0; 2];
     // SAFETY: the kernel writes two numbers.
     check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
-    // SAFETY: the descriptors are new, and nobody else's.
+    // SAFETY: the descriptors are new and have no other owner.
     Ok(ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) }))
 }
 
@@ -134,10 +133,10 @@ pub(crate) fn read(end: &OwnedFd) -> io::Result<u8> {
     }
 }
 
-/// The status of a child that has ended, as wait(2) gives it.
+/// Waits for the end of a child, and returns its status as in wait(2).
 pub(crate) fn wait(child: libc::pid_t) -> io::Result<libc::c_int> {
     let mut status = 0;
-    // SAFETY: the status is written to.
+    // SAFETY: the status is writable.
     check(unsafe { libc::waitpid(child, &raw mut status, 0) })?;
     Ok(status)
 }

@@ -1,4 +1,4 @@
-//! The test binary that the benchmark runs, and the ways in which it runs it.
+//! The test binary that the benchmark runs, with and without spares.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -9,24 +9,24 @@ use crate::measure::worker::Worker;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Where the sandboxes of tests come from.
+/// Origin of the sandboxes of tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// Each is made when a test asks for it.
+    /// Made when a test asks for one.
     Cold,
-    /// Some wait for a test that asks.
+    /// Made in advance.
     WithSpares,
 }
 
-/// The number of spares, 0 for none; not set: as many as are of use.
+/// Variable with the number of spares; unset, the library decides by demand.
 const SPARES: &str = "NETNS_TEST_SPARES";
 
-/// `tests/work.rs`, built.
+/// Path of the program built from `tests/work.rs`.
 #[derive(Clone, Debug)]
 pub(crate) struct Binary(PathBuf);
 
 impl Binary {
-    /// Builds it as this program was built.
+    /// Builds the tests with the profile of this program.
     pub(crate) fn build() -> Result<Self> {
         let mut command = cargo();
         command.args(["test", "--no-run", "--quiet", "--message-format=json"]);
@@ -40,12 +40,14 @@ impl Binary {
         }
         let text = String::from_utf8(output.stdout)?;
         let found = text.lines().filter(|line| line.contains("\"name\":\"work\""));
-        let path =
-            found.filter_map(executable).next_back().ok_or("cargo has named no test binary")?;
+        let path = found
+            .filter_map(executable)
+            .next_back()
+            .ok_or("cargo printed no path of the test binary")?;
         Ok(Self(path.into()))
     }
 
-    /// A run of the tests whose names hold one of `filters`, on so many threads.
+    /// Prepares a run of the tests that match one of `filters`.
     pub(crate) fn run(&self, way: Way, threads: u32, filters: &[&str]) -> Command {
         let mut command = Command::new(&self.0);
         command.arg(format!("--test-threads={threads}")).args(filters);
@@ -56,13 +58,13 @@ impl Binary {
         command
     }
 
-    /// A test of it that runs others as it is told.
+    /// Starts the test `driver`, which runs other tests on request.
     pub(crate) fn driver(&self, way: Way) -> Result<Worker> {
         Worker::start(&mut self.run(way, 1, &["driver"]))
     }
 }
 
-/// Runs the tests, and is content only if so many have passed.
+/// Runs the tests, and checks that exactly `count` have passed.
 pub(crate) fn passes(command: &mut Command, count: u32) -> Result<()> {
     let output = command.output()?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -74,7 +76,7 @@ pub(crate) fn passes(command: &mut Command, count: u32) -> Result<()> {
     Err(format!("no {expected:?} in\n{text}\n{errors}").into())
 }
 
-/// In the directory of this package, which is of the workspace.
+/// Returns `cargo`, to be run in the directory of this package.
 pub(crate) fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
@@ -82,7 +84,7 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// The value of `executable` in a line of JSON.
+/// Returns the value of `executable` in a line of JSON.
 fn executable(line: &str) -> Option<String> {
     let (_, after) = line.split_once("\"executable\":\"")?;
     let (path, _) = after.split_once('"')?;

@@ -1,55 +1,55 @@
-//! One figure: what is measured, what it is compared with, and how. Both are measured in turns, in
-//! the same run, so that whatever else the machine does meets both.
+//! One figure: some work of the library, and its floor. Both are measured in turns in the same run,
+//! so that other load on the machine affects both.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Does something `count` times, checks that it was done, and gives the time of that alone.
+/// Does something `count` times, checks the result, and returns the time without the check.
 pub(crate) type Work = Box<dyn FnMut(u32) -> Result<Duration>>;
 
-/// What is to be measured.
+/// Definition of a figure.
 pub(crate) struct Figure {
-    /// What of the library.
+    /// Name of the library's work.
     pub(crate) name: &'static str,
-    /// What it is compared with.
+    /// Name of the floor.
     pub(crate) floor_name: &'static str,
-    /// The most that it may take, in times of the floor; none for a figure to look at.
+    /// Greatest accepted ratio of the work to the floor, if there is a target.
     pub(crate) target: Option<f64>,
-    /// How often the work is done between two looks at the clock: more than once where once takes
-    /// no longer than the looks.
+    /// Number of repetitions between two readings of the clock. It is above 1 for work as short as
+    /// a reading.
     pub(crate) batch: u32,
-    /// How many pairs of batches are measured.
+    /// Number of pairs of batches.
     pub(crate) rounds: usize,
     pub(crate) work: Work,
     pub(crate) floor: Work,
 }
 
-/// How long to measure.
+/// Extent of the measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {
-    /// Long enough for figures that are the same the next time.
+    /// Enough rounds for repeatable figures.
     Full,
-    /// Only to see that all is done.
+    /// A few rounds that check the results only.
     Quick,
 }
 
-/// A figure that was measured.
+/// Result of a figure.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) name: &'static str,
     pub(crate) floor_name: &'static str,
     pub(crate) target: Option<f64>,
-    /// Seconds for each time.
+    /// Seconds for one repetition of the work.
     pub(crate) work: Quartiles,
-    /// Seconds for each time.
+    /// Seconds for one repetition of the floor.
     pub(crate) floor: Quartiles,
-    /// Of the two in the same round.
+    /// Ratio of the two in the same round.
     pub(crate) ratio: Quartiles,
 }
 
-/// The middle of many values, and between what the middle half of them is.
+/// Quartiles of a set of values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Quartiles {
     pub(crate) lower: f64,
@@ -58,21 +58,21 @@ pub(crate) struct Quartiles {
 }
 
 impl Figure {
-    /// The same beside another floor, to look at.
+    /// Returns the figure with another floor and without a target.
     pub(crate) fn beside(self, floor_name: &'static str, floor: Work) -> Self {
         Self { floor_name, floor, target: None, ..self }
     }
 
-    /// Measures it; an error if the work was not done.
+    /// Runs all rounds. Returns an error if a result is wrong.
     pub(crate) fn measure(mut self, effort: Effort) -> Result<Outcome> {
         let (rounds, warm_up) = match effort {
             Effort::Full => (self.rounds, self.rounds / 10),
-            // Once is enough to see that a work that takes long is done.
+            // Long work is done once.
             Effort::Quick => (self.rounds.min(5), usize::from(self.rounds > 1)),
         };
         let (mut work, mut floor, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..warm_up + rounds {
-            // Neither is always the one that comes after the other.
+            // The order alternates.
             let (ours, bare) = if round % 2 == 0 {
                 let ours = per_time(&mut self.work, self.batch)?;
                 (ours, per_time(&mut self.floor, self.batch)?)
@@ -98,8 +98,8 @@ impl Figure {
 }
 
 impl Outcome {
-    /// Whether the median ratio is above the target.
-    pub(crate) fn falls_short(&self) -> bool {
+    /// Returns whether the median ratio is above the target.
+    pub(crate) fn misses_target(&self) -> bool {
         self.target.is_some_and(|target| self.ratio.median > target)
     }
 }
@@ -116,7 +116,7 @@ fn per_time(work: &mut Work, count: u32) -> Result<f64> {
     Ok(work(count)?.as_secs_f64() / f64::from(count))
 }
 
-/// Calls `work` so many times, and gives what it gave with the time that all of them took.
+/// Calls `work` `count` times, and returns the results and the total time.
 pub(crate) fn timed<T>(count: u32, mut work: impl FnMut() -> T) -> (Vec<T>, Duration) {
     let mut results = Vec::with_capacity(count as usize);
     let start = Instant::now();

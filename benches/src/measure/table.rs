@@ -1,19 +1,19 @@
-//! What is printed: a line for each figure, which can be pasted into a document.
+//! The printed table, in Markdown, with a row for each figure.
 
-use crate::measure::figure::{Effort, Outcome, Quartiles};
+use super::figure::{Effort, Outcome, Quartiles};
 
-/// The first lines of a table in Markdown; [`row`] gives the others.
+/// Head of the table; [`row`] formats the others.
 pub(crate) const HEAD: &str = "\
 | figure | median (quartiles) | floor | median (quartiles) | ratio (quartiles) | target | |
 | --- | --- | --- | --- | --- | --- | --- |";
 
-/// The line of a figure.
+/// Formats the row of a figure.
 pub(crate) fn row(outcome: &Outcome, effort: Effort) -> String {
     let Outcome { name, floor_name, target, work, floor, ratio } = outcome;
     let verdict = match effort {
-        _ if target.is_none() => "to look at",
+        _ if target.is_none() => "",
         Effort::Quick => "not judged",
-        Effort::Full if outcome.falls_short() => "falls short",
+        Effort::Full if outcome.misses_target() => "misses",
         Effort::Full => "pass",
     };
     let [work, floor] = [work, floor].map(time);

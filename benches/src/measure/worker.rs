@@ -1,6 +1,6 @@
-//! Worker processes: each lives through all rounds of a figure, reads a request from each line of stdin
-//! and answers it with one line. This program is the worker of the floors ([`serve`](crate::serve)), and
-//! the test binary that of the tests.
+//! Worker processes: each lives through all rounds of a figure, reads a request from each line of
+//! stdin and answers it with one line. This program is the worker of the floors
+//! ([`serve`](crate::serve)), and the test binary that of the tests.
 
 use std::error::Error;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -12,13 +12,13 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// The prefix of an answer; a test binary prints other lines too.
 pub(crate) const ANSWER: &str = "= ";
 
-/// The argument that makes this program a worker; the next is what it does.
+/// First argument of this program as a worker; the next one names the work.
 pub(crate) const ARGUMENT: &str = "worker";
 
-/// A process that answers each line with one.
+/// Process that answers each line on its stdin with one on its stdout.
 pub(crate) struct Worker {
     child: Child,
-    /// None when it is to end.
+    /// `None` once the worker has been asked to end.
     requests: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
 }
@@ -27,11 +27,11 @@ impl Worker {
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let requests = child.stdin.take();
-        let answers = BufReader::new(child.stdout.take().expect("it is a pipe"));
+        let answers = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
         Ok(Self { child, requests, answers })
     }
 
-    /// This program as a worker that does `what`.
+    /// Starts this program as a worker for `what`.
     pub(crate) fn own(what: &str) -> Result<Self> {
         Self::start(own()?.args([ARGUMENT, what]))
     }
@@ -40,9 +40,9 @@ impl Worker {
         self.child.id()
     }
 
-    /// The numbers that it answers.
+    /// Sends a request, and returns the numbers of the answer.
     pub(crate) fn ask(&mut self, request: &str) -> Result<Vec<u64>> {
-        let requests = self.requests.as_mut().expect("it has not ended");
+        let requests = self.requests.as_mut().expect("the worker has not ended");
         writeln!(requests, "{request}")?;
         let mut line = String::new();
         loop {
@@ -59,17 +59,17 @@ impl Worker {
         }
     }
 
-    /// The time that it answers.
+    /// Sends a request, and returns the duration of the answer.
     pub(crate) fn time(&mut self, request: &str) -> Result<Duration> {
         let answer = self.ask(request)?;
-        let nanoseconds = answer.first().ok_or("a worker gave no time")?;
+        let nanoseconds = answer.first().ok_or("the answer of a worker is empty")?;
         Ok(Duration::from_nanos(*nanoseconds))
     }
 
-    /// Has it end, and well.
+    /// Ends the worker, and checks its status.
     pub(crate) fn end(mut self) -> Result<()> {
         drop(self.requests.take());
-        // Up to its last line: it would be killed by a closed pipe.
+        // Reads up to the last line: a closed pipe would kill the worker.
         io::copy(&mut self.answers, &mut io::sink())?;
         let status = self.child.wait()?;
         if status.success() { Ok(()) } else { Err(format!("a worker ended with {status}").into()) }
@@ -83,7 +83,7 @@ impl Drop for Worker {
     }
 }
 
-/// This program.
+/// Returns the command for this program.
 pub(crate) fn own() -> io::Result<Command> {
     Ok(Command::new(std::env::current_exe()?))
 }

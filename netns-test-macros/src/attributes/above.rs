@@ -1,4 +1,4 @@
-//! Finds a test attribute above ours. The compiler has expanded it before it calls us and does not
+//! Finds a test attribute above `#[netns_test]`. The compiler has expanded it before and does not
 //! show it, so the test would be registered, and run, twice.
 
 use proc_macro2::Span;
@@ -7,10 +7,10 @@ use crate::attributes::role::Role;
 use crate::attributes::source::{self, Around};
 use crate::function::Function;
 
-/// The error about a test attribute above the one at `attribute`, also where both are written in a
-/// `macro_rules!`. `None` if there is none, or this cannot be known.
+/// Returns the error about a test attribute above the one at `attribute`, also if both are written
+/// in a `macro_rules!`. Returns `None` if there is none, or if this is unknown.
 pub(crate) fn error(attribute: Span, function: &Function) -> Option<String> {
-    // A macro above may make a second function, and put us on that one.
+    // A macro above may generate a second function, and put this attribute on it.
     let name = &function.signature.ident;
     let is_as_written = name.span().source_text().is_some_and(|text| name == &text);
     source::around(attribute).filter(|_| is_as_written).and_then(|around| message(&around))
@@ -20,7 +20,7 @@ fn message(around: &Around) -> Option<String> {
     let role = |path: &&Vec<String>| source::role(path);
     if around.above.iter().any(|path| role(&path) == Role::BuiltinTest) {
         return Some(
-            "`#[test]` stands above `#[netns_test]`, which adds it itself: the test would run twice; delete `#[test]` or put it below".into(),
+            "`#[test]` is above `#[netns_test]`, which adds it itself: the test would run twice; delete `#[test]` or put it below".into(),
         );
     }
     let is_second = |path: &&Vec<String>| {
@@ -32,8 +32,8 @@ fn message(around: &Around) -> Option<String> {
     ))
 }
 
-/// Whether this test attribute, above, may leave the registration to an attribute whose path ends
-/// in `test`. Of some crates it is known that theirs does not.
+/// Returns whether this test attribute may leave the registration to an attribute below it whose
+/// path ends in `test`. Those of some crates are known not to.
 fn may_wait(path: &[String]) -> bool {
     let register = ["async_std", "actix", "actix_rt", "actix_web", "futures_test", "smol_potat"];
     !path.first().is_some_and(|name| register.contains(&name.as_str()))
@@ -45,7 +45,7 @@ mod tests {
     use crate::attributes::source::around_mark;
 
     fn found(source: &str) -> Option<String> {
-        let around: Around = around_mark(source).expect("it is ours");
+        let around: Around = around_mark(source).expect("the attribute of this crate");
         message(&around)
     }
 
@@ -69,7 +69,7 @@ mod tests {
             "/** a\ndoc */\n#[test]\n/** b\ndoc */\n>#[netns_test]\nfn t() {}",
             "#[test]\n#[cfg_attr(all(), >netns_test)]\nfn t() {}",
         ] {
-            finds(source, "`#[test]` stands above");
+            finds(source, "`#[test]` is above");
         }
     }
 

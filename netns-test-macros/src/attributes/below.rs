@@ -1,20 +1,20 @@
-//! Finds a `#[case]` below our attribute. `rstest`, expanded before us, has removed it, and has
-//! given us to that case alone, so the other cases would run without namespaces and pass.
+//! Finds a `#[case]` below `#[netns_test]`. `rstest`, expanded before, has removed it, and has put
+//! `#[netns_test]` on that case alone, so the other cases would run without namespaces and pass.
 
 use proc_macro2::Span;
 
 use crate::attributes::role::Role;
 use crate::attributes::source::{self, Around};
 
-/// Whether a `#[case]` stands below the attribute at `attribute`, and no `#[rstest]`: with one, we
-/// were handed on to stand below it. `false` if this cannot be known.
+/// Returns whether a `#[case]` is below the attribute at `attribute`, and no `#[rstest]`, below
+/// which this attribute would have moved itself. Returns `false` if this is unknown.
 pub(crate) fn is_case_below(attribute: Span) -> bool {
-    source::around(attribute).is_some_and(|around| is_given_to_one(&around))
+    source::around(attribute).is_some_and(|around| is_on_one_case(&around))
 }
 
-fn is_given_to_one(around: &Around) -> bool {
+fn is_on_one_case(around: &Around) -> bool {
     let below = &around.below;
-    // Also as a variable of `macro_rules!`.
+    // A variable of `macro_rules!` may hold one.
     let may_be_rstest =
         |path: &Vec<String>| path.iter().any(|name| name.contains('$') || name == "rstest");
     below.iter().any(|path| source::role(path) == Role::Case) && !below.iter().any(may_be_rstest)
@@ -22,11 +22,11 @@ fn is_given_to_one(around: &Around) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_given_to_one;
+    use super::is_on_one_case;
     use crate::attributes::source::around_mark;
 
     fn found(source: &str) -> bool {
-        is_given_to_one(&around_mark(source).expect("it is ours"))
+        is_on_one_case(&around_mark(source).expect("the attribute of this crate"))
     }
 
     #[test]

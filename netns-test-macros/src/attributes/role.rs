@@ -1,42 +1,42 @@
-//! Classifies the other attributes on the function. A macro sees names, not the items that they
+//! Classifies the other attributes on the function. A macro sees paths, not the items that they
 //! resolve to, so the path as written decides.
 
 use syn::{Attribute, Meta};
 
-/// The part that an attribute has in making the function a test, and so its place: on the function
-/// that the test runner calls, or on the body.
+/// Role of an attribute in the making of the test. It decides its place: on the function that the
+/// test runner calls, or on the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// This macro, by one of its two names.
+    /// `#[netns_test]`, by one of its two names.
     Ours,
     /// The compiler's `#[test]`.
     BuiltinTest,
-    /// A macro that makes one test of the function. On the body it does what it does besides: it
-    /// makes a runtime, or sets a logger up. Also `test_attr`, which names one to `#[rstest]`.
+    /// A macro that makes one test of the function. On the body only its other effects remain: a
+    /// runtime, a logger. Also `test_attr`, which names one to `#[rstest]`.
     ForeignTest,
-    /// A macro that makes several tests of the function: it has to be expanded first.
+    /// A macro that makes several tests of the function. It must be expanded first.
     ManyTests,
-    /// `#[rstest]`, which takes the attribute whose path ends in `test` for the one that makes the
-    /// test, and adds `#[test]` only if there is none. It refuses an `async fn` without one.
+    /// `#[rstest]`, which leaves the registration to an attribute whose path ends in `test`, and
+    /// adds `#[test]` only if there is none. It refuses an `async fn` without one.
     Rstest,
     /// A case, `#[case(..)]` or `#[case::name(..)]`, of a `#[rstest]` or `#[test_case]` that is
     /// still to be expanded.
     Case,
-    /// A lock that tests share, of the crate `serial_test`. It has an effect only in the process
-    /// that all tests share, and there the body's time does not run while a test waits for it.
+    /// A lock of the crate `serial_test`. It has an effect only in the test runner, which all tests
+    /// share. There the time limit does not run while a test waits for the lock.
     Lock,
-    /// An attribute of the language that is about the function as a test or as a name, a lint, or an
+    /// An attribute of the language for the function as a test or as a name, a lint, or an
     /// attribute of a tool.
     Language,
-    /// An attribute of the language that is about the code of the body.
+    /// An attribute of the language for the code of the body.
     Code,
-    /// Any other: a macro that may rewrite the function.
+    /// Any other attribute: a macro that may rewrite the function.
     Other,
 }
 
-/// The attributes of the language that a function can carry (and those that it cannot: the compiler
-/// reports them). Lints, `#[cfg]` and `#[doc]` on the outer function cover the body inside it.
-/// `#[test]` is [`Role::BuiltinTest`].
+/// Attributes of the language, also those that a function cannot have, which the compiler reports.
+/// Lints, `#[cfg]` and `#[doc]` on the outer function cover the body inside it. `#[test]` is
+/// [`Role::BuiltinTest`].
 const LANGUAGE: &[&str] = &[
     "allow",
     "automatically_derived",
@@ -86,7 +86,7 @@ const LANGUAGE: &[&str] = &[
     "warn",
 ];
 
-/// The attributes of the language that are about the code of the body.
+/// Attributes of the language for the code of the body.
 const CODE: &[&str] = &[
     "cold",
     "inline",
@@ -98,10 +98,10 @@ const CODE: &[&str] = &[
     "track_caller",
 ];
 
-/// The attributes of the crate `serial_test`.
+/// Attributes of the crate `serial_test`.
 const LOCKS: &[&str] = &["serial", "parallel", "file_serial", "file_parallel"];
 
-/// The tools whose attributes the compiler passes over.
+/// Tools whose attributes the compiler ignores.
 const TOOLS: &[&str] = &["clippy", "diagnostic", "miri", "rust_analyzer", "rustfmt"];
 
 impl Role {
@@ -110,13 +110,13 @@ impl Role {
         let names: Vec<String> = segments.iter().map(|s| s.ident.to_string()).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         match Self::of_path(&names) {
-            // The compiler's takes no arguments: an import hides it.
+            // The compiler's `#[test]` takes no arguments, so this is an imported one.
             Self::BuiltinTest if !matches!(attribute.meta, Meta::Path(_)) => Self::ForeignTest,
             role => role,
         }
     }
 
-    /// The role of an attribute by the segments of its path.
+    /// Returns the role of an attribute by the segments of its path.
     pub(crate) fn of_path(names: &[&str]) -> Self {
         match names {
             [.., "netns_test"] | [.., "netns_test", "test"] => Self::Ours,
@@ -141,12 +141,12 @@ impl Role {
     }
 }
 
-/// Whether `#[test]` is written by a path that no import can change.
+/// Returns whether `#[test]` is written by a path that no import can change.
 pub(crate) fn is_full_path(attribute: &Attribute) -> bool {
     attribute.path().segments.len() > 1
 }
 
-/// `v1`, or the prelude of an edition such as `rust_2021`.
+/// Returns whether this is `v1`, or the prelude of an edition such as `rust_2021`.
 fn is_prelude(name: &str) -> bool {
     name == "v1" || name.starts_with("rust_20")
 }

@@ -1,15 +1,15 @@
-//! Finds the attributes in a source text, by the lexical rules of Rust and without its grammar:
-//! which stand together before one item, however they are laid out. Pure.
+//! Groups the attributes in a source text by item, in any layout. Uses the lexical rules of Rust,
+//! not its grammar. Pure.
 
 use std::ops::Range;
 
-/// The attributes of a file, as ranges of bytes, in groups with nothing but comments between them.
+/// Returns the attributes of a file as byte ranges, in groups with only comments between them.
 pub(crate) fn groups(text: &str) -> Vec<Vec<Range<usize>>> {
     let mut groups = vec![Vec::new()];
     let mut at = 0;
     while at < text.len() {
         let (piece, end) = next(text, at);
-        let group = groups.last_mut().expect("one is there from the start");
+        let group = groups.last_mut().expect("the first group exists");
         match piece {
             Piece::Space => {}
             Piece::Attribute => group.push(at..end),
@@ -21,7 +21,7 @@ pub(crate) fn groups(text: &str) -> Vec<Vec<Range<usize>>> {
     groups
 }
 
-/// The paths in an attribute, each in its segments: one, or those that a `cfg_attr` may add.
+/// Returns the paths in an attribute, each as segments: one, or those that a `cfg_attr` may add.
 pub(crate) fn paths(attribute: &str) -> Vec<Vec<String>> {
     let open = attribute.find('[').map_or(0, |open| open + 1);
     paths_of_meta(attribute[open..].trim_end().trim_end_matches(']'))
@@ -39,7 +39,7 @@ fn paths_of_meta(meta: &str) -> Vec<Vec<String>> {
     vec![path.split("::").filter(|name| !name.is_empty()).map(str::to_owned).collect()]
 }
 
-/// Splits at the commas outside of brackets.
+/// Splits a text at the commas outside of brackets.
 fn split(text: &str) -> Vec<&str> {
     let (mut parts, mut start, mut at, mut depth) = (Vec::new(), 0, 0, 0_usize);
     while at < text.len() {
@@ -63,11 +63,11 @@ enum Piece {
     /// White space or a comment.
     Space,
     Attribute,
-    /// A literal, a name or one character of anything else.
+    /// A literal, a name, or one other character.
     Other,
 }
 
-/// The piece of `text` at `at`, and its end.
+/// Returns the piece of `text` at `at`, and its end.
 fn next(text: &str, at: usize) -> (Piece, usize) {
     let rest = &text[at..];
     let first = rest.chars().next().unwrap_or(' ');
@@ -95,7 +95,7 @@ fn is_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// The length of `#[..]`; `None` if there is none.
+/// Returns the length of `#[..]`, or `None` if there is none.
 fn attribute(text: &str) -> Option<usize> {
     let inside = text.strip_prefix('#')?.trim_start();
     if !inside.starts_with('[') {
@@ -104,7 +104,7 @@ fn attribute(text: &str) -> Option<usize> {
     let mut at = text.len() - inside.len();
     let mut depth = 0_usize;
     while at < text.len() {
-        // Only an attribute may begin with the sign, and one inside is a part of this one.
+        // An attribute inside is a part of this one.
         let end = if text[at..].starts_with('#') { at + 1 } else { next(text, at).1 };
         match &text[at..end] {
             "[" | "(" | "{" => depth += 1,
@@ -119,7 +119,7 @@ fn attribute(text: &str) -> Option<usize> {
     None
 }
 
-/// The length of a comment that may hold others.
+/// Returns the length of a block comment, which may be nested.
 fn block_comment(text: &str) -> usize {
     let (mut at, mut depth) = (0, 0_usize);
     while at < text.len() {
@@ -139,7 +139,7 @@ fn block_comment(text: &str) -> usize {
     text.len()
 }
 
-/// The end of a string whose content begins at `at`.
+/// Returns the end of a string whose content begins at `at`.
 fn string(text: &str, at: usize) -> usize {
     let mut is_escaped = false;
     for (offset, c) in text[at..].char_indices() {
@@ -153,7 +153,7 @@ fn string(text: &str, at: usize) -> usize {
     text.len()
 }
 
-/// The length of a character, or of the sign before a lifetime.
+/// Returns the length of a character literal, or of the quote before a lifetime.
 fn quote(text: &str) -> usize {
     let mut chars = text.char_indices().skip(1);
     match (chars.next(), chars.next()) {
@@ -166,7 +166,7 @@ fn quote(text: &str) -> usize {
     }
 }
 
-/// The length of a name, a number, or a literal with a prefix such as `br#`.
+/// Returns the length of a name, a number, or a literal with a prefix such as `br#`.
 fn name_or_literal(text: &str) -> usize {
     let end = text.find(|c| !is_name(c)).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_end_is_left() {
+    fn unterminated_pieces_are_ignored() {
         for source in ["#[a", "#[a(\"", "/* #[a]", "\"#[a]", "r#\"#[a]", "'\\", "'", "#", "ä#[ä"]
         {
             assert_eq!(texts(source), Vec::<Vec<&str>>::new(), "{source}");

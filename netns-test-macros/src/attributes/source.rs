@@ -1,6 +1,7 @@
-//! Reads the attributes that stand around ours in the source text: the compiler has expanded those
-//! above before it calls us, and does not show them. Since Rust 1.88 a macro may ask where it
-//! stands. What is not certain is left to the run: the harness knows a test that is run twice.
+//! Reads the attributes around `#[netns_test]` from the source text: the compiler has expanded
+//! those above before, and does not show them. Since Rust 1.88 a macro can ask for its position.
+//! Uncertain cases are left to the run, in which the harness detects a test that is registered
+//! twice.
 
 use std::cell::RefCell;
 use std::fs;
@@ -11,18 +12,18 @@ use proc_macro2::Span;
 use crate::attributes::role::Role;
 use crate::attributes::scan;
 
-/// The attributes of an item as written, each as the paths in it.
+/// Attributes of an item as written, each as the paths in it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Around {
-    /// Whether the path of ours ends in `test`.
+    /// Whether the path of `#[netns_test]` ends in `test`.
     pub(crate) is_named_test: bool,
     pub(crate) above: Vec<Vec<String>>,
     pub(crate) below: Vec<Vec<String>>,
 }
 
-/// The attributes around the one at `attribute`. `None` from an older compiler, if there is no
-/// file, or if this is not our attribute as it stands there: what a procedural macro makes stands,
-/// in most cases, where that macro is called.
+/// Returns the attributes around the one at `attribute`. Returns `None` with an older compiler, if
+/// there is no file, or if the text there is not this attribute: the output of a procedural macro
+/// mostly has the position of its call.
 pub(crate) fn around(attribute: Span) -> Option<Around> {
     thread_local! {
         static LAST: RefCell<Source> = RefCell::default();
@@ -37,11 +38,11 @@ pub(crate) fn around(attribute: Span) -> Option<Around> {
     })
 }
 
-/// A source text with its attributes. Most uses of the attribute follow one in the same file.
+/// Source text with its attributes, kept for the next use in the same file.
 #[derive(Default)]
 struct Source {
     text: String,
-    /// The offset at which each line begins.
+    /// Offset of the start of each line.
     lines: Vec<usize>,
     groups: Vec<Vec<Range<usize>>>,
 }
@@ -53,7 +54,7 @@ impl Source {
         Self { groups: scan::groups(&text), lines, text }
     }
 
-    /// The attributes around ours at this line (the first is 1) and column (the first is 0).
+    /// Returns the attributes around the one at this line (from 1) and column (from 0).
     fn around(&self, line: usize, column: usize) -> Option<Around> {
         let line = *self.lines.get(line.checked_sub(1)?)?;
         let (column, _) = self.text[line..].char_indices().nth(column)?;
@@ -76,12 +77,12 @@ impl Source {
     }
 }
 
-/// The role of an attribute by the segments of its path.
+/// Returns the role of an attribute by the segments of its path.
 pub(crate) fn role(path: &[String]) -> Role {
     Role::of_path(&path.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// The attributes of the line that contains `>` before ours, for tests.
+/// Returns the attributes around the one that `>` marks, for tests.
 #[cfg(test)]
 pub(crate) fn around_mark(source: &str) -> Option<Around> {
     let at = source.find('>').expect("a mark");
@@ -95,20 +96,21 @@ mod tests {
     use super::around_mark;
 
     #[test]
-    fn attributes_are_above_or_below_ours() {
+    fn attributes_are_above_or_below() {
         let found =
             around_mark("fn a() {}\n#[ä] #[b]\n >#[netns_test::test(c)] // d\n#[e] fn f() {}");
-        let found = found.expect("it is ours");
+        let found = found.expect("the attribute of this crate");
         let path = |name: &str| vec![name.to_owned()];
         assert_eq!(found.above, [path("ä"), path("b")]);
         assert_eq!(found.below, [path("e")]);
         assert!(found.is_named_test);
-        let found = around_mark("#[a]\n#[cfg_attr(all(), >netns_test)]").expect("it is ours");
+        let found = around_mark("#[a]\n#[cfg_attr(all(), >netns_test)]")
+            .expect("the attribute of this crate");
         assert_eq!((found.above, found.is_named_test), (vec![path("a")], false));
     }
 
     #[test]
-    fn what_is_not_our_attribute_has_none() {
+    fn other_attributes_are_not_found() {
         for source in [
             ">#[our_own_netns_test]\n#[case(1)]",
             ">#[my::test]\n#[case(1)]",

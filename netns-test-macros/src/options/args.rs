@@ -1,4 +1,4 @@
-//! The options of the attribute: which there are, their defaults, and which go together.
+//! The options of one use of the attribute: their names, defaults and combinations.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
@@ -8,19 +8,19 @@ use crate::errors::Errors;
 use crate::options::argument::Argument;
 use crate::options::user::User;
 
-/// The option names, as an error lists them.
+/// Names of the options, for errors.
 const NAMES: &str =
     "`timeout`, `user`, `ids`, `network`, `crate`, `flavor`, `worker_threads`, `start_paused`";
 
-/// The options of the runtime of an `async fn`.
+/// Names of the options for the runtime of an `async fn`.
 const RUNTIME_NAMES: [&str; 3] = ["flavor", "worker_threads", "start_paused"];
 
-/// The options that `defaults!` takes, as an error lists them.
+/// Names of the options that `defaults!` takes, for errors.
 const DEFAULTS_NAMES: &str = "`timeout`, `user`, `ids`, `network`, `crate`";
 
-/// The options of one use.
+/// Options of one use.
 pub(crate) struct Args {
-    /// Where the runtime crate is; `None` for `::netns_test`.
+    /// Path of the runtime crate; `None` for `::netns_test`.
     pub(crate) path: Option<Path>,
     timeout: Option<Timeout>,
     user: Option<User>,
@@ -29,13 +29,13 @@ pub(crate) struct Args {
     pub(crate) flavor: Flavor,
     pub(crate) worker_threads: Option<usize>,
     pub(crate) start_paused: bool,
-    /// This attribute stands here because an earlier stage of it moved it below another test
-    /// attribute; see [`Registration`](crate::registration::Registration).
+    /// Whether an earlier expansion moved this attribute below another test attribute; see
+    /// [`Registration`](crate::registration::Registration).
     pub(crate) adopted: bool,
-    given: Vec<Ident>,
+    names: Vec<Ident>,
 }
 
-/// The time limit of a test.
+/// Time limit of a test.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Timeout {
     Never,
@@ -43,21 +43,21 @@ enum Timeout {
     After(u64),
 }
 
-/// The ids that the body has.
+/// Ids of the body.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ids {
     Own,
     Subordinate,
 }
 
-/// The network that the body begins with.
+/// Network with which the body begins.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Network {
     Loopback,
     Lan,
 }
 
-/// The tokio runtime of an `async fn`.
+/// Flavor of the tokio runtime of an `async fn`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flavor {
     CurrentThread,
@@ -68,24 +68,24 @@ impl Args {
     /// Reads the tokens between the parentheses of the attribute.
     pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
         let mut args = Self::default();
-        let mut understood = true;
+        let mut is_valid = true;
         for argument in Argument::split(tokens, errors) {
             if let Err(error) = args.set(&argument) {
                 errors.push(error);
-                understood = false;
+                is_valid = false;
             }
         }
-        if understood {
+        if is_valid {
             args.check_flavor(errors);
         }
         args
     }
 
-    /// Reports the options that configure a runtime, for a test where we make none.
+    /// Reports options for a runtime on a test for which this attribute makes none.
     pub(crate) fn check_no_runtime(&self, errors: &mut Errors) {
         let is_for_runtime =
             |name: &&Ident| RUNTIME_NAMES.iter().any(|runtime_name| name == runtime_name);
-        for option in self.given.iter().filter(is_for_runtime) {
+        for option in self.names.iter().filter(is_for_runtime) {
             errors.at(
                 option,
                 format!(
@@ -95,29 +95,29 @@ impl Args {
         }
     }
 
-    /// Whether an option for the runtime is given.
+    /// Returns whether an option for the runtime is set.
     pub(crate) fn configures_runtime(&self) -> bool {
-        RUNTIME_NAMES.iter().any(|runtime_name| self.given.iter().any(|name| name == runtime_name))
+        RUNTIME_NAMES.iter().any(|runtime_name| self.names.iter().any(|name| name == runtime_name))
     }
 
-    /// Reports what `defaults!` does not take, and that there is nothing to take.
+    /// Reports options that `defaults!` does not take, and an empty list.
     pub(crate) fn check_defaults(&self, errors: &mut Errors) {
         let is_for_one_test =
             |name: &&Ident| RUNTIME_NAMES.iter().any(|runtime_name| name == runtime_name);
-        for option in self.given.iter().filter(is_for_one_test) {
+        for option in self.names.iter().filter(is_for_one_test) {
             errors.at(
                 option,
                 format!("`{option}` is an option of one test; `defaults!` takes {DEFAULTS_NAMES}"),
             );
         }
-        if self.given.iter().all(|name| name == "crate") && errors.is_empty() {
+        if self.names.iter().all(|name| name == "crate") && errors.is_empty() {
             let message = "expected an option, as in `network = \"lan\"`";
             errors.push(Error::new(Span::call_site(), message));
         }
     }
 
-    /// The options that are given and that the run of a test depends on, as the runtime crate has
-    /// them.
+    /// Returns the options that were set, except those of this crate, in the syntax of
+    /// `__rt::case!`.
     pub(crate) fn options(&self) -> TokenStream {
         let timeout = self.timeout.map(|timeout| match timeout {
             Timeout::Never => quote!(timeout: Timeout::Never,),
@@ -140,7 +140,7 @@ impl Args {
         quote!(#timeout #user #ids #network)
     }
 
-    /// The path of the runtime crate, as tokens.
+    /// Returns the path of the runtime crate.
     pub(crate) fn path(&self) -> TokenStream {
         match &self.path {
             Some(path) => quote!(#path),
@@ -154,10 +154,10 @@ impl Args {
             self.adopted = true;
             return Ok(());
         }
-        if self.given.contains(name) {
-            return Err(Error::new(name.span(), format!("`{name}` is given twice")));
+        if self.names.contains(name) {
+            return Err(Error::new(name.span(), format!("`{name}` is set twice")));
         }
-        self.given.push(name.clone());
+        self.names.push(name.clone());
         match name.to_string().as_str() {
             "timeout" => {
                 let limit = argument.duration()?;
@@ -200,22 +200,22 @@ impl Args {
         Ok(())
     }
 
-    /// Tokio's own rules for what goes with which flavor.
+    /// Checks tokio's own rules for options and flavors.
     fn check_flavor(&self, errors: &mut Errors) {
         let (option, needed) = match self.flavor {
             Flavor::CurrentThread => ("worker_threads", "multi_thread"),
             Flavor::MultiThread => ("start_paused", "current_thread"),
         };
-        if let Some(option) = self.given.iter().find(|name| *name == option) {
+        if let Some(option) = self.names.iter().find(|name| *name == option) {
             errors.at(option, format!("`{option}` needs `flavor = \"{needed}\"`"));
         }
     }
 }
 
-/// The error for an option that belongs to the attribute of tokio, as it is written there.
+/// Returns the error for an option of `#[tokio::test]`, with the option as it is written there.
 fn tokios(argument: &Argument, option: &str) -> Error {
     argument.error_at_value(&format!(
-        "this is for `#[tokio::test]`: write `#[tokio::test({option})]` below `#[netns_test]`; it makes the runtime in the isolated body"
+        "this is an option of `#[tokio::test]`: write `#[tokio::test({option})]` below `#[netns_test]`; it makes the runtime in the isolated body"
     ))
 }
 
@@ -231,7 +231,7 @@ impl Default for Args {
             worker_threads: None,
             start_paused: false,
             adopted: false,
-            given: Vec::new(),
+            names: Vec::new(),
         }
     }
 }

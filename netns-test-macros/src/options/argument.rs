@@ -1,5 +1,5 @@
-//! One option of the attribute, `name = value`, as written. What the text of a value can mean is
-//! known here; which options there are is known in [`args`](crate::options::args).
+//! One option of the attribute, `name = value`, as written. This file reads values;
+//! [`args`](crate::options::args) knows the options.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::parse::{Parse, Parser as _};
@@ -8,15 +8,15 @@ use syn::{Error, LitBool, LitInt, LitStr, Path, Result};
 use crate::errors::Errors;
 use crate::options::user::User;
 
-/// An option: its name, and the tokens after `=`.
+/// Option with its name and the tokens after `=`.
 pub(crate) struct Argument {
     pub(crate) name: Ident,
     value: TokenStream,
 }
 
 impl Argument {
-    /// Splits the arguments of the attribute at their commas. Each part is judged by itself, so
-    /// that an error in one does not hide an error in the next.
+    /// Splits the arguments of the attribute at their commas. Each part is read by itself, so that
+    /// an error in one does not hide an error in the next.
     pub(crate) fn split(tokens: TokenStream, errors: &mut Errors) -> Vec<Self> {
         let mut arguments = Vec::new();
         let mut part = Vec::new();
@@ -35,7 +35,7 @@ impl Argument {
         arguments
     }
 
-    /// A time limit in milliseconds; `None` for `"none"`.
+    /// Reads a time limit in milliseconds; `None` for `"none"`.
     pub(crate) fn duration(&self) -> Result<Option<u64>> {
         let expected = "a positive whole number and its unit, as in \"500ms\", \"5s\", \"2m\" or \"1h\", or with \"none\"";
         let text = self.value::<LitStr>(expected)?.value();
@@ -45,7 +45,7 @@ impl Argument {
         milliseconds(&text).map(Some).ok_or_else(|| self.error(expected))
     }
 
-    /// One of two words in quotes, each with what it stands for.
+    /// Reads one of two words in quotes, each with its meaning.
     pub(crate) fn either<T>(&self, first: (&str, T), second: (&str, T)) -> Result<T> {
         let expected = format!("\"{}\" or \"{}\"", first.0, second.0);
         let word = self.value::<LitStr>(&expected)?.value();
@@ -55,7 +55,7 @@ impl Argument {
             .ok_or_else(|| self.error(&expected))
     }
 
-    /// A user: the caller, root, a name, or a number, bare or in quotes.
+    /// Reads a user: the caller, root, a name, or a number, bare or in quotes.
     pub(crate) fn user(&self) -> Result<User> {
         let expected =
             "\"caller\", \"root\", the name of a user as in \"nobody\", or a uid as in 1000";
@@ -72,7 +72,7 @@ impl Argument {
         user.ok_or_else(|| self.error(expected))
     }
 
-    /// A path, bare or, as other test attributes have it, in quotes.
+    /// Reads a path, bare or, as in other test attributes, in quotes.
     pub(crate) fn path(&self) -> Result<Path> {
         let expected = "a path, as in `::netns_test`";
         self.value::<LitStr>(expected)
@@ -81,7 +81,7 @@ impl Argument {
             .map_err(|_| self.error(expected))
     }
 
-    /// A positive whole number.
+    /// Reads a positive whole number.
     pub(crate) fn positive(&self) -> Result<usize> {
         let expected = "a positive whole number";
         self.value::<LitInt>(expected)?
@@ -91,12 +91,12 @@ impl Argument {
             .ok_or_else(|| self.error(expected))
     }
 
-    /// `true` or `false`.
+    /// Reads `true` or `false`.
     pub(crate) fn boolean(&self) -> Result<bool> {
         Ok(self.value::<LitBool>("`true` or `false`")?.value)
     }
 
-    /// Whether the value is this text in quotes.
+    /// Returns whether the value is this text in quotes.
     pub(crate) fn is_text(&self, text: &str) -> bool {
         self.value::<LitStr>("").is_ok_and(|value| value.value() == text)
     }
@@ -126,7 +126,7 @@ impl Argument {
         self.error_at_value(&format!("expected `{} = …` with {expected}", self.name))
     }
 
-    /// An error on the value, or on the name if there is no value.
+    /// Returns an error on the value, or on the name if there is no value.
     pub(crate) fn error_at_value(&self, message: &str) -> Error {
         if self.value.is_empty() {
             Error::new(self.name.span(), message)
@@ -136,7 +136,7 @@ impl Argument {
     }
 }
 
-/// Reads `500ms`, `5s`, `2m` or `1h`. Zero is refused: a test that may take no time cannot pass.
+/// Reads `500ms`, `5s`, `2m` or `1h`. Refuses zero, with which no test could pass.
 fn milliseconds(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
@@ -151,7 +151,7 @@ fn milliseconds(text: &str) -> Option<u64> {
     number.checked_mul(factor).filter(|limit| *limit > 0)
 }
 
-/// A uid; the highest number stands for none. That of root is root.
+/// Reads a uid. 0 is [`User::Root`]; the highest number is not a uid.
 fn uid(digits: &str) -> Option<User> {
     match digits.parse().ok()? {
         0 => Some(User::Root),
@@ -160,7 +160,8 @@ fn uid(digits: &str) -> Option<User> {
     }
 }
 
-/// Whether this can be the name of a user (useradd(8)). A misspelt `root` or `caller` cannot.
+/// Returns whether this can be the name of a user (useradd(8)). Refuses `root` and `caller` in
+/// other letter cases.
 fn is_name(word: &str) -> bool {
     let stem = word.strip_suffix('$').unwrap_or(word);
     let is_inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');

@@ -3,7 +3,7 @@
 use super::{check, expand_str, pretty};
 use crate::expand::defaults;
 
-/// What follows the attributes of a plain test with default options.
+/// Expansion of a plain test with default options, after its attributes.
 const PLAIN: &str = r#"
 fn t() {
     fn t() {}
@@ -19,7 +19,7 @@ const IGNORE: &str = r#"
 #[cfg_attr(all(target_os = "linux", miri), ignore = "Miri cannot fork")]
 "#;
 
-/// The plain test below these attributes.
+/// Returns the plain test below these attributes.
 fn plain(attributes: &[&str]) -> String {
     let lines: Vec<&str> = attributes.iter().map(|part| part.trim()).collect();
     format!("{}\n{}", lines.join("\n"), PLAIN.trim())

@@ -1,5 +1,5 @@
-//! The expansion, tested as the ordinary function it is. `expansions` compares whole results as a
-//! person would read them, `rejections` every error with the text it points to.
+//! Tests of the expansion as an ordinary function. `expansions` compares whole results as formatted
+//! source, `rejections` every error with the text to which it points.
 
 mod expansions;
 mod rejections;
@@ -19,8 +19,7 @@ fn pretty(tokens: TokenStream) -> String {
     prettyplease::unparse(&syn::parse2(tokens).expect("an expansion is a list of items"))
 }
 
-/// Asserts what `#[netns_test(arguments)]` makes of `item`. A leading line break of `expected` is
-/// left out.
+/// Asserts the expansion of `#[netns_test(arguments)]` on `item`. Ignores surrounding white space.
 #[track_caller]
 fn check(arguments: &str, item: &str, expected: &str) {
     let found = pretty(expand_str(arguments, item));
@@ -36,8 +35,8 @@ fn check_errors(arguments: &str, item: &str, expected: &[(&str, &str)]) {
     assert_eq!(found, expected);
 }
 
-/// Finds `::netns_test::__rt::compile_error! { "message" }` from its `compile_error` on. An error that points
-/// to the attribute as a whole has no text here.
+/// Returns the text and message of each `::netns_test::__rt::compile_error! { "message" }`. The
+/// text is empty for an error on the attribute as a whole.
 fn compile_errors(tokens: TokenStream) -> Vec<(String, String)> {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let errors = tokens.windows(3).filter_map(|window| match window {

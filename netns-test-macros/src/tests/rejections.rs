@@ -90,7 +90,7 @@ fn unknown_repeated_and_misplaced_options() {
                 "time",
                 "unknown option `time`; the options are `timeout`, `user`, `ids`, `network`, `crate`, `flavor`, `worker_threads`, `start_paused`",
             ),
-            ("user", "`user` is given twice"),
+            ("user", "`user` is set twice"),
         ],
     );
 }
@@ -132,7 +132,7 @@ fn options_of_tokios_attribute_stay_there() {
         ("crate = \"tokio\"", "\"tokio\""),
     ] {
         let message = format!(
-            "this is for `#[tokio::test]`: write `#[tokio::test({option})]` below `#[netns_test]`; it makes the runtime in the isolated body"
+            "this is an option of `#[tokio::test]`: write `#[tokio::test({option})]` below `#[netns_test]`; it makes the runtime in the isolated body"
         );
         check_errors(option, "async fn t() {}", &with_async_error(&[(at, &message)]));
     }
@@ -179,7 +179,7 @@ fn should_panic_with_a_return_type() {
 
 #[test]
 fn the_attribute_twice() {
-    let message = "`#[netns_test]` stands twice on this function; delete one";
+    let message = "`#[netns_test]` is on this function twice; delete one";
     check_errors("", "#[netns_test] fn t() {}", &[("netns_test", message)]);
     check_errors(
         "",
@@ -221,7 +221,7 @@ fn errors_of_options_and_signature_come_together_and_the_function_stays() {
     "expected `user = …` with \"caller\", \"root\", the name of a user as in \"nobody\", or a uid as in 1000"
 }
 ::netns_test::__rt::compile_error! {
-    "`#[netns_test]` stands twice on this function; delete one"
+    "`#[netns_test]` is on this function twice; delete one"
 }
 ::netns_test::__rt::compile_error! {
     "a test has no parameters; for one test with many values add `#[rstest]` or `#[test_case]`"

@@ -1,4 +1,4 @@
-//! What the machine says of itself: all the reading, and no conclusions.
+//! Facts about the machine and the process: reads files, and draws no conclusions.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,14 +16,14 @@ use crate::sys::seccomp::Call;
 use crate::diagnose::usage;
 use crate::diagnose::usage::Limit;
 
-/// The standard library's for a thread, in bytes, where nobody asks for another one.
+/// The standard library's default stack size of a thread, in bytes.
 const STACK: u64 = 2 << 20;
 
 pub(crate) const USERNS_CLONE: &str = "/proc/sys/kernel/unprivileged_userns_clone";
 pub(crate) const APPARMOR_USERNS: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
 pub(crate) const SELINUX: &str = "/sys/fs/selinux/enforce";
 
-/// Files and calls that bear on namespaces, as far as they answer.
+/// Files and calls that concern namespaces; `None` if one cannot be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// Names and values of `/proc/sys/user/max_*_namespaces`.
@@ -40,25 +40,25 @@ pub(crate) struct Facts {
     pub(crate) seccomp: Option<String>,
     /// `Threads:` of this process.
     pub(crate) threads: Option<String>,
-    /// What a filter says to unshare(2), whatever it is asked for.
+    /// The result of unshare(2) without flags, if a filter changes it.
     pub(crate) unshare_filtered: Option<String>,
-    /// What a filter says to clone(2) when that is asked for a user namespace.
+    /// The result of clone(2) with `CLONE_NEWUSER`, if a filter changes it.
     pub(crate) clone_filtered: Option<String>,
     /// The effective capabilities.
     pub(crate) caps: u64,
     /// The effective user id.
     pub(crate) uid: u32,
-    /// The id that has no number in this process's user namespace, and the file that lacks it.
+    /// The id that is not mapped in this process's user namespace, and the map's file.
     pub(crate) unmapped: Option<(u32, String)>,
-    /// Whether `/proc` is there.
+    /// Whether `/proc` is mounted.
     pub(crate) proc_is_there: bool,
     /// Whether a file system is mounted at `/`, as seen from here.
     pub(crate) root_is_mounted: Option<bool>,
-    /// Those of the six namespaces that the kernel does not know.
+    /// The namespaces, of the six, that the kernel does not know.
     pub(crate) unknown_namespaces: Vec<String>,
     /// `/proc/version`.
     pub(crate) version: Option<String>,
-    /// The program that runs this one: the executable, as the kernel names it.
+    /// The executable according to the kernel; under an emulator that is the emulator.
     pub(crate) interpreter: Option<String>,
     /// The executable, as the program itself sees it.
     pub(crate) executable: Option<PathBuf>,
@@ -66,15 +66,15 @@ pub(crate) struct Facts {
     pub(crate) processes: Vec<Limit>,
     /// Limits on the memory of this process.
     pub(crate) memory: Vec<Limit>,
-    /// What `RUST_MIN_STACK` asks for.
+    /// The value of `RUST_MIN_STACK`, in bytes.
     pub(crate) asked_stack: Option<u64>,
-    /// How many bytes of memory, as a thread's stack takes, this process does not get.
+    /// The size of a thread's stack in bytes, if it cannot be mapped.
     pub(crate) lacks_memory: Option<u64>,
     /// `Max open files` of this process: the soft limit.
     pub(crate) file_limit: Option<String>,
-    /// A file that is there in the containers of Docker, of Podman, in Flatpak.
+    /// The container, by a file that Docker, Podman or Flatpak leaves.
     pub(crate) container: Option<Container>,
-    /// What variables of the environment tell.
+    /// The environment, by its variables.
     pub(crate) surroundings: Surroundings,
 }
 
@@ -86,17 +86,17 @@ pub(crate) enum Container {
     Flatpak,
 }
 
-/// What only the process in the new namespaces could see when it was refused its rights.
+/// Facts that only the process in the new namespaces can read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Witness {
-    /// As [`Facts::label`], in there.
+    /// As [`Facts::label`], in the new namespaces.
     pub(crate) label: Option<(String, String)>,
-    /// Whether its files in `/proc` are its own.
+    /// Whether the process is dumpable, so that it owns its files in `/proc`.
     pub(crate) dumpable: Option<bool>,
 }
 
 impl Facts {
-    /// Reads them.
+    /// Reads all facts.
     pub(crate) fn read() -> Self {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let (uid, gid) = process::effective_ids();
@@ -119,7 +119,7 @@ impl Facts {
         }
     }
 
-    /// Those that tell of this process and its limits; by reading only.
+    /// Reads the facts about this process and its limits. Starts no process.
     pub(crate) fn of_this_process() -> Self {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
@@ -146,7 +146,7 @@ impl Facts {
         }
     }
 
-    /// Everything, as files and values: for a report of what nobody has seen before.
+    /// Lists all facts as files and values, to report an unknown cause.
     pub(crate) fn all(&self) -> Vec<(String, String)> {
         let owned = |name: &str, value: &Option<String>| {
             (name.to_owned(), value.clone().unwrap_or_else(|| "(none)".to_owned()))
@@ -171,7 +171,7 @@ impl Facts {
 }
 
 impl Witness {
-    /// Looks, in the process that was refused.
+    /// Reads the facts, in the process that was refused.
     pub(crate) fn new() -> Self {
         let label = label().map(|(file, label)| (format!("{file}, in the new namespaces"), label));
         Self { label, dumpable: process::is_dumpable() }
@@ -190,7 +190,7 @@ fn label() -> Option<(String, String)> {
     })
 }
 
-/// Names and values of `/proc/sys/user/max_*_namespaces`, in the order of the names.
+/// Reads names and values of `/proc/sys/user/max_*_namespaces`, sorted by name.
 pub(crate) fn namespace_limits() -> Vec<(String, String)> {
     let Ok(entries) = fs::read_dir("/proc/sys/user") else { return Vec::new() };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
@@ -211,14 +211,14 @@ fn unknown_namespaces() -> Vec<String> {
     missing.map(str::to_owned).collect()
 }
 
-/// `id`, with the file, if the own user namespace has no number for it.
+/// Returns `id` with the map's file, if the own user namespace does not map it.
 fn unmapped(kind: &str, id: u32) -> Option<(u32, String)> {
     let path = format!("/proc/self/{kind}_map");
     let map = fs::read_to_string(&path).ok()?;
     (!is_mapped(&map, id)).then_some((id, path))
 }
 
-/// Whether one of the lines (inside, outside, count) covers `id`.
+/// Returns whether one of the lines (inside, outside, count) contains `id`.
 fn is_mapped(map: &str, id: u32) -> bool {
     map.lines().any(|line| {
         let mut numbers = line.split_whitespace().map(str::parse::<u64>);
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_has_some() {
+    fn this_machine_has_facts() {
         let facts = Facts::read();
         assert_eq!(facts.unknown_namespaces, Vec::<String>::new());
         assert!(facts.file_limit.is_some());

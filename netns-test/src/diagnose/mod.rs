@@ -1,5 +1,5 @@
-//! Why the kernel refused: facts are read ([`facts`]) and matched against what is known of
-//! each environment ([`causes`]).
+//! Diagnosis of a refusal: [`facts`] are read, and [`causes`] matches them against known
+//! environments.
 
 pub(crate) mod causes;
 pub(crate) mod facts;
@@ -17,15 +17,17 @@ pub(crate) use crate::diagnose::causes::Step;
 pub(crate) use crate::diagnose::facts::{Facts, Witness};
 pub(crate) use crate::diagnose::usage::note_refusals;
 
-/// A call that is no namespace's business, with the limit that it ran into, or who refuses it.
+/// Explains the error of a call that needs no namespace: adds the limit that was reached, or the
+/// filter that refuses the call.
 pub(crate) fn explain(step: &str, object: &str, error: &io::Error) -> Failure {
-    // A file may be refused for what it is.
+    // The error of such a step may be due to the file itself.
     let is_of_a_file = matches!(step, "open" | "read" | "write");
     let kind = if is_of_a_file { Step::Resources } else { Step::Call };
     with_cause(errno::failure(step, object, error), kind, &Witness::default())
 }
 
-/// Whether a limit of 0 on one of `wanted` is what made `error`: nothing can come free then.
+/// Returns whether `error` is due to a limit of 0 on one of `wanted`, so that waiting does not
+/// help.
 pub(crate) fn is_forbidden(error: &io::Error, wanted: &[Namespace]) -> bool {
     let is_wanted = |limit: &str| {
         wanted.iter().any(|&namespace| limit == format!("max_{}_namespaces", namespace.name()))
@@ -34,22 +36,22 @@ pub(crate) fn is_forbidden(error: &io::Error, wanted: &[Namespace]) -> bool {
         && facts::namespace_limits().iter().any(|(limit, value)| value == "0" && is_wanted(limit))
 }
 
-/// Whether there is room for fewer than `count` processes, or namespaces of a kind, here.
+/// Returns whether there is room for fewer than `count` processes, or namespaces of a kind, here.
 pub(crate) fn has_room_for_fewer_than(count: u64) -> bool {
     let namespaces = facts::namespace_limits().into_iter();
     let namespaces = namespaces.filter_map(|(_, limit)| limit.parse().ok());
     usage::room_for_processes().into_iter().chain(namespaces).any(|room| room < count)
 }
 
-/// Whether `error` is of a thread for which this process has too little memory by a limit of its own:
-/// nothing that others let go of helps.
+/// Returns whether `error` is due to a memory limit of this process itself, so that waiting for
+/// other processes does not help.
 pub(crate) fn is_own_limit(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(errno::EAGAIN | errno::ENOMEM))
         && causes::lacks_own_memory(&Facts::of_this_process())
 }
 
-/// Adds the limit on processes that was reached, where the process that was refused one could not see
-/// it: in its own `/proc` and `/sys` there is no other test, and no control group.
+/// Adds the limit on processes that was reached, if the failing process could not see it: its own
+/// `/proc` and `/sys` show neither other tests nor the control group.
 pub(crate) fn seen_from_outside(mut failure: Failure) -> Failure {
     let is_unseen =
         failure.diagnosis.as_ref().is_some_and(|diagnosis| causes::is_unseen(diagnosis));
@@ -61,25 +63,25 @@ pub(crate) fn seen_from_outside(mut failure: Failure) -> Failure {
     failure
 }
 
-/// Adds who refuses a call that the kernel itself refuses to nobody.
+/// Adds the cause of a refusal that the kernel itself never makes.
 pub(crate) fn completed(failure: Failure) -> Failure {
     with_cause(failure, Step::Call, &Witness::default())
 }
 
-/// `/dev/null` cannot be opened.
+/// Explains that `/dev/null` cannot be opened.
 pub(crate) fn without_null(error: &io::Error) -> Failure {
     let failure = errno::failure("open", "/dev/null", error);
     with_cause(failure, Step::Null, &Witness::default())
 }
 
-/// The kernel did not make `namespaces`. Tries them one by one, to name the one.
+/// Explains that the kernel did not create `namespaces`. Tries them one by one, to name the one.
 pub(crate) fn explain_clone(
     alone: &SingleThreaded,
     namespaces: &[Namespace],
     error: &io::Error,
 ) -> Failure {
     if matches!(error.raw_os_error(), Some(errno::EAGAIN | errno::ENOMEM)) {
-        // It is no namespace that is short.
+        // Processes or memory are short, not namespaces.
         return explain("clone", "a process in new namespaces", error);
     }
     let refused = first_refused(alone, namespaces);
@@ -90,10 +92,10 @@ pub(crate) fn explain_clone(
     with_cause(errno::failure("clone", object, error), Step::Clone(refused), &Witness::default())
 }
 
-/// `step` was refused, as `failure` tells; `witness` is the process that was refused.
+/// Adds the cause for which `step` was refused; `witness` is from the process that was refused.
 pub(crate) fn with_cause(mut failure: Failure, step: Step, witness: &Witness) -> Failure {
     if let (Some(code), None) = (failure.errno, &failure.diagnosis) {
-        // A runner with threads comes here for such calls only, and forks for nothing.
+        // For these steps a runner with threads gets here, which must not fork.
         let is_of_this_process = matches!(step, Step::Call | Step::Resources | Step::Null);
         let facts = if is_of_this_process { Facts::of_this_process() } else { Facts::read() };
         failure.diagnosis = causes::diagnose(step, code, &facts, witness).map(Box::new);
@@ -101,15 +103,16 @@ pub(crate) fn with_cause(mut failure: Failure, step: Step, witness: &Witness) ->
     failure
 }
 
-/// Whether the limit on user namespaces that was reached is none that is seen here: one of a user
-/// namespace around this one, or on how deep they are nested. Which of them the kernel does not tell,
-/// so what holds them may end.
+/// Returns whether the limit on user namespaces that was reached is not visible here: it is that of
+/// an outer user namespace, or that on nesting. The kernel does not report which, so waiting may
+/// help.
 pub(crate) fn is_out_of_reach(failure: &Failure) -> bool {
     let cause = failure.diagnosis.as_ref();
     cause.is_some_and(|cause| cause.topic == "nesting" && cause.until_reboot.is_none())
 }
 
-/// A process that is to fork has not one thread but `count`, or that cannot be told.
+/// Explains that the process has `count` threads, or that they cannot be counted, so it must not
+/// fork.
 pub(crate) fn not_alone(count: io::Result<usize>) -> Failure {
     let count = match count {
         Ok(count) => count,
@@ -125,7 +128,7 @@ pub(crate) fn not_alone(count: io::Result<usize>) -> Failure {
     failure
 }
 
-/// A first sandbox's process was killed by SIGSYS.
+/// Explains that the process of the first sandbox was killed by SIGSYS.
 pub(crate) fn killed_by_filter() -> Failure {
     let mut failure =
         Failure::new("set up", "the sandbox of a test", "its process was killed by SIGSYS");
@@ -133,13 +136,13 @@ pub(crate) fn killed_by_filter() -> Failure {
     failure
 }
 
-/// The namespaces among `wanted` that the kernel does not refuse, each by itself.
+/// Returns the namespaces among `wanted` that the kernel does not refuse, each tried separately.
 pub(crate) fn allowed(alone: &SingleThreaded, wanted: &[Namespace]) -> Vec<Namespace> {
     wanted.iter().copied().filter(|&namespace| may_have(alone, namespace)).collect()
 }
 
-/// The first namespace that the kernel refuses now: by itself, or where a user namespace is
-/// among those wanted, together with it.
+/// Finds the first namespace that the kernel refuses now: alone, or together with a user namespace
+/// if that is wanted, too.
 fn first_refused(alone: &SingleThreaded, wanted: &[Namespace]) -> Option<Namespace> {
     let user: &[Namespace] =
         if wanted.contains(&Namespace::User) { &[Namespace::User] } else { &[] };
@@ -153,7 +156,7 @@ fn can_make(alone: &SingleThreaded, namespaces: &[Namespace]) -> bool {
     try_to_make(alone, namespaces).is_ok()
 }
 
-/// Whether the kernel makes one, or would if all that are there were not in use.
+/// Returns whether the kernel creates one, or would if the limit were not reached.
 fn may_have(alone: &SingleThreaded, namespace: Namespace) -> bool {
     match try_to_make(alone, &[namespace]) {
         Ok(()) => true,

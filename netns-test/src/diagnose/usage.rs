@@ -1,4 +1,4 @@
-//! How much is used of each limit on processes and memory: counters and events, and no conclusions.
+//! Usage of each limit on processes and memory: counters and events, and no conclusions.
 
 use std::fs;
 use std::sync::OnceLock;
@@ -10,11 +10,11 @@ use crate::sys::process;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limit {
     pub(crate) kind: Kind,
-    /// Where the limit is read, and its value.
+    /// The limit's source and value.
     pub(crate) limit: (String, u64),
-    /// Where it is read how much is used, and that, if it can be known.
+    /// The usage's source and value, if it can be read.
     pub(crate) used: Option<(String, u64)>,
-    /// Whether the kernel has counted a refusal since this process looked first.
+    /// Whether the kernel has counted a refusal since [`note_refusals`].
     pub(crate) has_refused: bool,
 }
 
@@ -39,7 +39,7 @@ pub(crate) enum Kind {
     Commitment,
 }
 
-/// Limits on processes and threads: those of control groups first, from the innermost on.
+/// Reads the limits on processes and threads: first those of control groups, the innermost first.
 pub(crate) fn of_processes() -> Vec<Limit> {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let all = fs::read_to_string("/proc/loadavg").ok().and_then(|text| threads_in(&text));
@@ -60,14 +60,15 @@ pub(crate) fn of_processes() -> Vec<Limit> {
     found
 }
 
-/// How many more processes control groups and the machine allow, each, and how many the user may have.
+/// Returns how many more processes each control group allows, and the user's limit
+/// (`RLIMIT_NPROC`).
 pub(crate) fn room_for_processes() -> Vec<u64> {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let left = |limit: Limit| Some(limit.limit.1.saturating_sub(limit.used?.1));
     groups().into_iter().filter_map(left).chain(soft(&limits, "Max processes")).collect()
 }
 
-/// Limits on the memory of this process.
+/// Reads the limits on the memory of this process.
 pub(crate) fn of_memory() -> Vec<Limit> {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -93,12 +94,12 @@ pub(crate) fn of_memory() -> Vec<Limit> {
     all.into_iter().flatten().collect()
 }
 
-/// The size of the stack that the standard library gives to threads, as `RUST_MIN_STACK` asks.
+/// Returns the stack size that `RUST_MIN_STACK` sets for threads, in bytes.
 pub(crate) fn asked_stack() -> Option<u64> {
     env::stack_of_threads()
 }
 
-/// Notes which refusals the kernel has counted up to now, in control groups.
+/// Records how many refusals the kernel has counted so far, for each control group.
 pub(crate) fn note_refusals() {
     counted_before();
 }
@@ -111,7 +112,8 @@ fn counted_before() -> &'static [(String, u64)] {
     })
 }
 
-/// `pids.max` of this process's control group and of those around it that can be seen.
+/// Reads `pids.max` of this process's control group and of its ancestors, as far as they are
+/// visible.
 fn groups() -> Vec<Limit> {
     let before = counted_before();
     let limit = |group: String| {
@@ -123,7 +125,7 @@ fn groups() -> Vec<Limit> {
         let counts_own = fs::exists(format!("{group}/pids.events.local")).unwrap_or(false);
         let kind = Kind::Group { counts_own };
         match fs::read_to_string(&file).ok()?.trim() {
-            // Not a limit, but what it has counted may be of one around it.
+            // No limit, but version 2 counts refusals of an ancestor here, too.
             "max" => {
                 has_refused.then_some(Limit { kind, limit: (file, u64::MAX), used, has_refused })
             }
@@ -136,20 +138,20 @@ fn groups() -> Vec<Limit> {
     group_directories().into_iter().filter_map(limit).collect()
 }
 
-/// How often a process was refused, as the control group has counted.
+/// Reads how many processes the control group has refused.
 fn refusals(group: &str) -> Option<u64> {
     let events = fs::read_to_string(format!("{group}/pids.events")).ok()?;
     events.lines().find_map(|line| line.strip_prefix("max ")?.parse().ok())
 }
 
-/// The directories of the control groups that count this process, from the innermost on.
+/// Lists the directories of this process's control groups, the innermost first.
 fn group_directories() -> Vec<String> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let (groups, mounts) = (read("/proc/self/cgroup"), read("/proc/self/mountinfo"));
     [false, true].into_iter().flat_map(|is_first| directories(&groups, &mounts, is_first)).collect()
 }
 
-/// Those of version 1 of control groups, if that is asked for, or of version 2.
+/// Lists the directories of version 1 of control groups if `is_first`, or of version 2.
 fn directories(groups: &str, mounts: &str, is_first: bool) -> Vec<String> {
     let of_line = |line: &str| {
         let (_, rest) = line.split_once(':')?;
@@ -179,7 +181,7 @@ fn directories(groups: &str, mounts: &str, is_first: bool) -> Vec<String> {
     let Some((Some(root), Some(place))) = mounts.lines().find_map(of_mount) else {
         return Vec::new();
     };
-    // What is mounted may be a part of the tree only.
+    // A part of the tree may be mounted only.
     let below = match root.trim_end_matches('/') {
         "" => group.as_str(),
         root => group.strip_prefix(root).unwrap_or(""),
@@ -193,13 +195,13 @@ fn directories(groups: &str, mounts: &str, is_first: bool) -> Vec<String> {
     found
 }
 
-/// Whether the kernel does not count this user's processes against a limit: root on the machine.
+/// Returns whether the kernel exempts this user from `RLIMIT_NPROC`: root on the machine.
 fn is_exempt(uid: u32) -> bool {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     uid == 0 && map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
-/// How many threads of all processes of the user there are, of those that `/proc` shows.
+/// Counts the threads of the user's processes, as far as `/proc` shows them.
 fn tasks_of(uid: u32) -> u64 {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let statuses = processes.filter_map(|entry| {
@@ -229,20 +231,20 @@ fn commitment() -> Option<Limit> {
     })
 }
 
-/// The bytes of a field that is told in KiB.
+/// Returns the bytes of a field in KiB.
 fn in_kib(text: &str, field: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     let kib: u64 = rest.split_whitespace().next()?.parse().ok()?;
     Some(kib << 10)
 }
 
-/// The soft limit with this label in `/proc/self/limits`; nothing if it is unlimited.
+/// Returns the soft limit with this label in `/proc/self/limits`; `None` if it is unlimited.
 fn soft(limits: &str, label: &str) -> Option<u64> {
     let rest = limits.lines().find_map(|line| line.strip_prefix(label))?;
     rest.split_whitespace().next()?.parse().ok()
 }
 
-/// The second number of `1/234`, the fourth field.
+/// Returns the second number of the fourth field, `1/234`.
 fn threads_in(loadavg: &str) -> Option<u64> {
     loadavg.split(' ').nth(3)?.split_once('/')?.1.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! One sandbox, set up as for a test, in a process that tells each step.
+//! One sandbox, set up as for a test by a child process, which reports each step.
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -20,58 +20,58 @@ use crate::sys::process::signals;
 use crate::sys::process::{Side, SingleThreaded, Status};
 use crate::userns::Caller;
 
-/// How long all of it may take. Loading a dozen modules takes seconds on a slow machine.
+/// The longest time for an attempt. To load a dozen kernel modules takes seconds on a slow machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What has become of it.
+/// The result of an attempt.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     pub(crate) mode: Mode,
     pub(crate) steps: Vec<Entry>,
-    /// Why it did not come to its end.
+    /// The reason for which it failed.
     pub(crate) failure: Option<Failure>,
-    /// What of the kernel can be used there.
+    /// The features of the kernel, as they work in the sandbox.
     pub(crate) features: Vec<Feature>,
 }
 
-/// A part of the kernel that labs are made of, as told from one process to another.
+/// A feature of the kernel that labs use, as sent from the child process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Feature {
     pub(crate) name: String,
-    /// What a lab does with it.
+    /// The use that a lab makes of it.
     pub(crate) what_for: String,
     pub(crate) missing: Option<Missing>,
 }
 
-/// Why it cannot be used.
+/// The reason for which a feature cannot be used, with advice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Missing {
     pub(crate) reason: String,
-    /// The kernel's module to load, if that is what is missing.
+    /// The kernel module that is missing, if that is the reason.
     pub(crate) module: Option<String>,
     pub(crate) advice: String,
 }
 
-/// Tries.
+/// Sets up a sandbox of this mode, and tries the features in it.
 pub(crate) fn make(mode: &Mode, caller: &Caller, alone: &SingleThreaded) -> Attempt {
     let mut transcript = Transcript::default();
-    let told = begin(mode, caller, alone, &mut transcript);
+    let report = begin(mode, caller, alone, &mut transcript);
     let mut attempt =
         Attempt { mode: mode.clone(), steps: transcript.0, failure: None, features: Vec::new() };
-    match told {
-        Ok(told) => {
-            attempt.steps.extend(told.steps);
-            attempt.failure = told.outcome.explained();
-            attempt.features = told.features;
+    match report {
+        Ok(report) => {
+            attempt.steps.extend(report.steps);
+            attempt.failure = report.outcome.explained();
+            attempt.features = report.features;
         }
         Err(failure) => attempt.failure = Some(failure),
     }
     attempt
 }
 
-/// What the process in the sandbox tells.
+/// The report of the process in the sandbox.
 #[derive(Debug, PartialEq, Eq)]
-struct Told {
+struct ChildReport {
     steps: Vec<Entry>,
     outcome: TrialOutcome,
     features: Vec<Feature>,
@@ -82,7 +82,7 @@ fn begin(
     caller: &Caller,
     alone: &SingleThreaded,
     transcript: &mut Transcript,
-) -> Result<Told, Failure> {
+) -> Result<ChildReport, Failure> {
     let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     let identity = Identity::new(Setting::CALLER, caller, mode)?;
     let (go, start) = fds::pipe().map_err(step("pipe", "to the sandbox"))?;
@@ -99,8 +99,8 @@ fn begin(
         drop(fds::write_once(start.as_fd(), b"g"));
     }
     drop((go, start, theirs));
-    let told = read_to_the_end(&ours);
-    if told.is_err() {
+    let report = read_to_the_end(&ours);
+    if report.is_err() {
         process::kill(pid);
     }
     let status = process::reap_aside(pid);
@@ -108,27 +108,27 @@ fn begin(
     if status == Some(Status::Signaled(signals::SYS)) {
         return Err(diagnose::killed_by_filter());
     }
-    let told = told.map_err(step("wait", "for the sandbox"))?;
-    let lost = || Failure::new("set up", "a sandbox", "its process ended without a word");
-    Told::decode(&told).ok_or_else(lost)
+    let report = report.map_err(step("wait", "for the sandbox"))?;
+    let lost = || Failure::new("set up", "a sandbox", "its process ended without a report");
+    ChildReport::decode(&report).ok_or_else(lost)
 }
 
 fn read_to_the_end(pipe: &OwnedFd) -> io::Result<Vec<u8>> {
-    let (mut told, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
+    let (mut report, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
     loop {
         let ready = fds::wait(&[Until::Readable(pipe.as_fd())], Some(LIMIT))?;
         if !ready.iter().any(|ready| ready.readable || ready.hung_up) {
             return Err(io::ErrorKind::TimedOut.into());
         }
         match fds::read_available(pipe, &mut buffer)? {
-            Some(0) => return Ok(told),
-            Some(length) => told.extend_from_slice(&buffer[..length]),
+            Some(0) => return Ok(report),
+            Some(length) => report.extend_from_slice(&buffer[..length]),
             None => {}
         }
     }
 }
 
-/// The process in the sandbox.
+/// Runs in the process in the sandbox.
 fn inside(identity: &Identity, mode: &Mode, go: &OwnedFd, parent: &OwnedFd) -> ! {
     let ready = process::die_with_parent()
         .and_then(|()| fds::close_all_except(&[0, 1, 2, go.as_raw_fd(), parent.as_raw_fd()]));
@@ -152,12 +152,12 @@ fn inside(identity: &Identity, mode: &Mode, go: &OwnedFd, parent: &OwnedFd) -> !
             )
         }
     };
-    let told = Told { steps: transcript.0, outcome, features }.encode();
-    let sent = told.chunks(4096).try_for_each(|part| fds::write_once(parent.as_fd(), part));
+    let report = ChildReport { steps: transcript.0, outcome, features }.encode();
+    let sent = report.chunks(4096).try_for_each(|part| fds::write_once(parent.as_fd(), part));
     process::exit_now(i32::from(sent.is_err()))
 }
 
-impl Told {
+impl ChildReport {
     fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         out.bytes(&self.outcome.encode()).u32(self.steps.len() as u32);
@@ -222,14 +222,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_round_trips() {
+    fn reports_round_trip() {
         let missing = |module: Option<&str>| Missing {
             reason: "add link: EOPNOTSUPP".into(),
             module: module.map(str::to_owned),
             advice: "sudo modprobe dummy".into(),
         };
         let feature = |missing| Feature { name: "dummy".into(), what_for: "it".into(), missing };
-        let told = Told {
+        let report = ChildReport {
             steps: vec![
                 Entry { step: "mount proc".into(), limitation: None },
                 Entry { step: "mount sysfs".into(), limitation: Some("EPERM".into()) },
@@ -241,8 +241,8 @@ mod tests {
                 feature(Some(missing(Some("dummy")))),
             ],
         };
-        let bytes = told.encode();
-        assert_eq!(Told::decode(&bytes), Some(told));
-        assert_eq!(Told::decode(&bytes[..bytes.len() - 1]), None);
+        let bytes = report.encode();
+        assert_eq!(ChildReport::decode(&bytes), Some(report));
+        assert_eq!(ChildReport::decode(&bytes[..bytes.len() - 1]), None);
     }
 }

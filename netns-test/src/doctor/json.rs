@@ -1,4 +1,4 @@
-//! The report for machines: one JSON object. Keys are added, none is taken away.
+//! The report for machines: one JSON object. Later versions add keys, and remove none.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::doctor::report::{Report, VERSION};
 use crate::doctor::text;
 use crate::error::Failure;
 
-/// The report as JSON.
+/// Formats the report as JSON.
 pub(crate) fn print(report: &Report) -> String {
     let mode = report.success().map(mode);
     let facts: serde_json::Map<String, Value> =

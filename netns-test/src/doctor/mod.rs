@@ -1,5 +1,5 @@
-//! The program that tells what this machine allows: it does what the harness does for a test,
-//! step by step, and tries the parts of the kernel that labs are made of.
+//! The doctor, a program that reports what this machine allows. It sets up a sandbox step by step,
+//! as the harness does for a test, and tries the features of the kernel that labs use.
 
 pub(crate) mod attempt;
 pub(crate) mod features;
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use crate::doctor::report::VERSION;
 
 const USAGE: &str = "\
-Tells whether netns-test can isolate tests on this machine.
+Checks whether netns-test can isolate tests on this machine.
 
 usage: netns-test-doctor [--json]
 
@@ -20,14 +20,13 @@ usage: netns-test-doctor [--json]
   --help     print this
   --version  print the version
 
-It asks the kernel for each kind of link that labs are made of, for which the kernel may
-load modules; those of dummy and ifb may add idle links to the machine, unless it is told
-not to.
+It creates each kind of link that labs use, for which the kernel may load modules. Those of
+dummy and ifb add idle links to the machine, unless a modprobe option prevents that.
 
 exit status: 0 if tests can be isolated, 1 if not, 2 if the arguments are wrong
 ";
 
-/// The whole program.
+/// Runs the program.
 pub(crate) fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_str()).collect();
@@ -42,8 +41,8 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     let report = report::examine();
-    let is_told = say(&print(&report)) == ExitCode::SUCCESS;
-    ExitCode::from(u8::from(!(report.is_isolated() && is_told)))
+    let is_printed = say(&print(&report)) == ExitCode::SUCCESS;
+    ExitCode::from(u8::from(!(report.is_isolated() && is_printed)))
 }
 
 fn say(text: &str) -> ExitCode {

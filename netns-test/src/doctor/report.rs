@@ -1,4 +1,4 @@
-//! The report: what has been tried, and what that shows.
+//! The report: the attempts, their result, and the facts.
 
 use crate::diagnose;
 use crate::diagnose::Facts;
@@ -14,14 +14,14 @@ use crate::userns::Caller;
 /// The version of the crate.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What there is to tell.
+/// The findings about a machine.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// What is wrong with the variables that the crate reads.
+    /// A mistake in the environment variables that the crate reads.
     pub(crate) settings: Option<Failure>,
-    /// What has been tried, in order; the last one tells.
+    /// The attempts, in order; the last one decides.
     pub(crate) attempts: Vec<Attempt>,
-    /// Why tests cannot be isolated.
+    /// The reason for which tests cannot be isolated.
     pub(crate) refusal: Option<Failure>,
     pub(crate) features: Vec<Feature>,
     pub(crate) facts: Facts,
@@ -63,7 +63,7 @@ impl Report {
         self.settings.is_none() && self.refusal.is_none()
     }
 
-    /// The attempt that has succeeded.
+    /// Returns the attempt that has succeeded.
     pub(crate) fn success(&self) -> Option<&Attempt> {
         self.attempts.last().filter(|_| self.refusal.is_none())
     }

@@ -6,7 +6,7 @@ use crate::diagnose::Facts;
 use crate::doctor::attempt::{Attempt, Feature};
 use crate::doctor::report::{Report, VERSION};
 
-/// The report as text.
+/// Formats the report as text.
 pub(crate) fn print(report: &Report) -> String {
     let mut text = format!("netns-test {VERSION}\n");
     for attempt in &report.attempts {
@@ -24,7 +24,7 @@ pub(crate) fn print(report: &Report) -> String {
     text
 }
 
-/// The facts of which there are any.
+/// Returns the facts that have a value.
 pub(crate) fn facts(facts: &Facts) -> Vec<(String, String)> {
     let mut all = facts.all();
     all.retain(|(_, value)| value != "(none)");

@@ -1,4 +1,4 @@
-//! Who the body is: ids and capabilities.
+//! The identity of a body: ids and capabilities.
 
 use crate::error::Failure;
 use crate::isolate::namespaces::Mode;
@@ -10,7 +10,7 @@ use crate::sys::process::credentials;
 use crate::sys::{errno, fds, process};
 use crate::userns::{Caller, Maps};
 
-/// A user, worked out for the caller at hand.
+/// The identity of a body, resolved for one caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) maps: Maps,
@@ -22,24 +22,24 @@ pub(crate) struct Identity {
     becomes: Option<Vec<u32>>,
 }
 
-/// They let a process pass over the permissions of files that it owns.
+/// The capabilities that bypass the permissions of files.
 const OVER_PERMISSIONS: Caps = Caps::DAC_OVERRIDE.and(Caps::DAC_READ_SEARCH).and(Caps::FOWNER);
 
-/// They change owners and modes; with one id mapped there is nothing to change them to.
+/// The capabilities to change owners and modes. With one id mapped they have no use.
 const OVER_OWNERS: Caps = Caps::CHOWN.and(Caps::FSETID);
 
-/// They let a process become another user.
+/// The capabilities to become another user.
 const OVER_IDS: Caps = Caps::SETUID.and(Caps::SETGID).and(Caps::SETFCAP);
 
-/// Those that are about a network alone. What others reach is the machine's without a user namespace.
+/// The capabilities over a network only. Without a user namespace, the others are over the machine.
 const OVER_NETWORK: Caps =
     Caps::NET_ADMIN.and(Caps::NET_RAW).and(Caps::NET_BIND_SERVICE).and(Caps::NET_BROADCAST);
 
 impl Identity {
-    /// Works out what `setting` means for `caller`, in namespaces as of `mode`.
+    /// Resolves `setting` for `caller`, in namespaces of `mode`.
     ///
-    /// Without a user namespace a body is who the caller is, with all it may do, unless it is to be
-    /// another user; no other caller than root can be made root there.
+    /// Without a user namespace a body has the caller's identity and capabilities, unless the
+    /// setting names another user. Only root can be root there.
     pub(crate) fn new(setting: Setting, caller: &Caller, mode: &Mode) -> Result<Self, Failure> {
         let account = match setting.user {
             User::Caller => return Self::of_caller(setting.ids, caller, mode),
@@ -128,17 +128,18 @@ impl Identity {
         Ok(Self { maps, uid, gid, dropped, becomes: Some(groups) })
     }
 
-    /// The capabilities over files, with several ids mapped, that `caller` does not have.
+    /// Returns the capabilities over files that `caller` does not have, for several mapped ids.
     pub(crate) fn over_files(caller: &Caller) -> Caps {
         OVER_PERMISSIONS.and(OVER_OWNERS).without(caller.caps)
     }
 
-    /// The capabilities that the body is not to have.
+    /// Returns the capabilities that the body drops.
     pub(crate) fn dropped(&self) -> Caps {
         self.dropped
     }
 
-    /// Takes the identity on, in a process of the new user namespace; all of it but another user's.
+    /// Assumes the capabilities, in a process of the new user namespace. The change to another user
+    /// is [`become_user`](Self::become_user).
     pub(crate) fn assume(&self) -> Result<(), Failure> {
         if self.maps == Maps::Callers || self.becomes.is_some() {
             return Ok(());
@@ -155,9 +156,9 @@ impl Identity {
         Ok(())
     }
 
-    /// Becomes the user, if that is another one than the process has been so far: when the id maps
-    /// are written, and stdout and stderr are the test's. These are the user's then, who may open
-    /// `/dev/stdout` anew.
+    /// Changes to the user, if that is not the caller. Call it when the id maps are written, and
+    /// stdout and stderr are the test's. They are given to the user, who can then open
+    /// `/dev/stdout`.
     pub(crate) fn become_user(&self) -> Result<(), Failure> {
         let Some(groups) = &self.becomes else { return Ok(()) };
         let (uid, gid) = (self.uid, self.gid);
@@ -174,12 +175,12 @@ impl Identity {
             .and_then(|()| caps::make_ambient())
             .and_then(|()| caps::keep_over_change(false))
             .map_err(step("change", "capabilities".into()))?;
-        // The change has closed the process to itself.
+        // The change of ids has cleared the dumpable flag.
         process::make_dumpable().map_err(step("prctl", "PR_SET_DUMPABLE".into()))
     }
 }
 
-/// The failure of a caller who is not root, and is to be another user.
+/// Returns the failure of a caller without root that is to become another user.
 fn not_root((uid, gid): (u32, u32), caller: &Caller) -> Failure {
     let object = format!("uid {uid} and gid {gid}");
     let reason = format!("the caller is uid {}, which may not change it", caller.uid);
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_user_namespace_nobody_becomes_another() {
+    fn without_a_user_namespace_no_body_changes_its_user() {
         let mut caller = Caller::read().unwrap();
         caller.caps = Caps(u64::MAX);
         let mode = Mode::privileged(&caller).unwrap();

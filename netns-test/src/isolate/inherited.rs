@@ -1,4 +1,4 @@
-//! What a sandbox takes over of the machine in the moment in which it is made.
+//! The state of the machine that a sandbox copies when it is created.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -13,22 +13,22 @@ use crate::sys::process::credentials::MachineNames;
 /// that of the last tick of the kernel's clock, of which there are 100 a second or more.
 const TICK: Duration = Duration::from_millis(20);
 
-/// What a sandbox takes over of the machine and does not follow later, apart from its mounts, its
-/// working directory, and the defaults of a new network. Where two are equal, so are the sandboxes.
+/// The state of the machine that a sandbox copies and does not update later, except mounts, working
+/// directory and the defaults of a new network. Sandboxes with equal values are interchangeable.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Copied {
     names: MachineNames,
-    /// When each directory and file last changed that `/run` is made from.
+    /// The time of the last change of each directory and file that `/run` is built from.
     run: Vec<(PathBuf, Changed)>,
 }
 
 impl Copied {
-    /// By a sandbox that is made now; nothing if that cannot be known.
+    /// Reads the state that a sandbox would copy now; `None` if it cannot be read.
     pub(crate) fn now() -> Option<Self> {
         Some(Self { names: credentials::machine_names().ok()?, run: run_dir::changes().ok()? })
     }
 
-    /// Whether a sandbox that is made now would take over the same.
+    /// Returns whether a sandbox that is created now would copy the same state.
     pub(crate) fn is_so_still(&self) -> bool {
         let is_unchanged = |(path, changed): &(PathBuf, Changed)| {
             entries::changed(path).is_ok_and(|now| now == *changed)
@@ -37,14 +37,14 @@ impl Copied {
             && self.run.iter().all(is_unchanged)
     }
 
-    /// Whether the next change will be seen.
+    /// Returns whether the next change is certain to have another time.
     pub(crate) fn is_settled(&self) -> bool {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.run.iter().all(|(_, changed)| is_before(*changed, now))
     }
 }
 
-/// Whether it is more than a [`TICK`] from `changed`, in seconds and nanoseconds, to `now`.
+/// Returns whether `changed`, in seconds and nanoseconds, is more than a [`TICK`] before `now`.
 fn is_before((seconds, nanoseconds): Changed, now: Duration) -> bool {
     let (Ok(seconds), Ok(nanoseconds)) = (seconds.try_into(), nanoseconds.try_into()) else {
         return false;

@@ -1,9 +1,10 @@
-//! A network with a neighbour: an interface besides `lo`, in the sandbox, and the other end of its
-//! cable in a network namespace with a kernel and no process.
+//! A network with a neighbour: `eth0` in the sandbox is one end of a veth pair. The other end is in
+//! a network namespace without processes.
 //!
-//! The kernel there answers ARP, neighbour solicitations and ping. No route leads over it: a TCP
-//! connection to the outside would fail after a second, when the first packet is sent again. (The
-//! answer to the first one comes while `connect(2)` still holds the socket, and is lost.)
+//! The kernel there answers ARP, neighbour solicitations and ping. There is no default route
+//! through it: a TCP connection to the outside would fail only after a second, when the SYN is
+//! retransmitted. (The ICMP error for the first SYN arrives while `connect(2)` still locks the
+//! socket, and is lost.)
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -20,14 +21,15 @@ use crate::sys::net::ifreq;
 use crate::sys::net::route::{Change, End, LOOPBACK, Refusal, Requests, Socket};
 use crate::sys::ns::nsfs;
 
-/// The name of both ends of the cable.
+/// The name of both ends of the veth pair.
 const NAME: &str = "eth0";
 
-/// The index of the neighbour's end. The other one has another index: of two ends with one number the
-/// kernel takes the first for an interface without a cable, and looks at it up to a second later.
+/// The index of the neighbour's end. The ends must have different indexes: the kernel takes a veth
+/// whose peer has the same index for an interface without a lower one, and delays its link watch by
+/// up to a second.
 const THERE: u32 = 1000;
 
-/// How long the kernel may take until the cable carries packets; it takes a thousandth of it.
+/// The time limit for the link to become operational, which usually takes about 10 ms.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// The addresses of one end.
@@ -47,21 +49,21 @@ const fn mac(host: u8) -> [u8; 6] {
     [2, 0, 0, 0, 0, host]
 }
 
-/// The network namespace of a neighbour. It lives as long as the descriptor, which no body has.
+/// The network namespace of a neighbour. The descriptor keeps it alive; no body inherits it.
 #[derive(Debug)]
 pub(crate) struct Neighbour {
     own: OwnedFd,
     there: OwnedFd,
 }
 
-/// Requests, each with what a failure calls it.
+/// Requests, each with its step and object for errors.
 #[derive(Default)]
 struct Steps {
     requests: Requests,
     names: Vec<(&'static str, String)>,
 }
 
-/// One end of the cable, with what the kernel has told of it.
+/// One end of the veth pair, with the changes that the kernel has reported.
 struct Side {
     socket: Socket,
     whose: &'static str,
@@ -70,7 +72,8 @@ struct Side {
 }
 
 impl Neighbour {
-    /// Makes the namespace; the calling thread, the only one of its process, stays in its own.
+    /// Creates the namespace. The calling thread must be the only one of its process; it returns to
+    /// its own namespace.
     pub(crate) fn new() -> io::Result<Self> {
         let own = nsfs::own_network()?;
         nsfs::unshare_network()?;
@@ -79,7 +82,7 @@ impl Neighbour {
         Ok(Self { there: there?, own })
     }
 
-    /// Lays the cable; what is to be kept as long as there is to be a neighbour.
+    /// Creates the veth pair. Returns the descriptor that keeps the neighbour alive.
     pub(crate) fn connect(self, transcript: &mut Transcript) -> Result<OwnedFd, Failure> {
         let enter = |network: &OwnedFd| {
             nsfs::enter_network(network)
@@ -107,7 +110,7 @@ impl Neighbour {
         Ok(self.there)
     }
 
-    /// In the neighbour's namespace.
+    /// Sets up the neighbour's end. The calling thread is in its namespace.
     fn set_up_there(&self, transcript: &mut Transcript) -> Result<Side, Failure> {
         let ipv6 = "/proc/sys/net/ipv6/conf/all/disable_ipv6";
         if !is_so(ipv6, "0") {
@@ -148,7 +151,7 @@ impl Steps {
 }
 
 impl Steps {
-    /// The failure that a refusal stands for.
+    /// Converts a refusal to a failure.
     fn refused(&self, refusal: Refusal) -> Failure {
         let unknown = ("ask", "netlink".to_owned());
         let (step, object) = self.names.get(refusal.place).unwrap_or(&unknown);
@@ -169,7 +172,7 @@ impl Steps {
 }
 
 impl Side {
-    /// Opens that of the namespace that the calling thread is in.
+    /// Opens the socket in the calling thread's namespace.
     fn open(whose: &'static str) -> Result<Self, Failure> {
         let socket = Socket::open_to_changes()
             .map_err(|error| errno::failure("open", "a netlink socket", &error))?;
@@ -218,16 +221,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kernel_without_veth_is_told() {
+    fn a_kernel_without_veth_is_explained() {
         let (own, _other) = fds::pipe().unwrap();
         let mut steps = Steps::default();
         steps.cable(&own);
         let error = || io::Error::from_raw_os_error(errno::EOPNOTSUPP);
         let words = Some("Unknown device type".to_owned());
-        let told = steps.refused(Refusal { place: 1, error: error(), words }).to_string();
+        let text = steps.refused(Refusal { place: 1, error: error(), words }).to_string();
         let begins = "add link eth0 (veth), which `network = \"lan\"` takes: EOPNOTSUPP (";
-        assert!(told.starts_with(begins) && told.contains("): Unknown device type\n"), "{told}");
-        assert!(told.contains("sudo modprobe veth"), "{told}");
+        assert!(text.starts_with(begins) && text.contains("): Unknown device type\n"), "{text}");
+        assert!(text.contains("sudo modprobe veth"), "{text}");
         let other = steps.refused(Refusal { place: 0, error: error(), words: None }).to_string();
         assert!(other.starts_with("set up lo of the neighbour: ") && !other.contains("modprobe"));
     }

@@ -1,8 +1,8 @@
-//! The ordered steps that turn a fresh process in fresh namespaces into a place where a
-//! body can run. An error names its step.
+//! The ordered steps that turn a new process in new namespaces into a sandbox for a body. An error
+//! names its step.
 //!
-//! What must hold (id maps, `lo`) is an error; what a container may forbid (mounts) is a
-//! limitation, which is told with a failure and never hidden.
+//! A step that isolation needs (id maps, `lo`) fails with an error. A step that a container may
+//! forbid (mounts) leaves a limitation, which is printed with a failure of the test.
 
 pub(crate) mod identity;
 pub(crate) mod inherited;

@@ -1,4 +1,4 @@
-//! A mount tree of its own, with a `/proc` and a `/sys` that show the new namespaces.
+//! The mounts of a sandbox: a `/proc` and a `/sys` that show the new namespaces.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,11 +11,11 @@ use crate::sys::process::Namespace;
 use crate::sys::{errno, fds, mount};
 use crate::userns::Maps;
 
-/// Mounts what can be mounted, and notes the rest; the `/proc` of this PID namespace, if there
-/// is one now.
+/// Mounts the file systems, and notes those that are refused. Returns the `/proc` of this PID
+/// namespace, if it could be mounted.
 ///
-/// An error where the mounts of a caller without a user namespace cannot be cut off from the
-/// host's: what is mounted here would be mounted there.
+/// Fails if there is no user namespace and mounts cannot be made private: they would propagate to
+/// the host.
 pub(crate) fn set_up(
     identity: &Identity,
     mode: &Mode,
@@ -33,8 +33,8 @@ pub(crate) fn set_up(
 fn make_private(mode: &Mode, transcript: &mut Transcript) -> Result<(), Failure> {
     let step = "make / private";
     if !mode.is_privileged() {
-        // In a new user namespace the mounts send nothing to those they were copied from.
-        // If even this is refused (AppArmor denies every mount), each of the next will tell.
+        // In a new user namespace mounts do not propagate to the originals anyway. If even this is
+        // refused (AppArmor denies every mount), the next steps report it.
         let without = "mounts of the host still come through";
         transcript.note(step, without, mount::make_all_private());
         return Ok(());

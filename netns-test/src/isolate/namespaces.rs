@@ -1,4 +1,4 @@
-//! Which namespaces a sandbox has of its own.
+//! The mode of a sandbox: the namespaces that it has of its own.
 
 use crate::sys::process;
 use crate::sys::process::Namespace;
@@ -12,21 +12,21 @@ pub(crate) const NAMESPACES: [Namespace; 6] = process::ALL_NAMESPACES;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mode {
     namespaces: Vec<Namespace>,
-    /// Why it has not the others.
+    /// The reasons for which it lacks the others.
     reasons: Vec<(Namespace, String)>,
 }
 
-/// Without these a test would reach out of its sandbox, or leave something behind.
+/// The namespaces without which a test could affect the host, or leave processes behind.
 const NEEDED: [Namespace; 3] = [Namespace::Net, Namespace::Mount, Namespace::Pid];
 
 impl Mode {
-    /// All of them.
+    /// Returns the mode with all namespaces.
     pub(crate) fn full() -> Self {
         Self { namespaces: NAMESPACES.to_vec(), reasons: Vec::new() }
     }
 
-    /// All but the user namespace, for a caller whose own rights are enough to make the
-    /// others: `CAP_SYS_ADMIN`, and the other rights over a network.
+    /// Returns the mode without a user namespace, for a caller with `CAP_SYS_ADMIN` and
+    /// `CAP_NET_ADMIN`, which can create the others.
     pub(crate) fn privileged(caller: &Caller) -> Option<Self> {
         if !caller.caps.contains(Caps::SYS_ADMIN.and(Caps::NET_ADMIN)) {
             return None;
@@ -35,7 +35,8 @@ impl Mode {
         Some(Self { namespaces: others.collect(), reasons: Vec::new() })
     }
 
-    /// With those that are in `allowed` only; `None` if one that is needed is not.
+    /// Returns the mode with the namespaces in `allowed` only; `None` if one that is needed is
+    /// missing.
     pub(crate) fn reduced_to(&self, allowed: &[Namespace]) -> Option<Self> {
         let namespaces: Vec<_> =
             self.namespaces.iter().copied().filter(|one| allowed.contains(one)).collect();
@@ -43,7 +44,7 @@ impl Mode {
         is_enough.then_some(Self { namespaces, reasons: self.reasons.clone() })
     }
 
-    /// The same, with the reason why it has not those namespaces for which there is none yet.
+    /// Adds `reason` for each missing namespace that has none yet.
     pub(crate) fn because(mut self, reason: &str) -> Self {
         let without: Vec<_> = self.shared().filter(|&one| self.reason(one).is_none()).collect();
         self.reasons.extend(without.into_iter().map(|one| (one, reason.to_owned())));
@@ -58,17 +59,17 @@ impl Mode {
         self.namespaces.contains(&namespace)
     }
 
-    /// Whether the body has the caller's own rights, for want of a user namespace.
+    /// Returns whether there is no user namespace, so that the body has the caller's own rights.
     pub(crate) fn is_privileged(&self) -> bool {
         !self.has(Namespace::User)
     }
 
-    /// The namespaces that are the caller's.
+    /// Returns the namespaces that are the caller's.
     pub(crate) fn shared(&self) -> impl Iterator<Item = Namespace> {
         NAMESPACES.into_iter().filter(|&namespace| !self.has(namespace))
     }
 
-    /// Why one of them is.
+    /// Returns the reason for which a namespace is the caller's.
     pub(crate) fn reason(&self, namespace: Namespace) -> Option<&str> {
         let found = self.reasons.iter().find(|(other, _)| *other == namespace);
         found.map(|(_, reason)| reason.as_str())

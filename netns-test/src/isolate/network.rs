@@ -1,4 +1,4 @@
-//! The network of a sandbox: `lo`, up, with routes for groups, and nothing else.
+//! The network of a sandbox: `lo`, up, with routes for multicast groups, and nothing else.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -17,17 +17,17 @@ use crate::userns::Maps;
 /// Brings `lo` up and sets the sysctls that bodies rely on.
 pub(crate) fn set_up(identity: &Identity, transcript: &mut Transcript) -> Result<(), Refused> {
     restore_defaults(transcript);
-    // A host may hand "no IPv6" on to new namespaces, for all interfaces or for new ones; what is
-    // written for all holds for new ones, too.
+    // A host may pass "no IPv6" on to new namespaces, in `all` or in `default`. A write to `all`
+    // sets `default`, too.
     let conf = "/proc/sys/net/ipv6/conf";
     let paths = ["all", "default"].map(|name| format!("{conf}/{name}/disable_ipv6"));
-    // What is so already is not written: the kernel takes its lock on all networks for that, and has
-    // the writer spin until it is free.
+    // A correct value is not written again: for a write the kernel takes the RTNL lock, and the
+    // writer spins until it is free.
     let are_so = paths.iter().all(|path| is_so(path, "0"));
     let result = if are_so { Ok(()) } else { set_if_there(&paths[0], "0") };
     let step = format!("write {}", paths[0]);
     transcript.note(step, "there is no IPv6 if the host has turned it off", result);
-    // Addresses are usable at once: there is nobody to have a duplicate.
+    // Without DAD, addresses are usable at once. The network has no other node to conflict with.
     let path = format!("{conf}/default/accept_dad");
     let result = match set_if_there(&path, "0") {
         Err(_) if is_so(&path, "0") => Ok(()),
@@ -41,7 +41,7 @@ pub(crate) fn set_up(identity: &Identity, transcript: &mut Transcript) -> Result
         move |error: io::Error| Refused { part, failure: errno::failure(step, object, &error) }
     };
     let socket = ifreq::socket().map_err(refused(Part::Sockets, "socket", "AF_INET"))?;
-    // Who may not even ask is refused by a filter.
+    // A filter refuses even the query; the next step needs a capability.
     ifreq::loopback_flags(&socket).map_err(refused(Part::Sockets, "ioctl SIOCGIFFLAGS", "lo"))?;
     ifreq::loopback_up(&socket).map_err(refused(Part::Loopback, "ioctl SIOCSIFFLAGS", "lo"))?;
     transcript.done("bring lo up");
@@ -50,17 +50,17 @@ pub(crate) fn set_up(identity: &Identity, transcript: &mut Transcript) -> Result
     Ok(())
 }
 
-/// Lets a body join groups and send to them without naming an interface, as where there is a
-/// default route.
+/// Adds the routes with which a body joins groups and sends to them without naming an interface, as
+/// with a default route.
 ///
-/// The routes give way to every other one: those of IPv4 are in a table that is read after the main
-/// one, and all have the highest metric.
+/// Every other route has precedence: those of IPv4 are in a table that is looked up after `main`,
+/// and all have the highest metric.
 fn groups_on_lo() -> io::Result<()> {
     let source = Ipv4Addr::LOCALHOST.into();
     let mut requests = Requests::default();
     groups_of_ipv4(route::LOOPBACK, source, Some(u32::MAX)).for_each(|own| requests.route(&own));
     requests.route(&Route {
-        // Of this kind, as the kernel takes every other one on `lo` for an unreachable destination.
+        // The kernel makes a route of any other kind on `lo` unreachable.
         kind: Kind::Local,
         table: Table::Local,
         to: (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0).into(), 8),
@@ -69,14 +69,14 @@ fn groups_on_lo() -> io::Result<()> {
         metric: Some(u32::MAX),
     });
     match route::Socket::open()?.ask(&requests, |_| {})? {
-        // That of IPv6, which this kernel is without.
+        // The IPv6 route, on a kernel without IPv6.
         Err(refusal) if refusal.place == 2 && !has_ipv6() => Ok(()),
         other => other.map_err(|refusal| refusal.error),
     }
 }
 
-/// The routes for groups of IPv4 and for the broadcast to all, over an interface. (For IPv6 the kernel
-/// has one for each interface but `lo`.)
+/// Returns the routes for IPv4 multicast and limited broadcast over an interface. (The kernel adds
+/// the IPv6 multicast route itself, except for `lo`.)
 pub(crate) fn groups_of_ipv4(
     device: u32,
     source: IpAddr,
@@ -99,9 +99,9 @@ fn has_ipv6() -> bool {
     is_so("/proc/sys/net/ipv6/conf/lo/disable_ipv6", "0")
 }
 
-/// Writes the kernel's own settings of interfaces where the host has handed on others.
+/// Resets the sysctls of interfaces to the kernel's defaults, if the host has passed others on.
 fn restore_defaults(transcript: &mut Transcript) {
-    // Without a `/proc` nothing of it can be written, which the next steps tell.
+    // Without a `/proc` no sysctl can be written, which the next steps report.
     let Ok(proc) = fds::open_place(Path::new("/proc")) else { return };
     match devconf::restore(&proc) {
         Ok(altered) if altered == Altered::default() => {}
@@ -113,7 +113,7 @@ fn restore_defaults(transcript: &mut Transcript) {
     }
 }
 
-/// Binds to 127.0.0.1 and connects to it, without a packet: what the test finds is as new.
+/// Binds to 127.0.0.1 and connects to it, without sending a packet, so that all counters stay 0.
 pub(crate) fn try_loopback() -> Result<(), Failure> {
     let failed = |step| move |error: io::Error| errno::failure(step, "127.0.0.1", &error);
     ifreq::listen().map_err(|(step, error)| failed(step)(error))?;
@@ -139,7 +139,7 @@ pub(crate) fn use_loopback() -> Result<(), Failure> {
     server.read_exact(&mut [0]).map_err(failed("receive over"))
 }
 
-/// Whether the value is written, or there is nothing to write it to.
+/// Writes a value, unless the file does not exist.
 pub(crate) fn set_if_there(path: &str, value: &str) -> io::Result<()> {
     match fds::write_file(path, value.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -151,7 +151,7 @@ pub(crate) fn is_so(path: &str, value: &str) -> bool {
     fds::read_small(path).is_ok_and(|now| now.trim_end() == value)
 }
 
-/// Lets every group of the sandbox ping; the range must be made of mapped ids.
+/// Lets every group of the sandbox open ping sockets. The range must consist of mapped ids.
 fn allow_ping(path: &str, identity: &Identity) -> io::Result<()> {
     let own = format!("{0} {0}", identity.gid);
     let all = match &identity.maps {

@@ -1,6 +1,7 @@
-//! What a sandbox is made by, as its test says: two tests of one setting can have the same one.
+//! The setting of a sandbox, as a test declares it. Tests with equal settings can use the same warm
+//! sandbox.
 
-/// What a sandbox is made by.
+/// The user, ids and network of a sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Setting {
     pub(crate) user: User,
@@ -8,10 +9,10 @@ pub(crate) struct Setting {
     pub(crate) network: Network,
 }
 
-/// Who the body of a test is.
+/// The user of a test's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum User {
-    /// The caller: what it could do to files the body can, no more and no less.
+    /// The caller: the body has exactly the caller's rights over files.
     Caller,
     /// uid and gid 0, with all capabilities over the new namespaces.
     Root,
@@ -21,26 +22,26 @@ pub enum User {
     Named(&'static str),
 }
 
-/// Which ids there are for a body.
+/// The ids of a body's user namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ids {
-    /// Those of the caller.
+    /// The caller's ids.
     Own,
-    /// The caller's subordinate ones, too (subuid(5)), unless it may map every id by itself.
+    /// The caller's subordinate ids, too (subuid(5)), unless the caller may map every id itself.
     Subordinate,
 }
 
-/// The network that a body begins with.
+/// The network of a body at its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// `lo` alone.
+    /// Only `lo`.
     Loopback,
-    /// `lo`, and `eth0` with a neighbour.
+    /// `lo`, and `eth0` with a neighbour on the same subnet.
     Lan,
 }
 
 impl Setting {
-    /// That of a test that says nothing.
+    /// The setting of a test without options.
     pub(crate) const CALLER: Self =
         Self { user: User::Caller, ids: Ids::Own, network: Network::Loopback };
 }

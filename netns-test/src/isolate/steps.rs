@@ -10,11 +10,11 @@ use crate::isolate::{mounts, network};
 use crate::sys::fds;
 use crate::sys::process::{Pid, unfailing};
 
-/// Sets up the namespaces of the calling process: its id maps, unless they have been written
-/// for it, its network, its `/proc`, `/sys` and `/run`. Adds what is done to `transcript`.
+/// Sets up the namespaces of the calling process: id maps (unless the parent has written them),
+/// network, `/proc`, `/sys` and `/run`. Adds each step to `transcript`.
 ///
-/// Gives the `/proc` that shows this PID namespace, if it is there, whatever a body mounts over
-/// it.
+/// Returns the `/proc` of this PID namespace, if it is mounted. It stays usable if a body mounts
+/// over it.
 pub(crate) fn set_up(
     identity: &Identity,
     mode: &Mode,
@@ -23,7 +23,7 @@ pub(crate) fn set_up(
     let refused = |part| move |failure| Refused { part, failure };
     let of_root = identity.maps.are_of_root();
     identity.maps.write_own().map_err(refused(Part::Maps { of_root }))?;
-    // For what is made there; the body has its own.
+    // For files that are created here; the body's umask is set later.
     transcript.note("umask", "modes are the caller's", unfailing::set_umask(0o022));
     for namespace in mode.shared() {
         let name = namespace.name();
@@ -39,10 +39,10 @@ pub(crate) fn set_up(
     Ok(proc)
 }
 
-/// Lets the next process of this PID namespace have the id that this one has outside.
+/// Makes the next process of this PID namespace get the id that this one has outside.
 ///
-/// Programs name temporary files after their process id. In fresh PID namespaces all would
-/// have the same one; the id that init has outside is unique while init lives.
+/// Programs name temporary files after their process id, which would be the same in all new PID
+/// namespaces. The id of init outside is unique while init lives.
 pub(crate) fn number_next_process() -> Transcript {
     let mut transcript = Transcript::default();
     let Some(pid) = pid_outside() else { return transcript };
@@ -52,19 +52,19 @@ pub(crate) fn number_next_process() -> Transcript {
     transcript
 }
 
-/// Whether `lo` can be used, without a trace of the attempt.
+/// Checks that `lo` can be used, without sending a packet.
 pub(crate) fn try_loopback() -> Result<(), Refused> {
     network::try_loopback().map_err(|failure| Refused { part: Part::Sockets, failure })
 }
 
-/// Sends a byte over a TCP connection to 127.0.0.1, and leaves traces.
+/// Sends a byte over a TCP connection to 127.0.0.1; counters change.
 #[cfg(feature = "doctor")]
 pub(crate) fn use_loopback() -> Result<(), Refused> {
     network::use_loopback().map_err(|failure| Refused { part: Part::Sockets, failure })
 }
 
-/// This process's id in the PID namespace that `/proc` was mounted for, which is the one
-/// that made the new namespaces until there is an own `/proc`.
+/// Reads this process's id in the PID namespace of `/proc`: the parent's, until the own `/proc` is
+/// mounted.
 fn pid_outside() -> Option<Pid> {
     std::fs::read_link("/proc/self").ok()?.to_str()?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! What has been done to make a sandbox, step by step, and what could not be had.
+//! The transcript of setting up a sandbox: its steps and limitations.
 
 use std::borrow::Cow;
 use std::io;
@@ -12,19 +12,19 @@ pub(crate) struct Transcript(pub(crate) Vec<Entry>);
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// What was done: `mount proc on /proc`.
+    /// The step: `mount proc on /proc`.
     pub(crate) step: Cow<'static, str>,
-    /// What is not isolated since it could not be done, with the kernel's reason.
+    /// The consequence for isolation if the step failed, with the kernel's reason.
     pub(crate) limitation: Option<String>,
 }
 
 impl Transcript {
-    /// A step that was done.
+    /// Adds a step that was done.
     pub(crate) fn done(&mut self, step: impl Into<Cow<'static, str>>) {
         self.0.push(Entry { step: step.into(), limitation: None });
     }
 
-    /// A step without which a sandbox does; `without` says what it then lacks.
+    /// Adds an optional step; `without` is the consequence if it failed.
     pub(crate) fn note<T>(
         &mut self,
         step: impl Into<Cow<'static, str>>,
@@ -46,12 +46,12 @@ impl Transcript {
         }
     }
 
-    /// Something that the sandbox does without from the start.
+    /// Adds a limitation that is known without trying.
     pub(crate) fn lacks(&mut self, step: impl Into<Cow<'static, str>>, limitation: String) {
         self.0.push(Entry { step: step.into(), limitation: Some(limitation) });
     }
 
-    /// What could not be isolated.
+    /// Returns the limitations.
     pub(crate) fn limitations(&self) -> Vec<String> {
         self.0.iter().filter_map(|entry| entry.limitation.clone()).collect()
     }

@@ -8,7 +8,9 @@
 pub(crate) mod build;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod change;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod fabric;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod observe;
 pub(crate) mod plan;
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -41,15 +43,17 @@ pub use crate::lab::plan::{
     SegmentPlan,
 };
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use crate::lab::run::command::NodeCommand;
+pub use crate::lab::run::enter::NodeGuard;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::run::lab::Lab;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::run::link::Link;
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use crate::lab::run::node::{Node, NodeGuard};
+pub use crate::lab::run::node::Node;
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use crate::lab::run::process::NodeChild;
+pub use crate::lab::run::programs::command::NodeCommand;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::run::programs::process::NodeChild;
 pub use crate::lab::topology::input::{AddrArg, Interface, IntoAddrs, MacArg, SubnetArg, Via};
 pub use crate::lab::topology::{
     LinkId, LinkSpec, MacvlanMode, NodeId, NodeKind, NodeSpec, Topology,

@@ -1,5 +1,5 @@
-//! Attributes and headers of the kernel's messages, read as bytes: an attribute that has no name here is
-//! not lost. Pure.
+//! Attributes and headers of the kernel's messages, read as bytes: an attribute that has no name
+//! here is not lost. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -22,7 +22,7 @@ pub(crate) struct Attribute<'a> {
     pub(crate) whole: &'a [u8],
 }
 
-/// The attributes one after the other; what is cut off at the end is none.
+/// Parses a sequence of attributes. A truncated one at the end is ignored.
 pub(crate) fn attributes(mut bytes: &[u8]) -> Vec<Attribute<'_>> {
     let mut found = Vec::new();
     while bytes.len() >= 4 {
@@ -36,17 +36,17 @@ pub(crate) fn attributes(mut bytes: &[u8]) -> Vec<Attribute<'_>> {
     found
 }
 
-/// A number of 32 bits.
+/// Parses an unsigned number of 32 bits.
 pub(crate) fn number(value: &[u8]) -> Option<u32> {
     Some(u32::from_ne_bytes(value.try_into().ok()?))
 }
 
-/// The same with a sign.
+/// Parses a signed number of 32 bits.
 pub(crate) fn signed(value: &[u8]) -> Option<i32> {
     Some(i32::from_ne_bytes(value.try_into().ok()?))
 }
 
-/// An address, the family of which its length says.
+/// Parses an address; its length determines the family.
 pub(crate) fn address(value: &[u8]) -> Option<IpAddr> {
     match value.len() {
         4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(value).ok()?).into()),
@@ -55,12 +55,12 @@ pub(crate) fn address(value: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// `0.0.0.0` or `::`.
+/// Returns `0.0.0.0` or `::`.
 pub(crate) fn unspecified(family: u8) -> IpAddr {
     if family == IPV4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
 }
 
-/// An attribute that has no name here: `attribute 31 0x0100`.
+/// Formats an attribute without a known name: `attribute 31 0x0100`.
 pub(crate) fn unnamed(attribute: Attribute<'_>) -> String {
     format!("attribute {} {}", attribute.kind, hex(attribute.value))
 }

@@ -1,5 +1,5 @@
-//! Lists of the kernel as bytes. A crate's types leave out what they do not know: an attribute that is
-//! left out is not shown, not compared, and does not come back when the object is made again.
+//! Dumps (lists) of the kernel's objects, as bytes. The types of `rtnetlink` drop unknown
+//! attributes, which would then be neither shown, nor compared, nor restored.
 
 use std::sync::PoisonError;
 
@@ -14,15 +14,15 @@ use crate::sys::errno;
 /// `NLM_F_DUMP_INTR`: the list has changed while it was sent.
 const INTERRUPTED: u16 = 0x10;
 
-/// The times that a list is asked for which changes again and again.
+/// The most attempts for a list that changes while it is sent.
 const ATTEMPTS: usize = 8;
 
 /// The errors of a kernel that has no objects of that kind.
 const NONE_OF_THEM: [i32; 2] = [errno::EOPNOTSUPP, errno::EAFNOSUPPORT];
 
 impl Netlink {
-    /// Lists the objects of a family: the bodies of the answers. `head` is the body of the question, the
-    /// first byte of which is the family; answers begin with that byte, too.
+    /// Lists the objects of a family: the bodies of the answers. `head` is the body of the
+    /// question, the first byte of which is the family; answers begin with that byte, too.
     pub(crate) fn dump(
         &self,
         kind: u16,
@@ -66,7 +66,7 @@ impl Netlink {
     }
 }
 
-/// A list that is being received.
+/// A dump that is being received.
 struct List {
     number: u32,
     found: Vec<Vec<u8>>,
@@ -74,7 +74,7 @@ struct List {
 }
 
 impl List {
-    /// Takes one datagram; whether it was the last.
+    /// Takes one datagram; returns whether it was the last.
     fn take(&mut self, datagram: &[u8]) -> std::io::Result<bool> {
         for message in raw(datagram) {
             let half = |at: usize| u16::from_ne_bytes([message[at], message[at + 1]]);

@@ -1,4 +1,4 @@
-//! Reports of the kernel that links, addresses, routes or rules of a namespace have changed.
+//! Notifications that links, addresses, routes or rules of a namespace have changed.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -13,16 +13,17 @@ use crate::sys::errno;
 use crate::sys::fds;
 use crate::sys::fds::Until;
 
-/// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV4_ROUTE`, `RTMGRP_IPV4_RULE`, `RTMGRP_IPV6_IFADDR`,
-/// `RTMGRP_IPV6_ROUTE` of linux/rtnetlink.h, and `RTNLGRP_IPV6_RULE` as one of these bits.
+/// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV4_ROUTE`, `RTMGRP_IPV4_RULE`,
+/// `RTMGRP_IPV6_IFADDR`, `RTMGRP_IPV6_ROUTE` of linux/rtnetlink.h, and `RTNLGRP_IPV6_RULE` as one
+/// of these bits.
 const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 1 << 18;
 
-/// Those of the namespace in which it was opened, from then on.
+/// A socket that receives the notifications of the namespace in which it was opened.
 #[derive(Debug)]
 pub(crate) struct Events(Socket);
 
 impl Events {
-    /// Listens in the calling thread's network namespace.
+    /// Opens the socket in the calling thread's network namespace.
     pub(crate) fn open() -> Result<Self, Failure> {
         let failed = |error| errno::failure("open", SOCKET, &error);
         let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed)?;
@@ -31,11 +32,11 @@ impl Events {
         Ok(Self(socket))
     }
 
-    /// Waits until something has changed, or the time is over.
+    /// Waits until there is a notification, for at most `most`.
     pub(crate) fn wait(&self, most: Duration) -> Result<(), Failure> {
         let failed = |error| errno::failure("wait on", SOCKET, &error);
         fds::wait(&[Until::Readable(self.0.as_fd())], Some(most)).map_err(failed)?;
-        // What it was is asked for anew, so that it does not matter if some of it is lost.
+        // The caller lists the objects again, so lost notifications do not matter.
         while match self.0.recv_from_full() {
             Ok(_) => true,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,

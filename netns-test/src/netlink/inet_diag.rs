@@ -17,16 +17,17 @@ const BY_FAMILY: u16 = 20;
 /// `INET_DIAG_SKV6ONLY` of `linux/inet_diag.h`.
 const V6_ONLY: u16 = 11;
 
-/// The lengths of an `inet_diag_req_v2` and of an `inet_diag_msg`, the last four bytes of which are the
-/// inode.
+/// The lengths of an `inet_diag_req_v2` and of an `inet_diag_msg`, the last four bytes of which are
+/// the inode.
 const REQUEST: usize = 56;
 const MESSAGE: usize = 72;
 
-/// `IPPROTO_TCP`, `IPPROTO_UDP`, each with the state of a socket that waits for others, as a bit. For more
-/// states of TCP the kernel walks all connections of the machine.
+/// `IPPROTO_TCP`, `IPPROTO_UDP`, each with the state of a socket that waits for others, as a bit.
+/// For more states of TCP the kernel walks all connections of the machine.
 const ASKED: [(u8, u32); 2] = [(6, 1 << 10), (17, 1 << 7)];
 
-/// The inodes of sockets of IPv6, by whether they take IPv6 alone; none from a kernel that cannot say so.
+/// The inodes of sockets of IPv6, by whether they take IPv6 alone; none from a kernel that cannot
+/// say so.
 #[derive(Debug, Default)]
 pub(crate) struct Inodes {
     pub(crate) v6_only: HashSet<u32>,
@@ -52,7 +53,8 @@ impl Inodes {
         Ok(found)
     }
 
-    /// Takes one datagram; whether it was the last. A kernel without that protocol's module refuses.
+    /// Takes one datagram; whether it was the last. A kernel without that protocol's module
+    /// refuses.
     fn take(&mut self, datagram: &[u8]) -> bool {
         for message in raw(datagram) {
             if matches!(u16::from_ne_bytes([message[4], message[5]]), NLMSG_DONE | NLMSG_ERROR) {

@@ -1,11 +1,11 @@
 //! The kernel's network configuration, over netlink: the sole owner of `rtnetlink`.
 //!
-//! The kernel carries a request out while it is sent, so a socket that never waits is enough: what
-//! was asked for is done, and its answers are there, when `sendmsg(2)` has come back. Requests that do
-//! not need each other's answers go in one message.
+//! The kernel carries a request out during `sendmsg(2)`. When that returns, the request is done and
+//! its answers can be received, so the socket never waits. Independent requests are sent in one
+//! message.
 //!
-//! What the kernel refuses is told in its own words where it has any: the error number alone
-//! does not tell a type of device that it lacks from one that it cannot make here.
+//! An error contains the kernel's text (extended ACK), if there is one: the error number is the
+//! same for a link type that the kernel lacks and one that it cannot create here.
 
 #[cfg(feature = "lab")]
 pub(crate) mod addr;

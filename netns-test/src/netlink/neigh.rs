@@ -1,5 +1,6 @@
-//! Neighbours that have been asked for in vain: the kernel goes on to refuse packets to them for a second
-//! or more after they could answer.
+//! Neighbours (ip-neighbour(8)): the list, FDB entries of VXLANs, and failed ones. After a failed
+//! resolution the kernel drops packets for a second or more, even if the neighbour could answer by
+//! then.
 
 use std::net::IpAddr;
 
@@ -13,11 +14,10 @@ use crate::error::Failure;
 use crate::netlink::{Netlink, Request};
 
 impl Netlink {
-    /// Forgets, on the interfaces that are `meant`, that neighbours have not answered.
+    /// Resets failed resolutions on the interfaces that `meant` selects.
     ///
-    /// One that is still asked for (INCOMPLETE) is asked for anew, at once. To delete that entry would
-    /// refuse the packets that wait for the answer, such as those of a connection that is being made. One
-    /// that has been given up (FAILED) goes.
+    /// An INCOMPLETE entry is resolved again at once. To delete it would drop the packets that wait
+    /// for it, such as a SYN. A FAILED entry is deleted.
     pub(crate) fn forget_failures(&self, meant: impl Fn(u32) -> bool) -> Result<(), Failure> {
         let request = RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default());
         let answers = self.list("neighbours", request)?;
@@ -27,14 +27,14 @@ impl Netlink {
         });
         let requests: Vec<Request> =
             unanswered.filter(|one| meant(one.index)).flat_map(Unanswered::forget).collect();
-        // An answer may have come meanwhile, or the interface be gone.
+        // The neighbour may have answered meanwhile, or the interface may be gone.
         let refused = requests.chunks(2).map(|both| self.ask_all(both));
         refused.for_each(drop);
         Ok(())
     }
 }
 
-/// A neighbour that has not answered.
+/// A neighbour in state INCOMPLETE or FAILED.
 struct Unanswered {
     index: u32,
     address: IpAddr,
@@ -42,8 +42,8 @@ struct Unanswered {
 }
 
 impl Unanswered {
-    /// Takes the entry back to where nothing has been asked, with its packets and without a timer; then asks,
-    /// or deletes it.
+    /// Resets the entry to NONE, which keeps its packets and stops its timer; then resolves it, or
+    /// deletes it.
     fn forget(self) -> [Request; 2] {
         let object = || format!("the neighbour {}", self.address);
         let reset = RouteNetlinkMessage::NewNeighbour(self.message(NeighbourFlags::empty()));
@@ -85,7 +85,7 @@ fn unanswered(message: &NeighbourMessage) -> Option<Unanswered> {
     Some(Unanswered { index: message.header.ifindex, address, is_asked })
 }
 
-/// Whom an interface speaks to (ip-neighbour(8)).
+/// An entry of the neighbour table (ip-neighbour(8)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Neighbour {
     /// The index of the interface.
@@ -97,7 +97,8 @@ pub(crate) struct Neighbour {
 }
 
 impl Netlink {
-    /// All neighbours of IPv4 and IPv6, but for groups and the node itself, who are asked for nothing.
+    /// Lists all neighbours of IPv4 and IPv6, except those in state NOARP: groups and the node
+    /// itself.
     pub(crate) fn neighbours(&self) -> Result<Vec<Neighbour>, Failure> {
         let request = RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default());
         let answers = self.list("neighbours", request)?;
@@ -130,13 +131,14 @@ fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
     Some(Neighbour { index: header.ifindex, address, mac, state })
 }
 
-/// Has frames for everybody go to `remote`, too, over the VXLAN with this index.
+/// Adds an FDB entry that floods broadcast, unknown unicast and multicast frames to `remote`, too,
+/// over the VXLAN with this index.
 pub(crate) fn add_flood(object: String, index: u32, remote: IpAddr) -> Request {
     let message = RouteNetlinkMessage::NewNeighbour(flood_message(index, remote));
     Request::new("add", object, message, NLM_F_CREATE | NLM_F_APPEND)
 }
 
-/// Has them go there no more.
+/// Removes that FDB entry.
 pub(crate) fn remove_flood(object: String, index: u32, remote: IpAddr) -> Request {
     let message = RouteNetlinkMessage::DelNeighbour(flood_message(index, remote));
     Request::new("remove", object, message, 0)

@@ -12,7 +12,7 @@ use crate::netlink::SOCKET;
 use crate::netlink::message::{HEADER, attribute};
 use crate::sys::errno;
 
-/// A table of family `inet` that is there until it is deleted, or its namespace ends.
+/// A table of family `inet`. It exists until it is deleted, or its namespace ends.
 #[derive(Debug)]
 pub(crate) struct Table {
     name: String,
@@ -49,7 +49,7 @@ fn change(step: &str, name: &str, kind: u16, flags: u16) -> Result<(), Failure> 
     let failed = |error| errno::failure(step, &object, &error);
     let socket =
         Socket::new(NETLINK_NETFILTER).map_err(|error| errno::failure("open", SOCKET, &error))?;
-    // The kernel answers while it takes the request, so there is nothing to wait for.
+    // The answer can be received when the request has been sent, so there is no wait.
     socket.set_non_blocking(true).map_err(failed)?;
     socket.send_to(&batch(kind, flags, name), &SocketAddr::new(0, 0), 0).map_err(failed)?;
     loop {
@@ -64,7 +64,7 @@ fn change(step: &str, name: &str, kind: u16, flags: u16) -> Result<(), Failure> 
     }
 }
 
-/// The code of an answer that ends a request: 0 for done.
+/// Returns the code of an answer that ends a request: 0 for success.
 fn code(answer: &[u8]) -> Option<i32> {
     let message = NetlinkBuffer::new_checked(answer).ok()?;
     let code = message.payload().first_chunk()?;
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_told_from_other_messages() {
+    fn answers_are_distinguished_from_other_messages() {
         let answer = |kind, code: i32| {
             let mut bytes = message(kind, 0, 0, 0, &[]);
             bytes[HEADER..].copy_from_slice(&code.to_ne_bytes());

@@ -12,7 +12,7 @@ use crate::netlink::Netlink;
 use crate::netlink::link::Link;
 use crate::netlink::message::attribute;
 
-/// What to put at a link's root.
+/// A queueing discipline for the root of a link.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Qdisc {
     /// Emulates a line, here a perfect one that holds `limit` packets.
@@ -26,7 +26,7 @@ pub(crate) enum Qdisc {
 }
 
 impl Qdisc {
-    /// The kernel's name for it.
+    /// Returns the kernel's name for it.
     fn name(self) -> &'static str {
         match self {
             Qdisc::Netem { .. } => "netem",
@@ -36,7 +36,7 @@ impl Qdisc {
         }
     }
 
-    /// The value of `TCA_OPTIONS`, if it needs any.
+    /// Returns the value of `TCA_OPTIONS`, if it needs options.
     fn options(self) -> Option<Vec<u8>> {
         match self {
             Qdisc::Netem { limit } => Some(netem(limit)),
@@ -46,7 +46,7 @@ impl Qdisc {
         }
     }
 
-    /// Puts it at the root of `link`, where none has been put before.
+    /// Adds it at the root of `link`, which must not have one.
     pub(crate) fn add(self, netlink: &Netlink, link: &Link) -> Result<(), Failure> {
         /// `TCA_OPTIONS`
         const OPTIONS: u16 = 2;

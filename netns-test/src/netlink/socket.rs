@@ -16,17 +16,17 @@ use crate::netlink::message::framed;
 use crate::netlink::message::{HEADER, raw};
 use crate::sys::errno;
 
-/// What a failure names when not even the socket for asking the kernel could be had.
+/// The object of a failure to open a netlink socket.
 pub(crate) const SOCKET: &str = "a netlink socket";
 
-/// How many requests go in one message: their answers must find room in the socket's buffer.
+/// The most requests in one message: their answers must fit into the socket's buffer.
 #[cfg(feature = "lab")]
 const AT_ONCE: usize = 64;
 
 /// A connection to the network namespace that it was opened in, which any thread can use.
 #[derive(Debug)]
 pub(crate) struct Netlink {
-    /// One conversation at a time.
+    /// The socket, locked for one exchange at a time.
     pub(crate) socket: Mutex<Conversation>,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct Conversation {
     pub(crate) number: u32,
 }
 
-/// Something to be asked of the kernel.
+/// A request to the kernel.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) step: &'static str,
@@ -63,7 +63,7 @@ impl Request {
         Self { step, object: object.into(), message: Message::Typed(message), flags }
     }
 
-    /// Asks with a body of bytes, which follows the header of a message of type `kind`.
+    /// Creates a request of type `kind` with `body` as bytes.
     #[cfg(feature = "lab")]
     pub(crate) fn raw(
         step: &'static str,
@@ -83,21 +83,21 @@ impl Netlink {
         let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed)?;
         socket.bind_auto().map_err(failed)?;
         socket.set_non_blocking(true).map_err(failed)?;
-        // Answers that hold the kernel's words, and not the request again. Before Linux 4.12
-        // there is only the number, which `words_of` can tell.
+        // Answers with the kernel's text, and without a copy of the request. Before Linux 4.12
+        // there is only the number, which `words_of` recognises.
         socket.set_cap_ack(true).and_then(|()| socket.set_ext_ack(true)).ok();
         Ok(Self { socket: Mutex::new(Conversation { socket, number: 0 }) })
     }
 
-    /// Has all of `requests` carried out, in order; the first refusal. Those after it may have been
-    /// tried, too.
+    /// Sends all of `requests`, in order, and returns the first error. Requests after it may have
+    /// been carried out, too.
     #[cfg(feature = "lab")]
     pub(crate) fn ask_all(&self, requests: &[Request]) -> Result<(), Failure> {
         let mut talk = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         requests.chunks(AT_ONCE).try_for_each(|some| talk.ask(some).map(drop))
     }
 
-    /// Has one request carried out. Returns what the kernel sent before its acknowledgement.
+    /// Sends one request, and returns the messages before its acknowledgement.
     pub(crate) fn ask(
         &self,
         step: &'static str,
@@ -109,7 +109,7 @@ impl Netlink {
         talk.ask(&[Request::new(step, object, message, flags)])
     }
 
-    /// All that the kernel has of a kind.
+    /// Lists all objects of a kind.
     #[cfg(feature = "lab")]
     pub(crate) fn list(
         &self,
@@ -141,9 +141,9 @@ impl Conversation {
                     NetlinkPayload::Error(end) if end.code.is_none() => open -= 1,
                     NetlinkPayload::Error(end) => {
                         open -= 1;
-                        let told =
+                        let failure =
                             || refused(request.step, &request.object, &end, answer.header.flags);
-                        refusal.get_or_insert_with(told);
+                        refusal.get_or_insert_with(failure);
                     }
                     _ => {}
                 }
@@ -183,7 +183,7 @@ fn messages(bytes: &[u8]) -> Vec<NetlinkMessage<RouteNetlinkMessage>> {
     raw(bytes).into_iter().flat_map(NetlinkMessage::deserialize).collect()
 }
 
-/// The failure that an answer other than "done" stands for.
+/// Converts an error answer to a failure.
 fn refused(step: &str, object: &str, refusal: &ErrorMessage, flags: u16) -> Failure {
     let mut failure = errno::failure(step, object, &refusal.to_io());
     if let Some(words) = words_of(refusal, flags) {
@@ -192,7 +192,7 @@ fn refused(step: &str, object: &str, refusal: &ErrorMessage, flags: u16) -> Fail
     failure
 }
 
-/// What the kernel says besides the number.
+/// Returns the kernel's text in an error.
 fn words_of(refusal: &ErrorMessage, flags: u16) -> Option<String> {
     /// `NLMSGERR_ATTR_MSG`
     const WORDS: u16 = 1;
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_alone_is_told_alone() {
+    fn an_error_without_text_has_only_its_number() {
         let without = refusal(&[]);
         let with_others = refusal(&attribute(2, &[0; 4]));
         // The request itself, sent back: not to be read as words.

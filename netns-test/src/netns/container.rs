@@ -14,16 +14,16 @@ const SHORTEST: usize = 4;
 const WHOLE: usize = 64;
 
 impl NetNs {
-    /// Opens the namespace of a running container of Docker, Podman, nerdctl or Kubernetes, by its id or a
-    /// prefix of at least four hexadecimal digits.
+    /// Opens the namespace of a running container of Docker, Podman, nerdctl or Kubernetes, by its
+    /// id or a prefix of at least four hexadecimal digits.
     ///
-    /// The container is found by the control groups (version 1 or 2) of the processes in `/proc`: their
-    /// paths contain the id. No container engine is involved.
+    /// The container is found by the control groups (version 1 or 2) of the processes in `/proc`:
+    /// their paths contain the id. No container engine is involved.
     ///
     /// # Errors
     ///
-    /// An invalid id, an id that no control group contains, and a prefix of several ids, which the error
-    /// lists; ENOENT without a `/proc`, and those of [`from_pid`](Self::from_pid).
+    /// An invalid id, an id that no control group contains, and a prefix of several ids, which the
+    /// error lists; ENOENT without a `/proc`, and those of [`from_pid`](Self::from_pid).
     pub fn from_container(id: &str) -> Result<Self> {
         let is_id = (SHORTEST..=WHOLE).contains(&id.len())
             && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -65,7 +65,8 @@ fn processes_of(id: &str) -> Result<BTreeMap<String, u32>> {
     Ok(found)
 }
 
-/// Finds the id of the innermost container in the text of `/proc/PID/cgroup`, in a component like `docker-ID.scope`, `libpod-ID.scope`, `cri-containerd-ID.scope`, `crio-ID`, or `ID`.
+/// Finds the id of the innermost container in the text of `/proc/PID/cgroup`, in a component like
+/// `docker-ID.scope`, `libpod-ID.scope`, `cri-containerd-ID.scope`, `crio-ID`, or `ID`.
 fn container_in(groups: &str) -> Option<&str> {
     let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
     let mut ids = paths.filter_map(|path| path.rsplit('/').find_map(id_in));

@@ -12,11 +12,13 @@ use crate::sys::ns::nsfs;
 /// A network namespace, kept alive by the handle.
 ///
 /// A handle is an open file descriptor (close-on-exec) on the namespace (`network_namespaces(7)`).
-/// Dropping it closes the descriptor. The kernel destroys a namespace when no process, socket, mount or
-/// handle refers to it. For an optional namespace, as with Go's `netns.None()`, use `Option<NetNs>`.
+/// Dropping it closes the descriptor. The kernel destroys a namespace when no process, socket,
+/// mount or handle refers to it. For an optional namespace, as with Go's `netns.None()`, use
+/// `Option<NetNs>`.
 ///
-/// Only [`enter`](Self::enter), [`enter_from`](Self::enter_from) and [`run`](Self::run), which restore its
-/// namespace afterwards, and [`set_current_thread`](Self::set_current_thread) move the calling thread.
+/// Only [`enter`](Self::enter), [`enter_from`](Self::enter_from) and [`run`](Self::run), which
+/// restore its namespace afterwards, and [`set_current_thread`](Self::set_current_thread) move the
+/// calling thread.
 ///
 /// To join or create a namespace takes `CAP_SYS_ADMIN`. Root has it, and so has every
 /// [`netns_test`](crate::netns_test) body, over the namespaces that it creates.
@@ -38,19 +40,20 @@ pub struct NetNs {
 }
 
 impl NetNs {
-    /// Creates a network namespace, which has only `lo`, down (see [`loopback_up`](Self::loopback_up)).
+    /// Creates a network namespace, which has only `lo`, down (see
+    /// [`loopback_up`](Self::loopback_up)).
     ///
     /// A short-lived thread creates it. The calling thread is never moved, even if a step fails.
     ///
     /// # Errors
     ///
-    /// EPERM without `CAP_SYS_ADMIN`; ENOSPC at the limit `user.max_net_namespaces`; EAGAIN or EMFILE at the
-    /// process's limits on threads and descriptors.
+    /// EPERM without `CAP_SYS_ADMIN`; ENOSPC at the limit `user.max_net_namespaces`; EAGAIN or
+    /// EMFILE at the process's limits on threads and descriptors.
     pub fn new() -> Result<Self> {
         unshare::in_new_namespace(Self::current)
     }
 
-    /// Sets `lo` up, which gives it 127.0.0.1 and `::1`.
+    /// Sets `lo` up. The kernel then adds 127.0.0.1 and `::1` to it.
     ///
     /// # Errors
     ///
@@ -69,13 +72,13 @@ impl NetNs {
         self.id
     }
 
-    /// Returns the namespace's cookie, a number that is unique until the next boot (`SO_NETNS_COOKIE`,
-    /// socket(7)).
+    /// Returns the namespace's cookie, a number that is unique until the next boot
+    /// (`SO_NETNS_COOKIE`, socket(7)).
     ///
     /// # Errors
     ///
-    /// ENOPROTOOPT before Linux 5.14, and those of [`run`](Self::run), because it is read from a socket in
-    /// the namespace.
+    /// ENOPROTOOPT before Linux 5.14, and those of [`run`](Self::run), because it is read from a
+    /// socket in the namespace.
     pub fn cookie(&self) -> Result<u64> {
         let cookie = self.run(|| nsfs::cookie(ifreq::socket()?.as_fd()))?;
         cookie.map_err(|error| {
@@ -107,8 +110,8 @@ impl From<NetNs> for OwnedFd {
     }
 }
 
-/// Two handles are equal if they refer to the same namespace, by device and inode. The kernel does not reuse
-/// these while a handle exists.
+/// Two handles are equal if they refer to the same namespace, by device and inode. The kernel does
+/// not reuse these while a handle exists.
 impl PartialEq for NetNs {
     fn eq(&self, other: &Self) -> bool {
         self.id == other.id

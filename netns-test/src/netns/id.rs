@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-/// The device and inode of a namespace in the kernel's nsfs; `ls -Li /proc/self/ns/net` shows the inode.
+/// The device and inode of a namespace in the kernel's nsfs; `ls -Li /proc/self/ns/net` shows the
+/// inode.
 ///
-/// The kernel may reuse them after the namespace is destroyed. [`NetNs::cookie`](crate::NetNs::cookie) is
-/// never reused.
+/// The kernel may reuse them after the namespace is destroyed.
+/// [`NetNs::cookie`](crate::NetNs::cookie) is never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NetNsId {
     /// The device number, the same for all namespaces of a machine.

@@ -35,9 +35,9 @@ pub enum Holder {
 impl NetNs {
     /// Lists the network namespaces that the caller can see, each once, sorted by id.
     ///
-    /// These are the namespaces of processes in `/proc` that the caller may inspect (its own ones; all
-    /// for root), and those mounted in its mount namespace. A namespace that only a descriptor or a socket
-    /// holds is not listed.
+    /// These are the namespaces of processes in `/proc` that the caller may inspect (its own ones;
+    /// all for root), and those mounted in its mount namespace. A namespace that only a descriptor
+    /// or a socket holds is not listed.
     ///
     /// # Errors
     ///
@@ -82,7 +82,8 @@ fn mounts() -> Result<Vec<(NetNsId, Holder)>> {
     Ok(points.filter_map(|point| Some((id_at(&point)?, Holder::Mount(point)))).collect())
 }
 
-/// Returns the mount point in a line of mountinfo (proc(5)), if a network namespace is mounted there.
+/// Returns the mount point in a line of mountinfo (proc(5)), if a network namespace is mounted
+/// there.
 fn namespace_mounted_at(line: &[u8]) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStringExt as _;
     let mut fields = line.split(|&byte| byte == b' ').skip(3);

@@ -1,8 +1,8 @@
 //! The file of a name, and the mount on it: creation, recognition and removal.
 //!
-//! A mount is unmounted by descriptor, because its path may lead to another mount by then. There is no such
-//! call for a file, so its inode is compared before unlink(2). A race remains between the two calls, but
-//! the kernel does not unlink a mount point (EBUSY).
+//! A mount is unmounted by descriptor, because its path may lead to another mount by then. There is
+//! no such call for a file, so its inode is compared before unlink(2). A race remains between the
+//! two calls, but the kernel does not unlink a mount point (EBUSY).
 
 use std::fs;
 use std::io;
@@ -37,7 +37,8 @@ enum Found {
 }
 
 impl Name {
-    /// Creates the file, which must not exist. With `replaces_stale`, a file that a crash has left is replaced.
+    /// Creates the file, which must not exist. With `replaces_stale`, a file that a crash has left
+    /// is replaced.
     pub(crate) fn take(path: PathBuf, replaces_stale: bool) -> Result<Self> {
         let made = create_new(&path).or_else(|error| {
             let is_replaced = error.kind() == io::ErrorKind::AlreadyExists

@@ -19,13 +19,14 @@ const LONGEST: usize = 255;
 
 /// A network namespace with a name, which is removed when the value is dropped.
 ///
-/// Only the mount and the file that [`create`](Self::create) made are removed. If another process has
-/// recreated the name meanwhile, that one stays.
+/// Only the mount and the file that [`create`](Self::create) made are removed. If another process
+/// has recreated the name meanwhile, that one stays.
 ///
-/// `ip netns list`, `exec`, `pids`, `identify` and `delete` work on these names, and these functions on
-/// the names of `ip netns add`.
+/// `ip netns list`, `exec`, `pids`, `identify` and `delete` work on these names, and these
+/// functions on the names of `ip netns add`.
 ///
-/// To create one takes root, or a [`netns_test`](crate::netns_test) body, which has a private `/run`.
+/// To create one takes root, or a [`netns_test`](crate::netns_test) body, which has a private
+/// `/run`.
 ///
 /// ```no_run
 /// use netns_test::NamedNetNs;
@@ -62,7 +63,7 @@ impl NamedNetNs {
     ///
     /// # Errors
     ///
-    /// Those of [`NetNsDir::create`].
+    /// As [`NetNsDir::create`].
     pub fn create(name: &str) -> Result<Self> {
         NetNsDir::default().create(name)
     }
@@ -71,7 +72,7 @@ impl NamedNetNs {
     ///
     /// # Errors
     ///
-    /// Those of [`NetNsDir::open`].
+    /// As [`NetNsDir::open`].
     pub fn open(name: &str) -> Result<NetNs> {
         NetNsDir::default().open(name)
     }
@@ -80,7 +81,7 @@ impl NamedNetNs {
     ///
     /// # Errors
     ///
-    /// Those of [`NetNsDir::remove`].
+    /// As [`NetNsDir::remove`].
     pub fn remove(name: &str) -> Result<()> {
         NetNsDir::default().remove(name)
     }
@@ -89,7 +90,7 @@ impl NamedNetNs {
     ///
     /// # Errors
     ///
-    /// Those of [`NetNsDir::list`].
+    /// As [`NetNsDir::list`].
     pub fn list() -> Result<Vec<String>> {
         NetNsDir::default().list()
     }
@@ -128,8 +129,8 @@ impl NetNsDir {
         Self { directory: directory.into(), replaces_stale: false }
     }
 
-    /// Sets whether [`create`](Self::create) replaces a stale name: an empty file without a mount, as a crash
-    /// leaves it. Default: no; a stale name is an error.
+    /// Sets whether [`create`](Self::create) replaces a stale name: an empty file without a mount,
+    /// as a crash leaves it. Default: no; a stale name is an error.
     #[must_use]
     pub fn replace_stale(self, replaces_stale: bool) -> Self {
         Self { replaces_stale, ..self }
@@ -137,15 +138,15 @@ impl NetNsDir {
 
     /// Creates a network namespace of this name, which has only `lo`, down.
     ///
-    /// The directory is prepared as `ip netns add` does it: it becomes a shared mount, so that names appear
-    /// in mount namespaces that exist already. The calling thread is not moved. After an error no new file,
-    /// mount or namespace is left, except possibly the directory.
+    /// The directory is prepared as `ip netns add` does it: it becomes a shared mount, so that
+    /// names appear in mount namespaces that exist already. The calling thread is not moved. After
+    /// an error no new file, mount or namespace is left, except possibly the directory.
     ///
     /// # Errors
     ///
-    /// An invalid name: empty, `.` or `..`, with `/` or a NUL byte, longer than 255 bytes. EEXIST if the name
-    /// is taken; the error says by what. EPERM without `CAP_SYS_ADMIN` or without permission to write to the
-    /// directory; ENOSPC at the limit `user.max_net_namespaces`.
+    /// An invalid name: empty, `.` or `..`, with `/` or a NUL byte, longer than 255 bytes. EEXIST
+    /// if the name is taken; the error says by what. EPERM without `CAP_SYS_ADMIN` or without
+    /// permission to write to the directory; ENOSPC at the limit `user.max_net_namespaces`.
     pub fn create(&self, name: &str) -> Result<NamedNetNs> {
         let path = self.path_of(name)?;
         let _lock = self.prepare()?;
@@ -162,26 +163,26 @@ impl NetNsDir {
     ///
     /// # Errors
     ///
-    /// An invalid name, ENOENT if it does not exist, and a file that no network namespace is mounted on; the
-    /// error says what it is.
+    /// An invalid name, ENOENT if it does not exist, and a file that no network namespace is
+    /// mounted on; the error says what it is.
     pub fn open(&self, name: &str) -> Result<NetNs> {
         NetNs::from_path(self.path_of(name)?)
     }
 
-    /// Removes the name, and with it the namespace, unless that has other holders. A stale name, which is an
-    /// empty file, is removed, too.
+    /// Removes the name, and with it the namespace, unless that has other holders. A stale name,
+    /// which is an empty file, is removed, too.
     ///
     /// # Errors
     ///
-    /// An invalid name, ENOENT if it does not exist, EPERM or EACCES without permission. Anything that is
-    /// neither a network namespace nor an empty file is left unchanged (a file with content, a directory, a
-    /// link, another file system); the error says what it is.
+    /// An invalid name, ENOENT if it does not exist, EPERM or EACCES without permission. Anything
+    /// that is neither a network namespace nor an empty file is left unchanged (a file with
+    /// content, a directory, a link, another file system); the error says what it is.
     pub fn remove(&self, name: &str) -> Result<()> {
         name::take_away(&self.path_of(name)?)
     }
 
-    /// Lists the names, sorted; none if the directory does not exist. As with `ip netns list`, stale names are
-    /// included; [`open`](Self::open) refuses them.
+    /// Lists the names, sorted; none if the directory does not exist. As with `ip netns list`,
+    /// stale names are included; [`open`](Self::open) refuses them.
     ///
     /// # Errors
     ///
@@ -210,8 +211,8 @@ impl NetNsDir {
         Err(Failure::new("use", format!("the name {name:?}"), reason).into())
     }
 
-    /// Creates the directory and makes it a shared mount. Holds a lock on it against other processes that do
-    /// the same, until the returned file is closed.
+    /// Creates the directory and makes it a shared mount. Holds a lock on it against other
+    /// processes that do the same, until the returned file is closed.
     fn prepare(&self) -> Result<fs::File> {
         let directory = &self.directory;
         fs::create_dir_all(directory).map_err(|error| failed("create", directory, &error))?;

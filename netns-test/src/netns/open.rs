@@ -27,12 +27,13 @@ impl NetNs {
         }
     }
 
-    /// Opens the namespace at `path`: a link in `/proc/PID/ns`, or a file that a namespace is mounted on, as
-    /// `ip netns add` does in `/run/netns`.
+    /// Opens the namespace at `path`: a link in `/proc/PID/ns`, or a file that a namespace is
+    /// mounted on, as `ip netns add` does in `/run/netns`.
     ///
     /// # Errors
     ///
-    /// The kernel's errors of open(2), and anything that is not a network namespace; the error says what it is.
+    /// The kernel's errors of open(2), and anything that is not a network namespace; the error says
+    /// what it is.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let object = path.display().to_string();
@@ -53,18 +54,19 @@ impl NetNs {
     ///
     /// # Errors
     ///
-    /// An invalid name, ENOENT if there is none of that name, and those of [`from_path`](Self::from_path).
+    /// An invalid name, ENOENT if there is none of that name, and those of
+    /// [`from_path`](Self::from_path).
     pub fn from_name(name: &str) -> Result<Self> {
         NamedNetNs::open(name)
     }
 
-    /// Opens the namespace of the process `pid`: that of its main thread or, if that has ended, of the first
-    /// thread that has not.
+    /// Opens the namespace of the process `pid`: that of its main thread or, if that has ended, of
+    /// the first thread that has not.
     ///
     /// # Errors
     ///
-    /// ENOENT if there is no such process, EACCES if the caller may not inspect it (ptrace(2), "access mode
-    /// checks").
+    /// ENOENT if there is no such process, EACCES if the caller may not inspect it (ptrace(2),
+    /// "access mode checks").
     pub fn from_pid(pid: u32) -> Result<Self> {
         let path = format!("/proc/{pid}/ns/net");
         Self::of_process(pid, &path, |failure| match first_living(pid) {
@@ -96,13 +98,13 @@ impl NetNs {
         })
     }
 
-    /// Opens the namespace of the process that `pidfd` refers to (`pidfd_open(2)`). Unlike a process id, a
-    /// pidfd never refers to another process later.
+    /// Opens the namespace of the process that `pidfd` refers to (`pidfd_open(2)`). Unlike a
+    /// process id, a pidfd never refers to another process later.
     ///
     /// # Errors
     ///
-    /// ESRCH if the process has ended, EACCES as with [`from_pid`](Self::from_pid), EINVAL if the descriptor is
-    /// no pidfd.
+    /// ESRCH if the process has ended, EACCES as with [`from_pid`](Self::from_pid), EINVAL if the
+    /// descriptor is no pidfd.
     pub fn from_pidfd(pidfd: impl AsFd) -> Result<Self> {
         let failed = |error: io::Error| errno::failure("look at", "a pidfd", &error);
         let pid = process::pid_of(pidfd.as_fd()).map_err(failed)?;
@@ -154,8 +156,8 @@ impl NetNs {
     }
 }
 
-/// Finds the first thread of a process that has not ended. `/proc/PID/ns` is that of the main thread, and
-/// empty once that has ended.
+/// Finds the first thread of a process that has not ended. `/proc/PID/ns` is that of the main
+/// thread, and empty once that has ended.
 fn first_living(pid: u32) -> Option<u32> {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
     let is_living = |thread: &std::fs::DirEntry| {

@@ -1,8 +1,8 @@
 //! The constructors of the program that come after the one of this crate: loggers, allocators, the
 //! coverage runtime of LLVM, which writes its counters at exit.
 //!
-//! The server is forked before they run. So each body runs them, as the C library would have done if
-//! the process had not been forked.
+//! The server is forked before they run. So each body runs them, as the C library would have done
+//! if the process had not been forked.
 
 use std::ffi::{CString, c_char, c_int};
 use std::sync::OnceLock;
@@ -11,7 +11,8 @@ use crate::registry::sections::{self, Constructor};
 use crate::registry::versions;
 use crate::sys::process::{SingleThreaded, environ};
 
-/// Calls the later constructors. Those of other versions of this crate are left out: they fork servers.
+/// Calls the later constructors. Those of other versions of this crate are left out: they fork
+/// servers.
 pub(crate) fn run_later(_: &SingleThreaded) {
     let arguments = ARGUMENTS.get_or_init(read_arguments);
     // Constructors may keep the pointers, which are valid until the process ends.

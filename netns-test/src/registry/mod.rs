@@ -1,5 +1,5 @@
-//! The tests of a binary: the case of each, the options of its module, and the linker sections in which
-//! they are found.
+//! The tests of a binary: the case of each, the options of its module, and the linker sections in
+//! which they are found.
 
 pub(crate) mod case;
 pub(crate) mod constructors;

@@ -1,13 +1,14 @@
-//! Linker sections of the test binary, and the macros that fill them: the tables of tests and of module
-//! options, the marks of the versions of this crate, the constructors of the program.
+//! Linker sections of the test binary, and the macros that fill them: the tables of tests and of
+//! module options, the marks of the versions of this crate, the constructors of the program.
 //!
 //! A static of the test binary is in the fork server as well, which is a copy of the same image.
 //!
 //! # Safety
 //!
-//! With `sys` and `premain.rs` the only file with `unsafe`: it reads tables that the linker has laid out.
-//! Two sections keep their names and the layout of their entries in every version of this crate: the
-//! code of the constructors (`netns_test_premain`) and the marks (`netns_test_marks`).
+//! With `sys` and `premain.rs` the only file with `unsafe`: it reads tables that the linker has
+//! laid out. Two sections keep their names and the layout of their entries in every version of
+//! this crate: the code of the constructors (`netns_test_premain`) and the marks
+//! (`netns_test_marks`).
 #![expect(unsafe_code, reason = "reads what the linker has laid out")]
 
 use std::ffi::{c_char, c_int};
@@ -19,8 +20,8 @@ use crate::registry::options::DefaultsEntry;
 
 /// Puts a test into the table of tests and runs it.
 ///
-/// The number in the section's name is the version of the layout of its entries: a binary may hold two
-/// versions of this crate.
+/// The number in the section's name is the version of the layout of its entries: a binary may hold
+/// two versions of this crate.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __case {
@@ -64,8 +65,8 @@ macro_rules! __options {
     };
 }
 
-/// Puts the options of a module into the table of options. The constant exists for its name: a second
-/// `defaults!` in a module does not compile.
+/// Puts the options of a module into the table of options. The constant exists for its name: a
+/// second `defaults!` in a module does not compile.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __defaults {
@@ -140,13 +141,13 @@ pub(crate) fn defaults() -> &'static [DefaultsEntry] {
 /// Returns the marks of all versions of this crate.
 pub(crate) fn marks() -> &'static [AtomicU32] {
     let (start, end) = (&raw const __start_netns_test_marks, &raw const __stop_netns_test_marks);
-    // SAFETY: the linker puts the two symbols at the ends of the section, which holds only atomics of
-    // this type.
+    // SAFETY: the linker puts the two symbols at the ends of the section, which holds only atomics
+    // of this type.
     unsafe { between(start, end) }
 }
 
-/// Returns the constructors of the program in the order in which the C library calls them; `None` is
-/// padding.
+/// Returns the constructors of the program in the order in which the C library calls them; `None`
+/// is padding.
 pub(crate) fn constructors() -> &'static [Option<Constructor>] {
     let (start, end) = (&raw const __init_array_start, &raw const __init_array_end);
     // SAFETY: the linker puts the two symbols at the ends of `.init_array`, which holds pointers to
@@ -166,7 +167,8 @@ pub(crate) fn premain_code() -> Range<usize> {
 ///
 /// # Safety
 ///
-/// Both must be ends of one section that holds only values of type `T`, as long as the process lives.
+/// Both must be ends of one section that holds only values of type `T`, as long as the process
+/// lives.
 unsafe fn between<T>(start: *const T, end: *const T) -> &'static [T] {
     let length = (end as usize - start as usize) / size_of::<T>();
     // SAFETY: the caller vouches for it.

@@ -1,7 +1,7 @@
 //! Several versions of this crate in one test binary.
 //!
-//! Each version has a constructor and a server of its own, and none may fork its server in a body of
-//! another version. So each version has a mark in one section, which all versions can read.
+//! Each version has a constructor and a server of its own, and none may fork its server in a body
+//! of another version. So each version has a mark in one section, which all versions can read.
 
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;

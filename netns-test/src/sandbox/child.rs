@@ -28,21 +28,21 @@ impl SandboxChild {
         Self { stdin, stdout, stderr, monitor, control }
     }
 
-    /// Returns the process id of the monitor, in the caller's PID namespace. The monitor passes signals on to
-    /// the program, except SIGSTOP, which stops the monitor only. It ends with the program's status,
-    /// without a core file.
+    /// Returns the process id of the monitor, in the caller's PID namespace. The monitor passes
+    /// signals on to the program, except SIGSTOP, which stops the monitor only. It ends with the
+    /// program's status, without a core file.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.monitor.id()
     }
 
-    /// Kills the program and every other process of its sandbox. After [`wait`](Self::wait) all of them
-    /// have ended.
+    /// Kills the program and every other process of its sandbox. After [`wait`](Self::wait) all of
+    /// them have ended.
     ///
     /// # Errors
     ///
-    /// Those of [`std::process::Child::try_wait`], and of the write to the monitor. A program that has ended is
-    /// no error.
+    /// The errors of [`std::process::Child::try_wait`], and of the write to the monitor. A program
+    /// that has ended is no error.
     pub fn kill(&mut self) -> io::Result<()> {
         if self.monitor.try_wait()?.is_some() {
             return Ok(());
@@ -55,8 +55,8 @@ impl SandboxChild {
         }
     }
 
-    /// Closes the program's standard input, then waits until the program and every other process of its
-    /// sandbox have ended.
+    /// Closes the program's standard input, then waits until the program and every other process of
+    /// its sandbox have ended.
     ///
     /// # Errors
     ///

@@ -14,15 +14,15 @@ use crate::sandbox::steps::{LaidOut, lay_out};
 use crate::sandbox::{SandboxChild, errors};
 use crate::sys::errno;
 use crate::sys::launch;
-use crate::sys::launch::{Ends, Told};
+use crate::sys::launch::{Ends, Outcome};
 use crate::sys::process::command_methods::command_methods;
 
-/// A command that starts a program in a [`Sandbox`], with the methods of [`std::process::Command`]. Unlike
-/// with that, the program inherits only the standard streams and the descriptors that are
+/// A command that starts a program in a [`Sandbox`], with the methods of [`std::process::Command`].
+/// Unlike with that, the program inherits only the standard streams and the descriptors that are
 /// [passed](Self::pass_fd).
 ///
-/// If the kernel refuses a step, the error names the step, the object and the kernel's reason, and no
-/// process is left. The program ends with the caller's process, even if that is killed.
+/// If the kernel refuses a step, the error names the step, the object and the kernel's reason, and
+/// no process is left. The program ends with the caller's process, even if that is killed.
 #[derive(Debug)]
 pub struct SandboxCommand {
     sandbox: Sandbox,
@@ -42,8 +42,8 @@ struct Ready {
 }
 
 impl Sandbox {
-    /// Returns a command that starts `program` in the sandbox. A name without a slash is searched for in
-    /// the directories of the `PATH` in the program's environment, below the sandbox's root.
+    /// Returns a command that starts `program` in the sandbox. A name without a slash is searched
+    /// for in the directories of the `PATH` in the program's environment, below the sandbox's root.
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> SandboxCommand {
         SandboxCommand::new(self.clone(), program.as_ref())
@@ -112,8 +112,8 @@ impl SandboxCommand {
     ///
     /// # Panics
     ///
-    /// As [`std::process::Command::spawn`], if the program cannot be run and its process has been reaped
-    /// already, for example by the kernel for a caller that ignores SIGCHLD.
+    /// As [`std::process::Command::spawn`], if the program cannot be run and its process has been
+    /// reaped already, for example by the kernel for a caller that ignores SIGCHLD.
     pub fn spawn(&mut self) -> Result<SandboxChild> {
         self.lay_out()?;
         let Some(Ready { laid_out, ends }) = &self.ready else { unreachable!("it is laid out") };
@@ -130,18 +130,19 @@ impl SandboxCommand {
                 return Err(errors::not_started(laid_out, program, &error).into());
             }
         };
-        let failure = match line.told() {
-            Told::Begun => return Ok(SandboxChild::new(child, line.control)),
-            Told::Refused(refusal, words) => errors::explain(laid_out, refusal, &words),
+        let failure = match line.outcome() {
+            Outcome::Begun => return Ok(SandboxChild::new(child, line.control)),
+            Outcome::Refused(refusal, words) => errors::explain(laid_out, refusal, &words),
             // Killed before exec. A caller that ignores SIGCHLD does not learn the signal.
-            Told::Nothing => errors::death(child.wait().ok().and_then(|status| status.signal())),
+            Outcome::Nothing => errors::death(child.wait().ok().and_then(|status| status.signal())),
         };
         // It has sent its report and ends; another part of the caller may have reaped it.
         drop(child.wait());
         Err(failure.into())
     }
 
-    /// Starts the program and waits for its end. Standard streams that are not set are the caller's.
+    /// Starts the program and waits for its end. Standard streams that are not set are the
+    /// caller's.
     ///
     /// # Errors
     ///
@@ -177,9 +178,9 @@ impl SandboxCommand {
     /// Converts to the standard library's command, which enters the sandbox when it is started: for
     /// `tokio::process::Command::from` and others.
     ///
-    /// Its error for a refused step is the error number only. Its child is the sandbox's monitor; if that
-    /// is killed, the sandbox ends soon after. Do not use its `uid`, `gid` and `exec`. Descriptors that
-    /// a `pre_exec` closure opens are inherited.
+    /// Its error for a refused step is the error number only. Its child is the sandbox's monitor;
+    /// if that is killed, the sandbox ends soon after. Do not use its `uid`, `gid` and `exec`.
+    /// Descriptors that a `pre_exec` closure opens are inherited.
     ///
     /// # Errors
     ///

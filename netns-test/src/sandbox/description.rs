@@ -13,9 +13,9 @@ use crate::userns::IdRange;
 /// [`netns_test`](crate::netns_test) body has them.
 ///
 /// A sandbox is a description: nothing is created before a [`command`](Self::command) of it is
-/// started. Each start creates new namespaces, with `lo` up, a `/proc` and a `/sys` that show
-/// them, and mounts that the caller does not see. The caller is not moved and may have many threads.
-/// It needs no privileges where the machine lets ordinary users create user namespaces.
+/// started. Each start creates new namespaces, with `lo` up, a `/proc` and a `/sys` that show them,
+/// and mounts that the caller does not see. The caller is not moved and may have many threads. It
+/// needs no privileges where the machine lets ordinary users create user namespaces.
 ///
 /// The program has process id 2. Process 1 is a small init, which ends with the program and takes
 /// every other process of the sandbox with it.
@@ -68,28 +68,31 @@ impl Sandbox {
         self
     }
 
-    /// Makes `directory`, with the mounts below it, the root (`pivot_root(2)`). The program sees no other
-    /// files of the caller, except those that are [bound](Self::bind).
+    /// Makes `directory`, with the mounts below it, the root (`pivot_root(2)`). The program sees no
+    /// other files of the caller, except those that are [bound](Self::bind).
     ///
-    /// It must have the directories `/proc`, `/sys` and `/dev`. New ones are mounted over them; the new
-    /// `/dev` has `null`, `zero`, `full`, `random`, `urandom`, `tty`, its own `pts` and `shm`.
+    /// It must have the directories `/proc`, `/sys` and `/dev`. New ones are mounted over them; the
+    /// new `/dev` has `null`, `zero`, `full`, `random`, `urandom`, `tty`, its own `pts` and `shm`.
     /// Only the program writes to the directory.
     ///
     /// The program inherits the standard streams and the descriptors that are
-    /// [passed](SandboxCommand::pass_fd), and no others, so none leads out of the root by accident.
+    /// [passed](crate::SandboxCommand::pass_fd), and no others, so none leads out of the root by
+    /// accident.
     ///
-    /// Without a `rootfs`, the program sees the caller's files. The sockets of name services below `/run`
-    /// (systemd-resolved, nscd, nslcd, Avahi) are hidden, because they answer from another network.
+    /// Without a `rootfs`, the program sees the caller's files. The sockets of name services below
+    /// `/run` (systemd-resolved, nscd, nslcd, Avahi) are hidden, because they answer from another
+    /// network.
     pub fn rootfs(mut self, directory: impl AsRef<Path>) -> Self {
         self.rootfs = Some(directory.as_ref().to_owned());
         self
     }
 
-    /// Mounts the caller's file or directory `host`, with the mounts below it, at `inside`, an absolute
-    /// path of the sandbox. A file (or a directory) must exist there to be mounted on.
+    /// Mounts the caller's file or directory `host`, with the mounts below it, at `inside`, an
+    /// absolute path of the sandbox. A file (or a directory) must exist there to be mounted on.
     ///
-    /// [`bind`](Self::bind), [`tmpfs`](Self::tmpfs) and [`read_only`](Self::read_only) take effect in the
-    /// order of the calls. No symbolic link at `inside` leads out of the [`rootfs`](Self::rootfs).
+    /// [`bind`](Self::bind), [`tmpfs`](Self::tmpfs) and [`read_only`](Self::read_only) take effect
+    /// in the order of the calls. No symbolic link at `inside` leads out of the
+    /// [`rootfs`](Self::rootfs).
     pub fn bind(mut self, host: impl AsRef<Path>, inside: impl AsRef<Path>) -> Self {
         let (host, inside) = (host.as_ref().to_owned(), inside.as_ref().to_owned());
         self.mounts.push(Placed::Bind { host, inside });
@@ -103,7 +106,8 @@ impl Sandbox {
         self
     }
 
-    /// Makes `inside`, an absolute path of the sandbox, and the mounts below it read-only (Linux 5.12).
+    /// Makes `inside`, an absolute path of the sandbox, and the mounts below it read-only (Linux
+    /// 5.12).
     ///
     /// For `/` it takes effect first: `/proc`, `/sys`, `/dev` and binds remain writable.
     ///
@@ -121,12 +125,13 @@ impl Sandbox {
         self
     }
 
-    /// Sets the id maps of the user namespace (`user_namespaces(7)`), at most 340 ranges of each kind.
+    /// Sets the id maps of the user namespace (`user_namespaces(7)`), at most 340 ranges of each
+    /// kind.
     ///
-    /// For a caller without the capability to map them, `newuidmap` and `newgidmap` (package `uidmap` or
-    /// `shadow-utils`) write the maps, if `/etc/subuid` and `/etc/subgid` assign the ids to the caller.
-    /// Default: the caller's own id only; all ids, unchanged, for a caller with `CAP_SETUID`,
-    /// `CAP_SETGID` and `CAP_SETFCAP`.
+    /// For a caller without the capability to map them, `newuidmap` and `newgidmap` (package
+    /// `uidmap` or `shadow-utils`) write the maps, if `/etc/subuid` and `/etc/subgid` assign the
+    /// ids to the caller. Default: the caller's own id only; all ids, unchanged, for a caller with
+    /// `CAP_SETUID`, `CAP_SETGID` and `CAP_SETFCAP`.
     pub fn id_maps(
         mut self,
         uids: impl IntoIterator<Item = IdRange>,
@@ -137,8 +142,8 @@ impl Sandbox {
         self
     }
 
-    /// Maps all ids that `/etc/subuid` and `/etc/subgid` assign to the caller, from 0 on. The caller's own
-    /// id is mapped to that of the [`user`](Self::user).
+    /// Maps all ids that `/etc/subuid` and `/etc/subgid` assign to the caller, from 0 on. The
+    /// caller's own id is mapped to that of the [`user`](Self::user).
     pub fn subordinate_ids(mut self) -> Self {
         self.ranges = Ranges::Subordinate;
         self
@@ -153,12 +158,12 @@ impl Sandbox {
         self
     }
 
-    /// Leaves programs in the caller's session, with its terminal: for a shell and other interactive
-    /// programs.
+    /// Leaves programs in the caller's session, with its terminal: for a shell and other
+    /// interactive programs.
     ///
-    /// The program then belongs to the caller's process group and can signal it (`kill(0, …)`). It can
-    /// write into the terminal's input where the kernel allows that (`TIOCSTI`, `ioctl_tty(2)`). A signal
-    /// to the group may reach the program more than once.
+    /// The program then belongs to the caller's process group and can signal it (`kill(0, …)`). It
+    /// can write into the terminal's input where the kernel allows that (`TIOCSTI`,
+    /// `ioctl_tty(2)`). A signal to the group may reach the program more than once.
     pub fn share_terminal(mut self) -> Self {
         self.shares_session = true;
         self

@@ -13,16 +13,16 @@ use crate::userns::{Caller, IdRange, helper, lines, subordinate};
 /// The user of a [`Sandbox`](crate::Sandbox)'s program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SandboxUser {
-    /// The caller, with all capabilities over the sandbox (`CAP_NET_ADMIN` and so on), except those over
-    /// files that the caller does not have.
+    /// The caller, with all capabilities over the sandbox (`CAP_NET_ADMIN` and so on), except those
+    /// over files that the caller does not have.
     #[default]
     Caller,
     /// uid and gid 0, with all capabilities over the sandbox.
     Root,
     /// This uid and gid, without any capability unless the uid is 0.
     ///
-    /// If only one id is mapped, it is the caller's, under this number: the caller's files belong to the
-    /// program. If several are mapped, the program changes to this one.
+    /// If only one id is mapped, it is the caller's, under this number: the caller's files belong
+    /// to the program. If several are mapped, the program changes to this one.
     Ids {
         /// The user id in the sandbox.
         uid: u32,
@@ -218,8 +218,9 @@ fn check_ranges(kind: &str, ranges: &[IdRange]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns whether setgroups(2) is allowed here, and so in nested user namespaces (`user_namespaces(7)`,
-/// "setgroups"). Otherwise the program keeps the caller's groups, which the caller cannot leave either.
+/// Returns whether setgroups(2) is allowed here, and so in nested user namespaces
+/// (`user_namespaces(7)`, "setgroups"). Otherwise the program keeps the caller's groups, which the
+/// caller cannot leave either.
 fn may_change_groups() -> bool {
     fs::read_to_string("/proc/self/setgroups").map_or(true, |text| text.trim() != "deny")
 }

@@ -1,5 +1,5 @@
-//! Lays out a description as steps, each with its object for errors. All memory is allocated here, before
-//! the fork.
+//! Lays out a description as steps, each with its object for errors. All memory is allocated here,
+//! before the fork.
 
 use std::ffi::{CStr, CString};
 use std::fs;
@@ -199,7 +199,8 @@ impl Steps {
         self.add(object, Action::Defaults(devconf::known()));
         let all = [
             (c"sys/net/ipv6/conf/all/disable_ipv6", vec![b"0".to_vec()]),
-            // Without DAD, addresses are usable at once. The network has no other node to conflict with.
+            // Without DAD, addresses are usable at once. The network has no other node to conflict
+            // with.
             (c"sys/net/ipv6/conf/default/accept_dad", vec![b"0".to_vec()]),
             (c"sys/net/ipv4/ping_group_range", ids.groups.clone()),
         ];

@@ -1,4 +1,5 @@
-//! Names for the kernel's error numbers: people search for `EPERM`, not for 1.
+//! Error numbers of the kernel, and their names. Numbers differ between architectures (MIPS,
+//! SPARC), so every room takes them from here.
 
 use std::io;
 
@@ -32,12 +33,12 @@ pub(crate) const EAFNOSUPPORT: i32 = libc::EAFNOSUPPORT;
 #[cfg(feature = "lab")]
 pub(crate) const EADDRNOTAVAIL: i32 = libc::EADDRNOTAVAIL;
 
-/// `EPERM (Operation not permitted)`; other errors by their own text.
+/// Describes an error: `EPERM (Operation not permitted)`, or its own text.
 pub(crate) fn describe(error: &io::Error) -> String {
     error.raw_os_error().map_or_else(|| error.to_string(), describe_raw)
 }
 
-/// The same for a bare number.
+/// Describes an error number.
 pub(crate) fn describe_raw(code: i32) -> String {
     match Errno::from_raw(code) {
         Errno::UnknownErrno => format!("error {code}"),
@@ -45,13 +46,13 @@ pub(crate) fn describe_raw(code: i32) -> String {
     }
 }
 
-/// The failure of `step` on `object` for the reason that the kernel gave.
+/// Returns the failure of `step` on `object`, with the kernel's reason.
 pub(crate) fn failure(step: &str, object: impl Into<String>, error: &io::Error) -> Failure {
     let errno = error.raw_os_error();
     Failure { errno, ..Failure::new(step, object, describe(error)) }
 }
 
-/// A call that failed, before it is known whether that is told.
+/// A failed call, before it is known whether it is reported.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) step: &'static str,
@@ -59,7 +60,7 @@ pub(crate) struct Refusal {
     pub(crate) error: io::Error,
 }
 
-/// Notes which call an error is of, and on what.
+/// Adds step and object to an error.
 pub(crate) fn at(step: &'static str, object: &'static str) -> impl Fn(io::Error) -> Refusal {
     move |error| Refusal { step, object, error }
 }
@@ -70,35 +71,35 @@ impl std::borrow::Borrow<io::Error> for Refusal {
     }
 }
 
-/// The error of a process whose table of descriptors is full.
+/// Returns the error of a process whose table of descriptors is full.
 pub(crate) fn too_many_files() -> io::Error {
     Errno::EMFILE.into()
 }
 
-/// The error of a process that may not start one more thread.
+/// Returns the error of a process that may not start another thread.
 #[cfg(feature = "tokio")]
 pub(crate) fn too_many_threads() -> io::Error {
     Errno::EAGAIN.into()
 }
 
-/// Whether the process's own table of descriptors is full, which only the process can change.
+/// Returns whether the process's own table of descriptors is full, so that waiting does not help.
 #[cfg(feature = "tokio")]
 pub(crate) fn is_full_table(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EMFILE)
 }
 
-/// Whether waiting may help: what is short now can be freed by tests that end and by
-/// the kernel, which takes dead namespaces down after the fact.
+/// Returns whether waiting may help: tests that end free resources, and the kernel destroys unused
+/// namespaces asynchronously.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(may_come_free)
 }
 
-/// The same for an error's number.
+/// As [`is_shortage`], for an error number.
 pub(crate) fn may_come_free(code: i32) -> bool {
     is_shortage_of_namespaces(code) || is_shortage_code(code)
 }
 
-/// The same for an error's number, where namespaces are not what is short.
+/// Returns whether an error number means a shortage of anything but namespaces.
 pub(crate) fn is_shortage_code(code: i32) -> bool {
     matches!(
         Errno::from_raw(code),
@@ -111,7 +112,7 @@ pub(crate) fn is_shortage_code(code: i32) -> bool {
     )
 }
 
-/// Whether a limit on namespaces is reached: for good, or until some are taken down.
+/// Returns whether a limit on namespaces is reached, permanently or until some are destroyed.
 pub(crate) fn is_shortage_of_namespaces(code: i32) -> bool {
     matches!(Errno::from_raw(code), Errno::ENOSPC | Errno::EUSERS)
 }

@@ -3,14 +3,16 @@
 //!
 //! # Safety
 //!
-//! Each file wraps one area of the kernel and knows nothing of tests. What a caller
-//! must know beyond Rust's types is a type here: [`process::SingleThreaded`] stands
-//! for the right to fork, [`process::shared_record`] for memory that another process writes.
+//! Each file wraps one area of the kernel and knows nothing of tests. A condition beyond Rust's
+//! types is a type here: [`process::SingleThreaded`] proves that a fork is safe,
+//! [`process::shared_record`] has memory that another process writes.
 #![expect(unsafe_code, reason = "this is where system calls are wrapped")]
 
 pub(crate) mod errno;
 pub(crate) mod fds;
 pub(crate) mod launch;
+#[cfg(feature = "lab")]
+pub(crate) mod lock;
 pub(crate) mod mount;
 pub(crate) mod net;
 pub(crate) mod ns;

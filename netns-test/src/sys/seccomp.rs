@@ -1,5 +1,5 @@
-//! Whether a seccomp filter stands between this process and the kernel: calls that have no
-//! effect, whose answer is known if it comes from the kernel (seccomp(2)).
+//! Probes for a seccomp filter: calls without an effect, whose result is known without a filter
+//! (seccomp(2)).
 
 use nix::errno::Errno;
 
@@ -19,7 +19,7 @@ pub(crate) enum Call {
 }
 
 impl Call {
-    /// As people write it.
+    /// Returns its usual notation.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::UnshareNothing => "unshare(0)",
@@ -27,9 +27,9 @@ impl Call {
         }
     }
 
-    /// What it says if that is not the kernel's own answer: `EPERM`, `killed by SIGSYS`.
+    /// Returns the result if it is not the kernel's own: `EPERM`, `killed by SIGSYS`.
     ///
-    /// Made in a child, which a filter may kill.
+    /// The call is made in a child, because a filter may kill it.
     pub(crate) fn filtered(self) -> Option<String> {
         let status = process::in_child(|| self.make()).ok()?;
         match status {
@@ -39,7 +39,7 @@ impl Call {
         }
     }
 
-    /// The kernel's own answer.
+    /// Returns the kernel's own result.
     fn without_filter(self) -> i32 {
         match self {
             Self::UnshareNothing => 0,
@@ -47,7 +47,7 @@ impl Call {
         }
     }
 
-    /// The error's number, or 0.
+    /// Makes the call, and returns the error number, or 0.
     fn make(self) -> i32 {
         match self {
             Self::UnshareNothing => {
@@ -55,7 +55,7 @@ impl Call {
                 let result = unsafe { libc::unshare(0) };
                 if result < 0 { Errno::last_raw() } else { 0 }
             }
-            // An invalid combination of flags, with which nothing is made.
+            // This combination of flags is invalid, so no process is created.
             Self::CloneUser => match process::clone(libc::CLONE_NEWUSER | libc::CLONE_FS) {
                 Ok(_) => 0,
                 Err(error) => error.raw_os_error().unwrap_or(0),

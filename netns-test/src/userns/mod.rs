@@ -1,4 +1,4 @@
-//! User namespaces: who the caller is, and the id maps that keep it so (`user_namespaces(7)`).
+//! User namespaces: the caller's identity, and id maps that preserve it (`user_namespaces(7)`).
 
 pub(crate) mod subordinate;
 
@@ -28,15 +28,15 @@ pub(crate) struct Caller {
 pub(crate) enum Maps {
     /// The caller's own uid and gid alone, as these; written by the new process itself.
     One { uid: Map, gid: Map },
-    /// Every id the caller has, as itself; written by the caller, who has the right to.
+    /// Every id of the caller, as itself; written by the caller, which has the capabilities.
     All { uid_map: String, gid_map: String },
     /// The caller's own ids, and its subordinate ones; written by newuidmap and newgidmap.
     Subordinate { uids: Vec<IdRange>, gids: Vec<IdRange> },
-    /// There is no new user namespace: the caller's.
+    /// No new user namespace: the maps are the caller's.
     Callers,
 }
 
-/// One id: what it is inside, and what outside.
+/// One id: its number inside and outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Map {
     pub(crate) inside: u32,
@@ -44,7 +44,7 @@ pub(crate) struct Map {
 }
 
 impl Caller {
-    /// Looks at this process.
+    /// Reads the identity of this process.
     pub(crate) fn read() -> Result<Self, Failure> {
         let (uid, gid) = process::effective_ids();
         let caps = caps::effective()
@@ -52,18 +52,18 @@ impl Caller {
         Ok(Self { uid, gid, caps, uid_map: read_map("uid")?, gid_map: read_map("gid")? })
     }
 
-    /// Who this is, to compare with [`user_now`].
+    /// Returns the identity, to compare with [`user_now`].
     pub(crate) fn user(&self) -> (u32, u32, u64) {
         (self.uid, self.gid, self.caps.0)
     }
 
-    /// Whether the kernel lets this caller map ids other than its own. Mapping id 0 takes
+    /// Returns whether the kernel lets this caller map ids other than its own. Mapping id 0 takes
     /// `CAP_SETFCAP` besides, since Linux 5.12.
     pub(crate) fn may_map_all(&self) -> bool {
         self.caps.contains(Caps::SETUID.and(Caps::SETGID).and(Caps::SETFCAP))
     }
 
-    /// Every id as itself where that is allowed, otherwise the own one as itself.
+    /// Maps every id to itself if that is allowed, otherwise the caller's own id only.
     pub(crate) fn identity_maps(&self) -> Maps {
         if self.may_map_all() {
             let (uid_map, gid_map) = (identity(&self.uid_map), identity(&self.gid_map));
@@ -75,7 +75,7 @@ impl Caller {
         }
     }
 
-    /// The own ids as 0; where the caller is uid and gid 0 already, as [`Self::identity_maps`].
+    /// Maps the caller's own ids to 0. For uid and gid 0 it is the same as [`Self::identity_maps`].
     pub(crate) fn root_maps(&self) -> Maps {
         if self.uid == 0 && self.gid == 0 {
             return self.identity_maps();
@@ -86,38 +86,38 @@ impl Caller {
         }
     }
 
-    /// The own ids as `uid` and `gid`, and the subordinate ones around them.
+    /// Maps the caller's own ids to `uid` and `gid`, and its subordinate ids to the other numbers.
     pub(crate) fn subordinate_maps(&self, (uid, gid): (u32, u32)) -> Result<Maps, Failure> {
         let uids = subordinate("/etc/subuid", uid, self.uid, self.uid)?;
         let gids = subordinate("/etc/subgid", gid, self.gid, self.uid)?;
         Ok(Maps::Subordinate { uids, gids })
     }
 
-    /// Whether there is this uid here.
+    /// Returns whether the caller's user namespace has this uid.
     pub(crate) fn has_uid(&self, uid: u32) -> bool {
         has(&self.uid_map, uid)
     }
 
-    /// Whether there is this gid here.
+    /// Returns whether the caller's user namespace has this gid.
     pub(crate) fn has_gid(&self, gid: u32) -> bool {
         has(&self.gid_map, gid)
     }
 }
 
-/// Uid, gid and effective capabilities of the calling thread.
+/// Returns uid, gid and effective capabilities of the calling thread.
 pub(crate) fn user_now() -> io::Result<(u32, u32, u64)> {
     let (uid, gid) = process::effective_ids();
     Ok((uid, gid, caps::effective()?.0))
 }
 
 impl Maps {
-    /// Whether the one id that is mapped is root's outside.
+    /// Returns whether only one id is mapped, and that is root's outside.
     pub(crate) fn are_of_root(&self) -> bool {
         matches!(self, Self::One { uid: Map { outside: 0, .. }, .. })
     }
 
     /// Writes the maps of the calling process, which has just entered its namespace.
-    /// Nothing to do for [`Maps::All`].
+    /// Does nothing for [`Maps::All`].
     pub(crate) fn write_own(&self) -> Result<(), Failure> {
         let Self::One { uid, gid } = self else { return Ok(()) };
         // Without this, a program that may not be read has its files in /proc owned by root.
@@ -128,12 +128,12 @@ impl Maps {
         write("/proc/self/gid_map", &gid.line())
     }
 
-    /// Writes the maps of the child `pid`. Nothing to do for [`Maps::One`].
+    /// Writes the maps of the child `pid`. Does nothing for [`Maps::One`].
     pub(crate) fn write_for(&self, pid: process::Pid) -> Result<(), Failure> {
         if matches!(self, Self::One { .. } | Self::Callers) {
             return Ok(());
         }
-        // Or it would be another process that has this number there.
+        // A number names another process in the /proc of another PID namespace.
         if !process::proc_is_own() {
             let reason = "/proc shows another PID namespace than this process's own";
             return Err(Failure::new("write", "the id maps of a test", reason)
@@ -161,7 +161,7 @@ fn read_map(kind: &str) -> Result<String, Failure> {
     std::fs::read_to_string(&path).map_err(|error| errno::failure("read", path, &error))
 }
 
-/// A map that gives every id of `own` (lines of inside, outside, count) its own number.
+/// Returns a map of every id in `own` (lines of inside, outside, count) to itself.
 fn identity(own: &str) -> String {
     let lines = own.lines().filter_map(|line| {
         let mut numbers = line.split_whitespace();
@@ -171,7 +171,7 @@ fn identity(own: &str) -> String {
     lines.collect()
 }
 
-/// Whether `id` is in one of the lines of `own`.
+/// Returns whether a line of `own` contains `id`.
 fn has(own: &str, id: u32) -> bool {
     own.lines().any(|line| {
         let mut numbers = line.split_whitespace().filter_map(|number| number.parse::<u32>().ok());

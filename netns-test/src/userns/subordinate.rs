@@ -1,5 +1,5 @@
-//! Subordinate ids: those that `/etc/subuid` and `/etc/subgid` let a user map beside its own
-//! (subuid(5)), by programs that are trusted with it (newuidmap(1)).
+//! Subordinate ids: `/etc/subuid` and `/etc/subgid` assign them to users (subuid(5)), and the
+//! set-user-ID programs newuidmap(1) and newgidmap(1) map them.
 
 use std::fs;
 
@@ -10,33 +10,34 @@ use crate::sys::process::Pid;
 use crate::sys::process::credentials;
 use crate::sys::{errno, fds};
 
-/// Ids that follow each other, in the sandbox and outside of it.
+/// A range of consecutive ids, in the sandbox and outside of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdRange {
-    /// The first one, as the sandbox sees it.
+    /// The first id in the sandbox.
     pub inside: u32,
-    /// The first one, as the caller sees it.
+    /// The first id in the caller's user namespace.
     pub outside: u32,
-    /// How many; at least 1.
+    /// The number of ids; at least 1.
     pub count: u32,
 }
 
 impl IdRange {
-    /// Whether the sandbox has this id.
+    /// Returns whether the sandbox has this id.
     pub(crate) fn has_inside(&self, id: u32) -> bool {
         id.checked_sub(self.inside).is_some_and(|offset| offset < self.count)
     }
 }
 
-/// The lines of an id map.
+/// Formats the lines of an id map.
 pub(crate) fn lines(ranges: &[IdRange]) -> Vec<u8> {
     let line = |range: &IdRange| format!("{} {} {}\n", range.inside, range.outside, range.count);
     ranges.iter().map(line).collect::<String>().into_bytes()
 }
 
-/// The program that maps `ranges`, with them.
+/// Finds the program `name` (newuidmap or newgidmap), and lays out `ranges` as its arguments.
 pub(crate) fn helper(name: &str, ranges: &[IdRange]) -> Result<Helper, Failure> {
-    /// Not by `PATH`: they are trusted with more than the caller is.
+    /// Directories to search instead of `PATH`, because these programs have more rights than the
+    /// caller.
     const PLACES: [&str; 6] =
         ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin", "/run/wrappers/bin"];
     let mut paths = PLACES.iter().map(|place| format!("{place}/{name}"));
@@ -53,8 +54,8 @@ pub(crate) fn helper(name: &str, ranges: &[IdRange]) -> Result<Helper, Failure> 
     Ok(Helper { program, ranges: ranges.map_err(failed)? })
 }
 
-/// Reads the ranges of the user `caller` (a uid) from `path`, and lays them out from id 0 on, around `own`,
-/// which is `outside` for the caller.
+/// Reads the ranges of the user `caller` (a uid) from `path`, and lays them out from id 0 on,
+/// around `own`, which is `outside` for the caller.
 pub(crate) fn subordinate(
     path: &str,
     own: u32,
@@ -66,7 +67,7 @@ pub(crate) fn subordinate(
             .advise("it has the ids that users may map, see subuid(5)")
     })?;
     let name = credentials::user_name(caller);
-    let ranges = given_to(&text, name.as_deref(), caller);
+    let ranges = assigned_to(&text, name.as_deref(), caller);
     if ranges.is_empty() {
         let name = name.unwrap_or_else(|| format!("uid {caller}"));
         return Err(Failure::new(
@@ -75,13 +76,15 @@ pub(crate) fn subordinate(
             "there is no such line",
         )
         .advise(format!("fix: usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST {name}"))
-        .advise("with a range that nobody else has in that file: who shares ids shares files"));
+        .advise(
+            "with a range that no other line of that file has: users that share ids share files",
+        ));
     }
     Ok(around(own, outside, &ranges))
 }
 
-/// The lines of subuid(5) that are a user's, as (first, count).
-fn given_to(text: &str, name: Option<&str>, uid: u32) -> Vec<(u32, u32)> {
+/// Returns the ranges of a user in the text of subuid(5), as (first, count).
+fn assigned_to(text: &str, name: Option<&str>, uid: u32) -> Vec<(u32, u32)> {
     let ranges = text.lines().filter_map(|line| {
         let mut fields = line.trim().split(':');
         let (user, first, count) = (fields.next()?, fields.next()?, fields.next()?);
@@ -91,7 +94,7 @@ fn given_to(text: &str, name: Option<&str>, uid: u32) -> Vec<(u32, u32)> {
     ranges.collect()
 }
 
-/// `own` is `outside`, and every other id from 0 on the next one of `ranges`.
+/// Maps `own` to `outside`, and every other id from 0 on to the next one of `ranges`.
 fn around(own: u32, outside: u32, ranges: &[(u32, u32)]) -> Vec<IdRange> {
     let mut maps = vec![IdRange { inside: own, outside, count: 1 }];
     let mut next = u32::from(own == 0);
@@ -110,7 +113,7 @@ fn around(own: u32, outside: u32, ranges: &[(u32, u32)]) -> Vec<IdRange> {
     maps
 }
 
-/// Has newuidmap and newgidmap write the maps of the child `pid`.
+/// Runs newuidmap and newgidmap, which write the maps of the child `pid`.
 pub(crate) fn write(uids: &[IdRange], gids: &[IdRange], pid: Pid) -> Result<(), Failure> {
     let (uid, gid) = (helper("newuidmap", uids)?, helper("newgidmap", gids)?);
     launch::write_maps(&launch::Maps::Helpers { uid, gid }, pid).map_err(|(refusal, words)| {
@@ -130,7 +133,8 @@ pub(crate) fn write(uids: &[IdRange], gids: &[IdRange], pid: Pid) -> Result<(), 
     })
 }
 
-/// Whether programs get the rights of their owners (prctl(2), `PR_SET_NO_NEW_PRIVS`).
+/// Returns whether set-user-ID programs run without their owner's rights (prctl(2),
+/// `PR_SET_NO_NEW_PRIVS`).
 fn has_no_new_privileges() -> bool {
     let status = fds::read_small("/proc/self/status").unwrap_or_default();
     let value = status.lines().find_map(|line| line.strip_prefix("NoNewPrivs:"));
@@ -144,9 +148,9 @@ mod tests {
     #[test]
     fn subordinate_ids_are_found_and_put_around_the_own_one() {
         let text = "# users\nroot:1:2\nann:100000:65536\n1000:300000:10\nbob:5:5\nann:x:1\n";
-        let ranges = given_to(text, Some("ann"), 1000);
+        let ranges = assigned_to(text, Some("ann"), 1000);
         assert_eq!(ranges, [(100_000, 65_536), (300_000, 10)]);
-        assert_eq!(given_to(text, None, 7), []);
+        assert_eq!(assigned_to(text, None, 7), []);
         let range = |inside, outside, count| IdRange { inside, outside, count };
         let as_root = [range(0, 1000, 1), range(1, 100_000, 65_536), range(65_537, 300_000, 10)];
         assert_eq!(around(0, 1000, &ranges), as_root);

@@ -104,7 +104,7 @@ mod imported {
 fn with_an_added_function() {
     match std::thread::current().name() {
         Some("with_others::with_an_added_function") => {
-            println!("ran with_others::with_an_added_function")
+            println!("ran with_others::with_an_added_function");
         }
         _ => isolated(),
     }

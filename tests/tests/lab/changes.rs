@@ -218,6 +218,7 @@ fn an_end_that_has_come_to_the_caller_keeps_its_addresses() -> netns_test::Resul
 }
 
 #[netns_test]
+#[expect(clippy::too_many_lines, reason = "one case after the other")]
 fn invalid_changes_name_the_node() -> netns_test::Result<()> {
     let (lab, [a, router, b], [_, far]) = pair()?;
     let mut other = Topology::new();
@@ -436,5 +437,35 @@ fn a_default_route_by_a_gateway_that_is_far_goes() -> netns_test::Result<()> {
     lab[a].add_route("::/0", "2001:db8::8")?;
     lab[a].interface("eth0").remove_addr("2001:db8::7/64")?;
     assert_eq!(is_default("-6"), 0);
+    Ok(())
+}
+
+/// Addresses of a node come from the plan, and stay what they are when addresses change.
+#[netns_test]
+fn planned_addresses_of_a_node() -> netns_test::Result<()> {
+    let mut net = Topology::new();
+    let (a, router, b) = (net.host("a"), net.router("router"), net.host("b"));
+    let lone = net.host("lone");
+    let (near, far) = (net.link(a, router).id(), net.link(router, b).id());
+    let lab = net.build()?;
+    let planned = lab.plan().addresses_of(a);
+    assert_eq!(planned, [lab[a].ipv4().into(), lab[a].ipv6().into()] as [std::net::IpAddr; 2]);
+    assert_eq!(lab[a].address_on(near), planned[0]);
+    let of_router = lab.plan().addresses_of(router);
+    let own = [lab[router].address_on(near), lab[router].address_on(far)];
+    assert!(own[0] != own[1] && own.iter().all(|one| one.is_ipv4() && of_router.contains(one)));
+    let listener = lab[b].run(|| std::net::TcpListener::bind((lab[b].ipv4(), 80)))?;
+    lab[a].run(|| std::net::TcpStream::connect((lab[b].ipv4(), 80)))?;
+    drop(listener);
+    lab[a].interface(near).set_addr("192.0.2.1/24")?;
+    assert_eq!(lab[a].address_on(near), planned[0]);
+    let fails = |call: &dyn Fn() -> std::net::IpAddr, expected: &str| {
+        let call = std::panic::AssertUnwindSafe(call);
+        let panic = std::panic::catch_unwind(call).unwrap_err();
+        assert_eq!(panic.downcast_ref::<String>().unwrap(), expected);
+    };
+    fails(&|| lab[lone].ipv4().into(), "node lone: it has no IPv4 address");
+    fails(&|| lab[lone].ipv6().into(), "node lone: it has no IPv6 address");
+    fails(&|| lab[a].address_on(far), "node a: it has no address on this link");
     Ok(())
 }

@@ -86,7 +86,7 @@ impl Growing {
             }
             _ => "",
         };
-        drop(link);
+        let _described = link;
         if !self.nodes[a].1 && !self.nodes[b].1 {
             self.pairs.push([a, b]);
         }
@@ -101,18 +101,19 @@ impl Growing {
         let setting = match random.below(3) {
             _ if is_switch => return,
             0 => {
-                drop(node.addr("lo", format!("203.0.113.{unique}/32").as_str()));
+                let _described = node.addr("lo", format!("203.0.113.{unique}/32").as_str());
                 format!("address 203.0.113.{unique}/32")
             }
             1 => {
                 let neighbour = self.pairs.iter().find(|pair| pair.contains(&at));
                 let Some([a, b]) = neighbour else { return };
                 let via = if *a == at { *b } else { *a };
-                drop(node.route(format!("198.51.{unique}.0/24").as_str(), self.nodes[via].0));
+                let _described =
+                    node.route(format!("198.51.{unique}.0/24").as_str(), self.nodes[via].0);
                 format!("route 198.51.{unique}.0/24 via n{via}")
             }
             _ => {
-                drop(node.sysctl("net.ipv4.tcp_syn_retries", unique % 100 + 1));
+                let _described = node.sysctl("net.ipv4.tcp_syn_retries", unique % 100 + 1);
                 format!("sysctl {}", unique % 100 + 1)
             }
         };
@@ -167,7 +168,7 @@ fn equals_build(seed: u64) -> usize {
         let what = format!("equal labs, seed {seed}\n{}", growing.text);
         eventually(LIMIT, &what, || {
             let (parts, whole) = (state(&parts), state(&whole));
-            if parts == whole { Ok(()) } else { Err((parts, "of the whole:", whole)) }
+            if parts == whole { Ok(()) } else { Err(Box::new((parts, "of the whole:", whole))) }
         });
     }
     extensions

@@ -13,8 +13,8 @@ use crate::net::{Mesh, connection, row, switched};
 use crate::oracle::{ip, text};
 
 fn compare(snapshot: &Snapshot, lab: &Lab) {
-    assert_eq!(snapshot.hosts.len(), lab.nodes().count());
-    for (state, host) in snapshot.hosts.iter().zip(lab.nodes()) {
+    assert_eq!(snapshot.nodes.len(), lab.nodes().count());
+    for (state, host) in snapshot.nodes.iter().zip(lab.nodes()) {
         assert_eq!((state.name.as_str(), state.kind), (host.name(), host.kind()));
         links(state, host);
         routes(state, host);
@@ -26,8 +26,8 @@ fn compare(snapshot: &Snapshot, lab: &Lab) {
 fn links(state: &NodeState, host: &Node) {
     let all = ip(host, &["-s", "address", "show"]);
     let names: Vec<&str> = all.iter().map(|link| text(link, "ifname")).collect();
-    assert_eq!(names, state.links.iter().map(|link| link.name.as_str()).collect::<Vec<_>>());
-    for (link, found) in all.iter().zip(&state.links) {
+    assert_eq!(names, state.interfaces.iter().map(|link| link.name.as_str()).collect::<Vec<_>>());
+    for (link, found) in all.iter().zip(&state.interfaces) {
         let what = format!("{link}\n{found}");
         assert_eq!(link["mtu"], found.mtu, "{what}");
         let kind = text(&link["linkinfo"], "info_kind");
@@ -59,7 +59,7 @@ fn ip_counters(host: &Node) -> Vec<Vec<u64>> {
 /// The kernels speak among themselves now and then: what a snapshot has is between what `ip` said before
 /// and says after.
 fn counters(state: &NodeState, [before, after]: [Vec<Vec<u64>>; 2]) {
-    for (at, link) in state.links.iter().enumerate() {
+    for (at, link) in state.interfaces.iter().enumerate() {
         let own = link.counters.unwrap();
         let rx = [own.rx_packets, own.rx_bytes, own.rx_dropped];
         let all = [rx, [own.tx_packets, own.tx_bytes, own.tx_dropped]];
@@ -136,11 +136,11 @@ fn it_shows_what_ip_and_ss_show() -> netns_test::Result<()> {
         compare(&snapshot, &lab);
         for (at, host) in lab.nodes().enumerate() {
             let before = ip_counters(host);
-            let state = lab.snapshot()?.hosts.swap_remove(at);
+            let state = lab.snapshot()?.nodes.swap_remove(at);
             counters(&state, [before, ip_counters(host)]);
-            assert!(state.links[1].counters.unwrap().rx_packets > 0);
+            assert!(state.interfaces[1].counters.unwrap().rx_packets > 0);
         }
-        assert!(snapshot.hosts.iter().any(|host| !host.neighbours.is_empty()));
+        assert!(snapshot.nodes.iter().any(|host| !host.neighbours.is_empty()));
         drop(held);
     }
     Ok(())
@@ -153,7 +153,7 @@ fn tcp_states_are_shown() -> netns_test::Result<()> {
     let [near, far] = connection(&lab, nodes[0], nodes[1], lab.plan().addresses_of(nodes[1])[0]);
     let state = |host: &str| {
         let snapshot = lab.snapshot().unwrap();
-        let all = snapshot.host(host).unwrap().sockets.iter().copied();
+        let all = snapshot.node(host).unwrap().sockets.iter().copied();
         let of_tcp = all.filter(|one| one.protocol == Protocol::Tcp && one.remote.is_some());
         of_tcp.map(|socket| socket.state).collect::<Vec<_>>()
     };
@@ -241,7 +241,7 @@ host client
     tcp ESTAB 10.0.0.1:0 10.0.1.2:80
 ";
     let snapshot = lab.snapshot()?.stable();
-    assert_eq!(own(snapshot.host("client").unwrap().to_string()), expected);
+    assert_eq!(own(snapshot.node("client").unwrap().to_string()), expected);
     let text = snapshot.to_string();
     assert!(text.starts_with(&format!("{expected}\nhost server\n")), "{text}");
     let server = "  sockets:\n    tcp LISTEN 0.0.0.0:80 *\n    tcp ESTAB 10.0.1.2:80 10.0.0.1:0\n";
@@ -256,16 +256,38 @@ host client
     lab[home].run(|| stdout_of("ip", &["link", "set", "eth0", "down"]));
     lab[client].run(|| stdout_of("ip", &["route", "add", "blackhole", "192.0.2.0/24"]));
     eventually(LIMIT, "the other end has no carrier", || {
-        !lab.snapshot().unwrap().host("client").unwrap().link("eth0").unwrap().is_running
+        !lab.snapshot().unwrap().node("client").unwrap().interface("eth0").unwrap().is_running
     });
-    let text = lab.snapshot()?.host("client").unwrap().to_string();
+    let text = lab.snapshot()?.node("client").unwrap().to_string();
     assert!(text.contains("  eth0: <NO-CARRIER,UP> mtu 1500 veth\n"), "{text}");
     assert!(text.contains("    default via 10.0.0.2 dev eth0 linkdown\n"), "{text}");
     assert!(text.contains("    blackhole 192.0.2.0/24\n"), "{text}");
     lab.power_off(client)?;
     let off = lab.snapshot()?;
-    assert_eq!(off.host("client").unwrap().to_string(), "host client: powered off\n");
-    assert!(off.host("nobody").is_none());
-    assert_eq!(off.host("server").unwrap().link("eth0").unwrap().mtu, 1400);
+    assert_eq!(off.node("client").unwrap().to_string(), "host client: powered off\n");
+    assert!(off.node("nobody").is_none());
+    assert_eq!(off.node("server").unwrap().interface("eth0").unwrap().mtu, 1400);
+    Ok(())
+}
+
+#[netns_test]
+fn a_snapshot_is_indexed_by_the_ids_of_its_lab() -> netns_test::Result<()> {
+    let mut net = Topology::new();
+    let (a, b) = (net.host("a"), net.router("b"));
+    net.link(a, b);
+    let mut lab = net.build()?;
+    let before = lab.snapshot()?;
+    assert_eq!([&before[a].name, &before[b].name], ["a", "b"]);
+    assert_eq!(Some(&before[b]), before.node("b"));
+    let late = net.host("late");
+    net.link(late, b);
+    lab.extend(&net)?;
+    assert_eq!(lab.snapshot()?[late].name, "late");
+    let stranger = Topology::new().host("a");
+    for unknown in [late, stranger] {
+        let panic = std::panic::catch_unwind(|| before[unknown].name.clone()).unwrap_err();
+        let text = panic.downcast_ref::<&str>().unwrap();
+        assert!(text.starts_with("this node is not in the snapshot"), "{text}");
+    }
     Ok(())
 }

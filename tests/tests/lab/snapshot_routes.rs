@@ -15,7 +15,7 @@ use crate::route_rows::{IPV4, IPV6, add, destination, ip, own_interface};
 use crate::two_hosts;
 
 fn stable(lab: &Lab, node: NodeId) -> NodeState {
-    lab.snapshot().unwrap().stable().host(lab[node].name()).unwrap().clone()
+    lab.snapshot().unwrap().stable()[node].clone()
 }
 
 #[netns_test]
@@ -187,7 +187,7 @@ fn drops_of_a_socket_are_shown() -> netns_test::Result<()> {
     let sender = host.run(|| UdpSocket::bind("127.0.0.1:0"))?;
     let look = || {
         let state = lab.snapshot().unwrap();
-        let all = state.host("client").unwrap().sockets.iter();
+        let all = state.node("client").unwrap().sockets.iter();
         let own = *all.clone().find(|own| own.local.port() == 53).unwrap();
         assert_eq!(own.protocol, Protocol::Udp);
         (own.drops.unwrap(), own.to_string(), state.stable())

@@ -85,17 +85,6 @@ const RUNNING: [&str; 12] = [
     "sys",
 ];
 
-/// Imports of the lab's rooms that are still to be turned round.
-const OLD_IMPORTS: [(&str, &str); 7] = [
-    ("lab::fabric", "lab::build"),
-    ("lab::fabric", "lab::change"),
-    ("lab::fabric", "lab::run"),
-    ("lab::build", "lab::run"),
-    ("lab::run", "lab::change"),
-    ("lab::run", "lab::observe"),
-    ("lab::change", "lab::observe"),
-];
-
 /// Words that a file which calls itself pure may not hold: it does no input or output, and does not
 /// look at the clock.
 const IMPURE: [&str; 7] = ["fs", "env", "process", "thread", "Instant", "SystemTime", "Command"];
@@ -171,8 +160,8 @@ const UNSAFE: [&str; 2] = ["premain.rs", "registry/sections.rs"];
 
 /// They prepare a program that the user will start.
 const PREPARERS: [&str; 7] = [
-    "lab/run/command.rs",
-    "lab/run/spawner.rs",
+    "lab/run/programs/command.rs",
+    "lab/run/programs/spawner.rs",
     "netns/enter.rs",
     "sandbox/command.rs",
     "sys/launch/mod.rs",
@@ -209,8 +198,7 @@ fn imports(file: &str, tokens: &[Token], found: &mut Found) {
         }
         for path in paths(&tokens[at + 2..]) {
             let is_in = |entry: &str| path == entry || path.starts_with(&format!("{entry}::"));
-            let is_old = OLD_IMPORTS.iter().any(|(from, to)| *from == room && is_in(to));
-            if !is_in(&room) && !is_old && !allowed.iter().any(|entry| is_in(entry)) {
+            if !is_in(&room) && !allowed.iter().any(|entry| is_in(entry)) {
                 found.push((token.line, format!("`{room}` may not import `{path}`")));
             }
         }

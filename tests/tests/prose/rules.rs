@@ -100,9 +100,10 @@ fn banned(piece: &Piece, found: &mut Found) {
 fn without_code(text: &str) -> String {
     let text: Vec<&str> = text.split('`').step_by(2).collect();
     let text = text.join(" ` ");
-    let quoted: Vec<&str> = text.split('"').collect();
-    let kept = quoted.iter().enumerate().filter(|(i, part)| i % 2 == 0 || part.contains(' '));
-    kept.map(|(_, part)| *part).collect::<Vec<_>>().join(" \" ")
+    let parts: Vec<&str> = text.split('"').collect();
+    let is_outside = |at: usize| at == 0 || at == parts.len() - 1;
+    let kept = (0..parts.len()).filter(|&at| is_outside(at) || parts[at].contains(' '));
+    kept.map(|at| parts[at]).collect::<Vec<_>>().join(" \" ")
 }
 
 /// Returns the words in lower case, each between single spaces.

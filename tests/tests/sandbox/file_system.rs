@@ -167,7 +167,7 @@ fn places_that_cannot_be_are_refused() {
     assert_eq!(message, "bind /nowhere: ENOENT (No such file or directory)");
     let message = error(sandbox.clone().bind("/usr", "/nowhere"));
     assert!(message.starts_with("openat2 /usr on /nowhere: ENOENT"), "{message}");
-    assert!(message.contains(&format!("nothing is made in {}", root.display())), "{message}");
+    assert!(message.contains(&format!("nothing is created in {}", root.display())), "{message}");
     let message = error(Sandbox::new().rootfs("/nowhere"));
     assert_eq!(message, "take as root /nowhere: ENOENT (No such file or directory)");
     let message = error(Sandbox::new().rootfs("/proc/version"));

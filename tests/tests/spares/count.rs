@@ -182,7 +182,7 @@ fn an_invalid_number_of_spares_fails_every_test() {
     let output = run.env("NETNS_TEST_SPARES", "some").output().unwrap();
     let text = text(&output);
     assert!(!output.status.success(), "{text}");
-    assert!(text.contains("the variable NETNS_TEST_SPARES: it is \"some\""), "{text}");
+    assert!(text.contains("the variable NETNS_TEST_SPARES: unknown value \"some\""), "{text}");
 }
 
 /// No process of a run is left when its runner has ended: process 1 may not reap one later.

@@ -1,5 +1,5 @@
 //! The two hundred tests with an empty body, and as many with one of 5 ms, in modules `empty` and
-//! `five_ms`. What makes a test of a name and a body is the macro that is handed in.
+//! `five_ms`. The macro `$test` makes a test of a name and a body.
 
 #[macro_export]
 macro_rules! ten {

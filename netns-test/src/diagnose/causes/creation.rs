@@ -1,4 +1,4 @@
-//! The namespaces were not made.
+//! Causes for which namespaces were not created. Pure.
 
 use crate::diagnose::causes::evidence::{with, with_label};
 use crate::diagnose::causes::security_modules::{apparmor, confined, taken_away};
@@ -10,11 +10,12 @@ use crate::sys::process::Namespace;
 use crate::sys::process::caps::Caps;
 use crate::sys::seccomp::Call;
 
-/// What is behind `code`.
+/// Finds the cause of `code`.
 pub(crate) fn diagnose(code: i32, refused: Option<Namespace>, facts: &Facts) -> Option<Diagnosis> {
     match code {
         ENOSPC | EUSERS => Some(limits::of_namespaces(refused, facts)),
-        // Made in one step with a user namespace, over which there are no rights.
+        // Created in one call with a user namespace, in which a security module denies
+        // capabilities.
         EPERM | EACCES if refused.is_some_and(|refused| refused != Namespace::User) => {
             let witness = Witness { label: facts.label.clone(), dumpable: None };
             filtered(facts).or_else(|| taken_away(facts, &witness))
@@ -23,12 +24,12 @@ pub(crate) fn diagnose(code: i32, refused: Option<Namespace>, facts: &Facts) -> 
         EACCES => filtered(facts).or_else(|| refused_by_module(facts)),
         EINVAL => not_possible(facts),
         ENOSYS => not_there(facts),
-        // No answer of the kernel's.
+        // The kernel itself does not return it.
         _ => filtered(facts),
     }
 }
 
-/// More threads than one before `main`.
+/// Explains that there are several threads before `main`.
 pub(crate) fn threads(facts: &Facts) -> Diagnosis {
     if let Some(emulated) = emulated(facts) {
         return emulated;
@@ -65,10 +66,10 @@ fn refused_by_kernel(facts: &Facts) -> Option<Diagnosis> {
     })
 }
 
-/// A filter answers in the kernel's place. That there is one shows nothing: most do not care
-/// for namespaces.
+/// Checks for a seccomp filter on the call. The mere presence of a filter shows nothing: most allow
+/// namespaces.
 fn filtered(facts: &Facts) -> Option<Diagnosis> {
-    // What was refused is clone(2): a filter on unshare(2) alone has nothing to do with it.
+    // The refused call is clone(2), so a filter on unshare(2) only is not the cause.
     let of_clone = facts.clone_filtered.as_ref()?;
     let Some(result) = &facts.unshare_filtered else {
         return Some(argument_filter(facts, of_clone));
@@ -83,7 +84,7 @@ fn filtered(facts: &Facts) -> Option<Diagnosis> {
     )
 }
 
-/// As systemd's `SystemCallFilter=` does where it is not told another action.
+/// Explains a death by SIGSYS, which is the default action of systemd's `SystemCallFilter=`.
 pub(crate) fn killed_by_filter(facts: &Facts) -> Diagnosis {
     let cause = "a seccomp filter kills processes that make a system call which it does not allow, \
                  as systemd's SystemCallFilter= does";
@@ -133,7 +134,7 @@ fn argument_filter(facts: &Facts, result: &str) -> Diagnosis {
     )
 }
 
-/// A security module says no to the creation itself.
+/// Checks for a security module that denies the creation itself.
 fn refused_by_module(facts: &Facts) -> Option<Diagnosis> {
     if let Some(confined) = confined(facts.label.as_ref()) {
         return Some(confined);
@@ -199,7 +200,7 @@ fn kernel_without(facts: &Facts) -> Diagnosis {
     with(diagnosis, "/proc/version", version)
 }
 
-/// User-mode emulation is a program with threads of its own, and knows no namespaces.
+/// Checks for user-mode emulation, which has threads of its own and does not support namespaces.
 fn emulated(facts: &Facts) -> Option<Diagnosis> {
     let program = facts.interpreter.as_ref()?;
     let name = program.rsplit('/').next().unwrap_or(program);
@@ -219,7 +220,7 @@ fn is_gvisor(facts: &Facts) -> bool {
 }
 
 fn gvisor(facts: &Facts) -> Diagnosis {
-    let cause = "gVisor, which stands in for the kernel here, refuses these namespaces";
+    let cause = "gVisor, which is used instead of the kernel here, refuses these namespaces";
     with(Diagnosis::new("gvisor", cause), "/proc/version", facts.version.as_ref())
         .for_good("run the tests on a machine or in a pod without gVisor (runsc)")
 }

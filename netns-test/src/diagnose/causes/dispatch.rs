@@ -1,12 +1,11 @@
-//! The order of questions for a refused step: first the limits, then what each step needs. Pure.
+//! The order of checks for a refused step: first limits, then the causes of each step. Pure.
 
 use crate::diagnose::causes::step::Step;
 use crate::diagnose::causes::{creation, limits, rights};
 use crate::diagnose::facts::{Facts, Witness};
 use crate::error::Diagnosis;
 
-/// What is behind `code` (an error number) at `step`; `None` where nothing is known that
-/// would help.
+/// Finds the cause of `code` (an error number) at `step`; `None` if no helpful one is known.
 pub(crate) fn diagnose(
     step: Step,
     code: i32,

@@ -1,15 +1,15 @@
-//! Commands that people paste.
+//! Commands to paste into a shell.
 
 use std::path::Path;
 
 use crate::diagnose::facts::{Container, Facts};
 
-/// A sysctl (`name=value`) in a file that is read at each start of the machine.
+/// Returns the command that sets a sysctl (`name=value`) at each boot.
 pub(crate) fn sysctl_for_good(setting: &str) -> String {
     format!("echo {setting} | sudo tee -a /etc/sysctl.d/60-netns-test.conf")
 }
 
-/// How this container is told to filter no system calls.
+/// Returns how to start this container without a seccomp filter.
 pub(crate) fn without_seccomp(facts: &Facts) -> &'static str {
     let around = facts.surroundings;
     if around.github && facts.container.is_some() {
@@ -33,9 +33,9 @@ pub(crate) fn without_seccomp(facts: &Facts) -> &'static str {
     }
 }
 
-/// An AppArmor profile for the programs in the directory of `executable`, as commands.
+/// Returns commands that add an AppArmor profile for the programs in the directory of `executable`.
 pub(crate) fn apparmor_profile(executable: &Path) -> Option<String> {
-    // The doctor is no test, and not where tests are.
+    // The doctor is not in the directory of the tests.
     if executable.file_name()? == "netns-test-doctor" {
         return None;
     }
@@ -43,7 +43,7 @@ pub(crate) fn apparmor_profile(executable: &Path) -> Option<String> {
     let name = format!("netns-test-{:08x}", hash(directory));
     let profile =
         format!("profile {name} \"{}/*\" flags=(unconfined) {{ userns, }}", escape(directory));
-    // In one line, which is pasted whole; a quote in a path ends the shell's quotes for itself.
+    // One line can be pasted as a whole. A quote in a path is escaped for the shell.
     let lines = ["abi <abi/4.0>,", "include <tunables/global>", &profile]
         .map(|line| format!("'{}'", line.replace('\'', r"'\''")));
     Some(format!(
@@ -53,13 +53,13 @@ pub(crate) fn apparmor_profile(executable: &Path) -> Option<String> {
     ))
 }
 
-/// Two profiles for one path would leave it without any, so each directory has a name.
+/// Hashes a directory to a profile name: with two profiles for one path AppArmor applies neither.
 fn hash(text: &str) -> u32 {
     // FNV-1a.
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-/// Characters that mean something in a path of AppArmor (apparmor.d(5)).
+/// Escapes the special characters of an AppArmor path (apparmor.d(5)).
 fn escape(path: &str) -> String {
     let mut escaped = String::new();
     for character in path.chars() {

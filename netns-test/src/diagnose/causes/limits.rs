@@ -1,4 +1,4 @@
-//! Limits: on namespaces and open files, and which of the others it is.
+//! Limits on namespaces, open files, processes and memory. Pure.
 
 use crate::diagnose::causes::evidence::with_some;
 use crate::diagnose::causes::{fixes, memory, processes};
@@ -7,10 +7,10 @@ use crate::error::Diagnosis;
 use crate::sys::errno::{EAGAIN, EMFILE, ENFILE, ENOMEM};
 use crate::sys::process::Namespace;
 
-/// Processes, memory and open files.
+/// Finds the limit on processes, memory or open files.
 pub(crate) fn of_resources(code: i32, facts: &Facts) -> Option<Diagnosis> {
     Some(match code {
-        // The C library says so of a thread for whose stack there is no memory.
+        // The C library returns it for a thread, if there is no memory for its stack.
         EAGAIN if facts.lacks_memory.is_some() => memory::diagnose(facts),
         EAGAIN => processes::diagnose(facts),
         ENOMEM => memory::diagnose(facts),
@@ -29,7 +29,7 @@ pub(crate) fn of_resources(code: i32, facts: &Facts) -> Option<Diagnosis> {
     })
 }
 
-/// The value of `user.max_*_namespaces` for a namespace.
+/// Returns the value of `user.max_*_namespaces` for a namespace.
 fn limit_of(namespace: Namespace, facts: &Facts) -> Option<&str> {
     let limit = sysctl(namespace);
     let found = facts.namespace_limits.iter().find(|(name, _)| *name == limit);
@@ -40,7 +40,7 @@ fn sysctl(namespace: Namespace) -> String {
     format!("max_{}_namespaces", namespace.name())
 }
 
-/// The kernel makes no more namespaces: ENOSPC, before Linux 4.9 EUSERS.
+/// Explains ENOSPC (before Linux 4.9 EUSERS): the limit on namespaces is reached.
 pub(crate) fn of_namespaces(refused: Option<Namespace>, facts: &Facts) -> Diagnosis {
     let Some(namespace) = refused else {
         return Diagnosis::new(
@@ -70,11 +70,11 @@ pub(crate) fn of_namespaces(refused: Option<Namespace>, facts: &Facts) -> Diagno
     }
 }
 
-/// The limit is not 0, and nothing has come free.
+/// Explains a limit that is not 0.
 fn reached(namespace: Namespace, file: &str, limit: &str, value: Option<&str>) -> Diagnosis {
     let name = namespace.name();
     let mut cause = format!("the limit on {name} namespaces is reached");
-    // Only user namespaces know how deep they are nested.
+    // The kernel limits the nesting of user namespaces only.
     let topic = if namespace == Namespace::User { "nesting" } else { "max-namespaces" };
     cause += match namespace {
         Namespace::User => {
@@ -95,5 +95,5 @@ fn reached(namespace: Namespace, file: &str, limit: &str, value: Option<&str>) -
     diagnosis.for_good("run the tests outside of the sandbox, or raise the limit where it is set")
 }
 
-/// What nobody reaches by tests.
+/// A limit that tests do not reach.
 const ENOUGH: u64 = 15000;

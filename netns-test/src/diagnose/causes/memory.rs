@@ -1,4 +1,4 @@
-//! No more memory: by a limit of the process, by the size that is asked for, or on the machine.
+//! Memory shortage: a limit of the process, a large request, or a full machine. Pure.
 
 use crate::diagnose::causes::processes::shown;
 use crate::diagnose::facts::Facts;
@@ -7,22 +7,22 @@ use crate::error::Diagnosis;
 
 const TOPIC: &str = "memory";
 
-/// What a call takes that does not say how much.
+/// The bytes assumed for a call whose request is unknown.
 const LITTLE: u64 = 2 << 20;
 
-/// What is behind ENOMEM, and EAGAIN of a thread that gets no stack.
+/// Explains ENOMEM, and EAGAIN of a thread without memory for its stack.
 pub(crate) fn diagnose(facts: &Facts) -> Diagnosis {
     let needed = facts.lacks_memory.unwrap_or(LITTLE);
     let asked = facts.asked_stack.filter(|asked| facts.lacks_memory == Some(*asked));
     let reached = facts.memory.iter().find(|limit| is_reached(limit, needed));
     let (cause, fix) = match reached {
-        Some(limit) => told(limit.kind),
+        Some(limit) => cause_and_fix(limit.kind),
         None if asked.is_some() => (
             "RUST_MIN_STACK asks for more memory for a thread than there is",
             "set a lower RUST_MIN_STACK",
         ),
         None => (
-            "there is no more memory, on the machine or in this control group",
+            "memory is exhausted, on the machine or in this control group",
             "run fewer tests at once (--test-threads), or give the machine or container more memory",
         ),
     };
@@ -36,7 +36,7 @@ pub(crate) fn diagnose(facts: &Facts) -> Diagnosis {
     diagnosis.shown_by("RUST_MIN_STACK", asked.to_string()).for_good(fix)
 }
 
-/// Whether the process lacks memory by what is its own: a limit, or the size that it asks for.
+/// Returns whether the process itself is the cause: its limit, or the size of its request.
 pub(crate) fn lacks_own_memory(facts: &Facts) -> bool {
     let Some(needed) = facts.lacks_memory else { return false };
     let own = facts.memory.iter().filter(|limit| limit.kind != Kind::Commitment);
@@ -50,15 +50,17 @@ fn is_reached(limit: &Limit, needed: u64) -> bool {
     used.saturating_add(needed) > limit.limit.1
 }
 
-fn told(kind: Kind) -> (&'static str, &'static str) {
+fn cause_and_fix(kind: Kind) -> (&'static str, &'static str) {
     match kind {
         Kind::AddressSpace => {
-            ("this process may have no more memory (RLIMIT_AS)", "raise `ulimit -v`")
+            ("this process may have no further memory (RLIMIT_AS)", "raise `ulimit -v`")
         }
-        Kind::Data => ("this process may have no more memory (RLIMIT_DATA)", "raise `ulimit -d`"),
+        Kind::Data => {
+            ("this process may have no further memory (RLIMIT_DATA)", "raise `ulimit -d`")
+        }
         Kind::Mappings => ("this process has too many mappings", "raise vm.max_map_count"),
         _ => (
-            "the kernel promises no more memory (vm.overcommit_memory is 2)",
+            "the kernel promises no further memory (vm.overcommit_memory is 2)",
             "sudo sysctl -w vm.overcommit_memory=0",
         ),
     }

@@ -1,7 +1,7 @@
 //! From a refused step, the kernel's reason and the facts to a diagnosis. Pure.
 //!
-//! The order of questions matters: a sysctl of the host shows in a container too, where the
-//! container's own filter is what refuses. A cause is named only where something shows it.
+//! The order of checks matters: a sysctl of the host is visible in a container, too, where the
+//! container's own filter is the cause. A cause is named only with evidence.
 
 pub(crate) mod creation;
 pub(crate) mod dispatch;

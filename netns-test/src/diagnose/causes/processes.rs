@@ -1,5 +1,5 @@
-//! No more processes or threads: which of the limits is reached, by what is used of each and by the
-//! refusals that the kernel has counted.
+//! Shortage of processes or threads: finds the limit that is reached by the usage of each, and by
+//! the refusals that the kernel has counted. Pure.
 
 use crate::diagnose::facts::Facts;
 use crate::diagnose::usage::{Kind, Limit};
@@ -10,15 +10,15 @@ const TOPIC: &str = "process-limit";
 const UNSEEN: &str =
     "a limit on processes was reached, and is not any more, or cannot be seen here";
 
-/// What is left of a limit on all processes of a user or machine when others have ended meanwhile, the
-/// test's own among them.
+/// The room below a limit of a user or the machine that still counts as reached: other processes,
+/// the test's among them, have ended since the refusal.
 const SLACK: u64 = 8;
 
-/// What is behind EAGAIN, where memory is not short.
+/// Explains EAGAIN, if memory is not short.
 pub(crate) fn diagnose(facts: &Facts) -> Diagnosis {
     match reached(&facts.processes) {
         Some(limit) => {
-            let (cause, fix) = told(limit.kind);
+            let (cause, fix) = cause_and_fix(limit.kind);
             let diagnosis = shown(Diagnosis::new(TOPIC, cause), limit);
             diagnosis.for_good(format!("{fix}, or run fewer tests at once (--test-threads)"))
         }
@@ -32,12 +32,12 @@ pub(crate) fn diagnose(facts: &Facts) -> Diagnosis {
     }
 }
 
-/// Whether no limit could be shown to be reached.
+/// Returns whether no limit is shown to be reached.
 pub(crate) fn is_unseen(diagnosis: &Diagnosis) -> bool {
     diagnosis.cause == UNSEEN
 }
 
-/// Adds a limit and what is used of it.
+/// Adds a limit and its usage as evidence.
 pub(crate) fn shown(diagnosis: Diagnosis, limit: &Limit) -> Diagnosis {
     let (file, value) = &limit.limit;
     let diagnosis = diagnosis.shown_by(file, value.to_string());
@@ -47,7 +47,7 @@ pub(crate) fn shown(diagnosis: Diagnosis, limit: &Limit) -> Diagnosis {
     }
 }
 
-/// The limit that has refused a process, if something shows which.
+/// Finds the limit that has refused a process, if there is evidence for one.
 fn reached(limits: &[Limit]) -> Option<&Limit> {
     let is_group = |limit: &&Limit| matches!(limit.kind, Kind::Group { .. });
     let groups: Vec<&Limit> = limits.iter().filter(is_group).collect();
@@ -62,8 +62,9 @@ fn reached(limits: &[Limit]) -> Option<&Limit> {
     })
 }
 
-/// The one whose refusals the kernel has counted. Since Linux 6.11 these are counted where the limit
-/// is, and around it; before that, where the process is.
+/// Finds the control group whose limit has refused a process, by the kernel's counters. Since Linux
+/// 6.11 a refusal is counted in the group with the limit and its ancestors, before that in the
+/// group of the process.
 fn counted<'a>(groups: &[&'a Limit]) -> Option<&'a Limit> {
     let first = groups.iter().position(|group| group.has_refused)?;
     let mut limited = groups[first..].iter().copied().filter(|group| group.limit.1 != u64::MAX);
@@ -78,14 +79,14 @@ fn room(limit: &Limit) -> Option<u64> {
     Some(limit.limit.1.saturating_sub(*used))
 }
 
-/// The cause, and what raises the limit.
-fn told(kind: Kind) -> (&'static str, &'static str) {
+/// Returns the cause, and how to raise the limit.
+fn cause_and_fix(kind: Kind) -> (&'static str, &'static str) {
     match kind {
-        Kind::User => ("this user may have no more processes", "raise `ulimit -u`"),
-        Kind::Threads => ("the machine allows no more threads", "raise kernel.threads-max"),
-        Kind::Ids => ("the machine has no more process ids", "raise kernel.pid_max"),
+        Kind::User => ("this user may have no further processes", "raise `ulimit -u`"),
+        Kind::Threads => ("the machine allows no further threads", "raise kernel.threads-max"),
+        Kind::Ids => ("the machine has no free process ids", "raise kernel.pid_max"),
         _ => (
-            "a control group allows no more processes",
+            "a control group allows no further processes",
             "raise its limit (pids.max; docker run --pids-limit, TasksMax= of a systemd unit)",
         ),
     }
@@ -112,7 +113,7 @@ mod tests {
         assert_eq!(max(&[]), None);
         // The inner one is far from full.
         assert_eq!(max(&[group(100, 3, false, false), group(9, 9, false, false)]), Some(9));
-        // What was full is so no more, and the kernel has counted.
+        // The group is not full any longer, but the kernel has counted a refusal.
         for counts_own in [false, true] {
             let inner = |has_refused| group(100, 3, has_refused, counts_own);
             let outer = group(9, 6, counts_own, counts_own);
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_shown_is_said_so_with_all_limits() {
+    fn without_evidence_all_limits_are_listed() {
         let processes = vec![limit(Kind::User, 96_365, 5)];
         let diagnosis = diagnose(&Facts { processes, ..Facts::default() });
         assert!(is_unseen(&diagnosis));

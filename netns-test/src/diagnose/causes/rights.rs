@@ -1,4 +1,4 @@
-//! The namespaces were made, but what they are for is refused.
+//! Causes for which a step in new namespaces is refused. Pure.
 
 use crate::diagnose::causes::evidence::with;
 use crate::diagnose::causes::fixes;
@@ -8,7 +8,7 @@ use crate::error::Diagnosis;
 use crate::sys::errno::{EACCES, ENOENT, ENOSYS, EPERM};
 use crate::sys::process::caps::Caps;
 
-/// The id maps could not be written.
+/// Explains that id maps could not be written.
 pub(crate) fn maps(
     code: i32,
     of_root: bool,
@@ -23,7 +23,7 @@ pub(crate) fn maps(
     }
 }
 
-/// The mounts could not be cut off from the host's.
+/// Explains that mounts could not be made private.
 pub(crate) fn mounts(code: i32, facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
     if code != EPERM && code != EACCES {
         return None;
@@ -33,7 +33,7 @@ pub(crate) fn mounts(code: i32, facts: &Facts, witness: &Witness) -> Option<Diag
     is_barred.then(|| in_a_chroot(facts)).or_else(|| taken_away(facts, witness))
 }
 
-/// The way to the mounts around a chroot takes a capability.
+/// Explains a chroot without `CAP_SYS_CHROOT`, which is needed to reach the mounts around it.
 fn in_a_chroot(facts: &Facts) -> Diagnosis {
     let cause = "this process is in a chroot, and has no CAP_SYS_CHROOT to make the mounts \
                  around it private";
@@ -43,12 +43,12 @@ fn in_a_chroot(facts: &Facts) -> Diagnosis {
         .for_good("run the tests outside of it, or with CAP_SYS_CHROOT")
 }
 
-/// `lo` could not be brought up.
+/// Explains that `lo` could not be brought up.
 pub(crate) fn loopback(code: i32, facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
     (code == EPERM || code == EACCES).then(|| taken_away(facts, witness)).flatten()
 }
 
-/// A socket could not be made, bound or connected, which takes no capability.
+/// Explains that a socket could not be created, bound or connected, which takes no capability.
 pub(crate) fn sockets(code: i32, facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
     if !matches!(code, EPERM | EACCES | ENOSYS) {
         return None;
@@ -65,7 +65,7 @@ pub(crate) fn sockets(code: i32, facts: &Facts, witness: &Witness) -> Option<Dia
     by_filter.or_else(|| confined(witness.label.as_ref()))
 }
 
-/// A call that the kernel itself refuses to nobody, or that it knows.
+/// Explains the refusal of a call that the kernel itself never refuses, or does not know.
 pub(crate) fn call(code: i32, facts: &Facts) -> Option<Diagnosis> {
     if !matches!(code, EPERM | EACCES | ENOSYS) {
         return None;
@@ -88,7 +88,7 @@ pub(crate) fn call(code: i32, facts: &Facts) -> Option<Diagnosis> {
     confined(facts.label.as_ref())
 }
 
-/// `/dev/null` cannot be opened.
+/// Explains that `/dev/null` cannot be opened.
 pub(crate) fn null(code: i32, facts: &Facts) -> Option<Diagnosis> {
     let is_chroot = facts.root_is_mounted == Some(false);
     let diagnosis = match code {

@@ -5,7 +5,7 @@ use crate::diagnose::causes::fixes;
 use crate::diagnose::facts::{APPARMOR_USERNS, Facts, Witness};
 use crate::error::Diagnosis;
 
-/// A security module took the rights over the namespaces away.
+/// Explains that a security module denies capabilities in the new namespaces.
 pub(crate) fn taken_away(facts: &Facts, witness: &Witness) -> Option<Diagnosis> {
     let label = witness.label.as_ref();
     let is_ubuntus = label.is_some_and(|(_, label)| label.contains("unprivileged_userns"));
@@ -16,7 +16,7 @@ pub(crate) fn taken_away(facts: &Facts, witness: &Witness) -> Option<Diagnosis> 
     confined(label).or_else(|| restricts().then(|| apparmor(facts, label)))
 }
 
-/// Ubuntu's restriction.
+/// Explains Ubuntu's restriction.
 pub(crate) fn apparmor(facts: &Facts, label: Option<&(String, String)>) -> Diagnosis {
     let cause = "AppArmor takes the rights over new user namespaces from programs that have no \
                  profile, as Ubuntu does since 23.10";
@@ -30,7 +30,7 @@ pub(crate) fn apparmor(facts: &Facts, label: Option<&(String, String)>) -> Diagn
         .for_good(lasting.unwrap_or_else(|| fixes::sysctl_for_good(set)))
 }
 
-/// A profile of AppArmor that is not Ubuntu's.
+/// Checks for an enforced AppArmor profile.
 pub(crate) fn confined(label: Option<&(String, String)>) -> Option<Diagnosis> {
     let (file, profile) = label?;
     // Others are `(complain)` and `(unconfined)`; SELinux has contexts without any.

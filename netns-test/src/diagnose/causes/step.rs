@@ -2,14 +2,14 @@
 
 use crate::sys::process::Namespace;
 
-/// Which step was refused.
+/// The step that was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Making namespaces, and which one of them is refused.
+    /// Creating namespaces, with the one that is refused.
     Clone(Option<Namespace>),
-    /// Mapping ids; for a caller whose id is 0 and that may map no other, or for any other.
+    /// Writing id maps.
     Maps {
-        /// Whether it is that caller.
+        /// Whether the caller's id is 0, and it may map no other.
         of_root: bool,
     },
     /// Cutting the mounts off from the host's.
@@ -18,14 +18,15 @@ pub(crate) enum Step {
     Sockets,
     /// Bringing `lo` up.
     Loopback,
-    /// Reading about itself in `/proc`.
+    /// Reading the process's own files in `/proc`.
     Proc,
     /// Opening `/dev/null`.
     Null,
     /// Forking the server: the process has this many threads.
     Threads,
-    /// What needs processes, descriptors and memory only, and may be refused for its object.
+    /// A call that needs only processes, descriptors and memory, and may fail because of its
+    /// object.
     Resources,
-    /// A call that needs these only, and that the kernel itself refuses to nobody.
+    /// A call that needs only these, and that the kernel itself never refuses.
     Call,
 }

@@ -1,4 +1,4 @@
-//! Every row of the matrix, as facts and what is to be said of them.
+//! Every known environment: its facts, and the expected diagnosis.
 
 use crate::diagnose::causes::*;
 use crate::diagnose::facts::{Container, Facts, Witness};
@@ -39,7 +39,7 @@ const CLONE: Step = Step::Clone(Some(Namespace::User));
 const MAPS: Step = Step::Maps { of_root: false };
 
 #[test]
-fn who_refuses_namespaces_is_told_by_the_facts() {
+fn facts_show_the_cause_of_refused_namespaces() {
     let filtered = || Facts { seccomp: some("2"), ..facts() };
     let by = |errno: &str| Facts { clone_filtered: some(errno), ..filtered() };
     let unshare = || Facts { unshare_filtered: some("EPERM"), ..filtered() };
@@ -100,7 +100,7 @@ fn who_refuses_namespaces_is_told_by_the_facts() {
 }
 
 #[test]
-fn who_takes_rights_away_is_told_by_the_facts() {
+fn facts_show_the_cause_of_refused_steps() {
     let ubuntu = || Facts { apparmor_restricts: some("1"), ..facts() };
     let undumpable = Witness { label: None, dumpable: Some(false) };
     let root = Step::Maps { of_root: true };
@@ -176,7 +176,7 @@ fn limits_are_named_with_their_values() {
 }
 
 #[test]
-fn a_device_that_is_missing_is_told_with_where_that_is() {
+fn a_missing_device_is_explained_by_its_environment() {
     let chroot = Facts { root_is_mounted: Some(false), ..facts() };
     let cause = |code, facts: &Facts| {
         let diagnosis = diagnose(Step::Null, code, facts, &Witness::default()).unwrap();
@@ -215,7 +215,7 @@ fn the_fix_is_for_the_environment_at_hand() {
 }
 
 #[test]
-fn what_nobody_has_seen_is_told_with_everything() {
+fn an_unknown_cause_lists_all_facts() {
     let facts = Facts { version: some("Linux version 9.9"), ..facts() };
     let text = diagnose(CLONE, EPERM, &facts, &labelled("x")).unwrap().to_string();
     for part in ["/proc/version = Linux version 9.9", "max_net_namespaces = 20", "please report"] {

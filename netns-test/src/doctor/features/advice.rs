@@ -1,4 +1,4 @@
-//! From a refused trial and the kernel's modules to what brings the feature. Pure.
+//! Advice for a feature that is missing, from the error and the kernel's modules. Pure.
 
 use crate::doctor::features::kernel::{Kernel, Modules};
 use crate::sys::errno::{
@@ -19,7 +19,7 @@ pub(crate) enum Part {
     Feature,
 }
 
-/// The module that is missing, if that is the cause, and what to do.
+/// Returns the module that is missing, if that is the cause, and advice.
 pub(crate) fn advice(
     module: &'static str,
     (part, errno): (Part, Option<i32>),
@@ -32,7 +32,7 @@ pub(crate) fn advice(
     let on_device = part == Part::Device;
     let is_loadable = place(module, kernel) == Place::Loadable;
     match code {
-        // What a file system or a filter refuses comes before what the code means elsewhere.
+        // For the device and the socket, the code has its own meaning.
         EACCES if on_device => (None, format!("sudo chmod 0666 {DEVICE}")),
         EPERM if on_device => (None, container_device()),
         ENOENT if on_device && !is_loadable => {
@@ -58,22 +58,22 @@ fn container_device() -> String {
     format!("in a container: docker run --device={DEVICE}")
 }
 
-/// Where a module is.
+/// The availability of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// In the kernel.
+    /// Part of the running kernel.
     Running,
-    /// In a file, for the kernel to load.
+    /// In a file that the kernel can load.
     Loadable,
-    /// In a file, but the kernel loads none any more.
+    /// In a file, but `kernel.modules_disabled` is set.
     Locked,
-    /// Nowhere, and the distribution has more modules in a package of this name.
+    /// Not installed; this command installs the package with more modules.
     InPackage(&'static str),
-    /// Nowhere.
+    /// Not part of this kernel.
     Nowhere,
-    /// Nowhere, and nor could it be loaded.
+    /// Not part of this kernel, which cannot load modules.
     Unsupported,
-    /// The files are not to be seen from here.
+    /// Unknown: the module files cannot be read from here.
     Unknown,
 }
 
@@ -93,7 +93,7 @@ fn place(module: &str, kernel: &Kernel) -> Place {
     }
 }
 
-/// The command that installs the modules which a distribution keeps apart from its kernel.
+/// Returns the command that installs the modules that a distribution packages separately.
 fn package(release: &str) -> Option<&'static str> {
     let ends_with_any = |flavours: &[&str]| {
         flavours.iter().any(|flavour| release.strip_suffix(flavour).is_some_and(is_ubuntus))
@@ -107,17 +107,17 @@ fn package(release: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether `version` is one of Ubuntu's kernels: `6.8.0-1021`.
+/// Returns whether `version` is one of Ubuntu's kernels: `6.8.0-1021`.
 fn is_ubuntus(version: &str) -> bool {
     let (_, build) = version.rsplit_once('-').unwrap_or_default();
     !build.is_empty() && build.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// What to do about a feature that the kernel does not know.
+/// Returns module and advice for a feature that the kernel does not know.
 fn absent(module: &'static str, kernel: &Kernel) -> (Option<&'static str>, String) {
     let release = &kernel.release;
     let text = match place(module, kernel) {
-        // It has the module, and that is not what it lacks.
+        // The module is present, so it is not the cause.
         Place::Running => return (None, REPORT.to_owned()),
         Place::Loadable => format!(
             "sudo modprobe {module}; the kernel has not done so by itself, so /etc/modprobe.d or \
@@ -125,7 +125,7 @@ fn absent(module: &'static str, kernel: &Kernel) -> (Option<&'static str>, Strin
         ),
         Place::Locked => format!(
             "load {module} at the next start (echo {module} | sudo tee \
-             /etc/modules-load.d/{module}.conf): the kernel takes no more modules \
+             /etc/modules-load.d/{module}.conf): the kernel loads no modules until then \
              (kernel.modules_disabled = 1)"
         ),
         Place::InPackage(install) => format!("sudo {install} && sudo modprobe {module}"),

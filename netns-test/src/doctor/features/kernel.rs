@@ -1,4 +1,4 @@
-//! What the kernel says of itself and its modules: all the reading, and no conclusions.
+//! Facts about the kernel and its modules: reads files, and draws no conclusions.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,31 +9,31 @@ use std::path::Path;
 pub(crate) struct Kernel {
     /// As `uname -r` prints it; empty if unknown.
     pub(crate) release: String,
-    /// The modules that it has.
+    /// The modules that are available.
     pub(crate) modules: Modules,
-    /// Those that are in it now, as far as it tells: `/sys/module`.
+    /// The modules that are loaded or built in, as far as `/sys/module` lists them.
     pub(crate) running: BTreeSet<String>,
-    /// Whether it takes no more modules until it is started again: `kernel.modules_disabled`.
+    /// `kernel.modules_disabled`: whether no module can be loaded until the next boot.
     pub(crate) is_locked: bool,
 }
 
-/// The modules that a kernel has, by names with `_` for `-`.
+/// The modules of a kernel, by names with `_` for `-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Modules {
-    /// It is built to load none.
+    /// The kernel is built without loadable modules.
     Unsupported,
-    /// Their directory is not to be seen from here.
+    /// The directory of modules cannot be read from here.
     Unseen,
-    /// What the files beside them list.
+    /// The modules in `modules.builtin` and `modules.dep`.
     Listed { built_in: BTreeSet<String>, loadable: BTreeSet<String> },
 }
 
-/// Where systems keep modules; the last one is NixOS.
+/// The directories of modules; the last one is NixOS's.
 const DIRECTORIES: [&str; 3] =
     ["/lib/modules", "/usr/lib/modules", "/run/booted-system/kernel-modules/lib/modules"];
 
 impl Kernel {
-    /// Reads them.
+    /// Reads the facts.
     pub(crate) fn read() -> Self {
         let value = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
         let release = value("/proc/sys/kernel/osrelease");
@@ -60,7 +60,7 @@ fn running() -> BTreeSet<String> {
     entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
-/// The modules in lines such as `kernel/net/sched/sch_netem.ko.xz: kernel/…`.
+/// Parses the modules in lines such as `kernel/net/sched/sch_netem.ko.xz: kernel/…`.
 fn names(listing: &str) -> BTreeSet<String> {
     let name = |line: &str| {
         let (path, _) = line.split_once(".ko")?;
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn this_kernel_tells_its_release() {
+    fn this_kernel_has_a_release() {
         let kernel = Kernel::read();
         assert!(kernel.release.starts_with(|first: char| first.is_ascii_digit()), "{kernel:?}");
     }

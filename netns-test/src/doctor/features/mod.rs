@@ -1,5 +1,5 @@
-//! Which features of the kernel a lab can use: each is made and deleted again, since nothing
-//! else tells. A kernel loads the module for most of them only when they are asked for.
+//! The features of the kernel that a lab can use. Each is created and deleted again, since that is
+//! the only reliable check: the kernel loads most of the modules on demand.
 
 pub(crate) mod advice;
 pub(crate) mod kernel;
@@ -15,25 +15,25 @@ use crate::netlink::qdisc;
 use crate::netlink::qdisc::Qdisc;
 use crate::sys::net::tun;
 
-/// A feature, and whether it is there.
+/// A feature, and whether it works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Feature {
-    /// As its users call it.
+    /// Its usual name.
     pub(crate) name: &'static str,
-    /// What a lab does with it.
+    /// The use that a lab makes of it.
     pub(crate) what_for: &'static str,
-    /// How making it and deleting it went.
+    /// The result of creating and deleting it.
     pub(crate) result: Result<(), Missing>,
 }
 
-/// Why a feature is not there, and what brings it.
+/// The reason for which a feature does not work, with advice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Missing {
-    /// Step, object, and the kernel's reason.
+    /// Step, object and the kernel's reason.
     pub(crate) reason: String,
-    /// The kernel's module that it lacks; none if the cause is another one.
+    /// The kernel module that is missing; none for another cause.
     pub(crate) module: Option<&'static str>,
-    /// What to do.
+    /// Advice in the imperative.
     pub(crate) advice: String,
 }
 
@@ -43,12 +43,12 @@ pub(crate) struct Missing {
 /// For a process that is in fresh user and network namespaces; it needs no other thread.
 pub(crate) fn examine() -> Vec<Feature> {
     let kernel = Kernel::read();
-    let told = |(known, result): (&Known, Result<(), Failure>)| Feature {
+    let feature = |(known, result): (&Known, Result<(), Failure>)| Feature {
         name: known.name,
         what_for: known.what_for,
         result: result.map_err(|failure| missing(known, &failure, &kernel)),
     };
-    KNOWN.iter().zip(try_all()).map(told).collect()
+    KNOWN.iter().zip(try_all()).map(feature).collect()
 }
 
 fn missing(known: &Known, failure: &Failure, kernel: &Kernel) -> Missing {
@@ -69,11 +69,11 @@ struct Known {
     trial: Trial,
 }
 
-/// What to make and delete.
+/// The object to create and delete.
 #[derive(Clone, Copy)]
 enum Trial {
     Link(Kind<'static>),
-    /// A link that stands on the one with the index given.
+    /// A link on top of the one with this index.
     On(fn(u32) -> Kind<'static>),
     Qdisc(Qdisc),
     Table,
@@ -158,10 +158,10 @@ fn put_and_remove(netlink: &Netlink, qdisc: Qdisc, base: &Link) -> Result<(), Fa
     qdisc::delete(netlink, base)
 }
 
-/// What a failure names when there is nothing to try a feature on.
+/// The object of a failure to add a link for trials.
 const A_BASE: &str = "a link to try it on";
 
-/// A link to put something on. Not `lo`: no VLAN goes there.
+/// Adds a link to try features on. `lo` does not do, since it takes no VLAN.
 fn base(netlink: &Netlink) -> Result<Link, Failure> {
     for kind in [CABLE, Kind::Dummy, BRIDGE] {
         if let Ok(link) = Link::add(netlink, BASE, kind) {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "needs namespaces of its own, which the test above gives it"]
+    #[ignore = "needs new namespaces, in which the test above runs it"]
     fn in_fresh_namespaces() {
         let links = links();
         assert_eq!(links.len(), 1, "these are not fresh: {links:?}");
@@ -220,7 +220,7 @@ mod tests {
             let (program, arguments) = command.split_once(' ').unwrap();
             let works = run(program, arguments).status.success();
             assert_eq!(feature.result.is_ok(), works, "{command}: {feature:?}");
-            // Some of the next ones do not go beside it.
+            // Some kinds cannot exist beside another.
             let undo = if program == "tc" { "qdisc del dev base root" } else { "link del other1" };
             run(program, undo);
         }

@@ -17,14 +17,14 @@ use crate::sys::process::{SingleThreaded, exit_now, shared_record};
 
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
-/// Returns whether this process is a body, or was forked by one, also by a body of another version of
-/// this crate.
+/// Returns whether this process is a body, or was forked by one, also by a body of another version
+/// of this crate.
 pub(crate) fn is_running() -> bool {
     RUNNING.load(Ordering::Relaxed) || versions::serves_another()
 }
 
-/// Runs the body's process. It prepares itself while init sets up the sandbox, and goes on when init's
-/// message arrives at `ready`; in a warm sandbox it then waits for its order.
+/// Runs the body's process. It prepares itself while init sets up the sandbox, and goes on when
+/// init's message arrives at `ready`; in a warm sandbox it then waits for its order.
 pub(crate) fn main(
     site: &Site<'_>,
     (start, ready): (Start<'_>, OwnedFd),
@@ -59,8 +59,8 @@ pub(crate) fn main(
     stage::reach(Stage::Thread);
     let passed = test_thread::run(case, &record, site.heartbeat)
         .unwrap_or_else(|failure| not_started(failure));
-    // Not `_exit`: coverage and leak checkers do their work in exit handlers. On this thread, not on the
-    // test's: the test's thread has ended with all that C libraries keep for a thread, and the values
-    // that constructors keep for this thread end as they do in the runner.
+    // Not `_exit`: coverage and leak checkers do their work in exit handlers. On this thread, not
+    // on the test's: the test's thread has ended with all that C libraries keep for a thread, and
+    // the values that constructors keep for this thread end as they do in the runner.
     process::exit(if passed { PASSED } else { FAILED })
 }

@@ -1,5 +1,5 @@
-//! The values that the server passes to init, and init to the body: properties of the sandbox, and the
-//! order for a test.
+//! The values that the server passes to init, and init to the body: properties of the sandbox, and
+//! the order for a test.
 
 use std::ffi::CString;
 use std::io;
@@ -55,7 +55,8 @@ pub(crate) enum Start<'a> {
     Awaited { orders: &'a OwnedFd, init: &'a OwnedFd },
 }
 
-/// Attributes of the program's process that the server has changed for itself, and the body restores.
+/// Attributes of the program's process that the server has changed for itself, and the body
+/// restores.
 #[derive(Debug)]
 pub(crate) struct Origin {
     /// Name of the main thread (`PR_GET_NAME`).
@@ -97,8 +98,8 @@ impl<'a> Task<'a> {
 }
 
 impl Arrived {
-    /// Waits for the order on the socket `orders` and leaves the message there. Returns `None` if the
-    /// other end is closed, or the message is not an order.
+    /// Waits for the order on the socket `orders` and leaves the message there. Returns `None` if
+    /// the other end is closed, or the message is not an order.
     pub(crate) fn wait_for(orders: &OwnedFd) -> Option<Self> {
         let mut buffer = [0; 64];
         let message = socket::peek(orders.as_fd(), &mut buffer).ok()?;
@@ -120,8 +121,8 @@ impl Arrived {
         Ok(Order { case: self.case, control: &self.control, stdout, stderr })
     }
 
-    /// Passes the order on to `init`, then takes the message off the socket `orders`. Until then the
-    /// server may give the test to another sandbox, which it does if this init ends.
+    /// Passes the order on to `init`, then takes the message off the socket `orders`. Until then
+    /// the server may give the test to another sandbox, which it does if this init ends.
     pub(crate) fn take(&self, orders: &OwnedFd, init: &OwnedFd) -> io::Result<()> {
         let order = messages::Order { index: self.index }.encode();
         retry_shortage(|| socket::send(init.as_fd(), &order, &[self.control.as_fd()]))?;

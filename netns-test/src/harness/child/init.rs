@@ -36,7 +36,7 @@ struct Forked {
     seal: u64,
     /// Socket on which the body waits for [`messages::Ready`].
     ready: OwnedFd,
-    /// How its process id was chosen.
+    /// Transcript of the choice of its process id.
     numbering: Transcript,
 }
 
@@ -224,7 +224,7 @@ fn add_neighbour(
 }
 
 fn explained(refused: Refused) -> Failure {
-    TrialOutcome::from(refused).explained().expect("it is no outcome of success")
+    TrialOutcome::from(refused).explained().expect("a refusal is not a success")
 }
 
 /// Sends the outcome to the server, if it still runs.

@@ -33,7 +33,8 @@ fn describe(proc: &OwnedFd, pid: Pid) -> Option<String> {
     is_left.then(|| format!("{name} (process {pid}, whose main thread has ended)"))
 }
 
-/// Returns whether a process that `/proc` lists as ended still runs: that state is the main thread's.
+/// Returns whether a process that `/proc` lists as ended still runs: that state is the main
+/// thread's.
 fn has_living_thread(proc: &OwnedFd, pid: Pid) -> bool {
     let directory = fds::open_in(proc, &format!("{pid}/task"));
     let threads = directory.and_then(|directory| fds::names_in(&directory)).unwrap_or_default();

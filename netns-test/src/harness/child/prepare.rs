@@ -45,8 +45,8 @@ pub(crate) fn finish(
     alone: &SingleThreaded,
 ) -> Result<&'static Case, Failure> {
     match start {
-        // If this first sandbox is refused, another one receives what the runner has sent: it is read
-        // only after the sandbox is ready.
+        // If this first sandbox is refused, another one receives what the runner has sent: it is
+        // read only after the sandbox is ready.
         Start::This(order) if site.outcome.is_some() => {
             wait_until_ready(site, &ready)?;
             forget(ready);
@@ -69,7 +69,8 @@ pub(crate) fn finish(
     }
 }
 
-/// Returns when the sandbox is ready. If there will be none, ends the process: init reports the reason.
+/// Returns when the sandbox is ready. If there will be none, ends the process: init reports the
+/// reason.
 ///
 /// # Errors
 ///
@@ -106,8 +107,8 @@ fn wait_for_order(orders: &OwnedFd, init: &OwnedFd) -> Arrived {
     }
 }
 
-/// Takes the attributes that the runner had at its request. Closes all descriptors but `kept` and the
-/// standard streams.
+/// Takes the attributes that the runner had at its request. Closes all descriptors but `kept` and
+/// the standard streams.
 fn take_attributes(
     order: Order<'_>,
     kept: Option<&OwnedFd>,

@@ -1,7 +1,7 @@
 //! The record of a body in memory that it shares with init: how the test's function has ended.
 //!
-//! The verdict is read from it. So only the body may write it: not a child that the test forks, which
-//! has the same memory.
+//! The verdict is read from it. So only the body may write it: not a child that the test forks,
+//! which has the same memory.
 
 use crate::harness::protocol::report::{PANICKED, Record};
 use crate::sys::process::shared_record;

@@ -8,7 +8,7 @@ use crate::sys::process::progress::Progress;
 /// Shared memory of this process, if it is a body.
 static OWN: OnceLock<&'static Progress> = OnceLock::new();
 
-/// Has this process, and those forked from it, note their stages in `progress`.
+/// Sets the memory in which this process, and those forked from it, note their stages.
 pub(crate) fn note_in(progress: &'static Progress) {
     OWN.get_or_init(|| progress);
 }

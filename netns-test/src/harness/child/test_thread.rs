@@ -1,7 +1,7 @@
 //! Runs the test's function on a thread of its own, and records how it has ended.
 //!
-//! The test may install a seccomp filter, which as a rule binds its thread only. So the test's thread
-//! makes no system call after the function; the first thread does what needs one.
+//! The test may install a seccomp filter, which as a rule binds its thread only. So the test's
+//! thread makes no system call after the function; the first thread does what needs one.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -72,15 +72,15 @@ pub(crate) fn run(
 /// Value that the test's thread leaves to be dropped by the first thread.
 static LEFTOVER: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
 
-/// Leaves `value` to be dropped after the test's thread has ended, by a thread without a filter. Makes
-/// no system call.
+/// Leaves `value` to be dropped after the test's thread has ended, by a thread without a filter.
+/// Makes no system call.
 #[cfg(feature = "tokio")]
 pub(crate) fn leave(value: Box<dyn Any + Send>) {
     *LEFTOVER.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
 }
 
-/// Drops the value that the test's thread has left. Returns `false` if that panics; the panic hook has
-/// reported the panic.
+/// Drops the value that the test's thread has left. Returns `false` if that panics; the panic hook
+/// has reported the panic.
 fn drop_leftover() -> bool {
     let left = LEFTOVER.lock().unwrap_or_else(PoisonError::into_inner).take();
     catch_unwind(AssertUnwindSafe(|| drop(left))).is_ok()
@@ -94,8 +94,8 @@ enum End {
     Panicked,
 }
 
-/// Calls the test's function and writes the record, without a system call after the function: a filter
-/// of the test might refuse it.
+/// Calls the test's function and writes the record, without a system call after the function: a
+/// filter of the test might refuse it.
 fn call(case: &Case, record: &Arc<BodyRecord>) -> End {
     drop(stack_overflow::note_overflow_in(record.memory().stack_overflow()));
     match case.begins {
@@ -126,7 +126,7 @@ thread_local! {
     static BEFORE_THE_TEST: RefCell<Option<Interception>> = const { RefCell::new(None) };
 }
 
-/// Has a panic that comes before [`begin`] end the process as a test that was not started.
+/// Makes a panic before [`begin`] end the process as a test that was not started.
 fn intercept_until_begin(record: &Arc<BodyRecord>) {
     stage::reach(Stage::Attribute);
     let record = Arc::clone(record);

@@ -1,7 +1,7 @@
 //! Messages between runner, server, init and body, as bytes. Pure.
 //!
-//! All of them are copies of one image, so the format has no versions. A test body may write anywhere,
-//! so every reader checks what it reads.
+//! All of them are copies of one image, so the format has no versions. A test body may write
+//! anywhere, so every reader checks what it reads.
 
 use crate::bytes::{Reader, Writer};
 use crate::sys::process::Status;

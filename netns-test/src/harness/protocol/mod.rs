@@ -1,5 +1,5 @@
-//! The messages between the processes of a test, and the means to send them: framing, retries, counters in
-//! shared memory.
+//! The messages between the processes of a test, and the means to send them: framing, retries,
+//! counters in shared memory.
 
 pub(crate) mod framing;
 pub(crate) mod heartbeat;

@@ -32,8 +32,8 @@ pub(crate) struct Ended {
     pub(crate) record: Option<Record>,
     /// Stage that the body had reached.
     pub(crate) stage: Stage,
-    /// Milliseconds after which init has killed the body: since the test began, or, for a test that had
-    /// not begun, since the sandbox was ready.
+    /// Milliseconds after which init has killed the body: since the test began, or, for a test
+    /// that had not begun, since the sandbox was ready.
     pub(crate) timed_out: Option<u64>,
     /// Whether the test's thread ran out of stack.
     pub(crate) stack_overflow: bool,
@@ -56,13 +56,15 @@ pub(crate) enum Record {
     Returned(u32),
     /// It panicked with this message.
     Panicked(String),
-    /// It panicked with this message, which was not shown: the test had closed or replaced its stderr.
+    /// It panicked with this message, which was not shown: the test had closed or replaced its
+    /// stderr.
     PanickedUnseen(String),
     /// It panicked with a value that is not a string.
     PanickedWithValue,
     /// It could not be started, as without a thread.
     NotStarted(Failure),
-    /// It panicked because the machine refused a resource to this crate. This is not a panic of the test.
+    /// It panicked because the machine refused a resource to this crate. This is not a panic of
+    /// the test.
     Lacked(Failure),
 }
 

@@ -1,7 +1,7 @@
 //! Stages of a body on its way to the first line of the test's function. Pure.
 //!
-//! A panic, exit or hang before that line is not the test's: it must not pass a `#[should_panic]` test,
-//! and does not count against the test's time limit.
+//! A panic, exit or hang before that line is not the test's: it must not pass a `#[should_panic]`
+//! test, and does not count against the test's time limit.
 
 /// Stage of a body, in the order in which a body reaches them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -261,7 +261,7 @@ impl<'a> EventLoop<'a> {
             None => {}
             Some((trial, TrialOutcome::Allowed(_))) => self.accept(trial),
             Some((trial, outcome @ TrialOutcome::Refused { .. })) => {
-                let failure = outcome.explained().expect("it is no outcome of success");
+                let failure = outcome.explained().expect("a refusal is not a success");
                 self.deny_to(trial.request, failure, false);
             }
         }

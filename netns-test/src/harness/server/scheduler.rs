@@ -100,7 +100,7 @@ impl EventLoop<'_> {
         ends[ends.len() - most]
     }
 
-    /// Gives the first sandbox, which is ready, to its request.
+    /// Assigns the first sandbox, which is ready, to its request.
     pub(crate) fn accept(&mut self, trial: Trial) {
         let Trial { init, request, orders, .. } = trial;
         if orders.as_ref().is_none_or(|orders| request.send_order(orders).is_ok()) {
@@ -161,8 +161,8 @@ impl EventLoop<'_> {
         let (setting, directory) = (request.setting, &request.directory);
         // With warm sandboxes requested by variable the first test gets one too: its trial does
         // not know the test.
-        let is_told = !is_trial || !self.pool.is_requested() || request.is_returned;
-        let request = is_told.then_some(request);
+        let knows_test = !is_trial || !self.pool.is_requested() || request.is_returned;
+        let request = knows_test.then_some(request);
         self.launcher.launch(&Wanted { setting, mode, directory, request, is_trial })
     }
 

@@ -15,11 +15,12 @@ use crate::sys::process::{limits, signals, stack_overflow};
 /// Size of a thread's stack in bytes: the standard library's default.
 const STACK: usize = 2 << 20;
 
-/// Starts a thread and joins it: the things that the C library creates for a first thread (a stack, an
-/// arena of memory, symbols) then exist in each body. Returns when the process has one thread again.
+/// Starts a thread and joins it: the things that the C library creates for a first thread (a
+/// stack, an arena of memory, symbols) then exist in each body. Returns when the process has one
+/// thread again.
 pub(crate) fn warm_up() {
-    // The second thread reuses the stack of the first. The size is explicit: the standard library reads
-    // `RUST_MIN_STACK` once and keeps it, but a body's value may differ.
+    // The second thread reuses the stack of the first. The size is explicit: the standard library
+    // reads `RUST_MIN_STACK` once and keeps it, but a body's value may differ.
     for _ in 0..2 {
         let builder = std::thread::Builder::new().stack_size(STACK);
         if let Ok(thread) = builder.spawn(stack_overflow::look_up) {

@@ -165,7 +165,7 @@ impl Test {
         None
     }
 
-    /// Gives more time to an init whose test has not begun.
+    /// Extends the deadline of an init whose test has not begun.
     pub(crate) fn wait_longer(&mut self, now: Instant) {
         if let (Some(limit), false) = (self.limit, self.overdue) {
             self.deadline = now.checked_add(limit + GRACE);

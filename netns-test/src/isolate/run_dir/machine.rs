@@ -1,4 +1,5 @@
-//! The machine's `/run`, read once: what a sandbox makes of it, and what tells that it has changed.
+//! The machine's `/run`, read once: the entries for a sandbox, and the times that show a later
+//! change.
 
 use std::cell::OnceCell;
 use std::ffi::{CStr, CString, OsStr, OsString};
@@ -12,12 +13,12 @@ use crate::isolate::run_dir::rules::{DEEPEST, LARGEST_COPY, MOST, MOST_IN_ONE, T
 use crate::sys::fds::entries;
 use crate::sys::fds::entries::{Changed, Directory, Found, Kind, MountId};
 
-/// What a sandbox makes of a directory of the machine's.
+/// A directory of the machine, as a sandbox copies it.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    /// Directories before what is in them.
+    /// The entries, each directory before its own entries.
     pub(crate) entries: Vec<Entry>,
-    /// When each directory and file last changed that it is made from, by its path.
+    /// The time of the last change of each source directory and file, by its path.
     pub(crate) changed: Vec<(PathBuf, Changed)>,
     directory: &'static Path,
     /// The mount that it is in.
@@ -28,12 +29,12 @@ pub(crate) struct Machine {
 /// An entry of the sandbox's directory.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// Below the directory.
+    /// The path below the directory.
     pub(crate) path: PathBuf,
     pub(crate) what: What,
 }
 
-/// What is made there.
+/// The kind of the entry in the sandbox.
 #[derive(Debug)]
 pub(crate) enum What {
     Directory {
@@ -52,7 +53,7 @@ pub(crate) enum What {
     Host,
 }
 
-/// Whether files and links are read, or looked at alone.
+/// Whether the content of files and links is read, or only their attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     Read,
@@ -62,8 +63,8 @@ pub(crate) enum Content {
 impl Machine {
     /// Reads the directory `opened`, which is at this path.
     ///
-    /// No entry of another process's making is waited for or followed: what changes meanwhile is
-    /// left out.
+    /// It does not wait for or follow entries that other processes create: entries that change
+    /// meanwhile are left out.
     pub(crate) fn read(
         directory: &'static Path,
         opened: &mut Directory,
@@ -85,8 +86,8 @@ impl Machine {
         Ok(reader.machine)
     }
 
-    /// Lists what is mounted below the directory, the first time. To list it takes a while, and the
-    /// directory must not be covered yet.
+    /// Lists the mounts below the directory, on the first call. That is slow, and the directory
+    /// must not be covered yet.
     pub(crate) fn mounted(&self) -> &Mounted {
         self.mounted.get_or_init(|| Mounted::below(self.directory, self.own))
     }
@@ -107,7 +108,7 @@ struct Above {
     path: PathBuf,
     mount: MountId,
     depth: usize,
-    /// Whether it is there with its files alone.
+    /// Whether only its files are copied.
     is_covered: bool,
 }
 
@@ -122,7 +123,7 @@ type Names = Vec<(CString, Option<Kind>)>;
 impl Reader {
     fn all(&mut self, directory: &Directory, names: Names, above: &Above) {
         for (name, kind) in names {
-            // What has gone meanwhile, or cannot be looked at, is not there.
+            // An entry that has gone meanwhile, or cannot be inspected, is left out.
             drop(self.one(directory, &name, kind, above));
         }
     }
@@ -181,13 +182,13 @@ impl Reader {
     }
 
     fn note(&mut self, path: &Path, changed: Changed) {
-        // It is told by what a server compares, not by what a sandbox is made from.
+        // Only the server compares times, with `Ignored`.
         if self.content == Content::Ignored {
             self.machine.changed.push((self.machine.directory.join(path), changed));
         }
     }
 
-    /// A resolver's directory in one that is linked is a copy.
+    /// Notes the copies of resolvers' directories inside a linked directory.
     fn note_covered_in(&mut self, path: &Path) {
         if self.content == Content::Read {
             return;
@@ -227,7 +228,7 @@ impl Reader {
                 let inside = Above { path, mount: found.mount, depth, is_covered };
                 self.all(&opened, names, &inside);
             }
-            // What the caller may not list, it may have for itself.
+            // A directory that the caller may not list is created empty.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 self.note(&path, found.changed);
                 self.add(path, own);
@@ -267,14 +268,14 @@ impl Reader {
         Ok(())
     }
 
-    /// In a directory of a resolver's there is nothing to link to.
+    /// Links a large file, unless it is in a resolver's directory, which is not linked.
     fn link_file(&mut self, path: PathBuf, above: &Above) {
         if !above.is_covered {
             self.add(path, What::Host);
         }
     }
 
-    /// Whether a mount is the machine's state, as that which it is in.
+    /// Returns whether a mount belongs to the machine's state, as the mount `above` does.
     fn is_state(&self, mount: MountId, above: MountId) -> bool {
         mount == above || self.machine.mounted().is_state(mount)
     }

@@ -35,8 +35,7 @@ fn directories() -> impl Iterator<Item = &'static Path> {
     [run, var_run].into_iter().filter(is_directory)
 }
 
-/// Lists what tells that the machine's directories have changed, as far as sandboxes are made from
-/// them.
+/// Lists the times of the last change of everything that a sandbox's `/run` is built from.
 pub(crate) fn changes() -> io::Result<Vec<(PathBuf, Changed)>> {
     let mut all = Vec::new();
     for directory in directories() {
@@ -124,7 +123,7 @@ fn show_host(
         let places = COVERED.iter().filter_map(|name| fs::canonicalize(host.join(name)).ok());
         places.filter(|place| place.starts_with(&host)).try_for_each(|place| cover(&place))
     });
-    // What is not protected is not shown.
+    // The directory is not shown unprotected.
     covered.inspect_err(|_| drop(mount::detach(&host)))
 }
 
@@ -140,7 +139,7 @@ fn is_out_of_reach(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(errno::EACCES)) || error.kind() == io::ErrorKind::NotFound
 }
 
-/// Makes what is in the sandbox's directory.
+/// Creates the entries of the sandbox's directory.
 fn build(own: &OwnedFd, machine: &Machine, has_host: bool, keeps_owners: bool) -> io::Result<()> {
     let ids = process::effective_ids();
     let one = |entry: &machine::Entry| {
@@ -163,12 +162,12 @@ fn build(own: &OwnedFd, machine: &Machine, has_host: bool, keeps_owners: bool) -
         let is_own = owner == ids || !keeps_owners;
         if is_own { Ok(()) } else { give(own, path, owner, &entry.what) }
     };
-    // One entry that cannot be had is no reason to go without the others.
+    // An entry that fails does not prevent the others.
     machine.entries.iter().map(one).fold(Ok(()), io::Result::and)
 }
 
-/// Has an entry belong to the user that the machine's does, unless the sandbox has no such id, or
-/// not the right to.
+/// Sets the owner of an entry to that of the machine's, unless the id is not mapped or the right is
+/// missing.
 fn give(own: &OwnedFd, path: &Path, (uid, gid): (u32, u32), what: &What) -> io::Result<()> {
     match entries::give(own, path, uid, gid) {
         Err(error) if matches!(error.raw_os_error(), Some(errno::EINVAL | errno::EPERM)) => {
@@ -185,16 +184,16 @@ fn give(own: &OwnedFd, path: &Path, (uid, gid): (u32, u32), what: &What) -> io::
     }
 }
 
-/// The directories that answer from the host's network, with the files that are still wanted of
-/// them: for who keeps the host's `/run`.
+/// Lists the directories of name services, which answer from the host's network, with the files to
+/// keep: for a sandbox with the host's `/run`.
 pub(crate) fn name_services() -> Vec<(PathBuf, Files)> {
     let names = || COVERED.iter().filter(|name| **name != NAMES);
     let all = directories().flat_map(|run| names().map(move |name| run.join(name)));
     all.filter(|path| path.is_dir()).map(|path| (path.clone(), small_files(&path))).collect()
 }
 
-/// Puts an empty directory over `directory`, if it is one, with copies of its small
-/// files: `/etc/resolv.conf` may be a link to one of them.
+/// Mounts an empty tmpfs over `directory`, with copies of its small files: `/etc/resolv.conf` may
+/// be a link to one of them.
 fn cover(directory: &Path) -> io::Result<()> {
     if !directory.is_dir() {
         return Ok(());
@@ -207,7 +206,7 @@ fn cover(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What can be read of the files in `directory`; the caller may not see all of them.
+/// Reads the small files in `directory`, as far as the caller may read them.
 fn small_files(directory: &Path) -> Files {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let regular = entries.flatten().filter(|entry| {

@@ -1,5 +1,6 @@
-//! What is mounted below the machine's `/run`: its state, which are file systems in memory and parts
-//! of `/run` itself; and others (a disk, a container's root, FUSE), which are among its files.
+//! The mounts below the machine's `/run`. File systems in memory and binds of `/run` itself are the
+//! machine's state. Others (a disk, a container's root, FUSE) are files that happen to be mounted
+//! there.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -26,7 +27,7 @@ struct Line<'t> {
     id: u64,
     parent: u64,
     device: &'t [u8],
-    /// Where in its file system the mount begins.
+    /// The root of the mount within its file system.
     root: PathBuf,
     point: PathBuf,
     is_read_only: bool,
@@ -59,14 +60,14 @@ impl Mounted {
         Self(found)
     }
 
-    /// Whether a mount is of the machine's state, as far as that is known.
+    /// Returns whether a mount belongs to the machine's state; false if it is not known.
     pub(crate) fn is_state(&self, id: MountId) -> bool {
         let MountId::Mount(id) = id else { return false };
         self.0.iter().any(|mount| mount.id == id && mount.is_state)
     }
 
-    /// The mount points of file systems that are not the machine's state, and of all that is mounted
-    /// below them, where they can be written to.
+    /// The mount points of file systems that are not the machine's state, and of all that is
+    /// mounted below them, where they can be written to.
     pub(crate) fn writable_of_others(&self) -> impl Iterator<Item = &Path> {
         self.writable(|mount| self.is_of_others(mount))
     }
@@ -113,8 +114,7 @@ impl<'t> Line<'t> {
         Some(Self { id, parent, device, root, point, is_read_only, is_in_memory })
     }
 
-    /// Whether it shows what is there without it: a directory that is mounted on itself, as
-    /// `ip netns` does.
+    /// Returns whether it is a bind mount of a directory on itself, as `ip netns` makes it.
     fn is_part_of(&self, top: &Self) -> bool {
         let below = self.point.strip_prefix(&top.point);
         self.device == top.device && below.is_ok_and(|below| top.root.join(below) == self.root)
@@ -139,7 +139,7 @@ mod tests {
 ";
 
     #[test]
-    fn mounts_are_told_apart() {
+    fn mounts_are_classified() {
         let mounted = Mounted::of(TEXT.as_bytes(), Path::new("/run"), 30);
         let ids: Vec<_> = mounted.0.iter().map(|mount| mount.id).collect();
         assert_eq!(ids, [30, 31, 32, 33, 34, 35]);

@@ -1,4 +1,4 @@
-//! What becomes of an entry of the machine's `/run`. Pure.
+//! The treatment of each entry of the machine's `/run`. Pure.
 
 use std::path::{Path, PathBuf};
 
@@ -8,9 +8,9 @@ pub(crate) const HOST: &str = ".host";
 /// The directory in which `ip netns` has its names.
 pub(crate) const NAMES: &str = "netns";
 
-/// The directories that are nowhere in a sandbox as the machine has them: the names of its
-/// namespaces, and those of resolvers, whose sockets answer from the machine's network (nscd,
-/// nslcd, Avahi, mDNSResponder, Samba's winbind, systemd-resolved, systemd-machined).
+/// The directories that no sandbox sees as they are: names of namespaces, and directories of
+/// resolvers, whose sockets answer from the machine's network (nscd, nslcd, Avahi, mDNSResponder,
+/// Samba's winbind, systemd-resolved, systemd-machined).
 pub(crate) const COVERED: [&str; 8] = [
     NAMES,
     "nscd",
@@ -22,35 +22,35 @@ pub(crate) const COVERED: [&str; 8] = [
     "systemd/machine",
 ];
 
-/// The directories of those who manage the machine, large and of no other program's concern: each
-/// is one link, so that what is in it is read-only.
+/// The large directories of system managers, which no other program needs: each is one link, and so
+/// read-only.
 const MANAGED: [&str; 2] = ["systemd", "udev"];
 
 /// The largest file that is copied, in bytes.
 pub(crate) const LARGEST_COPY: usize = 64 << 10;
 
-/// The most entries of a directory that is made anew, and of all of them together. Where there are
-/// more, the directory is one link.
+/// The most entries of a copied directory, and of all of them together. A larger directory is one
+/// link.
 pub(crate) const MOST_IN_ONE: usize = 1000;
 pub(crate) const MOST: usize = 4000;
 
-/// How deep directories are made anew.
+/// The most levels of directories that are copied.
 pub(crate) const DEEPEST: usize = 16;
 
 /// The treatment of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Treatment {
-    /// It is not there.
+    /// The entry is left out.
     Absent,
-    /// It is there, if it is a directory, with its files and without its sockets.
+    /// A directory is copied with its files, without its sockets.
     FilesAlone,
-    /// It is a link to the machine's.
+    /// The entry is a link to the machine's.
     Linked,
-    /// It is made anew.
+    /// The entry is copied.
     Own,
 }
 
-/// Decides by the path below `/run`.
+/// Decides the treatment by the path below `/run`.
 pub(crate) fn treatment(path: &Path) -> Treatment {
     // By the bytes: a comparison of paths takes them apart, for each of many entries.
     let is = |name: &&str| path.as_os_str() == *name;
@@ -65,7 +65,7 @@ pub(crate) fn treatment(path: &Path) -> Treatment {
     }
 }
 
-/// Whether it is `user/UID/systemd`, the directory of the manager of a user's services.
+/// Returns whether it is `user/UID/systemd`, the directory of a user's service manager.
 fn is_of_user_manager(path: &Path) -> bool {
     let mut parts = path.iter();
     parts.next().is_some_and(|first| first == "user")
@@ -73,7 +73,7 @@ fn is_of_user_manager(path: &Path) -> bool {
         && parts.next().is_none()
 }
 
-/// Where the link at `path` leads to, from its own directory on.
+/// Returns the relative target of the link at `path`.
 pub(crate) fn link_to_host(path: &Path) -> PathBuf {
     let above = path.iter().skip(1).map(|_| "..");
     above.chain([HOST]).collect::<PathBuf>().join(path)

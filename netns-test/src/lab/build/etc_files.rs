@@ -7,12 +7,13 @@ use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use crate::error::Failure;
 use crate::isolation::{IsolationMode, isolation};
+use crate::lab::fabric::on_thread;
+use crate::sys::lock::lock;
 use crate::sys::mount::mount_api;
 use crate::sys::ns::ns_set::Place;
 use crate::sys::process;
@@ -100,7 +101,7 @@ pub(crate) fn put_for_local(hosts: &str) -> Result<Option<Covered>, Failure> {
     let link = fs::metadata("/proc/thread-self/ns/mnt").map_err(failed("find the mounts of"))?;
     let mounts = (link.dev(), link.ino());
     let (owner, number) = (process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let mut covers = COVERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut covers = lock(&COVERS);
     if let Some(cover) = covers.iter_mut().find(|cover| cover.mounts == mounts) {
         fs::write(&cover.file, hosts).map_err(failed("write"))?;
         cover.texts.push((number, hosts.to_owned()));
@@ -142,28 +143,21 @@ impl Cover {
     /// As the last lab that is left has it, or no longer there.
     fn update(&self) -> io::Result<()> {
         // The calling thread may be anywhere.
-        thread::scope(|scope| {
-            let work = || {
-                self.place.enter()?;
-                match self.texts.last() {
-                    Some((_, text)) => rewrite(&self.file, text),
-                    None => {
-                        let switch = self.switch.iter();
-                        let taken = switch.map(|file| take_away(SWITCH, file));
-                        taken.fold(take_away(HOSTS, &self.file), Result::and)
-                    }
-                }
-            };
-            let thread = thread::Builder::new().spawn_scoped(scope, work)?;
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        on_thread::in_place(&self.place, "lab", || match self.texts.last() {
+            Some((_, text)) => rewrite(&self.file, text),
+            None => {
+                let switch = self.switch.iter();
+                let taken = switch.map(|file| take_away(SWITCH, file));
+                taken.fold(take_away(HOSTS, &self.file), Result::and)
+            }
+        })?
     }
 }
 
 impl Covered {
     /// Has the file say something else for this lab.
     pub(crate) fn change(&self, hosts: &str) -> io::Result<()> {
-        let mut covers = COVERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut covers = lock(&COVERS);
         for cover in covers.iter_mut() {
             let own = cover.texts.iter_mut().find(|(number, _)| *number == self.number);
             if let Some((_, text)) = own {
@@ -181,7 +175,7 @@ impl Drop for Covered {
         if process::id() != self.owner {
             return;
         }
-        let mut covers = COVERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut covers = lock(&COVERS);
         for cover in covers.iter_mut() {
             let before = cover.texts.len();
             cover.texts.retain(|(number, _)| *number != self.number);

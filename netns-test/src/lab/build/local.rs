@@ -5,12 +5,15 @@ use std::fs;
 use std::sync::Arc;
 
 use crate::addr::cidr::Cidr;
+use crate::addr::sysctl::Sysctl;
 use crate::error::{Failure, Result};
-use crate::lab::build::Indexes;
-use crate::lab::build::namespaces::{Made, on_a_thread};
-use crate::lab::build::sysctls::{below, path_of, refused, sysctls_of, without, write_common};
+use crate::lab::build::end;
+use crate::lab::build::sysctls::{refused, sysctls_of, without};
+use crate::lab::fabric::node::Made;
+use crate::lab::fabric::on_thread;
 use crate::lab::fabric::own_network::sysctl;
 use crate::lab::fabric::own_network::undo::Journal;
+use crate::lab::plan::ifindex::Indexes;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan};
 use crate::lab::topology::NodeKind;
 use crate::netlink;
@@ -19,6 +22,9 @@ use crate::netlink::link::LOOPBACK;
 use crate::netlink::{Netlink, Request};
 use crate::sys::ns::ns_set::Place;
 use crate::sys::{errno, process};
+
+/// The name that errors have for the network.
+const LABEL: &str = "the caller's network";
 
 /// The lab's things in the caller's network; dropped, it removes them.
 #[derive(Debug)]
@@ -63,9 +69,9 @@ impl Guest {
     /// cables alone. These are there, and not up yet. The calling thread is in the network.
     pub(crate) fn set(&self, plan: &Plan) -> Result<(), Failure> {
         let node = &plan.nodes()[self.node];
-        set_up(node, &node.interfaces.iter().collect::<Vec<_>>())?;
+        end::prepare(node, ends(node.interfaces.iter()))?;
         let mut all = sysctls_of(node, false);
-        all.try_for_each(|(path, value)| write(node, &path, value, &self.netlink, &self.journal))
+        all.try_for_each(|(name, value)| write(node, &name, value, &self.netlink, &self.journal))
     }
 
     /// Sets more of them, from wherever the calling thread is.
@@ -74,12 +80,10 @@ impl Guest {
         node: &NodePlan,
         sysctls: &[(String, String)],
     ) -> Result<(), Failure> {
-        let (place, netlink, noted) = (&self.place, &self.netlink, &*self.journal);
-        on_a_thread(|| {
-            let failed = |error| errno::failure("setns", "to the caller's network", &error);
-            place.enter().map_err(failed)?;
-            let mut each = sysctls.iter();
-            each.try_for_each(|(name, value)| write(node, &path_of(name), value, netlink, noted))
+        let (place, netlink, journal) = (&self.place, &self.netlink, &*self.journal);
+        on_thread::within(place, LABEL, || {
+            let mut each = sysctls.iter().map(|(name, value)| (Sysctl::new(name), value));
+            each.try_for_each(|(name, value)| write(node, &name, value, netlink, journal))
         })
     }
 
@@ -96,10 +100,8 @@ impl Guest {
         let own = all().filter(|(_, one)| one.kind != InterfaceKind::Loopback);
         let own = own.map(|(place, one)| (indexes.at(self.node, place), one.name.clone()));
         self.interfaces.extend(own);
-        on_a_thread(|| {
-            let failed = |error| errno::failure("setns", "to the caller's network", &error);
-            self.place.enter().map_err(failed)?;
-            set_up(node, &all().map(|(_, interface)| interface).collect::<Vec<_>>())
+        on_thread::within(&self.place, LABEL, || {
+            end::prepare(node, ends(all().map(|(_, interface)| interface)))
         })
     }
 
@@ -138,20 +140,19 @@ impl Guest {
     }
 }
 
-/// Writes a sysctl, and notes what it was. Without some a node can do, which has been told.
+/// Writes a sysctl, and records its old value. A node does without some, which is a limitation.
 fn write(
     node: &NodePlan,
-    path: &str,
+    name: &Sysctl,
     value: &str,
     netlink: &Netlink,
-    noted: &Journal,
+    journal: &Journal,
 ) -> Result<(), Failure> {
-    let full = below(path);
-    let before = fs::read_to_string(&full).map_err(|error| refused(node, path, &error))?;
+    let before = fs::read_to_string(name.path()).map_err(|error| refused(node, name, &error))?;
     if before.trim() != value {
-        match sysctl::write((&full, value), netlink, noted)? {
-            Err(error) if without(node, path, value, &error).is_none() => {
-                return Err(refused(node, path, &error));
+        match sysctl::write((name, value), netlink, journal)? {
+            Err(error) if without(node, name, value, &error).is_none() => {
+                return Err(refused(node, name, &error));
             }
             _ => {}
         }
@@ -163,20 +164,10 @@ fn no_address(address: Cidr) -> Request {
     netlink::addr::remove(format!("{address} on lo"), LOOPBACK, address)
 }
 
-/// Prepares the end of a cable that has been moved to the caller's network, as the others there are.
-pub(crate) fn prepare_moved(node: &NodePlan, place: &Place, name: &str) -> Result<()> {
-    on_a_thread(|| {
-        let failed = |error| errno::failure("setns", "to the caller's network", &error);
-        place.enter().map_err(failed)?;
-        write_common(node, Some(name))
-    })?;
-    Ok(())
-}
-
-/// Sets for the cables among these interfaces what other nodes have for all.
-fn set_up(node: &NodePlan, interfaces: &[&InterfacePlan]) -> Result<(), Failure> {
-    let mut cables = interfaces.iter().filter(|one| matches!(one.kind, InterfaceKind::Veth { .. }));
-    cables.try_for_each(|cable| write_common(node, Some(&cable.name)).map(drop))
+/// Returns the names of the ends of links among these interfaces.
+fn ends<'a>(interfaces: impl Iterator<Item = &'a InterfacePlan>) -> impl Iterator<Item = &'a str> {
+    let ends = interfaces.filter(|one| matches!(one.kind, InterfaceKind::Veth { .. }));
+    ends.map(|one| one.name.as_str())
 }
 
 impl Drop for Guest {

@@ -12,6 +12,8 @@ use crate::error::{Failure, Result};
 use crate::lab::build::{etc_files, sysctls};
 use crate::lab::fabric::limitation;
 use crate::lab::fabric::limitation::Limitation;
+use crate::lab::fabric::node::Made;
+use crate::lab::fabric::on_thread;
 use crate::lab::plan::{NodePlan, Plan};
 use crate::lab::topology::NodeKind;
 use crate::netlink::Netlink;
@@ -22,15 +24,6 @@ use crate::sys::ns::ns_set::Place;
 use crate::sys::process::credentials;
 use crate::sys::{errno, process};
 
-/// A node's namespaces, and a connection to speak to the network in.
-#[derive(Debug)]
-pub(crate) struct Made {
-    pub(crate) place: Place,
-    pub(crate) netlink: Netlink,
-    /// What the node does without.
-    pub(crate) limitations: Vec<Limitation>,
-}
-
 /// Makes those of the nodes from a place on, in the order of the plan. The calling thread stays where it
 /// is.
 pub(crate) fn make(plan: &Plan, from: usize) -> Result<Vec<Made>> {
@@ -38,7 +31,7 @@ pub(crate) fn make(plan: &Plan, from: usize) -> Result<Vec<Made>> {
     let local = nodes.iter().position(|node| node.kind == NodeKind::Local);
     // In the caller's own place.
     let mut local = local.map(|at| Ok::<_, Failure>((at, own(&nodes[at])?))).transpose()?;
-    let made = on_a_thread(|| base(plan, nodes))?;
+    let made = on_thread::fresh(|| base(plan, nodes))?;
     let all = made.into_iter().zip(nodes).enumerate().map(|(at, (made, node))| {
         made.or_else(|| local.take_if(|local| local.0 == at).map(|local| local.1))
             .ok_or_else(|| Failure::new("make", node.name.clone(), "nobody did").into())
@@ -51,7 +44,7 @@ pub(crate) fn make(plan: &Plan, from: usize) -> Result<Vec<Made>> {
 
 /// Makes those of one node, which is not the caller's own.
 pub(crate) fn make_one(plan: &Plan, node: usize) -> Result<Made> {
-    let made = on_a_thread(|| {
+    let made = on_thread::fresh(|| {
         let base = base_of(plan)?;
         node_of(&plan.nodes()[node], &base)
     })?;
@@ -100,18 +93,6 @@ fn base_of(plan: &Plan) -> Result<Place, Failure> {
     })?;
     etc_files::put(plan.hosts_text())?;
     Place::own().map_err(failed("open"))
-}
-
-/// Gives what `work` gives.
-pub(crate) fn on_a_thread<T: Send>(
-    work: impl FnOnce() -> Result<T, Failure> + Send,
-) -> Result<T, Failure> {
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().name("lab".into()).spawn_scoped(scope, work);
-        let thread =
-            thread.map_err(|error| errno::failure("start", "a thread of a lab", &error))?;
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
 }
 
 /// One node's, on a thread that goes back to `base` then.
@@ -172,10 +153,8 @@ fn own(node: &NodePlan) -> Result<Made, Failure> {
     let whole = Place::own().map_err(failed)?;
     // Under `unshare -Urn`, mounts and hostname are an outer user namespace's: nobody may come back to
     // them, and who comes from another host keeps what it has there.
-    let can_be_entered = thread::scope(|scope| {
-        let thread = thread::Builder::new().spawn_scoped(scope, || whole.enter().is_ok());
-        thread.map_err(failed).map(|thread| thread.join().unwrap_or(false))
-    })?;
+    let entered = on_thread::scoped("lab", || whole.enter().is_ok(), || ());
+    let can_be_entered = entered.map_err(failed)?.unwrap_or(false);
     let place = if can_be_entered { whole } else { Place::own_network().map_err(failed)? };
     Ok(Made { place, netlink: Netlink::open()?, limitations: sysctls::lacking(node) })
 }

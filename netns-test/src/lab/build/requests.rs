@@ -4,92 +4,25 @@ use std::net::IpAddr;
 
 use crate::addr::mac::Mac;
 use crate::error::{Failure, Result};
-use crate::lab::build::{Made, name_of};
+use crate::lab::build::end::LinkEnd;
+use crate::lab::build::sysctls;
+use crate::lab::fabric::node::Made;
 use crate::lab::fabric::own_network::rank;
+use crate::lab::plan::ifindex::{Indexes, LOOPBACK};
+use crate::lab::plan::labels::name_of;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, Plan, RoutePlan};
 use crate::lab::topology::{MacvlanMode, NodeKind};
 use crate::netlink;
 use crate::netlink::Request;
 use crate::netlink::kept::Kept;
-use crate::netlink::link::{Kind, LOOPBACK, MacVlanMode, New};
+use crate::netlink::link::{Kind, MacVlanMode, New};
 use crate::sys::errno;
 
-/// The first index of an interface of a lab. Those that some kernels put into every namespace
-/// (`tunl0`, `sit0`, …) come before.
-const FIRST: u32 = 32;
-
-/// By which number the kernel is to know each interface of the plan: no two have the same, though
-/// they are in different namespaces. A veth pair with one number at both ends is taken for something
-/// else by the kernel, which then takes it into use up to a second later (`net/core/link_watch.c`).
-#[derive(Clone, Debug)]
-pub(crate) struct Indexes(Vec<Vec<u32>>);
-
-impl Indexes {
-    pub(crate) fn new(plan: &Plan, made: &[&Made]) -> Result<Self> {
-        Self::with(plan, made, 0, |_, _| None)
-    }
-
-    /// Those of an extended plan: what was there keeps its own. `places` has, for each node that was
-    /// there, the new place of each of its interfaces.
-    pub(crate) fn grown(&self, plan: &Plan, made: &[&Made], places: &[Vec<usize>]) -> Result<Self> {
-        let last = self.0.iter().flatten().copied().max().unwrap_or(0);
-        Self::with(plan, made, last, |node, place| {
-            let before = places.get(node)?.iter().position(|new| *new == place)?;
-            Some(self.at(node, before))
-        })
-    }
-
-    /// Those that are `known`, by node and place, and numbers after `last` for the others.
-    fn with(
-        plan: &Plan,
-        made: &[&Made],
-        last: u32,
-        known: impl Fn(usize, usize) -> Option<u32>,
-    ) -> Result<Self> {
-        let local = plan.nodes().iter().position(|node| node.kind == NodeKind::Local);
-        let there = local.map(|at| made[at].netlink.interfaces()).transpose()?;
-        let own = there.and_then(|there| there.last().map(|interface| interface.index));
-        let mut next = FIRST.max(own.unwrap_or(0).max(last).saturating_add(1));
-        let mut index = |node: usize, place: usize, interface: &InterfacePlan| {
-            known(node, place).unwrap_or_else(|| match interface.kind {
-                InterfaceKind::Loopback => LOOPBACK,
-                _ => {
-                    next = next.saturating_add(1);
-                    next - 1
-                }
-            })
-        };
-        let nodes = plan.nodes().iter().enumerate().map(|(node, of_plan)| {
-            let all = of_plan.interfaces.iter().enumerate();
-            all.map(|(place, interface)| index(node, place, interface)).collect()
-        });
-        Ok(Self(nodes.collect()))
-    }
-
-    /// That of an interface, by the places of its node and its own.
-    pub(crate) fn at(&self, node: usize, interface: usize) -> u32 {
-        self.0[node][interface]
-    }
-
-    /// Adds that of one more interface of a node.
-    pub(crate) fn push(&mut self, node: usize, index: u32) {
-        self.0[node].push(index);
-    }
-
-    /// Whether these are interfaces that the lab has made on a node, and no others.
-    pub(crate) fn are_of_lab(&self, plan: &Plan, node: usize, indexes: &[u32]) -> bool {
-        let interfaces = plan.nodes()[node].interfaces.iter().zip(&self.0[node]);
-        let made = interfaces.filter(|(one, _)| one.kind != InterfaceKind::Loopback);
-        let made: Vec<u32> = made.map(|(_, index)| *index).collect();
-        !indexes.is_empty() && indexes.iter().all(|index| made.contains(index))
-    }
-
-    /// That of the interface of this name.
-    pub(crate) fn of(&self, plan: &Plan, node: usize, name: &str) -> u32 {
-        let interfaces = &plan.nodes()[node].interfaces;
-        let at = interfaces.iter().position(|interface| interface.name == name);
-        at.map_or(0, |at| self.at(node, at))
-    }
+/// Returns the highest index that is in use in the caller's own network, or 0 if that is no node.
+pub(crate) fn last_index(plan: &Plan, made: &[&Made]) -> Result<u32> {
+    let local = plan.nodes().iter().position(|node| node.kind == NodeKind::Local);
+    let there = local.map(|at| made[at].netlink.interfaces()).transpose()?;
+    Ok(there.and_then(|there| there.last().map(|interface| interface.index)).unwrap_or(0))
 }
 
 /// Lays the cables from the link at a place on: a veth pair each, with both ends in their nodes.
@@ -102,7 +35,7 @@ pub(crate) fn cables(plan: &Plan, made: &[&Made], indexes: &Indexes, from: usize
             new(interface, indexes.at(place.node, place.interface))
         };
         let there = made[far.node].place.network();
-        let object = label(plan, at);
+        let object = plan.link_label(at);
         of_node[near.node].push(netlink::link::create(
             object,
             end(near),
@@ -120,12 +53,20 @@ pub(crate) fn cables(plan: &Plan, made: &[&Made], indexes: &Indexes, from: usize
     Ok(())
 }
 
-/// Makes everything else of each node, in the order in which one thing stands on another.
-pub(crate) fn nodes(plan: &Plan, made: &[&Made], indexes: &Indexes) -> Result<()> {
-    for (at, made) in made.iter().enumerate() {
-        made.netlink.ask_all(&of_node(plan, at, indexes, made, |_| true)?)?;
-    }
-    Ok(())
+/// Sets up a node whose ends of links are in its network, with the interfaces whose positions
+/// `is_there` accepts: interfaces, addresses, routes, and the sysctls of interfaces.
+pub(crate) fn set_up_node(
+    plan: &Plan,
+    node: usize,
+    indexes: &Indexes,
+    made: &Made,
+    is_there: impl Fn(usize) -> bool,
+) -> Result<()> {
+    made.netlink.ask_all(&of_node(plan, node, indexes, made, &is_there)?)?;
+    let of_plan = &plan.nodes()[node];
+    let there = of_plan.interfaces.iter().enumerate().filter(|(at, _)| is_there(*at));
+    let names: Vec<&str> = there.map(|(_, interface)| interface.name.as_str()).collect();
+    sysctls::set_of_interfaces(of_plan, &made.place, &names)
 }
 
 /// All that is to be asked for on a node whose cables are there, but for interfaces that are not to be
@@ -149,7 +90,8 @@ pub(crate) fn of_node(
         requests.push(match &interface.kind {
             InterfaceKind::Loopback => continue,
             InterfaceKind::Veth { bridge, .. } => {
-                netlink::link::set_up(object, own, true, bridge.as_deref().map(index))
+                let bridge = bridge.as_deref().map(index);
+                LinkEnd { label: object, index: own, bridge, is_up: true }.request()
             }
             other => netlink::link::create(object, new(interface, own), kind_of(other, index)),
         });
@@ -232,9 +174,4 @@ fn kind_of(kind: &InterfaceKind, index: impl Fn(&str) -> u32) -> Kind<'static> {
 fn new(interface: &InterfacePlan, index: u32) -> New<'_> {
     let mac = interface.mac.map(Mac::octets);
     New { name: &interface.name, index, mac, mtu: Some(interface.mtu) }
-}
-
-/// Returns the name of a link in messages.
-pub(crate) fn label(plan: &Plan, link: usize) -> String {
-    plan.link_label(link)
 }

@@ -1,12 +1,13 @@
 //! Addresses of a running host.
 
 use crate::addr::cidr::Cidr;
+use crate::addr::link_local::is_link_local;
 use crate::error::Result;
-use crate::lab::change::is_link_local;
+use crate::lab::fabric::node::Here;
 use crate::lab::fabric::ready;
 use crate::lab::fabric::ready::Awaited;
-use crate::lab::run::lab::Fabric;
-use crate::lab::run::node::{Here, Node};
+use crate::lab::fabric::state::Fabric;
+use crate::lab::run::node::Node;
 use crate::lab::topology::input::{AddrArg, Interface};
 use crate::netlink;
 use crate::netlink::Request;
@@ -18,7 +19,7 @@ impl Node {
     pub(crate) fn add_address(&self, interface: &Interface, address: AddrArg) -> Result<()> {
         let address = self.read("add", address)?;
         self.changing(interface, Some(address), |fabric, here, interface| {
-            self.noting(fabric, here, is_own(interface.index, address), || {
+            self.journaled(fabric, here, is_own(interface.index, address), || {
                 Ok(here.netlink.ask_all(&[self.adding(interface, address)])?)
             })?;
             self.settle(here, interface)
@@ -35,10 +36,10 @@ impl Node {
                 // The kernel has the words for that.
                 here.netlink.ask_all(&[self.removing(interface, address)])?;
             }
-            self.check_taking("remove", &with_newer(&there, &old))?;
+            self.check_removal("remove", &with_newer(&there, &old))?;
             let is_ipv4 = address.address().is_ipv4();
             let work = || self.change(here, interface, is_ipv4, &old, None);
-            self.noting(fabric, here, |_| false, work)
+            self.journaled(fabric, here, |_| false, work)
         })
     }
 
@@ -53,9 +54,9 @@ impl Node {
                     return Ok(());
                 }
             }
-            self.check_taking("remove", &with_newer(&here.netlink.belongings()?, &old))?;
+            self.check_removal("remove", &with_newer(&here.netlink.belongings()?, &old))?;
             let work = || self.change(here, interface, is_ipv4, &old, Some(address));
-            self.noting(fabric, here, is_own(interface.index, address), work)
+            self.journaled(fabric, here, is_own(interface.index, address), work)
         })
     }
 
@@ -66,10 +67,10 @@ impl Node {
         new: Option<Cidr>,
         work: impl FnOnce(&Fabric, &Here, &Found) -> Result<()>,
     ) -> Result<()> {
-        let (here, fabric) = (self.here()?, self.lab()?);
+        let (here, fabric) = (self.here()?, self.fabric());
         let changed = self.find(&here, interface).and_then(|found| {
             let turn = here.change();
-            self.expecting(&fabric, new, || work(&fabric, &here, &found))?;
+            self.expecting(fabric, new, || work(fabric, &here, &found))?;
             drop(turn);
             // Others may have asked for a new address before it was there.
             new.map_or(Ok(()), |_| fabric.forget_failures(&fabric.cables.lock()))
@@ -162,13 +163,13 @@ impl Node {
     ) -> Result<()> {
         let at = fabric.plan.nodes().iter().position(|node| node.name == self.name());
         let new: Vec<_> = at.zip(new).map(|(at, new)| (at, new.address())).into_iter().collect();
-        let done = fabric.partitions.expect(fabric, &new, None).and_then(|()| work());
-        let held = fabric.partitions.arrived(fabric, &new);
+        let done = fabric.partitions.expect(&fabric.hosts, &new, None).and_then(|()| work());
+        let held = fabric.partitions.arrived(&fabric.hosts, &new);
         done.and(held)
     }
 
     fn read(&self, step: &str, given: AddrArg) -> Result<Cidr> {
-        given.0.map_err(|error| self.mistake(step, "an address", &error).into())
+        given.0.map_err(|error| self.invalid(step, "an address", &error).into())
     }
 
     fn adding(&self, interface: &Found, address: Cidr) -> Request {

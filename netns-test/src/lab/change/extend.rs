@@ -5,20 +5,25 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::addr::cidr::Cidr;
+use crate::addr::link_local::link_local;
 use crate::error::{Failure, Result, located};
-use crate::lab::build;
-use crate::lab::build::{Indexes, Made};
+use crate::lab::build::etc_files;
+use crate::lab::build::namespaces;
+use crate::lab::build::requests::{cables, flood, last_index, of_node, routes_of, set_up_node};
+use crate::lab::build::sysctls;
 use crate::lab::change::rollback::Before;
 use crate::lab::fabric::moved::current;
-use crate::lab::fabric::partitions::link_local;
+use crate::lab::fabric::node::{LiveNode, Made};
+use crate::lab::fabric::on_thread;
 use crate::lab::fabric::ready;
 use crate::lab::fabric::ready::Awaited;
-use crate::lab::observe::wait::limit::There;
+use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::diff;
 use crate::lab::plan::diff::{Growth, NodeGrowth};
+use crate::lab::plan::ifindex::Indexes;
+use crate::lab::plan::labels;
 use crate::lab::plan::{InterfaceKind, Plan, RoutePlan};
-use crate::lab::run::lab::{Fabric, Lab};
-use crate::lab::run::node::Node;
+use crate::lab::run::lab::Lab;
 use crate::lab::topology::{NodeKind, Topology};
 use crate::netlink;
 use crate::netlink::Request;
@@ -71,9 +76,10 @@ impl Lab {
             return Err(Failure::new("extend", local.name.as_str(), why).into());
         }
         let here = old.hosts.iter().map(|host| host.here()).collect::<Result<Vec<_>, _>>()?;
-        let new = build::make(&plan, old.hosts.len())?;
+        let new = namespaces::make(&plan, old.hosts.len())?;
         let made: Vec<&Made> = here.iter().map(|here| &***here).chain(&new).collect();
-        let indexes = old.indexes.grown(&plan, &made, &growth.places)?;
+        let last = last_index(&plan, &made)?;
+        let indexes = old.indexes.grown(&plan, last, &growth.places);
         let cables = old.cables.grown(&plan, &indexes);
         let was = current(&old.plan, &old.indexes, &old.cables.lock());
         let will = current(&plan, &indexes, &cables);
@@ -85,7 +91,7 @@ impl Lab {
         let before = before.collect::<Result<Vec<_>>>()?;
         // Before the first packet.
         let expected = step.new_addresses();
-        let done = old.partitions.expect(&old, &expected, None);
+        let done = old.partitions.expect(&old.hosts, &expected, None);
         let done = done.and_then(|()| self.take(&step)).and_then(|()| step.wait());
         let names = (was.plan.hosts_text(), will.plan.hosts_text());
         // New nodes have those of the plan.
@@ -97,13 +103,13 @@ impl Lab {
         let done = done.and_then(|()| self.write_names(&old, names));
         if let Err(error) = done {
             step.undo(&before);
-            drop(old.partitions.arrived(&old, &expected));
+            drop(old.partitions.arrived(&old.hosts, &expected));
             return Err(error);
         }
         drop((before, was, will));
-        self.finish(&old, plan, new, indexes);
+        self.grow_into(Arc::new(old.grown(plan, indexes, new)));
         let fabric = self.fabric();
-        old.partitions.arrived(fabric, &expected)?;
+        old.partitions.arrived(&fabric.hosts, &expected)?;
         fabric.forget_failures(&fabric.cables.lock())
     }
 
@@ -111,7 +117,7 @@ impl Lab {
     fn take(&mut self, step: &Step<'_>) -> Result<()> {
         let Step { plan, indexes, growth, made } = *step;
         let old_links = self.plan().links().len();
-        build::cables(plan, made, indexes, old_links)?;
+        cables(plan, made, indexes, old_links)?;
         for (node, grown) in growth.nodes.iter().enumerate() {
             if plan.nodes()[node].kind == NodeKind::Local {
                 if let Some(guest) = &mut self.own().guest {
@@ -123,15 +129,11 @@ impl Lab {
             }
             made[node].netlink.ask_all(&step.requests(node, grown)?)?;
             if plan.nodes()[node].kind != NodeKind::Local {
-                build::set_sysctls(&plan.nodes()[node], &made[node].place, &grown.sysctls)?;
+                sysctls::set_sysctls(&plan.nodes()[node], &made[node].place, &grown.sysctls)?;
             }
         }
         for (node, made) in made.iter().enumerate().skip(growth.nodes.len()) {
-            made.netlink.ask_all(&build::of_node(plan, node, indexes, made, |_| true)?)?;
-        }
-        for (of_plan, made) in plan.nodes().iter().zip(made).skip(growth.nodes.len()) {
-            let names: Vec<_> = of_plan.interfaces.iter().map(|one| one.name.as_str()).collect();
-            build::set_of_interfaces(of_plan, &made.place, &names)?;
+            set_up_node(plan, node, indexes, made, |_| true)?;
         }
         Ok(())
     }
@@ -139,39 +141,17 @@ impl Lab {
     /// Has `/etc/hosts` of all hosts that were there, and the lab itself, know the names of `new`; where that
     /// is refused, those of `old`.
     pub(crate) fn write_names(&self, fabric: &Fabric, (old, new): (&str, &str)) -> Result<()> {
-        let write = |names: &str, host: &Node| -> Result<()> {
+        let write = |names: &str, host: &LiveNode| -> Result<()> {
             let written = match host.kind() {
                 NodeKind::Local => self.covered().map_or(Ok(()), |own| own.change(names)),
                 _ if !host.is_on() => Ok(()),
-                _ => host.run(|| build::rewrite(Path::new("/etc/hosts"), names)),
+                _ => host.run(|| etc_files::rewrite(Path::new("/etc/hosts"), names))?,
             };
             Ok(written.map_err(|error| host.failure("write", "/etc/hosts", &error))?)
         };
         let written = fabric.hosts.iter().try_for_each(|host| write(new, host));
         self.rename(if written.is_ok() { new } else { old });
         written.inspect_err(|_| fabric.hosts.iter().for_each(|host| drop(write(old, host))))
-    }
-
-    /// Lets the lab have what is there now.
-    fn finish(&mut self, old: &Fabric, plan: Plan, new: Vec<Made>, indexes: Indexes) {
-        old.cables.grow(&plan, &indexes);
-        let fabric = Arc::new_cyclic(|fabric| {
-            let added = new.into_iter().zip(&plan.nodes()[old.hosts.len()..]);
-            let added = added
-                .map(|(made, node)| Arc::new(Node::new(node, made, fabric.clone(), self.shared())));
-            Fabric {
-                hosts: old.hosts.iter().cloned().chain(added).collect(),
-                cables: Arc::clone(&old.cables),
-                partitions: Arc::clone(&old.partitions),
-                journal: Arc::clone(&old.journal),
-                plan,
-                indexes,
-            }
-        });
-        for host in &old.hosts {
-            host.join(Arc::downgrade(&fabric));
-        }
-        self.grow_into(fabric);
     }
 }
 
@@ -190,15 +170,15 @@ impl Step<'_> {
         let Self { plan, indexes, .. } = *self;
         let of_plan = &plan.nodes()[node];
         let is_new = |place: usize| grown.interfaces.contains(&place);
-        let mut requests = build::of_node(plan, node, indexes, self.made[node], is_new)?;
+        let mut requests = of_node(plan, node, indexes, self.made[node], is_new)?;
         for (place, address) in &grown.addresses {
             let name = &of_plan.interfaces[*place].name;
-            let object = format!("{address} on {}", build::name_of(plan, node, name));
+            let object = format!("{address} on {}", labels::name_of(plan, node, name));
             requests.push(netlink::addr::add(object, indexes.at(node, *place), *address));
         }
         for (place, remote) in &grown.remotes {
             let (interface, index) = (&of_plan.interfaces[*place], indexes.at(node, *place));
-            requests.push(build::flood(plan, node, interface, index, *remote));
+            requests.push(flood(plan, node, interface, index, *remote));
         }
         // What is down gets its routes when it comes up.
         let there = self.made[node].netlink.interfaces()?;
@@ -209,7 +189,7 @@ impl Step<'_> {
         let is_new = |route: &RoutePlan| {
             grown.routes.contains(route) && (is_new_one(&route.dev) || !is_down(&route.dev))
         };
-        requests.extend(build::routes_of(plan, node, indexes, self.made[node], is_new)?);
+        requests.extend(routes_of(plan, node, indexes, self.made[node], is_new)?);
         let routes = self.made[node].netlink.kept_routes()?;
         for lost in &grown.lost {
             let to_it = |one: &&Kept| one.is_added() && one.destination() == Some(*lost);
@@ -253,13 +233,12 @@ impl Step<'_> {
     /// Has `/etc/hosts` of new nodes know where links have been moved.
     fn write_names(&self, names: &str, first: usize) -> Result<()> {
         for (of_plan, made) in self.plan.nodes().iter().zip(self.made).skip(first) {
-            let there = There { place: &made.place, host: &of_plan.name };
-            there.run(|| {
+            on_thread::within(&made.place, &of_plan.name, || {
                 let failed = |error| {
                     let object = format!("/etc/hosts of {}", of_plan.name);
                     errno::failure("write", object, &error)
                 };
-                Ok(build::rewrite(Path::new("/etc/hosts"), names).map_err(failed)?)
+                etc_files::rewrite(Path::new("/etc/hosts"), names).map_err(failed)
             })?;
         }
         Ok(())
@@ -291,7 +270,7 @@ impl Step<'_> {
             let more = grown.addresses.iter().filter(|(place, _)| carries(&all[*place].name));
             awaited.extend(more.map(|(place, _)| Awaited {
                 index: indexes.at(node, *place),
-                label: build::name_of(plan, node, &all[*place].name),
+                label: labels::name_of(plan, node, &all[*place].name),
                 may_be_down: true,
             }));
             ready::wait_on(made, &awaited)?;

@@ -4,17 +4,17 @@
 use std::net::IpAddr;
 
 use crate::addr::cidr::{Cidr, Subnet};
+use crate::addr::link_local::is_link_local;
 use crate::error::{Failure, Result};
-use crate::lab::build;
-use crate::lab::change::is_link_local;
+use crate::lab::build::requests::routes_of;
 use crate::lab::fabric::ends;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved;
 use crate::lab::fabric::moved::Current;
+use crate::lab::fabric::node::Here;
+use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::addresses::pool;
 use crate::lab::plan::{InterfaceRef, RoutePlan};
-use crate::lab::run::lab::Fabric;
-use crate::lab::run::node::Here;
 use crate::lab::topology::NodeKind;
 use crate::netlink;
 use crate::netlink::kept::Kept;
@@ -71,7 +71,7 @@ impl Joining {
             let Some(subnet) = subnet else { continue };
             let wish = &fabric.plan.interface(planned).addresses;
             let full = || {
-                let link = build::label(&fabric.plan, at);
+                let link = fabric.plan.link_label(at);
                 Failure::new("move", link, format!("no address is left in {subnet}"))
             };
             let new = there.free(fabric, before, subnet, (wish, planned)).ok_or_else(full)?;
@@ -227,7 +227,7 @@ impl Fabric {
                 let is_up = |name: &str| there.iter().any(|one| one.name == name && one.is_up);
                 let is_wanted = |route: &RoutePlan| new_ones.contains(&route) && is_up(&route.dev);
                 let (plan, indexes) = (&after.plan, &after.indexes);
-                let wanted = build::routes_of(plan, node, indexes, &here, is_wanted)?;
+                let wanted = routes_of(plan, node, indexes, &here, is_wanted)?;
                 Ok(here.netlink.ask_all(&wanted)?)
             };
             if self.hosts[node].kind() == NodeKind::Local {

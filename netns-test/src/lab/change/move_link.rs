@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use crate::error::{Failure, Result, located};
-use crate::lab::build;
-use crate::lab::build::label;
+use crate::lab::build::end::LinkEnd;
 use crate::lab::change::join::Joining;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::{Current, current};
+use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::InterfaceKind;
-use crate::lab::run::lab::{Fabric, Lab};
+use crate::lab::run::lab::Lab;
 use crate::lab::topology::{LinkId, NodeId, NodeKind};
 use crate::netlink;
 use crate::netlink::link::Interface;
@@ -77,8 +77,8 @@ impl Lab {
         let stranger =
             || Failure::new("move", "a link of another topology", "it is not in this lab");
         let at = fabric.plan.link_position(link).ok_or_else(stranger)?;
-        let link = label(&fabric.plan, at);
-        let (from, to) = (self.place_of("move", from)?, self.place_of("move", to)?);
+        let link = fabric.plan.link_label(at);
+        let (from, to) = (self.position_of("move", from)?, self.position_of("move", to)?);
         let mut cables = fabric.cables.lock();
         let mistake = |why: String| Err(Failure::new("move", link.as_str(), why).into());
         let name = |node: usize| fabric.plan.nodes()[node].name.as_str();
@@ -106,25 +106,17 @@ impl Lab {
         let free = free_name(&new.netlink.interfaces()?, &end.name, stem);
         let mut then = cables.clone();
         then[at][side] = End { node: to, name: free.clone(), planned: None, given: None, ..end };
-        let joining = joins.then(|| Joining::new(fabric, &then, &before, (at, side)));
-        let joining = joining.transpose()?.flatten();
+        let joining = if joins { Joining::new(fabric, &then, &before, (at, side))? } else { None };
         let there = new.place.network();
-        old.netlink.ask_all(&[netlink::link::move_to(
-            fabric.label(&end),
-            end.index,
-            there,
-            &free,
-        )])?;
+        let label = fabric.label(&end);
+        old.netlink.ask_all(&[netlink::link::move_to(label, end.index, there, &free)])?;
         *cables = then;
         let is_it = |one: &&Interface| one.name == free;
         let index = new.netlink.interfaces()?.iter().find(is_it).map_or(end.index, |one| one.index);
         cables[at][side].index = index;
-        if fabric.hosts[to].kind() == NodeKind::Local {
-            build::prepare_moved(&fabric.plan.nodes()[to], &new.place, &free)?;
-        }
-        let label = fabric.label(&cables[at][side]);
-        let bridge = fabric.bridge_of(to);
-        new.netlink.ask_all(&[netlink::link::set_up(label, index, was_up, bridge)])?;
+        let (label, bridge) = (fabric.label(&cables[at][side]), fabric.bridge_of(to));
+        let arrived = LinkEnd { label, index, bridge, is_up: was_up };
+        arrived.set_up(&fabric.plan.nodes()[to], &new, &free)?;
         let expected = match joining {
             Some(joining) => self.join(&mut cables, &before, at, joining)?,
             None => Vec::new(),
@@ -133,7 +125,7 @@ impl Lab {
             fabric.wait_if_up([&cables[at][side], &other])?;
         }
         drop(cables);
-        fabric.partitions.arrived(fabric, &expected)?;
+        fabric.partitions.arrived(&fabric.hosts, &expected)?;
         fabric.forget_failures(&fabric.cables.lock())?;
         Ok(free)
     }
@@ -151,7 +143,7 @@ impl Lab {
         let end = &mut cables[at][joining.side];
         let expected = joining.expected(end);
         // Before the first packet.
-        fabric.partitions.expect(fabric, &expected, None)?;
+        fabric.partitions.expect(&fabric.hosts, &expected, None)?;
         joining.set(fabric, end)?;
         end.given = Some(joining.given);
         let after = current(&fabric.plan, &fabric.indexes, cables);

@@ -7,16 +7,19 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::addr::link_local::link_local;
 use crate::error::{Failure, Result, located};
-use crate::lab::build;
+use crate::lab::build::etc_files;
+use crate::lab::build::namespaces;
+use crate::lab::build::requests::set_up_node;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::{Current, current};
-use crate::lab::fabric::partitions::link_local;
+use crate::lab::fabric::node::Here;
 use crate::lab::fabric::ready;
 use crate::lab::fabric::ready::Awaited;
+use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::InterfaceKind;
-use crate::lab::run::lab::{Fabric, Lab};
-use crate::lab::run::node::Here;
+use crate::lab::run::lab::Lab;
 use crate::lab::topology::{NodeId, NodeKind};
 use crate::netlink;
 use crate::sys::ns::ns_set;
@@ -34,6 +37,21 @@ impl Lab {
     ///
     /// A node that is off, or is the caller's own network; what the kernel refuses; a process that is there
     /// ten seconds after it was killed, with the node off.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(
+    /// #     lab: netns_test::Lab,
+    /// #     [client, server]: [netns_test::NodeId; 2],
+    /// # ) -> netns_test::Result<()> {
+    /// lab.power_off(server)?;
+    /// assert!(!lab[server].is_on());
+    /// lab.power_on(server)?;
+    /// lab[server].command("nginx").spawn()?; // Programs do not start again by themselves.
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn power_off(&self, node: NodeId) -> Result<()> {
         located(self.try_power_off(node))
@@ -41,7 +59,7 @@ impl Lab {
 
     fn try_power_off(&self, node: NodeId) -> Result<()> {
         let step = "power off";
-        let (at, fabric) = (self.place_of(step, node)?, self.fabric());
+        let (at, fabric) = (self.position_of(step, node)?, self.fabric());
         let host = &fabric.hosts[at];
         let cables = fabric.cables.lock();
         let mistake = |why| Err(Failure::new(step, host.name(), why).into());
@@ -57,7 +75,7 @@ impl Lab {
             tasks.end();
         }
         // Also those that have gone to another network.
-        host.common.programs.end_on(host.name());
+        self.end_programs_on(host.name());
         let killed = ns_set::kill_all_in(&[here.place.network()]);
         drop(here);
         host.keep(old);
@@ -85,7 +103,7 @@ impl Lab {
     }
 
     fn try_power_on(&self, node: NodeId) -> Result<()> {
-        let (at, fabric) = (self.place_of("power on", node)?, self.fabric());
+        let (at, fabric) = (self.position_of("power on", node)?, self.fabric());
         let host = &fabric.hosts[at];
         let cables = fabric.cables.lock();
         let is_on = || Failure::new("power on", host.name(), "it is on");
@@ -93,21 +111,21 @@ impl Lab {
         let now = current(&fabric.plan, &fabric.indexes, &cables);
         // Before the first packet.
         let new = addresses(&now, at);
-        let expected = fabric.partitions.expect(fabric, &new, Some((at, Arc::clone(&here))));
+        let expected = fabric.partitions.expect(&fabric.hosts, &new, Some((at, Arc::clone(&here))));
         let started = expected.and_then(|()| start(fabric, &now, at, &here, &cables));
         let carrying = started.inspect_err(|_| {
             // What has been done so far goes with these namespaces.
             drop(cut_off(fabric, at, &here, &cables));
             fabric.partitions.forget(at);
-            drop(fabric.partitions.arrived(fabric, &new));
+            drop(fabric.partitions.arrived(&fabric.hosts, &new));
         })?;
         host.turn_on();
         let names = now.plan.hosts_text();
         if names != fabric.plan.hosts_text() {
-            let written = host.run(|| build::rewrite(Path::new("/etc/hosts"), names));
+            let written = host.run(|| etc_files::rewrite(Path::new("/etc/hosts"), names))?;
             written.map_err(|error| host.failure("write", "/etc/hosts", &error))?;
         }
-        fabric.partitions.arrived(fabric, &new)?;
+        fabric.partitions.arrived(&fabric.hosts, &new)?;
         carrying.iter().try_for_each(|end| fabric.wait_on_if_up(end))?;
         // What stands on them.
         let carries = |name: &str| carrying.iter().any(|end| end.node == at && end.name == name);
@@ -132,7 +150,7 @@ fn cut_off(
     here: &Here,
     cables: &[[End; 2]],
 ) -> Result<Result<(), Failure>> {
-    let later = Arc::new(Here::new(build::make_one(&fabric.plan, at)?));
+    let later = Arc::new(Here::new(namespaces::make_one(&fabric.plan, at)?));
     let own = cables.iter().flatten().filter(|end| end.node == at);
     let there = later.place.network();
     let moves =
@@ -161,15 +179,11 @@ fn start<'a>(
     here: &Here,
     cables: &'a [[End; 2]],
 ) -> Result<Vec<&'a End>> {
-    let node = &now.plan.nodes()[at];
     let planned = fabric.plan.nodes()[at].interfaces.len();
     let own: Vec<&End> = cables.iter().flatten().filter(|end| end.node == at).collect();
     // What has come to the node is after the planned ones.
     let is_there = |place: usize| place >= planned || is_there(fabric, at, place, &own);
-    here.netlink.ask_all(&build::of_node(&now.plan, at, &now.indexes, here, is_there)?)?;
-    let there = node.interfaces.iter().enumerate().filter(|(place, _)| is_there(*place));
-    let names: Vec<&str> = there.map(|(_, interface)| interface.name.as_str()).collect();
-    build::set_of_interfaces(node, &here.place, &names)?;
+    set_up_node(&now.plan, at, &now.indexes, here, is_there)?;
     let mut carrying = Vec::new();
     for (near, far) in pairs_at(cables, at) {
         let Ok(there) = fabric.hosts[far.node].here() else { continue };

@@ -2,10 +2,12 @@
 
 use std::fs;
 
+use crate::addr::sysctl::Sysctl;
 use crate::error::Result;
+use crate::lab::fabric::node::Here;
+use crate::lab::fabric::node::LiveNode;
 use crate::lab::fabric::own_network::give_back;
 use crate::lab::plan::diff::NodeGrowth;
-use crate::lab::run::node::{Here, Node};
 use crate::netlink::kept::Class;
 use crate::netlink::kept::belongings::Belongings;
 use crate::netlink::{Netlink, Request};
@@ -13,19 +15,16 @@ use crate::netlink::{Netlink, Request};
 /// Its addresses and routes, and those of its sysctls that are to change.
 #[derive(Debug)]
 pub(crate) struct Before<'lab> {
-    host: &'lab Node,
+    host: &'lab LiveNode,
     belongings: Belongings,
     /// Paths with their values.
     sysctls: Vec<(String, String)>,
 }
 
 impl<'lab> Before<'lab> {
-    pub(crate) fn of(host: &'lab Node, here: &Here, grown: &NodeGrowth) -> Result<Self> {
-        let path = |name: &str| {
-            let name = if name.contains('/') { name.to_owned() } else { name.replace('.', "/") };
-            format!("/proc/sys/{name}")
-        };
-        let paths: Vec<String> = grown.sysctls.iter().map(|(name, _)| path(name)).collect();
+    pub(crate) fn of(host: &'lab LiveNode, here: &Here, grown: &NodeGrowth) -> Result<Self> {
+        let names = grown.sysctls.iter().map(|(name, _)| Sysctl::new(name).path());
+        let paths: Vec<String> = names.collect();
         let values = |paths: Vec<String>| -> Vec<(String, String)> {
             // One that is not there yet is of an interface that is new.
             let known = paths.into_iter().filter_map(|path| {
@@ -34,7 +33,7 @@ impl<'lab> Before<'lab> {
             });
             known.collect()
         };
-        let sysctls = if paths.is_empty() { Vec::new() } else { host.run(|| values(paths)) };
+        let sysctls = if paths.is_empty() { Vec::new() } else { host.run(|| values(paths))? };
         Ok(Self { host, belongings: here.netlink.belongings()?, sysctls })
     }
 
@@ -54,9 +53,10 @@ impl<'lab> Before<'lab> {
         lost.retain(|one| one.class() != Class::Route || one.is_added());
         drop(give_back::give_back(netlink, &self.belongings, lost));
         if !self.sysctls.is_empty() {
-            self.host.run(|| {
+            let write = || {
                 self.sysctls.iter().for_each(|(path, value)| drop(fs::write(path, value)));
-            });
+            };
+            drop(self.host.run(write));
         }
     }
 }

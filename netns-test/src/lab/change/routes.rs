@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use crate::addr::cidr::{Cidr, Subnet};
+use crate::addr::link_local::is_link_local;
 use crate::error::{Error, Result, located};
-use crate::lab::change::is_link_local;
+use crate::lab::fabric::node::Here;
 use crate::lab::fabric::own_network::rank;
-use crate::lab::run::lab::Fabric;
-use crate::lab::run::node::{Here, Node};
+use crate::lab::fabric::state::Fabric;
+use crate::lab::run::node::Node;
 use crate::lab::topology::input::{Gateway, SubnetArg, Via};
 use crate::lab::topology::{NodeId, NodeKind};
 use crate::netlink;
@@ -38,13 +39,13 @@ impl Node {
         let (to, here) = (self.subnet("add", destination.into())?, self.here()?);
         let (via, index, way) = self.way(&here, to, via.into().0)?;
         let _turn = here.change();
-        let fabric = self.lab()?;
+        let fabric = self.fabric();
         let object = format!("route to {to} {way} of {}", self.name());
-        let Some(rank) = self.rank(&fabric, &here, to, (via, index))? else {
+        let Some(rank) = self.rank(fabric, &here, to, (via, index))? else {
             return Ok(());
         };
         let is_own = |kept: &Kept| kept.destination() == Some(to);
-        self.noting(&fabric, &here, is_own, || {
+        self.journaled(fabric, &here, is_own, || {
             let request = netlink::route::add(object, to, (via, index), rank);
             Ok(here.netlink.ask_all(&[request])?)
         })
@@ -66,12 +67,12 @@ impl Node {
         let (to, here) = (self.subnet("remove", destination.into())?, self.here()?);
         let object = format!("route to {to} of {}", self.name());
         let _turn = here.change();
-        let fabric = self.lab()?;
+        let fabric = self.fabric();
         let is_it = |route: &Kept| is_to(route, to) && !route.has_tos();
         let first = here.netlink.kept_routes()?.into_iter().find(is_it);
-        self.check_taking("remove", first.as_slice())?;
-        self.noting(
-            &fabric,
+        self.check_removal("remove", first.as_slice())?;
+        self.journaled(
+            fabric,
             &here,
             |_| false,
             || Ok(here.netlink.ask_all(&[netlink::route::remove(object, to)])?),
@@ -103,7 +104,7 @@ impl Node {
             of_plan || is_moved || fabric.journal.is_own(kept)
         };
         let rank = rank::rank(&there, destination, is_own)
-            .map_err(|why| self.mistake("add", &format!("the route to {destination}"), &why))?;
+            .map_err(|why| self.invalid("add", &format!("the route to {destination}"), &why))?;
         let is_it = |kept: &&Kept| {
             let route = kept.as_route();
             let ways = route.map(|route| route.hops).unwrap_or_default();
@@ -116,7 +117,7 @@ impl Node {
     }
 
     fn subnet(&self, step: &str, given: SubnetArg) -> Result<Subnet> {
-        given.0.map_err(|error| self.mistake(step, "a route", &error).into())
+        given.0.map_err(|error| self.invalid(step, "a route", &error).into())
     }
 
     /// The gateway of a route, or the index of its interface; and the same as ip-route(8) has it.
@@ -166,7 +167,7 @@ impl Node {
 
     /// An address of the node on a subnet of the host.
     fn neighbour(&self, own: &[Cidr], to: Subnet, node: NodeId) -> Result<IpAddr> {
-        let fabric = self.lab()?;
+        let fabric = self.fabric();
         let Some(at) = fabric.plan.position(node) else {
             return Err(self.no_way(to, &"the gateway is a node of another topology"));
         };
@@ -188,7 +189,7 @@ impl Node {
     }
 
     fn no_way(&self, to: Subnet, why: &impl ToString) -> Error {
-        self.mistake("add", &format!("the route to {to}"), why).into()
+        self.invalid("add", &format!("the route to {to}"), why).into()
     }
 }
 

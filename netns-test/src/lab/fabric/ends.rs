@@ -1,10 +1,11 @@
 //! Where the ends of the links are: where the plan has them, until one is moved.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::addr::cidr::Cidr;
-use crate::lab::build::Indexes;
+use crate::lab::plan::ifindex::Indexes;
 use crate::lab::plan::{InterfaceKind, Plan};
+use crate::sys::lock::lock;
 
 /// The two ends of each link, in the order of declaration. Held while ends are moved, and while nodes
 /// are powered off or on.
@@ -51,7 +52,7 @@ impl Cables {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Vec<[End; 2]>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Where the ends of a link are now.

@@ -1,11 +1,10 @@
 //! What the nodes of a lab do without, where the kernel refuses a step that a lab can do without.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use crate::isolation::{IsolationMode, isolation};
-use crate::lab::run::lab::Lab;
-use crate::lab::run::node::Node;
-use crate::lab::run::output;
+use crate::lab::fabric::stdio;
+use crate::sys::lock::lock;
 
 /// What one node does without, as the words before and after its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,44 +22,24 @@ impl Limitation {
     }
 }
 
-impl Lab {
-    /// What its nodes do without, where the kernel has refused it, as sentences with the node's name and
-    /// the kernel's reason: a `/sys` of their own, ping without rights. Empty where nothing is lacking.
-    /// They are for people: their words may change.
-    ///
-    /// They are printed on stderr, too, once they are known: a test runner shows that with a test that
-    /// fails.
-    #[must_use]
-    pub fn limitations(&self) -> Vec<String> {
-        let there = self.nodes().map(|host| (host.name(), host.limitations()));
-        let there: Vec<_> = there.collect();
-        sentences(there.iter().map(|(name, all)| (*name, all.as_slice())))
-    }
-}
-
-impl Node {
-    fn limitations(&self) -> Vec<Limitation> {
-        let here = self.here().ok().or_else(|| self.off());
-        here.map(|here| here.limitations.clone()).unwrap_or_default()
-    }
-}
-
 /// Prints what these nodes do without; in the body of a test, what has not been told before.
 pub(crate) fn tell<'a>(nodes: impl Iterator<Item = (&'a str, &'a [Limitation])>) {
     static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let mut new = sentences(nodes);
     if isolation().mode() != IsolationMode::Outside {
-        let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = lock(&TOLD);
         new.retain(|sentence| !told.contains(sentence));
         told.extend(new.iter().cloned());
     }
     let lines = new.iter().map(|sentence| format!("netns-test: not isolated: {sentence}\n"));
     // Where stderr cannot be written, the lab can still be asked.
-    output::print(&[String::new(), lines.collect()]);
+    stdio::print(&[String::new(), lines.collect()]);
 }
 
 /// One for each thing that is lacking, in the order in which they are found.
-fn sentences<'a>(nodes: impl Iterator<Item = (&'a str, &'a [Limitation])>) -> Vec<String> {
+pub(crate) fn sentences<'a>(
+    nodes: impl Iterator<Item = (&'a str, &'a [Limitation])>,
+) -> Vec<String> {
     let mut found: Vec<(&Limitation, Vec<&str>)> = Vec::new();
     for (name, limitations) in nodes {
         for limitation in limitations {

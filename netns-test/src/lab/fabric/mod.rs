@@ -1,15 +1,14 @@
-//! State that lives as long as the lab.
+//! State that lives as long as the lab: the [`Fabric`](state::Fabric), its nodes, and the ends of
+//! its links. It knows no public handle.
 
-#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod ends;
-#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod limitation;
-#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod moved;
-#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod node;
 pub(crate) mod node_runtime;
-#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod on_thread;
 pub(crate) mod own_network;
-#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod partitions;
 pub(crate) mod ready;
+pub(crate) mod state;
+pub(crate) mod stdio;

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::addr::cidr::Subnet;
-use crate::lab::build::Indexes;
 use crate::lab::fabric::ends;
 use crate::lab::fabric::ends::End;
 use crate::lab::plan::addresses::order;
 use crate::lab::plan::hosts_file;
+use crate::lab::plan::ifindex::Indexes;
 use crate::lab::plan::routes::shortest_paths;
 use crate::lab::plan::{
     InterfaceKind, InterfacePlan, InterfaceRef, NodePlan, Plan, RoutePlan, SegmentKind, SegmentPlan,

@@ -5,13 +5,14 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Failure, Kind, Result};
-use crate::lab::build::namespaces::on_a_thread;
-use crate::lab::build::{Indexes, Made, name_of};
+use crate::lab::fabric::node::Made;
+use crate::lab::fabric::on_thread;
+use crate::lab::plan::ifindex::Indexes;
+use crate::lab::plan::labels::name_of;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, Plan};
 use crate::netlink::Netlink;
 use crate::netlink::events::Events;
 use crate::netlink::link::Interface;
-use crate::sys::errno;
 
 /// The kernel needs a thousandth of it.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -125,12 +126,8 @@ fn wait_until<'a>(
 
 /// Listens in the network of a node; none where a thread may not be started, or not go there.
 fn listen(made: &Made) -> Option<Events> {
-    let failed = |error| errno::failure("setns", "to a network", &error);
-    let open = || {
-        made.place.network_alone().and_then(|place| place.enter()).map_err(failed)?;
-        Events::open()
-    };
-    on_a_thread(open).ok()
+    let network = made.place.network_alone().ok()?;
+    on_thread::within(&network, "a network", Events::open).ok()
 }
 
 /// Why an interface that is there will not carry packets, whatever the kernel has still to do. The kernel

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::lab::plan::NodePlan;
 use crate::lab::run::node::Node;
 use crate::lab::topology::LinkId;
 
@@ -24,12 +23,9 @@ impl Node {
     #[must_use]
     #[track_caller]
     pub fn ipv4(&self) -> Ipv4Addr {
-        let found = self.planned(|node| {
-            let mut all = node.addresses.iter();
-            all.find_map(|address| match address {
-                IpAddr::V4(address) => Some(*address),
-                IpAddr::V6(_) => None,
-            })
+        let found = self.planned().iter().find_map(|address| match address {
+            IpAddr::V4(address) => Some(*address),
+            IpAddr::V6(_) => None,
         });
         match found {
             Some(address) => address,
@@ -45,12 +41,9 @@ impl Node {
     #[must_use]
     #[track_caller]
     pub fn ipv6(&self) -> Ipv6Addr {
-        let found = self.planned(|node| {
-            let mut all = node.addresses.iter();
-            all.find_map(|address| match address {
-                IpAddr::V6(address) => Some(*address),
-                IpAddr::V4(_) => None,
-            })
+        let found = self.planned().iter().find_map(|address| match address {
+            IpAddr::V6(address) => Some(*address),
+            IpAddr::V4(_) => None,
         });
         match found {
             Some(address) => address,
@@ -74,17 +67,15 @@ impl Node {
     }
 
     fn planned_on(&self, link: LinkId) -> Option<IpAddr> {
-        let fabric = self.fabric()?;
-        let plan = &fabric.plan;
+        let plan = &self.fabric().plan;
         let ends = plan.links()[plan.link_position(link)?].ends;
-        let mut own = ends.iter().filter(|end| plan.nodes()[end.node].name == self.name());
-        let addresses = &plan.interface(*own.next()?).addresses;
+        let own = ends.into_iter().find(|end| end.node == self.position())?;
+        let addresses = &plan.interface(own).addresses;
         let first = addresses.iter().find(|one| one.address().is_ipv4());
         first.or(addresses.first()).map(|one| one.address())
     }
 
-    fn planned<T>(&self, find: impl FnOnce(&NodePlan) -> Option<T>) -> Option<T> {
-        let fabric = self.fabric()?;
-        find(fabric.plan.nodes().iter().find(|node| node.name == self.name())?)
+    fn planned(&self) -> &[IpAddr] {
+        &self.fabric().plan.nodes()[self.position()].addresses
     }
 }

@@ -1,5 +1,5 @@
-//! The sockets of a host, as the kernel lists them below `/proc/thread-self/net` (`proc(5)`): no
-//! module of the kernel is needed for that, as it is for `sock_diag`.
+//! Sockets of a node, read from `/proc/thread-self/net` (proc(5)). Other than `sock_diag(7)`, these files need no
+//! kernel module.
 
 use std::fmt;
 use std::fs;
@@ -9,13 +9,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::error::Result;
 use crate::sys::errno;
 
-/// Of a socket.
+/// Transport protocol of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Protocol {
-    /// A stream.
+    /// TCP: streams.
     Tcp,
-    /// Datagrams.
+    /// UDP: datagrams.
     Udp,
 }
 
@@ -24,21 +24,19 @@ pub(crate) struct Socket {
     protocol: Protocol,
     local: SocketAddr,
     remote: SocketAddr,
-    /// Of `include/net/tcp_states.h`.
+    /// State, by the numbers of the kernel's `include/net/tcp_states.h`.
     state: u8,
     inode: u32,
-    /// Datagrams that found no room; of UDP.
+    /// Datagrams that were dropped, of UDP.
     drops: Option<u64>,
 }
 
 const ESTABLISHED: u8 = 1;
-/// Of a UDP socket: that it is connected to nobody.
+/// State of a UDP socket that is not connected.
 const CLOSED: u8 = 7;
 const LISTENING: u8 = 10;
 
-/// An end of a connection, on either side: a port, an address, or both.
-///
-/// `443`, `IpAddr` and `SocketAddr` can be given for it.
+/// End of a connection, local or remote: a port (`443`), an address (`IpAddr`), or both (`SocketAddr`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     address: Option<IpAddr>,
@@ -85,7 +83,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Those in the network of the calling thread, which is `host`.
+/// Reads the sockets in the calling thread's network namespace, which is that of `host`.
 pub(crate) fn read(host: &str) -> Result<Vec<Socket>> {
     let files = [
         (Protocol::Tcp, "tcp"),
@@ -98,7 +96,7 @@ pub(crate) fn read(host: &str) -> Result<Vec<Socket>> {
         let path = format!("/proc/thread-self/net/{file}");
         match fs::read_to_string(&path) {
             Ok(text) => all.extend(text.lines().filter_map(|line| parse(protocol, line))),
-            // A kernel without IPv6.
+            // The kernel has no IPv6.
             Err(error) if error.kind() == io::ErrorKind::NotFound && file.ends_with('6') => {}
             Err(error) => {
                 return Err(errno::failure("read", format!("{path} of {host}"), &error).into());
@@ -108,13 +106,13 @@ pub(crate) fn read(host: &str) -> Result<Vec<Socket>> {
     Ok(all)
 }
 
-/// A line for an error: `listening on server: tcp 0.0.0.0:80, udp [::]:53`.
+/// Returns a line for an error: `listening on server: tcp 0.0.0.0:80, udp [::]:53`.
 pub(crate) fn shown(what: &str, host: &str, sockets: &[String]) -> String {
     let list = if sockets.is_empty() { "nothing".to_owned() } else { sockets.join(", ") };
     format!("{what} {host}: {list}")
 }
 
-/// Lines for an error: what listens on a host, and why a socket on the port that is meant is not the one.
+/// Returns lines for an error: the listening sockets of a node, and why one at the wanted port does not count.
 pub(crate) fn services(
     sockets: &[Socket],
     host: &str,
@@ -148,28 +146,28 @@ impl Socket {
         self.local
     }
 
-    /// None for one that is connected to nobody.
+    /// Returns the remote address, if the socket is connected.
     pub(crate) fn remote(&self) -> Option<SocketAddr> {
         Some(self.remote).filter(|remote| remote.port() != 0 || !remote.ip().is_unspecified())
     }
 
-    /// The kernel's number.
+    /// Returns the kernel's number of the state.
     pub(crate) fn state(&self) -> u8 {
         self.state
     }
 
-    /// The number that `sock_diag(7)` knows it by; zero once it is closed.
+    /// Returns the inode number, by which `sock_diag(7)` knows the socket; 0 once it is closed.
     pub(crate) fn inode(&self) -> u32 {
         self.inode
     }
 
-    /// Datagrams that were dropped since there was no room for them; none of TCP.
+    /// Returns the number of datagrams dropped as the receive buffer was full; none for TCP.
     pub(crate) fn drops(&self) -> Option<u64> {
         self.drops
     }
 
-    /// Whether who sends there reaches it. A port alone is one that other nodes send to, which do not reach
-    /// loopback.
+    /// Returns whether packets to this end reach the socket. A port alone means packets of other nodes, which
+    /// cannot reach loopback.
     pub(crate) fn serves(&self, protocol: Protocol, end: Endpoint) -> bool {
         let own = self.local.ip();
         let is_at = |wanted: IpAddr| {
@@ -181,12 +179,12 @@ impl Socket {
             && end.address.map_or(!own.is_loopback(), is_at)
     }
 
-    /// `tcp 0.0.0.0:80`, for one that waits for others.
+    /// Returns `tcp 0.0.0.0:80` for a socket that accepts packets from any peer.
     pub(crate) fn service(&self) -> Option<String> {
         self.is_open().then(|| format!("{} {}", self.protocol, self.local))
     }
 
-    /// Whether it is a TCP connection that stands, one end of which is that.
+    /// Returns whether the socket is an established TCP connection with this local or remote end.
     pub(crate) fn is_established(&self, end: Endpoint) -> bool {
         let is_it = |own: SocketAddr| {
             end.address.is_none_or(|address| address == own.ip())
@@ -197,7 +195,7 @@ impl Socket {
             && (is_it(self.local) || is_it(self.remote))
     }
 
-    /// `10.0.0.1:80 - 10.0.0.2:51234 ESTABLISHED`, for one of TCP that has another end.
+    /// Returns `10.0.0.1:80 - 10.0.0.2:51234 ESTABLISHED` for a TCP socket that is not listening.
     pub(crate) fn connection(&self) -> Option<String> {
         const STATES: [&str; 13] = [
             "0",
@@ -236,7 +234,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// `  0: 0100007F:0050 00000000:0000 0A ...`; none for the line of titles.
+/// Reads a line as `  0: 0100007F:0050 00000000:0000 0A ...`. Returns none for the heading.
 fn parse(protocol: Protocol, line: &str) -> Option<Socket> {
     let mut fields = line.split_whitespace().skip(1);
     let (local, remote) = (address(fields.next()?)?, address(fields.next()?)?);
@@ -248,7 +246,7 @@ fn parse(protocol: Protocol, line: &str) -> Option<Socket> {
     Some(Socket { protocol, local, remote, state, inode, drops })
 }
 
-/// The kernel prints each word of an address as a number of this machine.
+/// Reads an address, of which the kernel prints each 32-bit word in the byte order of the machine.
 fn address(text: &str) -> Option<SocketAddr> {
     let (words, port) = text.split_once(':')?;
     let word = |at: usize| {
@@ -260,7 +258,7 @@ fn address(text: &str) -> Option<SocketAddr> {
         _ => {
             let all = [word(0)?, word(1)?, word(2)?, word(3)?].concat();
             let bytes: [u8; 16] = all.try_into().ok()?;
-            // An IPv4 connection of an IPv6 socket.
+            // An IPv6 socket with an IPv4 connection has a mapped address.
             IpAddr::from(bytes).to_canonical()
         }
     };
@@ -271,7 +269,7 @@ fn address(text: &str) -> Option<SocketAddr> {
 mod tests {
     use super::*;
 
-    /// What the kernel would print.
+    /// Prints an address as the kernel does.
     fn printed(address: SocketAddr) -> String {
         let octets = match address.ip() {
             IpAddr::V4(address) => address.octets().to_vec(),
@@ -312,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_of_connections_are_told_apart() {
+    fn connections_match_by_either_end() {
         let (local, remote) = ("10.0.0.1:80".parse().unwrap(), "10.0.0.2:4000".parse().unwrap());
         let protocol = Protocol::Tcp;
         let (state, inode, drops) = (ESTABLISHED, 0, None);
@@ -334,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_alone_is_one_that_others_reach() {
+    fn a_port_alone_means_a_socket_that_other_nodes_reach() {
         let at = |local: &str| Socket {
             protocol: Protocol::Tcp,
             local: local.parse().unwrap(),

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::addr::sysctl::Sysctl;
 use crate::lab::plan::errors::TopologyError;
 use crate::lab::topology::{NodeKind, Topology, names};
 
@@ -34,7 +35,7 @@ pub(crate) fn names(topology: &Topology, errors: &mut Vec<TopologyError>) {
         errors.extend(duplicate("node", &node.name));
         for (name, _) in &node.sysctls {
             let (node, name) = (node.name.clone(), name.clone());
-            let why = names::sysctl(&name);
+            let why = Sysctl::checked(&name).err();
             errors.extend(why.map(|why| TopologyError::BadSysctl { node, name, why }));
         }
         if node.stp && node.kind != NodeKind::Switch {

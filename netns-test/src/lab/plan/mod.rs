@@ -6,7 +6,11 @@ pub(crate) mod diff;
 pub(crate) mod draw;
 pub(crate) mod errors;
 pub(crate) mod hosts_file;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod ifindex;
 pub(crate) mod interfaces;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod labels;
 pub(crate) mod routes;
 pub(crate) mod segments;
 pub(crate) mod solve;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use crate::error::{Failure, Result};
+use crate::sys::lock::lock;
 
 /// How long a call without a limit lasts before the runtime is looked at.
 const LATE: Duration = Duration::from_secs(1);
@@ -106,7 +107,7 @@ struct Task(Arc<Run>);
 
 impl Drop for Task {
     fn drop(&mut self) {
-        *self.0.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *lock(&self.0.is_over) = true;
         self.0.changed.notify_all();
     }
 }
@@ -121,7 +122,7 @@ impl Probe {
 
     fn runs_until(&self, deadline: Instant) -> bool {
         let limit = deadline.saturating_duration_since(Instant::now());
-        let is_over = self.0.is_over.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = lock(&self.0.is_over);
         let waited = self.0.changed.wait_timeout_while(is_over, limit, |is_over| !*is_over);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }

@@ -5,20 +5,18 @@ use std::ops::Index;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use crate::error::Result;
-use crate::lab::build::{Covered, Guest, Indexes, label, name_of};
-use crate::lab::fabric::ends::{Cables, End};
-use crate::lab::fabric::own_network::undo::Journal;
-use crate::lab::fabric::partitions::Partitions;
-use crate::lab::fabric::ready;
-use crate::lab::fabric::ready::Awaited;
+use crate::error::{Result, located};
+use crate::lab::build::assemble::{Own, assemble};
+use crate::lab::build::etc_files::Covered;
+use crate::lab::build::local::Guest;
+use crate::lab::fabric::limitation;
+use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::Plan;
 use crate::lab::run::link::Link;
 use crate::lab::run::node::Node;
 use crate::lab::run::panics::Panics;
-use crate::lab::run::spawner::Common;
-use crate::lab::topology::{LinkId, NodeId, NodeKind};
-use crate::netlink;
+use crate::lab::run::programs::spawner::Common;
+use crate::lab::topology::{LinkId, NodeId, NodeKind, Topology};
 use crate::sys::ns::ns_set;
 use crate::sys::process;
 
@@ -35,6 +33,7 @@ use crate::sys::process;
 /// it was killed, or the caller's own network is not as it was: the test is not to pass then.
 pub struct Lab {
     fabric: Arc<Fabric>,
+    nodes: Vec<Node>,
     links: Vec<Link>,
     panics: Panics,
     /// The process that has built it.
@@ -49,41 +48,80 @@ struct Names(Vec<String>);
 /// How many names of nodes, and of links, the `Debug` text of a lab has.
 const NAMED: usize = 8;
 
-/// What is to be taken back in the caller's own network and files, if it is a node, too.
-#[derive(Debug, Default)]
-pub(crate) struct Own {
-    /// Its `/etc/hosts`.
-    pub(crate) covered: Option<Covered>,
-    pub(crate) guest: Option<Guest>,
-}
+impl Topology {
+    /// Builds the network that this describes: the one step that touches the kernel.
+    ///
+    /// When it comes back, every pair of nodes that the plan says can talk, can (but for switches with
+    /// the spanning tree protocol, which takes half a minute to settle).
+    ///
+    /// It takes `CAP_SYS_ADMIN` and `CAP_NET_ADMIN`: those of a [`netns_test`](crate::netns_test) body, of
+    /// a program under `unshare -Urnm`, or of root. The caller stays where it is, and what is built
+    /// is gone when the [`Lab`] is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The mistakes of the [plan](Topology::plan), all at once; a step that the kernel refuses, with
+    /// the object's name and the reason. Nothing is left then.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> netns_test::Result<()> {
+    /// use netns_test::Topology;
+    ///
+    /// let mut net = Topology::new();
+    /// let (client, server) = (net.host("client"), net.host("server"));
+    /// net.link(client, server);
+    /// let lab = net.build()?;
+    /// println!("{}", lab.plan());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn build(&self) -> Result<Lab> {
+        located(self.try_build())
+    }
 
-/// What hosts and links have in common.
-#[derive(Debug)]
-pub(crate) struct Fabric {
-    pub(crate) plan: Plan,
-    pub(crate) hosts: Vec<Arc<Node>>,
-    pub(crate) indexes: Indexes,
-    pub(crate) cables: Arc<Cables>,
-    pub(crate) partitions: Arc<Partitions>,
-    /// Of the caller's own network.
-    pub(crate) journal: Arc<Journal>,
+    fn try_build(&self) -> Result<Lab> {
+        let plan = self.plan()?;
+        let common = Common::new(plan.hosts_text());
+        let (fabric, own) = assemble(plan)?;
+        if fabric.hosts.iter().any(|host| host.kind() == NodeKind::Local) {
+            // Programs of the caller's own host begin where this thread is.
+            common.programs.prepare()?;
+        }
+        Ok(Lab::new(Arc::new(fabric), Panics::default(), common, own))
+    }
 }
 
 impl Lab {
-    pub(crate) fn new(fabric: Arc<Fabric>, panics: Panics, common: Common, own: Own) -> Self {
-        let links = links_of(&fabric);
-        Self { fabric, links, panics, builder: process::id(), common, own }
+    fn new(fabric: Arc<Fabric>, panics: Panics, common: Common, own: Own) -> Self {
+        let builder = process::id();
+        let mut lab =
+            Self { fabric, nodes: Vec::new(), links: Vec::new(), panics, builder, common, own };
+        lab.make_handles();
+        lab
     }
 
     /// What an extended lab is.
     pub(crate) fn grow_into(&mut self, fabric: Arc<Fabric>) {
-        self.links = links_of(&fabric);
         self.fabric = fabric;
+        self.make_handles();
     }
 
-    /// What hosts that are added share with the others.
-    pub(crate) fn shared(&self) -> (Panics, Common) {
-        (self.panics.clone(), self.common.clone())
+    /// Makes the handles of all nodes and links.
+    fn make_handles(&mut self) {
+        let fabric = &self.fabric;
+        let shared = || (self.panics.clone(), self.common.clone());
+        let nodes = 0..fabric.hosts.len();
+        self.nodes = nodes.map(|at| Node::new(Arc::clone(fabric), at, shared())).collect();
+        let links = 0..fabric.plan.links().len();
+        self.links = links.map(|at| Link::new(Arc::clone(fabric), at)).collect();
+    }
+
+    /// Kills and reaps the programs that have been started on a node.
+    pub(crate) fn end_programs_on(&self, node: &str) {
+        self.common.programs.end_on(node);
     }
 
     /// Has waits for nodes know the names of this text of `/etc/hosts`.
@@ -107,7 +145,7 @@ impl Lab {
 
     /// The nodes, in the order of declaration.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
-        self.fabric.hosts.iter().map(|host| &**host)
+        self.nodes.iter()
     }
 
     /// The links, in the order of declaration.
@@ -121,6 +159,19 @@ impl Lab {
         self.nodes().find(|host| host.name() == name)
     }
 
+    /// What its nodes do without, where the kernel has refused it, as sentences with the node's name and
+    /// the kernel's reason: a `/sys` of their own, ping without rights. Empty where nothing is lacking.
+    /// They are for people: their words may change.
+    ///
+    /// They are printed on stderr, too, once they are known: a test runner shows that with a test that
+    /// fails.
+    #[must_use]
+    pub fn limitations(&self) -> Vec<String> {
+        let there = self.nodes().map(|host| (host.name(), host.live().limitations()));
+        let there: Vec<_> = there.collect();
+        limitation::sentences(there.iter().map(|(name, all)| (*name, all.as_slice())))
+    }
+
     pub(crate) fn fabric(&self) -> &Arc<Fabric> {
         &self.fabric
     }
@@ -129,7 +180,7 @@ impl Lab {
 impl fmt::Debug for Lab {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nodes = Names(self.nodes().map(|host| host.name().to_owned()).collect());
-        let ends = |at| label(&self.fabric.plan, at).trim_start_matches("link ").to_owned();
+        let ends = |at| self.fabric.plan.link_label(at).trim_start_matches("link ").to_owned();
         let names = self.links().enumerate();
         let names = names.map(|(at, link)| link.name().map_or_else(|| ends(at), str::to_owned));
         let links = Names(names.collect());
@@ -143,58 +194,6 @@ impl fmt::Debug for Names {
         let named = self.0[..self.0.len().min(NAMED)].join(", ");
         let more = if self.0.len() > NAMED { ", …" } else { "" };
         write!(f, "{} ({named}{more})", self.0.len())
-    }
-}
-
-fn links_of(fabric: &Arc<Fabric>) -> Vec<Link> {
-    (0..fabric.plan.links().len()).map(|at| Link::new(Arc::clone(fabric), at)).collect()
-}
-
-impl Fabric {
-    /// Deletes the ends of links that have been moved to the caller's own network.
-    fn remove_moved(&self) {
-        let cables = self.cables.lock();
-        for end in cables.iter().flatten().filter(|end| end.planned.is_none()) {
-            let host = &self.hosts[end.node];
-            if let (NodeKind::Local, Ok(here)) = (host.kind(), host.here()) {
-                // One that is gone already is as good.
-                drop(here.netlink.ask_all(&[netlink::link::delete(self.label(end), end.index)]));
-            }
-        }
-    }
-
-    /// What is waited for at the end of a link.
-    pub(crate) fn awaited(&self, end: &End) -> Awaited {
-        Awaited { index: end.index, label: self.label(end), may_be_down: false }
-    }
-
-    /// Waits until the end of a link carries packets.
-    pub(crate) fn wait_on(&self, end: &End) -> Result<()> {
-        ready::wait_on(&*self.hosts[end.node].here()?, &[self.awaited(end)])
-    }
-
-    /// The same of one that may be down, or become so meanwhile.
-    pub(crate) fn wait_on_if_up(&self, end: &End) -> Result<()> {
-        ready::wait_on(&*self.hosts[end.node].here()?, &[self.awaited(end).if_up()])
-    }
-
-    /// Has the nodes that are on forget that others have not answered them: those may answer now. In the
-    /// caller's own network that is done on interfaces of the lab alone.
-    pub(crate) fn forget_failures(&self, cables: &[[End; 2]]) -> Result<()> {
-        for (at, (host, node)) in self.hosts.iter().zip(self.plan.nodes()).enumerate() {
-            let Ok(here) = host.here() else { continue };
-            let places = (0..node.interfaces.len()).map(|place| self.indexes.at(at, place));
-            let ends = cables.iter().flatten().filter(|end| end.node == at).map(|end| end.index);
-            let own: Vec<u32> = places.chain(ends).collect();
-            let is_meant = |index| host.kind() != NodeKind::Local || own.contains(&index);
-            here.netlink.forget_failures(is_meant)?;
-        }
-        Ok(())
-    }
-
-    /// What a message calls the end of a link.
-    pub(crate) fn label(&self, end: &End) -> String {
-        name_of(&self.plan, end.node, &end.name)
     }
 }
 
@@ -212,7 +211,7 @@ impl Index<NodeId> for Lab {
     #[track_caller]
     fn index(&self, node: NodeId) -> &Node {
         let Some(at) = self.plan().position(node) else { no_such("node") };
-        &self.fabric.hosts[at]
+        &self.nodes[at]
     }
 }
 
@@ -242,12 +241,12 @@ impl Drop for Lab {
         }
         if self.nodes().any(|host| host.kind() == NodeKind::Local) {
             // The caller's own network stays.
-            drop(self.heal());
+            drop(self.fabric.heal());
             self.fabric.remove_moved();
         }
         self.common.programs.start_no_more();
         let own = here.iter().filter(|(host, _)| host.kind() != NodeKind::Local);
-        let past: Vec<_> = self.nodes().flat_map(Node::take_past).collect();
+        let past: Vec<_> = self.nodes().flat_map(|host| host.live().take_past()).collect();
         let networks =
             own.map(|(_, here)| here.place.network()).chain(past.iter().map(AsFd::as_fd));
         let killed = ns_set::kill_all_in(&networks.collect::<Vec<_>>());

@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::addr::cidr::Cidr;
+use crate::addr::link_local::is_link_local;
 use crate::error::{Result, located};
-use crate::lab::build::{label, routes_of};
-use crate::lab::change::is_link_local;
+use crate::lab::build::requests::routes_of;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::current;
 use crate::lab::fabric::ready;
+use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan, RoutePlan};
-use crate::lab::run::lab::Fabric;
 use crate::netlink;
 
 /// A link of a [`Lab`](crate::Lab): a cable with its two ends.
@@ -38,6 +38,24 @@ impl Link {
     /// # Errors
     ///
     /// ENODEV where somebody has deleted it; where a node at one of its ends is powered off.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> netns_test::Result<()> {
+    /// use netns_test::Topology;
+    ///
+    /// let mut net = Topology::new();
+    /// let (client, server) = (net.host("client"), net.host("server"));
+    /// let wan = net.link(client, server).id();
+    /// let lab = net.build()?;
+    /// lab[wan].down()?;
+    /// let error = lab[client].run(|| std::net::TcpStream::connect("server:80")).unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::NetworkUnreachable);
+    /// lab[wan].up()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn down(&self) -> Result<()> {
         located(self.try_down())
@@ -114,7 +132,7 @@ impl Link {
         // Both or none.
         let here = [hosts[ends[0].node].here()?, hosts[ends[1].node].here()?];
         for (end, here) in ends.iter().zip(here) {
-            let request = netlink::link::set_up(label(plan, self.at), end.index, up, None);
+            let request = netlink::link::set_up(plan.link_label(self.at), end.index, up, None);
             here.netlink.ask_all(&[request])?;
         }
         Ok(())
@@ -123,7 +141,7 @@ impl Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Link({})", label(&self.fabric.plan, self.at))
+        write!(f, "Link({})", self.fabric.plan.link_label(self.at))
     }
 }
 

@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
+use crate::sys::lock::lock;
 use crate::sys::process;
 
 /// For a hook that does not end.
@@ -109,7 +110,7 @@ impl Panics {
     /// All there are, with those that are under way. What panics from now on ends the process.
     pub(crate) fn take(&self) -> Vec<String> {
         let is_over = thread::panicking() || wait_until_over();
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = lock(&self.0);
         told.has_ended = true;
         UNTOLD.fetch_sub(told.panics.len(), Ordering::Relaxed);
         let mut panics = std::mem::take(&mut told.panics);
@@ -125,7 +126,7 @@ impl Panics {
     }
 
     fn note(&self, text: String) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = lock(&self.0);
         if told.has_ended {
             // No test is to pass beside it, and its lab is no longer there to tell.
             eprintln!("netns-test: {text}, after its lab has ended");
@@ -263,7 +264,7 @@ fn wait_until_over() -> bool {
 }
 
 fn under_way() -> MutexGuard<'static, UnderWay> {
-    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&UNDER_WAY)
 }
 
 /// At the end of the process: a lab that was never dropped has not told of its panics.

@@ -86,17 +86,58 @@ impl Topology {
     ///
     /// Names of nodes are unique host names of RFC 1123, at most 64 bytes; [`plan`](Self::plan)
     /// reports others.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use netns_test::Topology;
+    ///
+    /// let mut net = Topology::new();
+    /// let (client, server) = (net.host("client"), net.host("server"));
+    /// net.link(client, server);
+    /// let plan = net.plan()?;
+    /// assert_eq!(plan.address_of(client).unwrap().to_string(), "10.0.0.1");
+    /// # Ok::<(), netns_test::lab::TopologyErrors>(())
+    /// ```
     pub fn host(&mut self, name: impl Into<String>) -> NodeId {
         self.add(name.into(), NodeKind::Host)
     }
 
     /// Adds a router. It forwards IPv4 and IPv6 packets, and has routes to all subnets that it can
     /// reach.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use netns_test::Topology;
+    ///
+    /// let mut net = Topology::new();
+    /// let (client, router, server) = (net.host("client"), net.router("router"), net.host("server"));
+    /// net.link(client, router);
+    /// net.link(router, server);
+    /// assert!(net.plan()?.can_reach(client, server).both());
+    /// # Ok::<(), netns_test::lab::TopologyErrors>(())
+    /// ```
     pub fn router(&mut self, name: impl Into<String>) -> NodeId {
         self.add(name.into(), NodeKind::Router)
     }
 
     /// Adds a switch: a bridge that joins its links into one segment.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use netns_test::Topology;
+    ///
+    /// let mut net = Topology::new();
+    /// let switch = net.switch("switch");
+    /// for name in ["a", "b", "c"] {
+    ///     let host = net.host(name);
+    ///     net.link(host, switch);
+    /// }
+    /// assert_eq!(net.plan()?.segments().len(), 1);
+    /// # Ok::<(), netns_test::lab::TopologyErrors>(())
+    /// ```
     pub fn switch(&mut self, name: impl Into<String>) -> NodeId {
         self.add(name.into(), NodeKind::Switch)
     }
@@ -122,6 +163,18 @@ impl Topology {
     /// Adds a link between two nodes: a veth pair. Two nodes can have several links.
     ///
     /// The returned [`LinkSpec`] sets optional properties and can be ignored.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use netns_test::Topology;
+    ///
+    /// let mut net = Topology::new();
+    /// let (client, server) = (net.host("client"), net.host("server"));
+    /// net.link(client, server).mtu(1400).name("wan").addrs("192.0.2.1/24", "192.0.2.2/24");
+    /// assert_eq!(net.plan()?.address_of(server).unwrap().to_string(), "192.0.2.2");
+    /// # Ok::<(), netns_test::lab::TopologyErrors>(())
+    /// ```
     pub fn link(&mut self, a: NodeId, b: NodeId) -> LinkSpec<'_> {
         let scope = self.scope();
         let ends = [a, b].map(|id| LinkEnd { node: scope.node(id), ..LinkEnd::default() });

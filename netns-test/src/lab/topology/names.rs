@@ -1,4 +1,4 @@
-//! Rules for the names of nodes, links, interfaces and sysctls. Pure.
+//! Rules for the names of nodes, links and interfaces. Pure.
 //!
 //! Each function returns the reason for which a name is refused, with advice, or `None` for a valid
 //! name.
@@ -94,21 +94,6 @@ pub(crate) fn interface(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Checks the name of a sysctl: only those below `net.` belong to one network namespace.
-pub(crate) fn sysctl(name: &str) -> Option<&'static str> {
-    let is_part = |byte: u8| byte.is_ascii_graphic() || byte >= 0x80;
-    let mut parts = name.split(['.', '/']);
-    if parts.clone().any(str::is_empty) {
-        Some("a part of it is empty (`..`, or a dot at an end); give its name as sysctl(8) does")
-    } else if parts.next() != Some("net") || parts.next().is_none() {
-        Some("only those below `net.` are the node's own; give one of these")
-    } else if !name.bytes().all(is_part) {
-        Some("it has white space or a control character; give its name as sysctl(8) does")
-    } else {
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,25 +120,6 @@ mod tests {
             ["", "1234567890123456", "a/b", "a:b", "a%d", "a b", "a\tb", ".", "..", "all"];
         for name in refused.into_iter().chain(["default", "lo", "eeeeeeeeeeeeeeé"]) {
             assert!(interface(name).is_some(), "{name}");
-        }
-    }
-
-    #[test]
-    fn sysctls_are_of_the_network_only() {
-        for name in ["net.ipv4.ip_forward", "net/ipv4/conf/eth0.10/rp_filter"] {
-            assert_eq!(sysctl(name), None, "{name}");
-        }
-        for name in [
-            "",
-            "net",
-            "net.",
-            "kernel.panic",
-            "net..x",
-            "net/../kernel/panic",
-            "/net/x",
-            "net.a b",
-        ] {
-            assert!(sysctl(name).is_some(), "{name}");
         }
     }
 }

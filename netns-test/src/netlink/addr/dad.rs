@@ -1,5 +1,5 @@
-//! Which addresses of IPv6 the kernel has finished with: two lists that are read as bytes, since a lab
-//! asks for them all the time.
+//! The state of IPv6 addresses: tentative (DAD), or usable. A lab polls it, so the two lists are
+//! parsed as bytes.
 
 use std::collections::HashSet;
 use std::net::Ipv6Addr;
@@ -16,7 +16,8 @@ use crate::sys::errno;
 const GET_ADDRESSES: u16 = 22;
 const GET_ROUTES: u16 = 26;
 
-/// The lengths of an `ifaddrmsg`, whose last four bytes are the interface's index, and of an `rtmsg`.
+/// The lengths of an `ifaddrmsg`, whose last four bytes are the interface's index, and of an
+/// `rtmsg`.
 const ADDRESS: usize = 8;
 const ROUTE: usize = 12;
 
@@ -29,28 +30,28 @@ const IFA_LOCAL: u16 = 2;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 
-/// `IFA_F_DADFAILED`: somebody else has it, too, so it is never used.
+/// `IFA_F_DADFAILED`: another node has the address, so it is never used.
 const DUPLICATE: u8 = 8;
 
 /// `RTN_LOCAL`.
 const LOCAL: u8 = 2;
 
-/// Interfaces, by their indexes.
+/// The interfaces by the state of their IPv6 addresses, as indexes.
 #[derive(Debug)]
 pub(crate) struct Settled {
-    /// Those with an address that cannot be used yet.
+    /// The interfaces with an address that is not usable yet.
     pub(crate) late: HashSet<u32>,
-    /// Those with a link-local one.
+    /// The interfaces with a link-local address.
     pub(crate) link_local: HashSet<u32>,
-    /// Whether anyone has an address, as `lo` has.
+    /// Whether any interface, such as `lo`, has an IPv6 address.
     pub(crate) has_ipv6: bool,
 }
 
 impl Netlink {
-    /// How far the kernel is with the addresses of IPv6.
+    /// Reads the state of all IPv6 addresses.
     ///
-    /// The last thing that it does for a new address is the route by which packets to it arrive: the
-    /// interface is in the group of those who are asked for it then.
+    /// The kernel adds the local route of a new address last, after it has joined the
+    /// solicited-node group. With it the address is usable.
     pub(crate) fn settled(&self) -> Result<Settled, Failure> {
         let mut addresses = Vec::new();
         self.each(GET_ADDRESSES, ADDRESS, "addresses", |body| addresses.extend(address(body)))?;
@@ -67,7 +68,7 @@ impl Netlink {
         Ok(Settled { late, link_local, has_ipv6: !addresses.is_empty() })
     }
 
-    /// Calls `with` for what follows the header of each message of a list.
+    /// Calls `with` for the body of each message of a list.
     fn each(
         &self,
         kind: u16,
@@ -92,7 +93,7 @@ impl Netlink {
     }
 }
 
-/// A header, and a body of which the family alone counts.
+/// Builds a request whose body has only a family.
 fn request(number: u32, kind: u16, body: usize) -> Vec<u8> {
     let length = u32::try_from(HEADER + body).expect("it is short").to_ne_bytes();
     let flags = (NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes();
@@ -102,20 +103,20 @@ fn request(number: u32, kind: u16, body: usize) -> Vec<u8> {
     bytes
 }
 
-/// An address that is in use, or is to be, with the index of its interface.
+/// Parses an address that has not failed DAD, with the index of its interface.
 fn address(body: &[u8]) -> Option<(u32, Ipv6Addr)> {
     let flags = *body.get(2)?;
     let index = body.get(4..ADDRESS)?.try_into().ok()?;
-    // A kernel without IPv6 tells of others.
+    // A kernel without IPv6 lists IPv4 addresses instead.
     let is_meant = body[0] == IPV6 && flags & DUPLICATE == 0;
     let attributes = body.get(ADDRESS..)?;
-    // Where the other end of a line has an address, that is the other one.
+    // For a point-to-point address, `IFA_ADDRESS` is the peer's.
     let own = find(attributes, IFA_LOCAL).or_else(|| find(attributes, IFA_ADDRESS));
     let octets: [u8; 16] = own?.try_into().ok()?;
     is_meant.then(|| (u32::from_ne_bytes(index), octets.into()))
 }
 
-/// Where packets to a node's own address go.
+/// Parses a local route: the address, with the index of its interface.
 fn local_route(body: &[u8]) -> Option<(u32, Ipv6Addr)> {
     let is_meant = body.first() == Some(&IPV6) && body.get(7) == Some(&LOCAL);
     let attributes = body.get(ROUTE..).filter(|_| is_meant)?;

@@ -12,15 +12,14 @@ use rtnetlink::packet_route::address::{
 use crate::addr::cidr::Cidr;
 use crate::netlink::Request;
 
-/// Gives an interface an address, which can be used at once: there is nobody in a lab who could
-/// have it, too.
+/// Adds an address to an interface. It is usable at once, without DAD: a lab has no duplicates.
 pub(crate) fn add(object: String, index: u32, cidr: Cidr) -> Request {
     let message = address_message(index, cidr);
     let message = RouteNetlinkMessage::NewAddress(message);
     Request::new("add", object, message, NLM_F_CREATE | NLM_F_EXCL)
 }
 
-/// Takes an address away.
+/// Removes an address.
 pub(crate) fn remove(object: String, index: u32, cidr: Cidr) -> Request {
     let message = address_message(index, cidr);
     Request::new("remove", object, RouteNetlinkMessage::DelAddress(message), 0)

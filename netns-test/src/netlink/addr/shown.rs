@@ -1,4 +1,4 @@
-//! Addresses as ip-address(8) shows them, with all that the kernel says of them.
+//! Addresses with all their attributes, as ip-address(8) shows them.
 
 use std::net::IpAddr;
 
@@ -17,9 +17,9 @@ pub(crate) struct Shown {
     /// The index of the interface.
     pub(crate) index: u32,
     pub(crate) cidr: Cidr,
-    /// The other end of a line.
+    /// The peer of a point-to-point address.
     pub(crate) peer: Option<IpAddr>,
-    /// All else, in the words of ip-address(8).
+    /// All other attributes, in the words of ip-address(8).
     pub(crate) more: Vec<String>,
 }
 

@@ -1,5 +1,4 @@
-//! All that a change of addresses, routes or sysctls can take from a namespace, to be compared before and
-//! after.
+//! The addresses, neighbours and routes of a namespace, to be compared before and after a change.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,12 +7,12 @@ use crate::netlink::Netlink;
 use crate::netlink::attr::{ADDRESS, IPV4, IPV6, NEIGHBOUR, ROUTE};
 use crate::netlink::kept::{ADDRESSES, Class, Kept, NEIGHBOURS, PROXY, ROUTES};
 
-/// What a namespace has that a change of a lab's can take with it.
+/// The objects of a namespace that a change by a lab can remove.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Belongings(pub(crate) Vec<Kept>);
 
 impl Netlink {
-    /// All that the namespace has of these: routes but for those that the kernel makes for addresses.
+    /// Lists them, without the routes that the kernel adds for addresses.
     pub(crate) fn belongings(&self) -> Result<Belongings, Failure> {
         let mut found = Vec::new();
         let addresses = self.dump_both(ADDRESSES + 2, ADDRESS, "addresses")?;
@@ -30,7 +29,7 @@ impl Netlink {
         Ok(Belongings(found))
     }
 
-    /// The routes alone.
+    /// Lists the routes only.
     pub(crate) fn kept_routes(&self) -> Result<Vec<Kept>, Failure> {
         let all = self.dump_both(ROUTES + 2, ROUTE, "routes")?;
         Ok(all.iter().filter_map(|body| Kept::route(body)).collect())
@@ -42,13 +41,14 @@ impl Belongings {
         self.0.iter().filter(move |kept| kept.class() == class)
     }
 
-    /// Those of it that another one lacks.
+    /// Returns the objects that `other` lacks.
     pub(crate) fn without(&self, other: &Self) -> Vec<Kept> {
         let known: HashSet<_> = other.0.iter().map(Kept::identity).collect();
         self.0.iter().filter(|kept| !known.contains(&kept.identity())).cloned().collect()
     }
 
-    /// Those that another one has in another order, in the lists where that counts.
+    /// Returns the objects that `other` has in another order, of the lists in which the order
+    /// matters.
     pub(crate) fn in_another_order(&self, other: &Self) -> Vec<Kept> {
         let [own, others] = [self, other].map(|all| {
             let mut lists: HashMap<_, Vec<&Kept>> = HashMap::new();

@@ -1,5 +1,6 @@
-//! Routes, addresses and neighbours of the caller's own network as they were before a lab took them, and
-//! the requests that put them back: the kernel's own messages, so that no attribute is lost.
+//! Routes, addresses and neighbours of the caller's own network as they were before a lab took
+//! them, and the requests that put them back: the kernel's own messages, so that no attribute is
+//! lost.
 
 #[cfg(feature = "lab")]
 pub(crate) mod belongings;
@@ -25,11 +26,11 @@ pub(crate) const ADDRESSES: u16 = 20;
 pub(crate) const ROUTES: u16 = 24;
 pub(crate) const NEIGHBOURS: u16 = 28;
 
-/// `RTNH_F_ONLINK`, the only flag of a next hop that is given and not found by the kernel.
+/// `RTNH_F_ONLINK`, the only flag of a next hop that a request sets.
 const ONLINK: u8 = 4;
 
-/// `IFA_F_*` of `linux/if_addr.h`. Those that are given: NODAD, HOMEADDRESS, MANAGETEMPADDR, NOPREFIXROUTE,
-/// MCAUTOJOIN.
+/// `IFA_F_*` of `linux/if_addr.h`. A request may set: NODAD, HOMEADDRESS, MANAGETEMPADDR,
+/// NOPREFIXROUTE, MCAUTOJOIN.
 const SECONDARY: u32 = 1;
 const NODAD: u32 = 2;
 const DAD_FAILED: u32 = 8;
@@ -41,7 +42,7 @@ const GIVEN: u32 = NODAD | 0x10 | MANAGES_TEMPORARY | 0x200 | 0x400;
 const PERMANENT: u16 = 0x80;
 pub(crate) const PROXY: u8 = 8;
 
-/// A route, an address, or a neighbour that was entered for good.
+/// A route, an address, or a permanent neighbour.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     class: Class,
@@ -57,7 +58,7 @@ pub(crate) enum Class {
     Route,
 }
 
-/// Those are equal that differ in nothing but the time that is left to them.
+/// Two objects are equal if they differ only in their remaining lifetime.
 impl PartialEq for Kept {
     fn eq(&self, other: &Self) -> bool {
         self.identity() == other.identity()
@@ -126,8 +127,8 @@ impl Kept {
         self.class
     }
 
-    /// The interfaces that it needs. Where the kernel has the loopback one for a route that leads nowhere,
-    /// that, too.
+    /// Returns the indexes of its interfaces, including `lo` if the kernel shows that for a route
+    /// without next hop.
     pub(crate) fn indexes(&self) -> Vec<u32> {
         match self.class {
             Class::Address | Class::Neighbour => number(&self.body[4..8]).into_iter().collect(),
@@ -142,24 +143,24 @@ impl Kept {
         self.body[0] != IPV6
     }
 
-    /// Where a route leads.
+    /// Returns the destination of a route.
     pub(crate) fn destination(&self) -> Option<Subnet> {
         self.as_route().map(|route| route.destination)
     }
 
-    /// Tests for a route that a user or a daemon has added, and not the kernel itself.
+    /// Returns whether it is a route that a user or a daemon has added, not the kernel.
     pub(crate) fn is_added(&self) -> bool {
         self.as_route().is_some_and(|route| {
             route.table != LOCAL && !["kernel", "ra"].contains(&route.protocol.as_str())
         })
     }
 
-    /// Whether it is a route that the kernel has made for an address.
+    /// Returns whether it is a route that the kernel has added for an address.
     pub(crate) fn is_route_of_kernel(&self) -> bool {
         self.as_route().is_some_and(|route| route.protocol == "kernel")
     }
 
-    /// Whether a route is for packets of one TOS alone.
+    /// Returns whether a route is for packets of one TOS only.
     pub(crate) fn has_tos(&self) -> bool {
         self.class == Class::Route && self.body[3] != 0
     }
@@ -169,12 +170,12 @@ impl Kept {
         hops.iter().any(|hop| hop.via.is_some())
     }
 
-    /// A route as it is shown.
+    /// Parses a route.
     pub(crate) fn as_route(&self) -> Option<Route> {
         (self.class == Class::Route).then(|| route::list::route(&self.body)).flatten()
     }
 
-    /// An address with its prefix.
+    /// Parses an address with its prefix.
     pub(crate) fn as_address(&self) -> Option<Cidr> {
         let all = attributes(self.body.get(ADDRESS..)?);
         let find =
@@ -183,8 +184,8 @@ impl Kept {
         Cidr::new(found?, self.body[1]).ok()
     }
 
-    /// Those that the kernel keeps in one list, where the order counts: routes to one destination of one
-    /// table, TOS and metric, addresses of one interface.
+    /// Returns whether the kernel keeps both in one ordered list: routes with the same destination,
+    /// table, TOS and metric; addresses of one interface.
     pub(crate) fn shares_list_with(&self, other: &Self) -> bool {
         self.list() == other.list()
     }
@@ -204,7 +205,8 @@ impl Kept {
         }
     }
 
-    /// Whether the kernel can take it for the same: one with other flags is none besides.
+    /// Returns whether the kernel treats both as the same object. Different flags do not make a
+    /// second one.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         let ways = |route: Option<Route>| {
             let hops = route.map(|route| route.hops).unwrap_or_default();
@@ -218,13 +220,13 @@ impl Kept {
             }
     }
 
-    /// Whether its time has come.
+    /// Returns whether its lifetime has ended.
     pub(crate) fn is_over(&self) -> bool {
         let valid = self.lifetime.and_then(|lifetime| lifetime.valid);
         valid.is_some_and(|valid| seconds_to(valid) == 0)
     }
 
-    /// The reason for which the kernel alone can make it, if there is one.
+    /// Returns the reason for which only the kernel can create it, if there is one.
     pub(crate) fn is_of_kernel_alone(&self) -> Option<&'static str> {
         if self.class != Class::Address || self.is_ipv4() {
             return None;
@@ -246,7 +248,8 @@ impl Kept {
         }
     }
 
-    /// The requests that make it again, last in its list; an IPv6 address is the first of its own.
+    /// Returns the requests that recreate it at the end of its list. (An IPv6 address is added at
+    /// the front.)
     pub(crate) fn again(&self) -> Vec<Request> {
         let new = |body, flags| Request::raw("add", self.to_string(), self.kind(), body, flags);
         match self.class {
@@ -258,20 +261,20 @@ impl Kept {
                 if self.is_ipv4() || flags & NODAD != 0 {
                     return vec![new(body, NLM_F_CREATE | NLM_F_EXCL)];
                 }
-                // It is used at once, as it was.
+                // It is usable at once, as before: DAD is skipped.
                 let first = self.address_with(flags | NODAD);
                 vec![new(first, NLM_F_CREATE | NLM_F_EXCL), new(body, NLM_F_REPLACE)]
             }
         }
     }
 
-    /// Makes it where it is already, if that can be: whether its gateway can be reached.
+    /// Returns a request that replaces it by itself, which fails if its gateway is unreachable.
     pub(crate) fn again_in_place(&self) -> Request {
         let flags = NLM_F_CREATE | NLM_F_REPLACE;
         Request::raw("add", self.to_string(), self.kind(), self.timed_route(), flags)
     }
 
-    /// Takes this very one away.
+    /// Returns the request that removes exactly this object.
     pub(crate) fn remove(&self) -> Request {
         let body = match self.class {
             Class::Route => self.plain_route(),
@@ -317,7 +320,7 @@ impl Kept {
         body
     }
 
-    /// Without what the kernel has filled in from a next hop object (`ip nexthop`).
+    /// Removes the attributes that the kernel has copied from a next hop object (`ip nexthop`).
     fn plain_route(&self) -> Vec<u8> {
         let all = attributes(&self.body[ROUTE..]);
         if all.iter().all(|one| one.kind != 30) {
@@ -354,7 +357,7 @@ impl std::fmt::Display for Kept {
     }
 }
 
-/// The header of a route with the flags that can be given.
+/// Returns the header of a route with the flags that a request may set.
 fn given_head(head: &[u8]) -> Vec<u8> {
     let mut kept = head.to_vec();
     let flags = number(&head[8..12]).unwrap_or_default() & u32::from(ONLINK);
@@ -362,7 +365,7 @@ fn given_head(head: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// The same for `RTA_MULTIPATH`.
+/// Returns the next hops of `RTA_MULTIPATH` with the flags that a request may set.
 fn given_hops(hops: &[u8]) -> Vec<u8> {
     let (mut kept, mut at) = (hops.to_vec(), 0);
     while let Some(head) = kept.get_mut(at..at + 8) {

@@ -8,7 +8,7 @@ use crate::error::Failure;
 use crate::netlink::Netlink;
 use crate::netlink::link::kind::{Kind, New};
 
-/// A link that is there until it is deleted, or its namespace ends.
+/// A link. It exists until it is deleted, or its namespace ends.
 #[derive(Debug)]
 pub(crate) struct Link {
     name: String,
@@ -24,14 +24,15 @@ impl Link {
         match Self::find(netlink, name) {
             Ok(link) => Ok(link),
             Err(failure) => {
-                // Nobody would know that it is there. The first failure tells more than another.
+                // Without its index the link cannot be deleted later. The first failure is the
+                // informative one.
                 delete(netlink, named(name), name).ok();
                 Err(failure)
             }
         }
     }
 
-    /// The link that has this name.
+    /// Finds the link of this name.
     pub(crate) fn find(netlink: &Netlink, name: &str) -> Result<Self, Failure> {
         let (step, object) = ("find", format!("link {name}"));
         let request = RouteNetlinkMessage::GetLink(named(name));
@@ -46,25 +47,25 @@ impl Link {
         }
     }
 
-    /// Deletes the link, and with it what stands on it, and the other end of a cable.
+    /// Deletes the link, with the links on top of it, and the other end of a veth pair.
     pub(crate) fn delete(self, netlink: &Netlink) -> Result<(), Failure> {
         let mut message = LinkMessage::default();
         message.header.index = self.index;
         delete(netlink, message, &self.name)
     }
 
-    /// What the kernel counts it as.
+    /// Returns its index.
     pub(crate) fn index(&self) -> u32 {
         self.index
     }
 
-    /// Its name.
+    /// Returns its name.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 }
 
-/// A message about the link of this name.
+/// Returns a message about the link of this name.
 fn named(name: &str) -> LinkMessage {
     let mut message = LinkMessage::default();
     message.attributes.push(LinkAttribute::IfName(name.to_owned()));

@@ -1,4 +1,4 @@
-//! What the kernel says of the interfaces of a namespace.
+//! The interfaces of a namespace, as the kernel lists them.
 
 use std::fmt;
 
@@ -18,29 +18,29 @@ pub(crate) struct Interface {
     pub(crate) name: String,
     pub(crate) mtu: u32,
     pub(crate) mac: Option<Vec<u8>>,
-    /// `veth`, `bridge`; none for `lo`, and for what hardware there is.
+    /// `veth`, `bridge`; none for `lo` and hardware.
     pub(crate) kind: Option<String>,
     /// The index of the bridge that it is a port of.
     pub(crate) bridge: Option<u32>,
     /// The table of a VRF.
     pub(crate) vrf: Option<u32>,
     pub(crate) counters: Option<Stats64>,
-    /// Whether others ask there for addresses (ARP, NDP).
+    /// Whether it uses ARP and NDP.
     pub(crate) is_asked: bool,
-    /// Whether it was brought up.
+    /// Whether it is set up (`IFF_UP`).
     pub(crate) is_up: bool,
-    /// Whether it has a carrier: the other end of a cable is up, too (`IFF_LOWER_UP`).
+    /// Whether it has a carrier (`IFF_LOWER_UP`): the other end of a veth pair is up, too.
     pub(crate) has_carrier: bool,
-    /// The index of the interface below it (VLAN, macvlan); of a cable, that of its other end.
+    /// The index of the interface below it (VLAN, macvlan), or of the other end of a veth pair.
     pub(crate) lower: Option<u32>,
-    /// Whether it can carry packets (`IF_OPER_UP`, RFC 2863), or does not say, as `lo`.
+    /// Whether its operational state is up (`IF_OPER_UP`, RFC 2863), or unknown, as that of `lo`.
     pub(crate) is_running: bool,
-    /// Whether it says so: a cable does, once the kernel has taken it into use.
+    /// Whether its operational state is up, and not unknown.
     pub(crate) says_running: bool,
 }
 
 impl Netlink {
-    /// All interfaces, in the order of their indexes.
+    /// Lists all interfaces, sorted by index.
     pub(crate) fn interfaces(&self) -> Result<Vec<Interface>, Failure> {
         let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
         let answers = self.list("interfaces", request)?;

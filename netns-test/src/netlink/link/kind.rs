@@ -23,12 +23,13 @@ pub(crate) struct New<'a> {
     pub(crate) mtu: Option<u32>,
 }
 
-/// The kind of a link (ip-link(8)). A link on top of another one refers to it by its index, as `lower`.
+/// The kind of a link (ip-link(8)). A link on top of another one refers to it by its index, as
+/// `lower`.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(not(feature = "doctor"), expect(dead_code, reason = "the doctor tries more kinds"))]
 pub(crate) enum Kind<'a> {
-    /// One end of a veth pair. The other end, `peer`, is created in the network namespace `there`, or in
-    /// the same one.
+    /// One end of a veth pair. The other end, `peer`, is created in the network namespace `there`,
+    /// or in the same one.
     Veth { peer: New<'a>, there: Option<BorrowedFd<'a>> },
     /// A bridge, which floods multicast frames.
     Bridge { stp: bool },

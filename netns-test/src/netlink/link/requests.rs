@@ -1,5 +1,5 @@
-//! The requests that create, change and delete links. An interface is referred to by the index that it was
-//! created with, so that no request waits for the answer to another one.
+//! The requests that create, change and delete links. An interface is referred to by the index that
+//! it was created with, so that no request waits for the answer to another one.
 
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
@@ -10,7 +10,8 @@ use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use crate::netlink::Request;
 use crate::netlink::link::kind::{Kind, New};
 
-/// Creates a link. It is up, unless it is the end of a veth pair: those are set up when both nodes are.
+/// Creates a link. It is up, unless it is the end of a veth pair: those are set up when both nodes
+/// are.
 pub(crate) fn create(object: String, own: New<'_>, kind: Kind<'_>) -> Request {
     let mut message = kind.message(own);
     if !matches!(kind, Kind::Veth { .. }) {
@@ -21,7 +22,7 @@ pub(crate) fn create(object: String, own: New<'_>, kind: Kind<'_>) -> Request {
     Request::new("create", object, message, NLM_F_CREATE | NLM_F_EXCL)
 }
 
-/// Brings an interface up, or takes it down; first makes it a port of `bridge`.
+/// Sets an interface up or down, after making it a port of `bridge`.
 pub(crate) fn set_up(object: String, index: u32, up: bool, bridge: Option<u32>) -> Request {
     let mut message = LinkMessage::default();
     message.header.index = index;
@@ -31,8 +32,9 @@ pub(crate) fn set_up(object: String, index: u32, up: bool, bridge: Option<u32>) 
     Request::new("set up", object, RouteNetlinkMessage::SetLink(message), 0)
 }
 
-/// Takes an interface down and to another namespace, under a name that is free there. Its index there
-/// is the same, unless somebody has that. It loses its addresses, its routes, and what stands on it.
+/// Moves an interface to another namespace, under a name that is free there. It keeps its index,
+/// unless that is taken there. It is set down, and loses its addresses, its routes, and the links
+/// on top of it.
 pub(crate) fn move_to(object: String, index: u32, there: BorrowedFd<'_>, name: &str) -> Request {
     let mut message = LinkMessage::default();
     message.header.index = index;
@@ -41,7 +43,7 @@ pub(crate) fn move_to(object: String, index: u32, there: BorrowedFd<'_>, name: &
     Request::new("move", object, RouteNetlinkMessage::SetLink(message), 0)
 }
 
-/// Deletes an interface, with the other end if it is a cable.
+/// Deletes a link, with the other end of a veth pair.
 pub(crate) fn delete(object: String, index: u32) -> Request {
     let mut message = LinkMessage::default();
     message.header.index = index;

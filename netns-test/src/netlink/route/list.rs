@@ -1,5 +1,5 @@
-//! Routes as ip-route(8) shows them, with all that the kernel says of them: what has no name here is
-//! shown by its number.
+//! Routes with all their attributes, as ip-route(8) shows them. An attribute without a known name
+//! is shown by its number.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -55,14 +55,14 @@ pub(crate) struct Hop {
 }
 
 impl Netlink {
-    /// All routes, IPv4 first, in the kernel's order.
+    /// Lists all routes, IPv4 first, in the kernel's order.
     pub(crate) fn routes(&self) -> Result<Vec<Route>, Failure> {
         let all = self.dump_both(GET, ROUTE, "routes")?;
         Ok(all.iter().filter_map(|body| route(body)).collect())
     }
 }
 
-/// A route by the body of its message.
+/// Parses a route from the body of its message.
 pub(crate) fn route(body: &[u8]) -> Option<Route> {
     let (head, rest) = body.split_at_checked(ROUTE)?;
     let [family, to_length, from_length, tos, table, protocol, scope, kind] = head[..8] else {

@@ -12,12 +12,12 @@ use rtnetlink::packet_route::route::{
 use crate::addr::cidr::Subnet;
 use crate::netlink::Request;
 
-/// The place of a new route among those to the same destination.
+/// The position of a new route among those to the same destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rank {
-    /// In the place of one with the same metric, if there is one.
+    /// Replaces the one with the same metric, if there is one.
     Instead,
-    /// Before all others, which stay. In IPv6 the metric decides.
+    /// Before all others, which stay. In IPv6 the metric determines the order.
     Before { metric: Option<u32> },
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn add(
     Request::new("add", object, RouteNetlinkMessage::NewRoute(message), flags)
 }
 
-/// Takes the route to a destination away, wherever it leads, whoever has made it.
+/// Removes the route to a destination, with any next hop and of any origin.
 pub(crate) fn remove(object: String, destination: Subnet) -> Request {
     let mut message = route_message(destination, None, None);
     message.header.scope = RouteScope::NoWhere;

@@ -24,12 +24,12 @@ const DEFAULT: u32 = 253;
 pub(crate) struct Rule {
     pub(crate) is_ipv4: bool,
     pub(crate) priority: u32,
-    /// What a packet must be, in the words of ip-rule(8): `from 10.0.0.1 fwmark 0x1`.
+    /// The selector of packets, in the words of ip-rule(8): `from 10.0.0.1 fwmark 0x1`.
     pub(crate) selector: String,
     pub(crate) action: Action,
-    /// What `lookup` leaves out: `suppress_prefixlength 0`; and other words after the action.
+    /// The attributes after the action: `suppress_prefixlength 0`.
     pub(crate) more: Vec<String>,
-    /// Routes of at most that length are left out.
+    /// The longest prefix length of routes that the rule ignores.
     pub(crate) suppressed: Option<u8>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) enum Action {
 }
 
 impl Netlink {
-    /// All rules, IPv4 first, in the order in which the kernel tries them.
+    /// Lists all rules, IPv4 first, in the order in which the kernel tries them.
     pub(crate) fn rules(&self) -> Result<Vec<Rule>, Failure> {
         let all = self.dump_both(GET, ROUTE, "rules")?;
         if all.is_empty() {
@@ -67,7 +67,7 @@ impl Rule {
         Self { is_ipv4, priority, selector, action, more: Vec::new(), suppressed: None }
     }
 
-    /// Whether it is there without anybody's doing, and as it is in a new namespace.
+    /// Returns whether it is one of the rules of a new namespace, unchanged.
     pub(crate) fn is_default(&self) -> bool {
         let own = [(0, LOCAL), (32766, MAIN), (32767, DEFAULT)];
         let is_own = |table: u32| own.contains(&(self.priority, table));
@@ -76,7 +76,7 @@ impl Rule {
             && self.more.is_empty()
     }
 
-    /// Whether it is for every packet.
+    /// Returns whether it matches every packet.
     pub(crate) fn matches_all(&self) -> bool {
         self.selector == "from all"
     }
@@ -113,7 +113,8 @@ pub(crate) fn name_of_table(table: u32) -> String {
     }
 }
 
-/// Whether a table is looked up for some packet of the family, for a route of that prefix length.
+/// Returns whether some packet of the family is looked up in a table, for a route of that prefix
+/// length.
 ///
 /// A rule that refuses all packets ends the search. `vrfs` are the tables of VRFs.
 pub(crate) fn leads_to(
@@ -186,7 +187,7 @@ fn rule(body: &[u8]) -> Option<Rule> {
     })
 }
 
-/// What the attributes of a rule say.
+/// The attributes of a rule.
 #[derive(Default)]
 struct Said {
     priority: u32,

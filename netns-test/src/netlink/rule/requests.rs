@@ -8,7 +8,8 @@ use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use crate::netlink::Request;
 
-/// Drops what comes from `source`, and says nothing to anybody; or no longer.
+/// Returns the request to drop all packets from `source` silently, or with `on` false, to allow
+/// them again.
 pub(crate) fn block(object: String, source: IpAddr, on: bool) -> Request {
     let mut message = rule(source, BLOCKED);
     message.header.src_len = if source.is_ipv4() { 32 } else { 128 };
@@ -21,8 +22,8 @@ pub(crate) fn block(object: String, source: IpAddr, on: bool) -> Request {
     Request::new("let in", object, RouteNetlinkMessage::DelRule(message), 0)
 }
 
-/// Moves the rule that every packet for the node itself matches behind those of [`block`], or back to
-/// where the kernel has it.
+/// Moves the rule for the table `local` behind those of [`block`], or back to the kernel's priority
+/// 0.
 pub(crate) fn make_room_for_blocks(object: &str, of_family: IpAddr, room: bool) -> [Request; 2] {
     let local = |priority| {
         let mut message = rule(of_family, priority);
@@ -31,7 +32,7 @@ pub(crate) fn make_room_for_blocks(object: &str, of_family: IpAddr, room: bool) 
         message
     };
     let (new, old) = if room { (BLOCKED + 1, FIRST_RULE) } else { (FIRST_RULE, BLOCKED + 1) };
-    // First the new one: there is always one.
+    // The new rule is added first, so that there is always one.
     let add = RouteNetlinkMessage::NewRule(local(new));
     let remove = RouteNetlinkMessage::DelRule(local(old));
     [

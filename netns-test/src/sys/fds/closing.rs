@@ -1,4 +1,4 @@
-//! Descriptors closed in number, at once or by exec: in processes that go on with a few of them.
+//! Closes all descriptors but a few, at once or at exec.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
@@ -36,7 +36,8 @@ pub(crate) fn close_all_but(mut own: [RawFd; 4]) {
 }
 
 fn close_numbers(first: u32, last: u32) {
-    // SAFETY: closes numbers only; see `close_all_but` for why nobody uses them.
+    // SAFETY: closes numbers only; by the contract of `close_all_but` no value that owns one is
+    // used later.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if result == 0 {
         return;
@@ -49,9 +50,10 @@ fn close_numbers(first: u32, last: u32) {
     }
 }
 
-/// Has exec close every descriptor above 2 but `kept`. Allocates nothing.
+/// Sets close-on-exec on every descriptor above 2, except `kept`. Allocates nothing.
 ///
-/// Not closed at once: those of the standard library tell it why a program cannot be run.
+/// They are not closed at once, because the standard library reports a failure of exec by one of
+/// them.
 pub(crate) fn close_at_exec_all_but(kept: &[OwnedFd]) {
     const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
     // SAFETY: sets flags of numbers only.
@@ -70,12 +72,13 @@ pub(crate) fn close_at_exec_all_but(kept: &[OwnedFd]) {
 }
 
 fn set_close_at_exec(number: RawFd, flag: libc::c_int) {
-    // SAFETY: sets a flag of a number only; one that is not open gives EBADF.
+    // SAFETY: sets a flag of a number only; for one that is not open it fails with EBADF.
     unsafe { libc::fcntl(number, libc::F_SETFD, flag) };
 }
 
 fn close_range(first: u32, last: u32) -> io::Result<()> {
-    // SAFETY: closes numbers only; see `close_all_except` for why nobody uses them.
+    // SAFETY: closes numbers only; by the contract of `close_all_except` no value that owns one is
+    // used later.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     match Errno::result(result) {
         Ok(_) => Ok(()),
@@ -92,7 +95,7 @@ fn close_listed(first: u32, last: u32) -> io::Result<()> {
     }
     for number in open.into_iter().filter(|number| (first..=last).contains(number)) {
         let Ok(raw) = RawFd::try_from(number) else { continue };
-        // SAFETY: closes a number only; the one of the finished listing gives EBADF.
+        // SAFETY: closes a number only; that of the finished listing is closed already (EBADF).
         unsafe { libc::close(raw) };
     }
     Ok(())

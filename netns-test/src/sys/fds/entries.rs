@@ -1,5 +1,5 @@
-//! The entries of a directory: listed and looked at without following a link, and made anew in
-//! another directory.
+//! The entries of a directory: listed and inspected without following links, and created in another
+//! directory.
 //!
 //! Every path is one name below a directory descriptor, or a path below a directory that the
 //! caller alone writes to. So no link that another process puts on the way is followed.
@@ -223,7 +223,7 @@ pub(crate) fn make_link(directory: &OwnedFd, path: &Path, target: &Path) -> io::
     Ok(nix::unistd::symlinkat(target, directory, path)?)
 }
 
-/// Gives what is at `path` below `directory` to a user and a group.
+/// Changes user and group of the entry at `path` below `directory`.
 pub(crate) fn give(directory: &OwnedFd, path: &Path, uid: u32, gid: u32) -> io::Result<()> {
     let (uid, gid) = (nix::unistd::Uid::from_raw(uid), nix::unistd::Gid::from_raw(gid));
     let flags = AtFlags::AT_SYMLINK_NOFOLLOW;

@@ -17,42 +17,43 @@ use nix::sys::time::TimeSpec;
 
 pub(crate) use crate::sys::fds::closing::{close_all_but, close_all_except, close_at_exec_all_but};
 
-/// A pipe, as (read end, write end).
+/// Creates a pipe, as (read end, write end).
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC)?)
 }
 
-/// A directory, as a place to go to: needs no right to list it.
+/// Opens a directory as a place (`O_PATH`), which needs no permission to list it.
 pub(crate) fn open_place(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     Ok(nix::fcntl::open(path, flags, Mode::empty())?)
 }
 
-/// Whatever is at a path, as a place: it is not opened itself, and a link is not followed.
+/// Opens any file as a place (`O_PATH`), without following a link.
 pub(crate) fn open_anything(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     Ok(nix::fcntl::open(path, flags, Mode::empty())?)
 }
 
-/// A directory, to be listed and read in, whatever is mounted over it later.
+/// Opens a directory to read in it, even if something is mounted over it later.
 pub(crate) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     Ok(nix::fcntl::open(path, flags, Mode::empty())?)
 }
 
-/// The mounts of this process's namespace: it hangs up, until it is waited for the next time, when
-/// they change (`proc_pid_mounts(5)`).
+/// Opens the list of this namespace's mounts. A change of them is reported once, as a hang-up
+/// (`proc_pid_mounts(5)`).
 pub(crate) fn open_mounts() -> io::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     Ok(nix::fcntl::open("/proc/self/mounts", flags, Mode::empty())?)
 }
 
-/// Where a file is, by what `/proc` says.
+/// Reads the path of an open file from `/proc`.
 pub(crate) fn path_of(fd: &OwnedFd) -> io::Result<std::path::PathBuf> {
     std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
-/// Which directory it is, and by which mount it is reached: the same one may be there in two places.
+/// A directory, with the mount by which it is reached: one directory may be mounted at several
+/// places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     device: (u32, u32),
@@ -60,7 +61,7 @@ pub(crate) struct Place {
     mount: u64,
 }
 
-/// Where a file is, by statx(2).
+/// Reads the place of an open file (statx(2)).
 pub(crate) fn place_of(fd: &OwnedFd) -> io::Result<Place> {
     // SAFETY: zero bytes are a valid `statx`.
     let mut found: libc::statx = unsafe { std::mem::zeroed() };
@@ -71,7 +72,7 @@ pub(crate) fn place_of(fd: &OwnedFd) -> io::Result<Place> {
         libc::syscall(libc::SYS_statx, fd.as_raw_fd(), empty, flags, wanted, &raw mut found)
     };
     Errno::result(result)?;
-    // Linux before 5.8 does not tell it.
+    // Linux before 5.8 does not return it.
     let mount = match found.stx_mask & libc::STATX_MNT_ID {
         0 => mount_of(fd)?,
         _ => found.stx_mnt_id,
@@ -80,14 +81,14 @@ pub(crate) fn place_of(fd: &OwnedFd) -> io::Result<Place> {
     Ok(Place { device, inode: found.stx_ino, mount })
 }
 
-/// The mount in which a file is, by its number in `/proc/self/mountinfo`.
+/// Reads the id of the mount of a file, as in `/proc/self/mountinfo`.
 fn mount_of(fd: &OwnedFd) -> io::Result<u64> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()))?;
     let field = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
     field.and_then(|id| id.trim().parse().ok()).ok_or_else(|| Errno::ENODATA.into())
 }
 
-/// The names in a directory; those that are no UTF-8 are left out.
+/// Lists the names in a directory that are valid UTF-8.
 pub(crate) fn names_in(directory: &OwnedFd) -> io::Result<Vec<String>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut listing = nix::dir::Dir::openat(directory, ".", flags, Mode::empty())?;
@@ -98,20 +99,20 @@ pub(crate) fn names_in(directory: &OwnedFd) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// A directory in a directory.
+/// Opens a directory in a directory.
 pub(crate) fn open_in(directory: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     Ok(nix::fcntl::openat(directory, name, flags, Mode::empty())?)
 }
 
-/// A small file in a directory, as text.
+/// Reads a small file in a directory as text.
 pub(crate) fn read_in(directory: &OwnedFd, name: &str) -> io::Result<String> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     small(&nix::fcntl::openat(directory, name, flags, Mode::empty())?)
 }
 
-/// A small file of the kernel's, which makes it anew for each read: with one, and without asking for
-/// its length.
+/// Reads a small file of the kernel, with one read(2) and without fstat(2): the kernel generates it
+/// for each read.
 pub(crate) fn read_small(path: &str) -> io::Result<String> {
     small(&nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?)
 }
@@ -122,7 +123,7 @@ fn small(file: &OwnedFd) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
 }
 
-/// How many bytes a pipe holds at most.
+/// Returns the capacity of a pipe in bytes.
 pub(crate) fn pipe_capacity(pipe: &OwnedFd) -> io::Result<usize> {
     let size = nix::fcntl::fcntl(pipe, FcntlArg::F_GETPIPE_SZ)?;
     usize::try_from(size).map_err(io::Error::other)
@@ -133,13 +134,13 @@ pub(crate) fn leave_directory() -> io::Result<()> {
     Ok(nix::unistd::chdir("/")?)
 }
 
-/// `/dev/null`, for reading and writing.
+/// Opens `/dev/null` for reading and writing.
 pub(crate) fn open_null() -> io::Result<OwnedFd> {
     beyond_stdio(nix::fcntl::open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?)
 }
 
-/// The same descriptor with a number above 2: a program that is started with a standard
-/// stream closed is given its number for the first thing that it opens.
+/// Duplicates a descriptor to a number above 2, if needed: in a program that is started with a
+/// closed standard stream, the first file that it opens gets that number.
 pub(crate) fn beyond_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
     if fd.as_raw_fd() > 2 {
         return Ok(fd);
@@ -169,7 +170,7 @@ pub(crate) fn write_once(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     if written == bytes.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 
-/// Reads what is there; `None` when a read would have to wait.
+/// Reads the available bytes; `None` if a read would block.
 pub(crate) fn read_available(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     loop {
         match nix::unistd::read(fd, buffer) {
@@ -181,14 +182,14 @@ pub(crate) fn read_available(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<Opti
     }
 }
 
-/// Whether it is `/dev/null`, by whatever name.
+/// Returns whether it is the null device.
 pub(crate) fn is_null(fd: BorrowedFd<'_>) -> bool {
     nix::sys::stat::fstat(fd).is_ok_and(|stat| {
         stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == libc::makedev(1, 3)
     })
 }
 
-/// Waits until nobody else has locked the file (flock(2)); the lock ends with the descriptor.
+/// Locks the file exclusively (flock(2)), until the descriptor is closed. Waits for other holders.
 pub(crate) fn lock(file: BorrowedFd<'_>) -> io::Result<()> {
     loop {
         // SAFETY: takes a descriptor and a flag.
@@ -206,24 +207,24 @@ pub(crate) fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Which inode a descriptor stands for, to notice that its number was reused.
+/// Returns device and inode of a descriptor, to notice that its number was reused.
 pub(crate) fn identity(fd: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
     let stat = nix::sys::stat::fstat(fd)?;
     Ok((stat.st_dev, stat.st_ino))
 }
 
-/// Which inode stands behind descriptor 1; nothing if it is closed.
+/// Returns device and inode of descriptor 1; `None` if it is closed.
 pub(crate) fn standard_output() -> Option<(u64, u64)> {
     identity(io::stdout().as_fd()).ok()
 }
 
-/// Which inode stands behind descriptor 2; nothing if it is closed.
+/// Returns device and inode of descriptor 2; `None` if it is closed.
 pub(crate) fn standard_error() -> Option<(u64, u64)> {
     identity(io::stderr().as_fd()).ok()
 }
 
-/// Whether descriptor 2 is closed, or another file than it was. Not where a seccomp filter of the process
-/// refuses to tell.
+/// Returns whether descriptor 2 has been closed or replaced. False if a seccomp filter refuses
+/// fstat(2).
 pub(crate) fn has_lost_standard_error(before: Option<(u64, u64)>) -> bool {
     match nix::sys::stat::fstat(io::stderr()) {
         Ok(stat) => before.is_some() && before != Some((stat.st_dev, stat.st_ino)),
@@ -234,13 +235,12 @@ pub(crate) fn has_lost_standard_error(before: Option<(u64, u64)>) -> bool {
 /// Makes `number` (0, 1 or 2) a copy of `fd` that survives exec.
 pub(crate) fn install_stdio(fd: &OwnedFd, number: RawFd) -> io::Result<()> {
     // SAFETY: dup2 has no memory effects. That a standard stream is replaced is this
-    // function's purpose; callers are processes of the harness in which nobody owns
-    // these numbers as an `OwnedFd`.
+    // function's purpose; in the calling processes of the harness no `OwnedFd` owns these numbers.
     let result = unsafe { libc::dup2(fd.as_raw_fd(), number) };
     Errno::result(result).map(drop).map_err(Into::into)
 }
 
-/// Gives stdout and stderr, which are pipes, to a user.
+/// Changes the owner of stdout and stderr, which are pipes.
 pub(crate) fn give_output_to(uid: u32, gid: u32) -> io::Result<()> {
     for number in [1, 2] {
         // SAFETY: takes numbers; a descriptor that is not open is an error.
@@ -249,18 +249,18 @@ pub(crate) fn give_output_to(uid: u32, gid: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// What `poll(2)` reported for one descriptor.
+/// The result of `poll(2)` for one descriptor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ready {
-    /// There is something to read (or an end of file).
+    /// Data, or an end of file, can be read.
     pub(crate) readable: bool,
-    /// There is room to write, where that was asked for.
+    /// Data can be written, if that was asked for.
     pub(crate) writable: bool,
-    /// The other side is gone.
+    /// The other side has been closed.
     pub(crate) hung_up: bool,
 }
 
-/// What to wait for.
+/// An event to wait for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Until<'fd> {
     /// There is something to read, or the other side is gone.
@@ -271,7 +271,7 @@ pub(crate) enum Until<'fd> {
     HungUp(BorrowedFd<'fd>),
 }
 
-/// Waits until one of `events` has come, or `timeout` (none: for ever) is over.
+/// Waits for one of `events`, for at most `timeout` (without a limit if it is `None`).
 ///
 /// A signal ends the wait early, with nothing ready.
 pub(crate) fn wait(events: &[Until<'_>], timeout: Option<Duration>) -> io::Result<Vec<Ready>> {
@@ -281,7 +281,7 @@ pub(crate) fn wait(events: &[Until<'_>], timeout: Option<Duration>) -> io::Resul
         Until::HungUp(fd) => PollFd::new(fd, PollFlags::empty()),
     });
     let mut polled: Vec<PollFd<'_>> = polled.collect();
-    // More than the kernel's seconds hold is for ever, too.
+    // A longer time does not fit into the kernel's seconds.
     let timeout = timeout.map(|timeout| timeout.min(Duration::from_secs(i32::MAX as u64)));
     match nix::poll::ppoll(&mut polled, timeout.map(TimeSpec::from_duration), None) {
         Ok(_) => Ok(polled.iter().map(ready).collect()),
@@ -290,7 +290,8 @@ pub(crate) fn wait(events: &[Until<'_>], timeout: Option<Duration>) -> io::Resul
     }
 }
 
-/// Waits until something can be read from one of `fds`, or its other side has gone. Allocates nothing.
+/// Waits until something can be read from one of `fds`, or its other side has gone. Allocates
+/// nothing.
 pub(crate) fn wait_for_any(fds: [Option<&OwnedFd>; 4]) -> io::Result<[bool; 4]> {
     // The kernel passes negative numbers over.
     let mut polled = fds.map(|fd| libc::pollfd {
@@ -317,19 +318,19 @@ fn ready(polled: &PollFd<'_>) -> Ready {
     }
 }
 
-/// Takes ownership of descriptors that the kernel has just handed over.
+/// Takes ownership of a descriptor that the kernel has just returned.
 pub(crate) fn adopt(raw: RawFd) -> OwnedFd {
     // SAFETY: only called with numbers that a system call made for this process and
-    // returned a moment ago, so nobody else owns them.
+    // has just returned, so no other value owns them.
     unsafe { OwnedFd::from_raw_fd(raw) }
 }
 
-/// A text as the kernel wants it; an error for one with a NUL byte.
+/// Converts a text to a C string; fails for a NUL byte.
 pub(crate) fn c_text(text: &str) -> io::Result<CString> {
     c_path(Path::new(text))
 }
 
-/// A path as the kernel wants it; names from the file system have no NUL byte.
+/// Converts a path to a C string; fails for a NUL byte.
 pub(crate) fn c_path(path: &Path) -> io::Result<CString> {
     use std::os::unix::ffi::OsStrExt as _;
     CString::new(path.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
@@ -340,7 +341,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waiting_tells_data_from_hang_up() {
+    fn waiting_distinguishes_data_from_hang_up() {
         let (read, write) = pipe().unwrap();
         let idle = wait(&[Until::Readable(read.as_fd())], Some(Duration::ZERO)).unwrap();
         assert_eq!(idle, [Ready::default()]);

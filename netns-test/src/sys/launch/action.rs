@@ -1,5 +1,5 @@
-//! The steps that make a place for a program, each a few system calls on memory that was laid out
-//! before the fork.
+//! The steps that set up a program's namespaces: each is a few system calls on memory that was laid
+//! out before the fork.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -13,13 +13,13 @@ use crate::sys::net::ifreq;
 use crate::sys::process::credentials;
 use crate::sys::{fds, mount};
 
-/// One step. Paths are those of the program, without the slash that they begin with: they are looked
-/// up in its root.
+/// One step. Paths are those of the program, without the slash that they begin with: they are
+/// looked up in its root.
 #[derive(Debug)]
 pub(crate) enum Action {
-    /// Cuts the mounts off from the caller's.
+    /// Makes all mounts private.
     MakePrivate,
-    /// Has the directory at this path of the caller's be the root of what follows.
+    /// Makes the directory at this path of the caller the root for the following steps.
     Root(CString),
     /// Mounts a new instance of a file system.
     FileSystem(FileSystem),
@@ -28,14 +28,14 @@ pub(crate) enum Action {
     Sys {
         groups: bool,
     },
-    /// Puts what is at a path of the caller's at a path of the program's as well.
+    /// Binds a path of the caller to a path of the program.
     Bind {
         source: CString,
         inside: CString,
     },
-    /// Forbids to write at this path and below.
+    /// Makes this path and the mounts below it read-only.
     ReadOnly(CString),
-    /// Covers a directory with one that has these files.
+    /// Mounts a tmpfs with these files over a directory.
     Cover {
         inside: CString,
         files: Vec<(CString, Vec<u8>)>,
@@ -47,23 +47,23 @@ pub(crate) enum Action {
         name: &'static CStr,
         target: &'static CStr,
     },
-    /// Puts one of the caller's devices (by its name, and by its path) into the new `/dev`.
+    /// Binds a device of the caller (at the path `source`) into the new `/dev`.
     Device {
         name: &'static CStr,
         source: &'static CStr,
     },
-    /// Writes the first of these texts that is taken to a file of the new `/proc`.
+    /// Writes the first of these texts that the kernel accepts to a file of the new `/proc`.
     Sysctl {
         path: &'static CStr,
         texts: Vec<Vec<u8>>,
     },
-    /// Writes the kernel's own settings of interfaces, by the new `/proc`: those that are known to
-    /// differ, or those that do.
+    /// Resets the sysctls of interfaces to the kernel's defaults, by the new `/proc`: those that
+    /// are known to differ, or those that are found to.
     Defaults(Option<Altered>),
     Hostname(Vec<u8>),
     /// Brings `lo` up.
     Loopback,
-    /// Leaves the caller's mounts for the new root.
+    /// Changes to the new root, and unmounts the caller's.
     Pivot,
 }
 
@@ -74,18 +74,18 @@ pub(crate) struct FileSystem {
     pub(crate) options: &'static [(&'static CStr, &'static CStr)],
     pub(crate) attributes: u64,
     pub(crate) inside: CString,
-    /// Whether later steps speak of it.
+    /// The role of the file system in later steps, if it has one.
     pub(crate) keep: Option<Keep>,
 }
 
-/// A file system that later steps speak of.
+/// A file system that later steps use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keep {
     Proc,
     Dev,
 }
 
-/// What the steps work on.
+/// The state that the steps share.
 pub(crate) struct Stage {
     root: OwnedFd,
     proc: Option<OwnedFd>,
@@ -160,7 +160,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Where a container's `/sys` is read-only, only a read-only one can be had.
+    /// Mounts `/sys`, read-only if the kernel refuses a writable one, as in a container whose
+    /// `/sys` is read-only.
     fn mount_sys(&self, groups: bool) -> Done {
         let place = mount_api::open_inside(self.root.as_fd(), c"sys").on(Call::OpenPlace)?;
         let groups =
@@ -182,7 +183,7 @@ impl Stage {
         mount_api::attach(&source, place.as_fd()).on(Call::Attach)
     }
 
-    /// By a copy of what is there, mounted on itself: what is there may be a part of a mount.
+    /// Binds a read-only copy over the path, since the path may be a part of a mount.
     fn make_read_only(&mut self, inside: &CStr) -> Done {
         if inside.is_empty() {
             return mount_api::make_read_only(self.root.as_fd()).on(Call::ReadOnly);
@@ -209,7 +210,7 @@ impl Stage {
         mount_api::attach(&device, place.as_fd()).on(Call::Attach)
     }
 
-    /// A file that is not there belongs to something that this kernel does not have.
+    /// Writes a sysctl. A missing file belongs to a feature that this kernel lacks, and is ignored.
     fn set(&self, path: &CStr, texts: &[Vec<u8>]) -> Done {
         let proc = part(&self.proc)?;
         let mut result = Ok(());

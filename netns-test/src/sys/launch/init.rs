@@ -6,19 +6,19 @@ use crate::sys::fds;
 use crate::sys::launch::action::Stage;
 use crate::sys::launch::plan::{Person, Plan};
 use crate::sys::launch::refusal::{At, Call, Refusal, Refused as _};
-use crate::sys::launch::up::{Up, encode, tell};
+use crate::sys::launch::up::{Up, encode, send_refusal};
 use crate::sys::process;
 use crate::sys::process::{Pid, Side};
 use crate::sys::process::{caps, credentials, signals};
 
-/// Comes back in the program alone, which goes on to exec.
+/// Returns in the program only, which continues to exec.
 pub(crate) fn main(plan: &Plan, up: &Up) {
     let begun = begin(plan, up);
-    let told = begun.map_or_else(|refusal| refusal, |()| Refusal::BEGUN);
-    drop(tell(up.report, told, &[]));
+    let report = begun.map_or_else(|refusal| refusal, |()| Refusal::BEGUN);
+    drop(send_refusal(up.report, report, &[]));
     let errno = begun.map_or_else(|refusal| refusal.errno, |()| 0);
-    let told = fds::write_once(up.begun.as_fd(), &errno.to_ne_bytes());
-    if begun.is_err() || told.is_err() {
+    let sent = fds::write_once(up.begun.as_fd(), &errno.to_ne_bytes());
+    if begun.is_err() || sent.is_err() {
         process::exit_now(1);
     }
 }
@@ -42,7 +42,8 @@ fn begin(plan: &Plan, up: &Up) -> Result<(), Refusal> {
     }
     drop(stage);
     let arrived = signals::descriptor().on(Call::SignalDescriptor)?;
-    // So that the program cannot trace init, or speak in its name; its own exec undoes it for it.
+    // The program then cannot trace init or write in its name. Its own exec makes it dumpable
+    // again.
     process::make_undumpable().on(Call::Dumpable)?;
     match process::clone(libc::SIGCHLD).on(Call::Fork)? {
         Side::Child => {
@@ -51,7 +52,7 @@ fn begin(plan: &Plan, up: &Up) -> Result<(), Refusal> {
                 fds::enter_directory(directory).on(Call::ChangeDirectory)?;
             }
             credentials::change_umask(umask);
-            // They may lead out of the program's root.
+            // Descriptors may lead out of the program's root.
             fds::close_at_exec_all_but(&plan.passed);
             if up.ignores_children {
                 signals::ignore_children();
@@ -63,7 +64,7 @@ fn begin(plan: &Plan, up: &Up) -> Result<(), Refusal> {
 }
 
 impl Person {
-    /// In the program's process.
+    /// Changes the identity of the program's process.
     fn become_it(&self) -> Result<(), Refusal> {
         if self.dropped != caps::Caps::NONE {
             caps::drop_for_good(self.dropped).on(Call::Capabilities)?;
@@ -85,7 +86,7 @@ impl Person {
     }
 }
 
-/// Waits for the program, tells how it ended, and takes with it whatever it has left.
+/// Waits for the program and reports its status. The end of init then ends all other processes.
 fn supervise(program: Pid, up: &Up, arrived: &OwnedFd) -> ! {
     let own = [up.ended.as_raw_fd(), arrived.as_raw_fd(), up.caller.as_raw_fd()];
     fds::close_all_but([own[0], own[1], own[2], -1]);
@@ -94,7 +95,7 @@ fn supervise(program: Pid, up: &Up, arrived: &OwnedFd) -> ! {
     loop {
         match fds::wait_for_any([Some(arrived), Some(&up.caller), None, None]) {
             Ok([_, false, ..]) => {}
-            // Nobody is left whose program this is.
+            // The caller has ended.
             Ok(_) | Err(_) => process::exit_now(1),
         }
         while let Some(signal) = signals::next(arrived) {
@@ -110,8 +111,8 @@ fn supervise(program: Pid, up: &Up, arrived: &OwnedFd) -> ! {
 fn reap(program: Pid, up: &Up) {
     while let Ok(Some((pid, status))) = process::reap() {
         if pid == program {
-            let told = fds::write_once(up.ended.as_fd(), &encode(status));
-            process::exit_now(i32::from(told.is_err()));
+            let sent = fds::write_once(up.ended.as_fd(), &encode(status));
+            process::exit_now(i32::from(sent.is_err()));
         }
     }
 }

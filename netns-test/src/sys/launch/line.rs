@@ -1,5 +1,5 @@
-//! The connection between a caller and the program that it starts: a pipe for a report, and a socket
-//! that ends the program.
+//! The connection between a caller and the program that it starts: a pipe for a report, and a
+//! socket that ends the program.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
@@ -10,26 +10,26 @@ use crate::sys::fds;
 use crate::sys::launch::refusal::{Call, Refusal};
 use crate::sys::process;
 
-/// The caller's ends of what connects it with a program that it starts.
+/// The caller's ends of the connection to a program that it starts.
 #[derive(Debug)]
 pub(crate) struct Line {
     report: OwnedFd,
-    /// A byte sent there ends the program and all that it has started.
+    /// A socket; a byte sent to it ends the program and all its descendants.
     pub(crate) control: UnixStream,
 }
 
-/// What a caller is told of the start of a program.
+/// The outcome of a start, as reported to the caller.
 #[derive(Debug)]
-pub(crate) enum Told {
+pub(crate) enum Outcome {
     /// Every step is done but exec.
     Begun,
-    /// With the words of a helper program.
+    /// A step was refused; the text is a helper program's output.
     Refused(Refusal, String),
-    /// Its processes have ended without a word, or could not be made.
+    /// No report: the processes have ended early, or could not be created.
     Nothing,
 }
 
-/// The other ends, by number, while a program is started; the new processes have them under the same.
+/// The numbers of the other ends while a program is started. The new processes inherit them.
 #[derive(Debug)]
 pub(crate) struct Ends {
     /// The process that starts the program.
@@ -38,7 +38,7 @@ pub(crate) struct Ends {
     control: AtomicI32,
 }
 
-/// Those ends, as the caller holds them.
+/// The other ends, owned by the caller during a start.
 #[derive(Debug)]
 pub(crate) struct Held {
     _report: OwnedFd,
@@ -46,26 +46,26 @@ pub(crate) struct Held {
 }
 
 impl Ends {
-    /// None: a refusal is told by its error number alone.
+    /// Returns no ends: a refusal is then reported by its error number only.
     pub(crate) fn none() -> Self {
         let caller = AtomicI32::new(process::id());
         Self { caller, report: AtomicI32::new(-1), control: AtomicI32::new(-1) }
     }
 
-    /// New ones, for one start of the command; to be held until that is over.
+    /// Creates the ends for one start. Hold them until it is over.
     pub(crate) fn connect(&self) -> io::Result<(Line, Held)> {
-        let (report, told) = fds::pipe()?;
+        let (report, sent) = fds::pipe()?;
         fds::set_nonblocking(&report)?;
-        let told = fds::beyond_stdio(told)?;
+        let sent = fds::beyond_stdio(sent)?;
         let (control, listened) = UnixStream::pair()?;
         let listened = UnixStream::from(fds::beyond_stdio(listened.into())?);
         self.caller.store(process::id(), Ordering::Relaxed);
-        self.report.store(told.as_raw_fd(), Ordering::Relaxed);
+        self.report.store(sent.as_raw_fd(), Ordering::Relaxed);
         self.control.store(listened.as_raw_fd(), Ordering::Relaxed);
-        Ok((Line { report, control }, Held { _report: told, _control: listened }))
+        Ok((Line { report, control }, Held { _report: sent, _control: listened }))
     }
 
-    /// Forgets them: the numbers are no longer theirs.
+    /// Forgets the numbers, which may be reused now.
     pub(crate) fn disconnect(&self) {
         self.report.store(-1, Ordering::Relaxed);
         self.control.store(-1, Ordering::Relaxed);
@@ -85,15 +85,15 @@ impl Ends {
 }
 
 impl Line {
-    /// What the new processes have told.
-    pub(crate) fn told(&self) -> Told {
+    /// Reads the report of the new processes.
+    pub(crate) fn outcome(&self) -> Outcome {
         let mut buffer = [0; 1024];
         let length = fds::read_available(&self.report, &mut buffer).ok().flatten();
         match length.and_then(|length| Refusal::decode(buffer.get(..length)?)) {
-            None => Told::Nothing,
-            Some((refusal, _)) if refusal.call == Call::Begin => Told::Begun,
+            None => Outcome::Nothing,
+            Some((refusal, _)) if refusal.call == Call::Begin => Outcome::Begun,
             Some((refusal, words)) => {
-                Told::Refused(refusal, String::from_utf8_lossy(words).trim().to_owned())
+                Outcome::Refused(refusal, String::from_utf8_lossy(words).trim().to_owned())
             }
         }
     }

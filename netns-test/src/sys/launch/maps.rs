@@ -1,4 +1,4 @@
-//! The id maps of a program's user namespace, written by whoever may.
+//! The id maps of a program's user namespace.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -10,34 +10,34 @@ use crate::sys::mount::mount_api;
 use crate::sys::process;
 use crate::sys::process::{Pid, Side, Status};
 
-/// Who writes them.
+/// The id maps, with the process that writes them.
 #[derive(Debug)]
 pub(crate) enum Maps {
-    /// Nobody: there is no new user namespace.
+    /// No maps: there is no new user namespace.
     None,
-    /// Init itself: one id of each kind, the caller's own.
+    /// One uid and one gid, the caller's; init writes them itself.
     Own { uid: Vec<u8>, gid: Vec<u8> },
-    /// The monitor, which has the right to.
+    /// Any maps; the monitor writes them, which has the capabilities.
     All { uid: Vec<u8>, gid: Vec<u8> },
-    /// Programs that are trusted with it (newuidmap(1)).
+    /// Subordinate ids; set-user-ID programs write them (newuidmap(1)).
     Helpers { uid: Helper, gid: Helper },
 }
 
-/// Such a program.
+/// A program that writes maps.
 #[derive(Debug)]
 pub(crate) struct Helper {
     pub(crate) program: CString,
-    /// What it is given after the number of the process: inside, outside, count, and so on.
+    /// Its arguments after the process id: inside, outside, count, and so on.
     pub(crate) ranges: Vec<CString>,
 }
 
-/// How many ranges the kernel takes (`user_namespaces(7)`).
+/// The most ranges in a map (`user_namespaces(7)`).
 pub(crate) const MOST_RANGES: usize = 340;
 
-/// How much of a helper's words is passed on.
+/// The most bytes of a helper's output that are passed on.
 const MOST_WORDS: usize = 512;
 
-/// What a helper has said of its failure.
+/// The output of a helper that failed.
 pub(crate) struct Words {
     buffer: [u8; MOST_WORDS],
     length: usize,
@@ -54,7 +54,7 @@ impl Words {
 }
 
 impl Maps {
-    /// What init does, which has just come into its namespace.
+    /// Writes the maps that init writes itself, in its new namespace.
     pub(crate) fn write_own(&self) -> Result<(), Refusal> {
         let Self::Own { uid, gid } = self else { return Ok(()) };
         let proc = fds::open_place(std::path::Path::new("/proc/self")).on(Call::UserMap)?;
@@ -63,7 +63,8 @@ impl Maps {
         mount_api::write_in(&proc, c"gid_map", gid).on(Call::GroupMap)
     }
 
-    /// What the monitor does for init. The words are those of a helper, if that fails.
+    /// Writes the maps that the monitor writes for `init`. If a helper fails, its output is in
+    /// `words`.
     pub(crate) fn write_for(&self, init: Pid, words: &mut Words) -> Result<(), Refusal> {
         let mut buffer = [0; 12];
         let number = decimal(init, &mut buffer);
@@ -84,7 +85,7 @@ impl Maps {
     }
 }
 
-/// Writes the maps of the child `init`, as its parent; what has failed, with the words of a helper.
+/// Writes the maps of the child `init`, as its parent. An error has the output of a helper.
 pub(crate) fn write_maps(maps: &Maps, init: Pid) -> Result<(), (Refusal, String)> {
     let mut words = Words::none();
     maps.write_for(init, &mut words)
@@ -93,21 +94,21 @@ pub(crate) fn write_maps(maps: &Maps, init: Pid) -> Result<(), (Refusal, String)
 
 /// Runs a helper to its end.
 fn run(helper: &Helper, number: &CStr, words: &mut Words) -> io::Result<()> {
-    let (told, tell) = fds::pipe()?;
+    let (output, writer) = fds::pipe()?;
     match process::clone(0)? {
-        Side::Child => become_helper(helper, number, &tell),
+        Side::Child => become_helper(helper, number, &writer),
         Side::Parent(pid) => {
-            drop(tell);
+            drop(writer);
             words.length = 0;
             while let Some(rest) = words.buffer.get_mut(words.length..).filter(|b| !b.is_empty()) {
-                match fds::read_available(&told, rest) {
+                match fds::read_available(&output, rest) {
                     Ok(Some(length)) if length > 0 => words.length += length,
                     _ => break,
                 }
             }
             match process::reap_aside(pid) {
                 Some(Status::Exited(0)) => Ok(()),
-                // As std has it for a program that cannot be started.
+                // As std reports a program that cannot be started.
                 Some(Status::Exited(NOT_STARTED)) => Err(nix::errno::Errno::ENOENT.into()),
                 _ => Err(nix::errno::Errno::EPERM.into()),
             }
@@ -119,7 +120,7 @@ fn run(helper: &Helper, number: &CStr, words: &mut Words) -> io::Result<()> {
 const NOT_STARTED: i32 = 127;
 
 fn become_helper(helper: &Helper, number: &CStr, stderr: &OwnedFd) -> ! {
-    // It must not hold the caller's pipes; the table may be without a stream.
+    // The helper must not inherit the caller's pipes. A standard stream may be closed.
     let installed = fds::install_stdio(stderr, 2);
     let mut arguments = [std::ptr::null(); 3 * MOST_RANGES + 3];
     let own = [helper.program.as_c_str(), number];
@@ -137,7 +138,7 @@ fn become_helper(helper: &Helper, number: &CStr, stderr: &OwnedFd) -> ! {
     process::exit_now(NOT_STARTED)
 }
 
-/// A process's number, as a C string.
+/// Formats a process id as a C string.
 fn decimal(number: Pid, buffer: &mut [u8; 12]) -> &CStr {
     let mut rest = number.unsigned_abs();
     let mut at = buffer.len() - 1;

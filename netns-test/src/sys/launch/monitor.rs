@@ -9,33 +9,33 @@ use crate::sys::launch::line::Ends;
 use crate::sys::launch::maps::Words;
 use crate::sys::launch::plan::Plan;
 use crate::sys::launch::refusal::{At, Call, Refusal, Refused as _};
-use crate::sys::launch::up::{Up, decode, tell};
+use crate::sys::launch::up::{Up, decode, send_refusal};
 use crate::sys::ns::nsfs;
 use crate::sys::process;
 use crate::sys::process::{ALL_NAMESPACES, Pid, Side, Status};
 use crate::sys::process::{credentials, signals};
 
-/// The whole way from std's fork to its exec. Comes back in the program, to go on to exec; and in
-/// the monitor, with an error, if there will be no program.
+/// Runs from std's fork to its exec. Returns in the program, which continues to exec, and with an
+/// error in the monitor, if the start has failed.
 pub(crate) fn begin(plan: &Plan, ends: &Ends) -> io::Result<()> {
     let mut words = Words::none();
     let stopped = match start(plan, ends, &mut words) {
         Ok(()) => return Ok(()),
-        Err(Stopped::Here(refusal)) => tell(ends.report(), refusal, words.bytes()),
+        Err(Stopped::Here(refusal)) => send_refusal(ends.report(), refusal, words.bytes()),
         Err(Stopped::There(errno)) => io::Error::from_raw_os_error(errno),
     };
     if ends.report() >= 0 {
-        // The caller has been told. Told by std, it would wait for this process, and panic where
-        // somebody else has.
+        // The caller has its report. If std reported the error, too, it would wait for this
+        // process, and panic if that has been reaped already.
         process::exit_now(1);
     }
     Err(stopped)
 }
 
-/// Why there will be no program.
+/// The reason for which the start has failed.
 enum Stopped {
     Here(Refusal),
-    /// A process further in has told the caller; its error number.
+    /// Init or the program has reported to the caller; its error number.
     There(i32),
 }
 
@@ -54,7 +54,7 @@ fn start(plan: &Plan, ends: &Ends, words: &mut Words) -> Result<(), Stopped> {
     let ignores_children = signals::stop_ignoring_children();
     let caller = credentials::open_parent(ends.caller()).on(Call::OpenProcess)?;
     let same = caller.try_clone().on(Call::OpenProcess)?;
-    // For who writes the maps of init, which is as dumpable as this process.
+    // The writer of init's maps needs init to be dumpable, which is inherited.
     process::make_dumpable().on(Call::Dumpable)?;
     if let Some(network) = &plan.network {
         nsfs::enter_network(network).on(Call::JoinNetwork)?;
@@ -94,14 +94,14 @@ fn start(plan: &Plan, ends: &Ends, words: &mut Words) -> Result<(), Stopped> {
         _ => return Err(died(init, &ended).into()),
     }
     drop(begun);
-    // A file system that the caller was in can be unmounted.
+    // Otherwise the working directory would keep the caller's file system from being unmounted.
     drop(fds::leave_directory());
     let (control, passes_all) = (take(ends.control()), plan.own_session);
     let watched = Watched { caller: Some(caller), control, arrived, ended, passes_all };
     watched.supervise(init)
 }
 
-/// The namespace that is refused, tried one by one as long as it takes.
+/// Finds the namespace that is refused, by trying each.
 fn which(namespaces: &[process::Namespace], error: &io::Error) -> Refusal {
     let refusal = Refusal::new(Call::Clone, error);
     let user = process::Namespace::User;
@@ -124,13 +124,13 @@ fn can_make(namespaces: &[process::Namespace]) -> bool {
     }
 }
 
-/// Init, or the program on its way to exec, has ended without a word.
+/// Explains that init, or the program before exec, has ended without a report.
 fn died(init: Pid, ended: &OwnedFd) -> Refusal {
     let mut status = [0; 8];
-    let told = fds::read_available(ended, &mut status);
+    let reported = fds::read_available(ended, &mut status);
     let own = process::reap_aside(init);
-    let told = matches!(told, Ok(Some(8))).then(|| decode(status));
-    let signal = match told.or(own) {
+    let reported = matches!(reported, Ok(Some(8))).then(|| decode(status));
+    let signal = match reported.or(own) {
         Some(Status::Signaled(signal)) => signal.unsigned_abs(),
         _ => 0,
     };
@@ -138,26 +138,26 @@ fn died(init: Pid, ended: &OwnedFd) -> Refusal {
     Refusal { at: At::Death(signal), ..refusal }
 }
 
-/// Ends init, and with it all that is in its namespaces; how it ended.
+/// Kills init, and with it all processes of its PID namespace. Returns its status.
 fn end(init: Pid) -> Option<Status> {
     process::kill(init);
     process::reap_aside(init)
 }
 
-/// Takes a descriptor over that the caller has handed down by its number.
+/// Takes ownership of a descriptor that the caller has passed by number.
 fn take(number: RawFd) -> Option<OwnedFd> {
     // SAFETY: this process has a copy of the caller's descriptor under that number, and owns it
     // nowhere else: what owns it in the caller is never dropped here.
     (number >= 0).then(|| unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// What the monitor waits for.
+/// The descriptors that the monitor waits for.
 struct Watched {
     caller: Option<OwnedFd>,
     control: Option<OwnedFd>,
     arrived: OwnedFd,
     ended: OwnedFd,
-    /// Whether the terminal's signals do not reach the program by themselves.
+    /// Whether signals of the terminal must be passed on, since the program has its own session.
     passes_all: bool,
 }
 
@@ -174,7 +174,7 @@ impl Watched {
                 Some(&self.arrived),
             ]) {
                 Ok([true, ..]) => break,
-                // The caller has ended: nobody is left whose program this is.
+                // The caller has ended.
                 Ok([_, true, ..]) => {
                     process::kill(init);
                     self.caller = None;
@@ -189,15 +189,15 @@ impl Watched {
             }
         }
         let mut status = [0; 8];
-        let told = fds::read_available(&self.ended, &mut status);
-        // All that init has reaped, the kernel has ended before it ends init.
+        let reported = fds::read_available(&self.ended, &mut status);
+        // The kernel ends all processes of the namespace before init.
         let own = process::reap_aside(init);
-        let told = matches!(told, Ok(Some(8))).then(|| decode(status));
-        credentials::end_as(told.or(own).unwrap_or(Status::Signaled(signals::KILL)))
+        let reported = matches!(reported, Ok(Some(8))).then(|| decode(status));
+        credentials::end_as(reported.or(own).unwrap_or(Status::Signaled(signals::KILL)))
     }
 
-    /// The caller's pipes are the program's alone, and std's must be closed for it to know that the
-    /// program runs.
+    /// The caller's pipes are for the program only. Std's pipe must be closed, so that std learns
+    /// that exec has succeeded.
     fn close_others(&self) {
         let control = self.control.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         let caller = self.caller.as_ref().map_or(-1, AsRawFd::as_raw_fd);
@@ -205,7 +205,8 @@ impl Watched {
         fds::close_all_but([caller, control, arrived, ended]);
     }
 
-    /// A byte means that the program is to end; the end of the stream that the caller does not care.
+    /// Kills init if there is a byte. At the end of the stream the caller has dropped its handle,
+    /// and the program goes on.
     fn obey(&mut self, init: Pid) {
         let Some(control) = &self.control else { return };
         match fds::read_available(control, &mut [0]) {
@@ -214,7 +215,8 @@ impl Watched {
         }
     }
 
-    /// Signals of the terminal have reached a program of the same group already.
+    /// Passes signals on. Those of the terminal have already reached a program of the same process
+    /// group.
     fn pass_on(&self, init: Pid) {
         while let Some(signal) = signals::next(&self.arrived) {
             let is_own = signal.number == libc::SIGCHLD && !signal.is_sent;

@@ -12,32 +12,33 @@ use crate::sys::process::caps::Caps;
 /// All that is to be done for a program, laid out.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// A network namespace of somebody else's, to be joined.
+    /// An existing network namespace to join.
     pub(crate) network: Option<OwnedFd>,
-    /// Those that are made.
+    /// The namespaces to create.
     pub(crate) namespaces: Vec<Namespace>,
     pub(crate) maps: Maps,
-    /// What init does, in order.
+    /// The steps of init, in order.
     pub(crate) steps: Vec<Action>,
     pub(crate) person: Person,
-    /// Where the program begins; where the caller is, if there is none.
+    /// The working directory of the program; the caller's if it is `None`.
     pub(crate) directory: Option<CString>,
-    /// What the program has besides the standard streams, each under the caller's number.
+    /// The descriptors that the program inherits besides the standard streams, with the same
+    /// numbers.
     pub(crate) passed: Arc<Vec<OwnedFd>>,
     /// Whether init leads a session of its own: the program has no terminal then, and cannot
     /// signal the caller's process group.
     pub(crate) own_session: bool,
 }
 
-/// Who the program is.
+/// The identity of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Person {
-    /// The uid and gid to change to, without other groups.
+    /// The uid and gid to change to.
     pub(crate) change: Option<(u32, u32)>,
-    /// Whether groups can be changed.
+    /// Whether to clear the supplementary groups.
     pub(crate) clear_groups: bool,
-    /// Capabilities that it is not to have.
+    /// The capabilities to drop.
     pub(crate) dropped: Caps,
-    /// Whether it keeps the others, though it is not root.
+    /// Whether it keeps the others as a user other than root.
     pub(crate) ambient: bool,
 }

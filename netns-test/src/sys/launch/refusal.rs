@@ -1,4 +1,4 @@
-//! What a new process says of a step that was refused, in a form that takes no memory.
+//! The report of a new process about a refused step. It needs no allocation.
 
 use std::io;
 
@@ -47,7 +47,7 @@ pub(crate) enum Call {
     Begin,
 }
 
-/// Each with the name that people know it by.
+/// The usual name of each call.
 const CALLS: [(Call, &str); 39] = [
     (Call::Pipe, "pipe"),
     (Call::SignalMask, "sigprocmask"),
@@ -90,7 +90,7 @@ const CALLS: [(Call, &str); 39] = [
     (Call::Begin, "begin"),
 ];
 
-/// A call that was refused, and where that was.
+/// A refused call, and the part of the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) call: Call,
@@ -98,20 +98,20 @@ pub(crate) struct Refusal {
     pub(crate) at: At,
 }
 
-/// In which part of the way from the caller to the program.
+/// The part of the start in which a call was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum At {
-    /// In what is the same for every program.
+    /// In a step that every program has.
     Frame,
     /// The namespace that is refused, by its place in `ALL_NAMESPACES`.
     Namespace(u32),
     /// The step with this place in the plan.
     Step(u32),
-    /// In a process that has ended without a word; the signal that ended it, or 0.
+    /// In a process that has ended without a report; the signal that ended it, or 0.
     Death(u32),
 }
 
-/// The length of what [`Refusal::encode`] gives.
+/// The length of an encoded refusal in bytes.
 pub(crate) const LENGTH: usize = 16;
 
 impl Call {
@@ -119,7 +119,7 @@ impl Call {
         CALLS.iter().find(|(call, _)| *call == self).map_or("", |(_, name)| name)
     }
 
-    /// Whether what may forbid it is what forbids mounts.
+    /// Returns whether it is one of the calls for mounts, which the same rules forbid.
     pub(crate) fn is_of_mounts(self) -> bool {
         matches!(
             self,
@@ -138,12 +138,12 @@ impl Call {
 }
 
 impl Refusal {
-    /// In the frame of every program.
+    /// Creates the refusal of a call that every start makes.
     pub(crate) fn new(call: Call, error: &io::Error) -> Self {
         Self { call, errno: error.raw_os_error().unwrap_or(libc::EIO), at: At::Frame }
     }
 
-    /// What the program says before it is one.
+    /// The report of success, sent before exec.
     pub(crate) const BEGUN: Self = Self { call: Call::Begin, errno: 0, at: At::Frame };
 
     pub(crate) fn encode(self) -> [u8; LENGTH] {
@@ -161,7 +161,7 @@ impl Refusal {
         bytes
     }
 
-    /// What was encoded, and what was told besides.
+    /// Decodes a refusal, and returns the rest of the message.
     pub(crate) fn decode(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (own, rest) = bytes.split_at_checked(LENGTH)?;
         let word = |at: usize| Some(u32::from_ne_bytes(own.get(at..at + 4)?.try_into().ok()?));
@@ -177,7 +177,7 @@ impl Refusal {
     }
 }
 
-/// Names the call that failed.
+/// Adds the call to an error.
 pub(crate) trait Refused<T> {
     fn on(self, call: Call) -> Result<T, Refusal>;
 }

@@ -7,15 +7,15 @@ use crate::sys::fds;
 use crate::sys::launch::refusal::{LENGTH, Refusal};
 use crate::sys::process::{Status, signals};
 
-/// What init holds of its connection with the monitor, and the program until it runs.
+/// Init's ends of the connection with the monitor. The program has them, too, until exec.
 pub(crate) struct Up {
     /// Open until the program runs, or a refusal has been written.
     pub(crate) begun: OwnedFd,
-    /// Where init tells how the program ended.
+    /// The pipe for the program's status.
     pub(crate) ended: OwnedFd,
     /// Readable when the maps have been written.
     pub(crate) go: OwnedFd,
-    /// Where a refusal is told to the caller; -1 if it does not listen.
+    /// The number of the pipe for the report to the caller; -1 if there is none.
     pub(crate) report: RawFd,
     /// The signals that the program begins with blocked.
     pub(crate) mask: signals::Mask,
@@ -25,8 +25,8 @@ pub(crate) struct Up {
     pub(crate) caller: OwnedFd,
 }
 
-/// Sends a refusal to the caller, and gives what std is to tell.
-pub(crate) fn tell(report: RawFd, refusal: Refusal, words: &[u8]) -> io::Error {
+/// Sends a refusal to the caller, and returns the error for std to report.
+pub(crate) fn send_refusal(report: RawFd, refusal: Refusal, words: &[u8]) -> io::Error {
     if report >= 0 {
         let mut message = [0; 2 * LENGTH + 512];
         let bytes = refusal.encode();
@@ -35,7 +35,7 @@ pub(crate) fn tell(report: RawFd, refusal: Refusal, words: &[u8]) -> io::Error {
         // SAFETY: the caller keeps the descriptor open while it starts the program, and this
         // process has a copy of it.
         let report = unsafe { BorrowedFd::borrow_raw(report) };
-        // A caller that has gone needs no reason.
+        // If the caller has ended, it needs no report.
         drop(fds::write_once(report, message.get(..length).unwrap_or_default()));
     }
     io::Error::from_raw_os_error(refusal.errno)

@@ -12,7 +12,7 @@ use nix::mount::MsFlags;
 /// `OPEN_TREE_CLOEXEC` of linux/mount.h, which is `O_CLOEXEC`.
 const OPEN_TREE_CLOEXEC: libc::c_int = libc::O_CLOEXEC;
 
-/// What a mount allows.
+/// The access to a mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     Read,
@@ -50,19 +50,19 @@ pub(crate) fn bind(source: &Path, target: &Path) -> io::Result<()> {
     Ok(nix::mount::mount(Some(source), target, None::<&str>, flags, None::<&str>)?)
 }
 
-/// Has the mount at `target` pass on to its copies what is mounted below it.
+/// Makes the mount at `target` shared: mounts below it propagate to its peers.
 pub(crate) fn make_shared(target: &Path) -> io::Result<()> {
     let flags = MsFlags::MS_SHARED | MsFlags::MS_REC;
     Ok(nix::mount::mount(None::<&str>, target, None::<&str>, flags, None::<&str>)?)
 }
 
-/// Takes the mount at `target` away, whoever uses it.
+/// Unmounts `target` lazily (`MNT_DETACH`), even if it is in use.
 pub(crate) fn detach(target: &Path) -> io::Result<()> {
     Ok(nix::mount::umount2(target, nix::mount::MntFlags::MNT_DETACH)?)
 }
 
-/// Takes the mount away that `place` is the root of, whoever uses it, and no other one that its
-/// path leads to by now.
+/// Unmounts the mount whose root is `place` lazily, even if it is in use, and even if its path
+/// leads to another mount by now.
 ///
 /// EINVAL for a place that is the root of no mount of the caller's mount namespace any more.
 pub(crate) fn detach_open(place: BorrowedFd<'_>) -> io::Result<()> {
@@ -77,17 +77,17 @@ pub(crate) fn kernel_file_system(kind: &str, target: &Path, access: Access) -> i
     Ok(nix::mount::mount(Some(kind), target, Some(kind), flags, None::<&str>)?)
 }
 
-/// How far a `/sys` that shows the caller's network could be mounted, with the kernel's reason where
-/// that is not the whole of it.
+/// The result of mounting a `/sys` of the caller's network, with the kernel's reason if it is
+/// limited.
 #[derive(Debug)]
 pub(crate) enum Sys {
     Whole,
-    /// Where that of a container is read-only, only such a one can be had.
+    /// Only a read-only one, as in a container whose `/sys` is read-only.
     ReadOnly(io::Error),
     Refused(io::Error),
 }
 
-/// Mounts on `/sys` that of the caller's network.
+/// Mounts a `/sys` of the caller's network.
 pub(crate) fn own_sys() -> Sys {
     match sys_with_groups(Access::Write) {
         Ok(()) => Sys::Whole,
@@ -129,7 +129,7 @@ pub(crate) fn copy_tree(source: &Path) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// Attaches what [`copy_tree`] gave.
+/// Attaches a copy of [`copy_tree`].
 pub(crate) fn attach(tree: &OwnedFd, target: &Path) -> io::Result<()> {
     let path = crate::sys::fds::c_path(target)?;
     // SAFETY: both paths are C strings that live through the call; the empty one makes the
@@ -148,9 +148,9 @@ pub(crate) fn attach(tree: &OwnedFd, target: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Forbids to write through the mount at `target`, which keeps its other attributes: those that
-/// came from another user namespace cannot be cleared. (The kernel keeps those of access times
-/// where none is asked for.)
+/// Makes the mount at `target` read-only, and keeps its other attributes: those that came from
+/// another user namespace cannot be cleared. (The kernel keeps the access time options if none is
+/// set.)
 pub(crate) fn remount_read_only(target: &Path) -> io::Result<()> {
     use nix::sys::statvfs::FsFlags;
     let has = nix::sys::statvfs::statvfs(target)?.flags();
@@ -165,7 +165,7 @@ pub(crate) fn remount_read_only(target: &Path) -> io::Result<()> {
     Ok(nix::mount::mount(None::<&str>, target, None::<&str>, flags, None::<&str>)?)
 }
 
-/// Whether something is mounted at `path` itself, as told by its device.
+/// Returns whether `path` is a mount point, by its device.
 pub(crate) fn is_mount_point(path: &Path) -> bool {
     let device = |path: &Path| nix::sys::stat::stat(path).map(|stat| stat.st_dev);
     match (device(path), path.parent().map(device)) {
@@ -174,7 +174,8 @@ pub(crate) fn is_mount_point(path: &Path) -> bool {
     }
 }
 
-/// Reads a path of mountinfo (proc(5)): blanks, tabs, newlines and backslashes are written as three octal digits.
+/// Reads a path of mountinfo (proc(5)): blanks, tabs, newlines and backslashes are written as three
+/// octal digits.
 pub(crate) fn unescaped(field: &[u8]) -> Vec<u8> {
     let (mut plain, mut rest) = (Vec::new(), field);
     while let [first, after @ ..] = rest {

@@ -37,13 +37,13 @@ struct Attributes {
     user_namespace: u64,
 }
 
-/// What is at `path` in `root`, whose root directory nothing on the way leaves: neither `..` nor an
-/// absolute symbolic link (`openat2(2)`, Linux 5.6).
+/// Opens `path` as a place, with `root` as the root directory: neither `..` nor an absolute
+/// symbolic link leads out of it (`openat2(2)`, Linux 5.6).
 pub(crate) fn open_inside(root: BorrowedFd<'_>, path: &CStr) -> io::Result<OwnedFd> {
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_IN_ROOT);
-    // So that `/proc` and `proc` are the same, also for a root that is not `/`.
+    // The empty path is the root itself.
     let path = if path.is_empty() { c"." } else { path };
     let mut tries = 0;
     loop {
@@ -55,23 +55,23 @@ pub(crate) fn open_inside(root: BorrowedFd<'_>, path: &CStr) -> io::Result<Owned
     }
 }
 
-/// A machine that mounts without a pause does not do so during each of these.
+/// The most retries. Even constant mounting elsewhere does not hit each of these.
 const MOST_TRIES: usize = 10_000;
 
-/// What has this name in `directory`, as a place.
+/// Opens the entry `name` of `directory` as a place.
 pub(crate) fn open_in(directory: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
     let (flags, mode) = (OFlag::O_PATH | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty());
     Ok(nix::fcntl::openat(directory, name, flags, mode)?)
 }
 
-/// A file system that can be configured.
+/// Opens a file system context (fsopen(2)).
 pub(crate) fn open_kind(kind: &CStr) -> io::Result<OwnedFd> {
     // SAFETY: the name is a C string that lives through the call.
     let fd = unsafe { libc::syscall(libc::SYS_fsopen, kind.as_ptr(), FSOPEN_CLOEXEC) };
     new_descriptor(fd)
 }
 
-/// Sets an option of it.
+/// Sets an option of a file system context.
 pub(crate) fn configure(file_system: &OwnedFd, key: &CStr, value: &CStr) -> io::Result<()> {
     // SAFETY: key and value are C strings that live through the call.
     let result = unsafe {
@@ -88,7 +88,7 @@ pub(crate) fn configure(file_system: &OwnedFd, key: &CStr, value: &CStr) -> io::
     Ok(())
 }
 
-/// Makes it.
+/// Creates the file system of a context.
 pub(crate) fn create(file_system: &OwnedFd) -> io::Result<()> {
     let none: libc::c_long = 0;
     // SAFETY: the command takes null pointers.
@@ -99,7 +99,7 @@ pub(crate) fn create(file_system: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// A mount of it, attached nowhere, with `attributes`.
+/// Mounts the file system of a context with `attributes`, detached.
 pub(crate) fn mount_of(file_system: &OwnedFd, attributes: u64) -> io::Result<OwnedFd> {
     // SAFETY: takes numbers.
     let fd = unsafe {
@@ -113,7 +113,7 @@ pub(crate) fn mount_of(file_system: &OwnedFd, attributes: u64) -> io::Result<Own
     new_descriptor(fd)
 }
 
-/// A mount of a new file system, attached nowhere.
+/// Mounts a new file system, detached.
 #[cfg(feature = "lab")]
 pub(crate) fn new_mount(
     kind: &CStr,
@@ -128,12 +128,12 @@ pub(crate) fn new_mount(
     mount_of(&file_system, attributes)
 }
 
-/// A copy of the mounts at and below `path`, attached nowhere.
+/// Copies the mounts at and below `path`, detached.
 pub(crate) fn copy(path: &CStr) -> io::Result<OwnedFd> {
     open_tree(libc::AT_FDCWD, path, 0)
 }
 
-/// The same of what `place` is open on.
+/// Copies the mounts at and below `place`, detached.
 pub(crate) fn copy_of(place: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     open_tree(place.as_raw_fd(), c"", libc::AT_EMPTY_PATH)
 }
@@ -145,7 +145,7 @@ fn open_tree(at: libc::c_int, path: &CStr, more: libc::c_int) -> io::Result<Owne
     new_descriptor(fd)
 }
 
-/// Attaches a mount to what `place` is open on.
+/// Attaches a mount at `place`.
 pub(crate) fn attach(mount: &OwnedFd, place: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: both paths are C strings; the flags make the kernel take the descriptors themselves.
     let result = unsafe {
@@ -162,15 +162,13 @@ pub(crate) fn attach(mount: &OwnedFd, place: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Forbids to write through the mount that `place` is the root of, and through those below it
-/// (Linux 5.12).
+/// Makes the mount whose root is `place`, and the mounts below it, read-only (Linux 5.12).
 pub(crate) fn make_read_only(place: BorrowedFd<'_>) -> io::Result<()> {
     let attributes = Attributes { set: READ_ONLY, clear: 0, propagation: 0, user_namespace: 0 };
     set_attributes(place, &attributes, libc::AT_RECURSIVE)
 }
 
-/// Allows to write through the mount that `place` is the root of, and through no other
-/// (Linux 5.12).
+/// Makes the mount whose root is `place` writable, and no other (Linux 5.12).
 pub(crate) fn make_writable(place: BorrowedFd<'_>) -> io::Result<()> {
     let attributes = Attributes { set: 0, clear: READ_ONLY, propagation: 0, user_namespace: 0 };
     set_attributes(place, &attributes, 0)
@@ -181,7 +179,8 @@ fn set_attributes(
     attributes: &Attributes,
     more: libc::c_int,
 ) -> io::Result<()> {
-    // SAFETY: the path is a C string, and the kernel reads one structure of the size that is told.
+    // SAFETY: the path is a C string, and the kernel reads one structure of the size in the last
+    // argument.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
@@ -202,7 +201,7 @@ pub(crate) fn pivot() -> io::Result<()> {
     Ok(nix::unistd::pivot_root(c".", c".")?)
 }
 
-/// Takes the mount that is the working directory away, with all below it.
+/// Unmounts the working directory lazily, with all mounts below it.
 pub(crate) fn detach_here() -> io::Result<()> {
     Ok(nix::mount::umount2(c".", nix::mount::MntFlags::MNT_DETACH)?)
 }

@@ -40,7 +40,7 @@ const DIRECTORIES: [(&CStr, &[&[Setting]]); 5] = [
     (c"sys/net/ipv6/conf/default", &[IPV6]),
 ];
 
-/// Those of net/ipv4/devinet.c. A change of the first one changes others.
+/// The defaults of net/ipv4/devinet.c. A change of the first one changes others.
 const IPV4: &[Setting] = &[
     (c"forwarding", b"0"),
     (c"accept_local", b"0"),
@@ -76,8 +76,8 @@ const IPV4: &[Setting] = &[
 /// The kernel sets these for `lo`.
 const POLICY: &[Setting] = &[(c"disable_policy", b"0"), (c"disable_xfrm", b"0")];
 
-/// Those of net/ipv6/addrconf.c that are the same in every kernel, but those that sandboxes and labs
-/// set themselves.
+/// The defaults of net/ipv6/addrconf.c that are the same in every kernel, except those that
+/// sandboxes and labs set.
 const IPV6: &[Setting] = &[
     (c"forwarding", b"0"),
     (c"accept_ra", b"1"),
@@ -146,13 +146,13 @@ pub(crate) fn learn(altered: Altered) {
     let _ = KNOWN.set(altered);
 }
 
-/// What is known, if a network has been looked at.
+/// Returns the known differences, if a network has been compared already.
 pub(crate) fn known() -> Option<Altered> {
     KNOWN.get().copied()
 }
 
-/// Gives the new network of the calling thread the kernel's defaults, by the `/proc` that is open.
-/// The first network of a process is looked at for that.
+/// Resets the new network of the calling thread to the kernel's defaults, by the open `/proc`. The
+/// first network of a process is compared to find the differences.
 pub(crate) fn restore(proc: &OwnedFd) -> Result<Altered, Refused> {
     let altered = *KNOWN.get_or_init(|| look(proc));
     write(proc, altered).map(|()| altered)
@@ -191,7 +191,7 @@ pub(crate) fn write(proc: &OwnedFd, altered: Altered) -> Result<(), Refused> {
     })
 }
 
-/// Does `work` for each setting, whichever fails. Gives the first failure.
+/// Calls `work` for each setting, even after a failure. Returns the first failure.
 fn each(
     proc: &OwnedFd,
     mut work: impl FnMut(usize, &OwnedFd, Setting) -> io::Result<()>,

@@ -1,5 +1,5 @@
-//! Brings `lo` up, and finds interfaces, with an ioctl each (netdevice(7)): no netlink, no runtime. Tries
-//! `lo` out, one call after the other, so that the one that is refused is known.
+//! Brings `lo` up, and finds interfaces, with an ioctl each (netdevice(7)): no netlink, no runtime.
+//! Tries `lo` out, one call after the other, so that the one that is refused is known.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -14,8 +14,8 @@ pub(crate) fn socket() -> io::Result<OwnedFd> {
     Ok(crate::sys::fds::adopt(fd))
 }
 
-/// Sets `IFF_UP` on `lo` of the namespace that `socket` belongs to; it has no other flag that can be
-/// set.
+/// Sets `IFF_UP` on `lo` of the namespace that `socket` belongs to; it has no other flag that can
+/// be set.
 ///
 /// The kernel then adds 127.0.0.1 and `::1` by itself.
 pub(crate) fn loopback_up(socket: &OwnedFd) -> io::Result<()> {

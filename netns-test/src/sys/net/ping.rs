@@ -1,5 +1,5 @@
-//! ICMP echo requests by sockets that take no privilege (`icmp(7)`, "ping sockets"), and what the nodes
-//! on the way say of them (`IP_RECVERR` of `ip(7)`).
+//! ICMP echo requests by sockets that take no privilege (`icmp(7)`, "ping sockets"), and what the
+//! nodes on the way say of them (`IP_RECVERR` of `ip(7)`).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,12 +20,12 @@ use crate::sys::fds::Until;
 pub(crate) struct Echo {
     socket: OwnedFd,
     to: IpAddr,
-    /// Whether it sends UDP to a port on which nobody listens, and takes "nobody listens" for the
-    /// answer: the sysctl `net.ipv4.ping_group_range` keeps the caller from better.
+    /// Whether it sends UDP to a closed port, and takes ECONNREFUSED for the answer, because the
+    /// sysctl `net.ipv4.ping_group_range` does not allow the caller ping sockets.
     by_udp: bool,
 }
 
-/// What has come back.
+/// A received answer.
 #[derive(Debug)]
 pub(crate) enum Heard {
     Answer,
@@ -41,7 +41,7 @@ pub(crate) enum Heard {
 /// The first of those that traceroute(8) sends to.
 const PORT: u16 = 33434;
 
-/// What the kernel sets otherwise (`net.ipv4.ip_default_ttl`).
+/// The kernel's default (`net.ipv4.ip_default_ttl`).
 const FAR: u8 = 64;
 
 /// `struct sock_extended_err` of linux/errqueue.h: where it is from.
@@ -70,8 +70,8 @@ impl Echo {
         Ok(Self { socket, to, by_udp })
     }
 
-    /// Sends a request, which `hops` nodes at most may get; the error of one that could not even leave
-    /// this node.
+    /// Sends a request, which `hops` nodes at most may get; the error of one that could not even
+    /// leave this node.
     pub(crate) fn send(&self, hops: Option<u8>) -> io::Result<Option<io::Error>> {
         let hops = i32::from(hops.unwrap_or(FAR));
         match self.to {
@@ -85,14 +85,14 @@ impl Echo {
             if self.to.is_ipv4() { [8, 0, 0, 0, 0, 0, 0, 1] } else { [128, 0, 0, 0, 0, 0, 0, 1] };
         let send =
             || socket::sendto(self.socket.as_raw_fd(), &request, &to, MsgFlags::MSG_NOSIGNAL);
-        // The first error can be one of an earlier request, told once.
+        // The first error can be one of an earlier request, which the kernel reports once.
         match send().or_else(|_| send()) {
             Ok(_) => Ok(None),
             Err(errno) => Ok(Some(errno.into())),
         }
     }
 
-    /// What has come back, or comes before the time is over.
+    /// Receives an answer, within `most`.
     pub(crate) fn hear(&self, most: Duration) -> io::Result<Option<Heard>> {
         if let Some(heard) = self.next()? {
             return Ok(Some(heard));

@@ -16,8 +16,8 @@ const MOST_FDS: usize = 16;
 pub(crate) struct Message {
     /// The length of its bytes; 0 means that the other side has closed.
     pub(crate) length: usize,
-    /// The descriptors that came with it; fewer than were sent if this process may hold no
-    /// more of them.
+    /// The received descriptors; fewer than were sent if this process is at its limit of open
+    /// files.
     pub(crate) fds: Vec<OwnedFd>,
 }
 
@@ -75,7 +75,7 @@ fn send_with(
     }
 }
 
-/// Has a message carry descriptors.
+/// Attaches descriptors to a message.
 fn put(fds: &[BorrowedFd<'_>], control: &mut Control, header: &mut libc::msghdr) {
     assert!(fds.len() <= MOST_FDS, "they fit into a message");
     let bytes = size_of_val(fds) as libc::c_uint;
@@ -114,13 +114,13 @@ pub(crate) fn try_send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits for a message, and gives its length.
+/// Waits for a message, and returns its length.
 pub(crate) fn length_of_next(socket: BorrowedFd<'_>) -> io::Result<usize> {
     look(socket, libc::MSG_PEEK | libc::MSG_TRUNC)
 }
 
-/// Receives a message without its bytes: its length, with `MSG_TRUNC`. By the one call that takes the
-/// others, too: a filter that refuses one of two is told for the wrong one.
+/// Receives a message without its bytes, for its length (`MSG_TRUNC`). It uses recvmsg(2), as for
+/// the message itself, so that a seccomp filter on another call does not lead to a wrong diagnosis.
 fn look(socket: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<usize> {
     // SAFETY: zero bytes are a valid `msghdr`, with room for nothing.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
@@ -135,7 +135,7 @@ fn look(socket: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<usize> {
     }
 }
 
-/// Whether the other side has read everything that was sent to it (unix(7), `SIOCOUTQ`).
+/// Returns whether the peer has read everything that was sent to it (unix(7), `SIOCOUTQ`).
 pub(crate) fn all_was_read(socket: BorrowedFd<'_>) -> bool {
     let mut unread: libc::c_int = 0;
     // SAFETY: the kernel writes one number. TIOCOUTQ is SIOCOUTQ.
@@ -143,7 +143,7 @@ pub(crate) fn all_was_read(socket: BorrowedFd<'_>) -> bool {
     Errno::result(result).is_ok() && unread == 0
 }
 
-/// Whether the other side has ended without having read what was sent to it. The kernel tells that
+/// Returns whether the peer has ended without reading what was sent to it. The kernel reports that
 /// once.
 pub(crate) fn was_not_read(socket: BorrowedFd<'_>) -> bool {
     let mut error: libc::c_int = 0;
@@ -167,8 +167,7 @@ struct Control([u8; 128]);
 
 /// Receives one message into `buffer`; waits for it.
 ///
-/// By hand, since `nix` gives no descriptors at all where the kernel could not hand over
-/// every one of them.
+/// Not by `nix`, which returns no descriptors at all if the kernel could not pass every one.
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Message> {
     receive_with(socket, buffer, 0)
 }
@@ -196,8 +195,8 @@ fn receive_with(
     header.msg_iovlen = 1;
     header.msg_control = (&raw mut control.0).cast();
     header.msg_controllen = control.0.len() as _;
-    // A side that closes without having read everything resets the connection; the kernel
-    // tells that once, before it gives out what was sent before.
+    // A peer that closes without having read everything resets the connection. The kernel reports
+    // that once, before the data that was sent earlier.
     let mut reset = false;
     let length = loop {
         // SAFETY: the header points to live buffers of the sizes that it states.

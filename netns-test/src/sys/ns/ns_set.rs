@@ -24,25 +24,25 @@ pub(crate) struct Place {
 #[derive(Debug)]
 struct Rest {
     mounts: OwnedFd,
-    /// What is `/` there, which need not be the root of the mounts (chroot(2)).
+    /// The root directory there, which can differ from the root of the mounts (chroot(2)).
     root: OwnedFd,
     hostname: OwnedFd,
 }
 
-/// Gives the calling thread mounts of its own, as they are. It shares its working directory with no
-/// other thread then.
+/// Moves the calling thread to a copy of its mount namespace, and unshares its working directory
+/// from other threads.
 pub(crate) fn unshare_mounts() -> io::Result<()> {
     Ok(nix::sched::unshare(CloneFlags::CLONE_NEWNS)?)
 }
 
-/// Gives the calling thread a network, mounts and a hostname of its own.
+/// Moves the calling thread to new network, mount and UTS namespaces.
 pub(crate) fn unshare_all() -> io::Result<()> {
     let flags = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS;
     Ok(nix::sched::unshare(flags)?)
 }
 
 impl Place {
-    /// That of the calling thread.
+    /// Opens the namespaces of the calling thread.
     pub(crate) fn own() -> io::Result<Self> {
         let root = crate::sys::fds::open_place(Path::new("/"))?;
         let rest = Rest { mounts: open("mnt")?, root, hostname: open("uts")? };
@@ -91,8 +91,8 @@ impl Place {
         Ok(Self { network: self.network.try_clone()?, rest: None })
     }
 
-    /// Has `command` begin there, in the directory that it has been given; one that is `bound` ends
-    /// with the thread that starts it.
+    /// Makes `command` begin there, in its own working directory. If it is `bound`, it ends with
+    /// the thread that starts it.
     pub(crate) fn set_for(self, command: &mut Command, bound: bool) {
         use std::os::unix::process::CommandExt as _;
         let caller = crate::sys::process::id();
@@ -145,8 +145,7 @@ fn open(kind: &str) -> io::Result<OwnedFd> {
     Ok(nix::fcntl::open(Path::new(&path), flags, Mode::empty())?)
 }
 
-/// How long the kernel may take to end a process that was killed; one that waits for a device may take
-/// for ever.
+/// The time limit for the end of a killed process. One that waits for a device may never end.
 const LAST_PROCESS: Duration = Duration::from_secs(10);
 
 /// How long it takes as a rule.
@@ -204,8 +203,8 @@ fn kill(pid: Pid) -> io::Result<()> {
     crate::sys::process::signal(pid, crate::sys::process::signals::KILL)
 }
 
-/// Whether another process is in a network, or something of this one can still start others there, or go
-/// there: a thread that is in it, or a descriptor besides `network`.
+/// Returns whether another process is in a network namespace, or this process can still enter it or
+/// start others there: by a thread in it, or by a descriptor besides `network`.
 pub(crate) fn is_in_use(network: BorrowedFd<'_>) -> bool {
     let names = names(&[network]);
     let count = |directory: &str, end: &str| {
@@ -223,7 +222,7 @@ pub(crate) fn is_in_use(network: BorrowedFd<'_>) -> bool {
         || count("/proc/self/fd", "") > 1
 }
 
-/// What the kernel calls them.
+/// Returns the kernel's names of them.
 fn names(networks: &[BorrowedFd<'_>]) -> Vec<String> {
     let all = networks.iter().filter_map(|network| crate::sys::fds::identity(*network).ok());
     all.map(|(_, inode)| format!("net:[{inode}]")).collect()
@@ -244,7 +243,7 @@ fn others_in(names: &[String]) -> io::Result<Vec<Other>> {
     let mut found = Vec::new();
     for listed in all.filter(|pid| has_thread_in(*pid, names)) {
         let depth = pids_of("self").len();
-        // One that is not told has ended, or is outside, where nobody of the lab is.
+        // A process without a pid here has ended, or is outside, where the lab has no process.
         let pid = pids_of(&listed.to_string()).get(depth.wrapping_sub(1)).copied();
         let pid = if depth == 0 { Some(listed) } else { pid };
         found.extend(pid.map(|pid| Other { listed, pid }));
@@ -253,8 +252,8 @@ fn others_in(names: &[String]) -> io::Result<Vec<Other>> {
     Ok(found)
 }
 
-/// Whether a thread of a process is in one of them. `/proc/PID/ns` is the main thread's, which may have ended,
-/// or be elsewhere.
+/// Returns whether a thread of a process is in one of them. `/proc/PID/ns` is the main thread's,
+/// which may have ended, or be in another namespace.
 fn has_thread_in(pid: Pid, names: &[String]) -> bool {
     let is_there = |thread: &Path| {
         let link = std::fs::read_link(thread.join("ns/net"));

@@ -1,4 +1,4 @@
-//! Namespaces as files: opened, told apart, entered (namespaces(7), `ioctl_nsfs(2)`).
+//! Namespaces as files: opened, identified, entered (namespaces(7), `ioctl_nsfs(2)`).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -23,7 +23,7 @@ pub(crate) fn open(path: &Path) -> io::Result<OwnedFd> {
     Ok(nix::fcntl::open(path, flags, Mode::empty())?)
 }
 
-/// What a descriptor is open on.
+/// The kind of file that a descriptor refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Namespace(Namespace),
@@ -84,13 +84,13 @@ pub(crate) fn enter_network(fd: impl AsFd) -> io::Result<()> {
     Ok(nix::sched::setns(fd, CloneFlags::CLONE_NEWNET)?)
 }
 
-/// Gives the calling thread a network namespace of its own.
+/// Moves the calling thread to a new network namespace.
 pub(crate) fn unshare_network() -> io::Result<()> {
     Ok(nix::sched::unshare(CloneFlags::CLONE_NEWNET)?)
 }
 
-/// The number that the kernel gives each network namespace once, of that which `socket` was
-/// made in (`SO_NETNS_COOKIE`, Linux 5.14).
+/// Returns the cookie of the network namespace of `socket`, which the kernel never reuses
+/// (`SO_NETNS_COOKIE`, Linux 5.14).
 pub(crate) fn cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
     const SO_NETNS_COOKIE: libc::c_int = 71;
     let mut cookie = 0_u64;
@@ -109,8 +109,8 @@ pub(crate) fn cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(cookie)
 }
 
-/// Has `command` move into the network namespace `fd` when it is started: after the fork, in the
-/// new process alone.
+/// Makes `command` enter the network namespace `fd` when it is started: after the fork, in the new
+/// process only.
 pub(crate) fn enter_before_exec(command: &mut std::process::Command, fd: OwnedFd) {
     use std::os::unix::process::CommandExt as _;
     let enter = move || enter_network(&fd);

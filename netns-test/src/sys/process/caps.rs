@@ -26,7 +26,7 @@ impl Caps {
 
     pub(crate) const NONE: Self = Self(0);
 
-    /// Whether all of `other` is in this set.
+    /// Returns whether this set contains all of `other`.
     pub(crate) const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
@@ -51,7 +51,7 @@ pub(crate) fn effective() -> io::Result<Caps> {
     Ok(get()?.effective)
 }
 
-/// Gives up `unwanted` for good, so that no program started later has them either.
+/// Drops `unwanted` permanently, so that programs started later do not have them either.
 pub(crate) fn drop_for_good(unwanted: Caps) -> io::Result<()> {
     let held = get()?;
     for capability in unwanted.numbers() {
@@ -76,7 +76,7 @@ pub(crate) fn make_ambient() -> io::Result<()> {
     Ok(())
 }
 
-/// Has this thread keep its permitted capabilities when it gives up being root, or not.
+/// Sets whether this thread keeps its permitted capabilities when its uid changes from 0.
 pub(crate) fn keep_over_change(keep: bool) -> io::Result<()> {
     prctl(libc::PR_SET_KEEPCAPS, libc::c_ulong::from(keep), 0)
 }
@@ -87,7 +87,7 @@ pub(crate) fn take_up() -> io::Result<()> {
     set(Sets { effective: held.permitted, ..held })
 }
 
-/// Has programs that this process starts get no capability but by being root's.
+/// Clears the ambient set: programs that this process starts get capabilities only as root.
 pub(crate) fn clear_ambient() -> io::Result<()> {
     const CLEAR_ALL: libc::c_ulong = libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong;
     prctl(libc::PR_CAP_AMBIENT, CLEAR_ALL, 0)?;

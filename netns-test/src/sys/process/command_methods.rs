@@ -1,7 +1,7 @@
 //! The methods of [`std::process::Command`] that commands of ours pass on to it, written once.
 
-/// Defines, in an `impl` of a type with the fields `command` (a std command) and `set` (which standard
-/// streams have been set), the methods that it has as std's command has them.
+/// Defines, in an `impl` of a type with the fields `command` (a std command) and `set` (which
+/// standard streams have been set), the methods that it has as std's command has them.
 ///
 /// `cleared` is the field, if there is one, that notes a cleared environment; `output` ends the
 /// sentences about standard output and standard error.

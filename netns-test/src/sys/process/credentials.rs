@@ -24,7 +24,7 @@ pub(crate) fn send(pid: Pid, signal: i32) {
     unsafe { libc::kill(pid, signal) };
 }
 
-/// Has a child that has not been reaped go on, if it was stopped.
+/// Continues a stopped child that has not been reaped.
 pub(crate) fn wake(child: u32) {
     if let Ok(pid) = Pid::try_from(child) {
         send(pid, libc::SIGCONT);
@@ -46,7 +46,7 @@ pub(crate) fn end_as(status: Status) -> ! {
     process::exit_now(128 + signal)
 }
 
-/// Sets the file mode creation mask, and gives the one before.
+/// Sets the file mode creation mask, and returns the previous one.
 pub(crate) fn change_umask(mask: u32) -> u32 {
     // SAFETY: takes a number. The result of a call that a filter has refused is no mask.
     let before = unsafe { libc::umask(mask as libc::mode_t) };
@@ -60,7 +60,7 @@ pub(crate) struct MachineNames {
     domain: [libc::c_char; 65],
 }
 
-/// Those of this process's (uname(2)).
+/// Reads the names of this process's UTS namespace (uname(2)).
 pub(crate) fn machine_names() -> io::Result<MachineNames> {
     // SAFETY: zero bytes are a valid `utsname`.
     let mut names: libc::utsname = unsafe { std::mem::zeroed() };
@@ -77,12 +77,12 @@ pub(crate) fn set_hostname(name: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives up every group but the own one.
+/// Drops all supplementary groups.
 pub(crate) fn clear_groups() -> io::Result<()> {
     Ok(nix::unistd::setgroups(&[])?)
 }
 
-/// Has these groups and no other, besides the own one.
+/// Sets the supplementary groups.
 pub(crate) fn set_groups(groups: &[u32]) -> io::Result<()> {
     let groups: Vec<_> = groups.iter().copied().map(Gid::from_raw).collect();
     Ok(nix::unistd::setgroups(&groups)?)

@@ -8,8 +8,8 @@ unsafe extern "C" {
     static mut environ: *const *const c_char;
 }
 
-/// What `environ` was made of. A test may change it, and the C library forgets it at exit
-/// under valgrind; leak checkers call lost what nothing points to.
+/// The strings and block of `environ`. A test may change it, and under valgrind the C library
+/// clears it at exit. Without this pointer leak checkers would report them as lost.
 static STRINGS: AtomicPtr<CString> = AtomicPtr::new(ptr::null_mut());
 static BLOCK: AtomicPtr<*const c_char> = AtomicPtr::new(ptr::null_mut());
 
@@ -23,8 +23,8 @@ pub(crate) fn replace(variables: Vec<CString>, _: &crate::sys::process::SingleTh
     let block = pointers.chain([ptr::null()]).collect::<Vec<_>>().leak();
     STRINGS.store(strings.as_mut_ptr(), Ordering::Relaxed);
     BLOCK.store(block.as_mut_ptr(), Ordering::Relaxed);
-    // SAFETY: one thread, so nobody reads `environ` meanwhile; the block is terminated by
-    // a null pointer and, like its strings, never freed.
+    // SAFETY: there is one thread, so no other one reads `environ` meanwhile; the block is
+    // terminated by a null pointer and, like its strings, never freed.
     unsafe { environ = block.as_ptr() };
 }
 

@@ -67,7 +67,8 @@ fn set_one(resource: usize, soft: u64, hard: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// How many seconds of a processor this process may take at the most; nothing where that is not limited.
+/// How many seconds of a processor this process may take at the most; nothing where that is not
+/// limited.
 pub(crate) fn processor_time() -> Option<u64> {
     let (_, hard) = get_one(libc::RLIMIT_CPU as usize).ok()?;
     (hard != u64::MAX).then_some(hard)

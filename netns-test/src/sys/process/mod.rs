@@ -24,7 +24,7 @@ pub(crate) type Pid = libc::pid_t;
 /// Stands for the fact that this process has one thread (or, under ThreadSanitizer, one
 /// thread and the sanitizer's own): what forks may rely on the state it inherits.
 ///
-/// A child of a process with more threads inherits locks that nobody will release.
+/// A child of a process with more threads inherits locks that are never released.
 #[derive(Debug)]
 pub(crate) struct SingleThreaded(PhantomData<*const ()>);
 
@@ -112,8 +112,8 @@ pub(crate) fn fork(_: &SingleThreaded) -> io::Result<Side> {
     }
 }
 
-/// fork(2) into new namespaces, in one step: some restricted systems refuse the second
-/// step of two with an error that tells less.
+/// Forks into new namespaces by one clone(2). Some restricted systems refuse unshare(2) after
+/// fork(2) with a less specific error.
 ///
 /// The raw system call rather than `fork` + `unshare`: ThreadSanitizer's fork handler
 /// starts a thread in the child, and `unshare(CLONE_NEWUSER)` then fails. `clone3` would
@@ -135,7 +135,7 @@ pub(crate) fn fork_aside(_: &SingleThreaded) -> io::Result<Side> {
     clone(0)
 }
 
-/// Has `work` done in a child and gives what came of that; what `work` gives is the exit status.
+/// Calls `work` in a child, whose exit status is the result of `work`, and returns the status.
 ///
 /// `work` may make system calls and nothing else: the process may have other threads.
 pub(crate) fn in_child(work: impl FnOnce() -> i32) -> io::Result<Status> {
@@ -177,8 +177,8 @@ pub(crate) fn reap() -> io::Result<Option<(Pid, Status)>> {
     }
 }
 
-/// A child that has asked to be traced (`PTRACE_TRACEME`) and has stopped: nobody here traces it, so it
-/// goes on, with the signal that it has stopped for.
+/// Continues a stopped child that has asked to be traced (`PTRACE_TRACEME`), with the signal that
+/// it has stopped for: this process does not trace it.
 fn let_go(pid: Pid, signal: libc::c_int) {
     let none: libc::c_long = 0;
     // SAFETY: zero bytes are a valid `siginfo_t`.
@@ -204,7 +204,8 @@ pub(crate) fn reap_all() {
     }
 }
 
-/// Waits for the end of a thread, also of one that has left by exit(2), where `JoinHandle::join` panics.
+/// Waits for the end of a thread, also of one that has left by exit(2), where `JoinHandle::join`
+/// panics.
 pub(crate) fn join<T>(thread: std::thread::JoinHandle<T>) -> io::Result<()> {
     use std::os::unix::thread::JoinHandleExt as _;
     let thread = thread.into_pthread_t();
@@ -215,8 +216,8 @@ pub(crate) fn join<T>(thread: std::thread::JoinHandle<T>) -> io::Result<()> {
     }
 }
 
-/// How the child `pid`, made by [`fork_aside`], has ended, which leaves it to be reaped;
-/// `None` while it runs, an error when somebody else has reaped it.
+/// Returns the status of the child `pid` of [`fork_aside`], without reaping it; `None` while it
+/// runs, an error if it has been reaped already.
 pub(crate) fn end_of(pid: Pid) -> io::Result<Option<Status>> {
     // SAFETY: zero bytes are a valid `siginfo_t`.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
@@ -251,8 +252,8 @@ fn status_of(status: libc::c_int) -> Status {
     }
 }
 
-/// Has `handler` called when the process ends by `exit` or by a return from `main`; also in
-/// processes that are forked from this one.
+/// Registers `handler` to be called when the process ends by `exit` or by a return from `main`;
+/// also in processes that are forked from this one.
 pub(crate) fn at_exit(handler: extern "C" fn()) {
     // SAFETY: a function lives as long as the program. Without memory for one more handler
     // it is not called, which callers can live with.
@@ -273,8 +274,8 @@ pub(crate) fn signal(pid: u32, number: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// A descriptor on a process, readable when it has ended (`pidfd_open(2)`, Linux 5.3). Whose number it is
-/// must be sure: a child's that has not been reaped is. Allocates nothing.
+/// A descriptor on a process, readable when it has ended (`pidfd_open(2)`, Linux 5.3). Whose number
+/// it is must be sure: a child's that has not been reaped is. Allocates nothing.
 pub(crate) fn descriptor_of(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: takes numbers; the descriptor is close-on-exec.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
@@ -317,7 +318,7 @@ pub(crate) fn parent_id() -> Pid {
     nix::unistd::getppid().as_raw()
 }
 
-/// Has the kernel kill this process when the thread that forked it ends.
+/// Makes the kernel kill this process when the thread that forked it ends.
 ///
 /// Lost when credentials change (prctl(2), `PR_SET_PDEATHSIG)`: call it after that.
 pub(crate) fn die_with_parent() -> io::Result<()> {
@@ -353,18 +354,19 @@ pub(crate) fn lead_own_session() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether this process may open its own files in `/proc`; nothing if that is not told.
+/// Returns whether this process may open its own files in `/proc`; `None` if the kernel does not
+/// say.
 pub(crate) fn is_dumpable() -> Option<bool> {
     nix::sys::prctl::get_dumpable().ok()
 }
 
-/// Whether process 1, which calls, has any other process in its PID namespace (kill(2)): one that it
-/// may not signal, too.
+/// Returns whether the calling process 1 has any other process in its PID namespace (kill(2)), even
+/// one that it may not signal.
 pub(crate) fn others_exist() -> bool {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), None) != Err(Errno::ESRCH)
 }
 
-/// Whether the numbers of processes in `/proc` are those that this process sees.
+/// Returns whether `/proc` belongs to this process's PID namespace.
 pub(crate) fn proc_is_own() -> bool {
     std::fs::read_link("/proc/self").is_ok_and(|link| link.to_str() == Some(&*id().to_string()))
 }

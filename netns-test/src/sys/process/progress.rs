@@ -17,7 +17,8 @@ impl Progress {
         self.stage.store(stage, Ordering::Release);
     }
 
-    /// Notes the stage with this number as the one in which the test begins: now, unless it has begun.
+    /// Notes the stage with this number as the one in which the test begins: now, unless it has
+    /// begun.
     pub(crate) fn begin(&self, stage: u32) {
         let now = u64::try_from(now().as_nanos()).unwrap_or(u64::MAX).max(1);
         let begun = self.began.compare_exchange(0, now, Ordering::AcqRel, Ordering::Relaxed);

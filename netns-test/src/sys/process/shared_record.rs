@@ -1,4 +1,4 @@
-//! Memory shared between init and body: where the body leaves word of how it ended.
+//! Memory shared between init and body, in which the body records how it ended.
 //!
 //! A descriptor would not do: a body may close every descriptor it finds.
 
@@ -72,31 +72,31 @@ impl Record {
         let length = self.page().length.load(Ordering::Relaxed) as usize;
         let mut text = vec![0; length.min(TEXT_CAPACITY)];
         let source = self.page().text.get();
-        // SAFETY: `text` is at most as long as the source; after the seal nobody writes.
+        // SAFETY: `text` is at most as long as the source; after the seal no process writes.
         unsafe {
             std::ptr::copy_nonoverlapping(source.cast::<u8>(), text.as_mut_ptr(), text.len());
         };
         Some((self.page().kind.load(Ordering::Relaxed), text))
     }
 
-    /// Where a signal handler notes that the stack has overflowed.
+    /// Returns the flag that a signal handler sets at a stack overflow.
     pub(crate) fn stack_overflow(&self) -> &'static AtomicU32 {
-        // SAFETY: as in `page`; the mapping is never unmapped, so this holds for ever.
+        // SAFETY: as in `page`; the mapping is never unmapped.
         let page: &'static Page = unsafe { self.page.as_ref() };
         &page.stack_overflow
     }
 
-    /// Notes that what the process has printed of its end went nowhere.
+    /// Records that the message about the end of the process could not be printed.
     pub(crate) fn note_unseen(&self) {
         self.page().unseen.store(1, Ordering::Relaxed);
     }
 
-    /// Whether that was noted.
+    /// Returns whether the message about the end could not be printed.
     pub(crate) fn is_unseen(&self) -> bool {
         self.page().unseen.load(Ordering::Relaxed) != 0
     }
 
-    /// Where the process notes how far it has come.
+    /// Returns the record of the process's progress.
     pub(crate) fn progress(&self) -> &'static Progress {
         // SAFETY: as in `page`; the mapping is never unmapped.
         let page: &'static Page = unsafe { self.page.as_ref() };
@@ -113,18 +113,18 @@ impl Record {
 /// Numbers, all zero, that this process shares with every process that is forked from it.
 pub(crate) fn shared_numbers<const COUNT: usize>() -> io::Result<&'static [AtomicU32; COUNT]> {
     let page = map(size_of::<[AtomicU32; COUNT]>(), MapFlags::MAP_SHARED)?;
-    // SAFETY: live for ever, aligned as pages are, and zero bytes are valid atomics.
+    // SAFETY: never unmapped, aligned as pages are, and zero bytes are valid atomics.
     Ok(unsafe { page.cast().as_ref() })
 }
 
-/// Tells the process that made it from every process forked from that one, also where two
-/// PID namespaces number both alike: forking empties its page (`madvise(2)`,
+/// A mark of the process that created it. Processes forked from that one do not have it, even with
+/// the same id in another PID namespace: forking empties its page (`madvise(2)`,
 /// `MADV_WIPEONFORK`).
 #[derive(Debug)]
 pub(crate) struct ForkMark {
     flag: &'static AtomicU32,
-    /// The id of the process, where the kernel does not empty the page. Elsewhere no system call is
-    /// made to tell: a test's seccomp filter may refuse getpid(2).
+    /// The id of the process, if the kernel does not empty the page. Otherwise no system call is
+    /// made, because a test's seccomp filter may refuse getpid(2).
     maker: Option<crate::sys::process::Pid>,
 }
 
@@ -135,21 +135,21 @@ impl ForkMark {
         let page = map(size, MapFlags::MAP_PRIVATE)?;
         // SAFETY: the page was made for this, and zero is a value of its one atomic.
         let wiped = unsafe { madvise(page, size, MmapAdvise::MADV_WIPEONFORK) };
-        // SAFETY: live for ever, aligned as pages are, and zero bytes are a valid atomic.
+        // SAFETY: never unmapped, aligned as pages are, and zero bytes are a valid atomic.
         let flag: &'static AtomicU32 = unsafe { page.cast().as_ref() };
         flag.store(1, Ordering::Relaxed);
         let maker = wiped.is_err().then(crate::sys::process::id);
         Ok(Self { flag, maker })
     }
 
-    /// Whether this is the process that was marked.
+    /// Returns whether this is the marked process.
     pub(crate) fn is_here(&self) -> bool {
         self.flag.load(Ordering::Relaxed) == 1
             && self.maker.is_none_or(|maker| maker == crate::sys::process::id())
     }
 }
 
-/// Whether this process can have so many bytes more, as the stack of a thread takes them.
+/// Returns whether this process can map `size` bytes, as for the stack of a thread.
 pub(crate) fn can_map(size: usize) -> bool {
     let Ok(memory) = map(size.max(1), MapFlags::MAP_PRIVATE) else { return false };
     // SAFETY: mapped above with this size, and not used by anybody.

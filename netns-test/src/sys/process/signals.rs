@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use nix::sys::signal::{SigSet, Signal};
 
-/// The signal that nobody survives.
+/// The signal that no process can block.
 pub(crate) const KILL: i32 = libc::SIGKILL;
 
 /// `SIGSYS`: a seccomp filter refuses a system call by it.
@@ -34,8 +34,8 @@ pub(crate) fn set_mask(mask: Mask) -> io::Result<()> {
     change(libc::SIG_SETMASK, &unsafe { SigSet::from_sigset_t_unchecked(set) }).map(drop)
 }
 
-/// Changes the calling thread's mask; what it was before. Not by `nix`, which takes the error's number
-/// that `pthread_sigmask(3)` gives for a success.
+/// Changes the calling thread's mask, and returns the previous one. Not by `nix`, which takes the
+/// error number that `pthread_sigmask(3)` returns for success.
 fn change(how: libc::c_int, set: &SigSet) -> io::Result<SigSet> {
     let mut before = *SigSet::empty().as_ref();
     // SAFETY: two initialised signal sets, of which the second is written.
@@ -51,8 +51,8 @@ pub(crate) fn block_children() -> io::Result<()> {
     change(libc::SIG_BLOCK, &of_children()).map(drop)
 }
 
-/// Gives a descriptor that becomes readable when a child ends (signalfd(2)); after
-/// [`block_children`].
+/// Creates a descriptor that becomes readable when a child ends (signalfd(2)). Call
+/// [`block_children`] before.
 pub(crate) fn watch_children() -> io::Result<OwnedFd> {
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
     // SAFETY: the set is initialised, and -1 asks for a new descriptor.
@@ -73,7 +73,7 @@ pub(crate) fn block_all() -> io::Result<Mask> {
     Ok(before)
 }
 
-/// Where signals that are blocked can be read (signalfd(2)).
+/// Creates a descriptor to read blocked signals from (signalfd(2)).
 pub(crate) fn descriptor() -> io::Result<OwnedFd> {
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
     // SAFETY: the set is initialised, and -1 asks for a new descriptor.
@@ -108,8 +108,8 @@ pub(crate) fn next(arrived: &OwnedFd) -> Option<Arrived> {
     })
 }
 
-/// Makes the end of children something to wait for, and says whether whoever started this
-/// program had it ignored: the kernel then reaps them and tells nobody.
+/// Resets SIGCHLD, so that children can be waited for, and returns whether it was ignored, as the
+/// starter of a program can set it: the kernel then reaps children itself.
 pub(crate) fn stop_ignoring_children() -> bool {
     // SAFETY: the default disposition installs no handler.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) == libc::SIG_IGN }
@@ -144,7 +144,7 @@ fn numbers() -> std::ops::RangeInclusive<i32> {
 }
 
 fn is_member(set: &SigSet, signal: i32) -> bool {
-    // SAFETY: the set is initialised; a number out of range gives -1.
+    // SAFETY: the set is initialised; a number out of range returns -1.
     unsafe { libc::sigismember(set.as_ref(), signal) == 1 }
 }
 

@@ -1,4 +1,4 @@
-//! Tells a stack overflow from other invalid accesses, on the test's thread.
+//! Distinguishes a stack overflow from other invalid accesses, on the test's thread.
 //!
 //! The standard library does so before `main`; a body starts earlier than that.
 
@@ -39,8 +39,8 @@ pub(crate) fn note_overflow_in(note: &'static AtomicU32) -> io::Result<()> {
     install(libc::SIGBUS)
 }
 
-/// Has the loader look up what the C library needs to tell where a thread's stack is, for this process and its
-/// later children.
+/// Makes the loader resolve the symbols with which the C library finds a thread's stack, for this
+/// process and its later children.
 pub(crate) fn look_up() {
     drop(lowest_stack_address());
 }
@@ -52,7 +52,7 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, _context: *mut c
     let address = unsafe { info.si_addr() } as usize;
     let low = STACK_LOW.load(Ordering::Relaxed);
     if (low.saturating_sub(GUARD)..low).contains(&address) {
-        // SAFETY: null or a reference that lives for ever.
+        // SAFETY: null or a `'static` reference.
         if let Some(note) = unsafe { NOTE.load(Ordering::Relaxed).as_ref() } {
             note.store(1, Ordering::Relaxed);
         }
@@ -85,7 +85,7 @@ fn use_alternate_stack() -> io::Result<()> {
         return Err(io::ErrorKind::NotFound.into());
     }
     let stack = libc::stack_t { ss_sp: memory, ss_flags: 0, ss_size: ALTERNATE_STACK };
-    // SAFETY: the memory is as large as stated, lives for ever and is used for nothing else.
+    // SAFETY: the memory is as large as stated, never freed and used for nothing else.
     let result = unsafe { libc::sigaltstack(&raw const stack, null_mut()) };
     Errno::result(result)?;
     Ok(())

@@ -1,5 +1,5 @@
-//! Calls that never fail, as the manual says: a seccomp filter refuses them all the same, and C
-//! libraries do not look.
+//! Calls that never fail according to their manual pages. A seccomp filter can still refuse them,
+//! and C libraries do not check for that.
 
 use std::io;
 
@@ -28,7 +28,8 @@ pub(crate) fn refused_identity() -> Result<(), (&'static str, io::Error)> {
     Ok(())
 }
 
-/// An error where a call that has none gives what the kernel gives as one: C libraries do not look.
+/// Converts the raw result of a call without errors. C libraries do not check it for an error
+/// number.
 fn no_error(result: libc::c_long) -> io::Result<()> {
     match result {
         -4095..0 => Err(io::Error::from_raw_os_error(-result as i32)),
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_kernel_gives_as_an_error_is_one() {
+    fn error_numbers_of_the_kernel_are_errors() {
         assert!(no_error(0o022).is_ok());
         assert_eq!(no_error(-13).unwrap_err().raw_os_error(), Some(libc::EACCES));
         assert!(refused_identity().is_ok());

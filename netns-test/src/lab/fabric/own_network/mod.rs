@@ -1,10 +1,7 @@
-//! The caller's own network, where a lab uses it: changes, and their undoing.
+//! The caller's own network, where it is a node of the lab: changes, and how they are undone.
 
-#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod give_back;
-#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod of_kernel;
 pub(crate) mod rank;
-#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod sysctl;
-#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod undo;

@@ -1,40 +1,41 @@
-//! Sysctls of the caller's own network. Some write others, too, or take addresses and routes: all of that
-//! is noted, and taken back when the lab ends.
+//! Sysctls of the caller's own network. A write to one can change others, and remove addresses and
+//! routes. All of that is recorded, and undone when the lab ends.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use crate::addr::sysctl::Sysctl;
 use crate::error::Failure;
-use crate::lab::change::of_kernel;
+use crate::lab::fabric::own_network::of_kernel;
 use crate::lab::fabric::own_network::undo::Journal;
 use crate::netlink::Netlink;
 
-/// Writes a sysctl in the network of the calling thread, which `netlink` speaks to. The inner error is
-/// the kernel's; the outer one says that nothing has been written.
+/// Writes a sysctl in the network of the calling thread, which is that of `netlink`. The inner error
+/// is the kernel's. The outer one means that nothing was written.
 pub(crate) fn write(
-    (path, value): (&str, &str),
+    (name, value): (&Sysctl, &str),
     netlink: &Netlink,
     journal: &Journal,
 ) -> Result<io::Result<()>, Failure> {
-    check(path, value, netlink)?;
-    let mut written = Ok(());
+    check(name, value, netlink)?;
+    let (path, mut written) = (name.path(), Ok(()));
     journal.around(
         netlink,
         |_| false,
         || {
-            let (own, others) = (fs::read_to_string(path), others(path));
-            written = fs::write(path, value);
+            let (own, others) = (fs::read_to_string(&path), others(&path));
+            written = fs::write(&path, value);
             for (other, before) in others {
                 let is_changed = fs::read_to_string(&other).is_ok_and(|after| after != before);
-                if is_changed && other.as_os_str() != path {
+                if is_changed && other.as_os_str() != path.as_str() {
                     journal.write(other.display().to_string(), before.trim().to_owned());
                 }
             }
-            // It is written back before the others.
+            // The end of the lab writes in the opposite order: this one before the others.
             if let (Ok(own), Ok(())) = (own, &written) {
-                journal.write(path.to_owned(), own.trim().to_owned());
+                journal.write(path.clone(), own.trim().to_owned());
             }
             Ok::<_, Failure>(())
         },
@@ -42,22 +43,25 @@ pub(crate) fn write(
     Ok(written)
 }
 
-/// Refuses what takes routes or addresses that only the kernel can make.
-fn check(path: &str, value: &str, netlink: &Netlink) -> Result<(), Failure> {
-    let takes = ["forwarding", "disable_ipv6"].iter().any(|name| path.ends_with(name));
-    if !takes || !path.contains("/ipv6/conf/") || value.trim() == "0" {
+/// Refuses a sysctl that removes routes or addresses which only the kernel can create.
+fn check(name: &Sysctl, value: &str, netlink: &Netlink) -> Result<(), Failure> {
+    let path = name.path();
+    let removes = ["forwarding", "disable_ipv6"].iter().any(|end| path.ends_with(end));
+    let removes = removes && path.contains("/ipv6/conf/") && value.trim() != "0";
+    if !removes {
         return Ok(());
     }
     let (all, of_kernel) = (netlink.belongings()?, of_kernel::Routes::read());
     let lost = all.0.iter().find_map(|one| Some((one, of_kernel.reason(one)?)));
     lost.map_or(Ok(()), |(one, why)| {
-        let reason = format!("the kernel removes {one}, and {why}: the lab could not give it back");
-        let failure = Failure::new("write", format!("{path} of the caller's network"), reason);
+        let reason = format!("the kernel removes {one}, and {why}: the lab could not restore it");
+        let failure = Failure::new("write", format!("{name} of the caller's network"), reason);
         Err(failure.advise("set it before the lab is built, or on another node"))
     })
 }
 
-/// What a sysctl of all interfaces, or of an interface, can change besides, with its values.
+/// Returns the sysctls that a write to one of all interfaces, or of one interface, can change, with
+/// their values.
 fn others(path: &str) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     if !path.contains("/conf/") && !path.ends_with("/ip_forward") {

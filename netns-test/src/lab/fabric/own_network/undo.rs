@@ -6,15 +6,16 @@
 
 use std::fs;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Mutex, MutexGuard};
 
 use crate::error::Failure;
+use crate::lab::fabric::on_thread;
 use crate::lab::fabric::own_network::give_back;
 use crate::netlink::kept::belongings::Belongings;
 use crate::netlink::kept::{Class, Kept};
 use crate::netlink::{Netlink, Request};
 use crate::sys::errno;
+use crate::sys::lock::lock;
 use crate::sys::ns::ns_set::Place;
 
 /// The changes, in their order.
@@ -111,7 +112,7 @@ impl Journal {
     }
 
     fn changes(&self) -> MutexGuard<'_, Changes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
@@ -132,9 +133,6 @@ fn write_back(values: Vec<(String, String)>, place: &Place) -> Vec<String> {
         return Vec::new();
     }
     let write = || {
-        if let Err(error) = place.enter() {
-            return vec![format!("enter the caller's network: {}", errno::describe(&error))];
-        }
         // One pass for those that write others, one for these; the last finds all right.
         let mut failed = Vec::new();
         for _ in 0..3 {
@@ -143,9 +141,9 @@ fn write_back(values: Vec<(String, String)>, place: &Place) -> Vec<String> {
         failed
     };
     // The thread that drops a lab may be anywhere.
-    thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, write) {
-        Ok(thread) => thread.join().unwrap_or_else(|_| vec!["write sysctls: a panic".to_owned()]),
-        Err(error) => vec![format!("start a thread: {}", errno::describe(&error))],
+    on_thread::in_place(place, "lab", write).unwrap_or_else(|refused| {
+        let failure = refused.of("the caller's network");
+        vec![format!("write sysctls: {failure}")]
     })
 }
 

@@ -1,260 +1,274 @@
-//! What the network of a lab looks like at one moment, as plain data. Its `Display` prints what `ip`
-//! and `ss` would.
+//! Snapshot: state of a lab's network at one moment, as plain data.
 
 pub(crate) mod read;
 pub(crate) mod text;
 
 use std::net::{IpAddr, SocketAddr};
-use std::ops::RangeInclusive;
+use std::ops::{Index, RangeInclusive};
 
 use crate::addr::cidr::{Cidr, Subnet};
 use crate::addr::mac::Mac;
 use crate::lab::observe::sockets::Protocol;
-use crate::lab::topology::NodeKind;
+use crate::lab::topology::{NodeId, NodeKind};
 
-/// The state of all nodes ([`Lab::snapshot`](crate::lab::Lab::snapshot)), in the order of declaration.
+/// State of all nodes of a lab, in the order of declaration ([`Lab::snapshot`](crate::Lab::snapshot)).
 ///
-/// Its `Display` is what `ip` and `ss` would print of each node. To compare it with what was written
-/// down in another run, by `assert_eq!` or with a crate for snapshots, take the [stable](Self::stable)
-/// form.
+/// `snapshot[node]` is the state of one node. `Display` prints each node in the format of `ip` and `ss`. To
+/// compare a snapshot with one of another run, by `assert_eq!` or with a crate for snapshot tests, take the
+/// [stable](Self::stable) form.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// One for each node.
-    pub hosts: Vec<NodeState>,
+    /// States, one for each node.
+    pub nodes: Vec<NodeState>,
+    ids: Ids,
 }
 
-/// One node.
+/// Ids of the nodes of a snapshot. All are equal, so that snapshots of two labs can be.
+#[derive(Clone, Debug)]
+pub(crate) struct Ids(pub(crate) Vec<NodeId>);
+
+impl PartialEq for Ids {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+/// State of one node.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct NodeState {
-    /// The node's name.
+    /// Name of the node.
     pub name: String,
-    /// What the node is.
+    /// Kind of the node.
     pub kind: NodeKind,
-    /// Whether it is powered on; all else is empty if not.
+    /// Whether the node is powered on. If not, all other lists are empty.
     pub is_on: bool,
-    /// The interfaces, in the order of their indexes.
-    pub links: Vec<InterfaceState>,
-    /// The routes of all tables, but for those that the kernel makes for the node's own addresses; IPv4
-    /// first, the main table first, by destination.
+    /// Interfaces in the order of their indexes.
+    pub interfaces: Vec<InterfaceState>,
+    /// Routes of all tables, except those that the kernel makes for the node's own addresses: IPv4 first,
+    /// then the main table first, then by destination.
     pub routes: Vec<RouteState>,
-    /// The rules that say which table is looked up, IPv4 first, in the kernel's order.
+    /// Rules (ip-rule(8)): IPv4 first, in the order of the kernel.
     pub rules: Vec<RuleState>,
-    /// The neighbours whose Ethernet addresses the kernel knows or has asked for, by interface and
-    /// address.
+    /// Neighbour entries, by interface and address.
     pub neighbours: Vec<NeighbourState>,
-    /// The sockets of TCP and UDP, by protocol and addresses.
+    /// TCP and UDP sockets, by protocol and addresses.
     pub sockets: Vec<SocketState>,
-    /// From where the kernel takes ports that nobody has asked for.
+    /// Range of the ephemeral ports (`ip_local_port_range`).
     ephemeral: RangeInclusive<u16>,
 }
 
-/// An interface.
+/// State of an interface.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct InterfaceState {
-    /// Its name.
+    /// Name of the interface.
     pub name: String,
-    /// The kernel's word for its kind: `veth`, `bridge`, `loopback`; `device` where it has none.
+    /// Kind in the kernel's words: `veth`, `bridge`, `loopback`; `device` if the kernel has none.
     pub kind: String,
-    /// Its Ethernet address, if it has one.
+    /// Ethernet address, if the interface has one.
     pub mac: Option<Mac>,
-    /// Its MTU in bytes.
+    /// MTU in bytes.
     pub mtu: u32,
-    /// Whether it was brought up.
+    /// Whether the interface is administratively up.
     pub is_up: bool,
-    /// Whether it can carry packets: a cable carries none while its other end is down.
+    /// Whether the interface is up and has carrier. An end of a link has none while the other end is down.
     pub is_running: bool,
-    /// The bridge that it is a port of.
+    /// Name of the bridge that the interface is a port of.
     pub bridge: Option<String>,
-    /// Its addresses, in the kernel's order, IPv4 first; link-local ones, too.
+    /// Addresses in the order of the kernel, IPv4 first, with link-local ones.
     pub addresses: Vec<Cidr>,
-    /// All else that the kernel says of each of [`addresses`](Self::addresses), in the words of
-    /// ip-address(8): `peer 10.0.0.2/32`, `scope link`, `noprefixroute`.
+    /// Other attributes of each of [`addresses`](Self::addresses), in the format of ip-address(8):
+    /// `peer 10.0.0.2/32`, `scope link`, `noprefixroute`.
     pub address_details: Vec<Vec<String>>,
-    /// What it has carried; none in the stable form.
+    /// Counters of the interface; none in the stable form.
     pub counters: Option<Counters>,
 }
 
-/// What an interface has carried since it is there.
+/// Counters of an interface since its creation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Packets that were received.
+    /// Received packets.
     pub rx_packets: u64,
-    /// Their bytes, with Ethernet headers.
+    /// Received bytes, with Ethernet headers.
     pub rx_bytes: u64,
-    /// Packets that were received and dropped.
+    /// Received packets that were dropped.
     pub rx_dropped: u64,
-    /// Packets that were sent.
+    /// Sent packets.
     pub tx_packets: u64,
-    /// Their bytes, with Ethernet headers.
+    /// Sent bytes, with Ethernet headers.
     pub tx_bytes: u64,
-    /// Packets that were to be sent and were dropped.
+    /// Packets that were dropped before they were sent.
     pub tx_dropped: u64,
 }
 
-/// A route.
+/// Route of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RouteState {
-    /// Where it leads.
+    /// Destination: all packets with a destination address in this subnet.
     pub destination: Subnet,
-    /// The gateway, if it has one; none for one that leads several ways.
+    /// Gateway, if the route has one next hop with a gateway.
     pub via: Option<IpAddr>,
-    /// The name of the interface; none for one that leads nowhere, or several ways.
+    /// Name of the interface, if the route has one next hop.
     pub dev: Option<String>,
-    /// The next hops: one for most routes, none for one that leads nowhere.
+    /// Next hops: one for most routes, none for a `blackhole` or the like.
     pub next_hops: Vec<NextHopState>,
-    /// The number of its table: 254 is main, 255 local.
+    /// Number of the route's table: 254 is main, 255 is local.
     pub table: u32,
-    /// The metric, which `ip route` calls so, or a route's priority: of several routes to one destination
-    /// the least is used. 0 in IPv4, 1024 in IPv6, if it was added without one.
+    /// Metric: of several routes to one destination the kernel takes the lowest. The default is 0 in IPv4 and
+    /// 1024 in IPv6.
     pub metric: u32,
-    /// All else that the kernel says of it, in the words of ip-route(8): `proto static`, `src 10.0.0.1`,
-    /// `mtu lock 1300`. What has no word there is there by its number.
+    /// Other attributes in the format of ip-route(8): `proto static`, `src 10.0.0.1`, `mtu lock 1300`. An
+    /// attribute that ip-route(8) does not know has its number.
     pub details: Vec<String>,
-    /// `unicast`, `blackhole`, … (ip-route(8)).
+    /// Type of the route: `unicast`, `blackhole`, … (ip-route(8)).
     pub kind: String,
-    /// Whether packets go there: it is unicast, and its interface carries packets.
+    /// Whether packets can take the route: it is unicast, and its interface has carrier.
     pub is_usable: bool,
 }
 
-/// A next hop of a route.
+/// Next hop of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NextHopState {
-    /// The gateway, if it has one.
+    /// Gateway, if the next hop has one.
     pub via: Option<IpAddr>,
-    /// The name of the interface.
+    /// Name of the interface.
     pub dev: Option<String>,
-    /// Its share among several; none for the only one.
+    /// Weight among several next hops; none for the only one.
     pub weight: Option<u16>,
-    /// All else: `onlink`, `encap mpls 0x…`.
+    /// Other attributes: `onlink`, `encap mpls 0x…`.
     pub details: Vec<String>,
 }
 
-/// A rule (ip-rule(8)).
+/// Rule of the routing policy (ip-rule(8)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RuleState {
-    /// Whether it is for IPv4, and not for IPv6.
+    /// Whether the rule is for IPv4, not IPv6.
     pub is_ipv4: bool,
-    /// Its priority: the least is tried first.
+    /// Priority: the kernel tries the lowest first.
     pub priority: u32,
-    /// The packets that it is for: `from all`, `from 10.0.0.1 fwmark 0x1`.
+    /// Packets that the rule matches: `from all`, `from 10.0.0.1 fwmark 0x1`.
     pub selector: String,
-    /// What becomes of them, with all else: `lookup main`, `blackhole`.
+    /// Action, with all other attributes: `lookup main`, `blackhole`.
     pub action: String,
-    /// Whether the kernel has made it, as in every network.
+    /// Whether the kernel has made the rule, as in every network namespace.
     is_default: bool,
 }
 
-/// A neighbour.
+/// Neighbour entry: the Ethernet address of an address on a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NeighbourState {
-    /// Its address.
+    /// IP address of the neighbour.
     pub address: IpAddr,
-    /// The name of the interface.
+    /// Name of the interface.
     pub dev: String,
-    /// Its Ethernet address, if that is known.
+    /// Ethernet address of the neighbour, if it is known.
     pub mac: Option<Mac>,
-    /// `REACHABLE`, `STALE`, `FAILED`, … (ip-neighbour(8)).
+    /// State of the entry: `REACHABLE`, `STALE`, `FAILED`, … (ip-neighbour(8)).
     pub state: String,
 }
 
-/// A socket.
+/// State of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct SocketState {
-    /// TCP or UDP.
+    /// Protocol of the socket.
     pub protocol: Protocol,
-    /// Its own address.
+    /// Local address.
     pub local: SocketAddr,
-    /// The other end's, if it is connected.
+    /// Remote address, if the socket is connected.
     pub remote: Option<SocketAddr>,
-    /// Where a connection stands; for UDP [`Established`](TcpState::Established) if it is connected, and
-    /// [`Close`](TcpState::Close) if not.
+    /// State of the connection. A UDP socket is [`Established`](TcpState::Established) if it is connected, else
+    /// [`Close`](TcpState::Close).
     pub state: TcpState,
-    /// Whether a socket of IPv6 that waits for others takes IPv6 alone (`IPV6_V6ONLY`); none for others,
-    /// and from a kernel without `sock_diag(7)`.
+    /// Whether a listening IPv6 socket refuses IPv4 (`IPV6_V6ONLY` of ipv6(7)); none for other sockets, and on
+    /// a kernel without `sock_diag(7)`.
     pub is_ipv6_only: Option<bool>,
-    /// Datagrams that the socket has dropped, as its buffer was full; none of TCP and in the stable form.
+    /// Datagrams dropped as the receive buffer was full; none for TCP and in the stable form.
     pub drops: Option<u64>,
 }
 
-/// Where a connection of TCP stands, by RFC 9293. Its `Display` is the word of `ss`.
+/// State of a TCP connection (RFC 9293, section 3.3.2). `Display` prints the word of ss(8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum TcpState {
-    /// Waits for others.
+    /// LISTEN: accepts connections.
     Listen,
-    /// Stands.
+    /// ESTABLISHED: both ends may send.
     Established,
-    /// Has asked for a connection.
+    /// SYN-SENT: the connection was requested.
     SynSent,
-    /// Was asked for one.
+    /// SYN-RECEIVED: a request for a connection was received and answered.
     SynReceived,
-    /// Has closed its side, and has no answer yet.
+    /// FIN-WAIT-1: this end has closed; the peer has not acknowledged.
     FinWait1,
-    /// Has closed its side.
+    /// FIN-WAIT-2: this end has closed; the peer has acknowledged, and may still send.
     FinWait2,
-    /// Keeps the addresses from being used again for a while.
+    /// TIME-WAIT: both ends have closed; late segments are awaited.
     TimeWait,
-    /// Is none.
+    /// CLOSED: no connection.
     Close,
-    /// The other end has closed its side.
+    /// CLOSE-WAIT: the peer has closed; this end may still send.
     CloseWait,
-    /// Both have, and there is no answer yet to the second time.
+    /// LAST-ACK: the peer closed first, then this end; the peer has not acknowledged.
     LastAck,
-    /// Both have at the same time.
+    /// CLOSING: both ends have closed at the same time; the peer has not acknowledged.
     Closing,
 }
 
 impl Snapshot {
-    /// The node of that name, if there is one.
-    #[must_use]
-    pub fn host(&self, name: &str) -> Option<&NodeState> {
-        self.hosts.iter().find(|host| host.name == name)
+    pub(crate) fn new(nodes: Vec<NodeState>, ids: Vec<NodeId>) -> Self {
+        Self { nodes, ids: Ids(ids) }
     }
 
-    /// The same without what changes from run to run: counters and drops, neighbours, the time that is
-    /// left to addresses and routes, the numbers of ports that the kernel has chosen, which are 0 then, and
-    /// connections that come or go. Sockets that are alike without these are there once.
+    /// Returns the state of the node of this name, if there is one.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&NodeState> {
+        self.nodes.iter().find(|node| node.name == name)
+    }
+
+    /// Returns the snapshot without what differs from run to run: counters and drops, neighbour entries,
+    /// lifetimes of addresses and routes, and connections that are being opened or closed. Ephemeral ports
+    /// become 0. Sockets that are then equal are listed once.
     ///
-    /// The kernel does not tell who has chosen a port: all of its own range (`ip_local_port_range`, 32768
-    /// to 60999 unless a sysctl has another) are taken for such, 50051 of a server of the test's, too.
+    /// The kernel does not record whether a program or the kernel chose a port. Every port of the ephemeral
+    /// range (`ip_local_port_range` of ip(7), 32768 to 60999 by default) becomes 0: also port 50051 of a server
+    /// that the test binds.
     #[must_use]
     pub fn stable(mut self) -> Self {
-        for host in &mut self.hosts {
-            host.neighbours.clear();
-            for link in &mut host.links {
-                link.counters = None;
-                link.address_details.iter_mut().for_each(without_times);
+        for node in &mut self.nodes {
+            node.neighbours.clear();
+            for interface in &mut node.interfaces {
+                interface.counters = None;
+                interface.address_details.iter_mut().for_each(without_times);
             }
-            host.routes.iter_mut().for_each(|route| without_times(&mut route.details));
+            node.routes.iter_mut().for_each(|route| without_times(&mut route.details));
             let is_lasting = |socket: &SocketState| {
                 socket.protocol == Protocol::Udp
                     || matches!(socket.state, TcpState::Listen | TcpState::Established)
             };
-            host.sockets.retain(is_lasting);
-            for socket in &mut host.sockets {
+            node.sockets.retain(is_lasting);
+            for socket in &mut node.sockets {
                 socket.drops = None;
                 for address in [Some(&mut socket.local), socket.remote.as_mut()] {
-                    let chosen = address.filter(|one| host.ephemeral.contains(&one.port()));
+                    let chosen = address.filter(|one| node.ephemeral.contains(&one.port()));
                     chosen.into_iter().for_each(|address| address.set_port(0));
                 }
             }
-            host.sockets.sort_unstable();
-            host.sockets.dedup();
+            node.sockets.sort_unstable();
+            node.sockets.dedup();
         }
         self
     }
 }
 
-/// That there is an end, and not when; and not how far the kernel is with a new address.
+/// Removes remaining lifetimes, but not the fact that there is one, and the state of DAD.
 fn without_times(details: &mut Vec<String>) {
     const TIMES: [&str; 3] = ["expires", "valid_lft", "preferred_lft"];
     details.retain(|words| words != "tentative" && words != "optimistic");
@@ -266,10 +280,27 @@ fn without_times(details: &mut Vec<String>) {
     }
 }
 
+/// # Panics
+///
+/// For a node of another topology, and for one that the lab did not have when the snapshot was taken.
+impl Index<NodeId> for Snapshot {
+    type Output = NodeState;
+
+    #[track_caller]
+    fn index(&self, node: NodeId) -> &NodeState {
+        match self.ids.0.iter().position(|id| *id == node) {
+            Some(at) => &self.nodes[at],
+            None => {
+                panic!("this node is not in the snapshot: its id is of another topology, or newer")
+            }
+        }
+    }
+}
+
 impl NodeState {
-    /// The interface of that name, if there is one.
+    /// Returns the state of the interface of this name, if there is one.
     #[must_use]
-    pub fn link(&self, name: &str) -> Option<&InterfaceState> {
-        self.links.iter().find(|link| link.name == name)
+    pub fn interface(&self, name: &str) -> Option<&InterfaceState> {
+        self.interfaces.iter().find(|interface| interface.name == name)
     }
 }

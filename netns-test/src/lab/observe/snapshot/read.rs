@@ -1,72 +1,86 @@
-//! Takes a snapshot: links, addresses, routes and neighbours over netlink, sockets from `/proc`.
+//! Takes a snapshot: interfaces, addresses, routes and neighbours over netlink, sockets from `/proc`.
 
 use std::fs;
 use std::ops::RangeInclusive;
 
 use crate::addr::mac::Mac;
-use crate::error::{Result, located};
+use crate::error::{Error, Result, located};
+use crate::lab::fabric::node::Here;
+use crate::lab::fabric::on_thread;
 use crate::lab::observe::snapshot::{
     Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
     Snapshot, SocketState, TcpState,
 };
 use crate::lab::observe::sockets;
 use crate::lab::observe::sockets::{Protocol, Socket};
-use crate::lab::observe::wait::limit::There;
 use crate::lab::run::lab::Lab;
-use crate::lab::run::node::{Here, Node};
+use crate::lab::run::node::Node;
 use crate::netlink::addr::Shown;
 use crate::netlink::inet_diag::Inodes;
 use crate::netlink::link::{Interface, LOOPBACK, Stats64};
 use crate::netlink::route::{Hop, LOCAL, MAIN, Route};
 use crate::netlink::rule::Rule;
 
-/// The kernel's own range, of `ip_local_port_range` in ip(7).
+/// Default range of ephemeral ports (`ip_local_port_range` of ip(7)).
 const EPHEMERAL: RangeInclusive<u16> = 32768..=60999;
 
 impl Lab {
-    /// The state of all nodes now: links, addresses, routes, neighbours, sockets and counters, as plain
-    /// data. Nodes are looked at one after the other while the network goes on.
+    /// Returns the current state of all nodes: interfaces, addresses, routes, rules, neighbour entries and
+    /// sockets. The nodes are read one after another while the network runs.
     ///
     /// # Errors
     ///
-    /// ENOENT without a `/proc`; where a thread cannot be started.
+    /// ENOENT without a `/proc`; EAGAIN if no thread can be started.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(lab: netns_test::Lab, server: netns_test::NodeId) -> netns_test::Result<()> {
+    /// let before = lab.snapshot()?;
+    /// println!("{}", before[server]);
+    /// assert_eq!(before.stable(), lab.snapshot()?.stable());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn snapshot(&self) -> Result<Snapshot> {
-        let hosts: Result<_> = self.nodes().map(host).collect();
-        located(hosts.map(|hosts| Snapshot { hosts }))
+        let ids = (0..self.plan().nodes().len()).map(|at| self.plan().id(at)).collect();
+        let nodes: Result<_> = self.nodes().map(node).collect();
+        located(nodes.map(|nodes| Snapshot::new(nodes, ids)))
     }
 }
 
-fn host(host: &Node) -> Result<NodeState> {
+fn node(node: &Node) -> Result<NodeState> {
     let mut state = NodeState {
-        name: host.name().to_owned(),
-        kind: host.kind(),
+        name: node.name().to_owned(),
+        kind: node.kind(),
         is_on: false,
-        links: Vec::new(),
+        interfaces: Vec::new(),
         routes: Vec::new(),
         rules: Vec::new(),
         neighbours: Vec::new(),
         sockets: Vec::new(),
         ephemeral: EPHEMERAL,
     };
-    if let Ok(here) = host.here() {
+    if let Ok(here) = node.here() {
         state.is_on = true;
         let interfaces = here.netlink.interfaces()?;
         let addresses = here.netlink.shown_addresses()?;
-        state.links = interfaces.iter().map(|one| link(one, &interfaces, &addresses)).collect();
+        state.interfaces =
+            interfaces.iter().map(|one| interface(one, &interfaces, &addresses)).collect();
         state.routes = routes(&here, &interfaces)?;
         state.rules = here.netlink.rules()?.iter().map(rule).collect();
         state.neighbours = neighbours(&here, &interfaces)?;
-        let name = host.name();
-        (state.sockets, state.ephemeral) = There::on(&here, host).run(|| {
+        let name = node.name();
+        (state.sockets, state.ephemeral) = on_thread::within(&here.place, node.name(), || {
             let sockets = sockets::read(name)?;
-            Ok((open(&sockets, &Inodes::read()?), ephemeral()))
+            Ok::<_, Error>((open(&sockets, &Inodes::read()?), ephemeral()))
         })?;
     }
     Ok(state)
 }
 
-fn link(one: &Interface, all: &[Interface], addresses: &[Shown]) -> InterfaceState {
+fn interface(one: &Interface, all: &[Interface], addresses: &[Shown]) -> InterfaceState {
     let own = addresses.iter().filter(|address| address.index == one.index);
     let own = own.map(|own| (own.cidr, details(own)));
     let (addresses, address_details) = own.unzip();
@@ -103,7 +117,7 @@ fn details(own: &Shown) -> Vec<String> {
 
 fn routes(here: &Here, interfaces: &[Interface]) -> Result<Vec<RouteState>> {
     let all = here.netlink.routes()?.into_iter();
-    // Those of the node's own addresses, and of groups. Some kernels have such in the main table.
+    // Routes of the node's own addresses and of multicast groups. Some kernels keep these in the main table.
     let is_own = |route: &Route| {
         let to_lo = route.hops.iter().all(|hop| hop.index == Some(LOOPBACK) && hop.via.is_none());
         let is_unicast = route.kind == "unicast" && route.table != LOCAL;
@@ -111,7 +125,7 @@ fn routes(here: &Here, interfaces: &[Interface]) -> Result<Vec<RouteState>> {
     };
     let shown = all.filter(|route| !is_own(route));
     let mut found: Vec<RouteState> = shown.map(|own| route(own, interfaces)).collect();
-    // In IPv4 the kernel's order among several routes to one destination counts, in IPv6 the metric.
+    // The order of several routes to one destination matters in IPv4; in IPv6 the metric decides.
     found.sort_by(|one, other| {
         let key = |route: &RouteState| {
             let is_ipv6 = !route.destination.is_ipv4();
@@ -130,7 +144,7 @@ fn route(route: Route, interfaces: &[Interface]) -> RouteState {
         weight: hop.is_one_of_several.then_some(hop.weight),
         details: hop.more,
     };
-    // The kernel has `lo` for an IPv6 route that leads nowhere.
+    // An IPv6 route that drops packets has `lo` for its interface.
     let refuses = ["blackhole", "unreachable", "prohibit", "throw"].contains(&route.kind);
     let leads = |hop: &Hop| !refuses || hop.index != Some(LOOPBACK);
     let next_hops: Vec<_> = route.hops.into_iter().filter(leads).map(hop).collect();
@@ -193,7 +207,7 @@ fn open(sockets: &[Socket], inodes: &Inodes) -> Vec<SocketState> {
     found
 }
 
-/// That of the calling thread's network.
+/// Returns the range of the calling thread's network namespace.
 fn ephemeral() -> RangeInclusive<u16> {
     let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let mut bounds = text.split_whitespace().filter_map(|bound| bound.parse().ok());
@@ -208,13 +222,13 @@ fn name_of(interfaces: &[Interface], index: u32) -> String {
     found.map_or_else(|| format!("#{index}"), |interface| interface.name.clone())
 }
 
-/// None for that of `lo`, which is all zeros.
+/// Returns none for the address of `lo`, which is all zeros.
 fn mac(octets: &[u8]) -> Option<Mac> {
     Mac::new(octets.try_into().ok()?).ok()
 }
 
 impl TcpState {
-    /// By the numbers of `include/net/tcp_states.h`.
+    /// Reads the numbers of the kernel's `include/net/tcp_states.h`.
     fn of(protocol: Protocol, state: u8) -> Self {
         match state {
             1 => Self::Established,

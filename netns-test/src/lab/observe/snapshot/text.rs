@@ -1,4 +1,4 @@
-//! A snapshot as text, in the words of `ip` and `ss`.
+//! Snapshot as text, in the format of `ip` and `ss`.
 
 use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
@@ -13,14 +13,14 @@ use crate::lab::topology::NodeKind;
 use crate::netlink::route::MAIN;
 use crate::netlink::rule::name_of_table;
 
-/// The nodes, with an empty line between.
+/// Prints the nodes with an empty line between.
 impl Display for Snapshot {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for (order, host) in self.hosts.iter().enumerate() {
-            if order > 0 {
+        for (at, node) in self.nodes.iter().enumerate() {
+            if at > 0 {
                 writeln!(f)?;
             }
-            host.fmt(f)?;
+            node.fmt(f)?;
         }
         Ok(())
     }
@@ -35,12 +35,12 @@ impl Display for NodeState {
             NodeKind::Switch => "switch",
         };
         writeln!(f, "{kind} {}{}", self.name, if self.is_on { "" } else { ": powered off" })?;
-        self.links.iter().try_for_each(|link| write!(f, "{link}"))?;
+        self.interfaces.iter().try_for_each(|interface| write!(f, "{interface}"))?;
         part(f, "routes", &self.routes)?;
         for (title, is_ipv4) in [("rules", true), ("rules of IPv6", false)] {
             let own = self.rules.iter().filter(|rule| rule.is_ipv4 == is_ipv4);
             let own: Vec<&RuleState> = own.collect();
-            // As in every network.
+            // The rules that every network namespace has.
             let is_usual =
                 own.iter().all(|rule| rule.is_default) && own.len() == 2 + usize::from(is_ipv4);
             part(f, title, if is_usual { &[] } else { &own })?;
@@ -58,7 +58,7 @@ fn part(f: &mut Formatter<'_>, title: &str, lines: &[impl Display]) -> fmt::Resu
     lines.iter().try_for_each(|line| writeln!(f, "    {line}"))
 }
 
-/// Several lines, as `ip -s address` prints them.
+/// Prints several lines, as `ip -s address` does.
 impl Display for InterfaceState {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let state = match (self.is_up, self.is_running) {
@@ -137,13 +137,13 @@ impl Display for RouteState {
 }
 
 impl RouteState {
-    /// Whether most routes have it, so that it is not printed: who has added it, as the lab or the kernel
-    /// do, and what follows from the rest.
+    /// Returns whether an attribute is not printed, as most routes have it: the protocols of the lab and the
+    /// kernel, and values that follow from the rest.
     fn is_usual(&self, words: &str) -> bool {
         let is_of_kernel = self.details.iter().any(|one| one == "proto kernel");
         let has_gateway = self.next_hops.iter().any(|hop| hop.via.is_some());
         match words.split_once(' ') {
-            Some(("proto", who)) => ["kernel", "boot", "static"].contains(&who),
+            Some(("proto", origin)) => ["kernel", "boot", "static"].contains(&origin),
             Some(("pref", value)) => value == "medium",
             Some(("src", _)) => is_of_kernel,
             Some(("scope", scope)) => match scope {
@@ -156,7 +156,7 @@ impl RouteState {
     }
 }
 
-/// Whether an address of an interface has it like most others.
+/// Returns whether an attribute is not printed, as most addresses have it.
 fn is_usual_of(address: Cidr, interface: &str, words: &str) -> bool {
     let is_own = |ip: IpAddr| match ip {
         IpAddr::V4(ip) => ip.is_loopback(),
@@ -169,7 +169,7 @@ fn is_usual_of(address: Cidr, interface: &str, words: &str) -> bool {
             let subnet = address.subnet();
             broadcast.parse() == Ok(subnet.at(subnet.highest()).address())
         }
-        Some(("proto", who)) => who.starts_with("kernel"),
+        Some(("proto", origin)) => origin.starts_with("kernel"),
         Some(("scope", scope)) => match scope {
             "host" => is_own(address.address()),
             "link" => is_link_local,
@@ -179,7 +179,7 @@ fn is_usual_of(address: Cidr, interface: &str, words: &str) -> bool {
     }
 }
 
-/// ` via 10.0.0.2 dev eth0 weight 3`
+/// Prints ` via 10.0.0.2 dev eth0 weight 3`.
 impl Display for NextHopState {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let encap = self.details.iter().filter(|words| words.starts_with("encap "));
@@ -196,7 +196,7 @@ fn is_down_word(words: &str) -> bool {
     words == "linkdown" || words == "dead"
 }
 
-/// `32765: from 10.9.9.9 blackhole`
+/// Prints `32765: from 10.9.9.9 blackhole`.
 impl Display for RuleState {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} {}", self.priority, self.selector, self.action)

@@ -1,20 +1,12 @@
-//! Waits as a value with a time limit, and the thread on a node that looks for what is awaited.
+//! Waits as a value with a time limit.
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::error::{Failure, Result};
 use crate::lab::observe::wait::mode::{Blocking, Nonblocking};
-use crate::lab::run::node::{Here, Node};
-use crate::lab::run::process::NodeChild;
-use crate::lab::run::spawner::Common;
-use crate::sys::errno;
-use crate::sys::ns::ns_set::Place;
+use crate::lab::run::node::Node;
+use crate::lab::run::programs::process::NodeChild;
 
 /// Limit for waits that need no other: ten seconds, which a loaded machine does not use up.
 pub const WAIT_LIMIT: Duration = Duration::from_secs(10);
@@ -82,115 +74,5 @@ impl<T, M> Copy for Wait<'_, T, M> {}
 impl<T: fmt::Debug, M> fmt::Debug for Wait<'_, T, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wait").field("of", self.of).field("limit", &self.limit).finish()
-    }
-}
-
-/// End of a wait: a time, or the moment when its result is no longer wanted.
-#[derive(Clone, Debug)]
-#[doc(hidden)]
-pub struct Deadline {
-    limit: Duration,
-    /// Time of the end; none if it is too far away for an [`Instant`].
-    at: Option<Instant>,
-    is_stopped: Arc<AtomicBool>,
-}
-
-impl Deadline {
-    pub(crate) fn new(limit: Duration) -> Self {
-        let at = Instant::now().checked_add(limit);
-        Self { limit, at, is_stopped: Arc::default() }
-    }
-
-    /// Returns the time that is left.
-    pub(crate) fn left(&self) -> Duration {
-        if self.is_stopped() {
-            return Duration::ZERO;
-        }
-        self.at.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()))
-    }
-
-    pub(crate) fn is_over(&self) -> bool {
-        self.left().is_zero()
-    }
-
-    /// Returns whether the deadline never comes.
-    pub(crate) fn is_unlimited(&self) -> bool {
-        self.at.is_none()
-    }
-
-    /// Ends the wait now, as nothing uses its result.
-    pub(crate) fn stop(&self) {
-        self.is_stopped.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.is_stopped.load(Ordering::Relaxed)
-    }
-
-    /// Calls `look` until it finds something, and returns none if the deadline comes first. The kernel
-    /// reports no event for what is sought, so the calls are 1 ms apart, or as far as the last one took.
-    pub(crate) fn poll<T>(&self, mut look: impl FnMut() -> Result<Option<T>>) -> Result<Option<T>> {
-        loop {
-            let (start, is_last) = (Instant::now(), self.is_over());
-            let found = look()?;
-            if found.is_some() || is_last {
-                return Ok(found);
-            }
-            thread::sleep(start.elapsed().max(Duration::from_millis(1)).min(self.left()));
-        }
-    }
-}
-
-/// `within 10s`
-impl fmt::Display for Deadline {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "within {:?}", self.limit)
-    }
-}
-
-/// The namespaces of a node, for a thread that looks at them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct There<'lab> {
-    pub(crate) place: &'lab Place,
-    pub(crate) host: &'lab str,
-}
-
-impl<'lab> There<'lab> {
-    pub(crate) fn on(here: &'lab Here, host: &'lab Node) -> Self {
-        Self { place: &here.place, host: host.name() }
-    }
-
-    /// Calls `work` on a new thread in these namespaces.
-    pub(crate) fn run<T: Send>(self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        let failed = |step, what: &str, error: std::io::Error| {
-            errno::failure(step, format!("{what} {}", self.host), &error)
-        };
-        let start = || {
-            self.place.enter().map_err(|error| failed("setns", "to", error))?;
-            work()
-        };
-        let ended = thread::scope(|scope| {
-            let builder = thread::Builder::new().name(self.host.to_owned());
-            let thread = builder.spawn_scoped(scope, start);
-            Ok::<_, Failure>(thread.map_err(|error| failed("start", "a thread for", error))?.join())
-        })?;
-        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    }
-}
-
-impl Common {
-    /// Returns the name of the node that has an address, by the lab's hosts file.
-    pub(crate) fn name_of(&self, address: IpAddr) -> Option<String> {
-        self.entries().into_iter().find(|(own, _)| *own == address).map(|(_, name)| name)
-    }
-
-    /// Returns the addresses of all nodes, each with a name.
-    pub(crate) fn entries(&self) -> Vec<(IpAddr, String)> {
-        let names = self.names();
-        let entries = names.lines().filter_map(|line| {
-            let (address, name) = line.split_once('\t')?;
-            Some((address.parse().ok()?, name.to_owned()))
-        });
-        entries.collect()
     }
 }

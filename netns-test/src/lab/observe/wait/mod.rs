@@ -1,6 +1,8 @@
 //! Waits for the state of a node, each with a time limit.
 
 #[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod deadline;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod limit;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod mode;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::error::{Error, Failure, Result};
-use crate::lab::observe::wait::limit::Deadline;
+use crate::lab::observe::wait::deadline::Deadline;
 use crate::lab::run::blocked;
 use crate::sys::errno;
 

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use crate::addr::cidr::{CidrError, Subnet};
 use crate::error::{Failure, Kind, Result};
+use crate::lab::fabric::node::Here;
+use crate::lab::fabric::on_thread;
 use crate::lab::observe::sockets;
 use crate::lab::observe::sockets::{Endpoint, Protocol, Socket};
-use crate::lab::observe::wait::limit::{Deadline, There, Wait};
+use crate::lab::observe::wait::deadline::Deadline;
+use crate::lab::observe::wait::limit::Wait;
 use crate::lab::observe::wait::mode::WaitMode;
-use crate::lab::run::node::{Here, Node};
+use crate::lab::run::node::Node;
 use crate::lab::topology::input::SubnetArg;
 use crate::netlink::events::Events;
 use crate::netlink::link::Interface;
@@ -66,6 +69,7 @@ impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
     ///
     /// At the limit, with the node's interfaces.
     #[track_caller]
+    #[must_use]
     pub fn link_up(&self, interface: &str) -> M::Output<'lab, ()> {
         let name = interface.to_owned();
         self.on_node(Location::caller(), move |node, deadline| link_up(node, &name, deadline))
@@ -105,7 +109,7 @@ impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
     ) -> M::Output<'lab, ()> {
         self.on_node(at, move |node, deadline| {
             let here = node.here()?;
-            There::on(&here, node).run(|| {
+            on_thread::within(&here.place, node.name(), || {
                 let mut seen = Vec::new();
                 let found = deadline.poll(|| {
                     seen = sockets::read(node.name())?;
@@ -128,8 +132,8 @@ impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
         at: &'static Location<'static>,
         work: impl FnOnce(&Node, &Deadline) -> Result<()> + Send + 'static,
     ) -> M::Output<'lab, ()> {
-        let node = self.of.shared();
-        M::start(at, self.limit, move |deadline| M::step(move || work(&*node?, &deadline)))
+        let node = self.of.share();
+        M::start(at, self.limit, move |deadline| M::step(move || work(&node, &deadline)))
     }
 }
 
@@ -188,7 +192,7 @@ fn event(
     (title, look): (&str, impl Fn() -> Result<(bool, Vec<String>)> + Sync),
     deadline: &Deadline,
 ) -> Result<()> {
-    There::on(here, node).run(|| {
+    on_thread::within(&here.place, node.name(), || {
         // Opened before the first look, so that no change is missed.
         let events = Events::open()?;
         loop {
@@ -213,14 +217,6 @@ fn event(
 }
 
 impl Node {
-    /// Returns this node for another thread, which may outlive the borrow of the lab by a moment.
-    fn shared(&self) -> Result<Arc<Self>> {
-        let fabric = self.fabric();
-        let own = fabric.iter().flat_map(|fabric| &fabric.hosts);
-        let own = own.into_iter().find(|node| std::ptr::eq(&***node, self)).map(Arc::clone);
-        own.ok_or_else(|| Failure::new("wait on", self.name(), "its lab has ended").into())
-    }
-
     /// Returns an error once the namespaces in `here` are powered off: no event can happen there.
     pub(crate) fn must_be_still(&self, here: &Arc<Here>, what: &str) -> Result<()> {
         if self.is_still(here) {
@@ -235,7 +231,7 @@ fn is_to(route: &Route, wanted: Subnet) -> bool {
     route.is_usable && route.destination == wanted
 }
 
-/// `10.0.0.0/24 via 10.1.0.1 dev eth0`, in the words of `ip route`.
+/// Prints a route as `ip route` does: `10.0.0.0/24 via 10.1.0.1 dev eth0`.
 fn shown_route(route: &Route, name: impl Fn(u32) -> String) -> String {
     let kind = if route.kind == "unicast" { String::new() } else { format!("{} ", route.kind) };
     let mut text = format!("{kind}{}", route.destination);

@@ -1,20 +1,19 @@
-//! What stands between two nodes: the lab knows it, and a packet that is lost says nothing.
+//! Obstacles between two nodes, as the lab knows them: a lost packet does not say where it was lost.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::error::Result;
-use crate::lab::build::label;
 use crate::lab::fabric::ends::End;
+use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::{InterfaceKind, InterfaceRef};
-use crate::lab::run::lab::Fabric;
 use crate::lab::topology::NodeKind;
 
-/// A step of a packet, from node to node.
+/// Step of a packet: a node, and the interface by which the packet leaves it.
 type Step = (usize, Option<usize>);
 
-/// What keeps packets from a node to an address, or their answers, as sentences: nodes on the way that are
-/// powered off, cables that are down, and partitions.
+/// Returns what keeps packets of a node from an address, or the answers from the node, one sentence each: nodes
+/// on the path that are powered off, links that are down, partitions.
 pub(crate) fn between(fabric: &Fabric, from: usize, to: IpAddr) -> Result<Vec<String>> {
     let Some(end) = owner(fabric, to)? else { return Ok(Vec::new()) };
     let there = way(fabric, from, end, to);
@@ -36,7 +35,8 @@ pub(crate) fn between(fabric: &Fabric, from: usize, to: IpAddr) -> Result<Vec<St
     let parted = fabric.partitions.pairs().into_iter().filter(|[one, other]| {
         let ends = [from, end];
         let is_on = |node| on_way.contains(node);
-        // A router passes nothing on that comes from the other side, and two of them do not ask each other.
+        // A router does not forward packets from the other side, and two routers on different sides do not
+        // resolve each other's Ethernet addresses.
         is_on(one) && is_on(other) && (ends.contains(one) || ends.contains(other))
             || there.windows(2).chain(back.windows(2)).any(|step| {
                 let step = [step[0].0, step[1].0];
@@ -53,7 +53,7 @@ pub(crate) fn between(fabric: &Fabric, from: usize, to: IpAddr) -> Result<Vec<St
     Ok(found)
 }
 
-/// The node that has an address: by the plan, or since.
+/// Returns the node that has an address, by the plan or now.
 fn owner(fabric: &Fabric, address: IpAddr) -> Result<Option<usize>> {
     let planned = |node: &crate::lab::plan::NodePlan| node.addresses.contains(&address);
     if let Some(at) = fabric.plan.nodes().iter().position(planned) {
@@ -68,7 +68,7 @@ fn owner(fabric: &Fabric, address: IpAddr) -> Result<Option<usize>> {
     Ok(None)
 }
 
-/// The nodes from one to the other by the plan, each with the interface by which a packet leaves it.
+/// Returns the planned path from one node to the other.
 fn way(fabric: &Fabric, from: usize, end: usize, to: IpAddr) -> Vec<Step> {
     let plan = &fabric.plan;
     let planned = &plan.nodes()[end].addresses;
@@ -79,7 +79,7 @@ fn way(fabric: &Fabric, from: usize, end: usize, to: IpAddr) -> Vec<Step> {
     steps
 }
 
-/// What is wrong with the cables, and the switches between them, from a node to the next one.
+/// Returns the links that are down between a node and the next one, over the switches between them.
 fn on_step(
     fabric: &Fabric,
     cables: &[[End; 2]],
@@ -88,7 +88,7 @@ fn on_step(
 ) -> Result<Vec<String>> {
     let plan = &fabric.plan;
     let Some(interface) = interface else { return Ok(Vec::new()) };
-    // A tunnel has a way of its own.
+    // A tunnel has a path of its own.
     if !matches!(plan.interface(InterfaceRef { node, interface }).kind, InterfaceKind::Veth { .. })
     {
         return Ok(Vec::new());
@@ -108,10 +108,10 @@ fn on_step(
         return Ok(vec![format!("no link leads from {} to {}", name(node), name(next))]);
     };
     let broken = broken.into_iter().filter(|(at, _)| way.contains(at));
-    Ok(broken.map(|(at, why)| format!("{} is down: {why}", label(plan, at))).collect())
+    Ok(broken.map(|(at, why)| format!("{} is down: {why}", plan.link_label(at))).collect())
 }
 
-/// Why a cable carries nothing.
+/// Returns the reason why a link carries no packets, if there is one.
 fn why_broken(fabric: &Fabric, ends: &[End; 2]) -> Result<Option<String>> {
     for end in ends {
         let Ok(here) = fabric.hosts[end.node].here() else {
@@ -127,7 +127,7 @@ fn why_broken(fabric: &Fabric, ends: &[End; 2]) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// The cables from one node to the other, with switches between them.
+/// Returns the links from one node to the other, over switches, that `is_meant` accepts.
 fn join(
     fabric: &Fabric,
     cables: &[[End; 2]],

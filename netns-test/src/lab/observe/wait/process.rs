@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Kind, Result};
+use crate::lab::fabric::on_thread;
 use crate::lab::observe::sockets;
 use crate::lab::observe::sockets::{Endpoint, Protocol};
-use crate::lab::observe::wait::limit::{Deadline, There, Wait};
+use crate::lab::observe::wait::deadline::Deadline;
+use crate::lab::observe::wait::limit::Wait;
 use crate::lab::observe::wait::mode::WaitMode;
 use crate::lab::run::blocked;
-use crate::lab::run::process::{NodeChild, Program};
+use crate::lab::run::programs::process::{NodeChild, Program};
 
 /// Time for a program to end after it has closed its output.
 const END_AFTER_CLOSE: Duration = Duration::from_millis(200);
@@ -74,6 +76,7 @@ impl<'lab, M: WaitMode> Wait<'lab, NodeChild, M> {
     ///
     /// At the limit, with the last lines; ECHILD if other code has reaped the program.
     #[track_caller]
+    #[must_use]
     pub fn exit(&self) -> M::Output<'lab, ExitStatus> {
         let program = Arc::clone(&self.of.program);
         M::start(Location::caller(), self.limit, move |deadline| {
@@ -138,8 +141,7 @@ fn no_line(program: &Program, news: &News, deadline: &Deadline) -> Result<()> {
 }
 
 fn listening(program: &Program, end: Endpoint, deadline: &Deadline) -> Result<()> {
-    let there = There { place: &program.network, host: &program.host };
-    there.run(|| {
+    on_thread::within(&program.network, &program.host, || {
         let mut shown = Vec::new();
         let found = deadline.poll(|| {
             let sockets = sockets::read(&program.host)?;

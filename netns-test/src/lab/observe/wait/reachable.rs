@@ -1,4 +1,4 @@
-//! The wait until another node answers.
+//! Wait for another node to answer ICMP echo requests.
 
 use std::io;
 use std::net::IpAddr;
@@ -8,27 +8,30 @@ use std::time::Duration;
 
 use crate::addr::cidr::family;
 use crate::error::{Failure, Kind, Result};
-use crate::lab::observe::wait::limit::{Deadline, There, Wait};
+use crate::lab::fabric::node::Here;
+use crate::lab::fabric::on_thread;
+use crate::lab::observe::wait::deadline::Deadline;
+use crate::lab::observe::wait::limit::Wait;
 use crate::lab::observe::wait::mode::WaitMode;
 use crate::lab::observe::wait::obstacles;
-use crate::lab::run::node::{Here, Node};
-use crate::lab::run::spawner::Common;
+use crate::lab::run::node::Node;
+use crate::lab::run::programs::spawner::Common;
 use crate::lab::topology::NodeId;
 use crate::sys::errno;
 use crate::sys::net::ping::{Echo, Heard};
 
-/// How long an answer is waited for before the next request: at first, and later. The first answer
-/// takes much less than that; a network that is not there yet is not to be flooded.
+/// First and longest interval between requests. An answer takes much less than the first; later requests are
+/// fewer, so that a network that is not up yet is not flooded.
 const INTERVALS: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
 
-/// How long an answer is waited for from each node on the way, when all is over: the kernel sends an
-/// ICMP error to the same node once a second, after the first six (`icmp_ratelimit` of icmp(7)).
+/// Time for the answer of each node on the path in the trace at the limit. After the first six ICMP errors the
+/// kernel sends one a second to the same node (`icmp_ratelimit` of icmp(7)).
 const LAST: Duration = Duration::from_millis(1200);
 
-/// No plan has a way that is longer.
+/// Longest path in a plan, in hops.
 const MOST_HOPS: u8 = 64;
 
-/// Whom to wait for: a node of the lab, by its id, as a [`Node`] or by its name; or one address.
+/// Peer of a wait: a node of the lab (its id, its [`Node`] or its name), or one address.
 #[derive(Clone, Debug)]
 pub struct Peer(Who);
 
@@ -101,10 +104,10 @@ fn answers(node: &Node, peer: &Who, deadline: &Deadline) -> Result<()> {
     let addresses = addresses(node, peer)?;
     let here = node.here()?;
     let each = || addresses.iter().try_for_each(|to| reach(node, &here, *to, deadline));
-    There::on(&here, node).run(each)
+    on_thread::within(&here.place, node.name(), each)
 }
 
-/// Its first address of each family.
+/// Returns the peer's first address of each family.
 fn addresses(host: &Node, who: &Who) -> Result<Vec<IpAddr>> {
     let name = match who {
         Who::Address(address) => return Ok(vec![*address]),
@@ -133,14 +136,14 @@ fn addresses(host: &Node, who: &Who) -> Result<Vec<IpAddr>> {
 
 fn name_of(host: &Node, node: NodeId) -> Result<String> {
     let fabric = host.fabric();
-    let known = fabric.as_ref().and_then(|fabric| Some((fabric, fabric.plan.position(node)?)));
-    known.map(|(fabric, at)| fabric.plan.nodes()[at].name.clone()).ok_or_else(|| {
+    let known = fabric.plan.position(node);
+    known.map(|at| fabric.plan.nodes()[at].name.clone()).ok_or_else(|| {
         let object = format!("a node to answer {}", host.name());
         Failure::new("wait for", object, "it is not in the lab: its id is of another").into()
     })
 }
 
-/// On a thread of the host.
+/// Waits until `to` answers. The calling thread is on the node.
 fn reach(host: &Node, here: &Arc<Here>, to: IpAddr, deadline: &Deadline) -> Result<()> {
     let common = &host.common;
     let subject = format!("{} to answer {} over {}", named(common, to), host.name(), family(to));
@@ -154,7 +157,7 @@ fn reach(host: &Node, here: &Arc<Here>, to: IpAddr, deadline: &Deadline) -> Resu
         interval = longest.min(interval * 2);
         match ask(&echo, None, most, |heard| matches!(heard, Heard::Answer)).map_err(failed)? {
             Ok(_) => return Ok(()),
-            Err(told) => refusal = told.or(refusal),
+            Err(new) => refusal = new.or(refusal),
         }
         host.must_be_still(here, &subject)?;
         if is_last {
@@ -164,52 +167,49 @@ fn reach(host: &Node, here: &Arc<Here>, to: IpAddr, deadline: &Deadline) -> Resu
     if deadline.is_stopped() {
         return Err(Failure::new("wait for", &subject, "the wait was stopped").into());
     }
-    let Some((way, told)) = trace(host, &echo).map_err(failed)? else { return Ok(()) };
+    let Some((last, ended_by)) = trace(host, &echo).map_err(failed)? else { return Ok(()) };
     let failure = Failure::new("wait for", &subject, format!("no answer {deadline}"));
     let failure = obstacles(host, to).into_iter().fold(failure, Failure::advise);
     let failure = failure.of(Kind::Timeout);
-    let refusal = told.or(refusal);
-    // A node that has no way on can be silent for good while it is asked every second: its refusals
-    // are counted twice (ip_error and icmp_send of the kernel).
+    let refusal = ended_by.or(refusal);
+    // A node without a route can stay silent while it gets one request a second, as the kernel counts each of
+    // its ICMP errors twice (ip_error and icmp_send).
     let refuser = || refusal.as_ref()?.by.filter(|by| is_other(host, *by));
-    let last = way.or_else(refuser).map(|last| named(common, last));
+    let last = last.or_else(refuser).map(|last| named(common, last));
     let failure = failure.advise(match last {
         Some(last) => format!("last node that has answered: {last}"),
         None => "no node on the way has answered".to_owned(),
     });
     let failure = match refusal {
-        Some(refusal) => failure.advise(format!("last refusal: {}", refusal.told(common))),
+        Some(refusal) => failure.advise(format!("last refusal: {}", refusal.text(common))),
         None => failure,
     };
     Err(failure.into())
 }
 
-/// What the lab knows to be in the way; nothing where it cannot look.
+/// Returns what the lab knows to be in the way, one line each; nothing if it cannot look.
 fn obstacles(host: &Node, to: IpAddr) -> Vec<String> {
-    let found = host.fabric().and_then(|fabric| {
-        let at = fabric.plan.nodes().iter().position(|node| node.name == host.name())?;
-        obstacles::between(&fabric, at, to).ok()
-    });
-    let found = found.unwrap_or_default().into_iter();
+    let found =
+        obstacles::between(host.fabric(), host.position(), to).unwrap_or_default().into_iter();
     found.map(|obstacle| format!("in the way: {obstacle}")).collect()
 }
 
-/// What a node, or this one's kernel, has said.
+/// ICMP error from a node on the path, or error of this node's own kernel.
 struct Refusal {
     by: Option<IpAddr>,
     error: io::Error,
 }
 
 impl Refusal {
-    /// `home (10.0.0.1): EHOSTUNREACH (No route to host)`
-    fn told(&self, common: &Common) -> String {
+    /// Returns `home (10.0.0.1): EHOSTUNREACH (No route to host)`.
+    fn text(&self, common: &Common) -> String {
         let error = errno::describe(&self.error);
         self.by.map_or(error.clone(), |by| format!("{}: {error}", named(common, by)))
     }
 }
 
-/// Sends a request and listens until the time is over, or what is heard is wanted; or else the last
-/// refusal.
+/// Sends a request and listens until `is_wanted` accepts what is heard. Returns the last refusal if that does
+/// not happen in time.
 fn ask(
     echo: &Echo,
     hops: Option<u8>,
@@ -229,7 +229,7 @@ fn ask(
     Ok(Err(refusal))
 }
 
-/// The last node on the way that answers, and the refusal that ends it; none if the other end does.
+/// Returns the last node on the path that answers, and the refusal there; none if the peer itself answers.
 fn trace(host: &Node, echo: &Echo) -> io::Result<Option<(Option<IpAddr>, Option<Refusal>)>> {
     let mut last = None;
     for hops in 1..=MOST_HOPS {
@@ -238,7 +238,7 @@ fn trace(host: &Node, echo: &Echo) -> io::Result<Option<(Option<IpAddr>, Option<
             let [_, interval] = INTERVALS;
             match ask(echo, Some(hops), interval, |_| true)? {
                 Ok(heard) => break Some(heard),
-                Err(told) => refusal = told,
+                Err(last) => refusal = last,
             }
             if refusal.is_some() || end.is_over() {
                 break None;
@@ -261,7 +261,24 @@ fn is_other(host: &Node, address: IpAddr) -> bool {
     host.common.name_of(address).as_deref() != Some(host.name())
 }
 
-/// `home (10.0.0.1)`
+impl Common {
+    /// Returns the name of the node that has an address, by the lab's hosts file.
+    pub(crate) fn name_of(&self, address: IpAddr) -> Option<String> {
+        self.entries().into_iter().find(|(own, _)| *own == address).map(|(_, name)| name)
+    }
+
+    /// Returns the addresses of all nodes, each with a name.
+    pub(crate) fn entries(&self) -> Vec<(IpAddr, String)> {
+        let names = self.names();
+        let entries = names.lines().filter_map(|line| {
+            let (address, name) = line.split_once('\t')?;
+            Some((address.parse().ok()?, name.to_owned()))
+        });
+        entries.collect()
+    }
+}
+
+/// Returns `home (10.0.0.1)`.
 fn named(common: &Common, address: IpAddr) -> String {
     match common.name_of(address) {
         Some(name) => format!("{name} ({address})"),

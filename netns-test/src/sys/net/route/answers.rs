@@ -1,4 +1,4 @@
-//! What the kernel's network configuration sends: refusals, and changes that have been made. Pure.
+//! Messages from the kernel's network configuration: refusals and changes. Pure.
 
 use std::io;
 use std::net::IpAddr;
@@ -30,23 +30,23 @@ const TO: u16 = 1;
 /// A request that the kernel has refused.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    /// The place of the request in its batch.
+    /// The position of the request in its batch.
     pub(crate) place: usize,
     pub(crate) error: io::Error,
-    /// The kernel's own words, if it has any.
+    /// The kernel's text (extended ACK), if there is one.
     pub(crate) words: Option<String>,
 }
 
-/// A change that the kernel has made, also one that it has made by itself.
+/// A change that the kernel reports, by a request or by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// The interface with this index carries packets.
+    /// The interface with this index is operational (`IF_OPER_UP`).
     Carries(u32),
-    /// Packets to this address of the own network arrive.
+    /// This address is usable: it has a local route.
     Arrives(IpAddr),
 }
 
-/// The refusal that a message stands for, if it is one.
+/// Parses the refusal in a message, if it is one.
 pub(crate) fn refusal_in(message: &[u8]) -> Option<Refusal> {
     let body = message.get(HEADER..)?;
     let code = i32::from_ne_bytes(*body.first_chunk()?);
@@ -64,7 +64,7 @@ pub(crate) fn refusal_in(message: &[u8]) -> Option<Refusal> {
     Some(Refusal { place, error: io::Error::from_raw_os_error(-code), words })
 }
 
-/// The change that a message tells of, if it is one that is looked for.
+/// Parses the change in a message, if it is one of [`Change`].
 pub(crate) fn change_in(message: &[u8]) -> Option<Change> {
     let body = message.get(HEADER..)?;
     match kind(message)? {
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_told_from_other_messages() {
+    fn changes_are_distinguished_from_other_messages() {
         let mut interface = [0; INTERFACE];
         interface[4] = 7;
         let up = [&interface[..], &attribute(STATE, &[UP])].concat();

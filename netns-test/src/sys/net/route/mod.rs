@@ -1,8 +1,8 @@
-//! Requests to the kernel's network configuration (rtnetlink(7)), as bytes: the network of a test
-//! takes a few of them, and must cost neither another crate nor a runtime.
+//! Requests to the kernel's network configuration (rtnetlink(7)), as bytes. The network of a test
+//! needs a few of them, without the dependencies of `netlink`.
 //!
-//! All requests of a batch go in one message. The kernel carries them out while it is sent, and
-//! answers those alone that it refuses.
+//! All requests of a batch are sent in one message. The kernel carries them out during send(2), and
+//! answers only those that it refuses.
 
 pub(crate) mod answers;
 pub(crate) mod message;

@@ -59,7 +59,7 @@ pub(crate) struct Requests {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Kind {
-    /// Packets arrive here.
+    /// The destination is the own node.
     Local = 2,
     Broadcast = 3,
     Multicast = 5,
@@ -69,9 +69,9 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Table {
-    /// Read after the main table, for IPv4.
+    /// Looked up after the main table, for IPv4.
     Default = 253,
-    /// Read before the main table.
+    /// Looked up before the main table.
     Local = 255,
 }
 
@@ -82,7 +82,7 @@ pub(crate) struct Route {
     pub(crate) table: Table,
     pub(crate) to: (IpAddr, u8),
     pub(crate) device: u32,
-    /// The own address in packets that have none yet.
+    /// The source address of packets that have none yet.
     pub(crate) source: IpAddr,
     /// The lowest wins.
     pub(crate) metric: Option<u32>,
@@ -93,7 +93,7 @@ pub(crate) struct Route {
 pub(crate) struct End<'a> {
     pub(crate) name: &'a str,
     pub(crate) mac: [u8; 6],
-    /// The index, unless the kernel is to choose it.
+    /// The index; if `None`, the kernel chooses it.
     pub(crate) index: Option<u32>,
 }
 
@@ -134,7 +134,7 @@ impl Requests {
         self.add(NEW_LINK, 0, &[&interface(index, libc::IFF_UP as u32)]);
     }
 
-    /// Has the kernel make no link-local address of IPv6 for an interface that is down.
+    /// Stops the kernel from adding a link-local IPv6 address to an interface, which must be down.
     pub(crate) fn no_link_local(&mut self, index: u32) {
         let (mut settings, mut families, mut attributes) = (Vec::new(), Vec::new(), Vec::new());
         put(&mut settings, LINK_LOCAL_MODE, &[NO_LINK_LOCAL]);
@@ -143,7 +143,7 @@ impl Requests {
         self.add(NEW_LINK, 0, &[&interface(index, 0), &attributes]);
     }
 
-    /// Adds an address, which is in use at once: nobody is asked whether it is a duplicate.
+    /// Adds an address, which is usable at once: DAD is skipped.
     pub(crate) fn address(&mut self, index: u32, (address, prefix): (IpAddr, u8)) {
         let scope = match address {
             IpAddr::V6(v6) if v6.is_unicast_link_local() => SCOPE_LINK,

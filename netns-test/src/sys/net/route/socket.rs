@@ -29,7 +29,8 @@ impl Socket {
         Ok(Self(crate::sys::fds::adopt(Errno::result(fd)?)))
     }
 
-    /// As [`open`](Self::open); refusals come with the kernel's words, and changes are received.
+    /// Connects as [`open`](Self::open) does. Refusals have the kernel's text, and changes are
+    /// received.
     pub(crate) fn open_to_changes() -> io::Result<Self> {
         let socket = Self::open()?;
         let on: libc::c_int = 1;
@@ -56,8 +57,8 @@ impl Socket {
         Ok(socket)
     }
 
-    /// Has all requests carried out; the first refusal. Changes that are received meanwhile are
-    /// given to `note`.
+    /// Sends all requests, and returns the first refusal. Passes changes that are received
+    /// meanwhile to `note`.
     pub(crate) fn ask(
         &self,
         requests: &Requests,
@@ -77,17 +78,17 @@ impl Socket {
         Ok(refusal.map_or(Ok(()), Err))
     }
 
-    /// Gives the changes that have been received to `note`.
+    /// Passes the changes that have been received to `note`.
     pub(crate) fn changes(&self, mut note: impl FnMut(Change)) -> io::Result<()> {
         self.receive(|message| answers::change_in(message).into_iter().for_each(&mut note))
     }
 
-    /// Readable when there is a change.
+    /// Returns the descriptor, which is readable when there is a change.
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         std::os::fd::AsFd::as_fd(&self.0)
     }
 
-    /// Calls `with` for each message that is there.
+    /// Calls `with` for each message that has been received.
     fn receive(&self, mut with: impl FnMut(&[u8])) -> io::Result<()> {
         let mut buffer = [0_u8; 8192];
         loop {

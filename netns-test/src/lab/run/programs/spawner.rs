@@ -5,13 +5,14 @@
 use std::io;
 use std::process::{Child, Command};
 use std::sync::mpsc::{self, Sender, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle};
 
 use crate::error::{Failure, Result};
-use crate::lab::run::output::{Printer, Source};
-use crate::lab::run::process::Program;
+use crate::lab::run::programs::output::{Printer, Source};
+use crate::lab::run::programs::process::Program;
 use crate::sys::errno;
+use crate::sys::lock::lock;
 
 /// What the hosts of a lab share while it runs.
 #[derive(Clone, Debug)]
@@ -52,11 +53,11 @@ impl Common {
 
     /// The text of `/etc/hosts`.
     pub(crate) fn names(&self) -> Arc<str> {
-        Arc::clone(&self.names.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&lock(&self.names))
     }
 
     pub(crate) fn rename(&self, names: &str) {
-        *self.names.lock().unwrap_or_else(PoisonError::into_inner) = names.into();
+        *lock(&self.names) = names.into();
     }
 }
 
@@ -79,14 +80,14 @@ impl Programs {
 
     /// Has a program reaped when the lab ends, whoever holds it.
     pub(crate) fn note(&self, program: &Arc<Program>) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         state.started.retain(|program| program.strong_count() > 0);
         state.started.push(Arc::downgrade(program));
     }
 
     /// Has what comes from `source` printed.
     pub(crate) fn print(&self, source: Source) -> Result<()> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         if state.has_ended {
             return Err(ended().into());
         }
@@ -100,7 +101,7 @@ impl Programs {
 
     /// Starts nothing from now on.
     pub(crate) fn start_no_more(&self) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         state.has_ended = true;
         let starter = state.starter.take();
         drop(state);
@@ -113,7 +114,7 @@ impl Programs {
 
     /// Kills and reaps those that have been started on a host.
     pub(crate) fn end_on(&self, host: &str) {
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = lock(&self.0);
         let all: Vec<_> = state.started.iter().filter_map(Weak::upgrade).collect();
         drop(state);
         all.iter().filter(|program| program.is_on(host)).for_each(|program| program.end());
@@ -121,7 +122,7 @@ impl Programs {
 
     /// Kills and reaps what is left, and prints all that has been written.
     pub(crate) fn end(&self) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         let (started, printer) = (std::mem::take(&mut state.started), state.printer.take());
         drop(state);
         for program in started.iter().filter_map(Weak::upgrade) {
@@ -133,7 +134,7 @@ impl Programs {
     }
 
     fn jobs(&self) -> Result<Sender<Job>> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         if state.has_ended {
             return Err(ended().into());
         }

@@ -8,16 +8,17 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::panic;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::error::Failure;
+use crate::lab::fabric::stdio;
 use crate::sys::errno;
 use crate::sys::fds;
 use crate::sys::fds::{Ready, Until};
+use crate::sys::lock::lock;
 
 /// How much of a program's output is kept, in bytes.
 const KEPT: usize = 1 << 20;
@@ -101,7 +102,7 @@ impl Printer {
         let print = move || {
             let mut can_print = true;
             for text in texts {
-                can_print = can_print && print(&text);
+                can_print = can_print && stdio::print(&text);
             }
             tell.send(()).ok();
         };
@@ -113,7 +114,7 @@ impl Printer {
 
     /// Reads from `source`, too.
     pub(crate) fn attend(&self, source: Source) {
-        self.new.lock().unwrap_or_else(PoisonError::into_inner).push(source);
+        lock(&self.new).push(source);
         // A pipe that is full wakes the thread as well.
         drop(fds::write_once(self.wake.as_fd(), &[0]));
     }
@@ -149,7 +150,7 @@ fn work(new: &Mutex<Vec<Source>>, woken: &OwnedFd, printer: &SyncSender<[String;
         sources.retain(Source::is_open);
         if ready[0] != Ready::default() {
             let is_over = !matches!(fds::read_available(woken, &mut buffer), Ok(Some(1..)));
-            sources.append(&mut new.lock().unwrap_or_else(PoisonError::into_inner));
+            sources.append(&mut lock(new));
             if is_over {
                 break;
             }
@@ -159,20 +160,6 @@ fn work(new: &Mutex<Vec<Source>>, woken: &OwnedFd, printer: &SyncSender<[String;
         let text = source.last(&mut buffer);
         give(text);
     }
-}
-
-/// Prints to stdout and to stderr; whether that can go on. A program is not to be stopped by it.
-pub(crate) fn print(text: &[String; 2]) -> bool {
-    let [out, err] = text;
-    let both = || {
-        if !out.is_empty() {
-            print!("{out}");
-        }
-        if !err.is_empty() {
-            eprint!("{err}");
-        }
-    };
-    panic::catch_unwind(both).is_ok()
 }
 
 impl Source {
@@ -236,7 +223,7 @@ impl Source {
         let mut fed = self.feed.look();
         lines.into_iter().flatten().for_each(|line| fed.push(line));
         let of_next = |stream: &Option<Stream>| {
-            Some(crate::lab::run::output::text(&stream.as_ref()?.lines.0))
+            Some(crate::lab::run::programs::output::text(&stream.as_ref()?.lines.0))
         };
         fed.unfinished = self.streams.each_ref().map(|stream| of_next(stream).unwrap_or_default());
         fed.has_ended = self.end.is_none();
@@ -272,7 +259,7 @@ fn read(stream: &mut Option<Stream>, most: usize, buffer: &mut [u8], lines: &mut
 
 impl Feed {
     pub(crate) fn look(&self) -> MutexGuard<'_, Fed> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Waits until there is something new, or the time is over; a spurious end of the wait is one.

@@ -11,10 +11,11 @@ use std::sync::{Arc, Weak};
 use crate::env;
 use crate::error::{Error, Failure, Kind, Result, located};
 use crate::isolation;
-use crate::lab::run::node::{Here, Node};
-use crate::lab::run::output::Source;
-use crate::lab::run::process::{NodeChild, Pipes};
-use crate::lab::run::search_path;
+use crate::lab::fabric::node::Here;
+use crate::lab::run::node::Node;
+use crate::lab::run::programs::output::Source;
+use crate::lab::run::programs::process::{NodeChild, Pipes};
+use crate::lab::run::programs::search_path;
 use crate::sys::process::command_methods::command_methods;
 use crate::sys::{errno, fds};
 
@@ -48,6 +49,18 @@ impl Node {
     /// A program to be started on the host. It is looked for, and looks for others, in the directories
     /// of the caller's `PATH`, then in `/usr/local/sbin`, `/usr/sbin` and `/sbin`, which an ordinary
     /// user's has not; `env("PATH", …)` sets others.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(lab: netns_test::Lab, server: netns_test::NodeId) -> netns_test::Result<()> {
+    /// let output = lab[server].command("ip").args(["-brief", "address"]).output()?;
+    /// println!("{}", String::from_utf8_lossy(&output.stdout));
+    ///
+    /// let _server = lab[server].command("nginx").args(["-g", "daemon off;"]).spawn()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> NodeCommand<'_> {
         let mut command = Command::new(program);
@@ -201,7 +214,9 @@ impl NodeCommand<'_> {
             stdout: if printed && !stdout { child.stdout.take() } else { None },
             stderr: if printed && !stderr { child.stderr.take() } else { None },
         };
-        let child = NodeChild::new(self.host, &self.name(), child, pipes)?;
+        let print = |source| programs.print(source);
+        let child = NodeChild::new(self.host.live(), &self.name(), child, pipes, print)?;
+        programs.note(&child.program);
         // One that began after a power cut had killed all others is none that a host has.
         self.place(true)?;
         Ok(child)

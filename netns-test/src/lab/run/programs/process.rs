@@ -4,14 +4,15 @@ use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Output};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use crate::error::{Error, Failure, Result, located};
+use crate::lab::fabric::node::LiveNode;
 use crate::lab::run::blocked;
-use crate::lab::run::node::Node;
-use crate::lab::run::output::{Feed, Source};
+use crate::lab::run::programs::output::{Feed, Source};
+use crate::sys::lock::lock;
 use crate::sys::ns::ns_set::Place;
 use crate::sys::process::signals::KILL;
 use crate::sys::{errno, process};
@@ -58,7 +59,15 @@ pub(crate) struct Pipes {
 }
 
 impl NodeChild {
-    pub(crate) fn new(host: &Node, name: &str, mut child: Child, pipes: Pipes) -> Result<Self> {
+    /// Watches a program that has been started on `host`: `print` takes the output that is not set
+    /// otherwise. Where that fails, the program is killed.
+    pub(crate) fn new(
+        host: &LiveNode,
+        name: &str,
+        mut child: Child,
+        pipes: Pipes,
+        print: impl FnOnce(Source) -> Result<()>,
+    ) -> Result<Self> {
         let (stdin, stdout, stderr) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (id, feed) = (child.id(), Arc::new(Feed::default()));
@@ -72,19 +81,17 @@ impl NodeChild {
         let parts = parts().map_err(|error: io::Error| {
             Error::from(errno::failure("watch", format!("{name} on {}", host.name()), &error))
         });
-        let programs = &host.common.programs;
-        let parts = parts.and_then(|(source, network)| programs.print(source).map(|()| network));
+        let parts = parts.and_then(|(source, network)| print(source).map(|()| network));
         let network = match parts {
             Ok(network) => network,
             Err(error) => {
-                // Nobody would know that it runs.
+                // No handle would be left that could end it.
                 drop(child.kill().and_then(|()| child.wait()));
                 return Err(error);
             }
         };
         let (name, host, child) = (name.to_owned(), host.name().to_owned(), Mutex::new(child));
         let program = Arc::new(Program { name, host, id, child, feed, network });
-        programs.note(&program);
         Ok(Self { stdin, stdout, stderr, program, owner: process::id() })
     }
 
@@ -133,7 +140,7 @@ impl NodeChild {
     }
 
     fn try_signal(&self, number: i32) -> Result<()> {
-        let mut child = self.program.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut child = lock(&self.program.child);
         let sent = child.try_wait().and_then(|ended| match ended {
             Some(_) => Ok(()),
             None => process::signal(self.program.id, number),
@@ -194,7 +201,7 @@ impl Program {
 
     /// Kills it if it runs, and reaps it.
     pub(crate) fn end(&self) {
-        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut child = lock(&self.child);
         // Neither fails for one that has been reaped.
         drop(child.kill().and_then(|()| child.wait()));
     }
@@ -211,7 +218,7 @@ impl Program {
     }
 
     pub(crate) fn try_wait(&self) -> Result<Option<ExitStatus>> {
-        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut child = lock(&self.child);
         child.try_wait().map_err(|error| self.failure("wait for", &error))
     }
 

@@ -1,0 +1,43 @@
+//! The steps of a build, in their order.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::lab::build::etc_files::Covered;
+use crate::lab::build::local::Guest;
+use crate::lab::build::requests::last_index;
+use crate::lab::build::{etc_files, namespaces, requests};
+use crate::lab::fabric::node::Made;
+use crate::lab::fabric::own_network::undo::Journal;
+use crate::lab::fabric::ready;
+use crate::lab::fabric::state::Fabric;
+use crate::lab::plan::Plan;
+use crate::lab::plan::ifindex::Indexes;
+use crate::lab::topology::NodeKind;
+
+/// Changes in the caller's own network and files, where the caller is a node. Dropping it takes them
+/// back.
+#[derive(Debug, Default)]
+pub(crate) struct Own {
+    /// The mount over `/etc/hosts`.
+    pub(crate) covered: Option<Covered>,
+    pub(crate) guest: Option<Guest>,
+}
+
+/// Builds `plan`. Where a step fails, the earlier ones are undone by dropping their results.
+pub(crate) fn assemble(plan: Plan) -> Result<(Fabric, Own)> {
+    let local = plan.nodes().iter().any(|node| node.kind == NodeKind::Local);
+    let covered = local.then(|| etc_files::put_for_local(plan.hosts_text())).transpose()?.flatten();
+    let made = namespaces::make(&plan, 0)?;
+    let all: Vec<&Made> = made.iter().collect();
+    let indexes = Indexes::new(&plan, last_index(&plan, &all)?);
+    let journal = Arc::new(Journal::default());
+    let guest = Guest::new(&plan, &all, &indexes, &journal)?;
+    requests::cables(&plan, &all, &indexes, 0)?;
+    guest.as_ref().map_or(Ok(()), |guest| guest.set(&plan))?;
+    for (node, made) in all.iter().enumerate() {
+        requests::set_up_node(&plan, node, &indexes, made, |_| true)?;
+    }
+    ready::wait(&plan, &all, &indexes)?;
+    Ok((Fabric::new(plan, indexes, made, journal), Own { covered, guest }))
+}

@@ -1,0 +1,154 @@
+//! The state of one node: its namespaces, and whether it is on.
+
+use std::io;
+use std::ops::Deref;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
+
+use crate::error::{Failure, Kind};
+use crate::lab::fabric::limitation::Limitation;
+use crate::lab::fabric::node_runtime::Tasks;
+use crate::lab::fabric::on_thread;
+use crate::lab::plan::NodePlan;
+use crate::lab::topology::NodeKind;
+use crate::netlink::Netlink;
+use crate::sys::errno;
+use crate::sys::lock;
+use crate::sys::ns::ns_set;
+use crate::sys::ns::ns_set::Place;
+
+/// A node of a running lab, without the handle that the user has of it.
+#[derive(Debug)]
+pub(crate) struct LiveNode {
+    name: String,
+    kind: NodeKind,
+    power: RwLock<Power>,
+    /// Networks from before power cuts, in which sockets or threads of the test may still be.
+    past: Mutex<Vec<OwnedFd>>,
+}
+
+/// The namespaces of a node between two power cuts, and what belongs to them.
+#[derive(Debug)]
+pub(crate) struct Here {
+    made: Made,
+    pub(crate) tasks: OnceLock<Tasks>,
+    /// Locked while addresses or routes are changed.
+    changing: Mutex<()>,
+}
+
+/// The namespaces of a node as they were created, and a netlink socket in its network.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) place: Place,
+    pub(crate) netlink: Netlink,
+    /// Features that the kernel has refused to the node.
+    pub(crate) limitations: Vec<Limitation>,
+}
+
+#[derive(Debug)]
+struct Power {
+    is_on: bool,
+    /// The namespaces of the node. While it is off, those of the next power-on: the ends of its
+    /// links wait there.
+    here: Arc<Here>,
+}
+
+impl LiveNode {
+    pub(crate) fn new(node: &NodePlan, made: Made) -> Self {
+        let power = RwLock::new(Power { is_on: true, here: Arc::new(Here::new(made)) });
+        Self { name: node.name.clone(), kind: node.kind, power, past: Mutex::default() }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn kind(&self) -> NodeKind {
+        self.kind
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.here().is_ok()
+    }
+
+    /// Returns the node's namespaces, or an error if it is powered off.
+    pub(crate) fn here(&self) -> Result<Arc<Here>, Failure> {
+        let power = lock::read(&self.power);
+        let off = || Failure::new("use", self.name.as_str(), "it is powered off");
+        let off = || off().of(Kind::PoweredOff);
+        if power.is_on { Ok(Arc::clone(&power.here)) } else { Err(off()) }
+    }
+
+    /// Runs `work` on a new thread on the node. Returns an error if it is powered off, or if the
+    /// kernel refuses the thread.
+    pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
+        let here = self.here()?;
+        on_thread::in_place(&here.place, &self.name, work).map_err(|refused| refused.of(&self.name))
+    }
+
+    /// Returns whether the node is on and has not been powered off since `here` was its own.
+    pub(crate) fn is_still(&self, here: &Arc<Here>) -> bool {
+        self.here().is_ok_and(|now| Arc::ptr_eq(&now, here))
+    }
+
+    /// Returns the namespaces of the next power-on, if the node is off.
+    pub(crate) fn off(&self) -> Option<Arc<Here>> {
+        let power = lock::read(&self.power);
+        (!power.is_on).then(|| Arc::clone(&power.here))
+    }
+
+    /// Marks the node off and installs `next` for the next power-on. Returns the old namespaces.
+    pub(crate) fn turn_off(&self, next: Arc<Here>) -> Arc<Here> {
+        let mut power = lock::write(&self.power);
+        power.is_on = false;
+        std::mem::replace(&mut power.here, next)
+    }
+
+    /// Marks the node on.
+    pub(crate) fn turn_on(&self) {
+        lock::write(&self.power).is_on = true;
+    }
+
+    /// Keeps an old network while threads of the test can start programs in it. The lab kills these
+    /// programs at its end.
+    pub(crate) fn keep(&self, network: OwnedFd) {
+        let mut past = lock::lock(&self.past);
+        past.push(network);
+        past.retain(|network| ns_set::is_in_use(network.as_fd()));
+    }
+
+    /// Takes the old networks that were kept.
+    pub(crate) fn take_past(&self) -> Vec<OwnedFd> {
+        std::mem::take(&mut *lock::lock(&self.past))
+    }
+
+    /// Returns the limitations of the node, also if it is off.
+    pub(crate) fn limitations(&self) -> Vec<Limitation> {
+        let power = lock::read(&self.power);
+        power.here.limitations.clone()
+    }
+
+    /// Returns the failure of a step on something of this node.
+    pub(crate) fn failure(&self, step: &str, object: &str, error: &io::Error) -> Failure {
+        errno::failure(step, format!("{object} of {}", self.name), error)
+    }
+}
+
+impl Here {
+    pub(crate) fn new(made: Made) -> Self {
+        Self { made, tasks: OnceLock::new(), changing: Mutex::new(()) }
+    }
+
+    /// Locks the addresses and routes of the node against other changes by the lab.
+    pub(crate) fn change(&self) -> MutexGuard<'_, ()> {
+        lock::lock(&self.changing)
+    }
+}
+
+impl Deref for Here {
+    type Target = Made;
+
+    fn deref(&self) -> &Made {
+        &self.made
+    }
+}

@@ -1,0 +1,118 @@
+//! The state of a lab, which all handles share.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::lab::fabric::ends::{Cables, End};
+use crate::lab::fabric::node::{LiveNode, Made};
+use crate::lab::fabric::own_network::undo::Journal;
+use crate::lab::fabric::partitions::Partitions;
+use crate::lab::fabric::ready;
+use crate::lab::fabric::ready::Awaited;
+use crate::lab::plan::Plan;
+use crate::lab::plan::ifindex::Indexes;
+use crate::lab::plan::labels::name_of;
+use crate::lab::topology::NodeKind;
+use crate::netlink;
+
+/// A plan that has been built. `extend` makes a new one, which shares its parts with the old one.
+#[derive(Debug)]
+pub(crate) struct Fabric {
+    pub(crate) plan: Plan,
+    /// The nodes, in the order of the plan.
+    pub(crate) hosts: Vec<Arc<LiveNode>>,
+    pub(crate) indexes: Indexes,
+    pub(crate) cables: Arc<Cables>,
+    pub(crate) partitions: Arc<Partitions>,
+    /// Changes in the caller's own network.
+    pub(crate) journal: Arc<Journal>,
+}
+
+impl Fabric {
+    /// Returns the state of a lab whose nodes are `made`, in the order of the plan.
+    pub(crate) fn new(
+        plan: Plan,
+        indexes: Indexes,
+        made: Vec<Made>,
+        journal: Arc<Journal>,
+    ) -> Self {
+        let nodes = made.into_iter().zip(plan.nodes());
+        Self {
+            hosts: nodes.map(|(made, node)| Arc::new(LiveNode::new(node, made))).collect(),
+            cables: Arc::new(Cables::new(&plan, &indexes)),
+            partitions: Arc::default(),
+            journal,
+            plan,
+            indexes,
+        }
+    }
+
+    /// Returns the state of the lab after it was extended to `plan`, with `made` for its new nodes.
+    pub(crate) fn grown(&self, plan: Plan, indexes: Indexes, made: Vec<Made>) -> Self {
+        self.cables.grow(&plan, &indexes);
+        let added = made.into_iter().zip(&plan.nodes()[self.hosts.len()..]);
+        let added = added.map(|(made, node)| Arc::new(LiveNode::new(node, made)));
+        Self {
+            hosts: self.hosts.iter().cloned().chain(added).collect(),
+            cables: Arc::clone(&self.cables),
+            partitions: Arc::clone(&self.partitions),
+            journal: Arc::clone(&self.journal),
+            plan,
+            indexes,
+        }
+    }
+
+    /// Removes all partitions, and has nodes forget that others have not answered meanwhile.
+    pub(crate) fn heal(&self) -> Result<()> {
+        let healed = self.partitions.heal(&self.hosts);
+        // When no rule is left on any node: a request that fails before that fails rightly.
+        let forgotten = self.forget_failures(&self.cables.lock());
+        healed.and(forgotten)
+    }
+
+    /// Deletes the ends of links that have been moved to the caller's own network.
+    pub(crate) fn remove_moved(&self) {
+        let cables = self.cables.lock();
+        for end in cables.iter().flatten().filter(|end| end.planned.is_none()) {
+            let host = &self.hosts[end.node];
+            if let (NodeKind::Local, Ok(here)) = (host.kind(), host.here()) {
+                // It may be gone already.
+                drop(here.netlink.ask_all(&[netlink::link::delete(self.label(end), end.index)]));
+            }
+        }
+    }
+
+    /// Returns the end of a link as something to wait for.
+    pub(crate) fn awaited(&self, end: &End) -> Awaited {
+        Awaited { index: end.index, label: self.label(end), may_be_down: false }
+    }
+
+    /// Waits until the end of a link carries packets.
+    pub(crate) fn wait_on(&self, end: &End) -> Result<()> {
+        ready::wait_on(&*self.hosts[end.node].here()?, &[self.awaited(end)])
+    }
+
+    /// Waits until the end of a link carries packets, unless it is down or goes down meanwhile.
+    pub(crate) fn wait_on_if_up(&self, end: &End) -> Result<()> {
+        ready::wait_on(&*self.hosts[end.node].here()?, &[self.awaited(end).if_up()])
+    }
+
+    /// Deletes the neighbour entries in state FAILED on the nodes that are on: these neighbours may
+    /// answer now. In the caller's own network only interfaces of the lab are concerned.
+    pub(crate) fn forget_failures(&self, cables: &[[End; 2]]) -> Result<()> {
+        for (at, (host, node)) in self.hosts.iter().zip(self.plan.nodes()).enumerate() {
+            let Ok(here) = host.here() else { continue };
+            let places = (0..node.interfaces.len()).map(|place| self.indexes.at(at, place));
+            let ends = cables.iter().flatten().filter(|end| end.node == at).map(|end| end.index);
+            let own: Vec<u32> = places.chain(ends).collect();
+            let is_meant = |index| host.kind() != NodeKind::Local || own.contains(&index);
+            here.netlink.forget_failures(is_meant)?;
+        }
+        Ok(())
+    }
+
+    /// Formats the end of a link for an error: `eth0 of server`.
+    pub(crate) fn label(&self, end: &End) -> String {
+        name_of(&self.plan, end.node, &end.name)
+    }
+}
