@@ -153,9 +153,9 @@ fn a_node_is_a_gateway_by_its_address_on_the_link() -> netns_test::Result<()> {
     let gateway = "2001:db8::/32 via fd6e:6574:6e73:1::1 dev eth0".to_owned();
     assert!(routes(&lab[b], "-6").contains(&gateway), "{:?}", routes(&lab[b], "-6"));
     for to in ["2001:db9::/32", "192.0.2.0/24"] {
-        let told = lab[b].add_route(to, a).unwrap_err().said();
+        let message = lab[b].add_route(to, a).unwrap_err().said();
         assert_eq!(
-            told,
+            message,
             format!("add the route to {to} of b: a has no address on a subnet of the host")
         );
     }
