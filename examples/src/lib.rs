@@ -1,5 +1,5 @@
-//! Isolated tests at work on real programs, and programs that use namespaces themselves; the files in
-//! `tests/` and `examples/` are made to be copied.
+//! Isolated tests at work on real programs, and programs that use namespaces themselves; the
+//! files in `tests/` and `examples/` are made to be copied.
 //!
 //! | file | shows |
 //! |---|---|

@@ -1,5 +1,6 @@
-//! Five nodes that know of each other by gossip (SWIM, the crate `foca`), each on a host of its own. The
-//! first of them that is in touch with most of the five leads. The network is split, and healed.
+//! Five nodes that know of each other by gossip (SWIM, the crate `foca`), each on a host of its
+//! own. The first of them that is in touch with most of the five leads. The network is split, and
+//! healed.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};

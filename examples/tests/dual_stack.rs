@@ -1,5 +1,5 @@
-//! A server on both stacks, and clients that have one or both: which way a name leads, and what happens
-//! where there is only one.
+//! A server on both stacks, and clients that have one or both: which way a name leads, and what
+//! happens where there is only one.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};

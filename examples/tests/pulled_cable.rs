@@ -1,5 +1,5 @@
-//! A client that connects again when its connection has died. The cable is pulled on the way, beyond
-//! the first router: neither end is told.
+//! A client that connects again when its connection has died. The cable is pulled on the way,
+//! beyond the first router: neither end sees an event.
 
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs as _};

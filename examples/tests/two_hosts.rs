@@ -1,5 +1,5 @@
-//! An HTTP server on one host and its client on another, with a router between them. Names resolve, and
-//! each program is at the address that it would have.
+//! An HTTP server on one host and its client on another, with a router between them. Names resolve,
+//! and each program is at the address that it would have.
 
 use std::error::Error;
 

@@ -196,7 +196,7 @@ pub fn missing(what: &str, reason: &str) {
 
 /// Makes an empty directory below the machine's temporary one.
 ///
-/// Its name is new: a number of this process may have been another's, of another user, that has left
+/// Its name is new: an ended process of another user may have had the number of this one, and left
 /// its directory, and bodies of several runs have equal numbers.
 ///
 /// # Panics

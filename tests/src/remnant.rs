@@ -1,4 +1,4 @@
-//! Processes of which `/proc/PID` says little: their main thread has ended, or is elsewhere.
+//! Processes of which `/proc/PID` shows few facts: their main thread has ended, or is elsewhere.
 
 #![expect(unsafe_code, reason = "fork, and the end of one thread alone")]
 
@@ -46,8 +46,8 @@ impl Remnant {
 
     fn fork(work: impl FnOnce() + Send + 'static, main_thread_ends: bool) -> Self {
         let (mut held, mut theirs) = UnixStream::pair().expect("a pair of sockets");
-        // SAFETY: the child takes no lock that another thread of this process may hold, but those of the
-        // allocator, which the C library makes free.
+        // SAFETY: the child takes no lock that another thread of this process may hold, but those
+        // of the allocator, which the C library makes free.
         let pid = unsafe { libc::fork() };
         assert!(pid >= 0, "fork: {}", std::io::Error::last_os_error());
         if pid == 0 {

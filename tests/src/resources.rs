@@ -1,4 +1,5 @@
-//! Kernel resources that a run may leave behind: processes, namespaces, mounts, threads, descriptors.
+//! Kernel resources that a run may leave behind: processes, namespaces, mounts, threads,
+//! descriptors.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,7 +19,7 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Lists the resources of this process, and the network namespaces of all processes that it sees.
+    /// Lists the resources of this process, and the network namespaces of all visible processes.
     ///
     /// In a body these are the processes of its test alone.
     ///
@@ -76,7 +77,8 @@ impl Resources {
         all.filter(|link| link.to_string_lossy().starts_with("net:")).collect()
     }
 
-    /// Returns whether no process or network namespace, and no change of the mounts, is new since `before`.
+    /// Returns whether no process or network namespace, and no change of the mounts, is new since
+    /// `before`.
     #[must_use]
     pub fn is_within(&self, before: &Self) -> bool {
         self.processes.is_subset(&before.processes)

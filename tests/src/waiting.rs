@@ -1,10 +1,10 @@
-//! Waiting for an event, with a limit: a test that waits for what never comes fails, and says for what.
+//! Waits for an event, with a limit: a test whose event does not come fails, and names the event.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-/// Limit for an event that should take a moment, on a machine that is slow and busy. It is less than the
-/// time limit of a body.
+/// Limit for an event that should take a moment, on a machine that is slow and busy. It is less
+/// than the time limit of a body.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// How long [`eventually`] yields the processor before it sleeps between two looks.

@@ -1,8 +1,8 @@
-//! What goes wrong between the start of a test's process and the first line of the test's function: no
-//! test passes by it, and the step is named.
+//! What goes wrong between the start of a test's process and the first line of the test's function:
+//! no test passes by it, and the step is named.
 //!
-//! A constructor of this program, which runs in each body before its test, makes things go wrong there as
-//! the environment says.
+//! A constructor of this program, which runs in each body before its test, makes things go wrong
+//! there as the environment says.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,12 +1,12 @@
-//! Every link of a document to a file or a heading of this repository has its target, and so has every
-//! topic that a diagnosis names.
+//! Every link of a document to a file or a heading of this repository has its target, and so has
+//! every topic that a diagnosis names.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The documents. README.md and those in the package are also shown by registries, where a relative link
-/// has no target.
+/// The documents. README.md and those in the package are also shown by registries, where a relative
+/// link has no target.
 const DOCUMENTS: [&str; 13] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -72,8 +72,8 @@ fn absolute_links_lead_to_files() {
     assert_eq!(target("#cost"), Some("README.md".into()));
 }
 
-/// Returns the file, from the root, and the anchor of a link in `document`; `None` if the link leads out
-/// of the repository.
+/// Returns the file, from the root, and the anchor of a link in `document`; `None` if the link
+/// leads out of the repository.
 fn target(document: &str, link: &str) -> Option<(PathBuf, String)> {
     let own = REPOSITORY.iter().find_map(|prefix| link.strip_prefix(prefix));
     if own.is_none() && link.contains("://") {

@@ -1,5 +1,5 @@
-//! Where a user namespace is refused, but the caller has the capabilities that it would grant: in the
-//! other namespaces, with nothing mounted outside of them, and told.
+//! Where a user namespace is refused, but the caller has the capabilities that it would grant: in
+//! the other namespaces, with nothing mounted outside of them, and with a note.
 
 use std::fs;
 use std::path::Path;

@@ -1,8 +1,9 @@
-//! The end of a sandbox is not waited for when every process of its test has gone: the verdict comes
-//! before it, and the next tests begin beside a few of them. That a run ends after the last of them is
-//! seen in `many`.
+//! The end of a sandbox is not waited for when every process of its test has gone: the verdict
+//! comes before it, and the next tests begin beside a few of them. That a run ends after the last
+//! of them is seen in `many`.
 //!
-//! A run plays the tracer of its inits, which the kernel has stop when they exit, until it lets them go.
+//! A run plays the tracer of its inits, which the kernel has stop when they exit, until it lets
+//! them go.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;

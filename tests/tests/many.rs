@@ -1,7 +1,7 @@
 //! Two thousand tests in one binary, and nothing of them left.
 //!
-//! Each is declared within a function, so that libtest does not list two thousand lines in every run. One
-//! ignored test calls them, sixteen at a time.
+//! Each is declared within a function, so that libtest does not list two thousand lines in every
+//! run. One ignored test calls them, sixteen at a time.
 
 #![expect(unnameable_test_items, reason = "they are called, not listed")]
 

@@ -14,7 +14,8 @@ const PACKAGES: [(&str, &str); 5] = [
     ("edition-2024", "2024"),
 ];
 
-/// A test outside of a test module, as a package with netns-test for its tests alone has to write it.
+/// A test outside of a test module, as a package with netns-test for its tests alone has to write
+/// it.
 const LIBRARY: &str = "\
 #[cfg(test)]
 #[netns_test::netns_test]

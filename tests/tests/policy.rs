@@ -133,8 +133,8 @@ fn a_shortage_at_the_first_test_is_not_skipped() {
     fs::remove_dir_all(place).unwrap();
 }
 
-/// A limit that is not seen here, of a user namespace around, may be reached by others: the one that
-/// they hold comes free when they end.
+/// A limit that is not seen here, of a user namespace around, may be reached by others: the one
+/// that they hold comes free when they end.
 #[test]
 fn a_shortage_of_user_namespaces_that_others_hold_is_not_skipped() {
     let script = "echo 2 > /proc/sys/user/max_user_namespaces

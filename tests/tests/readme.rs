@@ -1,12 +1,12 @@
-//! Every Rust block of README.md, of the guides, and of the documentation of the attribute compiles in a
-//! crate of its own, as a reader would make one, and its tests pass.
+//! Every Rust block of README.md, of the guides, and of the documentation of the attribute compiles
+//! in a crate of its own, as a reader would make one, and its tests pass.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fmt::Write as _, fs};
 
-/// Documents with Rust blocks. Those in the macro crate are no doctests, since it does not depend on the
-/// library.
+/// Documents with Rust blocks. Those in the macro crate are no doctests, since it does not depend
+/// on the library.
 const DOCUMENTS: [&str; 5] = [
     "README.md",
     "netns-test/LAB.md",
@@ -44,8 +44,8 @@ fn every_block_passes() {
     assert!(output.contains(&summary), "no {summary:?} in\n{output}");
 }
 
-/// Writes a library with a module for each block. It has the workspace's Cargo.lock, so that the same
-/// dependencies are used.
+/// Writes a library with a module for each block. It has the workspace's Cargo.lock, so that the
+/// same dependencies are used.
 fn write_crate(place: &Path, blocks: &[String]) {
     let source = place.join("src");
     fs::create_dir_all(&source).unwrap();

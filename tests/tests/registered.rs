@@ -1,5 +1,5 @@
-//! A test that another attribute registers too: the second run fails and says so, where the compiler
-//! could not. A test function that others call, once or many times, is no second test.
+//! A test that another attribute registers too: the second run fails and says so, where the
+//! compiler could not. A test function that others call, once or many times, is no second test.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! Bodies that put a seccomp filter on their thread, or on their process: what comes after the test's
-//! function needs no system call that an ordinary test does not need.
+//! Bodies that put a seccomp filter on their thread, or on their process: what comes after the
+//! test's function needs no system call that an ordinary test does not need.
 //!
 //! No thread may start beside them: the C library ends a process in which a new thread is refused
 //! `rseq(2)`. So this program has no constructors.

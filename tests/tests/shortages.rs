@@ -1,5 +1,5 @@
-//! Processes, threads and memory that are short: the limit that is named is the one that is reached,
-//! and a test that needs processes waits for them as long as others end.
+//! Processes, threads and memory that are short: the limit that is named is the one that is
+//! reached, and a test that needs processes waits for them as long as others end.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,8 +11,8 @@ use netns_test_tests::{again, fails, is_root, left_out, passes};
 /// Starts the rest of its arguments as a user that has no other process.
 const STRANGER: [&str; 4] = ["setpriv", "--reuid=54322", "--regid=54322", "--clear-groups"];
 
-/// The same for a caller that cannot become one: processes are counted in each user namespace (since
-/// Linux 5.14).
+/// The same for a caller that cannot become one: processes are counted in each user namespace
+/// (since Linux 5.14).
 const ALONE: [&str; 3] = ["unshare", "-U", "--map-current-user"];
 
 /// This program, where that user may run it.
@@ -122,8 +122,8 @@ fn the_limit_of_a_user_is_named_with_what_is_used() {
     is_in(&text, &["Max processes in /proc/self/limits = 4", "processes and threads of user "]);
 }
 
-/// Each test is three tasks and sleeps for longer than a shortage is waited out; there is room for one or
-/// two at once.
+/// Each test is three tasks and sleeps for longer than a shortage is waited out; there is room for
+/// one or two at once.
 #[test]
 fn tests_share_few_processes() {
     let copy = Copy::new("few-processes");

@@ -5,7 +5,8 @@ use netns_test_tests::{LIMIT, again, eventually, fails, fork_server, is_asleep, 
 
 const IS_STOPPED: &str = "is stopped, as by SIGSTOP";
 
-/// Ends this process by SIGALRM if a test of it hangs, which the test around it does not take for a verdict.
+/// Ends this process by SIGALRM if a test of it hangs, which the test around it does not take for a
+/// verdict.
 fn end_in(seconds: u32) {
     // SAFETY: the signal's default action ends the process.
     unsafe { libc::alarm(seconds) };

@@ -1,5 +1,5 @@
-//! What surrounds a test's function in its process: constructors that run before it see what those of
-//! the runner would, and what they and the test leave for the end is done at the end.
+//! What surrounds a test's function in its process: constructors that run before it see what those
+//! of the runner would, and what they and the test leave for the end is done at the end.
 
 use std::cell::Cell;
 use std::fs;

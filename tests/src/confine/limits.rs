@@ -90,8 +90,7 @@ pub enum Version {
 }
 
 impl ControlGroup {
-    /// A group for at most `limit` processes; an error where this process may make none, or
-    /// where nobody counts processes. By version 2 of control groups, or by version 1.
+    /// Makes a group for at most `limit` processes, by version 2 of control groups or by version 1.
     ///
     /// # Errors
     ///

@@ -149,8 +149,8 @@ fn c_string(text: impl AsRef<OsStr>) -> CString {
     CString::new(text.as_ref().as_bytes()).expect("no NUL byte in a path")
 }
 
-/// Returns whether the caller has the capabilities to map ids that are not its own, in the first user
-/// namespace: on the host itself.
+/// Returns whether the caller has the capabilities to map ids that are not its own, in the first
+/// user namespace: on the host itself.
 #[must_use]
 pub fn may_map_all() -> bool {
     const NEEDED: u64 = 1 << 6 | 1 << 7 | 1 << SETFCAP;

@@ -130,7 +130,7 @@ impl Confinement {
     }
 
     /// Covers every other place where the kernel's file system `kind` is mounted as a whole,
-    /// as below a chroot of somebody else: what can be seen anywhere may be mounted again.
+    /// as below the chroot of another container: what can be seen anywhere may be mounted again.
     fn only_instance(self, kind: &str, place: &str) -> Self {
         let mounts = fs::read_to_string("/proc/self/mountinfo").expect("a list of mounts");
         let others = mounts.lines().filter_map(|line| {

@@ -1,5 +1,5 @@
 //! The files of a body: `/proc`, `/sys` and `/run` of its own, and no way to the host's
-//! resolvers; what cannot be had is told.
+//! resolvers; a missing part is noted with a failure.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -228,7 +228,8 @@ fn children_are_in_the_group_of_the_body() {
     assert_eq!(unsafe { libc::getpgid(pid) }, group());
     // SAFETY: asks for no status; the child has not ended.
     assert_eq!(unsafe { libc::waitpid(0, std::ptr::null_mut(), libc::WNOHANG) }, 0);
-    // SAFETY: makes a group for a child, and takes the child back. It may have called exec(2) already.
+    // SAFETY: makes a group for a child, and takes the child back. It may have called exec(2)
+    // already.
     let moved = unsafe { libc::setpgid(pid, 0) } == 0;
     assert!(moved || std::io::Error::last_os_error().raw_os_error() == Some(libc::EACCES));
     child.kill().unwrap();

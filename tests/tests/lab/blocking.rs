@@ -1,4 +1,5 @@
-//! Calls that block the tokio runtime of the test while they wait for one of its tasks: they say so.
+//! Calls that block the tokio runtime of the test while they wait for one of its tasks: they say
+//! so.
 
 use std::io::{self, Write as _};
 use std::net::TcpStream;
@@ -94,7 +95,8 @@ async fn a_nonblocking_wait_has_a_limit() {
     assert!(errors.into_iter().all(|ended| ended.unwrap_err().is_timeout()));
 }
 
-/// A future that is dropped stops its wait: the runtime of the test ends only after the threads of its pool.
+/// A future that is dropped stops its wait: the runtime of the test ends only after the threads of
+/// its pool.
 #[netns_test(timeout = "20s")]
 async fn a_dropped_wait_ends() {
     let (lab, client, server) = two_hosts();
@@ -110,8 +112,8 @@ async fn a_dropped_wait_ends() {
     tokio::time::timeout(moment, unlimited.reachable("10.0.0.99")).await.unwrap_err();
 }
 
-/// Of two workers one waits, and the other one runs tasks, but perhaps not the one that the first worker
-/// has started last.
+/// Of two workers one waits, and the other one runs tasks, but perhaps not the one that the first
+/// worker has started last.
 #[netns_test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wait_with_a_free_worker_blocks_no_runtime() {
     let (lab, _, server) = two_hosts();

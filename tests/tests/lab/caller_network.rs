@@ -1,5 +1,5 @@
-//! The caller's own network, which a lab with `local` changes: all of it is the same when the lab has
-//! ended, or what cannot be given back is refused before it is taken.
+//! The caller's own network, which a lab with `local` changes: all of it is the same when the lab
+//! has ended, or what cannot be given back is refused before it is taken.
 
 use std::fs;
 
@@ -219,18 +219,20 @@ fn what_cannot_be_given_back_is_not_taken() -> netns_test::Result<()> {
     settle();
     let before = state();
     let (lab, own, link) = lab();
-    let told = lab[own].interface("v0").remove_addr("2001:db8:84::1/64").unwrap_err().to_string();
-    assert!(told.starts_with("remove address 2001:db8:84::1/64 of local: "), "{told}");
-    assert!(told.contains("could not restore it"), "{told}");
-    let told = lab[own].interface("v0").set_addr("2001:db8:85::1/64").unwrap_err().to_string();
-    assert!(told.contains("SLAAC"), "{told}");
+    let message =
+        lab[own].interface("v0").remove_addr("2001:db8:84::1/64").unwrap_err().to_string();
+    assert!(message.starts_with("remove address 2001:db8:84::1/64 of local: "), "{message}");
+    assert!(message.contains("could not restore it"), "{message}");
+    let message = lab[own].interface("v0").set_addr("2001:db8:85::1/64").unwrap_err().to_string();
+    assert!(message.contains("SLAAC"), "{message}");
     // It has come before the other.
-    let told = lab[own].interface("v0").remove_addr("2001:db8:77::1/64").unwrap_err().to_string();
-    assert!(told.starts_with("remove address 2001:db8:84::1/64 of local: "), "{told}");
-    let told = lab[own].sysctl("net.ipv6.conf.v0.disable_ipv6", 1).unwrap_err().to_string();
-    assert!(told.contains("could not restore it"), "{told}");
-    let told = lab[own].add_route("2001:db8:5::/48", link).unwrap_err().to_string();
-    assert!(told.contains("EEXIST"), "{told}");
+    let message =
+        lab[own].interface("v0").remove_addr("2001:db8:77::1/64").unwrap_err().to_string();
+    assert!(message.starts_with("remove address 2001:db8:84::1/64 of local: "), "{message}");
+    let message = lab[own].sysctl("net.ipv6.conf.v0.disable_ipv6", 1).unwrap_err().to_string();
+    assert!(message.contains("could not restore it"), "{message}");
+    let message = lab[own].add_route("2001:db8:5::/48", link).unwrap_err().to_string();
+    assert!(message.contains("EEXIST"), "{message}");
     drop(lab);
     assert_same(&before);
     Ok(())

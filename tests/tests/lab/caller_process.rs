@@ -1,5 +1,5 @@
-//! What must not be lost, and what must not be touched: panics that come late, forks, locked stdout,
-//! several labs that have the test as a host.
+//! What must not be lost, and what must not be touched: panics that come late, forks, locked
+//! stdout, several labs that have the test as a host.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};

@@ -189,10 +189,10 @@ fn no_link_makes_a_ring_of_switches() -> netns_test::Result<()> {
     net.link(one, two);
     let link = net.link(two, three).id();
     let lab = net.build()?;
-    let told = lab.move_link(link, three, one).unwrap_err().said();
+    let message = lab.move_link(link, three, one).unwrap_err().said();
     let expected = "move link two to three: frames would circulate between one, two without end; \
         set `stp` on one of them";
-    assert_eq!(told, expected);
+    assert_eq!(message, expected);
     crate::oracle::check(&lab);
     // In a row they may be.
     lab.move_link(link, two, one)?;

@@ -1,4 +1,5 @@
-//! Changes that run at the same time as others: a wait ends when what it waits for can no longer come.
+//! Changes that run at the same time as others: a wait ends when what it waits for can no longer
+//! come.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;

@@ -1,5 +1,5 @@
-//! Once packets pass, the next connection is made: nodes that have asked for an Ethernet address in vain
-//! forget that.
+//! Once packets pass, the next connection is made: nodes that have asked for an Ethernet address in
+//! vain forget that.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};

@@ -1,5 +1,5 @@
-//! Errors of a lab name the call in the test that failed, what kind of error it is, and what is in the
-//! way.
+//! Errors of a lab name the call in the test that failed, what kind of error it is, and what is in
+//! the way.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, UdpSocket};

@@ -1,5 +1,5 @@
-//! A property: a lab that is built in parts, by `build` and any number of `extend`, equals the lab that is
-//! built of the whole topology. The topologies are random, each from its own seed.
+//! A property: a lab that is built in parts, by `build` and any number of `extend`, equals the lab
+//! that is built of the whole topology. The topologies are random, each from its own seed.
 
 use std::fmt::Write as _;
 
@@ -37,7 +37,8 @@ impl Growing {
         Self { net: Topology::new(), nodes: Vec::new(), pairs: Vec::new(), text: String::new() }
     }
 
-    /// Makes the next declaration: a node, most often with a link to an older one, a link, or a setting.
+    /// Makes the next declaration: a node, most often with a link to an older one, a link, or a
+    /// setting.
     fn declare(&mut self, random: &mut Random) {
         match random.below(6) {
             0..=2 => self.add_node(random),

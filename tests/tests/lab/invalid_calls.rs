@@ -47,8 +47,8 @@ fn a_route_does_not_lead_to_the_host_itself() {
     assert!(message.contains("write the default route as 0.0.0.0/0 or ::/0"), "{message}");
 }
 
-/// Multicast and broadcast of hosts that have no default route, by a route in the topology and by one of
-/// the running lab.
+/// Multicast and broadcast of hosts that have no default route, by a route in the topology and by
+/// one of the running lab.
 #[netns_test]
 fn a_route_by_a_link_leads_to_its_segment() -> netns_test::Result<()> {
     const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
@@ -100,10 +100,10 @@ fn an_incomplete_line_is_named() -> netns_test::Result<()> {
     // The first waits may be over before it has written.
     eventually(LIMIT, "the part of a line is in the error", || {
         let short = child.wait(Duration::from_millis(100));
-        let told = short.line(|line| line.contains("ready")).unwrap_err().said();
-        let is_early = told.contains("it has printed nothing");
-        assert!(is_early || told.contains("ready> "), "{told}");
-        told.contains("unfinished line: ready> ")
+        let message = short.line(|line| line.contains("ready")).unwrap_err().said();
+        let is_early = message.contains("it has printed nothing");
+        assert!(is_early || message.contains("ready> "), "{message}");
+        message.contains("unfinished line: ready> ")
     });
     Ok(())
 }

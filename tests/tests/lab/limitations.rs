@@ -1,5 +1,5 @@
-//! Features that nodes lack in a container that hides or locks the machine's `/sys`, or where ping cannot be
-//! allowed: the lab stands, and says so.
+//! Features that nodes lack in a container that hides or locks the machine's `/sys`, or where ping
+//! cannot be allowed: the lab is built, and lists them.
 
 use std::fs;
 use std::io::Read as _;

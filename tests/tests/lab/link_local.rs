@@ -1,5 +1,5 @@
-//! Link-local addresses, which the kernel hands out by itself once a link carries packets: they can be used
-//! when the call comes back that has brought the link up.
+//! Link-local addresses, which the kernel hands out by itself once a link carries packets: they can
+//! be used when the call comes back that has brought the link up.
 
 use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 

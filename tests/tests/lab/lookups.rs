@@ -1,5 +1,5 @@
-//! Lookups of names on hosts: a name that neither `/etc/hosts` nor a name server knows is a final answer,
-//! so that clients do not retry, and a name server that a test sets up is asked.
+//! Lookups of names on hosts: a name that neither `/etc/hosts` nor a name server knows is a final
+//! answer, so that clients do not retry, and a name server that a test sets up is asked.
 
 use std::ffi::CString;
 use std::fs;
@@ -95,8 +95,8 @@ fn an_unknown_name_is_final_in_a_test_that_is_a_host() -> netns_test::Result<()>
     Ok(())
 }
 
-/// Answers what is asked for `record.test` over IPv4 with 192.0.2.7, and says of all else that there is no
-/// such name.
+/// Answers what is asked for `record.test` over IPv4 with 192.0.2.7, and says of all else that
+/// there is no such name.
 fn answer(query: &[u8]) -> Vec<u8> {
     let end = 12 + query[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
     let is_known = query[12..].starts_with(b"\x06record\x04test\0");

@@ -1,5 +1,5 @@
-//! Labs: networks of hosts, each against what the kernel and `ip` say of it, and by packets; what runs on
-//! them, what can be waited for.
+//! Labs: networks of hosts, each against what the kernel and `ip` say of it, and by packets; what
+//! runs on them, what can be waited for.
 
 mod blocking;
 mod caller_network;

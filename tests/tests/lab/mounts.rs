@@ -1,5 +1,5 @@
-//! Hosts have the file systems that the test had when it built the lab; what is mounted later is not
-//! there, and an error that comes of it says so.
+//! Hosts have the file systems that the test had when it built the lab; what is mounted later is
+//! not there, and an error that comes of it says so.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

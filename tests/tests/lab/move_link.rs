@@ -1,5 +1,5 @@
-//! Links that are moved: the end that comes to another segment has the addresses and routes of that, and
-//! all others find it there.
+//! Links that are moved: the end that comes to another segment has the addresses and routes of
+//! that, and all others find it there.
 
 use std::fs;
 use std::io;

@@ -95,7 +95,8 @@ pub(crate) struct Mesh<'a> {
 /// needs many of them needs them alone.
 const MANY: usize = 20;
 
-/// Waits for other tests of this binary, in whatever process: for all, or for those with many nodes.
+/// Waits for other tests of this binary, in whatever process: for all, or for those with many
+/// nodes.
 fn turn(alone: bool) -> File {
     let file = File::open(std::env::current_exe().unwrap()).unwrap();
     let how = if alone { libc::LOCK_EX } else { libc::LOCK_SH };
@@ -130,8 +131,8 @@ pub(crate) fn send(socket: &UdpSocket, text: &str, target: SocketAddr) {
 
 impl<'a> Mesh<'a> {
     pub(crate) fn new(lab: &'a Lab, nodes: &[NodeId]) -> Self {
-        // What was sent to another one may be on its way still. By family: a socket for IPv6 takes its
-        // port of IPv4, too.
+        // What was sent to another one may be on its way still. By family: a socket for IPv6 takes
+        // its port of IPv4, too.
         static NEXT: AtomicU16 = AtomicU16::new(4000);
         let ports = [(); 2].map(|()| NEXT.fetch_add(1, Ordering::Relaxed));
         let open = |node: &NodeId| {
@@ -166,8 +167,8 @@ impl<'a> Mesh<'a> {
         }
     }
 
-    /// Sends a packet and returns the one that arrives. A packet that is lost is sent again where the kernel
-    /// says that its table of neighbours was full meanwhile, and only there.
+    /// Sends a packet and returns the one that arrives. A packet that is lost is sent again where
+    /// the kernel says that its table of neighbours was full meanwhile, and only there.
     fn exchange(
         &self,
         what: &str,

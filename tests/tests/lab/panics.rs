@@ -1,5 +1,5 @@
-//! Panics on hosts that are under way when the test has come to its end: the hook prints for a while, as
-//! with `RUST_BACKTRACE=1`, before anything else can know.
+//! Panics on hosts that are under way when the test has come to its end: the hook prints for a
+//! while, as with `RUST_BACKTRACE=1`, before anything else can know.
 
 use std::panic;
 use std::sync::Mutex;

@@ -170,8 +170,11 @@ fn nothing_runs_on_what_is_off() -> netns_test::Result<()> {
     let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_err();
     assert_eq!(panic.downcast_ref::<String>().unwrap(), "node host: it is powered off");
     lab.power_on(host)?;
-    let told = command.status().unwrap_err().said();
-    assert!(told.starts_with("start true on host: it was prepared before the node"), "{told}");
+    let message = command.status().unwrap_err().said();
+    assert!(
+        message.starts_with("start true on host: it was prepared before the node"),
+        "{message}"
+    );
     Mesh::new(&lab, &[own, host]).all_pairs_talk();
     // Off when the lab ends.
     lab.power_off(host)
@@ -233,7 +236,8 @@ fn power_cycles(nodes: &[NodeId], lab: &netns_test::Lab) -> netns_test::Result<(
     })
 }
 
-/// Ends that have been moved to a node come back with it, and those that have been moved away do not.
+/// Ends that have been moved to a node come back with it, and those that have been moved away do
+/// not.
 #[netns_test]
 fn moved_links_stay_where_they_are() -> netns_test::Result<()> {
     let mut net = Topology::new();

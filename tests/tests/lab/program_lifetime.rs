@@ -1,5 +1,5 @@
-//! No program outlives its lab. Whoever holds a stream's end keeps its reader waiting: the end of
-//! the stream is the event that tells.
+//! No program outlives its lab. A process that holds a stream's end keeps its reader waiting:
+//! the end of the stream is the event that is waited for.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::fd::OwnedFd;
@@ -98,7 +98,8 @@ fn a_program_that_writes_without_end_does_not_keep_the_lab() {
     drop((lab, child));
 }
 
-/// A thread of the test that has been on a host since before a power cut, also of one that is on again.
+/// A thread of the test that has been on a host since before a power cut, also of one that is on
+/// again.
 #[netns_test]
 fn what_starts_on_a_host_without_power_ends_with_the_lab() {
     let (lab, _, server) = two_hosts();

@@ -1,5 +1,5 @@
-//! Changes that come at the same time as others, and partitions that hold from the first moment of what is
-//! new.
+//! Changes that come at the same time as others, and partitions that hold from the first moment of
+//! what is new.
 
 use std::net::{Ipv6Addr, SocketAddrV6, ToSocketAddrs as _, UdpSocket};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Steps that the kernel refuses: the error names the object and the reason, and nothing is left. And
-//! labs outside of any body: of root, and of a program under `unshare -Urn`.
+//! Steps that the kernel refuses: the error names the object and the reason, and nothing is left.
+//! And labs outside of any body: of root, and of a program under `unshare -Urn`.
 
 use std::process::Command;
 

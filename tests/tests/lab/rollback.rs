@@ -1,5 +1,5 @@
-//! What is refused half way leaves all as it was, and the caller's network is as it was when the lab has
-//! ended.
+//! What is refused half way leaves all as it was, and the caller's network is as it was when the
+//! lab has ended.
 
 use std::fs;
 

@@ -140,8 +140,8 @@ pub(crate) fn own_interface() {
     settle();
 }
 
-/// Waits until the kernel has finished with all IPv6 addresses: the last thing that it does for one is the
-/// route by which packets to it arrive.
+/// Waits until the kernel has finished with all IPv6 addresses: the last thing that it does for one
+/// is the route by which packets to it arrive.
 pub(crate) fn settle() {
     let is_settled = || {
         let addresses = stdout_of("ip", &["-6", "-oneline", "address"]);

@@ -56,8 +56,8 @@ fn ip_counters(host: &Node) -> Vec<Vec<u64>> {
     all.iter().map(of_link).collect()
 }
 
-/// The kernels speak among themselves now and then: what a snapshot has is between what `ip` said before
-/// and says after.
+/// The kernels speak among themselves now and then: what a snapshot has is between what `ip` said
+/// before and says after.
 fn counters(state: &NodeState, [before, after]: [Vec<Vec<u64>>; 2]) {
     for (at, link) in state.interfaces.iter().enumerate() {
         let own = link.counters.unwrap();

@@ -1,5 +1,5 @@
-//! A process is where its threads are: nothing of a lab outlives it, whatever `/proc/PID` says of the
-//! process.
+//! A process is where its threads are: nothing of a lab outlives it, whatever `/proc/PID` says of
+//! the process.
 
 use netns_test::{Lab, NetNs, NodeId, netns_test};
 use netns_test_tests::remnant::Remnant;

@@ -68,8 +68,8 @@ fn as_root_of_the_machine() -> netns_test::Result<()> {
     Ok(())
 }
 
-/// Checks that this is uid 0 in the user namespace that the machine, or a container that has none of
-/// its own, begins with.
+/// Checks that this is uid 0 in the user namespace that the machine, or a container that has none
+/// of its own, begins with.
 fn is_root_of_the_machine() -> Result<(), String> {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap();
     if map.split_whitespace().collect::<Vec<_>>() != ["0", "0", "4294967295"] {

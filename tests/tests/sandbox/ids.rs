@@ -69,7 +69,8 @@ fn no_id_is_no_user() {
     }
 }
 
-/// A program of the caller has the caller's rights over a shared network; one of another user has none.
+/// A program of the caller has the caller's rights over a shared network; one of another user has
+/// none.
 #[netns_test]
 fn another_user_has_no_capabilities_in_a_shared_network() {
     let shared = NetNs::new().unwrap();

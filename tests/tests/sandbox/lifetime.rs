@@ -1,5 +1,5 @@
-//! How programs end, and that nothing outlives them. Whoever holds a pipe's end keeps its reader
-//! waiting: the end of the stream is the event that tells.
+//! How programs end, and that nothing outlives them. A process that holds a pipe's end keeps
+//! its reader waiting: the end of the stream is the event that is waited for.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::process::ExitStatusExt as _;

@@ -1,5 +1,6 @@
-//! Programs in a sandbox: they behave as those of `std::process::Command`, see nothing but what they
-//! are to see, and leave nothing. Most tests are plain ones: a caller has threads and no rights.
+//! Programs in a sandbox: they behave as those of `std::process::Command`, see nothing but what
+//! they are to see, and leave nothing. Most tests are plain ones: a caller has threads and no
+//! rights.
 
 mod commands;
 mod file_system;

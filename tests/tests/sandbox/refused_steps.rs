@@ -80,7 +80,8 @@ fn every_refused_step_is_named() {
     ];
     for (filter, expected) in steps {
         let error = refused(&sandbox(), filter);
-        // The first file system is that on `/proc`, or one that hides a daemon's socket of this machine.
+        // The first file system is that on `/proc`, or one that hides a daemon's socket of this
+        // machine.
         let line = error.lines().next().unwrap();
         let is_there = expected.split('…').all(|part| line.contains(part));
         assert!(is_there, "{filter:?}: expected {expected:?} in\n{error}");

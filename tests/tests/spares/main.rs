@@ -1,5 +1,5 @@
 //! Spares, the sandboxes that are made before a test asks for one: how many there are, that no test
-//! can tell one, and what happens when one is lost, or none can be made.
+//! can detect one, and what happens when one is lost, or none can be made.
 //!
 //! A test here starts this program again, for one ignored test, which plays the runner: it calls
 //! isolated tests and looks at the children of its fork server, which are spares when no test runs.
@@ -50,9 +50,9 @@ fn says_its_id() {
 
 /// The spares, when there are so many.
 ///
-/// Whatever is mounted on the machine, or comes into its `/run`, costs a server its spares, and after
-/// that it makes none for some requests. So there are requests while there are not enough and no more
-/// come: each request takes one, and a machine may be slow to make them.
+/// Whatever is mounted on the machine, or comes into its `/run`, costs a server its spares, and
+/// after that it makes none for some requests. So there are requests while there are not enough and
+/// none comes: each request takes one, and a machine may be slow to make them.
 fn wait_for(count: usize) -> Vec<u32> {
     let (mut since, mut before) = (Instant::now(), 0);
     eventually(2 * LIMIT, &format!("there are {count} spares"), || {

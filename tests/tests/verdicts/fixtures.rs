@@ -393,7 +393,7 @@ fn leaves_a_daemon() {
             std::thread::park();
         }
     });
-    panic!("the daemon has stdout and is gone all the same");
+    panic!("the daemon has stdout and is gone nevertheless");
 }
 
 #[netns_test]
