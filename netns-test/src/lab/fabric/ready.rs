@@ -165,7 +165,7 @@ impl Awaited {
 }
 
 /// Returns whether the kernel has activated an interface. For a veth end that is its operational
-/// state (IF_OPER_UP of RFC 2863).
+/// state (`IF_OPER_UP` of RFC 2863).
 fn is_in_use(one: &Interface) -> bool {
     if one.kind.as_deref() == Some("veth") { one.says_running } else { one.is_running }
 }
