@@ -42,7 +42,7 @@ fn make() -> Result<(), Box<dyn Error>> {
         return Err(format!("the second process ended with {status}").into());
     }
 
-    // Dropping `pinned` would do it as well, but could not tell of an error.
+    // Dropping `pinned` would do it as well, but could not report an error.
     let path = pinned.path().to_owned();
     pinned.keep();
     NamedNetNs::remove(&name)?;

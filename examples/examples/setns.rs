@@ -43,7 +43,7 @@ fn enter(name: &OsStr) -> Result<(), Box<dyn Error>> {
     Ok(create_or_open(name)?.set_current_thread()?)
 }
 
-/// In this order: when another process makes the namespace at the same time, `create` gives its
+/// In this order: when another process makes the namespace at the same time, `create` returns its
 /// answer once that one is there.
 fn create_or_open(name: &str) -> netns_test::Result<NetNs> {
     match NamedNetNs::create(name) {

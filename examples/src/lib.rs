@@ -1,4 +1,4 @@
-//! Isolated tests at work on real programs, and programs that use namespaces by hand; the files in
+//! Isolated tests at work on real programs, and programs that use namespaces themselves; the files in
 //! `tests/` and `examples/` are made to be copied.
 //!
 //! | file | shows |

@@ -80,7 +80,7 @@ async fn elects_again_when_the_network_is_split() -> netns_test::Result<()> {
     Ok(())
 }
 
-/// Runs for ever, and says who leads whenever that changes.
+/// Runs without an end, and reports the leader whenever it changes.
 async fn node(
     socket: std::net::UdpSocket,
     seed: SocketAddr,
@@ -118,7 +118,7 @@ async fn node(
         let leader = members.first().filter(|_| members.len() > NODES / 2).copied();
         says.send_if_modified(|said| std::mem::replace(said, leader) != leader);
         tokio::select! {
-            // An error is the answer of somebody who is not there.
+            // An error means that the peer does not run.
             received = socket.recv(&mut buffer) => if let Ok(length) = received {
                 drop(foca.handle_data(&buffer[..length], &mut todo));
             },

@@ -26,7 +26,7 @@ fn each_client_takes_the_way_it_has() -> netns_test::Result<()> {
     assert!(from(old)?.is_ipv4());
     assert!(from(new)?.is_ipv6());
 
-    // A server that has one only is found by who has that, and by nobody else.
+    // A server of one family is found by clients of that family only.
     drop(listener);
     let listener = lab[server].run(|| TcpListener::bind("0.0.0.0:80"))?;
     assert!(lab[both].run(connect)?.peer_addr()?.is_ipv4(), "the second address is tried, too");

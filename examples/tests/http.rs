@@ -25,7 +25,7 @@ fn answers_on_port_80() -> Result<(), Box<dyn Error>> {
 }
 
 #[netns_test(timeout = "10s")]
-fn without_a_server_nobody_answers() {
+fn without_a_server_the_request_fails() {
     let refused = client().get("http://127.0.0.1/").call().unwrap_err();
     assert!(matches!(refused, ureq::Error::ConnectionFailed | ureq::Error::Io(_)), "{refused:?}");
 }

@@ -96,17 +96,17 @@ fn setns_ends_as_its_command_does() {
     assert_eq!(status(&["ns1", "sh", "-c", "exit 7"]), (Some(7), None, String::new()));
     assert_eq!(status(&["ns1", "sh", "-c", "kill -9 $$"]), (None, Some(9), String::new()));
     assert_eq!(status(&["ns1", "echo", "a  b"]), (Some(0), None, "a  b\n".to_owned()));
-    let (code, _, told) = status(&["ns1", "/no-such-command"]);
+    let (code, _, message) = status(&["ns1", "/no-such-command"]);
     assert_eq!(code, Some(127));
-    assert!(told.starts_with("setns: /no-such-command: No such file"), "{told}");
-    let (code, _, told) = status(&["ns1", "/proc/version"]);
+    assert!(message.starts_with("setns: /no-such-command: No such file"), "{message}");
+    let (code, _, message) = status(&["ns1", "/proc/version"]);
     assert_eq!(code, Some(126));
-    assert!(told.starts_with("setns: /proc/version: Permission denied"), "{told}");
-    let (code, _, told) = status(&["../ns1", "true"]);
+    assert!(message.starts_with("setns: /proc/version: Permission denied"), "{message}");
+    let (code, _, message) = status(&["../ns1", "true"]);
     assert_eq!(code, Some(125));
-    assert!(told.starts_with("setns: use the name \"../ns1\": "), "{told}");
-    let (code, _, told) = status(&["ns1"]);
-    assert_eq!((code, told.as_str()), (Some(125), "usage: setns NAME COMMAND...\n"));
+    assert!(message.starts_with("setns: use the name \"../ns1\": "), "{message}");
+    let (code, _, message) = status(&["ns1"]);
+    assert_eq!((code, message.as_str()), (Some(125), "usage: setns NAME COMMAND...\n"));
     // One namespace, made by the first and entered by the others.
     assert_eq!(stdout_of("ip", "netns list").trim(), "ns1");
 }
@@ -158,8 +158,8 @@ fn a_container() {
     assert_eq!((mounts(), tree(&rootfs)), before);
     let no_root = program("container").args(["/nowhere", "sh"]).output().unwrap();
     assert_eq!(no_root.status.code(), Some(1));
-    let told = text(&no_root);
-    assert!(told.starts_with("container: take as root /nowhere: ENOENT"), "{told}");
+    let message = text(&no_root);
+    assert!(message.starts_with("container: take as root /nowhere: ENOENT"), "{message}");
     fs::remove_dir_all(rootfs).unwrap();
 }
 
@@ -210,7 +210,7 @@ fn setns(arguments: &str) -> Command {
     command
 }
 
-/// Waits until the process has become `cat`, by what that gives back.
+/// Waits until the process has become `cat`, by its output.
 fn is_in(name: &str, child: &mut std::process::Child) {
     use std::io::{Read as _, Write as _};
     child.stdin.as_mut().unwrap().write_all(b"x").unwrap();

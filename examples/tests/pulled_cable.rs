@@ -11,7 +11,7 @@ use netns_test::{Topology, netns_test};
 /// How long the client waits for an answer.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// What is to be tested: a question and an answer are a line each.
+/// Client under test: a question and an answer are a line each.
 #[derive(Default)]
 struct Client {
     connection: Option<BufReader<TcpStream>>,
@@ -62,7 +62,7 @@ fn it_connects_again() -> netns_test::Result<()> {
     let mut ask = |question: &str| lab[client].run(|| it.ask(question));
     assert_eq!(ask("before").unwrap(), "before");
     lab[wan].down()?;
-    // The connection stands, and carries nothing.
+    // The connection is established, and no packet passes.
     lab[client].wait(WAIT_LIMIT).established(7)?;
     assert_eq!(ask("meanwhile").unwrap_err().kind(), ErrorKind::WouldBlock);
     // There is no way for a new one either: the router may say so, or be silent.

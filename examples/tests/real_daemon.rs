@@ -51,7 +51,7 @@ fn dig(lab: &Lab, client: netns_test::NodeId, arguments: &str) -> (Option<i32>, 
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Whether a program is installed; in CI it must be.
+/// Returns whether a program is installed; in CI it must be.
 fn is_there(program: &str, version: &str) -> bool {
     let found = Command::new(program).arg(version).output().is_ok();
     if !found {

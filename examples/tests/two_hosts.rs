@@ -34,8 +34,8 @@ fn a_client_finds_the_server_by_its_name() -> Result<(), Box<dyn Error>> {
     assert_eq!(answer, format!("hello {own}"));
 
     // The body itself is on none of them.
-    let nobody = client_without_proxy().get("http://server/").call().unwrap_err();
-    assert!(matches!(nobody, ureq::Error::HostNotFound | ureq::Error::Io(_)), "{nobody:?}");
+    let failed = client_without_proxy().get("http://server/").call().unwrap_err();
+    assert!(matches!(failed, ureq::Error::HostNotFound | ureq::Error::Io(_)), "{failed:?}");
     Ok(())
     // The server's thread still runs. It ends with the test's process.
 }

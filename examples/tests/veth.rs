@@ -20,7 +20,7 @@ fn a_cable_leads_to_another_host() {
     println!("{}", ip("-brief address"));
     assert!(ip("-json address show dev wire").contains(r#""local":"10.0.0.1""#));
 
-    // Nobody listens there. That the connection is refused is the other host's answer.
+    // No socket listens there: the other host answers by RST.
     let refused = TcpStream::connect("10.0.0.2:80").unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
 
@@ -37,7 +37,7 @@ fn the_same_names_and_addresses_are_free_here() {
     ip("address add 10.0.0.1/24 dev wire");
 }
 
-/// Runs `ip` of iproute2 and gives what it printed.
+/// Runs `ip` of iproute2 and returns its output.
 fn ip(arguments: &str) -> String {
     let output =
         Command::new("ip").args(arguments.split(' ')).output().expect("iproute2 is installed");

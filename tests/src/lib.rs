@@ -158,20 +158,20 @@ pub fn fork_server() -> u32 {
     })
 }
 
-/// Whether a process waits for something: a fork server has done then what it can do.
+/// Returns whether a process sleeps: a fork server that does has handled all requests.
 #[must_use]
 pub fn is_asleep(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/status"))
         .is_ok_and(|status| status.lines().any(|line| line.starts_with("State:\tS")))
 }
 
-/// Whether this process is root on the machine, or in the container, that it runs on.
+/// Returns whether this process is root on the machine, or in the container, that it runs on.
 #[must_use]
 pub fn is_root() -> bool {
     status("Uid").starts_with("0\t")
 }
 
-/// Says past libtest's capture what is not tested here, and why.
+/// Writes past libtest's capture what is not tested here, and why.
 ///
 /// # Panics
 ///

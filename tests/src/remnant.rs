@@ -60,7 +60,7 @@ impl Remnant {
                 }
             });
             if main_thread_ends {
-                // SAFETY: ends this thread, whose stack nobody uses any more.
+                // SAFETY: ends this thread, whose stack is not used after it.
                 unsafe { libc::syscall(libc::SYS_exit, 0) };
             }
             loop {
@@ -79,7 +79,7 @@ impl Remnant {
         self.pid.unsigned_abs()
     }
 
-    /// Whether the child has been killed; waits for its end.
+    /// Waits for the end of the child; returns whether it was killed.
     #[must_use]
     pub fn was_killed(mut self) -> bool {
         self.held.read(&mut [0]).is_ok_and(|length| length == 0)

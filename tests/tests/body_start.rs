@@ -128,20 +128,20 @@ fn constructors_that_fail_are_no_panic_of_the_test() {
     each(ends, |(fault, end)| {
         for name in ["should_panic_in_a_body", "should_panic_on_one_thread"] {
             let text = has_not_started(fault, name);
-            let told = format!("run the constructors of the program: {end}");
-            assert!(text.contains(&told), "{text}");
+            let message = format!("run the constructors of the program: {end}");
+            assert!(text.contains(&message), "{text}");
         }
     });
 }
 
-/// Whose limit is below the time that the constructor takes.
+/// The limit is below the time that the constructor takes.
 #[test]
 fn the_time_limit_starts_with_the_function() {
     starts_and_passes("take a second", "has_half_a_second");
     let text = has_not_started("hang", "has_half_a_second");
-    let told = "run the constructors of the program: not done within 12s, and the test's function was \
+    let message = "run the constructors of the program: not done within 12s, and the test's function was \
                 not entered";
-    assert!(text.contains(told), "{text}");
+    assert!(text.contains(message), "{text}");
     let (mut run, mark) = run("take a second", "hangs");
     let text = fails(&mut run);
     assert!(text.contains("the test did not end within its timeout of 500ms"), "{text}");
@@ -174,9 +174,9 @@ fn a_runtime_without_its_descriptors_is_no_panic_of_the_test() {
             let output = run.output().unwrap();
             let text = text(&output);
             assert_eq!(output.status.success(), mark.exists(), "{fault}, {name}: {text}");
-            let told = text.contains("the test was not started: ")
+            let message = text.contains("the test was not started: ")
                 && text.contains("EMFILE (Too many open files)");
-            assert_eq!(told, !mark.exists(), "{fault}, {name}: {text}");
+            assert_eq!(message, !mark.exists(), "{fault}, {name}: {text}");
             std::fs::remove_dir_all(mark.parent().unwrap()).unwrap();
         }
     });

@@ -1,4 +1,4 @@
-//! When something is used up: waited out while it can come free, then told by its name.
+//! An exhausted resource is waited for while it can come free, and named in the end.
 
 use std::process::Command;
 
@@ -41,13 +41,13 @@ fn a_forbidden_namespace_is_named_with_its_limit() {
     });
 }
 
-/// Nothing can come free where nothing is allowed: nobody waits for that.
+/// Nothing can come free where nothing is allowed: no test waits for that.
 #[test]
 fn what_is_forbidden_is_refused_to_each_test_at_once() {
     let text = fails(&mut limited_run("net", 0, &["holds_for_a_moment", "--test-threads=2"]));
     assert!(text.contains("0 passed; 50 failed"), "{text}");
-    let told = "the test was not started: clone net namespace: ENOSPC";
-    assert_eq!(text.matches(told).count(), 50, "{text}");
+    let message = "the test was not started: clone net namespace: ENOSPC";
+    assert_eq!(text.matches(message).count(), 50, "{text}");
     // The whole story once.
     assert_eq!(text.matches("fix until reboot:").count(), 1, "{text}");
 }
@@ -119,7 +119,7 @@ fn too_few_descriptors_are_named_with_their_limit() {
     assert!(text.contains("Max open files in /proc/self/limits = 8"), "{text}");
 }
 
-/// Root is not limited in its processes, so this runs as somebody else then.
+/// Root is not limited in its processes, so this runs as another user then.
 #[test]
 fn too_few_processes_are_named_with_their_limit() {
     let limit = ["prlimit", "--nproc=1"];
@@ -168,8 +168,8 @@ fn a_working_directory_that_may_not_be_searched_is_named() {
     shell.args(["-c", script]).arg(&scratch).arg(run.get_program()).args(run.get_args());
     let text = fails(&mut shell);
     std::fs::set_permissions(&scratch, std::fs::Permissions::from_mode(0o700)).unwrap();
-    let told = "the test was not started: open the working directory: EACCES";
-    assert!(text.contains(told), "{text}");
+    let message = "the test was not started: open the working directory: EACCES";
+    assert!(text.contains(message), "{text}");
     assert!(text.contains("run them in a directory that it may"), "{text}");
     std::fs::remove_dir_all(scratch).unwrap();
 }

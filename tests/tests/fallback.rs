@@ -1,4 +1,4 @@
-//! Where a user namespace is refused, but the caller has the rights that it would give: in the
+//! Where a user namespace is refused, but the caller has the capabilities that it would grant: in the
 //! other namespaces, with nothing mounted outside of them, and told.
 
 use std::fs;
@@ -72,8 +72,8 @@ fn options_work_without_a_user_namespace() {
         passes(&mut again(&around, &["is_another_user"]), 1);
     }
     let text = fails(&mut without_users("", &["is_another_user"]));
-    let told = "make the test's process uid 33: /proc/self/uid_map has no such id";
-    assert!(text.contains(told), "{text}");
+    let message = "make the test's process uid 33: /proc/self/uid_map has no such id";
+    assert!(text.contains(message), "{text}");
 }
 
 #[netns_test(network = "lan")]
@@ -105,7 +105,7 @@ fn root_in_a_chroot_is_isolated_and_mounts_nothing_outside() {
     assert!(text.contains(": this process is in a chroot"), "{text}");
 }
 
-/// Those that can be done without are, and are told.
+/// A step that is not needed may fail, and is noted.
 #[test]
 fn namespaces_that_are_not_needed_may_be_refused() {
     let script = "echo 0 > /proc/sys/user/max_uts_namespaces &&";

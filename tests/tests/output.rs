@@ -1,4 +1,4 @@
-//! A lot of output: all of it arrives, nobody waits for ever, and the runner does not keep
+//! A lot of output: all of it arrives, no process hangs, and the runner does not keep
 //! it all.
 
 use std::io::{Read as _, Write as _};
@@ -42,7 +42,7 @@ fn a_reader_that_leaves_early_does_not_leave_anything_behind() {
     let mut stdout = child.stdout.take().unwrap();
     stdout.read_exact(&mut [0; 1000]).unwrap();
     drop(stdout);
-    // Like any test that prints to nobody, it fails.
+    // Like any test that prints to a closed pipe, it fails.
     assert!(!child.wait().unwrap().success());
 }
 

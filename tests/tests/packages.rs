@@ -172,7 +172,7 @@ fn cargo(place: &Path, arguments: &[&str]) -> String {
     text
 }
 
-/// That of the README's blocks, with the same dependencies.
+/// Target directory of the README's blocks, which have the same dependencies.
 fn target_directory() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("readme")
 }

@@ -23,7 +23,7 @@ fn skipping(mut command: Command) -> Command {
     command
 }
 
-/// Where a user without a number may write, too.
+/// Returns a file that a user without a mapped id may write, too.
 fn file(name: &str) -> PathBuf {
     let directory = netns_test_tests::scratch(name);
     let path = directory.join("skipped");
@@ -105,7 +105,7 @@ fn goes_elsewhere_first() {
     samples::passes();
 }
 
-/// What could be isolated is judged as ever.
+/// A test that could be isolated has its usual verdict.
 #[test]
 fn nothing_is_skipped_where_tests_can_be_isolated() {
     let path = file("none");
@@ -175,7 +175,7 @@ fn kills_the_server() {
     samples::passes();
 }
 
-/// Where it cannot be told that a test is skipped, it does not pass.
+/// A test whose skip cannot be reported does not pass.
 #[test]
 fn a_skip_that_cannot_be_written_is_a_failure() {
     for path in ["/nowhere/skipped", "/proc/version"] {

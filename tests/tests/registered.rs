@@ -7,7 +7,7 @@ use core::prelude::v1::test as builtin;
 use netns_test::netns_test;
 use netns_test_tests::{again, fails, passes};
 
-/// What the attribute `set_up` of the crate `attributes` calls.
+/// Function that the attribute `set_up` of the crate `attributes` calls.
 fn set_up() {}
 
 const REASON: &str = "it is registered twice, because another attribute makes it a test too";

@@ -13,7 +13,7 @@ const EPERM: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
 const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
 const KILL_THREAD: u32 = libc::SECCOMP_RET_KILL_THREAD;
 
-/// What a thread needs to end, and a panic to be printed.
+/// Calls that a thread needs to end, and a panic to be printed.
 const BASIC: [c_long; 13] = [
     libc::SYS_read,
     libc::SYS_write,
@@ -208,7 +208,7 @@ fn be_strict() {
     assert_eq!(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode) }, 0);
 }
 
-/// A filter that kills for what the test itself does is told as such.
+/// A filter that kills for a call of the test itself is named as such.
 #[test]
 fn a_refused_call_of_the_test_is_named() {
     let text = fails(&mut again(&[], &["--exact", "makes_a_call_that_kills"]));

@@ -86,7 +86,7 @@ fn constructor() {
     let resource = if limit == "RLIMIT_AS" { libc::RLIMIT_AS } else { libc::RLIMIT_DATA };
     let field = if limit == "RLIMIT_AS" { "VmSize" } else { "VmData" };
     let kib: u64 = netns_test_tests::status(field).split(' ').next().unwrap().parse().unwrap();
-    // Some pages for what is told, and none for a stack.
+    // Some pages for the report, and none for a stack.
     let limit = libc::rlimit { rlim_cur: (kib + 512) << 10, rlim_max: (kib + 512) << 10 };
     // SAFETY: the limit lives through the call.
     unsafe { libc::setrlimit(resource, &raw const limit) };

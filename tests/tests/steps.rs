@@ -10,7 +10,7 @@ use netns_test_tests::{again, is_root, text};
 /// A call by its number, and how a failure names it.
 type Call = (libc::c_long, &'static str);
 
-/// Those that no test can do without. (The loader and the standard library need some more to start any
+/// Calls that every test needs. (The loader and the standard library need some more to start any
 /// program: `mmap`, `openat`, `read`, `write`, `futex`, `poll`, `rt_sigaction`.)
 const NEEDED: [Call; 20] = [
     (libc::SYS_socketpair, "socketpair "),
@@ -48,7 +48,7 @@ const NEEDED_BY_SOME: [Call; 9] = [
     (libc::SYS_dup3, "dup2 "),
 ];
 
-/// Those for which there is another way, or whose failure is told with a failed test only.
+/// Calls that have a fallback, or whose failure is shown with a failed test only.
 const NOT_NEEDED: [libc::c_long; 17] = [
     libc::SYS_recvfrom,
     libc::SYS_mount,
@@ -72,7 +72,7 @@ const NOT_NEEDED: [libc::c_long; 17] = [
 const ERRNOS: [(i32, &str); 3] =
     [(libc::EPERM, "EPERM"), (libc::EACCES, "EACCES"), (libc::ENOSYS, "ENOSYS")];
 
-/// What is printed of the body below with this call refused; whether it passed.
+/// Runs the body below with this call refused; returns its output, and whether it passed.
 fn run(who: Who, call: libc::c_long, errno: i32) -> (String, bool) {
     let mut run = again(&[], &["--exact", "starts", "--test-threads=1"]);
     run.env_remove("NETNS_TEST");

@@ -3,9 +3,9 @@
 use netns_test::netns_test;
 use netns_test_tests::{LIMIT, again, eventually, fails, fork_server, is_asleep, passes, text};
 
-const TOLD: &str = "is stopped, as by SIGSTOP";
+const IS_STOPPED: &str = "is stopped, as by SIGSTOP";
 
-/// Ends this process if a test of it hangs, with what the test around it can tell from a verdict.
+/// Ends this process by SIGALRM if a test of it hangs, which the test around it does not take for a verdict.
 fn end_in(seconds: u32) {
     // SAFETY: the signal's default action ends the process.
     unsafe { libc::alarm(seconds) };
@@ -30,7 +30,9 @@ fn a_stopped_server_is_reported_without_waiting() {
     let text = fails(&mut again(&[], &["stops::", "--test-threads=1"]));
     assert!(text.contains("0 passed; 4 failed"), "{text}");
     // The tests after the first one do not wait again.
-    for line in ["netns-test: the test was lost: the fork server (process ", TOLD, "kill -CONT "] {
+    for line in
+        ["netns-test: the test was lost: the fork server (process ", IS_STOPPED, "kill -CONT "]
+    {
         assert_eq!(text.matches(line).count(), 3, "{text}");
     }
     assert_eq!(text.matches("= T (stopped)").count(), 3, "{text}");
@@ -42,7 +44,7 @@ fn a_long_environment_does_not_hang_for_a_stopped_server() {
     let mut run = again(&[], &["stops::", "--test-threads=1"]);
     run.env("STOPPED_LONG", "1");
     let text = fails(&mut run);
-    assert_eq!(text.matches(TOLD).count(), 3, "{text}");
+    assert_eq!(text.matches(IS_STOPPED).count(), 3, "{text}");
 }
 
 /// Nor do so many requests that the server's own socket is full.
@@ -57,7 +59,7 @@ fn a_server_that_goes_on_again_serves_again() {
     passes(&mut again(&[], &["goes_on::", "--test-threads=1"]), 2);
 }
 
-/// What a test needs of the server is done when its body has begun.
+/// A test whose body has begun needs its server no longer.
 #[test]
 fn a_test_that_has_begun_needs_no_server() {
     passes(&mut again(&[], &["--exact", "has_begun"]), 1);
@@ -116,7 +118,7 @@ mod goes_on {
 fn fails_when_lost(test: fn()) {
     let panic = std::panic::catch_unwind(test).unwrap_err();
     let reason = panic.downcast_ref::<String>().unwrap();
-    assert!(reason.contains(TOLD), "{reason}");
+    assert!(reason.contains(IS_STOPPED), "{reason}");
 }
 
 #[test]

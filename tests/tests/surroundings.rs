@@ -27,7 +27,7 @@ fn constructor() {
     KEPT.set(Some(Kept));
 }
 
-/// Tells of its end, in a body.
+/// Leaves a mark at its end, in a body.
 struct Kept;
 
 impl Drop for Kept {
@@ -88,7 +88,7 @@ fn needs_a_large_stack() {
 }
 
 #[test]
-fn a_test_whose_thread_cannot_be_started_fails_and_tells_why() {
+fn a_test_whose_thread_cannot_be_started_fails_with_the_reason() {
     let mut run = again(&[], &["--exact", "needs_a_large_stack", "--test-threads=1"]);
     let output = run.env("STACK_OF_A_THREAD", (1_u64 << 60).to_string()).output().unwrap();
     let text = text(&output);
@@ -96,7 +96,7 @@ fn a_test_whose_thread_cannot_be_started_fails_and_tells_why() {
     assert!(text.contains("start the test's thread: EAGAIN"), "{text}");
 }
 
-/// Those of the first thread and of the test's own, by whatever library.
+/// Destructors of the first thread and of the test's own, by whatever library.
 #[test]
 fn what_threads_keep_ends_with_the_test() {
     let directory = scratch("what_threads_keep_ends_with_the_test");
@@ -113,11 +113,11 @@ fn keeps() {
     let mut key = 0;
     // SAFETY: the library's number is written to a live variable.
     assert_eq!(unsafe { libc::pthread_key_create(&raw mut key, Some(key_ends)) }, 0);
-    // SAFETY: nobody follows the pointer.
+    // SAFETY: the pointer is not followed.
     assert_eq!(unsafe { libc::pthread_setspecific(key, (&raw const key).cast()) }, 0);
 }
 
-/// Nobody else reaps what a run leaves where process 1 is no init.
+/// Process 1 of many containers reaps no orphans of a run.
 #[test]
 fn a_run_that_ends_at_any_time_leaves_nothing_to_process_1() {
     passes(&mut again(&["unshare", "-Urpf", "--mount-proc"], &["--exact", "is_process_1"]), 1);

@@ -28,7 +28,7 @@ fn a_failure_of_either_version_is_one() {
     assert!(!text.contains("left processes behind"), "{text}");
 }
 
-/// The runner has forked one for each version, and no more.
+/// The runner has forked exactly one for each version.
 #[test]
 fn there_are_two_servers() {
     let all = children(std::process::id());
@@ -40,7 +40,7 @@ fn there_are_two_servers() {
     eventually(LIMIT, "both servers have their names", || all.iter().filter(named).count() == 2);
 }
 
-/// What each body finds.
+/// Checks the state that each body finds.
 fn is_alone() {
     assert_eq!(RUNS.load(Ordering::Relaxed), 1);
     let own = std::process::id();

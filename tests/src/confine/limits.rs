@@ -162,7 +162,7 @@ impl ControlGroup {
         result
     }
 
-    /// Whether the kernel shows it as a group of version 2.
+    /// Returns whether the kernel shows it as a group of version 2.
     #[must_use]
     pub fn is_of_version_2(&self) -> bool {
         self.is_of_version_2

@@ -31,12 +31,12 @@ pub const SYS_ADMIN: u32 = 21;
 /// `CAP_SETFCAP`.
 pub const SETFCAP: u32 = 31;
 
-/// What Docker leaves to a container's root unless it is told otherwise: chown,
+/// Capabilities that Docker leaves to a container's root by default: chown,
 /// `dac_override`, fowner, fsetid, kill, setgid, setuid, setpcap, `net_bind_service`,
 /// `net_raw`, `sys_chroot`, mknod, `audit_write`, setfcap.
 pub const OF_DOCKER: [u32; 14] = [0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, SETFCAP];
 
-/// The uid and gid that stand for nobody.
+/// Uid and gid without rights, the user `nobody` of most systems.
 const NOBODY: u32 = 65_534;
 
 /// Puts the calling thread, and the threads and programs that it starts, under a filter.
@@ -48,7 +48,7 @@ pub fn filter_this_thread(filter: Filter) -> std::io::Result<()> {
     seccomp::install(&seccomp::program(filter))
 }
 
-/// Whose child the confined program is.
+/// User whose child the confined program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     /// Root's; the caller must be that.
@@ -57,7 +57,7 @@ pub enum Who {
     User,
 }
 
-/// What a child does before it runs its program, in order.
+/// Steps of a child before it runs its program, in order.
 #[derive(Debug)]
 pub struct Confinement {
     who: Who,
@@ -84,7 +84,7 @@ impl Confinement {
         Self { who, uid, gid, changes, owns_mounts: false, steps: vec![Step::Dumpable] }
     }
 
-    /// Has `command` do the steps in its child. A step that fails is told on stderr, and the
+    /// Makes `command` do the steps in its child. A step that fails is reported on stderr, and the
     /// child ends with status 125.
     pub fn apply(self, command: &mut Command) {
         if self.changes {
@@ -149,7 +149,7 @@ fn c_string(text: impl AsRef<OsStr>) -> CString {
     CString::new(text.as_ref().as_bytes()).expect("no NUL byte in a path")
 }
 
-/// Whether the caller has the capabilities to map ids that are not its own, in the first user
+/// Returns whether the caller has the capabilities to map ids that are not its own, in the first user
 /// namespace: on the host itself.
 #[must_use]
 pub fn may_map_all() -> bool {

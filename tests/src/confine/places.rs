@@ -7,13 +7,13 @@ use std::path::Path;
 use super::steps::{Mount, Step};
 use super::{Confinement, Who, c_string};
 
-/// Where a new root directory can be put together; the child covers what is there.
+/// Directory for a new root; the child covers its content.
 const PLACES: [&str; 4] = ["/mnt", "/media", "/srv", "/opt"];
 
 /// Files of `/proc` that Docker covers, where the kernel has them.
 const COVERED: [&str; 4] = ["/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list"];
 
-/// Directories of `/proc` that Docker lets nobody write, where the kernel has them.
+/// Directories of `/proc` that Docker makes read-only, where the kernel has them.
 const READ_ONLY: [&str; 4] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"];
 
 impl Confinement {

@@ -4,25 +4,25 @@ use std::io;
 
 use super::steps::{check, prctl};
 
-/// Whose filter.
+/// Filters, by the program or service that installs them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
     /// Docker's and containerd's, for a process without `CAP_SYS_ADMIN`: what has to do with
     /// namespaces and mounts is refused whatever it is asked for.
     Docker,
-    /// That of systemd's `RestrictNamespaces=`: unshare(2) and clone(2) are refused when they
+    /// Filter of systemd's `RestrictNamespaces=`: unshare(2) and clone(2) are refused when they
     /// are asked for namespaces.
     Systemd,
     /// One that refuses clone(2) with namespaces, and no other call, with this errno.
     Namespaces(i32),
     /// One that says that the kernel has no such system calls.
     Absent,
-    /// That of sandboxes without a network: sockets of other families than `AF_UNIX` are
+    /// Filter of sandboxes without a network: sockets of other families than `AF_UNIX` are
     /// refused, with this errno.
     Sockets(i32),
-    /// What a security module leaves to a container: namespaces, but no mounts.
+    /// A security module's rules for a container: namespaces are allowed, mounts are not.
     Mounts,
-    /// That of systemd's `SystemCallFilter=@system-service`: namespaces by clone(2), but who
+    /// Filter of systemd's `SystemCallFilter=@system-service`: namespaces by clone(2), but who
     /// asks for a mount or calls unshare(2) is killed.
     Deadly,
     /// One that refuses a single call, with this errno: the number is of `libc::SYS_*`.
@@ -39,7 +39,7 @@ pub enum Filter {
     Unrelated,
 }
 
-/// What is looked at besides the number of the call.
+/// Arguments that are compared besides the number of the call.
 #[derive(Clone, Copy)]
 enum If {
     Always,
@@ -130,7 +130,7 @@ fn rules(filter: Filter) -> Vec<Rule> {
 /// The filter as the kernel runs it. It does not look at the architecture: a test binary
 /// makes no calls of another one.
 pub(super) fn program(filter: Filter) -> Vec<libc::sock_filter> {
-    /// Where `struct seccomp_data` has the number of the call.
+    /// Offset of the number of the call in `struct seccomp_data`.
     const NUMBER: u32 = 0;
     let load = |offset| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset);
     let answer = |value| statement(libc::BPF_RET | libc::BPF_K, value);
@@ -163,7 +163,7 @@ pub(super) fn program(filter: Filter) -> Vec<libc::sock_filter> {
     program
 }
 
-/// Where `struct seccomp_data` has the lower half of an argument.
+/// Returns the offset of the lower half of an argument in `struct seccomp_data`.
 fn offset_of(argument: u32) -> u32 {
     16 + 8 * argument + if cfg!(target_endian = "big") { 4 } else { 0 }
 }

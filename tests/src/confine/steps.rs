@@ -18,13 +18,13 @@ pub(super) enum Step {
     Namespaces(libc::c_int),
     /// The ids of the user namespace that the child has just entered.
     Maps(Maps),
-    /// A user namespace in the one before, until the kernel makes no more of them.
+    /// A user namespace in the one before, until the kernel refuses another.
     AllUserNamespaces(Maps),
     /// A file's path and its content.
     Write(CString, CString),
     Mount(Mount),
     Directory(CString),
-    /// What it points to, and its path.
+    /// Target and path.
     Symlink(CString, CString),
     Root(CString),
     WorkingDirectory(CString),
@@ -80,7 +80,7 @@ impl Maps {
     }
 }
 
-/// All of them. An error is told on stderr, which reaches the caller with the program's own
+/// Does all of them. An error is written to stderr, which reaches the caller with the program's own
 /// output, and ends the process.
 pub(super) fn run(steps: &[Step]) -> io::Result<()> {
     for step in steps {
@@ -118,7 +118,7 @@ impl Step {
         }
     }
 
-    /// What was tried, in the words at hand without allocating: names of steps, and paths.
+    /// Texts of a step, made without allocating: names of steps, and paths.
     fn words(&self) -> [&CStr; 2] {
         match self {
             Self::Dumpable => [c"PR_SET_DUMPABLE", c""],
@@ -228,7 +228,7 @@ pub(super) fn check<T: Copy + PartialEq + From<i8>>(result: T) -> io::Result<()>
     if result == T::from(-1) { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Tells what failed with which errno, and ends the process.
+/// Writes the step and its errno, and ends the process.
 pub(super) fn give_up(words: [&CStr; 2], error: &io::Error) -> ! {
     let mut digits = [b'0'; 4];
     let mut left = error.raw_os_error().unwrap_or(0);

@@ -29,7 +29,7 @@ pub(super) fn split() -> io::Result<()> {
     if pid > 0 {
         supervise(pid, ready[1]);
     }
-    // SAFETY: the descriptor was opened above, and is used by nobody else in this process.
+    // SAFETY: the descriptor was opened above, and nothing else in this process uses it.
     unsafe { libc::close(ready[1]) };
     let mut byte = 0_u8;
     // SAFETY: one byte is written to a live variable.
@@ -48,7 +48,7 @@ fn supervise(program: libc::pid_t, ready: libc::c_int) -> ! {
     must(c"PTRACE_SEIZE", ptrace(libc::PTRACE_SEIZE, program, 0, options as usize));
     // SAFETY: one byte is there to read.
     must(c"write", check(unsafe { libc::write(ready, [0_u8].as_ptr().cast(), 1) }));
-    // The caller waits until nobody holds these any more; the program has its own.
+    // The caller waits until all copies of these are closed; the program has its own.
     // SAFETY: this process uses none of them.
     must(c"close_range", check(unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) }));
     loop {
@@ -110,7 +110,7 @@ fn take_capabilities(pid: libc::pid_t) -> io::Result<()> {
     drop_capabilities(pid)
 }
 
-/// Has the process, which has just returned from clone(2), call capset(2) by the same
+/// Makes the process, which has just returned from clone(2), call capset(2) by the same
 /// instruction, and forget it.
 fn drop_capabilities(pid: libc::pid_t) -> io::Result<()> {
     // SAFETY: zero bytes are valid registers.
@@ -148,7 +148,7 @@ fn drop_capabilities(pid: libc::pid_t) -> io::Result<()> {
     ptrace(libc::PTRACE_SETREGS, pid, 0, (&raw const own).addr())
 }
 
-/// What tells a namespace from others.
+/// Identity of a namespace.
 fn namespace(path: *const libc::c_char) -> io::Result<(libc::dev_t, libc::ino_t)> {
     // SAFETY: zero bytes are a valid `stat`.
     let mut data: libc::stat = unsafe { mem::zeroed() };

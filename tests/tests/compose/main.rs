@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The process in which a macro's code has called [`set_up`].
 static SET_UP: AtomicU32 = AtomicU32::new(0);
 
-/// What attributes of the crate `attributes` add to a body.
+/// Statement that attributes of the crate `attributes` add to a body.
 fn set_up() {
     let before = SET_UP.swap(std::process::id(), Ordering::Relaxed);
     assert_eq!(before, 0, "set up in process {before} already");

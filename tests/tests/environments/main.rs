@@ -107,7 +107,7 @@ environments! {
     };
 }
 
-/// Where capabilities are taken away by a tracer.
+/// Environments in which a tracer takes capabilities away.
 #[cfg(target_arch = "x86_64")]
 mod traced {
     use super::*;
@@ -125,7 +125,7 @@ mod traced {
     }
 }
 
-/// What a container leaves to its root.
+/// Root of a container, with the capabilities that it leaves.
 fn of_docker(capability: u32) -> bool {
     OF_DOCKER.contains(&capability)
 }
@@ -242,7 +242,7 @@ impl Place {
         self.compare(&self.run(confine(Confinement::of(self.who)), command));
     }
 
-    /// What is printed of the body, which `command` runs.
+    /// Returns the output about the body, which `command` runs.
     fn run(&self, confinement: Confinement, mut command: Command) -> String {
         command.args(["--ignored", "--test-threads=1", "--exact", "body"]);
         command.env("RUST_BACKTRACE", "0");
@@ -304,7 +304,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Those that environments of root's child take away or need.
+/// Capabilities that environments of root's child take away or need.
 fn has_capabilities() -> bool {
     let held = u64::from_str_radix(&status("CapEff"), 16).unwrap();
     [SYS_ADMIN, SETFCAP].iter().all(|capability| held >> capability & 1 == 1)

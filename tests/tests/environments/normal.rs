@@ -1,6 +1,6 @@
 //! What is printed of a test, without what differs between machines and runs.
 
-/// What libtest shows of the failed test `name`.
+/// Returns libtest's text about the failed test `name`.
 pub(crate) fn section<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(&format!("---- {name} stdout ----\n"))?;
     let (section, _) = rest.split_once("\nfailures:\n")?;
@@ -14,7 +14,7 @@ pub(crate) fn normal(section: &str) -> String {
     lines.filter(|line| !is_not_everywhere(line)).map(|line| normal_line(line) + "\n").collect()
 }
 
-/// Evidence that some machines have: the label that a security module gives this process,
+/// Evidence that some machines have: the label that a security module assigns to this process,
 /// which here forbids nothing; the limit of a control group, by version 2 of these; settings that
 /// are not the kernel's.
 fn is_not_everywhere(line: &str) -> bool {
@@ -82,7 +82,7 @@ fn apparmor_profile(line: &str) -> String {
     }
 }
 
-/// What is before `start` and after the next `end`.
+/// Returns the parts before `start` and after the next `end`.
 fn between<'a>(line: &'a str, start: &str, end: &str) -> Option<(&'a str, &'a str)> {
     let (before, rest) = line.split_once(start)?;
     let (_, after) = rest.split_once(end)?;

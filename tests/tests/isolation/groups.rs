@@ -120,7 +120,7 @@ fn addresses_of_others_stay_unreachable() {
     }
 }
 
-/// What the documentation says that `ip route` shows.
+/// Routes that the documentation shows, by `ip route`.
 #[netns_test]
 fn the_routes_for_groups_are_in_tables_of_their_own() {
     assert_eq!(stdout_of("ip", &["-4", "route", "show"]), "");

@@ -111,7 +111,7 @@ fn root_can_mount() {
     fs::write("/mnt/file", "").unwrap();
 }
 
-/// Root without some rights has no more of them inside: only a caller that is root can
+/// Root without some capabilities does not get them inside: only a caller that is root can
 /// give rights up.
 #[test]
 fn a_right_over_files_that_root_has_given_up_stays_away() {

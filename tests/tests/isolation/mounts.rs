@@ -127,5 +127,5 @@ fn passes_and_leaves_a_program() {
 #[netns_test]
 #[ignore = "run by a_masked_proc_is_noted_with_a_failure"]
 fn fails_there() {
-    panic!("to have the limitation told");
+    panic!("to have the limitation shown");
 }

@@ -28,7 +28,7 @@ fn the_thread_has_the_name_of_the_test() {
     assert_eq!(std::thread::current().name(), Some(name));
 }
 
-/// What an ordinary test and a body see of their process, with the same unusual start.
+/// Process attributes that an ordinary test and a body see, with the same unusual start.
 #[test]
 fn a_body_finds_what_an_ordinary_test_finds() {
     let facts = |name: &str| {
@@ -235,7 +235,7 @@ fn children_are_in_the_group_of_the_body() {
     child.wait().unwrap();
 }
 
-/// Those whose process waited for its test, too.
+/// Also processes of spares, which waited for their test.
 #[test]
 fn spares_have_groups_of_their_own() {
     let names = ["a_signal_to_the_own_group", "a_signal_to_group_0", "a_body_may_"];

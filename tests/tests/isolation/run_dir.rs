@@ -24,7 +24,7 @@ fn on_a_machine(test: &str) -> Command {
     again(&["unshare", "-Urm"], &["--exact", &format!("run_dir::{test}"), "--test-threads=1"])
 }
 
-/// Covers `/run` with directories, files and sockets as daemons have them. Gives the listeners.
+/// Covers `/run` with directories, files and sockets as daemons have them. Returns the listeners.
 fn make_machine() -> Vec<UnixListener> {
     stdout_of("mount", &["-t", "tmpfs", "none", "/run"]);
     for directory in ["postgresql", "one/two/three", "lock", "nscd", "systemd/units", "user/7"] {

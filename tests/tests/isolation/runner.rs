@@ -117,14 +117,14 @@ fn is_in_a_removed_directory() {
     assert_eq!(std::env::current_dir().unwrap_err().kind(), std::io::ErrorKind::NotFound);
 }
 
-/// A signal to the group of a body reaches nobody but the body.
+/// A signal to the group of a body reaches the body alone.
 #[netns_test]
 fn signals_its_own_group() {
     // SAFETY: ignores a signal.
     unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
     // SAFETY: sends a signal to the group, and to all that can be signalled.
     assert_eq!(unsafe { libc::kill(0, libc::SIGTERM) }, 0);
-    // SAFETY: as above; there is nobody but init, which the kernel spares.
+    // SAFETY: as above; init is the only other process, and the kernel spares it.
     unsafe { libc::kill(-1, libc::SIGKILL) };
 }
 

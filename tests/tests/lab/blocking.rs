@@ -147,7 +147,7 @@ async fn a_wait_that_blocks_no_runtime_says_nothing() {
     assert!(!text.contains(SAID), "{text}");
 }
 
-/// What has no time of its own ends with that of the test.
+/// A call without a limit ends with the time limit of the test.
 #[test]
 fn calls_without_a_limit_say_so_before_the_test_is_ended() {
     for (name, call) in [

@@ -210,7 +210,7 @@ fn sysctls_come_back_with_what_the_kernel_changes_by_them() -> netns_test::Resul
     Ok(())
 }
 
-/// What the kernel makes from router advertisements it alone can make.
+/// Only the kernel can make addresses of router advertisements.
 #[netns_test]
 fn what_cannot_be_given_back_is_not_taken() -> netns_test::Result<()> {
     own_interface();
@@ -221,7 +221,7 @@ fn what_cannot_be_given_back_is_not_taken() -> netns_test::Result<()> {
     let (lab, own, link) = lab();
     let told = lab[own].interface("v0").remove_addr("2001:db8:84::1/64").unwrap_err().to_string();
     assert!(told.starts_with("remove address 2001:db8:84::1/64 of local: "), "{told}");
-    assert!(told.contains("could not give it back"), "{told}");
+    assert!(told.contains("could not restore it"), "{told}");
     let told = lab[own].interface("v0").set_addr("2001:db8:85::1/64").unwrap_err().to_string();
     assert!(told.contains("SLAAC"), "{told}");
     // It has come before the other.
@@ -245,7 +245,7 @@ fn what_is_not_given_back_fails_the_test() {
     // Its gateway cannot be reached any more.
     ip("address flush dev v0");
     let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(lab)));
-    let told = *dropped.unwrap_err().downcast::<String>().unwrap();
-    assert!(told.contains("give back: add route 203.0.113.0/24"), "{told}");
-    assert!(told.contains("ENETUNREACH"), "{told}");
+    let message = *dropped.unwrap_err().downcast::<String>().unwrap();
+    assert!(message.contains("give back: add route 203.0.113.0/24"), "{message}");
+    assert!(message.contains("ENETUNREACH"), "{message}");
 }

@@ -14,12 +14,12 @@ use super::{must_fail, two_hosts};
 
 #[test]
 fn a_panic_after_the_lab_fails_the_test() {
-    let told = must_fail("caller_process::panics_after_its_lab");
+    let message = must_fail("caller_process::panics_after_its_lab");
     assert!(
-        told.contains("node client: a thread has panicked: too late, after its lab has ended"),
-        "{told}"
+        message.contains("node client: a thread has panicked: too late, after its lab has ended"),
+        "{message}"
     );
-    assert!(told.contains("SIGABRT"), "{told}");
+    assert!(message.contains("SIGABRT"), "{message}");
 }
 
 #[netns_test]
@@ -38,10 +38,10 @@ fn panics_after_its_lab() {
 
 #[test]
 fn a_panic_of_a_lab_that_is_never_dropped_fails_the_test() {
-    let told = must_fail("caller_process::panics_in_a_lab_that_is_never_dropped");
+    let message = must_fail("caller_process::panics_in_a_lab_that_is_never_dropped");
     assert!(
-        told.contains("a thread or task has panicked on a node of a lab that was not dropped"),
-        "{told}"
+        message.contains("a thread or task has panicked on a node of a lab that was not dropped"),
+        "{message}"
     );
 }
 
@@ -156,7 +156,7 @@ fn without_rights() {
     assert!(error.contains("in the body of a #[netns_test], under `unshare -Urnm`"), "{error}");
 }
 
-/// Programs that a lab has started print though nobody waits for them.
+/// Programs that a lab has started print without a wait for them.
 #[test]
 fn output_that_comes_at_the_end_is_printed() {
     let mut run = again(&[], &["--exact", "caller_process::prints_at_the_end", "--nocapture"]);

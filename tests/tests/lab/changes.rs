@@ -153,9 +153,9 @@ fn a_node_is_a_gateway_by_its_address_on_the_link() -> netns_test::Result<()> {
     let gateway = "2001:db8::/32 via fd6e:6574:6e73:1::1 dev eth0".to_owned();
     assert!(routes(&lab[b], "-6").contains(&gateway), "{:?}", routes(&lab[b], "-6"));
     for to in ["2001:db9::/32", "192.0.2.0/24"] {
-        let told = lab[b].add_route(to, a).unwrap_err().said();
+        let message = lab[b].add_route(to, a).unwrap_err().said();
         assert_eq!(
-            told,
+            message,
             format!("add the route to {to} of b: a has no address on a subnet of the host")
         );
     }
@@ -190,8 +190,8 @@ fn no_link_makes_a_ring_of_switches() -> netns_test::Result<()> {
     let link = net.link(two, three).id();
     let lab = net.build()?;
     let told = lab.move_link(link, three, one).unwrap_err().said();
-    let expected = "move link two to three: frames would go round between one, two for ever; \
-        `stp` of one of them prevents that";
+    let expected = "move link two to three: frames would circulate between one, two without end; \
+        set `stp` on one of them";
     assert_eq!(told, expected);
     crate::oracle::check(&lab);
     // In a row they may be.
@@ -218,23 +218,16 @@ fn an_end_that_has_come_to_the_caller_keeps_its_addresses() -> netns_test::Resul
 }
 
 #[netns_test]
-#[expect(clippy::too_many_lines, reason = "one case after the other")]
 fn invalid_changes_name_the_node() -> netns_test::Result<()> {
     let (lab, [a, router, b], [_, far]) = pair()?;
     let mut other = Topology::new();
     let (one, two) = (other.host("one"), other.host("two"));
     let strange = other.link(one, two).id();
-    let host = &lab[a];
+    let (host, interface) = (&lab[a], lab[a].interface("eth0"));
     let cases = [
-        (
-            host.interface("eth0").add_addr("10.9.0.1"),
-            "add an address of a: `10.9.0.1`: no prefix length",
-        ),
-        (
-            host.interface("eth0").remove_addr("x/1"),
-            "remove an address of a: `x/1`: no IPv4 or IPv6 address",
-        ),
-        (host.interface("eth0").set_addr(""), "set an address of a: ``: no prefix"),
+        (interface.add_addr("10.9.0.1"), "add an address of a: `10.9.0.1`: no prefix length"),
+        (interface.remove_addr("x/1"), "remove an address of a: `x/1`: no IPv4 or IPv6 address"),
+        (interface.set_addr(""), "set an address of a: ``: no prefix"),
         (
             host.interface("eth7").add_addr("10.9.0.1/24"),
             "find interface eth7 of a: there is none\n  interfaces: lo, ",
@@ -247,11 +240,8 @@ fn invalid_changes_name_the_node() -> netns_test::Result<()> {
             host.interface(strange).add_addr("10.9.0.1/24"),
             "find the end of a link of another lab of a: ",
         ),
-        (host.interface("eth0").add_addr("10.0.0.1/24"), "add 10.0.0.1/24 on eth0 of a: EEXIST"),
-        (
-            host.interface("eth0").remove_addr("10.0.0.7/24"),
-            "remove 10.0.0.7/24 on eth0 of a: EADDRNOTAVAIL",
-        ),
+        (interface.add_addr("10.0.0.1/24"), "add 10.0.0.1/24 on eth0 of a: EEXIST"),
+        (interface.remove_addr("10.0.0.7/24"), "remove 10.0.0.7/24 on eth0 of a: EADDRNOTAVAIL"),
         (host.add_route("10.9.0.1/24", router), "add a route of a: `10.9.0.1/24`: bits after"),
         (
             host.add_route("10.9.0.0/24", "x"),
@@ -277,16 +267,13 @@ fn invalid_changes_name_the_node() -> netns_test::Result<()> {
         (lab.move_link(far, a, b).map(drop), "move link router to b: it has no end at a"),
         (lab.move_link(far, router, b).map(drop), "move link router to b: both ends would be at b"),
         (lab.move_link(strange, a, b).map(drop), "move a link of another topology: it is not in"),
-        (
-            lab.move_link(far, one, b).map(drop),
-            "move a node of another topology: it is not in this",
-        ),
+        (lab.move_link(far, one, b).map(drop), "move a node of another topology: it is not in"),
         (lab.power_on(a), "power on a: it is on"),
         (lab.power_off(one), "power off a node of another topology: it is not in this lab"),
     ];
     for (result, expected) in cases {
-        let told = result.unwrap_err().said();
-        assert!(told.starts_with(expected), "{told}\nexpected: {expected}");
+        let text = result.unwrap_err().said();
+        assert!(text.starts_with(expected), "{text}\nexpected: {expected}");
     }
     // Nothing has changed.
     crate::oracle::check(&lab);

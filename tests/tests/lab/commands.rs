@@ -66,11 +66,11 @@ fn what_is_set_reaches_the_program() {
 fn streams_can_be_the_callers() {
     let (lab, client, _) = two_hosts();
     let mut command = lab[client].command("sh");
-    command.args(["-c", "read line; echo got $line; echo told >&2"]);
+    command.args(["-c", "read line; echo got $line; echo ready >&2"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     assert!(child.stderr.is_none());
     child.stdin.as_mut().unwrap().write_all(b"it\n").unwrap();
-    child.wait(WAIT_LIMIT).line(|line| line == "told").unwrap();
+    child.wait(WAIT_LIMIT).line(|line| line == "ready").unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"got it\n"[..], &[][..]));
 

@@ -106,11 +106,11 @@ fn addresses_change_during_changes_by_a_program() {
         },
     );
     // A program may take the addresses of IPv6 away with the link.
-    let others = errors.iter().filter(|told| !told.contains("EADDRNOTAVAIL"));
+    let others = errors.iter().filter(|message| !message.contains("EADDRNOTAVAIL"));
     assert_eq!(others.collect::<Vec<_>>(), [""; 0]);
 }
 
-/// The host itself: each change is made, or told why it cannot be.
+/// The host itself: each change is made, or message why it cannot be.
 #[netns_test(timeout = "5m")]
 fn addresses_change_during_a_power_cut_of_their_node() {
     let (lab, near, _) = crate::two_hosts();
@@ -124,8 +124,9 @@ fn addresses_change_during_a_power_cut_of_their_node() {
         },
     );
     // What was added before the power cut is not there after it.
-    let is_other =
-        |told: &&String| !["powered off", "EADDRNOTAVAIL"].iter().any(|known| told.contains(known));
+    let is_other = |message: &&String| {
+        !["powered off", "EADDRNOTAVAIL"].iter().any(|known| message.contains(known))
+    };
     let others: Vec<_> = errors.iter().filter(is_other).take(5).collect();
     assert!(others.is_empty(), "{others:?}");
 }
@@ -151,7 +152,8 @@ fn up_and_power_on_during_changes_by_a_program() {
         },
     );
     // A link that is taken down at that moment cannot be brought up, and says so.
-    let others: Vec<_> = errors.iter().filter(|told| !told.contains("down")).take(5).collect();
+    let others: Vec<_> =
+        errors.iter().filter(|message| !message.contains("down")).take(5).collect();
     assert!(others.is_empty(), "{others:?}");
     link.up().unwrap();
     Mesh::new(&lab, &nodes).all_pairs_talk();
@@ -210,8 +212,8 @@ fn a_wait_on_a_host_ends_with_its_power() {
         eventually(LIMIT, "each wait has its thread", || threads() == waits.len());
         lab.power_off(client).unwrap();
         for ended in all {
-            let told = ended.join().unwrap().unwrap_err().to_string();
-            assert!(told.contains("client was powered off"), "{told}");
+            let message = ended.join().unwrap().unwrap_err().to_string();
+            assert!(message.contains("client was powered off"), "{message}");
         }
     });
 }

@@ -7,14 +7,14 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use netns_test::{Lab, NodeId, Topology, netns_test};
 use netns_test_tests::{LIMIT, eventually, stdout_of};
 
-/// What `ip` shows of the neighbours of a node that are in a state.
+/// Returns the lines of `ip neigh` of a node that are in a state.
 fn neighbours(lab: &Lab, node: NodeId, state: &str) -> String {
     let all = lab[node].run(|| ["-4", "-6"].map(|family| stdout_of("ip", &[family, "neigh"])));
     let all = all.iter().flat_map(|text| text.lines());
     all.filter(|line| line.contains(state)).map(|line| format!("{line}\n")).collect()
 }
 
-/// Has a node ask for others, and waits until it has asked for the last time: who connects now would wait
+/// Makes a node ask for others that do not answer: a connection that begins now would wait
 /// for an answer that does not come.
 fn ask_in_vain(lab: &Lab, from: NodeId, to: &[IpAddr]) {
     for &to in to {
@@ -24,7 +24,7 @@ fn ask_in_vain(lab: &Lab, from: NodeId, to: &[IpAddr]) {
     }
 }
 
-/// Waits until the last of three requests has been sent, a second before the kernel gives up.
+/// Waits until the last of three requests has been sent, a second before the neighbour entry fails.
 fn asks_for_the_last_time(lab: &Lab, nodes: &[NodeId]) {
     eventually(LIMIT, "the last of three requests is sent", || {
         let of_node = |&node: &NodeId| {
@@ -61,7 +61,7 @@ fn chain(routers: usize) -> (Topology, Vec<NodeId>) {
     (net, nodes)
 }
 
-/// What has happened, and what undoes it.
+/// Checks that `mend` undoes `cut`: the next connection is made.
 fn is_mended(routers: usize, cut: impl Fn(&Lab, &[NodeId]), mend: impl Fn(&Lab, &[NodeId])) {
     let (net, nodes) = chain(routers);
     let lab = net.build().unwrap();
@@ -176,7 +176,7 @@ fn what_is_new_is_reached_at_once() {
     connects(&lab, client, &later);
 }
 
-/// Nobody is told of a partition: who connects meanwhile waits, and is connected after it.
+/// A partition is silent: a connect that begins meanwhile waits, and succeeds after it.
 #[netns_test]
 fn a_connection_that_hangs_is_made() {
     for routers in [0, 2] {

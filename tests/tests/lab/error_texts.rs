@@ -1,4 +1,4 @@
-//! What errors of a lab tell: the call in the test that failed, what kind of error it is, and what is in the
+//! Errors of a lab name the call in the test that failed, what kind of error it is, and what is in the
 //! way.
 
 use std::io::ErrorKind;
@@ -135,14 +135,14 @@ fn a_listener_on_loopback_alone_is_not_reached() {
          tcp 127.0.0.1:8080 listens on loopback only, which other nodes cannot reach; \
          bind it to 0.0.0.0 or ::, or wait for 127.0.0.1:8080 itself"
     );
-    let told = server.wait(SHORT).bound(53).unwrap_err().said();
-    assert!(told.contains("udp [::1]:53 is bound to loopback only"), "{told}");
+    let message = server.wait(SHORT).bound(53).unwrap_err().said();
+    assert!(message.contains("udp [::1]:53 is bound to loopback only"), "{message}");
     let at = |text: &str| text.parse::<SocketAddr>().unwrap();
     server.wait(WAIT_LIMIT).listening(at("127.0.0.1:8080")).unwrap();
     server.wait(WAIT_LIMIT).bound(at("[::1]:53")).unwrap();
     let child = server.command("sleep").arg("1000").spawn().unwrap();
-    let told = child.wait(SHORT).listening(8080).unwrap_err().said();
-    assert!(told.contains("tcp 127.0.0.1:8080 listens on loopback only"), "{told}");
+    let message = child.wait(SHORT).listening(8080).unwrap_err().said();
+    assert!(message.contains("tcp 127.0.0.1:8080 listens on loopback only"), "{message}");
     child.wait(WAIT_LIMIT).listening(at("127.0.0.1:8080")).unwrap();
     // One more, which others reach.
     let own =
@@ -167,8 +167,8 @@ fn obstacles_are_named() {
     let lab = net.build().unwrap();
     let link = |name: &str| lab.links().find(|link| link.name() == Some(name)).unwrap();
     let in_the_way = || {
-        let told = lab[client].wait(SHORT).reachable(&lab[server]).unwrap_err().said();
-        let lines = told.lines().filter_map(|line| line.trim().strip_prefix("in the way: "));
+        let message = lab[client].wait(SHORT).reachable(&lab[server]).unwrap_err().said();
+        let lines = message.lines().filter_map(|line| line.trim().strip_prefix("in the way: "));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
     // None of these is on the way.
@@ -188,8 +188,8 @@ fn obstacles_are_named() {
     lab.heal().unwrap();
 
     link("wan").down().unwrap();
-    let [told] = in_the_way().try_into().unwrap();
-    assert!(told.starts_with("link `wan` (r0 to r1) is down: eth"), "{told}");
+    let [message] = in_the_way().try_into().unwrap();
+    assert!(message.starts_with("link `wan` (r0 to r1) is down: eth"), "{message}");
     link("wan").up().unwrap();
     // By a program, at one end.
     let ip = |words: &str| lab[server].command("ip").args(words.split(' ')).status().unwrap();
@@ -199,15 +199,15 @@ fn obstacles_are_named() {
     link("access").up().unwrap();
     lab[client].wait(WAIT_LIMIT).reachable("server").unwrap();
 
-    for (off, told) in [
+    for (off, message) in [
         (routers[1], vec!["link `wan` (r0 to r1) is down: r1 is powered off", "r1 is powered off"]),
         (switch, vec!["link `access` (server to switch) is down: switch is powered off"]),
         (server, vec!["server is powered off"]),
     ] {
         lab.power_off(off).unwrap();
         let found = in_the_way();
-        for told in told {
-            assert!(found.iter().any(|one| one == told), "{found:?}");
+        for message in message {
+            assert!(found.iter().any(|one| one == message), "{found:?}");
         }
         lab.power_on(off).unwrap();
         lab[client].wait(WAIT_LIMIT).reachable("server").unwrap();
@@ -217,14 +217,14 @@ fn obstacles_are_named() {
 #[netns_test]
 fn a_missing_program_is_named_with_its_search_path() {
     let (lab, client, _) = two_hosts();
-    let told = lab[client].command("no-such-program").spawn().unwrap_err().said();
+    let message = lab[client].command("no-such-program").spawn().unwrap_err().said();
     let path = std::env::var("PATH").unwrap();
     // One of them may be closed to this user: EACCES, which says more.
-    assert!(told.contains(&format!("\n  searched: PATH={path}")), "{told}");
-    let told = lab[client].command("no-such-program").env("PATH", "/a:/b").spawn().unwrap_err();
-    assert!(told.said().ends_with("\n  searched: PATH=/a:/b"), "{told}");
-    let told = lab[client].command("no-such-program").env_clear().spawn().unwrap_err().said();
-    assert!(told.contains("searched: the directories of the C library"), "{told}");
-    let told = lab[client].command("/no/such/program").spawn().unwrap_err().said();
-    assert!(!told.contains("searched"), "{told}");
+    assert!(message.contains(&format!("\n  searched: PATH={path}")), "{message}");
+    let message = lab[client].command("no-such-program").env("PATH", "/a:/b").spawn().unwrap_err();
+    assert!(message.said().ends_with("\n  searched: PATH=/a:/b"), "{message}");
+    let message = lab[client].command("no-such-program").env_clear().spawn().unwrap_err().said();
+    assert!(message.contains("searched: the directories of the C library"), "{message}");
+    let message = lab[client].command("/no/such/program").spawn().unwrap_err().said();
+    assert!(!message.contains("searched"), "{message}");
 }

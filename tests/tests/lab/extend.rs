@@ -193,9 +193,9 @@ fn refused(lab: &mut Lab, net: &Topology, more: impl FnOnce(&mut Topology)) -> S
     let before = lab.snapshot().unwrap().stable();
     let mut net = net.clone();
     more(&mut net);
-    let told = lab.extend(&net).unwrap_err().said();
-    assert_eq!(lab.snapshot().unwrap().stable(), before, "{told}");
-    told
+    let message = lab.extend(&net).unwrap_err().said();
+    assert_eq!(lab.snapshot().unwrap().stable(), before, "{message}");
+    message
 }
 
 #[netns_test]
@@ -212,7 +212,7 @@ fn what_is_there_does_not_change() -> netns_test::Result<()> {
         net.node(nodes[0]).name("renamed");
     });
     assert_eq!(renamed, format!("extend h0: its name or its kind {stays}"));
-    // With one by hand the segment has another subnet.
+    // With an explicit address the segment has another subnet.
     let moved = refused(&mut lab, &net, |net| {
         net.node(nodes[0]).addr("eth0", "192.0.2.1/24");
     });
@@ -277,8 +277,8 @@ fn names_that_cannot_be_written_are_taken_back() -> netns_test::Result<()> {
     remount(&lab, "ro");
     let new = net.host("new");
     net.link(new, nodes[2]);
-    let told = lab.extend(&net).unwrap_err().said();
-    assert_eq!(told, "write /etc/hosts of h1: EROFS (Read-only file system)");
+    let message = lab.extend(&net).unwrap_err().said();
+    assert_eq!(message, "write /etc/hosts of h1: EROFS (Read-only file system)");
     assert!(nodes.iter().all(|node| names(&lab, *node) == before));
     assert!(lab.host("new").is_none());
     Mesh::new(&lab, &nodes).all_pairs_talk();
@@ -303,8 +303,8 @@ fn own_names_that_cannot_be_written_are_taken_back() -> netns_test::Result<()> {
     let new = net.host("new");
     net.link(new, own);
     stdout_of("mount", &["-o", "remount,bind,ro", "/run"]);
-    let told = lab.extend(&net).unwrap_err().said();
-    assert_eq!(told, "write /etc/hosts of local: EROFS (Read-only file system)");
+    let message = lab.extend(&net).unwrap_err().said();
+    assert_eq!(message, "write /etc/hosts of local: EROFS (Read-only file system)");
     assert_eq!([names(), lab[host].run(names)], [before.clone(), before]);
     stdout_of("mount", &["-o", "remount,bind,rw", "/run"]);
     lab.extend(&net)?;

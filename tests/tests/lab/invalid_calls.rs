@@ -16,16 +16,16 @@ use super::two_hosts;
 #[netns_test]
 fn a_sysctl_outside_of_net_is_refused() {
     let (lab, client, _) = two_hosts();
-    let told = |name: &str| lab[client].sysctl(name, 60).unwrap_err().said();
+    let message = |name: &str| lab[client].sysctl(name, 60).unwrap_err().said();
     let only = "only those below `net.` are the node's own; give one of these";
-    assert_eq!(told("vm.swappiness"), format!("write `vm.swappiness` of client: {only}"));
-    assert_eq!(told("kernel/hostname"), format!("write `kernel/hostname` of client: {only}"));
+    assert_eq!(message("vm.swappiness"), format!("write `vm.swappiness` of client: {only}"));
+    assert_eq!(message("kernel/hostname"), format!("write `kernel/hostname` of client: {only}"));
     let directory = netns_test_tests::scratch("sysctl");
     let file = directory.join("file");
     std::fs::write(&file, "before").unwrap();
     let path = format!("../..{}", file.display());
-    assert!(told(&path).contains("a part of it is empty"), "{}", told(&path));
-    assert!(told(&format!("net/{path}")).contains("a part of it is empty"));
+    assert!(message(&path).contains("a part of it is empty"), "{}", message(&path));
+    assert!(message(&format!("net/{path}")).contains("a part of it is empty"));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "before");
     std::fs::remove_dir_all(&directory).unwrap();
     lab[client].sysctl("net.ipv4.ip_forward", 1).unwrap();
@@ -35,16 +35,16 @@ fn a_sysctl_outside_of_net_is_refused() {
 fn a_route_does_not_lead_to_the_host_itself() {
     let (lab, client, server) = two_hosts();
     let own = lab.plan().address_of(client).unwrap();
-    let told = lab[client].add_route("192.0.2.0/24", client).unwrap_err().said();
-    let advice = "give that of a neighbour, or a link for what is on that";
+    let message = lab[client].add_route("192.0.2.0/24", client).unwrap_err().said();
+    let advice = "pass the address of a neighbour, or a link for a destination on that link";
     let expected = format!(
         "add the route to 192.0.2.0/24 of client: the gateway is the host itself; {advice}"
     );
-    assert_eq!(told, expected);
-    let told = lab[client].add_route("192.0.2.0/24", own).unwrap_err().said();
-    assert!(told.ends_with(&format!("{own} is the host's own address; {advice}")), "{told}");
-    let told = lab[client].add_route("default", server).unwrap_err().said();
-    assert!(told.contains("write the default route as 0.0.0.0/0 or ::/0"), "{told}");
+    assert_eq!(message, expected);
+    let message = lab[client].add_route("192.0.2.0/24", own).unwrap_err().said();
+    assert!(message.ends_with(&format!("{own} is the host's own address; {advice}")), "{message}");
+    let message = lab[client].add_route("default", server).unwrap_err().said();
+    assert!(message.contains("write the default route as 0.0.0.0/0 or ::/0"), "{message}");
 }
 
 /// Multicast and broadcast of hosts that have no default route, by a route in the topology and by one of
@@ -79,16 +79,19 @@ fn a_route_by_a_link_leads_to_its_segment() -> netns_test::Result<()> {
     })?;
     assert_eq!(everybody.recv_from(&mut buffer)?.0, 3);
     let refused = |at: NodeId, to: &str, link| lab[at].add_route(to, link).unwrap_err().said();
-    let told = refused(a, "10.0.0.0/24", of_a);
-    assert!(told.ends_with("it is the link's own subnet, to which there is a route"), "{told}");
-    let told = refused(switch, "10.9.0.0/24", of_a);
-    assert!(told.ends_with("the host has no address of its family on the link"), "{told}");
-    let told = lab[a].add_route("10.9.0.0/24", of_b).unwrap_err().said();
-    assert!(told.starts_with("find the end of link"), "{told}");
+    let message = refused(a, "10.0.0.0/24", of_a);
+    assert!(
+        message.ends_with("it is the link's own subnet, to which there is a route"),
+        "{message}"
+    );
+    let message = refused(switch, "10.9.0.0/24", of_a);
+    assert!(message.ends_with("the host has no address of its family on the link"), "{message}");
+    let message = lab[a].add_route("10.9.0.0/24", of_b).unwrap_err().said();
+    assert!(message.starts_with("find the end of link"), "{message}");
     Ok(())
 }
 
-/// A prompt: what there is of the line is shown.
+/// A prompt: the incomplete line is shown.
 #[netns_test]
 fn an_incomplete_line_is_named() -> netns_test::Result<()> {
     let (lab, client, _) = two_hosts();
@@ -112,19 +115,19 @@ fn a_node_is_waited_for_by_its_id() -> netns_test::Result<()> {
     let mut other = Topology::new();
     other.host("a");
     let stranger = other.host("b");
-    let told = lab[client].wait(WAIT_LIMIT).reachable(stranger).unwrap_err().said();
-    assert!(told.ends_with("it is not in the lab: its id is of another"), "{told}");
+    let message = lab[client].wait(WAIT_LIMIT).reachable(stranger).unwrap_err().said();
+    assert!(message.ends_with("it is not in the lab: its id is of another"), "{message}");
     Ok(())
 }
 
-/// Where a call panics, it is the caller's line that is told.
+/// A call that panics names the caller's line.
 #[netns_test]
 fn panics_name_the_callers_line() {
-    static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    static MESSAGES: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let (lab, client, _) = two_hosts();
     lab.power_off(client).unwrap();
     let stranger = Topology::new().host("b");
-    panic::set_hook(Box::new(|info| TOLD.lock().unwrap().push(info.to_string())));
+    panic::set_hook(Box::new(|info| MESSAGES.lock().unwrap().push(info.to_string())));
     let calls: [&dyn Fn(); 6] = [
         &|| lab[client].run(|| ()),
         &|| drop(lab[client].spawn(async {})),
@@ -137,13 +140,13 @@ fn panics_name_the_callers_line() {
         assert!(panic::catch_unwind(AssertUnwindSafe(call)).is_err());
     }
     drop(panic::take_hook());
-    let told = std::mem::take(&mut *TOLD.lock().unwrap());
-    assert_eq!(told.len(), calls.len());
-    assert!(told.iter().all(|text| text.contains(file!())), "{told:#?}");
-    assert!(told[5].contains("this node is not in the lab: its id is of another topology"));
+    let message = std::mem::take(&mut *MESSAGES.lock().unwrap());
+    assert_eq!(message.len(), calls.len());
+    assert!(message.iter().all(|text| text.contains(file!())), "{message:#?}");
+    assert!(message[5].contains("this node is not in the lab: its id is of another topology"));
 }
 
-/// What is renamed is told, and not what bears its name.
+/// The renamed interface is named, and not another of its old name.
 #[netns_test]
 fn a_renamed_node_is_named_by_its_old_name() -> netns_test::Result<()> {
     let mut net = Topology::new();
@@ -152,10 +155,10 @@ fn a_renamed_node_is_named_by_its_old_name() -> netns_test::Result<()> {
     net.link(a, switch);
     let mut lab = net.build()?;
     net.node(a).name("b");
-    let told = lab.extend(&net).unwrap_err().said();
+    let message = lab.extend(&net).unwrap_err().said();
     let expected =
         "extend a: its name or its kind would change: extend() only adds; build another lab";
-    assert_eq!(told, expected);
+    assert_eq!(message, expected);
     Ok(())
 }
 
@@ -170,7 +173,7 @@ fn errors_go_into_those_of_io() -> std::io::Result<()> {
     assert!(error.to_string().starts_with("find interface nope of a"), "{error}");
     let error: std::io::Error = lab[a].sysctl("net.ipv4.nope", 1).unwrap_err().into();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
-    let told = error.to_string();
-    assert_eq!(netns_test::Error::from(error).to_string(), told);
+    let message = error.to_string();
+    assert_eq!(netns_test::Error::from(error).to_string(), message);
     Ok(())
 }

@@ -51,9 +51,9 @@ fn a_refused_lab_leaves_nothing() -> netns_test::Result<()> {
     net.link(a, b).interfaces("same", "same");
     net.node(b).sysctl("net.ipv4.no_such_thing", 1);
     for _ in 0..5 {
-        let told = net.build().unwrap_err().to_string();
+        let message = net.build().unwrap_err().to_string();
         let expected = "write /proc/sys/net/ipv4/no_such_thing of b: ENOENT";
-        assert!(told.starts_with(expected), "{told}");
+        assert!(message.starts_with(expected), "{message}");
         before.come_back(LIMIT, Resources::of_process);
     }
     Ok(())
@@ -71,16 +71,16 @@ fn a_lab_with_the_caller_that_is_refused_leaves_nothing() -> netns_test::Result<
     net.node(far).sysctl("net.ipv4.conf.eth0.no_such_thing", 1);
     let (before, addresses) = (Resources::of_process(), ip());
     for _ in 0..5 {
-        let told = net.build().unwrap_err().to_string();
+        let message = net.build().unwrap_err().to_string();
         let expected = "write /proc/sys/net/ipv4/conf/eth0/no_such_thing of far: ENOENT";
-        assert!(told.starts_with(expected), "{told}");
+        assert!(message.starts_with(expected), "{message}");
         assert_eq!(ip(), addresses);
         before.come_back(LIMIT, Resources::of_process);
     }
     Ok(())
 }
 
-/// What the user has made in the meantime under a name of the lab stays.
+/// An interface that the user made under a name of the lab stays.
 #[netns_test]
 fn an_interface_of_the_caller_stays() -> netns_test::Result<()> {
     let ip = |words: &[&str]| netns_test_tests::stdout_of("ip", words);
@@ -92,8 +92,8 @@ fn an_interface_of_the_caller_stays() -> netns_test::Result<()> {
     ip(&["link", "add", "eth0", "type", "bridge"]);
     drop(lab);
     ip(&["link", "show", "eth0"]);
-    let told = net.build().unwrap_err().to_string();
-    assert!(told.starts_with("create link local to far: EEXIST"), "{told}");
+    let message = net.build().unwrap_err().to_string();
+    assert!(message.starts_with("create link local to far: EEXIST"), "{message}");
     ip(&["link", "show", "eth0"]);
     Ok(())
 }
@@ -106,9 +106,9 @@ fn panics_name_the_node() {
         ("panics_in_a_thread", "node h0: a thread has panicked"),
         ("panics_outside_of_the_lab", "of the test itself"),
     ];
-    for (name, told) in cases {
+    for (name, message) in cases {
         let text = must_fail(&format!("leaks::{name}"));
-        assert!(text.contains(told), "{text}");
+        assert!(text.contains(message), "{text}");
         assert!(text.contains("1 failed"), "{text}");
     }
 }

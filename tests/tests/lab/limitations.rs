@@ -1,4 +1,4 @@
-//! What hosts do without in a container that hides or locks the machine's `/sys`, or where ping cannot be
+//! Features that nodes lack in a container that hides or locks the machine's `/sys`, or where ping cannot be
 //! allowed: the lab stands, and says so.
 
 use std::fs;
@@ -15,7 +15,7 @@ use netns_test_tests::{again, control_groups, fails, is_root, passes, stdout_of,
 use super::two_hosts;
 use crate::net::{Mesh, switched};
 
-/// A test of this file, run in a container that is made as told.
+/// A test of this file, run in a container that `confine` describes.
 fn contained(
     around: &[&str],
     name: &str,
@@ -34,27 +34,39 @@ const COVERED: &str = "/sys of client and server shows the caller's interfaces: 
 fn a_sys_that_cannot_be_written_is_had_read_only() {
     let confine = Confinement::read_only_sys;
     let output = passes(&mut contained(&[], "sees_its_own_interfaces", confine), 1);
-    assert!(!text(&output).contains("not isolated"), "told without a failure: {}", text(&output));
-    let told = fails(&mut contained(&[], "lacks_and_fails", confine));
-    assert!(told.contains(&format!("netns-test: not isolated: {READ_ONLY}")), "{told}");
+    assert!(
+        !text(&output).contains("not isolated"),
+        "message without a failure: {}",
+        text(&output)
+    );
+    let message = fails(&mut contained(&[], "lacks_and_fails", confine));
+    assert!(message.contains(&format!("netns-test: not isolated: {READ_ONLY}")), "{message}");
 }
 
 #[test]
 fn a_refused_sys_is_noted_with_a_failure() {
     let confine = Confinement::covered_sys;
     let output = passes(&mut contained(&[], "lacks_a_sys", confine), 1);
-    assert!(!text(&output).contains("not isolated"), "told without a failure: {}", text(&output));
-    let told = fails(&mut contained(&[], "lacks_and_fails", confine));
+    assert!(
+        !text(&output).contains("not isolated"),
+        "message without a failure: {}",
+        text(&output)
+    );
+    let message = fails(&mut contained(&[], "lacks_and_fails", confine));
     let line = format!("netns-test: not isolated: {COVERED}");
-    assert_eq!(told.matches(&line).count(), 1, "once for two labs: {told}");
+    assert_eq!(message.matches(&line).count(), 1, "once for two labs: {message}");
 }
 
 /// A program that is no test's body has to ask, or reads it on stderr.
 #[test]
 fn a_plain_program_gets_the_note_too() {
     let mut command = contained(&["unshare", "-Urnm"], "asks", Confinement::covered_sys);
-    let told = text(&passes(command.arg("--nocapture"), 1));
-    assert_eq!(told.matches(&format!("netns-test: not isolated: {COVERED}")).count(), 2, "{told}");
+    let message = text(&passes(command.arg("--nocapture"), 1));
+    assert_eq!(
+        message.matches(&format!("netns-test: not isolated: {COVERED}")).count(),
+        2,
+        "{message}"
+    );
 }
 
 /// As in a container of Docker's: hosts and switches do without, a router cannot.
@@ -63,14 +75,14 @@ fn without_sysctls_hosts_stand_and_routers_do_not() {
     let confine = Confinement::proc_of_docker;
     passes(&mut contained(&[], "builds_without_sysctls", confine), 1);
     passes(&mut contained(&[], "joins_a_lab_without_sysctls", confine), 1);
-    let told = fails(&mut contained(&[], "forwards", confine));
-    assert!(told.contains("Error: write /proc/sys/net/ipv"), "{told}");
+    let message = fails(&mut contained(&[], "forwards", confine));
+    assert!(message.contains("Error: write /proc/sys/net/ipv"), "{message}");
     let lines = ": EROFS (Read-only file system)\n  \
          cause: /proc/sys is read-only here, as in many containers, and this node needs the sysctl\n  \
          fix:\n    Docker: --security-opt systempaths=unconfined --user 1000:1000\n    \
          Podman: --security-opt unmask=ALL\n  more: ";
-    assert!(told.contains(lines), "{told}");
-    assert!(told.contains("/ENVIRONMENTS.md#masked-proc\n"), "{told}");
+    assert!(message.contains(lines), "{message}");
+    assert!(message.contains("/ENVIRONMENTS.md#masked-proc\n"), "{message}");
 }
 
 #[netns_test]
@@ -78,8 +90,8 @@ fn without_sysctls_hosts_stand_and_routers_do_not() {
 fn builds_without_sysctls() -> netns_test::Result<()> {
     let (net, nodes) = switched(2);
     let lab = net.build()?;
-    let told = lab.limitations();
-    let has = |start: &str| told.iter().any(|one| one.starts_with(start));
+    let message = lab.limitations();
+    let has = |start: &str| message.iter().any(|one| one.starts_with(start));
     let refused = "/proc/sys/net/ipv6/conf";
     for start in [
         format!(
@@ -91,7 +103,7 @@ fn builds_without_sysctls() -> netns_test::Result<()> {
         "ping on switch, h0 and h1 needs root: write /proc/sys/net/ipv4/ping_group_range: EROFS"
             .to_owned(),
     ] {
-        assert!(has(&start), "{start}: {told:#?}");
+        assert!(has(&start), "{start}: {message:#?}");
     }
     Mesh::new(&lab, &nodes).all_pairs_talk();
     let links: Vec<_> = lab.links().collect();
@@ -236,7 +248,7 @@ fn lacks_a_sys() {
 fn lacks_and_fails() {
     drop(two_hosts());
     drop(two_hosts());
-    panic!("to have the limitation told");
+    panic!("to have the limitation shown");
 }
 
 #[test]

@@ -17,7 +17,7 @@ struct End {
 }
 
 impl End {
-    /// Whether it is in use or not.
+    /// The address may be in use or not.
     fn of(lab: &Lab, node: NodeId, name: &str) -> Self {
         let link = &ip(&lab[node], &["link", "show", "dev", name])[0];
         let octets: Vec<u16> = text(link, "address")
@@ -53,7 +53,7 @@ fn both_ways(lab: &Lab, one: &End, other: &End) {
     talk(lab, other, one);
 }
 
-/// With a look for duplicates, which takes a second, and of which addresses by hand know nothing.
+/// With duplicate address detection, which takes a second and which static addresses skip.
 #[netns_test]
 fn they_are_there_when_the_call_comes_back() -> netns_test::Result<()> {
     let mut net = Topology::new();
@@ -99,7 +99,7 @@ fn they_are_there_at_once() -> netns_test::Result<()> {
     Ok(())
 }
 
-/// Who has taken the address away, or IPv6, is not waited for.
+/// An interface without the address, or without IPv6, is not waited for.
 #[netns_test(timeout = "20s")]
 fn none_is_waited_for_that_will_not_come() -> netns_test::Result<()> {
     let mut net = Topology::new();

@@ -112,7 +112,7 @@ fn answer(query: &[u8]) -> Vec<u8> {
     answer
 }
 
-/// What a test writes to `/etc/resolv.conf` of a host holds.
+/// A test's own `/etc/resolv.conf` of a node is used.
 #[netns_test]
 fn a_name_server_of_the_lab_is_asked() -> netns_test::Result<()> {
     let (lab, client, server) = two_hosts();

@@ -40,7 +40,7 @@ use netns_test::lab::NodeId;
 use netns_test::{Lab, Topology};
 use netns_test_tests::{again, fails};
 
-/// What is printed where this ignored test is run, which must fail.
+/// Runs this ignored test, which must fail; returns its output.
 fn must_fail(name: &str) -> String {
     fails(&mut again(&[], &["--exact", name]))
 }

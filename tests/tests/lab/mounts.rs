@@ -30,22 +30,22 @@ fn what_is_mounted_later_is_not_on_hosts() {
     mount(&place);
     let enoent = "ENOENT (No such file or directory)";
 
-    let told = lab[client].command(&program).spawn().unwrap_err().said();
-    assert_eq!(told, format!("start {} on client: {enoent}{ADVICE}", program.display()));
-    let told = lab[client].command("./program").current_dir(&place).spawn().unwrap_err();
-    assert_eq!(told.said(), format!("start ./program on client: {enoent}{ADVICE}"));
-    let told = lab[client].command("true").current_dir(&directory).spawn().unwrap_err();
-    assert_eq!(told.raw_os_error(), Some(libc::ENOENT));
+    let message = lab[client].command(&program).spawn().unwrap_err().said();
+    assert_eq!(message, format!("start {} on client: {enoent}{ADVICE}", program.display()));
+    let message = lab[client].command("./program").current_dir(&place).spawn().unwrap_err();
+    assert_eq!(message.said(), format!("start ./program on client: {enoent}{ADVICE}"));
+    let message = lab[client].command("true").current_dir(&directory).spawn().unwrap_err();
+    assert_eq!(message.raw_os_error(), Some(libc::ENOENT));
     let directory = directory.display();
-    assert_eq!(told.said(), format!("chdir {directory} for true on client: {enoent}{ADVICE}"));
+    assert_eq!(message.said(), format!("chdir {directory} for true on client: {enoent}{ADVICE}"));
 
-    // What nobody has is nobody's fault.
+    // A mount that no node has is no difference.
     for (missing, searched) in
         [("/no/such/program", ""), ("no-such-program", "\n  searched: PATH=/bin")]
     {
         // One of the caller's directories may be closed to it.
-        let told = lab[client].command(missing).env("PATH", "/bin").spawn().unwrap_err();
-        assert_eq!(told.said(), format!("start {missing} on client: {enoent}{searched}"));
+        let message = lab[client].command(missing).env("PATH", "/bin").spawn().unwrap_err();
+        assert_eq!(message.said(), format!("start {missing} on client: {enoent}{searched}"));
     }
 
     // Both ways out, and a host that is powered on is as new.

@@ -320,7 +320,7 @@ fn the_test_itself_moves() -> netns_test::Result<()> {
 }
 
 #[netns_test]
-fn a_partition_holds_for_what_a_move_gives() -> netns_test::Result<()> {
+fn a_partition_holds_for_addresses_of_a_move() -> netns_test::Result<()> {
     let Campus { lab, radio, switches: [one, two], nodes: [roamer, first, second, _], .. } =
         campus()?;
     lab.partition(&[roamer], &[second])?;

@@ -110,7 +110,7 @@ fn times_full() -> String {
     text.split("table_fulls").skip(1).map(|rest| rest.split_whitespace().next().unwrap()).collect()
 }
 
-/// Where others have filled the table of neighbours, it is tried again: the kernel says so by EINVAL
+/// Sends again while others have filled the table of neighbours: the kernel reports that by EINVAL
 /// (IPv6) or ENOBUFS (IPv4), which it has no other reason for.
 pub(crate) fn send(socket: &UdpSocket, text: &str, target: SocketAddr) {
     let start = Instant::now();
@@ -166,7 +166,7 @@ impl<'a> Mesh<'a> {
         }
     }
 
-    /// Sends a packet and gives what arrives. A packet that is lost is sent again where the kernel
+    /// Sends a packet and returns the one that arrives. A packet that is lost is sent again where the kernel
     /// says that its table of neighbours was full meanwhile, and only there.
     fn exchange(
         &self,

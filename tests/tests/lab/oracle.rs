@@ -18,7 +18,7 @@ pub(crate) fn check(lab: &Lab) {
     }
 }
 
-/// What `ip -j` prints on a host.
+/// Returns the output of `ip -j` on a node.
 pub(crate) fn ip(host: &Node, arguments: &[&str]) -> Vec<Value> {
     let all = [&["-j", "-d"], arguments].concat();
     let text = host.run(|| stdout_of("ip", &all));
@@ -130,7 +130,7 @@ fn shown(route: &Value) -> Route {
     (to, via, dev)
 }
 
-/// What the kernel makes for the addresses.
+/// Returns the routes that the kernel makes for the addresses.
 fn connected(node: &NodePlan, is_ipv4: bool) -> BTreeSet<Route> {
     let mut found = BTreeSet::new();
     for one in node.interfaces.iter().filter(|one| one.kind != InterfaceKind::Loopback) {

@@ -14,14 +14,14 @@ use super::{must_fail, two_hosts};
 /// Longer than a lab and a process take to end.
 const WHILE: Duration = Duration::from_millis(500);
 
-/// What a hook tells when it has begun; it does not end at once.
+/// Value whose drop reports its start and does not end at once.
 fn slow_hook() -> Receiver<()> {
-    let (tell, begun) = mpsc::channel();
-    let tell = Mutex::new(tell);
+    let (sender, begun) = mpsc::channel();
+    let sender = Mutex::new(sender);
     panic::set_hook(Box::new(move |info| {
         eprintln!("{info}");
         // Who has ended need not know.
-        tell.lock().unwrap().send(()).ok();
+        sender.lock().unwrap().send(()).ok();
         thread::sleep(WHILE);
     }));
     begun
@@ -41,12 +41,12 @@ fn a_panic_that_is_under_way_fails_the_test() {
             "a thread has panicked: boom, after its lab has ended",
         ),
     ];
-    for (name, told) in cases {
+    for (name, message) in cases {
         let text = must_fail(&format!("panics::{name}"));
-        assert!(text.contains(told), "{name}: {text}");
+        assert!(text.contains(message), "{name}: {text}");
         // The lab itself has waited, and not the end of the process alone.
         let late = "after its lab has ended";
-        assert_eq!(text.contains(late), told.contains(late), "{name}: {text}");
+        assert_eq!(text.contains(late), message.contains(late), "{name}: {text}");
         assert!(text.contains("1 failed"), "{text}");
     }
 }
@@ -121,10 +121,10 @@ fn a_destructor_of_a_task_that_is_ready_panics() {
 fn a_destructor_of_a_task_that_is_aborted_panics() {
     let begun = slow_hook();
     let (lab, client, _) = two_hosts();
-    let (tell, waits) = mpsc::channel();
+    let (sender, waits) = mpsc::channel();
     let task = lab[client].spawn(async move {
         let _panics = Panics;
-        tell.send(()).unwrap();
+        sender.send(()).unwrap();
         std::future::pending::<()>().await;
     });
     waits.recv().unwrap();
@@ -146,21 +146,21 @@ fn a_thread_panics_again_after_one_was_caught() {
     let (lab, client, _) = two_hosts();
     let (other, ..) = two_hosts();
     let (go, goes) = mpsc::channel::<()>();
-    let (tell, told) = mpsc::channel();
+    let (sender, message) = mpsc::channel();
     drop(lab[client].spawn_thread(move || {
         assert!(panic::catch_unwind(|| panic!("caught")).is_err());
-        tell.send(()).unwrap();
+        sender.send(()).unwrap();
         goes.recv().unwrap();
-        let _slow = Slow(tell);
+        let _slow = Slow(sender);
         panic!("boom");
     }));
-    told.recv().unwrap();
+    message.recv().unwrap();
     drop(other);
     go.send(()).unwrap();
-    told.recv().unwrap();
+    message.recv().unwrap();
 }
 
-/// What it tells is what it is, and a hook may end the process.
+/// The payload stays as it is, and a hook may end the process.
 #[test]
 fn a_panic_keeps_its_payload() {
     let text = must_fail("panics::goes_on_with_another_panic");
@@ -193,12 +193,12 @@ fn has_a_hook_that_exits() {
 #[netns_test]
 fn a_panic_that_is_caught_is_none() {
     let (lab, client, _) = two_hosts();
-    let (tell, told) = mpsc::channel();
+    let (sender, message) = mpsc::channel();
     let (go, goes) = mpsc::channel::<()>();
     let thread = lab[client].spawn_thread(move || {
         for _ in 0..2 {
             assert!(panic::catch_unwind(|| panic!("caught")).is_err());
-            tell.send(()).unwrap();
+            sender.send(()).unwrap();
         }
         goes.recv().ok();
     });
@@ -206,8 +206,8 @@ fn a_panic_that_is_caught_is_none() {
         assert!(panic::catch_unwind(|| panic!("caught")).is_err());
         std::future::pending::<()>().await;
     });
-    told.recv().unwrap();
-    told.recv().unwrap();
+    message.recv().unwrap();
+    message.recv().unwrap();
     drop((lab, task));
     drop(go);
     thread.join().unwrap();

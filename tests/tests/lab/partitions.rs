@@ -50,7 +50,7 @@ fn two_sides_of_a_switch_hear_nothing_of_each_other() -> netns_test::Result<()> 
     Ok(())
 }
 
-/// Who has never spoken with the other side asks for its Ethernet address in vain.
+/// A node without a neighbour entry for the other side gets no answer.
 #[netns_test]
 fn a_partition_before_the_first_packet() -> netns_test::Result<()> {
     let (net, nodes) = switched(4);
@@ -167,24 +167,24 @@ fn mistakes_name_the_nodes_and_change_nothing() -> netns_test::Result<()> {
     let lab = net.build()?;
     let switch = lab.plan().id(0);
     let before: Vec<_> = lab.nodes().map(rules).collect();
-    let told = |one: &[_], other: &[_]| lab.partition(one, other).unwrap_err().said();
-    assert_eq!(told(&nodes[..2], &nodes[1..]), "partition h1: it is on both sides");
+    let message = |one: &[_], other: &[_]| lab.partition(one, other).unwrap_err().said();
+    assert_eq!(message(&nodes[..2], &nodes[1..]), "partition h1: it is on both sides");
     assert_eq!(
-        told(&nodes[..1], &[switch]),
+        message(&nodes[..1], &[switch]),
         "partition switch: it is a switch, and has no address; name the nodes on it"
     );
     assert_eq!(
-        told(&[stranger], &nodes),
+        message(&[stranger], &nodes),
         "partition a node of another topology: it is not in this lab"
     );
     lab.partition(&[], &nodes)?;
     let after: Vec<_> = lab.nodes().map(rules).collect();
     assert_eq!(after, before);
-    // Nobody has parted anything.
+    // There is no partition.
     lab.heal()
 }
 
-/// A rule that somebody has added by hand is met at the last node.
+/// A rule that another program has added fails the call at the last node.
 #[netns_test]
 fn a_partition_that_fails_leaves_no_rule() -> netns_test::Result<()> {
     let (net, nodes) = switched(2);
@@ -193,8 +193,8 @@ fn a_partition_that_fails_leaves_no_rule() -> netns_test::Result<()> {
     let words = ["rule", "add", "from", &to_block, "blackhole", "priority", "1"];
     lab[nodes[1]].run(|| stdout_of("ip", &words));
     let before: Vec<_> = lab.nodes().map(rules).collect();
-    let told = lab.partition(&nodes[..1], &nodes[1..]).unwrap_err().said();
-    assert!(told.starts_with("block 10.0.0.1 on h1: EEXIST"), "{told}");
+    let message = lab.partition(&nodes[..1], &nodes[1..]).unwrap_err().said();
+    assert!(message.starts_with("block 10.0.0.1 on h1: EEXIST"), "{message}");
     let after: Vec<_> = lab.nodes().map(rules).collect();
     assert_eq!(after, before);
     Ok(())

@@ -55,7 +55,7 @@ fn links_lose_their_carrier() -> netns_test::Result<()> {
     assert_eq!(states(), ["UP", "UP"]);
     lab.power_off(router)?;
     lab.power_off(nodes[1])?;
-    // Nobody is at the other ends.
+    // The other ends have no peer.
     lab.power_on(router)?;
     lab.power_on(nodes[1])?;
     Mesh::new(&lab, &nodes).all_pairs_talk();
@@ -139,13 +139,13 @@ fn nothing_runs_on_what_is_off() -> netns_test::Result<()> {
     let (own, host) = (net.local(), net.host("host"));
     let link = net.link(own, host).id();
     let lab = net.build()?;
-    let told = lab.power_off(own).unwrap_err().said();
-    assert_eq!(told, "power off local: it is the caller's own network");
+    let message = lab.power_off(own).unwrap_err().said();
+    assert_eq!(message, "power off local: it is the caller's own network");
     let mut command = lab[host].command("true");
     command.status()?;
     lab.power_off(host)?;
     let is_off = "use host: it is powered off";
-    let told = [
+    let message = [
         lab.power_off(host).unwrap_err(),
         lab[host].netns().unwrap_err(),
         lab[host].enter().map(drop).unwrap_err(),
@@ -157,7 +157,7 @@ fn nothing_runs_on_what_is_off() -> netns_test::Result<()> {
         lab[link].down().unwrap_err(),
         lab.move_link(link, host, own).unwrap_err(),
     ];
-    for (at, error) in told.iter().enumerate() {
+    for (at, error) in message.iter().enumerate() {
         let expected = match at {
             0 => "power off host: it is off",
             9 => "move link local to host: both ends would be at local",
@@ -177,7 +177,7 @@ fn nothing_runs_on_what_is_off() -> netns_test::Result<()> {
     lab.power_off(host)
 }
 
-/// What a switch joins is apart while that is off.
+/// Links of a switch are separate while it is off.
 #[netns_test]
 fn a_switch_comes_back() -> netns_test::Result<()> {
     let (net, nodes) = switched(3);

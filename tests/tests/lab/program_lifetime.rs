@@ -151,8 +151,8 @@ fn a_program_that_cannot_be_killed_is_named() {
     );
     let work = || {
         filter_this_thread(Filter::Call(libc::SYS_kill, libc::EPERM)).unwrap();
-        let told = lab.power_off(server).unwrap_err();
-        assert_eq!(told.said(), expected);
+        let message = lab.power_off(server).unwrap_err();
+        assert_eq!(message.said(), expected);
         assert!(!lab[server].is_on());
         let drop = std::panic::AssertUnwindSafe(|| drop(lab));
         let panic = std::panic::catch_unwind(drop).unwrap_err();

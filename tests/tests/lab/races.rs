@@ -118,15 +118,15 @@ fn no_address_is_blocked(lab: &Lab, nodes: &[NodeId]) {
     Mesh::new(lab, nodes).all_pairs_talk();
 }
 
-/// Rules that are removed by hand are told of, and no others are left for that.
+/// Heal names a rule that another program removed, and still removes the others.
 #[netns_test]
 fn heal_names_rules_that_others_removed() -> netns_test::Result<()> {
     let (net, nodes) = switched(3);
     let lab = net.build()?;
     lab.partition(&nodes[..1], &nodes[1..])?;
     lab[nodes[0]].run(|| stdout_of("ip", &["-4", "rule", "del", "from", "10.0.0.2"]));
-    let told = lab.heal().unwrap_err().to_string();
-    assert!(told.starts_with("let in 10.0.0.2 on h0: ENOENT"), "{told}");
+    let message = lab.heal().unwrap_err().to_string();
+    assert!(message.starts_with("let in 10.0.0.2 on h0: ENOENT"), "{message}");
     lab.heal()?;
     no_address_is_blocked(&lab, &nodes);
     Ok(())
@@ -218,7 +218,7 @@ fn a_partition_holds_when_a_link_comes_up() -> netns_test::Result<()> {
     Ok(())
 }
 
-/// Who asks for a name while the file grows finds it.
+/// A lookup that runs while the file grows finds its name.
 #[netns_test]
 fn names_are_known_while_a_lab_is_extended() -> netns_test::Result<()> {
     let (mut net, nodes) = star(12);

@@ -14,7 +14,7 @@ use crate::net::{Mesh, star};
 /// The error of a lab that is built under the filter, by a thread that goes then.
 fn refused(net: &Topology, filter: Filter) -> String {
     let before = namespaces_of_threads();
-    let told = std::thread::scope(|scope| {
+    let message = std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             filter_this_thread(filter).unwrap();
             net.build().unwrap_err().to_string()
@@ -26,7 +26,7 @@ fn refused(net: &Topology, filter: Filter) -> String {
         let now = namespaces_of_threads();
         if now == before { Ok(()) } else { Err((now, &before)) }
     });
-    told
+    message
 }
 
 #[netns_test]
@@ -42,9 +42,9 @@ fn a_refused_step_names_its_object() -> netns_test::Result<()> {
         (Filter::Call(libc::SYS_setns, eperm), "setns back from the mounts of "),
     ];
     for (filter, expected) in cases {
-        let told = refused(&net, filter);
-        assert!(told.starts_with(expected), "{filter:?}: {told}");
-        assert!(told.contains(": E"), "{filter:?}: {told}");
+        let message = refused(&net, filter);
+        assert!(message.starts_with(expected), "{filter:?}: {message}");
+        assert!(message.contains(": E"), "{filter:?}: {message}");
     }
     // Nothing is in the way of the next one.
     drop(net.build()?);
@@ -57,8 +57,8 @@ fn netlinks_refusals_name_the_object() {
     let (own, far) = (net.local(), net.host("far"));
     net.link(own, far).name("wan").interfaces("taken", "eth0");
     stdout_of("ip", &["link", "add", "taken", "type", "bridge"]);
-    let told = net.build().unwrap_err().to_string();
-    assert!(told.starts_with("create link `wan` (local to far): EEXIST"), "{told}");
+    let message = net.build().unwrap_err().to_string();
+    assert!(message.starts_with("create link `wan` (local to far): EEXIST"), "{message}");
     let mut net = Topology::new();
     let (own, far) = (net.local(), net.host("far"));
     net.link(own, far).addrs("192.0.2.1/24", "192.0.2.2/24");
@@ -67,7 +67,7 @@ fn netlinks_refusals_name_the_object() {
     net.build().unwrap();
 }
 
-/// A lab outside of any body, and that nobody else sees anything of it.
+/// A lab outside of any body, which no other process sees.
 fn builds_one() -> netns_test::Result<()> {
     let own = NetNs::current()?;
     let see = || {
@@ -127,10 +127,10 @@ fn a_limit_on_networks_is_named() {
 #[test]
 #[ignore = "run by a_limit_on_networks_is_named"]
 fn more_than_four() -> netns_test::Result<()> {
-    let told = star(10).0.build().unwrap_err().to_string();
-    assert!(told.starts_with("unshare the namespaces of "), "{told}");
-    assert!(told.contains(": ENOSPC (No space left on device)"), "{told}");
-    assert!(told.contains("/proc/sys/user/max_net_namespaces"), "{told}");
+    let message = star(10).0.build().unwrap_err().to_string();
+    assert!(message.starts_with("unshare the namespaces of "), "{message}");
+    assert!(message.contains(": ENOSPC (No space left on device)"), "{message}");
+    assert!(message.contains("/proc/sys/user/max_net_namespaces"), "{message}");
     // What it had made is given back.
     star(3).0.build().map(drop)
 }

@@ -14,8 +14,8 @@ const RETRIES: &str = "/proc/sys/net/ipv4/tcp_syn_retries";
 /// The addresses and routes of the calling thread's network, and a sysctl.
 fn state() -> String {
     let asked = [&["address"][..], &["-4", "route"], &["-6", "route"]];
-    let told = asked.map(|arguments| stdout_of("ip", arguments)).concat();
-    told + &fs::read_to_string(RETRIES).unwrap()
+    let message = asked.map(|arguments| stdout_of("ip", arguments)).concat();
+    message + &fs::read_to_string(RETRIES).unwrap()
 }
 
 fn ip(arguments: &str) {
@@ -35,9 +35,9 @@ fn an_address_that_is_refused_takes_no_place() -> netns_test::Result<()> {
     host.interface("eth0").add_addr("2001:db8::1/64")?;
     let before = of(host);
     for wrong in ["ff02::5/64", "::1/128", "224.0.0.1/24"] {
-        let told = host.interface("eth0").set_addr(wrong).unwrap_err().to_string();
-        assert!(told.starts_with(&format!("add {wrong} on eth0 of h0: ")), "{told}");
-        assert_eq!(of(host), before, "{told}");
+        let message = host.interface("eth0").set_addr(wrong).unwrap_err().to_string();
+        assert!(message.starts_with(&format!("add {wrong} on eth0 of h0: ")), "{message}");
+        assert_eq!(of(host), before, "{message}");
     }
     Mesh::new(&lab, &nodes).all_pairs_talk();
     Ok(())
@@ -61,10 +61,10 @@ fn routes_by_routes_outlive_an_address() -> netns_test::Result<()> {
 fn refused(lab: &mut Lab, mut net: Topology, more: impl FnOnce(&mut Topology)) -> String {
     let before: Vec<_> = lab.nodes().map(of).collect();
     more(&mut net);
-    let told = lab.extend(&net).unwrap_err().to_string();
+    let message = lab.extend(&net).unwrap_err().to_string();
     let after: Vec<_> = lab.nodes().map(of).collect();
-    assert_eq!(after, before, "{told}");
-    told
+    assert_eq!(after, before, "{message}");
+    message
 }
 
 #[netns_test]
@@ -74,18 +74,18 @@ fn an_extension_that_is_refused_takes_away_nothing_of_others() -> netns_test::Re
     lab[nodes[0]].interface("lo").add_addr("203.0.113.1/32")?;
     lab[nodes[0]].remove_route("0.0.0.0/0")?;
     lab[nodes[1]].add_route("192.0.2.0/24", nodes[2])?;
-    let told = refused(&mut lab, net.clone(), |net| {
+    let message = refused(&mut lab, net.clone(), |net| {
         net.node(nodes[1]).sysctl("net.ipv4.tcp_syn_retries", 3);
         net.node(nodes[0]).addr("lo", "203.0.113.1/32");
     });
-    assert!(told.starts_with("add 203.0.113.1/32 on lo of h0: EEXIST"), "{told}");
-    let told = refused(&mut lab, net, |net| {
+    assert!(message.starts_with("add 203.0.113.1/32 on lo of h0: EEXIST"), "{message}");
+    let message = refused(&mut lab, net, |net| {
         net.node(nodes[1]).sysctl("net.ipv4.tcp_syn_retries", 3);
         let new = net.host("new");
         net.link(new, nodes[2]);
         net.node(new).sysctl("net.ipv4.conf.eth0.no_such_thing", 1);
     });
-    assert!(told.contains("no_such_thing of new: ENOENT"), "{told}");
+    assert!(message.contains("no_such_thing of new: ENOENT"), "{message}");
     Ok(())
 }
 
@@ -95,9 +95,12 @@ fn an_interface_name_in_use_is_named_with_the_link() -> netns_test::Result<()> {
     let mut lab = net.build()?;
     lab[nodes[0]].run(|| ip("link add eth1 type bridge"));
     net.link(nodes[0], nodes[1]);
-    let told = lab.extend(&net).unwrap_err().to_string();
-    assert!(told.starts_with("create link h0 to h1: EEXIST"), "{told}");
-    assert!(told.contains("a node at one of its ends has an interface of that name"), "{told}");
+    let message = lab.extend(&net).unwrap_err().to_string();
+    assert!(message.starts_with("create link h0 to h1: EEXIST"), "{message}");
+    assert!(
+        message.contains("a node at one of its ends has an interface of that name"),
+        "{message}"
+    );
     Ok(())
 }
 
@@ -167,8 +170,8 @@ fn a_build_that_is_refused_takes_no_address_of_the_caller() -> netns_test::Resul
     let (own, host) = (net.local(), net.host("host"));
     net.link(own, host);
     net.node(own).addr("lo", "203.0.113.1/32");
-    let told = net.build().unwrap_err().to_string();
-    assert!(told.starts_with("add 203.0.113.1/32 on lo of local: EEXIST"), "{told}");
+    let message = net.build().unwrap_err().to_string();
+    assert!(message.starts_with("add 203.0.113.1/32 on lo of local: EEXIST"), "{message}");
     assert_eq!(state(), before);
     Ok(())
 }

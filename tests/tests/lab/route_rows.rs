@@ -8,7 +8,7 @@ use netns_test_tests::{LIMIT, eventually, stdout_of};
 /// A form of a route: what follows `ip route add`, with `D` for a destination of its own.
 pub(crate) struct Row {
     pub(crate) form: &'static str,
-    /// What a snapshot prints of it.
+    /// Text of the route in a snapshot.
     pub(crate) shown: &'static str,
     /// Whether `remove_route` finds it: in the main table, and for packets of any TOS.
     pub(crate) is_plain: bool,
@@ -167,8 +167,8 @@ pub(crate) fn add(is_ipv4: bool, at: usize, row: &Row) -> bool {
     let ended = command.output().unwrap();
     let special = ["encap", "from", "realm", "fastopen", "nhid 8"];
     let may_lack = special.iter().any(|word| row.form.contains(word));
-    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert!(ended.status.success() || may_lack, "{form}: {told}");
+    let message = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(ended.status.success() || may_lack, "{form}: {message}");
     ended.status.success()
 }
 
@@ -184,7 +184,7 @@ pub(crate) fn state() -> String {
         &["neighbour", "show", "nud", "permanent"],
         &["neighbour", "show", "proxy"],
     ];
-    let told = asked.map(|arguments| stdout_of("ip", arguments)).concat();
+    let message = asked.map(|arguments| stdout_of("ip", arguments)).concat();
     let is_time = |word: &&str| {
         let digits = word.trim_end_matches("sec");
         digits.len() < word.len() && digits.bytes().all(|one| one.is_ascii_digit())
@@ -192,7 +192,7 @@ pub(crate) fn state() -> String {
     let untimed =
         |line: &str| line.split(' ').filter(|word| !is_time(word)).collect::<Vec<_>>().join(" ");
     let (local, others): (Vec<_>, Vec<_>) =
-        told.lines().map(untimed).partition(|line| line.contains(" table local "));
+        message.lines().map(untimed).partition(|line| line.contains(" table local "));
     // Of those that the kernel makes for addresses the order says nothing.
     let local: BTreeSet<String> = local.into_iter().collect();
     others.into_iter().chain(local).collect::<Vec<_>>().join("\n")

@@ -122,7 +122,7 @@ fn explicit_settings() -> netns_test::Result<()> {
     Ok(())
 }
 
-/// What the caller has itself is as before when the lab is gone.
+/// Interfaces of the caller are as before when the lab is gone.
 #[netns_test]
 fn the_caller_keeps_its_network() -> netns_test::Result<()> {
     stdout_of("ip", &["link", "add", "own", "type", "bridge"]);
@@ -142,7 +142,7 @@ fn the_caller_keeps_its_network() -> netns_test::Result<()> {
         let lab = net.build()?;
         Mesh::new(&lab, &[own, far]).all_pairs_talk();
         assert_eq!(read("tcp_syn_retries"), "3\n");
-        // IPv6 addresses would not survive that in a network of somebody else.
+        // IPv6 addresses would not survive that in the network of another owner.
         lab[link].down()?;
         lab[link].up()?;
         Mesh::new(&lab, &[own, far]).all_pairs_talk();

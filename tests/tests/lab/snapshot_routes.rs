@@ -51,7 +51,7 @@ fn routes_of_every_form_are_shown_and_make_a_difference() {
     }
 }
 
-/// Whether a route that `ip` shows is there with the same fields.
+/// Returns whether a route that `ip` shows is there with the same fields.
 #[track_caller]
 fn same(routes: &[RouteState], route: &Value, is_ipv4: bool) {
     let (default, whole) = if is_ipv4 { ("0.0.0.0/0", "/32") } else { ("::/0", "/128") };
@@ -149,13 +149,13 @@ fn a_table_that_no_rule_leads_to_is_not_waited_for() -> netns_test::Result<()> {
         let rule = |arguments: &str| host.run(|| ip(&format!("{family} rule {arguments}")));
         let short = || host.wait(Duration::from_millis(50)).route(to);
         host.run(|| ip(&format!("{family} route add {to} dev eth0 table 7")));
-        let told = short().unwrap_err().to_string();
-        assert!(told.contains(&format!("\n    {to} dev eth0 table 7")), "{told}");
+        let message = short().unwrap_err().to_string();
+        assert!(message.contains(&format!("\n    {to} dev eth0 table 7")), "{message}");
         // A rule for all packets ends the search before that for the table.
         rule("add pref 9 blackhole");
         rule("add pref 10 lookup 7");
-        let told = short().unwrap_err().to_string();
-        assert!(told.contains("\n    rule 10: from all lookup 7"), "{told}");
+        let message = short().unwrap_err().to_string();
+        assert!(message.contains("\n    rule 10: from all lookup 7"), "{message}");
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| host.wait(WAIT_LIMIT).route(to));
             rule("delete pref 9");

@@ -64,8 +64,8 @@ fn the_network_of_a_process_is_that_of_a_thread_that_lives() -> netns_test::Resu
     let left = lab[server].run(Remnant::without_main_thread);
     let pid = left.id();
     assert_eq!(NetNs::from_pid(pid)?, lab[server].netns()?);
-    let told = NetNs::from_thread(pid, pid).unwrap_err().to_string();
-    assert!(told.contains(&format!("thread {pid} of process {pid} has ended")), "{told}");
+    let message = NetNs::from_thread(pid, pid).unwrap_err().to_string();
+    assert!(message.contains(&format!("thread {pid} of process {pid} has ended")), "{message}");
     Ok(())
 }
 
@@ -74,20 +74,20 @@ fn a_zombie_differs_from_an_unknown_process() {
     let mut child = std::process::Command::new("true").spawn().unwrap();
     let pid = child.id();
     eventually(LIMIT, "the process has ended", || NetNs::from_pid(pid).is_err());
-    let told = NetNs::from_pid(pid).unwrap_err().to_string();
-    assert!(told.contains(&format!("process {pid} has ended")), "{told}");
+    let message = NetNs::from_pid(pid).unwrap_err().to_string();
+    assert!(message.contains(&format!("process {pid} has ended")), "{message}");
     assert!(child.wait().unwrap().success());
-    let told = NetNs::from_pid(pid).unwrap_err().to_string();
-    assert!(told.contains(&format!("there is no process {pid}")), "{told}");
+    let message = NetNs::from_pid(pid).unwrap_err().to_string();
+    assert!(message.contains(&format!("there is no process {pid}")), "{message}");
 }
 
 #[test]
 fn a_remnant_without_a_main_thread_is_named() {
     let text = must_fail("threads::leaves_a_second_thread");
-    let told = text.lines().find(|line| line.contains("the test left processes behind"));
-    let told = told.unwrap_or_else(|| panic!("{text}"));
-    assert!(told.contains("leaver (process "), "{told}");
-    assert!(told.ends_with(", whose main thread has ended)"), "{told}");
+    let message = text.lines().find(|line| line.contains("the test left processes behind"));
+    let message = message.unwrap_or_else(|| panic!("{text}"));
+    assert!(message.contains("leaver (process "), "{message}");
+    assert!(message.ends_with(", whose main thread has ended)"), "{message}");
 }
 
 #[netns_test]

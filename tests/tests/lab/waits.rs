@@ -1,4 +1,4 @@
-//! Waits for what happens on hosts: each sees what comes later, and tells what it saw when nothing
+//! Waits for what happens on hosts: each sees a later event, and reports the state when nothing
 //! comes.
 
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -14,12 +14,12 @@ use super::two_hosts;
 
 const SHORT: Duration = Duration::from_millis(30);
 
-/// What a wait that is over says.
+/// Returns the error text of a wait that is over.
 fn late(host: &Node, wait: impl Fn(&Wait<'_, Node>) -> Result<()>) -> String {
     wait(&host.wait(SHORT)).expect_err("nothing has happened").said()
 }
 
-/// Has `wait` begin, then lets `event` happen; the wait must see it.
+/// Starts `wait`, then lets `event` happen; the wait must see it.
 fn sees(wait: impl FnOnce() -> Result<()> + Send, event: impl FnOnce()) {
     thread::scope(|scope| {
         let (begun, begins) = mpsc::channel();
@@ -157,13 +157,13 @@ fn other_nodes() {
         )),
         "{shown}"
     );
-    let told = format!(
+    let message = format!(
         "\n  last node that has answered: home ({router})\n  last refusal: home ({router}): ENETUNREACH"
     );
-    assert!(shown.contains(&told), "{shown}");
+    assert!(shown.contains(&message), "{shown}");
     sees(|| client.wait(WAIT_LIMIT).reachable(server), || lab[wan].up().unwrap());
 
-    // The router sends it on, and nobody answers.
+    // The router forwards it, and no host answers.
     let drop_all = "net.ipv4.icmp_echo_ignore_all";
     server.sysctl(drop_all, 1).unwrap();
     let shown = late(client, |client| client.reachable(server));
@@ -222,17 +222,17 @@ fn lines_that_do_not_come() {
         (child, subject)
     };
     let (child, subject) = spawn("echo one; echo two; exit 3");
-    let told = child.wait(WAIT_LIMIT).line(|line| line == "ready").unwrap_err().said();
+    let message = child.wait(WAIT_LIMIT).line(|line| line == "ready").unwrap_err().said();
     assert_eq!(
-        told,
+        message,
         format!(
             "wait for {subject} to print a line: no output line matches\n  \
              it has ended: exit status: 3\n  its last lines:\n    one\n    two"
         )
     );
-    let told = child.wait(WAIT_LIMIT).listening(80).unwrap_err().said();
+    let message = child.wait(WAIT_LIMIT).listening(80).unwrap_err().said();
     assert_eq!(
-        told,
+        message,
         format!(
             "wait for {subject} to listen on port 80: nothing listens there\n  \
              listening on server: nothing\n  \

@@ -18,7 +18,7 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    /// What it is in, by the process's own number.
+    /// Namespace of the container, by the process's own number.
     pub(crate) fn netns(&self) -> NetNs {
         NetNs::from_pid(self.process.id()).unwrap()
     }
@@ -66,7 +66,7 @@ pub(crate) fn each(name: &str, count: usize, test: impl Fn(&[Container]) -> Resu
     Ok(())
 }
 
-/// Nobody else's: the number of this process is in it, and what it is for.
+/// Returns a unique name, from the number of this process and the purpose.
 fn id(name: &str, version: Version, number: usize) -> String {
     let of = name.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
     let start = format!("{:08x}{of:08x}{}", std::process::id(), version as u8);

@@ -242,7 +242,7 @@ fn a_process_is_found_by_number_and_by_descriptor() -> Result {
     // SAFETY: takes two numbers.
     let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0) };
     assert!(raw >= 0);
-    // SAFETY: the descriptor is new, and nobody else's.
+    // SAFETY: the descriptor is new, and has no other owner.
     let pidfd: OwnedFd = unsafe { std::os::fd::FromRawFd::from_raw_fd(raw.try_into().unwrap()) };
     assert_eq!(NetNs::from_pidfd(&pidfd).unwrap(), new);
     child.kill().unwrap();

@@ -15,7 +15,7 @@ use crate::names;
 /// Which namespaces the machine's own processes are in, but for that of mounts.
 const OF_THE_MACHINE: [&str; 3] = ["net", "pid", "user"];
 
-/// Where the program below finds the links to them.
+/// Variable with the links to them, for the program below.
 const LINKS: &str = "NETNS_TEST_TESTS_LINKS";
 
 #[test]
@@ -68,7 +68,7 @@ fn as_root_of_the_machine() -> netns_test::Result<()> {
     Ok(())
 }
 
-/// Whether this is uid 0 in the user namespace that the machine, or a container that has none of
+/// Checks that this is uid 0 in the user namespace that the machine, or a container that has none of
 /// its own, begins with.
 fn is_root_of_the_machine() -> Result<(), String> {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap();

@@ -54,10 +54,10 @@ fn names_that_cannot_be_names_are_refused() {
             assert!(error.contains(&format!("use the name {name:?}: ")), "{error}");
         }
     }
-    let missing = error(NetNs::from_name("nobody"));
-    assert!(missing.contains("open /run/netns/nobody: ENOENT"), "{missing}");
-    let missing = NamedNetNs::remove("nobody").unwrap_err().to_string();
-    assert!(missing.contains("take away /run/netns/nobody: ENOENT"), "{missing}");
+    let missing = error(NetNs::from_name("unknown"));
+    assert!(missing.contains("open /run/netns/unknown: ENOENT"), "{missing}");
+    let missing = NamedNetNs::remove("unknown").unwrap_err().to_string();
+    assert!(missing.contains("take away /run/netns/unknown: ENOENT"), "{missing}");
 }
 
 #[netns_test]
@@ -66,7 +66,7 @@ fn unknown_containers_are_named() {
     assert!(error.contains("find container 0123456789ab: no process"), "{error}");
 }
 
-/// A process without descriptors is told so, and no thread is moved.
+/// EMFILE is reported, and no thread is moved.
 #[netns_test]
 fn a_full_table_of_descriptors_is_an_error() {
     let before = NetNs::current().unwrap();

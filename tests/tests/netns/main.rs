@@ -1,4 +1,4 @@
-//! Namespaces by hand: handles and names, each against what the kernel, `ip` and `lsns` say.
+//! Namespaces without the attribute: handles and names, each against what the kernel, `ip` and `lsns` say.
 //! The tests run as root on the host does, in bodies that may make namespaces of their own.
 
 mod containers;

@@ -56,7 +56,7 @@ pub(crate) fn made_here() -> Result {
     Ok(())
 }
 
-/// Has `ip` make the namespace `green`, and `fill` move an interface `v1` into it.
+/// Makes `ip` add the namespace `green`, and `fill` move an interface `v1` into it.
 pub(crate) fn made_by_ip(fill: impl FnOnce()) -> Result {
     stdout_of("ip", &["netns", "add", "green"]);
     fill();
@@ -185,7 +185,7 @@ fn refusal(call: libc::c_long) -> Filter {
     Filter::Call(call, libc::EACCES)
 }
 
-/// What `work` gives on a thread under a filter.
+/// Returns the value of `work` on a thread under a filter.
 fn refusing<T: Send>(filter: Filter, work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {

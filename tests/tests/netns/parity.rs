@@ -14,7 +14,7 @@ use crate::containers;
 
 type Result = netns_test::Result<()>;
 
-/// What the calling thread is in, as the kernel writes it.
+/// Returns the network namespace of the calling thread, as the kernel writes it.
 fn own_link() -> String {
     fs::read_link("/proc/thread-self/ns/net").unwrap().display().to_string()
 }
@@ -149,7 +149,7 @@ fn get_from_pid() -> Result {
     // SAFETY: takes two numbers.
     let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0) };
     assert!(raw >= 0, "{}", std::io::Error::last_os_error());
-    // SAFETY: the descriptor is new, and nobody else's.
+    // SAFETY: the descriptor is new, and has no other owner.
     let pidfd: OwnedFd = unsafe { std::os::fd::FromRawFd::from_raw_fd(raw.try_into().unwrap()) };
     assert_eq!(NetNs::from_pidfd(&pidfd).unwrap(), other);
     child.kill().unwrap();
@@ -160,14 +160,14 @@ fn get_from_pid() -> Result {
 #[netns_test]
 fn get_from_thread() -> Result {
     let (own, other) = (NetNs::current()?, NetNs::new()?);
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, message) = std::sync::mpsc::channel();
     let (end, ended) = std::sync::mpsc::channel::<()>();
     let thread = other.spawn(move || {
-        tell.send(own_thread()).unwrap();
+        sender.send(own_thread()).unwrap();
         ended.recv().unwrap_err();
     })?;
     let pid = std::process::id();
-    assert_eq!(NetNs::from_thread(pid, told.recv().unwrap())?, other);
+    assert_eq!(NetNs::from_thread(pid, message.recv().unwrap())?, other);
     assert_eq!(NetNs::from_thread(pid, own_thread())?, own);
     assert_eq!(NetNs::from_pid(pid)?, own);
     drop(end);
@@ -343,7 +343,7 @@ fn rows(document: &str) -> Vec<Row> {
         .collect()
 }
 
-/// What stands between backticks.
+/// Returns the texts between backticks.
 fn codes(column: &str) -> impl Iterator<Item = &str> {
     column.split('`').skip(1).step_by(2)
 }

@@ -13,14 +13,14 @@ use netns_test_tests::scratch;
 
 use super::stdout_of;
 
-/// What a program inherits, and what it is started with.
-const TELL: &str = "grep -E '^(Umask|SigBlk|SigIgn|SigCgt|NoNewPrivs)' /proc/self/status
+/// Prints what a program inherits, and what it is started with.
+const SHOW: &str = "grep -E '^(Umask|SigBlk|SigIgn|SigCgt|NoNewPrivs)' /proc/self/status
     grep -E '^(Max open files|Max core|Max processes)' /proc/self/limits
     pwd; echo \"$1 $VALUE $HOME\"; exit 7";
 
 #[test]
 fn a_program_finds_what_it_would_find_outside() {
-    let set = ["-c", TELL, "name", "argument"];
+    let set = ["-c", SHOW, "name", "argument"];
     let mut outside = forked("sh");
     let outside = outside.args(set).env("VALUE", "of it").env_remove("HOME").output().unwrap();
     let mut inside = Sandbox::new().command("sh");
@@ -66,7 +66,7 @@ fn its_streams_can_be_piped() {
     assert_eq!((output.stdout, output.status.code()), (b"two\n".to_vec(), Some(0)));
 }
 
-/// Who closes its standard output is not kept waiting by anybody else who has it.
+/// A program that closes its stdout ends it for the reader: no helper holds a copy.
 #[test]
 fn a_stream_that_is_closed_is_closed() {
     let mut command = Sandbox::new().command("sh");
@@ -112,8 +112,8 @@ fn it_has_a_name_a_proc_and_a_network_of_its_own() {
     // By the shell itself: a program would be one more process.
     let script = "read name < /proc/sys/kernel/hostname; cd /proc; echo $name: [0-9]*; cd \
         /sys/class/net; echo *";
-    let told = stdout_of(sandbox.command("sh").args(["-c", script]));
-    assert_eq!(told, "some.where: 1 2\nlo\n");
+    let message = stdout_of(sandbox.command("sh").args(["-c", script]));
+    assert_eq!(message, "some.where: 1 2\nlo\n");
     let up = stdout_of(sandbox.command("cat").arg("/sys/class/net/lo/flags"));
     assert_eq!(up, "0x9\n");
 }
@@ -149,7 +149,7 @@ fn fifty_threads_start_programs_at_the_same_time() {
     });
 }
 
-/// What was opened without close-on-exec, as C libraries do.
+/// Descriptors without close-on-exec, as C libraries open them.
 struct Inherited(fs::File);
 
 impl Inherited {

@@ -78,8 +78,8 @@ fn devices_and_terminals_are_there() {
         cat < /dev/fd/0 && test -c /dev/urandom && ls /dev/pts &&
         script -qec 'test -t 0 && echo a terminal' /dev/null; echo y > /dev/full || echo full";
     let mut command = sandbox.command("sh");
-    let told = stdout_of(command.args(["-c", script]));
-    assert_eq!(told.replace('\r', ""), "3\nptmx\na terminal\nfull\n");
+    let message = stdout_of(command.args(["-c", script]));
+    assert_eq!(message.replace('\r', ""), "3\nptmx\na terminal\nfull\n");
     fs::remove_dir_all(root).unwrap();
 }
 
@@ -123,12 +123,12 @@ fn without_a_root_of_its_own_a_program_sees_the_callers_files() {
     assert_eq!(mounts(), before);
     let (from, to) = (place.join("file"), "/etc/hostname");
     let mut read_only = Sandbox::new().bind(&from, to).read_only(to).command("sh");
-    let told = read_only.args(["-c", "echo x > /etc/hostname"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&told.stderr).contains("Read-only file system"));
+    let message = read_only.args(["-c", "echo x > /etc/hostname"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&message.stderr).contains("Read-only file system"));
     fs::remove_dir_all(place).unwrap();
 }
 
-/// A link in a root that somebody else has made leads nowhere but into that root.
+/// A link in a root of another owner leads nowhere but into that root.
 #[test]
 fn links_do_not_lead_out_of_the_root() {
     let (root, sandbox) = rootfs("links");
@@ -141,8 +141,8 @@ fn links_do_not_lead_out_of_the_root() {
     assert!(error.starts_with("openat2 tmpfs on /out: ENOENT"), "{error}");
     for link in ["/in", "/up"] {
         let mut command = sandbox.clone().tmpfs(link).command("sh");
-        let told = stdout_of(command.args(["-c", "touch /inside/file && ls /inside"]));
-        assert_eq!(told, "file\n");
+        let message = stdout_of(command.args(["-c", "touch /inside/file && ls /inside"]));
+        assert_eq!(message, "file\n");
         assert_eq!(tree(&root.join("inside")), <[PathBuf; 0]>::default());
     }
     fs::remove_dir(root.join("proc")).unwrap();
@@ -157,23 +157,23 @@ fn links_do_not_lead_out_of_the_root() {
 fn places_that_cannot_be_are_refused() {
     let (root, sandbox) = rootfs("wrong");
     let error = |sandbox: Sandbox| sandbox.command("true").status().unwrap_err().to_string();
-    let told = error(sandbox.clone().tmpfs("tmp"));
-    assert_eq!(told, "mount tmpfs on tmp: a path of the sandbox begins with a slash");
-    let told = error(sandbox.clone().read_only("/tmp/../x"));
-    assert_eq!(told, "make read-only /tmp/../x: a path of the sandbox has no `..` in it");
-    let told = error(sandbox.clone().bind("/a\0b", "/tmp"));
-    assert!(told.contains("a path has no NUL byte"), "{told}");
-    let told = error(sandbox.clone().bind("/nowhere", "/tmp"));
-    assert_eq!(told, "bind /nowhere: ENOENT (No such file or directory)");
-    let told = error(sandbox.clone().bind("/usr", "/nowhere"));
-    assert!(told.starts_with("openat2 /usr on /nowhere: ENOENT"), "{told}");
-    assert!(told.contains(&format!("nothing is created in {}", root.display())), "{told}");
-    let told = error(Sandbox::new().rootfs("/nowhere"));
-    assert_eq!(told, "take as root /nowhere: ENOENT (No such file or directory)");
-    let told = error(Sandbox::new().rootfs("/proc/version"));
-    assert_eq!(told, "take as root /proc/version: it is no directory");
+    let message = error(sandbox.clone().tmpfs("tmp"));
+    assert_eq!(message, "mount tmpfs on tmp: a path of the sandbox begins with a slash");
+    let message = error(sandbox.clone().read_only("/tmp/../x"));
+    assert_eq!(message, "make read-only /tmp/../x: a path of the sandbox has no `..` in it");
+    let message = error(sandbox.clone().bind("/a\0b", "/tmp"));
+    assert!(message.contains("a path has no NUL byte"), "{message}");
+    let message = error(sandbox.clone().bind("/nowhere", "/tmp"));
+    assert_eq!(message, "bind /nowhere: ENOENT (No such file or directory)");
+    let message = error(sandbox.clone().bind("/usr", "/nowhere"));
+    assert!(message.starts_with("openat2 /usr on /nowhere: ENOENT"), "{message}");
+    assert!(message.contains(&format!("nothing is created in {}", root.display())), "{message}");
+    let message = error(Sandbox::new().rootfs("/nowhere"));
+    assert_eq!(message, "take as root /nowhere: ENOENT (No such file or directory)");
+    let message = error(Sandbox::new().rootfs("/proc/version"));
+    assert_eq!(message, "take as root /proc/version: it is no directory");
     fs::remove_dir(root.join("sys")).unwrap();
-    let told = error(sandbox);
-    assert!(told.starts_with("openat2 sysfs on /sys: ENOENT"), "{told}");
+    let message = error(sandbox);
+    assert!(message.starts_with("openat2 sysfs on /sys: ENOENT"), "{message}");
     fs::remove_dir_all(root).unwrap();
 }

@@ -12,8 +12,8 @@ use super::stdout_of;
 /// uid, gid and effective capabilities of a program.
 fn who(sandbox: &Sandbox) -> (String, String, u64) {
     let script = "id -u; id -g; grep CapEff /proc/self/status | cut -f2";
-    let told = stdout_of(sandbox.command("sh").args(["-c", script]));
-    let [uid, gid, caps] = told.lines().collect::<Vec<_>>().try_into().unwrap();
+    let message = stdout_of(sandbox.command("sh").args(["-c", script]));
+    let [uid, gid, caps] = message.lines().collect::<Vec<_>>().try_into().unwrap();
     (uid.into(), gid.into(), u64::from_str_radix(caps, 16).unwrap())
 }
 
@@ -42,7 +42,7 @@ fn a_program_can_be_root() {
     assert_ne!(caps & NET_ADMIN, 0);
 }
 
-/// Where the body of an ordinary user cannot change groups.
+/// The body of an ordinary user cannot change groups.
 #[netns_test]
 fn a_program_of_a_body_can_be_an_unprivileged_user() {
     let (uid, gid) = if own().0 == "0" { ("33".into(), "44".into()) } else { own() };
@@ -69,7 +69,7 @@ fn no_id_is_no_user() {
     }
 }
 
-/// What a program shares, it has the caller's rights over; not so somebody else.
+/// A program of the caller has the caller's rights over a shared network; one of another user has none.
 #[netns_test]
 fn another_user_has_no_capabilities_in_a_shared_network() {
     let shared = NetNs::new().unwrap();
@@ -78,8 +78,8 @@ fn another_user_has_no_capabilities_in_a_shared_network() {
     let range = [IdRange { inside: 0, outside: 0, count: 1 }];
     for sandbox in [sandbox.clone().subordinate_ids(), sandbox.clone().id_maps(range, range)] {
         let error = sandbox.command("id").output().unwrap_err().to_string();
-        let told = "map ids of a program: a program that shares a network stays";
-        assert!(error.starts_with(told), "{error}");
+        let message = "map ids of a program: a program that shares a network stays";
+        assert!(error.starts_with(message), "{error}");
     }
     // The body has ambient capabilities if it is not root, and if it is, more ids than its own.
     let (uid, gid, caps) = if own().0 == "0" {
@@ -117,8 +117,8 @@ fn a_number_of_ranges_that_no_kernel_takes_is_refused() {
     for ranges in [vec![], vec![range; 341]] {
         let mut command = Sandbox::new().id_maps(ranges.clone(), ranges.clone()).command("id");
         let error = command.output().unwrap_err().to_string();
-        let told = format!("map the uids of a program: there are {} ranges", ranges.len());
-        assert!(error.starts_with(&told), "{error}");
+        let message = format!("map the uids of a program: there are {} ranges", ranges.len());
+        assert!(error.starts_with(&message), "{error}");
     }
 }
 
@@ -126,14 +126,14 @@ fn a_number_of_ranges_that_no_kernel_takes_is_refused() {
 fn ranges_that_the_kernel_would_refuse_are_named() {
     let range = |inside, outside, count| IdRange { inside, outside, count };
     let one = [range(0, 0, 1)];
-    for (ranges, told) in [
+    for (ranges, message) in [
         (vec![range(0, 0, 0)], "map 0 uids from 0, outside 0: a range has at least one id"),
         (vec![range(u32::MAX, 0, 2)], "a range has at least one id, and ends before"),
         (vec![range(0, 0, 2), range(1, 5, 2)], "map 2 uids from 1, outside 5: it overlaps"),
         (vec![range(0, 0, 2), range(7, 1, 1)], "map 1 uids from 7, outside 1: it overlaps"),
     ] {
         let error = Sandbox::new().id_maps(ranges, one).command("id").output().unwrap_err();
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(message), "{error}");
     }
 }
 

@@ -18,7 +18,7 @@ fn start(script: &str) -> SandboxChild {
     command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
 }
 
-/// Reads two lines, that of the program and that of its daemon; gives the rest of the stream.
+/// Reads two lines, that of the program and that of its daemon; returns the rest of the stream.
 fn ready(stdout: impl Read) -> impl Read {
     let mut stdout = BufReader::new(stdout);
     let mut lines = [String::new(), String::new()];
@@ -111,14 +111,14 @@ fn kills_its_group() {
     assert_eq!(status.unwrap().code(), Some(7));
     // It has a session of its own, and no terminal.
     let mut command = Sandbox::new().command("sh");
-    let told = super::stdout_of(command.args(["-c", "cut -d' ' -f5,6,7 /proc/self/stat"]));
-    assert_eq!(told, "1 1 0\n");
+    let message = super::stdout_of(command.args(["-c", "cut -d' ' -f5,6,7 /proc/self/stat"]));
+    assert_eq!(message, "1 1 0\n");
     let shared = Sandbox::new().share_terminal();
-    let told = super::stdout_of(shared.command("cut").args(["-d ", "-f5,6", "/proc/self/stat"]));
-    assert_eq!(told, "0 0\n");
+    let message = super::stdout_of(shared.command("cut").args(["-d ", "-f5,6", "/proc/self/stat"]));
+    assert_eq!(message, "0 0\n");
 }
 
-/// Somebody has stopped the process that would be asked to.
+/// The monitor, which ends the program, is stopped.
 #[test]
 fn a_stopped_monitor_obeys_a_kill() {
     let mut child = start(&format!("{WITH_DAEMON} while :; do sleep 1000; done"));
@@ -158,7 +158,7 @@ fn is_stopped(pid: u32) {
     eventually(LIMIT, "the process is stopped", || state().contains(") T "));
 }
 
-/// What it could read there is the caller's memory; what it could write, init's word.
+/// Init's files in `/proc` lead to the caller's memory and to the pipe of the exit status.
 #[test]
 fn a_program_cannot_look_into_its_init() {
     for user in [SandboxUser::Caller, SandboxUser::Root] {
@@ -221,7 +221,7 @@ fn a_program_ends_with_its_caller() {
     }
 }
 
-/// Who ignores SIGCHLD has its children reaped by the kernel, which tells nobody how they ended.
+/// The kernel reaps children of a process that ignores SIGCHLD, and keeps no exit status.
 #[test]
 fn a_caller_that_ignores_sigchld_gets_exit_statuses() {
     let name = "lifetime::in_a_caller_that_ignores_its_children";
@@ -233,19 +233,19 @@ fn a_caller_that_ignores_sigchld_gets_exit_statuses() {
 #[test]
 #[ignore = "run by a_caller_that_ignores_sigchld_gets_exit_statuses"]
 fn in_a_caller_that_ignores_its_children() {
-    let tell = ["-c", "grep SigIgn /proc/self/status; exit 3"];
+    let arguments = ["-c", "grep SigIgn /proc/self/status; exit 3"];
     let mut outside = super::commands::forked("sh");
-    let mut outside = outside.args(tell).stdout(Stdio::piped()).spawn().unwrap();
+    let mut outside = outside.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
     let mut inside = Sandbox::new().command("sh");
-    let mut inside = inside.args(tell).stdout(Stdio::piped()).spawn().unwrap();
+    let mut inside = inside.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
     let read = |stdout: &mut Option<std::process::ChildStdout>| {
         let mut all = String::new();
         stdout.as_mut().unwrap().read_to_string(&mut all).unwrap();
         all
     };
-    let (outside_tells, inside_tells) = (read(&mut outside.stdout), read(&mut inside.stdout));
-    assert!(outside_tells.contains("SigIgn"), "{outside_tells}");
-    assert_eq!(inside_tells, outside_tells);
+    let (outside_text, inside_text) = (read(&mut outside.stdout), read(&mut inside.stdout));
+    assert!(outside_text.contains("SigIgn"), "{outside_text}");
+    assert_eq!(inside_text, outside_text);
     // A refused step is an error, not a panic of the standard library's.
     let refused = Sandbox::new().tmpfs("/no/such/place").command("true").status().unwrap_err();
     assert!(refused.to_string().starts_with("openat2 tmpfs on /no/such/place: ENOENT"));

@@ -10,7 +10,7 @@ mod refused_steps;
 
 use netns_test::SandboxCommand;
 
-/// What a program prints, which must end well.
+/// Runs a program that must succeed; returns its output.
 fn stdout_of(command: &mut SandboxCommand) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{error}"));
     let text = netns_test_tests::text(&output);

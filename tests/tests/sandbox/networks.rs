@@ -13,9 +13,9 @@ fn a_program_can_be_in_a_given_network() -> Result {
     let shared = NetNs::new()?;
     shared.loopback_up()?;
     let sandbox = Sandbox::new().netns(&shared).hostname("there");
-    let told = stdout_of(sandbox.command("readlink").arg("/proc/self/ns/net"));
-    assert_eq!(told.trim(), shared.to_string());
-    // It may do there what the body may, under its own `/sys`, and be seen by nobody else.
+    let message = stdout_of(sandbox.command("readlink").arg("/proc/self/ns/net"));
+    assert_eq!(message.trim(), shared.to_string());
+    // It may do there what the body may, under its own `/sys`, and no other process sees it.
     let script = "ip link add br7 type bridge && ls /sys/class/net && echo $$ && hostname";
     assert_eq!(stdout_of(sandbox.command("sh").args(["-c", script])), "br7\nlo\n2\nthere\n");
     let links = shared.run(|| std::fs::read_to_string("/proc/thread-self/net/dev").unwrap())?;
@@ -37,7 +37,7 @@ fn programs_of_one_network_reach_each_other() -> Result {
     std::io::Read::read_to_string(&mut stream, &mut line).unwrap();
     assert_eq!(line, "hello\n");
     assert!(child.wait_with_output().unwrap().status.success());
-    // One of its own has nobody.
+    // A network of its own has no other process.
     let mut alone = Sandbox::new().command("bash");
     assert!(!alone.args(["-c", &script]).output()?.status.success());
     drop(TcpStream::connect(("127.0.0.1", port)).unwrap());
@@ -52,8 +52,9 @@ fn a_shared_network_does_not_make_root() -> Result {
         assert_eq!(stdout_of(command.arg("-u")), "0\n");
     } else {
         let error = command.output().unwrap_err().to_string();
-        let told = "make the program root without a user namespace of its own: the caller is uid";
-        assert!(error.starts_with(told), "{error}");
+        let message =
+            "make the program root without a user namespace of its own: the caller is uid";
+        assert!(error.starts_with(message), "{error}");
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ fn sandbox() -> Sandbox {
     sandbox.bind("/usr", "/media").read_only("/media")
 }
 
-/// What must be as it was.
+/// State of the caller that a refused start must not change.
 #[derive(Debug, PartialEq)]
 struct State {
     descriptors: usize,
@@ -125,12 +125,12 @@ fn a_network_that_may_not_be_joined_is_named() {
     assert!(error.contains("it takes CAP_SYS_ADMIN over the namespace"), "{error}");
 }
 
-/// Without a chance to tell anything.
+/// The process has no chance to report anything.
 #[netns_test]
 fn a_kill_by_seccomp_is_named() {
     let error = refused(&sandbox(), Filter::Deadly);
-    let told = "start the program: its process was killed by SIGSYS before exec";
-    assert!(error.starts_with(told), "{error}");
+    let message = "start the program: its process was killed by SIGSYS before exec";
+    assert!(error.starts_with(message), "{error}");
     assert!(error.contains("cause: "), "{error}");
 }
 
@@ -139,8 +139,8 @@ fn a_kill_by_seccomp_is_named() {
 fn a_helper_killed_during_setup_is_named() {
     for call in [libc::SYS_signalfd4, libc::SYS_openat2, libc::SYS_setsid] {
         let error = refused(&Sandbox::new(), Filter::DeadlyCall(call));
-        let told = "start the program: its process was killed by SIGSYS before exec";
-        assert!(error.starts_with(told), "{call}: {error}");
+        let message = "start the program: its process was killed by SIGSYS before exec";
+        assert!(error.starts_with(message), "{call}: {error}");
     }
 }
 

@@ -154,7 +154,7 @@ fn two_kinds() {
     }
 }
 
-/// What is short for one kind is taken from the spares of the other.
+/// Namespaces that one kind lacks are taken from the spares of the other.
 #[test]
 fn one_namespace_is_enough_for_both() {
     plays("count::one_namespace", &unshare("-Ur"), "1");
@@ -185,7 +185,7 @@ fn an_invalid_number_of_spares_fails_every_test() {
     assert!(text.contains("the variable NETNS_TEST_SPARES: unknown value \"some\""), "{text}");
 }
 
-/// No process of a run is left when its runner has ended: nobody may be there to reap one later.
+/// No process of a run is left when its runner has ended: process 1 may not reap one later.
 #[test]
 fn the_runner_ends_after_the_last_spare() {
     let directory = netns_test_tests::scratch("ends");

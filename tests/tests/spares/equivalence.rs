@@ -1,4 +1,4 @@
-//! A test cannot tell a spare from a sandbox that is made when it asks: what the runner has changed
+//! A spare equals a sandbox that is made for its test: what the runner has changed
 //! meanwhile holds for it, too.
 
 use std::fs;
@@ -9,7 +9,7 @@ use netns_test::netns_test;
 
 use super::{plays, read, run, shared, succeeds, unshare, wait_for};
 
-/// What a body finds, for its runner.
+/// Writes the state that a body finds, for its runner.
 #[netns_test]
 #[ignore = "run by the runners of this file"]
 fn records_its_view() {
@@ -90,7 +90,7 @@ fn mounts_of_its_own() {
     std::env::set_current_dir(shared("")).unwrap();
     run();
     wait_for(3);
-    // SAFETY: gives this thread mounts of its own.
+    // SAFETY: moves this thread into mounts of its own.
     assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNS) }, 0);
     succeeds(Command::new("mount").args(["-t", "tmpfs", "tmpfs", "mounted"]));
     fs::write("mounted/file", "").unwrap();
@@ -143,7 +143,7 @@ fn sets() {
     assert_eq!(read("variable"), "value");
 }
 
-/// What is copied is copied anew, also from deeper directories.
+/// Copied files are copied anew, also from deeper directories.
 #[test]
 fn changed_files_below_run_are_seen() {
     plays("equivalence::copies", &unshare("-Urm"), "");

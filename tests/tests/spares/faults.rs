@@ -184,7 +184,7 @@ fn waits_to_be_killed() {
     std::thread::sleep(LIMIT);
 }
 
-/// Where namespaces are few, spares must leave them to tests.
+/// Spares leave namespaces to tests when these are few.
 #[test]
 fn few_namespaces_are_enough_for_serial_and_concurrent_tests() {
     for (limit, threads) in [(1, "1"), (3, "2"), (20, "50")] {
@@ -261,10 +261,10 @@ mod marks_its_sandbox {
 
     use netns_test::netns_test;
 
-    /// Leaves a mark in the sandbox, which nobody finds.
+    /// Leaves a mark in the sandbox, which no other test finds.
     fn mark() {
         let mark = "/run/netns-test-mark";
-        assert!(!fs::exists(mark).unwrap(), "somebody has been here");
+        assert!(!fs::exists(mark).unwrap(), "another test ran in this sandbox");
         fs::write(mark, "").unwrap();
     }
 

@@ -97,7 +97,7 @@ fn unshare(namespaces: &'static str) -> [&'static str; 2] {
     ["unshare", namespaces]
 }
 
-/// What a program prints that must not fail.
+/// Runs a program that must not fail.
 fn succeeds(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", netns_test_tests::text(&output));

@@ -149,16 +149,16 @@ fn the_verdict_of_another_user_is_its_own() {
     if !may_map_all() {
         return left_out("the_verdict_of_another_user_is_its_own", "it takes root of the machine");
     }
-    let told = fails(&mut again(&[], &["--exact", "another::panics"]));
-    assert!(told.contains("told by nobody") && told.contains("another.rs:"), "{told}");
-    let told = fails(&mut again(&[], &["--exact", "another::leaves"]));
-    assert!(told.contains("exited with status 0 before the test had ended"), "{told}");
+    let message = fails(&mut again(&[], &["--exact", "another::panics"]));
+    assert!(message.contains("by the user nobody") && message.contains("another.rs:"), "{message}");
+    let message = fails(&mut again(&[], &["--exact", "another::leaves"]));
+    assert!(message.contains("exited with status 0 before the test had ended"), "{message}");
 }
 
 #[netns_test(user = "nobody")]
 #[ignore = "run by the_verdict_of_another_user_is_its_own"]
 fn panics() {
-    panic!("told by nobody");
+    panic!("by the user nobody");
 }
 
 #[netns_test(user = "nobody")]
@@ -206,9 +206,9 @@ fn with_users(arguments: &[&str], check: impl FnOnce(&mut Command)) {
 
 #[test]
 fn an_unknown_user_name_is_named() {
-    let told = fails(&mut again(&[], &["--exact", "another::is_an_unknown_user"]));
+    let message = fails(&mut again(&[], &["--exact", "another::is_an_unknown_user"]));
     let expected = "find user no-such-user in /etc/passwd: there is no such line";
-    assert!(told.contains(expected) && told.contains("or a uid"), "{told}");
+    assert!(message.contains(expected) && message.contains("or a uid"), "{message}");
 }
 
 #[netns_test(user = "no-such-user")]
@@ -219,8 +219,8 @@ fn is_an_unknown_user() {}
 #[test]
 fn other_tests_go_on() {
     let mut run = again(&[], &["another::is_an_unknown_user", "another::is_the_caller"]);
-    let told = text(&run.arg("--test-threads=1").output().unwrap());
-    assert!(told.contains("1 passed; 1 failed"), "{told}");
+    let message = text(&run.arg("--test-threads=1").output().unwrap());
+    assert!(message.contains("1 passed; 1 failed"), "{message}");
 }
 
 #[netns_test]
@@ -239,10 +239,10 @@ fn an_ordinary_caller_can_be_no_other_user() {
         command.arg(&copy).args(["--ignored", "--exact", test]).current_dir("/");
         command
     };
-    let told = fails(&mut run("another::is_a_number"));
+    let message = fails(&mut run("another::is_a_number"));
     let expected = "make the test's process uid 1234567 and gid 1234567: the caller is uid 65534";
-    assert!(told.contains(expected), "{told}");
-    assert!(told.contains("`ids = \"subordinate\"`"), "{told}");
+    assert!(message.contains(expected), "{message}");
+    assert!(message.contains("`ids = \"subordinate\"`"), "{message}");
     // Its own name and uid are itself.
     passes(&mut run("another::is_nobody_itself"), 1);
     fs::remove_dir_all(copy.parent().unwrap()).unwrap();

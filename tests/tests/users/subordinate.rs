@@ -31,7 +31,7 @@ fn as_a_user(lines: &str, has_programs: bool, test: &str, check: impl FnOnce(&mu
     fs::remove_dir_all(place).unwrap();
 }
 
-/// Whether these tests can run; says so if they cannot.
+/// Returns whether these tests can run; reports it if they cannot.
 fn can_run(what: &str) -> bool {
     if !may_map_all() {
         left_out(what, "only root of the machine can say which ids are whose");
@@ -118,13 +118,13 @@ fn a_missing_requirement_is_named() {
     }
     let test = "subordinate::root_drops_its_rights";
     as_a_user("somebody:1:1\n", true, test, |run| {
-        let told = fails(run);
-        assert!(told.contains("in /etc/subuid: there is no such line"), "{told}");
-        assert!(told.contains("fix: usermod --add-subuids"), "{told}");
+        let message = fails(run);
+        assert!(message.contains("in /etc/subuid: there is no such line"), "{message}");
+        assert!(message.contains("fix: usermod --add-subuids"), "{message}");
     });
     as_a_user(&users(), false, test, |run| {
-        let told = fails(run);
-        assert!(told.contains("newuidmap the test's process: "), "{told}");
+        let message = fails(run);
+        assert!(message.contains("newuidmap the test's process: "), "{message}");
     });
 }
 
@@ -135,9 +135,9 @@ fn a_refusal_of_newuidmap_is_passed_on() {
         return;
     }
     as_a_user(&users(), true, "subordinate::unprivileged_run", |run| {
-        let told = fails(run);
-        assert!(told.contains("newuidmap the test's process: it has failed"), "{told}");
-        assert!(told.contains("no_new_privs is set here"), "{told}");
+        let message = fails(run);
+        assert!(message.contains("newuidmap the test's process: it has failed"), "{message}");
+        assert!(message.contains("no_new_privs is set here"), "{message}");
     });
 }
 
@@ -146,8 +146,8 @@ fn a_refusal_of_newuidmap_is_passed_on() {
 fn unprivileged_run() {
     let around = ["setpriv", "--no-new-privs"];
     let test = ["--exact", "subordinate::root_drops_its_rights"];
-    let told = fails(&mut again(&around, &test));
-    panic!("{told}");
+    let message = fails(&mut again(&around, &test));
+    panic!("{message}");
 }
 
 /// All ids are there anyway, and nothing else is asked for.

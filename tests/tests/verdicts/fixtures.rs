@@ -31,7 +31,7 @@ fn returns_err() -> Result<(), std::num::ParseIntError> {
     Ok(())
 }
 
-/// What helps is told also where the error stands among others.
+/// Advice is shown also if the error is one of several causes.
 #[netns_test]
 #[ignore = "run by verdicts.rs"]
 fn returns_err_of_a_lab_in_a_box() -> Result<(), Box<dyn std::error::Error>> {

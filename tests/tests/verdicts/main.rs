@@ -69,7 +69,7 @@ fn a_panic_is_reported_once_with_a_backtrace_of_the_body() {
     assert!(!text.contains("netns_test::harness"), "{text}");
 }
 
-/// Where nobody can be told, the harness's own panic must not be taken for the test's.
+/// The harness's own panic, when stderr is full, must not be taken for the test's.
 #[test]
 fn a_verdict_that_cannot_be_written_is_a_failure() {
     for name in ["should_panic_and_exits", "should_panic_and_hangs", "exits_with_0"] {
@@ -123,7 +123,7 @@ fn captured(arguments: &[&str]) -> Seen {
         .collect()
 }
 
-/// What libtest shows of a failed test.
+/// Returns libtest's text about a failed test.
 fn section(text: &str, name: &str) -> String {
     let head = format!("---- fixtures::{name} stdout ----\n");
     let Some(start) = text.find(&head) else { return String::new() };

@@ -64,13 +64,13 @@ pub(crate) fn kill_self(signal: i32) {
     }
 }
 
-/// Recurses until there is no more stack.
+/// Recurses until the stack is used up.
 pub(crate) fn recurse(depth: u64) -> u64 {
     let frame = std::hint::black_box([depth; 64]);
     if frame[0] == 0 { 0 } else { recurse(depth + 1) + std::hint::black_box(frame)[1] }
 }
 
-/// Has `handler` called by `exit`.
+/// Registers `handler`, which `exit` calls.
 pub(crate) fn at_exit(handler: extern "C" fn()) {
     // SAFETY: the handler lives as long as the program.
     assert_eq!(unsafe { libc::atexit(handler) }, 0);

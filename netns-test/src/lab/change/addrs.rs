@@ -1,4 +1,4 @@
-//! Addresses of a running host.
+//! Changes of the addresses of a running node.
 
 use crate::addr::cidr::Cidr;
 use crate::addr::link_local::is_link_local;
@@ -17,7 +17,7 @@ use crate::netlink::link::Interface as Found;
 
 impl Node {
     pub(crate) fn add_address(&self, interface: &Interface, address: AddrArg) -> Result<()> {
-        let address = self.read("add", address)?;
+        let address = self.parsed("add", address)?;
         self.changing(interface, Some(address), |fabric, here, interface| {
             self.journaled(fabric, here, is_own(interface.index, address), || {
                 Ok(here.netlink.ask_all(&[self.adding(interface, address)])?)
@@ -27,13 +27,13 @@ impl Node {
     }
 
     pub(crate) fn remove_address(&self, interface: &Interface, address: AddrArg) -> Result<()> {
-        let address = self.read("remove", address)?;
+        let address = self.parsed("remove", address)?;
         self.changing(interface, None, |fabric, here, interface| {
             let there = here.netlink.belongings()?;
             let is_it = |one: &&Kept| is_own(interface.index, address)(one);
             let old: Vec<Kept> = there.of(Class::Address).filter(is_it).cloned().collect();
             if old.is_empty() {
-                // The kernel has the words for that.
+                // The kernel reports why.
                 here.netlink.ask_all(&[self.removing(interface, address)])?;
             }
             self.check_removal("remove", &with_newer(&there, &old))?;
@@ -44,11 +44,11 @@ impl Node {
     }
 
     pub(crate) fn set_address(&self, interface: &Interface, address: AddrArg) -> Result<()> {
-        let address = self.read("set", address)?;
+        let address = self.parsed("set", address)?;
         self.changing(interface, Some(address), |fabric, here, interface| {
             let is_ipv4 = address.address().is_ipv4();
             let old = of_family(here, interface, is_ipv4)?.into_iter();
-            let old: Vec<Kept> = old.filter(|one| !is_of_link(one)).collect();
+            let old: Vec<Kept> = old.filter(|one| !is_link_local_of_kernel(one)).collect();
             if let [only] = old.as_slice() {
                 if is_own(interface.index, address)(only) {
                     return Ok(());
@@ -60,7 +60,7 @@ impl Node {
         })
     }
 
-    /// Changes addresses of an interface while nobody else changes those of the host, and partitions hold.
+    /// Changes addresses of an interface. Other changes of the node wait, and partitions hold.
     fn changing(
         &self,
         interface: &Interface,
@@ -70,9 +70,9 @@ impl Node {
         let (here, fabric) = (self.here()?, self.fabric());
         let changed = self.find(&here, interface).and_then(|found| {
             let turn = here.change();
-            self.expecting(fabric, new, || work(fabric, &here, &found))?;
+            self.partitioned(fabric, new, || work(fabric, &here, &found))?;
             drop(turn);
-            // Others may have asked for a new address before it was there.
+            // Neighbours may have failed to resolve the new address before it was added.
             new.map_or(Ok(()), |_| fabric.forget_failures(&fabric.cables.lock()))
         });
         changed.map_err(|error| match self.is_still(&here) {
@@ -81,9 +81,9 @@ impl Node {
         })
     }
 
-    /// Takes `old` addresses away and adds a `new` one. With the last address of IPv4 the kernel drops all
-    /// routes through the interface, and with the first one of a subnet the others: they are put back. What
-    /// is refused leaves all as it was.
+    /// Removes `old` addresses and adds a `new` one. With the last IPv4 address the kernel removes
+    /// all routes through the interface, and with the first address of a subnet the secondary ones:
+    /// this adds them again. If the kernel refuses a step, addresses and routes are as before.
     fn change(
         &self,
         here: &Here,
@@ -95,18 +95,20 @@ impl Node {
         let netlink = &here.netlink;
         let routes = netlink.kept_routes()?.into_iter().filter(Kept::is_added);
         let mut routes: Vec<Kept> = routes.filter(|one| one.is_ipv4() == is_ipv4).collect();
-        // A gateway may be on a subnet that only another route leads to.
+        // A gateway may be reachable by another route only, which is added first.
         routes.sort_by_key(Kept::has_gateway);
         let before = of_family(here, interface, is_ipv4)?;
         if let Some(new) = new {
             self.try_out(here, interface, (&before, new))?;
         }
-        // Secondary addresses come last, and would go with the first of their subnet.
+        // Secondary addresses come last in the list, and would go with the first one of their
+        // subnet.
         let removing = old.iter().rev().map(Kept::remove);
         let adding = new.into_iter().map(|one| self.adding(interface, one));
         let changed = netlink.ask_all(&removing.chain(adding).collect::<Vec<_>>());
-        // Link-local ones go with a link that is taken down meanwhile, and come with it.
-        let is_wanted = |one: &&Kept| (changed.is_err() || !old.contains(one)) && !is_of_link(one);
+        // Link-local addresses come and go with the state of the link.
+        let is_wanted =
+            |one: &&Kept| (changed.is_err() || !old.contains(one)) && !is_link_local_of_kernel(one);
         let there = of_family(here, interface, is_ipv4)?;
         let lost = before.iter().filter(is_wanted);
         let lost = lost.filter(|one| !there.iter().any(|there| there.is_like(one)));
@@ -121,8 +123,8 @@ impl Node {
         settled
     }
 
-    /// Puts routes back that a change of addresses has taken, and removes those through the interface whose
-    /// gateways cannot be reached any more: the kernel keeps such.
+    /// Adds the routes again that the kernel has removed with an address, and removes routes
+    /// through the interface whose gateways are no longer reachable, which the kernel keeps.
     fn keep_routes(&self, here: &Here, interface: &Found, routes: &[Kept]) -> Result<()> {
         let there = here.netlink.kept_routes()?;
         for route in routes {
@@ -139,7 +141,8 @@ impl Node {
         Ok(())
     }
 
-    /// Whether the kernel takes a new address, before any other goes.
+    /// Adds and removes the new address, so that the kernel refuses it before an old address is
+    /// removed.
     fn try_out(
         &self,
         here: &Here,
@@ -154,8 +157,8 @@ impl Node {
         Ok(())
     }
 
-    /// Has partitions hold while addresses change.
-    fn expecting(
+    /// Applies the partitions to a new address before it can be used.
+    fn partitioned(
         &self,
         fabric: &Fabric,
         new: Option<Cidr>,
@@ -168,7 +171,7 @@ impl Node {
         done.and(held)
     }
 
-    fn read(&self, step: &str, given: AddrArg) -> Result<Cidr> {
+    fn parsed(&self, step: &str, given: AddrArg) -> Result<Cidr> {
         given.0.map_err(|error| self.invalid(step, "an address", &error).into())
     }
 
@@ -186,8 +189,8 @@ impl Node {
         format!("{address} on {} of {}", interface.name, self.name())
     }
 
-    /// Waits until the addresses of the interface can be used. One that carries nothing hears nothing, and
-    /// nobody asks whether it has them.
+    /// Waits until the addresses of the interface are usable. An interface without carrier has no
+    /// DAD to wait for.
     fn settle(&self, here: &Here, interface: &Found) -> Result<()> {
         let label = format!("{} of {}", interface.name, self.name());
         let awaited = Awaited { index: interface.index, label, may_be_down: true };
@@ -195,15 +198,15 @@ impl Node {
     }
 }
 
-/// The addresses of an interface of one family.
+/// Returns the addresses of an interface of one family.
 fn of_family(here: &Here, interface: &Found, is_ipv4: bool) -> Result<Vec<Kept>> {
     let all = here.netlink.belongings()?;
     let is_meant = |one: &&Kept| one.is_ipv4() == is_ipv4 && one.indexes() == [interface.index];
     Ok(all.of(Class::Address).filter(is_meant).cloned().collect())
 }
 
-/// Addresses that are to be taken, and those of IPv6 that have come to the interface later: to give them
-/// back in their order, the lab has to make these anew, too.
+/// Returns the addresses to remove, and the IPv6 addresses that were added later. To restore the
+/// former in their order, the lab must add the latter again, too.
 fn with_newer(there: &Belongings, old: &[Kept]) -> Vec<Kept> {
     let mut found = old.to_vec();
     if let Some(first) = old.first().filter(|first| !first.is_ipv4()) {
@@ -216,12 +219,12 @@ fn with_newer(there: &Belongings, old: &[Kept]) -> Vec<Kept> {
     found
 }
 
-/// Whether something is this address on the interface with that index.
+/// Returns a test for this address on the interface with this index.
 fn is_own(index: u32, address: Cidr) -> impl Fn(&Kept) -> bool {
     move |kept| kept.as_address() == Some(address) && kept.indexes() == [index]
 }
 
-/// Whether the kernel has made this address, with the link.
-fn is_of_link(one: &Kept) -> bool {
+/// Returns whether the kernel has made the address when the link came up.
+fn is_link_local_of_kernel(one: &Kept) -> bool {
     one.as_address().is_some_and(|own| is_link_local(own.address()))
 }

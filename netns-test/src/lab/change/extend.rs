@@ -1,4 +1,4 @@
-//! Nodes and links that are added to a running lab.
+//! Extension of a running lab by nodes, links and other parts of its topology.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -31,10 +31,13 @@ use crate::netlink::kept::Kept;
 use crate::sys::errno;
 
 impl Lab {
-    /// Adds to the lab what has been added to the topology that it was built from, or to a clone of that:
-    /// nodes, links, other interfaces, addresses, routes and sysctls. What is there goes on, with the
-    /// addresses that it has; its routes and `/etc/hosts` come to know what is new. When this comes back,
-    /// that can talk, too.
+    /// Builds what was added to the topology since the lab was built: nodes, links, other
+    /// interfaces, addresses, routes and sysctls. `topology` is the one that the lab was built
+    /// from, or a clone of it.
+    ///
+    /// Existing nodes continue to run, with their addresses. They get routes to the new subnets,
+    /// and the new names in `/etc/hosts`. When this returns, packets pass between old and new
+    /// nodes.
     ///
     /// ```no_run
     /// # fn main() -> netns_test::Result<()> {
@@ -54,9 +57,10 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// The mistakes of the [plan](Topology::plan); a topology that is another one, or by which something
-    /// that is there would change; a node that is powered off; what the kernel refuses. The lab is as it
-    /// was then. New routes through a link that is down come with [`up`](crate::lab::Link::up).
+    /// The errors of the [plan](Topology::plan); another topology, or one that would change an
+    /// existing part; a node that is powered off; a request that the kernel refuses. After an error
+    /// the lab is as before. New routes through a link that is down are added by
+    /// [`up`](crate::lab::Link::up).
     #[track_caller]
     pub fn extend(&mut self, topology: &Topology) -> Result<()> {
         located(self.try_extend(topology))
@@ -89,12 +93,12 @@ impl Lab {
         let before = old.hosts.iter().zip(&here).zip(&growth.nodes);
         let before = before.map(|((host, here), grown)| Before::of(host, here, grown));
         let before = before.collect::<Result<Vec<_>>>()?;
-        // Before the first packet.
+        // Partitions apply before the first packet.
         let expected = step.new_addresses();
         let done = old.partitions.expect(&old.hosts, &expected, None);
-        let done = done.and_then(|()| self.take(&step)).and_then(|()| step.wait());
+        let done = done.and_then(|()| self.apply(&step)).and_then(|()| step.wait());
         let names = (was.plan.hosts_text(), will.plan.hosts_text());
-        // New nodes have those of the plan.
+        // New nodes already have the names of the plan.
         let write = || match names.1 == plan.hosts_text() {
             true => Ok(()),
             false => step.write_names(names.1, old.hosts.len()),
@@ -113,8 +117,8 @@ impl Lab {
         fabric.forget_failures(&fabric.cables.lock())
     }
 
-    /// Has the kernel carry it out.
-    fn take(&mut self, step: &Step<'_>) -> Result<()> {
+    /// Sends the requests to the kernel.
+    fn apply(&mut self, step: &Step<'_>) -> Result<()> {
         let Step { plan, indexes, growth, made } = *step;
         let old_links = self.plan().links().len();
         cables(plan, made, indexes, old_links)?;
@@ -138,8 +142,8 @@ impl Lab {
         Ok(())
     }
 
-    /// Has `/etc/hosts` of all hosts that were there, and the lab itself, know the names of `new`; where that
-    /// is refused, those of `old`.
+    /// Writes the hosts file `new` to all existing nodes, and uses its names in the lab. If a write
+    /// fails, all get `old` again.
     pub(crate) fn write_names(&self, fabric: &Fabric, (old, new): (&str, &str)) -> Result<()> {
         let write = |names: &str, host: &LiveNode| -> Result<()> {
             let written = match host.kind() {
@@ -155,17 +159,17 @@ impl Lab {
     }
 }
 
-/// What is to be done, and with what.
+/// Extension with the new plan and the namespaces of all nodes.
 struct Step<'a> {
     plan: &'a Plan,
     indexes: &'a Indexes,
     growth: &'a Growth,
-    /// Of all nodes.
+    /// Namespaces of all nodes, the new ones last.
     made: &'a [&'a Made],
 }
 
 impl Step<'_> {
-    /// What is to be asked for on a node that was there, whose cables are.
+    /// Returns the requests for an existing node, after its new links were made.
     fn requests(&self, node: usize, grown: &NodeGrowth) -> Result<Vec<Request>> {
         let Self { plan, indexes, .. } = *self;
         let of_plan = &plan.nodes()[node];
@@ -180,7 +184,7 @@ impl Step<'_> {
             let (interface, index) = (&of_plan.interfaces[*place], indexes.at(node, *place));
             requests.push(flood(plan, node, interface, index, *remote));
         }
-        // What is down gets its routes when it comes up.
+        // An interface that is down gets its routes when it comes up.
         let there = self.made[node].netlink.interfaces()?;
         let is_down = |name: &str| there.iter().any(|one| one.name == name && !one.is_up);
         let is_new_one = |name: &str| {
@@ -194,7 +198,7 @@ impl Step<'_> {
         for lost in &grown.lost {
             let to_it = |one: &&Kept| one.is_added() && one.destination() == Some(*lost);
             let mut there = routes.iter().filter(to_it);
-            // Those of the machine stay.
+            // Routes of the machine stay.
             let is_own = |one: &&Kept| indexes.are_of_lab(plan, node, &one.indexes());
             if of_plan.kind == NodeKind::Local {
                 requests.extend(there.filter(is_own).map(Kept::remove));
@@ -206,7 +210,7 @@ impl Step<'_> {
         Ok(requests)
     }
 
-    /// All addresses that nodes which were there are to have besides, by their places.
+    /// Returns all new addresses of existing nodes, with the positions of the nodes.
     fn new_addresses(&self) -> Vec<(usize, IpAddr)> {
         let of_node = |(node, grown): (usize, &NodeGrowth)| {
             let all = &self.plan.nodes()[node].interfaces;
@@ -220,7 +224,7 @@ impl Step<'_> {
         self.growth.nodes.iter().enumerate().flat_map(of_node).collect()
     }
 
-    /// New addresses of `lo`.
+    /// Returns the new addresses of `lo`.
     fn on_lo(&self, node: usize, grown: &NodeGrowth) -> Vec<Cidr> {
         let all = &self.plan.nodes()[node].interfaces;
         let is_lo = |place: &usize| all[*place].kind == InterfaceKind::Loopback;
@@ -230,7 +234,7 @@ impl Step<'_> {
         new.chain(more.map(|(_, address)| *address)).collect()
     }
 
-    /// Has `/etc/hosts` of new nodes know where links have been moved.
+    /// Writes the hosts file to new nodes: after a move of a link it differs from the plan's.
     fn write_names(&self, names: &str, first: usize) -> Result<()> {
         for (of_plan, made) in self.plan.nodes().iter().zip(self.made).skip(first) {
             on_thread::within(&made.place, &of_plan.name, || {
@@ -244,7 +248,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Waits until all that is new carries packets.
+    /// Waits until all new interfaces and addresses carry packets.
     fn wait(&self) -> Result<()> {
         let Self { plan, indexes, growth, made } = *self;
         for (node, made) in made.iter().enumerate() {
@@ -256,8 +260,8 @@ impl Step<'_> {
             let is_wanted = |place: usize| grown.interfaces.contains(&place);
             let there = made.netlink.interfaces()?;
             let carries = |name: &str| there.iter().any(|one| one.name == name && one.is_running);
-            let stands = |kind: &InterfaceKind| match kind {
-                // On a link that is down, it is down, too.
+            let can_carry = |kind: &InterfaceKind| match kind {
+                // An interface on a link that is down is down, too.
                 InterfaceKind::Vlan { lower, .. } | InterfaceKind::Macvlan { lower, .. } => {
                     carries(lower)
                 }
@@ -265,7 +269,7 @@ impl Step<'_> {
             };
             let place_of = |name: &str| all.iter().position(|one| one.name == name);
             let mut awaited = ready::awaited(plan, node, indexes, |one| {
-                place_of(&one.name).is_some_and(is_wanted) && stands(&one.kind)
+                place_of(&one.name).is_some_and(is_wanted) && can_carry(&one.kind)
             });
             let more = grown.addresses.iter().filter(|(place, _)| carries(&all[*place].name));
             awaited.extend(more.map(|(place, _)| Awaited {
@@ -278,8 +282,8 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Takes back what there is of it on the nodes that were there, which are then as they were before. What
-    /// is refused is left: the first refusal is told.
+    /// Restores the existing nodes. A request that the kernel refuses is skipped, as the caller
+    /// reports the first error.
     fn undo(&self, before: &[Before<'_>]) {
         for (node, (grown, before)) in self.growth.nodes.iter().zip(before).enumerate() {
             let all = &self.plan.nodes()[node].interfaces;

@@ -9,9 +9,9 @@ use crate::lab::topology::input::{AddrArg, Interface};
 /// Interface of a node, by its name or by the link that ends there
 /// (`lab[node].interface("eth0")`).
 ///
-/// The interface is looked up at each call, so the handle stays valid when a link moves or a node is powered
-/// off and on. Changes do not alter the [plan](crate::Lab::plan) nor `/etc/hosts`. In the caller's own
-/// network they are undone when the lab ends.
+/// The interface is looked up at each call, so the handle stays valid when a link moves or a node
+/// is powered off and on. Changes do not alter the [plan](crate::Lab::plan) nor `/etc/hosts`. In
+/// the caller's own network they are undone when the lab ends.
 ///
 /// ```no_run
 /// # fn main() -> netns_test::Result<()> {
@@ -34,47 +34,47 @@ pub struct NodeInterface<'lab> {
 }
 
 impl Node {
-    /// Returns the handle of an interface: see [`NodeInterface`]. Its methods fail if there is no such
-    /// interface.
+    /// Returns the handle of an interface: see [`NodeInterface`]. Its methods fail if there is no
+    /// such interface.
     pub fn interface(&self, which: impl Into<Interface>) -> NodeInterface<'_> {
         NodeInterface { node: self, which: which.into() }
     }
 }
 
 impl NodeInterface<'_> {
-    /// Adds an address with its prefix length: `10.9.0.1/24`. It is usable when this returns (DAD is over).
-    /// Neighbours that knew it as another node's keep their entry for a while (arp(7)).
+    /// Adds an address with its prefix length: `10.9.0.1/24`. It is usable when this returns (DAD
+    /// is over). Neighbours that knew it as another node's keep their entry for a while (arp(7)).
     ///
     /// # Errors
     ///
-    /// A text that is not an address with a prefix length; no such interface; EEXIST for an address that the
-    /// interface has; a node that is powered off.
+    /// A text that is not an address with a prefix length; no such interface; EEXIST for an address
+    /// that the interface has; a node that is powered off.
     #[track_caller]
     pub fn add_addr(&self, address: impl Into<AddrArg>) -> Result<()> {
         located(self.node.add_address(&self.which, address.into()))
     }
 
-    /// Removes an address and the routes that need it. The prefix length must be that of the address, as for
-    /// `ip address del`. Secondary IPv4 addresses of the same subnet stay.
+    /// Removes an address and the routes that need it. The prefix length must be that of the
+    /// address, as for `ip address del`. Secondary IPv4 addresses of the same subnet stay.
     ///
     /// # Errors
     ///
-    /// A text that is not an address with a prefix length; no such interface; EADDRNOTAVAIL for an address
-    /// that the interface does not have; a node that is powered off. In the caller's own network, an address
-    /// that only the kernel can make (SLAAC), as the lab could not restore it.
+    /// A text that is not an address with a prefix length; no such interface; EADDRNOTAVAIL for an
+    /// address that the interface does not have; a node that is powered off. In the caller's own
+    /// network, an address that only the kernel can make (SLAAC), as the lab could not restore it.
     #[track_caller]
     pub fn remove_addr(&self, address: impl Into<AddrArg>) -> Result<()> {
         located(self.node.remove_address(&self.which, address.into()))
     }
 
-    /// Replaces all addresses of the same family by this one, except the link-local one. Routes through the
-    /// interface stay if their gateways are reachable from the new address, and go otherwise, in IPv4 and IPv6
-    /// alike. That includes the default route.
+    /// Replaces all addresses of the same family by this one, except the link-local one. Routes
+    /// through the interface stay if their gateways are reachable from the new address, and go
+    /// otherwise, in IPv4 and IPv6 alike. That includes the default route.
     ///
     /// # Errors
     ///
-    /// As [`remove_addr`](Self::remove_addr), but the interface may have the address already. After an error
-    /// the addresses are as before.
+    /// As [`remove_addr`](Self::remove_addr), but the interface may have the address already. After
+    /// an error the addresses are as before.
     #[track_caller]
     pub fn set_addr(&self, address: impl Into<AddrArg>) -> Result<()> {
         located(self.node.set_address(&self.which, address.into()))

@@ -1,5 +1,4 @@
-//! What the end of a link gets when it has come to another segment: addresses of that, and the routes that
-//! follow for all nodes.
+//! Move of a link to another segment: new addresses for its end, and new routes for all nodes.
 
 use std::net::IpAddr;
 
@@ -20,23 +19,23 @@ use crate::netlink;
 use crate::netlink::kept::Kept;
 use crate::sys::errno;
 
-/// The highest place of an address that is handed out, so that one of IPv6 stays short.
+/// Highest offset of an assigned address in its subnet, so that IPv6 addresses stay short.
 const HIGHEST: u128 = 0xfffe;
 
-/// What is done with the addresses of an end.
+/// Change of the addresses of an end that joins a segment.
 #[derive(Debug, Default)]
 pub(crate) struct Joining {
-    /// Which end it is, as a place in the pair.
+    /// Index of the end in the pair of ends.
     pub(crate) side: usize,
     lost: Vec<Cidr>,
     new: Vec<Cidr>,
-    /// All that it has of its segment then.
+    /// Addresses of the segment that the end has afterwards.
     pub(crate) given: Vec<Cidr>,
 }
 
 impl Joining {
-    /// What the end of the link at `at`, of which `moved` has come to its node, is to have. None where it
-    /// has what it needs: both ends are on switches, or its segment has no subnet.
+    /// Returns the change for the link `at`, whose end `moved` is on its new node. Returns none if
+    /// no address changes: both ends are on switches, or the segment has no subnet.
     pub(crate) fn new(
         fabric: &Fabric,
         cables: &[[End; 2]],
@@ -81,19 +80,19 @@ impl Joining {
         Ok(Some(joining))
     }
 
-    /// The new addresses, with the place of the node.
+    /// Returns the new addresses, with the position of the node.
     pub(crate) fn expected(&self, end: &End) -> Vec<(usize, IpAddr)> {
         self.new.iter().map(|new| (end.node, new.address())).collect()
     }
 
-    /// Has the kernel change the addresses, if the node of the end is on.
+    /// Changes the addresses in the kernel, if the node of the end is on.
     pub(crate) fn set(&self, fabric: &Fabric, end: &End) -> Result<()> {
         let Ok(here) = fabric.hosts[end.node].here() else { return Ok(()) };
         let object = |one: &Cidr| format!("{one} on {}", fabric.label(end));
         for one in self.lost.iter().rev() {
             let gone = netlink::addr::remove(object(one), end.index, *one);
             match here.netlink.ask_all(&[gone]) {
-                // With the first IPv4 address of a subnet the kernel takes the others away.
+                // With the first IPv4 address of a subnet the kernel removes the secondary ones.
                 Err(failure) if failure.errno == Some(errno::EADDRNOTAVAIL) => {}
                 other => other?,
             }
@@ -103,11 +102,11 @@ impl Joining {
     }
 }
 
-/// The segment that an end has come to.
+/// Segment that an end joins.
 struct Segment {
-    /// For each family the one that others on it have addresses in.
+    /// Subnet of the other ends' addresses, for IPv4 and IPv6.
     subnets: [Option<Subnet>; 2],
-    /// The addresses of the others.
+    /// Addresses of the other ends.
     taken: Vec<IpAddr>,
 }
 
@@ -134,7 +133,7 @@ impl Segment {
             }
         }
         if subnets == [None; 2] {
-            // All have gone: it is the one of before.
+            // No other end is left: the subnets are those of the plan.
             let planned = moved::planned_segment(&fabric.plan, cables, own.0);
             let planned = planned.map(|at| fabric.plan.segments()[at].subnets.iter());
             for subnet in planned.into_iter().flatten() {
@@ -144,7 +143,7 @@ impl Segment {
         Ok(Self { subnets, taken })
     }
 
-    /// The address that the plan has for the end, or the highest one that no node has.
+    /// Returns the end's planned address if it is free, else the highest free address.
     fn free(
         &self,
         fabric: &Fabric,
@@ -168,7 +167,8 @@ impl Segment {
     }
 }
 
-/// The addresses of an end but for link-local ones: those that the lab has given it first.
+/// Returns the addresses of an end except link-local ones, the ones that the lab has assigned
+/// first.
 fn own_addresses(fabric: &Fabric, before: &Current<'_>, end: &End) -> Result<Vec<Cidr>> {
     let known = known_addresses(before, end);
     let Ok(here) = fabric.hosts[end.node].here() else { return Ok(known) };
@@ -180,14 +180,14 @@ fn own_addresses(fabric: &Fabric, before: &Current<'_>, end: &End) -> Result<Vec
     Ok(own)
 }
 
-/// What the plan, or an earlier move, has given an end that is on its node since.
+/// Returns the addresses that the plan or an earlier move has assigned to an end.
 fn known_addresses(before: &Current<'_>, end: &End) -> Vec<Cidr> {
     let interfaces = &before.plan.nodes()[end.node].interfaces;
     let own = interfaces.iter().find(|one| one.name == end.name);
     own.map_or_else(Vec::new, |one| one.addresses.clone())
 }
 
-/// Whether an address is of the segment that the end has been on, and not one that `add_addr` has added.
+/// Returns whether an address belongs to the end's old segment, and was not added by `add_addr`.
 fn is_of_segment(before: &Current<'_>, end: &End, address: Cidr) -> bool {
     let interfaces = &before.plan.nodes()[end.node].interfaces;
     let Some(own) = interfaces.iter().find(|one| one.name == end.name) else { return false };
@@ -196,8 +196,8 @@ fn is_of_segment(before: &Current<'_>, end: &End, address: Cidr) -> bool {
 }
 
 impl Fabric {
-    /// Has all nodes that are on use the routes of the network as it is `after` a move: those that differ,
-    /// and all through the interface whose addresses have changed.
+    /// Sets the routes of the network `after` a move on all nodes that are on: the routes that
+    /// differ, and all through the interface whose addresses have changed.
     pub(crate) fn reroute(
         &self,
         before: &Current<'_>,
@@ -221,9 +221,9 @@ impl Fabric {
             let lost = lost.into_iter().map(|route| (route.destination, index(route)));
             let lost = lost.collect::<Vec<_>>();
             let change = || -> Result<()> {
-                take_away(&here, &lost)?;
+                remove_routes(&here, &lost)?;
                 let there = here.netlink.interfaces()?;
-                // Routes through an interface that is down come with `up`.
+                // Routes through an interface that is down are added by `up`.
                 let is_up = |name: &str| there.iter().any(|one| one.name == name && one.is_up);
                 let is_wanted = |route: &RoutePlan| new_ones.contains(&route) && is_up(&route.dev);
                 let (plan, indexes) = (&after.plan, &after.indexes);
@@ -242,8 +242,8 @@ impl Fabric {
     }
 }
 
-/// Takes those of these routes away that are there, by their destination and the index of the interface.
-fn take_away(here: &Here, lost: &[(Subnet, u32)]) -> Result<()> {
+/// Removes the routes with these destinations and interface indexes, as far as they exist.
+fn remove_routes(here: &Here, lost: &[(Subnet, u32)]) -> Result<()> {
     if lost.is_empty() {
         return Ok(());
     }

@@ -66,8 +66,8 @@ impl Node {
         let refused = removed.iter().find_map(|one| Some((one, of_kernel.reason(one)?)));
         refused.map_or(Ok(()), |(one, why)| {
             let object = format!("{one} of {}", self.name());
-            let why = format!("{why}, and the lab could not give it back");
-            let advice = "leave it, or remove it before the lab is built";
+            let why = format!("{why}, and the lab could not restore it");
+            let advice = "keep it, or remove it before the lab is built";
             Err(Failure::new(step, object, why).advise(advice).into())
         })
     }

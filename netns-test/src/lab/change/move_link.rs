@@ -1,4 +1,4 @@
-//! Links whose ends move from node to node.
+//! Moves of an end of a link from node to node.
 
 use std::net::IpAddr;
 
@@ -15,23 +15,26 @@ use crate::netlink;
 use crate::netlink::link::Interface;
 
 impl Lab {
-    /// Moves the end that a link has at `from` to the node `to`, as one pulls a cable out of a socket and
-    /// puts it into another; the other end stays. Returns the name of the interface there: the same, or
-    /// the first of `eth0`, `eth1`, … that is free.
+    /// Moves the end that a link has at `from` to the node `to`, like a cable that is plugged in
+    /// elsewhere. The other end stays. Returns the name of the interface at `to`: the old name, or
+    /// the first free one of `eth0`, `eth1`, … (`port0`, … on a switch).
     ///
-    /// On a switch it becomes a port. Elsewhere it has its Ethernet address and its MTU, and is up if it
-    /// was; what stood on it is gone. At `from`, addresses and routes go with it.
+    /// On a switch the end becomes a port of the bridge. It keeps its Ethernet address, its MTU and
+    /// its state (up or down). VLANs, macvlans, addresses and routes on it at `from` are lost.
     ///
-    /// The end that is on another segment then gets addresses of that, as from DHCP, in place of those of
-    /// the old segment: the end that has moved, or the other one, where the first is a port of a switch. For
-    /// each family that the others on the segment have, it keeps an address of their subnet, gets the one of
-    /// the plan back, or else the highest that no node has. Addresses of other subnets that
-    /// [`add_addr`](crate::lab::NodeInterface::add_addr) has added stay, and so do those of VLANs and macvlans on
-    /// the end. Routes follow on all nodes, as [`plan`](crate::Topology::plan) works them out, and
-    /// `/etc/hosts`; the plan itself stays. On a segment without subnets, and where both ends are at
-    /// switches, addresses and routes stay. [`move_link_as_is`](Self::move_link_as_is) changes none.
+    /// The host or router on the link then joins another segment. It gets addresses there, as from
+    /// DHCP, in place of those of the old segment. For each family that the segment has, it keeps
+    /// an address in the segment's subnet if it has one; else it gets its planned address if that
+    /// is free; else the highest free address. Addresses of other subnets that
+    /// [`add_addr`](crate::lab::NodeInterface::add_addr) has added stay, and so do those of VLANs
+    /// and macvlans on the end that did not move.
     ///
-    /// When this comes back, packets pass, if both ends are up.
+    /// All nodes get the routes that [`plan`](crate::Topology::plan) would compute, and the new
+    /// names in `/etc/hosts`; the lab's plan stays the same. On a segment without subnets, and
+    /// between two switches, addresses and routes stay. [`move_link_as_is`](Self::move_link_as_is)
+    /// never changes them.
+    ///
+    /// When this returns, packets pass, if both ends are up.
     ///
     /// ```no_run
     /// # fn main() -> netns_test::Result<()> {
@@ -52,17 +55,17 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// A link that has no end at `from`; one whose other end is at `to`; switches without the spanning tree
-    /// protocol that would make a ring; a node that is powered off; a subnet without a free address; what
-    /// the kernel refuses.
+    /// A link that has no end at `from`, or whose other end is at `to`; a ring of switches without
+    /// the spanning tree protocol; a node that is powered off; a subnet without a free address; a
+    /// request that the kernel refuses.
     #[track_caller]
     pub fn move_link(&self, link: LinkId, from: NodeId, to: NodeId) -> Result<String> {
         located(self.move_end((link, from, to), true))
     }
 
-    /// Moves an end as [`move_link`](Self::move_link), and leaves addresses, routes and `/etc/hosts` as they
-    /// are: a host that comes to another switch keeps its address there, and an end that comes to a host
-    /// has none but a link-local one.
+    /// Moves an end like [`move_link`](Self::move_link), without a change of addresses, routes and
+    /// `/etc/hosts`. A host whose link moves to another switch keeps its address. An end that moves
+    /// to a host has a link-local address only.
     ///
     /// # Errors
     ///
@@ -80,22 +83,22 @@ impl Lab {
         let link = fabric.plan.link_label(at);
         let (from, to) = (self.position_of("move", from)?, self.position_of("move", to)?);
         let mut cables = fabric.cables.lock();
-        let mistake = |why: String| Err(Failure::new("move", link.as_str(), why).into());
+        let invalid = |why: String| Err(Failure::new("move", link.as_str(), why).into());
         let name = |node: usize| fabric.plan.nodes()[node].name.as_str();
         let Some(side) = cables[at].iter().position(|end| end.node == from) else {
-            return mistake(format!("it has no end at {}", name(from)));
+            return invalid(format!("it has no end at {}", name(from)));
         };
         let (end, other) = (cables[at][side].clone(), cables[at][1 - side].clone());
         if other.node == to {
-            return mistake(format!("both ends would be at {}", name(to)));
+            return invalid(format!("both ends would be at {}", name(to)));
         }
         if from == to {
             return Ok(end.name);
         }
         if let Some(ring) = fabric.switches_between(&cables, at, [to, other.node]) {
             let ring = ring.into_iter().map(name).collect::<Vec<_>>().join(", ");
-            return mistake(format!(
-                "frames would go round between {ring} for ever; `stp` of one of them prevents that"
+            return invalid(format!(
+                "frames would circulate between {ring} without end; set `stp` on one of them"
             ));
         }
         let (old, new) = (fabric.hosts[from].here()?, fabric.hosts[to].here()?);
@@ -130,8 +133,8 @@ impl Lab {
         Ok(free)
     }
 
-    /// Has an end that has come to another segment be one of that. Returns its new addresses, with the place
-    /// of its node.
+    /// Sets the addresses, routes and names after a move to another segment. Returns the new
+    /// addresses, with the position of their node.
     fn join(
         &self,
         cables: &mut [[End; 2]],
@@ -142,7 +145,7 @@ impl Lab {
         let fabric = self.fabric();
         let end = &mut cables[at][joining.side];
         let expected = joining.expected(end);
-        // Before the first packet.
+        // Partitions apply before the first packet.
         fabric.partitions.expect(&fabric.hosts, &expected, None)?;
         joining.set(fabric, end)?;
         end.given = Some(joining.given);
@@ -157,7 +160,7 @@ impl Lab {
 }
 
 impl Fabric {
-    /// Waits until both ends of a link carry packets, of which the first is up, if the other one is up, too.
+    /// Waits until both ends of a link have carrier, if the second is up. The first is up.
     fn wait_if_up(&self, ends: [&End; 2]) -> Result<()> {
         let other = ends[1];
         let far = self.hosts[other.node].here().ok();
@@ -168,19 +171,19 @@ impl Fabric {
         Ok(())
     }
 
-    /// The switches from one to the other, over cables but one of them, where frames go everywhere; none if
-    /// there is no such way.
+    /// Returns a path of switches without STP from one to the other, without the link `except`;
+    /// none if there is no such path.
     fn switches_between(
         &self,
         cables: &[[End; 2]],
-        but: usize,
+        except: usize,
         [from, to]: [usize; 2],
     ) -> Option<Vec<usize>> {
         let floods = |node: usize| {
             let first = self.plan.nodes()[node].interfaces.first();
             first.is_some_and(|one| matches!(one.kind, InterfaceKind::Bridge { stp: false }))
         };
-        let cables = cables.iter().enumerate().filter(|(at, _)| *at != but);
+        let cables = cables.iter().enumerate().filter(|(at, _)| *at != except);
         let pairs: Vec<[usize; 2]> = cables
             .flat_map(|(_, [one, two])| [[one.node, two.node], [two.node, one.node]])
             .filter(|pair| pair.iter().all(|node| floods(*node)))
@@ -202,12 +205,12 @@ impl Fabric {
     }
 }
 
-/// `wanted`, or the first name with a number that no interface has.
+/// Returns `wanted` if no interface has that name, else the first free name with a number.
 fn free_name(there: &[Interface], wanted: &str, stem: &str) -> String {
     let is_free = |name: &String| there.iter().all(|one| one.name != *name);
     let numbered = (0_u32..).map(|number| format!("{stem}{number}"));
     std::iter::once(wanted.to_owned())
         .chain(numbered)
         .find(is_free)
-        .expect("there is no end of them")
+        .expect("numbers do not run out")
 }

@@ -8,23 +8,23 @@ use crate::lab::run::lab::Lab;
 use crate::lab::topology::{NodeId, NodeKind};
 
 impl Lab {
-    /// Parts two groups of nodes: no node of one hears anything of a node of the other any more, over
-    /// IPv4 or IPv6, by whatever way, on connections that are there, too. Nobody is told: packets are
-    /// lost. It holds when this comes back.
+    /// Drops all packets between two groups of nodes, in both directions, silently (no ICMP, no
+    /// RST). It applies to IPv4 and IPv6, on every path, to existing connections too, from the
+    /// moment when this returns.
     ///
-    /// Partitions add up; [`heal`](Self::heal) undoes all. Nodes that are in neither group hear all
-    /// others. They hold for what addresses the nodes are given later, too, by the lab, from the first
-    /// packet on. A router that is in one forwards nothing that comes from a node of the other; and where
-    /// the two are neighbours, nothing to it either, once they would have to ask for each other's Ethernet
-    /// addresses.
+    /// Partitions add up; [`heal`](Self::heal) ends all. Nodes in neither group reach all others.
+    /// Addresses that the lab adds to a node later are covered from the first packet. A router in
+    /// one group forwards no packet from a node of the other. If the two are neighbours, it
+    /// forwards none to that node either, once their neighbour entries have expired.
     ///
-    /// Dropped is what has an address of the other side as its source. Frames of other kinds, and on a
-    /// segment that both sides share packets to IPv4 multicast groups and to 255.255.255.255, arrive.
+    /// A node drops packets whose source is an address of the other side. Other frames arrive, and
+    /// so do packets to IPv4 multicast groups and to 255.255.255.255 on a segment that both sides
+    /// share.
     ///
     /// # Errors
     ///
     /// A node that is in both groups, is a switch, or is of another topology; EOPNOTSUPP from a
-    /// kernel without rules for routes (`CONFIG_IP_MULTIPLE_TABLES`). No partition is added then.
+    /// kernel without policy routing (`CONFIG_IP_MULTIPLE_TABLES`). No partition is added then.
     ///
     /// ```no_run
     /// # fn main() -> netns_test::Result<()> {
@@ -39,7 +39,7 @@ impl Lab {
     /// });
     /// let lab = net.build()?;
     /// lab.partition(&[a, b], &[c])?;
-    /// // `c` is alone.
+    /// // `c` reaches neither `a` nor `b`.
     /// lab.heal()?;
     /// # Ok(())
     /// # }
@@ -54,17 +54,17 @@ impl Lab {
         let sides = [self.side(one)?, self.side(other)?];
         let [one, other] = &sides;
         if let Some(&both) = one.iter().find(|node| other.contains(node)) {
-            return Err(mistake(&fabric.plan, both, "it is on both sides").into());
+            return Err(invalid(&fabric.plan, both, "it is on both sides").into());
         }
         fabric.partitions.add(&fabric.hosts, one, other)
     }
 
-    /// Undoes all [partitions](Self::partition): everybody hears everybody when this comes back, also who
-    /// has asked for the other's Ethernet address in vain meanwhile.
+    /// Ends all [partitions](Self::partition). When this returns, all nodes reach each other, also
+    /// those whose neighbour entries had failed meanwhile.
     ///
     /// # Errors
     ///
-    /// What the kernel says; ENOENT where somebody has removed a rule by hand. All else is undone then.
+    /// ENOENT if a program has removed one of the lab's rules. The other rules are removed then.
     ///
     /// # Examples
     ///
@@ -86,17 +86,17 @@ impl Lab {
         located(self.fabric().heal())
     }
 
-    /// The places of the nodes.
+    /// Returns the positions of the nodes of one side.
     fn side(&self, nodes: &[NodeId]) -> Result<BTreeSet<usize>> {
         let plan = self.plan();
         let place = |node: &NodeId| match plan.position(*node) {
             None => {
-                let who = "a node of another topology";
-                Err(Failure::new("partition", who, "it is not in this lab").into())
+                let object = "a node of another topology";
+                Err(Failure::new("partition", object, "it is not in this lab").into())
             }
             Some(at) if plan.nodes()[at].kind == NodeKind::Switch => {
                 let why = "it is a switch, and has no address; name the nodes on it";
-                Err(mistake(plan, at, why).into())
+                Err(invalid(plan, at, why).into())
             }
             Some(at) => Ok(at),
         };
@@ -104,6 +104,6 @@ impl Lab {
     }
 }
 
-fn mistake(plan: &Plan, node: usize, why: &str) -> Failure {
+fn invalid(plan: &Plan, node: usize, why: &str) -> Failure {
     Failure::new("partition", plan.nodes()[node].name.as_str(), why)
 }

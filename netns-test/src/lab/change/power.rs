@@ -1,7 +1,7 @@
-//! Nodes that are powered off and on.
+//! Power of nodes.
 //!
-//! The ends of links cannot be left without an owner, so the namespaces that a node will have are made
-//! when it is powered off, and the ends go there, where they are down.
+//! An end of a link that is in no namespace would be destroyed with the whole link. So the
+//! namespaces for the next power-on are made at power-off, and the ends wait there, down.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -25,18 +25,21 @@ use crate::netlink;
 use crate::sys::ns::ns_set;
 
 impl Lab {
-    /// Powers a node off, as by a power cut: its links lose their carrier, then its programs are killed,
-    /// its tasks are ended at their next `.await`, and its network is gone, with all that was set in it.
-    /// Nobody is told: connections of others to it hang.
+    /// Cuts the power of a node. Its links lose carrier, then its programs are killed, and its
+    /// tasks end at their next `.await`. Its network, with all changes to it, is lost. Peers get no
+    /// FIN or RST, so their connections hang.
     ///
-    /// Threads of the test that are on the host go on, and so do sockets that the test holds: in a network
-    /// without interfaces. Programs that such a thread starts from then on end with the lab. [`run`](crate::Node::run) and the like panic until the node is
-    /// [on](Self::power_on), what can fail fails.
+    /// Threads of the test on the node, and sockets that the test holds, continue in a network
+    /// without interfaces. Programs that such a thread starts from then on end with the lab. Until
+    /// the node is [on](Self::power_on), calls that need its network return an error
+    /// ([`is_powered_off`](crate::Error::is_powered_off)), and those without a `Result`, such as
+    /// [`run`](crate::Node::run), panic.
     ///
     /// # Errors
     ///
-    /// A node that is off, or is the caller's own network; what the kernel refuses; a process that is there
-    /// ten seconds after it was killed, with the node off.
+    /// A node that is off already, or is the caller's own network; a request that the kernel
+    /// refuses. A process that still exists ten seconds after SIGKILL is an error, too; the node is
+    /// off then.
     ///
     /// # Examples
     ///
@@ -62,19 +65,19 @@ impl Lab {
         let (at, fabric) = (self.position_of(step, node)?, self.fabric());
         let host = &fabric.hosts[at];
         let cables = fabric.cables.lock();
-        let mistake = |why| Err(Failure::new(step, host.name(), why).into());
-        let Ok(here) = host.here() else { return mistake("it is off") };
+        let invalid = |why| Err(Failure::new(step, host.name(), why).into());
+        let Ok(here) = host.here() else { return invalid("it is off") };
         if host.kind() == NodeKind::Local {
-            return mistake("it is the caller's own network");
+            return invalid("it is the caller's own network");
         }
         let old = here.place.network().try_clone_to_owned();
         let old = old.map_err(|error| host.failure("duplicate", "the network", &error))?;
-        // First, so that nothing gets out of what is killed.
+        // The links go first, so that a killed program sends no FIN or RST.
         let moved = cut_off(fabric, at, &here, &cables)?;
         if let Some(tasks) = here.tasks.get() {
             tasks.end();
         }
-        // Also those that have gone to another network.
+        // Also programs that have moved to another network.
         self.end_programs_on(host.name());
         let killed = ns_set::kill_all_in(&[here.place.network()]);
         drop(here);
@@ -89,14 +92,14 @@ impl Lab {
         Ok(killed?)
     }
 
-    /// Powers a node on: with fresh namespaces, and the interfaces, addresses, routes and sysctls that
-    /// the plan has for it, or that moves of links have given it since. It comes back when its links carry
-    /// packets, but for those that are down at the other end.
+    /// Powers a node on, in new namespaces. It has the interfaces, addresses, routes and sysctls of
+    /// the plan, and those from moves of links since. Returns when packets pass on its links,
+    /// except links that are down at the other end.
     ///
     /// # Errors
     ///
-    /// A node that is on; what the kernel refuses, which leaves it off; a link that carries nothing after
-    /// half a minute.
+    /// A node that is on; a request that the kernel refuses, which leaves the node off; a link
+    /// without carrier after 30 seconds.
     #[track_caller]
     pub fn power_on(&self, node: NodeId) -> Result<()> {
         located(self.try_power_on(node))
@@ -109,12 +112,12 @@ impl Lab {
         let is_on = || Failure::new("power on", host.name(), "it is on");
         let here = host.off().ok_or_else(is_on)?;
         let now = current(&fabric.plan, &fabric.indexes, &cables);
-        // Before the first packet.
+        // Partitions apply before the first packet.
         let new = addresses(&now, at);
         let expected = fabric.partitions.expect(&fabric.hosts, &new, Some((at, Arc::clone(&here))));
         let started = expected.and_then(|()| start(fabric, &now, at, &here, &cables));
         let carrying = started.inspect_err(|_| {
-            // What has been done so far goes with these namespaces.
+            // The changes so far go with these namespaces.
             drop(cut_off(fabric, at, &here, &cables));
             fabric.partitions.forget(at);
             drop(fabric.partitions.arrived(&fabric.hosts, &new));
@@ -127,7 +130,7 @@ impl Lab {
         }
         fabric.partitions.arrived(&fabric.hosts, &new)?;
         carrying.iter().try_for_each(|end| fabric.wait_on_if_up(end))?;
-        // What stands on them.
+        // VLANs and macvlans on these ends.
         let carries = |name: &str| carrying.iter().any(|end| end.node == at && end.name == name);
         let awaited = ready::awaited(&fabric.plan, at, &fabric.indexes, |one| match &one.kind {
             InterfaceKind::Veth { .. } => false,
@@ -142,26 +145,26 @@ impl Lab {
     }
 }
 
-/// Moves the ends of links that a node has to fresh namespaces, which it has from then on, off. The inner
-/// error is one of the moves.
+/// Marks the node off, and moves the ends of its links to the namespaces for the next power-on. The
+/// inner error is that of a move.
 fn cut_off(
     fabric: &Fabric,
     at: usize,
     here: &Here,
     cables: &[[End; 2]],
 ) -> Result<Result<(), Failure>> {
-    let later = Arc::new(Here::new(namespaces::make_one(&fabric.plan, at)?));
+    let next = Arc::new(Here::new(namespaces::make_one(&fabric.plan, at)?));
     let own = cables.iter().flatten().filter(|end| end.node == at);
-    let there = later.place.network();
+    let there = next.place.network();
     let moves =
         own.map(|end| netlink::link::move_to(fabric.label(end), end.index, there, &end.name));
     let moves: Vec<_> = moves.collect();
-    // First, so that who misses them can say why.
-    drop(fabric.hosts[at].turn_off(Arc::clone(&later)));
+    // Marked first, so that others that miss the ends can report why.
+    drop(fabric.hosts[at].turn_off(Arc::clone(&next)));
     Ok(here.netlink.ask_all(&moves))
 }
 
-/// The addresses that a node is to have, link-local ones, too.
+/// Returns the addresses of a node after power-on, with link-local ones.
 fn addresses(now: &Current<'_>, at: usize) -> Vec<(usize, IpAddr)> {
     let all = now.plan.nodes()[at].interfaces.iter();
     let own = all.flat_map(|one| {
@@ -171,7 +174,8 @@ fn addresses(now: &Current<'_>, at: usize) -> Vec<(usize, IpAddr)> {
     own.map(|address| (at, address)).collect()
 }
 
-/// Sets a node up that has the ends of its links. Gives the ends that will carry packets, at both sides.
+/// Sets up a node whose namespaces have the ends of its links. Returns the ends that will have
+/// carrier, of both sides.
 fn start<'a>(
     fabric: &Fabric,
     now: &Current<'_>,
@@ -181,7 +185,7 @@ fn start<'a>(
 ) -> Result<Vec<&'a End>> {
     let planned = fabric.plan.nodes()[at].interfaces.len();
     let own: Vec<&End> = cables.iter().flatten().filter(|end| end.node == at).collect();
-    // What has come to the node is after the planned ones.
+    // Ends that have moved to the node come after the planned ones.
     let is_there = |place: usize| place >= planned || is_there(fabric, at, place, &own);
     set_up_node(&now.plan, at, &now.indexes, here, is_there)?;
     let mut carrying = Vec::new();
@@ -194,8 +198,8 @@ fn start<'a>(
     Ok(carrying)
 }
 
-/// Whether the plan's interface can be there: an end that has not been moved away, or what does not
-/// stand on one that has.
+/// Returns whether a planned interface can exist: not an end that has moved away, nor an interface
+/// on top of such an end.
 fn is_there(fabric: &Fabric, at: usize, place: usize, own: &[&End]) -> bool {
     let interfaces = &fabric.plan.nodes()[at].interfaces;
     match &interfaces[place].kind {
@@ -208,7 +212,7 @@ fn is_there(fabric: &Fabric, at: usize, place: usize, own: &[&End]) -> bool {
     }
 }
 
-/// The ends at a node, each with the other one of its link.
+/// Returns the ends at a node, each with the other end of its link.
 fn pairs_at(cables: &[[End; 2]], at: usize) -> impl Iterator<Item = (&End, &End)> {
     let both = cables.iter().flat_map(|[one, other]| [(one, other), (other, one)]);
     both.filter(move |(near, _)| near.node == at)
@@ -220,7 +224,7 @@ fn is_up(here: &Here, end: &End) -> Result<bool> {
 }
 
 impl Fabric {
-    /// The index of the bridge of a switch.
+    /// Returns the index of a switch's bridge.
     pub(crate) fn bridge_of(&self, node: usize) -> Option<u32> {
         let interfaces = &self.plan.nodes()[node].interfaces;
         let is_bridge = |kind: &InterfaceKind| matches!(kind, InterfaceKind::Bridge { .. });

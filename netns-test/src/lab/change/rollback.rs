@@ -1,4 +1,4 @@
-//! What a node has before it is extended, so that it has the same when that is refused half way.
+//! State of a node before an extension of the lab, which is restored if the extension fails.
 
 use std::fs;
 
@@ -12,12 +12,12 @@ use crate::netlink::kept::Class;
 use crate::netlink::kept::belongings::Belongings;
 use crate::netlink::{Netlink, Request};
 
-/// Its addresses and routes, and those of its sysctls that are to change.
+/// Addresses and routes of a node, and the sysctls that the extension changes.
 #[derive(Debug)]
 pub(crate) struct Before<'lab> {
     host: &'lab LiveNode,
     belongings: Belongings,
-    /// Paths with their values.
+    /// Sysctls, as paths with their values.
     sysctls: Vec<(String, String)>,
 }
 
@@ -26,7 +26,7 @@ impl<'lab> Before<'lab> {
         let names = grown.sysctls.iter().map(|(name, _)| Sysctl::new(name).path());
         let paths: Vec<String> = names.collect();
         let values = |paths: Vec<String>| -> Vec<(String, String)> {
-            // One that is not there yet is of an interface that is new.
+            // A sysctl that does not exist yet belongs to a new interface.
             let known = paths.into_iter().filter_map(|path| {
                 let value = fs::read_to_string(&path).ok()?;
                 Some((path, value.trim().to_owned()))
@@ -37,8 +37,8 @@ impl<'lab> Before<'lab> {
         Ok(Self { host, belongings: here.netlink.belongings()?, sysctls })
     }
 
-    /// Takes away what is there besides, and puts back what is not there any more; before that does what
-    /// `first` asks for. What is refused is left.
+    /// Sends the requests `first`, then removes new addresses and routes and adds lost ones again.
+    /// A request that the kernel refuses is skipped.
     pub(crate) fn restore(&self, netlink: &Netlink, first: &[Request]) {
         let ask = |request: Request| drop(netlink.ask_all(&[request]));
         first.iter().cloned().for_each(ask);

@@ -1,4 +1,4 @@
-//! Routes of a running host.
+//! Changes of the routes of a running node.
 
 use std::net::IpAddr;
 
@@ -16,20 +16,25 @@ use crate::netlink::addr::Address;
 use crate::netlink::kept::Kept;
 use crate::netlink::route::{MAIN, Rank};
 
-const NOT_ITSELF: &str = "give that of a neighbour, or a link for what is on that";
+/// Advice where the gateway is the node itself.
+const NOT_ITSELF: &str =
+    "pass the address of a neighbour, or a link for a destination on that link";
 
 impl Node {
-    /// Adds a route, in the place of the one to the same destination if there is one (in the caller's own
-    /// network, [before](crate::lab::Topology::local) the machine's): by a gateway that is
-    /// an address on a subnet of the host, or a node that has one; or by a link of the host, to what is on
-    /// that itself, as multicast (`224.0.0.0/4`) of a host without a default route. The default route is
-    /// the one to `0.0.0.0/0` or `::/0`.
+    /// Adds a route to a subnet. It replaces a route to the same subnet; in the caller's own
+    /// network it takes precedence over the [machine's route](crate::lab::Topology::local). The
+    /// default route is the one to `0.0.0.0/0` or `::/0`.
+    ///
+    /// `via` is a gateway: an address on a subnet of the node, or a node that has one. Or it is a
+    /// link of the node, for destinations on that link itself, such as multicast (`224.0.0.0/4`) of
+    /// a node without a default route.
     ///
     /// # Errors
     ///
-    /// A text that is no subnet or no address; a node that has no address on a subnet of the host; the host
-    /// itself, or an address of its own; a link that does not end at it, or is on that subnet already;
-    /// ENETUNREACH or EHOSTUNREACH for a gateway that cannot be reached.
+    /// A text that is not a subnet or address; a gateway node without an address on a subnet of
+    /// this node; this node, or one of its addresses, as the gateway; a link that does not end
+    /// here, or whose own subnet is the destination; ENETUNREACH or EHOSTUNREACH for a gateway that
+    /// cannot be reached; a node that is powered off.
     #[track_caller]
     pub fn add_route(&self, destination: impl Into<SubnetArg>, via: impl Into<Via>) -> Result<()> {
         located(self.try_add_route(destination, via))
@@ -51,13 +56,15 @@ impl Node {
         })
     }
 
-    /// Takes the route to exactly this destination away, whoever has made it. Of several the kernel
-    /// takes the first: in the caller's own network the lab's, and then the machine's.
+    /// Removes the route to exactly this destination, also one that the lab has not made. Of
+    /// several routes the kernel removes the first: in the caller's own network the lab's route
+    /// before the machine's.
     ///
     /// # Errors
     ///
-    /// A text that is no subnet; ESRCH where there is no such route. In the caller's own network, one that
-    /// the kernel has made from a router's advertisement: the lab could not give it back.
+    /// A text that is not a subnet; ESRCH if there is no such route; a node that is powered off. In
+    /// the caller's own network, a route from a router advertisement, as the lab could not restore
+    /// it.
     #[track_caller]
     pub fn remove_route(&self, destination: impl Into<SubnetArg>) -> Result<()> {
         located(self.try_remove_route(destination))
@@ -79,7 +86,8 @@ impl Node {
         )
     }
 
-    /// The place of a new route; none where it is there already, as the machine's.
+    /// Returns the rank of a new route among the others to its destination; none if the machine
+    /// already has it.
     fn rank(
         &self,
         fabric: &Fabric,
@@ -120,7 +128,8 @@ impl Node {
         given.0.map_err(|error| self.invalid(step, "a route", &error).into())
     }
 
-    /// The gateway of a route, or the index of its interface; and the same as ip-route(8) has it.
+    /// Returns the gateway of a route or the index of its interface, and the words of ip-route(8)
+    /// for it.
     fn way(
         &self,
         here: &Here,
@@ -154,7 +163,8 @@ impl Node {
         Ok((Some(address), None, format!("via {address}")))
     }
 
-    /// What is on a link can be sent to from an address there, and what is on its own subnet is already.
+    /// Checks a route to destinations on a link: the node needs an address there to send from, and
+    /// the link's own subnet has a route already.
     fn check_link(&self, own: &[Cidr], to: Subnet) -> Result<()> {
         if own.iter().any(|one| one.subnet() == to) {
             Err(self.no_way(to, &"it is the link's own subnet, to which there is a route"))
@@ -165,7 +175,7 @@ impl Node {
         }
     }
 
-    /// An address of the node on a subnet of the host.
+    /// Returns an address of the node `node` on a subnet of this one.
     fn neighbour(&self, own: &[Cidr], to: Subnet, node: NodeId) -> Result<IpAddr> {
         let fabric = self.fabric();
         let Some(at) = fabric.plan.position(node) else {
@@ -193,13 +203,14 @@ impl Node {
     }
 }
 
-/// With their subnets, but for the link-local ones, which are alike on all links.
+/// Returns the addresses with their subnets, except link-local ones, whose subnet is the same on
+/// all links.
 fn subnets(own: &[Address]) -> Vec<Cidr> {
     let own = own.iter().filter(|one| !is_link_local(one.cidr.address()));
     own.map(|one| one.cidr).collect()
 }
 
-/// Whether it is a route to that destination which `ip route` shows.
+/// Returns whether this is a route to that destination in the main table.
 fn is_to(kept: &Kept, destination: Subnet) -> bool {
     kept.as_route().is_some_and(|route| (route.table, route.destination) == (MAIN, destination))
 }

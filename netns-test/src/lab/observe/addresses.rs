@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::lab::run::node::Node;
 use crate::lab::topology::LinkId;
 
-/// Planned addresses. They stay the same when addresses change: [`Lab::snapshot`](crate::Lab::snapshot) has
-/// the current ones.
+/// Planned addresses. They stay the same when addresses change:
+/// [`Lab::snapshot`](crate::Lab::snapshot) has the current ones.
 impl Node {
     /// Returns the node's first IPv4 address in the plan.
     ///
@@ -51,8 +51,8 @@ impl Node {
         }
     }
 
-    /// Returns the node's first planned address on a link: of IPv4, or else of IPv6. A router has another one
-    /// on each link.
+    /// Returns the node's first planned address on a link: of IPv4, or else of IPv6. A router has
+    /// another one on each link.
     ///
     /// # Panics
     ///

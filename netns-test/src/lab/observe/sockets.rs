@@ -1,5 +1,5 @@
-//! Sockets of a node, read from `/proc/thread-self/net` (proc(5)). Other than `sock_diag(7)`, these files need no
-//! kernel module.
+//! Sockets of a node, read from `/proc/thread-self/net` (proc(5)). Other than `sock_diag(7)`, these
+//! files need no kernel module.
 
 use std::fmt;
 use std::fs;
@@ -36,7 +36,8 @@ const ESTABLISHED: u8 = 1;
 const CLOSED: u8 = 7;
 const LISTENING: u8 = 10;
 
-/// End of a connection, local or remote: a port (`443`), an address (`IpAddr`), or both (`SocketAddr`).
+/// End of a connection, local or remote: a port (`443`), an address (`IpAddr`), or both
+/// (`SocketAddr`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     address: Option<IpAddr>,
@@ -112,7 +113,8 @@ pub(crate) fn shown(what: &str, host: &str, sockets: &[String]) -> String {
     format!("{what} {host}: {list}")
 }
 
-/// Returns lines for an error: the listening sockets of a node, and why one at the wanted port does not count.
+/// Returns lines for an error: the listening sockets of a node, and why one at the wanted port does
+/// not count.
 pub(crate) fn services(
     sockets: &[Socket],
     host: &str,
@@ -166,8 +168,8 @@ impl Socket {
         self.drops
     }
 
-    /// Returns whether packets to this end reach the socket. A port alone means packets of other nodes, which
-    /// cannot reach loopback.
+    /// Returns whether packets to this end reach the socket. A port alone means packets of other
+    /// nodes, which cannot reach loopback.
     pub(crate) fn serves(&self, protocol: Protocol, end: Endpoint) -> bool {
         let own = self.local.ip();
         let is_at = |wanted: IpAddr| {

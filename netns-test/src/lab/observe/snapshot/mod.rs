@@ -11,11 +11,12 @@ use crate::addr::mac::Mac;
 use crate::lab::observe::sockets::Protocol;
 use crate::lab::topology::{NodeId, NodeKind};
 
-/// State of all nodes of a lab, in the order of declaration ([`Lab::snapshot`](crate::Lab::snapshot)).
+/// State of all nodes of a lab, in the order of declaration
+/// ([`Lab::snapshot`](crate::Lab::snapshot)).
 ///
-/// `snapshot[node]` is the state of one node. `Display` prints each node in the format of `ip` and `ss`. To
-/// compare a snapshot with one of another run, by `assert_eq!` or with a crate for snapshot tests, take the
-/// [stable](Self::stable) form.
+/// `snapshot[node]` is the state of one node. `Display` prints each node in the format of `ip` and
+/// `ss`. To compare a snapshot with one of another run, by `assert_eq!` or with a crate for
+/// snapshot tests, take the [stable](Self::stable) form.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -46,8 +47,8 @@ pub struct NodeState {
     pub is_on: bool,
     /// Interfaces in the order of their indexes.
     pub interfaces: Vec<InterfaceState>,
-    /// Routes of all tables, except those that the kernel makes for the node's own addresses: IPv4 first,
-    /// then the main table first, then by destination.
+    /// Routes of all tables, except those that the kernel makes for the node's own addresses: IPv4
+    /// first, then the main table first, then by destination.
     pub routes: Vec<RouteState>,
     /// Rules (ip-rule(8)): IPv4 first, in the order of the kernel.
     pub rules: Vec<RuleState>,
@@ -73,7 +74,8 @@ pub struct InterfaceState {
     pub mtu: u32,
     /// Whether the interface is administratively up.
     pub is_up: bool,
-    /// Whether the interface is up and has carrier. An end of a link has none while the other end is down.
+    /// Whether the interface is up and has carrier. An end of a link has none while the other end
+    /// is down.
     pub is_running: bool,
     /// Name of the bridge that the interface is a port of.
     pub bridge: Option<String>,
@@ -118,11 +120,11 @@ pub struct RouteState {
     pub next_hops: Vec<NextHopState>,
     /// Number of the route's table: 254 is main, 255 is local.
     pub table: u32,
-    /// Metric: of several routes to one destination the kernel takes the lowest. The default is 0 in IPv4 and
-    /// 1024 in IPv6.
+    /// Metric: of several routes to one destination the kernel takes the lowest. The default is 0
+    /// in IPv4 and 1024 in IPv6.
     pub metric: u32,
-    /// Other attributes in the format of ip-route(8): `proto static`, `src 10.0.0.1`, `mtu lock 1300`. An
-    /// attribute that ip-route(8) does not know has its number.
+    /// Other attributes in the format of ip-route(8): `proto static`, `src 10.0.0.1`, `mtu lock
+    /// 1300`. An attribute that ip-route(8) does not know has its number.
     pub details: Vec<String>,
     /// Type of the route: `unicast`, `blackhole`, … (ip-route(8)).
     pub kind: String,
@@ -184,11 +186,11 @@ pub struct SocketState {
     pub local: SocketAddr,
     /// Remote address, if the socket is connected.
     pub remote: Option<SocketAddr>,
-    /// State of the connection. A UDP socket is [`Established`](TcpState::Established) if it is connected, else
-    /// [`Close`](TcpState::Close).
+    /// State of the connection. A UDP socket is [`Established`](TcpState::Established) if it is
+    /// connected, else [`Close`](TcpState::Close).
     pub state: TcpState,
-    /// Whether a listening IPv6 socket refuses IPv4 (`IPV6_V6ONLY` of ipv6(7)); none for other sockets, and on
-    /// a kernel without `sock_diag(7)`.
+    /// Whether a listening IPv6 socket refuses IPv4 (`IPV6_V6ONLY` of ipv6(7)); none for other
+    /// sockets, and on a kernel without `sock_diag(7)`.
     pub is_ipv6_only: Option<bool>,
     /// Datagrams dropped as the receive buffer was full; none for TCP and in the stable form.
     pub drops: Option<u64>,
@@ -233,13 +235,13 @@ impl Snapshot {
         self.nodes.iter().find(|node| node.name == name)
     }
 
-    /// Returns the snapshot without what differs from run to run: counters and drops, neighbour entries,
-    /// lifetimes of addresses and routes, and connections that are being opened or closed. Ephemeral ports
-    /// become 0. Sockets that are then equal are listed once.
+    /// Returns the snapshot without what differs from run to run: counters and drops, neighbour
+    /// entries, lifetimes of addresses and routes, and connections that are being opened or closed.
+    /// Ephemeral ports become 0. Sockets that are then equal are listed once.
     ///
-    /// The kernel does not record whether a program or the kernel chose a port. Every port of the ephemeral
-    /// range (`ip_local_port_range` of ip(7), 32768 to 60999 by default) becomes 0: also port 50051 of a server
-    /// that the test binds.
+    /// The kernel does not record whether a program or the kernel chose a port. Every port of the
+    /// ephemeral range (`ip_local_port_range` of ip(7), 32768 to 60999 by default) becomes 0: also
+    /// port 50051 of a server that the test binds.
     #[must_use]
     pub fn stable(mut self) -> Self {
         for node in &mut self.nodes {
@@ -282,7 +284,8 @@ fn without_times(details: &mut Vec<String>) {
 
 /// # Panics
 ///
-/// For a node of another topology, and for one that the lab did not have when the snapshot was taken.
+/// For a node of another topology, and for one that the lab did not have when the snapshot was
+/// taken.
 impl Index<NodeId> for Snapshot {
     type Output = NodeState;
 

@@ -1,4 +1,5 @@
-//! Takes a snapshot: interfaces, addresses, routes and neighbours over netlink, sockets from `/proc`.
+//! Takes a snapshot: interfaces, addresses, routes and neighbours over netlink, sockets from
+//! `/proc`.
 
 use std::fs;
 use std::ops::RangeInclusive;
@@ -25,8 +26,8 @@ use crate::netlink::rule::Rule;
 const EPHEMERAL: RangeInclusive<u16> = 32768..=60999;
 
 impl Lab {
-    /// Returns the current state of all nodes: interfaces, addresses, routes, rules, neighbour entries and
-    /// sockets. The nodes are read one after another while the network runs.
+    /// Returns the current state of all nodes: interfaces, addresses, routes, rules, neighbour
+    /// entries and sockets. The nodes are read one after another while the network runs.
     ///
     /// # Errors
     ///
@@ -117,7 +118,8 @@ fn details(own: &Shown) -> Vec<String> {
 
 fn routes(here: &Here, interfaces: &[Interface]) -> Result<Vec<RouteState>> {
     let all = here.netlink.routes()?.into_iter();
-    // Routes of the node's own addresses and of multicast groups. Some kernels keep these in the main table.
+    // Routes of the node's own addresses and of multicast groups. Some kernels keep these in the
+    // main table.
     let is_own = |route: &Route| {
         let to_lo = route.hops.iter().all(|hop| hop.index == Some(LOOPBACK) && hop.via.is_none());
         let is_unicast = route.kind == "unicast" && route.table != LOCAL;

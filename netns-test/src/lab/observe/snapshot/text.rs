@@ -137,8 +137,8 @@ impl Display for RouteState {
 }
 
 impl RouteState {
-    /// Returns whether an attribute is not printed, as most routes have it: the protocols of the lab and the
-    /// kernel, and values that follow from the rest.
+    /// Returns whether an attribute is not printed, as most routes have it: the protocols of the
+    /// lab and the kernel, and values that follow from the rest.
     fn is_usual(&self, words: &str) -> bool {
         let is_of_kernel = self.details.iter().any(|one| one == "proto kernel");
         let has_gateway = self.next_hops.iter().any(|hop| hop.via.is_some());

@@ -13,9 +13,9 @@ pub const WAIT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Waits for events on a node, or of a program on it, with a time limit. Each method is one event.
 ///
-/// `Wait` comes from [`Node::wait`] or [`NodeChild::wait`]. Its methods block the calling thread and return a
-/// [`Result`]. In an `async` test that would keep the tasks of the test from running, so
-/// [`nonblocking`](Self::nonblocking) makes them return a future instead:
+/// `Wait` comes from [`Node::wait`] or [`NodeChild::wait`]. Its methods block the calling thread
+/// and return a [`Result`]. In an `async` test that would keep the tasks of the test from running,
+/// so [`nonblocking`](Self::nonblocking) makes them return a future instead:
 ///
 /// ```no_run
 /// # async fn test(lab: netns_test::Lab, server: netns_test::NodeId) -> netns_test::Result<()> {
@@ -29,9 +29,9 @@ pub const WAIT_LIMIT: Duration = Duration::from_secs(10);
 /// # }
 /// ```
 ///
-/// A wait ends early when the event cannot happen any more: the node is powered off, or the program has
-/// ended. [`Error::is_timeout`](crate::Error::is_timeout) is true only of an error at the limit. Each error
-/// lists what was there instead.
+/// A wait ends early when the event cannot happen any more: the node is powered off, or the program
+/// has ended. [`Error::is_timeout`](crate::Error::is_timeout) is true only of an error at the
+/// limit. Each error lists what was there instead.
 #[must_use = "only the methods of this value wait"]
 pub struct Wait<'lab, T, M = Blocking> {
     pub(crate) of: &'lab T,
@@ -49,8 +49,8 @@ impl Node {
 impl NodeChild {
     /// Returns the waits for this program, which last `limit` at most: see [`Wait`].
     ///
-    /// Other than `std::process::Child::wait`, no wait closes the program's standard input. For a program
-    /// that reads to the end of its input, `drop(child.stdin.take())` first.
+    /// Other than `std::process::Child::wait`, no wait closes the program's standard input. For a
+    /// program that reads to the end of its input, `drop(child.stdin.take())` first.
     pub fn wait(&self, limit: Duration) -> Wait<'_, Self> {
         Wait { of: self, limit, mode: PhantomData }
     }

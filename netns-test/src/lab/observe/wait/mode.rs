@@ -1,7 +1,8 @@
 //! The two ways to wait: on the calling thread, or in a future.
 //!
-//! Each wait is written once, as a future of steps that block. [`Blocking`] runs the steps in place, so
-//! that one poll completes the future. [`Nonblocking`] runs each step on a thread of its own.
+//! Each wait is written once, as a future of steps that block. [`Blocking`] runs the steps in
+//! place, so that one poll completes the future. [`Nonblocking`] runs each step on a thread of its
+//! own.
 
 use std::any::Any;
 use std::fmt;
@@ -57,8 +58,9 @@ impl sealed::Sealed for Nonblocking {}
 
 /// Future of a wait. The wait, and its limit, begin when the future is first polled.
 ///
-/// The future runs on any executor. Within a tokio runtime the wait uses a thread of the runtime's blocking
-/// pool, elsewhere a new thread. When the future is dropped, that thread stops waiting within 100 ms.
+/// The future runs on any executor. Within a tokio runtime the wait uses a thread of the runtime's
+/// blocking pool, elsewhere a new thread. When the future is dropped, that thread stops waiting
+/// within 100 ms.
 #[must_use = "a future waits only while it is polled"]
 pub struct Waiting<'lab, T>(Pin<Box<dyn Future<Output = Result<T>> + Send + 'lab>>);
 
@@ -197,8 +199,8 @@ impl<T> Drop for Sender<T> {
     }
 }
 
-/// Runs `work` on a thread that may block. A thread of tokio's blocking pool keeps a paused clock from
-/// advancing.
+/// Runs `work` on a thread that may block. A thread of tokio's blocking pool keeps a paused clock
+/// from advancing.
 fn start_thread(work: impl FnOnce() + Send + 'static) -> Result<()> {
     if let Ok(runtime) = Handle::try_current() {
         drop(runtime.spawn_blocking(work));

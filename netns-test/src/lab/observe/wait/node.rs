@@ -1,4 +1,5 @@
-//! Waits for events on a node, in place of a sleep. An error at the limit lists what was there instead.
+//! Waits for events on a node, in place of a sleep. An error at the limit lists what was there
+//! instead.
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -25,8 +26,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Waits for events on a node. Each ends at once when the node is powered off.
 impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
-    /// Waits until a TCP socket listens where other nodes can reach it: on a port, at any address except
-    /// those of loopback; or at the given address, which may be one of loopback.
+    /// Waits until a TCP socket listens where other nodes can reach it: on a port, at any address
+    /// except those of loopback; or at the given address, which may be one of loopback.
     ///
     /// # Errors
     ///
@@ -36,8 +37,8 @@ impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
         self.serving(Location::caller(), Protocol::Tcp, at.into())
     }
 
-    /// Waits until an unconnected UDP socket is bound where other nodes can reach it, at a port or address as
-    /// for [`listening`](Self::listening).
+    /// Waits until an unconnected UDP socket is bound where other nodes can reach it, at a port or
+    /// address as for [`listening`](Self::listening).
     ///
     /// # Errors
     ///
@@ -47,7 +48,8 @@ impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
         self.serving(Location::caller(), Protocol::Udp, at.into())
     }
 
-    /// Waits for an established TCP connection with this local or remote end: a port, an address, or both.
+    /// Waits for an established TCP connection with this local or remote end: a port, an address,
+    /// or both.
     ///
     /// # Errors
     ///
@@ -68,16 +70,16 @@ impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
     /// # Errors
     ///
     /// At the limit, with the node's interfaces.
-    #[track_caller]
     #[must_use]
+    #[track_caller]
     pub fn link_up(&self, interface: &str) -> M::Output<'lab, ()> {
         let name = interface.to_owned();
         self.on_node(Location::caller(), move |node, deadline| link_up(node, &name, deadline))
     }
 
-    /// Waits for a route to exactly this destination (`10.9.0.0/24`; the default route is the one to
-    /// `0.0.0.0/0` or `::/0`). Its interface must be up, and a rule (ip-rule(8)) must lead to its table, if
-    /// only for some packets.
+    /// Waits for a route to exactly this destination (`10.9.0.0/24`; the default route is the one
+    /// to `0.0.0.0/0` or `::/0`). Its interface must be up, and a rule (ip-rule(8)) must lead to
+    /// its table, if only for some packets.
     ///
     /// # Errors
     ///
@@ -183,8 +185,8 @@ struct Sought<'a> {
     reason: &'a str,
 }
 
-/// Calls `look` whenever the kernel reports a change of a link, a route or a rule, until it finds what is
-/// sought. The second value of `look` is the list for the error.
+/// Calls `look` whenever the kernel reports a change of a link, a route or a rule, until it finds
+/// what is sought. The second value of `look` is the list for the error.
 fn event(
     node: &Node,
     here: &Arc<Here>,

@@ -1,4 +1,5 @@
-//! Obstacles between two nodes, as the lab knows them: a lost packet does not say where it was lost.
+//! Obstacles between two nodes, as the lab knows them: a lost packet does not say where it was
+//! lost.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -12,8 +13,8 @@ use crate::lab::topology::NodeKind;
 /// Step of a packet: a node, and the interface by which the packet leaves it.
 type Step = (usize, Option<usize>);
 
-/// Returns what keeps packets of a node from an address, or the answers from the node, one sentence each: nodes
-/// on the path that are powered off, links that are down, partitions.
+/// Returns what keeps packets of a node from an address, or the answers from the node, one sentence
+/// each: nodes on the path that are powered off, links that are down, partitions.
 pub(crate) fn between(fabric: &Fabric, from: usize, to: IpAddr) -> Result<Vec<String>> {
     let Some(end) = owner(fabric, to)? else { return Ok(Vec::new()) };
     let there = way(fabric, from, end, to);
@@ -35,8 +36,8 @@ pub(crate) fn between(fabric: &Fabric, from: usize, to: IpAddr) -> Result<Vec<St
     let parted = fabric.partitions.pairs().into_iter().filter(|[one, other]| {
         let ends = [from, end];
         let is_on = |node| on_way.contains(node);
-        // A router does not forward packets from the other side, and two routers on different sides do not
-        // resolve each other's Ethernet addresses.
+        // A router does not forward packets from the other side, and two routers on different sides
+        // do not resolve each other's Ethernet addresses.
         is_on(one) && is_on(other) && (ends.contains(one) || ends.contains(other))
             || there.windows(2).chain(back.windows(2)).any(|step| {
                 let step = [step[0].0, step[1].0];

@@ -23,14 +23,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Waits for a program.
 impl<'lab, M: WaitMode> Wait<'lab, NodeChild, M> {
-    /// Waits for a line of the program's output, past or future, that `is_match` accepts. A line counts when
-    /// its end has been written, so a prompt without a line feed is not seen. Lines of stdout and stderr
-    /// count if they are printed (not piped elsewhere).
+    /// Waits for a line of the program's output, past or future, that `is_match` accepts. A line
+    /// counts when its end has been written, so a prompt without a line feed is not seen. Lines of
+    /// stdout and stderr count if they are printed (not piped elsewhere).
     ///
     /// # Errors
     ///
-    /// At the limit; at once when no line can come any more, as the program has failed or closed its output.
-    /// The error has the exit status and the last lines.
+    /// At the limit; at once when no line can come any more, as the program has failed or closed
+    /// its output. The error has the exit status and the last lines.
     #[track_caller]
     pub fn line(
         &self,
@@ -53,14 +53,14 @@ impl<'lab, M: WaitMode> Wait<'lab, NodeChild, M> {
         })
     }
 
-    /// Waits until a TCP socket on the program's node listens where other nodes can reach it, or at the
-    /// given address, which may be one of loopback. The socket may be of another process: a daemon often
-    /// hands it to a child.
+    /// Waits until a TCP socket on the program's node listens where other nodes can reach it, or at
+    /// the given address, which may be one of loopback. The socket may be of another process: a
+    /// daemon often hands it to a child.
     ///
     /// # Errors
     ///
-    /// At the limit; at once when the program has ended with a failure. The error has the listening sockets
-    /// of the node, the exit status and the last lines.
+    /// At the limit; at once when the program has ended with a failure. The error has the listening
+    /// sockets of the node, the exit status and the last lines.
     #[track_caller]
     pub fn listening(&self, at: impl Into<Endpoint>) -> M::Output<'lab, ()> {
         let (program, end) = (Arc::clone(&self.of.program), at.into());
@@ -69,14 +69,14 @@ impl<'lab, M: WaitMode> Wait<'lab, NodeChild, M> {
         })
     }
 
-    /// Waits until the program has ended. All that it wrote is then in [`NodeChild::lines`]. With the limit
-    /// [`Duration::MAX`], the wait lasts as long as the program.
+    /// Waits until the program has ended. All that it wrote is then in [`NodeChild::lines`]. With
+    /// the limit [`Duration::MAX`], the wait lasts as long as the program.
     ///
     /// # Errors
     ///
     /// At the limit, with the last lines; ECHILD if other code has reaped the program.
-    #[track_caller]
     #[must_use]
+    #[track_caller]
     pub fn exit(&self) -> M::Output<'lab, ExitStatus> {
         let program = Arc::clone(&self.of.program);
         M::start(Location::caller(), self.limit, move |deadline| {
@@ -96,7 +96,8 @@ struct News {
     lines: Vec<String>,
     /// Number of lines so far, for the next look.
     seen: usize,
-    /// Whether no line follows: the limit is over, the program has failed, or has closed its output.
+    /// Whether no line follows: the limit is over, the program has failed, or has closed its
+    /// output.
     is_last: bool,
     is_closed: bool,
     has_failed: bool,
@@ -129,7 +130,8 @@ impl News {
 
 fn no_line(program: &Program, news: &News, deadline: &Deadline) -> Result<()> {
     if news.is_closed {
-        // Most programs end right after they close their output: the error can then have the status.
+        // Most programs end right after they close their output: the error can then have the
+        // status.
         drop(exit(program, &Deadline::new(END_AFTER_CLOSE.min(deadline.left()))));
     }
     let (reason, kind) = if news.has_failed || news.is_closed {

@@ -20,12 +20,12 @@ use crate::lab::topology::NodeId;
 use crate::sys::errno;
 use crate::sys::net::ping::{Echo, Heard};
 
-/// First and longest interval between requests. An answer takes much less than the first; later requests are
-/// fewer, so that a network that is not up yet is not flooded.
+/// First and longest interval between requests. An answer takes much less than the first; later
+/// requests are fewer, so that a network that is not up yet is not flooded.
 const INTERVALS: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
 
-/// Time for the answer of each node on the path in the trace at the limit. After the first six ICMP errors the
-/// kernel sends one a second to the same node (`icmp_ratelimit` of icmp(7)).
+/// Time for the answer of each node on the path in the trace at the limit. After the first six ICMP
+/// errors the kernel sends one a second to the same node (`icmp_ratelimit` of icmp(7)).
 const LAST: Duration = Duration::from_millis(1200);
 
 /// Longest path in a plan, in hops.
@@ -85,14 +85,15 @@ impl From<std::net::Ipv6Addr> for Peer {
 }
 
 impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
-    /// Waits until another node answers an ICMP echo request: over IPv4 and over IPv6, if it has addresses of
-    /// both. The peer is a node of the lab, a node's name, or one address. A node or name means its planned
-    /// addresses, without later changes.
+    /// Waits until another node answers an ICMP echo request: over IPv4 and over IPv6, if it has
+    /// addresses of both. The peer is a node of the lab, a node's name, or one address. A node or
+    /// name means its planned addresses, without later changes.
     ///
     /// # Errors
     ///
-    /// At once for a name that the lab does not have. At the limit, with the last node on the path that
-    /// answers, its ICMP error, and the partitions, links and nodes that the lab knows to be in the way.
+    /// At once for a name that the lab does not have. At the limit, with the last node on the path
+    /// that answers, its ICMP error, and the partitions, links and nodes that the lab knows to be
+    /// in the way.
     #[track_caller]
     pub fn reachable(&self, other: impl Into<Peer>) -> M::Output<'lab, ()> {
         let peer = other.into().0;
@@ -172,8 +173,8 @@ fn reach(host: &Node, here: &Arc<Here>, to: IpAddr, deadline: &Deadline) -> Resu
     let failure = obstacles(host, to).into_iter().fold(failure, Failure::advise);
     let failure = failure.of(Kind::Timeout);
     let refusal = ended_by.or(refusal);
-    // A node without a route can stay silent while it gets one request a second, as the kernel counts each of
-    // its ICMP errors twice (ip_error and icmp_send).
+    // A node without a route can stay silent while it gets one request a second, as the kernel
+    // counts each of its ICMP errors twice (ip_error and icmp_send).
     let refuser = || refusal.as_ref()?.by.filter(|by| is_other(host, *by));
     let last = last.or_else(refuser).map(|last| named(common, last));
     let failure = failure.advise(match last {
@@ -208,8 +209,8 @@ impl Refusal {
     }
 }
 
-/// Sends a request and listens until `is_wanted` accepts what is heard. Returns the last refusal if that does
-/// not happen in time.
+/// Sends a request and listens until `is_wanted` accepts what is heard. Returns the last refusal if
+/// that does not happen in time.
 fn ask(
     echo: &Echo,
     hops: Option<u8>,
@@ -229,7 +230,8 @@ fn ask(
     Ok(Err(refusal))
 }
 
-/// Returns the last node on the path that answers, and the refusal there; none if the peer itself answers.
+/// Returns the last node on the path that answers, and the refusal there; none if the peer itself
+/// answers.
 fn trace(host: &Node, echo: &Echo) -> io::Result<Option<(Option<IpAddr>, Option<Refusal>)>> {
     let mut last = None;
     for hops in 1..=MOST_HOPS {
