@@ -50,6 +50,26 @@ pub(crate) fn intercept(action: Action) -> Option<Interception> {
     Some(Interception { _in_place: in_place, _thread: PhantomData })
 }
 
+/// Calls `action` with the message of each panic of the calling thread until `is_over`, instead of
+/// the panic hook.
+///
+/// This hook stays installed, so that any thread can end the interception, and a hook that is set
+/// later is not lost.
+pub(crate) fn intercept_until(
+    is_over: fn() -> bool,
+    action: impl Fn(&str) + Send + Sync + 'static,
+) {
+    let thread = thread::current().id();
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if thread::current().id() == thread && !is_over() {
+            action(&message(info.payload()));
+        } else {
+            before(info);
+        }
+    }));
+}
+
 impl Drop for Interception {
     fn drop(&mut self) {
         ACTION.set(None);
