@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime, RuntimeFlavor};
 
 use crate::harness::child::panic_hook;
+use crate::runtime::interception;
 use crate::sys::errno;
 
 /// Time that a started worker may take to its first instruction.
@@ -27,7 +28,7 @@ pub(crate) fn build(
     let gate = Arc::new(Gate::default());
     let (at_gate, closer) = (Arc::clone(&gate), Arc::clone(&gate));
     builder.on_thread_start(move || at_gate.pass(&on_start));
-    let interception = panic_hook::intercept(Box::new(move |_| closer.close(None)));
+    let interception = interception::intercept(Box::new(move |_| closer.close(None)));
     let built = catch_unwind(AssertUnwindSafe(|| builder.build()));
     drop(interception);
     match built {

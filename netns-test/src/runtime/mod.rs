@@ -2,6 +2,8 @@
 
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod build;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod interception;
 
 use std::future::Future;
 

@@ -28,6 +28,17 @@ pub fn set_up(_: TokenStream, item: TokenStream) -> TokenStream {
     with_set_up(item)
 }
 
+/// Runs the body on a thread of its own, and waits for the end of that.
+#[proc_macro_attribute]
+pub fn on_a_thread(_: TokenStream, item: TokenStream) -> TokenStream {
+    change_body(item, |body| {
+        let closure = parse("||").into_iter().chain([TokenTree::Group(body)]).collect();
+        let argument = Group::new(Delimiter::Parenthesis, closure);
+        let call = parse("::std::thread::spawn").into_iter().chain([TokenTree::Group(argument)]);
+        call.chain(parse(".join().unwrap()")).collect()
+    })
+}
+
 /// Adds a second function, isolated, that calls this one.
 #[proc_macro_attribute]
 pub fn also_isolated(_: TokenStream, item: TokenStream) -> TokenStream {

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use attributes::{block, set_up};
-use netns_test::netns_test;
+use attributes::{block, on_a_thread, set_up};
+use netns_test::{Topology, netns_test};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::proof::isolated;
@@ -26,6 +26,17 @@ fn below() {
 #[netns_test]
 fn above() {
     isolated_with_set_up();
+}
+
+/// The body begins on another thread than the attribute's code, which a runtime of a lab needs no less.
+#[netns_test(timeout = "20s")]
+#[on_a_thread]
+fn a_body_on_a_thread_of_its_own_can_have_a_lab() {
+    let mut net = Topology::new();
+    let (a, b) = (net.host("a"), net.host("b"));
+    net.link(a, b);
+    let lab = net.build().unwrap();
+    assert_eq!(lab[a].block_on(async { 7 }), 7);
 }
 
 #[netns_test]

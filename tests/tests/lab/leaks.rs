@@ -102,8 +102,8 @@ fn an_interface_of_the_caller_stays() -> netns_test::Result<()> {
 fn panics_name_the_node() {
     let cases = [
         ("panics_in_a_closure", "thread 'h0'"),
-        ("panics_in_a_task", "host h0: a task has panicked"),
-        ("panics_in_a_thread", "host h0: a thread has panicked"),
+        ("panics_in_a_task", "node h0: a task has panicked"),
+        ("panics_in_a_thread", "node h0: a thread has panicked"),
         ("panics_outside_of_the_lab", "of the test itself"),
     ];
     for (name, message) in cases {
@@ -120,7 +120,7 @@ fn panics_in_a_closure() -> netns_test::Result<()> {
     let lab = net.build()?;
     let work = || lab[nodes[0]].run(|| panic!("of the {}", "closure"));
     let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_err();
-    assert_eq!(payload.downcast_ref::<String>().unwrap(), "host h0: of the closure");
+    assert_eq!(payload.downcast_ref::<String>().unwrap(), "node h0: of the closure");
     lab[nodes[0]].run(|| panic!("of the closure"))
 }
 

@@ -4,7 +4,6 @@
 //! thread makes no system call after the function; the first thread does what needs one.
 
 use std::any::Any;
-use std::cell::RefCell;
 use std::io;
 use std::mem::forget;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +13,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::diagnose;
 use crate::error::Failure;
 use crate::harness::child::panic_hook;
-use crate::harness::child::panic_hook::Interception;
 use crate::harness::child::record::BodyRecord;
 use crate::harness::child::stage;
 use crate::harness::protocol::heartbeat::{Heartbeat, Mark};
@@ -121,29 +119,22 @@ fn call(case: &Case, record: &Arc<BodyRecord>) -> End {
     }
 }
 
-thread_local! {
-    /// Interception of the panics of the test's thread before the test's function.
-    static BEFORE_THE_TEST: RefCell<Option<Interception>> = const { RefCell::new(None) };
-}
-
 /// Makes a panic before [`begin`] end the process as a test that was not started.
 fn intercept_until_begin(record: &Arc<BodyRecord>) {
     stage::reach(Stage::Attribute);
     let record = Arc::clone(record);
-    let action = move |message: &str| {
+    panic_hook::intercept_until(stage::has_begun, move |message| {
         let (step, object) = Stage::Attribute.step();
         let failure = diagnose::explain(step, object, &panic_hook::error_of(message));
         record.write(&Record::NotStarted(failure));
         process::exit_now(FAILED)
-    };
-    BEFORE_THE_TEST.set(panic_hook::intercept(Box::new(action)));
+    });
 }
 
 /// Notes that the test's function begins. The macro puts a call of it before the first line of the
-/// function.
+/// function, which may run on any thread of the test.
 pub fn begin() {
     stage::begin();
-    drop(BEFORE_THE_TEST.take());
 }
 
 /// Calls `function`. The standard library cuts a backtrace at a function of this name.
