@@ -90,6 +90,7 @@ const LINES: &str = "
 
     with_others::above
     with_others::attributes_of_the_language
+    with_others::a_body_on_a_thread_of_its_own_can_have_a_lab
     with_others::below
     with_others::below_by_cfg_attr
     with_others::below_on_an_async_fn

@@ -32,6 +32,7 @@ fn above() {
 #[netns_test(timeout = "20s")]
 #[on_a_thread]
 fn a_body_on_a_thread_of_its_own_can_have_a_lab() {
+    println!("ran with_others::a_body_on_a_thread_of_its_own_can_have_a_lab");
     let mut net = Topology::new();
     let (a, b) = (net.host("a"), net.host("b"));
     net.link(a, b);

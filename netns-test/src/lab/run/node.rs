@@ -116,7 +116,7 @@ impl Node {
             on_thread::go(&here.place, self.name());
             work()
         };
-        let call = format_args!("`{name}` on {}", self.name());
+        let call = format!("`{name}` on {}", self.name());
         let ended = on_thread::scoped(self.name(), start, || blocked::wait_for(&end, call));
         let ended = ended.unwrap_or_else(|error| self.give_up("start a thread on", &error));
         ended.unwrap_or_else(|panic| panic::resume_unwind(self.named(panic)))
