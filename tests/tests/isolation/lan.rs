@@ -14,7 +14,7 @@ use netns_test_tests::{passes, stdout_of};
 const OWN: [&str; 3] = ["192.168.1.2", "fd00:1::2", "fe80::2"];
 const NEIGHBOUR: [&str; 3] = ["192.168.1.1", "fd00:1::1", "fe80::1"];
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn index() -> u32 {
     fs::read_to_string("/sys/class/net/eth0/ifindex").unwrap().trim().parse().unwrap()

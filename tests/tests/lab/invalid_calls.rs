@@ -63,7 +63,7 @@ fn a_route_by_a_link_leads_to_its_segment() -> netns_test::Result<()> {
     let listener = lab[b].run(|| -> std::io::Result<_> {
         let listener = UdpSocket::bind((GROUP, 5353))?;
         listener.join_multicast_v4(&GROUP, &Ipv4Addr::UNSPECIFIED)?;
-        listener.set_read_timeout(Some(Duration::from_secs(10)))?;
+        listener.set_read_timeout(Some(crate::net::PATIENCE))?;
         Ok(listener)
     })?;
     lab[a].run(|| UdpSocket::bind("0.0.0.0:0")?.send_to(b"who", (GROUP, 5353)))?;
@@ -71,7 +71,7 @@ fn a_route_by_a_link_leads_to_its_segment() -> netns_test::Result<()> {
     let (length, from) = listener.recv_from(&mut buffer)?;
     assert_eq!((&buffer[..length], Some(from.ip())), (&b"who"[..], lab.plan().address_of(a)));
     let everybody = lab[b].run(|| UdpSocket::bind("0.0.0.0:67"))?;
-    everybody.set_read_timeout(Some(Duration::from_secs(10)))?;
+    everybody.set_read_timeout(Some(crate::net::PATIENCE))?;
     lab[a].run(|| -> std::io::Result<usize> {
         let socket = UdpSocket::bind("0.0.0.0:0")?;
         socket.set_broadcast(true)?;

@@ -115,7 +115,7 @@ fn builds_without_sysctls() -> netns_test::Result<()> {
     Mesh::new(&lab, &nodes).all_pairs_talk();
     // Also where `/proc` has other numbers for them.
     let (mut held, stdout) = UnixStream::pair().unwrap();
-    held.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    held.set_read_timeout(Some(crate::net::PATIENCE)).unwrap();
     let mut command = lab[nodes[0]].command("sh");
     command.args(["-c", "sleep 1000 2>&1 &"]).stdout(OwnedFd::from(stdout)).status()?;
     drop(command);

@@ -104,7 +104,7 @@ fn a_program_that_writes_without_end_does_not_keep_the_lab() {
 fn what_starts_on_a_host_without_power_ends_with_the_lab() {
     let (lab, _, server) = two_hosts();
     let (mut held, stdout) = UnixStream::pair().unwrap();
-    held.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    held.set_read_timeout(Some(crate::net::PATIENCE)).unwrap();
     let (go, goes) = std::sync::mpsc::channel::<()>();
     let thread = lab[server].spawn_thread(move || {
         goes.recv().unwrap();
