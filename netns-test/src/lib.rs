@@ -17,6 +17,12 @@ mod env;
 )]
 mod error;
 #[cfg(all(target_os = "linux", not(miri)))]
+mod evidence;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod examine;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod explain;
+#[cfg(all(target_os = "linux", not(miri)))]
 mod harness;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod isolate;
@@ -33,6 +39,8 @@ mod premain;
 mod probe;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod registry;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod report;
 #[cfg(feature = "tokio")]
 mod runtime;
 #[cfg(all(target_os = "linux", not(miri)))]

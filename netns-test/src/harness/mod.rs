@@ -11,6 +11,7 @@
 //! Imports go one way: `runner`, `server`, `child`, `protocol`, each from those after it.
 
 pub(crate) mod child;
+pub(crate) mod evidence;
 pub(crate) mod protocol;
 pub(crate) mod runner;
 pub(crate) mod server;

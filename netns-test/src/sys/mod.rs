@@ -18,3 +18,4 @@ pub(crate) mod net;
 pub(crate) mod ns;
 pub(crate) mod process;
 pub(crate) mod seccomp;
+pub(crate) mod shared_log;

@@ -4,7 +4,7 @@ use super::tokens::{Token, tokens};
 
 /// Rooms of the library, and the modules that each may import besides itself. A part of `lab` is a room
 /// of its own. ARCHITECTURE.md has the same table.
-pub(crate) const IMPORTS: [(&str, &[&str]); 24] = [
+pub(crate) const IMPORTS: [(&str, &[&str]); 28] = [
     ("premain", &["harness", "registry", "sys"]),
     ("harness", &HARNESS),
     ("registry", &["isolate", "sys"]),
@@ -17,6 +17,10 @@ pub(crate) const IMPORTS: [(&str, &[&str]); 24] = [
     ("lab::plan", &["addr", "error", "lab::topology"]),
     ("lab::topology", &["addr", "error"]),
     ("addr", &["error"]),
+    ("report", &["env", "error", "evidence", "explain", "sys"]),
+    ("explain", &["evidence"]),
+    ("examine", &["addr", "error", "evidence", "netlink", "sys"]),
+    ("evidence", &["bytes", "sys"]),
     ("sandbox", &["diagnose", "error", "isolate", "netns", "sys", "userns"]),
     ("probe", &["bytes", "diagnose", "error", "isolate", "sys", "userns"]),
     ("diagnose", &["env", "error", "isolate::NAMESPACES", "sys"]),
@@ -31,15 +35,18 @@ pub(crate) const IMPORTS: [(&str, &[&str]); 24] = [
     ("isolation", &[]),
 ];
 
-const HARNESS: [&str; 10] = [
+const HARNESS: [&str; 13] = [
     "bytes",
     "diagnose",
     "env",
     "error",
+    "evidence",
+    "examine",
     "isolate",
     "isolation",
     "probe",
     "registry",
+    "report",
     "sys",
     "userns",
 ];
@@ -48,16 +55,26 @@ const DOCTOR: [&str; 10] = [
     "bytes", "diagnose", "env", "error", "isolate", "netlink", "premain", "probe", "sys", "userns",
 ];
 
-const FABRIC: [&str; 8] =
-    ["addr", "error", "isolation", "lab::plan", "lab::topology", "netlink", "runtime", "sys"];
+const FABRIC: [&str; 9] = [
+    "addr",
+    "error",
+    "evidence",
+    "isolation",
+    "lab::plan",
+    "lab::topology",
+    "netlink",
+    "runtime",
+    "sys",
+];
 
 const BUILD: [&str; 8] =
     ["addr", "error", "isolation", "lab::fabric", "lab::plan", "lab::topology", "netlink", "sys"];
 
-const RUN: [&str; 12] = [
+const RUN: [&str; 13] = [
     "addr",
     "env",
     "error",
+    "evidence",
     "isolation",
     "lab::build",
     "lab::fabric",
@@ -70,9 +87,10 @@ const RUN: [&str; 12] = [
 ];
 
 /// What changes a running lab, and what looks at one, know all of it but each other.
-const RUNNING: [&str; 12] = [
+const RUNNING: [&str; 13] = [
     "addr",
     "error",
+    "evidence",
     "isolation",
     "lab::build",
     "lab::fabric",

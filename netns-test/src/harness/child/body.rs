@@ -6,6 +6,7 @@ use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::evidence;
 use crate::harness::child::context::{Site, Start};
 use crate::harness::child::record::BodyRecord;
 use crate::harness::child::{prepare, record, stage, test_thread};
@@ -14,6 +15,7 @@ use crate::harness::protocol::stage::Stage;
 use crate::registry::{constructors, versions};
 use crate::sys::errno;
 use crate::sys::process::{SingleThreaded, exit_now, shared_record};
+use crate::sys::shared_log::SharedLog;
 
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
@@ -28,7 +30,7 @@ pub(crate) fn is_running() -> bool {
 pub(crate) fn main(
     site: &Site<'_>,
     (start, ready): (Start<'_>, OwnedFd),
-    (memory, seal): (shared_record::Record, u64),
+    (memory, seal, log): (shared_record::Record, u64, Option<SharedLog>),
     alone: &SingleThreaded,
 ) -> ! {
     RUNNING.store(true, Ordering::Relaxed);
@@ -40,6 +42,9 @@ pub(crate) fn main(
             exit_now(FAILED)
         }
     };
+    if let (Some(log), Ok(mark)) = (log, shared_record::ForkMark::new()) {
+        evidence::log::install(log, mark);
+    }
     stage::note_in(memory.progress());
     let record = Arc::new(BodyRecord::new((memory, seal), mark));
     let not_started = |failure| -> ! {

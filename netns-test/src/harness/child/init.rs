@@ -7,19 +7,21 @@ use std::time::Duration;
 
 use crate::diagnose;
 use crate::error::Failure;
+use crate::evidence::code::Fact as _;
 use crate::harness::child::body;
 use crate::harness::child::context::{Arrived, Site, Start, Task};
 use crate::harness::child::leftovers;
 use crate::harness::child::time_limit::{Left, TimeLimit};
+use crate::harness::evidence::examiner::Evidence;
 use crate::harness::protocol::framing;
 use crate::harness::protocol::messages;
-use crate::harness::protocol::report::{Ended, Record, Report};
+use crate::harness::protocol::report::{Ended, PASSED, Record, Report};
 use crate::harness::protocol::retry::retry_beside_tests;
 use crate::harness::protocol::stage::Stage;
 use crate::isolate;
 use crate::isolate::{Neighbour, Network, Refused, Transcript};
 use crate::probe::TrialOutcome;
-use crate::registry::case::Case;
+use crate::registry::case::{Case, ShouldPanic};
 use crate::sys::fds::Until;
 use crate::sys::net::{devconf, socket};
 use crate::sys::process;
@@ -27,6 +29,7 @@ use crate::sys::process::group::Group;
 use crate::sys::process::limits;
 use crate::sys::process::{Pid, Side, SingleThreaded, Status};
 use crate::sys::process::{progress, shared_record, signals, unfailing};
+use crate::sys::shared_log::SharedLog;
 use crate::sys::{errno, fds};
 
 /// Body that was forked, and prepares itself while init does.
@@ -34,6 +37,8 @@ struct Forked {
     pid: Pid,
     record: shared_record::Record,
     seal: u64,
+    /// Log of the body; none if the kernel refuses the memory.
+    log: Option<SharedLog>,
     /// Socket on which the body waits for [`messages::Ready`].
     ready: OwnedFd,
     /// Transcript of the choice of its process id.
@@ -47,6 +52,7 @@ struct Running {
     ready: Duration,
     record: shared_record::Record,
     seal: u64,
+    log: Option<SharedLog>,
     /// Descriptor of the PID namespace's `/proc`, if it has one.
     proc: Option<OwnedFd>,
     /// Network namespace of the neighbour, if there is one.
@@ -61,7 +67,7 @@ pub(crate) fn main(site: &Site<'_>, alone: &SingleThreaded) -> ! {
         Task::This(order) => {
             let forked = enter(site).and_then(|()| fork_body(site, Start::This(order), alone));
             let begun = forked.and_then(|forked| begin(site, forked));
-            conclude(site, (order.case, order.control), begun)
+            conclude(site, (order.case, order.control), begun, alone)
         }
         Task::Awaited(orders) => run_warm(site, orders, alone),
     }
@@ -101,7 +107,9 @@ fn run_warm(site: &Site<'_>, orders: &OwnedFd, alone: &SingleThreaded) -> ! {
         }
     })();
     match arrived {
-        Some((arrived, running)) => conclude(site, (arrived.case, &arrived.control), Ok(running)),
+        Some((arrived, running)) => {
+            conclude(site, (arrived.case, &arrived.control), Ok(running), alone)
+        }
         None => process::exit_now(1),
     }
 }
@@ -111,9 +119,10 @@ fn conclude(
     site: &Site<'_>,
     (case, control): (&'static Case, &OwnedFd),
     begun: Result<Running, Failure>,
+    alone: &SingleThreaded,
 ) -> ! {
     let report = match begun {
-        Ok(running) => supervise(site, case, control, running),
+        Ok(running) => supervise(site, (case, control), running, alone),
         Err(failure) => Report::NotStarted(failure),
     };
     // If the runner has gone, the report has no reader.
@@ -139,6 +148,7 @@ fn fork_body(site: &Site<'_>, start: Start<'_>, alone: &SingleThreaded) -> Resul
     let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     let record = shared_record::Record::new().map_err(step("mmap", "the shared record"))?;
     let seal = seal();
+    let log = SharedLog::new().ok();
     let (ready, theirs) = socket::pair().map_err(step("socketpair", "the test's process"))?;
     // Before the body's process id is chosen: the leader of the group takes one too.
     let group = retry_beside_tests(site.heartbeat.0, || Group::new(alone)).map_err(|error| {
@@ -151,18 +161,18 @@ fn fork_body(site: &Site<'_>, start: Start<'_>, alone: &SingleThreaded) -> Resul
         drop(ready);
         // Init reaps the leader.
         std::mem::forget(group);
-        body::main(site, (start, theirs), (record, seal), alone)
+        body::main(site, (start, theirs), (record, seal, log), alone)
     };
     // So that a signal to the body's group reaches neither init nor a process that has left the
     // group.
     group.take_in(pid).map_err(step("setpgid", "the test's process"))?;
-    Ok(Forked { pid, record, seal, ready, numbering })
+    Ok(Forked { pid, record, seal, log, ready, numbering })
 }
 
 /// Sets up the sandbox and sends [`messages::Ready`] to the body.
 fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
     let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
-    let Forked { pid, record, seal, ready, numbering } = forked;
+    let Forked { pid, record, seal, log, ready, numbering } = forked;
     wait_for_go(site.go);
     let (proc, mut limitations) = set_up(site, numbering)?;
     let neighbour = add_neighbour(site, &mut limitations)?;
@@ -177,7 +187,7 @@ fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
         }
         _ => {}
     }
-    Ok(Running { pid, ready: progress::now(), record, seal, proc, neighbour, limitations })
+    Ok(Running { pid, ready: progress::now(), record, seal, log, proc, neighbour, limitations })
 }
 
 /// Sets up the sandbox. If it is the first one and refused, sends the outcome to the server and
@@ -247,7 +257,13 @@ fn seal() -> u64 {
 }
 
 /// Waits until the body has ended, its time is over, or the runner or the server has gone.
-fn supervise(site: &Site<'_>, case: &Case, control: &OwnedFd, running: Running) -> Report {
+fn supervise(
+    site: &Site<'_>,
+    (case, control): (&Case, &OwnedFd),
+    running: Running,
+    alone: &SingleThreaded,
+) -> Report {
+    let mut evidence = running.log.map(|log| Evidence::new(log, running.pid, alone));
     let mut time = TimeLimit { ready: running.ready, limit: case.timeout().duration() };
     loop {
         let began = running.record.progress().began();
@@ -277,14 +293,52 @@ fn supervise(site: &Site<'_>, case: &Case, control: &OwnedFd, running: Running) 
         let status = if ended { reap_until(running.pid) } else { None };
         if let Some(status) = status {
             let used_up = limit.filter(|&limit| unfailing::time_of_children() >= limit);
-            return Report::Ended(Ended { used_up, ..report(running, status, None) });
+            let began = running.record.progress().began();
+            let ended = Ended { used_up, ..report(&running, status, None) };
+            if needs_evidence(case, &ended) {
+                send_evidence(site, control, evidence, (began, running.proc.as_ref()));
+            }
+            return Report::Ended(ended);
+        }
+        if let Some(evidence) = evidence.as_mut().filter(|_| ended) {
+            evidence.follow(running.proc.as_ref());
         }
         // The kernel kills the body when init ends.
         if let Left::Over(limit) = look {
+            if let Some(evidence) = &mut evidence {
+                evidence.at_time_limit(running.proc.as_ref());
+            }
+            send_evidence(site, control, evidence, (began, running.proc.as_ref()));
             let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-            return Report::Ended(report(running, Status::Signaled(signals::KILL), Some(limit)));
+            return Report::Ended(report(&running, Status::Signaled(signals::KILL), Some(limit)));
         }
     }
+}
+
+/// Returns whether the test has ended as one that fails, as far as init can tell.
+fn needs_evidence(case: &Case, ended: &Ended) -> bool {
+    let has_panicked = matches!(
+        ended.record,
+        Some(Record::Panicked(_) | Record::PanickedUnseen(_) | Record::PanickedWithValue)
+    );
+    match &ended.record {
+        _ if ended.stage != Stage::Body => false,
+        Some(Record::Passed) => ended.status != Status::Exited(PASSED),
+        _ => !(has_panicked && case.should_panic != ShouldPanic::No),
+    }
+}
+
+/// Sends the evidence. Without a reader, or if the socket refuses it, there is none.
+fn send_evidence(
+    site: &Site<'_>,
+    control: &OwnedFd,
+    evidence: Option<Evidence<'_>>,
+    (began, proc): (Option<Duration>, Option<&OwnedFd>),
+) {
+    let Some(evidence) = evidence else { return };
+    let facts = evidence.finish(began, proc);
+    let room = || framing::wait_for_room(control, site.alive.as_fd());
+    drop(framing::send_evidence(control, &facts.encoded(), room));
 }
 
 /// Reaps every child that has ended. Returns the body's status if it was among them.
@@ -298,15 +352,16 @@ fn reap_until(body: Pid) -> Option<Status> {
     status
 }
 
-fn report(running: Running, status: Status, timed_out: Option<u64>) -> Ended {
+fn report(running: &Running, status: Status, timed_out: Option<u64>) -> Ended {
     let Running { pid, record, seal, proc, limitations, .. } = running;
+    let (pid, seal, limitations) = (*pid, *seal, limitations.clone());
     let stack_overflow = record.stack_overflow().load(std::sync::atomic::Ordering::Relaxed) != 0;
     let stage = Stage::from_number(record.progress().stage()).unwrap_or(Stage::Body);
     let is_unseen = record.is_unseen();
     let record = record.read(seal).and_then(|(kind, text)| Record::from_parts(kind, &text));
     let record = if is_unseen { record.map(Record::unseen) } else { record };
     let is_alone = timed_out.is_none() && !process::others_exist();
-    let left = match &proc {
+    let left = match proc {
         // The usual case; cheaper than a listing.
         _ if is_alone => Vec::new(),
         Some(proc) => leftovers::list(proc, pid),

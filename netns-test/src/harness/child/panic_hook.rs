@@ -5,6 +5,8 @@ use std::io;
 use std::panic;
 use std::thread;
 
+use crate::evidence::log;
+
 /// Calls `action` with the message of each panic of the calling thread until `is_over`, instead of
 /// the panic hook.
 ///
@@ -22,6 +24,20 @@ pub(crate) fn intercept_until(
         } else {
             before(info);
         }
+    }));
+}
+
+/// Records each panic of the process in its log, after the present hook.
+pub(crate) fn watch() {
+    if !log::is_kept() {
+        return;
+    }
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        before(info);
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let thread = thread::current();
+        log::panicked(&message(info.payload()), &place, thread.name().unwrap_or_default());
     }));
 }
 

@@ -22,7 +22,7 @@ use crate::harness::protocol::retry::retry_beside_tests;
 use crate::harness::protocol::stage::Stage;
 use crate::isolation;
 use crate::isolation::Lack;
-use crate::registry::case::{Begins, Case};
+use crate::registry::case::{Begins, Case, ShouldPanic};
 use crate::sys::process;
 use crate::sys::process::stack_overflow;
 use crate::sys::{errno, fds};
@@ -96,6 +96,9 @@ enum End {
 /// filter of the test might refuse it.
 fn call(case: &Case, record: &Arc<BodyRecord>) -> End {
     drop(stack_overflow::note_overflow_in(record.memory().stack_overflow()));
+    if case.should_panic == ShouldPanic::No {
+        panic_hook::watch();
+    }
     match case.begins {
         Begins::AtOnce => stage::begin(),
         Begins::OnRuntime => {}

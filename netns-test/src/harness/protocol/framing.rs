@@ -22,7 +22,25 @@ pub(crate) fn send(
 ) -> io::Result<()> {
     let (first, last) = bytes.split_at(bytes.len() / messages::PART * messages::PART);
     let parts = first.chunks(messages::PART).map(|part| Message::Part(part.to_vec()));
-    for message in parts.chain([Message::Last(last.to_vec())]) {
+    send_each(control, parts.chain([Message::Last(last.to_vec())]), &mut pause)
+}
+
+/// Sends the evidence, which comes before the report. As [`send`].
+pub(crate) fn send_evidence(
+    control: &OwnedFd,
+    bytes: &[u8],
+    mut pause: impl FnMut() -> io::Result<()>,
+) -> io::Result<()> {
+    let parts = bytes.chunks(messages::PART).map(|part| Message::Evidence(part.to_vec()));
+    send_each(control, parts, &mut pause)
+}
+
+fn send_each(
+    control: &OwnedFd,
+    messages: impl Iterator<Item = Message>,
+    pause: &mut impl FnMut() -> io::Result<()>,
+) -> io::Result<()> {
+    for message in messages {
         let message = message.encode();
         let send = || retry_shortage(|| socket::try_send(control.as_fd(), &message).map_err(full));
         while let Err(error) = send() {
@@ -67,7 +85,9 @@ pub(crate) fn receive(control: &OwnedFd) -> io::Result<Vec<u8>> {
             Message::Part(part) => bytes.extend(part),
             Message::Last(part) if bytes.is_empty() => return Ok(part),
             Message::Last(part) => return Ok([bytes, part].concat()),
-            Message::Gone(_) => return Err(io::ErrorKind::InvalidData.into()),
+            Message::Gone(_) | Message::Evidence(_) => {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
         }
     }
 }

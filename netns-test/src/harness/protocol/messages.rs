@@ -29,6 +29,8 @@ pub(crate) enum Message {
     Part(Vec<u8>),
     /// Last part.
     Last(Vec<u8>),
+    /// Part of the evidence, which init sends before its report.
+    Evidence(Vec<u8>),
     /// From the server: init, and with it every process of the test, has ended.
     Gone(End),
 }
@@ -65,6 +67,7 @@ impl Message {
         match self {
             Self::Part(bytes) => out.u32(1).bytes(bytes),
             Self::Last(bytes) => out.u32(2).bytes(bytes),
+            Self::Evidence(bytes) => out.u32(4).bytes(bytes),
             Self::Gone(End { status, overdue, remains }) => {
                 out.u32(3).status(*status).u32((*overdue).into()).u32((*remains).into())
             }
@@ -81,6 +84,7 @@ impl Message {
                 let (status, overdue) = (input.status()?, input.flag()?);
                 Self::Gone(End { status, overdue, remains: input.flag()? })
             }
+            4 => Self::Evidence(input.bytes()?.to_vec()),
             _ => return None,
         };
         input.end(message)
@@ -143,6 +147,7 @@ mod tests {
         let parts = [
             Message::Part(vec![1, 2]),
             Message::Last(vec![3]),
+            Message::Evidence(vec![4]),
             Message::Gone(End { status: Status::Exited(0), overdue: true, remains: false }),
             Message::Gone(End { status: Status::Signaled(9), overdue: true, remains: true }),
         ];

@@ -33,12 +33,16 @@ use crate::{diagnose, env, userns};
 /// waits for a device or is held by a debugger may take any time.
 const LAST_PROCESS: Duration = Duration::from_secs(30);
 
+/// Most bytes of evidence. Init sends less; a body that can write to init's memory may not.
+const MOST_EVIDENCE: usize = 64 << 20;
+
 /// Runs test number `index`, which has this time limit. Returns when all its processes but init
-/// have ended.
+/// have ended. Appends the evidence of a test
+/// that has not passed to `evidence`.
 pub(crate) fn perform(
     server: Result<&Server, NoServer>,
     (index, limit): (usize, Option<Duration>),
-    replay: &mut Replay,
+    (replay, evidence): (&mut Replay, &mut Vec<u8>),
 ) -> Outcome {
     let server = match server {
         Ok(server) => server,
@@ -73,7 +77,7 @@ pub(crate) fn perform(
         Err(error) if !framing::is_hang_up(&error) => {
             not_sent(server, "environment and limits for the test", &error)
         }
-        _ => ours.follow(server, &mut watch, replay),
+        _ => ours.follow(server, &mut watch, (replay, evidence)),
     }
 }
 
@@ -201,8 +205,13 @@ impl Channels {
         Ok((Self { control, output }, Sent { control: their_control, stdout, stderr, directory }))
     }
 
-    fn follow(mut self, server: &Server, watch: &mut Watch, replay: &mut Replay) -> Outcome {
-        let outcome = self.wait_for_the_end(server, watch, replay);
+    fn follow(
+        mut self,
+        server: &Server,
+        watch: &mut Watch,
+        (replay, evidence): (&mut Replay, &mut Vec<u8>),
+    ) -> Outcome {
+        let outcome = self.wait_for_the_end(server, watch, (replay, evidence));
         self.output.finish(replay);
         outcome
     }
@@ -211,7 +220,7 @@ impl Channels {
         &mut self,
         server: &Server,
         watch: &mut Watch,
-        replay: &mut Replay,
+        (replay, evidence): (&mut Replay, &mut Vec<u8>),
     ) -> Outcome {
         let mut received = Received::default();
         loop {
@@ -231,6 +240,11 @@ impl Channels {
                     match Report::decode(&received.parts).map(seen_from_outside) {
                         Some(report) if report.is_final() => return Outcome::Ended(report),
                         report => received.report = Some((report, Instant::now())),
+                    }
+                }
+                Ok(Some(Message::Evidence(part))) => {
+                    if evidence.len() < MOST_EVIDENCE {
+                        evidence.extend(part);
                     }
                 }
                 Ok(Some(Message::Gone(end))) => {

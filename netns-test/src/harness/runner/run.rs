@@ -8,7 +8,7 @@ use crate::env;
 use crate::error::Failure;
 use crate::harness::child::body;
 use crate::harness::runner::verdict::{Judgement, Outcome, Verdict};
-use crate::harness::runner::{output, policy, registered_twice, request, verdict};
+use crate::harness::runner::{explanation, output, policy, registered_twice, request, verdict};
 use crate::harness::server::handle;
 use crate::harness::server::handle::NoServer;
 use crate::registry::case::{Case, Entry, ShouldPanic};
@@ -88,11 +88,17 @@ fn ask(entry: &'static Entry, case: &'static Case) -> Verdict {
         Ok(settings) => settings,
         Err(failure) => return with_notes(Judgement::failed(failure.to_string()), &replay),
     };
+    let mut evidence = Vec::new();
     let outcome = match index_of(entry) {
-        Some(index) => request::perform(server(), (index, case.timeout().duration()), &mut replay),
+        Some(index) => {
+            let limit = case.timeout().duration();
+            request::perform(server(), (index, limit), (&mut replay, &mut evidence))
+        }
         None => Outcome::NotRequested(unknown_entry()),
     };
-    let Judgement { verdict, notes } = verdict::judge(outcome);
+    let judgement = verdict::judge(outcome);
+    let Judgement { verdict, mut notes } = judgement;
+    notes.extend(explanation::of(case, &verdict, &evidence));
     let verdict = match verdict {
         Verdict::Refused(failure) => policy::judge(settings, case, failure),
         verdict => verdict,

@@ -1,6 +1,7 @@
 //! State that lives as long as the lab: the [`Fabric`](state::Fabric), its nodes, and the ends of
 //! its links. It knows no public handle.
 
+pub(crate) mod described;
 pub(crate) mod ends;
 pub(crate) mod limitation;
 pub(crate) mod moved;

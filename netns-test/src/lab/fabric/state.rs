@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::lab::fabric::described;
 use crate::lab::fabric::ends::{Cables, End};
 use crate::lab::fabric::node::{LiveNode, Made};
 use crate::lab::fabric::own_network::undo::Journal;
@@ -18,6 +19,8 @@ use crate::netlink;
 /// A plan that has been built. `extend` makes a new one, which shares its parts with the old one.
 #[derive(Debug)]
 pub(crate) struct Fabric {
+    /// Number of the lab in its process.
+    pub(crate) number: u32,
     pub(crate) plan: Plan,
     /// The nodes, in the order of the plan.
     pub(crate) hosts: Vec<Arc<LiveNode>>,
@@ -38,6 +41,7 @@ impl Fabric {
     ) -> Self {
         let nodes = made.into_iter().zip(plan.nodes());
         Self {
+            number: described::next_number(),
             hosts: nodes.map(|(made, node)| Arc::new(LiveNode::new(node, made))).collect(),
             cables: Arc::new(Cables::new(&plan, &indexes)),
             partitions: Arc::default(),
@@ -53,6 +57,7 @@ impl Fabric {
         let added = made.into_iter().zip(&plan.nodes()[self.hosts.len()..]);
         let added = added.map(|(made, node)| Arc::new(LiveNode::new(node, made)));
         Self {
+            number: self.number,
             hosts: self.hosts.iter().cloned().chain(added).collect(),
             cables: Arc::clone(&self.cables),
             partitions: Arc::clone(&self.partitions),

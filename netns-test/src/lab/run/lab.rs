@@ -6,9 +6,11 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use crate::error::{Result, located};
+use crate::evidence::facts::event::EventKind;
 use crate::lab::build::assemble::{Own, assemble};
 use crate::lab::build::etc_files::Covered;
 use crate::lab::build::local::Guest;
+use crate::lab::fabric::described;
 use crate::lab::fabric::limitation;
 use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::Plan;
@@ -102,6 +104,7 @@ impl Lab {
         let mut lab =
             Self { fabric, nodes: Vec::new(), links: Vec::new(), panics, builder, common, own };
         lab.make_handles();
+        lab.describe("built");
         lab
     }
 
@@ -109,6 +112,14 @@ impl Lab {
     pub(crate) fn grow_into(&mut self, fabric: Arc<Fabric>) {
         self.fabric = fabric;
         self.make_handles();
+        self.describe("extended");
+    }
+
+    /// Describes the lab in the log of the test.
+    fn describe(&self, what: &str) {
+        described::describe(&self.fabric);
+        let count = self.nodes.len();
+        described::note(EventKind::Build, "", || format!("lab {what}: {count} nodes"));
     }
 
     /// Creates the handles of all nodes and links.

@@ -170,6 +170,29 @@ pub(crate) fn write_once(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     if written == bytes.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 
+/// Writes all of `bytes`, however many writes it takes.
+pub(crate) fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match nix::unistd::write(fd, bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Opens a file in a directory to hold it, such as a namespace.
+pub(crate) fn open_file_in(directory: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    Ok(nix::fcntl::openat(directory, name, flags, Mode::empty())?)
+}
+
+/// Returns the inode of an open file.
+pub(crate) fn inode_of(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    Ok(nix::sys::stat::fstat(fd)?.st_ino)
+}
+
 /// Reads the available bytes; `None` if a read would block.
 pub(crate) fn read_available(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     loop {

@@ -192,6 +192,20 @@ fn let_go(pid: Pid, signal: libc::c_int) {
     unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, none, signal) };
 }
 
+/// Returns the id of the calling thread in its PID namespace (gettid(2)).
+pub(crate) fn thread_id() -> u32 {
+    // SAFETY: it takes nothing, and cannot fail.
+    let id = unsafe { libc::syscall(libc::SYS_gettid) };
+    u32::try_from(id).unwrap_or(0)
+}
+
+/// Wakes process 1 of the PID namespace, which waits for SIGCHLD. Returns `false` if this process
+/// may not signal it.
+pub(crate) fn wake_init() -> bool {
+    // SAFETY: it touches no memory.
+    Errno::result(unsafe { libc::kill(1, libc::SIGCHLD) }).is_ok()
+}
+
 /// Waits for the end of every child.
 pub(crate) fn reap_all() {
     loop {

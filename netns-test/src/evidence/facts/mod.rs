@@ -1,0 +1,82 @@
+//! What is known of a test that has not passed: plain data, collected in the test's namespaces and
+//! judged by the runner. Pure.
+
+pub(crate) mod event;
+pub(crate) mod lab;
+pub(crate) mod network;
+pub(crate) mod process;
+
+use std::time::Duration;
+
+use crate::evidence::code::facts;
+use crate::evidence::facts::event::Event;
+use crate::evidence::facts::lab::LabFacts;
+use crate::evidence::facts::network::Network;
+use crate::evidence::facts::process::Process;
+
+facts! {
+    /// All that init sends about a test that has not passed. Times are of the monotonic clock.
+    struct Facts {
+        /// Time of the first line of the test's function; none if the test did not come so far.
+        began: Option<Duration>,
+        /// Time at which init had noticed the end of the test.
+        ended: Duration,
+        /// The events, in the order in which they were recorded.
+        events: Vec<Event>,
+        /// Number of events that did not fit into the log.
+        lost: u64,
+        /// The labs, as they were described last, in the order of their numbers.
+        labs: Vec<LabFacts>,
+        /// The states that were read, in the order of time. The first is of the first failure: what
+        /// comes later may follow from it.
+        looks: Vec<Look>,
+        /// Sentences about evidence that could not be had.
+        gaps: Vec<String>,
+    }
+}
+
+facts! {
+    /// The state of processes and networks at one moment.
+    struct Look {
+        at: Duration,
+        reason: Reason,
+        /// The processes of the test but init and what init has started, by process id.
+        processes: Vec<Process>,
+        /// The networks: of the test itself, whose node is empty, then of the nodes.
+        networks: Vec<Network>,
+        /// Sentences about what could not be read.
+        gaps: Vec<String>,
+    }
+}
+
+crate::evidence::code::words! {
+    /// The moment of a look.
+    enum Reason {
+        /// Within a panic, before it unwinds.
+        Panic = "panic",
+        /// When the time limit is over, before the processes are killed.
+        TimeLimit = "time limit",
+        /// When the test's process has ended: its sockets are closed.
+        End = "end",
+    }
+}
+
+impl Facts {
+    /// Returns the look that shows the failure best: the last one at which the processes lived.
+    pub(crate) fn look(&self) -> Option<&Look> {
+        let living = self.looks.iter().rev().find(|look| look.reason != Reason::End);
+        living.or(self.looks.last())
+    }
+
+    /// Returns the lab that was described last.
+    pub(crate) fn lab(&self) -> Option<&LabFacts> {
+        self.labs.last()
+    }
+}
+
+impl Look {
+    /// Returns the network of a node; of the test itself if `node` is empty.
+    pub(crate) fn network(&self, node: &str) -> Option<&Network> {
+        self.networks.iter().find(|network| network.node == node)
+    }
+}

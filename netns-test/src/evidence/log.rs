@@ -1,0 +1,91 @@
+//! The log of the calling process: what happens in a test, for the case that it fails.
+//!
+//! In a test body it is memory that init reads. In any other process there is none, and nothing is
+//! recorded.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::evidence::code::Fact as _;
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::record::Record;
+use crate::sys::process;
+use crate::sys::process::progress;
+use crate::sys::process::shared_record::ForkMark;
+use crate::sys::shared_log::SharedLog;
+
+/// Most records that are waited for at panics: a test may panic and catch it thousands of times.
+const MOST_LOOKS: u32 = 3;
+
+/// Time limit of one look.
+const LOOK: Duration = Duration::from_millis(300);
+
+static LOG: OnceLock<Own> = OnceLock::new();
+
+#[derive(Debug)]
+struct Own {
+    log: SharedLog,
+    /// Mark of the body: a child that it forks has the same memory, and records nothing.
+    body: ForkMark,
+    looks: AtomicU32,
+}
+
+/// Makes `log` the log of this process, which is a body.
+pub(crate) fn install(log: SharedLog, body: ForkMark) {
+    drop(LOG.set(Own { log, body, looks: AtomicU32::new(0) }));
+}
+
+/// Returns whether records are kept.
+pub(crate) fn is_kept() -> bool {
+    own().is_some()
+}
+
+/// Appends an event. Its time is now, and its thread the calling one, unless they are set.
+pub(crate) fn note(event: impl FnOnce() -> Event) {
+    append(|| {
+        let mut event = event();
+        if event.at.is_zero() {
+            event.at = progress::now();
+        }
+        Record::Event(event)
+    });
+}
+
+/// Appends a record.
+pub(crate) fn append(record: impl FnOnce() -> Record) {
+    if let Some(own) = own() {
+        own.log.append(&record().encoded());
+    }
+}
+
+/// Appends a record that init acts on, such as one about networks that it is to keep.
+pub(crate) fn tell(record: impl FnOnce() -> Record) {
+    if let Some(own) = own() {
+        own.log.append(&record().encoded());
+        // Without the right to signal init, init reads the record when it wakes for another reason.
+        process::wake_init();
+    }
+}
+
+/// Records a panic of the calling thread. Then has init look at processes and networks, and waits
+/// until it has, as their state is lost when the panic unwinds.
+pub(crate) fn panicked(message: &str, place: &str, thread: &str) {
+    let Some(own) = own() else { return };
+    note(|| {
+        let text = format!("{place}: {}", message.lines().next().unwrap_or_default());
+        let kind = EventKind::Panic;
+        let event = Event { kind, thread: process::thread_id(), text, ..Event::default() };
+        event.with("message", message).with("place", place).with("name", thread)
+    });
+    if own.looks.fetch_add(1, Ordering::Relaxed) < MOST_LOOKS {
+        let number = own.log.ask();
+        if process::wake_init() {
+            own.log.wait_for_answer(number, LOOK);
+        }
+    }
+}
+
+fn own() -> Option<&'static Own> {
+    LOG.get().filter(|own| own.body.is_here())
+}

@@ -1,0 +1,91 @@
+//! A record of the log: an event, a lab, or a network that init is to keep. Pure.
+
+use crate::bytes::{Reader, Writer};
+use crate::evidence::code::{Fact, facts};
+use crate::evidence::facts::event::Event;
+use crate::evidence::facts::lab::LabFacts;
+use crate::evidence::json::Json;
+
+/// A record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Record {
+    Event(Event),
+    /// A lab as it is from now on. It takes the place of an earlier one with its number.
+    Lab(LabFacts),
+    /// The networks of a lab that can be found in the process's table of descriptors.
+    Networks(Networks),
+}
+
+facts! {
+    /// Networks of a lab.
+    struct Networks {
+        /// Number of the lab.
+        lab: u32,
+        /// Whether init may hold them until the test has ended. Otherwise something of the caller's
+        /// network would stay in use.
+        may_be_kept: bool,
+        nodes: Vec<NodeNetwork>,
+    }
+}
+
+facts! {
+    /// The network of a node.
+    struct NodeNetwork {
+        node: String,
+        /// Descriptor of the namespace in the test's process.
+        descriptor: i32,
+        /// Inode of the namespace.
+        inode: u64,
+    }
+}
+
+impl Fact for Record {
+    fn write(&self, out: &mut Writer) {
+        match self {
+            Self::Event(event) => event.write(out.u32(1)),
+            Self::Lab(lab) => lab.write(out.u32(2)),
+            Self::Networks(networks) => networks.write(out.u32(3)),
+        }
+    }
+
+    fn read(input: &mut Reader<'_>) -> Option<Self> {
+        Some(match input.u32()? {
+            1 => Self::Event(Fact::read(input)?),
+            2 => Self::Lab(Fact::read(input)?),
+            3 => Self::Networks(Fact::read(input)?),
+            _ => return None,
+        })
+    }
+
+    fn json(&self, out: &mut Json) {
+        match self {
+            Self::Event(event) => event.json(out),
+            Self::Lab(lab) => lab.json(out),
+            Self::Networks(networks) => networks.json(out),
+        }
+    }
+
+    fn none() -> Self {
+        Self::Event(Event::none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_round_trip() {
+        let node = NodeNetwork { node: "a".into(), descriptor: 7, inode: 9 };
+        let networks = Networks { lab: 1, may_be_kept: true, nodes: vec![node] };
+        let event = Event { node: "a".into(), ..Event::default() }.with("pid", 7);
+        for record in [
+            Record::Event(event),
+            Record::Lab(LabFacts { number: 1, ..LabFacts::default() }),
+            Record::Networks(networks),
+        ] {
+            assert_eq!(Record::decoded(&record.encoded()), Some(record));
+        }
+        assert_eq!(Record::decoded(&[9, 0, 0, 0]), None);
+    }
+}

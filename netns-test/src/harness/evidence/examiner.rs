@@ -1,0 +1,201 @@
+//! Init's part in the evidence of a test: it follows the log of the body, keeps the networks of its
+//! labs, and has a child of its own, the examiner, look at processes and networks.
+//!
+//! The examiner is apart, so that a crash or a hang of it costs the evidence, and not the verdict.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::Duration;
+
+use crate::evidence::code::Fact as _;
+use crate::evidence::facts::event::Event;
+use crate::evidence::facts::lab::LabFacts;
+use crate::evidence::facts::{Facts, Look, Reason};
+use crate::evidence::record::{Networks, Record};
+use crate::examine;
+use crate::examine::pin::Pin;
+use crate::sys::fds;
+use crate::sys::fds::Until;
+use crate::sys::process;
+use crate::sys::process::{Pid, Side, SingleThreaded, progress};
+use crate::sys::shared_log::SharedLog;
+
+/// Time limit of a look that a panicking thread waits for.
+const AT_PANIC: Duration = Duration::from_millis(300);
+
+/// Time limit of a look that only the verdict waits for.
+const AT_END: Duration = Duration::from_secs(2);
+
+/// Most bytes of one look.
+const MOST: usize = 16 << 20;
+
+/// The evidence that init has collected.
+#[derive(Debug)]
+pub(crate) struct Evidence<'a> {
+    log: SharedLog,
+    alone: &'a SingleThreaded,
+    body: Pid,
+    /// Place in the log up to which it was read.
+    place: usize,
+    /// Number of the last question that was answered.
+    answered: u32,
+    events: Vec<Event>,
+    labs: Vec<LabFacts>,
+    pins: Vec<Pin>,
+    looks: Vec<Look>,
+    gaps: Vec<String>,
+}
+
+impl<'a> Evidence<'a> {
+    pub(crate) fn new(log: SharedLog, body: Pid, alone: &'a SingleThreaded) -> Self {
+        Self {
+            log,
+            alone,
+            body,
+            place: 0,
+            answered: 0,
+            events: Vec::new(),
+            labs: Vec::new(),
+            pins: Vec::new(),
+            looks: Vec::new(),
+            gaps: Vec::new(),
+        }
+    }
+
+    /// Reads what is new in the log, and looks at the test if the body has asked for it. `proc` is
+    /// the PID namespace's `/proc`.
+    pub(crate) fn follow(&mut self, proc: Option<&OwnedFd>) {
+        self.read(proc);
+        let asked = self.log.asked();
+        if asked != self.answered {
+            self.look(Reason::Panic, proc);
+            self.answered = asked;
+            self.log.answer(asked);
+        }
+    }
+
+    /// Looks at a test whose time is over.
+    pub(crate) fn at_time_limit(&mut self, proc: Option<&OwnedFd>) {
+        self.read(proc);
+        self.look(Reason::TimeLimit, proc);
+    }
+
+    /// Looks at what is left of a test whose process has ended, and returns all evidence.
+    pub(crate) fn finish(mut self, began: Option<Duration>, proc: Option<&OwnedFd>) -> Facts {
+        self.read(proc);
+        while let Some(next) = self.log.skip_open(self.place) {
+            self.place = next;
+            self.read(proc);
+        }
+        if self.looks.is_empty() {
+            self.look(Reason::End, proc);
+        }
+        Facts {
+            began,
+            ended: progress::now(),
+            events: self.events,
+            lost: self.log.lost(),
+            labs: self.labs,
+            looks: self.looks,
+            gaps: self.gaps,
+        }
+    }
+
+    fn read(&mut self, proc: Option<&OwnedFd>) {
+        let (records, place) = self.log.read(self.place);
+        self.place = place;
+        for record in records {
+            match Record::decoded(&record) {
+                Some(Record::Event(event)) => self.events.push(event),
+                Some(Record::Lab(lab)) => {
+                    self.labs.retain(|other| other.number != lab.number);
+                    self.labs.push(lab);
+                }
+                Some(Record::Networks(networks)) => self.keep(&networks, proc),
+                None => self.gap("a record of the test's log cannot be read"),
+            }
+        }
+    }
+
+    /// Takes hold of the networks of a lab, and lets those of the labs before it go.
+    fn keep(&mut self, networks: &Networks, proc: Option<&OwnedFd>) {
+        self.pins.retain(|pin| pin.lab == networks.lab);
+        let Some(proc) = proc else { return self.gap("there is no /proc of the test's own") };
+        for node in &networks.nodes {
+            self.pins.retain(|pin| pin.node != node.node);
+            if !networks.may_be_kept {
+                continue;
+            }
+            match Pin::take(proc, self.body, networks.lab, node) {
+                Ok(Some(pin)) => self.pins.push(pin),
+                // The node was powered off, or the lab was dropped, in the meantime.
+                Ok(None) => {}
+                Err(error) => self.gap(&format!("the network of {}: {error}", node.node)),
+            }
+        }
+    }
+
+    fn gap(&mut self, text: &str) {
+        if !self.gaps.iter().any(|gap| gap == text) {
+            self.gaps.push(text.to_owned());
+        }
+    }
+
+    /// Has a child look at processes and networks.
+    fn look(&mut self, reason: Reason, proc: Option<&OwnedFd>) {
+        let Some(proc) = proc else { return self.gap("there is no /proc of the test's own") };
+        match self.examined(reason, proc) {
+            Ok(look) => self.looks.push(look),
+            Err(error) => {
+                self.gap(&format!("the look at the {reason}: {error}", reason = reason.word()))
+            }
+        }
+    }
+
+    fn examined(&self, reason: Reason, proc: &OwnedFd) -> std::io::Result<Look> {
+        let limit = if reason == Reason::Panic { AT_PANIC } else { AT_END };
+        let deadline = progress::now() + limit;
+        let (answer, theirs) = fds::pipe()?;
+        let Side::Parent(child) = process::fork_aside(self.alone)? else {
+            let look = examine::look(reason, proc, self.body, &self.pins);
+            let written = fds::write_all(theirs.as_fd(), &look.encoded());
+            process::exit_now(i32::from(written.is_err()))
+        };
+        drop(theirs);
+        let bytes = read_until(&answer, deadline);
+        process::kill(child);
+        // Killed, it ends at once, unless it waits for the kernel; then it ends with init.
+        let reaped = deadline + AT_PANIC;
+        while process::end_of(child).is_ok_and(|end| end.is_none()) && progress::now() < reaped {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        if process::end_of(child).is_ok_and(|end| end.is_some()) {
+            process::reap_aside(child);
+        }
+        Look::decoded(&bytes?).ok_or_else(|| std::io::Error::other("it was cut short"))
+    }
+}
+
+/// Reads up to the end of the pipe.
+///
+/// # Errors
+///
+/// `TimedOut` after the deadline.
+fn read_until(pipe: &OwnedFd, deadline: Duration) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let left = deadline.saturating_sub(progress::now());
+        let ready = fds::wait(&[Until::Readable(pipe.as_fd())], Some(left))?;
+        if !ready[0].readable && !ready[0].hung_up {
+            return Err(std::io::ErrorKind::TimedOut.into());
+        }
+        match fds::read_available(pipe, &mut buffer)? {
+            Some(0) => return Ok(bytes),
+            Some(count) => bytes.extend_from_slice(&buffer[..count]),
+            None => {}
+        }
+        if bytes.len() > MOST {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+    }
+}
