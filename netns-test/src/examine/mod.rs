@@ -4,18 +4,32 @@
 pub(crate) mod networks;
 pub(crate) mod pin;
 pub(crate) mod processes;
+pub(crate) mod recorder;
 
 use std::os::fd::OwnedFd;
 
 use crate::evidence::facts::{Look, Reason};
 use crate::examine::pin::Pin;
+use crate::examine::recorder::Recorder;
 use crate::sys::process::{Pid, progress};
 
-/// Looks at all processes in `proc`, and at the networks of `pins` and of `body`.
-pub(crate) fn look(reason: Reason, proc: &OwnedFd, body: Pid, pins: &[Pin]) -> Look {
+/// What a look reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sources<'a> {
+    /// The PID namespace's `/proc`.
+    pub(crate) proc: &'a OwnedFd,
+    pub(crate) body: Pid,
+    /// Networks of nodes.
+    pub(crate) pins: &'a [&'a Pin],
+    /// Flight recorder of the test's own network.
+    pub(crate) own: Option<&'a Recorder>,
+}
+
+/// Looks at processes and networks.
+pub(crate) fn look(reason: Reason, sources: &Sources<'_>) -> Look {
     let mut look = Look { at: progress::now(), reason, ..Look::default() };
     // First: sockets are gone with their processes, and a thread goes on meanwhile.
-    processes::read(proc, body, &mut look);
-    networks::read(proc, body, pins, &mut look);
+    processes::read(sources, &mut look);
+    networks::read(sources, &mut look);
     look
 }

@@ -4,12 +4,14 @@ use std::os::fd::OwnedFd;
 
 use crate::evidence::facts::Look;
 use crate::evidence::facts::process::Process;
+use crate::examine::Sources;
 use crate::sys::fds;
 use crate::sys::process;
 use crate::sys::process::Pid;
 
 /// Reads all processes in `proc` but init and its examiner.
-pub(crate) fn read(proc: &OwnedFd, body: Pid, look: &mut Look) {
+pub(crate) fn read(sources: &Sources<'_>, look: &mut Look) {
+    let Sources { proc, body, .. } = *sources;
     let own = [1, process::id()];
     let names = match fds::names_in(proc) {
         Ok(names) => names,

@@ -10,9 +10,12 @@ use crate::evidence::code::Fact as _;
 use crate::evidence::facts::event::Event;
 use crate::evidence::facts::lab::LabFacts;
 use crate::evidence::facts::{Facts, Look, Reason};
-use crate::evidence::record::{Networks, Record};
+use crate::evidence::record::{Networks, NodeNetwork, Record};
 use crate::examine;
+use crate::examine::Sources;
+use crate::examine::pin;
 use crate::examine::pin::Pin;
+use crate::examine::recorder::Recorder;
 use crate::sys::fds;
 use crate::sys::fds::Until;
 use crate::sys::process;
@@ -24,6 +27,8 @@ const AT_PANIC: Duration = Duration::from_millis(300);
 
 /// Time limit of a look that only the verdict waits for.
 const AT_END: Duration = Duration::from_secs(2);
+
+const NO_PROC: &str = "there is no /proc of the test's own";
 
 /// Most bytes of one look.
 const MOST: usize = 16 << 20;
@@ -40,7 +45,11 @@ pub(crate) struct Evidence<'a> {
     answered: u32,
     events: Vec<Event>,
     labs: Vec<LabFacts>,
+    /// Networks of the lab that was built last, and those of them that init holds.
+    networks: Vec<NodeNetwork>,
     pins: Vec<Pin>,
+    /// Recorder of the test's own network.
+    recorder: Option<Recorder>,
     looks: Vec<Look>,
     gaps: Vec<String>,
 }
@@ -55,7 +64,9 @@ impl<'a> Evidence<'a> {
             answered: 0,
             events: Vec::new(),
             labs: Vec::new(),
+            networks: Vec::new(),
             pins: Vec::new(),
+            recorder: Recorder::start().ok(),
             looks: Vec::new(),
             gaps: Vec::new(),
         }
@@ -110,28 +121,45 @@ impl<'a> Evidence<'a> {
                     self.labs.retain(|other| other.number != lab.number);
                     self.labs.push(lab);
                 }
-                Some(Record::Networks(networks)) => self.keep(&networks, proc),
+                Some(Record::Networks(networks)) => self.keep(networks, proc),
                 None => self.gap("a record of the test's log cannot be read"),
             }
         }
     }
 
-    /// Takes hold of the networks of a lab, and lets those of the labs before it go.
-    fn keep(&mut self, networks: &Networks, proc: Option<&OwnedFd>) {
-        self.pins.retain(|pin| pin.lab == networks.lab);
-        let Some(proc) = proc else { return self.gap("there is no /proc of the test's own") };
+    /// Takes hold of the networks of a lab, and lets all others go.
+    fn keep(&mut self, networks: Networks, proc: Option<&OwnedFd>) {
+        let mut before = std::mem::take(&mut self.pins);
+        let Some(proc) = proc else { return self.gap(NO_PROC) };
         for node in &networks.nodes {
-            self.pins.retain(|pin| pin.node != node.node);
-            if !networks.may_be_kept {
-                continue;
-            }
-            match Pin::take(proc, self.body, networks.lab, node) {
-                Ok(Some(pin)) => self.pins.push(pin),
-                // The node was powered off, or the lab was dropped, in the meantime.
-                Ok(None) => {}
+            let place = before.iter().position(|pin| pin.inode == node.inode);
+            let pin = match place {
+                Some(place) => Ok(Some(before.swap_remove(place))),
+                None if networks.may_be_kept => Pin::take(proc, self.body, node),
+                None => Ok(None),
+            };
+            match pin {
+                Ok(pin) => self.pins.extend(pin),
                 Err(error) => self.gap(&format!("the network of {}: {error}", node.node)),
             }
         }
+        self.networks = networks.nodes;
+        self.record_in_new_ones();
+    }
+
+    /// Starts the flight recorder in the networks that have none.
+    fn record_in_new_ones(&mut self) {
+        let new = self.pins.iter_mut().filter(|pin| pin.recorder.is_none());
+        if let Err(error) = pin::record(new) {
+            self.gap(&format!("the flight recorder: {error}"));
+        }
+    }
+
+    /// Returns the networks of nodes that init does not hold, as long as the test's process lives.
+    fn passing(&self, proc: &OwnedFd) -> Vec<Pin> {
+        let is_held = |node: &NodeNetwork| self.pins.iter().any(|pin| pin.inode == node.inode);
+        let others = self.networks.iter().filter(|node| !is_held(node));
+        others.filter_map(|node| Pin::take(proc, self.body, node).ok().flatten()).collect()
     }
 
     fn gap(&mut self, text: &str) {
@@ -142,7 +170,7 @@ impl<'a> Evidence<'a> {
 
     /// Has a child look at processes and networks.
     fn look(&mut self, reason: Reason, proc: Option<&OwnedFd>) {
-        let Some(proc) = proc else { return self.gap("there is no /proc of the test's own") };
+        let Some(proc) = proc else { return self.gap(NO_PROC) };
         match self.examined(reason, proc) {
             Ok(look) => self.looks.push(look),
             Err(error) => {
@@ -156,7 +184,10 @@ impl<'a> Evidence<'a> {
         let deadline = progress::now() + limit;
         let (answer, theirs) = fds::pipe()?;
         let Side::Parent(child) = process::fork_aside(self.alone)? else {
-            let look = examine::look(reason, proc, self.body, &self.pins);
+            let passing = if reason == Reason::End { Vec::new() } else { self.passing(proc) };
+            let pins: Vec<&Pin> = self.pins.iter().chain(&passing).collect();
+            let sources = Sources { proc, body: self.body, pins: &pins, own: self.recorder.as_ref() };
+            let look = examine::look(reason, &sources);
             let written = fds::write_all(theirs.as_fd(), &look.encoded());
             process::exit_now(i32::from(written.is_err()))
         };
