@@ -8,6 +8,7 @@ pub(crate) mod recorder;
 
 use std::os::fd::OwnedFd;
 
+use crate::evidence::facts::network::Network;
 use crate::evidence::facts::{Look, Reason};
 use crate::examine::pin::Pin;
 use crate::examine::recorder::Recorder;
@@ -31,5 +32,22 @@ pub(crate) fn look(reason: Reason, sources: &Sources<'_>) -> Look {
     // First: sockets are gone with their processes, and a thread goes on meanwhile.
     processes::read(sources, &mut look);
     networks::read(sources, &mut look);
+    // Last: the kernel tells of a closed connection a few milliseconds later.
+    attempts(sources, &mut look);
     look
+}
+
+/// Adds what the flight recorders have kept.
+fn attempts(sources: &Sources<'_>, look: &mut Look) {
+    let own = sources.own.map(|recorder| (0, recorder));
+    let others = sources.pins.iter().filter_map(|pin| Some((pin.inode, pin.recorder.as_ref()?)));
+    for (inode, recorder) in own.into_iter().chain(others) {
+        let is_it = |network: &&mut Network| match inode {
+            0 => network.node.is_empty(),
+            _ => network.inode == inode,
+        };
+        if let Some(network) = look.networks.iter_mut().find(is_it) {
+            network.attempts = Some(recorder.read());
+        }
+    }
 }

@@ -3,17 +3,14 @@
 use crate::evidence::facts::Look;
 use crate::evidence::facts::network::Network;
 use crate::examine::Sources;
-use crate::examine::recorder::Recorder;
 
 /// Reads the network of the body, and those of the nodes.
 pub(crate) fn read(sources: &Sources<'_>, look: &mut Look) {
-    let own = Network { attempts: sources.own.map(Recorder::read), ..Network::default() };
-    look.networks.push(own);
+    look.networks.push(Network::default());
     for pin in sources.pins {
         look.networks.push(Network {
             node: pin.node.clone(),
             inode: pin.inode,
-            attempts: pin.recorder.as_ref().map(Recorder::read),
             ..Network::default()
         });
     }

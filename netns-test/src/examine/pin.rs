@@ -21,11 +21,7 @@ pub(crate) struct Pin {
 
 impl Pin {
     /// Takes hold of a network that the process `body` has open. Returns `None` if it has closed it.
-    pub(crate) fn take(
-        proc: &OwnedFd,
-        body: Pid,
-        node: &NodeNetwork,
-    ) -> io::Result<Option<Self>> {
+    pub(crate) fn take(proc: &OwnedFd, body: Pid, node: &NodeNetwork) -> io::Result<Option<Self>> {
         let path = format!("{body}/fd/{}", node.descriptor);
         let network = match fds::open_file_in(proc, &path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::diagnose;
 use crate::error::Failure;
+use crate::evidence::log;
 use crate::harness::child::panic_hook;
 use crate::harness::child::record::BodyRecord;
 use crate::harness::child::stage;
@@ -99,6 +100,7 @@ fn call(case: &Case, record: &Arc<BodyRecord>) -> End {
     if case.should_panic == ShouldPanic::No {
         panic_hook::watch();
     }
+    log::note_returns(case.returns);
     match case.begins {
         Begins::AtOnce => stage::begin(),
         Begins::OnRuntime => {}

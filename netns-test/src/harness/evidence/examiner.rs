@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::evidence::code::Fact as _;
 use crate::evidence::facts::event::Event;
 use crate::evidence::facts::lab::LabFacts;
+use crate::evidence::facts::network::Network;
 use crate::evidence::facts::{Facts, Look, Reason};
 use crate::evidence::record::{Networks, NodeNetwork, Record};
 use crate::examine;
@@ -43,6 +44,7 @@ pub(crate) struct Evidence<'a> {
     place: usize,
     /// Number of the last question that was answered.
     answered: u32,
+    is_look_wanted: bool,
     events: Vec<Event>,
     labs: Vec<LabFacts>,
     /// Networks of the lab that was built last, and those of them that init holds.
@@ -62,6 +64,7 @@ impl<'a> Evidence<'a> {
             body,
             place: 0,
             answered: 0,
+            is_look_wanted: false,
             events: Vec::new(),
             labs: Vec::new(),
             networks: Vec::new(),
@@ -75,10 +78,12 @@ impl<'a> Evidence<'a> {
     /// Reads what is new in the log, and looks at the test if the body has asked for it. `proc` is
     /// the PID namespace's `/proc`.
     pub(crate) fn follow(&mut self, proc: Option<&OwnedFd>) {
-        self.read(proc);
         let asked = self.log.asked();
+        self.read(proc);
         if asked != self.answered {
-            self.look(Reason::Panic, proc);
+            if std::mem::take(&mut self.is_look_wanted) {
+                self.look(Reason::Panic, proc);
+            }
             self.answered = asked;
             self.log.answer(asked);
         }
@@ -100,6 +105,11 @@ impl<'a> Evidence<'a> {
         if self.looks.is_empty() {
             self.look(Reason::End, proc);
         }
+        for pin in std::mem::take(&mut self.pins) {
+            self.note_late(pin.inode, pin.recorder.as_ref());
+        }
+        let own = self.recorder.take();
+        self.note_late(0, own.as_ref());
         Facts {
             began,
             ended: progress::now(),
@@ -122,6 +132,7 @@ impl<'a> Evidence<'a> {
                     self.labs.push(lab);
                 }
                 Some(Record::Networks(networks)) => self.keep(networks, proc),
+                Some(Record::Look) => self.is_look_wanted = true,
                 None => self.gap("a record of the test's log cannot be read"),
             }
         }
@@ -143,8 +154,21 @@ impl<'a> Evidence<'a> {
                 Err(error) => self.gap(&format!("the network of {}: {error}", node.node)),
             }
         }
+        before.iter().for_each(|pin| self.note_late(pin.inode, pin.recorder.as_ref()));
         self.networks = networks.nodes;
         self.record_in_new_ones();
+    }
+
+    /// Adds what a flight recorder has kept since the last look at its network, which is node 0 for
+    /// the test's own.
+    fn note_late(&mut self, inode: u64, recorder: Option<&Recorder>) {
+        let (Some(look), Some(recorder)) = (self.looks.last_mut(), recorder) else { return };
+        let is_it = |network: &&mut Network| match inode {
+            0 => network.node.is_empty(),
+            _ => network.inode == inode,
+        };
+        let Some(network) = look.networks.iter_mut().find(is_it) else { return };
+        network.attempts.get_or_insert_default().extend(recorder.read());
     }
 
     /// Starts the flight recorder in the networks that have none.
@@ -186,7 +210,8 @@ impl<'a> Evidence<'a> {
         let Side::Parent(child) = process::fork_aside(self.alone)? else {
             let passing = if reason == Reason::End { Vec::new() } else { self.passing(proc) };
             let pins: Vec<&Pin> = self.pins.iter().chain(&passing).collect();
-            let sources = Sources { proc, body: self.body, pins: &pins, own: self.recorder.as_ref() };
+            let sources =
+                Sources { proc, body: self.body, pins: &pins, own: self.recorder.as_ref() };
             let look = examine::look(reason, &sources);
             let written = fds::write_all(theirs.as_fd(), &look.encoded());
             process::exit_now(i32::from(written.is_err()))

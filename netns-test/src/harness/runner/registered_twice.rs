@@ -46,6 +46,7 @@ mod tests {
         name: "of_two",
         options: Options::NONE,
         should_panic: ShouldPanic::No,
+        returns: false,
         begins: Begins::AtOnce,
         body: || ExitCode::SUCCESS,
     };

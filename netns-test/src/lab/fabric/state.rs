@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::lab::fabric::described;
 use crate::lab::fabric::ends::{Cables, End};
 use crate::lab::fabric::node::{LiveNode, Made};
 use crate::lab::fabric::own_network::undo::Journal;
@@ -34,14 +33,14 @@ pub(crate) struct Fabric {
 impl Fabric {
     /// Returns the state of a lab whose nodes are `made`, in the order of the plan.
     pub(crate) fn new(
-        plan: Plan,
-        indexes: Indexes,
+        number: u32,
+        (plan, indexes): (Plan, Indexes),
         made: Vec<Made>,
         journal: Arc<Journal>,
     ) -> Self {
         let nodes = made.into_iter().zip(plan.nodes());
         Self {
-            number: described::next_number(),
+            number,
             hosts: nodes.map(|(made, node)| Arc::new(LiveNode::new(node, made))).collect(),
             cables: Arc::new(Cables::new(&plan, &indexes)),
             partitions: Arc::default(),

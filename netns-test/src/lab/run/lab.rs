@@ -247,6 +247,7 @@ impl Drop for Lab {
         if process::id() != self.builder {
             return;
         }
+        described::dropped();
         let here: Vec<_> =
             self.nodes().filter_map(|host| Some((host, host.here().ok()?))).collect();
         for tasks in here.iter().filter_map(|(_, here)| here.tasks.get()) {
