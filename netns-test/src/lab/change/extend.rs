@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use crate::addr::cidr::Cidr;
 use crate::addr::link_local::link_local;
+use crate::addr::sysctl::Sysctl;
 use crate::error::{Failure, Result, located};
 use crate::lab::build::etc_files;
 use crate::lab::build::namespaces;
 use crate::lab::build::requests::{cables, flood, last_index, of_node, routes_of, set_up_node};
 use crate::lab::build::sysctls;
 use crate::lab::change::rollback::Before;
+use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::current;
 use crate::lab::fabric::node::{LiveNode, Made};
 use crate::lab::fabric::on_thread;
@@ -19,7 +21,7 @@ use crate::lab::fabric::ready;
 use crate::lab::fabric::ready::Awaited;
 use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::diff;
-use crate::lab::plan::diff::{Growth, NodeGrowth};
+use crate::lab::plan::diff::{Growth, NodeGrowth, declared};
 use crate::lab::plan::ifindex::Indexes;
 use crate::lab::plan::labels;
 use crate::lab::plan::{InterfaceKind, Plan, RoutePlan};
@@ -57,10 +59,10 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// The errors of the [plan](Topology::plan); another topology, or one that would change an
-    /// existing part; a node that is powered off; a request that the kernel refuses. After an error
-    /// the lab is as before. New routes through a link that is down are added by
-    /// [`up`](crate::lab::Link::up).
+    /// The errors of the [plan](Topology::plan); another topology, or one that lacks or would change
+    /// an existing part; an addition to an interface whose link has been moved; a node that is
+    /// powered off; a request that the kernel refuses. After an error the lab is as before. New
+    /// routes through a link that is down are added by [`up`](crate::lab::Link::up).
     #[track_caller]
     pub fn extend(&mut self, topology: &Topology) -> Result<()> {
         located(self.try_extend(topology))
@@ -69,11 +71,9 @@ impl Lab {
     fn try_extend(&mut self, topology: &Topology) -> Result<()> {
         let plan = topology.plan()?;
         let old = Arc::clone(self.fabric());
-        if old.plan.nodes().is_empty() || plan.position(old.plan.id(0)).is_none() {
-            let why = "it was not built from this topology";
-            return Err(Failure::new("extend", "the lab", why).into());
-        }
+        declared::check(self.topology(), topology)?;
         let mut growth = diff::between(&old.plan, &plan)?;
+        check_moved(&old.cables.lock(), &plan, &growth)?;
         let new_nodes = &plan.nodes()[old.hosts.len()..];
         if let Some(local) = new_nodes.iter().find(|node| node.kind == NodeKind::Local) {
             let why = "the caller's own network cannot be added to a running lab";
@@ -111,7 +111,7 @@ impl Lab {
             return Err(error);
         }
         drop((before, was, will));
-        self.grow_into(Arc::new(old.grown(plan, indexes, new)));
+        self.grow_into(topology.clone(), Arc::new(old.grown(plan, indexes, new)));
         let fabric = self.fabric();
         old.partitions.arrived(&fabric.hosts, &expected)?;
         fabric.forget_failures(&fabric.cables.lock())
@@ -157,6 +157,36 @@ impl Lab {
         self.rename(if written.is_ok() { new } else { old });
         written.inspect_err(|_| fabric.hosts.iter().for_each(|host| drop(write(old, host))))
     }
+}
+
+/// Refuses additions to interfaces whose link has been moved: the plan has them where they were.
+fn check_moved(cables: &[[End; 2]], plan: &Plan, growth: &Growth) -> Result<(), Failure> {
+    for (link, ends) in plan.links().iter().zip(cables) {
+        for (place, end) in link.ends.iter().zip(ends) {
+            let has_joined = end.planned.is_some() && end.given.is_some();
+            if end.planned.is_some() && !has_joined {
+                continue;
+            }
+            let (node, grown) = (&plan.nodes()[place.node], &growth.nodes[place.node]);
+            let name = node.interfaces[place.interface].name.as_str();
+            let is_on_it = |one: &usize| match &node.interfaces[*one].kind {
+                InterfaceKind::Vlan { lower, .. } | InterfaceKind::Macvlan { lower, .. } => {
+                    lower == name
+                }
+                _ => false,
+            };
+            let is_of_it = |(key, _): &(String, String)| Sysctl::new(key).parts().contains(&name);
+            if grown.addresses.iter().any(|(at, _)| *at == place.interface)
+                || grown.interfaces.iter().any(is_on_it)
+                || !has_joined && grown.sysctls.iter().any(is_of_it)
+            {
+                let why = "its link has been moved, and additions to it would be elsewhere";
+                let failure = Failure::new("extend", format!("{name} of {}", node.name), why);
+                return Err(failure.advise("move it back first, or change it by the node's handle"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Extension with the new plan and the namespaces of all nodes.

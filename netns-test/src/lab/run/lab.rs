@@ -34,6 +34,8 @@ use crate::sys::process;
 /// seconds after it was killed, or if the caller's own network could not be restored. So the test
 /// does not pass.
 pub struct Lab {
+    /// Topology that was built, with all extensions.
+    topology: Topology,
     fabric: Arc<Fabric>,
     nodes: Vec<Node>,
     links: Vec<Link>,
@@ -92,22 +94,22 @@ impl Topology {
             // Programs on the caller's own node inherit the namespaces of this thread.
             common.programs.prepare()?;
         }
-        Ok(Lab::new(Arc::new(fabric), Panics::default(), common, own))
+        Ok(Lab::new(self.clone(), Arc::new(fabric), (common, own)))
     }
 }
 
 impl Lab {
-    fn new(fabric: Arc<Fabric>, panics: Panics, common: Common, own: Own) -> Self {
-        let builder = process::id();
-        let mut lab =
-            Self { fabric, nodes: Vec::new(), links: Vec::new(), panics, builder, common, own };
+    fn new(topology: Topology, fabric: Arc<Fabric>, (common, own): (Common, Own)) -> Self {
+        let (builder, panics) = (process::id(), Panics::default());
+        let (nodes, links) = (Vec::new(), Vec::new());
+        let mut lab = Self { topology, fabric, nodes, links, panics, builder, common, own };
         lab.make_handles();
         lab
     }
 
     /// Replaces the state of the lab by that of an extended one.
-    pub(crate) fn grow_into(&mut self, fabric: Arc<Fabric>) {
-        self.fabric = fabric;
+    pub(crate) fn grow_into(&mut self, topology: Topology, fabric: Arc<Fabric>) {
+        (self.topology, self.fabric) = (topology, fabric);
         self.make_handles();
     }
 
@@ -172,6 +174,10 @@ impl Lab {
         let there = self.nodes().map(|host| (host.name(), host.live().limitations()));
         let there: Vec<_> = there.collect();
         limitation::sentences(there.iter().map(|(name, all)| (*name, all.as_slice())))
+    }
+
+    pub(crate) fn topology(&self) -> &Topology {
+        &self.topology
     }
 
     pub(crate) fn fabric(&self) -> &Arc<Fabric> {
