@@ -10,7 +10,6 @@ use crate::addr::cidr::Subnet;
 use crate::lab::fabric::ends;
 use crate::lab::fabric::ends::End;
 use crate::lab::plan::addresses::order;
-use crate::lab::plan::hosts_file;
 use crate::lab::plan::ifindex::Indexes;
 use crate::lab::plan::routes::shortest_paths;
 use crate::lab::plan::{
@@ -60,7 +59,7 @@ pub(crate) fn current<'a>(
     }
     order::order(nodes, &plan.segments);
     shortest_paths::compute(nodes, &plan.segments);
-    plan.hosts_file = hosts_file::text(nodes);
+    plan.derive();
     Current { plan: Cow::Owned(plan), indexes: Cow::Owned(indexes) }
 }
 
@@ -192,4 +191,45 @@ fn subnets(plan: &Plan, segment: &SegmentPlan) -> Vec<Subnet> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::fabric::ends::Cables;
+    use crate::lab::plan::routes::path::PathOutcome;
+    use crate::lab::topology::Topology;
+
+    #[test]
+    fn packets_go_where_the_links_are_now() {
+        let mut net = Topology::new();
+        let [one, two] = ["one", "two"].map(|name| net.switch(name));
+        let [roamer, first, second] = ["roamer", "first", "second"].map(|name| net.host(name));
+        let router = net.router("router");
+        net.link(roamer, one);
+        net.link(first, one);
+        net.link(second, two);
+        net.link(router, one);
+        net.link(router, two);
+        let plan = net.plan().unwrap();
+        let indexes = Indexes::new(&plan, 0);
+        let cables = Cables::new(&plan, &indexes);
+        let mut cables = cables.lock();
+        let given = ["10.0.1.254/24", "fd6e:6574:6e73:1::fffe/64"].map(|one| one.parse().unwrap());
+        cables[0][0].given = Some(given.to_vec());
+        cables[0][1].node = plan.position(two).unwrap();
+        cables[0][1].planned = None;
+        let now = current(&plan, &indexes, &cables).plan;
+        for (from, to, hops) in [
+            (roamer, second, vec!["roamer", "second"]),
+            (second, roamer, vec!["second", "roamer"]),
+            (roamer, first, vec!["roamer", "router", "first"]),
+            (first, roamer, vec!["first", "router", "roamer"]),
+        ] {
+            let path = now.path(from, to);
+            let names: Vec<&str> = path.hops.iter().map(|hop| hop.name.as_str()).collect();
+            assert_eq!((path.end, names), (PathOutcome::Arrived, hops), "{path}");
+            assert!(now.can_reach(from, to).both(), "{path}");
+        }
+    }
 }
