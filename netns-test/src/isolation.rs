@@ -1,9 +1,12 @@
 //! The isolation of the calling process, for test bodies that depend on it.
 
 use std::fmt;
-use std::sync::OnceLock;
 #[cfg(all(target_os = "linux", not(miri)))]
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+use std::sync::OnceLock;
+
+#[cfg(all(target_os = "linux", not(miri)))]
+use crate::sys::lock::lock;
 
 /// Isolation of the calling process. Returned by [`isolation`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,13 +124,13 @@ pub(crate) fn note_lack(message: &str, step: &str, host: &str, error: &std::io::
         errno: error.raw_os_error(),
         reason: error.to_string(),
     };
-    LACKS.lock().unwrap_or_else(PoisonError::into_inner).push(lack);
+    lock(&LACKS).push(lack);
 }
 
 /// Returns the refusal that caused a panic with `message`, if one did.
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) fn lack_in(message: &str) -> Option<Lack> {
-    let lacks = LACKS.lock().unwrap_or_else(PoisonError::into_inner);
+    let lacks = lock(&LACKS);
     lacks.iter().find(|lack| message.contains(&lack.message)).cloned()
 }
 

@@ -8,7 +8,7 @@ use std::io;
 use std::mem::forget;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::diagnose;
 use crate::error::Failure;
@@ -23,6 +23,7 @@ use crate::harness::protocol::stage::Stage;
 use crate::isolation;
 use crate::isolation::Lack;
 use crate::registry::case::{Begins, Case};
+use crate::sys::lock::lock;
 use crate::sys::process;
 use crate::sys::process::stack_overflow;
 use crate::sys::{errno, fds};
@@ -74,13 +75,13 @@ static LEFTOVER: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
 /// Makes no system call.
 #[cfg(feature = "tokio")]
 pub(crate) fn leave(value: Box<dyn Any + Send>) {
-    *LEFTOVER.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+    *lock(&LEFTOVER) = Some(value);
 }
 
 /// Drops the value that the test's thread has left. Returns `false` if that panics; the panic hook
 /// has reported the panic.
 fn drop_leftover() -> bool {
-    let left = LEFTOVER.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let left = lock(&LEFTOVER).take();
     catch_unwind(AssertUnwindSafe(|| drop(left))).is_ok()
 }
 

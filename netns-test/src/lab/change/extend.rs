@@ -59,10 +59,10 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// The errors of the [plan](Topology::plan); another topology, or one that lacks or would change
-    /// an existing part; an addition to an interface whose link has been moved; a node that is
-    /// powered off; a request that the kernel refuses. After an error the lab is as before. New
-    /// routes through a link that is down are added by [`up`](crate::lab::Link::up).
+    /// The errors of the [plan](Topology::plan); another topology, or one that lacks or changes an
+    /// existing part; an addition to an interface whose link has been moved; a node that is powered
+    /// off; a request that the kernel refuses. After an error the lab is as before. New routes
+    /// through a link that is down are added by [`up`](crate::lab::Link::up).
     #[track_caller]
     pub fn extend(&mut self, topology: &Topology) -> Result<()> {
         located(self.try_extend(topology))

@@ -11,12 +11,12 @@ use std::future::Future;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
-use crate::sys::lock::lock;
+use crate::sys::lock::{lock, wait_while};
 use crate::sys::process;
 
 /// Time limit for a panic hook.
@@ -253,15 +253,13 @@ fn wait_until_over() -> bool {
     let own = OWN.get();
     let others = |all: &[u64]| all.iter().any(|number| *number != own);
     let is_printing = |under_way: &mut UnderWay| others(&under_way.printing);
-    let waited = CHANGED.wait_timeout_while(under_way(), LONGEST_HOOK, is_printing);
-    let (under_way, end) = waited.unwrap_or_else(PoisonError::into_inner);
+    let (under_way, end) = wait_while(&CHANGED, under_way(), LONGEST_HOOK, is_printing);
     if end.timed_out() {
         return false;
     }
     let is_unwinding = |under_way: &mut UnderWay| others(&under_way.unwinding);
-    let waited = CHANGED.wait_timeout_while(under_way, LONGEST_UNWINDING, is_unwinding);
     // The rest has been caught. If such work panics again, it is listed again.
-    let (mut under_way, _) = waited.unwrap_or_else(PoisonError::into_inner);
+    let (mut under_way, _) = wait_while(&CHANGED, under_way, LONGEST_UNWINDING, is_unwinding);
     under_way.change(|unwinding| unwinding.retain(|number| *number == own));
     true
 }

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::lab::fabric::stdio;
 use crate::sys::errno;
 use crate::sys::fds;
 use crate::sys::fds::{Ready, Until};
-use crate::sys::lock::lock;
+use crate::sys::lock::{lock, wait_timeout};
 
 /// Output of a program that is kept, in bytes.
 const KEPT: usize = 1 << 20;
@@ -265,7 +265,7 @@ impl Feed {
 
     /// Waits until there is new output or the time is over. May return early.
     pub(crate) fn wait<'a>(&self, fed: MutexGuard<'a, Fed>, most: Duration) -> MutexGuard<'a, Fed> {
-        self.changed.wait_timeout(fed, most).unwrap_or_else(PoisonError::into_inner).0
+        wait_timeout(&self.changed, fed, most)
     }
 }
 
