@@ -132,9 +132,9 @@ mod tests {
         let result = build(builder.worker_threads(4), move || {
             let mut count = lock::lock(&counted);
             *count += 1;
-            assert!(*count < 3, "the third (os error 11)");
+            assert!(*count < 3, "the third (os error {})", errno::EAGAIN);
         });
-        assert_eq!(result.unwrap_err().raw_os_error(), Some(11));
+        assert_eq!(result.unwrap_err().raw_os_error(), Some(errno::EAGAIN));
         let runtime = build(&mut builder, || {}).unwrap();
         assert_eq!(runtime.metrics().num_workers(), 4);
         runtime.block_on(async { tokio::task::spawn_blocking(|| {}).await }).unwrap();
