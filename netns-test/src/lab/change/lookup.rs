@@ -6,14 +6,14 @@ use crate::lab::fabric::own_network::of_kernel;
 use crate::lab::fabric::state::Fabric;
 use crate::lab::run::lab::Lab;
 use crate::lab::run::node::Node;
-use crate::lab::topology::input::{Interface, InterfaceSelector};
+use crate::lab::topology::input::{InterfaceArg, InterfaceSelector};
 use crate::lab::topology::{NodeId, NodeKind};
 use crate::netlink::kept::Kept;
 use crate::netlink::link;
 
 impl Node {
     /// Finds the interface of the node that a caller means, in its current state.
-    pub(crate) fn find(&self, here: &Here, on: &Interface) -> Result<link::Interface> {
+    pub(crate) fn find(&self, here: &Here, on: &InterfaceArg) -> Result<link::Interface> {
         let there = here.netlink.interfaces()?;
         let failed = |what: String| {
             let names: Vec<&str> = there.iter().map(|one| one.name.as_str()).collect();
