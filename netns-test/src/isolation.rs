@@ -101,7 +101,7 @@ pub(crate) struct Lack {
     /// Message of the panic that reports the refusal.
     message: String,
     pub(crate) step: String,
-    pub(crate) host: String,
+    pub(crate) node: String,
     /// Errno of the refusal, if it was the kernel's.
     pub(crate) errno: Option<i32>,
     pub(crate) reason: String,
@@ -113,14 +113,14 @@ static LACKS: Mutex<Vec<Lack>> = Mutex::new(Vec::new());
 /// Notes that a panic with `message` is not a failure of the test: the machine has refused a
 /// resource to the lab. Does nothing in a process that is not a body.
 #[cfg(all(feature = "lab", target_os = "linux", not(miri)))]
-pub(crate) fn note_lack(message: &str, step: &str, host: &str, error: &std::io::Error) {
+pub(crate) fn note_lack(message: &str, step: &str, node: &str, error: &std::io::Error) {
     if OWN.get().is_none() {
         return;
     }
     let lack = Lack {
         message: message.to_owned(),
         step: step.to_owned(),
-        host: host.to_owned(),
+        node: node.to_owned(),
         errno: error.raw_os_error(),
         reason: error.to_string(),
     };

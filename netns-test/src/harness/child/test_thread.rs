@@ -180,7 +180,7 @@ fn explained(lack: &Lack) -> Failure {
         Some(number) => io::Error::from_raw_os_error(number),
         None => io::Error::other(lack.reason.as_str()),
     };
-    diagnose::explain(&lack.step, &format!("node {}", lack.host), &error)
+    diagnose::explain(&lack.step, &format!("node {}", lack.node), &error)
 }
 
 /// Returns the status in an [`ExitCode`], which only its `Debug` shows.

@@ -3,7 +3,7 @@
 use crate::addr::cidr::Cidr;
 use crate::addr::link_local::is_link_local;
 use crate::error::Result;
-use crate::lab::fabric::node::Here;
+use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::ready;
 use crate::lab::fabric::ready::Awaited;
 use crate::lab::fabric::state::Fabric;
@@ -65,7 +65,7 @@ impl Node {
         &self,
         interface: &InterfaceArg,
         new: Option<Cidr>,
-        work: impl FnOnce(&Fabric, &Here, &Interface) -> Result<()>,
+        work: impl FnOnce(&Fabric, &Namespaces, &Interface) -> Result<()>,
     ) -> Result<()> {
         let (here, fabric) = (self.here()?, self.fabric());
         let changed = self.find(&here, interface).and_then(|found| {
@@ -73,7 +73,7 @@ impl Node {
             self.partitioned(fabric, new, || work(fabric, &here, &found))?;
             drop(turn);
             // Neighbours may have failed to resolve the new address before it was added.
-            new.map_or(Ok(()), |_| fabric.forget_failures(&fabric.cables.lock()))
+            new.map_or(Ok(()), |_| fabric.forget_failures(&fabric.links.lock()))
         });
         changed.map_err(|error| match self.is_still(&here) {
             true => error,
@@ -86,7 +86,7 @@ impl Node {
     /// this adds them again. If the kernel refuses a step, addresses and routes are as before.
     fn change(
         &self,
-        here: &Here,
+        here: &Namespaces,
         interface: &Interface,
         is_ipv4: bool,
         old: &[Kept],
@@ -125,7 +125,7 @@ impl Node {
 
     /// Adds the routes again that the kernel has removed with an address, and removes routes
     /// through the interface whose gateways are no longer reachable, which the kernel keeps.
-    fn keep_routes(&self, here: &Here, interface: &Interface, routes: &[Kept]) -> Result<()> {
+    fn keep_routes(&self, here: &Namespaces, interface: &Interface, routes: &[Kept]) -> Result<()> {
         let there = here.netlink.kept_routes()?;
         for route in routes {
             if !there.contains(route) {
@@ -145,7 +145,7 @@ impl Node {
     /// removed.
     fn try_out(
         &self,
-        here: &Here,
+        here: &Namespaces,
         interface: &Interface,
         (before, new): (&[Kept], Cidr),
     ) -> Result<()> {
@@ -166,8 +166,8 @@ impl Node {
     ) -> Result<()> {
         let at = fabric.plan.nodes().iter().position(|node| node.name == self.name());
         let new: Vec<_> = at.zip(new).map(|(at, new)| (at, new.address())).into_iter().collect();
-        let done = fabric.partitions.expect(&fabric.hosts, &new, None).and_then(|()| work());
-        let held = fabric.partitions.arrived(&fabric.hosts, &new);
+        let done = fabric.partitions.expect(&fabric.nodes, &new, None).and_then(|()| work());
+        let held = fabric.partitions.arrived(&fabric.nodes, &new);
         done.and(held)
     }
 
@@ -191,7 +191,7 @@ impl Node {
 
     /// Waits until the addresses of the interface are usable. An interface without carrier has no
     /// DAD to wait for.
-    fn settle(&self, here: &Here, interface: &Interface) -> Result<()> {
+    fn settle(&self, here: &Namespaces, interface: &Interface) -> Result<()> {
         let label = format!("{} of {}", interface.name, self.name());
         let awaited = Awaited { index: interface.index, label, may_be_down: true };
         ready::wait_on(here, &[awaited])
@@ -199,7 +199,7 @@ impl Node {
 }
 
 /// Returns the addresses of an interface of one family.
-fn of_family(here: &Here, interface: &Interface, is_ipv4: bool) -> Result<Vec<Kept>> {
+fn of_family(here: &Namespaces, interface: &Interface, is_ipv4: bool) -> Result<Vec<Kept>> {
     let all = here.netlink.belongings()?;
     let is_meant = |one: &&Kept| one.is_ipv4() == is_ipv4 && one.indexes() == [interface.index];
     Ok(all.of(Class::Address).filter(is_meant).cloned().collect())

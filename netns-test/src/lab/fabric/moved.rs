@@ -25,17 +25,13 @@ pub(crate) struct Current<'a> {
 }
 
 /// Computes the network from the plan and the ends of its links.
-pub(crate) fn current<'a>(
-    plan: &'a Plan,
-    indexes: &'a Indexes,
-    cables: &[[End; 2]],
-) -> Current<'a> {
-    if cables.iter().flatten().all(|end| end.planned.is_some() && end.given.is_none()) {
+pub(crate) fn current<'a>(plan: &'a Plan, indexes: &'a Indexes, links: &[[End; 2]]) -> Current<'a> {
+    if links.iter().flatten().all(|end| end.planned.is_some() && end.given.is_none()) {
         return Current { plan: Cow::Borrowed(plan), indexes: Cow::Borrowed(indexes) };
     }
     let (plan, indexes) = (plan.clone(), indexes.clone());
-    let mut work = Work { plan, indexes, cables, new: HashMap::new(), touched: Vec::new() };
-    for at in 0..cables.len() {
+    let mut work = Work { plan, indexes, links, new: HashMap::new(), touched: Vec::new() };
+    for at in 0..links.len() {
         work.place(at);
     }
     let Work { mut plan, indexes, new, touched, .. } = work;
@@ -66,7 +62,7 @@ pub(crate) fn current<'a>(
 struct Work<'a> {
     plan: Plan,
     indexes: Indexes,
-    cables: &'a [[End; 2]],
+    links: &'a [[End; 2]],
     /// New segments, by the first of their links.
     new: HashMap<usize, usize>,
     /// Interfaces that have been moved to another segment or node.
@@ -76,7 +72,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// Moves the ends of a link to their nodes and segments.
     fn place(&mut self, at: usize) {
-        let ends = &self.cables[at];
+        let ends = &self.links[at];
         if ends.iter().all(|end| end.planned.is_some() && end.given.is_none()) {
             return;
         }
@@ -147,10 +143,10 @@ impl Work<'_> {
     /// Returns the segment of a link: that of the nearest switch, or a new one if there is no
     /// switch, or if the plan has no segment of links for it.
     fn segment_of(&mut self, link: usize) -> usize {
-        if let Some(segment) = planned_segment(&self.plan, self.cables, link) {
+        if let Some(segment) = planned_segment(&self.plan, self.links, link) {
             return segment;
         }
-        let first = ends::joined(&self.plan, self.cables, link).into_iter().min().unwrap_or(link);
+        let first = ends::joined(&self.plan, self.links, link).into_iter().min().unwrap_or(link);
         let Plan { segments, links, .. } = &mut self.plan;
         *self.new.entry(first).or_insert_with(|| {
             let mtu = segments[links[link].segment].mtu;
@@ -164,9 +160,9 @@ impl Work<'_> {
 
 /// Returns the planned segment of the nearest switch that a link is on, if the segment consists of
 /// links.
-pub(crate) fn planned_segment(plan: &Plan, cables: &[[End; 2]], link: usize) -> Option<usize> {
-    let joined = ends::joined(plan, cables, link);
-    let nodes = joined.iter().flat_map(|at| &cables[*at]).map(|end| end.node);
+pub(crate) fn planned_segment(plan: &Plan, links: &[[End; 2]], link: usize) -> Option<usize> {
+    let joined = ends::joined(plan, links, link);
+    let nodes = joined.iter().flat_map(|at| &links[*at]).map(|end| end.node);
     let of_switch = |node: usize| {
         let is_it = |one: &SegmentPlan| {
             one.switches.contains(&node) && matches!(one.kind, SegmentKind::Links { .. })
@@ -196,7 +192,7 @@ fn subnets(plan: &Plan, segment: &SegmentPlan) -> Vec<Subnet> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::fabric::ends::Cables;
+    use crate::lab::fabric::ends::LinkEnds;
     use crate::lab::plan::routes::path::PathOutcome;
     use crate::lab::topology::Topology;
 
@@ -213,13 +209,13 @@ mod tests {
         net.link(router, two);
         let plan = net.plan().unwrap();
         let indexes = Indexes::new(&plan, 0);
-        let cables = Cables::new(&plan, &indexes);
-        let mut cables = cables.lock();
+        let links = LinkEnds::new(&plan, &indexes);
+        let mut links = links.lock();
         let given = ["10.0.1.254/24", "fd6e:6574:6e73:1::fffe/64"].map(|one| one.parse().unwrap());
-        cables[0][0].given = Some(given.to_vec());
-        cables[0][1].node = plan.position(two).unwrap();
-        cables[0][1].planned = None;
-        let now = current(&plan, &indexes, &cables).plan;
+        links[0][0].given = Some(given.to_vec());
+        links[0][1].node = plan.position(two).unwrap();
+        links[0][1].planned = None;
+        let now = current(&plan, &indexes, &links).plan;
         for (from, to, hops) in [
             (roamer, second, vec!["roamer", "second"]),
             (second, roamer, vec!["second", "roamer"]),

@@ -90,7 +90,7 @@ impl Topology {
         let plan = self.plan()?;
         let common = Common::new(plan.hosts_text());
         let (fabric, own) = assemble(plan)?;
-        if fabric.hosts.iter().any(|host| host.kind() == NodeKind::Local) {
+        if fabric.nodes.iter().any(|node| node.kind() == NodeKind::Local) {
             // Programs on the caller's own node inherit the namespaces of this thread.
             common.programs.prepare()?;
         }
@@ -117,7 +117,7 @@ impl Lab {
     fn make_handles(&mut self) {
         let fabric = &self.fabric;
         let shared = || (self.panics.clone(), self.common.clone());
-        let nodes = 0..fabric.hosts.len();
+        let nodes = 0..fabric.nodes.len();
         self.nodes = nodes.map(|at| Node::new(Arc::clone(fabric), at, shared())).collect();
         let links = 0..fabric.plan.links().len();
         self.links = links.map(|at| Link::new(Arc::clone(fabric), at)).collect();
@@ -159,8 +159,8 @@ impl Lab {
 
     /// Returns the node called `name`, if there is one.
     #[must_use]
-    pub fn host(&self, name: &str) -> Option<&Node> {
-        self.nodes().find(|host| host.name() == name)
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes().find(|node| node.name() == name)
     }
 
     /// Returns a sentence for each feature that the kernel has refused to nodes, with their names
@@ -171,7 +171,7 @@ impl Lab {
     /// a test that fails.
     #[must_use]
     pub fn limitations(&self) -> Vec<String> {
-        let there = self.nodes().map(|host| (host.name(), host.live().limitations()));
+        let there = self.nodes().map(|node| (node.name(), node.live().limitations()));
         let there: Vec<_> = there.collect();
         limitation::sentences(there.iter().map(|(name, all)| (*name, all.as_slice())))
     }
@@ -187,7 +187,7 @@ impl Lab {
 
 impl fmt::Debug for Lab {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nodes = Names(self.nodes().map(|host| host.name().to_owned()).collect());
+        let nodes = Names(self.nodes().map(|node| node.name().to_owned()).collect());
         let ends = |at| self.fabric.plan.link_label(at).trim_start_matches("link ").to_owned();
         let names = self.links().enumerate();
         let names = names.map(|(at, link)| link.name().map_or_else(|| ends(at), str::to_owned));
@@ -243,18 +243,18 @@ impl Drop for Lab {
             return;
         }
         let here: Vec<_> =
-            self.nodes().filter_map(|host| Some((host, host.here().ok()?))).collect();
+            self.nodes().filter_map(|node| Some((node, node.here().ok()?))).collect();
         for tasks in here.iter().filter_map(|(_, here)| here.tasks.get()) {
             tasks.end();
         }
-        if self.nodes().any(|host| host.kind() == NodeKind::Local) {
+        if self.nodes().any(|node| node.kind() == NodeKind::Local) {
             // The caller's own network outlives the lab.
             drop(self.fabric.heal());
             self.fabric.remove_moved();
         }
         self.common.programs.close();
-        let own = here.iter().filter(|(host, _)| host.kind() != NodeKind::Local);
-        let past: Vec<_> = self.nodes().flat_map(|host| host.live().take_past()).collect();
+        let own = here.iter().filter(|(node, _)| node.kind() != NodeKind::Local);
+        let past: Vec<_> = self.nodes().flat_map(|node| node.live().take_past()).collect();
         let networks =
             own.map(|(_, here)| here.place.network()).chain(past.iter().map(AsFd::as_fd));
         let killed = ns_set::kill_all_in(&networks.collect::<Vec<_>>());

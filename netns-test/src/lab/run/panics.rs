@@ -72,7 +72,7 @@ thread_local! {
 struct Watch {
     panics: Panics,
     what: &'static str,
-    host: String,
+    node: String,
 }
 
 /// Task whose panics are recorded, also those of its destructors.
@@ -89,23 +89,23 @@ struct Within {
 }
 
 impl Panics {
-    /// Returns `work` as watched work, for a thread of `host`.
+    /// Returns `work` as watched work, for a thread of `node`.
     pub(crate) fn of_thread<T, W: FnOnce() -> T>(
         &self,
-        host: &str,
+        node: &str,
         work: W,
     ) -> impl FnOnce() -> T + use<T, W> {
-        let watch = self.watch("a thread", host);
+        let watch = self.watch("a thread", node);
         move || watch.during(work)
     }
 
-    /// Returns `task` as a watched future, for a task of `host`.
+    /// Returns `task` as a watched future, for a task of `node`.
     pub(crate) fn of_task<F: Future>(
         &self,
-        host: &str,
+        node: &str,
         task: F,
     ) -> impl Future<Output = F::Output> + use<F> {
-        Watched { watch: self.watch("a task", host), task: Some(Box::pin(task)) }
+        Watched { watch: self.watch("a task", node), task: Some(Box::pin(task)) }
     }
 
     /// Takes all panics, and waits for those that are under way. A panic from now on aborts the
@@ -122,9 +122,9 @@ impl Panics {
         panics
     }
 
-    fn watch(&self, what: &'static str, host: &str) -> Watch {
+    fn watch(&self, what: &'static str, node: &str) -> Watch {
         install();
-        Watch { panics: self.clone(), what, host: host.to_owned() }
+        Watch { panics: self.clone(), what, node: node.to_owned() }
     }
 
     fn note(&self, text: String) {
@@ -148,7 +148,7 @@ impl Watch {
             Err(payload) => {
                 let message =
                     message(&*payload).map_or_else(String::new, |text| format!(": {text}"));
-                let text = format!("node {}: {} has panicked{message}", self.host, self.what);
+                let text = format!("node {}: {} has panicked{message}", self.node, self.what);
                 self.panics.note(text);
                 drop(within);
                 resume_unwind(payload)
