@@ -5,9 +5,9 @@
 //!
 //! # Safety
 //!
-//! With `sys` and `premain.rs` the only file with `unsafe`: it reads tables that the linker has
-//! laid out. Two sections keep their names and the layout of their entries in every version of
-//! this crate: the code of the constructors (`netns_test_premain`) and the marks
+//! Besides `sys` and `premain.rs`, this is the only file with `unsafe`: it reads tables that the
+//! linker has laid out. Two sections keep their names and the layout of their entries in every
+//! version of this crate: the code of the constructors (`netns_test_premain`) and the marks
 //! (`netns_test_marks`).
 #![expect(unsafe_code, reason = "reads what the linker has laid out")]
 

@@ -32,7 +32,7 @@ pub(crate) const IMPORTS: [(&str, &[&str]); 28] = [
     ("sys", &["error"]),
     ("bytes", &["error", "sys"]),
     ("env", &["error"]),
-    ("isolation", &[]),
+    ("isolation", &["sys"]),
 ];
 
 const HARNESS: [&str; 13] = [
@@ -160,6 +160,7 @@ fn words(file: &str, tokens: &[Token], found: &mut Found) {
             "Command" if !file.is_empty() && !PREPARERS.contains(&file) => {
                 say(token, "the library starts no program");
             }
+            "PoisonError" if !file.is_empty() && file != LOCKS => say(token, ONE_LOCK),
             "lab" if file.starts_with("harness/") => say(token, "`harness` knows nothing of `lab`"),
             "vars_os" if READERS.contains(&file) => {}
             "var_os" | "vars" | "vars_os" => say(token, NO_VARIABLE),
@@ -186,6 +187,11 @@ const PREPARERS: [&str; 7] = [
     "sys/ns/ns_set.rs",
     "sys/ns/nsfs.rs",
 ];
+
+/// The file that ignores poisoning.
+const LOCKS: &str = "sys/lock.rs";
+
+const ONE_LOCK: &str = "locks are taken by the functions of sys/lock.rs";
 
 /// Files that read the environment.
 const READERS: [&str; 1] = ["env.rs"];
@@ -321,6 +327,12 @@ fn a_long_file_is_found() {
     let found = check("examples/examples/a.rs", &long);
     assert_eq!(found, ["examples/examples/a.rs:80: an example has less than 80 lines"]);
     assert_eq!(check("examples/tests/a.rs", &long), Vec::<String>::new());
+}
+
+#[test]
+fn a_lock_that_handles_poisoning_itself_is_found() {
+    breaks("netns-test/src/netlink/socket.rs", "use std::sync::PoisonError;", "locks are taken");
+    keeps("netns-test/src/sys/lock.rs", "use std::sync::PoisonError;");
 }
 
 #[test]

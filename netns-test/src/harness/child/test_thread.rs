@@ -8,7 +8,7 @@ use std::io;
 use std::mem::forget;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::diagnose;
 use crate::error::Failure;
@@ -24,6 +24,7 @@ use crate::harness::protocol::stage::Stage;
 use crate::isolation;
 use crate::isolation::Lack;
 use crate::registry::case::{Begins, Case, ShouldPanic};
+use crate::sys::lock::lock;
 use crate::sys::process;
 use crate::sys::process::stack_overflow;
 use crate::sys::{errno, fds};
@@ -75,13 +76,13 @@ static LEFTOVER: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
 /// Makes no system call.
 #[cfg(feature = "tokio")]
 pub(crate) fn leave(value: Box<dyn Any + Send>) {
-    *LEFTOVER.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+    *lock(&LEFTOVER) = Some(value);
 }
 
 /// Drops the value that the test's thread has left. Returns `false` if that panics; the panic hook
 /// has reported the panic.
 fn drop_leftover() -> bool {
-    let left = LEFTOVER.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let left = lock(&LEFTOVER).take();
     catch_unwind(AssertUnwindSafe(|| drop(left))).is_ok()
 }
 
@@ -184,7 +185,7 @@ fn explained(lack: &Lack) -> Failure {
         Some(number) => io::Error::from_raw_os_error(number),
         None => io::Error::other(lack.reason.as_str()),
     };
-    diagnose::explain(&lack.step, &format!("node {}", lack.host), &error)
+    diagnose::explain(&lack.step, &format!("node {}", lack.node), &error)
 }
 
 /// Returns the status in an [`ExitCode`], which only its `Debug` shows.

@@ -8,10 +8,11 @@
 //! nextest is a process of its own.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::thread::{self, ThreadId};
 
 use crate::registry::case::Case;
+use crate::sys::lock::lock;
 
 /// Thread that has first asked for a test, by the address of the test's case.
 static ASKED: Mutex<BTreeMap<usize, ThreadId>> = Mutex::new(BTreeMap::new());
@@ -22,7 +23,7 @@ pub(crate) fn refusal(case: &'static Case) -> Option<String> {
     if thread.name() != Some(case.path().as_str()) {
         return None;
     }
-    let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut asked = lock(&ASKED);
     let first = *asked.entry(std::ptr::from_ref(case) as usize).or_insert(thread.id());
     (first != thread.id()).then(|| {
         "the test was not started again: it is registered twice, because another attribute makes \

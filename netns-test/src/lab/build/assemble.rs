@@ -36,7 +36,7 @@ pub(crate) fn assemble(plan: Plan) -> Result<(Fabric, Own)> {
     let indexes = Indexes::new(&plan, last_index(&plan, &all)?);
     let journal = Arc::new(Journal::default());
     let guest = Guest::new(&plan, &all, &indexes, &journal)?;
-    requests::cables(&plan, &all, &indexes, 0)?;
+    requests::make_links(&plan, &all, &indexes, 0)?;
     guest.as_ref().map_or(Ok(()), |guest| guest.set(&plan))?;
     for (node, made) in all.iter().enumerate() {
         requests::set_up_node(&plan, node, &indexes, made, |_| true)?;

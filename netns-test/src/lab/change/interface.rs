@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::error::{Result, located};
 use crate::lab::run::node::Node;
-use crate::lab::topology::input::{AddrArg, Interface};
+use crate::lab::topology::input::{AddrArg, InterfaceArg};
 
 /// Interface of a node, by its name or by the link that ends there
 /// (`lab[node].interface("eth0")`).
@@ -30,13 +30,13 @@ use crate::lab::topology::input::{AddrArg, Interface};
 #[must_use = "only the methods of this handle change anything"]
 pub struct NodeInterface<'lab> {
     node: &'lab Node,
-    which: Interface,
+    which: InterfaceArg,
 }
 
 impl Node {
     /// Returns the handle of an interface: see [`NodeInterface`]. Its methods fail if there is no
     /// such interface.
-    pub fn interface(&self, which: impl Into<Interface>) -> NodeInterface<'_> {
+    pub fn interface(&self, which: impl Into<InterfaceArg>) -> NodeInterface<'_> {
         NodeInterface { node: self, which: which.into() }
     }
 }

@@ -56,7 +56,7 @@ impl Lab {
         if let Some(&both) = one.iter().find(|node| other.contains(node)) {
             return Err(invalid(&fabric.plan, both, "it is on both sides").into());
         }
-        fabric.partitions.add(&fabric.hosts, one, other)
+        fabric.partitions.add(&fabric.nodes, one, other)
     }
 
     /// Ends all [partitions](Self::partition). When this returns, all nodes reach each other, also

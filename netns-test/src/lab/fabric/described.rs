@@ -25,7 +25,7 @@ pub(crate) fn describe(fabric: &Fabric) {
     if !log::is_kept() {
         return;
     }
-    log::append(|| Record::Lab(facts(fabric.number, &fabric.plan, &fabric.cables.lock())));
+    log::append(|| Record::Lab(facts(fabric.number, &fabric.plan, &fabric.links.lock())));
     tell_networks(fabric);
     // The flight recorder has begun when the test goes on.
     log::settle();
@@ -38,7 +38,7 @@ pub(crate) fn note(kind: EventKind, node: &str, text: impl FnOnce() -> String) {
 
 /// Has init hold the networks of the nodes of a lab that has changed.
 pub(crate) fn tell_networks(fabric: &Fabric) {
-    let nodes = fabric.hosts.iter();
+    let nodes = fabric.nodes.iter();
     let there: Vec<_> = nodes.filter_map(|node| Some((node, node.here().ok()?))).collect();
     tell(fabric.number, &fabric.plan, there.iter().map(|(node, here)| (node.name(), &***here)));
 }
@@ -95,9 +95,9 @@ fn let_go() {
     log::tell(|| Record::Networks(Networks::default()));
 }
 
-fn facts(number: u32, plan: &Plan, cables: &[[End; 2]]) -> LabFacts {
+fn facts(number: u32, plan: &Plan, ends: &[[End; 2]]) -> LabFacts {
     let nodes = plan.nodes().iter().map(node).collect();
-    let links = cables.iter().enumerate().map(|(at, ends)| {
+    let links = ends.iter().enumerate().map(|(at, ends)| {
         let ends =
             ends.iter().map(|end| LabEnd { node: end.node as u32, interface: end.name.clone() });
         let label = plan.link_label(at);

@@ -14,10 +14,10 @@ use crate::sys::ns::ns_set::Place;
 /// The guard cannot be sent to another thread. If the kernel refuses the way back, the process is
 /// aborted, so that the thread does not go on in the wrong network.
 #[must_use = "dropped at once, it moves the thread back at once"]
-pub struct NodeGuard<'host> {
+pub struct NodeGuard<'node> {
     back: Place,
     /// Not `Send`: it must be dropped by the thread that it moves back.
-    _thread: PhantomData<(*const (), &'host Node)>,
+    _thread: PhantomData<(*const (), &'node Node)>,
 }
 
 impl Node {

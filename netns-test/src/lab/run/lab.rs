@@ -36,6 +36,8 @@ use crate::sys::process;
 /// seconds after it was killed, or if the caller's own network could not be restored. So the test
 /// does not pass.
 pub struct Lab {
+    /// Topology that was built, with all extensions.
+    topology: Topology,
     fabric: Arc<Fabric>,
     nodes: Vec<Node>,
     links: Vec<Link>,
@@ -90,27 +92,27 @@ impl Topology {
         let plan = self.plan()?;
         let common = Common::new(plan.hosts_text());
         let (fabric, own) = assemble(plan)?;
-        if fabric.hosts.iter().any(|host| host.kind() == NodeKind::Local) {
+        if fabric.nodes.iter().any(|node| node.kind() == NodeKind::Local) {
             // Programs on the caller's own node inherit the namespaces of this thread.
             common.programs.prepare()?;
         }
-        Ok(Lab::new(Arc::new(fabric), Panics::default(), common, own))
+        Ok(Lab::new(self.clone(), Arc::new(fabric), (common, own)))
     }
 }
 
 impl Lab {
-    fn new(fabric: Arc<Fabric>, panics: Panics, common: Common, own: Own) -> Self {
-        let builder = process::id();
-        let mut lab =
-            Self { fabric, nodes: Vec::new(), links: Vec::new(), panics, builder, common, own };
+    fn new(topology: Topology, fabric: Arc<Fabric>, (common, own): (Common, Own)) -> Self {
+        let (builder, panics) = (process::id(), Panics::default());
+        let (nodes, links) = (Vec::new(), Vec::new());
+        let mut lab = Self { topology, fabric, nodes, links, panics, builder, common, own };
         lab.make_handles();
         lab.describe("built");
         lab
     }
 
     /// Replaces the state of the lab by that of an extended one.
-    pub(crate) fn grow_into(&mut self, fabric: Arc<Fabric>) {
-        self.fabric = fabric;
+    pub(crate) fn grow_into(&mut self, topology: Topology, fabric: Arc<Fabric>) {
+        (self.topology, self.fabric) = (topology, fabric);
         self.make_handles();
         self.describe("extended");
     }
@@ -126,7 +128,7 @@ impl Lab {
     fn make_handles(&mut self) {
         let fabric = &self.fabric;
         let shared = || (self.panics.clone(), self.common.clone());
-        let nodes = 0..fabric.hosts.len();
+        let nodes = 0..fabric.nodes.len();
         self.nodes = nodes.map(|at| Node::new(Arc::clone(fabric), at, shared())).collect();
         let links = 0..fabric.plan.links().len();
         self.links = links.map(|at| Link::new(Arc::clone(fabric), at)).collect();
@@ -168,8 +170,8 @@ impl Lab {
 
     /// Returns the node called `name`, if there is one.
     #[must_use]
-    pub fn host(&self, name: &str) -> Option<&Node> {
-        self.nodes().find(|host| host.name() == name)
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes().find(|node| node.name() == name)
     }
 
     /// Returns a sentence for each feature that the kernel has refused to nodes, with their names
@@ -180,9 +182,13 @@ impl Lab {
     /// a test that fails.
     #[must_use]
     pub fn limitations(&self) -> Vec<String> {
-        let there = self.nodes().map(|host| (host.name(), host.live().limitations()));
+        let there = self.nodes().map(|node| (node.name(), node.live().limitations()));
         let there: Vec<_> = there.collect();
         limitation::sentences(there.iter().map(|(name, all)| (*name, all.as_slice())))
+    }
+
+    pub(crate) fn topology(&self) -> &Topology {
+        &self.topology
     }
 
     pub(crate) fn fabric(&self) -> &Arc<Fabric> {
@@ -192,7 +198,7 @@ impl Lab {
 
 impl fmt::Debug for Lab {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nodes = Names(self.nodes().map(|host| host.name().to_owned()).collect());
+        let nodes = Names(self.nodes().map(|node| node.name().to_owned()).collect());
         let ends = |at| self.fabric.plan.link_label(at).trim_start_matches("link ").to_owned();
         let names = self.links().enumerate();
         let names = names.map(|(at, link)| link.name().map_or_else(|| ends(at), str::to_owned));
@@ -249,18 +255,18 @@ impl Drop for Lab {
         }
         described::dropped();
         let here: Vec<_> =
-            self.nodes().filter_map(|host| Some((host, host.here().ok()?))).collect();
+            self.nodes().filter_map(|node| Some((node, node.here().ok()?))).collect();
         for tasks in here.iter().filter_map(|(_, here)| here.tasks.get()) {
             tasks.end();
         }
-        if self.nodes().any(|host| host.kind() == NodeKind::Local) {
+        if self.nodes().any(|node| node.kind() == NodeKind::Local) {
             // The caller's own network outlives the lab.
             drop(self.fabric.heal());
             self.fabric.remove_moved();
         }
         self.common.programs.close();
-        let own = here.iter().filter(|(host, _)| host.kind() != NodeKind::Local);
-        let past: Vec<_> = self.nodes().flat_map(|host| host.live().take_past()).collect();
+        let own = here.iter().filter(|(node, _)| node.kind() != NodeKind::Local);
+        let past: Vec<_> = self.nodes().flat_map(|node| node.live().take_past()).collect();
         let networks =
             own.map(|(_, here)| here.place.network()).chain(past.iter().map(AsFd::as_fd));
         let killed = ns_set::kill_all_in(&networks.collect::<Vec<_>>());

@@ -63,9 +63,9 @@ impl Link {
 
     fn try_down(&self) -> Result<()> {
         // The lock keeps the ends from being moved meanwhile.
-        let cables = self.fabric.cables.lock();
-        let ends = &cables[self.at];
-        let nodes = ends.iter().map(|end| self.fabric.hosts[end.node].here());
+        let links = self.fabric.links.lock();
+        let ends = &links[self.at];
+        let nodes = ends.iter().map(|end| self.fabric.nodes[end.node].here());
         let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
         // These locks keep addresses from being removed meanwhile: they would be added again.
         let _turns: Vec<_> = nodes.iter().map(|here| here.change()).collect();
@@ -98,13 +98,13 @@ impl Link {
     }
 
     fn try_up(&self) -> Result<()> {
-        let Fabric { plan, hosts, indexes, cables, .. } = &*self.fabric;
-        let cables = cables.lock();
-        let ends = &cables[self.at];
+        let Fabric { plan, nodes, indexes, links, .. } = &*self.fabric;
+        let links = links.lock();
+        let ends = &links[self.at];
         self.set_up(ends, true)?;
-        let now = current(plan, indexes, &cables);
+        let now = current(plan, indexes, &links);
         for end in ends {
-            let here = hosts[end.node].here()?;
+            let here = nodes[end.node].here()?;
             // The lock keeps addresses of gateways from being removed between this look and the
             // route.
             let _turn = here.change();
@@ -123,15 +123,15 @@ impl Link {
             let is_wanted =
                 |one: &InterfacePlan| one.name != end.name && is_on(plan, end, &one.name);
             let awaited = ready::awaited(plan, end.node, indexes, is_wanted);
-            ready::wait_on(&*hosts[end.node].here()?, &awaited)?;
+            ready::wait_on(&*nodes[end.node].here()?, &awaited)?;
         }
-        self.fabric.forget_failures(&cables)
+        self.fabric.forget_failures(&links)
     }
 
     fn set_up(&self, ends: &[End; 2], up: bool) -> Result<()> {
-        let Fabric { plan, hosts, .. } = &*self.fabric;
+        let Fabric { plan, nodes, .. } = &*self.fabric;
         // Both nodes are checked before one end changes.
-        let here = [hosts[ends[0].node].here()?, hosts[ends[1].node].here()?];
+        let here = [nodes[ends[0].node].here()?, nodes[ends[1].node].here()?];
         for (end, here) in ends.iter().zip(here) {
             let request = netlink::link::set_up(plan.link_label(self.at), end.index, up, None);
             here.netlink.ask_all(&[request])?;

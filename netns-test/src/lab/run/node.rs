@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use crate::addr::sysctl::Sysctl;
 use crate::error::{Error, Failure, Result, located};
 use crate::isolation;
-use crate::lab::fabric::node::{Here, LiveNode};
+use crate::lab::fabric::node::{LiveNode, Namespaces};
 use crate::lab::fabric::on_thread;
 use crate::lab::fabric::own_network::sysctl;
 use crate::lab::fabric::state::Fabric;
@@ -201,22 +201,22 @@ impl Node {
 
     /// Returns the state of the node.
     pub(crate) fn live(&self) -> &LiveNode {
-        &self.fabric.hosts[self.at]
+        &self.fabric.nodes[self.at]
     }
 
     /// Returns the node's namespaces, or an error if it is powered off.
-    pub(crate) fn here(&self) -> Result<Arc<Here>, Failure> {
+    pub(crate) fn here(&self) -> Result<Arc<Namespaces>, Failure> {
         self.live().here()
     }
 
     /// Returns whether the node is on and has not been powered off since `here` was its own.
-    pub(crate) fn is_still(&self, here: &Arc<Here>) -> bool {
+    pub(crate) fn is_still(&self, here: &Arc<Namespaces>) -> bool {
         self.live().is_still(here)
     }
 
     /// Returns the node's namespaces, for methods that return no error.
     #[track_caller]
-    pub(crate) fn on(&self) -> Arc<Here> {
+    pub(crate) fn on(&self) -> Arc<Namespaces> {
         // Not a closure: the panic reports the caller's line.
         match self.here() {
             Ok(here) => here,

@@ -65,7 +65,7 @@ pub struct Topology {
     /// Pools of subnets: IPv4, IPv6.
     pub(crate) pools: [SubnetArg; 2],
     /// Number of declared links and extra interfaces.
-    declared: usize,
+    pub(crate) declared: usize,
 }
 
 impl Topology {

@@ -1,7 +1,7 @@
 //! Builder of a node. It stores what the caller passes; `Topology::plan` checks it. Pure.
 
 use crate::lab::topology::id::{LinkId, NodeId, Scope};
-use crate::lab::topology::input::{AddrArg, Interface, IntoAddrs, SubnetArg, Via};
+use crate::lab::topology::input::{AddrArg, InterfaceArg, IntoAddrs, SubnetArg, Via};
 use crate::lab::topology::model::{
     AddressOn, ExtraInterface, ExtraKind, MacvlanMode, Node, RouteVia, StaticRoute,
 };
@@ -63,7 +63,7 @@ impl<'a> NodeSpec<'a> {
 
     /// Adds an address to an interface, which a link or the interface's name selects; `lo` is
     /// possible. The address may be outside of the segment's subnet.
-    pub fn addr(self, on: impl Into<Interface>, address: impl Into<AddrArg>) -> Self {
+    pub fn addr(self, on: impl Into<InterfaceArg>, address: impl Into<AddrArg>) -> Self {
         let address = (AddressOn::resolve(on.into().0, self.scope), address.into());
         self.set(|node| node.addresses.push(address))
     }

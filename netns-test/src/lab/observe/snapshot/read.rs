@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use crate::addr::mac::Mac;
 use crate::error::{Error, Result, located};
-use crate::lab::fabric::node::Here;
+use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::on_thread;
 use crate::lab::observe::snapshot::{
     Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
@@ -116,7 +116,7 @@ fn details(own: &Shown) -> Vec<String> {
     peer.into_iter().chain(own.more.iter().cloned()).collect()
 }
 
-fn routes(here: &Here, interfaces: &[Interface]) -> Result<Vec<RouteState>> {
+fn routes(here: &Namespaces, interfaces: &[Interface]) -> Result<Vec<RouteState>> {
     let all = here.netlink.routes()?.into_iter();
     // Routes of the node's own addresses and of multicast groups. Some kernels keep these in the
     // main table.
@@ -177,7 +177,7 @@ fn rule(rule: &Rule) -> RuleState {
     }
 }
 
-fn neighbours(here: &Here, interfaces: &[Interface]) -> Result<Vec<NeighbourState>> {
+fn neighbours(here: &Namespaces, interfaces: &[Interface]) -> Result<Vec<NeighbourState>> {
     let all = here.netlink.neighbours()?.into_iter();
     let mut found: Vec<NeighbourState> = all
         .map(|one| NeighbourState {

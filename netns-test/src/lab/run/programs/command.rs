@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 use crate::env;
 use crate::error::{Error, Failure, Kind, Result, located};
 use crate::isolation;
-use crate::lab::fabric::node::Here;
+use crate::lab::fabric::node::Namespaces;
 use crate::lab::run::node::Node;
 use crate::lab::run::programs::output::Source;
 use crate::lab::run::programs::process::{NodeChild, Pipes};
@@ -31,7 +31,7 @@ use crate::sys::{errno, fds};
 /// Processes that it has started are killed when the lab ends. Without the harness, they outlive a
 /// caller that is killed.
 pub struct NodeCommand<'lab> {
-    host: &'lab Node,
+    node: &'lab Node,
     command: Command,
     directory: Option<PathBuf>,
     /// Whether the environment has been cleared.
@@ -39,7 +39,7 @@ pub struct NodeCommand<'lab> {
     /// Standard streams that have been set.
     set: [bool; 3],
     /// Namespaces that the command has been prepared for.
-    placed: Option<Weak<Here>>,
+    placed: Option<Weak<Namespaces>>,
 }
 
 /// Advice on a path that the caller has and the node does not.
@@ -69,7 +69,7 @@ impl Node {
             command.env("PATH", path);
         }
         let (directory, placed) = (None, None);
-        NodeCommand { host: self, command, directory, is_cleared: false, set: [false; 3], placed }
+        NodeCommand { node: self, command, directory, is_cleared: false, set: [false; 3], placed }
     }
 
     /// Returns the same command for tokio. Its output is printed as that of
@@ -85,11 +85,11 @@ impl Node {
         match self.command(program).into_tokio() {
             Ok(command) => command,
             Err(error) => {
-                let (message, host) = (error.to_string(), self.name());
+                let (message, node) = (error.to_string(), self.name());
                 isolation::note_lack(
                     &message,
                     "prepare a command on",
-                    host,
+                    node,
                     &io::Error::other(error),
                 );
                 panic!("{message}")
@@ -101,7 +101,7 @@ impl Node {
 impl fmt::Debug for NodeCommand<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = f.debug_struct("NodeCommand");
-        text.field("node", &self.host.name()).field("program", &self.get_program());
+        text.field("node", &self.node.name()).field("program", &self.get_program());
         text.field("args", &format_args!("{:?}", self.command.get_args())).finish()
     }
 }
@@ -193,9 +193,9 @@ impl NodeCommand<'_> {
     }
 
     fn print(&self, pipes: [Option<OwnedFd>; 2]) -> Result<()> {
-        let source = Source::new(self.host.name(), pipes, None, Arc::default());
+        let source = Source::new(self.node.name(), pipes, None, Arc::default());
         let source = source.map_err(|error| self.failure("capture", &error))?;
-        self.host.common.programs.print(source)
+        self.node.common.programs.print(source)
     }
 
     /// Starts the program. Streams that are not set are printed, or else kept for the handle.
@@ -209,7 +209,7 @@ impl NodeCommand<'_> {
         if !stderr {
             self.command.stderr(Stdio::piped());
         }
-        let programs = &self.host.common.programs;
+        let programs = &self.node.common.programs;
         let started = programs.start(&mut self.command)?;
         let mut child = started.map_err(|error| self.not_started(&error))?;
         let pipes = Pipes {
@@ -217,7 +217,7 @@ impl NodeCommand<'_> {
             stderr: if printed && !stderr { child.stderr.take() } else { None },
         };
         let print = |source| programs.print(source);
-        let child = NodeChild::new(self.host.live(), &self.name(), child, pipes, print)?;
+        let child = NodeChild::new(self.node.live(), &self.name(), child, pipes, print)?;
         programs.note(&child.program);
         // A program that has started after a power cut is on no node.
         self.place(true)?;
@@ -226,7 +226,7 @@ impl NodeCommand<'_> {
 
     /// Prepares the command to start on the node.
     fn place(&mut self, bound: bool) -> Result<()> {
-        let here = self.host.here()?;
+        let here = self.node.here()?;
         match &self.placed {
             Some(there) if there.as_ptr() == Arc::as_ptr(&here) => return Ok(()),
             Some(_) => {
@@ -313,7 +313,7 @@ impl NodeCommand<'_> {
     /// Returns whether the calling thread sees a path that the node does not.
     fn is_the_callers_only(&self, path: &Path) -> bool {
         let is_missing = || matches!(path.try_exists(), Ok(false));
-        path.exists() && self.host.here().is_ok() && self.host.run(is_missing)
+        path.exists() && self.node.here().is_ok() && self.node.run(is_missing)
     }
 
     fn failure(&self, step: &str, error: &io::Error) -> Error {
@@ -322,7 +322,7 @@ impl NodeCommand<'_> {
 
     /// `nginx on server`
     fn subject(&self) -> String {
-        format!("{} on {}", self.name(), self.host.name())
+        format!("{} on {}", self.name(), self.node.name())
     }
 
     fn name(&self) -> String {

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::lab::fabric::stdio;
 use crate::sys::errno;
 use crate::sys::fds;
 use crate::sys::fds::{Ready, Until};
-use crate::sys::lock::lock;
+use crate::sys::lock::{lock, wait_timeout};
 
 /// Output of a program that is kept, in bytes.
 const KEPT: usize = 1 << 20;
@@ -50,7 +50,7 @@ pub(crate) struct Printer {
 /// Program whose output is read.
 #[derive(Debug)]
 pub(crate) struct Source {
-    host: String,
+    node: String,
     streams: [Option<Stream>; 2],
     /// Descriptor of the process, readable when it has ended. None after that has been seen.
     end: Option<OwnedFd>,
@@ -164,10 +164,10 @@ fn work(new: &Mutex<Vec<Source>>, woken: &OwnedFd, printer: &SyncSender<[String;
 }
 
 impl Source {
-    /// Returns the output of a program on `host`: the streams that are to be read, and a descriptor
+    /// Returns the output of a program on `node`: the streams that are to be read, and a descriptor
     /// of its process.
     pub(crate) fn new(
-        host: &str,
+        node: &str,
         pipes: [Option<OwnedFd>; 2],
         end: Option<OwnedFd>,
         feed: Arc<Feed>,
@@ -176,7 +176,7 @@ impl Source {
         let streams =
             pipes.map(|pipe| pipe.map(|pipe| Stream { pipe, lines: Splitter::default() }));
         feed.look().is_closed = streams.iter().all(Option::is_none);
-        Ok(Self { host: host.to_owned(), streams, end, feed })
+        Ok(Self { node: node.to_owned(), streams, end, feed })
     }
 
     /// Returns the events to wait for, in the order of [`read`](Self::read).
@@ -237,7 +237,7 @@ impl Source {
     fn marked(&self, lines: &[String]) -> String {
         lines.iter().fold(String::new(), |mut text, line| {
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "{}| {line}", self.host);
+            let _ = writeln!(text, "{}| {line}", self.node);
             text
         })
     }
@@ -265,7 +265,7 @@ impl Feed {
 
     /// Waits until there is new output or the time is over. May return early.
     pub(crate) fn wait<'a>(&self, fed: MutexGuard<'a, Fed>, most: Duration) -> MutexGuard<'a, Fed> {
-        self.changed.wait_timeout(fed, most).unwrap_or_else(PoisonError::into_inner).0
+        wait_timeout(&self.changed, fed, most)
     }
 }
 
