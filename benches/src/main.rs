@@ -12,7 +12,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use figures::tests::Bench;
-use figures::{lab, netns, output, promises, size, takedown, thousand};
+use figures::{lab, netns, output, promises, size, snapshot, takedown, thousand};
 use measure::binary::Way;
 use measure::figure::{Effort, Figure};
 use measure::table;
@@ -20,8 +20,10 @@ use measure::table;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Names of the groups, in the order in which they are measured.
-const GROUPS: [&str; 9] =
-    ["build", "tests", "promises", "output", "thousand", "growth", "takedown", "netns", "lab"];
+const GROUPS: [&str; 10] = [
+    "build", "tests", "promises", "output", "thousand", "growth", "takedown", "netns", "lab",
+    "snapshot",
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -113,6 +115,16 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
             lab::build("a host of a lab of 200", 200, None, 7),
             lab::throughput()?,
             lab::round_trip()?,
+        ])?;
+    }
+    if is_wanted("snapshot") {
+        measure(vec![
+            snapshot::of_nodes("a node of a snapshot of 2", 2, 300)?,
+            snapshot::of_nodes("a node of a snapshot of 50", 50, 50)?,
+            snapshot::of_nodes("a node of a snapshot of 200", 200, 20)?,
+            snapshot::beside_files("a node of a snapshot of 2", 2, 30)?,
+            snapshot::wait()?,
+            snapshot::wait_beside_files()?,
         ])?;
     }
     Ok(is_missed)
