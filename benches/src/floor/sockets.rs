@@ -37,8 +37,7 @@ pub(crate) fn dump(socket: &OwnedFd, listed: Listed, buffer: &mut [u8]) -> io::R
     let states = if listed == Listed::All { ALL } else { LISTENERS }.to_ne_bytes();
     let tcp = [&[2, 0, 0, 0x40], &[0; 48][..], &states, &[0; 4]].concat();
     let of_udp = |family| [&[family, UDP, 0x40, 0], &ALL.to_ne_bytes()[..], &[0; 48]].concat();
-    let requests =
-        [(TCP_BY_PROTOCOL, tcp), (BY_FAMILY, of_udp(2)), (BY_FAMILY, of_udp(10))];
+    let requests = [(TCP_BY_PROTOCOL, tcp), (BY_FAMILY, of_udp(2)), (BY_FAMILY, of_udp(10))];
     requests.iter().try_fold(0, |count, (kind, body)| {
         let length = u32::try_from(16 + body.len()).expect("it is short").to_ne_bytes();
         let flags = u16::try_from(libc::NLM_F_REQUEST | libc::NLM_F_DUMP).expect("16 bits");

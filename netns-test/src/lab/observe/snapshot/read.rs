@@ -77,7 +77,10 @@ fn node(node: &Node) -> Result<NodeState, Failure> {
         let failed = |error| errno::failure("setns", format!("to {}", node.name()), &error);
         here.place.enter_network().map_err(failed)?;
         state.sockets = open(node.name())?;
-        state.ephemeral = ephemeral();
+        // It says which ports of the sockets the kernel has chosen.
+        if !state.sockets.is_empty() {
+            state.ephemeral = ephemeral();
+        }
     }
     Ok(state)
 }
