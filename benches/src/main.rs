@@ -118,14 +118,7 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
         ])?;
     }
     if is_wanted("snapshot") {
-        measure(vec![
-            snapshot::of_nodes("a node of a snapshot of 2", 2, 300)?,
-            snapshot::of_nodes("a node of a snapshot of 50", 50, 50)?,
-            snapshot::of_nodes("a node of a snapshot of 200", 200, 20)?,
-            snapshot::beside_files("a node of a snapshot of 2", 2, 30)?,
-            snapshot::wait()?,
-            snapshot::wait_beside_files()?,
-        ])?;
+        measure(snapshot::figures()?)?;
     }
     Ok(is_missed)
 }

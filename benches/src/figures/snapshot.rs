@@ -14,14 +14,26 @@ use crate::measure::figure::{Figure, Work, timed};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Size of the buffer of a dump, as the kernel sends no more at once.
+/// Size of the buffer of a dump: the most that the kernel sends at once.
 const BUFFER: usize = 32 << 10;
 
 /// Port of the only socket.
 const PORT: u16 = 80;
 
+/// Returns the figures.
+pub(crate) fn figures() -> Result<Vec<Figure>> {
+    Ok(vec![
+        of_nodes("a node of a snapshot of 2", 2, 300)?,
+        of_nodes("a node of a snapshot of 50", 50, 50)?,
+        of_nodes("a node of a snapshot of 200", 200, 20)?,
+        beside_files("a node of a snapshot of 2", 2, 30)?,
+        wait(300)?,
+        wait_beside_files(30)?,
+    ])
+}
+
 /// Compares a snapshot with the dumps of sockets alone, for each node.
-pub(crate) fn of_nodes(name: &'static str, nodes: u32, rounds: usize) -> Result<Figure> {
+fn of_nodes(name: &'static str, nodes: u32, rounds: usize) -> Result<Figure> {
     let watched = Rc::new(Watched::new(nodes)?);
     Ok(Figure {
         name,
@@ -35,7 +47,7 @@ pub(crate) fn of_nodes(name: &'static str, nodes: u32, rounds: usize) -> Result<
 }
 
 /// Compares a snapshot with the files of `/proc` for sockets alone, for each node.
-pub(crate) fn beside_files(name: &'static str, nodes: u32, rounds: usize) -> Result<Figure> {
+fn beside_files(name: &'static str, nodes: u32, rounds: usize) -> Result<Figure> {
     let watched = Rc::new(Watched::new(nodes)?);
     Ok(Figure {
         name,
@@ -49,24 +61,24 @@ pub(crate) fn beside_files(name: &'static str, nodes: u32, rounds: usize) -> Res
 }
 
 /// Compares a wait that finds its socket at the first look with the dumps of that look.
-pub(crate) fn wait() -> Result<Figure> {
+fn wait(rounds: usize) -> Result<Figure> {
     let watched = Rc::new(Watched::new(2)?);
     Ok(Figure {
         name: "a wait for a socket that listens",
         floor_name: "sock_diag dumps",
         target: None,
         batch: 2,
-        rounds: 300,
+        rounds,
         work: waits(&watched),
         floor: dumps(&watched, Listed::Services),
     })
 }
 
 /// Compares the same wait with the files of `/proc`.
-pub(crate) fn wait_beside_files() -> Result<Figure> {
+fn wait_beside_files(rounds: usize) -> Result<Figure> {
     let watched = Rc::new(Watched::new(2)?);
     let work = files(&watched);
-    Ok(wait()?.beside("`/proc/net/{tcp,udp}{,6}`", work))
+    Ok(wait(rounds)?.beside("`/proc/net/{tcp,udp}{,6}`", work))
 }
 
 /// Lab with a listener on each node, and a socket for dumps in each network.

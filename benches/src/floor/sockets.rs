@@ -1,4 +1,5 @@
-//! The floor of a snapshot: dumps of sockets by sock_diag(7), and the files of `/proc` for the same.
+//! The floor of a snapshot: dumps of sockets by `sock_diag(7)`, and the files of `/proc` for the
+//! same.
 
 use std::fs;
 use std::io;

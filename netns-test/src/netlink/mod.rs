@@ -10,7 +10,7 @@
 #[cfg(feature = "lab")]
 pub(crate) mod addr;
 #[cfg(any(feature = "lab", test))]
-#[cfg_attr(not(feature = "lab"), allow(dead_code, reason = "sock_diag uses a part of it"))]
+#[cfg_attr(not(feature = "lab"), expect(dead_code, reason = "sock_diag uses a part of it"))]
 pub(crate) mod attr;
 #[cfg(feature = "lab")]
 pub(crate) mod dump;
@@ -32,7 +32,6 @@ pub(crate) mod route;
 #[cfg(feature = "lab")]
 pub(crate) mod rule;
 #[cfg(any(feature = "lab", test))]
-#[cfg_attr(not(feature = "lab"), allow(dead_code, reason = "its own tests use it"))]
 pub(crate) mod sock_diag;
 #[cfg(any(feature = "lab", feature = "doctor"))]
 pub(crate) mod socket;
