@@ -34,6 +34,7 @@ mod route_rows;
 mod shapes;
 mod snapshot;
 mod snapshot_routes;
+mod snapshot_ways;
 mod threads;
 mod waits;
 
