@@ -112,7 +112,8 @@ impl Topology {
     /// use netns_test::Topology;
     ///
     /// let mut net = Topology::new();
-    /// let (client, router, server) = (net.host("client"), net.router("router"), net.host("server"));
+    /// let (client, server) = (net.host("client"), net.host("server"));
+    /// let router = net.router("router");
     /// net.link(client, router);
     /// net.link(router, server);
     /// assert!(net.plan()?.can_reach(client, server).both());
@@ -151,11 +152,15 @@ impl Topology {
     /// - Existing routes stay. A route of the lab precedes existing routes to the same
     ///   destination: in IPv4 as the first of them, in IPv6 by a lower metric. The existing routes
     ///   apply again after the lab, and while the link of the lab's route is down.
-    /// - [`remove_route`](super::Node::remove_route), [`remove_addr`](super::NodeInterface::remove_addr),
-    ///   [`set_addr`](super::NodeInterface::set_addr) and [`sysctl`](super::Node::sysctl) can change
-    ///   existing state. Dropping the lab restores it byte for byte, and panics if it cannot.
-    ///   These methods refuse to remove state that only the kernel can create, such as routes
-    ///   from router advertisements.
+    /// - [`remove_route`], [`remove_addr`], [`set_addr`] and [`sysctl`] can change existing state.
+    ///   Dropping the lab restores it byte for byte, and panics if it cannot. These methods refuse
+    ///   to remove state that only the kernel can create, such as routes from router
+    ///   advertisements.
+    ///
+    /// [`remove_route`]: super::Node::remove_route
+    /// [`remove_addr`]: super::NodeInterface::remove_addr
+    /// [`set_addr`]: super::NodeInterface::set_addr
+    /// [`sysctl`]: super::Node::sysctl
     pub fn local(&mut self) -> NodeId {
         self.add("local".to_owned(), NodeKind::Local)
     }
