@@ -42,9 +42,9 @@ impl Node {
 }
 
 impl NodeInterface<'_> {
-    /// Adds an address with its prefix length: `10.9.0.1/24`. When this returns, DAD is over and the
-    /// address is usable. If another node had the address before, neighbours keep their entries for
-    /// that node for a while (arp(7)).
+    /// Adds an address with its prefix length: `10.9.0.1/24`. When this returns, DAD is over and
+    /// the address is usable. If another node had the address before, neighbours keep their entries
+    /// for that node for a while (arp(7)).
     ///
     /// # Errors
     ///
@@ -62,8 +62,8 @@ impl NodeInterface<'_> {
     ///
     /// A text that is not an address with a prefix length; no such interface; EADDRNOTAVAIL for an
     /// address that the interface does not have; a node that is powered off. In the caller's own
-    /// network also an address that only the kernel can create (SLAAC), as the lab could not restore
-    /// it.
+    /// network also an address that only the kernel can create (SLAAC), as the lab could not
+    /// restore it.
     #[track_caller]
     pub fn remove_addr(&self, address: impl Into<AddrArg>) -> Result<()> {
         located(self.node.remove_address(&self.which, address.into()))

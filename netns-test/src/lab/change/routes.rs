@@ -25,9 +25,9 @@ impl Node {
     /// network it takes precedence over the [machine's route](crate::lab::Topology::local). The
     /// default route is the one to `0.0.0.0/0` or `::/0`.
     ///
-    /// `via` is a gateway: an address on a subnet of this node, or another node that has one. It can
-    /// also be a link of this node, for destinations on the link itself. A node without a default
-    /// route needs this to send multicast (`224.0.0.0/4`).
+    /// `via` is a gateway: an address on a subnet of this node, or another node that has one. It
+    /// can also be a link of this node, for destinations on the link itself. A node without a
+    /// default route needs this to send multicast (`224.0.0.0/4`).
     ///
     /// # Errors
     ///
@@ -57,8 +57,8 @@ impl Node {
     }
 
     /// Removes the route to exactly this destination, also one that the lab has not added. Of
-    /// several such routes the kernel removes the first one. In the caller's own network that is the
-    /// lab's, then the machine's.
+    /// several such routes the kernel removes the first one. In the caller's own network that is
+    /// the lab's, then the machine's.
     ///
     /// # Errors
     ///

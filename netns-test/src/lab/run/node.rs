@@ -24,8 +24,8 @@ use crate::netns::NetNs;
 use crate::sys::errno;
 
 /// Node of a [`Lab`](crate::Lab): a network namespace with its own hostname, `/etc/hosts`,
-/// `/etc/resolv.conf` and `/sys`. In a container that forbids a new `/sys`, nodes have the caller's,
-/// and [`limitations`](crate::Lab::limitations) lists that.
+/// `/etc/resolv.conf` and `/sys`. In a container that forbids a new `/sys`, nodes have the
+/// caller's, and [`limitations`](crate::Lab::limitations) lists that.
 ///
 /// Code on a node runs in the caller's process, or in a program that this process starts. All other
 /// files, users and processes are the caller's.
@@ -87,8 +87,8 @@ impl Node {
     ///
     /// # Panics
     ///
-    /// If `work` panics, with the node's name before the message. Also if a thread cannot be started
-    /// or moved to the node, or the node is powered off.
+    /// If `work` panics, with the node's name before the message. Also if a thread cannot be
+    /// started or moved to the node, or the node is powered off.
     ///
     /// # Examples
     ///

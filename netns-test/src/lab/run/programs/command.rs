@@ -121,10 +121,10 @@ impl NodeCommand<'_> {
     ///
     /// # Errors
     ///
-    /// ENOENT for a program that does not exist, or that is on a file system which was mounted after
-    /// the node was made, since nodes do not see such mounts; EACCES for a program that may not be
-    /// run; EMFILE, EAGAIN, EPERM for a step that the kernel refuses. The error has the names of
-    /// the program and the node.
+    /// ENOENT for a program that does not exist, or that is on a file system which was mounted
+    /// after the node was made, since nodes do not see such mounts; EACCES for a program that may
+    /// not be run; EMFILE, EAGAIN, EPERM for a step that the kernel refuses. The error has the
+    /// names of the program and the node.
     #[track_caller]
     pub fn spawn(&mut self) -> Result<NodeChild> {
         located(self.try_spawn())
