@@ -146,7 +146,7 @@ fn a_program_that_cannot_be_killed_is_named() {
     let output = lab[server].command("sh").args(["-c", script]).stdout(Stdio::piped()).output();
     let output = String::from_utf8(output.unwrap().stdout).unwrap();
     let expected = format!(
-        "kill all on a host: process {} (sleep): still there after 10 seconds: \
+        "kill all processes on a node: {} (sleep) still running after 10 seconds: \
          EPERM (Operation not permitted)",
         output.trim()
     );

@@ -63,9 +63,9 @@ mod tests {
         assert_eq!(ask_twice("tests::of_two"), [None, None]);
         assert_eq!(ask_twice("tests::another"), [None, None]);
         let second = ask_twice("tests::of_two");
-        let is_told = |reason: &Option<String>| {
+        let is_refused = |reason: &Option<String>| {
             reason.as_ref().is_some_and(|text| text.contains("registered twice"))
         };
-        assert!(second.iter().all(is_told), "{second:?}");
+        assert!(second.iter().all(is_refused), "{second:?}");
     }
 }

@@ -22,17 +22,17 @@ impl Lab {
     /// On a switch the end becomes a port of the bridge. It keeps its Ethernet address, its MTU and
     /// its state (up or down). VLANs, macvlans, addresses and routes on it at `from` are lost.
     ///
-    /// The host or router on the link then joins another segment. It gets addresses there, as from
-    /// DHCP, in place of those of the old segment. For each family that the segment has, it keeps
-    /// an address in the segment's subnet if it has one; else it gets its planned address if that
-    /// is free; else the highest free address. Addresses of other subnets that
+    /// The host or router on the link joins another segment by this, and gets addresses there in
+    /// place of those of the old segment, as from DHCP. For each family of the new segment, the
+    /// first possible address is used: one that it already has in the segment's subnet, its planned
+    /// address if that is free, the highest free address. Addresses of other subnets that
     /// [`add_addr`](crate::lab::NodeInterface::add_addr) has added stay, and so do those of VLANs
     /// and macvlans on the end that did not move.
     ///
-    /// All nodes get the routes that [`plan`](crate::Topology::plan) would compute, and the new
-    /// names in `/etc/hosts`; the lab's plan stays the same. On a segment without subnets, and
-    /// between two switches, addresses and routes stay. [`move_link_as_is`](Self::move_link_as_is)
-    /// never changes them.
+    /// All nodes get the routes that [`plan`](crate::Topology::plan) would compute for the changed
+    /// network, and the new addresses in `/etc/hosts`. The lab's plan stays the same. On a segment
+    /// without subnets, and for a link between two switches, addresses and routes stay.
+    /// [`move_link_as_is`](Self::move_link_as_is) never changes them.
     ///
     /// When this returns, packets pass, if both ends are up.
     ///
@@ -63,9 +63,9 @@ impl Lab {
         located(self.move_end((link, from, to), true))
     }
 
-    /// Moves an end like [`move_link`](Self::move_link), without a change of addresses, routes and
-    /// `/etc/hosts`. A host whose link moves to another switch keeps its address. An end that moves
-    /// to a host has a link-local address only.
+    /// Moves an end as [`move_link`](Self::move_link) does, but changes no addresses, no routes and
+    /// no `/etc/hosts`. A host whose link moves to another switch keeps its address. An end that
+    /// moves to a host has only a link-local address there.
     ///
     /// # Errors
     ///

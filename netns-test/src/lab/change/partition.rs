@@ -12,14 +12,17 @@ impl Lab {
     /// RST). It applies to IPv4 and IPv6, on every path, to existing connections too, from the
     /// moment when this returns.
     ///
-    /// Partitions add up; [`heal`](Self::heal) ends all. Nodes in neither group reach all others.
-    /// Addresses that the lab adds to a node later are covered from the first packet. A router in
-    /// one group forwards no packet from a node of the other. If the two are neighbours, it
-    /// forwards none to that node either, once their neighbour entries have expired.
+    /// Partitions add up; [`heal`](Self::heal) ends all of them. Nodes in neither group reach all
+    /// others. If the lab adds an address to a node later, the partition covers it from the first
+    /// packet.
     ///
-    /// A node drops packets whose source is an address of the other side. Other frames arrive, and
-    /// so do packets to IPv4 multicast groups and to 255.255.255.255 on a segment that both sides
-    /// share.
+    /// A node drops packets whose source is an address of the other group. Frames that are no IP
+    /// packets arrive, and so do IPv4 packets to multicast groups and to 255.255.255.255 on a
+    /// segment that both groups share.
+    ///
+    /// A router in one group does not forward packets from a node of the other group. It still
+    /// forwards packets to such a node, which drops those of the router's group. If both are on one
+    /// segment, that ends when the router's neighbour entry for the node expires.
     ///
     /// # Errors
     ///

@@ -29,11 +29,11 @@ impl Lab {
     /// tasks end at their next `.await`. Its network, with all changes to it, is lost. Peers get no
     /// FIN or RST, so their connections hang.
     ///
-    /// Threads of the test on the node, and sockets that the test holds, continue in a network
-    /// without interfaces. Programs that such a thread starts from then on end with the lab. Until
-    /// the node is [on](Self::power_on), calls that need its network return an error
-    /// ([`is_powered_off`](crate::Error::is_powered_off)), and those without a `Result`, such as
-    /// [`run`](crate::Node::run), panic.
+    /// Threads of the test on the node, and sockets that the test holds, continue in the old
+    /// network, which has no interfaces to other nodes. Programs that such a thread starts later
+    /// are killed with the lab. Until the node is [on](Self::power_on), calls that need its network
+    /// return an error ([`is_powered_off`](crate::Error::is_powered_off)), and those without a
+    /// `Result`, such as [`run`](crate::Node::run), panic.
     ///
     /// # Errors
     ///
@@ -93,8 +93,8 @@ impl Lab {
     }
 
     /// Powers a node on, in new namespaces. It has the interfaces, addresses, routes and sysctls of
-    /// the plan, and those from moves of links since. Returns when packets pass on its links,
-    /// except links that are down at the other end.
+    /// the plan, as changed by moves of links. Returns when packets pass on its links, except links
+    /// that are down at the other end.
     ///
     /// # Errors
     ///

@@ -25,9 +25,9 @@ impl Node {
     /// network it takes precedence over the [machine's route](crate::lab::Topology::local). The
     /// default route is the one to `0.0.0.0/0` or `::/0`.
     ///
-    /// `via` is a gateway: an address on a subnet of the node, or a node that has one. Or it is a
-    /// link of the node, for destinations on that link itself, such as multicast (`224.0.0.0/4`) of
-    /// a node without a default route.
+    /// `via` is a gateway: an address on a subnet of this node, or another node that has one. It
+    /// can also be a link of this node, for destinations on the link itself. A node without a
+    /// default route needs this to send multicast (`224.0.0.0/4`).
     ///
     /// # Errors
     ///
@@ -56,9 +56,9 @@ impl Node {
         })
     }
 
-    /// Removes the route to exactly this destination, also one that the lab has not made. Of
-    /// several routes the kernel removes the first: in the caller's own network the lab's route
-    /// before the machine's.
+    /// Removes the route to exactly this destination, also one that the lab has not added. Of
+    /// several such routes the kernel removes the first one. In the caller's own network that is
+    /// the lab's, then the machine's.
     ///
     /// # Errors
     ///

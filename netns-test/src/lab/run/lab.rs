@@ -25,16 +25,16 @@ use crate::sys::process;
 /// Network that [`Topology::build`](crate::Topology::build) has built: `lab[node]` is a [`Node`],
 /// `lab[link]` a [`Link`].
 ///
-/// Dropping it ends all that runs on its nodes: tasks, and each process with a thread in one of
-/// their networks, by SIGKILL. On a [`local`](crate::Topology::local) node, only the programs that
+/// Dropping it ends the tasks on its nodes, and kills each process that has a thread in one of
+/// their networks (SIGKILL). On a [`local`](crate::Topology::local) node, only the programs that
 /// the lab has started are killed. The remaining output of programs is printed. The kernel destroys
-/// the namespaces when nothing uses them any more.
+/// each namespace after its last use.
 ///
 /// # Panics
 ///
-/// When it is dropped, if a task or a thread on a node has panicked, if a process exists ten
-/// seconds after it was killed, or if the caller's own network could not be restored. So the test
-/// does not pass.
+/// The drop panics, so that the test fails, if a task or a thread on a node has panicked, if a
+/// process still exists ten seconds after it was killed, or if the caller's own network could not
+/// be restored.
 pub struct Lab {
     /// Topology that was built, with all extensions.
     topology: Topology,
@@ -57,17 +57,18 @@ const NAMED: usize = 8;
 impl Topology {
     /// Builds the network in the kernel. Nothing else in a topology touches the kernel.
     ///
-    /// When it returns, all pairs of nodes that can talk by the plan do so at once. The exception
-    /// are switches with the spanning tree protocol, whose ports forward after half a minute.
+    /// When it returns, packets pass between all nodes that [reach](crate::lab::Plan::can_reach)
+    /// each other by the plan. An exception is a switch with the spanning tree protocol, whose
+    /// ports forward after half a minute.
     ///
-    /// It needs `CAP_SYS_ADMIN` and `CAP_NET_ADMIN`: those of a [`netns_test`](crate::netns_test)
-    /// body, of a program under `unshare -Urnm`, or of root. The calling thread stays in its
-    /// namespaces. The network is gone when the [`Lab`] is dropped.
+    /// The call needs `CAP_SYS_ADMIN` and `CAP_NET_ADMIN`, as a [`netns_test`](crate::netns_test)
+    /// body, a program under `unshare -Urnm`, and root have them. The calling thread stays in its
+    /// namespaces. The network ends when the [`Lab`] is dropped.
     ///
     /// # Errors
     ///
-    /// All mistakes of the [plan](Topology::plan) at once; a step that the kernel refuses, with the
-    /// object's name and the reason. Nothing of the network is left then.
+    /// All errors of the [plan](Topology::plan) at once; a step that the kernel refuses, with the
+    /// object's name and the reason. After an error nothing of the network is left.
     ///
     /// # Examples
     ///
@@ -174,12 +175,12 @@ impl Lab {
         self.nodes().find(|node| node.name() == name)
     }
 
-    /// Returns a sentence for each feature that the kernel has refused to nodes, with their names
-    /// and the kernel's reason: a `/sys` of their own, or ping without privileges. It is empty if
-    /// nothing was refused. The sentences are for people, and may change between versions.
+    /// Returns a sentence for each feature that the kernel has refused to nodes, such as a new
+    /// `/sys` or unprivileged ping. It names the nodes and the kernel's reason. The list is empty
+    /// if nothing was refused. The sentences are for people, and may change between versions.
     ///
-    /// Each sentence is also printed on stderr when the lab is built. A test runner shows that with
-    /// a test that fails.
+    /// Each sentence is also printed on stderr when the lab is built. A test runner shows this
+    /// output for tests that fail.
     #[must_use]
     pub fn limitations(&self) -> Vec<String> {
         let there = self.nodes().map(|node| (node.name(), node.live().limitations()));

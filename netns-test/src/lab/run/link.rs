@@ -85,9 +85,9 @@ impl Link {
         Ok(())
     }
 
-    /// Brings both ends up and waits until packets pass. Routes through the ends, and through VLANs
-    /// on them, are added again: those of the plan, or of the last move of a link. A route stays
-    /// away if the node has lost the address from which it reached the gateway.
+    /// Brings both ends up and waits until packets pass. Adds the routes through the ends, and
+    /// through VLANs on them, again: those of the plan, or of the last move of a link. A route is
+    /// left out if the node no longer has an address in the gateway's subnet.
     ///
     /// # Errors
     ///

@@ -22,14 +22,14 @@ use crate::sys::{errno, fds};
 /// Program to be started on a [`Node`]. Its methods do the same as those of
 /// [`std::process::Command`].
 ///
-/// Network, hostname, `/etc/hosts`, `/etc/resolv.conf` and `/sys` are the node's. Other files, and
-/// users, are the caller's. Its output is printed line by line after the node's name (`server|
-/// listening`), unless `stdout` or `stderr` is set. A line of more than 64 KiB is printed in
-/// pieces.
+/// The program has the node's network, hostname, `/etc/hosts`, `/etc/resolv.conf` and `/sys`. Other
+/// files, and users, are the caller's. Its output is printed line by line after the node's name
+/// (`server| listening`), unless `stdout` or `stderr` is set. A line of more than 64 KiB is printed
+/// in pieces.
 ///
 /// The program is killed when the lab ends, and when the caller's process ends or is killed.
-/// Processes that it has started are killed when the lab ends. Without the harness, they outlive a
-/// caller that is killed.
+/// Processes that the program has started are killed when the lab ends. Outside of a
+/// [`netns_test`](crate::netns_test) body they continue if the caller is killed.
 pub struct NodeCommand<'lab> {
     node: &'lab Node,
     command: Command,
@@ -74,7 +74,8 @@ impl Node {
 
     /// Returns the same command for tokio. Its output is printed as that of
     /// [`command`](Self::command), unless it is set otherwise. The program is killed when the lab
-    /// ends. When the caller's process is killed, it is killed only under the harness.
+    /// ends. If the caller's process is killed, the program is killed only inside of a
+    /// [`netns_test`](crate::netns_test) body.
     ///
     /// # Panics
     ///
@@ -109,8 +110,8 @@ impl fmt::Debug for NodeCommand<'_> {
 impl NodeCommand<'_> {
     command_methods! { cleared: [is_cleared], output: "; the lab does not print it then" }
 
-    /// Sets the working directory. By default it is that of the calling thread at the start of the
-    /// program, or `/` if that cannot be entered by its path.
+    /// Sets the working directory. The default is that of the thread that starts the program, or
+    /// `/` if the program cannot enter it by its path.
     pub fn current_dir(&mut self, directory: impl AsRef<Path>) -> &mut Self {
         self.directory = Some(directory.as_ref().to_owned());
         self
@@ -120,10 +121,10 @@ impl NodeCommand<'_> {
     ///
     /// # Errors
     ///
-    /// ENOENT for a program that does not exist, also for one on a file system that was mounted
-    /// after the lab was built, which nodes do not see; EACCES for a program that may not be run;
-    /// EMFILE, EAGAIN, EPERM for a step that the kernel refuses. The error has the names of the
-    /// program and the node.
+    /// ENOENT for a program that does not exist, or that is on a file system which was mounted
+    /// after the node was made, since nodes do not see such mounts; EACCES for a program that may
+    /// not be run; EMFILE, EAGAIN, EPERM for a step that the kernel refuses. The error has the
+    /// names of the program and the node.
     #[track_caller]
     pub fn spawn(&mut self) -> Result<NodeChild> {
         located(self.try_spawn())
@@ -143,8 +144,8 @@ impl NodeCommand<'_> {
         located(self.spawn()?.wait_for_end())
     }
 
-    /// Starts the program, waits for its end, and returns its output. By default its standard input
-    /// is empty and the other streams are read. Nothing is printed.
+    /// Starts the program, waits for its end, and returns its output, which is not printed. By
+    /// default standard input is empty.
     ///
     /// # Errors
     ///
