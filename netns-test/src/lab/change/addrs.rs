@@ -3,6 +3,8 @@
 use crate::addr::cidr::Cidr;
 use crate::addr::link_local::is_link_local;
 use crate::error::Result;
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::log;
 use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::ready;
 use crate::lab::fabric::ready::Awaited;
@@ -18,6 +20,7 @@ use crate::netlink::link::Interface;
 impl Node {
     pub(crate) fn add_address(&self, interface: &InterfaceArg, address: AddrArg) -> Result<()> {
         let address = self.parsed("add", address)?;
+        self.note(interface, address, "added");
         self.changing(interface, Some(address), |fabric, here, interface| {
             self.journaled(fabric, here, is_own(interface.index, address), || {
                 Ok(here.netlink.ask_all(&[self.adding(interface, address)])?)
@@ -28,6 +31,7 @@ impl Node {
 
     pub(crate) fn remove_address(&self, interface: &InterfaceArg, address: AddrArg) -> Result<()> {
         let address = self.parsed("remove", address)?;
+        self.note(interface, address, "removed");
         self.changing(interface, None, |fabric, here, interface| {
             let there = here.netlink.belongings()?;
             let is_it = |one: &&Kept| is_own(interface.index, address)(one);
@@ -43,8 +47,17 @@ impl Node {
         })
     }
 
+    /// Notes a change of addresses in the log of the test.
+    fn note(&self, interface: &InterfaceArg, address: Cidr, what: &str) {
+        log::note(|| {
+            let text = format!("{address} of {:?} {what}", interface.0);
+            Event::of(EventKind::Address, self.name(), text).with("address", address)
+        });
+    }
+
     pub(crate) fn set_address(&self, interface: &InterfaceArg, address: AddrArg) -> Result<()> {
         let address = self.parsed("set", address)?;
+        self.note(interface, address, "set");
         self.changing(interface, Some(address), |fabric, here, interface| {
             let is_ipv4 = address.address().is_ipv4();
             let old = of_family(here, interface, is_ipv4)?.into_iter();

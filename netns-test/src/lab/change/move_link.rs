@@ -3,8 +3,11 @@
 use std::net::IpAddr;
 
 use crate::error::{Failure, Result, located};
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::log;
 use crate::lab::build::end::LinkEnd;
 use crate::lab::change::join::Joining;
+use crate::lab::fabric::described;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::{Current, current};
 use crate::lab::fabric::state::Fabric;
@@ -60,7 +63,7 @@ impl Lab {
     /// request that the kernel refuses.
     #[track_caller]
     pub fn move_link(&self, link: LinkId, from: NodeId, to: NodeId) -> Result<String> {
-        located(self.move_end((link, from, to), true))
+        located(self.move_noted((link, from, to), true))
     }
 
     /// Moves an end as [`move_link`](Self::move_link) does, but changes no addresses, no routes and
@@ -72,7 +75,22 @@ impl Lab {
     /// As [`move_link`](Self::move_link).
     #[track_caller]
     pub fn move_link_as_is(&self, link: LinkId, from: NodeId, to: NodeId) -> Result<String> {
-        located(self.move_end((link, from, to), false))
+        located(self.move_noted((link, from, to), false))
+    }
+
+    /// Moves an end, and describes the lab anew in the log of the test.
+    fn move_noted(&self, way: (LinkId, NodeId, NodeId), joins: bool) -> Result<String> {
+        let moved = self.move_end(way, joins)?;
+        let (link, from, to) = way;
+        let name = |node| self.plan().position(node).map(|at| &*self.plan().nodes()[at].name);
+        log::note(|| {
+            let link = self.plan().link_position(link).map(|at| self.plan().link_label(at));
+            let [from, to] = [name(from), name(to)].map(Option::unwrap_or_default);
+            let text = format!("{} from {from} to {to}, {moved}", link.unwrap_or_default());
+            Event::of(EventKind::Move, to, text).with("from", from)
+        });
+        described::describe(self.fabric());
+        Ok(moved)
     }
 
     fn move_end(&self, (link, from, to): (LinkId, NodeId, NodeId), joins: bool) -> Result<String> {

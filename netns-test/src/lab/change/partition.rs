@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::error::{Failure, Result, located};
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::log;
 use crate::lab::plan::Plan;
 use crate::lab::run::lab::Lab;
 use crate::lab::topology::{NodeId, NodeKind};
@@ -49,6 +51,15 @@ impl Lab {
     /// ```
     #[track_caller]
     pub fn partition(&self, one: &[NodeId], other: &[NodeId]) -> Result<()> {
+        log::note(|| {
+            let names = |side: &[NodeId]| {
+                let known = side.iter().filter_map(|node| self.plan().position(*node));
+                known.map(|at| self.plan().nodes()[at].name.clone()).collect::<Vec<_>>().join(", ")
+            };
+            let (one, other) = (names(one), names(other));
+            let event = Event::of(EventKind::Partition, "", format!("{one} | {other}"));
+            event.with("state", "on").with("one", one).with("other", other)
+        });
         located(self.try_partition(one, other))
     }
 
@@ -86,6 +97,7 @@ impl Lab {
     /// ```
     #[track_caller]
     pub fn heal(&self) -> Result<()> {
+        log::note(|| Event::of(EventKind::Partition, "", "healed").with("state", "off"));
         located(self.fabric().heal())
     }
 

@@ -9,9 +9,12 @@ use std::sync::Arc;
 
 use crate::addr::link_local::link_local;
 use crate::error::{Failure, Result, located};
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::log;
 use crate::lab::build::etc_files;
 use crate::lab::build::namespaces;
 use crate::lab::build::requests::set_up_node;
+use crate::lab::fabric::described;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::{Current, current};
 use crate::lab::fabric::node::Namespaces;
@@ -57,7 +60,9 @@ impl Lab {
     /// ```
     #[track_caller]
     pub fn power_off(&self, node: NodeId) -> Result<()> {
-        located(self.try_power_off(node))
+        let done = self.try_power_off(node);
+        self.note_power(node, "off");
+        located(done)
     }
 
     fn try_power_off(&self, node: NodeId) -> Result<()> {
@@ -102,7 +107,17 @@ impl Lab {
     /// without carrier after 30 seconds.
     #[track_caller]
     pub fn power_on(&self, node: NodeId) -> Result<()> {
-        located(self.try_power_on(node))
+        let done = self.try_power_on(node);
+        self.note_power(node, "on");
+        located(done)
+    }
+
+    /// Notes the change in the log of the test, with the networks that the nodes have now.
+    fn note_power(&self, node: NodeId, state: &str) {
+        let Some(at) = self.plan().position(node) else { return };
+        let name = &self.plan().nodes()[at].name;
+        log::note(|| Event::of(EventKind::Power, name, state).with("state", state));
+        described::tell_networks(self.fabric());
     }
 
     fn try_power_on(&self, node: NodeId) -> Result<()> {

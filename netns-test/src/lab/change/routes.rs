@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use crate::addr::cidr::{Cidr, Subnet};
 use crate::addr::link_local::is_link_local;
 use crate::error::{Error, Result, located};
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::log;
 use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::own_network::rank;
 use crate::lab::fabric::state::Fabric;
@@ -42,6 +44,7 @@ impl Node {
 
     fn try_add_route(&self, destination: impl Into<SubnetArg>, via: impl Into<Via>) -> Result<()> {
         let (to, here) = (self.subnet("add", destination.into())?, self.here()?);
+        log::note(|| Event::of(EventKind::Route, self.name(), format!("{to} added")));
         let (via, index, way) = self.way(&here, to, via.into().0)?;
         let _turn = here.change();
         let fabric = self.fabric();
@@ -72,6 +75,7 @@ impl Node {
 
     fn try_remove_route(&self, destination: impl Into<SubnetArg>) -> Result<()> {
         let (to, here) = (self.subnet("remove", destination.into())?, self.here()?);
+        log::note(|| Event::of(EventKind::Route, self.name(), format!("{to} removed")));
         let object = format!("route to {to} of {}", self.name());
         let _turn = here.change();
         let fabric = self.fabric();

@@ -31,11 +31,6 @@ pub(crate) fn describe(fabric: &Fabric) {
     log::settle();
 }
 
-/// Notes an event on a node; on none if `node` is empty.
-pub(crate) fn note(kind: EventKind, node: &str, text: impl FnOnce() -> String) {
-    log::note(|| Event { kind, node: node.to_owned(), text: text(), ..Event::default() });
-}
-
 /// Has init hold the networks of the nodes of a lab that has changed.
 pub(crate) fn tell_networks(fabric: &Fabric) {
     let nodes = fabric.nodes.iter();
@@ -83,7 +78,7 @@ pub(crate) fn begin_build() {
 /// Has init let the networks of a lab go that is being dropped. If the test's function may return an
 /// error, init holds them until the next lab is built, since it is only known later.
 pub(crate) fn dropped() {
-    note(EventKind::Drop, "", || "lab".to_owned());
+    log::note(|| Event::of(EventKind::Drop, "", "lab"));
     if log::may_return_an_error() {
         WAS_DROPPED.store(true, Ordering::Relaxed);
     } else {

@@ -6,7 +6,8 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use crate::error::{Result, located};
-use crate::evidence::facts::event::EventKind;
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::log;
 use crate::lab::build::assemble::{Own, assemble};
 use crate::lab::build::etc_files::Covered;
 use crate::lab::build::local::Guest;
@@ -122,7 +123,7 @@ impl Lab {
     fn describe(&self, what: &str) {
         described::describe(&self.fabric);
         let count = self.nodes.len();
-        described::note(EventKind::Build, "", || format!("lab {what}: {count} nodes"));
+        log::note(|| Event::of(EventKind::Build, "", format!("lab {what}: {count} nodes")));
     }
 
     /// Creates the handles of all nodes and links.
@@ -190,6 +191,20 @@ impl Lab {
 
     pub(crate) fn topology(&self) -> &Topology {
         &self.topology
+    }
+
+    /// Adds a line to the timeline that a failed test prints, with the time: what the test is
+    /// about to do, or has seen. A test that passes shows nothing of it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(lab: netns_test::Lab) {
+    /// lab.note("the leader is elected, the link goes down now");
+    /// # }
+    /// ```
+    pub fn note(&self, text: impl fmt::Display) {
+        log::note(|| Event::of(EventKind::Note, "", text));
     }
 
     pub(crate) fn fabric(&self) -> &Arc<Fabric> {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use crate::addr::cidr::Cidr;
 use crate::addr::link_local::is_link_local;
 use crate::error::{Result, located};
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::log;
 use crate::lab::build::requests::routes_of;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::current;
@@ -58,7 +60,17 @@ impl Link {
     /// ```
     #[track_caller]
     pub fn down(&self) -> Result<()> {
+        self.note("down");
         located(self.try_down())
+    }
+
+    /// Notes the change in the log of the test.
+    fn note(&self, state: &str) {
+        log::note(|| {
+            let label = self.fabric.plan.link_label(self.at);
+            let event = Event::of(EventKind::Link, "", format!("{label} {state}"));
+            event.with("link", self.at).with("state", state)
+        });
     }
 
     fn try_down(&self) -> Result<()> {
@@ -94,6 +106,7 @@ impl Link {
     /// As [`down`](Self::down); also if another program takes an end down meanwhile.
     #[track_caller]
     pub fn up(&self) -> Result<()> {
+        self.note("up");
         located(self.try_up())
     }
 

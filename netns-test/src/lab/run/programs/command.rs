@@ -194,7 +194,7 @@ impl NodeCommand<'_> {
     }
 
     fn print(&self, pipes: [Option<OwnedFd>; 2]) -> Result<()> {
-        let source = Source::new(self.node.name(), pipes, None, Arc::default());
+        let source = Source::new(self.node.name(), pipes, None, (Arc::default(), None));
         let source = source.map_err(|error| self.failure("capture", &error))?;
         self.node.common.programs.print(source)
     }

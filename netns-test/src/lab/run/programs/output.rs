@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::error::Failure;
 use crate::lab::fabric::stdio;
+use crate::lab::run::programs::noted::Noted;
 use crate::sys::errno;
 use crate::sys::fds;
 use crate::sys::fds::{Ready, Until};
@@ -55,6 +56,8 @@ pub(crate) struct Source {
     /// Descriptor of the process, readable when it has ended. None after that has been seen.
     end: Option<OwnedFd>,
     feed: Arc<Feed>,
+    /// The program, for the log of the test.
+    noted: Option<Noted>,
 }
 
 #[derive(Debug)]
@@ -170,13 +173,13 @@ impl Source {
         node: &str,
         pipes: [Option<OwnedFd>; 2],
         end: Option<OwnedFd>,
-        feed: Arc<Feed>,
+        (feed, noted): (Arc<Feed>, Option<Noted>),
     ) -> io::Result<Self> {
         pipes.iter().flatten().try_for_each(fds::set_nonblocking)?;
         let streams =
             pipes.map(|pipe| pipe.map(|pipe| Stream { pipe, lines: Splitter::default() }));
         feed.look().is_closed = streams.iter().all(Option::is_none);
-        Ok(Self { node: node.to_owned(), streams, end, feed })
+        Ok(Self { node: node.to_owned(), streams, end, feed, noted })
     }
 
     /// Returns the events to wait for, in the order of [`read`](Self::read).
@@ -202,7 +205,11 @@ impl Source {
         if has_ended {
             self.end = None;
         }
-        self.keep(lines)
+        let text = self.keep(lines);
+        if let Some(noted) = self.noted.as_ref().filter(|_| has_ended) {
+            noted.end(self.feed.look().lines.iter().cloned());
+        }
+        text
     }
 
     /// Reads the remaining output. The rest without a newline counts as a line.
@@ -219,8 +226,13 @@ impl Source {
     }
 
     /// Keeps lines for waits, and returns them as they are to be printed.
-    fn keep(&self, lines: [Vec<String>; 2]) -> [String; 2] {
+    fn keep(&mut self, lines: [Vec<String>; 2]) -> [String; 2] {
         let text = lines.each_ref().map(|lines| self.marked(lines));
+        if let Some(noted) = &mut self.noted {
+            for (stream, lines) in lines.iter().enumerate() {
+                lines.iter().for_each(|line| noted.line(stream, line));
+            }
+        }
         let mut fed = self.feed.look();
         lines.into_iter().flatten().for_each(|line| fed.push(line));
         let of_next = |stream: &Option<Stream>| {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::error::{Error, Failure, Result, located};
 use crate::lab::fabric::node::LiveNode;
 use crate::lab::run::blocked;
+use crate::lab::run::programs::noted::Noted;
 use crate::lab::run::programs::output::{Feed, Source};
 use crate::sys::lock::lock;
 use crate::sys::ns::ns_set::Place;
@@ -74,7 +75,9 @@ impl NodeChild {
         let parts = || {
             let pipes = [pipes.stdout.map(OwnedFd::from), pipes.stderr.map(OwnedFd::from)];
             let end = process::descriptor_of(id as process::Pid)?;
-            let source = Source::new(node.name(), pipes, Some(end), Arc::clone(&feed))?;
+            let noted = Noted::start(node.name(), name, id as process::Pid);
+            let known = (Arc::clone(&feed), Some(noted));
+            let source = Source::new(node.name(), pipes, Some(end), known)?;
             let here = node.here().map_err(io::Error::other)?;
             Ok((source, here.place.network_alone()?))
         };
