@@ -9,16 +9,16 @@
 
 #[cfg(feature = "lab")]
 pub(crate) mod addr;
-#[cfg(feature = "lab")]
+#[cfg(any(feature = "lab", test))]
+#[cfg_attr(not(feature = "lab"), allow(dead_code, reason = "sock_diag uses a part of it"))]
 pub(crate) mod attr;
 #[cfg(feature = "lab")]
 pub(crate) mod dump;
 #[cfg(feature = "lab")]
 pub(crate) mod events;
 #[cfg(feature = "lab")]
-pub(crate) mod inet_diag;
-#[cfg(feature = "lab")]
 pub(crate) mod kept;
+#[cfg(any(feature = "lab", feature = "doctor"))]
 pub(crate) mod link;
 pub(crate) mod message;
 #[cfg(feature = "lab")]
@@ -31,8 +31,13 @@ pub(crate) mod qdisc;
 pub(crate) mod route;
 #[cfg(feature = "lab")]
 pub(crate) mod rule;
+#[cfg(any(feature = "lab", test))]
+#[cfg_attr(not(feature = "lab"), allow(dead_code, reason = "its own tests use it"))]
+pub(crate) mod sock_diag;
+#[cfg(any(feature = "lab", feature = "doctor"))]
 pub(crate) mod socket;
 
 #[cfg(feature = "lab")]
 pub(crate) use crate::netlink::socket::Request;
+#[cfg(any(feature = "lab", feature = "doctor"))]
 pub(crate) use crate::netlink::socket::{Netlink, SOCKET};

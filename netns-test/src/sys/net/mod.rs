@@ -2,6 +2,8 @@
 
 pub(crate) mod devconf;
 pub(crate) mod ifreq;
+#[cfg(any(feature = "lab", test))]
+pub(crate) mod netlink;
 #[cfg(feature = "lab")]
 pub(crate) mod ping;
 pub(crate) mod route;
