@@ -1,53 +1,69 @@
 //! Reads the state of a test's processes and networks, in the examiner: a child of init that ends
 //! afterwards.
+//!
+//! What a test holds may be large, broken or hostile. So all lists have limits, a look ends in time,
+//! and what was read is told part by part: if the examiner hangs, what it has told is kept.
 
-pub(crate) mod networks;
+mod budget;
+mod networks;
 pub(crate) mod pin;
-pub(crate) mod processes;
+mod processes;
 pub(crate) mod recorder;
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use crate::evidence::facts::network::Network;
 use crate::evidence::facts::{Look, Reason};
+use crate::examine::budget::Budget;
 use crate::examine::pin::Pin;
 use crate::examine::recorder::Recorder;
+use crate::sys::errno;
 use crate::sys::process::{Pid, progress};
 
-/// What a look reads.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sources<'a> {
-    /// The PID namespace's `/proc`.
+/// What to look at.
+#[derive(Debug)]
+pub(crate) struct Subject<'a> {
+    pub(crate) reason: Reason,
+    /// The `/proc` of the test's PID namespace.
     pub(crate) proc: &'a OwnedFd,
     pub(crate) body: Pid,
-    /// Networks of nodes.
-    pub(crate) pins: &'a [&'a Pin],
-    /// Flight recorder of the test's own network.
-    pub(crate) own: Option<&'a Recorder>,
+    pub(crate) pins: &'a [Pin],
+    /// Flight recorder of the network of the calling process, and the inode of that network.
+    pub(crate) own: Option<&'a (u64, Recorder)>,
+    /// The thread whose network is read first; 0 for none.
+    pub(crate) thread: u32,
 }
 
-/// Looks at processes and networks.
-pub(crate) fn look(reason: Reason, sources: &Sources<'_>) -> Look {
-    let mut look = Look { at: progress::now(), reason, ..Look::default() };
+/// Looks at the subject until `end`, a moment of [`progress::now`]. The calling process has one
+/// thread, which is in another network afterwards.
+///
+/// `tell` takes the look in parts, for [`Look::join`].
+pub(crate) fn look(subject: &Subject<'_>, end: Duration, mut tell: impl FnMut(Look)) {
+    let budget = Budget::until(end);
+    let mut found = Look { at: progress::now(), reason: subject.reason, ..Look::default() };
     // First: sockets are gone with their processes, and a thread goes on meanwhile.
-    processes::read(sources, &mut look);
-    networks::read(sources, &mut look);
+    processes::read(subject, budget.part(50), &mut found);
+    let threads = networks::threads(&found.processes);
+    tell(found);
+    networks::read(subject, &threads, budget, &mut tell);
     // Last: the kernel tells of a closed connection a few milliseconds later.
-    attempts(sources, &mut look);
-    look
+    attempts(subject, tell);
 }
 
-/// Adds what the flight recorders have kept.
-fn attempts(sources: &Sources<'_>, look: &mut Look) {
-    let own = sources.own.map(|recorder| (0, recorder));
-    let others = sources.pins.iter().filter_map(|pin| Some((pin.inode, pin.recorder.as_ref()?)));
+/// Tells what the flight recorders have kept.
+fn attempts(subject: &Subject<'_>, mut tell: impl FnMut(Look)) {
+    let own = subject.own.map(|(inode, recorder)| (*inode, recorder));
+    let pins = subject.pins.iter();
+    let others = pins.filter_map(|pin| Some((pin.inode, pin.recorder.as_ref()?)));
     for (inode, recorder) in own.into_iter().chain(others) {
-        let is_it = |network: &&mut Network| match inode {
-            0 => network.node.is_empty(),
-            _ => network.inode == inode,
-        };
-        if let Some(network) = look.networks.iter_mut().find(is_it) {
-            network.attempts = Some(recorder.read());
-        }
+        let attempts = Some(recorder.read());
+        let network = Network { inode, attempts, ..Network::default() };
+        tell(Look { networks: vec![network], ..Look::default() });
     }
+}
+
+/// Returns a sentence about a file that could not be read.
+fn gap(object: &str, error: &std::io::Error) -> String {
+    format!("{object}: {}", errno::describe(error))
 }

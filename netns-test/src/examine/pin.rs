@@ -1,5 +1,5 @@
-//! A network namespace of a lab that init holds, so that its state can be read after the test's
-//! process has ended.
+//! A network namespace of a lab, and init's hold of it, so that its state can be read after the
+//! test's process has ended.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -10,44 +10,57 @@ use crate::sys::fds;
 use crate::sys::ns::nsfs;
 use crate::sys::process::Pid;
 
-/// A network that is held.
+/// A network of a node.
 #[derive(Debug)]
 pub(crate) struct Pin {
     pub(crate) node: String,
     pub(crate) inode: u64,
-    pub(crate) network: OwnedFd,
+    /// Descriptor of the namespace in the test's process.
+    descriptor: i32,
+    /// None for a network that may not be held.
+    pub(crate) network: Option<OwnedFd>,
     pub(crate) recorder: Option<Recorder>,
 }
 
 impl Pin {
+    /// Notes a network without taking hold of it.
+    pub(crate) fn note(node: &NodeNetwork) -> Self {
+        let (name, inode, descriptor) = (node.node.clone(), node.inode, node.descriptor);
+        Self { node: name, inode, descriptor, network: None, recorder: None }
+    }
+
     /// Takes hold of a network that the process `body` has open. Returns `None` if it has closed it.
     pub(crate) fn take(proc: &OwnedFd, body: Pid, node: &NodeNetwork) -> io::Result<Option<Self>> {
-        let path = format!("{body}/fd/{}", node.descriptor);
-        let network = match fds::open_file_in(proc, &path) {
+        let noted = Self::note(node);
+        let network = match fds::open_file_in(proc, &noted.path(body)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
         // The process may have another file under that number by now.
         let is_it = fds::inode_of(network.as_fd())? == node.inode;
-        let name = node.node.clone();
-        Ok(is_it.then_some(Self { node: name, inode: node.inode, network, recorder: None }))
+        Ok(is_it.then_some(Self { network: Some(network), ..noted }))
+    }
+
+    /// Returns the path of the network below `/proc`, while the process `body` has it open.
+    pub(super) fn path(&self, body: Pid) -> String {
+        format!("{body}/fd/{}", self.descriptor)
     }
 }
 
-/// Starts the flight recorder in networks. The calling process enters them one after the other, and
-/// then its own network again.
-pub(crate) fn record<'a>(pins: impl Iterator<Item = &'a mut Pin>) -> io::Result<()> {
-    let mut pins = pins.peekable();
-    if pins.peek().is_none() {
+/// Starts the flight recorder in the networks that are held and have none. The calling process
+/// enters them one after the other, and then its own network again.
+pub(crate) fn record(pins: &mut [Pin]) -> io::Result<()> {
+    let is_new = |pin: &&mut Pin| pin.recorder.is_none() && pin.network.is_some();
+    let mut new = pins.iter_mut().filter(is_new).peekable();
+    if new.peek().is_none() {
         return Ok(());
     }
     let own = nsfs::own_network()?;
-    let mut all = pins.map(|pin| {
-        nsfs::enter_network(&pin.network)?;
+    let started = new.try_for_each(|pin| {
+        pin.network.as_ref().map_or(Ok(()), nsfs::enter_network)?;
         pin.recorder = Some(Recorder::start()?);
         Ok(())
     });
-    let started = all.try_for_each(|started: io::Result<()>| started);
     nsfs::enter_network(&own)?;
     started
 }

@@ -9,8 +9,7 @@
 
 #[cfg(feature = "lab")]
 pub(crate) mod addr;
-#[cfg(any(feature = "lab", test))]
-#[cfg_attr(not(feature = "lab"), expect(dead_code, reason = "sock_diag uses a part of it"))]
+#[cfg_attr(not(feature = "lab"), allow(dead_code, reason = "sock_diag uses a part of it"))]
 pub(crate) mod attr;
 #[cfg(feature = "lab")]
 pub(crate) mod dump;
@@ -25,13 +24,14 @@ pub(crate) mod message;
 pub(crate) mod neigh;
 #[cfg(feature = "doctor")]
 pub(crate) mod nft;
+pub(crate) mod nft_rules;
 #[cfg(feature = "doctor")]
 pub(crate) mod qdisc;
 #[cfg(feature = "lab")]
 pub(crate) mod route;
 #[cfg(feature = "lab")]
 pub(crate) mod rule;
-#[cfg(any(feature = "lab", test))]
+#[cfg_attr(not(feature = "lab"), allow(dead_code, reason = "the lab uses more of it"))]
 pub(crate) mod sock_diag;
 #[cfg(any(feature = "lab", feature = "doctor"))]
 pub(crate) mod socket;

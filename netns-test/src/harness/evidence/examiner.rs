@@ -7,18 +7,20 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
 use crate::evidence::code::Fact as _;
-use crate::evidence::facts::event::Event;
+use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::lab::LabFacts;
 use crate::evidence::facts::network::Network;
 use crate::evidence::facts::{Facts, Look, Reason};
-use crate::evidence::record::{Networks, NodeNetwork, Record};
+use crate::evidence::record::{Networks, Record};
 use crate::examine;
-use crate::examine::Sources;
+use crate::examine::Subject;
 use crate::examine::pin;
 use crate::examine::pin::Pin;
 use crate::examine::recorder::Recorder;
+use crate::harness::evidence::parts;
 use crate::sys::fds;
 use crate::sys::fds::Until;
+use crate::sys::ns::nsfs;
 use crate::sys::process;
 use crate::sys::process::{Pid, Side, SingleThreaded, progress};
 use crate::sys::shared_log::SharedLog;
@@ -47,11 +49,10 @@ pub(crate) struct Evidence<'a> {
     is_look_wanted: bool,
     events: Vec<Event>,
     labs: Vec<LabFacts>,
-    /// Networks of the lab that was built last, and those of them that init holds.
-    networks: Vec<NodeNetwork>,
+    /// Networks of the lab that was built last.
     pins: Vec<Pin>,
-    /// Recorder of the test's own network.
-    recorder: Option<Recorder>,
+    /// Recorder of init's network, which is the test's, and the inode of that network.
+    recorder: Option<(u64, Recorder)>,
     looks: Vec<Look>,
     gaps: Vec<String>,
 }
@@ -67,9 +68,8 @@ impl<'a> Evidence<'a> {
             is_look_wanted: false,
             events: Vec::new(),
             labs: Vec::new(),
-            networks: Vec::new(),
             pins: Vec::new(),
-            recorder: Recorder::start().ok(),
+            recorder: recorder().ok(),
             looks: Vec::new(),
             gaps: Vec::new(),
         }
@@ -105,11 +105,11 @@ impl<'a> Evidence<'a> {
         if self.looks.is_empty() {
             self.look(Reason::End, proc);
         }
-        for pin in std::mem::take(&mut self.pins) {
-            self.note_late(pin.inode, pin.recorder.as_ref());
+        let pins = std::mem::take(&mut self.pins);
+        self.drain(&pins);
+        if let Some((inode, recorder)) = self.recorder.take() {
+            self.note_late(inode, &recorder);
         }
-        let own = self.recorder.take();
-        self.note_late(0, own.as_ref());
         Facts {
             began,
             ended: progress::now(),
@@ -147,43 +147,38 @@ impl<'a> Evidence<'a> {
             let pin = match place {
                 Some(place) => Ok(Some(before.swap_remove(place))),
                 None if networks.may_be_kept => Pin::take(proc, self.body, node),
-                None => Ok(None),
+                None => Ok(Some(Pin::note(node))),
             };
             match pin {
                 Ok(pin) => self.pins.extend(pin),
                 Err(error) => self.gap(&format!("the network of {}: {error}", node.node)),
             }
         }
-        before.iter().for_each(|pin| self.note_late(pin.inode, pin.recorder.as_ref()));
-        self.networks = networks.nodes;
+        self.drain(&before);
         self.record_in_new_ones();
     }
 
-    /// Adds what a flight recorder has kept since the last look at its network, which is node 0 for
-    /// the test's own.
-    fn note_late(&mut self, inode: u64, recorder: Option<&Recorder>) {
-        let (Some(look), Some(recorder)) = (self.looks.last_mut(), recorder) else { return };
-        let is_it = |network: &&mut Network| match inode {
-            0 => network.node.is_empty(),
-            _ => network.inode == inode,
-        };
-        let Some(network) = look.networks.iter_mut().find(is_it) else { return };
-        network.attempts.get_or_insert_default().extend(recorder.read());
+    fn drain(&mut self, pins: &[Pin]) {
+        for pin in pins {
+            if let Some(recorder) = &pin.recorder {
+                self.note_late(pin.inode, recorder);
+            }
+        }
+    }
+
+    /// Adds what a flight recorder has kept since the last look.
+    fn note_late(&mut self, inode: u64, recorder: &Recorder) {
+        let Some(look) = self.looks.last_mut() else { return };
+        let attempts = Some(recorder.read());
+        let network = Network { inode, attempts, ..Network::default() };
+        look.join(Look { networks: vec![network], ..Look::default() });
     }
 
     /// Starts the flight recorder in the networks that have none.
     fn record_in_new_ones(&mut self) {
-        let new = self.pins.iter_mut().filter(|pin| pin.recorder.is_none());
-        if let Err(error) = pin::record(new) {
+        if let Err(error) = pin::record(&mut self.pins) {
             self.gap(&format!("the flight recorder: {error}"));
         }
-    }
-
-    /// Returns the networks of nodes that init does not hold, as long as the test's process lives.
-    fn passing(&self, proc: &OwnedFd) -> Vec<Pin> {
-        let is_held = |node: &NodeNetwork| self.pins.iter().any(|pin| pin.inode == node.inode);
-        let others = self.networks.iter().filter(|node| !is_held(node));
-        others.filter_map(|node| Pin::take(proc, self.body, node).ok().flatten()).collect()
     }
 
     fn gap(&mut self, text: &str) {
@@ -197,27 +192,28 @@ impl<'a> Evidence<'a> {
         let Some(proc) = proc else { return self.gap(NO_PROC) };
         match self.examined(reason, proc) {
             Ok(look) => self.looks.push(look),
-            Err(error) => {
-                self.gap(&format!("the look at the {reason}: {error}", reason = reason.word()))
-            }
+            Err(error) => self.gap(&missing(reason, &error)),
         }
     }
 
+    /// Has a child look, and returns what it has told before it ended or the time was over.
     fn examined(&self, reason: Reason, proc: &OwnedFd) -> std::io::Result<Look> {
         let limit = if reason == Reason::Panic { AT_PANIC } else { AT_END };
-        let deadline = progress::now() + limit;
+        let now = progress::now();
+        let deadline = now + limit;
         let (answer, theirs) = fds::pipe()?;
         let Side::Parent(child) = process::fork_aside(self.alone)? else {
-            let passing = if reason == Reason::End { Vec::new() } else { self.passing(proc) };
-            let pins: Vec<&Pin> = self.pins.iter().chain(&passing).collect();
-            let sources =
-                Sources { proc, body: self.body, pins: &pins, own: self.recorder.as_ref() };
-            let look = examine::look(reason, &sources);
-            let written = fds::write_all(theirs.as_fd(), &look.encoded());
-            process::exit_now(i32::from(written.is_err()))
+            let thread = self.panicked();
+            let own = self.recorder.as_ref();
+            let subject = Subject { reason, proc, body: self.body, pins: &self.pins, own, thread };
+            parts::write(theirs.as_fd(), |tell| {
+                // The rest is for what it is in the middle of then, and for its answer.
+                examine::look(&subject, now + limit * 4 / 5, tell);
+            });
+            process::exit_now(0)
         };
         drop(theirs);
-        let bytes = read_until(&answer, deadline);
+        let (bytes, end) = read_until(&answer, deadline);
         process::kill(child);
         // Killed, it ends at once, unless it waits for the kernel; then it ends with init.
         let reaped = deadline + AT_PANIC;
@@ -227,17 +223,49 @@ impl<'a> Evidence<'a> {
         if process::end_of(child).is_ok_and(|end| end.is_some()) {
             process::reap_aside(child);
         }
-        Look::decoded(&bytes?).ok_or_else(|| std::io::Error::other("it was cut short"))
+        let (mut look, is_whole) = parts::read(&bytes);
+        match end {
+            Err(error) if look == Look::default() => return Err(error),
+            Err(error) => look.gaps.push(missing(reason, &error)),
+            Ok(()) if !is_whole => {
+                look.gaps.push(missing(reason, &std::io::Error::other("its process has died")));
+            }
+            Ok(()) => {}
+        }
+        look.reason = reason;
+        Ok(look)
+    }
+
+    /// Returns the thread that has panicked last; 0 for none.
+    fn panicked(&self) -> u32 {
+        let mut panics = self.events.iter().rev().filter(|event| event.kind == EventKind::Panic);
+        panics.next().map_or(0, |event| event.thread)
     }
 }
 
-/// Reads up to the end of the pipe.
-///
-/// # Errors
-///
-/// `TimedOut` after the deadline.
-fn read_until(pipe: &OwnedFd, deadline: Duration) -> std::io::Result<Vec<u8>> {
+/// Returns the sentence about a look that is missing, or that is not whole.
+fn missing(reason: Reason, error: &std::io::Error) -> String {
+    let reason = reason.word();
+    match error.kind() {
+        std::io::ErrorKind::TimedOut => format!("the look at the {reason}: the time was over"),
+        _ => format!("the look at the {reason}: {error}"),
+    }
+}
+
+/// Starts the flight recorder in the network of the calling process.
+fn recorder() -> std::io::Result<(u64, Recorder)> {
+    let inode = fds::inode_of(nsfs::own_network()?.as_fd())?;
+    Ok((inode, Recorder::start()?))
+}
+
+/// Reads up to the end of the pipe, or until that is refused: after the deadline, with `TimedOut`.
+fn read_until(pipe: &OwnedFd, deadline: Duration) -> (Vec<u8>, std::io::Result<()>) {
     let mut bytes = Vec::new();
+    let end = append_until(pipe, deadline, &mut bytes);
+    (bytes, end)
+}
+
+fn append_until(pipe: &OwnedFd, deadline: Duration, bytes: &mut Vec<u8>) -> std::io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
     loop {
         let left = deadline.saturating_sub(progress::now());
@@ -246,7 +274,7 @@ fn read_until(pipe: &OwnedFd, deadline: Duration) -> std::io::Result<Vec<u8>> {
             return Err(std::io::ErrorKind::TimedOut.into());
         }
         match fds::read_available(pipe, &mut buffer)? {
-            Some(0) => return Ok(bytes),
+            Some(0) => return Ok(()),
             Some(count) => bytes.extend_from_slice(&buffer[..count]),
             None => {}
         }

@@ -189,6 +189,7 @@ mod tests {
             backlog: None,
             interface: None,
             is_ipv6_only: None,
+            retransmits: 0,
             drops: None,
         }
     }

@@ -14,6 +14,9 @@ const INTERRUPTED: u16 = 0x10;
 /// The length of an `inet_diag_msg`.
 const MESSAGE: usize = 72;
 
+/// The kind of a timer (`idiag_timer`) that sends a segment again.
+const RETRANSMISSION: u8 = 1;
+
 /// `INET_DIAG_SKMEMINFO`, `INET_DIAG_SKV6ONLY` of `linux/inet_diag.h`.
 const MEMORY: u16 = 7;
 const V6_ONLY: u16 = 11;
@@ -106,6 +109,8 @@ fn socket(protocol: Protocol, body: &[u8]) -> Option<Socket> {
         interface: Some(word(40)?),
         is_ipv6_only: None,
         drops: None,
+        // The number counts what the timer of the socket is for.
+        retransmits: if head[2] == RETRANSMISSION { head[3].into() } else { 0 },
     };
     for one in attributes(rest) {
         match one.kind {
@@ -168,6 +173,7 @@ mod tests {
             interface: Some(3),
             is_ipv6_only: None,
             drops: None,
+            retransmits: 0,
         };
         assert_eq!(found, expected);
     }
@@ -190,6 +196,15 @@ mod tests {
         body.extend(attribute(MEMORY, &words[..32]));
         let found = parsed(Protocol::Udp, &body);
         assert_eq!((found.unsent, found.backlog, found.drops), (128, None, None));
+    }
+
+    #[test]
+    fn retransmissions_are_those_of_their_timer() {
+        let mut body = message(IPV4, 2, ["10.0.0.1:1", "10.0.0.2:2"], [1; 5]);
+        for (timer, expected) in [(RETRANSMISSION, 3), (2, 0), (0, 0)] {
+            (body[2], body[3]) = (timer, 3);
+            assert_eq!(parsed(Protocol::Tcp, &body).retransmits, expected);
+        }
     }
 
     #[test]

@@ -32,14 +32,15 @@ pub(crate) fn read(protocol: Protocol, wanted: Wanted) -> Result<Vec<Socket>, Fa
 }
 
 /// Parses a line as `  0: 0100007F:0050 00000000:0000 0A ...`. Returns none for the heading.
-fn parse(protocol: Protocol, line: &str) -> Option<Socket> {
+pub(crate) fn parse(protocol: Protocol, line: &str) -> Option<Socket> {
     let mut fields = line.split_whitespace().skip(1);
     let (local, remote) = (address(fields.next()?)?, address(fields.next()?)?);
     let state = u8::from_str_radix(fields.next()?, 16).ok()?;
     let (unsent, unread) = fields.next()?.split_once(':')?;
     let length = |text: &str| u32::from_str_radix(text, 16).ok();
-    // Timer and retransmissions are between, then the timeout.
-    let uid = fields.nth(2)?.parse().ok()?;
+    // After the timer; the timeout is before the inode.
+    let retransmits = length(fields.nth(1)?)?;
+    let uid = fields.next()?.parse().ok()?;
     let inode = fields.nth(1)?.parse().ok()?;
     let drops = fields.nth(2).filter(|_| protocol == Protocol::Udp);
     Some(Socket {
@@ -55,6 +56,7 @@ fn parse(protocol: Protocol, line: &str) -> Option<Socket> {
         interface: None,
         is_ipv6_only: None,
         drops: drops.and_then(|field| field.parse().ok()),
+        retransmits,
     })
 }
 
@@ -103,7 +105,7 @@ mod tests {
             let (given, seen): (SocketAddr, _) = (given.parse().unwrap(), seen.parse().unwrap());
             let ends = format!("{} {}", printed(given), printed(given));
             let line = format!(
-                "   7: {ends} 01 0000000A:00000010 00:00000000 00000000  1000 0 4711 2 0000 9"
+                "   7: {ends} 01 0000000A:00000010 01:00000000 00000002  1000 0 4711 2 0000 9"
             );
             let mut expected = Socket {
                 protocol: Protocol::Tcp,
@@ -118,6 +120,7 @@ mod tests {
                 interface: None,
                 is_ipv6_only: None,
                 drops: None,
+                retransmits: 2,
             };
             assert_eq!(parse(Protocol::Tcp, &line), Some(expected.clone()));
             (expected.protocol, expected.drops) = (Protocol::Udp, Some(9));

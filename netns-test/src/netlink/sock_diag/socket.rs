@@ -45,6 +45,8 @@ pub(crate) struct Socket {
     /// Datagrams that were dropped as the receive buffer was full; requests for a connection, of a
     /// listener. `/proc` has those of UDP only.
     pub(crate) drops: Option<u64>,
+    /// Retransmissions of the oldest segment that is not acknowledged.
+    pub(crate) retransmits: u32,
 }
 
 /// The sockets to read. Fewer are cheaper: listeners have a table of their own, which is small.

@@ -3,7 +3,6 @@
 pub(crate) mod devconf;
 pub(crate) mod failures;
 pub(crate) mod ifreq;
-#[cfg(any(feature = "lab", test))]
 pub(crate) mod netlink;
 #[cfg(feature = "lab")]
 pub(crate) mod ping;
