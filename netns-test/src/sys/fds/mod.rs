@@ -2,6 +2,7 @@
 
 pub(crate) mod closing;
 pub(crate) mod entries;
+pub(crate) mod folder;
 
 use std::ffi::CString;
 use std::io;
