@@ -29,7 +29,7 @@ mod isolate;
 mod isolation;
 #[cfg(feature = "lab")]
 pub mod lab;
-#[cfg(all(any(feature = "doctor", feature = "lab"), target_os = "linux", not(miri)))]
+#[cfg(all(target_os = "linux", not(miri)))]
 mod netlink;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod netns;

@@ -20,6 +20,8 @@ facts! {
         /// Number of the attempt, from 1, and of attempts that nextest makes at most; 0 if unknown.
         attempt: u32,
         attempts: u32,
+        /// Lines of the source around the place of the panic, if they can be read.
+        source: Vec<String>,
     }
 }
 

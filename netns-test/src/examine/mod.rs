@@ -1,21 +1,50 @@
 //! Reads the state of a test's processes and networks, in the examiner: a child of init that ends
 //! afterwards.
+//!
+//! What a test holds may be large, broken or hostile. So all lists have limits, a look ends in time,
+//! and what was read is told part by part: if the examiner hangs, what it has told is kept.
 
-pub(crate) mod networks;
+mod budget;
+mod networks;
 pub(crate) mod pin;
-pub(crate) mod processes;
+mod processes;
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use crate::evidence::facts::{Look, Reason};
+use crate::examine::budget::Budget;
 use crate::examine::pin::Pin;
+use crate::sys::errno;
 use crate::sys::process::{Pid, progress};
 
-/// Looks at all processes in `proc`, and at the networks of `pins` and of `body`.
-pub(crate) fn look(reason: Reason, proc: &OwnedFd, body: Pid, pins: &[Pin]) -> Look {
-    let mut look = Look { at: progress::now(), reason, ..Look::default() };
+/// What to look at.
+#[derive(Debug)]
+pub(crate) struct Subject<'a> {
+    pub(crate) reason: Reason,
+    /// The `/proc` of the test's PID namespace.
+    pub(crate) proc: &'a OwnedFd,
+    pub(crate) body: Pid,
+    pub(crate) pins: &'a [Pin],
+    /// The thread whose network is read first; 0 for none.
+    pub(crate) thread: u32,
+}
+
+/// Looks at the subject until `end`, a moment of [`progress::now`]. The calling process has one
+/// thread, which is in another network afterwards.
+///
+/// `tell` takes the look in parts, for [`Look::join`].
+pub(crate) fn look(subject: &Subject<'_>, end: Duration, mut tell: impl FnMut(Look)) {
+    let budget = Budget::until(end);
+    let mut found = Look { at: progress::now(), reason: subject.reason, ..Look::default() };
     // First: sockets are gone with their processes, and a thread goes on meanwhile.
-    processes::read(proc, body, &mut look);
-    networks::read(proc, body, pins, &mut look);
-    look
+    processes::read(subject, budget.part(50), &mut found);
+    let threads = networks::threads(&found.processes);
+    tell(found);
+    networks::read(subject, &threads, budget, &mut tell);
+}
+
+/// Returns a sentence about a file that could not be read.
+fn gap(object: &str, error: &std::io::Error) -> String {
+    format!("{object}: {}", errno::describe(error))
 }

@@ -1,5 +1,5 @@
-//! A network namespace of a lab that init holds, so that its state can be read after the test's
-//! process has ended.
+//! A network namespace of a lab, and init's hold of it, so that its state can be read after the
+//! test's process has ended.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -8,17 +8,26 @@ use crate::evidence::record::NodeNetwork;
 use crate::sys::fds;
 use crate::sys::process::Pid;
 
-/// A network that is held.
+/// A network of a node.
 #[derive(Debug)]
 pub(crate) struct Pin {
     /// Number of the lab.
     pub(crate) lab: u32,
     pub(crate) node: String,
     pub(crate) inode: u64,
-    pub(crate) network: OwnedFd,
+    /// Descriptor of the namespace in the test's process.
+    descriptor: i32,
+    /// None for a network that may not be held.
+    pub(crate) network: Option<OwnedFd>,
 }
 
 impl Pin {
+    /// Notes a network without taking hold of it.
+    pub(crate) fn note(lab: u32, node: &NodeNetwork) -> Self {
+        let (name, inode, descriptor) = (node.node.clone(), node.inode, node.descriptor);
+        Self { lab, node: name, inode, descriptor, network: None }
+    }
+
     /// Takes hold of a network that the process `body` has open. Returns `None` if it has closed it.
     pub(crate) fn take(
         proc: &OwnedFd,
@@ -26,14 +35,18 @@ impl Pin {
         lab: u32,
         node: &NodeNetwork,
     ) -> io::Result<Option<Self>> {
-        let path = format!("{body}/fd/{}", node.descriptor);
-        let network = match fds::open_file_in(proc, &path) {
+        let noted = Self::note(lab, node);
+        let network = match fds::open_file_in(proc, &noted.path(body)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
         // The process may have another file under that number by now.
         let is_it = fds::inode_of(network.as_fd())? == node.inode;
-        let name = node.node.clone();
-        Ok(is_it.then_some(Self { lab, node: name, inode: node.inode, network }))
+        Ok(is_it.then_some(Self { network: Some(network), ..noted }))
+    }
+
+    /// Returns the path of the network below `/proc`, while the process `body` has it open.
+    pub(super) fn path(&self, body: Pid) -> String {
+        format!("{body}/fd/{}", self.descriptor)
     }
 }

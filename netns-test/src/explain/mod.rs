@@ -1,28 +1,17 @@
 //! Explains why a test has failed: from facts to causes, each with its proof and what to try. Pure.
+//!
+//! A cause is certain only if the facts leave no other reading: the operation that failed is known,
+//! and so is the state that made it fail. All else is likely.
 
-use crate::evidence::ending::Ending;
-use crate::evidence::facts::Facts;
+pub(crate) mod cause;
+pub(crate) mod causes;
+pub(crate) mod path;
+#[cfg(test)]
+pub(crate) mod sample;
+pub(crate) mod scene;
+pub(crate) mod target;
+pub(crate) mod trouble;
+pub(crate) mod wait;
 
-/// Why a test has failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Cause {
-    pub(crate) certainty: Certainty,
-    /// One sentence.
-    pub(crate) text: String,
-    /// Sentences that show it.
-    pub(crate) proof: Vec<String>,
-    /// What to try, in the imperative.
-    pub(crate) remedy: Vec<String>,
-}
-
-/// Certainty of a cause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Certainty {
-    Certain,
-    Likely,
-}
-
-/// Returns the causes, the best one first.
-pub(crate) fn causes(_ending: &Ending, _facts: &Facts) -> Vec<Cause> {
-    Vec::new()
-}
+pub(crate) use crate::explain::cause::Cause;
+pub(crate) use crate::explain::causes::causes;

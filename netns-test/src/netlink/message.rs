@@ -4,7 +4,6 @@
 pub(crate) const HEADER: usize = 16;
 
 /// A message: its header, and its body padded to four bytes.
-#[cfg(feature = "lab")]
 pub(crate) fn framed(kind: u16, flags: u16, number: u32, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(HEADER + body.len()).expect("messages of ours are short");
     let head = [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &flags.to_ne_bytes()].concat();

@@ -9,30 +9,34 @@
 
 #[cfg(feature = "lab")]
 pub(crate) mod addr;
-#[cfg(feature = "lab")]
+#[cfg_attr(not(feature = "lab"), allow(dead_code, reason = "sock_diag uses a part of it"))]
 pub(crate) mod attr;
 #[cfg(feature = "lab")]
 pub(crate) mod dump;
 #[cfg(feature = "lab")]
 pub(crate) mod events;
 #[cfg(feature = "lab")]
-pub(crate) mod inet_diag;
-#[cfg(feature = "lab")]
 pub(crate) mod kept;
+#[cfg(any(feature = "lab", feature = "doctor"))]
 pub(crate) mod link;
 pub(crate) mod message;
 #[cfg(feature = "lab")]
 pub(crate) mod neigh;
 #[cfg(feature = "doctor")]
 pub(crate) mod nft;
+pub(crate) mod nft_rules;
 #[cfg(feature = "doctor")]
 pub(crate) mod qdisc;
 #[cfg(feature = "lab")]
 pub(crate) mod route;
 #[cfg(feature = "lab")]
 pub(crate) mod rule;
+#[cfg_attr(not(feature = "lab"), allow(dead_code, reason = "the lab uses more of it"))]
+pub(crate) mod sock_diag;
+#[cfg(any(feature = "lab", feature = "doctor"))]
 pub(crate) mod socket;
 
 #[cfg(feature = "lab")]
 pub(crate) use crate::netlink::socket::Request;
+#[cfg(any(feature = "lab", feature = "doctor"))]
 pub(crate) use crate::netlink::socket::{Netlink, SOCKET};

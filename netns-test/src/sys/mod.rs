@@ -8,8 +8,10 @@
 //! [`process::shared_record`] has memory that another process writes.
 #![expect(unsafe_code, reason = "this is where system calls are wrapped")]
 
+pub(crate) mod call_names;
 pub(crate) mod errno;
 pub(crate) mod fds;
+pub(crate) mod inspect;
 pub(crate) mod launch;
 #[cfg(feature = "lab")]
 pub(crate) mod lock;

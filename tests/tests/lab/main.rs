@@ -33,6 +33,7 @@ mod route_rows;
 mod shapes;
 mod snapshot;
 mod snapshot_routes;
+mod snapshot_ways;
 mod threads;
 mod waits;
 

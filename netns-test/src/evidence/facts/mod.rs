@@ -77,6 +77,20 @@ impl Facts {
 impl Look {
     /// Returns the network of a node; of the test itself if `node` is empty.
     pub(crate) fn network(&self, node: &str) -> Option<&Network> {
-        self.networks.iter().find(|network| network.node == node)
+        let is_own = |network: &&Network| node.is_empty() && network.is_own;
+        let named = self.networks.iter().find(|network| network.node == node);
+        named.or_else(|| self.networks.iter().find(is_own))
+    }
+
+    /// Adds a part that was read later. Networks are the same if their inodes are.
+    pub(crate) fn join(&mut self, part: Self) {
+        self.processes.extend(part.processes);
+        self.gaps.extend(part.gaps);
+        for network in part.networks {
+            match self.networks.iter_mut().find(|known| known.inode == network.inode) {
+                Some(known) => known.join(network),
+                None => self.networks.push(network),
+            }
+        }
     }
 }

@@ -8,7 +8,8 @@ use crate::evidence::code::{facts, words};
 facts! {
     /// A network.
     struct Network {
-        /// Name of the node; empty for the network of the test itself.
+        /// Name of the node; `net:[4026532]` for a network of no node; empty for the network of the
+        /// test itself, unless that is a node, too.
         node: String,
         /// Inode of the namespace, as `/proc/<pid>/ns/net` shows it.
         inode: u64,
@@ -29,6 +30,8 @@ facts! {
         filters: Vec<Filter>,
         /// Sentences about what could not be read.
         gaps: Vec<String>,
+        /// Whether it is the network of the test itself: of the main thread of its process.
+        is_own: bool,
     }
 }
 
@@ -222,6 +225,22 @@ facts! {
 }
 
 impl Network {
+    /// Adds what another reading of the same network has found.
+    pub(crate) fn join(&mut self, part: Self) {
+        self.sockets.extend(part.sockets);
+        self.interfaces.extend(part.interfaces);
+        self.routes.extend(part.routes);
+        self.rules.extend(part.rules);
+        self.neighbours.extend(part.neighbours);
+        self.counters.extend(part.counters);
+        self.settings.extend(part.settings);
+        self.filters.extend(part.filters);
+        self.gaps.extend(part.gaps);
+        if let Some(attempts) = part.attempts {
+            self.attempts.get_or_insert_default().extend(attempts);
+        }
+    }
+
     /// Returns a counter; 0 if it is not listed.
     pub(crate) fn counter(&self, name: &str) -> u64 {
         self.counters.iter().find(|one| one.name == name).map_or(0, |one| one.value)

@@ -7,12 +7,14 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
 use crate::evidence::code::Fact as _;
-use crate::evidence::facts::event::Event;
+use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::lab::LabFacts;
 use crate::evidence::facts::{Facts, Look, Reason};
 use crate::evidence::record::{Networks, Record};
 use crate::examine;
+use crate::examine::Subject;
 use crate::examine::pin::Pin;
+use crate::harness::evidence::parts;
 use crate::sys::fds;
 use crate::sys::fds::Until;
 use crate::sys::process;
@@ -123,6 +125,7 @@ impl<'a> Evidence<'a> {
         for node in &networks.nodes {
             self.pins.retain(|pin| pin.node != node.node);
             if !networks.may_be_kept {
+                self.pins.push(Pin::note(networks.lab, node));
                 continue;
             }
             match Pin::take(proc, self.body, networks.lab, node) {
@@ -145,23 +148,27 @@ impl<'a> Evidence<'a> {
         let Some(proc) = proc else { return self.gap("there is no /proc of the test's own") };
         match self.examined(reason, proc) {
             Ok(look) => self.looks.push(look),
-            Err(error) => {
-                self.gap(&format!("the look at the {reason}: {error}", reason = reason.word()))
-            }
+            Err(error) => self.gap(&missing(reason, &error)),
         }
     }
 
+    /// Has a child look, and returns what it has told before it ended or the time was over.
     fn examined(&self, reason: Reason, proc: &OwnedFd) -> std::io::Result<Look> {
         let limit = if reason == Reason::Panic { AT_PANIC } else { AT_END };
-        let deadline = progress::now() + limit;
+        let now = progress::now();
+        let deadline = now + limit;
         let (answer, theirs) = fds::pipe()?;
         let Side::Parent(child) = process::fork_aside(self.alone)? else {
-            let look = examine::look(reason, proc, self.body, &self.pins);
-            let written = fds::write_all(theirs.as_fd(), &look.encoded());
-            process::exit_now(i32::from(written.is_err()))
+            let thread = self.panicked();
+            let subject = Subject { reason, proc, body: self.body, pins: &self.pins, thread };
+            parts::write(theirs.as_fd(), |tell| {
+                // The rest is for what it is in the middle of then, and for its answer.
+                examine::look(&subject, now + limit * 4 / 5, tell);
+            });
+            process::exit_now(0)
         };
         drop(theirs);
-        let bytes = read_until(&answer, deadline);
+        let (bytes, end) = read_until(&answer, deadline);
         process::kill(child);
         // Killed, it ends at once, unless it waits for the kernel; then it ends with init.
         let reaped = deadline + AT_PANIC;
@@ -171,17 +178,43 @@ impl<'a> Evidence<'a> {
         if process::end_of(child).is_ok_and(|end| end.is_some()) {
             process::reap_aside(child);
         }
-        Look::decoded(&bytes?).ok_or_else(|| std::io::Error::other("it was cut short"))
+        let (mut look, is_whole) = parts::read(&bytes);
+        match end {
+            Err(error) if look == Look::default() => return Err(error),
+            Err(error) => look.gaps.push(missing(reason, &error)),
+            Ok(()) if !is_whole => {
+                look.gaps.push(missing(reason, &std::io::Error::other("its process has died")));
+            }
+            Ok(()) => {}
+        }
+        look.reason = reason;
+        Ok(look)
+    }
+
+    /// Returns the thread that has panicked last; 0 for none.
+    fn panicked(&self) -> u32 {
+        let mut panics = self.events.iter().rev().filter(|event| event.kind == EventKind::Panic);
+        panics.next().map_or(0, |event| event.thread)
     }
 }
 
-/// Reads up to the end of the pipe.
-///
-/// # Errors
-///
-/// `TimedOut` after the deadline.
-fn read_until(pipe: &OwnedFd, deadline: Duration) -> std::io::Result<Vec<u8>> {
+/// Returns the sentence about a look that is missing, or that is not whole.
+fn missing(reason: Reason, error: &std::io::Error) -> String {
+    let reason = reason.word();
+    match error.kind() {
+        std::io::ErrorKind::TimedOut => format!("the look at the {reason}: the time was over"),
+        _ => format!("the look at the {reason}: {error}"),
+    }
+}
+
+/// Reads up to the end of the pipe, or until that is refused: after the deadline, with `TimedOut`.
+fn read_until(pipe: &OwnedFd, deadline: Duration) -> (Vec<u8>, std::io::Result<()>) {
     let mut bytes = Vec::new();
+    let end = append_until(pipe, deadline, &mut bytes);
+    (bytes, end)
+}
+
+fn append_until(pipe: &OwnedFd, deadline: Duration, bytes: &mut Vec<u8>) -> std::io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
     loop {
         let left = deadline.saturating_sub(progress::now());
@@ -190,7 +223,7 @@ fn read_until(pipe: &OwnedFd, deadline: Duration) -> std::io::Result<Vec<u8>> {
             return Err(std::io::ErrorKind::TimedOut.into());
         }
         match fds::read_available(pipe, &mut buffer)? {
-            Some(0) => return Ok(bytes),
+            Some(0) => return Ok(()),
             Some(count) => bytes.extend_from_slice(&buffer[..count]),
             None => {}
         }

@@ -1,3 +1,4 @@
 //! The evidence of a test that has not passed, on its way from init to the runner.
 
 pub(crate) mod examiner;
+mod parts;

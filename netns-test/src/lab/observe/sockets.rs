@@ -1,40 +1,11 @@
-//! Sockets of a node, read from `/proc/thread-self/net` (proc(5)). Other than `sock_diag(7)`, these
-//! files need no kernel module.
+//! Sockets of a node: what a wait looks for, and the lines that an error has of them.
 
 use std::fmt;
-use std::fs;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::error::Result;
-use crate::sys::errno;
-
-/// Transport protocol of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Protocol {
-    /// TCP: streams.
-    Tcp,
-    /// UDP: datagrams.
-    Udp,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Socket {
-    protocol: Protocol,
-    local: SocketAddr,
-    remote: SocketAddr,
-    /// State, by the numbers of the kernel's `include/net/tcp_states.h`.
-    state: u8,
-    inode: u32,
-    /// Datagrams that were dropped, of UDP.
-    drops: Option<u64>,
-}
-
-const ESTABLISHED: u8 = 1;
-/// State of a UDP socket that is not connected.
-const CLOSED: u8 = 7;
-const LISTENING: u8 = 10;
+use crate::error::Failure;
+pub use crate::netlink::sock_diag::Protocol;
+use crate::netlink::sock_diag::{CLOSED, ESTABLISHED, LISTENING, Reader, Socket, Wanted};
 
 /// End of a connection, local or remote: a port (`443`), an address (`IpAddr`), or both
 /// (`SocketAddr`).
@@ -84,27 +55,15 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Reads the sockets in the calling thread's network namespace, which is that of `host`.
-pub(crate) fn read(host: &str) -> Result<Vec<Socket>> {
-    let files = [
-        (Protocol::Tcp, "tcp"),
-        (Protocol::Tcp, "tcp6"),
-        (Protocol::Udp, "udp"),
-        (Protocol::Udp, "udp6"),
-    ];
-    let mut all = Vec::new();
-    for (protocol, file) in files {
-        let path = format!("/proc/thread-self/net/{file}");
-        match fs::read_to_string(&path) {
-            Ok(text) => all.extend(text.lines().filter_map(|line| parse(protocol, line))),
-            // The kernel has no IPv6.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && file.ends_with('6') => {}
-            Err(error) => {
-                return Err(errno::failure("read", format!("{path} of {host}"), &error).into());
-            }
-        }
-    }
-    Ok(all)
+/// Reads the sockets of `host`, in whose network the calling thread is.
+pub(crate) fn read(
+    reader: &mut Reader,
+    wanted: Wanted,
+    host: &str,
+) -> Result<Vec<Socket>, Failure> {
+    let of_host =
+        |failure: Failure| Failure { object: format!("{} of {host}", failure.object), ..failure };
+    reader.read(wanted).map_err(of_host)
 }
 
 /// Returns a line for an error: `listening on server: tcp 0.0.0.0:80, udp [::]:53`.
@@ -140,32 +99,9 @@ pub(crate) fn services(
 }
 
 impl Socket {
-    pub(crate) fn protocol(&self) -> Protocol {
-        self.protocol
-    }
-
-    pub(crate) fn local(&self) -> SocketAddr {
-        self.local
-    }
-
     /// Returns the remote address, if the socket is connected.
-    pub(crate) fn remote(&self) -> Option<SocketAddr> {
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
         Some(self.remote).filter(|remote| remote.port() != 0 || !remote.ip().is_unspecified())
-    }
-
-    /// Returns the kernel's number of the state.
-    pub(crate) fn state(&self) -> u8 {
-        self.state
-    }
-
-    /// Returns the inode number, by which `sock_diag(7)` knows the socket; 0 once it is closed.
-    pub(crate) fn inode(&self) -> u32 {
-        self.inode
-    }
-
-    /// Returns the number of datagrams dropped as the receive buffer was full; none for TCP.
-    pub(crate) fn drops(&self) -> Option<u64> {
-        self.drops
     }
 
     /// Returns whether packets to this end reach the socket. A port alone means packets of other
@@ -236,87 +172,32 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// Reads a line as `  0: 0100007F:0050 00000000:0000 0A ...`. Returns none for the heading.
-fn parse(protocol: Protocol, line: &str) -> Option<Socket> {
-    let mut fields = line.split_whitespace().skip(1);
-    let (local, remote) = (address(fields.next()?)?, address(fields.next()?)?);
-    let state = u8::from_str_radix(fields.next()?, 16).ok()?;
-    // Queues, timer, retransmissions, user and timeout are between.
-    let inode = fields.nth(5).and_then(|field| field.parse().ok()).unwrap_or(0);
-    let drops = fields.nth(2).filter(|_| protocol == Protocol::Udp);
-    let drops = drops.and_then(|field| field.parse().ok());
-    Some(Socket { protocol, local, remote, state, inode, drops })
-}
-
-/// Reads an address, of which the kernel prints each 32-bit word in the byte order of the machine.
-fn address(text: &str) -> Option<SocketAddr> {
-    let (words, port) = text.split_once(':')?;
-    let word = |at: usize| {
-        let digits = words.get(at * 8..at * 8 + 8)?;
-        Some(u32::from_str_radix(digits, 16).ok()?.to_ne_bytes())
-    };
-    let ip = match words.len() {
-        8 => IpAddr::from(word(0)?),
-        _ => {
-            let all = [word(0)?, word(1)?, word(2)?, word(3)?].concat();
-            let bytes: [u8; 16] = all.try_into().ok()?;
-            // An IPv6 socket with an IPv4 connection has a mapped address.
-            IpAddr::from(bytes).to_canonical()
-        }
-    };
-    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Prints an address as the kernel does.
-    fn printed(address: SocketAddr) -> String {
-        let octets = match address.ip() {
-            IpAddr::V4(address) => address.octets().to_vec(),
-            IpAddr::V6(address) => address.octets().to_vec(),
-        };
-        let words = octets.chunks(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap()));
-        let words: String = words.map(|word| format!("{word:08X}")).collect();
-        format!("{words}:{:04X}", address.port())
-    }
-
-    #[test]
-    fn lines_are_read() {
-        for (given, seen) in [
-            ("10.0.0.1:80", "10.0.0.1:80"),
-            ("[fd00::1]:65535", "[fd00::1]:65535"),
-            ("[::ffff:10.0.0.1]:80", "10.0.0.1:80"),
-            ("[::]:0", "[::]:0"),
-        ] {
-            let (given, seen): (SocketAddr, _) = (given.parse().unwrap(), seen.parse().unwrap());
-            let line = format!("   7: {} {} 01 00000000:0", printed(given), printed(given));
-            let mut expected = Socket {
-                protocol: Protocol::Tcp,
-                local: seen,
-                remote: seen,
-                state: ESTABLISHED,
-                inode: 0,
-                drops: None,
-            };
-            assert_eq!(parse(Protocol::Tcp, &line), Some(expected.clone()));
-            let line = format!("{line}0000000 00:00000000 00000000  1000 0 4711 2 0000 9");
-            expected.inode = 4711;
-            assert_eq!(parse(Protocol::Tcp, &line), Some(expected.clone()));
-            (expected.protocol, expected.drops) = (Protocol::Udp, Some(9));
-            assert_eq!(parse(Protocol::Udp, &line), Some(expected));
+    fn socket(state: u8, local: &str, remote: &str) -> Socket {
+        Socket {
+            protocol: Protocol::Tcp,
+            local: local.parse().unwrap(),
+            remote: remote.parse().unwrap(),
+            state,
+            inode: 0,
+            uid: 0,
+            unread: 0,
+            unsent: 0,
+            backlog: None,
+            interface: None,
+            is_ipv6_only: None,
+            retransmits: 0,
+            drops: None,
         }
-        assert_eq!(parse(Protocol::Tcp, "  sl  local_address rem_address   st"), None);
-        assert_eq!(parse(Protocol::Tcp, ""), None);
     }
 
     #[test]
     fn connections_match_by_either_end() {
-        let (local, remote) = ("10.0.0.1:80".parse().unwrap(), "10.0.0.2:4000".parse().unwrap());
-        let protocol = Protocol::Tcp;
-        let (state, inode, drops) = (ESTABLISHED, 0, None);
-        let mut socket = Socket { protocol, local, remote, state, inode, drops };
+        let mut socket = socket(ESTABLISHED, "10.0.0.1:80", "10.0.0.2:4000");
+        let (local, remote) = (socket.local, socket.remote);
         let ends = |socket: &Socket| {
             [80.into(), 4000.into(), local.ip().into(), remote.into(), 81.into(), local.into()]
                 .map(|end: Endpoint| socket.is_established(end))
@@ -335,14 +216,7 @@ mod tests {
 
     #[test]
     fn a_port_alone_means_a_socket_that_other_nodes_reach() {
-        let at = |local: &str| Socket {
-            protocol: Protocol::Tcp,
-            local: local.parse().unwrap(),
-            remote: "0.0.0.0:0".parse().unwrap(),
-            state: LISTENING,
-            drops: None,
-            inode: 0,
-        };
+        let at = |local: &str| socket(LISTENING, local, "0.0.0.0:0");
         let serves = |local: &str, end: Endpoint| at(local).serves(Protocol::Tcp, end);
         for reached in ["0.0.0.0:80", "[::]:80", "10.0.0.1:80", "[fe80::1]:80"] {
             assert!(serves(reached, 80.into()), "{reached}");

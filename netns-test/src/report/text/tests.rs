@@ -12,7 +12,7 @@ use crate::evidence::facts::network::{
 };
 use crate::evidence::facts::process::{Call, Descriptor, Process, Thread};
 use crate::evidence::facts::{Look, Reason};
-use crate::explain::Certainty;
+use crate::explain::cause::Certainty;
 
 const PLACE: &str = "tests/lan.rs:31:10";
 
@@ -87,6 +87,7 @@ fn refused() -> (Ending, Facts, Vec<Cause>) {
         after: Duration::from_millis(243),
         attempt: 2,
         attempts: 3,
+        source: Vec::new(),
     };
     let panic = event(242, "client", EventKind::Panic, PLACE);
     let spawn = event(131, "server", EventKind::Spawn, "echo-server --port 8080 (pid 7)");
@@ -126,12 +127,10 @@ fn refused() -> (Ending, Facts, Vec<Cause>) {
         }],
         ..Facts::default()
     };
-    let causes = vec![Cause {
-        certainty: Certainty::Certain,
-        text: "nothing on server listens on 10.0.0.2:8080".into(),
-        proof: vec!["echo-server, pid 7 on server, listens on 127.0.0.1:8080".into()],
-        remedy: vec!["let echo-server bind 0.0.0.0:8080 or 10.0.0.2:8080".into()],
-    }];
+    let cause = Cause::new(Certainty::Certain, "nothing on server listens on 10.0.0.2:8080")
+        .shown_by("echo-server, pid 7 on server, listens on 127.0.0.1:8080")
+        .try_to("let echo-server bind 0.0.0.0:8080 or 10.0.0.2:8080");
+    let causes = vec![cause.on("server")];
     (ending, facts, causes)
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod closing;
 pub(crate) mod entries;
 pub(crate) mod folder;
+pub(crate) mod limited;
 
 use std::ffi::CString;
 use std::io;

@@ -2,6 +2,7 @@
 
 pub(crate) mod devconf;
 pub(crate) mod ifreq;
+pub(crate) mod netlink;
 #[cfg(feature = "lab")]
 pub(crate) mod ping;
 pub(crate) mod route;

@@ -70,6 +70,11 @@ impl Place {
         directory.and_then(|directory| nix::unistd::chdir(&directory)).or(Ok(()))
     }
 
+    /// Moves the calling thread to this network, and not to the mounts or the hostname.
+    pub(crate) fn enter_network(&self) -> io::Result<()> {
+        Ok(nix::sched::setns(&self.network, CloneFlags::CLONE_NEWNET)?)
+    }
+
     /// Moves the calling thread to these mounts, and not to the network or the hostname.
     pub(crate) fn enter_mounts(&self) -> io::Result<()> {
         self.rest.as_ref().map_or(Ok(()), Rest::enter_mounts)

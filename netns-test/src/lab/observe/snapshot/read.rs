@@ -1,11 +1,10 @@
-//! Takes a snapshot: interfaces, addresses, routes and neighbours over netlink, sockets from
-//! `/proc`.
+//! Takes a snapshot: interfaces, addresses, routes, neighbours and sockets over netlink.
 
 use std::fs;
 use std::ops::RangeInclusive;
 
 use crate::addr::mac::Mac;
-use crate::error::{Error, Result, located};
+use crate::error::{Error, Failure, Result, located};
 use crate::lab::fabric::node::Here;
 use crate::lab::fabric::on_thread;
 use crate::lab::observe::snapshot::{
@@ -13,14 +12,15 @@ use crate::lab::observe::snapshot::{
     Snapshot, SocketState, TcpState,
 };
 use crate::lab::observe::sockets;
-use crate::lab::observe::sockets::{Protocol, Socket};
+use crate::lab::observe::sockets::Protocol;
 use crate::lab::run::lab::Lab;
 use crate::lab::run::node::Node;
 use crate::netlink::addr::Shown;
-use crate::netlink::inet_diag::Inodes;
 use crate::netlink::link::{Interface, LOOPBACK, Stats64};
 use crate::netlink::route::{Hop, LOCAL, MAIN, Route};
 use crate::netlink::rule::Rule;
+use crate::netlink::sock_diag::{Reader, Socket, Wanted};
+use crate::sys::errno;
 
 /// Default range of ephemeral ports (`ip_local_port_range` of ip(7)).
 const EPHEMERAL: RangeInclusive<u16> = 32768..=60999;
@@ -31,7 +31,7 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// ENOENT without a `/proc`; EAGAIN if no thread can be started.
+    /// EMFILE if the table of descriptors is full; EAGAIN if no thread can be started.
     ///
     /// # Examples
     ///
@@ -46,12 +46,14 @@ impl Lab {
     #[track_caller]
     pub fn snapshot(&self) -> Result<Snapshot> {
         let ids = (0..self.plan().nodes().len()).map(|at| self.plan().id(at)).collect();
-        let nodes: Result<_> = self.nodes().map(node).collect();
+        let read_all = || self.nodes().map(node).collect::<Result<_, Failure>>();
+        let nodes = on_thread::fresh(read_all).map_err(Error::from);
         located(nodes.map(|nodes| Snapshot::new(nodes, ids)))
     }
 }
 
-fn node(node: &Node) -> Result<NodeState> {
+/// Reads one node. Moves the calling thread to its network.
+fn node(node: &Node) -> Result<NodeState, Failure> {
     let mut state = NodeState {
         name: node.name().to_owned(),
         kind: node.kind(),
@@ -72,11 +74,10 @@ fn node(node: &Node) -> Result<NodeState> {
         state.routes = routes(&here, &interfaces)?;
         state.rules = here.netlink.rules()?.iter().map(rule).collect();
         state.neighbours = neighbours(&here, &interfaces)?;
-        let name = node.name();
-        (state.sockets, state.ephemeral) = on_thread::within(&here.place, node.name(), || {
-            let sockets = sockets::read(name)?;
-            Ok::<_, Error>((open(&sockets, &Inodes::read()?), ephemeral()))
-        })?;
+        let failed = |error| errno::failure("setns", format!("to {}", node.name()), &error);
+        here.place.enter_network().map_err(failed)?;
+        state.sockets = open(node.name())?;
+        state.ephemeral = ephemeral();
     }
     Ok(state)
 }
@@ -116,7 +117,7 @@ fn details(own: &Shown) -> Vec<String> {
     peer.into_iter().chain(own.more.iter().cloned()).collect()
 }
 
-fn routes(here: &Here, interfaces: &[Interface]) -> Result<Vec<RouteState>> {
+fn routes(here: &Here, interfaces: &[Interface]) -> Result<Vec<RouteState>, Failure> {
     let all = here.netlink.routes()?.into_iter();
     // Routes of the node's own addresses and of multicast groups. Some kernels keep these in the
     // main table.
@@ -177,7 +178,7 @@ fn rule(rule: &Rule) -> RuleState {
     }
 }
 
-fn neighbours(here: &Here, interfaces: &[Interface]) -> Result<Vec<NeighbourState>> {
+fn neighbours(here: &Here, interfaces: &[Interface]) -> Result<Vec<NeighbourState>, Failure> {
     let all = here.netlink.neighbours()?.into_iter();
     let mut found: Vec<NeighbourState> = all
         .map(|one| NeighbourState {
@@ -191,22 +192,24 @@ fn neighbours(here: &Here, interfaces: &[Interface]) -> Result<Vec<NeighbourStat
     Ok(found)
 }
 
-fn open(sockets: &[Socket], inodes: &Inodes) -> Vec<SocketState> {
-    let state = |socket: &Socket| SocketState {
-        protocol: socket.protocol(),
-        local: socket.local(),
-        remote: socket.remote(),
-        state: TcpState::of(socket.protocol(), socket.state()),
-        is_ipv6_only: match socket.inode() {
-            inode if inodes.v6_only.contains(&inode) => Some(true),
-            inode if inodes.both.contains(&inode) => Some(false),
-            _ => None,
-        },
-        drops: socket.drops(),
-    };
-    let mut found: Vec<SocketState> = sockets.iter().map(state).collect();
+/// Returns the sockets of the calling thread's network namespace, which is that of `name`.
+fn open(name: &str) -> Result<Vec<SocketState>, Failure> {
+    let all = sockets::read(&mut Reader::open(), Wanted::All, name)?;
+    let mut found: Vec<SocketState> = all.iter().map(socket).collect();
     found.sort_unstable();
-    found
+    Ok(found)
+}
+
+fn socket(one: &Socket) -> SocketState {
+    let is_udp = one.protocol == Protocol::Udp;
+    SocketState {
+        protocol: one.protocol,
+        local: one.local,
+        remote: one.peer(),
+        state: TcpState::of(one.protocol, one.state),
+        is_ipv6_only: one.is_ipv6_only,
+        drops: one.drops.filter(|_| is_udp),
+    }
 }
 
 /// Returns the range of the calling thread's network namespace.

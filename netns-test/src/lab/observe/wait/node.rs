@@ -10,7 +10,7 @@ use crate::error::{Failure, Kind, Result};
 use crate::lab::fabric::node::Here;
 use crate::lab::fabric::on_thread;
 use crate::lab::observe::sockets;
-use crate::lab::observe::sockets::{Endpoint, Protocol, Socket};
+use crate::lab::observe::sockets::{Endpoint, Protocol};
 use crate::lab::observe::wait::deadline::Deadline;
 use crate::lab::observe::wait::limit::Wait;
 use crate::lab::observe::wait::mode::WaitMode;
@@ -20,6 +20,7 @@ use crate::netlink::events::Events;
 use crate::netlink::link::Interface;
 use crate::netlink::route::{MAIN, Route};
 use crate::netlink::rule::leads_to;
+use crate::netlink::sock_diag::{Reader, Socket, Wanted};
 
 /// Longest sleep between two looks at the node.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -62,7 +63,8 @@ impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
             vec![sockets::shown("TCP connections of", node, &all)]
         };
         let what = format!("an established connection with {end}");
-        self.socket(Location::caller(), what, move |socket| socket.is_established(end), show)
+        let is_match = move |socket: &Socket| socket.is_established(end);
+        self.socket(Location::caller(), what, Wanted::Connections, is_match, show)
     }
 
     /// Waits until the interface of this name exists, is up, and has carrier.
@@ -99,22 +101,24 @@ impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
         let show =
             move |sockets: &[Socket], node: &str| sockets::services(sockets, node, protocol, end);
         let what = format!("a socket on {protocol} {end}");
-        self.socket(at, what, move |socket| socket.serves(protocol, end), show)
+        let is_match = move |socket: &Socket| socket.serves(protocol, end);
+        self.socket(at, what, Wanted::Services, is_match, show)
     }
 
     fn socket(
         &self,
         at: &'static Location<'static>,
         what: String,
+        wanted: Wanted,
         is_match: impl Fn(&Socket) -> bool + Send + Sync + 'static,
         show: impl Fn(&[Socket], &str) -> Vec<String> + Send + Sync + 'static,
     ) -> M::Output<'lab, ()> {
         self.on_node(at, move |node, deadline| {
             let here = node.here()?;
             on_thread::within(&here.place, node.name(), || {
-                let mut seen = Vec::new();
+                let (mut reader, mut seen) = (Reader::open(), Vec::new());
                 let found = deadline.poll(|| {
-                    seen = sockets::read(node.name())?;
+                    seen = sockets::read(&mut reader, wanted, node.name())?;
                     node.must_be_still(&here, &what)?;
                     Ok(seen.iter().any(&is_match).then_some(()))
                 })?;

@@ -14,6 +14,7 @@ use crate::lab::observe::wait::limit::Wait;
 use crate::lab::observe::wait::mode::WaitMode;
 use crate::lab::run::blocked;
 use crate::lab::run::programs::process::{NodeChild, Program};
+use crate::netlink::sock_diag::{Reader, Wanted};
 
 /// Time for a program to end after it has closed its output.
 const END_AFTER_CLOSE: Duration = Duration::from_millis(200);
@@ -144,9 +145,9 @@ fn no_line(program: &Program, news: &News, deadline: &Deadline) -> Result<()> {
 
 fn listening(program: &Program, end: Endpoint, deadline: &Deadline) -> Result<()> {
     on_thread::within(&program.network, &program.host, || {
-        let mut shown = Vec::new();
+        let (mut reader, mut shown) = (Reader::open(), Vec::new());
         let found = deadline.poll(|| {
-            let sockets = sockets::read(&program.host)?;
+            let sockets = sockets::read(&mut reader, Wanted::Services, &program.host)?;
             if sockets.iter().any(|socket| socket.serves(Protocol::Tcp, end)) {
                 return Ok(Some(true));
             }

@@ -1,0 +1,85 @@
+//! A look on its way from the examiner to init, part by part: what was told before the examiner hangs
+//! or dies is kept.
+
+use std::os::fd::BorrowedFd;
+
+use crate::bytes::{Reader, Writer};
+use crate::evidence::code::Fact as _;
+use crate::evidence::facts::Look;
+use crate::sys::fds;
+
+/// Writes the parts that `with` tells, and an empty one that says that they are all.
+pub(super) fn write(pipe: BorrowedFd<'_>, with: impl FnOnce(&mut dyn FnMut(Look))) {
+    let send = |part: &[u8]| {
+        let mut message = Writer::default();
+        message.bytes(part);
+        // Without a reader there is nothing to do.
+        drop(fds::write_all(pipe, &message.0));
+    };
+    with(&mut |part: Look| send(&part.encoded()));
+    send(&[]);
+}
+
+/// Joins parts, and returns whether they are all. The last one may be cut off.
+pub(super) fn read(bytes: &[u8]) -> (Look, bool) {
+    let mut input = Reader(bytes);
+    let mut found: Option<Look> = None;
+    while let Some(part) = input.bytes() {
+        if part.is_empty() {
+            return (found.unwrap_or_default(), true);
+        }
+        let Some(part) = Look::decoded(part) else { break };
+        match &mut found {
+            None => found = Some(part),
+            Some(found) => found.join(part),
+        }
+    }
+    (found.unwrap_or_default(), false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::os::fd::AsFd as _;
+
+    use super::*;
+    use crate::evidence::facts::network::{Network, Socket};
+    use crate::evidence::facts::process::Process;
+
+    fn part(gap: &str, inode: u64, sockets: usize) -> Look {
+        let sockets = vec![Socket::default(); sockets];
+        Look {
+            gaps: vec![gap.to_owned()],
+            networks: vec![Network { inode, sockets, ..Network::default() }],
+            ..Look::default()
+        }
+    }
+
+    #[test]
+    fn parts_that_were_told_are_kept() {
+        let (read_end, write_end) = fds::pipe().unwrap();
+        let processes = vec![Process { pid: 7, ..Process::default() }];
+        write(write_end.as_fd(), |tell| {
+            tell(Look { processes, ..part("a", 1, 0) });
+            tell(part("b", 2, 1));
+            tell(part("c", 1, 2));
+        });
+        drop(write_end);
+        let mut bytes = Vec::new();
+        std::fs::File::from(read_end).read_to_end(&mut bytes).unwrap();
+        let (look, is_whole) = read(&bytes);
+        assert!(is_whole);
+        assert_eq!((look.processes.len(), look.gaps.concat()), (1, "abc".to_owned()));
+        let networks: Vec<_> =
+            look.networks.iter().map(|one| (one.inode, one.sockets.len())).collect();
+        assert_eq!(networks, [(1, 2), (2, 1)]);
+        let mut gaps = Vec::new();
+        for length in 0..bytes.len() {
+            let (look, is_whole) = read(&bytes[..length]);
+            assert!(!is_whole, "{length}");
+            gaps.push(look.gaps.concat());
+        }
+        gaps.dedup();
+        assert_eq!(gaps, ["", "a", "ab", "abc"]);
+    }
+}

@@ -1,0 +1,89 @@
+//! Dumps of sockets over a netlink socket, which determines the network.
+
+use std::io;
+use std::io::ErrorKind::WouldBlock;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::netlink::sock_diag::answer::{Answer, End};
+use crate::netlink::sock_diag::request;
+use crate::netlink::sock_diag::socket::{Protocol, Socket, Wanted};
+use crate::sys::errno;
+use crate::sys::net::netlink::{receive, send};
+
+/// First size of the buffer. The kernel sends no more than 32 KiB at once, unless one object is
+/// larger.
+const BUFFER: usize = 32 << 10;
+
+/// The most attempts for a list that changes while it is sent, or for a larger buffer.
+const ATTEMPTS: usize = 8;
+
+/// The number of the next request.
+static NUMBER: AtomicU32 = AtomicU32::new(1);
+
+/// Lists the wanted sockets of a protocol in the network namespace in which `socket` was opened
+/// (`NETLINK_SOCK_DIAG`), whatever the calling thread's. No other thread may use it meanwhile.
+///
+/// # Errors
+///
+/// ENOENT or EOPNOTSUPP from a kernel without the module for it.
+pub(crate) fn dump(
+    socket: BorrowedFd<'_>,
+    protocol: Protocol,
+    wanted: Wanted,
+) -> io::Result<Vec<Socket>> {
+    let mut buffer = vec![0; BUFFER];
+    let mut found = Vec::new();
+    for request in request::dumps(protocol, wanted) {
+        let mut attempts = 0;
+        found.extend(loop {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let mut answer = Answer::to(number, protocol);
+            let is_cut = exchange(socket, &request.numbered(number), &mut answer, &mut buffer)?;
+            attempts += 1;
+            let is_last = attempts == ATTEMPTS;
+            if is_cut && is_last {
+                return Err(io::Error::from_raw_os_error(errno::EMSGSIZE));
+            }
+            // A table that changes all the time is listed as it was seen.
+            if !is_cut && (answer.is_whole || is_last) {
+                break answer.sockets;
+            }
+        });
+    }
+    Ok(found)
+}
+
+/// Sends a request and receives its answer. Returns whether a datagram did not fit: the buffer is
+/// large enough for it then.
+fn exchange(
+    socket: BorrowedFd<'_>,
+    request: &[u8],
+    answer: &mut Answer,
+    buffer: &mut Vec<u8>,
+) -> io::Result<bool> {
+    // An exchange that was left in the middle ends first.
+    while let Err(error) = send(socket, request) {
+        if error.raw_os_error() != Some(errno::EBUSY) {
+            return Err(error);
+        }
+        receive(socket, buffer)?;
+    }
+    let mut largest = 0;
+    while answer.end.is_none() {
+        let length = match receive(socket, buffer) {
+            Ok(length) => length,
+            // The end was in the part that did not fit.
+            Err(error) if error.kind() == WouldBlock && largest > buffer.len() => break,
+            Err(error) => return Err(error),
+        };
+        largest = largest.max(length);
+        answer.take(&buffer[..length.min(buffer.len())]);
+    }
+    if let Some(End::Refused(errno)) = answer.end {
+        return Err(io::Error::from_raw_os_error(errno));
+    }
+    let is_cut = largest > buffer.len();
+    buffer.resize(largest.max(buffer.len()), 0);
+    Ok(is_cut)
+}
