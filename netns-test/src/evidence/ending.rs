@@ -40,5 +40,7 @@ words! {
         TimedOut = "timed out",
         /// The test's function did not begin, or the test was lost.
         NotRun = "not run",
+        /// The test has passed: its evidence is wanted nevertheless.
+        Passed = "passed",
     }
 }

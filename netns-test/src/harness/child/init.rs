@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use crate::diagnose;
+use crate::env;
 use crate::error::Failure;
 use crate::evidence::code::Fact as _;
 use crate::harness::child::body;
@@ -37,7 +38,7 @@ struct Forked {
     pid: Pid,
     record: shared_record::Record,
     seal: u64,
-    /// Log of the body; none if the kernel refuses the memory.
+    /// Log of the body; none without reports, or if the kernel refuses the memory.
     log: Option<SharedLog>,
     /// Socket on which the body waits for [`messages::Ready`].
     ready: OwnedFd,
@@ -148,7 +149,8 @@ fn fork_body(site: &Site<'_>, start: Start<'_>, alone: &SingleThreaded) -> Resul
     let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     let record = shared_record::Record::new().map_err(step("mmap", "the shared record"))?;
     let seal = seal();
-    let log = SharedLog::new().ok();
+    let is_reported = env::report() != env::Report::Off;
+    let log = is_reported.then(SharedLog::new).and_then(Result::ok);
     let (ready, theirs) = socket::pair().map_err(step("socketpair", "the test's process"))?;
     // Before the body's process id is chosen: the leader of the group takes one too.
     let group = retry_beside_tests(site.heartbeat.0, || Group::new(alone)).map_err(|error| {
@@ -295,7 +297,7 @@ fn supervise(
             let used_up = limit.filter(|&limit| unfailing::time_of_children() >= limit);
             let began = running.record.progress().began();
             let ended = Ended { used_up, ..report(&running, status, None) };
-            if needs_evidence(case, &ended) {
+            if needs_evidence(case, &ended) || env::keeps_all() {
                 send_evidence(site, control, evidence, (began, running.proc.as_ref()));
             }
             return Report::Ended(ended);
