@@ -111,12 +111,24 @@ async fn should_panic_in_a_runtime() {
     panic!("as it should");
 }
 
+/// The step is the call that has failed.
 #[test]
 fn too_few_descriptors_are_named_with_their_limit() {
-    let around = ["prlimit", "--nofile=8"];
-    let text = fails(&mut again(&around, &["--exact", "holds_for_a_moment_0"]));
-    assert!(text.contains("EMFILE (Too many open files)"), "{text}");
-    assert!(text.contains("Max open files in /proc/self/limits = 8"), "{text}");
+    // Calls that take a descriptor, by the step that is told.
+    const CALLS: [&str; 5] = ["socketpair ", "pipe ", "fcntl ", "open ", "receive "];
+    std::thread::scope(|scope| {
+        for limit in 4..=15 {
+            scope.spawn(move || {
+                let around = ["prlimit", &format!("--nofile={limit}")];
+                let text = fails(&mut again(&around, &["--exact", "holds_for_a_moment_0"]));
+                let line = text.lines().find(|line| line.contains("EMFILE (Too many open files)"));
+                let (_, step) = line.and_then(|line| line.split_once("not started: ")).unwrap();
+                assert!(CALLS.iter().any(|call| step.starts_with(call)), "{limit}: {text}");
+                let evidence = format!("Max open files in /proc/self/limits = {limit}\n");
+                assert!(text.contains(&evidence), "{limit}: {text}");
+            });
+        }
+    });
 }
 
 /// Root is not limited in its processes, so this runs as another user then.
