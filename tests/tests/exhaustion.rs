@@ -199,6 +199,26 @@ fn a_missing_capability_of_root_is_named() {
     assert!(text.contains("cause: root without CAP_SETFCAP"), "{text}");
 }
 
+/// A root that is a mount point looks like any other from inside. A process outside shows it.
+#[test]
+fn a_chroot_into_a_mount_point_is_named_if_its_parent_is_outside() {
+    let root = netns_test_tests::scratch("root");
+    let script = "mount --rbind / \"$NEW_ROOT\" && chroot \"$NEW_ROOT\" \
+                  setpriv --bounding-set=-all --inh-caps=-all \"$0\" \"$@\"; exit $?";
+    let mut run =
+        again(&["unshare", "-Urm", "sh", "-c", script], &["--exact", "holds_for_a_moment_0"]);
+    let text = fails(run.env("NEW_ROOT", &root));
+    std::fs::remove_dir(&root).unwrap();
+    let expected = [
+        "clone user namespace: EPERM",
+        "cause: this process is in a chroot\n",
+        "/mountinfo = the mount at / of this process is at ",
+    ];
+    for line in expected {
+        assert!(text.contains(line), "{line:?} is not in\n{text}");
+    }
+}
+
 /// A machine without `/dev/null` cannot have a server, and says so.
 #[test]
 fn a_server_that_cannot_start_says_why() {

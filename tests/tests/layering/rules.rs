@@ -48,14 +48,33 @@ const DOCTOR: [&str; 10] = [
     "bytes", "diagnose", "env", "error", "isolate", "netlink", "premain", "probe", "sys", "userns",
 ];
 
-const FABRIC: [&str; 8] =
-    ["addr", "error", "isolation", "lab::plan", "lab::topology", "netlink", "runtime", "sys"];
-
-const BUILD: [&str; 8] =
-    ["addr", "error", "isolation", "lab::fabric", "lab::plan", "lab::topology", "netlink", "sys"];
-
-const RUN: [&str; 12] = [
+const FABRIC: [&str; 9] = [
     "addr",
+    "diagnose",
+    "error",
+    "isolation",
+    "lab::plan",
+    "lab::topology",
+    "netlink",
+    "runtime",
+    "sys",
+];
+
+const BUILD: [&str; 9] = [
+    "addr",
+    "diagnose",
+    "error",
+    "isolation",
+    "lab::fabric",
+    "lab::plan",
+    "lab::topology",
+    "netlink",
+    "sys",
+];
+
+const RUN: [&str; 13] = [
+    "addr",
+    "diagnose",
     "env",
     "error",
     "isolation",
@@ -70,8 +89,9 @@ const RUN: [&str; 12] = [
 ];
 
 /// What changes a running lab, and what looks at one, know all of it but each other.
-const RUNNING: [&str; 12] = [
+const RUNNING: [&str; 13] = [
     "addr",
+    "diagnose",
     "error",
     "isolation",
     "lab::build",

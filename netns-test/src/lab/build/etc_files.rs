@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::diagnose;
 use crate::error::Failure;
 use crate::isolation::{IsolationMode, isolation};
 use crate::lab::fabric::on_thread;
@@ -18,7 +19,7 @@ use crate::sys::lock::lock;
 use crate::sys::mount::mount_api;
 use crate::sys::ns::ns_set::Place;
 use crate::sys::process;
-use crate::sys::process::Pid;
+use crate::sys::process::{Namespace, Pid};
 use crate::sys::{errno, fds, mount};
 
 /// Content of `/etc/resolv.conf`. Without a name server the C library asks 127.0.0.1, where a
@@ -27,7 +28,8 @@ const RESOLVER: &str = "# This network has no name server.\n";
 
 /// Mounts the files in the mount namespace of the calling thread.
 pub(crate) fn put(hosts: &str) -> Result<(), Failure> {
-    let failed = |step| move |error: io::Error| errno::failure(step, "the files of a lab", &error);
+    let failed =
+        |step| move |error: io::Error| diagnose::explain(step, "the files of a lab", &error);
     mount::make_all_private()
         .or_else(|_| mount::make_all_private_around())
         .map_err(failed("make private"))?;
@@ -36,7 +38,10 @@ pub(crate) fn put(hosts: &str) -> Result<(), Failure> {
         &[(c"mode", c"0755")],
         mount_api::NO_SUID | mount_api::NO_DEV,
     )
-    .map_err(failed("mount"))?;
+    // The kernel makes a mount namespace for it.
+    .map_err(|error| {
+        diagnose::explain_unshare("mount", "the files of a lab", &[Namespace::Mount], &error)
+    })?;
     let files = [
         (c"hosts", c"etc/hosts", Some(hosts.to_owned())),
         (c"resolv.conf", c"etc/resolv.conf", Some(RESOLVER.to_owned())),
