@@ -55,8 +55,8 @@ impl Root {
 
 /// Returns the id of the uppermost mount at `/`.
 fn mount_at_root(mounts: &str) -> Option<&str> {
-    let at_root = mounts.lines().filter(|line| line.split(' ').nth(4) == Some("/"));
-    at_root.last()?.split(' ').next()
+    let mut at_root = mounts.lines().filter(|line| line.split(' ').nth(4) == Some("/"));
+    at_root.next_back()?.split(' ').next()
 }
 
 /// Returns the path at which a mount is.

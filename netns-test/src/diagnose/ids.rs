@@ -3,7 +3,7 @@
 use std::fs;
 
 /// Id by which the kernel shows every id that a user namespace does not map (`overflowuid`,
-/// proc_sys_kernel(5)), unless it was changed.
+/// `proc_sys_kernel(5)`), unless it was changed.
 const OVERFLOW: u32 = 65_534;
 
 /// Returns `id` with the map's file, if the own user namespace does not map it.

@@ -20,6 +20,9 @@ pub(crate) const EEXIST: i32 = libc::EEXIST;
 #[cfg(feature = "doctor")]
 pub(crate) const ENODEV: i32 = libc::ENODEV;
 pub(crate) const EINVAL: i32 = libc::EINVAL;
+#[cfg(test)]
+pub(crate) const EISDIR: i32 = libc::EISDIR;
+pub(crate) const EROFS: i32 = libc::EROFS;
 pub(crate) const ENOSPC: i32 = libc::ENOSPC;
 pub(crate) const ENOSYS: i32 = libc::ENOSYS;
 pub(crate) const EUSERS: i32 = libc::EUSERS;

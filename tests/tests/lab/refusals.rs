@@ -105,10 +105,26 @@ fn a_limit_of_the_own_user_namespace_is_named() {
     }
 }
 
+/// A right or a file that a lab needs is named.
+#[test]
+fn what_a_lab_lacks_is_named() {
+    let name = ["--exact", "refusals::four_hosts_outside"];
+    let script = "mount -t tmpfs none /etc && exec \"$0\" \"$@\"";
+    let message = fails(&mut again(&["unshare", "-Urnm", "sh", "-c", script], &name));
+    assert!(message.contains("Error: open /etc/hosts: ENOENT"), "{message}");
+    assert!(message.contains("make an empty one"), "{message}");
+    if is_root() {
+        let around = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"];
+        let message = fails(&mut again(&around, &name));
+        assert!(message.contains("Error: set up lo of host"), "{message}");
+        assert!(message.contains("the caller has no CAP_NET_ADMIN"), "{message}");
+    }
+}
+
 fn build_four_hosts() -> netns_test::Result<Lab> {
     let mut net = Topology::new();
     for number in 0..4 {
-        net.host(&format!("host{number}"));
+        net.host(format!("host{number}"));
     }
     net.build()
 }

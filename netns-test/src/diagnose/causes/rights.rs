@@ -5,7 +5,7 @@ use crate::diagnose::causes::fixes;
 use crate::diagnose::causes::security_modules::{confined, taken_away};
 use crate::diagnose::facts::{Facts, Witness};
 use crate::error::Diagnosis;
-use crate::sys::errno::{EACCES, ENOENT, ENOSYS, EPERM};
+use crate::sys::errno::{EACCES, ENOENT, ENOSYS, EPERM, EROFS};
 use crate::sys::process::caps::Caps;
 
 /// Explains that id maps could not be written.
@@ -19,6 +19,13 @@ pub(crate) fn maps(
         EPERM | EACCES => taken_away(facts, witness)
             .or_else(|| (of_root && code == EPERM).then(|| without_setfcap(facts)))
             .or_else(|| not_dumpable(code, witness)),
+        EROFS => Some(
+            Diagnosis::new(
+                "masked-proc",
+                "/proc is mounted read-only; it has the files of id maps",
+            )
+            .for_good("before the tests: mount -o remount,rw /proc"),
+        ),
         _ => None,
     }
 }
@@ -104,7 +111,8 @@ pub(crate) fn null(code: i32, facts: &Facts) -> Option<Diagnosis> {
              a device controller of control groups",
         )
         .for_good("chmod 666 /dev/null, mount /dev without nodev, or allow the device c 1:3 rw"),
-        _ => return None,
+        _ => Diagnosis::new("dev-null", "/dev/null is not the null device, but something else")
+            .for_good("as root: rm -r /dev/null && mknod -m 666 /dev/null c 1 3"),
     };
     let shown = |diagnosis: Diagnosis, (file, value)| diagnosis.shown_by(file, value);
     let diagnosis = chroot.into_iter().fold(diagnosis, shown);

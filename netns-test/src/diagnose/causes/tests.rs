@@ -119,6 +119,7 @@ fn facts_show_the_cause_of_refused_steps() {
         (MAPS, EACCES, facts(), labelled("snap.code (enforce)"), "apparmor-profile"),
         (MAPS, EACCES, facts(), labelled("unconfined"), "unknown"),
         (MAPS, EACCES, facts(), undumpable, "non-dumpable"),
+        (MAPS, EROFS, facts(), labelled("unconfined"), "masked-proc"),
         (MAPS, ENOENT, facts(), labelled("unconfined"), "unknown"),
         (MAPS, EACCES, ubuntu(), labelled("snap.code (enforce)"), "apparmor-profile"),
         (root, EPERM, facts(), labelled("unconfined"), "setfcap"),
@@ -244,6 +245,7 @@ fn a_missing_device_is_explained_by_its_environment() {
     assert!(cause(ENOENT, &chroot).contains("in a chroot"));
     assert!(cause(ENOENT, &facts()).contains("this sandbox has no /dev/null"));
     assert!(cause(EACCES, &facts()).contains("may not open devices"));
+    assert!(cause(EISDIR, &facts()).contains("not the null device"));
 }
 
 #[test]

@@ -204,16 +204,23 @@ fn cover(
     place: &CStr,
 ) -> Result<(), Failure> {
     let object = format!("/{}", place.to_string_lossy());
-    let failed = |error: io::Error| errno::failure("mount", object.clone(), &error);
+    let failed = |step| {
+        let object = object.as_str();
+        move |error: io::Error| diagnose::explain(step, object, &error)
+    };
     let target = match mount_api::open_inside(root.as_fd(), place) {
         Ok(target) => target,
         // Without `/etc/hosts` no node would be found. A program works without the other files.
         Err(error) if error.kind() == io::ErrorKind::NotFound && name != c"hosts" => return Ok(()),
-        Err(error) => return Err(failed(error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let advice = "a lab mounts the names of its nodes over that file: make an empty one";
+            return Err(failed("open")(error).advise(advice));
+        }
+        Err(error) => return Err(failed("open")(error)),
     };
-    let file = mount_api::open_in(store, name).map_err(failed)?;
-    let copy = mount_api::copy_of(file.as_fd()).map_err(failed)?;
-    mount_api::attach(&copy, target.as_fd()).map_err(failed)
+    let file = mount_api::open_in(store, name).map_err(failed("open"))?;
+    let copy = mount_api::copy_of(file.as_fd()).map_err(failed("open_tree"))?;
+    mount_api::attach(&copy, target.as_fd()).map_err(failed("mount"))
 }
 
 /// Sources of host names: files, then a name server. On some machines other services are asked
