@@ -23,7 +23,7 @@ pub(crate) const IMPORTS: [(&str, &[&str]); 24] = [
     ("isolate", &["error", "sys", "userns"]),
     ("userns", &["error", "sys"]),
     ("netlink", &["addr", "error", "sys"]),
-    ("netns", &["error", "sys"]),
+    ("netns", &["diagnose", "error", "sys"]),
     ("runtime", &["diagnose", "harness", "sys"]),
     ("sys", &["error"]),
     ("bytes", &["error", "sys"]),
