@@ -139,8 +139,9 @@ fn a_stack_that_is_too_small_is_named() {
         let run = &mut again(&around, &["--exact", "holds_for_a_moment_0"]);
         let output = run.output().unwrap();
         let text = netns_test_tests::text(&output);
-        // How much is needed depends on the build; the test runner needs some, too.
-        let is_named = text.contains("raise `ulimit -s`") || text.contains("overflowed its stack");
+        // How much is needed depends on the build. The test runner needs some, too.
+        let is_runner = output.status.code().is_none();
+        let is_named = is_runner || text.contains("raise `ulimit -s`");
         assert!(output.status.success() || is_named, "{limit}: {text}");
     }
 }
