@@ -33,7 +33,7 @@ pub(crate) fn dump(
 ) -> io::Result<Vec<Socket>> {
     let mut buffer = vec![0; BUFFER];
     let mut found = Vec::new();
-    // The kernel goes on with a dump that was left in the middle, and refuses another until its end.
+    // A dump that was left in the middle goes on here. Until its end the kernel refuses another.
     while receive(socket, &mut buffer).is_ok() {}
     for request in request::dumps(protocol, wanted) {
         let mut attempts = 0;
