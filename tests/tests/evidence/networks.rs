@@ -82,7 +82,7 @@ fn a_local_node() {
 fn the_network_of_the_test_may_be_a_node() {
     let evidence = Evidence::of("networks::a_local_node");
     let look = evidence.look("panic");
-    let here = one(&look["networks"], "node", "here");
+    let here = one(&look["networks"], "node", "local");
     assert_eq!(here["is_own"], true);
     assert_eq!(one(&here["sockets"], "state", "LISTEN")["local"], "127.0.0.1:8080");
     one(&one(&look["networks"], "node", "peer")["interfaces"], "name", "eth0");
