@@ -46,6 +46,9 @@ pub(crate) fn look(subject: &Subject<'_>, end: Duration, tell: &mut dyn FnMut(Lo
     networks::read(subject, &threads, budget, &mut tell);
 }
 
+/// What a sentence about something that was left out ends with.
+const OVER: &str = "the time was over";
+
 /// Returns a sentence about a file that could not be read.
 fn gap(object: &str, error: &std::io::Error) -> String {
     format!("{object}: {}", errno::describe(error))

@@ -156,7 +156,7 @@ fn stops_the_examiner() {
 #[test]
 fn an_examiner_that_dies_or_hangs_keeps_the_verdict() {
     for name in ["kills_the_examiner", "stops_the_examiner"] {
-        let evidence = Evidence::of(&format!("hostile::{name}"));
+        let evidence = Evidence::once(&format!("hostile::{name}"));
         assert!(evidence.printed.contains("with a lab"), "{}", evidence.printed);
         let gaps = evidence.gaps();
         assert!(gaps.contains("the look at the panic"), "{name}: {gaps}");

@@ -10,6 +10,7 @@ mod processes;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use netns_test_tests::{again, eventually, scratch, text};
 use serde_json::Value;
@@ -21,8 +22,20 @@ struct Evidence {
 }
 
 impl Evidence {
-    /// Runs an ignored test, which fails.
+    /// Runs an ignored test, which fails; again if the machine was too busy to collect all.
     fn of(name: &str) -> Self {
+        let start = Instant::now();
+        loop {
+            let evidence = Self::once(name);
+            let was_over = evidence.gaps().contains("the time was over");
+            if !was_over || start.elapsed() > netns_test_tests::LIMIT {
+                return evidence;
+            }
+        }
+    }
+
+    /// Runs an ignored test, which fails.
+    fn once(name: &str) -> Self {
         let directory = scratch(&name.replace("::", "-"));
         let mut run = again(&[], &["--exact", name]);
         let output = run.env("NETNS_TEST_OUT", &directory).output().unwrap();

@@ -137,7 +137,7 @@ fn many_nodes() {
 
 #[test]
 fn three_hundred_nodes_are_all_named() {
-    let evidence = Evidence::of("networks::many_nodes");
+    let evidence = Evidence::once("networks::many_nodes");
     let look = evidence.look("panic");
     assert_eq!(look["networks"].as_array().unwrap().len(), 301);
     let own = one(&look["networks"], "node", "");
