@@ -16,6 +16,28 @@ pub(crate) struct Settings {
     pub(crate) skipped: Option<PathBuf>,
     /// Number of warm sandboxes for each setting, if it is not left to demand.
     pub(crate) spares: Option<usize>,
+    pub(crate) report: Report,
+    pub(crate) keep: Keep,
+    /// Directory of the bundles, instead of one below cargo's target directory.
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// Length of the report of a test that has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Report {
+    Full,
+    /// Its first lines.
+    Short,
+    /// No report, and nothing is collected for one.
+    Off,
+}
+
+/// Tests whose evidence is kept in files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    Failed,
+    All,
+    None,
 }
 
 /// Treatment of a test that this machine cannot isolate.
@@ -37,7 +59,7 @@ pub(crate) struct Variable {
 }
 
 /// Table of variables in the documentation.
-pub(crate) const VARIABLES: [Variable; 3] = [
+pub(crate) const VARIABLES: [Variable; 6] = [
     Variable {
         name: "NETNS_TEST",
         values: "`require`, `skip`",
@@ -59,6 +81,25 @@ pub(crate) const VARIABLES: [Variable; 3] = [
                   made when a test asks for it; by demand there are none where fewer than 1024 \
                   processes or namespaces are allowed",
     },
+    Variable {
+        name: "NETNS_TEST_REPORT",
+        values: "`full`, `short`, `off`",
+        default: "`full`",
+        meaning: "report of a failed test: at most 60 lines, its first 12 lines, or none; with \
+                  `off` nothing is collected, and no file is written",
+    },
+    Variable {
+        name: "NETNS_TEST_KEEP",
+        values: "`failed`, `all`, `none`",
+        default: "`failed`",
+        meaning: "tests whose evidence is kept in files",
+    },
+    Variable {
+        name: "NETNS_TEST_OUT",
+        values: "a path",
+        default: "`netns-test` in cargo's target directory",
+        meaning: "the directory of these files",
+    },
 ];
 
 /// Most warm sandboxes for each setting: each is a process.
@@ -77,6 +118,25 @@ pub(crate) struct Surroundings {
     pub(crate) snap: bool,
     /// `NEXTEST`: cargo-nextest, which shows the output of failed tests only.
     pub(crate) nextest: bool,
+}
+
+/// The test run, as cargo and cargo-nextest describe it to a test binary.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TestRun {
+    /// `CARGO_PKG_NAME`.
+    pub(crate) package: Option<String>,
+    /// `CARGO_MANIFEST_DIR`.
+    pub(crate) manifest: Option<PathBuf>,
+    /// `NEXTEST_RUN_ID`.
+    pub(crate) nextest: Option<String>,
+    /// `NEXTEST_ATTEMPT`, from 1; 0 if it is not set.
+    pub(crate) attempt: u32,
+    /// `NEXTEST_TOTAL_ATTEMPTS`; 0 if it is not set.
+    pub(crate) attempts: u32,
+    /// `NEXTEST_STRESS_CURRENT`, of a test that is repeated.
+    pub(crate) repetition: Option<u32>,
+    /// Whether texts are in UTF-8: the first of `LC_ALL`, `LC_CTYPE` and `LANG` that is set.
+    pub(crate) is_utf8: bool,
 }
 
 /// Returns the settings.
@@ -100,6 +160,22 @@ pub(crate) fn surroundings() -> Surroundings {
         snap: is_set("SNAP"),
         nextest: is_set("NEXTEST"),
     })
+}
+
+/// Returns the length of reports; no report if a setting is wrong, which fails every test.
+pub(crate) fn report() -> Report {
+    settings().map_or(Report::Off, |settings| settings.report)
+}
+
+/// Returns whether evidence of tests that pass is kept, too.
+pub(crate) fn keeps_all() -> bool {
+    settings().is_ok_and(|settings| settings.keep == Keep::All && settings.report != Report::Off)
+}
+
+/// Returns the description of the test run.
+pub(crate) fn test_run() -> &'static TestRun {
+    static RUN: OnceLock<TestRun> = OnceLock::new();
+    RUN.get_or_init(|| TestRun::new(value))
 }
 
 /// Returns the size of a thread's stack in bytes that `RUST_MIN_STACK` sets, as it is now.
@@ -138,7 +214,7 @@ impl Settings {
     /// CI pipelines set variables to an empty value where an expression has none.
     fn new(value: impl Fn(&str) -> Option<OsString>) -> Result<Self, Failure> {
         let value = |name: &str| value(name).filter(|value| !value.is_empty());
-        let [policy, skipped, spares] = &VARIABLES;
+        let [policy, skipped, spares, report, keep, out] = &VARIABLES;
         let policy = match value(policy.name) {
             None => Policy::Require,
             Some(value) if value == "require" => Policy::Require,
@@ -149,10 +225,45 @@ impl Settings {
             None => None,
             Some(value) => Some(number(&value).ok_or_else(|| wrong(spares, &value))?),
         };
+        let report = match value(report.name) {
+            None => Report::Full,
+            Some(value) if value == "full" => Report::Full,
+            Some(value) if value == "short" => Report::Short,
+            Some(value) if value == "off" => Report::Off,
+            Some(value) => return Err(wrong(report, &value)),
+        };
+        let keep = match value(keep.name) {
+            None => Keep::Failed,
+            Some(value) if value == "failed" => Keep::Failed,
+            Some(value) if value == "all" => Keep::All,
+            Some(value) if value == "none" => Keep::None,
+            Some(value) => return Err(wrong(keep, &value)),
+        };
         // A test may change the working directory.
         let absolute = |path| std::path::absolute(&path).unwrap_or(path);
         let skipped = value(skipped.name).map(PathBuf::from).map(absolute);
-        Ok(Self { policy, skipped, spares })
+        let out = value(out.name).map(PathBuf::from).map(absolute);
+        Ok(Self { policy, skipped, spares, report, keep, out })
+    }
+}
+
+impl TestRun {
+    /// Reads the variables by `value`. A value of another form counts as not set: it is not the
+    /// user's.
+    fn new(value: impl Fn(&str) -> Option<OsString>) -> Self {
+        let text = |name: &str| value(name)?.into_string().ok().filter(|text| !text.is_empty());
+        let number = |name: &str| text(name)?.parse::<u32>().ok();
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(text);
+        let locale = locale.unwrap_or_default().to_lowercase();
+        Self {
+            package: text("CARGO_PKG_NAME"),
+            manifest: text("CARGO_MANIFEST_DIR").map(PathBuf::from),
+            nextest: text("NEXTEST_RUN_ID"),
+            attempt: number("NEXTEST_ATTEMPT").unwrap_or_default(),
+            attempts: number("NEXTEST_TOTAL_ATTEMPTS").unwrap_or_default(),
+            repetition: number("NEXTEST_STRESS_CURRENT"),
+            is_utf8: locale.contains("utf-8") || locale.contains("utf8"),
+        }
     }
 }
 
@@ -180,16 +291,27 @@ mod tests {
     }
 
     #[test]
-    fn a_test_that_cannot_be_isolated_fails_unless_told_otherwise() {
-        let default = Settings { policy: Policy::Require, skipped: None, spares: None };
+    fn a_test_that_cannot_be_isolated_fails_by_default() {
+        let default = Settings {
+            policy: Policy::Require,
+            skipped: None,
+            spares: None,
+            report: Report::Full,
+            keep: Keep::Failed,
+            out: None,
+        };
         assert_eq!(settings(&[]), Ok(default.clone()));
         assert_eq!(
             settings(&[("NETNS_TEST", ""), ("NETNS_TEST_SKIPPED", "")]),
             Ok(default.clone())
         );
-        assert_eq!(settings(&[("NETNS_TEST", "require")]), Ok(default));
-        let skip =
-            Settings { policy: Policy::Skip, skipped: Some("/tmp/x".into()), spares: Some(3) };
+        assert_eq!(settings(&[("NETNS_TEST", "require")]), Ok(default.clone()));
+        let skip = Settings {
+            policy: Policy::Skip,
+            skipped: Some("/tmp/x".into()),
+            spares: Some(3),
+            ..default
+        };
         let set = settings(&[
             ("NETNS_TEST", "skip"),
             ("NETNS_TEST_SKIPPED", "/tmp/x"),
@@ -209,6 +331,49 @@ mod tests {
             let failure = settings(&[("NETNS_TEST_SPARES", value)]).unwrap_err().to_string();
             assert!(failure.contains("the variable NETNS_TEST_SPARES"), "{failure}");
         }
+        for name in ["NETNS_TEST_REPORT", "NETNS_TEST_KEEP"] {
+            let failure = settings(&[(name, "Full")]).unwrap_err().to_string();
+            assert!(failure.contains(&format!("the variable {name}")), "{failure}");
+        }
+    }
+
+    #[test]
+    fn reports_and_files_are_chosen() {
+        let of = |report, keep| {
+            let set = [("NETNS_TEST_REPORT", report), ("NETNS_TEST_KEEP", keep)];
+            let settings = settings(&set).unwrap();
+            (settings.report, settings.keep)
+        };
+        assert_eq!(of("full", "failed"), (Report::Full, Keep::Failed));
+        assert_eq!(of("short", "all"), (Report::Short, Keep::All));
+        assert_eq!(of("off", "none"), (Report::Off, Keep::None));
+        let out = settings(&[("NETNS_TEST_OUT", "/tmp/x")]).unwrap().out;
+        assert_eq!(out, Some(PathBuf::from("/tmp/x")));
+    }
+
+    #[test]
+    fn the_test_run_is_described_by_cargo_and_nextest() {
+        let run = |variables: &[(&str, &str)]| {
+            TestRun::new(|name| {
+                let found = variables.iter().find(|(other, _)| *other == name);
+                found.map(|(_, value)| OsString::from(value))
+            })
+        };
+        assert_eq!(run(&[]), TestRun::default());
+        let described = run(&[
+            ("CARGO_PKG_NAME", "shop"),
+            ("NEXTEST_RUN_ID", "an id"),
+            ("NEXTEST_ATTEMPT", "2"),
+            ("NEXTEST_TOTAL_ATTEMPTS", "3"),
+            ("NEXTEST_STRESS_CURRENT", "none"),
+            ("LC_ALL", "C"),
+            ("LANG", "de_DE.UTF-8"),
+        ]);
+        assert_eq!(described.package.as_deref(), Some("shop"));
+        assert_eq!(described.nextest.as_deref(), Some("an id"));
+        assert_eq!((described.attempt, described.attempts), (2, 3));
+        assert_eq!((described.repetition, described.is_utf8), (None, false));
+        assert!(run(&[("LC_ALL", ""), ("LANG", "en_US.utf8")]).is_utf8);
     }
 
     #[test]

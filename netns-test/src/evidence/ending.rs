@@ -20,6 +20,8 @@ facts! {
         /// Number of the attempt, from 1, and of attempts that nextest makes at most; 0 if unknown.
         attempt: u32,
         attempts: u32,
+        /// Lines of the source around the place of the panic, if they can be read.
+        source: Vec<String>,
     }
 }
 
@@ -38,5 +40,7 @@ words! {
         TimedOut = "timed out",
         /// The test's function did not begin, or the test was lost.
         NotRun = "not run",
+        /// The test has passed: its evidence is wanted nevertheless.
+        Passed = "passed",
     }
 }

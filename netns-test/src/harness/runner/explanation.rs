@@ -1,31 +1,141 @@
-//! The explanation of a test that has not passed: from the evidence that init has sent to the lines
-//! that follow the verdict, and the files that go with them.
+//! The explanation of a test that has not passed: from the evidence that init has sent to the text
+//! that follows the verdict, and the files of its bundle.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::env;
+use crate::env::{Keep, Report};
 use crate::evidence::code::Fact as _;
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::Facts;
+use crate::explain;
+use crate::explain::Cause;
 use crate::harness::runner::verdict::Verdict;
 use crate::registry::case::{Case, ShouldPanic};
-use crate::report::text;
+use crate::report::bundle::contents::File;
+use crate::report::bundle::{contents, place, result, write};
+use crate::report::text::{Around, panic_of};
+use crate::report::{rerun, source, text};
 
-/// Returns the lines of the report. Evidence that cannot be read costs the report, not the verdict.
-pub(crate) fn of(case: &Case, verdict: &Verdict, evidence: &[u8]) -> Vec<String> {
+/// Returns the lines of the report, and writes the bundle. `kind` is the end of a test that has not
+/// passed. Neither changes the verdict.
+pub(crate) fn of(case: &Case, verdict: &Verdict, kind: EndKind, evidence: &[u8]) -> Vec<String> {
+    let Ok(settings) = env::settings() else { return Vec::new() };
+    if settings.report == Report::Off {
+        return Vec::new();
+    }
     let kind = match verdict {
-        Verdict::Passed | Verdict::Refused(_) | Verdict::Skipped => return Vec::new(),
+        Verdict::Refused(_) | Verdict::Skipped => return Vec::new(),
+        Verdict::Passed => EndKind::Passed,
         Verdict::Panicked(_) | Verdict::PanickedWithValue
             if case.should_panic != ShouldPanic::No =>
         {
-            return Vec::new();
+            EndKind::Passed
         }
-        Verdict::Panicked(_) | Verdict::PanickedWithValue => EndKind::Panicked,
-        Verdict::Failed(_) => EndKind::NotRun,
+        _ => kind,
     };
+    let is_kept = match settings.keep {
+        Keep::All => true,
+        Keep::Failed => kind != EndKind::Passed,
+        Keep::None => false,
+    };
+    if kind == EndKind::Passed && !is_kept {
+        return Vec::new();
+    }
+    let explained = AssertUnwindSafe(|| explain(ending(case, verdict, kind), evidence, is_kept));
+    let failed = |_| vec!["netns-test: the report could not be made".to_owned()];
+    catch_unwind(explained).unwrap_or_else(failed)
+}
+
+fn ending(case: &Case, verdict: &Verdict, kind: EndKind) -> Ending {
     let message = match verdict {
         Verdict::Panicked(message) | Verdict::Failed(message) => message.clone(),
         _ => String::new(),
     };
-    let Some(facts) = Facts::decoded(evidence) else { return Vec::new() };
+    let run = env::test_run();
+    let binary = binary().unwrap_or_default();
+    let package = run.package.clone().unwrap_or_else(|| binary.clone());
+    let (attempt, attempts) = (run.attempt.max(1), run.attempts);
+    let test = case.path();
+    Ending { test, binary, package, kind, message, attempt, attempts, ..Ending::default() }
+}
+
+/// Returns the name of the test binary, without the hash that cargo appends.
+fn binary() -> Option<String> {
+    let path = std::env::current_exe().ok()?;
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    let is_hash =
+        |text: &str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Some(match name.rsplit_once('-') {
+        Some((name, hash)) if is_hash(hash) => name.to_owned(),
+        _ => name,
+    })
+}
+
+fn explain(ending: Ending, evidence: &[u8], is_kept: bool) -> Vec<String> {
+    let facts = facts(evidence);
     let after = facts.began.map(|began| facts.ended.saturating_sub(began)).unwrap_or_default();
-    let ending = Ending { test: case.path(), kind, message, after, ..Ending::default() };
-    text::lines(&ending, &facts)
+    let mut around = around(&ending, &facts);
+    let lines = around.excerpt.iter().flat_map(|excerpt| &excerpt.lines);
+    let source = lines.map(|(_, line)| line.clone()).collect();
+    let ending = Ending { after, source, ..ending };
+    let causes = match ending.kind {
+        EndKind::Passed | EndKind::NotRun => Vec::new(),
+        _ => explain::causes(&ending, &facts),
+    };
+    if is_kept {
+        keep(&ending, &facts, &causes, &mut around);
+    }
+    match ending.kind {
+        EndKind::Passed => {
+            around.problems.iter().map(|text| format!("netns-test: {text}")).collect()
+        }
+        _ => text::lines(&ending, &facts, &causes, &around),
+    }
+}
+
+/// Reads what init has sent. Without that there is none.
+fn facts(evidence: &[u8]) -> Facts {
+    if evidence.is_empty() {
+        return Facts::default();
+    }
+    let unreadable = || Facts {
+        gaps: vec!["what the test's init has collected".to_owned()],
+        ..Facts::default()
+    };
+    Facts::decoded(evidence).unwrap_or_else(unreadable)
+}
+
+fn around(ending: &Ending, facts: &Facts) -> Around {
+    let run = env::test_run();
+    let panic = panic_of(ending, facts).filter(|_| ending.kind == EndKind::Panicked);
+    let place = panic.and_then(|event| event.detail("place"));
+    Around {
+        excerpt: place.and_then(|place| source::at(place, run.manifest.as_deref())),
+        again: rerun::command(run, &ending.binary, &ending.test),
+        is_utf8: run.is_utf8,
+        is_short: env::report() == Report::Short,
+        ..Around::default()
+    }
+}
+
+/// Writes the bundle, and notes where, or why not.
+fn keep(ending: &Ending, facts: &Facts, causes: &[Cause], around: &mut Around) {
+    let run = env::test_run();
+    let Some(place) = place::of(ending, run) else { return };
+    let mut files = contents::files(facts);
+    for file in files.iter().filter(|file| file.left_out > 0) {
+        let (name, left_out) = (&file.name, file.left_out);
+        around.problems.push(format!("the evidence was cut: {name} lacks {left_out} bytes"));
+    }
+    around.evidence = place.shown(run);
+    let report = text::all_lines(ending, facts, causes, around).join("\n") + "\n";
+    let result = result::json(ending, facts, causes, (run, &files));
+    for (name, text) in [("report.txt", report), ("result.json", result)] {
+        files.push(File { name: name.into(), content: text.into_bytes(), left_out: 0 });
+    }
+    if let Err(problem) = write::write(&place, &files) {
+        around.problems = vec![problem];
+        around.evidence.clear();
+    }
 }

@@ -1,5 +1,6 @@
 //! The runner's side of a test: request, output, verdict.
 
+mod ending;
 mod explanation;
 mod output;
 mod policy;

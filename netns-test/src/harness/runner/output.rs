@@ -31,14 +31,25 @@ impl Default for Replay {
 
 impl Replay {
     /// Prints lines of the harness after the output.
-    pub(crate) fn add_lines(&self, lines: &[String]) {
+    pub(crate) fn add_lines(&mut self, lines: &[String]) {
+        let lines = lines.iter().map(|line| format!("netns-test: {line}"));
+        self.add(&lines.collect::<Vec<_>>());
+    }
+
+    /// Prints the lines of a report after the output.
+    pub(crate) fn add_report(&mut self, lines: &[String]) {
+        self.add(lines);
+    }
+
+    fn add(&mut self, lines: &[String]) {
         let mut text = String::new();
         if !lines.is_empty() && !self.at_line_start {
             text.push('\n');
         }
         for line in lines {
-            text += &format!("netns-test: {line}\n");
+            text += &format!("{line}\n");
         }
+        self.at_line_start |= !lines.is_empty();
         // `eprint!` panics if stderr cannot be written, and the verdict must not be lost.
         drop(std::panic::catch_unwind(|| eprint!("{text}")));
     }

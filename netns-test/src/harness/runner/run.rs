@@ -8,7 +8,9 @@ use crate::env;
 use crate::error::Failure;
 use crate::harness::child::body;
 use crate::harness::runner::verdict::{Judgement, Outcome, Verdict};
-use crate::harness::runner::{explanation, output, policy, registered_twice, request, verdict};
+use crate::harness::runner::{
+    ending, explanation, output, policy, registered_twice, request, verdict,
+};
 use crate::harness::server::handle;
 use crate::harness::server::handle::NoServer;
 use crate::registry::case::{Case, Entry, ShouldPanic};
@@ -21,8 +23,8 @@ static SERVER: OnceLock<Result<handle::Server, NoServer>> = OnceLock::new();
 
 /// Forks the server, in a process with one thread, before `main`.
 pub(crate) fn start(alone: &SingleThreaded) {
-    // Read while no other thread can change them. Both keep their value for later calls.
-    drop((env::settings(), env::surroundings()));
+    // Read while no other thread can change them. All keep their value for later calls.
+    drop((env::settings(), env::surroundings(), env::test_run()));
     let server = handle::fork(alone);
     drop(SERVER.set(server));
     process::at_exit(end);
@@ -82,11 +84,11 @@ fn pass(case: &Case) {
 fn ask(entry: &'static Entry, case: &'static Case) -> Verdict {
     let mut replay = output::Replay::default();
     if let Some(reason) = registered_twice::refusal(case) {
-        return with_notes(Judgement::failed(reason), &replay);
+        return with_notes(Judgement::failed(reason), &mut replay);
     }
     let settings = match env::settings() {
         Ok(settings) => settings,
-        Err(failure) => return with_notes(Judgement::failed(failure.to_string()), &replay),
+        Err(failure) => return with_notes(Judgement::failed(failure.to_string()), &mut replay),
     };
     let mut evidence = Vec::new();
     let outcome = match index_of(entry) {
@@ -96,18 +98,20 @@ fn ask(entry: &'static Entry, case: &'static Case) -> Verdict {
         }
         None => Outcome::NotRequested(unknown_entry()),
     };
-    let judgement = verdict::judge(outcome);
-    let Judgement { verdict, mut notes } = judgement;
-    notes.extend(explanation::of(case, &verdict, &evidence));
+    let kind = ending::kind(&outcome);
+    let Judgement { verdict, notes } = verdict::judge(outcome);
     let verdict = match verdict {
         Verdict::Refused(failure) => policy::judge(settings, case, failure),
         verdict => verdict,
     };
-    with_notes(Judgement { verdict, notes }, &replay)
+    let report = explanation::of(case, &verdict, kind, &evidence);
+    let verdict = with_notes(Judgement { verdict, notes }, &mut replay);
+    replay.add_report(&report);
+    verdict
 }
 
 /// Prints the reason of a failure and the notes after the test's output.
-fn with_notes(judgement: Judgement, replay: &output::Replay) -> Verdict {
+fn with_notes(judgement: Judgement, replay: &mut output::Replay) -> Verdict {
     let Judgement { verdict, notes } = judgement;
     let reason = match &verdict {
         Verdict::Failed(reason) => Some(reason.clone()),

@@ -2,6 +2,7 @@
 
 pub(crate) mod closing;
 pub(crate) mod entries;
+pub(crate) mod folder;
 pub(crate) mod limited;
 
 use std::ffi::CString;

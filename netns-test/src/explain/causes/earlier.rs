@@ -1,0 +1,184 @@
+//! What had happened before: a panic elsewhere, or the end of a program. Pure.
+
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::explain::cause::{Cause, Certainty};
+use crate::explain::scene::{Scene, node_name};
+use crate::explain::target::Target;
+use crate::explain::trouble::Trouble;
+
+/// Most lines that are quoted of a program.
+const LINES: usize = 3;
+
+/// Returns a program that has ended, if no other cause says it.
+pub(crate) fn causes(scene: &Scene<'_>, _targets: &[Target<'_>]) -> Vec<Cause> {
+    // Refused connections are judged with the address.
+    if scene.trouble == Trouble::Refused {
+        return Vec::new();
+    }
+    ended_program(scene, None).map(|(cause, _)| cause).into_iter().collect()
+}
+
+/// Returns the first panic on another thread than the one with which the test has failed, and its
+/// position.
+pub(crate) fn first_panic(scene: &Scene<'_>) -> Option<(Cause, usize)> {
+    let own = scene.panic.map(|at| &scene.facts.events[at]);
+    let is_other = |event: &Event| match own {
+        Some(own) => event.thread != own.thread && event.detail("message") != own.detail("message"),
+        None => true,
+    };
+    let (position, event) = scene.events(EventKind::Panic).find(|(_, event)| is_other(event))?;
+    if Some(position) == scene.panic {
+        return None;
+    }
+    let panicked = Scene::of_panic(scene.ending, scene.facts, position);
+    let node = panicked.node.unwrap_or_default();
+    let who = match (node, event.detail("name").filter(|name| !name.is_empty())) {
+        ("", Some(name)) => format!("the thread {name}"),
+        ("", None) => "another thread".to_owned(),
+        (node, _) => format!("a task or thread of {node}"),
+    };
+    let message = event.detail("message").unwrap_or(&event.text);
+    let place = event.detail("place").unwrap_or_default();
+    let cause = Cause::likely(format!("{who} panicked first: {}", first_line(message)))
+        .shown_by(format!("it panicked at {place}, before the test failed"))
+        .try_to("mend that panic first: what waits for it fails later")
+        .event(position)
+        .on(node);
+    Some((cause, position))
+}
+
+/// Returns a program of a node that has ended badly before the failure, or while a connection to it
+/// was refused; and what is said of it: `app (pid 7) exited with status 3`.
+pub(crate) fn ended_program(scene: &Scene<'_>, node: Option<&str>) -> Option<(Cause, String)> {
+    let is_bad = |event: &Event| {
+        let status = event.detail("status").unwrap_or(&event.text);
+        let is_good = status.ends_with("status 0") || status.ends_with("status: 0");
+        !is_good || scene.trouble == Trouble::Refused
+    };
+    let is_there = |event: &Event| node.is_none_or(|node| node == event.node);
+    let mut all =
+        scene.events(EventKind::Exit).filter(|(_, event)| is_bad(event) && is_there(event));
+    let (position, event) = all.next()?;
+    let name = program(event);
+    let status = event.detail("status").unwrap_or("ended");
+    let what = format!("{name} {}", past(status));
+    let here = if event.node.is_empty() { String::new() } else { format!(" on {}", event.node) };
+    let certainty = Certainty::if_sure(is_named(scene, event, status));
+    let mut cause = Cause::new(certainty, format!("{what}{here}"))
+        .shown_by(format!("{name} {}{}", past(status), when(scene, event)))
+        .try_to(format!("look at the output of {name}, and at its arguments and files"))
+        .event(position)
+        .on(&event.node);
+    for (at, line) in last_lines(scene, event) {
+        let from = line.detail("stream").filter(|name| !name.is_empty()).unwrap_or("output");
+        cause = cause.shown_by(format!("its {from}: {}", first_line(&line.text))).event(at);
+    }
+    if let Some(more) = Some(all.count()).filter(|more| *more > 0) {
+        cause = cause.shown_by(format!("{more} more programs have ended so"));
+    }
+    Some((cause, what))
+}
+
+/// Returns whether the failure itself is about the end of this program.
+fn is_named(scene: &Scene<'_>, event: &Event, status: &str) -> bool {
+    let program = event.detail("program").unwrap_or_default();
+    let base = program.rsplit('/').next().unwrap_or_default();
+    !base.is_empty() && scene.message.contains(base) && scene.message.contains(status)
+}
+
+fn last_lines<'a>(scene: &Scene<'a>, exit: &Event) -> Vec<(usize, &'a Event)> {
+    let is_its = |event: &Event| {
+        event.node == exit.node
+            && event.detail("pid") == exit.detail("pid")
+            && event.detail("program") == exit.detail("program")
+    };
+    // Its last lines may be read after its end.
+    let all = scene.facts.events.iter().enumerate();
+    let mut lines: Vec<_> = all
+        .filter(|(_, event)| event.kind == EventKind::Log && is_its(event))
+        .filter(|(_, event)| !event.text.trim().is_empty())
+        .collect();
+    lines.split_off(lines.len().saturating_sub(LINES))
+}
+
+/// Returns how a program is called in texts.
+fn program(event: &Event) -> String {
+    let name = event.detail("program").map(|path| path.rsplit('/').next().unwrap_or(path));
+    match (name, event.detail("pid")) {
+        (Some(name), Some(pid)) => format!("{name} (pid {pid})"),
+        (Some(name), None) => name.to_owned(),
+        _ => format!("a program on {}", node_name(&event.node)),
+    }
+}
+
+/// Returns a status as the end of a sentence: `exited with status 3`, `was killed by SIGSEGV`.
+fn past(status: &str) -> String {
+    let status = status.replace("exit status: ", "exited with status ");
+    match status.strip_prefix("signal: ") {
+        Some(signal) => format!("was killed by signal {signal}"),
+        None if status.starts_with("killed") => format!("was {status}"),
+        None => status,
+    }
+}
+
+fn when(scene: &Scene<'_>, event: &Event) -> String {
+    let before = scene.at.saturating_sub(event.at);
+    format!(" {:.3} s before the failure", before.as_secs_f64())
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::explain::cause::Certainty::{Certain, Likely};
+    use crate::explain::sample::{Sample, THREAD};
+
+    #[test]
+    fn a_panic_on_another_node_is_the_first_cause() {
+        let mut sample = Sample::pair();
+        sample.thread("server", 5, "futex", None);
+        sample.panic_on("", 5, 10_500, "no entry for key");
+        let sample = sample.panics("Os { code: 104, kind: ConnectionReset, message: \"\" }");
+        let cause = sample.says(Likely, "of server panicked first: no entry for key");
+        assert_eq!(cause.events, [0]);
+        let mut sample = Sample::pair();
+        sample.panic_on("server", 5, 10_500, "no entry for key");
+        sample.hangs().says(Likely, "of server panicked first: no entry for key");
+    }
+
+    #[test]
+    fn a_panic_of_the_test_itself_is_no_earlier_one() {
+        let mut sample = Sample::pair();
+        sample.panic_on("", THREAD, 10_500, "caught");
+        sample.panics("assertion failed").does_not_say("panicked first");
+        // The panic of a closure on a node goes on in the test.
+        let mut sample = Sample::pair();
+        sample.panic_on("client", 5, 10_500, "no entry");
+        sample.ending.message = "node client: no entry".into();
+        sample.does_not_say("panicked first");
+    }
+
+    #[test]
+    fn a_program_that_has_failed_is_found() {
+        let mut sample = Sample::pair();
+        sample.program("server", "exited with status 3", "cannot open config");
+        let late = sample.clone().panics("assertion failed: is_ready");
+        let cause = late.says(Likely, "app (pid 7) exited with status 3 on server");
+        assert_eq!(cause.proof[1], "its output: cannot open config");
+        let named = "wait for a line of app: it exited with status 3";
+        sample.panics(named).says(Certain, "app (pid 7) exited with status 3 on server");
+    }
+
+    #[test]
+    fn a_program_that_has_succeeded_or_is_killed_at_the_end_is_none() {
+        let mut sample = Sample::pair();
+        sample.program("server", "exited with status 0", "bye");
+        sample.clone().panics("assertion failed").does_not_say("app");
+        for event in &mut sample.facts.events {
+            event.at += std::time::Duration::from_secs(1);
+        }
+        sample.panics("Os { code: 110, kind: TimedOut, message: \"\" }").does_not_say("app");
+    }
+}

@@ -1,0 +1,69 @@
+//! The table of causes: each family of rules looks at the scene of a failure. Pure.
+//!
+//! Near misses are the tests beside each rule: facts that look alike, of which it must not say the
+//! same.
+
+pub(crate) mod closed;
+pub(crate) mod earlier;
+pub(crate) mod filters;
+pub(crate) mod names;
+pub(crate) mod neighbours;
+pub(crate) mod ports;
+pub(crate) mod queues;
+pub(crate) mod refused;
+pub(crate) mod size;
+pub(crate) mod waits;
+pub(crate) mod way;
+
+use crate::evidence::ending::Ending;
+use crate::evidence::facts::Facts;
+use crate::explain::cause::Cause;
+use crate::explain::scene::Scene;
+use crate::explain::target::{Target, targets};
+
+/// Most causes of a failure.
+const MOST: usize = 4;
+
+/// A family of rules.
+type Family = fn(&Scene<'_>, &[Target<'_>]) -> Vec<Cause>;
+
+/// The families, in the order of how much their causes say.
+const FAMILIES: [Family; 11] = [
+    refused::causes,
+    ports::causes,
+    names::causes,
+    way::causes,
+    queues::causes,
+    closed::causes,
+    size::causes,
+    filters::causes,
+    neighbours::causes,
+    waits::causes,
+    earlier::causes,
+];
+
+/// Returns the causes of a failure, the best first.
+pub(crate) fn causes(ending: &Ending, facts: &Facts) -> Vec<Cause> {
+    let scene = Scene::of_end(ending, facts);
+    let mut found = Vec::new();
+    // What came later may follow from the first panic.
+    if let Some((first, position)) = earlier::first_panic(&scene) {
+        found.push(first);
+        found.extend(of(&Scene::of_panic(ending, facts, position)));
+    }
+    found.extend(of(&scene));
+    found.sort_by_key(|cause| cause.certainty);
+    let mut texts = Vec::new();
+    found.retain(|cause| {
+        let is_new = !texts.contains(&cause.text);
+        texts.push(cause.text.clone());
+        is_new
+    });
+    found.truncate(MOST);
+    found
+}
+
+fn of(scene: &Scene<'_>) -> Vec<Cause> {
+    let targets = targets(scene);
+    FAMILIES.iter().flat_map(|family| family(scene, &targets)).collect()
+}

@@ -1,0 +1,197 @@
+//! Names that were not found, and addresses outside of the lab. Pure.
+
+use crate::evidence::facts::network::Network;
+use crate::explain::cause::{Cause, Certainty};
+use crate::explain::path::Map;
+use crate::explain::path::lookup::covers;
+use crate::explain::scene::{Scene, node_name};
+use crate::explain::target::Target;
+use crate::explain::trouble::Trouble;
+
+pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
+    let found = match scene.trouble {
+        Trouble::Unresolved => unresolved(scene),
+        Trouble::NetworkUnreachable | Trouble::HostUnreachable => outside(scene, targets),
+        _ => None,
+    };
+    found.into_iter().collect()
+}
+
+/// Explains a name that was not found.
+fn unresolved(scene: &Scene<'_>) -> Option<Cause> {
+    let nodes: Vec<&str> = scene.facts.lab()?.nodes.iter().map(|node| node.name.as_str()).collect();
+    let cause = match nearest(scene, &nodes) {
+        Some((name, node)) => {
+            Cause::likely(format!("no node is called {name:?}: the nearest name is {node:?}"))
+                .shown_by(format!("nodes of the lab: {}", list(&nodes)))
+                .try_to(format!("write {node:?}"))
+                .on(node)
+        }
+        None => Cause::likely("the name is of no node of the lab, and a lab has no other names")
+            .shown_by(format!("nodes of the lab: {}", list(&nodes)))
+            .try_to("use the name or an address of a node, or serve the name on a node (DNS)"),
+    };
+    let left = scene.networks.iter().find(|network| left_by(network).is_some());
+    Some(match left.and_then(|network| Some((network, left_by(network)?))) {
+        Some((network, counted)) => cause.shown_by(format!(
+            "{} has asked for it outside of the lab, without a route: {counted}",
+            node_name(&network.node)
+        )),
+        None => cause,
+    })
+}
+
+/// Returns a name that the test uses and that is nearly that of a node.
+fn nearest<'a>(scene: &Scene<'_>, nodes: &[&'a str]) -> Option<(String, &'a str)> {
+    let texts = [scene.message].into_iter().chain(scene.ending.source.iter().map(String::as_str));
+    let words = texts.flat_map(|text| text.split(|c: char| !is_of_name(c)));
+    let mut best: Option<(usize, String, &str)> = None;
+    for word in words.filter(|word| word.len() > 1 && !nodes.contains(word)) {
+        for node in nodes {
+            let distance = distance(word, node);
+            let is_near = distance <= (node.len() / 3).clamp(1, 3);
+            if is_near && best.as_ref().is_none_or(|(known, ..)| distance < *known) {
+                best = Some((distance, word.to_owned(), node));
+            }
+        }
+    }
+    best.map(|(_, word, node)| (word, node))
+}
+
+/// Explains a send without a route to an address outside of the lab.
+fn outside(scene: &Scene<'_>, targets: &[Target<'_>]) -> Option<Cause> {
+    let lab = scene.facts.lab()?;
+    // An address of a subnet of the lab is sought on a link.
+    let is_outside = |target: &&Target<'_>| {
+        let mut interfaces = scene.networks.iter().flat_map(|network| &network.interfaces);
+        target.node.is_none()
+            && !interfaces.any(|interface| {
+                let mut all = interface.addresses.iter();
+                all.any(|one| covers(one.address, one.prefix, target.to.ip()))
+            })
+    };
+    if let Some(target) = targets.iter().find(is_outside) {
+        let address = target.to.ip();
+        return Some(
+            Cause::new(
+                Certainty::if_sure(target.is_sure),
+                format!("{address} is an address outside of the lab"),
+            )
+            .shown_by(target.proof.clone())
+            .shown_by("no node of the lab has it")
+            .try_to("use an address of a node, or add a node that has this address"),
+        );
+    }
+    if !targets.is_empty() {
+        return None;
+    }
+    let node = scene.networks.iter().find(|network| {
+        scene.node.is_none_or(|node| node == network.node) && left_by(network).is_some()
+    })?;
+    let counted = left_by(node)?;
+    // A node of the lab without a route is another cause.
+    let map = Map { networks: scene.networks, lab: Some(lab) };
+    let addresses =
+        lab.nodes.iter().flat_map(|node| &node.interfaces).flat_map(|one| &one.addresses);
+    let reaches = |to| map.walk(&node.node, None, to).is_none_or(|path| path.end.is_ok());
+    if !addresses.copied().all(reaches) {
+        return None;
+    }
+    let name = node_name(&node.node);
+    Some(
+        Cause::likely(format!("{name} has sent to an address outside of the lab"))
+            .shown_by(format!("a send had no route ({counted}), and all nodes of the lab have one"))
+            .try_to("use the address or name of a node; the machine's own network is not reached")
+            .on(&node.node),
+    )
+}
+
+/// Returns the counter of packets of a network that had no route.
+fn left_by(network: &Network) -> Option<String> {
+    let names = ["Ip.OutNoRoutes", "Ip6OutNoRoutes"];
+    let found = names.iter().find(|name| network.counter(name) > 0)?;
+    Some(format!("{found} {}", network.counter(found)))
+}
+
+fn list(nodes: &[&str]) -> String {
+    const MOST: usize = 12;
+    let more = if nodes.len() > MOST { ", ..." } else { "" };
+    format!("{}{more}", nodes[..nodes.len().min(MOST)].join(", "))
+}
+
+const fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.'
+}
+
+/// Returns the number of characters to insert, remove, replace or swap between two words.
+fn distance(one: &str, other: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    // A word of a message may be long, and the nearest node is not.
+    if a.len().abs_diff(b.len()) > 3 {
+        return usize::MAX;
+    }
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let least = changed.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                let swaps = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                if swaps { least.min(rows[i - 2][j - 2] + 1) } else { least }
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::distance;
+    use crate::evidence::facts::network::AttemptKind;
+    use crate::explain::cause::Certainty::{Certain, Likely};
+    use crate::explain::sample::Sample;
+
+    const UNRESOLVED: &str = "failed to lookup address information: Name or service not known";
+
+    #[test]
+    fn words_have_a_distance() {
+        for (one, other, expected) in [
+            ("sever", "server", 1),
+            ("serevr", "server", 1),
+            ("a", "b", 1),
+            ("client", "server", 6),
+        ] {
+            assert_eq!(distance(one, other), expected, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_name_is_found() {
+        let sample = Sample::pair().panics(UNRESOLVED);
+        sample.says(Likely, "the name is of no node of the lab");
+        let mut typo = sample.clone();
+        typo.ending.source = vec!["let s = TcpStream::connect(\"sevrer:80\").unwrap();".into()];
+        typo.says(Likely, "no node is called \"sevrer\": the nearest name is \"server\"");
+        let named = "dns error for srver: failed to lookup address information";
+        sample.panics(named).says(Likely, "the nearest name is \"server\"");
+    }
+
+    #[test]
+    fn an_address_outside_of_the_lab_is_found() {
+        const UNREACHABLE: &str = "Os { code: 101, kind: NetworkUnreachable, message: \"\" }";
+        let mut sample = Sample::pair().panics(UNREACHABLE);
+        sample.does_not_say("outside of the lab");
+        sample.count("client", "Ip.OutNoRoutes", 1);
+        sample.says(Likely, "client has sent to an address outside of the lab");
+        let named = "connect 192.0.2.1:443: Network is unreachable (os error 101)";
+        sample.clone().panics(named).says(Certain, "192.0.2.1 is an address outside of the lab");
+        // A node of the lab has no route.
+        sample.network("client").routes.clear();
+        sample.does_not_say("outside of the lab");
+        let mut sample = Sample::pair();
+        sample.attempt("client", AttemptKind::Syn, "10.0.0.1:4", "10.0.0.2:80");
+        sample.panics(UNREACHABLE).does_not_say("outside of the lab");
+    }
+}

@@ -1,0 +1,139 @@
+//! Tests of the obstacles on a path, and near misses. Pure.
+
+use crate::evidence::facts::network::{AttemptKind, Rule};
+use crate::explain::cause::Certainty::{Certain, Likely};
+use crate::explain::sample::{Sample, address, device, route};
+
+const TIMED_OUT: &str = "Os { code: 110, kind: TimedOut, message: \"\" }";
+const UNREACHABLE: &str = "Os { code: 101, kind: NetworkUnreachable, message: \"\" }";
+
+/// Returns a lab in which a connection of the client to the server was not answered.
+fn routed() -> Sample {
+    let mut sample = Sample::routed();
+    sample.attempt("client", AttemptKind::Syn, "10.0.0.1:41234", "10.0.1.2:80");
+    sample.panics(TIMED_OUT)
+}
+
+fn pair() -> Sample {
+    let mut sample = Sample::pair();
+    sample.attempt("client", AttemptKind::Syn, "10.0.0.1:41234", "10.0.0.2:80");
+    sample.panics(TIMED_OUT)
+}
+
+/// Takes the recorders away, and lets the server listen.
+fn unrecorded(mut sample: Sample, local: &str) -> Sample {
+    sample.network("client").attempts = None;
+    sample.socket("server", 1, local, "");
+    sample
+}
+
+/// Checks the cause with a recorder, and that it is likely without.
+fn check(sample: &Sample, text: &str) {
+    sample.says(Certain, text);
+    unrecorded(sample.clone(), "0.0.0.0:80").says(Likely, text);
+}
+
+#[test]
+fn a_path_without_obstacle_is_no_cause() {
+    for text in ["route", "down", "forward", "partition", "off", "rp_filter", "address"] {
+        routed().does_not_say(text);
+        unrecorded(routed(), "0.0.0.0:80").does_not_say(text);
+        pair().does_not_say(text);
+    }
+}
+
+#[test]
+fn missing_routes_are_found() {
+    let mut there = routed();
+    there.network("client").routes.pop();
+    check(&there, "client has no route to server (10.0.1.2)");
+    let mut back = routed();
+    back.network("server").routes.pop();
+    check(&back, "server has no route back to client (10.0.0.1)");
+    let mut unreachable = Sample::routed();
+    unreachable.network("client").routes.pop();
+    unreachable.count("client", "Ip.OutNoRoutes", 1);
+    let cause = unreachable.panics(UNREACHABLE).says(Likely, "client has no route to server");
+    assert!(cause.proof[0].contains("Ip.OutNoRoutes has counted 1"), "{cause:?}");
+}
+
+#[test]
+fn a_rejecting_route_is_found() {
+    let mut sample = routed();
+    let mut blackhole = route("10.0.1.0/24", None, 0);
+    blackhole.kind = "blackhole".into();
+    sample.network("client").routes.push(blackhole);
+    check(&sample, "client rejects packets to 10.0.1.2 by the route \"blackhole 10.0.1.0/24\"");
+}
+
+#[test]
+fn forwarding_and_reverse_path_are_found() {
+    let mut sample = routed();
+    sample.set("router", "net/ipv4/ip_forward", "0");
+    check(&sample, "router does not forward: forwarding is off");
+    let mut sample = routed();
+    sample.set("router", "net/ipv4/conf/eth0/rp_filter", "1");
+    sample.does_not_say("rp_filter");
+    // The route back is over the other interface.
+    sample.network("router").routes.push(route("10.0.0.1/32", None, 3));
+    check(&sample, "router drops packets from 10.0.0.1 at eth0: rp_filter");
+    sample.set("router", "net/ipv4/conf/eth0/rp_filter", "2");
+    sample.does_not_say("rp_filter");
+}
+
+#[test]
+fn links_that_are_down_are_found() {
+    let mut far = routed();
+    far.interface("server", "eth0").is_up = false;
+    far.interface("router", "eth1").has_carrier = false;
+    check(&far, "link wan is down");
+    // Their routes go with it.
+    let mut near = routed();
+    near.interface("client", "eth0").is_up = false;
+    near.network("client").routes.clear();
+    check(&near, "link lan is down: interface eth0 of client is down");
+    // On a link that is not on the path.
+    let mut other = routed();
+    let mut unused = device("eth9", 9, &[]);
+    unused.is_up = false;
+    other.network("client").interfaces.push(unused);
+    other.does_not_say("down");
+}
+
+#[test]
+fn a_partition_and_a_node_that_is_off_are_found() {
+    let mut sample = pair();
+    let (selector, action) = ("from 10.0.0.1".to_owned(), "blackhole".to_owned());
+    let rule = Rule { is_ipv4: true, priority: 0, selector, action };
+    sample.network("server").rules.push(rule);
+    check(&sample, "client and server are separated by a partition");
+    let mut off = pair();
+    off.look().networks.retain(|network| network.node != "server");
+    off.network("client").interfaces.retain(|one| one.name == "lo");
+    off.network("client").routes.clear();
+    off.says(Certain, "server is powered off");
+    off.network("client").attempts = None;
+    off.says(Likely, "server is powered off");
+}
+
+#[test]
+fn an_address_that_no_node_has_is_found() {
+    let mut sample = Sample::pair();
+    sample.attempt("client", AttemptKind::Syn, "10.0.0.1:41234", "10.0.0.9:80");
+    let sample = sample.panics("Os { code: 113, kind: HostUnreachable, message: \"\" }");
+    sample.says(Certain, "no node on eth0 of client has the address 10.0.0.9");
+    let mut moved = pair();
+    let own = &mut moved.interface("server", "eth0").addresses[0];
+    own.address = address("10.0.0.7");
+    moved.says(Certain, "no node on eth0 of client has the address 10.0.0.2");
+}
+
+#[test]
+fn of_two_attempts_the_last_is_judged() {
+    let mut sample = pair();
+    sample.interface("server", "eth0").is_up = false;
+    sample.attempt("client", AttemptKind::Syn, "10.0.0.1:41235", "10.0.0.1:81");
+    let attempts = sample.network("client").attempts.as_mut().unwrap();
+    attempts[1].at = Some(std::time::Duration::from_millis(10_850));
+    sample.does_not_say("link lan is down");
+}

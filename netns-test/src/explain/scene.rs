@@ -1,0 +1,228 @@
+//! The scene of a failure: what failed, on which thread, and the state of networks and processes
+//! then. Pure.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::evidence::ending::{EndKind, Ending};
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::facts::network::{Network, Protocol, Socket, SocketState};
+use crate::evidence::facts::process::{Process, Thread};
+use crate::evidence::facts::{Facts, Look, Reason};
+use crate::explain::trouble::{self, Trouble};
+
+/// Length of a thread's name in the kernel.
+const NAME: usize = 15;
+
+/// A failure, and the state then.
+#[derive(Debug)]
+pub(crate) struct Scene<'a> {
+    pub(crate) ending: &'a Ending,
+    pub(crate) facts: &'a Facts,
+    pub(crate) processes: &'a [Process],
+    pub(crate) networks: &'a [Network],
+    pub(crate) trouble: Trouble,
+    /// Message of the failure.
+    pub(crate) message: &'a str,
+    /// Position of the panic that is looked at.
+    pub(crate) panic: Option<usize>,
+    /// Node of the thread that has failed; none if it is the test's own, or unknown.
+    pub(crate) node: Option<&'a str>,
+    /// Time of the failure.
+    pub(crate) at: Duration,
+}
+
+impl<'a> Scene<'a> {
+    /// Returns the scene of the end of the test.
+    pub(crate) fn of_end(ending: &'a Ending, facts: &'a Facts) -> Self {
+        let message = ending.message.as_str();
+        let is_limit = ending.kind == EndKind::TimedOut
+            || message.contains("did not end within its timeout")
+            || facts.look().is_some_and(|look| look.reason == Reason::TimeLimit);
+        let panic = if is_limit { None } else { last_panic(message, facts) };
+        let mut scene = Self::of(ending, facts, message, panic);
+        if is_limit {
+            scene.trouble = Trouble::TimeLimit;
+        }
+        scene
+    }
+
+    /// Returns the scene of a panic, by its position in the events.
+    pub(crate) fn of_panic(ending: &'a Ending, facts: &'a Facts, panic: usize) -> Self {
+        let message = facts.events[panic].detail("message").unwrap_or_default();
+        Self::of(ending, facts, message, Some(panic))
+    }
+
+    fn of(ending: &'a Ending, facts: &'a Facts, message: &'a str, panic: Option<usize>) -> Self {
+        let event = panic.map(|at| &facts.events[at]);
+        let at = event.map_or(facts.ended, |event| event.at);
+        let look = look(facts, event);
+        let mut scene = Self {
+            ending,
+            facts,
+            processes: look.map_or(&[], |look| &look.processes),
+            networks: look.map_or(&[], |look| &look.networks),
+            trouble: trouble::of(message),
+            message,
+            panic,
+            node: None,
+            at,
+        };
+        scene.node = event.and_then(|event| scene.node_of_event(event));
+        scene
+    }
+
+    fn node_of_event(&self, event: &'a Event) -> Option<&'a str> {
+        if !event.node.is_empty() {
+            return Some(&event.node);
+        }
+        let node = self.body()?.threads.iter().find(|thread| thread.tid == event.thread);
+        node.and_then(|thread| self.node_of(thread)).filter(|node| !node.is_empty())
+    }
+
+    /// Returns the process of the test's function.
+    pub(crate) fn body(&self) -> Option<&'a Process> {
+        self.processes.iter().find(|process| process.is_body)
+    }
+
+    /// Returns the thread of the test's function.
+    pub(crate) fn test_thread(&self) -> Option<&'a Thread> {
+        let body = self.body()?;
+        let test = self.ending.test.as_bytes();
+        let start = &test[..test.len().min(NAME)];
+        let mut named = body.threads.iter().filter(|thread| thread.name.as_bytes() == start);
+        let first = named.next()?;
+        named.next().is_none().then_some(first)
+    }
+
+    /// Returns the node of a thread; empty for the network of the test itself.
+    pub(crate) fn node_of(&self, thread: &Thread) -> Option<&'a str> {
+        let is_it = |network: &&Network| network.inode == thread.network && thread.network != 0;
+        self.networks.iter().find(is_it).map(|network| network.node.as_str())
+    }
+
+    /// Returns the network of a node; of the test itself if `node` is empty.
+    pub(crate) fn network(&self, node: &str) -> Option<&'a Network> {
+        self.networks.iter().find(|network| network.node == node)
+    }
+
+    /// Returns the networks that take part: in a lab those of its nodes, and that of the test if it
+    /// is all there is or one of the nodes.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &'a Network> {
+        let is_alone = self.facts.lab().is_none_or(|lab| lab.nodes.is_empty());
+        self.networks.iter().filter(move |network| is_alone || !network.node.is_empty())
+    }
+
+    /// Returns the node that has an address. A loopback address is that of `from`.
+    pub(crate) fn owner(&self, address: IpAddr, from: Option<&'a str>) -> Option<&'a str> {
+        if is_loopback(address) {
+            return from;
+        }
+        let has = |network: &&Network| {
+            let mut all = network.interfaces.iter().flat_map(|interface| &interface.addresses);
+            all.any(|one| one.address == address)
+        };
+        let found = self.networks.iter().find(has).map(|network| network.node.as_str());
+        let planned = || Some(self.facts.lab()?.owner_of(address)?.name.as_str());
+        found.or_else(planned)
+    }
+
+    /// Returns the processes that have a socket open.
+    pub(crate) fn holders(&self, inode: u64) -> Vec<&'a Process> {
+        let has = |process: &&Process| {
+            process.descriptors.iter().any(|one| inode != 0 && one.socket() == Some(inode))
+        };
+        self.processes.iter().filter(has).collect()
+    }
+
+    /// Returns who has a socket open: `echo-server (pid 7)`, or `the test`.
+    pub(crate) fn holder(&self, inode: u64) -> Option<String> {
+        self.holders(inode).first().map(|process| process_name(process))
+    }
+
+    /// Returns the events of a kind that happened before the failure, with their positions.
+    pub(crate) fn events(&self, kind: EventKind) -> impl Iterator<Item = (usize, &'a Event)> {
+        let all = self.facts.events.iter().enumerate();
+        let at = self.at;
+        all.filter(move |(_, event)| event.kind == kind && event.at <= at)
+    }
+
+    /// Returns the socket at the other end of a connection, and its network.
+    pub(crate) fn peer(&self, socket: &Socket) -> Option<(&'a Network, &'a Socket)> {
+        let (local, remote) = (socket.local?, socket.remote?);
+        let is_peer = |other: &&Socket| {
+            other.protocol == socket.protocol
+                && other.inode != socket.inode
+                && same(other.local, remote)
+                && same(other.remote, local)
+        };
+        let mut all = self
+            .networks
+            .iter()
+            .filter_map(|network| Some((network, network.sockets.iter().find(is_peer)?)));
+        all.next()
+    }
+}
+
+/// Returns how a process is called in texts: `echo-server (pid 7)`, or `the test`.
+pub(crate) fn process_name(process: &Process) -> String {
+    if process.is_body {
+        return "the test".to_owned();
+    }
+    let program = process.command.first().map(|path| path.rsplit('/').next().unwrap_or(path));
+    let name = program.filter(|name| !name.is_empty()).unwrap_or(&process.name);
+    format!("{name} (pid {})", process.pid)
+}
+
+/// Returns how a node is called in texts.
+pub(crate) fn node_name(node: &str) -> &str {
+    if node.is_empty() { "the test's own network" } else { node }
+}
+
+/// Returns whether an address is one of the loopback interface.
+pub(crate) fn is_loopback(address: IpAddr) -> bool {
+    plain(address).is_loopback()
+}
+
+/// Returns an IPv4 address that is written as an IPv6 one as what it is.
+pub(crate) fn plain(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
+        IpAddr::V4(_) => address,
+    }
+}
+
+/// Returns whether a socket accepts connections or datagrams of any peer.
+pub(crate) fn is_server(socket: &Socket) -> bool {
+    match socket.protocol {
+        Protocol::Tcp => socket.state == SocketState::Listen,
+        Protocol::Udp => socket.state == SocketState::Close && socket.local.is_some(),
+        _ => false,
+    }
+}
+
+fn same(one: Option<SocketAddr>, other: SocketAddr) -> bool {
+    one.is_some_and(|one| plain(one.ip()) == plain(other.ip()) && one.port() == other.port())
+}
+
+/// Returns the position of the panic with which the test ended.
+fn last_panic(message: &str, facts: &Facts) -> Option<usize> {
+    let panics = || {
+        let all = facts.events.iter().enumerate().rev();
+        all.filter(|(_, event)| event.kind == EventKind::Panic)
+    };
+    let is_it = |event: &Event| {
+        event.detail("message").is_some_and(|text| !text.is_empty() && message.contains(text))
+    };
+    let same = panics().find(|(_, event)| is_it(event));
+    same.or_else(|| panics().next()).map(|(at, _)| at)
+}
+
+/// Returns the look at the time of an event; of the end if there is none.
+fn look<'a>(facts: &'a Facts, event: Option<&Event>) -> Option<&'a Look> {
+    let then = event.and_then(|event| {
+        let mut looks = facts.looks.iter();
+        looks.find(|look| look.reason == Reason::Panic && look.at >= event.at)
+    });
+    then.or_else(|| facts.look())
+}

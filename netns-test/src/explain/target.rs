@@ -1,0 +1,153 @@
+//! What the failed operation was about: the remote end, as far as it is known. Pure.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::evidence::facts::network::{Attempt, AttemptKind, Network, Protocol, SocketState};
+use crate::explain::scene::{Scene, node_name, plain};
+use crate::explain::trouble::{self, Trouble};
+
+/// A remote end that a node tried to reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target<'a> {
+    /// Node that tried it, if it is known.
+    pub(crate) from: Option<&'a str>,
+    pub(crate) to: SocketAddr,
+    /// Node that has the address; none if no node has it.
+    pub(crate) node: Option<&'a str>,
+    pub(crate) protocol: Protocol,
+    /// Whether the failed operation was about it, and not only another one.
+    pub(crate) is_sure: bool,
+    /// What shows it.
+    pub(crate) proof: String,
+}
+
+/// Returns the targets of the failed operation, the best known first. If it may have been about
+/// several, none of them is sure.
+pub(crate) fn targets<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
+    let mut found = of_message(scene);
+    if found.is_empty() {
+        found = under_way(scene);
+    }
+    if found.is_empty() {
+        found = recorded(scene);
+    }
+    let place = |target: &Target<'a>| (target.node, target.to.port());
+    let is_one = found.iter().all(|target| place(target) == place(&found[0]));
+    for target in &mut found {
+        target.is_sure &= is_one;
+    }
+    found
+}
+
+/// Returns the addresses that the message names.
+fn of_message<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
+    let is_about_remote = !matches!(
+        scene.trouble,
+        Trouble::AddrInUse | Trouble::AddrNotAvailable | Trouble::TimeLimit | Trouble::Other
+    );
+    if !is_about_remote {
+        return Vec::new();
+    }
+    let of = |to: SocketAddr| Target {
+        from: scene.node,
+        to,
+        node: scene.owner(to.ip(), scene.node),
+        protocol: Protocol::Tcp,
+        is_sure: true,
+        proof: format!("the message names {to}"),
+    };
+    let mut found: Vec<_> = trouble::addresses(scene.message).into_iter().map(of).collect();
+    for (name, port) in trouble::named_ports(scene.message) {
+        let node = scene.facts.lab().and_then(|lab| lab.node(&name));
+        let addresses = node.iter().flat_map(|node| &node.interfaces);
+        let first = addresses.flat_map(|interface| &interface.addresses).next();
+        if let Some(address) = first {
+            let proof = format!("the message names {name}:{port}");
+            found.push(Target { proof, ..of(SocketAddr::new(*address, port)) });
+        }
+    }
+    found
+}
+
+/// Returns connections that are being made.
+fn under_way<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
+    let mut found = Vec::new();
+    for network in scene.networks {
+        let waiting = network.sockets.iter().filter(|one| one.state == SocketState::SynSent);
+        for socket in waiting {
+            let Some(to) = socket.remote else { continue };
+            let who = scene.holder(socket.inode).unwrap_or_else(|| "a process".to_owned());
+            let tries = socket.retransmits;
+            let proof = format!("{who} is connecting to {to}: SYN-SENT, {tries} retransmissions");
+            found.push(target(scene, network, to, Protocol::Tcp, proof));
+        }
+    }
+    found
+}
+
+/// Returns what flight recorders have kept and that fits the trouble.
+fn recorded<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
+    let mut found: Vec<(Option<Duration>, Target<'a>)> = Vec::new();
+    // A network without a recorder may be where it failed.
+    let is_seen = scene.node.is_some()
+        || scene.networks.iter().all(|network| {
+            network.attempts.is_some()
+                || network.counter("Tcp.ActiveOpens") + network.counter("Udp.OutDatagrams") == 0
+        });
+    let is_own = |network: &&Network| scene.node.is_none_or(|node| node == network.node);
+    for network in scene.networks.iter().filter(is_own) {
+        for attempt in network.attempts.iter().flatten() {
+            let Some((to, proof)) = remote(scene.trouble, attempt, network) else { continue };
+            let mut target = target(scene, network, to, attempt.protocol, proof);
+            target.is_sure = is_seen && (attempt.at.is_some() || scene.trouble == Trouble::Refused);
+            found.push((attempt.at, target));
+        }
+    }
+    // The latest is the one that failed. Of a refusal each one may be.
+    found.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    if scene.trouble != Trouble::Refused {
+        let last = found.first().map(|(_, target)| (target.node, target.to.port()));
+        found.retain(|(_, target)| Some((target.node, target.to.port())) == last);
+    }
+    found.into_iter().map(|(_, target)| target).collect()
+}
+
+fn target<'a>(
+    scene: &Scene<'a>,
+    network: &'a Network,
+    to: SocketAddr,
+    protocol: Protocol,
+    proof: String,
+) -> Target<'a> {
+    let from = network.node.as_str();
+    let node = scene.owner(to.ip(), Some(from));
+    let is_sure = scene.trouble != Trouble::WouldBlock;
+    Target { from: Some(from), to, node, protocol, is_sure, proof }
+}
+
+/// Returns the remote end of an attempt that fits the trouble.
+fn remote(trouble: Trouble, attempt: &Attempt, own: &Network) -> Option<(SocketAddr, String)> {
+    let from = node_name(&own.node);
+    match (trouble, attempt.kind) {
+        (Trouble::Refused, AttemptKind::Reset) => {
+            let to = attempt.from?;
+            Some((to, format!("{from} has received a RST from {to}")))
+        }
+        (Trouble::Refused, AttemptKind::IcmpError) if attempt.text.contains("port") => {
+            let to = attempt.to.or(attempt.from)?;
+            let by = attempt.from.map_or(to.ip(), |by| by.ip());
+            let text =
+                format!("{from} has received \"{}\" (ICMP) from {}", attempt.text, plain(by));
+            (to.port() != 0).then_some((to, text))
+        }
+        (
+            Trouble::TimedOut | Trouble::HostUnreachable | Trouble::NetworkUnreachable,
+            AttemptKind::Syn,
+        ) => {
+            let to = attempt.to?;
+            Some((to, format!("{from} has sent {} SYN to {to}", attempt.count)))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,103 @@
+//! The command that runs a test again.
+
+use std::path::Path;
+
+use crate::env::TestRun;
+
+/// Kind of a test binary, as cargo selects it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    Test,
+    Library,
+    Program,
+    Unknown,
+}
+
+/// Returns the command for the test `test` of the binary `binary`.
+pub(crate) fn command(run: &TestRun, binary: &str, test: &str) -> String {
+    let has_ignored =
+        std::env::args_os().any(|arg| arg == "--ignored" || arg == "--include-ignored");
+    let target = target(run, binary);
+    text(run, (target, binary), test, has_ignored)
+}
+
+fn text(run: &TestRun, (target, binary): (Target, &str), test: &str, has_ignored: bool) -> String {
+    let package = run.package.as_deref().filter(|name| is_plain(name));
+    let is_selected = target == Target::Test && is_plain(binary);
+    if run.nextest.is_some() {
+        let package = package.map(|name| format!("package(={name}) & ")).unwrap_or_default();
+        let binary = if is_selected { format!("binary(={binary}) & ") } else { String::new() };
+        let ignored = if has_ignored { " --run-ignored all" } else { "" };
+        return format!(
+            "cargo nextest run{ignored} --no-capture -E '{package}{binary}test(={test})'"
+        );
+    }
+    let package = package.map(|name| format!(" -p {name}")).unwrap_or_default();
+    let target = match target {
+        Target::Test if is_selected => format!(" --test {binary}"),
+        Target::Library => " --lib".into(),
+        Target::Program if is_plain(binary) => format!(" --bin {binary}"),
+        _ => String::new(),
+    };
+    let ignored = if has_ignored { " --include-ignored" } else { "" };
+    format!("cargo test{package}{target} -- --exact {test}{ignored} --nocapture")
+}
+
+/// Finds the source of a binary in the package's directory.
+fn target(run: &TestRun, binary: &str) -> Target {
+    let Some(manifest) = &run.manifest else { return Target::Unknown };
+    let exists = |path: String| manifest.join(Path::new(&path)).is_file();
+    let is_package = run.package.as_ref().is_some_and(|name| name.replace('-', "_") == binary);
+    if exists(format!("tests/{binary}.rs")) || exists(format!("tests/{binary}/main.rs")) {
+        Target::Test
+    } else if is_package && exists("src/lib.rs".into()) {
+        Target::Library
+    } else if is_package && exists("src/main.rs".into()) || exists(format!("src/bin/{binary}.rs")) {
+        Target::Program
+    } else {
+        Target::Unknown
+    }
+}
+
+/// Returns whether a shell takes a name as it is.
+fn is_plain(name: &str) -> bool {
+    name.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_names_package_and_target() {
+        let mut run = TestRun { package: Some("shop".into()), ..TestRun::default() };
+        let of = |run: &TestRun, target| text(run, (target, "lan"), "a::b", false);
+        assert_eq!(
+            of(&run, Target::Test),
+            "cargo test -p shop --test lan -- --exact a::b --nocapture"
+        );
+        assert_eq!(
+            of(&run, Target::Library),
+            "cargo test -p shop --lib -- --exact a::b --nocapture"
+        );
+        assert_eq!(of(&run, Target::Unknown), "cargo test -p shop -- --exact a::b --nocapture");
+        run.nextest = Some("id".into());
+        assert_eq!(
+            of(&run, Target::Test),
+            "cargo nextest run --no-capture -E 'package(=shop) & binary(=lan) & test(=a::b)'"
+        );
+    }
+
+    #[test]
+    fn the_target_is_found_by_its_source() {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let of = |package: &str, directory: &str, binary: &str| {
+            let manifest = Some(manifest.join(directory));
+            let package = Some(package.to_owned());
+            target(&TestRun { package, manifest, ..TestRun::default() }, binary)
+        };
+        assert_eq!(of("netns-test", "", "netns_test"), Target::Library);
+        assert_eq!(of("netns-test-tests", "../tests", "verdicts"), Target::Test);
+        assert_eq!(of("netns-test", "", "other"), Target::Unknown);
+    }
+}

@@ -1,0 +1,149 @@
+//! The nodes and addresses that a failure is about. Pure.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::evidence::ending::Ending;
+use crate::evidence::facts::Facts;
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::facts::network::SocketState;
+use crate::explain::Cause;
+
+/// Most nodes and targets that are looked for.
+const MOST: usize = 8;
+
+/// Most tries that are looked at, and characters of a text.
+const MOST_TRIES: usize = 200;
+const MOST_TEXT: usize = 4_000;
+
+/// Subjects of a failure, the most important first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Concern {
+    pub(crate) nodes: Vec<String>,
+    /// Addresses that a node wanted to reach.
+    pub(crate) targets: Vec<(String, IpAddr)>,
+}
+
+impl Concern {
+    /// Returns what a failure is about.
+    pub(crate) fn of(ending: &Ending, facts: &Facts, causes: &[Cause]) -> Self {
+        let mut concern = Self::default();
+        let panic = panic_of(ending, facts);
+        concern.add(facts, panic.map_or("", |event| &event.node));
+        let texts = causes
+            .iter()
+            .flat_map(|cause| std::iter::once(&cause.text).chain(&cause.proof).map(String::as_str));
+        let texts = texts.chain([ending.message.as_str()]);
+        let texts: Vec<&str> = texts.map(|text| beginning(text, MOST_TEXT)).collect();
+        for text in &texts {
+            words(text).for_each(|word| concern.add(facts, word));
+        }
+        concern.look_at_tries(facts);
+        for address in texts.iter().flat_map(|text| addresses(text)) {
+            let owner = owner(facts, address).map(str::to_owned);
+            concern.add(facts, owner.as_deref().unwrap_or_default());
+            let from = concern.nodes.iter().find(|node| Some(*node) != owner.as_ref()).cloned();
+            concern.target(from.unwrap_or_default(), address);
+        }
+        concern
+    }
+
+    /// Adds what nodes have tried: connections that are not answered, and recorded attempts.
+    fn look_at_tries(&mut self, facts: &Facts) {
+        for network in facts.look().into_iter().flat_map(|look| &look.networks) {
+            let waiting = network.sockets.iter().filter(|one| one.state == SocketState::SynSent);
+            let waiting = waiting.filter_map(|socket| socket.remote);
+            let tried = network.attempts.iter().flatten().filter_map(|attempt| attempt.to);
+            for to in waiting.chain(tried).take(MOST_TRIES) {
+                if self.targets.len() >= MOST {
+                    return;
+                }
+                let Some(other) = owner(facts, to.ip()).map(str::to_owned) else {
+                    self.add(facts, &network.node);
+                    self.target(network.node.clone(), to.ip());
+                    continue;
+                };
+                self.add(facts, &network.node);
+                self.add(facts, &other);
+                if other != network.node {
+                    self.target(network.node.clone(), to.ip());
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, facts: &Facts, node: &str) {
+        let is_known = facts.lab().is_some_and(|lab| lab.node(node).is_some());
+        if is_known && self.nodes.len() < MOST && !self.nodes.iter().any(|other| other == node) {
+            self.nodes.push(node.to_owned());
+        }
+    }
+
+    fn target(&mut self, node: String, address: IpAddr) {
+        let target = (node, address);
+        let is_one =
+            !address.is_unspecified() && !address.is_loopback() && !self.targets.contains(&target);
+        if is_one && self.targets.len() < MOST {
+            self.targets.push(target);
+        }
+    }
+}
+
+/// Returns the panic that has ended the test.
+pub(crate) fn panic_of<'a>(ending: &Ending, facts: &'a Facts) -> Option<&'a Event> {
+    let mut panics = facts.events.iter().rev().filter(|event| event.kind == EventKind::Panic);
+    let is_it = |event: &&Event| event.detail("message") == Some(&ending.message);
+    panics.clone().find(is_it).or_else(|| panics.next())
+}
+
+/// Returns the name of the node that has an address, now or as it was built.
+pub(crate) fn owner(facts: &Facts, address: IpAddr) -> Option<&str> {
+    let networks = || facts.look().into_iter().flat_map(|look| &look.networks);
+    if address.is_loopback() {
+        return None;
+    }
+    let has = |network: &&crate::evidence::facts::network::Network| {
+        let interfaces = network.interfaces.iter();
+        interfaces.flat_map(|one| &one.addresses).any(|one| one.address == address)
+    };
+    let now = networks().find(has).map(|network| network.node.as_str());
+    now.or_else(|| Some(facts.lab()?.owner_of(address)?.name.as_str()))
+}
+
+fn beginning(text: &str, most: usize) -> &str {
+    let end = text.char_indices().nth(most).map_or(text.len(), |(at, _)| at);
+    &text[..end]
+}
+
+/// Returns the words of a text that may be names of nodes.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let is_part = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    let words = text.split(move |letter| !is_part(letter));
+    words.map(|word| word.trim_matches('.')).filter(|word| !word.is_empty())
+}
+
+/// Returns the addresses in a text.
+fn addresses(text: &str) -> Vec<IpAddr> {
+    let is_part = |letter: char| letter.is_ascii_hexdigit() || matches!(letter, ':' | '.');
+    let words = text.split(|letter| !is_part(letter)).map(|word| word.trim_end_matches('.'));
+    let parse = |word: &str| {
+        let address = word.parse::<SocketAddr>().map(|address| address.ip());
+        address.or_else(|_| word.parse()).ok()
+    };
+    // `::` may end an address, and `:` what is said of one.
+    let parse = |word: &str| parse(word).or_else(|| parse(word.strip_suffix(':')?));
+    words.filter(|word| word.len() > 2).filter_map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_found_in_text() {
+        let found = addresses("connect 10.0.0.2:8080: refused, [fd00::1]:80 and 10.0.0.3.");
+        let expected =
+            ["10.0.0.2", "fd00::1", "10.0.0.3"].map(|text| text.parse::<IpAddr>().unwrap());
+        assert_eq!(found, expected);
+        assert_eq!(addresses("no: add a face, be"), Vec::<IpAddr>::new());
+    }
+}

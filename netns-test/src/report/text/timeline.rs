@@ -1,0 +1,145 @@
+//! What happened: events and recorded packets in the order of time. Pure.
+
+use std::time::Duration;
+
+use crate::evidence::facts::Facts;
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::facts::network::Attempt;
+use crate::explain::Cause;
+use crate::report::text::page::{Rank, Section};
+
+/// Most rows, and those of them that are the first and the last ones.
+const MOST: usize = 20;
+const FIRST: usize = 4;
+
+/// Most rows between these that a cause mentions or that explain much.
+const MOST_KEPT: usize = 6;
+
+/// Columns of a node's name.
+const NODE: usize = 12;
+
+struct Row {
+    at: Duration,
+    node: String,
+    kind: &'static str,
+    text: String,
+    /// Whether it is kept if rows are left out.
+    stays: bool,
+    /// Number of equal rows one after the other.
+    times: usize,
+}
+
+/// Returns the timeline.
+pub(crate) fn section(facts: &Facts, causes: &[Cause]) -> Section {
+    let rows = shown(rows(facts, causes), facts.began.unwrap_or_default());
+    if rows.is_empty() {
+        return Section::default();
+    }
+    let title = "What happened (seconds since the test began)".to_owned();
+    Section { title, rows, least: 6, rank: Rank::Timeline }
+}
+
+fn rows(facts: &Facts, causes: &[Cause]) -> Vec<Row> {
+    let cited: Vec<usize> = causes.iter().flat_map(|cause| cause.events.clone()).collect();
+    let events = facts.events.iter().enumerate();
+    let events = events.map(|(at, event)| of_event(event, cited.contains(&at)));
+    let networks = facts.look().into_iter().flat_map(|look| &look.networks);
+    let attempts = networks.flat_map(|network| {
+        let attempts = network.attempts.iter().flatten();
+        attempts.filter_map(|attempt| of_attempt(&network.node, attempt))
+    });
+    let mut rows: Vec<Row> = events.chain(attempts).collect();
+    rows.sort_by_key(|row| row.at);
+    let mut merged: Vec<Row> = Vec::new();
+    for row in rows {
+        match merged.last_mut() {
+            Some(last) if last.is_like(&row) => last.times += 1,
+            _ => merged.push(row),
+        }
+    }
+    merged
+}
+
+impl Row {
+    fn is_like(&self, other: &Self) -> bool {
+        (&self.node, self.kind, &self.text) == (&other.node, other.kind, &other.text)
+    }
+}
+
+fn of_event(event: &Event, is_cited: bool) -> Row {
+    let explains = match event.kind {
+        EventKind::Panic | EventKind::Link | EventKind::Partition | EventKind::Power => true,
+        EventKind::Exit => event.detail("status").is_some_and(|status| !status.ends_with(" 0")),
+        _ => false,
+    };
+    Row {
+        at: event.at,
+        node: event.node.clone(),
+        kind: event.kind.word(),
+        text: event.text.clone(),
+        stays: explains || is_cited,
+        times: 1,
+    }
+}
+
+fn of_attempt(node: &str, attempt: &Attempt) -> Option<Row> {
+    let mut text = attempt.protocol.word().to_owned();
+    text += &attempt.from.map(|from| format!(" {from}")).unwrap_or_default();
+    text += &attempt.to.map(|to| format!(" -> {to}")).unwrap_or_default();
+    if !attempt.text.is_empty() {
+        text += &format!(": {}", attempt.text);
+    }
+    if attempt.count > 1 {
+        text += &format!(" ({} packets)", attempt.count);
+    }
+    let kind = attempt.kind.word();
+    Some(Row { at: attempt.at?, node: node.to_owned(), kind, text, stays: true, times: 1 })
+}
+
+fn shown(rows: Vec<Row>, began: Duration) -> Vec<String> {
+    let kept = choice(&rows);
+    let mut lines = Vec::new();
+    let mut left_out = 0;
+    let names = rows.iter().map(|row| row.node.chars().count()).max().unwrap_or(0).min(NODE);
+    for (row, is_kept) in rows.iter().zip(kept) {
+        if !is_kept {
+            left_out += 1;
+            continue;
+        }
+        if left_out > 0 {
+            lines.push(format!("       ... {left_out} more"));
+            left_out = 0;
+        }
+        let times = if row.times > 1 { format!(" ({} times)", row.times) } else { String::new() };
+        let node: String = row.node.chars().take(NODE).collect();
+        let (at, kind, text) = (relative(row.at, began), row.kind, &row.text);
+        lines.push(format!("  {at:>9}  {node:names$}  {kind:9} {text}{times}"));
+    }
+    lines
+}
+
+/// Chooses the rows to show: the first, the last, and between them those that explain much.
+fn choice(rows: &[Row]) -> Vec<bool> {
+    let count = rows.len();
+    if count <= MOST {
+        return vec![true; count];
+    }
+    let last = MOST - FIRST;
+    let is_outer = |at: usize| at < FIRST || at >= count - last;
+    let inner = (0..count).rev().filter(|&at| !is_outer(at) && rows[at].stays);
+    let inner: Vec<usize> = inner.take(MOST_KEPT).collect();
+    // They take the place of the oldest of the last ones.
+    let is_late = |at: usize| at >= count - last + inner.len();
+    (0..count)
+        .map(|at| {
+            at < FIRST || is_late(at) || inner.contains(&at) || is_outer(at) && rows[at].stays
+        })
+        .collect()
+}
+
+fn relative(at: Duration, began: Duration) -> String {
+    match at.checked_sub(began) {
+        Some(after) => format!("{:.4}", after.as_secs_f64()),
+        None => format!("-{:.4}", began.saturating_sub(at).as_secs_f64()),
+    }
+}

@@ -1,0 +1,147 @@
+//! Who waits for what when the time limit is over. Pure.
+
+use crate::evidence::ending::{EndKind, Ending};
+use crate::evidence::facts::process::{Call, Process, Thread};
+use crate::evidence::facts::{Facts, Look, Reason};
+use crate::report::text::files;
+use crate::report::text::page::{Rank, Section};
+
+/// Most rows, and descriptors of one.
+const MOST: usize = 12;
+const MOST_FILES: usize = 4;
+
+/// Most threads that are looked at.
+const MOST_THREADS: usize = 1_000;
+
+/// Bytes of a thread's name that the kernel keeps.
+const NAME: usize = 15;
+
+/// Returns the threads of a test whose time was over, and what they wait for.
+pub(crate) fn section(ending: &Ending, facts: &Facts) -> Section {
+    let look = facts.look().filter(|look| look.reason == Reason::TimeLimit);
+    let Some(look) = look.filter(|_| ending.kind == EndKind::TimedOut) else {
+        return Section::default();
+    };
+    let mut rows: Vec<(u8, String)> = look
+        .processes
+        .iter()
+        .flat_map(|process| of_process(look, ending, process))
+        .take(MOST_THREADS)
+        .collect();
+    rows.sort_by_key(|(order, _)| *order);
+    let count = rows.len();
+    let mut rows: Vec<String> = rows.into_iter().map(|(_, row)| row).take(MOST).collect();
+    if count > MOST {
+        rows.push(format!("  ... {} more", count - MOST));
+    }
+    if let Some(idle) = silence(facts, look).filter(|_| count > 0) {
+        rows.push(idle);
+    }
+    Section { title: "Who waits for what".into(), rows, least: 4, rank: Rank::Waits }
+}
+
+/// Returns a row for each thread, with its place in the order.
+fn of_process(look: &Look, ending: &Ending, process: &Process) -> Vec<(u8, String)> {
+    if process.state == "Z" {
+        let row = format!("  process {} (pid {}): {}", process.name, process.pid, zombie(process));
+        return vec![(2, row)];
+    }
+    if process.threads.is_empty() {
+        return Vec::new();
+    }
+    let threads = process.threads.iter().filter(|thread| {
+        // The process's first thread only joins the test's thread.
+        !process.is_body || thread.tid != process.pid || process.threads.len() == 1
+    });
+    threads.take(MOST_THREADS).map(|thread| of_thread(look, ending, process, thread)).collect()
+}
+
+fn zombie(process: &Process) -> String {
+    let end = match (process.status & 0x7f, process.status >> 8 & 0xff) {
+        (0, code) => format!("exited with status {code}"),
+        (signal, _) => format!("was killed by signal {signal}"),
+    };
+    format!("{end}, and no process has waited for it")
+}
+
+fn of_thread(look: &Look, ending: &Ending, process: &Process, thread: &Thread) -> (u8, String) {
+    let node = look.networks.iter().find(|one| one.inode == thread.network && one.inode != 0);
+    let node = node.map_or("", |network| network.node.as_str());
+    let own = ending.test.as_bytes();
+    let is_tests = process.is_body && thread.name.as_bytes() == &own[..own.len().min(NAME)];
+    let who = match (process.is_body, is_tests) {
+        (true, true) => format!("the test's thread (tid {})", thread.tid),
+        (true, false) => format!("thread {} (tid {})", thread.name, thread.tid),
+        (false, _) => format!("{} (pid {})", process.name, process.pid),
+    };
+    let node = if node.is_empty() { String::new() } else { format!("{node}: ") };
+    let waits = waits_for(look, process, thread);
+    let order = match (is_tests, is_idle(thread)) {
+        (true, _) => 0,
+        (_, false) => 1,
+        (_, true) => 3,
+    };
+    (order, format!("  {node}{who}: {waits}"))
+}
+
+/// Returns whether a thread waits for work, as those of a runtime do.
+fn is_idle(thread: &Thread) -> bool {
+    let call = thread.call.as_ref().map_or("", |call| call.name.as_str());
+    call.starts_with("futex") || call.starts_with("epoll_")
+}
+
+fn waits_for(look: &Look, process: &Process, thread: &Thread) -> String {
+    let Some(call) = &thread.call else {
+        return match thread.state.as_str() {
+            "R" => "runs".into(),
+            "T" | "t" => "is stopped".into(),
+            _ if process.is_closed => "the kernel refuses a look at it".into(),
+            _ if thread.wchan.is_empty() => format!("state {}", thread.state),
+            _ => format!("state {}, in {} of the kernel", thread.state, thread.wchan),
+        };
+    };
+    let name = match &call.name {
+        name if name.is_empty() => format!("system call {}", call.number),
+        name => name.clone(),
+    };
+    if thread.state == "T" || thread.state == "t" {
+        return format!("is stopped, in {name}");
+    }
+    let meaning = meaning(call);
+    let files = of_files(look, process, call);
+    let parts = [name, meaning.to_owned(), files];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns what a system call waits for, if its name does not say so.
+fn meaning(call: &Call) -> &'static str {
+    match call.name.as_str() {
+        "futex" | "futex_waitv" => "for a lock, a channel or the end of a thread",
+        "accept" | "accept4" => "for a connection",
+        "connect" => "for an answer",
+        "recvfrom" | "recvmsg" | "recvmmsg" | "read" | "readv" => "for data",
+        "sendto" | "sendmsg" | "write" | "writev" => "for room to send",
+        "wait4" | "waitid" => "for the end of a process",
+        "nanosleep" | "clock_nanosleep" => "for time to pass",
+        _ => "",
+    }
+}
+
+fn of_files(look: &Look, process: &Process, call: &Call) -> String {
+    let files = call.descriptors.iter().map(|&number| {
+        let what = files::descriptor(look, process, number);
+        if what.is_empty() { format!("fd {number}") } else { format!("fd {number}: {what}") }
+    });
+    let mut texts: Vec<String> = files.take(MOST_FILES).collect();
+    if call.descriptors.len() > MOST_FILES {
+        texts.push(format!("{} more", call.descriptors.len() - MOST_FILES));
+    }
+    texts.join("; ")
+}
+
+/// Returns for how long nothing has happened.
+fn silence(facts: &Facts, look: &Look) -> Option<String> {
+    let last = facts.events.iter().map(|event| event.at).filter(|at| *at <= look.at).max()?;
+    let since = (look.at - last).as_secs_f64();
+    Some(format!("  The last event was {since:.1} s before."))
+}
