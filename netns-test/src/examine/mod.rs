@@ -40,9 +40,11 @@ pub(crate) struct Subject<'a> {
 /// thread, which is in another network afterwards.
 ///
 /// `tell` takes the look in parts, for [`Look::join`].
-pub(crate) fn look(subject: &Subject<'_>, end: Duration, mut tell: impl FnMut(Look)) {
+pub(crate) fn look(subject: &Subject<'_>, end: Duration, tell: &mut dyn FnMut(Look)) {
     let budget = Budget::until(end);
-    let mut found = Look { at: progress::now(), reason: subject.reason, ..Look::default() };
+    let at = progress::now();
+    let mut tell = |part: Look| tell(Look { took: progress::now().saturating_sub(at), ..part });
+    let mut found = Look { at, reason: subject.reason, ..Look::default() };
     // First: sockets are gone with their processes, and a thread goes on meanwhile.
     processes::read(subject, budget.part(50), &mut found);
     let threads = networks::threads(&found.processes);
@@ -74,6 +76,9 @@ fn recorders<'a>(subject: &Subject<'a>) -> impl Iterator<Item = (u64, &'a Record
     let pins = subject.pins.iter();
     own.into_iter().chain(pins.filter_map(|pin| Some((pin.inode, pin.recorder.as_ref()?))))
 }
+
+/// What a sentence about something that was left out ends with.
+const OVER: &str = "the time was over";
 
 /// Returns a sentence about a file that could not be read.
 fn gap(object: &str, error: &std::io::Error) -> String {
