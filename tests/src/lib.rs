@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 pub use resources::Resources;
-pub use waiting::{LIMIT, Look, eventually};
+pub use waiting::{LIMIT, Look, eventually, read_until};
 
 /// A run of this test binary: of the ignored tests among those that `arguments` name.
 ///

@@ -8,13 +8,16 @@ mod budget;
 mod networks;
 pub(crate) mod pin;
 mod processes;
+pub(crate) mod recorder;
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use crate::evidence::facts::network::Network;
 use crate::evidence::facts::{Look, Reason};
 use crate::examine::budget::Budget;
 use crate::examine::pin::Pin;
+use crate::examine::recorder::Recorder;
 use crate::sys::errno;
 use crate::sys::process::{Pid, progress};
 
@@ -26,6 +29,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) proc: &'a OwnedFd,
     pub(crate) body: Pid,
     pub(crate) pins: &'a [Pin],
+    /// Flight recorder of the network of the calling process, and the inode of that network.
+    pub(crate) own: Option<&'a (u64, Recorder)>,
     /// The thread whose network is read first; 0 for none.
     pub(crate) thread: u32,
 }
@@ -42,6 +47,20 @@ pub(crate) fn look(subject: &Subject<'_>, end: Duration, mut tell: impl FnMut(Lo
     let threads = networks::threads(&found.processes);
     tell(found);
     networks::read(subject, &threads, budget, &mut tell);
+    // Last: the kernel tells of a closed connection a few milliseconds later.
+    attempts(subject, tell);
+}
+
+/// Tells what the flight recorders have kept.
+fn attempts(subject: &Subject<'_>, mut tell: impl FnMut(Look)) {
+    let own = subject.own.map(|(inode, recorder)| (*inode, recorder));
+    let pins = subject.pins.iter();
+    let others = pins.filter_map(|pin| Some((pin.inode, pin.recorder.as_ref()?)));
+    for (inode, recorder) in own.into_iter().chain(others) {
+        let attempts = Some(recorder.read());
+        let network = Network { inode, attempts, ..Network::default() };
+        tell(Look { networks: vec![network], ..Look::default() });
+    }
 }
 
 /// Returns a sentence about a file that could not be read.

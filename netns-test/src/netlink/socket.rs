@@ -1,6 +1,6 @@
 //! A socket for requests to the kernel, and the answers to them.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use rtnetlink::packet_core::{
     ErrorMessage, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
@@ -15,6 +15,7 @@ use crate::error::Failure;
 use crate::netlink::message::framed;
 use crate::netlink::message::{HEADER, raw};
 use crate::sys::errno;
+use crate::sys::lock::lock;
 
 /// The object of a failure to open a netlink socket.
 pub(crate) const SOCKET: &str = "a netlink socket";
@@ -93,7 +94,7 @@ impl Netlink {
     /// been carried out, too.
     #[cfg(feature = "lab")]
     pub(crate) fn ask_all(&self, requests: &[Request]) -> Result<(), Failure> {
-        let mut talk = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut talk = lock(&self.socket);
         requests.chunks(AT_ONCE).try_for_each(|some| talk.ask(some).map(drop))
     }
 
@@ -105,7 +106,7 @@ impl Netlink {
         message: RouteNetlinkMessage,
         flags: u16,
     ) -> Result<Vec<RouteNetlinkMessage>, Failure> {
-        let mut talk = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut talk = lock(&self.socket);
         talk.ask(&[Request::new(step, object, message, flags)])
     }
 

@@ -17,6 +17,7 @@ use crate::lab::fabric::on_thread;
 use crate::lab::plan::{NodePlan, Plan};
 use crate::lab::topology::NodeKind;
 use crate::netlink::Netlink;
+use crate::sys::lock::lock;
 use crate::sys::mount;
 use crate::sys::mount::Sys;
 use crate::sys::ns::ns_set;
@@ -66,7 +67,7 @@ fn create_all(plan: &Plan, nodes: &[NodePlan]) -> Result<Vec<Option<Made>>, Fail
             if node.kind != NodeKind::Local {
                 let one = create(node, &base);
                 let one = one.inspect_err(|_| next.store(nodes.len(), Ordering::Relaxed))?;
-                *made[at].lock().expect("no thread panics with the lock") = Some(one);
+                *lock(&made[at]) = Some(one);
             }
         }
     };

@@ -210,7 +210,7 @@ mod tests {
         let lone = net.host("lone");
         net.link(lone, router);
         let plan = net.plan().unwrap();
-        let refused = io::Error::from_raw_os_error(30);
+        let refused = io::Error::from_raw_os_error(errno::EROFS);
         let can = |node, path: &str, value: &str| {
             let node = &plan.nodes()[plan.position(node).unwrap()];
             without(node, &Sysctl::new(path), value, &refused).is_some()

@@ -29,6 +29,11 @@ impl Origin {
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// Returns whether both are the origin of one topology and its clones.
+    pub(crate) fn is_of(self, other: Self) -> bool {
+        self.0 == other.0
+    }
+
     pub(crate) fn node_id(self, index: usize) -> NodeId {
         NodeId { origin: self.0, index: index as u32 }
     }

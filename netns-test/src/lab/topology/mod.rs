@@ -65,7 +65,7 @@ pub struct Topology {
     /// Pools of subnets: IPv4, IPv6.
     pub(crate) pools: [SubnetArg; 2],
     /// Number of declared links and extra interfaces.
-    declared: usize,
+    pub(crate) declared: usize,
 }
 
 impl Topology {
@@ -112,7 +112,8 @@ impl Topology {
     /// use netns_test::Topology;
     ///
     /// let mut net = Topology::new();
-    /// let (client, router, server) = (net.host("client"), net.router("router"), net.host("server"));
+    /// let (client, server) = (net.host("client"), net.host("server"));
+    /// let router = net.router("router");
     /// net.link(client, router);
     /// net.link(router, server);
     /// assert!(net.plan()?.can_reach(client, server).both());
@@ -145,17 +146,21 @@ impl Topology {
     /// Adds the caller's own network namespace as a host with the name `local`;
     /// [`NodeSpec::name`] renames it. A topology has at most one.
     ///
-    /// In a program outside of a test this is the machine's own network, which the lab restores
-    /// when it ends, even if its process is killed:
+    /// In a program outside of a test this is the machine's own network. It has the lab's
+    /// interfaces and routes until the lab is dropped or its process ends:
     ///
     /// - Existing routes stay. A route of the lab precedes existing routes to the same
     ///   destination: in IPv4 as the first of them, in IPv6 by a lower metric. The existing routes
     ///   apply again after the lab, and while the link of the lab's route is down.
-    /// - [`remove_route`](super::Node::remove_route), [`remove_addr`](super::NodeInterface::remove_addr),
-    ///   [`set_addr`](super::NodeInterface::set_addr) and [`sysctl`](super::Node::sysctl) can change
-    ///   existing state. Dropping the lab restores it byte for byte, and panics if it cannot.
-    ///   These methods refuse to remove state that only the kernel can create, such as routes
-    ///   from router advertisements.
+    /// - [`remove_route`], [`remove_addr`], [`set_addr`] and [`sysctl`] can change existing state.
+    ///   Dropping the lab restores it byte for byte, and panics if it cannot. If the process is
+    ///   killed, these changes remain. The methods refuse to remove state that only the kernel can
+    ///   create, such as routes from router advertisements.
+    ///
+    /// [`remove_route`]: super::Node::remove_route
+    /// [`remove_addr`]: super::NodeInterface::remove_addr
+    /// [`set_addr`]: super::NodeInterface::set_addr
+    /// [`sysctl`]: super::Node::sysctl
     pub fn local(&mut self) -> NodeId {
         self.add("local".to_owned(), NodeKind::Local)
     }
@@ -185,8 +190,8 @@ impl Topology {
         LinkSpec::new(&mut self.links[index], self.origin.link_id(index))
     }
 
-    /// Returns a builder for optional properties of a node: routes, sysctls, interfaces that are
-    /// not the end of a link.
+    /// Returns a builder for optional properties of a node: routes, sysctls, and interfaces besides
+    /// the ends of links.
     pub fn node(&mut self, node: NodeId) -> NodeSpec<'_> {
         let scope = self.scope();
         let index = scope.node(node);
@@ -195,11 +200,11 @@ impl Topology {
         NodeSpec::new(node, scope, &mut self.declared)
     }
 
-    /// Sets the pools that subnets are taken from: one of IPv4 in place of `10.0.0.0/8`, one of
-    /// IPv6 in place of `fd6e:6574:6e73::/48`.
+    /// Sets the pools from which subnets are taken. The defaults are `10.0.0.0/8` and
+    /// `fd6e:6574:6e73::/48`.
     ///
-    /// Each segment without a subnet of its own takes a /24 and a /64, or a larger subnet if it
-    /// has more interfaces.
+    /// Each segment without an explicit subnet gets a /24 and a /64. A segment with more than 254
+    /// interfaces gets a larger IPv4 subnet.
     pub fn pools(&mut self, ipv4: impl Into<SubnetArg>, ipv6: impl Into<SubnetArg>) {
         self.pools = [ipv4.into(), ipv6.into()];
     }

@@ -26,11 +26,12 @@ pub enum NodeKind {
 /// lower interface (`ip-link(8)`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MacvlanMode {
-    /// Not at all.
+    /// No exchange: these interfaces do not reach each other.
     Private,
-    /// Through the attached switch, which has to send frames back on the port they came from.
+    /// Exchange through the attached switch, which must send frames back on the port on which they
+    /// arrived.
     Vepa,
-    /// Directly.
+    /// Direct exchange.
     Bridge,
     /// The only macvlan interface: it takes over the lower interface and its Ethernet address.
     Passthru,

@@ -1,7 +1,7 @@
 //! Builder of a node. It stores what the caller passes; `Topology::plan` checks it. Pure.
 
 use crate::lab::topology::id::{LinkId, NodeId, Scope};
-use crate::lab::topology::input::{AddrArg, Interface, IntoAddrs, SubnetArg, Via};
+use crate::lab::topology::input::{AddrArg, InterfaceArg, IntoAddrs, SubnetArg, Via};
 use crate::lab::topology::model::{
     AddressOn, ExtraInterface, ExtraKind, MacvlanMode, Node, RouteVia, StaticRoute,
 };
@@ -32,8 +32,9 @@ impl<'a> NodeSpec<'a> {
         self.set(|node| node.name = name)
     }
 
-    /// Adds a static default route. The next hop is an address on a subnet of the node, or a node
-    /// that has an address on one of its segments; a node serves each family in which it has one.
+    /// Adds a static default route. The next hop is an address on a subnet of this node, or another
+    /// node on one of its segments. Another node is the next hop of IPv4, IPv6 or both, according
+    /// to the addresses that it has there.
     ///
     /// It replaces the computed default route. On a host it also replaces all computed routes of
     /// that family through a gateway.
@@ -44,9 +45,9 @@ impl<'a> NodeSpec<'a> {
 
     /// Adds a static route. It replaces all computed routes to subnets inside `destination`.
     ///
-    /// The next hop is an address, a node, or one of the node's links. With a link the destination
-    /// is on that link itself: a host without a default route sends multicast (`224.0.0.0/4`)
-    /// this way.
+    /// The next hop is an address, another node, or one of this node's links. A link means that the
+    /// destination is on the link itself. A host without a default route needs this to send
+    /// multicast (`224.0.0.0/4`).
     pub fn route(self, destination: impl Into<SubnetArg>, via: impl Into<Via>) -> Self {
         let destination = Some(destination.into());
         let via = RouteVia::resolve(via.into().0, self.scope);
@@ -63,7 +64,7 @@ impl<'a> NodeSpec<'a> {
 
     /// Adds an address to an interface, which a link or the interface's name selects; `lo` is
     /// possible. The address may be outside of the segment's subnet.
-    pub fn addr(self, on: impl Into<Interface>, address: impl Into<AddrArg>) -> Self {
+    pub fn addr(self, on: impl Into<InterfaceArg>, address: impl Into<AddrArg>) -> Self {
         let address = (AddressOn::resolve(on.into().0, self.scope), address.into());
         self.set(|node| node.addresses.push(address))
     }
@@ -77,7 +78,7 @@ impl<'a> NodeSpec<'a> {
 
     /// Adds a VLAN interface (802.1Q) on the node's end of a link; `vid` is 1 to 4094.
     ///
-    /// Nodes of one segment that have the same VLAN form a segment of their own, with its own
+    /// On one segment, the VLAN interfaces with the same `vid` form another segment, with its own
     /// subnets.
     pub fn vlan(self, link: LinkId, vid: u16, addrs: impl IntoAddrs) -> Self {
         let link = self.scope.link(link);

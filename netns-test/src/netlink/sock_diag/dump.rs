@@ -11,8 +11,7 @@ use crate::netlink::sock_diag::socket::{Protocol, Socket, Wanted};
 use crate::sys::errno;
 use crate::sys::net::netlink::{receive, send};
 
-/// First size of the buffer. The kernel sends no more than 32 KiB at once, unless one object is
-/// larger.
+/// First size of the buffer: the most that the kernel sends at once, unless one object is larger.
 const BUFFER: usize = 32 << 10;
 
 /// The most attempts for a list that changes while it is sent, or for a larger buffer.

@@ -9,7 +9,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use crate::error::{Error, Failure, Result};
 use crate::lab::observe::wait::deadline::Deadline;
 use crate::lab::run::blocked;
 use crate::sys::errno;
+use crate::sys::lock::lock;
 
 /// Way to wait: [`Blocking`] or [`Nonblocking`].
 pub trait WaitMode: sealed::Sealed + Sized + 'static {
@@ -163,7 +164,7 @@ impl<T> Default for Slot<T> {
 
 impl<T> Slot<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Outcome<T>>> {

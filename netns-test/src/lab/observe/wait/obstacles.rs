@@ -22,7 +22,7 @@ pub(crate) fn between(fabric: &Fabric, from: usize, to: IpAddr) -> Result<Vec<St
     let own = own.copied().find(|own| own.is_ipv4() == to.is_ipv4());
     let back = own.map_or_else(Vec::new, |own| way(fabric, end, from, own));
     let mut found: Vec<String> = Vec::new();
-    let cables = fabric.cables.lock().clone();
+    let cables = fabric.links.lock().clone();
     for way in [&there, &back] {
         for step in way.windows(2) {
             found.extend(on_step(fabric, &cables, step[0], step[1].0)?);
@@ -31,7 +31,7 @@ pub(crate) fn between(fabric: &Fabric, from: usize, to: IpAddr) -> Result<Vec<St
     let on_way: BTreeSet<usize> =
         there.iter().chain(&back).map(|step| step.0).chain([from, end]).collect();
     let name = |node: usize| fabric.plan.nodes()[node].name.as_str();
-    let off = on_way.iter().filter(|node| !fabric.hosts[**node].is_on());
+    let off = on_way.iter().filter(|node| !fabric.nodes[**node].is_on());
     found.extend(off.map(|node| format!("{} is powered off", name(*node))));
     let parted = fabric.partitions.pairs().into_iter().filter(|[one, other]| {
         let ends = [from, end];
@@ -60,7 +60,7 @@ fn owner(fabric: &Fabric, address: IpAddr) -> Result<Option<usize>> {
     if let Some(at) = fabric.plan.nodes().iter().position(planned) {
         return Ok(Some(at));
     }
-    for (at, host) in fabric.hosts.iter().enumerate() {
+    for (at, host) in fabric.nodes.iter().enumerate() {
         let Ok(here) = host.here() else { continue };
         if here.netlink.addresses()?.iter().any(|one| one.cidr.address() == address) {
             return Ok(Some(at));
@@ -115,7 +115,7 @@ fn on_step(
 /// Returns the reason why a link carries no packets, if there is one.
 fn why_broken(fabric: &Fabric, ends: &[End; 2]) -> Result<Option<String>> {
     for end in ends {
-        let Ok(here) = fabric.hosts[end.node].here() else {
+        let Ok(here) = fabric.nodes[end.node].here() else {
             return Ok(Some(format!("{} is powered off", fabric.plan.nodes()[end.node].name)));
         };
         let there = here.netlink.interfaces()?;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::error::{Error, Failure, Result, located};
 use crate::lab::fabric::node::LiveNode;
 use crate::lab::run::blocked;
+use crate::lab::run::programs::noted::Noted;
 use crate::lab::run::programs::output::{Feed, Source};
 use crate::sys::lock::lock;
 use crate::sys::ns::ns_set::Place;
@@ -44,7 +45,7 @@ pub struct NodeChild {
 #[derive(Debug)]
 pub(crate) struct Program {
     name: String,
-    pub(crate) host: String,
+    pub(crate) node: String,
     id: u32,
     child: Mutex<Child>,
     pub(crate) feed: Arc<Feed>,
@@ -59,10 +60,10 @@ pub(crate) struct Pipes {
 }
 
 impl NodeChild {
-    /// Takes over a program that has been started on `host`. `print` gets the streams that the lab
+    /// Takes over a program that has been started on `node`. `print` gets the streams that the lab
     /// prints. If that fails, the program is killed.
     pub(crate) fn new(
-        host: &LiveNode,
+        node: &LiveNode,
         name: &str,
         mut child: Child,
         pipes: Pipes,
@@ -74,12 +75,14 @@ impl NodeChild {
         let parts = || {
             let pipes = [pipes.stdout.map(OwnedFd::from), pipes.stderr.map(OwnedFd::from)];
             let end = process::descriptor_of(id as process::Pid)?;
-            let source = Source::new(host.name(), pipes, Some(end), Arc::clone(&feed))?;
-            let here = host.here().map_err(io::Error::other)?;
+            let noted = Noted::start(node.name(), name, id as process::Pid);
+            let known = (Arc::clone(&feed), Some(noted));
+            let source = Source::new(node.name(), pipes, Some(end), known)?;
+            let here = node.here().map_err(io::Error::other)?;
             Ok((source, here.place.network_alone()?))
         };
         let parts = parts().map_err(|error: io::Error| {
-            Error::from(errno::failure("watch", format!("{name} on {}", host.name()), &error))
+            Error::from(errno::failure("watch", format!("{name} on {}", node.name()), &error))
         });
         let parts = parts.and_then(|(source, network)| print(source).map(|()| network));
         let network = match parts {
@@ -90,8 +93,8 @@ impl NodeChild {
                 return Err(error);
             }
         };
-        let (name, host, child) = (name.to_owned(), host.name().to_owned(), Mutex::new(child));
-        let program = Arc::new(Program { name, host, id, child, feed, network });
+        let (name, node, child) = (name.to_owned(), node.name().to_owned(), Mutex::new(child));
+        let program = Arc::new(Program { name, node, id, child, feed, network });
         Ok(Self { stdin, stdout, stderr, program, owner: process::id() })
     }
 
@@ -194,8 +197,8 @@ impl NodeChild {
 }
 
 impl Program {
-    pub(crate) fn is_on(&self, host: &str) -> bool {
-        self.host == host
+    pub(crate) fn is_on(&self, node: &str) -> bool {
+        self.node == node
     }
 
     /// Kills the program if it runs, and reaps it.
@@ -253,15 +256,15 @@ impl Program {
 
     /// `nginx (process 12) on server`
     pub(crate) fn subject(&self) -> String {
-        format!("{} (process {}) on {}", self.name, self.id, self.host)
+        format!("{} (process {}) on {}", self.name, self.id, self.node)
     }
 }
 
 impl fmt::Debug for NodeChild {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Program { name, host, id, .. } = &*self.program;
+        let Program { name, node, id, .. } = &*self.program;
         let mut text = f.debug_struct("NodeChild");
-        text.field("program", name).field("id", id).field("host", host).finish()
+        text.field("program", name).field("id", id).field("node", node).finish()
     }
 }
 

@@ -113,11 +113,11 @@ impl Programs {
     }
 
     /// Kills and reaps the programs on a node.
-    pub(crate) fn end_on(&self, host: &str) {
+    pub(crate) fn end_on(&self, node: &str) {
         let state = lock(&self.0);
         let all: Vec<_> = state.started.iter().filter_map(Weak::upgrade).collect();
         drop(state);
-        all.iter().filter(|program| program.is_on(host)).for_each(|program| program.end());
+        all.iter().filter(|program| program.is_on(node)).for_each(|program| program.end());
     }
 
     /// Kills and reaps the remaining programs, and prints all their output.
