@@ -10,6 +10,7 @@ pub(crate) mod pin;
 mod processes;
 pub(crate) mod recorder;
 
+use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -46,21 +47,32 @@ pub(crate) fn look(subject: &Subject<'_>, end: Duration, mut tell: impl FnMut(Lo
     processes::read(subject, budget.part(50), &mut found);
     let threads = networks::threads(&found.processes);
     tell(found);
-    networks::read(subject, &threads, budget, &mut tell);
+    let recorders = recorders(subject).map(|(_, recorder)| recorder);
+    let own: HashSet<u64> = recorders.flat_map(Recorder::inodes).collect();
+    networks::read(subject, &threads, budget, &mut |mut part: Look| {
+        for network in &mut part.networks {
+            network.sockets.retain(|socket| !own.contains(&socket.inode));
+        }
+        tell(part);
+    });
     // Last: the kernel tells of a closed connection a few milliseconds later.
     attempts(subject, tell);
 }
 
 /// Tells what the flight recorders have kept.
 fn attempts(subject: &Subject<'_>, mut tell: impl FnMut(Look)) {
-    let own = subject.own.map(|(inode, recorder)| (*inode, recorder));
-    let pins = subject.pins.iter();
-    let others = pins.filter_map(|pin| Some((pin.inode, pin.recorder.as_ref()?)));
-    for (inode, recorder) in own.into_iter().chain(others) {
+    for (inode, recorder) in recorders(subject) {
         let attempts = Some(recorder.read());
         let network = Network { inode, attempts, ..Network::default() };
         tell(Look { networks: vec![network], ..Look::default() });
     }
+}
+
+/// Returns the flight recorders, with the inodes of their networks.
+fn recorders<'a>(subject: &Subject<'a>) -> impl Iterator<Item = (u64, &'a Recorder)> {
+    let own = subject.own.map(|(inode, recorder)| (*inode, recorder));
+    let pins = subject.pins.iter();
+    own.into_iter().chain(pins.filter_map(|pin| Some((pin.inode, pin.recorder.as_ref()?))))
 }
 
 /// Returns a sentence about a file that could not be read.

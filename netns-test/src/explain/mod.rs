@@ -13,5 +13,5 @@ pub(crate) mod target;
 pub(crate) mod trouble;
 pub(crate) mod wait;
 
-pub(crate) use crate::explain::cause::{Cause, Certainty};
+pub(crate) use crate::explain::cause::Cause;
 pub(crate) use crate::explain::causes::causes;

@@ -16,6 +16,8 @@ use crate::netlink::message::framed;
 use crate::netlink::message::{HEADER, raw};
 use crate::sys::errno;
 use crate::sys::lock::lock;
+use crate::sys::process::caps;
+use crate::sys::process::caps::Caps;
 
 /// The object of a failure to open a netlink socket.
 pub(crate) const SOCKET: &str = "a netlink socket";
@@ -189,6 +191,13 @@ fn refused(step: &str, object: &str, refusal: &ErrorMessage, flags: u16) -> Fail
     let mut failure = errno::failure(step, object, &refusal.to_io());
     if let Some(words) = words_of(refusal, flags) {
         failure.reason = format!("{}: {words}", failure.reason);
+    }
+    let has_right = || caps::effective().is_ok_and(|caps| caps.contains(Caps::NET_ADMIN));
+    if failure.errno == Some(errno::EPERM) && !has_right() {
+        return failure.advise(
+            "the caller has no CAP_NET_ADMIN; the body of a #[netns_test] has it, and what runs \
+             under `unshare -Urnm`",
+        );
     }
     failure
 }

@@ -27,7 +27,7 @@ pub(crate) const IMPORTS: [(&str, &[&str]); 28] = [
     ("isolate", &["error", "sys", "userns"]),
     ("userns", &["error", "sys"]),
     ("netlink", &["addr", "error", "sys"]),
-    ("netns", &["error", "sys"]),
+    ("netns", &["diagnose", "error", "sys"]),
     ("runtime", &["diagnose", "harness", "sys"]),
     ("sys", &["error"]),
     ("bytes", &["error", "sys"]),
@@ -55,8 +55,9 @@ const DOCTOR: [&str; 10] = [
     "bytes", "diagnose", "env", "error", "isolate", "netlink", "premain", "probe", "sys", "userns",
 ];
 
-const FABRIC: [&str; 9] = [
+const FABRIC: [&str; 10] = [
     "addr",
+    "diagnose",
     "error",
     "evidence",
     "isolation",
@@ -67,11 +68,21 @@ const FABRIC: [&str; 9] = [
     "sys",
 ];
 
-const BUILD: [&str; 8] =
-    ["addr", "error", "isolation", "lab::fabric", "lab::plan", "lab::topology", "netlink", "sys"];
-
-const RUN: [&str; 13] = [
+const BUILD: [&str; 9] = [
     "addr",
+    "diagnose",
+    "error",
+    "isolation",
+    "lab::fabric",
+    "lab::plan",
+    "lab::topology",
+    "netlink",
+    "sys",
+];
+
+const RUN: [&str; 14] = [
+    "addr",
+    "diagnose",
     "env",
     "error",
     "evidence",
@@ -87,8 +98,9 @@ const RUN: [&str; 13] = [
 ];
 
 /// Imports of `lab::change` and `lab::observe`: all other parts of the lab, but not each other.
-const RUNNING: [&str; 13] = [
+const RUNNING: [&str; 14] = [
     "addr",
+    "diagnose",
     "error",
     "evidence",
     "isolation",

@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use crate::evidence::facts::network::Attempt;
+use crate::sys::fds;
 use crate::sys::net::failures;
 use crate::sys::net::failures::{Family, Received};
 
@@ -76,6 +77,11 @@ impl Recorder {
             Some(error) if sockets.is_empty() => Err(error),
             _ => Ok(Self { sockets }),
         }
+    }
+
+    /// Returns the inodes of the sockets, which are not the test's.
+    pub(crate) fn inodes(&self) -> impl Iterator<Item = u64> {
+        self.sockets.iter().filter_map(|(_, socket)| fds::inode_of(socket.as_fd()).ok())
     }
 
     /// Returns what was recorded, by source and then in the order of arrival. Equal attempts are

@@ -28,7 +28,7 @@ use crate::sys::net::{devconf, socket};
 use crate::sys::process;
 use crate::sys::process::group::Group;
 use crate::sys::process::limits;
-use crate::sys::process::{Pid, Side, SingleThreaded, Status};
+use crate::sys::process::{Namespace, Pid, Side, SingleThreaded, Status};
 use crate::sys::process::{progress, shared_record, signals, unfailing};
 use crate::sys::shared_log::SharedLog;
 use crate::sys::{errno, fds};
@@ -228,8 +228,10 @@ fn add_neighbour(
     if site.network == Network::Loopback {
         return Ok(None);
     }
-    let neighbour = retry_beside_tests(site.heartbeat.0, Neighbour::new)
-        .map_err(|error| diagnose::explain("unshare", "a network for the neighbour", &error))?;
+    let neighbour = retry_beside_tests(site.heartbeat.0, Neighbour::new).map_err(|error| {
+        let (object, kinds) = ("a network for the neighbour", [Namespace::Net]);
+        diagnose::explain_unshare("unshare", object, &kinds, &error)
+    })?;
     let mut transcript = Transcript::default();
     let kept = neighbour.connect(&mut transcript)?;
     limitations.extend(transcript.limitations());

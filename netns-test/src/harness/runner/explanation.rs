@@ -75,10 +75,10 @@ fn binary() -> Option<String> {
 fn explain(ending: Ending, evidence: &[u8], is_kept: bool) -> Vec<String> {
     let facts = facts(evidence);
     let after = facts.began.map(|began| facts.ended.saturating_sub(began)).unwrap_or_default();
-    let mut ending = Ending { after, ..ending };
     let mut around = around(&ending, &facts);
     let lines = around.excerpt.iter().flat_map(|excerpt| &excerpt.lines);
-    ending.source = lines.map(|(_, line)| line.clone()).collect();
+    let source = lines.map(|(_, line)| line.clone()).collect();
+    let ending = Ending { after, source, ..ending };
     let causes = match ending.kind {
         EndKind::Passed | EndKind::NotRun => Vec::new(),
         _ => explain::causes(&ending, &facts),

@@ -62,8 +62,8 @@ impl NodeInterface<'_> {
     ///
     /// A text that is not an address with a prefix length; no such interface; EADDRNOTAVAIL for an
     /// address that the interface does not have; a node that is powered off. In the caller's own
-    /// network also an address that only the kernel can create (SLAAC), as the lab could not
-    /// restore it.
+    /// network, an address that the lab could not restore with all that depends on it: one that the
+    /// kernel has made (SLAAC, a temporary one), or one with the flag `mngtmpaddr`.
     #[track_caller]
     pub fn remove_addr(&self, address: impl Into<AddrArg>) -> Result<()> {
         located(self.node.remove_address(&self.which, address.into()))

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 
+use crate::diagnose;
 use crate::error::{Failure, Kind};
 use crate::lab::fabric::limitation::Limitation;
 use crate::lab::fabric::node_runtime::Tasks;
@@ -12,7 +13,6 @@ use crate::lab::fabric::on_thread;
 use crate::lab::plan::NodePlan;
 use crate::lab::topology::NodeKind;
 use crate::netlink::Netlink;
-use crate::sys::errno;
 use crate::sys::lock;
 use crate::sys::ns::ns_set;
 use crate::sys::ns::ns_set::Place;
@@ -130,7 +130,7 @@ impl LiveNode {
 
     /// Returns the failure of a step on something of this node.
     pub(crate) fn failure(&self, step: &str, object: &str, error: &io::Error) -> Failure {
-        errno::failure(step, format!("{object} of {}", self.name), error)
+        diagnose::explain_shortage(step, &format!("{object} of {}", self.name), error)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::evidence::code::Fact as _;
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::Facts;
 use crate::evidence::json::Json;
-use crate::explain::{Cause, Certainty};
+use crate::explain::Cause;
 use crate::report::bundle::contents::File;
 use crate::report::text::panic_of;
 
@@ -62,10 +62,7 @@ fn cause(cause: &Cause, json: &mut Json) {
     json.item();
     json.object(|json| {
         json.key("certainty");
-        json.text(match cause.certainty {
-            Certainty::Certain => "certain",
-            Certainty::Likely => "likely",
-        });
+        json.text(cause.certainty.word());
         json.key("text");
         json.text(&cause.text);
         json.key("proof");

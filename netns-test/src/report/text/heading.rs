@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::Facts;
-use crate::explain::{Cause, Certainty};
+use crate::explain::Cause;
 use crate::report::escape::{escape, wrap};
 use crate::report::source::Excerpt;
 use crate::report::text::concern::panic_of;
@@ -63,10 +63,6 @@ pub(crate) fn causes(causes: &[Cause], is_utf8: bool) -> Vec<Section> {
 }
 
 fn cause_rows(cause: &Cause, is_utf8: bool) -> Vec<String> {
-    let certainty = match cause.certainty {
-        Certainty::Certain => "certain",
-        Certainty::Likely => "likely",
-    };
     let wrapped = |text: &str, first: &str| {
         let text = escape(text, is_utf8);
         let lines = wrap(&text, COLUMNS - 2 - first.len()).into_iter().enumerate();
@@ -76,7 +72,7 @@ fn cause_rows(cause: &Cause, is_utf8: bool) -> Vec<String> {
         });
         lines.collect::<Vec<_>>()
     };
-    let mut rows = wrapped(&cause.text, &format!("Cause ({certainty}): "));
+    let mut rows = wrapped(&cause.text, &format!("Cause ({}): ", cause.certainty.word()));
     rows.extend(cause.proof.iter().flat_map(|text| wrapped(text, "  ")));
     rows.truncate(MOST_LINES - 2);
     let remedy = cause.remedy.iter().enumerate();

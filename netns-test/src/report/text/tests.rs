@@ -12,7 +12,7 @@ use crate::evidence::facts::network::{
 };
 use crate::evidence::facts::process::{Call, Descriptor, Process, Thread};
 use crate::evidence::facts::{Look, Reason};
-use crate::explain::Certainty;
+use crate::explain::cause::Certainty;
 
 const PLACE: &str = "tests/lan.rs:31:10";
 
@@ -127,13 +127,10 @@ fn refused() -> (Ending, Facts, Vec<Cause>) {
         }],
         ..Facts::default()
     };
-    let causes = vec![Cause {
-        certainty: Certainty::Certain,
-        text: "nothing on server listens on 10.0.0.2:8080".into(),
-        proof: vec!["echo-server, pid 7 on server, listens on 127.0.0.1:8080".into()],
-        remedy: vec!["let echo-server bind 0.0.0.0:8080 or 10.0.0.2:8080".into()],
-        ..Cause::likely("")
-    }];
+    let cause = Cause::new(Certainty::Certain, "nothing on server listens on 10.0.0.2:8080")
+        .shown_by("echo-server, pid 7 on server, listens on 127.0.0.1:8080")
+        .try_to("let echo-server bind 0.0.0.0:8080 or 10.0.0.2:8080");
+    let causes = vec![cause.on("server")];
     (ending, facts, causes)
 }
 

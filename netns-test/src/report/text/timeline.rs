@@ -40,7 +40,9 @@ pub(crate) fn section(facts: &Facts, causes: &[Cause]) -> Section {
 }
 
 fn rows(facts: &Facts, causes: &[Cause]) -> Vec<Row> {
-    let events = facts.events.iter().map(|event| of_event(event, causes));
+    let cited: Vec<usize> = causes.iter().flat_map(|cause| cause.events.clone()).collect();
+    let events = facts.events.iter().enumerate();
+    let events = events.map(|(at, event)| of_event(event, cited.contains(&at)));
     let networks = facts.look().into_iter().flat_map(|look| &look.networks);
     let attempts = networks.flat_map(|network| {
         let attempts = network.attempts.iter().flatten();
@@ -64,16 +66,12 @@ impl Row {
     }
 }
 
-fn of_event(event: &Event, causes: &[Cause]) -> Row {
+fn of_event(event: &Event, is_cited: bool) -> Row {
     let explains = match event.kind {
         EventKind::Panic | EventKind::Link | EventKind::Partition | EventKind::Power => true,
         EventKind::Exit => event.detail("status").is_some_and(|status| !status.ends_with(" 0")),
         _ => false,
     };
-    let is_cited = causes
-        .iter()
-        .flat_map(|cause| &cause.proof)
-        .any(|proof| event.text.len() > 3 && proof.contains(&event.text));
     Row {
         at: event.at,
         node: event.node.clone(),

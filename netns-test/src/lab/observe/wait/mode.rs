@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use crate::diagnose;
 use crate::error::{Error, Failure, Result};
 use crate::lab::observe::wait::deadline::Deadline;
 use crate::lab::run::blocked;
-use crate::sys::errno;
 use crate::sys::lock::lock;
 
 /// Way to wait: [`Blocking`] or [`Nonblocking`].
@@ -208,7 +208,7 @@ fn start_thread(work: impl FnOnce() + Send + 'static) -> Result<()> {
         return Ok(());
     }
     let started = thread::Builder::new().name("lab wait".into()).spawn(work).map(drop);
-    started.map_err(|error| Error::from(errno::failure("start", "a thread for a wait", &error)))
+    started.map_err(|error| Error::from(diagnose::explain("start", "a thread for a wait", &error)))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Weak};
 
+use crate::diagnose;
 use crate::env;
 use crate::error::{Error, Failure, Kind, Result, located};
 use crate::isolation;
@@ -186,7 +187,7 @@ impl NodeCommand<'_> {
 
     fn into_tokio(mut self) -> Result<tokio::process::Command> {
         let pipes = [fds::pipe(), fds::pipe()];
-        let [out, err] = pipes.map(|pipe| pipe.map_err(|error| self.failure("capture", &error)));
+        let [out, err] = pipes.map(|pipe| pipe.map_err(|error| self.failure("pipe for", &error)));
         let ((out, to_out), (err, to_err)) = (out?, err?);
         self.print([Some(out), Some(err)])?;
         self.stdout(to_out).stderr(to_err);
@@ -195,7 +196,7 @@ impl NodeCommand<'_> {
 
     fn print(&self, pipes: [Option<OwnedFd>; 2]) -> Result<()> {
         let source = Source::new(self.node.name(), pipes, None, (Arc::default(), None));
-        let source = source.map_err(|error| self.failure("capture", &error))?;
+        let source = source.map_err(|error| self.failure("fcntl the output of", &error))?;
         self.node.common.programs.print(source)
     }
 
@@ -238,7 +239,7 @@ impl NodeCommand<'_> {
             None => {}
         }
         let place = here.place.try_clone();
-        let place = place.map_err(|error| self.failure("start", &error))?;
+        let place = place.map_err(|error| self.failure("duplicate the namespaces for", &error))?;
         place.set_for(&mut self.command, bound);
         self.placed = Some(Arc::downgrade(&here));
         Ok(())
@@ -318,7 +319,7 @@ impl NodeCommand<'_> {
     }
 
     fn failure(&self, step: &str, error: &io::Error) -> Error {
-        errno::failure(step, self.subject(), error).into()
+        diagnose::explain_shortage(step, &self.subject(), error).into()
     }
 
     /// `nginx on server`

@@ -13,10 +13,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::diagnose;
 use crate::error::Failure;
 use crate::lab::fabric::stdio;
 use crate::lab::run::programs::noted::Noted;
-use crate::sys::errno;
 use crate::sys::fds;
 use crate::sys::fds::{Ready, Until};
 use crate::sys::lock::{lock, wait_timeout};
@@ -95,8 +95,9 @@ struct Splitter(Vec<u8>);
 
 impl Printer {
     pub(crate) fn start() -> Result<Self, Failure> {
-        let failed = |error: io::Error| errno::failure("start", "a thread of a lab", &error);
-        let (woken, wake) = fds::pipe().map_err(failed)?;
+        let failed = |error: io::Error| diagnose::explain("start", "a thread of a lab", &error);
+        let (woken, wake) = fds::pipe()
+            .map_err(|error| diagnose::explain("pipe", "for the output of programs", &error))?;
         let new = Arc::new(Mutex::new(Vec::new()));
         let inbox = Arc::clone(&new);
         // Another thread prints: a caller that has locked stdout may wait for a line that is read

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use crate::diagnose;
 use crate::error::{Error, Failure, Result, located};
 use crate::lab::fabric::node::LiveNode;
 use crate::lab::run::blocked;
@@ -15,8 +16,8 @@ use crate::lab::run::programs::noted::Noted;
 use crate::lab::run::programs::output::{Feed, Source};
 use crate::sys::lock::lock;
 use crate::sys::ns::ns_set::Place;
+use crate::sys::process;
 use crate::sys::process::signals::KILL;
-use crate::sys::{errno, process};
 
 /// Number of last lines in an error.
 const LAST: usize = 20;
@@ -74,16 +75,19 @@ impl NodeChild {
         let (id, feed) = (child.id(), Arc::new(Feed::default()));
         let parts = || {
             let pipes = [pipes.stdout.map(OwnedFd::from), pipes.stderr.map(OwnedFd::from)];
-            let end = process::descriptor_of(id as process::Pid)?;
+            let failed = |step: &'static str| {
+                let object = format!("{name} on {}", node.name());
+                move |error: io::Error| diagnose::explain_shortage(step, &object, &error)
+            };
+            let end = process::descriptor_of(id as process::Pid).map_err(failed("pidfd_open"))?;
             let noted = Noted::start(node.name(), name, id as process::Pid);
             let known = (Arc::clone(&feed), Some(noted));
-            let source = Source::new(node.name(), pipes, Some(end), known)?;
-            let here = node.here().map_err(io::Error::other)?;
-            Ok((source, here.place.network_alone()?))
+            let source = Source::new(node.name(), pipes, Some(end), known)
+                .map_err(failed("fcntl the output of"))?;
+            let network = node.here()?.place.network_alone();
+            Ok::<_, Error>((source, network.map_err(failed("duplicate the network for"))?))
         };
-        let parts = parts().map_err(|error: io::Error| {
-            Error::from(errno::failure("watch", format!("{name} on {}", node.name()), &error))
-        });
+        let parts = parts();
         let parts = parts.and_then(|(source, network)| print(source).map(|()| network));
         let network = match parts {
             Ok(network) => network,
@@ -186,12 +190,16 @@ impl NodeChild {
     fn try_wait_with_output(mut self) -> Result<Output> {
         drop(self.stdin.take());
         let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
+        let program = &self.program;
+        let failed = |step| move |error: io::Error| program.failure(step, &error);
         let read = thread::scope(|scope| {
-            let stderr = thread::Builder::new().spawn_scoped(scope, || read(stderr))?;
-            Ok((read(stdout)?, stderr.join().expect("reading does not panic")?))
+            let stderr = thread::Builder::new().spawn_scoped(scope, || read(stderr));
+            let stderr = stderr.map_err(failed("start a thread to read from"))?;
+            let stdout = read(stdout).map_err(failed("read from"))?;
+            let stderr = stderr.join().expect("reading does not panic");
+            Ok::<_, Error>((stdout, stderr.map_err(failed("read from"))?))
         });
-        let (stdout, stderr) =
-            read.map_err(|error: io::Error| self.program.failure("read from", &error))?;
+        let (stdout, stderr) = read?;
         Ok(Output { status: self.program.wait()?, stdout, stderr })
     }
 }
@@ -251,7 +259,7 @@ impl Program {
     }
 
     fn failure(&self, step: &str, error: &io::Error) -> Error {
-        errno::failure(step, self.subject(), error).into()
+        diagnose::explain_shortage(step, &self.subject(), error).into()
     }
 
     /// `nginx (process 12) on server`

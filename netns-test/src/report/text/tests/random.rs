@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::evidence::code::Fact;
 use crate::evidence::ending::Ending;
 use crate::evidence::facts::Facts;
-use crate::explain::{Cause, Certainty};
+use crate::explain::Cause;
+use crate::explain::cause::Certainty;
 use crate::report::source::Excerpt;
 use crate::report::text::Around;
 
@@ -97,13 +98,10 @@ impl Source {
     fn cause(&mut self) -> Cause {
         let certainty = [Certainty::Certain, Certainty::Likely][self.below(2) as usize];
         let (proofs, remedies) = (self.below(5), self.below(5));
-        Cause {
-            certainty,
-            text: self.text(),
-            proof: (0..proofs).map(|_| self.text()).collect(),
-            remedy: (0..remedies).map(|_| self.text()).collect(),
-            ..Cause::likely("")
-        }
+        let cause = Cause::new(certainty, self.text()).on(&self.text());
+        let cause = cause.event(self.below(300) as usize).socket(self.below(9));
+        let cause = cause.shown_by_all((0..proofs).map(|_| self.text()));
+        (0..remedies).fold(cause, |cause, _| cause.try_to(self.text()))
     }
 
     fn around(&mut self) -> Around {
