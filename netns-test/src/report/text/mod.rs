@@ -27,7 +27,7 @@ pub(crate) use crate::report::text::concern::panic_of;
 /// Lines of a short report, without those about the evidence.
 const SHORT: usize = 12;
 
-/// What the runner adds to a report.
+/// Parts of a report that follow from the test run, not from the test.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Around {
     pub(crate) excerpt: Option<Excerpt>,

@@ -31,10 +31,12 @@ struct Row {
 
 /// Returns the timeline.
 pub(crate) fn section(facts: &Facts, causes: &[Cause]) -> Section {
-    let rows = shown(rows(facts, causes), facts.began.unwrap_or_default());
-    if rows.is_empty() {
+    let rows = rows(facts, causes);
+    // The panic alone is what the test has printed.
+    if rows.iter().all(|row| row.kind == EventKind::Panic.word()) && rows.len() < 2 {
         return Section::default();
     }
+    let rows = shown(rows, facts.began.unwrap_or_default());
     let title = "What happened (seconds since the test began)".to_owned();
     Section { title, rows, least: 6, rank: Rank::Timeline }
 }
