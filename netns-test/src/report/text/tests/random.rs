@@ -210,6 +210,7 @@ impl Source {
             processes: self.list(most, Self::process),
             networks: self.list(most, |own| own.network(most)),
             gaps: self.list(4, Self::text),
+            ..Look::default()
         }
     }
 
