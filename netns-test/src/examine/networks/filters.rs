@@ -3,8 +3,8 @@
 use std::os::fd::OwnedFd;
 
 use crate::evidence::facts::network::{Filter, Network};
-use crate::examine::gap;
-use crate::examine::networks::{FILE, tables};
+use crate::examine::gaps::{FILE, gap};
+use crate::examine::networks::tables;
 use crate::netlink::nft_rules;
 use crate::sys::fds::limited;
 
