@@ -41,7 +41,7 @@ impl<'a> Filters<'a> {
         if self.has_nf_tables {
             match nft_rules::dropping() {
                 Ok(found) => network.filters.extend(found.into_iter().take(MOST).map(filter)),
-                Err(error) => network.gaps.push(gap("the rules of nf_tables", &error)),
+                Err(error) => network.gaps.push(gap("the rules of nftables", &error)),
             }
         }
         for file in LEGACY.into_iter().filter(|_| self.has_legacy) {

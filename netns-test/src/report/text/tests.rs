@@ -123,7 +123,7 @@ fn refused() -> (Ending, Facts, Vec<Cause>) {
             reason: Reason::Panic,
             processes: vec![program],
             networks: vec![network("client", 11, "10.0.0.1"), server],
-            gaps: vec![],
+            ..Look::default()
         }],
         ..Facts::default()
     };

@@ -217,6 +217,7 @@ mod fill {
                 processes: self.list(most, Self::process),
                 networks: self.list(most, |own| own.network(most)),
                 gaps: self.list(4, Self::text),
+                took: Duration::ZERO,
             }
         }
 
