@@ -5,36 +5,22 @@
 //! and what was read is told part by part: if the examiner hangs, what it has told is kept.
 
 mod budget;
+mod gaps;
 mod networks;
 pub(crate) mod pin;
 mod processes;
 pub(crate) mod recorder;
+pub(crate) mod subject;
 
 use std::collections::HashSet;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use crate::evidence::facts::Look;
 use crate::evidence::facts::network::Network;
-use crate::evidence::facts::{Look, Reason};
 use crate::examine::budget::Budget;
-use crate::examine::pin::Pin;
 use crate::examine::recorder::Recorder;
-use crate::sys::errno;
-use crate::sys::process::{Pid, progress};
-
-/// What to look at.
-#[derive(Debug)]
-pub(crate) struct Subject<'a> {
-    pub(crate) reason: Reason,
-    /// The `/proc` of the test's PID namespace.
-    pub(crate) proc: &'a OwnedFd,
-    pub(crate) body: Pid,
-    pub(crate) pins: &'a [Pin],
-    /// Flight recorder of the network of the calling process, and the inode of that network.
-    pub(crate) own: Option<&'a (u64, Recorder)>,
-    /// The thread whose network is read first; 0 for none.
-    pub(crate) thread: u32,
-}
+use crate::examine::subject::Subject;
+use crate::sys::process::progress;
 
 /// Looks at the subject until `end`, a moment of [`progress::now`]. The calling process has one
 /// thread, which is in another network afterwards.
@@ -75,12 +61,4 @@ fn recorders<'a>(subject: &Subject<'a>) -> impl Iterator<Item = (u64, &'a Record
     let own = subject.own.map(|(inode, recorder)| (*inode, recorder));
     let pins = subject.pins.iter();
     own.into_iter().chain(pins.filter_map(|pin| Some((pin.inode, pin.recorder.as_ref()?))))
-}
-
-/// What a sentence about something that was left out ends with.
-const OVER: &str = "the time was over";
-
-/// Returns a sentence about a file that could not be read.
-fn gap(object: &str, error: &std::io::Error) -> String {
-    format!("{object}: {}", errno::describe(error))
 }

@@ -34,6 +34,8 @@ impl Pin {
         let noted = Self::note(node);
         let network = match fds::open_file_in(proc, &noted.path(body)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // What a process that has ended had open is refused, or not found.
+            Err(_) if has_ended(proc, body) => return Ok(None),
             other => other?,
         };
         // The process may have another file under that number by now.
@@ -45,6 +47,13 @@ impl Pin {
     pub(super) fn path(&self, body: Pid) -> String {
         format!("{body}/fd/{}", self.descriptor)
     }
+}
+
+/// Returns whether a process has ended, be it reaped or not.
+fn has_ended(proc: &OwnedFd, pid: Pid) -> bool {
+    let text = fds::read_in(proc, &format!("{pid}/stat")).unwrap_or_default();
+    let state = text.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    matches!(state, None | Some('Z' | 'X'))
 }
 
 /// Starts the flight recorder in the networks that are held and have none. The calling process

@@ -1,4 +1,4 @@
-//! Rules of nf_tables that drop or reject packets, and how many they have (nft(8),
+//! Rules of nftables that drop or reject packets, and how many they have (nft(8),
 //! `linux/netfilter/nf_tables.h`).
 
 use std::io;
@@ -35,7 +35,7 @@ const DONE: u16 = 3;
 /// The length of an `nfgenmsg`, which begins with the family.
 const HEAD: usize = 4;
 
-/// Lists such rules of the calling thread's network namespace. A kernel without nf_tables loads the
+/// Lists such rules of the calling thread's network namespace. A kernel without nftables loads the
 /// module for that, if it has one.
 pub(crate) fn dropping() -> io::Result<Vec<Dropping>> {
     let socket = netlink::open(NETFILTER)?;
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn a_rule_of_the_kernel_is_found() {
         let found = std::thread::spawn(|| {
-            // Without the right to do so, or without nf_tables, there is nothing to list.
+            // Without the right to do so, or without nftables, there is nothing to list.
             crate::sys::ns::nsfs::unshare_network().ok()?;
             let lo = crate::sys::net::ifreq::socket().unwrap();
             crate::sys::net::ifreq::loopback_up(&lo).unwrap();

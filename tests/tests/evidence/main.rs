@@ -69,7 +69,7 @@ impl Evidence {
 
 fn find(directory: &Path) -> Option<PathBuf> {
     let mut entries: Vec<_> = fs::read_dir(directory).ok()?.flatten().collect();
-    entries.sort_by_key(std::fs::DirEntry::path);
+    entries.sort_by_key(fs::DirEntry::path);
     entries.iter().find_map(|entry| match entry.file_name() == "lab.json" {
         true => Some(entry.path()),
         false => find(&entry.path()),

@@ -98,7 +98,15 @@ fn exits_with_a_lab() {
     let mut net = Topology::new();
     let (a, b) = (net.host("a"), net.host("b"));
     net.link(a, b);
-    let _lab = net.build().unwrap();
+    let lab = net.build().unwrap();
+    // Init holds the networks a moment later, and opens sockets of its own there.
+    let sockets = || {
+        let files = ["raw", "packet"].map(|file| format!("/proc/thread-self/net/{file}"));
+        files.map(|file| std::fs::read_to_string(file).unwrap_or_default()).concat().lines().count()
+    };
+    netns_test_tests::eventually(netns_test_tests::LIMIT, "init holds the networks", || {
+        [a, b].iter().all(|node| lab[*node].run(sockets) > 2)
+    });
     std::process::exit(3);
 }
 

@@ -36,7 +36,9 @@ fn threads_wait() {
         unsafe { libc::poll(all.as_mut_ptr(), 2, -1) };
     });
     let (sender, channel) = mpsc::channel::<()>();
-    thread("channel", &[libc::SYS_futex], move || drop(channel.recv()));
+    thread("channel", &[libc::SYS_futex], move || {
+        let _ = channel.recv();
+    });
     let kept = (writer, sender);
     panic!("all wait {:?}", kept.0);
 }

@@ -3,8 +3,8 @@
 use std::os::fd::OwnedFd;
 
 use crate::evidence::facts::network::{Filter, Network};
-use crate::examine::gap;
-use crate::examine::networks::{FILE, tables};
+use crate::examine::gaps::{FILE, gap};
+use crate::examine::networks::tables;
 use crate::netlink::nft_rules;
 use crate::sys::fds::limited;
 
@@ -41,7 +41,7 @@ impl<'a> Filters<'a> {
         if self.has_nf_tables {
             match nft_rules::dropping() {
                 Ok(found) => network.filters.extend(found.into_iter().take(MOST).map(filter)),
-                Err(error) => network.gaps.push(gap("the rules of nf_tables", &error)),
+                Err(error) => network.gaps.push(gap("the rules of nftables", &error)),
             }
         }
         for file in LEGACY.into_iter().filter(|_| self.has_legacy) {

@@ -14,15 +14,13 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use crate::evidence::facts::Look;
 use crate::evidence::facts::network::Network;
 use crate::examine::budget::Budget;
+use crate::examine::gaps::{OVER, gap};
 use crate::examine::networks::filters::Filters;
 use crate::examine::networks::places::Place;
 pub(crate) use crate::examine::networks::places::{Seat, threads};
 use crate::examine::networks::sockets::Sockets;
-use crate::examine::{OVER, Subject, gap};
+use crate::examine::subject::Subject;
 use crate::sys::fds;
-
-/// Most bytes of a file.
-const FILE: usize = 256 << 10;
 
 /// Reads the networks of the subject's nodes and of `seats`: the sockets of all, then all else.
 pub(super) fn read(

@@ -4,8 +4,8 @@ use std::io::ErrorKind::NotFound;
 use std::os::fd::OwnedFd;
 
 use crate::evidence::facts::network::{Network, Setting};
-use crate::examine::gap;
-use crate::examine::networks::{FILE, counters};
+use crate::examine::gaps::{FILE, gap};
+use crate::examine::networks::counters;
 use crate::sys::fds;
 use crate::sys::fds::limited;
 

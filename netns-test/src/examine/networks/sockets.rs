@@ -3,8 +3,8 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use crate::evidence::facts::network::{Network, Protocol, Socket, SocketState};
-use crate::examine::gap;
-use crate::examine::networks::{FILE, tables};
+use crate::examine::gaps::{FILE, gap};
+use crate::examine::networks::tables;
 use crate::netlink::sock_diag::dump::dump;
 use crate::netlink::sock_diag::proc_files;
 use crate::netlink::sock_diag::socket::{self as kernel, LISTENING, Wanted};

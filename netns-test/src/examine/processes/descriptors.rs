@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::evidence::facts::process::{Descriptor, Thread};
-use crate::examine::OVER;
+use crate::examine::gaps::OVER;
 use crate::examine::processes::{MOST_OF_ONE, Reading, Target};
 use crate::sys::fds::limited;
 

@@ -11,8 +11,9 @@ use std::os::fd::OwnedFd;
 use crate::evidence::facts::Look;
 use crate::evidence::facts::process::{Call, Process, Thread};
 use crate::examine::budget::Budget;
+use crate::examine::gaps::{FILE, OVER, gap};
 use crate::examine::processes::call::{About, about};
-use crate::examine::{OVER, Subject, gap};
+use crate::examine::subject::Subject;
 use crate::sys::fds;
 use crate::sys::fds::limited;
 use crate::sys::process::Pid;
@@ -23,9 +24,8 @@ const MOST_THREADS: usize = 500;
 const MOST_DESCRIPTORS: usize = 2_000;
 const MOST_OF_ONE: usize = 1_500;
 
-/// Most bytes of the arguments of a program, and of another file.
+/// Most bytes of the arguments of a program.
 const COMMAND: usize = 4 << 10;
-const FILE: usize = 64 << 10;
 
 /// Most descriptors of a call.
 const MOST_OF_CALL: u64 = 256;
@@ -100,7 +100,8 @@ impl Reading<'_> {
         // Last: it reads the memory of the process, and may wait for it.
         let command = limited::read_bytes_in(&target.place, "cmdline", COMMAND).unwrap_or_default();
         found.command = stat::command(&command);
-        if let Some(refusal) = target.refusal {
+        // Of one that has ended there is nothing to see.
+        if let Some(refusal) = target.refusal.filter(|_| found.state != "Z") {
             found.is_closed = true;
             let name = &found.name;
             self.gaps.push(format!("process {pid} ({name}) is closed to inspection: {refusal}"));

@@ -13,10 +13,10 @@ use crate::evidence::facts::network::Network;
 use crate::evidence::facts::{Facts, Look, Reason};
 use crate::evidence::record::{Networks, Record};
 use crate::examine;
-use crate::examine::Subject;
 use crate::examine::pin;
 use crate::examine::pin::Pin;
 use crate::examine::recorder::Recorder;
+use crate::examine::subject::Subject;
 use crate::harness::evidence::parts;
 use crate::sys::fds;
 use crate::sys::fds::Until;
@@ -32,6 +32,9 @@ const AT_PANIC: Duration = Duration::from_millis(300);
 const AT_END: Duration = Duration::from_secs(2);
 
 const NO_PROC: &str = "there is no /proc of the test's own";
+
+/// Most looks that are kept.
+const MOST_LOOKS: usize = 4;
 
 /// Most bytes of one look.
 const MOST: usize = 16 << 20;
@@ -191,7 +194,13 @@ impl<'a> Evidence<'a> {
     fn look(&mut self, reason: Reason, proc: Option<&OwnedFd>) {
         let Some(proc) = proc else { return self.gap(NO_PROC) };
         match self.examined(reason, proc) {
-            Ok(look) => self.looks.push(look),
+            Ok(look) => {
+                self.looks.push(look);
+                // The first one, and the last ones.
+                if self.looks.len() > MOST_LOOKS {
+                    self.looks.remove(1);
+                }
+            }
             Err(error) => self.gap(&missing(reason, &error)),
         }
     }
