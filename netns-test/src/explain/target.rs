@@ -104,9 +104,10 @@ fn recorded<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
             found.push((attempt.at, target));
         }
     }
-    // The latest is the one that failed. Of a refusal each one may be.
+    // The latest is the one that failed. Of a refusal, or without times, each one may be.
     found.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-    if scene.trouble != Trouble::Refused {
+    let is_timed = found.iter().all(|(at, _)| at.is_some());
+    if scene.trouble != Trouble::Refused && is_timed {
         let last = found.first().map(|(_, target)| (target.node, target.to.port()));
         found.retain(|(_, target)| Some((target.node, target.to.port())) == last);
     }
@@ -124,6 +125,12 @@ fn target<'a>(
     let node = scene.owner(to.ip(), Some(from));
     let is_sure = scene.trouble != Trouble::WouldBlock;
     Target { from: Some(from), to, node, protocol, is_sure, proof }
+}
+
+/// Returns whether the message is of a connection: any other operation may have a time limit, too.
+fn is_of_connection(scene: &Scene<'_>) -> bool {
+    let words = ["connection timed out", "Connection timed out", "code: 110", "os error 110"];
+    scene.trouble != Trouble::TimedOut || words.iter().any(|word| scene.message.contains(word))
 }
 
 /// Returns the remote end of an attempt that fits the trouble.
@@ -146,7 +153,7 @@ fn remote(trouble: Trouble, attempt: &Attempt, own: &Network) -> Option<(SocketA
             AttemptKind::Syn,
         ) => {
             let to = attempt.to?;
-            Some((to, format!("{from} has sent {} SYN to {to}", attempt.count)))
+            Some((to, format!("{from} has tried to connect to {to}, without an answer")))
         }
         _ => None,
     }
