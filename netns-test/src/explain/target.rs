@@ -100,7 +100,7 @@ fn recorded<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
         for attempt in network.attempts.iter().flatten() {
             let Some((to, proof)) = remote(scene.trouble, attempt, network) else { continue };
             let mut target = target(scene, network, to, attempt.protocol, proof);
-            target.is_sure = is_seen && (attempt.at.is_some() || scene.trouble == Trouble::Refused);
+            target.is_sure = is_seen && is_of_connection(scene);
             found.push((attempt.at, target));
         }
     }

@@ -11,7 +11,9 @@ pub(crate) const CASES: &[Case] = &[
     ("tentative", tentative, &["certain: was not usable yet"]),
     ("too_many_files", too_many_files, &["certain: the test has"]),
     ("foreign_address", foreign_address, &["certain: client does not have the address 10.0.0.2"]),
-    ("plain_refused", plain_refused, &["certain: nothing listens"]),
+    ("many_files", many_files, &["likely: the test has"]),
+    ("plain_refused", plain_refused, &["certain: nothing in the test's own network listens on"]),
+    ("plain_other_port", plain_other_port, &["certain: the test listens on 127.0.0.1:81"]),
 ];
 
 fn name_typo() {
@@ -32,6 +34,9 @@ fn tentative() {
 
 fn too_many_files() {
     let (lab, client, _server) = pair("client", "server");
+    let limit = libc::rlimit { rlim_cur: 200, rlim_max: 200 };
+    // SAFETY: it reads a live variable.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
     lab[client].run(|| {
         let listener = TcpListener::bind("127.0.0.1:80").unwrap();
         let mut open = Vec::new();
@@ -39,6 +44,21 @@ fn too_many_files() {
             open.push(listener.try_clone().unwrap());
         }
     })
+}
+
+fn many_files() {
+    let limit = libc::rlimit { rlim_cur: 1100, rlim_max: 1100 };
+    // SAFETY: it reads a live variable.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+    let mut open = Vec::new();
+    loop {
+        open.push(std::fs::File::open("/dev/null").unwrap());
+    }
+}
+
+fn plain_other_port() {
+    let _listener = TcpListener::bind("127.0.0.1:81").unwrap();
+    TcpStream::connect("127.0.0.1:80").unwrap();
 }
 
 fn foreign_address() {
