@@ -89,12 +89,7 @@ fn under_way<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
 /// Returns what flight recorders have kept and that fits the trouble.
 fn recorded<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
     let mut found: Vec<(Option<Duration>, Target<'a>)> = Vec::new();
-    // A network without a recorder may be where it failed.
-    let is_seen = scene.node.is_some()
-        || scene.networks.iter().all(|network| {
-            network.attempts.is_some()
-                || network.counter("Tcp.ActiveOpens") + network.counter("Udp.OutDatagrams") == 0
-        });
+    let is_seen = is_complete(scene);
     let is_own = |network: &&Network| scene.node.is_none_or(|node| node == network.node);
     for network in scene.networks.iter().filter(is_own) {
         for attempt in network.attempts.iter().flatten() {
@@ -125,6 +120,32 @@ fn target<'a>(
     let node = scene.owner(to.ip(), Some(from));
     let is_sure = scene.trouble != Trouble::WouldBlock;
     Target { from: Some(from), to, node, protocol, is_sure, proof }
+}
+
+/// Returns whether the failed connection is among those that are recorded: a network may have no
+/// recorder, and the kernel may report an unanswered connection only after a while.
+fn is_complete(scene: &Scene<'_>) -> bool {
+    let sum = |name| scene.networks.iter().map(|network| network.counter(name)).sum::<u64>();
+    let recorded = |kind| {
+        let all = scene.networks.iter().flat_map(|network| network.attempts.iter().flatten());
+        all.filter(|one| one.kind == kind).map(|one| one.count.max(1)).sum::<u64>()
+    };
+    let is_unrecorded = |network: &Network| {
+        network.attempts.is_none()
+            && network.counter("Tcp.ActiveOpens") + network.counter("Udp.OutDatagrams") > 0
+    };
+    if scene.networks.iter().any(is_unrecorded) {
+        return false;
+    }
+    let failed = sum("Tcp.AttemptFails");
+    if scene.trouble == Trouble::Refused {
+        return failed <= recorded(AttemptKind::Reset);
+    }
+    // Of all connections, each one was refused, or accepted, or is being made, or unanswered.
+    let sockets = scene.networks.iter().flat_map(|network| &network.sockets);
+    let under_way = sockets.filter(|one| one.state == SocketState::SynSent).count() as u64;
+    let known = failed + sum("Tcp.PassiveOpens") + under_way + recorded(AttemptKind::Syn);
+    sum("Tcp.ActiveOpens") <= known
 }
 
 /// Returns whether the message is of a connection: any other operation may have a time limit, too.

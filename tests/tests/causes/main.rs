@@ -19,7 +19,7 @@ use netns_test_tests::again;
 const CASE: &str = "NETNS_TEST_CASE";
 
 /// Name of a case, what it does, and what is expected of its report: `certain: text` or
-/// `likely: text` of the first cause, `also: text` of any, `not: text` for words that no cause has.
+/// `likely: text` of the first cause, or `first: text` of either, `also: text` of any, `not: text` for words that no cause has.
 type Case = (&'static str, fn(), &'static [&'static str]);
 
 /// Lists all cases.
@@ -126,6 +126,7 @@ fn is_met(expected: &str, causes: &[String]) -> bool {
     };
     match kind {
         "not" => !causes.iter().any(|cause| cause.contains(text)),
+        "first" => causes.first().is_some_and(|cause| cause.contains(text)),
         "also" => causes.iter().any(|cause| cause.contains(text)),
         "no certain" => !causes.iter().any(|cause| has(cause, "certain")),
         _ => causes.first().is_some_and(|cause| has(cause, kind)),
