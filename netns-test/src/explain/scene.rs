@@ -179,6 +179,11 @@ pub(crate) fn node_name(node: &str) -> &str {
     if node.is_empty() { "the test's own network" } else { node }
 }
 
+/// Returns where something is: `on server`.
+pub(crate) fn on_node(node: &str) -> String {
+    if node.is_empty() { "in the test's own network".to_owned() } else { format!("on {node}") }
+}
+
 /// Returns whether an address is one of the loopback interface.
 pub(crate) fn is_loopback(address: IpAddr) -> bool {
     plain(address).is_loopback()

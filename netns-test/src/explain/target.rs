@@ -89,24 +89,20 @@ fn under_way<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
 /// Returns what flight recorders have kept and that fits the trouble.
 fn recorded<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
     let mut found: Vec<(Option<Duration>, Target<'a>)> = Vec::new();
-    // A network without a recorder may be where it failed.
-    let is_seen = scene.node.is_some()
-        || scene.networks.iter().all(|network| {
-            network.attempts.is_some()
-                || network.counter("Tcp.ActiveOpens") + network.counter("Udp.OutDatagrams") == 0
-        });
+    let is_seen = is_complete(scene);
     let is_own = |network: &&Network| scene.node.is_none_or(|node| node == network.node);
     for network in scene.networks.iter().filter(is_own) {
         for attempt in network.attempts.iter().flatten() {
             let Some((to, proof)) = remote(scene.trouble, attempt, network) else { continue };
             let mut target = target(scene, network, to, attempt.protocol, proof);
-            target.is_sure = is_seen && (attempt.at.is_some() || scene.trouble == Trouble::Refused);
+            target.is_sure = is_seen && is_of_connection(scene);
             found.push((attempt.at, target));
         }
     }
-    // The latest is the one that failed. Of a refusal each one may be.
+    // The latest is the one that failed. Of a refusal, or without times, each one may be.
     found.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-    if scene.trouble != Trouble::Refused {
+    let is_timed = found.iter().all(|(at, _)| at.is_some());
+    if scene.trouble != Trouble::Refused && is_timed {
         let last = found.first().map(|(_, target)| (target.node, target.to.port()));
         found.retain(|(_, target)| Some((target.node, target.to.port())) == last);
     }
@@ -124,6 +120,38 @@ fn target<'a>(
     let node = scene.owner(to.ip(), Some(from));
     let is_sure = scene.trouble != Trouble::WouldBlock;
     Target { from: Some(from), to, node, protocol, is_sure, proof }
+}
+
+/// Returns whether the failed connection is among those that are recorded: a network may have no
+/// recorder, and the kernel may report an unanswered connection only after a while.
+fn is_complete(scene: &Scene<'_>) -> bool {
+    let sum = |name| scene.networks.iter().map(|network| network.counter(name)).sum::<u64>();
+    let recorded = |kind| {
+        let all = scene.networks.iter().flat_map(|network| network.attempts.iter().flatten());
+        all.filter(|one| one.kind == kind).map(|one| one.count.max(1)).sum::<u64>()
+    };
+    let is_unrecorded = |network: &Network| {
+        network.attempts.is_none()
+            && network.counter("Tcp.ActiveOpens") + network.counter("Udp.OutDatagrams") > 0
+    };
+    if scene.networks.iter().any(is_unrecorded) {
+        return false;
+    }
+    let failed = sum("Tcp.AttemptFails");
+    if scene.trouble == Trouble::Refused {
+        return failed <= recorded(AttemptKind::Reset);
+    }
+    // Of all connections, each one was refused, or accepted, or is being made, or unanswered.
+    let sockets = scene.networks.iter().flat_map(|network| &network.sockets);
+    let under_way = sockets.filter(|one| one.state == SocketState::SynSent).count() as u64;
+    let known = failed + sum("Tcp.PassiveOpens") + under_way + recorded(AttemptKind::Syn);
+    sum("Tcp.ActiveOpens") <= known
+}
+
+/// Returns whether the message is of a connection: any other operation may have a time limit, too.
+fn is_of_connection(scene: &Scene<'_>) -> bool {
+    let words = ["connection timed out", "Connection timed out", "code: 110", "os error 110"];
+    scene.trouble != Trouble::TimedOut || words.iter().any(|word| scene.message.contains(word))
 }
 
 /// Returns the remote end of an attempt that fits the trouble.
@@ -146,7 +174,7 @@ fn remote(trouble: Trouble, attempt: &Attempt, own: &Network) -> Option<(SocketA
             AttemptKind::Syn,
         ) => {
             let to = attempt.to?;
-            Some((to, format!("{from} has sent {} SYN to {to}", attempt.count)))
+            Some((to, format!("{from} has tried to connect to {to}, without an answer")))
         }
         _ => None,
     }

@@ -12,6 +12,9 @@ use crate::explain::trouble::{self, Trouble};
 /// Share of the ports for outgoing connections that counts as all: others find no free one soon.
 const MOST_PORTS: f64 = 0.95;
 
+/// Least number of descriptors from which on not all of a process may have been read.
+const MOST_READ: usize = 1000;
+
 pub(crate) fn causes(scene: &Scene<'_>, _targets: &[Target<'_>]) -> Vec<Cause> {
     let found = match scene.trouble {
         Trouble::AddrInUse => in_use(scene),
@@ -136,19 +139,21 @@ fn range(network: &Network) -> Option<(u16, u16)> {
 fn too_many_files(scene: &Scene<'_>) -> Option<Cause> {
     let is_full = |process: &&Process| {
         let limit = process.open_files.unwrap_or(u64::MAX);
-        // What failed may have closed a few.
-        process.descriptors.len() as u64 + limit / 50 + 2 >= limit
+        // What failed may have closed a few. Only so many are read.
+        let count = process.descriptors.len();
+        count as u64 + limit / 50 + 2 >= limit || count >= MOST_READ
     };
     let mut full = scene.processes.iter().filter(is_full);
     let process = full.next()?;
-    let count = process.descriptors.len();
-    let limit = process.open_files?;
+    let (count, limit) = (process.descriptors.len(), process.open_files?);
+    let is_whole = (count as u64) + limit / 50 + 2 >= limit;
     let who = process_name(process);
-    let sure = full.next().is_none() && process.is_body;
+    let is_sure = full.next().is_none() && process.is_body && is_whole;
+    let more = if is_whole { "" } else { "more than " };
     Some(
         Cause::new(
-            Certainty::if_sure(sure),
-            format!("{who} has {count} files open, and may have {limit}"),
+            Certainty::if_sure(is_sure),
+            format!("{who} has {more}{count} files open, and may have {limit}"),
         )
         .shown_by(format!("its descriptors: {}", kinds(scene, process)))
         .try_to("close what is no longer used, or raise the limit: `ulimit -n` (RLIMIT_NOFILE)"),

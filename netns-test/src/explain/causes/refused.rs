@@ -6,7 +6,7 @@ use crate::evidence::facts::event::EventKind;
 use crate::evidence::facts::network::{Network, Protocol, Socket};
 use crate::explain::cause::{Cause, Certainty};
 use crate::explain::causes::earlier;
-use crate::explain::scene::{Scene, is_loopback, is_server, node_name, plain};
+use crate::explain::scene::{Scene, is_loopback, is_server, node_name, on_node, plain};
 use crate::explain::target::Target;
 use crate::explain::trouble::Trouble;
 
@@ -30,8 +30,8 @@ fn at_target(scene: &Scene<'_>, target: &Target<'_>) -> Option<Cause> {
     if let Some(now) = listeners.iter().find(|one| accepts(one, to)) {
         return Some(too_late(scene, node, now, target));
     }
-    let (what, here) = (noun(target.protocol), node_name(node));
-    let nothing = format!("nothing on {here} {what} {to}");
+    let (what, here) = (noun(target.protocol), on_node(node));
+    let nothing = format!("nothing {here} {what} {to}");
     let cause = |text: String| {
         Cause::new(Certainty::if_sure(is_sure), text).shown_by(target.proof.clone()).on(node)
     };
@@ -59,7 +59,7 @@ fn at_target(scene: &Scene<'_>, target: &Target<'_>) -> Option<Cause> {
         return Some(
             cause(format!("{nothing}: {who} {what} that port on {other} instead"))
                 .shown_by(format!("{who} {what} {} on {other}", socket.local?))
-                .try_to(format!("connect to {other}, or start it on {here}"))
+                .try_to(format!("connect to {other}, or start it {here}"))
                 .socket(socket.inode)
                 .on(&other),
         );
@@ -67,7 +67,7 @@ fn at_target(scene: &Scene<'_>, target: &Target<'_>) -> Option<Cause> {
     let mut started = scene.events(EventKind::Spawn).filter(|(_, event)| event.node == node);
     let remains = match started.next() {
         Some((_, event)) => format!("{} was started there, and {what} no such address", event.text),
-        None => format!("no program was started on {here}, and the test {what} none there"),
+        None => format!("no program was started {here}, and no socket of the test {what} it"),
     };
     Some(cause(nothing).shown_by(remains).try_to(format!(
         "start what is to serve {to} before the connection, and wait for it: \

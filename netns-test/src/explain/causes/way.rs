@@ -126,6 +126,10 @@ fn pairs<'a>(scene: &Scene<'a>, to_servers: bool) -> Vec<(&'a str, IpAddr)> {
     });
     let all: Vec<IpAddr> = on.chain(off).collect();
     let mut senders: Vec<&Network> = scene.nodes().filter(|one| is_host(&one.node)).collect();
+    // Nodes that have sent nothing have not failed to reach another one.
+    if senders.iter().any(|network| has_sent(network)) {
+        senders.retain(|network| has_sent(network));
+    }
     // The node on which it failed comes first.
     senders.sort_by_key(|network| Some(network.node.as_str()) != scene.node);
     let mut pairs = Vec::new();
@@ -138,6 +142,18 @@ fn pairs<'a>(scene: &Scene<'a>, to_servers: bool) -> Vec<(&'a str, IpAddr)> {
     // IPv4 first: both families are usually cut at the same place.
     pairs.sort_by_key(|(from, to)| (Some(*from) != scene.node, to.is_ipv6()));
     pairs
+}
+
+/// Returns whether a node has tried to send anything by TCP or UDP.
+fn has_sent(network: &Network) -> bool {
+    const COUNTERS: [&str; 5] = [
+        "Tcp.ActiveOpens",
+        "Udp.OutDatagrams",
+        "Udp6OutDatagrams",
+        "Ip.OutNoRoutes",
+        "Ip6OutNoRoutes",
+    ];
+    COUNTERS.iter().any(|name| network.counter(name) > 0)
 }
 
 /// Returns the cause for an obstacle.

@@ -206,11 +206,7 @@ impl Source {
         if has_ended {
             self.end = None;
         }
-        let text = self.keep(lines);
-        if let Some(noted) = self.noted.as_ref().filter(|_| has_ended) {
-            noted.end(self.feed.look().lines.iter().cloned());
-        }
-        text
+        self.keep(lines, has_ended)
     }
 
     /// Reads the remaining output. The rest without a newline counts as a line.
@@ -223,11 +219,11 @@ impl Source {
             }
         }
         self.end = None;
-        self.keep(lines)
+        self.keep(lines, false)
     }
 
     /// Keeps lines for waits, and returns them as they are to be printed.
-    fn keep(&mut self, lines: [Vec<String>; 2]) -> [String; 2] {
+    fn keep(&mut self, lines: [Vec<String>; 2], has_ended: bool) -> [String; 2] {
         let text = lines.each_ref().map(|lines| self.marked(lines));
         if let Some(noted) = &mut self.noted {
             for (stream, lines) in lines.iter().enumerate() {
@@ -240,6 +236,10 @@ impl Source {
             Some(crate::lab::run::programs::output::text(&stream.as_ref()?.lines.0))
         };
         fed.unfinished = self.streams.each_ref().map(|stream| of_next(stream).unwrap_or_default());
+        // Before a wait for the end returns: its caller reaps the program, and may fail at once.
+        if let Some(noted) = self.noted.as_ref().filter(|_| has_ended) {
+            noted.end(fed.lines.iter().cloned());
+        }
         fed.has_ended = self.end.is_none();
         fed.is_closed = self.streams.iter().all(Option::is_none);
         drop(fed);

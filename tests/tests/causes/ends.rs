@@ -1,0 +1,71 @@
+//! Connections that are closed, sides that do not speak, and panics elsewhere.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use netns_test::{Lab, NodeId};
+
+use super::Case;
+use super::servers::{LONG, pair};
+
+pub(crate) const CASES: &[Case] = &[
+    (
+        "closed_with_unread",
+        closed_with_unread,
+        &["certain: server closed the connection with unread"],
+    ),
+    ("both_wait", both_wait, &["likely: "]),
+    ("server_does_not_read", server_does_not_read, &["likely: does not read"]),
+    ("panic_on_node_first", panic_on_node_first, &["also: of server panicked first: no entry"]),
+    ("near_peer_closes_well", near_peer_closes_well, &["not: unread", "likely: server has closed"]),
+];
+
+/// Returns a connection from the client to the server, both ends.
+pub(crate) fn connected() -> (Lab, [NodeId; 2], [TcpStream; 2]) {
+    let (lab, client, server) = pair("client", "server");
+    let listener = lab[server].run(|| TcpListener::bind("0.0.0.0:80")).unwrap();
+    let stream = lab[client].run(|| TcpStream::connect("10.0.0.2:80")).unwrap();
+    let (accepted, _) = listener.accept().unwrap();
+    (lab, [client, server], [stream, accepted])
+}
+
+fn closed_with_unread() {
+    let (_lab, _, [mut stream, accepted]) = connected();
+    stream.write_all(b"a long request").unwrap();
+    accepted.peek(&mut [0; 1]).unwrap();
+    drop(accepted);
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    stream.read(&mut [0; 8]).unwrap();
+}
+
+fn both_wait() {
+    let (lab, [_, server], [mut stream, mut accepted]) = connected();
+    let _serving = lab[server].spawn_thread(move || accepted.read(&mut [0; 8]));
+    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    stream.read(&mut [0; 8]).unwrap();
+}
+
+fn server_does_not_read() {
+    let (_lab, _, [mut stream, _accepted]) = connected();
+    stream.write_all(b"a request").unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    stream.read(&mut [0; 8]).unwrap();
+}
+
+fn panic_on_node_first() {
+    let (lab, [_, server], [mut stream, accepted]) = connected();
+    let serving = lab[server].spawn_thread(move || {
+        let _accepted = accepted;
+        panic!("no entry for the key");
+    });
+    assert!(serving.join().is_err());
+    stream.read_exact(&mut [0; 8]).unwrap();
+}
+
+fn near_peer_closes_well() {
+    let (_lab, _, [mut stream, accepted]) = connected();
+    drop(accepted);
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    stream.read_exact(&mut [0; 8]).unwrap();
+}

@@ -1,0 +1,74 @@
+//! Names, addresses and descriptors.
+
+use std::net::{TcpListener, TcpStream};
+
+use super::Case;
+use super::paths::run;
+use super::servers::pair;
+
+pub(crate) const CASES: &[Case] = &[
+    ("name_typo", name_typo, &["likely: the nearest name is \"server\""]),
+    ("tentative", tentative, &["certain: was not usable yet"]),
+    ("too_many_files", too_many_files, &["certain: the test has"]),
+    ("foreign_address", foreign_address, &["certain: client does not have the address 10.0.0.2"]),
+    ("many_files", many_files, &["likely: the test has"]),
+    ("plain_refused", plain_refused, &["certain: nothing "]),
+    ("plain_other_port", plain_other_port, &["first: 127.0.0.1:81"]),
+];
+
+fn name_typo() {
+    let (lab, client, _server) = pair("client", "server");
+    lab[client].run(|| TcpStream::connect("sevrer:80")).unwrap();
+}
+
+fn tentative() {
+    let (lab, client, _server) = pair("client", "server");
+    lab[client].sysctl("net.ipv6.conf.eth0.accept_dad", 1).unwrap();
+    lab[client].sysctl("net.ipv6.conf.eth0.dad_transmits", 50).unwrap();
+    run(&lab, client, "ip -6 address add fd00:9::1/64 dev eth0");
+    lab[client].run(|| {
+        let address = "[fd00:9::1]:80";
+        TcpListener::bind(address).unwrap_or_else(|error| panic!("bind {address}: {error}"));
+    });
+}
+
+fn too_many_files() {
+    let (lab, client, _server) = pair("client", "server");
+    let limit = libc::rlimit { rlim_cur: 200, rlim_max: 200 };
+    // SAFETY: it reads a live variable.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+    lab[client].run(|| {
+        let listener = TcpListener::bind("127.0.0.1:80").unwrap();
+        let mut open = Vec::new();
+        loop {
+            open.push(listener.try_clone().unwrap());
+        }
+    })
+}
+
+fn many_files() {
+    let limit = libc::rlimit { rlim_cur: 1100, rlim_max: 1100 };
+    // SAFETY: it reads a live variable.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+    let mut open = Vec::new();
+    loop {
+        open.push(std::fs::File::open("/dev/null").unwrap());
+    }
+}
+
+fn plain_other_port() {
+    let _listener = TcpListener::bind("127.0.0.1:81").unwrap();
+    TcpStream::connect("127.0.0.1:80").unwrap();
+}
+
+fn foreign_address() {
+    let (lab, client, _server) = pair("client", "server");
+    lab[client].run(|| {
+        TcpListener::bind("10.0.0.2:80")
+            .unwrap_or_else(|error| panic!("bind 10.0.0.2:80: {error}"));
+    });
+}
+
+fn plain_refused() {
+    TcpStream::connect("127.0.0.1:80").unwrap();
+}
