@@ -212,6 +212,31 @@ fn a_place_that_cannot_be_written_costs_one_line() {
     }
 }
 
+#[test]
+fn a_lab_is_drawn_and_what_waits_is_named() {
+    let out = scratch("lab");
+    let variables = [("NETNS_TEST_OUT", out.to_str().unwrap())];
+    let printed = failing("connects_to_another_port", &variables);
+    for part in ["Cause (", "client eth0 10.0.0.1/24", "LISTEN     0.0.0.0:8080"] {
+        assert!(printed.contains(part), "{part:?} is not in\n{printed}");
+    }
+    let printed = failing("waits_for_a_datagram", &variables);
+    let parts = [
+        "fixtures::waits_for_a_datagram TIMED OUT after ",
+        "--X--",
+        "<== ",
+        "the test's thread (tid ",
+        "recvfrom, for data, fd ",
+        ": udp 0.0.0.0:4000",
+    ];
+    for part in parts {
+        assert!(printed.contains(part), "{part:?} is not in\n{printed}");
+    }
+    let bundle = bundle(&out, "waits_for_a_datagram", "attempt-1");
+    assert_eq!(result(&bundle)["kind"], "timed out");
+    fs::remove_dir_all(out).unwrap();
+}
+
 /// Makes a target directory with a copy of this binary, as cargo would.
 fn target(name: &str) -> (PathBuf, PathBuf) {
     let place = scratch(name);

@@ -106,9 +106,10 @@ fn sections(ending: &Ending, facts: &Facts, causes: &[Cause], around: &Around) -
         network::routes(facts, &concern),
         network::gaps(facts),
     ];
-    // A blank line sets off the lab and the timeline; the others are short.
-    for mut section in rest.into_iter().filter(|section| !section.rows.is_empty()) {
-        if section.rank >= Rank::Topology {
+    // A blank line sets off the first one and the larger ones.
+    let some = rest.into_iter().filter(|section| !section.rows.is_empty());
+    for (place, mut section) in some.enumerate() {
+        if place == 0 || section.rank >= Rank::Topology {
             let title = std::mem::take(&mut section.title);
             section.rows.splice(0..0, [String::new(), title]);
             section.least += 2;
@@ -132,7 +133,8 @@ fn says_more(ending: &Ending, facts: &Facts, causes: &[Cause]) -> bool {
     is_known || !causes.is_empty() || facts.events.len() > own
 }
 
-/// Returns a value with its label, on several lines if it is long: parted after `separator`.
+/// Returns a value with its label, on several lines if it is long: parted after `separator`. Lines
+/// of a command can be copied together.
 fn labelled(label: &str, value: &str, separator: char, is_utf8: bool) -> Vec<String> {
     if value.is_empty() {
         return Vec::new();
@@ -140,11 +142,16 @@ fn labelled(label: &str, value: &str, separator: char, is_utf8: bool) -> Vec<Str
     let value = escape(value, is_utf8);
     let mut lines = Vec::new();
     let mut line = label.to_owned();
+    let mut is_quoted = false;
     for part in value.split_inclusive(separator) {
-        if width(&line) + width(part) > COLUMNS && line.trim() != label.trim() {
+        if width(&line) + width(part) >= COLUMNS && line.trim() != label.trim() {
+            if separator == ' ' && !is_quoted {
+                line.push('\\');
+            }
             lines.push(std::mem::replace(&mut line, " ".repeat(label.len())));
         }
         line.push_str(part);
+        is_quoted ^= part.matches('\'').count() % 2 == 1;
     }
     lines.push(line);
     lines.iter().map(|line| printable(line, is_utf8)).collect()
