@@ -12,7 +12,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use figures::tests::Bench;
-use figures::{lab, netns, output, promises, size, takedown, thousand};
+use figures::{lab, netns, output, promises, size, snapshot, takedown, thousand};
 use measure::binary::Way;
 use measure::figure::{Effort, Figure};
 use measure::table;
@@ -20,8 +20,10 @@ use measure::table;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Names of the groups, in the order in which they are measured.
-const GROUPS: [&str; 9] =
-    ["build", "tests", "promises", "output", "thousand", "growth", "takedown", "netns", "lab"];
+const GROUPS: [&str; 10] = [
+    "build", "tests", "promises", "output", "thousand", "growth", "takedown", "netns", "lab",
+    "snapshot",
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -114,6 +116,9 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
             lab::throughput()?,
             lab::round_trip()?,
         ])?;
+    }
+    if is_wanted("snapshot") {
+        measure(snapshot::figures()?)?;
     }
     Ok(is_missed)
 }

@@ -78,7 +78,7 @@ tool_linkers() {
     link "${others[@]}" -Clink-arg=-fuse-ld=bfd
     ! linked_by 'LLD|mold' || wrong "$bodies was not linked by GNU ld"
     typical
-    # Identical code folded: the harness's own constructor must still be told from others.
+    # Folds identical code: the harness must still distinguish its own constructor from others.
     for name in '' -Clink-arg=-Wl,--icf=all; do
         link -Clink-arg=-fuse-ld=mold ${name:+"$name"}
         linked_by mold || wrong "$bodies was not linked by mold"

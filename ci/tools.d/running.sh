@@ -35,7 +35,7 @@ nextest_retries() {
 }
 
 nextest_terminates() {
-    # A number that tells this run's process from others.
+    # Distinguishes the process of this run from others.
     local seconds=$((100000 + $$)) deadline=$((SECONDS + 10))
     fails env "HANGS_FOR=$seconds" "${nextest[@]}" --profile terminate -E 'test(nextest::hangs)'
     says 'TIMEOUT .* nextest::hangs'

@@ -19,7 +19,7 @@ tool_gdb() {
 
 gdb=(gdb -nx -batch -iex 'set debuginfod enabled off' -iex 'set auto-load no')
 
-# The program is the last argument, and what is before it runs gdb as somebody else.
+# The program is the last argument. The arguments before it are a command that runs gdb as another user.
 gdb_follows() {
     passes "${@:1:$#-1}" "${gdb[@]}" -ex 'set follow-fork-mode child' -ex 'break tools_fixture::only_in_a_body' \
         -ex run -ex 'print number' -ex backtrace -ex finish -ex continue \

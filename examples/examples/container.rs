@@ -1,5 +1,5 @@
-//! A small container: `container ROOTFS COMMAND...` runs a program with a hostname, processes,
-//! mounts, users and a network of its own, and a directory as its root. No rights are needed for it.
+//! A small container: `container ROOTFS COMMAND...` runs a program with a directory as its root,
+//! and with its own hostname, processes, mounts, users and network. It needs no rights.
 //!
 //! ```text
 //! mkdir -p rootfs/bin rootfs/proc rootfs/sys rootfs/dev

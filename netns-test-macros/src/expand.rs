@@ -208,11 +208,13 @@ fn case(args: &Args, function: &Function, begins: &TokenStream) -> TokenStream {
     let options = args.options();
     let should_panic = should_panic(function);
     let outcome = outcome(args, function);
+    let returns = function.returns_a_value().then(|| quote!(returns: Value,));
     quote! {
         #path::__rt::case! {
             name: #name,
             options: { #options },
             should_panic: #should_panic,
+            #returns
             #begins
             body: || #outcome,
         }

@@ -24,6 +24,16 @@ pub(crate) struct Function {
 }
 
 impl Function {
+    /// Returns whether the function returns a value other than `()`.
+    pub(crate) fn returns_a_value(&self) -> bool {
+        match &self.signature.output {
+            ReturnType::Default => false,
+            ReturnType::Type(_, output) => {
+                !matches!(&**output, Type::Tuple(tuple) if tuple.elems.is_empty())
+            }
+        }
+    }
+
     pub(crate) fn is_async(&self) -> bool {
         self.signature.asyncness.is_some()
     }
@@ -147,8 +157,7 @@ impl Function {
 
     fn check_should_panic(&self, errors: &mut Errors) {
         if let ReturnType::Type(_, output) = &self.signature.output {
-            let unit = matches!(&**output, Type::Tuple(tuple) if tuple.elems.is_empty());
-            if self.has("should_panic") && !unit {
+            if self.has("should_panic") && self.returns_a_value() {
                 errors.at(output, "functions using `#[should_panic]` must return `()`");
             }
         }

@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_that_cannot_be_isolated_fails_unless_told_otherwise() {
+    fn a_test_that_cannot_be_isolated_fails_by_default() {
         let default = Settings {
             policy: Policy::Require,
             skipped: None,

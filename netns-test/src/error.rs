@@ -314,9 +314,11 @@ mod tests {
 
     #[test]
     fn an_io_error_keeps_its_text() {
-        let original = std::io::Error::from_raw_os_error(2);
-        let error = Error::from(std::io::Error::from_raw_os_error(2));
-        assert_eq!((error.to_string(), error.raw_os_error()), (original.to_string(), Some(2)));
+        let missing = || std::fs::File::open("/no/such/file").unwrap_err();
+        let (original, error) = (missing(), Error::from(missing()));
+        assert!(error.raw_os_error().is_some());
+        let expected = (original.to_string(), original.raw_os_error());
+        assert_eq!((error.to_string(), error.raw_os_error()), expected);
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! The isolation of the calling process, for test bodies that depend on it.
 
 use std::fmt;
-use std::sync::OnceLock;
 #[cfg(all(target_os = "linux", not(miri)))]
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+use std::sync::OnceLock;
+
+#[cfg(all(target_os = "linux", not(miri)))]
+use crate::sys::lock::lock;
 
 /// Isolation of the calling process. Returned by [`isolation`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +101,7 @@ pub(crate) struct Lack {
     /// Message of the panic that reports the refusal.
     message: String,
     pub(crate) step: String,
-    pub(crate) host: String,
+    pub(crate) node: String,
     /// Errno of the refusal, if it was the kernel's.
     pub(crate) errno: Option<i32>,
     pub(crate) reason: String,
@@ -110,24 +113,24 @@ static LACKS: Mutex<Vec<Lack>> = Mutex::new(Vec::new());
 /// Notes that a panic with `message` is not a failure of the test: the machine has refused a
 /// resource to the lab. Does nothing in a process that is not a body.
 #[cfg(all(feature = "lab", target_os = "linux", not(miri)))]
-pub(crate) fn note_lack(message: &str, step: &str, host: &str, error: &std::io::Error) {
+pub(crate) fn note_lack(message: &str, step: &str, node: &str, error: &std::io::Error) {
     if OWN.get().is_none() {
         return;
     }
     let lack = Lack {
         message: message.to_owned(),
         step: step.to_owned(),
-        host: host.to_owned(),
+        node: node.to_owned(),
         errno: error.raw_os_error(),
         reason: error.to_string(),
     };
-    LACKS.lock().unwrap_or_else(PoisonError::into_inner).push(lack);
+    lock(&LACKS).push(lack);
 }
 
 /// Returns the refusal that caused a panic with `message`, if one did.
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) fn lack_in(message: &str) -> Option<Lack> {
-    let lacks = LACKS.lock().unwrap_or_else(PoisonError::into_inner);
+    let lacks = lock(&LACKS);
     lacks.iter().find(|lack| message.contains(&lack.message)).cloned()
 }
 

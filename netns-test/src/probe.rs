@@ -146,10 +146,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_tried_first_is_told_first() {
+    fn the_first_attempt_is_reported_first() {
         let failure = |object: &str| Failure::new("clone", object, "EPERM");
-        let told = all_in_one(vec![failure("user namespace"), failure("net namespace")]);
-        let text = told.to_string();
+        let failure = all_in_one(vec![failure("user namespace"), failure("net namespace")]);
+        let text = failure.to_string();
         assert!(text.starts_with("clone user namespace: EPERM\n"), "{text}");
         assert!(text.contains("without a user namespace, which root can do: clone net"), "{text}");
     }

@@ -11,7 +11,7 @@ macro_rules! __case {
     (
         name: $name:expr, options: { $($options:tt)* },
         should_panic: $should_panic:ident $(($expected:expr))?,
-        $(begins: $begins:ident,)? body: $body:expr $(,)?
+        $(returns: $returns:ident,)? $(begins: $begins:ident,)? body: $body:expr $(,)?
     ) => {{
         let _body: fn() -> $crate::__rt::ExitCode = $body;
         $crate::__rt::run($crate::__rt::concat!($crate::__rt::module_path!(), "::", $name))

@@ -29,10 +29,10 @@ fn json(around: &[&str], status: i32) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// Who may make no user namespace, and has no other rights.
+/// Prefix of a command that may not make a user namespace, and has no rights outside its own.
 const REFUSED: [&str; 2] = ["unshare", "-U"];
 
-/// Who may make no user namespace, and needs none.
+/// Prefix of a command that may not make a user namespace, but is root, so that it needs none.
 const PRIVILEGED: [&str; 5] = [
     "unshare",
     "-Ur",
@@ -42,7 +42,7 @@ const PRIVILEGED: [&str; 5] = [
 ];
 
 #[test]
-fn each_step_and_each_feature_is_told() {
+fn each_step_and_each_feature_is_reported() {
     let text = output(doctor(&[], &[]), 0);
     for line in [
         "\nA sandbox as for a test:\n",
@@ -63,9 +63,10 @@ fn each_step_and_each_feature_is_told() {
     let features = report["features"].as_array().unwrap();
     assert!(features.len() > 10, "{features:?}");
     for feature in features {
-        let told = text.contains(&format!("  ok      {:<10} ", feature["name"].as_str().unwrap()));
-        assert_eq!(feature["available"], told, "{feature}");
-        assert_eq!(feature["missing"].is_null(), told, "{feature}");
+        let available =
+            text.contains(&format!("  ok      {:<10} ", feature["name"].as_str().unwrap()));
+        assert_eq!(feature["available"], available, "{feature}");
+        assert_eq!(feature["missing"].is_null(), available, "{feature}");
     }
 }
 

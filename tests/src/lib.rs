@@ -2,6 +2,7 @@
 //! a process.
 
 pub mod confine;
+mod many;
 pub mod remnant;
 mod resources;
 mod waiting;
@@ -12,8 +13,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+pub use many::{call_all, call_all_on, many};
 pub use resources::Resources;
-pub use waiting::{LIMIT, Look, eventually};
+pub use waiting::{LIMIT, Look, eventually, read_until};
 
 /// A run of this test binary: of the ignored tests among those that `arguments` name.
 ///

@@ -5,9 +5,8 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::{LIMIT, eventually};
 
 /// A child of this process whose second thread waits to be killed.
 #[derive(Debug)]
@@ -26,11 +25,10 @@ impl Remnant {
     #[must_use]
     pub fn without_main_thread() -> Self {
         let own = Self::fork(|| {}, true);
-        let start = Instant::now();
-        while !own.status().contains("\nState:\tZ") {
-            assert!(start.elapsed() < PATIENCE, "{}", own.status());
-            std::thread::yield_now();
-        }
+        eventually(LIMIT, "the main thread has ended", || {
+            let status = own.status();
+            if status.contains("\nState:\tZ") { Ok(()) } else { Err(status) }
+        });
         own
     }
 
@@ -68,7 +66,7 @@ impl Remnant {
             }
         }
         drop(theirs);
-        held.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        held.set_read_timeout(Some(LIMIT)).expect("a time limit");
         held.read_exact(&mut [0]).expect("the child's second thread runs");
         Self { pid, held }
     }

@@ -88,8 +88,8 @@ impl Resources {
 
     /// Waits until `now` returns these resources again.
     ///
-    /// The kernel lists a thread that was joined for a moment longer, and takes namespaces down in a
-    /// worker of its own.
+    /// The kernel lists a joined thread for a moment longer, and destroys namespaces in a worker
+    /// thread.
     ///
     /// # Panics
     ///

@@ -1,6 +1,9 @@
 //! Waits for an event, with a limit: a test whose event does not come fails, and names the event.
 
 use std::fmt::Debug;
+use std::io::BufRead;
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Limit for an event that should take a moment, on a machine that is slow and busy. It is less
@@ -67,9 +70,32 @@ pub fn eventually<L: Look>(limit: Duration, what: &str, mut look: impl FnMut() -
             }
         }
         if start.elapsed() < SPIN {
-            std::thread::yield_now();
+            thread::yield_now();
         } else {
-            std::thread::sleep(Duration::from_millis(1));
+            thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+/// Reads lines until `is_seen` in all of them. Returns the reader, for what comes next.
+///
+/// `what` names the event.
+///
+/// # Panics
+///
+/// Panics if the event has not come within [`LIMIT`], or before the end of the input.
+pub fn read_until<R: BufRead + Send + 'static>(
+    mut reader: R,
+    what: &str,
+    is_seen: impl Fn(&str) -> bool + Send + 'static,
+) -> R {
+    let reading = thread::spawn(move || {
+        let mut text = String::new();
+        while !is_seen(&text) {
+            assert!(reader.read_line(&mut text).expect("the input is text") > 0, "ended: {text}");
+        }
+        reader
+    });
+    eventually(LIMIT, what, || reading.is_finished());
+    reading.join().unwrap_or_else(|panic| resume_unwind(panic))
 }

@@ -111,12 +111,39 @@ async fn should_panic_in_a_runtime() {
     panic!("as it should");
 }
 
+/// The step is the call that has failed.
 #[test]
 fn too_few_descriptors_are_named_with_their_limit() {
-    let around = ["prlimit", "--nofile=8"];
-    let text = fails(&mut again(&around, &["--exact", "holds_for_a_moment_0"]));
-    assert!(text.contains("EMFILE (Too many open files)"), "{text}");
-    assert!(text.contains("Max open files in /proc/self/limits = 8"), "{text}");
+    // Calls that take a descriptor, by the step that is told.
+    const CALLS: [&str; 5] = ["socketpair ", "pipe ", "fcntl ", "open ", "receive "];
+    std::thread::scope(|scope| {
+        for limit in 4..=15 {
+            scope.spawn(move || {
+                let around = ["prlimit", &format!("--nofile={limit}")];
+                let text = fails(&mut again(&around, &["--exact", "holds_for_a_moment_0"]));
+                let line = text.lines().find(|line| line.contains("EMFILE (Too many open files)"));
+                let (_, step) = line.and_then(|line| line.split_once("not started: ")).unwrap();
+                assert!(CALLS.iter().any(|call| step.starts_with(call)), "{limit}: {text}");
+                let evidence = format!("Max open files in /proc/self/limits = {limit}\n");
+                assert!(text.contains(&evidence), "{limit}: {text}");
+            });
+        }
+    });
+}
+
+/// Processes of the harness need a stack of some pages.
+#[test]
+fn a_stack_that_is_too_small_is_named() {
+    for limit in [24 << 10, 36 << 10] {
+        let around = ["prlimit", &format!("--stack={limit}")];
+        let run = &mut again(&around, &["--exact", "holds_for_a_moment_0"]);
+        let output = run.output().unwrap();
+        let text = netns_test_tests::text(&output);
+        // How much is needed depends on the build. The test runner needs some, too.
+        let is_runner = output.status.code().is_none();
+        let is_named = is_runner || text.contains("raise `ulimit -s`");
+        assert!(output.status.success() || is_named, "{limit}: {text}");
+    }
 }
 
 /// Root is not limited in its processes, so this runs as another user then.
@@ -185,6 +212,26 @@ fn a_missing_capability_of_root_is_named() {
     let text = fails(&mut again(&around, &["--exact", "holds_for_a_moment_0"]));
     assert!(text.contains("write /proc/self/uid_map: EPERM"), "{text}");
     assert!(text.contains("cause: root without CAP_SETFCAP"), "{text}");
+}
+
+/// A root that is a mount point looks like any other from inside. A process outside shows it.
+#[test]
+fn a_chroot_into_a_mount_point_is_named_if_its_parent_is_outside() {
+    let root = netns_test_tests::scratch("root");
+    let script = "mount --rbind / \"$NEW_ROOT\" && chroot \"$NEW_ROOT\" \
+                  setpriv --bounding-set=-all --inh-caps=-all \"$0\" \"$@\"; exit $?";
+    let mut run =
+        again(&["unshare", "-Urm", "sh", "-c", script], &["--exact", "holds_for_a_moment_0"]);
+    let text = fails(run.env("NEW_ROOT", &root));
+    std::fs::remove_dir(&root).unwrap();
+    let expected = [
+        "clone user namespace: EPERM",
+        "cause: this process is in a chroot\n",
+        "/mountinfo = the mount at / of this process is at ",
+    ];
+    for line in expected {
+        assert!(text.contains(line), "{line:?} is not in\n{text}");
+    }
 }
 
 /// A machine without `/dev/null` cannot have a server, and says so.

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::BufReader;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use netns_test::netns_test;
-use netns_test_tests::{again, children, passes, text};
+use netns_test_tests::{LIMIT, again, children, eventually, passes, read_until, text};
 
 /// How long the kernel may take for what should take a moment.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -152,7 +153,9 @@ fn among_children_of_the_runner_0() {
         })
         .collect();
     kill(netns_test_tests::fork_server(), libc::SIGKILL);
-    BESIDE.wait();
+    eventually(2 * LIMIT, "the test beside has its verdict", || {
+        HAS_VERDICT.load(Ordering::Relaxed)
+    });
     for child in forked {
         kill(child.try_into().unwrap(), libc::SIGKILL);
         // SAFETY: no status is asked for.
@@ -161,18 +164,15 @@ fn among_children_of_the_runner_0() {
 }
 
 /// The children live until the test beside them has its verdict.
-static BESIDE: std::sync::Barrier = std::sync::Barrier::new(2);
+static HAS_VERDICT: AtomicBool = AtomicBool::new(false);
 
 #[test]
 #[ignore = "run by the_death_of_the_server_is_seen_though_others_hold_its_sockets"]
 fn among_children_of_the_runner_1() {
-    let lost = std::panic::catch_unwind(|| {
-        loop {
-            passes_if_run();
-        }
-    });
-    BESIDE.wait();
-    std::panic::resume_unwind(lost.unwrap_err());
+    let run = || std::panic::catch_unwind(passes_if_run).err();
+    let lost = std::panic::catch_unwind(|| eventually(LIMIT, "a test fails", run));
+    HAS_VERDICT.store(true, Ordering::Relaxed);
+    std::panic::resume_unwind(lost.unwrap_or_else(|late| late));
 }
 
 #[test]
@@ -193,8 +193,10 @@ fn signals_the_group_1() {}
 #[test]
 #[ignore = "run by a_runner_that_waits_for_all_its_children_does_not_wait_for_the_server"]
 fn waits_for_all_children_0() {
-    // SAFETY: no status is asked for.
-    while unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) } > 0 {}
+    eventually(LIMIT, "no child is left", || {
+        // SAFETY: no status is asked for.
+        unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) < 0 }
+    });
 }
 
 #[netns_test]
@@ -259,12 +261,8 @@ impl Tree {
         // SAFETY: between fork and exec it makes one system call.
         unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, heed) };
         let mut child = command.spawn().unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("ready") {
-            line.clear();
-            assert!(stdout.read_line(&mut line).unwrap() > 0, "the test has ended");
-        }
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let stdout = read_until(stdout, "the test is ready", |lines| lines.contains("ready"));
         let [server] = children(child.id())[..] else { panic!("not one server") };
         // The others are spares, if there are any, whose bodies have started nothing.
         let has_begun = |init: &u32| children(*init).iter().any(|&body| !children(body).is_empty());

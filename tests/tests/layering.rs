@@ -18,12 +18,6 @@ const CRATES: [(&str, &str); 3] = [
     ("netns-test-benches", "benches/src/"),
 ];
 
-/// Folders that still have too many files.
-const OLD_FOLDERS: [&str; 1] = ["netns-test/src"];
-
-/// Cycles that are still to be cut, each by its first file in alphabetical order.
-const OLD_CYCLES: [&str; 0] = [];
-
 const PACKAGES: [&str; 5] = ["netns-test", "netns-test-macros", "benches", "examples", "tests"];
 
 #[test]
@@ -44,9 +38,7 @@ fn a_folder_has_few_files() {
             *folders.entry(folder.to_owned()).or_insert(0) += 1;
         }
     }
-    folders.retain(|folder, count| {
-        *count > rules::MOST_FILES && !OLD_FOLDERS.contains(&folder.as_str())
-    });
+    folders.retain(|_, count| *count > rules::MOST_FILES);
     assert!(folders.is_empty(), "{folders:?}");
 }
 
@@ -60,8 +52,7 @@ fn no_files_import_each_other_in_a_circle() {
         let own: Vec<(&str, &str)> = own.collect();
         assert!(own.len() > 10, "{name}: found {} files only", own.len());
         let cycles = cycles::cycles(&cycles::graph(&own));
-        let new = cycles.iter().filter(|cycle| !OLD_CYCLES.contains(&cycle[0].as_str()));
-        let lines: Vec<String> = new.map(|cycle| cycle.join(" · ")).collect();
+        let lines: Vec<String> = cycles.iter().map(|cycle| cycle.join(" · ")).collect();
         assert!(lines.is_empty(), "{name}:\n{}", lines.join("\n"));
     }
 }

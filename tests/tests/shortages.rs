@@ -113,13 +113,21 @@ fn the_control_group_that_refuses_is_named() {
     assert!(!text.contains("inner/pids.max") && !text.contains("Max processes"), "{text}");
 }
 
+/// Whoever is refused, what is used is counted where the limit is: not in the test's namespaces.
 #[test]
 fn the_limit_of_a_user_is_named_with_what_is_used() {
     let copy = Copy::new("of-a-user");
-    let text =
-        fails(&mut copy.run(&["prlimit", "--nproc=4"], &["--exact", "starts", "--test-threads=1"]));
-    is_in(&text, &["EAGAIN", "this user may have no further processes"]);
-    is_in(&text, &["Max processes in /proc/self/limits = 4", "processes and threads of user "]);
+    for limit in [3, 4, 5] {
+        let around = ["prlimit", &format!("--nproc={limit}")];
+        let text = fails(&mut copy.run(&around, &["--exact", "starts", "--test-threads=1"]));
+        is_in(&text, &["EAGAIN", "this user may have no further processes", "raise `ulimit -u`"]);
+        is_in(&text, &[&format!("Max processes in /proc/self/limits = {limit}\n")]);
+        // `/proc` shows a caller that is nobody by the same id as those that it does not know.
+        if is_root() {
+            is_in(&text, &["processes and threads of user 54322 in /proc"]);
+        }
+        assert!(!text.contains("of user 65534"), "{text}");
+    }
 }
 
 /// Each test is three tasks and sleeps for longer than a shortage is waited out; there is room for

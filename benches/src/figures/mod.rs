@@ -5,6 +5,7 @@ pub(crate) mod netns;
 pub(crate) mod output;
 pub(crate) mod promises;
 pub(crate) mod size;
+pub(crate) mod snapshot;
 pub(crate) mod takedown;
 pub(crate) mod tests;
 pub(crate) mod thousand;

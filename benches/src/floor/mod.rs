@@ -5,4 +5,5 @@ pub(crate) mod lab;
 mod message;
 pub(crate) mod promise;
 mod socket;
+pub(crate) mod sockets;
 pub(crate) mod test;

@@ -13,8 +13,8 @@ use crate::sys::process::caps::Caps;
 use crate::sys::process::shared_record;
 use crate::sys::seccomp::Call;
 
-use crate::diagnose::usage;
 use crate::diagnose::usage::Limit;
+use crate::diagnose::{chroot, ids, usage, user_namespaces};
 
 /// The standard library's default stack size of a thread, in bytes.
 const STACK: u64 = 2 << 20;
@@ -36,8 +36,10 @@ pub(crate) struct Facts {
     pub(crate) label: Option<(String, String)>,
     /// [`SELINUX`].
     pub(crate) selinux_enforces: Option<String>,
-    /// `Seccomp:` of this process: 2 if it has a filter.
+    /// `Seccomp:` of this thread: 2 if it has a filter.
     pub(crate) seccomp: Option<String>,
+    /// Whether [`Self::seccomp`] is not that of the process's first thread.
+    pub(crate) is_filter_of_thread: bool,
     /// `Threads:` of this process.
     pub(crate) threads: Option<String>,
     /// The result of unshare(2) without flags, if a filter changes it.
@@ -52,8 +54,12 @@ pub(crate) struct Facts {
     pub(crate) unmapped: Option<(u32, String)>,
     /// Whether `/proc` is mounted.
     pub(crate) proc_is_there: bool,
-    /// Whether a file system is mounted at `/`, as seen from here.
-    pub(crate) root_is_mounted: Option<bool>,
+    /// Place of the root directory among the mounts.
+    pub(crate) root: chroot::Root,
+    /// Whether this process's user namespace is the first one, which has none around it.
+    pub(crate) is_outermost: bool,
+    /// [`Self::namespace_limits`] of the fork server's user namespace, which is around this one.
+    pub(crate) outer: Option<user_namespaces::Limits>,
     /// The namespaces, of the six, that the kernel does not know.
     pub(crate) unknown_namespaces: Vec<String>,
     /// `/proc/version`.
@@ -70,8 +76,6 @@ pub(crate) struct Facts {
     pub(crate) asked_stack: Option<u64>,
     /// The size of a thread's stack in bytes, if it cannot be mapped.
     pub(crate) lacks_memory: Option<u64>,
-    /// `Max open files` of this process: the soft limit.
-    pub(crate) file_limit: Option<String>,
     /// The container, by a file that Docker, Podman or Flatpak leaves.
     pub(crate) container: Option<Container>,
     /// The environment, by its variables.
@@ -101,14 +105,13 @@ impl Facts {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let (uid, gid) = process::effective_ids();
         Self {
-            namespace_limits: namespace_limits(),
             unprivileged_clone: value(USERNS_CLONE),
             apparmor_restricts: value(APPARMOR_USERNS),
             selinux_enforces: value(SELINUX),
             threads: after(&status, "Threads:").map(str::to_owned),
             unshare_filtered: Call::UnshareNothing.filtered(),
             clone_filtered: Call::CloneUser.filtered(),
-            unmapped: unmapped("uid", uid).or_else(|| unmapped("gid", gid)),
+            unmapped: ids::unmapped("uid", uid).or_else(|| ids::unmapped("gid", gid)),
             unknown_namespaces: unknown_namespaces(),
             version: value("/proc/version"),
             interpreter: fs::read_link("/proc/thread-self/exe")
@@ -121,28 +124,45 @@ impl Facts {
 
     /// Reads the facts about this process and its limits. Starts no process.
     pub(crate) fn of_this_process() -> Self {
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        let seccomp = |file| {
+            let status = fs::read_to_string(file).ok()?;
+            after(&status, "Seccomp:").map(str::to_owned)
+        };
+        let of_process = seccomp("/proc/self/status");
+        let of_thread = seccomp("/proc/thread-self/status").or_else(|| of_process.clone());
+        Self {
+            label: label(),
+            is_filter_of_thread: of_thread != of_process,
+            seccomp: of_thread,
+            caps: caps::effective().unwrap_or(Caps::NONE).0,
+            uid: process::effective_ids().0,
+            namespace_limits: user_namespaces::limits(),
+            is_outermost: user_namespaces::is_outermost(),
+            outer: user_namespaces::outer(),
+            root: chroot::Root::find(),
+            proc_is_there: fs::exists("/proc/self").unwrap_or(false),
+            processes: usage::of_processes(),
+            container: container(),
+            surroundings: env::surroundings(),
+            ..Self::of_memory()
+        }
+    }
+
+    /// Reads the facts about the memory of this process.
+    pub(crate) fn of_memory() -> Self {
         let asked_stack = usage::asked_stack();
         let stack = asked_stack.unwrap_or(STACK);
         let is_there = usize::try_from(stack).is_ok_and(shared_record::can_map);
-        Self {
-            label: label(),
-            seccomp: after(&status, "Seccomp:").map(str::to_owned),
-            caps: caps::effective().unwrap_or(Caps::NONE).0,
-            uid: process::effective_ids().0,
-            root_is_mounted: fs::read_to_string("/proc/self/mountinfo")
-                .ok()
-                .map(|mounts| mounts.lines().any(|line| line.split(' ').nth(4) == Some("/"))),
-            proc_is_there: fs::exists("/proc/self").unwrap_or(false),
-            processes: usage::of_processes(),
-            memory: usage::of_memory(),
-            asked_stack,
-            lacks_memory: (!is_there).then_some(stack),
-            file_limit: soft_limit(&limits, "Max open files"),
-            container: container(),
-            surroundings: env::surroundings(),
-            ..Self::default()
+        let (memory, lacks_memory) = (usage::of_memory(), (!is_there).then_some(stack));
+        Self { memory, asked_stack, lacks_memory, ..Self::default() }
+    }
+
+    /// Returns the source of [`Self::seccomp`].
+    pub(crate) fn seccomp_file(&self) -> &'static str {
+        if self.is_filter_of_thread {
+            "Seccomp in /proc/thread-self/status"
+        } else {
+            "Seccomp in /proc/self/status"
         }
     }
 
@@ -155,7 +175,7 @@ impl Facts {
             owned("/proc/version", &self.version),
             ("uid".to_owned(), self.uid.to_string()),
             ("CapEff in /proc/self/status".to_owned(), format!("{:016x}", self.caps)),
-            owned("Seccomp in /proc/self/status", &self.seccomp),
+            owned(self.seccomp_file(), &self.seccomp),
             owned("Threads in /proc/self/status", &self.threads),
             owned(Call::UnshareNothing.name(), &self.unshare_filtered),
             owned(Call::CloneUser.name(), &self.clone_filtered),
@@ -190,45 +210,10 @@ fn label() -> Option<(String, String)> {
     })
 }
 
-/// Reads names and values of `/proc/sys/user/max_*_namespaces`, sorted by name.
-pub(crate) fn namespace_limits() -> Vec<(String, String)> {
-    let Ok(entries) = fs::read_dir("/proc/sys/user") else { return Vec::new() };
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let mut limits: Vec<_> = names
-        .filter(|name| name.ends_with("_namespaces"))
-        .filter_map(|name| {
-            let value = value(&format!("/proc/sys/user/{name}"))?;
-            Some((name, value))
-        })
-        .collect();
-    limits.sort();
-    limits
-}
-
 fn unknown_namespaces() -> Vec<String> {
     let names = NAMESPACES.into_iter().map(Namespace::name);
     let missing = names.filter(|name| !fs::exists(format!("/proc/self/ns/{name}")).unwrap_or(true));
     missing.map(str::to_owned).collect()
-}
-
-/// Returns `id` with the map's file, if the own user namespace does not map it.
-fn unmapped(kind: &str, id: u32) -> Option<(u32, String)> {
-    let path = format!("/proc/self/{kind}_map");
-    let map = fs::read_to_string(&path).ok()?;
-    (!is_mapped(&map, id)).then_some((id, path))
-}
-
-/// Returns whether one of the lines (inside, outside, count) contains `id`.
-fn is_mapped(map: &str, id: u32) -> bool {
-    map.lines().any(|line| {
-        let mut numbers = line.split_whitespace().map(str::parse::<u64>);
-        let (Some(Ok(first)), Some(Ok(_)), Some(Ok(count))) =
-            (numbers.next(), numbers.next(), numbers.next())
-        else {
-            return false;
-        };
-        (first..first + count).contains(&u64::from(id))
-    })
 }
 
 fn container() -> Option<Container> {
@@ -245,35 +230,15 @@ fn after<'a>(text: &'a str, label: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(label)).map(str::trim)
 }
 
-fn soft_limit(limits: &str, label: &str) -> Option<String> {
-    after(limits, label)?.split_whitespace().next().map(str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn limits_are_found_by_their_label() {
-        let text = "Limit  Soft Limit  Hard Limit  Units\n\
-                    Max processes             95983                95983                processes\n";
-        assert_eq!(soft_limit(text, "Max processes").as_deref(), Some("95983"));
-        assert_eq!(soft_limit(text, "Max open files"), None);
-    }
-
-    #[test]
-    fn ids_are_looked_up_in_a_map() {
-        let map = "         0     100000      65536\n     70000 1 1\n";
-        assert!(is_mapped(map, 0) && is_mapped(map, 65_535) && is_mapped(map, 70_000));
-        assert!(!is_mapped(map, 65_536));
-        assert!(!is_mapped("", 0));
-    }
-
-    #[test]
     fn this_machine_has_facts() {
         let facts = Facts::read();
         assert_eq!(facts.unknown_namespaces, Vec::<String>::new());
-        assert!(facts.file_limit.is_some());
+        assert!(!facts.namespace_limits.is_empty());
         assert!(facts.proc_is_there);
         assert!(facts.all().iter().any(|(file, _)| file == "/proc/sys/user/max_net_namespaces"));
     }

@@ -2,8 +2,11 @@
 //! environments.
 
 pub(crate) mod causes;
+pub(crate) mod chroot;
 pub(crate) mod facts;
+pub(crate) mod ids;
 pub(crate) mod usage;
+pub(crate) mod user_namespaces;
 
 use std::io;
 
@@ -16,6 +19,7 @@ use crate::sys::process::{Namespace, Side, SingleThreaded};
 pub(crate) use crate::diagnose::causes::Step;
 pub(crate) use crate::diagnose::facts::{Facts, Witness};
 pub(crate) use crate::diagnose::usage::note_refusals;
+pub(crate) use crate::diagnose::user_namespaces::note as note_limits;
 
 /// Explains the error of a call that needs no namespace: adds the limit that was reached, or the
 /// filter that refuses the call.
@@ -26,6 +30,13 @@ pub(crate) fn explain(step: &str, object: &str, error: &io::Error) -> Failure {
     with_cause(errno::failure(step, object, error), kind, &Witness::default())
 }
 
+/// Explains the error of a call that may fail because of its object: adds the limit that was
+/// reached, if it is a shortage.
+#[cfg(feature = "lab")]
+pub(crate) fn explain_shortage(step: &str, object: &str, error: &io::Error) -> Failure {
+    with_cause(errno::failure(step, object, error), Step::Resources, &Witness::default())
+}
+
 /// Returns whether `error` is due to a limit of 0 on one of `wanted`, so that waiting does not
 /// help.
 pub(crate) fn is_forbidden(error: &io::Error, wanted: &[Namespace]) -> bool {
@@ -33,12 +44,12 @@ pub(crate) fn is_forbidden(error: &io::Error, wanted: &[Namespace]) -> bool {
         wanted.iter().any(|&namespace| limit == format!("max_{}_namespaces", namespace.name()))
     };
     error.raw_os_error() == Some(errno::ENOSPC)
-        && facts::namespace_limits().iter().any(|(limit, value)| value == "0" && is_wanted(limit))
+        && user_namespaces::limits().iter().any(|(limit, value)| value == "0" && is_wanted(limit))
 }
 
 /// Returns whether there is room for fewer than `count` processes, or namespaces of a kind, here.
 pub(crate) fn has_room_for_fewer_than(count: u64) -> bool {
-    let namespaces = facts::namespace_limits().into_iter();
+    let namespaces = user_namespaces::limits().into_iter();
     let namespaces = namespaces.filter_map(|(_, limit)| limit.parse().ok());
     usage::room_for_processes().into_iter().chain(namespaces).any(|room| room < count)
 }
@@ -47,16 +58,19 @@ pub(crate) fn has_room_for_fewer_than(count: u64) -> bool {
 /// other processes does not help.
 pub(crate) fn is_own_limit(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(errno::EAGAIN | errno::ENOMEM))
-        && causes::lacks_own_memory(&Facts::of_this_process())
+        && causes::lacks_own_memory(&Facts::of_memory())
 }
 
-/// Adds the limit on processes that was reached, if the failing process could not see it: its own
-/// `/proc` and `/sys` show neither other tests nor the control group.
+/// Adds the limit on processes that was reached, if the failing process could not see it or what is
+/// used of it: its own `/proc` and `/sys` show neither other tests nor the control group.
 pub(crate) fn seen_from_outside(mut failure: Failure) -> Failure {
     let is_unseen =
         failure.diagnosis.as_ref().is_some_and(|diagnosis| causes::is_unseen(diagnosis));
     if let (true, Some(code)) = (is_unseen, failure.errno) {
-        let facts = Facts { lacks_memory: None, ..Facts::of_this_process() };
+        let mut facts = Facts { lacks_memory: None, ..Facts::of_this_process() };
+        // Of the test's processes some have ended since.
+        let used = facts.processes.iter_mut().filter_map(|limit| limit.used.as_mut());
+        used.for_each(|(file, _)| file.push_str(", after the refusal"));
         failure.diagnosis =
             causes::diagnose(Step::Call, code, &facts, &Witness::default()).map(Box::new);
     }
@@ -92,11 +106,35 @@ pub(crate) fn explain_clone(
     with_cause(errno::failure("clone", object, error), Step::Clone(refused), &Witness::default())
 }
 
+/// Explains that the kernel refused some of `namespaces` to a thread of this process, which may
+/// have others. Tries each in a child that makes system calls only.
+pub(crate) fn explain_unshare(
+    step: &str,
+    object: &str,
+    namespaces: &[Namespace],
+    error: &io::Error,
+) -> Failure {
+    let failure = errno::failure(step, object, error);
+    if !error.raw_os_error().is_some_and(errno::is_shortage_of_namespaces) {
+        return with_cause(failure, Step::Call, &Witness::default());
+    }
+    let is_refused = |namespace: &Namespace| {
+        match process::clone(namespace.flag()) {
+            Ok(Side::Child) => process::exit_now(0),
+            Ok(Side::Parent(pid)) => drop(process::reap_aside(pid)),
+            Err(error) => return errno::is_shortage(&error),
+        }
+        false
+    };
+    let refused = namespaces.iter().copied().find(is_refused);
+    with_cause(failure, Step::Namespaces(refused), &Witness::default())
+}
+
 /// Adds the cause for which `step` was refused; `witness` is from the process that was refused.
 pub(crate) fn with_cause(mut failure: Failure, step: Step, witness: &Witness) -> Failure {
     if let (Some(code), None) = (failure.errno, &failure.diagnosis) {
         // For these steps a runner with threads gets here, which must not fork.
-        let is_of_this_process = matches!(step, Step::Call | Step::Resources | Step::Null);
+        let is_of_this_process = !step.needs_a_child();
         let facts = if is_of_this_process { Facts::of_this_process() } else { Facts::read() };
         failure.diagnosis = causes::diagnose(step, code, &facts, witness).map(Box::new);
     }

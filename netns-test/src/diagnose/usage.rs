@@ -3,8 +3,8 @@
 use std::fs;
 use std::sync::OnceLock;
 
+use crate::diagnose::{ids, user_namespaces};
 use crate::env;
-use crate::sys::process;
 
 /// A limit, and what is used of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,11 +47,14 @@ pub(crate) fn of_processes() -> Vec<Limit> {
         let used = all.map(|count| ("threads in /proc/loadavg".to_owned(), count));
         Some(Limit { kind, limit: (file.to_owned(), number(file)?), used, has_refused: false })
     };
-    let (uid, _) = process::effective_ids();
-    let of_user = soft(&limits, "Max processes").filter(|_| !is_exempt(uid)).map(|limit| {
-        let used = (format!("processes and threads of user {uid} in /proc"), tasks_of(uid));
+    let user = ids::real_user().filter(|&uid| !is_exempt(uid));
+    let of_user = user.zip(soft(&limits, "Max processes")).map(|(uid, limit)| {
+        // In a test's user namespace `/proc` does not show what else the kernel counts.
+        let seen = user_namespaces::outer().is_none().then(|| tasks_of(uid)).flatten();
+        let used =
+            seen.map(|count| (format!("processes and threads of user {uid} in /proc"), count));
         let limit = ("Max processes in /proc/self/limits".to_owned(), limit);
-        Limit { kind: Kind::User, limit, used: Some(used), has_refused: false }
+        Limit { kind: Kind::User, limit, used, has_refused: false }
     });
     let mut found = groups();
     found.extend(of_user);
@@ -201,8 +204,12 @@ fn is_exempt(uid: u32) -> bool {
     uid == 0 && map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
-/// Counts the threads of the user's processes, as far as `/proc` shows them.
-fn tasks_of(uid: u32) -> u64 {
+/// Counts the threads of the user's processes, as far as `/proc` shows them. `None` if it shows
+/// other users by the same id.
+fn tasks_of(uid: u32) -> Option<u64> {
+    if !ids::is_shown_alone(uid) {
+        return None;
+    }
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let statuses = processes.filter_map(|entry| {
         let name = entry.file_name();
@@ -214,7 +221,7 @@ fn tasks_of(uid: u32) -> u64 {
         value.split_whitespace().next()?.parse().ok()
     };
     let own = statuses.filter(|status| field(status, "Uid:") == Some(u64::from(uid)));
-    own.filter_map(|status| field(&status, "Threads:")).sum()
+    Some(own.filter_map(|status| field(&status, "Threads:")).sum())
 }
 
 fn commitment() -> Option<Limit> {
@@ -286,8 +293,8 @@ mod tests {
 
     #[test]
     fn this_process_counts() {
-        let (uid, _) = process::effective_ids();
-        assert!(tasks_of(uid) >= 1);
+        let uid = ids::real_user().unwrap();
+        assert!(!ids::is_shown_alone(uid) || tasks_of(uid) >= Some(1));
         assert!(of_processes().iter().any(|limit| limit.kind == Kind::Threads));
         assert!(of_memory().iter().any(|limit| limit.kind == Kind::Mappings));
     }

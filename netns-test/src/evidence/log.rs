@@ -4,7 +4,7 @@
 //! recorded.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::evidence::code::Fact as _;
@@ -29,16 +29,33 @@ struct Own {
     /// Mark of the body: a child that it forks has the same memory, and records nothing.
     body: ForkMark,
     looks: AtomicU32,
+    /// Whether the test's function returns a value: whether it is an error is known only after its
+    /// labs have been dropped.
+    returns: AtomicBool,
 }
 
 /// Makes `log` the log of this process, which is a body.
 pub(crate) fn install(log: SharedLog, body: ForkMark) {
-    drop(LOG.set(Own { log, body, looks: AtomicU32::new(0) }));
+    let returns = AtomicBool::new(false);
+    drop(LOG.set(Own { log, body, looks: AtomicU32::new(0), returns }));
 }
 
 /// Returns whether records are kept.
 pub(crate) fn is_kept() -> bool {
     own().is_some()
+}
+
+/// Notes whether the test's function returns a value.
+pub(crate) fn note_returns(returns: bool) {
+    if let Some(own) = own() {
+        own.returns.store(returns, Ordering::Relaxed);
+    }
+}
+
+/// Returns whether the networks of a lab are wanted after it was dropped: its end may be that of a
+/// function that returns an error.
+pub(crate) fn may_return_an_error() -> bool {
+    own().is_some_and(|own| own.returns.load(Ordering::Relaxed))
 }
 
 /// Appends an event. Its time is now, and its thread the calling one, unless they are set.
@@ -68,6 +85,15 @@ pub(crate) fn tell(record: impl FnOnce() -> Record) {
     }
 }
 
+/// Waits until init has acted on what it was told, if it does so soon.
+pub(crate) fn settle() {
+    let Some(own) = own() else { return };
+    let number = own.log.ask();
+    if process::wake_init() {
+        own.log.wait_for_answer(number, LOOK);
+    }
+}
+
 /// Records a panic of the calling thread. Then has init look at processes and networks, and waits
 /// until it has, as their state is lost when the panic unwinds.
 pub(crate) fn panicked(message: &str, place: &str, thread: &str) {
@@ -79,10 +105,8 @@ pub(crate) fn panicked(message: &str, place: &str, thread: &str) {
         event.with("message", message).with("place", place).with("name", thread)
     });
     if own.looks.fetch_add(1, Ordering::Relaxed) < MOST_LOOKS {
-        let number = own.log.ask();
-        if process::wake_init() {
-            own.log.wait_for_answer(number, LOOK);
-        }
+        append(|| Record::Look);
+        settle();
     }
 }
 

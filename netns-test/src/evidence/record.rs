@@ -14,6 +14,8 @@ pub(crate) enum Record {
     Lab(LabFacts),
     /// The networks of a lab that can be found in the process's table of descriptors.
     Networks(Networks),
+    /// The writer waits until the state of processes and networks has been read.
+    Look,
 }
 
 facts! {
@@ -45,6 +47,7 @@ impl Fact for Record {
             Self::Event(event) => event.write(out.u32(1)),
             Self::Lab(lab) => lab.write(out.u32(2)),
             Self::Networks(networks) => networks.write(out.u32(3)),
+            Self::Look => drop(out.u32(4)),
         }
     }
 
@@ -53,6 +56,7 @@ impl Fact for Record {
             1 => Self::Event(Fact::read(input)?),
             2 => Self::Lab(Fact::read(input)?),
             3 => Self::Networks(Fact::read(input)?),
+            4 => Self::Look,
             _ => return None,
         })
     }
@@ -62,6 +66,7 @@ impl Fact for Record {
             Self::Event(event) => event.json(out),
             Self::Lab(lab) => lab.json(out),
             Self::Networks(networks) => networks.json(out),
+            Self::Look => out.text("look"),
         }
     }
 
@@ -83,6 +88,7 @@ mod tests {
             Record::Event(event),
             Record::Lab(LabFacts { number: 1, ..LabFacts::default() }),
             Record::Networks(networks),
+            Record::Look,
         ] {
             assert_eq!(Record::decoded(&record.encoded()), Some(record));
         }

@@ -5,37 +5,33 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use crate::evidence::record::NodeNetwork;
+use crate::examine::recorder::Recorder;
 use crate::sys::fds;
+use crate::sys::ns::nsfs;
 use crate::sys::process::Pid;
 
 /// A network of a node.
 #[derive(Debug)]
 pub(crate) struct Pin {
-    /// Number of the lab.
-    pub(crate) lab: u32,
     pub(crate) node: String,
     pub(crate) inode: u64,
     /// Descriptor of the namespace in the test's process.
     descriptor: i32,
     /// None for a network that may not be held.
     pub(crate) network: Option<OwnedFd>,
+    pub(crate) recorder: Option<Recorder>,
 }
 
 impl Pin {
     /// Notes a network without taking hold of it.
-    pub(crate) fn note(lab: u32, node: &NodeNetwork) -> Self {
+    pub(crate) fn note(node: &NodeNetwork) -> Self {
         let (name, inode, descriptor) = (node.node.clone(), node.inode, node.descriptor);
-        Self { lab, node: name, inode, descriptor, network: None }
+        Self { node: name, inode, descriptor, network: None, recorder: None }
     }
 
     /// Takes hold of a network that the process `body` has open. Returns `None` if it has closed it.
-    pub(crate) fn take(
-        proc: &OwnedFd,
-        body: Pid,
-        lab: u32,
-        node: &NodeNetwork,
-    ) -> io::Result<Option<Self>> {
-        let noted = Self::note(lab, node);
+    pub(crate) fn take(proc: &OwnedFd, body: Pid, node: &NodeNetwork) -> io::Result<Option<Self>> {
+        let noted = Self::note(node);
         let network = match fds::open_file_in(proc, &noted.path(body)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
@@ -49,4 +45,22 @@ impl Pin {
     pub(super) fn path(&self, body: Pid) -> String {
         format!("{body}/fd/{}", self.descriptor)
     }
+}
+
+/// Starts the flight recorder in the networks that are held and have none. The calling process
+/// enters them one after the other, and then its own network again.
+pub(crate) fn record(pins: &mut [Pin]) -> io::Result<()> {
+    let is_new = |pin: &&mut Pin| pin.recorder.is_none() && pin.network.is_some();
+    let mut new = pins.iter_mut().filter(is_new).peekable();
+    if new.peek().is_none() {
+        return Ok(());
+    }
+    let own = nsfs::own_network()?;
+    let started = new.try_for_each(|pin| {
+        pin.network.as_ref().map_or(Ok(()), nsfs::enter_network)?;
+        pin.recorder = Some(Recorder::start()?);
+        Ok(())
+    });
+    nsfs::enter_network(&own)?;
+    started
 }

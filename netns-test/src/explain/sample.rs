@@ -235,9 +235,9 @@ impl Sample {
         let of = |event: &mut Event| {
             *event = event.clone().with("pid", 7).with("program", "app");
         };
-        of(self.event(EventKind::Spawn, node, 10_100, "app (pid 7)"));
+        of(self.event(EventKind::Spawn, node, 10_100, "app (process 7)"));
         of(self.event(EventKind::Log, node, 10_200, line));
-        let exit = self.event(EventKind::Exit, node, 10_300, &format!("app (pid 7): {status}"));
+        let exit = self.event(EventKind::Exit, node, 10_300, &format!("app (process 7): {status}"));
         of(exit);
         *exit = exit.clone().with("status", status);
     }

@@ -135,7 +135,7 @@ impl<'a> Scene<'a> {
         self.processes.iter().filter(has).collect()
     }
 
-    /// Returns who has a socket open: `echo-server (pid 7)`, or `the test`.
+    /// Returns who has a socket open: `echo-server (process 7)`, or `the test`.
     pub(crate) fn holder(&self, inode: u64) -> Option<String> {
         self.holders(inode).first().map(|process| process_name(process))
     }
@@ -164,14 +164,14 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// Returns how a process is called in texts: `echo-server (pid 7)`, or `the test`.
+/// Returns how a process is called in texts: `echo-server (process 7)`, or `the test`.
 pub(crate) fn process_name(process: &Process) -> String {
     if process.is_body {
         return "the test".to_owned();
     }
     let program = process.command.first().map(|path| path.rsplit('/').next().unwrap_or(path));
     let name = program.filter(|name| !name.is_empty()).unwrap_or(&process.name);
-    format!("{name} (pid {})", process.pid)
+    format!("{name} (process {})", process.pid)
 }
 
 /// Returns how a node is called in texts.

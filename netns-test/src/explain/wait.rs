@@ -80,7 +80,7 @@ impl Wait<'_> {
         !matches!(self.kind, Kind::Lock | Kind::Poll | Kind::Other)
     }
 
-    /// Returns who waits: `the test`, `a thread of server`, `app (pid 7)`.
+    /// Returns who waits: `the test`, `a thread of server`, `app (process 7)`.
     pub(crate) fn who(&self, scene: &Scene<'_>) -> String {
         let is_test = scene.test_thread().is_some_and(|test| test.tid == self.thread.tid);
         match self.node {

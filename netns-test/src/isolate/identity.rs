@@ -10,28 +10,30 @@ use crate::sys::process::credentials;
 use crate::sys::{errno, fds, process};
 use crate::userns::{Caller, Maps};
 
-/// The identity of a body, resolved for one caller.
+/// Identity of a body, resolved for one caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) maps: Maps,
-    /// The uid and gid of the body, as it sees them.
+    /// Uid and gid of the body in its user namespace.
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     dropped: Caps,
-    /// The other groups, if the body is to become another user than the one that it begins as.
+    /// Supplementary groups, if the body must change to another user than the one that it begins
+    /// as.
     becomes: Option<Vec<u32>>,
 }
 
-/// The capabilities that bypass the permissions of files.
+/// Capabilities that bypass the permissions of files.
 const OVER_PERMISSIONS: Caps = Caps::DAC_OVERRIDE.and(Caps::DAC_READ_SEARCH).and(Caps::FOWNER);
 
-/// The capabilities to change owners and modes. With one id mapped they have no use.
+/// Capabilities to change owners and modes. They have no effect where only one id is mapped.
 const OVER_OWNERS: Caps = Caps::CHOWN.and(Caps::FSETID);
 
-/// The capabilities to become another user.
+/// Capabilities to change to another user.
 const OVER_IDS: Caps = Caps::SETUID.and(Caps::SETGID).and(Caps::SETFCAP);
 
-/// The capabilities over a network only. Without a user namespace, the others are over the machine.
+/// Capabilities that only concern a network. Without a user namespace, all others concern the
+/// machine.
 const OVER_NETWORK: Caps =
     Caps::NET_ADMIN.and(Caps::NET_RAW).and(Caps::NET_BIND_SERVICE).and(Caps::NET_BROADCAST);
 
@@ -90,7 +92,7 @@ impl Identity {
         Ok(Self { maps, uid: 0, gid: 0, dropped: Caps::NONE, becomes: None })
     }
 
-    /// An ordinary user that is not the caller.
+    /// Returns the identity of an ordinary user that is not the caller.
     fn of_another(
         account: Account,
         ids: Ids,
@@ -148,7 +150,7 @@ impl Identity {
             caps::drop_for_good(self.dropped)
                 .map_err(|error| errno::failure("capset", "capabilities to drop", &error))?;
         }
-        // Root's programs get its capabilities anyway.
+        // The kernel passes root's capabilities on to its programs without this.
         if self.uid != 0 {
             caps::make_ambient()
                 .map_err(|error| errno::failure("prctl", "PR_CAP_AMBIENT", &error))?;
@@ -156,9 +158,8 @@ impl Identity {
         Ok(())
     }
 
-    /// Changes to the user, if that is not the caller. Call it when the id maps are written, and
-    /// stdout and stderr are the test's. They are given to the user, who can then open
-    /// `/dev/stdout`.
+    /// Changes to the user, if that is not the caller. The id maps must be written, and stdout and
+    /// stderr must be the test's: they become the user's, so that it can open `/dev/stdout`.
     pub(crate) fn become_user(&self) -> Result<(), Failure> {
         let Some(groups) = &self.becomes else { return Ok(()) };
         let (uid, gid) = (self.uid, self.gid);
@@ -180,7 +181,7 @@ impl Identity {
     }
 }
 
-/// Returns the failure of a caller without root that is to become another user.
+/// Returns the failure for a caller that is not root and so cannot change to another user.
 fn not_root((uid, gid): (u32, u32), caller: &Caller) -> Failure {
     let object = format!("uid {uid} and gid {gid}");
     let reason = format!("the caller is uid {}, which may not change it", caller.uid);

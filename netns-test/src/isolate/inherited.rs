@@ -9,16 +9,17 @@ use crate::sys::fds::entries::Changed;
 use crate::sys::process::credentials;
 use crate::sys::process::credentials::MachineNames;
 
-/// Two changes of a directory within so much time may have the same time: before Linux 6.13 it is
-/// that of the last tick of the kernel's clock, of which there are 100 a second or more.
+/// Time within which two changes of a directory may have equal timestamps. Before Linux 6.13 a
+/// timestamp is that of the last tick of the kernel's clock, which has at least 100 a second.
 const TICK: Duration = Duration::from_millis(20);
 
-/// The state of the machine that a sandbox copies and does not update later, except mounts, working
-/// directory and the defaults of a new network. Sandboxes with equal values are interchangeable.
+/// State of the machine that a sandbox copies and does not update later. Not included are mounts,
+/// the working directory and the defaults of a new network. Sandboxes with equal values are
+/// interchangeable.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Copied {
     names: MachineNames,
-    /// The time of the last change of each directory and file that `/run` is built from.
+    /// Time of the last change of each directory and file from which `/run` is built.
     run: Vec<(PathBuf, Changed)>,
 }
 
@@ -37,7 +38,7 @@ impl Copied {
             && self.run.iter().all(is_unchanged)
     }
 
-    /// Returns whether the next change is certain to have another time.
+    /// Returns whether the next change will certainly have another timestamp.
     pub(crate) fn is_settled(&self) -> bool {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.run.iter().all(|(_, changed)| is_before(*changed, now))

@@ -1,5 +1,5 @@
-//! A network with a neighbour: `eth0` in the sandbox is one end of a veth pair. The other end is in
-//! a network namespace without processes.
+//! A network with a neighbour (`network = "lan"`): `eth0` in the sandbox is one end of a veth pair.
+//! The other end is in a network namespace without processes.
 //!
 //! The kernel there answers ARP, neighbour solicitations and ping. There is no default route
 //! through it: a TCP connection to the outside would fail only after a second, when the SYN is
@@ -21,18 +21,17 @@ use crate::sys::net::ifreq;
 use crate::sys::net::route::{Change, End, LOOPBACK, Refusal, Requests, Socket};
 use crate::sys::ns::nsfs;
 
-/// The name of both ends of the veth pair.
+/// Name of both ends of the veth pair.
 const NAME: &str = "eth0";
 
-/// The index of the neighbour's end. The ends must have different indexes: the kernel takes a veth
-/// whose peer has the same index for an interface without a lower one, and delays its link watch by
-/// up to a second.
+/// Index of the neighbour's end. The ends must have different indexes: the kernel does not
+/// recognise a veth pair with equal ones, and reports its carrier up to a second late (link watch).
 const THERE: u32 = 1000;
 
-/// The time limit for the link to become operational, which usually takes about 10 ms.
+/// Time limit for the link to become operational, which usually takes about 10 ms.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The addresses of one end.
+/// Returns the addresses of one end.
 const fn addresses(host: u8) -> [(IpAddr, u8); 3] {
     let last = host as u16;
     [
@@ -49,7 +48,7 @@ const fn mac(host: u8) -> [u8; 6] {
     [2, 0, 0, 0, 0, host]
 }
 
-/// The network namespace of a neighbour. The descriptor keeps it alive; no body inherits it.
+/// Network namespace of a neighbour. The descriptor keeps it alive, and no body inherits it.
 #[derive(Debug)]
 pub(crate) struct Neighbour {
     own: OwnedFd,
@@ -63,7 +62,7 @@ struct Steps {
     names: Vec<(&'static str, String)>,
 }
 
-/// One end of the veth pair, with the changes that the kernel has reported.
+/// End of the veth pair, with the changes that the kernel has reported.
 struct Side {
     socket: Socket,
     whose: &'static str,
@@ -72,8 +71,8 @@ struct Side {
 }
 
 impl Neighbour {
-    /// Creates the namespace. The calling thread must be the only one of its process; it returns to
-    /// its own namespace.
+    /// Creates the namespace, and returns to the caller's own. The calling thread must be the only
+    /// one of its process.
     pub(crate) fn new() -> io::Result<Self> {
         let own = nsfs::own_network()?;
         nsfs::unshare_network()?;

@@ -14,11 +14,11 @@ use crate::sys::net::route::{Kind, Requests, Route, Table};
 use crate::sys::{errno, fds};
 use crate::userns::Maps;
 
-/// Brings `lo` up and sets the sysctls that bodies rely on.
+/// Brings `lo` up, and sets the sysctls that bodies rely on.
 pub(crate) fn set_up(identity: &Identity, transcript: &mut Transcript) -> Result<(), Refused> {
     restore_defaults(transcript);
-    // A host may pass "no IPv6" on to new namespaces, in `all` or in `default`. A write to `all`
-    // sets `default`, too.
+    // A new namespace may inherit a disabled IPv6 from the host, in `all` or in `default`. A write
+    // to `all` sets `default`, too.
     let conf = "/proc/sys/net/ipv6/conf";
     let paths = ["all", "default"].map(|name| format!("{conf}/{name}/disable_ipv6"));
     // A correct value is not written again: for a write the kernel takes the RTNL lock, and the
@@ -108,7 +108,11 @@ fn restore_defaults(transcript: &mut Transcript) {
         Ok(_) => transcript.done("write the kernel's defaults to net.ipv4.conf and net.ipv6.conf"),
         Err(refused) => {
             let step = format!("write {}", refused.path());
-            transcript.note(step, "settings of the host hold", Err::<(), _>(refused.error));
+            transcript.note(
+                step,
+                "interfaces have settings of the host",
+                Err::<(), _>(refused.error),
+            );
         }
     }
 }

@@ -1,19 +1,19 @@
-//! A step that a sandbox needs and the kernel has refused.
+//! Refusal of a step that a sandbox needs.
 
 use crate::error::Failure;
 
-/// A step without which there is no sandbox.
+/// Refused step without which there is no sandbox.
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) part: Part,
     pub(crate) failure: Failure,
 }
 
-/// Which of the parts that must hold.
+/// Part of a sandbox that cannot be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Maps {
-        /// Whether the one id that is mapped is root's.
+        /// Whether the only mapped id is that of root.
         of_root: bool,
     },
     Mounts,

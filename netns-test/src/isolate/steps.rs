@@ -1,4 +1,4 @@
-//! The ordered steps that turn a fresh process in fresh namespaces into a sandbox.
+//! The ordered steps that turn a new process in new namespaces into a sandbox.
 
 use std::os::fd::OwnedFd;
 
@@ -23,7 +23,7 @@ pub(crate) fn set_up(
     let refused = |part| move |failure| Refused { part, failure };
     let of_root = identity.maps.are_of_root();
     identity.maps.write_own().map_err(refused(Part::Maps { of_root }))?;
-    // For files that are created here; the body's umask is set later.
+    // This applies to files that are created here. The body's umask is set later.
     transcript.note("umask", "modes are the caller's", unfailing::set_umask(0o022));
     for namespace in mode.shared() {
         let name = namespace.name();
@@ -39,10 +39,11 @@ pub(crate) fn set_up(
     Ok(proc)
 }
 
-/// Makes the next process of this PID namespace get the id that this one has outside.
+/// Makes the kernel assign the id that this process has outside to the next process of this PID
+/// namespace.
 ///
-/// Programs name temporary files after their process id, which would be the same in all new PID
-/// namespaces. The id of init outside is unique while init lives.
+/// Programs use their process id in names of temporary files, and it would be the same in all new
+/// PID namespaces. The id that init has outside is unique while init lives.
 pub(crate) fn number_next_process() -> Transcript {
     let mut transcript = Transcript::default();
     let Some(pid) = pid_outside() else { return transcript };
@@ -57,14 +58,14 @@ pub(crate) fn try_loopback() -> Result<(), Refused> {
     network::try_loopback().map_err(|failure| Refused { part: Part::Sockets, failure })
 }
 
-/// Sends a byte over a TCP connection to 127.0.0.1; counters change.
+/// Sends a byte over a TCP connection to 127.0.0.1, which changes counters.
 #[cfg(feature = "doctor")]
 pub(crate) fn use_loopback() -> Result<(), Refused> {
     network::use_loopback().map_err(|failure| Refused { part: Part::Sockets, failure })
 }
 
-/// Reads this process's id in the PID namespace of `/proc`: the parent's, until the own `/proc` is
-/// mounted.
+/// Reads this process's id in the PID namespace of `/proc`, which is the parent's until this
+/// namespace's `/proc` is mounted.
 fn pid_outside() -> Option<Pid> {
     std::fs::read_link("/proc/self").ok()?.to_str()?.parse().ok()
 }

@@ -1,7 +1,7 @@
 //! The users of this machine, by `/etc/passwd` and `/etc/group` (passwd(5), group(5)).
 //!
-//! The files and no name service: one may be asked over the network, and keeps sockets and
-//! memory in the process that asks.
+//! Only the files are read. The C library's lookup may use a name service over the network, and
+//! keeps sockets and memory in the process.
 
 use std::fs;
 
@@ -11,12 +11,12 @@ use crate::sys::errno;
 const USERS: &str = "/etc/passwd";
 const GROUPS: &str = "/etc/group";
 
-/// The ids of a user.
+/// Ids of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Account {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// The groups that the user is in besides `gid`.
+    /// Other groups of the user.
     pub(crate) groups: Vec<u32>,
 }
 
@@ -35,7 +35,7 @@ impl Account {
         Ok(line.account())
     }
 
-    /// Finds a user by its uid; without a line it has a group of the same number.
+    /// Finds a user by its uid. A uid without a line has a gid of the same number.
     pub(crate) fn numbered(uid: u32) -> Self {
         let users = fs::read_to_string(USERS).unwrap_or_default();
         let line = lines(&users).find(|line| line.uid == uid);
@@ -43,7 +43,7 @@ impl Account {
     }
 }
 
-/// A line of `/etc/passwd`.
+/// Line of `/etc/passwd`.
 struct Line<'a> {
     name: &'a str,
     uid: u32,
@@ -66,7 +66,7 @@ fn lines(users: &str) -> impl Iterator<Item = Line<'_>> {
     })
 }
 
-/// The groups that have `name` for a member, but for `own`.
+/// Returns the groups of which `name` is a member, except `own`.
 fn groups_of(groups: &str, name: &str, own: u32) -> Vec<u32> {
     let found = groups.lines().filter_map(|line| {
         let mut fields = line.split(':');

@@ -56,7 +56,7 @@ pub use crate::lab::run::node::Node;
 pub use crate::lab::run::programs::command::NodeCommand;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::run::programs::process::NodeChild;
-pub use crate::lab::topology::input::{AddrArg, Interface, IntoAddrs, MacArg, SubnetArg, Via};
+pub use crate::lab::topology::input::{AddrArg, InterfaceArg, IntoAddrs, MacArg, SubnetArg, Via};
 pub use crate::lab::topology::{
     LinkId, LinkSpec, MacvlanMode, NodeId, NodeKind, NodeSpec, Topology,
 };

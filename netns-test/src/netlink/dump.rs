@@ -1,8 +1,6 @@
 //! Dumps (lists) of the kernel's objects, as bytes. The types of `rtnetlink` drop unknown
 //! attributes, which would then be neither shown, nor compared, nor restored.
 
-use std::sync::PoisonError;
-
 use rtnetlink::packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR};
 
 use crate::error::Failure;
@@ -10,6 +8,7 @@ use crate::netlink::Netlink;
 use crate::netlink::attr::{IPV4, IPV6, number, signed};
 use crate::netlink::message::{HEADER, framed, raw};
 use crate::sys::errno;
+use crate::sys::lock::lock;
 
 /// `NLM_F_DUMP_INTR`: the list has changed while it was sent.
 const INTERRUPTED: u16 = 0x10;
@@ -30,7 +29,7 @@ impl Netlink {
         object: &str,
     ) -> Result<Vec<Vec<u8>>, Failure> {
         let failed = |error| errno::failure("list", object, &error);
-        let mut talk = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut talk = lock(&self.socket);
         let mut found = Vec::new();
         for _ in 0..ATTEMPTS {
             talk.number = talk.number.wrapping_add(1);

@@ -1,6 +1,6 @@
 //! A socket for requests to the kernel, and the answers to them.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use rtnetlink::packet_core::{
     ErrorMessage, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
@@ -15,6 +15,9 @@ use crate::error::Failure;
 use crate::netlink::message::framed;
 use crate::netlink::message::{HEADER, raw};
 use crate::sys::errno;
+use crate::sys::lock::lock;
+use crate::sys::process::caps;
+use crate::sys::process::caps::Caps;
 
 /// The object of a failure to open a netlink socket.
 pub(crate) const SOCKET: &str = "a netlink socket";
@@ -93,7 +96,7 @@ impl Netlink {
     /// been carried out, too.
     #[cfg(feature = "lab")]
     pub(crate) fn ask_all(&self, requests: &[Request]) -> Result<(), Failure> {
-        let mut talk = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut talk = lock(&self.socket);
         requests.chunks(AT_ONCE).try_for_each(|some| talk.ask(some).map(drop))
     }
 
@@ -105,7 +108,7 @@ impl Netlink {
         message: RouteNetlinkMessage,
         flags: u16,
     ) -> Result<Vec<RouteNetlinkMessage>, Failure> {
-        let mut talk = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut talk = lock(&self.socket);
         talk.ask(&[Request::new(step, object, message, flags)])
     }
 
@@ -188,6 +191,13 @@ fn refused(step: &str, object: &str, refusal: &ErrorMessage, flags: u16) -> Fail
     let mut failure = errno::failure(step, object, &refusal.to_io());
     if let Some(words) = words_of(refusal, flags) {
         failure.reason = format!("{}: {words}", failure.reason);
+    }
+    let has_right = || caps::effective().is_ok_and(|caps| caps.contains(Caps::NET_ADMIN));
+    if failure.errno == Some(errno::EPERM) && !has_right() {
+        return failure.advise(
+            "the caller has no CAP_NET_ADMIN; the body of a #[netns_test] has it, and what runs \
+             under `unshare -Urnm`",
+        );
     }
     failure
 }

@@ -16,6 +16,8 @@ pub struct Case {
     pub options: Options,
     /// Effect of a panic.
     pub should_panic: ShouldPanic,
+    /// Whether the function returns a value, which may be an error.
+    pub returns: bool,
     /// Beginning of the function under the attribute.
     pub begins: Begins,
     /// Body. Its return value is reported as for `main`.
@@ -68,6 +70,7 @@ mod tests {
             name: "works",
             options: Options::NONE,
             should_panic: ShouldPanic::No,
+            returns: false,
             begins: Begins::AtOnce,
             body: || ExitCode::SUCCESS,
         };

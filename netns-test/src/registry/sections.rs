@@ -5,9 +5,9 @@
 //!
 //! # Safety
 //!
-//! With `sys` and `premain.rs` the only file with `unsafe`: it reads tables that the linker has
-//! laid out. Two sections keep their names and the layout of their entries in every version of
-//! this crate: the code of the constructors (`netns_test_premain`) and the marks
+//! Besides `sys` and `premain.rs`, this is the only file with `unsafe`: it reads tables that the
+//! linker has laid out. Two sections keep their names and the layout of their entries in every
+//! version of this crate: the code of the constructors (`netns_test_premain`) and the marks
 //! (`netns_test_marks`).
 #![expect(unsafe_code, reason = "reads what the linker has laid out")]
 
@@ -25,6 +25,12 @@ use crate::registry::options::DefaultsEntry;
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __case {
+    (@returns) => {
+        false
+    };
+    (@returns Value) => {
+        true
+    };
     (@begins) => {
         $crate::__rt::Begins::AtOnce
     };
@@ -34,13 +40,14 @@ macro_rules! __case {
     (
         name: $name:expr, options: { $($options:tt)* },
         should_panic: $should_panic:ident $(($expected:expr))?,
-        $(begins: $begins:ident,)? body: $body:expr $(,)?
+        $(returns: $returns:ident,)? $(begins: $begins:ident,)? body: $body:expr $(,)?
     ) => {{
         static CASE: $crate::__rt::Case = $crate::__rt::Case {
             module: $crate::__rt::module_path!(),
             name: $name,
             options: $crate::__options!($($options)*),
             should_panic: $crate::__rt::ShouldPanic::$should_panic $(($expected))?,
+            returns: $crate::__case!(@returns $($returns)?),
             begins: $crate::__case!(@begins $($begins)?),
             body: $body,
         };

@@ -8,14 +8,14 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime, RuntimeFlavor};
 
 use crate::harness::child::panic_hook;
 use crate::runtime::interception;
-use crate::sys::errno;
+use crate::sys::{errno, lock};
 
 /// Time that a started worker may take to its first instruction.
 const LATEST: Duration = Duration::from_secs(5);
@@ -75,7 +75,7 @@ impl Gate {
         state.came += 1;
         self.changed.notify_all();
         while !state.is_open && !state.is_closed {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = lock::wait(&self.changed, state);
         }
         if state.is_closed {
             drop(state);
@@ -98,8 +98,7 @@ impl Gate {
             _ => runtime.metrics().num_workers(),
         };
         let are_missing = |state: &mut State| state.came < workers && !state.is_closed;
-        let waited = self.changed.wait_timeout_while(self.state(), LATEST, are_missing);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let (mut state, _) = lock::wait_while(&self.changed, self.state(), LATEST, are_missing);
         if state.came >= workers && !state.is_closed {
             state.is_open = true;
             self.is_open.store(true, Ordering::Release);
@@ -117,7 +116,7 @@ impl Gate {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock::lock(&self.state)
     }
 }
 
@@ -131,11 +130,11 @@ mod tests {
         let count = Arc::new(Mutex::new(0));
         let counted = Arc::clone(&count);
         let result = build(builder.worker_threads(4), move || {
-            let mut count = counted.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut count = lock::lock(&counted);
             *count += 1;
-            assert!(*count < 3, "the third (os error 11)");
+            assert!(*count < 3, "the third (os error {})", errno::EAGAIN);
         });
-        assert_eq!(result.unwrap_err().raw_os_error(), Some(11));
+        assert_eq!(result.unwrap_err().raw_os_error(), Some(errno::EAGAIN));
         let runtime = build(&mut builder, || {}).unwrap();
         assert_eq!(runtime.metrics().num_workers(), 4);
         runtime.block_on(async { tokio::task::spawn_blocking(|| {}).await }).unwrap();

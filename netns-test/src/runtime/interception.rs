@@ -7,10 +7,11 @@
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::panic::{self, PanicHookInfo};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, RwLock};
 use std::thread;
 
 use crate::harness::child::panic_hook::message;
+use crate::sys::lock;
 
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Sync + Send>;
 type Action = Box<dyn Fn(&str)>;
@@ -42,10 +43,10 @@ pub(crate) fn intercept(action: Action) -> Option<Interception> {
     if thread::panicking() || is_taken {
         return None;
     }
-    let in_place = IN_PLACE.lock().unwrap_or_else(PoisonError::into_inner);
+    let in_place = lock::lock(&IN_PLACE);
     ACTION.set(Some(action));
     let before = panic::take_hook();
-    *BEFORE.write().unwrap_or_else(PoisonError::into_inner) = Some(before);
+    *lock::write(&BEFORE) = Some(before);
     panic::set_hook(Box::new(pass_on));
     Some(Interception { _in_place: in_place, _thread: PhantomData })
 }
@@ -58,7 +59,7 @@ impl Drop for Interception {
             return;
         }
         drop(panic::take_hook());
-        let before = BEFORE.write().unwrap_or_else(PoisonError::into_inner).take();
+        let before = lock::write(&BEFORE).take();
         if let Some(before) = before {
             panic::set_hook(before);
         }
@@ -73,7 +74,7 @@ fn pass_on(info: &PanicHookInfo<'_>) {
     if matches!(taken, Ok(Some(()))) {
         return;
     }
-    if let Some(before) = &*BEFORE.read().unwrap_or_else(PoisonError::into_inner) {
+    if let Some(before) = &*lock::read(&BEFORE) {
         before(info);
     }
 }

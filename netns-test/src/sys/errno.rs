@@ -5,7 +5,7 @@ use std::io;
 
 use nix::errno::Errno;
 
-use crate::error::Failure;
+use crate::error::{Diagnosis, Failure};
 
 pub(crate) const EPERM: i32 = libc::EPERM;
 pub(crate) const ENOENT: i32 = libc::ENOENT;
@@ -20,10 +20,13 @@ pub(crate) const EEXIST: i32 = libc::EEXIST;
 #[cfg(feature = "doctor")]
 pub(crate) const ENODEV: i32 = libc::ENODEV;
 pub(crate) const EINVAL: i32 = libc::EINVAL;
-pub(crate) const ENFILE: i32 = libc::ENFILE;
+#[cfg(test)]
 pub(crate) const EMFILE: i32 = libc::EMFILE;
 pub(crate) const EBUSY: i32 = libc::EBUSY;
 pub(crate) const EMSGSIZE: i32 = libc::EMSGSIZE;
+#[cfg(test)]
+pub(crate) const EISDIR: i32 = libc::EISDIR;
+pub(crate) const EROFS: i32 = libc::EROFS;
 pub(crate) const ENOSPC: i32 = libc::ENOSPC;
 pub(crate) const ENOSYS: i32 = libc::ENOSYS;
 pub(crate) const EUSERS: i32 = libc::EUSERS;
@@ -48,10 +51,33 @@ pub(crate) fn describe_raw(code: i32) -> String {
     }
 }
 
-/// Returns the failure of `step` on `object`, with the kernel's reason.
+/// Returns the failure of `step` on `object`, with the kernel's reason. If that is a full table of
+/// descriptors, the cause needs no other facts, and is added.
 pub(crate) fn failure(step: &str, object: impl Into<String>, error: &io::Error) -> Failure {
     let errno = error.raw_os_error();
-    Failure { errno, ..Failure::new(step, object, describe(error)) }
+    let table = errno.and_then(full_table);
+    // These calls take no descriptor: the file could not be opened for them.
+    let step = if table.is_some() && matches!(step, "read" | "write") { "open" } else { step };
+    let diagnosis = table.map(Box::new);
+    Failure { errno, diagnosis, ..Failure::new(step, object, describe(error)) }
+}
+
+/// Explains a full table of descriptors, of the process or of the machine.
+fn full_table(code: i32) -> Option<Diagnosis> {
+    let few = "run fewer tests at once (--test-threads)";
+    match code {
+        libc::EMFILE => {
+            let limit = crate::sys::process::limits::open_files().to_string();
+            let cause = Diagnosis::new("process-limit", "too many open files in one process");
+            let cause = cause.shown_by("Max open files in /proc/self/limits", limit);
+            Some(cause.for_good(format!("raise `ulimit -n`, or {few}")))
+        }
+        libc::ENFILE => {
+            let cause = Diagnosis::new("process-limit", "too many open files on the machine");
+            Some(cause.for_good(format!("raise fs.file-max, or {few}")))
+        }
+        _ => None,
+    }
 }
 
 /// A failed call, before it is known whether it is reported.

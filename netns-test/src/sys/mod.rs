@@ -1,5 +1,6 @@
-//! The kernel and the C library, as safe functions: the only place for `unsafe`
-//! besides `premain.rs`.
+//! The kernel and the C library, as safe functions. `unsafe` is here, in `premain.rs`, which
+//! vouches that the process has one thread, and in `registry/sections.rs`, which reads tables of
+//! the linker.
 //!
 //! # Safety
 //!
@@ -13,7 +14,6 @@ pub(crate) mod errno;
 pub(crate) mod fds;
 pub(crate) mod inspect;
 pub(crate) mod launch;
-#[cfg(feature = "lab")]
 pub(crate) mod lock;
 pub(crate) mod mount;
 pub(crate) mod net;

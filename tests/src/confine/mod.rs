@@ -36,8 +36,8 @@ pub const SETFCAP: u32 = 31;
 /// `net_raw`, `sys_chroot`, mknod, `audit_write`, setfcap.
 pub const OF_DOCKER: [u32; 14] = [0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, SETFCAP];
 
-/// Uid and gid without rights, the user `nobody` of most systems.
-const NOBODY: u32 = 65_534;
+/// Uid and gid without rights: the user `nobody` of most systems.
+const UNPRIVILEGED: u32 = 65_534;
 
 /// Puts the calling thread, and the threads and programs that it starts, under a filter.
 ///
@@ -79,7 +79,7 @@ impl Confinement {
         // SAFETY: as above.
         let gid = unsafe { libc::getegid() };
         let changes = who == Who::User && uid == 0;
-        let (uid, gid) = if changes { (NOBODY, NOBODY) } else { (uid, gid) };
+        let (uid, gid) = if changes { (UNPRIVILEGED, UNPRIVILEGED) } else { (uid, gid) };
         // Becoming another user closes the process's files in /proc to itself.
         Self { who, uid, gid, changes, owns_mounts: false, steps: vec![Step::Dumpable] }
     }
@@ -88,7 +88,7 @@ impl Confinement {
     /// child ends with status 125.
     pub fn apply(self, command: &mut Command) {
         if self.changes {
-            command.uid(NOBODY).gid(NOBODY);
+            command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
         }
         let steps = self.steps;
         // SAFETY: the steps make system calls on memory that was laid out before; they

@@ -117,6 +117,12 @@ impl Confinement {
         own
     }
 
+    /// A `/proc` that cannot be written.
+    #[must_use]
+    pub fn read_only_proc(self) -> Self {
+        self.mounts().bind("/proc", "/proc").read_only("/proc")
+    }
+
     /// A `/sys` that cannot be written.
     #[must_use]
     pub fn read_only_sys(self) -> Self {

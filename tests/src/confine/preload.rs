@@ -6,10 +6,10 @@ use std::process::Command;
 const SOURCE: &str = r#"
 #include <pthread.h>
 #include <unistd.h>
-static void *wait_for_ever(void *nothing) { for (;;) pause(); return nothing; }
+static void *wait_forever(void *nothing) { for (;;) pause(); return nothing; }
 __attribute__((constructor)) static void start(void) {
     pthread_t thread;
-    if (pthread_create(&thread, 0, wait_for_ever, 0) != 0) _exit(125);
+    if (pthread_create(&thread, 0, wait_forever, 0) != 0) _exit(125);
 }
 "#;
 

@@ -28,7 +28,8 @@ fn above() {
     isolated_with_set_up();
 }
 
-/// The body begins on another thread than the attribute's code, which a runtime of a lab needs no less.
+/// The body and the code of the attribute are on different threads. The runtimes of a lab work
+/// nevertheless.
 #[netns_test(timeout = "20s")]
 #[on_a_thread]
 fn a_body_on_a_thread_of_its_own_can_have_a_lab() {

@@ -93,6 +93,7 @@ environments! {
     // `/proc` and `/sys`.
     no_proc: User, Confinement::no_proc;
     no_proc_as_root: Root, Confinement::no_proc;
+    read_only_proc: User, Confinement::read_only_proc;
     proc_of_docker: User, Confinement::proc_of_docker;
     proc_of_docker_as_root: Root, Confinement::proc_of_docker;
     read_only_sys: User, Confinement::read_only_sys;

@@ -20,7 +20,7 @@ pub(crate) fn normal(section: &str) -> String {
 fn is_not_everywhere(line: &str) -> bool {
     let line = line.trim_start();
     line.starts_with("/proc/self/attr/")
-        || line.contains("settings of the host hold: ")
+        || line.contains("interfaces have settings of the host: ")
         || (line.starts_with("/sys/fs/cgroup/") && line.contains("/pids."))
 }
 

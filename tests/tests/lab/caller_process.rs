@@ -114,7 +114,7 @@ fn labs_that_share_the_test_do_not_take_each_others_names() {
     let (three, third) = build("third", "10.3.0.0/24");
     // From a thread that is elsewhere.
     let three = std::sync::Mutex::new(Some(three));
-    two.host(&second).unwrap().run(|| drop(three.lock().unwrap().take()));
+    two.node(&second).unwrap().run(|| drop(three.lock().unwrap().take()));
     assert!(is_known(&second) && !is_known(&third));
     drop(two);
     assert_eq!(std::fs::read_to_string("/etc/hosts").unwrap(), before);

@@ -156,7 +156,7 @@ fn a_node_is_a_gateway_by_its_address_on_the_link() -> netns_test::Result<()> {
         let message = lab[b].add_route(to, a).unwrap_err().said();
         assert_eq!(
             message,
-            format!("add the route to {to} of b: a has no address on a subnet of the host")
+            format!("add the route to {to} of b: a has no address on a subnet of the node")
         );
     }
     Ok(())

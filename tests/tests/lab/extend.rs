@@ -46,7 +46,7 @@ fn hosts_are_added_to_a_router() -> netns_test::Result<()> {
             net.link(nodes[nodes.len() - 1], nodes[2]);
         }
     })?;
-    let (old, new) = (lab.host("h0").unwrap(), lab.host("new1").unwrap());
+    let (old, new) = (lab.node("h0").unwrap(), lab.node("new1").unwrap());
     old.wait(WAIT_LIMIT).reachable(new)?;
     old.command("true").status()?;
     assert_eq!(new.block_on(async { 7 }), 7);
@@ -69,7 +69,7 @@ fn a_network_is_added_behind_a_new_router() -> netns_test::Result<()> {
     let uplink = lab.links().find(|link| link.name() == Some("uplink")).unwrap();
     uplink.down()?;
     uplink.up()?;
-    lab.host("h0").unwrap().wait(WAIT_LIMIT).reachable("desk1")
+    lab.node("h0").unwrap().wait(WAIT_LIMIT).reachable("desk1")
 }
 
 #[netns_test]
@@ -280,7 +280,7 @@ fn names_that_cannot_be_written_are_taken_back() -> netns_test::Result<()> {
     let message = lab.extend(&net).unwrap_err().said();
     assert_eq!(message, "write /etc/hosts of h1: EROFS (Read-only file system)");
     assert!(nodes.iter().all(|node| names(&lab, *node) == before));
-    assert!(lab.host("new").is_none());
+    assert!(lab.node("new").is_none());
     Mesh::new(&lab, &nodes).all_pairs_talk();
     oracle::check(&lab);
     remount(&lab, "rw");

@@ -38,11 +38,11 @@ fn a_route_does_not_lead_to_the_host_itself() {
     let message = lab[client].add_route("192.0.2.0/24", client).unwrap_err().said();
     let advice = "pass the address of a neighbour, or a link for a destination on that link";
     let expected = format!(
-        "add the route to 192.0.2.0/24 of client: the gateway is the host itself; {advice}"
+        "add the route to 192.0.2.0/24 of client: the gateway is the node itself; {advice}"
     );
     assert_eq!(message, expected);
     let message = lab[client].add_route("192.0.2.0/24", own).unwrap_err().said();
-    assert!(message.ends_with(&format!("{own} is the host's own address; {advice}")), "{message}");
+    assert!(message.ends_with(&format!("{own} is the node's own address; {advice}")), "{message}");
     let message = lab[client].add_route("default", server).unwrap_err().said();
     assert!(message.contains("write the default route as 0.0.0.0/0 or ::/0"), "{message}");
 }
@@ -85,7 +85,7 @@ fn a_route_by_a_link_leads_to_its_segment() -> netns_test::Result<()> {
         "{message}"
     );
     let message = refused(switch, "10.9.0.0/24", of_a);
-    assert!(message.ends_with("the host has no address of its family on the link"), "{message}");
+    assert!(message.ends_with("the node has no address of its family on the link"), "{message}");
     let message = lab[a].add_route("10.9.0.0/24", of_b).unwrap_err().said();
     assert!(message.starts_with("find the end of link"), "{message}");
     Ok(())

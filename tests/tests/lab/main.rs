@@ -11,6 +11,7 @@ mod connect_after_heal;
 mod debug_texts;
 mod error_texts;
 mod extend;
+mod extend_declarations;
 mod extend_splits;
 mod extra_interfaces;
 mod invalid_calls;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use netns_test::{Lab, NodeId, Topology};
+use netns_test_tests::{LIMIT, eventually};
 
 /// How long a packet may take that is not lost.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
@@ -114,19 +115,14 @@ fn times_full() -> String {
 /// Sends again while others have filled the table of neighbours: the kernel reports that by EINVAL
 /// (IPv6) or ENOBUFS (IPv4), which it has no other reason for.
 pub(crate) fn send(socket: &UdpSocket, text: &str, target: SocketAddr) {
-    let start = Instant::now();
-    loop {
-        match socket.send_to(text.as_bytes(), target) {
-            Ok(_) => return,
-            Err(error)
-                if [Some(libc::EINVAL), Some(libc::ENOBUFS)].contains(&error.raw_os_error())
-                    && start.elapsed() < Duration::from_secs(30) =>
-            {
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            Err(error) => panic!("{text}, to {target}: {error}"),
-        }
-    }
+    let is_full = |error: &std::io::Error| {
+        [Some(libc::EINVAL), Some(libc::ENOBUFS)].contains(&error.raw_os_error())
+    };
+    eventually(LIMIT, "the table of neighbours has room", || {
+        let sent = socket.send_to(text.as_bytes(), target);
+        assert!(sent.as_ref().err().is_none_or(is_full), "{text}, to {target}: {sent:?}");
+        sent
+    });
 }
 
 impl<'a> Mesh<'a> {

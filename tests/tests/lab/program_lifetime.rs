@@ -1,7 +1,7 @@
 //! No program outlives its lab. A process that holds a stream's end keeps its reader waiting:
 //! the end of the stream is the event that is waited for.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufReader, Read as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Topology, netns_test};
 use netns_test_tests::confine::{Filter, filter_this_thread};
-use netns_test_tests::{LIMIT, Said as _, again, children, eventually, passes};
+use netns_test_tests::{LIMIT, Said as _, again, children, eventually, passes, read_until};
 
 use super::two_hosts;
 
@@ -146,7 +146,7 @@ fn a_program_that_cannot_be_killed_is_named() {
     let output = lab[server].command("sh").args(["-c", script]).stdout(Stdio::piped()).output();
     let output = String::from_utf8(output.unwrap().stdout).unwrap();
     let expected = format!(
-        "kill all on a host: process {} (sleep): still there after 10 seconds: \
+        "kill all processes on a node: {} (sleep) still running after 10 seconds: \
          EPERM (Operation not permitted)",
         output.trim()
     );
@@ -192,11 +192,9 @@ fn a_plain_caller_needs_no_harness() {
 fn a_caller_that_is_killed_leaves_no_program() {
     let mut command = again(&UNSHARE, &PLAIN);
     let mut caller = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut stdout = BufReader::new(caller.stdout.take().unwrap());
-    let mut line = String::new();
-    while !line.ends_with("started\n") {
-        assert_ne!(stdout.read_line(&mut line).unwrap(), 0, "{line}");
-    }
+    let stdout = BufReader::new(caller.stdout.take().unwrap());
+    let mut stdout =
+        read_until(stdout, "the program is started", |lines| lines.ends_with("started\n"));
     caller.kill().unwrap();
     let mut rest = String::new();
     stdout.read_to_string(&mut rest).unwrap();

@@ -141,10 +141,10 @@ fn other_nodes() {
     for address in &lab.plan().nodes()[2].addresses {
         client.wait(WAIT_LIMIT).reachable(*address).unwrap();
     }
-    let unknown = client.wait(WAIT_LIMIT).reachable("nobody").unwrap_err().said();
+    let unknown = client.wait(WAIT_LIMIT).reachable("absent").unwrap_err().said();
     assert_eq!(
         unknown,
-        "wait for nobody to answer client: the lab has no node of this name that has an address\n  \
+        "wait for absent to answer client: the lab has no node of this name that has an address\n  \
          nodes with addresses: client, home, server"
     );
 

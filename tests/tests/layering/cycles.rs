@@ -1,4 +1,4 @@
-//! Import cycles between the source files of one crate, found from their `use` declarations and paths.
+//! Import cycles between the source files of one crate, found from `use` declarations and paths.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ pub(crate) type Graph = BTreeMap<String, BTreeSet<String>>;
 /// Builds the graph of the crate whose files, as (path below `src`, content), are `sources`.
 ///
 /// A parent module is a file like any other: a file that uses an item of it depends on it. A `mod`
-/// declaration is no import, and neither is a re-export (`pub use`, `pub(crate) use`) of an item of a
+/// declaration is no import. Neither is a re-export (`pub use`, `pub(crate) use`) of an item of a
 /// child: a file that uses such an item depends on the child.
 pub(crate) fn graph(sources: &[(&str, &str)]) -> Graph {
     let files: Vec<(String, Vec<Token>)> =
@@ -78,8 +78,8 @@ impl Known {
         }
     }
 
-    /// The module that `segments`, written in module `own`, lead to, and the item in it; `None` for a
-    /// path into another crate.
+    /// Resolves the path `segments`, written in module `own`, to a module and an item in it.
+    /// Returns `None` for a path into another crate.
     fn locate<'a>(&self, own: &str, segments: &'a [String]) -> Option<(String, Option<&'a str>)> {
         let mut base: Vec<&str> = own.split("::").filter(|segment| !segment.is_empty()).collect();
         let mut rest = segments;

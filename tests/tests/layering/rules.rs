@@ -2,8 +2,8 @@
 
 use super::tokens::{Token, tokens};
 
-/// Rooms of the library, and the modules that each may import besides itself. A part of `lab` is a room
-/// of its own. ARCHITECTURE.md has the same table.
+/// Rooms of the library, and the modules that each may import besides itself. Each part of `lab` is
+/// a room. ARCHITECTURE.md has the same table.
 pub(crate) const IMPORTS: [(&str, &[&str]); 28] = [
     ("premain", &["harness", "registry", "sys"]),
     ("harness", &HARNESS),
@@ -27,12 +27,12 @@ pub(crate) const IMPORTS: [(&str, &[&str]); 28] = [
     ("isolate", &["error", "sys", "userns"]),
     ("userns", &["error", "sys"]),
     ("netlink", &["addr", "error", "sys"]),
-    ("netns", &["error", "sys"]),
+    ("netns", &["diagnose", "error", "sys"]),
     ("runtime", &["diagnose", "harness", "sys"]),
     ("sys", &["error"]),
     ("bytes", &["error", "sys"]),
     ("env", &["error"]),
-    ("isolation", &[]),
+    ("isolation", &["sys"]),
 ];
 
 const HARNESS: [&str; 13] = [
@@ -55,8 +55,9 @@ const DOCTOR: [&str; 10] = [
     "bytes", "diagnose", "env", "error", "isolate", "netlink", "premain", "probe", "sys", "userns",
 ];
 
-const FABRIC: [&str; 9] = [
+const FABRIC: [&str; 10] = [
     "addr",
+    "diagnose",
     "error",
     "evidence",
     "isolation",
@@ -67,11 +68,21 @@ const FABRIC: [&str; 9] = [
     "sys",
 ];
 
-const BUILD: [&str; 8] =
-    ["addr", "error", "isolation", "lab::fabric", "lab::plan", "lab::topology", "netlink", "sys"];
-
-const RUN: [&str; 13] = [
+const BUILD: [&str; 9] = [
     "addr",
+    "diagnose",
+    "error",
+    "isolation",
+    "lab::fabric",
+    "lab::plan",
+    "lab::topology",
+    "netlink",
+    "sys",
+];
+
+const RUN: [&str; 14] = [
+    "addr",
+    "diagnose",
     "env",
     "error",
     "evidence",
@@ -86,9 +97,10 @@ const RUN: [&str; 13] = [
     "sys",
 ];
 
-/// What changes a running lab, and what looks at one, know all of it but each other.
-const RUNNING: [&str; 13] = [
+/// Imports of `lab::change` and `lab::observe`: all other parts of the lab, but not each other.
+const RUNNING: [&str; 14] = [
     "addr",
+    "diagnose",
     "error",
     "evidence",
     "isolation",
@@ -118,11 +130,11 @@ const LONGEST: usize = 400;
 /// An example is read as a whole.
 const LONGEST_EXAMPLE: usize = 79;
 
-/// What is wrong with the file at `path`, as `path:line: rule`.
+/// Returns the broken rules of the file at `path`, as `path:line: rule`.
 pub(crate) fn check(path: &str, source: &str) -> Vec<String> {
     let mut found = Vec::new();
     let says_why = source.starts_with("//!") || source.starts_with("#![doc = include_str!(");
-    // The cases of trybuild are input: where a line stands is part of what they expect.
+    // The cases of trybuild are input: the numbers of their lines are part of the expected output.
     if !says_why && !path.starts_with("tests/tests/ui/") {
         found.push((1, "a file opens with `//!` and the reason for which it exists".to_owned()));
     }
@@ -146,7 +158,7 @@ pub(crate) fn check(path: &str, source: &str) -> Vec<String> {
 
 type Found = Vec<(usize, String)>;
 
-/// Words that may stand in some places only. `file` is empty for the macro crate.
+/// Finds words that are allowed in some places only. `file` is empty for the macro crate.
 fn words(file: &str, tokens: &[Token], found: &mut Found) {
     let in_sys = file.starts_with("sys/");
     let mut say = |token: &Token, rule: &str| found.push((token.line, rule.to_owned()));
@@ -154,12 +166,13 @@ fn words(file: &str, tokens: &[Token], found: &mut Found) {
         let next = |offset: usize| tokens.get(at + offset).map_or("", |token| token.text.as_str());
         match token.text.as_str() {
             "unsafe" if !in_sys && !UNSAFE.contains(&file) => {
-                say(token, "`unsafe` stands in sys/, premain.rs and registry/sections.rs only");
+                say(token, "`unsafe` is allowed in sys/, premain.rs and registry/sections.rs only");
             }
-            "libc" | "nix" if !in_sys => say(token, "`libc` and `nix` stand in sys/ only"),
+            "libc" | "nix" if !in_sys => say(token, "`libc` and `nix` are allowed in sys/ only"),
             "Command" if !file.is_empty() && !PREPARERS.contains(&file) => {
                 say(token, "the library starts no program");
             }
+            "PoisonError" if !file.is_empty() && file != LOCKS => say(token, ONE_LOCK),
             "lab" if file.starts_with("harness/") => say(token, "`harness` knows nothing of `lab`"),
             "vars_os" if READERS.contains(&file) => {}
             "var_os" | "vars" | "vars_os" => say(token, NO_VARIABLE),
@@ -186,6 +199,11 @@ const PREPARERS: [&str; 7] = [
     "sys/ns/ns_set.rs",
     "sys/ns/nsfs.rs",
 ];
+
+/// The file that ignores poisoning.
+const LOCKS: &str = "sys/lock.rs";
+
+const ONE_LOCK: &str = "locks are taken by the functions of sys/lock.rs";
 
 /// Files that read the environment.
 const READERS: [&str; 1] = ["env.rs"];
@@ -324,12 +342,18 @@ fn a_long_file_is_found() {
 }
 
 #[test]
+fn a_lock_that_handles_poisoning_itself_is_found() {
+    breaks("netns-test/src/netlink/socket.rs", "use std::sync::PoisonError;", "locks are taken");
+    keeps("netns-test/src/sys/lock.rs", "use std::sync::PoisonError;");
+}
+
+#[test]
 fn words_out_of_place_are_found() {
     let (case, macros) = ("netns-test/src/harness/mod.rs", "netns-test-macros/src/args.rs");
     for path in [case, macros, "netns-test/src/runtime.rs"] {
-        breaks(path, "fn f() { unsafe { g() } }", "`unsafe` stands");
-        breaks(path, "use libc::c_int;", "`libc` and `nix` stand");
-        breaks(path, "fn f() { nix::unistd::getpid(); }", "`libc` and `nix` stand");
+        breaks(path, "fn f() { unsafe { g() } }", "`unsafe` is allowed");
+        breaks(path, "use libc::c_int;", "`libc` and `nix` are allowed");
+        breaks(path, "fn f() { nix::unistd::getpid(); }", "`libc` and `nix` are allowed");
         breaks(path, "fn f() { std::env::var(\"A\"); }", "the environment is read");
         breaks(path, "use std::env::{args, var};", "the environment is read");
         breaks(path, "fn f() { std::env::var_os(\"A\"); }", "the environment is read");
@@ -337,7 +361,7 @@ fn words_out_of_place_are_found() {
     }
     breaks(case, "use std::process::Command;", "the library starts no program");
     breaks(case, "fn f() { lab::report(); }", "`harness` knows nothing of `lab`");
-    breaks("netns-test/src/premain.rs", "use libc::c_int;", "`libc` and `nix` stand");
+    breaks("netns-test/src/premain.rs", "use libc::c_int;", "`libc` and `nix` are allowed");
     breaks(
         "netns-test/src/sys/fds/mod.rs",
         "fn f() { env::var(\"A\"); }",

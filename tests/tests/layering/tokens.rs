@@ -109,7 +109,7 @@ fn without_tests(tokens: &[Token]) -> Vec<Token> {
     kept
 }
 
-/// Where the item that begins at `at` ends: after its `;`, or after its last brace.
+/// Returns the end of the item that begins at `at`: after its `;`, or after its last brace.
 fn end_of_item(tokens: &[Token], mut at: usize) -> usize {
     let mut depth = 0;
     while at < tokens.len() {

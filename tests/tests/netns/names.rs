@@ -139,9 +139,12 @@ fn after_an_error_all_is_as_before() -> Result {
     };
     let limit = "/proc/sys/user/max_net_namespaces";
     let all = fs::read_to_string(limit).unwrap();
-    fs::write(limit, "0").unwrap();
+    // The test's own one counts.
+    fs::write(limit, "1").unwrap();
     let error = NamedNetNs::create("limit").unwrap_err().to_string();
     assert!(error.contains("unshare a network namespace: ENOSPC"), "{error}");
+    assert!(error.contains("cause: the limit on net namespaces is reached"), "{error}");
+    assert!(error.contains("    /proc/sys/user/max_net_namespaces = 1\n"), "{error}");
     fs::write(limit, all).unwrap();
     is_as_before("no namespace");
     for (call, text) in [

@@ -1,12 +1,12 @@
 //! How programs end, and that nothing outlives them. A process that holds a pipe's end keeps
 //! its reader waiting: the end of the stream is the event that is waited for.
 
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Stdio};
 
 use netns_test::{Sandbox, SandboxChild, SandboxUser};
-use netns_test_tests::{LIMIT, again, eventually};
+use netns_test_tests::{LIMIT, again, eventually, read_until};
 
 /// Starts a daemon, which has a session of its own, holds stdout and ignores what can be ignored;
 /// then says so and waits.
@@ -28,6 +28,13 @@ fn ready(stdout: impl Read) -> impl Read {
     lines.sort();
     assert_eq!(lines, ["daemon\n", "ready\n"]);
     stdout
+}
+
+/// Reads until the program and its daemon run, and returns the rest.
+fn has_begun<R: BufRead + Send + 'static>(stdout: R) -> R {
+    read_until(stdout, "the program and its daemon run", |lines| {
+        lines.contains("daemon\n") && lines.contains("ready\n")
+    })
 }
 
 fn ends(mut stream: impl Read) {
@@ -133,11 +140,7 @@ fn a_stopped_monitor_obeys_a_kill() {
 #[test]
 fn a_program_ends_with_its_caller_though_the_monitor_is_stopped() {
     let mut caller = caller(&[]);
-    let mut stdout = BufReader::new(caller.stdout.take().unwrap());
-    let mut lines = String::new();
-    while !(lines.contains("daemon\n") && lines.contains("ready\n")) {
-        assert!(stdout.read_line(&mut lines).unwrap() > 0, "{lines}");
-    }
+    let stdout = has_begun(BufReader::new(caller.stdout.take().unwrap()));
     let is_monitor = |pid: &u32| {
         let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
         name.is_ok_and(|name| name == "sandbox monitor\n")
@@ -210,11 +213,7 @@ fn starts_a_daemon() {
 fn a_program_ends_with_its_caller() {
     for signal in [libc::SIGKILL, libc::SIGTERM] {
         let mut caller = caller(&[]);
-        let mut stdout = BufReader::new(caller.stdout.take().unwrap());
-        let mut lines = String::new();
-        while !(lines.contains("daemon\n") && lines.contains("ready\n")) {
-            assert!(stdout.read_line(&mut lines).unwrap() > 0, "{lines}");
-        }
+        let stdout = has_begun(BufReader::new(caller.stdout.take().unwrap()));
         send(caller.id(), signal);
         caller.wait().unwrap();
         ends(stdout);

@@ -1,4 +1,4 @@
-// 24. `rstest` gives what stands before a `#[case]` to that case alone, and the others would not
+// 24. `rstest` applies an attribute before a `#[case]` to that case alone, and the others would not
 // be isolated, or no tests: our attribute is underlined.
 use netns_test::netns_test;
 use rstest::rstest;

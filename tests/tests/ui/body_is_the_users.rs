@@ -1,4 +1,4 @@
-// 22. TopologyErrors in the body are the compiler's to report: they are underlined as in any function.
+// 22. Errors in the body are underlined by the compiler, as in any function.
 #[netns_test::netns_test]
 fn wrong_type() {
     let port: u16 = "80";

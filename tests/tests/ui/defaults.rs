@@ -1,4 +1,4 @@
-// 30. Options that a module cannot give to its tests, or gives twice.
+// 30. Options that a module cannot set for its tests, or sets twice.
 mod for_one_test {
     netns_test::defaults! { flavor = "multi_thread" }
 }

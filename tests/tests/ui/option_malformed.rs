@@ -1,5 +1,5 @@
-// 3. This is not a list of `name = value`: what stands in place of an option, of its value or of
-// the parentheses is underlined.
+// 3. This is not a list of `name = value`: the tokens in place of an option, of its value or of the
+// parentheses are underlined.
 #[netns_test::netns_test("5s")]
 fn value_alone() {}
 

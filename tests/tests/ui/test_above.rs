@@ -1,4 +1,4 @@
-// 17. `#[test]` stands above, so there would be two tests: our attribute is underlined.
+// 17. `#[test]` is above, so there would be two tests: our attribute is underlined.
 #[test]
 #[netns_test::netns_test]
 fn test_above() {}

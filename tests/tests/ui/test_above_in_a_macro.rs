@@ -1,4 +1,4 @@
-// 23. `#[test]` stands above in a macro's expansion: our attribute is underlined in the macro.
+// 23. `#[test]` is above in a macro's expansion: our attribute is underlined in the macro.
 macro_rules! tests {
     ($($name:ident)*) => {$(
         #[test]

@@ -1,4 +1,4 @@
-// 25. `#[test]` stands above in other layouts than one attribute a line: ours is underlined.
+// 25. `#[test]` is above, in other layouts than one attribute a line: ours is underlined.
 use netns_test::netns_test;
 
 #[test] // with a comment behind

@@ -1,4 +1,4 @@
-// 18. The attribute stands twice: the lower one is underlined.
+// 18. The attribute is there twice: the lower one is underlined.
 use netns_test::netns_test;
 
 #[netns_test]

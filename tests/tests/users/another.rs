@@ -36,12 +36,12 @@ fn the_ids_are(uid: u32, gid: u32) {
 
 #[test]
 fn a_body_can_be_a_user_by_name() {
-    as_root("a_body_can_be_a_user_by_name", "another::is_nobody");
+    as_root("a_body_can_be_a_user_by_name", "another::is_the_user_nobody");
 }
 
 #[netns_test(user = "nobody")]
 #[ignore = "run by a_body_can_be_a_user_by_name"]
-fn is_nobody() {
+fn is_the_user_nobody() {
     let users = fs::read_to_string("/etc/passwd").unwrap();
     let line = users.lines().find(|line| line.starts_with("nobody:")).unwrap();
     let ids: Vec<u32> = line.split(':').skip(2).take(2).map(|id| id.parse().unwrap()).collect();
@@ -244,13 +244,13 @@ fn an_ordinary_caller_can_be_no_other_user() {
     assert!(message.contains(expected), "{message}");
     assert!(message.contains("`ids = \"subordinate\"`"), "{message}");
     // Its own name and uid are itself.
-    passes(&mut run("another::is_nobody_itself"), 1);
+    passes(&mut run("another::runs_as_the_user_nobody"), 1);
     fs::remove_dir_all(copy.parent().unwrap()).unwrap();
 }
 
 #[netns_test(user = 65_534)]
 #[ignore = "run by an_ordinary_caller_can_be_no_other_user"]
-fn is_nobody_itself() {
+fn runs_as_the_user_nobody() {
     the_ids_are(65_534, 65_534);
     stdout_of("ip", &["link", "set", "lo", "down"]);
 }

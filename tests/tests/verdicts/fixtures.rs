@@ -97,7 +97,7 @@ fn thread_panics_and_is_joined() {
 #[ignore = "run by verdicts.rs"]
 fn thread_panics_and_is_not_asked() {
     let worker = std::thread::Builder::new().name("worker".into());
-    drop(worker.spawn(|| panic!("nobody asks")).unwrap().join());
+    drop(worker.spawn(|| panic!("its result is dropped")).unwrap().join());
 }
 
 #[netns_test]
@@ -342,7 +342,7 @@ fn closes_everything_and_passes() {
 #[ignore = "run by verdicts.rs"]
 fn closes_everything_and_fails() {
     raw::close_everything();
-    panic!("nobody can hear this");
+    panic!("no stream is left");
 }
 
 #[netns_test]
@@ -355,7 +355,7 @@ fn replaces_its_streams_and_passes() {
 #[ignore = "run by verdicts.rs"]
 fn replaces_its_streams_and_fails() {
     raw::replace_streams();
-    panic!("nobody can hear this");
+    panic!("no stream is left");
 }
 
 #[netns_test]

@@ -3,6 +3,7 @@
 use crate::diagnose::causes::evidence::{with, with_label};
 use crate::diagnose::causes::security_modules::{apparmor, confined, taken_away};
 use crate::diagnose::causes::{fixes, limits};
+use crate::diagnose::chroot::Root;
 use crate::diagnose::facts::{Container, Facts, SELINUX, USERNS_CLONE, Witness};
 use crate::error::Diagnosis;
 use crate::sys::errno::{EACCES, EINVAL, ENOSPC, ENOSYS, EPERM, EUSERS};
@@ -59,11 +60,38 @@ fn refused_by_kernel(facts: &Facts) -> Option<Diagnosis> {
     if facts.unprivileged_clone.as_deref() == Some("0") && !has_admin(facts) {
         return Some(root_only(facts));
     }
-    (facts.root_is_mounted == Some(false)).then(|| {
-        Diagnosis::new("chroot", "this process is in a chroot")
-            .shown_by("/proc/self/mountinfo", "no file system mounted at /")
-            .for_good("run the tests outside of it, or as root with CAP_SYS_ADMIN")
-    })
+    chroot(facts)
+}
+
+/// Explains a chroot, in which the kernel refuses user namespaces. A chroot into a mount point is
+/// seen only with the help of a process outside; without that it is likely if no other cause is
+/// left, since the kernel itself has no other.
+fn chroot(facts: &Facts) -> Option<Diagnosis> {
+    let fix = "run the tests outside of it, or as root with CAP_SYS_ADMIN";
+    if let Some((file, value)) = facts.root.evidence() {
+        let cause = "this process is in a chroot";
+        return Some(Diagnosis::new("chroot", cause).shown_by(file, value).for_good(fix));
+    }
+    if facts.root != Root::Mount || has_security_policy(facts) {
+        return None;
+    }
+    let cause = "likely a chroot into a mount point, the only reason of the kernel's own that is \
+                 left; otherwise a security module";
+    let diagnosis = Diagnosis::new("chroot", cause)
+        .shown_by(Call::CloneUser.name(), "EINVAL, as without a filter")
+        .shown_by("/proc/self/uid_map", "has the own id")
+        .shown_by("/proc/self/mountinfo", "a file system is mounted at /");
+    Some(
+        with(diagnosis, "/proc/version", facts.version.as_ref())
+            .for_good(format!("{fix}; or enter that root by pivot_root(2), as bwrap does")),
+    )
+}
+
+/// Returns whether a security module has a policy that may be the cause.
+fn has_security_policy(facts: &Facts) -> bool {
+    facts.selinux_enforces.as_deref() == Some("1")
+        || facts.apparmor_restricts.as_deref() == Some("1")
+        || confined(facts.label.as_ref()).is_some()
 }
 
 /// Checks for a seccomp filter on the call. The mere presence of a filter shows nothing: most allow
@@ -79,7 +107,7 @@ fn filtered(facts: &Facts) -> Option<Diagnosis> {
         Diagnosis::new("seccomp-container", cause).shown_by(Call::UnshareNothing.name(), result);
     let diagnosis = diagnosis.shown_by(Call::CloneUser.name(), of_clone);
     Some(
-        with(diagnosis, "Seccomp in /proc/self/status", facts.seccomp.as_ref())
+        with(diagnosis, facts.seccomp_file(), facts.seccomp.as_ref())
             .for_good(fixes::without_seccomp(facts)),
     )
 }
@@ -88,16 +116,12 @@ fn filtered(facts: &Facts) -> Option<Diagnosis> {
 pub(crate) fn killed_by_filter(facts: &Facts) -> Diagnosis {
     let cause = "a seccomp filter kills processes that make a system call which it does not allow, \
                  as systemd's SystemCallFilter= does";
-    with(
-        Diagnosis::new("seccomp-kill", cause),
-        "Seccomp in /proc/self/status",
-        facts.seccomp.as_ref(),
-    )
-    .for_good(
-        "for a systemd service, such as a CI runner: sudo systemctl edit NAME.service, with \
+    with(Diagnosis::new("seccomp-kill", cause), facts.seccomp_file(), facts.seccomp.as_ref())
+        .for_good(
+            "for a systemd service, such as a CI runner: sudo systemctl edit NAME.service, with \
          [Service] and SystemCallFilter=@mount @process @network-io added; otherwise run the \
          tests outside of the sandbox",
-    )
+        )
 }
 
 fn has_admin(facts: &Facts) -> bool {
@@ -117,7 +141,7 @@ fn argument_filter(facts: &Facts, result: &str) -> Diagnosis {
                  RestrictNamespaces=, Flatpak's or snap's does";
     let diagnosis = with(
         Diagnosis::new("seccomp-arguments", cause).shown_by(Call::CloneUser.name(), result),
-        "Seccomp in /proc/self/status",
+        facts.seccomp_file(),
         facts.seccomp.as_ref(),
     );
     if facts.container == Some(Container::Flatpak) {
@@ -172,7 +196,7 @@ fn not_there(facts: &Facts) -> Option<Diagnosis> {
         let cause = "a seccomp filter says that the kernel has no such system call";
         let diagnosis = Diagnosis::new("seccomp-enosys", cause);
         return Some(
-            with(diagnosis, "Seccomp in /proc/self/status", facts.seccomp.as_ref())
+            with(diagnosis, facts.seccomp_file(), facts.seccomp.as_ref())
                 .shown_by(Call::CloneUser.name(), result)
                 .for_good(fixes::without_seccomp(facts)),
         );

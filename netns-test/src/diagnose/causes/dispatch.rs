@@ -18,6 +18,7 @@ pub(crate) fn diagnose(
     match step {
         Step::Resources => return None,
         Step::Null => return rights::null(code, facts),
+        Step::Namespaces(refused) => return Some(limits::of_namespaces(refused, facts)),
         Step::Call => return rights::call(code, facts),
         _ => {}
     }
@@ -32,7 +33,7 @@ pub(crate) fn diagnose(
         Step::Sockets => rights::sockets(code, facts, witness),
         Step::Loopback => rights::loopback(code, facts, witness),
         Step::Proc => rights::call(code, facts),
-        Step::Resources | Step::Call | Step::Null => return None,
+        Step::Resources | Step::Call | Step::Null | Step::Namespaces(_) => return None,
     };
     Some(cause.unwrap_or_else(|| unknown(facts, witness)))
 }

@@ -10,14 +10,6 @@ pub(crate) fn with_label(diagnosis: Diagnosis, label: Option<&(String, String)>)
     }
 }
 
-/// Adds a file's value, if it could be read.
-pub(crate) fn with_some(diagnosis: Diagnosis, file: &str, value: Option<&String>) -> Diagnosis {
-    match value {
-        Some(value) => diagnosis.shown_by(file, value),
-        None => diagnosis,
-    }
-}
-
 /// Adds a file's value.
 pub(crate) fn with(diagnosis: Diagnosis, file: &str, value: Option<&String>) -> Diagnosis {
     diagnosis.shown_by(file, value.map_or("(none)", String::as_str))

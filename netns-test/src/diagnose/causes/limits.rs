@@ -1,43 +1,21 @@
-//! Limits on namespaces, open files, processes and memory. Pure.
+//! Limits on namespaces, processes and memory. Pure.
 
-use crate::diagnose::causes::evidence::with_some;
 use crate::diagnose::causes::{fixes, memory, processes};
 use crate::diagnose::facts::{Container, Facts};
 use crate::error::Diagnosis;
-use crate::sys::errno::{EAGAIN, EMFILE, ENFILE, ENOMEM};
+use crate::sys::errno::{EAGAIN, ENOMEM};
 use crate::sys::process::Namespace;
 
-/// Finds the limit on processes, memory or open files.
+/// Finds the limit on processes or memory. (Those on open files are known to
+/// [`errno::failure`](crate::sys::errno::failure).)
 pub(crate) fn of_resources(code: i32, facts: &Facts) -> Option<Diagnosis> {
     Some(match code {
         // The C library returns it for a thread, if there is no memory for its stack.
         EAGAIN if facts.lacks_memory.is_some() => memory::diagnose(facts),
         EAGAIN => processes::diagnose(facts),
         ENOMEM => memory::diagnose(facts),
-        EMFILE => {
-            let limit = facts.file_limit.as_ref();
-            with_some(
-                Diagnosis::new("process-limit", "too many open files in one process"),
-                "Max open files in /proc/self/limits",
-                limit,
-            )
-            .for_good("raise `ulimit -n`, or run fewer tests at once (--test-threads)")
-        }
-        ENFILE => Diagnosis::new("process-limit", "too many open files on the machine")
-            .for_good("raise fs.file-max, or run fewer tests at once (--test-threads)"),
         _ => return None,
     })
-}
-
-/// Returns the value of `user.max_*_namespaces` for a namespace.
-fn limit_of(namespace: Namespace, facts: &Facts) -> Option<&str> {
-    let limit = sysctl(namespace);
-    let found = facts.namespace_limits.iter().find(|(name, _)| *name == limit);
-    found.map(|(_, value)| value.as_str())
-}
-
-fn sysctl(namespace: Namespace) -> String {
-    format!("max_{}_namespaces", namespace.name())
 }
 
 /// Explains ENOSPC (before Linux 4.9 EUSERS): the limit on namespaces is reached.
@@ -49,17 +27,39 @@ pub(crate) fn of_namespaces(refused: Option<Namespace>, facts: &Facts) -> Diagno
         )
         .for_good("run the tests again, with fewer at once (--test-threads)");
     };
-    let (limit, value) = (sysctl(namespace), limit_of(namespace, facts));
-    let file = format!("/proc/sys/user/{limit}");
-    if value != Some("0") {
-        return reached(namespace, &file, &limit, value);
+    let value = limit_of(namespace, &facts.namespace_limits);
+    if value == Some(0) {
+        return forbidden(namespace, facts);
     }
-    let set = format!("user.{limit}={ENOUGH}");
+    // The kernel limits the nesting of user namespaces only.
+    let topic = if namespace == Namespace::User { "nesting" } else { "max-namespaces" };
+    let diagnosis = Diagnosis::new(topic, cause(namespace, value, facts));
+    let shown = value.map_or_else(|| "(none)".to_owned(), |value| value.to_string());
+    raise(namespace, value, facts, diagnosis.shown_by(file(namespace), shown))
+}
+
+fn sysctl(namespace: Namespace) -> String {
+    format!("max_{}_namespaces", namespace.name())
+}
+
+fn file(namespace: Namespace) -> String {
+    format!("/proc/sys/user/{}", sysctl(namespace))
+}
+
+/// Returns the value of `user.max_*_namespaces` for a namespace.
+fn limit_of(namespace: Namespace, limits: &[(String, String)]) -> Option<u64> {
+    let name = sysctl(namespace);
+    limits.iter().find(|(other, _)| *other == name)?.1.parse().ok()
+}
+
+/// Explains a limit of 0.
+fn forbidden(namespace: Namespace, facts: &Facts) -> Diagnosis {
+    let set = format!("user.{}={ENOUGH}", sysctl(namespace));
     let diagnosis = Diagnosis::new(
         "max-namespaces",
         format!("this machine allows no {} namespaces", namespace.name()),
     )
-    .shown_by(file, "0");
+    .shown_by(file(namespace), "0");
     match facts.container {
         Some(Container::Flatpak) => diagnosis
             .shown_by("/.flatpak-info", "there")
@@ -70,30 +70,68 @@ pub(crate) fn of_namespaces(refused: Option<Namespace>, facts: &Facts) -> Diagno
     }
 }
 
-/// Explains a limit that is not 0.
-fn reached(namespace: Namespace, file: &str, limit: &str, value: Option<&str>) -> Diagnosis {
+/// Names the user namespace whose limit is reached, as far as that can be known: the kernel counts
+/// in each one up to the first.
+fn cause(namespace: Namespace, value: Option<u64>, facts: &Facts) -> String {
     let name = namespace.name();
-    let mut cause = format!("the limit on {name} namespaces is reached");
-    // The kernel limits the nesting of user namespaces only.
-    let topic = if namespace == Namespace::User { "nesting" } else { "max-namespaces" };
-    cause += match namespace {
-        Namespace::User => {
-            ": here, or in a user namespace around this one, as a sandbox sets it \
-             (bwrap --disable-userns); or they are nested 33 deep"
-        }
-        _ => {
-            ": by namespaces that are in use, or that the kernel has not yet taken down; \
-             it may be lower in a user namespace around this one"
-        }
+    let (sandbox, nested) = if namespace == Namespace::User {
+        (", as a sandbox sets it (bwrap --disable-userns)", "; or they are nested 33 deep")
+    } else {
+        ("", "")
     };
-    let diagnosis = Diagnosis::new(topic, cause).shown_by(file, value.unwrap_or("(none)"));
-    let is_low =
-        value.and_then(|value| value.parse().ok()).is_some_and(|value: u64| value < ENOUGH);
-    if is_low {
-        return diagnosis.until_reboot(format!("sudo sysctl -w user.{limit}={ENOUGH}"));
+    let taken = "by namespaces that are in use, or that the kernel has not yet taken down";
+    if facts.is_outermost {
+        return format!("the limit on {name} namespaces is reached: {taken}");
     }
-    diagnosis.for_good("run the tests outside of the sandbox, or raise the limit where it is set")
+    let whose = if value == Some(UNLIMITED) {
+        "not that of this user namespace, but of one around it"
+    } else {
+        "that of this user namespace, or of one around it"
+    };
+    format!("the limit on {name} namespaces is reached, {taken}: {whose}{sandbox}{nested}")
 }
+
+/// Adds how to raise the limit, and the limit around this one if it was recorded.
+fn raise(
+    namespace: Namespace,
+    value: Option<u64>,
+    facts: &Facts,
+    diagnosis: Diagnosis,
+) -> Diagnosis {
+    let set = format!("user.{}={ENOUGH}", sysctl(namespace));
+    let is_low = |value: Option<u64>| value.is_some_and(|value| value < ENOUGH);
+    let is_below = value.is_some_and(|value| value != UNLIMITED);
+    let outer = facts.outer.as_ref().filter(|_| !is_below);
+    let around = outer.and_then(|outer| limit_of(namespace, &outer.values));
+    let diagnosis = match around {
+        Some(around) => {
+            diagnosis.shown_by(format!("{}, around this test", file(namespace)), around.to_string())
+        }
+        None => diagnosis,
+    };
+    let is_outermost = facts.is_outermost || outer.is_some_and(|outer| outer.is_outermost);
+    if is_low(if around.is_some() { around } else { value }) {
+        if is_outermost || outer.is_none() {
+            return diagnosis.until_reboot(format!("sudo sysctl -w {set}"));
+        }
+        return diagnosis.for_good(format!(
+            "where the tests are started, as root of that user namespace: sysctl -w {set}"
+        ));
+    }
+    if is_outermost {
+        return diagnosis.for_good(format!(
+            "end what holds so many (lsns -t {}), or raise the limit: sudo sysctl -w user.{}=…",
+            namespace.name(),
+            sysctl(namespace),
+        ));
+    }
+    diagnosis.for_good(
+        "run the tests outside of the sandbox or container, or raise the limit where it is set",
+    )
+}
+
+/// Value of each limit in a new user namespace, which cannot be reached.
+const UNLIMITED: u64 = i32::MAX as u64;
 
 /// A limit that tests do not reach.
 const ENOUGH: u64 = 15000;

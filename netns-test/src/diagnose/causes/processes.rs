@@ -14,6 +14,10 @@ const UNSEEN: &str =
 /// the test's among them, have ended since the refusal.
 const SLACK: u64 = 8;
 
+/// A user's limit below which it counts as reached if its usage is unknown: that of a test and its
+/// runner alone comes near it.
+const FEW: u64 = 64;
+
 /// Explains EAGAIN, if memory is not short.
 pub(crate) fn diagnose(facts: &Facts) -> Diagnosis {
     match reached(&facts.processes) {
@@ -32,9 +36,10 @@ pub(crate) fn diagnose(facts: &Facts) -> Diagnosis {
     }
 }
 
-/// Returns whether no limit is shown to be reached.
+/// Returns whether no limit is shown to be reached, or not what is used of it.
 pub(crate) fn is_unseen(diagnosis: &Diagnosis) -> bool {
-    diagnosis.cause == UNSEEN
+    let (of_user, _) = cause_and_fix(Kind::User);
+    diagnosis.cause == UNSEEN || diagnosis.cause == of_user && diagnosis.evidence.len() < 2
 }
 
 /// Adds a limit and its usage as evidence.
@@ -58,7 +63,8 @@ fn reached(limits: &[Limit]) -> Option<&Limit> {
     let mut others = limits.iter().filter(|limit| !is_group(limit));
     others.find(|limit| {
         let slack = SLACK.max(limit.limit.1 / 64);
-        room(limit).is_some_and(|room| room < slack)
+        let is_low = || limit.kind == Kind::User && limit.limit.1 < FEW;
+        room(limit).map_or_else(is_low, |room| room < slack)
     })
 }
 
@@ -125,6 +131,21 @@ mod tests {
         assert_eq!(reached(&of_user).unwrap().kind, Kind::User);
         let of_all = [limit(Kind::User, 96_365, 5), limit(Kind::Threads, 3_000, 2_999)];
         assert_eq!(reached(&of_all).unwrap().kind, Kind::Threads);
+    }
+
+    #[test]
+    fn a_low_limit_of_a_user_is_evidence_without_its_usage() {
+        let of_user = |limit| Limit {
+            kind: Kind::User,
+            limit: ("limit".into(), limit),
+            used: None,
+            has_refused: false,
+        };
+        let text = |limit| diagnose(&Facts { processes: vec![of_user(limit)], ..Facts::default() });
+        assert!(text(5).cause.contains("this user") && is_unseen(&text(5)));
+        assert_eq!(text(500).cause, UNSEEN);
+        let processes = vec![limit(Kind::User, 5, 4)];
+        assert!(!is_unseen(&diagnose(&Facts { processes, ..Facts::default() })));
     }
 
     #[test]

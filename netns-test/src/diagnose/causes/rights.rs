@@ -5,7 +5,7 @@ use crate::diagnose::causes::fixes;
 use crate::diagnose::causes::security_modules::{confined, taken_away};
 use crate::diagnose::facts::{Facts, Witness};
 use crate::error::Diagnosis;
-use crate::sys::errno::{EACCES, ENOENT, ENOSYS, EPERM};
+use crate::sys::errno::{EACCES, ENOENT, ENOSYS, EPERM, EROFS};
 use crate::sys::process::caps::Caps;
 
 /// Explains that id maps could not be written.
@@ -19,6 +19,13 @@ pub(crate) fn maps(
         EPERM | EACCES => taken_away(facts, witness)
             .or_else(|| (of_root && code == EPERM).then(|| without_setfcap(facts)))
             .or_else(|| not_dumpable(code, witness)),
+        EROFS => Some(
+            Diagnosis::new(
+                "masked-proc",
+                "/proc is mounted read-only; it has the files of id maps",
+            )
+            .for_good("before the tests: mount -o remount,rw /proc"),
+        ),
         _ => None,
     }
 }
@@ -28,17 +35,19 @@ pub(crate) fn mounts(code: i32, facts: &Facts, witness: &Witness) -> Option<Diag
     if code != EPERM && code != EACCES {
         return None;
     }
-    let is_barred =
-        facts.root_is_mounted == Some(false) && !Caps(facts.caps).contains(Caps::SYS_CHROOT);
-    is_barred.then(|| in_a_chroot(facts)).or_else(|| taken_away(facts, witness))
+    let is_barred = !Caps(facts.caps).contains(Caps::SYS_CHROOT);
+    let in_a_chroot = || facts.root.evidence().filter(|_| is_barred);
+    in_a_chroot()
+        .map(|evidence| without_sys_chroot(facts, evidence))
+        .or_else(|| taken_away(facts, witness))
 }
 
 /// Explains a chroot without `CAP_SYS_CHROOT`, which is needed to reach the mounts around it.
-fn in_a_chroot(facts: &Facts) -> Diagnosis {
+fn without_sys_chroot(facts: &Facts, (file, value): (String, String)) -> Diagnosis {
     let cause = "this process is in a chroot, and has no CAP_SYS_CHROOT to make the mounts \
                  around it private";
     Diagnosis::new("chroot", cause)
-        .shown_by("/proc/self/mountinfo", "no file system mounted at /")
+        .shown_by(file, value)
         .shown_by("CapEff in /proc/self/status", format!("{:016x}", facts.caps))
         .for_good("run the tests outside of it, or with CAP_SYS_CHROOT")
 }
@@ -55,12 +64,8 @@ pub(crate) fn sockets(code: i32, facts: &Facts, witness: &Witness) -> Option<Dia
     }
     let cause = "a sandbox around this process refuses it sockets, also in a network of its own";
     let by_filter = (facts.seccomp.as_deref() == Some("2")).then(|| {
-        with(
-            Diagnosis::new("network-filter", cause),
-            "Seccomp in /proc/self/status",
-            facts.seccomp.as_ref(),
-        )
-        .for_good("run the tests outside of the sandbox, or allow it sockets")
+        with(Diagnosis::new("network-filter", cause), facts.seccomp_file(), facts.seccomp.as_ref())
+            .for_good("run the tests outside of the sandbox, or allow it sockets")
     });
     by_filter.or_else(|| confined(witness.label.as_ref()))
 }
@@ -74,14 +79,13 @@ pub(crate) fn call(code: i32, facts: &Facts) -> Option<Diagnosis> {
     if seccomp.map(String::as_str) == Some("2") {
         let cause = "a seccomp filter refuses this system call, as that of a container, of a systemd \
                      service or of a sandbox";
-        let diagnosis =
-            with(Diagnosis::new("seccomp-call", cause), "Seccomp in /proc/self/status", seccomp);
+        let diagnosis = with(Diagnosis::new("seccomp-call", cause), facts.seccomp_file(), seccomp);
         return Some(diagnosis.for_good(fixes::without_seccomp(facts)));
     }
     if code == ENOSYS {
         return Some(
             Diagnosis::new("seccomp-call", "the kernel does not know this system call")
-                .shown_by("Seccomp in /proc/self/status", seccomp.map_or("(none)", String::as_str))
+                .shown_by(facts.seccomp_file(), seccomp.map_or("(none)", String::as_str))
                 .for_good("run the tests on Linux 4.7 or later, not emulated"),
         );
     }
@@ -90,9 +94,9 @@ pub(crate) fn call(code: i32, facts: &Facts) -> Option<Diagnosis> {
 
 /// Explains that `/dev/null` cannot be opened.
 pub(crate) fn null(code: i32, facts: &Facts) -> Option<Diagnosis> {
-    let is_chroot = facts.root_is_mounted == Some(false);
+    let chroot = facts.root.evidence();
     let diagnosis = match code {
-        ENOENT if is_chroot => Diagnosis::new(
+        ENOENT if chroot.is_some() => Diagnosis::new(
             "dev-null",
             "this process is in a chroot, whose /dev has no null",
         )
@@ -107,13 +111,11 @@ pub(crate) fn null(code: i32, facts: &Facts) -> Option<Diagnosis> {
              a device controller of control groups",
         )
         .for_good("chmod 666 /dev/null, mount /dev without nodev, or allow the device c 1:3 rw"),
-        _ => return None,
+        _ => Diagnosis::new("dev-null", "/dev/null is not the null device, but something else")
+            .for_good("as root: rm -r /dev/null && mknod -m 666 /dev/null c 1 3"),
     };
-    let diagnosis = if is_chroot {
-        diagnosis.shown_by("/proc/self/mountinfo", "no file system mounted at /")
-    } else {
-        diagnosis
-    };
+    let shown = |diagnosis: Diagnosis, (file, value)| diagnosis.shown_by(file, value);
+    let diagnosis = chroot.into_iter().fold(diagnosis, shown);
     Some(diagnosis.shown_by("/dev/null", if code == ENOENT { "(none)" } else { "there" }))
 }
 

@@ -7,6 +7,8 @@ use crate::sys::process::Namespace;
 pub(crate) enum Step {
     /// Creating namespaces, with the one that is refused.
     Clone(Option<Namespace>),
+    /// The same, by a process that may have several threads: the limit of these is reached.
+    Namespaces(Option<Namespace>),
     /// Writing id maps.
     Maps {
         /// Whether the caller's id is 0, and it may map no other.
@@ -29,4 +31,12 @@ pub(crate) enum Step {
     Resources,
     /// A call that needs only these, and that the kernel itself never refuses.
     Call,
+}
+
+impl Step {
+    /// Returns whether its causes are found by trying calls in a child, which a process with
+    /// several threads must not make.
+    pub(crate) fn needs_a_child(self) -> bool {
+        !matches!(self, Self::Call | Self::Resources | Self::Null | Self::Namespaces(_))
+    }
 }

@@ -1,7 +1,9 @@
 //! Every known environment: its facts, and the expected diagnosis.
 
 use crate::diagnose::causes::*;
+use crate::diagnose::chroot::Root;
 use crate::diagnose::facts::{Container, Facts, Witness};
+use crate::diagnose::user_namespaces;
 use crate::env::Surroundings;
 use crate::sys::errno::*;
 use crate::sys::process::Namespace;
@@ -13,11 +15,10 @@ fn facts() -> Facts {
             ("max_net_namespaces".into(), "20".into()),
             ("max_user_namespaces".into(), "0".into()),
         ],
-        root_is_mounted: Some(true),
+        root: Root::Mount,
         proc_is_there: true,
         threads: some("1"),
         seccomp: some("0"),
-        file_limit: some("1024"),
         ..Facts::default()
     }
 }
@@ -48,7 +49,7 @@ fn facts_show_the_cause_of_refused_namespaces() {
         unshare_filtered: some("EPERM"),
         clone_filtered: some("EPERM"),
         apparmor_restricts: some("1"),
-        root_is_mounted: Some(false),
+        root: Root::NoMount,
         ..filtered()
     };
     let unmapped = Facts { unmapped: Some((1000, "/proc/self/uid_map".into())), ..filtered() };
@@ -56,6 +57,7 @@ fn facts_show_the_cause_of_refused_namespaces() {
     let clone_off_for_root = Facts { caps: 1 << 21, unprivileged_clone: some("0"), ..facts() };
     let selinux = Facts { selinux_enforces: some("1"), ..facts() };
     let label = |text: &str| Some(("/proc/self/attr/current".to_owned(), text.to_owned()));
+    let elsewhere = Root::Elsewhere("/proc/7/mountinfo".into(), "/srv/root".into());
     let version = |text: &str| Facts { version: some(text), ..facts() };
     let wsl1 = Facts {
         unknown_namespaces: vec!["user".into()],
@@ -64,17 +66,22 @@ fn facts_show_the_cause_of_refused_namespaces() {
     let table = [
         (EPERM, container, "seccomp-container"),
         // A filter on unshare alone has not refused clone.
-        (EPERM, Facts { root_is_mounted: Some(false), ..unshare() }, "chroot"),
-        (EPERM, unshare(), "unknown"),
+        (EPERM, Facts { root: Root::NoMount, ..unshare() }, "chroot"),
+        (EPERM, Facts { root: Root::Unknown, ..unshare() }, "unknown"),
         (EPERM, unmapped, "unmapped-ids"),
         (EPERM, clone_off, "userns-clone"),
-        (EPERM, clone_off_for_root, "unknown"),
-        (EPERM, Facts { root_is_mounted: Some(false), ..filtered() }, "chroot"),
+        (EPERM, Facts { root: Root::Unknown, ..clone_off_for_root }, "unknown"),
+        (EPERM, Facts { root: Root::NoMount, ..filtered() }, "chroot"),
         (EPERM, by("EPERM"), "seccomp-arguments"),
-        (EPERM, Facts { root_is_mounted: Some(false), ..by("EPERM") }, "seccomp-arguments"),
+        (EPERM, Facts { root: Root::NoMount, ..by("EPERM") }, "seccomp-arguments"),
         // A filter that has nothing to do with it.
-        (EPERM, filtered(), "unknown"),
-        (EPERM, facts(), "unknown"),
+        (EPERM, Facts { root: Root::Unknown, ..filtered() }, "unknown"),
+        (EPERM, Facts { root: Root::Unknown, ..facts() }, "unknown"),
+        (EPERM, Facts { root: elsewhere, ..facts() }, "chroot"),
+        // Nothing else is left.
+        (EPERM, filtered(), "chroot"),
+        (EPERM, facts(), "chroot"),
+        (EPERM, selinux.clone(), "unknown"),
         (EPERM, version("Linux version 4.4.0 #1 SMP gVisor"), "gvisor"),
         (EACCES, by("EACCES"), "seccomp-arguments"),
         (EOPNOTSUPP, by("EOPNOTSUPP"), "seccomp-arguments"),
@@ -112,6 +119,7 @@ fn facts_show_the_cause_of_refused_steps() {
         (MAPS, EACCES, facts(), labelled("snap.code (enforce)"), "apparmor-profile"),
         (MAPS, EACCES, facts(), labelled("unconfined"), "unknown"),
         (MAPS, EACCES, facts(), undumpable, "non-dumpable"),
+        (MAPS, EROFS, facts(), labelled("unconfined"), "masked-proc"),
         (MAPS, ENOENT, facts(), labelled("unconfined"), "unknown"),
         (MAPS, EACCES, ubuntu(), labelled("snap.code (enforce)"), "apparmor-profile"),
         (root, EPERM, facts(), labelled("unconfined"), "setfcap"),
@@ -161,8 +169,6 @@ fn limits_are_named_with_their_values() {
     assert!(!elsewhere.contains("sysctl -w"), "{elsewhere}");
     let unlimited = Facts { namespace_limits: Vec::new(), ..facts() };
     assert_eq!(topic(CLONE, ENOSPC, &unlimited, &Witness::default()), "nesting");
-    assert!(text(Step::Call, EMFILE).contains("Max open files in /proc/self/limits"));
-    assert!(text(Step::Call, ENFILE).contains("fs.file-max"));
     assert_eq!(topic(Step::Call, EAGAIN, &facts(), &Witness::default()), "process-limit");
     let short = Facts { lacks_memory: Some(1), ..facts() };
     assert_eq!(topic(Step::Call, EAGAIN, &short, &Witness::default()), "memory");
@@ -175,9 +181,62 @@ fn limits_are_named_with_their_values() {
     }
 }
 
+/// A chroot into a mount point is certain only if a process outside shows it.
+#[test]
+fn a_chroot_is_named_as_far_as_it_is_known() {
+    let text = |root| {
+        let facts = Facts { root, ..facts() };
+        diagnose(CLONE, EPERM, &facts, &Witness::default()).unwrap().to_string()
+    };
+    let certain = text(Root::Elsewhere("/proc/7/mountinfo".into(), "/srv/root".into()));
+    assert!(certain.contains("cause: this process is in a chroot\n"), "{certain}");
+    assert!(certain.contains("/proc/7/mountinfo = "), "{certain}");
+    assert!(certain.contains(" is at /srv/root there"), "{certain}");
+    assert!(text(Root::Mount).contains("cause: likely a chroot into a mount point"));
+}
+
+/// The user namespace whose limit is reached is named as far as it is known.
+#[test]
+fn the_level_of_a_limit_is_named() {
+    let limits = |value: &str| vec![("max_net_namespaces".to_owned(), value.to_owned())];
+    let text = |facts: Facts| {
+        let step = Step::Namespaces(Some(Namespace::Net));
+        diagnose(step, ENOSPC, &facts, &Witness::default()).unwrap().to_string()
+    };
+    const NONE: &str = "2147483647";
+    let facts =
+        |value, is_outermost| Facts { namespace_limits: limits(value), is_outermost, ..facts() };
+    let around = |value, is_outermost| {
+        let outer = user_namespaces::Limits { values: limits(value), is_outermost };
+        Facts { outer: Some(outer), ..facts(NONE, false) }
+    };
+    let (here, further) =
+        ("is reached: by namespaces", "not that of this user namespace, but of one around it");
+    let either = "that of this user namespace, or of one around it";
+    let sysctl = "fix until reboot: sudo sysctl -w user.max_net_namespaces=15000";
+    let there = "as root of that user namespace: sysctl -w user.max_net_namespaces=15000";
+    let table = [
+        (facts("20", true), here, sysctl),
+        (facts("63000", true), here, "lsns -t net"),
+        (facts("20", false), either, sysctl),
+        (facts("63000", false), either, "outside of the sandbox"),
+        (facts(NONE, false), further, "outside of the sandbox"),
+        (around("2", false), further, there),
+        (around("20", true), further, sysctl),
+        (around("63000", true), further, "lsns -t net"),
+        (around(NONE, false), further, "outside of the sandbox"),
+    ];
+    for (facts, cause, fix) in table {
+        let text = text(facts.clone());
+        assert!(text.contains(cause) && text.contains(fix), "{facts:?}\n{text}");
+        let is_shown = text.contains("max_net_namespaces, around this test = ");
+        assert_eq!(is_shown, facts.outer.is_some(), "{text}");
+    }
+}
+
 #[test]
 fn a_missing_device_is_explained_by_its_environment() {
-    let chroot = Facts { root_is_mounted: Some(false), ..facts() };
+    let chroot = Facts { root: Root::NoMount, ..facts() };
     let cause = |code, facts: &Facts| {
         let diagnosis = diagnose(Step::Null, code, facts, &Witness::default()).unwrap();
         assert!(diagnosis.lasting.is_some());
@@ -186,6 +245,7 @@ fn a_missing_device_is_explained_by_its_environment() {
     assert!(cause(ENOENT, &chroot).contains("in a chroot"));
     assert!(cause(ENOENT, &facts()).contains("this sandbox has no /dev/null"));
     assert!(cause(EACCES, &facts()).contains("may not open devices"));
+    assert!(cause(EISDIR, &facts()).contains("not the null device"));
 }
 
 #[test]
@@ -216,7 +276,8 @@ fn the_fix_is_for_the_environment_at_hand() {
 
 #[test]
 fn an_unknown_cause_lists_all_facts() {
-    let facts = Facts { version: some("Linux version 9.9"), ..facts() };
+    let version = some("Linux version 9.9");
+    let facts = Facts { version, root: Root::Unknown, ..facts() };
     let text = diagnose(CLONE, EPERM, &facts, &labelled("x")).unwrap().to_string();
     for part in ["/proc/version = Linux version 9.9", "max_net_namespaces = 20", "please report"] {
         assert!(text.contains(part), "{part}: {text}");

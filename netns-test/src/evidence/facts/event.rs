@@ -64,6 +64,11 @@ words! {
 }
 
 impl Event {
+    /// Returns an event with this text, whose time and thread are set when it is recorded.
+    pub(crate) fn of(kind: EventKind, node: &str, text: impl ToString) -> Self {
+        Self { kind, node: node.to_owned(), text: text.to_string(), ..Self::default() }
+    }
+
     /// Returns the value of a detail.
     pub(crate) fn detail(&self, name: &str) -> Option<&str> {
         self.details.iter().find(|one| one.name == name).map(|one| one.value.as_str())

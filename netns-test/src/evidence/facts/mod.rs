@@ -46,6 +46,8 @@ facts! {
         networks: Vec<Network>,
         /// Sentences about what could not be read.
         gaps: Vec<String>,
+        /// Time that it took.
+        took: Duration,
     }
 }
 
@@ -86,6 +88,7 @@ impl Look {
     pub(crate) fn join(&mut self, part: Self) {
         self.processes.extend(part.processes);
         self.gaps.extend(part.gaps);
+        self.took = self.took.max(part.took);
         for network in part.networks {
             match self.networks.iter_mut().find(|known| known.inode == network.inode) {
                 Some(known) => known.join(network),

@@ -199,14 +199,13 @@ facts! {
 words! {
     /// Kind of an attempt.
     enum AttemptKind {
-        /// The node has sent a SYN.
-        Syn = "SYN sent",
-        /// The node has received a RST: from the remote end `from`, to the own end `to`.
+        /// The node has closed a connection that was never answered: its SYN, or the answer, was lost.
+        Syn = "connection unanswered",
+        /// The node has received a RST from the remote end `from`. The own end is `to`, without its
+        /// address in IPv6.
         Reset = "RST received",
-        /// The node has received an ICMP error from `from`.
+        /// The node has received an ICMP error from `from`, about a packet that it had sent to `to`.
         IcmpError = "ICMP error received",
-        /// The node has sent a datagram.
-        Datagram = "datagram sent",
     }
 }
 

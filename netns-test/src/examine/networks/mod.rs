@@ -14,12 +14,12 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use crate::evidence::facts::Look;
 use crate::evidence::facts::network::Network;
 use crate::examine::budget::Budget;
+use crate::examine::networks::filters::Filters;
 use crate::examine::networks::places::Place;
 pub(crate) use crate::examine::networks::places::{Seat, threads};
 use crate::examine::networks::sockets::Sockets;
-use crate::examine::{Subject, gap};
+use crate::examine::{OVER, Subject, gap};
 use crate::sys::fds;
-use crate::sys::fds::limited;
 
 /// Most bytes of a file.
 const FILE: usize = 256 << 10;
@@ -45,12 +45,12 @@ pub(super) fn read(
     let mut sockets = Sockets::new(subject.proc);
     let first = |network: &mut Network| sockets.read(network);
     each(subject, &places, ("the sockets", budget.part(60)), first, tell);
-    let modules = limited::read_text_in(subject.proc, "modules", FILE).unwrap_or_default();
+    let filters = Filters::new(subject.proc);
     let second = |network: &mut Network| {
         settings::counters(subject.proc, network);
         #[cfg(feature = "lab")]
         kernel::read(network);
-        filters::read(subject.proc, &modules, network);
+        filters.read(network);
         settings::settings(subject.proc, network);
     };
     each(subject, &places, ("counters, interfaces and settings", budget), second, tell);
@@ -67,7 +67,7 @@ fn each(
     for (at, place) in places.iter().enumerate() {
         if budget.is_over() {
             let (left, all) = (places.len() - at, places.len());
-            let text = format!("{what} of {left} of {all} networks were not read: time");
+            let text = format!("{what} of {left} of {all} networks were not read: {OVER}");
             return tell(Look { gaps: vec![text], ..Look::default() });
         }
         let mut network = place.empty();

@@ -8,6 +8,7 @@ use crate::examine::networks::{FILE, tables};
 use crate::netlink::sock_diag::dump::dump;
 use crate::netlink::sock_diag::proc_files;
 use crate::netlink::sock_diag::socket::{self as kernel, LISTENING, Wanted};
+use crate::sys::fds;
 use crate::sys::fds::limited;
 use crate::sys::net::netlink;
 
@@ -52,6 +53,9 @@ impl<'a> Sockets<'a> {
                 network.sockets.extend(parse(&text).into_iter().take(MOST));
             }
         }
+        // The examiner's own.
+        let own = socket.and_then(|socket| fds::inode_of(socket.as_fd()).ok());
+        network.sockets.retain(|one| Some(one.inode) != own);
         limit(network);
     }
 

@@ -12,7 +12,7 @@ use crate::evidence::facts::Look;
 use crate::evidence::facts::process::{Call, Process, Thread};
 use crate::examine::budget::Budget;
 use crate::examine::processes::call::{About, about};
-use crate::examine::{Subject, gap};
+use crate::examine::{OVER, Subject, gap};
 use crate::sys::fds;
 use crate::sys::fds::limited;
 use crate::sys::process::Pid;
@@ -21,7 +21,7 @@ use crate::sys::{call_names, errno, inspect, process};
 /// Most threads in all, and most open files in all and of one process.
 const MOST_THREADS: usize = 500;
 const MOST_DESCRIPTORS: usize = 2_000;
-const MOST_OF_ONE: usize = 1_000;
+const MOST_OF_ONE: usize = 1_500;
 
 /// Most bytes of the arguments of a program, and of another file.
 const COMMAND: usize = 4 << 10;
@@ -120,8 +120,10 @@ impl Reading<'_> {
         for (at, name) in names.iter().enumerate() {
             if self.budget.is_over() {
                 let left = names.len() - at;
-                self.gaps
-                    .push(format!("{left} threads of process {} were not read: time", target.pid));
+                self.gaps.push(format!(
+                    "{left} threads of process {} were not read: {OVER}",
+                    target.pid
+                ));
                 break;
             }
             found.extend(target.thread(name));
@@ -138,7 +140,7 @@ impl Reading<'_> {
     }
 
     fn why(&self) -> &'static str {
-        if self.threads == 0 { "there are too many threads" } else { "the time was over" }
+        if self.threads == 0 { "there are too many threads" } else { OVER }
     }
 }
 

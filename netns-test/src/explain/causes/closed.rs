@@ -118,6 +118,6 @@ mod tests {
         sample.network("client").sockets[0].state = SocketState::CloseWait;
         sample.says(Likely, "server has closed the connection");
         sample.program("server", "killed by SIGSEGV", "boom");
-        sample.says(Likely, "the other end is gone: app (pid 7) was killed by SIGSEGV");
+        sample.says(Likely, "the other end is gone: app (process 7) was killed by SIGSEGV");
     }
 }

@@ -48,11 +48,13 @@ pub(crate) fn first_panic(scene: &Scene<'_>) -> Option<(Cause, usize)> {
 }
 
 /// Returns a program of a node that has ended badly before the failure, or while a connection to it
-/// was refused; and what is said of it: `app (pid 7) exited with status 3`.
+/// was refused; and what is said of it: `app (process 7) exited with status 3`.
 pub(crate) fn ended_program(scene: &Scene<'_>, node: Option<&str>) -> Option<(Cause, String)> {
     let is_bad = |event: &Event| {
         let status = event.detail("status").unwrap_or(&event.text);
-        let is_good = status.ends_with("status 0") || status.ends_with("status: 0");
+        // The test may have ended it by a signal.
+        let is_good = [" 0", "SIGTERM", "SIGKILL", "SIGINT", "has ended"];
+        let is_good = is_good.iter().any(|end| status.ends_with(end));
         !is_good || scene.trouble == Trouble::Refused
     };
     let is_there = |event: &Event| node.is_none_or(|node| node == event.node);
@@ -69,7 +71,13 @@ pub(crate) fn ended_program(scene: &Scene<'_>, node: Option<&str>) -> Option<(Ca
         .try_to(format!("look at the output of {name}, and at its arguments and files"))
         .event(position)
         .on(&event.node);
-    for (at, line) in last_lines(scene, event) {
+    let last = event.detail("last").unwrap_or_default();
+    let last: Vec<&str> = last.lines().filter(|line| !line.trim().is_empty()).collect();
+    for line in &last[last.len().saturating_sub(LINES)..] {
+        cause = cause.shown_by(format!("its output: {line}"));
+    }
+    let lines = if last.is_empty() { last_lines(scene, event) } else { Vec::new() };
+    for (at, line) in lines {
         let from = line.detail("stream").filter(|name| !name.is_empty()).unwrap_or("output");
         cause = cause.shown_by(format!("its {from}: {}", first_line(&line.text))).event(at);
     }
@@ -105,7 +113,7 @@ fn last_lines<'a>(scene: &Scene<'a>, exit: &Event) -> Vec<(usize, &'a Event)> {
 fn program(event: &Event) -> String {
     let name = event.detail("program").map(|path| path.rsplit('/').next().unwrap_or(path));
     match (name, event.detail("pid")) {
-        (Some(name), Some(pid)) => format!("{name} (pid {pid})"),
+        (Some(name), Some(pid)) => format!("{name} (process {pid})"),
         (Some(name), None) => name.to_owned(),
         _ => format!("a program on {}", node_name(&event.node)),
     }
@@ -165,10 +173,10 @@ mod tests {
         let mut sample = Sample::pair();
         sample.program("server", "exited with status 3", "cannot open config");
         let late = sample.clone().panics("assertion failed: is_ready");
-        let cause = late.says(Likely, "app (pid 7) exited with status 3 on server");
+        let cause = late.says(Likely, "app (process 7) exited with status 3 on server");
         assert_eq!(cause.proof[1], "its output: cannot open config");
         let named = "wait for a line of app: it exited with status 3";
-        sample.panics(named).says(Certain, "app (pid 7) exited with status 3 on server");
+        sample.panics(named).says(Certain, "app (process 7) exited with status 3 on server");
     }
 
     #[test]

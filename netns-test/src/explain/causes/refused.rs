@@ -341,7 +341,7 @@ mod tests {
     fn a_program_that_has_died_and_another_node_are_found() {
         let mut sample = refused();
         sample.program("server", "exited with status 3", "cannot open config");
-        let cause = sample.says(Certain, "and app (pid 7) exited with status 3");
+        let cause = sample.says(Certain, "and app (process 7) exited with status 3");
         assert!(cause.proof.iter().any(|line| line.contains("cannot open config")), "{cause:?}");
         let mut sample = refused();
         sample.socket("client", 1, "0.0.0.0:8080", "");
@@ -380,7 +380,7 @@ mod tests {
         sample.socket("server", 1, "0.0.0.0:8081", "");
         sample.says(Likely, "another address than 0.0.0.0:8081, on which server listens");
         sample.program("server", "exited with status 3", "cannot open config");
-        sample.says(Likely, "app (pid 7) exited with status 3");
+        sample.says(Likely, "app (process 7) exited with status 3");
         let mut sample = without();
         sample.network("server").gaps.push("sockets: no".into());
         sample.says(Likely, "nothing listens on any node");

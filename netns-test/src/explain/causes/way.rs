@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::evidence::facts::event::EventKind;
+use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::network::{Network, Protocol, SocketState};
 use crate::explain::cause::{Cause, Certainty};
 use crate::explain::path::{Map, Obstacle, Path};
@@ -237,22 +237,24 @@ fn explain(
 
 /// Returns the event that has made the obstacle: the last of its kind and node.
 fn events(scene: &Scene<'_>, obstacle: &Obstacle<'_>) -> Option<(usize, String)> {
-    let (kind, name) = match obstacle {
-        Obstacle::Off(node) => (EventKind::Power, *node),
-        Obstacle::Down { link, node, .. } => (EventKind::Link, link.unwrap_or(node)),
-        Obstacle::Partition { .. } => (EventKind::Partition, ""),
+    let (kind, name, state) = match obstacle {
+        Obstacle::Off(node) => (EventKind::Power, *node, "off"),
+        Obstacle::Down { link, node, .. } => (EventKind::Link, link.unwrap_or(node), "down"),
+        Obstacle::Partition { .. } => (EventKind::Partition, "", "on"),
         _ => return None,
     };
-    let is_it = |text: &str| name.is_empty() || text.contains(name);
-    let found = scene.events(kind).filter(|(_, event)| {
-        is_it(&event.text)
-            || is_it(&event.node)
-            || event.details.iter().any(|one| is_it(&one.value))
-    });
-    let (position, event) = found.last()?;
+    let is_it = |event: &Event| {
+        let mut words = event.text.split([' ', ',', ':']);
+        name.is_empty() || event.node == name || words.any(|word| word == name)
+    };
+    let (position, event) = scene.events(kind).filter(|(_, event)| is_it(event)).last()?;
+    if event.detail("state").is_some_and(|known| known != state) {
+        return None;
+    }
     let began = scene.facts.began.unwrap_or_default();
     let at = event.at.saturating_sub(began).as_secs_f64();
-    Some((position, format!("since {at:.3} s: {}", event.text)))
+    let node = if event.node.is_empty() { String::new() } else { format!("{} ", event.node) };
+    Some((position, format!("since {at:.3} s: {} {node}{}", kind.word(), event.text)))
 }
 
 /// Returns what the counters say of packets without a route.

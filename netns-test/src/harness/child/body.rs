@@ -1,5 +1,5 @@
-//! The body: the process that runs the test's function. Except for its namespaces it has the
-//! attributes that the runner had at the request.
+//! The body: the process that runs the test's function. Apart from its namespaces, it has the
+//! attributes that the runner had at the time of the request.
 
 use std::os::fd::OwnedFd;
 use std::process;

@@ -87,7 +87,7 @@ pub(crate) struct Arrived {
 }
 
 impl<'a> Task<'a> {
-    /// Returns the descriptors that the body needs of the server's.
+    /// Returns the descriptors of the server that the body needs.
     pub(crate) fn descriptors(self) -> impl Iterator<Item = &'a OwnedFd> {
         let all = match self {
             Self::This(order) => [Some(order.control), Some(order.stdout), Some(order.stderr)],
@@ -121,8 +121,8 @@ impl Arrived {
         Ok(Order { case: self.case, control: &self.control, stdout, stderr })
     }
 
-    /// Passes the order on to `init`, then takes the message off the socket `orders`. Until then
-    /// the server may give the test to another sandbox, which it does if this init ends.
+    /// Passes the order on to `init`, then removes the message from the socket `orders`. If this
+    /// init ends before that, the server sends the order to another sandbox.
     pub(crate) fn take(&self, orders: &OwnedFd, init: &OwnedFd) -> io::Result<()> {
         let order = messages::Order { index: self.index }.encode();
         retry_shortage(|| socket::send(init.as_fd(), &order, &[self.control.as_fd()]))?;

@@ -1,5 +1,5 @@
-//! Init, PID 1 of a test's namespaces: sets them up, forks the body, waits for it. When init ends,
-//! the kernel kills every other process in its PID namespace.
+//! Init, PID 1 of a test's namespaces: it sets them up, forks the body, and waits for it. When init
+//! ends, the kernel kills every other process in the PID namespace.
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
@@ -28,12 +28,12 @@ use crate::sys::net::{devconf, socket};
 use crate::sys::process;
 use crate::sys::process::group::Group;
 use crate::sys::process::limits;
-use crate::sys::process::{Pid, Side, SingleThreaded, Status};
+use crate::sys::process::{Namespace, Pid, Side, SingleThreaded, Status};
 use crate::sys::process::{progress, shared_record, signals, unfailing};
 use crate::sys::shared_log::SharedLog;
 use crate::sys::{errno, fds};
 
-/// Body that was forked, and prepares itself while init does.
+/// Body that was forked, and prepares itself while init sets up the sandbox.
 struct Forked {
     pid: Pid,
     record: shared_record::Record,
@@ -42,7 +42,7 @@ struct Forked {
     log: Option<SharedLog>,
     /// Socket on which the body waits for [`messages::Ready`].
     ready: OwnedFd,
-    /// Transcript of the choice of its process id.
+    /// Transcript of the step that chose the body's process id.
     numbering: Transcript,
 }
 
@@ -75,7 +75,8 @@ pub(crate) fn main(site: &Site<'_>, alone: &SingleThreaded) -> ! {
 }
 
 /// Sets up a warm sandbox and waits for its order, which the body receives and passes on. If the
-/// set-up fails, init ends without a report: the next request gets another sandbox, or the reason.
+/// set-up fails, init ends without a report: the next request gets another sandbox, which reports
+/// the reason if it fails too.
 fn run_warm(site: &Site<'_>, orders: &OwnedFd, alone: &SingleThreaded) -> ! {
     let arrived = (|| {
         enter(site).ok()?;
@@ -83,8 +84,8 @@ fn run_warm(site: &Site<'_>, orders: &OwnedFd, alone: &SingleThreaded) -> ! {
         let start = Start::Awaited { orders, init: &to_init };
         let forked = fork_body(site, start, alone).ok()?;
         let running = begin(site, forked).ok()?;
-        // Only the body holds this end of the server's socket: by its close the server sees that
-        // the order was taken.
+        // Only the body keeps `orders` open. When the body closes it, the server sees that the
+        // order was taken.
         let own = [running.proc.as_ref(), running.neighbour.as_ref()];
         let keep = [Some(site.children), Some(site.alive), Some(&passed_on)].into_iter().chain(own);
         let keep: Vec<_> = keep.flatten().map(AsRawFd::as_raw_fd).collect();
@@ -140,11 +141,12 @@ fn enter(site: &Site<'_>) -> Result<(), Failure> {
     let keep = keep.chain(site.task.descriptors()).map(AsRawFd::as_raw_fd);
     let keep: Vec<_> = keep.collect();
     fds::close_all_except(&keep).map_err(step("close_range", "the server's descriptors"))?;
-    // So that a body's `kill(0, …)` does not reach the runner, whose group it would share.
+    // Without a new session the body would be in the runner's process group, and its `kill(0, …)`
+    // would reach the runner.
     process::lead_own_session().map_err(step("setsid", "init"))
 }
 
-/// Forks the body before the sandbox is set up: both prepare themselves at the same time.
+/// Forks the body. The sandbox is set up afterwards, so that body and init work at the same time.
 fn fork_body(site: &Site<'_>, start: Start<'_>, alone: &SingleThreaded) -> Result<Forked, Failure> {
     let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     let record = shared_record::Record::new().map_err(step("mmap", "the shared record"))?;
@@ -152,7 +154,7 @@ fn fork_body(site: &Site<'_>, start: Start<'_>, alone: &SingleThreaded) -> Resul
     let is_reported = env::report() != env::Report::Off;
     let log = is_reported.then(SharedLog::new).and_then(Result::ok);
     let (ready, theirs) = socket::pair().map_err(step("socketpair", "the test's process"))?;
-    // Before the body's process id is chosen: the leader of the group takes one too.
+    // Before the choice of the body's process id, since the leader of the group takes one, too.
     let group = retry_beside_tests(site.heartbeat.0, || Group::new(alone)).map_err(|error| {
         diagnose::explain("fork", "the leader of the test's process group", &error)
     })?;
@@ -165,8 +167,7 @@ fn fork_body(site: &Site<'_>, start: Start<'_>, alone: &SingleThreaded) -> Resul
         std::mem::forget(group);
         body::main(site, (start, theirs), (record, seal, log), alone)
     };
-    // So that a signal to the body's group reaches neither init nor a process that has left the
-    // group.
+    // A signal to the body's group then reaches neither init nor a process that has left the group.
     group.take_in(pid).map_err(step("setpgid", "the test's process"))?;
     Ok(Forked { pid, record, seal, log, ready, numbering })
 }
@@ -178,8 +179,8 @@ fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
     wait_for_go(site.go);
     let (proc, mut limitations) = set_up(site, numbering)?;
     let neighbour = add_neighbour(site, &mut limitations)?;
-    // So that a body cannot trace init, stop it, or write in its name. After the fork: a debugger
-    // that follows it could not read the body until the body is dumpable again.
+    // A body can then neither trace init nor use its descriptors. This comes after the fork: the
+    // body would inherit it, and a debugger that follows the fork could not read the body.
     process::make_undumpable().map_err(step("prctl", "PR_SET_DUMPABLE of init"))?;
     let text = messages::Ready { limitations: limitations.clone() }.encode();
     match framing::send(&ready, &text, || framing::wait_for_room(&ready, site.alive.as_fd())) {
@@ -192,8 +193,8 @@ fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
     Ok(Running { pid, ready: progress::now(), record, seal, log, proc, neighbour, limitations })
 }
 
-/// Sets up the sandbox. If it is the first one and refused, sends the outcome to the server and
-/// ends: the server may try another mode, and explains the refusal.
+/// Sets up the sandbox. The first one of a run sends the outcome to the server. If the kernel
+/// refuses it, init then ends: the server explains the refusal, or tries another mode.
 fn set_up(
     site: &Site<'_>,
     numbering: Transcript,
@@ -227,8 +228,10 @@ fn add_neighbour(
     if site.network == Network::Loopback {
         return Ok(None);
     }
-    let neighbour = retry_beside_tests(site.heartbeat.0, Neighbour::new)
-        .map_err(|error| diagnose::explain("unshare", "a network for the neighbour", &error))?;
+    let neighbour = retry_beside_tests(site.heartbeat.0, Neighbour::new).map_err(|error| {
+        let (object, kinds) = ("a network for the neighbour", [Namespace::Net]);
+        diagnose::explain_unshare("unshare", object, &kinds, &error)
+    })?;
     let mut transcript = Transcript::default();
     let kept = neighbour.connect(&mut transcript)?;
     limitations.extend(transcript.limitations());
@@ -270,7 +273,7 @@ fn supervise(
     loop {
         let began = running.record.progress().began();
         if began.is_none() && site.heartbeat.0.is_short() && site.heartbeat.0.others_run() {
-            // It may wait for resources of other tests.
+            // The body may wait until other tests free resources: its time begins again.
             time.ready = progress::now();
         }
         let look = time.look(progress::now(), began);
@@ -281,7 +284,7 @@ fn supervise(
         };
         let events = [
             Until::Readable(site.children.as_fd()),
-            // The data that the runner sends there is for the body.
+            // Not `Readable`: the runner's data on this socket is for the body.
             Until::HungUp(control.as_fd()),
             Until::HungUp(site.alive.as_fd()),
         ];
@@ -290,7 +293,7 @@ fn supervise(
             Ok(ready) => ready[0].readable && signals::clear(site.children).is_ok(),
             Err(_) => process::exit_now(1),
         };
-        // The limit of a process that has ended can be read until it is reaped.
+        // The limit of a process that has ended can be read only until it is reaped.
         let limit = if ended { limits::processor_time_of(running.pid) } else { None };
         let status = if ended { reap_until(running.pid) } else { None };
         if let Some(status) = status {

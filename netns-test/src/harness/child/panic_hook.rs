@@ -63,12 +63,16 @@ pub(crate) fn error_of(message: &str) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::errno;
 
     #[test]
     fn the_number_of_an_error_is_read_from_its_text() {
-        let number = |text| error_of(text).raw_os_error();
-        assert_eq!(number("OS can't spawn worker thread: no (os error 11)"), Some(11));
-        assert_eq!(number("no runtime: Os { code: 24, kind: Uncategorized }"), Some(24));
+        let number = |text: &str| error_of(text).raw_os_error();
+        let [shown, debugged] = [errno::EAGAIN, errno::EMFILE];
+        let text = format!("OS can't spawn worker thread: no (os error {shown})");
+        assert_eq!(number(&text), Some(shown));
+        let text = format!("no runtime: Os {{ code: {debugged}, kind: Uncategorized }}");
+        assert_eq!(number(&text), Some(debugged));
         assert_eq!(number("(os error x)"), None);
         assert_eq!(error_of("a reason").to_string(), "a reason");
     }

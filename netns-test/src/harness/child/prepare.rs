@@ -1,6 +1,8 @@
-//! Gives a body the attributes of the runner: output, limits, umask, environment, signal mask.
+//! Prepares a body's process: its identity, then the runner's attributes (output, limits, umask,
+//! environment, signal mask).
 //!
-//! A constructor of the program, and then the test, must find them as in the runner.
+//! All this is in place before the program's constructors run, so that these and the test find what
+//! they would find in the runner.
 
 use std::ffi::CString;
 use std::io;

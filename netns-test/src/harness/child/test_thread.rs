@@ -1,17 +1,18 @@
-//! Runs the test's function on a thread of its own, and records how it has ended.
+//! Runs the test's function on its own thread, and records the result.
 //!
-//! The test may install a seccomp filter, which as a rule binds its thread only. So the test's
-//! thread makes no system call after the function; the first thread does what needs one.
+//! The test may install a seccomp filter, which usually applies to its thread only. So the test's
+//! thread makes no system call after the function. The first thread makes them instead.
 
 use std::any::Any;
 use std::io;
 use std::mem::forget;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::diagnose;
 use crate::error::Failure;
+use crate::evidence::log;
 use crate::harness::child::panic_hook;
 use crate::harness::child::record::BodyRecord;
 use crate::harness::child::stage;
@@ -23,6 +24,7 @@ use crate::harness::protocol::stage::Stage;
 use crate::isolation;
 use crate::isolation::Lack;
 use crate::registry::case::{Begins, Case, ShouldPanic};
+use crate::sys::lock::lock;
 use crate::sys::process;
 use crate::sys::process::stack_overflow;
 use crate::sys::{errno, fds};
@@ -67,20 +69,20 @@ pub(crate) fn run(
     Ok(drop_leftover() && end == End::Passed)
 }
 
-/// Value that the test's thread leaves to be dropped by the first thread.
+/// Value of the test's thread that the first thread drops.
 static LEFTOVER: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
 
-/// Leaves `value` to be dropped after the test's thread has ended, by a thread without a filter.
-/// Makes no system call.
+/// Stores `value`, without a system call. The first thread, which has no filter, drops it after the
+/// end of the test's thread.
 #[cfg(feature = "tokio")]
 pub(crate) fn leave(value: Box<dyn Any + Send>) {
-    *LEFTOVER.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+    *lock(&LEFTOVER) = Some(value);
 }
 
-/// Drops the value that the test's thread has left. Returns `false` if that panics; the panic hook
-/// has reported the panic.
+/// Drops the stored value. Returns `false` if its destructor panics; the panic hook has reported
+/// that.
 fn drop_leftover() -> bool {
-    let left = LEFTOVER.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let left = lock(&LEFTOVER).take();
     catch_unwind(AssertUnwindSafe(|| drop(left))).is_ok()
 }
 
@@ -99,6 +101,7 @@ fn call(case: &Case, record: &Arc<BodyRecord>) -> End {
     if case.should_panic == ShouldPanic::No {
         panic_hook::watch();
     }
+    log::note_returns(case.returns);
     match case.begins {
         Begins::AtOnce => stage::begin(),
         Begins::OnRuntime => {}
@@ -106,7 +109,8 @@ fn call(case: &Case, record: &Arc<BodyRecord>) -> End {
     }
     let result = catch_unwind(AssertUnwindSafe(|| __rust_begin_short_backtrace(case.body)));
     if !record.is_in_body() {
-        // A child that the test has forked has returned from the test's function.
+        // This process is a child that the test has forked, and that has returned from the
+        // function.
         process::exit_now(if result.is_ok() { PASSED } else { FAILED });
     }
     match result {
@@ -122,7 +126,7 @@ fn call(case: &Case, record: &Arc<BodyRecord>) -> End {
     }
 }
 
-/// Makes a panic before [`begin`] end the process as a test that was not started.
+/// Makes a panic before [`begin`] end the process, with the record that the test was not started.
 fn intercept_until_begin(record: &Arc<BodyRecord>) {
     stage::reach(Stage::Attribute);
     let record = Arc::clone(record);
@@ -134,21 +138,21 @@ fn intercept_until_begin(record: &Arc<BodyRecord>) {
     });
 }
 
-/// Notes that the test's function begins. The macro puts a call of it before the first line of the
-/// function, which may run on any thread of the test.
+/// Notes that the test's function begins. The macro inserts a call of it before the first line of
+/// the function, which may run on any thread of the test.
 pub fn begin() {
     stage::begin();
 }
 
-/// Calls `function`. The standard library cuts a backtrace at a function of this name.
+/// Calls `function`. The standard library ends a short backtrace at a function of this name.
 #[inline(never)]
 fn __rust_begin_short_backtrace<T>(function: impl FnOnce() -> T) -> T {
-    // Used after the call, so that this is not a tail call, which would drop this frame.
+    // The use of the result keeps this from being a tail call, which would remove this frame.
     std::hint::black_box(function())
 }
 
 fn record_panic(value: Box<dyn Any + Send>, record: &BodyRecord) -> End {
-    // Raised by this crate if a body cannot begin, as without a runtime.
+    // This crate panics with a `Failure` if a body cannot begin, as without a runtime.
     let value = match value.downcast::<Failure>() {
         Ok(failure) if stage::has_begun() => {
             record.write(&Record::Lacked(*failure));
@@ -182,7 +186,7 @@ fn explained(lack: &Lack) -> Failure {
         Some(number) => io::Error::from_raw_os_error(number),
         None => io::Error::other(lack.reason.as_str()),
     };
-    diagnose::explain(&lack.step, &format!("node {}", lack.host), &error)
+    diagnose::explain(&lack.step, &format!("node {}", lack.node), &error)
 }
 
 /// Returns the status in an [`ExitCode`], which only its `Debug` shows.

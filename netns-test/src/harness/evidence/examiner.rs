@@ -9,14 +9,18 @@ use std::time::Duration;
 use crate::evidence::code::Fact as _;
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::lab::LabFacts;
+use crate::evidence::facts::network::Network;
 use crate::evidence::facts::{Facts, Look, Reason};
 use crate::evidence::record::{Networks, Record};
 use crate::examine;
 use crate::examine::Subject;
+use crate::examine::pin;
 use crate::examine::pin::Pin;
+use crate::examine::recorder::Recorder;
 use crate::harness::evidence::parts;
 use crate::sys::fds;
 use crate::sys::fds::Until;
+use crate::sys::ns::nsfs;
 use crate::sys::process;
 use crate::sys::process::{Pid, Side, SingleThreaded, progress};
 use crate::sys::shared_log::SharedLog;
@@ -26,6 +30,8 @@ const AT_PANIC: Duration = Duration::from_millis(300);
 
 /// Time limit of a look that only the verdict waits for.
 const AT_END: Duration = Duration::from_secs(2);
+
+const NO_PROC: &str = "there is no /proc of the test's own";
 
 /// Most bytes of one look.
 const MOST: usize = 16 << 20;
@@ -40,9 +46,13 @@ pub(crate) struct Evidence<'a> {
     place: usize,
     /// Number of the last question that was answered.
     answered: u32,
+    is_look_wanted: bool,
     events: Vec<Event>,
     labs: Vec<LabFacts>,
+    /// Networks of the lab that was built last.
     pins: Vec<Pin>,
+    /// Recorder of init's network, which is the test's, and the inode of that network.
+    recorder: Option<(u64, Recorder)>,
     looks: Vec<Look>,
     gaps: Vec<String>,
 }
@@ -55,9 +65,11 @@ impl<'a> Evidence<'a> {
             body,
             place: 0,
             answered: 0,
+            is_look_wanted: false,
             events: Vec::new(),
             labs: Vec::new(),
             pins: Vec::new(),
+            recorder: recorder().ok(),
             looks: Vec::new(),
             gaps: Vec::new(),
         }
@@ -66,10 +78,12 @@ impl<'a> Evidence<'a> {
     /// Reads what is new in the log, and looks at the test if the body has asked for it. `proc` is
     /// the PID namespace's `/proc`.
     pub(crate) fn follow(&mut self, proc: Option<&OwnedFd>) {
-        self.read(proc);
         let asked = self.log.asked();
+        self.read(proc);
         if asked != self.answered {
-            self.look(Reason::Panic, proc);
+            if std::mem::take(&mut self.is_look_wanted) {
+                self.look(Reason::Panic, proc);
+            }
             self.answered = asked;
             self.log.answer(asked);
         }
@@ -90,6 +104,11 @@ impl<'a> Evidence<'a> {
         }
         if self.looks.is_empty() {
             self.look(Reason::End, proc);
+        }
+        let pins = std::mem::take(&mut self.pins);
+        self.drain(&pins);
+        if let Some((inode, recorder)) = self.recorder.take() {
+            self.note_late(inode, &recorder);
         }
         Facts {
             began,
@@ -112,28 +131,53 @@ impl<'a> Evidence<'a> {
                     self.labs.retain(|other| other.number != lab.number);
                     self.labs.push(lab);
                 }
-                Some(Record::Networks(networks)) => self.keep(&networks, proc),
+                Some(Record::Networks(networks)) => self.keep(networks, proc),
+                Some(Record::Look) => self.is_look_wanted = true,
                 None => self.gap("a record of the test's log cannot be read"),
             }
         }
     }
 
-    /// Takes hold of the networks of a lab, and lets those of the labs before it go.
-    fn keep(&mut self, networks: &Networks, proc: Option<&OwnedFd>) {
-        self.pins.retain(|pin| pin.lab == networks.lab);
-        let Some(proc) = proc else { return self.gap("there is no /proc of the test's own") };
+    /// Takes hold of the networks of a lab, and lets all others go.
+    fn keep(&mut self, networks: Networks, proc: Option<&OwnedFd>) {
+        let mut before = std::mem::take(&mut self.pins);
+        let Some(proc) = proc else { return self.gap(NO_PROC) };
         for node in &networks.nodes {
-            self.pins.retain(|pin| pin.node != node.node);
-            if !networks.may_be_kept {
-                self.pins.push(Pin::note(networks.lab, node));
-                continue;
-            }
-            match Pin::take(proc, self.body, networks.lab, node) {
-                Ok(Some(pin)) => self.pins.push(pin),
-                // The node was powered off, or the lab was dropped, in the meantime.
-                Ok(None) => {}
+            let place = before.iter().position(|pin| pin.inode == node.inode);
+            let pin = match place {
+                Some(place) => Ok(Some(before.swap_remove(place))),
+                None if networks.may_be_kept => Pin::take(proc, self.body, node),
+                None => Ok(Some(Pin::note(node))),
+            };
+            match pin {
+                Ok(pin) => self.pins.extend(pin),
                 Err(error) => self.gap(&format!("the network of {}: {error}", node.node)),
             }
+        }
+        self.drain(&before);
+        self.record_in_new_ones();
+    }
+
+    fn drain(&mut self, pins: &[Pin]) {
+        for pin in pins {
+            if let Some(recorder) = &pin.recorder {
+                self.note_late(pin.inode, recorder);
+            }
+        }
+    }
+
+    /// Adds what a flight recorder has kept since the last look.
+    fn note_late(&mut self, inode: u64, recorder: &Recorder) {
+        let Some(look) = self.looks.last_mut() else { return };
+        let attempts = Some(recorder.read());
+        let network = Network { inode, attempts, ..Network::default() };
+        look.join(Look { networks: vec![network], ..Look::default() });
+    }
+
+    /// Starts the flight recorder in the networks that have none.
+    fn record_in_new_ones(&mut self) {
+        if let Err(error) = pin::record(&mut self.pins) {
+            self.gap(&format!("the flight recorder: {error}"));
         }
     }
 
@@ -145,7 +189,7 @@ impl<'a> Evidence<'a> {
 
     /// Has a child look at processes and networks.
     fn look(&mut self, reason: Reason, proc: Option<&OwnedFd>) {
-        let Some(proc) = proc else { return self.gap("there is no /proc of the test's own") };
+        let Some(proc) = proc else { return self.gap(NO_PROC) };
         match self.examined(reason, proc) {
             Ok(look) => self.looks.push(look),
             Err(error) => self.gap(&missing(reason, &error)),
@@ -160,7 +204,8 @@ impl<'a> Evidence<'a> {
         let (answer, theirs) = fds::pipe()?;
         let Side::Parent(child) = process::fork_aside(self.alone)? else {
             let thread = self.panicked();
-            let subject = Subject { reason, proc, body: self.body, pins: &self.pins, thread };
+            let own = self.recorder.as_ref();
+            let subject = Subject { reason, proc, body: self.body, pins: &self.pins, own, thread };
             parts::write(theirs.as_fd(), |tell| {
                 // The rest is for what it is in the middle of then, and for its answer.
                 examine::look(&subject, now + limit * 4 / 5, tell);
@@ -205,6 +250,12 @@ fn missing(reason: Reason, error: &std::io::Error) -> String {
         std::io::ErrorKind::TimedOut => format!("the look at the {reason}: the time was over"),
         _ => format!("the look at the {reason}: {error}"),
     }
+}
+
+/// Starts the flight recorder in the network of the calling process.
+fn recorder() -> std::io::Result<(u64, Recorder)> {
+    let inode = fds::inode_of(nsfs::own_network()?.as_fd())?;
+    Ok((inode, Recorder::start()?))
 }
 
 /// Reads up to the end of the pipe, or until that is refused: after the deadline, with `TimedOut`.

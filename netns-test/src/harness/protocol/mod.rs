@@ -1,6 +1,7 @@
 //! The messages between the processes of a test, and the means to send them: framing, retries,
 //! counters in shared memory.
 
+pub(crate) mod death;
 pub(crate) mod framing;
 pub(crate) mod heartbeat;
 pub(crate) mod messages;

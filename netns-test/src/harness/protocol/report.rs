@@ -192,6 +192,7 @@ impl Record {
 mod tests {
     use super::*;
     use crate::error::Diagnosis;
+    use crate::sys::errno;
 
     fn ended(record: Option<Record>) -> Report {
         Report::Ended(Ended {
@@ -209,7 +210,7 @@ mod tests {
 
     fn failure() -> Failure {
         let mut failure = Failure::new("mount", "/proc", "EPERM").advise("one").advise("two");
-        failure.errno = Some(1);
+        failure.errno = Some(errno::EPERM);
         failure
     }
 

@@ -121,15 +121,15 @@ mod tests {
         let mut left = 3;
         let result = retry_shortage(|| {
             left -= 1;
-            if left > 0 { Err(io::Error::from_raw_os_error(libc::EAGAIN)) } else { Ok(left) }
+            if left > 0 { Err(io::Error::from_raw_os_error(errno::EAGAIN)) } else { Ok(left) }
         });
         assert_eq!(result.unwrap(), 0);
         let mut tries = 0;
         let refused: io::Result<()> = retry_shortage(|| {
             tries += 1;
-            Err(io::Error::from_raw_os_error(libc::EPERM))
+            Err(io::Error::from_raw_os_error(errno::EPERM))
         });
-        assert_eq!((refused.unwrap_err().raw_os_error(), tries), (Some(libc::EPERM), 1));
+        assert_eq!((refused.unwrap_err().raw_os_error(), tries), (Some(errno::EPERM), 1));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::env::{Policy, Settings};
 use crate::error::Failure;
 use crate::harness::runner::verdict::Verdict;
 use crate::registry::case::Case;
+use crate::sys::lock::lock;
 use crate::sys::{errno, fds, process};
 
 /// Returns the verdict on a test that cannot be isolated.
@@ -31,7 +32,7 @@ pub(crate) fn judge(settings: &Settings, case: &Case, failure: Failure) -> Verdi
 
 /// Prints the number of skipped tests at the end of the process.
 pub(crate) fn print_count() {
-    let Ok(skipped) = SKIPPED.lock() else { return };
+    let skipped = lock(&SKIPPED);
     let Some(Skipped { runner, count, failure }) = &*skipped else { return };
     if *runner != process::id() {
         return;
@@ -89,7 +90,7 @@ fn report_skip(settings: &Settings, case: &Case, failure: &Failure) -> Result<()
     // Not `eprint!`, which libtest captures.
     let written = io::stderr().write_all(line.as_bytes());
     written.map_err(|error| errno::failure("write", "a line to stderr", &error))?;
-    let mut skipped = SKIPPED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut skipped = lock(&SKIPPED);
     let new = || Skipped { runner: process::id(), count: 0, failure: failure.clone() };
     skipped.get_or_insert_with(new).count += 1;
     Ok(())

@@ -1,6 +1,7 @@
 //! Reasons for which a test has failed, as sentences. Pure.
 
 use crate::error::Failure;
+use crate::harness::protocol::death;
 use crate::harness::protocol::messages::End;
 use crate::harness::protocol::report::{Ended, Record};
 use crate::harness::protocol::stage::Stage;
@@ -12,7 +13,7 @@ pub(crate) fn lost(end: End) -> String {
     if end.overdue {
         return format!("{init} did not report within 15 s of the test's timeout, and was killed");
     }
-    format!("{init} {} without a report", describe(end.status))
+    format!("{init} {} without a report{}", describe(end.status), death::of_harness(end.status))
 }
 
 pub(crate) fn not_isolated(failure: &Failure) -> String {

@@ -8,10 +8,11 @@
 //! nextest is a process of its own.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::thread::{self, ThreadId};
 
 use crate::registry::case::Case;
+use crate::sys::lock::lock;
 
 /// Thread that has first asked for a test, by the address of the test's case.
 static ASKED: Mutex<BTreeMap<usize, ThreadId>> = Mutex::new(BTreeMap::new());
@@ -22,7 +23,7 @@ pub(crate) fn refusal(case: &'static Case) -> Option<String> {
     if thread.name() != Some(case.path().as_str()) {
         return None;
     }
-    let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut asked = lock(&ASKED);
     let first = *asked.entry(std::ptr::from_ref(case) as usize).or_insert(thread.id());
     (first != thread.id()).then(|| {
         "the test was not started again: it is registered twice, because another attribute makes \
@@ -46,6 +47,7 @@ mod tests {
         name: "of_two",
         options: Options::NONE,
         should_panic: ShouldPanic::No,
+        returns: false,
         begins: Begins::AtOnce,
         body: || ExitCode::SUCCESS,
     };
@@ -61,9 +63,9 @@ mod tests {
         assert_eq!(ask_twice("tests::of_two"), [None, None]);
         assert_eq!(ask_twice("tests::another"), [None, None]);
         let second = ask_twice("tests::of_two");
-        let is_told = |reason: &Option<String>| {
+        let is_refused = |reason: &Option<String>| {
             reason.as_ref().is_some_and(|text| text.contains("registered twice"))
         };
-        assert!(second.iter().all(is_told), "{second:?}");
+        assert!(second.iter().all(is_refused), "{second:?}");
     }
 }

@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_ended_is_told() {
+    fn processes_that_cannot_be_ended_are_noted() {
         let report = || Some(Report::Ended(ended(Status::Exited(0), Some(Record::Passed))));
         for remains in [false, true] {
             let end = End { status: Status::Signaled(9), overdue: true, remains };
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn limitations_are_told_with_failures_only() {
+    fn limitations_are_noted_with_failures_only() {
         let mut passed = ended(Status::Exited(0), Some(Record::Passed));
         passed.limitations = vec!["/proc".into()];
         let mut failed = ended(Status::Exited(1), None);

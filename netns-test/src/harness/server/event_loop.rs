@@ -97,6 +97,7 @@ impl<'a> EventLoop<'a> {
         let origin = setup::become_server(requests, runner)?;
         // If wait4(2) is refused, neither this process nor an init could reap its children.
         process::reap().map_err(|error| diagnose::explain("wait4", "own children", &error))?;
+        diagnose::note_limits();
         Ok(Self {
             open_files: origin.limits.open_files(),
             launcher: Launcher::new(origin, heartbeat, alone)?,

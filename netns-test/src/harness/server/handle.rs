@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::diagnose;
 use crate::env;
 use crate::error::Failure;
+use crate::harness::protocol::death;
 use crate::harness::protocol::heartbeat::Heartbeat;
 use crate::harness::protocol::retry::retry_shortage;
 use crate::harness::server::watchdog::Watch;
@@ -114,10 +115,11 @@ impl Server {
                 format!("the fork server was killed by a filter: {failure}")
             }
             Some(Status::Signaled(signal)) => {
+                let reason = death::of_harness(Status::Signaled(signal));
                 let limit = limits::processor_time().map_or_else(String::new, |limit| {
                     format!(" (its processor time is limited to {limit} s: `ulimit -t`)")
                 });
-                format!("the fork server was killed by {}{limit}", signals::name(signal))
+                format!("the fork server was killed by {}{limit}{reason}", signals::name(signal))
             }
             None => "the fork server has ended".into(),
         }

@@ -15,6 +15,7 @@ use crate::harness::child::init;
 use crate::harness::protocol::heartbeat::{Heartbeat, Mark};
 use crate::harness::server::test::Request;
 use crate::isolate::{Identity, Mode, Setting};
+use crate::sys::errno::Refusal;
 use crate::sys::net::socket;
 use crate::sys::process;
 use crate::sys::process::signals;
@@ -68,10 +69,21 @@ pub(crate) struct Launched {
 #[derive(Debug)]
 pub(crate) enum LaunchError {
     /// A resource is used up that may be released.
-    Shortage(io::Error),
+    Shortage(Shortage),
     /// The kernel does not allow it.
     Refused(Failure),
     Failed(Failure),
+}
+
+/// Call that has failed for want of a resource.
+#[derive(Debug)]
+pub(crate) enum Shortage {
+    /// The clone of init into new namespaces.
+    Clone(io::Error),
+    /// Another call.
+    Call(Refusal),
+    /// A step of writing the id maps.
+    Maps(Failure),
 }
 
 impl<'a> Launcher<'a> {
@@ -164,18 +176,31 @@ impl<'a> Launcher<'a> {
         self.marks.borrow_mut().retain(|(other, ..)| *other != init);
     }
 
+    /// Explains a shortage that has lasted.
+    pub(crate) fn explain(&self, shortage: Shortage, mode: &Mode) -> Failure {
+        match shortage {
+            Shortage::Clone(error) => {
+                diagnose::explain_clone(self.alone, mode.namespaces(), &error)
+            }
+            Shortage::Call(Refusal { step, object, error }) => {
+                diagnose::explain(step, object, &error)
+            }
+            Shortage::Maps(failure) => diagnose::completed(failure),
+        }
+    }
+
     fn clone_error(&self, error: io::Error, mode: &Mode) -> LaunchError {
         if errno::is_shortage(&error) && !diagnose::is_forbidden(&error, mode.namespaces()) {
-            return LaunchError::Shortage(error);
+            return LaunchError::Shortage(Shortage::Clone(error));
         }
         LaunchError::Refused(diagnose::explain_clone(self.alone, mode.namespaces(), &error))
     }
 }
 
 /// Classifies the error of a call that does not create namespaces.
-fn call_error(step: &str, object: &str, error: io::Error) -> LaunchError {
+fn call_error(step: &'static str, object: &'static str, error: io::Error) -> LaunchError {
     if errno::is_shortage(&error) {
-        return LaunchError::Shortage(error);
+        return LaunchError::Shortage(Shortage::Call(Refusal { step, object, error }));
     }
     LaunchError::Refused(diagnose::explain(step, object, &error))
 }
@@ -196,7 +221,7 @@ fn refused_maps(failure: Failure) -> LaunchError {
     match failure.errno {
         None => LaunchError::Failed(failure),
         Some(code) if errno::is_shortage_code(code) => {
-            LaunchError::Shortage(io::Error::from_raw_os_error(code))
+            LaunchError::Shortage(Shortage::Maps(failure))
         }
         Some(_) => {
             let step = Step::Maps { of_root: false };

@@ -175,7 +175,7 @@ impl EventLoop<'_> {
         is_trial: bool,
     ) -> bool {
         match error {
-            LaunchError::Shortage(error) => {
+            LaunchError::Shortage(shortage) => {
                 if self.pool.discard() {
                     self.last_end = Some(Instant::now());
                 }
@@ -185,8 +185,7 @@ impl EventLoop<'_> {
                     return false;
                 }
                 self.last_refusal = Some(Instant::now());
-                let alone = self.launcher.alone;
-                let failure = diagnose::explain_clone(alone, mode.namespaces(), &error);
+                let failure = self.launcher.explain(shortage, mode);
                 // A shortage is not a property of the machine. If it may last, root need not wait
                 // for a user namespace and tries the next mode.
                 if is_trial && diagnose::is_out_of_reach(&failure) {

@@ -1,5 +1,5 @@
-//! The machine's `/run`, read once: the entries for a sandbox, and the times that show a later
-//! change.
+//! The machine's `/run`, read once: the entries for a sandbox, and the timestamps by which a later
+//! change is found.
 
 use std::cell::OnceCell;
 use std::ffi::{CStr, CString, OsStr, OsString};
@@ -13,28 +13,28 @@ use crate::isolate::run_dir::rules::{DEEPEST, LARGEST_COPY, MOST, MOST_IN_ONE, T
 use crate::sys::fds::entries;
 use crate::sys::fds::entries::{Changed, Directory, Found, Kind, MountId};
 
-/// A directory of the machine, as a sandbox copies it.
+/// Directory of the machine, as a sandbox copies it.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    /// The entries, each directory before its own entries.
+    /// Entries for the sandbox, each directory before its own entries.
     pub(crate) entries: Vec<Entry>,
-    /// The time of the last change of each source directory and file, by its path.
+    /// Time of the last change of each source directory and file, with its path.
     pub(crate) changed: Vec<(PathBuf, Changed)>,
     directory: &'static Path,
-    /// The mount that it is in.
+    /// Mount of the directory.
     own: MountId,
     mounted: OnceCell<Mounted>,
 }
 
-/// An entry of the sandbox's directory.
+/// Entry of the sandbox's directory.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// The path below the directory.
+    /// Path below the directory.
     pub(crate) path: PathBuf,
     pub(crate) what: What,
 }
 
-/// The kind of the entry in the sandbox.
+/// Kind of the entry in the sandbox.
 #[derive(Debug)]
 pub(crate) enum What {
     Directory {
@@ -49,11 +49,11 @@ pub(crate) enum What {
     Link {
         target: OsString,
     },
-    /// A link to the machine's entry.
+    /// Link to the machine's entry.
     Host,
 }
 
-/// Whether the content of files and links is read, or only their attributes.
+/// Choice whether to read the content of files and links, or only their attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     Read,
@@ -63,8 +63,8 @@ pub(crate) enum Content {
 impl Machine {
     /// Reads the directory `opened`, which is at this path.
     ///
-    /// It does not wait for or follow entries that other processes create: entries that change
-    /// meanwhile are left out.
+    /// Other processes may change entries meanwhile. It does not wait for such an entry and does
+    /// not follow it, but leaves it out.
     pub(crate) fn read(
         directory: &'static Path,
         opened: &mut Directory,
@@ -86,13 +86,13 @@ impl Machine {
         Ok(reader.machine)
     }
 
-    /// Lists the mounts below the directory, on the first call. That is slow, and the directory
-    /// must not be covered yet.
+    /// Returns the mounts below the directory. The first call lists them, which is slow, and must
+    /// come before a mount covers the directory.
     pub(crate) fn mounted(&self) -> &Mounted {
         self.mounted.get_or_init(|| Mounted::below(self.directory, self.own))
     }
 
-    /// The mounts that an entry has been found to be in.
+    /// Returns the mounts below the directory, if they have been listed.
     pub(crate) fn known_mounts(&self) -> Option<&Mounted> {
         self.mounted.get()
     }
@@ -103,12 +103,12 @@ struct Reader {
     machine: Machine,
 }
 
-/// The directory in which an entry is.
+/// Parent directory of an entry.
 struct Above {
     path: PathBuf,
     mount: MountId,
     depth: usize,
-    /// Whether only its files are copied.
+    /// Whether only files of the directory are copied.
     is_covered: bool,
 }
 
@@ -143,7 +143,7 @@ impl Reader {
         };
         let (kind, found) = match kind {
             Some(kind @ (Kind::Link | Kind::Socket | Kind::Other)) => (kind, None),
-            // Another kind may be mounted over it.
+            // A file of another kind may be mounted over the entry.
             _ => {
                 let found = directory.look(name)?;
                 (found.kind, Some(found))
@@ -168,7 +168,7 @@ impl Reader {
                 };
                 self.add(path, What::Link { target });
             }
-            // A device is mounted on a file, as `/dev/null` is to hide one.
+            // A device: `/dev/null` may be mounted on a file, to hide it.
             (Treatment::Own, Kind::Socket, _) | (Treatment::Own, Kind::Other, Some(_)) => {
                 self.add(path, What::Host);
             }
@@ -182,13 +182,14 @@ impl Reader {
     }
 
     fn note(&mut self, path: &Path, changed: Changed) {
-        // Only the server compares times, with `Ignored`.
+        // Only the server compares timestamps, and it reads with `Ignored`.
         if self.content == Content::Ignored {
             self.machine.changed.push((self.machine.directory.join(path), changed));
         }
     }
 
-    /// Notes the copies of resolvers' directories inside a linked directory.
+    /// Notes the timestamps of resolvers' directories inside of a linked directory, which are
+    /// copied.
     fn note_covered_in(&mut self, path: &Path) {
         if self.content == Content::Read {
             return;
@@ -256,7 +257,7 @@ impl Reader {
             Content::Ignored => Vec::new(),
             Content::Read => match directory.read(name, size)? {
                 Some(content) => content,
-                // It has grown.
+                // The file has grown.
                 None => {
                     self.link_file(path, above);
                     return Ok(());
@@ -268,14 +269,14 @@ impl Reader {
         Ok(())
     }
 
-    /// Links a large file, unless it is in a resolver's directory, which is not linked.
+    /// Links a large file, unless it is in a resolver's directory, where nothing is linked.
     fn link_file(&mut self, path: PathBuf, above: &Above) {
         if !above.is_covered {
             self.add(path, What::Host);
         }
     }
 
-    /// Returns whether a mount belongs to the machine's state, as the mount `above` does.
+    /// Returns whether a mount belongs to the machine's state, as its parent mount `above` does.
     fn is_state(&self, mount: MountId, above: MountId) -> bool {
         mount == above || self.machine.mounted().is_state(mount)
     }

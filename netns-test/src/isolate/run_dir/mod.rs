@@ -1,10 +1,11 @@
-//! A `/run` of the sandbox's own. Programs find there what they need of the machine, can write
-//! everywhere, and change nothing of the machine's.
+//! The sandbox's own `/run`. Programs find the machine's entries there, can write everywhere, and
+//! change nothing on the machine.
 //!
-//! Every directory is a new one, at each level, and small files are copies. So a daemon can bind
-//! its default socket and write its PID file, whatever daemons the machine has ever run. The
+//! Each directory is a new one, at every level, and small files are copies. So a daemon can bind
+//! its default socket and write its PID file, even if the same daemon runs on the machine. The
 //! machine's sockets and large files are symbolic links into `/run/.host`, a read-only view of the
-//! machine's directory. The resolvers' sockets, which lead out of the network, are nowhere.
+//! machine's directory. Sockets of resolvers are left out, since they lead out of the test's
+//! network.
 
 pub(crate) mod machine;
 pub(crate) mod mounted;
@@ -25,17 +26,17 @@ use crate::sys::mount::mount_api;
 use crate::sys::process::credentials;
 use crate::sys::{errno, fds, mount, process};
 
-/// Names and what is in them.
+/// Names of files with their contents.
 type Files = Vec<(PathBuf, Vec<u8>)>;
 
-/// The directories to make private: `/run`, and `/var/run` where it is another one.
+/// Returns the directories to make private: `/run`, and `/var/run` where it is not a link.
 fn directories() -> impl Iterator<Item = &'static Path> {
     let (run, var_run) = (Path::new("/run"), Path::new("/var/run"));
     let is_directory = |path: &&Path| fs::symlink_metadata(path).is_ok_and(|data| data.is_dir());
     [run, var_run].into_iter().filter(is_directory)
 }
 
-/// Lists the times of the last change of everything that a sandbox's `/run` is built from.
+/// Lists everything from which a sandbox's `/run` is built, with the time of its last change.
 pub(crate) fn changes() -> io::Result<Vec<(PathBuf, Changed)>> {
     let mut all = Vec::new();
     for directory in directories() {
@@ -45,8 +46,8 @@ pub(crate) fn changes() -> io::Result<Vec<(PathBuf, Changed)>> {
     Ok(all)
 }
 
-/// Makes every directory of [`directories`] private. `keeps_owners` is set where the ids of the
-/// machine are those of the sandbox.
+/// Makes every directory of [`directories`] private. `keeps_owners` is true if the sandbox has the
+/// machine's ids.
 pub(crate) fn set_up(keeps_owners: bool, transcript: &mut Transcript) {
     let mut done = None;
     for directory in directories() {
@@ -62,8 +63,8 @@ pub(crate) fn set_up(keeps_owners: bool, transcript: &mut Transcript) {
     }
 }
 
-/// Makes `directory` private, unless it is the one that is `done`. The error that is no failure is
-/// of [`show_host`].
+/// Makes `directory` private, unless it is the same one as `done`. A failure of [`show_host`] is
+/// not an error but the `Ok` value: the directory is private without it.
 fn make_private(
     directory: &'static Path,
     done: &mut Option<(&'static Path, (u64, u64))>,
@@ -72,7 +73,7 @@ fn make_private(
     let mut opened = Directory::at(directory)?;
     let identity = fds::identity(opened.as_fd())?;
     match done {
-        // One directory that is mounted at both paths stays one.
+        // One directory, mounted at both paths, remains one.
         Some((other, same)) if *same == identity => {
             return mount::bind(other, directory).map(|()| None);
         }
@@ -87,7 +88,7 @@ fn make_private(
     }
     mount::tmpfs(directory)?;
     let own = fds::open_directory(directory)?;
-    // Linux before 5.2 cannot bring the machine's directory back.
+    // Before Linux 5.2 the machine's directory cannot be attached again (open_tree(2)).
     let shown = old.map(|old| show_host(directory, &old, is_protected, &machine)).transpose();
     let has_host = matches!(shown, Ok(Some(())));
     let umask = credentials::change_umask(0);
@@ -96,7 +97,7 @@ fn make_private(
     made.map(|()| shown.err())
 }
 
-/// Attaches the machine's directory at `.host`, without its resolvers, and for no one to write to.
+/// Attaches the machine's directory at `.host`, read-only and without the directories of resolvers.
 fn show_host(
     directory: &Path,
     old: &OwnedFd,
@@ -123,11 +124,11 @@ fn show_host(
         let places = COVERED.iter().filter_map(|name| fs::canonicalize(host.join(name)).ok());
         places.filter(|place| place.starts_with(&host)).try_for_each(|place| cover(&place))
     });
-    // The directory is not shown unprotected.
+    // Without protection the directory is not shown.
     covered.inspect_err(|_| drop(mount::detach(&host)))
 }
 
-/// Passes over a mount that no path of the caller's leads to.
+/// Ignores the error for a mount that the caller cannot reach by a path.
 fn reached(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if is_out_of_reach(&error) => Ok(()),
@@ -166,8 +167,8 @@ fn build(own: &OwnedFd, machine: &Machine, has_host: bool, keeps_owners: bool) -
     machine.entries.iter().map(one).fold(Ok(()), io::Result::and)
 }
 
-/// Sets the owner of an entry to that of the machine's, unless the id is not mapped or the right is
-/// missing.
+/// Sets the owner of an entry to that of the machine's entry. Skips this if the id is not mapped,
+/// or the capability is missing.
 fn give(own: &OwnedFd, path: &Path, (uid, gid): (u32, u32), what: &What) -> io::Result<()> {
     match entries::give(own, path, uid, gid) {
         Err(error) if matches!(error.raw_os_error(), Some(errno::EINVAL | errno::EPERM)) => {
@@ -176,7 +177,7 @@ fn give(own: &OwnedFd, path: &Path, (uid, gid): (u32, u32), what: &What) -> io::
         other => other?,
     }
     match what {
-        // A change of owner clears it.
+        // A change of the owner clears the set-id bits.
         What::Directory { mode, .. } if mode & 0o6000 != 0 => {
             entries::set_mode(own, path, mode | 0o700)
         }

@@ -1,6 +1,6 @@
-//! The mounts below the machine's `/run`. File systems in memory and binds of `/run` itself are the
-//! machine's state. Others (a disk, a container's root, FUSE) are files that happen to be mounted
-//! there.
+//! The mounts below the machine's `/run`. File systems in memory, and binds of `/run` itself,
+//! belong to the machine's state. Other file systems (a disk, a container's root, FUSE) are only
+//! mounted there.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -9,25 +9,25 @@ use std::path::{Path, PathBuf};
 use crate::sys::fds::entries::MountId;
 use crate::sys::mount;
 
-/// The mounts at and below a directory, in the order in which they were mounted.
+/// Mounts at and below a directory, in the order in which they were mounted.
 #[derive(Debug, Default)]
 pub(crate) struct Mounted(Vec<Mount>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Mount {
     id: u64,
-    /// Its mount point below the directory; empty for the directory itself.
+    /// Mount point below the directory; empty for the directory itself.
     path: PathBuf,
     is_read_only: bool,
     is_state: bool,
 }
 
-/// A line of mountinfo (proc(5)).
+/// Line of mountinfo (proc(5)).
 struct Line<'t> {
     id: u64,
     parent: u64,
     device: &'t [u8],
-    /// The root of the mount within its file system.
+    /// Root of the mount within its file system.
     root: PathBuf,
     point: PathBuf,
     is_read_only: bool,
@@ -35,7 +35,7 @@ struct Line<'t> {
 }
 
 impl Mounted {
-    /// Lists those below `directory`, which is in the mount `own`; none where there is no `/proc`.
+    /// Lists the mounts below `directory`, which is in the mount `own`; none without a `/proc`.
     pub(crate) fn below(directory: &Path, own: MountId) -> Self {
         let text = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
         let MountId::Mount(own) = own else { return Self::default() };
@@ -49,7 +49,8 @@ impl Mounted {
         let mut found: Vec<Mount> = Vec::new();
         for line in &lines {
             let Ok(path) = line.point.strip_prefix(directory) else { continue };
-            // Others are below a mount that this one covers. Parents are listed before children.
+            // A mount with another parent is hidden below this directory. Parents are listed before
+            // children.
             let is_there = |parent| parent == own || found.iter().any(|other| other.id == parent);
             if line.id == own || is_there(line.parent) {
                 let (id, path, is_read_only) = (line.id, path.to_owned(), line.is_read_only);
@@ -60,19 +61,19 @@ impl Mounted {
         Self(found)
     }
 
-    /// Returns whether a mount belongs to the machine's state; false if it is not known.
+    /// Returns whether a mount belongs to the machine's state; false for an unknown mount.
     pub(crate) fn is_state(&self, id: MountId) -> bool {
         let MountId::Mount(id) = id else { return false };
         self.0.iter().any(|mount| mount.id == id && mount.is_state)
     }
 
-    /// The mount points of file systems that are not the machine's state, and of all that is
-    /// mounted below them, where they can be written to.
+    /// Returns the writable mount points of file systems that do not belong to the machine's state,
+    /// and of everything mounted below these.
     pub(crate) fn writable_of_others(&self) -> impl Iterator<Item = &Path> {
         self.writable(|mount| self.is_of_others(mount))
     }
 
-    /// The other mount points, where they can be written to; that of the directory itself first.
+    /// Returns the other writable mount points, the directory itself first.
     pub(crate) fn writable_of_machine(&self) -> impl Iterator<Item = &Path> {
         let below = self.writable(|mount| !self.is_of_others(mount) && !mount.is_top());
         std::iter::once(Path::new("")).chain(below)
@@ -108,13 +109,13 @@ impl<'t> Line<'t> {
         let device = fields.next()?;
         let (root, point) = (path(fields.next()?), path(fields.next()?));
         let is_read_only = fields.next()?.split(|&byte| byte == b',').any(|one| one == b"ro");
-        // Optional fields end with a hyphen.
+        // A hyphen ends the optional fields.
         let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
         let is_in_memory = matches!(kind, b"tmpfs" | b"ramfs");
         Some(Self { id, parent, device, root, point, is_read_only, is_in_memory })
     }
 
-    /// Returns whether it is a bind mount of a directory on itself, as `ip netns` makes it.
+    /// Returns whether this is a bind mount of a directory on itself, as `ip netns` creates it.
     fn is_part_of(&self, top: &Self) -> bool {
         let below = self.point.strip_prefix(&top.point);
         self.device == top.device && below.is_ok_and(|below| top.root.join(below) == self.root)

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-/// The name of the machine's directory in the sandbox's.
+/// Name of the machine's directory in the sandbox's directory.
 pub(crate) const HOST: &str = ".host";
 
-/// The directory in which `ip netns` has its names.
+/// Directory in which `ip netns` has its names.
 pub(crate) const NAMES: &str = "netns";
 
-/// The directories that no sandbox sees as they are: names of namespaces, and directories of
+/// Directories that are hidden from every sandbox: names of namespaces, and directories of
 /// resolvers, whose sockets answer from the machine's network (nscd, nslcd, Avahi, mDNSResponder,
 /// Samba's winbind, systemd-resolved, systemd-machined).
 pub(crate) const COVERED: [&str; 8] = [
@@ -22,27 +22,27 @@ pub(crate) const COVERED: [&str; 8] = [
     "systemd/machine",
 ];
 
-/// The large directories of system managers, which no other program needs: each is one link, and so
-/// read-only.
+/// Large directories of system managers, which no other program needs. Each becomes one link, and
+/// so is read-only.
 const MANAGED: [&str; 2] = ["systemd", "udev"];
 
-/// The largest file that is copied, in bytes.
+/// Size of the largest file that is copied, in bytes.
 pub(crate) const LARGEST_COPY: usize = 64 << 10;
 
-/// The most entries of a copied directory, and of all of them together. A larger directory is one
-/// link.
+/// Highest number of entries of one copied directory, and of all of them together. A larger
+/// directory becomes one link.
 pub(crate) const MOST_IN_ONE: usize = 1000;
 pub(crate) const MOST: usize = 4000;
 
-/// The most levels of directories that are copied.
+/// Highest number of levels of directories that are copied.
 pub(crate) const DEEPEST: usize = 16;
 
-/// The treatment of an entry.
+/// Treatment of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Treatment {
     /// The entry is left out.
     Absent,
-    /// A directory is copied with its files, without its sockets.
+    /// The directory is copied with its files, but without sockets and subdirectories.
     FilesAlone,
     /// The entry is a link to the machine's.
     Linked,
@@ -52,7 +52,7 @@ pub(crate) enum Treatment {
 
 /// Decides the treatment by the path below `/run`.
 pub(crate) fn treatment(path: &Path) -> Treatment {
-    // By the bytes: a comparison of paths takes them apart, for each of many entries.
+    // Compares bytes: a comparison of paths would parse both, for each of many entries.
     let is = |name: &&str| path.as_os_str() == *name;
     if [HOST, NAMES].iter().any(is) {
         Treatment::Absent
@@ -65,7 +65,7 @@ pub(crate) fn treatment(path: &Path) -> Treatment {
     }
 }
 
-/// Returns whether it is `user/UID/systemd`, the directory of a user's service manager.
+/// Returns whether `path` is `user/UID/systemd`, the directory of a user's service manager.
 fn is_of_user_manager(path: &Path) -> bool {
     let mut parts = path.iter();
     parts.next().is_some_and(|first| first == "user")

@@ -7,6 +7,7 @@ use crate::lab::build::etc_files::Covered;
 use crate::lab::build::local::Guest;
 use crate::lab::build::requests::last_index;
 use crate::lab::build::{etc_files, namespaces, requests};
+use crate::lab::fabric::described;
 use crate::lab::fabric::node::Made;
 use crate::lab::fabric::own_network::undo::Journal;
 use crate::lab::fabric::ready;
@@ -27,16 +28,19 @@ pub(crate) struct Own {
 pub(crate) fn assemble(plan: Plan) -> Result<(Fabric, Own)> {
     let local = plan.nodes().iter().any(|node| node.kind == NodeKind::Local);
     let covered = local.then(|| etc_files::put_for_local(plan.hosts_text())).transpose()?.flatten();
+    described::begin_build();
     let made = namespaces::make(&plan, 0)?;
     let all: Vec<&Made> = made.iter().collect();
+    let number = described::next_number();
+    described::tell_made(number, &plan, &all);
     let indexes = Indexes::new(&plan, last_index(&plan, &all)?);
     let journal = Arc::new(Journal::default());
     let guest = Guest::new(&plan, &all, &indexes, &journal)?;
-    requests::cables(&plan, &all, &indexes, 0)?;
+    requests::make_links(&plan, &all, &indexes, 0)?;
     guest.as_ref().map_or(Ok(()), |guest| guest.set(&plan))?;
     for (node, made) in all.iter().enumerate() {
         requests::set_up_node(&plan, node, &indexes, made, |_| true)?;
     }
     ready::wait(&plan, &all, &indexes)?;
-    Ok((Fabric::new(plan, indexes, made, journal), Own { covered, guest }))
+    Ok((Fabric::new(number, (plan, indexes), made, journal), Own { covered, guest }))
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::diagnose;
 use crate::error::Failure;
 use crate::isolation::{IsolationMode, isolation};
 use crate::lab::fabric::on_thread;
@@ -18,7 +19,7 @@ use crate::sys::lock::lock;
 use crate::sys::mount::mount_api;
 use crate::sys::ns::ns_set::Place;
 use crate::sys::process;
-use crate::sys::process::Pid;
+use crate::sys::process::{Namespace, Pid};
 use crate::sys::{errno, fds, mount};
 
 /// Content of `/etc/resolv.conf`. Without a name server the C library asks 127.0.0.1, where a
@@ -27,7 +28,8 @@ const RESOLVER: &str = "# This network has no name server.\n";
 
 /// Mounts the files in the mount namespace of the calling thread.
 pub(crate) fn put(hosts: &str) -> Result<(), Failure> {
-    let failed = |step| move |error: io::Error| errno::failure(step, "the files of a lab", &error);
+    let failed =
+        |step| move |error: io::Error| diagnose::explain(step, "the files of a lab", &error);
     mount::make_all_private()
         .or_else(|_| mount::make_all_private_around())
         .map_err(failed("make private"))?;
@@ -36,7 +38,10 @@ pub(crate) fn put(hosts: &str) -> Result<(), Failure> {
         &[(c"mode", c"0755")],
         mount_api::NO_SUID | mount_api::NO_DEV,
     )
-    .map_err(failed("mount"))?;
+    // The kernel makes a mount namespace for it.
+    .map_err(|error| {
+        diagnose::explain_unshare("mount", "the files of a lab", &[Namespace::Mount], &error)
+    })?;
     let files = [
         (c"hosts", c"etc/hosts", Some(hosts.to_owned())),
         (c"resolv.conf", c"etc/resolv.conf", Some(RESOLVER.to_owned())),
@@ -199,16 +204,23 @@ fn cover(
     place: &CStr,
 ) -> Result<(), Failure> {
     let object = format!("/{}", place.to_string_lossy());
-    let failed = |error: io::Error| errno::failure("mount", object.clone(), &error);
+    let failed = |step| {
+        let object = object.as_str();
+        move |error: io::Error| diagnose::explain(step, object, &error)
+    };
     let target = match mount_api::open_inside(root.as_fd(), place) {
         Ok(target) => target,
         // Without `/etc/hosts` no node would be found. A program works without the other files.
         Err(error) if error.kind() == io::ErrorKind::NotFound && name != c"hosts" => return Ok(()),
-        Err(error) => return Err(failed(error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let advice = "a lab mounts the names of its nodes over that file: make an empty one";
+            return Err(failed("open")(error).advise(advice));
+        }
+        Err(error) => return Err(failed("open")(error)),
     };
-    let file = mount_api::open_in(store, name).map_err(failed)?;
-    let copy = mount_api::copy_of(file.as_fd()).map_err(failed)?;
-    mount_api::attach(&copy, target.as_fd()).map_err(failed)
+    let file = mount_api::open_in(store, name).map_err(failed("open"))?;
+    let copy = mount_api::copy_of(file.as_fd()).map_err(failed("open_tree"))?;
+    mount_api::attach(&copy, target.as_fd()).map_err(failed("mount"))
 }
 
 /// Sources of host names: files, then a name server. On some machines other services are asked

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::diagnose;
 use crate::error::{Failure, Result};
 use crate::lab::build::{etc_files, sysctls};
 use crate::lab::fabric::limitation;
@@ -17,11 +18,12 @@ use crate::lab::fabric::on_thread;
 use crate::lab::plan::{NodePlan, Plan};
 use crate::lab::topology::NodeKind;
 use crate::netlink::Netlink;
+use crate::sys::lock::lock;
 use crate::sys::mount;
 use crate::sys::mount::Sys;
 use crate::sys::ns::ns_set;
 use crate::sys::ns::ns_set::Place;
-use crate::sys::process::credentials;
+use crate::sys::process::{Namespace, credentials};
 use crate::sys::{errno, process};
 
 /// Creates the namespaces of the nodes from the position `from` on, in the order of the plan. The
@@ -66,7 +68,7 @@ fn create_all(plan: &Plan, nodes: &[NodePlan]) -> Result<Vec<Option<Made>>, Fail
             if node.kind != NodeKind::Local {
                 let one = create(node, &base);
                 let one = one.inspect_err(|_| next.store(nodes.len(), Ordering::Relaxed))?;
-                *made[at].lock().expect("no thread panics with the lock") = Some(one);
+                *lock(&made[at]) = Some(one);
             }
         }
     };
@@ -89,14 +91,18 @@ fn create_all(plan: &Plan, nodes: &[NodePlan]) -> Result<Vec<Option<Made>>, Fail
 
 /// Moves the calling thread to a new mount namespace with the files of the lab.
 fn enter_base(plan: &Plan) -> Result<Place, Failure> {
-    let failed = |step| move |error: io::Error| errno::failure(step, "the mounts of a lab", &error);
+    const MOUNTS: &str = "the mounts of a lab";
     ns_set::unshare_mounts().map_err(|error| {
+        let failure = limited(MOUNTS, &[Namespace::Mount], &error);
+        if failure.diagnosis.is_some() {
+            return failure;
+        }
         let advice =
             "a lab is built in the body of a #[netns_test], under `unshare -Urnm`, or by root";
-        failed("unshare")(error).advise(advice)
+        failure.advise(advice)
     })?;
     etc_files::put(plan.hosts_text())?;
-    Place::own().map_err(failed("open"))
+    Place::own().map_err(|error| diagnose::explain("open", MOUNTS, &error))
 }
 
 /// Creates the namespaces of one node. The calling thread returns to the mounts of `base`
@@ -104,10 +110,11 @@ fn enter_base(plan: &Plan) -> Result<Place, Failure> {
 fn create(node: &NodePlan, base: &Place) -> Result<Made, Failure> {
     let failed = |step: &'static str, what: &'static str| {
         let object = format!("{what} of {}", node.name);
-        move |error: io::Error| errno::failure(step, object, &error)
+        move |error: io::Error| diagnose::explain(step, &object, &error)
     };
     unshare_patiently().map_err(|error| {
-        limits(&error).fold(failed("unshare", "the namespaces")(error), Failure::advise)
+        let object = format!("the namespaces of {}", node.name);
+        limited(&object, &[Namespace::Net, Namespace::Mount, Namespace::Uts], &error)
     })?;
     if let Some(hostname) = &node.hostname {
         let set = credentials::set_hostname(hostname.as_bytes());
@@ -137,15 +144,9 @@ fn unshare_patiently() -> io::Result<()> {
     }
 }
 
-/// Returns the limits that may be the cause of the error, as advice.
-fn limits(error: &io::Error) -> impl Iterator<Item = String> + use<> {
-    let kinds = ["net", "mnt", "uts"].into_iter().filter(|_| is_limit(error));
-    let paths = kinds.map(|kind| format!("/proc/sys/user/max_{kind}_namespaces"));
-    let paths = paths.collect::<Vec<_>>().into_iter();
-    paths.filter_map(|path| {
-        let value = fs::read_to_string(&path).ok()?;
-        Some(format!("limit: {path} = {}", value.trim()))
-    })
+/// Explains that namespaces were refused, with the limit that is reached or the filter.
+fn limited(object: &str, kinds: &[Namespace], error: &io::Error) -> Failure {
+    diagnose::explain_unshare("unshare", object, kinds, error)
 }
 
 fn is_limit(error: &io::Error) -> bool {

@@ -26,7 +26,12 @@ pub(crate) fn last_index(plan: &Plan, made: &[&Made]) -> Result<u32> {
 }
 
 /// Creates the veth pairs of the links from the position `from` on, with both ends in their nodes.
-pub(crate) fn cables(plan: &Plan, made: &[&Made], indexes: &Indexes, from: usize) -> Result<()> {
+pub(crate) fn make_links(
+    plan: &Plan,
+    made: &[&Made],
+    indexes: &Indexes,
+    from: usize,
+) -> Result<()> {
     let mut of_node: Vec<Vec<Request>> = made.iter().map(|_| Vec::new()).collect();
     for (at, link) in plan.links().iter().enumerate().skip(from) {
         let [near, far] = link.ends;

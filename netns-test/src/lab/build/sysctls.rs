@@ -134,8 +134,10 @@ pub(crate) fn without(
 /// Returns the failure of writing a sysctl of a node.
 pub(crate) fn refused(node: &NodePlan, name: &Sysctl, error: &io::Error) -> Failure {
     let failure = errno::failure("write", format!("{name} of {}", node.name), error);
-    let is_locked = error.kind() == io::ErrorKind::ReadOnlyFilesystem;
-    Failure { diagnosis: is_locked.then(|| Box::new(locked())), ..failure }
+    if error.kind() == io::ErrorKind::ReadOnlyFilesystem {
+        return Failure { diagnosis: Some(Box::new(locked())), ..failure };
+    }
+    failure
 }
 
 fn common(interface: Option<&str>) -> impl Iterator<Item = (Sysctl, &'static str)> {
@@ -210,7 +212,7 @@ mod tests {
         let lone = net.host("lone");
         net.link(lone, router);
         let plan = net.plan().unwrap();
-        let refused = io::Error::from_raw_os_error(30);
+        let refused = io::Error::from_raw_os_error(errno::EROFS);
         let can = |node, path: &str, value: &str| {
             let node = &plan.nodes()[plan.position(node).unwrap()];
             without(node, &Sysctl::new(path), value, &refused).is_some()

@@ -3,21 +3,24 @@
 use crate::addr::cidr::Cidr;
 use crate::addr::link_local::is_link_local;
 use crate::error::Result;
-use crate::lab::fabric::node::Here;
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::log;
+use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::ready;
 use crate::lab::fabric::ready::Awaited;
 use crate::lab::fabric::state::Fabric;
 use crate::lab::run::node::Node;
-use crate::lab::topology::input::{AddrArg, Interface};
+use crate::lab::topology::input::{AddrArg, InterfaceArg};
 use crate::netlink;
 use crate::netlink::Request;
 use crate::netlink::kept::belongings::Belongings;
 use crate::netlink::kept::{Class, Kept};
-use crate::netlink::link::Interface as Found;
+use crate::netlink::link::Interface;
 
 impl Node {
-    pub(crate) fn add_address(&self, interface: &Interface, address: AddrArg) -> Result<()> {
+    pub(crate) fn add_address(&self, interface: &InterfaceArg, address: AddrArg) -> Result<()> {
         let address = self.parsed("add", address)?;
+        self.note(interface, address, "added");
         self.changing(interface, Some(address), |fabric, here, interface| {
             self.journaled(fabric, here, is_own(interface.index, address), || {
                 Ok(here.netlink.ask_all(&[self.adding(interface, address)])?)
@@ -26,8 +29,9 @@ impl Node {
         })
     }
 
-    pub(crate) fn remove_address(&self, interface: &Interface, address: AddrArg) -> Result<()> {
+    pub(crate) fn remove_address(&self, interface: &InterfaceArg, address: AddrArg) -> Result<()> {
         let address = self.parsed("remove", address)?;
+        self.note(interface, address, "removed");
         self.changing(interface, None, |fabric, here, interface| {
             let there = here.netlink.belongings()?;
             let is_it = |one: &&Kept| is_own(interface.index, address)(one);
@@ -43,8 +47,17 @@ impl Node {
         })
     }
 
-    pub(crate) fn set_address(&self, interface: &Interface, address: AddrArg) -> Result<()> {
+    /// Notes a change of addresses in the log of the test.
+    fn note(&self, interface: &InterfaceArg, address: Cidr, what: &str) {
+        log::note(|| {
+            let text = format!("{address} of {:?} {what}", interface.0);
+            Event::of(EventKind::Address, self.name(), text).with("address", address)
+        });
+    }
+
+    pub(crate) fn set_address(&self, interface: &InterfaceArg, address: AddrArg) -> Result<()> {
         let address = self.parsed("set", address)?;
+        self.note(interface, address, "set");
         self.changing(interface, Some(address), |fabric, here, interface| {
             let is_ipv4 = address.address().is_ipv4();
             let old = of_family(here, interface, is_ipv4)?.into_iter();
@@ -63,9 +76,9 @@ impl Node {
     /// Changes addresses of an interface. Other changes of the node wait, and partitions hold.
     fn changing(
         &self,
-        interface: &Interface,
+        interface: &InterfaceArg,
         new: Option<Cidr>,
-        work: impl FnOnce(&Fabric, &Here, &Found) -> Result<()>,
+        work: impl FnOnce(&Fabric, &Namespaces, &Interface) -> Result<()>,
     ) -> Result<()> {
         let (here, fabric) = (self.here()?, self.fabric());
         let changed = self.find(&here, interface).and_then(|found| {
@@ -73,7 +86,7 @@ impl Node {
             self.partitioned(fabric, new, || work(fabric, &here, &found))?;
             drop(turn);
             // Neighbours may have failed to resolve the new address before it was added.
-            new.map_or(Ok(()), |_| fabric.forget_failures(&fabric.cables.lock()))
+            new.map_or(Ok(()), |_| fabric.forget_failures(&fabric.links.lock()))
         });
         changed.map_err(|error| match self.is_still(&here) {
             true => error,
@@ -86,8 +99,8 @@ impl Node {
     /// this adds them again. If the kernel refuses a step, addresses and routes are as before.
     fn change(
         &self,
-        here: &Here,
-        interface: &Found,
+        here: &Namespaces,
+        interface: &Interface,
         is_ipv4: bool,
         old: &[Kept],
         new: Option<Cidr>,
@@ -125,7 +138,7 @@ impl Node {
 
     /// Adds the routes again that the kernel has removed with an address, and removes routes
     /// through the interface whose gateways are no longer reachable, which the kernel keeps.
-    fn keep_routes(&self, here: &Here, interface: &Found, routes: &[Kept]) -> Result<()> {
+    fn keep_routes(&self, here: &Namespaces, interface: &Interface, routes: &[Kept]) -> Result<()> {
         let there = here.netlink.kept_routes()?;
         for route in routes {
             if !there.contains(route) {
@@ -145,8 +158,8 @@ impl Node {
     /// removed.
     fn try_out(
         &self,
-        here: &Here,
-        interface: &Found,
+        here: &Namespaces,
+        interface: &Interface,
         (before, new): (&[Kept], Cidr),
     ) -> Result<()> {
         let has = |one: &Kept| one.as_address().is_some_and(|own| own.address() == new.address());
@@ -166,8 +179,8 @@ impl Node {
     ) -> Result<()> {
         let at = fabric.plan.nodes().iter().position(|node| node.name == self.name());
         let new: Vec<_> = at.zip(new).map(|(at, new)| (at, new.address())).into_iter().collect();
-        let done = fabric.partitions.expect(&fabric.hosts, &new, None).and_then(|()| work());
-        let held = fabric.partitions.arrived(&fabric.hosts, &new);
+        let done = fabric.partitions.expect(&fabric.nodes, &new, None).and_then(|()| work());
+        let held = fabric.partitions.arrived(&fabric.nodes, &new);
         done.and(held)
     }
 
@@ -175,23 +188,23 @@ impl Node {
         given.0.map_err(|error| self.invalid(step, "an address", &error).into())
     }
 
-    fn adding(&self, interface: &Found, address: Cidr) -> Request {
+    fn adding(&self, interface: &Interface, address: Cidr) -> Request {
         let object = self.label(interface, address);
         netlink::addr::add(object, interface.index, address)
     }
 
-    fn removing(&self, interface: &Found, address: Cidr) -> Request {
+    fn removing(&self, interface: &Interface, address: Cidr) -> Request {
         let object = self.label(interface, address);
         netlink::addr::remove(object, interface.index, address)
     }
 
-    fn label(&self, interface: &Found, address: Cidr) -> String {
+    fn label(&self, interface: &Interface, address: Cidr) -> String {
         format!("{address} on {} of {}", interface.name, self.name())
     }
 
     /// Waits until the addresses of the interface are usable. An interface without carrier has no
     /// DAD to wait for.
-    fn settle(&self, here: &Here, interface: &Found) -> Result<()> {
+    fn settle(&self, here: &Namespaces, interface: &Interface) -> Result<()> {
         let label = format!("{} of {}", interface.name, self.name());
         let awaited = Awaited { index: interface.index, label, may_be_down: true };
         ready::wait_on(here, &[awaited])
@@ -199,7 +212,7 @@ impl Node {
 }
 
 /// Returns the addresses of an interface of one family.
-fn of_family(here: &Here, interface: &Found, is_ipv4: bool) -> Result<Vec<Kept>> {
+fn of_family(here: &Namespaces, interface: &Interface, is_ipv4: bool) -> Result<Vec<Kept>> {
     let all = here.netlink.belongings()?;
     let is_meant = |one: &&Kept| one.is_ipv4() == is_ipv4 && one.indexes() == [interface.index];
     Ok(all.of(Class::Address).filter(is_meant).cloned().collect())

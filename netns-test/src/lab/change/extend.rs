@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use crate::addr::cidr::Cidr;
 use crate::addr::link_local::link_local;
+use crate::addr::sysctl::Sysctl;
 use crate::error::{Failure, Result, located};
 use crate::lab::build::etc_files;
 use crate::lab::build::namespaces;
-use crate::lab::build::requests::{cables, flood, last_index, of_node, routes_of, set_up_node};
+use crate::lab::build::requests::{flood, last_index, make_links, of_node, routes_of, set_up_node};
 use crate::lab::build::sysctls;
 use crate::lab::change::rollback::Before;
+use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::current;
 use crate::lab::fabric::node::{LiveNode, Made};
 use crate::lab::fabric::on_thread;
@@ -19,7 +21,7 @@ use crate::lab::fabric::ready;
 use crate::lab::fabric::ready::Awaited;
 use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::diff;
-use crate::lab::plan::diff::{Growth, NodeGrowth};
+use crate::lab::plan::diff::{Growth, NodeGrowth, declared};
 use crate::lab::plan::ifindex::Indexes;
 use crate::lab::plan::labels;
 use crate::lab::plan::{InterfaceKind, Plan, RoutePlan};
@@ -57,10 +59,10 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// The errors of the [plan](Topology::plan); another topology, or one that would change an
-    /// existing part; a node that is powered off; a request that the kernel refuses. After an error
-    /// the lab is as before. New routes through a link that is down are added by
-    /// [`up`](crate::lab::Link::up).
+    /// The errors of the [plan](Topology::plan); another topology, or one that lacks or changes an
+    /// existing part; an addition to an interface whose link has been moved; a node that is powered
+    /// off; a request that the kernel refuses. After an error the lab is as before. New routes
+    /// through a link that is down are added by [`up`](crate::lab::Link::up).
     #[track_caller]
     pub fn extend(&mut self, topology: &Topology) -> Result<()> {
         located(self.try_extend(topology))
@@ -69,59 +71,57 @@ impl Lab {
     fn try_extend(&mut self, topology: &Topology) -> Result<()> {
         let plan = topology.plan()?;
         let old = Arc::clone(self.fabric());
-        if old.plan.nodes().is_empty() || plan.position(old.plan.id(0)).is_none() {
-            let why = "it was not built from this topology";
-            return Err(Failure::new("extend", "the lab", why).into());
-        }
+        declared::check(self.topology(), topology)?;
         let mut growth = diff::between(&old.plan, &plan)?;
-        let new_nodes = &plan.nodes()[old.hosts.len()..];
+        check_moved(&old.links.lock(), &plan, &growth)?;
+        let new_nodes = &plan.nodes()[old.nodes.len()..];
         if let Some(local) = new_nodes.iter().find(|node| node.kind == NodeKind::Local) {
             let why = "the caller's own network cannot be added to a running lab";
             return Err(Failure::new("extend", local.name.as_str(), why).into());
         }
-        let here = old.hosts.iter().map(|host| host.here()).collect::<Result<Vec<_>, _>>()?;
-        let new = namespaces::make(&plan, old.hosts.len())?;
+        let here = old.nodes.iter().map(|node| node.here()).collect::<Result<Vec<_>, _>>()?;
+        let new = namespaces::make(&plan, old.nodes.len())?;
         let made: Vec<&Made> = here.iter().map(|here| &***here).chain(&new).collect();
         let last = last_index(&plan, &made)?;
         let indexes = old.indexes.grown(&plan, last, &growth.places);
-        let cables = old.cables.grown(&plan, &indexes);
-        let was = current(&old.plan, &old.indexes, &old.cables.lock());
-        let will = current(&plan, &indexes, &cables);
+        let links = old.links.grown(&plan, &indexes);
+        let was = current(&old.plan, &old.indexes, &old.links.lock());
+        let will = current(&plan, &indexes, &links);
         growth.reroute(&was.plan, &will.plan);
         let (plan_then, indexes_then) = (&*will.plan, &*will.indexes);
         let step = Step { plan: plan_then, indexes: indexes_then, growth: &growth, made: &made };
-        let before = old.hosts.iter().zip(&here).zip(&growth.nodes);
-        let before = before.map(|((host, here), grown)| Before::of(host, here, grown));
+        let before = old.nodes.iter().zip(&here).zip(&growth.nodes);
+        let before = before.map(|((node, here), grown)| Before::of(node, here, grown));
         let before = before.collect::<Result<Vec<_>>>()?;
         // Partitions apply before the first packet.
         let expected = step.new_addresses();
-        let done = old.partitions.expect(&old.hosts, &expected, None);
+        let done = old.partitions.expect(&old.nodes, &expected, None);
         let done = done.and_then(|()| self.apply(&step)).and_then(|()| step.wait());
         let names = (was.plan.hosts_text(), will.plan.hosts_text());
         // New nodes already have the names of the plan.
         let write = || match names.1 == plan.hosts_text() {
             true => Ok(()),
-            false => step.write_names(names.1, old.hosts.len()),
+            false => step.write_names(names.1, old.nodes.len()),
         };
         let done = done.and_then(|()| write());
         let done = done.and_then(|()| self.write_names(&old, names));
         if let Err(error) = done {
             step.undo(&before);
-            drop(old.partitions.arrived(&old.hosts, &expected));
+            drop(old.partitions.arrived(&old.nodes, &expected));
             return Err(error);
         }
         drop((before, was, will));
-        self.grow_into(Arc::new(old.grown(plan, indexes, new)));
+        self.grow_into(topology.clone(), Arc::new(old.grown(plan, indexes, new)));
         let fabric = self.fabric();
-        old.partitions.arrived(&fabric.hosts, &expected)?;
-        fabric.forget_failures(&fabric.cables.lock())
+        old.partitions.arrived(&fabric.nodes, &expected)?;
+        fabric.forget_failures(&fabric.links.lock())
     }
 
     /// Sends the requests to the kernel.
     fn apply(&mut self, step: &Step<'_>) -> Result<()> {
         let Step { plan, indexes, growth, made } = *step;
         let old_links = self.plan().links().len();
-        cables(plan, made, indexes, old_links)?;
+        make_links(plan, made, indexes, old_links)?;
         for (node, grown) in growth.nodes.iter().enumerate() {
             if plan.nodes()[node].kind == NodeKind::Local {
                 if let Some(guest) = &mut self.own().guest {
@@ -145,18 +145,48 @@ impl Lab {
     /// Writes the hosts file `new` to all existing nodes, and uses its names in the lab. If a write
     /// fails, all get `old` again.
     pub(crate) fn write_names(&self, fabric: &Fabric, (old, new): (&str, &str)) -> Result<()> {
-        let write = |names: &str, host: &LiveNode| -> Result<()> {
-            let written = match host.kind() {
+        let write = |names: &str, node: &LiveNode| -> Result<()> {
+            let written = match node.kind() {
                 NodeKind::Local => self.covered().map_or(Ok(()), |own| own.change(names)),
-                _ if !host.is_on() => Ok(()),
-                _ => host.run(|| etc_files::rewrite(Path::new("/etc/hosts"), names))?,
+                _ if !node.is_on() => Ok(()),
+                _ => node.run(|| etc_files::rewrite(Path::new("/etc/hosts"), names))?,
             };
-            Ok(written.map_err(|error| host.failure("write", "/etc/hosts", &error))?)
+            Ok(written.map_err(|error| node.failure("write", "/etc/hosts", &error))?)
         };
-        let written = fabric.hosts.iter().try_for_each(|host| write(new, host));
+        let written = fabric.nodes.iter().try_for_each(|node| write(new, node));
         self.rename(if written.is_ok() { new } else { old });
-        written.inspect_err(|_| fabric.hosts.iter().for_each(|host| drop(write(old, host))))
+        written.inspect_err(|_| fabric.nodes.iter().for_each(|node| drop(write(old, node))))
     }
+}
+
+/// Refuses additions to interfaces whose link has been moved: the plan has them where they were.
+fn check_moved(links: &[[End; 2]], plan: &Plan, growth: &Growth) -> Result<(), Failure> {
+    for (link, ends) in plan.links().iter().zip(links) {
+        for (place, end) in link.ends.iter().zip(ends) {
+            let has_joined = end.planned.is_some() && end.given.is_some();
+            if end.planned.is_some() && !has_joined {
+                continue;
+            }
+            let (node, grown) = (&plan.nodes()[place.node], &growth.nodes[place.node]);
+            let name = node.interfaces[place.interface].name.as_str();
+            let is_on_it = |one: &usize| match &node.interfaces[*one].kind {
+                InterfaceKind::Vlan { lower, .. } | InterfaceKind::Macvlan { lower, .. } => {
+                    lower == name
+                }
+                _ => false,
+            };
+            let is_of_it = |(key, _): &(String, String)| Sysctl::new(key).parts().contains(&name);
+            if grown.addresses.iter().any(|(at, _)| *at == place.interface)
+                || grown.interfaces.iter().any(is_on_it)
+                || !has_joined && grown.sysctls.iter().any(is_of_it)
+            {
+                let why = "its link has been moved, and additions to it would be elsewhere";
+                let failure = Failure::new("extend", format!("{name} of {}", node.name), why);
+                return Err(failure.advise("move it back first, or change it by the node's handle"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Extension with the new plan and the namespaces of all nodes.

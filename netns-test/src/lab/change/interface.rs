@@ -4,14 +4,14 @@ use std::fmt;
 
 use crate::error::{Result, located};
 use crate::lab::run::node::Node;
-use crate::lab::topology::input::{AddrArg, Interface};
+use crate::lab::topology::input::{AddrArg, InterfaceArg};
 
 /// Interface of a node, by its name or by the link that ends there
 /// (`lab[node].interface("eth0")`).
 ///
 /// The interface is looked up at each call, so the handle stays valid when a link moves or a node
-/// is powered off and on. Changes do not alter the [plan](crate::Lab::plan) nor `/etc/hosts`. In
-/// the caller's own network they are undone when the lab ends.
+/// is powered off and on. The methods change neither the [plan](crate::Lab::plan) nor
+/// `/etc/hosts`. In the caller's own network the end of the lab undoes their changes.
 ///
 /// ```no_run
 /// # fn main() -> netns_test::Result<()> {
@@ -30,20 +30,21 @@ use crate::lab::topology::input::{AddrArg, Interface};
 #[must_use = "only the methods of this handle change anything"]
 pub struct NodeInterface<'lab> {
     node: &'lab Node,
-    which: Interface,
+    which: InterfaceArg,
 }
 
 impl Node {
     /// Returns the handle of an interface: see [`NodeInterface`]. Its methods fail if there is no
     /// such interface.
-    pub fn interface(&self, which: impl Into<Interface>) -> NodeInterface<'_> {
+    pub fn interface(&self, which: impl Into<InterfaceArg>) -> NodeInterface<'_> {
         NodeInterface { node: self, which: which.into() }
     }
 }
 
 impl NodeInterface<'_> {
-    /// Adds an address with its prefix length: `10.9.0.1/24`. It is usable when this returns (DAD
-    /// is over). Neighbours that knew it as another node's keep their entry for a while (arp(7)).
+    /// Adds an address with its prefix length: `10.9.0.1/24`. When this returns, DAD is over and
+    /// the address is usable. If another node had the address before, neighbours keep their entries
+    /// for that node for a while (arp(7)).
     ///
     /// # Errors
     ///
@@ -61,15 +62,16 @@ impl NodeInterface<'_> {
     ///
     /// A text that is not an address with a prefix length; no such interface; EADDRNOTAVAIL for an
     /// address that the interface does not have; a node that is powered off. In the caller's own
-    /// network, an address that only the kernel can make (SLAAC), as the lab could not restore it.
+    /// network, an address that the lab could not restore with all that depends on it: one that the
+    /// kernel has made (SLAAC, a temporary one), or one with the flag `mngtmpaddr`.
     #[track_caller]
     pub fn remove_addr(&self, address: impl Into<AddrArg>) -> Result<()> {
         located(self.node.remove_address(&self.which, address.into()))
     }
 
-    /// Replaces all addresses of the same family by this one, except the link-local one. Routes
-    /// through the interface stay if their gateways are reachable from the new address, and go
-    /// otherwise, in IPv4 and IPv6 alike. That includes the default route.
+    /// Replaces all addresses of the same family by this one, except the link-local one. Removes
+    /// routes through the interface whose gateways are not reachable from the new address, default
+    /// routes included, for IPv4 and IPv6.
     ///
     /// # Errors
     ///

@@ -10,7 +10,7 @@ use crate::lab::fabric::ends;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved;
 use crate::lab::fabric::moved::Current;
-use crate::lab::fabric::node::Here;
+use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::addresses::pool;
 use crate::lab::plan::{InterfaceRef, RoutePlan};
@@ -38,21 +38,21 @@ impl Joining {
     /// no address changes: both ends are on switches, or the segment has no subnet.
     pub(crate) fn new(
         fabric: &Fabric,
-        cables: &[[End; 2]],
+        links: &[[End; 2]],
         before: &Current<'_>,
         (at, moved): (usize, usize),
     ) -> Result<Option<Self>> {
         let is_switch =
-            |side: usize| fabric.plan.nodes()[cables[at][side].node].kind == NodeKind::Switch;
+            |side: usize| fabric.plan.nodes()[links[at][side].node].kind == NodeKind::Switch;
         let side = if is_switch(moved) { 1 - moved } else { moved };
         if is_switch(side) {
             return Ok(None);
         }
-        let there = Segment::of(fabric, cables, before, (at, side))?;
+        let there = Segment::of(fabric, links, before, (at, side))?;
         if there.subnets == [None; 2] {
             return Ok(None);
         }
-        let end = &cables[at][side];
+        let end = &links[at][side];
         let planned = fabric.plan.links()[at].ends[side];
         let own = own_addresses(fabric, before, end)?;
         let mut joining = Self { side, ..Self::default() };
@@ -87,7 +87,7 @@ impl Joining {
 
     /// Changes the addresses in the kernel, if the node of the end is on.
     pub(crate) fn set(&self, fabric: &Fabric, end: &End) -> Result<()> {
-        let Ok(here) = fabric.hosts[end.node].here() else { return Ok(()) };
+        let Ok(here) = fabric.nodes[end.node].here() else { return Ok(()) };
         let object = |one: &Cidr| format!("{one} on {}", fabric.label(end));
         for one in self.lost.iter().rev() {
             let gone = netlink::addr::remove(object(one), end.index, *one);
@@ -113,16 +113,16 @@ struct Segment {
 impl Segment {
     fn of(
         fabric: &Fabric,
-        cables: &[[End; 2]],
+        links: &[[End; 2]],
         before: &Current<'_>,
         own: (usize, usize),
     ) -> Result<Self> {
         let (mut subnets, mut taken) = ([None; 2], Vec::new());
-        for link in ends::joined(&fabric.plan, cables, own.0) {
+        for link in ends::joined(&fabric.plan, links, own.0) {
             let has_addresses = |node: usize| fabric.plan.nodes()[node].kind != NodeKind::Switch;
             let others = [0, 1].into_iter().filter(|side| (link, *side) != own);
-            for side in others.filter(|side| has_addresses(cables[link][*side].node)) {
-                let all = own_addresses(fabric, before, &cables[link][side])?;
+            for side in others.filter(|side| has_addresses(links[link][*side].node)) {
+                let all = own_addresses(fabric, before, &links[link][side])?;
                 for one in all {
                     taken.push(one.address());
                     let subnet = &mut subnets[usize::from(!one.address().is_ipv4())];
@@ -134,7 +134,7 @@ impl Segment {
         }
         if subnets == [None; 2] {
             // No other end is left: the subnets are those of the plan.
-            let planned = moved::planned_segment(&fabric.plan, cables, own.0);
+            let planned = moved::planned_segment(&fabric.plan, links, own.0);
             let planned = planned.map(|at| fabric.plan.segments()[at].subnets.iter());
             for subnet in planned.into_iter().flatten() {
                 subnets[usize::from(!subnet.is_ipv4())].get_or_insert(*subnet);
@@ -171,7 +171,7 @@ impl Segment {
 /// first.
 fn own_addresses(fabric: &Fabric, before: &Current<'_>, end: &End) -> Result<Vec<Cidr>> {
     let known = known_addresses(before, end);
-    let Ok(here) = fabric.hosts[end.node].here() else { return Ok(known) };
+    let Ok(here) = fabric.nodes[end.node].here() else { return Ok(known) };
     let all = here.netlink.addresses()?;
     let own = all.iter().filter(|one| one.index == end.index && !is_link_local(one.cidr.address()));
     let own = own.map(|one| one.cidr);
@@ -206,7 +206,7 @@ impl Fabric {
     ) -> Result<()> {
         let nodes = before.plan.nodes().iter().zip(after.plan.nodes());
         for (node, (old, new)) in nodes.enumerate() {
-            let Ok(here) = self.hosts[node].here() else { continue };
+            let Ok(here) = self.nodes[node].here() else { continue };
             let has_changed = |route: &RoutePlan| node == changed.node && route.dev == changed.name;
             let is_new = |route: &&RoutePlan| !old.routes.contains(route) || has_changed(route);
             let new_ones: Vec<&RoutePlan> = new.routes.iter().filter(is_new).collect();
@@ -230,7 +230,7 @@ impl Fabric {
                 let wanted = routes_of(plan, node, indexes, &here, is_wanted)?;
                 Ok(here.netlink.ask_all(&wanted)?)
             };
-            if self.hosts[node].kind() == NodeKind::Local {
+            if self.nodes[node].kind() == NodeKind::Local {
                 let is_own =
                     |one: &Kept| after.indexes.are_of_lab(&after.plan, node, &one.indexes());
                 self.journal.around(&here.netlink, is_own, change)?;
@@ -243,7 +243,7 @@ impl Fabric {
 }
 
 /// Removes the routes with these destinations and interface indexes, as far as they exist.
-fn remove_routes(here: &Here, lost: &[(Subnet, u32)]) -> Result<()> {
+fn remove_routes(here: &Namespaces, lost: &[(Subnet, u32)]) -> Result<()> {
     if lost.is_empty() {
         return Ok(());
     }

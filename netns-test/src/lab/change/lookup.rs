@@ -1,19 +1,19 @@
 //! Lookups and checks that several changes of a running lab share.
 
 use crate::error::{Failure, Result};
-use crate::lab::fabric::node::Here;
+use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::own_network::of_kernel;
 use crate::lab::fabric::state::Fabric;
 use crate::lab::run::lab::Lab;
 use crate::lab::run::node::Node;
-use crate::lab::topology::input::{Interface, InterfaceSelector};
+use crate::lab::topology::input::{InterfaceArg, InterfaceSelector};
 use crate::lab::topology::{NodeId, NodeKind};
 use crate::netlink::kept::Kept;
 use crate::netlink::link;
 
 impl Node {
     /// Finds the interface of the node that a caller means, in its current state.
-    pub(crate) fn find(&self, here: &Here, on: &Interface) -> Result<link::Interface> {
+    pub(crate) fn find(&self, here: &Namespaces, on: &InterfaceArg) -> Result<link::Interface> {
         let there = here.netlink.interfaces()?;
         let failed = |what: String| {
             let names: Vec<&str> = there.iter().map(|one| one.name.as_str()).collect();
@@ -30,7 +30,7 @@ impl Node {
                 let fabric = self.fabric();
                 let at = fabric.plan.link_position(*link);
                 let at = at.ok_or_else(|| failed("the end of a link of another lab".to_owned()))?;
-                let ends = fabric.cables.ends(at);
+                let ends = fabric.links.ends(at);
                 let own = ends.iter().find(|end| end.node == self.position());
                 let index = own.map(|end| end.index);
                 let found = there.iter().find(|one| Some(one.index) == index);
@@ -46,7 +46,7 @@ impl Node {
     pub(crate) fn journaled<T>(
         &self,
         fabric: &Fabric,
-        here: &Here,
+        here: &Namespaces,
         is_own: impl Fn(&Kept) -> bool,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {

@@ -3,8 +3,11 @@
 use std::net::IpAddr;
 
 use crate::error::{Failure, Result, located};
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::log;
 use crate::lab::build::end::LinkEnd;
 use crate::lab::change::join::Joining;
+use crate::lab::fabric::described;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::{Current, current};
 use crate::lab::fabric::state::Fabric;
@@ -22,17 +25,17 @@ impl Lab {
     /// On a switch the end becomes a port of the bridge. It keeps its Ethernet address, its MTU and
     /// its state (up or down). VLANs, macvlans, addresses and routes on it at `from` are lost.
     ///
-    /// The host or router on the link then joins another segment. It gets addresses there, as from
-    /// DHCP, in place of those of the old segment. For each family that the segment has, it keeps
-    /// an address in the segment's subnet if it has one; else it gets its planned address if that
-    /// is free; else the highest free address. Addresses of other subnets that
+    /// The host or router on the link joins another segment by this, and gets addresses there in
+    /// place of those of the old segment, as from DHCP. For each family of the new segment, the
+    /// first possible address is used: one that it already has in the segment's subnet, its planned
+    /// address if that is free, the highest free address. Addresses of other subnets that
     /// [`add_addr`](crate::lab::NodeInterface::add_addr) has added stay, and so do those of VLANs
     /// and macvlans on the end that did not move.
     ///
-    /// All nodes get the routes that [`plan`](crate::Topology::plan) would compute, and the new
-    /// names in `/etc/hosts`; the lab's plan stays the same. On a segment without subnets, and
-    /// between two switches, addresses and routes stay. [`move_link_as_is`](Self::move_link_as_is)
-    /// never changes them.
+    /// All nodes get the routes that [`plan`](crate::Topology::plan) would compute for the changed
+    /// network, and the new addresses in `/etc/hosts`. The lab's plan stays the same. On a segment
+    /// without subnets, and for a link between two switches, addresses and routes stay.
+    /// [`move_link_as_is`](Self::move_link_as_is) never changes them.
     ///
     /// When this returns, packets pass, if both ends are up.
     ///
@@ -60,19 +63,34 @@ impl Lab {
     /// request that the kernel refuses.
     #[track_caller]
     pub fn move_link(&self, link: LinkId, from: NodeId, to: NodeId) -> Result<String> {
-        located(self.move_end((link, from, to), true))
+        located(self.move_noted((link, from, to), true))
     }
 
-    /// Moves an end like [`move_link`](Self::move_link), without a change of addresses, routes and
-    /// `/etc/hosts`. A host whose link moves to another switch keeps its address. An end that moves
-    /// to a host has a link-local address only.
+    /// Moves an end as [`move_link`](Self::move_link) does, but changes no addresses, no routes and
+    /// no `/etc/hosts`. A host whose link moves to another switch keeps its address. An end that
+    /// moves to a host has only a link-local address there.
     ///
     /// # Errors
     ///
     /// As [`move_link`](Self::move_link).
     #[track_caller]
     pub fn move_link_as_is(&self, link: LinkId, from: NodeId, to: NodeId) -> Result<String> {
-        located(self.move_end((link, from, to), false))
+        located(self.move_noted((link, from, to), false))
+    }
+
+    /// Moves an end, and describes the lab anew in the log of the test.
+    fn move_noted(&self, way: (LinkId, NodeId, NodeId), joins: bool) -> Result<String> {
+        let moved = self.move_end(way, joins)?;
+        let (link, from, to) = way;
+        let name = |node| self.plan().position(node).map(|at| &*self.plan().nodes()[at].name);
+        log::note(|| {
+            let link = self.plan().link_position(link).map(|at| self.plan().link_label(at));
+            let [from, to] = [name(from), name(to)].map(Option::unwrap_or_default);
+            let text = format!("{} from {from} to {to}, {moved}", link.unwrap_or_default());
+            Event::of(EventKind::Move, to, text).with("from", from)
+        });
+        described::describe(self.fabric());
+        Ok(moved)
     }
 
     fn move_end(&self, (link, from, to): (LinkId, NodeId, NodeId), joins: bool) -> Result<String> {
@@ -82,54 +100,54 @@ impl Lab {
         let at = fabric.plan.link_position(link).ok_or_else(stranger)?;
         let link = fabric.plan.link_label(at);
         let (from, to) = (self.position_of("move", from)?, self.position_of("move", to)?);
-        let mut cables = fabric.cables.lock();
+        let mut links = fabric.links.lock();
         let invalid = |why: String| Err(Failure::new("move", link.as_str(), why).into());
         let name = |node: usize| fabric.plan.nodes()[node].name.as_str();
-        let Some(side) = cables[at].iter().position(|end| end.node == from) else {
+        let Some(side) = links[at].iter().position(|end| end.node == from) else {
             return invalid(format!("it has no end at {}", name(from)));
         };
-        let (end, other) = (cables[at][side].clone(), cables[at][1 - side].clone());
+        let (end, other) = (links[at][side].clone(), links[at][1 - side].clone());
         if other.node == to {
             return invalid(format!("both ends would be at {}", name(to)));
         }
         if from == to {
             return Ok(end.name);
         }
-        if let Some(ring) = fabric.switches_between(&cables, at, [to, other.node]) {
+        if let Some(ring) = fabric.switches_between(&links, at, [to, other.node]) {
             let ring = ring.into_iter().map(name).collect::<Vec<_>>().join(", ");
             return invalid(format!(
                 "frames would circulate between {ring} without end; set `stp` on one of them"
             ));
         }
-        let (old, new) = (fabric.hosts[from].here()?, fabric.hosts[to].here()?);
-        let before = current(&fabric.plan, &fabric.indexes, &cables);
+        let (old, new) = (fabric.nodes[from].here()?, fabric.nodes[to].here()?);
+        let before = current(&fabric.plan, &fabric.indexes, &links);
         let was_up =
             old.netlink.interfaces()?.iter().any(|one| one.index == end.index && one.is_up);
         let stem = if fabric.plan.nodes()[to].kind == NodeKind::Switch { "port" } else { "eth" };
         let free = free_name(&new.netlink.interfaces()?, &end.name, stem);
-        let mut then = cables.clone();
+        let mut then = links.clone();
         then[at][side] = End { node: to, name: free.clone(), planned: None, given: None, ..end };
         let joining = if joins { Joining::new(fabric, &then, &before, (at, side))? } else { None };
         let there = new.place.network();
         let label = fabric.label(&end);
         old.netlink.ask_all(&[netlink::link::move_to(label, end.index, there, &free)])?;
-        *cables = then;
+        *links = then;
         let is_it = |one: &&Interface| one.name == free;
         let index = new.netlink.interfaces()?.iter().find(is_it).map_or(end.index, |one| one.index);
-        cables[at][side].index = index;
-        let (label, bridge) = (fabric.label(&cables[at][side]), fabric.bridge_of(to));
+        links[at][side].index = index;
+        let (label, bridge) = (fabric.label(&links[at][side]), fabric.bridge_of(to));
         let arrived = LinkEnd { label, index, bridge, is_up: was_up };
         arrived.set_up(&fabric.plan.nodes()[to], &new, &free)?;
         let expected = match joining {
-            Some(joining) => self.join(&mut cables, &before, at, joining)?,
+            Some(joining) => self.join(&mut links, &before, at, joining)?,
             None => Vec::new(),
         };
         if was_up {
-            fabric.wait_if_up([&cables[at][side], &other])?;
+            fabric.wait_if_up([&links[at][side], &other])?;
         }
-        drop(cables);
-        fabric.partitions.arrived(&fabric.hosts, &expected)?;
-        fabric.forget_failures(&fabric.cables.lock())?;
+        drop(links);
+        fabric.partitions.arrived(&fabric.nodes, &expected)?;
+        fabric.forget_failures(&fabric.links.lock())?;
         Ok(free)
     }
 
@@ -137,20 +155,20 @@ impl Lab {
     /// addresses, with the position of their node.
     fn join(
         &self,
-        cables: &mut [[End; 2]],
+        links: &mut [[End; 2]],
         before: &Current<'_>,
         at: usize,
         joining: Joining,
     ) -> Result<Vec<(usize, IpAddr)>> {
         let fabric = self.fabric();
-        let end = &mut cables[at][joining.side];
+        let end = &mut links[at][joining.side];
         let expected = joining.expected(end);
         // Partitions apply before the first packet.
-        fabric.partitions.expect(&fabric.hosts, &expected, None)?;
+        fabric.partitions.expect(&fabric.nodes, &expected, None)?;
         joining.set(fabric, end)?;
         end.given = Some(joining.given);
-        let after = current(&fabric.plan, &fabric.indexes, cables);
-        fabric.reroute(before, &after, &cables[at][joining.side])?;
+        let after = current(&fabric.plan, &fabric.indexes, links);
+        fabric.reroute(before, &after, &links[at][joining.side])?;
         let (old, new) = (before.plan.hosts_text(), after.plan.hosts_text());
         if old != new {
             self.write_names(fabric, (old, new))?;
@@ -163,7 +181,7 @@ impl Fabric {
     /// Waits until both ends of a link have carrier, if the second is up. The first is up.
     fn wait_if_up(&self, ends: [&End; 2]) -> Result<()> {
         let other = ends[1];
-        let far = self.hosts[other.node].here().ok();
+        let far = self.nodes[other.node].here().ok();
         let there = far.map(|far| far.netlink.interfaces()).transpose()?.unwrap_or_default();
         if there.iter().any(|one| one.index == other.index && one.is_up) {
             ends.into_iter().try_for_each(|end| self.wait_on_if_up(end))?;
@@ -175,7 +193,7 @@ impl Fabric {
     /// none if there is no such path.
     fn switches_between(
         &self,
-        cables: &[[End; 2]],
+        links: &[[End; 2]],
         except: usize,
         [from, to]: [usize; 2],
     ) -> Option<Vec<usize>> {
@@ -183,8 +201,8 @@ impl Fabric {
             let first = self.plan.nodes()[node].interfaces.first();
             first.is_some_and(|one| matches!(one.kind, InterfaceKind::Bridge { stp: false }))
         };
-        let cables = cables.iter().enumerate().filter(|(at, _)| *at != except);
-        let pairs: Vec<[usize; 2]> = cables
+        let links = links.iter().enumerate().filter(|(at, _)| *at != except);
+        let pairs: Vec<[usize; 2]> = links
             .flat_map(|(_, [one, two])| [[one.node, two.node], [two.node, one.node]])
             .filter(|pair| pair.iter().all(|node| floods(*node)))
             .collect();

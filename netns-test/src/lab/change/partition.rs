@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::error::{Failure, Result, located};
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::log;
 use crate::lab::plan::Plan;
 use crate::lab::run::lab::Lab;
 use crate::lab::topology::{NodeId, NodeKind};
@@ -12,14 +14,17 @@ impl Lab {
     /// RST). It applies to IPv4 and IPv6, on every path, to existing connections too, from the
     /// moment when this returns.
     ///
-    /// Partitions add up; [`heal`](Self::heal) ends all. Nodes in neither group reach all others.
-    /// Addresses that the lab adds to a node later are covered from the first packet. A router in
-    /// one group forwards no packet from a node of the other. If the two are neighbours, it
-    /// forwards none to that node either, once their neighbour entries have expired.
+    /// Partitions add up; [`heal`](Self::heal) ends all of them. Nodes in neither group reach all
+    /// others. If the lab adds an address to a node later, the partition covers it from the first
+    /// packet.
     ///
-    /// A node drops packets whose source is an address of the other side. Other frames arrive, and
-    /// so do packets to IPv4 multicast groups and to 255.255.255.255 on a segment that both sides
-    /// share.
+    /// A node drops packets whose source is an address of the other group. Frames that are no IP
+    /// packets arrive, and so do IPv4 packets to multicast groups and to 255.255.255.255 on a
+    /// segment that both groups share.
+    ///
+    /// A router in one group does not forward packets from a node of the other group. It still
+    /// forwards packets to such a node, which drops those of the router's group. If both are on one
+    /// segment, that ends when the router's neighbour entry for the node expires.
     ///
     /// # Errors
     ///
@@ -46,6 +51,15 @@ impl Lab {
     /// ```
     #[track_caller]
     pub fn partition(&self, one: &[NodeId], other: &[NodeId]) -> Result<()> {
+        log::note(|| {
+            let names = |side: &[NodeId]| {
+                let known = side.iter().filter_map(|node| self.plan().position(*node));
+                known.map(|at| self.plan().nodes()[at].name.clone()).collect::<Vec<_>>().join(", ")
+            };
+            let (one, other) = (names(one), names(other));
+            let event = Event::of(EventKind::Partition, "", format!("{one} | {other}"));
+            event.with("state", "on").with("one", one).with("other", other)
+        });
         located(self.try_partition(one, other))
     }
 
@@ -56,7 +70,7 @@ impl Lab {
         if let Some(&both) = one.iter().find(|node| other.contains(node)) {
             return Err(invalid(&fabric.plan, both, "it is on both sides").into());
         }
-        fabric.partitions.add(&fabric.hosts, one, other)
+        fabric.partitions.add(&fabric.nodes, one, other)
     }
 
     /// Ends all [partitions](Self::partition). When this returns, all nodes reach each other, also
@@ -83,6 +97,7 @@ impl Lab {
     /// ```
     #[track_caller]
     pub fn heal(&self) -> Result<()> {
+        log::note(|| Event::of(EventKind::Partition, "", "healed").with("state", "off"));
         located(self.fabric().heal())
     }
 

@@ -9,12 +9,15 @@ use std::sync::Arc;
 
 use crate::addr::link_local::link_local;
 use crate::error::{Failure, Result, located};
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::log;
 use crate::lab::build::etc_files;
 use crate::lab::build::namespaces;
 use crate::lab::build::requests::set_up_node;
+use crate::lab::fabric::described;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::{Current, current};
-use crate::lab::fabric::node::Here;
+use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::ready;
 use crate::lab::fabric::ready::Awaited;
 use crate::lab::fabric::state::Fabric;
@@ -29,11 +32,11 @@ impl Lab {
     /// tasks end at their next `.await`. Its network, with all changes to it, is lost. Peers get no
     /// FIN or RST, so their connections hang.
     ///
-    /// Threads of the test on the node, and sockets that the test holds, continue in a network
-    /// without interfaces. Programs that such a thread starts from then on end with the lab. Until
-    /// the node is [on](Self::power_on), calls that need its network return an error
-    /// ([`is_powered_off`](crate::Error::is_powered_off)), and those without a `Result`, such as
-    /// [`run`](crate::Node::run), panic.
+    /// Threads of the test on the node, and sockets that the test holds, continue in the old
+    /// network, which has no interfaces to other nodes. Programs that such a thread starts later
+    /// are killed with the lab. Until the node is [on](Self::power_on), calls that need its network
+    /// return an error ([`is_powered_off`](crate::Error::is_powered_off)), and those without a
+    /// `Result`, such as [`run`](crate::Node::run), panic.
     ///
     /// # Errors
     ///
@@ -57,35 +60,37 @@ impl Lab {
     /// ```
     #[track_caller]
     pub fn power_off(&self, node: NodeId) -> Result<()> {
-        located(self.try_power_off(node))
+        let done = self.try_power_off(node);
+        self.note_power(node, "off");
+        located(done)
     }
 
     fn try_power_off(&self, node: NodeId) -> Result<()> {
         let step = "power off";
         let (at, fabric) = (self.position_of(step, node)?, self.fabric());
-        let host = &fabric.hosts[at];
-        let cables = fabric.cables.lock();
-        let invalid = |why| Err(Failure::new(step, host.name(), why).into());
-        let Ok(here) = host.here() else { return invalid("it is off") };
-        if host.kind() == NodeKind::Local {
+        let node = &fabric.nodes[at];
+        let links = fabric.links.lock();
+        let invalid = |why| Err(Failure::new(step, node.name(), why).into());
+        let Ok(here) = node.here() else { return invalid("it is off") };
+        if node.kind() == NodeKind::Local {
             return invalid("it is the caller's own network");
         }
         let old = here.place.network().try_clone_to_owned();
-        let old = old.map_err(|error| host.failure("duplicate", "the network", &error))?;
+        let old = old.map_err(|error| node.failure("duplicate", "the network", &error))?;
         // The links go first, so that a killed program sends no FIN or RST.
-        let moved = cut_off(fabric, at, &here, &cables)?;
+        let moved = cut_off(fabric, at, &here, &links)?;
         if let Some(tasks) = here.tasks.get() {
             tasks.end();
         }
         // Also programs that have moved to another network.
-        self.end_programs_on(host.name());
+        self.end_programs_on(node.name());
         let killed = ns_set::kill_all_in(&[here.place.network()]);
         drop(here);
-        host.keep(old);
+        node.keep(old);
         fabric.partitions.forget(at);
         moved?;
-        for (_, far) in pairs_at(&cables, at) {
-            if let Ok(there) = fabric.hosts[far.node].here() {
+        for (_, far) in pairs_at(&links, at) {
+            if let Ok(there) = fabric.nodes[far.node].here() {
                 ready::wait_off(&there, &[fabric.awaited(far)])?;
             }
         }
@@ -93,8 +98,8 @@ impl Lab {
     }
 
     /// Powers a node on, in new namespaces. It has the interfaces, addresses, routes and sysctls of
-    /// the plan, and those from moves of links since. Returns when packets pass on its links,
-    /// except links that are down at the other end.
+    /// the plan, as changed by moves of links. Returns when packets pass on its links, except links
+    /// that are down at the other end.
     ///
     /// # Errors
     ///
@@ -102,33 +107,43 @@ impl Lab {
     /// without carrier after 30 seconds.
     #[track_caller]
     pub fn power_on(&self, node: NodeId) -> Result<()> {
-        located(self.try_power_on(node))
+        let done = self.try_power_on(node);
+        self.note_power(node, "on");
+        located(done)
+    }
+
+    /// Notes the change in the log of the test, with the networks that the nodes have now.
+    fn note_power(&self, node: NodeId, state: &str) {
+        let Some(at) = self.plan().position(node) else { return };
+        let name = &self.plan().nodes()[at].name;
+        log::note(|| Event::of(EventKind::Power, name, state).with("state", state));
+        described::tell_networks(self.fabric());
     }
 
     fn try_power_on(&self, node: NodeId) -> Result<()> {
         let (at, fabric) = (self.position_of("power on", node)?, self.fabric());
-        let host = &fabric.hosts[at];
-        let cables = fabric.cables.lock();
-        let is_on = || Failure::new("power on", host.name(), "it is on");
-        let here = host.off().ok_or_else(is_on)?;
-        let now = current(&fabric.plan, &fabric.indexes, &cables);
+        let node = &fabric.nodes[at];
+        let links = fabric.links.lock();
+        let is_on = || Failure::new("power on", node.name(), "it is on");
+        let here = node.off().ok_or_else(is_on)?;
+        let now = current(&fabric.plan, &fabric.indexes, &links);
         // Partitions apply before the first packet.
         let new = addresses(&now, at);
-        let expected = fabric.partitions.expect(&fabric.hosts, &new, Some((at, Arc::clone(&here))));
-        let started = expected.and_then(|()| start(fabric, &now, at, &here, &cables));
+        let expected = fabric.partitions.expect(&fabric.nodes, &new, Some((at, Arc::clone(&here))));
+        let started = expected.and_then(|()| start(fabric, &now, at, &here, &links));
         let carrying = started.inspect_err(|_| {
             // The changes so far go with these namespaces.
-            drop(cut_off(fabric, at, &here, &cables));
+            drop(cut_off(fabric, at, &here, &links));
             fabric.partitions.forget(at);
-            drop(fabric.partitions.arrived(&fabric.hosts, &new));
+            drop(fabric.partitions.arrived(&fabric.nodes, &new));
         })?;
-        host.turn_on();
+        node.turn_on();
         let names = now.plan.hosts_text();
         if names != fabric.plan.hosts_text() {
-            let written = host.run(|| etc_files::rewrite(Path::new("/etc/hosts"), names))?;
-            written.map_err(|error| host.failure("write", "/etc/hosts", &error))?;
+            let written = node.run(|| etc_files::rewrite(Path::new("/etc/hosts"), names))?;
+            written.map_err(|error| node.failure("write", "/etc/hosts", &error))?;
         }
-        fabric.partitions.arrived(&fabric.hosts, &new)?;
+        fabric.partitions.arrived(&fabric.nodes, &new)?;
         carrying.iter().try_for_each(|end| fabric.wait_on_if_up(end))?;
         // VLANs and macvlans on these ends.
         let carries = |name: &str| carrying.iter().any(|end| end.node == at && end.name == name);
@@ -141,7 +156,7 @@ impl Lab {
         });
         let awaited: Vec<_> = awaited.into_iter().map(Awaited::if_up).collect();
         ready::wait_on(&here, &awaited)?;
-        fabric.forget_failures(&cables)
+        fabric.forget_failures(&links)
     }
 }
 
@@ -150,17 +165,17 @@ impl Lab {
 fn cut_off(
     fabric: &Fabric,
     at: usize,
-    here: &Here,
-    cables: &[[End; 2]],
+    here: &Namespaces,
+    links: &[[End; 2]],
 ) -> Result<Result<(), Failure>> {
-    let next = Arc::new(Here::new(namespaces::make_one(&fabric.plan, at)?));
-    let own = cables.iter().flatten().filter(|end| end.node == at);
+    let next = Arc::new(Namespaces::new(namespaces::make_one(&fabric.plan, at)?));
+    let own = links.iter().flatten().filter(|end| end.node == at);
     let there = next.place.network();
     let moves =
         own.map(|end| netlink::link::move_to(fabric.label(end), end.index, there, &end.name));
     let moves: Vec<_> = moves.collect();
     // Marked first, so that others that miss the ends can report why.
-    drop(fabric.hosts[at].turn_off(Arc::clone(&next)));
+    drop(fabric.nodes[at].turn_off(Arc::clone(&next)));
     Ok(here.netlink.ask_all(&moves))
 }
 
@@ -180,17 +195,17 @@ fn start<'a>(
     fabric: &Fabric,
     now: &Current<'_>,
     at: usize,
-    here: &Here,
-    cables: &'a [[End; 2]],
+    here: &Namespaces,
+    links: &'a [[End; 2]],
 ) -> Result<Vec<&'a End>> {
     let planned = fabric.plan.nodes()[at].interfaces.len();
-    let own: Vec<&End> = cables.iter().flatten().filter(|end| end.node == at).collect();
+    let own: Vec<&End> = links.iter().flatten().filter(|end| end.node == at).collect();
     // Ends that have moved to the node come after the planned ones.
     let is_there = |place: usize| place >= planned || is_there(fabric, at, place, &own);
     set_up_node(&now.plan, at, &now.indexes, here, is_there)?;
     let mut carrying = Vec::new();
-    for (near, far) in pairs_at(cables, at) {
-        let Ok(there) = fabric.hosts[far.node].here() else { continue };
+    for (near, far) in pairs_at(links, at) {
+        let Ok(there) = fabric.nodes[far.node].here() else { continue };
         if is_up(&there, far)? {
             carrying.extend([near, far]);
         }
@@ -213,12 +228,12 @@ fn is_there(fabric: &Fabric, at: usize, place: usize, own: &[&End]) -> bool {
 }
 
 /// Returns the ends at a node, each with the other end of its link.
-fn pairs_at(cables: &[[End; 2]], at: usize) -> impl Iterator<Item = (&End, &End)> {
-    let both = cables.iter().flat_map(|[one, other]| [(one, other), (other, one)]);
+fn pairs_at(links: &[[End; 2]], at: usize) -> impl Iterator<Item = (&End, &End)> {
+    let both = links.iter().flat_map(|[one, other]| [(one, other), (other, one)]);
     both.filter(move |(near, _)| near.node == at)
 }
 
-fn is_up(here: &Here, end: &End) -> Result<bool> {
+fn is_up(here: &Namespaces, end: &End) -> Result<bool> {
     let there = here.netlink.interfaces()?;
     Ok(there.iter().any(|one| one.index == end.index && one.is_up))
 }

@@ -4,8 +4,8 @@ use std::fs;
 
 use crate::addr::sysctl::Sysctl;
 use crate::error::Result;
-use crate::lab::fabric::node::Here;
 use crate::lab::fabric::node::LiveNode;
+use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::own_network::give_back;
 use crate::lab::plan::diff::NodeGrowth;
 use crate::netlink::kept::Class;
@@ -15,14 +15,14 @@ use crate::netlink::{Netlink, Request};
 /// Addresses and routes of a node, and the sysctls that the extension changes.
 #[derive(Debug)]
 pub(crate) struct Before<'lab> {
-    host: &'lab LiveNode,
+    node: &'lab LiveNode,
     belongings: Belongings,
     /// Sysctls, as paths with their values.
     sysctls: Vec<(String, String)>,
 }
 
 impl<'lab> Before<'lab> {
-    pub(crate) fn of(host: &'lab LiveNode, here: &Here, grown: &NodeGrowth) -> Result<Self> {
+    pub(crate) fn of(node: &'lab LiveNode, here: &Namespaces, grown: &NodeGrowth) -> Result<Self> {
         let names = grown.sysctls.iter().map(|(name, _)| Sysctl::new(name).path());
         let paths: Vec<String> = names.collect();
         let values = |paths: Vec<String>| -> Vec<(String, String)> {
@@ -33,8 +33,8 @@ impl<'lab> Before<'lab> {
             });
             known.collect()
         };
-        let sysctls = if paths.is_empty() { Vec::new() } else { host.run(|| values(paths))? };
-        Ok(Self { host, belongings: here.netlink.belongings()?, sysctls })
+        let sysctls = if paths.is_empty() { Vec::new() } else { node.run(|| values(paths))? };
+        Ok(Self { node, belongings: here.netlink.belongings()?, sysctls })
     }
 
     /// Sends the requests `first`, then removes new addresses and routes and adds lost ones again.
@@ -56,7 +56,7 @@ impl<'lab> Before<'lab> {
             let write = || {
                 self.sysctls.iter().for_each(|(path, value)| drop(fs::write(path, value)));
             };
-            drop(self.host.run(write));
+            drop(self.node.run(write));
         }
     }
 }

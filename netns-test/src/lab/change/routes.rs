@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use crate::addr::cidr::{Cidr, Subnet};
 use crate::addr::link_local::is_link_local;
 use crate::error::{Error, Result, located};
-use crate::lab::fabric::node::Here;
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::log;
+use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::own_network::rank;
 use crate::lab::fabric::state::Fabric;
 use crate::lab::run::node::Node;
@@ -25,9 +27,9 @@ impl Node {
     /// network it takes precedence over the [machine's route](crate::lab::Topology::local). The
     /// default route is the one to `0.0.0.0/0` or `::/0`.
     ///
-    /// `via` is a gateway: an address on a subnet of the node, or a node that has one. Or it is a
-    /// link of the node, for destinations on that link itself, such as multicast (`224.0.0.0/4`) of
-    /// a node without a default route.
+    /// `via` is a gateway: an address on a subnet of this node, or another node that has one. It
+    /// can also be a link of this node, for destinations on the link itself. A node without a
+    /// default route needs this to send multicast (`224.0.0.0/4`).
     ///
     /// # Errors
     ///
@@ -42,6 +44,7 @@ impl Node {
 
     fn try_add_route(&self, destination: impl Into<SubnetArg>, via: impl Into<Via>) -> Result<()> {
         let (to, here) = (self.subnet("add", destination.into())?, self.here()?);
+        log::note(|| Event::of(EventKind::Route, self.name(), format!("{to} added")));
         let (via, index, way) = self.way(&here, to, via.into().0)?;
         let _turn = here.change();
         let fabric = self.fabric();
@@ -56,9 +59,9 @@ impl Node {
         })
     }
 
-    /// Removes the route to exactly this destination, also one that the lab has not made. Of
-    /// several routes the kernel removes the first: in the caller's own network the lab's route
-    /// before the machine's.
+    /// Removes the route to exactly this destination, also one that the lab has not added. Of
+    /// several such routes the kernel removes the first one. In the caller's own network that is
+    /// the lab's, then the machine's.
     ///
     /// # Errors
     ///
@@ -72,6 +75,7 @@ impl Node {
 
     fn try_remove_route(&self, destination: impl Into<SubnetArg>) -> Result<()> {
         let (to, here) = (self.subnet("remove", destination.into())?, self.here()?);
+        log::note(|| Event::of(EventKind::Route, self.name(), format!("{to} removed")));
         let object = format!("route to {to} of {}", self.name());
         let _turn = here.change();
         let fabric = self.fabric();
@@ -91,7 +95,7 @@ impl Node {
     fn rank(
         &self,
         fabric: &Fabric,
-        here: &Here,
+        here: &Namespaces,
         destination: Subnet,
         (via, index): (Option<IpAddr>, Option<u32>),
     ) -> Result<Option<Rank>> {
@@ -99,10 +103,10 @@ impl Node {
             return Ok(Some(Rank::Instead));
         }
         let there = here.netlink.kept_routes()?;
-        let cables = fabric.cables.lock();
+        let links = fabric.links.lock();
         let at = fabric.plan.nodes().iter().position(|node| node.name == self.name());
         let is_moved = |index: u32| {
-            cables.iter().flatten().any(|end| Some(end.node) == at && end.index == index)
+            links.iter().flatten().any(|end| Some(end.node) == at && end.index == index)
         };
         let is_own = |kept: &Kept| {
             let indexes = kept.indexes();
@@ -132,7 +136,7 @@ impl Node {
     /// for it.
     fn way(
         &self,
-        here: &Here,
+        here: &Namespaces,
         to: Subnet,
         via: Gateway,
     ) -> Result<(Option<IpAddr>, Option<u32>, String)> {
@@ -154,7 +158,7 @@ impl Node {
                 );
             }
             Gateway::Address(address) if own.iter().any(|one| one.cidr.address() == address) => {
-                let why = format!("{address} is the host's own address; {NOT_ITSELF}");
+                let why = format!("{address} is the node's own address; {NOT_ITSELF}");
                 return Err(self.no_way(to, &why));
             }
             Gateway::Address(address) => address,
@@ -169,7 +173,7 @@ impl Node {
         if own.iter().any(|one| one.subnet() == to) {
             Err(self.no_way(to, &"it is the link's own subnet, to which there is a route"))
         } else if own.iter().all(|one| one.address().is_ipv4() != to.is_ipv4()) {
-            Err(self.no_way(to, &"the host has no address of its family on the link"))
+            Err(self.no_way(to, &"the node has no address of its family on the link"))
         } else {
             Ok(())
         }
@@ -181,9 +185,9 @@ impl Node {
         let Some(at) = fabric.plan.position(node) else {
             return Err(self.no_way(to, &"the gateway is a node of another topology"));
         };
-        let other = &fabric.hosts[at];
+        let other = &fabric.nodes[at];
         if other.name() == self.name() {
-            return Err(self.no_way(to, &format!("the gateway is the host itself; {NOT_ITSELF}")));
+            return Err(self.no_way(to, &format!("the gateway is the node itself; {NOT_ITSELF}")));
         }
         let is_near = |address: &IpAddr| {
             address.is_ipv4() == to.is_ipv4()
@@ -193,7 +197,7 @@ impl Node {
         let theirs = other.here()?.netlink.addresses()?;
         let found = theirs.into_iter().map(|one| one.cidr.address()).find(is_near);
         found.ok_or_else(|| {
-            let why = format!("{} has no address on a subnet of the host", other.name());
+            let why = format!("{} has no address on a subnet of the node", other.name());
             self.no_way(to, &why)
         })
     }

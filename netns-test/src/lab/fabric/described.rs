@@ -1,14 +1,14 @@
 //! The lab as the log of its test describes it, so that the report of a failure has its names.
 
 use std::os::fd::{AsRawFd as _, BorrowedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::lab::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
 use crate::evidence::log;
 use crate::evidence::record::{Networks, NodeNetwork, Record};
 use crate::lab::fabric::ends::End;
-use crate::lab::fabric::node::LiveNode;
+use crate::lab::fabric::node::Made;
 use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::{InterfaceKind, NodePlan, Plan};
 use crate::lab::topology::NodeKind;
@@ -25,35 +25,74 @@ pub(crate) fn describe(fabric: &Fabric) {
     if !log::is_kept() {
         return;
     }
-    log::append(|| Record::Lab(facts(fabric.number, &fabric.plan, &fabric.cables.lock())));
+    log::append(|| Record::Lab(facts(fabric.number, &fabric.plan, &fabric.links.lock())));
     tell_networks(fabric);
+    // The flight recorder has begun when the test goes on.
+    log::settle();
 }
 
-/// Notes an event on a node; on none if `node` is empty.
-pub(crate) fn note(kind: EventKind, node: &str, text: impl FnOnce() -> String) {
-    log::note(|| Event { kind, node: node.to_owned(), text: text(), ..Event::default() });
-}
-
-/// Has init hold the networks of the nodes, as long as that holds nothing outside of the test.
+/// Has init hold the networks of the nodes of a lab that has changed.
 pub(crate) fn tell_networks(fabric: &Fabric) {
-    let may_be_kept = fabric.hosts.iter().all(|node| node.kind() != NodeKind::Local);
-    let nodes = || fabric.hosts.iter().filter_map(|node| network(node));
-    log::tell(|| {
-        Record::Networks(Networks { lab: fabric.number, may_be_kept, nodes: nodes().collect() })
-    });
+    let nodes = fabric.nodes.iter();
+    let there: Vec<_> = nodes.filter_map(|node| Some((node, node.here().ok()?))).collect();
+    tell(fabric.number, &fabric.plan, there.iter().map(|(node, here)| (node.name(), &***here)));
 }
 
-/// Returns the network of a node that is on.
-fn network(node: &LiveNode) -> Option<NodeNetwork> {
-    let here = node.here().ok()?;
-    let network: BorrowedFd<'_> = here.place.network();
+/// Has init hold the networks of the nodes of a lab that is being built. Init records in them from
+/// now on, beside the build: see [`log::settle`].
+pub(crate) fn tell_made(number: u32, plan: &Plan, made: &[&Made]) {
+    tell(
+        number,
+        plan,
+        plan.nodes().iter().map(|node| node.name.as_str()).zip(made.iter().copied()),
+    );
+}
+
+fn tell<'a>(number: u32, plan: &Plan, nodes: impl Iterator<Item = (&'a str, &'a Made)>) {
+    if !log::is_kept() {
+        return;
+    }
+    // Held, they would keep interfaces in the caller's own network.
+    let may_be_kept = plan.nodes().iter().all(|node| node.kind != NodeKind::Local);
+    let nodes = nodes.filter_map(|(name, made)| network(name, made.place.network())).collect();
+    log::tell(|| Record::Networks(Networks { lab: number, may_be_kept, nodes }));
+}
+
+fn network(name: &str, network: BorrowedFd<'_>) -> Option<NodeNetwork> {
     let inode = fds::inode_of(network).ok()?;
-    Some(NodeNetwork { node: node.name().to_owned(), descriptor: network.as_raw_fd(), inode })
+    Some(NodeNetwork { node: name.to_owned(), descriptor: network.as_raw_fd(), inode })
 }
 
-fn facts(number: u32, plan: &Plan, cables: &[[End; 2]]) -> LabFacts {
+/// Whether init may hold networks of a lab that was dropped.
+static WAS_DROPPED: AtomicBool = AtomicBool::new(false);
+
+/// Has init let the networks of the lab before go, so that they do not count against a limit of the
+/// next one.
+pub(crate) fn begin_build() {
+    if WAS_DROPPED.swap(false, Ordering::Relaxed) {
+        let_go();
+        log::settle();
+    }
+}
+
+/// Has init let the networks of a lab go that is being dropped. If the test's function may return an
+/// error, init holds them until the next lab is built, since it is only known later.
+pub(crate) fn dropped() {
+    log::note(|| Event::of(EventKind::Drop, "", "lab"));
+    if log::may_return_an_error() {
+        WAS_DROPPED.store(true, Ordering::Relaxed);
+    } else {
+        let_go();
+    }
+}
+
+fn let_go() {
+    log::tell(|| Record::Networks(Networks::default()));
+}
+
+fn facts(number: u32, plan: &Plan, ends: &[[End; 2]]) -> LabFacts {
     let nodes = plan.nodes().iter().map(node).collect();
-    let links = cables.iter().enumerate().map(|(at, ends)| {
+    let links = ends.iter().enumerate().map(|(at, ends)| {
         let ends =
             ends.iter().map(|end| LabEnd { node: end.node as u32, interface: end.name.clone() });
         let label = plan.link_label(at);

@@ -10,7 +10,7 @@ use crate::sys::lock::lock;
 /// Ends of each link, in the order of declaration. Locked while ends are moved, and while nodes are
 /// powered off or on.
 #[derive(Debug)]
-pub(crate) struct Cables(Mutex<Vec<[End; 2]>>);
+pub(crate) struct LinkEnds(Mutex<Vec<[End; 2]>>);
 
 /// End of a link.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct End {
     pub(crate) given: Option<Vec<Cidr>>,
 }
 
-impl Cables {
+impl LinkEnds {
     pub(crate) fn new(plan: &Plan, indexes: &Indexes) -> Self {
         Self(Mutex::new(planned(plan, indexes)))
     }
@@ -62,7 +62,7 @@ impl Cables {
 }
 
 /// Returns the links of the broadcast domain of a link, the nearest first, with the link itself.
-pub(crate) fn joined(plan: &Plan, cables: &[[End; 2]], link: usize) -> Vec<usize> {
+pub(crate) fn joined(plan: &Plan, links: &[[End; 2]], link: usize) -> Vec<usize> {
     let is_switch = |node: usize| {
         let first = plan.nodes()[node].interfaces.first();
         first.is_some_and(|one| matches!(one.kind, InterfaceKind::Bridge { .. }))
@@ -71,8 +71,8 @@ pub(crate) fn joined(plan: &Plan, cables: &[[End; 2]], link: usize) -> Vec<usize
     let mut next = 0;
     while let Some(&at) = found.get(next) {
         next += 1;
-        for node in cables[at].iter().map(|end| end.node).filter(|node| is_switch(*node)) {
-            let beside = cables.iter().enumerate();
+        for node in links[at].iter().map(|end| end.node).filter(|node| is_switch(*node)) {
+            let beside = links.iter().enumerate();
             let beside = beside.filter(|(_, ends)| ends.iter().any(|end| end.node == node));
             for (other, _) in beside {
                 if !found.contains(&other) {

@@ -10,7 +10,6 @@ use crate::addr::cidr::Subnet;
 use crate::lab::fabric::ends;
 use crate::lab::fabric::ends::End;
 use crate::lab::plan::addresses::order;
-use crate::lab::plan::hosts_file;
 use crate::lab::plan::ifindex::Indexes;
 use crate::lab::plan::routes::shortest_paths;
 use crate::lab::plan::{
@@ -26,17 +25,13 @@ pub(crate) struct Current<'a> {
 }
 
 /// Computes the network from the plan and the ends of its links.
-pub(crate) fn current<'a>(
-    plan: &'a Plan,
-    indexes: &'a Indexes,
-    cables: &[[End; 2]],
-) -> Current<'a> {
-    if cables.iter().flatten().all(|end| end.planned.is_some() && end.given.is_none()) {
+pub(crate) fn current<'a>(plan: &'a Plan, indexes: &'a Indexes, links: &[[End; 2]]) -> Current<'a> {
+    if links.iter().flatten().all(|end| end.planned.is_some() && end.given.is_none()) {
         return Current { plan: Cow::Borrowed(plan), indexes: Cow::Borrowed(indexes) };
     }
     let (plan, indexes) = (plan.clone(), indexes.clone());
-    let mut work = Work { plan, indexes, cables, new: HashMap::new(), touched: Vec::new() };
-    for at in 0..cables.len() {
+    let mut work = Work { plan, indexes, links, new: HashMap::new(), touched: Vec::new() };
+    for at in 0..links.len() {
         work.place(at);
     }
     let Work { mut plan, indexes, new, touched, .. } = work;
@@ -60,14 +55,14 @@ pub(crate) fn current<'a>(
     }
     order::order(nodes, &plan.segments);
     shortest_paths::compute(nodes, &plan.segments);
-    plan.hosts_file = hosts_file::text(nodes);
+    plan.derive();
     Current { plan: Cow::Owned(plan), indexes: Cow::Owned(indexes) }
 }
 
 struct Work<'a> {
     plan: Plan,
     indexes: Indexes,
-    cables: &'a [[End; 2]],
+    links: &'a [[End; 2]],
     /// New segments, by the first of their links.
     new: HashMap<usize, usize>,
     /// Interfaces that have been moved to another segment or node.
@@ -77,7 +72,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// Moves the ends of a link to their nodes and segments.
     fn place(&mut self, at: usize) {
-        let ends = &self.cables[at];
+        let ends = &self.links[at];
         if ends.iter().all(|end| end.planned.is_some() && end.given.is_none()) {
             return;
         }
@@ -148,10 +143,10 @@ impl Work<'_> {
     /// Returns the segment of a link: that of the nearest switch, or a new one if there is no
     /// switch, or if the plan has no segment of links for it.
     fn segment_of(&mut self, link: usize) -> usize {
-        if let Some(segment) = planned_segment(&self.plan, self.cables, link) {
+        if let Some(segment) = planned_segment(&self.plan, self.links, link) {
             return segment;
         }
-        let first = ends::joined(&self.plan, self.cables, link).into_iter().min().unwrap_or(link);
+        let first = ends::joined(&self.plan, self.links, link).into_iter().min().unwrap_or(link);
         let Plan { segments, links, .. } = &mut self.plan;
         *self.new.entry(first).or_insert_with(|| {
             let mtu = segments[links[link].segment].mtu;
@@ -165,9 +160,9 @@ impl Work<'_> {
 
 /// Returns the planned segment of the nearest switch that a link is on, if the segment consists of
 /// links.
-pub(crate) fn planned_segment(plan: &Plan, cables: &[[End; 2]], link: usize) -> Option<usize> {
-    let joined = ends::joined(plan, cables, link);
-    let nodes = joined.iter().flat_map(|at| &cables[*at]).map(|end| end.node);
+pub(crate) fn planned_segment(plan: &Plan, links: &[[End; 2]], link: usize) -> Option<usize> {
+    let joined = ends::joined(plan, links, link);
+    let nodes = joined.iter().flat_map(|at| &links[*at]).map(|end| end.node);
     let of_switch = |node: usize| {
         let is_it = |one: &SegmentPlan| {
             one.switches.contains(&node) && matches!(one.kind, SegmentKind::Links { .. })
@@ -192,4 +187,45 @@ fn subnets(plan: &Plan, segment: &SegmentPlan) -> Vec<Subnet> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::fabric::ends::LinkEnds;
+    use crate::lab::plan::routes::path::PathOutcome;
+    use crate::lab::topology::Topology;
+
+    #[test]
+    fn packets_go_where_the_links_are_now() {
+        let mut net = Topology::new();
+        let [one, two] = ["one", "two"].map(|name| net.switch(name));
+        let [roamer, first, second] = ["roamer", "first", "second"].map(|name| net.host(name));
+        let router = net.router("router");
+        net.link(roamer, one);
+        net.link(first, one);
+        net.link(second, two);
+        net.link(router, one);
+        net.link(router, two);
+        let plan = net.plan().unwrap();
+        let indexes = Indexes::new(&plan, 0);
+        let links = LinkEnds::new(&plan, &indexes);
+        let mut links = links.lock();
+        let given = ["10.0.1.254/24", "fd6e:6574:6e73:1::fffe/64"].map(|one| one.parse().unwrap());
+        links[0][0].given = Some(given.to_vec());
+        links[0][1].node = plan.position(two).unwrap();
+        links[0][1].planned = None;
+        let now = current(&plan, &indexes, &links).plan;
+        for (from, to, hops) in [
+            (roamer, second, vec!["roamer", "second"]),
+            (second, roamer, vec!["second", "roamer"]),
+            (roamer, first, vec!["roamer", "router", "first"]),
+            (first, roamer, vec!["first", "router", "roamer"]),
+        ] {
+            let path = now.path(from, to);
+            let names: Vec<&str> = path.hops.iter().map(|hop| hop.name.as_str()).collect();
+            assert_eq!((path.end, names), (PathOutcome::Arrived, hops), "{path}");
+            assert!(now.can_reach(from, to).both(), "{path}");
+        }
+    }
 }

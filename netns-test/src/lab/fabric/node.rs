@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 
+use crate::diagnose;
 use crate::error::{Failure, Kind};
 use crate::lab::fabric::limitation::Limitation;
 use crate::lab::fabric::node_runtime::Tasks;
@@ -12,7 +13,6 @@ use crate::lab::fabric::on_thread;
 use crate::lab::plan::NodePlan;
 use crate::lab::topology::NodeKind;
 use crate::netlink::Netlink;
-use crate::sys::errno;
 use crate::sys::lock;
 use crate::sys::ns::ns_set;
 use crate::sys::ns::ns_set::Place;
@@ -29,7 +29,7 @@ pub(crate) struct LiveNode {
 
 /// The namespaces of a node between two power cuts, and what belongs to them.
 #[derive(Debug)]
-pub(crate) struct Here {
+pub(crate) struct Namespaces {
     made: Made,
     pub(crate) tasks: OnceLock<Tasks>,
     /// Locked while addresses or routes are changed.
@@ -50,12 +50,12 @@ struct Power {
     is_on: bool,
     /// The namespaces of the node. While it is off, those of the next power-on: the ends of its
     /// links wait there.
-    here: Arc<Here>,
+    here: Arc<Namespaces>,
 }
 
 impl LiveNode {
     pub(crate) fn new(node: &NodePlan, made: Made) -> Self {
-        let power = RwLock::new(Power { is_on: true, here: Arc::new(Here::new(made)) });
+        let power = RwLock::new(Power { is_on: true, here: Arc::new(Namespaces::new(made)) });
         Self { name: node.name.clone(), kind: node.kind, power, past: Mutex::default() }
     }
 
@@ -72,7 +72,7 @@ impl LiveNode {
     }
 
     /// Returns the node's namespaces, or an error if it is powered off.
-    pub(crate) fn here(&self) -> Result<Arc<Here>, Failure> {
+    pub(crate) fn here(&self) -> Result<Arc<Namespaces>, Failure> {
         let power = lock::read(&self.power);
         let off = || Failure::new("use", self.name.as_str(), "it is powered off");
         let off = || off().of(Kind::PoweredOff);
@@ -87,18 +87,18 @@ impl LiveNode {
     }
 
     /// Returns whether the node is on and has not been powered off since `here` was its own.
-    pub(crate) fn is_still(&self, here: &Arc<Here>) -> bool {
+    pub(crate) fn is_still(&self, here: &Arc<Namespaces>) -> bool {
         self.here().is_ok_and(|now| Arc::ptr_eq(&now, here))
     }
 
     /// Returns the namespaces of the next power-on, if the node is off.
-    pub(crate) fn off(&self) -> Option<Arc<Here>> {
+    pub(crate) fn off(&self) -> Option<Arc<Namespaces>> {
         let power = lock::read(&self.power);
         (!power.is_on).then(|| Arc::clone(&power.here))
     }
 
     /// Marks the node off and installs `next` for the next power-on. Returns the old namespaces.
-    pub(crate) fn turn_off(&self, next: Arc<Here>) -> Arc<Here> {
+    pub(crate) fn turn_off(&self, next: Arc<Namespaces>) -> Arc<Namespaces> {
         let mut power = lock::write(&self.power);
         power.is_on = false;
         std::mem::replace(&mut power.here, next)
@@ -130,11 +130,11 @@ impl LiveNode {
 
     /// Returns the failure of a step on something of this node.
     pub(crate) fn failure(&self, step: &str, object: &str, error: &io::Error) -> Failure {
-        errno::failure(step, format!("{object} of {}", self.name), error)
+        diagnose::explain_shortage(step, &format!("{object} of {}", self.name), error)
     }
 }
 
-impl Here {
+impl Namespaces {
     pub(crate) fn new(made: Made) -> Self {
         Self { made, tasks: OnceLock::new(), changing: Mutex::new(()) }
     }
@@ -145,7 +145,7 @@ impl Here {
     }
 }
 
-impl Deref for Here {
+impl Deref for Namespaces {
     type Target = Made;
 
     fn deref(&self) -> &Made {

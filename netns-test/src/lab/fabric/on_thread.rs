@@ -5,6 +5,7 @@ use std::io;
 use std::panic::resume_unwind;
 use std::thread::{self, JoinHandle};
 
+use crate::diagnose;
 use crate::error::Failure;
 use crate::isolation;
 use crate::sys::errno;
@@ -24,8 +25,10 @@ impl Refused {
     /// Describes the refusal for an error about `place`, such as `server`.
     pub(crate) fn of(self, place: &str) -> Failure {
         match self {
-            Self::Start(error) => errno::failure("start", format!("a thread for {place}"), &error),
-            Self::Enter(error) => errno::failure("setns", format!("to {place}"), &error),
+            Self::Start(error) => {
+                diagnose::explain("start", &format!("a thread for {place}"), &error)
+            }
+            Self::Enter(error) => diagnose::explain("setns", &format!("to {place}"), &error),
         }
     }
 }
@@ -57,7 +60,7 @@ pub(crate) fn fresh<T: Send>(
     work: impl FnOnce() -> Result<T, Failure> + Send,
 ) -> Result<T, Failure> {
     let ended = scoped(NAME, work, || ());
-    let ended = ended.map_err(|error| errno::failure("start", "a thread of a lab", &error))?;
+    let ended = ended.map_err(|error| diagnose::explain("start", "a thread of a lab", &error))?;
     ended.unwrap_or_else(|panic| resume_unwind(panic))
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use crate::addr::link_local::link_local;
 use crate::addr::mac::Mac;
 use crate::error::{Failure, Result};
-use crate::lab::fabric::node::{Here, LiveNode};
+use crate::lab::fabric::node::{LiveNode, Namespaces};
 use crate::netlink;
 use crate::sys::errno;
 use crate::sys::lock::lock;
@@ -32,7 +32,7 @@ struct State {
     /// Addresses that nodes are about to get. Rules for them exist before the addresses do.
     expected: BTreeSet<(usize, IpAddr)>,
     /// Nodes that are being powered on.
-    starting: BTreeMap<usize, Arc<Here>>,
+    starting: BTreeMap<usize, Arc<Namespaces>>,
 }
 
 impl Partitions {
@@ -69,7 +69,7 @@ impl Partitions {
         &self,
         nodes: &[Arc<LiveNode>],
         new: &[(usize, IpAddr)],
-        starting: Option<(usize, Arc<Here>)>,
+        starting: Option<(usize, Arc<Namespaces>)>,
     ) -> Result<()> {
         let mut state = self.lock();
         state.expected.extend(new);
@@ -190,7 +190,7 @@ impl State {
     }
 
     /// Returns the namespaces of a node that is on or being powered on.
-    fn here(&self, nodes: &[Arc<LiveNode>], node: usize) -> Option<Arc<Here>> {
+    fn here(&self, nodes: &[Arc<LiveNode>], node: usize) -> Option<Arc<Namespaces>> {
         nodes[node].here().ok().or_else(|| self.starting.get(&node).cloned())
     }
 
@@ -204,7 +204,7 @@ impl State {
 
 /// Returns the addresses of a node, with the link-local ones that its interfaces have while they
 /// are up.
-fn own_addresses(here: &Here) -> Result<BTreeSet<IpAddr>> {
+fn own_addresses(here: &Namespaces) -> Result<BTreeSet<IpAddr>> {
     let all = here.netlink.addresses()?.into_iter().map(|one| one.cidr.address());
     let interfaces = here.netlink.interfaces()?;
     let macs = interfaces.iter().filter_map(|one| one.mac.as_deref()?.try_into().ok());

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::lab::fabric::described;
-use crate::lab::fabric::ends::{Cables, End};
+use crate::lab::fabric::ends::{End, LinkEnds};
 use crate::lab::fabric::node::{LiveNode, Made};
 use crate::lab::fabric::own_network::undo::Journal;
 use crate::lab::fabric::partitions::Partitions;
@@ -23,9 +22,9 @@ pub(crate) struct Fabric {
     pub(crate) number: u32,
     pub(crate) plan: Plan,
     /// The nodes, in the order of the plan.
-    pub(crate) hosts: Vec<Arc<LiveNode>>,
+    pub(crate) nodes: Vec<Arc<LiveNode>>,
     pub(crate) indexes: Indexes,
-    pub(crate) cables: Arc<Cables>,
+    pub(crate) links: Arc<LinkEnds>,
     pub(crate) partitions: Arc<Partitions>,
     /// Changes in the caller's own network.
     pub(crate) journal: Arc<Journal>,
@@ -34,16 +33,16 @@ pub(crate) struct Fabric {
 impl Fabric {
     /// Returns the state of a lab whose nodes are `made`, in the order of the plan.
     pub(crate) fn new(
-        plan: Plan,
-        indexes: Indexes,
+        number: u32,
+        (plan, indexes): (Plan, Indexes),
         made: Vec<Made>,
         journal: Arc<Journal>,
     ) -> Self {
         let nodes = made.into_iter().zip(plan.nodes());
         Self {
-            number: described::next_number(),
-            hosts: nodes.map(|(made, node)| Arc::new(LiveNode::new(node, made))).collect(),
-            cables: Arc::new(Cables::new(&plan, &indexes)),
+            number,
+            nodes: nodes.map(|(made, node)| Arc::new(LiveNode::new(node, made))).collect(),
+            links: Arc::new(LinkEnds::new(&plan, &indexes)),
             partitions: Arc::default(),
             journal,
             plan,
@@ -53,13 +52,13 @@ impl Fabric {
 
     /// Returns the state of the lab after it was extended to `plan`, with `made` for its new nodes.
     pub(crate) fn grown(&self, plan: Plan, indexes: Indexes, made: Vec<Made>) -> Self {
-        self.cables.grow(&plan, &indexes);
-        let added = made.into_iter().zip(&plan.nodes()[self.hosts.len()..]);
+        self.links.grow(&plan, &indexes);
+        let added = made.into_iter().zip(&plan.nodes()[self.nodes.len()..]);
         let added = added.map(|(made, node)| Arc::new(LiveNode::new(node, made)));
         Self {
             number: self.number,
-            hosts: self.hosts.iter().cloned().chain(added).collect(),
-            cables: Arc::clone(&self.cables),
+            nodes: self.nodes.iter().cloned().chain(added).collect(),
+            links: Arc::clone(&self.links),
             partitions: Arc::clone(&self.partitions),
             journal: Arc::clone(&self.journal),
             plan,
@@ -69,18 +68,18 @@ impl Fabric {
 
     /// Removes all partitions, and has nodes forget that others have not answered meanwhile.
     pub(crate) fn heal(&self) -> Result<()> {
-        let healed = self.partitions.heal(&self.hosts);
+        let healed = self.partitions.heal(&self.nodes);
         // When no rule is left on any node: a request that fails before that fails rightly.
-        let forgotten = self.forget_failures(&self.cables.lock());
+        let forgotten = self.forget_failures(&self.links.lock());
         healed.and(forgotten)
     }
 
     /// Deletes the ends of links that have been moved to the caller's own network.
     pub(crate) fn remove_moved(&self) {
-        let cables = self.cables.lock();
-        for end in cables.iter().flatten().filter(|end| end.planned.is_none()) {
-            let host = &self.hosts[end.node];
-            if let (NodeKind::Local, Ok(here)) = (host.kind(), host.here()) {
+        let links = self.links.lock();
+        for end in links.iter().flatten().filter(|end| end.planned.is_none()) {
+            let node = &self.nodes[end.node];
+            if let (NodeKind::Local, Ok(here)) = (node.kind(), node.here()) {
                 // It may be gone already.
                 drop(here.netlink.ask_all(&[netlink::link::delete(self.label(end), end.index)]));
             }
@@ -94,23 +93,23 @@ impl Fabric {
 
     /// Waits until the end of a link carries packets.
     pub(crate) fn wait_on(&self, end: &End) -> Result<()> {
-        ready::wait_on(&*self.hosts[end.node].here()?, &[self.awaited(end)])
+        ready::wait_on(&*self.nodes[end.node].here()?, &[self.awaited(end)])
     }
 
     /// Waits until the end of a link carries packets, unless it is down or goes down meanwhile.
     pub(crate) fn wait_on_if_up(&self, end: &End) -> Result<()> {
-        ready::wait_on(&*self.hosts[end.node].here()?, &[self.awaited(end).if_up()])
+        ready::wait_on(&*self.nodes[end.node].here()?, &[self.awaited(end).if_up()])
     }
 
     /// Deletes the neighbour entries in state FAILED on the nodes that are on: these neighbours may
     /// answer now. In the caller's own network, only those on interfaces of the lab are deleted.
-    pub(crate) fn forget_failures(&self, cables: &[[End; 2]]) -> Result<()> {
-        for (at, (host, node)) in self.hosts.iter().zip(self.plan.nodes()).enumerate() {
-            let Ok(here) = host.here() else { continue };
-            let places = (0..node.interfaces.len()).map(|place| self.indexes.at(at, place));
-            let ends = cables.iter().flatten().filter(|end| end.node == at).map(|end| end.index);
+    pub(crate) fn forget_failures(&self, links: &[[End; 2]]) -> Result<()> {
+        for (at, (node, planned)) in self.nodes.iter().zip(self.plan.nodes()).enumerate() {
+            let Ok(here) = node.here() else { continue };
+            let places = (0..planned.interfaces.len()).map(|place| self.indexes.at(at, place));
+            let ends = links.iter().flatten().filter(|end| end.node == at).map(|end| end.index);
             let own: Vec<u32> = places.chain(ends).collect();
-            let is_meant = |index| host.kind() != NodeKind::Local || own.contains(&index);
+            let is_meant = |index| node.kind() != NodeKind::Local || own.contains(&index);
             here.netlink.forget_failures(is_meant)?;
         }
         Ok(())

@@ -10,8 +10,8 @@ use crate::error::{Error, Failure};
 /// All errors of a topology, found by one call of [`Topology::plan`](crate::lab::Topology::plan).
 ///
 /// Errors are grouped by step (ids and names, interfaces, addresses, MTUs, routes, tunnels), and
-/// follow the order of declaration within a step. Two values are equal if their errors are,
-/// wherever they were found.
+/// follow the order of declaration within a step. Comparison (`==`) ignores the location of the
+/// call that found them.
 #[derive(Clone)]
 pub struct TopologyErrors {
     all: Vec<TopologyError>,

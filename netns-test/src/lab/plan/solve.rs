@@ -1,5 +1,8 @@
 //! Computation of the plan: the steps in their order, and the plans of nodes and links. Pure.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
+
 use crate::lab::plan::addresses;
 use crate::lab::plan::addresses::order;
 use crate::lab::plan::checks;
@@ -49,7 +52,7 @@ impl Topology {
         let mut drafts = interfaces::all(self, &mut errors);
         interfaces::macs(self, &mut drafts, &mut errors);
         let (mut segments, of_links) = segments::find(self, &mut drafts, &mut errors);
-        let owners = addresses::assign(self, &mut drafts, (&mut segments, &of_links), &mut errors);
+        addresses::assign(self, &mut drafts, (&mut segments, &of_links), &mut errors);
         segments::mtus(self, &mut drafts, (&mut segments, &of_links), &mut errors);
         let links = links(self, &drafts, &of_links);
         let mut nodes: Vec<NodePlan> =
@@ -57,13 +60,33 @@ impl Topology {
         order::order(&mut nodes, &segments);
         static_routes::routes(self, &mut nodes, &segments, &mut errors);
         shortest_paths::compute(&mut nodes, &segments);
-        let hosts_file = hosts_file::text(&nodes);
-        let fibs = nodes.iter().map(fib).collect();
-        let origin = self.origin;
-        let mut plan = Plan { origin, nodes, links, segments, owners, fibs, hosts_file };
+        let (owners, fibs, hosts_file) = (HashMap::new(), Vec::new(), String::new());
+        let ids = self.ids.clone();
+        let mut plan = Plan { ids, nodes, links, segments, owners, fibs, hosts_file };
+        plan.derive();
         vxlan::connect(self, &mut plan, &mut errors);
         if errors.is_empty() { Ok(plan) } else { Err(TopologyErrors::new(errors)) }
     }
+}
+
+impl Plan {
+    /// Computes what follows from the nodes: interfaces by address, forwarding tables, names.
+    pub(crate) fn derive(&mut self) {
+        let Self { ids: _, nodes, links: _, segments: _, owners, fibs, hosts_file } = self;
+        *owners = nodes.iter().enumerate().flat_map(owned).collect();
+        *fibs = nodes.iter().map(fib).collect();
+        *hosts_file = hosts_file::text(nodes);
+    }
+}
+
+/// Returns the addresses of a node with their interfaces.
+fn owned((node, of_plan): (usize, &NodePlan)) -> Vec<(IpAddr, InterfaceRef)> {
+    let interfaces = of_plan.interfaces.iter().enumerate();
+    let owned = interfaces.flat_map(|(interface, one)| {
+        let place = InterfaceRef { node, interface };
+        one.addresses.iter().map(move |address| (address.address(), place))
+    });
+    owned.collect()
 }
 
 /// Returns the plans of the links. Links with an unknown end are left out; they are errors.

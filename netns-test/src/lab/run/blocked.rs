@@ -4,14 +4,14 @@
 
 use std::fmt::Display;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
 use crate::error::{Failure, Result};
-use crate::sys::lock::lock;
+use crate::sys::lock::{lock, wait_while};
 
 /// Time after which a call without a limit examines the runtime.
 const LATE: Duration = Duration::from_secs(1);
@@ -125,7 +125,6 @@ impl Probe {
     fn runs_until(&self, deadline: Instant) -> bool {
         let limit = deadline.saturating_duration_since(Instant::now());
         let is_over = lock(&self.0.is_over);
-        let waited = self.0.changed.wait_timeout_while(is_over, limit, |is_over| !*is_over);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+        *wait_while(&self.0.changed, is_over, limit, |is_over| !*is_over).0
     }
 }

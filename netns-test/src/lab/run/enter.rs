@@ -14,16 +14,16 @@ use crate::sys::ns::ns_set::Place;
 /// The guard cannot be sent to another thread. If the kernel refuses the way back, the process is
 /// aborted, so that the thread does not go on in the wrong network.
 #[must_use = "dropped at once, it moves the thread back at once"]
-pub struct NodeGuard<'host> {
+pub struct NodeGuard<'node> {
     back: Place,
     /// Not `Send`: it must be dropped by the thread that it moves back.
-    _thread: PhantomData<(*const (), &'host Node)>,
+    _thread: PhantomData<(*const (), &'node Node)>,
 }
 
 impl Node {
     /// Moves the calling thread to the node until the guard is dropped. Threads that it starts
-    /// meanwhile are on the node, too. From then on the thread's working directory is its own
-    /// (`unshare(CLONE_FS)`).
+    /// meanwhile are on the node, too. The thread no longer shares its working directory and umask
+    /// with other threads, also after the guard (`CLONE_FS` of unshare(2)).
     ///
     /// A library may start threads for the whole process meanwhile, such as the blocking pool of
     /// tokio (used for name lookups). These stay on the node. [`run`](Self::run) and
@@ -34,9 +34,9 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// EPERM without `CAP_SYS_ADMIN` in the caller's user namespace, or if the thread could not
-    /// come back since its mounts or hostname belong to an outer user namespace; a node that is
-    /// powered off. The thread has not moved then.
+    /// EPERM without `CAP_SYS_ADMIN` in the caller's user namespace. EPERM also if the thread could
+    /// not return, because its mounts or hostname belong to an outer user namespace. A node that is
+    /// powered off. After an error the thread is where it was.
     ///
     /// # Examples
     ///

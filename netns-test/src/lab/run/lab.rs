@@ -6,7 +6,8 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use crate::error::{Result, located};
-use crate::evidence::facts::event::EventKind;
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::log;
 use crate::lab::build::assemble::{Own, assemble};
 use crate::lab::build::etc_files::Covered;
 use crate::lab::build::local::Guest;
@@ -25,17 +26,19 @@ use crate::sys::process;
 /// Network that [`Topology::build`](crate::Topology::build) has built: `lab[node]` is a [`Node`],
 /// `lab[link]` a [`Link`].
 ///
-/// Dropping it ends all that runs on its nodes: tasks, and each process with a thread in one of
-/// their networks, by SIGKILL. On a [`local`](crate::Topology::local) node, only the programs that
+/// Dropping it ends the tasks on its nodes, and kills each process that has a thread in one of
+/// their networks (SIGKILL). On a [`local`](crate::Topology::local) node, only the programs that
 /// the lab has started are killed. The remaining output of programs is printed. The kernel destroys
-/// the namespaces when nothing uses them any more.
+/// each namespace after its last use.
 ///
 /// # Panics
 ///
-/// When it is dropped, if a task or a thread on a node has panicked, if a process exists ten
-/// seconds after it was killed, or if the caller's own network could not be restored. So the test
-/// does not pass.
+/// The drop panics, so that the test fails, if a task or a thread on a node has panicked, if a
+/// process still exists ten seconds after it was killed, or if the caller's own network could not
+/// be restored.
 pub struct Lab {
+    /// Topology that was built, with all extensions.
+    topology: Topology,
     fabric: Arc<Fabric>,
     nodes: Vec<Node>,
     links: Vec<Link>,
@@ -55,17 +58,18 @@ const NAMED: usize = 8;
 impl Topology {
     /// Builds the network in the kernel. Nothing else in a topology touches the kernel.
     ///
-    /// When it returns, all pairs of nodes that can talk by the plan do so at once. The exception
-    /// are switches with the spanning tree protocol, whose ports forward after half a minute.
+    /// When it returns, packets pass between all nodes that [reach](crate::lab::Plan::can_reach)
+    /// each other by the plan. An exception is a switch with the spanning tree protocol, whose
+    /// ports forward after half a minute.
     ///
-    /// It needs `CAP_SYS_ADMIN` and `CAP_NET_ADMIN`: those of a [`netns_test`](crate::netns_test)
-    /// body, of a program under `unshare -Urnm`, or of root. The calling thread stays in its
-    /// namespaces. The network is gone when the [`Lab`] is dropped.
+    /// The call needs `CAP_SYS_ADMIN` and `CAP_NET_ADMIN`, as a [`netns_test`](crate::netns_test)
+    /// body, a program under `unshare -Urnm`, and root have them. The calling thread stays in its
+    /// namespaces. The network ends when the [`Lab`] is dropped.
     ///
     /// # Errors
     ///
-    /// All mistakes of the [plan](Topology::plan) at once; a step that the kernel refuses, with the
-    /// object's name and the reason. Nothing of the network is left then.
+    /// All errors of the [plan](Topology::plan) at once; a step that the kernel refuses, with the
+    /// object's name and the reason. After an error nothing of the network is left.
     ///
     /// # Examples
     ///
@@ -90,27 +94,27 @@ impl Topology {
         let plan = self.plan()?;
         let common = Common::new(plan.hosts_text());
         let (fabric, own) = assemble(plan)?;
-        if fabric.hosts.iter().any(|host| host.kind() == NodeKind::Local) {
+        if fabric.nodes.iter().any(|node| node.kind() == NodeKind::Local) {
             // Programs on the caller's own node inherit the namespaces of this thread.
             common.programs.prepare()?;
         }
-        Ok(Lab::new(Arc::new(fabric), Panics::default(), common, own))
+        Ok(Lab::new(self.clone(), Arc::new(fabric), (common, own)))
     }
 }
 
 impl Lab {
-    fn new(fabric: Arc<Fabric>, panics: Panics, common: Common, own: Own) -> Self {
-        let builder = process::id();
-        let mut lab =
-            Self { fabric, nodes: Vec::new(), links: Vec::new(), panics, builder, common, own };
+    fn new(topology: Topology, fabric: Arc<Fabric>, (common, own): (Common, Own)) -> Self {
+        let (builder, panics) = (process::id(), Panics::default());
+        let (nodes, links) = (Vec::new(), Vec::new());
+        let mut lab = Self { topology, fabric, nodes, links, panics, builder, common, own };
         lab.make_handles();
         lab.describe("built");
         lab
     }
 
     /// Replaces the state of the lab by that of an extended one.
-    pub(crate) fn grow_into(&mut self, fabric: Arc<Fabric>) {
-        self.fabric = fabric;
+    pub(crate) fn grow_into(&mut self, topology: Topology, fabric: Arc<Fabric>) {
+        (self.topology, self.fabric) = (topology, fabric);
         self.make_handles();
         self.describe("extended");
     }
@@ -119,14 +123,14 @@ impl Lab {
     fn describe(&self, what: &str) {
         described::describe(&self.fabric);
         let count = self.nodes.len();
-        described::note(EventKind::Build, "", || format!("lab {what}: {count} nodes"));
+        log::note(|| Event::of(EventKind::Build, "", format!("lab {what}: {count} nodes")));
     }
 
     /// Creates the handles of all nodes and links.
     fn make_handles(&mut self) {
         let fabric = &self.fabric;
         let shared = || (self.panics.clone(), self.common.clone());
-        let nodes = 0..fabric.hosts.len();
+        let nodes = 0..fabric.nodes.len();
         self.nodes = nodes.map(|at| Node::new(Arc::clone(fabric), at, shared())).collect();
         let links = 0..fabric.plan.links().len();
         self.links = links.map(|at| Link::new(Arc::clone(fabric), at)).collect();
@@ -168,21 +172,39 @@ impl Lab {
 
     /// Returns the node called `name`, if there is one.
     #[must_use]
-    pub fn host(&self, name: &str) -> Option<&Node> {
-        self.nodes().find(|host| host.name() == name)
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes().find(|node| node.name() == name)
     }
 
-    /// Returns a sentence for each feature that the kernel has refused to nodes, with their names
-    /// and the kernel's reason: a `/sys` of their own, or ping without privileges. It is empty if
-    /// nothing was refused. The sentences are for people, and may change between versions.
+    /// Returns a sentence for each feature that the kernel has refused to nodes, such as a new
+    /// `/sys` or unprivileged ping. It names the nodes and the kernel's reason. The list is empty
+    /// if nothing was refused. The sentences are for people, and may change between versions.
     ///
-    /// Each sentence is also printed on stderr when the lab is built. A test runner shows that with
-    /// a test that fails.
+    /// Each sentence is also printed on stderr when the lab is built. A test runner shows this
+    /// output for tests that fail.
     #[must_use]
     pub fn limitations(&self) -> Vec<String> {
-        let there = self.nodes().map(|host| (host.name(), host.live().limitations()));
+        let there = self.nodes().map(|node| (node.name(), node.live().limitations()));
         let there: Vec<_> = there.collect();
         limitation::sentences(there.iter().map(|(name, all)| (*name, all.as_slice())))
+    }
+
+    pub(crate) fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// Adds a line to the timeline that a failed test prints, with the time: what the test is
+    /// about to do, or has seen. A test that passes shows nothing of it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(lab: netns_test::Lab) {
+    /// lab.note("the leader is elected, the link goes down now");
+    /// # }
+    /// ```
+    pub fn note(&self, text: impl fmt::Display) {
+        log::note(|| Event::of(EventKind::Note, "", text));
     }
 
     pub(crate) fn fabric(&self) -> &Arc<Fabric> {
@@ -192,7 +214,7 @@ impl Lab {
 
 impl fmt::Debug for Lab {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nodes = Names(self.nodes().map(|host| host.name().to_owned()).collect());
+        let nodes = Names(self.nodes().map(|node| node.name().to_owned()).collect());
         let ends = |at| self.fabric.plan.link_label(at).trim_start_matches("link ").to_owned();
         let names = self.links().enumerate();
         let names = names.map(|(at, link)| link.name().map_or_else(|| ends(at), str::to_owned));
@@ -247,19 +269,20 @@ impl Drop for Lab {
         if process::id() != self.builder {
             return;
         }
+        described::dropped();
         let here: Vec<_> =
-            self.nodes().filter_map(|host| Some((host, host.here().ok()?))).collect();
+            self.nodes().filter_map(|node| Some((node, node.here().ok()?))).collect();
         for tasks in here.iter().filter_map(|(_, here)| here.tasks.get()) {
             tasks.end();
         }
-        if self.nodes().any(|host| host.kind() == NodeKind::Local) {
+        if self.nodes().any(|node| node.kind() == NodeKind::Local) {
             // The caller's own network outlives the lab.
             drop(self.fabric.heal());
             self.fabric.remove_moved();
         }
         self.common.programs.close();
-        let own = here.iter().filter(|(host, _)| host.kind() != NodeKind::Local);
-        let past: Vec<_> = self.nodes().flat_map(|host| host.live().take_past()).collect();
+        let own = here.iter().filter(|(node, _)| node.kind() != NodeKind::Local);
+        let past: Vec<_> = self.nodes().flat_map(|node| node.live().take_past()).collect();
         let networks =
             own.map(|(_, here)| here.place.network()).chain(past.iter().map(AsFd::as_fd));
         let killed = ns_set::kill_all_in(&networks.collect::<Vec<_>>());

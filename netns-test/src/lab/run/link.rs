@@ -7,6 +7,8 @@ use std::sync::Arc;
 use crate::addr::cidr::Cidr;
 use crate::addr::link_local::is_link_local;
 use crate::error::{Result, located};
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::log;
 use crate::lab::build::requests::routes_of;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::current;
@@ -58,14 +60,24 @@ impl Link {
     /// ```
     #[track_caller]
     pub fn down(&self) -> Result<()> {
+        self.note("down");
         located(self.try_down())
+    }
+
+    /// Notes the change in the log of the test.
+    fn note(&self, state: &str) {
+        log::note(|| {
+            let label = self.fabric.plan.link_label(self.at);
+            let event = Event::of(EventKind::Link, "", format!("{label} {state}"));
+            event.with("link", self.at).with("state", state)
+        });
     }
 
     fn try_down(&self) -> Result<()> {
         // The lock keeps the ends from being moved meanwhile.
-        let cables = self.fabric.cables.lock();
-        let ends = &cables[self.at];
-        let nodes = ends.iter().map(|end| self.fabric.hosts[end.node].here());
+        let links = self.fabric.links.lock();
+        let ends = &links[self.at];
+        let nodes = ends.iter().map(|end| self.fabric.nodes[end.node].here());
         let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
         // These locks keep addresses from being removed meanwhile: they would be added again.
         let _turns: Vec<_> = nodes.iter().map(|here| here.change()).collect();
@@ -85,26 +97,27 @@ impl Link {
         Ok(())
     }
 
-    /// Brings both ends up and waits until packets pass. Routes through the ends, and through VLANs
-    /// on them, are added again: those of the plan, or of the last move of a link. A route stays
-    /// away if the node has lost the address from which it reached the gateway.
+    /// Brings both ends up and waits until packets pass. Adds the routes through the ends, and
+    /// through VLANs on them, again: those of the plan, or of the last move of a link. A route is
+    /// left out if the node no longer has an address in the gateway's subnet.
     ///
     /// # Errors
     ///
     /// As [`down`](Self::down); also if another program takes an end down meanwhile.
     #[track_caller]
     pub fn up(&self) -> Result<()> {
+        self.note("up");
         located(self.try_up())
     }
 
     fn try_up(&self) -> Result<()> {
-        let Fabric { plan, hosts, indexes, cables, .. } = &*self.fabric;
-        let cables = cables.lock();
-        let ends = &cables[self.at];
+        let Fabric { plan, nodes, indexes, links, .. } = &*self.fabric;
+        let links = links.lock();
+        let ends = &links[self.at];
         self.set_up(ends, true)?;
-        let now = current(plan, indexes, &cables);
+        let now = current(plan, indexes, &links);
         for end in ends {
-            let here = hosts[end.node].here()?;
+            let here = nodes[end.node].here()?;
             // The lock keeps addresses of gateways from being removed between this look and the
             // route.
             let _turn = here.change();
@@ -123,15 +136,15 @@ impl Link {
             let is_wanted =
                 |one: &InterfacePlan| one.name != end.name && is_on(plan, end, &one.name);
             let awaited = ready::awaited(plan, end.node, indexes, is_wanted);
-            ready::wait_on(&*hosts[end.node].here()?, &awaited)?;
+            ready::wait_on(&*nodes[end.node].here()?, &awaited)?;
         }
-        self.fabric.forget_failures(&cables)
+        self.fabric.forget_failures(&links)
     }
 
     fn set_up(&self, ends: &[End; 2], up: bool) -> Result<()> {
-        let Fabric { plan, hosts, .. } = &*self.fabric;
+        let Fabric { plan, nodes, .. } = &*self.fabric;
         // Both nodes are checked before one end changes.
-        let here = [hosts[ends[0].node].here()?, hosts[ends[1].node].here()?];
+        let here = [nodes[ends[0].node].here()?, nodes[ends[1].node].here()?];
         for (end, here) in ends.iter().zip(here) {
             let request = netlink::link::set_up(plan.link_label(self.at), end.index, up, None);
             here.netlink.ask_all(&[request])?;

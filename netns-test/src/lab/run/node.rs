@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use crate::addr::sysctl::Sysctl;
 use crate::error::{Error, Failure, Result, located};
 use crate::isolation;
-use crate::lab::fabric::node::{Here, LiveNode};
+use crate::lab::fabric::node::{LiveNode, Namespaces};
 use crate::lab::fabric::on_thread;
 use crate::lab::fabric::own_network::sysctl;
 use crate::lab::fabric::state::Fabric;
@@ -23,12 +23,12 @@ use crate::lab::topology::NodeKind;
 use crate::netns::NetNs;
 use crate::sys::errno;
 
-/// Node of a [`Lab`](crate::Lab): a network namespace with a hostname, `/etc/hosts`,
-/// `/etc/resolv.conf` and `/sys` of its own. If a container forbids another `/sys`, a node has the
-/// caller's, and [`limitations`](crate::Lab::limitations) lists it.
+/// Node of a [`Lab`](crate::Lab): a network namespace with its own hostname, `/etc/hosts`,
+/// `/etc/resolv.conf` and `/sys`. In a container that forbids a new `/sys`, nodes have the
+/// caller's, and [`limitations`](crate::Lab::limitations) lists that.
 ///
-/// Code on a node runs in the caller's process, or in a program that it starts. Files, users and
-/// processes are the caller's.
+/// Code on a node runs in the caller's process, or in a program that this process starts. All other
+/// files, users and processes are the caller's.
 pub struct Node {
     fabric: Arc<Fabric>,
     /// Position of the node in the plan.
@@ -87,8 +87,8 @@ impl Node {
     ///
     /// # Panics
     ///
-    /// If `work` panics: with the node's name before the message. If a thread cannot be started or
-    /// moved to the node, or the node is powered off.
+    /// If `work` panics, with the node's name before the message. Also if a thread cannot be
+    /// started or moved to the node, or the node is powered off.
     ///
     /// # Examples
     ///
@@ -122,9 +122,9 @@ impl Node {
         ended.unwrap_or_else(|panic| panic::resume_unwind(self.named(panic)))
     }
 
-    /// Starts a thread on the node. Its panic is returned by [`JoinHandle::join`], and is also a
-    /// panic of the lab when that is dropped. A thread that panics after the end of the lab aborts
-    /// the process. A thread that goes on after it keeps the node's network alive.
+    /// Starts a thread on the node. If the thread panics, [`JoinHandle::join`] returns the panic,
+    /// and the drop of the lab panics, too. A thread may outlive the lab: the node's network then
+    /// exists until the thread ends, and a panic of the thread aborts the process.
     ///
     /// # Panics
     ///
@@ -163,9 +163,10 @@ impl Node {
         }
     }
 
-    /// Sets a sysctl of the node's network, such as `net.ipv4.ip_forward`. Separate the parts by
-    /// slashes if the name of an interface has a dot. In the caller's own network the old values
-    /// are restored when the lab ends, also of other sysctls that the kernel has changed with it.
+    /// Sets a sysctl of the node's network, such as `net.ipv4.ip_forward`. If the name of an
+    /// interface has a dot, separate the parts by slashes: `net/ipv4/conf/eth0.5/forwarding`. In
+    /// the caller's own network the end of the lab restores the old value, and those of other
+    /// sysctls that the kernel has changed with this one.
     ///
     /// # Errors
     ///
@@ -201,22 +202,22 @@ impl Node {
 
     /// Returns the state of the node.
     pub(crate) fn live(&self) -> &LiveNode {
-        &self.fabric.hosts[self.at]
+        &self.fabric.nodes[self.at]
     }
 
     /// Returns the node's namespaces, or an error if it is powered off.
-    pub(crate) fn here(&self) -> Result<Arc<Here>, Failure> {
+    pub(crate) fn here(&self) -> Result<Arc<Namespaces>, Failure> {
         self.live().here()
     }
 
     /// Returns whether the node is on and has not been powered off since `here` was its own.
-    pub(crate) fn is_still(&self, here: &Arc<Here>) -> bool {
+    pub(crate) fn is_still(&self, here: &Arc<Namespaces>) -> bool {
         self.live().is_still(here)
     }
 
     /// Returns the node's namespaces, for methods that return no error.
     #[track_caller]
-    pub(crate) fn on(&self) -> Arc<Here> {
+    pub(crate) fn on(&self) -> Arc<Namespaces> {
         // Not a closure: the panic reports the caller's line.
         match self.here() {
             Ok(here) => here,

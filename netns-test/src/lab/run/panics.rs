@@ -11,12 +11,12 @@ use std::future::Future;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
-use crate::sys::lock::lock;
+use crate::sys::lock::{lock, wait_while};
 use crate::sys::process;
 
 /// Time limit for a panic hook.
@@ -72,7 +72,7 @@ thread_local! {
 struct Watch {
     panics: Panics,
     what: &'static str,
-    host: String,
+    node: String,
 }
 
 /// Task whose panics are recorded, also those of its destructors.
@@ -89,23 +89,23 @@ struct Within {
 }
 
 impl Panics {
-    /// Returns `work` as watched work, for a thread of `host`.
+    /// Returns `work` as watched work, for a thread of `node`.
     pub(crate) fn of_thread<T, W: FnOnce() -> T>(
         &self,
-        host: &str,
+        node: &str,
         work: W,
     ) -> impl FnOnce() -> T + use<T, W> {
-        let watch = self.watch("a thread", host);
+        let watch = self.watch("a thread", node);
         move || watch.during(work)
     }
 
-    /// Returns `task` as a watched future, for a task of `host`.
+    /// Returns `task` as a watched future, for a task of `node`.
     pub(crate) fn of_task<F: Future>(
         &self,
-        host: &str,
+        node: &str,
         task: F,
     ) -> impl Future<Output = F::Output> + use<F> {
-        Watched { watch: self.watch("a task", host), task: Some(Box::pin(task)) }
+        Watched { watch: self.watch("a task", node), task: Some(Box::pin(task)) }
     }
 
     /// Takes all panics, and waits for those that are under way. A panic from now on aborts the
@@ -122,9 +122,9 @@ impl Panics {
         panics
     }
 
-    fn watch(&self, what: &'static str, host: &str) -> Watch {
+    fn watch(&self, what: &'static str, node: &str) -> Watch {
         install();
-        Watch { panics: self.clone(), what, host: host.to_owned() }
+        Watch { panics: self.clone(), what, node: node.to_owned() }
     }
 
     fn note(&self, text: String) {
@@ -148,7 +148,7 @@ impl Watch {
             Err(payload) => {
                 let message =
                     message(&*payload).map_or_else(String::new, |text| format!(": {text}"));
-                let text = format!("node {}: {} has panicked{message}", self.host, self.what);
+                let text = format!("node {}: {} has panicked{message}", self.node, self.what);
                 self.panics.note(text);
                 drop(within);
                 resume_unwind(payload)
@@ -253,15 +253,13 @@ fn wait_until_over() -> bool {
     let own = OWN.get();
     let others = |all: &[u64]| all.iter().any(|number| *number != own);
     let is_printing = |under_way: &mut UnderWay| others(&under_way.printing);
-    let waited = CHANGED.wait_timeout_while(under_way(), LONGEST_HOOK, is_printing);
-    let (under_way, end) = waited.unwrap_or_else(PoisonError::into_inner);
+    let (under_way, end) = wait_while(&CHANGED, under_way(), LONGEST_HOOK, is_printing);
     if end.timed_out() {
         return false;
     }
     let is_unwinding = |under_way: &mut UnderWay| others(&under_way.unwinding);
-    let waited = CHANGED.wait_timeout_while(under_way, LONGEST_UNWINDING, is_unwinding);
     // The rest has been caught. If such work panics again, it is listed again.
-    let (mut under_way, _) = waited.unwrap_or_else(PoisonError::into_inner);
+    let (mut under_way, _) = wait_while(&CHANGED, under_way, LONGEST_UNWINDING, is_unwinding);
     under_way.change(|unwinding| unwinding.retain(|number| *number == own));
     true
 }

@@ -10,10 +10,10 @@ use crate::lab::run::node::Node;
 
 impl Node {
     /// Starts a task on the runtime of the node, whose worker threads and blocking threads are on
-    /// the node. Its panic is an error of the handle, and is also a panic of the lab when that is
-    /// dropped.
+    /// the node. If the task panics, the handle returns an error, and the drop of the lab panics,
+    /// too.
     ///
-    /// The task ends at its next `.await` when the lab ends or the node is powered off.
+    /// When the lab ends or the node is powered off, the task ends at its next `.await`.
     ///
     /// # Panics
     ///

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use crate::lab::plan::diff;
-use crate::lab::plan::diff::NodeGrowth;
+use crate::lab::plan::diff::{NodeGrowth, declared};
 use crate::lab::tests::random::Random;
-use crate::lab::{InterfaceKind, LinkId, NodeId, NodeKind, NodePlan, Plan, Topology};
+use crate::lab::{InterfaceKind, LinkId, MacvlanMode, NodeId, NodeKind, NodePlan, Plan, Topology};
 
 /// A declaration; nodes and links are positions among those declared before.
 #[derive(Clone, Copy, Debug)]
@@ -185,4 +185,74 @@ fn declarations_that_join_no_segments_are_always_additions() {
             check(&prefix, &whole, &diff::between(&prefix, &whole).unwrap());
         }
     }
+}
+
+/// Returns the error of extending `old` to `new`, or an empty text.
+fn refusal(old: &Topology, new: &Topology) -> String {
+    let (before, after) = (old.plan().unwrap(), new.plan().unwrap());
+    let checked = declared::check(old, new).and_then(|()| diff::between(&before, &after));
+    checked.map_or_else(|failure| failure.to_string(), |_| String::new())
+}
+
+#[test]
+fn an_extra_interface_that_is_missing_is_refused() {
+    let mut net = Topology::new();
+    let (a, b, switch) = (net.host("a"), net.host("b"), net.switch("switch"));
+    let link = net.link(a, switch).name("wire").id();
+    net.link(b, switch);
+    type Extra = fn(&mut Topology, [NodeId; 3], LinkId);
+    let extras: [(&str, Extra); 4] = [
+        ("interface d0 of a", |net, [a, ..], _| {
+            net.node(a).dummy("d0", ());
+        }),
+        ("VLAN 7 on link `wire` (a to switch) of a", |net, [a, ..], link| {
+            net.node(a).vlan(link, 7, ());
+        }),
+        ("interface mv0 of a", |net, [a, ..], link| {
+            net.node(a).macvlan(link, "mv0", MacvlanMode::Bridge, ());
+        }),
+        ("VXLAN 9 of a", |net, [a, b, _], _| {
+            net.node(a).vxlan(9, [b], ());
+            net.node(b).vxlan(9, [a], ());
+        }),
+    ];
+    let declared = |missing: Option<usize>| {
+        let mut net = net.clone();
+        for (_, (_, declare)) in extras.iter().enumerate().filter(|(at, _)| Some(*at) != missing) {
+            declare(&mut net, [a, b, switch], link);
+        }
+        net
+    };
+    let whole = declared(None);
+    assert_eq!(refusal(&whole, &whole.clone()), "");
+    for (missing, (object, _)) in extras.iter().enumerate() {
+        let message = refusal(&whole, &declared(Some(missing)));
+        let expected = format!("extend {object}: the topology lacks it");
+        assert!(message.starts_with(&expected), "{message}");
+    }
+    let mut stp = net.clone();
+    stp.node(switch).stp();
+    let expected = "extend br0 of switch: its kind would change";
+    assert!(refusal(&stp, &net).starts_with(expected), "{}", refusal(&stp, &net));
+}
+
+/// Clones that have been extended in different ways.
+#[test]
+fn an_address_that_would_become_the_primary_one_is_refused() {
+    let mut net = Topology::new();
+    let (a, b) = (net.host("a"), net.host("b"));
+    net.link(a, b).addrs("192.0.2.1/24", ());
+    let with = |addresses: &[&str]| {
+        let mut net = net.clone();
+        for address in addresses {
+            net.node(a).addr("eth0", *address);
+        }
+        net
+    };
+    let [second, third] = ["192.0.2.2/24", "192.0.2.3/24"];
+    assert_eq!(refusal(&with(&[second]), &with(&[second, third])), "");
+    let message = refusal(&with(&[third]), &with(&[second, third]));
+    assert!(message.starts_with("extend eth0 of a: its addresses would change"), "{message}");
+    let message = refusal(&with(&[second]), &with(&[]));
+    assert!(message.starts_with("extend address 192.0.2.2/24 on eth0 of a: "), "{message}");
 }

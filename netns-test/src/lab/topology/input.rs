@@ -38,7 +38,7 @@ pub(crate) enum Gateway {
 
 /// An interface of a node: a link that ends there, or the interface's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interface(pub(crate) InterfaceSelector);
+pub struct InterfaceArg(pub(crate) InterfaceSelector);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum InterfaceSelector {
@@ -177,19 +177,19 @@ impl From<String> for Via {
     }
 }
 
-impl From<LinkId> for Interface {
+impl From<LinkId> for InterfaceArg {
     fn from(link: LinkId) -> Self {
         Self(InterfaceSelector::Link(link))
     }
 }
 
-impl From<&str> for Interface {
+impl From<&str> for InterfaceArg {
     fn from(name: &str) -> Self {
         Self(InterfaceSelector::Name(name.to_owned()))
     }
 }
 
-impl From<String> for Interface {
+impl From<String> for InterfaceArg {
     fn from(name: String) -> Self {
         Self(InterfaceSelector::Name(name))
     }

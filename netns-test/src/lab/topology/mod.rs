@@ -16,7 +16,7 @@ pub use crate::lab::topology::model::{MacvlanMode, NodeKind};
 pub use crate::lab::topology::node::NodeSpec;
 
 use crate::addr::cidr::Subnet;
-use crate::lab::topology::id::{Origin, Scope};
+use crate::lab::topology::id::Ids;
 use crate::lab::topology::input::SubnetArg;
 use crate::lab::topology::model::{Link, LinkEnd, Node};
 
@@ -57,7 +57,7 @@ const DEFAULT_POOLS: [Subnet; 2] = [
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Topology {
-    pub(crate) origin: Origin,
+    pub(crate) ids: Ids,
     pub(crate) nodes: Vec<Node>,
     pub(crate) links: Vec<Link>,
     /// Number of calls of `node` with the id of another topology.
@@ -65,7 +65,7 @@ pub struct Topology {
     /// Pools of subnets: IPv4, IPv6.
     pub(crate) pools: [SubnetArg; 2],
     /// Number of declared links and extra interfaces.
-    declared: usize,
+    pub(crate) declared: usize,
 }
 
 impl Topology {
@@ -73,7 +73,7 @@ impl Topology {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            origin: Origin::unique(),
+            ids: Ids::new(),
             nodes: Vec::new(),
             links: Vec::new(),
             unknown_nodes: 0,
@@ -112,7 +112,8 @@ impl Topology {
     /// use netns_test::Topology;
     ///
     /// let mut net = Topology::new();
-    /// let (client, router, server) = (net.host("client"), net.router("router"), net.host("server"));
+    /// let (client, server) = (net.host("client"), net.host("server"));
+    /// let router = net.router("router");
     /// net.link(client, router);
     /// net.link(router, server);
     /// assert!(net.plan()?.can_reach(client, server).both());
@@ -145,17 +146,21 @@ impl Topology {
     /// Adds the caller's own network namespace as a host with the name `local`;
     /// [`NodeSpec::name`] renames it. A topology has at most one.
     ///
-    /// In a program outside of a test this is the machine's own network, which the lab restores
-    /// when it ends, even if its process is killed:
+    /// In a program outside of a test this is the machine's own network. It has the lab's
+    /// interfaces and routes until the lab is dropped or its process ends:
     ///
     /// - Existing routes stay. A route of the lab precedes existing routes to the same
     ///   destination: in IPv4 as the first of them, in IPv6 by a lower metric. The existing routes
     ///   apply again after the lab, and while the link of the lab's route is down.
-    /// - [`remove_route`](super::Node::remove_route), [`remove_addr`](super::NodeInterface::remove_addr),
-    ///   [`set_addr`](super::NodeInterface::set_addr) and [`sysctl`](super::Node::sysctl) can change
-    ///   existing state. Dropping the lab restores it byte for byte, and panics if it cannot.
-    ///   These methods refuse to remove state that only the kernel can create, such as routes
-    ///   from router advertisements.
+    /// - [`remove_route`], [`remove_addr`], [`set_addr`] and [`sysctl`] can change existing state.
+    ///   Dropping the lab restores it byte for byte, and panics if it cannot. If the process is
+    ///   killed, these changes remain. The methods refuse to remove state that only the kernel can
+    ///   create, such as routes from router advertisements.
+    ///
+    /// [`remove_route`]: super::Node::remove_route
+    /// [`remove_addr`]: super::NodeInterface::remove_addr
+    /// [`set_addr`]: super::NodeInterface::set_addr
+    /// [`sysctl`]: super::Node::sysctl
     pub fn local(&mut self) -> NodeId {
         self.add("local".to_owned(), NodeKind::Local)
     }
@@ -176,30 +181,28 @@ impl Topology {
     /// # Ok::<(), netns_test::lab::TopologyErrors>(())
     /// ```
     pub fn link(&mut self, a: NodeId, b: NodeId) -> LinkSpec<'_> {
-        let scope = self.scope();
-        let ends = [a, b].map(|id| LinkEnd { node: scope.node(id), ..LinkEnd::default() });
+        let ends = [a, b].map(|id| LinkEnd { node: self.ids.node(id), ..LinkEnd::default() });
         let (name, mtu, subnets, declared) = (None, None, Vec::new(), self.declared);
         self.declared += 1;
         let index = self.links.len();
         self.links.push(Link { declared, name, ends, mtu, subnets, only: [false; 2] });
-        LinkSpec::new(&mut self.links[index], self.origin.link_id(index))
+        LinkSpec::new(&mut self.links[index], self.ids.add_link())
     }
 
-    /// Returns a builder for optional properties of a node: routes, sysctls, interfaces that are
-    /// not the end of a link.
+    /// Returns a builder for optional properties of a node: routes, sysctls, and interfaces besides
+    /// the ends of links.
     pub fn node(&mut self, node: NodeId) -> NodeSpec<'_> {
-        let scope = self.scope();
-        let index = scope.node(node);
+        let index = self.ids.node(node);
         self.unknown_nodes += usize::from(index.is_none());
         let node = index.map(|index| &mut self.nodes[index]);
-        NodeSpec::new(node, scope, &mut self.declared)
+        NodeSpec::new(node, &self.ids, &mut self.declared)
     }
 
-    /// Sets the pools that subnets are taken from: one of IPv4 in place of `10.0.0.0/8`, one of
-    /// IPv6 in place of `fd6e:6574:6e73::/48`.
+    /// Sets the pools from which subnets are taken. The defaults are `10.0.0.0/8` and
+    /// `fd6e:6574:6e73::/48`.
     ///
-    /// Each segment without a subnet of its own takes a /24 and a /64, or a larger subnet if it
-    /// has more interfaces.
+    /// Each segment without an explicit subnet gets a /24 and a /64. A segment with more than 254
+    /// interfaces gets a larger IPv4 subnet.
     pub fn pools(&mut self, ipv4: impl Into<SubnetArg>, ipv6: impl Into<SubnetArg>) {
         self.pools = [ipv4.into(), ipv6.into()];
     }
@@ -214,13 +217,9 @@ impl Topology {
         model::link_label(link.name.as_deref(), ends)
     }
 
-    fn scope(&self) -> Scope {
-        Scope { origin: self.origin, nodes: self.nodes.len(), links: self.links.len() }
-    }
-
     fn add(&mut self, name: String, kind: NodeKind) -> NodeId {
         self.nodes.push(Node::new(name, kind));
-        self.origin.node_id(self.nodes.len() - 1)
+        self.ids.add_node()
     }
 }
 

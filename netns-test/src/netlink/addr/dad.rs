@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::net::Ipv6Addr;
-use std::sync::PoisonError;
 
 use rtnetlink::packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NlasIterator};
 
@@ -11,6 +10,7 @@ use crate::error::Failure;
 use crate::netlink::Netlink;
 use crate::netlink::message::{HEADER, raw};
 use crate::sys::errno;
+use crate::sys::lock::lock;
 
 /// `RTM_GETADDR` and `RTM_GETROUTE` of linux/rtnetlink.h.
 const GET_ADDRESSES: u16 = 22;
@@ -77,7 +77,7 @@ impl Netlink {
         mut with: impl FnMut(&[u8]),
     ) -> Result<(), Failure> {
         let failed = |error| errno::failure("list", object, &error);
-        let mut talk = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut talk = lock(&self.socket);
         talk.number = talk.number.wrapping_add(1);
         talk.socket.send(&request(talk.number, kind, body), 0).map_err(failed)?;
         loop {

@@ -226,7 +226,8 @@ impl Kept {
         valid.is_some_and(|valid| seconds_to(valid) == 0)
     }
 
-    /// Returns the reason for which only the kernel can create it, if there is one.
+    /// Returns the reason for which only the kernel can create it, or what depends on it, if there
+    /// is one.
     pub(crate) fn is_of_kernel_alone(&self) -> Option<&'static str> {
         if self.class != Class::Address || self.is_ipv4() {
             return None;
@@ -235,8 +236,11 @@ impl Kept {
         let of = |kind| all.iter().find(|one| one.kind == kind).map(|one| one.value);
         let flags = of(8).and_then(number).unwrap_or_default();
         // `IFA_PROTO`: `IFAPROT_KERNEL_RA`
-        if of(11) == Some(&[2]) || flags & MANAGES_TEMPORARY != 0 {
+        if of(11) == Some(&[2]) {
             Some("the kernel has made it from a router's advertisement (SLAAC)")
+        } else if flags & MANAGES_TEMPORARY != 0 {
+            // Before Linux 5.18, which has no `IFA_PROTO`, also an address by SLAAC.
+            Some("the kernel derives temporary addresses from it (flag mngtmpaddr, RFC 8981)")
         } else if flags & SECONDARY != 0 {
             Some("it is a temporary address (RFC 8981)")
         } else if flags & STABLE_PRIVACY != 0 {

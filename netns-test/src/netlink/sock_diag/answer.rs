@@ -1,4 +1,4 @@
-//! Answers of `linux/inet_diag.h`, from bytes. Pure.
+//! Answers of `linux/inet_diag.h`, from bytes: no input or output.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -94,7 +94,7 @@ fn socket(protocol: Protocol, body: &[u8]) -> Option<Socket> {
     };
     let word = |at: usize| number(&head[at..at + 4]);
     let state = head[1];
-    // The kernel gives a listener's backlog in place of its unsent bytes.
+    // In place of unsent bytes a listener has its backlog.
     let (unsent, is_listener) = (word(60)?, protocol == Protocol::Tcp && state == LISTENING);
     let mut found = Socket {
         protocol,

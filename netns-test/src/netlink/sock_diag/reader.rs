@@ -70,6 +70,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::netlink::sock_diag::socket::{CLOSED, ESTABLISHED, LISTENING};
 
     const LIMIT: Duration = Duration::from_secs(60);
 
@@ -166,9 +167,10 @@ mod tests {
         fn has_all(&self, found: &[Socket]) -> bool {
             let states: Vec<u8> = found.iter().map(|socket| socket.state).collect();
             let is_full = |socket: &Socket| socket.drops.is_some_and(|drops| drops > 0);
-            let is_waiting = |socket: &Socket| socket.state == 10 && socket.unread == 1;
-            let has_unread = |socket: &Socket| socket.state == 1 && socket.unread == 6;
-            [1, 5, 6, 7, 8, 10].iter().all(|state| states.contains(state))
+            let is_waiting = |socket: &Socket| socket.state == LISTENING && socket.unread == 1;
+            let has_unread = |socket: &Socket| socket.state == ESTABLISHED && socket.unread == 6;
+            // The others: FIN-WAIT-2, TIME-WAIT, CLOSE-WAIT.
+            [ESTABLISHED, 5, 6, CLOSED, 8, LISTENING].iter().all(|state| states.contains(state))
                 && found.iter().any(is_full)
                 && found.iter().any(is_waiting)
                 && found.iter().any(has_unread)

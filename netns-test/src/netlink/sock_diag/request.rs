@@ -1,4 +1,4 @@
-//! Requests of `linux/inet_diag.h` as bytes. Pure.
+//! Requests of `linux/inet_diag.h` as bytes: no input or output.
 
 use crate::netlink::attr::{IPV4, IPV6};
 use crate::netlink::message::framed;

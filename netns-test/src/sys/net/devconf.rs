@@ -1,12 +1,15 @@
-//! The kernel's own defaults of the settings of interfaces (`net.ipv4.conf`, `net.ipv6.conf`).
+//! Resets the settings of interfaces (`net.ipv4.conf`, `net.ipv6.conf`) to the kernel's defaults.
 //!
-//! A new network does not begin with them. For IPv4 the kernel copies the settings of the machine's
-//! first network, or of the caller's (`net.core.devconf_inherit_init_net` 0 and 1, or 3), for IPv6
-//! it does so with 1 and 3. So a machine with Docker forwards in it, one with systemd filters by
-//! source. To look at all settings takes as long as to make a network, so that is done once in a
-//! process; its children know the result.
+//! A new network namespace can begin with other values. The kernel copies them from the machine's
+//! first network namespace or from the caller's, as `net.core.devconf_inherit_init_net` says: from
+//! the first one with 1 (IPv4 also with 0), from the caller's with 3. So a new network on a machine
+//! with Docker forwards packets, and one on a machine with systemd filters them by source.
 //!
-//! Nothing here allocates memory but the names for messages: it is called between fork and exec.
+//! Reading all settings takes as long as creating a network. So a process reads them once, and its
+//! children inherit the result.
+//!
+//! These functions run between fork and exec, so they do not allocate memory, except for the names
+//! in messages.
 
 use std::ffi::CStr;
 use std::io;
@@ -16,31 +19,31 @@ use std::sync::OnceLock;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-/// The settings of a new network that differ from the kernel's defaults: a bit for each, in the
-/// order of [`settings`].
+/// Settings of a new network that differ from the kernel's defaults: one bit for each, in the order
+/// of [`settings`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Altered(pub(crate) [u64; WORDS]);
 
-/// The number of words that hold a bit for each setting.
+/// Number of words that have a bit for each setting.
 pub(crate) const WORDS: usize = 4;
 
-/// Which settings differ in each new network of this machine, once that is known.
+/// Settings that differ in each new network of this machine, once they are known.
 static KNOWN: OnceLock<Altered> = OnceLock::new();
 
-/// A name and its default.
+/// Name of a setting and its default.
 type Setting = (&'static CStr, &'static [u8]);
 
-/// The directories of settings, below `/proc`.
+/// Directories of settings below `/proc`, with the settings in each.
 const DIRECTORIES: [(&CStr, &[&[Setting]]); 5] = [
     (c"sys/net/ipv4/conf/all", &[IPV4, POLICY, &[(c"accept_source_route", b"0")]]),
     (c"sys/net/ipv4/conf/default", &[IPV4, POLICY, &[(c"accept_source_route", b"1")]]),
-    // Made with the network, from its defaults, but for its policies.
+    // The kernel creates `lo` with the network, from `default`, except for its policies.
     (c"sys/net/ipv4/conf/lo", &[IPV4, &[(c"accept_source_route", b"1")]]),
     (c"sys/net/ipv6/conf/all", &[IPV6]),
     (c"sys/net/ipv6/conf/default", &[IPV6]),
 ];
 
-/// The defaults of net/ipv4/devinet.c. A change of the first one changes others.
+/// Defaults of net/ipv4/devinet.c. `forwarding` comes first, since a write to it changes others.
 const IPV4: &[Setting] = &[
     (c"forwarding", b"0"),
     (c"accept_local", b"0"),
@@ -73,11 +76,11 @@ const IPV4: &[Setting] = &[
     (c"tag", b"0"),
 ];
 
-/// The kernel sets these for `lo`.
+/// Policies, which the kernel sets differently for `lo`.
 const POLICY: &[Setting] = &[(c"disable_policy", b"0"), (c"disable_xfrm", b"0")];
 
-/// The defaults of net/ipv6/addrconf.c that are the same in every kernel, except those that
-/// sandboxes and labs set.
+/// Defaults of net/ipv6/addrconf.c that are the same in every kernel, except for settings that
+/// sandboxes and labs set themselves.
 const IPV6: &[Setting] = &[
     (c"forwarding", b"0"),
     (c"accept_ra", b"1"),
@@ -125,7 +128,7 @@ const IPV6: &[Setting] = &[
     (c"use_tempaddr", b"0"),
 ];
 
-/// A setting that could not be written, by its place among all.
+/// Setting that could not be written, by its position among all.
 #[derive(Debug)]
 pub(crate) struct Refused {
     at: usize,
@@ -133,16 +136,16 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    /// The path of its file.
+    /// Returns the path of the setting's file.
     pub(crate) fn path(&self) -> String {
         let (directory, (name, _)) = settings().nth(self.at).unwrap_or((c"", (c"", b"")));
         format!("/proc/{}/{}", directory.to_string_lossy(), name.to_string_lossy())
     }
 }
 
-/// Takes over what another process has found out.
+/// Takes over the differences that another process has found.
 pub(crate) fn learn(altered: Altered) {
-    // Whoever came first has seen the same.
+    // If they are set already, they are the same.
     let _ = KNOWN.set(altered);
 }
 
@@ -151,14 +154,14 @@ pub(crate) fn known() -> Option<Altered> {
     KNOWN.get().copied()
 }
 
-/// Resets the new network of the calling thread to the kernel's defaults, by the open `/proc`. The
-/// first network of a process is compared to find the differences.
+/// Resets the new network of the calling thread to the kernel's defaults, through the open `/proc`.
+/// The first call of a process reads all settings to find the differences.
 pub(crate) fn restore(proc: &OwnedFd) -> Result<Altered, Refused> {
     let altered = *KNOWN.get_or_init(|| look(proc));
     write(proc, altered).map(|()| altered)
 }
 
-/// Finds the settings that differ. What is not there, or cannot be read, does not.
+/// Returns the settings that differ. One that does not exist or cannot be read counts as equal.
 pub(crate) fn look(proc: &OwnedFd) -> Altered {
     let mut altered = Altered::default();
     each(proc, |at, directory, (name, default)| {
@@ -174,7 +177,7 @@ pub(crate) fn look(proc: &OwnedFd) -> Altered {
     altered
 }
 
-/// Writes the defaults of those that differ, all that can be written.
+/// Writes the defaults of the settings that differ. Continues after an error; returns the first.
 pub(crate) fn write(proc: &OwnedFd, altered: Altered) -> Result<(), Refused> {
     if altered == Altered::default() {
         return Ok(());
@@ -184,7 +187,7 @@ pub(crate) fn write(proc: &OwnedFd, altered: Altered) -> Result<(), Refused> {
             return Ok(());
         }
         match crate::sys::mount::mount_api::write_in(directory, name, default) {
-            // It belongs to something that is not there.
+            // The kernel lacks the setting.
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
             other => other,
         }
@@ -211,7 +214,7 @@ fn each(
     result
 }
 
-/// All settings, each with its directory.
+/// Returns all settings, each with its directory.
 fn settings() -> impl Iterator<Item = (&'static CStr, Setting)> {
     DIRECTORIES.into_iter().flat_map(|(directory, lists)| {
         lists.iter().copied().flatten().map(move |setting| (directory, *setting))

@@ -1,12 +1,13 @@
-//! Brings `lo` up, and finds interfaces, with an ioctl each (netdevice(7)): no netlink, no runtime.
-//! Tries `lo` out, one call after the other, so that the one that is refused is known.
+//! Brings `lo` up and finds interfaces by ioctls (netdevice(7)), which need neither netlink nor a
+//! runtime. Also tries to listen on 127.0.0.1, one call at a time, so that an error names the
+//! refused call.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use nix::errno::Errno;
 
-/// A socket of the calling thread's network namespace, to speak to its interfaces.
+/// Creates a socket in the calling thread's network namespace, for the ioctls on its interfaces.
 pub(crate) fn socket() -> io::Result<OwnedFd> {
     let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
     // SAFETY: makes a descriptor.
@@ -14,8 +15,7 @@ pub(crate) fn socket() -> io::Result<OwnedFd> {
     Ok(crate::sys::fds::adopt(fd))
 }
 
-/// Sets `IFF_UP` on `lo` of the namespace that `socket` belongs to; it has no other flag that can
-/// be set.
+/// Sets `IFF_UP` on `lo` in the namespace of `socket`. No other flag of `lo` can be set.
 ///
 /// The kernel then adds 127.0.0.1 and `::1` by itself.
 pub(crate) fn loopback_up(socket: &OwnedFd) -> io::Result<()> {
@@ -23,7 +23,7 @@ pub(crate) fn loopback_up(socket: &OwnedFd) -> io::Result<()> {
     ask(socket, libc::SIOCSIFFLAGS as libc::Ioctl, flags)
 }
 
-/// Reads the flags of `lo`, which takes no rights.
+/// Reads the flags of `lo`, for which no capability is needed.
 pub(crate) fn loopback_flags(socket: &OwnedFd) -> io::Result<()> {
     ask(socket, libc::SIOCGIFFLAGS as libc::Ioctl, 0)
 }
@@ -37,7 +37,7 @@ fn ask(socket: &OwnedFd, number: libc::Ioctl, flags: libc::c_short) -> io::Resul
     Ok(())
 }
 
-/// Finds the index of an interface of the namespace that `socket` belongs to.
+/// Returns the index of an interface in the namespace of `socket`.
 pub(crate) fn index_of(socket: &OwnedFd, name: &str) -> io::Result<u32> {
     let union = libc::__c_anonymous_ifr_ifru { ifru_ifindex: 0 };
     let mut request = libc::ifreq { ifr_name: name_of(name), ifr_ifru: union };
@@ -50,7 +50,7 @@ pub(crate) fn index_of(socket: &OwnedFd, name: &str) -> io::Result<u32> {
     u32::try_from(index).map_err(io::Error::other)
 }
 
-/// A name, ended by a zero; what is too long is cut.
+/// Returns a name with a NUL at its end. A name that is too long is truncated.
 fn name_of(name: &str) -> [libc::c_char; libc::IFNAMSIZ] {
     let mut bytes = [0; libc::IFNAMSIZ];
     let places = bytes.iter_mut().take(libc::IFNAMSIZ - 1);
@@ -58,7 +58,7 @@ fn name_of(name: &str) -> [libc::c_char; libc::IFNAMSIZ] {
     bytes
 }
 
-/// Listens on a port of 127.0.0.1 for a moment; the step that failed, and why.
+/// Listens on a port of 127.0.0.1 for a moment. The error has the step that failed.
 pub(crate) fn listen() -> Result<(), (&'static str, io::Error)> {
     let at = |step| move |errno: Errno| (step, io::Error::from(errno));
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;

@@ -1,6 +1,7 @@
 //! Sockets, interfaces and devices of the network.
 
 pub(crate) mod devconf;
+pub(crate) mod failures;
 pub(crate) mod ifreq;
 pub(crate) mod netlink;
 #[cfg(feature = "lab")]

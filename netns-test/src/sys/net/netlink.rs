@@ -32,7 +32,7 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<u
     let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
     let start = buffer.as_mut_ptr().cast();
     loop {
-        // SAFETY: the kernel writes no more bytes than the buffer has.
+        // SAFETY: the kernel writes at most as many bytes as the buffer has.
         let length = unsafe { libc::recv(socket.as_raw_fd(), start, buffer.len(), flags) };
         match Errno::result(length) {
             Ok(length) => return usize::try_from(length).map_err(io::Error::other),

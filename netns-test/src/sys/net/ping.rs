@@ -1,5 +1,5 @@
-//! ICMP echo requests by sockets that take no privilege (`icmp(7)`, "ping sockets"), and what the
-//! nodes on the way say of them (`IP_RECVERR` of `ip(7)`).
+//! ICMP echo requests by unprivileged sockets (icmp(7), "ping sockets"), and the ICMP errors of the
+//! nodes on the path (`IP_RECVERR` of ip(7)).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -15,40 +15,40 @@ use nix::sys::socket::{
 use crate::sys::fds;
 use crate::sys::fds::Until;
 
-/// A socket for requests to one address, in the network of the thread that made it.
+/// Socket for echo requests to one address, in the network of the thread that opened it.
 #[derive(Debug)]
 pub(crate) struct Echo {
     socket: OwnedFd,
     to: IpAddr,
-    /// Whether it sends UDP to a closed port, and takes ECONNREFUSED for the answer, because the
-    /// sysctl `net.ipv4.ping_group_range` does not allow the caller ping sockets.
+    /// Whether the socket sends UDP to a closed port instead, where ECONNREFUSED is the answer. It
+    /// does if the sysctl `net.ipv4.ping_group_range` does not allow the caller ping sockets.
     by_udp: bool,
 }
 
-/// A received answer.
+/// Answer to a request, or an error about it.
 #[derive(Debug)]
 pub(crate) enum Heard {
     Answer,
-    /// A node on the way got the packet, whose time to live was over.
+    /// A node on the path dropped the packet because its time to live was over.
     Hop(IpAddr),
-    /// A node, or this one's kernel, could not send it on.
+    /// A node on the path, or this node's kernel (`by` is none), could not forward the packet.
     Refusal {
         by: Option<IpAddr>,
         error: io::Error,
     },
 }
 
-/// The first of those that traceroute(8) sends to.
+/// First port to which traceroute(8) sends.
 const PORT: u16 = 33434;
 
-/// The kernel's default (`net.ipv4.ip_default_ttl`).
+/// Default time to live of the kernel (`net.ipv4.ip_default_ttl`).
 const FAR: u8 = 64;
 
-/// `struct sock_extended_err` of linux/errqueue.h: where it is from.
+/// Origins of an error (`struct sock_extended_err` of linux/errqueue.h).
 const FROM_ICMP: u8 = libc::SO_EE_ORIGIN_ICMP;
 const FROM_ICMPV6: u8 = libc::SO_EE_ORIGIN_ICMP6;
 
-/// `ICMP_TIME_EXCEEDED` and `ICMPV6_TIME_EXCEED`.
+/// Origins with the types `ICMP_TIME_EXCEEDED` and `ICMPV6_TIME_EXCEED`.
 const TIME_IS_OVER: [(u8, u8); 2] = [(FROM_ICMP, 11), (FROM_ICMPV6, 3)];
 
 impl Echo {
@@ -70,7 +70,7 @@ impl Echo {
         Ok(Self { socket, to, by_udp })
     }
 
-    /// Sends a request, which `hops` nodes at most may get; the error of one that could not even
+    /// Sends a request with a time to live of `hops`. Returns the error of a request that could not
     /// leave this node.
     pub(crate) fn send(&self, hops: Option<u8>) -> io::Result<Option<io::Error>> {
         let hops = i32::from(hops.unwrap_or(FAR));
@@ -80,19 +80,19 @@ impl Echo {
         }
         let port = if self.by_udp { PORT } else { 0 };
         let to = SockaddrStorage::from(SocketAddr::new(self.to, port));
-        // Type, code; the kernel puts checksum and identifier in.
+        // Type, code, checksum, identifier, number. The kernel sets checksum and identifier.
         let request =
             if self.to.is_ipv4() { [8, 0, 0, 0, 0, 0, 0, 1] } else { [128, 0, 0, 0, 0, 0, 0, 1] };
         let send =
             || socket::sendto(self.socket.as_raw_fd(), &request, &to, MsgFlags::MSG_NOSIGNAL);
-        // The first error can be one of an earlier request, which the kernel reports once.
+        // The first error can belong to an earlier request. The kernel reports it once.
         match send().or_else(|_| send()) {
             Ok(_) => Ok(None),
             Err(errno) => Ok(Some(errno.into())),
         }
     }
 
-    /// Receives an answer, within `most`.
+    /// Receives an answer or error, and waits at most `most` for it.
     pub(crate) fn hear(&self, most: Duration) -> io::Result<Option<Heard>> {
         if let Some(heard) = self.next()? {
             return Ok(Some(heard));
@@ -108,12 +108,12 @@ impl Echo {
         let mut answer = [0; 64];
         match socket::recv(self.socket.as_raw_fd(), &mut answer, MsgFlags::MSG_DONTWAIT) {
             Ok(_) => Ok(Some(Heard::Answer)),
-            // An error is in the queue as well.
+            // An error of an earlier request is in the error queue, too.
             Err(_) => self.refusal(),
         }
     }
 
-    /// The next one in the queue of errors.
+    /// Returns the next error in the socket's error queue.
     fn refusal(&self) -> io::Result<Option<Heard>> {
         let mut bytes = [0; 64];
         let mut slices = [io::IoSliceMut::new(&mut bytes)];

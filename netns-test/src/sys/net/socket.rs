@@ -1,5 +1,5 @@
-//! Sockets between runner, server and init: `AF_UNIX`/`SOCK_SEQPACKET`, whose messages
-//! arrive whole or not at all, and which carry file descriptors (unix(7)).
+//! Sockets between runner, server and init: `AF_UNIX`/`SOCK_SEQPACKET`. Messages arrive whole or
+//! not at all, and can carry file descriptors (unix(7)).
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
@@ -8,20 +8,19 @@ use nix::errno::Errno;
 
 use crate::sys::fds::adopt;
 
-/// The most descriptors in one message.
+/// Largest number of descriptors in one message.
 const MOST_FDS: usize = 16;
 
-/// A message as it came in.
+/// Received message.
 #[derive(Debug)]
 pub(crate) struct Message {
-    /// The length of its bytes; 0 means that the other side has closed.
+    /// Length in bytes; 0 means that the peer has closed its end.
     pub(crate) length: usize,
-    /// The received descriptors; fewer than were sent if this process is at its limit of open
-    /// files.
+    /// Received descriptors: fewer than were sent if this process reaches its limit of open files.
     pub(crate) fds: Vec<OwnedFd>,
 }
 
-/// Two connected sockets.
+/// Creates two connected sockets.
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let (kind, mut fds) = (libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, [-1; 2]);
     // SAFETY: the kernel writes two numbers to the array.
@@ -29,16 +28,17 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((adopt(fds[0]), adopt(fds[1])))
 }
 
-/// Sends one message, with `fds`; never raises SIGPIPE.
+/// Sends one message with descriptors. Never raises SIGPIPE.
 ///
 /// # Panics
 ///
-/// Panics if there are more than 16 of them.
+/// Panics if there are more than 16 descriptors.
 pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     send_with(socket, bytes, fds, 0)
 }
 
-/// As [`send`], but an error rather than a wait where the other side does not read.
+/// Sends as [`send`] does, but returns an error (EAGAIN) where that would wait for the peer to
+/// read.
 pub(crate) fn try_send_fds(
     socket: BorrowedFd<'_>,
     bytes: &[u8],
@@ -77,7 +77,7 @@ fn send_with(
 
 /// Attaches descriptors to a message.
 fn put(fds: &[BorrowedFd<'_>], control: &mut Control, header: &mut libc::msghdr) {
-    assert!(fds.len() <= MOST_FDS, "they fit into a message");
+    assert!(fds.len() <= MOST_FDS, "at most 16 descriptors in a message");
     let bytes = size_of_val(fds) as libc::c_uint;
     header.msg_control = (&raw mut control.0).cast();
     // SAFETY: computes a length.
@@ -105,7 +105,7 @@ pub(crate) fn hang_up(socket: BorrowedFd<'_>) {
     unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) };
 }
 
-/// As [`send`], but an error rather than a wait where the other side does not read.
+/// Sends bytes without descriptors. Returns an error (EAGAIN) where that would wait for the peer.
 pub(crate) fn try_send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
     // SAFETY: the kernel reads as many bytes as the slice has.
@@ -161,23 +161,23 @@ pub(crate) fn was_not_read(socket: BorrowedFd<'_>) -> bool {
     Errno::result(result).is_ok() && error == libc::ECONNRESET
 }
 
-/// Room for [`MOST_FDS`] descriptors, aligned as its headers must be.
+/// Control buffer for [`MOST_FDS`] descriptors, with the alignment of its headers.
 #[repr(C, align(8))]
 struct Control([u8; 128]);
 
-/// Receives one message into `buffer`; waits for it.
+/// Waits for one message, and receives it into `buffer`.
 ///
-/// Not by `nix`, which returns no descriptors at all if the kernel could not pass every one.
+/// `nix` is not used here: it returns no descriptors if the kernel could not deliver all of them.
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Message> {
     receive_with(socket, buffer, 0)
 }
 
-/// As [`receive`], but the message stays there to be received, too.
+/// Receives as [`receive`] does, but leaves the message in the queue.
 pub(crate) fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Message> {
     receive_with(socket, buffer, libc::MSG_PEEK)
 }
 
-/// Takes a message that has been looked at away.
+/// Removes a message from the queue, after [`peek`].
 pub(crate) fn discard(socket: BorrowedFd<'_>) -> io::Result<()> {
     look(socket, libc::MSG_DONTWAIT).map(drop)
 }
@@ -217,7 +217,7 @@ fn receive_with(
     Ok(Message { length: usize::try_from(length).map_err(io::Error::other)?, fds })
 }
 
-/// The descriptors that came with a message, for which `recvmsg` has just filled `header`.
+/// Returns the descriptors of a message, after `recvmsg` has filled `header`.
 fn descriptors(header: &libc::msghdr) -> Vec<OwnedFd> {
     let mut fds = Vec::new();
     // SAFETY: the header describes the control buffer as the kernel left it.

@@ -1,5 +1,5 @@
-//! TUN devices: interfaces whose packets a program carries, by the descriptor of
-//! `/dev/net/tun` that stands for one.
+//! TUN devices: interfaces whose packets a program reads and writes, by a descriptor of
+//! `/dev/net/tun`.
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
@@ -10,11 +10,11 @@ use nix::sys::stat::Mode;
 use crate::error::Failure;
 use crate::sys::errno;
 
-/// The device whose descriptors are interfaces.
+/// Device file that creates the interfaces.
 pub(crate) const DEVICE: &str = "/dev/net/tun";
 
-/// Makes the interface `name` in the calling thread's network namespace. It is there as long
-/// as the descriptor.
+/// Creates the interface `name` in the calling thread's network namespace. It exists as long as the
+/// returned descriptor is open.
 pub(crate) fn create(name: &str) -> Result<OwnedFd, Failure> {
     let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
     let device = nix::fcntl::open(DEVICE, flags, Mode::empty())
@@ -27,7 +27,7 @@ pub(crate) fn create(name: &str) -> Result<OwnedFd, Failure> {
     Ok(device)
 }
 
-/// A name that is too long is cut, as the kernel's field is.
+/// Returns the request for an interface. A name that is too long for the kernel is truncated.
 fn request(name: &str) -> libc::ifreq {
     let mut field = [0; libc::IFNAMSIZ];
     for (to, from) in field[..libc::IFNAMSIZ - 1].iter_mut().zip(name.bytes()) {

@@ -1,4 +1,5 @@
-//! Where a thread is: its network, its mounts and its hostname, as one thing that it can go to.
+//! The network, mount and UTS namespaces of a thread as one value, which other threads can enter;
+//! and the processes that are in a network namespace.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -13,24 +14,24 @@ use nix::sys::stat::Mode;
 use crate::error::{Failure, Kind};
 use crate::sys::process::Pid;
 
-/// Namespaces, held open.
+/// Open descriptors of namespaces.
 #[derive(Debug)]
 pub(crate) struct Place {
     network: OwnedFd,
-    /// None for a place that has the caller's files and hostname.
+    /// Mounts and hostname; none for a place that has those of the caller.
     rest: Option<Rest>,
 }
 
 #[derive(Debug)]
 struct Rest {
     mounts: OwnedFd,
-    /// The root directory there, which can differ from the root of the mounts (chroot(2)).
+    /// Root directory, which can differ from the root of the mounts (chroot(2)).
     root: OwnedFd,
     hostname: OwnedFd,
 }
 
-/// Moves the calling thread to a copy of its mount namespace, and unshares its working directory
-/// from other threads.
+/// Moves the calling thread to a copy of its mount namespace. It then no longer shares its working
+/// directory with other threads.
 pub(crate) fn unshare_mounts() -> io::Result<()> {
     Ok(nix::sched::unshare(CloneFlags::CLONE_NEWNS)?)
 }
@@ -49,7 +50,7 @@ impl Place {
         Ok(Self { network: open("net")?, rest: Some(rest) })
     }
 
-    /// The network alone of the calling thread.
+    /// Opens the network namespace of the calling thread, without mounts and hostname.
     pub(crate) fn own_network() -> io::Result<Self> {
         Ok(Self { network: open("net")?, rest: None })
     }
@@ -58,15 +59,17 @@ impl Place {
         self.network.as_fd()
     }
 
-    /// Moves the calling thread there, for good. Its working directory is the one of the same path.
+    /// Moves the calling thread to these namespaces permanently. It keeps the path of its working
+    /// directory, or is in the root directory if there is none at this path.
     pub(crate) fn enter(&self) -> io::Result<()> {
         nix::sched::setns(&self.network, CloneFlags::CLONE_NEWNET)?;
         let Some(rest) = &self.rest else { return Ok(()) };
-        // A thread that shares its root and its working directory may not change its mounts.
+        // The kernel refuses setns(2) to other mounts while the thread shares its root directory
+        // and working directory with other threads.
         nix::sched::unshare(CloneFlags::CLONE_FS)?;
         let directory = nix::unistd::getcwd();
         rest.enter()?;
-        // One that is not there is left for the root.
+        // `Rest::enter` has moved the thread to the root directory.
         directory.and_then(|directory| nix::unistd::chdir(&directory)).or(Ok(()))
     }
 
@@ -75,7 +78,7 @@ impl Place {
         Ok(nix::sched::setns(&self.network, CloneFlags::CLONE_NEWNET)?)
     }
 
-    /// Moves the calling thread to these mounts, and not to the network or the hostname.
+    /// Moves the calling thread to these mounts, but not to the network and the hostname.
     pub(crate) fn enter_mounts(&self) -> io::Result<()> {
         self.rest.as_ref().map_or(Ok(()), Rest::enter_mounts)
     }
@@ -91,20 +94,21 @@ impl Place {
         Ok(Self { network: self.network.try_clone()?, rest })
     }
 
-    /// The network alone, for threads that look at it.
+    /// Returns the network without mounts and hostname, for threads that only read its state.
     pub(crate) fn network_alone(&self) -> io::Result<Self> {
         Ok(Self { network: self.network.try_clone()?, rest: None })
     }
 
-    /// Makes `command` begin there, in its own working directory. If it is `bound`, it ends with
-    /// the thread that starts it.
+    /// Makes `command` start in these namespaces, with the path of its working directory. If it is
+    /// `bound`, the kernel kills it when the thread that starts it ends.
     pub(crate) fn set_for(self, command: &mut Command, bound: bool) {
         use std::os::unix::process::CommandExt as _;
         let caller = crate::sys::process::id();
         let go = move || {
             if bound {
                 crate::sys::process::die_with_parent()?;
-                // 0 is one that this PID namespace does not know.
+                // The parent may have ended before `die_with_parent`. An id of 0 means a parent
+                // outside of this PID namespace.
                 if ![caller, 0].contains(&crate::sys::process::parent_id()) {
                     return Err(nix::errno::Errno::ESRCH.into());
                 }
@@ -116,7 +120,8 @@ impl Place {
             // read directories, and allocate.
             let length = unsafe { libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()) };
             rest.enter()?;
-            // One that has been deleted, or cannot be reached, is left for the root.
+            // The path of a directory that was deleted, or is unreachable, does not begin with a
+            // slash (getcwd(2)). The process then stays in the root directory.
             if length > 0 && path[0] == b'/' {
                 // SAFETY: after success the buffer holds a C string.
                 let changed = unsafe { libc::chdir(path.as_ptr().cast()) };
@@ -131,7 +136,7 @@ impl Place {
 }
 
 impl Rest {
-    /// To the root, whatever the working directory was.
+    /// Moves the calling thread to the mounts and the hostname, in the root directory.
     fn enter(&self) -> io::Result<()> {
         self.enter_mounts()?;
         Ok(nix::sched::setns(&self.hostname, CloneFlags::CLONE_NEWUTS)?)
@@ -150,18 +155,18 @@ fn open(kind: &str) -> io::Result<OwnedFd> {
     Ok(nix::fcntl::open(Path::new(&path), flags, Mode::empty())?)
 }
 
-/// The time limit for the end of a killed process. One that waits for a device may never end.
+/// Time limit for the end of killed processes. One that waits for a device may never end.
 const LAST_PROCESS: Duration = Duration::from_secs(10);
 
-/// How long it takes as a rule.
+/// Time in which killed processes usually end: until then the wait yields, later it sleeps.
 const SOON: Duration = Duration::from_millis(50);
 
-/// Kills every other process that is in one of these networks, until there is none: what it leaves
-/// behind is killed, too.
+/// Kills every other process in these networks, and repeats that until none is left, as a process
+/// may start another one before it ends.
 ///
 /// # Errors
 ///
-/// Which ones are there after [`LAST_PROCESS`], or why that is not known.
+/// The processes that still exist after [`LAST_PROCESS`]; a failure to list processes.
 pub(crate) fn kill_all_in(networks: &[BorrowedFd<'_>]) -> Result<(), Failure> {
     let names = names(networks);
     if names.is_empty() {
@@ -171,7 +176,7 @@ pub(crate) fn kill_all_in(networks: &[BorrowedFd<'_>]) -> Result<(), Failure> {
     let mut refused = None;
     loop {
         let others = others_in(&names).map_err(|error| {
-            crate::sys::errno::failure("list", "the processes of hosts", &error)
+            crate::sys::errno::failure("list", "the processes of nodes", &error)
         })?;
         if others.is_empty() {
             return Ok(());
@@ -184,12 +189,12 @@ pub(crate) fn kill_all_in(networks: &[BorrowedFd<'_>]) -> Result<(), Failure> {
                 })
             };
             let all = others.iter().map(name).collect::<Vec<_>>().join(", ");
-            let still = format!("still there after {} seconds", LAST_PROCESS.as_secs());
+            let still = format!("{all} still running after {} seconds", LAST_PROCESS.as_secs());
             let why = match refused {
                 Some(error) => format!("{still}: {}", crate::sys::errno::describe(&error)),
                 None => still,
             };
-            let failure = Failure::new("kill", format!("all on a host: process {all}"), why);
+            let failure = Failure::new("kill", "all processes on a node", why);
             return Err(failure.of(Kind::Timeout));
         }
         for other in others {
@@ -208,8 +213,8 @@ fn kill(pid: Pid) -> io::Result<()> {
     crate::sys::process::signal(pid, crate::sys::process::signals::KILL)
 }
 
-/// Returns whether another process is in a network namespace, or this process can still enter it or
-/// start others there: by a thread in it, or by a descriptor besides `network`.
+/// Returns whether a network namespace is still in use: another process is in it, a thread of this
+/// process is in it, or this process has a descriptor of it besides `network`.
 pub(crate) fn is_in_use(network: BorrowedFd<'_>) -> bool {
     let names = names(&[network]);
     let count = |directory: &str, end: &str| {
@@ -219,7 +224,7 @@ pub(crate) fn is_in_use(network: BorrowedFd<'_>) -> bool {
         });
         links.filter(|link| names.iter().any(|name| link.as_os_str() == name.as_str())).count()
     };
-    // What cannot be seen is taken for used.
+    // A namespace counts as used if that cannot be found out.
     let is_empty = || others_in(&names).is_ok_and(|others| others.is_empty());
     names.is_empty()
         || !is_empty()
@@ -227,28 +232,29 @@ pub(crate) fn is_in_use(network: BorrowedFd<'_>) -> bool {
         || count("/proc/self/fd", "") > 1
 }
 
-/// Returns the kernel's names of them.
+/// Returns the kernel's names of the networks, `net:[4026531840]`.
 fn names(networks: &[BorrowedFd<'_>]) -> Vec<String> {
     let all = networks.iter().filter_map(|network| crate::sys::fds::identity(*network).ok());
     all.map(|(_, inode)| format!("net:[{inode}]")).collect()
 }
 
-/// A process.
+/// Process that is not the caller.
 struct Other {
-    /// Its number in `/proc`, which may be that of an outer PID namespace.
+    /// Id in `/proc`, which may show an outer PID namespace.
     listed: Pid,
-    /// Its number for the caller.
+    /// Id in the caller's PID namespace.
     pid: Pid,
 }
 
-/// Every other process that has a thread in one of them.
+/// Returns every other process that has a thread in one of the networks called `names`.
 fn others_in(names: &[String]) -> io::Result<Vec<Other>> {
     let entries = std::fs::read_dir("/proc")?;
     let all = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let mut found = Vec::new();
     for listed in all.filter(|pid| has_thread_in(*pid, names)) {
         let depth = pids_of("self").len();
-        // A process without a pid here has ended, or is outside, where the lab has no process.
+        // A process without an id in this PID namespace has ended, or is outside of it. The lab has
+        // no process there.
         let pid = pids_of(&listed.to_string()).get(depth.wrapping_sub(1)).copied();
         let pid = if depth == 0 { Some(listed) } else { pid };
         found.extend(pid.map(|pid| Other { listed, pid }));
@@ -257,8 +263,8 @@ fn others_in(names: &[String]) -> io::Result<Vec<Other>> {
     Ok(found)
 }
 
-/// Returns whether a thread of a process is in one of them. `/proc/PID/ns` is the main thread's,
-/// which may have ended, or be in another namespace.
+/// Returns whether a thread of a process is in one of the networks. `/proc/PID/ns` shows the main
+/// thread only, which may have ended or be in another namespace.
 fn has_thread_in(pid: Pid, names: &[String]) -> bool {
     let is_there = |thread: &Path| {
         let link = std::fs::read_link(thread.join("ns/net"));
@@ -272,7 +278,7 @@ fn has_thread_in(pid: Pid, names: &[String]) -> bool {
     threads.into_iter().any(|thread| is_there(&thread.path()))
 }
 
-/// The numbers of a process, from the PID namespace that `/proc` is of to its own (Linux 4.1).
+/// Returns the ids of a process, from the PID namespace of `/proc` down to its own (Linux 4.1).
 fn pids_of(process: &str) -> Vec<Pid> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Namespaces as files: opened, identified, entered (namespaces(7), `ioctl_nsfs(2)`).
+//! Namespaces as files: opens, identifies and enters them (namespaces(7), ioctl_nsfs(2)).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -11,13 +11,14 @@ use nix::sys::stat::Mode;
 
 use crate::sys::process::Namespace;
 
-/// `NS_GET_NSTYPE` of linux/nsfs.h: `_IO(0xb7, 0x3)`.
+/// Number of `NS_GET_NSTYPE` in linux/nsfs.h: `_IO(0xb7, 0x3)`.
 const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
 
-/// `NSFS_MAGIC` of linux/magic.h.
+/// Number of `NSFS_MAGIC` in linux/magic.h.
 const NSFS_MAGIC: u64 = 0x6e73_6673;
 
-/// Opens whatever is at `path`, without waiting for it and without any effect of its own.
+/// Opens a file of any kind at `path`. The open does not wait (as for the writer of a FIFO), and a
+/// terminal does not become the process's own.
 pub(crate) fn open(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     Ok(nix::fcntl::open(path, flags, Mode::empty())?)
@@ -27,13 +28,13 @@ pub(crate) fn open(path: &Path) -> io::Result<OwnedFd> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Namespace(Namespace),
-    /// A namespace of a kind that this crate makes none of.
+    /// A namespace of a kind that this crate does not create.
     OtherNamespace,
-    /// No namespace; what it is, in words.
+    /// Another file, with its description.
     Other(&'static str),
 }
 
-/// Looks at what a place (`O_PATH`) is, without opening what is no namespace.
+/// Returns the kind of the file at a place (`O_PATH`). Only a namespace is opened for this.
 pub(crate) fn kind_of_place(place: &OwnedFd) -> io::Result<Kind> {
     match is_namespace(place)? {
         true => kind(open(Path::new(&format!("/proc/self/fd/{}", place.as_raw_fd())))?),
@@ -45,7 +46,7 @@ fn is_namespace(fd: impl AsFd) -> io::Result<bool> {
     Ok(nix::sys::statfs::fstatfs(&fd)?.filesystem_type().0 as u64 == NSFS_MAGIC)
 }
 
-/// Looks at an open descriptor.
+/// Returns the kind of the file that is open at a descriptor.
 pub(crate) fn kind(fd: impl AsFd) -> io::Result<Kind> {
     if !is_namespace(&fd)? {
         let mode = nix::sys::stat::fstat(&fd)?.st_mode;
@@ -63,15 +64,15 @@ pub(crate) fn kind(fd: impl AsFd) -> io::Result<Kind> {
     Ok(known.map_or(Kind::OtherNamespace, Kind::Namespace))
 }
 
-/// The `CLONE_NEW*` of a namespace; ENOTTY for most of what is none.
+/// Returns the `CLONE_NEW*` flag of a namespace; ENOTTY for most other files.
 fn flag(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
     // SAFETY: the request takes no argument.
     let result = unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE) };
     Ok(Errno::result(result)?)
 }
 
-/// The network namespace of the calling thread, in as few calls as it takes: going into another one
-/// and back is hardly more than this. An error where there is none to be had, of whatever kind.
+/// Opens the network namespace of the calling thread, in as few calls as possible: this takes most
+/// of the time of entering another namespace and returning. The kind of an error has no meaning.
 pub(crate) fn own_network() -> io::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     let fd = nix::fcntl::open(c"/proc/thread-self/ns/net", flags, Mode::empty())?;
@@ -79,7 +80,7 @@ pub(crate) fn own_network() -> io::Result<OwnedFd> {
     if is_network { Ok(fd) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
-/// Moves the calling thread into a network namespace.
+/// Moves the calling thread to a network namespace.
 pub(crate) fn enter_network(fd: impl AsFd) -> io::Result<()> {
     Ok(nix::sched::setns(fd, CloneFlags::CLONE_NEWNET)?)
 }

@@ -1,10 +1,10 @@
-//! Capabilities: what the caller holds, and what a body gets (capabilities(7)).
+//! Capabilities of the calling thread: reads and changes them (capabilities(7)).
 
 use std::io;
 
 use nix::errno::Errno;
 
-/// A set of capabilities, one bit each.
+/// Set of capabilities, one bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Caps(pub(crate) u64);
 
@@ -31,12 +31,12 @@ impl Caps {
         self.0 & other.0 == other.0
     }
 
-    /// This set and `other`.
+    /// Returns the union of this set and `other`.
     pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// This set without `other`.
+    /// Returns this set without the capabilities of `other`.
     pub(crate) const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
@@ -46,12 +46,13 @@ impl Caps {
     }
 }
 
-/// The effective capabilities of this thread.
+/// Returns the effective capabilities of this thread.
 pub(crate) fn effective() -> io::Result<Caps> {
     Ok(get()?.effective)
 }
 
-/// Drops `unwanted` permanently, so that programs started later do not have them either.
+/// Drops `unwanted` from all sets and from the bounding set, so that programs started later cannot
+/// regain them.
 pub(crate) fn drop_for_good(unwanted: Caps) -> io::Result<()> {
     let held = get()?;
     for capability in unwanted.numbers() {
@@ -64,8 +65,8 @@ pub(crate) fn drop_for_good(unwanted: Caps) -> io::Result<()> {
     })
 }
 
-/// Hands every permitted capability on to programs that this process starts, also when
-/// its user is not root.
+/// Passes every permitted capability on to programs that this process starts, also if its user is
+/// not root (ambient set).
 pub(crate) fn make_ambient() -> io::Result<()> {
     const RAISE: libc::c_ulong = libc::PR_CAP_AMBIENT_RAISE as libc::c_ulong;
     let held = get()?;
@@ -81,13 +82,14 @@ pub(crate) fn keep_over_change(keep: bool) -> io::Result<()> {
     prctl(libc::PR_SET_KEEPCAPS, libc::c_ulong::from(keep), 0)
 }
 
-/// Makes every permitted capability an effective one.
+/// Makes every permitted capability effective.
 pub(crate) fn take_up() -> io::Result<()> {
     let held = get()?;
     set(Sets { effective: held.permitted, ..held })
 }
 
-/// Clears the ambient set: programs that this process starts get capabilities only as root.
+/// Clears the ambient and inheritable sets: programs that this process starts have capabilities
+/// only if its user is root.
 pub(crate) fn clear_ambient() -> io::Result<()> {
     const CLEAR_ALL: libc::c_ulong = libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong;
     prctl(libc::PR_CAP_AMBIENT, CLEAR_ALL, 0)?;
@@ -102,14 +104,14 @@ struct Sets {
     inheritable: Caps,
 }
 
-/// `struct __user_cap_header_struct` of linux/capability.h.
+/// Header of the calls (`struct __user_cap_header_struct` of linux/capability.h).
 #[repr(C)]
 struct Header {
     version: u32,
     pid: i32,
 }
 
-/// `struct __user_cap_data_struct`: 32 bits of each set; two make a whole.
+/// Half of the sets, 32 bits of each (`struct __user_cap_data_struct`).
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
 struct Half {
@@ -118,7 +120,7 @@ struct Half {
     inheritable: u32,
 }
 
-/// `_LINUX_CAPABILITY_VERSION_3`; pid 0 is the calling thread.
+/// Header of version 3 (`_LINUX_CAPABILITY_VERSION_3`) for the calling thread (pid 0).
 const HEADER: Header = Header { version: 0x2008_0522, pid: 0 };
 
 fn get() -> io::Result<Sets> {

@@ -1,10 +1,10 @@
-//! The methods of [`std::process::Command`] that commands of ours pass on to it, written once.
+//! Methods that the commands of this crate forward to [`std::process::Command`], written once.
 
-/// Defines, in an `impl` of a type with the fields `command` (a std command) and `set` (which
-/// standard streams have been set), the methods that it has as std's command has them.
+/// Defines the forwarded methods in an `impl` block. The type must have the fields `command` (the
+/// [`std::process::Command`]) and `set` (whether each standard stream has been set).
 ///
-/// `cleared` is the field, if there is one, that notes a cleared environment; `output` ends the
-/// sentences about standard output and standard error.
+/// `cleared` is the name of a field that notes a cleared environment, or is empty. `output` is the
+/// end of the sentences about standard output and standard error.
 macro_rules! command_methods {
     (cleared: [$($cleared:ident)?], output: $output:literal) => {
         /// Adds an argument.

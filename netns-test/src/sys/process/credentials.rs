@@ -1,5 +1,5 @@
-//! Who a process is, what it is called, and how it ends as another one did. What is called between
-//! fork and exec allocates nothing.
+//! User and group ids, host names, and signals to other processes. The functions that are called
+//! between fork and exec do not allocate memory.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,15 +10,15 @@ use nix::unistd::{Gid, Uid};
 use crate::sys::process;
 use crate::sys::process::{Pid, Status};
 
-/// A descriptor on the parent of this process, which must be `expected` (`pidfd_open(2)`, Linux
-/// 5.3): readable when it has ended.
+/// Opens a descriptor of this process's parent, which must be `expected` (pidfd_open(2), Linux
+/// 5.3). It becomes readable when the parent has ended.
 pub(crate) fn open_parent(expected: Pid) -> io::Result<OwnedFd> {
     let parent = process::descriptor_of(expected)?;
-    // If it is the parent now, the number has not come to mean another process.
+    // If `expected` is the parent now, the id has not been reused for another process.
     if process::parent_id() == expected { Ok(parent) } else { Err(Errno::ESRCH.into()) }
 }
 
-/// Sends a signal to a child that has not been reaped, or to one of this PID namespace's.
+/// Sends a signal to a child that has not been reaped, or to another process of this PID namespace.
 pub(crate) fn send(pid: Pid, signal: i32) {
     // SAFETY: sends a signal; the number is a child's until that is reaped.
     unsafe { libc::kill(pid, signal) };
@@ -31,13 +31,13 @@ pub(crate) fn wake(child: u32) {
     }
 }
 
-/// Ends this process as `status` says another one has ended.
+/// Ends this process with the exit status, or by the signal, of another one that has ended.
 pub(crate) fn end_as(status: Status) -> ! {
     let signal = match status {
         Status::Exited(code) => process::exit_now(code),
         Status::Signaled(signal) => signal,
     };
-    // The program has left a core file already, if it was to; this would be the caller's memory.
+    // No core file: it would have the caller's memory. The program has written its own already.
     drop(process::make_undumpable());
     // SAFETY: the default disposition installs no handler.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
@@ -48,12 +48,12 @@ pub(crate) fn end_as(status: Status) -> ! {
 
 /// Sets the file mode creation mask, and returns the previous one.
 pub(crate) fn change_umask(mask: u32) -> u32 {
-    // SAFETY: takes a number. The result of a call that a filter has refused is no mask.
+    // SAFETY: takes a number. If a filter refuses the call, the result is no mask, hence the `&`.
     let before = unsafe { libc::umask(mask as libc::mode_t) };
     before as u32 & 0o777
 }
 
-/// The names of a UTS namespace: of the host, and of its NIS domain.
+/// Names of a UTS namespace: the hostname and the NIS domain name.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct MachineNames {
     node: [libc::c_char; 65],
@@ -69,9 +69,9 @@ pub(crate) fn machine_names() -> io::Result<MachineNames> {
     Ok(MachineNames { node: names.nodename, domain: names.domainname })
 }
 
-/// Sets the name of this UTS namespace.
+/// Sets the hostname of this process's UTS namespace.
 pub(crate) fn set_hostname(name: &[u8]) -> io::Result<()> {
-    // SAFETY: the kernel reads so many bytes of the slice.
+    // SAFETY: the kernel reads `name.len()` bytes of the slice.
     let result = unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) };
     Errno::result(result)?;
     Ok(())
@@ -100,7 +100,8 @@ pub(crate) fn become_user(uid: u32) -> io::Result<()> {
     Ok(nix::unistd::setresuid(uid, uid, uid)?)
 }
 
-/// The name of a user of this machine, if it has one (getpwuid(3)). Not between fork and exec.
+/// Returns the name of a user of this machine, if there is one (getpwuid(3)). It may allocate, so
+/// it must not be called between fork and exec.
 pub(crate) fn user_name(uid: u32) -> Option<String> {
     Some(nix::unistd::User::from_uid(Uid::from_raw(uid)).ok()??.name)
 }

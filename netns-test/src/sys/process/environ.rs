@@ -1,4 +1,4 @@
-//! The environment of a process, replaced as a whole.
+//! The environment of a process: read and replaced as a whole.
 
 use std::ffi::{CString, c_char};
 use std::ptr;
@@ -8,15 +8,13 @@ unsafe extern "C" {
     static mut environ: *const *const c_char;
 }
 
-/// The strings and block of `environ`. A test may change it, and under valgrind the C library
-/// clears it at exit. Without this pointer leak checkers would report them as lost.
+/// Strings and block to which `environ` points. These pointers keep them reachable for leak
+/// checkers: a test may change `environ`, and under valgrind the C library clears it at exit.
 static STRINGS: AtomicPtr<CString> = AtomicPtr::new(ptr::null_mut());
 static BLOCK: AtomicPtr<*const c_char> = AtomicPtr::new(ptr::null_mut());
 
-/// Makes `variables` (each `NAME=value`) the environment, for the C library and for
-/// `std::env` alike. The strings live as long as the process.
-///
-/// For a freshly forked process that has one thread.
+/// Replaces the environment by `variables` (each `NAME=value`), for the C library and `std::env`.
+/// The strings are never freed. The process must have one thread.
 pub(crate) fn replace(variables: Vec<CString>, _: &crate::sys::process::SingleThreaded) {
     let strings = variables.leak();
     let pointers = strings.iter().map(|string| string.as_ptr());
@@ -28,7 +26,7 @@ pub(crate) fn replace(variables: Vec<CString>, _: &crate::sys::process::SingleTh
     unsafe { environ = block.as_ptr() };
 }
 
-/// The environment block, as constructors are given it.
+/// Returns the environment block in the form in which constructors receive it.
 pub(crate) fn pointer() -> *const *const c_char {
     // SAFETY: reads a pointer that only `replace` and the C library write; callers are
     // processes with one thread.

@@ -1,9 +1,9 @@
-//! A process group that is made for one process, and that the process does not lead.
+//! A process group for one process that does not lead it.
 //!
-//! A leader cannot make a session (setsid(2)), which daemons and tests of them do. The group of
-//! process 1 of a PID namespace has the number 1, so `killpg(getpgrp(), ..)` in it is `kill(-1,
-//! ..)`, which reaches every process. So a group needs a number of its own: that of a process which
-//! only lives for this.
+//! The leader of a group cannot create a session (setsid(2)), which daemons and their tests do. The
+//! group of PID 1 of a namespace has the id 1, so that `killpg(getpgrp(), ..)` in it would be
+//! `kill(-1, ..)`, which reaches every process. So the group takes its id from a process that is
+//! created for this and ends at once.
 
 use std::ffi::c_void;
 use std::io;
@@ -14,25 +14,25 @@ use nix::unistd::{Pid as NixPid, setpgid};
 use crate::sys::process;
 use crate::sys::process::{Pid, SingleThreaded};
 
-/// Room for a function that does nothing.
+/// Size of the stack for a function that does nothing, in bytes.
 const STACK: usize = 16 << 10;
 
 #[repr(align(16))]
 struct Stack([u8; STACK]);
 
-/// A new process group of the calling process's session. It lasts as long as this value, and then
+/// Process group in the calling process's session. It exists as long as this value, and after that
 /// as long as it has members.
 #[derive(Debug)]
 pub(crate) struct Group {
-    /// A process that has ended, and is reaped with this value: it keeps the number.
+    /// Process that has ended. It is reaped when this value is dropped, which keeps the id in use.
     leader: Pid,
 }
 
 impl Group {
-    /// Makes a group whose leader has ended.
+    /// Creates a group whose leader has ended.
     ///
-    /// The leader shares this process's memory, which makes it cheap, and this process waits until
-    /// it has ended (`CLONE_VM`, `CLONE_VFORK`). Its end sends no signal.
+    /// The leader shares this process's memory (`CLONE_VM`), so that nothing is copied, and this
+    /// process waits for its end (`CLONE_VFORK`). The end sends no signal.
     pub(crate) fn new(_: &SingleThreaded) -> io::Result<Self> {
         let mut stack = Stack([0; STACK]);
         // SAFETY: the pointer is to the end of the array, which is in bounds. Stacks grow down.
@@ -46,7 +46,7 @@ impl Group {
         Ok(group)
     }
 
-    /// Moves a child of this process, which runs the same program, to the group.
+    /// Moves a child of this process to the group. The child must not have called execve(2).
     pub(crate) fn take_in(&self, child: Pid) -> io::Result<()> {
         Ok(setpgid(NixPid::from_raw(child), NixPid::from_raw(self.leader))?)
     }

@@ -1,4 +1,4 @@
-//! Processes: made only from a thread that is known to be alone, named, reaped.
+//! Processes: forked (only while a process has one thread), named, signaled and reaped.
 
 pub(crate) mod caps;
 pub(crate) mod command_methods;
@@ -18,13 +18,13 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
-/// A process id, as the calling process sees it.
+/// Process id in the calling process's PID namespace.
 pub(crate) type Pid = libc::pid_t;
 
-/// Stands for the fact that this process has one thread (or, under ThreadSanitizer, one
-/// thread and the sanitizer's own): what forks may rely on the state it inherits.
+/// Proof that this process has one thread (under ThreadSanitizer, one besides the sanitizer's own).
 ///
-/// A child of a process with more threads inherits locks that are never released.
+/// A function that forks asks for it: the child of a process with more threads may inherit locks
+/// that are never released.
 #[derive(Debug)]
 pub(crate) struct SingleThreaded(PhantomData<*const ()>);
 
@@ -40,23 +40,23 @@ impl SingleThreaded {
     }
 }
 
-/// Which side of a fork this is.
+/// Side of a fork: the parent, with the child's id, or the child.
 #[derive(Debug)]
 pub(crate) enum Side {
     Parent(Pid),
     Child,
 }
 
-/// How a process ended.
+/// End of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
-    /// By `exit` or by a return from `main`, with this status (0 to 255).
+    /// It called `exit`, or returned from `main`, with this status (0 to 255).
     Exited(i32),
-    /// By this signal.
+    /// It was killed by this signal.
     Signaled(i32),
 }
 
-/// The namespaces that a child can get for itself (namespaces(7)).
+/// Kind of a namespace that a child can have of its own (namespaces(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Namespace {
     User,
@@ -67,7 +67,7 @@ pub(crate) enum Namespace {
     Ipc,
 }
 
-/// All of them.
+/// All kinds of namespaces.
 pub(crate) const ALL_NAMESPACES: [Namespace; 6] = [
     Namespace::User,
     Namespace::Net,
@@ -78,7 +78,8 @@ pub(crate) const ALL_NAMESPACES: [Namespace; 6] = [
 ];
 
 impl Namespace {
-    /// `user`, as in `/proc/sys/user/max_user_namespaces` and in `/proc/self/ns`.
+    /// Returns the name in `/proc/self/ns` and `/proc/sys/user`, as `user` in
+    /// `max_user_namespaces`.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::User => "user",
@@ -102,7 +103,7 @@ impl Namespace {
     }
 }
 
-/// fork(2), with the C library's handlers.
+/// Forks by fork(2), with the C library's handlers (pthread_atfork(3)).
 pub(crate) fn fork(_: &SingleThreaded) -> io::Result<Side> {
     // SAFETY: the process has one thread (the argument says so), so the child inherits
     // no lock that a missing thread holds.
@@ -115,29 +116,28 @@ pub(crate) fn fork(_: &SingleThreaded) -> io::Result<Side> {
 /// Forks into new namespaces by one clone(2). Some restricted systems refuse unshare(2) after
 /// fork(2) with a less specific error.
 ///
-/// The raw system call rather than `fork` + `unshare`: ThreadSanitizer's fork handler
-/// starts a thread in the child, and `unshare(CLONE_NEWUSER)` then fails. `clone3` would
-/// do, but container runtimes answer it with `ENOSYS`. The C library's cached thread id
-/// stays that of the parent in the child, until the child forks in turn.
+/// ThreadSanitizer is another reason for the raw system call: its fork handler starts a thread in
+/// the child, and `unshare(CLONE_NEWUSER)` then fails. `clone3` would work too, but container
+/// runtimes refuse it with `ENOSYS`. In the child, the thread id that the C library caches is the
+/// parent's until the child forks in turn.
 pub(crate) fn fork_into(_: &SingleThreaded, namespaces: &[Namespace]) -> io::Result<Side> {
     clone_into(namespaces)
 }
 
-/// The same from a process that may have other threads: the child makes system calls and nothing
-/// else.
+/// Forks into new namespaces from a process that may have other threads. The child may only make
+/// system calls.
 pub(crate) fn clone_into(namespaces: &[Namespace]) -> io::Result<Side> {
     clone(namespaces.iter().fold(libc::SIGCHLD, |flags, namespace| flags | namespace.flag()))
 }
 
-/// fork(2) of a child whose end sends no signal and which a plain `waitpid(-1)` does not
-/// see: a program that waits for all its children does not wait for this one.
+/// Forks a child whose end sends no signal, and which `waitpid(-1)` without `__WALL` ignores. So a
+/// program that waits for all its children does not wait for this one.
 pub(crate) fn fork_aside(_: &SingleThreaded) -> io::Result<Side> {
     clone(0)
 }
 
-/// Calls `work` in a child, whose exit status is the result of `work`, and returns the status.
-///
-/// `work` may make system calls and nothing else: the process may have other threads.
+/// Calls `work` in a child, and returns the child's exit status, which is the result of `work`. It
+/// may only make system calls, since the process may have other threads.
 pub(crate) fn in_child(work: impl FnOnce() -> i32) -> io::Result<Status> {
     match clone(0)? {
         Side::Child => exit_now(work()),
@@ -145,16 +145,16 @@ pub(crate) fn in_child(work: impl FnOnce() -> i32) -> io::Result<Status> {
     }
 }
 
-/// The system call, as fork(2) would use it.
+/// Calls clone(2) as fork(2) does, with additional flags.
 pub(crate) fn clone(flags: libc::c_int) -> io::Result<Side> {
     let (flags, none) = (libc::c_long::from(flags), libc::c_long::from(0));
     #[cfg(target_arch = "s390x")]
     let (first, second) = (none, flags);
     #[cfg(not(target_arch = "s390x"))]
     let (first, second) = (flags, none);
-    // SAFETY: without CLONE_VM and with no stack this is fork(2): the child goes on on a
-    // copy of this stack. Callers have one thread, so no lock is held by another, or take no
-    // lock in the child.
+    // SAFETY: without CLONE_VM and without a stack this is fork(2): the child continues on a copy
+    // of this stack. Callers have one thread, so that no other one holds a lock, or the child takes
+    // no lock.
     let result = unsafe { libc::syscall(libc::SYS_clone, first, second, none, none, none) };
     match Errno::result(result)? {
         0 => Ok(Side::Child),
@@ -162,7 +162,7 @@ pub(crate) fn clone(flags: libc::c_int) -> io::Result<Side> {
     }
 }
 
-/// Waits for one child that has ended; `None` if there is none (yet).
+/// Reaps one child that has ended, without waiting; `None` if there is none.
 pub(crate) fn reap() -> io::Result<Option<(Pid, Status)>> {
     loop {
         let mut status = 0;
@@ -183,12 +183,12 @@ fn let_go(pid: Pid, signal: libc::c_int) {
     let none: libc::c_long = 0;
     // SAFETY: zero bytes are a valid `siginfo_t`.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the kernel writes one `siginfo_t`; of a process that is no tracee it is refused.
+    // SAFETY: the kernel writes one `siginfo_t`. For a process that is no tracee it refuses.
     unsafe { libc::ptrace(libc::PTRACE_GETSIGINFO, pid, none, &raw mut info) };
-    // What execve(2) has the tracee send itself is for the tracer alone (ptrace(2)).
+    // A traced process sends itself this SIGTRAP at execve(2), only for its tracer (ptrace(2)).
     let is_of_exec = signal == libc::SIGTRAP && info.si_code == libc::SI_USER;
     let signal = if is_of_exec { 0 } else { libc::c_long::from(signal) };
-    // SAFETY: no memory is touched; of a process that is no tracee it is refused.
+    // SAFETY: touches no memory. For a process that is no tracee the kernel refuses.
     unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, none, signal) };
 }
 
@@ -206,7 +206,7 @@ pub(crate) fn wake_init() -> bool {
     Errno::result(unsafe { libc::kill(1, libc::SIGCHLD) }).is_ok()
 }
 
-/// Waits for the end of every child.
+/// Waits for the end of every child, and reaps it.
 pub(crate) fn reap_all() {
     loop {
         // SAFETY: null where no status is wanted.
@@ -218,8 +218,8 @@ pub(crate) fn reap_all() {
     }
 }
 
-/// Waits for the end of a thread, also of one that has left by exit(2), where `JoinHandle::join`
-/// panics.
+/// Waits for the end of a thread, also of one that has called exit(2). `JoinHandle::join` panics
+/// then.
 pub(crate) fn join<T>(thread: std::thread::JoinHandle<T>) -> io::Result<()> {
     use std::os::unix::thread::JoinHandleExt as _;
     let thread = thread.into_pthread_t();
@@ -230,8 +230,8 @@ pub(crate) fn join<T>(thread: std::thread::JoinHandle<T>) -> io::Result<()> {
     }
 }
 
-/// Returns the status of the child `pid` of [`fork_aside`], without reaping it; `None` while it
-/// runs, an error if it has been reaped already.
+/// Returns the status of the child `pid` of [`fork_aside`] without reaping it, or `None` while it
+/// runs. Returns an error if it has been reaped already.
 pub(crate) fn end_of(pid: Pid) -> io::Result<Option<Status>> {
     // SAFETY: zero bytes are a valid `siginfo_t`.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
@@ -266,30 +266,31 @@ fn status_of(status: libc::c_int) -> Status {
     }
 }
 
-/// Registers `handler` to be called when the process ends by `exit` or by a return from `main`;
-/// also in processes that are forked from this one.
+/// Registers `handler` to be called when this process, or one that is forked from it, ends by
+/// `exit` or by a return from `main`.
 pub(crate) fn at_exit(handler: extern "C" fn()) {
-    // SAFETY: a function lives as long as the program. Without memory for one more handler
-    // it is not called, which callers can live with.
+    // SAFETY: a function lives as long as the program. If there is no memory for one more handler,
+    // it is not called, which callers allow for.
     unsafe { libc::atexit(handler) };
 }
 
 /// Kills a child that has not been reaped.
 pub(crate) fn kill(pid: Pid) {
-    // SAFETY: sends a signal; the number is a child's until that is reaped.
+    // SAFETY: sends a signal. The id is the child's until the child is reaped.
     unsafe { libc::kill(pid, libc::SIGKILL) };
 }
 
-/// Sends a signal to a child that has not been reaped; EINVAL for a number that is none.
+/// Sends a signal to a child that has not been reaped; EINVAL for a number that is no signal.
 #[cfg(feature = "lab")]
 pub(crate) fn signal(pid: u32, number: i32) -> io::Result<()> {
-    // SAFETY: sends a signal; the number is a child's until that is reaped.
+    // SAFETY: sends a signal. The id is the child's until the child is reaped.
     Errno::result(unsafe { libc::kill(pid as Pid, number) })?;
     Ok(())
 }
 
-/// A descriptor on a process, readable when it has ended (`pidfd_open(2)`, Linux 5.3). Whose number
-/// it is must be sure: a child's that has not been reaped is. Allocates nothing.
+/// Opens a descriptor of a process, readable when the process has ended (pidfd_open(2), Linux 5.3).
+/// The id must not be reused meanwhile: that of a child that has not been reaped is not. Does not
+/// allocate memory.
 pub(crate) fn descriptor_of(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: takes numbers; the descriptor is close-on-exec.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
@@ -297,13 +298,13 @@ pub(crate) fn descriptor_of(pid: Pid) -> io::Result<OwnedFd> {
     Ok(crate::sys::fds::adopt(fd))
 }
 
-/// Ends this process at once: no handlers, no flushing.
+/// Ends this process at once, without exit handlers and without flushing of streams.
 pub(crate) fn exit_now(status: i32) -> ! {
     // SAFETY: `_exit` is always allowed; it does not return.
     unsafe { libc::_exit(status) }
 }
 
-/// The process that a pidfd refers to.
+/// Returns the id of the process that a pidfd refers to.
 pub(crate) fn pid_of(pidfd: BorrowedFd<'_>) -> io::Result<u32> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
     let field = info.lines().find_map(|line| line.strip_prefix("Pid:"));
@@ -312,57 +313,56 @@ pub(crate) fn pid_of(pidfd: BorrowedFd<'_>) -> io::Result<u32> {
     u32::try_from(pid).ok().filter(|&pid| pid > 0).ok_or_else(|| Errno::ESRCH.into())
 }
 
-/// An error unless the process that a pidfd refers to has not been reaped.
+/// Returns an error (ESRCH) if the process that a pidfd refers to has been reaped.
 pub(crate) fn is_alive(pidfd: BorrowedFd<'_>) -> io::Result<()> {
     let none: libc::c_long = 0;
-    // SAFETY: signal 0 does nothing to anybody; the pointer is null, which is allowed.
+    // SAFETY: signal 0 is not delivered. The pointer is null, which is allowed.
     let result =
         unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), 0, none, none) };
     Errno::result(result)?;
     Ok(())
 }
 
-/// This process's id.
+/// Returns this process's id.
 pub(crate) fn id() -> Pid {
     nix::unistd::getpid().as_raw()
 }
 
-/// The id of this process's parent; 0 if that is outside the PID namespace.
+/// Returns the id of this process's parent, or 0 if the parent is outside of the PID namespace.
 pub(crate) fn parent_id() -> Pid {
     nix::unistd::getppid().as_raw()
 }
 
-/// Makes the kernel kill this process when the thread that forked it ends.
-///
-/// Lost when credentials change (prctl(2), `PR_SET_PDEATHSIG)`: call it after that.
+/// Makes the kernel kill this process when the thread that forked it ends. A later change of
+/// credentials resets this (`PR_SET_PDEATHSIG` of prctl(2)).
 pub(crate) fn die_with_parent() -> io::Result<()> {
     Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?)
 }
 
-/// Lets this process open its own files in `/proc`, also when its program may not be read
-/// or its credentials have changed: the id maps are written there.
+/// Lets this process open its own files in `/proc`, where it writes the id maps, also if its
+/// program is not readable or its credentials have changed.
 pub(crate) fn make_dumpable() -> io::Result<()> {
     Ok(nix::sys::prctl::set_dumpable(true)?)
 }
 
-/// Closes this process to others of its user: no ptrace(2), no look at its memory or its
-/// descriptors.
+/// Keeps other processes of the same user from tracing this one, and from reading its memory and
+/// its descriptors (ptrace(2)).
 pub(crate) fn make_undumpable() -> io::Result<()> {
     Ok(nix::sys::prctl::set_dumpable(false)?)
 }
 
-/// Names the calling thread, for `ps`; cut after 15 bytes.
+/// Sets the name of the calling thread, as `ps` shows it. The kernel truncates it to 15 bytes.
 pub(crate) fn set_name(name: &std::ffi::CStr) -> io::Result<()> {
     Ok(nix::sys::prctl::set_name(name)?)
 }
 
-/// The calling thread's name.
+/// Returns the name of the calling thread.
 pub(crate) fn name() -> io::Result<std::ffi::CString> {
     Ok(nix::sys::prctl::get_name()?)
 }
 
-/// Makes this process the leader of a session and a process group of its own: a
-/// `kill(0, …)` among its descendants stays there, and they have no terminal.
+/// Makes this process the leader of a new session and process group. So `kill(0, …)` in its
+/// descendants does not reach the caller's group, and they have no terminal.
 pub(crate) fn lead_own_session() -> io::Result<()> {
     nix::unistd::setsid()?;
     Ok(())
@@ -374,8 +374,8 @@ pub(crate) fn is_dumpable() -> Option<bool> {
     nix::sys::prctl::get_dumpable().ok()
 }
 
-/// Returns whether the calling process 1 has any other process in its PID namespace (kill(2)), even
-/// one that it may not signal.
+/// Returns whether PID 1, which calls this, has another process in its PID namespace (kill(2)),
+/// even one that it may not signal.
 pub(crate) fn others_exist() -> bool {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), None) != Err(Errno::ESRCH)
 }
@@ -385,7 +385,7 @@ pub(crate) fn proc_is_own() -> bool {
     std::fs::read_link("/proc/self").is_ok_and(|link| link.to_str() == Some(&*id().to_string()))
 }
 
-/// How many threads this process has, from `/proc`.
+/// Returns the number of threads of this process, from `/proc`.
 pub(crate) fn thread_count() -> io::Result<usize> {
     let mut count = 0;
     for entry in std::fs::read_dir("/proc/self/task")? {
@@ -395,7 +395,7 @@ pub(crate) fn thread_count() -> io::Result<usize> {
     Ok(count)
 }
 
-/// The effective user and group id.
+/// Returns the effective user and group id.
 pub(crate) fn effective_ids() -> (u32, u32) {
     (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())
 }

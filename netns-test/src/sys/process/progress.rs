@@ -1,9 +1,9 @@
-//! How far a test's process has come, in memory that its init reads too.
+//! Progress of a test's process, in memory that its init reads too.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The last stage that a process has reached, and the time at which its test began.
+/// Last stage that a process has reached, and the time at which its test began.
 #[derive(Debug)]
 pub(crate) struct Progress {
     stage: AtomicU32,
@@ -17,8 +17,8 @@ impl Progress {
         self.stage.store(stage, Ordering::Release);
     }
 
-    /// Notes the stage with this number as the one in which the test begins: now, unless it has
-    /// begun.
+    /// Notes that the test begins now, in the stage with this number. Only the first call has an
+    /// effect.
     pub(crate) fn begin(&self, stage: u32) {
         let now = u64::try_from(now().as_nanos()).unwrap_or(u64::MAX).max(1);
         let begun = self.began.compare_exchange(0, now, Ordering::AcqRel, Ordering::Relaxed);
@@ -27,20 +27,20 @@ impl Progress {
         }
     }
 
-    /// Number of the last stage.
+    /// Returns the number of the last stage.
     pub(crate) fn stage(&self) -> u32 {
         self.stage.load(Ordering::Acquire)
     }
 
-    /// Time of [`now`] at which the test began; nothing before that.
+    /// Returns the time at which the test began, by [`now`]; `None` before that.
     pub(crate) fn began(&self) -> Option<Duration> {
         let began = self.began.load(Ordering::Acquire);
         (began != 0).then(|| Duration::from_nanos(began))
     }
 }
 
-/// Reads the monotonic clock, which is one and the same for all processes of the machine
-/// (`std::time::Instant` does not leave its process).
+/// Reads the monotonic clock, whose times can be compared between processes of the machine. (An
+/// `std::time::Instant` cannot be passed to another process.)
 pub(crate) fn now() -> Duration {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the C library writes one `timespec` to the live variable. The clock exists on every

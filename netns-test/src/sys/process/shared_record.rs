@@ -1,6 +1,6 @@
-//! Memory shared between init and body, in which the body records how it ended.
+//! Memory shared between init and body, in which the body records its result.
 //!
-//! A descriptor would not do: a body may close every descriptor it finds.
+//! It is no file or pipe, because a body may close all descriptors.
 
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::process::progress::Progress;
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
 
-/// Room for the text of a record; longer texts are cut.
+/// Largest length of a record's text in bytes. Longer texts are truncated.
 const TEXT_CAPACITY: usize = 1 << 20;
 
-/// A record: written once, by the body, and read by init when the body has ended.
+/// Record that the body writes once, and that init reads when the body has ended.
 #[derive(Debug)]
 pub(crate) struct Record {
     page: NonNull<Page>,
@@ -35,21 +35,20 @@ struct Page {
     progress: Progress,
     kind: AtomicU32,
     length: AtomicU32,
-    /// The seal, once the rest is complete.
+    /// The seal, which is written when the rest is complete.
     seal: AtomicU64,
     text: UnsafeCell<[u8; TEXT_CAPACITY]>,
 }
 
 impl Record {
-    /// An empty record, shared with the processes that are forked from here.
+    /// Creates an empty record, shared with processes that are forked later.
     pub(crate) fn new() -> io::Result<Self> {
         // Zero bytes are a valid `Page`.
         Ok(Self { page: map(size_of::<Page>(), MapFlags::MAP_SHARED)?.cast() })
     }
 
-    /// Writes the record and then its `seal`; only the first call has an effect.
-    ///
-    /// `seal` must not be 0. A text longer than a mebibyte is cut.
+    /// Writes the record, then its `seal`, which must not be 0. Only the first call has an effect.
+    /// A text longer than 1 MiB is truncated.
     pub(crate) fn write(&self, seal: u64, kind: u32, text: &[u8]) {
         if self.page().claimed.swap(1, Ordering::AcqRel) != 0 {
             return;
@@ -57,14 +56,14 @@ impl Record {
         let length = text.len().min(TEXT_CAPACITY);
         let target = self.page().text.get();
         // SAFETY: source and target are `length` bytes long and apart from each other; this
-        // caller alone has claimed the text, and no one reads it before the seal is set.
+        // caller alone has claimed the text, and no process reads it before the seal is set.
         unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), target.cast::<u8>(), length) };
         self.page().kind.store(kind, Ordering::Relaxed);
         self.page().length.store(u32::try_from(length).unwrap_or(0), Ordering::Relaxed);
         self.page().seal.store(seal, Ordering::Release);
     }
 
-    /// Kind and text, if a record with this seal is complete.
+    /// Returns kind and text, if a record with this seal is complete.
     pub(crate) fn read(&self, seal: u64) -> Option<(u32, Vec<u8>)> {
         if self.page().seal.load(Ordering::Acquire) != seal {
             return None;
@@ -110,26 +109,27 @@ impl Record {
     }
 }
 
-/// Numbers, all zero, that this process shares with every process that is forked from it.
+/// Creates numbers, all zero, that this process shares with processes that are forked from it.
 pub(crate) fn shared_numbers<const COUNT: usize>() -> io::Result<&'static [AtomicU32; COUNT]> {
     let page = map(size_of::<[AtomicU32; COUNT]>(), MapFlags::MAP_SHARED)?;
     // SAFETY: never unmapped, aligned as pages are, and zero bytes are valid atomics.
     Ok(unsafe { page.cast().as_ref() })
 }
 
-/// A mark of the process that created it. Processes forked from that one do not have it, even with
-/// the same id in another PID namespace: forking empties its page (`madvise(2)`,
-/// `MADV_WIPEONFORK`).
+/// Mark of the process that created it. Processes forked from that one do not have the mark, even
+/// if they have the same id in another PID namespace: the kernel clears its page in the child
+/// (`MADV_WIPEONFORK` of madvise(2)).
 #[derive(Debug)]
 pub(crate) struct ForkMark {
     flag: &'static AtomicU32,
-    /// The id of the process, if the kernel does not empty the page. Otherwise no system call is
-    /// made, because a test's seccomp filter may refuse getpid(2).
+    /// Id of the process, if the kernel cannot clear the page. Where it can, the check makes no
+    /// system call, because a test's seccomp filter may refuse getpid(2).
     maker: Option<crate::sys::process::Pid>,
 }
 
 impl ForkMark {
-    /// Marks this process. Linux before 4.14 has only the id to go by.
+    /// Marks this process. Before Linux 4.14 only the process id distinguishes it from its
+    /// children.
     pub(crate) fn new() -> io::Result<Self> {
         let size = size_of::<AtomicU32>();
         let page = map(size, MapFlags::MAP_PRIVATE)?;
@@ -152,12 +152,12 @@ impl ForkMark {
 /// Returns whether this process can map `size` bytes, as for the stack of a thread.
 pub(crate) fn can_map(size: usize) -> bool {
     let Ok(memory) = map(size.max(1), MapFlags::MAP_PRIVATE) else { return false };
-    // SAFETY: mapped above with this size, and not used by anybody.
+    // SAFETY: mapped above with this size, and not used.
     let _unmapped = unsafe { munmap(memory, size.max(1)) };
     true
 }
 
-/// New memory, all zero, that is never unmapped.
+/// Maps new memory, all zero. The mapping is never removed, except by [`can_map`].
 pub(crate) fn map(size: usize, sharing: MapFlags) -> io::Result<NonNull<c_void>> {
     let size = NonZeroUsize::new(size).ok_or(io::ErrorKind::InvalidInput)?;
     let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;

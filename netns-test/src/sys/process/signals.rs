@@ -1,21 +1,21 @@
-//! Signals: masks, dispositions and names.
+//! Signals: masks, dispositions, descriptors and names.
 
 use std::io;
 use std::os::fd::OwnedFd;
 
 use nix::sys::signal::{SigSet, Signal};
 
-/// The signal that no process can block.
+/// Number of `SIGKILL`, which no process can block.
 pub(crate) const KILL: i32 = libc::SIGKILL;
 
-/// `SIGSYS`: a seccomp filter refuses a system call by it.
+/// Number of `SIGSYS`, by which a seccomp filter can refuse a system call.
 pub(crate) const SYS: i32 = libc::SIGSYS;
 
-/// A thread's signal mask, one bit a signal (bit 0 is signal 1).
+/// Signal mask of a thread, with one bit for each signal (bit 0 is signal 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mask(pub(crate) u64);
 
-/// The calling thread's mask.
+/// Returns the calling thread's mask.
 pub(crate) fn mask() -> io::Result<Mask> {
     let set = change(libc::SIG_BLOCK, &SigSet::empty())?;
     let bits = numbers().filter(|&signal| is_member(&set, signal));
@@ -34,8 +34,8 @@ pub(crate) fn set_mask(mask: Mask) -> io::Result<()> {
     change(libc::SIG_SETMASK, &unsafe { SigSet::from_sigset_t_unchecked(set) }).map(drop)
 }
 
-/// Changes the calling thread's mask, and returns the previous one. Not by `nix`, which takes the
-/// error number that `pthread_sigmask(3)` returns for success.
+/// Changes the calling thread's mask, and returns the previous one. `nix` is not used here: it
+/// takes an error that pthread_sigmask(3) returns for success.
 fn change(how: libc::c_int, set: &SigSet) -> io::Result<SigSet> {
     let mut before = *SigSet::empty().as_ref();
     // SAFETY: two initialised signal sets, of which the second is written.
@@ -66,7 +66,7 @@ fn of_children() -> SigSet {
     set
 }
 
-/// Blocks every signal that can be blocked in the calling thread; what was blocked before.
+/// Blocks every signal that can be blocked in the calling thread. Returns the previous mask.
 pub(crate) fn block_all() -> io::Result<Mask> {
     let before = mask()?;
     change(libc::SIG_SETMASK, &SigSet::all())?;
@@ -81,17 +81,18 @@ pub(crate) fn descriptor() -> io::Result<OwnedFd> {
     Ok(crate::sys::fds::adopt(nix::errno::Errno::result(fd)?))
 }
 
-/// A signal that has arrived.
+/// Signal that was read from a [`descriptor`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Arrived {
     pub(crate) number: i32,
-    /// By kill(2) and the like, not by the kernel: a terminal's go to the whole group.
+    /// Whether a process has sent it, as by kill(2), and not the kernel. The kernel sends those of
+    /// a terminal to the whole group.
     pub(crate) is_sent: bool,
-    /// By a process that this PID namespace does not know.
+    /// Whether the sender is outside of this PID namespace.
     pub(crate) is_from_outside: bool,
 }
 
-/// The next one on what [`descriptor`] gave.
+/// Reads the next signal from a [`descriptor`], if there is one.
 pub(crate) fn next(arrived: &OwnedFd) -> Option<Arrived> {
     let mut buffer = [0; size_of::<libc::signalfd_siginfo>()];
     let length = crate::sys::fds::read_available(arrived, &mut buffer).ok()??;
@@ -108,8 +109,8 @@ pub(crate) fn next(arrived: &OwnedFd) -> Option<Arrived> {
     })
 }
 
-/// Resets SIGCHLD, so that children can be waited for, and returns whether it was ignored, as the
-/// starter of a program can set it: the kernel then reaps children itself.
+/// Resets SIGCHLD to its default, so that children can be waited for. Returns whether it was
+/// ignored: a program can be started in that state, in which the kernel reaps children itself.
 pub(crate) fn stop_ignoring_children() -> bool {
     // SAFETY: the default disposition installs no handler.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) == libc::SIG_IGN }
@@ -121,7 +122,7 @@ pub(crate) fn ignore_children() {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
 }
 
-/// Takes what has been reported on the descriptor of [`watch_children`].
+/// Reads all signals from the descriptor of [`watch_children`], so that it is no longer readable.
 pub(crate) fn clear(watch: &OwnedFd) -> io::Result<()> {
     let mut buffer = [0; size_of::<libc::signalfd_siginfo>()];
     while crate::sys::fds::read_available(watch, &mut buffer)?.is_some_and(|n| n > 0) {}
@@ -134,7 +135,7 @@ pub(crate) fn ignore_sigpipe() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
 }
 
-/// `SIGSEGV`; a number for real-time signals.
+/// Returns the name of a signal, `SIGSEGV`, or `signal 34` for one without a name.
 pub(crate) fn name(signal: i32) -> String {
     Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |known| known.to_string())
 }

@@ -1,6 +1,6 @@
-//! Distinguishes a stack overflow from other invalid accesses, on the test's thread.
+//! Distinguishes a stack overflow of the test's thread from other invalid accesses to memory.
 //!
-//! The standard library does so before `main`; a body starts earlier than that.
+//! The standard library installs a handler for that before `main`, and a body never gets there.
 
 use std::ffi::c_void;
 use std::io;
@@ -10,27 +10,27 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use nix::errno::Errno;
 use nix::sys::mman::MapFlags;
 
-/// Room for the handler to run in, as the kernel's frame alone can take several KiB
-/// where vector registers are wide.
+/// Size of the handler's stack in bytes. The kernel's frame alone can take several KiB on
+/// processors with wide vector registers.
 const ALTERNATE_STACK: usize = 64 << 10;
 
-/// Addresses below the thread's stack that count as its guard: the guard page itself and
-/// what a large frame may skip.
+/// Bytes below the thread's stack in which an access counts as an overflow: the guard page, and
+/// addresses that a function with a large frame reaches beyond it.
 const GUARD: usize = 64 << 10;
 
 static ALTERNATE: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
 static NOTE: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
 static STACK_LOW: AtomicUsize = AtomicUsize::new(0);
 
-/// Makes the stack that the handler will run on, while there is time for it.
+/// Maps the stack on which the handler will run, so that [`note_overflow_in`] takes less time.
 pub(crate) fn prepare() -> io::Result<()> {
     let memory = crate::sys::process::shared_record::map(ALTERNATE_STACK, MapFlags::MAP_PRIVATE)?;
     ALTERNATE.store(memory.as_ptr(), Ordering::Relaxed);
     Ok(())
 }
 
-/// Sets `note` to 1 when the calling thread overflows its stack; the process then dies by
-/// the signal it would have died by. Once for each [`prepare`].
+/// Installs a handler that sets `note` to 1 when the calling thread overflows its stack. The
+/// process then dies by the same signal as without it. Each call needs its own [`prepare`].
 pub(crate) fn note_overflow_in(note: &'static AtomicU32) -> io::Result<()> {
     STACK_LOW.store(lowest_stack_address()?, Ordering::Relaxed);
     NOTE.store((&raw const *note).cast_mut(), Ordering::Relaxed);
@@ -39,8 +39,8 @@ pub(crate) fn note_overflow_in(note: &'static AtomicU32) -> io::Result<()> {
     install(libc::SIGBUS)
 }
 
-/// Makes the loader resolve the symbols with which the C library finds a thread's stack, for this
-/// process and its later children.
+/// Makes the dynamic loader resolve the symbols with which the C library finds a thread's stack, so
+/// that children of this process need not do it.
 pub(crate) fn look_up() {
     drop(lowest_stack_address());
 }

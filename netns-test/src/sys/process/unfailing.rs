@@ -10,7 +10,8 @@ pub(crate) fn set_umask(mask: u32) -> io::Result<()> {
     no_error(libc::c_long::from(before as libc::c_int))
 }
 
-/// Which of the calls that never fail does so here, and how: a filter can refuse them, too.
+/// Tries the calls for ids of processes and users, which never fail without a filter. Returns the
+/// first one that is refused, with the error.
 pub(crate) fn refused_identity() -> Result<(), (&'static str, io::Error)> {
     let calls = [
         ("getpid", libc::SYS_getpid),
@@ -19,7 +20,7 @@ pub(crate) fn refused_identity() -> Result<(), (&'static str, io::Error)> {
         ("getegid", libc::SYS_getegid),
     ];
     for (name, call) in calls {
-        // SAFETY: these calls take nothing, and touch no memory.
+        // SAFETY: these calls have no arguments and touch no memory.
         let result = unsafe { libc::syscall(call) };
         if result == -1 {
             return Err((name, io::Error::last_os_error()));
@@ -28,8 +29,8 @@ pub(crate) fn refused_identity() -> Result<(), (&'static str, io::Error)> {
     Ok(())
 }
 
-/// Converts the raw result of a call without errors. C libraries do not check it for an error
-/// number.
+/// Returns the error in the raw result of a call. C libraries return it unchanged, since the call
+/// has no errors by its manual page.
 fn no_error(result: libc::c_long) -> io::Result<()> {
     match result {
         -4095..0 => Err(io::Error::from_raw_os_error(-result as i32)),
@@ -37,7 +38,7 @@ fn no_error(result: libc::c_long) -> io::Result<()> {
     }
 }
 
-/// How many seconds of a processor all children took that have been reaped, rounded.
+/// Returns the processor time of all reaped children in seconds, rounded.
 pub(crate) fn time_of_children() -> u64 {
     // SAFETY: zero bytes are a valid `rusage`.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };

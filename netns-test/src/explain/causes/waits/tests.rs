@@ -56,7 +56,7 @@ fn a_stopped_program_is_certain_if_the_test_waits_for_it() {
         ..Process::default()
     };
     sample.look().processes.push(program);
-    sample.says(Certain, "app (pid 7) is stopped");
+    sample.says(Certain, "app (process 7) is stopped");
     sample.look().processes[1].descriptors.clear();
     let causes = sample.causes();
     let found = causes.iter().find(|cause| cause.text.contains("is stopped")).unwrap();
@@ -76,9 +76,9 @@ fn a_zombie_that_has_failed_is_found() {
         ..Process::default()
     };
     sample.look().processes.push(zombie(3 << 8));
-    sample.says(Likely, "app (pid 7) has exited with status 3");
+    sample.says(Likely, "app (process 7) has exited with status 3");
     sample.look().processes[1] = zombie(9);
-    sample.says(Likely, "app (pid 7) was killed by signal 9");
+    sample.says(Likely, "app (process 7) was killed by signal 9");
     sample.look().processes[1] = zombie(0);
     sample.does_not_say("app");
 }

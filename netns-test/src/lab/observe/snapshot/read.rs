@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use crate::addr::mac::Mac;
 use crate::error::{Error, Failure, Result, located};
-use crate::lab::fabric::node::Here;
+use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::on_thread;
 use crate::lab::observe::snapshot::{
     Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
@@ -77,7 +77,10 @@ fn node(node: &Node) -> Result<NodeState, Failure> {
         let failed = |error| errno::failure("setns", format!("to {}", node.name()), &error);
         here.place.enter_network().map_err(failed)?;
         state.sockets = open(node.name())?;
-        state.ephemeral = ephemeral();
+        // It says which ports of the sockets the kernel has chosen.
+        if !state.sockets.is_empty() {
+            state.ephemeral = ephemeral();
+        }
     }
     Ok(state)
 }
@@ -117,7 +120,7 @@ fn details(own: &Shown) -> Vec<String> {
     peer.into_iter().chain(own.more.iter().cloned()).collect()
 }
 
-fn routes(here: &Here, interfaces: &[Interface]) -> Result<Vec<RouteState>, Failure> {
+fn routes(here: &Namespaces, interfaces: &[Interface]) -> Result<Vec<RouteState>, Failure> {
     let all = here.netlink.routes()?.into_iter();
     // Routes of the node's own addresses and of multicast groups. Some kernels keep these in the
     // main table.
@@ -178,7 +181,7 @@ fn rule(rule: &Rule) -> RuleState {
     }
 }
 
-fn neighbours(here: &Here, interfaces: &[Interface]) -> Result<Vec<NeighbourState>, Failure> {
+fn neighbours(here: &Namespaces, interfaces: &[Interface]) -> Result<Vec<NeighbourState>, Failure> {
     let all = here.netlink.neighbours()?.into_iter();
     let mut found: Vec<NeighbourState> = all
         .map(|one| NeighbourState {

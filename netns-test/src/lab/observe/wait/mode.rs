@@ -9,17 +9,18 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use crate::diagnose;
 use crate::error::{Error, Failure, Result};
 use crate::lab::observe::wait::deadline::Deadline;
 use crate::lab::run::blocked;
-use crate::sys::errno;
+use crate::sys::lock::lock;
 
 /// Way to wait: [`Blocking`] or [`Nonblocking`].
 pub trait WaitMode: sealed::Sealed + Sized + 'static {
@@ -163,7 +164,7 @@ impl<T> Default for Slot<T> {
 
 impl<T> Slot<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Outcome<T>>> {
@@ -207,7 +208,7 @@ fn start_thread(work: impl FnOnce() + Send + 'static) -> Result<()> {
         return Ok(());
     }
     let started = thread::Builder::new().name("lab wait".into()).spawn(work).map(drop);
-    started.map_err(|error| Error::from(errno::failure("start", "a thread for a wait", &error)))
+    started.map_err(|error| Error::from(diagnose::explain("start", "a thread for a wait", &error)))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::addr::cidr::{CidrError, Subnet};
 use crate::error::{Failure, Kind, Result};
-use crate::lab::fabric::node::Here;
+use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::on_thread;
 use crate::lab::observe::sockets;
 use crate::lab::observe::sockets::{Endpoint, Protocol};
@@ -193,7 +193,7 @@ struct Sought<'a> {
 /// what is sought. The second value of `look` is the list for the error.
 fn event(
     node: &Node,
-    here: &Arc<Here>,
+    here: &Arc<Namespaces>,
     sought: &Sought<'_>,
     (title, look): (&str, impl Fn() -> Result<(bool, Vec<String>)> + Sync),
     deadline: &Deadline,
@@ -224,7 +224,7 @@ fn event(
 
 impl Node {
     /// Returns an error once the namespaces in `here` are powered off: no event can happen there.
-    pub(crate) fn must_be_still(&self, here: &Arc<Here>, what: &str) -> Result<()> {
+    pub(crate) fn must_be_still(&self, here: &Arc<Namespaces>, what: &str) -> Result<()> {
         if self.is_still(here) {
             return Ok(());
         }

@@ -144,14 +144,14 @@ fn no_line(program: &Program, news: &News, deadline: &Deadline) -> Result<()> {
 }
 
 fn listening(program: &Program, end: Endpoint, deadline: &Deadline) -> Result<()> {
-    on_thread::within(&program.network, &program.host, || {
+    on_thread::within(&program.network, &program.node, || {
         let (mut reader, mut shown) = (Reader::open(), Vec::new());
         let found = deadline.poll(|| {
-            let sockets = sockets::read(&mut reader, Wanted::Services, &program.host)?;
+            let sockets = sockets::read(&mut reader, Wanted::Services, &program.node)?;
             if sockets.iter().any(|socket| socket.serves(Protocol::Tcp, end)) {
                 return Ok(Some(true));
             }
-            shown = sockets::services(&sockets, &program.host, Protocol::Tcp, end);
+            shown = sockets::services(&sockets, &program.node, Protocol::Tcp, end);
             Ok(program.try_wait()?.filter(|status| !status.success()).map(|_| false))
         })?;
         let (reason, kind) = match found {

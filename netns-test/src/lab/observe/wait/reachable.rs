@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::addr::cidr::family;
 use crate::error::{Failure, Kind, Result};
-use crate::lab::fabric::node::Here;
+use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::on_thread;
 use crate::lab::observe::wait::deadline::Deadline;
 use crate::lab::observe::wait::limit::Wait;
@@ -145,7 +145,7 @@ fn name_of(host: &Node, node: NodeId) -> Result<String> {
 }
 
 /// Waits until `to` answers. The calling thread is on the node.
-fn reach(host: &Node, here: &Arc<Here>, to: IpAddr, deadline: &Deadline) -> Result<()> {
+fn reach(host: &Node, here: &Arc<Namespaces>, to: IpAddr, deadline: &Deadline) -> Result<()> {
     let common = &host.common;
     let subject = format!("{} to answer {} over {}", named(common, to), host.name(), family(to));
     let failed = |error: io::Error| errno::failure("wait for", &subject, &error);

@@ -19,14 +19,13 @@ use crate::lab::topology::Topology;
 /// Indexes of IPv4 and IPv6 in pairs.
 const FAMILIES: [usize; 2] = [0, 1];
 
-/// Sets the subnets of the segments and the addresses of the interfaces. Returns the interface of
-/// each address.
+/// Sets the subnets of the segments and the addresses of the interfaces.
 pub(crate) fn assign(
     topology: &Topology,
     drafts: &mut [Vec<Draft<'_>>],
     (segments, of_links): (&mut [SegmentPlan], &[Option<usize>]),
     errors: &mut Vec<TopologyError>,
-) -> HashMap<IpAddr, InterfaceRef> {
+) {
     let mut work = Work { topology, drafts, segments, errors };
     let requirements = work.requirements(of_links);
     work.read_static();
@@ -37,7 +36,7 @@ pub(crate) fn assign(
     }
     work.check_overlaps();
     work.take_from_pools(&requirements);
-    work.owners()
+    work.check_duplicates();
 }
 
 /// Declared subnets and families of a segment.
@@ -321,8 +320,8 @@ impl Work<'_, '_, '_> {
         }
     }
 
-    /// Returns the interface of each address, and reports duplicates.
-    fn owners(&mut self) -> HashMap<IpAddr, InterfaceRef> {
+    /// Reports addresses that two interfaces have.
+    fn check_duplicates(&mut self) {
         let mut owners = HashMap::with_capacity(4 * self.segments.len());
         for node in 0..self.drafts.len() {
             for interface in 0..self.drafts[node].len() {
@@ -337,7 +336,6 @@ impl Work<'_, '_, '_> {
                 }
             }
         }
-        owners
     }
 
     /// Returns the name of an interface in messages.

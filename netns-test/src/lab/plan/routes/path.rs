@@ -94,8 +94,8 @@ impl Plan {
         }
     }
 
-    /// Returns the path of a packet from `a` to the first address of `b` at which it arrives, or to
-    /// the first address of all if it arrives at none.
+    /// Returns the path of a packet from `a` to the first address of `b` at which it arrives. If it
+    /// arrives at none, returns the path to the first address of `b`.
     #[must_use]
     pub fn path(&self, a: NodeId, b: NodeId) -> Path {
         let addresses = self.addresses_of(b);

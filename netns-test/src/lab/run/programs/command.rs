@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Weak};
 
+use crate::diagnose;
 use crate::env;
 use crate::error::{Error, Failure, Kind, Result, located};
 use crate::isolation;
-use crate::lab::fabric::node::Here;
+use crate::lab::fabric::node::Namespaces;
 use crate::lab::run::node::Node;
 use crate::lab::run::programs::output::Source;
 use crate::lab::run::programs::process::{NodeChild, Pipes};
@@ -22,16 +23,16 @@ use crate::sys::{errno, fds};
 /// Program to be started on a [`Node`]. Its methods do the same as those of
 /// [`std::process::Command`].
 ///
-/// Network, hostname, `/etc/hosts`, `/etc/resolv.conf` and `/sys` are the node's. Other files, and
-/// users, are the caller's. Its output is printed line by line after the node's name (`server|
-/// listening`), unless `stdout` or `stderr` is set. A line of more than 64 KiB is printed in
-/// pieces.
+/// The program has the node's network, hostname, `/etc/hosts`, `/etc/resolv.conf` and `/sys`. Other
+/// files, and users, are the caller's. Its output is printed line by line after the node's name
+/// (`server| listening`), unless `stdout` or `stderr` is set. A line of more than 64 KiB is printed
+/// in pieces.
 ///
 /// The program is killed when the lab ends, and when the caller's process ends or is killed.
-/// Processes that it has started are killed when the lab ends. Without the harness, they outlive a
-/// caller that is killed.
+/// Processes that the program has started are killed when the lab ends. Outside of a
+/// [`netns_test`](crate::netns_test) body they continue if the caller is killed.
 pub struct NodeCommand<'lab> {
-    host: &'lab Node,
+    node: &'lab Node,
     command: Command,
     directory: Option<PathBuf>,
     /// Whether the environment has been cleared.
@@ -39,7 +40,7 @@ pub struct NodeCommand<'lab> {
     /// Standard streams that have been set.
     set: [bool; 3],
     /// Namespaces that the command has been prepared for.
-    placed: Option<Weak<Here>>,
+    placed: Option<Weak<Namespaces>>,
 }
 
 /// Advice on a path that the caller has and the node does not.
@@ -69,12 +70,13 @@ impl Node {
             command.env("PATH", path);
         }
         let (directory, placed) = (None, None);
-        NodeCommand { host: self, command, directory, is_cleared: false, set: [false; 3], placed }
+        NodeCommand { node: self, command, directory, is_cleared: false, set: [false; 3], placed }
     }
 
     /// Returns the same command for tokio. Its output is printed as that of
     /// [`command`](Self::command), unless it is set otherwise. The program is killed when the lab
-    /// ends. When the caller's process is killed, it is killed only under the harness.
+    /// ends. If the caller's process is killed, the program is killed only inside of a
+    /// [`netns_test`](crate::netns_test) body.
     ///
     /// # Panics
     ///
@@ -85,11 +87,11 @@ impl Node {
         match self.command(program).into_tokio() {
             Ok(command) => command,
             Err(error) => {
-                let (message, host) = (error.to_string(), self.name());
+                let (message, node) = (error.to_string(), self.name());
                 isolation::note_lack(
                     &message,
                     "prepare a command on",
-                    host,
+                    node,
                     &io::Error::other(error),
                 );
                 panic!("{message}")
@@ -101,7 +103,7 @@ impl Node {
 impl fmt::Debug for NodeCommand<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = f.debug_struct("NodeCommand");
-        text.field("node", &self.host.name()).field("program", &self.get_program());
+        text.field("node", &self.node.name()).field("program", &self.get_program());
         text.field("args", &format_args!("{:?}", self.command.get_args())).finish()
     }
 }
@@ -109,8 +111,8 @@ impl fmt::Debug for NodeCommand<'_> {
 impl NodeCommand<'_> {
     command_methods! { cleared: [is_cleared], output: "; the lab does not print it then" }
 
-    /// Sets the working directory. By default it is that of the calling thread at the start of the
-    /// program, or `/` if that cannot be entered by its path.
+    /// Sets the working directory. The default is that of the thread that starts the program, or
+    /// `/` if the program cannot enter it by its path.
     pub fn current_dir(&mut self, directory: impl AsRef<Path>) -> &mut Self {
         self.directory = Some(directory.as_ref().to_owned());
         self
@@ -120,10 +122,10 @@ impl NodeCommand<'_> {
     ///
     /// # Errors
     ///
-    /// ENOENT for a program that does not exist, also for one on a file system that was mounted
-    /// after the lab was built, which nodes do not see; EACCES for a program that may not be run;
-    /// EMFILE, EAGAIN, EPERM for a step that the kernel refuses. The error has the names of the
-    /// program and the node.
+    /// ENOENT for a program that does not exist, or that is on a file system which was mounted
+    /// after the node was made, since nodes do not see such mounts; EACCES for a program that may
+    /// not be run; EMFILE, EAGAIN, EPERM for a step that the kernel refuses. The error has the
+    /// names of the program and the node.
     #[track_caller]
     pub fn spawn(&mut self) -> Result<NodeChild> {
         located(self.try_spawn())
@@ -143,8 +145,8 @@ impl NodeCommand<'_> {
         located(self.spawn()?.wait_for_end())
     }
 
-    /// Starts the program, waits for its end, and returns its output. By default its standard input
-    /// is empty and the other streams are read. Nothing is printed.
+    /// Starts the program, waits for its end, and returns its output, which is not printed. By
+    /// default standard input is empty.
     ///
     /// # Errors
     ///
@@ -185,7 +187,7 @@ impl NodeCommand<'_> {
 
     fn into_tokio(mut self) -> Result<tokio::process::Command> {
         let pipes = [fds::pipe(), fds::pipe()];
-        let [out, err] = pipes.map(|pipe| pipe.map_err(|error| self.failure("capture", &error)));
+        let [out, err] = pipes.map(|pipe| pipe.map_err(|error| self.failure("pipe for", &error)));
         let ((out, to_out), (err, to_err)) = (out?, err?);
         self.print([Some(out), Some(err)])?;
         self.stdout(to_out).stderr(to_err);
@@ -193,9 +195,9 @@ impl NodeCommand<'_> {
     }
 
     fn print(&self, pipes: [Option<OwnedFd>; 2]) -> Result<()> {
-        let source = Source::new(self.host.name(), pipes, None, Arc::default());
-        let source = source.map_err(|error| self.failure("capture", &error))?;
-        self.host.common.programs.print(source)
+        let source = Source::new(self.node.name(), pipes, None, (Arc::default(), None));
+        let source = source.map_err(|error| self.failure("fcntl the output of", &error))?;
+        self.node.common.programs.print(source)
     }
 
     /// Starts the program. Streams that are not set are printed, or else kept for the handle.
@@ -209,7 +211,7 @@ impl NodeCommand<'_> {
         if !stderr {
             self.command.stderr(Stdio::piped());
         }
-        let programs = &self.host.common.programs;
+        let programs = &self.node.common.programs;
         let started = programs.start(&mut self.command)?;
         let mut child = started.map_err(|error| self.not_started(&error))?;
         let pipes = Pipes {
@@ -217,7 +219,7 @@ impl NodeCommand<'_> {
             stderr: if printed && !stderr { child.stderr.take() } else { None },
         };
         let print = |source| programs.print(source);
-        let child = NodeChild::new(self.host.live(), &self.name(), child, pipes, print)?;
+        let child = NodeChild::new(self.node.live(), &self.name(), child, pipes, print)?;
         programs.note(&child.program);
         // A program that has started after a power cut is on no node.
         self.place(true)?;
@@ -226,7 +228,7 @@ impl NodeCommand<'_> {
 
     /// Prepares the command to start on the node.
     fn place(&mut self, bound: bool) -> Result<()> {
-        let here = self.host.here()?;
+        let here = self.node.here()?;
         match &self.placed {
             Some(there) if there.as_ptr() == Arc::as_ptr(&here) => return Ok(()),
             Some(_) => {
@@ -237,7 +239,7 @@ impl NodeCommand<'_> {
             None => {}
         }
         let place = here.place.try_clone();
-        let place = place.map_err(|error| self.failure("start", &error))?;
+        let place = place.map_err(|error| self.failure("duplicate the namespaces for", &error))?;
         place.set_for(&mut self.command, bound);
         self.placed = Some(Arc::downgrade(&here));
         Ok(())
@@ -313,16 +315,16 @@ impl NodeCommand<'_> {
     /// Returns whether the calling thread sees a path that the node does not.
     fn is_the_callers_only(&self, path: &Path) -> bool {
         let is_missing = || matches!(path.try_exists(), Ok(false));
-        path.exists() && self.host.here().is_ok() && self.host.run(is_missing)
+        path.exists() && self.node.here().is_ok() && self.node.run(is_missing)
     }
 
     fn failure(&self, step: &str, error: &io::Error) -> Error {
-        errno::failure(step, self.subject(), error).into()
+        diagnose::explain_shortage(step, &self.subject(), error).into()
     }
 
     /// `nginx on server`
     fn subject(&self) -> String {
-        format!("{} on {}", self.name(), self.host.name())
+        format!("{} on {}", self.name(), self.node.name())
     }
 
     fn name(&self) -> String {

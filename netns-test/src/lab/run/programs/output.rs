@@ -9,16 +9,17 @@ use std::fmt::Write as _;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::diagnose;
 use crate::error::Failure;
 use crate::lab::fabric::stdio;
-use crate::sys::errno;
+use crate::lab::run::programs::noted::Noted;
 use crate::sys::fds;
 use crate::sys::fds::{Ready, Until};
-use crate::sys::lock::lock;
+use crate::sys::lock::{lock, wait_timeout};
 
 /// Output of a program that is kept, in bytes.
 const KEPT: usize = 1 << 20;
@@ -50,11 +51,13 @@ pub(crate) struct Printer {
 /// Program whose output is read.
 #[derive(Debug)]
 pub(crate) struct Source {
-    host: String,
+    node: String,
     streams: [Option<Stream>; 2],
     /// Descriptor of the process, readable when it has ended. None after that has been seen.
     end: Option<OwnedFd>,
     feed: Arc<Feed>,
+    /// The program, for the log of the test.
+    noted: Option<Noted>,
 }
 
 #[derive(Debug)]
@@ -92,8 +95,9 @@ struct Splitter(Vec<u8>);
 
 impl Printer {
     pub(crate) fn start() -> Result<Self, Failure> {
-        let failed = |error: io::Error| errno::failure("start", "a thread of a lab", &error);
-        let (woken, wake) = fds::pipe().map_err(failed)?;
+        let failed = |error: io::Error| diagnose::explain("start", "a thread of a lab", &error);
+        let (woken, wake) = fds::pipe()
+            .map_err(|error| diagnose::explain("pipe", "for the output of programs", &error))?;
         let new = Arc::new(Mutex::new(Vec::new()));
         let inbox = Arc::clone(&new);
         // Another thread prints: a caller that has locked stdout may wait for a line that is read
@@ -164,19 +168,19 @@ fn work(new: &Mutex<Vec<Source>>, woken: &OwnedFd, printer: &SyncSender<[String;
 }
 
 impl Source {
-    /// Returns the output of a program on `host`: the streams that are to be read, and a descriptor
+    /// Returns the output of a program on `node`: the streams that are to be read, and a descriptor
     /// of its process.
     pub(crate) fn new(
-        host: &str,
+        node: &str,
         pipes: [Option<OwnedFd>; 2],
         end: Option<OwnedFd>,
-        feed: Arc<Feed>,
+        (feed, noted): (Arc<Feed>, Option<Noted>),
     ) -> io::Result<Self> {
         pipes.iter().flatten().try_for_each(fds::set_nonblocking)?;
         let streams =
             pipes.map(|pipe| pipe.map(|pipe| Stream { pipe, lines: Splitter::default() }));
         feed.look().is_closed = streams.iter().all(Option::is_none);
-        Ok(Self { host: host.to_owned(), streams, end, feed })
+        Ok(Self { node: node.to_owned(), streams, end, feed, noted })
     }
 
     /// Returns the events to wait for, in the order of [`read`](Self::read).
@@ -202,7 +206,11 @@ impl Source {
         if has_ended {
             self.end = None;
         }
-        self.keep(lines)
+        let text = self.keep(lines);
+        if let Some(noted) = self.noted.as_ref().filter(|_| has_ended) {
+            noted.end(self.feed.look().lines.iter().cloned());
+        }
+        text
     }
 
     /// Reads the remaining output. The rest without a newline counts as a line.
@@ -219,8 +227,13 @@ impl Source {
     }
 
     /// Keeps lines for waits, and returns them as they are to be printed.
-    fn keep(&self, lines: [Vec<String>; 2]) -> [String; 2] {
+    fn keep(&mut self, lines: [Vec<String>; 2]) -> [String; 2] {
         let text = lines.each_ref().map(|lines| self.marked(lines));
+        if let Some(noted) = &mut self.noted {
+            for (stream, lines) in lines.iter().enumerate() {
+                lines.iter().for_each(|line| noted.line(stream, line));
+            }
+        }
         let mut fed = self.feed.look();
         lines.into_iter().flatten().for_each(|line| fed.push(line));
         let of_next = |stream: &Option<Stream>| {
@@ -237,7 +250,7 @@ impl Source {
     fn marked(&self, lines: &[String]) -> String {
         lines.iter().fold(String::new(), |mut text, line| {
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "{}| {line}", self.host);
+            let _ = writeln!(text, "{}| {line}", self.node);
             text
         })
     }
@@ -265,7 +278,7 @@ impl Feed {
 
     /// Waits until there is new output or the time is over. May return early.
     pub(crate) fn wait<'a>(&self, fed: MutexGuard<'a, Fed>, most: Duration) -> MutexGuard<'a, Fed> {
-        self.changed.wait_timeout(fed, most).unwrap_or_else(PoisonError::into_inner).0
+        wait_timeout(&self.changed, fed, most)
     }
 }
 

@@ -8,14 +8,16 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use crate::diagnose;
 use crate::error::{Error, Failure, Result, located};
 use crate::lab::fabric::node::LiveNode;
 use crate::lab::run::blocked;
+use crate::lab::run::programs::noted::Noted;
 use crate::lab::run::programs::output::{Feed, Source};
 use crate::sys::lock::lock;
 use crate::sys::ns::ns_set::Place;
+use crate::sys::process;
 use crate::sys::process::signals::KILL;
-use crate::sys::{errno, process};
 
 /// Number of last lines in an error.
 const LAST: usize = 20;
@@ -44,7 +46,7 @@ pub struct NodeChild {
 #[derive(Debug)]
 pub(crate) struct Program {
     name: String,
-    pub(crate) host: String,
+    pub(crate) node: String,
     id: u32,
     child: Mutex<Child>,
     pub(crate) feed: Arc<Feed>,
@@ -59,10 +61,10 @@ pub(crate) struct Pipes {
 }
 
 impl NodeChild {
-    /// Takes over a program that has been started on `host`. `print` gets the streams that the lab
+    /// Takes over a program that has been started on `node`. `print` gets the streams that the lab
     /// prints. If that fails, the program is killed.
     pub(crate) fn new(
-        host: &LiveNode,
+        node: &LiveNode,
         name: &str,
         mut child: Child,
         pipes: Pipes,
@@ -73,14 +75,19 @@ impl NodeChild {
         let (id, feed) = (child.id(), Arc::new(Feed::default()));
         let parts = || {
             let pipes = [pipes.stdout.map(OwnedFd::from), pipes.stderr.map(OwnedFd::from)];
-            let end = process::descriptor_of(id as process::Pid)?;
-            let source = Source::new(host.name(), pipes, Some(end), Arc::clone(&feed))?;
-            let here = host.here().map_err(io::Error::other)?;
-            Ok((source, here.place.network_alone()?))
+            let failed = |step: &'static str| {
+                let object = format!("{name} on {}", node.name());
+                move |error: io::Error| diagnose::explain_shortage(step, &object, &error)
+            };
+            let end = process::descriptor_of(id as process::Pid).map_err(failed("pidfd_open"))?;
+            let noted = Noted::start(node.name(), name, id as process::Pid);
+            let known = (Arc::clone(&feed), Some(noted));
+            let source = Source::new(node.name(), pipes, Some(end), known)
+                .map_err(failed("fcntl the output of"))?;
+            let network = node.here()?.place.network_alone();
+            Ok::<_, Error>((source, network.map_err(failed("duplicate the network for"))?))
         };
-        let parts = parts().map_err(|error: io::Error| {
-            Error::from(errno::failure("watch", format!("{name} on {}", host.name()), &error))
-        });
+        let parts = parts();
         let parts = parts.and_then(|(source, network)| print(source).map(|()| network));
         let network = match parts {
             Ok(network) => network,
@@ -90,8 +97,8 @@ impl NodeChild {
                 return Err(error);
             }
         };
-        let (name, host, child) = (name.to_owned(), host.name().to_owned(), Mutex::new(child));
-        let program = Arc::new(Program { name, host, id, child, feed, network });
+        let (name, node, child) = (name.to_owned(), node.name().to_owned(), Mutex::new(child));
+        let program = Arc::new(Program { name, node, id, child, feed, network });
         Ok(Self { stdin, stdout, stderr, program, owner: process::id() })
     }
 
@@ -183,19 +190,23 @@ impl NodeChild {
     fn try_wait_with_output(mut self) -> Result<Output> {
         drop(self.stdin.take());
         let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
+        let program = &self.program;
+        let failed = |step| move |error: io::Error| program.failure(step, &error);
         let read = thread::scope(|scope| {
-            let stderr = thread::Builder::new().spawn_scoped(scope, || read(stderr))?;
-            Ok((read(stdout)?, stderr.join().expect("reading does not panic")?))
+            let stderr = thread::Builder::new().spawn_scoped(scope, || read(stderr));
+            let stderr = stderr.map_err(failed("start a thread to read from"))?;
+            let stdout = read(stdout).map_err(failed("read from"))?;
+            let stderr = stderr.join().expect("reading does not panic");
+            Ok::<_, Error>((stdout, stderr.map_err(failed("read from"))?))
         });
-        let (stdout, stderr) =
-            read.map_err(|error: io::Error| self.program.failure("read from", &error))?;
+        let (stdout, stderr) = read?;
         Ok(Output { status: self.program.wait()?, stdout, stderr })
     }
 }
 
 impl Program {
-    pub(crate) fn is_on(&self, host: &str) -> bool {
-        self.host == host
+    pub(crate) fn is_on(&self, node: &str) -> bool {
+        self.node == node
     }
 
     /// Kills the program if it runs, and reaps it.
@@ -248,20 +259,20 @@ impl Program {
     }
 
     fn failure(&self, step: &str, error: &io::Error) -> Error {
-        errno::failure(step, self.subject(), error).into()
+        diagnose::explain_shortage(step, &self.subject(), error).into()
     }
 
     /// `nginx (process 12) on server`
     pub(crate) fn subject(&self) -> String {
-        format!("{} (process {}) on {}", self.name, self.id, self.host)
+        format!("{} (process {}) on {}", self.name, self.id, self.node)
     }
 }
 
 impl fmt::Debug for NodeChild {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Program { name, host, id, .. } = &*self.program;
+        let Program { name, node, id, .. } = &*self.program;
         let mut text = f.debug_struct("NodeChild");
-        text.field("program", name).field("id", id).field("host", host).finish()
+        text.field("program", name).field("id", id).field("node", node).finish()
     }
 }
 

@@ -8,10 +8,10 @@ use std::sync::mpsc::{self, Sender, SyncSender};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle};
 
+use crate::diagnose;
 use crate::error::{Failure, Result};
 use crate::lab::run::programs::output::{Printer, Source};
 use crate::lab::run::programs::process::Program;
-use crate::sys::errno;
 use crate::sys::lock::lock;
 
 /// State that the handles of all nodes share.
@@ -113,11 +113,11 @@ impl Programs {
     }
 
     /// Kills and reaps the programs on a node.
-    pub(crate) fn end_on(&self, host: &str) {
+    pub(crate) fn end_on(&self, node: &str) {
         let state = lock(&self.0);
         let all: Vec<_> = state.started.iter().filter_map(Weak::upgrade).collect();
         drop(state);
-        all.iter().filter(|program| program.is_on(host)).for_each(|program| program.end());
+        all.iter().filter(|program| program.is_on(node)).for_each(|program| program.end());
     }
 
     /// Kills and reaps the remaining programs, and prints all their output.
@@ -151,7 +151,7 @@ impl Programs {
         };
         let thread = thread::Builder::new().name("lab programs".into()).spawn(work);
         let thread =
-            thread.map_err(|error| errno::failure("start", "a thread of a lab", &error))?;
+            thread.map_err(|error| diagnose::explain("start", "a thread of a lab", &error))?;
         state.starter = Some(Starter { jobs: jobs.clone(), thread });
         Ok(jobs)
     }

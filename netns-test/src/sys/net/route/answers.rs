@@ -84,6 +84,7 @@ pub(crate) fn change_in(message: &[u8]) -> Option<Change> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::errno;
     use crate::sys::net::route::message::next;
 
     fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
@@ -111,9 +112,9 @@ mod tests {
         let words = attribute(WORDS, b"Unknown device type\0");
         for (flags, request) in [(HAS_WORDS, &request[..]), (HAS_WORDS | IS_CAPPED, &request[..16])]
         {
-            let body = [&(-95_i32).to_ne_bytes()[..], request, &words].concat();
+            let body = [&(-errno::EOPNOTSUPP).to_ne_bytes()[..], request, &words].concat();
             let refusal = refusal_in(&message(ERROR, flags, &body)).unwrap();
-            assert_eq!((refusal.place, refusal.error.raw_os_error()), (3, Some(95)));
+            assert_eq!((refusal.place, refusal.error.raw_os_error()), (3, Some(errno::EOPNOTSUPP)));
             assert_eq!(refusal.words.as_deref(), Some("Unknown device type"));
         }
         let done = [&0_i32.to_ne_bytes()[..], &request].concat();

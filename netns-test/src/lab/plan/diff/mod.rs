@@ -1,13 +1,16 @@
-//! Difference between a lab's plan and an extended plan. Pure.
+//! Difference between a lab and an extended topology and its plan. Pure.
 //!
-//! `extend()` can add parts; a part that would change is an error.
+//! `extend()` can add parts; a part that is missing or would change is an error.
 //!
 //! Plans are destructured without `..`, so that a new field does not compile until it is handled
 //! here.
 
+pub(crate) mod declared;
+
 use std::net::IpAddr;
 
 use crate::addr::cidr::{Cidr, Subnet};
+use crate::addr::sysctl::Sysctl;
 use crate::error::Failure;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, InterfaceRef};
 use crate::lab::plan::{LinkPlan, NodePlan, Plan, RoutePlan};
@@ -59,46 +62,35 @@ impl NodeGrowth {
     }
 }
 
-/// Returns the additions of `new` to `old`.
+/// Returns the additions of `new` to `old`. [`declared::check`] has accepted the topology of `new`.
 ///
 /// # Errors
 ///
 /// A part of `old` that `new` does not have, or has in another form.
 pub(crate) fn between(old: &Plan, new: &Plan) -> Result<Growth, Failure> {
-    if new.nodes().len() < old.nodes().len() || new.links().len() < old.links().len() {
-        let why = "it has less than the lab; extend the topology that the lab was built from";
-        return Err(Failure::new("extend", "the lab", why));
-    }
-    let both = || old.nodes().iter().zip(new.nodes());
-    // Names of nodes are compared first: ports of a switch are named after the nodes.
-    let is_same = |before: &NodePlan, after: &NodePlan| {
-        (&before.name, before.kind) == (&after.name, after.kind)
-    };
-    if let Some((node, _)) = both().find(|(before, after)| !is_same(before, after)) {
-        return Err(changed(&node.name, "its name or its kind"));
-    }
     let mut growth = Growth::default();
-    for (before, after) in both() {
+    for (before, after) in old.nodes().iter().zip(new.nodes()) {
         let (places, node) = between_nodes(before, after)?;
         growth.places.push(places);
         growth.nodes.push(node);
     }
     for (at, (before, after)) in old.links().iter().zip(new.links()).enumerate() {
-        // The index of the segment follows from the links; MTU and subnets of the segment are
-        // compared with the interfaces.
-        let LinkPlan { name, ends, segment: _ } = before;
+        // The topologies have the same names. The index of the segment follows from the links;
+        // MTU and subnets of the segment are compared with the interfaces.
+        let LinkPlan { name: _, ends, segment: _ } = before;
         let named = |plan: &Plan, ends: &[InterfaceRef; 2]| {
             ends.each_ref().map(|end| (end.node, plan.interface(*end).name.clone()))
         };
-        if *name != after.name || named(old, ends) != named(new, &after.ends) {
-            return Err(changed(&old.link_label(at), "its name or its ends"));
+        if named(old, ends) != named(new, &after.ends) {
+            return Err(changed(&old.link_label(at), "its ends"));
         }
     }
     Ok(growth)
 }
 
 fn between_nodes(before: &NodePlan, after: &NodePlan) -> Result<(Vec<usize>, NodeGrowth), Failure> {
-    // Kind and hostname are compared by `between`; addresses repeat those of the interfaces.
+    // The topologies have the same names and kinds, which decide the hostname; addresses repeat
+    // those of the interfaces.
     let NodePlan { name, kind: _, hostname: _, interfaces, routes, sysctls, addresses: _ } = before;
     let mut growth = NodeGrowth::default();
     let mut places = Vec::new();
@@ -112,8 +104,7 @@ fn between_nodes(before: &NodePlan, after: &NodePlan) -> Result<(Vec<usize>, Nod
     }
     growth.interfaces = (0..after.interfaces.len()).filter(|at| !places.contains(at)).collect();
     growth.reroute(routes, &after.routes);
-    let is_new = |sysctl: &&(String, String)| !sysctls.contains(sysctl);
-    growth.sysctls = after.sysctls.iter().filter(is_new).cloned().collect();
+    growth.sysctls = new_sysctls(sysctls, after);
     Ok((places, growth))
 }
 
@@ -151,7 +142,13 @@ fn between_interfaces(
     if *mtu != after.mtu {
         return Err("its MTU");
     }
-    if !addresses.iter().all(|address| after.addresses.contains(address)) {
+    let of_family = |all: &[Cidr], is_ipv4: bool| -> Vec<Cidr> {
+        all.iter().filter(|one| one.address().is_ipv4() == is_ipv4).copied().collect()
+    };
+    // The first address of a family is the primary one: others can only follow.
+    let only_adds =
+        |family| of_family(&after.addresses, family).starts_with(&of_family(addresses, family));
+    if ![true, false].into_iter().all(only_adds) {
         return Err("its addresses");
     }
     let new = after.addresses.iter().filter(|address| !addresses.contains(address));
@@ -159,7 +156,38 @@ fn between_interfaces(
     Ok(())
 }
 
-fn changed(object: &str, part: &str) -> Failure {
+/// Returns the sysctls of a node that are new or get another value, in the order of writing.
+fn new_sysctls(before: &[(String, String)], after: &NodePlan) -> Vec<(String, String)> {
+    let all: Vec<(Sysctl, &(String, String))> =
+        after.sysctls.iter().map(|one| (Sysctl::new(&one.0), one)).collect();
+    // The last value of a sysctl applies.
+    let value_before = |key: &Sysctl| {
+        let mut same = before.iter().rev().filter(|(name, _)| Sysctl::new(name) == *key);
+        same.next().map(|(_, value)| value)
+    };
+    let is_last = |at: usize| all[at + 1..].iter().all(|(key, _)| *key != all[at].0);
+    let is_new = |at: usize| value_before(&all[at].0) != Some(&all[at].1.1);
+    let last: Vec<usize> = (0..all.len()).filter(|at| is_last(*at)).collect();
+    let new: Vec<usize> = last.iter().copied().filter(|at| is_new(*at)).collect();
+    // The kernel copies a value of `all` to each interface.
+    let is_overwritten = |at: usize| new.iter().any(|new| is_of_all(&all[*new].0, &all[at].0));
+    let names_interface = |at: usize| {
+        let parts = all[at].0.parts();
+        after.interfaces.iter().any(|one| parts.contains(&one.name.as_str()))
+    };
+    let wanted = last.into_iter().filter(|at| new.contains(at) || is_overwritten(*at));
+    let (of_interfaces, others): (Vec<_>, Vec<_>) = wanted.partition(|at| names_interface(*at));
+    others.into_iter().chain(of_interfaces).map(|at| all[at].1.clone()).collect()
+}
+
+/// Returns whether `all` is the sysctl of all interfaces that `one` is of one of them.
+fn is_of_all(all: &Sysctl, one: &Sysctl) -> bool {
+    let (all, one) = (all.parts(), one.parts());
+    let mut pairs = all.iter().zip(&one);
+    all.len() == one.len() && all != one && pairs.all(|(all, one)| all == one || *all == "all")
+}
+
+pub(super) fn changed(object: &str, part: &str) -> Failure {
     let why = format!("{part} would change: extend() only adds; build another lab");
     Failure::new("extend", object, why)
 }
