@@ -123,7 +123,7 @@ fn refused() -> (Ending, Facts, Vec<Cause>) {
             reason: Reason::Panic,
             processes: vec![program],
             networks: vec![network("client", 11, "10.0.0.1"), server],
-            gaps: vec![],
+            ..Look::default()
         }],
         ..Facts::default()
     };
@@ -190,8 +190,39 @@ fn a_short_report_has_the_conclusion_and_the_evidence() {
     assert!(short[4].starts_with("Cause (certain)") && short[12].starts_with("Evidence"));
 }
 
-#[test]
-fn a_time_limit_shows_who_waits_for_what() {
+fn body() -> Process {
+    let call = |name: &str, descriptors: Vec<i32>| {
+        Some(Call { name: name.into(), descriptors, ..Call::default() })
+    };
+    let thread = |tid, name: &str, call| Thread {
+        tid,
+        name: name.into(),
+        state: "S".into(),
+        network: 11,
+        call,
+        ..Thread::default()
+    };
+    Process {
+        pid: 2,
+        is_body: true,
+        name: "lan".into(),
+        state: "S".into(),
+        threads: vec![
+            thread(2, "lan", call("futex", vec![])),
+            thread(4, "tokio-rt-1", call("epoll_wait", vec![5, 6])),
+            thread(3, "client_reaches_", call("recvfrom", vec![9])),
+        ],
+        descriptors: vec![
+            Descriptor { number: 9, target: "socket:[71]".into(), watched: vec![] },
+            Descriptor { number: 5, target: "pipe:[3]".into(), watched: vec![] },
+            Descriptor { number: 6, target: "anon_inode:[eventfd]".into(), watched: vec![] },
+        ],
+        ..Process::default()
+    }
+}
+
+/// Returns a test that waits for a datagram that a filter drops.
+fn waiting() -> (Ending, Facts) {
     let (mut ending, mut facts, _) = refused();
     ending.kind = EndKind::TimedOut;
     ending.after = Duration::from_secs(30);
@@ -218,34 +249,7 @@ fn a_time_limit_shows_who_waits_for_what() {
         verdict: "drop".into(),
         packets: 29,
     });
-    let call = |name: &str, descriptors: Vec<i32>| {
-        Some(Call { name: name.into(), descriptors, ..Call::default() })
-    };
-    let thread = |tid, name: &str, call| Thread {
-        tid,
-        name: name.into(),
-        state: "S".into(),
-        network: 11,
-        call,
-        ..Thread::default()
-    };
-    look.processes.push(Process {
-        pid: 2,
-        is_body: true,
-        name: "lan".into(),
-        state: "S".into(),
-        threads: vec![
-            thread(2, "lan", call("futex", vec![])),
-            thread(4, "tokio-rt-1", call("epoll_wait", vec![5, 6])),
-            thread(3, "client_reaches_", call("recvfrom", vec![9])),
-        ],
-        descriptors: vec![
-            Descriptor { number: 9, target: "socket:[71]".into(), watched: vec![] },
-            Descriptor { number: 5, target: "pipe:[3]".into(), watched: vec![] },
-            Descriptor { number: 6, target: "anon_inode:[eventfd]".into(), watched: vec![] },
-        ],
-        ..Process::default()
-    });
+    look.processes.push(body());
     look.processes.push(Process {
         pid: 12,
         name: "logger".into(),
@@ -253,6 +257,12 @@ fn a_time_limit_shows_who_waits_for_what() {
         status: 256,
         ..Process::default()
     });
+    (ending, facts)
+}
+
+#[test]
+fn a_time_limit_shows_who_waits_for_what() {
+    let (ending, facts) = waiting();
     let around = Around { excerpt: None, evidence: String::new(), ..around() };
     let expected = "\
 netns-test: client_reaches_server TIMED OUT after 30.000 s (attempt 2 of 3)

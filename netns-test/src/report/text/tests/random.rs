@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::evidence::code::Fact;
+use crate::evidence::code::Fact as _;
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::event::{Detail, Event, EventKind};
 use crate::evidence::facts::lab::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
@@ -210,6 +210,7 @@ impl Source {
             processes: self.list(most, Self::process),
             networks: self.list(most, |own| own.network(most)),
             gaps: self.list(4, Self::text),
+            ..Look::default()
         }
     }
 
@@ -248,6 +249,23 @@ impl Source {
         }
     }
 
+    fn interface(&mut self) -> Interface {
+        Interface {
+            index: self.below(4) as u32,
+            name: self.name(),
+            is_up: self.below(4) > 0,
+            has_carrier: self.below(4) > 0,
+            addresses: self.list(3, |own| Address {
+                address: own.address(),
+                prefix: own.next() as u8,
+                is_tentative: own.below(2) == 0,
+                is_duplicate: own.below(2) == 0,
+            }),
+            rx_dropped: self.below(3),
+            ..Interface::default()
+        }
+    }
+
     fn network(&mut self, most: u64) -> Network {
         let states = [SocketState::Listen, SocketState::SynSent, SocketState::Established];
         let socket = |own: &mut Self| Socket {
@@ -263,25 +281,11 @@ impl Source {
             path: own.text(),
             ..Socket::default()
         };
-        let interface = |own: &mut Self| Interface {
-            index: own.below(4) as u32,
-            name: own.name(),
-            is_up: own.below(4) > 0,
-            has_carrier: own.below(4) > 0,
-            addresses: own.list(3, |own| Address {
-                address: own.address(),
-                prefix: own.next() as u8,
-                is_tentative: own.below(2) == 0,
-                is_duplicate: own.below(2) == 0,
-            }),
-            rx_dropped: own.below(3),
-            ..Interface::default()
-        };
         Network {
             node: self.name(),
             inode: self.below(4),
             sockets: self.list(most, socket),
-            interfaces: self.list(4, interface),
+            interfaces: self.list(4, Self::interface),
             routes: self.list(4, |own| Route {
                 destination: own.address(),
                 prefix: own.next() as u8,
