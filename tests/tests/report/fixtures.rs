@@ -40,6 +40,7 @@ fn starts_a_program_with_a_hostile_name() {
     std::fs::remove_dir_all(place).unwrap();
     assert_eq!(child.id(), 0, "it has a number");
     child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[netns_test]
