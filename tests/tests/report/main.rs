@@ -81,7 +81,8 @@ fn a_failing_test_leaves_a_bundle() {
         assert!(event["t_ns"].is_i64() && event["kind"].is_string(), "{line}");
     }
     let report = fs::read_to_string(bundle.join("report.txt")).unwrap();
-    for line in report.lines().filter(|line| !line.is_empty()) {
+    assert!(report.contains("\n  it listens and has no client\n"), "{report}");
+    for line in report.lines().map(str::trim).filter(|line| !line.is_empty()) {
         assert!(printed.contains(line), "{line:?} is not in\n{printed}");
     }
     assert!(report.contains("LISTEN     127.0.0.1:"), "{report}");

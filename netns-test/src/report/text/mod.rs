@@ -39,6 +39,8 @@ pub(crate) struct Around {
     pub(crate) again: String,
     pub(crate) is_utf8: bool,
     pub(crate) is_short: bool,
+    /// Whether the report has the message of the verdict, which a terminal has shown before.
+    pub(crate) has_message: bool,
 }
 
 /// Returns the lines of the report: at most 60 of 100 columns, each safe to print. There are none
@@ -92,8 +94,11 @@ fn problems(around: &Around) -> Vec<String> {
 
 fn sections(ending: &Ending, facts: &Facts, causes: &[Cause], around: &Around) -> Vec<Section> {
     let concern = Concern::of(ending, facts, causes);
-    let rows = vec![heading::headline(ending, facts)];
-    let mut sections = vec![Section { rows, least: 1, rank: Rank::Cause, ..Section::default() }];
+    let mut rows = vec![heading::headline(ending, facts)];
+    if around.has_message {
+        rows.extend(heading::message(ending));
+    }
+    let mut sections = vec![Section { rows, least: 2, rank: Rank::Cause, ..Section::default() }];
     sections.extend(around.excerpt.as_ref().map(heading::source));
     sections.extend(heading::causes(causes, around.is_utf8));
     let rest = [

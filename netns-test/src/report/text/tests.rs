@@ -349,3 +349,34 @@ fn no_report_is_longer_wider_or_unsafe() {
         }
     }
 }
+
+/// The sums are small if each part is looked at once.
+#[test]
+fn a_flood_of_facts_is_cut() {
+    const MANY: u32 = 20_000;
+    let (mut ending, mut facts, causes) = refused();
+    ending.kind = EndKind::TimedOut;
+    ending.message = "10.0.0.2:80 client ".repeat(MANY as usize);
+    let kinds = [EventKind::Note, EventKind::Log, EventKind::Spawn];
+    let event = |at: u32| {
+        let kind = kinds[at as usize % 3];
+        event(at.into(), &format!("n{at}"), kind, &format!("text {at}")).with("pid", at)
+    };
+    facts.events = (0..MANY).map(event).collect();
+    let mut lab = lab();
+    lab.nodes.extend((0..MANY).map(|at| LabNode { name: format!("n{at}"), ..LabNode::default() }));
+    let end = |node| LabEnd { node, interface: "eth0".into() };
+    let link = |at| LabLink { name: format!("l{at}"), ends: vec![end(at), end(at + 1)] };
+    lab.links.extend((0..MANY).map(link));
+    facts.labs.push(lab);
+    let look = &mut facts.looks[0];
+    look.reason = Reason::TimeLimit;
+    look.at = ms(u64::from(MANY) + 1);
+    let (socket, network) = (look.networks[1].sockets[0].clone(), look.networks[0].clone());
+    look.networks[1].sockets = vec![socket; MANY as usize];
+    look.networks.extend((0..MANY).map(|at| Network { node: format!("n{at}"), ..network.clone() }));
+    let thread = Thread { name: "many".into(), network: 99, ..Thread::default() };
+    let process = Process { threads: vec![thread; 4], ..body() };
+    look.processes.extend((0..MANY).map(|pid| Process { pid, is_body: false, ..process.clone() }));
+    assert_eq!(lines(&ending, &facts, &causes, &around()).len(), LINES);
+}

@@ -119,6 +119,7 @@ impl Source {
             again: self.text(),
             is_utf8: self.below(2) == 0,
             is_short: self.below(4) == 0,
+            has_message: self.below(2) == 0,
         }
     }
 }
