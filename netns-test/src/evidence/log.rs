@@ -54,6 +54,7 @@ pub(crate) fn note_returns(returns: bool) {
 
 /// Returns whether the networks of a lab are wanted after it was dropped: its end may be that of a
 /// function that returns an error.
+#[cfg(feature = "lab")]
 pub(crate) fn may_return_an_error() -> bool {
     own().is_some_and(|own| own.returns.load(Ordering::Relaxed))
 }
@@ -77,6 +78,7 @@ pub(crate) fn append(record: impl FnOnce() -> Record) {
 }
 
 /// Appends a record that init acts on, such as one about networks that it is to keep.
+#[cfg(feature = "lab")]
 pub(crate) fn tell(record: impl FnOnce() -> Record) {
     if let Some(own) = own() {
         own.log.append(&record().encoded());
