@@ -72,7 +72,8 @@ fn keep(ending: &Ending, facts: &Facts, causes: &[Cause], around: &mut Around) {
         around.problems.push(format!("the evidence was cut: {name} lacks {left_out} bytes"));
     }
     around.evidence = place.shown(run);
-    let report = text::all_lines(ending, facts, causes, around).join("\n") + "\n";
+    let alone = Around { has_message: true, ..around.clone() };
+    let report = text::all_lines(ending, facts, causes, &alone).join("\n") + "\n";
     let result = result::json(ending, facts, causes, (run, &files));
     for (name, text) in [("report.txt", report), ("result.json", result)] {
         files.push(File { name: name.into(), content: text.into_bytes(), left_out: 0 });

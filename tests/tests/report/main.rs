@@ -23,6 +23,7 @@ fn with(mut command: Command, variables: &[(&str, &str)]) -> Command {
         command.env_remove(format!("NETNS_TEST_{name}"));
     }
     command.env("CARGO_PKG_NAME", "shop").env("LC_ALL", "C.UTF-8");
+    command.env("CARGO_MANIFEST_DIR", env!("CARGO_MANIFEST_DIR"));
     command.envs(variables.iter().copied());
     command
 }
@@ -80,11 +81,15 @@ fn a_failing_test_leaves_a_bundle() {
         assert!(event["t_ns"].is_i64() && event["kind"].is_string(), "{line}");
     }
     let report = fs::read_to_string(bundle.join("report.txt")).unwrap();
-    for line in report.lines().filter(|line| !line.is_empty()) {
+    assert!(report.contains("\n  it listens and has no client\n"), "{report}");
+    for line in report.lines().map(str::trim).filter(|line| !line.is_empty()) {
         assert!(printed.contains(line), "{line:?} is not in\n{printed}");
     }
     assert!(report.contains("LISTEN     127.0.0.1:"), "{report}");
-    assert!(report.contains("it listens and has no client\");"), "the source: {report}");
+    // A user who may not read the source gets a report without.
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/report/fixtures.rs");
+    let is_shown = report.contains("panic!(\"it listens and has no client\");");
+    assert_eq!(is_shown, fs::read(source).is_ok(), "{report}");
     fs::remove_dir_all(out).unwrap();
 }
 
@@ -210,6 +215,31 @@ fn a_place_that_cannot_be_written_costs_one_line() {
         assert!(printed.contains("FAILED after") && !printed.contains("Evidence"), "{printed}");
         passes(&mut run("passes", &variables), 1);
     }
+}
+
+#[test]
+fn a_lab_is_drawn_and_what_waits_is_named() {
+    let out = scratch("lab");
+    let variables = [("NETNS_TEST_OUT", out.to_str().unwrap())];
+    let printed = failing("connects_to_another_port", &variables);
+    for part in ["Cause (", "client eth0 10.0.0.1/24", "LISTEN     0.0.0.0:8080"] {
+        assert!(printed.contains(part), "{part:?} is not in\n{printed}");
+    }
+    let printed = failing("waits_for_a_datagram", &variables);
+    let parts = [
+        "fixtures::waits_for_a_datagram TIMED OUT after ",
+        "--X--",
+        "<== ",
+        "the test's thread (tid ",
+        "recvfrom, for data, fd ",
+        ": udp 0.0.0.0:4000",
+    ];
+    for part in parts {
+        assert!(printed.contains(part), "{part:?} is not in\n{printed}");
+    }
+    let bundle = bundle(&out, "waits_for_a_datagram", "attempt-1");
+    assert_eq!(result(&bundle)["kind"], "timed out");
+    fs::remove_dir_all(out).unwrap();
 }
 
 /// Makes a target directory with a copy of this binary, as cargo would.

@@ -39,6 +39,8 @@ pub(crate) struct Around {
     pub(crate) again: String,
     pub(crate) is_utf8: bool,
     pub(crate) is_short: bool,
+    /// Whether the report has the message of the verdict, which a terminal has shown before.
+    pub(crate) has_message: bool,
 }
 
 /// Returns the lines of the report: at most 60 of 100 columns, each safe to print. There are none
@@ -92,8 +94,11 @@ fn problems(around: &Around) -> Vec<String> {
 
 fn sections(ending: &Ending, facts: &Facts, causes: &[Cause], around: &Around) -> Vec<Section> {
     let concern = Concern::of(ending, facts, causes);
-    let rows = vec![heading::headline(ending, facts)];
-    let mut sections = vec![Section { rows, least: 1, rank: Rank::Cause, ..Section::default() }];
+    let mut rows = vec![heading::headline(ending, facts)];
+    if around.has_message {
+        rows.extend(heading::message(ending));
+    }
+    let mut sections = vec![Section { rows, least: 2, rank: Rank::Cause, ..Section::default() }];
     sections.extend(around.excerpt.as_ref().map(heading::source));
     sections.extend(heading::causes(causes, around.is_utf8));
     let rest = [
@@ -106,9 +111,10 @@ fn sections(ending: &Ending, facts: &Facts, causes: &[Cause], around: &Around) -
         network::routes(facts, &concern),
         network::gaps(facts),
     ];
-    // A blank line sets off the lab and the timeline; the others are short.
-    for mut section in rest.into_iter().filter(|section| !section.rows.is_empty()) {
-        if section.rank >= Rank::Topology {
+    // A blank line sets off the first one and the larger ones.
+    let some = rest.into_iter().filter(|section| !section.rows.is_empty());
+    for (place, mut section) in some.enumerate() {
+        if place == 0 || section.rank >= Rank::Topology {
             let title = std::mem::take(&mut section.title);
             section.rows.splice(0..0, [String::new(), title]);
             section.least += 2;
@@ -132,7 +138,8 @@ fn says_more(ending: &Ending, facts: &Facts, causes: &[Cause]) -> bool {
     is_known || !causes.is_empty() || facts.events.len() > own
 }
 
-/// Returns a value with its label, on several lines if it is long: parted after `separator`.
+/// Returns a value with its label, on several lines if it is long: parted after `separator`. Lines
+/// of a command can be copied together.
 fn labelled(label: &str, value: &str, separator: char, is_utf8: bool) -> Vec<String> {
     if value.is_empty() {
         return Vec::new();
@@ -140,11 +147,16 @@ fn labelled(label: &str, value: &str, separator: char, is_utf8: bool) -> Vec<Str
     let value = escape(value, is_utf8);
     let mut lines = Vec::new();
     let mut line = label.to_owned();
+    let mut is_quoted = false;
     for part in value.split_inclusive(separator) {
-        if width(&line) + width(part) > COLUMNS && line.trim() != label.trim() {
+        if width(&line) + width(part) >= COLUMNS && line.trim() != label.trim() {
+            if separator == ' ' && !is_quoted {
+                line.push('\\');
+            }
             lines.push(std::mem::replace(&mut line, " ".repeat(label.len())));
         }
         line.push_str(part);
+        is_quoted ^= part.matches('\'').count() % 2 == 1;
     }
     lines.push(line);
     lines.iter().map(|line| printable(line, is_utf8)).collect()

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::evidence::code::Fact;
+use crate::evidence::code::Fact as _;
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::event::{Detail, Event, EventKind};
 use crate::evidence::facts::lab::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
@@ -119,6 +119,7 @@ impl Source {
             again: self.text(),
             is_utf8: self.below(2) == 0,
             is_short: self.below(4) == 0,
+            has_message: self.below(2) == 0,
         }
     }
 }
@@ -249,6 +250,23 @@ impl Source {
         }
     }
 
+    fn interface(&mut self) -> Interface {
+        Interface {
+            index: self.below(4) as u32,
+            name: self.name(),
+            is_up: self.below(4) > 0,
+            has_carrier: self.below(4) > 0,
+            addresses: self.list(3, |own| Address {
+                address: own.address(),
+                prefix: own.next() as u8,
+                is_tentative: own.below(2) == 0,
+                is_duplicate: own.below(2) == 0,
+            }),
+            rx_dropped: self.below(3),
+            ..Interface::default()
+        }
+    }
+
     fn network(&mut self, most: u64) -> Network {
         let states = [SocketState::Listen, SocketState::SynSent, SocketState::Established];
         let socket = |own: &mut Self| Socket {
@@ -264,25 +282,11 @@ impl Source {
             path: own.text(),
             ..Socket::default()
         };
-        let interface = |own: &mut Self| Interface {
-            index: own.below(4) as u32,
-            name: own.name(),
-            is_up: own.below(4) > 0,
-            has_carrier: own.below(4) > 0,
-            addresses: own.list(3, |own| Address {
-                address: own.address(),
-                prefix: own.next() as u8,
-                is_tentative: own.below(2) == 0,
-                is_duplicate: own.below(2) == 0,
-            }),
-            rx_dropped: own.below(3),
-            ..Interface::default()
-        };
         Network {
             node: self.name(),
             inode: self.below(4),
             sockets: self.list(most, socket),
-            interfaces: self.list(4, interface),
+            interfaces: self.list(4, Self::interface),
             routes: self.list(4, |own| Route {
                 destination: own.address(),
                 prefix: own.next() as u8,
