@@ -9,6 +9,7 @@ mod commands;
 mod concurrent_changes;
 mod connect_after_heal;
 mod debug_texts;
+mod early_end;
 mod error_texts;
 mod extend;
 mod extend_declarations;

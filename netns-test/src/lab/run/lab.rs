@@ -31,6 +31,12 @@ use crate::sys::process;
 /// the lab has started are killed. The remaining output of programs is printed. The kernel destroys
 /// each namespace after its last use.
 ///
+/// A panic of a task or a thread on a node ends the waits of the lab ([`Wait`](crate::lab::Wait))
+/// at once. It also ends the test, as a failure with the message of the panic, if the test does not
+/// end by itself: one second later if its thread has been blocked since, such as in a `read` or
+/// `join`, and otherwise five seconds later. [`expect_panics`](Self::expect_panics) turns this off,
+/// and so does `#[should_panic]` for the end of the test.
+///
 /// # Panics
 ///
 /// The drop panics, so that the test fails, if a task or a thread on a node has panicked, if a
@@ -207,6 +213,27 @@ impl Lab {
         log::note(|| Event::of(EventKind::Note, "", text));
     }
 
+    /// Tells the lab that panics of tasks and threads on its nodes are meant: those before this
+    /// call, and all later ones. They do not end waits or the test, and the drop of the lab does
+    /// not panic for them.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(lab: netns_test::Lab, server: netns_test::NodeId) {
+    /// lab.expect_panics();
+    /// let thread = lab[server].spawn_thread(|| panic!("the disk is full"));
+    /// assert!(thread.join().is_err());
+    /// # }
+    /// ```
+    pub fn expect_panics(&self) {
+        self.panics.expect();
+        log::note(|| {
+            let event = Event::of(EventKind::Note, "", "panics on nodes are expected");
+            event.with("panics", "expected")
+        });
+    }
+
     pub(crate) fn fabric(&self) -> &Arc<Fabric> {
         &self.fabric
     }
@@ -269,6 +296,7 @@ impl Drop for Lab {
         if process::id() != self.builder {
             return;
         }
+        self.panics.close();
         described::dropped();
         let here: Vec<_> =
             self.nodes().filter_map(|node| Some((node, node.here().ok()?))).collect();

@@ -168,8 +168,11 @@ fn reach(host: &Node, here: &Arc<Namespaces>, to: IpAddr, deadline: &Deadline) -
     if deadline.is_stopped() {
         return Err(Failure::new("wait for", &subject, "the wait was stopped").into());
     }
-    let Some((last, ended_by)) = trace(host, &echo).map_err(failed)? else { return Ok(()) };
     let failure = Failure::new("wait for", &subject, format!("no answer {deadline}"));
+    if deadline.kind() != Kind::Timeout {
+        return Err(failure.of(deadline.kind()).into());
+    }
+    let Some((last, ended_by)) = trace(host, &echo).map_err(failed)? else { return Ok(()) };
     let failure = obstacles(host, to).into_iter().fold(failure, Failure::advise);
     let failure = failure.of(Kind::Timeout);
     let refusal = ended_by.or(refusal);
