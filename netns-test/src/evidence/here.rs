@@ -8,6 +8,7 @@ thread_local! {
 
 /// Notes that the calling thread is on the node of this name; on none if it is empty. Returns the
 /// name before.
+#[cfg(feature = "lab")]
 pub(crate) fn set(node: &str) -> String {
     // A thread that ends has no name any more.
     let set = NODE.try_with(|here| here.replace(node.to_owned()));

@@ -11,6 +11,7 @@ mod connect_after_heal;
 mod debug_texts;
 mod early_end;
 mod error_texts;
+mod escapes;
 mod extend;
 mod extend_declarations;
 mod extend_splits;

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::diagnose;
 use crate::error::Failure;
+#[cfg(feature = "lab")]
 use crate::evidence::body;
 use crate::evidence::log;
 use crate::harness::child::panic_hook;
@@ -101,6 +102,7 @@ fn call(case: &Case, record: &Arc<BodyRecord>) -> End {
     drop(stack_overflow::note_overflow_in(record.memory().stack_overflow()));
     if case.should_panic == ShouldPanic::No {
         panic_hook::watch();
+        #[cfg(feature = "lab")]
         allow_early_end(record);
     }
     log::note_returns(case.returns);
@@ -128,7 +130,8 @@ fn call(case: &Case, record: &Arc<BodyRecord>) -> End {
     }
 }
 
-/// Lets a panic on another thread end the test.
+/// Lets a panic on a node of a lab end the test.
+#[cfg(feature = "lab")]
 fn allow_early_end(record: &Arc<BodyRecord>) {
     let (record, stderr) = (Arc::clone(record), fds::standard_error());
     body::allow_early_end(move |message| {

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::env;
-use crate::env::{Keep, Report};
+use crate::env::{Escape, Keep, Report};
 use crate::evidence::code::Fact as _;
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::Facts;
@@ -115,6 +115,7 @@ fn around(ending: &Ending, facts: &Facts) -> Around {
         again: rerun::command(run, &ending.binary, &ending.test),
         is_utf8: run.is_utf8,
         is_short: env::report() == Report::Short,
+        hides_escapes: env::escape() == Escape::Off,
         ..Around::default()
     }
 }

@@ -15,6 +15,7 @@ use crate::lab::fabric::described;
 use crate::lab::fabric::limitation;
 use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::Plan;
+use crate::lab::run::escapes;
 use crate::lab::run::link::Link;
 use crate::lab::run::node::Node;
 use crate::lab::run::panics::Panics;
@@ -316,10 +317,12 @@ impl Drop for Lab {
         let killed = ns_set::kill_all_in(&networks.collect::<Vec<_>>());
         self.common.programs.end();
         let left = killed.err().map(|failure| format!("end of the lab: {failure}"));
+        let escapes = escapes::failures(&here);
         let kept = self.own.guest.as_mut().map(Guest::take_back);
         let left: Vec<String> = left.into_iter().chain(kept.into_iter().flatten()).collect();
         let panics = self.panics.take();
-        let failures: Vec<String> = panics.into_iter().chain(left.clone()).collect();
+        let failures = panics.into_iter().chain(left.clone()).chain(escapes);
+        let failures: Vec<String> = failures.collect();
         if !std::thread::panicking() {
             assert!(failures.is_empty(), "{}", failures.join("\n"));
         }

@@ -3,6 +3,7 @@
 pub(crate) mod blocked;
 pub(crate) mod early_end;
 pub(crate) mod enter;
+pub(crate) mod escapes;
 pub(crate) mod lab;
 pub(crate) mod link;
 pub(crate) mod node;

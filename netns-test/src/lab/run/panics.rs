@@ -185,9 +185,12 @@ impl Panics {
         recorded.panics.push(text);
         if recorded.ender.is_none() && !recorded.is_ending && body::may_end_early() {
             let (shared, own) = (Arc::clone(&self.0), Arc::clone(&self.0));
-            let start = early_end::start(move |pause| shared.goes_on(pause), move |waited| {
-                own.end_test(waited);
-            });
+            let start = early_end::start(
+                move |pause| shared.goes_on(pause),
+                move |waited| {
+                    own.end_test(waited);
+                },
+            );
             // Without the thread, the test ends by itself.
             recorded.ender = start.ok();
         }
