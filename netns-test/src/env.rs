@@ -20,6 +20,19 @@ pub(crate) struct Settings {
     pub(crate) keep: Keep,
     /// Directory of the bundles, instead of one below cargo's target directory.
     pub(crate) out: Option<PathBuf>,
+    pub(crate) escape: Escape,
+}
+
+/// Treatment of sends for which a network has no route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Escape {
+    /// The report of a failed test counts them.
+    Note,
+    /// The test fails.
+    Fail,
+    /// The report names their destinations.
+    Trace,
+    Off,
 }
 
 /// Length of the report of a test that has failed.
@@ -59,7 +72,7 @@ pub(crate) struct Variable {
 }
 
 /// Table of variables in the documentation.
-pub(crate) const VARIABLES: [Variable; 6] = [
+pub(crate) const VARIABLES: [Variable; 7] = [
     Variable {
         name: "NETNS_TEST",
         values: "`require`, `skip`",
@@ -99,6 +112,14 @@ pub(crate) const VARIABLES: [Variable; 6] = [
         values: "a path",
         default: "`netns-test` in cargo's target directory",
         meaning: "the directory of these files",
+    },
+    Variable {
+        name: "NETNS_TEST_ESCAPE",
+        values: "`note`, `fail`, `trace`, `off`",
+        default: "`note`",
+        meaning: "sends without a route: the report of a failed test counts them for each node; or \
+                  they fail the test; or the report names their destinations, which a route to an \
+                  interface `escape` takes; or nothing",
     },
 ];
 
@@ -172,6 +193,11 @@ pub(crate) fn keeps_all() -> bool {
     settings().is_ok_and(|settings| settings.keep == Keep::All && settings.report != Report::Off)
 }
 
+/// Returns the treatment of sends without a route.
+pub(crate) fn escape() -> Escape {
+    settings().map_or(Escape::Off, |settings| settings.escape)
+}
+
 /// Returns the description of the test run.
 pub(crate) fn test_run() -> &'static TestRun {
     static RUN: OnceLock<TestRun> = OnceLock::new();
@@ -214,7 +240,7 @@ impl Settings {
     /// CI pipelines set variables to an empty value where an expression has none.
     fn new(value: impl Fn(&str) -> Option<OsString>) -> Result<Self, Failure> {
         let value = |name: &str| value(name).filter(|value| !value.is_empty());
-        let [policy, skipped, spares, report, keep, out] = &VARIABLES;
+        let [policy, skipped, spares, report, keep, out, escape] = &VARIABLES;
         let policy = match value(policy.name) {
             None => Policy::Require,
             Some(value) if value == "require" => Policy::Require,
@@ -239,11 +265,19 @@ impl Settings {
             Some(value) if value == "none" => Keep::None,
             Some(value) => return Err(wrong(keep, &value)),
         };
+        let escape = match value(escape.name) {
+            None => Escape::Note,
+            Some(value) if value == "note" => Escape::Note,
+            Some(value) if value == "fail" => Escape::Fail,
+            Some(value) if value == "trace" => Escape::Trace,
+            Some(value) if value == "off" => Escape::Off,
+            Some(value) => return Err(wrong(escape, &value)),
+        };
         // A test may change the working directory.
         let absolute = |path| std::path::absolute(&path).unwrap_or(path);
         let skipped = value(skipped.name).map(PathBuf::from).map(absolute);
         let out = value(out.name).map(PathBuf::from).map(absolute);
-        Ok(Self { policy, skipped, spares, report, keep, out })
+        Ok(Self { policy, skipped, spares, report, keep, out, escape })
     }
 }
 
@@ -299,6 +333,7 @@ mod tests {
             report: Report::Full,
             keep: Keep::Failed,
             out: None,
+            escape: Escape::Note,
         };
         assert_eq!(settings(&[]), Ok(default.clone()));
         assert_eq!(
@@ -331,7 +366,7 @@ mod tests {
             let failure = settings(&[("NETNS_TEST_SPARES", value)]).unwrap_err().to_string();
             assert!(failure.contains("the variable NETNS_TEST_SPARES"), "{failure}");
         }
-        for name in ["NETNS_TEST_REPORT", "NETNS_TEST_KEEP"] {
+        for name in ["NETNS_TEST_REPORT", "NETNS_TEST_KEEP", "NETNS_TEST_ESCAPE"] {
             let failure = settings(&[(name, "Full")]).unwrap_err().to_string();
             assert!(failure.contains(&format!("the variable {name}")), "{failure}");
         }
@@ -349,6 +384,14 @@ mod tests {
         assert_eq!(of("off", "none"), (Report::Off, Keep::None));
         let out = settings(&[("NETNS_TEST_OUT", "/tmp/x")]).unwrap().out;
         assert_eq!(out, Some(PathBuf::from("/tmp/x")));
+    }
+
+    #[test]
+    fn sends_without_a_route_are_treated_as_the_user_says() {
+        let of = |value| settings(&[("NETNS_TEST_ESCAPE", value)]).unwrap().escape;
+        let all = ["", "note", "fail", "trace", "off"].map(of);
+        let (note, fail) = (Escape::Note, Escape::Fail);
+        assert_eq!(all, [note, note, fail, Escape::Trace, Escape::Off]);
     }
 
     #[test]

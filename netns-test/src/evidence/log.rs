@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::evidence::code::Fact as _;
 use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::here;
 use crate::evidence::record::Record;
 use crate::sys::process;
 use crate::sys::process::progress;
@@ -68,10 +69,14 @@ pub(crate) fn may_return_an_error() -> bool {
     own().is_some_and(|own| own.returns.load(Ordering::Relaxed))
 }
 
-/// Appends an event. Its time is now, and its thread the calling one, unless they are set.
+/// Appends an event. Its time is now, unless it is set. A note and a panic are on the node of the
+/// calling thread.
 pub(crate) fn note(event: impl FnOnce() -> Event) {
     append(|| {
         let mut event = event();
+        if event.node.is_empty() && matches!(event.kind, EventKind::Note | EventKind::Panic) {
+            event.node = here::node();
+        }
         if event.at.is_zero() {
             event.at = progress::now();
         }

@@ -2,7 +2,7 @@
 //! verdict, and the files of its bundle.
 
 use crate::env;
-use crate::env::Report;
+use crate::env::{Escape, Report};
 use crate::evidence::code::Fact as _;
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::Facts;
@@ -58,6 +58,7 @@ fn around(ending: &Ending, facts: &Facts) -> Around {
         again: rerun::command(run, &ending.binary, &ending.test),
         is_utf8: run.is_utf8,
         is_short: env::report() == Report::Short,
+        hides_escapes: env::escape() == Escape::Off,
         ..Around::default()
     }
 }

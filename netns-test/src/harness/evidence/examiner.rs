@@ -6,6 +6,9 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
+use crate::env;
+use crate::env::Escape;
+use crate::error::Failure;
 use crate::evidence::code::Fact as _;
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::lab::LabFacts;
@@ -16,6 +19,7 @@ use crate::examine;
 use crate::examine::pin;
 use crate::examine::pin::Pin;
 use crate::examine::recorder::Recorder;
+use crate::examine::recorder::trap::Trap;
 use crate::examine::subject::Subject;
 use crate::harness::evidence::parts;
 use crate::sys::fds;
@@ -61,7 +65,13 @@ pub(crate) struct Evidence<'a> {
 }
 
 impl<'a> Evidence<'a> {
-    pub(crate) fn new(log: SharedLog, body: Pid, alone: &'a SingleThreaded) -> Self {
+    pub(crate) fn new(
+        log: SharedLog,
+        (body, trap): (Pid, Option<Result<Trap, Failure>>),
+        alone: &'a SingleThreaded,
+    ) -> Self {
+        let refused = trap.as_ref().and_then(|trap| trap.as_ref().err());
+        let gaps = refused.map(|failure| format!("sends without a route: {failure}"));
         Self {
             log,
             alone,
@@ -72,9 +82,9 @@ impl<'a> Evidence<'a> {
             events: Vec::new(),
             labs: Vec::new(),
             pins: Vec::new(),
-            recorder: recorder().ok(),
+            recorder: recorder(trap.and_then(Result::ok)).ok(),
             looks: Vec::new(),
-            gaps: Vec::new(),
+            gaps: gaps.into_iter().collect(),
         }
     }
 
@@ -179,8 +189,9 @@ impl<'a> Evidence<'a> {
 
     /// Starts the flight recorder in the networks that have none.
     fn record_in_new_ones(&mut self) {
-        if let Err(error) = pin::record(&mut self.pins) {
-            self.gap(&format!("the flight recorder: {error}"));
+        match pin::record(&mut self.pins, env::escape() == Escape::Trace) {
+            Ok(refused) => refused.iter().for_each(|text| self.gap(text)),
+            Err(error) => self.gap(&format!("the flight recorder: {error}")),
         }
     }
 
@@ -262,9 +273,9 @@ fn missing(reason: Reason, error: &std::io::Error) -> String {
 }
 
 /// Starts the flight recorder in the network of the calling process.
-fn recorder() -> std::io::Result<(u64, Recorder)> {
+fn recorder(trap: Option<Trap>) -> std::io::Result<(u64, Recorder)> {
     let inode = fds::inode_of(nsfs::own_network()?.as_fd())?;
-    Ok((inode, Recorder::start()?))
+    Ok((inode, Recorder::start()?.with_trap(trap)))
 }
 
 /// Reads up to the end of the pipe, or until that is refused: after the deadline, with `TimedOut`.

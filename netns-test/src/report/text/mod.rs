@@ -1,6 +1,7 @@
 //! The report as text: conclusion, proof and remedy first. Pure.
 
 mod concern;
+mod escapes;
 mod files;
 mod heading;
 mod network;
@@ -41,6 +42,8 @@ pub(crate) struct Around {
     pub(crate) is_short: bool,
     /// Whether the report has the message of the verdict, which a terminal has shown before.
     pub(crate) has_message: bool,
+    /// Whether sends without a route are left out.
+    pub(crate) hides_escapes: bool,
 }
 
 /// Returns the lines of the report: at most 60 of 100 columns, each safe to print. There are none
@@ -51,7 +54,7 @@ pub(crate) fn lines(
     causes: &[Cause],
     around: &Around,
 ) -> Vec<String> {
-    if !says_more(ending, facts, causes) {
+    if !says_more(ending, facts, causes, around) {
         return problems(around);
     }
     if !around.is_short {
@@ -109,6 +112,7 @@ fn sections(ending: &Ending, facts: &Facts, causes: &[Cause], around: &Around) -
         programs::section(facts),
         network::counters(facts),
         network::routes(facts, &concern),
+        if around.hides_escapes { Section::default() } else { escapes::section(facts) },
         network::gaps(facts),
     ];
     // A blank line sets off the first one and the larger ones.
@@ -125,7 +129,7 @@ fn sections(ending: &Ending, facts: &Facts, causes: &[Cause], around: &Around) -
 }
 
 /// Returns whether there is something to say besides the verdict and the panic's own message.
-fn says_more(ending: &Ending, facts: &Facts, causes: &[Cause]) -> bool {
+fn says_more(ending: &Ending, facts: &Facts, causes: &[Cause], around: &Around) -> bool {
     let panics = facts.events.iter().filter(|event| event.kind == EventKind::Panic).count();
     let own = usize::from(ending.kind == EndKind::Panicked && panics > 0);
     let looks = || facts.looks.iter();
@@ -134,7 +138,8 @@ fn says_more(ending: &Ending, facts: &Facts, causes: &[Cause]) -> bool {
         .any(|network| network.sockets.iter().any(files::is_of_network));
     let has_programs = looks().flat_map(|look| &look.processes).any(|process| !process.is_body);
     let waits = !waits::section(ending, facts).rows.is_empty();
-    let is_known = !facts.labs.is_empty() || has_sockets || has_programs || waits;
+    let escapes = !around.hides_escapes && !escapes::section(facts).rows.is_empty();
+    let is_known = !facts.labs.is_empty() || has_sockets || has_programs || waits || escapes;
     is_known || !causes.is_empty() || facts.events.len() > own
 }
 

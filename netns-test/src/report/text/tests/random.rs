@@ -120,6 +120,7 @@ impl Source {
             is_utf8: self.below(2) == 0,
             is_short: self.below(4) == 0,
             has_message: self.below(2) == 0,
+            hides_escapes: self.below(2) == 0,
         }
     }
 }
