@@ -86,11 +86,12 @@ fn fills_its_table() {
     let limit = libc::rlimit { rlim_cur: 60_000, rlim_max: 60_000 };
     // SAFETY: the kernel reads one `rlimit`.
     unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
-    let opened: Result<Vec<_>, _> = (0..50_000).map(|_| File::open("/dev/null")).collect();
-    println!("all {}", opened.is_ok());
-    let pairs: Result<Vec<_>, _> =
-        (0..900).map(|_| std::thread::Builder::new().spawn(std::thread::park)).collect();
-    println!("all {}", pairs.is_ok());
+    let opened = (0..10_000).map_while(|_| File::open("/dev/null").ok());
+    let mut files: Vec<File> = opened.collect();
+    // The rest is for the lab.
+    files.truncate(files.len().saturating_sub(200));
+    let threads = (0..900).map_while(|_| std::thread::Builder::new().spawn(std::thread::park).ok());
+    println!("{} files\n{} threads", files.len(), threads.count());
     fails_with_a_lab();
 }
 
@@ -102,7 +103,11 @@ fn a_test_with_many_files_and_threads_is_shown_in_part() {
     let body = body(look);
     assert!(body["descriptors"].as_array().unwrap().len() <= 2_000);
     assert!(body["threads"].as_array().unwrap().len() <= 500);
-    assert!(evidence.gaps().contains("more threads"), "{}", evidence.gaps());
+    let (gaps, printed) = (evidence.gaps(), &evidence.printed);
+    assert!(gaps.contains("more open files"), "{gaps}\n{printed}");
+    // A busy machine may not have that many.
+    let count = printed.lines().find_map(|line| line.strip_suffix(" threads")?.parse::<u32>().ok());
+    assert!(count.unwrap() < 500 || gaps.contains("more threads"), "{gaps}\n{printed}");
     has_listener(look);
 }
 
