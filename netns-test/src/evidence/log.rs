@@ -14,6 +14,7 @@ use crate::evidence::record::Record;
 use crate::sys::process;
 use crate::sys::process::progress;
 use crate::sys::process::shared_record::ForkMark;
+use crate::sys::process::signals;
 use crate::sys::shared_log::SharedLog;
 
 /// Most time that panicking threads wait for looks, in all: a test may panic, and catch it,
@@ -97,7 +98,7 @@ pub(crate) fn tell(record: impl FnOnce() -> Record) {
     if let Some(own) = own() {
         own.log.append(&record().encoded());
         // Without the right to signal init, init reads the record when it wakes for another reason.
-        process::wake_init();
+        signals::wake_init();
     }
 }
 
@@ -105,7 +106,7 @@ pub(crate) fn tell(record: impl FnOnce() -> Record) {
 pub(crate) fn settle() {
     let Some(own) = own() else { return };
     let number = own.log.ask();
-    if process::wake_init() {
+    if signals::wake_init() {
         own.log.wait_for_answer(number, LOOK);
     }
 }

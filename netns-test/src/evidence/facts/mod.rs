@@ -2,17 +2,17 @@
 //! judged by the runner. Pure.
 
 pub(crate) mod event;
-pub(crate) mod lab;
 pub(crate) mod network;
 pub(crate) mod process;
+pub(crate) mod topology;
 
 use std::time::Duration;
 
 use crate::evidence::code::facts;
 use crate::evidence::facts::event::Event;
-use crate::evidence::facts::lab::LabFacts;
 use crate::evidence::facts::network::Network;
 use crate::evidence::facts::process::Process;
+use crate::evidence::facts::topology::LabFacts;
 
 facts! {
     /// All that init sends about a test that has not passed. Times are of the monotonic clock.

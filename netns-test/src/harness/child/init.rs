@@ -9,7 +9,6 @@ use crate::diagnose;
 use crate::env;
 use crate::env::Escape;
 use crate::error::Failure;
-use crate::evidence::code::Fact as _;
 use crate::evidence::escapes;
 use crate::examine::recorder::trap::Trap;
 use crate::harness::child::body;
@@ -17,6 +16,7 @@ use crate::harness::child::context::{Arrived, Site, Start, Task};
 use crate::harness::child::leftovers;
 use crate::harness::child::time_limit::{Left, TimeLimit};
 use crate::harness::evidence::examiner::Evidence;
+use crate::harness::evidence::sending;
 use crate::harness::protocol::framing;
 use crate::harness::protocol::messages;
 use crate::harness::protocol::report::{Ended, PASSED, Record, Report};
@@ -25,7 +25,7 @@ use crate::harness::protocol::stage::Stage;
 use crate::isolate;
 use crate::isolate::{Neighbour, Network, Refused, Transcript};
 use crate::probe::TrialOutcome;
-use crate::registry::case::{Case, ShouldPanic};
+use crate::registry::case::Case;
 use crate::sys::fds::{Until, limited};
 use crate::sys::net::{devconf, socket};
 use crate::sys::process;
@@ -315,8 +315,8 @@ fn supervise(
             let began = running.record.progress().began();
             let ended = Ended { used_up, ..report(&running, status, None) };
             let ended = Ended { escaped: escaped(&running, &ended), ..ended };
-            if needs_evidence(case, &ended) || env::keeps_all() {
-                send_evidence(site, control, evidence, (began, running.proc.as_ref()));
+            if sending::is_wanted(case, &ended) || env::keeps_all() {
+                sending::send((control, site.alive), evidence, (began, running.proc.as_ref()));
             }
             return Report::Ended(ended);
         }
@@ -328,7 +328,7 @@ fn supervise(
             if let Some(evidence) = &mut evidence {
                 evidence.at_time_limit(running.proc.as_ref());
             }
-            send_evidence(site, control, evidence, (began, running.proc.as_ref()));
+            sending::send((control, site.alive), evidence, (began, running.proc.as_ref()));
             let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
             return Report::Ended(report(&running, Status::Signaled(signals::KILL), Some(limit)));
         }
@@ -346,32 +346,6 @@ fn escaped(running: &Running, ended: &Ended) -> u64 {
     let text = |name: &str| limited::read_text_in(proc, &format!("self/net/{name}"), NET_FILE);
     let text = |name| text(name).unwrap_or_default();
     escapes::count(&text("snmp"), &text("snmp6"))
-}
-
-/// Returns whether the test has ended as one that fails, as far as init can tell.
-fn needs_evidence(case: &Case, ended: &Ended) -> bool {
-    let has_panicked = matches!(
-        ended.record,
-        Some(Record::Panicked(_) | Record::PanickedUnseen(_) | Record::PanickedWithValue)
-    );
-    match &ended.record {
-        _ if ended.stage != Stage::Body => false,
-        Some(Record::Passed) => ended.status != Status::Exited(PASSED) || ended.escaped > 0,
-        _ => !(has_panicked && case.should_panic != ShouldPanic::No),
-    }
-}
-
-/// Sends the evidence. Without a reader, or if the socket refuses it, there is none.
-fn send_evidence(
-    site: &Site<'_>,
-    control: &OwnedFd,
-    evidence: Option<Evidence<'_>>,
-    (began, proc): (Option<Duration>, Option<&OwnedFd>),
-) {
-    let Some(evidence) = evidence else { return };
-    let facts = evidence.finish(began, proc);
-    let room = || framing::wait_for_room(control, site.alive.as_fd());
-    drop(framing::send_evidence(control, &facts.encoded(), room));
 }
 
 /// Reaps every child that has ended. Returns the body's status if it was among them.

@@ -11,8 +11,8 @@ use crate::env::Escape;
 use crate::error::Failure;
 use crate::evidence::code::Fact as _;
 use crate::evidence::facts::event::{Event, EventKind};
-use crate::evidence::facts::lab::LabFacts;
 use crate::evidence::facts::network::Network;
+use crate::evidence::facts::topology::LabFacts;
 use crate::evidence::facts::{Facts, Look, Reason};
 use crate::evidence::record::{Networks, Record};
 use crate::examine;
@@ -140,9 +140,9 @@ impl<'a> Evidence<'a> {
         for record in records {
             match Record::decoded(&record) {
                 Some(Record::Event(event)) => self.events.push(event),
-                Some(Record::Lab(lab)) => {
-                    self.labs.retain(|other| other.number != lab.number);
-                    self.labs.push(lab);
+                Some(Record::Lab(built)) => {
+                    self.labs.retain(|other| other.number != built.number);
+                    self.labs.push(built);
                 }
                 Some(Record::Networks(networks)) => self.keep(networks, proc),
                 Some(Record::Look) => self.is_look_wanted = true,

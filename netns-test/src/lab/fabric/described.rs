@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::evidence::facts::event::{Event, EventKind};
-use crate::evidence::facts::lab::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
+use crate::evidence::facts::topology::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
 use crate::evidence::log;
 use crate::evidence::record::{Networks, NodeNetwork, Record};
 use crate::lab::fabric::ends::End;

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use crate::evidence::facts::Facts;
 use crate::evidence::facts::event::EventKind;
-use crate::evidence::facts::lab::{LabEnd, LabFacts, LabLink};
 use crate::evidence::facts::network::Interface;
+use crate::evidence::facts::topology::{LabEnd, LabFacts, LabLink};
 use crate::report::text::concern::Concern;
 use crate::report::text::page::{COLUMNS, Rank, Section};
 
@@ -200,7 +200,7 @@ fn states(facts: &Facts) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::facts::lab::LabNode;
+    use crate::evidence::facts::topology::LabNode;
 
     fn chain(nodes: u32) -> LabFacts {
         let node = |at| LabNode { name: format!("n{at}"), ..LabNode::default() };

@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::evidence::code::Fact as _;
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::event::{Detail, Event, EventKind};
-use crate::evidence::facts::lab::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
 use crate::evidence::facts::network::{
     Address, Attempt, Count, Filter, Interface, Network, Protocol, Route, Socket, SocketState,
 };
 use crate::evidence::facts::process::{Call, Descriptor, Process, Thread};
+use crate::evidence::facts::topology::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
 use crate::evidence::facts::{Facts, Look, Reason};
 use crate::explain::Cause;
 use crate::explain::cause::Certainty;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::evidence::facts::event::Event;
-use crate::evidence::facts::lab::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
 use crate::evidence::facts::network::{
     Address, Count, Filter, Interface, Network, Protocol, Route, Socket, SocketState,
 };
 use crate::evidence::facts::process::{Call, Descriptor, Process, Thread};
+use crate::evidence::facts::topology::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
 use crate::evidence::facts::{Look, Reason};
 use crate::explain::cause::Certainty;
 
