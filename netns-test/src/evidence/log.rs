@@ -94,7 +94,7 @@ pub(crate) fn append(record: impl FnOnce() -> Record) {
 
 /// Appends a record that init acts on, such as one about networks that it is to keep.
 #[cfg(feature = "lab")]
-pub(crate) fn tell(record: impl FnOnce() -> Record) {
+pub(crate) fn report(record: impl FnOnce() -> Record) {
     if let Some(own) = own() {
         own.log.append(&record().encoded());
         // Without the right to signal init, init reads the record when it wakes for another reason.
@@ -102,7 +102,7 @@ pub(crate) fn tell(record: impl FnOnce() -> Record) {
     }
 }
 
-/// Waits until init has acted on what it was told, if it does so soon.
+/// Waits until init has acted on what it was reported, if it does so soon.
 pub(crate) fn settle() {
     let Some(own) = own() else { return };
     let number = own.log.ask();

@@ -2,7 +2,7 @@
 //! afterwards.
 //!
 //! What a test holds may be large, broken or hostile. So all lists have limits, a look ends in time,
-//! and what was read is told part by part: if the examiner hangs, what it has told is kept.
+//! and what was read is reported part by part: if the examiner hangs, what it has reported is kept.
 
 mod budget;
 mod gaps;
@@ -25,34 +25,34 @@ use crate::sys::process::progress;
 /// Looks at the subject until `end`, a moment of [`progress::now`]. The calling process has one
 /// thread, which is in another network afterwards.
 ///
-/// `tell` takes the look in parts, for [`Look::join`].
-pub(crate) fn look(subject: &Subject<'_>, end: Duration, tell: &mut dyn FnMut(Look)) {
+/// `report` takes the look in parts, for [`Look::join`].
+pub(crate) fn look(subject: &Subject<'_>, end: Duration, report: &mut dyn FnMut(Look)) {
     let budget = Budget::until(end);
     let at = progress::now();
-    let mut tell = |part: Look| tell(Look { took: progress::now().saturating_sub(at), ..part });
+    let mut report = |part: Look| report(Look { took: progress::now().saturating_sub(at), ..part });
     let mut found = Look { at, reason: subject.reason, ..Look::default() };
     // First: sockets are gone with their processes, and a thread goes on meanwhile.
     processes::read(subject, budget.part(50), &mut found);
     let threads = networks::threads(&found.processes);
-    tell(found);
+    report(found);
     let recorders = recorders(subject).map(|(_, recorder)| recorder);
     let own: HashSet<u64> = recorders.flat_map(Recorder::inodes).collect();
     networks::read(subject, &threads, budget, &mut |mut part: Look| {
         for network in &mut part.networks {
             network.sockets.retain(|socket| !own.contains(&socket.inode));
         }
-        tell(part);
+        report(part);
     });
-    // Last: the kernel tells of a closed connection a few milliseconds later.
-    attempts(subject, tell);
+    // Last: the kernel reports of a closed connection a few milliseconds later.
+    attempts(subject, report);
 }
 
 /// Tells what the flight recorders have kept.
-fn attempts(subject: &Subject<'_>, mut tell: impl FnMut(Look)) {
+fn attempts(subject: &Subject<'_>, mut report: impl FnMut(Look)) {
     for (inode, recorder) in recorders(subject) {
         let attempts = Some(recorder.read());
         let network = Network { inode, attempts, ..Network::default() };
-        tell(Look { networks: vec![network], ..Look::default() });
+        report(Look { networks: vec![network], ..Look::default() });
     }
 }
 

@@ -132,7 +132,7 @@ fn state(protocol: kernel::Protocol, number: u8) -> SocketState {
     }
 }
 
-/// Leaves out what tells least, if there are too many sockets.
+/// Leaves out what reports least, if there are too many sockets.
 fn limit(network: &mut Network) {
     let left = network.sockets.len().saturating_sub(MOST);
     if left == 0 {

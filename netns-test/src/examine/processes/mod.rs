@@ -161,7 +161,7 @@ impl Target {
             state: known.state,
             network: network.ok().and_then(|link| stat::inode(&link)).unwrap_or(0),
             call: stat::call(&call).map(|call| self.call(call)),
-            // The kernel says 0 for none, and for one that it does not tell.
+            // The kernel says 0 for none, and for one that it does not report.
             wchan: wchan.trim_end().trim_start_matches('0').to_owned(),
             used: inspect::time_of_ticks(known.ticks),
         })

@@ -1,4 +1,4 @@
-//! The flight recorder of a network: what it tells its own connections about a failure, kept by init
+//! The flight recorder of a network: what it reports its own connections about a failure, kept by init
 //! until the test has ended.
 //!
 //! An error such as "connection refused" carries no address, and once the socket is closed nothing

@@ -216,7 +216,7 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Has a child look, and returns what it has told before it ended or the time was over.
+    /// Has a child look, and returns what it has reported before it ended or the time was over.
     fn examined(&self, reason: Reason, proc: &OwnedFd) -> std::io::Result<Look> {
         let limit = if reason == Reason::Panic { AT_PANIC } else { AT_END };
         let now = progress::now();
@@ -226,9 +226,9 @@ impl<'a> Evidence<'a> {
             let thread = self.panicked();
             let own = self.recorder.as_ref();
             let subject = Subject { reason, proc, body: self.body, pins: &self.pins, own, thread };
-            parts::write(theirs.as_fd(), |tell| {
+            parts::write(theirs.as_fd(), |report| {
                 // The rest is for what it is in the middle of then, and for its answer.
-                examine::look(&subject, now + limit * 4 / 5, tell);
+                examine::look(&subject, now + limit * 4 / 5, report);
             });
             process::exit_now(0)
         };

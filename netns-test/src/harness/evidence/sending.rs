@@ -11,7 +11,7 @@ use crate::harness::protocol::stage::Stage;
 use crate::registry::case::{Case, ShouldPanic};
 use crate::sys::process::Status;
 
-/// Returns whether the test has ended as one that fails, as far as init can tell.
+/// Returns whether the test has ended as one that fails, as far as init can report.
 pub(crate) fn is_wanted(case: &Case, ended: &Ended) -> bool {
     let has_panicked = matches!(
         ended.record,

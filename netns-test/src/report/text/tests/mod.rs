@@ -4,7 +4,6 @@ mod random;
 
 use std::time::Duration;
 
-use super::*;
 use crate::evidence::facts::event::Event;
 use crate::evidence::facts::network::{
     Address, Count, Filter, Interface, Network, Protocol, Route, Socket, SocketState,
@@ -13,6 +12,7 @@ use crate::evidence::facts::process::{Call, Descriptor, Process, Thread};
 use crate::evidence::facts::topology::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
 use crate::evidence::facts::{Look, Reason};
 use crate::explain::cause::Certainty;
+use crate::report::text::*;
 
 const PLACE: &str = "tests/lan.rs:31:10";
 
