@@ -1,5 +1,6 @@
 //! A time limit, of the test or of one operation: who waits for what. Pure.
 
+mod decisive;
 mod pair;
 mod programs;
 mod runtime;
@@ -7,9 +8,8 @@ mod silence;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
 use crate::explain::cause::{Cause, Certainty};
+use crate::explain::causes::waits::decisive::{decisive, stillness};
 use crate::explain::scene::Scene;
 use crate::explain::target::Target;
 use crate::explain::trouble::Trouble;
@@ -31,19 +31,6 @@ pub(crate) fn causes(scene: &Scene<'_>, _targets: &[Target<'_>]) -> Vec<Cause> {
         found.extend(last_resort(scene, &waits));
     }
     found
-}
-
-/// Returns the wait that the test depends on: of its own thread, or of the only other thread that
-/// waits for something outside.
-fn decisive<'a, 'b>(scene: &Scene<'a>, waits: &'b [Wait<'a>]) -> Option<(&'b Wait<'a>, bool)> {
-    let test = scene.test_thread()?;
-    let own = waits.iter().find(|wait| wait.thread.tid == test.tid)?;
-    if own.is_outside() {
-        return Some((own, true));
-    }
-    let mut others = waits.iter().filter(|wait| wait.process.is_body && wait.is_outside());
-    let first = others.next()?;
-    others.next().is_none().then_some((first, false))
 }
 
 /// Says where the test waits, if nothing better is known.
@@ -84,14 +71,4 @@ fn last_resort(scene: &Scene<'_>, waits: &[Wait<'_>]) -> Option<Cause> {
     };
     let cause = cause.shown_by_all(stillness(scene)).try_to(advice);
     Some(wait.socket.map(|(_, socket)| socket.inode).into_iter().fold(cause, Cause::socket))
-}
-
-/// Returns how long nothing has been recorded.
-fn stillness(scene: &Scene<'_>) -> Option<String> {
-    let last = scene.facts.events.iter().map(|event| event.at).filter(|at| *at <= scene.at).max();
-    let last = last.or(scene.facts.began)?;
-    let silent = scene.at.saturating_sub(last);
-    (silent > Duration::from_millis(100)).then(|| {
-        format!("no event of the test was recorded in the last {:.1} s", silent.as_secs_f64())
-    })
 }

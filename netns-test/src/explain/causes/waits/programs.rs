@@ -2,6 +2,7 @@
 
 use crate::evidence::facts::process::Process;
 use crate::explain::cause::{Cause, Certainty};
+use crate::explain::causes::waits::decisive::decisive;
 use crate::explain::scene::{Scene, node_name, process_name};
 use crate::explain::wait::Wait;
 
@@ -24,7 +25,7 @@ fn stopped(scene: &Scene<'_>, process: &Process, waits: &[Wait<'_>]) -> Cause {
             .and_then(|(_, socket)| scene.peer(socket))
             .is_some_and(|(_, peer)| has(peer.inode))
     };
-    let waiting = super::decisive(scene, waits).map(|(wait, _)| wait).filter(is_its);
+    let waiting = decisive(scene, waits).map(|(wait, _)| wait).filter(is_its);
     let here = if node.is_empty() { String::new() } else { format!(" on {node}") };
     let mut cause = Cause::new(
         Certainty::if_sure(waiting.is_some()),

@@ -2,6 +2,7 @@
 
 use crate::evidence::facts::network::{Network, Protocol, Socket, SocketState};
 use crate::explain::cause::{Cause, Certainty};
+use crate::explain::causes::waits::decisive::{decisive, stillness};
 use crate::explain::scene::{Scene, node_name};
 use crate::explain::trouble::Trouble;
 use crate::explain::wait::{Kind, Wait, shown, waits};
@@ -11,8 +12,7 @@ const SENT: [&str; 2] = ["Udp.OutDatagrams", "Udp6OutDatagrams"];
 const NO_PORT: [&str; 2] = ["Udp.NoPorts", "Udp6NoPorts"];
 
 pub(super) fn causes(scene: &Scene<'_>, waits: &[Wait<'_>]) -> Vec<Cause> {
-    let decisive = super::decisive(scene, waits);
-    let found = match decisive {
+    let found = match decisive(scene, waits) {
         Some((wait, is_own)) => of_wait(scene, wait, is_own),
         None => None,
     };
@@ -29,7 +29,7 @@ fn of_wait(scene: &Scene<'_>, wait: &Wait<'_>, is_own: bool) -> Option<Cause> {
         _ => return None,
     }?;
     let cause = cause.shown_by(format!("{} is {}", wait.who(scene), wait.place()));
-    Some(cause.shown_by_all(super::stillness(scene)).socket(socket.inode).on(&network.node))
+    Some(cause.shown_by_all(stillness(scene)).socket(socket.inode).on(&network.node))
 }
 
 /// Explains a wait for a connection.
