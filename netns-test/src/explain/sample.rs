@@ -74,7 +74,7 @@ impl Sample {
     /// Returns a lab: per end its node, address and default route; two ends a link.
     fn of(ends: &[(&str, &str, Option<&str>)], links: &[&str]) -> Self {
         let (mut lab, mut look) = (LabFacts::default(), Look::default());
-        lab.links = links.iter().map(|name| link(name)).collect();
+        lab.links = links.iter().map(link).collect();
         look.networks.push(network("", 10));
         for (position, (name, own, default)) in ends.iter().enumerate() {
             let at = lab.nodes.iter().position(|node| node.name == *name).unwrap_or_else(|| {

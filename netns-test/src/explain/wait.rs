@@ -59,8 +59,7 @@ fn wait<'a>(scene: &Scene<'a>, process: &'a Process, thread: &'a Thread) -> Opti
     });
     let kind = match name {
         "accept" | "accept4" => Kind::Accept,
-        "recvfrom" | "recvmsg" | "recvmmsg" => Kind::Receive,
-        "read" | "readv" => Kind::Receive,
+        "recvfrom" | "recvmsg" | "recvmmsg" | "read" | "readv" => Kind::Receive,
         "sendto" | "sendmsg" | "sendmmsg" | "write" | "writev" => Kind::Send,
         "connect" => Kind::Connect,
         "epoll_wait" | "epoll_pwait" | "epoll_pwait2" | "poll" | "ppoll" | "select"

@@ -8,6 +8,7 @@ use super::servers::pair;
 
 pub(crate) const CASES: &[Case] = &[
     ("name_typo", name_typo, &["likely: the nearest name is \"server\""]),
+    ("name_typo_in_source", name_typo_in_source, &["likely: node"]),
     ("tentative", tentative, &["certain: was not usable yet"]),
     ("too_many_files", too_many_files, &["certain: the test has"]),
     ("foreign_address", foreign_address, &["certain: client does not have the address 10.0.0.2"]),
@@ -17,6 +18,13 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 fn name_typo() {
+    let (lab, client, _server) = pair("client", "server");
+    let refused = lab[client].run(|| TcpStream::connect("sevrer:80")).unwrap_err();
+    panic!("connect to sevrer:80: {refused}");
+}
+
+/// The error does not have the name. The source has, where it can be read.
+fn name_typo_in_source() {
     let (lab, client, _server) = pair("client", "server");
     lab[client].run(|| TcpStream::connect("sevrer:80")).unwrap();
 }

@@ -11,12 +11,16 @@ mod servers;
 mod times;
 
 use std::process::Command;
+use std::sync::Mutex;
 
 use netns_test::netns_test;
 use netns_test_tests::again;
 
 /// Variable with the name of the case.
 const CASE: &str = "NETNS_TEST_CASE";
+
+/// Number of cases that run at once.
+const AT_ONCE: usize = 4;
 
 /// Name of a case, what it does, and what is expected of its report: `certain: text` or
 /// `likely: text` of the first cause, or `first: text` of either, `also: text` of any, `not: text` for words that no cause has.
@@ -74,19 +78,29 @@ fn time_limits_of_async_tests_are_explained() {
 }
 
 /// Runs the test `test` for each case, and compares the causes in its report.
-fn check(test: &str, cases: impl Iterator<Item = (&'static str, &'static [&'static str])>) {
+fn check(test: &str, cases: impl Iterator<Item = (&'static str, &'static [&'static str])> + Send) {
     let only = std::env::var("NETNS_TEST_ONLY").unwrap_or_default();
-    let mut wrong = Vec::new();
     let has_nft = Command::new("nft").arg("--version").output().is_ok();
     let is_meant = |name: &str| name.contains(&only) && (has_nft || !name.starts_with("nft_"));
-    for (name, expected) in cases.filter(|(name, _)| is_meant(name)) {
-        let report = report(test, name);
-        let causes = causes(&report);
-        let misses = expected.iter().filter(|expected| !is_met(expected, &causes));
-        for miss in misses {
-            wrong.push(format!("{name}: {miss}\n--- in\n{report}"));
+    let left = Mutex::new(cases.filter(|(name, _)| is_meant(name)));
+    let wrong = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    // The lock must not be held while the case runs.
+                    let next = left.lock().unwrap().next();
+                    let Some((name, expected)) = next else { return };
+                    let report = report(test, name);
+                    let causes = causes(&report);
+                    let misses = expected.iter().filter(|expected| !is_met(expected, &causes));
+                    let misses = misses.map(|miss| format!("{name}: {miss}\n--- in\n{report}"));
+                    wrong.lock().unwrap().extend(misses);
+                }
+            });
         }
-    }
+    });
+    let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{} misses\n{}", wrong.len(), wrong.join("\n"));
 }
 

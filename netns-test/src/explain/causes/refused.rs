@@ -1,11 +1,14 @@
 //! A refused connection: what listens instead, and where. Pure.
 
-use std::net::{IpAddr, SocketAddr};
+mod somewhere;
+
+use std::net::SocketAddr;
 
 use crate::evidence::facts::event::EventKind;
 use crate::evidence::facts::network::{Network, Protocol, Socket};
 use crate::explain::cause::{Cause, Certainty};
 use crate::explain::causes::earlier;
+use crate::explain::listener::{accepts, rejects, shown};
 use crate::explain::scene::{Scene, is_loopback, is_server, node_name, on_node, plain};
 use crate::explain::target::Target;
 use crate::explain::trouble::Trouble;
@@ -15,7 +18,7 @@ pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
         return Vec::new();
     }
     let known = targets.iter().find_map(|target| at_target(scene, target));
-    known.or_else(|| somewhere(scene)).into_iter().collect()
+    known.or_else(|| somewhere::cause(scene)).into_iter().collect()
 }
 
 /// Explains the refusal of a known address.
@@ -76,105 +79,6 @@ fn at_target(scene: &Scene<'_>, target: &Target<'_>) -> Option<Cause> {
     )))
 }
 
-/// Explains a refusal where the address is not known.
-fn somewhere(scene: &Scene<'_>) -> Option<Cause> {
-    let proof = refuser(scene);
-    let at = proof.as_ref().map(|(node, _)| node.as_str());
-    let seen = proof
-        .as_ref()
-        .map_or_else(|| "the error names no address".to_owned(), |(_, proof)| proof.clone());
-    let is_there = |network: &&Network| at.is_none_or(|node| network.node == node);
-    let servers = || {
-        let networks = scene.nodes().filter(is_there);
-        networks.flat_map(|network| {
-            let all = network.sockets.iter().filter(|one| is_server(one));
-            all.map(move |socket| (network, socket))
-        })
-    };
-    if let Some((_, ended)) = earlier::ended_program(scene, at) {
-        let (cause, _) = earlier::ended_program(scene, at)?;
-        return Some(
-            Cause::likely(format!("nothing listens at the address, and {ended}"))
-                .shown_by(seen)
-                .shown_by_all(cause.proof)
-                .try_to("look at why it ended")
-                .event(*cause.events.first()?),
-        );
-    }
-    let is_limited = |socket: &Socket| socket.local.is_some_and(|local| is_loopback(local.ip()));
-    let in_lab = scene.facts.lab().is_some_and(|lab| lab.nodes.len() > 1);
-    if let Some((network, found)) = servers().find(|(_, one)| in_lab && is_limited(one)) {
-        let who = scene.holder(found.inode).unwrap_or_else(|| "a socket".to_owned());
-        let (node, local) = (node_name(&network.node), found.local?);
-        return Some(
-            Cause::likely(format!("{who} on {node} listens on {local} only"))
-                .shown_by(seen)
-                .shown_by(format!("no other node reaches {local}"))
-                .try_to(format!(
-                    "let {who} bind 0.0.0.0:{port} or [::]:{port}",
-                    port = local.port()
-                ))
-                .socket(found.inode)
-                .on(&network.node),
-        );
-    }
-    let gaps = scene.networks.iter().any(|network| !network.gaps.is_empty());
-    let any = scene.networks.iter().any(|network| network.sockets.iter().any(is_server));
-    if !any && !scene.networks.is_empty() {
-        let is_sure = !gaps && rejects(scene).is_none();
-        let where_ = if in_lab { "on any node" } else { "in the test's network" };
-        return Some(
-            Cause::new(Certainty::if_sure(is_sure), format!("nothing listens {where_}"))
-                .shown_by("no TCP socket listens, and no UDP socket waits for datagrams")
-                .shown_by(seen)
-                .try_to("start the server before the connection, and wait until it listens"),
-        );
-    }
-    let mut all = servers().filter(|(_, one)| one.protocol == Protocol::Tcp);
-    let (network, found) = all.next()?;
-    let node = node_name(&network.node);
-    let (local, list) = (found.local?, shown(found, found.local?));
-    let who = scene.holder(found.inode).unwrap_or_else(|| "a socket".to_owned());
-    let others: Vec<String> =
-        all.filter_map(|(_, other)| Some(shown(other, other.local?))).take(4).collect();
-    let text = if others.is_empty() {
-        format!("the connection was to another address than {list}, on which {node} listens")
-    } else {
-        format!(
-            "the connection was to none of {list}, {}, on which {node} listens",
-            others.join(", ")
-        )
-    };
-    let family = if local.is_ipv4() { "IPv4" } else { "IPv6" };
-    Some(
-        Cause::likely(text)
-            .shown_by(seen)
-            .shown_by(format!(
-                "{who} listens on {list}, and accepts {family} at port {}",
-                local.port()
-            ))
-            .try_to("compare node, port and family of the connection with the list of sockets")
-            .socket(found.inode)
-            .on(&network.node),
-    )
-}
-
-/// Returns the only node that has refused anything, by its counters.
-fn refuser(scene: &Scene<'_>) -> Option<(String, String)> {
-    let counted = |network: &Network| {
-        let names = ["Tcp.OutRsts", "Udp.NoPorts"];
-        let found = names.iter().find(|name| network.counter(name) > 0)?;
-        let count = network.counter(found);
-        Some((
-            network.node.clone(),
-            format!("{} has counted {found} {count}", node_name(&network.node)),
-        ))
-    };
-    let mut all = scene.networks.iter().filter_map(counted);
-    let first = all.next()?;
-    all.next().is_none().then_some(first)
-}
-
 /// Explains a listener that is there now.
 fn too_late(scene: &Scene<'_>, node: &str, now: &Socket, target: &Target<'_>) -> Cause {
     let who = scene.holder(now.inode).unwrap_or_else(|| "a socket".to_owned());
@@ -224,25 +128,8 @@ fn on_other_node<'a>(
     found.next()
 }
 
-/// Returns the first filter that has rejected a packet.
-fn rejects<'a>(scene: &Scene<'a>) -> Option<&'a str> {
-    let mut filters = scene.networks.iter().flat_map(|network| &network.filters);
-    filters.find(|filter| filter.verdict.contains("reject")).map(|filter| filter.text.as_str())
-}
-
 fn of_protocol<'a>(sockets: &[&'a Socket], protocol: Protocol) -> Vec<&'a Socket> {
     sockets.iter().filter(|one| one.protocol == protocol).copied().collect()
-}
-
-/// Returns whether a socket takes what is sent to an address.
-fn accepts(socket: &Socket, to: SocketAddr) -> bool {
-    let Some(local) = socket.local else { return false };
-    let ip = plain(local.ip());
-    let takes_all = match ip {
-        IpAddr::V4(ip) => ip.is_unspecified() && to.is_ipv4(),
-        IpAddr::V6(ip) => ip.is_unspecified() && (to.is_ipv6() || socket.is_v6_only != Some(true)),
-    };
-    local.port() == to.port() && (takes_all || ip == to.ip())
 }
 
 /// Returns why a socket does not take what is sent to an address.
@@ -277,12 +164,6 @@ fn advice(socket: &Socket, to: SocketAddr) -> String {
     }
     let any = if to.is_ipv4() { "0.0.0.0" } else { "[::]" };
     format!("let {{who}} bind {any}:{} or {to}", to.port())
-}
-
-/// Returns how a listening socket is called in texts.
-fn shown(socket: &Socket, local: SocketAddr) -> String {
-    let is_limited = is_loopback(local.ip()) || socket.is_v6_only == Some(true);
-    if is_limited { format!("{local} only") } else { local.to_string() }
 }
 
 const fn noun(protocol: Protocol) -> &'static str {

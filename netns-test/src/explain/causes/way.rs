@@ -1,13 +1,15 @@
 //! What ends the path of a packet, there or back: no route, a router that does not forward, a link
 //! that is down, a partition, a node that is off. Pure.
 
+mod obstacle;
+
 use std::net::IpAddr;
 
-use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::network::{Network, Protocol, SocketState};
 use crate::explain::cause::{Cause, Certainty};
-use crate::explain::path::{Map, Obstacle, Path};
-use crate::explain::scene::{Scene, is_loopback, is_server, node_name};
+use crate::explain::causes::way::obstacle::Found;
+use crate::explain::path::{Map, Path};
+use crate::explain::scene::{Scene, is_loopback, is_server};
 use crate::explain::target::Target;
 use crate::explain::trouble::Trouble;
 
@@ -44,15 +46,9 @@ fn of_target(scene: &Scene<'_>, target: &Target<'_>) -> Option<Cause> {
     let obstacle = between(scene, from, target.to.ip())?;
     // What answers at once has not waited for a path.
     let is_sure = target.is_sure && obstacle.is_exact && !is_loopback(target.to.ip());
-    let cause = explain(scene, &obstacle, Certainty::if_sure(is_sure), from, target.to.ip());
+    let cause =
+        obstacle::explain(scene, &obstacle, Certainty::if_sure(is_sure), from, target.to.ip());
     Some(cause.shown_by(target.proof.clone()))
-}
-
-/// An obstacle between two nodes.
-struct Found<'a> {
-    obstacle: Obstacle<'a>,
-    is_back: bool,
-    is_exact: bool,
 }
 
 /// Returns what ends the path to an address, or the one back.
@@ -89,7 +85,7 @@ fn obstacles(scene: &Scene<'_>, pairs: &[(&str, IpAddr)]) -> Vec<Cause> {
         if scene.trouble == Trouble::NetworkUnreachable && obstacle.is_back {
             continue;
         }
-        let cause = explain(scene, &obstacle, Certainty::Likely, from, *to);
+        let cause = obstacle::explain(scene, &obstacle, Certainty::Likely, from, *to);
         let is_new = found.iter().all(|known| known.text != cause.text);
         if is_new {
             found.push(cause);
@@ -154,143 +150,6 @@ fn has_sent(network: &Network) -> bool {
         "Ip6OutNoRoutes",
     ];
     COUNTERS.iter().any(|name| network.counter(name) > 0)
-}
-
-/// Returns the cause for an obstacle.
-fn explain(
-    scene: &Scene<'_>,
-    found: &Found<'_>,
-    certainty: Certainty,
-    from: &str,
-    to: IpAddr,
-) -> Cause {
-    let target = scene.owner(to, None).unwrap_or_default();
-    let way = if found.is_back {
-        format!("on the way back from {} to {}", named(target, to), node_name(from))
-    } else {
-        format!("on the way from {} to {}", node_name(from), named(target, to))
-    };
-    let new = |text: String| Cause::new(certainty, text);
-    let cause = match &found.obstacle {
-        Obstacle::Off(node) => new(format!("{node} is powered off"))
-            .shown_by(format!("it has no network, {way}"))
-            .try_to(format!("`lab.power_on({node})` before it is needed"))
-            .on(node),
-        Obstacle::Down { node, interface, link } => {
-            let what = link.map_or_else(String::new, |link| format!("link {link} is down: "));
-            let advice = match link {
-                Some(link) => format!("`lab[{link}].up()`, or keep it up meanwhile"),
-                None => format!("set {interface} up: `ip link set {interface} up`"),
-            };
-            new(format!("{what}interface {interface} of {} is down", node_name(node)))
-                .shown_by(format!("it is {way}"))
-                .try_to(advice)
-                .on(node)
-        }
-        Obstacle::NoRoute { node, to } => {
-            let back = if found.is_back { "back " } else { "" };
-            let counter = counted(scene, node, to);
-            new(format!("{} has no route {back}to {}", node_name(node), subject(scene, *to)))
-                .shown_by(format!("no route of {} covers {to}{counter}", node_name(node)))
-                .try_to(format!(
-                    "add one: `lab[{node}].add_route(\"{to}/{}\", via)`, or a default route",
-                    if to.is_ipv4() { 32 } else { 128 }
-                ))
-                .on(node)
-        }
-        Obstacle::Rejected { node, by } => {
-            new(format!("{} rejects packets to {to} by {by}", node_name(node)))
-                .shown_by(format!("it is {way}"))
-                .try_to(format!("remove {by}"))
-                .on(node)
-        }
-        Obstacle::Partition { node, source } => {
-            let other = scene.owner(*source, None).unwrap_or_default();
-            new(format!("{} and {node} are separated by a partition", named(other, *source)))
-                .shown_by(format!("{node} has the rule \"from {source} blackhole\""))
-                .try_to("`lab.heal()` before they are to talk")
-                .on(node)
-                .on(other)
-        }
-        Obstacle::ForwardingOff { node, setting } => {
-            new(format!("{} does not forward: forwarding is off", node_name(node)))
-                .shown_by(format!("{} is 0 there, {way}", setting.replace('/', ".")))
-                .try_to(format!("make {node} a router, or set {} to 1", setting.replace('/', ".")))
-                .on(node)
-        }
-        Obstacle::ReversePath { node, interface, source, setting } => {
-            let dropped =
-                scene.network(node).map_or(0, |at| at.counter("TcpExt.IPReversePathFilter"));
-            new(format!(
-                "{} drops packets from {source} at {interface}: rp_filter",
-                node_name(node)
-            ))
-            .shown_by(format!(
-                "its route to {source} is not over {interface}, {} is on, and it has dropped \
-                     {dropped} packets so",
-                setting.replace('/', ".")
-            ))
-            .try_to(format!(
-                "set {} to 2 or 0, or route both ways alike",
-                setting.replace('/', ".")
-            ))
-            .on(node)
-        }
-        Obstacle::NotThere { node, interface, address } => {
-            new(format!("no node on {interface} of {} has the address {address}", node_name(node)))
-                .shown_by(format!("it is the next hop {way}"))
-                .try_to("compare the address with those of the lab, and the routes with its links")
-                .on(node)
-        }
-        Obstacle::Loop(node) => new(format!("packets to {to} go in a circle"))
-            .shown_by(format!("the path comes back to {}", node_name(node)))
-            .try_to("compare the routes of the routers")
-            .on(node),
-    };
-    let events = events(scene, &found.obstacle);
-    events.into_iter().fold(cause, |cause, (position, text)| cause.shown_by(text).event(position))
-}
-
-/// Returns the event that has made the obstacle: the last of its kind and node.
-fn events(scene: &Scene<'_>, obstacle: &Obstacle<'_>) -> Option<(usize, String)> {
-    let (kind, name, state) = match obstacle {
-        Obstacle::Off(node) => (EventKind::Power, *node, "off"),
-        Obstacle::Down { link, node, .. } => (EventKind::Link, link.unwrap_or(node), "down"),
-        Obstacle::Partition { .. } => (EventKind::Partition, "", "on"),
-        _ => return None,
-    };
-    let is_it = |event: &Event| {
-        let mut words = event.text.split([' ', ',', ':']);
-        name.is_empty() || event.node == name || words.any(|word| word == name)
-    };
-    let (position, event) = scene.events(kind).filter(|(_, event)| is_it(event)).last()?;
-    if event.detail("state").is_some_and(|known| known != state) {
-        return None;
-    }
-    let began = scene.facts.began.unwrap_or_default();
-    let at = event.at.saturating_sub(began).as_secs_f64();
-    let node = if event.node.is_empty() { String::new() } else { format!("{} ", event.node) };
-    Some((position, format!("since {at:.3} s: {} {node}{}", kind.word(), event.text)))
-}
-
-/// Returns what the counters say of packets without a route.
-fn counted(scene: &Scene<'_>, node: &str, to: &IpAddr) -> String {
-    let name = if to.is_ipv4() { "Ip.OutNoRoutes" } else { "Ip6OutNoRoutes" };
-    match scene.network(node).map_or(0, |network| network.counter(name)) {
-        0 => String::new(),
-        count => format!(", and {name} has counted {count}"),
-    }
-}
-
-fn named(node: &str, address: IpAddr) -> String {
-    if node.is_empty() { address.to_string() } else { node.to_owned() }
-}
-
-fn subject(scene: &Scene<'_>, to: IpAddr) -> String {
-    match scene.owner(to, None).filter(|node| !node.is_empty()) {
-        Some(node) => format!("{node} ({to})"),
-        None => to.to_string(),
-    }
 }
 
 #[cfg(test)]

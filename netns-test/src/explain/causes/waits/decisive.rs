@@ -1,4 +1,4 @@
-//! The wait that a test depends on, and how long nothing has happened. Pure.
+//! The wait that a test depends on. Pure.
 
 use std::time::Duration;
 

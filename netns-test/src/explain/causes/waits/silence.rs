@@ -12,8 +12,7 @@ const SENT: [&str; 2] = ["Udp.OutDatagrams", "Udp6OutDatagrams"];
 const NO_PORT: [&str; 2] = ["Udp.NoPorts", "Udp6NoPorts"];
 
 pub(super) fn causes(scene: &Scene<'_>, waits: &[Wait<'_>]) -> Vec<Cause> {
-    let decisive = decisive(scene, waits);
-    let found = match decisive {
+    let found = match decisive(scene, waits) {
         Some((wait, is_own)) => of_wait(scene, wait, is_own),
         None => None,
     };

@@ -1,0 +1,29 @@
+//! A socket that listens, or is bound and waits for datagrams. Pure.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::evidence::facts::network::Socket;
+use crate::explain::scene::{Scene, is_loopback, plain};
+
+/// Returns whether a socket takes what is sent to an address.
+pub(crate) fn accepts(socket: &Socket, to: SocketAddr) -> bool {
+    let Some(local) = socket.local else { return false };
+    let ip = plain(local.ip());
+    let takes_all = match ip {
+        IpAddr::V4(ip) => ip.is_unspecified() && to.is_ipv4(),
+        IpAddr::V6(ip) => ip.is_unspecified() && (to.is_ipv6() || socket.is_v6_only != Some(true)),
+    };
+    local.port() == to.port() && (takes_all || ip == to.ip())
+}
+
+/// Returns how a listening socket is called in texts.
+pub(crate) fn shown(socket: &Socket, local: SocketAddr) -> String {
+    let is_limited = is_loopback(local.ip()) || socket.is_v6_only == Some(true);
+    if is_limited { format!("{local} only") } else { local.to_string() }
+}
+
+/// Returns the first filter that has rejected a packet.
+pub(crate) fn rejects<'a>(scene: &Scene<'a>) -> Option<&'a str> {
+    let mut filters = scene.networks.iter().flat_map(|network| &network.filters);
+    filters.find(|filter| filter.verdict.contains("reject")).map(|filter| filter.text.as_str())
+}
