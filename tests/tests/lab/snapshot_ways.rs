@@ -159,7 +159,7 @@ fn a_full_table_of_descriptors_is_named() -> netns_test::Result<()> {
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
     let files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     let message = lab.snapshot().unwrap_err().to_string();
-    let expected = "read /proc/thread-self/net/tcp of client: EMFILE (Too many open files)";
+    let expected = "open /proc/thread-self/net/tcp of client: EMFILE (Too many open files)";
     assert!(message.starts_with(expected), "{message}");
     assert!(message.contains("sock_diag, which needs no file, is refused: EMFILE"), "{message}");
     drop(files);
