@@ -2,6 +2,7 @@
 //! a process.
 
 pub mod confine;
+mod many;
 pub mod remnant;
 mod resources;
 mod waiting;
@@ -12,6 +13,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+pub use many::{call_all, call_all_on, many};
 pub use resources::Resources;
 pub use waiting::{LIMIT, Look, eventually, read_until};
 

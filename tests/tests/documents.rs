@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 /// The documents. README.md and those in the package are also shown by registries, where a relative
 /// link has no target.
-const DOCUMENTS: [&str; 13] = [
+const DOCUMENTS: [&str; 14] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
     "docs/CI.md",
     "docs/ENVIRONMENTS.md",
+    "docs/FAILURES.md",
     "docs/MIGRATION.md",
     "docs/NETNS.md",
     "docs/PERFORMANCE.md",

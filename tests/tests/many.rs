@@ -5,9 +5,9 @@
 
 #![expect(unnameable_test_items, reason = "they are called, not listed")]
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use netns_test_tests::{LIMIT, Resources, again, children, eventually, fork_server, passes};
+use netns_test_tests::{
+    LIMIT, Resources, again, call_all_on, children, eventually, fork_server, passes,
+};
 
 const THREADS: usize = 16;
 
@@ -31,18 +31,7 @@ fn two_thousand_tests_pass_and_leave_nothing() {
 fn calls_two_thousand_tests() {
     let all = ALL.as_flattened().as_flattened();
     assert_eq!(all.len(), 2_000);
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                while let Some(test) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    test();
-                    done.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-    });
-    assert_eq!(done.into_inner(), 2_000);
+    call_all_on(THREADS, all);
 }
 
 /// Declares functions of these names, each of which calls an isolated test of its own.

@@ -42,5 +42,7 @@ words! {
         NotRun = "not run",
         /// The test has passed: its evidence is wanted nevertheless.
         Passed = "passed",
+        /// The test has passed, but has sent what had no route, which it must not.
+        Escaped = "left its network",
     }
 }

@@ -4,19 +4,28 @@
 //! recorded.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::evidence::code::Fact as _;
 use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::here;
 use crate::evidence::record::Record;
 use crate::sys::process;
 use crate::sys::process::progress;
 use crate::sys::process::shared_record::ForkMark;
+use crate::sys::process::signals;
 use crate::sys::shared_log::SharedLog;
 
-/// Most records that are waited for at panics: a test may panic and catch it thousands of times.
-const MOST_LOOKS: u32 = 3;
+/// Most time that panicking threads wait for looks, in all: a test may panic, and catch it,
+/// thousands of times.
+const MOST: Duration = Duration::from_millis(600);
+
+/// Most panics that are recorded.
+const MOST_PANICS: u32 = 200;
+
+/// Most bytes of the message of a panic that are recorded.
+const MESSAGE: usize = 8 << 10;
 
 /// Time limit of one look.
 const LOOK: Duration = Duration::from_millis(300);
@@ -28,7 +37,9 @@ struct Own {
     log: SharedLog,
     /// Mark of the body: a child that it forks has the same memory, and records nothing.
     body: ForkMark,
-    looks: AtomicU32,
+    panics: AtomicU32,
+    /// Nanoseconds that panicking threads have waited for looks.
+    waited: AtomicU64,
     /// Whether the test's function returns a value: whether it is an error is known only after its
     /// labs have been dropped.
     returns: AtomicBool,
@@ -37,7 +48,7 @@ struct Own {
 /// Makes `log` the log of this process, which is a body.
 pub(crate) fn install(log: SharedLog, body: ForkMark) {
     let returns = AtomicBool::new(false);
-    drop(LOG.set(Own { log, body, looks: AtomicU32::new(0), returns }));
+    drop(LOG.set(Own { log, body, panics: AtomicU32::new(0), waited: AtomicU64::new(0), returns }));
 }
 
 /// Returns whether records are kept.
@@ -54,14 +65,19 @@ pub(crate) fn note_returns(returns: bool) {
 
 /// Returns whether the networks of a lab are wanted after it was dropped: its end may be that of a
 /// function that returns an error.
+#[cfg(feature = "lab")]
 pub(crate) fn may_return_an_error() -> bool {
     own().is_some_and(|own| own.returns.load(Ordering::Relaxed))
 }
 
-/// Appends an event. Its time is now, and its thread the calling one, unless they are set.
+/// Appends an event. Its time is now, unless it is set. A note and a panic are on the node of the
+/// calling thread.
 pub(crate) fn note(event: impl FnOnce() -> Event) {
     append(|| {
         let mut event = event();
+        if event.node.is_empty() && matches!(event.kind, EventKind::Note | EventKind::Panic) {
+            event.node = here::node();
+        }
         if event.at.is_zero() {
             event.at = progress::now();
         }
@@ -77,19 +93,20 @@ pub(crate) fn append(record: impl FnOnce() -> Record) {
 }
 
 /// Appends a record that init acts on, such as one about networks that it is to keep.
-pub(crate) fn tell(record: impl FnOnce() -> Record) {
+#[cfg(feature = "lab")]
+pub(crate) fn report(record: impl FnOnce() -> Record) {
     if let Some(own) = own() {
         own.log.append(&record().encoded());
         // Without the right to signal init, init reads the record when it wakes for another reason.
-        process::wake_init();
+        signals::wake_init();
     }
 }
 
-/// Waits until init has acted on what it was told, if it does so soon.
+/// Waits until init has acted on what it was reported, if it does so soon.
 pub(crate) fn settle() {
     let Some(own) = own() else { return };
     let number = own.log.ask();
-    if process::wake_init() {
+    if signals::wake_init() {
         own.log.wait_for_answer(number, LOOK);
     }
 }
@@ -98,15 +115,25 @@ pub(crate) fn settle() {
 /// until it has, as their state is lost when the panic unwinds.
 pub(crate) fn panicked(message: &str, place: &str, thread: &str) {
     let Some(own) = own() else { return };
+    if own.panics.fetch_add(1, Ordering::Relaxed) >= MOST_PANICS {
+        return;
+    }
+    let longest = MESSAGE.min(message.len());
+    let end = (0..=longest).rev().find(|&end| message.is_char_boundary(end)).unwrap_or(0);
+    let message = &message[..end];
     note(|| {
         let text = format!("{place}: {}", message.lines().next().unwrap_or_default());
         let kind = EventKind::Panic;
         let event = Event { kind, thread: process::thread_id(), text, ..Event::default() };
         event.with("message", message).with("place", place).with("name", thread)
     });
-    if own.looks.fetch_add(1, Ordering::Relaxed) < MOST_LOOKS {
+    let waited = Duration::from_nanos(own.waited.load(Ordering::Relaxed));
+    if waited < MOST {
+        let start = progress::now();
         append(|| Record::Look);
         settle();
+        let took = progress::now().saturating_sub(start).as_nanos();
+        own.waited.fetch_add(u64::try_from(took).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::bytes::{Reader, Writer};
 use crate::evidence::code::{Fact, facts};
 use crate::evidence::facts::event::Event;
-use crate::evidence::facts::lab::LabFacts;
+use crate::evidence::facts::topology::LabFacts;
 use crate::evidence::json::Json;
 
 /// A record.

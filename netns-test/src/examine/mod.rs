@@ -2,69 +2,57 @@
 //! afterwards.
 //!
 //! What a test holds may be large, broken or hostile. So all lists have limits, a look ends in time,
-//! and what was read is told part by part: if the examiner hangs, what it has told is kept.
+//! and what was read is reported part by part: if the examiner hangs, what it has reported is kept.
 
 mod budget;
+mod gaps;
 mod networks;
 pub(crate) mod pin;
 mod processes;
 pub(crate) mod recorder;
+pub(crate) mod subject;
 
 use std::collections::HashSet;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use crate::evidence::facts::Look;
 use crate::evidence::facts::network::Network;
-use crate::evidence::facts::{Look, Reason};
 use crate::examine::budget::Budget;
-use crate::examine::pin::Pin;
 use crate::examine::recorder::Recorder;
-use crate::sys::errno;
-use crate::sys::process::{Pid, progress};
-
-/// What to look at.
-#[derive(Debug)]
-pub(crate) struct Subject<'a> {
-    pub(crate) reason: Reason,
-    /// The `/proc` of the test's PID namespace.
-    pub(crate) proc: &'a OwnedFd,
-    pub(crate) body: Pid,
-    pub(crate) pins: &'a [Pin],
-    /// Flight recorder of the network of the calling process, and the inode of that network.
-    pub(crate) own: Option<&'a (u64, Recorder)>,
-    /// The thread whose network is read first; 0 for none.
-    pub(crate) thread: u32,
-}
+use crate::examine::subject::Subject;
+use crate::sys::process::progress;
 
 /// Looks at the subject until `end`, a moment of [`progress::now`]. The calling process has one
 /// thread, which is in another network afterwards.
 ///
-/// `tell` takes the look in parts, for [`Look::join`].
-pub(crate) fn look(subject: &Subject<'_>, end: Duration, mut tell: impl FnMut(Look)) {
+/// `report` takes the look in parts, for [`Look::join`].
+pub(crate) fn look(subject: &Subject<'_>, end: Duration, report: &mut dyn FnMut(Look)) {
     let budget = Budget::until(end);
-    let mut found = Look { at: progress::now(), reason: subject.reason, ..Look::default() };
+    let at = progress::now();
+    let mut report = |part: Look| report(Look { took: progress::now().saturating_sub(at), ..part });
+    let mut found = Look { at, reason: subject.reason, ..Look::default() };
     // First: sockets are gone with their processes, and a thread goes on meanwhile.
     processes::read(subject, budget.part(50), &mut found);
     let threads = networks::threads(&found.processes);
-    tell(found);
+    report(found);
     let recorders = recorders(subject).map(|(_, recorder)| recorder);
     let own: HashSet<u64> = recorders.flat_map(Recorder::inodes).collect();
     networks::read(subject, &threads, budget, &mut |mut part: Look| {
         for network in &mut part.networks {
             network.sockets.retain(|socket| !own.contains(&socket.inode));
         }
-        tell(part);
+        report(part);
     });
-    // Last: the kernel tells of a closed connection a few milliseconds later.
-    attempts(subject, tell);
+    // Last: the kernel reports of a closed connection a few milliseconds later.
+    attempts(subject, report);
 }
 
 /// Tells what the flight recorders have kept.
-fn attempts(subject: &Subject<'_>, mut tell: impl FnMut(Look)) {
+fn attempts(subject: &Subject<'_>, mut report: impl FnMut(Look)) {
     for (inode, recorder) in recorders(subject) {
         let attempts = Some(recorder.read());
         let network = Network { inode, attempts, ..Network::default() };
-        tell(Look { networks: vec![network], ..Look::default() });
+        report(Look { networks: vec![network], ..Look::default() });
     }
 }
 
@@ -73,9 +61,4 @@ fn recorders<'a>(subject: &Subject<'a>) -> impl Iterator<Item = (u64, &'a Record
     let own = subject.own.map(|(inode, recorder)| (*inode, recorder));
     let pins = subject.pins.iter();
     own.into_iter().chain(pins.filter_map(|pin| Some((pin.inode, pin.recorder.as_ref()?))))
-}
-
-/// Returns a sentence about a file that could not be read.
-fn gap(object: &str, error: &std::io::Error) -> String {
-    format!("{object}: {}", errno::describe(error))
 }

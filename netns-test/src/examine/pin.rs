@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use crate::evidence::record::NodeNetwork;
 use crate::examine::recorder::Recorder;
+use crate::examine::recorder::trap::Trap;
 use crate::sys::fds;
 use crate::sys::ns::nsfs;
 use crate::sys::process::Pid;
@@ -34,6 +35,8 @@ impl Pin {
         let noted = Self::note(node);
         let network = match fds::open_file_in(proc, &noted.path(body)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // What a process that has ended had open is refused, or not found.
+            Err(_) if has_ended(proc, body) => return Ok(None),
             other => other?,
         };
         // The process may have another file under that number by now.
@@ -47,20 +50,34 @@ impl Pin {
     }
 }
 
-/// Starts the flight recorder in the networks that are held and have none. The calling process
-/// enters them one after the other, and then its own network again.
-pub(crate) fn record(pins: &mut [Pin]) -> io::Result<()> {
+/// Returns whether a process has ended, be it reaped or not.
+fn has_ended(proc: &OwnedFd, pid: Pid) -> bool {
+    let text = fds::read_in(proc, &format!("{pid}/stat")).unwrap_or_default();
+    let state = text.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    matches!(state, None | Some('Z' | 'X'))
+}
+
+/// Starts the flight recorder in the networks that are held and have none, with a trap if `traps`.
+/// The calling process enters them one after the other, and then its own network again. Returns the
+/// sentences about traps that could not be set.
+pub(crate) fn record(pins: &mut [Pin], traps: bool) -> io::Result<Vec<String>> {
     let is_new = |pin: &&mut Pin| pin.recorder.is_none() && pin.network.is_some();
     let mut new = pins.iter_mut().filter(is_new).peekable();
+    let mut refused = Vec::new();
     if new.peek().is_none() {
-        return Ok(());
+        return Ok(refused);
     }
     let own = nsfs::own_network()?;
     let started = new.try_for_each(|pin| {
         pin.network.as_ref().map_or(Ok(()), nsfs::enter_network)?;
-        pin.recorder = Some(Recorder::start()?);
+        let trap = if traps { Trap::set().map(Some) } else { Ok(None) };
+        let trap = trap.unwrap_or_else(|failure| {
+            refused.push(format!("sends without a route from {}: {failure}", pin.node));
+            None
+        });
+        pin.recorder = Some(Recorder::start()?.with_trap(trap));
         Ok(())
     });
     nsfs::enter_network(&own)?;
-    started
+    started.map(|()| refused)
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::event::{Event, EventKind};
-use crate::evidence::facts::lab::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
 use crate::evidence::facts::network::*;
 use crate::evidence::facts::process::{Call, Descriptor, Process, Thread};
+use crate::evidence::facts::topology::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
 use crate::evidence::facts::{Facts, Look, Reason};
 use crate::explain::cause::{Cause, Certainty};
 

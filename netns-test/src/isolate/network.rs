@@ -65,7 +65,7 @@ fn groups_on_lo() -> io::Result<()> {
         table: Table::Local,
         to: (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0).into(), 8),
         device: route::LOOPBACK,
-        source: Ipv6Addr::LOCALHOST.into(),
+        source: Some(Ipv6Addr::LOCALHOST.into()),
         metric: Some(u32::MAX),
     });
     match route::Socket::open()?.ask(&requests, |_| {})? {
@@ -90,7 +90,7 @@ pub(crate) fn groups_of_ipv4(
         table,
         to,
         device,
-        source,
+        source: Some(source),
         metric,
     })
 }

@@ -24,6 +24,7 @@ pub(crate) fn raw(mut bytes: &[u8]) -> Vec<&[u8]> {
 }
 
 /// A netlink attribute: length, kind, value, padded to four bytes.
+#[cfg(any(feature = "lab", feature = "doctor", test))]
 pub(crate) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(4 + value.len()).expect("attributes of ours are short");
     let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();

@@ -1,4 +1,4 @@
-//! Rules of nf_tables that drop or reject packets, and how many they have (nft(8),
+//! Rules of nftables that drop or reject packets, and how many they have (nft(8),
 //! `linux/netfilter/nf_tables.h`).
 
 use std::io;
@@ -35,7 +35,7 @@ const DONE: u16 = 3;
 /// The length of an `nfgenmsg`, which begins with the family.
 const HEAD: usize = 4;
 
-/// Lists such rules of the calling thread's network namespace. A kernel without nf_tables loads the
+/// Lists such rules of the calling thread's network namespace. A kernel without nftables loads the
 /// module for that, if it has one.
 pub(crate) fn dropping() -> io::Result<Vec<Dropping>> {
     let socket = netlink::open(NETFILTER)?;
@@ -312,5 +312,67 @@ mod tests {
         assert_eq!(rejects.text, "counter packets 1 reject with tcp reset");
         let unknown = rule(&body(&[expression("log", &[]), counter(1), verdict(0)])).unwrap();
         assert_eq!(unknown.text, "[log] counter packets 1 drop");
+    }
+
+    /// Returns a message with an `nfgenmsg`: family, version, and a number.
+    fn message(kind: u16, flags: u16, head: [u8; 4], attributes: &[Vec<u8>]) -> Vec<u8> {
+        framed(kind, flags, 0, &[&head[..], &attributes.concat()].concat())
+    }
+
+    /// Adds a table with a chain for received packets, which counts and drops them.
+    fn drop_all() -> io::Result<()> {
+        /// `NLM_F_REQUEST`, `NLM_F_CREATE`, `NLM_F_APPEND`
+        const ADD: u16 = 0x1 | 0x400 | 0x800;
+        let (table, chain) = (b"filter\0", b"input\0");
+        let hook = [attribute(1, &1_u32.to_be_bytes()), attribute(2, &[0; 4])].concat();
+        let names = |kinds: [u16; 2]| [attribute(kinds[0], table), attribute(kinds[1], chain)];
+        let inet = [1, 0, 0, 0];
+        let of_chain = [&names([1, 3])[..], &[attribute(4, &hook), attribute(7, b"filter\0")]];
+        let of_rule = [counter(0), verdict(0)].concat();
+        let of_rule = [&names([1, 2])[..], &[attribute(4, &of_rule)]];
+        let batch = [
+            message(0x10, 1, [0, 0, 0, 10], &[]),
+            message(10 << 8, ADD, inet, &[attribute(1, table)]),
+            message(10 << 8 | 3, ADD, inet, &of_chain.concat()),
+            message(10 << 8 | 6, ADD, inet, &of_rule.concat()),
+            message(0x11, 1, [0, 0, 0, 10], &[]),
+        ];
+        let socket = netlink::open(NETFILTER)?;
+        netlink::send(socket.as_fd(), &batch.concat())?;
+        let mut buffer = vec![0; 4096];
+        match netlink::receive(socket.as_fd(), &mut buffer) {
+            // Without an error there is no answer.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => {
+                let code = i32::from_ne_bytes(buffer[HEADER..HEADER + 4].try_into().unwrap());
+                Err(io::Error::from_raw_os_error(code.saturating_neg()))
+            }
+        }
+    }
+
+    #[test]
+    fn a_rule_of_the_kernel_is_found() {
+        let found = std::thread::spawn(|| {
+            // Without the right to do so, or without nftables, there is nothing to list.
+            crate::sys::ns::nsfs::unshare_network().ok()?;
+            let lo = crate::sys::net::ifreq::socket().unwrap();
+            crate::sys::net::ifreq::loopback_up(&lo).unwrap();
+            drop_all().ok()?;
+            let receiver = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            let before = dropping().unwrap();
+            receiver.send_to(b"a", receiver.local_addr().unwrap()).unwrap();
+            Some((before, dropping().unwrap()))
+        });
+        let Some((before, after)) = found.join().unwrap() else { return };
+        assert_eq!(before, []);
+        let expected = Dropping {
+            table: "inet filter".to_owned(),
+            chain: "input".to_owned(),
+            text: "counter packets 1 drop".to_owned(),
+            verdict: "drop",
+            packets: 1,
+        };
+        assert_eq!(after, [expected]);
     }
 }

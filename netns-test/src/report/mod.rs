@@ -2,6 +2,7 @@
 
 pub(crate) mod bundle;
 pub(crate) mod escape;
+pub(crate) mod make;
 pub(crate) mod rerun;
 pub(crate) mod source;
 pub(crate) mod text;

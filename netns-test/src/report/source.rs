@@ -1,6 +1,6 @@
 //! The lines of source around the place of a panic.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::sys::fds::folder;
 
@@ -38,7 +38,7 @@ fn split(place: &str) -> Option<(&str, usize)> {
     Some((file, line.parse().ok()?))
 }
 
-fn read(file: &PathBuf) -> Option<String> {
+fn read(file: &Path) -> Option<String> {
     let bytes = folder::read_regular(file, MOST).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }

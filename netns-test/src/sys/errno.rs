@@ -22,7 +22,6 @@ pub(crate) const ENODEV: i32 = libc::ENODEV;
 pub(crate) const EINVAL: i32 = libc::EINVAL;
 #[cfg(test)]
 pub(crate) const EMFILE: i32 = libc::EMFILE;
-pub(crate) const EBUSY: i32 = libc::EBUSY;
 pub(crate) const EMSGSIZE: i32 = libc::EMSGSIZE;
 #[cfg(test)]
 pub(crate) const EISDIR: i32 = libc::EISDIR;

@@ -198,3 +198,25 @@ fn additions_to_a_moved_interface_are_refused() -> netns_test::Result<()> {
     drop(connection(&lab, a, c, "203.0.113.1".parse().unwrap()));
     Ok(())
 }
+
+/// A clone that declares a node anew has another id for it, which the lab would not know.
+#[netns_test]
+fn an_equal_declaration_of_another_clone_is_refused() -> netns_test::Result<()> {
+    let Base { net, nodes: [a, ..], .. } = base();
+    let declare = |mut net: Topology| {
+        let c = net.host("c");
+        net.link(a, c);
+        (net, c)
+    };
+    let ((own, c), (other, theirs)) = (declare(net.clone()), declare(net.clone()));
+    assert_eq!(own, other);
+    let mut lab = own.build()?;
+    let message = lab.extend(&other).unwrap_err().said();
+    let expected = "extend the lab: a clone of its topology has declared equal nodes or links anew";
+    assert!(message.starts_with(expected), "{message}");
+    assert_eq!(lab[c].name(), "c");
+    let unknown = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| lab[theirs].name()));
+    let message = *unknown.unwrap_err().downcast::<String>().unwrap();
+    assert!(message.starts_with("this node is not in the lab"), "{message}");
+    lab.extend(&own.clone())
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use netns_test::{NetNs, Topology, netns_test};
-use netns_test_tests::{LIMIT, Resources, again, eventually, passes};
+use netns_test_tests::{LIMIT, Resources, call_all, eventually, many, passes};
 
 use crate::must_fail;
 use crate::net::{Mesh, row, star};
@@ -161,34 +161,22 @@ fn a_hundred_tests_with_a_lab_each() {
         all.collect::<BTreeSet<_>>()
     };
     let before = networks();
-    passes(&mut again(&[], &["leaks::one_of_many", "--test-threads=8"]), 100);
+    passes(&mut many(&[], "leaks::calls_a_hundred_tests", 8), 1);
     eventually(LIMIT, "no network of theirs is left", || {
         let now = networks();
         if now == before { Ok(()) } else { Err((now, &before)) }
     });
 }
 
-/// Ten tests for each name.
-macro_rules! tens {
-    ($($name:ident)*) => {$(
-        mod $name {
-            tens! { @ t0 t1 t2 t3 t4 t5 t6 t7 t8 t9 }
-        }
-    )*};
-    (@ $($name:ident)*) => {$(
-        #[netns_test::netns_test]
-        #[ignore = "run by a_hundred_tests_with_a_lab_each"]
-        fn $name() -> netns_test::Result<()> {
-            crate::leaks::one()
-        }
-    )*};
+#[test]
+#[ignore = "run by a_hundred_tests_with_a_lab_each"]
+fn calls_a_hundred_tests() {
+    call_all(HUNDRED.as_flattened());
 }
 
-mod one_of_many {
-    tens! { m0 m1 m2 m3 m4 m5 m6 m7 m8 m9 }
-}
+netns_test_tests::hundred_tests!(crate::leaks::builds_a_lab);
 
-fn one() -> netns_test::Result<()> {
+fn builds_a_lab() -> netns_test::Result<()> {
     let (net, nodes) = row(2, false);
     let lab = net.build()?;
     Mesh::new(&lab, &nodes).all_pairs_talk();

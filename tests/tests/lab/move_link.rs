@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, TcpListener, TcpStream, ToSocketAddrs as _};
+use std::time::Duration;
 
 use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, LinkId, Node, NodeId, Topology, netns_test};
@@ -357,5 +358,23 @@ fn a_segment_without_a_free_address_refuses_the_move() -> netns_test::Result<()>
     assert_eq!(addresses(&lab[roamer], "eth0"), before);
     crate::oracle::check(&lab);
     lab.move_link_as_is(radio, one, two)?;
+    Ok(())
+}
+
+/// The router is on the old path only.
+#[netns_test]
+fn obstacles_are_those_of_the_new_path() -> netns_test::Result<()> {
+    let Campus { lab, radio, switches: [one, two], nodes: [roamer, _, second, router], .. } =
+        campus()?;
+    lab.move_link(radio, one, two)?;
+    lab.power_off(router)?;
+    lab[roamer].wait(WAIT_LIMIT).reachable(second)?;
+    let last = lab.links().last().unwrap();
+    last.down()?;
+    let error = lab[roamer].wait(Duration::from_millis(100)).reachable(second).unwrap_err().said();
+    let lines = error.lines().filter_map(|line| line.trim().strip_prefix("in the way: "));
+    let lines: Vec<&str> = lines.collect();
+    assert_eq!(lines.len(), 1, "{error}");
+    assert!(lines[0].starts_with("link second to two is down: "), "{error}");
     Ok(())
 }

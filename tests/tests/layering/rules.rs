@@ -206,9 +206,9 @@ const LOCKS: &str = "sys/lock.rs";
 const ONE_LOCK: &str = "locks are taken by the functions of sys/lock.rs";
 
 /// Files that read the environment.
-const READERS: [&str; 1] = ["env.rs"];
+const READERS: [&str; 1] = ["env/mod.rs"];
 
-const NO_VARIABLE: &str = "the environment is read in env.rs only, by `std::env::vars_os`";
+const NO_VARIABLE: &str = "the environment is read in env/mod.rs only, by `std::env::vars_os`";
 
 fn imports(file: &str, tokens: &[Token], found: &mut Found) {
     let room = room(file);
@@ -373,7 +373,7 @@ fn words_out_of_place_are_found() {
 fn words_in_their_place_are_not() {
     keeps("netns-test/src/sys/fds/mod.rs", "fn f() { unsafe { libc::close(3) } }");
     keeps("netns-test/src/premain.rs", "fn f() { unsafe { g() } }");
-    keeps("netns-test/src/env.rs", "fn f() { std::env::vars_os(); }");
+    keeps("netns-test/src/env/mod.rs", "fn f() { std::env::vars_os(); }");
     keeps("netns-test/src/harness/mod.rs", "use crate::env::{self, Settings};");
     keeps("tests/tests/ui/case.rs", "fn main() {}");
     assert_eq!(check("tests/tests/ui/case.rs", "// 1. A case.\n"), Vec::<String>::new());

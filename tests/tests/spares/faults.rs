@@ -3,7 +3,9 @@
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
 use netns_test::netns_test;
-use netns_test_tests::{LIMIT, again, children, eventually, fork_server, is_asleep, passes};
+use netns_test_tests::{
+    LIMIT, again, call_all, children, eventually, fork_server, is_asleep, many, passes,
+};
 
 use super::{plays, run, signal, wait_for, wait_until};
 
@@ -187,13 +189,12 @@ fn waits_to_be_killed() {
 /// Spares leave namespaces to tests when these are few.
 #[test]
 fn few_namespaces_are_enough_for_serial_and_concurrent_tests() {
-    for (limit, threads) in [(1, "1"), (3, "2"), (20, "50")] {
+    for (limit, threads) in [(1, 1), (3, 2), (20, 50)] {
         let script =
             format!("echo {limit} > /proc/sys/user/max_net_namespaces && exec \"$0\" \"$@\"");
         let around = ["unshare", "-Ur", "sh", "-c", &script];
-        let threads = format!("--test-threads={threads}");
-        let mut run = again(&around, &["faults::marks_its_sandbox", &threads]);
-        passes(run.env("NETNS_TEST_SPARES", "8"), 100);
+        let mut run = many(&around, HUNDRED_MARKS, threads);
+        passes(run.env("NETNS_TEST_SPARES", "8"), 1);
     }
 }
 
@@ -201,9 +202,8 @@ fn few_namespaces_are_enough_for_serial_and_concurrent_tests() {
 #[test]
 fn few_descriptors_are_enough() {
     for limit in ["--nofile=40", "--nofile=64:400"] {
-        let mut run =
-            again(&["prlimit", limit], &["faults::marks_its_sandbox", "--test-threads=16"]);
-        passes(run.env("NETNS_TEST_SPARES", "8"), 100);
+        let mut run = many(&["prlimit", limit], HUNDRED_MARKS, 16);
+        passes(run.env("NETNS_TEST_SPARES", "8"), 1);
     }
 }
 
@@ -211,8 +211,8 @@ fn few_descriptors_are_enough() {
 #[test]
 fn fifty_threads_share_no_spare() {
     for spares in ["", "2", "50"] {
-        let mut run = again(&[], &["faults::marks_its_sandbox", "--test-threads=50"]);
-        passes(run.env("NETNS_TEST_SPARES", spares), 100);
+        let mut run = many(&[], HUNDRED_MARKS, 50);
+        passes(run.env("NETNS_TEST_SPARES", spares), 1);
     }
 }
 
@@ -256,36 +256,19 @@ fn has_ended(process: &OwnedFd) {
     assert_eq!(ready, 1, "a spare is still there");
 }
 
-mod marks_its_sandbox {
-    use std::fs;
+const HUNDRED_MARKS: &str = "faults::hundred_tests_mark_their_sandboxes";
 
-    use netns_test::netns_test;
+#[test]
+#[ignore = "run by the tests above"]
+fn hundred_tests_mark_their_sandboxes() {
+    call_all(HUNDRED.as_flattened());
+}
 
-    /// Leaves a mark in the sandbox, which no other test finds.
-    fn mark() {
-        let mark = "/run/netns-test-mark";
-        assert!(!fs::exists(mark).unwrap(), "another test ran in this sandbox");
-        fs::write(mark, "").unwrap();
-    }
+netns_test_tests::hundred_tests!(crate::faults::mark);
 
-    macro_rules! ten {
-        ($($module:ident)*) => {$(
-            mod $module {
-                use super::*;
-                one! { a b c d e f g h i j }
-            }
-        )*};
-    }
-
-    macro_rules! one {
-        ($($name:ident)*) => {$(
-            #[netns_test]
-            #[ignore = "run by the tests above"]
-            fn $name() {
-                mark();
-            }
-        )*};
-    }
-
-    ten! { a b c d e f g h i j }
+/// Leaves a mark in the sandbox, which no other test finds.
+fn mark() -> netns_test::Result<()> {
+    let mark = "/run/netns-test-mark";
+    assert!(!std::fs::exists(mark)?, "another test ran in this sandbox");
+    Ok(std::fs::write(mark, "")?)
 }

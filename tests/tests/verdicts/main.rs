@@ -106,9 +106,28 @@ fn every_fixture_is_expected() {
     assert_eq!(names, expected);
 }
 
+/// The report of a failure says more or less, and files are kept or not: the verdict is the same.
+#[test]
+fn reports_and_files_change_no_verdict() {
+    let place = netns_test_tests::scratch("verdicts");
+    let out = place.to_str().unwrap();
+    for (report, keep, out) in [("full", "all", out), ("short", "failed", "/dev/null/none")] {
+        let mut command = command(&["fixtures::", "--test-threads=8"]);
+        command.env("NETNS_TEST_REPORT", report).env("NETNS_TEST_KEEP", keep);
+        let seen = verdicts(&command.env("NETNS_TEST_OUT", out).output().unwrap());
+        for (name, (verdict, _)) in parse(EXPECTED) {
+            assert_eq!(seen[&name].0, verdict, "{name}, {report}: {}", seen[&name].1);
+        }
+    }
+    std::fs::remove_dir_all(place).unwrap();
+}
+
 /// Runs all fixtures in one process, captured.
 fn captured(arguments: &[&str]) -> Seen {
-    let output = run(&[&["fixtures::"], arguments].concat());
+    verdicts(&run(&[&["fixtures::"], arguments].concat()))
+}
+
+fn verdicts(output: &Output) -> Seen {
     let text = shown(&output.stdout);
     let verdicts = text.lines().filter_map(|line| {
         let (name, verdict) = line.strip_prefix("test fixtures::")?.split_once(" ... ")?;
@@ -139,6 +158,8 @@ fn run(arguments: &[&str]) -> Output {
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg("--ignored").args(arguments).env("RUST_BACKTRACE", "0");
+    // The words of the verdict only.
+    command.env("NETNS_TEST_REPORT", "off");
     // Set when this test itself runs under nextest.
     command.env_remove("RUST_TEST_THREADS").env_remove("RUST_TEST_NOCAPTURE");
     command

@@ -65,6 +65,7 @@ words! {
 
 impl Event {
     /// Returns an event with this text, whose time and thread are set when it is recorded.
+    #[cfg(feature = "lab")]
     pub(crate) fn of(kind: EventKind, node: &str, text: impl ToString) -> Self {
         Self { kind, node: node.to_owned(), text: text.to_string(), ..Self::default() }
     }

@@ -2,17 +2,17 @@
 //! judged by the runner. Pure.
 
 pub(crate) mod event;
-pub(crate) mod lab;
 pub(crate) mod network;
 pub(crate) mod process;
+pub(crate) mod topology;
 
 use std::time::Duration;
 
 use crate::evidence::code::facts;
 use crate::evidence::facts::event::Event;
-use crate::evidence::facts::lab::LabFacts;
 use crate::evidence::facts::network::Network;
 use crate::evidence::facts::process::Process;
+use crate::evidence::facts::topology::LabFacts;
 
 facts! {
     /// All that init sends about a test that has not passed. Times are of the monotonic clock.
@@ -46,6 +46,8 @@ facts! {
         networks: Vec<Network>,
         /// Sentences about what could not be read.
         gaps: Vec<String>,
+        /// Time that it took.
+        took: Duration,
     }
 }
 
@@ -86,6 +88,7 @@ impl Look {
     pub(crate) fn join(&mut self, part: Self) {
         self.processes.extend(part.processes);
         self.gaps.extend(part.gaps);
+        self.took = self.took.max(part.took);
         for network in part.networks {
             match self.networks.iter_mut().find(|known| known.inode == network.inode) {
                 Some(known) => known.join(network),

@@ -206,6 +206,8 @@ words! {
         Reset = "RST received",
         /// The node has received an ICMP error from `from`, about a packet that it had sent to `to`.
         IcmpError = "ICMP error received",
+        /// The node has sent a packet to `to` that no route of its own takes.
+        Escape = "sent without a route",
     }
 }
 

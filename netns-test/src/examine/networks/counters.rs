@@ -18,17 +18,17 @@ pub(super) fn of_groups(text: &str) -> Vec<Count> {
     let mut found = Vec::new();
     let mut lines = text.lines();
     while let (Some(names), Some(values)) = (lines.next(), lines.next()) {
-        let mut names = names.split_whitespace();
-        let mut values = values.split_whitespace();
+        let (mut names, mut values) = (names.split(' '), values.split(' '));
         let (Some(group), Some(same)) = (names.next(), values.next()) else { continue };
         if group != same {
             continue;
         }
         let group = group.trim_end_matches(':');
-        let counts = names.zip(values).filter_map(|(name, value)| {
+        let counts = names.zip(values).filter(|(_, value)| *value != "0");
+        let counts = counts.filter_map(|(name, value)| {
             Some(Count { name: format!("{group}.{name}"), value: value.parse().ok()? })
         });
-        found.extend(counts.filter(counts_something));
+        found.extend(counts.filter(|count| !SETTINGS.contains(&count.name.as_str())));
     }
     found
 }
@@ -36,14 +36,11 @@ pub(super) fn of_groups(text: &str) -> Vec<Count> {
 /// Parses a line for each counter, as `snmp6` has them.
 pub(super) fn of_lines(text: &str) -> Vec<Count> {
     let counts = text.lines().filter_map(|line| {
-        let mut fields = line.split_whitespace();
-        Some(Count { name: fields.next()?.to_owned(), value: fields.next()?.parse().ok()? })
+        let (name, value) = line.split_once('\t')?;
+        let value = if value == "0" { 0 } else { value.parse().ok()? };
+        (value > 0).then(|| Count { name: name.trim_end().to_owned(), value })
     });
-    counts.filter(counts_something).collect()
-}
-
-fn counts_something(count: &Count) -> bool {
-    count.value > 0 && !SETTINGS.contains(&count.name.as_str())
+    counts.collect()
 }
 
 #[cfg(test)]
@@ -58,7 +55,7 @@ mod tests {
         let found = of_groups(text);
         let found: Vec<_> = found.iter().map(|one| (one.name.as_str(), one.value)).collect();
         assert_eq!(found, [("Ip.OutNoRoutes", 4), ("Tcp.RetransSegs", 7)]);
-        let text = "Ip6OutNoRoutes                  \t3\nIp6InReceives 0\nbroken\n";
+        let text = "Ip6OutNoRoutes                  \t3\nIp6InReceives  \t0\nbroken\n";
         let found = of_lines(text);
         assert_eq!((found.len(), found[0].name.as_str(), found[0].value), (1, "Ip6OutNoRoutes", 3));
     }

@@ -3,29 +3,54 @@
 use std::os::fd::OwnedFd;
 
 use crate::evidence::facts::network::{Filter, Network};
-use crate::examine::gap;
-use crate::examine::networks::{FILE, tables};
+use crate::examine::gaps::{FILE, gap};
+use crate::examine::networks::tables;
 use crate::netlink::nft_rules;
 use crate::sys::fds::limited;
 
 /// Most rules of a network.
 const MOST: usize = 200;
 
-/// Reads rules that have dropped or rejected packets. `modules` is `/proc/modules`.
-pub(super) fn read(proc: &OwnedFd, modules: &str, network: &mut Network) {
-    let netlink = limited::read_text_in(proc, "self/net/netlink", FILE).unwrap_or_default();
-    if tables::has_nf_tables(&netlink, modules) {
-        match nft_rules::dropping() {
-            Ok(found) => network.filters.extend(found.into_iter().take(MOST).map(filter)),
-            Err(error) => network.gaps.push(gap("the rules of nf_tables", &error)),
+/// Files of the tables of iptables-legacy.
+const LEGACY: [&str; 2] = ["ip_tables_names", "ip6_tables_names"];
+
+/// The kinds of packet filters that the kernel has now.
+#[derive(Debug)]
+pub(super) struct Filters<'a> {
+    proc: &'a OwnedFd,
+    has_nf_tables: bool,
+    has_legacy: bool,
+}
+
+impl<'a> Filters<'a> {
+    pub(super) fn new(proc: &'a OwnedFd) -> Self {
+        let text = |file: &str| limited::read_text_in(proc, file, FILE);
+        let (netlink, modules) = (text("self/net/netlink"), text("modules"));
+        Self {
+            proc,
+            has_nf_tables: tables::has_nf_tables(
+                &netlink.unwrap_or_default(),
+                &modules.unwrap_or_default(),
+            ),
+            has_legacy: LEGACY.iter().any(|file| text(&format!("self/net/{file}")).is_ok()),
         }
     }
-    for file in ["ip_tables_names", "ip6_tables_names"] {
-        let names = limited::read_text_in(proc, &format!("self/net/{file}"), FILE);
-        if let Some(first) = names.unwrap_or_default().lines().next() {
-            network.gaps.push(format!(
-                "/proc/net/{file} has {first}: rules of iptables-legacy are not read"
-            ));
+
+    /// Reads rules that have dropped or rejected packets.
+    pub(super) fn read(&self, network: &mut Network) {
+        if self.has_nf_tables {
+            match nft_rules::dropping() {
+                Ok(found) => network.filters.extend(found.into_iter().take(MOST).map(filter)),
+                Err(error) => network.gaps.push(gap("the rules of nftables", &error)),
+            }
+        }
+        for file in LEGACY.into_iter().filter(|_| self.has_legacy) {
+            let names = limited::read_text_in(self.proc, &format!("self/net/{file}"), FILE);
+            if let Some(first) = names.unwrap_or_default().lines().next() {
+                network.gaps.push(format!(
+                    "/proc/net/{file} has {first}: rules of iptables-legacy are not read"
+                ));
+            }
         }
     }
 }

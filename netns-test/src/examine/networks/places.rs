@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use crate::evidence::facts::network::Network;
 use crate::evidence::facts::process::Process;
-use crate::examine::Subject;
+use crate::examine::subject::Subject;
 use crate::sys::fds;
 use crate::sys::ns::nsfs;
 

@@ -3,11 +3,12 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use crate::evidence::facts::network::{Network, Protocol, Socket, SocketState};
-use crate::examine::gap;
-use crate::examine::networks::{FILE, tables};
+use crate::examine::gaps::{FILE, gap};
+use crate::examine::networks::tables;
 use crate::netlink::sock_diag::dump::dump;
 use crate::netlink::sock_diag::proc_files;
 use crate::netlink::sock_diag::socket::{self as kernel, LISTENING, Wanted};
+use crate::sys::fds;
 use crate::sys::fds::limited;
 use crate::sys::net::netlink;
 
@@ -52,6 +53,9 @@ impl<'a> Sockets<'a> {
                 network.sockets.extend(parse(&text).into_iter().take(MOST));
             }
         }
+        // The examiner's own.
+        let own = socket.and_then(|socket| fds::inode_of(socket.as_fd()).ok());
+        network.sockets.retain(|one| Some(one.inode) != own);
         limit(network);
     }
 
@@ -128,7 +132,7 @@ fn state(protocol: kernel::Protocol, number: u8) -> SocketState {
     }
 }
 
-/// Leaves out what tells least, if there are too many sockets.
+/// Leaves out what reports least, if there are too many sockets.
 fn limit(network: &mut Network) {
     let left = network.sockets.len().saturating_sub(MOST);
     if left == 0 {

@@ -65,8 +65,8 @@ pub(super) fn packet(text: &str) -> Vec<Socket> {
     text.lines().skip(1).filter_map(socket).collect()
 }
 
-/// Returns whether asking for the rules of nf_tables loads no module: the kernel's table of netlink
-/// sockets shows the subsystem that they belong to, and that it is no module without nf_tables.
+/// Returns whether asking for the rules of nftables loads no module: the kernel's table of netlink
+/// sockets shows the subsystem that they belong to. As a module, it may be there without them.
 pub(super) fn has_nf_tables(netlink: &str, modules: &str) -> bool {
     /// `NETLINK_NETFILTER`
     const NETFILTER: &str = "12";

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::evidence::facts::process::{Descriptor, Thread};
+use crate::examine::gaps::OVER;
 use crate::examine::processes::{MOST_OF_ONE, Reading, Target};
 use crate::sys::fds::limited;
 
@@ -29,7 +30,7 @@ impl Reading<'_> {
         for number in &numbers {
             if self.budget.is_over() {
                 let (left, pid) = (numbers.len() - found.len(), target.pid);
-                self.gaps.push(format!("{left} open files of process {pid} were not read: time"));
+                self.gaps.push(format!("{left} open files of process {pid} were not read: {OVER}"));
                 break;
             }
             found.extend(target.descriptor(*number));

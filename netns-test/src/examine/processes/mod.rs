@@ -11,8 +11,9 @@ use std::os::fd::OwnedFd;
 use crate::evidence::facts::Look;
 use crate::evidence::facts::process::{Call, Process, Thread};
 use crate::examine::budget::Budget;
+use crate::examine::gaps::{FILE, OVER, gap};
 use crate::examine::processes::call::{About, about};
-use crate::examine::{Subject, gap};
+use crate::examine::subject::Subject;
 use crate::sys::fds;
 use crate::sys::fds::limited;
 use crate::sys::process::Pid;
@@ -21,11 +22,10 @@ use crate::sys::{call_names, errno, inspect, process};
 /// Most threads in all, and most open files in all and of one process.
 const MOST_THREADS: usize = 500;
 const MOST_DESCRIPTORS: usize = 2_000;
-const MOST_OF_ONE: usize = 1_000;
+const MOST_OF_ONE: usize = 1_500;
 
-/// Most bytes of the arguments of a program, and of another file.
+/// Most bytes of the arguments of a program.
 const COMMAND: usize = 4 << 10;
-const FILE: usize = 64 << 10;
 
 /// Most descriptors of a call.
 const MOST_OF_CALL: u64 = 256;
@@ -100,7 +100,8 @@ impl Reading<'_> {
         // Last: it reads the memory of the process, and may wait for it.
         let command = limited::read_bytes_in(&target.place, "cmdline", COMMAND).unwrap_or_default();
         found.command = stat::command(&command);
-        if let Some(refusal) = target.refusal {
+        // Of one that has ended there is nothing to see.
+        if let Some(refusal) = target.refusal.filter(|_| found.state != "Z") {
             found.is_closed = true;
             let name = &found.name;
             self.gaps.push(format!("process {pid} ({name}) is closed to inspection: {refusal}"));
@@ -120,8 +121,10 @@ impl Reading<'_> {
         for (at, name) in names.iter().enumerate() {
             if self.budget.is_over() {
                 let left = names.len() - at;
-                self.gaps
-                    .push(format!("{left} threads of process {} were not read: time", target.pid));
+                self.gaps.push(format!(
+                    "{left} threads of process {} were not read: {OVER}",
+                    target.pid
+                ));
                 break;
             }
             found.extend(target.thread(name));
@@ -138,7 +141,7 @@ impl Reading<'_> {
     }
 
     fn why(&self) -> &'static str {
-        if self.threads == 0 { "there are too many threads" } else { "the time was over" }
+        if self.threads == 0 { "there are too many threads" } else { OVER }
     }
 }
 
@@ -158,7 +161,7 @@ impl Target {
             state: known.state,
             network: network.ok().and_then(|link| stat::inode(&link)).unwrap_or(0),
             call: stat::call(&call).map(|call| self.call(call)),
-            // The kernel says 0 for none, and for one that it does not tell.
+            // The kernel says 0 for none, and for one that it does not report.
             wchan: wchan.trim_end().trim_start_matches('0').to_owned(),
             used: inspect::time_of_ticks(known.ticks),
         })

@@ -8,7 +8,7 @@ pub(super) struct Stat {
     pub(super) parent: u32,
     /// Processor time in user and kernel mode.
     pub(super) ticks: u64,
-    /// Status of wait(2); 0 if the kernel does not tell it.
+    /// Status of wait(2); 0 if the kernel does not report it.
     pub(super) status: i32,
 }
 

@@ -1,15 +1,17 @@
-//! The flight recorder of a network: what it tells its own connections about a failure, kept by init
+//! The flight recorder of a network: what it reports its own connections about a failure, kept by init
 //! until the test has ended.
 //!
 //! An error such as "connection refused" carries no address, and once the socket is closed nothing
 //! in the kernel does.
 
 mod parse;
+pub(crate) mod trap;
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use crate::evidence::facts::network::Attempt;
+use crate::examine::recorder::trap::Trap;
 use crate::sys::fds;
 use crate::sys::net::failures;
 use crate::sys::net::failures::{Family, Received};
@@ -22,6 +24,7 @@ const MOST: usize = 1000;
 #[derive(Debug)]
 pub(crate) struct Recorder {
     sockets: Vec<(Source, OwnedFd)>,
+    trap: Option<Trap>,
 }
 
 /// Kind of a socket's packets or messages.
@@ -75,13 +78,18 @@ impl Recorder {
         }
         match refused {
             Some(error) if sockets.is_empty() => Err(error),
-            _ => Ok(Self { sockets }),
+            _ => Ok(Self { sockets, trap: None }),
         }
     }
 
     /// Returns the inodes of the sockets, which are not the test's.
     pub(crate) fn inodes(&self) -> impl Iterator<Item = u64> {
         self.sockets.iter().filter_map(|(_, socket)| fds::inode_of(socket.as_fd()).ok())
+    }
+
+    /// Also records what the trap takes.
+    pub(crate) fn with_trap(self, trap: Option<Trap>) -> Self {
+        Self { trap, ..self }
     }
 
     /// Returns what was recorded, by source and then in the order of arrival. Equal attempts are
@@ -97,15 +105,20 @@ impl Recorder {
                     _ => break,
                 };
                 let Some(attempt) = source.attempt(&received) else { continue };
-                let is_same =
-                    |one: &&mut Attempt| Attempt { count: 1, ..(**one).clone() } == attempt;
-                match found.iter_mut().find(is_same) {
-                    Some(same) => same.count += 1,
-                    None => found.push(attempt),
-                }
+                add(&mut found, attempt);
             }
         }
+        self.trap.iter().flat_map(Trap::read).for_each(|attempt| add(&mut found, attempt));
         found
+    }
+}
+
+/// Adds an attempt, or counts it.
+fn add(found: &mut Vec<Attempt>, attempt: Attempt) {
+    let is_same = |one: &&mut Attempt| Attempt { count: 1, ..(**one).clone() } == attempt;
+    match found.iter_mut().find(is_same) {
+        Some(same) => same.count += 1,
+        None => found.push(attempt),
     }
 }
 

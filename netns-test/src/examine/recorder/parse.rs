@@ -85,6 +85,31 @@ pub(crate) fn unanswered(message: &[u8]) -> Option<Attempt> {
     })
 }
 
+/// Reads a packet that was to leave the network. Packets to groups and to link-local addresses are
+/// the kernel's own.
+pub(crate) fn escaped(bytes: &[u8]) -> Option<Attempt> {
+    let packet = match bytes.first()? >> 4 {
+        4 => ipv4(bytes)?,
+        _ => ipv6(bytes)?,
+    };
+    let is_own = match packet.to {
+        IpAddr::V4(to) => to.is_multicast() || to.is_broadcast() || to.is_link_local(),
+        IpAddr::V6(to) => to.is_multicast() || to.is_unicast_link_local(),
+    };
+    if is_own {
+        return None;
+    }
+    let has_ports = matches!(packet.protocol, Protocol::Tcp | Protocol::Udp);
+    let to = if has_ports { port(packet.rest, 2)? } else { 0 };
+    Some(Attempt {
+        kind: AttemptKind::Escape,
+        protocol: packet.protocol,
+        to: Some(SocketAddr::new(packet.to, to)),
+        count: 1,
+        ..Attempt::default()
+    })
+}
+
 /// `AF_INET`
 const INET: i32 = 2;
 
@@ -185,6 +210,17 @@ mod tests {
         let attempt = icmp_error(Family::V4, &received(packet(1, &message))).unwrap();
         assert_eq!(attempt.to, Some("10.0.0.1:53".parse().unwrap()));
         assert_eq!((attempt.protocol, attempt.text.as_str()), (Protocol::Udp, "port unreachable"));
+    }
+
+    #[test]
+    fn a_packet_that_escapes_has_a_destination() {
+        let attempt = escaped(&packet(17, &[0, 1, 0, 53])).unwrap();
+        assert_eq!(attempt.to, Some("10.0.0.1:53".parse().unwrap()));
+        assert_eq!((attempt.protocol, attempt.kind), (Protocol::Udp, AttemptKind::Escape));
+        let mut group = packet(2, &[]);
+        group[16] = 224;
+        assert_eq!(escaped(&group), None);
+        assert_eq!(escaped(&[0x60; 39]), None);
     }
 
     #[test]

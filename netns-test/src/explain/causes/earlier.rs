@@ -21,6 +21,10 @@ pub(crate) fn causes(scene: &Scene<'_>, _targets: &[Target<'_>]) -> Vec<Cause> {
 /// Returns the first panic on another thread than the one with which the test has failed, and its
 /// position.
 pub(crate) fn first_panic(scene: &Scene<'_>) -> Option<(Cause, usize)> {
+    let mut notes = scene.events(EventKind::Note);
+    if notes.any(|(_, event)| event.detail("panics") == Some("expected")) {
+        return None;
+    }
     let own = scene.panic.map(|at| &scene.facts.events[at]);
     let is_other = |event: &Event| match own {
         Some(own) => event.thread != own.thread && event.detail("message") != own.detail("message"),

@@ -6,8 +6,8 @@ pub(crate) mod segment;
 
 use std::net::IpAddr;
 
-use crate::evidence::facts::lab::LabFacts;
 use crate::evidence::facts::network::{Interface, Network};
+use crate::evidence::facts::topology::LabFacts;
 use crate::explain::path::lookup::{Lookup, lookup};
 
 /// Most nodes of a path.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 
-use crate::evidence::facts::lab::{LabEnd, LabFacts};
 use crate::evidence::facts::network::{Interface, Network};
+use crate::evidence::facts::topology::{LabEnd, LabFacts};
 use crate::explain::path::{Map, Obstacle, Path};
 
 impl<'a> Map<'a> {

@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use crate::diagnose;
 use crate::env;
+use crate::env::Escape;
 use crate::error::Failure;
-use crate::evidence::code::Fact as _;
+use crate::evidence::escapes;
+use crate::examine::recorder::trap::Trap;
 use crate::harness::child::body;
 use crate::harness::child::context::{Arrived, Site, Start, Task};
 use crate::harness::child::leftovers;
 use crate::harness::child::time_limit::{Left, TimeLimit};
 use crate::harness::evidence::examiner::Evidence;
+use crate::harness::evidence::sending;
 use crate::harness::protocol::framing;
 use crate::harness::protocol::messages;
 use crate::harness::protocol::report::{Ended, PASSED, Record, Report};
@@ -22,8 +25,8 @@ use crate::harness::protocol::stage::Stage;
 use crate::isolate;
 use crate::isolate::{Neighbour, Network, Refused, Transcript};
 use crate::probe::TrialOutcome;
-use crate::registry::case::{Case, ShouldPanic};
-use crate::sys::fds::Until;
+use crate::registry::case::Case;
+use crate::sys::fds::{Until, limited};
 use crate::sys::net::{devconf, socket};
 use crate::sys::process;
 use crate::sys::process::group::Group;
@@ -32,6 +35,9 @@ use crate::sys::process::{Namespace, Pid, Side, SingleThreaded, Status};
 use crate::sys::process::{progress, shared_record, signals, unfailing};
 use crate::sys::shared_log::SharedLog;
 use crate::sys::{errno, fds};
+
+/// Most bytes of a file of `/proc/net`.
+const NET_FILE: usize = 64 << 10;
 
 /// Body that was forked, and prepares itself while init sets up the sandbox.
 struct Forked {
@@ -58,6 +64,8 @@ struct Running {
     proc: Option<OwnedFd>,
     /// Network namespace of the neighbour, if there is one.
     neighbour: Option<OwnedFd>,
+    /// Trap for sends without a route, if they are traced.
+    trap: Option<Result<Trap, Failure>>,
     /// Resources that could not be isolated.
     limitations: Vec<String>,
 }
@@ -86,7 +94,9 @@ fn run_warm(site: &Site<'_>, orders: &OwnedFd, alone: &SingleThreaded) -> ! {
         let running = begin(site, forked).ok()?;
         // Only the body keeps `orders` open. When the body closes it, the server sees that the
         // order was taken.
-        let own = [running.proc.as_ref(), running.neighbour.as_ref()];
+        let trap = running.trap.as_ref().and_then(|trap| trap.as_ref().ok());
+        let trap = trap.map(Trap::descriptor);
+        let own = [running.proc.as_ref(), running.neighbour.as_ref(), trap];
         let keep = [Some(site.children), Some(site.alive), Some(&passed_on)].into_iter().chain(own);
         let keep: Vec<_> = keep.flatten().map(AsRawFd::as_raw_fd).collect();
         fds::close_all_except(&keep).ok()?;
@@ -179,6 +189,8 @@ fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
     wait_for_go(site.go);
     let (proc, mut limitations) = set_up(site, numbering)?;
     let neighbour = add_neighbour(site, &mut limitations)?;
+    // Before the test can send.
+    let trap = (env::escape() == Escape::Trace).then(Trap::set);
     // A body can then neither trace init nor use its descriptors. This comes after the fork: the
     // body would inherit it, and a debugger that follows the fork could not read the body.
     process::make_undumpable().map_err(step("prctl", "PR_SET_DUMPABLE of init"))?;
@@ -190,7 +202,8 @@ fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
         }
         _ => {}
     }
-    Ok(Running { pid, ready: progress::now(), record, seal, log, proc, neighbour, limitations })
+    let ready = progress::now();
+    Ok(Running { pid, ready, record, seal, log, proc, neighbour, trap, limitations })
 }
 
 /// Sets up the sandbox. The first one of a run sends the outcome to the server. If the kernel
@@ -265,10 +278,11 @@ fn seal() -> u64 {
 fn supervise(
     site: &Site<'_>,
     (case, control): (&Case, &OwnedFd),
-    running: Running,
+    mut running: Running,
     alone: &SingleThreaded,
 ) -> Report {
-    let mut evidence = running.log.map(|log| Evidence::new(log, running.pid, alone));
+    let trap = running.trap.take();
+    let mut evidence = running.log.map(|log| Evidence::new(log, (running.pid, trap), alone));
     let mut time = TimeLimit { ready: running.ready, limit: case.timeout().duration() };
     loop {
         let began = running.record.progress().began();
@@ -300,8 +314,9 @@ fn supervise(
             let used_up = limit.filter(|&limit| unfailing::time_of_children() >= limit);
             let began = running.record.progress().began();
             let ended = Ended { used_up, ..report(&running, status, None) };
-            if needs_evidence(case, &ended) || env::keeps_all() {
-                send_evidence(site, control, evidence, (began, running.proc.as_ref()));
+            let ended = Ended { escaped: escaped(&running, &ended), ..ended };
+            if sending::is_wanted(case, &ended) || env::keeps_all() {
+                sending::send((control, site.alive), evidence, (began, running.proc.as_ref()));
             }
             return Report::Ended(ended);
         }
@@ -313,37 +328,24 @@ fn supervise(
             if let Some(evidence) = &mut evidence {
                 evidence.at_time_limit(running.proc.as_ref());
             }
-            send_evidence(site, control, evidence, (began, running.proc.as_ref()));
+            sending::send((control, site.alive), evidence, (began, running.proc.as_ref()));
             let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
             return Report::Ended(report(&running, Status::Signaled(signals::KILL), Some(limit)));
         }
     }
 }
 
-/// Returns whether the test has ended as one that fails, as far as init can tell.
-fn needs_evidence(case: &Case, ended: &Ended) -> bool {
-    let has_panicked = matches!(
-        ended.record,
-        Some(Record::Panicked(_) | Record::PanickedUnseen(_) | Record::PanickedWithValue)
-    );
-    match &ended.record {
-        _ if ended.stage != Stage::Body => false,
-        Some(Record::Passed) => ended.status != Status::Exited(PASSED),
-        _ => !(has_panicked && case.should_panic != ShouldPanic::No),
+/// Counts the sends of a test that has passed for which its network had no route, if it must have
+/// none.
+fn escaped(running: &Running, ended: &Ended) -> u64 {
+    let has_passed = ended.record == Some(Record::Passed) && ended.status == Status::Exited(PASSED);
+    let Some(proc) = running.proc.as_ref().filter(|_| has_passed) else { return 0 };
+    if env::escape() != Escape::Fail {
+        return 0;
     }
-}
-
-/// Sends the evidence. Without a reader, or if the socket refuses it, there is none.
-fn send_evidence(
-    site: &Site<'_>,
-    control: &OwnedFd,
-    evidence: Option<Evidence<'_>>,
-    (began, proc): (Option<Duration>, Option<&OwnedFd>),
-) {
-    let Some(evidence) = evidence else { return };
-    let facts = evidence.finish(began, proc);
-    let room = || framing::wait_for_room(control, site.alive.as_fd());
-    drop(framing::send_evidence(control, &facts.encoded(), room));
+    let text = |name: &str| limited::read_text_in(proc, &format!("self/net/{name}"), NET_FILE);
+    let text = |name| text(name).unwrap_or_default();
+    escapes::count(&text("snmp"), &text("snmp6"))
 }
 
 /// Reaps every child that has ended. Returns the body's status if it was among them.
@@ -373,6 +375,16 @@ fn report(running: &Running, status: Status, timed_out: Option<u64>) -> Ended {
         None if timed_out.is_some() => Vec::new(),
         None => vec!["some, which cannot be listed without a /proc".into()],
     };
-    let used_up = None;
-    Ended { status, record, stage, timed_out, stack_overflow, left, is_alone, limitations, used_up }
+    Ended {
+        status,
+        record,
+        stage,
+        timed_out,
+        stack_overflow,
+        left,
+        is_alone,
+        limitations,
+        used_up: None,
+        escaped: 0,
+    }
 }

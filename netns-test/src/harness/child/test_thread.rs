@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::diagnose;
 use crate::error::Failure;
+#[cfg(feature = "lab")]
+use crate::evidence::body;
 use crate::evidence::log;
 use crate::harness::child::panic_hook;
 use crate::harness::child::record::BodyRecord;
@@ -100,6 +102,8 @@ fn call(case: &Case, record: &Arc<BodyRecord>) -> End {
     drop(stack_overflow::note_overflow_in(record.memory().stack_overflow()));
     if case.should_panic == ShouldPanic::No {
         panic_hook::watch();
+        #[cfg(feature = "lab")]
+        allow_early_end(record);
     }
     log::note_returns(case.returns);
     match case.begins {
@@ -124,6 +128,22 @@ fn call(case: &Case, record: &Arc<BodyRecord>) -> End {
         }
         Err(value) => record_panic(value, record),
     }
+}
+
+/// Lets a panic on a node of a lab end the test.
+#[cfg(feature = "lab")]
+fn allow_early_end(record: &Arc<BodyRecord>) {
+    let (record, stderr) = (Arc::clone(record), fds::standard_error());
+    body::allow_early_end(move |message| {
+        if !record.is_in_body() {
+            return;
+        }
+        record.write_panic(message);
+        if fds::has_lost_standard_error(stderr) {
+            record.note_unseen();
+        }
+        process::exit_now(FAILED)
+    });
 }
 
 /// Makes a panic before [`begin`] end the process, with the record that the test was not started.

@@ -6,17 +6,21 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
+use crate::env;
+use crate::env::Escape;
+use crate::error::Failure;
 use crate::evidence::code::Fact as _;
 use crate::evidence::facts::event::{Event, EventKind};
-use crate::evidence::facts::lab::LabFacts;
 use crate::evidence::facts::network::Network;
+use crate::evidence::facts::topology::LabFacts;
 use crate::evidence::facts::{Facts, Look, Reason};
 use crate::evidence::record::{Networks, Record};
 use crate::examine;
-use crate::examine::Subject;
 use crate::examine::pin;
 use crate::examine::pin::Pin;
 use crate::examine::recorder::Recorder;
+use crate::examine::recorder::trap::Trap;
+use crate::examine::subject::Subject;
 use crate::harness::evidence::parts;
 use crate::sys::fds;
 use crate::sys::fds::Until;
@@ -32,6 +36,9 @@ const AT_PANIC: Duration = Duration::from_millis(300);
 const AT_END: Duration = Duration::from_secs(2);
 
 const NO_PROC: &str = "there is no /proc of the test's own";
+
+/// Most looks that are kept.
+const MOST_LOOKS: usize = 4;
 
 /// Most bytes of one look.
 const MOST: usize = 16 << 20;
@@ -58,7 +65,13 @@ pub(crate) struct Evidence<'a> {
 }
 
 impl<'a> Evidence<'a> {
-    pub(crate) fn new(log: SharedLog, body: Pid, alone: &'a SingleThreaded) -> Self {
+    pub(crate) fn new(
+        log: SharedLog,
+        (body, trap): (Pid, Option<Result<Trap, Failure>>),
+        alone: &'a SingleThreaded,
+    ) -> Self {
+        let refused = trap.as_ref().and_then(|trap| trap.as_ref().err());
+        let gaps = refused.map(|failure| format!("sends without a route: {failure}"));
         Self {
             log,
             alone,
@@ -69,9 +82,9 @@ impl<'a> Evidence<'a> {
             events: Vec::new(),
             labs: Vec::new(),
             pins: Vec::new(),
-            recorder: recorder().ok(),
+            recorder: recorder(trap.and_then(Result::ok)).ok(),
             looks: Vec::new(),
-            gaps: Vec::new(),
+            gaps: gaps.into_iter().collect(),
         }
     }
 
@@ -127,9 +140,9 @@ impl<'a> Evidence<'a> {
         for record in records {
             match Record::decoded(&record) {
                 Some(Record::Event(event)) => self.events.push(event),
-                Some(Record::Lab(lab)) => {
-                    self.labs.retain(|other| other.number != lab.number);
-                    self.labs.push(lab);
+                Some(Record::Lab(built)) => {
+                    self.labs.retain(|other| other.number != built.number);
+                    self.labs.push(built);
                 }
                 Some(Record::Networks(networks)) => self.keep(networks, proc),
                 Some(Record::Look) => self.is_look_wanted = true,
@@ -176,8 +189,9 @@ impl<'a> Evidence<'a> {
 
     /// Starts the flight recorder in the networks that have none.
     fn record_in_new_ones(&mut self) {
-        if let Err(error) = pin::record(&mut self.pins) {
-            self.gap(&format!("the flight recorder: {error}"));
+        match pin::record(&mut self.pins, env::escape() == Escape::Trace) {
+            Ok(refused) => refused.iter().for_each(|text| self.gap(text)),
+            Err(error) => self.gap(&format!("the flight recorder: {error}")),
         }
     }
 
@@ -191,12 +205,18 @@ impl<'a> Evidence<'a> {
     fn look(&mut self, reason: Reason, proc: Option<&OwnedFd>) {
         let Some(proc) = proc else { return self.gap(NO_PROC) };
         match self.examined(reason, proc) {
-            Ok(look) => self.looks.push(look),
+            Ok(look) => {
+                self.looks.push(look);
+                // The first one, and the last ones.
+                if self.looks.len() > MOST_LOOKS {
+                    self.looks.remove(1);
+                }
+            }
             Err(error) => self.gap(&missing(reason, &error)),
         }
     }
 
-    /// Has a child look, and returns what it has told before it ended or the time was over.
+    /// Has a child look, and returns what it has reported before it ended or the time was over.
     fn examined(&self, reason: Reason, proc: &OwnedFd) -> std::io::Result<Look> {
         let limit = if reason == Reason::Panic { AT_PANIC } else { AT_END };
         let now = progress::now();
@@ -206,9 +226,9 @@ impl<'a> Evidence<'a> {
             let thread = self.panicked();
             let own = self.recorder.as_ref();
             let subject = Subject { reason, proc, body: self.body, pins: &self.pins, own, thread };
-            parts::write(theirs.as_fd(), |tell| {
+            parts::write(theirs.as_fd(), |report| {
                 // The rest is for what it is in the middle of then, and for its answer.
-                examine::look(&subject, now + limit * 4 / 5, tell);
+                examine::look(&subject, now + limit * 4 / 5, report);
             });
             process::exit_now(0)
         };
@@ -253,9 +273,9 @@ fn missing(reason: Reason, error: &std::io::Error) -> String {
 }
 
 /// Starts the flight recorder in the network of the calling process.
-fn recorder() -> std::io::Result<(u64, Recorder)> {
+fn recorder(trap: Option<Trap>) -> std::io::Result<(u64, Recorder)> {
     let inode = fds::inode_of(nsfs::own_network()?.as_fd())?;
-    Ok((inode, Recorder::start()?))
+    Ok((inode, Recorder::start()?.with_trap(trap)))
 }
 
 /// Reads up to the end of the pipe, or until that is refused: after the deadline, with `TimedOut`.

@@ -2,3 +2,4 @@
 
 pub(crate) mod examiner;
 mod parts;
+pub(crate) mod sending;

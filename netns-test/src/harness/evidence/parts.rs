@@ -1,4 +1,4 @@
-//! A look on its way from the examiner to init, part by part: what was told before the examiner hangs
+//! A look on its way from the examiner to init, part by part: what was reported before the examiner hangs
 //! or dies is kept.
 
 use std::os::fd::BorrowedFd;
@@ -8,7 +8,7 @@ use crate::evidence::code::Fact as _;
 use crate::evidence::facts::Look;
 use crate::sys::fds;
 
-/// Writes the parts that `with` tells, and an empty one that says that they are all.
+/// Writes the parts that `with` reports, and an empty one that says that they are all.
 pub(super) fn write(pipe: BorrowedFd<'_>, with: impl FnOnce(&mut dyn FnMut(Look))) {
     let send = |part: &[u8]| {
         let mut message = Writer::default();
@@ -59,10 +59,10 @@ mod tests {
     fn parts_that_were_told_are_kept() {
         let (read_end, write_end) = fds::pipe().unwrap();
         let processes = vec![Process { pid: 7, ..Process::default() }];
-        write(write_end.as_fd(), |tell| {
-            tell(Look { processes, ..part("a", 1, 0) });
-            tell(part("b", 2, 1));
-            tell(part("c", 1, 2));
+        write(write_end.as_fd(), |report| {
+            report(Look { processes, ..part("a", 1, 0) });
+            report(part("b", 2, 1));
+            report(part("c", 1, 2));
         });
         drop(write_end);
         let mut bytes = Vec::new();

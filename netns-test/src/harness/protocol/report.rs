@@ -45,6 +45,8 @@ pub(crate) struct Ended {
     pub(crate) limitations: Vec<String>,
     /// Limit of its processor time in seconds (`RLIMIT_CPU`), if it has used that up.
     pub(crate) used_up: Option<u64>,
+    /// Number of sends without a route, in a test that must have none.
+    pub(crate) escaped: u64,
 }
 
 /// Record of a body: how the test's function has ended.
@@ -101,7 +103,8 @@ impl Report {
                 match ended.used_up {
                     None => out.u32(0),
                     Some(limit) => out.u32(1).u64(limit),
-                }
+                };
+                out.u64(ended.escaped)
             }
         };
         out.0
@@ -121,6 +124,7 @@ impl Report {
                 is_alone: input.flag()?,
                 limitations: input.texts()?,
                 used_up: if input.flag()? { Some(input.u64()?) } else { None },
+                escaped: input.u64()?,
             }),
             3 => Self::Refused(input.failure()?),
             _ => return None,
@@ -205,6 +209,7 @@ mod tests {
             is_alone: false,
             limitations: vec!["a".into(), "b".into()],
             used_up: Some(2),
+            escaped: 3,
         })
     }
 

@@ -1,7 +1,7 @@
 //! The kind of a test's end, from the reports of init and server. Pure.
 
 use crate::evidence::ending::EndKind;
-use crate::harness::protocol::report::{Ended, FAILED, Record, Report};
+use crate::harness::protocol::report::{Ended, FAILED, PASSED, Record, Report};
 use crate::harness::protocol::stage::Stage;
 use crate::harness::runner::verdict::Outcome;
 use crate::sys::process::Status;
@@ -27,6 +27,7 @@ fn of_process(ended: &Ended) -> EndKind {
         return EndKind::TimedOut;
     }
     match (&ended.record, ended.status) {
+        (Some(Record::Passed), Status::Exited(PASSED)) if ended.escaped > 0 => EndKind::Escaped,
         (Some(Record::NotStarted(_) | Record::Lacked(_)), _) => EndKind::NotRun,
         (Some(Record::Returned(_)), Status::Exited(FAILED)) => EndKind::Returned,
         (
@@ -58,6 +59,7 @@ mod tests {
             is_alone: true,
             limitations: Vec::new(),
             used_up: None,
+            escaped: 0,
         }
     }
 

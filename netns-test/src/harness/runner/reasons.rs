@@ -1,6 +1,7 @@
 //! Reasons for which a test has failed, as sentences. Pure.
 
 use crate::error::Failure;
+use crate::evidence::escapes;
 use crate::harness::protocol::death;
 use crate::harness::protocol::messages::End;
 use crate::harness::protocol::report::{Ended, Record};
@@ -80,6 +81,12 @@ pub(crate) fn timed_out(after: u64, ended: &Ended) -> String {
             not_isolated(&Failure::new(step, object, reason))
         }
     }
+}
+
+/// Describes a test that has passed, but has left its network.
+pub(crate) fn escaped(count: u64) -> String {
+    let sends = escapes::sentence(count);
+    format!("the test has passed, but {sends} in its own network, and NETNS_TEST_ESCAPE=fail")
 }
 
 pub(crate) fn killed(signal: i32, ended: &Ended) -> String {

@@ -6,7 +6,7 @@ use crate::harness::protocol::messages::End;
 use crate::harness::protocol::report::{Ended, FAILED, PASSED, Record, Report};
 use crate::harness::protocol::stage::Stage;
 use crate::harness::runner::reasons::{
-    describe, died_at_exit, end_of, killed, lost, not_begun, not_isolated, timed_out,
+    describe, died_at_exit, end_of, escaped, killed, lost, not_begun, not_isolated, timed_out,
 };
 use crate::sys::process::Status;
 
@@ -144,6 +144,9 @@ fn verdict(ended: &Ended) -> Verdict {
         {
             Verdict::Failed(not_begun(ended))
         }
+        (Some(Record::Passed), Status::Exited(PASSED)) if ended.escaped > 0 => {
+            Verdict::Failed(escaped(ended.escaped))
+        }
         (Some(Record::Passed), Status::Exited(PASSED)) => Verdict::Passed,
         (Some(Record::Panicked(message) | Record::PanickedUnseen(message)), status)
             if status == failed =>
@@ -173,6 +176,7 @@ mod tests {
             is_alone: true,
             limitations: Vec::new(),
             used_up: None,
+            escaped: 0,
         }
     }
 
@@ -201,6 +205,9 @@ mod tests {
         let mut late = ended(Status::Exited(0), Some(Record::Passed));
         late.timed_out = Some(5_000);
         assert_ne!(judged(late), Verdict::Passed);
+        let mut escaped = ended(Status::Exited(0), Some(Record::Passed));
+        escaped.escaped = 1;
+        assert_ne!(judged(escaped), Verdict::Passed);
     }
 
     fn every_record() -> [Record; 7] {

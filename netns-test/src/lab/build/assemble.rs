@@ -32,7 +32,7 @@ pub(crate) fn assemble(plan: Plan) -> Result<(Fabric, Own)> {
     let made = namespaces::make(&plan, 0)?;
     let all: Vec<&Made> = made.iter().collect();
     let number = described::next_number();
-    described::tell_made(number, &plan, &all);
+    described::report_made(number, &plan, &all);
     let indexes = Indexes::new(&plan, last_index(&plan, &all)?);
     let journal = Arc::new(Journal::default());
     let guest = Guest::new(&plan, &all, &indexes, &journal)?;

@@ -117,7 +117,7 @@ impl Lab {
         let Some(at) = self.plan().position(node) else { return };
         let name = &self.plan().nodes()[at].name;
         log::note(|| Event::of(EventKind::Power, name, state).with("state", state));
-        described::tell_networks(self.fabric());
+        described::report_networks(self.fabric());
     }
 
     fn try_power_on(&self, node: NodeId) -> Result<()> {

@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::evidence::facts::event::{Event, EventKind};
-use crate::evidence::facts::lab::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
+use crate::evidence::facts::topology::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
 use crate::evidence::log;
 use crate::evidence::record::{Networks, NodeNetwork, Record};
 use crate::lab::fabric::ends::End;
@@ -26,36 +26,36 @@ pub(crate) fn describe(fabric: &Fabric) {
         return;
     }
     log::append(|| Record::Lab(facts(fabric.number, &fabric.plan, &fabric.links.lock())));
-    tell_networks(fabric);
+    report_networks(fabric);
     // The flight recorder has begun when the test goes on.
     log::settle();
 }
 
 /// Has init hold the networks of the nodes of a lab that has changed.
-pub(crate) fn tell_networks(fabric: &Fabric) {
+pub(crate) fn report_networks(fabric: &Fabric) {
     let nodes = fabric.nodes.iter();
     let there: Vec<_> = nodes.filter_map(|node| Some((node, node.here().ok()?))).collect();
-    tell(fabric.number, &fabric.plan, there.iter().map(|(node, here)| (node.name(), &***here)));
+    report(fabric.number, &fabric.plan, there.iter().map(|(node, here)| (node.name(), &***here)));
 }
 
 /// Has init hold the networks of the nodes of a lab that is being built. Init records in them from
 /// now on, beside the build: see [`log::settle`].
-pub(crate) fn tell_made(number: u32, plan: &Plan, made: &[&Made]) {
-    tell(
+pub(crate) fn report_made(number: u32, plan: &Plan, made: &[&Made]) {
+    report(
         number,
         plan,
         plan.nodes().iter().map(|node| node.name.as_str()).zip(made.iter().copied()),
     );
 }
 
-fn tell<'a>(number: u32, plan: &Plan, nodes: impl Iterator<Item = (&'a str, &'a Made)>) {
+fn report<'a>(number: u32, plan: &Plan, nodes: impl Iterator<Item = (&'a str, &'a Made)>) {
     if !log::is_kept() {
         return;
     }
     // Held, they would keep interfaces in the caller's own network.
     let may_be_kept = plan.nodes().iter().all(|node| node.kind != NodeKind::Local);
     let nodes = nodes.filter_map(|(name, made)| network(name, made.place.network())).collect();
-    log::tell(|| Record::Networks(Networks { lab: number, may_be_kept, nodes }));
+    log::report(|| Record::Networks(Networks { lab: number, may_be_kept, nodes }));
 }
 
 fn network(name: &str, network: BorrowedFd<'_>) -> Option<NodeNetwork> {
@@ -87,7 +87,7 @@ pub(crate) fn dropped() {
 }
 
 fn let_go() {
-    log::tell(|| Record::Networks(Networks::default()));
+    log::report(|| Record::Networks(Networks::default()));
 }
 
 fn facts(number: u32, plan: &Plan, ends: &[[End; 2]]) -> LabFacts {

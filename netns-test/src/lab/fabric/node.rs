@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 
 use crate::diagnose;
@@ -25,6 +26,8 @@ pub(crate) struct LiveNode {
     power: RwLock<Power>,
     /// Networks from before power cuts, in which sockets or threads of the test may still be.
     past: Mutex<Vec<OwnedFd>>,
+    /// Sends of the library itself since the last power cut for which there was no route.
+    unroutable: AtomicU64,
 }
 
 /// The namespaces of a node between two power cuts, and what belongs to them.
@@ -56,7 +59,13 @@ struct Power {
 impl LiveNode {
     pub(crate) fn new(node: &NodePlan, made: Made) -> Self {
         let power = RwLock::new(Power { is_on: true, here: Arc::new(Namespaces::new(made)) });
-        Self { name: node.name.clone(), kind: node.kind, power, past: Mutex::default() }
+        Self {
+            name: node.name.clone(),
+            kind: node.kind,
+            power,
+            past: Mutex::default(),
+            unroutable: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -101,6 +110,7 @@ impl LiveNode {
     pub(crate) fn turn_off(&self, next: Arc<Namespaces>) -> Arc<Namespaces> {
         let mut power = lock::write(&self.power);
         power.is_on = false;
+        self.unroutable.store(0, Ordering::Relaxed);
         std::mem::replace(&mut power.here, next)
     }
 
@@ -120,6 +130,16 @@ impl LiveNode {
     /// Takes the old networks that were kept.
     pub(crate) fn take_past(&self) -> Vec<OwnedFd> {
         std::mem::take(&mut *lock::lock(&self.past))
+    }
+
+    /// Counts sends of the library for which there was no route.
+    pub(crate) fn note_unroutable(&self, count: u64) {
+        self.unroutable.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Returns the number of these sends.
+    pub(crate) fn unroutable(&self) -> u64 {
+        self.unroutable.load(Ordering::Relaxed)
     }
 
     /// Returns the limitations of the node, also if it is off.

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::diagnose;
 use crate::error::Failure;
+use crate::evidence::here;
 use crate::isolation;
 use crate::sys::errno;
 use crate::sys::ns::ns_set::Place;
@@ -102,6 +103,7 @@ pub(crate) fn spawn<T: Send + 'static>(
 ///
 /// If the kernel refuses it: the thread has no caller that an error could be returned to.
 pub(crate) fn go(place: &Place, name: &str) {
+    here::set(name);
     if let Err(error) = place.enter() {
         let reason = errno::describe(&error);
         let message = format!("move a thread to node {name}: {reason}");

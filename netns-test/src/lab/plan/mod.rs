@@ -25,7 +25,7 @@ use crate::addr::cidr::{Cidr, Subnet};
 
 use crate::addr::mac::Mac;
 use crate::lab::plan::routes::fib::Fib;
-use crate::lab::topology::id::Origin;
+use crate::lab::topology::id::Ids;
 use crate::lab::topology::model::link_label;
 use crate::lab::topology::{LinkId, MacvlanMode, NodeId, NodeKind, Topology};
 
@@ -37,7 +37,7 @@ use crate::lab::topology::{LinkId, MacvlanMode, NodeId, NodeKind, Topology};
 /// `Display` lists each segment with its interfaces, then the routes.
 #[derive(Clone, PartialEq)]
 pub struct Plan {
-    pub(crate) origin: Origin,
+    pub(crate) ids: Ids,
     pub(crate) nodes: Vec<NodePlan>,
     pub(crate) links: Vec<LinkPlan>,
     pub(crate) segments: Vec<SegmentPlan>,
@@ -243,14 +243,14 @@ impl Plan {
     /// topology.
     #[must_use]
     pub fn position(&self, node: NodeId) -> Option<usize> {
-        self.origin.node_index(node, self.nodes.len())
+        self.ids.node(node)
     }
 
     /// Returns the index of a link in [`links`](Self::links), or `None` for the id of another
     /// topology.
     #[must_use]
     pub fn link_position(&self, link: LinkId) -> Option<usize> {
-        self.origin.link_index(link, self.links.len())
+        self.ids.link(link)
     }
 
     /// Returns the id of the node at an index of [`nodes`](Self::nodes).
@@ -261,7 +261,7 @@ impl Plan {
     #[must_use]
     pub fn id(&self, position: usize) -> NodeId {
         assert!(position < self.nodes.len(), "there is no node {position}");
-        self.origin.node_id(position)
+        self.ids.node_id(position)
     }
 
     /// Returns the first IPv4 address of the node, or the first IPv6 address if it has no other;
@@ -296,7 +296,7 @@ impl Plan {
 /// Writes the nodes, links and segments; all other fields follow from them.
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin: _, nodes, links, segments, owners: _, fibs: _, hosts_file: _ } = self;
+        let Self { ids: _, nodes, links, segments, owners: _, fibs: _, hosts_file: _ } = self;
         let mut text = f.debug_struct("Plan");
         text.field("nodes", nodes).field("links", links).field("segments", segments).finish()
     }

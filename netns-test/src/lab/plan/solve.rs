@@ -61,8 +61,8 @@ impl Topology {
         static_routes::routes(self, &mut nodes, &segments, &mut errors);
         shortest_paths::compute(&mut nodes, &segments);
         let (owners, fibs, hosts_file) = (HashMap::new(), Vec::new(), String::new());
-        let origin = self.origin;
-        let mut plan = Plan { origin, nodes, links, segments, owners, fibs, hosts_file };
+        let ids = self.ids.clone();
+        let mut plan = Plan { ids, nodes, links, segments, owners, fibs, hosts_file };
         plan.derive();
         vxlan::connect(self, &mut plan, &mut errors);
         if errors.is_empty() { Ok(plan) } else { Err(TopologyErrors::new(errors)) }
@@ -72,7 +72,7 @@ impl Topology {
 impl Plan {
     /// Computes what follows from the nodes: interfaces by address, forwarding tables, names.
     pub(crate) fn derive(&mut self) {
-        let Self { origin: _, nodes, links: _, segments: _, owners, fibs, hosts_file } = self;
+        let Self { ids: _, nodes, links: _, segments: _, owners, fibs, hosts_file } = self;
         *owners = nodes.iter().enumerate().flat_map(owned).collect();
         *fibs = nodes.iter().map(fib).collect();
         *hosts_file = hosts_file::text(nodes);

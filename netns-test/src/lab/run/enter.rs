@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::error::{Result, located};
+use crate::evidence::here;
 use crate::lab::run::node::Node;
 use crate::sys::errno;
 use crate::sys::ns::ns_set::Place;
@@ -16,6 +17,8 @@ use crate::sys::ns::ns_set::Place;
 #[must_use = "dropped at once, it moves the thread back at once"]
 pub struct NodeGuard<'node> {
     back: Place,
+    /// Name of the node before.
+    before: String,
     /// Not `Send`: it must be dropped by the thread that it moves back.
     _thread: PhantomData<(*const (), &'node Node)>,
 }
@@ -65,10 +68,10 @@ impl Node {
         })?;
         if let Err(error) = here.place.enter() {
             // Some of the namespaces may have been entered already.
-            drop(NodeGuard { back, _thread: PhantomData });
+            drop(NodeGuard { back, before: here::node(), _thread: PhantomData });
             return Err(self.failure("setns", "to", &error).into());
         }
-        Ok(NodeGuard { back, _thread: PhantomData })
+        Ok(NodeGuard { back, before: here::set(self.name()), _thread: PhantomData })
     }
 }
 
@@ -80,6 +83,7 @@ impl fmt::Debug for NodeGuard<'_> {
 
 impl Drop for NodeGuard<'_> {
     fn drop(&mut self) {
+        here::set(&self.before);
         if let Err(error) = self.back.enter() {
             // Not a panic: the thread may be unwinding already, and would go on in the wrong
             // network.

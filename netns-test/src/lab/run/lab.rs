@@ -15,6 +15,7 @@ use crate::lab::fabric::described;
 use crate::lab::fabric::limitation;
 use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::Plan;
+use crate::lab::run::escapes;
 use crate::lab::run::link::Link;
 use crate::lab::run::node::Node;
 use crate::lab::run::panics::Panics;
@@ -30,6 +31,12 @@ use crate::sys::process;
 /// their networks (SIGKILL). On a [`local`](crate::Topology::local) node, only the programs that
 /// the lab has started are killed. The remaining output of programs is printed. The kernel destroys
 /// each namespace after its last use.
+///
+/// A panic of a task or a thread on a node ends the waits of the lab ([`Wait`](crate::lab::Wait))
+/// at once. It also ends the test, as a failure with the message of the panic, if the test does not
+/// end by itself: one second later if its thread has been blocked since, such as in a `read` or
+/// `join`, and otherwise five seconds later. [`expect_panics`](Self::expect_panics) turns this off,
+/// and so does `#[should_panic]` for the end of the test.
 ///
 /// # Panics
 ///
@@ -207,6 +214,27 @@ impl Lab {
         log::note(|| Event::of(EventKind::Note, "", text));
     }
 
+    /// Tells the lab that panics of tasks and threads on its nodes are meant: those before this
+    /// call, and all later ones. They do not end waits or the test, and the drop of the lab does
+    /// not panic for them.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(lab: netns_test::Lab, server: netns_test::NodeId) {
+    /// lab.expect_panics();
+    /// let thread = lab[server].spawn_thread(|| panic!("the disk is full"));
+    /// assert!(thread.join().is_err());
+    /// # }
+    /// ```
+    pub fn expect_panics(&self) {
+        self.panics.expect();
+        log::note(|| {
+            let event = Event::of(EventKind::Note, "", "panics on nodes are expected");
+            event.with("panics", "expected")
+        });
+    }
+
     pub(crate) fn fabric(&self) -> &Arc<Fabric> {
         &self.fabric
     }
@@ -269,6 +297,7 @@ impl Drop for Lab {
         if process::id() != self.builder {
             return;
         }
+        self.panics.close();
         described::dropped();
         let here: Vec<_> =
             self.nodes().filter_map(|node| Some((node, node.here().ok()?))).collect();
@@ -288,10 +317,12 @@ impl Drop for Lab {
         let killed = ns_set::kill_all_in(&networks.collect::<Vec<_>>());
         self.common.programs.end();
         let left = killed.err().map(|failure| format!("end of the lab: {failure}"));
+        let escapes = escapes::failures(&here);
         let kept = self.own.guest.as_mut().map(Guest::take_back);
         let left: Vec<String> = left.into_iter().chain(kept.into_iter().flatten()).collect();
         let panics = self.panics.take();
-        let failures: Vec<String> = panics.into_iter().chain(left.clone()).collect();
+        let failures = panics.into_iter().chain(left.clone()).chain(escapes);
+        let failures: Vec<String> = failures.collect();
         if !std::thread::panicking() {
             assert!(failures.is_empty(), "{}", failures.join("\n"));
         }

@@ -10,13 +10,15 @@ use std::cell::Cell;
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once};
 use std::task::{Context, Poll};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::sys::lock::{lock, wait_while};
+use crate::evidence::body;
+use crate::lab::run::early_end;
+use crate::sys::lock::{lock, wait_timeout, wait_while};
 use crate::sys::process;
 
 /// Time limit for a panic hook.
@@ -30,14 +32,29 @@ const NO_END: &str = "the panic hook of a thread or task on a node of a lab does
 
 /// Recorded panics of one lab.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Panics(Arc<Mutex<Recorded>>);
+pub(crate) struct Panics(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    recorded: Mutex<Recorded>,
+    changed: Condvar,
+}
 
 #[derive(Debug, Default)]
 struct Recorded {
     panics: Vec<String>,
+    /// Whether panics are meant by the test.
+    are_expected: bool,
+    /// Whether the end of the lab has begun, which reports all panics.
+    is_ending: bool,
     /// Whether the lab has ended, and reports no panic any more.
     has_ended: bool,
+    /// Thread that ends the test after a panic.
+    ender: Option<JoinHandle<()>>,
 }
+
+/// Whether the test's thread has panicked: it ends the test itself.
+static TEST_HAS_PANICKED: AtomicBool = AtomicBool::new(false);
 
 /// Number of panics that no lab has reported yet.
 static UNREPORTED: AtomicUsize = AtomicUsize::new(0);
@@ -108,11 +125,38 @@ impl Panics {
         Watched { watch: self.watch("a task", node), task: Some(Box::pin(task)) }
     }
 
+    /// Returns the first panic, if panics are not expected.
+    pub(crate) fn first(&self) -> Option<String> {
+        lock(&self.0.recorded).panics.first().cloned()
+    }
+
+    /// Forgets all panics, and those to come.
+    pub(crate) fn expect(&self) {
+        let mut recorded = lock(&self.0.recorded);
+        recorded.are_expected = true;
+        UNREPORTED.fetch_sub(recorded.panics.len(), Ordering::Relaxed);
+        recorded.panics.clear();
+        self.0.changed.notify_all();
+    }
+
+    /// Begins the end of the lab: from now on a panic does not end the test early.
+    pub(crate) fn close(&self) {
+        let mut recorded = lock(&self.0.recorded);
+        recorded.is_ending = true;
+        self.0.changed.notify_all();
+        let ender = recorded.ender.take();
+        drop(recorded);
+        if let Some(ender) = ender {
+            // It does not panic.
+            drop(ender.join());
+        }
+    }
+
     /// Takes all panics, and waits for those that are under way. A panic from now on aborts the
     /// process.
     pub(crate) fn take(&self) -> Vec<String> {
         let is_over = thread::panicking() || wait_until_over();
-        let mut recorded = lock(&self.0);
+        let mut recorded = lock(&self.0.recorded);
         recorded.has_ended = true;
         UNREPORTED.fetch_sub(recorded.panics.len(), Ordering::Relaxed);
         let mut panics = std::mem::take(&mut recorded.panics);
@@ -128,7 +172,10 @@ impl Panics {
     }
 
     fn note(&self, text: String) {
-        let mut recorded = lock(&self.0);
+        let mut recorded = lock(&self.0.recorded);
+        if recorded.are_expected {
+            return;
+        }
         if recorded.has_ended {
             // A test must not pass after it, and its lab is gone.
             eprintln!("netns-test: {text}, after its lab has ended");
@@ -136,6 +183,49 @@ impl Panics {
         }
         UNREPORTED.fetch_add(1, Ordering::Relaxed);
         recorded.panics.push(text);
+        if recorded.ender.is_none() && !recorded.is_ending && body::may_end_early() {
+            let (shared, own) = (Arc::clone(&self.0), Arc::clone(&self.0));
+            let start = early_end::start(
+                move |pause| shared.goes_on(pause),
+                move |waited| {
+                    own.end_test(waited);
+                },
+            );
+            // Without the thread, the test ends by itself.
+            recorded.ender = start.ok();
+        }
+    }
+}
+
+impl Shared {
+    /// Waits for `pause`. Returns whether the test may still be ended by a panic of this lab.
+    fn goes_on(&self, pause: Duration) -> bool {
+        let recorded = lock(&self.recorded);
+        let recorded = match recorded.is_over() {
+            true => recorded,
+            false => wait_timeout(&self.changed, recorded, pause),
+        };
+        !recorded.is_over()
+    }
+
+    fn end_test(&self, waited: Duration) {
+        // Locked, so that the end of the lab does not report it, too.
+        let recorded = lock(&self.recorded);
+        let first = recorded.panics.first().filter(|_| !recorded.is_over());
+        if let Some(first) = first {
+            eprintln!(
+                "netns-test: {first}; the test has not ended {:.1} s later, and is ended",
+                waited.as_secs_f32()
+            );
+            body::end_early(first);
+        }
+    }
+}
+
+impl Recorded {
+    fn is_over(&self) -> bool {
+        let is_told = self.is_ending || self.are_expected;
+        is_told || TEST_HAS_PANICKED.load(Ordering::Relaxed)
     }
 }
 
@@ -231,6 +321,9 @@ fn install() {
 fn observe(info: &PanicHookInfo<'_>, before: &(dyn Fn(&PanicHookInfo<'_>) + Send + Sync)) {
     let own = OWN.get();
     if own == 0 {
+        if body::is_test_thread() {
+            TEST_HAS_PANICKED.store(true, Ordering::Relaxed);
+        }
         return before(info);
     }
     under_way().printing.push(own);

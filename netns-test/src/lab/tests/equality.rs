@@ -95,3 +95,27 @@ fn each_different_declaration_makes_topologies_unequal() {
         }
     }
 }
+
+/// Clones that have been extended in different ways.
+#[test]
+fn an_id_of_another_clone_is_unknown() {
+    let mut net = Topology::new();
+    let a = net.host("a");
+    let mut other = net.clone();
+    let (b, x) = (net.host("b"), other.host("x"));
+    let (link, theirs) = (net.link(a, b).id(), other.link(a, x).id());
+    let (plan, of_other) = (net.plan().unwrap(), other.plan().unwrap());
+    assert_eq!((plan.position(a), plan.position(b), plan.position(x)), (Some(0), Some(1), None));
+    assert_eq!((of_other.position(a), of_other.position(b)), (Some(0), None));
+    assert_eq!((plan.link_position(link), plan.link_position(theirs)), (Some(0), None));
+    assert_eq!((plan.id(1), of_other.id(1)), (b, x));
+    assert!(plan.addresses_of(x).is_empty() && !plan.can_reach(a, x).any());
+    net.link(a, x);
+    let message = net.plan().unwrap_err().to_string();
+    assert!(message.contains("link a to an unknown node"), "{message}");
+    // Ids do not make declarations different.
+    let (mut one, mut two) = (Topology::new(), Topology::new());
+    one.host("a");
+    two.host("a");
+    assert_eq!((one.clone(), one.plan().unwrap()), (two.clone(), two.plan().unwrap()));
+}

@@ -1,83 +1,91 @@
-//! Ids of nodes and links. An id carries the topology that issued it, so that the id of another
-//! topology is an error instead of the wrong node.
+//! Ids of nodes and links. An id of a declaration that a topology does not have is an error instead
+//! of the wrong node.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Id of a node, valid in the topology that issued it and in the clones of that topology.
+/// Id of a node, valid in the topology that issued it, and in clones that have the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId {
-    origin: u32,
+    /// Number that no other node of the process has.
+    number: u32,
     index: u32,
 }
 
-/// Id of a link, valid in the topology that issued it and in the clones of that topology.
+/// Id of a link, valid in the topology that issued it, and in clones that have the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkId {
-    origin: u32,
+    /// Number that no other link of the process has.
+    number: u32,
     index: u32,
 }
 
-/// Number of the topology that issued an id. All origins compare as equal, so that topologies and
-/// plans compare by their content.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Origin(u32);
+/// Ids that a topology has issued. All compare as equal, so that topologies and plans compare by
+/// their content.
+#[derive(Clone, Debug)]
+pub(crate) struct Ids {
+    /// Number of the topology, which its clones share.
+    origin: u32,
+    /// Number of each node.
+    nodes: Vec<u32>,
+    /// Number of each link.
+    links: Vec<u32>,
+}
 
-impl Origin {
-    /// Returns an origin that no other topology of the process has.
-    pub(crate) fn unique() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+impl Ids {
+    /// Returns the ids of a new topology.
+    pub(crate) fn new() -> Self {
+        Self { origin: unique(), nodes: Vec::new(), links: Vec::new() }
     }
 
-    /// Returns whether both are the origin of one topology and its clones.
-    pub(crate) fn is_of(self, other: Self) -> bool {
-        self.0 == other.0
+    /// Issues the id of the next node.
+    pub(crate) fn add_node(&mut self) -> NodeId {
+        self.nodes.push(unique());
+        self.node_id(self.nodes.len() - 1)
     }
 
-    pub(crate) fn node_id(self, index: usize) -> NodeId {
-        NodeId { origin: self.0, index: index as u32 }
+    /// Issues the id of the next link.
+    pub(crate) fn add_link(&mut self) -> LinkId {
+        let number = unique();
+        self.links.push(number);
+        LinkId { number, index: (self.links.len() - 1) as u32 }
     }
 
-    pub(crate) fn link_id(self, index: usize) -> LinkId {
-        LinkId { origin: self.0, index: index as u32 }
+    /// Returns the id of the node at `index`.
+    pub(crate) fn node_id(&self, index: usize) -> NodeId {
+        NodeId { number: self.nodes[index], index: index as u32 }
     }
 
-    /// Returns the index of the node among `count` nodes, or `None` for an id of another origin.
-    pub(crate) fn node_index(self, id: NodeId, count: usize) -> Option<usize> {
+    /// Returns the index of a node, or `None` for the id of another topology.
+    pub(crate) fn node(&self, id: NodeId) -> Option<usize> {
         let index = id.index as usize;
-        (id.origin == self.0 && index < count).then_some(index)
+        (self.nodes.get(index) == Some(&id.number)).then_some(index)
     }
 
-    /// Returns the index of the link among `count` links, or `None` for an id of another origin.
-    pub(crate) fn link_index(self, id: LinkId, count: usize) -> Option<usize> {
+    /// Returns the index of a link, or `None` for the id of another topology.
+    pub(crate) fn link(&self, id: LinkId) -> Option<usize> {
         let index = id.index as usize;
-        (id.origin == self.0 && index < count).then_some(index)
+        (self.links.get(index) == Some(&id.number)).then_some(index)
+    }
+
+    /// Returns whether both are of one topology or its clones.
+    pub(crate) fn have_origin_of(&self, other: &Self) -> bool {
+        self.origin == other.origin
+    }
+
+    /// Returns whether `other` has all of these nodes and links.
+    pub(crate) fn are_in(&self, other: &Self) -> bool {
+        other.nodes.starts_with(&self.nodes) && other.links.starts_with(&self.links)
     }
 }
 
-impl PartialEq for Origin {
+impl PartialEq for Ids {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-/// Ids that a topology has issued so far. A builder resolves ids with it while it borrows the node
-/// that it changes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Scope {
-    pub(crate) origin: Origin,
-    /// Number of nodes.
-    pub(crate) nodes: usize,
-    /// Number of links.
-    pub(crate) links: usize,
-}
-
-impl Scope {
-    pub(crate) fn node(self, id: NodeId) -> Option<usize> {
-        self.origin.node_index(id, self.nodes)
-    }
-
-    pub(crate) fn link(self, id: LinkId) -> Option<usize> {
-        self.origin.link_index(id, self.links)
-    }
+/// Returns a number that no other call returns.
+fn unique() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }

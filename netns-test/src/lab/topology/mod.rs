@@ -16,7 +16,7 @@ pub use crate::lab::topology::model::{MacvlanMode, NodeKind};
 pub use crate::lab::topology::node::NodeSpec;
 
 use crate::addr::cidr::Subnet;
-use crate::lab::topology::id::{Origin, Scope};
+use crate::lab::topology::id::Ids;
 use crate::lab::topology::input::SubnetArg;
 use crate::lab::topology::model::{Link, LinkEnd, Node};
 
@@ -57,7 +57,7 @@ const DEFAULT_POOLS: [Subnet; 2] = [
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Topology {
-    pub(crate) origin: Origin,
+    pub(crate) ids: Ids,
     pub(crate) nodes: Vec<Node>,
     pub(crate) links: Vec<Link>,
     /// Number of calls of `node` with the id of another topology.
@@ -73,7 +73,7 @@ impl Topology {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            origin: Origin::unique(),
+            ids: Ids::new(),
             nodes: Vec::new(),
             links: Vec::new(),
             unknown_nodes: 0,
@@ -181,23 +181,21 @@ impl Topology {
     /// # Ok::<(), netns_test::lab::TopologyErrors>(())
     /// ```
     pub fn link(&mut self, a: NodeId, b: NodeId) -> LinkSpec<'_> {
-        let scope = self.scope();
-        let ends = [a, b].map(|id| LinkEnd { node: scope.node(id), ..LinkEnd::default() });
+        let ends = [a, b].map(|id| LinkEnd { node: self.ids.node(id), ..LinkEnd::default() });
         let (name, mtu, subnets, declared) = (None, None, Vec::new(), self.declared);
         self.declared += 1;
         let index = self.links.len();
         self.links.push(Link { declared, name, ends, mtu, subnets, only: [false; 2] });
-        LinkSpec::new(&mut self.links[index], self.origin.link_id(index))
+        LinkSpec::new(&mut self.links[index], self.ids.add_link())
     }
 
     /// Returns a builder for optional properties of a node: routes, sysctls, and interfaces besides
     /// the ends of links.
     pub fn node(&mut self, node: NodeId) -> NodeSpec<'_> {
-        let scope = self.scope();
-        let index = scope.node(node);
+        let index = self.ids.node(node);
         self.unknown_nodes += usize::from(index.is_none());
         let node = index.map(|index| &mut self.nodes[index]);
-        NodeSpec::new(node, scope, &mut self.declared)
+        NodeSpec::new(node, &self.ids, &mut self.declared)
     }
 
     /// Sets the pools from which subnets are taken. The defaults are `10.0.0.0/8` and
@@ -219,13 +217,9 @@ impl Topology {
         model::link_label(link.name.as_deref(), ends)
     }
 
-    fn scope(&self) -> Scope {
-        Scope { origin: self.origin, nodes: self.nodes.len(), links: self.links.len() }
-    }
-
     fn add(&mut self, name: String, kind: NodeKind) -> NodeId {
         self.nodes.push(Node::new(name, kind));
-        self.origin.node_id(self.nodes.len() - 1)
+        self.ids.add_node()
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use crate::lab::topology::id::Scope;
+use crate::lab::topology::id::Ids;
 use crate::lab::topology::input::{AddrArg, Gateway, InterfaceSelector, MacArg, SubnetArg};
 
 /// Kind of a node.
@@ -143,20 +143,20 @@ impl Link {
 }
 
 impl RouteVia {
-    pub(crate) fn resolve(gateway: Gateway, scope: Scope) -> Self {
+    pub(crate) fn resolve(gateway: Gateway, ids: &Ids) -> Self {
         match gateway {
             Gateway::Address(address) => Self::Address(address),
-            Gateway::Node(id) => Self::Node(scope.node(id)),
-            Gateway::Link(id) => Self::Link(scope.link(id)),
+            Gateway::Node(id) => Self::Node(ids.node(id)),
+            Gateway::Link(id) => Self::Link(ids.link(id)),
             Gateway::Text(text) => Self::Text(text),
         }
     }
 }
 
 impl AddressOn {
-    pub(crate) fn resolve(selector: InterfaceSelector, scope: Scope) -> Self {
+    pub(crate) fn resolve(selector: InterfaceSelector, ids: &Ids) -> Self {
         match selector {
-            InterfaceSelector::Link(id) => Self::Link(scope.link(id)),
+            InterfaceSelector::Link(id) => Self::Link(ids.link(id)),
             InterfaceSelector::Name(name) => Self::Name(name),
         }
     }

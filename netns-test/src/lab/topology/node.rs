@@ -1,6 +1,6 @@
 //! Builder of a node. It stores what the caller passes; `Topology::plan` checks it. Pure.
 
-use crate::lab::topology::id::{LinkId, NodeId, Scope};
+use crate::lab::topology::id::{Ids, LinkId, NodeId};
 use crate::lab::topology::input::{AddrArg, InterfaceArg, IntoAddrs, SubnetArg, Via};
 use crate::lab::topology::model::{
     AddressOn, ExtraInterface, ExtraKind, MacvlanMode, Node, RouteVia, StaticRoute,
@@ -15,15 +15,15 @@ use crate::lab::topology::model::{
 pub struct NodeSpec<'a> {
     /// The node; `None` for the id of another topology, which the topology has counted.
     node: Option<&'a mut Node>,
-    scope: Scope,
+    ids: &'a Ids,
     /// The topology's counter of declared links and extra interfaces.
     declared: &'a mut usize,
 }
 
 #[expect(clippy::must_use_candidate, reason = "each call changes the node; chaining is optional")]
 impl<'a> NodeSpec<'a> {
-    pub(crate) fn new(node: Option<&'a mut Node>, scope: Scope, declared: &'a mut usize) -> Self {
-        Self { node, scope, declared }
+    pub(crate) fn new(node: Option<&'a mut Node>, ids: &'a Ids, declared: &'a mut usize) -> Self {
+        Self { node, ids, declared }
     }
 
     /// Renames the node.
@@ -39,7 +39,7 @@ impl<'a> NodeSpec<'a> {
     /// It replaces the computed default route. On a host it also replaces all computed routes of
     /// that family through a gateway.
     pub fn default_route(self, via: impl Into<Via>) -> Self {
-        let via = RouteVia::resolve(via.into().0, self.scope);
+        let via = RouteVia::resolve(via.into().0, self.ids);
         self.set(|node| node.routes.push(StaticRoute { destination: None, via }))
     }
 
@@ -50,7 +50,7 @@ impl<'a> NodeSpec<'a> {
     /// multicast (`224.0.0.0/4`).
     pub fn route(self, destination: impl Into<SubnetArg>, via: impl Into<Via>) -> Self {
         let destination = Some(destination.into());
-        let via = RouteVia::resolve(via.into().0, self.scope);
+        let via = RouteVia::resolve(via.into().0, self.ids);
         self.set(|node| node.routes.push(StaticRoute { destination, via }))
     }
 
@@ -65,7 +65,7 @@ impl<'a> NodeSpec<'a> {
     /// Adds an address to an interface, which a link or the interface's name selects; `lo` is
     /// possible. The address may be outside of the segment's subnet.
     pub fn addr(self, on: impl Into<InterfaceArg>, address: impl Into<AddrArg>) -> Self {
-        let address = (AddressOn::resolve(on.into().0, self.scope), address.into());
+        let address = (AddressOn::resolve(on.into().0, self.ids), address.into());
         self.set(|node| node.addresses.push(address))
     }
 
@@ -81,7 +81,7 @@ impl<'a> NodeSpec<'a> {
     /// On one segment, the VLAN interfaces with the same `vid` form another segment, with its own
     /// subnets.
     pub fn vlan(self, link: LinkId, vid: u16, addrs: impl IntoAddrs) -> Self {
-        let link = self.scope.link(link);
+        let link = self.ids.link(link);
         self.extra(ExtraKind::Vlan { link, vid }, addrs)
     }
 
@@ -94,7 +94,7 @@ impl<'a> NodeSpec<'a> {
         mode: MacvlanMode,
         addrs: impl IntoAddrs,
     ) -> Self {
-        let link = self.scope.link(link);
+        let link = self.ids.link(link);
         self.extra(ExtraKind::Macvlan { link, name: name.into(), mode }, addrs)
     }
 
@@ -108,7 +108,7 @@ impl<'a> NodeSpec<'a> {
         peers: impl IntoIterator<Item = NodeId>,
         addrs: impl IntoAddrs,
     ) -> Self {
-        let peers = peers.into_iter().map(|peer| self.scope.node(peer)).collect();
+        let peers = peers.into_iter().map(|peer| self.ids.node(peer)).collect();
         self.extra(ExtraKind::Vxlan { vni, peers }, addrs)
     }
 

@@ -33,6 +33,8 @@ pub(crate) fn dump(
 ) -> io::Result<Vec<Socket>> {
     let mut buffer = vec![0; BUFFER];
     let mut found = Vec::new();
+    // A dump that was left in the middle goes on here. Until its end the kernel refuses another.
+    while receive(socket, &mut buffer).is_ok() {}
     for request in request::dumps(protocol, wanted) {
         let mut attempts = 0;
         found.extend(loop {
@@ -61,13 +63,7 @@ fn exchange(
     answer: &mut Answer,
     buffer: &mut Vec<u8>,
 ) -> io::Result<bool> {
-    // An exchange that was left in the middle ends first.
-    while let Err(error) = send(socket, request) {
-        if error.raw_os_error() != Some(errno::EBUSY) {
-            return Err(error);
-        }
-        receive(socket, buffer)?;
-    }
+    send(socket, request)?;
     let mut largest = 0;
     while answer.end.is_none() {
         let length = match receive(socket, buffer) {
@@ -85,4 +81,52 @@ fn exchange(
     let is_cut = largest > buffer.len();
     buffer.resize(largest.max(buffer.len()), 0);
     Ok(is_cut)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, TcpListener};
+    use std::os::fd::{AsFd as _, OwnedFd};
+
+    use super::*;
+    use crate::sys::net::netlink;
+
+    /// A listener, its address, and a socket to list it.
+    fn listener() -> (TcpListener, SocketAddr, OwnedFd) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address, netlink::open(netlink::SOCK_DIAG).unwrap())
+    }
+
+    #[test]
+    fn a_buffer_that_is_too_small_grows() {
+        let (_listener, address, socket) = listener();
+        let requests = request::dumps(Protocol::Tcp, Wanted::Services);
+        let mut buffer = vec![0; 64];
+        // Other sockets of the machine come and go, so it may grow more than once.
+        let found = (1..100).find_map(|number| {
+            let mut answer = Answer::to(number, Protocol::Tcp);
+            let message = requests[0].numbered(number);
+            let size = buffer.len();
+            let is_cut = exchange(socket.as_fd(), &message, &mut answer, &mut buffer).unwrap();
+            assert_eq!(is_cut, buffer.len() > size);
+            (!is_cut).then_some((number, answer.sockets))
+        });
+        let (number, sockets) = found.unwrap();
+        assert!(number > 1);
+        assert!(sockets.iter().any(|socket| socket.local == address));
+    }
+
+    #[test]
+    fn an_exchange_that_was_left_in_the_middle_does_no_harm() {
+        let (_listener, address, socket) = listener();
+        for wanted in [Wanted::All, Wanted::Services] {
+            for request in request::dumps(Protocol::Tcp, Wanted::All) {
+                send(socket.as_fd(), &request.numbered(0)).unwrap();
+            }
+            let found = dump(socket.as_fd(), Protocol::Tcp, wanted).unwrap();
+            let own = found.iter().filter(|socket| socket.local == address);
+            assert_eq!(own.count(), 1, "{wanted:?}");
+        }
+    }
 }

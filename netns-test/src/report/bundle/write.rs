@@ -22,11 +22,12 @@ const OWN: [&str; 3] = ["attempt-", ".tmp-", ".old-"];
 /// With the step, the object and the reason.
 pub(crate) fn write(place: &Place, files: &[File]) -> Result<(), String> {
     let test = directory_of_test(place)?;
-    clear(&test, place)?;
     static LAST: AtomicU32 = AtomicU32::new(0);
     let own = format!("{}-{}", std::process::id(), LAST.fetch_add(1, Ordering::Relaxed));
     let (new, old) = (format!(".tmp-{own}"), format!(".old-{own}"));
-    let done = fill(&test, &new, files).and_then(|()| put(&test, (&new, &old), &place.attempt));
+    let done = fill(&test, &new, files)
+        .and_then(|()| clear(&test, place, &new))
+        .and_then(|()| put(&test, (&new, &old), &place.attempt));
     // What is left of it is of no use.
     drop((test.remove(&new), test.remove(&old)));
     done
@@ -47,15 +48,17 @@ fn directory_of_test(place: &Place) -> Result<Folder, String> {
     Ok(folder)
 }
 
-/// Removes the attempts of an earlier test run. Without an id each run has one attempt.
-fn clear(test: &Folder, place: &Place) -> Result<(), String> {
+/// Removes the attempts of an earlier test run, but not `new`. Without an id each run has one
+/// attempt.
+fn clear(test: &Folder, place: &Place, new: &str) -> Result<(), String> {
     let run = place.run.as_deref().unwrap_or_default();
     let is_same = || test.read(RUN, run.len() + 1).is_ok_and(|id| id == run.as_bytes());
     if !run.is_empty() && is_same() {
         return Ok(());
     }
     let names = test.names().map_err(|error| reason("list", &"the attempts before", &error))?;
-    for name in names.iter().filter(|name| OWN.iter().any(|own| name.starts_with(own))) {
+    let is_own = |name: &&String| OWN.iter().any(|own| name.starts_with(own)) && *name != new;
+    for name in names.iter().filter(is_own) {
         test.remove(name).map_err(|error| reason("remove", name, &error))?;
     }
     drop(test.remove(RUN));

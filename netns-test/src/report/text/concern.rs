@@ -91,7 +91,10 @@ impl Concern {
 /// Returns the panic that has ended the test.
 pub(crate) fn panic_of<'a>(ending: &Ending, facts: &'a Facts) -> Option<&'a Event> {
     let mut panics = facts.events.iter().rev().filter(|event| event.kind == EventKind::Panic);
-    let is_it = |event: &&Event| event.detail("message") == Some(&ending.message);
+    let is_it = |event: &&Event| {
+        let mut message = event.detail("message").into_iter();
+        message.any(|text| !text.is_empty() && ending.message.contains(text))
+    };
     panics.clone().find(is_it).or_else(|| panics.next())
 }
 

@@ -14,6 +14,9 @@ use crate::report::text::page::{COLUMNS, Rank, Section};
 const MOST_CAUSES: usize = 3;
 const MOST_LINES: usize = 9;
 
+/// Most lines of a message.
+const MOST_MESSAGE: usize = 6;
+
 /// Returns the line that says which test failed, how and when.
 pub(crate) fn headline(ending: &Ending, facts: &Facts) -> String {
     let how = match ending.kind {
@@ -32,6 +35,11 @@ pub(crate) fn headline(ending: &Ending, facts: &Facts) -> String {
         line += &format!(", on node {node}");
     }
     line
+}
+
+/// Returns the beginning of the verdict's message.
+pub(crate) fn message(ending: &Ending) -> impl Iterator<Item = String> + '_ {
+    ending.message.lines().take(MOST_MESSAGE).map(|line| format!("  {line}"))
 }
 
 /// Returns the source around the panic.

@@ -1,6 +1,7 @@
 //! The report as text: conclusion, proof and remedy first. Pure.
 
 mod concern;
+mod escapes;
 mod files;
 mod heading;
 mod network;
@@ -27,7 +28,7 @@ pub(crate) use crate::report::text::concern::panic_of;
 /// Lines of a short report, without those about the evidence.
 const SHORT: usize = 12;
 
-/// What the runner adds to a report.
+/// Parts of a report that follow from the test run, not from the test.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Around {
     pub(crate) excerpt: Option<Excerpt>,
@@ -39,6 +40,10 @@ pub(crate) struct Around {
     pub(crate) again: String,
     pub(crate) is_utf8: bool,
     pub(crate) is_short: bool,
+    /// Whether the report has the message of the verdict, which a terminal has shown before.
+    pub(crate) has_message: bool,
+    /// Whether sends without a route are left out.
+    pub(crate) hides_escapes: bool,
 }
 
 /// Returns the lines of the report: at most 60 of 100 columns, each safe to print. There are none
@@ -49,7 +54,7 @@ pub(crate) fn lines(
     causes: &[Cause],
     around: &Around,
 ) -> Vec<String> {
-    if !says_more(ending, facts, causes) {
+    if !says_more(ending, facts, causes, around) {
         return problems(around);
     }
     if !around.is_short {
@@ -92,8 +97,11 @@ fn problems(around: &Around) -> Vec<String> {
 
 fn sections(ending: &Ending, facts: &Facts, causes: &[Cause], around: &Around) -> Vec<Section> {
     let concern = Concern::of(ending, facts, causes);
-    let rows = vec![heading::headline(ending, facts)];
-    let mut sections = vec![Section { rows, least: 1, rank: Rank::Cause, ..Section::default() }];
+    let mut rows = vec![heading::headline(ending, facts)];
+    if around.has_message {
+        rows.extend(heading::message(ending));
+    }
+    let mut sections = vec![Section { rows, least: 2, rank: Rank::Cause, ..Section::default() }];
     sections.extend(around.excerpt.as_ref().map(heading::source));
     sections.extend(heading::causes(causes, around.is_utf8));
     let rest = [
@@ -104,11 +112,13 @@ fn sections(ending: &Ending, facts: &Facts, causes: &[Cause], around: &Around) -
         programs::section(facts),
         network::counters(facts),
         network::routes(facts, &concern),
+        if around.hides_escapes { Section::default() } else { escapes::section(facts) },
         network::gaps(facts),
     ];
-    // A blank line sets off the lab and the timeline; the others are short.
-    for mut section in rest.into_iter().filter(|section| !section.rows.is_empty()) {
-        if section.rank >= Rank::Topology {
+    // A blank line sets off the first one and the larger ones.
+    let some = rest.into_iter().filter(|section| !section.rows.is_empty());
+    for (place, mut section) in some.enumerate() {
+        if place == 0 || section.rank >= Rank::Topology {
             let title = std::mem::take(&mut section.title);
             section.rows.splice(0..0, [String::new(), title]);
             section.least += 2;
@@ -119,7 +129,7 @@ fn sections(ending: &Ending, facts: &Facts, causes: &[Cause], around: &Around) -
 }
 
 /// Returns whether there is something to say besides the verdict and the panic's own message.
-fn says_more(ending: &Ending, facts: &Facts, causes: &[Cause]) -> bool {
+fn says_more(ending: &Ending, facts: &Facts, causes: &[Cause], around: &Around) -> bool {
     let panics = facts.events.iter().filter(|event| event.kind == EventKind::Panic).count();
     let own = usize::from(ending.kind == EndKind::Panicked && panics > 0);
     let looks = || facts.looks.iter();
@@ -128,11 +138,13 @@ fn says_more(ending: &Ending, facts: &Facts, causes: &[Cause]) -> bool {
         .any(|network| network.sockets.iter().any(files::is_of_network));
     let has_programs = looks().flat_map(|look| &look.processes).any(|process| !process.is_body);
     let waits = !waits::section(ending, facts).rows.is_empty();
-    let is_known = !facts.labs.is_empty() || has_sockets || has_programs || waits;
+    let escapes = !around.hides_escapes && !escapes::section(facts).rows.is_empty();
+    let is_known = !facts.labs.is_empty() || has_sockets || has_programs || waits || escapes;
     is_known || !causes.is_empty() || facts.events.len() > own
 }
 
-/// Returns a value with its label, on several lines if it is long: parted after `separator`.
+/// Returns a value with its label, on several lines if it is long: parted after `separator`. Lines
+/// of a command can be copied together.
 fn labelled(label: &str, value: &str, separator: char, is_utf8: bool) -> Vec<String> {
     if value.is_empty() {
         return Vec::new();
@@ -140,11 +152,16 @@ fn labelled(label: &str, value: &str, separator: char, is_utf8: bool) -> Vec<Str
     let value = escape(value, is_utf8);
     let mut lines = Vec::new();
     let mut line = label.to_owned();
+    let mut is_quoted = false;
     for part in value.split_inclusive(separator) {
-        if width(&line) + width(part) > COLUMNS && line.trim() != label.trim() {
+        if width(&line) + width(part) >= COLUMNS && line.trim() != label.trim() {
+            if separator == ' ' && !is_quoted {
+                line.push('\\');
+            }
             lines.push(std::mem::replace(&mut line, " ".repeat(label.len())));
         }
         line.push_str(part);
+        is_quoted ^= part.matches('\'').count() % 2 == 1;
     }
     lines.push(line);
     lines.iter().map(|line| printable(line, is_utf8)).collect()

@@ -10,6 +10,7 @@ use crate::report::text::page::{Rank, Section};
 /// Most rows of a section, and counters of a row.
 const MOST: usize = 8;
 const MOST_COUNTERS: usize = 5;
+const MOST_GAPS: usize = 3;
 
 /// Ends of the names of counters that count something that went wrong.
 const TROUBLES: [&str; 24] = [
@@ -136,11 +137,17 @@ pub(crate) fn gaps(facts: &Facts) -> Section {
         look.gaps.iter().chain(networks)
     });
     let mut rows: Vec<String> = Vec::new();
+    let mut left_out = 0;
     for gap in facts.gaps.iter().chain(of_looks) {
         let row = format!("  could not be read: {gap}");
-        if rows.len() < MOST && !rows.contains(&row) {
+        if rows.len() >= MOST_GAPS {
+            left_out += 1;
+        } else if !rows.contains(&row) {
             rows.push(row);
         }
+    }
+    if left_out > 0 {
+        rows.push(format!("  ... {left_out} more"));
     }
     if facts.lost > 0 {
         rows.push(format!("  {} events did not fit into the log", facts.lost));

@@ -31,10 +31,12 @@ struct Row {
 
 /// Returns the timeline.
 pub(crate) fn section(facts: &Facts, causes: &[Cause]) -> Section {
-    let rows = shown(rows(facts, causes), facts.began.unwrap_or_default());
-    if rows.is_empty() {
+    let rows = rows(facts, causes);
+    // The panic alone is what the test has printed.
+    if rows.iter().all(|row| row.kind == EventKind::Panic.word()) && rows.len() < 2 {
         return Section::default();
     }
+    let rows = shown(&rows, facts.began.unwrap_or_default());
     let title = "What happened (seconds since the test began)".to_owned();
     Section { title, rows, least: 6, rank: Rank::Timeline }
 }
@@ -96,8 +98,8 @@ fn of_attempt(node: &str, attempt: &Attempt) -> Option<Row> {
     Some(Row { at: attempt.at?, node: node.to_owned(), kind, text, stays: true, times: 1 })
 }
 
-fn shown(rows: Vec<Row>, began: Duration) -> Vec<String> {
-    let kept = choice(&rows);
+fn shown(rows: &[Row], began: Duration) -> Vec<String> {
+    let kept = choice(rows);
     let mut lines = Vec::new();
     let mut left_out = 0;
     let names = rows.iter().map(|row| row.node.chars().count()).max().unwrap_or(0).min(NODE);

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use crate::evidence::facts::Facts;
 use crate::evidence::facts::event::EventKind;
-use crate::evidence::facts::lab::{LabEnd, LabFacts, LabLink};
 use crate::evidence::facts::network::Interface;
+use crate::evidence::facts::topology::{LabEnd, LabFacts, LabLink};
 use crate::report::text::concern::Concern;
-use crate::report::text::page::{Rank, Section};
+use crate::report::text::page::{COLUMNS, Rank, Section};
 
 /// A lab of so many links is shown as a whole.
 const SMALL: usize = 6;
@@ -16,11 +16,14 @@ const SMALL: usize = 6;
 /// Most links that are shown of another one.
 const MOST: usize = 10;
 
+/// Most addresses of an interface.
+const MOST_ADDRESSES: usize = 2;
+
 /// Returns the drawing.
 pub(crate) fn section(facts: &Facts, concern: &Concern) -> Section {
     let Some(lab) = facts.lab() else { return Section::default() };
     let links = chosen(lab, concern);
-    let mut rows: Vec<String> = links.iter().map(|link| row(facts, lab, link)).collect();
+    let mut rows: Vec<String> = links.iter().flat_map(|link| rows(facts, lab, link)).collect();
     let left = lab.links.len() - links.len();
     let alone = lab.nodes.iter().enumerate().filter(|(at, node)| {
         let is_concerned = concern.nodes.contains(&node.name) || lab.nodes.len() <= SMALL;
@@ -94,23 +97,34 @@ fn is_at(end: &LabEnd, node: usize) -> bool {
     end.node as usize == node
 }
 
-fn row(facts: &Facts, lab: &LabFacts, link: &LabLink) -> String {
-    let mut ends = link.ends.iter();
-    let (Some(left), Some(right)) = (ends.next(), ends.next()) else {
-        return format!("  {}", link.name);
-    };
+/// Returns a link as a line: with fewer addresses, and its troubles on another line, if it is long.
+fn rows(facts: &Facts, lab: &LabFacts, link: &LabLink) -> Vec<String> {
+    let [left, right] = link.ends.as_slice() else { return vec![format!("  {}", link.name)] };
     let troubles: Vec<String> =
         link.ends.iter().filter_map(|end| trouble(facts, lab, end)).collect();
     let wire = if troubles.is_empty() { "------" } else { "--X--" };
-    let left = [name(lab, left), left.interface.clone(), addresses(facts, lab, left)];
-    let right = [addresses(facts, lab, right), right.interface.clone(), name(lab, right)];
-    let join = |parts: [String; 3]| {
-        let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        parts.join(" ")
+    let (one, other) = (name(lab, left), name(lab, right));
+    let is_named = !(link.name.contains(&one) && link.name.contains(&other));
+    let wire = if is_named { format!("{wire} {} {wire}", link.name) } else { wire.to_owned() };
+    let line = |most| {
+        let end = |end| addresses(facts, lab, end, most);
+        let parts = [&one, &left.interface, &end(left), &wire];
+        let more = [&end(right), &right.interface, &other];
+        let parts = parts.into_iter().chain(more).map(String::as_str);
+        parts.filter(|part| !part.is_empty()).fold(" ".to_owned(), |line, part| line + " " + part)
     };
-    let troubles =
-        if troubles.is_empty() { String::new() } else { format!("   <== {}", troubles.join(", ")) };
-    format!("  {} {wire} {} {wire} {}{troubles}", join(left), link.name, join(right))
+    let long = line(MOST_ADDRESSES);
+    let line = if long.chars().count() > COLUMNS { line(1) } else { long };
+    if troubles.is_empty() {
+        return vec![line];
+    }
+    let troubles = format!("<== {}", troubles.join(", "));
+    let together = format!("{line}   {troubles}");
+    if together.chars().count() <= COLUMNS {
+        vec![together]
+    } else {
+        vec![line, format!("    {troubles}")]
+    }
 }
 
 fn name(lab: &LabFacts, end: &LabEnd) -> String {
@@ -123,7 +137,7 @@ fn interface<'a>(facts: &'a Facts, lab: &LabFacts, end: &LabEnd) -> Option<&'a I
 }
 
 /// Returns the addresses of an interface, as they are now if that is known.
-fn addresses(facts: &Facts, lab: &LabFacts, end: &LabEnd) -> String {
+fn addresses(facts: &Facts, lab: &LabFacts, end: &LabEnd, most: usize) -> String {
     let mut texts: Vec<String> = match interface(facts, lab, end) {
         Some(interface) => {
             let shown = interface.addresses.iter().filter(|one| !is_link_local(one.address));
@@ -145,7 +159,7 @@ fn addresses(facts: &Facts, lab: &LabFacts, end: &LabEnd) -> String {
             own.flat_map(|one| &one.addresses).map(ToString::to_string).collect()
         }
     };
-    texts.truncate(2);
+    texts.truncate(most);
     texts.join(" ")
 }
 
@@ -186,7 +200,7 @@ fn states(facts: &Facts) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::facts::lab::LabNode;
+    use crate::evidence::facts::topology::LabNode;
 
     fn chain(nodes: u32) -> LabFacts {
         let node = |at| LabNode { name: format!("n{at}"), ..LabNode::default() };

@@ -67,10 +67,12 @@ fn zombie(process: &Process) -> String {
 fn of_thread(look: &Look, ending: &Ending, process: &Process, thread: &Thread) -> (u8, String) {
     let node = look.networks.iter().find(|one| one.inode == thread.network && one.inode != 0);
     let node = node.map_or("", |network| network.node.as_str());
-    let own = ending.test.as_bytes();
-    let is_tests = process.is_body && thread.name.as_bytes() == &own[..own.len().min(NAME)];
+    let is_tests = tests_thread(ending, process) == Some(thread.tid);
     let who = match (process.is_body, is_tests) {
         (true, true) => format!("the test's thread (tid {})", thread.tid),
+        (true, false) if thread.tid == process.pid => {
+            format!("the process's first thread (tid {})", thread.tid)
+        }
         (true, false) => format!("thread {} (tid {})", thread.name, thread.tid),
         (false, _) => format!("{} (pid {})", process.name, process.pid),
     };
@@ -82,6 +84,16 @@ fn of_thread(look: &Look, ending: &Ending, process: &Process, thread: &Thread) -
         (_, true) => 3,
     };
     (order, format!("  {node}{who}: {waits}"))
+}
+
+/// Returns the thread that runs the test's function: the first of its name, which its own threads
+/// have too unless they are named.
+fn tests_thread(ending: &Ending, process: &Process) -> Option<u32> {
+    let own = ending.test.as_bytes();
+    let own = &own[..own.len().min(NAME)];
+    let named = process.threads.iter().filter(|one| one.name.as_bytes() == own);
+    let tids = named.map(|one| one.tid).filter(|tid| *tid != process.pid);
+    tids.min().filter(|_| process.is_body)
 }
 
 /// Returns whether a thread waits for work, as those of a runtime do.

@@ -7,6 +7,9 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
+/// First size of a buffer: most files of the kernel fit into it.
+const FIRST: usize = 8 << 10;
+
 /// Lists at most `most` names in a directory at `path` below `directory`. Returns whether there are
 /// more.
 pub(crate) fn first_names_in(
@@ -33,9 +36,15 @@ pub(crate) fn first_names_in(
 pub(crate) fn read_bytes_in(directory: &OwnedFd, path: &str, most: usize) -> io::Result<Vec<u8>> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let file = nix::fcntl::openat(directory, path, flags, Mode::empty())?;
-    let mut bytes = vec![0; most];
+    let mut bytes = vec![0; FIRST.min(most)];
     let mut length = 0;
-    while length < most {
+    loop {
+        if length == bytes.len() {
+            if length == most {
+                break;
+            }
+            bytes.resize((4 * length).min(most), 0);
+        }
         match nix::unistd::read(&file, &mut bytes[length..]) {
             Ok(0) => break,
             Ok(count) => length += count,

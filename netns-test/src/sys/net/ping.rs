@@ -1,6 +1,7 @@
 //! ICMP echo requests by unprivileged sockets (icmp(7), "ping sockets"), and the ICMP errors of the
 //! nodes on the path (`IP_RECVERR` of ip(7)).
 
+use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -23,6 +24,8 @@ pub(crate) struct Echo {
     /// Whether the socket sends UDP to a closed port instead, where ECONNREFUSED is the answer. It
     /// does if the sysctl `net.ipv4.ping_group_range` does not allow the caller ping sockets.
     by_udp: bool,
+    /// Number of requests for which there was no route.
+    unroutable: Cell<u64>,
 }
 
 /// Answer to a request, or an error about it.
@@ -67,7 +70,7 @@ impl Echo {
             IpAddr::V4(_) => socket::setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?,
             IpAddr::V6(_) => socket::setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?,
         }
-        Ok(Self { socket, to, by_udp })
+        Ok(Self { socket, to, by_udp, unroutable: Cell::new(0) })
     }
 
     /// Sends a request with a time to live of `hops`. Returns the error of a request that could not
@@ -83,13 +86,24 @@ impl Echo {
         // Type, code, checksum, identifier, number. The kernel sets checksum and identifier.
         let request =
             if self.to.is_ipv4() { [8, 0, 0, 0, 0, 0, 0, 1] } else { [128, 0, 0, 0, 0, 0, 0, 1] };
-        let send =
-            || socket::sendto(self.socket.as_raw_fd(), &request, &to, MsgFlags::MSG_NOSIGNAL);
+        let send = || {
+            let fd = self.socket.as_raw_fd();
+            let sent = socket::sendto(fd, &request, &to, MsgFlags::MSG_NOSIGNAL);
+            if sent == Err(Errno::ENETUNREACH) {
+                self.unroutable.set(self.unroutable.get() + 1);
+            }
+            sent
+        };
         // The first error can belong to an earlier request. The kernel reports it once.
         match send().or_else(|_| send()) {
             Ok(_) => Ok(None),
             Err(errno) => Ok(Some(errno.into())),
         }
+    }
+
+    /// Returns the number of requests for which there was no route.
+    pub(crate) fn unroutable(&self) -> u64 {
+        self.unroutable.get()
     }
 
     /// Receives an answer or error, and waits at most `most` for it.

@@ -18,6 +18,10 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
+pub(crate) use crate::sys::process::signals::kill;
+#[cfg(feature = "lab")]
+pub(crate) use crate::sys::process::signals::signal;
+
 /// Process id in the calling process's PID namespace.
 pub(crate) type Pid = libc::pid_t;
 
@@ -199,13 +203,6 @@ pub(crate) fn thread_id() -> u32 {
     u32::try_from(id).unwrap_or(0)
 }
 
-/// Wakes process 1 of the PID namespace, which waits for SIGCHLD. Returns `false` if this process
-/// may not signal it.
-pub(crate) fn wake_init() -> bool {
-    // SAFETY: it touches no memory.
-    Errno::result(unsafe { libc::kill(1, libc::SIGCHLD) }).is_ok()
-}
-
 /// Waits for the end of every child, and reaps it.
 pub(crate) fn reap_all() {
     loop {
@@ -272,20 +269,6 @@ pub(crate) fn at_exit(handler: extern "C" fn()) {
     // SAFETY: a function lives as long as the program. If there is no memory for one more handler,
     // it is not called, which callers allow for.
     unsafe { libc::atexit(handler) };
-}
-
-/// Kills a child that has not been reaped.
-pub(crate) fn kill(pid: Pid) {
-    // SAFETY: sends a signal. The id is the child's until the child is reaped.
-    unsafe { libc::kill(pid, libc::SIGKILL) };
-}
-
-/// Sends a signal to a child that has not been reaped; EINVAL for a number that is no signal.
-#[cfg(feature = "lab")]
-pub(crate) fn signal(pid: u32, number: i32) -> io::Result<()> {
-    // SAFETY: sends a signal. The id is the child's until the child is reaped.
-    Errno::result(unsafe { libc::kill(pid as Pid, number) })?;
-    Ok(())
 }
 
 /// Opens a descriptor of a process, readable when the process has ended (pidfd_open(2), Linux 5.3).

@@ -3,7 +3,10 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
+
+use crate::sys::process::Pid;
 
 /// Number of `SIGKILL`, which no process can block.
 pub(crate) const KILL: i32 = libc::SIGKILL;
@@ -57,7 +60,7 @@ pub(crate) fn watch_children() -> io::Result<OwnedFd> {
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
     // SAFETY: the set is initialised, and -1 asks for a new descriptor.
     let fd = unsafe { libc::signalfd(-1, of_children().as_ref(), flags) };
-    Ok(crate::sys::fds::adopt(nix::errno::Errno::result(fd)?))
+    Ok(crate::sys::fds::adopt(Errno::result(fd)?))
 }
 
 fn of_children() -> SigSet {
@@ -78,7 +81,7 @@ pub(crate) fn descriptor() -> io::Result<OwnedFd> {
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
     // SAFETY: the set is initialised, and -1 asks for a new descriptor.
     let fd = unsafe { libc::signalfd(-1, SigSet::all().as_ref(), flags) };
-    Ok(crate::sys::fds::adopt(nix::errno::Errno::result(fd)?))
+    Ok(crate::sys::fds::adopt(Errno::result(fd)?))
 }
 
 /// Signal that was read from a [`descriptor`].
@@ -147,6 +150,27 @@ fn numbers() -> std::ops::RangeInclusive<i32> {
 fn is_member(set: &SigSet, signal: i32) -> bool {
     // SAFETY: the set is initialised; a number out of range returns -1.
     unsafe { libc::sigismember(set.as_ref(), signal) == 1 }
+}
+
+/// Kills a child that has not been reaped.
+pub(crate) fn kill(pid: Pid) {
+    // SAFETY: sends a signal. The id is the child's until the child is reaped.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+}
+
+/// Sends a signal to a child that has not been reaped; EINVAL for a number that is no signal.
+#[cfg(feature = "lab")]
+pub(crate) fn signal(pid: u32, number: i32) -> io::Result<()> {
+    // SAFETY: sends a signal. The id is the child's until the child is reaped.
+    Errno::result(unsafe { libc::kill(pid as Pid, number) })?;
+    Ok(())
+}
+
+/// Wakes process 1 of the PID namespace, which waits for SIGCHLD. Returns `false` if this process
+/// may not signal it.
+pub(crate) fn wake_init() -> bool {
+    // SAFETY: sends a signal.
+    Errno::result(unsafe { libc::kill(1, libc::SIGCHLD) }).is_ok()
 }
 
 #[cfg(test)]

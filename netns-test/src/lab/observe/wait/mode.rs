@@ -12,13 +12,12 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 
 use crate::diagnose;
 use crate::error::{Error, Failure, Result};
-use crate::lab::observe::wait::deadline::Deadline;
+use crate::lab::observe::wait::deadline::{Deadline, Limit};
 use crate::lab::run::blocked;
 use crate::sys::lock::lock;
 
@@ -31,7 +30,7 @@ pub trait WaitMode: sealed::Sealed + Sized + 'static {
     #[doc(hidden)]
     fn start<'lab, T: 'lab, F: Future<Output = Result<T>> + Send + 'lab>(
         at: &'static Location<'static>,
-        limit: Duration,
+        limit: Limit,
         wait: impl FnOnce(Deadline) -> F + Send + 'lab,
     ) -> Self::Output<'lab, T>;
 
@@ -70,12 +69,12 @@ impl WaitMode for Blocking {
 
     fn start<'lab, T: 'lab, F: Future<Output = Result<T>> + Send + 'lab>(
         at: &'static Location<'static>,
-        limit: Duration,
+        limit: Limit,
         wait: impl FnOnce(Deadline) -> F + Send + 'lab,
     ) -> Result<T> {
         let complete = || {
             let mut context = Context::from_waker(Waker::noop());
-            match pin!(wait(Deadline::new(limit))).poll(&mut context) {
+            match pin!(wait(limit.begin())).poll(&mut context) {
                 Poll::Ready(ended) => ended,
                 Poll::Pending => unreachable!("a step that blocks is complete when it is polled"),
             }
@@ -95,11 +94,11 @@ impl WaitMode for Nonblocking {
 
     fn start<'lab, T: 'lab, F: Future<Output = Result<T>> + Send + 'lab>(
         at: &'static Location<'static>,
-        limit: Duration,
+        limit: Limit,
         wait: impl FnOnce(Deadline) -> F + Send + 'lab,
     ) -> Waiting<'lab, T> {
         Waiting(Box::pin(async move {
-            let deadline = Deadline::new(limit);
+            let deadline = limit.begin();
             let _stop = StopOnDrop(deadline.clone());
             wait(deadline).await.map_err(|error| error.at(at))
         }))
@@ -213,16 +212,23 @@ fn start_thread(work: impl FnOnce() + Send + 'static) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::lab::run::panics::Panics;
 
     const LIMIT: Duration = Duration::from_secs(10);
+
+    fn limit(limit: Duration) -> Limit {
+        Limit::new(limit, &Panics::default())
+    }
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
     }
 
     fn wait<M: WaitMode>() -> M::Output<'static, usize> {
-        M::start(Location::caller(), LIMIT, |_| async {
+        M::start(Location::caller(), limit(LIMIT), |_| async {
             let first = M::step(|| Ok(1)).await?;
             M::step(move || Ok(first + 1)).await
         })
@@ -245,7 +251,7 @@ mod tests {
                 sender.send(deadline.is_stopped()).map_err(|_| unreachable!())
             })
         };
-        let waiting = Nonblocking::start(Location::caller(), Duration::MAX, wait);
+        let waiting = Nonblocking::start(Location::caller(), limit(Duration::MAX), wait);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let mut waiting = waiting;

@@ -11,7 +11,7 @@ use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::on_thread;
 use crate::lab::observe::sockets;
 use crate::lab::observe::sockets::{Endpoint, Protocol};
-use crate::lab::observe::wait::deadline::Deadline;
+use crate::lab::observe::wait::deadline::{Deadline, Limit};
 use crate::lab::observe::wait::limit::Wait;
 use crate::lab::observe::wait::mode::WaitMode;
 use crate::lab::run::node::Node;
@@ -125,7 +125,7 @@ impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
                 found.ok_or_else(|| {
                     let object = format!("{what} of {}", node.name());
                     let reason = format!("there is none {deadline}");
-                    let failure = Failure::new("wait for", object, reason).of(Kind::Timeout);
+                    let failure = Failure::new("wait for", object, reason).of(deadline.kind());
                     show(&seen, node.name()).into_iter().fold(failure, Failure::advise).into()
                 })
             })
@@ -139,7 +139,8 @@ impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
         work: impl FnOnce(&Node, &Deadline) -> Result<()> + Send + 'static,
     ) -> M::Output<'lab, ()> {
         let node = self.of.share();
-        M::start(at, self.limit, move |deadline| M::step(move || work(&node, &deadline)))
+        let limit = Limit::new(self.limit, &node.panics);
+        M::start(at, limit, move |deadline| M::step(move || work(&node, &deadline)))
     }
 }
 
@@ -211,7 +212,7 @@ fn event(
             if is_last {
                 let object = format!("{} of {}", sought.object, node.name());
                 let reason = format!("{} {deadline}", sought.reason);
-                let failure = Failure::new("wait for", object, reason).of(Kind::Timeout);
+                let failure = Failure::new("wait for", object, reason).of(deadline.kind());
                 let failure = failure.advise(format!("{title} of {}:", node.name()));
                 let add = |failure: Failure, line| failure.advise(format!("  {line}"));
                 return Err(seen.iter().fold(failure, add).into());

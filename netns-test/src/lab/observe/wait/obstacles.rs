@@ -6,8 +6,9 @@ use std::net::IpAddr;
 
 use crate::error::Result;
 use crate::lab::fabric::ends::End;
+use crate::lab::fabric::moved::current;
 use crate::lab::fabric::state::Fabric;
-use crate::lab::plan::{InterfaceKind, InterfaceRef};
+use crate::lab::plan::{InterfaceKind, InterfaceRef, NodePlan, Plan};
 use crate::lab::topology::NodeKind;
 
 /// Step of a packet: a node, and the interface by which the packet leaves it.
@@ -16,16 +17,18 @@ type Step = (usize, Option<usize>);
 /// Returns what keeps packets of a node from an address, or the answers from the node, one sentence
 /// each: nodes on the path that are powered off, links that are down, partitions.
 pub(crate) fn between(fabric: &Fabric, from: usize, to: IpAddr) -> Result<Vec<String>> {
-    let Some(end) = owner(fabric, to)? else { return Ok(Vec::new()) };
-    let there = way(fabric, from, end, to);
-    let own = fabric.plan.nodes()[from].addresses.iter();
-    let own = own.copied().find(|own| own.is_ipv4() == to.is_ipv4());
-    let back = own.map_or_else(Vec::new, |own| way(fabric, end, from, own));
-    let mut found: Vec<String> = Vec::new();
     let cables = fabric.links.lock().clone();
+    let now = current(&fabric.plan, &fabric.indexes, &cables);
+    let plan = &*now.plan;
+    let Some(end) = owner(fabric, plan, to)? else { return Ok(Vec::new()) };
+    let there = way(plan, from, end, to);
+    let own = plan.nodes()[from].addresses.iter();
+    let own = own.copied().find(|own| own.is_ipv4() == to.is_ipv4());
+    let back = own.map_or_else(Vec::new, |own| way(plan, end, from, own));
+    let mut found: Vec<String> = Vec::new();
     for way in [&there, &back] {
         for step in way.windows(2) {
-            found.extend(on_step(fabric, &cables, step[0], step[1].0)?);
+            found.extend(on_step(fabric, (plan, &cables), step[0], step[1].0)?);
         }
     }
     let on_way: BTreeSet<usize> =
@@ -55,9 +58,9 @@ pub(crate) fn between(fabric: &Fabric, from: usize, to: IpAddr) -> Result<Vec<St
 }
 
 /// Returns the node that has an address, by the plan or now.
-fn owner(fabric: &Fabric, address: IpAddr) -> Result<Option<usize>> {
-    let planned = |node: &crate::lab::plan::NodePlan| node.addresses.contains(&address);
-    if let Some(at) = fabric.plan.nodes().iter().position(planned) {
+fn owner(fabric: &Fabric, plan: &Plan, address: IpAddr) -> Result<Option<usize>> {
+    let planned = |node: &NodePlan| node.addresses.contains(&address);
+    if let Some(at) = plan.nodes().iter().position(planned) {
         return Ok(Some(at));
     }
     for (at, host) in fabric.nodes.iter().enumerate() {
@@ -69,9 +72,8 @@ fn owner(fabric: &Fabric, address: IpAddr) -> Result<Option<usize>> {
     Ok(None)
 }
 
-/// Returns the planned path from one node to the other.
-fn way(fabric: &Fabric, from: usize, end: usize, to: IpAddr) -> Vec<Step> {
-    let plan = &fabric.plan;
+/// Returns the path from one node to the other, with the links where they are now.
+fn way(plan: &Plan, from: usize, end: usize, to: IpAddr) -> Vec<Step> {
     let planned = &plan.nodes()[end].addresses;
     let near = planned.iter().find(|own| own.is_ipv4() == to.is_ipv4());
     let to = if planned.contains(&to) { to } else { near.copied().unwrap_or(to) };
@@ -83,11 +85,10 @@ fn way(fabric: &Fabric, from: usize, end: usize, to: IpAddr) -> Vec<Step> {
 /// Returns the links that are down between a node and the next one, over the switches between them.
 fn on_step(
     fabric: &Fabric,
-    cables: &[[End; 2]],
+    (plan, cables): (&Plan, &[[End; 2]]),
     (node, interface): Step,
     next: usize,
 ) -> Result<Vec<String>> {
-    let plan = &fabric.plan;
     let Some(interface) = interface else { return Ok(Vec::new()) };
     // A tunnel has a path of its own.
     if !matches!(plan.interface(InterfaceRef { node, interface }).kind, InterfaceKind::Veth { .. })

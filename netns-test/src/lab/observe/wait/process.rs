@@ -9,7 +9,7 @@ use crate::error::{Kind, Result};
 use crate::lab::fabric::on_thread;
 use crate::lab::observe::sockets;
 use crate::lab::observe::sockets::{Endpoint, Protocol};
-use crate::lab::observe::wait::deadline::Deadline;
+use crate::lab::observe::wait::deadline::{Deadline, Limit};
 use crate::lab::observe::wait::limit::Wait;
 use crate::lab::observe::wait::mode::WaitMode;
 use crate::lab::run::blocked;
@@ -38,7 +38,7 @@ impl<'lab, M: WaitMode> Wait<'lab, NodeChild, M> {
         mut is_match: impl FnMut(&str) -> bool + Send + 'lab,
     ) -> M::Output<'lab, ()> {
         let program = Arc::clone(&self.of.program);
-        M::start(Location::caller(), self.limit, |deadline| async move {
+        M::start(Location::caller(), self.limit_of_program(), |deadline| async move {
             let mut seen = 0;
             loop {
                 let (own, end) = (Arc::clone(&program), deadline.clone());
@@ -65,7 +65,7 @@ impl<'lab, M: WaitMode> Wait<'lab, NodeChild, M> {
     #[track_caller]
     pub fn listening(&self, at: impl Into<Endpoint>) -> M::Output<'lab, ()> {
         let (program, end) = (Arc::clone(&self.of.program), at.into());
-        M::start(Location::caller(), self.limit, move |deadline| {
+        M::start(Location::caller(), self.limit_of_program(), move |deadline| {
             M::step(move || listening(&program, end, &deadline))
         })
     }
@@ -80,7 +80,7 @@ impl<'lab, M: WaitMode> Wait<'lab, NodeChild, M> {
     #[track_caller]
     pub fn exit(&self) -> M::Output<'lab, ExitStatus> {
         let program = Arc::clone(&self.of.program);
-        M::start(Location::caller(), self.limit, move |deadline| {
+        M::start(Location::caller(), self.limit_of_program(), move |deadline| {
             M::step(move || {
                 if deadline.is_unlimited() {
                     let call = format!("`wait` for {}", program.subject());
@@ -89,6 +89,10 @@ impl<'lab, M: WaitMode> Wait<'lab, NodeChild, M> {
                 exit(&program, &deadline)
             })
         })
+    }
+
+    fn limit_of_program(&self) -> Limit {
+        Limit::new(self.limit, &self.of.program.panics)
     }
 }
 
@@ -138,7 +142,7 @@ fn no_line(program: &Program, news: &News, deadline: &Deadline) -> Result<()> {
     let (reason, kind) = if news.has_failed || news.is_closed {
         ("no output line matches".to_owned(), Kind::Other)
     } else {
-        (format!("no output line matches {deadline}"), Kind::Timeout)
+        (format!("no output line matches {deadline}"), deadline.kind())
     };
     Err(program.not_found("print a line", &reason, &[]).of(kind).into())
 }
@@ -157,7 +161,7 @@ fn listening(program: &Program, end: Endpoint, deadline: &Deadline) -> Result<()
         let (reason, kind) = match found {
             Some(true) => return Ok(()),
             Some(false) => ("nothing listens there".to_owned(), Kind::Other),
-            None => (format!("nothing listens there {deadline}"), Kind::Timeout),
+            None => (format!("nothing listens there {deadline}"), deadline.kind()),
         };
         let failure = program.not_found(&format!("listen on {end}"), &reason, &shown);
         Err(failure.of(kind).into())
@@ -174,5 +178,5 @@ fn exit(program: &Program, deadline: &Deadline) -> Result<ExitStatus> {
         return Ok(status);
     }
     let failure = program.not_found("end", &format!("it runs {deadline}"), &[]);
-    Err(failure.of(Kind::Timeout).into())
+    Err(failure.of(deadline.kind()).into())
 }

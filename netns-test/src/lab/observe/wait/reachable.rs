@@ -148,28 +148,43 @@ fn name_of(host: &Node, node: NodeId) -> Result<String> {
 fn reach(host: &Node, here: &Arc<Namespaces>, to: IpAddr, deadline: &Deadline) -> Result<()> {
     let common = &host.common;
     let subject = format!("{} to answer {} over {}", named(common, to), host.name(), family(to));
-    let failed = |error: io::Error| errno::failure("wait for", &subject, &error);
-    let echo = Echo::open(to).map_err(failed)?;
+    let echo = Echo::open(to).map_err(|error| errno::failure("wait for", &subject, &error))?;
+    let ended = reach_by(&echo, (host, here), (to, &subject), deadline);
+    host.live().note_unroutable(echo.unroutable());
+    ended
+}
+
+fn reach_by(
+    echo: &Echo,
+    (host, here): (&Node, &Arc<Namespaces>),
+    (to, subject): (IpAddr, &str),
+    deadline: &Deadline,
+) -> Result<()> {
+    let common = &host.common;
+    let failed = |error: io::Error| errno::failure("wait for", subject, &error);
     let [mut interval, longest] = INTERVALS;
     let mut refusal = None;
     loop {
         let is_last = deadline.is_over();
         let most = interval.min(deadline.left()).max(Duration::from_millis(1));
         interval = longest.min(interval * 2);
-        match ask(&echo, None, most, |heard| matches!(heard, Heard::Answer)).map_err(failed)? {
+        match ask(echo, None, most, |heard| matches!(heard, Heard::Answer)).map_err(failed)? {
             Ok(_) => return Ok(()),
             Err(new) => refusal = new.or(refusal),
         }
-        host.must_be_still(here, &subject)?;
+        host.must_be_still(here, subject)?;
         if is_last {
             break;
         }
     }
     if deadline.is_stopped() {
-        return Err(Failure::new("wait for", &subject, "the wait was stopped").into());
+        return Err(Failure::new("wait for", subject, "the wait was stopped").into());
     }
-    let Some((last, ended_by)) = trace(host, &echo).map_err(failed)? else { return Ok(()) };
-    let failure = Failure::new("wait for", &subject, format!("no answer {deadline}"));
+    let failure = Failure::new("wait for", subject, format!("no answer {deadline}"));
+    if deadline.kind() != Kind::Timeout {
+        return Err(failure.of(deadline.kind()).into());
+    }
+    let Some((last, ended_by)) = trace(host, echo).map_err(failed)? else { return Ok(()) };
     let failure = obstacles(host, to).into_iter().fold(failure, Failure::advise);
     let failure = failure.of(Kind::Timeout);
     let refusal = ended_by.or(refusal);

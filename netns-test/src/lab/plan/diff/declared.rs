@@ -11,7 +11,7 @@ use crate::lab::topology::model::{
     AddressOn, ExtraInterface, ExtraKind, Link, LinkEnd, Node, StaticRoute,
 };
 
-/// Checks that `new` has the same origin as `old`, and all of its declarations.
+/// Checks that `new` is `old` or a clone of it, with all of its declarations.
 ///
 /// # Errors
 ///
@@ -19,9 +19,9 @@ use crate::lab::topology::model::{
 pub(crate) fn check(old: &Topology, new: &Topology) -> Result<(), Failure> {
     // The plans reject unknown nodes, and show the subnets that other pools would change. The
     // counter of declarations only orders them.
-    let Topology { origin, nodes, links, unknown_nodes: _, pools: _, declared: _ } = old;
+    let Topology { ids, nodes, links, unknown_nodes: _, pools: _, declared: _ } = old;
     let failed = |why| Err(Failure::new("extend", "the lab", why));
-    if !origin.is_of(new.origin) {
+    if !ids.have_origin_of(&new.ids) {
         return failed("it was not built from this topology");
     }
     if new.nodes.len() < nodes.len() || new.links.len() < links.len() {
@@ -39,6 +39,11 @@ pub(crate) fn check(old: &Topology, new: &Topology) -> Result<(), Failure> {
         if !has_same_ends(before, after) {
             return Err(changed(&old.link_label(at), "its name or its ends"));
         }
+    }
+    if !ids.are_in(&new.ids) {
+        let why = "a clone of its topology has declared equal nodes or links anew, with other ids; \
+                   extend the topology that the lab was built from";
+        return failed(why);
     }
     Ok(())
 }

@@ -219,7 +219,8 @@ impl NodeCommand<'_> {
             stderr: if printed && !stderr { child.stderr.take() } else { None },
         };
         let print = |source| programs.print(source);
-        let child = NodeChild::new(self.node.live(), &self.name(), child, pipes, print)?;
+        let node = (self.node.live(), &self.node.panics);
+        let child = NodeChild::new(node, &self.name(), child, pipes, print)?;
         programs.note(&child.program);
         // A program that has started after a power cut is on no node.
         self.place(true)?;

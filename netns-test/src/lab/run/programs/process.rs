@@ -12,6 +12,7 @@ use crate::diagnose;
 use crate::error::{Error, Failure, Result, located};
 use crate::lab::fabric::node::LiveNode;
 use crate::lab::run::blocked;
+use crate::lab::run::panics::Panics;
 use crate::lab::run::programs::noted::Noted;
 use crate::lab::run::programs::output::{Feed, Source};
 use crate::sys::lock::lock;
@@ -51,6 +52,8 @@ pub(crate) struct Program {
     child: Mutex<Child>,
     pub(crate) feed: Arc<Feed>,
     pub(crate) network: Place,
+    /// Panics on the nodes of its lab, which end waits for it.
+    pub(crate) panics: Panics,
 }
 
 /// Streams of a program that are printed.
@@ -64,7 +67,7 @@ impl NodeChild {
     /// Takes over a program that has been started on `node`. `print` gets the streams that the lab
     /// prints. If that fails, the program is killed.
     pub(crate) fn new(
-        node: &LiveNode,
+        (node, panics): (&LiveNode, &Panics),
         name: &str,
         mut child: Child,
         pipes: Pipes,
@@ -97,8 +100,9 @@ impl NodeChild {
                 return Err(error);
             }
         };
+        let panics = panics.clone();
         let (name, node, child) = (name.to_owned(), node.name().to_owned(), Mutex::new(child));
-        let program = Arc::new(Program { name, node, id, child, feed, network });
+        let program = Arc::new(Program { name, node, id, child, feed, network, panics });
         Ok(Self { stdin, stdout, stderr, program, owner: process::id() })
     }
 

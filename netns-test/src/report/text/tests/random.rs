@@ -3,9 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::evidence::code::Fact;
-use crate::evidence::ending::Ending;
-use crate::evidence::facts::Facts;
+use crate::evidence::code::Fact as _;
+use crate::evidence::ending::{EndKind, Ending};
+use crate::evidence::facts::event::{Detail, Event, EventKind};
+use crate::evidence::facts::network::{
+    Address, Attempt, Count, Filter, Interface, Network, Protocol, Route, Socket, SocketState,
+};
+use crate::evidence::facts::process::{Call, Descriptor, Process, Thread};
+use crate::evidence::facts::topology::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
+use crate::evidence::facts::{Facts, Look, Reason};
 use crate::explain::Cause;
 use crate::explain::cause::Certainty;
 use crate::report::source::Excerpt;
@@ -80,7 +86,6 @@ impl Source {
     }
 
     fn ending(&mut self) -> Ending {
-        use crate::evidence::ending::EndKind;
         let kinds = [EndKind::Panicked, EndKind::Returned, EndKind::TimedOut, EndKind::Killed];
         Ending {
             test: self.text(),
@@ -114,214 +119,207 @@ impl Source {
             again: self.text(),
             is_utf8: self.below(2) == 0,
             is_short: self.below(4) == 0,
+            has_message: self.below(2) == 0,
+            hides_escapes: self.below(2) == 0,
         }
     }
 }
 
-mod fill {
-    //! Fills facts with random values.
-
-    use super::*;
-    use crate::evidence::facts::event::{Detail, Event, EventKind};
-    use crate::evidence::facts::lab::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
-    use crate::evidence::facts::network::{
-        Address, Attempt, Count, Filter, Interface, Network, Protocol, Route, Socket, SocketState,
-    };
-    use crate::evidence::facts::process::{Call, Descriptor, Process, Thread};
-    use crate::evidence::facts::{Look, Reason};
-
-    impl Source {
-        fn name(&mut self) -> String {
-            match self.below(8) {
-                0 => self.text(),
-                _ => format!("n{}", self.below(12)),
-            }
+impl Source {
+    fn name(&mut self) -> String {
+        match self.below(8) {
+            0 => self.text(),
+            _ => format!("n{}", self.below(12)),
         }
+    }
 
-        fn list<T>(&mut self, most: u64, mut item: impl FnMut(&mut Self) -> T) -> Vec<T> {
-            let count = self.below(most + 1);
-            (0..count).map(|_| item(self)).collect()
+    fn list<T>(&mut self, most: u64, mut item: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        let count = self.below(most + 1);
+        (0..count).map(|_| item(self)).collect()
+    }
+
+    fn end(&mut self) -> Option<SocketAddr> {
+        let (address, port) = (self.address(), self.below(100) as u16);
+        (self.below(3) > 0).then(|| SocketAddr::new(address, port))
+    }
+
+    fn protocol(&mut self) -> Protocol {
+        let all = [Protocol::Tcp, Protocol::Udp, Protocol::Unix, Protocol::Raw];
+        all[self.below(4) as usize]
+    }
+
+    fn fill_facts(&mut self, facts: &mut Facts, many: bool) {
+        let most = if many { 300 } else { 6 };
+        facts.began = (self.below(3) > 0).then(|| Duration::from_nanos(self.next() / 2));
+        facts.ended = Duration::from_nanos(self.next());
+        facts.events = self.list(most, Self::event);
+        facts.lost = self.below(2);
+        facts.labs = self.list(2, |own| own.lab(if many { 40 } else { 5 }));
+        facts.looks = self.list(2, |own| own.look(if many { 40 } else { 4 }));
+        facts.gaps = self.list(most, Self::text);
+    }
+
+    fn event(&mut self) -> Event {
+        let kinds = [
+            EventKind::Note,
+            EventKind::Panic,
+            EventKind::Link,
+            EventKind::Partition,
+            EventKind::Spawn,
+            EventKind::Exit,
+            EventKind::Log,
+            EventKind::Power,
+        ];
+        let names = ["pid", "program", "stream", "status", "message", "place", "state"];
+        Event {
+            at: Duration::from_nanos(self.next()),
+            kind: kinds[self.below(8) as usize],
+            node: self.name(),
+            thread: self.below(9) as u32,
+            text: self.text(),
+            details: self.list(4, |own| Detail {
+                name: names[own.below(7) as usize].to_owned(),
+                value: own.name(),
+            }),
         }
+    }
 
-        fn end(&mut self) -> Option<SocketAddr> {
-            let (address, port) = (self.address(), self.below(100) as u16);
-            (self.below(3) > 0).then(|| SocketAddr::new(address, port))
-        }
-
-        fn protocol(&mut self) -> Protocol {
-            let all = [Protocol::Tcp, Protocol::Udp, Protocol::Unix, Protocol::Raw];
-            all[self.below(4) as usize]
-        }
-
-        pub(super) fn fill_facts(&mut self, facts: &mut Facts, many: bool) {
-            let most = if many { 300 } else { 6 };
-            facts.began = (self.below(3) > 0).then(|| Duration::from_nanos(self.next() / 2));
-            facts.ended = Duration::from_nanos(self.next());
-            facts.events = self.list(most, Self::event);
-            facts.lost = self.below(2);
-            facts.labs = self.list(2, |own| own.lab(if many { 40 } else { 5 }));
-            facts.looks = self.list(2, |own| own.look(if many { 40 } else { 4 }));
-            facts.gaps = self.list(most, Self::text);
-        }
-
-        fn event(&mut self) -> Event {
-            let kinds = [
-                EventKind::Note,
-                EventKind::Panic,
-                EventKind::Link,
-                EventKind::Partition,
-                EventKind::Spawn,
-                EventKind::Exit,
-                EventKind::Log,
-                EventKind::Power,
-            ];
-            let names = ["pid", "program", "stream", "status", "message", "place", "state"];
-            Event {
-                at: Duration::from_nanos(self.next()),
-                kind: kinds[self.below(8) as usize],
-                node: self.name(),
-                thread: self.below(9) as u32,
-                text: self.text(),
-                details: self.list(4, |own| Detail {
-                    name: names[own.below(7) as usize].to_owned(),
-                    value: own.name(),
-                }),
-            }
-        }
-
-        fn lab(&mut self, most: u64) -> LabFacts {
-            let interface = |own: &mut Self| LabInterface {
+    fn lab(&mut self, most: u64) -> LabFacts {
+        let interface = |own: &mut Self| LabInterface {
+            name: own.name(),
+            link: None,
+            addresses: own.list(3, Self::address),
+            mac: String::new(),
+        };
+        let end =
+            |own: &mut Self| LabEnd { node: own.below(most + 2) as u32, interface: own.name() };
+        LabFacts {
+            number: 1,
+            nodes: self.list(most, |own| LabNode {
                 name: own.name(),
-                link: None,
-                addresses: own.list(3, Self::address),
-                mac: String::new(),
-            };
-            let end =
-                |own: &mut Self| LabEnd { node: own.below(most + 2) as u32, interface: own.name() };
-            LabFacts {
-                number: 1,
-                nodes: self.list(most, |own| LabNode {
-                    name: own.name(),
-                    kind: own.text(),
-                    interfaces: own.list(3, interface),
-                }),
-                links: self.list(most, |own| LabLink { name: own.name(), ends: own.list(3, end) }),
-            }
+                kind: own.text(),
+                interfaces: own.list(3, interface),
+            }),
+            links: self.list(most, |own| LabLink { name: own.name(), ends: own.list(3, end) }),
         }
+    }
 
-        fn look(&mut self, most: u64) -> Look {
-            let reasons = [Reason::Panic, Reason::TimeLimit, Reason::End];
-            Look {
-                at: Duration::from_nanos(self.next()),
-                reason: reasons[self.below(3) as usize],
-                processes: self.list(most, Self::process),
-                networks: self.list(most, |own| own.network(most)),
-                gaps: self.list(4, Self::text),
-            }
+    fn look(&mut self, most: u64) -> Look {
+        let reasons = [Reason::Panic, Reason::TimeLimit, Reason::End];
+        Look {
+            at: Duration::from_nanos(self.next()),
+            reason: reasons[self.below(3) as usize],
+            processes: self.list(most, Self::process),
+            networks: self.list(most, |own| own.network(most)),
+            gaps: self.list(4, Self::text),
+            ..Look::default()
         }
+    }
 
-        fn process(&mut self) -> Process {
-            let states = ["R", "S", "Z", "T", ""];
-            let thread = |own: &mut Self| Thread {
-                tid: own.below(9) as u32,
+    fn process(&mut self) -> Process {
+        let states = ["R", "S", "Z", "T", ""];
+        let thread = |own: &mut Self| Thread {
+            tid: own.below(9) as u32,
+            name: own.text(),
+            state: states[own.below(5) as usize].into(),
+            network: own.below(4),
+            call: (own.below(4) > 0).then(|| Call {
+                number: own.below(400),
                 name: own.text(),
-                state: states[own.below(5) as usize].into(),
-                network: own.below(4),
-                call: (own.below(4) > 0).then(|| Call {
-                    number: own.below(400),
-                    name: own.text(),
-                    arguments: vec![],
-                    descriptors: own.list(9, |own| own.below(9) as i32),
-                }),
-                wchan: own.text(),
-                used: Duration::ZERO,
-            };
-            Process {
-                pid: self.below(9) as u32,
-                is_body: self.below(2) == 0,
-                name: self.text(),
-                state: states[self.below(5) as usize].into(),
-                status: self.next() as i32,
-                threads: self.list(5, thread),
-                descriptors: self.list(5, |own| Descriptor {
-                    number: own.below(9) as i32,
-                    target: match own.below(2) {
-                        0 => own.text(),
-                        _ => format!("socket:[{}]", own.below(9)),
-                    },
-                    watched: vec![],
-                }),
-                ..Process::default()
-            }
+                arguments: vec![],
+                descriptors: own.list(9, |own| own.below(9) as i32),
+            }),
+            wchan: own.text(),
+            used: Duration::ZERO,
+        };
+        Process {
+            pid: self.below(9) as u32,
+            is_body: self.below(2) == 0,
+            name: self.text(),
+            state: states[self.below(5) as usize].into(),
+            status: self.next() as i32,
+            threads: self.list(5, thread),
+            descriptors: self.list(5, |own| Descriptor {
+                number: own.below(9) as i32,
+                target: match own.below(2) {
+                    0 => own.text(),
+                    _ => format!("socket:[{}]", own.below(9)),
+                },
+                watched: vec![],
+            }),
+            ..Process::default()
         }
+    }
 
-        fn network(&mut self, most: u64) -> Network {
-            let states = [SocketState::Listen, SocketState::SynSent, SocketState::Established];
-            let socket = |own: &mut Self| Socket {
+    fn interface(&mut self) -> Interface {
+        Interface {
+            index: self.below(4) as u32,
+            name: self.name(),
+            is_up: self.below(4) > 0,
+            has_carrier: self.below(4) > 0,
+            addresses: self.list(3, |own| Address {
+                address: own.address(),
+                prefix: own.next() as u8,
+                is_tentative: own.below(2) == 0,
+                is_duplicate: own.below(2) == 0,
+            }),
+            rx_dropped: self.below(3),
+            ..Interface::default()
+        }
+    }
+
+    fn network(&mut self, most: u64) -> Network {
+        let states = [SocketState::Listen, SocketState::SynSent, SocketState::Established];
+        let socket = |own: &mut Self| Socket {
+            protocol: own.protocol(),
+            local: own.end(),
+            remote: own.end(),
+            state: states[own.below(3) as usize],
+            inode: own.below(9),
+            received: own.next() as u32,
+            unsent: own.next() as u32,
+            drops: Some(own.below(3)),
+            is_v6_only: Some(true),
+            path: own.text(),
+            ..Socket::default()
+        };
+        Network {
+            node: self.name(),
+            inode: self.below(4),
+            sockets: self.list(most, socket),
+            interfaces: self.list(4, Self::interface),
+            routes: self.list(4, |own| Route {
+                destination: own.address(),
+                prefix: own.next() as u8,
+                via: Some(own.address()),
+                device: own.below(4) as u32,
+                table: 254,
+                metric: own.next() as u32,
+                kind: own.text(),
+                is_usable: own.below(2) == 0,
+            }),
+            counters: self.list(9, |own| Count {
+                name: format!("{}RcvbufErrors", own.text()),
+                value: own.next(),
+            }),
+            attempts: Some(self.list(most, |own| Attempt {
                 protocol: own.protocol(),
-                local: own.end(),
-                remote: own.end(),
-                state: states[own.below(3) as usize],
-                inode: own.below(9),
-                received: own.next() as u32,
-                unsent: own.next() as u32,
-                drops: Some(own.below(3)),
-                is_v6_only: Some(true),
-                path: own.text(),
-                ..Socket::default()
-            };
-            let interface = |own: &mut Self| Interface {
-                index: own.below(4) as u32,
-                name: own.name(),
-                is_up: own.below(4) > 0,
-                has_carrier: own.below(4) > 0,
-                addresses: own.list(3, |own| Address {
-                    address: own.address(),
-                    prefix: own.next() as u8,
-                    is_tentative: own.below(2) == 0,
-                    is_duplicate: own.below(2) == 0,
-                }),
-                rx_dropped: own.below(3),
-                ..Interface::default()
-            };
-            Network {
-                node: self.name(),
-                inode: self.below(4),
-                sockets: self.list(most, socket),
-                interfaces: self.list(4, interface),
-                routes: self.list(4, |own| Route {
-                    destination: own.address(),
-                    prefix: own.next() as u8,
-                    via: Some(own.address()),
-                    device: own.below(4) as u32,
-                    table: 254,
-                    metric: own.next() as u32,
-                    kind: own.text(),
-                    is_usable: own.below(2) == 0,
-                }),
-                counters: self.list(9, |own| Count {
-                    name: format!("{}RcvbufErrors", own.text()),
-                    value: own.next(),
-                }),
-                attempts: Some(self.list(most, |own| Attempt {
-                    protocol: own.protocol(),
-                    from: own.end(),
-                    to: own.end(),
-                    at: Some(Duration::from_nanos(own.next())),
-                    count: own.next(),
-                    text: own.text(),
-                    ..Attempt::default()
-                })),
-                filters: self.list(9, |own| Filter {
-                    table: own.text(),
-                    chain: own.text(),
-                    text: own.text(),
-                    verdict: own.text(),
-                    packets: own.below(3),
-                }),
-                gaps: self.list(3, Self::text),
-                ..Network::default()
-            }
+                from: own.end(),
+                to: own.end(),
+                at: Some(Duration::from_nanos(own.next())),
+                count: own.next(),
+                text: own.text(),
+                ..Attempt::default()
+            })),
+            filters: self.list(9, |own| Filter {
+                table: own.text(),
+                chain: own.text(),
+                text: own.text(),
+                verdict: own.text(),
+                packets: own.below(3),
+            }),
+            gaps: self.list(3, Self::text),
+            ..Network::default()
         }
     }
 }

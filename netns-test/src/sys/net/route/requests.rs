@@ -59,6 +59,7 @@ pub(crate) struct Requests {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Kind {
+    Unicast = 1,
     /// The destination is the own node.
     Local = 2,
     Broadcast = 3,
@@ -71,6 +72,7 @@ pub(crate) enum Kind {
 pub(crate) enum Table {
     /// Looked up after the main table, for IPv4.
     Default = 253,
+    Main = 254,
     /// Looked up before the main table.
     Local = 255,
 }
@@ -83,7 +85,7 @@ pub(crate) struct Route {
     pub(crate) to: (IpAddr, u8),
     pub(crate) device: u32,
     /// The source address of packets that have none yet.
-    pub(crate) source: IpAddr,
+    pub(crate) source: Option<IpAddr>,
     /// The lowest wins.
     pub(crate) metric: Option<u32>,
 }
@@ -107,7 +109,9 @@ impl Requests {
         let mut attributes = Vec::new();
         put(&mut attributes, ROUTE_TO, &octets(to.0));
         put(&mut attributes, ROUTE_DEVICE, &device.to_ne_bytes());
-        put(&mut attributes, ROUTE_SOURCE, &octets(source));
+        if let Some(source) = source {
+            put(&mut attributes, ROUTE_SOURCE, &octets(source));
+        }
         if let Some(metric) = metric {
             put(&mut attributes, ROUTE_METRIC, &metric.to_ne_bytes());
         }

@@ -4,15 +4,15 @@ mod random;
 
 use std::time::Duration;
 
-use super::*;
 use crate::evidence::facts::event::Event;
-use crate::evidence::facts::lab::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
 use crate::evidence::facts::network::{
     Address, Count, Filter, Interface, Network, Protocol, Route, Socket, SocketState,
 };
 use crate::evidence::facts::process::{Call, Descriptor, Process, Thread};
+use crate::evidence::facts::topology::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
 use crate::evidence::facts::{Look, Reason};
 use crate::explain::cause::Certainty;
+use crate::report::text::*;
 
 const PLACE: &str = "tests/lan.rs:31:10";
 
@@ -123,7 +123,7 @@ fn refused() -> (Ending, Facts, Vec<Cause>) {
             reason: Reason::Panic,
             processes: vec![program],
             networks: vec![network("client", 11, "10.0.0.1"), server],
-            gaps: vec![],
+            ..Look::default()
         }],
         ..Facts::default()
     };
@@ -190,8 +190,39 @@ fn a_short_report_has_the_conclusion_and_the_evidence() {
     assert!(short[4].starts_with("Cause (certain)") && short[12].starts_with("Evidence"));
 }
 
-#[test]
-fn a_time_limit_shows_who_waits_for_what() {
+fn body() -> Process {
+    let call = |name: &str, descriptors: Vec<i32>| {
+        Some(Call { name: name.into(), descriptors, ..Call::default() })
+    };
+    let thread = |tid, name: &str, call| Thread {
+        tid,
+        name: name.into(),
+        state: "S".into(),
+        network: 11,
+        call,
+        ..Thread::default()
+    };
+    Process {
+        pid: 2,
+        is_body: true,
+        name: "lan".into(),
+        state: "S".into(),
+        threads: vec![
+            thread(2, "lan", call("futex", vec![])),
+            thread(4, "tokio-rt-1", call("epoll_wait", vec![5, 6])),
+            thread(3, "client_reaches_", call("recvfrom", vec![9])),
+        ],
+        descriptors: vec![
+            Descriptor { number: 9, target: "socket:[71]".into(), watched: vec![] },
+            Descriptor { number: 5, target: "pipe:[3]".into(), watched: vec![] },
+            Descriptor { number: 6, target: "anon_inode:[eventfd]".into(), watched: vec![] },
+        ],
+        ..Process::default()
+    }
+}
+
+/// Returns a test that waits for a datagram that a filter drops.
+fn waiting() -> (Ending, Facts) {
     let (mut ending, mut facts, _) = refused();
     ending.kind = EndKind::TimedOut;
     ending.after = Duration::from_secs(30);
@@ -218,34 +249,7 @@ fn a_time_limit_shows_who_waits_for_what() {
         verdict: "drop".into(),
         packets: 29,
     });
-    let call = |name: &str, descriptors: Vec<i32>| {
-        Some(Call { name: name.into(), descriptors, ..Call::default() })
-    };
-    let thread = |tid, name: &str, call| Thread {
-        tid,
-        name: name.into(),
-        state: "S".into(),
-        network: 11,
-        call,
-        ..Thread::default()
-    };
-    look.processes.push(Process {
-        pid: 2,
-        is_body: true,
-        name: "lan".into(),
-        state: "S".into(),
-        threads: vec![
-            thread(2, "lan", call("futex", vec![])),
-            thread(4, "tokio-rt-1", call("epoll_wait", vec![5, 6])),
-            thread(3, "client_reaches_", call("recvfrom", vec![9])),
-        ],
-        descriptors: vec![
-            Descriptor { number: 9, target: "socket:[71]".into(), watched: vec![] },
-            Descriptor { number: 5, target: "pipe:[3]".into(), watched: vec![] },
-            Descriptor { number: 6, target: "anon_inode:[eventfd]".into(), watched: vec![] },
-        ],
-        ..Process::default()
-    });
+    look.processes.push(body());
     look.processes.push(Process {
         pid: 12,
         name: "logger".into(),
@@ -253,6 +257,12 @@ fn a_time_limit_shows_who_waits_for_what() {
         status: 256,
         ..Process::default()
     });
+    (ending, facts)
+}
+
+#[test]
+fn a_time_limit_shows_who_waits_for_what() {
+    let (ending, facts) = waiting();
     let around = Around { excerpt: None, evidence: String::new(), ..around() };
     let expected = "\
 netns-test: client_reaches_server TIMED OUT after 30.000 s (attempt 2 of 3)
@@ -338,4 +348,35 @@ fn no_report_is_longer_wider_or_unsafe() {
             }
         }
     }
+}
+
+/// The sums are small if each part is looked at once.
+#[test]
+fn a_flood_of_facts_is_cut() {
+    const MANY: u32 = 20_000;
+    let (mut ending, mut facts, causes) = refused();
+    ending.kind = EndKind::TimedOut;
+    ending.message = "10.0.0.2:80 client ".repeat(MANY as usize);
+    let kinds = [EventKind::Note, EventKind::Log, EventKind::Spawn];
+    let event = |at: u32| {
+        let kind = kinds[at as usize % 3];
+        event(at.into(), &format!("n{at}"), kind, &format!("text {at}")).with("pid", at)
+    };
+    facts.events = (0..MANY).map(event).collect();
+    let mut lab = lab();
+    lab.nodes.extend((0..MANY).map(|at| LabNode { name: format!("n{at}"), ..LabNode::default() }));
+    let end = |node| LabEnd { node, interface: "eth0".into() };
+    let link = |at| LabLink { name: format!("l{at}"), ends: vec![end(at), end(at + 1)] };
+    lab.links.extend((0..MANY).map(link));
+    facts.labs.push(lab);
+    let look = &mut facts.looks[0];
+    look.reason = Reason::TimeLimit;
+    look.at = ms(u64::from(MANY) + 1);
+    let (socket, network) = (look.networks[1].sockets[0].clone(), look.networks[0].clone());
+    look.networks[1].sockets = vec![socket; MANY as usize];
+    look.networks.extend((0..MANY).map(|at| Network { node: format!("n{at}"), ..network.clone() }));
+    let thread = Thread { name: "many".into(), network: 99, ..Thread::default() };
+    let process = Process { threads: vec![thread; 4], ..body() };
+    look.processes.extend((0..MANY).map(|pid| Process { pid, is_body: false, ..process.clone() }));
+    assert_eq!(lines(&ending, &facts, &causes, &around()).len(), LINES);
 }

@@ -1,11 +1,14 @@
-//! The environment variables that this crate reads, each in this file only. All but `PATH`,
+//! The environment variables that this crate reads, each in this room only. All but `PATH`,
 //! `RUST_MIN_STACK` and `RUST_TEST_NOCAPTURE` are read once, before `main`.
+
+pub(crate) mod variables;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use crate::env::variables::{VARIABLES, wrong};
 use crate::error::Failure;
 
 /// Settings of the user: the variables `NETNS_TEST*`.
@@ -20,6 +23,19 @@ pub(crate) struct Settings {
     pub(crate) keep: Keep,
     /// Directory of the bundles, instead of one below cargo's target directory.
     pub(crate) out: Option<PathBuf>,
+    pub(crate) escape: Escape,
+}
+
+/// Treatment of sends for which a network has no route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Escape {
+    /// The report of a failed test counts them.
+    Note,
+    /// The test fails.
+    Fail,
+    /// The report names their destinations.
+    Trace,
+    Off,
 }
 
 /// Length of the report of a test that has failed.
@@ -48,59 +64,6 @@ pub(crate) enum Policy {
     /// It passes in the test runner, and is reported as skipped.
     Skip,
 }
-
-/// Variable, as the documentation describes it.
-#[derive(Debug)]
-pub(crate) struct Variable {
-    pub(crate) name: &'static str,
-    pub(crate) values: &'static str,
-    pub(crate) default: &'static str,
-    pub(crate) meaning: &'static str,
-}
-
-/// Table of variables in the documentation.
-pub(crate) const VARIABLES: [Variable; 6] = [
-    Variable {
-        name: "NETNS_TEST",
-        values: "`require`, `skip`",
-        default: "`require`",
-        meaning: "a test that this machine cannot isolate fails, or is skipped with a report",
-    },
-    Variable {
-        name: "NETNS_TEST_SKIPPED",
-        values: "a path",
-        default: "none",
-        meaning: "a file to which a line is added for each skipped test: program, test and \
-                  cause, separated by tabs",
-    },
-    Variable {
-        name: "NETNS_TEST_SPARES",
-        values: "`0` to `256`",
-        default: "by demand",
-        meaning: "number of warm sandboxes for each user, ids and network; with `0` a sandbox is \
-                  made when a test asks for it; by demand there are none where fewer than 1024 \
-                  processes or namespaces are allowed",
-    },
-    Variable {
-        name: "NETNS_TEST_REPORT",
-        values: "`full`, `short`, `off`",
-        default: "`full`",
-        meaning: "report of a failed test: at most 60 lines, its first 12 lines, or none; with \
-                  `off` nothing is collected, and no file is written",
-    },
-    Variable {
-        name: "NETNS_TEST_KEEP",
-        values: "`failed`, `all`, `none`",
-        default: "`failed`",
-        meaning: "tests whose evidence is kept in files",
-    },
-    Variable {
-        name: "NETNS_TEST_OUT",
-        values: "a path",
-        default: "`netns-test` in cargo's target directory",
-        meaning: "the directory of these files",
-    },
-];
 
 /// Most warm sandboxes for each setting: each is a process.
 const MOST_SPARES: usize = 256;
@@ -172,6 +135,11 @@ pub(crate) fn keeps_all() -> bool {
     settings().is_ok_and(|settings| settings.keep == Keep::All && settings.report != Report::Off)
 }
 
+/// Returns the treatment of sends without a route.
+pub(crate) fn escape() -> Escape {
+    settings().map_or(Escape::Off, |settings| settings.escape)
+}
+
 /// Returns the description of the test run.
 pub(crate) fn test_run() -> &'static TestRun {
     static RUN: OnceLock<TestRun> = OnceLock::new();
@@ -214,7 +182,7 @@ impl Settings {
     /// CI pipelines set variables to an empty value where an expression has none.
     fn new(value: impl Fn(&str) -> Option<OsString>) -> Result<Self, Failure> {
         let value = |name: &str| value(name).filter(|value| !value.is_empty());
-        let [policy, skipped, spares, report, keep, out] = &VARIABLES;
+        let [policy, skipped, spares, report, keep, out, escape] = &VARIABLES;
         let policy = match value(policy.name) {
             None => Policy::Require,
             Some(value) if value == "require" => Policy::Require,
@@ -239,11 +207,19 @@ impl Settings {
             Some(value) if value == "none" => Keep::None,
             Some(value) => return Err(wrong(keep, &value)),
         };
+        let escape = match value(escape.name) {
+            None => Escape::Note,
+            Some(value) if value == "note" => Escape::Note,
+            Some(value) if value == "fail" => Escape::Fail,
+            Some(value) if value == "trace" => Escape::Trace,
+            Some(value) if value == "off" => Escape::Off,
+            Some(value) => return Err(wrong(escape, &value)),
+        };
         // A test may change the working directory.
         let absolute = |path| std::path::absolute(&path).unwrap_or(path);
         let skipped = value(skipped.name).map(PathBuf::from).map(absolute);
         let out = value(out.name).map(PathBuf::from).map(absolute);
-        Ok(Self { policy, skipped, spares, report, keep, out })
+        Ok(Self { policy, skipped, spares, report, keep, out, escape })
     }
 }
 
@@ -272,16 +248,10 @@ fn number(value: &OsStr) -> Option<usize> {
     value.to_str()?.parse().ok().filter(|&number| number <= MOST_SPARES)
 }
 
-fn wrong(variable: &Variable, value: &OsStr) -> Failure {
-    let object = format!("the variable {}", variable.name);
-    Failure::new("read", object, format!("unknown value {value:?}"))
-        .advise(format!("meaning: {}", variable.meaning))
-        .advise(format!("known: {}; default: {}", variable.values, variable.default))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::variables::Variable;
 
     fn settings(variables: &[(&str, &str)]) -> Result<Settings, Failure> {
         Settings::new(|name| {
@@ -299,6 +269,7 @@ mod tests {
             report: Report::Full,
             keep: Keep::Failed,
             out: None,
+            escape: Escape::Note,
         };
         assert_eq!(settings(&[]), Ok(default.clone()));
         assert_eq!(
@@ -331,7 +302,7 @@ mod tests {
             let failure = settings(&[("NETNS_TEST_SPARES", value)]).unwrap_err().to_string();
             assert!(failure.contains("the variable NETNS_TEST_SPARES"), "{failure}");
         }
-        for name in ["NETNS_TEST_REPORT", "NETNS_TEST_KEEP"] {
+        for name in ["NETNS_TEST_REPORT", "NETNS_TEST_KEEP", "NETNS_TEST_ESCAPE"] {
             let failure = settings(&[(name, "Full")]).unwrap_err().to_string();
             assert!(failure.contains(&format!("the variable {name}")), "{failure}");
         }
@@ -349,6 +320,14 @@ mod tests {
         assert_eq!(of("off", "none"), (Report::Off, Keep::None));
         let out = settings(&[("NETNS_TEST_OUT", "/tmp/x")]).unwrap().out;
         assert_eq!(out, Some(PathBuf::from("/tmp/x")));
+    }
+
+    #[test]
+    fn sends_without_a_route_are_treated_as_the_user_says() {
+        let of = |value| settings(&[("NETNS_TEST_ESCAPE", value)]).unwrap().escape;
+        let all = ["", "note", "fail", "trace", "off"].map(of);
+        let (note, fail) = (Escape::Note, Escape::Fail);
+        assert_eq!(all, [note, note, fail, Escape::Trace, Escape::Off]);
     }
 
     #[test]
@@ -378,7 +357,7 @@ mod tests {
 
     #[test]
     fn the_documentation_has_the_table() {
-        let text = include_str!("../CRATE.md");
+        let text = include_str!("../../CRATE.md");
         for Variable { name, values, default, meaning } in &VARIABLES {
             let row = format!("| `{name}` | {values} | {default} | {meaning} |");
             assert!(text.contains(&row), "{row}");

@@ -1,0 +1,14 @@
+//! Limits of a look, and sentences about what is beyond them.
+
+use crate::sys::errno;
+
+/// Most bytes of a file.
+pub(super) const FILE: usize = 256 << 10;
+
+/// What a sentence about something that was left out ends with.
+pub(super) const OVER: &str = "the time was over";
+
+/// Returns a sentence about a file that could not be read.
+pub(super) fn gap(object: &str, error: &std::io::Error) -> String {
+    format!("{object}: {}", errno::describe(error))
+}
