@@ -13,7 +13,7 @@ use crate::explain::trouble::{self, Trouble};
 const MOST_PORTS: f64 = 0.95;
 
 /// Least number of descriptors from which on not all of a process may have been read.
-const MOST_READ: usize = 1000;
+const MOST_READ: usize = 1500;
 
 pub(crate) fn causes(scene: &Scene<'_>, _targets: &[Target<'_>]) -> Vec<Cause> {
     let found = match scene.trouble {
