@@ -6,9 +6,9 @@ pub(crate) struct Cause {
     pub(crate) certainty: Certainty,
     /// One sentence, without a full stop: `nothing on server listens on 10.0.0.2:8080`.
     pub(crate) text: String,
-    /// What shows it, a sentence each.
+    /// Sentences that show it.
     pub(crate) proof: Vec<String>,
-    /// What to try, a sentence each, without "Try".
+    /// Sentences about things to try, in the imperative.
     pub(crate) remedy: Vec<String>,
     /// Inodes of the sockets that it refers to.
     pub(crate) sockets: Vec<u64>,

@@ -55,7 +55,7 @@ fn too_many_files() {
 }
 
 fn many_files() {
-    let limit = libc::rlimit { rlim_cur: 1100, rlim_max: 1100 };
+    let limit = libc::rlimit { rlim_cur: 1700, rlim_max: 1700 };
     // SAFETY: it reads a live variable.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
     let mut open = Vec::new();

@@ -189,7 +189,7 @@ fn nft_drop_udp() {
 fn lo_down() {
     let (lab, client, _server) = pair("client", "server");
     run(&lab, client, "ip link set lo down");
-    lab[client].run(|| TcpStream::connect("127.0.0.1:80")).unwrap();
+    lab[client].run(|| TcpStream::connect_timeout(&end("127.0.0.1:80"), SHORT)).unwrap();
 }
 
 fn near_other_cable() {

@@ -13,7 +13,7 @@ use crate::explain::trouble::{self, Trouble};
 const MOST_PORTS: f64 = 0.95;
 
 /// Least number of descriptors from which on not all of a process may have been read.
-const MOST_READ: usize = 1000;
+const MOST_READ: usize = 1500;
 
 pub(crate) fn causes(scene: &Scene<'_>, _targets: &[Target<'_>]) -> Vec<Cause> {
     let found = match scene.trouble {
@@ -160,7 +160,7 @@ fn too_many_files(scene: &Scene<'_>) -> Option<Cause> {
     )
 }
 
-/// Returns how many descriptors there are of each kind: `900 sockets (880 tcp CLOSE-WAIT), 3 pipes`.
+/// Returns the number of descriptors of each kind: `900 tcp socket CLOSE-WAIT, 3 pipe`.
 fn kinds(scene: &Scene<'_>, process: &Process) -> String {
     let mut counts: Vec<(String, usize)> = Vec::new();
     for descriptor in &process.descriptors {

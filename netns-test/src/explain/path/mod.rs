@@ -26,7 +26,7 @@ pub(crate) struct Path<'a> {
     pub(crate) is_exact: bool,
 }
 
-/// What ends a path.
+/// Reason for the end of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Obstacle<'a> {
     /// The node has no network: it is powered off.

@@ -137,3 +137,29 @@ fn of_two_attempts_the_last_is_judged() {
     attempts[1].at = Some(std::time::Duration::from_millis(10_850));
     sample.does_not_say("link lan is down");
 }
+
+#[test]
+fn an_attempt_that_is_not_recorded_may_be_the_one() {
+    let mut sample = pair();
+    sample.interface("server", "eth0").is_up = false;
+    sample.count("client", "Tcp.ActiveOpens", 1);
+    sample.says(Certain, "link lan is down");
+    sample.count("client", "Tcp.ActiveOpens", 2);
+    let opens = &mut sample.network("client").counters;
+    opens.remove(0);
+    sample.says(Likely, "link lan is down");
+    // The other one was accepted.
+    sample.count("server", "Tcp.PassiveOpens", 1);
+    sample.says(Certain, "link lan is down");
+    // A network without a recorder.
+    sample.count("", "Tcp.ActiveOpens", 1);
+    sample.says(Likely, "link lan is down");
+}
+
+#[test]
+fn a_limit_of_any_other_operation_is_not_about_the_connection() {
+    let mut sample = Sample::pair();
+    sample.attempt("client", AttemptKind::Syn, "10.0.0.1:41234", "10.0.0.2:80");
+    sample.interface("server", "eth0").is_up = false;
+    sample.panics("deadline has elapsed").says(Likely, "link lan is down");
+}
