@@ -191,6 +191,15 @@ async fn a_future_that_should_panic_without_other_calls() {
     panic!("as it should");
 }
 
+/// A panic whose hook prints nothing.
+#[netns_test]
+#[should_panic(expected = "as it should")]
+fn a_silent_panic_in_strict_mode() {
+    std::panic::set_hook(Box::new(|_| {}));
+    be_strict();
+    panic!("as it should");
+}
+
 /// read, write, exit and `sigreturn`: an ordinary test is killed.
 #[netns_test]
 fn strict_mode() {

@@ -166,6 +166,9 @@ fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
     wait_for_go(site.go);
     let (proc, mut limitations) = set_up(site, numbering)?;
     let neighbour = add_neighbour(site, &mut limitations)?;
+    if site.task.is_given_up().map_err(step("ppoll", "the runner's socket"))? {
+        process::exit_now(1);
+    }
     // So that a body cannot trace init, stop it, or write in its name. After the fork: a debugger
     // that follows it could not read the body until the body is dumpable again.
     process::make_undumpable().map_err(step("prctl", "PR_SET_DUMPABLE of init"))?;
