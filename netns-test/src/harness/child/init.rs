@@ -141,11 +141,11 @@ fn fork_body(site: &Site<'_>, start: Start<'_>, alone: &SingleThreaded) -> Resul
     let seal = seal();
     let (ready, theirs) = socket::pair().map_err(step("socketpair", "the test's process"))?;
     // Before the body's process id is chosen: the leader of the group takes one too.
-    let group = retry_beside_tests(site.heartbeat.0, || Group::new(alone)).map_err(|error| {
+    let group = retry_for_test(site, || Group::new(alone)).map_err(|error| {
         diagnose::explain("fork", "the leader of the test's process group", &error)
     })?;
     let numbering = isolate::number_next_process();
-    let side = retry_beside_tests(site.heartbeat.0, || process::fork(alone))
+    let side = retry_for_test(site, || process::fork(alone))
         .map_err(|error| diagnose::explain("fork", "the test's process", &error))?;
     let Side::Parent(pid) = side else {
         drop(ready);
@@ -218,12 +218,21 @@ fn add_neighbour(
     if site.network == Network::Loopback {
         return Ok(None);
     }
-    let neighbour = retry_beside_tests(site.heartbeat.0, Neighbour::new)
+    let neighbour = retry_for_test(site, Neighbour::new)
         .map_err(|error| diagnose::explain("unshare", "a network for the neighbour", &error))?;
     let mut transcript = Transcript::default();
     let kept = neighbour.connect(&mut transcript)?;
     limitations.extend(transcript.limitations());
     Ok(Some(kept))
+}
+
+/// Retries a shortage in a sandbox that has a test. A warm one gives up: it would hold what the
+/// tests that run may lack.
+fn retry_for_test<T>(site: &Site<'_>, mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    match site.task {
+        Task::This(_) => retry_beside_tests(site.heartbeat.0, attempt),
+        Task::Awaited(_) => attempt(),
+    }
 }
 
 fn explained(refused: Refused) -> Failure {
