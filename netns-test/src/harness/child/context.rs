@@ -96,8 +96,8 @@ impl<'a> Task<'a> {
         all.into_iter().flatten()
     }
 
-    /// Returns whether the runner has stopped waiting for the test, if that is known. Such a test is
-    /// not begun.
+    /// Returns whether the runner has stopped waiting for the test, if that is known. Such a test
+    /// is not begun.
     pub(crate) fn is_given_up(self) -> io::Result<bool> {
         let Self::This(order) = self else { return Ok(false) };
         fds::has_hung_up(order.control.as_fd())

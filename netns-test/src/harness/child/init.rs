@@ -226,8 +226,8 @@ fn add_neighbour(
     Ok(Some(kept))
 }
 
-/// Retries a shortage in a sandbox that has a test. A warm one gives up: it would hold what the
-/// tests that run may lack.
+/// Retries a shortage in a sandbox that has a test. In a warm one a shortage is an error at once:
+/// while it waited it would hold what the tests that run may lack.
 fn retry_for_test<T>(site: &Site<'_>, mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     match site.task {
         Task::This(_) => retry_beside_tests(site.heartbeat.0, attempt),

@@ -83,7 +83,7 @@ pub(crate) struct EventLoop<'a> {
     pub(crate) waiting: VecDeque<Request>,
     pub(crate) tests: Vec<Test>,
     pub(crate) pool: WarmPool,
-    /// Shortages of tests' processes for which warm sandboxes were given up.
+    /// Shortages of tests' processes for which warm sandboxes were discarded.
     shortages: u32,
     /// Whether [`setup::warm_up`] has run.
     is_warm: bool,
@@ -197,8 +197,8 @@ impl<'a> EventLoop<'a> {
         Some(next.saturating_duration_since(now))
     }
 
-    /// Gives up the warm sandboxes if the process of a test has begun to wait for a resource, as for
-    /// the namespace of a neighbour.
+    /// Discards the warm sandboxes if the process of a test has begun to wait for a resource, as
+    /// for the namespace of a neighbour.
     fn yield_to_tests(&mut self) {
         let shortages = self.launcher.heartbeat.shortages();
         if mem::replace(&mut self.shortages, shortages) != shortages && self.pool.discard() {

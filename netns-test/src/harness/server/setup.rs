@@ -32,8 +32,8 @@ pub(crate) fn warm_up() {
     while process::thread_count().is_ok_and(|count| count > 1) {
         std::thread::yield_now();
     }
-    // The first panic makes the tables of the unwinder, which a filter of a test may refuse. Without
-    // the panic hook.
+    // The first panic makes the tables of the unwinder, with a call that a filter of a test may
+    // refuse. This one does not call the panic hook.
     if cfg!(panic = "unwind") {
         drop(panic::catch_unwind(|| panic::resume_unwind(Box::new(()))));
     }
