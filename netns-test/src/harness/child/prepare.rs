@@ -59,7 +59,7 @@ pub(crate) fn finish(
         Start::This(order) => {
             take_attributes(order, Some(&ready), site.origin, alone)?;
             wait_until_ready(site, &ready)?;
-            socket::discard(order.control.as_fd()).map_err(not_received)?;
+            socket::discard(order.control.as_fd()).map_err(|error| not_received(&error))?;
             forget(ready);
             close_all_but(&[])?;
             Ok(order.case)
@@ -129,7 +129,7 @@ fn take_attributes(
     };
     let env = receive(order.control)
         .and_then(|bytes| RunnerEnv::decode(&bytes).ok_or(io::ErrorKind::InvalidData.into()))
-        .map_err(not_received)?;
+        .map_err(|error| not_received(&error))?;
     fds::install_stdio(order.stdout, 1).map_err(step("dup2", "stdout"))?;
     fds::install_stdio(order.stderr, 2).map_err(step("dup2", "stderr"))?;
     match ready {
@@ -145,8 +145,8 @@ fn take_attributes(
     signals::set_mask(env.mask).map_err(step("sigprocmask", "the test's process"))
 }
 
-fn not_received(error: io::Error) -> Failure {
-    diagnose::explain("receive", "the runner's environment", &error)
+fn not_received(error: &io::Error) -> Failure {
+    diagnose::explain("receive", "the runner's environment", error)
 }
 
 /// Closes all descriptors but the standard streams and `kept`.
