@@ -191,6 +191,35 @@ async fn a_future_that_should_panic_without_other_calls() {
     panic!("as it should");
 }
 
+/// A panic whose hook prints nothing.
+#[netns_test]
+#[should_panic(expected = "as it should")]
+fn a_silent_panic_in_strict_mode() {
+    std::panic::set_hook(Box::new(|_| {}));
+    be_strict();
+    panic!("as it should");
+}
+
+/// CRATE.md says so.
+#[test]
+fn a_panic_that_is_printed_in_strict_mode_ends_the_thread() {
+    let text = fails(&mut again(&[], &["--exact", "a_printed_panic_in_strict_mode"]));
+    assert!(text.contains("or a seccomp filter that kills a thread)"), "{text}");
+    let documents = concat!(env!("CARGO_MANIFEST_DIR"), "/../netns-test/CRATE.md");
+    let documented = std::fs::read_to_string(documents).unwrap();
+    let words: Vec<&str> = documented.split_whitespace().collect();
+    let sentence = "A panic there needs a panic hook that makes no system call but `write`";
+    assert!(words.join(" ").contains(sentence));
+}
+
+#[netns_test]
+#[should_panic(expected = "as it should")]
+#[ignore = "run by a_panic_that_is_printed_in_strict_mode_ends_the_thread"]
+fn a_printed_panic_in_strict_mode() {
+    be_strict();
+    panic!("as it should");
+}
+
 /// read, write, exit and `sigreturn`: an ordinary test is killed.
 #[netns_test]
 fn strict_mode() {

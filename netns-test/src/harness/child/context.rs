@@ -13,9 +13,9 @@ use crate::harness::protocol::retry::retry_shortage;
 use crate::isolate::{Identity, Mode, Network};
 use crate::registry::case::Case;
 use crate::registry::sections;
-use crate::sys::errno;
 use crate::sys::net::socket;
 use crate::sys::process::limits::Limits;
+use crate::sys::{errno, fds};
 
 /// Properties of one sandbox, and the descriptors by which its init reaches the server.
 #[derive(Debug)]
@@ -94,6 +94,13 @@ impl<'a> Task<'a> {
             Self::Awaited(orders) => [Some(orders), None, None],
         };
         all.into_iter().flatten()
+    }
+
+    /// Returns whether the runner has stopped waiting for the test, if that is known. Such a test
+    /// is not begun.
+    pub(crate) fn is_given_up(self) -> io::Result<bool> {
+        let Self::This(order) = self else { return Ok(false) };
+        fds::has_hung_up(order.control.as_fd())
     }
 }
 

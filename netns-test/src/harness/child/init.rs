@@ -9,7 +9,6 @@ use crate::diagnose;
 use crate::env;
 use crate::env::Escape;
 use crate::error::Failure;
-use crate::evidence::escapes;
 use crate::examine::recorder::trap::Trap;
 use crate::harness::child::body;
 use crate::harness::child::context::{Arrived, Site, Start, Task};
@@ -19,14 +18,14 @@ use crate::harness::evidence::examiner::Evidence;
 use crate::harness::evidence::sending;
 use crate::harness::protocol::framing;
 use crate::harness::protocol::messages;
-use crate::harness::protocol::report::{Ended, PASSED, Record, Report};
+use crate::harness::protocol::report::{Ended, Record, Report};
 use crate::harness::protocol::retry::retry_beside_tests;
 use crate::harness::protocol::stage::Stage;
 use crate::isolate;
 use crate::isolate::{Neighbour, Network, Refused, Transcript};
 use crate::probe::TrialOutcome;
 use crate::registry::case::Case;
-use crate::sys::fds::{Until, limited};
+use crate::sys::fds::Until;
 use crate::sys::net::{devconf, socket};
 use crate::sys::process;
 use crate::sys::process::group::Group;
@@ -35,9 +34,6 @@ use crate::sys::process::{Namespace, Pid, Side, SingleThreaded, Status};
 use crate::sys::process::{progress, shared_record, signals, unfailing};
 use crate::sys::shared_log::SharedLog;
 use crate::sys::{errno, fds};
-
-/// Most bytes of a file of `/proc/net`.
-const NET_FILE: usize = 64 << 10;
 
 /// Body that was forked, and prepares itself while init sets up the sandbox.
 struct Forked {
@@ -165,11 +161,11 @@ fn fork_body(site: &Site<'_>, start: Start<'_>, alone: &SingleThreaded) -> Resul
     let log = is_reported.then(SharedLog::new).and_then(Result::ok);
     let (ready, theirs) = socket::pair().map_err(step("socketpair", "the test's process"))?;
     // Before the choice of the body's process id, since the leader of the group takes one, too.
-    let group = retry_beside_tests(site.heartbeat.0, || Group::new(alone)).map_err(|error| {
+    let group = retry_for_test(site, || Group::new(alone)).map_err(|error| {
         diagnose::explain("fork", "the leader of the test's process group", &error)
     })?;
     let numbering = isolate::number_next_process();
-    let side = retry_beside_tests(site.heartbeat.0, || process::fork(alone))
+    let side = retry_for_test(site, || process::fork(alone))
         .map_err(|error| diagnose::explain("fork", "the test's process", &error))?;
     let Side::Parent(pid) = side else {
         drop(ready);
@@ -189,6 +185,9 @@ fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
     wait_for_go(site.go);
     let (proc, mut limitations) = set_up(site, numbering)?;
     let neighbour = add_neighbour(site, &mut limitations)?;
+    if site.task.is_given_up().map_err(step("ppoll", "the runner's socket"))? {
+        process::exit_now(1);
+    }
     // Before the test can send.
     let trap = (env::escape() == Escape::Trace).then(Trap::set);
     // A body can then neither trace init nor use its descriptors. This comes after the fork: the
@@ -241,7 +240,7 @@ fn add_neighbour(
     if site.network == Network::Loopback {
         return Ok(None);
     }
-    let neighbour = retry_beside_tests(site.heartbeat.0, Neighbour::new).map_err(|error| {
+    let neighbour = retry_for_test(site, Neighbour::new).map_err(|error| {
         let (object, kinds) = ("a network for the neighbour", [Namespace::Net]);
         diagnose::explain_unshare("unshare", object, &kinds, &error)
     })?;
@@ -249,6 +248,15 @@ fn add_neighbour(
     let kept = neighbour.connect(&mut transcript)?;
     limitations.extend(transcript.limitations());
     Ok(Some(kept))
+}
+
+/// Retries a shortage in a sandbox that has a test. In a warm one a shortage is an error at once:
+/// while it waited it would hold what the tests that run may lack.
+fn retry_for_test<T>(site: &Site<'_>, mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    match site.task {
+        Task::This(_) => retry_beside_tests(site.heartbeat.0, attempt),
+        Task::Awaited(_) => attempt(),
+    }
 }
 
 fn explained(refused: Refused) -> Failure {
@@ -314,7 +322,7 @@ fn supervise(
             let used_up = limit.filter(|&limit| unfailing::time_of_children() >= limit);
             let began = running.record.progress().began();
             let ended = Ended { used_up, ..report(&running, status, None) };
-            let ended = Ended { escaped: escaped(&running, &ended), ..ended };
+            let ended = Ended { escaped: sending::escaped(running.proc.as_ref(), &ended), ..ended };
             if sending::is_wanted(case, &ended) || env::keeps_all() {
                 sending::send((control, site.alive), evidence, (began, running.proc.as_ref()));
             }
@@ -333,19 +341,6 @@ fn supervise(
             return Report::Ended(report(&running, Status::Signaled(signals::KILL), Some(limit)));
         }
     }
-}
-
-/// Counts the sends of a test that has passed for which its network had no route, if it must have
-/// none.
-fn escaped(running: &Running, ended: &Ended) -> u64 {
-    let has_passed = ended.record == Some(Record::Passed) && ended.status == Status::Exited(PASSED);
-    let Some(proc) = running.proc.as_ref().filter(|_| has_passed) else { return 0 };
-    if env::escape() != Escape::Fail {
-        return 0;
-    }
-    let text = |name: &str| limited::read_text_in(proc, &format!("self/net/{name}"), NET_FILE);
-    let text = |name| text(name).unwrap_or_default();
-    escapes::count(&text("snmp"), &text("snmp6"))
 }
 
 /// Reaps every child that has ended. Returns the body's status if it was among them.

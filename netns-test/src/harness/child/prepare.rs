@@ -7,7 +7,7 @@
 use std::ffi::CString;
 use std::io;
 use std::mem::{ManuallyDrop, forget};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use crate::diagnose;
 use crate::error::Failure;
@@ -18,6 +18,7 @@ use crate::harness::protocol::messages;
 use crate::harness::protocol::report::FAILED;
 use crate::isolation;
 use crate::registry::case::Case;
+use crate::sys::net::socket;
 use crate::sys::process;
 use crate::sys::process::SingleThreaded;
 use crate::sys::process::{environ, limits, signals, stack_overflow, unfailing};
@@ -55,9 +56,14 @@ pub(crate) fn finish(
             take_attributes(order, None, site.origin, alone)?;
             Ok(order.case)
         }
+        // The last part of what the runner has sent stays unread until the sandbox is ready. By that
+        // the runner knows whether the test still needs the server.
         Start::This(order) => {
             take_attributes(order, Some(&ready), site.origin, alone)?;
             wait_until_ready(site, &ready)?;
+            socket::discard(order.control.as_fd()).map_err(|error| not_received(&error))?;
+            forget(ready);
+            close_all_but(&[])?;
             Ok(order.case)
         }
         Start::Awaited { orders, init } => {
@@ -109,22 +115,29 @@ fn wait_for_order(orders: &OwnedFd, init: &OwnedFd) -> Arrived {
     }
 }
 
-/// Takes the attributes that the runner had at its request. Closes all descriptors but `kept` and
-/// the standard streams.
+/// Takes the attributes that the runner had at its request. Closes all descriptors but the standard
+/// streams. Where the sandbox is not `ready` yet, keeps that socket and the runner's, and leaves the
+/// last part of its message there.
 fn take_attributes(
     order: Order<'_>,
-    kept: Option<&OwnedFd>,
+    ready: Option<&OwnedFd>,
     origin: &Origin,
     alone: &SingleThreaded,
 ) -> Result<(), Failure> {
     let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
-    let env = framing::receive(order.control)
+    let receive = match ready {
+        Some(_) => framing::receive_but_leave_last,
+        None => framing::receive,
+    };
+    let env = receive(order.control)
         .and_then(|bytes| RunnerEnv::decode(&bytes).ok_or(io::ErrorKind::InvalidData.into()))
-        .map_err(step("receive", "the runner's environment"))?;
+        .map_err(|error| not_received(&error))?;
     fds::install_stdio(order.stdout, 1).map_err(step("dup2", "stdout"))?;
     fds::install_stdio(order.stderr, 2).map_err(step("dup2", "stderr"))?;
-    let keep: Vec<_> = kept.map(AsRawFd::as_raw_fd).into_iter().collect();
-    fds::close_all_except(&keep).map_err(step("close_range", "the harness's descriptors"))?;
+    match ready {
+        Some(ready) => close_all_but(&[ready, order.control])?,
+        None => close_all_but(&[])?,
+    }
     limits::set(&env.limits, &origin.limits).map_err(step("setrlimit", "the test's process"))?;
     unfailing::set_umask(env.umask).map_err(step("umask", "the test's process"))?;
     if let Some(variables) = env.environment {
@@ -134,10 +147,20 @@ fn take_attributes(
     signals::set_mask(env.mask).map_err(step("sigprocmask", "the test's process"))
 }
 
+fn not_received(error: &io::Error) -> Failure {
+    diagnose::explain("receive", "the runner's environment", error)
+}
+
+/// Closes all descriptors but the standard streams and `kept`.
+fn close_all_but(kept: &[&OwnedFd]) -> Result<(), Failure> {
+    let kept: Vec<_> = kept.iter().map(|fd| fd.as_raw_fd()).collect();
+    fds::close_all_except(&kept)
+        .map_err(|error| diagnose::explain("close_range", "the harness's descriptors", &error))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::net::socket;
 
     #[test]
     fn a_message_that_cannot_be_decoded_is_a_failure_and_a_closed_socket_is_not() {

@@ -62,7 +62,10 @@ pub(crate) fn run(
     let joined = process::join(thread);
     joined.map_err(|error| errno::failure("pthread_join", "the test's thread", &error))?;
     let end = end.get().copied().unwrap_or_else(|| {
-        eprintln!("netns-test: the test's thread has ended itself, without a return from the test");
+        eprintln!(
+            "netns-test: the test's thread has ended itself, without a return from the test \
+             (pthread_exit, or a seccomp filter that kills a thread)"
+        );
         End::Failed
     });
     if end == End::Panicked && fds::has_lost_standard_error(stderr) {

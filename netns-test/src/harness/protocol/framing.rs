@@ -92,6 +92,24 @@ pub(crate) fn receive(control: &OwnedFd) -> io::Result<Vec<u8>> {
     }
 }
 
+/// As [`receive`], but leaves the last part on the socket, which shows the sender that the message
+/// was not read as a whole. [`socket::discard`] takes it off.
+pub(crate) fn receive_but_leave_last(control: &OwnedFd) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
+        let mut buffer = vec![0; length_of_next(control)?];
+        let peeked = socket::peek(control.as_fd(), &mut buffer)?;
+        match decoded(&buffer[..peeked.length])? {
+            Message::Part(part) => bytes.extend(part),
+            Message::Last(part) => return Ok([bytes, part].concat()),
+            Message::Gone(_) | Message::Evidence(_) => {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
+        socket::discard(control.as_fd())?;
+    }
+}
+
 /// Receives one part.
 ///
 /// # Errors
@@ -101,10 +119,14 @@ pub(crate) fn receive_message(control: &OwnedFd) -> io::Result<Message> {
     // A buffer for the longest part would cost a body, which has a copy of it, more than the call.
     let mut buffer = vec![0; length_of_next(control)?];
     let received = socket::receive(control.as_fd(), &mut buffer)?;
-    if received.length == 0 {
+    decoded(&buffer[..received.length])
+}
+
+fn decoded(bytes: &[u8]) -> io::Result<Message> {
+    if bytes.is_empty() {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Message::decode(&buffer[..received.length]).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    Message::decode(bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 fn length_of_next(control: &OwnedFd) -> io::Result<usize> {

@@ -26,7 +26,7 @@ const BEATS: usize = 0;
 const RUNNING: usize = 1;
 const ENDED: usize = 2;
 const SHORT: usize = 3;
-const WAS_SHORT: usize = 4;
+const SHORTAGES: usize = 4;
 const TAKEN: usize = 5;
 const FIRST_MARK: usize = 6;
 
@@ -84,7 +84,12 @@ impl Heartbeat {
 
     /// Returns whether the process of a test has ever waited for a resource.
     pub(crate) fn was_short(self) -> bool {
-        self.0[WAS_SHORT].load(Ordering::Relaxed) > 0
+        self.shortages() > 0
+    }
+
+    /// Returns a number that changes when the process of a test begins to wait for a resource.
+    pub(crate) fn shortages(self) -> u32 {
+        self.0[SHORTAGES].load(Ordering::Relaxed)
     }
 
     /// Returns a mark for the next test. Marks are reused after about a thousand tests.
@@ -104,7 +109,7 @@ impl Heartbeat {
     /// process that is killed stays counted: then other tests wait for a shorter time, never for a
     /// longer one.
     pub(crate) fn wait(self) -> Short {
-        self.0[WAS_SHORT].store(1, Ordering::Relaxed);
+        self.0[SHORTAGES].fetch_add(1, Ordering::Relaxed);
         self.0[SHORT].fetch_add(1, Ordering::Relaxed);
         Short(self, process::id())
     }

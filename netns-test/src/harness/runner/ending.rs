@@ -10,7 +10,7 @@ use crate::sys::process::Status;
 pub(crate) fn kind(outcome: &Outcome) -> EndKind {
     let report = match outcome {
         Outcome::Ended(report) => Some(report),
-        Outcome::Gone { report, .. } | Outcome::Lingers(report) => report.as_ref(),
+        Outcome::Gone { report, .. } | Outcome::Lingers { report, .. } => report.as_ref(),
         Outcome::ServerLost(_) | Outcome::NotRequested(_) | Outcome::Refused(_) => None,
     };
     match report {
@@ -81,7 +81,10 @@ mod tests {
     fn a_test_that_was_over_time_has_timed_out_if_it_had_begun() {
         let late =
             |stage| Ended { timed_out: Some(300), stage, ..ended(Status::Signaled(9), None) };
-        let of = |stage| kind(&Outcome::Lingers(Some(Report::Ended(late(stage)))));
+        let of = |stage| {
+            let report = Some(Report::Ended(late(stage)));
+            kind(&Outcome::Lingers { report, server: None })
+        };
         assert_eq!(of(Stage::Body), EndKind::TimedOut);
         assert_eq!(of(Stage::Runtime), EndKind::NotRun);
     }
@@ -90,7 +93,7 @@ mod tests {
     fn a_test_without_a_body_was_not_run() {
         let failure = || Failure::new("a", "b", "c");
         let outcomes = [
-            Outcome::Lingers(None),
+            Outcome::Lingers { report: None, server: None },
             Outcome::ServerLost(String::new()),
             Outcome::NotRequested(failure()),
             Outcome::Refused(failure()),

@@ -253,14 +253,18 @@ impl Channels {
                 }
                 Ok(None) if server_is_there => {
                     if left == Some(Duration::ZERO) {
-                        return Outcome::Lingers(received.report.and_then(|(report, _)| report));
+                        let report = received.report.and_then(|(report, _)| report);
+                        return Outcome::Lingers { report, server: None };
                     }
-                    // After a report the limit is `LAST_PROCESS`.
-                    let has_begun = || socket::all_was_read(self.control.as_fd());
-                    let lost = if left.is_none() { watch.look(has_begun) } else { None };
-                    if let Some(reason) = lost {
+                    // After a report only the server's message is missing.
+                    let is_independent =
+                        || left.is_none() && socket::all_was_read(self.control.as_fd());
+                    if let Some(reason) = watch.look(is_independent) {
                         server.note_silent();
-                        return Outcome::ServerLost(reason);
+                        return match received.report {
+                            None => Outcome::ServerLost(reason),
+                            Some((report, _)) => Outcome::Lingers { report, server: Some(reason) },
+                        };
                     }
                 }
                 Err(error) if error.raw_os_error().is_some() && !framing::is_hang_up(&error) => {

@@ -17,8 +17,9 @@ pub(crate) enum Outcome {
     Ended(Report),
     /// The server has reaped init. The report is the one that init sent before, if any.
     Gone { report: Option<Report>, end: End },
-    /// Init has reported, but processes of the test do not end.
-    Lingers(Option<Report>),
+    /// Init has reported, but the end of the test's processes is not told: they do not end, or the
+    /// `server` does not run, for this reason.
+    Lingers { report: Option<Report>, server: Option<String> },
     /// The server ended before the end of the test; with the reason, as far as it is known.
     ServerLost(String),
     /// The request was not sent.
@@ -65,8 +66,17 @@ pub(crate) fn judge(outcome: Outcome) -> Judgement {
             };
             if end.remains { judgement.with_a_process_left() } else { judgement }
         }
-        Outcome::Lingers(Some(report)) => judge_report(&report).with_a_process_left(),
-        Outcome::Lingers(None) => {
+        Outcome::Lingers { report: Some(report), server: None } => {
+            judge_report(&report).with_a_process_left()
+        }
+        Outcome::Lingers { report: Some(report), server: Some(reason) } => {
+            let mut judgement = judge_report(&report);
+            judgement.notes.push(format!(
+                "it is not known whether the test's last processes have ended: {reason}"
+            ));
+            judgement
+        }
+        Outcome::Lingers { report: None, .. } => {
             Judgement::failed("the test was lost: the report of its init cannot be decoded".into())
         }
     }
@@ -178,6 +188,10 @@ mod tests {
             used_up: None,
             escaped: 0,
         }
+    }
+
+    fn lingers(report: Option<Report>, server: Option<String>) -> Outcome {
+        Outcome::Lingers { report, server }
     }
 
     fn judged(ended: Ended) -> Verdict {
@@ -309,7 +323,7 @@ mod tests {
                 assert!(matches!(verdict, Verdict::Failed(_)), "{verdict:?}");
             }
         }
-        assert!(matches!(judge(Outcome::Lingers(None)).verdict, Verdict::Failed(_)));
+        assert!(matches!(judge(lingers(None, None)).verdict, Verdict::Failed(_)));
         let lost = judge(Outcome::ServerLost("it was killed".into())).verdict;
         assert_eq!(lost, Verdict::Failed("the test was lost: it was killed".into()));
     }
@@ -324,7 +338,11 @@ mod tests {
                 assert_eq!(notes.iter().any(|note| note.contains("is left")), remains);
             }
         }
-        assert!(judge(Outcome::Lingers(report())).notes[0].contains("is left"));
+        assert!(judge(lingers(report(), None)).notes[0].contains("is left"));
+        let stopped = judge(lingers(report(), Some("it is stopped".into())));
+        assert_eq!(stopped.verdict, Verdict::Passed);
+        assert!(!stopped.notes[0].contains("is left"), "{stopped:?}");
+        assert!(stopped.notes[0].contains("not known") && stopped.notes[0].contains("is stopped"));
     }
 
     /// The policy may skip a refusal only.

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,10 @@ use crate::sys::{errno, fds};
 
 /// Pause before the end of a test is sent again to a runner whose socket was full.
 const RESEND_PAUSE: Duration = Duration::from_millis(20);
+
+/// Time between two looks at the tests' shortages while there are warm sandboxes. Less than a test
+/// waits without progress.
+const SHORTAGE_LOOK: Duration = Duration::from_millis(500);
 
 /// Descriptors that the server needs besides those of requests and tests.
 const OWN_DESCRIPTORS: usize = 32;
@@ -78,6 +83,8 @@ pub(crate) struct EventLoop<'a> {
     pub(crate) waiting: VecDeque<Request>,
     pub(crate) tests: Vec<Test>,
     pub(crate) pool: WarmPool,
+    /// Shortages of tests' processes for which warm sandboxes were discarded.
+    shortages: u32,
     /// Whether [`setup::warm_up`] has run.
     is_warm: bool,
     /// Ends of tests that are still to be sent: the sockets of their runners were full.
@@ -106,6 +113,7 @@ impl<'a> EventLoop<'a> {
             waiting: VecDeque::new(),
             tests: Vec::new(),
             pool: WarmPool::new(env::settings().ok().and_then(|settings| settings.spares)),
+            shortages: 0,
             is_warm: false,
             unsent_ends: Vec::new(),
             last_end: None,
@@ -151,6 +159,7 @@ impl<'a> EventLoop<'a> {
             return Ok(false);
         }
         self.kill_overdue();
+        self.yield_to_tests();
         self.start_waiting();
         self.warm_sandbox();
         self.unsent_ends.retain(|(control, end)| !send_end(control, *end));
@@ -183,8 +192,19 @@ impl<'a> EventLoop<'a> {
         // By the heartbeat a waiting runner sees that the server runs.
         let is_idle = self.tests.is_empty() && self.waiting.is_empty();
         let beat = (!is_idle || self.support.request().is_some()).then(|| now + HEARTBEAT);
-        let next = [spare, start, kill, resend, beat].into_iter().flatten().min()?;
+        let has_spares = self.pool.len() > 0 && !self.tests.is_empty();
+        let look = has_spares.then(|| now + SHORTAGE_LOOK);
+        let next = [spare, start, kill, resend, beat, look].into_iter().flatten().min()?;
         Some(next.saturating_duration_since(now))
+    }
+
+    /// Discards the warm sandboxes if the process of a test has begun to wait for a resource, as
+    /// for the namespace of a neighbour.
+    fn yield_to_tests(&mut self) {
+        let shortages = self.launcher.heartbeat.shortages();
+        if mem::replace(&mut self.shortages, shortages) != shortages && self.pool.discard() {
+            self.last_end = Some(Instant::now());
+        }
     }
 
     /// Reaps the inits that have ended, and sends the end of each to its runner.
@@ -270,7 +290,7 @@ impl<'a> EventLoop<'a> {
 
     /// Receives one request. Returns `false` when the runner has gone.
     fn receive(&mut self) -> io::Result<bool> {
-        if !std::mem::replace(&mut self.is_warm, true) {
+        if !mem::replace(&mut self.is_warm, true) {
             setup::warm_up();
         }
         let mut buffer = [0; 64];

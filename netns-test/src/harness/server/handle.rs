@@ -132,7 +132,12 @@ impl Server {
             return;
         }
         socket::hang_up(self.liveness());
-        // A server that was stopped (SIGSTOP) is killed when its parent ends.
+        // A server that is stopped (SIGSTOP) does not notice. If it was stopped at once, the kernel
+        // does not end it with its parent either.
+        if self.wait_for_end().is_none() && process::end_of(self.pid).is_ok_and(|end| end.is_none())
+        {
+            process::kill(self.pid);
+        }
         if self.wait_for_end().is_some() {
             process::reap_aside(self.pid);
         }

@@ -1,6 +1,7 @@
 //! The scheduler: starts queued tests in a warm sandbox if one fits, else in a new one, and
 //! refills the warm pool when no test waits.
 
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use crate::diagnose;
@@ -12,6 +13,7 @@ use crate::harness::server::launch::{LaunchError, Launched, Wanted};
 use crate::harness::server::test::{Request, Test, refuse};
 use crate::harness::server::trial::{Support, Trial};
 use crate::isolate::{Identity, Mode, Setting};
+use crate::sys::fds;
 use crate::sys::process;
 
 /// Most inits that may still be ending, with their namespaces, when a test begins. One, if the
@@ -32,6 +34,10 @@ impl EventLoop<'_> {
     /// lack it too.
     pub(crate) fn start_waiting(&mut self) {
         while let Some(request) = self.waiting.pop_front() {
+            // As after a time in which this process was stopped.
+            if fds::has_hung_up(request.control.as_fd()).unwrap_or(false) {
+                continue;
+            }
             let now = Instant::now();
             if self.crowded_until(now) > now {
                 return self.waiting.push_front(request);

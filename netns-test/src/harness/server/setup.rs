@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::panic;
 
 use crate::diagnose;
 use crate::error::Failure;
@@ -30,6 +31,11 @@ pub(crate) fn warm_up() {
     // A joined thread may exist for a moment.
     while process::thread_count().is_ok_and(|count| count > 1) {
         std::thread::yield_now();
+    }
+    // The first panic makes the tables of the unwinder, with a call that a filter of a test may
+    // refuse. This one does not call the panic hook.
+    if cfg!(panic = "unwind") {
+        drop(panic::catch_unwind(|| panic::resume_unwind(Box::new(()))));
     }
     constructors::note_arguments();
 }

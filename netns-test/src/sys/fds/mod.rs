@@ -315,6 +315,11 @@ pub(crate) fn wait(events: &[Until<'_>], timeout: Option<Duration>) -> io::Resul
     }
 }
 
+/// Returns whether the other side of a socket or pipe has gone.
+pub(crate) fn has_hung_up(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(wait(&[Until::HungUp(fd)], Some(Duration::ZERO))?[0].hung_up)
+}
+
 /// Waits until something can be read from one of `fds`, or its other side has gone. Allocates
 /// nothing.
 pub(crate) fn wait_for_any(fds: [Option<&OwnedFd>; 4]) -> io::Result<[bool; 4]> {
