@@ -18,7 +18,7 @@ pub(crate) trait Fact: Sized {
 
     fn json(&self, out: &mut Json);
 
-    /// Returns the value of a field that nobody has set.
+    /// Returns the value of a field that was not set.
     fn none() -> Self;
 
     /// Returns the form as bytes.

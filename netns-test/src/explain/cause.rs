@@ -6,9 +6,9 @@ pub(crate) struct Cause {
     pub(crate) certainty: Certainty,
     /// One sentence, without a full stop: `nothing on server listens on 10.0.0.2:8080`.
     pub(crate) text: String,
-    /// What shows it, a sentence each.
+    /// Facts that show it, a sentence each.
     pub(crate) proof: Vec<String>,
-    /// What to try, a sentence each, without "Try".
+    /// Things to try, a sentence each, without "Try".
     pub(crate) remedy: Vec<String>,
     /// Inodes of the sockets that it refers to.
     pub(crate) sockets: Vec<u64>,
@@ -18,7 +18,7 @@ pub(crate) struct Cause {
     pub(crate) nodes: Vec<String>,
 }
 
-/// Whether the facts leave another reading. The better one is less.
+/// Strength of the proof of a cause. The stronger one is less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Certainty {
     Certain,

@@ -1,5 +1,5 @@
-//! Log in memory that a body shares with its init: records are appended by the body and its threads,
-//! and read by init, also after the body has died. An append makes no system call.
+//! Log in memory that a body shares with its init. The body and its threads append records, and
+//! init reads them, also after the body has died. An append makes no system call.
 //!
 //! A descriptor would not do: a body may close every descriptor it finds, and a filter of its own
 //! may refuse write(2).
@@ -145,8 +145,8 @@ impl SharedLog {
         }
     }
 
-    /// Sleeps until the answers change from `answered`, or for `time`. Returns `false` if the kernel
-    /// refuses the call.
+    /// Sleeps until the answers change from `answered`, or for `time`. Returns `false` if the
+    /// kernel refuses the call.
     fn sleep(&self, answered: u32, time: Duration) -> bool {
         let time = libc::timespec {
             tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),

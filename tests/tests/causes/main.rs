@@ -23,7 +23,8 @@ const CASE: &str = "NETNS_TEST_CASE";
 const AT_ONCE: usize = 4;
 
 /// Name of a case, what it does, and what is expected of its report: `certain: text` or
-/// `likely: text` of the first cause, or `first: text` of either, `also: text` of any, `not: text` for words that no cause has.
+/// `likely: text` of the first cause, or `first: text` of either, `also: text` of any, `not: text`
+/// for words that no cause has.
 type Case = (&'static str, fn(), &'static [&'static str]);
 
 /// Lists all cases.

@@ -20,13 +20,13 @@ pub(crate) struct Path<'a> {
     pub(crate) source: Option<IpAddr>,
     /// The nodes that it passes, with the interface that it leaves by.
     pub(crate) hops: Vec<(&'a str, Option<&'a Interface>)>,
-    /// Node at which it arrives, or what ends it.
+    /// Node at which it arrives, or the obstacle that ends it.
     pub(crate) end: Result<&'a str, Obstacle<'a>>,
     /// Whether all rules and settings on the way were understood.
     pub(crate) is_exact: bool,
 }
 
-/// What ends a path.
+/// Reason for the end of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Obstacle<'a> {
     /// The node has no network: it is powered off.

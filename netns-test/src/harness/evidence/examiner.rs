@@ -201,7 +201,7 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Has a child look at processes and networks.
+    /// Looks at processes and networks by a child, and keeps the look or the reason for its lack.
     fn look(&mut self, reason: Reason, proc: Option<&OwnedFd>) {
         let Some(proc) = proc else { return self.gap(NO_PROC) };
         match self.examined(reason, proc) {
@@ -216,7 +216,7 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Has a child look, and returns what it has reported before it ended or the time was over.
+    /// Forks a child that looks, and returns the parts that it reports in time.
     fn examined(&self, reason: Reason, proc: &OwnedFd) -> std::io::Result<Look> {
         let limit = if reason == Reason::Panic { AT_PANIC } else { AT_END };
         let now = progress::now();

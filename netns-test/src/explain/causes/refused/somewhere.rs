@@ -6,7 +6,7 @@ use crate::explain::causes::earlier;
 use crate::explain::listener::{rejects, shown};
 use crate::explain::scene::{Scene, is_loopback, is_server, node_name};
 
-/// What is known without the address.
+/// Facts that are known without the address.
 struct Known<'a> {
     /// Sockets of the node that has refused, or of all nodes.
     servers: Vec<(&'a Network, &'a Socket)>,
