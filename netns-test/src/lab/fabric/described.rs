@@ -76,7 +76,7 @@ pub(crate) fn begin_build() {
 }
 
 /// Makes init release the networks of a lab that is being dropped. If the test's function may
-/// return an error, init holds them until the next lab is built: only the end shows whether it does.
+/// return an error, init holds them until the next lab is built: it may still do so.
 pub(crate) fn dropped() {
     log::note(|| Event::of(EventKind::Drop, "", "lab"));
     if log::may_return_an_error() {
