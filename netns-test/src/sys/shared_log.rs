@@ -78,8 +78,7 @@ impl SharedLog {
     pub(crate) fn read(&self, mut place: usize) -> (Vec<Vec<u8>>, usize) {
         let memory = self.memory();
         let mut records = Vec::new();
-        loop {
-            let Some(head) = memory.records.get(place) else { break };
+        while let Some(head) = memory.records.get(place) {
             let head = head.load(Ordering::Acquire);
             let length = (head & !OPEN) as usize;
             let words = length.div_ceil(4);
@@ -208,7 +207,7 @@ mod tests {
                 let write = move || {
                     (1..200).for_each(|length| {
                         assert!(log.append(&vec![byte; length]));
-                    })
+                    });
                 };
                 scope.spawn(write);
             }

@@ -63,7 +63,7 @@ impl Source {
 
 impl Recorder {
     /// Starts to record in the network of the calling process. What the kernel refuses is left out:
-    /// a family that is switched off, or sock_diag(7).
+    /// a family that is switched off, or `sock_diag(7)`.
     ///
     /// # Errors
     ///

@@ -144,7 +144,7 @@ impl<'a> Evidence<'a> {
                     self.labs.retain(|other| other.number != built.number);
                     self.labs.push(built);
                 }
-                Some(Record::Networks(networks)) => self.keep(networks, proc),
+                Some(Record::Networks(networks)) => self.keep(&networks, proc),
                 Some(Record::Look) => self.is_look_wanted = true,
                 None => self.gap("a record of the test's log cannot be read"),
             }
@@ -152,7 +152,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// Takes hold of the networks of a lab, and lets all others go.
-    fn keep(&mut self, networks: Networks, proc: Option<&OwnedFd>) {
+    fn keep(&mut self, networks: &Networks, proc: Option<&OwnedFd>) {
         let mut before = std::mem::take(&mut self.pins);
         let Some(proc) = proc else { return self.gap(NO_PROC) };
         for node in &networks.nodes {
