@@ -114,7 +114,7 @@ async fn should_panic_in_a_runtime() {
 /// The step is the call that has failed.
 #[test]
 fn too_few_descriptors_are_named_with_their_limit() {
-    // Calls that take a descriptor, by the step that is told.
+    // Calls that take a descriptor, by the step that is reported.
     const CALLS: [&str; 5] = ["socketpair ", "pipe ", "fcntl ", "open ", "receive "];
     std::thread::scope(|scope| {
         for limit in 4..=15 {

@@ -122,7 +122,7 @@ fn the_limit_of_a_user_is_named_with_what_is_used() {
         let text = fails(&mut copy.run(&around, &["--exact", "starts", "--test-threads=1"]));
         is_in(&text, &["EAGAIN", "this user may have no further processes", "raise `ulimit -u`"]);
         is_in(&text, &[&format!("Max processes in /proc/self/limits = {limit}\n")]);
-        // `/proc` shows a caller that is nobody by the same id as those that it does not know.
+        // A caller with uid 65534 has the same id in `/proc` as users without a mapping.
         if is_root() {
             is_in(&text, &["processes and threads of user 54322 in /proc"]);
         }

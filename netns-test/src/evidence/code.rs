@@ -18,7 +18,7 @@ pub(crate) trait Fact: Sized {
 
     fn json(&self, out: &mut Json);
 
-    /// Returns the value of a field that nobody has set.
+    /// Returns the value of a field that was not set.
     fn none() -> Self;
 
     /// Returns the form as bytes.
@@ -121,19 +121,16 @@ macro_rules! words {
 
 pub(crate) use {facts, words};
 
-/// Implements [`Fact`] for integers.
+/// Implements [`Fact`] for integers that fit `$wide`, an integer of 64 bits.
 macro_rules! integers {
-    ($($type:ty),*) => {$(
+    ($wide:ty: $($type:ty),*) => {$(
         impl Fact for $type {
             fn write(&self, out: &mut Writer) {
-                out.u64(*self as u64);
+                out.u64(<$wide>::from(*self) as u64);
             }
 
             fn read(input: &mut Reader<'_>) -> Option<Self> {
-                let number = input.u64()?;
-                // A negative number was written with its sign.
-                let value = number as $type;
-                (value as u64 == number).then_some(value)
+                <$type>::try_from(input.u64()? as $wide).ok()
             }
 
             fn json(&self, out: &mut Json) {
@@ -147,7 +144,8 @@ macro_rules! integers {
     )*};
 }
 
-integers!(u8, u16, u32, u64, i32, i64);
+integers!(u64: u8, u16, u32, u64);
+integers!(i64: i32, i64);
 
 impl Fact for bool {
     fn write(&self, out: &mut Writer) {

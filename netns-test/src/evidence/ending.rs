@@ -13,7 +13,7 @@ facts! {
         binary: String,
         package: String,
         kind: EndKind,
-        /// What the verdict says: the message of a panic, the signal, the limit.
+        /// Reason that the verdict states: the message of a panic, the signal, the limit.
         message: String,
         /// Time from the first line of the test's function to its end.
         after: Duration,

@@ -5,7 +5,7 @@ use crate::sys::errno;
 /// Most bytes of a file.
 pub(super) const FILE: usize = 256 << 10;
 
-/// What a sentence about something that was left out ends with.
+/// Reason for what was left out when the time was over.
 pub(super) const OVER: &str = "the time was over";
 
 /// Returns a sentence about a file that could not be read.

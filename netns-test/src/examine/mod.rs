@@ -1,8 +1,8 @@
 //! Reads the state of a test's processes and networks, in the examiner: a child of init that ends
 //! afterwards.
 //!
-//! What a test holds may be large, broken or hostile. So all lists have limits, a look ends in time,
-//! and what was read is reported part by part: if the examiner hangs, what it has reported is kept.
+//! The state of a test may be large, broken or hostile. So all lists have limits, a look ends in
+//! time, and is reported in parts: if the examiner hangs, the parts that it has reported are kept.
 
 mod budget;
 mod gaps;
@@ -47,7 +47,7 @@ pub(crate) fn look(subject: &Subject<'_>, end: Duration, report: &mut dyn FnMut(
     attempts(subject, report);
 }
 
-/// Tells what the flight recorders have kept.
+/// Reports the attempts that the flight recorders have kept.
 fn attempts(subject: &Subject<'_>, mut report: impl FnMut(Look)) {
     for (inode, recorder) in recorders(subject) {
         let attempts = Some(recorder.read());

@@ -24,13 +24,13 @@ pub(crate) struct Pin {
 }
 
 impl Pin {
-    /// Notes a network without taking hold of it.
+    /// Notes a network without opening it.
     pub(crate) fn note(node: &NodeNetwork) -> Self {
         let (name, inode, descriptor) = (node.node.clone(), node.inode, node.descriptor);
         Self { node: name, inode, descriptor, network: None, recorder: None }
     }
 
-    /// Takes hold of a network that the process `body` has open. Returns `None` if it has closed it.
+    /// Opens a network that the process `body` has open. Returns `None` if it has closed it.
     pub(crate) fn take(proc: &OwnedFd, body: Pid, node: &NodeNetwork) -> io::Result<Option<Self>> {
         let noted = Self::note(node);
         let network = match fds::open_file_in(proc, &noted.path(body)) {

@@ -1,4 +1,4 @@
-//! What the examiner is to look at.
+//! The processes and networks that the examiner is to look at.
 
 use std::os::fd::OwnedFd;
 
@@ -7,7 +7,7 @@ use crate::examine::pin::Pin;
 use crate::examine::recorder::Recorder;
 use crate::sys::process::Pid;
 
-/// What to look at.
+/// Processes and networks to look at.
 #[derive(Debug)]
 pub(crate) struct Subject<'a> {
     pub(crate) reason: Reason,

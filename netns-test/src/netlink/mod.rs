@@ -9,7 +9,6 @@
 
 #[cfg(feature = "lab")]
 pub(crate) mod addr;
-#[cfg_attr(not(feature = "lab"), allow(dead_code, reason = "sock_diag uses a part of it"))]
 pub(crate) mod attr;
 #[cfg(feature = "lab")]
 pub(crate) mod dump;
@@ -31,7 +30,6 @@ pub(crate) mod qdisc;
 pub(crate) mod route;
 #[cfg(feature = "lab")]
 pub(crate) mod rule;
-#[cfg_attr(not(feature = "lab"), allow(dead_code, reason = "the lab uses more of it"))]
 pub(crate) mod sock_diag;
 #[cfg(any(feature = "lab", feature = "doctor"))]
 pub(crate) mod socket;

@@ -80,7 +80,7 @@ fn rule(body: &[u8]) -> Option<Dropping> {
 #[derive(Default)]
 struct Words {
     words: Vec<String>,
-    /// What was loaded for the next comparison.
+    /// Value that was loaded for the next comparison.
     loaded: Option<Loaded>,
     packets: Option<u64>,
     verdict: Option<&'static str>,

@@ -1,5 +1,5 @@
-//! Log in memory that a body shares with its init: records are appended by the body and its threads,
-//! and read by init, also after the body has died. An append makes no system call.
+//! Log in memory that a body shares with its init. The body and its threads append records, and
+//! init reads them, also after the body has died. An append makes no system call.
 //!
 //! A descriptor would not do: a body may close every descriptor it finds, and a filter of its own
 //! may refuse write(2).
@@ -78,8 +78,7 @@ impl SharedLog {
     pub(crate) fn read(&self, mut place: usize) -> (Vec<Vec<u8>>, usize) {
         let memory = self.memory();
         let mut records = Vec::new();
-        loop {
-            let Some(head) = memory.records.get(place) else { break };
+        while let Some(head) = memory.records.get(place) {
             let head = head.load(Ordering::Acquire);
             let length = (head & !OPEN) as usize;
             let words = length.div_ceil(4);
@@ -145,8 +144,8 @@ impl SharedLog {
         }
     }
 
-    /// Sleeps until the answers change from `answered`, or for `time`. Returns `false` if the kernel
-    /// refuses the call.
+    /// Sleeps until the answers change from `answered`, or for `time`. Returns `false` if the
+    /// kernel refuses the call.
     fn sleep(&self, answered: u32, time: Duration) -> bool {
         let time = libc::timespec {
             tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),
@@ -208,7 +207,7 @@ mod tests {
                 let write = move || {
                     (1..200).for_each(|length| {
                         assert!(log.append(&vec![byte; length]));
-                    })
+                    });
                 };
                 scope.spawn(write);
             }

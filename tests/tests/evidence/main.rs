@@ -55,7 +55,7 @@ impl Evidence {
         &looks[0]
     }
 
-    /// What could not be had.
+    /// Returns the gaps of the looks and of the evidence.
     fn gaps(&self) -> String {
         let looks = self.all["looks"].as_array().unwrap();
         let all = looks.iter().map(|look| &look["gaps"]).chain([&self.all["gaps"]]);
@@ -104,7 +104,7 @@ fn waits_in(name: &str, calls: &[i64]) {
     });
 }
 
-/// Starts a thread that does `work` for ever, and waits until it is in a call.
+/// Starts a thread that does `work` without end, and waits until it is in a call.
 fn thread(name: &'static str, calls: &[i64], work: impl FnOnce() + Send + 'static) {
     let started = std::thread::Builder::new().name(name.to_owned()).spawn(work);
     drop(started.unwrap());

@@ -90,7 +90,7 @@ fn a_limit_around_a_lab_is_named_with_its_level() {
     }
 }
 
-/// Outside of a body nobody knows which of them is reached.
+/// Outside of a body it is unknown which of them is reached.
 #[test]
 fn a_limit_of_the_own_user_namespace_is_named() {
     let message = limited("net", 2, "four_hosts_outside");

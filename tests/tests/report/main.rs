@@ -156,7 +156,7 @@ fn a_report_is_as_long_as_asked() {
     fs::remove_dir_all(out).unwrap();
 }
 
-/// What is known of a failure is said already: by the panic.
+/// The panic has already said all that is known.
 #[test]
 fn a_plain_failure_is_not_explained() {
     let out = scratch("plain");

@@ -1,5 +1,6 @@
 //! An event of a test: what the lab, its programs and the test's threads did, and when. Pure.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::evidence::code::{facts, words};
@@ -66,7 +67,7 @@ words! {
 impl Event {
     /// Returns an event with this text, whose time and thread are set when it is recorded.
     #[cfg(feature = "lab")]
-    pub(crate) fn of(kind: EventKind, node: &str, text: impl ToString) -> Self {
+    pub(crate) fn of(kind: EventKind, node: &str, text: impl fmt::Display) -> Self {
         Self { kind, node: node.to_owned(), text: text.to_string(), ..Self::default() }
     }
 
@@ -77,7 +78,7 @@ impl Event {
 
     /// Returns the event with one more detail.
     #[must_use]
-    pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
         self.details.push(Detail { name: name.to_owned(), value: value.to_string() });
         self
     }

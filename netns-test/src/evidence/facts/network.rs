@@ -199,12 +199,13 @@ facts! {
 words! {
     /// Kind of an attempt.
     enum AttemptKind {
-        /// The node has closed a connection that was never answered: its SYN, or the answer, was lost.
+        /// The node has closed a connection that was never answered: the SYN or the answer was
+        /// lost.
         Syn = "connection unanswered",
         /// The node has received a RST from the remote end `from`. The own end is `to`, without its
         /// address in IPv6.
         Reset = "RST received",
-        /// The node has received an ICMP error from `from`, about a packet that it had sent to `to`.
+        /// The node has received an ICMP error from `from`, about a packet that it sent to `to`.
         IcmpError = "ICMP error received",
         /// The node has sent a packet to `to` that no route of its own takes.
         Escape = "sent without a route",

@@ -41,7 +41,7 @@ facts! {
         network: u64,
         /// Its system call; none if it runs, or if the kernel refuses to say.
         call: Option<Call>,
-        /// Function of the kernel in which it waits; empty if it is unknown. Names differ by kernel.
+        /// Kernel function in which it waits; empty if it is unknown. Names differ by kernel.
         wchan: String,
         /// Processor time that it has used.
         used: Duration,
@@ -64,7 +64,8 @@ facts! {
     /// An open file of a process.
     struct Descriptor {
         number: i32,
-        /// The link in `/proc/<pid>/fd`: `socket:[123]`, `pipe:[4]`, `anon_inode:[eventpoll]`, a path.
+        /// The link in `/proc/<pid>/fd`: `socket:[123]`, `pipe:[4]`, `anon_inode:[eventpoll]`, or a
+        /// path.
         target: String,
         /// For an epoll instance, the descriptors that it watches.
         watched: Vec<i32>,

@@ -7,7 +7,7 @@ use crate::examine::gaps::{FILE, gap};
 use crate::examine::networks::tables;
 use crate::netlink::sock_diag::dump::dump;
 use crate::netlink::sock_diag::proc_files;
-use crate::netlink::sock_diag::socket::{self as kernel, LISTENING, Wanted};
+use crate::netlink::sock_diag::socket::{self as kernel, ALL_STATES, LISTENING};
 use crate::sys::fds;
 use crate::sys::fds::limited;
 use crate::sys::net::netlink;
@@ -33,7 +33,7 @@ impl<'a> Sockets<'a> {
         let protocols = [(kernel::Protocol::Tcp, "tcp"), (kernel::Protocol::Udp, "udp")];
         for (at, (protocol, file)) in protocols.into_iter().enumerate() {
             let asked = socket.as_ref().filter(|_| self.answers[at]);
-            let found = asked.map(|socket| dump(socket.as_fd(), protocol, Wanted::All));
+            let found = asked.map(|socket| dump(socket.as_fd(), protocol, ALL_STATES));
             match found {
                 Some(Ok(found)) => network.sockets.extend(found.iter().map(converted)),
                 _ => {

@@ -1,4 +1,5 @@
-//! The tables of sockets that are not asked for by netlink: `/proc/net/{unix,netlink,packet}`. Pure.
+//! Tables of sockets that are read from files, not by netlink: `/proc/net/{unix,netlink,packet}`.
+//! Pure.
 
 use crate::evidence::facts::network::{Protocol, Socket, SocketState};
 

@@ -1,10 +1,10 @@
-//! What a system call is about. Pure.
+//! The descriptors that a system call is about. Pure.
 
 /// Descriptors of a system call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum About {
     Descriptors(Vec<i32>),
-    /// What the epoll instance watches.
+    /// The descriptors that this epoll instance watches.
     Epoll(i32),
     /// A list of `pollfd` at this address, with this number of them.
     Poll(u64, u64),

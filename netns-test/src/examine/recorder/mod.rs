@@ -1,5 +1,5 @@
-//! The flight recorder of a network: what it reports its own connections about a failure, kept by init
-//! until the test has ended.
+//! The flight recorder of a network: copies of the errors that the network reports to its own
+//! connections, kept by init until the test has ended.
 //!
 //! An error such as "connection refused" carries no address, and once the socket is closed nothing
 //! in the kernel does.
@@ -63,7 +63,7 @@ impl Source {
 
 impl Recorder {
     /// Starts to record in the network of the calling process. What the kernel refuses is left out:
-    /// a family that is switched off, or sock_diag(7).
+    /// a family that is switched off, or `sock_diag(7)`.
     ///
     /// # Errors
     ///
@@ -135,14 +135,14 @@ mod tests {
         Recorder::start().ok().filter(|recorder| recorder.sockets.len() == Source::ALL.len())
     }
 
-    fn port_of_nobody() -> u16 {
+    fn unused_port() -> u16 {
         TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
     }
 
     #[test]
     fn a_refused_connection_has_its_address() {
         let Some(recorder) = recorder() else { return };
-        let to = std::net::SocketAddr::from(([127, 0, 0, 1], port_of_nobody()));
+        let to = std::net::SocketAddr::from(([127, 0, 0, 1], unused_port()));
         TcpStream::connect(to).unwrap_err();
         let found = recorder.read();
         let is_it = |one: &Attempt| one.kind == AttemptKind::Reset && one.from == Some(to);
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn a_refused_datagram_has_its_address() {
         let Some(recorder) = recorder() else { return };
-        let to = std::net::SocketAddr::from(([127, 0, 0, 1], port_of_nobody()));
+        let to = std::net::SocketAddr::from(([127, 0, 0, 1], unused_port()));
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
         socket.connect(to).unwrap();

@@ -58,7 +58,7 @@ pub(crate) fn icmp_error(family: Family, received: &Received) -> Option<Attempt>
     })
 }
 
-/// Reads the message about a TCP socket that was closed (`inet_diag_msg` of sock_diag(7)).
+/// Reads the message about a TCP socket that was closed (`inet_diag_msg` of `sock_diag(7)`).
 pub(crate) fn unanswered(message: &[u8]) -> Option<Attempt> {
     let diag = message.get(16..)?;
     let family = *diag.first()?;

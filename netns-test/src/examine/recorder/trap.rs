@@ -1,5 +1,5 @@
 //! The trap for packets that no other route takes: a TUN device with default routes of the lowest
-//! priority. Without it such a packet is never made, and nobody knows where it was to go.
+//! priority. Without it the kernel never makes such a packet, and its destination is unknown.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};

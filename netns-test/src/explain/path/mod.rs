@@ -20,7 +20,7 @@ pub(crate) struct Path<'a> {
     pub(crate) source: Option<IpAddr>,
     /// The nodes that it passes, with the interface that it leaves by.
     pub(crate) hops: Vec<(&'a str, Option<&'a Interface>)>,
-    /// Node at which it arrives, or what ends it.
+    /// Node at which it arrives, or the obstacle that ends it.
     pub(crate) end: Result<&'a str, Obstacle<'a>>,
     /// Whether all rules and settings on the way were understood.
     pub(crate) is_exact: bool,

@@ -144,7 +144,7 @@ impl<'a> Evidence<'a> {
                     self.labs.retain(|other| other.number != built.number);
                     self.labs.push(built);
                 }
-                Some(Record::Networks(networks)) => self.keep(networks, proc),
+                Some(Record::Networks(networks)) => self.keep(&networks, proc),
                 Some(Record::Look) => self.is_look_wanted = true,
                 None => self.gap("a record of the test's log cannot be read"),
             }
@@ -152,7 +152,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// Takes hold of the networks of a lab, and lets all others go.
-    fn keep(&mut self, networks: Networks, proc: Option<&OwnedFd>) {
+    fn keep(&mut self, networks: &Networks, proc: Option<&OwnedFd>) {
         let mut before = std::mem::take(&mut self.pins);
         let Some(proc) = proc else { return self.gap(NO_PROC) };
         for node in &networks.nodes {
@@ -201,7 +201,7 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Has a child look at processes and networks.
+    /// Looks at processes and networks by a child, and keeps the look or the reason for its lack.
     fn look(&mut self, reason: Reason, proc: Option<&OwnedFd>) {
         let Some(proc) = proc else { return self.gap(NO_PROC) };
         match self.examined(reason, proc) {
@@ -216,7 +216,7 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Has a child look, and returns what it has reported before it ended or the time was over.
+    /// Forks a child that looks, and returns the parts that it reports in time.
     fn examined(&self, reason: Reason, proc: &OwnedFd) -> std::io::Result<Look> {
         let limit = if reason == Reason::Panic { AT_PANIC } else { AT_END };
         let now = progress::now();

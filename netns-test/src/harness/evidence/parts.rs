@@ -1,5 +1,5 @@
-//! A look on its way from the examiner to init, part by part: what was reported before the examiner hangs
-//! or dies is kept.
+//! A look on its way from the examiner to init, in parts: those that were reported before the
+//! examiner hangs or dies are kept.
 
 use std::os::fd::BorrowedFd;
 
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_were_told_are_kept() {
+    fn parts_that_were_reported_are_kept() {
         let (read_end, write_end) = fds::pipe().unwrap();
         let processes = vec![Process { pid: 7, ..Process::default() }];
         write(write_end.as_fd(), |report| {

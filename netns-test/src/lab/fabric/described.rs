@@ -31,15 +31,15 @@ pub(crate) fn describe(fabric: &Fabric) {
     log::settle();
 }
 
-/// Has init hold the networks of the nodes of a lab that has changed.
+/// Makes init hold the networks of the nodes of a lab that has changed.
 pub(crate) fn report_networks(fabric: &Fabric) {
     let nodes = fabric.nodes.iter();
     let there: Vec<_> = nodes.filter_map(|node| Some((node, node.here().ok()?))).collect();
     report(fabric.number, &fabric.plan, there.iter().map(|(node, here)| (node.name(), &***here)));
 }
 
-/// Has init hold the networks of the nodes of a lab that is being built. Init records in them from
-/// now on, beside the build: see [`log::settle`].
+/// Makes init hold the networks of the nodes of a lab that is being built. Init records in them
+/// from now on, beside the build: see [`log::settle`].
 pub(crate) fn report_made(number: u32, plan: &Plan, made: &[&Made]) {
     report(
         number,
@@ -66,27 +66,27 @@ fn network(name: &str, network: BorrowedFd<'_>) -> Option<NodeNetwork> {
 /// Whether init may hold networks of a lab that was dropped.
 static WAS_DROPPED: AtomicBool = AtomicBool::new(false);
 
-/// Has init let the networks of the lab before go, so that they do not count against a limit of the
-/// next one.
+/// Makes init release the networks of the previous lab, so that they do not count against a limit
+/// of the next one.
 pub(crate) fn begin_build() {
     if WAS_DROPPED.swap(false, Ordering::Relaxed) {
-        let_go();
+        release();
         log::settle();
     }
 }
 
-/// Has init let the networks of a lab go that is being dropped. If the test's function may return an
-/// error, init holds them until the next lab is built, since it is only known later.
+/// Makes init release the networks of a lab that is being dropped. If the test's function may
+/// return an error, init holds them until the next lab is built: it may still do so.
 pub(crate) fn dropped() {
     log::note(|| Event::of(EventKind::Drop, "", "lab"));
     if log::may_return_an_error() {
         WAS_DROPPED.store(true, Ordering::Relaxed);
     } else {
-        let_go();
+        release();
     }
 }
 
-fn let_go() {
+fn release() {
     log::report(|| Record::Networks(Networks::default()));
 }
 

@@ -214,9 +214,9 @@ impl Lab {
         log::note(|| Event::of(EventKind::Note, "", text));
     }
 
-    /// Tells the lab that panics of tasks and threads on its nodes are meant: those before this
-    /// call, and all later ones. They do not end waits or the test, and the drop of the lab does
-    /// not panic for them.
+    /// Declares that panics of tasks and threads on the nodes are expected: those before this call,
+    /// and all later ones. They do not end waits or the test, and the drop of the lab does not
+    /// panic for them.
     ///
     /// # Examples
     ///

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::netlink::sock_diag::answer::{Answer, End};
 use crate::netlink::sock_diag::request;
-use crate::netlink::sock_diag::socket::{Protocol, Socket, Wanted};
+use crate::netlink::sock_diag::socket::{Protocol, Socket};
 use crate::sys::errno;
 use crate::sys::net::netlink::{receive, send};
 
@@ -20,8 +20,9 @@ const ATTEMPTS: usize = 8;
 /// The number of the next request.
 static NUMBER: AtomicU32 = AtomicU32::new(1);
 
-/// Lists the wanted sockets of a protocol in the network namespace in which `socket` was opened
-/// (`NETLINK_SOCK_DIAG`), whatever the calling thread's. No other thread may use it meanwhile.
+/// Lists the sockets of a protocol in these states (a bit each) in the network namespace in which
+/// `socket` was opened (`NETLINK_SOCK_DIAG`), whatever the calling thread's. No other thread may use
+/// it meanwhile.
 ///
 /// # Errors
 ///
@@ -29,13 +30,13 @@ static NUMBER: AtomicU32 = AtomicU32::new(1);
 pub(crate) fn dump(
     socket: BorrowedFd<'_>,
     protocol: Protocol,
-    wanted: Wanted,
+    states: u32,
 ) -> io::Result<Vec<Socket>> {
     let mut buffer = vec![0; BUFFER];
     let mut found = Vec::new();
     // A dump that was left in the middle goes on here. Until its end the kernel refuses another.
     while receive(socket, &mut buffer).is_ok() {}
-    for request in request::dumps(protocol, wanted) {
+    for request in request::dumps(protocol, states) {
         let mut attempts = 0;
         found.extend(loop {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -89,6 +90,7 @@ mod tests {
     use std::os::fd::{AsFd as _, OwnedFd};
 
     use super::*;
+    use crate::netlink::sock_diag::socket::{ALL_STATES, LISTENING};
     use crate::sys::net::netlink;
 
     /// A listener, its address, and a socket to list it.
@@ -101,7 +103,7 @@ mod tests {
     #[test]
     fn a_buffer_that_is_too_small_grows() {
         let (_listener, address, socket) = listener();
-        let requests = request::dumps(Protocol::Tcp, Wanted::Services);
+        let requests = request::dumps(Protocol::Tcp, 1 << LISTENING);
         let mut buffer = vec![0; 64];
         // Other sockets of the machine come and go, so it may grow more than once.
         let found = (1..100).find_map(|number| {
@@ -120,13 +122,13 @@ mod tests {
     #[test]
     fn an_exchange_that_was_left_in_the_middle_does_no_harm() {
         let (_listener, address, socket) = listener();
-        for wanted in [Wanted::All, Wanted::Services] {
-            for request in request::dumps(Protocol::Tcp, Wanted::All) {
+        for states in [ALL_STATES, 1 << LISTENING] {
+            for request in request::dumps(Protocol::Tcp, ALL_STATES) {
                 send(socket.as_fd(), &request.numbered(0)).unwrap();
             }
-            let found = dump(socket.as_fd(), Protocol::Tcp, wanted).unwrap();
+            let found = dump(socket.as_fd(), Protocol::Tcp, states).unwrap();
             let own = found.iter().filter(|socket| socket.local == address);
-            assert_eq!(own.count(), 1, "{wanted:?}");
+            assert_eq!(own.count(), 1, "{states:#x}");
         }
     }
 }

@@ -9,15 +9,18 @@
 pub(crate) mod answer;
 pub(crate) mod dump;
 pub(crate) mod proc_files;
+#[cfg(feature = "lab")]
 pub(crate) mod reader;
 pub(crate) mod request;
 pub(crate) mod socket;
+#[cfg(feature = "lab")]
+pub(crate) mod wanted;
 
 #[cfg(feature = "lab")]
 pub(crate) use crate::netlink::sock_diag::reader::Reader;
 #[cfg(feature = "lab")]
 pub use crate::netlink::sock_diag::socket::Protocol;
 #[cfg(feature = "lab")]
-pub(crate) use crate::netlink::sock_diag::socket::{
-    CLOSED, ESTABLISHED, LISTENING, Socket, Wanted,
-};
+pub(crate) use crate::netlink::sock_diag::socket::{CLOSED, ESTABLISHED, LISTENING, Socket};
+#[cfg(feature = "lab")]
+pub(crate) use crate::netlink::sock_diag::wanted::Wanted;

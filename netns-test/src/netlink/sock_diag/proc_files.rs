@@ -1,35 +1,9 @@
-//! The same sockets from `/proc/thread-self/net` (proc(5)): no kernel lacks these files, and none
-//! prints them fast.
+//! The same sockets as the files in `/proc/<pid>/net` show them (proc(5)): no kernel lacks these
+//! files, and none prints them fast. Pure.
 
-use std::fs;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::error::Failure;
-use crate::netlink::sock_diag::socket::{Protocol, Socket, Wanted};
-use crate::sys::errno;
-
-/// Reads the wanted sockets of a protocol in the calling thread's network namespace.
-pub(crate) fn read(protocol: Protocol, wanted: Wanted) -> Result<Vec<Socket>, Failure> {
-    let states = wanted.states(protocol);
-    let files = match protocol {
-        _ if states == 0 => return Ok(Vec::new()),
-        Protocol::Tcp => ["tcp", "tcp6"],
-        Protocol::Udp => ["udp", "udp6"],
-    };
-    let mut all = Vec::new();
-    for file in files {
-        let path = format!("/proc/thread-self/net/{file}");
-        match fs::read_to_string(&path) {
-            Ok(text) => all.extend(text.lines().filter_map(|line| parse(protocol, line))),
-            // The kernel has no IPv6.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && file.ends_with('6') => {}
-            Err(error) => return Err(errno::failure("read", path, &error)),
-        }
-    }
-    all.retain(|socket| states & 1 << (socket.state & 31) != 0);
-    Ok(all)
-}
+use crate::netlink::sock_diag::socket::{Protocol, Socket};
 
 /// Parses a line as `  0: 0100007F:0050 00000000:0000 0A ...`. Returns none for the heading.
 pub(crate) fn parse(protocol: Protocol, line: &str) -> Option<Socket> {

@@ -1,11 +1,14 @@
 //! Readings of the sockets of one network, by the cheapest way that works.
 
+use std::fs;
+use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use crate::error::Failure;
 use crate::netlink::sock_diag::dump::dump;
 use crate::netlink::sock_diag::proc_files;
-use crate::netlink::sock_diag::socket::{Protocol, Socket, Wanted};
+use crate::netlink::sock_diag::socket::{Protocol, Socket};
+use crate::netlink::sock_diag::wanted::Wanted;
 use crate::sys::errno;
 use crate::sys::net::netlink;
 
@@ -50,7 +53,7 @@ impl Reader {
     ) -> Result<Vec<Socket>, Failure> {
         let refusal = &mut self.refusals[at];
         if let (Some(socket), None) = (&self.socket, &refusal) {
-            match dump(socket.as_fd(), protocol, wanted) {
+            match dump(socket.as_fd(), protocol, wanted.states(protocol)) {
                 Ok(found) => return Ok(found),
                 Err(error) => *refusal = Some(errno::describe(&error)),
             }
@@ -59,8 +62,32 @@ impl Reader {
         let advise = |failure: Failure| {
             failure.advise(format!("sock_diag, which needs no file, is refused: {refusal}"))
         };
-        proc_files::read(protocol, wanted).map_err(advise)
+        read_files(protocol, wanted).map_err(advise)
     }
+}
+
+/// Reads the wanted sockets of a protocol in the calling thread's network namespace.
+fn read_files(protocol: Protocol, wanted: Wanted) -> Result<Vec<Socket>, Failure> {
+    let states = wanted.states(protocol);
+    let files = match protocol {
+        _ if states == 0 => return Ok(Vec::new()),
+        Protocol::Tcp => ["tcp", "tcp6"],
+        Protocol::Udp => ["udp", "udp6"],
+    };
+    let mut all = Vec::new();
+    for file in files {
+        let path = format!("/proc/thread-self/net/{file}");
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                all.extend(text.lines().filter_map(|line| proc_files::parse(protocol, line)));
+            }
+            // The kernel has no IPv6.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && file.ends_with('6') => {}
+            Err(error) => return Err(errno::failure("read", path, &error)),
+        }
+    }
+    all.retain(|socket| states & 1 << (socket.state & 31) != 0);
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::netlink::attr::{IPV4, IPV6};
 use crate::netlink::message::framed;
-use crate::netlink::sock_diag::socket::{Protocol, Wanted};
+use crate::netlink::sock_diag::socket::Protocol;
 
 /// `NLM_F_REQUEST`, `NLM_F_DUMP` of `linux/netlink.h`.
 const DUMP: u16 = 0x1 | 0x300;
@@ -27,13 +27,13 @@ pub(crate) struct Request {
     body: Vec<u8>,
 }
 
-/// Returns the requests that list the wanted sockets of a protocol, each to be sent when the one
-/// before has been answered.
-pub(crate) fn dumps(protocol: Protocol, wanted: Wanted) -> Vec<Request> {
-    let states = wanted.states(protocol).to_ne_bytes();
-    if states == [0; 4] {
+/// Returns the requests that list the sockets of a protocol in these states, a bit each. A request
+/// is to be sent when the one before has been answered.
+pub(crate) fn dumps(protocol: Protocol, states: u32) -> Vec<Request> {
+    if states == 0 {
         return Vec::new();
     }
+    let states = states.to_ne_bytes();
     match protocol {
         // The older of two requests (`inet_diag_req`) lists both families in one walk through the
         // table, as `ss` does.
@@ -60,14 +60,15 @@ impl Request {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::netlink::sock_diag::socket::ALL_STATES;
 
-    fn messages(protocol: Protocol, wanted: Wanted) -> Vec<Vec<u8>> {
-        dumps(protocol, wanted).iter().map(|one| one.numbered(7)).collect()
+    fn messages(protocol: Protocol) -> Vec<Vec<u8>> {
+        dumps(protocol, ALL_STATES).iter().map(|one| one.numbered(7)).collect()
     }
 
     #[test]
     fn requests_have_the_layout_of_the_kernel() {
-        let all = messages(Protocol::Tcp, Wanted::All);
+        let all = messages(Protocol::Tcp);
         assert_eq!(all.len(), 1);
         let [kind, flags] = [18_u16.to_ne_bytes(), 0x301_u16.to_ne_bytes()];
         // An `inet_diag_req` has 60 bytes, the states are at 52.
@@ -76,17 +77,14 @@ mod tests {
         assert_eq!(all[0][16..20], [2, 0, 0, 0x40]);
         assert_eq!(all[0][16 + 52..], [&0x1ffe_u32.to_ne_bytes()[..], &[0; 4]].concat());
         // An `inet_diag_req_v2` has 56 bytes, the states are at 4.
-        let both = messages(Protocol::Udp, Wanted::Services);
+        let both = messages(Protocol::Udp);
         let heads: Vec<_> = both.iter().map(|one| (one.len(), &one[16..20])).collect();
         assert_eq!(heads, [(72, &[2, 17, 0x40, 0][..]), (72, &[10, 17, 0x40, 0])]);
         assert_eq!(both[0][20..24], 0x1ffe_u32.to_ne_bytes());
     }
 
     #[test]
-    fn only_wanted_states_are_asked_for() {
-        let states = |wanted: Wanted| [Protocol::Tcp, Protocol::Udp].map(|one| wanted.states(one));
-        assert_eq!(states(Wanted::Services), [0x400, 0x1ffe]);
-        assert_eq!(states(Wanted::Connections), [0x1bfe, 0]);
-        assert!(dumps(Protocol::Udp, Wanted::Connections).is_empty());
+    fn no_states_need_no_request() {
+        assert!(dumps(Protocol::Udp, 0).is_empty());
     }
 }

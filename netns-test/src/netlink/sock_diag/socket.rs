@@ -1,4 +1,4 @@
-//! A socket as the kernel describes it, and the choice of sockets. Pure.
+//! A socket as the kernel describes it, and its states. Pure.
 
 use std::net::SocketAddr;
 
@@ -14,10 +14,15 @@ pub enum Protocol {
 }
 
 /// State of a connection, by the number of the kernel's `include/net/tcp_states.h`.
+#[cfg(feature = "lab")]
 pub(crate) const ESTABLISHED: u8 = 1;
 /// State of a UDP socket that is not connected.
+#[cfg(feature = "lab")]
 pub(crate) const CLOSED: u8 = 7;
 pub(crate) const LISTENING: u8 = 10;
+
+/// All states that `/proc` shows, too, a bit each: 1 (established) to 12 (`TCP_NEW_SYN_RECV`).
+pub(crate) const ALL_STATES: u32 = 0x1ffe;
 
 /// A TCP or UDP socket. What only `sock_diag(7)` knows is none in a reading of `/proc`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,29 +52,4 @@ pub(crate) struct Socket {
     pub(crate) drops: Option<u64>,
     /// Retransmissions of the oldest segment that is not acknowledged.
     pub(crate) retransmits: u32,
-}
-
-/// The sockets to read. Fewer are cheaper: listeners have a table of their own, which is small.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    All,
-    /// Listeners of TCP, and all of UDP.
-    Services,
-    /// All of TCP but listeners.
-    Connections,
-}
-
-impl Wanted {
-    /// Returns the wanted states of a protocol, a bit each.
-    pub(crate) fn states(self, protocol: Protocol) -> u32 {
-        /// All that `/proc` shows, too: 1 (established) to 12 (`TCP_NEW_SYN_RECV`).
-        const SHOWN: u32 = 0x1ffe;
-        const LISTENERS: u32 = 1 << LISTENING;
-        match (self, protocol) {
-            (Self::All, _) | (Self::Services, Protocol::Udp) => SHOWN,
-            (Self::Services, Protocol::Tcp) => LISTENERS,
-            (Self::Connections, Protocol::Tcp) => SHOWN & !LISTENERS,
-            (Self::Connections, Protocol::Udp) => 0,
-        }
-    }
 }

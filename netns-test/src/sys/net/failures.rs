@@ -1,9 +1,9 @@
-//! Sockets that receive a copy of what a network tells its own connections about a failure: TCP
+//! Sockets that receive copies of the errors that a network reports to its own connections: TCP
 //! resets, ICMP errors, and the end of TCP connections.
 //!
-//! They are raw sockets (raw(7)), and one of sock_diag(7). The kernel copies a packet to them while
-//! it delivers it, so they change nothing. Unlike a packet socket (packet(7)), they can be closed
-//! without a wait for all processors.
+//! They are raw sockets (raw(7)), and one of `sock_diag(7)`. The kernel copies a packet to them
+//! while it delivers it, so they change nothing. Unlike a packet socket (packet(7)), they can be
+//! closed without a wait for all processors.
 
 use std::io;
 use std::mem::{size_of, size_of_val};
@@ -76,7 +76,7 @@ pub(crate) fn icmp_errors(family: Family) -> io::Result<OwnedFd> {
 }
 
 /// Returns a socket that receives a message about each TCP socket of this network that is closed
-/// without having received a segment: nobody has answered it (sock_diag(7)).
+/// without having received a segment: it was never answered (`sock_diag(7)`).
 pub(crate) fn unanswered() -> io::Result<OwnedFd> {
     /// Groups `SKNLGRP_INET_TCP_DESTROY` and `SKNLGRP_INET6_TCP_DESTROY`.
     const GROUPS: u32 = 1 << 0 | 1 << 2;

@@ -1,4 +1,4 @@
-//! Namespaces as files: opens, identifies and enters them (namespaces(7), ioctl_nsfs(2)).
+//! Namespaces as files: opens, identifies and enters them (namespaces(7), `ioctl_nsfs(2)`).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};

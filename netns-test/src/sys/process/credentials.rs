@@ -10,8 +10,8 @@ use nix::unistd::{Gid, Uid};
 use crate::sys::process;
 use crate::sys::process::{Pid, Status};
 
-/// Opens a descriptor of this process's parent, which must be `expected` (pidfd_open(2), Linux
-/// 5.3). It becomes readable when the parent has ended.
+/// Opens a descriptor of this process's parent, which must be `expected` (`pidfd_open(2)`,
+/// Linux 5.3). It becomes readable when the parent has ended.
 pub(crate) fn open_parent(expected: Pid) -> io::Result<OwnedFd> {
     let parent = process::descriptor_of(expected)?;
     // If `expected` is the parent now, the id has not been reused for another process.

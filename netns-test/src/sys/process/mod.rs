@@ -107,7 +107,7 @@ impl Namespace {
     }
 }
 
-/// Forks by fork(2), with the C library's handlers (pthread_atfork(3)).
+/// Forks by fork(2), with the C library's handlers (`pthread_atfork(3)`).
 pub(crate) fn fork(_: &SingleThreaded) -> io::Result<Side> {
     // SAFETY: the process has one thread (the argument says so), so the child inherits
     // no lock that a missing thread holds.
@@ -271,9 +271,9 @@ pub(crate) fn at_exit(handler: extern "C" fn()) {
     unsafe { libc::atexit(handler) };
 }
 
-/// Opens a descriptor of a process, readable when the process has ended (pidfd_open(2), Linux 5.3).
-/// The id must not be reused meanwhile: that of a child that has not been reaped is not. Does not
-/// allocate memory.
+/// Opens a descriptor of a process, readable when the process has ended (`pidfd_open(2)`, Linux
+/// 5.3). The id must not be reused meanwhile: that of a child that has not been reaped is not. Does
+/// not allocate memory.
 pub(crate) fn descriptor_of(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: takes numbers; the descriptor is close-on-exec.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };

@@ -38,7 +38,7 @@ pub(crate) fn set_mask(mask: Mask) -> io::Result<()> {
 }
 
 /// Changes the calling thread's mask, and returns the previous one. `nix` is not used here: it
-/// takes an error that pthread_sigmask(3) returns for success.
+/// takes an error that `pthread_sigmask(3)` returns for success.
 fn change(how: libc::c_int, set: &SigSet) -> io::Result<SigSet> {
     let mut before = *SigSet::empty().as_ref();
     // SAFETY: two initialised signal sets, of which the second is written.

@@ -1,4 +1,5 @@
-//! What the log of a test gets of a program: its start, its first lines, its end with the last lines.
+//! Events of a program for the log of a test: its start, its first lines, its end with the last
+//! lines.
 
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::log;
@@ -53,7 +54,7 @@ impl Noted {
             Ok(Some(Status::Signaled(signal))) => {
                 format!("was killed by {}", process::signals::name(signal))
             }
-            // Somebody has reaped it: its status is known to them.
+            // The test has reaped it, and has its status.
             Ok(None) | Err(_) => "has ended".to_owned(),
         };
         let mut last: Vec<String> = lines.rev().take(LAST).collect();
