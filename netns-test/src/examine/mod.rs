@@ -33,6 +33,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) own: Option<&'a (u64, Recorder)>,
     /// The thread whose network is read first; 0 for none.
     pub(crate) thread: u32,
+    /// Whether the flight recorders are read: what they tell, they tell once.
+    pub(crate) reads_recorders: bool,
 }
 
 /// Looks at the subject until `end`, a moment of [`progress::now`]. The calling process has one
@@ -48,7 +50,9 @@ pub(crate) fn look(subject: &Subject<'_>, end: Duration, mut tell: impl FnMut(Lo
     tell(found);
     networks::read(subject, &threads, budget, &mut tell);
     // Last: the kernel tells of a closed connection a few milliseconds later.
-    attempts(subject, tell);
+    if subject.reads_recorders {
+        attempts(subject, tell);
+    }
 }
 
 /// Tells what the flight recorders have kept.

@@ -23,6 +23,8 @@ pub(crate) const EINVAL: i32 = libc::EINVAL;
 pub(crate) const EBUSY: i32 = libc::EBUSY;
 pub(crate) const EMSGSIZE: i32 = libc::EMSGSIZE;
 #[cfg(test)]
+pub(crate) const EMFILE: i32 = libc::EMFILE;
+#[cfg(test)]
 pub(crate) const EISDIR: i32 = libc::EISDIR;
 pub(crate) const EROFS: i32 = libc::EROFS;
 pub(crate) const ENOSPC: i32 = libc::ENOSPC;

@@ -9,24 +9,24 @@ use crate::diagnose;
 use crate::env;
 use crate::env::Escape;
 use crate::error::Failure;
-use crate::evidence::code::Fact as _;
-use crate::evidence::escapes;
 use crate::examine::recorder::trap::Trap;
 use crate::harness::child::body;
 use crate::harness::child::context::{Arrived, Site, Start, Task};
 use crate::harness::child::leftovers;
 use crate::harness::child::time_limit::{Left, TimeLimit};
 use crate::harness::evidence::examiner::Evidence;
+use crate::harness::evidence::interim::Interim;
+use crate::harness::evidence::telling;
 use crate::harness::protocol::framing;
 use crate::harness::protocol::messages;
-use crate::harness::protocol::report::{Ended, PASSED, Record, Report};
+use crate::harness::protocol::report::{Ended, Record, Report};
 use crate::harness::protocol::retry::retry_beside_tests;
 use crate::harness::protocol::stage::Stage;
 use crate::isolate;
 use crate::isolate::{Neighbour, Network, Refused, Transcript};
 use crate::probe::TrialOutcome;
-use crate::registry::case::{Case, ShouldPanic};
-use crate::sys::fds::{Until, limited};
+use crate::registry::case::Case;
+use crate::sys::fds::Until;
 use crate::sys::net::{devconf, socket};
 use crate::sys::process;
 use crate::sys::process::group::Group;
@@ -35,9 +35,6 @@ use crate::sys::process::{Namespace, Pid, Side, SingleThreaded, Status};
 use crate::sys::process::{progress, shared_record, signals, unfailing};
 use crate::sys::shared_log::SharedLog;
 use crate::sys::{errno, fds};
-
-/// Most bytes of a file of `/proc/net`.
-const NET_FILE: usize = 64 << 10;
 
 /// Body that was forked, and prepares itself while init sets up the sandbox.
 struct Forked {
@@ -284,6 +281,7 @@ fn supervise(
     let trap = running.trap.take();
     let mut evidence = running.log.map(|log| Evidence::new(log, (running.pid, trap), alone));
     let mut time = TimeLimit { ready: running.ready, limit: case.timeout().duration() };
+    let mut interim = env::surroundings().nextest.then(Interim::default);
     loop {
         let began = running.record.progress().began();
         if began.is_none() && site.heartbeat.0.is_short() && site.heartbeat.0.others_run() {
@@ -296,6 +294,12 @@ fn supervise(
             Left::Wait(left) => Some(left),
             Left::Over(_) => Some(Duration::ZERO),
         };
+        let now = progress::now();
+        if interim.as_mut().is_some_and(|interim| interim.is_due(now, began)) {
+            telling::so_far((case, control), &mut evidence, began, running.proc.as_ref());
+        }
+        let next = interim.map(|interim| interim.left(now, began));
+        let left = left.into_iter().chain(next).min();
         let events = [
             Until::Readable(site.children.as_fd()),
             // Not `Readable`: the runner's data on this socket is for the body.
@@ -314,9 +318,10 @@ fn supervise(
             let used_up = limit.filter(|&limit| unfailing::time_of_children() >= limit);
             let began = running.record.progress().began();
             let ended = Ended { used_up, ..report(&running, status, None) };
-            let ended = Ended { escaped: escaped(&running, &ended), ..ended };
-            if needs_evidence(case, &ended) || env::keeps_all() {
-                send_evidence(site, control, evidence, (began, running.proc.as_ref()));
+            let escaped = telling::escaped(&ended, running.proc.as_ref());
+            let ended = Ended { escaped, ..ended };
+            if telling::is_needed(case, &ended) || env::keeps_all() {
+                telling::send(evidence, (control, site.alive), (began, running.proc.as_ref()));
             }
             return Report::Ended(ended);
         }
@@ -328,50 +333,11 @@ fn supervise(
             if let Some(evidence) = &mut evidence {
                 evidence.at_time_limit(running.proc.as_ref());
             }
-            send_evidence(site, control, evidence, (began, running.proc.as_ref()));
+            telling::send(evidence, (control, site.alive), (began, running.proc.as_ref()));
             let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
             return Report::Ended(report(&running, Status::Signaled(signals::KILL), Some(limit)));
         }
     }
-}
-
-/// Counts the sends of a test that has passed for which its network had no route, if it must have
-/// none.
-fn escaped(running: &Running, ended: &Ended) -> u64 {
-    let has_passed = ended.record == Some(Record::Passed) && ended.status == Status::Exited(PASSED);
-    let Some(proc) = running.proc.as_ref().filter(|_| has_passed) else { return 0 };
-    if env::escape() != Escape::Fail {
-        return 0;
-    }
-    let text = |name: &str| limited::read_text_in(proc, &format!("self/net/{name}"), NET_FILE);
-    let text = |name| text(name).unwrap_or_default();
-    escapes::count(&text("snmp"), &text("snmp6"))
-}
-
-/// Returns whether the test has ended as one that fails, as far as init can tell.
-fn needs_evidence(case: &Case, ended: &Ended) -> bool {
-    let has_panicked = matches!(
-        ended.record,
-        Some(Record::Panicked(_) | Record::PanickedUnseen(_) | Record::PanickedWithValue)
-    );
-    match &ended.record {
-        _ if ended.stage != Stage::Body => false,
-        Some(Record::Passed) => ended.status != Status::Exited(PASSED) || ended.escaped > 0,
-        _ => !(has_panicked && case.should_panic != ShouldPanic::No),
-    }
-}
-
-/// Sends the evidence. Without a reader, or if the socket refuses it, there is none.
-fn send_evidence(
-    site: &Site<'_>,
-    control: &OwnedFd,
-    evidence: Option<Evidence<'_>>,
-    (began, proc): (Option<Duration>, Option<&OwnedFd>),
-) {
-    let Some(evidence) = evidence else { return };
-    let facts = evidence.finish(began, proc);
-    let room = || framing::wait_for_room(control, site.alive.as_fd());
-    drop(framing::send_evidence(control, &facts.encoded(), room));
 }
 
 /// Reaps every child that has ended. Returns the body's status if it was among them.

@@ -108,6 +108,7 @@ impl Source {
         let lines = (1..4).map(|line| (line, self.text())).collect();
         let problems = self.below(3);
         Around {
+            hides_escapes: false,
             excerpt: (self.below(2) == 0).then_some(Excerpt { line: 3, lines }),
             evidence: self.text(),
             problems: (0..problems).map(|_| self.text()).collect(),
