@@ -3,8 +3,8 @@
 use std::fmt;
 
 /// Adds a line to the timeline that a failed test prints, with the time, and the node that the
-/// calling thread is on: what the test is about to do, or has seen. A test that passes shows nothing
-/// of it. Outside of a test body nothing is noted.
+/// calling thread is on: what the test is about to do, or has seen. A test that passes shows
+/// nothing of it. Outside of a test body nothing is noted.
 ///
 /// # Examples
 ///

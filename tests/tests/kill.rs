@@ -36,18 +36,18 @@ fn interrupting_the_group_ends_everything() {
 /// nextest ends a slow test by a signal to the test runner, which cannot report anything then. It
 /// shows what the runner has printed before.
 #[test]
-fn what_a_slow_test_waits_for_is_told_before_nextest_ends_it() {
+fn a_slow_test_reports_what_it_waits_for_before_nextest_ends_it() {
     let mut run = again(&[], &["--exact", "waits_with_a_daemon", "--nocapture"]);
     run.stdout(Stdio::null()).stderr(Stdio::piped()).env("NEXTEST", "1");
     std::os::unix::process::CommandExt::process_group(&mut run, 0);
     let mut child = run.spawn().unwrap();
     let stderr = BufReader::new(child.stderr.take().unwrap());
-    let is_told = |text: &str| {
+    let is_reported = |text: &str| {
         text.contains("waits_with_a_daemon still runs after 5.")
             && text.contains("Who waits for what")
             && text.contains("wait4")
     };
-    let _stderr = read_until(stderr, "the state is told", is_told);
+    let _stderr = read_until(stderr, "the state is reported", is_reported);
     let [server] = children(child.id())[..] else { panic!("not one server") };
     let server = Process::open(server);
     kill_group(child.id(), libc::SIGTERM);
@@ -57,7 +57,7 @@ fn what_a_slow_test_waits_for_is_told_before_nextest_ends_it() {
 }
 
 #[test]
-fn without_nextest_nothing_is_told_meanwhile() {
+fn without_nextest_nothing_is_reported_meanwhile() {
     let mut run = again(&[], &["--exact", "sleeps_for_six_seconds", "--nocapture"]);
     let output = passes(run.env_remove("NEXTEST"), 1);
     assert!(!text(&output).contains("still runs"), "{}", text(&output));
@@ -163,7 +163,7 @@ fn waits_with_a_daemon() {
 }
 
 #[netns_test]
-#[ignore = "run by without_nextest_nothing_is_told_meanwhile"]
+#[ignore = "run by without_nextest_nothing_is_reported_meanwhile"]
 fn sleeps_for_six_seconds() {
     std::thread::sleep(Duration::from_secs(6));
 }

@@ -1,3 +1,5 @@
+//! Tests of the variables and their values.
+
 use super::*;
 
 fn settings(variables: &[(&str, &str)]) -> Result<Settings, Failure> {

@@ -1,5 +1,5 @@
 //! The trap for packets that no other route takes: a veth pair with default routes of the lowest
-//! priority. Without it such a packet is never made, and nobody knows where it was to go.
+//! priority. Without it the kernel makes no such packet, and its destination is not known.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

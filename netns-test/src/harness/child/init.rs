@@ -16,7 +16,7 @@ use crate::harness::child::leftovers;
 use crate::harness::child::time_limit::{Left, TimeLimit};
 use crate::harness::evidence::examiner::Evidence;
 use crate::harness::evidence::interim::Interim;
-use crate::harness::evidence::telling;
+use crate::harness::evidence::reporting;
 use crate::harness::protocol::framing;
 use crate::harness::protocol::messages;
 use crate::harness::protocol::report::{Ended, Record, Report};
@@ -296,7 +296,7 @@ fn supervise(
         };
         let now = progress::now();
         if interim.as_mut().is_some_and(|interim| interim.is_due(now, began)) {
-            telling::so_far((case, control), &mut evidence, began, running.proc.as_ref());
+            reporting::so_far((case, control), &mut evidence, began, running.proc.as_ref());
         }
         let next = interim.map(|interim| interim.left(now, began));
         let left = left.into_iter().chain(next).min();
@@ -318,10 +318,10 @@ fn supervise(
             let used_up = limit.filter(|&limit| unfailing::time_of_children() >= limit);
             let began = running.record.progress().began();
             let ended = Ended { used_up, ..report(&running, status, None) };
-            let escaped = telling::escaped(&ended, running.proc.as_ref());
+            let escaped = reporting::escaped(&ended, running.proc.as_ref());
             let ended = Ended { escaped, ..ended };
-            if telling::is_needed(case, &ended) || env::keeps_all() {
-                telling::send(evidence, (control, site.alive), (began, running.proc.as_ref()));
+            if reporting::is_needed(case, &ended) || env::keeps_all() {
+                reporting::send(evidence, (control, site.alive), (began, running.proc.as_ref()));
             }
             return Report::Ended(ended);
         }
@@ -333,7 +333,7 @@ fn supervise(
             if let Some(evidence) = &mut evidence {
                 evidence.at_time_limit(running.proc.as_ref());
             }
-            telling::send(evidence, (control, site.alive), (began, running.proc.as_ref()));
+            reporting::send(evidence, (control, site.alive), (began, running.proc.as_ref()));
             let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
             return Report::Ended(report(&running, Status::Signaled(signals::KILL), Some(limit)));
         }

@@ -251,7 +251,7 @@ impl<'a> Evidence<'a> {
         Ok(look)
     }
 
-    /// Has a child look at a test that still runs, and returns its text about that: nothing if it
+    /// Makes a child look at a test that still runs. Returns its text about that, or nothing if it
     /// has none in time.
     pub(crate) fn so_far(&mut self, test: &Slow, proc: Option<&OwnedFd>) -> Vec<u8> {
         self.read(proc);
@@ -303,8 +303,8 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// Kills a child that has told what it could, and reaps it. Killed, it ends at once, unless it waits
-/// for the kernel; then it ends with init.
+/// Kills a child whose answer has arrived or is late, and reaps it. Killed, it ends at once, unless
+/// it waits for the kernel; then it ends with init.
 fn end_child(child: Pid, deadline: Duration) {
     process::kill(child);
     while process::end_of(child).is_ok_and(|end| end.is_none()) && progress::now() < deadline {

@@ -1,8 +1,9 @@
-//! When init looks at a test that still runs. cargo-nextest ends a test that is too slow by a signal
-//! to the test runner, and so does Ctrl-C. Nothing can be told then: the kernel kills the server with
-//! the runner, and init with the server (`PR_SET_PDEATHSIG`). A signal that they could handle instead
-//! would leave a test behind whose server is stopped. What was told before is in the output that
-//! nextest shows. Pure.
+//! The times at which init looks at a test that still runs. Pure.
+//!
+//! cargo-nextest ends a test that is too slow by a signal to the test runner, as Ctrl-C does.
+//! Nothing can be reported then: the kernel kills the server with the runner, and init with the
+//! server (`PR_SET_PDEATHSIG`). A signal that they could handle instead would leave a test behind
+//! whose server is stopped. The output that nextest shows has what was printed before.
 
 use std::time::Duration;
 

@@ -3,4 +3,4 @@
 pub(crate) mod examiner;
 pub(crate) mod interim;
 mod parts;
-pub(crate) mod telling;
+pub(crate) mod reporting;

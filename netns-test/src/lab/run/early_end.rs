@@ -36,7 +36,7 @@ pub(crate) fn start(
     thread::Builder::new().name("lab panics".into()).spawn(work)
 }
 
-/// What is known of the test's thread.
+/// State of the test's thread, as far as it is known.
 #[derive(Debug)]
 struct Watch {
     start: Instant,
@@ -71,7 +71,7 @@ mod tests {
         let mut watch = Watch::new(start);
         assert_eq!(watch.look(at(50), Some(1)), None);
         assert_eq!(watch.look(at(1_000), Some(1)), None);
-        // A step, or work, gives it the whole time again.
+        // After a step, or work, it has the whole time again.
         assert_eq!(watch.look(at(1_040), Some(2)), None);
         assert_eq!(watch.look(at(2_000), None), None);
         assert_eq!(watch.look(at(2_050), Some(2)), None);

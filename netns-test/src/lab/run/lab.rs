@@ -215,8 +215,8 @@ impl Lab {
         note(text);
     }
 
-    /// Tells the lab that panics of tasks and threads on its nodes are meant: those before this
-    /// call, and all later ones. They do not end waits or the test, and the drop of the lab does
+    /// Notes that panics of tasks and threads on the nodes are meant: those before this call, and
+    /// all later ones. They do not end waits or the test, and the drop of the lab does
     /// not panic for them.
     ///
     /// # Examples

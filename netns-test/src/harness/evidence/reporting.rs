@@ -1,4 +1,4 @@
-//! What init tells the runner of a test besides its report, and whether it must.
+//! The messages of init to the runner besides its report of a test, and whether they are needed.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::sys::process::Status;
 /// Most bytes of a file of `/proc/net`.
 const FILE: usize = 64 << 10;
 
-/// Returns whether the test has ended as one that fails, as far as init can tell.
+/// Returns whether the test has ended as one that fails, as far as init knows.
 pub(crate) fn is_needed(case: &Case, ended: &Ended) -> bool {
     let has_panicked = matches!(
         ended.record,
@@ -43,7 +43,7 @@ pub(crate) fn send(
     drop(framing::send_evidence(control, &facts.encoded(), room));
 }
 
-/// Tells what a test that still runs waits for.
+/// Sends a text about what a test that still runs waits for.
 pub(crate) fn so_far(
     (case, control): (&Case, &OwnedFd),
     evidence: &mut Option<Evidence<'_>>,
