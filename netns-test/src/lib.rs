@@ -33,6 +33,7 @@ pub mod lab;
 mod netlink;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod netns;
+mod note;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod premain;
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -47,6 +48,8 @@ mod runtime;
 mod sandbox;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod sys;
+#[cfg(all(feature = "tracing", target_os = "linux", not(miri)))]
+mod timeline;
 #[cfg(not(all(target_os = "linux", not(miri))))]
 mod unsupported;
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -64,6 +67,9 @@ pub use crate::lab::{Lab, Link, Node, NodeChild, NodeCommand};
 pub use crate::lab::{LinkId, NodeId, Topology};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::netns::{Holder, ListedNetNs, NamedNetNs, NetNs, NetNsDir, NetNsGuard, NetNsId};
+pub use crate::note::note;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::sandbox::{IdRange, Sandbox, SandboxChild, SandboxCommand, SandboxUser};
+#[cfg(all(feature = "tracing", target_os = "linux", not(miri)))]
+pub use crate::timeline::TimelineLayer;
 pub use netns_test_macros::{defaults, netns_test, test};

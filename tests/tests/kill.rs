@@ -33,6 +33,36 @@ fn interrupting_the_group_ends_everything() {
     tree.is_gone();
 }
 
+/// nextest ends a slow test by a signal to the test runner, which cannot report anything then. It
+/// shows what the runner has printed before.
+#[test]
+fn a_slow_test_reports_what_it_waits_for_before_nextest_ends_it() {
+    let mut run = again(&[], &["--exact", "waits_with_a_daemon", "--nocapture"]);
+    run.stdout(Stdio::null()).stderr(Stdio::piped()).env("NEXTEST", "1");
+    std::os::unix::process::CommandExt::process_group(&mut run, 0);
+    let mut child = run.spawn().unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let is_reported = |text: &str| {
+        text.contains("waits_with_a_daemon still runs after 5.")
+            && text.contains("Who waits for what")
+            && text.contains("wait4")
+    };
+    let _stderr = read_until(stderr, "the state is reported", is_reported);
+    let [server] = children(child.id())[..] else { panic!("not one server") };
+    let server = Process::open(server);
+    kill_group(child.id(), libc::SIGTERM);
+    let status = child.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGTERM));
+    server.ends();
+}
+
+#[test]
+fn without_nextest_nothing_is_reported_meanwhile() {
+    let mut run = again(&[], &["--exact", "sleeps_for_six_seconds", "--nocapture"]);
+    let output = passes(run.env_remove("NEXTEST"), 1);
+    assert!(!text(&output).contains("still runs"), "{}", text(&output));
+}
+
 #[test]
 fn killing_the_server_ends_its_tests() {
     let tree = Tree::start("waits_with_a_daemon");
@@ -130,6 +160,12 @@ fn a_runner_that_has_lost_its_socket_says_so() {
 fn waits_with_a_daemon() {
     let script = "setsid sh -c '(trap \"\" HUP INT TERM; sleep 1000) & echo ready; wait' & wait";
     Command::new("sh").args(["-c", script]).status().unwrap();
+}
+
+#[netns_test]
+#[ignore = "run by without_nextest_nothing_is_reported_meanwhile"]
+fn sleeps_for_six_seconds() {
+    std::thread::sleep(Duration::from_secs(6));
 }
 
 /// The same, for a moment; whoever stops init stops the clock of the test.

@@ -27,6 +27,10 @@ const MOST_PANICS: u32 = 200;
 /// Most bytes of the message of a panic that are recorded.
 const MESSAGE: usize = 8 << 10;
 
+/// Most bytes of events of which there may be very many.
+#[cfg(feature = "tracing")]
+const MOST_LIMITED: usize = 1 << 20;
+
 /// Time limit of one look.
 const LOOK: Duration = Duration::from_millis(300);
 
@@ -40,6 +44,9 @@ struct Own {
     panics: AtomicU32,
     /// Nanoseconds that panicking threads have waited for looks.
     waited: AtomicU64,
+    /// Bytes that may still be taken by records of which there may be very many.
+    #[cfg(feature = "tracing")]
+    limited: std::sync::atomic::AtomicUsize,
     /// Whether the test's function returns a value: whether it is an error is known only after its
     /// labs have been dropped.
     returns: AtomicBool,
@@ -48,7 +55,16 @@ struct Own {
 /// Makes `log` the log of this process, which is a body.
 pub(crate) fn install(log: SharedLog, body: ForkMark) {
     let returns = AtomicBool::new(false);
-    drop(LOG.set(Own { log, body, panics: AtomicU32::new(0), waited: AtomicU64::new(0), returns }));
+    let own = Own {
+        log,
+        body,
+        panics: AtomicU32::new(0),
+        waited: AtomicU64::new(0),
+        #[cfg(feature = "tracing")]
+        limited: MOST_LIMITED.into(),
+        returns,
+    };
+    drop(LOG.set(own));
 }
 
 /// Returns whether records are kept.
@@ -83,6 +99,19 @@ pub(crate) fn note(event: impl FnOnce() -> Event) {
         }
         Record::Event(event)
     });
+}
+
+/// Appends an event as [`note`] does, while such events leave room for others.
+#[cfg(feature = "tracing")]
+pub(crate) fn note_limited(event: impl FnOnce() -> Event) {
+    let Some(own) = own() else { return };
+    let (at, event) = (progress::now(), event());
+    let record = Record::Event(Event { at, node: here::node(), ..event }).encoded();
+    let take = |left: usize| left.checked_sub(record.len());
+    match own.limited.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
+        Ok(_) => drop(own.log.append(&record)),
+        Err(_) => own.log.lose(),
+    }
 }
 
 /// Appends a record.

@@ -44,7 +44,9 @@ pub(crate) fn look(subject: &Subject<'_>, end: Duration, report: &mut dyn FnMut(
         report(part);
     });
     // Last: the kernel reports of a closed connection a few milliseconds later.
-    attempts(subject, report);
+    if subject.reads_recorders {
+        attempts(subject, report);
+    }
 }
 
 /// Reports the attempts that the flight recorders have kept.

@@ -19,4 +19,6 @@ pub(crate) struct Subject<'a> {
     pub(crate) own: Option<&'a (u64, Recorder)>,
     /// The thread whose network is read first; 0 for none.
     pub(crate) thread: u32,
+    /// Whether the flight recorders are read, which empties them.
+    pub(crate) reads_recorders: bool,
 }

@@ -73,6 +73,12 @@ impl SharedLog {
         true
     }
 
+    /// Counts a record that is not appended.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn lose(&self) {
+        self.memory().lost.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Returns the complete records from `place` on, and the place of the next one. The first place
     /// is 0.
     pub(crate) fn read(&self, mut place: usize) -> (Vec<Vec<u8>>, usize) {

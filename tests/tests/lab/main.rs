@@ -24,6 +24,7 @@ mod lookups;
 mod mounts;
 mod move_link;
 mod net;
+mod notes;
 mod oracle;
 mod panics;
 mod partitions;

@@ -4,7 +4,7 @@ use super::tokens::{Token, tokens};
 
 /// Rooms of the library, and the modules that each may import besides itself. Each part of `lab` is
 /// a room. ARCHITECTURE.md has the same table.
-pub(crate) const IMPORTS: [(&str, &[&str]); 28] = [
+pub(crate) const IMPORTS: [(&str, &[&str]); 30] = [
     ("premain", &["harness", "registry", "sys"]),
     ("harness", &HARNESS),
     ("registry", &["isolate", "sys"]),
@@ -20,6 +20,8 @@ pub(crate) const IMPORTS: [(&str, &[&str]); 28] = [
     ("report", &["env", "error", "evidence", "explain", "sys"]),
     ("explain", &["evidence"]),
     ("examine", &["addr", "error", "evidence", "netlink", "sys"]),
+    ("timeline", &["evidence", "sys"]),
+    ("note", &["evidence"]),
     ("evidence", &["bytes", "sys"]),
     ("sandbox", &["diagnose", "error", "isolate", "netns", "sys", "userns"]),
     ("probe", &["bytes", "diagnose", "error", "isolate", "sys", "userns"]),
@@ -35,13 +37,14 @@ pub(crate) const IMPORTS: [(&str, &[&str]); 28] = [
     ("isolation", &["sys"]),
 ];
 
-const HARNESS: [&str; 13] = [
+const HARNESS: [&str; 14] = [
     "bytes",
     "diagnose",
     "env",
     "error",
     "evidence",
     "examine",
+    "explain",
     "isolate",
     "isolation",
     "probe",
@@ -80,7 +83,7 @@ const BUILD: [&str; 9] = [
     "sys",
 ];
 
-const RUN: [&str; 14] = [
+const RUN: [&str; 15] = [
     "addr",
     "diagnose",
     "env",
@@ -93,6 +96,7 @@ const RUN: [&str; 14] = [
     "lab::topology",
     "netlink",
     "netns",
+    "note",
     "runtime",
     "sys",
 ];

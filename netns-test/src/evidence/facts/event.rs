@@ -61,6 +61,10 @@ words! {
         Log = "log",
         /// A wait of the library began, ended or came to its limit. Details: `state`.
         Wait = "wait",
+        /// An event of `tracing`, with its level, target and values.
+        Traced = "event",
+        /// A span of `tracing` has begun or ended.
+        Span = "span",
     }
 }
 

@@ -15,7 +15,8 @@ use crate::harness::child::context::{Arrived, Site, Start, Task};
 use crate::harness::child::leftovers;
 use crate::harness::child::time_limit::{Left, TimeLimit};
 use crate::harness::evidence::examiner::Evidence;
-use crate::harness::evidence::sending;
+use crate::harness::evidence::interim::Interim;
+use crate::harness::evidence::reporting;
 use crate::harness::protocol::framing;
 use crate::harness::protocol::messages;
 use crate::harness::protocol::report::{Ended, Record, Report};
@@ -292,6 +293,7 @@ fn supervise(
     let trap = running.trap.take();
     let mut evidence = running.log.map(|log| Evidence::new(log, (running.pid, trap), alone));
     let mut time = TimeLimit { ready: running.ready, limit: case.timeout().duration() };
+    let mut interim = env::surroundings().nextest.then(Interim::default);
     loop {
         let began = running.record.progress().began();
         if began.is_none() && site.heartbeat.0.is_short() && site.heartbeat.0.others_run() {
@@ -304,6 +306,12 @@ fn supervise(
             Left::Wait(left) => Some(left),
             Left::Over(_) => Some(Duration::ZERO),
         };
+        let now = progress::now();
+        if interim.as_mut().is_some_and(|interim| interim.is_due(now, began)) {
+            reporting::so_far((case, control), &mut evidence, began, running.proc.as_ref());
+        }
+        let next = interim.map(|interim| interim.left(now, began));
+        let left = left.into_iter().chain(next).min();
         let events = [
             Until::Readable(site.children.as_fd()),
             // Not `Readable`: the runner's data on this socket is for the body.
@@ -322,9 +330,10 @@ fn supervise(
             let used_up = limit.filter(|&limit| unfailing::time_of_children() >= limit);
             let began = running.record.progress().began();
             let ended = Ended { used_up, ..report(&running, status, None) };
-            let ended = Ended { escaped: sending::escaped(running.proc.as_ref(), &ended), ..ended };
-            if sending::is_wanted(case, &ended) || env::keeps_all() {
-                sending::send((control, site.alive), evidence, (began, running.proc.as_ref()));
+            let escaped = reporting::escaped(&ended, running.proc.as_ref());
+            let ended = Ended { escaped, ..ended };
+            if reporting::is_needed(case, &ended) || env::keeps_all() {
+                reporting::send(evidence, (control, site.alive), (began, running.proc.as_ref()));
             }
             return Report::Ended(ended);
         }
@@ -336,7 +345,7 @@ fn supervise(
             if let Some(evidence) = &mut evidence {
                 evidence.at_time_limit(running.proc.as_ref());
             }
-            sending::send((control, site.alive), evidence, (began, running.proc.as_ref()));
+            reporting::send(evidence, (control, site.alive), (began, running.proc.as_ref()));
             let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
             return Report::Ended(report(&running, Status::Signaled(signals::KILL), Some(limit)));
         }

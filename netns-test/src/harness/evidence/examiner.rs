@@ -10,6 +10,7 @@ use crate::env;
 use crate::env::Escape;
 use crate::error::Failure;
 use crate::evidence::code::Fact as _;
+use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::network::Network;
 use crate::evidence::facts::topology::LabFacts;
@@ -21,7 +22,9 @@ use crate::examine::pin::Pin;
 use crate::examine::recorder::Recorder;
 use crate::examine::recorder::trap::Trap;
 use crate::examine::subject::Subject;
+use crate::explain;
 use crate::harness::evidence::parts;
+use crate::report::text;
 use crate::sys::fds;
 use crate::sys::fds::Until;
 use crate::sys::ns::nsfs;
@@ -62,6 +65,14 @@ pub(crate) struct Evidence<'a> {
     recorder: Option<(u64, Recorder)>,
     looks: Vec<Look>,
     gaps: Vec<String>,
+}
+
+/// A test that still runs.
+#[derive(Debug)]
+pub(crate) struct Slow {
+    pub(crate) name: String,
+    pub(crate) began: Duration,
+    pub(crate) limit: Option<Duration>,
 }
 
 impl<'a> Evidence<'a> {
@@ -225,7 +236,8 @@ impl<'a> Evidence<'a> {
         let Side::Parent(child) = process::fork_aside(self.alone)? else {
             let thread = self.panicked();
             let own = self.recorder.as_ref();
-            let subject = Subject { reason, proc, body: self.body, pins: &self.pins, own, thread };
+            let (body, pins, reads_recorders) = (self.body, &self.pins[..], true);
+            let subject = Subject { reason, proc, body, pins, own, thread, reads_recorders };
             parts::write(theirs.as_fd(), |report| {
                 // The rest is for what it is in the middle of then, and for its answer.
                 examine::look(&subject, now + limit * 4 / 5, report);
@@ -234,15 +246,7 @@ impl<'a> Evidence<'a> {
         };
         drop(theirs);
         let (bytes, end) = read_until(&answer, deadline);
-        process::kill(child);
-        // Killed, it ends at once, unless it waits for the kernel; then it ends with init.
-        let reaped = deadline + AT_PANIC;
-        while process::end_of(child).is_ok_and(|end| end.is_none()) && progress::now() < reaped {
-            std::thread::sleep(Duration::from_micros(100));
-        }
-        if process::end_of(child).is_ok_and(|end| end.is_some()) {
-            process::reap_aside(child);
-        }
+        end_child(child, deadline + AT_PANIC);
         let (mut look, is_whole) = parts::read(&bytes);
         match end {
             Err(error) if look == Look::default() => return Err(error),
@@ -256,10 +260,67 @@ impl<'a> Evidence<'a> {
         Ok(look)
     }
 
+    /// Makes a child look at a test that still runs. Returns its text about that, or nothing if it
+    /// has none in time.
+    pub(crate) fn so_far(&mut self, test: &Slow, proc: Option<&OwnedFd>) -> Vec<u8> {
+        self.read(proc);
+        let Some(proc) = proc else { return Vec::new() };
+        let deadline = progress::now() + AT_PANIC;
+        let Ok((answer, theirs)) = fds::pipe() else { return Vec::new() };
+        let Ok(side) = process::fork_aside(self.alone) else { return Vec::new() };
+        let Side::Parent(child) = side else {
+            let text = self.text_so_far(test, proc, deadline - AT_PANIC / 5);
+            drop(fds::write_all(theirs.as_fd(), text.as_bytes()));
+            process::exit_now(0)
+        };
+        drop(theirs);
+        let (bytes, end) = read_until(&answer, deadline);
+        end_child(child, deadline + AT_PANIC);
+        if end.is_ok() { bytes } else { Vec::new() }
+    }
+
+    /// Looks, in the child.
+    fn text_so_far(&self, test: &Slow, proc: &OwnedFd, end: Duration) -> String {
+        let (reason, body, pins) = (Reason::TimeLimit, self.body, &self.pins[..]);
+        let (own, thread, reads_recorders) = (self.recorder.as_ref(), 0, false);
+        let subject = Subject { reason, proc, body, pins, own, thread, reads_recorders };
+        let mut found: Option<Look> = None;
+        examine::look(&subject, end, &mut |part| match &mut found {
+            Some(found) => found.join(part),
+            None => found = Some(part),
+        });
+        let facts = Facts {
+            began: Some(test.began),
+            ended: progress::now(),
+            events: self.events.clone(),
+            labs: self.labs.clone(),
+            looks: found.into_iter().collect(),
+            ..Facts::default()
+        };
+        let after = facts.ended.saturating_sub(test.began);
+        let kind = EndKind::TimedOut;
+        let ending = Ending { test: test.name.clone(), kind, after, ..Ending::default() };
+        let causes = explain::causes(&ending, &facts);
+        let lines = text::so_far(&ending, &facts, &causes, (test.limit, env::test_run().is_utf8));
+        lines.join("\n")
+    }
+
     /// Returns the thread that has panicked last; 0 for none.
     fn panicked(&self) -> u32 {
         let mut panics = self.events.iter().rev().filter(|event| event.kind == EventKind::Panic);
         panics.next().map_or(0, |event| event.thread)
+    }
+}
+
+/// Kills a child whose answer has arrived or is late, and reaps it. Killed, it ends at once, unless
+/// it waits for the kernel; then it ends with init.
+fn end_child(child: Pid, deadline: Duration) {
+    process::kill(child);
+    while process::end_of(child).is_ok_and(|end| end.is_none()) && progress::now() < deadline {
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    if process::end_of(child).is_ok_and(|end| end.is_some()) {
+        process::reap_aside(child);
     }
 }
 

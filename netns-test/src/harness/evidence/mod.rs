@@ -1,5 +1,6 @@
 //! The evidence of a test that has not passed, on its way from init to the runner.
 
 pub(crate) mod examiner;
+pub(crate) mod interim;
 mod parts;
-pub(crate) mod sending;
+pub(crate) mod reporting;

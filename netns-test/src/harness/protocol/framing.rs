@@ -35,6 +35,12 @@ pub(crate) fn send_evidence(
     send_each(control, parts, &mut pause)
 }
 
+/// Sends a text about a test that still runs, if there is room for it.
+pub(crate) fn send_so_far(control: &OwnedFd, text: &[u8]) -> io::Result<()> {
+    let text = &text[..text.len().min(messages::PART)];
+    socket::try_send(control.as_fd(), &Message::SoFar(text.to_vec()).encode())
+}
+
 fn send_each(
     control: &OwnedFd,
     messages: impl Iterator<Item = Message>,
@@ -85,7 +91,7 @@ pub(crate) fn receive(control: &OwnedFd) -> io::Result<Vec<u8>> {
             Message::Part(part) => bytes.extend(part),
             Message::Last(part) if bytes.is_empty() => return Ok(part),
             Message::Last(part) => return Ok([bytes, part].concat()),
-            Message::Gone(_) | Message::Evidence(_) => {
+            Message::Gone(_) | Message::Evidence(_) | Message::SoFar(_) => {
                 return Err(io::ErrorKind::InvalidData.into());
             }
         }
@@ -102,7 +108,7 @@ pub(crate) fn receive_but_leave_last(control: &OwnedFd) -> io::Result<Vec<u8>> {
         match decoded(&buffer[..peeked.length])? {
             Message::Part(part) => bytes.extend(part),
             Message::Last(part) => return Ok([bytes, part].concat()),
-            Message::Gone(_) | Message::Evidence(_) => {
+            Message::Gone(_) | Message::Evidence(_) | Message::SoFar(_) => {
                 return Err(io::ErrorKind::InvalidData.into());
             }
         }

@@ -31,6 +31,8 @@ pub(crate) enum Message {
     Last(Vec<u8>),
     /// Part of the evidence, which init sends before its report.
     Evidence(Vec<u8>),
+    /// Text of init about a test that still runs.
+    SoFar(Vec<u8>),
     /// From the server: init, and with it every process of the test, has ended.
     Gone(End),
 }
@@ -68,6 +70,7 @@ impl Message {
             Self::Part(bytes) => out.u32(1).bytes(bytes),
             Self::Last(bytes) => out.u32(2).bytes(bytes),
             Self::Evidence(bytes) => out.u32(4).bytes(bytes),
+            Self::SoFar(bytes) => out.u32(5).bytes(bytes),
             Self::Gone(End { status, overdue, remains }) => {
                 out.u32(3).status(*status).u32((*overdue).into()).u32((*remains).into())
             }
@@ -85,6 +88,7 @@ impl Message {
                 Self::Gone(End { status, overdue, remains: input.flag()? })
             }
             4 => Self::Evidence(input.bytes()?.to_vec()),
+            5 => Self::SoFar(input.bytes()?.to_vec()),
             _ => return None,
         };
         input.end(message)
@@ -148,6 +152,7 @@ mod tests {
             Message::Part(vec![1, 2]),
             Message::Last(vec![3]),
             Message::Evidence(vec![4]),
+            Message::SoFar(vec![5]),
             Message::Gone(End { status: Status::Exited(0), overdue: true, remains: false }),
             Message::Gone(End { status: Status::Signaled(9), overdue: true, remains: true }),
         ];

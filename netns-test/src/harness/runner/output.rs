@@ -41,6 +41,12 @@ impl Replay {
         self.add(lines);
     }
 
+    /// Prints the lines of a text in between.
+    pub(crate) fn add_text(&mut self, text: &[u8]) {
+        let text = String::from_utf8_lossy(text);
+        self.add(&text.lines().map(str::to_owned).collect::<Vec<_>>());
+    }
+
     fn add(&mut self, lines: &[String]) {
         let mut text = String::new();
         if !lines.is_empty() && !self.at_line_start {

@@ -247,6 +247,7 @@ impl Channels {
                         evidence.extend(part);
                     }
                 }
+                Ok(Some(Message::SoFar(text))) => replay.add_text(&text),
                 Ok(Some(Message::Gone(end))) => {
                     let report = received.report.and_then(|(report, _)| report);
                     return Outcome::Gone { report, end };

@@ -1,5 +1,7 @@
 //! The state of one node: its namespaces, and whether it is on.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -26,6 +28,8 @@ pub(crate) struct LiveNode {
     power: RwLock<Power>,
     /// Networks from before power cuts, in which sockets or threads of the test may still be.
     past: Mutex<Vec<OwnedFd>>,
+    /// Environment of programs, besides the caller's.
+    variables: Mutex<BTreeMap<OsString, OsString>>,
     /// Sends of the library itself since the last power cut for which there was no route.
     unroutable: AtomicU64,
 }
@@ -64,6 +68,7 @@ impl LiveNode {
             kind: node.kind,
             power,
             past: Mutex::default(),
+            variables: Mutex::default(),
             unroutable: AtomicU64::new(0),
         }
     }
@@ -130,6 +135,16 @@ impl LiveNode {
     /// Takes the old networks that were kept.
     pub(crate) fn take_past(&self) -> Vec<OwnedFd> {
         std::mem::take(&mut *lock::lock(&self.past))
+    }
+
+    /// Sets a variable of the environment of programs.
+    pub(crate) fn set_variable(&self, name: OsString, value: OsString) {
+        lock::lock(&self.variables).insert(name, value);
+    }
+
+    /// Returns these variables.
+    pub(crate) fn variables(&self) -> BTreeMap<OsString, OsString> {
+        lock::lock(&self.variables).clone()
     }
 
     /// Counts sends of the library for which there was no route.

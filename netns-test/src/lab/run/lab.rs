@@ -21,6 +21,7 @@ use crate::lab::run::node::Node;
 use crate::lab::run::panics::Panics;
 use crate::lab::run::programs::spawner::Common;
 use crate::lab::topology::{LinkId, NodeId, NodeKind, Topology};
+use crate::note::note;
 use crate::sys::ns::ns_set;
 use crate::sys::process;
 
@@ -200,8 +201,8 @@ impl Lab {
         &self.topology
     }
 
-    /// Adds a line to the timeline that a failed test prints, with the time: what the test is
-    /// about to do, or has seen. A test that passes shows nothing of it.
+    /// Does the same as [`note`](crate::note()): adds a line to the timeline that a failed test
+    /// prints.
     ///
     /// # Examples
     ///
@@ -211,7 +212,7 @@ impl Lab {
     /// # }
     /// ```
     pub fn note(&self, text: impl fmt::Display) {
-        log::note(|| Event::of(EventKind::Note, "", text));
+        note(text);
     }
 
     /// Declares that panics of tasks and threads on the nodes are expected: those before this call,

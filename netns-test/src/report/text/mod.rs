@@ -1,7 +1,6 @@
 //! The report as text: conclusion, proof and remedy first. Pure.
 
 mod concern;
-mod escapes;
 mod files;
 mod heading;
 mod network;
@@ -13,6 +12,8 @@ mod tests;
 mod timeline;
 mod topology;
 mod waits;
+
+use std::time::Duration;
 
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::Facts;
@@ -66,6 +67,25 @@ pub(crate) fn lines(
     lines
 }
 
+/// Returns the lines about a test that still runs, and has this time limit.
+pub(crate) fn so_far(
+    ending: &Ending,
+    facts: &Facts,
+    causes: &[Cause],
+    (limit, is_utf8): (Option<Duration>, bool),
+) -> Vec<String> {
+    let limit = limit.map_or("no limit".into(), |limit| format!("a limit of {limit:?}"));
+    let after = heading::seconds(ending.after);
+    let rows = vec![
+        format!("netns-test: {} still runs after {after}, and has {limit}.", ending.test),
+        "nextest may end it before (slow-timeout), and nothing more can be said then.".into(),
+    ];
+    let mut sections = vec![Section { rows, least: 2, rank: Rank::Cause, ..Section::default() }];
+    sections.extend(heading::causes(&causes[..causes.len().min(2)], is_utf8));
+    sections.push(waits::section(ending, facts));
+    fit(sections, SHORT + SHORT, is_utf8)
+}
+
 /// Returns the lines of a report that has all sections, also if little is known.
 pub(crate) fn all_lines(
     ending: &Ending,
@@ -112,7 +132,7 @@ fn sections(ending: &Ending, facts: &Facts, causes: &[Cause], around: &Around) -
         programs::section(facts),
         network::counters(facts),
         network::routes(facts, &concern),
-        if around.hides_escapes { Section::default() } else { escapes::section(facts) },
+        if around.hides_escapes { Section::default() } else { network::escapes(facts) },
         network::gaps(facts),
     ];
     // A blank line sets off the first one and the larger ones.
@@ -138,7 +158,7 @@ fn says_more(ending: &Ending, facts: &Facts, causes: &[Cause], around: &Around) 
         .any(|network| network.sockets.iter().any(files::is_of_network));
     let has_programs = looks().flat_map(|look| &look.processes).any(|process| !process.is_body);
     let waits = !waits::section(ending, facts).rows.is_empty();
-    let escapes = !around.hides_escapes && !escapes::section(facts).rows.is_empty();
+    let escapes = !around.hides_escapes && !network::escapes(facts).rows.is_empty();
     let is_known = !facts.labs.is_empty() || has_sockets || has_programs || waits || escapes;
     is_known || !causes.is_empty() || facts.events.len() > own
 }

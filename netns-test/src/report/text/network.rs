@@ -1,11 +1,15 @@
 //! The state of the networks that a failure is about: counters, filters, routes. Pure.
 
+mod escapes;
+
 use std::net::IpAddr;
 
 use crate::evidence::facts::Facts;
 use crate::evidence::facts::network::{Network, Route};
 use crate::report::text::concern::Concern;
 use crate::report::text::page::{Rank, Section};
+
+pub(crate) use crate::report::text::network::escapes::section as escapes;
 
 /// Most rows of a section, and counters of a row.
 const MOST: usize = 8;

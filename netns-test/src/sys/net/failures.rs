@@ -1,5 +1,6 @@
 //! Sockets that receive copies of the errors that a network reports to its own connections: TCP
-//! resets, ICMP errors, and the end of TCP connections.
+//! resets, ICMP errors, the end of TCP connections, and the
+//! packets of an interface.
 //!
 //! They are raw sockets (raw(7)), and one of `sock_diag(7)`. The kernel copies a packet to them
 //! while it delivers it, so they change nothing. Unlike a packet socket (packet(7)), they can be
@@ -89,6 +90,25 @@ pub(crate) fn unanswered() -> io::Result<OwnedFd> {
     let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
     address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
     address.nl_groups = GROUPS;
+    let length = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: the kernel reads an address of the length that is stated.
+    let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
+    Errno::result(result)?;
+    Ok(socket)
+}
+
+/// Returns a socket that receives each packet of an interface, from its IP header on (packet(7)).
+pub(crate) fn packets(index: u32) -> io::Result<OwnedFd> {
+    let every = (libc::ETH_P_ALL as u16).to_be();
+    let flags = libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: it takes numbers. With protocol 0 it receives nothing before it is bound.
+    let socket = unsafe { libc::socket(libc::AF_PACKET, flags, 0) };
+    let socket = adopt(Errno::result(socket)?);
+    // SAFETY: zero bytes are a valid address.
+    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    address.sll_family = libc::AF_PACKET as libc::sa_family_t;
+    address.sll_protocol = every;
+    address.sll_ifindex = index as libc::c_int;
     let length = size_of_val(&address) as libc::socklen_t;
     // SAFETY: the kernel reads an address of the length that is stated.
     let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };

@@ -8,4 +8,5 @@ pub(crate) mod netlink;
 pub(crate) mod ping;
 pub(crate) mod route;
 pub(crate) mod socket;
+#[cfg(feature = "doctor")]
 pub(crate) mod tun;

@@ -1,6 +1,6 @@
 //! Commands for programs on nodes, with the methods of the standard library's.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -69,8 +69,25 @@ impl Node {
         if let Some(path) = search_path::with_sbin(env::search_path().as_deref()) {
             command.env("PATH", path);
         }
+        command.envs(self.live().variables());
         let (directory, placed) = (None, None);
         NodeCommand { node: self, command, directory, is_cleared: false, set: [false; 3], placed }
+    }
+
+    /// Sets an environment variable of the programs that are started on this node from now on, such
+    /// as `RUST_LOG`. The command's own `env` comes first.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(lab: netns_test::Lab, server: netns_test::NodeId) -> netns_test::Result<()> {
+    /// lab[server].set_env("RUST_LOG", "my_server=debug");
+    /// let _server = lab[server].command("my-server").spawn()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_env(&self, name: impl Into<OsString>, value: impl Into<OsString>) {
+        self.live().set_variable(name.into(), value.into());
     }
 
     /// Returns the same command for tokio. Its output is printed as that of

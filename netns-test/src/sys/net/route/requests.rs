@@ -138,6 +138,12 @@ impl Requests {
         self.add(NEW_LINK, 0, &[&interface(index, libc::IFF_UP as u32)]);
     }
 
+    /// Brings an interface up that asks for no MAC address (`IFF_NOARP`).
+    pub(crate) fn up_without_arp(&mut self, index: u32) {
+        let flags = libc::IFF_UP | libc::IFF_NOARP;
+        self.add(NEW_LINK, 0, &[&interface(index, flags as u32)]);
+    }
+
     /// Stops the kernel from adding a link-local IPv6 address to an interface, which must be down.
     pub(crate) fn no_link_local(&mut self, index: u32) {
         let (mut settings, mut families, mut attributes) = (Vec::new(), Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! Whether the evidence of a test is wanted, and its way to the runner.
+//! The messages of init to the runner besides its report of a test, and whether they are needed.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::env;
 use crate::env::Escape;
 use crate::evidence::code::Fact as _;
 use crate::evidence::escapes;
-use crate::harness::evidence::examiner::Evidence;
+use crate::harness::evidence::examiner::{Evidence, Slow};
 use crate::harness::protocol::framing;
 use crate::harness::protocol::report::{Ended, PASSED, Record};
 use crate::harness::protocol::stage::Stage;
@@ -16,10 +16,10 @@ use crate::sys::fds::limited;
 use crate::sys::process::Status;
 
 /// Most bytes of a file of `/proc/net`.
-const NET_FILE: usize = 64 << 10;
+const FILE: usize = 64 << 10;
 
-/// Returns whether the test has ended as one that fails, as far as init can report.
-pub(crate) fn is_wanted(case: &Case, ended: &Ended) -> bool {
+/// Returns whether the test has ended as one that fails, as far as init knows.
+pub(crate) fn is_needed(case: &Case, ended: &Ended) -> bool {
     let has_panicked = matches!(
         ended.record,
         Some(Record::Panicked(_) | Record::PanickedUnseen(_) | Record::PanickedWithValue)
@@ -33,8 +33,8 @@ pub(crate) fn is_wanted(case: &Case, ended: &Ended) -> bool {
 
 /// Sends the evidence. Without a reader, or if the socket refuses it, there is none.
 pub(crate) fn send(
-    (control, alive): (&OwnedFd, &OwnedFd),
     evidence: Option<Evidence<'_>>,
+    (control, alive): (&OwnedFd, &OwnedFd),
     (began, proc): (Option<Duration>, Option<&OwnedFd>),
 ) {
     let Some(evidence) = evidence else { return };
@@ -43,15 +43,30 @@ pub(crate) fn send(
     drop(framing::send_evidence(control, &facts.encoded(), room));
 }
 
+/// Sends a text about what a test that still runs waits for.
+pub(crate) fn so_far(
+    (case, control): (&Case, &OwnedFd),
+    evidence: &mut Option<Evidence<'_>>,
+    began: Option<Duration>,
+    proc: Option<&OwnedFd>,
+) {
+    let (Some(evidence), Some(began)) = (evidence, began) else { return };
+    let test = Slow { name: case.path(), began, limit: case.timeout().duration() };
+    let text = evidence.so_far(&test, proc);
+    if !text.is_empty() {
+        drop(framing::send_so_far(control, &text));
+    }
+}
+
 /// Counts the sends of a test that has passed for which its network had no route, if it must have
 /// none.
-pub(crate) fn escaped(proc: Option<&OwnedFd>, ended: &Ended) -> u64 {
+pub(crate) fn escaped(ended: &Ended, proc: Option<&OwnedFd>) -> u64 {
     let has_passed = ended.record == Some(Record::Passed) && ended.status == Status::Exited(PASSED);
     let Some(proc) = proc.filter(|_| has_passed) else { return 0 };
     if env::escape() != Escape::Fail {
         return 0;
     }
-    let text = |name: &str| limited::read_text_in(proc, &format!("self/net/{name}"), NET_FILE);
+    let text = |name: &str| limited::read_text_in(proc, &format!("self/net/{name}"), FILE);
     let text = |name| text(name).unwrap_or_default();
     escapes::count(&text("snmp"), &text("snmp6"))
 }
