@@ -70,7 +70,6 @@ words! {
 
 impl Event {
     /// Returns an event with this text, whose time and thread are set when it is recorded.
-    #[cfg(feature = "lab")]
     pub(crate) fn of(kind: EventKind, node: &str, text: impl fmt::Display) -> Self {
         Self { kind, node: node.to_owned(), text: text.to_string(), ..Self::default() }
     }
