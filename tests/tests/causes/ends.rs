@@ -36,21 +36,21 @@ fn closed_with_unread() {
     accepted.peek(&mut [0; 1]).unwrap();
     drop(accepted);
     stream.set_read_timeout(Some(LONG)).unwrap();
-    stream.read(&mut [0; 8]).unwrap();
+    stream.read_exact(&mut [0; 8]).unwrap();
 }
 
 fn both_wait() {
     let (lab, [_, server], [mut stream, mut accepted]) = connected();
     let _serving = lab[server].spawn_thread(move || accepted.read(&mut [0; 8]));
     stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-    stream.read(&mut [0; 8]).unwrap();
+    stream.read_exact(&mut [0; 8]).unwrap();
 }
 
 fn server_does_not_read() {
     let (_lab, _, [mut stream, _accepted]) = connected();
     stream.write_all(b"a request").unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-    stream.read(&mut [0; 8]).unwrap();
+    stream.read_exact(&mut [0; 8]).unwrap();
 }
 
 fn panic_on_node_first() {

@@ -51,7 +51,7 @@ fn too_many_files() {
         loop {
             open.push(listener.try_clone().unwrap());
         }
-    })
+    });
 }
 
 fn many_files() {

@@ -66,7 +66,7 @@ fn nothing_sent() {
 fn both_read() {
     let (lab, [_, server], [mut stream, mut accepted]) = connected();
     let _serving = lab[server].spawn_thread(move || accepted.read(&mut [0; 8]));
-    stream.read(&mut [0; 8]).unwrap();
+    stream.read_exact(&mut [0; 8]).unwrap();
 }
 
 fn near_one_side_works() {
@@ -75,7 +75,7 @@ fn near_one_side_works() {
         std::thread::sleep(LONG);
         drop(accepted);
     });
-    stream.read(&mut [0; 8]).unwrap();
+    stream.read_exact(&mut [0; 8]).unwrap();
 }
 
 fn stopped() {
@@ -103,7 +103,7 @@ fn panic_on_node() {
         }
     });
     std::thread::sleep(Duration::from_millis(300));
-    stream.read(&mut [0; 8]).unwrap();
+    assert_eq!(stream.read(&mut [0; 8]).unwrap(), 0);
     std::thread::sleep(LONG);
 }
 

@@ -113,7 +113,7 @@ fn what_a_runtime_waits_for_is_known() {
 #[ignore = "run by another test"]
 fn has_children() {
     let mut living = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
-    let ended = Command::new("sh").args(["-c", "exit 3"]).spawn().unwrap();
+    let mut ended = Command::new("sh").args(["-c", "exit 3"]).spawn().unwrap();
     println!("living {}\nended {}", living.id(), ended.id());
     let path = format!("/proc/{}/stat", ended.id());
     netns_test_tests::eventually(netns_test_tests::LIMIT, "the end of the child", || {
@@ -124,6 +124,7 @@ fn has_children() {
         std::fs::read_to_string(&path).unwrap().contains("nanosleep")
     });
     assert!(living.try_wait().unwrap().is_some(), "it sleeps");
+    ended.wait().unwrap();
 }
 
 #[test]

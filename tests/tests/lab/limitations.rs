@@ -6,7 +6,6 @@ use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
-use std::time::Duration;
 
 use netns_test::{Lab, Topology, netns_test};
 use netns_test_tests::confine::{Confinement, Filter, Who, filter_this_thread};

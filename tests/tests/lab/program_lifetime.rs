@@ -5,7 +5,6 @@ use std::io::{BufReader, Read as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
-use std::time::Duration;
 
 use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Topology, netns_test};

@@ -1,5 +1,5 @@
 //! The same sockets as the files in `/proc/<pid>/net` show them (proc(5)): no kernel lacks these
-//! files, and none prints them fast. Pure.
+//! files, and none prints them fast. No input or output.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! The choice of sockets to read. Pure.
+//! The choice of sockets to read: no input or output.
 
 use crate::netlink::sock_diag::socket::{ALL_STATES, LISTENING, Protocol};
 
