@@ -6,9 +6,9 @@ pub(crate) struct Cause {
     pub(crate) certainty: Certainty,
     /// One sentence, without a full stop: `nothing on server listens on 10.0.0.2:8080`.
     pub(crate) text: String,
-    /// Facts that show it, a sentence each.
+    /// Sentences that show it.
     pub(crate) proof: Vec<String>,
-    /// Things to try, a sentence each, without "Try".
+    /// Sentences about things to try, in the imperative.
     pub(crate) remedy: Vec<String>,
     /// Inodes of the sockets that it refers to.
     pub(crate) sockets: Vec<u64>,
@@ -18,7 +18,7 @@ pub(crate) struct Cause {
     pub(crate) nodes: Vec<String>,
 }
 
-/// Strength of the proof of a cause. The stronger one is less.
+/// Whether the facts leave another reading. The better one is less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Certainty {
     Certain,

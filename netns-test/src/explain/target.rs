@@ -18,7 +18,7 @@ pub(crate) struct Target<'a> {
     pub(crate) protocol: Protocol,
     /// Whether the failed operation was about it, and not only another one.
     pub(crate) is_sure: bool,
-    /// Fact that shows it.
+    /// Sentence that shows it.
     pub(crate) proof: String,
 }
 

@@ -160,7 +160,7 @@ fn too_many_files(scene: &Scene<'_>) -> Option<Cause> {
     )
 }
 
-/// Returns the number of descriptors of each kind: `900 sockets (880 tcp CLOSE-WAIT), 3 pipes`.
+/// Returns the number of descriptors of each kind: `900 tcp socket CLOSE-WAIT, 3 pipe`.
 fn kinds(scene: &Scene<'_>, process: &Process) -> String {
     let mut counts: Vec<(String, usize)> = Vec::new();
     for descriptor in &process.descriptors {
