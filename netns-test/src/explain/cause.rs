@@ -18,7 +18,7 @@ pub(crate) struct Cause {
     pub(crate) nodes: Vec<String>,
 }
 
-/// Strength of the proof of a cause. The stronger one is less.
+/// Whether the facts leave another reading. The better one is less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Certainty {
     Certain,

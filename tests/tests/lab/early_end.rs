@@ -126,7 +126,6 @@ fn waits_with_a_lab_that_is_kept() {
     receiver.recv().unwrap();
 }
 
-/// The first of two panics is reported.
 #[test]
 fn a_test_that_ends_by_itself_is_not_ended() {
     let text = must_fail("early_end::handles_the_panic_itself");
@@ -144,7 +143,7 @@ fn handles_the_panic_itself() {
     panic!("the server is gone");
 }
 
-/// The end of the lab reports the panic, however long it takes.
+/// The drop of the lab reports the panic.
 #[netns_test]
 #[ignore = "run by a_test_that_ends_by_itself_is_not_ended"]
 fn drops_the_lab() {

@@ -93,7 +93,7 @@ fn sends_without_a_lab_and_passes() {
     send();
 }
 
-/// Packets of the library itself do not count.
+/// Requests of the library itself do not count.
 #[netns_test]
 #[ignore = "run by the tests above"]
 fn waits_for_a_host_without_a_route() {

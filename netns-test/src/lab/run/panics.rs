@@ -224,8 +224,8 @@ impl Shared {
 
 impl Recorded {
     fn is_over(&self) -> bool {
-        let is_handled = self.is_ending || self.are_expected;
-        is_handled || TEST_HAS_PANICKED.load(Ordering::Relaxed)
+        let is_settled = self.is_ending || self.are_expected;
+        is_settled || TEST_HAS_PANICKED.load(Ordering::Relaxed)
     }
 }
 

@@ -21,8 +21,8 @@ const ATTEMPTS: usize = 8;
 static NUMBER: AtomicU32 = AtomicU32::new(1);
 
 /// Lists the sockets of a protocol in these states (a bit each) in the network namespace in which
-/// `socket` was opened (`NETLINK_SOCK_DIAG`), whatever the calling thread's. No other thread may use
-/// it meanwhile.
+/// `socket` was opened (`NETLINK_SOCK_DIAG`), whatever the calling thread's. No other thread may
+/// use it meanwhile.
 ///
 /// # Errors
 ///
