@@ -79,7 +79,7 @@ fn a_test_whose_sandbox_is_not_ready_is_lost() {
     passes(run.env("NETNS_TEST_SPARES", "0"), 1);
 }
 
-/// The report counts, though the server does not tell the end of what the test has left.
+/// The report counts, though the server does not report the end of what the test has left.
 #[test]
 fn a_report_needs_no_server() {
     let text = fails(&mut again(&[], &["--exact", "has_reported"]));

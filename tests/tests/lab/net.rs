@@ -219,7 +219,8 @@ impl<'a> Mesh<'a> {
 
 fn socket(address: (&str, u16)) -> UdpSocket {
     let socket = UdpSocket::bind(address).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    // Shorter than the patience: a send is repeated if the neighbour table was full.
+    socket.set_read_timeout(Some(PATIENCE / 4)).unwrap();
     socket
 }
 

@@ -213,7 +213,7 @@ fn has_a_neighbour() {
     for _ in 0..3 {
         wait_for(2);
         // The kernel counts the namespaces of tests that have ended for some time, which cannot be
-        // seen. With them the server itself lacks one, and gives up its spares, too.
+        // seen. With them the server itself lacks one, and discards its spares, too.
         std::thread::sleep(Duration::from_millis(300));
         needs_a_neighbour();
     }

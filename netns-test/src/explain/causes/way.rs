@@ -29,7 +29,9 @@ pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
             | Trouble::TimeLimit
             | Trouble::Denied
     );
-    if !is_about_path {
+    // Each network has `lo`. If the interfaces of one were not read, a walk may end there wrongly.
+    let is_whole = scene.networks.iter().all(|network| !network.interfaces.is_empty());
+    if !is_about_path || !is_whole {
         return Vec::new();
     }
     let known: Vec<Cause> = targets.iter().filter_map(|target| of_target(scene, target)).collect();

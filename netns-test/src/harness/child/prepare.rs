@@ -56,8 +56,8 @@ pub(crate) fn finish(
             take_attributes(order, None, site.origin, alone)?;
             Ok(order.case)
         }
-        // The last part of what the runner has sent stays unread until the sandbox is ready. By that
-        // the runner knows whether the test still needs the server.
+        // The last part of what the runner has sent stays unread until the sandbox is ready: the
+        // runner learns by it whether the test still needs the server.
         Start::This(order) => {
             take_attributes(order, Some(&ready), site.origin, alone)?;
             wait_until_ready(site, &ready)?;
@@ -116,8 +116,8 @@ fn wait_for_order(orders: &OwnedFd, init: &OwnedFd) -> Arrived {
 }
 
 /// Takes the attributes that the runner had at its request. Closes all descriptors but the standard
-/// streams. Where the sandbox is not `ready` yet, keeps that socket and the runner's, and leaves the
-/// last part of its message there.
+/// streams. Where the sandbox is not `ready` yet, keeps that socket and the runner's, and leaves
+/// the last part of its message there.
 fn take_attributes(
     order: Order<'_>,
     ready: Option<&OwnedFd>,

@@ -31,6 +31,7 @@ pub(crate) fn of(case: &Case, verdict: &Verdict, kind: EndKind, evidence: &[u8])
         Keep::Failed => kind != EndKind::Passed,
         Keep::None => false,
     };
+    let is_kept = is_kept && (kind != EndKind::NotRun || !evidence.is_empty());
     if kind == EndKind::Passed && !is_kept {
         return Vec::new();
     }

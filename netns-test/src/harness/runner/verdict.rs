@@ -17,7 +17,7 @@ pub(crate) enum Outcome {
     Ended(Report),
     /// The server has reaped init. The report is the one that init sent before, if any.
     Gone { report: Option<Report>, end: End },
-    /// Init has reported, but the end of the test's processes is not told: they do not end, or the
+    /// Init has reported, but the end of the test's processes is not known: they do not end, or the
     /// `server` does not run, for this reason.
     Lingers { report: Option<Report>, server: Option<String> },
     /// The server ended before the end of the test; with the reason, as far as it is known.
