@@ -42,6 +42,9 @@ struct Own {
     /// Mark of the body: a child that it forks has the same memory, and records nothing.
     body: ForkMark,
     panics: AtomicU32,
+    /// Number of the last report to init; 0 if init could not be woken.
+    #[cfg(feature = "lab")]
+    reported: AtomicU32,
     /// Nanoseconds that panicking threads have waited for looks.
     waited: AtomicU64,
     /// Bytes that may still be taken by records of which there may be very many.
@@ -59,6 +62,8 @@ pub(crate) fn install(log: SharedLog, body: ForkMark) {
         log,
         body,
         panics: AtomicU32::new(0),
+        #[cfg(feature = "lab")]
+        reported: AtomicU32::new(0),
         waited: AtomicU64::new(0),
         #[cfg(feature = "tracing")]
         limited: MOST_LIMITED.into(),
@@ -121,22 +126,25 @@ pub(crate) fn append(record: impl FnOnce() -> Record) {
     }
 }
 
-/// Appends a record that init acts on, such as one about networks that it is to keep.
+/// Appends a record that init acts on, such as one about networks that it is to keep. Does not wait
+/// for that: see [`settle`].
 #[cfg(feature = "lab")]
 pub(crate) fn report(record: impl FnOnce() -> Record) {
-    if let Some(own) = own() {
-        own.log.append(&record().encoded());
-        // Without the right to signal init, init reads the record when it wakes for another reason.
-        signals::wake_init();
-    }
+    let Some(own) = own() else { return };
+    own.log.append(&record().encoded());
+    let number = own.log.ask();
+    // Without the right to signal init, init reads the record when it wakes for another reason.
+    let is_awake = signals::wake_init();
+    own.reported.store(if is_awake { number } else { 0 }, Ordering::Relaxed);
 }
 
-/// Waits until init has acted on what it was reported, if it does so soon.
+/// Waits until init has acted on the last [`report`], if it does so soon.
+#[cfg(feature = "lab")]
 pub(crate) fn settle() {
     let Some(own) = own() else { return };
-    let number = own.log.ask();
-    if signals::wake_init() {
-        own.log.wait_for_answer(number, LOOK);
+    match own.reported.load(Ordering::Relaxed) {
+        0 => {}
+        number => drop(own.log.wait_for_answer(number, LOOK)),
     }
 }
 
@@ -160,7 +168,10 @@ pub(crate) fn panicked(message: &str, place: &str, thread: &str) {
     if waited < MOST {
         let start = progress::now();
         append(|| Record::Look);
-        settle();
+        let number = own.log.ask();
+        if signals::wake_init() {
+            own.log.wait_for_answer(number, LOOK);
+        }
         let took = progress::now().saturating_sub(start).as_nanos();
         own.waited.fetch_add(u64::try_from(took).unwrap_or(u64::MAX), Ordering::Relaxed);
     }

@@ -26,7 +26,6 @@ pub(crate) fn describe(fabric: &Fabric) {
         return;
     }
     log::append(|| Record::Lab(facts(fabric.number, &fabric.plan, &fabric.links.lock())));
-    report_networks(fabric);
     // The flight recorder has begun when the test goes on.
     log::settle();
 }

@@ -124,6 +124,7 @@ impl Lab {
     pub(crate) fn grow_into(&mut self, topology: Topology, fabric: Arc<Fabric>) {
         (self.topology, self.fabric) = (topology, fabric);
         self.make_handles();
+        described::report_networks(&self.fabric);
         self.describe("extended");
     }
 
