@@ -246,7 +246,7 @@ impl Place {
     /// Returns the output about the body, which `command` runs.
     fn run(&self, confinement: Confinement, mut command: Command) -> String {
         command.args(["--ignored", "--test-threads=1", "--exact", "body"]);
-        command.env("RUST_BACKTRACE", "0");
+        command.env("RUST_BACKTRACE", "0").env("NETNS_TEST_REPORT", "off");
         for name in REMOVED {
             command.env_remove(name);
         }
