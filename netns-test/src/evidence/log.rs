@@ -14,6 +14,7 @@ use crate::evidence::record::Record;
 use crate::sys::process;
 use crate::sys::process::progress;
 use crate::sys::process::shared_record::ForkMark;
+#[cfg(feature = "lab")]
 use crate::sys::process::signals;
 use crate::sys::shared_log::SharedLog;
 
@@ -21,11 +22,17 @@ use crate::sys::shared_log::SharedLog;
 /// thousands of times.
 const MOST: Duration = Duration::from_millis(600);
 
+/// Time after which init sees a question at the latest.
+pub(crate) const POLL: Duration = Duration::from_millis(20);
+
 /// Most panics that are recorded.
-const MOST_PANICS: u32 = 200;
+const MOST_PANICS: u32 = 5_000;
+
+/// Most panics of a test of which those on other threads ask for a look.
+const MOST_UNAWAITED: u32 = 4;
 
 /// Most bytes of the message of a panic that are recorded.
-const MESSAGE: usize = 8 << 10;
+const MESSAGE: usize = 2 << 10;
 
 /// Most bytes of events of which there may be very many.
 #[cfg(feature = "tracing")]
@@ -45,6 +52,8 @@ struct Own {
     /// Number of the last report to init; 0 if init could not be woken.
     #[cfg(feature = "lab")]
     reported: AtomicU32,
+    /// Whether panics on nodes are meant.
+    expects_panics: AtomicBool,
     /// Nanoseconds that panicking threads have waited for looks.
     waited: AtomicU64,
     /// Bytes that may still be taken by records of which there may be very many.
@@ -64,6 +73,7 @@ pub(crate) fn install(log: SharedLog, body: ForkMark) {
         panics: AtomicU32::new(0),
         #[cfg(feature = "lab")]
         reported: AtomicU32::new(0),
+        expects_panics: AtomicBool::new(false),
         waited: AtomicU64::new(0),
         #[cfg(feature = "tracing")]
         limited: MOST_LIMITED.into(),
@@ -81,6 +91,14 @@ pub(crate) fn is_kept() -> bool {
 pub(crate) fn note_returns(returns: bool) {
     if let Some(own) = own() {
         own.returns.store(returns, Ordering::Relaxed);
+    }
+}
+
+/// Notes that panics on nodes are meant.
+#[cfg(feature = "lab")]
+pub(crate) fn expect_panics() {
+    if let Some(own) = own() {
+        own.expects_panics.store(true, Ordering::Relaxed);
     }
 }
 
@@ -148,11 +166,17 @@ pub(crate) fn settle() {
     }
 }
 
-/// Records a panic of the calling thread. Then has init look at processes and networks, and waits
-/// until it has, as their state is lost when the panic unwinds.
-pub(crate) fn panicked(message: &str, place: &str, thread: &str) {
+/// Records a panic of the calling thread, and asks init to look at processes and networks. If the
+/// thread is the test's or a node's, waits until init has, as their state is lost when the panic
+/// unwinds. Other threads do not wait, nor those of nodes whose panics are expected: the test may
+/// watch how long they take.
+///
+/// Makes no system call but futex(2), which Rust's locks need anyway: a seccomp filter of the test
+/// may end the thread for others. So init is not woken, and looks after [`POLL`].
+pub(crate) fn panicked(message: &str, place: &str, thread: &str, is_test: bool) {
     let Some(own) = own() else { return };
-    if own.panics.fetch_add(1, Ordering::Relaxed) >= MOST_PANICS {
+    let count = own.panics.fetch_add(1, Ordering::Relaxed);
+    if count >= MOST_PANICS {
         return;
     }
     let longest = MESSAGE.min(message.len());
@@ -165,13 +189,17 @@ pub(crate) fn panicked(message: &str, place: &str, thread: &str) {
         event.with("message", message).with("place", place).with("name", thread)
     });
     let waited = Duration::from_nanos(own.waited.load(Ordering::Relaxed));
-    if waited < MOST {
+    let is_on_node = !here::node().is_empty() && !own.expects_panics.load(Ordering::Relaxed);
+    if !is_test && !is_on_node {
+        if count < MOST_UNAWAITED {
+            append(|| Record::Look);
+            own.log.ask();
+        }
+    } else if waited < MOST {
         let start = progress::now();
         append(|| Record::Look);
         let number = own.log.ask();
-        if signals::wake_init() {
-            own.log.wait_for_answer(number, LOOK);
-        }
+        own.log.wait_for_answer(number, LOOK);
         let took = progress::now().saturating_sub(start).as_nanos();
         own.waited.fetch_add(u64::try_from(took).unwrap_or(u64::MAX), Ordering::Relaxed);
     }

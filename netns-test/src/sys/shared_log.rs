@@ -118,7 +118,7 @@ impl SharedLog {
 
     /// Asks the reader a question. Returns its number. The caller wakes the reader.
     pub(crate) fn ask(&self) -> u32 {
-        self.memory().asked.fetch_add(1, Ordering::AcqRel) + 1
+        self.memory().asked.fetch_add(1, Ordering::AcqRel).wrapping_add(1)
     }
 
     /// Returns the number of the last question.

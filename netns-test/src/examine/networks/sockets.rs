@@ -95,6 +95,13 @@ impl<'a> Sockets<'a> {
 fn converted(one: &kernel::Socket) -> Socket {
     let is_listener = one.protocol == kernel::Protocol::Tcp && one.state == LISTENING;
     let is_bound = |end: &std::net::SocketAddr| end.port() != 0 || !end.ip().is_unspecified();
+    let state = state(one.protocol, one.state);
+    // The kernel counts a FIN that was received, and a SYN that was sent, as a byte.
+    let fin = u32::from(matches!(
+        state,
+        SocketState::CloseWait | SocketState::LastAck | SocketState::Closing
+    ));
+    let syn = u32::from(matches!(state, SocketState::SynSent | SocketState::SynReceived));
     Socket {
         protocol: match one.protocol {
             kernel::Protocol::Tcp => Protocol::Tcp,
@@ -102,11 +109,11 @@ fn converted(one: &kernel::Socket) -> Socket {
         },
         local: Some(one.local),
         remote: Some(one.remote).filter(is_bound),
-        state: state(one.protocol, one.state),
+        state,
         inode: one.inode.into(),
         uid: one.uid,
-        received: one.unread,
-        unsent: one.backlog.filter(|_| is_listener).unwrap_or(one.unsent),
+        received: one.unread.saturating_sub(fin),
+        unsent: one.backlog.filter(|_| is_listener).unwrap_or(one.unsent.saturating_sub(syn)),
         drops: one.drops,
         is_v6_only: one.is_ipv6_only,
         retransmits: one.retransmits,

@@ -17,9 +17,11 @@ pub(crate) mod way;
 
 use crate::evidence::ending::Ending;
 use crate::evidence::facts::Facts;
-use crate::explain::cause::Cause;
+use crate::evidence::facts::network::AttemptKind;
+use crate::explain::cause::{Cause, Certainty};
 use crate::explain::scene::Scene;
 use crate::explain::target::{Target, targets};
+use crate::explain::trouble::Trouble;
 
 /// Most causes of a failure.
 const MOST: usize = 4;
@@ -65,5 +67,31 @@ pub(crate) fn causes(ending: &Ending, facts: &Facts) -> Vec<Cause> {
 
 fn of(scene: &Scene<'_>) -> Vec<Cause> {
     let targets = targets(scene);
-    FAMILIES.iter().flat_map(|family| family(scene, &targets)).collect()
+    let found = FAMILIES.iter().flat_map(|family| family(scene, &targets));
+    let most = if may_be_certain(scene) { Certainty::Certain } else { Certainty::Likely };
+    found.map(|cause| Cause { certainty: cause.certainty.max(most), ..cause }).collect()
+}
+
+/// Returns whether the message is that of a failed operation of the kernel, as far as it shows. The
+/// text of an assertion, or of an error that a program has made, is about anything.
+fn may_be_certain(scene: &Scene<'_>) -> bool {
+    let is_made_up = ["Custom {", "assertion `", "assertion failed"];
+    let is_kernels = |number: &str| {
+        let texts = [format!("code: {number},"), format!("os error {number})")];
+        texts.iter().any(|text| scene.message.contains(text.as_str()))
+    };
+    match scene.trouble {
+        Trouble::TimeLimit | Trouble::Other => true,
+        _ if is_made_up.iter().any(|text| scene.message.contains(text)) => false,
+        // Without an entry of the flight recorder it may have been a UNIX socket.
+        Trouble::Refused => is_kernels("111") && is_recorded(scene),
+        // Of EPIPE, a UNIX socket may be the one.
+        Trouble::Reset => is_kernels("104"),
+        _ => true,
+    }
+}
+
+fn is_recorded(scene: &Scene<'_>) -> bool {
+    let mut attempts = scene.networks.iter().flat_map(|network| network.attempts.iter().flatten());
+    attempts.any(|attempt| matches!(attempt.kind, AttemptKind::Reset | AttemptKind::IcmpError))
 }

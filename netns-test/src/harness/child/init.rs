@@ -9,6 +9,7 @@ use crate::diagnose;
 use crate::env;
 use crate::env::Escape;
 use crate::error::Failure;
+use crate::evidence::log;
 use crate::examine::recorder::trap::Trap;
 use crate::harness::child::body;
 use crate::harness::child::context::{Arrived, Site, Start, Task};
@@ -311,7 +312,9 @@ fn supervise(
             reporting::so_far((case, control), &mut evidence, began, running.proc.as_ref());
         }
         let next = interim.map(|interim| interim.left(now, began));
-        let left = left.into_iter().chain(next).min();
+        // A panicking thread cannot wake this process: see `log::panicked`.
+        let poll = evidence.as_ref().map(|_| log::POLL);
+        let left = left.into_iter().chain(next).chain(poll).min();
         let events = [
             Until::Readable(site.children.as_fd()),
             // Not `Readable`: the runner's data on this socket is for the body.
@@ -337,8 +340,8 @@ fn supervise(
             }
             return Report::Ended(ended);
         }
-        if let Some(evidence) = evidence.as_mut().filter(|_| ended) {
-            evidence.follow(running.proc.as_ref());
+        if let Some(evidence) = &mut evidence {
+            evidence.follow(ended, running.proc.as_ref());
         }
         // The kernel kills the body when init ends.
         if let Left::Over(limit) = look {

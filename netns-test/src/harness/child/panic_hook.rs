@@ -27,17 +27,19 @@ pub(crate) fn intercept_until(
     }));
 }
 
-/// Records each panic of the process in its log, after the present hook.
+/// Records each panic of the process in its log, after the present hook. The calling thread is the
+/// test's.
 pub(crate) fn watch() {
     if !log::is_kept() {
         return;
     }
-    let before = panic::take_hook();
+    let (before, test) = (panic::take_hook(), thread::current().id());
     panic::set_hook(Box::new(move |info| {
         before(info);
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         let thread = thread::current();
-        log::panicked(&message(info.payload()), &place, thread.name().unwrap_or_default());
+        let name = thread.name().unwrap_or_default();
+        log::panicked(&message(info.payload()), &place, name, thread.id() == test);
     }));
 }
 

@@ -99,10 +99,13 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Reads what is new in the log, and looks at the test if the body has asked for it. `proc` is
-    /// the PID namespace's `/proc`.
-    pub(crate) fn follow(&mut self, proc: Option<&OwnedFd>) {
+    /// Reads what is new in the log, if the body has woken init or asks for a look, and looks at
+    /// the test then. `proc` is the PID namespace's `/proc`.
+    pub(crate) fn follow(&mut self, is_woken: bool, proc: Option<&OwnedFd>) {
         let asked = self.log.asked();
+        if !is_woken && asked == self.answered {
+            return;
+        }
         self.read(proc);
         if asked != self.answered {
             if std::mem::take(&mut self.is_look_wanted) {

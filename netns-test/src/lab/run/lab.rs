@@ -230,6 +230,7 @@ impl Lab {
     /// # }
     /// ```
     pub fn expect_panics(&self) {
+        log::expect_panics();
         self.panics.expect();
         log::note(|| {
             let event = Event::of(EventKind::Note, "", "panics on nodes are expected");

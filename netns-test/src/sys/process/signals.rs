@@ -168,6 +168,7 @@ pub(crate) fn signal(pid: u32, number: i32) -> io::Result<()> {
 
 /// Wakes process 1 of the PID namespace, which waits for SIGCHLD. Returns `false` if this process
 /// may not signal it.
+#[cfg(feature = "lab")]
 pub(crate) fn wake_init() -> bool {
     // SAFETY: sends a signal.
     Errno::result(unsafe { libc::kill(1, libc::SIGCHLD) }).is_ok()

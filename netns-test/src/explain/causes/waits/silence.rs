@@ -1,6 +1,6 @@
 //! Nothing came: what was sent, and where it is. Pure.
 
-use crate::evidence::facts::network::{Network, Protocol, Socket, SocketState};
+use crate::evidence::facts::network::{AttemptKind, Network, Protocol, Socket, SocketState};
 use crate::explain::cause::{Cause, Certainty};
 use crate::explain::causes::waits::decisive::{decisive, stillness};
 use crate::explain::scene::{Scene, node_name};
@@ -56,7 +56,12 @@ fn no_connection(
     let text = format!("no connection is left to accept on {local} of {node}");
     let elsewhere = scene.nodes().find_map(|other| {
         let refused = other.attempts.iter().flatten().next()?;
-        Some(format!("{} has tried {}", node_name(&other.node), refused.to.or(refused.from)?))
+        // The remote end is that which has sent the RST.
+        let to = match refused.kind {
+            AttemptKind::Reset => refused.from,
+            _ => refused.to.or(refused.from),
+        };
+        Some(format!("{} has tried {}", node_name(&other.node), to?))
     });
     let opened = network.counter("Tcp.PassiveOpens");
     Some(
