@@ -117,6 +117,13 @@ fn no_other_call_is_needed() {
     without(&OTHERS, KILL);
 }
 
+/// A panic asks init for a look at the test, without a signal.
+#[netns_test]
+fn a_panic_that_is_caught_needs_no_signal() {
+    without(&[libc::SYS_kill, libc::SYS_tkill, libc::SYS_tgkill], KILL);
+    std::panic::catch_unwind(|| panic!("it is caught")).unwrap_err();
+}
+
 #[netns_test]
 fn another_thread_may_have_a_filter() {
     std::thread::spawn(|| only(&BASIC, EPERM)).join().unwrap();
