@@ -21,8 +21,6 @@ pub(crate) enum Record {
 facts! {
     /// Networks of a lab.
     struct Networks {
-        /// Number of the lab.
-        lab: u32,
         /// Whether init may hold them until the test has ended. Otherwise something of the caller's
         /// network would stay in use.
         may_be_kept: bool,
@@ -82,7 +80,7 @@ mod tests {
     #[test]
     fn records_round_trip() {
         let node = NodeNetwork { node: "a".into(), descriptor: 7, inode: 9 };
-        let networks = Networks { lab: 1, may_be_kept: true, nodes: vec![node] };
+        let networks = Networks { may_be_kept: true, nodes: vec![node] };
         let event = Event { node: "a".into(), ..Event::default() }.with("pid", 7);
         for record in [
             Record::Event(event),

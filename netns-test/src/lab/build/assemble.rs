@@ -31,8 +31,7 @@ pub(crate) fn assemble(plan: Plan) -> Result<(Fabric, Own)> {
     described::begin_build();
     let made = namespaces::make(&plan, 0)?;
     let all: Vec<&Made> = made.iter().collect();
-    let number = described::next_number();
-    described::report_made(number, &plan, &all);
+    described::report_made(&plan, &all);
     let indexes = Indexes::new(&plan, last_index(&plan, &all)?);
     let journal = Arc::new(Journal::default());
     let guest = Guest::new(&plan, &all, &indexes, &journal)?;
@@ -42,5 +41,5 @@ pub(crate) fn assemble(plan: Plan) -> Result<(Fabric, Own)> {
         requests::set_up_node(&plan, node, &indexes, made, |_| true)?;
     }
     ready::wait(&plan, &all, &indexes)?;
-    Ok((Fabric::new(number, (plan, indexes), made, journal), Own { covered, guest }))
+    Ok((Fabric::new(plan, indexes, made, journal), Own { covered, guest }))
 }

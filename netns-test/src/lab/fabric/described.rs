@@ -1,7 +1,7 @@
 //! The lab as the log of its test describes it, so that the report of a failure has its names.
 
 use std::os::fd::{AsRawFd as _, BorrowedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::topology::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
@@ -14,17 +14,8 @@ use crate::lab::plan::{InterfaceKind, NodePlan, Plan};
 use crate::lab::topology::NodeKind;
 use crate::sys::fds;
 
-/// Returns the number of the next lab of this process.
-pub(crate) fn next_number() -> u32 {
-    static LAST: AtomicU32 = AtomicU32::new(0);
-    LAST.fetch_add(1, Ordering::Relaxed) + 1
-}
-
 /// Describes a lab that was built, extended or changed.
 pub(crate) fn describe(fabric: &Fabric) {
-    if !log::is_kept() {
-        return;
-    }
     log::append(|| Record::Lab(facts(fabric.number, &fabric.plan, &fabric.links.lock())));
     // The flight recorder has begun when the test goes on.
     log::settle();
@@ -34,27 +25,23 @@ pub(crate) fn describe(fabric: &Fabric) {
 pub(crate) fn report_networks(fabric: &Fabric) {
     let nodes = fabric.nodes.iter();
     let there: Vec<_> = nodes.filter_map(|node| Some((node, node.here().ok()?))).collect();
-    report(fabric.number, &fabric.plan, there.iter().map(|(node, here)| (node.name(), &***here)));
+    report(&fabric.plan, there.iter().map(|(node, here)| (node.name(), &***here)));
 }
 
 /// Makes init hold the networks of the nodes of a lab that is being built. Init records in them
 /// from now on, beside the build: see [`log::settle`].
-pub(crate) fn report_made(number: u32, plan: &Plan, made: &[&Made]) {
-    report(
-        number,
-        plan,
-        plan.nodes().iter().map(|node| node.name.as_str()).zip(made.iter().copied()),
-    );
+pub(crate) fn report_made(plan: &Plan, made: &[&Made]) {
+    let names = plan.nodes().iter().map(|node| node.name.as_str());
+    report(plan, names.zip(made.iter().copied()));
 }
 
-fn report<'a>(number: u32, plan: &Plan, nodes: impl Iterator<Item = (&'a str, &'a Made)>) {
-    if !log::is_kept() {
-        return;
-    }
-    // Held, they would keep interfaces in the caller's own network.
-    let may_be_kept = plan.nodes().iter().all(|node| node.kind != NodeKind::Local);
-    let nodes = nodes.filter_map(|(name, made)| network(name, made.place.network())).collect();
-    log::report(|| Record::Networks(Networks { lab: number, may_be_kept, nodes }));
+fn report<'a>(plan: &Plan, nodes: impl Iterator<Item = (&'a str, &'a Made)>) {
+    log::report(|| {
+        // Held, they would keep interfaces in the caller's own network.
+        let may_be_kept = plan.nodes().iter().all(|node| node.kind != NodeKind::Local);
+        let nodes = nodes.filter_map(|(name, made)| network(name, made.place.network())).collect();
+        Record::Networks(Networks { may_be_kept, nodes })
+    });
 }
 
 fn network(name: &str, network: BorrowedFd<'_>) -> Option<NodeNetwork> {
@@ -94,10 +81,7 @@ fn facts(number: u32, plan: &Plan, ends: &[[End; 2]]) -> LabFacts {
     let links = ends.iter().enumerate().map(|(at, ends)| {
         let ends =
             ends.iter().map(|end| LabEnd { node: end.node as u32, interface: end.name.clone() });
-        let label = plan.link_label(at);
-        let name = plan.links()[at].name.clone();
-        let name = name.unwrap_or_else(|| label.trim_start_matches("link ").to_owned());
-        LabLink { name, ends: ends.collect() }
+        LabLink { name: plan.link_name(at), ends: ends.collect() }
     });
     LabFacts { number, nodes, links: links.collect() }
 }
@@ -115,6 +99,6 @@ fn node(node: &NodePlan) -> LabNode {
             mac: interface.mac.map(|mac| mac.to_string()).unwrap_or_default(),
         }
     });
-    let kind = format!("{:?}", node.kind).to_lowercase();
-    LabNode { name: node.name.clone(), kind, interfaces: interfaces.collect() }
+    let (name, kind) = (node.name.clone(), node.kind.name().to_owned());
+    LabNode { name, kind, interfaces: interfaces.collect() }
 }

@@ -1,6 +1,7 @@
 //! The state of a lab, which all handles share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::error::Result;
 use crate::lab::fabric::ends::{End, LinkEnds};
@@ -33,14 +34,14 @@ pub(crate) struct Fabric {
 impl Fabric {
     /// Returns the state of a lab whose nodes are `made`, in the order of the plan.
     pub(crate) fn new(
-        number: u32,
-        (plan, indexes): (Plan, Indexes),
+        plan: Plan,
+        indexes: Indexes,
         made: Vec<Made>,
         journal: Arc<Journal>,
     ) -> Self {
         let nodes = made.into_iter().zip(plan.nodes());
         Self {
-            number,
+            number: next_number(),
             nodes: nodes.map(|(made, node)| Arc::new(LiveNode::new(node, made))).collect(),
             links: Arc::new(LinkEnds::new(&plan, &indexes)),
             partitions: Arc::default(),
@@ -119,4 +120,10 @@ impl Fabric {
     pub(crate) fn label(&self, end: &End) -> String {
         name_of(&self.plan, end.node, &end.name)
     }
+}
+
+/// Returns the number of the next lab of this process.
+fn next_number() -> u32 {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
 }

@@ -288,6 +288,13 @@ impl Plan {
         link_label(link.name.as_deref(), ends)
     }
 
+    /// Returns the name of a link alone: `wan`, or without a name `home to server`.
+    pub(crate) fn link_name(&self, link: usize) -> String {
+        let link = &self.links[link];
+        let [a, b] = link.ends.map(|end| self.nodes[end.node].name.as_str());
+        link.name.clone().unwrap_or_else(|| format!("{a} to {b}"))
+    }
+
     pub(crate) fn interface(&self, place: InterfaceRef) -> &InterfacePlan {
         &self.nodes[place.node].interfaces[place.interface]
     }

@@ -246,10 +246,8 @@ impl Lab {
 impl fmt::Debug for Lab {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nodes = Names(self.nodes().map(|node| node.name().to_owned()).collect());
-        let ends = |at| self.fabric.plan.link_label(at).trim_start_matches("link ").to_owned();
-        let names = self.links().enumerate();
-        let names = names.map(|(at, link)| link.name().map_or_else(|| ends(at), str::to_owned));
-        let links = Names(names.collect());
+        let links = 0..self.links.len();
+        let links = Names(links.map(|at| self.fabric.plan.link_name(at)).collect());
         f.debug_struct("Lab").field("nodes", &nodes).field("links", &links).finish()
     }
 }

@@ -22,6 +22,18 @@ pub enum NodeKind {
     Switch,
 }
 
+impl NodeKind {
+    /// Returns the name of the kind in texts.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Local => "local",
+            Self::Router => "router",
+            Self::Switch => "switch",
+        }
+    }
+}
+
 /// Mode of a macvlan interface: how it exchanges frames with other macvlan interfaces on the same
 /// lower interface (`ip-link(8)`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

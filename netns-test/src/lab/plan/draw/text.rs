@@ -6,8 +6,8 @@ use crate::lab::plan::routes::static_routes::shown;
 use crate::lab::plan::{
     InterfaceKind, InterfacePlan, InterfaceRef, Plan, SegmentKind, SegmentPlan,
 };
+use crate::lab::topology::Topology;
 use crate::lab::topology::model::ExtraKind;
-use crate::lab::topology::{NodeKind, Topology};
 
 /// Writes the nodes, then the links, in the order of declaration.
 impl fmt::Display for Topology {
@@ -16,7 +16,7 @@ impl fmt::Display for Topology {
         for node in &self.nodes {
             let extras: Vec<String> =
                 node.extras.iter().map(|extra| extra_name(&extra.kind)).collect();
-            rows.push(vec![kind_name(node.kind).to_owned(), node.name.clone(), extras.join(", ")]);
+            rows.push(vec![node.kind.name().to_owned(), node.name.clone(), extras.join(", ")]);
         }
         for link in &self.links {
             let end = |end: usize| {
@@ -123,15 +123,6 @@ fn lower(interface: &InterfacePlan) -> Option<String> {
         }
         InterfaceKind::Vxlan { local, .. } => Some(format!("from {local}")),
         _ => None,
-    }
-}
-
-fn kind_name(kind: NodeKind) -> &'static str {
-    match kind {
-        NodeKind::Host => "host",
-        NodeKind::Local => "local",
-        NodeKind::Router => "router",
-        NodeKind::Switch => "switch",
     }
 }
 
