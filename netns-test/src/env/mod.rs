@@ -183,38 +183,23 @@ impl Settings {
     fn new(value: impl Fn(&str) -> Option<OsString>) -> Result<Self, Failure> {
         let value = |name: &str| value(name).filter(|value| !value.is_empty());
         let [policy, skipped, spares, report, keep, out, escape] = &VARIABLES;
-        let policy = match value(policy.name) {
-            None => Policy::Require,
-            Some(value) if value == "require" => Policy::Require,
-            Some(value) if value == "skip" => Policy::Skip,
-            Some(value) => return Err(wrong(policy, &value)),
-        };
+        let policies = [("require", Policy::Require), ("skip", Policy::Skip)];
+        let policy = policy.choice(value(policy.name), policies)?;
         let spares = match value(spares.name) {
             None => None,
             Some(value) => Some(number(&value).ok_or_else(|| wrong(spares, &value))?),
         };
-        let report = match value(report.name) {
-            None => Report::Full,
-            Some(value) if value == "full" => Report::Full,
-            Some(value) if value == "short" => Report::Short,
-            Some(value) if value == "off" => Report::Off,
-            Some(value) => return Err(wrong(report, &value)),
-        };
-        let keep = match value(keep.name) {
-            None => Keep::Failed,
-            Some(value) if value == "failed" => Keep::Failed,
-            Some(value) if value == "all" => Keep::All,
-            Some(value) if value == "none" => Keep::None,
-            Some(value) => return Err(wrong(keep, &value)),
-        };
-        let escape = match value(escape.name) {
-            None => Escape::Note,
-            Some(value) if value == "note" => Escape::Note,
-            Some(value) if value == "fail" => Escape::Fail,
-            Some(value) if value == "trace" => Escape::Trace,
-            Some(value) if value == "off" => Escape::Off,
-            Some(value) => return Err(wrong(escape, &value)),
-        };
+        let reports = [("full", Report::Full), ("short", Report::Short), ("off", Report::Off)];
+        let report = report.choice(value(report.name), reports)?;
+        let kept = [("failed", Keep::Failed), ("all", Keep::All), ("none", Keep::None)];
+        let keep = keep.choice(value(keep.name), kept)?;
+        let escapes = [
+            ("note", Escape::Note),
+            ("fail", Escape::Fail),
+            ("trace", Escape::Trace),
+            ("off", Escape::Off),
+        ];
+        let escape = escape.choice(value(escape.name), escapes)?;
         // A test may change the working directory.
         let absolute = |path| std::path::absolute(&path).unwrap_or(path);
         let skipped = value(skipped.name).map(PathBuf::from).map(absolute);

@@ -1,6 +1,6 @@
 //! The variables of the user, as the documentation has them. Pure.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use crate::error::Failure;
 
@@ -64,6 +64,19 @@ pub(crate) const VARIABLES: [Variable; 7] = [
                   interface `escape` takes; or nothing",
     },
 ];
+
+impl Variable {
+    /// Returns the choice that `value` names, or the first one if the variable is not set.
+    pub(crate) fn choice<T: Copy, const COUNT: usize>(
+        &self,
+        value: Option<OsString>,
+        choices: [(&str, T); COUNT],
+    ) -> Result<T, Failure> {
+        let Some(value) = value else { return Ok(choices[0].1) };
+        let named = choices.iter().find(|(name, _)| value == *name);
+        named.map(|(_, choice)| *choice).ok_or_else(|| wrong(self, &value))
+    }
+}
 
 /// Returns the failure for a value that is not known.
 pub(crate) fn wrong(variable: &Variable, value: &OsStr) -> Failure {
