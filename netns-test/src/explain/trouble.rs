@@ -30,6 +30,12 @@ pub(crate) enum Trouble {
     Other,
 }
 
+/// ECONNREFUSED on most machines.
+pub(crate) const REFUSED: i32 = 111;
+
+/// ECONNRESET on most machines.
+pub(crate) const RESET: i32 = 104;
+
 /// Words of an error, and its number on most machines.
 const ERRORS: [(Trouble, &[&str], &[i32]); 12] = [
     (
@@ -44,7 +50,7 @@ const ERRORS: [(Trouble, &[&str], &[i32]); 12] = [
         &[],
     ),
     (Trouble::TooManyFiles, &["Too many open files", "No file descriptors available"], &[24]),
-    (Trouble::Refused, &["ConnectionRefused", "Connection refused"], &[111]),
+    (Trouble::Refused, &["ConnectionRefused", "Connection refused"], &[REFUSED]),
     (Trouble::HostUnreachable, &["HostUnreachable", "No route to host"], &[113]),
     (Trouble::NetworkUnreachable, &["NetworkUnreachable", "Network is unreachable"], &[101]),
     (Trouble::AddrInUse, &["AddrInUse", "Address already in use", "Address in use"], &[98]),
@@ -65,7 +71,7 @@ const ERRORS: [(Trouble, &[&str], &[i32]); 12] = [
             "failed to fill whole buffer",
             "early eof",
         ],
-        &[104, 32, 103],
+        &[RESET, 32, 103],
     ),
     (Trouble::TooLong, &["Message too long", "Message too large"], &[90]),
     (Trouble::WouldBlock, &["WouldBlock", "Resource temporarily unavailable"], &[11]),
@@ -115,7 +121,7 @@ pub(crate) fn named_ports(message: &str) -> Vec<(String, u16)> {
 }
 
 /// Returns the error number, as `Display` or `Debug` of `std::io::Error` write it.
-fn number(message: &str) -> Option<i32> {
+pub(crate) fn number(message: &str) -> Option<i32> {
     let after = |mark| message.split_once(mark).map(|(_, rest)| rest);
     let rest = after("(os error ").or_else(|| after("Os { code: "))?;
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()

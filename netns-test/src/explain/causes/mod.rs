@@ -21,7 +21,7 @@ use crate::evidence::facts::network::AttemptKind;
 use crate::explain::cause::{Cause, Certainty};
 use crate::explain::scene::Scene;
 use crate::explain::target::{Target, targets};
-use crate::explain::trouble::Trouble;
+use crate::explain::trouble::{REFUSED, RESET, Trouble, number};
 
 /// Most causes of a failure.
 const MOST: usize = 4;
@@ -76,17 +76,13 @@ fn of(scene: &Scene<'_>) -> Vec<Cause> {
 /// text of an assertion, or of an error that a program has made, is about anything.
 fn may_be_certain(scene: &Scene<'_>) -> bool {
     let is_made_up = ["Custom {", "assertion `", "assertion failed"];
-    let is_kernels = |number: &str| {
-        let texts = [format!("code: {number},"), format!("os error {number})")];
-        texts.iter().any(|text| scene.message.contains(text.as_str()))
-    };
     match scene.trouble {
         Trouble::TimeLimit | Trouble::Other => true,
         _ if is_made_up.iter().any(|text| scene.message.contains(text)) => false,
         // Without an entry of the flight recorder it may have been a UNIX socket.
-        Trouble::Refused => is_kernels("111") && is_recorded(scene),
+        Trouble::Refused => number(scene.message) == Some(REFUSED) && is_recorded(scene),
         // Of EPIPE, a UNIX socket may be the one.
-        Trouble::Reset => is_kernels("104"),
+        Trouble::Reset => number(scene.message) == Some(RESET),
         _ => true,
     }
 }
