@@ -36,6 +36,12 @@ pub(crate) trait Fact: Sized {
     }
 }
 
+/// Writes a field of an object.
+pub(crate) fn field(out: &mut Json, name: &str, value: &impl Fact) {
+    out.key(name);
+    value.json(out);
+}
+
 /// Declares a struct of facts.
 macro_rules! facts {
     ($(#[$meta:meta])* struct $name:ident { $($(#[$of:meta])* $field:ident: $type:ty,)* }) => {
@@ -56,10 +62,7 @@ macro_rules! facts {
             fn json(&self, out: &mut $crate::evidence::json::Json) {
                 let Self { $($field,)* } = self;
                 out.object(|out| {
-                    $(
-                        out.key(stringify!($field));
-                        $crate::evidence::code::Fact::json($field, out);
-                    )*
+                    $($crate::evidence::code::field(out, stringify!($field), $field);)*
                 });
             }
 
@@ -79,7 +82,9 @@ macro_rules! facts {
 /// Declares an enum of facts, each with the word that stands for it in texts and JSON. The first is
 /// the default.
 macro_rules! words {
-    ($(#[$meta:meta])* enum $name:ident { $($(#[$of:meta])* $variant:ident = $word:literal,)* }) => {
+    ($(#[$meta:meta])* enum $name:ident {
+        $($(#[$of:meta])* $variant:ident = $word:literal,)*
+    }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub(crate) enum $name { $($(#[$of])* $variant,)* }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::evidence::code::Fact as _;
+use crate::evidence::code::{Fact as _, field};
 use crate::evidence::facts::Facts;
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::json::Json;
@@ -48,12 +48,9 @@ fn lab(facts: &Facts) -> File {
         json.object(|json| {
             json.key("schema");
             json.number(1);
-            json.key("began_ns");
-            facts.began.json(json);
-            json.key("ended_ns");
-            facts.ended.json(json);
-            json.key("labs");
-            facts.labs.json(json);
+            field(json, "began_ns", &facts.began);
+            field(json, "ended_ns", &facts.ended);
+            field(json, "labs", &facts.labs);
             json.key("looks");
             json.array(|json| {
                 for look in &looks {
@@ -61,8 +58,7 @@ fn lab(facts: &Facts) -> File {
                     look.json(json);
                 }
             });
-            json.key("gaps");
-            facts.gaps.json(json);
+            field(json, "gaps", &facts.gaps);
         });
         let content = json.finish().into_bytes();
         if content.len() <= MOST_LAB {
@@ -84,14 +80,12 @@ fn line(event: &Event, began: u128) -> String {
     json.object(|json| {
         json.key("t_ns");
         json.number(event.at.as_nanos() as i128 - began as i128);
-        json.key("node");
-        json.text(&event.node);
+        field(json, "node", &event.node);
         json.key("kind");
         json.text(event.kind.word());
         json.key("thread");
         json.number(event.thread.into());
-        json.key("text");
-        json.text(&event.text);
+        field(json, "text", &event.text);
         json.key("details");
         json.object(|json| {
             for detail in &event.details {

@@ -1,7 +1,7 @@
 //! The file `result.json`: the end of a test for programs. Pure. docs/FAILURES.md has the schema.
 
 use crate::env::TestRun;
-use crate::evidence::code::Fact as _;
+use crate::evidence::code::field;
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::Facts;
 use crate::evidence::json::Json;
@@ -40,18 +40,13 @@ pub(crate) fn json(
             json.key(key);
             json.text(text);
         }
-        json.key("attempt");
-        ending.attempt.json(json);
-        json.key("attempts");
-        ending.attempts.json(json);
-        json.key("repetition");
-        run.repetition.json(json);
-        json.key("after_ns");
-        ending.after.json(json);
+        field(json, "attempt", &ending.attempt);
+        field(json, "attempts", &ending.attempts);
+        field(json, "repetition", &run.repetition);
+        field(json, "after_ns", &ending.after);
         json.key("causes");
         json.array(|json| causes.iter().for_each(|one| cause(one, json)));
-        json.key("lost_events");
-        facts.lost.json(json);
+        field(json, "lost_events", &facts.lost);
         json.key("files");
         json.array(|json| files.iter().for_each(|one| file(one, json)));
     });
@@ -63,20 +58,16 @@ fn cause(cause: &Cause, json: &mut Json) {
     json.object(|json| {
         json.key("certainty");
         json.text(cause.certainty.word());
-        json.key("text");
-        json.text(&cause.text);
-        json.key("proof");
-        cause.proof.json(json);
-        json.key("remedy");
-        cause.remedy.json(json);
+        field(json, "text", &cause.text);
+        field(json, "proof", &cause.proof);
+        field(json, "remedy", &cause.remedy);
     });
 }
 
 fn file(file: &File, json: &mut Json) {
     json.item();
     json.object(|json| {
-        json.key("name");
-        json.text(&file.name);
+        field(json, "name", &file.name);
         json.key("bytes");
         json.number(file.content.len() as i128);
         json.key("left_out");
