@@ -171,8 +171,9 @@ pub(crate) fn settle() {
 /// unwinds. Other threads do not wait, nor those of nodes whose panics are expected: the test may
 /// watch how long they take.
 ///
-/// Makes no system call but futex(2), which Rust's locks need anyway: a seccomp filter of the test
-/// may end the thread for others. So init is not woken, and looks after [`POLL`].
+/// Makes no system calls but gettid(2) and futex(2), which panic hooks and locks of Rust make, too:
+/// a seccomp filter of the test may end the thread for others. So init is not woken, and looks
+/// after [`POLL`].
 pub(crate) fn panicked(message: &str, place: &str, thread: &str, is_test: bool) {
     let Some(own) = own() else { return };
     let count = own.panics.fetch_add(1, Ordering::Relaxed);

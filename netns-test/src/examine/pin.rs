@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use crate::evidence::record::NodeNetwork;
+use crate::examine::processes::stat::stat;
 use crate::examine::recorder::Recorder;
 use crate::examine::recorder::trap::Trap;
 use crate::sys::fds;
@@ -53,8 +54,7 @@ impl Pin {
 /// Returns whether a process has ended, be it reaped or not.
 fn has_ended(proc: &OwnedFd, pid: Pid) -> bool {
     let text = fds::read_in(proc, &format!("{pid}/stat")).unwrap_or_default();
-    let state = text.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    matches!(state, None | Some('Z' | 'X'))
+    stat(&text).is_none_or(|known| matches!(known.state.as_str(), "Z" | "X"))
 }
 
 /// Starts the flight recorder in the networks that are held and have none, with a trap if `traps`.

@@ -3,7 +3,7 @@
 
 mod call;
 mod descriptors;
-mod stat;
+pub(super) mod stat;
 
 use std::io;
 use std::os::fd::OwnedFd;

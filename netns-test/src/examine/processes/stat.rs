@@ -2,9 +2,9 @@
 
 /// Values of `/proc/<pid>/stat`.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Stat {
+pub(crate) struct Stat {
     pub(super) name: String,
-    pub(super) state: String,
+    pub(crate) state: String,
     pub(super) parent: u32,
     /// Processor time in user and kernel mode.
     pub(super) ticks: u64,
@@ -14,7 +14,7 @@ pub(super) struct Stat {
 
 /// Parses `/proc/<pid>/stat`. The name may contain anything, so what follows it is counted from its
 /// last bracket on.
-pub(super) fn stat(text: &str) -> Option<Stat> {
+pub(crate) fn stat(text: &str) -> Option<Stat> {
     let (head, tail) = text.rsplit_once(')')?;
     let (_, name) = head.split_once('(')?;
     let fields: Vec<&str> = tail.split_whitespace().collect();

@@ -3,7 +3,7 @@
 //!
 //! The examiner is apart, so that a crash or a hang of it costs the evidence, and not the verdict.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use crate::env;
@@ -233,23 +233,10 @@ impl<'a> Evidence<'a> {
     /// Forks a child that looks, and returns the parts that it reports in time.
     fn examined(&self, reason: Reason, proc: &OwnedFd) -> std::io::Result<Look> {
         let limit = if reason == Reason::Panic { AT_PANIC } else { AT_END };
-        let now = progress::now();
-        let deadline = now + limit;
-        let (answer, theirs) = fds::pipe()?;
-        let Side::Parent(child) = process::fork_aside(self.alone)? else {
-            let thread = self.panicked();
-            let own = self.recorder.as_ref();
-            let (body, pins, reads_recorders) = (self.body, &self.pins[..], true);
-            let subject = Subject { reason, proc, body, pins, own, thread, reads_recorders };
-            parts::write(theirs.as_fd(), |report| {
-                // The rest is for what it is in the middle of then, and for its answer.
-                examine::look(&subject, now + limit * 4 / 5, report);
-            });
-            process::exit_now(0)
-        };
-        drop(theirs);
-        let (bytes, end) = read_until(&answer, deadline);
-        end_child(child, deadline + AT_PANIC);
+        let (bytes, end) = self.of_child(limit, |pipe, latest| {
+            let subject = Subject { thread: self.panicked(), ..self.subject(reason, proc) };
+            parts::write(pipe, |report| examine::look(&subject, latest, report));
+        })?;
         let (mut look, is_whole) = parts::read(&bytes);
         match end {
             Err(error) if look == Look::default() => return Err(error),
@@ -268,30 +255,49 @@ impl<'a> Evidence<'a> {
     pub(crate) fn so_far(&mut self, test: &Slow, proc: Option<&OwnedFd>) -> Vec<u8> {
         self.read(proc);
         let Some(proc) = proc else { return Vec::new() };
-        let deadline = progress::now() + AT_PANIC;
-        let Ok((answer, theirs)) = fds::pipe() else { return Vec::new() };
-        let Ok(side) = process::fork_aside(self.alone) else { return Vec::new() };
-        let Side::Parent(child) = side else {
-            let text = self.text_so_far(test, proc, deadline - AT_PANIC / 5);
-            drop(fds::write_all(theirs.as_fd(), text.as_bytes()));
+        let answer = self.of_child(AT_PANIC, |pipe, latest| {
+            let text = self.text_so_far(test, proc, latest);
+            drop(fds::write_all(pipe, text.as_bytes()));
+        });
+        match answer {
+            Ok((bytes, Ok(()))) => bytes,
+            Ok((_, Err(_))) | Err(_) => Vec::new(),
+        }
+    }
+
+    /// Calls `work` in a child, with a pipe for its answer and the time at which it should stop.
+    /// Returns the bytes that it has written within `limit`, and the error if these are not all.
+    fn of_child(
+        &self,
+        limit: Duration,
+        work: impl FnOnce(BorrowedFd<'_>, Duration),
+    ) -> std::io::Result<(Vec<u8>, std::io::Result<()>)> {
+        let start = progress::now();
+        let deadline = start + limit;
+        let (answer, theirs) = fds::pipe()?;
+        let Side::Parent(child) = process::fork_aside(self.alone)? else {
+            // The rest of the time is for the step that it is in then, and for its answer.
+            work(theirs.as_fd(), start + limit * 4 / 5);
             process::exit_now(0)
         };
         drop(theirs);
         let (bytes, end) = read_until(&answer, deadline);
         end_child(child, deadline + AT_PANIC);
-        if end.is_ok() { bytes } else { Vec::new() }
+        Ok((bytes, end))
+    }
+
+    /// Returns what a child looks at: everything, without a thread that comes first.
+    fn subject<'b>(&'b self, reason: Reason, proc: &'b OwnedFd) -> Subject<'b> {
+        let (body, pins, own) = (self.body, &self.pins[..], self.recorder.as_ref());
+        Subject { reason, proc, body, pins, own, thread: 0, reads_recorders: true }
     }
 
     /// Looks, in the child.
     fn text_so_far(&self, test: &Slow, proc: &OwnedFd, end: Duration) -> String {
-        let (reason, body, pins) = (Reason::TimeLimit, self.body, &self.pins[..]);
-        let (own, thread, reads_recorders) = (self.recorder.as_ref(), 0, false);
-        let subject = Subject { reason, proc, body, pins, own, thread, reads_recorders };
-        let mut found: Option<Look> = None;
-        examine::look(&subject, end, &mut |part| match &mut found {
-            Some(found) => found.join(part),
-            None => found = Some(part),
-        });
+        let subject = self.subject(Reason::TimeLimit, proc);
+        let subject = Subject { reads_recorders: false, ..subject };
+        let mut found = None;
+        examine::look(&subject, end, &mut |part| parts::join(&mut found, part));
         let facts = Facts {
             began: Some(test.began),
             ended: progress::now(),

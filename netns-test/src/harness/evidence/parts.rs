@@ -23,18 +23,23 @@ pub(super) fn write(pipe: BorrowedFd<'_>, with: impl FnOnce(&mut dyn FnMut(Look)
 /// Joins parts, and returns whether they are all. The last one may be cut off.
 pub(super) fn read(bytes: &[u8]) -> (Look, bool) {
     let mut input = Reader(bytes);
-    let mut found: Option<Look> = None;
+    let mut found = None;
     while let Some(part) = input.bytes() {
         if part.is_empty() {
             return (found.unwrap_or_default(), true);
         }
         let Some(part) = Look::decoded(part) else { break };
-        match &mut found {
-            None => found = Some(part),
-            Some(found) => found.join(part),
-        }
+        join(&mut found, part);
     }
     (found.unwrap_or_default(), false)
+}
+
+/// Adds a part. The first one has time and reason of the look.
+pub(super) fn join(found: &mut Option<Look>, part: Look) {
+    match found {
+        None => *found = Some(part),
+        Some(found) => found.join(part),
+    }
 }
 
 #[cfg(test)]

@@ -43,24 +43,10 @@ fn of_process(ended: &Ended) -> EndKind {
 mod tests {
     use super::*;
     use crate::error::Failure;
+    use crate::harness::runner::verdict::tests::ended;
 
     fn kind_of(status: Status, record: Option<Record>) -> EndKind {
         kind(&Outcome::Ended(Report::Ended(ended(status, record))))
-    }
-
-    fn ended(status: Status, record: Option<Record>) -> Ended {
-        Ended {
-            status,
-            record,
-            stage: Stage::Body,
-            timed_out: None,
-            stack_overflow: false,
-            left: Vec::new(),
-            is_alone: true,
-            limitations: Vec::new(),
-            used_up: None,
-            escaped: 0,
-        }
     }
 
     #[test]

@@ -172,10 +172,10 @@ fn verdict(ended: &Ended) -> Verdict {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn ended(status: Status, record: Option<Record>) -> Ended {
+    pub(crate) fn ended(status: Status, record: Option<Record>) -> Ended {
         Ended {
             status,
             record,
