@@ -6,6 +6,8 @@
 
 use std::fs;
 
+use crate::sys::text::field;
+
 /// Most ancestors to look at.
 const MOST_ANCESTORS: usize = 64;
 
@@ -68,7 +70,7 @@ fn place_of<'a>(id: &str, mounts: &'a str) -> Option<&'a str> {
 fn ancestors() -> Vec<String> {
     let parent = |process: &String| {
         let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim();
+        let parent = field(&status, "PPid:")?;
         (parent != "0").then(|| parent.to_owned())
     };
     let all = std::iter::successors(parent(&"self".to_owned()), parent);

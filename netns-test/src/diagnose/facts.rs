@@ -15,6 +15,7 @@ use crate::sys::seccomp::Call;
 
 use crate::diagnose::usage::Limit;
 use crate::diagnose::{chroot, ids, usage, user_namespaces};
+use crate::sys::text::field;
 
 /// The standard library's default stack size of a thread, in bytes.
 const STACK: u64 = 2 << 20;
@@ -108,7 +109,7 @@ impl Facts {
             unprivileged_clone: value(USERNS_CLONE),
             apparmor_restricts: value(APPARMOR_USERNS),
             selinux_enforces: value(SELINUX),
-            threads: after(&status, "Threads:").map(str::to_owned),
+            threads: field(&status, "Threads:").map(str::to_owned),
             unshare_filtered: Call::UnshareNothing.filtered(),
             clone_filtered: Call::CloneUser.filtered(),
             unmapped: ids::unmapped("uid", uid).or_else(|| ids::unmapped("gid", gid)),
@@ -126,7 +127,7 @@ impl Facts {
     pub(crate) fn of_this_process() -> Self {
         let seccomp = |file| {
             let status = fs::read_to_string(file).ok()?;
-            after(&status, "Seccomp:").map(str::to_owned)
+            field(&status, "Seccomp:").map(str::to_owned)
         };
         let of_process = seccomp("/proc/self/status");
         let of_thread = seccomp("/proc/thread-self/status").or_else(|| of_process.clone());
@@ -224,10 +225,6 @@ fn container() -> Option<Container> {
     ];
     let there = files.into_iter().find(|(path, _)| fs::exists(path).unwrap_or(false));
     there.map(|(_, container)| container)
-}
-
-fn after<'a>(text: &'a str, label: &str) -> Option<&'a str> {
-    text.lines().find_map(|line| line.strip_prefix(label)).map(str::trim)
 }
 
 #[cfg(test)]

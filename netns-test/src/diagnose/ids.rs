@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::sys::text::field;
+
 /// Id by which the kernel shows every id that a user namespace does not map (`overflowuid`,
 /// `proc_sys_kernel(5)`), unless it was changed.
 const OVERFLOW: u32 = 65_534;
@@ -16,8 +18,7 @@ pub(crate) fn unmapped(kind: &str, id: u32) -> Option<(u32, String)> {
 /// Returns the real user id, by which the kernel counts processes, as `/proc` shows it.
 pub(crate) fn real_user() -> Option<u32> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    ids.split_whitespace().next()?.parse().ok()
+    field(&status, "Uid:")?.split_whitespace().next()?.parse().ok()
 }
 
 /// Returns whether no other user is shown by the same id in `/proc`.

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use crate::diagnose::{ids, user_namespaces};
 use crate::env;
+use crate::sys::text::field;
 
 /// A limit, and what is used of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,12 +217,11 @@ fn tasks_of(uid: u32) -> Option<u64> {
         let is_process = name.to_str()?.bytes().all(|byte| byte.is_ascii_digit());
         is_process.then(|| fs::read_to_string(entry.path().join("status")).ok())?
     });
-    let field = |status: &str, name: &str| -> Option<u64> {
-        let value = status.lines().find_map(|line| line.strip_prefix(name))?;
-        value.split_whitespace().next()?.parse().ok()
+    let number = |status: &str, name: &str| -> Option<u64> {
+        field(status, name)?.split_whitespace().next()?.parse().ok()
     };
-    let own = statuses.filter(|status| field(status, "Uid:") == Some(u64::from(uid)));
-    Some(own.filter_map(|status| field(&status, "Threads:")).sum())
+    let own = statuses.filter(|status| number(status, "Uid:") == Some(u64::from(uid)));
+    Some(own.filter_map(|status| number(&status, "Threads:")).sum())
 }
 
 fn commitment() -> Option<Limit> {
@@ -247,8 +247,7 @@ fn in_kib(text: &str, field: &str) -> Option<u64> {
 
 /// Returns the soft limit with this label in `/proc/self/limits`; `None` if it is unlimited.
 fn soft(limits: &str, label: &str) -> Option<u64> {
-    let rest = limits.lines().find_map(|line| line.strip_prefix(label))?;
-    rest.split_whitespace().next()?.parse().ok()
+    field(limits, label)?.split_whitespace().next()?.parse().ok()
 }
 
 /// Returns the second number of the fourth field, `1/234`.

@@ -6,6 +6,7 @@ use std::thread::{self, ThreadId};
 
 use crate::sys::fds;
 use crate::sys::process;
+use crate::sys::text::field;
 
 static TEST: OnceLock<Test> = OnceLock::new();
 
@@ -56,15 +57,11 @@ pub(crate) fn steps_if_blocked() -> Option<u64> {
 
 /// Reads the text of `/proc/<pid>/task/<tid>/status`.
 fn steps(status: &str) -> Option<u64> {
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.map(str::trim)
-    };
-    if field("State")?.starts_with('R') {
+    if field(status, "State:")?.starts_with('R') {
         return None;
     }
-    let number = |name| field(name)?.parse::<u64>().ok();
-    Some(number("voluntary_ctxt_switches")? + number("nonvoluntary_ctxt_switches")?)
+    let number = |name| field(status, name)?.parse::<u64>().ok();
+    Some(number("voluntary_ctxt_switches:")? + number("nonvoluntary_ctxt_switches:")?)
 }
 
 #[cfg(test)]

@@ -21,3 +21,4 @@ pub(crate) mod ns;
 pub(crate) mod process;
 pub(crate) mod seccomp;
 pub(crate) mod shared_log;
+pub(crate) mod text;

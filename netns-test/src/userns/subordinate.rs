@@ -8,6 +8,7 @@ use crate::sys::launch;
 use crate::sys::launch::Helper;
 use crate::sys::process::Pid;
 use crate::sys::process::credentials;
+use crate::sys::text::field;
 use crate::sys::{errno, fds};
 
 /// A range of consecutive ids, in the sandbox and outside of it.
@@ -137,8 +138,7 @@ pub(crate) fn write(uids: &[IdRange], gids: &[IdRange], pid: Pid) -> Result<(), 
 /// `PR_SET_NO_NEW_PRIVS`).
 fn has_no_new_privileges() -> bool {
     let status = fds::read_small("/proc/self/status").unwrap_or_default();
-    let value = status.lines().find_map(|line| line.strip_prefix("NoNewPrivs:"));
-    value.is_some_and(|value| value.trim() == "1")
+    field(&status, "NoNewPrivs:") == Some("1")
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The files of a process or thread in `/proc` (proc(5)), as values. Pure.
 
+use crate::sys::text::field;
+
 /// Values of `/proc/<pid>/stat`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Stat {
@@ -54,8 +56,7 @@ pub(super) fn command(bytes: &[u8]) -> Vec<String> {
 
 /// Parses the limit of open files from `/proc/<pid>/limits`.
 pub(super) fn open_files(limits: &str) -> Option<u64> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
+    field(limits, "Max open files")?.split_whitespace().next()?.parse().ok()
 }
 
 /// Parses the descriptors that an epoll instance watches from its `/proc/<pid>/fdinfo`.

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use crate::sys::fds;
 use crate::sys::process;
 use crate::sys::process::Pid;
+use crate::sys::text::field;
 
 /// Number of processes that are listed by name.
 const NAMED: usize = 20;
@@ -45,10 +46,6 @@ fn has_living_thread(proc: &OwnedFd, pid: Pid) -> bool {
 /// Returns whether the thread with this `status` file (`proc_pid_status(5)`) has ended.
 fn has_ended(status: &str) -> Option<bool> {
     Some(field(status, "State:")?.starts_with(['Z', 'X']))
-}
-
-fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
-    status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
 }
 
 #[cfg(test)]

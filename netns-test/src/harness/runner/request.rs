@@ -26,6 +26,7 @@ use crate::sys::net::socket;
 use crate::sys::process::limits;
 use crate::sys::process::signals;
 use crate::sys::process::signals::Mask;
+use crate::sys::text::field;
 use crate::sys::{errno, fds};
 use crate::{diagnose, env, userns};
 
@@ -351,7 +352,7 @@ fn runner_env(server: &Server) -> Result<RunnerEnv, Refusal> {
 /// Reads the umask from `/proc`: umask(2) would change it for a moment, for all threads.
 fn umask() -> io::Result<u32> {
     let status = fds::read_small("/proc/self/status")?;
-    let value = status.lines().find_map(|line| line.strip_prefix("Umask:"));
-    let value = value.and_then(|value| u32::from_str_radix(value.trim(), 8).ok());
+    let value = field(&status, "Umask:");
+    let value = value.and_then(|value| u32::from_str_radix(value, 8).ok());
     value.ok_or_else(|| io::Error::other("no Umask in /proc/self/status"))
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::harness::protocol::heartbeat::Heartbeat;
 use crate::sys::fds;
 use crate::sys::process::Pid;
+use crate::sys::text::field;
 
 /// Pause between two looks at the server. The watchdog counts looks instead of measuring time: a
 /// runner that was stopped itself has not looked.
@@ -96,12 +97,9 @@ impl State {
     }
 
     fn in_status(status: &str) -> Self {
-        let field = |name: &str| {
-            let value = status.lines().find_map(|line| line.strip_prefix(name))?;
-            Some(value.trim().to_owned())
-        };
-        let tracer = field("TracerPid:").filter(|tracer| tracer != "0");
-        Self { state: field("State:"), tracer }
+        let value = |name| field(status, name).map(str::to_owned);
+        let tracer = value("TracerPid:").filter(|tracer| tracer != "0");
+        Self { state: value("State:"), tracer }
     }
 
     fn is_stopped(&self) -> bool {

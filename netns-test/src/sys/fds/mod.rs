@@ -11,6 +11,8 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, 
 use std::path::Path;
 use std::time::Duration;
 
+use crate::sys::text::field;
+
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag};
 use nix::poll::{PollFd, PollFlags};
@@ -86,8 +88,7 @@ pub(crate) fn place_of(fd: &OwnedFd) -> io::Result<Place> {
 /// Reads the id of the mount of a file, as in `/proc/self/mountinfo`.
 fn mount_of(fd: &OwnedFd) -> io::Result<u64> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()))?;
-    let field = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
-    field.and_then(|id| id.trim().parse().ok()).ok_or_else(|| Errno::ENODATA.into())
+    field(&info, "mnt_id:").and_then(|id| id.parse().ok()).ok_or_else(|| Errno::ENODATA.into())
 }
 
 /// Lists the names in a directory that are valid UTF-8.

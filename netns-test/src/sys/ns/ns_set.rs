@@ -13,6 +13,7 @@ use nix::sys::stat::Mode;
 
 use crate::error::{Failure, Kind};
 use crate::sys::process::Pid;
+use crate::sys::text::field;
 
 /// Open descriptors of namespaces.
 #[derive(Debug)]
@@ -281,6 +282,6 @@ fn has_thread_in(pid: Pid, names: &[String]) -> bool {
 /// Returns the ids of a process, from the PID namespace of `/proc` down to its own (Linux 4.1).
 fn pids_of(process: &str) -> Vec<Pid> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
-    line.split_whitespace().filter_map(|number| number.parse().ok()).collect()
+    let ids = field(&status, "NSpid:").unwrap_or_default();
+    ids.split_whitespace().filter_map(|number| number.parse().ok()).collect()
 }

@@ -16,6 +16,8 @@ use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
+use crate::sys::text::field;
+
 use nix::errno::Errno;
 
 pub(crate) use crate::sys::process::signals::kill;
@@ -290,8 +292,8 @@ pub(crate) fn exit_now(status: i32) -> ! {
 /// Returns the id of the process that a pidfd refers to.
 pub(crate) fn pid_of(pidfd: BorrowedFd<'_>) -> io::Result<u32> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
-    let field = info.lines().find_map(|line| line.strip_prefix("Pid:"));
-    let pid: i64 = field.and_then(|pid| pid.trim().parse().ok()).ok_or(Errno::EINVAL)?;
+    let field = field(&info, "Pid:");
+    let pid: i64 = field.and_then(|pid| pid.parse().ok()).ok_or(Errno::EINVAL)?;
     // -1 for a process that has ended, 0 for one of another PID namespace.
     u32::try_from(pid).ok().filter(|&pid| pid > 0).ok_or_else(|| Errno::ESRCH.into())
 }
