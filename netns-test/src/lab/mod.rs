@@ -12,6 +12,8 @@ pub(crate) mod build;
 pub(crate) mod change;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod fabric;
+#[expect(dead_code, reason = "the engine that uses it follows")]
+pub(crate) mod impair;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod observe;
 pub(crate) mod plan;
@@ -25,6 +27,7 @@ pub use crate::addr::cidr::{Cidr, CidrError, Subnet};
 pub use crate::addr::mac::{Mac, MacError};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::interface::NodeInterface;
+pub use crate::lab::impair::stats::{DirectionStats, FlowName, Lost, LostPacket};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::snapshot::{
     Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
@@ -39,6 +42,9 @@ pub use crate::lab::observe::wait::mode::{Blocking, Nonblocking, WaitMode, Waiti
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::wait::reachable::Peer;
 pub use crate::lab::plan::errors::{TopologyError, TopologyErrors};
+pub use crate::lab::plan::impairment::{
+    ImpairmentPlan, LossPlan, LossUnit, QueueLimit, RatePlan, ReorderPlan,
+};
 pub use crate::lab::plan::routes::path::{Hop, Path, PathOutcome, Reachability};
 pub use crate::lab::plan::{
     InterfaceKind, InterfacePlan, InterfaceRef, LinkPlan, NodePlan, Plan, RoutePlan, SegmentKind,
@@ -57,6 +63,7 @@ pub use crate::lab::run::programs::command::NodeCommand;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::run::programs::process::NodeChild;
 pub use crate::lab::topology::input::{AddrArg, InterfaceArg, IntoAddrs, MacArg, SubnetArg, Via};
+pub use crate::lab::topology::quantity::Probability;
 pub use crate::lab::topology::{
     LinkId, LinkSpec, MacvlanMode, NodeId, NodeKind, NodeSpec, Topology,
 };

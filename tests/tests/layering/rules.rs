@@ -4,7 +4,7 @@ use super::tokens::{Token, tokens};
 
 /// Rooms of the library, and the modules that each may import besides itself. Each part of `lab` is
 /// a room. ARCHITECTURE.md has the same table.
-pub(crate) const IMPORTS: [(&str, &[&str]); 30] = [
+pub(crate) const IMPORTS: [(&str, &[&str]); 31] = [
     ("premain", &["harness", "registry", "sys"]),
     ("harness", &HARNESS),
     ("registry", &["isolate", "sys"]),
@@ -14,6 +14,7 @@ pub(crate) const IMPORTS: [(&str, &[&str]); 30] = [
     ("lab::run", &RUN),
     ("lab::build", &BUILD),
     ("lab::fabric", &FABRIC),
+    ("lab::impair", &["addr", "error", "lab::plan", "lab::topology", "sys"]),
     ("lab::plan", &["addr", "error", "lab::topology"]),
     ("lab::topology", &["addr", "error"]),
     ("addr", &["error"]),
@@ -58,12 +59,13 @@ const DOCTOR: [&str; 10] = [
     "bytes", "diagnose", "env", "error", "isolate", "netlink", "premain", "probe", "sys", "userns",
 ];
 
-const FABRIC: [&str; 10] = [
+const FABRIC: [&str; 11] = [
     "addr",
     "diagnose",
     "error",
     "evidence",
     "isolation",
+    "lab::impair",
     "lab::plan",
     "lab::topology",
     "netlink",
@@ -71,19 +73,20 @@ const FABRIC: [&str; 10] = [
     "sys",
 ];
 
-const BUILD: [&str; 9] = [
+const BUILD: [&str; 10] = [
     "addr",
     "diagnose",
     "error",
     "isolation",
     "lab::fabric",
+    "lab::impair",
     "lab::plan",
     "lab::topology",
     "netlink",
     "sys",
 ];
 
-const RUN: [&str; 15] = [
+const RUN: [&str; 16] = [
     "addr",
     "diagnose",
     "env",
@@ -92,6 +95,7 @@ const RUN: [&str; 15] = [
     "isolation",
     "lab::build",
     "lab::fabric",
+    "lab::impair",
     "lab::plan",
     "lab::topology",
     "netlink",
@@ -102,7 +106,7 @@ const RUN: [&str; 15] = [
 ];
 
 /// Imports of `lab::change` and `lab::observe`: all other parts of the lab, but not each other.
-const RUNNING: [&str; 14] = [
+const RUNNING: [&str; 15] = [
     "addr",
     "diagnose",
     "error",
@@ -110,6 +114,7 @@ const RUNNING: [&str; 14] = [
     "isolation",
     "lab::build",
     "lab::fabric",
+    "lab::impair",
     "lab::plan",
     "lab::run",
     "lab::topology",

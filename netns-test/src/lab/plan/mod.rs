@@ -8,6 +8,7 @@ pub(crate) mod errors;
 pub(crate) mod hosts_file;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod ifindex;
+pub(crate) mod impairment;
 pub(crate) mod interfaces;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod labels;

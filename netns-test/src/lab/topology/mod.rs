@@ -7,6 +7,7 @@ pub(crate) mod link;
 pub(crate) mod model;
 pub(crate) mod names;
 pub(crate) mod node;
+pub(crate) mod quantity;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

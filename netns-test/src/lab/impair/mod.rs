@@ -1,0 +1,9 @@
+//! Impairments of links: a pure model of a link, and an engine that passes frames through it.
+//!
+//! The model takes frames and times, and returns frames and times. It knows neither sockets nor
+//! clocks.
+
+pub(crate) mod frame;
+pub(crate) mod offload;
+pub(crate) mod passage;
+pub(crate) mod stats;
