@@ -3,7 +3,10 @@
 //! The model takes frames and times, and returns frames and times. It knows neither sockets nor
 //! clocks.
 
+pub(crate) mod checksum;
 pub(crate) mod frame;
+pub(crate) mod gso;
 pub(crate) mod offload;
 pub(crate) mod passage;
+pub(crate) mod rule;
 pub(crate) mod stats;
