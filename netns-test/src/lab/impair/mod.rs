@@ -3,6 +3,8 @@
 //! The model takes frames and times, and returns frames and times. It knows neither sockets nor
 //! clocks.
 
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod engine;
 pub(crate) mod frame;
 pub(crate) mod offload;
 pub(crate) mod passage;
