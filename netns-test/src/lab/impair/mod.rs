@@ -5,6 +5,8 @@
 
 pub(crate) mod checksum;
 pub(crate) mod emulated;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod engine;
 pub(crate) mod frame;
 pub(crate) mod gso;
 pub(crate) mod hash;
