@@ -307,7 +307,7 @@ impl Drop for Lab {
         }
         if self.nodes().any(|node| node.kind() == NodeKind::Local) {
             // The caller's own network outlives the lab.
-            drop(self.fabric.heal());
+            drop(self.fabric.heal(None));
             self.fabric.remove_moved();
         }
         self.common.programs.close();
