@@ -7,3 +7,5 @@ pub(crate) mod forge;
 pub(crate) mod judgement;
 pub(crate) mod packet;
 pub(crate) mod rules;
+#[cfg(test)]
+mod tests;
