@@ -29,6 +29,11 @@ pub use crate::addr::mac::{Mac, MacError};
 pub use crate::lab::change::interface::NodeInterface;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::partition::Partition;
+pub use crate::lab::impair::rule::action::{Action, ResetTarget, Unreachable};
+pub use crate::lab::impair::rule::choice::Which;
+pub use crate::lab::impair::rule::packet::Packet;
+pub use crate::lab::impair::rule::packet::flags::TcpFlags;
+pub use crate::lab::impair::rule::packet::view::PacketView;
 pub use crate::lab::impair::stats::{DirectionStats, FlowName, Lost, LostPacket};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::snapshot::{
