@@ -3,9 +3,16 @@
 //! The model takes frames and times, and returns frames and times. It knows neither sockets nor
 //! clocks.
 
+pub(crate) mod checksum;
+pub(crate) mod delay;
 pub(crate) mod emulated;
+pub(crate) mod flow;
 pub(crate) mod frame;
+pub(crate) mod gso;
 pub(crate) mod hash;
+pub(crate) mod loss;
 pub(crate) mod offload;
 pub(crate) mod passage;
+pub(crate) mod queue;
+pub(crate) mod rule;
 pub(crate) mod stats;
