@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use crate::lab::impair::engine::Engine;
 use crate::lab::impair::engine::stand_in::EmulatedLink;
-use crate::lab::tests::engine::net::{
-    ETH0, INNER, LIMIT, Pair, SERVERS, ask, new, transfer, within,
-};
+use crate::lab::tests::engine::net::{ETH0, INNER, LIMIT, Pair, SERVERS, ask, transfer, within};
 use crate::netlink::link;
-use crate::netlink::link::kind::{Kind, New};
+use crate::sys::fds::{self, Until};
+use crate::sys::net::packet::PacketSocket;
+use crate::sys::net::packet::send::Outgoing;
 
 #[test]
 #[ignore = "run inside"]
@@ -81,20 +82,38 @@ fn a_delay_is_never_too_short_and_keeps_the_order() {
 
 #[test]
 #[ignore = "run inside"]
-fn a_vlan_tag_passes() {
+fn a_vlan_tag_passes_with_a_segmentation_offload() {
     let pair = Pair::over_hub();
     let (engine, _) = pair.engine(EmulatedLink::default());
-    for (side, node) in pair.nodes.iter().enumerate() {
-        let kind = Kind::Vlan { lower: ETH0, vid: 5 };
-        let vlan = New { index: 11, ..new("vlan5") };
-        ask(node, vec![link::create("vlan5".to_owned(), vlan, kind)]);
-        pair.add_addresses(side, 11, ["10.5.0", "fd05:"]);
-    }
-    for server in ["10.5.0.2", "fd05::2"] {
-        transfer(pair.tcp(server), 4 << 20);
-        let [near, far] = pair.udp(server);
-        near.send(b"tagged").unwrap();
-        assert_eq!(far.recv(&mut [0; 8]).unwrap(), 6);
+    let open = || PacketSocket::open().unwrap();
+    let ([near, far], mut ring) = {
+        let ((near, _), (far, ring)) = (within(&pair.nodes[0], open), within(&pair.nodes[1], open));
+        ([near, far], ring)
+    };
+    // Addresses, tag, IPv4 and TCP with four segments.
+    let mut frame = [&[2; 12][..], &[0x81, 0, 0x67, 0xd5, 8, 0, 0x45, 0]].concat();
+    frame.extend([0x0f, 0xc8, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    frame.extend([0, 9, 0, 9, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0]);
+    frame.resize(18 + 0x0fc8, 7);
+    let header = |tag: u16| {
+        let numbers = [54 + tag, 1000, 34 + tag, 16].map(u16::to_ne_bytes);
+        let mut header = [1, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+        header[2..].copy_from_slice(numbers.as_flattened());
+        header
+    };
+    let outgoing = |_| Outgoing { interface: ETH0, header: header(4), bytes: &frame };
+    near.send(1, outgoing, |_, outcome| outcome.unwrap());
+    let mut is_there = false;
+    while !is_there {
+        let ready = fds::wait(&[Until::Readable(far.as_fd())], Some(LIMIT)).unwrap();
+        assert!(ready[0].readable, "the frame has not come");
+        for received in ring.batch(8).frames().filter(|one| one.bytes[12..14] == [0x81, 0]) {
+            assert!(received.is_tagged && !received.is_cut && received.bytes == frame);
+            // The length of the headers is a hint.
+            let (found, expected) = (received.header, header(0));
+            assert_eq!((&found[..2], &found[4..]), (&expected[..2], &expected[4..]));
+            is_there = true;
+        }
     }
     assert_eq!(engine.stop(), None);
 }
@@ -170,7 +189,7 @@ fn nothing_is_left_of_a_stopped_engine() {
         assert_eq!((thread(), descriptors()), (None, before.clone()));
         let maps = fs::read_to_string("/proc/self/maps").unwrap();
         assert!(!maps.contains("socket:"), "{maps}");
-        drop(Engine::begin(std::os::fd::AsFd::as_fd(&pair.hub)).unwrap());
+        drop(Engine::begin(pair.hub.as_fd()).unwrap());
         wait_for(|| descriptors() == before && thread().is_none());
     }
 }
@@ -196,7 +215,7 @@ fn received(engine: &Engine, slot: crate::lab::impair::engine::Slot) -> u64 {
 }
 
 /// Returns the directory of the engine's thread in `/proc`.
-fn thread() -> Option<String> {
+pub(crate) fn thread() -> Option<String> {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     let mut paths = tasks.map(|task| task.unwrap().path().to_str().unwrap().to_owned());
     paths.find(|path| {
@@ -206,7 +225,7 @@ fn thread() -> Option<String> {
 }
 
 /// Returns the number of context switches of a thread.
-fn switches(thread: &str) -> u64 {
+pub(crate) fn switches(thread: &str) -> u64 {
     let status = fs::read_to_string(format!("{thread}/status")).unwrap();
     let counts = status.lines().filter(|line| line.contains("ctxt_switches"));
     counts.map(|line| line.split_whitespace().last().unwrap().parse::<u64>().unwrap()).sum()
