@@ -231,7 +231,11 @@ impl Flow {
 fn next(ordinals: &mut BTreeMap<ServiceKey, u64>, key: ServiceKey) -> u64 {
     let has_room = ordinals.len() < MOST_SERVICES;
     match ordinals.entry(key) {
-        Entry::Occupied(mut entry) => std::mem::replace(entry.get_mut(), *entry.get() + 1),
+        Entry::Occupied(entry) => {
+            let next = entry.into_mut();
+            *next += 1;
+            *next - 1
+        }
         Entry::Vacant(entry) => {
             if has_room {
                 entry.insert(1);
