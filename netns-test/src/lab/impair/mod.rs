@@ -4,9 +4,9 @@
 //! clocks.
 
 pub(crate) mod checksum;
-#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod delay;
 pub(crate) mod emulated;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod engine;
 pub(crate) mod flow;
 pub(crate) mod frame;
