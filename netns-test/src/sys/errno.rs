@@ -17,7 +17,7 @@ pub(crate) const ENOMEM: i32 = libc::ENOMEM;
 pub(crate) const EACCES: i32 = libc::EACCES;
 #[cfg(any(feature = "lab", all(test, feature = "doctor")))]
 pub(crate) const EEXIST: i32 = libc::EEXIST;
-#[cfg(feature = "doctor")]
+#[cfg(any(feature = "lab", feature = "doctor"))]
 pub(crate) const ENODEV: i32 = libc::ENODEV;
 pub(crate) const EINVAL: i32 = libc::EINVAL;
 #[cfg(test)]

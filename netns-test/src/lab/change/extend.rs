@@ -7,13 +7,17 @@ use std::sync::Arc;
 use crate::addr::cidr::Cidr;
 use crate::addr::link_local::link_local;
 use crate::addr::sysctl::Sysctl;
-use crate::error::{Failure, Result, located};
+use crate::error::{Error, Failure, Result, located};
 use crate::lab::build::etc_files;
+use crate::lab::build::hub::Beginning;
 use crate::lab::build::namespaces;
 use crate::lab::build::requests::{flood, last_index, make_links, of_node, routes_of, set_up_node};
 use crate::lab::build::sysctls;
 use crate::lab::change::rollback::Before;
 use crate::lab::fabric::ends::End;
+use crate::lab::fabric::hub;
+use crate::lab::fabric::hub::Hub;
+use crate::lab::fabric::hub::network::HubNetwork;
 use crate::lab::fabric::moved::current;
 use crate::lab::fabric::node::{LiveNode, Made};
 use crate::lab::fabric::on_thread;
@@ -88,8 +92,13 @@ impl Lab {
         let was = current(&old.plan, &old.indexes, &old.links.lock());
         let will = current(&plan, &indexes, &links);
         growth.reroute(&was.plan, &will.plan);
+        let beginning = hub::is_needed(&plan, old.plan.links().len()) && old.hub.is_none();
+        let beginning = beginning.then(Beginning::start).transpose()?;
+        let network = beginning.as_ref().map(Beginning::network).transpose()?;
+        let hub = network.as_deref().or(old.hub.as_ref().map(|hub| hub.network()));
         let (plan_then, indexes_then) = (&*will.plan, &*will.indexes);
-        let step = Step { plan: plan_then, indexes: indexes_then, growth: &growth, made: &made };
+        let step =
+            Step { plan: plan_then, indexes: indexes_then, growth: &growth, made: &made, hub };
         let before = old.nodes.iter().zip(&here).zip(&growth.nodes);
         let before = before.map(|((node, here), grown)| Before::of(node, here, grown));
         let before = before.collect::<Result<Vec<_>>>()?;
@@ -105,23 +114,24 @@ impl Lab {
         };
         let done = done.and_then(|()| write());
         let done = done.and_then(|()| self.write_names(&old, names));
-        if let Err(error) = done {
+        let connected = done.and_then(|()| connect(&old, &plan, network.clone().zip(beginning)));
+        let hub = connected.inspect_err(|_| {
             step.undo(&before);
             drop(old.partitions.arrived(&old.nodes, &expected));
-            return Err(error);
-        }
+        })?;
         drop((before, was, will));
-        self.grow_into(topology.clone(), Arc::new(old.grown(plan, indexes, new)));
+        self.grow_into(topology.clone(), Arc::new(old.grown(plan, indexes, new, hub)));
         let fabric = self.fabric();
+        fabric.follow_ends()?;
         old.partitions.arrived(&fabric.nodes, &expected)?;
         fabric.forget_failures(&fabric.links.lock())
     }
 
     /// Sends the requests to the kernel.
     fn apply(&mut self, step: &Step<'_>) -> Result<()> {
-        let Step { plan, indexes, growth, made } = *step;
+        let Step { plan, indexes, growth, made, hub } = *step;
         let old_links = self.plan().links().len();
-        make_links(plan, made, indexes, old_links)?;
+        make_links(plan, made, (indexes, hub), old_links)?;
         for (node, grown) in growth.nodes.iter().enumerate() {
             if plan.nodes()[node].kind == NodeKind::Local {
                 if let Some(guest) = &mut self.own().guest {
@@ -189,6 +199,22 @@ fn check_moved(links: &[[End; 2]], plan: &Plan, growth: &Growth) -> Result<(), F
     Ok(())
 }
 
+/// Passes the frames of the new links, whose ends exist. Returns the hub of the lab, which may be
+/// new.
+fn connect(
+    old: &Fabric,
+    plan: &Plan,
+    new: Option<(Arc<HubNetwork>, Beginning)>,
+) -> Result<Option<Arc<Hub>>> {
+    let new = new.map(|(network, beginning)| {
+        let hub = Hub::new(network, beginning.engine()?, &old.links)?;
+        Ok::<_, Error>(Arc::new(hub))
+    });
+    let hub = new.transpose()?.or_else(|| old.hub.clone());
+    hub.as_ref().map_or(Ok(()), |hub| hub.connect(plan))?;
+    Ok(hub)
+}
+
 /// Extension with the new plan and the namespaces of all nodes.
 struct Step<'a> {
     plan: &'a Plan,
@@ -196,6 +222,8 @@ struct Step<'a> {
     growth: &'a Growth,
     /// Namespaces of all nodes, the new ones last.
     made: &'a [&'a Made],
+    /// Network of the hub, if there is one.
+    hub: Option<&'a HubNetwork>,
 }
 
 impl Step<'_> {
@@ -280,7 +308,7 @@ impl Step<'_> {
 
     /// Waits until all new interfaces and addresses carry packets.
     fn wait(&self) -> Result<()> {
-        let Self { plan, indexes, growth, made } = *self;
+        let Self { plan, indexes, growth, made, hub: _ } = *self;
         for (node, made) in made.iter().enumerate() {
             let Some(grown) = growth.nodes.get(node) else {
                 ready::wait_on(made, &ready::awaited(plan, node, indexes, |_| true))?;

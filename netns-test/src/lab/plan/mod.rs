@@ -25,6 +25,7 @@ use std::net::IpAddr;
 use crate::addr::cidr::{Cidr, Subnet};
 
 use crate::addr::mac::Mac;
+use crate::lab::plan::impairment::ImpairmentPlan;
 use crate::lab::plan::routes::fib::Fib;
 use crate::lab::topology::id::Ids;
 use crate::lab::topology::model::link_label;
@@ -173,6 +174,9 @@ pub struct LinkPlan {
     pub ends: [InterfaceRef; 2],
     /// Index of the segment in [`Plan::segments`].
     pub segment: usize,
+    /// Impairments from the first to the second end, and back, if the link can be impaired; `None`
+    /// for a direct veth pair.
+    pub impairments: Option<[ImpairmentPlan; 2]>,
 }
 
 /// A segment, which is one broadcast domain: links that switches join, one VLAN, one VXLAN, or a

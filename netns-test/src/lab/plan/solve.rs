@@ -107,9 +107,12 @@ fn links(
         }
     }
     let planned = |(index, link): (usize, &Link)| match ends[index][..] {
-        [a, b] => {
-            Some(LinkPlan { name: link.name.clone(), ends: [a, b], segment: of_links[index]? })
-        }
+        [a, b] => Some(LinkPlan {
+            name: link.name.clone(),
+            ends: [a, b],
+            segment: of_links[index]?,
+            impairments: topology.are_impairable.then(Default::default),
+        }),
         _ => None,
     };
     topology.links.iter().enumerate().filter_map(planned).collect()

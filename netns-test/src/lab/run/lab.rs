@@ -317,12 +317,14 @@ impl Drop for Lab {
             own.map(|(_, here)| here.place.network()).chain(past.iter().map(AsFd::as_fd));
         let killed = ns_set::kill_all_in(&networks.collect::<Vec<_>>());
         self.common.programs.end();
+        let of_hub = self.fabric.hub.as_ref().map(|hub| hub.stop());
         let left = killed.err().map(|failure| format!("end of the lab: {failure}"));
         let escapes = escapes::failures(&here);
         let kept = self.own.guest.as_mut().map(Guest::take_back);
         let left: Vec<String> = left.into_iter().chain(kept.into_iter().flatten()).collect();
         let panics = self.panics.take();
-        let failures = panics.into_iter().chain(left.clone()).chain(escapes);
+        let of_hub = of_hub.into_iter().flatten();
+        let failures = panics.into_iter().chain(left.clone()).chain(escapes).chain(of_hub);
         let failures: Vec<String> = failures.collect();
         if !std::thread::panicking() {
             assert!(failures.is_empty(), "{}", failures.join("\n"));

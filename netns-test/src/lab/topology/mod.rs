@@ -67,6 +67,8 @@ pub struct Topology {
     pub(crate) pools: [SubnetArg; 2],
     /// Number of declared links and extra interfaces.
     pub(crate) declared: usize,
+    /// Whether all links can be impaired.
+    pub(crate) are_impairable: bool,
 }
 
 impl Topology {
@@ -80,7 +82,13 @@ impl Topology {
             unknown_nodes: 0,
             pools: DEFAULT_POOLS.map(SubnetArg::from),
             declared: 0,
+            are_impairable: false,
         }
+    }
+
+    /// Makes it possible to impair each link of the topology, also those that are declared later.
+    pub fn impairable_links(&mut self) {
+        self.are_impairable = true;
     }
 
     /// Adds a host. `name` becomes its hostname, and all other nodes resolve it by `/etc/hosts`.

@@ -19,7 +19,8 @@ use crate::lab::topology::model::{
 pub(crate) fn check(old: &Topology, new: &Topology) -> Result<(), Failure> {
     // The plans reject unknown nodes, and show the subnets that other pools would change. The
     // counter of declarations only orders them.
-    let Topology { ids, nodes, links, unknown_nodes: _, pools: _, declared: _ } = old;
+    let Topology { ids, nodes, links, unknown_nodes: _, pools: _, declared: _, are_impairable: _ } =
+        old;
     let failed = |why| Err(Failure::new("extend", "the lab", why));
     if !ids.have_origin_of(&new.ids) {
         return failed("it was not built from this topology");

@@ -77,12 +77,15 @@ pub(crate) fn between(old: &Plan, new: &Plan) -> Result<Growth, Failure> {
     for (at, (before, after)) in old.links().iter().zip(new.links()).enumerate() {
         // The topologies have the same names. The index of the segment follows from the links;
         // MTU and subnets of the segment are compared with the interfaces.
-        let LinkPlan { name: _, ends, segment: _ } = before;
+        let LinkPlan { name: _, ends, segment: _, impairments } = before;
         let named = |plan: &Plan, ends: &[InterfaceRef; 2]| {
             ends.each_ref().map(|end| (end.node, plan.interface(*end).name.clone()))
         };
         if named(old, ends) != named(new, &after.ends) {
             return Err(changed(&old.link_label(at), "its ends"));
+        }
+        if *impairments != after.impairments {
+            return Err(changed(&old.link_label(at), "its impairment"));
         }
     }
     Ok(growth)
