@@ -92,13 +92,19 @@ impl Lab {
         let was = current(&old.plan, &old.indexes, &old.links.lock());
         let will = current(&plan, &indexes, &links);
         growth.reroute(&was.plan, &will.plan);
-        let beginning = hub::is_needed(&plan, old.plan.links().len()) && old.hub.is_none();
+        let count = old.plan.links().len();
+        let beginning = hub::is_needed(&plan, count) && old.hub.is_none();
         let beginning = beginning.then(Beginning::start).transpose()?;
         let network = beginning.as_ref().map(Beginning::network).transpose()?;
         let hub = network.as_deref().or(old.hub.as_ref().map(|hub| hub.network()));
-        let (plan_then, indexes_then) = (&*will.plan, &*will.indexes);
-        let step =
-            Step { plan: plan_then, indexes: indexes_then, growth: &growth, made: &made, hub };
+        let step = Step {
+            plan: &will.plan,
+            indexes: &will.indexes,
+            growth: &growth,
+            made: &made,
+            hub,
+            links: count,
+        };
         let before = old.nodes.iter().zip(&here).zip(&growth.nodes);
         let before = before.map(|((node, here), grown)| Before::of(node, here, grown));
         let before = before.collect::<Result<Vec<_>>>()?;
@@ -129,9 +135,8 @@ impl Lab {
 
     /// Sends the requests to the kernel.
     fn apply(&mut self, step: &Step<'_>) -> Result<()> {
-        let Step { plan, indexes, growth, made, hub } = *step;
-        let old_links = self.plan().links().len();
-        make_links(plan, made, (indexes, hub), old_links)?;
+        let Step { plan, indexes, growth, made, hub, links } = *step;
+        make_links(plan, made, (indexes, hub), links)?;
         for (node, grown) in growth.nodes.iter().enumerate() {
             if plan.nodes()[node].kind == NodeKind::Local {
                 if let Some(guest) = &mut self.own().guest {
@@ -224,6 +229,8 @@ struct Step<'a> {
     made: &'a [&'a Made],
     /// Network of the hub, if there is one.
     hub: Option<&'a HubNetwork>,
+    /// Number of links before.
+    links: usize,
 }
 
 impl Step<'_> {
@@ -308,7 +315,7 @@ impl Step<'_> {
 
     /// Waits until all new interfaces and addresses carry packets.
     fn wait(&self) -> Result<()> {
-        let Self { plan, indexes, growth, made, hub: _ } = *self;
+        let Self { plan, indexes, growth, made, .. } = *self;
         for (node, made) in made.iter().enumerate() {
             let Some(grown) = growth.nodes.get(node) else {
                 ready::wait_on(made, &ready::awaited(plan, node, indexes, |_| true))?;
@@ -343,6 +350,10 @@ impl Step<'_> {
     /// Restores the existing nodes. A request that the kernel refuses is skipped, as the caller
     /// reports the first error.
     fn undo(&self, before: &[Before<'_>]) {
+        if let Some(hub) = self.hub {
+            // Those of new nodes would go a moment after the nodes.
+            hub.delete_from(self.plan, self.links);
+        }
         for (node, (grown, before)) in self.growth.nodes.iter().zip(before).enumerate() {
             let all = &self.plan.nodes()[node].interfaces;
             let index = |place: usize| self.indexes.at(node, place);

@@ -62,6 +62,15 @@ impl HubNetwork {
         self.netlink.ask_all(&requests.collect::<Vec<_>>())
     }
 
+    /// Deletes the links of a plan from the position `first` on, as far as they exist.
+    pub(crate) fn delete_from(&self, plan: &Plan, first: usize) {
+        let all = plan.links().iter().enumerate().skip(first);
+        let impaired = all.filter(|(_, link)| link.impairments.is_some());
+        for place in impaired.flat_map(|(at, _)| [(at, 0), (at, 1)]) {
+            drop(self.delete(place));
+        }
+    }
+
     /// Sets an inner end up or down. Returns whether it is there.
     pub(super) fn set(&self, place: (usize, usize), is_up: bool) -> Result<bool, Failure> {
         match self.netlink.ask_all(&[state(place, is_up)]) {
