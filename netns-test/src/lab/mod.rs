@@ -63,7 +63,9 @@ pub use crate::lab::run::programs::command::NodeCommand;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::run::programs::process::NodeChild;
 pub use crate::lab::topology::input::{AddrArg, InterfaceArg, IntoAddrs, MacArg, SubnetArg, Via};
-pub use crate::lab::topology::quantity::Probability;
+pub use crate::lab::topology::quantity::{
+    PatternArg, Probability, ProbabilityArg, QuantityError, RateArg,
+};
 pub use crate::lab::topology::{
-    LinkId, LinkSpec, MacvlanMode, NodeId, NodeKind, NodeSpec, Topology,
+    Impairment, LinkId, LinkSpec, MacvlanMode, NodeId, NodeKind, NodeSpec, Topology,
 };

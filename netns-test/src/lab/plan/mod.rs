@@ -174,9 +174,11 @@ pub struct LinkPlan {
     pub ends: [InterfaceRef; 2],
     /// Index of the segment in [`Plan::segments`].
     pub segment: usize,
-    /// Impairments from the first to the second end, and back, if the link can be impaired; `None`
-    /// for a direct veth pair.
+    /// Impairments of the direction from the first end, and of that from the second one; `None` for
+    /// a direct veth pair, which cannot be impaired.
     pub impairments: Option<[ImpairmentPlan; 2]>,
+    /// False if the ends have no offloads.
+    pub offloads: bool,
 }
 
 /// A segment, which is one broadcast domain: links that switches join, one VLAN, one VXLAN, or a

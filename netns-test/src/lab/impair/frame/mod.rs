@@ -1,5 +1,11 @@
 //! Headers of a frame: Ethernet, VLAN, ARP, IPv4, IPv6, TCP, UDP, ICMP. Pure.
 
+pub(crate) mod field;
+mod ip;
+pub(crate) mod neighbour;
+mod parse;
+mod transport;
+
 use std::net::IpAddr;
 use std::ops::Range;
 
@@ -80,13 +86,23 @@ pub(crate) struct Neighbour {
     pub(crate) target: IpAddr,
 }
 
+/// EtherTypes (IEEE 802).
+pub(crate) const ETHERTYPE_IPV4: u16 = 0x0800;
+pub(crate) const ETHERTYPE_ARP: u16 = 0x0806;
+pub(crate) const ETHERTYPE_IPV6: u16 = 0x86dd;
+
+/// Protocol numbers (RFC 5237).
 pub(crate) const TCP: u8 = 6;
 pub(crate) const UDP: u8 = 17;
 pub(crate) const ICMP: u8 = 1;
 pub(crate) const ICMPV6: u8 = 58;
+
+/// Flags of TCP (RFC 9293).
 pub(crate) const FIN: u8 = 0x01;
 pub(crate) const SYN: u8 = 0x02;
 pub(crate) const RST: u8 = 0x04;
 pub(crate) const PSH: u8 = 0x08;
 pub(crate) const ACK: u8 = 0x10;
+pub(crate) const URG: u8 = 0x20;
+pub(crate) const ECE: u8 = 0x40;
 pub(crate) const CWR: u8 = 0x80;
