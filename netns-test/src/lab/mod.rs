@@ -29,6 +29,8 @@ pub use crate::addr::mac::{Mac, MacError};
 pub use crate::lab::change::interface::NodeInterface;
 pub use crate::lab::impair::stats::{DirectionStats, FlowName, Lost, LostPacket};
 #[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::link_stats::LinkStats;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::snapshot::{
     Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
     Snapshot, SocketState, TcpState,

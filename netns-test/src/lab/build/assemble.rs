@@ -15,6 +15,7 @@ use crate::lab::fabric::node::Made;
 use crate::lab::fabric::own_network::undo::Journal;
 use crate::lab::fabric::ready;
 use crate::lab::fabric::state::Fabric;
+use crate::lab::impair::hash::Seed;
 use crate::lab::plan::Plan;
 use crate::lab::plan::ifindex::Indexes;
 use crate::lab::topology::NodeKind;
@@ -27,8 +28,8 @@ pub(crate) struct Own {
     pub(crate) guest: Option<Guest>,
 }
 
-/// Builds `plan`. If a step fails, dropping the results of the earlier ones undoes them.
-pub(crate) fn assemble(plan: Plan) -> Result<(Fabric, Own)> {
+/// Builds `plan`, with this seed for all that happens to packets at random. If a step fails, dropping the results of the earlier ones undoes them.
+pub(crate) fn assemble(plan: Plan, seed: Seed) -> Result<(Fabric, Own)> {
     let local = plan.nodes().iter().any(|node| node.kind == NodeKind::Local);
     let covered = local.then(|| etc_files::put_for_local(plan.hosts_text())).transpose()?.flatten();
     described::begin_build();
@@ -46,9 +47,9 @@ pub(crate) fn assemble(plan: Plan) -> Result<(Fabric, Own)> {
         requests::set_up_node(&plan, node, &indexes, made, |_| true)?;
     }
     ready::wait(&plan, &all, &indexes)?;
-    let mut fabric = Fabric::new(plan, indexes, made, journal);
+    let mut fabric = Fabric::new(seed, plan, indexes, made, journal);
     if let Some((network, beginning)) = hub.zip(beginning) {
-        let hub = Hub::new(network, beginning.engine()?, &fabric.links)?;
+        let hub = Hub::new(network, beginning.engine()?, (seed, &fabric.links))?;
         hub.connect(&fabric.plan)?;
         fabric.hub = Some(Arc::new(hub));
         fabric.follow_ends()?;

@@ -2,7 +2,7 @@
 //! labs do.
 
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::sync::mpsc::Receiver;
@@ -34,7 +34,7 @@ impl Beginning {
             // Its receiver waits, unless the build has failed.
             drop(send.send(network));
             match own {
-                Some(Ok(own)) => start(own),
+                Some(Ok(own)) => Engine::start(own.as_fd()),
                 Some(Err(error)) => {
                     Err(diagnose::explain("duplicate", "the network of the hub", &error).into())
                 }
@@ -65,10 +65,6 @@ impl Drop for Beginning {
             drop(thread.join());
         }
     }
-}
-
-fn start(_network: OwnedFd) -> Result<Engine> {
-    Ok(Engine)
 }
 
 /// Makes the network of the hub. The calling thread, which is new, stays in it.

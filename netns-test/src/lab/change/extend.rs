@@ -121,6 +121,10 @@ impl Lab {
         let done = done.and_then(|()| write());
         let done = done.and_then(|()| self.write_names(&old, names));
         let connected = done.and_then(|()| connect(&old, &plan, network.clone().zip(beginning)));
+        let connected = connected.and_then(|hub| {
+            impair(&plan, hub.as_deref(), &growth)?;
+            Ok(hub)
+        });
         let hub = connected.inspect_err(|_| {
             step.undo(&before);
             drop(old.partitions.arrived(&old.nodes, &expected));
@@ -212,12 +216,20 @@ fn connect(
     new: Option<(Arc<HubNetwork>, Beginning)>,
 ) -> Result<Option<Arc<Hub>>> {
     let new = new.map(|(network, beginning)| {
-        let hub = Hub::new(network, beginning.engine()?, &old.links)?;
+        let hub = Hub::new(network, beginning.engine()?, (old.seed, &old.links))?;
         Ok::<_, Error>(Arc::new(hub))
     });
     let hub = new.transpose()?.or_else(|| old.hub.clone());
     hub.as_ref().map_or(Ok(()), |hub| hub.connect(plan))?;
     Ok(hub)
+}
+
+/// Sets the impairments that have changed.
+fn impair(plan: &Plan, hub: Option<&Hub>, growth: &Growth) -> Result<()> {
+    let mut changed = growth.impairments.iter();
+    hub.map_or(Ok(()), |hub| {
+        changed.try_for_each(|(at, plans)| hub.set(*at, &plan.link_label(*at), plans.clone()))
+    })
 }
 
 /// Extension with the new plan and the namespaces of all nodes.

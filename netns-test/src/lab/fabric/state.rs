@@ -11,6 +11,7 @@ use crate::lab::fabric::own_network::undo::Journal;
 use crate::lab::fabric::partitions::Partitions;
 use crate::lab::fabric::ready;
 use crate::lab::fabric::ready::Awaited;
+use crate::lab::impair::hash::Seed;
 use crate::lab::plan::Plan;
 use crate::lab::plan::ifindex::Indexes;
 use crate::lab::plan::labels::name_of;
@@ -22,6 +23,8 @@ use crate::netlink;
 pub(crate) struct Fabric {
     /// Number of the lab in its process.
     pub(crate) number: u32,
+    /// Seed of all that happens to packets at random.
+    pub(crate) seed: Seed,
     pub(crate) plan: Plan,
     /// The nodes, in the order of the plan.
     pub(crate) nodes: Vec<Arc<LiveNode>>,
@@ -37,6 +40,7 @@ pub(crate) struct Fabric {
 impl Fabric {
     /// Returns the state of a lab whose nodes are `made`, in the order of the plan.
     pub(crate) fn new(
+        seed: Seed,
         plan: Plan,
         indexes: Indexes,
         made: Vec<Made>,
@@ -45,6 +49,7 @@ impl Fabric {
         let nodes = made.into_iter().zip(plan.nodes());
         Self {
             number: next_number(),
+            seed,
             nodes: nodes.map(|(made, node)| Arc::new(LiveNode::new(node, made))).collect(),
             links: Arc::new(LinkEnds::new(&plan, &indexes)),
             partitions: Arc::default(),
@@ -69,6 +74,7 @@ impl Fabric {
         let added = added.map(|(made, node)| Arc::new(LiveNode::new(node, made)));
         Self {
             number: self.number,
+            seed: self.seed,
             nodes: self.nodes.iter().cloned().chain(added).collect(),
             links: Arc::clone(&self.links),
             partitions: Arc::clone(&self.partitions),

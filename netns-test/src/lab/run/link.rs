@@ -17,7 +17,8 @@ use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan, RoutePlan};
 use crate::netlink;
 
-/// Link of a [`Lab`](crate::Lab): a veth pair with its two ends.
+/// Link of a [`Lab`](crate::Lab): a veth pair with its two ends. The frames of a link that can be
+/// impaired are passed from one veth pair to another.
 pub struct Link {
     fabric: Arc<Fabric>,
     at: usize,
@@ -64,8 +65,17 @@ impl Link {
         located(self.try_down())
     }
 
+    pub(crate) fn fabric(&self) -> &Fabric {
+        &self.fabric
+    }
+
+    /// Returns the position of the link in the plan.
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
     /// Notes the change in the log of the test.
-    fn note(&self, state: &str) {
+    pub(crate) fn note(&self, state: &str) {
         log::note(|| {
             let label = self.fabric.plan.link_label(self.at);
             let event = Event::of(EventKind::Link, "", format!("{label} {state}"));

@@ -12,23 +12,30 @@ pub(crate) mod watch;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex};
 
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::lab::fabric::ends::{End, LinkEnds};
 use crate::lab::fabric::hub::mirror::Mirror;
 use crate::lab::fabric::hub::network::{HubNetwork, index};
-use crate::lab::fabric::hub::stand_in::Engine;
+use crate::lab::fabric::hub::stand_in::{Engine, LinkPorts, Slot};
 use crate::lab::fabric::hub::watch::Watch;
 use crate::lab::fabric::node::LiveNode;
+use crate::lab::impair::emulated::EmulatedLink;
+use crate::lab::impair::hash::Seed;
+use crate::lab::impair::passage::{Departure, Direction, Nanos};
 use crate::lab::plan::Plan;
+use crate::lab::plan::diff;
+use crate::lab::plan::impairment::ImpairmentPlan;
 use crate::sys::lock::lock;
 
 /// The hub of a lab, and the engine in it.
 #[derive(Debug)]
 pub(crate) struct Hub {
+    seed: Seed,
     mirror: Arc<Mirror>,
-    engine: Engine,
+    /// None after the end of the lab.
+    engine: Mutex<Option<Arc<Engine>>>,
     /// Place of each link in the engine; none for a direct veth pair.
-    slots: Mutex<Vec<Option<usize>>>,
+    slots: Mutex<Vec<Option<Slot>>>,
     watch: Watch,
 }
 
@@ -37,11 +44,12 @@ impl Hub {
     pub(crate) fn new(
         network: Arc<HubNetwork>,
         engine: Engine,
-        links: &Arc<LinkEnds>,
+        (seed, links): (Seed, &Arc<LinkEnds>),
     ) -> Result<Self> {
         let mirror = Arc::new(Mirror::new(network));
         let watch = Watch::start(Arc::clone(&mirror), Arc::clone(links))?;
-        Ok(Self { mirror, engine, slots: Mutex::default(), watch })
+        let engine = Mutex::new(Some(Arc::new(engine)));
+        Ok(Self { seed, mirror, engine, slots: Mutex::default(), watch })
     }
 
     /// Returns the network of the hub, to create inner ends in.
@@ -51,17 +59,41 @@ impl Hub {
 
     /// Passes the frames of the links of a plan that are new, whose inner ends exist and are up.
     pub(crate) fn connect(&self, plan: &Plan) -> Result<()> {
+        let engine = self.engine()?;
         let mut slots = lock(&self.slots);
         for (at, link) in plan.links().iter().enumerate().skip(slots.len()) {
-            let slot = match &link.impairments {
-                Some(_) => {
-                    Some(self.engine.add(self.network(), [0, 1].map(|side| index(at, side)))?)
-                }
-                None => None,
+            let Some(plans) = &link.impairments else {
+                slots.push(None);
+                continue;
             };
-            slots.push(slot);
+            let (name, mtu) = (plan.link_name(at), plan.segments()[link.segment].mtu);
+            let link = EmulatedLink::new(self.seed, &name, plans.clone(), mtu);
+            let indexes = [0, 1].map(|side| index(at, side));
+            slots.push(Some(engine.add(LinkPorts { indexes, link })?));
         }
         Ok(())
+    }
+
+    /// Changes the model of a link, which holds for all frames that arrive after the return. An
+    /// error is of the step `step` on the link called `label`.
+    pub(crate) fn with<T>(
+        &self,
+        link: usize,
+        (step, label): (&'static str, &str),
+        change: impl FnOnce(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
+    ) -> Result<T> {
+        let slot = lock(&self.slots).get(link).copied().flatten();
+        let slot = slot.ok_or_else(|| diff::not_impairable(step, label))?;
+        self.engine()?.with(slot, change)
+    }
+
+    /// Sets the impairments of both directions of a link.
+    pub(crate) fn set(&self, link: usize, label: &str, plans: [ImpairmentPlan; 2]) -> Result<()> {
+        self.with(link, ("impair", label), |model, now, _| {
+            for (direction, plan) in Direction::BOTH.into_iter().zip(plans) {
+                model.set(direction, plan, now);
+            }
+        })
     }
 
     /// Follows the states of the ends of all links from now on, on these nodes of the lab.
@@ -106,8 +138,19 @@ impl Hub {
     /// Ends the work of the hub. Returns a sentence for each thing that has gone wrong in it.
     pub(crate) fn stop(&self) -> Vec<String> {
         self.watch.stop();
-        let trouble = self.engine.stop();
-        trouble.into_iter().chain(self.mirror.trouble()).collect()
+        let engine = lock(&self.engine).take();
+        let of_engine = engine.and_then(|engine| match Arc::try_unwrap(engine) {
+            Ok(engine) => engine.stop(),
+            // A thread is about to look at it, and stops it then.
+            Err(engine) => engine.trouble(),
+        });
+        let of_engine = of_engine.map(|trouble| format!("the links of the lab: {trouble}"));
+        of_engine.into_iter().chain(self.mirror.trouble()).collect()
+    }
+
+    fn engine(&self) -> Result<Arc<Engine>> {
+        let ended = || Failure::new("use", "the links of the lab", "the lab has ended");
+        Ok(lock(&self.engine).clone().ok_or_else(ended)?)
     }
 }
 
