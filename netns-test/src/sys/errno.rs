@@ -10,7 +10,9 @@ use crate::error::{Diagnosis, Failure};
 pub(crate) const EPERM: i32 = libc::EPERM;
 pub(crate) const ENOENT: i32 = libc::ENOENT;
 pub(crate) const ESRCH: i32 = libc::ESRCH;
-#[cfg(feature = "doctor")]
+#[cfg(feature = "lab")]
+pub(crate) const ENETDOWN: i32 = libc::ENETDOWN;
+#[cfg(any(feature = "lab", feature = "doctor"))]
 pub(crate) const ENXIO: i32 = libc::ENXIO;
 pub(crate) const EAGAIN: i32 = libc::EAGAIN;
 pub(crate) const ENOMEM: i32 = libc::ENOMEM;
