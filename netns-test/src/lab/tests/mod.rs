@@ -1,6 +1,8 @@
 //! Tests of topology and plan together. They need no privilege.
 
 pub(crate) mod address_errors;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod engine;
 pub(crate) mod equality;
 pub(crate) mod errors;
 pub(crate) mod extension;

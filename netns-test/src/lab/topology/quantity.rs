@@ -65,6 +65,16 @@ impl Probability {
     /// Probability 1: each draw hits.
     pub const ALWAYS: Self = Self(u64::MAX);
 
+    /// Creates a probability of its steps of 2⁻⁶⁴; `u64::MAX` is 1.
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// Returns the steps of 2⁻⁶⁴; `u64::MAX` is 1.
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
     /// Creates a probability of a fraction from 0 to 1.
     ///
     /// # Errors

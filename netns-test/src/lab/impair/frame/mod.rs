@@ -4,6 +4,10 @@ pub(crate) mod field;
 mod ip;
 pub(crate) mod neighbour;
 mod parse;
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use std::net::IpAddr;
