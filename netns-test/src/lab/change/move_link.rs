@@ -99,7 +99,7 @@ impl Lab {
             || Failure::new("move", "a link of another topology", "it is not in this lab");
         let at = fabric.plan.link_position(link).ok_or_else(stranger)?;
         let link = fabric.plan.link_label(at);
-        let (from, to) = (self.position_of("move", from)?, self.position_of("move", to)?);
+        let (from, to) = (fabric.position_of("move", from)?, fabric.position_of("move", to)?);
         let mut links = fabric.links.lock();
         let invalid = |why: String| Err(Failure::new("move", link.as_str(), why).into());
         let name = |node: usize| fabric.plan.nodes()[node].name.as_str();
