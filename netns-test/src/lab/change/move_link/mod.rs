@@ -1,12 +1,14 @@
 //! Moves of an end of a link from node to node.
 
+pub(crate) mod join;
+
 use std::net::IpAddr;
 
 use crate::error::{Failure, Result, located};
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::log;
 use crate::lab::build::end::LinkEnd;
-use crate::lab::change::join::Joining;
+use crate::lab::change::move_link::join::Joining;
 use crate::lab::fabric::described;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::{Current, current};
