@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     /// Directory of the bundles, instead of one below cargo's target directory.
     pub(crate) out: Option<PathBuf>,
     pub(crate) escape: Escape,
+    /// Seed of impaired links, instead of one from the test's name.
+    pub(crate) seed: Option<u64>,
 }
 
 /// Treatment of sends for which a network has no route.
@@ -140,6 +142,11 @@ pub(crate) fn escape() -> Escape {
     settings().map_or(Escape::Off, |settings| settings.escape)
 }
 
+/// Returns the seed of impaired links that the user has set.
+pub(crate) fn seed() -> Option<u64> {
+    settings().ok().and_then(|settings| settings.seed)
+}
+
 /// Returns the description of the test run.
 pub(crate) fn test_run() -> &'static TestRun {
     static RUN: OnceLock<TestRun> = OnceLock::new();
@@ -182,7 +189,7 @@ impl Settings {
     /// CI pipelines set variables to an empty value where an expression has none.
     fn new(value: impl Fn(&str) -> Option<OsString>) -> Result<Self, Failure> {
         let value = |name: &str| value(name).filter(|value| !value.is_empty());
-        let [policy, skipped, spares, report, keep, out, escape] = &VARIABLES;
+        let [policy, skipped, spares, report, keep, out, escape, seed] = &VARIABLES;
         let policies = [("require", Policy::Require), ("skip", Policy::Skip)];
         let policy = policy.choice(value(policy.name), policies)?;
         let spares = match value(spares.name) {
@@ -200,11 +207,15 @@ impl Settings {
             ("off", Escape::Off),
         ];
         let escape = escape.choice(value(escape.name), escapes)?;
+        let seed = match value(seed.name) {
+            None => None,
+            Some(value) => Some(seed_of(&value).ok_or_else(|| wrong(seed, &value))?),
+        };
         // A test may change the working directory.
         let absolute = |path| std::path::absolute(&path).unwrap_or(path);
         let skipped = value(skipped.name).map(PathBuf::from).map(absolute);
         let out = value(out.name).map(PathBuf::from).map(absolute);
-        Ok(Self { policy, skipped, spares, report, keep, out, escape })
+        Ok(Self { policy, skipped, spares, report, keep, out, escape, seed })
     }
 }
 
@@ -231,6 +242,17 @@ impl TestRun {
 /// Parses the number of warm sandboxes.
 fn number(value: &OsStr) -> Option<usize> {
     value.to_str()?.parse().ok().filter(|&number| number <= MOST_SPARES)
+}
+
+/// Parses a seed, in decimal or with `0x` in hexadecimal digits.
+fn seed_of(value: &OsStr) -> Option<u64> {
+    let text = value.to_str()?;
+    match text.strip_prefix("0x") {
+        // `from_str_radix` takes a sign.
+        Some(digits) if digits.starts_with('+') => None,
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
 }
 
 #[cfg(test)]

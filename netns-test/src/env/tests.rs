@@ -20,6 +20,7 @@ fn a_test_that_cannot_be_isolated_fails_by_default() {
         keep: Keep::Failed,
         out: None,
         escape: Escape::Note,
+        seed: None,
     };
     assert_eq!(settings(&[]), Ok(default.clone()));
     assert_eq!(settings(&[("NETNS_TEST", ""), ("NETNS_TEST_SKIPPED", "")]), Ok(default.clone()));
@@ -52,6 +53,18 @@ fn a_wrong_value_is_an_error_that_lists_the_right_ones() {
     for name in ["NETNS_TEST_REPORT", "NETNS_TEST_KEEP", "NETNS_TEST_ESCAPE"] {
         let failure = settings(&[(name, "Full")]).unwrap_err().to_string();
         assert!(failure.contains(&format!("the variable {name}")), "{failure}");
+    }
+}
+
+#[test]
+fn a_seed_is_decimal_or_hexadecimal() {
+    let of = |value| settings(&[("NETNS_TEST_SEED", value)]).map(|settings| settings.seed);
+    assert_eq!(of("7"), Ok(Some(7)));
+    assert_eq!(of("0x1f"), Ok(Some(31)));
+    assert_eq!(of("18446744073709551615"), Ok(Some(u64::MAX)));
+    for value in ["x", "-1", "0x", "0x+1", "1f", "18446744073709551616"] {
+        let failure = of(value).unwrap_err().to_string();
+        assert!(failure.contains("the variable NETNS_TEST_SEED"), "{failure}");
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) struct Variable {
 }
 
 /// Table of variables in the documentation.
-pub(crate) const VARIABLES: [Variable; 7] = [
+pub(crate) const VARIABLES: [Variable; 8] = [
     Variable {
         name: "NETNS_TEST",
         values: "`require`, `skip`",
@@ -62,6 +62,13 @@ pub(crate) const VARIABLES: [Variable; 7] = [
         meaning: "sends without a route: the report of a failed test counts them for each node; or \
                   they fail the test; or the report names their destinations, which a route to an \
                   interface `escape` takes; or nothing",
+    },
+    Variable {
+        name: "NETNS_TEST_SEED",
+        values: "a 64-bit number, such as `7` or `0x1f`",
+        default: "from the test's name",
+        meaning: "seed of the packets that impaired links lose; the report of a failed test names \
+                  the one that was used",
     },
 ];
 

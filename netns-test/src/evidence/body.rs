@@ -9,6 +9,7 @@ use crate::sys::process;
 use crate::sys::text::field;
 
 static TEST: OnceLock<Test> = OnceLock::new();
+static NAME: OnceLock<String> = OnceLock::new();
 
 /// A test that may be ended early.
 struct Test {
@@ -22,6 +23,16 @@ impl fmt::Debug for Test {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Test").field("number", &self.number).finish_non_exhaustive()
     }
+}
+
+/// Notes the name of the test that this process runs.
+pub(crate) fn set_name(name: String) {
+    drop(NAME.set(name));
+}
+
+/// Returns the name of the test that this process runs; none if it is not a test body.
+pub(crate) fn name() -> Option<&'static str> {
+    NAME.get().map(String::as_str)
 }
 
 /// Allows the early end of the test that the calling thread is about to run. `end` makes the test

@@ -27,6 +27,11 @@ pub use crate::addr::cidr::{Cidr, CidrError, Subnet};
 pub use crate::addr::mac::{Mac, MacError};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::interface::NodeInterface;
+pub use crate::lab::impair::rule::action::{Action, ResetTarget, Unreachable};
+pub use crate::lab::impair::rule::choice::Which;
+pub use crate::lab::impair::rule::packet::Packet;
+pub use crate::lab::impair::rule::packet::flags::TcpFlags;
+pub use crate::lab::impair::rule::packet::view::PacketView;
 pub use crate::lab::impair::stats::{DirectionStats, FlowName, Lost, LostPacket};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::snapshot::{

@@ -55,7 +55,7 @@ fn around(ending: &Ending, facts: &Facts) -> Around {
     let place = panic.and_then(|event| event.detail("place"));
     Around {
         excerpt: place.and_then(|place| source::at(place, run.manifest.as_deref())),
-        again: rerun::command(run, &ending.binary, &ending.test),
+        again: rerun::command(run, env::seed(), &ending.binary, &ending.test),
         is_utf8: run.is_utf8,
         is_short: env::report() == Report::Short,
         hides_escapes: env::escape() == Escape::Off,

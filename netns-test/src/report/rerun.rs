@@ -13,12 +13,13 @@ enum Target {
     Unknown,
 }
 
-/// Returns the command for the test `test` of the binary `binary`.
-pub(crate) fn command(run: &TestRun, binary: &str, test: &str) -> String {
+/// Returns the command for the test `test` of the binary `binary`, with the seed that was set.
+pub(crate) fn command(run: &TestRun, seed: Option<u64>, binary: &str, test: &str) -> String {
     let has_ignored =
         std::env::args_os().any(|arg| arg == "--ignored" || arg == "--include-ignored");
     let target = target(run, binary);
-    text(run, (target, binary), test, has_ignored)
+    let seed = seed.map(|seed| format!("NETNS_TEST_SEED={seed:#x} ")).unwrap_or_default();
+    seed + &text(run, (target, binary), test, has_ignored)
 }
 
 fn text(run: &TestRun, (target, binary): (Target, &str), test: &str, has_ignored: bool) -> String {

@@ -108,6 +108,8 @@ fn call(case: &Case, record: &Arc<BodyRecord>) -> End {
         #[cfg(feature = "lab")]
         allow_early_end(record);
     }
+    #[cfg(feature = "lab")]
+    body::set_name(case.path());
     log::note_returns(case.returns);
     match case.begins {
         Begins::AtOnce => stage::begin(),

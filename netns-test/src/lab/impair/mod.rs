@@ -6,6 +6,8 @@
 pub(crate) mod checksum;
 pub(crate) mod delay;
 pub(crate) mod emulated;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod engine;
 pub(crate) mod flow;
 pub(crate) mod frame;
 pub(crate) mod gso;
