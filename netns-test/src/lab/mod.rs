@@ -27,12 +27,16 @@ pub use crate::addr::cidr::{Cidr, CidrError, Subnet};
 pub use crate::addr::mac::{Mac, MacError};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::interface::NodeInterface;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::change::partition::Partition;
 pub use crate::lab::impair::rule::action::{Action, ResetTarget, Unreachable};
 pub use crate::lab::impair::rule::choice::Which;
 pub use crate::lab::impair::rule::packet::Packet;
 pub use crate::lab::impair::rule::packet::flags::TcpFlags;
 pub use crate::lab::impair::rule::packet::view::PacketView;
 pub use crate::lab::impair::stats::{DirectionStats, FlowName, Lost, LostPacket};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::link_stats::LinkStats;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::snapshot::{
     Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
@@ -68,7 +72,10 @@ pub use crate::lab::run::programs::command::NodeCommand;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::run::programs::process::NodeChild;
 pub use crate::lab::topology::input::{AddrArg, InterfaceArg, IntoAddrs, MacArg, SubnetArg, Via};
-pub use crate::lab::topology::quantity::Probability;
+pub use crate::lab::topology::quantity::{
+    PatternArg, Probability, ProbabilityArg, QuantityError, RateArg,
+};
 pub use crate::lab::topology::{
-    LinkId, LinkSpec, MacvlanMode, NodeId, NodeKind, NodeSpec, Topology,
+    Impairment, LinkId, LinkSpec, MacvlanMode, NodeId, NodeKind, NodeSpec, RegionRouters, Regions,
+    Schedule, Step, Topology,
 };

@@ -10,14 +10,16 @@ use crate::error::{Diagnosis, Failure};
 pub(crate) const EPERM: i32 = libc::EPERM;
 pub(crate) const ENOENT: i32 = libc::ENOENT;
 pub(crate) const ESRCH: i32 = libc::ESRCH;
-#[cfg(feature = "doctor")]
+#[cfg(feature = "lab")]
+pub(crate) const ENETDOWN: i32 = libc::ENETDOWN;
+#[cfg(any(feature = "lab", feature = "doctor"))]
 pub(crate) const ENXIO: i32 = libc::ENXIO;
 pub(crate) const EAGAIN: i32 = libc::EAGAIN;
 pub(crate) const ENOMEM: i32 = libc::ENOMEM;
 pub(crate) const EACCES: i32 = libc::EACCES;
 #[cfg(any(feature = "lab", all(test, feature = "doctor")))]
 pub(crate) const EEXIST: i32 = libc::EEXIST;
-#[cfg(feature = "doctor")]
+#[cfg(any(feature = "lab", feature = "doctor"))]
 pub(crate) const ENODEV: i32 = libc::ENODEV;
 pub(crate) const EINVAL: i32 = libc::EINVAL;
 #[cfg(test)]

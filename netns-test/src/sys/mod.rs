@@ -22,3 +22,5 @@ pub(crate) mod process;
 pub(crate) mod seccomp;
 pub(crate) mod shared_log;
 pub(crate) mod text;
+#[cfg(feature = "lab")]
+pub(crate) mod timer;

@@ -138,6 +138,8 @@ impl Lab {
         let (label, bridge) = (fabric.label(&links[at][side]), fabric.bridge_of(to));
         let arrived = LinkEnd { label, index, bridge, is_up: was_up };
         arrived.set_up(&fabric.plan.nodes()[to], &new, &free)?;
+        fabric.follow_node(&links, to)?;
+        fabric.reflect(&links, at)?;
         let expected = match joining {
             Some(joining) => self.join(&mut links, &before, at, joining)?,
             None => Vec::new(),

@@ -9,13 +9,45 @@ use crate::lab::plan::Plan;
 use crate::lab::run::lab::Lab;
 use crate::lab::topology::{NodeId, NodeKind};
 
+/// A partition of a [`Lab`]. It stays when this is dropped.
+#[derive(Debug)]
+pub struct Partition<'a> {
+    lab: &'a Lab,
+    number: u64,
+    /// Names of the nodes on both sides.
+    sides: [String; 2],
+    ways: Ways,
+}
+
+/// Directions in which packets are dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ways {
+    Both,
+    /// From the first side to the second one.
+    One,
+}
+
+impl Partition<'_> {
+    /// Ends this partition; others stay. When it returns, all nodes that no other partition
+    /// separates reach each other. After [`Lab::heal`] it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lab::heal`].
+    #[track_caller]
+    pub fn heal(self) -> Result<()> {
+        note(&self.sides, self.ways, "off");
+        located(self.lab.fabric().heal(Some(self.number)))
+    }
+}
+
 impl Lab {
     /// Drops all packets between two groups of nodes, in both directions, silently (no ICMP, no
     /// RST). It applies to IPv4 and IPv6, on every path, to existing connections too, from the
     /// moment when this returns.
     ///
-    /// Partitions add up; [`heal`](Self::heal) ends all of them. Nodes in neither group reach all
-    /// others. If the lab adds an address to a node later, the partition covers it from the first
+    /// Partitions add up; [`heal`](Self::heal) ends all of them, and [`Partition::heal`] this one.
+    /// Nodes in neither group reach all others. If the lab adds an address to a node later, the partition covers it from the first
     /// packet.
     ///
     /// A node drops packets whose source is an address of the other group. Frames that are no IP
@@ -50,27 +82,56 @@ impl Lab {
     /// # }
     /// ```
     #[track_caller]
-    pub fn partition(&self, one: &[NodeId], other: &[NodeId]) -> Result<()> {
-        log::note(|| {
-            let names = |side: &[NodeId]| {
-                let known = side.iter().filter_map(|node| self.plan().position(*node));
-                known.map(|at| self.plan().nodes()[at].name.clone()).collect::<Vec<_>>().join(", ")
-            };
-            let (one, other) = (names(one), names(other));
-            let event = Event::of(EventKind::Partition, "", format!("{one} | {other}"));
-            event.with("state", "on").with("one", one).with("other", other)
-        });
-        located(self.try_partition(one, other))
+    pub fn partition(&self, one: &[NodeId], other: &[NodeId]) -> Result<Partition<'_>> {
+        located(self.part([one, other], Ways::Both))
     }
 
-    fn try_partition(&self, one: &[NodeId], other: &[NodeId]) -> Result<()> {
+    /// Drops all packets from the nodes of one group to those of another one, silently. Packets in
+    /// the other direction arrive; their answers do not. Otherwise as
+    /// [`partition`](Self::partition).
+    ///
+    /// # Errors
+    ///
+    /// As [`partition`](Self::partition).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(
+    /// #     lab: netns_test::Lab,
+    /// #     [leader, follower]: [netns_test::NodeId; 2],
+    /// # ) -> netns_test::Result<()> {
+    /// // The leader hears the follower, and its answers are lost.
+    /// let cut = lab.partition_one_way(&[leader], &[follower])?;
+    /// // ...
+    /// cut.heal()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn partition_one_way(&self, from: &[NodeId], to: &[NodeId]) -> Result<Partition<'_>> {
+        located(self.part([from, to], Ways::One))
+    }
+
+    fn part(&self, sides: [&[NodeId]; 2], ways: Ways) -> Result<Partition<'_>> {
         let fabric = self.fabric();
-        let sides = [self.side(one)?, self.side(other)?];
-        let [one, other] = &sides;
+        let [one, other] = [self.side(sides[0])?, self.side(sides[1])?];
         if let Some(&both) = one.iter().find(|node| other.contains(node)) {
             return Err(invalid(&fabric.plan, both, "it is on both sides").into());
         }
-        fabric.partitions.add(&fabric.nodes, one, other)
+        let names = |side: &BTreeSet<usize>| {
+            let all: Vec<&str> =
+                side.iter().map(|at| self.plan().nodes()[*at].name.as_str()).collect();
+            all.join(", ")
+        };
+        let sides = [names(&one), names(&other)];
+        note(&sides, ways, "on");
+        // The first node of a pair drops packets from the second one.
+        let pairs = one.iter().flat_map(|&from| other.iter().map(move |&to| (to, from)));
+        let back = |pair: (usize, usize)| (ways == Ways::Both).then_some((pair.1, pair.0));
+        let deaf = pairs.flat_map(|pair| [Some(pair), back(pair)]).flatten().collect();
+        let number = fabric.partitions.add(&fabric.nodes, deaf)?;
+        Ok(Partition { lab: self, number, sides, ways })
     }
 
     /// Ends all [partitions](Self::partition). When this returns, all nodes reach each other, also
@@ -98,7 +159,7 @@ impl Lab {
     #[track_caller]
     pub fn heal(&self) -> Result<()> {
         log::note(|| Event::of(EventKind::Partition, "", "healed").with("state", "off"));
-        located(self.fabric().heal())
+        located(self.fabric().heal(None))
     }
 
     /// Returns the positions of the nodes of one side.
@@ -117,6 +178,19 @@ impl Lab {
         };
         nodes.iter().map(place).collect()
     }
+}
+
+/// Notes the begin (`on`) or the end (`off`) of a partition in the log of the test.
+fn note([one, other]: &[String; 2], ways: Ways, state: &str) {
+    log::note(|| {
+        let sign = match ways {
+            Ways::Both => "|",
+            Ways::One => "to",
+        };
+        let end = if state == "off" { " healed" } else { "" };
+        let event = Event::of(EventKind::Partition, "", format!("{one} {sign} {other}{end}"));
+        event.with("state", state).with("one", one).with("other", other)
+    });
 }
 
 fn invalid(plan: &Plan, node: usize, why: &str) -> Failure {

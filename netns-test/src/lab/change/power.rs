@@ -138,6 +138,8 @@ impl Lab {
             drop(fabric.partitions.arrived(&fabric.nodes, &new));
         })?;
         node.turn_on();
+        fabric.follow_node(&links, at)?;
+        fabric.reflect_node(&links, at)?;
         let names = now.plan.hosts_text();
         if names != fabric.plan.hosts_text() {
             let written = node.run(|| etc_files::rewrite(Path::new("/etc/hosts"), names))?;
@@ -176,7 +178,12 @@ fn cut_off(
     let moves: Vec<_> = moves.collect();
     // Marked first, so that others that miss the ends can report why.
     drop(fabric.nodes[at].turn_off(Arc::clone(&next)));
-    Ok(here.netlink.ask_all(&moves))
+    let moved = here.netlink.ask_all(&moves);
+    if let Some(hub) = &fabric.hub {
+        hub.forget_node(at);
+        hub.reflect_node(links, at)?;
+    }
+    Ok(moved)
 }
 
 /// Returns the addresses of a node after power-on, with link-local ones.

@@ -11,6 +11,9 @@ pub(crate) fn ids(topology: &Topology, errors: &mut Vec<TopologyError>) {
     for _ in 0..topology.unknown_nodes {
         errors.push(TopologyError::UnknownNode { place: "node()".to_owned() });
     }
+    for _ in 0..topology.unknown_links {
+        errors.push(TopologyError::UnknownLink { place: "impair()".to_owned() });
+    }
     for (index, link) in topology.links.iter().enumerate() {
         let [a, b] = [0, 1].map(|end| link.ends[end].node);
         if a.is_none() || b.is_none() {

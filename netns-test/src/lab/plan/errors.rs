@@ -93,6 +93,8 @@ pub enum TopologyError {
     StpWithoutSwitch { node: String },
     /// Sysctl that a node cannot set.
     BadSysctl { node: String, name: String, why: &'static str },
+    /// Impairment that a link cannot have; `why` is the reason with advice.
+    BadImpairment { place: String, why: String },
     /// Same Ethernet address of two interfaces.
     DuplicateMac { mac: String, places: [String; 2] },
 }
@@ -296,6 +298,7 @@ impl TopologyError {
                 format!("`{node}`: `stp` is for switches; remove it")
             }
             Self::BadSysctl { node, name, why } => format!("`{node}`: sysctl `{name}`: {why}"),
+            Self::BadImpairment { place, why } => format!("{place}: {why}"),
             Self::DuplicateMac { mac, places: [a, b] } => {
                 format!("{mac} is the Ethernet address of {a} and of {b}; change one")
             }

@@ -25,6 +25,7 @@ use std::net::IpAddr;
 use crate::addr::cidr::{Cidr, Subnet};
 
 use crate::addr::mac::Mac;
+use crate::lab::plan::impairment::ImpairmentPlan;
 use crate::lab::plan::routes::fib::Fib;
 use crate::lab::topology::id::Ids;
 use crate::lab::topology::model::link_label;
@@ -35,7 +36,7 @@ use crate::lab::topology::{LinkId, MacvlanMode, NodeId, NodeKind, Topology};
 /// Nodes and links are in the order of declaration. Numbers in the parts of a plan are indexes
 /// into [`nodes`](Self::nodes), [`links`](Self::links) and [`segments`](Self::segments).
 ///
-/// `Display` lists each segment with its interfaces, then the routes.
+/// `Display` lists each segment with its interfaces, then the impairments of links, then the routes.
 #[derive(Clone, PartialEq)]
 pub struct Plan {
     pub(crate) ids: Ids,
@@ -173,6 +174,11 @@ pub struct LinkPlan {
     pub ends: [InterfaceRef; 2],
     /// Index of the segment in [`Plan::segments`].
     pub segment: usize,
+    /// Impairments of the direction from the first end, and of that from the second one; `None` for
+    /// a direct veth pair, which cannot be impaired.
+    pub impairments: Option<[ImpairmentPlan; 2]>,
+    /// False if the ends have no offloads.
+    pub offloads: bool,
 }
 
 /// A segment, which is one broadcast domain: links that switches join, one VLAN, one VXLAN, or a

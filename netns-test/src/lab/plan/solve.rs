@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use crate::lab::plan::addresses;
 use crate::lab::plan::addresses::order;
 use crate::lab::plan::checks;
-use crate::lab::plan::errors::TopologyErrors;
+use crate::lab::plan::errors::{TopologyError, TopologyErrors};
 use crate::lab::plan::hosts_file;
+use crate::lab::plan::impairment::check;
 use crate::lab::plan::interfaces;
 use crate::lab::plan::interfaces::Draft;
 use crate::lab::plan::routes::fib::Fib;
@@ -15,7 +16,7 @@ use crate::lab::plan::routes::shortest_paths;
 use crate::lab::plan::routes::static_routes;
 use crate::lab::plan::segments;
 use crate::lab::plan::vxlan;
-use crate::lab::plan::{InterfaceKind, InterfaceRef, LinkPlan, NodePlan, Plan};
+use crate::lab::plan::{InterfaceKind, InterfaceRef, LinkPlan, NodePlan, Plan, SegmentPlan};
 use crate::lab::topology::model::{Link, Node};
 use crate::lab::topology::{NodeKind, Topology};
 
@@ -54,7 +55,7 @@ impl Topology {
         let (mut segments, of_links) = segments::find(self, &mut drafts, &mut errors);
         addresses::assign(self, &mut drafts, (&mut segments, &of_links), &mut errors);
         segments::mtus(self, &mut drafts, (&mut segments, &of_links), &mut errors);
-        let links = links(self, &drafts, &of_links);
+        let links = links(self, &drafts, (&segments, &of_links), &mut errors);
         let mut nodes: Vec<NodePlan> =
             self.nodes.iter().zip(drafts).map(|(node, drafts)| planned(node, drafts)).collect();
         order::order(&mut nodes, &segments);
@@ -93,7 +94,8 @@ fn owned((node, of_plan): (usize, &NodePlan)) -> Vec<(IpAddr, InterfaceRef)> {
 fn links(
     topology: &Topology,
     drafts: &[Vec<Draft<'_>>],
-    of_links: &[Option<usize>],
+    (segments, of_links): (&[SegmentPlan], &[Option<usize>]),
+    errors: &mut Vec<TopologyError>,
 ) -> Vec<LinkPlan> {
     let mut ends: Vec<Vec<InterfaceRef>> = vec![Vec::new(); topology.links.len()];
     for (node, drafts) in drafts.iter().enumerate() {
@@ -106,13 +108,17 @@ fn links(
             }
         }
     }
-    let planned = |(index, link): (usize, &Link)| match ends[index][..] {
+    let mut planned = |(index, link): (usize, &Link)| match ends[index][..] {
         [a, b] => {
-            Some(LinkPlan { name: link.name.clone(), ends: [a, b], segment: of_links[index]? })
+            let segment = of_links[index]?;
+            let impairments = check::link(topology, index, segments[segment].mtu, errors);
+            let offloads = !link.impairments.has_no_offloads;
+            let (name, ends) = (link.name.clone(), [a, b]);
+            Some(LinkPlan { name, ends, segment, impairments, offloads })
         }
         _ => None,
     };
-    topology.links.iter().enumerate().filter_map(planned).collect()
+    topology.links.iter().enumerate().filter_map(&mut planned).collect()
 }
 
 fn planned(node: &Node, drafts: Vec<Draft<'_>>) -> NodePlan {

@@ -1,11 +1,14 @@
 //! Tests of topology and plan together. They need no privilege.
 
 pub(crate) mod address_errors;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod engine;
 pub(crate) mod equality;
 pub(crate) mod errors;
 pub(crate) mod extension;
 pub(crate) mod extras;
 pub(crate) mod golden;
+pub(crate) mod impairments;
 pub(crate) mod random;
 pub(crate) mod shapes;
 pub(crate) mod stability;

@@ -1,6 +1,7 @@
 //! Builder of a link. It stores what the caller passes; `Topology::plan` checks it. Pure.
 
-use crate::lab::topology::id::LinkId;
+use crate::lab::topology::id::{Ids, LinkId, NodeId};
+use crate::lab::topology::impairment::Impairment;
 use crate::lab::topology::input::{IntoAddrs, MacArg, SubnetArg};
 use crate::lab::topology::model::Link;
 
@@ -12,12 +13,13 @@ use crate::lab::topology::model::Link;
 pub struct LinkSpec<'a> {
     link: &'a mut Link,
     id: LinkId,
+    ids: &'a Ids,
 }
 
 #[expect(clippy::must_use_candidate, reason = "each call changes the link; chaining is optional")]
 impl<'a> LinkSpec<'a> {
-    pub(crate) fn new(link: &'a mut Link, id: LinkId) -> Self {
-        Self { link, id }
+    pub(crate) fn new(link: &'a mut Link, id: LinkId, ids: &'a Ids) -> Self {
+        Self { link, id, ids }
     }
 
     /// Returns the link's id, which finds the link in the plan and in the running lab.
@@ -99,6 +101,47 @@ impl<'a> LinkSpec<'a> {
     /// Leaves the link's segment without an IPv4 subnet.
     pub fn ipv6_only(self) -> Self {
         self.link.only[1] = true;
+        self
+    }
+
+    /// Sets the impairments of both directions. Without a call the link is a direct veth pair.
+    ///
+    /// Of an [`Impairment`] whose directions differ the first one is that from the link's first
+    /// node to its second: `net.link(home, provider).impair(Impairment::dsl())`.
+    pub fn impair(self, impairment: Impairment) -> Self {
+        self.link.impairments.from = impairment.both(0).map(|way| Some(way.clone()));
+        self
+    }
+
+    /// Sets the impairments of the direction from `node`, which is at one end. The other direction
+    /// is left as it is, unless [`Impairment::back`] has set it apart.
+    pub fn impair_from(self, node: NodeId, impairment: Impairment) -> Self {
+        let node = self.ids.node(node);
+        let end = self.link.ends.iter().position(|end| node.is_some() && end.node == node);
+        let Some(end) = end else {
+            self.link.impairments.strays.push(node);
+            return self;
+        };
+        for (from, way) in self.link.impairments.from.iter_mut().zip(impairment.one(end)) {
+            if let Some(way) = way {
+                *from = Some(way.clone());
+            }
+        }
+        self
+    }
+
+    /// Lets the lab's [`Link`](crate::lab::Link) set impairments while the link is in use, although
+    /// it declares none. Such a link costs more than a direct veth pair.
+    pub fn impairable(self) -> Self {
+        self.link.impairments.is_impairable = true;
+        self
+    }
+
+    /// Sets whether the ends have offloads. The default is true, as on every veth pair: a reader of
+    /// raw packets sees TCP packets of up to 64 KiB, whose checksums are not computed. With false it
+    /// sees them as on a wire, and TCP is several times slower.
+    pub fn offloads(self, are_on: bool) -> Self {
+        self.link.impairments.has_no_offloads = !are_on;
         self
     }
 }

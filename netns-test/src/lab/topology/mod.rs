@@ -2,22 +2,29 @@
 //! checked before `Topology::plan`.
 
 pub(crate) mod id;
+pub(crate) mod impairment;
 pub(crate) mod input;
 pub(crate) mod link;
 pub(crate) mod model;
 pub(crate) mod names;
 pub(crate) mod node;
 pub(crate) mod quantity;
+pub(crate) mod regions;
+pub(crate) mod schedule;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use crate::lab::topology::id::{LinkId, NodeId};
+pub use crate::lab::topology::impairment::Impairment;
 pub use crate::lab::topology::link::LinkSpec;
 pub use crate::lab::topology::model::{MacvlanMode, NodeKind};
 pub use crate::lab::topology::node::NodeSpec;
+pub use crate::lab::topology::regions::{RegionRouters, Regions};
+pub use crate::lab::topology::schedule::{Schedule, Step};
 
 use crate::addr::cidr::Subnet;
 use crate::lab::topology::id::Ids;
+use crate::lab::topology::impairment::model::LinkImpairments;
 use crate::lab::topology::input::SubnetArg;
 use crate::lab::topology::model::{Link, LinkEnd, Node};
 
@@ -63,6 +70,10 @@ pub struct Topology {
     pub(crate) links: Vec<Link>,
     /// Number of calls of `node` with the id of another topology.
     pub(crate) unknown_nodes: usize,
+    /// Number of calls of `impair` and `impair_from` with the id of another topology.
+    pub(crate) unknown_links: usize,
+    /// True if impairments can be set on all links while they are in use.
+    pub(crate) is_impairable: bool,
     /// Pools of subnets: IPv4, IPv6.
     pub(crate) pools: [SubnetArg; 2],
     /// Number of declared links and extra interfaces.
@@ -78,6 +89,8 @@ impl Topology {
             nodes: Vec::new(),
             links: Vec::new(),
             unknown_nodes: 0,
+            unknown_links: 0,
+            is_impairable: false,
             pools: DEFAULT_POOLS.map(SubnetArg::from),
             declared: 0,
         }
@@ -186,8 +199,27 @@ impl Topology {
         let (name, mtu, subnets, declared) = (None, None, Vec::new(), self.declared);
         self.declared += 1;
         let index = self.links.len();
-        self.links.push(Link { declared, name, ends, mtu, subnets, only: [false; 2] });
-        LinkSpec::new(&mut self.links[index], self.ids.add_link())
+        let (only, impairments) = ([false; 2], LinkImpairments::default());
+        self.links.push(Link { declared, name, ends, mtu, subnets, only, impairments });
+        let id = self.ids.add_link();
+        LinkSpec::new(&mut self.links[index], id, &self.ids)
+    }
+
+    /// Sets the impairments of both directions of a link that was declared before, as
+    /// [`LinkSpec::impair`] does. [`Lab::extend`](super::Lab::extend) applies a change.
+    pub fn impair(&mut self, link: LinkId, impairment: Impairment) {
+        self.declared_link(link, |link| drop(link.impair(impairment)));
+    }
+
+    /// Sets the impairments of the direction from a node on a link that was declared before, as
+    /// [`LinkSpec::impair_from`] does. [`Lab::extend`](super::Lab::extend) applies a change.
+    pub fn impair_from(&mut self, link: LinkId, node: NodeId, impairment: Impairment) {
+        self.declared_link(link, |link| drop(link.impair_from(node, impairment)));
+    }
+
+    /// Makes all links [impairable](LinkSpec::impairable), those that follow too.
+    pub fn impairable_links(&mut self) {
+        self.is_impairable = true;
     }
 
     /// Returns a builder for optional properties of a node: routes, sysctls, and interfaces besides
@@ -216,6 +248,20 @@ impl Topology {
             None => "an unknown node",
         });
         model::link_label(link.name.as_deref(), ends)
+    }
+
+    /// Returns the name of a link alone: `wan`, or without a name `home to server`.
+    pub(crate) fn link_name(&self, index: usize) -> String {
+        let link = &self.links[index];
+        let name = |end: usize| link.ends[end].node.map_or("?", |node| &self.nodes[node].name);
+        link.name.clone().unwrap_or_else(|| format!("{} to {}", name(0), name(1)))
+    }
+
+    fn declared_link(&mut self, id: LinkId, change: impl FnOnce(LinkSpec<'_>)) {
+        match self.ids.link(id) {
+            Some(index) => change(LinkSpec::new(&mut self.links[index], id, &self.ids)),
+            None => self.unknown_links += 1,
+        }
     }
 
     fn add(&mut self, name: String, kind: NodeKind) -> NodeId {

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use crate::lab::topology::id::Ids;
+use crate::lab::topology::impairment::model::LinkImpairments;
 use crate::lab::topology::input::{AddrArg, Gateway, InterfaceSelector, MacArg, SubnetArg};
 
 /// Kind of a node.
@@ -114,6 +115,7 @@ pub(crate) struct Link {
     pub(crate) subnets: Vec<SubnetArg>,
     /// Restrictions of the segment: IPv4 only, IPv6 only.
     pub(crate) only: [bool; 2],
+    pub(crate) impairments: LinkImpairments,
 }
 
 /// A declared end of a link.

@@ -5,6 +5,8 @@ pub(crate) mod failures;
 pub(crate) mod ifreq;
 pub(crate) mod netlink;
 #[cfg(feature = "lab")]
+pub(crate) mod packet;
+#[cfg(feature = "lab")]
 pub(crate) mod ping;
 pub(crate) mod route;
 pub(crate) mod socket;

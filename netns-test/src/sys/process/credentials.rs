@@ -62,11 +62,22 @@ pub(crate) struct MachineNames {
 
 /// Reads the names of this process's UTS namespace (uname(2)).
 pub(crate) fn machine_names() -> io::Result<MachineNames> {
+    uname().map(|names| MachineNames { node: names.nodename, domain: names.domainname })
+}
+
+/// Reads the release of the kernel, as `uname -r` prints it.
+#[cfg(feature = "lab")]
+pub(crate) fn kernel_release() -> io::Result<String> {
+    let release = uname()?.release;
+    Ok(release.iter().take_while(|one| **one != 0).map(|one| *one as u8 as char).collect())
+}
+
+fn uname() -> io::Result<libc::utsname> {
     // SAFETY: zero bytes are a valid `utsname`.
     let mut names: libc::utsname = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel writes one `utsname` to the live variable.
     Errno::result(unsafe { libc::uname(&raw mut names) })?;
-    Ok(MachineNames { node: names.nodename, domain: names.domainname })
+    Ok(names)
 }
 
 /// Sets the hostname of this process's UTS namespace.

@@ -142,6 +142,21 @@ impl ForkMark {
         Ok(Self { flag, maker })
     }
 
+    /// Returns the mark of this process, which is made by the first call.
+    #[cfg(feature = "lab")]
+    pub(crate) fn of_this_process() -> io::Result<&'static Self> {
+        static LAST: std::sync::atomic::AtomicPtr<ForkMark> =
+            std::sync::atomic::AtomicPtr::new(std::ptr::null_mut());
+        // SAFETY: null, or a mark that was leaked below and so lives on, also in children.
+        let last = unsafe { LAST.load(Ordering::Acquire).as_ref() };
+        if let Some(mark) = last.filter(|mark| mark.is_here()) {
+            return Ok(mark);
+        }
+        let mark = Box::leak(Box::new(Self::new()?));
+        LAST.store(mark, Ordering::Release);
+        Ok(mark)
+    }
+
     /// Returns whether this is the marked process.
     pub(crate) fn is_here(&self) -> bool {
         self.flag.load(Ordering::Relaxed) == 1
@@ -182,6 +197,13 @@ mod tests {
     #[test]
     fn a_mark_is_where_it_was_made() {
         assert!(ForkMark::new().unwrap().is_here());
+    }
+
+    #[cfg(feature = "lab")]
+    #[test]
+    fn the_mark_of_a_process_is_made_once() {
+        let mark = ForkMark::of_this_process().unwrap();
+        assert!(mark.is_here() && std::ptr::eq(mark, ForkMark::of_this_process().unwrap()));
     }
 
     #[test]

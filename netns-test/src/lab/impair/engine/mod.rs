@@ -3,41 +3,71 @@
 //! Both ends of such a link are veth pairs whose inner ends lie in one hidden network namespace,
 //! the hub. One thread receives the frames of all inner ends from one packet socket (packet(7)),
 //! and sends what the models return. It runs in the process that owns the lab.
+//!
+//! Segmentation offloads stay on: a frame of 64 KiB passes whole unless its model divides it. The
+//! kernel's ring and the engine's copies are the only places where frames wait. Whatever is lost
+//! there is counted as a fault ([`Engine::trouble`]).
 
-pub(crate) mod stand_in;
+pub(crate) mod faults;
+pub(crate) mod links;
+pub(crate) mod schedule;
+pub(crate) mod shared;
+pub(crate) mod stamps;
+pub(crate) mod thread;
+pub(crate) mod turn;
 
+use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::JoinHandle;
 
-use crate::error::Result;
-use crate::lab::impair::engine::stand_in::EmulatedLink;
+use crate::error::{Failure, Result};
+use crate::lab::impair::emulated::EmulatedLink;
+pub(crate) use crate::lab::impair::engine::links::{LinkPorts, Slot};
+use crate::lab::impair::engine::shared::Shared;
 use crate::lab::impair::passage::{Departure, Nanos};
+use crate::sys::errno;
+use crate::sys::net::packet::PacketSocket;
+use crate::sys::net::packet::ring::Ring;
+use crate::sys::ns::nsfs;
+use crate::sys::process::credentials;
+use crate::sys::timer::Timer;
 
 /// Thread and socket that pass the frames of all impaired links of a lab. Drop stops it.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    socket: OwnedFd,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// Engine whose socket is being made, which takes about 15 ms.
 #[derive(Debug)]
-pub(crate) struct Starting(());
-
-/// Link of an engine, by its number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slot(usize);
-
-/// A link with the indexes of its inner ends in the hub: what arrives at end 0 leaves at end 1.
-#[derive(Debug)]
-pub(crate) struct LinkPorts {
-    pub(crate) indexes: [u32; 2],
-    pub(crate) link: EmulatedLink,
+pub(crate) struct Starting {
+    thread: JoinHandle<()>,
+    socket: Receiver<Result<Arc<Shared>, Failure>>,
 }
 
 impl Engine {
     /// Begins to start an engine in the network namespace `hub`. It needs no interface yet, so this
     /// can be done beside their creation.
-    pub(crate) fn begin(_hub: BorrowedFd<'_>) -> Result<Starting> {
-        todo!()
+    pub(crate) fn begin(hub: BorrowedFd<'_>) -> Result<Starting> {
+        let hub = hub.try_clone_to_owned();
+        let hub = hub.map_err(|error| failure("duplicate the descriptor of", &error))?;
+        // Without room: who sends knows that the engine was received, or is not wanted any more.
+        let (sender, socket) = sync_channel(0);
+        let work = move || match open(hub) {
+            Ok((shared, ring, timer)) => {
+                let shared = Arc::new(shared);
+                if sender.send(Ok(Arc::clone(&shared))).is_ok() {
+                    thread::run(&shared, ring, &timer);
+                }
+            }
+            Err(failure) => drop(sender.send(Err(failure))),
+        };
+        let thread = thread::spawn(work).map_err(|error| failure("start a thread in", &error))?;
+        Ok(Starting { thread, socket })
     }
 
     /// Starts an engine in the network namespace `hub`: [`Engine::begin`] and [`Starting::wait`].
@@ -46,53 +76,98 @@ impl Engine {
     }
 
     /// Adds a link. Do so before its inner ends are up: frames from unknown interfaces are ignored.
-    pub(crate) fn add(&self, _ports: LinkPorts) -> Result<Slot> {
-        todo!()
+    pub(crate) fn add(&self, ports: LinkPorts) -> Result<Slot> {
+        self.shared.change(|state| state.links.add(ports))
     }
 
     /// Sets the index of an inner end that was made anew. One with the same index needs no call.
-    pub(crate) fn set_index(&self, _slot: Slot, _end: usize, _index: u32) -> Result<()> {
-        todo!()
+    pub(crate) fn set_index(&self, slot: Slot, end: usize, index: u32) -> Result<()> {
+        self.shared.change(|state| state.links.set_index(slot, end, index))
     }
 
-    /// Changes the model of a link. The change holds for all frames that arrive after the return.
-    /// Departures that `change` adds are sent when they are due.
+    /// Changes or reads the model of a link, after the thread has passed on the frames that came
+    /// before the call. The change holds for all frames that come later. Departures that `change`
+    /// adds are sent when they are due.
     ///
     /// # Errors
     ///
     /// In a process that was forked from the lab's, and on the engine's thread (in the closure of a
-    /// rule), where the call would wait for itself.
+    /// rule), where the call would wait for itself. If the thread does not run for 30 s.
     pub(crate) fn with<T>(
         &self,
-        _slot: Slot,
-        _change: impl FnOnce(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
+        slot: Slot,
+        change: impl FnOnce(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
     ) -> Result<T> {
-        todo!()
+        self.shared.change_link(slot, change)
     }
 
-    /// Describes what the engine did to frames that no model asked for, if there is something: then
-    /// the network of the test was not the declared one, and the test must fail.
+    /// Describes what the engine did to frames although no model asked for it, if there is
+    /// something: then the network of the test was not the declared one, and the test must fail.
     pub(crate) fn trouble(&self) -> Option<String> {
-        todo!()
+        self.shared.trouble()
     }
 
     /// Returns the packet socket. Its last close waits about 20 ms for all processors, so init
     /// should hold a duplicate.
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.shared.socket.as_fd()
     }
 
-    /// Stops the thread and closes the socket. Returns the same as [`Engine::trouble`].
-    pub(crate) fn stop(self) -> Option<String> {
-        todo!()
+    /// Stops the thread and closes the socket. Frames that are still delayed are not sent. Returns
+    /// the same as [`Engine::trouble`].
+    pub(crate) fn stop(mut self) -> Option<String> {
+        self.end();
+        self.trouble()
+    }
+
+    fn end(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        if !self.shared.is_here() {
+            // The thread is another process's, and its handle must not be touched here.
+            std::mem::forget(thread);
+            return;
+        }
+        self.shared.is_stopping.store(true, Ordering::Release);
+        // Without the wake-up, which the test may have closed, the thread has ended by an error.
+        let _ = self.shared.wakeup.wake();
+        let _ = thread.join();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
 impl Starting {
     /// Waits until the engine passes frames.
     pub(crate) fn wait(self) -> Result<Engine> {
-        todo!()
+        match self.socket.recv() {
+            Ok(shared) => Ok(Engine { shared: shared?, thread: Some(self.thread) }),
+            Err(_) => {
+                Err(Failure::new("start", "the engine of impaired links", "it panicked").into())
+            }
+        }
     }
+}
+
+/// Opens the socket in the hub. That takes a thread of its own: the thread of the engine stays in
+/// the namespaces of the lab's process.
+fn open(hub: OwnedFd) -> Result<(Shared, Ring, Timer), Failure> {
+    let open = move || {
+        nsfs::enter_network(&hub).map_err(|error| failure("setns to", &error))?;
+        PacketSocket::open().map_err(|error| failure("open a packet socket in", &error))
+    };
+    let helper = thread::spawn(open).map_err(|error| failure("start a thread in", &error))?;
+    let opened = helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    let (socket, ring) = opened?;
+    let timer = Timer::new().map_err(|error| failure("make a timer for", &error))?;
+    Ok((Shared::new(socket)?, ring, timer))
+}
+
+fn failure(step: &str, error: &io::Error) -> Failure {
+    errno::failure(step, "the network of impaired links", error)
 }
 
 /// Returns whether the kernel can pass `UDP_SEGMENT` frames to the engine (Linux 6.2). Where it
@@ -102,5 +177,31 @@ impl Starting {
 /// `tx-tcp-ecn-segmentation`, `tx-tcp-mangleid-segmentation`, `tx-tcp6-segmentation`) and none of
 /// tunnels, SCTP or lists; turn these off at the outer ends, and `tx-checksum-sctp`.
 pub(crate) fn takes_udp_segmentation() -> bool {
-    todo!()
+    credentials::kernel_release().is_ok_and(|release| is_at_least(&release, [6, 2]))
+}
+
+/// Compares the release of a kernel, such as `6.1.0-13-amd64`, with a version.
+fn is_at_least(release: &str, version: [u32; 2]) -> bool {
+    let mut numbers = release.split(|one: char| !one.is_ascii_digit()).map(str::parse);
+    let mut next = || numbers.next().and_then(Result::ok).unwrap_or(0);
+    [next(), next()] >= version
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_compared_by_number() {
+        for (release, expected) in [
+            ("6.2.0", true),
+            ("6.18.44-fc", true),
+            ("10.0", true),
+            ("6.1.0-13-amd64", false),
+            ("5.15.0-1-generic", false),
+            ("", false),
+        ] {
+            assert_eq!(is_at_least(release, [6, 2]), expected, "{release}");
+        }
+    }
 }

@@ -17,9 +17,18 @@ use crate::lab::topology::model::{
 ///
 /// The first declaration that `new` does not have, by its name.
 pub(crate) fn check(old: &Topology, new: &Topology) -> Result<(), Failure> {
-    // The plans reject unknown nodes, and show the subnets that other pools would change. The
+    // The plans reject unknown nodes and links, have the impairments, and show the subnets that other pools would change. The
     // counter of declarations only orders them.
-    let Topology { ids, nodes, links, unknown_nodes: _, pools: _, declared: _ } = old;
+    let Topology {
+        ids,
+        nodes,
+        links,
+        unknown_nodes: _,
+        unknown_links: _,
+        is_impairable: _,
+        pools: _,
+        declared: _,
+    } = old;
     let failed = |why| Err(Failure::new("extend", "the lab", why));
     if !ids.have_origin_of(&new.ids) {
         return failed("it was not built from this topology");
@@ -94,8 +103,8 @@ fn is_it(one: &ExtraInterface, two: &ExtraInterface) -> bool {
 
 /// Returns whether the links have the same name and nodes.
 fn has_same_ends(one: &Link, two: &Link) -> bool {
-    // The plans compare what these decide: MTU, and addresses.
-    let Link { declared: _, name, ends, mtu: _, subnets: _, only: _ } = one;
+    // The plans compare what these decide: MTU, addresses, and impairments.
+    let Link { declared: _, name, ends, mtu: _, subnets: _, only: _, impairments: _ } = one;
     let is_same = |(one, two): (&LinkEnd, &LinkEnd)| {
         // Also in the plans: the name of the interface, its addresses, its Ethernet address.
         let LinkEnd { node, interface: _, addresses: _, mac: _ } = one;

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use crate::addr::cidr::{Cidr, Subnet};
 use crate::addr::sysctl::Sysctl;
 use crate::error::Failure;
+use crate::lab::plan::impairment::ImpairmentPlan;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, InterfaceRef};
 use crate::lab::plan::{LinkPlan, NodePlan, Plan, RoutePlan};
 
@@ -22,6 +23,8 @@ pub(crate) struct Growth {
     pub(crate) places: Vec<Vec<usize>>,
     /// Additions, by node.
     pub(crate) nodes: Vec<NodeGrowth>,
+    /// Links whose impairments change, with the new ones.
+    pub(crate) impairments: Vec<(usize, [ImpairmentPlan; 2])>,
 }
 
 /// Additions to a node of the lab.
@@ -77,12 +80,23 @@ pub(crate) fn between(old: &Plan, new: &Plan) -> Result<Growth, Failure> {
     for (at, (before, after)) in old.links().iter().zip(new.links()).enumerate() {
         // The topologies have the same names. The index of the segment follows from the links;
         // MTU and subnets of the segment are compared with the interfaces.
-        let LinkPlan { name: _, ends, segment: _ } = before;
+        let LinkPlan { name: _, ends, segment: _, impairments, offloads } = before;
         let named = |plan: &Plan, ends: &[InterfaceRef; 2]| {
             ends.each_ref().map(|end| (end.node, plan.interface(*end).name.clone()))
         };
         if named(old, ends) != named(new, &after.ends) {
             return Err(changed(&old.link_label(at), "its ends"));
+        }
+        if *offloads != after.offloads {
+            return Err(changed(&old.link_label(at), "its offloads"));
+        }
+        match (impairments, &after.impairments) {
+            (None, Some(_)) => return Err(not_impairable("extend", &old.link_label(at))),
+            (Some(_), None) => {
+                return Err(changed(&old.link_label(at), "its kind to a direct veth pair"));
+            }
+            (Some(one), Some(two)) if one != two => growth.impairments.push((at, two.clone())),
+            _ => {}
         }
     }
     Ok(growth)
@@ -185,6 +199,13 @@ fn is_of_all(all: &Sysctl, one: &Sysctl) -> bool {
     let (all, one) = (all.parts(), one.parts());
     let mut pairs = all.iter().zip(&one);
     all.len() == one.len() && all != one && pairs.all(|(all, one)| all == one || *all == "all")
+}
+
+/// Returns the error of impairments on a link that is a direct veth pair.
+pub(crate) fn not_impairable(operation: &'static str, link: &str) -> Failure {
+    let why = "it was built as a direct veth pair, which has no impairments";
+    let advice = "declare it `impairable()`, or call `impairable_links()` before `build()`";
+    Failure::new(operation, link, why).advise(advice)
 }
 
 pub(super) fn changed(object: &str, part: &str) -> Failure {

@@ -1,7 +1,12 @@
 //! Impairments of one direction of a link, checked and as numbers. Pure.
 
+pub(crate) mod check;
+pub(crate) mod queue;
+pub(crate) mod text;
+
 use std::time::Duration;
 
+pub use crate::lab::topology::impairment::model::{LossUnit, QueueLimit};
 use crate::lab::topology::quantity::Probability;
 
 /// Impairments of one direction of a link, in the order of its stages: loss, corruption,
@@ -58,18 +63,6 @@ pub enum LossPlan {
     Pattern(Vec<bool>),
 }
 
-/// Units by which TCP data is lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum LossUnit {
-    /// Slots of the byte stream, as long as a full segment on the link. A segment is lost if a slot
-    /// that begins in it is lost. The same bytes are lost for all sizes of writes.
-    #[default]
-    Slot,
-    /// Segments, by their first byte: for small messages whose boundaries are the same in each run.
-    Segment,
-}
-
 /// Rate and queue (a token bucket, `tc-tbf(8)`).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -84,15 +77,6 @@ pub struct RatePlan {
     pub queue: QueueLimit,
     /// Length of the queue in bytes above which ECN-capable packets are marked CE (RFC 3168).
     pub mark_above: Option<u64>,
-}
-
-/// Limit of a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum QueueLimit {
-    /// Bytes of frames.
-    Bytes(u64),
-    /// Frames.
-    Packets(u64),
 }
 
 /// Reordering of packets.

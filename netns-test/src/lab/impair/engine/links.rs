@@ -1,0 +1,88 @@
+//! The links of an engine, and the interfaces of the hub that are their ends. Pure.
+
+use std::collections::HashMap;
+
+use crate::lab::impair::emulated::EmulatedLink;
+use crate::lab::impair::passage::Direction;
+
+/// Link of an engine, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(pub(super) usize);
+
+/// A link with the indexes of its inner ends in the hub: what arrives at end 0 leaves at end 1.
+#[derive(Debug)]
+pub(crate) struct LinkPorts {
+    pub(crate) indexes: [u32; 2],
+    pub(crate) link: EmulatedLink,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    links: Vec<LinkPorts>,
+    /// Link and direction of the frames from each interface.
+    ports: HashMap<u32, (usize, Direction)>,
+}
+
+impl Links {
+    pub(crate) fn add(&mut self, link: LinkPorts) -> Slot {
+        let number = self.links.len();
+        for direction in Direction::BOTH {
+            self.ports.insert(link.indexes[direction.index()], (number, direction));
+        }
+        self.links.push(link);
+        Slot(number)
+    }
+
+    /// Sets the index of the end of a link.
+    pub(crate) fn set_index(&mut self, Slot(number): Slot, end: usize, index: u32) {
+        let before = std::mem::replace(&mut self.links[number].indexes[end], index);
+        // Another end may have got the old index already.
+        if self.ports.get(&before) == Some(&(number, Direction::BOTH[end])) {
+            self.ports.remove(&before);
+        }
+        self.ports.insert(index, (number, Direction::BOTH[end]));
+    }
+
+    /// Returns the link whose end is the interface, its number, and the direction of a frame from
+    /// there.
+    pub(crate) fn of(&mut self, interface: u32) -> Option<(usize, Direction, &mut EmulatedLink)> {
+        let (number, direction) = *self.ports.get(&interface)?;
+        Some((number, direction, &mut self.links[number].link))
+    }
+
+    pub(crate) fn link(&mut self, number: usize) -> &mut EmulatedLink {
+        &mut self.links[number].link
+    }
+
+    /// Returns the index of the interface that sends the frames of a direction.
+    pub(crate) fn far_end(&self, number: usize, direction: Direction) -> u32 {
+        self.links[number].indexes[direction.reversed().index()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::impair::hash::Seed;
+    use crate::lab::plan::impairment::ImpairmentPlan;
+
+    #[test]
+    fn an_interface_that_was_made_anew_takes_the_place_of_the_old_one() {
+        let mut links = Links::default();
+        let link = |indexes| {
+            let plans = [ImpairmentPlan::default(), ImpairmentPlan::default()];
+            LinkPorts { indexes, link: EmulatedLink::new(Seed(0), "link", plans, 1500) }
+        };
+        let [first, second] = [[1, 2], [3, 4]].map(|indexes| links.add(link(indexes)));
+        let of = |links: &mut Links, index| links.of(index).map(|(number, way, _)| (number, way));
+        assert_eq!(of(&mut links, 4), Some((1, Direction::Back)));
+        assert_eq!(links.far_end(1, Direction::Back), 3);
+        links.set_index(first, 1, 5);
+        assert_eq!((of(&mut links, 2), of(&mut links, 5)), (None, Some((0, Direction::Back))));
+        // The kernel has used the index 5 again.
+        links.set_index(second, 0, 5);
+        links.set_index(first, 1, 6);
+        assert_eq!(of(&mut links, 5), Some((1, Direction::Forth)));
+        assert_eq!((links.far_end(0, Direction::Forth), links.far_end(1, Direction::Back)), (6, 5));
+    }
+}

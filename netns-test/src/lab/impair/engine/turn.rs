@@ -1,0 +1,135 @@
+//! One turn of the thread: frames that are due, and frames that have arrived, are passed on.
+
+use std::borrow::Cow;
+use std::io;
+
+use crate::lab::impair::emulated::Sent;
+use crate::lab::impair::engine::faults::Faults;
+use crate::lab::impair::engine::links::Links;
+use crate::lab::impair::engine::schedule::Leaving;
+use crate::lab::impair::engine::shared::{Shared, State};
+use crate::lab::impair::engine::stamps::Clocks;
+use crate::lab::impair::offload::Offload;
+use crate::lab::impair::passage::{Arrival, Departure, Nanos};
+use crate::sys::errno;
+use crate::sys::net::packet::ring::{Received, Ring};
+use crate::sys::net::packet::send::{MOST, Outgoing};
+use crate::sys::timer;
+
+/// Outcome of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// There may be more to do now.
+    Again,
+    /// All frames are passed on. Nothing is to be done before the time, or before the next frame.
+    Idle(Option<Nanos>),
+}
+
+/// Most frames that are taken from the ring in a turn: far fewer than it has.
+const FRAMES: usize = 32;
+/// Most scheduled frames of a turn.
+const DUE: usize = 64;
+
+/// Passes frames on. `empty` is the time of the last look at an empty ring.
+pub(crate) fn turn(shared: &Shared, ring: &mut Ring, empty: &mut Nanos) -> Turn {
+    let look = timer::monotonic();
+    let mut state = shared.lock();
+    let batch = ring.batch(FRAMES);
+    let clocks = Clocks { monotonic: timer::monotonic(), realtime: timer::realtime() };
+    let now = clocks.monotonic;
+    let mut leaving: Vec<Leaving<'_>> = Vec::new();
+    let due = std::iter::from_fn(|| state.schedule.take(now));
+    leaving.extend(due.take(DUE));
+    let mut departures = Vec::new();
+    for frame in batch.frames() {
+        let at = clocks.arrival(frame.stamp, *empty);
+        receive(&mut state, frame, at, now, (&mut departures, &mut leaving));
+    }
+    // Stable: frames of one time keep their order.
+    leaving.sort_by_key(|leaving| leaving.departure.due);
+    let State { links, faults, .. } = &mut *state;
+    leaving.chunks(MOST).for_each(|chunk| send(shared, chunk, links, faults));
+    let (frames, is_drained) = (batch.len(), batch.len() < FRAMES);
+    drop(leaving);
+    drop(batch);
+    if is_drained {
+        *empty = look;
+    }
+    let next = state.schedule.next();
+    if state.progress.note(frames, is_drained) {
+        shared.give_way(state);
+    }
+    match next {
+        _ if !is_drained => Turn::Again,
+        Some(next) if next <= now => Turn::Again,
+        next => Turn::Idle(next),
+    }
+}
+
+/// Takes a frame through its link. What may leave at once is added to `leaving`, the rest to the
+/// schedule.
+fn receive<'b>(
+    state: &mut State,
+    frame: Received<'b>,
+    at: Nanos,
+    now: Nanos,
+    (departures, leaving): (&mut Vec<Departure<'b>>, &mut Vec<Leaving<'b>>),
+) {
+    let Some((number, direction, link)) = state.links.of(frame.interface) else { return };
+    let offload = Offload::decode(frame.header).filter(|_| !frame.is_cut);
+    let Some(offload) = offload else {
+        state.faults.unknown += 1;
+        return;
+    };
+    let offload = if frame.is_tagged { offload.shifted(4) } else { offload };
+    // The time of a link does not go back, while stamps of two processors may.
+    let at = state.clock.max(at);
+    state.clock = at;
+    link.pass(direction, Arrival { bytes: frame.bytes, offload, at }, departures);
+    for departure in departures.drain(..) {
+        if state.schedule.lets_pass(departure.due, now) {
+            leaving.push(Leaving { link: number, departure });
+        } else {
+            state.add(Leaving { link: number, departure: owned(departure) });
+        }
+    }
+}
+
+/// Copies the bytes of a departure, so that they can outlive the slot of the ring.
+fn owned(departure: Departure<'_>) -> Departure<'static> {
+    let Departure { direction, due, bytes, offload } = departure;
+    Departure { direction, due, bytes: Cow::Owned(bytes.into_owned()), offload }
+}
+
+/// Sends departures, and tells their links the outcome.
+fn send(shared: &Shared, leaving: &[Leaving<'_>], links: &mut Links, faults: &mut Faults) {
+    let ends: [u32; MOST] = std::array::from_fn(|at| {
+        let leaving = leaving.get(at);
+        leaving.map_or(0, |one| links.far_end(one.link, one.departure.direction))
+    });
+    let frame = |at: usize| {
+        let Departure { bytes, offload, .. } = &leaving[at].departure;
+        Outgoing { interface: ends[at], header: offload.encode(), bytes }
+    };
+    let now = timer::monotonic();
+    shared.socket.send(leaving.len(), frame, |at, outcome| {
+        let Leaving { link, departure } = &leaving[at];
+        faults.latest = faults.latest.max(now.saturating_sub(departure.due));
+        let sent = match outcome {
+            Ok(()) => Sent::Ok,
+            Err(error) => {
+                if !is_down(&error) {
+                    faults.note_refusal(|| errno::describe(&error));
+                }
+                Sent::Undeliverable
+            }
+        };
+        links.link(*link).sent(departure, now, sent);
+    });
+}
+
+/// Returns whether the interface is down or gone, as is usual for a node that is off.
+fn is_down(error: &io::Error) -> bool {
+    let down = [errno::ENETDOWN, errno::ENXIO, errno::ENODEV];
+    error.raw_os_error().is_some_and(|code| down.contains(&code))
+}
