@@ -8,8 +8,8 @@ use crate::lab::impair::rule::packet::view::PacketView;
 
 /// Action of a rule on a packet.
 ///
-/// Offsets and lengths are in bytes. A packet to which an action cannot be applied, as stated below,
-/// does not match the rule.
+/// Offsets and lengths are in bytes. A packet to which an action cannot be applied, as stated
+/// below, does not match the rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
