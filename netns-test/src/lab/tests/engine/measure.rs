@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::lab::impair::engine::stand_in::EmulatedLink;
+use crate::lab::impair::passage::Direction;
+use crate::lab::plan::impairment::{ImpairmentPlan, LossPlan};
 use crate::lab::tests::engine::inside::{switches, thread as engine_thread};
 use crate::lab::tests::engine::net::{Pair, SERVERS};
+use crate::lab::topology::quantity::Probability;
 
 const ROUNDS: usize = 3;
 const TIME: Duration = Duration::from_secs(1);
@@ -18,9 +20,17 @@ const TIME: Duration = Duration::from_secs(1);
 #[ignore = "measures"]
 fn throughput_and_round_trips() {
     let (direct, hub) = (Pair::direct(), Pair::over_hub());
-    let (engine, slot) = hub.engine(EmulatedLink::default());
+    let (engine, slot) = hub.engine(ImpairmentPlan::default());
+    let lossy = |loss: u64| {
+        // In parts of 10,000.
+        let loss = LossPlan::Independent(Probability::from_bits(u64::MAX / 10_000 * loss));
+        let plan = ImpairmentPlan { loss, ..ImpairmentPlan::default() };
+        engine.with(slot, |link, now, _| link.set(Direction::Forth, plan, now)).unwrap();
+    };
     for _ in 0..ROUNDS {
-        for (name, pair) in [("direct", &direct), ("engine", &hub)] {
+        for (name, pair, loss) in [("direct", &direct, 0), ("engine", &hub, 0), ("0.01 %", &hub, 1)]
+        {
+            lossy(loss);
             let tcp = SERVERS.map(|server| gigabits(pair, server));
             let (rate, [median, late]) = (frames_a_second(pair), round_trip(pair));
             println!(
@@ -38,8 +48,7 @@ fn throughput_and_round_trips() {
 fn delays() {
     let pair = Pair::over_hub();
     let delay = Duration::from_millis(20);
-    let (engine, slot) = pair
-        .engine(EmulatedLink { delays: [delay.as_nanos() as u64, 0], ..EmulatedLink::default() });
+    let (engine, slot) = pair.engine(ImpairmentPlan { delay, ..ImpairmentPlan::default() });
     for loops in [0, 4, 8] {
         let errors = under_load(loops, || errors(&pair, delay));
         let early = errors.iter().filter(|error| **error < 0).count();
@@ -59,7 +68,7 @@ fn delays() {
 #[ignore = "measures"]
 fn idle_time() {
     let pair = Pair::over_hub();
-    let (engine, _) = pair.engine(EmulatedLink::default());
+    let (engine, _) = pair.engine(ImpairmentPlan::default());
     thread::sleep(Duration::from_secs(3));
     let path = engine_thread().unwrap();
     let run = || std::fs::read_to_string(format!("{path}/schedstat")).unwrap();
