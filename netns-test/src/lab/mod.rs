@@ -29,6 +29,8 @@ pub use crate::addr::mac::{Mac, MacError};
 pub use crate::lab::change::interface::NodeInterface;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::partition::Partition;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::change::schedule::RunningSchedule;
 pub use crate::lab::impair::rule::action::{Action, ResetTarget, Unreachable};
 pub use crate::lab::impair::rule::choice::Which;
 pub use crate::lab::impair::rule::packet::Packet;
