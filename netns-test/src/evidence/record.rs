@@ -14,6 +14,8 @@ pub(crate) enum Record {
     Lab(LabFacts),
     /// The networks of a lab that can be found in the process's table of descriptors.
     Networks(Networks),
+    /// A socket of the process that init is to hold, since its last close takes long.
+    Socket(Socket),
     /// The writer waits until the state of processes and networks has been read.
     Look,
 }
@@ -39,6 +41,14 @@ facts! {
     }
 }
 
+facts! {
+    /// A socket in the process's table of descriptors.
+    struct Socket {
+        descriptor: i32,
+        inode: u64,
+    }
+}
+
 impl Fact for Record {
     fn write(&self, out: &mut Writer) {
         match self {
@@ -46,6 +56,7 @@ impl Fact for Record {
             Self::Lab(lab) => lab.write(out.u32(2)),
             Self::Networks(networks) => networks.write(out.u32(3)),
             Self::Look => drop(out.u32(4)),
+            Self::Socket(socket) => socket.write(out.u32(5)),
         }
     }
 
@@ -55,6 +66,7 @@ impl Fact for Record {
             2 => Self::Lab(Fact::read(input)?),
             3 => Self::Networks(Fact::read(input)?),
             4 => Self::Look,
+            5 => Self::Socket(Fact::read(input)?),
             _ => return None,
         })
     }
@@ -65,6 +77,7 @@ impl Fact for Record {
             Self::Lab(lab) => lab.json(out),
             Self::Networks(networks) => networks.json(out),
             Self::Look => out.text("look"),
+            Self::Socket(socket) => socket.json(out),
         }
     }
 
@@ -87,6 +100,7 @@ mod tests {
             Record::Lab(LabFacts { number: 1, ..LabFacts::default() }),
             Record::Networks(networks),
             Record::Look,
+            Record::Socket(Socket { descriptor: 7, inode: 9 }),
         ] {
             assert_eq!(Record::decoded(&record.encoded()), Some(record));
         }

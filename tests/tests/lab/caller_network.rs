@@ -5,9 +5,10 @@ use std::fs;
 
 use netns_test::lab::LinkId;
 use netns_test::lab::WAIT_LIMIT;
-use netns_test::{Lab, NodeId, Topology, netns_test};
+use netns_test::{Lab, NodeId, netns_test};
 use netns_test_tests::stdout_of;
 
+use crate::net::topology;
 use crate::route_rows::{IPV4, IPV6, Row, add, destination, ip, own_interface, settle, state};
 
 fn rows() -> impl Iterator<Item = (bool, usize, &'static Row)> {
@@ -26,7 +27,7 @@ fn add_all() -> Vec<(bool, usize, &'static Row)> {
 }
 
 fn lab() -> (Lab, NodeId, LinkId) {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (own, host) = (net.local(), net.host("host"));
     let link = net.link(own, host).id();
     (net.build().unwrap(), own, link)
@@ -81,7 +82,7 @@ fn routes_of_the_plan_come_before_those_of_the_machine() -> netns_test::Result<(
         ip(route);
     }
     let before = state();
-    let mut net = Topology::new();
+    let mut net = topology();
     let (own, router, far) = (net.local(), net.router("router"), net.host("far"));
     let link = net.link(own, router).id();
     net.link(router, far);
@@ -193,7 +194,7 @@ fn sysctls_come_back_with_what_the_kernel_changes_by_them() -> netns_test::Resul
     fs::write("/proc/sys/net/ipv4/conf/v0/forwarding", "1")?;
     fs::write("/proc/sys/net/ipv4/conf/v1/rp_filter", "2")?;
     let (before, values) = (state(), sysctls());
-    let mut net = Topology::new();
+    let mut net = topology();
     let (own, host) = (net.local(), net.host("host"));
     net.link(own, host);
     net.node(own).sysctl("net.ipv4.ip_forward", 1);

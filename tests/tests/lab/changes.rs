@@ -3,11 +3,11 @@
 use std::io::{Read as _, Write as _};
 
 use netns_test::lab::WAIT_LIMIT;
-use netns_test::{Lab, LinkId, Node, NodeId, Topology, netns_test};
+use netns_test::{Lab, LinkId, Node, NodeId, netns_test};
 
 use netns_test_tests::{Said as _, stdout_of};
 
-use crate::net::{Mesh, connection, switched};
+use crate::net::{Mesh, connection, switched, topology};
 use crate::oracle::{ip, text};
 
 /// The addresses of an interface, but for the link-local one, as `ip` has them.
@@ -30,7 +30,7 @@ pub(crate) fn routes(host: &Node, family: &str) -> Vec<String> {
 
 /// Two hosts on a router.
 fn pair() -> netns_test::Result<(Lab, [NodeId; 3], [LinkId; 2])> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (a, router, b) = (net.host("a"), net.router("router"), net.host("b"));
     let links = [net.link(a, router).id(), net.link(router, b).id()];
     Ok((net.build()?, [a, router, b], links))
@@ -181,7 +181,7 @@ fn a_link_comes_up_with_other_addresses() -> netns_test::Result<()> {
 
 #[netns_test]
 fn no_link_makes_a_ring_of_switches() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let [one, two, three] = ["one", "two", "three"].map(|name| net.switch(name));
     let [a, b] = ["a", "b"].map(|name| net.host(name));
     net.link(a, one);
@@ -202,7 +202,7 @@ fn no_link_makes_a_ring_of_switches() -> netns_test::Result<()> {
 
 #[netns_test]
 fn an_end_that_has_come_to_the_caller_keeps_its_addresses() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (own, switch, host) = (net.local(), net.switch("switch"), net.host("host"));
     net.link(own, switch);
     let link = net.link(host, switch).id();
@@ -220,7 +220,7 @@ fn an_end_that_has_come_to_the_caller_keeps_its_addresses() -> netns_test::Resul
 #[netns_test]
 fn invalid_changes_name_the_node() -> netns_test::Result<()> {
     let (lab, [a, router, b], [_, far]) = pair()?;
-    let mut other = Topology::new();
+    let mut other = topology();
     let (one, two) = (other.host("one"), other.host("two"));
     let strange = other.link(one, two).id();
     let (host, interface) = (&lab[a], lab[a].interface("eth0"));
@@ -283,7 +283,7 @@ fn invalid_changes_name_the_node() -> netns_test::Result<()> {
 /// A host with two switches to choose from, each with a server.
 #[netns_test]
 fn a_host_roams_from_switch_to_switch() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (one, two, router) = (net.switch("one"), net.switch("two"), net.router("router"));
     let (roamer, first, second) = (net.host("roamer"), net.host("first"), net.host("second"));
     let radio = net.link(roamer, one).id();
@@ -354,7 +354,7 @@ fn a_link_that_is_moved_as_is_to_a_host_is_bare() -> netns_test::Result<()> {
 
 #[netns_test]
 fn the_callers_end_moves_and_comes_back() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (own, one, two) = (net.local(), net.switch("one"), net.host("two"));
     let link = net.link(own, one).id();
     net.link(one, two);
@@ -430,7 +430,7 @@ fn a_default_route_by_a_gateway_that_is_far_goes() -> netns_test::Result<()> {
 /// Addresses of a node come from the plan, and stay what they are when addresses change.
 #[netns_test]
 fn planned_addresses_of_a_node() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (a, router, b) = (net.host("a"), net.router("router"), net.host("b"));
     let lone = net.host("lone");
     let (near, far) = (net.link(a, router).id(), net.link(router, b).id());

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use netns_test::lab::WAIT_LIMIT;
-use netns_test::{Error, Lab, NodeId, Topology, netns_test};
+use netns_test::{Error, Lab, NodeId, netns_test};
 use netns_test_tests::{LIMIT, eventually};
 
-use crate::net::{Mesh, row, switched};
+use crate::net::{Mesh, row, switched, topology};
 
 const ROUNDS: usize = 40;
 
@@ -190,7 +190,7 @@ fn a_link_moves_during_down() {
 /// A user's wait for an event on a host whose network goes.
 #[netns_test]
 fn a_wait_on_a_host_ends_with_its_power() {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (client, server) = (net.host("client"), net.host("server"));
     net.link(client, server);
     let lab = net.build().unwrap();

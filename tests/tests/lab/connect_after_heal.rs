@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use netns_test::{Lab, NodeId, Topology, netns_test};
 use netns_test_tests::{LIMIT, eventually, stdout_of};
 
+use crate::net::topology;
+
 /// Returns the lines of `ip neigh` of a node that are in a state.
 fn neighbours(lab: &Lab, node: NodeId, state: &str) -> String {
     let all = lab[node].run(|| ["-4", "-6"].map(|family| stdout_of("ip", &[family, "neigh"])));
@@ -51,7 +53,7 @@ fn connects(lab: &Lab, from: NodeId, to: &[IpAddr]) {
 
 /// Hosts at both ends of a row of routers.
 fn chain(routers: usize) -> (Topology, Vec<NodeId>) {
-    let mut net = Topology::new();
+    let mut net = topology();
     let mut nodes = vec![net.host("client")];
     nodes.extend((0..routers).map(|number| net.router(format!("r{number}"))));
     nodes.push(net.host("server"));
@@ -117,7 +119,7 @@ fn a_routed_chain_after_power_on() {
 /// Others on the same switch have asked, and none of their own links has changed.
 #[netns_test]
 fn bystanders_on_a_switch() {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (switch, elsewhere) = (net.switch("switch"), net.switch("elsewhere"));
     let [client, server] = ["client", "server"].map(|name| net.host(name));
     net.link(client, switch);
@@ -150,7 +152,7 @@ fn bystanders_on_a_switch() {
 /// An address, and a node, that others have asked for before it was there.
 #[netns_test]
 fn what_is_new_is_reached_at_once() {
-    let mut net = Topology::new();
+    let mut net = topology();
     let switch = net.switch("switch");
     let [client, server] = ["client", "server"].map(|name| net.host(name));
     for host in [client, server] {
@@ -213,7 +215,7 @@ fn the_callers_own_neighbours_stay() {
     ip("link set own up");
     ip("link set other up");
     ip("address add 172.20.0.1/24 dev own");
-    let mut net = Topology::new();
+    let mut net = topology();
     let (own, far) = (net.local(), net.host("far"));
     net.link(own, far);
     let lab = net.build().unwrap();

@@ -6,7 +6,7 @@ use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, NodeId, Topology, netns_test};
 use netns_test_tests::{Said as _, stdout_of};
 
-use crate::net::{Mesh, connection, star, switched};
+use crate::net::{Mesh, connection, star, switched, topology};
 use crate::oracle;
 
 /// Builds it, extends it by what `more` adds, and lets all talk.
@@ -120,7 +120,7 @@ fn repeated_extensions() -> netns_test::Result<()> {
 /// Its routes come with it.
 #[netns_test]
 fn a_network_is_added_behind_a_link_that_is_down() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (a, one, two) = (net.host("a"), net.router("one"), net.router("two"));
     net.link(a, one);
     let wan = net.link(one, two).id();
@@ -163,7 +163,7 @@ fn the_callers_network_is_extended_and_taken_back() -> netns_test::Result<()> {
         (stdout_of("ip", &["address"]), std::fs::read_to_string("/etc/hosts").unwrap(), sysctl)
     };
     let before = state();
-    let mut net = Topology::new();
+    let mut net = topology();
     let (own, first) = (net.local(), net.host("first"));
     net.link(own, first);
     let mut lab = net.build()?;
@@ -203,7 +203,7 @@ fn what_is_there_does_not_change() -> netns_test::Result<()> {
     let (mut net, nodes) = star(2);
     let mut lab = net.build()?;
     let other = refused(&mut lab, &net, |net| {
-        *net = Topology::new();
+        *net = topology();
         net.host("other");
     });
     assert_eq!(other, "extend the lab: it was not built from this topology");
@@ -294,7 +294,7 @@ fn names_that_cannot_be_written_are_taken_back() -> netns_test::Result<()> {
 /// Also those of the test itself.
 #[netns_test]
 fn own_names_that_cannot_be_written_are_taken_back() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (own, host) = (net.local(), net.host("host"));
     net.link(own, host);
     let mut lab = net.build()?;

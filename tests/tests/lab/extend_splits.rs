@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use netns_test::{Lab, NodeId, Topology, netns_test};
 use netns_test_tests::{LIMIT, eventually};
 
+use crate::net::topology;
+
 const TOPOLOGIES: u64 = 30;
 
 /// Numbers of the generator `splitmix64`.
@@ -34,7 +36,7 @@ struct Growing {
 
 impl Growing {
     fn new() -> Self {
-        Self { net: Topology::new(), nodes: Vec::new(), pairs: Vec::new(), text: String::new() }
+        Self { net: topology(), nodes: Vec::new(), pairs: Vec::new(), text: String::new() }
     }
 
     /// Makes the next declaration: a node, most often with a link to an older one, a link, or a
@@ -137,7 +139,7 @@ fn equals_build(seed: u64) -> usize {
     let mut growing = Growing::new();
     let mut lab: Option<Lab> = None;
     // Of the last part that was not refused.
-    let mut built = Topology::new();
+    let mut built = topology();
     let mut extensions = 0;
     for _ in 0..4 {
         for _ in 0..=random.below(4) {

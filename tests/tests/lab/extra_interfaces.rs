@@ -1,10 +1,10 @@
 //! Interfaces that are not the end of a link, where the kernel has them.
 
 use netns_test::lab::{MacvlanMode, PathOutcome};
-use netns_test::{Lab, Topology, netns_test};
+use netns_test::{Lab, netns_test};
 use netns_test_tests::{again, left_out, passes, text};
 
-use crate::net::connection;
+use crate::net::{connection, topology};
 use crate::oracle;
 
 /// Runs the body of that name, if the kernel can make such interfaces.
@@ -15,7 +15,8 @@ fn where_there_are(kind: &str, arguments: &str, body: &str) {
     if !tried.status.success() {
         return left_out(body, &format!("no {kind}: {}", text(&tried).trim()));
     }
-    passes(&mut again(&[], &["--exact", &format!("extra_interfaces::{body}_here")]), 1);
+    let (_, module) = module_path!().split_once("::").unwrap();
+    passes(&mut again(&[], &["--exact", &format!("{module}::{body}_here")]), 1);
 }
 
 /// From each node to each address at which a packet arrives by the plan; so many connections.
@@ -42,7 +43,7 @@ fn dummies() {
 #[netns_test]
 #[ignore = "run by dummies"]
 fn dummies_here() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (a, router, b) = (net.host("a"), net.router("router"), net.host("b"));
     net.link(a, router);
     net.link(router, b);
@@ -63,7 +64,7 @@ fn vlans() {
 #[netns_test]
 #[ignore = "run by vlans"]
 fn vlans_here() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let switch = net.switch("switch");
     let hosts = ["a", "b", "c"].map(|name| net.host(name));
     for host in hosts {
@@ -94,7 +95,7 @@ fn macvlans() {
 #[netns_test]
 #[ignore = "run by macvlans"]
 fn macvlans_here() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let switch = net.switch("switch");
     let (a, b) = (net.host("a"), net.host("b"));
     let link = net.link(a, switch).id();
@@ -115,7 +116,7 @@ fn vxlans() {
 #[netns_test]
 #[ignore = "run by vxlans"]
 fn vxlans_here() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let router = net.router("router");
     let hosts = ["a", "b", "c"].map(|name| net.host(name));
     for host in hosts {

@@ -5,7 +5,7 @@ use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 
 use netns_test::{Lab, NodeId, Topology, netns_test};
 
-use crate::net::{PATIENCE, send};
+use crate::net::{PATIENCE, send, topology};
 use crate::oracle::{ip, text};
 
 /// An interface of a host with its link-local address.
@@ -56,7 +56,7 @@ fn both_ways(lab: &Lab, one: &End, other: &End) {
 /// With duplicate address detection, which takes a second and which static addresses skip.
 #[netns_test]
 fn they_are_there_when_the_call_comes_back() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let slow = |net: &mut Topology, name: &str| {
         let node = net.host(name);
         net.node(node).sysctl("net.ipv6.conf.default.accept_dad", 1);
@@ -86,7 +86,7 @@ fn they_are_there_when_the_call_comes_back() -> netns_test::Result<()> {
 /// As they come as a rule.
 #[netns_test]
 fn they_are_there_at_once() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let nodes = ["a", "b"].map(|name| net.host(name));
     let link = net.link(nodes[0], nodes[1]).id();
     let lab = net.build()?;
@@ -102,7 +102,7 @@ fn they_are_there_at_once() -> netns_test::Result<()> {
 /// An interface without the address, or without IPv6, is not waited for.
 #[netns_test(timeout = "20s")]
 fn none_is_waited_for_that_will_not_come() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let [a, b] = ["a", "b"].map(|name| net.host(name));
     let link = net.link(a, b).id();
     net.node(a).sysctl("net.ipv6.conf.default.addr_gen_mode", 1);

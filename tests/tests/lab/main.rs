@@ -26,6 +26,7 @@ mod move_link;
 mod net;
 mod notes;
 mod oracle;
+mod over_engine;
 mod panics;
 mod partitions;
 mod power;

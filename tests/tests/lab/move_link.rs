@@ -11,7 +11,7 @@ use netns_test::{Lab, LinkId, Node, NodeId, Topology, netns_test};
 use netns_test_tests::Said as _;
 
 use crate::changes::{addresses, routes};
-use crate::net::{Mesh, connection};
+use crate::net::{Mesh, connection, topology};
 
 /// Each of the nodes reaches each other one by its name, over both families.
 #[track_caller]
@@ -42,7 +42,7 @@ struct Campus {
 }
 
 fn campus() -> netns_test::Result<Campus> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (one, two, router) = (net.switch("one"), net.switch("two"), net.router("router"));
     let (roamer, first, second) = (net.host("roamer"), net.host("first"), net.host("second"));
     let radio = net.link(roamer, one).id();
@@ -126,7 +126,7 @@ fn addresses_of_a_move_come_back_with_link_and_power() -> netns_test::Result<()>
 
 #[netns_test]
 fn several_moved_hosts_have_distinct_addresses() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (one, two) = (net.switch("one"), net.switch("two"));
     let router = net.router("router");
     net.link(router, two);
@@ -153,7 +153,7 @@ fn several_moved_hosts_have_distinct_addresses() -> netns_test::Result<()> {
 /// The others lead to what is behind it by its new address.
 #[netns_test]
 fn routes_of_others_follow_a_router_that_moves() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (one, two) = (net.switch("one"), net.switch("two"));
     let (core, edge) = (net.router("core"), net.router("edge"));
     let [a, b, behind] = ["a", "b", "behind"].map(|name| net.host(name));
@@ -223,7 +223,7 @@ fn names_and_routes_of_what_is_added_later_know_of_moves() -> netns_test::Result
 /// The segment decides: a family that it has not is gone, and one that it has is there.
 #[netns_test]
 fn families_are_those_of_the_segment() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let [old, v4, v6, empty] = ["old", "v4", "v6", "empty"].map(|name| net.switch(name));
     let [roamer, a, b, c] = ["roamer", "a", "b", "c"].map(|name| net.host(name));
     let radio = net.link(roamer, old).id();
@@ -298,7 +298,7 @@ fn a_move_as_is_changes_no_addresses_and_no_routes() -> netns_test::Result<()> {
 
 #[netns_test]
 fn the_test_itself_moves() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (one, two, router) = (net.switch("one"), net.switch("two"), net.router("router"));
     let (own, second) = (net.local(), net.host("second"));
     let radio = net.link(own, one).id();
@@ -345,7 +345,7 @@ fn a_partition_holds_for_addresses_of_a_move() -> netns_test::Result<()> {
 /// It is known before anything is moved.
 #[netns_test]
 fn a_segment_without_a_free_address_refuses_the_move() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (one, two) = (net.switch("one"), net.switch("two"));
     let [roamer, a, b] = ["roamer", "a", "b"].map(|name| net.host(name));
     let radio = net.link(roamer, one).id();

@@ -13,9 +13,20 @@ use netns_test_tests::{LIMIT, eventually};
 /// How long a packet may take that is not lost.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
+/// Returns an empty topology. In the tests of `over_engine`, its links can be impaired.
+pub(crate) fn topology() -> Topology {
+    let mut net = Topology::new();
+    // A test is the only one of its process, on a thread that has its name.
+    let thread = std::thread::current();
+    if thread.name().is_some_and(|name| name.contains("over_engine::")) {
+        net.impairable_links();
+    }
+    net
+}
+
 /// Hosts with a link each to one router.
 pub(crate) fn star(count: usize) -> (Topology, Vec<NodeId>) {
-    let mut net = Topology::new();
+    let mut net = topology();
     let router = net.router("router");
     let mut nodes = hosts(&mut net, count);
     for &host in &nodes {
@@ -27,7 +38,7 @@ pub(crate) fn star(count: usize) -> (Topology, Vec<NodeId>) {
 
 /// Hosts on one switch.
 pub(crate) fn switched(count: usize) -> (Topology, Vec<NodeId>) {
-    let mut net = Topology::new();
+    let mut net = topology();
     let switch = net.switch("switch");
     let nodes = hosts(&mut net, count);
     for &host in &nodes {
@@ -38,7 +49,7 @@ pub(crate) fn switched(count: usize) -> (Topology, Vec<NodeId>) {
 
 /// Routers in a line or a ring, with a host at each.
 pub(crate) fn row(count: usize, is_ring: bool) -> (Topology, Vec<NodeId>) {
-    let mut net = Topology::new();
+    let mut net = topology();
     let routers = routers(&mut net, count);
     for pair in routers.windows(2) {
         net.link(pair[0], pair[1]);
@@ -52,7 +63,7 @@ pub(crate) fn row(count: usize, is_ring: bool) -> (Topology, Vec<NodeId>) {
 
 /// Routers with a link from each to each, and a host at each.
 pub(crate) fn mesh(count: usize) -> (Topology, Vec<NodeId>) {
-    let mut net = Topology::new();
+    let mut net = topology();
     let routers = routers(&mut net, count);
     for (order, &a) in routers.iter().enumerate() {
         for &b in &routers[order + 1..] {

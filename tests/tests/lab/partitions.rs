@@ -4,10 +4,10 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use netns_test::{Node, Topology, netns_test};
+use netns_test::{Node, netns_test};
 use netns_test_tests::{Said as _, stdout_of};
 
-use crate::net::{Mesh, PATIENCE, connection, row, switched};
+use crate::net::{Mesh, PATIENCE, connection, row, switched, topology};
 
 /// How long a test looks for what must not come.
 const MOMENT: Duration = Duration::from_millis(200);
@@ -215,7 +215,7 @@ fn a_partition_sends_no_icmp_and_no_rst() -> netns_test::Result<()> {
 #[netns_test]
 fn mistakes_name_the_nodes_and_change_nothing() -> netns_test::Result<()> {
     let (net, nodes) = switched(3);
-    let mut other = Topology::new();
+    let mut other = topology();
     let stranger = other.host("stranger");
     let lab = net.build()?;
     let switch = lab.plan().id(0);
@@ -257,7 +257,7 @@ fn a_partition_that_fails_leaves_no_rule() -> netns_test::Result<()> {
 fn the_callers_own_rules_are_as_before() -> netns_test::Result<()> {
     let own = || ["-4", "-6"].map(|family| stdout_of("ip", &[family, "rule", "show"]));
     let before = own();
-    let mut net = Topology::new();
+    let mut net = topology();
     let (local, far) = (net.local(), net.host("far"));
     net.link(local, far);
     let lab = net.build()?;

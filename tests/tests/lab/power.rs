@@ -5,10 +5,10 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use netns_test::lab::WAIT_LIMIT;
-use netns_test::{NetNs, NodeId, Topology, netns_test};
+use netns_test::{NetNs, NodeId, netns_test};
 use netns_test_tests::Said as _;
 
-use crate::net::{Mesh, PATIENCE, connection, row, star, switched};
+use crate::net::{Mesh, PATIENCE, connection, row, star, switched, topology};
 use crate::oracle::{self, ip, text};
 
 const MOMENT: Duration = Duration::from_millis(200);
@@ -135,7 +135,7 @@ fn a_power_cut_sends_no_fin_and_no_rst() -> netns_test::Result<()> {
 
 #[netns_test]
 fn nothing_runs_on_what_is_off() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (own, host) = (net.local(), net.host("host"));
     let link = net.link(own, host).id();
     let lab = net.build()?;
@@ -240,7 +240,7 @@ fn power_cycles(nodes: &[NodeId], lab: &netns_test::Lab) -> netns_test::Result<(
 /// not.
 #[netns_test]
 fn moved_links_stay_where_they_are() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (one, two) = (net.switch("one"), net.switch("two"));
     let [a, b] = ["a", "b"].map(|name| net.host(name));
     let link = net.link(a, one).id();

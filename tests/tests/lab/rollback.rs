@@ -6,7 +6,7 @@ use std::fs;
 use netns_test::{Lab, Node, Topology, netns_test};
 use netns_test_tests::{LIMIT, eventually, stdout_of};
 
-use crate::net::{Mesh, star};
+use crate::net::{Mesh, star, topology};
 use crate::two_hosts;
 
 const RETRIES: &str = "/proc/sys/net/ipv4/tcp_syn_retries";
@@ -125,7 +125,7 @@ fn own_network() {
 fn the_callers_routes_come_back() -> netns_test::Result<()> {
     own_network();
     let before = state();
-    let mut net = Topology::new();
+    let mut net = topology();
     let (own, router, far) = (net.local(), net.router("router"), net.host("far"));
     net.link(own, router);
     net.link(router, far);
@@ -142,7 +142,7 @@ fn the_callers_routes_come_back() -> netns_test::Result<()> {
 fn what_is_changed_in_the_callers_network_is_taken_back() -> netns_test::Result<()> {
     own_network();
     let before = state();
-    let mut net = Topology::new();
+    let mut net = topology();
     let (own, host) = (net.local(), net.host("host"));
     net.link(own, host);
     let lab = net.build()?;
@@ -166,7 +166,7 @@ fn what_is_changed_in_the_callers_network_is_taken_back() -> netns_test::Result<
 fn a_build_that_is_refused_takes_no_address_of_the_caller() -> netns_test::Result<()> {
     own_network();
     let before = state();
-    let mut net = Topology::new();
+    let mut net = topology();
     let (own, host) = (net.local(), net.host("host"));
     net.link(own, host);
     net.node(own).addr("lo", "203.0.113.1/32");

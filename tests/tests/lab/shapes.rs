@@ -4,7 +4,7 @@
 use netns_test::{NodeId, Topology, netns_test};
 use netns_test_tests::stdout_of;
 
-use crate::net::{Mesh, connection, mesh, row, star, switched};
+use crate::net::{Mesh, connection, mesh, row, star, switched, topology};
 use crate::oracle;
 
 /// Builds it, lets everybody talk with everybody at once, and compares with `ip` then.
@@ -60,7 +60,7 @@ fn tcp_connects_at_once() -> netns_test::Result<()> {
 
 #[netns_test]
 fn several_links_between_two_nodes() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (a, b) = (net.host("a"), net.router("b"));
     for number in 0..5 {
         net.link(a, b).name(format!("line{number}"));
@@ -78,7 +78,7 @@ fn several_links_between_two_nodes() -> netns_test::Result<()> {
 #[netns_test]
 fn the_caller_is_a_host() -> netns_test::Result<()> {
     let before = stdout_of("ip", &["-d", "address"]);
-    let mut net = Topology::new();
+    let mut net = topology();
     let (own, router, far) = (net.local(), net.router("router"), net.host("far"));
     net.link(own, router);
     net.link(router, far);
@@ -92,7 +92,7 @@ fn the_caller_is_a_host() -> netns_test::Result<()> {
 
 #[netns_test]
 fn explicit_settings() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (a, middle, b) = (net.host("a"), net.router("middle"), net.host("b"));
     net.link(a, middle)
         .mtu(1400)
@@ -133,7 +133,7 @@ fn the_caller_keeps_its_network() -> netns_test::Result<()> {
         (all.map(|words| stdout_of("ip", words)), read("tcp_syn_retries"))
     };
     let before = state();
-    let mut net = Topology::new();
+    let mut net = topology();
     let (own, far) = (net.local(), net.host("far"));
     let link = net.link(own, far).id();
     net.node(own).addr("lo", "203.0.113.1/32").addr("lo", "2001:db8::1/128");

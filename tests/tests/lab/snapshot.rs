@@ -5,11 +5,11 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 
 use netns_test::lab::{NodeState, Protocol, Snapshot, TcpState};
-use netns_test::{Lab, Node, NodeId, Topology, netns_test};
+use netns_test::{Lab, Node, NodeId, netns_test};
 use netns_test_tests::{LIMIT, eventually, stdout_of};
 use serde_json::Value;
 
-use crate::net::{Mesh, connection, row, switched};
+use crate::net::{Mesh, connection, row, switched, topology};
 use crate::oracle::{ip, text};
 
 fn compare(snapshot: &Snapshot, lab: &Lab) {
@@ -185,7 +185,7 @@ fn tcp_states_are_shown() -> netns_test::Result<()> {
 
 /// The example of the documentation, with a server and a client, and with what it has been sent.
 fn example() -> netns_test::Result<(Lab, [NodeId; 3], Vec<TcpStream>)> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (client, server, home) = (net.host("client"), net.host("server"), net.router("home"));
     net.link(client, home);
     net.link(home, server).mtu(1400).name("wan");
@@ -272,7 +272,7 @@ host client
 
 #[netns_test]
 fn a_snapshot_is_indexed_by_the_ids_of_its_lab() -> netns_test::Result<()> {
-    let mut net = Topology::new();
+    let mut net = topology();
     let (a, b) = (net.host("a"), net.router("b"));
     net.link(a, b);
     let mut lab = net.build()?;
@@ -283,7 +283,7 @@ fn a_snapshot_is_indexed_by_the_ids_of_its_lab() -> netns_test::Result<()> {
     net.link(late, b);
     lab.extend(&net)?;
     assert_eq!(lab.snapshot()?[late].name, "late");
-    let stranger = Topology::new().host("a");
+    let stranger = topology().host("a");
     for unknown in [late, stranger] {
         let panic = std::panic::catch_unwind(|| before[unknown].name.clone()).unwrap_err();
         let text = panic.downcast_ref::<&str>().unwrap();

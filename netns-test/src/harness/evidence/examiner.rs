@@ -24,6 +24,7 @@ use crate::examine::recorder::trap::Trap;
 use crate::examine::subject::Subject;
 use crate::explain;
 use crate::harness::evidence::parts;
+use crate::harness::evidence::sockets::Sockets;
 use crate::report::text;
 use crate::sys::fds;
 use crate::sys::fds::Until;
@@ -63,6 +64,7 @@ pub(crate) struct Evidence<'a> {
     pins: Vec<Pin>,
     /// Recorder of init's network, which is the test's, and the inode of that network.
     recorder: Option<(u64, Recorder)>,
+    sockets: Sockets,
     looks: Vec<Look>,
     gaps: Vec<String>,
 }
@@ -94,6 +96,7 @@ impl<'a> Evidence<'a> {
             labs: Vec::new(),
             pins: Vec::new(),
             recorder: recorder(trap.and_then(Result::ok)).ok(),
+            sockets: Sockets::default(),
             looks: Vec::new(),
             gaps: gaps.into_iter().collect(),
         }
@@ -159,6 +162,7 @@ impl<'a> Evidence<'a> {
                     self.labs.push(built);
                 }
                 Some(Record::Networks(networks)) => self.keep(&networks, proc),
+                Some(Record::Socket(socket)) => self.sockets.take(self.body, &socket),
                 Some(Record::Look) => self.is_look_wanted = true,
                 None => self.gap("a record of the test's log cannot be read"),
             }

@@ -4,3 +4,4 @@ pub(crate) mod examiner;
 pub(crate) mod interim;
 mod parts;
 pub(crate) mod reporting;
+mod sockets;

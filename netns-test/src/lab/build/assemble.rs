@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::lab::build::etc_files::Covered;
+use crate::lab::build::hub::Beginning;
 use crate::lab::build::local::Guest;
 use crate::lab::build::requests::last_index;
 use crate::lab::build::{etc_files, namespaces, requests};
 use crate::lab::fabric::described;
+use crate::lab::fabric::hub;
+use crate::lab::fabric::hub::Hub;
 use crate::lab::fabric::node::Made;
 use crate::lab::fabric::own_network::undo::Journal;
 use crate::lab::fabric::ready;
 use crate::lab::fabric::state::Fabric;
+use crate::lab::impair::hash::Seed;
 use crate::lab::plan::Plan;
 use crate::lab::plan::ifindex::Indexes;
 use crate::lab::topology::NodeKind;
@@ -24,22 +28,31 @@ pub(crate) struct Own {
     pub(crate) guest: Option<Guest>,
 }
 
-/// Builds `plan`. If a step fails, dropping the results of the earlier ones undoes them.
-pub(crate) fn assemble(plan: Plan) -> Result<(Fabric, Own)> {
+/// Builds `plan`, with this seed for all that happens to packets at random. If a step fails, dropping the results of the earlier ones undoes them.
+pub(crate) fn assemble(plan: Plan, seed: Seed) -> Result<(Fabric, Own)> {
     let local = plan.nodes().iter().any(|node| node.kind == NodeKind::Local);
     let covered = local.then(|| etc_files::put_for_local(plan.hosts_text())).transpose()?.flatten();
     described::begin_build();
+    let beginning = hub::is_needed(&plan, 0).then(Beginning::start).transpose()?;
     let made = namespaces::make(&plan, 0)?;
     let all: Vec<&Made> = made.iter().collect();
     described::report_made(&plan, &all);
     let indexes = Indexes::new(&plan, last_index(&plan, &all)?);
     let journal = Arc::new(Journal::default());
     let guest = Guest::new(&plan, &all, &indexes, &journal)?;
-    requests::make_links(&plan, &all, &indexes, 0)?;
+    let hub = beginning.as_ref().map(Beginning::network).transpose()?;
+    requests::make_links(&plan, &all, (&indexes, hub.as_deref()), 0)?;
     guest.as_ref().map_or(Ok(()), |guest| guest.set(&plan))?;
     for (node, made) in all.iter().enumerate() {
         requests::set_up_node(&plan, node, &indexes, made, |_| true)?;
     }
     ready::wait(&plan, &all, &indexes)?;
-    Ok((Fabric::new(plan, indexes, made, journal), Own { covered, guest }))
+    let mut fabric = Fabric::new(seed, plan, indexes, made, journal);
+    if let Some((network, beginning)) = hub.zip(beginning) {
+        let hub = Hub::new(network, beginning.engine()?, (seed, &fabric.links))?;
+        hub.connect(&fabric.plan)?;
+        fabric.hub = Some(Arc::new(hub));
+        fabric.follow_ends()?;
+    }
+    Ok((fabric, Own { covered, guest }))
 }

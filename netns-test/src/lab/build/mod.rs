@@ -5,6 +5,7 @@
 pub(crate) mod assemble;
 pub(crate) mod end;
 pub(crate) mod etc_files;
+pub(crate) mod hub;
 pub(crate) mod local;
 pub(crate) mod namespaces;
 pub(crate) mod requests;

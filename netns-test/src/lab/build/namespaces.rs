@@ -112,7 +112,7 @@ fn create(node: &NodePlan, base: &Place) -> Result<Made, Failure> {
         let object = format!("{what} of {}", node.name);
         move |error: io::Error| diagnose::explain(step, &object, &error)
     };
-    unshare_patiently().map_err(|error| {
+    patiently(ns_set::unshare_all).map_err(|error| {
         let object = format!("the namespaces of {}", node.name);
         limited(&object, &[Namespace::Net, Namespace::Mount, Namespace::Uts], &error)
     })?;
@@ -129,13 +129,18 @@ fn create(node: &NodePlan, base: &Place) -> Result<Made, Failure> {
     Ok(Made { place, netlink, limitations })
 }
 
-/// Unshares the namespaces of a node. At a limit it retries for two seconds, since the kernel
+/// Moves the calling thread to a new network, which errors call `object`.
+pub(crate) fn unshare_network(object: &str) -> Result<(), Failure> {
+    patiently(ns_set::unshare_network).map_err(|error| limited(object, &[Namespace::Net], &error))
+}
+
+/// Unshares namespaces. At a limit it retries for two seconds, since the kernel
 /// destroys unused namespaces, which count, a moment later.
-fn unshare_patiently() -> io::Result<()> {
+fn patiently(unshare: fn() -> io::Result<()>) -> io::Result<()> {
     const PATIENCE: Duration = Duration::from_secs(2);
     let start = Instant::now();
     loop {
-        match ns_set::unshare_all() {
+        match unshare() {
             Err(error) if is_limit(&error) && start.elapsed() < PATIENCE => {
                 thread::sleep(Duration::from_millis(5));
             }

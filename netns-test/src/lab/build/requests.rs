@@ -6,6 +6,9 @@ use crate::addr::mac::Mac;
 use crate::error::{Failure, Result};
 use crate::lab::build::end::LinkEnd;
 use crate::lab::build::sysctls;
+use crate::lab::fabric::hub;
+use crate::lab::fabric::hub::network;
+use crate::lab::fabric::hub::network::HubNetwork;
 use crate::lab::fabric::node::Made;
 use crate::lab::fabric::own_network::rank;
 use crate::lab::plan::ifindex::{Indexes, LOOPBACK};
@@ -26,10 +29,11 @@ pub(crate) fn last_index(plan: &Plan, made: &[&Made]) -> Result<u32> {
 }
 
 /// Creates the veth pairs of the links from the position `from` on, with both ends in their nodes.
+/// Those of links that can be impaired have their inner ends in the hub, which are up then.
 pub(crate) fn make_links(
     plan: &Plan,
     made: &[&Made],
-    indexes: &Indexes,
+    (indexes, hub): (&Indexes, Option<&HubNetwork>),
     from: usize,
 ) -> Result<()> {
     let mut of_node: Vec<Vec<Request>> = made.iter().map(|_| Vec::new()).collect();
@@ -39,8 +43,17 @@ pub(crate) fn make_links(
             let interface = plan.interface(place);
             new(interface, indexes.at(place.node, place.interface))
         };
-        let there = made[far.node].place.network();
         let object = plan.link_label(at);
+        if let Some(there) = hub::place(plan, at, hub) {
+            for (side, place) in link.ends.into_iter().enumerate() {
+                let name = network::name(at, side);
+                let peer = network::inner_end(&name, at, side);
+                let kind = Kind::Veth { peer, there: Some(there) };
+                of_node[place.node].push(netlink::link::create(object.clone(), end(place), kind));
+            }
+            continue;
+        }
+        let there = made[far.node].place.network();
         of_node[near.node].push(netlink::link::create(
             object,
             end(near),
@@ -55,7 +68,7 @@ pub(crate) fn make_links(
             _ => failure,
         })?;
     }
-    Ok(())
+    Ok(hub.map_or(Ok(()), |hub| hub.set_up(plan, from))?)
 }
 
 /// Sets up a node whose ends of links are in its network, with the interfaces whose positions

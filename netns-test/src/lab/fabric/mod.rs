@@ -3,6 +3,7 @@
 
 pub(crate) mod described;
 pub(crate) mod ends;
+pub(crate) mod hub;
 pub(crate) mod limitation;
 pub(crate) mod moved;
 pub(crate) mod node;

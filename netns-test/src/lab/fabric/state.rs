@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::error::Result;
 use crate::lab::fabric::ends::{End, LinkEnds};
+use crate::lab::fabric::hub::Hub;
 use crate::lab::fabric::node::{LiveNode, Made};
 use crate::lab::fabric::own_network::undo::Journal;
 use crate::lab::fabric::partitions::Partitions;
 use crate::lab::fabric::ready;
 use crate::lab::fabric::ready::Awaited;
+use crate::lab::impair::hash::Seed;
 use crate::lab::plan::Plan;
 use crate::lab::plan::ifindex::Indexes;
 use crate::lab::plan::labels::name_of;
@@ -21,6 +23,8 @@ use crate::netlink;
 pub(crate) struct Fabric {
     /// Number of the lab in its process.
     pub(crate) number: u32,
+    /// Seed of all that happens to packets at random.
+    pub(crate) seed: Seed,
     pub(crate) plan: Plan,
     /// The nodes, in the order of the plan.
     pub(crate) nodes: Vec<Arc<LiveNode>>,
@@ -29,11 +33,14 @@ pub(crate) struct Fabric {
     pub(crate) partitions: Arc<Partitions>,
     /// Changes in the caller's own network.
     pub(crate) journal: Arc<Journal>,
+    /// The hub of links that can be impaired, if there are any.
+    pub(crate) hub: Option<Arc<Hub>>,
 }
 
 impl Fabric {
     /// Returns the state of a lab whose nodes are `made`, in the order of the plan.
     pub(crate) fn new(
+        seed: Seed,
         plan: Plan,
         indexes: Indexes,
         made: Vec<Made>,
@@ -42,29 +49,61 @@ impl Fabric {
         let nodes = made.into_iter().zip(plan.nodes());
         Self {
             number: next_number(),
+            seed,
             nodes: nodes.map(|(made, node)| Arc::new(LiveNode::new(node, made))).collect(),
             links: Arc::new(LinkEnds::new(&plan, &indexes)),
             partitions: Arc::default(),
             journal,
+            hub: None,
             plan,
             indexes,
         }
     }
 
     /// Returns the state of the lab after it was extended to `plan`, with `made` for its new nodes.
-    pub(crate) fn grown(&self, plan: Plan, indexes: Indexes, made: Vec<Made>) -> Self {
+    /// `hub` is its hub then, if it has one.
+    pub(crate) fn grown(
+        &self,
+        plan: Plan,
+        indexes: Indexes,
+        made: Vec<Made>,
+        hub: Option<Arc<Hub>>,
+    ) -> Self {
         self.links.grow(&plan, &indexes);
         let added = made.into_iter().zip(&plan.nodes()[self.nodes.len()..]);
         let added = added.map(|(made, node)| Arc::new(LiveNode::new(node, made)));
         Self {
             number: self.number,
+            seed: self.seed,
             nodes: self.nodes.iter().cloned().chain(added).collect(),
             links: Arc::clone(&self.links),
             partitions: Arc::clone(&self.partitions),
             journal: Arc::clone(&self.journal),
+            hub,
             plan,
             indexes,
         }
+    }
+
+    /// Makes the hub follow the states of the ends of links.
+    pub(crate) fn follow_ends(&self) -> Result<()> {
+        self.hub.as_ref().map_or(Ok(()), |hub| hub.follow(&self.plan, &self.nodes))
+    }
+
+    /// Passes the states of both ends of a link on to the hub, if the link goes through it.
+    pub(crate) fn reflect(&self, links: &[[End; 2]], at: usize) -> Result<()> {
+        self.hub.as_ref().map_or(Ok(()), |hub| hub.reflect(links, at))
+    }
+
+    /// Passes the states of the ends at a node on to the hub.
+    pub(crate) fn reflect_node(&self, links: &[[End; 2]], node: usize) -> Result<()> {
+        self.hub.as_ref().map_or(Ok(()), |hub| hub.reflect_node(links, node))
+    }
+
+    /// Makes the hub follow the ends at a node that has come on, or has got one.
+    pub(crate) fn follow_node(&self, links: &[[End; 2]], node: usize) -> Result<()> {
+        let live = &self.nodes[node];
+        self.hub.as_ref().map_or(Ok(()), |hub| hub.follow_node(links, (node, live)))
     }
 
     /// Removes one partition, or all, and has nodes forget that others have not answered meanwhile.

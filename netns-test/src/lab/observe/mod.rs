@@ -3,6 +3,8 @@
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod addresses;
 #[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod link_stats;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod snapshot;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod sockets;

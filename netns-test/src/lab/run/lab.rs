@@ -5,7 +5,9 @@ use std::ops::Index;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use crate::env;
 use crate::error::{Result, located};
+use crate::evidence::body;
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::log;
 use crate::lab::build::assemble::{Own, assemble};
@@ -14,12 +16,13 @@ use crate::lab::build::local::Guest;
 use crate::lab::fabric::described;
 use crate::lab::fabric::limitation;
 use crate::lab::fabric::state::Fabric;
+use crate::lab::impair::hash::Seed;
 use crate::lab::plan::Plan;
 use crate::lab::run::escapes;
 use crate::lab::run::link::Link;
 use crate::lab::run::node::Node;
 use crate::lab::run::panics::Panics;
-use crate::lab::run::programs::spawner::Common;
+use crate::lab::run::programs::spawner::{Common, Programs};
 use crate::lab::topology::{LinkId, NodeId, NodeKind, Topology};
 use crate::note::note;
 use crate::sys::ns::ns_set;
@@ -101,7 +104,9 @@ impl Topology {
     fn try_build(&self) -> Result<Lab> {
         let plan = self.plan()?;
         let common = Common::new(plan.hosts_text());
-        let (fabric, own) = assemble(plan)?;
+        let name = || body::name().unwrap_or_default();
+        let seed = env::seed().map_or_else(|| Seed::of_test(name()), Seed);
+        let (fabric, own) = assemble(plan, seed)?;
         if fabric.nodes.iter().any(|node| node.kind() == NodeKind::Local) {
             // Programs on the caller's own node inherit the namespaces of this thread.
             common.programs.prepare()?;
@@ -133,6 +138,13 @@ impl Lab {
         described::describe(&self.fabric);
         let count = self.nodes.len();
         log::note(|| Event::of(EventKind::Build, "", format!("lab {what}: {count} nodes")));
+        if self.fabric.hub.is_some() {
+            let Seed(seed) = self.fabric.seed;
+            log::note(|| {
+                let text = format!("seed of links that lose packets: {seed} (NETNS_TEST_SEED)");
+                Event::of(EventKind::Build, "", text).with("seed", seed)
+            });
+        }
     }
 
     /// Creates the handles of all nodes and links.
@@ -145,9 +157,9 @@ impl Lab {
         self.links = links.map(|at| Link::new(Arc::clone(fabric), at)).collect();
     }
 
-    /// Kills and reaps the programs that have been started on a node.
-    pub(crate) fn end_programs_on(&self, node: &str) {
-        self.common.programs.end_on(node);
+    /// Returns the programs that have been started.
+    pub(crate) fn programs(&self) -> &Arc<Programs> {
+        &self.common.programs
     }
 
     /// Makes the names in this text of `/etc/hosts` known to waits.
@@ -317,12 +329,14 @@ impl Drop for Lab {
             own.map(|(_, here)| here.place.network()).chain(past.iter().map(AsFd::as_fd));
         let killed = ns_set::kill_all_in(&networks.collect::<Vec<_>>());
         self.common.programs.end();
+        let of_hub = self.fabric.hub.as_ref().map(|hub| hub.stop());
         let left = killed.err().map(|failure| format!("end of the lab: {failure}"));
         let escapes = escapes::failures(&here);
         let kept = self.own.guest.as_mut().map(Guest::take_back);
         let left: Vec<String> = left.into_iter().chain(kept.into_iter().flatten()).collect();
         let panics = self.panics.take();
-        let failures = panics.into_iter().chain(left.clone()).chain(escapes);
+        let of_hub = of_hub.into_iter().flatten();
+        let failures = panics.into_iter().chain(left.clone()).chain(escapes).chain(of_hub);
         let failures: Vec<String> = failures.collect();
         if !std::thread::panicking() {
             assert!(failures.is_empty(), "{}", failures.join("\n"));

@@ -17,7 +17,8 @@ use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan, RoutePlan};
 use crate::netlink;
 
-/// Link of a [`Lab`](crate::Lab): a veth pair with its two ends.
+/// Link of a [`Lab`](crate::Lab): a veth pair with its two ends. The frames of a link that can be
+/// impaired are passed from one veth pair to another.
 pub struct Link {
     fabric: Arc<Fabric>,
     at: usize,
@@ -64,8 +65,17 @@ impl Link {
         located(self.try_down())
     }
 
+    pub(crate) fn fabric(&self) -> &Fabric {
+        &self.fabric
+    }
+
+    /// Returns the position of the link in the plan.
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
     /// Notes the change in the log of the test.
-    fn note(&self, state: &str) {
+    pub(crate) fn note(&self, state: &str) {
         log::note(|| {
             let label = self.fabric.plan.link_label(self.at);
             let event = Event::of(EventKind::Link, "", format!("{label} {state}"));
@@ -83,7 +93,7 @@ impl Link {
         let _turns: Vec<_> = nodes.iter().map(|here| here.change()).collect();
         let before = nodes.iter().map(|here| here.netlink.addresses());
         let before = before.collect::<Result<Vec<_>, _>>()?;
-        self.set_up(ends, false)?;
+        self.set_up(&links, false)?;
         // IPv6 addresses are lost if the sysctl that keeps them was refused.
         for ((here, before), end) in nodes.iter().zip(before).zip(ends) {
             let after = here.netlink.addresses()?;
@@ -114,7 +124,7 @@ impl Link {
         let Fabric { plan, nodes, indexes, links, .. } = &*self.fabric;
         let links = links.lock();
         let ends = &links[self.at];
-        self.set_up(ends, true)?;
+        self.set_up(&links, true)?;
         let now = current(plan, indexes, &links);
         for end in ends {
             let here = nodes[end.node].here()?;
@@ -141,15 +151,16 @@ impl Link {
         self.fabric.forget_failures(&links)
     }
 
-    fn set_up(&self, ends: &[End; 2], up: bool) -> Result<()> {
+    fn set_up(&self, links: &[[End; 2]], up: bool) -> Result<()> {
         let Fabric { plan, nodes, .. } = &*self.fabric;
+        let ends = &links[self.at];
         // Both nodes are checked before one end changes.
         let here = [nodes[ends[0].node].here()?, nodes[ends[1].node].here()?];
         for (end, here) in ends.iter().zip(here) {
             let request = netlink::link::set_up(plan.link_label(self.at), end.index, up, None);
             here.netlink.ask_all(&[request])?;
         }
-        Ok(())
+        self.fabric.reflect(links, self.at)
     }
 }
 

@@ -10,6 +10,7 @@ use rtnetlink::packet_route::link::{
 
 use crate::error::Failure;
 use crate::netlink::Netlink;
+use crate::sys::errno;
 
 /// An interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +54,21 @@ impl Netlink {
             .collect();
         found.sort_by_key(|interface| interface.index);
         Ok(found)
+    }
+
+    /// Returns the interface with this index, or none if there is none.
+    pub(crate) fn interface(&self, index: u32) -> Result<Option<Interface>, Failure> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        let object = format!("interface {index}");
+        match self.ask("find", &object, RouteNetlinkMessage::GetLink(message), 0) {
+            Ok(answers) => Ok(answers.into_iter().find_map(|answer| match answer {
+                RouteNetlinkMessage::NewLink(message) => Some(interface(message)),
+                _ => None,
+            })),
+            Err(failure) if failure.errno == Some(errno::ENODEV) => Ok(None),
+            Err(failure) => Err(failure),
+        }
     }
 }
 

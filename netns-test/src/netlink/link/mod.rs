@@ -14,6 +14,8 @@ pub(crate) use crate::netlink::link::handle::Link;
 pub(crate) use crate::netlink::link::interface::{Interface, Stats64};
 pub(crate) use crate::netlink::link::kind::{Kind, MacVlanMode, New};
 #[cfg(feature = "lab")]
-pub(crate) use crate::netlink::link::requests::{create, delete, move_to, set_up};
+pub(crate) use crate::netlink::link::requests::{
+    create, delete, move_to, set_up, without_link_local,
+};
 #[cfg(feature = "lab")]
 pub(crate) use crate::sys::net::route::LOOPBACK;

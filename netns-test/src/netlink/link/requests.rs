@@ -5,7 +5,9 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use rtnetlink::packet_route::link::{
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute, LinkFlags, LinkMessage,
+};
 
 use crate::netlink::Request;
 use crate::netlink::link::kind::{Kind, New};
@@ -30,6 +32,15 @@ pub(crate) fn set_up(object: String, index: u32, up: bool, bridge: Option<u32>) 
     message.header.flags = if up { LinkFlags::Up } else { LinkFlags::empty() };
     message.attributes.extend(bridge.map(LinkAttribute::Controller));
     Request::new("set up", object, RouteNetlinkMessage::SetLink(message), 0)
+}
+
+/// Keeps the kernel from giving an interface a link-local address when it comes up.
+pub(crate) fn without_link_local(object: String, index: u32) -> Request {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    let mode = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]);
+    message.attributes.push(LinkAttribute::AfSpecUnspec(vec![mode]));
+    Request::new("configure", object, RouteNetlinkMessage::SetLink(message), 0)
 }
 
 /// Moves an interface to another namespace, under a name that is free there. It keeps its index,

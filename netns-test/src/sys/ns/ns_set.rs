@@ -43,6 +43,11 @@ pub(crate) fn unshare_all() -> io::Result<()> {
     Ok(nix::sched::unshare(flags)?)
 }
 
+/// Moves the calling thread to a new network namespace.
+pub(crate) fn unshare_network() -> io::Result<()> {
+    Ok(nix::sched::unshare(CloneFlags::CLONE_NEWNET)?)
+}
+
 impl Place {
     /// Opens the namespaces of the calling thread.
     pub(crate) fn own() -> io::Result<Self> {
@@ -58,6 +63,11 @@ impl Place {
 
     pub(crate) fn network(&self) -> BorrowedFd<'_> {
         self.network.as_fd()
+    }
+
+    /// Returns the network alone.
+    pub(crate) fn into_network(self) -> OwnedFd {
+        self.network
     }
 
     /// Moves the calling thread to these namespaces permanently. It keeps the path of its working

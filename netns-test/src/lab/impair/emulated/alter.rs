@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::lab::impair::frame::field::{be16, put16};
 use crate::lab::impair::frame::Frame;
+use crate::lab::impair::frame::field::{be16, put16};
 
 /// Flips one bit of a packet, from its network header to its end: the bit with the number
 /// draw × bits / 2⁶⁴, of which the first is the lowest one of the first byte.

@@ -35,9 +35,7 @@ impl Losses {
 /// segment.
 pub(super) fn lost_packet(position: &Position, slot: u64, bytes: Option<Range<u64>>) -> LostPacket {
     let &Position { class, number, attempt, .. } = position;
-    let data = |bytes| {
-        LostPacket::Data { bytes, attempt: attempt.try_into().unwrap_or(u32::MAX) }
-    };
+    let data = |bytes| LostPacket::Data { bytes, attempt: attempt.try_into().unwrap_or(u32::MAX) };
     match class {
         Class::Slot => data(number * slot..(number + 1) * slot),
         Class::Segment => data(bytes.unwrap_or(number..number)),

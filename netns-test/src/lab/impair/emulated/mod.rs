@@ -40,9 +40,8 @@ impl EmulatedLink {
     /// Creates the model of the link with this name, whose ends have this MTU.
     pub(crate) fn new(seed: Seed, name: &str, plans: [ImpairmentPlan; 2], mtu: u32) -> Self {
         let [forth, back] = plans;
-        let way = |direction, plan| {
-            Way::new(direction, plan, LinkKey::new(seed, direction, name), mtu)
-        };
+        let way =
+            |direction, plan| Way::new(direction, plan, LinkKey::new(seed, direction, name), mtu);
         let ways = [way(Direction::Forth, forth), way(Direction::Back, back)];
         Self { ways, shared: Shared::default() }
     }

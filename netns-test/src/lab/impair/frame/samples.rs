@@ -102,7 +102,7 @@ pub(crate) const LAST_FRAGMENT_V6: &str = "
     11000018deadbeef
     101112131415161718191a1b1c1d1e1f";
 
-/// Neighbour solicitation for fd00::2.
+/// Neighbour solicitation for `fd00::2`.
 pub(crate) const SOLICITATION: &str = "
     3333ff00000202000000000186dd
     6000000000203aff

@@ -1,5 +1,7 @@
 //! Extension of a running lab by nodes, links and other parts of its topology.
 
+pub(crate) mod rollback;
+
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,13 +9,17 @@ use std::sync::Arc;
 use crate::addr::cidr::Cidr;
 use crate::addr::link_local::link_local;
 use crate::addr::sysctl::Sysctl;
-use crate::error::{Failure, Result, located};
+use crate::error::{Error, Failure, Result, located};
 use crate::lab::build::etc_files;
+use crate::lab::build::hub::Beginning;
 use crate::lab::build::namespaces;
 use crate::lab::build::requests::{flood, last_index, make_links, of_node, routes_of, set_up_node};
 use crate::lab::build::sysctls;
-use crate::lab::change::rollback::Before;
+use crate::lab::change::extend::rollback::Before;
 use crate::lab::fabric::ends::End;
+use crate::lab::fabric::hub;
+use crate::lab::fabric::hub::Hub;
+use crate::lab::fabric::hub::network::HubNetwork;
 use crate::lab::fabric::moved::current;
 use crate::lab::fabric::node::{LiveNode, Made};
 use crate::lab::fabric::on_thread;
@@ -88,8 +94,19 @@ impl Lab {
         let was = current(&old.plan, &old.indexes, &old.links.lock());
         let will = current(&plan, &indexes, &links);
         growth.reroute(&was.plan, &will.plan);
-        let (plan_then, indexes_then) = (&*will.plan, &*will.indexes);
-        let step = Step { plan: plan_then, indexes: indexes_then, growth: &growth, made: &made };
+        let count = old.plan.links().len();
+        let beginning = hub::is_needed(&plan, count) && old.hub.is_none();
+        let beginning = beginning.then(Beginning::start).transpose()?;
+        let network = beginning.as_ref().map(Beginning::network).transpose()?;
+        let hub = network.as_deref().or(old.hub.as_ref().map(|hub| hub.network()));
+        let step = Step {
+            plan: &will.plan,
+            indexes: &will.indexes,
+            growth: &growth,
+            made: &made,
+            hub,
+            links: count,
+        };
         let before = old.nodes.iter().zip(&here).zip(&growth.nodes);
         let before = before.map(|((node, here), grown)| Before::of(node, here, grown));
         let before = before.collect::<Result<Vec<_>>>()?;
@@ -105,23 +122,27 @@ impl Lab {
         };
         let done = done.and_then(|()| write());
         let done = done.and_then(|()| self.write_names(&old, names));
-        if let Err(error) = done {
+        let connected = done.and_then(|()| connect(&old, &plan, network.clone().zip(beginning)));
+        let connected = connected.and_then(|hub| {
+            impair(&plan, hub.as_deref(), &growth)?;
+            Ok(hub)
+        });
+        let hub = connected.inspect_err(|_| {
             step.undo(&before);
             drop(old.partitions.arrived(&old.nodes, &expected));
-            return Err(error);
-        }
+        })?;
         drop((before, was, will));
-        self.grow_into(topology.clone(), Arc::new(old.grown(plan, indexes, new)));
+        self.grow_into(topology.clone(), Arc::new(old.grown(plan, indexes, new, hub)));
         let fabric = self.fabric();
+        fabric.follow_ends()?;
         old.partitions.arrived(&fabric.nodes, &expected)?;
         fabric.forget_failures(&fabric.links.lock())
     }
 
     /// Sends the requests to the kernel.
     fn apply(&mut self, step: &Step<'_>) -> Result<()> {
-        let Step { plan, indexes, growth, made } = *step;
-        let old_links = self.plan().links().len();
-        make_links(plan, made, indexes, old_links)?;
+        let Step { plan, indexes, growth, made, hub, links } = *step;
+        make_links(plan, made, (indexes, hub), links)?;
         for (node, grown) in growth.nodes.iter().enumerate() {
             if plan.nodes()[node].kind == NodeKind::Local {
                 if let Some(guest) = &mut self.own().guest {
@@ -189,6 +210,30 @@ fn check_moved(links: &[[End; 2]], plan: &Plan, growth: &Growth) -> Result<(), F
     Ok(())
 }
 
+/// Passes the frames of the new links, whose ends exist. Returns the hub of the lab, which may be
+/// new.
+fn connect(
+    old: &Fabric,
+    plan: &Plan,
+    new: Option<(Arc<HubNetwork>, Beginning)>,
+) -> Result<Option<Arc<Hub>>> {
+    let new = new.map(|(network, beginning)| {
+        let hub = Hub::new(network, beginning.engine()?, (old.seed, &old.links))?;
+        Ok::<_, Error>(Arc::new(hub))
+    });
+    let hub = new.transpose()?.or_else(|| old.hub.clone());
+    hub.as_ref().map_or(Ok(()), |hub| hub.connect(plan))?;
+    Ok(hub)
+}
+
+/// Sets the impairments that have changed.
+fn impair(plan: &Plan, hub: Option<&Hub>, growth: &Growth) -> Result<()> {
+    let mut changed = growth.impairments.iter();
+    hub.map_or(Ok(()), |hub| {
+        changed.try_for_each(|(at, plans)| hub.set(*at, &plan.link_label(*at), plans.clone()))
+    })
+}
+
 /// Extension with the new plan and the namespaces of all nodes.
 struct Step<'a> {
     plan: &'a Plan,
@@ -196,6 +241,10 @@ struct Step<'a> {
     growth: &'a Growth,
     /// Namespaces of all nodes, the new ones last.
     made: &'a [&'a Made],
+    /// Network of the hub, if there is one.
+    hub: Option<&'a HubNetwork>,
+    /// Number of links before.
+    links: usize,
 }
 
 impl Step<'_> {
@@ -280,7 +329,7 @@ impl Step<'_> {
 
     /// Waits until all new interfaces and addresses carry packets.
     fn wait(&self) -> Result<()> {
-        let Self { plan, indexes, growth, made } = *self;
+        let Self { plan, indexes, growth, made, .. } = *self;
         for (node, made) in made.iter().enumerate() {
             let Some(grown) = growth.nodes.get(node) else {
                 ready::wait_on(made, &ready::awaited(plan, node, indexes, |_| true))?;
@@ -315,6 +364,10 @@ impl Step<'_> {
     /// Restores the existing nodes. A request that the kernel refuses is skipped, as the caller
     /// reports the first error.
     fn undo(&self, before: &[Before<'_>]) {
+        if let Some(hub) = self.hub {
+            // Those of new nodes would go a moment after the nodes.
+            hub.delete_from(self.plan, self.links);
+        }
         for (node, (grown, before)) in self.growth.nodes.iter().zip(before).enumerate() {
             let all = &self.plan.nodes()[node].interfaces;
             let index = |place: usize| self.indexes.at(node, place);

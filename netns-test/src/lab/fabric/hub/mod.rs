@@ -1,0 +1,169 @@
+//! The hub: a hidden network of the lab in which the links that can be impaired meet.
+//!
+//! Such a link consists of two veth pairs. The outer ends are those of the plan, in the nodes. The
+//! inner ends are in the hub, where the engine receives the frames of one and sends them by the
+//! other. No packet of the hub's own is on them: it has no addresses, and no IPv6.
+
+pub(crate) mod mirror;
+pub(crate) mod network;
+pub(crate) mod stand_in;
+pub(crate) mod watch;
+
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Mutex};
+
+use crate::error::{Failure, Result};
+use crate::lab::fabric::ends::{End, LinkEnds};
+use crate::lab::fabric::hub::mirror::Mirror;
+use crate::lab::fabric::hub::network::{HubNetwork, index};
+use crate::lab::fabric::hub::stand_in::{Engine, LinkPorts, Slot};
+use crate::lab::fabric::hub::watch::Watch;
+use crate::lab::fabric::node::LiveNode;
+use crate::lab::impair::emulated::EmulatedLink;
+use crate::lab::impair::hash::Seed;
+use crate::lab::impair::passage::{Departure, Direction, Nanos};
+use crate::lab::plan::Plan;
+use crate::lab::plan::diff;
+use crate::lab::plan::impairment::ImpairmentPlan;
+use crate::sys::lock::lock;
+
+/// The hub of a lab, and the engine in it.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    seed: Seed,
+    mirror: Arc<Mirror>,
+    /// None after the end of the lab.
+    engine: Mutex<Option<Arc<Engine>>>,
+    /// Place of each link in the engine; none for a direct veth pair.
+    slots: Mutex<Vec<Option<Slot>>>,
+    watch: Watch,
+}
+
+impl Hub {
+    /// Returns a hub without links, for the lab with these ends of links.
+    pub(crate) fn new(
+        network: Arc<HubNetwork>,
+        engine: Engine,
+        (seed, links): (Seed, &Arc<LinkEnds>),
+    ) -> Result<Self> {
+        let mirror = Arc::new(Mirror::new(network));
+        let watch = Watch::start(Arc::clone(&mirror), Arc::clone(links))?;
+        let engine = Mutex::new(Some(Arc::new(engine)));
+        Ok(Self { seed, mirror, engine, slots: Mutex::default(), watch })
+    }
+
+    /// Returns the network of the hub, to create inner ends in.
+    pub(crate) fn network(&self) -> &HubNetwork {
+        self.mirror.network()
+    }
+
+    /// Passes the frames of the links of a plan that are new, whose inner ends exist and are up.
+    pub(crate) fn connect(&self, plan: &Plan) -> Result<()> {
+        let engine = self.engine()?;
+        let mut slots = lock(&self.slots);
+        for (at, link) in plan.links().iter().enumerate().skip(slots.len()) {
+            let Some(plans) = &link.impairments else {
+                slots.push(None);
+                continue;
+            };
+            let (name, mtu) = (plan.link_name(at), plan.segments()[link.segment].mtu);
+            let link = EmulatedLink::new(self.seed, &name, plans.clone(), mtu);
+            let indexes = [0, 1].map(|side| index(at, side));
+            slots.push(Some(engine.add(LinkPorts { indexes, link })?));
+        }
+        Ok(())
+    }
+
+    /// Changes the model of a link, which holds for all frames that arrive after the return. An
+    /// error is of the step `step` on the link called `label`.
+    pub(crate) fn with<T>(
+        &self,
+        link: usize,
+        (step, label): (&'static str, &str),
+        change: impl FnOnce(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
+    ) -> Result<T> {
+        let slot = lock(&self.slots).get(link).copied().flatten();
+        let slot = slot.ok_or_else(|| diff::not_impairable(step, label))?;
+        self.engine()?.with(slot, change)
+    }
+
+    /// Sets the impairments of both directions of a link.
+    pub(crate) fn set(&self, link: usize, label: &str, plans: [ImpairmentPlan; 2]) -> Result<()> {
+        self.with(link, ("impair", label), |model, now, _| {
+            for (direction, plan) in Direction::BOTH.into_iter().zip(plans) {
+                model.set(direction, plan, now);
+            }
+        })
+    }
+
+    /// Follows the states of the ends of all links from now on, on these nodes of the lab.
+    pub(crate) fn follow(&self, plan: &Plan, nodes: &[Arc<LiveNode>]) -> Result<()> {
+        self.mirror.grow(plan, nodes);
+        let links = plan.links().iter().filter(|link| link.impairments.is_some());
+        let mut wanted: Vec<usize> = links.flat_map(|link| link.ends).map(|end| end.node).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let found = wanted.into_iter().filter_map(|at| Some((at, nodes[at].here().ok()?)));
+        Ok(self.watch.add(&found.collect::<Vec<_>>())?)
+    }
+
+    /// Passes the states of both ends of a link on to the inner ends. Other links are not touched.
+    pub(crate) fn reflect(&self, links: &[[End; 2]], at: usize) -> Result<()> {
+        Ok([0, 1].into_iter().try_for_each(|side| self.mirror.end(links, (at, side)))?)
+    }
+
+    /// Passes the states of the ends of links at a node on.
+    pub(crate) fn reflect_node(&self, links: &[[End; 2]], node: usize) -> Result<()> {
+        Ok(self.mirror.node(links, node)?)
+    }
+
+    /// Follows the ends of links at a node, which is on and has them now. Does nothing if it has
+    /// none that the hub knows.
+    pub(crate) fn follow_node(
+        &self,
+        links: &[[End; 2]],
+        (at, node): (usize, &LiveNode),
+    ) -> Result<()> {
+        match node.here() {
+            Ok(here) if self.mirror.is_at(links, at) => Ok(self.watch.add(&[(at, here)])?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets go of the network of a node that was powered off.
+    pub(crate) fn forget_node(&self, at: usize) {
+        self.watch.remove(at);
+    }
+
+    /// Ends the work of the hub. Returns a sentence for each thing that has gone wrong in it.
+    pub(crate) fn stop(&self) -> Vec<String> {
+        self.watch.stop();
+        let engine = lock(&self.engine).take();
+        let of_engine = engine.and_then(|engine| match Arc::try_unwrap(engine) {
+            Ok(engine) => engine.stop(),
+            // A thread is about to look at it, and stops it then.
+            Err(engine) => engine.trouble(),
+        });
+        let of_engine = of_engine.map(|trouble| format!("the links of the lab: {trouble}"));
+        of_engine.into_iter().chain(self.mirror.trouble()).collect()
+    }
+
+    fn engine(&self) -> Result<Arc<Engine>> {
+        let ended = || Failure::new("use", "the links of the lab", "the lab has ended");
+        Ok(lock(&self.engine).clone().ok_or_else(ended)?)
+    }
+}
+
+/// Returns whether a link of the plan, from `first` on, needs a hub.
+pub(crate) fn is_needed(plan: &Plan, first: usize) -> bool {
+    plan.links()[first..].iter().any(|link| link.impairments.is_some())
+}
+
+/// Returns the descriptor of the hub's network, for a link that has ends in it.
+pub(crate) fn place<'a>(
+    plan: &Plan,
+    link: usize,
+    hub: Option<&'a HubNetwork>,
+) -> Option<BorrowedFd<'a>> {
+    hub.filter(|_| plan.links()[link].impairments.is_some()).map(HubNetwork::network)
+}
