@@ -88,6 +88,16 @@ impl Probability {
         Ok(Self((fraction * STEPS) as u64))
     }
 
+    /// Creates a probability of its steps of 2⁻⁶⁴; `u64::MAX` is 1.
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// Returns the steps of 2⁻⁶⁴; `u64::MAX` is 1.
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
     /// Returns whether a draw hits.
     pub(crate) const fn is_hit(self, draw: u64) -> bool {
         draw < self.0 || self.0 == u64::MAX

@@ -1,21 +1,18 @@
-//! A stand-in for the engine: a bridge for each link.
+//! The engine, with its stand-in for the model, and beside it the model that is changed.
 
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Mutex;
 
 use crate::error::Result;
-use crate::lab::fabric::on_thread;
 use crate::lab::impair::emulated::EmulatedLink;
+use crate::lab::impair::engine;
+use crate::lab::impair::engine::Slot;
 use crate::lab::impair::passage::{Departure, Nanos};
-use crate::netlink;
-use crate::netlink::Netlink;
-use crate::netlink::link::{Kind, New};
 use crate::sys::lock::lock;
-use crate::sys::ns::nsfs;
 
 #[derive(Debug)]
 pub(crate) struct Engine {
-    network: OwnedFd,
+    real: engine::Engine,
     links: Mutex<Vec<EmulatedLink>>,
 }
 
@@ -25,30 +22,15 @@ pub(crate) struct LinkPorts {
     pub(crate) link: EmulatedLink,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Slot(usize);
-
 impl Engine {
     pub(crate) fn start(hub: BorrowedFd<'_>) -> Result<Self> {
-        let network = hub.try_clone_to_owned().map_err(crate::error::Error::from)?;
-        Ok(Self { network, links: Mutex::default() })
+        Ok(Self { real: engine::Engine::start(hub)?, links: Mutex::default() })
     }
 
     pub(crate) fn add(&self, ports: LinkPorts) -> Result<Slot> {
-        let LinkPorts { indexes: ends, link } = ports;
-        let index = ends[0] + (1 << 29);
-        let name = format!("s{}", ends[0]);
-        let own = New { name: &name, index, mac: None, mtu: None };
-        let bridge = netlink::link::create(name.clone(), own, Kind::Bridge { stp: false });
-        let ports = ends.map(|end| netlink::link::set_up(String::new(), end, true, Some(index)));
-        let all: Vec<_> = [bridge].into_iter().chain(ports).collect();
-        on_thread::fresh(|| {
-            drop(nsfs::enter_network(&self.network));
-            Netlink::open()?.ask_all(&all)
-        })?;
-        let mut links = lock(&self.links);
-        links.push(link);
-        Ok(Slot(links.len() - 1))
+        let LinkPorts { indexes, link } = ports;
+        lock(&self.links).push(link);
+        self.real.add(engine::LinkPorts { indexes, link: Default::default() })
     }
 
     pub(crate) fn with<T>(
@@ -56,18 +38,20 @@ impl Engine {
         slot: Slot,
         change: impl FnOnce(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
     ) -> Result<T> {
-        Ok(change(&mut lock(&self.links)[slot.0], 0, &mut Vec::new()))
+        let mut links = lock(&self.links);
+        self.real.with(slot, |_, _, _| ())?;
+        Ok(change(&mut links[0], 0, &mut Vec::new()))
     }
 
     pub(crate) fn trouble(&self) -> Option<String> {
-        None
+        self.real.trouble()
     }
 
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
-        self.network.as_fd()
+        self.real.socket()
     }
 
     pub(crate) fn stop(self) -> Option<String> {
-        None
+        self.real.stop()
     }
 }
