@@ -27,6 +27,15 @@ pub use crate::addr::cidr::{Cidr, CidrError, Subnet};
 pub use crate::addr::mac::{Mac, MacError};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::interface::NodeInterface;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::change::partition::Partition;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::change::schedule::RunningSchedule;
+pub use crate::lab::impair::rule::action::{Action, ResetTarget, Unreachable};
+pub use crate::lab::impair::rule::choice::Which;
+pub use crate::lab::impair::rule::packet::Packet;
+pub use crate::lab::impair::rule::packet::flags::TcpFlags;
+pub use crate::lab::impair::rule::packet::view::PacketView;
 pub use crate::lab::impair::stats::{DirectionStats, FlowName, Lost, LostPacket};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::link_stats::LinkStats;
@@ -69,5 +78,6 @@ pub use crate::lab::topology::quantity::{
     PatternArg, Probability, ProbabilityArg, QuantityError, RateArg,
 };
 pub use crate::lab::topology::{
-    Impairment, LinkId, LinkSpec, MacvlanMode, NodeId, NodeKind, NodeSpec, Topology,
+    Impairment, LinkId, LinkSpec, MacvlanMode, NodeId, NodeKind, NodeSpec, RegionRouters, Regions,
+    Schedule, Step, Topology,
 };

@@ -50,6 +50,59 @@ fn two_sides_of_a_switch_hear_nothing_of_each_other() -> netns_test::Result<()> 
     Ok(())
 }
 
+#[netns_test]
+fn one_of_several_partitions_is_healed() -> netns_test::Result<()> {
+    let (net, nodes) = switched(3);
+    let lab = net.build()?;
+    let mesh = Mesh::new(&lab, &nodes);
+    let before: Vec<_> = lab.nodes().map(rules).collect();
+    // Or what is sent would wait for an Ethernet address, and for the end of the partition.
+    mesh.all_pairs_talk();
+    let first = lab.partition(&nodes[..1], &nodes[1..])?;
+    let second = lab.partition(&nodes[..2], &nodes[2..])?;
+    is_parted(&mesh, &[&[0], &[1], &[2]]);
+    first.heal()?;
+    // The pair 0 and 2 is in both.
+    is_parted(&mesh, &[&[0, 1], &[2]]);
+    // The handle of one that lasts can be dropped.
+    drop(lab.partition(&nodes[..1], &nodes[1..2])?);
+    is_parted(&mesh, &[&[0], &[1], &[2]]);
+    lab.heal()?;
+    second.heal()?;
+    mesh.all_pairs_talk();
+    let after: Vec<_> = lab.nodes().map(rules).collect();
+    assert_eq!(after, before);
+    Ok(())
+}
+
+#[netns_test]
+fn a_partition_of_one_way_passes_the_other_way() -> netns_test::Result<()> {
+    let (net, nodes) = switched(3);
+    let lab = net.build()?;
+    let mesh = Mesh::new(&lab, &nodes);
+    // Each node knows the Ethernet addresses of the others.
+    mesh.all_pairs_talk();
+    let cut = lab.partition_one_way(&nodes[..1], &nodes[1..2])?;
+    mesh.send(0, 1);
+    mesh.talks(1, 0);
+    mesh.talks(2, 1);
+    mesh.talks(0, 2);
+    mesh.has_nothing(1);
+    // A connection needs both ways.
+    let port = 4000;
+    for node in 0..2 {
+        let own = lab[nodes[node]].run(|| TcpListener::bind(("::", port)))?;
+        let to = lab.plan().address_of(nodes[node]).expect("an address");
+        let from = &lab[nodes[1 - node]];
+        let refused = from.run(|| TcpStream::connect_timeout(&(to, port).into(), MOMENT));
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::TimedOut);
+        drop(own);
+    }
+    cut.heal()?;
+    mesh.all_pairs_talk();
+    Ok(())
+}
+
 /// A node without a neighbour entry for the other side gets no answer.
 #[netns_test]
 fn a_partition_before_the_first_packet() -> netns_test::Result<()> {

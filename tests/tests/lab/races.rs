@@ -98,7 +98,7 @@ fn partitions_change_during_power_cuts() -> netns_test::Result<()> {
     let (net, nodes) = switched(4);
     let lab = net.build()?;
     let part_and_heal =
-        || lab.partition(&nodes[..2], &nodes[2..]).and_then(|()| lab.heal()).unwrap();
+        || lab.partition(&nodes[..2], &nodes[2..]).and_then(|cut| cut.heal()).unwrap();
     during(part_and_heal, || {
         for node in nodes.iter().cycle().take(40) {
             lab.power_off(*node)?;

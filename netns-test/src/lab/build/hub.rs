@@ -13,8 +13,8 @@ use crate::diagnose;
 use crate::error::{Failure, Result};
 use crate::lab::build::namespaces;
 use crate::lab::fabric::hub::network::HubNetwork;
-use crate::lab::fabric::hub::stand_in::Engine;
 use crate::lab::fabric::on_thread;
+use crate::lab::impair::engine::Engine;
 use crate::netlink::Netlink;
 use crate::sys::ns::ns_set::Place;
 

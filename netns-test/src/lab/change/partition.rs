@@ -5,17 +5,57 @@ use std::collections::BTreeSet;
 use crate::error::{Failure, Result, located};
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::log;
+use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::Plan;
 use crate::lab::run::lab::Lab;
 use crate::lab::topology::{NodeId, NodeKind};
+
+/// A partition of a [`Lab`]. It stays when this is dropped.
+#[derive(Debug)]
+pub struct Partition<'a> {
+    lab: &'a Lab,
+    number: u64,
+    sides: Sides,
+}
+
+/// The two sides of a partition.
+#[derive(Clone, Debug)]
+pub(crate) struct Sides {
+    /// Positions of their nodes.
+    nodes: [BTreeSet<usize>; 2],
+    /// Names of their nodes.
+    names: [String; 2],
+    ways: Ways,
+}
+
+/// Directions in which packets are dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ways {
+    Both,
+    /// From the first side to the second one.
+    One,
+}
+
+impl Partition<'_> {
+    /// Ends this partition; others stay. When it returns, all nodes that no other partition
+    /// separates reach each other. After [`Lab::heal`] it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lab::heal`].
+    #[track_caller]
+    pub fn heal(self) -> Result<()> {
+        located(self.lab.fabric().join(self.number, &self.sides))
+    }
+}
 
 impl Lab {
     /// Drops all packets between two groups of nodes, in both directions, silently (no ICMP, no
     /// RST). It applies to IPv4 and IPv6, on every path, to existing connections too, from the
     /// moment when this returns.
     ///
-    /// Partitions add up; [`heal`](Self::heal) ends all of them. Nodes in neither group reach all
-    /// others. If the lab adds an address to a node later, the partition covers it from the first
+    /// Partitions add up; [`heal`](Self::heal) ends all of them, and [`Partition::heal`] this one.
+    /// Nodes in neither group reach all others. If the lab adds an address to a node later, the partition covers it from the first
     /// packet.
     ///
     /// A node drops packets whose source is an address of the other group. Frames that are no IP
@@ -50,27 +90,41 @@ impl Lab {
     /// # }
     /// ```
     #[track_caller]
-    pub fn partition(&self, one: &[NodeId], other: &[NodeId]) -> Result<()> {
-        log::note(|| {
-            let names = |side: &[NodeId]| {
-                let known = side.iter().filter_map(|node| self.plan().position(*node));
-                known.map(|at| self.plan().nodes()[at].name.clone()).collect::<Vec<_>>().join(", ")
-            };
-            let (one, other) = (names(one), names(other));
-            let event = Event::of(EventKind::Partition, "", format!("{one} | {other}"));
-            event.with("state", "on").with("one", one).with("other", other)
-        });
-        located(self.try_partition(one, other))
+    pub fn partition(&self, one: &[NodeId], other: &[NodeId]) -> Result<Partition<'_>> {
+        located(self.part([one, other], Ways::Both))
     }
 
-    fn try_partition(&self, one: &[NodeId], other: &[NodeId]) -> Result<()> {
-        let fabric = self.fabric();
-        let sides = [self.side(one)?, self.side(other)?];
-        let [one, other] = &sides;
-        if let Some(&both) = one.iter().find(|node| other.contains(node)) {
-            return Err(invalid(&fabric.plan, both, "it is on both sides").into());
-        }
-        fabric.partitions.add(&fabric.nodes, one, other)
+    /// Drops all packets from the nodes of one group to those of another one, silently. Packets in
+    /// the other direction arrive; their answers do not. Otherwise as
+    /// [`partition`](Self::partition).
+    ///
+    /// # Errors
+    ///
+    /// As [`partition`](Self::partition).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(
+    /// #     lab: netns_test::Lab,
+    /// #     [leader, follower]: [netns_test::NodeId; 2],
+    /// # ) -> netns_test::Result<()> {
+    /// // The leader hears the follower, and its answers are lost.
+    /// let cut = lab.partition_one_way(&[leader], &[follower])?;
+    /// // ...
+    /// cut.heal()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn partition_one_way(&self, from: &[NodeId], to: &[NodeId]) -> Result<Partition<'_>> {
+        located(self.part([from, to], Ways::One))
+    }
+
+    fn part(&self, sides: [&[NodeId]; 2], ways: Ways) -> Result<Partition<'_>> {
+        let sides = Sides::new(self.plan(), sides, ways)?;
+        let number = self.fabric().part(&sides)?;
+        Ok(Partition { lab: self, number, sides })
     }
 
     /// Ends all [partitions](Self::partition). When this returns, all nodes reach each other, also
@@ -98,12 +152,63 @@ impl Lab {
     #[track_caller]
     pub fn heal(&self) -> Result<()> {
         log::note(|| Event::of(EventKind::Partition, "", "healed").with("state", "off"));
-        located(self.fabric().heal())
+        located(self.fabric().heal(None))
+    }
+}
+
+impl Fabric {
+    /// Adds a partition. Returns its number.
+    pub(crate) fn part(&self, sides: &Sides) -> Result<u64> {
+        sides.note("on");
+        self.partitions.add(&self.nodes, sides.deaf())
     }
 
-    /// Returns the positions of the nodes of one side.
-    fn side(&self, nodes: &[NodeId]) -> Result<BTreeSet<usize>> {
-        let plan = self.plan();
+    /// Ends a partition by its number.
+    pub(crate) fn join(&self, number: u64, sides: &Sides) -> Result<()> {
+        sides.note("off");
+        self.heal(Some(number))
+    }
+}
+
+impl Sides {
+    /// Returns the sides of a partition of `plan`, or the reason why they are none.
+    pub(crate) fn new(plan: &Plan, sides: [&[NodeId]; 2], ways: Ways) -> Result<Self> {
+        let nodes = [side(plan, sides[0])?, side(plan, sides[1])?];
+        if let Some(&both) = nodes[0].intersection(&nodes[1]).next() {
+            return Err(invalid(plan, both, "it is on both sides").into());
+        }
+        let name = |at: &usize| plan.nodes()[*at].name.as_str();
+        let names = |side: &BTreeSet<usize>| side.iter().map(name).collect::<Vec<_>>().join(", ");
+        let names = nodes.each_ref().map(names);
+        Ok(Self { nodes, names, ways })
+    }
+
+    /// Returns pairs of nodes, by position, of which the first one drops packets from the second
+    /// one.
+    fn deaf(&self) -> BTreeSet<(usize, usize)> {
+        let [one, other] = &self.nodes;
+        let forth = one.iter().flat_map(|&from| other.iter().map(move |&to| (to, from)));
+        let back = |pair: (usize, usize)| (self.ways == Ways::Both).then_some((pair.1, pair.0));
+        forth.flat_map(|pair| [Some(pair), back(pair)]).flatten().collect()
+    }
+
+    /// Notes the begin (`on`) or the end (`off`) of the partition in the log of the test.
+    fn note(&self, state: &str) {
+        log::note(|| {
+            let [one, other] = &self.names;
+            let sign = match self.ways {
+                Ways::Both => "|",
+                Ways::One => "to",
+            };
+            let end = if state == "off" { " healed" } else { "" };
+            let event = Event::of(EventKind::Partition, "", format!("{one} {sign} {other}{end}"));
+            event.with("state", state).with("one", one).with("other", other)
+        });
+    }
+}
+
+/// Returns the positions of the nodes of one side.
+fn side(plan: &Plan, nodes: &[NodeId]) -> Result<BTreeSet<usize>> {
         let place = |node: &NodeId| match plan.position(*node) {
             None => {
                 let object = "a node of another topology";
@@ -116,7 +221,6 @@ impl Lab {
             Some(at) => Ok(at),
         };
         nodes.iter().map(place).collect()
-    }
 }
 
 fn invalid(plan: &Plan, node: usize, why: &str) -> Failure {

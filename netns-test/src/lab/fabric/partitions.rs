@@ -22,8 +22,11 @@ pub(crate) struct Partitions(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Pairs of nodes, by position: the first one drops packets from the second one.
-    deaf: BTreeSet<(usize, usize)>,
+    /// Partitions by number: pairs of nodes, by position, of which the first one drops packets from
+    /// the second one.
+    cuts: BTreeMap<u64, BTreeSet<(usize, usize)>>,
+    /// Number of the next partition.
+    next: u64,
     /// Rules that exist: the node drops packets from the address.
     blocked: BTreeSet<(usize, IpAddr)>,
     /// Nodes whose rule for the table `local` is behind these rules, with the family: whether it is
@@ -36,29 +39,29 @@ struct State {
 }
 
 impl Partitions {
-    /// Adds a partition between two groups of nodes, given by their positions. If a node refuses
-    /// it, none is added.
+    /// Adds a partition: pairs of nodes, by position, of which the first one drops packets from the
+    /// second one. Returns its number. If a node refuses it, none is added.
     pub(crate) fn add(
         &self,
         nodes: &[Arc<LiveNode>],
-        one: &BTreeSet<usize>,
-        other: &BTreeSet<usize>,
-    ) -> Result<()> {
-        let pairs = one.iter().flat_map(|&a| other.iter().flat_map(move |&b| [(a, b), (b, a)]));
+        deaf: BTreeSet<(usize, usize)>,
+    ) -> Result<u64> {
         let mut state = self.lock();
-        let before = state.deaf.clone();
-        state.deaf.extend(pairs);
+        let number = state.next;
+        state.next += 1;
+        state.cuts.insert(number, deaf);
         state.enforce(nodes).inspect_err(|_| {
-            state.deaf = before;
+            state.cuts.remove(&number);
             // The first error is returned; this removes as many of the new rules as it can.
             drop(state.enforce(nodes));
-        })
+        })?;
+        Ok(number)
     }
 
-    /// Removes all partitions.
-    pub(crate) fn heal(&self, nodes: &[Arc<LiveNode>]) -> Result<()> {
+    /// Removes one partition, or all. One that is removed already is no error.
+    pub(crate) fn heal(&self, nodes: &[Arc<LiveNode>], number: Option<u64>) -> Result<()> {
         let mut state = self.lock();
-        state.deaf.clear();
+        state.cuts.retain(|cut, _| number.is_some_and(|number| number != *cut));
         state.enforce(nodes)
     }
 
@@ -90,11 +93,12 @@ impl Partitions {
         self.lock().forget(node);
     }
 
-    /// Returns the positions of nodes that drop each other's packets, each pair once.
+    /// Returns the positions of nodes of which at least one drops the packets of the other one, each
+    /// pair once.
     pub(crate) fn pairs(&self) -> Vec<[usize; 2]> {
         let state = self.lock();
-        let pairs = state.deaf.iter().filter(|(one, other)| one < other);
-        pairs.map(|(one, other)| [*one, *other]).collect()
+        let pairs = state.deaf().map(|(one, other)| [one.min(other), one.max(other)]);
+        pairs.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -103,8 +107,13 @@ impl Partitions {
 }
 
 impl State {
+    /// Returns the pairs of all partitions; a pair that is in several is returned for each.
+    fn deaf(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.cuts.values().flatten().copied()
+    }
+
     fn enforce_if_any(&mut self, nodes: &[Arc<LiveNode>]) -> Result<()> {
-        if self.deaf.is_empty() { Ok(()) } else { self.enforce(nodes) }
+        if self.cuts.is_empty() { Ok(()) } else { self.enforce(nodes) }
     }
 
     /// Adds missing rules and removes needless ones on all nodes, also after one of them has
@@ -170,7 +179,7 @@ impl State {
 
     /// Returns the rules that enforce the partitions.
     fn wanted(&self, nodes: &[Arc<LiveNode>]) -> Result<BTreeSet<(usize, IpAddr)>> {
-        let parted: BTreeSet<usize> = self.deaf.iter().map(|pair| pair.0).collect();
+        let parted: BTreeSet<usize> = self.deaf().flat_map(|(one, other)| [one, other]).collect();
         let mut addresses: BTreeMap<usize, BTreeSet<IpAddr>> = BTreeMap::new();
         for &node in &parted {
             // A node that is powered off sends and receives nothing.
@@ -181,10 +190,10 @@ impl State {
                 addresses.insert(node, own);
             }
         }
-        let pairs = self.deaf.iter().filter_map(|(hearer, speaker)| {
-            let (own, theirs) = (addresses.get(hearer)?, addresses.get(speaker)?);
+        let pairs = self.deaf().filter_map(|(hearer, speaker)| {
+            let (own, theirs) = (addresses.get(&hearer)?, addresses.get(&speaker)?);
             // A node does not drop packets from an address of its own.
-            Some(theirs.difference(own).map(|one| (*hearer, *one)))
+            Some(theirs.difference(own).map(move |one| (hearer, *one)))
         });
         Ok(pairs.flatten().filter(|(_, address)| !address.is_loopback()).collect())
     }

@@ -111,9 +111,9 @@ impl Fabric {
         self.hub.as_ref().map_or(Ok(()), |hub| hub.follow_node(links, (node, live)))
     }
 
-    /// Removes all partitions, and has nodes forget that others have not answered meanwhile.
-    pub(crate) fn heal(&self) -> Result<()> {
-        let healed = self.partitions.heal(&self.nodes);
+    /// Removes one partition, or all, and has nodes forget that others have not answered meanwhile.
+    pub(crate) fn heal(&self, number: Option<u64>) -> Result<()> {
+        let healed = self.partitions.heal(&self.nodes, number);
         // When no rule is left on any node: a request that fails before that fails rightly.
         let forgotten = self.forget_failures(&self.links.lock());
         healed.and(forgotten)

@@ -65,3 +65,9 @@ pub(crate) fn complete_ipv4_header(header: &mut [u8]) {
     let sum = Sum::default().add(header).checksum();
     put16(header, FIELD, sum);
 }
+
+/// Returns the checksum after the 16-bit word `before` has become `after` (RFC 1624, equation 3).
+pub(crate) fn updated(checksum: u16, before: u16, after: u16) -> u16 {
+    let sum = u64::from(!checksum) + u64::from(!before) + u64::from(after);
+    Sum(sum).checksum()
+}

@@ -146,3 +146,6 @@ fn round(state: &mut [u64; 4]) {
     v2 = v2.rotate_left(32);
     *state = [v0, v1, v2, v3];
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -4,13 +4,17 @@
 //! clocks.
 
 pub(crate) mod checksum;
+pub(crate) mod delay;
 pub(crate) mod emulated;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod engine;
+pub(crate) mod flow;
 pub(crate) mod frame;
 pub(crate) mod gso;
 pub(crate) mod hash;
+pub(crate) mod loss;
 pub(crate) mod offload;
 pub(crate) mod passage;
+pub(crate) mod queue;
 pub(crate) mod rule;
 pub(crate) mod stats;

@@ -55,10 +55,15 @@ impl Queue {
         Admission::Leaves { at, is_marked: is_marked && at > now }
     }
 
-    /// Changes the rate at `now`. Frames that were admitted leave as planned.
-    pub(crate) fn change(&mut self, from: &RatePlan, to: &RatePlan) {
+    /// Changes the rate at `now`. Frames that were admitted leave as planned, and the bucket keeps
+    /// its tokens.
+    pub(crate) fn change(&mut self, from: &RatePlan, to: &RatePlan, now: Nanos) {
         let [from, to] = [from, to].map(|plan| u128::from(plan.bits_per_second.max(1)));
-        self.empty = self.empty.div_ceil(from) * to;
+        let now = u128::from(now);
+        self.empty = match (now * from).checked_sub(self.empty) {
+            Some(tokens) => (now * to).saturating_sub(tokens),
+            None => self.empty.div_ceil(from) * to,
+        };
     }
 
     /// Removes the frames that have left at `now`.

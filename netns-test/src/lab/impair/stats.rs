@@ -7,8 +7,8 @@ use std::time::Duration;
 /// Counters of one direction of a link. Packets are counted as they would be on a wire: a
 /// segmentation offload counts as its segments.
 ///
-/// `received + duplicated + injected = sent + lost + dropped_by_rule + dropped_by_queue +
-/// in_transit` holds at each moment.
+/// `received + duplicated + injected = sent + undeliverable + lost + dropped_by_rule +
+/// dropped_by_queue + in_transit` holds at each moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DirectionStats {
@@ -62,9 +62,10 @@ pub struct Lost {
 pub struct FlowName {
     /// Protocol number (RFC 791); `None` for frames that are no IP packets.
     pub protocol: Option<u8>,
-    /// Source and destination, with port 0 where the protocol has no ports.
+    /// Source and destination. The port is 0 where the protocol has none, and in place of one from
+    /// 32,768 on: the kernel chooses these, differently in each run.
     pub ends: Option<[SocketAddr; 2]>,
-    /// Number of the flow among those to the same service, from 0.
+    /// Number of the flow among those between the same ends to the same service, from 0.
     pub ordinal: u64,
 }
 
@@ -72,16 +73,19 @@ pub struct FlowName {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LostPacket {
-    /// TCP data: bytes of the stream from its start, and the attempt at their first byte, from 0.
+    /// TCP data: a slot of the stream, or a segment (`LossUnit`), and the attempt at it, from 0.
+    ///
+    /// The segment that begins before the slot and has its first byte was lost; a segment can have
+    /// several lost slots.
     Data {
-        /// Bytes from the start of the stream.
+        /// Bytes of the slot or the segment, from the start of the stream.
         bytes: Range<u64>,
-        /// Earlier transmissions of these bytes.
+        /// Earlier verdicts on these bytes.
         attempt: u32,
     },
     /// TCP segment with SYN, FIN or RST: its flags and the number of such segments before it.
     Control {
-        /// Flags (RFC 9293).
+        /// SYN, FIN and RST, and ACK beside SYN (RFC 9293).
         flags: u8,
         /// Segments with these flags before it.
         nth: u64,

@@ -41,12 +41,12 @@ impl Link {
     #[track_caller]
     pub fn losses(&self) -> Result<Vec<Lost>> {
         let names = self.names();
-        let losses = self.look(|model| model.losses());
+        let losses = self.look(|model| model.losses().last.clone());
         let named = |(direction, lost): (Direction, Lost)| Lost {
             from: names[direction.index()].clone(),
             ..lost
         };
-        located(losses.map(|losses| losses.last.into_iter().map(named).collect()))
+        located(losses.map(|losses| losses.into_iter().map(named).collect()))
     }
 
     fn names(&self) -> [String; 2] {

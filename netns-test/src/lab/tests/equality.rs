@@ -1,6 +1,6 @@
 //! Topologies with the same declarations are equal, others are not.
 
-use crate::lab::{LinkId, MacvlanMode, NodeId, Topology};
+use crate::lab::{Impairment, LinkId, MacvlanMode, NodeId, Topology};
 
 /// Declares two hosts on a router, with every declaration that refers to a node or a link.
 fn declared(change: impl FnOnce(&mut Topology, [NodeId; 3], [LinkId; 2])) -> Topology {
@@ -52,7 +52,7 @@ fn an_id_of_another_topology_equals_no_own_id() {
 fn each_different_declaration_makes_topologies_unequal() {
     let unchanged = || declared(|_, _, _| ());
     type Change = fn(&mut Topology, [NodeId; 3], [LinkId; 2]);
-    let changes: [Change; 12] = [
+    let changes: [Change; 18] = [
         |net, _, _| {
             net.host("c");
         },
@@ -87,6 +87,14 @@ fn each_different_declaration_makes_topologies_unequal() {
             net.node(a).dummy("d0", ());
         },
         |net, _, _| net.pools("10.9.0.0/16", "fd00::/48"),
+        |net, _, links| net.impair(links[0], Impairment::new().loss("1%")),
+        |net, _, links| net.impair(links[1], Impairment::new().loss("1%")),
+        |net, [a, ..], links| net.impair_from(links[0], a, Impairment::new().loss("1%")),
+        |net, [_, router, _], links| {
+            net.impair_from(links[0], router, Impairment::new().loss("1%"))
+        },
+        |net, [_, _, b], links| net.impair_from(links[0], b, Impairment::new()),
+        |net, _, _| net.impairable_links(),
     ];
     for (at, change) in changes.iter().enumerate() {
         assert_ne!(declared(change), unchanged(), "change {at}");

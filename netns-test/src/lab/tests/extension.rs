@@ -6,17 +6,39 @@ use std::collections::BTreeMap;
 use crate::lab::plan::diff;
 use crate::lab::plan::diff::{NodeGrowth, declared};
 use crate::lab::tests::random::Random;
-use crate::lab::{InterfaceKind, LinkId, MacvlanMode, NodeId, NodeKind, NodePlan, Plan, Topology};
+use crate::lab::{
+    Impairment, InterfaceKind, LinkId, MacvlanMode, NodeId, NodeKind, NodePlan, Plan, Topology,
+};
 
 /// A declaration; nodes and links are positions among those declared before.
 #[derive(Clone, Copy, Debug)]
 enum Declaration {
     Node(NodeKind),
-    Link { ends: [usize; 2], subnet: Option<usize> },
-    Dummy { node: usize },
-    Vlan { node: usize, link: usize, vid: u16 },
-    Address { node: usize },
-    Sysctl { node: usize },
+    Link {
+        ends: [usize; 2],
+        subnet: Option<usize>,
+        is_impairable: bool,
+    },
+    /// Loss in percent, on a link that was declared before: in both directions, or from one end.
+    Loss {
+        link: usize,
+        from: Option<usize>,
+        percent: usize,
+    },
+    Dummy {
+        node: usize,
+    },
+    Vlan {
+        node: usize,
+        link: usize,
+        vid: u16,
+    },
+    Address {
+        node: usize,
+    },
+    Sysctl {
+        node: usize,
+    },
 }
 
 /// Declares all of it in a new topology. Names carry positions, so that they are unique.
@@ -28,8 +50,16 @@ fn declare(all: &[Declaration]) -> Topology {
             Declaration::Node(NodeKind::Switch) => nodes.push(net.switch(format!("s{at}"))),
             Declaration::Node(NodeKind::Router) => nodes.push(net.router(format!("r{at}"))),
             Declaration::Node(_) => nodes.push(net.host(format!("h{at}"))),
-            Declaration::Link { ends: [a, b], subnet } => {
+            Declaration::Loss { link, from, percent } => {
+                let loss = Impairment::new().loss(format!("{percent}%"));
+                match from {
+                    Some(node) => net.impair_from(links[link], nodes[node], loss),
+                    None => net.impair(links[link], loss),
+                }
+            }
+            Declaration::Link { ends: [a, b], subnet, is_impairable } => {
                 let link = net.link(nodes[a], nodes[b]);
+                let link = if is_impairable { link.impairable() } else { link };
                 let link = match subnet {
                     Some(third) => link.subnet(format!("172.16.{third}.0/24")),
                     None => link,
@@ -60,7 +90,7 @@ fn draw(random: &mut Random) -> Vec<Declaration> {
     let (mut nodes, mut ends): (usize, Vec<[usize; 2]>) = (2, Vec::new());
     for _ in 0..8 + random.below(25) {
         let node = random.below(nodes);
-        let next = match random.below(10) {
+        let next = match random.below(12) {
             0..3 => Declaration::Node(kinds[random.below(4)]),
             3 => Declaration::Dummy { node },
             4 => Declaration::Address { node },
@@ -70,9 +100,15 @@ fn draw(random: &mut Random) -> Vec<Declaration> {
                 let node = ends[link][random.below(2)];
                 Declaration::Vlan { node, link, vid: 1 + random.below(3) as u16 }
             }
+            7 | 8 if !ends.is_empty() => {
+                let link = random.below(ends.len());
+                let from = (random.below(2) == 0).then(|| ends[link][random.below(2)]);
+                Declaration::Loss { link, from, percent: random.below(101) }
+            }
             _ => {
                 let subnet = (random.below(6) == 0).then(|| random.below(200));
-                Declaration::Link { ends: [node, random.below(nodes)], subnet }
+                let is_impairable = random.below(2) == 0;
+                Declaration::Link { ends: [node, random.below(nodes)], subnet, is_impairable }
             }
         };
         all.push(next);
@@ -132,8 +168,12 @@ fn check(old: &Plan, new: &Plan, growth: &diff::Growth) {
     for (((before, after), places), growth) in nodes.zip(&growth.places).zip(&growth.nodes) {
         check_node(before, after, places, growth);
     }
-    for (before, after) in old.links().iter().zip(new.links()) {
+    for (at, (before, after)) in old.links().iter().zip(new.links()).enumerate() {
         assert_eq!(before.name, after.name);
+        let changed = growth.impairments.iter().find(|(link, _)| *link == at);
+        let impairments =
+            changed.map(|(_, impairments)| impairments).or(before.impairments.as_ref());
+        assert_eq!(impairments, after.impairments.as_ref());
         assert_eq!(before.ends.map(|end| end.node), after.ends.map(|end| end.node));
     }
 }
@@ -141,7 +181,7 @@ fn check(old: &Plan, new: &Plan, growth: &diff::Growth) {
 #[test]
 fn a_prefix_with_its_additions_is_the_whole() {
     let mut random = Random(0x2545_f491_4f6c_dd1d);
-    let (mut extended, mut refused) = (0, 0);
+    let (mut extended, mut refused, mut applied, mut direct) = (0, 0, 0, 0);
     for _ in 0..100 {
         let all = draw(&mut random);
         let whole = declare(&all).plan().unwrap();
@@ -151,17 +191,24 @@ fn a_prefix_with_its_additions_is_the_whole() {
                 Ok(growth) => {
                     check(&prefix, &whole, &growth);
                     extended += 1;
+                    applied += growth.impairments.len();
                 }
                 Err(error) => {
                     let text = error.to_string();
-                    assert!(text.contains("would change: extend() only adds"), "{text}");
+                    let is_direct = text.contains("it was built as a direct veth pair");
+                    assert!(
+                        is_direct || text.contains("would change: extend() only adds"),
+                        "{text}"
+                    );
                     assert_ne!(length, all.len(), "{text}");
-                    refused += 1;
+                    direct += usize::from(is_direct);
+                    refused += usize::from(!is_direct);
                 }
             }
         }
     }
     assert!(extended > 1000 && refused > 20, "{extended} extended, {refused} refused");
+    assert!(applied > 100 && direct > 100, "{applied} applied, {direct} direct");
 }
 
 #[test]
@@ -176,6 +223,7 @@ fn declarations_that_join_no_segments_are_always_additions() {
                 Declaration::Node(NodeKind::Switch)
                     | Declaration::Link { subnet: Some(_), .. }
                     | Declaration::Vlan { .. }
+                    | Declaration::Loss { .. }
             )
         };
         let simple: Vec<Declaration> = all.iter().take_while(is_simple).copied().collect();
@@ -234,6 +282,42 @@ fn an_extra_interface_that_is_missing_is_refused() {
     stp.node(switch).stp();
     let expected = "extend br0 of switch: its kind would change";
     assert!(refusal(&stp, &net).starts_with(expected), "{}", refusal(&stp, &net));
+}
+
+#[test]
+fn impairments_of_a_link_change_and_its_kind_does_not() {
+    let mut net = Topology::new();
+    let (a, b) = (net.host("a"), net.host("b"));
+    let (direct, other) = (net.link(a, b).id(), net.link(a, b).impairable().id());
+    let lossy = Impairment::new().loss("1%");
+    let mut new = net.clone();
+    new.impair(other, lossy.clone());
+    assert_eq!(refusal(&net, &new), "");
+    let growth = diff::between(&net.plan().unwrap(), &new.plan().unwrap()).unwrap();
+    let planned = new.plan().unwrap().links()[1].impairments.clone().unwrap();
+    assert_eq!(growth.impairments, [(1, planned)]);
+    new.impair(direct, lossy);
+    let expected = "extend link a to b: it was built as a direct veth pair, which has no \
+                    impairments declare it `impairable()`, or call `impairable_links()` before \
+                    `build()`";
+    assert_eq!(refusal(&net, &new).replace("\n  ", " "), expected);
+    let mut all = net.clone();
+    all.impairable_links();
+    assert!(refusal(&net, &all).starts_with("extend link a to b: it was built as a direct"));
+    let expected = "extend link a to b: its kind to a direct veth pair would change";
+    assert!(refusal(&all, &net).starts_with(expected), "{}", refusal(&all, &net));
+}
+
+#[test]
+fn offloads_of_a_link_do_not_change() {
+    let plan = |offloads| {
+        let mut net = Topology::new();
+        let (a, b) = (net.host("a"), net.host("b"));
+        net.link(a, b).offloads(offloads);
+        net.plan().unwrap()
+    };
+    let message = diff::between(&plan(true), &plan(false)).unwrap_err().to_string();
+    assert!(message.starts_with("extend link a to b: its offloads would change"), "{message}");
 }
 
 /// Clones that have been extended in different ways.

@@ -8,6 +8,7 @@ pub(crate) mod errors;
 pub(crate) mod extension;
 pub(crate) mod extras;
 pub(crate) mod golden;
+pub(crate) mod impairments;
 pub(crate) mod random;
 pub(crate) mod shapes;
 pub(crate) mod stability;

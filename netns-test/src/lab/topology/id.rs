@@ -1,6 +1,7 @@
 //! Ids of nodes and links. An id of a declaration that a topology does not have is an error instead
 //! of the wrong node.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Id of a node, valid in the topology that issued it, and in clones that have the node.
@@ -17,6 +18,20 @@ pub struct LinkId {
     /// Number that no other link of the process has.
     number: u32,
     index: u32,
+}
+
+/// Writes the position in the topology, from 0.
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {}", self.index)
+    }
+}
+
+/// Writes the position in the topology, from 0.
+impl fmt::Display for LinkId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "link {}", self.index)
+    }
 }
 
 /// Ids that a topology has issued. All compare as equal, so that topologies and plans compare by

@@ -9,6 +9,8 @@ pub(crate) mod model;
 pub(crate) mod names;
 pub(crate) mod node;
 pub(crate) mod quantity;
+pub(crate) mod regions;
+pub(crate) mod schedule;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -17,6 +19,8 @@ pub use crate::lab::topology::impairment::Impairment;
 pub use crate::lab::topology::link::LinkSpec;
 pub use crate::lab::topology::model::{MacvlanMode, NodeKind};
 pub use crate::lab::topology::node::NodeSpec;
+pub use crate::lab::topology::regions::{RegionRouters, Regions};
+pub use crate::lab::topology::schedule::{Schedule, Step};
 
 use crate::addr::cidr::Subnet;
 use crate::lab::topology::id::Ids;
@@ -244,6 +248,13 @@ impl Topology {
             None => "an unknown node",
         });
         model::link_label(link.name.as_deref(), ends)
+    }
+
+    /// Returns the name of a link alone: `wan`, or without a name `home to server`.
+    pub(crate) fn link_name(&self, index: usize) -> String {
+        let link = &self.links[index];
+        let name = |end: usize| link.ends[end].node.map_or("?", |node| &self.nodes[node].name);
+        link.name.clone().unwrap_or_else(|| format!("{} to {}", name(0), name(1)))
     }
 
     fn declared_link(&mut self, id: LinkId, change: impl FnOnce(LinkSpec<'_>)) {

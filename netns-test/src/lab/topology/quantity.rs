@@ -65,6 +65,16 @@ impl Probability {
     /// Probability 1: each draw hits.
     pub const ALWAYS: Self = Self(u64::MAX);
 
+    /// Creates a probability of its steps of 2⁻⁶⁴; `u64::MAX` is 1.
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// Returns the steps of 2⁻⁶⁴; `u64::MAX` is 1.
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
     /// Creates a probability of a fraction from 0 to 1.
     ///
     /// # Errors
@@ -85,17 +95,7 @@ impl Probability {
             return Err(QuantityError::new(fraction, why));
         }
         // The conversion of 1 saturates to `ALWAYS`.
-        Ok(Self((fraction * STEPS) as u64))
-    }
-
-    /// Creates a probability of its steps of 2⁻⁶⁴; `u64::MAX` is 1.
-    pub(crate) const fn from_bits(bits: u64) -> Self {
-        Self(bits)
-    }
-
-    /// Returns the steps of 2⁻⁶⁴; `u64::MAX` is 1.
-    pub(crate) const fn bits(self) -> u64 {
-        self.0
+        Ok(Self((fraction * STEPS).round() as u64))
     }
 
     /// Returns whether a draw hits.
@@ -138,10 +138,9 @@ impl FromStr for Probability {
 /// Writes the shortest percentage that is read as the same probability.
 impl fmt::Display for Probability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = self.fraction() * 100.0;
-        let texts = (0..=20).map(|decimals| format!("{percent:.decimals$}%"));
-        let mut same = texts.filter(|text| text.parse() == Ok(*self));
-        f.write_str(&same.next().unwrap_or_else(|| format!("{percent}%")))
+        let mut texts = (0..19).map(|decimals| percentage(*self, decimals));
+        let same = texts.find(|text| text.parse() == Ok(*self));
+        f.write_str(&same.unwrap_or_else(|| percentage(*self, 19)))
     }
 }
 
@@ -261,6 +260,22 @@ fn rate(text: &str) -> Result<u64, QuantityError> {
     Ok(bits.round() as u64)
 }
 
+/// Returns a percentage with so many decimals, at most 19, rounded.
+fn percentage(probability: Probability, decimals: u32) -> String {
+    let steps = match probability {
+        Probability::ALWAYS => 1 << 64,
+        Probability(steps) => u128::from(steps),
+    };
+    let (percent, unit) = (steps * 100, 10_u128.pow(decimals));
+    let below = percent & u128::from(u64::MAX);
+    let part = (below * unit + (1 << 63)) >> 64;
+    let (whole, part) = ((percent >> 64) + part / unit, part % unit);
+    match decimals {
+        0 => format!("{whole}%"),
+        decimals => format!("{whole}.{part:0width$}%", width = decimals as usize),
+    }
+}
+
 /// Returns whether the text is a decimal number without sign and exponent.
 fn is_decimal(text: &str) -> bool {
     let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -277,5 +292,90 @@ pub(crate) fn rate_text(bits_per_second: u64) -> String {
     match bits_per_second {
         0 => "0bit".to_owned(),
         _ => format!("{}{unit}", bits_per_second / factor),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        text.parse::<Probability>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_probability_is_a_percentage_or_a_fraction() {
+        for (text, fraction) in
+            [("0%", 0.0), ("1%", 0.01), ("0.1 %", 0.001), ("33.3%", 0.333), ("100%", 1.0)]
+        {
+            assert_eq!(ProbabilityArg::from(text), fraction.into(), "{text}");
+        }
+        assert_eq!(ProbabilityArg::from("100.0%".to_owned()), Probability::ALWAYS.into());
+        assert_eq!(Probability::new(-0.0), Ok(Probability::NEVER));
+        assert_eq!(Probability::new(0.5), Ok(Probability(1 << 63)));
+        assert!(Probability::new(1.0).unwrap().is_hit(u64::MAX));
+        assert!(!Probability::new(0.5).unwrap().is_hit(1 << 63));
+        for text in ["", "%", "1", "-1%", "1e3%", ".5%", "1.%", "NaN%", "inf%", "one%", "1%%"] {
+            assert!(text.parse::<Probability>().is_err(), "{text}");
+        }
+        assert_eq!(refused("130%"), "`130%`: a probability is at most 100%; lower it");
+        assert_eq!(refused("0.01"), "`0.01`: it has no `%`; write a percentage, as \"1%\"");
+        let of_number = |number| Probability::new(number).unwrap_err().to_string();
+        let expected = "`5`: a number is a fraction, at most 1; write \"5%\" for percent";
+        assert_eq!(of_number(5.0), expected);
+        assert_eq!(of_number(-0.1), "`-0.1`: a probability is not below 0; raise it");
+        assert_eq!(of_number(f64::NAN), "`NaN`: it is no number; pass one from 0 to 1");
+        assert_eq!(of_number(f64::INFINITY), "`inf`: a probability is at most 1; lower it");
+    }
+
+    #[test]
+    fn a_probability_is_written_as_it_is_read() {
+        for text in ["0%", "1%", "0.07%", "7%", "33.3%", "99.999%", "100%", "0.000000000001%"] {
+            assert_eq!(text.parse::<Probability>().unwrap().to_string(), text);
+        }
+        let mut number = 0x9e37_79b9_7f4a_7c15_u64;
+        for shift in 0..64 {
+            number = number.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1;
+            // As many bits as a fraction has.
+            let probability = Probability(number >> 11 << 11 >> shift.min(10));
+            assert_eq!(probability.to_string().parse(), Ok(probability));
+        }
+    }
+
+    #[test]
+    fn a_rate_has_a_unit_of_tc() {
+        let rates = [
+            ("1bit", 1),
+            ("10kbit", 10_000),
+            ("10mbit", 10_000_000),
+            ("1.5Mbit", 1_500_000),
+            ("2 gbit", 2_000_000_000),
+            ("1tbit", 1_000_000_000_000),
+            ("1kibit", 1024),
+            ("0bit", 0),
+        ];
+        for (text, bits) in rates {
+            assert_eq!(RateArg::from(text), bits.into(), "{text}");
+        }
+        for text in ["", "10", "mbit", "-1mbit", "1e3kbit", "10mb", "10 furlongs", "99999999tbit"] {
+            assert!(RateArg::from(text.to_owned()).0.is_err(), "{text}");
+        }
+        let bytes = RateArg::from("10mbps").0.unwrap_err().to_string();
+        assert!(bytes.contains("reads `mbps` as bytes per second; write \"10mbit\""), "{bytes}");
+        let texts = [(0, "0bit"), (7, "7bit"), (1500, "1500bit"), (384_000, "384kbit")];
+        for (bits, text) in
+            texts.into_iter().chain([(10_000_000, "10mbit"), (u64::MAX, "18446744073709551615bit")])
+        {
+            assert_eq!(rate_text(bits), text);
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_a_text_or_values() {
+        let pattern = PatternArg(Ok(vec![false, false, true]));
+        assert_eq!(PatternArg::from("..x"), pattern);
+        assert_eq!(PatternArg::from(vec![false, false, true]), pattern);
+        assert_eq!(PatternArg::from([false, false, true]), pattern);
+        assert!(PatternArg::from(".X".to_owned()).0.is_err());
     }
 }

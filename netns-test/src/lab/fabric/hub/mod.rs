@@ -6,7 +6,6 @@
 
 pub(crate) mod mirror;
 pub(crate) mod network;
-pub(crate) mod stand_in;
 pub(crate) mod watch;
 
 use std::os::fd::BorrowedFd;
@@ -17,11 +16,10 @@ use crate::lab::fabric::described;
 use crate::lab::fabric::ends::{End, LinkEnds};
 use crate::lab::fabric::hub::mirror::Mirror;
 use crate::lab::fabric::hub::network::{HubNetwork, index};
-use crate::lab::fabric::hub::stand_in::{Engine, LinkPorts};
 use crate::lab::fabric::hub::watch::Watch;
 use crate::lab::fabric::node::LiveNode;
 use crate::lab::impair::emulated::EmulatedLink;
-use crate::lab::impair::engine::Slot;
+use crate::lab::impair::engine::{Engine, LinkPorts, Slot};
 use crate::lab::impair::hash::Seed;
 use crate::lab::impair::passage::{Departure, Direction, Nanos};
 use crate::lab::plan::Plan;

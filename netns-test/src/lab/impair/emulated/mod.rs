@@ -1,14 +1,31 @@
 //! A link with impairments in both directions: frames and times in, frames and times out. Pure.
+//!
+//! The stages of a direction, in order: rules, hold, loss, corruption, duplication, rate and queue,
+//! delay and jitter, reordering. A frame that stands for several packets is divided only where a
+//! stage needs that. A frame that nothing changes is passed on without a copy.
 
-use crate::lab::impair::hash::Seed;
+mod alter;
+mod fate;
+mod item;
+pub(crate) mod losses;
+#[cfg(test)]
+mod tests;
+mod way;
+
+use crate::lab::impair::emulated::item::Item;
+use crate::lab::impair::emulated::losses::Losses;
+use crate::lab::impair::emulated::way::{Shared, Way};
+use crate::lab::impair::hash::{LinkKey, Seed};
 use crate::lab::impair::passage::{Arrival, Departure, Direction, Nanos};
-use crate::lab::impair::stats::{DirectionStats, Lost};
+use crate::lab::impair::rule::rules::Rules;
+use crate::lab::impair::stats::DirectionStats;
 use crate::lab::plan::impairment::ImpairmentPlan;
 
-/// Model of a link. Its time is that of the frames, and never goes back.
+/// Model of a link. Its time is that of the frames, and does not go back.
 #[derive(Debug)]
 pub(crate) struct EmulatedLink {
-    stats: [DirectionStats; 2],
+    ways: [Way; 2],
+    shared: Shared,
 }
 
 /// How the sending of a departure ended.
@@ -19,60 +36,76 @@ pub(crate) enum Sent {
     Undeliverable,
 }
 
-/// Packets that the loss has taken.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Losses {
-    /// Losses in order of arrival; the field `from` of `Lost` is empty.
-    pub(crate) last: Vec<(Direction, Lost)>,
-    /// Losses before these, which are no longer listed.
-    pub(crate) earlier: u64,
-}
-
 impl EmulatedLink {
-    /// Makes the model of the link with this name, whose ends have this MTU.
-    pub(crate) fn new(_seed: Seed, _name: &str, _plans: [ImpairmentPlan; 2], _mtu: u32) -> Self {
-        Self { stats: Default::default() }
+    /// Creates the model of the link with this name, whose ends have this MTU.
+    pub(crate) fn new(seed: Seed, name: &str, plans: [ImpairmentPlan; 2], mtu: u32) -> Self {
+        let [forth, back] = plans;
+        let way =
+            |direction, plan| Way::new(direction, plan, LinkKey::new(seed, direction, name), mtu);
+        let ways = [way(Direction::Forth, forth), way(Direction::Back, back)];
+        Self { ways, shared: Shared::default() }
     }
 
     /// Passes a frame on: appends its departures, if any, to `out`.
     ///
     /// A frame that is not changed is borrowed. The caller reports the end of each departure by
-    /// [`EmulatedLink::sent`].
+    /// [`EmulatedLink::sent`], also of those that it discards.
     pub(crate) fn pass<'a>(
         &mut self,
         direction: Direction,
-        arrival: Arrival<'a>,
+        Arrival { bytes, offload, at }: Arrival<'a>,
         out: &mut Vec<Departure<'a>>,
     ) {
-        let Arrival { bytes, offload, at } = arrival;
-        out.push(Departure { direction, due: at, bytes: bytes.into(), offload });
+        let item = Item { offload, ..Item::new(bytes.into(), at) };
+        let answers = self.ways[direction.index()].enter(item, &mut self.shared, out);
+        for answer in answers {
+            self.ways[direction.reversed().index()].inject(answer, at, out);
+        }
     }
 
-    /// Changes the impairments of a direction, for all frames that arrive from now on.
-    pub(crate) fn set(&mut self, _direction: Direction, _plan: ImpairmentPlan, _now: Nanos) {}
+    /// Changes the impairments of a direction, for all frames that arrive from now on. Those that
+    /// are in the queue or delayed leave as planned.
+    pub(crate) fn set(&mut self, direction: Direction, plan: ImpairmentPlan, now: Nanos) {
+        self.ways[direction.index()].set(plan, now);
+    }
 
-    /// Keeps all frames that arrive from now on, until [`EmulatedLink::release`].
-    pub(crate) fn hold(&mut self, _direction: Direction) {}
+    /// Returns the impairments of a direction.
+    pub(crate) fn plan(&self, direction: Direction) -> &ImpairmentPlan {
+        &self.ways[direction.index()].plan
+    }
 
-    /// Ends a hold: passes all frames that were held on, in their order, as if they arrived now.
+    /// Returns the rules of a direction.
+    pub(crate) fn rules(&mut self, direction: Direction) -> &mut Rules {
+        &mut self.ways[direction.index()].rules
+    }
+
+    /// Holds all frames that arrive from now on, until [`EmulatedLink::release`].
+    pub(crate) fn hold(&mut self, direction: Direction) {
+        self.ways[direction.index()].hold();
+    }
+
+    /// Ends a hold: passes on all frames that are held, in their order, as if they arrived now.
     pub(crate) fn release(
         &mut self,
-        _direction: Direction,
-        _now: Nanos,
-        _out: &mut Vec<Departure<'static>>,
+        direction: Direction,
+        now: Nanos,
+        out: &mut Vec<Departure<'static>>,
     ) {
+        self.ways[direction.index()].release(now, &mut self.shared, out);
     }
 
-    /// Counts a departure that the caller has sent, or could not send.
-    pub(crate) fn sent(&mut self, _departure: &Departure<'_>, _at: Nanos, _end: Sent) {}
+    /// Counts a departure that the caller has sent, or could not send, at the time `at`.
+    pub(crate) fn sent(&mut self, departure: &Departure<'_>, at: Nanos, end: Sent) {
+        self.ways[departure.direction.index()].sent(departure, at, end == Sent::Ok);
+    }
 
     /// Returns the counters of both directions.
     pub(crate) fn stats(&self) -> [DirectionStats; 2] {
-        self.stats.clone()
+        [&self.ways[0], &self.ways[1]].map(|way| way.stats.clone())
     }
 
     /// Returns the packets that the loss has taken.
-    pub(crate) fn losses(&self) -> Losses {
-        Losses::default()
+    pub(crate) fn losses(&self) -> &Losses {
+        &self.shared.losses
     }
 }

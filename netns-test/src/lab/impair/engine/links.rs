@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::lab::impair::engine::stand_in::EmulatedLink;
+use crate::lab::impair::emulated::EmulatedLink;
 use crate::lab::impair::passage::Direction;
 
 /// Link of an engine, by its number.
@@ -63,11 +63,16 @@ impl Links {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::impair::hash::Seed;
+    use crate::lab::plan::impairment::ImpairmentPlan;
 
     #[test]
     fn an_interface_that_was_made_anew_takes_the_place_of_the_old_one() {
         let mut links = Links::default();
-        let link = |indexes| LinkPorts { indexes, link: EmulatedLink::default() };
+        let link = |indexes| {
+            let plans = [ImpairmentPlan::default(), ImpairmentPlan::default()];
+            LinkPorts { indexes, link: EmulatedLink::new(Seed(0), "link", plans, 1500) }
+        };
         let [first, second] = [[1, 2], [3, 4]].map(|indexes| links.add(link(indexes)));
         let of = |links: &mut Links, index| links.of(index).map(|(number, way, _)| (number, way));
         assert_eq!(of(&mut links, 4), Some((1, Direction::Back)));

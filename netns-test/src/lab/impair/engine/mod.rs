@@ -13,7 +13,6 @@ pub(crate) mod links;
 pub(crate) mod schedule;
 pub(crate) mod shared;
 pub(crate) mod stamps;
-pub(crate) mod stand_in;
 pub(crate) mod thread;
 pub(crate) mod turn;
 
@@ -25,9 +24,9 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
 use crate::error::{Failure, Result};
+use crate::lab::impair::emulated::EmulatedLink;
 pub(crate) use crate::lab::impair::engine::links::{LinkPorts, Slot};
 use crate::lab::impair::engine::shared::Shared;
-use crate::lab::impair::engine::stand_in::EmulatedLink;
 use crate::lab::impair::passage::{Departure, Nanos};
 use crate::sys::errno;
 use crate::sys::net::packet::PacketSocket;
@@ -86,13 +85,14 @@ impl Engine {
         self.shared.change(|state| state.links.set_index(slot, end, index))
     }
 
-    /// Changes the model of a link. The change holds for all frames that are passed on after the
-    /// return. Departures that `change` adds are sent when they are due.
+    /// Changes or reads the model of a link, after the thread has passed on the frames that came
+    /// before the call. The change holds for all frames that come later. Departures that `change`
+    /// adds are sent when they are due.
     ///
     /// # Errors
     ///
     /// In a process that was forked from the lab's, and on the engine's thread (in the closure of a
-    /// rule), where the call would wait for itself.
+    /// rule), where the call would wait for itself. If the thread does not run for 30 s.
     pub(crate) fn with<T>(
         &self,
         slot: Slot,

@@ -3,17 +3,18 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread::ThreadId;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Kind, Result};
+use crate::lab::impair::emulated::{EmulatedLink, Sent};
 use crate::lab::impair::engine::faults::Faults;
 use crate::lab::impair::engine::links::{Links, Slot};
 use crate::lab::impair::engine::schedule::{Leaving, Schedule};
-use crate::lab::impair::engine::stand_in::{EmulatedLink, Sent};
 use crate::lab::impair::passage::{Departure, Nanos};
 use crate::sys::errno;
 use crate::sys::lock;
 use crate::sys::net::packet::PacketSocket;
+use crate::sys::net::packet::ring::Ring;
 use crate::sys::process::shared_record::ForkMark;
 use crate::sys::timer::{self, Wakeup};
 
@@ -22,6 +23,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Callers that wait for the state. The thread takes turns with them: a lock is not fair.
     waiting: AtomicUsize,
+    /// Notified by the thread, when callers may go on, and by callers, when the thread may.
+    passed: Condvar,
     changed: Condvar,
     pub(crate) socket: PacketSocket,
     pub(crate) wakeup: Wakeup,
@@ -37,10 +40,27 @@ pub(crate) struct State {
     pub(crate) links: Links,
     pub(crate) schedule: Schedule,
     pub(crate) faults: Faults,
+    /// Latest time that a link was told.
+    pub(crate) clock: Nanos,
+    pub(crate) progress: Progress,
+}
+
+/// Progress of the thread with the frames in the ring.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    count: u64,
+    /// Frames that were taken since the count has changed.
+    taken: usize,
 }
 
 /// Time for which the thread leaves the state to a caller that waits for it.
 const TURN: Duration = Duration::from_millis(1);
+
+/// Limit of the wait for the thread.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Name of the thread (`comm` of proc(5)).
+pub(crate) const NAME: &str = "netns-link";
 
 impl Shared {
     pub(crate) fn new(socket: PacketSocket) -> Result<Self, Failure> {
@@ -48,6 +68,7 @@ impl Shared {
         Ok(Self {
             state: Mutex::default(),
             waiting: AtomicUsize::new(0),
+            passed: Condvar::new(),
             changed: Condvar::new(),
             socket,
             wakeup: Wakeup::new().map_err(failure)?,
@@ -68,26 +89,17 @@ impl Shared {
         lock::lock(&self.state)
     }
 
-    /// Releases the state of the thread; first to a caller, if one waits.
+    /// Releases the state of the thread; first to callers, if there are some that may go on.
     pub(crate) fn give_way(&self, state: MutexGuard<'_, State>) {
         if self.waiting.load(Ordering::Acquire) > 0 {
+            self.passed.notify_all();
             drop(lock::wait_timeout(&self.changed, state, TURN));
         }
     }
 
     /// Runs `change` while the thread passes no frames.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T> {
-        let refuse = |reason: &str| Failure::new("change", "an impaired link", reason);
-        if !self.is_here() {
-            let failure = refuse("this process was forked from the one that has the lab");
-            return Err(failure
-                .advise("change links in the process that has built the lab")
-                .into());
-        }
-        if self.thread.get() == Some(&std::thread::current().id()) {
-            let failure = refuse("a packet is being judged, on this thread");
-            return Err(failure.advise("do not use the lab in the closure of a rule").into());
-        }
+        self.check_caller()?;
         self.waiting.fetch_add(1, Ordering::AcqRel);
         let mut state = lock::lock(&self.state);
         self.waiting.fetch_sub(1, Ordering::AcqRel);
@@ -97,16 +109,63 @@ impl Shared {
         Ok(result)
     }
 
-    /// Changes a link, and schedules what that sets free.
+    /// Runs `change` when the thread has passed on all frames that came before the call.
+    fn change_after_frames<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T> {
+        self.check_caller()?;
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let awaited = self.await_frames();
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        let result = awaited.map(|mut state| change(&mut state));
+        self.changed.notify_one();
+        Ok(result?)
+    }
+
+    fn await_frames(&self) -> Result<MutexGuard<'_, State>, Failure> {
+        let deadline = Instant::now() + LIMIT;
+        let mut state = lock::lock(&self.state);
+        let goal = state.progress.goal();
+        self.wake()?;
+        while state.progress.count < goal && state.faults.ended.is_none() {
+            self.changed.notify_one();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let reason = format!("the thread {} has not run for {LIMIT:?}", NAME);
+                return Err(Failure::new("change", "an impaired link", reason).of(Kind::Timeout));
+            }
+            state = lock::wait_timeout(&self.passed, state, left);
+        }
+        Ok(state)
+    }
+
+    fn check_caller(&self) -> Result<(), Failure> {
+        let refuse = |reason: &str| Failure::new("change", "an impaired link", reason);
+        if !self.is_here() {
+            let failure = refuse("this process was forked from the one that has the lab");
+            return Err(failure.advise("change links in the process that has built the lab"));
+        }
+        if self.thread.get() == Some(&std::thread::current().id()) {
+            let failure = refuse("a packet is being judged, on this thread");
+            return Err(failure.advise("do not use the lab in the closure of a rule"));
+        }
+        Ok(())
+    }
+
+    fn wake(&self) -> Result<(), Failure> {
+        let woken = self.wakeup.wake();
+        woken.map_err(|error| errno::failure("wake", "the thread of impaired links", &error))
+    }
+
+    /// Changes a link after the frames that came before the call, and schedules what that sets
+    /// free.
     pub(crate) fn change_link<T>(
         &self,
         Slot(number): Slot,
         change: impl FnOnce(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
     ) -> Result<T> {
         let mut departures = Vec::new();
-        let (result, is_new) = self.change(|state| {
-            let link = state.links.link(number);
-            let result = change(link, timer::monotonic(), &mut departures);
+        let (result, is_new) = self.change_after_frames(|state| {
+            state.clock = state.clock.max(timer::monotonic());
+            let result = change(state.links.link(number), state.clock, &mut departures);
             let is_new = !departures.is_empty();
             for departure in departures.drain(..) {
                 state.add(Leaving { link: number, departure });
@@ -148,5 +207,40 @@ impl State {
             self.faults.discarded += 1;
             self.links.link(link).sent(&departure, departure.due, Sent::Undeliverable);
         }
+    }
+}
+
+impl Progress {
+    /// Notes the frames that were taken and passed on, and whether none was left. Returns whether
+    /// that may have been a goal.
+    pub(crate) fn note(&mut self, frames: usize, none_is_left: bool) -> bool {
+        self.taken += frames;
+        // After two full rings, a frame of the first one is passed on.
+        let step = if none_is_left { 2 } else { u64::from(self.taken >= Ring::SLOTS) };
+        if step > 0 {
+            (self.count, self.taken) = (self.count + step, 0);
+        }
+        step > 0
+    }
+
+    /// Returns the count at which all frames are passed on that are in the ring now.
+    fn goal(&self) -> u64 {
+        self.count + 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_goal_is_an_empty_ring_or_two_full_ones() {
+        let mut progress = Progress::default();
+        let goal = progress.goal();
+        assert!(!progress.note(Ring::SLOTS - 1, false) && progress.count < goal);
+        assert!(progress.note(1, false) && progress.count < goal);
+        assert!(progress.note(Ring::SLOTS, false) && progress.count >= goal);
+        let goal = progress.goal();
+        assert!(progress.note(0, true) && progress.count >= goal);
     }
 }

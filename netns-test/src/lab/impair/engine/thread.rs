@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::lab::impair::engine::shared::Shared;
+use crate::lab::impair::engine::shared::{NAME, Shared};
 use crate::lab::impair::engine::turn::{Turn, turn};
 use crate::sys::errno;
 use crate::sys::fds;
@@ -15,9 +15,6 @@ use crate::sys::net::packet::PacketSocket;
 use crate::sys::net::packet::ring::Ring;
 use crate::sys::process::signals;
 use crate::sys::timer::Timer;
-
-/// Name of the thread (`comm` of proc(5)).
-pub(crate) const NAME: &str = "netns-link";
 
 /// Starts a thread that blocks all signals.
 pub(crate) fn spawn<T: Send + 'static>(
@@ -39,7 +36,9 @@ pub(crate) fn run(shared: &Arc<Shared>, ring: Ring, timer: &Timer) {
         Ok(Err(error)) => errno::describe(&error),
         Err(panic) => message_of(&*panic),
     };
-    shared.lock().faults.ended.get_or_insert(reason);
+    let mut state = shared.lock();
+    state.faults.ended.get_or_insert(reason);
+    shared.give_way(state);
 }
 
 fn pass_frames(shared: &Shared, mut ring: Ring, timer: &Timer) -> io::Result<()> {

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::io;
 
+use crate::lab::impair::emulated::Sent;
 use crate::lab::impair::engine::faults::Faults;
 use crate::lab::impair::engine::links::Links;
 use crate::lab::impair::engine::schedule::Leaving;
 use crate::lab::impair::engine::shared::{Shared, State};
 use crate::lab::impair::engine::stamps::Clocks;
-use crate::lab::impair::engine::stand_in::{self, Sent};
+use crate::lab::impair::offload::Offload;
 use crate::lab::impair::passage::{Arrival, Departure, Nanos};
 use crate::sys::errno;
 use crate::sys::net::packet::ring::{Received, Ring};
@@ -48,14 +49,16 @@ pub(crate) fn turn(shared: &Shared, ring: &mut Ring, empty: &mut Nanos) -> Turn 
     leaving.sort_by_key(|leaving| leaving.departure.due);
     let State { links, faults, .. } = &mut *state;
     leaving.chunks(MOST).for_each(|chunk| send(shared, chunk, links, faults));
-    let is_drained = batch.len() < FRAMES;
+    let (frames, is_drained) = (batch.len(), batch.len() < FRAMES);
     drop(leaving);
     drop(batch);
     if is_drained {
         *empty = look;
     }
     let next = state.schedule.next();
-    shared.give_way(state);
+    if state.progress.note(frames, is_drained) {
+        shared.give_way(state);
+    }
     match next {
         _ if !is_drained => Turn::Again,
         Some(next) if next <= now => Turn::Again,
@@ -73,12 +76,15 @@ fn receive<'b>(
     (departures, leaving): (&mut Vec<Departure<'b>>, &mut Vec<Leaving<'b>>),
 ) {
     let Some((number, direction, link)) = state.links.of(frame.interface) else { return };
-    let offload = stand_in::decode(frame.header).filter(|_| !frame.is_cut);
+    let offload = Offload::decode(frame.header).filter(|_| !frame.is_cut);
     let Some(offload) = offload else {
         state.faults.unknown += 1;
         return;
     };
-    let offload = if frame.is_tagged { stand_in::shifted(offload, 4) } else { offload };
+    let offload = if frame.is_tagged { offload.shifted(4) } else { offload };
+    // The time of a link does not go back, while stamps of two processors may.
+    let at = state.clock.max(at);
+    state.clock = at;
     link.pass(direction, Arrival { bytes: frame.bytes, offload, at }, departures);
     for departure in departures.drain(..) {
         if state.schedule.lets_pass(departure.due, now) {
@@ -103,7 +109,7 @@ fn send(shared: &Shared, leaving: &[Leaving<'_>], links: &mut Links, faults: &mu
     });
     let frame = |at: usize| {
         let Departure { bytes, offload, .. } = &leaving[at].departure;
-        Outgoing { interface: ends[at], header: stand_in::encode(offload), bytes }
+        Outgoing { interface: ends[at], header: offload.encode(), bytes }
     };
     let now = timer::monotonic();
     shared.socket.send(leaving.len(), frame, |at, outcome| {

@@ -52,9 +52,7 @@ impl Ends {
             _ if ip.fragment.is_some() => ([0, 0], FRAGMENTS),
             Transport::Tcp(tcp) => ([tcp.source, tcp.destination], 0),
             Transport::Udp { source, destination } => ([source, destination], 0),
-            Transport::Icmp { kind, code, .. } => {
-                ([0, 0], u32::from(kind) << 8 | u32::from(code))
-            }
+            Transport::Icmp { kind, code, .. } => ([0, 0], u32::from(kind) << 8 | u32::from(code)),
             Transport::Other => ([0, 0], 0),
         };
         ends([(ip.source, ports[0]), (ip.destination, ports[1])], protocol, service)

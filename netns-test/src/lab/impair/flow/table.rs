@@ -14,7 +14,7 @@ use crate::lab::impair::passage::Direction;
 
 /// Most flows that are known at once. Of more, those that were not used for the longest time are
 /// forgotten; the same ends begin a new flow later.
-const MOST_FLOWS: usize = 65_536;
+pub(super) const MOST_FLOWS: usize = 65_536;
 
 /// Most services whose flows are numbered. Flows to further ones all have the ordinal 0.
 const MOST_SERVICES: usize = 65_536;
@@ -104,6 +104,12 @@ impl Flows {
             tcp: segment,
             verdicts: &mut flow.verdicts[direction.index()][side],
         }
+    }
+
+    /// Returns the number of flows that are known.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.flows.len()
     }
 
     /// Forgets the half of the flows that was not used for the longest time.
@@ -231,7 +237,11 @@ impl Flow {
 fn next(ordinals: &mut BTreeMap<ServiceKey, u64>, key: ServiceKey) -> u64 {
     let has_room = ordinals.len() < MOST_SERVICES;
     match ordinals.entry(key) {
-        Entry::Occupied(mut entry) => std::mem::replace(entry.get_mut(), *entry.get() + 1),
+        Entry::Occupied(entry) => {
+            let next = entry.into_mut();
+            *next += 1;
+            *next - 1
+        }
         Entry::Vacant(entry) => {
             if has_room {
                 entry.insert(1);

@@ -50,8 +50,7 @@ impl Verdicts {
     }
 
     pub(super) fn segment(&self, start: u64) -> Position {
-        let (index, attempt) =
-            self.segments.get(&start).copied().unwrap_or((self.new_segments, 0));
+        let (index, attempt) = self.segments.get(&start).copied().unwrap_or((self.new_segments, 0));
         let step = Step { lane: attempt, index };
         Position { class: Class::Segment, number: start, attempt, step }
     }

@@ -4,6 +4,10 @@ pub(crate) mod field;
 mod ip;
 pub(crate) mod neighbour;
 mod parse;
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use std::net::IpAddr;
@@ -86,7 +90,7 @@ pub(crate) struct Neighbour {
     pub(crate) target: IpAddr,
 }
 
-/// EtherTypes (IEEE 802).
+/// Numbers of the field EtherType (IEEE 802).
 pub(crate) const ETHERTYPE_IPV4: u16 = 0x0800;
 pub(crate) const ETHERTYPE_ARP: u16 = 0x0806;
 pub(crate) const ETHERTYPE_IPV6: u16 = 0x86dd;

@@ -5,6 +5,8 @@
 //! kernel. A frame that cannot be divided here counts as one segment.
 
 mod layout;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 

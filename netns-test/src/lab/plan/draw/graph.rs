@@ -1,6 +1,7 @@
 //! Nodes and edges of a drawing with their labels, before the quoting of a format. Pure.
 
 use crate::lab::plan::{InterfaceKind, InterfaceRef, Plan};
+use crate::lab::topology::impairment::text::declared;
 use crate::lab::topology::{NodeKind, Topology};
 
 /// Graph of a topology or plan. A label is a list of lines.
@@ -26,6 +27,8 @@ impl Graph {
             let [Some(a), Some(b)] = [link.ends[0].node, link.ends[1].node] else { continue };
             let mut label: Vec<String> = link.name.iter().cloned().collect();
             label.extend(link.mtu.map(|mtu| format!("mtu {mtu}")));
+            let ends = [a, b].map(|node| topology.nodes[node].name.as_str());
+            label.extend(declared(&link.impairments, topology.is_impairable, ends));
             edges.push(Edge { ends: [a, b], label, is_overlay: false });
         }
         Self { nodes: nodes.collect(), edges }
@@ -49,6 +52,7 @@ impl Graph {
             let segment = &plan.segments[link.segment];
             let mut label: Vec<String> = link.name.iter().cloned().collect();
             label.extend((segment.mtu != 1500).then(|| format!("mtu {}", segment.mtu)));
+            label.extend(plan.impairment_lines(link));
             label.extend(link.ends.iter().map(|&end| of_end(plan, end)));
             let ends = link.ends.map(|end| end.node);
             edges.push(Edge { ends, label, is_overlay: false });

@@ -7,6 +7,7 @@ use crate::lab::plan::{
     InterfaceKind, InterfacePlan, InterfaceRef, Plan, SegmentKind, SegmentPlan,
 };
 use crate::lab::topology::Topology;
+use crate::lab::topology::impairment::text::declared;
 use crate::lab::topology::model::ExtraKind;
 
 /// Writes the nodes, then the links, in the order of declaration.
@@ -29,6 +30,10 @@ impl fmt::Display for Topology {
             };
             let mut more: Vec<String> = link.name.iter().cloned().collect();
             more.extend(link.mtu.map(|mtu| format!("mtu {mtu}")));
+            let ends = [0, 1].map(|end| link.ends[end].node);
+            let ends = ends.map(|node| node.map_or("?", |node| self.nodes[node].name.as_str()));
+            let lines = declared(&link.impairments, self.is_impairable, ends);
+            more.extend((!lines.is_empty()).then(|| lines.join("; ")));
             rows.push(vec![
                 "link".to_owned(),
                 format!("{} -- {}", end(0), end(1)),
@@ -39,7 +44,7 @@ impl fmt::Display for Topology {
     }
 }
 
-/// Writes each segment with its interfaces, then the routes.
+/// Writes each segment with its interfaces, then the impairments of links, then the routes.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
@@ -52,6 +57,17 @@ impl fmt::Display for Plan {
             let ports = segment.switches.iter().map(|&node| self.switch_row(node));
             let members = segment.members.iter().map(|&place| self.row(place));
             text.push_str(&table(members.chain(ports).collect(), "  "));
+        }
+        let mut rows = Vec::new();
+        for (at, link) in self.links.iter().enumerate() {
+            let name = self.link_name(at);
+            rows.extend(
+                self.impairment_lines(link).into_iter().map(|line| vec![name.clone(), line]),
+            );
+        }
+        if !rows.is_empty() {
+            text.push_str("links\n");
+            text.push_str(&table(rows, "  "));
         }
         let mut rows = Vec::new();
         for node in &self.nodes {

@@ -129,7 +129,7 @@ fn loss(way: &OneWay, mistakes: &mut Mistakes) -> LossPlan {
             Probability::NEVER => LossPlan::None,
             probability => LossPlan::Independent(probability),
         },
-        Loss::Bursts { loss, length } => bursts(loss, *length, is_shared, mistakes),
+        Loss::Bursts { loss, length } => bursts(loss, length.0, is_shared, mistakes),
         Loss::GilbertElliott(given) => {
             let before = mistakes.0.len();
             let names = ["p of the loss", "r of the loss", "bad of the loss", "good of the loss"];

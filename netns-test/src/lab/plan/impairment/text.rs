@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::lab::plan::impairment::{ImpairmentPlan, LossPlan, LossUnit, RatePlan, ReorderPlan};
-use crate::lab::topology::impairment::text::{delay, pattern, queue};
+use crate::lab::plan::{LinkPlan, Plan};
+use crate::lab::topology::impairment::text::{delay, lines, pattern, queue};
 use crate::lab::topology::quantity::{Probability, rate_text};
 
 /// Writes the numbers, in the order of the stages; `unimpaired` if there are none.
@@ -35,6 +36,17 @@ impl fmt::Display for ImpairmentPlan {
         }));
         let text = if words.is_empty() { "unimpaired".to_owned() } else { words.join(", ") };
         f.write_str(&text)
+    }
+}
+
+impl Plan {
+    /// Returns the impairments of a link, a line for each direction that differs.
+    pub(crate) fn impairment_lines(&self, link: &LinkPlan) -> Vec<String> {
+        let LinkPlan { name: _, ends, segment: _, impairments, offloads } = link;
+        let ends = ends.map(|end| self.nodes[end.node].name.as_str());
+        let text = |one: &ImpairmentPlan| (!one.is_perfect()).then(|| one.to_string());
+        let texts = impairments.as_ref().map(|both| both.each_ref().map(text));
+        lines(texts.unwrap_or_default(), impairments.is_some(), !offloads, ends)
     }
 }
 

@@ -7,8 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use crate::addr::cidr::Cidr;
-use crate::lab::impair::engine::stand_in::EmulatedLink;
+use crate::lab::impair::emulated::EmulatedLink;
 use crate::lab::impair::engine::{Engine, LinkPorts, Slot};
+use crate::lab::impair::hash::Seed;
+use crate::lab::plan::impairment::ImpairmentPlan;
 use crate::netlink::link::kind::{Kind, New};
 use crate::netlink::{Netlink, Request, addr, link};
 use crate::sys::net::ifreq;
@@ -80,8 +82,10 @@ impl Pair {
         ask(&self.nodes[side], cidrs.map(|cidr| addr::add(String::new(), index, cidr)).to_vec());
     }
 
-    /// Starts an engine with the link.
-    pub(crate) fn engine(&self, link: EmulatedLink) -> (Engine, Slot) {
+    /// Starts an engine with the link, which has these impairments from the first to the second
+    /// node.
+    pub(crate) fn engine(&self, plan: ImpairmentPlan) -> (Engine, Slot) {
+        let link = EmulatedLink::new(Seed(1), "link", [plan, ImpairmentPlan::default()], 1500);
         let engine = Engine::start(self.hub.as_fd()).unwrap();
         let slot = engine.add(LinkPorts { indexes: INNER, link }).unwrap();
         (engine, slot)

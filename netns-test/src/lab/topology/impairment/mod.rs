@@ -7,14 +7,14 @@ pub(crate) mod text;
 
 use std::time::Duration;
 
-use crate::lab::topology::impairment::model::{Loss, LossUnit, OneWay, QueueLimit};
+use crate::lab::topology::impairment::model::{Length, Loss, LossUnit, OneWay, QueueLimit};
 use crate::lab::topology::quantity::{PatternArg, ProbabilityArg, RateArg};
 
 /// Impairments of a link: a value, which [`LinkSpec::impair`](super::LinkSpec::impair) puts on it.
 ///
 /// A method sets both directions. [`back`](Self::back) sets the direction from the second node of
-/// the link to the first one apart, as most [named conditions](#named-conditions) do whose two
-/// directions differ.
+/// the link to the first one apart, as [named conditions](#named-conditions) do whose directions
+/// differ.
 ///
 /// The stages of a direction are, in this order: loss, corruption, duplication, rate and queue,
 /// delay and jitter, reordering. Packets that are equal in two runs meet the same fate in both.
@@ -88,7 +88,7 @@ impl Impairment {
     /// packets in its bad state and none in the good one (Gilbert's model).
     #[must_use]
     pub fn loss_in_bursts(self, average: impl Into<ProbabilityArg>, length: f64) -> Self {
-        self.lose(Loss::Bursts { loss: average.into(), length })
+        self.lose(Loss::Bursts { loss: average.into(), length: Length(length) })
     }
 
     /// Sets a loss by the Gilbert-Elliott model: a chain of a good and a bad state. It replaces

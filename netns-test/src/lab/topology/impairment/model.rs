@@ -55,7 +55,7 @@ pub(crate) enum Loss {
     /// Average loss, and mean number of packets that are lost in a row.
     Bursts {
         loss: ProbabilityArg,
-        length: f64,
+        length: Length,
     },
     /// The four parameters of `loss gemodel` of `tc-netem(8)`: p, r, 1-h, 1-k.
     GilbertElliott([ProbabilityArg; 4]),
@@ -74,4 +74,14 @@ pub(crate) struct LinkImpairments {
     /// Nodes that `impair_from` names and that are at neither end; `None` for the id of another
     /// topology.
     pub(crate) strays: Vec<Option<usize>>,
+}
+
+/// Mean length of a burst in packets, as it was passed. A value equals itself, NaN too.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Length(pub(crate) f64);
+
+impl PartialEq for Length {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
 }

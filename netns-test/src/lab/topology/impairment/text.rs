@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::lab::topology::impairment::Impairment;
-use crate::lab::topology::impairment::model::{Loss, LossUnit, OneWay, QueueLimit};
+use crate::lab::topology::impairment::model::{
+    LinkImpairments, Loss, LossUnit, OneWay, QueueLimit,
+};
 use crate::lab::topology::quantity::{ProbabilityArg, rate_text};
 
 /// Writes the numbers, in the order of the stages.
@@ -20,7 +22,8 @@ impl fmt::Display for Impairment {
 
 /// Returns the numbers of one direction.
 pub(crate) fn text(way: &OneWay) -> String {
-    let mut words = loss(way);
+    let mut words: Vec<String> = loss(way).into_iter().collect();
+    words.extend(way.includes_neighbours.then(|| "with neighbours".to_owned()));
     let random = [("corrupt", &way.corrupt), ("duplicate", &way.duplicate)];
     let is_set = |(_, probability): &(&str, &ProbabilityArg)| **probability != Default::default();
     words.extend(random.into_iter().filter(is_set).map(|(what, p)| format!("{what} {}", shown(p))));
@@ -30,13 +33,43 @@ pub(crate) fn text(way: &OneWay) -> String {
         Err(error) => format!("rate {error}"),
     }));
     words.extend(way.burst.map(|bytes| format!("burst {bytes} bytes")));
-    words.extend(way.overhead.map(|bytes| format!("overhead {bytes} bytes")));
     words.extend(way.queue.map(queue));
+    words.extend(way.overhead.map(|bytes| format!("overhead {bytes} bytes")));
     words.extend(way.mark_above.map(|bytes| format!("mark above {bytes} bytes")));
     words.extend(delay(way.delay, way.jitter));
-    words.extend(way.reorder.as_ref().map(|p| format!("reorder {}", shown(p))));
-    words.extend(way.reorder_gap.map(|gap| format!("gap {gap}")));
+    words.extend(way.reorder.as_ref().map(|p| format!("reorder {}", shown(p)) + &gap(way)));
     if words.is_empty() { "unimpaired".to_owned() } else { words.join(", ") }
+}
+
+/// Returns what a link declares about impairments, a line for each direction that differs.
+pub(crate) fn declared(
+    link: &LinkImpairments,
+    is_impairable: bool,
+    ends: [&str; 2],
+) -> Vec<String> {
+    let changes = |way: &&OneWay| **way != OneWay::default();
+    let texts = link.from.each_ref().map(|way| way.as_ref().filter(changes).map(text));
+    let is_engine = is_impairable || link.is_impairable || link.from != [None, None];
+    lines(texts, is_engine, link.has_no_offloads, ends)
+}
+
+/// Returns the lines of a link whose directions have these texts, if they are impaired.
+pub(crate) fn lines(
+    texts: [Option<String>; 2],
+    is_impairable: bool,
+    has_no_offloads: bool,
+    ends: [&str; 2],
+) -> Vec<String> {
+    let mut lines = match texts {
+        [None, None] => is_impairable.then(|| "impairable".to_owned()).into_iter().collect(),
+        [Some(one), Some(two)] if one == two => vec![one],
+        texts => {
+            let each = texts.into_iter().zip(ends);
+            each.filter_map(|(text, end)| Some(format!("from {end}: {}", text?))).collect()
+        }
+    };
+    lines.extend(has_no_offloads.then(|| "no offloads".to_owned()));
+    lines
 }
 
 /// Returns the words of a delay.
@@ -59,11 +92,11 @@ pub(crate) fn pattern(pattern: &[bool]) -> String {
     pattern.iter().map(|is_lost| if *is_lost { 'x' } else { '.' }).collect()
 }
 
-fn loss(way: &OneWay) -> Vec<String> {
+fn loss(way: &OneWay) -> Option<String> {
     let words = match &way.loss {
-        Loss::None => return Vec::new(),
+        Loss::None => return None,
         Loss::Independent(p) => format!("loss {}", shown(p)),
-        Loss::Bursts { loss, length } => format!("loss {} in bursts of {length}", shown(loss)),
+        Loss::Bursts { loss, length } => format!("loss {} in bursts of {}", shown(loss), length.0),
         Loss::GilbertElliott(all) => {
             format!("loss gemodel {}", all.each_ref().map(shown).join(" "))
         }
@@ -72,13 +105,13 @@ fn loss(way: &OneWay) -> Vec<String> {
             Err(error) => format!("loss pattern {error}"),
         },
     };
-    let more = [
-        (way.shares_bursts, "shared bursts"),
-        (way.loss_unit == LossUnit::Segment, "by segment"),
-        (way.includes_neighbours, "with neighbours"),
-    ];
-    let more = more.into_iter().filter(|(is_set, _)| *is_set).map(|(_, word)| word.to_owned());
-    std::iter::once(words).chain(more).collect()
+    let shared = if way.shares_bursts { " shared bursts" } else { "" };
+    let unit = if way.loss_unit == LossUnit::Segment { " by segment" } else { "" };
+    Some(words + shared + unit)
+}
+
+fn gap(way: &OneWay) -> String {
+    way.reorder_gap.map(|gap| format!(" gap {gap}")).unwrap_or_default()
 }
 
 fn shown(probability: &ProbabilityArg) -> String {
