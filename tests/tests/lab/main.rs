@@ -10,6 +10,7 @@ mod concurrent_changes;
 mod connect_after_heal;
 mod debug_texts;
 mod early_end;
+mod engine_links;
 mod error_texts;
 mod escapes;
 mod extend;
