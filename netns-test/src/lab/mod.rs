@@ -29,6 +29,10 @@ pub use crate::addr::mac::{Mac, MacError};
 pub use crate::lab::change::interface::NodeInterface;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::partition::Partition;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::change::rules::{LinkRule, RuleSpec};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::change::schedule::RunningSchedule;
 pub use crate::lab::impair::rule::action::{Action, ResetTarget, Unreachable};
 pub use crate::lab::impair::rule::choice::Which;
 pub use crate::lab::impair::rule::packet::Packet;
@@ -76,6 +80,6 @@ pub use crate::lab::topology::quantity::{
     PatternArg, Probability, ProbabilityArg, QuantityError, RateArg,
 };
 pub use crate::lab::topology::{
-    Impairment, LinkId, LinkSpec, MacvlanMode, NodeId, NodeKind, NodeSpec, RegionRouters, Regions,
-    Schedule, Step, Topology,
+    Cut, Impairment, LinkId, LinkSpec, MacvlanMode, NodeId, NodeKind, NodeSpec, RegionRouters,
+    Regions, Schedule, Step, Topology,
 };

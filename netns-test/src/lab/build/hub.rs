@@ -13,7 +13,8 @@ use crate::diagnose;
 use crate::error::{Failure, Result};
 use crate::lab::build::namespaces;
 use crate::lab::fabric::hub::network::HubNetwork;
-use crate::lab::fabric::hub::stand_in::Engine;
+use crate::lab::fabric::on_thread;
+use crate::lab::impair::engine::Engine;
 use crate::netlink::Netlink;
 use crate::sys::ns::ns_set::Place;
 
@@ -29,7 +30,8 @@ impl Beginning {
     pub(crate) fn start() -> Result<Self> {
         let (send, made) = mpsc::channel();
         let work = move || {
-            let network = make().map(Arc::new);
+            // The engine's thread is to be in the caller's namespaces, not in the hub.
+            let network = on_thread::fresh(make).map(Arc::new);
             let own = network.as_ref().ok().map(|network| network.network().try_clone_to_owned());
             // Its receiver waits, unless the build has failed.
             drop(send.send(network));

@@ -113,23 +113,7 @@ impl Link {
     }
 
     fn set_ways(&self, ways: [Option<&OneWay>; 2], given: &Impairment) -> Result<()> {
-        let (plan, label) = (&self.fabric().plan, self.label());
-        let mtu = plan.segments()[plan.links()[self.position()].segment].mtu;
-        let planned = ways.map(|way| way.map(|way| planned(way, mtu)).transpose());
-        let plans: [Option<ImpairmentPlan>; 2] = match planned {
-            [Ok(forth), Ok(back)] => [forth, back],
-            mistakes => {
-                let all = mistakes.into_iter().filter_map(Result::err).flatten();
-                let mut all: Vec<String> = all.collect();
-                all.dedup();
-                let half = all.len() / 2;
-                // Both directions have the same mistakes.
-                if all.len() % 2 == 0 && all[..half] == all[half..] {
-                    all.truncate(half);
-                }
-                return Err(Failure::new("impair", label, all.join("; ")).into());
-            }
-        };
+        let plans = self.planned(ways)?;
         self.model("impair", |model, now, _| {
             for (direction, plan) in Direction::BOTH.into_iter().zip(plans) {
                 if let Some(plan) = plan {
@@ -141,8 +125,42 @@ impl Link {
         Ok(())
     }
 
+    /// Returns an error if the link is a direct veth pair.
+    pub(crate) fn check_impairable(&self) -> Result<()> {
+        let link = &self.fabric().plan.links()[self.position()];
+        let direct = || diff::not_impairable("impair", &self.label());
+        link.impairments.as_ref().map(drop).ok_or_else(|| direct().into())
+    }
+
+    /// Returns the error that [`set_impairment`](Self::set_impairment) would return for a mistake.
+    pub(crate) fn check_impairment(&self, impairment: &Impairment) -> Result<()> {
+        self.check_impairable()?;
+        self.planned(impairment.both(0).map(Some)).map(drop)
+    }
+
+    /// Returns the numbers of both directions, or all mistakes.
+    fn planned(&self, ways: [Option<&OneWay>; 2]) -> Result<[Option<ImpairmentPlan>; 2]> {
+        let (plan, label) = (&self.fabric().plan, self.label());
+        let mtu = plan.segments()[plan.links()[self.position()].segment].mtu;
+        let planned = ways.map(|way| way.map(|way| planned(way, mtu)).transpose());
+        match planned {
+            [Ok(forth), Ok(back)] => Ok([forth, back]),
+            mistakes => {
+                let all = mistakes.into_iter().filter_map(Result::err).flatten();
+                let mut all: Vec<String> = all.collect();
+                all.dedup();
+                let half = all.len() / 2;
+                // Both directions have the same mistakes.
+                if all.len() % 2 == 0 && all[..half] == all[half..] {
+                    all.truncate(half);
+                }
+                Err(Failure::new("impair", label, all.join("; ")).into())
+            }
+        }
+    }
+
     /// Returns the end of the link, 0 or 1, that is at a node now.
-    fn end_at(&self, step: &'static str, node: NodeId) -> Result<usize> {
+    pub(crate) fn end_at(&self, step: &'static str, node: NodeId) -> Result<usize> {
         let fabric = self.fabric();
         let at = fabric.plan.position(node);
         let ends = fabric.links.ends(self.position());
@@ -159,7 +177,7 @@ impl Link {
         Ok(found?)
     }
 
-    fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         self.fabric().plan.link_label(self.position())
     }
 

@@ -4,7 +4,6 @@ use crate::error::{Failure, Result};
 use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::own_network::of_kernel;
 use crate::lab::fabric::state::Fabric;
-use crate::lab::run::lab::Lab;
 use crate::lab::run::node::Node;
 use crate::lab::topology::input::{InterfaceArg, InterfaceSelector};
 use crate::lab::topology::{NodeId, NodeKind};
@@ -78,10 +77,10 @@ impl Node {
     }
 }
 
-impl Lab {
+impl Fabric {
     /// Returns the position of a node in the plan, or an error of this step.
     pub(crate) fn position_of(&self, step: &str, node: NodeId) -> Result<usize> {
         let unknown = || Failure::new(step, "a node of another topology", "it is not in this lab");
-        self.plan().position(node).ok_or_else(|| unknown().into())
+        self.plan.position(node).ok_or_else(|| unknown().into())
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::error::{Failure, Result, located};
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::log;
+use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::Plan;
 use crate::lab::run::lab::Lab;
 use crate::lab::topology::{NodeId, NodeKind};
@@ -14,14 +15,22 @@ use crate::lab::topology::{NodeId, NodeKind};
 pub struct Partition<'a> {
     lab: &'a Lab,
     number: u64,
-    /// Names of the nodes on both sides.
-    sides: [String; 2],
+    sides: Sides,
+}
+
+/// The two sides of a partition.
+#[derive(Clone, Debug)]
+pub(crate) struct Sides {
+    /// Positions of their nodes.
+    nodes: [BTreeSet<usize>; 2],
+    /// Names of their nodes.
+    names: [String; 2],
     ways: Ways,
 }
 
 /// Directions in which packets are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ways {
+pub(crate) enum Ways {
     Both,
     /// From the first side to the second one.
     One,
@@ -36,8 +45,7 @@ impl Partition<'_> {
     /// As [`Lab::heal`].
     #[track_caller]
     pub fn heal(self) -> Result<()> {
-        note(&self.sides, self.ways, "off");
-        located(self.lab.fabric().heal(Some(self.number)))
+        located(self.lab.fabric().join(self.number, &self.sides))
     }
 }
 
@@ -114,24 +122,9 @@ impl Lab {
     }
 
     fn part(&self, sides: [&[NodeId]; 2], ways: Ways) -> Result<Partition<'_>> {
-        let fabric = self.fabric();
-        let [one, other] = [self.side(sides[0])?, self.side(sides[1])?];
-        if let Some(&both) = one.iter().find(|node| other.contains(node)) {
-            return Err(invalid(&fabric.plan, both, "it is on both sides").into());
-        }
-        let names = |side: &BTreeSet<usize>| {
-            let all: Vec<&str> =
-                side.iter().map(|at| self.plan().nodes()[*at].name.as_str()).collect();
-            all.join(", ")
-        };
-        let sides = [names(&one), names(&other)];
-        note(&sides, ways, "on");
-        // The first node of a pair drops packets from the second one.
-        let pairs = one.iter().flat_map(|&from| other.iter().map(move |&to| (to, from)));
-        let back = |pair: (usize, usize)| (ways == Ways::Both).then_some((pair.1, pair.0));
-        let deaf = pairs.flat_map(|pair| [Some(pair), back(pair)]).flatten().collect();
-        let number = fabric.partitions.add(&fabric.nodes, deaf)?;
-        Ok(Partition { lab: self, number, sides, ways })
+        let sides = Sides::new(self.plan(), sides, ways)?;
+        let number = self.fabric().part(&sides)?;
+        Ok(Partition { lab: self, number, sides })
     }
 
     /// Ends all [partitions](Self::partition). When this returns, all nodes reach each other, also
@@ -161,36 +154,73 @@ impl Lab {
         log::note(|| Event::of(EventKind::Partition, "", "healed").with("state", "off"));
         located(self.fabric().heal(None))
     }
+}
 
-    /// Returns the positions of the nodes of one side.
-    fn side(&self, nodes: &[NodeId]) -> Result<BTreeSet<usize>> {
-        let plan = self.plan();
-        let place = |node: &NodeId| match plan.position(*node) {
-            None => {
-                let object = "a node of another topology";
-                Err(Failure::new("partition", object, "it is not in this lab").into())
-            }
-            Some(at) if plan.nodes()[at].kind == NodeKind::Switch => {
-                let why = "it is a switch, and has no address; name the nodes on it";
-                Err(invalid(plan, at, why).into())
-            }
-            Some(at) => Ok(at),
-        };
-        nodes.iter().map(place).collect()
+impl Fabric {
+    /// Adds a partition. Returns its number.
+    pub(crate) fn part(&self, sides: &Sides) -> Result<u64> {
+        sides.note("on");
+        self.partitions.add(&self.nodes, sides.deaf())
+    }
+
+    /// Ends a partition by its number.
+    pub(crate) fn join(&self, number: u64, sides: &Sides) -> Result<()> {
+        sides.note("off");
+        self.heal(Some(number))
     }
 }
 
-/// Notes the begin (`on`) or the end (`off`) of a partition in the log of the test.
-fn note([one, other]: &[String; 2], ways: Ways, state: &str) {
-    log::note(|| {
-        let sign = match ways {
-            Ways::Both => "|",
-            Ways::One => "to",
-        };
-        let end = if state == "off" { " healed" } else { "" };
-        let event = Event::of(EventKind::Partition, "", format!("{one} {sign} {other}{end}"));
-        event.with("state", state).with("one", one).with("other", other)
-    });
+impl Sides {
+    /// Returns the sides of a partition of `plan`, or the reason why they are none.
+    pub(crate) fn new(plan: &Plan, sides: [&[NodeId]; 2], ways: Ways) -> Result<Self> {
+        let nodes = [side(plan, sides[0])?, side(plan, sides[1])?];
+        if let Some(&both) = nodes[0].intersection(&nodes[1]).next() {
+            return Err(invalid(plan, both, "it is on both sides").into());
+        }
+        let name = |at: &usize| plan.nodes()[*at].name.as_str();
+        let names = |side: &BTreeSet<usize>| side.iter().map(name).collect::<Vec<_>>().join(", ");
+        let names = nodes.each_ref().map(names);
+        Ok(Self { nodes, names, ways })
+    }
+
+    /// Returns pairs of nodes, by position, of which the first one drops packets from the second
+    /// one.
+    fn deaf(&self) -> BTreeSet<(usize, usize)> {
+        let [one, other] = &self.nodes;
+        let forth = one.iter().flat_map(|&from| other.iter().map(move |&to| (to, from)));
+        let back = |pair: (usize, usize)| (self.ways == Ways::Both).then_some((pair.1, pair.0));
+        forth.flat_map(|pair| [Some(pair), back(pair)]).flatten().collect()
+    }
+
+    /// Notes the begin (`on`) or the end (`off`) of the partition in the log of the test.
+    fn note(&self, state: &str) {
+        log::note(|| {
+            let [one, other] = &self.names;
+            let sign = match self.ways {
+                Ways::Both => "|",
+                Ways::One => "to",
+            };
+            let end = if state == "off" { " healed" } else { "" };
+            let event = Event::of(EventKind::Partition, "", format!("{one} {sign} {other}{end}"));
+            event.with("state", state).with("one", one).with("other", other)
+        });
+    }
+}
+
+/// Returns the positions of the nodes of one side.
+fn side(plan: &Plan, nodes: &[NodeId]) -> Result<BTreeSet<usize>> {
+    let place = |node: &NodeId| match plan.position(*node) {
+        None => {
+            let object = "a node of another topology";
+            Err(Failure::new("partition", object, "it is not in this lab").into())
+        }
+        Some(at) if plan.nodes()[at].kind == NodeKind::Switch => {
+            let why = "it is a switch, and has no address; name the nodes on it";
+            Err(invalid(plan, at, why).into())
+        }
+        Some(at) => Ok(at),
+    };
+    nodes.iter().map(place).collect()
 }
 
 fn invalid(plan: &Plan, node: usize, why: &str) -> Failure {

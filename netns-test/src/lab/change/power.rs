@@ -23,6 +23,7 @@ use crate::lab::fabric::ready::Awaited;
 use crate::lab::fabric::state::Fabric;
 use crate::lab::plan::InterfaceKind;
 use crate::lab::run::lab::Lab;
+use crate::lab::run::programs::spawner::Programs;
 use crate::lab::topology::{NodeId, NodeKind};
 use crate::netlink;
 use crate::sys::ns::ns_set;
@@ -60,14 +61,33 @@ impl Lab {
     /// ```
     #[track_caller]
     pub fn power_off(&self, node: NodeId) -> Result<()> {
-        let done = self.try_power_off(node);
-        self.note_power(node, "off");
-        located(done)
+        located(self.fabric().power_off(self.programs(), node))
     }
 
-    fn try_power_off(&self, node: NodeId) -> Result<()> {
+    /// Powers a node on, in new namespaces. It has the interfaces, addresses, routes and sysctls of
+    /// the plan, as changed by moves of links. Returns when packets pass on its links, except links
+    /// that are down at the other end.
+    ///
+    /// # Errors
+    ///
+    /// A node that is on; a request that the kernel refuses, which leaves the node off; a link
+    /// without carrier after 30 seconds.
+    #[track_caller]
+    pub fn power_on(&self, node: NodeId) -> Result<()> {
+        located(self.fabric().power_on(node))
+    }
+}
+
+impl Fabric {
+    pub(crate) fn power_off(&self, programs: &Programs, node: NodeId) -> Result<()> {
+        let done = self.try_power_off(programs, node);
+        self.note_power(node, "off");
+        done
+    }
+
+    fn try_power_off(&self, programs: &Programs, node: NodeId) -> Result<()> {
         let step = "power off";
-        let (at, fabric) = (self.position_of(step, node)?, self.fabric());
+        let (at, fabric) = (self.position_of(step, node)?, self);
         let node = &fabric.nodes[at];
         let links = fabric.links.lock();
         let invalid = |why| Err(Failure::new(step, node.name(), why).into());
@@ -83,7 +103,7 @@ impl Lab {
             tasks.end();
         }
         // Also programs that have moved to another network.
-        self.end_programs_on(node.name());
+        programs.end_on(node.name());
         let killed = ns_set::kill_all_in(&[here.place.network()]);
         drop(here);
         node.keep(old);
@@ -97,31 +117,22 @@ impl Lab {
         Ok(killed?)
     }
 
-    /// Powers a node on, in new namespaces. It has the interfaces, addresses, routes and sysctls of
-    /// the plan, as changed by moves of links. Returns when packets pass on its links, except links
-    /// that are down at the other end.
-    ///
-    /// # Errors
-    ///
-    /// A node that is on; a request that the kernel refuses, which leaves the node off; a link
-    /// without carrier after 30 seconds.
-    #[track_caller]
-    pub fn power_on(&self, node: NodeId) -> Result<()> {
+    pub(crate) fn power_on(&self, node: NodeId) -> Result<()> {
         let done = self.try_power_on(node);
         self.note_power(node, "on");
-        located(done)
+        done
     }
 
     /// Notes the change in the log of the test, with the networks that the nodes have now.
     fn note_power(&self, node: NodeId, state: &str) {
-        let Some(at) = self.plan().position(node) else { return };
-        let name = &self.plan().nodes()[at].name;
+        let Some(at) = self.plan.position(node) else { return };
+        let name = &self.plan.nodes()[at].name;
         log::note(|| Event::of(EventKind::Power, name, state).with("state", state));
-        described::report_networks(self.fabric());
+        described::report_networks(self);
     }
 
     fn try_power_on(&self, node: NodeId) -> Result<()> {
-        let (at, fabric) = (self.position_of("power on", node)?, self.fabric());
+        let (at, fabric) = (self.position_of("power on", node)?, self);
         let node = &fabric.nodes[at];
         let links = fabric.links.lock();
         let is_on = || Failure::new("power on", node.name(), "it is on");

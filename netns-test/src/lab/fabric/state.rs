@@ -100,6 +100,11 @@ impl Fabric {
         self.hub.as_ref().map_or(Ok(()), |hub| hub.reflect_node(links, node))
     }
 
+    /// Passes the states of all ends on to the hub.
+    pub(crate) fn reflect_all(&self) -> Result<()> {
+        self.hub.as_ref().map_or(Ok(()), |hub| hub.reflect_all(&self.links.lock()))
+    }
+
     /// Makes the hub follow the ends at a node that has come on, or has got one.
     pub(crate) fn follow_node(&self, links: &[[End; 2]], node: usize) -> Result<()> {
         let live = &self.nodes[node];

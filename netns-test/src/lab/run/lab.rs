@@ -22,7 +22,7 @@ use crate::lab::run::escapes;
 use crate::lab::run::link::Link;
 use crate::lab::run::node::Node;
 use crate::lab::run::panics::Panics;
-use crate::lab::run::programs::spawner::Common;
+use crate::lab::run::programs::spawner::{Common, Programs};
 use crate::lab::topology::{LinkId, NodeId, NodeKind, Topology};
 use crate::note::note;
 use crate::sys::ns::ns_set;
@@ -157,9 +157,9 @@ impl Lab {
         self.links = links.map(|at| Link::new(Arc::clone(fabric), at)).collect();
     }
 
-    /// Kills and reaps the programs that have been started on a node.
-    pub(crate) fn end_programs_on(&self, node: &str) {
-        self.common.programs.end_on(node);
+    /// Returns the programs that have been started.
+    pub(crate) fn programs(&self) -> &Arc<Programs> {
+        &self.common.programs
     }
 
     /// Makes the names in this text of `/etc/hosts` known to waits.

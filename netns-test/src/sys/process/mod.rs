@@ -14,7 +14,7 @@ pub(crate) mod unfailing;
 
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
 use crate::sys::text::field;
 
@@ -291,10 +291,13 @@ pub(crate) fn exit_now(status: i32) -> ! {
 
 /// Duplicates a descriptor of the process that a pidfd refers to (`pidfd_getfd(2)`, Linux 5.6). The
 /// caller needs the right to trace the process.
-pub(crate) fn duplicate_from(pidfd: BorrowedFd<'_>, number: RawFd) -> io::Result<OwnedFd> {
+pub(crate) fn duplicate_from(
+    pidfd: BorrowedFd<'_>,
+    number: std::os::fd::RawFd,
+) -> io::Result<OwnedFd> {
     // SAFETY: takes a descriptor, a number and no flags, and makes a descriptor.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0) };
-    let fd = RawFd::try_from(Errno::result(fd)?).map_err(io::Error::other)?;
+    let fd = std::os::fd::RawFd::try_from(Errno::result(fd)?).map_err(|_| Errno::EOVERFLOW)?;
     Ok(crate::sys::fds::adopt(fd))
 }
 

@@ -1,5 +1,5 @@
-//! Carrier of links through the hub: an inner end is up as long as the outer end on the other side
-//! is. So an end of a link has carrier if both ends are up, as that of a veth pair has.
+//! Carrier of links through the hub: both inner ends are up as long as both outer ends are. So an end
+//! of a link has carrier if both ends are up, as that of a veth pair has.
 //!
 //! The carrier of the inner ends themselves does not say that: while both are down, neither shows
 //! that its outer end comes up. So the outer ends are read, in the networks of the nodes.
@@ -14,9 +14,6 @@ use crate::lab::plan::Plan;
 use crate::netlink::link::Interface;
 use crate::sys::lock::lock;
 
-/// End of a link: position of the link, and 0 or 1.
-type Place = (usize, usize);
-
 /// The inner ends, and the nodes of the lab. Callers hold the lock of the lab's links.
 #[derive(Debug)]
 pub(crate) struct Mirror {
@@ -29,7 +26,7 @@ struct State {
     nodes: Vec<Arc<LiveNode>>,
     /// By link, whether its inner ends are up. None for a direct veth pair, and for a link that was
     /// deleted.
-    links: Vec<Option<[bool; 2]>>,
+    links: Vec<Option<bool>>,
     /// The first failure that nobody could be told.
     trouble: Option<String>,
 }
@@ -57,46 +54,31 @@ impl Mirror {
         let mut state = lock(&self.state);
         let known = state.links.len();
         let new = plan.links().iter().skip(known);
-        state.links.extend(new.map(|link| link.impairments.is_some().then_some([true; 2])));
+        state.links.extend(new.map(|link| link.impairments.is_some().then_some(true)));
         state.nodes = nodes.to_vec();
     }
 
     /// Returns whether a link through the hub has an end at a node.
     pub(crate) fn is_at(&self, links: &[[End; 2]], node: usize) -> bool {
-        places_at(&lock(&self.state).links, links, node).next().is_some()
+        let state = lock(&self.state);
+        let mut known = state.links.iter().zip(links).filter(|(known, _)| known.is_some());
+        known.any(|(_, ends)| ends.iter().any(|end| end.node == node))
     }
 
-    /// Passes the state of one end of a link on.
-    pub(crate) fn end(&self, links: &[[End; 2]], (at, side): Place) -> Result<(), Failure> {
-        let mut state = lock(&self.state);
-        if state.links.get(at).is_none_or(Option::is_none) {
-            return Ok(());
-        }
-        let end = &links[at][side];
-        let found = match state.nodes[end.node].here() {
-            Ok(here) => outer(here.netlink.interface(end.index)?.as_ref()),
-            Err(_) => Outer::Down,
-        };
-        self.pass_on(&mut state.links[at], (at, side), found)
+    /// Passes the states of the ends of a link on.
+    pub(crate) fn link(&self, links: &[[End; 2]], at: usize) -> Result<(), Failure> {
+        self.pass_on(&mut lock(&self.state), links, at)
     }
 
-    /// Passes the states of all ends of links at a node on.
-    pub(crate) fn node(&self, links: &[[End; 2]], node: usize) -> Result<(), Failure> {
+    /// Passes the states of the ends of all links on that `is_meant` accepts.
+    pub(crate) fn links(
+        &self,
+        links: &[[End; 2]],
+        is_meant: impl Fn(&[End; 2]) -> bool,
+    ) -> Result<(), Failure> {
         let mut state = lock(&self.state);
-        let places: Vec<Place> = places_at(&state.links, links, node).collect();
-        if places.is_empty() {
-            return Ok(());
-        }
-        // While it is off, its ends are down.
-        let here = state.nodes[node].here().ok();
-        let there = here.map(|here| here.netlink.interfaces()).transpose()?;
-        places.into_iter().try_for_each(|(at, side)| {
-            let index = links[at][side].index;
-            let found = there
-                .as_ref()
-                .map_or(Outer::Down, |there| outer(there.iter().find(|one| one.index == index)));
-            self.pass_on(&mut state.links[at], (at, side), found)
-        })
+        let mut meant = (0..links.len()).filter(|at| is_meant(&links[*at]));
+        meant.try_for_each(|at| self.pass_on(&mut state, links, at))
     }
 
     /// Keeps a failure until the end of the lab.
@@ -110,40 +92,33 @@ impl Mirror {
         lock(&self.state).trouble.take()
     }
 
-    fn pass_on(
-        &self,
-        link: &mut Option<[bool; 2]>,
-        (at, side): Place,
-        outer: Outer,
-    ) -> Result<(), Failure> {
-        let Some(are_up) = link else { return Ok(()) };
-        let far = 1 - side;
-        match outer {
-            Outer::Gone if self.network.has((at, side))? => {}
-            Outer::Gone => {
-                // As with a veth pair, the other end goes, too.
-                self.network.delete((at, far))?;
-                *link = None;
+    fn pass_on(&self, state: &mut State, links: &[[End; 2]], at: usize) -> Result<(), Failure> {
+        let Some(Some(are_up)) = state.links.get(at) else { return Ok(()) };
+        let (mut should, mut is_deleted) = (true, false);
+        for (side, end) in links[at].iter().enumerate() {
+            let found = match state.nodes[end.node].here() {
+                Ok(here) => outer(here.netlink.interface(end.index)?.as_ref()),
+                // While a node is off, its ends are down.
+                Err(_) => Outer::Down,
+            };
+            match found {
+                Outer::Up => {}
+                Outer::Down => should = false,
+                // In a network that is not the lab's it may be up.
+                Outer::Gone => is_deleted |= !self.network.has((at, side))?,
             }
-            Outer::Up | Outer::Down => {
-                let is_up = outer == Outer::Up;
-                if are_up[far] != is_up && self.network.set((at, far), is_up)? {
-                    are_up[far] = is_up;
-                }
-            }
+        }
+        if is_deleted {
+            // As with a veth pair, the other end goes, too.
+            state.links[at] = None;
+            return [0, 1].into_iter().try_for_each(|side| self.network.delete((at, side)));
+        }
+        if *are_up != should {
+            self.network.set(at, should)?;
+            state.links[at] = Some(should);
         }
         Ok(())
     }
-}
-
-fn places_at<'a>(
-    known: &'a [Option<[bool; 2]>],
-    links: &'a [[End; 2]],
-    node: usize,
-) -> impl Iterator<Item = Place> + 'a {
-    let known = known.iter().zip(links).enumerate().filter(|(_, (known, _))| known.is_some());
-    let all = known.flat_map(|(at, (_, ends))| [(at, 0, &ends[0]), (at, 1, &ends[1])]);
-    all.filter(move |(_, _, end)| end.node == node).map(|(at, side, _)| (at, side))
 }
 
 fn outer(found: Option<&Interface>) -> Outer {

@@ -6,20 +6,20 @@
 
 pub(crate) mod mirror;
 pub(crate) mod network;
-pub(crate) mod stand_in;
 pub(crate) mod watch;
 
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex};
 
 use crate::error::{Failure, Result};
+use crate::lab::fabric::described;
 use crate::lab::fabric::ends::{End, LinkEnds};
 use crate::lab::fabric::hub::mirror::Mirror;
 use crate::lab::fabric::hub::network::{HubNetwork, index};
-use crate::lab::fabric::hub::stand_in::{Engine, LinkPorts, Slot};
 use crate::lab::fabric::hub::watch::Watch;
 use crate::lab::fabric::node::LiveNode;
 use crate::lab::impair::emulated::EmulatedLink;
+use crate::lab::impair::engine::{Engine, LinkPorts, Slot};
 use crate::lab::impair::hash::Seed;
 use crate::lab::impair::passage::{Departure, Direction, Nanos};
 use crate::lab::plan::Plan;
@@ -46,6 +46,7 @@ impl Hub {
         engine: Engine,
         (seed, links): (Seed, &Arc<LinkEnds>),
     ) -> Result<Self> {
+        described::report_socket(engine.socket());
         let mirror = Arc::new(Mirror::new(network));
         let watch = Watch::start(Arc::clone(&mirror), Arc::clone(links))?;
         let engine = Mutex::new(Some(Arc::new(engine)));
@@ -109,12 +110,17 @@ impl Hub {
 
     /// Passes the states of both ends of a link on to the inner ends. Other links are not touched.
     pub(crate) fn reflect(&self, links: &[[End; 2]], at: usize) -> Result<()> {
-        Ok([0, 1].into_iter().try_for_each(|side| self.mirror.end(links, (at, side)))?)
+        Ok(self.mirror.link(links, at)?)
     }
 
-    /// Passes the states of the ends of links at a node on.
+    /// Passes the states of the ends of all links at a node on.
     pub(crate) fn reflect_node(&self, links: &[[End; 2]], node: usize) -> Result<()> {
-        Ok(self.mirror.node(links, node)?)
+        Ok(self.mirror.links(links, |ends| ends.iter().any(|end| end.node == node))?)
+    }
+
+    /// Passes the states of all ends of links on.
+    pub(crate) fn reflect_all(&self, links: &[[End; 2]]) -> Result<()> {
+        Ok(self.mirror.links(links, |_| true)?)
     }
 
     /// Follows the ends of links at a node, which is on and has them now. Does nothing if it has

@@ -71,12 +71,12 @@ impl HubNetwork {
         }
     }
 
-    /// Sets an inner end up or down. Returns whether it is there.
-    pub(super) fn set(&self, place: (usize, usize), is_up: bool) -> Result<bool, Failure> {
-        match self.netlink.ask_all(&[state(place, is_up)]) {
-            Ok(()) => Ok(true),
-            Err(failure) if failure.errno == Some(errno::ENODEV) => Ok(false),
-            Err(failure) => Err(failure),
+    /// Sets both inner ends of a link up or down, as far as they exist.
+    pub(super) fn set(&self, link: usize, are_up: bool) -> Result<(), Failure> {
+        let requests = [0, 1].map(|side| state((link, side), are_up));
+        match self.netlink.ask_all(&requests) {
+            Err(failure) if failure.errno == Some(errno::ENODEV) => Ok(()),
+            other => other,
         }
     }
 

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::diagnose;
 use crate::error::Failure;
-use crate::lab::fabric::ends::LinkEnds;
+use crate::lab::fabric::ends::{End, LinkEnds};
 use crate::lab::fabric::hub::mirror::Mirror;
 use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::on_thread;
@@ -133,7 +133,7 @@ impl Watcher {
         loop {
             match self.wait() {
                 Ok(None) => return,
-                Ok(Some(changed)) => changed.into_iter().for_each(|node| self.pass_on(node)),
+                Ok(Some(changed)) => self.pass_on(&changed),
                 Err(error) => {
                     let failure = errno::failure("wait for", "changes of links", &error);
                     return self.mirror.note(&failure);
@@ -172,8 +172,9 @@ impl Watcher {
         Ok(Some(changed))
     }
 
-    fn pass_on(&self, node: usize) {
-        if let Err(failure) = self.mirror.node(&self.links.lock(), node) {
+    fn pass_on(&self, changed: &[usize]) {
+        let is_there = |ends: &[End; 2]| ends.iter().any(|end| changed.contains(&end.node));
+        if let Err(failure) = self.mirror.links(&self.links.lock(), is_there) {
             self.mirror.note(&failure);
         }
     }

@@ -46,6 +46,7 @@ impl Lab {
     #[track_caller]
     pub fn snapshot(&self) -> Result<Snapshot> {
         let ids = (0..self.plan().nodes().len()).map(|at| self.plan().id(at)).collect();
+        located(self.fabric().reflect_all())?;
         let read_all = || self.nodes().map(node).collect::<Result<_, Failure>>();
         let nodes = on_thread::fresh(read_all).map_err(Error::from);
         located(nodes.map(|nodes| Snapshot::new(nodes, ids)))

@@ -1,12 +1,14 @@
 //! Moves of an end of a link from node to node.
 
+pub(crate) mod join;
+
 use std::net::IpAddr;
 
 use crate::error::{Failure, Result, located};
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::log;
 use crate::lab::build::end::LinkEnd;
-use crate::lab::change::join::Joining;
+use crate::lab::change::move_link::join::Joining;
 use crate::lab::fabric::described;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::moved::{Current, current};
@@ -99,7 +101,7 @@ impl Lab {
             || Failure::new("move", "a link of another topology", "it is not in this lab");
         let at = fabric.plan.link_position(link).ok_or_else(stranger)?;
         let link = fabric.plan.link_label(at);
-        let (from, to) = (self.position_of("move", from)?, self.position_of("move", to)?);
+        let (from, to) = (fabric.position_of("move", from)?, fabric.position_of("move", to)?);
         let mut links = fabric.links.lock();
         let invalid = |why: String| Err(Failure::new("move", link.as_str(), why).into());
         let name = |node: usize| fabric.plan.nodes()[node].name.as_str();

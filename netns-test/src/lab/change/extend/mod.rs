@@ -1,5 +1,7 @@
 //! Extension of a running lab by nodes, links and other parts of its topology.
 
+pub(crate) mod rollback;
+
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use crate::lab::build::hub::Beginning;
 use crate::lab::build::namespaces;
 use crate::lab::build::requests::{flood, last_index, make_links, of_node, routes_of, set_up_node};
 use crate::lab::build::sysctls;
-use crate::lab::change::rollback::Before;
+use crate::lab::change::extend::rollback::Before;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::hub;
 use crate::lab::fabric::hub::Hub;
