@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use crate::lab::impair::emulated::tests::frames::{Kind, Sample, Wire};
 use crate::lab::impair::emulated::{EmulatedLink, Sent};
+use crate::lab::impair::frame::samples::Random;
 use crate::lab::impair::frame::{ACK, FIN, Frame, PSH, SYN};
 use crate::lab::impair::gso;
 use crate::lab::impair::passage::{Departure, Direction};
 use crate::lab::impair::stats::{FlowName, LostPacket};
-use crate::lab::tests::random::Random;
 
 /// How data is sent; none of it may have an effect on what is lost.
 #[derive(Clone, Debug)]
