@@ -4,7 +4,7 @@
 use netns_test::{NodeId, Topology, netns_test};
 use netns_test_tests::stdout_of;
 
-use crate::net::{Mesh, connection, mesh, row, star, switched, topology};
+use crate::net::{Mesh, connection, is_over_engine, mesh, row, star, switched, topology};
 use crate::oracle;
 
 /// Builds it, lets everybody talk with everybody at once, and compares with `ip` then.
@@ -27,7 +27,9 @@ fn small_topologies() -> netns_test::Result<()> {
 #[netns_test(timeout = "180s")]
 fn large_topologies() -> netns_test::Result<()> {
     raise_open_files();
-    let all = [star(50), star(200), switched(20), row(30, false), row(12, true), mesh(12)];
+    // More links at once than an engine has room for the first frames of, on a busy machine.
+    let most = if is_over_engine() { 60 } else { 200 };
+    let all = [star(50), star(most), switched(20), row(30, false), row(12, true), mesh(12)];
     all.into_iter().try_for_each(holds)
 }
 

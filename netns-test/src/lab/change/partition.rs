@@ -209,18 +209,18 @@ impl Sides {
 
 /// Returns the positions of the nodes of one side.
 fn side(plan: &Plan, nodes: &[NodeId]) -> Result<BTreeSet<usize>> {
-        let place = |node: &NodeId| match plan.position(*node) {
-            None => {
-                let object = "a node of another topology";
-                Err(Failure::new("partition", object, "it is not in this lab").into())
-            }
-            Some(at) if plan.nodes()[at].kind == NodeKind::Switch => {
-                let why = "it is a switch, and has no address; name the nodes on it";
-                Err(invalid(plan, at, why).into())
-            }
-            Some(at) => Ok(at),
-        };
-        nodes.iter().map(place).collect()
+    let place = |node: &NodeId| match plan.position(*node) {
+        None => {
+            let object = "a node of another topology";
+            Err(Failure::new("partition", object, "it is not in this lab").into())
+        }
+        Some(at) if plan.nodes()[at].kind == NodeKind::Switch => {
+            let why = "it is a switch, and has no address; name the nodes on it";
+            Err(invalid(plan, at, why).into())
+        }
+        Some(at) => Ok(at),
+    };
+    nodes.iter().map(place).collect()
 }
 
 fn invalid(plan: &Plan, node: usize, why: &str) -> Failure {

@@ -224,9 +224,7 @@ impl Steps {
             Step::Up(link) => self.link(*link)?.up(),
             Step::Hold(link) => self.link(*link)?.hold(),
             Step::Release(link) => self.link(*link)?.release(),
-            Step::Impair(link, impairment) => {
-                self.link(*link)?.set_impairment(impairment.clone())
-            }
+            Step::Impair(link, impairment) => self.link(*link)?.set_impairment(impairment.clone()),
             Step::ImpairFrom(link, node, impairment) => {
                 self.link(*link)?.set_impairment_from(*node, impairment.clone())
             }
