@@ -30,8 +30,6 @@ pub use crate::lab::change::interface::NodeInterface;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::partition::Partition;
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use crate::lab::change::rule::LinkRule;
-#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::schedule::RunningSchedule;
 pub use crate::lab::impair::rule::action::{Action, ResetTarget, Unreachable};
 pub use crate::lab::impair::rule::choice::Which;

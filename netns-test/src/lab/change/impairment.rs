@@ -160,7 +160,7 @@ impl Link {
     }
 
     /// Returns the end of the link, 0 or 1, that is at a node now.
-    pub(crate) fn end_at(&self, step: &'static str, node: NodeId) -> Result<usize> {
+    fn end_at(&self, step: &'static str, node: NodeId) -> Result<usize> {
         let fabric = self.fabric();
         let at = fabric.plan.position(node);
         let ends = fabric.links.ends(self.position());
@@ -177,11 +177,11 @@ impl Link {
         Ok(found?)
     }
 
-    pub(crate) fn label(&self) -> String {
+    fn label(&self) -> String {
         self.fabric().plan.link_label(self.position())
     }
 
-    pub(crate) fn model<T>(
+    fn model<T>(
         &self,
         step: &'static str,
         change: impl FnOnce(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,

@@ -10,5 +10,4 @@ pub(crate) mod move_link;
 pub(crate) mod partition;
 pub(crate) mod power;
 pub(crate) mod routes;
-pub(crate) mod rule;
 pub(crate) mod schedule;
