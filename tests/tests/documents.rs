@@ -5,13 +5,16 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use netns_test::lab::Impairment;
+
 /// The documents. README.md and those in the package are also shown by registries, where a relative
 /// link has no target.
-const DOCUMENTS: [&str; 14] = [
+const DOCUMENTS: [&str; 15] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
+    "docs/BAD-NETWORKS.md",
     "docs/CI.md",
     "docs/ENVIRONMENTS.md",
     "docs/FAILURES.md",
@@ -71,6 +74,29 @@ fn absolute_links_lead_to_files() {
     assert!(!root().join(target(&docs("NONE.md")).unwrap()).exists());
     assert_eq!(target("https://example.org/docs/CI.md"), None);
     assert_eq!(target("#cost"), Some("README.md".into()));
+}
+
+#[test]
+fn the_numbers_of_named_conditions_are_those_of_the_crate() {
+    let all = [
+        ("lan", Impairment::lan()),
+        ("wifi", Impairment::wifi()),
+        ("wifi_bad", Impairment::wifi_bad()),
+        ("edge", Impairment::edge()),
+        ("mobile_3g", Impairment::mobile_3g()),
+        ("lte", Impairment::lte()),
+        ("mobile_5g", Impairment::mobile_5g()),
+        ("dial_up", Impairment::dial_up()),
+        ("dsl", Impairment::dsl()),
+        ("cable", Impairment::cable()),
+        ("fibre", Impairment::fibre()),
+        ("leo_satellite", Impairment::leo_satellite()),
+        ("geo_satellite", Impairment::geo_satellite()),
+        ("lossy_datacentre", Impairment::lossy_datacentre()),
+    ];
+    let lines = all.map(|(name, condition)| format!("{name:18}{condition}\n")).concat();
+    let document = read("docs/BAD-NETWORKS.md");
+    assert!(document.contains(&lines), "docs/BAD-NETWORKS.md lacks\n{lines}");
 }
 
 /// Returns the file, from the root, and the anchor of a link in `document`; `None` if the link

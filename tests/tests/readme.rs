@@ -7,9 +7,10 @@ use std::{env, fmt::Write as _, fs};
 
 /// Documents with Rust blocks. Those in the macro crate are no doctests, since it does not depend
 /// on the library.
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 6] = [
     "README.md",
     "netns-test/LAB.md",
+    "docs/BAD-NETWORKS.md",
     "docs/NETNS.md",
     "docs/SANDBOX.md",
     "netns-test-macros/src/lib.rs",

@@ -30,6 +30,8 @@ pub use crate::lab::change::interface::NodeInterface;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::partition::Partition;
 #[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::change::rules::{LinkRule, RuleSpec};
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::schedule::RunningSchedule;
 pub use crate::lab::impair::rule::action::{Action, ResetTarget, Unreachable};
 pub use crate::lab::impair::rule::choice::Which;
@@ -78,6 +80,6 @@ pub use crate::lab::topology::quantity::{
     PatternArg, Probability, ProbabilityArg, QuantityError, RateArg,
 };
 pub use crate::lab::topology::{
-    Impairment, LinkId, LinkSpec, MacvlanMode, NodeId, NodeKind, NodeSpec, RegionRouters, Regions,
-    Schedule, Step, Topology,
+    Cut, Impairment, LinkId, LinkSpec, MacvlanMode, NodeId, NodeKind, NodeSpec, RegionRouters,
+    Regions, Schedule, Step, Topology,
 };

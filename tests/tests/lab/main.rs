@@ -36,6 +36,7 @@ mod races;
 mod refusals;
 mod rollback;
 mod route_rows;
+mod schedules;
 mod shapes;
 mod snapshot;
 mod snapshot_routes;

@@ -160,7 +160,7 @@ impl Link {
     }
 
     /// Returns the end of the link, 0 or 1, that is at a node now.
-    fn end_at(&self, step: &'static str, node: NodeId) -> Result<usize> {
+    pub(crate) fn end_at(&self, step: &'static str, node: NodeId) -> Result<usize> {
         let fabric = self.fabric();
         let at = fabric.plan.position(node);
         let ends = fabric.links.ends(self.position());
@@ -177,7 +177,7 @@ impl Link {
         Ok(found?)
     }
 
-    fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         self.fabric().plan.link_label(self.position())
     }
 

@@ -10,4 +10,5 @@ pub(crate) mod move_link;
 pub(crate) mod partition;
 pub(crate) mod power;
 pub(crate) mod routes;
+pub(crate) mod rules;
 pub(crate) mod schedule;

@@ -11,8 +11,8 @@ use crate::lab::fabric::state::Fabric;
 use crate::lab::run::lab::Lab;
 use crate::lab::run::link::Link;
 use crate::lab::run::programs::spawner::Programs;
-use crate::lab::topology::schedule::{Schedule, Step};
-use crate::lab::topology::{LinkId, NodeId};
+use crate::lab::topology::LinkId;
+use crate::lab::topology::schedule::{Cut, Schedule, Step};
 use crate::sys::errno;
 use crate::sys::lock::lock;
 
@@ -51,7 +51,7 @@ struct Steps {
     programs: Arc<Programs>,
     steps: Vec<(Duration, Step)>,
     /// Partitions that the schedule has made.
-    partitions: Vec<([Vec<NodeId>; 2], u64, Sides)>,
+    partitions: Vec<(Cut, u64, Sides)>,
 }
 
 impl Lab {
@@ -194,6 +194,10 @@ impl Steps {
                 Step::Impair(link, impairment) => {
                     self.link(*link)?.check_impairment(impairment)?;
                 }
+                Step::HoldFrom(link, node) => {
+                    self.fabric.position_of("hold", *node)?;
+                    self.link(*link)?.check_impairable()?;
+                }
                 Step::ImpairFrom(link, node, impairment) => {
                     let link = self.link(*link)?;
                     self.fabric.position_of("impair", *node)?;
@@ -202,7 +206,7 @@ impl Steps {
                 Step::PowerOff(node) | Step::PowerOn(node) => {
                     self.fabric.position_of("power", *node)?;
                 }
-                Step::Partition(groups) | Step::Heal(groups) => drop(self.sides(groups)?),
+                Step::Partition(cut) | Step::Heal(cut) => drop(self.sides(cut)?),
             }
         }
         Ok(())
@@ -223,6 +227,7 @@ impl Steps {
             Step::Down(link) => self.link(*link)?.down(),
             Step::Up(link) => self.link(*link)?.up(),
             Step::Hold(link) => self.link(*link)?.hold(),
+            Step::HoldFrom(link, node) => self.link(*link)?.hold_from(*node),
             Step::Release(link) => self.link(*link)?.release(),
             Step::Impair(link, impairment) => self.link(*link)?.set_impairment(impairment.clone()),
             Step::ImpairFrom(link, node, impairment) => {
@@ -230,13 +235,13 @@ impl Steps {
             }
             Step::PowerOff(node) => self.fabric.power_off(&self.programs, *node),
             Step::PowerOn(node) => self.fabric.power_on(*node),
-            Step::Partition(groups) => {
-                let sides = self.sides(groups)?;
+            Step::Partition(cut) => {
+                let sides = self.sides(cut)?;
                 let number = self.fabric.part(&sides)?;
-                self.partitions.push((groups.clone(), number, sides));
+                self.partitions.push((cut.clone(), number, sides));
                 Ok(())
             }
-            Step::Heal(groups) => match self.partitions.iter().rposition(|one| one.0 == *groups) {
+            Step::Heal(cut) => match self.partitions.iter().rposition(|one| one.0 == *cut) {
                 Some(at) => {
                     let (_, number, sides) = self.partitions.remove(at);
                     self.fabric.join(number, &sides)
@@ -253,7 +258,8 @@ impl Steps {
         Ok(Link::new(Arc::clone(&self.fabric), at))
     }
 
-    fn sides(&self, [one, other]: &[Vec<NodeId>; 2]) -> Result<Sides> {
-        Sides::new(&self.fabric.plan, [one, other], Ways::Both)
+    fn sides(&self, cut: &Cut) -> Result<Sides> {
+        let ways = if cut.is_one_way { Ways::One } else { Ways::Both };
+        Sides::new(&self.fabric.plan, cut.groups.each_ref().map(Vec::as_slice), ways)
     }
 }

@@ -291,29 +291,26 @@ fn a_queue_has_room_for_the_product_of_rate_and_delay() {
 }
 
 #[test]
-fn named_conditions_are_those_of_the_documentation() {
+fn named_conditions_can_be_planned() {
     let all = [
-        ("lan", Impairment::lan()),
-        ("wifi", Impairment::wifi()),
-        ("wifi_bad", Impairment::wifi_bad()),
-        ("edge", Impairment::edge()),
-        ("mobile_3g", Impairment::mobile_3g()),
-        ("lte", Impairment::lte()),
-        ("mobile_5g", Impairment::mobile_5g()),
-        ("dial_up", Impairment::dial_up()),
-        ("dsl", Impairment::dsl()),
-        ("cable", Impairment::cable()),
-        ("fibre", Impairment::fibre()),
-        ("leo_satellite", Impairment::leo_satellite()),
-        ("geo_satellite", Impairment::geo_satellite()),
-        ("lossy_datacentre", Impairment::lossy_datacentre()),
+        Impairment::lan(),
+        Impairment::wifi(),
+        Impairment::wifi_bad(),
+        Impairment::edge(),
+        Impairment::mobile_3g(),
+        Impairment::lte(),
+        Impairment::mobile_5g(),
+        Impairment::dial_up(),
+        Impairment::dsl(),
+        Impairment::cable(),
+        Impairment::fibre(),
+        Impairment::leo_satellite(),
+        Impairment::geo_satellite(),
+        Impairment::lossy_datacentre(),
     ];
-    let lines = all.map(|(name, condition)| {
-        assert!(both(condition.clone()).iter().all(|way| !way.is_perfect()), "{name}");
-        format!("{name:18}{condition}\n")
-    });
-    let document = include_str!("../../../../docs/BAD-NETWORKS.md");
-    assert!(document.contains(&lines.concat()), "docs/BAD-NETWORKS.md lacks\n{}", lines.concat());
+    for condition in all {
+        assert!(both(condition.clone()).iter().all(|way| !way.is_perfect()), "{condition}");
+    }
 }
 
 /// Returns a topology with a link of each kind.

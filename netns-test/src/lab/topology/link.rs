@@ -109,7 +109,7 @@ impl<'a> LinkSpec<'a> {
     /// Of an [`Impairment`] whose directions differ the first one is that from the link's first
     /// node to its second: `net.link(home, provider).impair(Impairment::dsl())`.
     pub fn impair(self, impairment: Impairment) -> Self {
-        self.link.impairments.from = impairment.both(0).map(|way| Some(way.clone()));
+        self.link.impairments.from = impairment.into_both().map(Some);
         self
     }
 
@@ -122,10 +122,8 @@ impl<'a> LinkSpec<'a> {
             self.link.impairments.strays.push(node);
             return self;
         };
-        for (from, way) in self.link.impairments.from.iter_mut().zip(impairment.one(end)) {
-            if let Some(way) = way {
-                *from = Some(way.clone());
-            }
+        for (from, way) in self.link.impairments.from.iter_mut().zip(impairment.into_one(end)) {
+            *from = way.or(from.take());
         }
         self
     }

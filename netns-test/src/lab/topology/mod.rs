@@ -20,7 +20,7 @@ pub use crate::lab::topology::link::LinkSpec;
 pub use crate::lab::topology::model::{MacvlanMode, NodeKind};
 pub use crate::lab::topology::node::NodeSpec;
 pub use crate::lab::topology::regions::{RegionRouters, Regions};
-pub use crate::lab::topology::schedule::{Schedule, Step};
+pub use crate::lab::topology::schedule::{Cut, Schedule, Step};
 
 use crate::addr::cidr::Subnet;
 use crate::lab::topology::id::Ids;
@@ -208,13 +208,17 @@ impl Topology {
     /// Sets the impairments of both directions of a link that was declared before, as
     /// [`LinkSpec::impair`] does. [`Lab::extend`](super::Lab::extend) applies a change.
     pub fn impair(&mut self, link: LinkId, impairment: Impairment) {
-        self.declared_link(link, |link| drop(link.impair(impairment)));
+        if let Some(link) = self.declared_link(link) {
+            link.impair(impairment);
+        }
     }
 
     /// Sets the impairments of the direction from a node on a link that was declared before, as
     /// [`LinkSpec::impair_from`] does. [`Lab::extend`](super::Lab::extend) applies a change.
     pub fn impair_from(&mut self, link: LinkId, node: NodeId, impairment: Impairment) {
-        self.declared_link(link, |link| drop(link.impair_from(node, impairment)));
+        if let Some(link) = self.declared_link(link) {
+            link.impair_from(node, impairment);
+        }
     }
 
     /// Makes all links [impairable](LinkSpec::impairable), those that follow too.
@@ -257,11 +261,11 @@ impl Topology {
         link.name.clone().unwrap_or_else(|| format!("{} to {}", name(0), name(1)))
     }
 
-    fn declared_link(&mut self, id: LinkId, change: impl FnOnce(LinkSpec<'_>)) {
-        match self.ids.link(id) {
-            Some(index) => change(LinkSpec::new(&mut self.links[index], id, &self.ids)),
-            None => self.unknown_links += 1,
-        }
+    /// Returns the builder of a link that was declared before. The id of another topology is counted.
+    fn declared_link(&mut self, id: LinkId) -> Option<LinkSpec<'_>> {
+        let index = self.ids.link(id);
+        self.unknown_links += usize::from(index.is_none());
+        Some(LinkSpec::new(&mut self.links[index?], id, &self.ids))
     }
 
     fn add(&mut self, name: String, kind: NodeKind) -> NodeId {

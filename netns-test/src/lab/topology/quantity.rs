@@ -66,6 +66,7 @@ impl Probability {
     pub const ALWAYS: Self = Self(u64::MAX);
 
     /// Creates a probability of its steps of 2⁻⁶⁴; `u64::MAX` is 1.
+    #[cfg(test)]
     pub(crate) const fn from_bits(bits: u64) -> Self {
         Self(bits)
     }

@@ -47,6 +47,8 @@ pub enum Step {
     ImpairFrom(LinkId, NodeId, Impairment),
     /// Holds the packets of a link.
     Hold(LinkId),
+    /// Holds the packets from a node on a link.
+    HoldFrom(LinkId, NodeId),
     /// Releases the packets that a link holds.
     Release(LinkId),
     /// Powers a node off.
@@ -54,9 +56,19 @@ pub enum Step {
     /// Powers a node on.
     PowerOn(NodeId),
     /// Drops the packets between two groups of nodes.
-    Partition([Vec<NodeId>; 2]),
-    /// Ends the partition of two groups of nodes.
-    Heal([Vec<NodeId>; 2]),
+    Partition(Cut),
+    /// Ends this partition, and no other.
+    Heal(Cut),
+}
+
+/// Partition between two groups of nodes.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Cut {
+    /// The groups.
+    pub groups: [Vec<NodeId>; 2],
+    /// True if only packets from the first group to the second one are dropped.
+    pub is_one_way: bool,
 }
 
 impl Schedule {
@@ -135,12 +147,28 @@ impl Schedule {
         b: impl IntoIterator<Item = NodeId>,
     ) -> Self {
         let groups = [a.into_iter().collect(), b.into_iter().collect()];
-        let end = time.saturating_add(length);
-        self.with([(time, Step::Partition(groups.clone())), (end, Step::Heal(groups))])
+        self.cut(time, length, Cut { groups, is_one_way: false })
+    }
+
+    /// Drops the packets from one group of nodes to another from `time` on, for the duration
+    /// `length`. Those of the other direction arrive.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the schedule would have more than 100,000 steps.
+    #[track_caller]
+    pub fn partition_one_way(
+        self,
+        time: Duration,
+        length: Duration,
+        from: impl IntoIterator<Item = NodeId>,
+        to: impl IntoIterator<Item = NodeId>,
+    ) -> Self {
+        let groups = [from.into_iter().collect(), to.into_iter().collect()];
+        self.cut(time, length, Cut { groups, is_one_way: true })
     }
 
     /// Returns the steps with their times, in the order in which they are taken.
-    #[must_use]
     pub fn steps(&self) -> &[(Duration, Step)] {
         &self.steps
     }
@@ -168,6 +196,12 @@ impl Schedule {
         lines
             .map(|(time, (_, step))| format!("{time:width$}  {}\n", step.text(node, link)))
             .collect()
+    }
+
+    #[track_caller]
+    fn cut(self, time: Duration, length: Duration, cut: Cut) -> Self {
+        let end = time.saturating_add(length);
+        self.with([(time, Step::Partition(cut.clone())), (end, Step::Heal(cut))])
     }
 
     #[track_caller]
@@ -199,10 +233,10 @@ impl fmt::Display for Step {
 
 impl Step {
     fn text(&self, node: &dyn Fn(NodeId) -> String, link: &dyn Fn(LinkId) -> String) -> String {
-        let groups = |[a, b]: &[Vec<NodeId>; 2]| {
-            let names =
-                |nodes: &[NodeId]| nodes.iter().map(|id| node(*id)).collect::<Vec<_>>().join(", ");
-            format!("{} from {}", names(a), names(b))
+        let groups = |cut: &Cut| {
+            let names = |nodes: &[NodeId]| nodes.iter().map(|id| node(*id)).collect::<Vec<_>>();
+            let [a, b] = cut.groups.each_ref().map(|nodes| names(nodes).join(", "));
+            if cut.is_one_way { format!("{a} to {b}") } else { format!("{a} and {b}") }
         };
         match self {
             Self::Down(id) => format!("{} down", link(*id)),
@@ -212,11 +246,12 @@ impl Step {
                 format!("{} from {}: {impairment}", link(*id), node(*from))
             }
             Self::Hold(id) => format!("{} holds packets", link(*id)),
+            Self::HoldFrom(id, from) => format!("{} holds packets from {}", link(*id), node(*from)),
             Self::Release(id) => format!("{} releases packets", link(*id)),
             Self::PowerOff(id) => format!("{} off", node(*id)),
             Self::PowerOn(id) => format!("{} on", node(*id)),
-            Self::Partition(both) => format!("partition {}", groups(both)),
-            Self::Heal(both) => format!("heal {}", groups(both)),
+            Self::Partition(cut) => format!("partition {}", groups(cut)),
+            Self::Heal(cut) => format!("heal {}", groups(cut)),
         }
     }
 }
@@ -247,6 +282,11 @@ impl LinkId {
     /// Returns the step that holds the packets of the link.
     pub fn hold(self) -> Step {
         Step::Hold(self)
+    }
+
+    /// Returns the step that holds the packets from a node.
+    pub fn hold_from(self, node: NodeId) -> Step {
+        Step::HoldFrom(self, node)
     }
 
     /// Returns the step that releases the packets that the link holds.
@@ -292,6 +332,8 @@ mod tests {
             .at(2 * S, other.hold())
             .at(5 * S, other.release())
             .partition(3 * S, 3 * S, [a, b], [c])
+            .partition_one_way(7 * S, S, [c], [a])
+            .at(9 * S, other.hold_from(b))
             .at(60 * S, a.power_off())
             .at(61 * S, a.power_on())
             .at(S, other.impair_from(c, Impairment::dsl().reversed()));
@@ -300,10 +342,13 @@ mod tests {
 1s     b to c from c: rate 1500kbit, delay 25ms; back: rate 384kbit, delay 25ms
 2s     wan down
 2s     b to c holds packets
-3s     partition a, b from c
+3s     partition a, b and c
 5s     wan up
 5s     b to c releases packets
-6s     heal a, b from c
+6s     heal a, b and c
+7s     partition c to a
+8s     heal c to a
+9s     b to c holds packets from b
 60s    a off
 61s    a on
 ";
@@ -311,7 +356,7 @@ mod tests {
         assert_eq!(schedule.length(), 61 * S);
         assert_eq!(schedule.steps()[2], (2 * S, Step::Down(wan)));
         assert!(schedule.to_string().contains("2s     link 0 down\n"), "{schedule}");
-        assert!(schedule.to_string().contains("6s     heal node 0, node 1 from node 2\n"));
+        assert!(schedule.to_string().contains("6s     heal node 0, node 1 and node 2\n"));
         let unknown = Schedule::new().at(S, Topology::new().host("x").power_off());
         assert_eq!(unknown.text(&net), "1s  an unknown node off\n");
         assert_eq!(Schedule::new().to_string(), "");

@@ -112,12 +112,16 @@ impl Way {
         answers
     }
 
-    /// Passes on a packet that the link itself has made.
+    /// Passes on a packet that the link itself has made. It is neither lost nor queued.
     pub(super) fn inject(&mut self, injected: Injected, at: Nanos, out: &mut Vec<Departure<'_>>) {
         self.stats.injected += 1;
+        let item = Item::new(injected.bytes.into(), at);
+        if self.is_held {
+            return self.keep(item);
+        }
         // The middle of the range is a jitter of 0. An answer overtakes what is on its way.
         let due = if injected.is_answer { at } else { self.delay.leave(&self.plan, at, 1 << 63) };
-        self.depart(Item::new(injected.bytes.into(), at), due, out);
+        self.depart(item, due, out);
     }
 
     fn follow_rules<'a>(

@@ -1,4 +1,4 @@
-//! What an engine did to frames although no model asked for it. Pure.
+//! Faults of an engine: losses and delays of frames that no model asked for. Pure.
 
 use std::time::Duration;
 

@@ -5,8 +5,8 @@
 //! and sends what the models return. It runs in the process that owns the lab.
 //!
 //! Segmentation offloads stay on: a frame of 64 KiB passes whole unless its model divides it. The
-//! kernel's ring and the engine's copies are the only places where frames wait. Whatever is lost
-//! there is counted as a fault ([`Engine::trouble`]).
+//! kernel's ring and the engine's copies are the only places where frames wait. A frame that is
+//! lost there is counted as a fault ([`Engine::trouble`]).
 
 pub(crate) mod faults;
 pub(crate) mod links;
@@ -101,8 +101,8 @@ impl Engine {
         self.shared.change_link(slot, change)
     }
 
-    /// Describes what the engine did to frames although no model asked for it, if there is
-    /// something: then the network of the test was not the declared one, and the test must fail.
+    /// Describes the faults of the engine, one a line: losses and delays that no model asked for.
+    /// With them the network of the test was not the declared one, and the test must fail.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.shared.trouble()
     }

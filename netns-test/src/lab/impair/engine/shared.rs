@@ -1,4 +1,4 @@
-//! What the thread of an engine shares with those who change its links.
+//! State that the thread of an engine shares with the callers that change its links.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};

@@ -30,6 +30,10 @@ const FRAMES: usize = 32;
 /// Most scheduled frames of a turn.
 const DUE: usize = 64;
 
+/// Bytes of headers that are more than a frame has. The kernel states as their length whatever part
+/// of the frame is contiguous, and would allocate as much again in one piece.
+const HEADERS: u16 = 256;
+
 /// Passes frames on. `empty` is the time of the last look at an empty ring.
 pub(crate) fn turn(shared: &Shared, ring: &mut Ring, empty: &mut Nanos) -> Turn {
     let look = timer::monotonic();
@@ -81,7 +85,10 @@ fn receive<'b>(
         state.faults.unknown += 1;
         return;
     };
-    let offload = if frame.is_tagged { offload.shifted(4) } else { offload };
+    let mut offload = if frame.is_tagged { offload.shifted(4) } else { offload };
+    if let Some(segmentation) = &mut offload.segmentation {
+        segmentation.headers = segmentation.headers.min(HEADERS);
+    }
     // The time of a link does not go back, while stamps of two processors may.
     let at = state.clock.max(at);
     state.clock = at;

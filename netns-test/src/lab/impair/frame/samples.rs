@@ -1,5 +1,5 @@
-//! Frames for tests: golden ones, one line of hexadecimal digits for each header, and a builder with
-//! its own checksums.
+//! Frames for tests: golden ones, with a line of hexadecimal digits for each header, and a builder
+//! with its own checksums.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

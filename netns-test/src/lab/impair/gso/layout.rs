@@ -14,12 +14,12 @@ const TUNNEL_HEADER: usize = 8;
 
 const V6_HEADER: usize = 40;
 
-/// Where the headers and the payload of a frame are that is to be divided.
+/// Headers and payload of a frame that is to be divided, as offsets in the frame.
 #[derive(Debug)]
 pub(super) struct Layout {
     /// Payload of a segment, in bytes; more than 0.
     pub(super) size: usize,
-    /// Payload of all segments, as offsets in the frame.
+    /// Payload of all segments.
     pub(super) payload: Range<usize>,
     /// The headers before the payload.
     headers: Headers,

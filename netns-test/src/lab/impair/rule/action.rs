@@ -8,8 +8,8 @@ use crate::lab::impair::rule::packet::view::PacketView;
 
 /// Action of a rule on a packet.
 ///
-/// Offsets and lengths are in bytes. A packet to which an action cannot be applied, as stated below,
-/// does not match the rule.
+/// Offsets and lengths are in bytes. A packet to which an action cannot be applied, as stated
+/// below, does not match the rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
@@ -58,8 +58,8 @@ pub enum Action {
     ///
     /// Only for IP packets that are longer and must not be fragmented: IPv6, and IPv4 with DF.
     TooBig {
-        /// Bytes, from 68. Linux takes less than 552 in IPv4 for 552 (sysctl
-        /// `net.ipv4.route.min_pmtu`), and less than 1280 in IPv6 for 1280.
+        /// Bytes, from 68. For IPv4, Linux takes less than 552 for 552 (sysctl
+        /// `net.ipv4.route.min_pmtu`). For IPv6, an end ignores less than 1280 (RFC 8201).
         mtu: u32,
     },
 }

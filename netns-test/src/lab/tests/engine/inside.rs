@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::lab::impair::emulated::EmulatedLink;
 use crate::lab::impair::engine::Engine;
+use crate::lab::impair::engine::takes_udp_segmentation;
 use crate::lab::impair::passage::Direction;
 use crate::lab::plan::impairment::{ImpairmentPlan, LossPlan};
 use crate::lab::tests::engine::net::{ETH0, INNER, LIMIT, Pair, SERVERS, ask, transfer, within};
@@ -121,38 +122,61 @@ fn a_delay_is_never_too_short_and_keeps_the_order() {
 
 #[test]
 #[ignore = "run inside"]
-fn a_vlan_tag_passes_with_a_segmentation_offload() {
+fn offloads_and_a_vlan_tag_pass() {
     let pair = Pair::over_hub();
     let (engine, _) = pair.engine(ImpairmentPlan::default());
     let open = || PacketSocket::open().unwrap();
-    let ([near, far], mut ring) = {
-        let ((near, _), (far, ring)) = (within(&pair.nodes[0], open), within(&pair.nodes[1], open));
-        ([near, far], ring)
-    };
-    // Addresses, tag, IPv4 and TCP with four segments.
-    let mut frame = [&[2; 12][..], &[0x81, 0, 0x67, 0xd5, 8, 0, 0x45, 0]].concat();
-    frame.extend([0x0f, 0xc8, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
-    frame.extend([0, 9, 0, 9, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0]);
-    frame.resize(18 + 0x0fc8, 7);
-    let header = |tag: u16| {
-        let numbers = [54 + tag, 1000, 34 + tag, 16].map(u16::to_ne_bytes);
-        let mut header = [1, 1, 0, 0, 0, 0, 0, 0, 0, 0];
-        header[2..].copy_from_slice(numbers.as_flattened());
-        header
-    };
-    let outgoing = |_| Outgoing { interface: ETH0, header: header(4), bytes: &frame };
-    near.send(1, outgoing, |_, outcome| outcome.unwrap());
-    let mut is_there = false;
-    while !is_there {
-        let ready = fds::wait(&[Until::Readable(far.as_fd())], Some(LIMIT)).unwrap();
-        assert!(ready[0].readable, "the frame has not come");
-        for received in ring.batch(8).frames().filter(|one| one.bytes[12..14] == [0x81, 0]) {
-            assert!(received.is_tagged && !received.is_cut && received.bytes == frame);
-            // The length of the headers is a hint.
-            let (found, expected) = (received.header, header(0));
-            assert_eq!((&found[..2], &found[4..]), (&expected[..2], &expected[4..]));
-            is_there = true;
+    let (near, _) = within(&pair.nodes[0], open);
+    let (far, mut ring) = within(&pair.nodes[1], open);
+    let (tcp, udp) = (vec![0x50, 0x10, 1, 0, 0, 0, 0, 0], vec![]);
+    let tag = [0x81, 0, 0x67, 0xd5];
+    // Kind of segmentation, tag, protocol, TCP header after its first 12 bytes, checksum.
+    let cases: [(u8, &[u8], u8, Vec<u8>, u16); 3] =
+        [(1, &tag, 6, tcp.clone(), 16), (1, &[], 6, tcp, 16), (5, &[], 17, udp, 6)];
+    for (kind, tag, protocol, rest, checksum) in cases {
+        if kind == 5 && !takes_udp_segmentation() {
+            continue;
         }
+        let mut transport = vec![0, 9, 0, 9];
+        transport.extend(if protocol == 6 {
+            [0, 0, 0, 1, 0, 0, 0, 1].to_vec()
+        } else {
+            vec![0; 4]
+        });
+        transport.extend(rest);
+        let length = 20 + transport.len() + 4000;
+        let mut frame =
+            [&[2; 12], tag, &[8, 0, 0x45, 0, (length >> 8) as u8, length as u8]].concat();
+        frame.extend([0, 1, 0x40, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        frame.extend(&transport);
+        if protocol == 17 {
+            let at = frame.len() - 4;
+            frame[at..at + 2].copy_from_slice(&4008_u16.to_be_bytes());
+        }
+        let headers = frame.len() as u16;
+        frame.resize(frame.len() + 4000, 7);
+        // The kernel counts without the tag.
+        let header = |tag: usize| {
+            let start = headers - transport.len() as u16;
+            let numbers = [headers - tag as u16, 1000, start - tag as u16, checksum];
+            let mut header = [1, kind, 0, 0, 0, 0, 0, 0, 0, 0];
+            header[2..].copy_from_slice(numbers.map(u16::to_ne_bytes).as_flattened());
+            header
+        };
+        let outgoing = |_| Outgoing { interface: ETH0, header: header(0), bytes: &frame };
+        near.send(1, outgoing, |_, outcome| outcome.unwrap());
+        let expected = header(tag.len());
+        wait_for(|| {
+            fds::wait(&[Until::Readable(far.as_fd())], Some(LIMIT)).unwrap();
+            let batch = ring.batch(8);
+            let mut found = batch.frames().filter(|one| one.bytes == frame);
+            found.any(|one| {
+                assert!(one.is_tagged != tag.is_empty() && !one.is_cut);
+                // The length of the headers is a hint.
+                assert_eq!((&one.header[..2], &one.header[4..]), (&expected[..2], &expected[4..]));
+                true
+            })
+        });
     }
     assert_eq!(engine.stop(), None);
 }

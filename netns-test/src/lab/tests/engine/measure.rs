@@ -13,8 +13,9 @@ use crate::lab::tests::engine::inside::{switches, thread as engine_thread};
 use crate::lab::tests::engine::net::{Pair, SERVERS};
 use crate::lab::topology::quantity::Probability;
 
-const ROUNDS: usize = 3;
-const TIME: Duration = Duration::from_secs(1);
+/// Rounds, of which the best counts: other programs of the machine only slow it down.
+const ROUNDS: usize = 8;
+const TIME: Duration = Duration::from_millis(250);
 
 #[test]
 #[ignore = "measures"]
@@ -27,17 +28,23 @@ fn throughput_and_round_trips() {
         let plan = ImpairmentPlan { loss, ..ImpairmentPlan::default() };
         engine.with(slot, |link, now, _| link.set(Direction::Forth, plan, now)).unwrap();
     };
-    for _ in 0..ROUNDS {
-        for (name, pair, loss) in [("direct", &direct, 0), ("engine", &hub, 0), ("0.01 %", &hub, 1)]
-        {
-            lossy(loss);
-            let tcp = SERVERS.map(|server| gigabits(pair, server));
-            let (rate, [median, late]) = (frames_a_second(pair), round_trip(pair));
-            println!(
-                "{name}: TCP {:.2} / {:.2} Gbit/s, {rate:.0} frames/s, RTT {median:?} / {late:?}",
-                tcp[0], tcp[1]
-            );
-        }
+    let path = engine_thread().unwrap();
+    for (name, pair, loss) in [("direct", &direct, 0), ("engine", &hub, 0), ("0.01 %", &hub, 1)] {
+        lossy(loss);
+        let best = |measure: &dyn Fn() -> f64| {
+            let (before, mut work, mut best) = (run_time(&path), 0.0, 0.0_f64);
+            for _ in 0..ROUNDS {
+                let rate = measure();
+                (work, best) = (work + rate * TIME.as_secs_f64(), best.max(rate));
+            }
+            (best, work / (run_time(&path) - before))
+        };
+        let [four, six] = SERVERS.map(|server| best(&|| gigabits(pair, server)));
+        let frames = best(&|| frames_a_second(pair));
+        let [median, late] = round_trip(pair);
+        println!("{name}: Gbit/s over IPv4, IPv6: {four:.2?} {six:.2?}, frames/s {frames:.0?}");
+        println!("    (best round, and work in a second of the engine's processor time)");
+        println!("    round trip {median:?} (median), {late:?} (p99)");
     }
     println!("{:?}", engine.with(slot, |link, _, _| link.stats()).unwrap());
     println!("{:?}", engine.stop());
@@ -76,6 +83,12 @@ fn idle_time() {
     thread::sleep(Duration::from_secs(5));
     println!("5 s: {before:?} {:?}", (run(), switches(&path)));
     println!("{:?}", engine.stop());
+}
+
+/// Returns the processor time of a thread in seconds.
+fn run_time(thread: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("{thread}/schedstat")).unwrap();
+    stat.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1e9
 }
 
 fn gigabits(pair: &Pair, server: &str) -> f64 {

@@ -78,7 +78,7 @@ impl Impairment {
     /// [`include_neighbours`](Self::include_neighbours).
     #[must_use]
     pub fn loss(self, probability: impl Into<ProbabilityArg>) -> Self {
-        self.lose(Loss::Independent(probability.into()))
+        self.lose(&Loss::Independent(probability.into()))
     }
 
     /// Sets a loss in bursts, by its average and the mean number of packets that are lost in a row.
@@ -88,7 +88,7 @@ impl Impairment {
     /// packets in its bad state and none in the good one (Gilbert's model).
     #[must_use]
     pub fn loss_in_bursts(self, average: impl Into<ProbabilityArg>, length: f64) -> Self {
-        self.lose(Loss::Bursts { loss: average.into(), length: Length(length) })
+        self.lose(&Loss::Bursts { loss: average.into(), length: Length(length) })
     }
 
     /// Sets a loss by the Gilbert-Elliott model: a chain of a good and a bad state. It replaces
@@ -105,7 +105,7 @@ impl Impairment {
         bad: impl Into<ProbabilityArg>,
         good: impl Into<ProbabilityArg>,
     ) -> Self {
-        self.lose(Loss::GilbertElliott([p.into(), r.into(), bad.into(), good.into()]))
+        self.lose(&Loss::GilbertElliott([p.into(), r.into(), bad.into(), good.into()]))
     }
 
     /// Runs one chain of a loss in bursts over all packets of the direction, in order of arrival, in
@@ -122,7 +122,7 @@ impl Impairment {
     /// The packets of a TCP stream are its slots; see [`LossUnit`].
     #[must_use]
     pub fn loss_pattern(self, pattern: impl Into<PatternArg>) -> Self {
-        self.lose(Loss::Pattern(pattern.into()))
+        self.lose(&Loss::Pattern(pattern.into()))
     }
 
     /// Sets the units by which TCP data is lost. The default is [`LossUnit::Slot`].
@@ -249,7 +249,24 @@ impl Impairment {
         if from == 0 { [forth, back] } else { [back, forth] }
     }
 
-    fn lose(self, loss: Loss) -> Self {
+    /// Returns what [`both`](Self::both) does for a link that begins at its end 0.
+    pub(crate) fn into_both(self) -> [OneWay; 2] {
+        let back = self.back.unwrap_or_else(|| self.forth.clone());
+        [self.forth, back]
+    }
+
+    /// Returns what [`one`](Self::one) does.
+    pub(crate) fn into_one(self, from: usize) -> [Option<OneWay>; 2] {
+        let ways = [Some(self.forth), self.back];
+        if from == 0 {
+            ways
+        } else {
+            let [forth, back] = ways;
+            [back, forth]
+        }
+    }
+
+    fn lose(self, loss: &Loss) -> Self {
         self.each(|way| way.loss = loss.clone())
     }
 

@@ -8,6 +8,10 @@ use crate::lab::impair::emulated::tests::{links, thousandths};
 use crate::lab::impair::emulated::{EmulatedLink, Sent};
 use crate::lab::impair::frame::ACK;
 use crate::lab::impair::passage::{Departure, Direction, Nanos};
+use crate::lab::impair::rule::action::{Action, ResetTarget, Unreachable};
+use crate::lab::impair::rule::choice::Which;
+use crate::lab::impair::rule::packet::Packet;
+use crate::lab::impair::rule::rules::Rule;
 use crate::lab::plan::impairment::{
     ImpairmentPlan, LossPlan, LossUnit, QueueLimit, RatePlan, ReorderPlan,
 };
@@ -19,7 +23,7 @@ type Waiting = Vec<Departure<'static>>;
 #[test]
 fn all_packets_are_counted_at_each_moment() {
     let mut random = Random(0xda94_2042_e4dd_58b5);
-    let mut totals = [0; 9];
+    let mut totals = [0; 11];
     for _ in 0..60 {
         let mut link = links([plan(&mut random), plan(&mut random)]);
         let mut waiting = Waiting::new();
@@ -51,6 +55,8 @@ fn all_packets_are_counted_at_each_moment() {
                 stats.marked,
                 stats.reordered,
                 stats.undeliverable,
+                stats.dropped_by_rule,
+                stats.injected,
             ];
             totals.iter_mut().zip(one).for_each(|(total, one)| *total += one);
         }
@@ -69,6 +75,9 @@ fn step(link: &mut EmulatedLink, waiting: &mut Waiting, random: &mut Random, now
             waiting.extend(out);
         }
         2 => link.set(direction, plan(random), now),
+        3 => {
+            link.rules(direction).add(rule(random), now);
+        }
         _ => {
             let payload = vec![3; random.below(2) * random.below(20_000)];
             let ports = [40_000 + random.below(2) as u16, 80];
@@ -82,7 +91,7 @@ fn step(link: &mut EmulatedLink, waiting: &mut Waiting, random: &mut Random, now
             let wire = if random.below(10) == 0 { arp() } else { sample.gso(1448) };
             let mut out = Vec::new();
             link.pass(direction, wire.at(now), &mut out);
-            assert!(out.iter().all(|one| one.due >= now && one.direction == direction));
+            assert!(out.iter().all(|one| one.due >= now));
             let owned =
                 |one: Departure<'_>| Departure { bytes: one.bytes.into_owned().into(), ..one };
             waiting.extend(out.into_iter().map(owned));
@@ -120,6 +129,24 @@ fn check_transit(link: &EmulatedLink, waiting: &Waiting) {
         let stats = &link.stats()[direction.index()];
         assert!(stats.in_transit >= packets as u64, "{packets} {stats:?}");
     }
+}
+
+/// Returns a rule that acts on some packets.
+fn rule(random: &mut Random) -> Rule {
+    let actions = [
+        Action::Drop,
+        Action::Hold,
+        Action::Delay(Duration::from_micros(500)),
+        Action::Duplicate(2),
+        Action::Corrupt { offset: 40, bits: 1 },
+        Action::Truncate(60),
+        Action::Reset(ResetTarget::Both),
+        Action::Unreachable(Unreachable::Host),
+        Action::TooBig { mtu: 1400 },
+    ];
+    let action = actions[random.below(actions.len())].clone();
+    let packet = [Packet::tcp(), Packet::udp(), Packet::any()][random.below(3)].clone();
+    Rule { packet, which: Which::all().every(1 + random.below(20) as u64), action }
 }
 
 fn plan(random: &mut Random) -> ImpairmentPlan {

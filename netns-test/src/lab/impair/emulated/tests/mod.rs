@@ -3,6 +3,7 @@
 mod conservation;
 mod determinism;
 mod frames;
+mod rules;
 mod stages;
 mod transfer;
 

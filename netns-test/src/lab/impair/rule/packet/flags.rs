@@ -18,7 +18,7 @@ use crate::lab::impair::frame::{ACK, CWR, ECE, FIN, PSH, RST, SYN, URG};
 pub struct TcpFlags(u8);
 
 impl TcpFlags {
-    /// No more data from the sender.
+    /// End of the data of the sender.
     pub const FIN: Self = Self(FIN);
     /// Start of a connection: the sequence number is the initial one.
     pub const SYN: Self = Self(SYN);

@@ -1,0 +1,247 @@
+//! Rules on the packets of a link that is in use: exact faults.
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+
+use crate::error::{Failure, Result, located};
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::log;
+use crate::lab::fabric::hub::Hub;
+use crate::lab::impair::emulated::EmulatedLink;
+use crate::lab::impair::passage::Direction;
+use crate::lab::impair::rule::action::Action;
+use crate::lab::impair::rule::choice::Which;
+use crate::lab::impair::rule::packet::Packet;
+use crate::lab::impair::rule::rules::{Rule, RuleCounts, RuleId};
+use crate::lab::plan::diff;
+use crate::lab::run::link::Link;
+use crate::lab::topology::NodeId;
+
+/// A rule that is about to be added to a link; [`Link::on`] returns it.
+#[derive(Clone, Debug)]
+#[must_use = "a rule is added by `drop` or `apply`"]
+pub struct RuleSpec<'a> {
+    link: &'a Link,
+    packet: Packet,
+    which: Which,
+    from: Option<NodeId>,
+}
+
+/// A rule on the packets of a link. It is removed when this is dropped; packets that it holds are
+/// let go by [`Link::release`].
+///
+/// # Panics
+///
+/// The drop panics, so that the test fails, if a condition ([`Packet::when`]) of the link's rules
+/// has panicked.
+pub struct LinkRule {
+    hub: Arc<Hub>,
+    link: usize,
+    /// Name of the link in messages.
+    label: String,
+    /// Text of the rule.
+    text: String,
+    /// The rule of each direction.
+    ids: [Option<RuleId>; 2],
+}
+
+impl Link {
+    /// Begins a rule on the packets that match, on a link that is impaired, or is declared
+    /// [`impairable`](crate::lab::LinkSpec::impairable). Rules come before all impairments, and the
+    /// first one that chooses a packet decides.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn test(
+    /// #     lab: netns_test::Lab,
+    /// #     [client, server]: [netns_test::NodeId; 2],
+    /// #     wan: netns_test::LinkId,
+    /// # ) -> netns_test::Result<()> {
+    /// use netns_test::lab::{Action, Packet};
+    ///
+    /// // The third SYN-ACK is lost.
+    /// let lost = lab[wan].on(Packet::tcp().syn_ack()).nth(3).drop()?;
+    /// // A path MTU black hole: large packets of the server vanish.
+    /// let hole = lab[wan].on(Packet::any().longer_than(1400)).from(server).drop()?;
+    /// // Each request is answered by "port unreachable".
+    /// let closed = lab[wan]
+    ///     .on(Packet::udp().destination_port(53))
+    ///     .apply(Action::Unreachable(netns_test::lab::Unreachable::Port))?;
+    /// // ...
+    /// assert_eq!(lost.hits(), 1);
+    /// drop(hole); // Large packets pass again.
+    /// # drop(closed);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on(&self, packet: Packet) -> RuleSpec<'_> {
+        RuleSpec { link: self, packet, which: Which::all(), from: None }
+    }
+
+    /// Drops the packets that match: [`on`](Self::on) and [`drop`](RuleSpec::drop).
+    ///
+    /// # Errors
+    ///
+    /// As [`RuleSpec::apply`].
+    #[track_caller]
+    pub fn drop_matching(&self, packet: Packet) -> Result<LinkRule> {
+        self.on(packet).drop()
+    }
+}
+
+impl RuleSpec<'_> {
+    /// Limits the rule to packets from `node`, which the link ends at.
+    pub fn from(self, node: NodeId) -> Self {
+        Self { from: Some(node), ..self }
+    }
+
+    /// Chooses some of the packets that match. They are counted in each direction by itself.
+    pub fn which(self, which: Which) -> Self {
+        Self { which, ..self }
+    }
+
+    /// Chooses one packet, the `n`th that matches, from 1; [`Which::nth`].
+    pub fn nth(self, n: u64) -> Self {
+        Self { which: self.which.nth(n), ..self }
+    }
+
+    /// Chooses the `n`th packet that matches and is no retransmission, from 1; [`Which::nth_new`].
+    pub fn nth_new(self, n: u64) -> Self {
+        Self { which: self.which.nth_new(n), ..self }
+    }
+
+    /// Chooses the first `n` packets that match; [`Which::first`].
+    pub fn first(self, n: u64) -> Self {
+        Self { which: self.which.first(n), ..self }
+    }
+
+    /// Chooses each `n`th packet that matches; [`Which::every`].
+    pub fn every(self, n: u64) -> Self {
+        Self { which: self.which.every(n), ..self }
+    }
+
+    /// Adds the rule, which drops the packets.
+    ///
+    /// # Errors
+    ///
+    /// As [`apply`](Self::apply).
+    #[track_caller]
+    pub fn drop(self) -> Result<LinkRule> {
+        self.apply(Action::Drop)
+    }
+
+    /// Adds the rule. It holds for each packet that the link receives after this returns.
+    ///
+    /// # Errors
+    ///
+    /// A link that is a direct veth pair; a node that is at neither end of it; a rule that can never
+    /// act, such as one on the source port of an ICMP packet.
+    #[track_caller]
+    pub fn apply(self, action: Action) -> Result<LinkRule> {
+        located(self.add(action))
+    }
+
+    fn add(self, action: Action) -> Result<LinkRule> {
+        let Self { link, packet, which, from } = self;
+        let (rule, label) = (Rule { packet, which, action }, link.label());
+        let mistakes = rule.mistakes();
+        if !mistakes.is_empty() {
+            return Err(Failure::new("add a rule to", label, mistakes.join("; ")).into());
+        }
+        let end = from.map(|node| link.end_at("add a rule to", node)).transpose()?;
+        let direct = || diff::not_impairable("add a rule to", &label);
+        let hub = Arc::clone(link.fabric().hub.as_ref().ok_or_else(direct)?);
+        let text = rule.to_string();
+        let ids = hub.with(link.position(), ("add a rule to", &label), |model, now, _| {
+            Direction::BOTH.map(|direction| {
+                let is_meant = end.is_none_or(|end| end == direction.index());
+                is_meant.then(|| model.rules(direction).add(rule.clone(), now))
+            })
+        })?;
+        let added = LinkRule { hub, link: link.position(), label, text, ids };
+        added.note("rule added");
+        Ok(added)
+    }
+}
+
+impl LinkRule {
+    /// Returns the number of packets that the rule has acted on so far.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the lab has ended.
+    #[must_use]
+    #[track_caller]
+    pub fn hits(&self) -> u64 {
+        self.counts().map(|counts| counts.hits).sum()
+    }
+
+    /// Returns the number of packets that have matched so far, also those that were not chosen.
+    /// After the last packet that the rule can choose, none is counted.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the lab has ended.
+    #[must_use]
+    #[track_caller]
+    pub fn matched(&self) -> u64 {
+        self.counts().map(|counts| counts.matched).sum()
+    }
+
+    #[track_caller]
+    fn counts(&self) -> impl Iterator<Item = RuleCounts> {
+        let counts = self.model(|model| {
+            self.each().map(|(direction, id)| model.rules(direction).counts(id)).collect::<Vec<_>>()
+        });
+        match counts {
+            Ok(counts) => counts.into_iter().flatten(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn each(&self) -> impl Iterator<Item = (Direction, RuleId)> {
+        let both = Direction::BOTH.into_iter().zip(self.ids);
+        both.filter_map(|(direction, id)| Some((direction, id?)))
+    }
+
+    fn model<T>(&self, work: impl FnOnce(&mut EmulatedLink) -> T) -> Result<T> {
+        self.hub.with(self.link, ("use the rules of", &self.label), |model, _, _| work(model))
+    }
+
+    fn note(&self, state: &str) {
+        log::note(|| {
+            let text = format!("{} {state}: {}", self.label, self.text);
+            Event::of(EventKind::Link, "", text).with("link", self.link).with("rule", &self.text)
+        });
+    }
+}
+
+impl fmt::Debug for LinkRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LinkRule({}: {})", self.label, self.text)
+    }
+}
+
+impl Drop for LinkRule {
+    fn drop(&mut self) {
+        let removed = self.model(|model| {
+            let counts = self.each().map(|(direction, id)| model.rules(direction).remove(id));
+            let hits: u64 = counts.flatten().map(|counts| counts.hits).sum();
+            // Each direction has the same conditions.
+            let panics = Direction::BOTH.map(|direction| model.rules(direction).take_panic());
+            (hits, panics.into_iter().flatten().next())
+        });
+        // The rules end with the lab.
+        let Ok((hits, panic)) = removed else { return };
+        let packets = if hits == 1 { "packet" } else { "packets" };
+        self.note(&match hits {
+            0 => "rule removed, which never acted".to_owned(),
+            _ => format!("rule removed, which acted on {hits} {packets}"),
+        });
+        if let (Some(panic), false) = (panic, thread::panicking()) {
+            panic!("a condition of {} has panicked: {panic}", self.label);
+        }
+    }
+}
