@@ -4,7 +4,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 
-use netns_test::lab::{Action, Impairment, Packet, WAIT_LIMIT, Which};
+use netns_test::lab::{Impairment, Packet, WAIT_LIMIT};
 use netns_test::{Lab, LinkId, NodeId, Topology, netns_test};
 use netns_test_tests::{LIMIT, Resources, Said as _, eventually};
 
@@ -219,22 +219,22 @@ fn much_data_passes() -> netns_test::Result<()> {
 #[netns_test]
 fn a_rule_holds_until_it_is_lifted() -> netns_test::Result<()> {
     let (_, lab, [a, b], link) = pair()?;
-    let rule = lab[link].drop_matching(Packet::tcp().syn_ack(), Which::all().nth(1))?;
+    let rule = lab[link].on(Packet::tcp().syn_ack()).nth(1).drop()?;
     drop(connection(&lab, a, b, lab.plan().addresses_of(b)[0]));
     assert_eq!((rule.hits(), format!("{rule:?}").contains("drop")), (1, true));
     drop(rule);
-    let rule = lab[link].add_rule_from(b, Packet::tcp().syn(), Which::all(), Action::Drop)?;
+    let rule = lab[link].on(Packet::tcp().syn()).from(b).drop()?;
     drop(connection(&lab, a, b, lab.plan().addresses_of(b)[0]));
     assert_eq!((rule.hits(), rule.matched()), (0, 0));
-    let message = lab[link].drop_matching(Packet::tcp(), Which::all().nth(0)).unwrap_err().said();
-    assert!(message.starts_with("add the rule drop TCP"), "{message}");
+    let message = lab[link].on(Packet::tcp()).nth(0).drop().unwrap_err().said();
+    assert!(message.starts_with("add a rule to link `wan`"), "{message}");
     Ok(())
 }
 
 #[test]
 fn a_panic_of_a_rule_fails_the_test() {
     let text = must_fail("engine_links::has_a_rule_that_panics");
-    assert!(text.contains("a rule of a link has panicked"), "{text}");
+    assert!(text.contains("has panicked: "), "{text}");
     assert!(text.contains("not this one"), "{text}");
 }
 
@@ -243,7 +243,7 @@ fn a_panic_of_a_rule_fails_the_test() {
 fn has_a_rule_that_panics() -> netns_test::Result<()> {
     let (_, lab, [a, b], link) = pair()?;
     let packet = Packet::tcp().when(|_| panic!("not this one"));
-    let _rule = lab[link].drop_matching(packet, Which::all())?;
+    let _rule = lab[link].drop_matching(packet)?;
     drop(connection(&lab, a, b, lab.plan().addresses_of(b)[0]));
     Ok(())
 }
