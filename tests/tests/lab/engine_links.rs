@@ -2,12 +2,13 @@
 //! of the nodes, what is left of them, and links that become such.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 
-use netns_test::lab::{Impairment, WAIT_LIMIT};
+use netns_test::lab::{Impairment, Packet, WAIT_LIMIT};
 use netns_test::{Lab, LinkId, NodeId, Topology, netns_test};
 use netns_test_tests::{LIMIT, Resources, Said as _, eventually};
 
+use crate::must_fail;
 use crate::net::{Mesh, PATIENCE, connection, row};
 use crate::oracle;
 
@@ -211,5 +212,89 @@ fn much_data_passes() -> netns_test::Result<()> {
         });
         assert!(received == data, "{} bytes", received.len());
     }
+    Ok(())
+}
+
+/// What a rule drops is sent again, and the guard counts it.
+#[netns_test]
+fn a_rule_holds_until_it_is_lifted() -> netns_test::Result<()> {
+    let (_, lab, [a, b], link) = pair()?;
+    let rule = lab[link].on(Packet::tcp().syn_ack()).nth(1).drop()?;
+    drop(connection(&lab, a, b, lab.plan().addresses_of(b)[0]));
+    assert_eq!((rule.hits(), format!("{rule:?}").contains("drop")), (1, true));
+    drop(rule);
+    let rule = lab[link].on(Packet::tcp().syn()).from(b).drop()?;
+    drop(connection(&lab, a, b, lab.plan().addresses_of(b)[0]));
+    assert_eq!((rule.hits(), rule.matched()), (0, 0));
+    let message = lab[link].on(Packet::tcp()).nth(0).drop().unwrap_err().said();
+    assert!(message.starts_with("add a rule to link `wan`"), "{message}");
+    Ok(())
+}
+
+#[test]
+fn a_panic_of_a_rule_fails_the_test() {
+    let text = must_fail("engine_links::has_a_rule_that_panics");
+    assert!(text.contains("has panicked: "), "{text}");
+    assert!(text.contains("not this one"), "{text}");
+}
+
+#[netns_test]
+#[ignore = "run by a_panic_of_a_rule_fails_the_test"]
+fn has_a_rule_that_panics() -> netns_test::Result<()> {
+    let (_, lab, [a, b], link) = pair()?;
+    let packet = Packet::tcp().when(|_| panic!("not this one"));
+    let _rule = lab[link].drop_matching(packet)?;
+    drop(connection(&lab, a, b, lab.plan().addresses_of(b)[0]));
+    Ok(())
+}
+
+/// Impairments outlive moves of the link and power cycles.
+#[netns_test]
+fn impairments_stay() -> netns_test::Result<()> {
+    let mut net = Topology::new();
+    let (a, b, one, two) = (net.host("a"), net.host("b"), net.switch("one"), net.switch("two"));
+    let link = net.link(a, one).impairable().id();
+    net.link(b, two);
+    let mut lab = net.build()?;
+    lab[link].set_impairment_from(a, Impairment::new().loss_pattern("x"))?;
+    lab.move_link(link, one, two)?;
+    lab.power_off(a)?;
+    lab.power_on(a)?;
+    lab.extend(&net)?;
+    let socket = lab[a].run(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
+    let lost = lab[link].stats()?.from[0].lost;
+    socket.send_to(b"lost", (lab[b].ipv4(), 9)).unwrap();
+    eventually(LIMIT, "the loss of the packet", || {
+        let stats = lab[link].stats().unwrap();
+        if stats.from[0].lost > lost { Ok(()) } else { Err(stats.to_string()) }
+    });
+    assert!(lab[link].losses()?.iter().any(|lost| lost.from == "a"));
+    lab[link].set_impairment(Impairment::new())?;
+    drop(connection(&lab, a, b, lab[b].ipv4().into()));
+    Ok(())
+}
+
+#[netns_test]
+fn a_link_holds_and_releases() -> netns_test::Result<()> {
+    let (_, lab, [a, b], link) = pair()?;
+    let far = lab[b].run(|| UdpSocket::bind("0.0.0.0:4000")).unwrap();
+    let near = lab[a].run(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
+    far.set_read_timeout(Some(PATIENCE)).unwrap();
+    let send = |text: &str| drop(near.send_to(text.as_bytes(), (lab[b].ipv4(), 4000)).unwrap());
+    let receive = || {
+        let mut buffer = [0; 16];
+        let length = far.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    send("0");
+    assert_eq!(receive(), "0");
+    lab[link].hold_from(a)?;
+    ["1", "2", "3"].into_iter().for_each(send);
+    eventually(LIMIT, "the link holds them", || {
+        let stats = lab[link].stats().unwrap();
+        if stats.from[0].in_transit >= 3 { Ok(()) } else { Err(stats.to_string()) }
+    });
+    lab[link].release()?;
+    assert_eq!([receive(), receive(), receive()], ["1", "2", "3"]);
     Ok(())
 }

@@ -14,12 +14,16 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 /// Returns an empty topology. In the tests of `over_engine`, its links can be impaired.
 pub(crate) fn topology() -> Topology {
     let mut net = Topology::new();
-    // A test is the only one of its process, on a thread that has its name.
-    let thread = std::thread::current();
-    if thread.name().is_some_and(|name| name.contains("over_engine::")) {
+    if is_over_engine() {
         net.impairable_links();
     }
     net
+}
+
+/// Returns whether this is a test of `over_engine`. A test is the only one of its process, on a
+/// thread that has its name.
+pub(crate) fn is_over_engine() -> bool {
+    std::thread::current().name().is_some_and(|name| name.contains("over_engine::"))
 }
 
 /// Hosts with a link each to one router.
@@ -193,6 +197,7 @@ impl<'a> Mesh<'a> {
 
     /// That nothing has arrived at a node.
     pub(crate) fn has_nothing(&self, at: usize) {
+        self.settle();
         for socket in &self.sockets[at] {
             socket.set_nonblocking(true).unwrap();
             let mut buffer = [0; 64];
@@ -200,6 +205,25 @@ impl<'a> Mesh<'a> {
             assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
             socket.set_nonblocking(false).unwrap();
         }
+    }
+
+    /// Waits until no packet is on its way. On a direct link it has arrived when it is sent.
+    fn settle(&self) {
+        if !is_over_engine() {
+            return;
+        }
+        let packets = || {
+            let state = self.lab.snapshot().unwrap();
+            let all = state.nodes.iter().flat_map(|node| &node.interfaces);
+            all.filter_map(|one| Some(one.counters?.tx_packets + one.counters?.rx_packets)).sum()
+        };
+        let last = std::cell::Cell::new(0_u64);
+        eventually(LIMIT, "no packet is on its way", || {
+            std::thread::sleep(Duration::from_millis(100));
+            let (now, before) = (packets(), last.get());
+            last.set(now);
+            if now == before { Ok(()) } else { Err((now, before)) }
+        });
     }
 
     fn first_of(&self, node: usize, family: usize) -> Option<SocketAddr> {

@@ -199,10 +199,6 @@ impl Steps {
                 Step::Impair(link, impairment) => {
                     self.link(*link)?.check_impairment(impairment)?;
                 }
-                Step::HoldFrom(link, node) => {
-                    self.fabric.position_of("hold", *node)?;
-                    self.link(*link)?.check_impairable()?;
-                }
                 Step::ImpairFrom(link, node, impairment) => {
                     let link = self.link(*link)?;
                     self.fabric.position_of("impair", *node)?;

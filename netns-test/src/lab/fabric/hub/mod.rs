@@ -144,6 +144,7 @@ impl Hub {
     /// Ends the work of the hub. Returns a sentence for each thing that has gone wrong in it.
     pub(crate) fn stop(&self) -> Vec<String> {
         self.watch.stop();
+        let panics = self.panics();
         let engine = lock(&self.engine).take();
         let of_engine = engine.and_then(|engine| match Arc::try_unwrap(engine) {
             Ok(engine) => engine.stop(),
@@ -151,7 +152,21 @@ impl Hub {
             Err(engine) => engine.trouble(),
         });
         let of_engine = of_engine.map(|trouble| format!("the links of the lab: {trouble}"));
-        of_engine.into_iter().chain(self.mirror.trouble()).collect()
+        of_engine.into_iter().chain(self.mirror.trouble()).chain(panics).collect()
+    }
+
+    /// Takes the panics of closures of rules.
+    fn panics(&self) -> Vec<String> {
+        let Ok(engine) = self.engine() else { return Vec::new() };
+        let take = |slot: &Slot| {
+            let of_link = engine.with(*slot, |model, _, _| {
+                Direction::BOTH.map(|direction| model.rules(direction).take_panic())
+            });
+            of_link.unwrap_or_default().into_iter().flatten()
+        };
+        let panics = lock(&self.slots).iter().flatten().flat_map(take).collect::<Vec<_>>();
+        let text = |panic| format!("a rule of a link has panicked: {panic}");
+        panics.into_iter().map(text).collect()
     }
 
     fn engine(&self) -> Result<Arc<Engine>> {
