@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
-use netns_test::lab::Impairment;
+use netns_test::lab::{Impairment, Lost};
 use netns_test::{Lab, LinkId, NodeId, Topology};
 
 /// Longest wait for a packet that must come.
@@ -77,6 +77,13 @@ impl Pair {
         self.lab[self.client].run(|| near.connect(to)).unwrap();
         far.set_read_timeout(Some(PATIENCE)).unwrap();
         [near, far]
+    }
+
+    /// Returns the number of datagrams of the client that the link has lost.
+    pub(crate) fn lost_datagrams(&self) -> usize {
+        let losses = self.lab[self.wan].losses().unwrap();
+        let is_one = |lost: &&Lost| lost.from == "client" && lost.flow.protocol == Some(17);
+        losses.iter().filter(is_one).count()
     }
 }
 
