@@ -1,1 +1,20 @@
-pub mod checksum; pub mod delay; pub mod emulated; pub mod flow; pub mod frame; pub mod gso; pub mod hash; pub mod loss; pub mod offload; pub mod passage; pub mod queue; pub mod rule; pub mod stats;
+//! Impairments of links: a pure model of a link, and an engine that passes frames through it.
+//!
+//! The model takes frames and times, and returns frames and times. It knows neither sockets nor
+//! clocks.
+
+pub(crate) mod checksum;
+pub(crate) mod delay;
+pub(crate) mod emulated;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod engine;
+pub(crate) mod flow;
+pub(crate) mod frame;
+pub(crate) mod gso;
+pub(crate) mod hash;
+pub(crate) mod loss;
+pub(crate) mod offload;
+pub(crate) mod passage;
+pub(crate) mod queue;
+pub(crate) mod rule;
+pub(crate) mod stats;
