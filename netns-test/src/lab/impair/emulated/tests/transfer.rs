@@ -40,7 +40,8 @@ pub(super) fn transfer(link: &mut EmulatedLink, style: &Style, length: u64) -> V
     let mut sender = Sender { style, noise: style.noise.map(Random), count: 0 };
     let control = |flags, seq| sample(style, flags, seq, 0..0).wire();
     while sender.send(link, &control(SYN, style.initial)).is_empty() {}
-    let mut missing: Vec<Range<u64>> = vec![0..length];
+    let whole = 0..length;
+    let mut missing = sender.send_all(link, std::slice::from_ref(&whole));
     while !missing.is_empty() {
         missing = sender.send_all(link, &missing);
     }
