@@ -100,6 +100,20 @@ impl Netlink {
         requests.chunks(AT_ONCE).try_for_each(|some| talk.ask(some).map(drop))
     }
 
+    /// Turns offloads of the interface called `name` off, by their names in ethtool(8). `object` is
+    /// its name in errors.
+    #[cfg(feature = "lab")]
+    pub(crate) fn turn_off(
+        &self,
+        (name, object): (&str, &str),
+        offloads: &[&str],
+    ) -> Result<(), Failure> {
+        use std::os::fd::AsFd as _;
+        let talk = lock(&self.socket);
+        let done = crate::sys::net::ethtool::turn_off(talk.socket.as_fd(), name, offloads);
+        done.map_err(|error| errno::failure("turn off", format!("offloads of {object}"), &error))
+    }
+
     /// Sends one request, and returns the messages before its acknowledgement.
     pub(crate) fn ask(
         &self,

@@ -298,3 +298,42 @@ fn a_link_holds_and_releases() -> netns_test::Result<()> {
     assert_eq!([receive(), receive(), receive()], ["1", "2", "3"]);
     Ok(())
 }
+
+/// The offloads of an end, as ethtool(8) names them, that are on.
+fn offloads(lab: &Lab, node: NodeId) -> Vec<String> {
+    let script = "import fcntl, socket, struct, array, sys\n\
+        s = socket.socket()\n\
+        def ask(words):\n\
+        \tdata = array.array('I', words)\n\
+        \tfcntl.ioctl(s, 0x8946, struct.pack('16sP16x', b'eth0', data.buffer_info()[0]))\n\
+        \treturn data\n\
+        count = ask([0x37, 0, 1 << 4, 0, 0])[4]\n\
+        text = ask([0x1b, 4, count] + [0] * (count * 8)).tobytes()[12:]\n\
+        names = [text[at * 32:at * 32 + 32].rstrip(b'\\0').decode() for at in range(count)]\n\
+        blocks = (count + 31) // 32\n\
+        state = ask([0x3a, blocks] + [0] * (4 * blocks))\n\
+        print(' '.join(n for at, n in enumerate(names) if state[4 + at // 32 * 4] >> at % 32 & 1))";
+    let output = lab[node].command("python3").args(["-c", script]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+#[netns_test]
+fn offloads_are_those_that_the_link_has() -> netns_test::Result<()> {
+    let mut net = Topology::new();
+    let [a, b, c, d, e, f] = ["a", "b", "c", "d", "e", "f"].map(|name| net.host(name));
+    net.link(a, b);
+    net.link(c, d).impairable();
+    net.link(e, f).offloads(false);
+    let lab = net.build()?;
+    let has = |node, name: &str| offloads(&lab, node).iter().any(|one| one == name);
+    let (tcp, tunnel) = ("tx-tcp-segmentation", "tx-udp_tnl-segmentation");
+    assert_eq!(
+        [a, b, c, d, e, f].map(|node| has(node, tcp)),
+        [true, true, true, true, false, false]
+    );
+    assert_eq!([a, c].map(|node| has(node, tunnel)), [true, false]);
+    assert!(!has(e, "tx-checksum-ip-generic"));
+    Ok(())
+}

@@ -7,8 +7,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use crate::evidence::record::Socket;
 use crate::sys::fds;
-use crate::sys::process;
-use crate::sys::process::Pid;
+use crate::sys::process::{Pid, credentials};
 
 /// Most sockets that are held: each may have a ring of 16 MiB.
 const MOST: usize = 4;
@@ -21,9 +20,7 @@ impl Sockets {
     /// Duplicates a socket of the process `body`, and lets go of the oldest if there are too many.
     /// Without the right to do so, the test waits for the close.
     pub(super) fn take(&mut self, body: Pid, socket: &Socket) {
-        let process = process::descriptor_of(body);
-        let found = process.and_then(|it| process::duplicate_from(it.as_fd(), socket.descriptor));
-        let Ok(found) = found else { return };
+        let Ok(found) = credentials::duplicate_from(body, socket.descriptor) else { return };
         // The process may have another file under that number by now.
         if fds::inode_of(found.as_fd()).is_ok_and(|inode| inode == socket.inode) {
             self.0.push_back(ManuallyDrop::new(found));

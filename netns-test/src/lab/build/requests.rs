@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::addr::mac::Mac;
 use crate::error::{Failure, Result};
 use crate::lab::build::end::LinkEnd;
+use crate::lab::build::offloads;
 use crate::lab::build::sysctls;
 use crate::lab::fabric::hub;
 use crate::lab::fabric::hub::network;
@@ -67,6 +68,14 @@ pub(crate) fn make_links(
             ),
             _ => failure,
         })?;
+    }
+    for link in &plan.links()[from..] {
+        let unwanted = offloads::unwanted(link);
+        for place in link.ends.into_iter().filter(|_| !unwanted.is_empty()) {
+            let name = plan.interface(place).name.as_str();
+            let object = name_of(plan, place.node, name);
+            made[place.node].netlink.turn_off((name, &object), &unwanted)?;
+        }
     }
     Ok(hub.map_or(Ok(()), |hub| hub.set_up(plan, from))?)
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::topology::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
 use crate::evidence::log;
-use crate::evidence::record::{Networks, NodeNetwork, Record, Socket};
+use crate::evidence::record::{Networks, NodeNetwork, Record};
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::node::Made;
 use crate::lab::fabric::state::Fabric;
@@ -33,13 +33,6 @@ pub(crate) fn report_networks(fabric: &Fabric) {
 pub(crate) fn report_made(plan: &Plan, made: &[&Made]) {
     let names = plan.nodes().iter().map(|node| node.name.as_str());
     report(plan, names.zip(made.iter().copied()));
-}
-
-/// Makes init hold a socket of a lab, whose last close takes long.
-pub(crate) fn report_socket(socket: BorrowedFd<'_>) {
-    if let Ok(inode) = fds::inode_of(socket) {
-        log::report(|| Record::Socket(Socket { descriptor: socket.as_raw_fd(), inode }));
-    }
 }
 
 fn report<'a>(plan: &Plan, nodes: impl Iterator<Item = (&'a str, &'a Made)>) {

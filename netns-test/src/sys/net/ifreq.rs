@@ -51,7 +51,7 @@ pub(crate) fn index_of(socket: &OwnedFd, name: &str) -> io::Result<u32> {
 }
 
 /// Returns a name with a NUL at its end. A name that is too long is truncated.
-fn name_of(name: &str) -> [libc::c_char; libc::IFNAMSIZ] {
+pub(super) fn name_of(name: &str) -> [libc::c_char; libc::IFNAMSIZ] {
     let mut bytes = [0; libc::IFNAMSIZ];
     let places = bytes.iter_mut().take(libc::IFNAMSIZ - 1);
     places.zip(name.bytes()).for_each(|(place, byte)| *place = byte as libc::c_char);

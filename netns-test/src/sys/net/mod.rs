@@ -1,6 +1,8 @@
 //! Sockets, interfaces and devices of the network.
 
 pub(crate) mod devconf;
+#[cfg(feature = "lab")]
+pub(crate) mod ethtool;
 pub(crate) mod failures;
 pub(crate) mod ifreq;
 pub(crate) mod netlink;

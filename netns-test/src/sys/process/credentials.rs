@@ -2,7 +2,7 @@
 //! between fork and exec do not allocate memory.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid};
@@ -16,6 +16,16 @@ pub(crate) fn open_parent(expected: Pid) -> io::Result<OwnedFd> {
     let parent = process::descriptor_of(expected)?;
     // If `expected` is the parent now, the id has not been reused for another process.
     if process::parent_id() == expected { Ok(parent) } else { Err(Errno::ESRCH.into()) }
+}
+
+/// Duplicates a descriptor of another process (`pidfd_getfd(2)`, Linux 5.6). The caller needs the
+/// right to trace that process, whose id must not be reused meanwhile.
+pub(crate) fn duplicate_from(pid: Pid, number: RawFd) -> io::Result<OwnedFd> {
+    let process = process::descriptor_of(pid)?;
+    // SAFETY: takes a descriptor, a number and no flags, and makes a descriptor.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0) };
+    let fd = RawFd::try_from(Errno::result(fd)?).map_err(|_| Errno::EOVERFLOW)?;
+    Ok(crate::sys::fds::adopt(fd))
 }
 
 /// Sends a signal to a child that has not been reaped, or to another process of this PID namespace.

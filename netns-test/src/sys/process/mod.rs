@@ -289,18 +289,6 @@ pub(crate) fn exit_now(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// Duplicates a descriptor of the process that a pidfd refers to (`pidfd_getfd(2)`, Linux 5.6). The
-/// caller needs the right to trace the process.
-pub(crate) fn duplicate_from(
-    pidfd: BorrowedFd<'_>,
-    number: std::os::fd::RawFd,
-) -> io::Result<OwnedFd> {
-    // SAFETY: takes a descriptor, a number and no flags, and makes a descriptor.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0) };
-    let fd = std::os::fd::RawFd::try_from(Errno::result(fd)?).map_err(|_| Errno::EOVERFLOW)?;
-    Ok(crate::sys::fds::adopt(fd))
-}
-
 /// Returns the id of the process that a pidfd refers to.
 pub(crate) fn pid_of(pidfd: BorrowedFd<'_>) -> io::Result<u32> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;

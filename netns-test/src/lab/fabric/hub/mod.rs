@@ -8,11 +8,12 @@ pub(crate) mod mirror;
 pub(crate) mod network;
 pub(crate) mod watch;
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::sync::{Arc, Mutex};
 
 use crate::error::{Failure, Result};
-use crate::lab::fabric::described;
+use crate::evidence::log;
+use crate::evidence::record::{Record, Socket};
 use crate::lab::fabric::ends::{End, LinkEnds};
 use crate::lab::fabric::hub::mirror::Mirror;
 use crate::lab::fabric::hub::network::{HubNetwork, index};
@@ -25,6 +26,7 @@ use crate::lab::impair::passage::{Departure, Direction, Nanos};
 use crate::lab::plan::Plan;
 use crate::lab::plan::diff;
 use crate::lab::plan::impairment::ImpairmentPlan;
+use crate::sys::fds;
 use crate::sys::lock::lock;
 
 /// The hub of a lab, and the engine in it.
@@ -46,7 +48,7 @@ impl Hub {
         engine: Engine,
         (seed, links): (Seed, &Arc<LinkEnds>),
     ) -> Result<Self> {
-        described::report_socket(engine.socket());
+        report_socket(engine.socket());
         let mirror = Arc::new(Mirror::new(network));
         let watch = Watch::start(Arc::clone(&mirror), Arc::clone(links))?;
         let engine = Mutex::new(Some(Arc::new(engine)));
@@ -187,4 +189,11 @@ pub(crate) fn place<'a>(
     hub: Option<&'a HubNetwork>,
 ) -> Option<BorrowedFd<'a>> {
     hub.filter(|_| plan.links()[link].impairments.is_some()).map(HubNetwork::network)
+}
+
+/// Makes init hold the engine's socket, too, so that the test does not wait for its last close.
+fn report_socket(socket: BorrowedFd<'_>) {
+    if let Ok(inode) = fds::inode_of(socket) {
+        log::report(|| Record::Socket(Socket { descriptor: socket.as_raw_fd(), inode }));
+    }
 }
