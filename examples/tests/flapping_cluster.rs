@@ -1,6 +1,6 @@
-//! A leader that brings the same log to four followers over UDP. Meanwhile links flap, lose packets,
-//! and a part of the cluster hears nothing: a schedule, which is a value. At the end each follower
-//! has the whole log, in its order.
+//! A leader that brings the same log to four followers over UDP. Meanwhile links flap and lose
+//! packets, and a part of the cluster hears nothing: a schedule, which is a value. At the end each
+//! follower has the whole log, in its order.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};

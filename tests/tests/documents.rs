@@ -99,6 +99,17 @@ fn the_numbers_of_named_conditions_are_those_of_the_crate() {
     assert!(document.contains(&lines), "docs/BAD-NETWORKS.md lacks\n{lines}");
 }
 
+#[test]
+fn the_recipes_are_those_of_the_suite() {
+    let (document, suite) =
+        (read("docs/BAD-NETWORKS.md"), read("tests/tests/bad_networks/recipes.rs"));
+    let tests: Vec<&str> = suite.split("#[netns_test]\n").skip(1).map(str::trim_end).collect();
+    assert!(tests.len() >= 9, "{}", tests.len());
+    for test in tests {
+        assert!(document.contains(test), "docs/BAD-NETWORKS.md lacks\n{test}");
+    }
+}
+
 /// Returns the file, from the root, and the anchor of a link in `document`; `None` if the link
 /// leads out of the repository.
 fn target(document: &str, link: &str) -> Option<(PathBuf, String)> {

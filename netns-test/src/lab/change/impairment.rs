@@ -17,8 +17,9 @@ impl Link {
     /// the link receives; packets that it has delayed or queued before are sent as they were to be.
     ///
     /// Of an [`Impairment`] whose directions differ the first one is that from the link's first
-    /// node to its second. `Impairment::new()` ends all impairments. Moves of the link and power
-    /// cycles of its nodes do not change them.
+    /// node to its second. The value replaces the earlier one: a stage that it does not set ends,
+    /// and `Impairment::new()` ends all impairments. Moves of the link and power cycles of its
+    /// nodes do not change them.
     ///
     /// # Errors
     ///
@@ -57,7 +58,8 @@ impl Link {
     }
 
     /// Holds all packets of both directions, in their order, until [`release`](Self::release). The
-    /// ends keep their carrier.
+    /// ends keep their carrier. At most 64 MiB of a direction are held; more are dropped, and
+    /// counted as dropped by the queue.
     ///
     /// # Errors
     ///

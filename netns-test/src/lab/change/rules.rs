@@ -28,8 +28,9 @@ pub struct RuleSpec<'a> {
     from: Option<NodeId>,
 }
 
-/// A rule on the packets of a link. It is removed when this is dropped; packets that it holds are
-/// let go by [`Link::release`].
+/// A rule on the packets of a link. It is removed when this is dropped, so bind it to a variable
+/// with a name: `let _ = ...`, or a statement without `let`, removes it at once. Packets that it
+/// holds are let go by [`Link::release`].
 ///
 /// # Panics
 ///
@@ -92,12 +93,14 @@ impl Link {
 }
 
 impl RuleSpec<'_> {
-    /// Limits the rule to packets from `node`, which the link ends at.
+    /// Limits the rule to packets from `node`, which the link ends at: all that the node sends to
+    /// the link, also those that it forwards. [`Packet::from`] compares the source address.
     pub fn from(self, node: NodeId) -> Self {
         Self { from: Some(node), ..self }
     }
 
-    /// Chooses some of the packets that match. They are counted in each direction by itself.
+    /// Chooses some of the packets that match, in place of an earlier choice. They are counted in
+    /// each direction by itself, so that `nth(3)` can act twice unless the rule is limited to one.
     pub fn which(self, which: Which) -> Self {
         Self { which, ..self }
     }

@@ -75,8 +75,9 @@ pub struct FlowName {
 pub enum LostPacket {
     /// TCP data: a slot of the stream, or a segment (`LossUnit`), and the attempt at it, from 0.
     ///
-    /// The segment that begins before the slot and has its first byte was lost; a segment can have
-    /// several lost slots.
+    /// The segment that has the first byte of the slot was lost. A segment can have several lost
+    /// slots, which are listed apart: so there can be more of them than
+    /// [`DirectionStats::lost`] counts.
     Data {
         /// Bytes of the slot or the segment, from the start of the stream.
         bytes: Range<u64>,

@@ -34,7 +34,8 @@ impl Link {
     }
 
     /// Returns the packets that the link has lost at random, in order of arrival: at most the last
-    /// 10,000 ones.
+    /// 10,000 ones. Packets that a rule or a full queue has dropped are only in
+    /// [`stats`](Self::stats).
     ///
     /// # Errors
     ///
