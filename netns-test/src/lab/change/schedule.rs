@@ -14,7 +14,7 @@ use crate::lab::run::programs::spawner::Programs;
 use crate::lab::topology::LinkId;
 use crate::lab::topology::schedule::{Cut, Schedule, Step};
 use crate::sys::errno;
-use crate::sys::lock::lock;
+use crate::sys::lock::{lock, wait_timeout};
 
 /// A schedule that is executed beside the test, until its last step or until it is dropped. Changes
 /// that were made stay.
@@ -177,8 +177,7 @@ impl Shared {
             if left.is_zero() {
                 return true;
             }
-            let waited = self.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+            state = wait_timeout(&self.changed, state, left);
         }
         false
     }
