@@ -40,7 +40,7 @@ pub(crate) struct State {
     pub(crate) links: Links,
     pub(crate) schedule: Schedule,
     pub(crate) faults: Faults,
-    /// Latest time that a link was told.
+    /// Latest time that was passed to a link.
     pub(crate) clock: Nanos,
     pub(crate) progress: Progress,
 }
