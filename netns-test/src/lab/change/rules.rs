@@ -136,8 +136,8 @@ impl RuleSpec<'_> {
     ///
     /// # Errors
     ///
-    /// A link that is a direct veth pair; a node that is at neither end of it; a rule that can never
-    /// act, such as one on the source port of an ICMP packet.
+    /// A link that is a direct veth pair; a node that is at neither end of it; a rule that can
+    /// never act, such as one on the source port of an ICMP packet.
     #[track_caller]
     pub fn apply(self, action: Action) -> Result<LinkRule> {
         located(self.add(action))
