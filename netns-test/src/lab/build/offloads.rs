@@ -1,5 +1,5 @@
-//! Offloads that the ends of a link do not have, by their names in ethtool(8). An interface keeps them
-//! when it moves to another network.
+//! Offloads that the ends of a link do not have, by their names in ethtool(8). The settings of an
+//! interface stay when it moves to another network.
 
 use crate::lab::impair::engine::takes_udp_segmentation;
 use crate::lab::plan::LinkPlan;

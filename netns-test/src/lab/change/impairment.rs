@@ -22,7 +22,8 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// A link that is a direct veth pair; impairments that the plan would refuse, with all mistakes.
+    /// A link that is a direct veth pair; impairments that the plan would refuse, with all
+    /// mistakes.
     ///
     /// # Examples
     ///
