@@ -14,7 +14,7 @@ const ALL: [&str; 5] = [
 ];
 
 /// Segmentations of tunnels and others that a packet socket cannot describe
-/// (`virtio_net_hdr_from_skb` of linux/virtio_net.h): the kernel would drop such frames.
+/// (`virtio_net_hdr_from_skb` of `linux/virtio_net.h`): the kernel would drop such frames.
 const OF_TUNNELS: [&str; 9] = [
     "tx-gre-segmentation",
     "tx-gre-csum-segmentation",
