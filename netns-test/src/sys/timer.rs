@@ -1,4 +1,4 @@
-//! A timer and a wake-up as descriptors (timerfd_create(2), eventfd(2)), and the clocks for them.
+//! A timer and a wake-up as descriptors (`timerfd_create(2)`, eventfd(2)), and the clocks for them.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -111,7 +111,7 @@ mod tests {
         let timer = Timer::new().unwrap();
         let due = monotonic() + 2_000_000;
         timer.set(Some(due)).unwrap();
-        assert_eq!(wait_for_any([Some(timer.descriptor()), None, None, None]).unwrap()[0], true);
+        assert!(wait_for_any([Some(timer.descriptor()), None, None, None]).unwrap()[0]);
         assert!(monotonic() >= due);
         timer.clear().unwrap();
         timer.set(Some(0)).unwrap();

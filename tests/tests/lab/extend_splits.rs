@@ -2,8 +2,10 @@
 //! that is built of the whole topology. The topologies are random, each from its own seed.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use netns_test::{Lab, NodeId, Topology, netns_test};
+use netns_test::lab::{Impairment, Snapshot};
+use netns_test::{Lab, LinkId, NodeId, Topology, netns_test};
 use netns_test_tests::{LIMIT, eventually};
 
 use crate::net::topology;
@@ -31,19 +33,23 @@ struct Growing {
     nodes: Vec<(NodeId, bool)>,
     /// Nodes that have a link with each other and no switch between them.
     pairs: Vec<[usize; 2]>,
+    /// Each link that has been declared, its nodes, and whether it can be impaired later.
+    links: Vec<(LinkId, [usize; 2], bool)>,
     text: String,
 }
 
 impl Growing {
     fn new() -> Self {
-        Self { net: topology(), nodes: Vec::new(), pairs: Vec::new(), text: String::new() }
+        let (nodes, pairs, links) = (Vec::new(), Vec::new(), Vec::new());
+        Self { net: topology(), nodes, pairs, links, text: String::new() }
     }
 
     /// Makes the next declaration: a node, most often with a link to an older one, a link, or a
     /// setting.
     fn declare(&mut self, random: &mut Random) {
-        match random.below(6) {
+        match random.below(7) {
             0..=2 => self.add_node(random),
+            6 if !self.links.is_empty() => self.impair(random),
             3 if self.nodes.len() > 1 => {
                 let (a, b) = (random.below(self.nodes.len()), random.below(self.nodes.len()));
                 // A second path between switches is a loop of Ethernet.
@@ -89,11 +95,45 @@ impl Growing {
             }
             _ => "",
         };
-        let _described = link;
+        let (impaired, can_be) = match random.below(4) {
+            0 => {
+                link = link.impairable();
+                (", impairable", true)
+            }
+            1 => {
+                link = link.impair(Impairment::wifi_bad());
+                (", of wifi_bad", true)
+            }
+            _ => ("", false),
+        };
+        self.links.push((link.id(), [a, b], can_be));
         if !self.nodes[a].1 && !self.nodes[b].1 {
             self.pairs.push([a, b]);
         }
-        writeln!(self.text, "link n{a} n{b}{option}").unwrap();
+        writeln!(self.text, "link n{a} n{b}{option}{impaired}").unwrap();
+    }
+
+    /// Changes the impairments of a link that was declared before. Most of these links can be
+    /// impaired; a direct veth pair cannot.
+    fn impair(&mut self, random: &mut Random) {
+        let (link, nodes, can_be) = self.links[random.below(self.links.len())];
+        if !can_be && random.below(10) > 0 {
+            return;
+        }
+        let delay = Duration::from_millis(random.below(50) as u64);
+        let impairment = Impairment::new().delay(delay).rate("100mbit");
+        let from = match random.below(3) {
+            2 => {
+                self.net.impair(link, impairment);
+                String::new()
+            }
+            end => {
+                self.net.impair_from(link, self.nodes[nodes[end]].0, impairment);
+                format!(" from n{}", nodes[end])
+            }
+        };
+        let [a, b] = nodes;
+        writeln!(self.text, "impair n{a} n{b}{from}: delay {delay:?}").unwrap();
     }
 
     fn add_setting(&mut self, random: &mut Random) {
@@ -125,12 +165,15 @@ impl Growing {
 }
 
 /// Returns the state of a lab: its snapshot, and what the snapshot does not have.
-fn state(lab: &Lab) -> (netns_test::lab::Snapshot, Vec<[String; 2]>) {
+fn state(lab: &Lab, links: &[(LinkId, [usize; 2], bool)]) -> (Snapshot, Vec<[String; 2]>, String) {
     let files = ["/etc/hosts", "/proc/sys/net/ipv4/tcp_syn_retries"];
     let of_node = |node: &netns_test::Node| {
         node.run(|| files.map(|path| std::fs::read_to_string(path).unwrap_or_default()))
     };
-    (lab.snapshot().unwrap().stable(), lab.nodes().map(of_node).collect())
+    let links = links.iter().take(lab.plan().links().len());
+    let impairments: Vec<_> = links.map(|(link, ..)| lab[*link].impairments().ok()).collect();
+    let files = lab.nodes().map(of_node).collect();
+    (lab.snapshot().unwrap().stable(), files, format!("{impairments:?}"))
 }
 
 /// Builds the topology of a seed in parts and as a whole; returns how many extensions were made.
@@ -156,9 +199,12 @@ fn equals_build(seed: u64) -> usize {
         };
         growing.text.push_str("-- extend\n");
         if let Err(refused) = running.extend(&growing.net) {
-            // Only what renumbers an interface that is there may be refused.
+            // What renumbers an interface that is there may be refused, and impairments of a direct
+            // veth pair. Nothing else.
             let refused = refused.to_string();
-            assert!(refused.contains("would change"), "seed {seed}\n{}{refused}", growing.text);
+            let is_direct = refused.contains("it was built as a direct veth pair");
+            let is_expected = is_direct || refused.contains("would change");
+            assert!(is_expected, "seed {seed}\n{}{refused}", growing.text);
             assert_ne!(running.plan(), &plan);
             break;
         }
@@ -170,7 +216,8 @@ fn equals_build(seed: u64) -> usize {
         let (parts, whole) = (lab.unwrap(), built.build().unwrap());
         let what = format!("equal labs, seed {seed}\n{}", growing.text);
         eventually(LIMIT, &what, || {
-            let (parts, whole) = (state(&parts), state(&whole));
+            let links = &growing.links;
+            let (parts, whole) = (state(&parts, links), state(&whole, links));
             if parts == whole { Ok(()) } else { Err(Box::new((parts, "of the whole:", whole))) }
         });
     }

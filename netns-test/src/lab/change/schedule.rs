@@ -191,12 +191,13 @@ impl Steps {
             match step {
                 Step::Down(link) | Step::Up(link) => drop(self.link(*link)?),
                 Step::Hold(link) | Step::Release(link) => self.link(*link)?.check_impairable()?,
+                Step::HoldFrom(link, node) => {
+                    let link = self.link(*link)?;
+                    self.fabric.position_of("hold", *node)?;
+                    link.check_impairable()?;
+                }
                 Step::Impair(link, impairment) => {
                     self.link(*link)?.check_impairment(impairment)?;
-                }
-                Step::HoldFrom(link, node) => {
-                    self.fabric.position_of("hold", *node)?;
-                    self.link(*link)?.check_impairable()?;
                 }
                 Step::ImpairFrom(link, node, impairment) => {
                     let link = self.link(*link)?;
@@ -258,8 +259,8 @@ impl Steps {
         Ok(Link::new(Arc::clone(&self.fabric), at))
     }
 
-    fn sides(&self, cut: &Cut) -> Result<Sides> {
-        let ways = if cut.is_one_way { Ways::One } else { Ways::Both };
-        Sides::new(&self.fabric.plan, cut.groups.each_ref().map(Vec::as_slice), ways)
+    fn sides(&self, Cut { groups: [one, other], is_one_way }: &Cut) -> Result<Sides> {
+        let ways = if *is_one_way { Ways::One } else { Ways::Both };
+        Sides::new(&self.fabric.plan, [one, other], ways)
     }
 }

@@ -16,7 +16,7 @@ const BYTE: u128 = 8_000_000_000;
 /// Queue of one direction.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    /// Time at which the bucket was or will be empty, times the rate: nanoseconds × bits per second.
+    /// Time at which the bucket was or will be empty, in nanoseconds times bits per second.
     empty: u128,
     /// Times of departure and lengths of the frames that have not left.
     waiting: VecDeque<(Nanos, u64)>,

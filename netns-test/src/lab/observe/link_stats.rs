@@ -1,4 +1,4 @@
-//! What a link has done to packets: counters, and the list of lost ones.
+//! What a link does to packets and has done: impairments, counters, and the list of lost ones.
 
 use std::fmt;
 
@@ -7,6 +7,7 @@ use crate::lab::impair::emulated::EmulatedLink;
 use crate::lab::impair::passage::Direction;
 use crate::lab::impair::stats::{DirectionStats, Lost};
 use crate::lab::plan::diff;
+use crate::lab::plan::impairment::ImpairmentPlan;
 use crate::lab::run::link::Link;
 
 /// Counters of both directions of a link ([`Link::stats`]).
@@ -47,6 +48,18 @@ impl Link {
             ..lost
         };
         located(losses.map(|losses| losses.into_iter().map(named).collect()))
+    }
+
+    /// Returns the impairments of the direction from the link's first node, and of that from the
+    /// second one, as they are now.
+    ///
+    /// # Errors
+    ///
+    /// As [`stats`](Self::stats).
+    #[track_caller]
+    pub fn impairments(&self) -> Result<[ImpairmentPlan; 2]> {
+        let plans = |model: &EmulatedLink| Direction::BOTH.map(|way| model.plan(way).clone());
+        located(self.look(plans))
     }
 
     fn names(&self) -> [String; 2] {

@@ -36,7 +36,7 @@ use crate::lab::topology::{LinkId, MacvlanMode, NodeId, NodeKind, Topology};
 /// Nodes and links are in the order of declaration. Numbers in the parts of a plan are indexes
 /// into [`nodes`](Self::nodes), [`links`](Self::links) and [`segments`](Self::segments).
 ///
-/// `Display` lists each segment with its interfaces, then the impairments of links, then the routes.
+/// `Display` lists each segment with its interfaces, then impairments of links, then the routes.
 #[derive(Clone, PartialEq)]
 pub struct Plan {
     pub(crate) ids: Ids,

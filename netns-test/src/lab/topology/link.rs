@@ -136,8 +136,8 @@ impl<'a> LinkSpec<'a> {
     }
 
     /// Sets whether the ends have offloads. The default is true, as on every veth pair: a reader of
-    /// raw packets sees TCP packets of up to 64 KiB, whose checksums are not computed. With false it
-    /// sees them as on a wire, and TCP is several times slower.
+    /// raw packets sees TCP packets of up to 64 KiB, whose checksums are not computed. With false
+    /// it sees them as on a wire, and TCP is several times slower.
     pub fn offloads(self, are_on: bool) -> Self {
         self.link.impairments.has_no_offloads = !are_on;
         self

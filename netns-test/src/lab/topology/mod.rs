@@ -261,7 +261,8 @@ impl Topology {
         link.name.clone().unwrap_or_else(|| format!("{} to {}", name(0), name(1)))
     }
 
-    /// Returns the builder of a link that was declared before. The id of another topology is counted.
+    /// Returns the builder of a link that was declared before. An id of another topology is
+    /// counted.
     fn declared_link(&mut self, id: LinkId) -> Option<LinkSpec<'_>> {
         let index = self.ids.link(id);
         self.unknown_links += usize::from(index.is_none());

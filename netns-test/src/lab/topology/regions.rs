@@ -84,11 +84,12 @@ impl Regions {
 
 impl Topology {
     /// Adds a router for each region, with the region's name, and a link between two routers for
-    /// each pair of the table. Nodes become part of a region by a link to its router, or to a switch
-    /// that has one.
+    /// each pair of the table. A node is in a region by a link to its router, or to a switch that
+    /// has one.
     ///
-    /// The time between two nodes is that of their regions, plus those of their own links. An address
-    /// of a router itself can be one on its link to a third region, over which packets to it travel.
+    /// The time between two nodes is that of their regions, plus those of their own links. An
+    /// address of a router itself may be on its link to a third region, over which packets to it
+    /// travel.
     pub fn regions(&mut self, table: &Regions) -> RegionRouters {
         let Regions { names, pairs } = table;
         let routers: Vec<(String, NodeId)> =

@@ -32,7 +32,7 @@ pub(super) struct Fates {
     positions: Vec<Position>,
 }
 
-/// What happens to a frame.
+/// Fate of a frame at the random stages.
 #[derive(Debug, Default)]
 pub(super) struct Fate {
     /// Lost parts of the payload, in bytes as of `gso::segments`.

@@ -40,7 +40,7 @@ pub(super) struct Way {
     delay: DelayLine,
 }
 
-/// What both directions share.
+/// State that both directions share.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) flows: Flows,

@@ -157,7 +157,13 @@ impl Starting {
 fn open(hub: OwnedFd) -> Result<(Shared, Ring, Timer), Failure> {
     let open = move || {
         nsfs::enter_network(&hub).map_err(|error| failure("setns to", &error))?;
-        PacketSocket::open().map_err(|error| failure("open a packet socket in", &error))
+        PacketSocket::open().map_err(|error| {
+            let failure = failure("open a packet socket in", &error);
+            match advice(error.raw_os_error()) {
+                Some(advice) => failure.advise(advice),
+                None => failure,
+            }
+        })
     };
     let helper = thread::spawn(open).map_err(|error| failure("start a thread in", &error))?;
     let opened = helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -168,6 +174,24 @@ fn open(hub: OwnedFd) -> Result<(Shared, Ring, Timer), Failure> {
 
 fn failure(step: &str, error: &io::Error) -> Failure {
     errno::failure(step, "the network of impaired links", error)
+}
+
+/// Returns what to do about a packet socket that was refused.
+fn advice(errno: Option<i32>) -> Option<&'static str> {
+    match errno? {
+        errno::EPERM | errno::EACCES => Some(
+            "the caller has no CAP_NET_RAW there; the body of a #[netns_test] has it, unless \
+             something around it (a container, a seccomp filter) refuses packet sockets",
+        ),
+        errno::EAFNOSUPPORT | errno::EINVAL => {
+            Some("impaired links need a kernel with packet sockets and their rings (CONFIG_PACKET)")
+        }
+        errno::ENOMEM => Some(
+            "the ring needs 16 MiB of the kernel's memory; run fewer tests at once \
+             (--test-threads), or impair links in fewer tests",
+        ),
+        _ => None,
+    }
 }
 
 /// Returns whether the kernel can pass `UDP_SEGMENT` frames to the engine (Linux 6.2). Where it
@@ -190,6 +214,12 @@ fn is_at_least(release: &str, version: [u32; 2]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_socket_has_advice() {
+        assert!(advice(Some(errno::EPERM)).is_some_and(|text| text.contains("CAP_NET_RAW")));
+        assert_eq!((advice(Some(errno::EAGAIN)), advice(None)), (None, None));
+    }
 
     #[test]
     fn releases_are_compared_by_number() {

@@ -129,7 +129,7 @@ impl Shared {
             self.changed.notify_one();
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let reason = format!("the thread {} has not run for {LIMIT:?}", NAME);
+                let reason = format!("the thread {NAME} has not run for {LIMIT:?}");
                 return Err(Failure::new("change", "an impaired link", reason).of(Kind::Timeout));
             }
             state = lock::wait_timeout(&self.passed, state, left);

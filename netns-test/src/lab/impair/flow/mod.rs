@@ -17,6 +17,8 @@
 //! | neighbour discovery | `::`, target | 58 | type × 256 |
 //! | other frame | `::`, `::` | EtherType | 0 |
 //!
+//! - The addresses keep flows of several nodes apart that begin at once, so that they need not race
+//!   for an ordinal. Those of a lab are planned, and the same in each run.
 //! - The end that sends the first SYN opens a TCP flow; if only a SYN-ACK is seen, its receiver.
 //!   Otherwise, and for UDP, it is the end with the higher port, but the first sender if the kernel
 //!   may have chosen both ports.

@@ -40,7 +40,7 @@ pub(crate) struct Packet<'f> {
     verdicts: &'f mut Verdicts,
 }
 
-/// Where a TCP segment is in the streams of its connection.
+/// Position of a TCP segment in the streams of its connection.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
     flags: u8,

@@ -3,12 +3,12 @@
 use std::net::Ipv4Addr;
 
 use crate::lab::impair::flow::position::{Class, Position, Step};
+use crate::lab::impair::frame::samples::Random;
 use crate::lab::impair::hash::tests::FLOW;
 use crate::lab::impair::hash::{LinkKey, Purpose, Seed};
 use crate::lab::impair::loss::{RESTART, is_bad, is_lost};
 use crate::lab::impair::passage::Direction;
 use crate::lab::plan::impairment::LossPlan;
-use crate::lab::tests::random::Random;
 use crate::lab::topology::quantity::Probability;
 
 /// Returns n / d as a probability.

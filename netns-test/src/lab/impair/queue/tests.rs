@@ -1,9 +1,9 @@
 //! Properties of rate and queue, in exact arithmetic.
 
+use crate::lab::impair::frame::samples::Random;
 use crate::lab::impair::passage::Nanos;
 use crate::lab::impair::queue::{Admission, Queue};
 use crate::lab::plan::impairment::{QueueLimit, RatePlan};
-use crate::lab::tests::random::Random;
 
 const SECOND: u64 = 1_000_000_000;
 

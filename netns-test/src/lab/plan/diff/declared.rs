@@ -17,8 +17,8 @@ use crate::lab::topology::model::{
 ///
 /// The first declaration that `new` does not have, by its name.
 pub(crate) fn check(old: &Topology, new: &Topology) -> Result<(), Failure> {
-    // The plans reject unknown nodes and links, have the impairments, and show the subnets that other pools would change. The
-    // counter of declarations only orders them.
+    // The plans reject unknown nodes and links, and show the impairments and the subnets that would
+    // change. The counter of declarations only orders them.
     let Topology {
         ids,
         nodes,

@@ -241,8 +241,8 @@ fn rate(way: &OneWay, mtu: u32, mistakes: &mut Mistakes) -> Option<RatePlan> {
         QueueLimit::Bytes(bytes) if way.mark_above.is_some_and(|mark| mark >= bytes) => {
             let mark = way.mark_above.unwrap_or_default();
             mistakes.add(format!(
-                "`ecn_mark_above` {mark} bytes is never reached in a queue of {bytes}; lower it, or \
-                 set a longer queue"
+                "`ecn_mark_above` {mark} bytes is never reached in a queue of {bytes}; lower it, \
+                 or set a longer queue"
             ));
         }
         QueueLimit::Packets(0) => mistakes.add("a queue of 0 packets lets nothing pass; raise it"),

@@ -131,8 +131,11 @@ fn offloads_and_a_vlan_tag_pass() {
     let (tcp, udp) = (vec![0x50, 0x10, 1, 0, 0, 0, 0, 0], vec![]);
     let tag = [0x81, 0, 0x67, 0xd5];
     // Kind of segmentation, tag, protocol, TCP header after its first 12 bytes, checksum.
-    let cases: [(u8, &[u8], u8, Vec<u8>, u16); 3] =
-        [(1, &tag, 6, tcp.clone(), 16), (1, &[], 6, tcp, 16), (5, &[], 17, udp, 6)];
+    let cases = [
+        (1, &tag[..], 6, tcp.clone(), 16),
+        (1, &tag[..0], 6, tcp, 16),
+        (5, &tag[..0], 17, udp, 6_u16),
+    ];
     for (kind, tag, protocol, rest, checksum) in cases {
         if kind == 5 && !takes_udp_segmentation() {
             continue;
@@ -187,7 +190,7 @@ fn an_end_that_is_down_is_no_trouble() {
     let pair = Pair::over_hub();
     let (engine, slot) = pair.engine(ImpairmentPlan::default());
     let [near, far] = pair.udp(SERVERS[0]);
-    let set = |up| ask(&pair.hub, vec![link::set_up(String::new(), INNER[1], up, None)]);
+    let set = |up| ask(&pair.hub, &[link::set_up(String::new(), INNER[1], up, None)]);
     set(false);
     near.send(b"lost").unwrap();
     wait_for(|| engine.with(slot, |link, _, _| link.stats()[0].undeliverable).unwrap() > 0);
@@ -208,7 +211,8 @@ fn frames_that_are_lost_in_the_ring_are_trouble() {
     engine.with(slot, |link, _, _| flood(link)).unwrap();
     let trouble = engine.trouble().unwrap();
     assert!(trouble.contains("frames were lost: more frames arrived"), "{trouble}");
-    assert_eq!(engine.stop(), Some(trouble));
+    // A frame of another processor may come even later.
+    assert!(engine.stop().is_some());
 }
 
 #[test]
@@ -245,9 +249,9 @@ fn nothing_is_left_of_a_stopped_engine() {
         let (engine, _) = pair.engine(ImpairmentPlan::default());
         assert!(thread().is_some() && descriptors() != before);
         if round == 0 {
-            drop(engine)
+            drop(engine);
         } else {
-            assert_eq!(engine.stop(), None)
+            assert_eq!(engine.stop(), None);
         }
         assert_eq!((thread(), descriptors()), (None, before.clone()));
         let maps = fs::read_to_string("/proc/self/maps").unwrap();

@@ -17,7 +17,7 @@ use crate::sys::net::ifreq;
 use crate::sys::ns::nsfs;
 
 /// Two nodes; each has the interface `eth0` with the index 10 and the addresses 10.0.0.N and
-/// fd00::N.
+/// `fd00::N`.
 #[derive(Debug)]
 pub(crate) struct Pair {
     pub(crate) nodes: [OwnedFd; 2],
@@ -47,8 +47,8 @@ impl Pair {
             let inner = New { index: INNER[side], mtu: Some(65535), ..new(&name) };
             let outer = New { index: ETH0, ..new("eth0") };
             let kind = Kind::Veth { peer: inner, there: Some(pair.hub.as_fd()) };
-            ask(node, vec![link::create("eth0".to_owned(), outer, kind)]);
-            ask(&pair.hub, vec![link::set_up(String::new(), INNER[side], true, None)]);
+            ask(node, &[link::create("eth0".to_owned(), outer, kind)]);
+            ask(&pair.hub, &[link::set_up(String::new(), INNER[side], true, None)]);
         }
         pair.address();
         pair
@@ -59,7 +59,7 @@ impl Pair {
         let pair = Self { nodes: [network(), network()], hub: network() };
         let ends = [New { index: ETH0, ..new("eth0") }; 2];
         let kind = Kind::Veth { peer: ends[1], there: Some(pair.nodes[1].as_fd()) };
-        ask(&pair.nodes[0], vec![link::create("eth0".to_owned(), ends[0], kind)]);
+        ask(&pair.nodes[0], &[link::create("eth0".to_owned(), ends[0], kind)]);
         pair.address();
         pair
     }
@@ -67,7 +67,7 @@ impl Pair {
     fn address(&self) {
         for (side, node) in self.nodes.iter().enumerate() {
             within(node, || ifreq::loopback_up(&ifreq::socket().unwrap()).unwrap());
-            ask(node, vec![link::set_up(String::new(), ETH0, true, None)]);
+            ask(node, &[link::set_up(String::new(), ETH0, true, None)]);
             self.add_addresses(side, ETH0, ["10.0.0", "fd00:"]);
         }
     }
@@ -79,7 +79,7 @@ impl Pair {
             format!("{network}{separator}{}", side + 1).parse::<IpAddr>().unwrap()
         });
         let cidrs = [Cidr::new(four, 24).unwrap(), Cidr::new(six, 64).unwrap()];
-        ask(&self.nodes[side], cidrs.map(|cidr| addr::add(String::new(), index, cidr)).to_vec());
+        ask(&self.nodes[side], &cidrs.map(|cidr| addr::add(String::new(), index, cidr)));
     }
 
     /// Starts an engine with the link, which has these impairments from the first to the second
@@ -160,8 +160,8 @@ pub(crate) fn within<T: Send>(network: &OwnedFd, work: impl FnOnce() -> T + Send
     thread::scope(|scope| scope.spawn(enter).join().unwrap())
 }
 
-pub(crate) fn ask(network: &OwnedFd, requests: Vec<Request>) {
-    within(network, || Netlink::open().unwrap().ask_all(&requests).unwrap());
+pub(crate) fn ask(network: &OwnedFd, requests: &[Request]) {
+    within(network, || Netlink::open().unwrap().ask_all(requests).unwrap());
 }
 
 pub(crate) fn new(name: &str) -> New<'_> {

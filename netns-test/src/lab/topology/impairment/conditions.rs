@@ -16,8 +16,8 @@ impl Impairment {
         access(micros(200), "1gbit", "1gbit")
     }
 
-    /// Returns the condition of a good Wi-Fi network: 40 Mbit/s from it and 33 Mbit/s to it, a delay
-    /// of 1 ms ± 1 ms.
+    /// Returns the condition of a good Wi-Fi network: 40 Mbit/s from it and 33 Mbit/s to it, a
+    /// delay of 1 ms ± 1 ms.
     #[must_use]
     pub fn wifi() -> Self {
         access(millis(2), "33mbit", "40mbit").jitter(millis(1))

@@ -108,9 +108,9 @@ impl Impairment {
         self.lose(&Loss::GilbertElliott([p.into(), r.into(), bad.into(), good.into()]))
     }
 
-    /// Runs one chain of a loss in bursts over all packets of the direction, in order of arrival, in
-    /// place of one for each flow: a burst hits all flows, as on a radio link. Which packets it hits
-    /// is not the same in each run.
+    /// Runs one chain of a loss in bursts over all packets of the direction, in order of arrival,
+    /// in place of one for each flow: a burst hits all flows, as on a radio link. Which packets it
+    /// hits is not the same in each run.
     #[must_use]
     pub fn share_bursts(self) -> Self {
         self.each(|way| way.shares_bursts = true)

@@ -62,7 +62,7 @@ pub(crate) enum Loss {
     Pattern(PatternArg),
 }
 
-/// What a link declares about impairments.
+/// Declaration of a link about impairments.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct LinkImpairments {
     /// Impairments from each end on; `None` if the direction declares none.

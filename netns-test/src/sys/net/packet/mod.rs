@@ -12,9 +12,6 @@ use nix::errno::Errno;
 use crate::sys::fds::adopt;
 use crate::sys::net::packet::ring::Ring;
 
-/// Bytes of the header with the offloads of a frame (`struct virtio_net_hdr`).
-pub(crate) const HEADER: usize = 10;
-
 /// A packet socket of all interfaces.
 #[derive(Debug)]
 pub(crate) struct PacketSocket(OwnedFd);

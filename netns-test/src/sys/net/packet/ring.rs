@@ -14,8 +14,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
 
-use crate::sys::net::packet::HEADER;
-
 /// The ring, which is mapped. A child that is forked does not have the mapping.
 #[derive(Debug)]
 pub(crate) struct Ring {
@@ -61,6 +59,9 @@ struct Taken {
     is_tagged: bool,
     is_cut: bool,
 }
+
+/// Bytes of the header with the offloads of a frame (`struct virtio_net_hdr`).
+pub(crate) const HEADER: usize = 10;
 
 /// Bytes of a slot: a frame of 64 KiB with its headers. A frame of any length occupies one.
 const SLOT: usize = 66 << 10;

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use crate::sys::fds::{Until, wait};
-use crate::sys::net::packet::{HEADER, PacketSocket, address};
+use crate::sys::net::packet::ring::HEADER;
+use crate::sys::net::packet::{PacketSocket, address};
 
 /// A frame to send.
 #[derive(Clone, Copy, Debug)]

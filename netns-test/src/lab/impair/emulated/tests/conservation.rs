@@ -7,6 +7,7 @@ use crate::lab::impair::emulated::tests::transfer::wires;
 use crate::lab::impair::emulated::tests::{links, thousandths};
 use crate::lab::impair::emulated::{EmulatedLink, Sent};
 use crate::lab::impair::frame::ACK;
+use crate::lab::impair::frame::samples::Random;
 use crate::lab::impair::passage::{Departure, Direction, Nanos};
 use crate::lab::impair::rule::action::{Action, ResetTarget, Unreachable};
 use crate::lab::impair::rule::choice::Which;
@@ -15,7 +16,6 @@ use crate::lab::impair::rule::rules::Rule;
 use crate::lab::plan::impairment::{
     ImpairmentPlan, LossPlan, LossUnit, QueueLimit, RatePlan, ReorderPlan,
 };
-use crate::lab::tests::random::Random;
 
 /// Departures that wait to be sent.
 type Waiting = Vec<Departure<'static>>;

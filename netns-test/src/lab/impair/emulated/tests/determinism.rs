@@ -27,13 +27,13 @@ const PLAIN: Style = Style {
 fn styles() -> Vec<Style> {
     let mut styles = vec![PLAIN];
     for write in [200, 1000, 65_536] {
-        styles.push(Style { write: write, initial: 7, ..PLAIN });
-        styles.push(Style { write: write, frame: 60_000, window: 3, ..PLAIN });
+        styles.push(Style { write, initial: 7, ..PLAIN });
+        styles.push(Style { write, frame: 60_000, window: 3, ..PLAIN });
         // The sequence numbers wrap around, the flow is among others, and its port is another one.
         let initial = u32::MAX - 100_000;
         let ports = [33_000 + write as u16 % 1000, 80];
         let noise = Some(0x1234_5678_9abc_def1 + write as u64);
-        styles.push(Style { write: write, initial, ports, noise, ..PLAIN });
+        styles.push(Style { write, initial, ports, noise, ..PLAIN });
         styles.push(Style { frame: 30_000, window: 1000, noise, ..PLAIN });
     }
     styles

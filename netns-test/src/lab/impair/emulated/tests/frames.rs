@@ -111,7 +111,7 @@ impl Sample {
                 header.extend([0, 0]);
             }
             Kind::Echo => {
-                header = vec![if self.is_v4 { 8 } else { 128 }, 0, 0, 0, 0xab, 0xcd, 0, 1]
+                header = vec![if self.is_v4 { 8 } else { 128 }, 0, 0, 0, 0xab, 0xcd, 0, 1];
             }
         }
         header

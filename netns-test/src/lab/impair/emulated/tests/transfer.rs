@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use crate::lab::impair::emulated::tests::frames::{Kind, Sample, Wire};
 use crate::lab::impair::emulated::{EmulatedLink, Sent};
+use crate::lab::impair::frame::samples::Random;
 use crate::lab::impair::frame::{ACK, FIN, Frame, PSH, SYN};
 use crate::lab::impair::gso;
 use crate::lab::impair::passage::{Departure, Direction};
 use crate::lab::impair::stats::{FlowName, LostPacket};
-use crate::lab::tests::random::Random;
 
 /// How data is sent; none of it may have an effect on what is lost.
 #[derive(Clone, Debug)]
@@ -40,7 +40,8 @@ pub(super) fn transfer(link: &mut EmulatedLink, style: &Style, length: u64) -> V
     let mut sender = Sender { style, noise: style.noise.map(Random), count: 0 };
     let control = |flags, seq| sample(style, flags, seq, 0..0).wire();
     while sender.send(link, &control(SYN, style.initial)).is_empty() {}
-    let mut missing: Vec<Range<u64>> = vec![0..length];
+    let whole = 0..length;
+    let mut missing = sender.send_all(link, std::slice::from_ref(&whole));
     while !missing.is_empty() {
         missing = sender.send_all(link, &missing);
     }
