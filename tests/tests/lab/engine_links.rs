@@ -52,7 +52,7 @@ fn carrier_follows_a_program() -> netns_test::Result<()> {
         carrier_becomes(&lab, far, true);
         carrier_becomes(&lab, own, true);
     }
-    // Both down: no carrier shows the state of the other end.
+    // Both down: the carrier of neither shows the state of the other.
     ip(&lab, a, "link set eth0 down");
     ip(&lab, b, "link set eth0 down");
     ip(&lab, b, "link set eth0 up");
@@ -215,7 +215,7 @@ fn much_data_passes() -> netns_test::Result<()> {
     Ok(())
 }
 
-/// A segment that a rule drops is sent again, and the guard counts it.
+/// A packet that a rule drops is sent again, and the guard counts it.
 #[netns_test]
 fn a_rule_holds_until_it_is_lifted() -> netns_test::Result<()> {
     let (_, lab, [a, b], link) = pair()?;

@@ -22,9 +22,9 @@ const LENGTH: usize = 32;
 /// `SIOCETHTOOL` of linux/sockios.h.
 const ETHTOOL: libc::Ioctl = 0x8946;
 
-/// Turns offloads off that an interface has, by the names that `ethtool -k` prints. The interface
-/// is in the network namespace that `socket` was opened in. The kernel turns those off, too, that
-/// need them, and names that it does not know are skipped.
+/// Turns offloads of an interface off, by the names that `ethtool -k` prints. The interface is in
+/// the network namespace that `socket` was opened in. The kernel turns those off, too, that need
+/// them, and names that it does not know are skipped.
 pub(crate) fn turn_off(
     socket: BorrowedFd<'_>,
     interface: &str,

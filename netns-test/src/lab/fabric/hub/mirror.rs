@@ -27,7 +27,7 @@ struct State {
     /// By link, whether its inner ends are up. None for a direct veth pair, and for a link that was
     /// deleted.
     links: Vec<Option<bool>>,
-    /// The first failure on a thread that has no caller to return it to.
+    /// The first failure that no caller could get.
     trouble: Option<String>,
 }
 

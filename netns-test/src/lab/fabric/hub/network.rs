@@ -21,7 +21,7 @@ const FIRST: u32 = 1 << 30;
 pub(crate) struct HubNetwork {
     network: OwnedFd,
     pub(super) netlink: Netlink,
-    /// Whether its interfaces have IPv6 addresses, since IPv6 could not be turned off.
+    /// Whether its interfaces would get IPv6 addresses, as that could not be turned off.
     has_ipv6: bool,
 }
 
