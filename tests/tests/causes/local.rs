@@ -13,7 +13,9 @@ pub(crate) const CASES: &[Case] = &[
     ("too_many_files", too_many_files, &["certain: the test has"]),
     ("foreign_address", foreign_address, &["certain: client does not have the address 10.0.0.2"]),
     ("many_files", many_files, &["likely: the test has"]),
-    ("plain_refused", plain_refused, &["certain: nothing "]),
+    ("plain_refused", plain_refused, &["proven: nothing "]),
+    ("plain_no_route", plain_no_route, &["certain: the test's own network has no route"]),
+    ("plain_name", plain_name, &["likely: no name server can be asked"]),
     ("plain_other_port", plain_other_port, &["first: 127.0.0.1:81"]),
 ];
 
@@ -75,6 +77,14 @@ fn foreign_address() {
         TcpListener::bind("10.0.0.2:80")
             .unwrap_or_else(|error| panic!("bind 10.0.0.2:80: {error}"));
     });
+}
+
+fn plain_no_route() {
+    TcpStream::connect("192.0.2.1:443").unwrap();
+}
+
+fn plain_name() {
+    TcpStream::connect("example.org:443").unwrap();
 }
 
 fn plain_refused() {

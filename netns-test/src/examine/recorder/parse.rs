@@ -61,7 +61,7 @@ pub(crate) fn icmp_error(family: Family, received: &Received) -> Option<Attempt>
 }
 
 /// Reads the message about a TCP socket that was closed (`inet_diag_msg` of `sock_diag(7)`), and has
-/// received no segment. Without a remote end it may have listened; its port is lost then.
+/// received no segment. Without a remote end it may have listened, or was refused.
 pub(crate) fn unanswered(message: &[u8]) -> Option<Attempt> {
     let diag = message.get(16..)?;
     let family = *diag.first()?;

@@ -198,6 +198,33 @@ mod tests {
     }
 
     #[test]
+    fn words_of_the_test_have_no_cause_without_a_recorder() {
+        use crate::evidence::facts::network::AttemptKind;
+        let text = "timed out waiting for vote";
+        let mut sample = Sample::pair();
+        sample.interface("server", "eth0").is_up = false;
+        sample.clone().panics(text).does_not_say("link lan is down");
+        sample.attempt("client", AttemptKind::Syn, "10.0.0.1:41234", "10.0.0.2:80");
+        sample.panics(text).says(Likely, "link lan is down");
+        let mut sample = Sample::pair();
+        sample.socket("server", 1, "127.0.0.1:8080", "");
+        let refused = "the peer said: Connection refused";
+        assert_eq!(sample.clone().panics(refused).causes(), []);
+        sample.attempt("client", AttemptKind::Reset, "10.0.0.2:8080", "10.0.0.1:41234");
+        sample.panics(refused).says(Likely, "nothing on server listens on 10.0.0.2:8080");
+    }
+
+    #[test]
+    fn only_the_panic_that_has_ended_the_test_has_a_place() {
+        let mut sample = Sample::pair();
+        sample.panic_on("server", THREAD, 10_500, "caught: Connection refused (os error 111)");
+        sample.ending.kind = crate::evidence::ending::EndKind::Returned;
+        sample.ending.message = "Network is unreachable (os error 101)".into();
+        let scene = crate::explain::scene::Scene::of_end(&sample.ending, &sample.facts);
+        assert_eq!((scene.panic, scene.node, scene.at), (None, None, sample.facts.ended));
+    }
+
+    #[test]
     fn a_panic_of_the_test_itself_is_no_earlier_one() {
         let mut sample = Sample::pair();
         sample.panic_on("", THREAD, 10_500, "caught");

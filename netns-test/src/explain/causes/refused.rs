@@ -125,17 +125,15 @@ impl Refusal<'_> {
     /// Says what is known of a node without any such socket.
     fn by_nothing(&self, scene: &Scene<'_>) -> Cause {
         let (what, here) = (noun(self.target.protocol), on_node(&self.network.node));
-        let closed = closed::count(self.network);
-        let cause = self.cause(closed == 0, "");
+        let closed = closed::near(self.network, self.to);
+        let node = self.network.node.as_str();
+        let is_unchanged = node.is_empty() || scene.is_unchanged(node, self.target.at);
+        let cause = self.cause(closed.is_none() && is_unchanged, "");
         let cause = cause.shown_by(started(scene, &self.network.node, what));
         let to = self.to;
-        if closed > 0 {
-            return cause
-                .shown_by(format!(
-                    "{closed} TCP sockets {here} that had no connection were closed before the \
-                     failure: one of them may have listened"
-                ))
-                .try_to(format!("keep what is to serve {to} open, and connect after it listens"));
+        if let Some((text, _)) = closed {
+            let remedy = format!("let what serves {to} listen before the connection, and keep it");
+            return cause.shown_by(text).try_to(remedy);
         }
         let wait = wait(self.target, &self.network.node);
         cause.try_to(format!("start what is to serve {to} before the connection{wait}"))
@@ -335,7 +333,9 @@ mod tests {
         let other = "connect 10.0.0.2:9090: Connection refused (os error 111)";
         sample.clone().panics(other).says(Likely, "nothing on server listens on 10.0.0.2:9090");
         let named = "connect 10.0.0.2:8080: Connection refused (os error 111)";
-        sample.panics(named).says(Certain, "nothing on server listens on 10.0.0.2:8080");
+        let mut sample = sample.panics(named);
+        sample.visited(&["0 10700 server"]);
+        sample.says(Certain, "nothing on server listens on 10.0.0.2:8080");
         // It came after the failure.
         let mut sample = refused();
         sample.network("client").attempts.as_mut().unwrap()[0].at =
@@ -346,12 +346,22 @@ mod tests {
     #[test]
     fn a_socket_that_was_closed_may_have_listened() {
         let mut sample = refused();
-        sample.attempt("server", AttemptKind::Closed, "0.0.0.0:0", "");
+        sample.attempt("server", AttemptKind::Closed, "0.0.0.0:8080", "");
         let cause = sample.says(Likely, "nothing on server listens on 10.0.0.2:8080");
-        assert!(cause.proof[2].contains("one of them may have listened"), "{cause:?}");
+        assert!(cause.proof[2].contains("a TCP socket on 0.0.0.0:8080 on server is closed"));
+        // A connection that was refused has closed its socket.
+        let mut sample = refused();
+        sample.attempt("server", AttemptKind::Reset, "10.0.0.1:80", "10.0.0.2:41234");
+        sample.attempt("server", AttemptKind::Closed, "0.0.0.0:41234", "");
+        sample.says(Certain, "nothing on server listens on 10.0.0.2:8080");
+        // A listener may have come and gone.
+        let mut sample = unnamed();
+        sample.ending.statement = "TcpStream::connect(\"10.0.0.2:8080\").unwrap();".into();
+        sample.visited(&["0 10850 server"]);
+        sample.says(Likely, "nothing on server listens on 10.0.0.2:8080");
         // One of another node says nothing.
         let mut sample = refused();
-        sample.attempt("client", AttemptKind::Closed, "0.0.0.0:0", "");
+        sample.attempt("client", AttemptKind::Closed, "0.0.0.0:8080", "");
         sample.says(Certain, "nothing on server listens on 10.0.0.2:8080");
     }
 
@@ -362,9 +372,9 @@ mod tests {
         sample.look().reason = Reason::End;
         let text = "nothing on server listened on 10.0.0.2:8080 when the connection came";
         sample.says(Likely, text);
-        sample.attempt("server", AttemptKind::Closed, "127.0.0.1:0", "");
+        sample.attempt("server", AttemptKind::Closed, "127.0.0.1:8080", "");
         let cause = sample.says(Likely, text);
-        assert!(cause.proof[1].contains("the address 127.0.0.1"), "{cause:?}");
+        assert!(cause.proof[1].contains("had 127.0.0.1:8080, which no other node reaches"));
         sample.does_not_say("no program");
         let mut without = Sample::pair().panics(REFUSED);
         without.look().reason = Reason::End;
