@@ -1,11 +1,12 @@
-//! The node of the calling thread, for what it notes; and the last visit of each node, which tells
-//! what may have changed there since.
+//! The node of the calling thread, for what it notes; and the last visit of each node, after which
+//! its sockets cannot have changed.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
+use crate::sys::lock::lock;
 use crate::sys::process::progress;
 
 /// Most nodes whose visits are listed.
@@ -31,7 +32,7 @@ pub(crate) struct Visit {
 impl Here {
     fn go(&mut self, node: String) -> String {
         let before = std::mem::replace(&mut self.0, node);
-        let mut visits = VISITS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut visits = lock(&VISITS);
         let last = progress::now();
         for (node, change) in [(&before, -1), (&self.0, 1)] {
             if !node.is_empty() {
@@ -68,7 +69,7 @@ pub(crate) fn node() -> String {
 
 /// Returns the last visits as text, the latest first, for [`parse`].
 pub(crate) fn visits() -> String {
-    let visits = VISITS.lock().unwrap_or_else(PoisonError::into_inner);
+    let visits = lock(&VISITS);
     let mut all: Vec<(&String, &Visit)> = visits.iter().collect();
     all.sort_by_key(|(_, visit)| (visit.threads == 0, std::cmp::Reverse(visit.last)));
     let rows = all
@@ -78,7 +79,7 @@ pub(crate) fn visits() -> String {
     rows.collect::<Vec<_>>().join("\n")
 }
 
-/// Returns the last visit of a node from the text of [`visits`]; none if the text does not tell.
+/// Returns the last visit of a node from the text of [`visits`]; none if it is unknown.
 pub(crate) fn parse(text: &str, node: &str) -> Option<Visit> {
     let rows = text.lines().map_while(|row| {
         let mut parts = row.splitn(3, ' ');

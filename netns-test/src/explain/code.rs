@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_is_no_variable_is_told_apart() {
+    fn a_name_that_is_no_variable_is_quoted_apart() {
         let up = |name: &str| format!("lab[{name}].up()");
         assert_eq!(about("link", "lan", up), "`lab[lan].up()`");
         let other = "`lab[link].up()` for the link client to server";

@@ -146,7 +146,7 @@ fn recorded<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
             target.at = attempt.at.filter(|at| *at <= scene.at);
             // It has come after the failure, or its time was not noted.
             let is_later = target.at.is_none() && attempt.at.is_some();
-            target.is_sure &= !is_later;
+            target.is_sure &= !is_later && may_have_refused(scene, network, attempt.protocol);
             found.push((attempt.at, target));
         }
     }
@@ -164,9 +164,16 @@ fn recorded<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
     found
 }
 
+/// Returns whether a connection of a network was refused, by its counter. A RST may also be of one
+/// that was made before.
+fn may_have_refused(scene: &Scene<'_>, network: &Network, protocol: Protocol) -> bool {
+    let is_refusal = scene.trouble == Trouble::Refused && protocol == Protocol::Tcp;
+    !is_refusal || network.counters.is_empty() || network.counter("Tcp.AttemptFails") > 0
+}
+
 /// Compares refusals with the statement that has failed. If it names some, the failure is of one of
-/// them. If it is about another kind of socket, or does not tell, it may be of none: a UNIX socket
-/// may refuse, too, and leaves no trace.
+/// them. If it is about another kind of socket, or does not say which, it may be of none: a UNIX
+/// socket may refuse, too, and leaves no trace.
 fn compare(statement: &str, found: &mut Vec<Target<'_>>) {
     if found.iter().any(|target| names(statement, target)) {
         found.retain(|target| names(statement, target));

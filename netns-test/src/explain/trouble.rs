@@ -77,7 +77,14 @@ const ERRORS: [(Trouble, &[&str], &[i32]); 12] = [
     (Trouble::WouldBlock, &["WouldBlock", "Resource temporarily unavailable"], &[11]),
     (
         Trouble::TimedOut,
-        &["TimedOut", "timed out", "Operation timed out", "deadline has elapsed", "Elapsed(())"],
+        &[
+            "TimedOut",
+            "timed out",
+            "Operation timed out",
+            "deadline has elapsed",
+            "Elapsed(())",
+            "`Err` value: Timeout",
+        ],
         &[110],
     ),
     (
@@ -99,7 +106,7 @@ pub(crate) enum Source {
 }
 
 /// Texts of errors that have neither number nor kind.
-const TEXTS: [&str; 9] = [
+const TEXTS: [&str; 10] = [
     "failed to lookup address information",
     "Name or service not known",
     "Name does not resolve",
@@ -109,10 +116,12 @@ const TEXTS: [&str; 9] = [
     "deadline has elapsed",
     "Elapsed(())",
     "dns error",
+    "timed out waiting on channel",
 ];
 
-/// Text of a connection that was not made in time, of the standard library.
-const NOT_CONNECTED: &str = "connection timed out";
+/// Texts of the standard library that end a message: of a connection that was not made in time, and
+/// of a channel (`RecvTimeoutError`).
+const LAST: [&str; 2] = ["connection timed out", "`Err` value: Timeout"];
 
 /// Reads the trouble from the message of a panic or of an error.
 pub(crate) fn of(message: &str) -> (Trouble, Source) {
@@ -132,7 +141,7 @@ pub(crate) fn of(message: &str) -> (Trouble, Source) {
             [format!("kind: {word},"), format!("kind: {word} "), format!("Kind({word})")];
         of_error.iter().any(|text| message.contains(text))
     };
-    let is_text = has(&TEXTS) || message.ends_with(NOT_CONNECTED);
+    let is_text = has(&TEXTS) || LAST.iter().any(|text| message.ends_with(text));
     let source = match () {
         () if words.iter().any(is_kind) => Source::Error,
         () if is_text => Source::Library,
@@ -228,6 +237,7 @@ mod tests {
             ("Custom { kind: Other, error: \"timed out\" }", Source::Words),
             ("vote: deadline has elapsed", Source::Library),
             ("connect: connection timed out", Source::Library),
+            ("called `Result::unwrap()` on an `Err` value: Timeout", Source::Library),
             ("connection timed out by the proxy", Source::Words),
         ];
         for (message, source) in samples {

@@ -17,6 +17,7 @@ pub(crate) const CASES: &[Case] = &[
     ),
     ("both_wait", both_wait, &["likely: "]),
     ("not_answered", not_answered, &["likely: server has read 9 bytes from client, and has not"]),
+    ("channel_timeout", channel_timeout, &["likely: nothing has connected to 0.0.0.0:80"]),
     ("near_expected_exit", near_expected_exit, &["not: exited"]),
     ("server_does_not_read", server_does_not_read, &["likely: does not read"]),
     ("panic_on_node_first", panic_on_node_first, &["also: of server panicked first: no entry"]),
@@ -54,6 +55,16 @@ fn not_answered() {
     accepted.read_exact(&mut [0; 9]).unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     stream.read_exact(&mut [0; 8]).unwrap();
+}
+
+fn channel_timeout() {
+    let (lab, _client, server) = pair("client", "server");
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let _accepting = lab[server].spawn_thread(move || {
+        let listener = TcpListener::bind("0.0.0.0:80").unwrap();
+        drop(sender.send(listener.accept().unwrap()));
+    });
+    receiver.recv_timeout(Duration::from_millis(500)).unwrap();
 }
 
 fn near_expected_exit() {

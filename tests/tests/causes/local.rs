@@ -9,6 +9,7 @@ use super::servers::pair;
 pub(crate) const CASES: &[Case] = &[
     ("name_typo", name_typo, &["likely: the nearest name is \"server\""]),
     ("name_typo_in_source", name_typo_in_source, &["likely: node"]),
+    ("name_typo_in_async", name_typo_in_async, &["likely: node", "not: _server"]),
     ("tentative", tentative, &["certain: was not usable yet"]),
     ("too_many_files", too_many_files, &["certain: the test has"]),
     ("foreign_address", foreign_address, &["certain: client does not have the address 10.0.0.2"]),
@@ -29,6 +30,13 @@ fn name_typo() {
 fn name_typo_in_source() {
     let (lab, client, _server) = pair("client", "server");
     lab[client].run(|| TcpStream::connect("sevrer:80")).unwrap();
+}
+
+fn name_typo_in_async() {
+    let (lab, client, _server) = pair("client", "server");
+    lab[client].block_on(async {
+        tokio::net::TcpStream::connect("serer:80").await.unwrap();
+    });
 }
 
 fn tentative() {

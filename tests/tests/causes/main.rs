@@ -24,7 +24,8 @@ const AT_ONCE: usize = 4;
 
 /// Name of a case, what it does, and what is expected of its report: `certain: text` or
 /// `likely: text` of the first cause, or `first: text` of either, `also: text` of any, `not: text`
-/// for words that no cause has. `proven: text` is certain where the source can be read, else likely.
+/// for words that no cause has. `proven: text` is certain where the source can be read, else
+/// likely.
 type Case = (&'static str, fn(), &'static [&'static str]);
 
 /// Lists all cases.

@@ -30,6 +30,7 @@ pub(crate) const CASES: &[Case] = &[
     ("port_in_use", port_in_use, &["likely: port 8080 on server is in use by the test"]),
     ("port_in_use_on_node", port_in_use_on_node, &["likely: port 8080 on server is in use"]),
     ("unix_path_in_use", unix_path_in_use, &["likely: path of a UNIX socket", "not: port 80"]),
+    ("loopback_only_ipv6", loopback_only_ipv6, &["proven: listens on [::1]:8080 only"]),
     ("helper_has_ended", helper_has_ended, &["proven: listens on 10.0.0.2:8081"]),
     ("near_bound_later", near_bound_later, &["likely: 127.0.0.1:8080 only", "no certain: "]),
     ("near_bound_meanwhile", near_bound_meanwhile, &["likely: nothing on", "no certain: "]),
@@ -215,6 +216,12 @@ fn unix_path_in_use() {
     let listen = || UnixListener::bind(&path);
     let _first = listen().unwrap();
     listen().unwrap();
+}
+
+fn loopback_only_ipv6() {
+    let (lab, client, server) = pair("client", "server");
+    let _listener = lab[server].run(|| TcpListener::bind("[::1]:8080")).unwrap();
+    lab[client].run(|| TcpStream::connect("server:8080")).unwrap();
 }
 
 fn helper_has_ended() {

@@ -211,8 +211,8 @@ words! {
         IcmpError = "ICMP error received",
         /// The node has sent a packet to `to` that no route of its own takes.
         Escape = "sent without a route",
-        /// A TCP socket without a connection was closed: one that has listened at its own end `from`,
-        /// or whose connection was refused.
+        /// A TCP socket without a connection was closed: one that has listened at its own end
+        /// `from`, or whose connection was refused.
         Closed = "closed without a connection",
     }
 }

@@ -56,12 +56,11 @@ pub(crate) fn icmp_error(family: Family, received: &Received) -> Option<Attempt>
         at: received.at,
         count: 1,
         text: text.map_or_else(|| format!("type {kind}, code {code}"), str::to_owned),
-        ..Attempt::default()
     })
 }
 
-/// Reads the message about a TCP socket that was closed (`inet_diag_msg` of `sock_diag(7)`), and has
-/// received no segment. Without a remote end it may have listened, or was refused.
+/// Reads the message about a TCP socket that was closed and has received no segment
+/// (`inet_diag_msg` of `sock_diag(7)`). Without a remote end it has listened, or was refused.
 pub(crate) fn unanswered(message: &[u8]) -> Option<Attempt> {
     let diag = message.get(16..)?;
     let family = *diag.first()?;

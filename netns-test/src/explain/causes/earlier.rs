@@ -22,8 +22,8 @@ pub(crate) fn causes(scene: &Scene<'_>, _targets: &[Target<'_>]) -> Vec<Cause> {
     if scene.trouble == Trouble::Refused {
         return Vec::new();
     }
-    let tells = |event: &Event| !is_seen(scene, event) || is_about(scene, event);
-    let found = ended(scene, |event| is_bad(scene, event) && tells(event));
+    let is_new = |event: &Event| !is_seen(scene, event) || is_about(scene, event);
+    let found = ended(scene, |event| is_bad(scene, event) && is_new(event));
     found.map(|(cause, _)| cause).into_iter().collect()
 }
 
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_the_test_has_seen_is_told_if_the_panic_is_about_it() {
+    fn a_failure_that_the_test_has_seen_is_a_cause_if_the_panic_is_about_it() {
         use crate::evidence::facts::event::EventKind;
         let mut sample = Sample::pair();
         sample.program("server", "exited with status 3", "cannot open config");

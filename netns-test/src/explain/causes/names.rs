@@ -97,7 +97,20 @@ fn unresolved(scene: &Scene<'_>) -> Option<Cause> {
 
 /// Returns a name that the test uses and that is nearly that of a node.
 fn nearest<'a>(scene: &Scene<'_>, nodes: &[&'a str]) -> Option<(String, &'a str)> {
-    let texts = [scene.message].into_iter().chain(scene.ending.source.iter().map(String::as_str));
+    let source = scene.ending.source.iter().flat_map(|line| literals(line));
+    let near = nearest_of([scene.message].into_iter().chain(literals(scene.statement)), nodes);
+    near.or_else(|| nearest_of(source, nodes))
+}
+
+/// Returns the texts between quotes in a line of source: other words are names of variables.
+fn literals(line: &str) -> impl Iterator<Item = &str> {
+    line.split('"').skip(1).step_by(2)
+}
+
+fn nearest_of<'a, 'b>(
+    texts: impl Iterator<Item = &'b str>,
+    nodes: &[&'a str],
+) -> Option<(String, &'a str)> {
     let words = texts.flat_map(|text| text.split(|c: char| !is_of_name(c)));
     let mut best: Option<(usize, String, &str)> = None;
     for word in words.filter(|word| word.len() > 1 && !nodes.contains(word)) {
@@ -228,6 +241,9 @@ mod tests {
         let mut typo = sample.clone();
         typo.ending.source = vec!["let s = TcpStream::connect(\"sevrer:80\").unwrap();".into()];
         typo.says(Likely, "no node is called \"sevrer\": the nearest name is \"server\"");
+        // The name of a variable is none of a node.
+        typo.ending.source = vec!["let (lab, _server) = pair(\"a\"); connect(\"x:80\")".into()];
+        typo.says(Likely, "the name is of no node of the lab");
         let named = "dns error for srver: failed to lookup address information";
         sample.panics(named).says(Likely, "the nearest name is \"server\"");
     }

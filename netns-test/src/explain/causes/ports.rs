@@ -33,8 +33,12 @@ fn in_use(scene: &Scene<'_>) -> Option<Cause> {
     }
     let wanted = trouble::addresses(scene.message);
     let wanted = (wanted.len() == 1).then(|| wanted[0]);
+    let said = protocol(scene);
     let is_taken = |socket: &&Socket| {
         let Some(local) = socket.local else { return false };
+        if said.is_some_and(|said| said != socket.protocol) {
+            return false;
+        }
         match wanted {
             Some(wanted) => overlaps(local, wanted),
             None => is_server(socket),
@@ -54,7 +58,10 @@ fn in_use(scene: &Scene<'_>) -> Option<Cause> {
     let (network, socket) = all.first()?;
     let (local, node) = (socket.local?, node_name(&network.node));
     let who = scene.holder(socket.inode).unwrap_or_else(|| "a socket of no process".to_owned());
-    let is_sure = wanted.is_some() && scene.node.or(owner).is_some() && is_server(socket);
+    // That a UDP socket has the number does not keep TCP from it, nor the other way round.
+    let is_meant = said.is_some() || socket.protocol == Protocol::Tcp;
+    let is_sure =
+        wanted.is_some() && scene.node.or(owner).is_some() && is_server(socket) && is_meant;
     if let Some(cause) = perhaps_unix(scene, wanted.is_some()) {
         return Some(cause);
     }
@@ -77,6 +84,16 @@ fn in_use(scene: &Scene<'_>) -> Option<Cause> {
             .socket(socket.inode)
             .on(&network.node),
     )
+}
+
+/// Returns the protocol of the socket that was to be bound, if the statement says it.
+fn protocol(scene: &Scene<'_>) -> Option<Protocol> {
+    let has = |word: &str| scene.statement.contains(word);
+    match (has("TcpListener") || has("TcpSocket"), has("UdpSocket")) {
+        (true, false) => Some(Protocol::Tcp),
+        (false, true) => Some(Protocol::Udp),
+        _ => None,
+    }
 }
 
 /// Explains EADDRINUSE of a UNIX socket: its path exists, be there a socket or not.
@@ -272,6 +289,14 @@ mod tests {
         assert_eq!(cause.sockets, [1]);
         let named = "bind 10.0.0.2:8080: Address already in use (os error 98)";
         sample.clone().panics(named).says(Certain, "port 8080 on server is in use by the test");
+        let mut udp = sample.clone();
+        udp.datagrams("server", 2, "0.0.0.0:9090");
+        let mut udp = udp.panics("bind 10.0.0.2:9090: Address already in use (os error 98)");
+        udp.says(Likely, "port 9090 on server is in use by the test");
+        udp.ending.statement = "UdpSocket::bind(to).unwrap();".into();
+        udp.says(Certain, "port 9090 on server is in use by the test");
+        udp.ending.statement = "TcpListener::bind(to).unwrap();".into();
+        udp.does_not_say("in use");
         let other = "bind 10.0.0.1:8080: Address already in use (os error 98)";
         sample.panics(other).does_not_say("in use");
     }

@@ -20,9 +20,9 @@ const ATTEMPTS: usize = 8;
 /// The number of the next request.
 static NUMBER: AtomicU32 = AtomicU32::new(1);
 
-/// Lists the sockets of a protocol in these states, with these extensions, a bit each. They are those of the network
-/// namespace in which `socket` was opened (`NETLINK_SOCK_DIAG`), not of the calling thread's. No
-/// other thread may use the socket meanwhile.
+/// Lists the sockets of a protocol in these states, with these extensions, a bit each. They are
+/// those of the network namespace in which `socket` was opened (`NETLINK_SOCK_DIAG`), not of the
+/// calling thread's. No other thread may use the socket meanwhile.
 ///
 /// # Errors
 ///

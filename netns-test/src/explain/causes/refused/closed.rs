@@ -1,7 +1,8 @@
-//! A refused connection, and sockets that were closed before the state was read. Pure.
+//! A refused connection: what had been there, or was started, and is no server. Pure.
 
 use std::net::SocketAddr;
 
+use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::network::{AttemptKind, Network};
 use crate::explain::cause::Cause;
 use crate::explain::scene::{Scene, is_loopback, on_node, plain};
@@ -22,8 +23,11 @@ pub(super) fn all(network: &Network) -> Vec<SocketAddr> {
     found.filter(|local| local.port() != 0 && !is_refused(local.port())).collect()
 }
 
-/// Returns sentences about closed sockets that may have listened, the one that comes nearest to
-/// what was sought first; and whether it would have accepted that.
+/// First port that the kernel chooses by default. What has such a port is rarely a server.
+const CHOSEN: u16 = 32_768;
+
+/// Returns a sentence about the closed socket that comes nearest to what was sought, if one may
+/// have listened; and whether it would have accepted that.
 pub(super) fn near(network: &Network, to: SocketAddr) -> Option<(String, bool)> {
     let closed = all(network);
     let accepts = |local: &&SocketAddr| {
@@ -40,8 +44,8 @@ pub(super) fn near(network: &Network, to: SocketAddr) -> Option<(String, bool)> 
             true,
         ));
     }
-    let port = closed.iter().find(|local| local.port() == to.port());
-    let local = port.or_else(|| closed.first())?;
+    let same = closed.iter().find(|local| local.port() == to.port());
+    let local = same.or_else(|| closed.iter().find(|local| local.port() < CHOSEN))?;
     let why = match () {
         () if local.port() != to.port() => format!("which is another port than {}", to.port()),
         () if is_loopback(local.ip()) => "which no other node reaches".to_owned(),
@@ -66,8 +70,29 @@ pub(super) fn cause(scene: &Scene<'_>, network: &Network, target: &Target<'_>) -
             to.port()
         )),
         None => cause
-            .shown_by(super::started(scene, &network.node, "listens on"))
+            .shown_by(started(scene, &network.node, "listens on"))
             .try_to(format!("start what is to serve {to} before the connection")),
     };
     cause.shown_by("the sockets were closed before the failure was known")
+}
+
+/// Returns what was started on a node, and is no server.
+pub(super) fn started(scene: &Scene<'_>, node: &str, what: &str) -> String {
+    let is_there = |event: &Event| event.node == node;
+    let Some((_, event)) = scene.events(EventKind::Spawn).filter(|(_, one)| is_there(one)).last()
+    else {
+        return format!(
+            "no program was started {}, and no socket of the test {what} it",
+            on_node(node)
+        );
+    };
+    let is_its = |one: &Event| is_there(one) && one.detail("pid") == event.detail("pid");
+    let mut ends = scene.events(EventKind::Exit).filter(|(_, one)| one.at >= event.at);
+    match ends.find(|(_, one)| is_its(one)) {
+        Some((_, end)) => {
+            let status = end.detail("status").unwrap_or("has ended");
+            format!("{} was started there, and {status}", event.text)
+        }
+        None => format!("{} was started there, and {what} no such address", event.text),
+    }
 }

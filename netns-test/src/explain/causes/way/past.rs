@@ -1,5 +1,5 @@
-//! An obstacle that has gone: a partition that was healed, a link or node that is up again. What has
-//! failed may have waited meanwhile. Pure.
+//! An obstacle that has gone: a partition that was healed, a link or node that is up again. What
+//! has failed may have waited meanwhile. Pure.
 
 use std::time::Duration;
 
