@@ -97,9 +97,9 @@ fn unresolved(scene: &Scene<'_>) -> Option<Cause> {
 
 /// Returns a name that the test uses and that is nearly that of a node.
 fn nearest<'a>(scene: &Scene<'_>, nodes: &[&'a str]) -> Option<(String, &'a str)> {
-    let source = scene.ending.source.iter().flat_map(|line| literals(line));
-    let near = nearest_of([scene.message].into_iter().chain(literals(scene.statement)), nodes);
-    near.or_else(|| nearest_of(source, nodes))
+    let named: Vec<&str> = [scene.message].into_iter().chain(literals(scene.statement)).collect();
+    let around: Vec<&str> = scene.ending.source.iter().flat_map(|line| literals(line)).collect();
+    nearest_of(&named, nodes).or_else(|| nearest_of(&around, nodes))
 }
 
 /// Returns the texts between quotes in a line of source: other words are names of variables.
@@ -107,11 +107,8 @@ fn literals(line: &str) -> impl Iterator<Item = &str> {
     line.split('"').skip(1).step_by(2)
 }
 
-fn nearest_of<'a, 'b>(
-    texts: impl Iterator<Item = &'b str>,
-    nodes: &[&'a str],
-) -> Option<(String, &'a str)> {
-    let words = texts.flat_map(|text| text.split(|c: char| !is_of_name(c)));
+fn nearest_of<'a>(texts: &[&str], nodes: &[&'a str]) -> Option<(String, &'a str)> {
+    let words = texts.iter().flat_map(|text| text.split(|c: char| !is_of_name(c)));
     let mut best: Option<(usize, String, &str)> = None;
     for word in words.filter(|word| word.len() > 1 && !nodes.contains(word)) {
         for node in nodes {
