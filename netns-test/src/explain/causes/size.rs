@@ -19,8 +19,8 @@ pub(crate) fn causes(scene: &Scene<'_>, _targets: &[Target<'_>]) -> Vec<Cause> {
 /// Most bytes of a datagram over IPv4 and IPv6: a length of 16 bits (RFC 768), without headers.
 const MOST: [u32; 2] = [65_507, 65_527];
 
-/// Explains EMSGSIZE. The kernel returns it for a datagram that is longer than any, and for one that
-/// is longer than the MTU only with `IP_MTU_DISCOVER`.
+/// Explains EMSGSIZE. The kernel returns it for a datagram that is longer than any, and for one
+/// that is longer than the MTU only with `IP_MTU_DISCOVER`.
 fn too_long(scene: &Scene<'_>) -> Option<Cause> {
     let [v4, v6] = MOST;
     let length = length(scene.statement).or_else(|| length(scene.message));
