@@ -43,7 +43,8 @@ pub(crate) const CASES: &[Case] = &[
 /// Cases that return the error.
 pub(crate) const RETURNED: &[(&str, &[&str])] = &[
     ("in_a_lab", &["likely: nothing on server listened on 10.0.0.2:8080"]),
-    ("without_a_lab", &["likely: nothing in the test's own network listened on 127.0.0.1:80"]),
+    // The flight recorder of such a test may begin after the first connection.
+    ("without_a_lab", &["likely: nothing in the test's own network listened"]),
 ];
 
 pub(crate) fn fail_by_error(name: &str) -> std::io::Result<()> {

@@ -4,7 +4,7 @@ use crate::evidence::facts::network::{Network, Protocol, Socket};
 use crate::explain::cause::Cause;
 use crate::explain::causes::earlier;
 use crate::explain::listener::shown;
-use crate::explain::scene::{Scene, is_loopback, is_server, node_name};
+use crate::explain::scene::{Scene, is_loopback, is_server, node_name, on_node};
 
 /// Facts that are known without the address.
 struct Known<'a> {
@@ -29,6 +29,20 @@ pub(super) fn cause(scene: &Scene<'_>) -> Option<Cause> {
         .or_else(|| limited(scene, &known))
         .or_else(|| nothing(scene, &known))
         .or_else(|| other_address(scene, &known))
+        .or_else(|| gone(scene, &known))
+}
+
+/// Says what the counters show, if the sockets were closed before the state was read.
+fn gone(scene: &Scene<'_>, known: &Known<'_>) -> Option<Cause> {
+    let node = known.node.as_ref().filter(|_| !scene.has_sockets)?;
+    let here = on_node(node);
+    Some(
+        Cause::likely(format!("nothing {here} listened at the address of the connection"))
+            .shown_by(known.proof.clone())
+            .shown_by("the sockets were closed before the failure was known")
+            .try_to("start the server before the connection, and wait until it listens")
+            .on(node),
+    )
 }
 
 /// Explains it by a program that has ended.

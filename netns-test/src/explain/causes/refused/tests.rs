@@ -115,6 +115,9 @@ fn after_the_end_the_sockets_are_not_known() {
     sample.does_not_say("no program");
     let mut without = Sample::pair().panics(REFUSED);
     without.look().reason = Reason::End;
+    without.does_not_say("nothing");
+    without.count("server", "Tcp.OutRsts", 1);
+    without.says(Likely, "nothing on server listened at the address of the connection");
     without.does_not_say("nothing listens");
 }
 
