@@ -14,7 +14,7 @@ pub(crate) const CASES: &[Case] = &[
     ("too_many_files", too_many_files, &["certain: the test has"]),
     ("foreign_address", foreign_address, &["certain: client does not have the address 10.0.0.2"]),
     ("many_files", many_files, &["likely: the test has"]),
-    ("plain_refused", plain_refused, &["proven: nothing "]),
+    ("plain_refused", plain_refused, &["first: nothing "]),
     ("plain_no_route", plain_no_route, &["certain: the test's own network has no route"]),
     ("plain_name", plain_name, &["likely: no name server can be asked"]),
     ("plain_other_port", plain_other_port, &["first: 127.0.0.1:81"]),
