@@ -22,7 +22,8 @@ pub(crate) fn command(run: &TestRun, seed: Option<u64>, binary: &str, test: &str
     let is_alone = run.package.is_none() && run.nextest.is_none() && target == Target::Unknown;
     let program = std::env::current_exe().ok().filter(|_| is_alone);
     let seed = seed.map(|seed| format!("NETNS_TEST_SEED={seed:#x} ")).unwrap_or_default();
-    let command = match program.as_deref().and_then(Path::to_str).filter(|path| is_plain_path(path)) {
+    let command = match program.as_deref().and_then(Path::to_str).filter(|path| is_plain_path(path))
+    {
         Some(program) => alone(program, test, has_ignored),
         None => text(run, (target, binary), test, has_ignored),
     };
