@@ -5,3 +5,4 @@ mod delays;
 mod faults;
 mod losses;
 mod net;
+mod recipes;
