@@ -52,7 +52,7 @@ pub(crate) fn assemble(plan: Plan, seed: Seed) -> Result<(Fabric, Own)> {
     if let Some((network, beginning)) = hub.zip(beginning) {
         let hub = Hub::new(network, beginning.engine()?, (seed, &fabric.links))?;
         hub.connect(&fabric.plan)?;
-        fabric.hub = Some(Arc::new(hub));
+        fabric.hub = Some(hub);
         fabric.follow_ends()?;
     }
     Ok((fabric, Own { covered, guest }))

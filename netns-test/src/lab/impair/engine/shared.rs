@@ -84,6 +84,11 @@ impl Shared {
         self.mark.is_here()
     }
 
+    /// Returns whether the caller is the thread: the closure of a rule.
+    pub(crate) fn is_own_thread(&self) -> bool {
+        self.thread.get() == Some(&std::thread::current().id())
+    }
+
     /// Locks the state for the thread.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         lock::lock(&self.state)
@@ -143,7 +148,7 @@ impl Shared {
             let failure = refuse("this process was forked from the one that has the lab");
             return Err(failure.advise("change links in the process that has built the lab"));
         }
-        if self.thread.get() == Some(&std::thread::current().id()) {
+        if self.is_own_thread() {
             let failure = refuse("a packet is being judged, on this thread");
             return Err(failure.advise("do not use the lab in the closure of a rule"));
         }
