@@ -102,7 +102,7 @@ fn a_black_hole_for_large_packets() {
     }
 }
 
-/// A router tells the size that fits, and the transfer goes on with smaller packets.
+/// A router reports the size that fits, and the transfer goes on with smaller packets.
 #[netns_test]
 fn a_packet_too_big_is_answered_by_a_smaller_mtu() {
     for is_ipv4 in [true, false] {

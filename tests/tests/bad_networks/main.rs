@@ -2,7 +2,15 @@
 //! and rates hold.
 
 mod delays;
+mod ends;
 mod faults;
 mod losses;
 mod net;
 mod recipes;
+
+use netns_test_tests::{again, fails};
+
+/// Runs this ignored test, which must fail; returns its output.
+fn must_fail(name: &str) -> String {
+    fails(&mut again(&[], &["--exact", name]))
+}

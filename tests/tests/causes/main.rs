@@ -24,7 +24,8 @@ const AT_ONCE: usize = 4;
 
 /// Name of a case, what it does, and what is expected of its report: `certain: text` or
 /// `likely: text` of the first cause, or `first: text` of either, `also: text` of any, `not: text`
-/// for words that no cause has.
+/// for words that no cause has. `proven: text` is certain where the source can be read, else
+/// likely.
 type Case = (&'static str, fn(), &'static [&'static str]);
 
 /// Lists all cases.
@@ -49,6 +50,13 @@ fn case() {
     fail();
 }
 
+/// Fails as the selected case, which returns an error.
+#[netns_test]
+#[ignore = "run by the tests of this binary"]
+fn returning_case() -> std::io::Result<()> {
+    servers::fail_by_error(&selected())
+}
+
 /// Does the same with a short time limit.
 #[netns_test(timeout = "1s")]
 #[ignore = "run by the tests of this binary"]
@@ -66,6 +74,11 @@ async fn async_case() {
 #[test]
 fn panics_are_explained() {
     check("case", cases().map(|(name, _, expected)| (*name, *expected)));
+}
+
+#[test]
+fn errors_that_are_returned_are_explained() {
+    check("returning_case", servers::RETURNED.iter().map(|(name, expected)| (*name, *expected)));
 }
 
 #[test]
@@ -94,7 +107,13 @@ fn check(test: &str, cases: impl Iterator<Item = (&'static str, &'static [&'stat
                     let Some((name, expected)) = next else { return };
                     let report = report(test, name);
                     let causes = causes(&report);
-                    let misses = expected.iter().filter(|expected| !is_met(expected, &causes));
+                    let has_source = report.lines().any(|line| line.starts_with(">  "));
+                    let is_met = |expected: &str| match expected.strip_prefix("proven: ") {
+                        Some(text) if has_source => is_met(&format!("certain: {text}"), &causes),
+                        Some(text) => is_met(&format!("likely: {text}"), &causes),
+                        None => is_met(expected, &causes),
+                    };
+                    let misses = expected.iter().filter(|expected| !is_met(expected));
                     let misses = misses.map(|miss| format!("{name}: {miss}\n--- in\n{report}"));
                     wrong.lock().unwrap().extend(misses);
                 }

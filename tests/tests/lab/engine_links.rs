@@ -52,7 +52,7 @@ fn carrier_follows_a_program() -> netns_test::Result<()> {
         carrier_becomes(&lab, far, true);
         carrier_becomes(&lab, own, true);
     }
-    // Both down: neither has a carrier to tell the other one by.
+    // Both down: the carrier of neither shows the state of the other.
     ip(&lab, a, "link set eth0 down");
     ip(&lab, b, "link set eth0 down");
     ip(&lab, b, "link set eth0 up");
@@ -200,7 +200,7 @@ fn much_data_passes() -> netns_test::Result<()> {
         let mut near = lab[a].run(|| TcpStream::connect_timeout(&target, PATIENCE)).unwrap();
         let (mut far, _) = listener.accept().unwrap();
         far.set_read_timeout(Some(PATIENCE)).unwrap();
-        let data: Vec<u8> = (0..8 << 20_u32).map(|at| (at * 31 >> 3) as u8).collect();
+        let data: Vec<u8> = (0..8 << 20_u32).map(|at| ((at * 31) >> 3) as u8).collect();
         let received = std::thread::scope(|scope| {
             scope.spawn(|| {
                 near.write_all(&data).unwrap();
@@ -215,7 +215,7 @@ fn much_data_passes() -> netns_test::Result<()> {
     Ok(())
 }
 
-/// What a rule drops is sent again, and the guard counts it.
+/// A packet that a rule drops is sent again, and the guard counts it.
 #[netns_test]
 fn a_rule_holds_until_it_is_lifted() -> netns_test::Result<()> {
     let (_, lab, [a, b], link) = pair()?;
@@ -280,7 +280,9 @@ fn a_link_holds_and_releases() -> netns_test::Result<()> {
     let far = lab[b].run(|| UdpSocket::bind("0.0.0.0:4000")).unwrap();
     let near = lab[a].run(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
     far.set_read_timeout(Some(PATIENCE)).unwrap();
-    let send = |text: &str| drop(near.send_to(text.as_bytes(), (lab[b].ipv4(), 4000)).unwrap());
+    let send = |text: &str| {
+        near.send_to(text.as_bytes(), (lab[b].ipv4(), 4000)).unwrap();
+    };
     let receive = || {
         let mut buffer = [0; 16];
         let length = far.recv(&mut buffer).unwrap();

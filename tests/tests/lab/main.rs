@@ -28,6 +28,7 @@ mod move_link;
 mod net;
 mod notes;
 mod oracle;
+#[expect(clippy::duplicate_mod, reason = "the same tests over links of another kind")]
 mod over_engine;
 mod panics;
 mod partitions;

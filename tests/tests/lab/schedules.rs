@@ -60,7 +60,9 @@ fn a_schedule_heals_its_own_partitions() -> netns_test::Result<()> {
     let mut net = Topology::new();
     let switch = net.switch("switch");
     let [a, b, c] = ["a", "b", "c"].map(|name| net.host(name));
-    [a, b, c].into_iter().for_each(|host| drop(net.link(host, switch)));
+    for host in [a, b, c] {
+        net.link(host, switch);
+    }
     let lab = net.build()?;
     let _server = lab[a].run(|| TcpListener::bind("[::]:80"))?;
     let connect = |from: netns_test::NodeId| {

@@ -1,5 +1,5 @@
-//! Sockets of the test that init holds, too, so that the test does not wait for their last close: it
-//! takes the kernel about 20 ms for a packet socket with a ring (packet(7)).
+//! Sockets of the test that init holds, too, so that the test does not wait for their last close.
+//! That takes the kernel about 20 ms for a packet socket with a ring (packet(7)).
 
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;

@@ -28,7 +28,8 @@ pub(crate) struct Own {
     pub(crate) guest: Option<Guest>,
 }
 
-/// Builds `plan`, with this seed for all that happens to packets at random. If a step fails, dropping the results of the earlier ones undoes them.
+/// Builds `plan`, with this seed for all that happens to packets at random. If a step fails,
+/// dropping the results of the earlier ones undoes them.
 pub(crate) fn assemble(plan: Plan, seed: Seed) -> Result<(Fabric, Own)> {
     let local = plan.nodes().iter().any(|node| node.kind == NodeKind::Local);
     let covered = local.then(|| etc_files::put_for_local(plan.hosts_text())).transpose()?.flatten();
@@ -51,7 +52,7 @@ pub(crate) fn assemble(plan: Plan, seed: Seed) -> Result<(Fabric, Own)> {
     if let Some((network, beginning)) = hub.zip(beginning) {
         let hub = Hub::new(network, beginning.engine()?, (seed, &fabric.links))?;
         hub.connect(&fabric.plan)?;
-        fabric.hub = Some(Arc::new(hub));
+        fabric.hub = Some(hub);
         fabric.follow_ends()?;
     }
     Ok((fabric, Own { covered, guest }))

@@ -1,5 +1,5 @@
-//! Offloads that the ends of a link do not have, by their names in ethtool(8). An interface keeps them
-//! when it moves to another network.
+//! Offloads that the ends of a link do not have, by their names in ethtool(8). The settings of an
+//! interface stay when it moves to another network.
 
 use crate::lab::impair::engine::takes_udp_segmentation;
 use crate::lab::plan::LinkPlan;
@@ -14,7 +14,7 @@ const ALL: [&str; 5] = [
 ];
 
 /// Segmentations of tunnels and others that a packet socket cannot describe
-/// (`virtio_net_hdr_from_skb` of linux/virtio_net.h): the kernel would drop such frames.
+/// (`virtio_net_hdr_from_skb` of `linux/virtio_net.h`): the kernel would drop such frames.
 const OF_TUNNELS: [&str; 9] = [
     "tx-gre-segmentation",
     "tx-gre-csum-segmentation",

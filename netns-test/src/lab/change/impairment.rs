@@ -23,7 +23,8 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// A link that is a direct veth pair; impairments that the plan would refuse, with all mistakes.
+    /// A link that is a direct veth pair; impairments that the plan would refuse, with all
+    /// mistakes.
     ///
     /// # Examples
     ///
@@ -40,6 +41,7 @@ impl Link {
     /// # Ok(())
     /// # }
     /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "it is built for the call")]
     #[track_caller]
     pub fn set_impairment(&self, impairment: Impairment) -> Result<()> {
         located(self.set_ways(impairment.both(0).map(Some), &impairment))
@@ -51,6 +53,7 @@ impl Link {
     /// # Errors
     ///
     /// As [`set_impairment`](Self::set_impairment); a node that is at neither end.
+    #[expect(clippy::needless_pass_by_value, reason = "it is built for the call")]
     #[track_caller]
     pub fn set_impairment_from(&self, node: NodeId, impairment: Impairment) -> Result<()> {
         let end = self.end_at("impair", node);

@@ -1,5 +1,5 @@
-//! Changes of a running lab: addresses and routes of nodes, ends of links, impairments,
-//! partitions, power, schedules of these, and new nodes. The plan of the lab changes only with `extend`.
+//! Changes of a running lab: addresses and routes of nodes, ends of links, impairments, partitions,
+//! power, schedules of these, and new nodes. The plan of the lab changes only with `extend`.
 
 pub(crate) mod addrs;
 pub(crate) mod extend;

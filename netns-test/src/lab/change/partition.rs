@@ -55,8 +55,8 @@ impl Lab {
     /// moment when this returns.
     ///
     /// Partitions add up; [`heal`](Self::heal) ends all of them, and [`Partition::heal`] this one.
-    /// Nodes in neither group reach all others. If the lab adds an address to a node later, the partition covers it from the first
-    /// packet.
+    /// Nodes in neither group reach all others. If the lab adds an address to a node later, the
+    /// partition covers it from the first packet.
     ///
     /// A node drops packets whose source is an address of the other group. Frames that are no IP
     /// packets arrive, and so do IPv4 packets to multicast groups and to 255.255.255.255 on a

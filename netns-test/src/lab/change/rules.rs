@@ -139,8 +139,8 @@ impl RuleSpec<'_> {
     ///
     /// # Errors
     ///
-    /// A link that is a direct veth pair; a node that is at neither end of it; a rule that can never
-    /// act, such as one on the source port of an ICMP packet.
+    /// A link that is a direct veth pair; a node that is at neither end of it; a rule that can
+    /// never act, such as one on the source port of an ICMP packet.
     #[track_caller]
     pub fn apply(self, action: Action) -> Result<LinkRule> {
         located(self.add(action))
@@ -232,9 +232,11 @@ impl Drop for LinkRule {
         let removed = self.model(|model| {
             let counts = self.each().map(|(direction, id)| model.rules(direction).remove(id));
             let hits: u64 = counts.flatten().map(|counts| counts.hits).sum();
+            // While the thread panics, the end of the lab is to tell it.
+            let ways = Direction::BOTH.into_iter().filter(|_| !thread::panicking());
+            let panics = ways.map(|direction| model.rules(direction).take_panic());
             // Each direction has the same conditions.
-            let panics = Direction::BOTH.map(|direction| model.rules(direction).take_panic());
-            (hits, panics.into_iter().flatten().next())
+            (hits, panics.collect::<Vec<_>>().into_iter().flatten().next())
         });
         // The rules end with the lab.
         let Ok((hits, panic)) = removed else { return };
@@ -243,7 +245,7 @@ impl Drop for LinkRule {
             0 => "rule removed, which never acted".to_owned(),
             _ => format!("rule removed, which acted on {hits} {packets}"),
         });
-        if let (Some(panic), false) = (panic, thread::panicking()) {
+        if let Some(panic) = panic {
             panic!("a condition of {} has panicked: {panic}", self.label);
         }
     }

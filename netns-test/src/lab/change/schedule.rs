@@ -13,8 +13,8 @@ use crate::lab::run::link::Link;
 use crate::lab::run::programs::spawner::Programs;
 use crate::lab::topology::LinkId;
 use crate::lab::topology::schedule::{Cut, Schedule, Step};
-use crate::sys::errno;
-use crate::sys::lock::lock;
+use crate::sys::lock::{lock, wait_timeout};
+use crate::sys::{errno, process};
 
 /// A schedule that is executed beside the test, until its last step or until it is dropped. Changes
 /// that were made stay.
@@ -30,6 +30,8 @@ pub struct RunningSchedule<'a> {
     _lab: &'a Lab,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// Process that has the thread.
+    owner: process::Pid,
 }
 
 #[derive(Debug, Default)]
@@ -103,7 +105,8 @@ impl Lab {
         let thread = thread::Builder::new().name("lab schedule".into()).spawn(work);
         let thread =
             thread.map_err(|error| errno::failure("start", "the schedule's thread", &error))?;
-        Ok(RunningSchedule { _lab: self, shared, thread: Some(thread) })
+        let owner = process::id();
+        Ok(RunningSchedule { _lab: self, shared, thread: Some(thread), owner })
     }
 }
 
@@ -146,14 +149,18 @@ impl RunningSchedule<'_> {
 
 impl Drop for RunningSchedule<'_> {
     fn drop(&mut self) {
+        if self.owner != process::id() {
+            // A forked child does not have the thread, and must not touch its handle.
+            return std::mem::forget(self.thread.take());
+        }
         if self.thread.is_none() {
             return;
         }
         self.shared.stop();
-        let end = self.join();
-        if let (Err(error), false) = (end, thread::panicking()) {
-            panic!("a step of the schedule has failed: {error}");
-        }
+        let Err(error) = self.join() else { return };
+        assert!(thread::panicking(), "a step of the schedule has failed: {error}");
+        // It may be the reason of the panic.
+        eprintln!("netns-test: a step of the schedule has failed: {error}");
     }
 }
 
@@ -177,8 +184,7 @@ impl Shared {
             if left.is_zero() {
                 return true;
             }
-            let waited = self.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+            state = wait_timeout(&self.changed, state, left);
         }
         false
     }

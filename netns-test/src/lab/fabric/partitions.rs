@@ -93,8 +93,8 @@ impl Partitions {
         self.lock().forget(node);
     }
 
-    /// Returns the positions of nodes of which at least one drops the packets of the other one, each
-    /// pair once.
+    /// Returns the positions of nodes of which at least one drops the packets of the other one,
+    /// each pair once.
     pub(crate) fn pairs(&self) -> Vec<[usize; 2]> {
         let state = self.lock();
         let pairs = state.deaf().map(|(one, other)| [one.min(other), one.max(other)]);

@@ -29,7 +29,7 @@ impl Link {
     /// [snapshot](crate::Lab::snapshot).
     #[track_caller]
     pub fn stats(&self) -> Result<LinkStats> {
-        let from = self.look(|model| model.stats());
+        let from = self.look(EmulatedLink::stats);
         located(from.map(|from| LinkStats { nodes: self.names(), from }))
     }
 

@@ -329,19 +329,25 @@ impl Drop for Lab {
             own.map(|(_, here)| here.place.network()).chain(past.iter().map(AsFd::as_fd));
         let killed = ns_set::kill_all_in(&networks.collect::<Vec<_>>());
         self.common.programs.end();
-        let of_hub = self.fabric.hub.as_ref().map(|hub| hub.stop());
+        let is_in_closure = self.fabric.hub.as_ref().is_some_and(|hub| hub.is_own_thread());
+        let of_hub = self.fabric.hub.as_ref().map(|hub| hub.stop()).unwrap_or_default();
         let left = killed.err().map(|failure| format!("end of the lab: {failure}"));
         let escapes = escapes::failures(&here);
         let kept = self.own.guest.as_mut().map(Guest::take_back);
         let left: Vec<String> = left.into_iter().chain(kept.into_iter().flatten()).collect();
         let panics = self.panics.take();
-        let of_hub = of_hub.into_iter().flatten();
-        let failures = panics.into_iter().chain(left.clone()).chain(escapes).chain(of_hub);
+        let failures = panics.into_iter().chain(left.clone()).chain(escapes);
+        let failures = failures.chain(of_hub.iter().cloned());
         let failures: Vec<String> = failures.collect();
+        if is_in_closure {
+            // Nobody would learn of a panic here, and a test must not pass after it.
+            eprintln!("netns-test: a lab was dropped in the closure of a rule of its own links");
+            std::process::abort();
+        }
         if !std::thread::panicking() {
             assert!(failures.is_empty(), "{}", failures.join("\n"));
         }
-        // The panics have been printed already.
-        left.iter().for_each(|left| eprintln!("netns-test: {left}"));
+        // The panics have been printed already. What was wrong with links may be their reason.
+        left.iter().chain(&of_hub).for_each(|left| eprintln!("netns-test: {left}"));
     }
 }

@@ -91,7 +91,7 @@ fn each_different_declaration_makes_topologies_unequal() {
         |net, _, links| net.impair(links[1], Impairment::new().loss("1%")),
         |net, [a, ..], links| net.impair_from(links[0], a, Impairment::new().loss("1%")),
         |net, [_, router, _], links| {
-            net.impair_from(links[0], router, Impairment::new().loss("1%"))
+            net.impair_from(links[0], router, Impairment::new().loss("1%"));
         },
         |net, [_, _, b], links| net.impair_from(links[0], b, Impairment::new()),
         |net, _, _| net.impairable_links(),

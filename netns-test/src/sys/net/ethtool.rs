@@ -22,8 +22,8 @@ const LENGTH: usize = 32;
 /// `SIOCETHTOOL` of linux/sockios.h.
 const ETHTOOL: libc::Ioctl = 0x8946;
 
-/// Turns offloads off that an interface has, by the names that `ethtool -k` prints. The interface is
-/// in the network namespace that `socket` was opened in. The kernel turns those off, too, that need
+/// Turns offloads of an interface off, by the names that `ethtool -k` prints. The interface is in
+/// the network namespace that `socket` was opened in. The kernel turns those off, too, that need
 /// them, and names that it does not know are skipped.
 pub(crate) fn turn_off(
     socket: BorrowedFd<'_>,
@@ -68,8 +68,8 @@ fn names(socket: BorrowedFd<'_>, interface: &str) -> io::Result<&'static [String
 fn ask(socket: BorrowedFd<'_>, interface: &str, request: &mut [u32]) -> io::Result<()> {
     let union = libc::__c_anonymous_ifr_ifru { ifru_data: request.as_mut_ptr().cast() };
     let mut ifreq = libc::ifreq { ifr_name: name_of(interface), ifr_ifru: union };
-    // SAFETY: one `ifreq`, whose data points to words that the command reads and writes; the callers
-    // have made them as many as it needs.
+    // SAFETY: one `ifreq`, whose data points to words that the command reads and writes; the
+    // callers have made them as many as it needs.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), ETHTOOL, &raw mut ifreq) };
     Errno::result(result)?;
     Ok(())

@@ -219,7 +219,7 @@ fn connect(
 ) -> Result<Option<Arc<Hub>>> {
     let new = new.map(|(network, beginning)| {
         let hub = Hub::new(network, beginning.engine()?, (old.seed, &old.links))?;
-        Ok::<_, Error>(Arc::new(hub))
+        Ok::<_, Error>(hub)
     });
     let hub = new.transpose()?.or_else(|| old.hub.clone());
     hub.as_ref().map_or(Ok(()), |hub| hub.connect(plan))?;

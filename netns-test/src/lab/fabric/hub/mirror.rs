@@ -1,5 +1,5 @@
-//! Carrier of links through the hub: both inner ends are up as long as both outer ends are. So an end
-//! of a link has carrier if both ends are up, as that of a veth pair has.
+//! Carrier of links through the hub: both inner ends are up as long as both outer ends are. So an
+//! end of a link has carrier if both ends are up, as that of a veth pair has.
 //!
 //! The carrier of the inner ends themselves does not say that: while both are down, neither shows
 //! that its outer end comes up. So the outer ends are read, in the networks of the nodes.
@@ -27,7 +27,7 @@ struct State {
     /// By link, whether its inner ends are up. None for a direct veth pair, and for a link that was
     /// deleted.
     links: Vec<Option<bool>>,
-    /// The first failure that nobody could be told.
+    /// The first failure that no caller could get.
     trouble: Option<String>,
 }
 

@@ -4,6 +4,7 @@
 //! inner ends are in the hub, where the engine receives the frames of one and sends them by the
 //! other. No packet of the hub's own is on them: it has no addresses, and no IPv6.
 
+mod left;
 pub(crate) mod mirror;
 pub(crate) mod network;
 pub(crate) mod watch;
@@ -47,12 +48,14 @@ impl Hub {
         network: Arc<HubNetwork>,
         engine: Engine,
         (seed, links): (Seed, &Arc<LinkEnds>),
-    ) -> Result<Self> {
+    ) -> Result<Arc<Self>> {
         report_socket(engine.socket());
         let mirror = Arc::new(Mirror::new(network));
         let watch = Watch::start(Arc::clone(&mirror), Arc::clone(links))?;
         let engine = Mutex::new(Some(Arc::new(engine)));
-        Ok(Self { seed, mirror, engine, slots: Mutex::default(), watch })
+        let hub = Arc::new(Self { seed, mirror, engine, slots: Mutex::default(), watch });
+        left::watch(&hub);
+        Ok(hub)
     }
 
     /// Returns the network of the hub, to create inner ends in.
@@ -153,8 +156,19 @@ impl Hub {
             // A thread is about to look at it, and stops it then.
             Err(engine) => engine.trouble(),
         });
-        let of_engine = of_engine.map(|trouble| format!("the links of the lab: {trouble}"));
-        of_engine.into_iter().chain(self.mirror.trouble()).chain(panics).collect()
+        of_engine.map(of_links).into_iter().chain(self.mirror.trouble()).chain(panics).collect()
+    }
+
+    /// Returns whether the caller is the thread of the engine: the closure of a rule.
+    pub(crate) fn is_own_thread(&self) -> bool {
+        lock(&self.engine).as_ref().is_some_and(|engine| engine.is_own_thread())
+    }
+
+    /// Returns a sentence for each thing that has gone wrong so far, if the lab has not ended.
+    fn faults(&self) -> Vec<String> {
+        let Ok(engine) = self.engine() else { return Vec::new() };
+        let panics = self.panics();
+        engine.trouble().map(of_links).into_iter().chain(panics).collect()
     }
 
     /// Takes the panics of closures of rules.
@@ -175,6 +189,10 @@ impl Hub {
         let ended = || Failure::new("use", "the links of the lab", "the lab has ended");
         Ok(lock(&self.engine).clone().ok_or_else(ended)?)
     }
+}
+
+fn of_links(trouble: String) -> String {
+    format!("the links of the lab: {trouble}")
 }
 
 /// Returns whether a link of the plan, from `first` on, needs a hub.

@@ -21,7 +21,7 @@ const FIRST: u32 = 1 << 30;
 pub(crate) struct HubNetwork {
     network: OwnedFd,
     pub(super) netlink: Netlink,
-    /// Whether the kernel gives its interfaces IPv6 addresses, as it was not to be turned off.
+    /// Whether its interfaces would get IPv6 addresses, as that could not be turned off.
     has_ipv6: bool,
 }
 

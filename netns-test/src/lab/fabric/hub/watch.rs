@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
@@ -33,8 +33,9 @@ pub(crate) struct Watch {
 
 #[derive(Debug)]
 struct Running {
+    /// The close ends the thread, once it is woken.
     orders: Sender<Order>,
-    /// A byte wakes the thread, and the close ends it.
+    /// A byte wakes the thread. Its close does not: a forked child may have a copy.
     wake: OwnedFd,
     thread: JoinHandle<()>,
 }
@@ -93,7 +94,9 @@ impl Watch {
         let Some(Running { orders, wake, thread }) = running.filter(|_| self.is_owner()) else {
             return;
         };
-        drop((orders, wake));
+        drop(orders);
+        // A pipe that is full wakes it, too; without a reader it has ended.
+        drop(fds::write_once(wake.as_fd(), b"x"));
         // It does not panic.
         drop(thread.join());
     }
@@ -154,18 +157,19 @@ impl Watcher {
             *node
         });
         let mut changed: Vec<usize> = changed.collect();
-        if ready[0].hung_up {
-            return Ok(None);
-        }
-        if ready[0].readable {
+        if ready[0].readable || ready[0].hung_up {
             fds::read_available(&self.woken, &mut [0; 64])?;
-            for order in self.orders.try_iter() {
-                match order {
-                    Order::Add(new) => {
+            loop {
+                match self.orders.try_recv() {
+                    Ok(Order::Add(new)) => {
                         changed.extend(new.iter().map(|(node, _)| *node));
                         self.networks.extend(new);
                     }
-                    Order::Remove(node) => drop(self.networks.remove(&node)),
+                    Ok(Order::Remove(node)) => drop(self.networks.remove(&node)),
+                    Err(TryRecvError::Empty) if !ready[0].hung_up => break,
+                    // The test has closed the pipe.
+                    Err(TryRecvError::Empty) => return Ok(None),
+                    Err(TryRecvError::Disconnected) => return Ok(None),
                 }
             }
         }

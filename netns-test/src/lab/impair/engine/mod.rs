@@ -107,6 +107,11 @@ impl Engine {
         self.shared.trouble()
     }
 
+    /// Returns whether the caller is the thread of the engine: the closure of a rule.
+    pub(crate) fn is_own_thread(&self) -> bool {
+        self.shared.is_own_thread()
+    }
+
     /// Returns the packet socket. Its last close waits about 20 ms for all processors, so init
     /// should hold a duplicate.
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
@@ -128,6 +133,10 @@ impl Engine {
             return;
         }
         self.shared.is_stopping.store(true, Ordering::Release);
+        if self.shared.is_own_thread() {
+            // It ends when the closure that has dropped this has returned.
+            return;
+        }
         // Without the wake-up, which the test may have closed, the thread has ended by an error.
         let _ = self.shared.wakeup.wake();
         let _ = thread.join();

@@ -40,7 +40,7 @@ pub(crate) struct State {
     pub(crate) links: Links,
     pub(crate) schedule: Schedule,
     pub(crate) faults: Faults,
-    /// Latest time that a link was told.
+    /// Latest time that was passed to a link.
     pub(crate) clock: Nanos,
     pub(crate) progress: Progress,
 }
@@ -82,6 +82,11 @@ impl Shared {
     /// state, whose lock may be held by a thread that does not exist there.
     pub(crate) fn is_here(&self) -> bool {
         self.mark.is_here()
+    }
+
+    /// Returns whether the caller is the thread: the closure of a rule.
+    pub(crate) fn is_own_thread(&self) -> bool {
+        self.thread.get() == Some(&std::thread::current().id())
     }
 
     /// Locks the state for the thread.
@@ -143,7 +148,7 @@ impl Shared {
             let failure = refuse("this process was forked from the one that has the lab");
             return Err(failure.advise("change links in the process that has built the lab"));
         }
-        if self.thread.get() == Some(&std::thread::current().id()) {
+        if self.is_own_thread() {
             let failure = refuse("a packet is being judged, on this thread");
             return Err(failure.advise("do not use the lab in the closure of a rule"));
         }

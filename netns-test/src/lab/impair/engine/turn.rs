@@ -108,7 +108,7 @@ fn owned(departure: Departure<'_>) -> Departure<'static> {
     Departure { direction, due, bytes: Cow::Owned(bytes.into_owned()), offload }
 }
 
-/// Sends departures, and tells their links the outcome.
+/// Sends departures, and reports the outcome to their links.
 fn send(shared: &Shared, leaving: &[Leaving<'_>], links: &mut Links, faults: &mut Faults) {
     let ends: [u32; MOST] = std::array::from_fn(|at| {
         let leaving = leaving.get(at);

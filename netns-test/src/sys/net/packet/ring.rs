@@ -27,7 +27,7 @@ pub(crate) struct Ring {
 // SAFETY: the memory is the ring's own, and is not bound to a thread.
 unsafe impl Send for Ring {}
 
-/// Frames that were taken from the ring. Drop gives their slots back to the kernel.
+/// Frames that were taken from the ring. Drop returns their slots to the kernel.
 #[derive(Debug)]
 pub(crate) struct Batch<'r>(&'r mut Ring);
 
