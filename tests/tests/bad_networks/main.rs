@@ -6,6 +6,7 @@ mod ends;
 mod faults;
 mod losses;
 mod net;
+mod refusals;
 
 use netns_test_tests::{again, fails};
 
