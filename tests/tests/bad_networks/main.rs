@@ -4,6 +4,7 @@
 mod delays;
 mod ends;
 mod faults;
+mod frames;
 mod losses;
 mod net;
 mod refusals;
