@@ -4,9 +4,11 @@
 mod delays;
 mod ends;
 mod faults;
+mod frames;
 mod losses;
 mod net;
 mod recipes;
+mod refusals;
 
 use netns_test_tests::{again, fails};
 

@@ -10,6 +10,7 @@ use std::thread;
 use std::thread::JoinHandle;
 
 use crate::diagnose;
+use crate::diagnose::{Step, Witness};
 use crate::error::{Failure, Result};
 use crate::lab::build::namespaces;
 use crate::lab::fabric::hub::network::HubNetwork;
@@ -36,7 +37,10 @@ impl Beginning {
             // Its receiver waits, unless the build has failed.
             drop(send.send(network));
             match own {
-                Some(Ok(own)) => Engine::start(own.as_fd()),
+                Some(Ok(own)) => Engine::start(own.as_fd()).map_err(|failure| {
+                    // Links through the hub need more than others.
+                    diagnose::with_cause(failure, Step::Call, &Witness::default()).into()
+                }),
                 Some(Err(error)) => {
                     Err(diagnose::explain("duplicate", "the network of the hub", &error).into())
                 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use crate::error::{Failure, Result, located};
 use crate::evidence::facts::event::{Event, EventKind};
@@ -36,6 +37,7 @@ pub struct RuleSpec<'a> {
 ///
 /// The drop panics, so that the test fails, if a condition ([`Packet::when`]) of the link's rules
 /// has panicked.
+#[must_use = "the rule ends when this is dropped"]
 pub struct LinkRule {
     hub: Arc<Hub>,
     link: usize,
@@ -123,6 +125,21 @@ impl RuleSpec<'_> {
     /// Chooses each `n`th packet that matches; [`Which::every`].
     pub fn every(self, n: u64) -> Self {
         Self { which: self.which.every(n), ..self }
+    }
+
+    /// Chooses the packets with the first `n` bytes of a stream; [`Which::first_bytes`].
+    pub fn first_bytes(self, n: u64) -> Self {
+        Self { which: self.which.first_bytes(n), ..self }
+    }
+
+    /// Counts the packets of each flow by itself; [`Which::per_flow`].
+    pub fn per_flow(self) -> Self {
+        Self { which: self.which.per_flow(), ..self }
+    }
+
+    /// Chooses packets only within this time from now on; [`Which::until`].
+    pub fn until(self, duration: Duration) -> Self {
+        Self { which: self.which.until(duration), ..self }
     }
 
     /// Adds the rule, which drops the packets.

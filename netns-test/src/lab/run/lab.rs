@@ -141,7 +141,7 @@ impl Lab {
         if self.fabric.hub.is_some() {
             let Seed(seed) = self.fabric.seed;
             log::note(|| {
-                let text = format!("seed of links that lose packets: {seed} (NETNS_TEST_SEED)");
+                let text = format!("seed of links that lose packets: NETNS_TEST_SEED={seed:#x}");
                 Event::of(EventKind::Build, "", text).with("seed", seed)
             });
         }

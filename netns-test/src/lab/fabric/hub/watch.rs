@@ -95,8 +95,9 @@ impl Watch {
             return;
         };
         drop(orders);
-        // A pipe that is full wakes it, too; without a reader it has ended.
+        // Where the write is refused, the close may wake it.
         drop(fds::write_once(wake.as_fd(), b"x"));
+        drop(wake);
         // It does not panic.
         drop(thread.join());
     }

@@ -50,6 +50,11 @@ impl Links {
         Some((number, direction, &mut self.links[number].link))
     }
 
+    /// Returns the number of links.
+    pub(crate) fn count(&self) -> usize {
+        self.links.len()
+    }
+
     pub(crate) fn link(&mut self, number: usize) -> &mut EmulatedLink {
         &mut self.links[number].link
     }

@@ -52,7 +52,7 @@ pub(crate) struct Starting {
 impl Engine {
     /// Begins to start an engine in the network namespace `hub`. It needs no interface yet, so this
     /// can be done beside their creation.
-    pub(crate) fn begin(hub: BorrowedFd<'_>) -> Result<Starting> {
+    pub(crate) fn begin(hub: BorrowedFd<'_>) -> Result<Starting, Failure> {
         let hub = hub.try_clone_to_owned();
         let hub = hub.map_err(|error| failure("duplicate the descriptor of", &error))?;
         // Without room: who sends knows that the engine was received, or is not wanted any more.
@@ -71,7 +71,7 @@ impl Engine {
     }
 
     /// Starts an engine in the network namespace `hub`: [`Engine::begin`] and [`Starting::wait`].
-    pub(crate) fn start(hub: BorrowedFd<'_>) -> Result<Self> {
+    pub(crate) fn start(hub: BorrowedFd<'_>) -> Result<Self, Failure> {
         Self::begin(hub)?.wait()
     }
 
@@ -137,9 +137,14 @@ impl Engine {
             // It ends when the closure that has dropped this has returned.
             return;
         }
-        // Without the wake-up, which the test may have closed, the thread has ended by an error.
-        let _ = self.shared.wakeup.wake();
-        let _ = thread.join();
+        match self.shared.wakeup.wake() {
+            Ok(()) => drop(thread.join()),
+            // The test has closed it, or may not write: the thread may sleep on.
+            Err(error) => {
+                let reason = format!("it could not be woken: {}", errno::describe(&error));
+                drop(self.shared.change(|state| state.faults.ended.get_or_insert(reason).len()));
+            }
+        }
     }
 }
 
@@ -151,12 +156,10 @@ impl Drop for Engine {
 
 impl Starting {
     /// Waits until the engine passes frames.
-    pub(crate) fn wait(self) -> Result<Engine> {
+    pub(crate) fn wait(self) -> Result<Engine, Failure> {
         match self.socket.recv() {
             Ok(shared) => Ok(Engine { shared: shared?, thread: Some(self.thread) }),
-            Err(_) => {
-                Err(Failure::new("start", "the engine of impaired links", "it panicked").into())
-            }
+            Err(_) => Err(Failure::new("start", "the engine of impaired links", "it panicked")),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::ops::Range;
 
 use crate::lab::impair::emulated::Sent;
 use crate::lab::impair::engine::faults::Faults;
@@ -30,6 +31,16 @@ const FRAMES: usize = 32;
 /// Most scheduled frames of a turn.
 const DUE: usize = 64;
 
+/// How many frames are sent at once. A switch that gets one from a link floods it to other links:
+/// before the send returns, there is a copy for each of them in the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pace {
+    /// Frames of a call.
+    frames: usize,
+    /// Frames in the ring from which on none is sent: first they are taken out.
+    backlog: usize,
+}
+
 /// Bytes of headers that are more than a frame has. The kernel states as their length whatever part
 /// of the frame is contiguous, and would allocate as much again in one piece.
 const HEADERS: u16 = 256;
@@ -42,8 +53,11 @@ pub(crate) fn turn(shared: &Shared, ring: &mut Ring, empty: &mut Nanos) -> Turn 
     let clocks = Clocks { monotonic: timer::monotonic(), realtime: timer::realtime() };
     let now = clocks.monotonic;
     let mut leaving: Vec<Leaving<'_>> = Vec::new();
-    let due = std::iter::from_fn(|| state.schedule.take(now));
-    leaving.extend(due.take(DUE));
+    let pace = Pace::of(state.links.count());
+    if !batch.is_followed_by(pace.backlog) {
+        let due = std::iter::from_fn(|| state.schedule.take(now));
+        leaving.extend(due.take(DUE));
+    }
     let mut departures = Vec::new();
     for frame in batch.frames() {
         let at = clocks.arrival(frame.stamp, *empty);
@@ -52,7 +66,16 @@ pub(crate) fn turn(shared: &Shared, ring: &mut Ring, empty: &mut Nanos) -> Turn 
     // Stable: frames of one time keep their order.
     leaving.sort_by_key(|leaving| leaving.departure.due);
     let State { links, faults, .. } = &mut *state;
-    leaving.chunks(MOST).for_each(|chunk| send(shared, chunk, links, faults));
+    let mut sent = 0;
+    while sent < leaving.len() && !batch.is_followed_by(pace.backlog) {
+        let chunk = pace.chunk(sent, leaving.len());
+        sent = chunk.end;
+        send(shared, &leaving[chunk], links, faults);
+    }
+    // The rest makes room in the ring first. It is due, so that later frames wait for it.
+    for Leaving { link, departure } in leaving.drain(sent..) {
+        state.add(Leaving { link, departure: owned(departure) });
+    }
     let (frames, is_drained) = (batch.len(), batch.len() < FRAMES);
     drop(leaving);
     drop(batch);
@@ -67,6 +90,21 @@ pub(crate) fn turn(shared: &Shared, ring: &mut Ring, empty: &mut Nanos) -> Turn 
         _ if !is_drained => Turn::Again,
         Some(next) if next <= now => Turn::Again,
         next => Turn::Idle(next),
+    }
+}
+
+impl Pace {
+    /// Returns the pace of an engine with `links`, with which copies of the frames that it sends
+    /// itself do not fill the ring, as long as one frame's do not.
+    fn of(links: usize) -> Self {
+        let room = Ring::SLOTS.saturating_sub(FRAMES + links);
+        let backlog = room / 2;
+        Self { frames: ((room - backlog) / links.max(1)).clamp(1, MOST), backlog }
+    }
+
+    /// Returns the next frames to send of `count`.
+    fn chunk(self, sent: usize, count: usize) -> Range<usize> {
+        sent..count.min(sent + self.frames)
     }
 }
 
@@ -139,4 +177,21 @@ fn send(shared: &Shared, leaving: &[Leaving<'_>], links: &mut Links, faults: &mu
 fn is_down(error: &io::Error) -> bool {
     let down = [errno::ENETDOWN, errno::ENXIO, errno::ENODEV];
     error.raw_os_error().is_some_and(|code| down.contains(&code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_of_one_call_fit_into_the_ring() {
+        for links in 1..=Ring::SLOTS - FRAMES {
+            let Pace { frames, backlog } = Pace::of(links);
+            assert!((1..=MOST).contains(&frames));
+            assert!(FRAMES + backlog + frames * links <= Ring::SLOTS, "{links}");
+        }
+        assert_eq!(Pace::of(1).frames, MOST);
+        assert_eq!(Pace::of(Ring::SLOTS), Pace { frames: 1, backlog: 0 });
+        assert_eq!(Pace { frames: 3, backlog: 0 }.chunk(2, 4), 2..4);
+    }
 }

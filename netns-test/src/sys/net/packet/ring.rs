@@ -210,6 +210,15 @@ impl Batch<'_> {
         self.0.taken.len()
     }
 
+    /// Returns whether more than `count` frames are in the ring behind those of the batch.
+    pub(crate) fn is_followed_by(&self, count: usize) -> bool {
+        // The kernel fills the slots in order.
+        let place = self.0.taken.len() + count;
+        place < Ring::SLOTS
+            && self.0.status((self.0.next + place) % Ring::SLOTS).load(Ordering::Acquire) & USER
+                != 0
+    }
+
     /// Returns the frames, in order, without those that this machine has sent.
     pub(crate) fn frames(&self) -> impl Iterator<Item = Received<'_>> {
         let frames = self.0.taken.iter().filter(|taken| !taken.bytes.is_empty());
