@@ -2,11 +2,10 @@
 
 use std::net::{TcpListener, TcpStream};
 
-use super::Case;
 use super::paths::run;
 use super::servers::pair;
 
-pub(crate) const CASES: &[Case] = &[
+cases! {
     ("name_typo", name_typo, &["likely: the nearest name is \"server\""]),
     ("name_typo_in_source", name_typo_in_source, &["likely: node"]),
     ("tentative", tentative, &["certain: was not usable yet"]),
@@ -15,7 +14,7 @@ pub(crate) const CASES: &[Case] = &[
     ("many_files", many_files, &["likely: the test has"]),
     ("plain_refused", plain_refused, &["certain: nothing "]),
     ("plain_other_port", plain_other_port, &["first: 127.0.0.1:81"]),
-];
+}
 
 fn name_typo() {
     let (lab, client, _server) = pair("client", "server");

@@ -6,11 +6,9 @@ use std::time::Duration;
 use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, NodeId, Topology};
 
-use super::Case;
-
-pub(crate) const CASES: &[Case] = &[
+cases! {
     ("loopback_only", loopback_only, &["certain: listens on 127.0.0.1:8080 only"]),
-    ("loopback_only_by_name", loopback_by_name, &["certain: listens on 127.0.0.1:8080 only"]),
+    ("loopback_only_by_name", loopback_only_by_name, &["certain: listens on 127.0.0.1:8080 only"]),
     (
         "wrong_port",
         wrong_port,
@@ -30,7 +28,7 @@ pub(crate) const CASES: &[Case] = &[
     ("near_too_late", near_too_late, &["not: nothing on server", "likely: did not listen"]),
     ("near_two_refused", near_two_refused, &["no certain: "]),
     ("near_expected_refusal", near_expected_refusal, &["not: nothing on", "not: listen"]),
-];
+}
 
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 
@@ -56,7 +54,7 @@ fn loopback_only() {
     lab[client].run(connect("10.0.0.2:8080")).unwrap();
 }
 
-fn loopback_by_name() {
+fn loopback_only_by_name() {
     let (lab, client, server) = pair("client", "server");
     let _listener = lab[server].run(|| TcpListener::bind("127.0.0.1:8080")).unwrap();
     lab[client].run(|| TcpStream::connect("server:8080").unwrap());

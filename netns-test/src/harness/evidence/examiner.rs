@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use crate::env;
 use crate::env::Escape;
-use crate::error::Failure;
 use crate::evidence::code::Fact as _;
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::event::{Event, EventKind};
@@ -20,14 +19,13 @@ use crate::examine;
 use crate::examine::pin;
 use crate::examine::pin::Pin;
 use crate::examine::recorder::Recorder;
-use crate::examine::recorder::trap::Trap;
 use crate::examine::subject::Subject;
 use crate::explain;
+use crate::harness::evidence::own_network::OwnNetwork;
 use crate::harness::evidence::parts;
 use crate::report::text;
 use crate::sys::fds;
 use crate::sys::fds::Until;
-use crate::sys::ns::nsfs;
 use crate::sys::process;
 use crate::sys::process::{Pid, Side, SingleThreaded, progress};
 use crate::sys::shared_log::SharedLog;
@@ -78,11 +76,9 @@ pub(crate) struct Slow {
 impl<'a> Evidence<'a> {
     pub(crate) fn new(
         log: SharedLog,
-        (body, trap): (Pid, Option<Result<Trap, Failure>>),
+        (body, own): (Pid, OwnNetwork),
         alone: &'a SingleThreaded,
     ) -> Self {
-        let refused = trap.as_ref().and_then(|trap| trap.as_ref().err());
-        let gaps = refused.map(|failure| format!("sends without a route: {failure}"));
         Self {
             log,
             alone,
@@ -93,9 +89,9 @@ impl<'a> Evidence<'a> {
             events: Vec::new(),
             labs: Vec::new(),
             pins: Vec::new(),
-            recorder: recorder(trap.and_then(Result::ok)).ok(),
+            recorder: own.recorder,
             looks: Vec::new(),
-            gaps: gaps.into_iter().collect(),
+            gaps: own.gap.into_iter().collect(),
         }
     }
 
@@ -340,12 +336,6 @@ fn missing(reason: Reason, error: &std::io::Error) -> String {
         std::io::ErrorKind::TimedOut => format!("the look at the {reason}: the time was over"),
         _ => format!("the look at the {reason}: {error}"),
     }
-}
-
-/// Starts the flight recorder in the network of the calling process.
-fn recorder(trap: Option<Trap>) -> std::io::Result<(u64, Recorder)> {
-    let inode = fds::inode_of(nsfs::own_network()?.as_fd())?;
-    Ok((inode, Recorder::start()?.with_trap(trap)))
 }
 
 /// Reads up to the end of the pipe, or until that is refused: after the deadline, with `TimedOut`.
