@@ -16,6 +16,8 @@ pub(crate) enum Record {
     Networks(Networks),
     /// The writer waits until the state of processes and networks has been read.
     Look,
+    /// The directory for artifacts has been made.
+    Artifacts,
 }
 
 facts! {
@@ -46,6 +48,7 @@ impl Fact for Record {
             Self::Lab(lab) => lab.write(out.u32(2)),
             Self::Networks(networks) => networks.write(out.u32(3)),
             Self::Look => drop(out.u32(4)),
+            Self::Artifacts => drop(out.u32(5)),
         }
     }
 
@@ -55,6 +58,7 @@ impl Fact for Record {
             2 => Self::Lab(Fact::read(input)?),
             3 => Self::Networks(Fact::read(input)?),
             4 => Self::Look,
+            5 => Self::Artifacts,
             _ => return None,
         })
     }
@@ -65,6 +69,7 @@ impl Fact for Record {
             Self::Lab(lab) => lab.json(out),
             Self::Networks(networks) => networks.json(out),
             Self::Look => out.text("look"),
+            Self::Artifacts => out.text("artifacts"),
         }
     }
 
@@ -87,6 +92,7 @@ mod tests {
             Record::Lab(LabFacts { number: 1, ..LabFacts::default() }),
             Record::Networks(networks),
             Record::Look,
+            Record::Artifacts,
         ] {
             assert_eq!(Record::decoded(&record.encoded()), Some(record));
         }

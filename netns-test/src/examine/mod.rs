@@ -4,6 +4,7 @@
 //! The state of a test may be large, broken or hostile. So all lists have limits, a look ends in
 //! time, and is reported in parts: if the examiner hangs, the parts that it has reported are kept.
 
+mod artifacts;
 mod budget;
 mod gaps;
 mod networks;
@@ -16,6 +17,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::evidence::facts::Look;
+use crate::evidence::facts::artifact::Artifact;
 use crate::evidence::facts::network::Network;
 use crate::examine::budget::Budget;
 use crate::examine::recorder::Recorder;
@@ -47,6 +49,11 @@ pub(crate) fn look(subject: &Subject<'_>, end: Duration, report: &mut dyn FnMut(
     if subject.reads_recorders {
         attempts(subject, report);
     }
+}
+
+/// Reads the files that the test has put into its directory for artifacts, until `end`.
+pub(crate) fn artifacts(end: Duration, report: &mut dyn FnMut(Artifact)) {
+    artifacts::read(Budget::until(end), report);
 }
 
 /// Reports the attempts that the flight recorders have kept.

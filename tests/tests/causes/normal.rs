@@ -73,8 +73,8 @@ fn owned(lines: &[&str]) -> Vec<String> {
     lines.iter().map(|line| (*line).to_owned()).collect()
 }
 
-/// Joins the lines of a cause that the width of the report has parted: a number may have more digits
-/// in another run.
+/// Joins the lines of a cause that the width of the report has parted: numbers may have other
+/// lengths in another run.
 fn unwrapped(lines: &[&str]) -> Vec<String> {
     /// Columns of a cause.
     const COLUMNS: usize = 98;

@@ -10,6 +10,7 @@ use crate::env;
 use crate::env::Escape;
 use crate::evidence::code::Fact as _;
 use crate::evidence::ending::{EndKind, Ending};
+use crate::evidence::facts::artifact::Artifact;
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::network::Network;
 use crate::evidence::facts::topology::LabFacts;
@@ -55,6 +56,7 @@ pub(crate) struct Evidence<'a> {
     /// Number of the last question that was answered.
     answered: u32,
     is_look_wanted: bool,
+    has_artifacts: bool,
     events: Vec<Event>,
     labs: Vec<LabFacts>,
     /// Networks of the lab that was built last.
@@ -86,6 +88,7 @@ impl<'a> Evidence<'a> {
             place: 0,
             answered: 0,
             is_look_wanted: false,
+            has_artifacts: false,
             events: Vec::new(),
             labs: Vec::new(),
             pins: Vec::new(),
@@ -133,6 +136,9 @@ impl<'a> Evidence<'a> {
         if let Some((inode, recorder)) = self.recorder.take() {
             self.note_late(inode, &recorder);
         }
+        // The record may be among those that are lost.
+        let has_artifacts = self.has_artifacts || self.log.lost() > 0;
+        let artifacts = if has_artifacts { self.artifacts() } else { Vec::new() };
         Facts {
             began,
             ended: progress::now(),
@@ -141,7 +147,26 @@ impl<'a> Evidence<'a> {
             labs: self.labs,
             looks: self.looks,
             gaps: self.gaps,
+            artifacts,
         }
+    }
+
+    /// Reads the files of the test itself, by a child.
+    fn artifacts(&mut self) -> Vec<Artifact> {
+        let answer = self.of_child(AT_END, |pipe, latest| {
+            parts::write(pipe, |report| examine::artifacts(latest, report));
+        });
+        let (bytes, end) = answer.unwrap_or_else(|error| (Vec::new(), Err(error)));
+        let (mut found, is_whole) = parts::all::<Artifact>(&bytes);
+        for one in found.iter().filter(|one| !one.problem.is_empty()) {
+            self.gap(&format!("artifact {}: {}", one.path, one.problem));
+        }
+        if !is_whole {
+            let reason = end.err().map_or("its process has died".into(), |end| end.to_string());
+            self.gap(&format!("the artifacts: {reason}"));
+        }
+        found.retain(|one| one.problem.is_empty());
+        found
     }
 
     fn read(&mut self, proc: Option<&OwnedFd>) {
@@ -156,6 +181,7 @@ impl<'a> Evidence<'a> {
                 }
                 Some(Record::Networks(networks)) => self.keep(&networks, proc),
                 Some(Record::Look) => self.is_look_wanted = true,
+                Some(Record::Artifacts) => self.has_artifacts = true,
                 None => self.gap("a record of the test's log cannot be read"),
             }
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Index;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{Result, located};
@@ -21,7 +22,7 @@ use crate::lab::run::node::Node;
 use crate::lab::run::panics::Panics;
 use crate::lab::run::programs::spawner::Common;
 use crate::lab::topology::{LinkId, NodeId, NodeKind, Topology};
-use crate::note::note;
+use crate::note::{artifact_dir, note};
 use crate::sys::ns::ns_set;
 use crate::sys::process;
 
@@ -214,6 +215,15 @@ impl Lab {
     /// ```
     pub fn note(&self, text: impl fmt::Display) {
         note(text);
+    }
+
+    /// Does the same as [`artifact_dir`]: returns a directory for files that explain a failure.
+    ///
+    /// # Errors
+    ///
+    /// As [`artifact_dir`].
+    pub fn artifact_dir(&self) -> Result<PathBuf> {
+        artifact_dir()
     }
 
     /// Declares that panics of tasks and threads on the nodes are expected: those before this call,
