@@ -50,7 +50,7 @@ use texts::Texts;
 const AT_ONCE: &str = "--test-threads=6";
 
 /// Runs of a case alone after its report was another one: a busy machine may have been the reason.
-const MORE: usize = 5;
+const MORE: usize = 12;
 
 /// Lists the cases of each file.
 const CASES: [(&str, &[&[Case]]); 6] = [
