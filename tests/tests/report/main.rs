@@ -217,6 +217,31 @@ fn a_place_that_cannot_be_written_costs_one_line() {
     }
 }
 
+/// A file system without room, and one that is mounted read-only.
+#[test]
+fn a_place_without_room_costs_one_line() {
+    let is_allowed = Command::new("unshare").args(["-rm", "true"]).status();
+    if !is_allowed.is_ok_and(|status| status.success()) {
+        return left_out("a full and a read-only target directory", "unshare -rm is refused");
+    }
+    for (options, step) in [("size=4k,nr_inodes=5", "write"), ("ro", "make")] {
+        let out = scratch("full");
+        let script = format!(
+            "mount -t tmpfs -o {options} tmpfs '{0}' || exit 99\n\"$0\" \"$@\"\nstatus=$?\n\
+             find '{0}' -type f -exec echo LEFT {{}} ';'\nexit $status",
+            out.display()
+        );
+        let around = ["unshare", "-rm", "sh", "-c", &script];
+        let command = again(&around, &["--exact", "fixtures::listens_and_panics"]);
+        let variables = [("NETNS_TEST_OUT", out.to_str().unwrap())];
+        let printed = netns_test_tests::fails(&mut with(command, &variables));
+        let line = format!("the evidence was not kept: {step}");
+        assert_eq!(printed.matches(&line).count(), 1, "{options}: {printed}");
+        assert!(printed.contains("FAILED after") && !printed.contains("LEFT"), "{printed}");
+        fs::remove_dir_all(out).unwrap();
+    }
+}
+
 #[test]
 fn a_lab_is_drawn_and_what_waits_is_named() {
     let out = scratch("lab");
