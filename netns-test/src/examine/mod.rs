@@ -25,10 +25,10 @@ use crate::examine::subject::Subject;
 use crate::sys::process::progress;
 
 /// Looks at the subject until `end`, a moment of [`progress::now`]. The calling process has one
-/// thread, which is in another network afterwards.
+/// thread, which is in another network afterwards; others are started meanwhile, and have ended.
 ///
 /// `report` takes the look in parts, for [`Look::join`].
-pub(crate) fn look(subject: &Subject<'_>, end: Duration, report: &mut dyn FnMut(Look)) {
+pub(crate) fn look(subject: &Subject<'_>, end: Duration, report: &mut (dyn FnMut(Look) + Send)) {
     let budget = Budget::until(end);
     let at = progress::now();
     let mut report = |part: Look| report(Look { took: progress::now().saturating_sub(at), ..part });

@@ -9,7 +9,7 @@ use crate::evidence::facts::Look;
 use crate::sys::fds;
 
 /// Writes the parts that `with` reports, and an empty one that says that they are all.
-pub(super) fn write<T: Fact>(pipe: BorrowedFd<'_>, with: impl FnOnce(&mut dyn FnMut(T))) {
+pub(super) fn write<T: Fact>(pipe: BorrowedFd<'_>, with: impl FnOnce(&mut (dyn FnMut(T) + Send))) {
     let send = |part: &[u8]| {
         let mut message = Writer::default();
         message.bytes(part);
