@@ -67,7 +67,7 @@ pub fn artifact_dir() -> Result<PathBuf> {
     let [parent, name] = DIRECTORY;
     let path = PathBuf::from(parent).join(name);
     let failed =
-        |error: std::io::Error| errno::failure("make", &path.display().to_string(), &error).into();
+        |error: std::io::Error| errno::failure("make", path.display().to_string(), &error).into();
     let isolation = isolation();
     if isolation.mode() == IsolationMode::Outside {
         return Err(failed(std::io::Error::other("the process is not a test body")));

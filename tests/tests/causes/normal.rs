@@ -25,7 +25,7 @@ pub(crate) fn normal(output: &str) -> String {
     let lines = output.lines().skip_while(|line| !is_head(line));
     // How to run it again depends on the run.
     let lines: Vec<&str> = lines.take_while(|line| !line.starts_with("Again ")).collect();
-    let text = sections(&lines).into_iter().map(section).collect::<String>();
+    let text = sections(&lines).iter().map(|lines| section(lines)).collect::<String>();
     // The first line is cut off if it names the attempt, and then the node.
     let (head, rest) = text.split_once('\n').unwrap_or_default();
     let head = head.split_once(" TIME").map_or(head, |(head, _)| head);
@@ -45,9 +45,9 @@ fn sections<'a>(lines: &[&'a str]) -> Vec<Vec<&'a str>> {
     found
 }
 
-fn section(lines: Vec<&str>) -> String {
+fn section(lines: &[&str]) -> String {
     let title = lines[0];
-    let mut rows = if title.starts_with("Cause (") { unwrapped(&lines) } else { owned(&lines) };
+    let mut rows = if title.starts_with("Cause (") { unwrapped(lines) } else { owned(lines) };
     for row in &mut rows {
         *row = excerpt(row).unwrap_or_else(|| line(row));
     }
