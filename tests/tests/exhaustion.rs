@@ -3,18 +3,19 @@
 use std::process::Command;
 
 use netns_test::netns_test;
-use netns_test_tests::{again, fails, is_root, passes};
+use netns_test_tests::{again, call_all, fails, is_root, many, passes};
+
+/// An isolated test.
+const ONE: &str = "one_test_holds_for_a_moment";
+
+/// Fifty of them.
+const FIFTY: &str = "fifty_tests_hold_for_a_moment";
 
 /// Starts the rest of its arguments with a limit on one kind of namespace.
 fn limited(kind: &str, limit: u32) -> [String; 5] {
     let script =
         format!("echo {limit} > /proc/sys/user/max_{kind}_namespaces && exec \"$0\" \"$@\"");
     ["unshare".into(), "-Ur".into(), "sh".into(), "-c".into(), script]
-}
-
-fn limited_run(kind: &str, limit: u32, arguments: &[&str]) -> Command {
-    let around = limited(kind, limit);
-    again(&around.each_ref().map(String::as_str), arguments)
 }
 
 #[test]
@@ -26,7 +27,7 @@ fn a_forbidden_namespace_is_named_with_its_limit() {
                 // Or it would go on without a user namespace.
                 let ordinary = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"];
                 let around = [&limit.each_ref().map(String::as_str)[..], &ordinary].concat();
-                let text = fails(&mut again(&around, &["--exact", "holds_for_a_moment_0"]));
+                let text = fails(&mut again(&around, &["--exact", ONE]));
                 let lines = [
                     format!("clone {kind} namespace: ENOSPC (No space left on device)"),
                     format!("cause: this machine allows no {kind} namespaces"),
@@ -44,8 +45,10 @@ fn a_forbidden_namespace_is_named_with_its_limit() {
 /// Nothing can come free where nothing is allowed: no test waits for that.
 #[test]
 fn what_is_forbidden_is_refused_to_each_test_at_once() {
-    let text = fails(&mut limited_run("net", 0, &["holds_for_a_moment", "--test-threads=2"]));
-    assert!(text.contains("0 passed; 50 failed"), "{text}");
+    let limit = limited("net", 0);
+    let around = limit.each_ref().map(String::as_str);
+    let text = fails(&mut again(&around, &["--exact", "fifty_tests_fail"]));
+    assert!(text.contains("50 tests failed"), "{text}");
     let message = "the test was not started: clone net namespace: ENOSPC";
     assert_eq!(text.matches(message).count(), 50, "{text}");
     // The whole story once.
@@ -54,13 +57,14 @@ fn what_is_forbidden_is_refused_to_each_test_at_once() {
 
 #[test]
 fn fifty_tests_share_twenty_namespaces() {
-    passes(&mut limited_run("net", 20, &["holds_for_a_moment", "--test-threads=50"]), 50);
+    let limit = limited("net", 20);
+    passes(&mut many(&limit.each_ref().map(String::as_str), FIFTY, 50), 1);
 }
 
 #[test]
 fn forty_descriptors_are_enough_for_fifty_tests() {
     let around = ["prlimit", "--nofile=40"];
-    passes(&mut again(&around, &["holds_for_a_moment", "--test-threads=16"]), 50);
+    passes(&mut many(&around, FIFTY, 16), 1);
 }
 
 /// Requests that wait hold descriptors of the server, which must not run out of them.
@@ -69,15 +73,15 @@ fn few_namespaces_and_few_descriptors_are_enough_together() {
     let mut around: Vec<String> = limited("net", 3).into();
     around.extend(["prlimit".into(), "--nofile=64:400".into()]);
     let around: Vec<&str> = around.iter().map(String::as_str).collect();
-    passes(&mut again(&around, &["holds_for_a_moment", "--test-threads=50"]), 50);
+    passes(&mut many(&around, FIFTY, 50), 1);
     let around = [&around[..5], &["prlimit", "--nofile=64:64"]].concat();
-    passes(&mut again(&around, &["holds_for_a_moment", "--test-threads=50"]), 50);
+    passes(&mut many(&around, FIFTY, 50), 1);
 }
 
 /// The size of files is limited, and a file in memory is a file.
 #[test]
 fn no_file_need_be_written() {
-    passes(&mut again(&["prlimit", "--fsize=0"], &["--exact", "holds_for_a_moment_0"]), 1);
+    passes(&mut again(&["prlimit", "--fsize=0"], &["--exact", ONE]), 1);
 }
 
 /// A runtime needs descriptors; without them the body has not begun, and so not panicked.
@@ -120,7 +124,7 @@ fn too_few_descriptors_are_named_with_their_limit() {
         for limit in 4..=15 {
             scope.spawn(move || {
                 let around = ["prlimit", &format!("--nofile={limit}")];
-                let text = fails(&mut again(&around, &["--exact", "holds_for_a_moment_0"]));
+                let text = fails(&mut again(&around, &["--exact", ONE]));
                 let line = text.lines().find(|line| line.contains("EMFILE (Too many open files)"));
                 let (_, step) = line.and_then(|line| line.split_once("not started: ")).unwrap();
                 assert!(CALLS.iter().any(|call| step.starts_with(call)), "{limit}: {text}");
@@ -136,7 +140,7 @@ fn too_few_descriptors_are_named_with_their_limit() {
 fn a_stack_that_is_too_small_is_named() {
     for limit in [24 << 10, 36 << 10] {
         let around = ["prlimit", &format!("--stack={limit}")];
-        let run = &mut again(&around, &["--exact", "holds_for_a_moment_0"]);
+        let run = &mut again(&around, &["--exact", ONE]);
         let output = run.output().unwrap();
         let text = netns_test_tests::text(&output);
         // How much is needed depends on the build. The test runner needs some, too.
@@ -158,7 +162,7 @@ fn too_few_processes_are_named_with_their_limit() {
     let around = if is_root() { [other.as_slice(), &limit].concat() } else { limit.into() };
     let mut command = Command::new(around[0]);
     command.args(&around[1..]).arg(&copy).args(["--ignored", "--test-threads=1", "--exact"]);
-    let text = fails(command.arg("holds_for_a_moment_0"));
+    let text = fails(command.arg(ONE));
     assert!(text.contains("EAGAIN"), "{text}");
     assert!(text.contains("Max processes in /proc/self/limits = 1"), "{text}");
     std::fs::remove_dir_all(scratch).unwrap();
@@ -189,7 +193,7 @@ fn a_working_directory_that_may_not_be_searched_is_named() {
     // Root may search it.
     let around = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
     let scratch = netns_test_tests::scratch("closed");
-    let run = again(if is_root() { &around } else { &[] }, &["--exact", "holds_for_a_moment_0"]);
+    let run = again(if is_root() { &around } else { &[] }, &["--exact", ONE]);
     let script = "cd \"$0\" && chmod 0 . && exec \"$@\"";
     let mut shell = Command::new("sh");
     shell.args(["-c", script]).arg(&scratch).arg(run.get_program()).args(run.get_args());
@@ -209,7 +213,7 @@ fn a_missing_capability_of_root_is_named() {
     }
     let around =
         ["setpriv", "--bounding-set=-setfcap,-sys_admin", "--inh-caps=-setfcap,-sys_admin"];
-    let text = fails(&mut again(&around, &["--exact", "holds_for_a_moment_0"]));
+    let text = fails(&mut again(&around, &["--exact", ONE]));
     assert!(text.contains("write /proc/self/uid_map: EPERM"), "{text}");
     assert!(text.contains("cause: root without CAP_SETFCAP"), "{text}");
 }
@@ -220,8 +224,7 @@ fn a_chroot_into_a_mount_point_is_named_if_its_parent_is_outside() {
     let root = netns_test_tests::scratch("root");
     let script = "mount --rbind / \"$NEW_ROOT\" && chroot \"$NEW_ROOT\" \
                   setpriv --bounding-set=-all --inh-caps=-all \"$0\" \"$@\"; exit $?";
-    let mut run =
-        again(&["unshare", "-Urm", "sh", "-c", script], &["--exact", "holds_for_a_moment_0"]);
+    let mut run = again(&["unshare", "-Urm", "sh", "-c", script], &["--exact", ONE]);
     let text = fails(run.env("NEW_ROOT", &root));
     std::fs::remove_dir(&root).unwrap();
     let expected = [
@@ -239,34 +242,39 @@ fn a_chroot_into_a_mount_point_is_named_if_its_parent_is_outside() {
 fn a_server_that_cannot_start_says_why() {
     let script = "mount -t tmpfs none /dev && exec \"$0\" \"$@\"";
     let around = ["unshare", "-Urm", "sh", "-c", script];
-    let text = fails(&mut again(&around, &["--exact", "holds_for_a_moment_0"]));
+    let text = fails(&mut again(&around, &["--exact", ONE]));
     assert!(text.contains("open /dev/null: ENOENT"), "{text}");
     assert!(text.contains("cause: this sandbox has no /dev/null"), "{text}");
     assert!(text.contains("bwrap --dev /dev"), "{text}");
 }
 
-macro_rules! fifty {
-    ($($name:ident)*) => {$(
-        #[netns_test]
-        #[ignore = "run by the tests above"]
-        fn $name() {
-            std::net::TcpListener::bind("0.0.0.0:80").unwrap();
-        }
-    )*};
+/// Fifty isolated tests, as many at a time as the run says.
+#[test]
+#[ignore = "run by the tests above"]
+fn fifty_tests_hold_for_a_moment() {
+    call_all(HUNDRED[..5].as_flattened());
 }
 
-fifty! {
-    holds_for_a_moment_0 holds_for_a_moment_1 holds_for_a_moment_2 holds_for_a_moment_3
-    holds_for_a_moment_4 holds_for_a_moment_5 holds_for_a_moment_6 holds_for_a_moment_7
-    holds_for_a_moment_8 holds_for_a_moment_9 holds_for_a_moment_10 holds_for_a_moment_11
-    holds_for_a_moment_12 holds_for_a_moment_13 holds_for_a_moment_14 holds_for_a_moment_15
-    holds_for_a_moment_16 holds_for_a_moment_17 holds_for_a_moment_18 holds_for_a_moment_19
-    holds_for_a_moment_20 holds_for_a_moment_21 holds_for_a_moment_22 holds_for_a_moment_23
-    holds_for_a_moment_24 holds_for_a_moment_25 holds_for_a_moment_26 holds_for_a_moment_27
-    holds_for_a_moment_28 holds_for_a_moment_29 holds_for_a_moment_30 holds_for_a_moment_31
-    holds_for_a_moment_32 holds_for_a_moment_33 holds_for_a_moment_34 holds_for_a_moment_35
-    holds_for_a_moment_36 holds_for_a_moment_37 holds_for_a_moment_38 holds_for_a_moment_39
-    holds_for_a_moment_40 holds_for_a_moment_41 holds_for_a_moment_42 holds_for_a_moment_43
-    holds_for_a_moment_44 holds_for_a_moment_45 holds_for_a_moment_46 holds_for_a_moment_47
-    holds_for_a_moment_48 holds_for_a_moment_49
+/// As many, two at a time, whose panics are counted.
+#[test]
+#[ignore = "run by what_is_forbidden_is_refused_to_each_test_at_once"]
+fn fifty_tests_fail() {
+    let fails = |test: &&fn()| std::panic::catch_unwind(**test).is_err();
+    let failed = move |tests: &[fn()]| tests.iter().filter(fails).count();
+    let (one, other) = HUNDRED[..5].as_flattened().split_at(25);
+    let other = std::thread::spawn(move || failed(other));
+    panic!("{} tests failed", failed(one) + other.join().unwrap());
+}
+
+netns_test_tests::hundred_tests!(crate::holds_for_a_moment);
+
+#[netns_test]
+#[ignore = "run by the tests above"]
+fn one_test_holds_for_a_moment() -> netns_test::Result<()> {
+    holds_for_a_moment()
+}
+
+fn holds_for_a_moment() -> netns_test::Result<()> {
+    std::net::TcpListener::bind("0.0.0.0:80").unwrap();
+    Ok(())
 }

@@ -288,8 +288,8 @@ fn t() {
         Ok(())
     }
     ::netns_test::__rt::case! {
-        name : "t", options : {},
-        should_panic : No, body : ||
+        name : "t", options : {}, should_panic : No, returns : Value, begins : OnRuntime,
+        body : ||
         ::netns_test::__rt::report(::netns_test::__rt::block_on(::netns_test::__rt::Runtime
         { flavor : ::netns_test::__rt::Flavor::MultiThread, worker_threads :
         ::netns_test::__rt::Option::Some(4usize), start_paused : false, }, t())),

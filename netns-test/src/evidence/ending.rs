@@ -22,6 +22,9 @@ facts! {
         attempts: u32,
         /// Lines of the source around the place of the panic, if they can be read.
         source: Vec<String>,
+        /// The statement that panicked, from its first line to that of the panic, as far as it can
+        /// be read.
+        statement: String,
     }
 }
 

@@ -187,7 +187,8 @@ pub(crate) fn panicked(message: &str, place: &str, thread: &str, is_test: bool) 
         let text = format!("{place}: {}", message.lines().next().unwrap_or_default());
         let kind = EventKind::Panic;
         let event = Event { kind, thread: process::thread_id(), text, ..Event::default() };
-        event.with("message", message).with("place", place).with("name", thread)
+        let event = event.with("message", message).with("place", place).with("name", thread);
+        event.with("visits", here::visits())
     });
     let waited = Duration::from_nanos(own.waited.load(Ordering::Relaxed));
     let is_on_node = !here::node().is_empty() && !own.expects_panics.load(Ordering::Relaxed);

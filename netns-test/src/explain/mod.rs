@@ -5,6 +5,7 @@
 
 pub(crate) mod cause;
 pub(crate) mod causes;
+pub(crate) mod code;
 pub(crate) mod listener;
 pub(crate) mod path;
 #[cfg(test)]

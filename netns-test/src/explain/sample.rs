@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::evidence::ending::{EndKind, Ending};
-use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::facts::event::{Detail, Event, EventKind};
 use crate::evidence::facts::network::*;
 use crate::evidence::facts::process::{Call, Descriptor, Process, Thread};
 use crate::evidence::facts::topology::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
@@ -131,6 +131,17 @@ impl Sample {
         self
     }
 
+    /// Notes the last visits of nodes with the last panic: `0 10700 server`, in milliseconds.
+    pub(crate) fn visited(&mut self, rows: &[&str]) {
+        let row = |row: &&str| {
+            let parts: Vec<&str> = row.split(' ').collect();
+            format!("{} {}000000 {}", parts[0], parts[1], parts[2])
+        };
+        let text = rows.iter().map(row).collect::<Vec<_>>().join("\n");
+        let panic = self.facts.events.iter_mut().rfind(|event| event.kind == EventKind::Panic);
+        panic.unwrap().details.push(Detail { name: "visits".into(), value: text });
+    }
+
     pub(crate) fn panic_on(&mut self, node: &str, thread: u32, at_ms: u64, message: &str) {
         let event = self.event(EventKind::Panic, node, at_ms, "");
         event.thread = thread;
@@ -193,6 +204,12 @@ impl Sample {
         let sockets = &mut self.network(node).sockets;
         sockets.push(socket);
         sockets.last_mut().unwrap()
+    }
+
+    /// Adds a UNIX socket, which the test's process has open.
+    pub(crate) fn unix(&mut self, node: &str, inode: u64, path: &str) {
+        let socket = self.socket(node, inode, "0.0.0.0:0", "");
+        (socket.protocol, socket.local, socket.path) = (Protocol::Unix, None, path.to_owned());
     }
 
     /// Adds a UDP socket.

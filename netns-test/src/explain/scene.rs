@@ -9,7 +9,8 @@ use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::network::{Network, Protocol, Socket, SocketState};
 use crate::evidence::facts::process::{Process, Thread};
 use crate::evidence::facts::{Facts, Look, Reason};
-use crate::explain::trouble::{self, Trouble};
+use crate::evidence::here;
+use crate::explain::trouble::{self, Source, Trouble};
 
 /// Length of a thread's name in the kernel.
 const NAME: usize = 15;
@@ -22,14 +23,20 @@ pub(crate) struct Scene<'a> {
     pub(crate) processes: &'a [Process],
     pub(crate) networks: &'a [Network],
     pub(crate) trouble: Trouble,
+    /// Way in which the message says the trouble.
+    pub(crate) source: Source,
     /// Message of the failure.
     pub(crate) message: &'a str,
+    /// Source of the statement that has failed; empty if it is not known.
+    pub(crate) statement: &'a str,
     /// Position of the panic that is looked at.
     pub(crate) panic: Option<usize>,
     /// Node of the thread that has failed; none if it is the test's own, or unknown.
     pub(crate) node: Option<&'a str>,
     /// Time of the failure.
     pub(crate) at: Duration,
+    /// Whether the sockets are those before any was closed by the end of the test.
+    pub(crate) has_sockets: bool,
 }
 
 impl<'a> Scene<'a> {
@@ -39,10 +46,11 @@ impl<'a> Scene<'a> {
         let is_limit = ending.kind == EndKind::TimedOut
             || message.contains("did not end within its timeout")
             || facts.look().is_some_and(|look| look.reason == Reason::TimeLimit);
-        let panic = if is_limit { None } else { last_panic(message, facts) };
+        let panic = if is_limit { None } else { last_panic(ending, facts) };
         let mut scene = Self::of(ending, facts, message, panic);
+        scene.statement = if panic.is_some() { &ending.statement } else { "" };
         if is_limit {
-            scene.trouble = Trouble::TimeLimit;
+            (scene.trouble, scene.source) = (Trouble::TimeLimit, Source::Error);
         }
         scene
     }
@@ -57,16 +65,20 @@ impl<'a> Scene<'a> {
         let event = panic.map(|at| &facts.events[at]);
         let at = event.map_or(facts.ended, |event| event.at);
         let look = look(facts, event);
+        let (trouble, source) = trouble::of(message);
         let mut scene = Self {
             ending,
             facts,
             processes: look.map_or(&[], |look| &look.processes),
             networks: look.map_or(&[], |look| &look.networks),
-            trouble: trouble::of(message),
+            trouble,
+            source,
             message,
+            statement: "",
             panic,
             node: None,
             at,
+            has_sockets: look.is_some_and(|look| look.reason != Reason::End),
         };
         scene.node = event.and_then(|event| scene.node_of_event(event));
         scene
@@ -140,6 +152,20 @@ impl<'a> Scene<'a> {
         self.holders(inode).first().map(|process| process_name(process))
     }
 
+    /// Returns whether no code can have changed the sockets of a node between `since` and the
+    /// failure: no thread of the test was on it meanwhile, and no program is.
+    pub(crate) fn is_unchanged(&self, node: &str, since: Option<Duration>) -> bool {
+        let event = self.panic.map(|at| &self.facts.events[at]);
+        let visit = event.and_then(|event| here::parse(event.detail("visits")?, node));
+        let is_left = |since| visit.is_some_and(|visit| visit.threads == 0 && visit.last <= since);
+        let mut threads = self.processes.iter().flat_map(|process| &process.threads);
+        let is_there = |thread: &Thread| self.node_of(thread).is_none_or(|there| there == node);
+        self.has_sockets
+            && !node.is_empty()
+            && since.is_some_and(|since| since <= self.at && is_left(since))
+            && !threads.any(is_there)
+    }
+
     /// Returns the events of a kind that happened before the failure, with their positions.
     pub(crate) fn events(&self, kind: EventKind) -> impl Iterator<Item = (usize, &'a Event)> {
         let all = self.facts.events.iter().enumerate();
@@ -210,17 +236,16 @@ fn same(one: Option<SocketAddr>, other: SocketAddr) -> bool {
     one.is_some_and(|one| plain(one.ip()) == plain(other.ip()) && one.port() == other.port())
 }
 
-/// Returns the position of the panic with which the test ended.
-fn last_panic(message: &str, facts: &Facts) -> Option<usize> {
-    let panics = || {
-        let all = facts.events.iter().enumerate().rev();
-        all.filter(|(_, event)| event.kind == EventKind::Panic)
-    };
+/// Returns the position of the panic with which the test ended, if it did so: the last one whose
+/// message the verdict has. Of a value that is no text it has none.
+pub(crate) fn last_panic(ending: &Ending, facts: &Facts) -> Option<usize> {
+    let message = ending.message.as_str();
+    let is_value = message.is_empty() && ending.kind == EndKind::Panicked;
     let is_it = |event: &Event| {
-        event.detail("message").is_some_and(|text| !text.is_empty() && message.contains(text))
+        let text = event.detail("message").unwrap_or_default();
+        event.kind == EventKind::Panic && (is_value || !text.is_empty() && message.contains(text))
     };
-    let same = panics().find(|(_, event)| is_it(event));
-    same.or_else(|| panics().next()).map(|(at, _)| at)
+    facts.events.iter().rposition(is_it)
 }
 
 /// Returns the look at the time of an event; of the end if there is none.

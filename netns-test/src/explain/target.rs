@@ -18,6 +18,8 @@ pub(crate) struct Target<'a> {
     pub(crate) protocol: Protocol,
     /// Whether the failed operation was about it, and not only another one.
     pub(crate) is_sure: bool,
+    /// Time at which it was refused, if that is known.
+    pub(crate) at: Option<Duration>,
     /// Sentence that shows it.
     pub(crate) proof: String,
 }
@@ -26,7 +28,8 @@ pub(crate) struct Target<'a> {
 /// several, none of them is sure.
 pub(crate) fn targets<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
     let mut found = of_message(scene);
-    if found.is_empty() {
+    // What is still being made was not refused.
+    if found.is_empty() && scene.trouble != Trouble::Refused {
         found = under_way(scene);
     }
     if found.is_empty() {
@@ -38,6 +41,29 @@ pub(crate) fn targets<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
         target.is_sure &= is_one;
     }
     found
+}
+
+/// Time before a failure within which an attempt may have to do with it, if only words of the test
+/// join them.
+const RECENT: Duration = Duration::from_secs(10);
+
+/// Returns whether a flight recorder, or a connection that is being made, shows the trouble in the
+/// time before the failure.
+pub(crate) fn is_recorded(scene: &Scene<'_>) -> bool {
+    let is_recent = |at: Option<Duration>| {
+        at.is_none_or(|at| at <= scene.at && scene.at.saturating_sub(at) <= RECENT)
+    };
+    match scene.trouble {
+        Trouble::TimedOut => !under_way(scene).is_empty() || !recorded(scene).is_empty(),
+        Trouble::Refused | Trouble::HostUnreachable | Trouble::NetworkUnreachable => {
+            recorded(scene).iter().any(|target| is_recent(target.at))
+        }
+        Trouble::Reset => {
+            let mut all = scene.networks.iter().flat_map(|one| one.attempts.iter().flatten());
+            all.any(|one| one.kind == AttemptKind::Reset && is_recent(one.at))
+        }
+        _ => false,
+    }
 }
 
 /// Returns the addresses that the message names.
@@ -55,6 +81,7 @@ fn of_message<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
         node: scene.owner(to.ip(), scene.node),
         protocol: Protocol::Tcp,
         is_sure: true,
+        at: None,
         proof: format!("the message names {to}"),
     };
     let mut found: Vec<_> = trouble::addresses(scene.message).into_iter().map(of).collect();
@@ -67,7 +94,27 @@ fn of_message<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
             found.push(Target { proof, ..of(SocketAddr::new(*address, port)) });
         }
     }
+    if scene.trouble == Trouble::Refused {
+        found.iter_mut().for_each(|target| confirm(scene, target));
+    }
     found
+}
+
+/// Adds what the flight recorders know of a refusal that the message names. Without that it may be
+/// of anything else.
+fn confirm(scene: &Scene<'_>, target: &mut Target<'_>) {
+    let is_it = |to: SocketAddr| {
+        to.port() == target.to.port()
+            && (plain(to.ip()) == plain(target.to.ip())
+                || target.node.is_some() && scene.owner(to.ip(), target.from) == target.node)
+    };
+    let refusals = recorded(scene);
+    let known = refusals.iter().find(|known| is_it(known.to));
+    target.is_sure = known.is_some();
+    if let Some(known) = known {
+        (target.at, target.protocol) = (known.at, known.protocol);
+        target.proof = format!("{}; {}", target.proof, known.proof);
+    }
 }
 
 /// Returns connections that are being made.
@@ -96,6 +143,10 @@ fn recorded<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
             let Some((to, proof)) = remote(scene.trouble, attempt, network) else { continue };
             let mut target = target(scene, network, to, attempt.protocol, proof);
             target.is_sure = is_seen && is_of_connection(scene);
+            target.at = attempt.at.filter(|at| *at <= scene.at);
+            // It has come after the failure, or its time was not noted.
+            let is_later = target.at.is_none() && attempt.at.is_some();
+            target.is_sure &= !is_later && may_have_refused(scene, network, attempt.protocol);
             found.push((attempt.at, target));
         }
     }
@@ -106,7 +157,47 @@ fn recorded<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
         let last = found.first().map(|(_, target)| (target.node, target.to.port()));
         found.retain(|(_, target)| Some((target.node, target.to.port())) == last);
     }
-    found.into_iter().map(|(_, target)| target).collect()
+    let mut found: Vec<Target<'a>> = found.into_iter().map(|(_, target)| target).collect();
+    if scene.trouble == Trouble::Refused {
+        compare(scene.statement, &mut found);
+    }
+    found
+}
+
+/// Returns whether a connection of a network was refused, by its counter. A RST may also be of one
+/// that was made before.
+fn may_have_refused(scene: &Scene<'_>, network: &Network, protocol: Protocol) -> bool {
+    let is_refusal = scene.trouble == Trouble::Refused && protocol == Protocol::Tcp;
+    !is_refusal || network.counters.is_empty() || network.counter("Tcp.AttemptFails") > 0
+}
+
+/// Compares refusals with the statement that has failed. If it names some, the failure is of one of
+/// them. If it is about another kind of socket, or does not say which, it may be of none: a UNIX
+/// socket may refuse, too, and leaves no trace.
+fn compare(statement: &str, found: &mut Vec<Target<'_>>) {
+    if found.iter().any(|target| names(statement, target)) {
+        found.retain(|target| names(statement, target));
+    } else {
+        let kinds = |protocol| match protocol {
+            Protocol::Udp => ["UdpSocket", "UdpFramed"],
+            _ => ["TcpStream", "TcpSocket"],
+        };
+        for target in &mut *found {
+            target.is_sure &= kinds(target.protocol).iter().any(|kind| statement.contains(kind));
+        }
+    }
+    let may_be_unix = statement.contains("Unix") || statement.contains("unix");
+    found.iter_mut().for_each(|target| target.is_sure &= !may_be_unix);
+}
+
+/// Returns whether a statement names a remote end: address or node, and port.
+fn names(statement: &str, target: &Target<'_>) -> bool {
+    let to = SocketAddr::new(plain(target.to.ip()), target.to.port());
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let has = |word: &str| statement.split(|c| !is_of_name(c)).any(|other| other == word);
+    let ip = to.ip().to_string();
+    let has_ip = if to.is_ipv4() { has(&ip) } else { statement.contains(&ip) };
+    has(&to.port().to_string()) && (has_ip || target.node.is_some_and(has))
 }
 
 fn target<'a>(
@@ -119,7 +210,7 @@ fn target<'a>(
     let from = network.node.as_str();
     let node = scene.owner(to.ip(), Some(from));
     let is_sure = scene.trouble != Trouble::WouldBlock;
-    Target { from: Some(from), to, node, protocol, is_sure, proof }
+    Target { from: Some(from), to, node, protocol, is_sure, at: None, proof }
 }
 
 /// Returns whether the failed connection is among those that are recorded: a network may have no

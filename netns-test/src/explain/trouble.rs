@@ -77,7 +77,14 @@ const ERRORS: [(Trouble, &[&str], &[i32]); 12] = [
     (Trouble::WouldBlock, &["WouldBlock", "Resource temporarily unavailable"], &[11]),
     (
         Trouble::TimedOut,
-        &["TimedOut", "timed out", "Operation timed out", "deadline has elapsed", "Elapsed(())"],
+        &[
+            "TimedOut",
+            "timed out",
+            "Operation timed out",
+            "deadline has elapsed",
+            "Elapsed(())",
+            "`Err` value: Timeout",
+        ],
         &[110],
     ),
     (
@@ -87,15 +94,60 @@ const ERRORS: [(Trouble, &[&str], &[i32]); 12] = [
     ),
 ];
 
+/// Way in which a message says its trouble. The better one is less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    /// The number of the kernel's error, or the kind of an `std::io::Error`.
+    Error,
+    /// A text of the standard library, the C library or tokio.
+    Library,
+    /// Words, which the test may have chosen itself.
+    Words,
+}
+
+/// Texts of errors that have neither number nor kind.
+const TEXTS: [&str; 10] = [
+    "failed to lookup address information",
+    "Name or service not known",
+    "Name does not resolve",
+    "failure in name resolution",
+    "failed to fill whole buffer",
+    "early eof",
+    "deadline has elapsed",
+    "Elapsed(())",
+    "dns error",
+    "timed out waiting on channel",
+];
+
+/// Texts of the standard library that end a message: of a connection that was not made in time, and
+/// of a channel (`RecvTimeoutError`).
+const LAST: [&str; 2] = ["connection timed out", "`Err` value: Timeout"];
+
 /// Reads the trouble from the message of a panic or of an error.
-pub(crate) fn of(message: &str) -> Trouble {
+pub(crate) fn of(message: &str) -> (Trouble, Source) {
     let number = number(message);
     let by_number = ERRORS.iter().find(|(_, _, numbers)| {
         has_usual_numbers() && number.is_some_and(|number| numbers.contains(&number))
     });
+    if let Some((trouble, ..)) = by_number {
+        return (*trouble, Source::Error);
+    }
     let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    let by_words = || ERRORS.iter().find(|(_, words, _)| has(words));
-    by_number.or_else(by_words).map_or(Trouble::Other, |found| found.0)
+    let Some((trouble, words, _)) = ERRORS.iter().find(|(_, words, _)| has(words)) else {
+        return (Trouble::Other, Source::Words);
+    };
+    let is_kind = |word: &&str| {
+        let of_error =
+            [format!("kind: {word},"), format!("kind: {word} "), format!("Kind({word})")];
+        of_error.iter().any(|text| message.contains(text))
+    };
+    let is_text = has(&TEXTS) || LAST.iter().any(|text| message.ends_with(text));
+    let source = match () {
+        () if words.iter().any(is_kind) => Source::Error,
+        () if is_text => Source::Library,
+        () => Source::Words,
+    };
+    (*trouble, source)
 }
 
 /// Returns the addresses that a message names.
@@ -169,7 +221,27 @@ mod tests {
             ("assertion `left == right` failed\n  left: 111\n right: 113", Trouble::Other),
         ];
         for (message, trouble) in samples {
-            assert_eq!(of(message), trouble, "{message}");
+            assert_eq!(of(message).0, trouble, "{message}");
+        }
+    }
+
+    #[test]
+    fn words_of_the_test_are_no_error_of_the_kernel() {
+        let samples = [
+            ("timed out waiting for vote", Source::Words),
+            ("the peer said Connection refused", Source::Words),
+            ("assertion `left == right` failed\n  left: ConnectionRefused", Source::Words),
+            ("Connection refused (os error 111)", Source::Error),
+            ("Kind(UnexpectedEof)", Source::Error),
+            ("Custom { kind: TimedOut, error: \"x\" }", Source::Error),
+            ("Custom { kind: Other, error: \"timed out\" }", Source::Words),
+            ("vote: deadline has elapsed", Source::Library),
+            ("connect: connection timed out", Source::Library),
+            ("called `Result::unwrap()` on an `Err` value: Timeout", Source::Library),
+            ("connection timed out by the proxy", Source::Words),
+        ];
+        for (message, source) in samples {
+            assert_eq!(of(message).1, source, "{message}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the threads of a test wait for. Pure.
 
-use crate::evidence::facts::network::{Network, Socket};
+use crate::evidence::facts::network::{Network, Protocol, Socket};
 use crate::evidence::facts::process::{Process, Thread};
 use crate::explain::scene::{Scene, node_name, process_name};
 
@@ -49,7 +49,7 @@ pub(crate) fn waits<'a>(scene: &Scene<'a>) -> Vec<Wait<'a>> {
 fn wait<'a>(scene: &Scene<'a>, process: &'a Process, thread: &'a Thread) -> Option<Wait<'a>> {
     let call = thread.call.as_ref()?;
     let name = call.name.as_str();
-    let socket = call.descriptors.first().and_then(|number| {
+    let sockets = call.descriptors.iter().filter_map(|number| {
         let descriptor = process.descriptors.iter().find(|one| one.number == *number)?;
         let inode = descriptor.socket()?;
         let has = |network: &'a Network| {
@@ -57,6 +57,7 @@ fn wait<'a>(scene: &Scene<'a>, process: &'a Process, thread: &'a Thread) -> Opti
         };
         scene.networks.iter().find_map(has)
     });
+    let mut sockets: Vec<(&Network, &Socket)> = sockets.collect();
     let kind = match name {
         "accept" | "accept4" => Kind::Accept,
         "recvfrom" | "recvmsg" | "recvmmsg" | "read" | "readv" => Kind::Receive,
@@ -69,7 +70,13 @@ fn wait<'a>(scene: &Scene<'a>, process: &'a Process, thread: &'a Thread) -> Opti
         "wait4" | "waitid" | "waitpid" => Kind::Child,
         _ => Kind::Other,
     };
-    let socket = if kind == Kind::Poll && call.descriptors.len() != 1 { None } else { socket };
+    // A runtime also polls what wakes it.
+    if kind == Kind::Poll && call.descriptors.len() > 1 {
+        sockets.retain(|(_, socket)| socket.protocol != Protocol::Unix);
+        sockets.dedup_by_key(|(_, socket)| socket.inode);
+        sockets.truncate(if sockets.len() == 1 { 1 } else { 0 });
+    }
+    let socket = sockets.first().copied();
     Some(Wait { process, thread, node: scene.node_of(thread), call: name, kind, socket })
 }
 

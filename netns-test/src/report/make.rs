@@ -21,7 +21,9 @@ pub(crate) fn report(ending: Ending, evidence: &[u8], is_kept: bool) -> Vec<Stri
     let mut around = around(&ending, &facts);
     let lines = around.excerpt.iter().flat_map(|excerpt| &excerpt.lines);
     let source = lines.map(|(_, line)| line.clone()).collect();
-    let ending = Ending { after, source, ..ending };
+    let statement = around.excerpt.as_ref().map(|excerpt| excerpt.statement.clone());
+    let statement = statement.unwrap_or_default();
+    let ending = Ending { after, source, statement, ..ending };
     let causes = match ending.kind {
         EndKind::Passed | EndKind::NotRun => Vec::new(),
         _ => explain::causes(&ending, &facts),

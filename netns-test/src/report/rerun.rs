@@ -18,7 +18,19 @@ pub(crate) fn command(run: &TestRun, binary: &str, test: &str) -> String {
     let has_ignored =
         std::env::args_os().any(|arg| arg == "--ignored" || arg == "--include-ignored");
     let target = target(run, binary);
-    text(run, (target, binary), test, has_ignored)
+    // Without cargo the name of the binary does not say which package it is of.
+    let is_alone = run.package.is_none() && run.nextest.is_none() && target == Target::Unknown;
+    let program = std::env::current_exe().ok().filter(|_| is_alone);
+    match program.as_deref().and_then(Path::to_str).filter(|path| is_plain_path(path)) {
+        Some(program) => alone(program, test, has_ignored),
+        None => text(run, (target, binary), test, has_ignored),
+    }
+}
+
+/// Returns the command for a test of a binary that cargo has not started.
+fn alone(program: &str, test: &str, has_ignored: bool) -> String {
+    let ignored = if has_ignored { " --include-ignored" } else { "" };
+    format!("{program} --exact {test}{ignored} --nocapture")
 }
 
 fn text(run: &TestRun, (target, binary): (Target, &str), test: &str, has_ignored: bool) -> String {
@@ -59,6 +71,10 @@ fn target(run: &TestRun, binary: &str) -> Target {
     }
 }
 
+fn is_plain_path(path: &str) -> bool {
+    path.split(['/', '.']).all(is_plain)
+}
+
 /// Returns whether a shell takes a name as it is.
 fn is_plain(name: &str) -> bool {
     name.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_'))
@@ -81,6 +97,11 @@ mod tests {
             "cargo test -p shop --lib -- --exact a::b --nocapture"
         );
         assert_eq!(of(&run, Target::Unknown), "cargo test -p shop -- --exact a::b --nocapture");
+        assert_eq!(
+            alone("/tmp/lan-1f", "a::b", true),
+            "/tmp/lan-1f --exact a::b --include-ignored --nocapture"
+        );
+        assert!(is_plain_path("/tmp/lan-1f.x") && !is_plain_path("/tmp/a b"));
         run.nextest = Some("id".into());
         assert_eq!(
             of(&run, Target::Test),

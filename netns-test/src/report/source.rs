@@ -14,7 +14,12 @@ pub(crate) struct Excerpt {
     pub(crate) line: usize,
     /// Lines with their numbers.
     pub(crate) lines: Vec<(usize, String)>,
+    /// The statement of the panic, up to its line.
+    pub(crate) statement: String,
 }
+
+/// Most lines of a statement.
+const STATEMENT: usize = 12;
 
 /// Reads the lines at `place`, which is `file:line:column`. The compiler has run in the package's
 /// directory `manifest` or above it.
@@ -48,7 +53,20 @@ fn excerpt(text: &str, line: usize) -> Option<Excerpt> {
     let first = line.saturating_sub(2).max(1);
     let lines = text.lines().enumerate().map(|(at, text)| (at + 1, text.to_owned()));
     let lines: Vec<_> = lines.skip(first - 1).take((line + 1).saturating_sub(first)).collect();
-    (lines.last()?.0 == line).then_some(Excerpt { line, lines })
+    let statement = statement(text, line);
+    (lines.last()?.0 == line).then_some(Excerpt { line, lines, statement })
+}
+
+/// Returns the lines of the statement that a line belongs to, up to this line.
+fn statement(text: &str, line: usize) -> String {
+    let lines: Vec<&str> = text.lines().take(line).collect();
+    let is_end = |line: &&str| {
+        let line = line.split("//").next().unwrap_or_default().trim();
+        line.is_empty() || line.ends_with([';', '{', '}', ','])
+    };
+    let before = lines[..lines.len().saturating_sub(1)].iter().rev();
+    let count = before.take_while(|line| !is_end(line)).take(STATEMENT).count();
+    lines[lines.len().saturating_sub(count + 1)..].join("\n")
 }
 
 #[cfg(test)]
@@ -65,6 +83,15 @@ mod tests {
         assert_eq!(numbers(2), Some(vec![1, 2]));
         assert_eq!(numbers(5), None);
         assert_eq!(numbers(0), None);
+    }
+
+    #[test]
+    fn a_statement_begins_after_the_one_before() {
+        let text = "let a = 1;\nlet b = c\n    .d()\n    .unwrap();\nif b {\n    e(b);\n";
+        assert_eq!(statement(text, 4), "let b = c\n    .d()\n    .unwrap();");
+        assert_eq!(statement(text, 1), "let a = 1;");
+        assert_eq!(statement(text, 6), "    e(b);");
+        assert_eq!(statement(text, 9), "    e(b);");
     }
 
     #[test]

@@ -15,6 +15,9 @@ cases! {
         &["certain: server closed the connection with unread"],
     ),
     ("both_wait", both_wait, &["likely: "]),
+    ("not_answered", not_answered, &["likely: server has read 9 bytes from client, and has not"]),
+    ("channel_timeout", channel_timeout, &["likely: nothing has connected to 0.0.0.0:80"]),
+    ("near_expected_exit", near_expected_exit, &["not: exited"]),
     ("server_does_not_read", server_does_not_read, &["likely: does not read"]),
     ("panic_on_node_first", panic_on_node_first, &["also: of server panicked first: no entry"]),
     ("near_peer_closes_well", near_peer_closes_well, &["not: unread", "likely: server has closed"]),
@@ -43,6 +46,31 @@ fn both_wait() {
     let _serving = lab[server].spawn_thread(move || accepted.read(&mut [0; 8]));
     stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     stream.read_exact(&mut [0; 8]).unwrap();
+}
+
+fn not_answered() {
+    let (_lab, _, [mut stream, mut accepted]) = connected();
+    stream.write_all(b"a request").unwrap();
+    accepted.read_exact(&mut [0; 9]).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    stream.read_exact(&mut [0; 8]).unwrap();
+}
+
+fn channel_timeout() {
+    let (lab, _client, server) = pair("client", "server");
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let _accepting = lab[server].spawn_thread(move || {
+        let listener = TcpListener::bind("0.0.0.0:80").unwrap();
+        drop(sender.send(listener.accept().unwrap()));
+    });
+    receiver.recv_timeout(Duration::from_millis(500)).unwrap();
+}
+
+fn near_expected_exit() {
+    let (lab, _client, server) = pair("client", "server");
+    let status = lab[server].command("sh").args(["-c", "exit 3"]).status().unwrap();
+    assert_eq!(status.code(), Some(3), "the status");
+    assert_eq!(1 + 1, 3, "arithmetic");
 }
 
 fn server_does_not_read() {

@@ -7,12 +7,15 @@ use super::servers::pair;
 
 cases! {
     ("name_typo", name_typo, &["likely: the nearest name is \"server\""]),
-    ("name_typo_in_source", name_typo_in_source, &["likely: node"]),
+    ("name_typo_in_source", name_typo_in_source, &["likely: node", "not: _server"]),
+    ("name_typo_in_async", name_typo_in_async, &["likely: node", "not: _server"]),
     ("tentative", tentative, &["certain: was not usable yet"]),
     ("too_many_files", too_many_files, &["certain: the test has"]),
     ("foreign_address", foreign_address, &["certain: client does not have the address 10.0.0.2"]),
     ("many_files", many_files, &["likely: the test has"]),
-    ("plain_refused", plain_refused, &["certain: nothing "]),
+    ("plain_refused", plain_refused, &["proven: nothing "]),
+    ("plain_no_route", plain_no_route, &["certain: the test's own network has no route"]),
+    ("plain_name", plain_name, &["likely: no name server can be asked"]),
     ("plain_other_port", plain_other_port, &["first: 127.0.0.1:81"]),
 }
 
@@ -26,6 +29,13 @@ fn name_typo() {
 fn name_typo_in_source() {
     let (lab, client, _server) = pair("client", "server");
     lab[client].run(|| TcpStream::connect("sevrer:80")).unwrap();
+}
+
+fn name_typo_in_async() {
+    let (lab, client, _server) = pair("client", "server");
+    lab[client].block_on(async {
+        tokio::net::TcpStream::connect("serer:80").await.unwrap();
+    });
 }
 
 fn tentative() {
@@ -74,6 +84,14 @@ fn foreign_address() {
         TcpListener::bind("10.0.0.2:80")
             .unwrap_or_else(|error| panic!("bind 10.0.0.2:80: {error}"));
     });
+}
+
+fn plain_no_route() {
+    TcpStream::connect("192.0.2.1:443").unwrap();
+}
+
+fn plain_name() {
+    TcpStream::connect("example.org:443").unwrap();
 }
 
 fn plain_refused() {

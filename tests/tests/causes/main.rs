@@ -7,7 +7,7 @@
 
 /// Name of a case, and what is expected of its report: `certain: text` or `likely: text` of the
 /// first cause, or `first: text` of either, `also: text` of any, `not: text` for words that no
-/// cause has.
+/// cause has. `proven: text` is certain where the source can be read, else likely.
 type Case = (&'static str, &'static [&'static str]);
 
 /// Declares `CASES`, and an ignored test for each of them: name, function, expectations.
@@ -54,7 +54,7 @@ const MORE: usize = 12;
 
 /// Lists the cases of each file.
 const CASES: [(&str, &[&[Case]]); 6] = [
-    ("servers", &[servers::CASES]),
+    ("servers", &[servers::CASES, servers::RETURNED]),
     ("paths", &[paths::CASES]),
     ("queues", &[queues::CASES]),
     ("ends", &[ends::CASES]),
@@ -76,19 +76,25 @@ fn failures_are_explained() {
     let texts = Texts::default();
     let mut seen = Texts::default();
     let mut wrong = Vec::new();
-    let is_fine = |name: &str, report: &str| match is_blessed {
+    let is_fine = |case: &Case, report: &str| match is_blessed {
         true => !report.contains("the time was over"),
-        false => texts.has(name, report),
+        false => texts.has(case, report),
     };
-    for (name, expected, reports) in reports(&is_fine, &[]) {
+    for (case, reports) in reports(&is_fine, &[]) {
+        let (name, expected) = case;
         let last = reports.last().expect("a report");
         let causes = causes(last);
-        let misses = expected.iter().filter(|expected| !is_met(expected, &causes));
+        let is_met = |expected: &str| match expected.strip_prefix("proven: ") {
+            Some(text) if texts.has_source => is_met(&format!("certain: {text}"), &causes),
+            Some(text) => is_met(&format!("likely: {text}"), &causes),
+            None => is_met(expected, &causes),
+        };
+        let misses = expected.iter().filter(|expected| !is_met(expected));
         wrong.extend(misses.map(|miss| format!("{name}: {miss}\n--- in\n{last}")));
         if is_blessed {
             seen.set(name, normal::normal(last));
         } else {
-            wrong.extend(texts.misses(name, &reports));
+            wrong.extend(texts.misses(case, &reports));
         }
     }
     if is_blessed {
@@ -102,8 +108,8 @@ fn failures_are_explained() {
 fn a_second_attempt_with_backtraces_is_explained_as_well() {
     let texts = Texts::default();
     let mut wrong = Vec::new();
-    for (name, _, reports) in reports(&|name, report| texts.has(name, report), SECOND) {
-        wrong.extend(texts.misses(name, &reports));
+    for (case, reports) in reports(&|case, report| texts.has(case, report), SECOND) {
+        wrong.extend(texts.misses(case, &reports));
         let all = reports.concat();
         assert!(
             all.contains(" s (attempt 2 of 3)") && !all.contains("Again     cargo test"),
@@ -117,22 +123,22 @@ fn a_second_attempt_with_backtraces_is_explained_as_well() {
 /// Runs all cases at once, and returns the reports of each: those that are not fine are
 /// run again, [`MORE`] times at most.
 fn reports(
-    is_fine: &dyn Fn(&str, &str) -> bool,
+    is_fine: &dyn Fn(&Case, &str) -> bool,
     variables: &[(&str, &str)],
-) -> Vec<(&'static str, &'static [&'static str], Vec<String>)> {
+) -> Vec<(&'static Case, Vec<String>)> {
     let has_nft = Command::new("nft").arg("--version").output().is_ok();
     let skipped: &[&str] = if has_nft { &[] } else { &["--skip", "nft_"] };
     let seen = run(&[&[AT_ONCE], skipped].concat(), variables);
     let all = CASES.iter().flat_map(|(_, lists)| lists.iter().copied().flatten());
     let all = all.filter(|(name, _)| has_nft || !name.starts_with("nft_"));
-    let reports = all.map(|&(name, expected)| {
-        let (path, first) = find(&seen, name);
+    let reports = all.map(|case| {
+        let (path, first) = find(&seen, case.0);
         let mut reports = vec![first.clone()];
-        while reports.len() <= MORE && !is_fine(name, &reports[reports.len() - 1]) {
+        while reports.len() <= MORE && !is_fine(case, &reports[reports.len() - 1]) {
             let mut again = run(&["--exact", path], variables);
             reports.extend(again.remove(path));
         }
-        (name, expected, reports)
+        (case, reports)
     });
     reports.collect()
 }

@@ -14,6 +14,9 @@ const EPHEMERAL: std::ops::RangeInclusive<u32> = 32_768..=60_999;
 /// Sections whose rows have no order of their own.
 const UNORDERED: [&str; 3] = ["Sockets", "Who waits for what", "Routes by the tables"];
 
+/// Proof of a cause that is not certain.
+const UNPROVEN: &str = "  the sockets are those of the moment of the failure";
+
 const COUNTERS: &str = "Filters and counters that have moved";
 
 /// Returns the report in the output of a failed test; empty if there is none.
@@ -162,8 +165,11 @@ fn excerpt(row: &str) -> Option<String> {
     is_row.then(|| format!("{}     |{source}", &number[..1]))
 }
 
-/// Returns the report of a user who cannot read the source.
-pub(crate) fn without_source(report: &str) -> String {
+/// Returns the report of a user who cannot read the source. A cause that is proven by it is not
+/// certain then, and says why.
+pub(crate) fn without_source(report: &str, is_proven: bool) -> String {
     let is_source = |line: &&str| line.starts_with(">     |") || line.starts_with("      |");
-    report.lines().filter(|line| !is_source(line)).map(|line| line.to_owned() + "\n").collect()
+    let is_reason = |line: &&str| is_proven && line.starts_with(UNPROVEN);
+    let lines = report.lines().filter(|line| !is_source(line) && !is_reason(line));
+    lines.map(|line| line.to_owned() + "\n").collect()
 }

@@ -12,7 +12,13 @@ cases! {
     ("cable_pulled", cable_pulled, &["first: link wan is down"]),
     ("cable_pulled_at_client", cable_pulled_at_client, &["likely: link lan is down"]),
     ("interface_down", interface_down, &["first: link wan is down"]),
-    ("partition_forgotten", partition_forgotten, &["first: separated by a partition"]),
+    (
+        "partition_forgotten",
+        partition_forgotten,
+        &["first: separated by a partition", "not: answer"],
+    ),
+    ("healed_meanwhile", healed_meanwhile, &["likely: were separated by a partition until"]),
+    ("words_of_the_test", words_of_the_test, &["not: link wan", "no certain: "]),
     ("partition_udp", partition_udp, &["likely: separated by a partition"]),
     ("no_route_back", no_route_back, &["first: server has no route back to client"]),
     ("no_route_there", no_route_there, &["likely: client has no route to server"]),
@@ -23,7 +29,7 @@ cases! {
     ("no_such_address", no_such_address, &["first: has the address 10.0.0.77"]),
     ("outside", outside, &["likely: outside of the lab"]),
     ("nft_drop", nft_drop, &["first: a packet filter on server drops packets"]),
-    ("nft_reject", nft_reject, &["certain: a packet filter on server rejects packets"]),
+    ("nft_reject", nft_reject, &["proven: a packet filter on server rejects packets"]),
     ("nft_drop_udp", nft_drop_udp, &["likely: a packet filter on router drops packets"]),
     ("lo_down", lo_down, &["likely: interface lo of client is down"]),
     ("near_other_cable", near_other_cable, &["not: link spare is down"]),
@@ -96,6 +102,22 @@ fn partition_forgotten() {
     let (lab, client, server) = pair("client", "server");
     lab.partition(&[client], &[server]).unwrap();
     connect(&lab, client, server);
+}
+
+fn healed_meanwhile() {
+    let (lab, client, server) = pair("client", "server");
+    let at = end("10.0.0.2:80");
+    let _listener = lab[server].run(|| TcpListener::bind("0.0.0.0:80")).unwrap();
+    lab.partition(&[client], &[server]).unwrap();
+    let failed = lab[client].run(|| TcpStream::connect_timeout(&at, SHORT));
+    lab.heal().unwrap();
+    failed.unwrap();
+}
+
+fn words_of_the_test() {
+    let net = routed();
+    net.lab[net.wan].down().unwrap();
+    panic!("timed out waiting for vote");
 }
 
 fn partition_udp() {

@@ -1,33 +1,68 @@
 //! Refused connections, and programs that have died.
 
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use netns_test::lab::WAIT_LIMIT;
-use netns_test::{Lab, NodeId, Topology};
+use netns_test::{Lab, NodeId, Topology, netns_test};
+
+use super::Case;
 
 cases! {
-    ("loopback_only", loopback_only, &["certain: listens on 127.0.0.1:8080 only"]),
-    ("loopback_only_by_name", loopback_only_by_name, &["certain: listens on 127.0.0.1:8080 only"]),
+    ("loopback_only", loopback_only, &["proven: listens on 127.0.0.1:8080 only"]),
+    ("loopback_only_by_name", loopback_only_by_name, &["proven: listens on 127.0.0.1:8080 only"]),
     (
         "wrong_port",
         wrong_port,
-        &["certain: nothing on server listens on 10.0.0.2:8080", "also: 8081"],
+        &["proven: nothing on server listens on 10.0.0.2:8080", "also: 8081"],
     ),
-    ("wrong_family", wrong_family, &["certain: 0.0.0.0:8080"]),
-    ("v6_only", v6_only, &["certain: [::]:8080 only"]),
-    ("other_node", other_node, &["certain: nothing on web listens", "also: on db instead"]),
-    ("never_started", never_started, &["certain: nothing on server listens on 10.0.0.2:8080"]),
-    ("refused_in_async", refused_in_async, &["certain: listens on 127.0.0.1:8080 only"]),
-    ("refused_returned", refused_returned, &["certain: listens on 127.0.0.1:8080 only"]),
-    ("udp_not_bound", udp_not_bound, &["certain: nothing on server is bound to 10.0.0.2:53"]),
-    ("program_died", program_died, &["certain: sh (process", "also: exited with status 3"]),
+    ("wrong_family", wrong_family, &["proven: 0.0.0.0:8080"]),
+    ("v6_only", v6_only, &["proven: [::]:8080 only"]),
+    ("other_node", other_node, &["proven: nothing on web listens", "also: on db instead"]),
+    ("never_started", never_started, &["proven: nothing on server listens on 10.0.0.2:8080"]),
+    ("refused_in_async", refused_in_async, &["proven: listens on 127.0.0.1:8080 only"]),
+    ("refused_returned", refused_returned, &["likely: listens on 127.0.0.1:8080 only"]),
+    ("udp_not_bound", udp_not_bound, &["likely: nothing on server is bound to 10.0.0.2:53"]),
+    ("program_died", program_died, &["likely: sh (process", "also: exited with status 3"]),
     ("program_failed", program_failed, &["likely: exited with status 3 on server"]),
     ("port_in_use", port_in_use, &["likely: port 8080 on server is in use by the test"]),
     ("port_in_use_on_node", port_in_use_on_node, &["likely: port 8080 on server is in use"]),
+    ("unix_path_in_use", unix_path_in_use, &["likely: path of a UNIX socket", "not: port 80"]),
+    ("loopback_only_ipv6", loopback_only_ipv6, &["proven: listens on [::1]:8080 only"]),
+    ("helper_has_ended", helper_has_ended, &["proven: listens on 10.0.0.2:8081"]),
+    ("near_bound_later", near_bound_later, &["likely: 127.0.0.1:8080 only", "no certain: "]),
+    ("near_bound_meanwhile", near_bound_meanwhile, &["likely: nothing on", "no certain: "]),
+    ("near_unix_refused", near_unix_refused, &["no certain: "]),
     ("near_too_late", near_too_late, &["not: nothing on server", "likely: did not listen"]),
     ("near_two_refused", near_two_refused, &["no certain: "]),
     ("near_expected_refusal", near_expected_refusal, &["not: nothing on", "not: listen"]),
+}
+
+/// Lists cases that return the error.
+pub(crate) const RETURNED: &[Case] = &[
+    ("returned_in_a_lab", &["likely: nothing on server listened on 10.0.0.2:8080"]),
+    (
+        "returned_without_a_lab",
+        &["likely: nothing in the test's own network listened on 127.0.0.1:80"],
+    ),
+];
+
+#[netns_test]
+#[ignore = "run by main.rs"]
+fn returned_in_a_lab() -> std::io::Result<()> {
+    let (lab, client, server) = pair("client", "server");
+    let _listener = lab[server].run(|| TcpListener::bind("127.0.0.1:8080"))?;
+    lab[client].run(connect("10.0.0.2:8080"))?;
+    Ok(())
+}
+
+#[netns_test]
+#[ignore = "run by main.rs"]
+fn returned_without_a_lab() -> std::io::Result<()> {
+    TcpStream::connect("127.0.0.1:80")?;
+    Ok(())
 }
 
 pub(crate) const LONG: Duration = Duration::from_secs(30);
@@ -175,4 +210,54 @@ fn near_expected_refusal() {
     let (lab, client, _server) = pair("client", "server");
     lab[client].run(connect("10.0.0.2:8080")).unwrap_err();
     assert_eq!(1 + 1, 3, "arithmetic");
+}
+
+/// Returns a path for a UNIX socket.
+fn unix_path() -> PathBuf {
+    netns_test_tests::scratch("causes-unix").join("socket")
+}
+
+fn unix_path_in_use() {
+    let (lab, _client, server) = pair("client", "server");
+    let _other = lab[server].run(|| TcpListener::bind("0.0.0.0:80")).unwrap();
+    let path = unix_path();
+    let listen = || UnixListener::bind(&path);
+    let _first = listen().unwrap();
+    listen().unwrap();
+}
+
+fn loopback_only_ipv6() {
+    let (lab, client, server) = pair("client", "server");
+    let _listener = lab[server].run(|| TcpListener::bind("[::1]:8080")).unwrap();
+    lab[client].run(|| TcpStream::connect("server:8080")).unwrap();
+}
+
+fn helper_has_ended() {
+    let (lab, client, server) = pair("client", "server");
+    assert!(lab[server].command("true").status().unwrap().success());
+    let _listener = lab[server].run(|| TcpListener::bind("10.0.0.2:8081")).unwrap();
+    lab[client].run(connect("10.0.0.2:8080")).unwrap();
+}
+
+fn near_bound_later() {
+    let (lab, client, server) = pair("client", "server");
+    let refused = lab[client].run(|| TcpStream::connect("10.0.0.2:8080"));
+    let _listener = lab[server].run(|| TcpListener::bind("127.0.0.1:8080")).unwrap();
+    let _stream: TcpStream = refused.expect("a connection to 10.0.0.2:8080");
+}
+
+fn near_bound_meanwhile() {
+    let (lab, client, server) = pair("client", "server");
+    let refused = lab[client].run(|| TcpStream::connect("10.0.0.2:8080"));
+    drop(lab[server].run(|| TcpListener::bind("0.0.0.0:8080")).unwrap());
+    let _stream: TcpStream = refused.expect("a connection to 10.0.0.2:8080");
+}
+
+/// The expected refusal is not the one that fails.
+fn near_unix_refused() {
+    let (lab, client, _server) = pair("client", "server");
+    let path = unix_path();
+    drop(UnixListener::bind(&path).unwrap());
+    lab[client].run(|| TcpStream::connect("10.0.0.2:8080")).unwrap_err();
+    UnixStream::connect(&path).unwrap();
 }

@@ -134,7 +134,10 @@ fn a_test_with_many_files_and_threads_is_shown_in_part() {
     // A busy machine may not have that many.
     let count = printed.lines().find_map(|line| line.strip_suffix(" threads")?.parse::<u32>().ok());
     assert!(count.unwrap() < 500 || gaps.contains("more threads"), "{gaps}\n{printed}");
-    has_listener(look);
+    // Nor the time for both.
+    if !gaps.contains("networks were not read") {
+        has_listener(look);
+    }
 }
 
 #[netns_test]

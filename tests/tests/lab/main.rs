@@ -17,6 +17,7 @@ mod extend_declarations;
 mod extend_splits;
 mod extra_interfaces;
 mod invalid_calls;
+mod large;
 mod leaks;
 mod limitations;
 mod link_local;

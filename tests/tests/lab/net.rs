@@ -1,9 +1,7 @@
 //! What the tests of labs share: networks of the usual shapes, and packets from each node to each.
 
 use std::cell::RefCell;
-use std::fs::File;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -86,27 +84,11 @@ pub(crate) struct Mesh<'a> {
     nodes: Vec<NodeId>,
     ports: [u16; 2],
     sockets: Vec<[UdpSocket; 2]>,
-    /// Held as long as the machine's neighbours are needed.
-    _turn: File,
     /// [`times_full`], when that was last looked at.
     full: RefCell<String>,
 }
 
-/// The kernel has one table of neighbours for the whole machine, with room for some thousand: who
-/// needs many of them needs them alone.
-const MANY: usize = 20;
-
-/// Waits for other tests of this binary, in whatever process: for all, or for those with many
-/// nodes.
-fn turn(alone: bool) -> File {
-    let file = File::open(std::env::current_exe().unwrap()).unwrap();
-    let how = if alone { libc::LOCK_EX } else { libc::LOCK_SH };
-    // SAFETY: takes a descriptor and a flag.
-    assert_eq!(unsafe { libc::flock(file.as_raw_fd(), how) }, 0);
-    file
-}
-
-/// How often that table has been full, on the whole machine.
+/// How often the table of neighbours has been full, which all network namespaces share.
 fn times_full() -> String {
     let text = netns_test_tests::stdout_of("ip", &["-s", "ntable", "show"]);
     text.split("table_fulls").skip(1).map(|rest| rest.split_whitespace().next().unwrap()).collect()
@@ -134,10 +116,9 @@ impl<'a> Mesh<'a> {
         let open = |node: &NodeId| {
             lab[*node].run(|| [("0.0.0.0", ports[0]), ("::", ports[1])].map(socket))
         };
-        let turn = turn(nodes.len() > MANY);
         let sockets = nodes.iter().map(open).collect();
         let full = RefCell::new(times_full());
-        Self { lab, nodes: nodes.to_vec(), ports, sockets, _turn: turn, full }
+        Self { lab, nodes: nodes.to_vec(), ports, sockets, full }
     }
 
     /// Every node sends one packet to every other one, over both families, which has it.

@@ -4,11 +4,11 @@
 use netns_test::{NodeId, Topology, netns_test};
 use netns_test_tests::stdout_of;
 
-use crate::net::{Mesh, connection, mesh, row, star, switched};
+use crate::net::{Mesh, connection, row, star, switched};
 use crate::oracle;
 
 /// Builds it, lets everybody talk with everybody at once, and compares with `ip` then.
-fn holds((net, nodes): (Topology, Vec<NodeId>)) -> netns_test::Result<()> {
+pub(crate) fn holds((net, nodes): (Topology, Vec<NodeId>)) -> netns_test::Result<()> {
     let lab = net.build()?;
     let sockets = Mesh::new(&lab, &nodes);
     sockets.all_pairs_talk();
@@ -20,25 +20,6 @@ fn holds((net, nodes): (Topology, Vec<NodeId>)) -> netns_test::Result<()> {
 #[netns_test]
 fn small_topologies() -> netns_test::Result<()> {
     [star(2), star(10), switched(2), switched(10), row(5, true)].into_iter().try_for_each(holds)
-}
-
-/// One after the other: the machine has 1024 neighbours of each family, for all networks, and a
-/// packet to one more is lost.
-#[netns_test(timeout = "180s")]
-fn large_topologies() -> netns_test::Result<()> {
-    raise_open_files();
-    let all = [star(50), star(200), switched(20), row(30, false), row(12, true), mesh(12)];
-    all.into_iter().try_for_each(holds)
-}
-
-/// A node and its sockets take several, and many machines allow 1024 unless asked for more.
-fn raise_open_files() {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the kernel writes one structure.
-    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }, 0);
-    limit.rlim_cur = limit.rlim_max;
-    // SAFETY: the kernel reads it.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
 }
 
 /// The first thing that is sent is a SYN.

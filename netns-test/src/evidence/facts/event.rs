@@ -35,7 +35,7 @@ words! {
         /// The test, or its user, has said it.
         Note = "note",
         /// A thread has panicked. Details: `message`, `place` (`file:line:column`), `name` of the
-        /// thread.
+        /// thread, `visits` of nodes.
         Panic = "PANIC",
         /// A lab was built or extended.
         Build = "built",
@@ -65,6 +65,8 @@ words! {
         Traced = "event",
         /// A span of `tracing` has begun or ended.
         Span = "span",
+        /// The test has got the status of a program that has ended. Details: `pid`, `program`.
+        Status = "status",
     }
 }
 

@@ -57,6 +57,8 @@ facts! {
         device: u32,
         /// Path or name of a UNIX socket.
         path: String,
+        /// Bytes that a TCP socket has received in all, if the kernel says it.
+        came: Option<u64>,
     }
 }
 
@@ -209,6 +211,9 @@ words! {
         IcmpError = "ICMP error received",
         /// The node has sent a packet to `to` that no route of its own takes.
         Escape = "sent without a route",
+        /// A TCP socket without a connection was closed: one that has listened at its own end
+        /// `from`, or whose connection was refused.
+        Closed = "closed without a connection",
     }
 }
 

@@ -7,6 +7,7 @@ use crate::examine::gaps::{FILE, gap};
 use crate::examine::networks::tables;
 use crate::netlink::sock_diag::dump::dump;
 use crate::netlink::sock_diag::proc_files;
+use crate::netlink::sock_diag::request::{INFO, MEMORY};
 use crate::netlink::sock_diag::socket::{self as kernel, ALL_STATES, LISTENING};
 use crate::sys::fds;
 use crate::sys::fds::limited;
@@ -33,7 +34,8 @@ impl<'a> Sockets<'a> {
         let protocols = [(kernel::Protocol::Tcp, "tcp"), (kernel::Protocol::Udp, "udp")];
         for (at, (protocol, file)) in protocols.into_iter().enumerate() {
             let asked = socket.as_ref().filter(|_| self.answers[at]);
-            let found = asked.map(|socket| dump(socket.as_fd(), protocol, ALL_STATES));
+            let found =
+                asked.map(|socket| dump(socket.as_fd(), protocol, (ALL_STATES, MEMORY | INFO)));
             match found {
                 Some(Ok(found)) => network.sockets.extend(found.iter().map(converted)),
                 _ => {
@@ -119,6 +121,8 @@ fn converted(one: &kernel::Socket) -> Socket {
         retransmits: one.retransmits,
         device: one.interface.unwrap_or(0),
         path: String::new(),
+        // A FIN that was received counts as a byte.
+        came: one.came.map(|came| came.saturating_sub(fin.into())),
     }
 }
 

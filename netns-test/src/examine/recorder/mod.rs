@@ -121,9 +121,14 @@ impl Recorder {
 
 /// Adds an attempt, or counts it.
 fn add(found: &mut Vec<Attempt>, attempt: Attempt) {
-    let is_same = |one: &&mut Attempt| Attempt { count: 1, ..(**one).clone() } == attempt;
+    let is_same = |one: &&mut Attempt| {
+        Attempt { count: attempt.count, at: attempt.at, ..(**one).clone() } == attempt
+    };
     match found.iter_mut().find(is_same) {
-        Some(same) => same.count += 1,
+        Some(same) => {
+            same.count += 1;
+            same.at = attempt.at;
+        }
         None => found.push(attempt),
     }
 }
@@ -135,6 +140,7 @@ mod tests {
 
     use super::*;
     use crate::evidence::facts::network::AttemptKind;
+    use crate::sys::process::progress;
 
     /// Only root of the machine may open a raw socket here; users do in the tests of the suite.
     fn recorder() -> Option<Recorder> {
@@ -149,10 +155,20 @@ mod tests {
     fn a_refused_connection_has_its_address() {
         let Some(recorder) = recorder() else { return };
         let to = std::net::SocketAddr::from(([127, 0, 0, 1], unused_port()));
-        TcpStream::connect(to).unwrap_err();
-        let found = recorder.read();
         let is_it = |one: &Attempt| one.kind == AttemptKind::Reset && one.from == Some(to);
-        assert!(found.iter().any(is_it), "{found:?}");
+        // The kernel begins to note times in the background, and says the time of the reading then.
+        let is_timed = (0..1000).any(|_| {
+            let before = progress::now();
+            TcpStream::connect(to).unwrap_err();
+            let after = progress::now();
+            std::thread::sleep(Duration::from_millis(1));
+            let found = recorder.read();
+            let reset = found.iter().find(|one| is_it(one)).unwrap_or_else(|| panic!("{found:?}"));
+            let at = reset.at.expect("the time of arrival");
+            assert!(before < at + Duration::from_secs(30), "{before:?} {at:?}");
+            at <= after
+        });
+        assert!(is_timed);
     }
 
     #[test]

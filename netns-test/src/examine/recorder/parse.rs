@@ -25,6 +25,7 @@ pub(crate) fn reset(family: Family, received: &Received) -> Option<Attempt> {
         protocol: Protocol::Tcp,
         from: received.from.map(|ip| SocketAddr::new(ip, from)),
         to: Some(SocketAddr::new(own.unwrap_or(unknown), to)),
+        at: received.at,
         count: 1,
         ..Attempt::default()
     })
@@ -52,13 +53,14 @@ pub(crate) fn icmp_error(family: Family, received: &Received) -> Option<Attempt>
         protocol: cause.protocol,
         from: received.from.map(|ip| SocketAddr::new(ip, 0)),
         to: Some(SocketAddr::new(cause.to, to)),
+        at: received.at,
         count: 1,
         text: text.map_or_else(|| format!("type {kind}, code {code}"), str::to_owned),
-        ..Attempt::default()
     })
 }
 
-/// Reads the message about a TCP socket that was closed (`inet_diag_msg` of `sock_diag(7)`).
+/// Reads the message about a TCP socket that was closed and has received no segment
+/// (`inet_diag_msg` of `sock_diag(7)`). Without a remote end it has listened, or was refused.
 pub(crate) fn unanswered(message: &[u8]) -> Option<Attempt> {
     let diag = message.get(16..)?;
     let family = *diag.first()?;
@@ -70,9 +72,14 @@ pub(crate) fn unanswered(message: &[u8]) -> Option<Attempt> {
         })
     };
     let (own, peer) = (port(diag, 4)?, port(diag, 6)?);
-    // A socket that was never connected, or listened.
     if peer == 0 {
-        return None;
+        return Some(Attempt {
+            kind: AttemptKind::Closed,
+            protocol: Protocol::Tcp,
+            from: Some(SocketAddr::new(address(8)?, own)),
+            count: 1,
+            ..Attempt::default()
+        });
     }
     Some(Attempt {
         kind: AttemptKind::Syn,
@@ -192,7 +199,7 @@ mod tests {
     }
 
     fn received(bytes: Vec<u8>) -> Received {
-        Received { bytes, from: Some("10.0.0.2".parse().unwrap()) }
+        Received { bytes, from: Some("10.0.0.2".parse().unwrap()), at: None }
     }
 
     #[test]

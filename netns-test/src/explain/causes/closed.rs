@@ -65,7 +65,7 @@ fn reset(scene: &Scene<'_>) -> Option<Cause> {
 
 /// Finds an end of file: the program at the other end has ended, or has closed.
 fn ended(scene: &Scene<'_>) -> Option<Cause> {
-    if let Some((cause, what)) = earlier::ended_program(scene, None) {
+    if let Some((cause, what)) = earlier::ended_program(scene, None, None) {
         let cause = Cause { text: format!("the other end is gone: {what}"), ..cause };
         return Some(Cause { certainty: Certainty::Likely, ..cause });
     }

@@ -1,5 +1,7 @@
 //! What had happened before: a panic elsewhere, or the end of a program. Pure.
 
+use std::time::Duration;
+
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::explain::cause::{Cause, Certainty};
 use crate::explain::scene::{Scene, node_name};
@@ -9,13 +11,37 @@ use crate::explain::trouble::Trouble;
 /// Most lines that are quoted of a program.
 const LINES: usize = 3;
 
-/// Returns a program that has ended, if no other cause says it.
+/// Words of a failure that is about the end of a program.
+const ABOUT: [&str; 8] =
+    ["program", "process", "exit", "status", "success", "child", "command", "output"];
+
+/// Returns a program that has ended, if no other cause says it. Of an end that the test has seen,
+/// only if the failure is about it: a test that goes on has expected it.
 pub(crate) fn causes(scene: &Scene<'_>, _targets: &[Target<'_>]) -> Vec<Cause> {
     // Refused connections are judged with the address.
     if scene.trouble == Trouble::Refused {
         return Vec::new();
     }
-    ended_program(scene, None).map(|(cause, _)| cause).into_iter().collect()
+    let is_new = |event: &Event| !is_seen(scene, event) || is_about(scene, event);
+    let found = ended(scene, |event| is_bad(scene, event) && is_new(event));
+    found.map(|(cause, _)| cause).into_iter().collect()
+}
+
+/// Returns whether the test has the status of a program that has ended.
+fn is_seen(scene: &Scene<'_>, exit: &Event) -> bool {
+    let same = |name| move |event: &Event| event.detail(name) == exit.detail(name);
+    let is_its =
+        |event: &Event| event.node == exit.node && same("pid")(event) && same("program")(event);
+    scene.events(EventKind::Status).any(|(_, event)| is_its(event))
+}
+
+/// Returns whether the failure may be about the end of a program.
+fn is_about(scene: &Scene<'_>, exit: &Event) -> bool {
+    let program = exit.detail("program").unwrap_or_default();
+    let name = program.rsplit('/').next().unwrap_or_default().to_lowercase();
+    let texts = [scene.message, scene.statement].map(str::to_lowercase);
+    let has = |word: &str| texts.iter().any(|text| !word.is_empty() && text.contains(word));
+    ABOUT.iter().any(|word| has(word)) || has(&name)
 }
 
 /// Returns the first panic on another thread than the one with which the test has failed, and its
@@ -51,19 +77,30 @@ pub(crate) fn first_panic(scene: &Scene<'_>) -> Option<(Cause, usize)> {
     Some((cause, position))
 }
 
-/// Returns a program of a node that has ended badly before the failure, or while a connection to it
-/// was refused; and what is said of it: `app (process 7) exited with status 3`.
-pub(crate) fn ended_program(scene: &Scene<'_>, node: Option<&str>) -> Option<(Cause, String)> {
-    let is_bad = |event: &Event| {
-        let status = event.detail("status").unwrap_or(&event.text);
-        // The test may have ended it by a signal.
-        let is_good = [" 0", "SIGTERM", "SIGKILL", "SIGINT", "has ended"];
-        let is_good = is_good.iter().any(|end| status.ends_with(end));
-        !is_good || scene.trouble == Trouble::Refused
-    };
+/// Returns a program of a node that has ended badly before the failure, and not after `until`; and
+/// what is said of it: `app (process 7) exited with status 3`.
+pub(crate) fn ended_program(
+    scene: &Scene<'_>,
+    node: Option<&str>,
+    until: Option<Duration>,
+) -> Option<(Cause, String)> {
     let is_there = |event: &Event| node.is_none_or(|node| node == event.node);
-    let mut all =
-        scene.events(EventKind::Exit).filter(|(_, event)| is_bad(event) && is_there(event));
+    let is_before = |event: &Event| until.is_none_or(|until| event.at <= until);
+    ended(scene, |event| is_bad(scene, event) && is_there(event) && is_before(event))
+}
+
+/// Returns whether a program has ended as one does that fails.
+fn is_bad(scene: &Scene<'_>, event: &Event) -> bool {
+    let status = event.detail("status").unwrap_or(&event.text);
+    // The test may have ended it by a signal. What is to be connected to lives.
+    let is_refused = scene.trouble == Trouble::Refused;
+    let by_test = ["SIGTERM", "SIGKILL", "SIGINT", "has ended"];
+    let by_test = by_test.iter().any(|end| status.ends_with(end));
+    !status.ends_with(" 0") && (is_refused || !by_test)
+}
+
+fn ended(scene: &Scene<'_>, is_it: impl Fn(&Event) -> bool) -> Option<(Cause, String)> {
+    let mut all = scene.events(EventKind::Exit).filter(|(_, event)| is_it(event));
     let (position, event) = all.next()?;
     let name = program(event);
     let status = event.detail("status").unwrap_or("ended");
@@ -161,6 +198,33 @@ mod tests {
     }
 
     #[test]
+    fn words_of_the_test_have_no_cause_without_a_recorder() {
+        use crate::evidence::facts::network::AttemptKind;
+        let text = "timed out waiting for vote";
+        let mut sample = Sample::pair();
+        sample.interface("server", "eth0").is_up = false;
+        sample.clone().panics(text).does_not_say("link lan is down");
+        sample.attempt("client", AttemptKind::Syn, "10.0.0.1:41234", "10.0.0.2:80");
+        sample.panics(text).says(Likely, "link lan is down");
+        let mut sample = Sample::pair();
+        sample.socket("server", 1, "127.0.0.1:8080", "");
+        let refused = "the peer said: Connection refused";
+        assert_eq!(sample.clone().panics(refused).causes(), []);
+        sample.attempt("client", AttemptKind::Reset, "10.0.0.2:8080", "10.0.0.1:41234");
+        sample.panics(refused).says(Likely, "nothing on server listens on 10.0.0.2:8080");
+    }
+
+    #[test]
+    fn only_the_panic_that_has_ended_the_test_has_a_place() {
+        let mut sample = Sample::pair();
+        sample.panic_on("server", THREAD, 10_500, "caught: Connection refused (os error 111)");
+        sample.ending.kind = crate::evidence::ending::EndKind::Returned;
+        sample.ending.message = "Network is unreachable (os error 101)".into();
+        let scene = crate::explain::scene::Scene::of_end(&sample.ending, &sample.facts);
+        assert_eq!((scene.panic, scene.node, scene.at), (None, None, sample.facts.ended));
+    }
+
+    #[test]
     fn a_panic_of_the_test_itself_is_no_earlier_one() {
         let mut sample = Sample::pair();
         sample.panic_on("", THREAD, 10_500, "caught");
@@ -181,6 +245,20 @@ mod tests {
         assert_eq!(cause.proof[1], "its output: cannot open config");
         let named = "wait for a line of app: it exited with status 3";
         sample.panics(named).says(Certain, "app (process 7) exited with status 3 on server");
+    }
+
+    #[test]
+    fn a_failure_that_the_test_has_seen_is_a_cause_if_the_panic_is_about_it() {
+        use crate::evidence::facts::event::EventKind;
+        let mut sample = Sample::pair();
+        sample.program("server", "exited with status 3", "cannot open config");
+        let seen =
+            sample.event(EventKind::Status, "server", 10_400, "app: the test has its status");
+        *seen = seen.clone().with("pid", 7).with("program", "app");
+        sample.clone().panics("assertion failed: is_ready").does_not_say("exited");
+        let about = "assertion failed: status.success()";
+        sample.clone().panics(about).says(Likely, "app (process 7) exited with status 3 on server");
+        sample.panics("app is not there").says(Likely, "app (process 7) exited with status 3");
     }
 
     #[test]

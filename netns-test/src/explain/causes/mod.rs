@@ -17,11 +17,10 @@ pub(crate) mod way;
 
 use crate::evidence::ending::Ending;
 use crate::evidence::facts::Facts;
-use crate::evidence::facts::network::AttemptKind;
 use crate::explain::cause::{Cause, Certainty};
 use crate::explain::scene::Scene;
-use crate::explain::target::{Target, targets};
-use crate::explain::trouble::{REFUSED, RESET, Trouble, number};
+use crate::explain::target::{self, Target, targets};
+use crate::explain::trouble::{REFUSED, RESET, Source, Trouble, number};
 
 /// Most causes of a failure.
 const MOST: usize = 4;
@@ -51,9 +50,9 @@ pub(crate) fn causes(ending: &Ending, facts: &Facts) -> Vec<Cause> {
     // What came later may follow from the first panic.
     if let Some((first, position)) = earlier::first_panic(&scene) {
         found.push(first);
-        found.extend(of(&Scene::of_panic(ending, facts, position)));
+        found.extend(of(Scene::of_panic(ending, facts, position)));
     }
-    found.extend(of(&scene));
+    found.extend(of(scene));
     found.sort_by_key(|cause| cause.certainty);
     let mut texts = Vec::new();
     found.retain(|cause| {
@@ -65,10 +64,14 @@ pub(crate) fn causes(ending: &Ending, facts: &Facts) -> Vec<Cause> {
     found
 }
 
-fn of(scene: &Scene<'_>) -> Vec<Cause> {
-    let targets = targets(scene);
-    let found = FAMILIES.iter().flat_map(|family| family(scene, &targets));
-    let most = if may_be_certain(scene) { Certainty::Certain } else { Certainty::Likely };
+fn of(mut scene: Scene<'_>) -> Vec<Cause> {
+    // Words of the test are about the network only if its recorders say so, too.
+    if scene.source == Source::Words && !target::is_recorded(&scene) {
+        scene.trouble = Trouble::Other;
+    }
+    let targets = targets(&scene);
+    let found = FAMILIES.iter().flat_map(|family| family(&scene, &targets));
+    let most = if may_be_certain(&scene) { Certainty::Certain } else { Certainty::Likely };
     found.map(|cause| Cause { certainty: cause.certainty.max(most), ..cause }).collect()
 }
 
@@ -78,16 +81,11 @@ fn may_be_certain(scene: &Scene<'_>) -> bool {
     let is_made_up = ["Custom {", "assertion `", "assertion failed"];
     match scene.trouble {
         Trouble::TimeLimit | Trouble::Other => true,
+        _ if scene.source != Source::Error => false,
         _ if is_made_up.iter().any(|text| scene.message.contains(text)) => false,
-        // Without an entry of the flight recorder it may have been a UNIX socket.
-        Trouble::Refused => number(scene.message) == Some(REFUSED) && is_recorded(scene),
+        Trouble::Refused => number(scene.message) == Some(REFUSED),
         // Of EPIPE, a UNIX socket may be the one.
         Trouble::Reset => number(scene.message) == Some(RESET),
         _ => true,
     }
-}
-
-fn is_recorded(scene: &Scene<'_>) -> bool {
-    let mut attempts = scene.networks.iter().flat_map(|network| network.attempts.iter().flatten());
-    attempts.any(|attempt| matches!(attempt.kind, AttemptKind::Reset | AttemptKind::IcmpError))
 }

@@ -4,17 +4,71 @@ use crate::evidence::facts::network::Network;
 use crate::explain::cause::{Cause, Certainty};
 use crate::explain::path::Map;
 use crate::explain::path::lookup::covers;
-use crate::explain::scene::{Scene, node_name};
+use crate::explain::scene::{Scene, is_loopback, node_name};
 use crate::explain::target::Target;
-use crate::explain::trouble::Trouble;
+use crate::explain::trouble::{self, Trouble};
 
 pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
     let found = match scene.trouble {
+        Trouble::Unresolved if scene.facts.lab().is_none() => no_resolver(scene),
         Trouble::Unresolved => unresolved(scene),
+        Trouble::NetworkUnreachable if scene.facts.lab().is_none() => no_way_out(scene),
         Trouble::NetworkUnreachable | Trouble::HostUnreachable => outside(scene, targets),
         _ => None,
     };
     found.into_iter().collect()
+}
+
+/// Advice for a test that wants to leave its network.
+const INSIDE: &str =
+    "let the test serve what it needs, at an address of its own network, or build a lab for it";
+
+/// Explains a name that was not found by a test without a lab.
+fn no_resolver(scene: &Scene<'_>) -> Option<Cause> {
+    let network = alone(scene)?;
+    let counted = left_by(network).map(|counted| format!(" ({counted})")).unwrap_or_default();
+    let cause = Cause::likely(
+        "no name server can be asked: the test's own network has only lo, and no way out",
+    )
+    .shown_by(format!("no route of it leads out{counted}"))
+    .shown_by("only names of /etc/hosts are found without a name server, such as localhost");
+    Some(cause.try_to("use an address, or a name of /etc/hosts").try_to(INSIDE))
+}
+
+/// Explains ENETUNREACH of a test without a lab.
+fn no_way_out(scene: &Scene<'_>) -> Option<Cause> {
+    let network = alone(scene)?;
+    let named =
+        trouble::addresses(scene.message).into_iter().chain(trouble::addresses(scene.statement));
+    let to = named.map(|end| end.ip()).find(|ip| !is_loopback(*ip) && !ip.is_unspecified());
+    let counted = left_by(network);
+    let is_sure = counted.is_some() && scene.networks.len() == 1 && scene.has_sockets;
+    let text = match to {
+        Some(to) => format!("the test's own network has no route to {to}: it has only lo"),
+        None => "the test's own network has no route out: it has only lo".to_owned(),
+    };
+    Some(
+        Cause::new(Certainty::if_sure(is_sure), text)
+            .shown_by(match counted {
+                Some(counted) => format!("a send had no route ({counted})"),
+                None => "no route of it leads out".to_owned(),
+            })
+            .try_to("connect to 127.0.0.1 or ::1, where the test's own servers listen")
+            .try_to(INSIDE),
+    )
+}
+
+/// Returns the network of a test without a lab, if it has only `lo`.
+fn alone<'a>(scene: &Scene<'a>) -> Option<&'a Network> {
+    let network =
+        scene.networks.iter().find(|network| network.is_own || network.node.is_empty())?;
+    let is_alone = network.interfaces.iter().all(|interface| interface.name == "lo");
+    let leads_out = network
+        .routes
+        .iter()
+        .any(|route| route.kind == "unicast" && !is_loopback(route.destination));
+    // Without the feature `lab` interfaces and routes are not read.
+    (is_alone && !leads_out).then_some(network)
 }
 
 /// Explains a name that was not found.
@@ -43,8 +97,18 @@ fn unresolved(scene: &Scene<'_>) -> Option<Cause> {
 
 /// Returns a name that the test uses and that is nearly that of a node.
 fn nearest<'a>(scene: &Scene<'_>, nodes: &[&'a str]) -> Option<(String, &'a str)> {
-    let texts = [scene.message].into_iter().chain(scene.ending.source.iter().map(String::as_str));
-    let words = texts.flat_map(|text| text.split(|c: char| !is_of_name(c)));
+    let named: Vec<&str> = [scene.message].into_iter().chain(literals(scene.statement)).collect();
+    let around: Vec<&str> = scene.ending.source.iter().flat_map(|line| literals(line)).collect();
+    nearest_of(&named, nodes).or_else(|| nearest_of(&around, nodes))
+}
+
+/// Returns the texts between quotes in a line of source: other words are names of variables.
+fn literals(line: &str) -> impl Iterator<Item = &str> {
+    line.split('"').skip(1).step_by(2)
+}
+
+fn nearest_of<'a>(texts: &[&str], nodes: &[&'a str]) -> Option<(String, &'a str)> {
+    let words = texts.iter().flat_map(|text| text.split(|c: char| !is_of_name(c)));
     let mut best: Option<(usize, String, &str)> = None;
     for word in words.filter(|word| word.len() > 1 && !nodes.contains(word)) {
         for node in nodes {
@@ -151,7 +215,7 @@ mod tests {
     use super::distance;
     use crate::evidence::facts::network::AttemptKind;
     use crate::explain::cause::Certainty::{Certain, Likely};
-    use crate::explain::sample::Sample;
+    use crate::explain::sample::{Sample, device};
 
     const UNRESOLVED: &str = "failed to lookup address information: Name or service not known";
 
@@ -174,8 +238,31 @@ mod tests {
         let mut typo = sample.clone();
         typo.ending.source = vec!["let s = TcpStream::connect(\"sevrer:80\").unwrap();".into()];
         typo.says(Likely, "no node is called \"sevrer\": the nearest name is \"server\"");
+        // The name of a variable is none of a node.
+        typo.ending.source = vec!["let (lab, _server) = pair(\"a\"); connect(\"x:80\")".into()];
+        typo.says(Likely, "the name is of no node of the lab");
         let named = "dns error for srver: failed to lookup address information";
         sample.panics(named).says(Likely, "the nearest name is \"server\"");
+    }
+
+    #[test]
+    fn a_test_without_a_lab_has_no_way_out() {
+        let mut sample = Sample::pair();
+        sample.facts.labs.clear();
+        sample.look().networks.truncate(1);
+        let mut unreachable = sample.clone().panics("Network is unreachable (os error 101)");
+        unreachable.says(Likely, "the test's own network has no route out: it has only lo");
+        unreachable.count("", "Ip.OutNoRoutes", 1);
+        unreachable.says(Certain, "the test's own network has no route out: it has only lo");
+        unreachable.ending.statement = "TcpStream::connect(\"192.0.2.1:80\").unwrap();".into();
+        unreachable.says(Certain, "no route to 192.0.2.1: it has only lo");
+        unreachable.network("").interfaces.push(device("dummy0", 2, &[("10.9.0.1", 24)]));
+        unreachable.does_not_say("only lo");
+        let message = "failed to lookup address information: Temporary failure in name resolution";
+        let mut unresolved = sample.panics(message);
+        unresolved.says(Likely, "no name server can be asked");
+        unresolved.network("").interfaces.push(device("dummy0", 2, &[("10.9.0.1", 24)]));
+        unresolved.does_not_say("name server");
     }
 
     #[test]

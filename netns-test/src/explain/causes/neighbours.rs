@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::evidence::facts::network::{Address, Interface, Network};
 use crate::explain::cause::{Cause, Certainty};
+use crate::explain::causes::way;
 use crate::explain::scene::{Scene, is_loopback, node_name};
 use crate::explain::target::Target;
 use crate::explain::trouble::{self, Trouble};
@@ -24,8 +25,10 @@ pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
     if !is_about_link {
         return Vec::new();
     }
-    let found = [tentative(scene), duplicate(scene), unanswered(scene, targets)];
-    found.into_iter().flatten().collect()
+    // What ends the path explains why no answer comes.
+    let is_explained = !way::causes(scene, targets).is_empty();
+    let silent = if is_explained { None } else { unanswered(scene, targets) };
+    [tentative(scene), duplicate(scene), silent].into_iter().flatten().collect()
 }
 
 /// Returns each address of each node, with its interface.
@@ -171,6 +174,11 @@ mod tests {
         sample.says(Likely, "no node has the address 10.0.0.77, which client asked for");
         sample.network("client").neighbours[0].address = address("10.0.0.2");
         sample.says(Likely, "server did not answer ARP for 10.0.0.2 on eth0 of client");
+        // The link is down: no answer can come.
+        let mut cut = sample.clone();
+        cut.interface("server", "eth0").is_up = false;
+        cut.says(Likely, "link lan is down");
+        cut.does_not_say("answer");
         sample.network("client").neighbours[0].state = "REACHABLE".into();
         sample.does_not_say("answer");
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::evidence::facts::network::{Network, Socket, SocketState};
+use crate::evidence::facts::network::{Network, Protocol, Socket, SocketState};
 use crate::evidence::facts::process::Process;
 use crate::explain::cause::{Cause, Certainty};
 use crate::explain::scene::{Scene, is_server, node_name, plain, process_name};
@@ -27,10 +27,18 @@ pub(crate) fn causes(scene: &Scene<'_>, _targets: &[Target<'_>]) -> Vec<Cause> {
 
 /// Explains EADDRINUSE: by the address, if the message has it, else by what is bound on the node.
 fn in_use(scene: &Scene<'_>) -> Option<Cause> {
+    let is_unix = scene.statement.contains("Unix") || unix_path(scene.message).is_some();
+    if is_unix {
+        return Some(path_in_use(scene));
+    }
     let wanted = trouble::addresses(scene.message);
     let wanted = (wanted.len() == 1).then(|| wanted[0]);
+    let said = protocol(scene);
     let is_taken = |socket: &&Socket| {
         let Some(local) = socket.local else { return false };
+        if said.is_some_and(|said| said != socket.protocol) {
+            return false;
+        }
         match wanted {
             Some(wanted) => overlaps(local, wanted),
             None => is_server(socket),
@@ -50,7 +58,13 @@ fn in_use(scene: &Scene<'_>) -> Option<Cause> {
     let (network, socket) = all.first()?;
     let (local, node) = (socket.local?, node_name(&network.node));
     let who = scene.holder(socket.inode).unwrap_or_else(|| "a socket of no process".to_owned());
-    let is_sure = wanted.is_some() && scene.node.or(owner).is_some() && is_server(socket);
+    // That a UDP socket has the number does not keep TCP from it, nor the other way round.
+    let is_meant = said.is_some() || socket.protocol == Protocol::Tcp;
+    let is_sure =
+        wanted.is_some() && scene.node.or(owner).is_some() && is_server(socket) && is_meant;
+    if let Some(cause) = perhaps_unix(scene, wanted.is_some()) {
+        return Some(cause);
+    }
     let state = socket.state.word();
     let text = if is_server(socket) {
         format!("port {} on {node} is in use by {who}", local.port())
@@ -70,6 +84,66 @@ fn in_use(scene: &Scene<'_>) -> Option<Cause> {
             .socket(socket.inode)
             .on(&network.node),
     )
+}
+
+/// Returns the protocol of the socket that was to be bound, if the statement says it.
+fn protocol(scene: &Scene<'_>) -> Option<Protocol> {
+    let has = |word: &str| scene.statement.contains(word);
+    match (has("TcpListener") || has("TcpSocket"), has("UdpSocket")) {
+        (true, false) => Some(Protocol::Tcp),
+        (false, true) => Some(Protocol::Udp),
+        _ => None,
+    }
+}
+
+/// Explains EADDRINUSE of a UNIX socket: its path exists, be there a socket or not.
+fn path_in_use(scene: &Scene<'_>) -> Cause {
+    let named = unix_path(scene.message).or_else(|| unix_path(scene.statement));
+    let mut bound = scene.networks.iter().flat_map(|network| &network.sockets).filter(|one| {
+        one.protocol == Protocol::Unix && named.is_some_and(|path| one.path.ends_with(path))
+    });
+    let path = named.unwrap_or("the socket");
+    let cause = Cause::likely(format!("the path of the UNIX socket exists already: {path}"));
+    let cause = match (named, bound.next()) {
+        (_, Some(socket)) => {
+            let who = scene.holder(socket.inode).unwrap_or_else(|| "a socket".to_owned());
+            cause.shown_by(format!("{who} is bound to {}", socket.path)).socket(socket.inode)
+        }
+        (Some(path), None) => {
+            cause.shown_by(format!("no open socket is bound to {path}: a file is left of one"))
+        }
+        (None, None) => cause.shown_by("bind(2) refuses a path that exists"),
+    };
+    cause.try_to("remove the file before the bind, or take a path of the test's own directory")
+}
+
+/// Explains an EADDRINUSE that may be of a UNIX socket as well, as the test has some with a path.
+fn perhaps_unix(scene: &Scene<'_>, is_named: bool) -> Option<Cause> {
+    let is_inet = ["TcpListener", "UdpSocket", "TcpSocket", "Socket::new"];
+    if is_named || is_inet.iter().any(|word| scene.statement.contains(word)) {
+        return None;
+    }
+    let body = scene.body()?;
+    let is_bound = |socket: &&Socket| {
+        let is_own = || body.descriptors.iter().any(|one| one.socket() == Some(socket.inode));
+        socket.protocol == Protocol::Unix && !socket.path.is_empty() && is_own()
+    };
+    let mut sockets = scene.networks.iter().flat_map(|network| &network.sockets);
+    let socket = sockets.find(is_bound)?;
+    Some(
+        Cause::likely("the address is in use: a port, or the path of a UNIX socket")
+            .shown_by(format!("the test is bound to {}; the error names no address", socket.path))
+            .try_to("compare what is bound with the list of sockets, and remove a path before")
+            .socket(socket.inode),
+    )
+}
+
+/// Returns the path of a socket that a text names.
+fn unix_path(text: &str) -> Option<&str> {
+    let mut words = text.split(|c: char| c.is_whitespace() || "\"'`(),;<>{}=".contains(c));
+    let is_path = |word: &&str| word.starts_with('/') && word.len() > 1 && !word.starts_with("//");
+    let word = words.find(is_path)?;
+    Some(word.trim_end_matches(['.', ':', '!', '?']))
 }
 
 /// Explains EADDRNOTAVAIL for an address of another node.
@@ -215,8 +289,39 @@ mod tests {
         assert_eq!(cause.sockets, [1]);
         let named = "bind 10.0.0.2:8080: Address already in use (os error 98)";
         sample.clone().panics(named).says(Certain, "port 8080 on server is in use by the test");
+        let mut udp = sample.clone();
+        udp.datagrams("server", 2, "0.0.0.0:9090");
+        let mut udp = udp.panics("bind 10.0.0.2:9090: Address already in use (os error 98)");
+        udp.says(Likely, "port 9090 on server is in use by the test");
+        udp.ending.statement = "UdpSocket::bind(to).unwrap();".into();
+        udp.says(Certain, "port 9090 on server is in use by the test");
+        udp.ending.statement = "TcpListener::bind(to).unwrap();".into();
+        udp.does_not_say("in use");
         let other = "bind 10.0.0.1:8080: Address already in use (os error 98)";
         sample.panics(other).does_not_say("in use");
+    }
+
+    #[test]
+    fn a_path_in_use_is_no_port() {
+        let mut sample = Sample::pair();
+        sample.socket("server", 1, "0.0.0.0:80", "");
+        let mut named =
+            sample.clone().panics("bind /tmp/x.sock: Address already in use (os error 98)");
+        let cause = named.says(Likely, "the path of the UNIX socket exists already: /tmp/x.sock");
+        assert!(cause.proof[0].contains("a file is left"), "{cause:?}");
+        named.does_not_say("port 80");
+        named.unix("server", 2, "/tmp/x.sock");
+        let cause = named.says(Likely, "the path of the UNIX socket exists already: /tmp/x.sock");
+        assert_eq!(cause.sockets, [2]);
+        let mut sample = sample.panics(IN_USE);
+        sample.ending.statement = "UnixListener::bind(&path).unwrap();".into();
+        sample.says(Likely, "the path of the UNIX socket exists already");
+        sample.ending.statement = String::new();
+        sample.says(Likely, "port 80 on server is in use");
+        sample.unix("server", 2, "/tmp/x.sock");
+        sample.says(Likely, "a port, or the path of a UNIX socket");
+        sample.ending.statement = "TcpListener::bind(to).unwrap();".into();
+        sample.says(Likely, "port 80 on server is in use");
     }
 
     #[test]

@@ -83,7 +83,10 @@ fn full(scene: &Scene<'_>, network: &Network, socket: &Socket, drops: u64) -> Ca
     let counted = network.counter("Udp.RcvbufErrors") + network.counter("Udp6RcvbufErrors");
     let unread = match socket.received {
         0 => "it has been read empty since".to_owned(),
-        bytes => format!("{bytes} bytes in it are unread: {who} does not read, or too slowly"),
+        bytes => format!(
+            "datagrams in it are unread, {bytes} bytes with the kernel's own: {who} does not read, \
+             or too slowly"
+        ),
     };
     Cause::likely(format!(
         "the receive buffer of udp{local} on {node} was full: {drops} datagrams lost"
@@ -141,7 +144,7 @@ mod tests {
         sample.does_not_say("receive buffer");
         sample.network("server").sockets[0].drops = Some(47);
         let cause = sample.says(Likely, "udp 0.0.0.0:53 on server was full: 47 datagrams lost");
-        assert!(cause.proof[1].contains("4096 bytes in it are unread"), "{cause:?}");
+        assert!(cause.proof[1].contains("unread, 4096 bytes with the kernel's own"), "{cause:?}");
         sample.network("server").sockets.clear();
         sample.count("server", "Udp.RcvbufErrors", 47);
         sample.says(Likely, "a UDP receive buffer on server was full");

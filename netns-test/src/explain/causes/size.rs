@@ -16,24 +16,56 @@ pub(crate) fn causes(scene: &Scene<'_>, _targets: &[Target<'_>]) -> Vec<Cause> {
     found.into_iter().collect()
 }
 
-/// Explains EMSGSIZE.
+/// Most bytes of a datagram over IPv4 and IPv6: a length of 16 bits (RFC 768), without headers.
+const MOST: [u32; 2] = [65_507, 65_527];
+
+/// Explains EMSGSIZE. The kernel returns it for a datagram that is longer than any, and for one
+/// that is longer than the MTU only with `IP_MTU_DISCOVER`.
 fn too_long(scene: &Scene<'_>) -> Option<Cause> {
+    let [v4, v6] = MOST;
+    let length = length(scene.statement).or_else(|| length(scene.message));
+    // A smaller number may be a port.
+    if let Some(length) = length.filter(|length| *length > u64::from(u16::MAX)) {
+        return Some(
+            Cause::likely(format!(
+                "a datagram of {length} bytes is longer than any: UDP has at most {v4} over IPv4"
+            ))
+            .shown_by(format!("the length {length} is in the statement or message that failed"))
+            .shown_by(format!(
+                "the limit is {v4} bytes over IPv4 and {v6} over IPv6, whatever the MTU"
+            ))
+            .try_to("send it in several datagrams, or by TCP"),
+        );
+    }
     let networks = scene.nodes().filter(|one| scene.node.is_none_or(|node| node == one.node));
-    let all = networks.flat_map(|network| {
+    let mtus = networks.flat_map(|network| {
         let interfaces = network.interfaces.iter().filter(|one| one.name != "lo" && one.mtu > 0);
-        interfaces.map(move |interface| (network, interface))
+        interfaces.map(move |one| (node_name(&network.node), one.name.as_str(), one.mtu))
     });
-    let (network, interface) = all.min_by_key(|(_, interface)| interface.mtu)?;
-    let (node, mtu) = (node_name(&network.node), interface.mtu);
-    Some(
-        Cause::likely(format!(
-            "the datagram was longer than the path takes: {node} has an MTU of {mtu}"
-        ))
-        .shown_by(format!("the MTU of {} on {node} is {mtu}", interface.name))
-        .shown_by("a datagram has at most 65507 bytes, and with IP_MTU_DISCOVER those of the MTU")
-        .try_to("send less at once, or raise the MTU of the link")
-        .on(&network.node),
-    )
+    let least = mtus.min_by_key(|(_, _, mtu)| *mtu);
+    let cause = Cause::likely(format!(
+        "the datagram was longer than one may be: UDP has at most {v4} bytes over IPv4"
+    ))
+    .shown_by(format!("the limit is {v4} bytes over IPv4 and {v6} over IPv6, whatever the MTU"));
+    let cause = match least {
+        Some((node, interface, mtu)) => cause.shown_by(format!(
+            "a socket that forbids fragments (IP_MTU_DISCOVER) has the MTU as its limit: {mtu} at \
+             {interface} of {node}"
+        )),
+        None => cause,
+    };
+    Some(cause.try_to("send less at once: several datagrams, or TCP"))
+}
+
+/// Returns the greatest number in a text that may be the length of a datagram.
+fn length(text: &str) -> Option<u64> {
+    let is_of_number = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let numbers = text.split(|c| !is_of_number(c)).filter_map(|word| {
+        let word = word.replace('_', "");
+        let word = word.strip_suffix("usize").or(word.strip_suffix("u8")).unwrap_or(&word);
+        word.parse::<u64>().ok()
+    });
+    numbers.max()
 }
 
 /// Finds a connection that sends the same segment again, over a path with a smaller MTU further on.
@@ -147,8 +179,15 @@ mod tests {
     }
 
     #[test]
-    fn a_datagram_that_is_too_long_is_explained() {
-        let sample = Sample::pair().panics("Message too long (os error 90)");
-        sample.says(Likely, "the datagram was longer than the path takes");
+    fn a_datagram_that_is_too_long_is_no_matter_of_the_mtu() {
+        let mut sample = Sample::pair().panics("Message too long (os error 90)");
+        let cause = sample.says(Likely, "UDP has at most 65507 bytes over IPv4");
+        assert!(cause.proof[1].contains("IP_MTU_DISCOVER") && cause.proof[1].contains("1500"));
+        sample.ending.statement = "sender.send_to(&vec![0; 70_000], to).unwrap();".into();
+        let cause = sample.says(Likely, "a datagram of 70000 bytes is longer than any");
+        assert!(cause.proof.iter().all(|line| !line.contains("1500")), "{cause:?}");
+        assert!(cause.remedy.iter().all(|line| !line.contains("MTU")), "{cause:?}");
+        sample.ending.statement = "sender.send_to(&[0; 2000], to).unwrap();".into();
+        sample.says(Likely, "the datagram was longer than one may be");
     }
 }

@@ -2,6 +2,7 @@
 //! that is down, a partition, a node that is off. Pure.
 
 mod obstacle;
+mod past;
 
 use std::net::IpAddr;
 
@@ -39,7 +40,8 @@ pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
         return known;
     }
     let is_known = targets.iter().any(|target| target.is_sure && target.from.is_some());
-    if is_known { Vec::new() } else { guesses(scene) }
+    let found = if is_known { Vec::new() } else { guesses(scene) };
+    if found.is_empty() { past::cause(scene, targets).into_iter().collect() } else { found }
 }
 
 /// Walks to a known address, and back.

@@ -12,7 +12,7 @@ use crate::evidence::code::Fact as _;
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::artifact::Artifact;
 use crate::evidence::facts::event::{Event, EventKind};
-use crate::evidence::facts::network::Network;
+use crate::evidence::facts::network::{AttemptKind, Network};
 use crate::evidence::facts::topology::LabFacts;
 use crate::evidence::facts::{Facts, Look, Reason};
 use crate::evidence::record::{Networks, Record};
@@ -215,10 +215,13 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Adds what a flight recorder has kept since the last look.
+    /// Adds what a flight recorder has kept since the last look. Sockets that were closed since may
+    /// have been closed by the end of the test.
     fn note_late(&mut self, inode: u64, recorder: &Recorder) {
         let Some(look) = self.looks.last_mut() else { return };
-        let attempts = Some(recorder.read());
+        let mut attempts = recorder.read();
+        attempts.retain(|one| one.kind != AttemptKind::Closed || look.reason == Reason::End);
+        let attempts = Some(attempts);
         let network = Network { inode, attempts, ..Network::default() };
         look.join(Look { networks: vec![network], ..Look::default() });
     }

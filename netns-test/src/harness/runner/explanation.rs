@@ -10,8 +10,13 @@ use crate::registry::case::{Case, ShouldPanic};
 use crate::report::make;
 
 /// Returns the lines of the report, and writes the bundle. `kind` is the end of a test that has not
-/// passed. Neither changes the verdict.
-pub(crate) fn of(case: &Case, verdict: &Verdict, kind: EndKind, evidence: &[u8]) -> Vec<String> {
+/// passed, `error` what its function has returned. Nothing of that changes the verdict.
+pub(crate) fn of(
+    case: &Case,
+    verdict: &Verdict,
+    (kind, error): (EndKind, Option<&str>),
+    evidence: &[u8],
+) -> Vec<String> {
     let Ok(settings) = env::settings() else { return Vec::new() };
     if settings.report == Report::Off {
         return Vec::new();
@@ -36,14 +41,15 @@ pub(crate) fn of(case: &Case, verdict: &Verdict, kind: EndKind, evidence: &[u8])
         return Vec::new();
     }
     let explained =
-        AssertUnwindSafe(|| make::report(ending(case, verdict, kind), evidence, is_kept));
+        AssertUnwindSafe(|| make::report(ending(case, verdict, (kind, error)), evidence, is_kept));
     let failed = |_| vec!["netns-test: the report could not be made".to_owned()];
     catch_unwind(explained).unwrap_or_else(failed)
 }
 
-fn ending(case: &Case, verdict: &Verdict, kind: EndKind) -> Ending {
-    let message = match verdict {
-        Verdict::Panicked(message) | Verdict::Failed(message) => message.clone(),
+fn ending(case: &Case, verdict: &Verdict, (kind, error): (EndKind, Option<&str>)) -> Ending {
+    let message = match (verdict, error) {
+        (Verdict::Failed(message), Some(error)) => format!("{message}: {error}"),
+        (Verdict::Panicked(message) | Verdict::Failed(message), _) => message.clone(),
         _ => String::new(),
     };
     let run = env::test_run();

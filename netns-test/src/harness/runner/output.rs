@@ -21,15 +21,34 @@ const CHUNKS_PER_TURN: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Replay {
     at_line_start: bool,
+    /// Last part of the output.
+    end: String,
 }
+
+/// Most bytes of the last part of the output.
+const END: usize = 4 << 10;
 
 impl Default for Replay {
     fn default() -> Self {
-        Self { at_line_start: true }
+        Self { at_line_start: true, end: String::new() }
     }
 }
 
 impl Replay {
+    /// Returns the error that a function has returned, as the standard library prints it last.
+    pub(crate) fn returned_error(&self) -> Option<&str> {
+        const MARK: &str = "Error: ";
+        let line = self.end.rfind(&format!("\n{MARK}")).map(|at| at + 1);
+        let start = line.or_else(|| self.end.starts_with(MARK).then_some(0))?;
+        Some(self.end[start + MARK.len()..].trim_end())
+    }
+
+    fn keep(&mut self, text: &str) {
+        self.end.push_str(&text[last(text)..]);
+        let start = last(&self.end);
+        self.end.drain(..start);
+    }
+
     /// Prints lines of the harness after the output.
     pub(crate) fn add_lines(&mut self, lines: &[String]) {
         let lines = lines.iter().map(|line| format!("netns-test: {line}"));
@@ -65,6 +84,7 @@ impl Replay {
             return;
         }
         self.at_line_start = text.ends_with('\n');
+        self.keep(text);
         match kind {
             Kind::Stdout => {
                 print!("{text}");
@@ -75,6 +95,12 @@ impl Replay {
             Kind::Stderr => eprint!("{text}"),
         }
     }
+}
+
+/// Returns the start of the last part of a text that is kept.
+fn last(text: &str) -> usize {
+    let surplus = text.len().saturating_sub(END);
+    (surplus..=text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
 
 /// Stream of a test's output.

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use crate::env;
 use crate::error::Failure;
+use crate::evidence::ending::EndKind;
 use crate::harness::child::body;
 use crate::harness::runner::verdict::{Judgement, Outcome, Verdict};
 use crate::harness::runner::{
@@ -104,7 +105,10 @@ fn ask(entry: &'static Entry, case: &'static Case) -> Verdict {
         Verdict::Refused(failure) => policy::judge(settings, case, failure),
         verdict => verdict,
     };
-    let report = explanation::of(case, &verdict, kind, &evidence);
+    let report = {
+        let error = replay.returned_error().filter(|_| kind == EndKind::Returned);
+        explanation::of(case, &verdict, (kind, error), &evidence)
+    };
     let verdict = with_notes(Judgement { verdict, notes }, &mut replay);
     replay.add_report(&report);
     verdict

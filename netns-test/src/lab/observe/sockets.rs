@@ -190,6 +190,7 @@ mod tests {
             interface: None,
             is_ipv6_only: None,
             retransmits: 0,
+            came: None,
             drops: None,
         }
     }

@@ -17,12 +17,16 @@ const MESSAGE: usize = 72;
 /// The kind of a timer (`idiag_timer`) that sends a segment again.
 const RETRANSMISSION: u8 = 1;
 
-/// `INET_DIAG_SKMEMINFO`, `INET_DIAG_SKV6ONLY` of `linux/inet_diag.h`.
+/// `INET_DIAG_INFO`, `INET_DIAG_SKMEMINFO`, `INET_DIAG_SKV6ONLY` of `linux/inet_diag.h`.
+const INFO: u16 = 2;
 const MEMORY: u16 = 7;
 const V6_ONLY: u16 = 11;
 
 /// `SK_MEMINFO_DROPS` of `linux/sock_diag.h`, in bytes.
 const DROPS: usize = 8 * 4;
+
+/// `tcpi_bytes_received` of `tcp_info` in `linux/tcp.h`.
+const CAME: usize = 128;
 
 /// A list that is being received.
 #[derive(Debug)]
@@ -111,12 +115,17 @@ fn socket(protocol: Protocol, body: &[u8]) -> Option<Socket> {
         drops: None,
         // The number counts what the timer of the socket is for.
         retransmits: if head[2] == RETRANSMISSION { head[3].into() } else { 0 },
+        came: None,
     };
     for one in attributes(rest) {
         match one.kind {
             MEMORY => {
                 let drops = one.value.get(DROPS..DROPS + 4).and_then(number);
                 found.drops = drops.map(u64::from);
+            }
+            INFO if protocol == Protocol::Tcp => {
+                let came = one.value.get(CAME..).and_then(|bytes| bytes.first_chunk());
+                found.came = came.map(|bytes| u64::from_ne_bytes(*bytes));
             }
             V6_ONLY => found.is_ipv6_only = one.value.first().map(|only| *only != 0),
             _ => {}
@@ -174,8 +183,16 @@ mod tests {
             is_ipv6_only: None,
             drops: None,
             retransmits: 0,
+            came: None,
         };
         assert_eq!(found, expected);
+        let mut body = message(IPV4, 1, ["10.0.0.1:1", "10.0.0.2:2"], [1; 5]);
+        let mut info = vec![0; CAME];
+        body.extend(attribute(INFO, &info));
+        assert_eq!(parsed(Protocol::Tcp, &body).came, None);
+        info.extend(4711_u64.to_ne_bytes());
+        body.extend(attribute(INFO, &info));
+        assert_eq!(parsed(Protocol::Tcp, &body).came, Some(4711));
     }
 
     #[test]

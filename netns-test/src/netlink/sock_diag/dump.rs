@@ -20,9 +20,9 @@ const ATTEMPTS: usize = 8;
 /// The number of the next request.
 static NUMBER: AtomicU32 = AtomicU32::new(1);
 
-/// Lists the sockets of a protocol in these states, a bit each. They are those of the network
-/// namespace in which `socket` was opened (`NETLINK_SOCK_DIAG`), not of the calling thread's. No
-/// other thread may use the socket meanwhile.
+/// Lists the sockets of a protocol in these states, with these extensions, a bit each. They are
+/// those of the network namespace in which `socket` was opened (`NETLINK_SOCK_DIAG`), not of the
+/// calling thread's. No other thread may use the socket meanwhile.
 ///
 /// # Errors
 ///
@@ -30,13 +30,13 @@ static NUMBER: AtomicU32 = AtomicU32::new(1);
 pub(crate) fn dump(
     socket: BorrowedFd<'_>,
     protocol: Protocol,
-    states: u32,
+    (states, extensions): (u32, u8),
 ) -> io::Result<Vec<Socket>> {
     let mut buffer = vec![0; BUFFER];
     let mut found = Vec::new();
     // A dump that was left in the middle goes on here. Until its end the kernel refuses another.
     while receive(socket, &mut buffer).is_ok() {}
-    for request in request::dumps(protocol, states) {
+    for request in request::dumps(protocol, states, extensions) {
         let mut attempts = 0;
         found.extend(loop {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -90,6 +90,7 @@ mod tests {
     use std::os::fd::{AsFd as _, OwnedFd};
 
     use super::*;
+    use crate::netlink::sock_diag::request::MEMORY;
     use crate::netlink::sock_diag::socket::{ALL_STATES, LISTENING};
     use crate::sys::net::netlink;
 
@@ -103,7 +104,7 @@ mod tests {
     #[test]
     fn a_buffer_that_is_too_small_grows() {
         let (_listener, address, socket) = listener();
-        let requests = request::dumps(Protocol::Tcp, 1 << LISTENING);
+        let requests = request::dumps(Protocol::Tcp, 1 << LISTENING, MEMORY);
         let mut buffer = vec![0; 64];
         // Other sockets of the machine come and go, so it may grow more than once.
         let found = (1..100).find_map(|number| {
@@ -123,10 +124,10 @@ mod tests {
     fn an_exchange_that_was_left_in_the_middle_does_no_harm() {
         let (_listener, address, socket) = listener();
         for states in [ALL_STATES, 1 << LISTENING] {
-            for request in request::dumps(Protocol::Tcp, ALL_STATES) {
+            for request in request::dumps(Protocol::Tcp, ALL_STATES, MEMORY) {
                 send(socket.as_fd(), &request.numbered(0)).unwrap();
             }
-            let found = dump(socket.as_fd(), Protocol::Tcp, states).unwrap();
+            let found = dump(socket.as_fd(), Protocol::Tcp, (states, MEMORY)).unwrap();
             let own = found.iter().filter(|socket| socket.local == address);
             assert_eq!(own.count(), 1, "{states:#x}");
         }

@@ -31,6 +31,7 @@ pub(crate) fn parse(protocol: Protocol, line: &str) -> Option<Socket> {
         is_ipv6_only: None,
         drops: drops.and_then(|field| field.parse().ok()),
         retransmits,
+        came: None,
     })
 }
 
@@ -95,6 +96,7 @@ mod tests {
                 is_ipv6_only: None,
                 drops: None,
                 retransmits: 2,
+                came: None,
             };
             assert_eq!(parse(Protocol::Tcp, &line), Some(expected.clone()));
             (expected.protocol, expected.drops) = (Protocol::Udp, Some(9));

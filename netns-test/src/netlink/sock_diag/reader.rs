@@ -7,6 +7,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use crate::error::Failure;
 use crate::netlink::sock_diag::dump::dump;
 use crate::netlink::sock_diag::proc_files;
+use crate::netlink::sock_diag::request::MEMORY;
 use crate::netlink::sock_diag::socket::{Protocol, Socket};
 use crate::netlink::sock_diag::wanted::Wanted;
 use crate::sys::errno;
@@ -53,7 +54,7 @@ impl Reader {
     ) -> Result<Vec<Socket>, Failure> {
         let refusal = &mut self.refusals[at];
         if let (Some(socket), None) = (&self.socket, &refusal) {
-            match dump(socket.as_fd(), protocol, wanted.states(protocol)) {
+            match dump(socket.as_fd(), protocol, (wanted.states(protocol), MEMORY)) {
                 Ok(found) => return Ok(found),
                 Err(error) => *refusal = Some(errno::describe(&error)),
             }

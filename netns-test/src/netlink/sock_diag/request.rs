@@ -15,7 +15,10 @@ const BY_FAMILY: u16 = 20;
 const UDP: u8 = 17;
 
 /// The extension `INET_DIAG_SKMEMINFO`, as a bit.
-const MEMORY: u8 = 1 << 6;
+pub(crate) const MEMORY: u8 = 1 << 6;
+
+/// The extension `INET_DIAG_INFO`, as a bit: the kernel locks each TCP socket for it.
+pub(crate) const INFO: u8 = 1 << 1;
 
 /// The length of an `inet_diag_sockid`: all zeros stand for any.
 const ANY: [u8; 48] = [0; 48];
@@ -27,9 +30,9 @@ pub(crate) struct Request {
     body: Vec<u8>,
 }
 
-/// Returns the requests that list the sockets of a protocol in these states, a bit each. A request
-/// is to be sent when the one before has been answered.
-pub(crate) fn dumps(protocol: Protocol, states: u32) -> Vec<Request> {
+/// Returns the requests that list the sockets of a protocol in these states, with these extensions,
+/// a bit each. A request is to be sent when the one before has been answered.
+pub(crate) fn dumps(protocol: Protocol, states: u32, extensions: u8) -> Vec<Request> {
     if states == 0 {
         return Vec::new();
     }
@@ -38,12 +41,12 @@ pub(crate) fn dumps(protocol: Protocol, states: u32) -> Vec<Request> {
         // The older of two requests (`inet_diag_req`) lists both families in one walk through the
         // table, as `ss` does.
         Protocol::Tcp => {
-            let body = [&[IPV4, 0, 0, MEMORY], &ANY[..], &states, &[0; 4]].concat();
+            let body = [&[IPV4, 0, 0, extensions], &ANY[..], &states, &[0; 4]].concat();
             vec![Request { kind: TCP_BY_PROTOCOL, body }]
         }
         Protocol::Udp => [IPV4, IPV6]
             .map(|family| {
-                let body = [&[family, UDP, MEMORY, 0], &states[..], &ANY].concat();
+                let body = [&[family, UDP, extensions, 0], &states[..], &ANY].concat();
                 Request { kind: BY_FAMILY, body }
             })
             .into(),
@@ -63,7 +66,7 @@ mod tests {
     use crate::netlink::sock_diag::socket::ALL_STATES;
 
     fn messages(protocol: Protocol) -> Vec<Vec<u8>> {
-        dumps(protocol, ALL_STATES).iter().map(|one| one.numbered(7)).collect()
+        dumps(protocol, ALL_STATES, MEMORY).iter().map(|one| one.numbered(7)).collect()
     }
 
     #[test]
@@ -85,6 +88,6 @@ mod tests {
 
     #[test]
     fn no_states_need_no_request() {
-        assert!(dumps(Protocol::Udp, 0).is_empty());
+        assert!(dumps(Protocol::Udp, 0, MEMORY).is_empty());
     }
 }

@@ -52,4 +52,6 @@ pub(crate) struct Socket {
     pub(crate) drops: Option<u64>,
     /// Retransmissions of the oldest segment that is not acknowledged.
     pub(crate) retransmits: u32,
+    /// Bytes that a TCP socket has received in all.
+    pub(crate) came: Option<u64>,
 }

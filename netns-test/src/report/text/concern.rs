@@ -4,9 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::evidence::ending::Ending;
 use crate::evidence::facts::Facts;
-use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::facts::event::Event;
 use crate::evidence::facts::network::SocketState;
 use crate::explain::Cause;
+use crate::explain::scene;
 
 /// Most nodes and targets that are looked for.
 const MOST: usize = 8;
@@ -88,14 +89,9 @@ impl Concern {
     }
 }
 
-/// Returns the panic that has ended the test.
+/// Returns the panic that has ended the test: the last one whose message the verdict has.
 pub(crate) fn panic_of<'a>(ending: &Ending, facts: &'a Facts) -> Option<&'a Event> {
-    let mut panics = facts.events.iter().rev().filter(|event| event.kind == EventKind::Panic);
-    let is_it = |event: &&Event| {
-        let mut message = event.detail("message").into_iter();
-        message.any(|text| !text.is_empty() && ending.message.contains(text))
-    };
-    panics.clone().find(is_it).or_else(|| panics.next())
+    scene::last_panic(ending, facts).map(|at| &facts.events[at])
 }
 
 /// Returns the name of the node that has an address, now or as it was built.

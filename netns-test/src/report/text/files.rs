@@ -19,6 +19,25 @@ pub(crate) fn descriptor(look: &Look, process: &Process, number: i32) -> String 
     of_kernel.unwrap_or(target).to_owned()
 }
 
+/// Returns whether a descriptor is one by which an async runtime wakes its own threads: an eventfd,
+/// a timer, another epoll instance, or an end of an unnamed pair of UNIX sockets, as tokio has for
+/// signals.
+pub(crate) fn wakes(look: &Look, process: &Process, number: i32) -> bool {
+    let Some(found) = process.descriptors.iter().find(|one| one.number == number) else {
+        return false;
+    };
+    if let Some(socket) = found.socket().and_then(|inode| socket_of(look, inode)) {
+        let is_of_signals = process.descriptors.iter().filter(|one| one.socket() == found.socket());
+        return socket.1.protocol == Protocol::Unix
+            && socket.1.path.is_empty()
+            && is_of_signals.count() > 1;
+    }
+    let kinds = ["[eventfd", "[eventpoll]", "[timerfd]", "[signalfd]"];
+    kinds.iter().any(|kind| {
+        found.target.strip_prefix("anon_inode:").is_some_and(|target| target.starts_with(kind))
+    })
+}
+
 /// Returns a socket as `tcp 10.0.0.1:4000 -> 10.0.0.2:80`.
 pub(crate) fn ends(socket: &Socket) -> String {
     let mut text = socket.protocol.word().to_owned();
@@ -55,17 +74,23 @@ pub(crate) fn is_of_network(socket: &Socket) -> bool {
     !matches!(socket.protocol, Protocol::Unix | Protocol::Netlink | Protocol::Packet)
 }
 
+fn is_of_datagrams(socket: &Socket) -> bool {
+    matches!(socket.protocol, Protocol::Udp | Protocol::Raw | Protocol::Icmp)
+}
+
 /// Returns the state of a socket's queues.
 pub(crate) fn queues(socket: &Socket) -> String {
     if socket.state == SocketState::Listen {
         return format!("queue {}/{}", socket.received, socket.unsent);
     }
     let mut parts = Vec::new();
+    // Of datagrams the kernel reports the memory that they take, with its own headers.
+    let memory = if is_of_datagrams(socket) { " of memory" } else { "" };
     if socket.received > 0 {
-        parts.push(format!("{} bytes unread", socket.received));
+        parts.push(format!("{} bytes{memory} unread", socket.received));
     }
     if socket.unsent > 0 {
-        parts.push(format!("{} bytes unsent", socket.unsent));
+        parts.push(format!("{} bytes{memory} unsent", socket.unsent));
     }
     if let Some(drops) = socket.drops.filter(|drops| *drops > 0) {
         parts.push(format!("{drops} dropped"));

@@ -44,6 +44,7 @@ pub(crate) fn section(facts: &Facts, causes: &[Cause]) -> Section {
 fn rows(facts: &Facts, causes: &[Cause]) -> Vec<Row> {
     let cited: Vec<usize> = causes.iter().flat_map(|cause| cause.events.clone()).collect();
     let events = facts.events.iter().enumerate();
+    let events = events.filter(|(_, event)| event.kind != EventKind::Status);
     let events = events.map(|(at, event)| of_event(event, cited.contains(&at)));
     let networks = facts.look().into_iter().flat_map(|look| &look.networks);
     let attempts = networks.flat_map(|network| {

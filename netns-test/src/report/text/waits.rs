@@ -140,15 +140,24 @@ fn meaning(call: &Call) -> &'static str {
 }
 
 fn of_files(look: &Look, process: &Process, call: &Call) -> String {
-    let files = call.descriptors.iter().map(|&number| {
+    // Of many, those that wake a runtime are its own: the user has not opened them.
+    let is_poll = call.name.starts_with("epoll_") || call.descriptors.len() > 1;
+    let is_own = |number: &&i32| is_poll && files::wakes(look, process, **number);
+    let own = call.descriptors.iter().filter(is_own).count();
+    let users = call.descriptors.iter().filter(|number| !is_own(number));
+    let files = users.clone().map(|&number| {
         let what = files::descriptor(look, process, number);
         if what.is_empty() { format!("fd {number}") } else { format!("fd {number}: {what}") }
     });
+    let count = call.descriptors.len() - own;
     let mut texts: Vec<String> = files.take(MOST_FILES).collect();
-    if call.descriptors.len() > MOST_FILES {
-        texts.push(format!("{} more", call.descriptors.len() - MOST_FILES));
+    if count > MOST_FILES {
+        texts.push(format!("{} more", count - MOST_FILES));
     }
-    texts.join("; ")
+    match (count, own) {
+        (0, 1..) => "for events of its runtime only".to_owned(),
+        _ => texts.join("; "),
+    }
 }
 
 /// Returns for how long nothing has happened.

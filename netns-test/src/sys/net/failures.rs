@@ -10,10 +10,12 @@ use std::io;
 use std::mem::{size_of, size_of_val};
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 
 use crate::sys::fds::adopt;
+use crate::sys::process::progress;
 
 /// Family of IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,7 @@ pub(crate) fn resets(family: Family) -> io::Result<OwnedFd> {
         ],
     };
     attach(&socket, filter)?;
+    add_times(&socket);
     Ok(socket)
 }
 
@@ -60,6 +63,7 @@ pub(crate) fn icmp_errors(family: Family) -> io::Result<OwnedFd> {
             // Destination unreachable, time exceeded, parameter problem: a bit that is set blocks.
             let blocked: u32 = !(1 << 3 | 1 << 11 | 1 << 12);
             set(&socket, (libc::SOL_RAW, FILTER), &blocked)?;
+            add_times(&socket);
             Ok(socket)
         }
         Family::V6 => {
@@ -71,6 +75,7 @@ pub(crate) fn icmp_errors(family: Family) -> io::Result<OwnedFd> {
             let mut blocked = [u32::MAX; 8];
             blocked[0] = !0b1_1110;
             set(&socket, (libc::SOL_ICMPV6, FILTER), &blocked)?;
+            add_times(&socket);
             Ok(socket)
         }
     }
@@ -164,6 +169,12 @@ fn attach(socket: &OwnedFd, filter: &[libc::sock_filter]) -> io::Result<()> {
     set(socket, (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER), &program)
 }
 
+/// Makes the kernel note when each packet arrives. Without that the times are unknown.
+fn add_times(socket: &OwnedFd) {
+    let on: libc::c_int = 1;
+    drop(set(socket, (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS), &on));
+}
+
 fn set<T>(
     socket: &OwnedFd,
     (level, option): (libc::c_int, libc::c_int),
@@ -184,36 +195,67 @@ pub(crate) struct Received {
     pub(crate) bytes: Vec<u8>,
     /// Address that it came from.
     pub(crate) from: Option<IpAddr>,
+    /// Time of its arrival, of the monotonic clock, if it is known.
+    pub(crate) at: Option<Duration>,
 }
 
 /// Receives the next packet or message, if there is one.
 pub(crate) fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<Received>> {
-    let mut buffer = [0; 2048];
+    let mut buffer = [0_u8; 2048];
+    let mut control = [0_u64; 16];
     // SAFETY: zero bytes are a valid address.
     let mut address: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
     loop {
-        let mut length = size_of_val(&address) as libc::socklen_t;
-        // SAFETY: the kernel writes no more than the sizes of buffer and address.
-        let result = unsafe {
-            libc::recvfrom(
-                socket.as_raw_fd(),
-                buffer.as_mut_ptr().cast(),
-                buffer.len(),
-                0,
-                (&raw mut address).cast(),
-                &raw mut length,
-            )
-        };
+        let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        // SAFETY: zero bytes are a valid header.
+        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+        header.msg_name = (&raw mut address).cast();
+        header.msg_namelen = size_of_val(&address) as libc::socklen_t;
+        header.msg_iov = &raw mut part;
+        header.msg_iovlen = 1;
+        header.msg_control = control.as_mut_ptr().cast();
+        header.msg_controllen = size_of_val(&control) as _;
+        // SAFETY: the kernel writes no more than the sizes of the buffers, which are live.
+        let result = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, 0) };
         return match Errno::result(result) {
             Ok(count) => {
                 let bytes = buffer[..usize::try_from(count).unwrap_or(0)].to_vec();
-                Ok(Some(Received { bytes, from: ip_of(&address) }))
+                let at = time(&header).and_then(monotonic);
+                Ok(Some(Received { bytes, from: ip_of(&address), at }))
             }
             Err(Errno::EAGAIN) => Ok(None),
             Err(Errno::EINTR) => continue,
             Err(errno) => Err(errno.into()),
         };
     }
+}
+
+/// Returns the time of arrival that the kernel has added, by the clock of the day.
+fn time(header: &libc::msghdr) -> Option<Duration> {
+    // SAFETY: recvmsg(2) has filled the header, and its control buffer is live.
+    let first = unsafe { libc::CMSG_FIRSTHDR(header) };
+    // SAFETY: it is null, or a whole header in the control buffer, which is aligned for it.
+    let first = unsafe { first.as_ref() }?;
+    // SAFETY: it takes a number.
+    let length = unsafe { libc::CMSG_LEN(size_of::<libc::timespec>() as libc::c_uint) };
+    let is_time = (first.cmsg_level, first.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS);
+    if !is_time || (first.cmsg_len as usize) < length as usize {
+        return None;
+    }
+    // SAFETY: the header is in the control buffer, and its data behind it.
+    let data = unsafe { libc::CMSG_DATA(first) };
+    // SAFETY: the length of the data was checked, and any bytes are a valid time.
+    let time: libc::timespec = unsafe { data.cast::<libc::timespec>().read_unaligned() };
+    let seconds = u64::try_from(time.tv_sec).ok()?;
+    Some(Duration::new(seconds, u32::try_from(time.tv_nsec).ok()?))
+}
+
+/// Returns a time of the past, by the clock of the day, as one of the monotonic clock. If this
+/// thread is interrupted between the two clocks, it is too early.
+fn monotonic(time: Duration) -> Option<Duration> {
+    let now = progress::now();
+    let today = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    now.checked_sub(today.checked_sub(time)?)
 }
 
 /// Returns the address of a raw socket's packet; none for a netlink message.

@@ -1,10 +1,10 @@
 //! A refused connection to an address that is not known. Pure.
 
 use crate::evidence::facts::network::{Network, Protocol, Socket};
-use crate::explain::cause::{Cause, Certainty};
+use crate::explain::cause::Cause;
 use crate::explain::causes::earlier;
-use crate::explain::listener::{rejects, shown};
-use crate::explain::scene::{Scene, is_loopback, is_server, node_name};
+use crate::explain::listener::shown;
+use crate::explain::scene::{Scene, is_loopback, is_server, node_name, on_node};
 
 /// Facts that are known without the address.
 struct Known<'a> {
@@ -29,11 +29,25 @@ pub(super) fn cause(scene: &Scene<'_>) -> Option<Cause> {
         .or_else(|| limited(scene, &known))
         .or_else(|| nothing(scene, &known))
         .or_else(|| other_address(scene, &known))
+        .or_else(|| gone(scene, &known))
+}
+
+/// Says what the counters show, if the sockets were closed before the state was read.
+fn gone(scene: &Scene<'_>, known: &Known<'_>) -> Option<Cause> {
+    let node = known.node.as_ref().filter(|_| !scene.has_sockets)?;
+    let here = on_node(node);
+    Some(
+        Cause::likely(format!("nothing {here} listened at the address of the connection"))
+            .shown_by(known.proof.clone())
+            .shown_by("the sockets were closed before the failure was known")
+            .try_to("start the server before the connection, and wait until it listens")
+            .on(node),
+    )
 }
 
 /// Explains it by a program that has ended.
 fn ended(scene: &Scene<'_>, known: &Known<'_>) -> Option<Cause> {
-    let (cause, ended) = earlier::ended_program(scene, known.node.as_deref())?;
+    let (cause, ended) = earlier::ended_program(scene, known.node.as_deref(), None)?;
     Some(
         Cause::likely(format!("nothing listens at the address, and {ended}"))
             .shown_by(known.proof.clone())
@@ -63,15 +77,13 @@ fn limited(scene: &Scene<'_>, known: &Known<'_>) -> Option<Cause> {
 
 /// Explains it by the absence of any server.
 fn nothing(scene: &Scene<'_>, known: &Known<'_>) -> Option<Cause> {
-    let has_gaps = scene.networks.iter().any(|network| !network.gaps.is_empty());
     let any = scene.networks.iter().any(|network| network.sockets.iter().any(is_server));
-    if any || scene.networks.is_empty() {
+    if any || scene.networks.is_empty() || !scene.has_sockets {
         return None;
     }
-    let is_sure = !has_gaps && rejects(scene).is_none();
     let place = if is_lab(scene) { "on any node" } else { "in the test's network" };
     Some(
-        Cause::new(Certainty::if_sure(is_sure), format!("nothing listens {place}"))
+        Cause::likely(format!("nothing listens {place}"))
             .shown_by("no TCP socket listens, and no UDP socket waits for datagrams")
             .shown_by(known.proof.clone())
             .try_to("start the server before the connection, and wait until it listens"),

@@ -16,6 +16,10 @@ pub(super) fn decisive<'a, 'b>(
     if own.is_outside() {
         return Some((own, true));
     }
+    // A runtime polls this socket, and may also wait for a timer or a channel.
+    if own.socket.is_some() {
+        return Some((own, false));
+    }
     let mut others = waits.iter().filter(|wait| wait.process.is_body && wait.is_outside());
     let first = others.next()?;
     others.next().is_none().then_some((first, false))

@@ -25,8 +25,11 @@ pub(crate) fn causes(scene: &Scene<'_>, _targets: &[Target<'_>]) -> Vec<Cause> {
     if is_limit {
         found.extend(runtime::cause(scene, &waits));
     }
-    found.extend(pair::cause(scene, &waits));
-    found.extend(silence::causes(scene, &waits));
+    match pair::cause(scene, &waits) {
+        // It says what the silence is.
+        Some(pair) => found.push(pair),
+        None => found.extend(silence::causes(scene, &waits)),
+    }
     if is_limit && found.is_empty() {
         found.extend(last_resort(scene, &waits));
     }
@@ -55,7 +58,7 @@ fn last_resort(scene: &Scene<'_>, waits: &[Wait<'_>]) -> Option<Cause> {
         wait.place(),
         wait.thread.state
     ));
-    if !is_own {
+    if !is_own && test.is_some_and(|test| test.tid != wait.thread.tid) {
         cause = cause.shown_by("the test's own thread waits for another thread");
     }
     for other in waits.iter().filter(|other| other.thread.tid != wait.thread.tid).take(3) {
@@ -65,7 +68,7 @@ fn last_resort(scene: &Scene<'_>, waits: &[Wait<'_>]) -> Option<Cause> {
     }
     let advice = match wait.kind {
         Kind::Lock => "look at what holds the lock, or should send or end",
-        Kind::Sleep => "shorten the pause, or wait for an event: `wait(limit)` of a node",
+        Kind::Sleep => "shorten the pause, or wait for an event: `lab[node].wait(limit)` has some",
         Kind::Child => "look at what the program waits for, or end it first",
         _ => "look at what should come there; set a time limit of the operation",
     };

@@ -3,6 +3,7 @@
 use crate::evidence::facts::network::{AttemptKind, Network, Protocol, Socket, SocketState};
 use crate::explain::cause::{Cause, Certainty};
 use crate::explain::causes::waits::decisive::{decisive, stillness};
+use crate::explain::causes::waits::pair::{received, side};
 use crate::explain::scene::{Scene, node_name};
 use crate::explain::trouble::Trouble;
 use crate::explain::wait::{Kind, Wait, shown, waits};
@@ -24,7 +25,10 @@ pub(super) fn causes(scene: &Scene<'_>, waits: &[Wait<'_>]) -> Vec<Cause> {
 fn of_wait(scene: &Scene<'_>, wait: &Wait<'_>, is_own: bool) -> Option<Cause> {
     let (network, socket) = wait.socket?;
     let cause = match (wait.kind, socket.protocol) {
-        (Kind::Accept, Protocol::Tcp) => no_connection(scene, network, socket, is_own),
+        (Kind::Receive | Kind::Poll, Protocol::Tcp) if socket.state != SocketState::Listen => {
+            quiet(scene, Some(socket))
+        }
+        (Kind::Accept | Kind::Poll, Protocol::Tcp) => no_connection(scene, network, socket, is_own),
         (Kind::Receive | Kind::Poll, Protocol::Udp) => no_datagram(scene, network, socket, is_own),
         _ => return None,
     }?;
@@ -190,25 +194,61 @@ fn of_node(scene: &Scene<'_>) -> Option<Cause> {
         }
         return None;
     }
-    let quiet = sockets().find(|(_, one)| {
-        let is_quiet = |one: &Socket| one.received == 0 && one.unsent == 0;
-        one.protocol == Protocol::Tcp
-            && one.state == SocketState::Established
-            && is_quiet(one)
-            && scene.peer(one).is_some_and(|(_, peer)| is_quiet(peer))
+    quiet(scene, None)
+}
+
+/// Explains a connection on which nothing is on its way: which side has received what, and has not
+/// answered.
+fn quiet(scene: &Scene<'_>, awaited: Option<&Socket>) -> Option<Cause> {
+    let is_quiet = |one: &Socket| one.received == 0 && one.unsent == 0;
+    let all = scene
+        .networks
+        .iter()
+        .flat_map(|network| network.sockets.iter().map(move |socket| (network, socket)));
+    let mut found = all.filter_map(|(network, socket)| {
+        let is_it = socket.protocol == Protocol::Tcp
+            && socket.state == SocketState::Established
+            && is_quiet(socket)
+            && awaited.is_none_or(|awaited| awaited.inode == socket.inode);
+        let (other, peer) = scene.peer(socket).filter(|(_, peer)| is_it && is_quiet(peer))?;
+        Some([(network, socket), (other, peer)])
     });
-    let (network, socket) = quiet?;
-    let (other, peer) = scene.peer(socket)?;
-    let (one, two) = (node_name(&network.node), node_name(&other.node));
+    // Both ends of one connection are found, or one that is awaited.
+    let first = found.next()?;
+    let is_only = found.all(|[(_, socket), _]| socket.inode == first[1].1.inode);
+    // The end that waits comes first: on the node that has failed, or the one with less.
+    let came = |end: &(&Network, &Socket)| end.1.came.unwrap_or(0);
+    let is_turned = match scene.node {
+        _ if awaited.is_some() => false,
+        Some(node) if first[0].0.node != first[1].0.node => first[1].0.node == node,
+        _ => came(&first[0]) > came(&first[1]),
+    };
+    let ends = if is_turned { [first[1], first[0]] } else { first };
+    let [waits, silent] = ends.map(|(network, socket)| side(scene, network, socket));
+    let (got, given) = (came(&ends[0]), came(&ends[1]));
+    let text = match (got, given) {
+        (0, 0) => {
+            format!("nothing was sent on the connection of {waits} and {silent} while one waited")
+        }
+        (0, _) => format!("{silent} has read {given} bytes from {waits}, and has not answered"),
+        (_, 0) => format!("{waits} has read {got} bytes from {silent}, and has sent nothing to it"),
+        _ => format!("neither of {waits} and {silent} sends: each has read all that it received"),
+    };
+    let advice = match (got, given) {
+        (0, 1..) => format!(
+            "look at what {silent} waits for: the end of the request, or a flush of its answer"
+        ),
+        _ => "let one side send first, or flush what it has written to a buffer".to_owned(),
+    };
+    let mut cause = Cause::likely(text)
+        .shown_by(format!("the queues of {} are empty at both ends", shown(ends[0].1)))
+        .shown_by_all(received(scene, &ends));
+    if !is_only && awaited.is_none() {
+        cause = cause.shown_by("there are other connections, and the error does not name one");
+    }
+    let cause = cause.try_to(advice);
     Some(
-        Cause::likely(format!(
-            "nothing was sent on the connection of {one} and {two} while one waited"
-        ))
-        .shown_by(format!("the queues of {} are empty at both ends", shown(socket)))
-        .try_to("let one side send first, or flush what it has written to a buffer")
-        .socket(socket.inode)
-        .socket(peer.inode)
-        .on(&network.node)
-        .on(&other.node),
+        ends.iter()
+            .fold(cause, |cause, (network, socket)| cause.socket(socket.inode).on(&network.node)),
     )
 }

@@ -32,6 +32,59 @@ fn two_sides_that_wait_for_each_other_are_found() {
     one.does_not_say("wait for each other");
 }
 
+/// Returns a read of the client that was not answered in time, by what both ends have received.
+fn unanswered(client: u64, server: u64) -> Sample {
+    let mut sample = reading(8);
+    sample.body().threads.retain(|thread| thread.tid < 8);
+    sample.network("client").sockets[0].came = Some(client);
+    sample.network("server").sockets[0].came = Some(server);
+    sample.thread("client", THREAD, "futex", None);
+    sample.panics("Os { code: 11, kind: WouldBlock, message: \"\" }")
+}
+
+#[test]
+fn the_side_that_has_not_answered_is_named() {
+    let cause = unanswered(0, 9).says(Likely, "server has read 9 bytes from client, and has not");
+    assert!(cause.proof[1].contains("client has received 0 bytes in all, server 9"), "{cause:?}");
+    unanswered(9, 0).says(Likely, "client has read 9 bytes from server, and has sent nothing");
+    unanswered(4, 9).says(Likely, "neither of client and server sends");
+    unanswered(0, 0).says(Likely, "nothing was sent on the connection of client and server");
+    let mut sample = unanswered(0, 9);
+    sample.network("server").sockets[0].received = 9;
+    sample.does_not_say("has read");
+    // The time limit of the test: its thread waits on this connection.
+    let mut sample = reading(THREAD);
+    sample.thread("server", 9, "nanosleep", None);
+    sample.network("server").sockets[0].came = Some(9);
+    sample.says(Likely, "server has read 9 bytes from client, and has not answered");
+}
+
+#[test]
+fn two_sides_that_wait_may_have_sent_before() {
+    let mut sample = reading(THREAD);
+    sample.network("client").sockets[0].came = Some(0);
+    sample.network("server").sockets[0].came = Some(9);
+    let cause = sample.says(Certain, "for each other: both read, and all that was sent is read");
+    assert!(cause.proof[3].contains("client has received"), "{cause:?}");
+    sample.does_not_say("neither has sent");
+}
+
+#[test]
+fn a_runtime_that_polls_one_socket_waits_for_it() {
+    let mut sample = Sample::pair().hangs();
+    sample.socket("server", 1, "0.0.0.0:80", "");
+    let waker = Descriptor { number: 50, target: "anon_inode:[eventfd]".into(), watched: vec![] };
+    sample.body().descriptors.push(waker);
+    sample.thread("server", THREAD, "epoll_wait", Some(50));
+    let call = sample.body().threads.last_mut().unwrap().call.as_mut().unwrap();
+    call.descriptors.push(1);
+    sample.says(Likely, "nothing has connected to 0.0.0.0:80 on server");
+    sample.socket("server", 2, "0.0.0.0:81", "");
+    let call = sample.body().threads.last_mut().unwrap().call.as_mut().unwrap();
+    call.descriptors.push(2);
+    sample.does_not_say("nothing has connected");
+}
+
 #[test]
 fn a_side_that_does_not_read_is_found() {
     let mut sample = reading(THREAD);

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::explain::cause::{Cause, Certainty};
+use crate::explain::code;
 use crate::explain::path::Obstacle;
 use crate::explain::scene::{Scene, node_name};
 
@@ -42,12 +43,15 @@ fn cut(scene: &Scene<'_>, found: &Found<'_>, certainty: Certainty, way: &str) ->
     Some(match &found.obstacle {
         Obstacle::Off(node) => new(format!("{node} is powered off"))
             .shown_by(format!("it has no network, {way}"))
-            .try_to(format!("`lab.power_on({node})` before it is needed"))
+            .try_to(code::about("node", node, |node| format!("lab.power_on({node})?")))
             .on(node),
         Obstacle::Down { node, interface, link } => {
             let what = link.map_or_else(String::new, |link| format!("link {link} is down: "));
             let advice = match link {
-                Some(link) => format!("`lab[{link}].up()`, or keep it up meanwhile"),
+                Some(link) => {
+                    let up = code::about("link", link, |link| format!("lab[{link}].up()?"));
+                    format!("{up}, or keep it up meanwhile")
+                }
                 None => format!("set {interface} up: `ip link set {interface} up`"),
             };
             new(format!("{what}interface {interface} of {} is down", node_name(node)))
@@ -59,7 +63,7 @@ fn cut(scene: &Scene<'_>, found: &Found<'_>, certainty: Certainty, way: &str) ->
             let other = scene.owner(*source, None).unwrap_or_default();
             new(format!("{} and {node} are separated by a partition", named(other, *source)))
                 .shown_by(format!("{node} has the rule \"from {source} blackhole\""))
-                .try_to("`lab.heal()` before they are to talk")
+                .try_to("`lab.heal()?` before they are to talk")
                 .on(node)
                 .on(other)
         }
@@ -81,10 +85,7 @@ fn routed(
             let counter = counted(scene, node, to);
             new(format!("{} has no route {back}to {}", node_name(node), subject(scene, *to)))
                 .shown_by(format!("no route of {} covers {to}{counter}", node_name(node)))
-                .try_to(format!(
-                    "add one: `lab[{node}].add_route(\"{to}/{}\", via)`, or a default route",
-                    if to.is_ipv4() { 32 } else { 128 }
-                ))
+                .try_to(format!("add one: {}, or a default route", add_route(node, *to)))
                 .on(node)
         }
         Obstacle::Rejected { node, by } => {
@@ -151,6 +152,16 @@ fn events(scene: &Scene<'_>, obstacle: &Obstacle<'_>) -> Option<(usize, String)>
     let at = event.at.saturating_sub(began).as_secs_f64();
     let node = if event.node.is_empty() { String::new() } else { format!("{} ", event.node) };
     Some((position, format!("since {at:.3} s: {} {node}{}", kind.word(), event.text)))
+}
+
+fn add_route(node: &str, to: IpAddr) -> String {
+    let prefix = if to.is_ipv4() { 32 } else { 128 };
+    match node {
+        "" => format!("`ip route add {to}/{prefix} via ...`"),
+        _ => code::about("node", node, |node| {
+            format!("lab[{node}].add_route(\"{to}/{prefix}\", via)?")
+        }),
+    }
 }
 
 /// Returns what the counters say of packets without a route.

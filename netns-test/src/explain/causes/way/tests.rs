@@ -1,5 +1,6 @@
 //! Tests of the obstacles on a path, and near misses. Pure.
 
+use crate::evidence::facts::event::EventKind;
 use crate::evidence::facts::network::{AttemptKind, Rule};
 use crate::explain::cause::Certainty::{Certain, Likely};
 use crate::explain::sample::{Sample, address, device, route};
@@ -162,4 +163,41 @@ fn a_limit_of_any_other_operation_is_not_about_the_connection() {
     sample.attempt("client", AttemptKind::Syn, "10.0.0.1:41234", "10.0.0.2:80");
     sample.interface("server", "eth0").is_up = false;
     sample.panics("deadline has elapsed").says(Likely, "link lan is down");
+}
+
+#[test]
+fn a_partition_that_was_healed_before_the_failure_is_found() {
+    let healed = |sample: &mut Sample, sides: &str, at: u64| {
+        let on = sample.event(EventKind::Partition, "", 10_100, sides);
+        *on = on.clone().with("state", "on");
+        let off = sample.event(EventKind::Partition, "", at, "healed");
+        *off = off.clone().with("state", "off");
+    };
+    let mut sample = pair();
+    healed(&mut sample, "client | server", 10_800);
+    let cause =
+        sample.says(Likely, "client and server were separated by a partition until 0.100 s");
+    assert_eq!(cause.events.len(), 2);
+    // It was between other nodes, or the path is cut now, or it has ended after the failure.
+    let mut other = pair();
+    healed(&mut other, "client | router", 10_800);
+    other.does_not_say("partition");
+    sample.interface("server", "eth0").is_up = false;
+    sample.does_not_say("partition");
+    let mut late = pair();
+    healed(&mut late, "client | server", 10_950);
+    late.does_not_say("were separated");
+}
+
+#[test]
+fn a_link_that_is_up_again_is_found() {
+    let mut sample = pair();
+    for (at, state) in [(10_100, "down"), (10_800, "up")] {
+        let event = sample.event(EventKind::Link, "", at, &format!("lan {state}"));
+        *event = event.clone().with("link", "lan").with("state", state);
+    }
+    sample.says(Likely, "link lan was down until 0.100 s before the failure");
+    sample
+        .panics("Os { code: 104, kind: ConnectionReset, message: \"\" }")
+        .does_not_say("was down");
 }

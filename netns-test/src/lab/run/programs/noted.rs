@@ -71,3 +71,10 @@ impl Noted {
         event.with("program", &self.program).with("pid", self.pid)
     }
 }
+
+/// Notes that the test has the status of a program.
+pub(crate) fn seen(node: &str, program: &str, pid: Pid) {
+    let seen = Noted { node: node.to_owned(), program: program.to_owned(), pid, size: 0 };
+    let text = format!("{program} (process {pid}): the test has its status");
+    log::note(|| seen.event(EventKind::Status, text));
+}

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::error::{Error, Failure, Result, located};
 use crate::lab::fabric::node::LiveNode;
 use crate::lab::run::blocked;
 use crate::lab::run::panics::Panics;
+use crate::lab::run::programs::noted;
 use crate::lab::run::programs::noted::Noted;
 use crate::lab::run::programs::output::{Feed, Source};
 use crate::sys::lock::lock;
@@ -50,6 +52,8 @@ pub(crate) struct Program {
     pub(crate) node: String,
     id: u32,
     child: Mutex<Child>,
+    /// Whether the log has that the test has the status.
+    is_seen: AtomicBool,
     pub(crate) feed: Arc<Feed>,
     pub(crate) network: Place,
     /// Panics on the nodes of its lab, which end waits for it.
@@ -102,7 +106,8 @@ impl NodeChild {
         };
         let panics = panics.clone();
         let (name, node, child) = (name.to_owned(), node.name().to_owned(), Mutex::new(child));
-        let program = Arc::new(Program { name, node, id, child, feed, network, panics });
+        let is_seen = AtomicBool::new(false);
+        let program = Arc::new(Program { name, node, id, child, is_seen, feed, network, panics });
         Ok(Self { stdin, stdout, stderr, program, owner: process::id() })
     }
 
@@ -232,8 +237,12 @@ impl Program {
     }
 
     pub(crate) fn try_wait(&self) -> Result<Option<ExitStatus>> {
-        let mut child = lock(&self.child);
-        child.try_wait().map_err(|error| self.failure("wait for", &error))
+        let status = lock(&self.child).try_wait();
+        let status = status.map_err(|error| self.failure("wait for", &error))?;
+        if status.is_some() && !self.is_seen.swap(true, Ordering::Relaxed) {
+            noted::seen(&self.node, &self.name, self.id as process::Pid);
+        }
+        Ok(status)
     }
 
     /// Returns the failure of a wait for the program to do `what`, with its state and its last

@@ -88,6 +88,7 @@ fn refused() -> (Ending, Facts, Vec<Cause>) {
         attempt: 2,
         attempts: 3,
         source: Vec::new(),
+        statement: String::new(),
     };
     let panic = event(242, "client", EventKind::Panic, PLACE);
     let spawn = event(131, "server", EventKind::Spawn, "echo-server --port 8080 (pid 7)");
@@ -140,6 +141,7 @@ fn around() -> Around {
         excerpt: Some(Excerpt {
             line: 31,
             lines: vec![line(30, "    client.run(connect)?"), line(31, "        .unwrap();")],
+            statement: String::new(),
         }),
         evidence: "target/netns-test/shop/lan/client_reaches_server/attempt-2/".into(),
         again: "cargo test --test lan -- --exact client_reaches_server --nocapture".into(),
@@ -277,10 +279,10 @@ What happened (seconds since the test began)
 Who waits for what
   client: the test's thread (tid 3): recvfrom, for data, fd 9: udp 10.0.0.1:4433
   process logger (pid 12): exited with status 1, and no process has waited for it
-  client: thread tokio-rt-1 (tid 4): epoll_wait, fd 5: pipe; fd 6: eventfd
+  client: thread tokio-rt-1 (tid 4): epoll_wait, fd 5: pipe
   The last event was 29.8 s before.
 Sockets
-  client   udp  UNCONN     10.0.0.1:4433   9 bytes unread, 47 dropped
+  client   udp  UNCONN     10.0.0.1:4433   9 bytes of memory unread, 47 dropped
   server   tcp  LISTEN     127.0.0.1:8080   queue 0/128   pid 7 echo-server
 Programs
   server  echo-server (pid 7): has not ended

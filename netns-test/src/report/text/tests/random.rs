@@ -97,6 +97,7 @@ impl Source {
             attempt: self.below(3) as u32,
             attempts: self.below(3) as u32,
             source: Vec::new(),
+            statement: String::new(),
         }
     }
 
@@ -113,7 +114,11 @@ impl Source {
         let lines = (1..4).map(|line| (line, self.text())).collect();
         let problems = self.below(3);
         Around {
-            excerpt: (self.below(2) == 0).then_some(Excerpt { line: 3, lines }),
+            excerpt: (self.below(2) == 0).then_some(Excerpt {
+                line: 3,
+                lines,
+                statement: String::new(),
+            }),
             evidence: self.text(),
             problems: (0..problems).map(|_| self.text()).collect(),
             again: self.text(),
