@@ -143,8 +143,12 @@ fn counted(word: &str) -> String {
     if rest.len() < word.len() { format!("N{rest}") } else { word.to_owned() }
 }
 
-/// Returns a word without the line of a source file, and without a port that the kernel has chosen.
+/// Returns a word without the line of a source file, without a port that the kernel has chosen, and
+/// without the place of a scratch directory.
 fn place(word: &str) -> String {
+    if let Some((_, scratch)) = word.split_once("/netns-test-") {
+        return format!("TMP/netns-test-{}", counted(scratch));
+    }
     if let Some((file, rest)) = word.split_once(".rs:") {
         let rest = rest.trim_start_matches(|letter: char| letter.is_ascii_digit() || letter == ':');
         return format!("{file}.rs:LINE{rest}");

@@ -26,6 +26,12 @@ pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
     found.into_iter().collect()
 }
 
+/// Returns whether a rule that names the port of a target has rejected packets.
+pub(crate) fn has_rejected(scene: &Scene<'_>, target: &Target<'_>) -> bool {
+    let mut filters = scene.networks.iter().flat_map(|network| &network.filters);
+    filters.any(|one| one.packets > 0 && one.verdict.contains("reject") && names(one, target))
+}
+
 /// Returns whether a verdict leads to such a failure. A reject answers, a drop does not.
 fn fits(trouble: Trouble, filter: &Filter) -> bool {
     let rejects = filter.verdict.contains("reject");
