@@ -21,7 +21,9 @@ pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
     let found = all.first().map(|(network, filter)| {
         let is_silent = matches!(scene.trouble, Trouble::TimedOut | Trouble::Refused);
         let is_known = targets.iter().any(|target| target.is_sure && self::names(filter, target));
-        explain(network, filter, is_known && is_silent && all.len() == 1)
+        let named = targets.iter().find(|target| self::names(filter, target));
+        let cause = explain(network, filter, is_known && is_silent && all.len() == 1);
+        cause.shown_by_all(named.map(|target| target.proof.clone()))
     });
     found.into_iter().collect()
 }
