@@ -67,7 +67,7 @@ pub use crate::lab::{Lab, Link, Node, NodeChild, NodeCommand};
 pub use crate::lab::{LinkId, NodeId, Topology};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::netns::{Holder, ListedNetNs, NamedNetNs, NetNs, NetNsDir, NetNsGuard, NetNsId};
-pub use crate::note::note;
+pub use crate::note::{artifact_dir, note};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::sandbox::{IdRange, Sandbox, SandboxChild, SandboxCommand, SandboxUser};
 #[cfg(all(feature = "tracing", target_os = "linux", not(miri)))]

@@ -1,12 +1,18 @@
-//! Two thousand tests in one binary, and nothing of them left.
+//! Two thousand tests in one binary, and a hundred with a lab, and nothing of them left.
 //!
 //! Each is declared within a function, so that libtest does not list two thousand lines in every
 //! run. One ignored test calls them, sixteen at a time.
 
 #![expect(unnameable_test_items, reason = "they are called, not listed")]
 
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+
+use netns_test::Topology;
 use netns_test_tests::{
-    LIMIT, Resources, again, call_all_on, children, eventually, fork_server, passes,
+    LIMIT, Resources, again, call_all, call_all_on, children, eventually, fork_server, many,
+    passes, scratch,
 };
 
 const THREADS: usize = 16;
@@ -17,13 +23,59 @@ fn two_thousand_tests_pass_and_leave_nothing() {
     // SAFETY: a flag of this process.
     assert_eq!(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) }, 0);
     let before = Resources::of_program();
-    passes(&mut again(&[], &["--exact", "calls_two_thousand_tests"]), 1);
+    without_files(again(&[], &["--exact", "calls_two_thousand_tests"]));
     eventually(2 * LIMIT, "nothing is left", || {
         let seen = Resources::of_program();
         if seen.is_within(&before) { Ok(()) } else { Err(Box::new((seen, "before:", &before))) }
     });
     // This process has a server, and the runner has reaped its own.
     assert_eq!(children(std::process::id()), [fork_server()]);
+}
+
+#[test]
+fn a_hundred_labs_pass_and_leave_no_file() {
+    without_files(many(&[], "calls_a_hundred_labs", 4));
+}
+
+/// Runs a test that passes and writes no file: neither evidence nor a temporary one.
+fn without_files(mut command: Command) {
+    let (temporary, out) = (scratch("temporary"), scratch("out"));
+    let place = out.join("made");
+    command.env("TMPDIR", &temporary).env("NETNS_TEST_OUT", &place).env_remove("NETNS_TEST_KEEP");
+    passes(&mut command, 1);
+    assert!(!place.exists(), "{}", place.display());
+    for directory in [temporary, out] {
+        let left: Vec<_> = fs::read_dir(&directory).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+        fs::remove_dir(directory).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "run by a_hundred_labs_pass_and_leave_no_file"]
+fn calls_a_hundred_labs() {
+    call_all(labs::ALL.as_flattened());
+}
+
+/// A module, as both macros declare modules of the same names.
+mod labs {
+    netns_test_tests::hundred_tests!(crate::connects);
+
+    pub(crate) const ALL: &[[fn(); 10]] = &HUNDRED;
+}
+
+/// Connects two hosts, and notes it.
+fn connects() -> netns_test::Result<()> {
+    let mut net = Topology::new();
+    let (client, server) = (net.host("client"), net.host("server"));
+    net.link(client, server);
+    let lab = net.build()?;
+    let listener = lab[server].run(|| TcpListener::bind("0.0.0.0:80").unwrap());
+    lab.note("it listens");
+    let to = (lab[server].ipv4(), 80);
+    let stream = lab[client].run(move || TcpStream::connect(to).unwrap());
+    assert_eq!(listener.accept().unwrap().1, stream.local_addr().unwrap());
+    Ok(())
 }
 
 #[test]

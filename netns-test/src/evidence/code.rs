@@ -170,6 +170,29 @@ impl Fact for bool {
     }
 }
 
+/// Bytes of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Content(pub(crate) Vec<u8>);
+
+impl Fact for Content {
+    fn write(&self, out: &mut Writer) {
+        out.bytes(&self.0);
+    }
+
+    fn read(input: &mut Reader<'_>) -> Option<Self> {
+        Some(Self(input.bytes()?.to_vec()))
+    }
+
+    /// Only their number.
+    fn json(&self, out: &mut Json) {
+        out.number(self.0.len() as i128);
+    }
+
+    fn none() -> Self {
+        Self::default()
+    }
+}
+
 impl Fact for String {
     fn write(&self, out: &mut Writer) {
         out.bytes(self.as_bytes());

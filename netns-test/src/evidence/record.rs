@@ -18,6 +18,8 @@ pub(crate) enum Record {
     Socket(Socket),
     /// The writer waits until the state of processes and networks has been read.
     Look,
+    /// The directory for artifacts has been made.
+    Artifacts,
 }
 
 facts! {
@@ -57,6 +59,7 @@ impl Fact for Record {
             Self::Networks(networks) => networks.write(out.u32(3)),
             Self::Look => drop(out.u32(4)),
             Self::Socket(socket) => socket.write(out.u32(5)),
+            Self::Artifacts => drop(out.u32(6)),
         }
     }
 
@@ -67,6 +70,7 @@ impl Fact for Record {
             3 => Self::Networks(Fact::read(input)?),
             4 => Self::Look,
             5 => Self::Socket(Fact::read(input)?),
+            6 => Self::Artifacts,
             _ => return None,
         })
     }
@@ -78,6 +82,7 @@ impl Fact for Record {
             Self::Networks(networks) => networks.json(out),
             Self::Look => out.text("look"),
             Self::Socket(socket) => socket.json(out),
+            Self::Artifacts => out.text("artifacts"),
         }
     }
 
@@ -101,6 +106,7 @@ mod tests {
             Record::Networks(networks),
             Record::Look,
             Record::Socket(Socket { descriptor: 7, inode: 9 }),
+            Record::Artifacts,
         ] {
             assert_eq!(Record::decoded(&record.encoded()), Some(record));
         }

@@ -4,6 +4,7 @@
 //! The state of a test may be large, broken or hostile. So all lists have limits, a look ends in
 //! time, and is reported in parts: if the examiner hangs, the parts that it has reported are kept.
 
+mod artifacts;
 mod budget;
 mod gaps;
 mod networks;
@@ -16,6 +17,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::evidence::facts::Look;
+use crate::evidence::facts::artifact::Artifact;
 use crate::evidence::facts::network::Network;
 use crate::examine::budget::Budget;
 use crate::examine::recorder::Recorder;
@@ -23,10 +25,10 @@ use crate::examine::subject::Subject;
 use crate::sys::process::progress;
 
 /// Looks at the subject until `end`, a moment of [`progress::now`]. The calling process has one
-/// thread, which is in another network afterwards.
+/// thread, which is in another network afterwards; others are started meanwhile, and have ended.
 ///
 /// `report` takes the look in parts, for [`Look::join`].
-pub(crate) fn look(subject: &Subject<'_>, end: Duration, report: &mut dyn FnMut(Look)) {
+pub(crate) fn look(subject: &Subject<'_>, end: Duration, report: &mut (dyn FnMut(Look) + Send)) {
     let budget = Budget::until(end);
     let at = progress::now();
     let mut report = |part: Look| report(Look { took: progress::now().saturating_sub(at), ..part });
@@ -47,6 +49,11 @@ pub(crate) fn look(subject: &Subject<'_>, end: Duration, report: &mut dyn FnMut(
     if subject.reads_recorders {
         attempts(subject, report);
     }
+}
+
+/// Reads the files that the test has put into its directory for artifacts, until `end`.
+pub(crate) fn artifacts(end: Duration, report: &mut dyn FnMut(Artifact)) {
+    artifacts::read(Budget::until(end), report);
 }
 
 /// Reports the attempts that the flight recorders have kept.

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use netns_test::{Lab, NodeId};
 
-use super::Case;
 use super::servers::{LONG, pair};
 
-pub(crate) const CASES: &[Case] = &[
+cases! {
     (
         "closed_with_unread",
         closed_with_unread,
@@ -22,7 +21,7 @@ pub(crate) const CASES: &[Case] = &[
     ("server_does_not_read", server_does_not_read, &["likely: does not read"]),
     ("panic_on_node_first", panic_on_node_first, &["also: of server panicked first: no entry"]),
     ("near_peer_closes_well", near_peer_closes_well, &["not: unread", "likely: server has closed"]),
-];
+}
 
 /// Returns a connection from the client to the server, both ends.
 pub(crate) fn connected() -> (Lab, [NodeId; 2], [TcpStream; 2]) {

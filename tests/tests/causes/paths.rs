@@ -6,10 +6,9 @@ use std::time::Duration;
 use netns_test::lab::LinkId;
 use netns_test::{Lab, NodeId, Topology};
 
-use super::Case;
 use super::servers::{end, pair};
 
-pub(crate) const CASES: &[Case] = &[
+cases! {
     ("cable_pulled", cable_pulled, &["first: link wan is down"]),
     ("cable_pulled_at_client", cable_pulled_at_client, &["likely: link lan is down"]),
     ("interface_down", interface_down, &["first: link wan is down"]),
@@ -35,7 +34,7 @@ pub(crate) const CASES: &[Case] = &[
     ("lo_down", lo_down, &["likely: interface lo of client is down"]),
     ("near_other_cable", near_other_cable, &["not: link spare is down"]),
     ("near_healed", near_healed, &["not: partition"]),
-];
+}
 
 const SHORT: Duration = Duration::from_millis(300);
 

@@ -3,15 +3,14 @@
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use super::Case;
 use super::servers::{end, pair};
 
-pub(crate) const CASES: &[Case] = &[
+cases! {
     ("receiver_does_not_read", receiver_does_not_read, &["likely: the receive buffer of udp"]),
     ("accept_queue_full", accept_queue_full, &["first: the accept queue of 0.0.0.0:80 on server"]),
     ("datagram_too_long", datagram_too_long, &["likely: UDP has at most 65507"]),
     ("near_all_read", near_all_read, &["not: receive buffer"]),
-];
+}
 
 fn receiver_does_not_read() {
     let (lab, client, server) = pair("client", "server");

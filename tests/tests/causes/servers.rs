@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use netns_test::lab::WAIT_LIMIT;
-use netns_test::{Lab, NodeId, Topology};
+use netns_test::{Lab, NodeId, Topology, netns_test};
 
 use super::Case;
 
-pub(crate) const CASES: &[Case] = &[
+cases! {
     ("loopback_only", loopback_only, &["proven: listens on 127.0.0.1:8080 only"]),
-    ("loopback_only_by_name", loopback_by_name, &["proven: listens on 127.0.0.1:8080 only"]),
+    ("loopback_only_by_name", loopback_only_by_name, &["proven: listens on 127.0.0.1:8080 only"]),
     (
         "wrong_port",
         wrong_port,
@@ -38,23 +38,30 @@ pub(crate) const CASES: &[Case] = &[
     ("near_too_late", near_too_late, &["not: nothing on server", "likely: did not listen"]),
     ("near_two_refused", near_two_refused, &["no certain: "]),
     ("near_expected_refusal", near_expected_refusal, &["not: nothing on", "not: listen"]),
+}
+
+/// Lists cases that return the error.
+pub(crate) const RETURNED: &[Case] = &[
+    ("returned_in_a_lab", &["likely: nothing on server listened on 10.0.0.2:8080"]),
+    (
+        "returned_without_a_lab",
+        &["likely: nothing in the test's own network listened on 127.0.0.1:80"],
+    ),
 ];
 
-/// Cases that return the error.
-pub(crate) const RETURNED: &[(&str, &[&str])] = &[
-    ("in_a_lab", &["likely: nothing on server listened on 10.0.0.2:8080"]),
-    // The flight recorder of such a test may begin after the first connection.
-    ("without_a_lab", &["likely: nothing in the test's own network listened"]),
-];
-
-pub(crate) fn fail_by_error(name: &str) -> std::io::Result<()> {
-    if name == "without_a_lab" {
-        TcpStream::connect("127.0.0.1:80")?;
-        return Ok(());
-    }
+#[netns_test]
+#[ignore = "run by main.rs"]
+fn returned_in_a_lab() -> std::io::Result<()> {
     let (lab, client, server) = pair("client", "server");
     let _listener = lab[server].run(|| TcpListener::bind("127.0.0.1:8080"))?;
     lab[client].run(connect("10.0.0.2:8080"))?;
+    Ok(())
+}
+
+#[netns_test]
+#[ignore = "run by main.rs"]
+fn returned_without_a_lab() -> std::io::Result<()> {
+    TcpStream::connect("127.0.0.1:80")?;
     Ok(())
 }
 
@@ -82,7 +89,7 @@ fn loopback_only() {
     lab[client].run(connect("10.0.0.2:8080")).unwrap();
 }
 
-fn loopback_by_name() {
+fn loopback_only_by_name() {
     let (lab, client, server) = pair("client", "server");
     let _listener = lab[server].run(|| TcpListener::bind("127.0.0.1:8080")).unwrap();
     lab[client].run(|| TcpStream::connect("server:8080").unwrap());

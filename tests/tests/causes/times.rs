@@ -5,12 +5,14 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use netns_test::netns_test;
+
 use super::Case;
 use super::ends::connected;
 use super::paths::routed;
 use super::servers::{LONG, pair};
 
-pub(crate) const CASES: &[Case] = &[
+cases! { (timeout = "1s");
     ("accept", accept, &["certain: nothing has connected to 0.0.0.0:80 on server"]),
     ("accept_on_node", accept_on_node, &["likely: nothing has connected to 0.0.0.0:80 on server"]),
     ("nothing_sent", nothing_sent, &["certain: nothing was sent to 0.0.0.0:53 on server"]),
@@ -21,29 +23,33 @@ pub(crate) const CASES: &[Case] = &[
     ("panic_on_node", panic_on_node, &["likely: of server panicked first: no entry"]),
     ("port_taken_on_node", port_taken_on_node, &["also: of server panicked first", "also: in use"]),
     ("connecting", connecting, &["certain: router does not forward"]),
-    ("nft_black_hole", black_hole, &["likely: too large for"]),
+    ("nft_black_hole", nft_black_hole, &["likely: too large for"]),
     ("near_one_side_works", near_one_side_works, &["not: wait for each other"]),
-];
+}
 
-pub(crate) const ASYNC: &[(&str, &[&str])] = &[
+pub(crate) const ASYNC: &[Case] = &[
     ("blocking_sleep", &["likely: the async runtime is blocked: the test sleeps"]),
     ("blocking_accept", &["also: the async runtime is blocked: the test waits in accept4"]),
     ("near_awaits", &["not: runtime is blocked"]),
 ];
 
-pub(crate) fn fail(name: &str) {
-    let (_, case, _) = CASES.iter().find(|(known, ..)| *known == name).expect("a case");
-    case();
+#[netns_test(timeout = "1s")]
+#[ignore = "run by main.rs"]
+async fn blocking_sleep() {
+    std::thread::sleep(LONG);
 }
 
-pub(crate) async fn fail_async(name: &str) {
+#[netns_test(timeout = "1s")]
+#[ignore = "run by main.rs"]
+async fn blocking_accept() {
+    drop(TcpListener::bind("127.0.0.1:80").unwrap().accept());
+}
+
+#[netns_test(timeout = "1s")]
+#[ignore = "run by main.rs"]
+async fn near_awaits() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:81").await.unwrap();
-    match name {
-        "blocking_sleep" => std::thread::sleep(LONG),
-        "blocking_accept" => drop(TcpListener::bind("127.0.0.1:80").unwrap().accept()),
-        "near_awaits" => drop(listener.accept().await),
-        _ => panic!("no case of this name"),
-    }
+    drop(listener.accept().await);
 }
 
 fn accept() {
@@ -124,7 +130,7 @@ fn connecting() {
     net.lab[net.client].run(|| TcpStream::connect("10.0.1.2:80")).unwrap();
 }
 
-fn black_hole() {
+fn nft_black_hole() {
     use std::io::Write as _;
     let net = routed();
     let listener = net.lab[net.server].run(|| TcpListener::bind("0.0.0.0:80")).unwrap();

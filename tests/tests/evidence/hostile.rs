@@ -63,6 +63,32 @@ fn a_test_without_proc_is_shown() {
     one(&look["networks"], "node", "");
 }
 
+/// Covers `/run` by a small file system, and fills it.
+#[netns_test]
+#[ignore = "run by another test"]
+fn fills_run() {
+    let (kind, place, options) = (c"tmpfs", c"/run", c"size=16k");
+    // SAFETY: the kernel reads C strings.
+    let mounted = unsafe {
+        libc::mount(kind.as_ptr(), place.as_ptr(), kind.as_ptr(), 0, options.as_ptr().cast())
+    };
+    assert_eq!(mounted, 0, "{}", std::io::Error::last_os_error());
+    let full = std::fs::write("/run/full", [0; 64 << 10]).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    // Of a file there is no content any more, of a directory the name.
+    let place = netns_test::artifact_dir().unwrap();
+    std::fs::write(place.join("log"), "text").unwrap_err();
+    fails_with_a_lab();
+}
+
+#[test]
+fn a_test_that_fills_run_is_shown() {
+    let evidence = Evidence::of("hostile::fills_run");
+    assert!(evidence.printed.contains("with a lab"), "{}", evidence.printed);
+    has_listener(evidence.look("panic"));
+    assert_eq!(evidence.gaps(), "");
+}
+
 #[netns_test]
 #[ignore = "run by another test"]
 fn closes_all_files() {

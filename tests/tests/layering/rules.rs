@@ -22,7 +22,7 @@ pub(crate) const IMPORTS: [(&str, &[&str]); 31] = [
     ("explain", &["evidence"]),
     ("examine", &["addr", "error", "evidence", "netlink", "sys"]),
     ("timeline", &["evidence", "sys"]),
-    ("note", &["evidence"]),
+    ("note", &["error", "evidence", "isolation", "sys"]),
     ("evidence", &["bytes", "sys"]),
     ("sandbox", &["diagnose", "error", "isolate", "netns", "sys", "userns"]),
     ("probe", &["bytes", "diagnose", "error", "isolate", "sys", "userns"]),

@@ -1,9 +1,13 @@
 //! Tests whose reports and files are looked at.
 
+use std::ffi::CString;
+use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::process::Command;
 
-use netns_test::{Topology, netns_test};
+use netns_test::{Topology, artifact_dir, netns_test};
 
 #[netns_test]
 #[ignore = "run by main.rs"]
@@ -35,9 +39,9 @@ fn listens_and_panics() {
 fn starts_a_program_with_a_hostile_name() {
     let place = netns_test_tests::scratch("name");
     let program = place.join("\u{1b}[31m\nred");
-    std::fs::copy("/bin/sleep", &program).unwrap();
+    fs::copy("/bin/sleep", &program).unwrap();
     let mut child = Command::new(&program).arg("1000").spawn().unwrap();
-    std::fs::remove_dir_all(place).unwrap();
+    fs::remove_dir_all(place).unwrap();
     assert_eq!(child.id(), 0, "it has a number");
     child.kill().unwrap();
     child.wait().unwrap();
@@ -54,6 +58,56 @@ fn connects_to_another_port() {
     let address = std::net::SocketAddr::new(lab[server].ipv4().into(), 8081);
     lab[client].run(|| std::net::TcpStream::connect(address)).unwrap();
     drop(listener);
+}
+
+/// Leaves files, and much that is none.
+#[netns_test]
+#[ignore = "run by main.rs"]
+fn leaves_artifacts() {
+    leave_artifacts();
+    panic!("it has left artifacts");
+}
+
+#[netns_test]
+#[ignore = "run by main.rs"]
+fn leaves_artifacts_and_passes() {
+    leave_artifacts();
+}
+
+#[netns_test(timeout = "1s")]
+#[ignore = "run by main.rs"]
+fn leaves_artifacts_and_waits() {
+    leave_artifacts();
+    std::thread::park();
+}
+
+#[netns_test]
+#[ignore = "run by main.rs"]
+fn leaves_artifacts_and_is_killed() {
+    leave_artifacts();
+    // SAFETY: touches no memory.
+    unsafe { libc::raise(libc::SIGKILL) };
+}
+
+fn leave_artifacts() {
+    let place = artifact_dir().unwrap();
+    assert_eq!(artifact_dir().unwrap(), place);
+    fs::write(place.join("election.log"), "term 1\nterm 2\n").unwrap();
+    fs::write(place.join("empty"), "").unwrap();
+    fs::create_dir_all(place.join("a/b")).unwrap();
+    fs::write(place.join("a/b/capture.pcap"), "packets").unwrap();
+    fs::write(place.join("\u{1b}[31m\nred"), "of a hostile name").unwrap();
+    symlink("/etc/passwd", place.join("link")).unwrap();
+    symlink("/", place.join("root")).unwrap();
+    symlink(".", place.join("circle")).unwrap();
+    let fifo = CString::new(place.join("fifo").to_str().unwrap()).unwrap();
+    // SAFETY: the kernel reads a C string.
+    assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
+    drop(UnixListener::bind(place.join("socket")).unwrap());
+    // More than memory, and nothing in it.
+    fs::File::create(place.join("sparse")).unwrap().set_len(1 << 40).unwrap();
+    fs::create_dir_all(place.join("1/2/3/4/5/6/7/8/9/10")).unwrap();
+    fs::write(place.join("1/2/3/4/5/6/7/8/9/deep"), "").unwrap();
 }
 
 #[netns_test(timeout = "1s")]

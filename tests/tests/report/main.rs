@@ -217,6 +217,31 @@ fn a_place_that_cannot_be_written_costs_one_line() {
     }
 }
 
+/// A file system without room, and one that is mounted read-only.
+#[test]
+fn a_place_without_room_costs_one_line() {
+    let is_allowed = Command::new("unshare").args(["-rm", "true"]).status();
+    if !is_allowed.is_ok_and(|status| status.success()) {
+        return left_out("a full and a read-only target directory", "unshare -rm is refused");
+    }
+    for (options, step) in [("size=4k,nr_inodes=5", "write"), ("ro", "make")] {
+        let out = scratch("full");
+        let script = format!(
+            "mount -t tmpfs -o {options} tmpfs '{0}' || exit 99\n\"$0\" \"$@\"\nstatus=$?\n\
+             find '{0}' -type f -exec echo LEFT {{}} ';'\nexit $status",
+            out.display()
+        );
+        let around = ["unshare", "-rm", "sh", "-c", &script];
+        let command = again(&around, &["--exact", "fixtures::listens_and_panics"]);
+        let variables = [("NETNS_TEST_OUT", out.to_str().unwrap())];
+        let printed = netns_test_tests::fails(&mut with(command, &variables));
+        let line = format!("the evidence was not kept: {step}");
+        assert_eq!(printed.matches(&line).count(), 1, "{options}: {printed}");
+        assert!(printed.contains("FAILED after") && !printed.contains("LEFT"), "{printed}");
+        fs::remove_dir_all(out).unwrap();
+    }
+}
+
 #[test]
 fn a_lab_is_drawn_and_what_waits_is_named() {
     let out = scratch("lab");
@@ -239,6 +264,45 @@ fn a_lab_is_drawn_and_what_waits_is_named() {
     }
     let bundle = bundle(&out, "waits_for_a_datagram", "attempt-1");
     assert_eq!(result(&bundle)["kind"], "timed out");
+    fs::remove_dir_all(out).unwrap();
+}
+
+#[test]
+fn files_of_a_test_are_in_its_bundle() {
+    let ends = ["leaves_artifacts", "leaves_artifacts_and_waits", "leaves_artifacts_and_is_killed"];
+    for fixture in ends {
+        let out = scratch("artifacts");
+        let printed = failing(fixture, &[("NETNS_TEST_OUT", out.to_str().unwrap())]);
+        let artifacts = bundle(&out, fixture, "attempt-1").join("artifacts");
+        let found = files(&artifacts);
+        let hostile = found.iter().find(|name| name.starts_with("__31m_red-")).unwrap();
+        let names = ["a/b/capture.pcap", "election.log", "empty", "sparse"];
+        assert!(names.iter().all(|name| found.contains(&(*name).to_owned())), "{found:?}");
+        assert_eq!(found.len(), names.len() + 1, "{found:?}");
+        let text = |name: &str| fs::read_to_string(artifacts.join(name)).unwrap();
+        assert_eq!(text("election.log"), "term 1\nterm 2\n");
+        assert_eq!(text("a/b/capture.pcap"), "packets");
+        assert_eq!(text(hostile), "of a hostile name");
+        let length = fs::metadata(artifacts.join("sparse")).unwrap().len();
+        assert!(length <= 12 << 20, "{length}");
+        assert!(printed.contains("artifacts/sparse lacks"), "{printed}");
+        let lab = fs::read(bundle(&out, fixture, "attempt-1").join("lab.json")).unwrap();
+        let lab: serde_json::Value = serde_json::from_slice(&lab).unwrap();
+        for kind in ["link: it is a link", "fifo: it is a FIFO", "socket: it is a socket"] {
+            let problem = serde_json::Value::from(format!("artifact {kind}"));
+            assert!(lab["gaps"].as_array().unwrap().contains(&problem), "{kind}: {}", lab["gaps"]);
+        }
+        fs::remove_dir_all(out).unwrap();
+    }
+    let out = scratch("artifacts");
+    passes(
+        &mut run("leaves_artifacts_and_passes", &[("NETNS_TEST_OUT", out.to_str().unwrap())]),
+        1,
+    );
+    assert_eq!(files(&out), Vec::<String>::new());
+    assert!(!Path::new("/run/netns-test-artifacts").exists());
+    let outside = netns_test::artifact_dir().unwrap_err().to_string();
+    assert!(outside.contains("the process is not a test body"), "{outside}");
     fs::remove_dir_all(out).unwrap();
 }
 

@@ -1,6 +1,7 @@
 //! What is known of a test that has not passed: plain data, collected in the test's namespaces and
 //! judged by the runner. Pure.
 
+pub(crate) mod artifact;
 pub(crate) mod event;
 pub(crate) mod network;
 pub(crate) mod process;
@@ -9,6 +10,7 @@ pub(crate) mod topology;
 use std::time::Duration;
 
 use crate::evidence::code::facts;
+use crate::evidence::facts::artifact::Artifact;
 use crate::evidence::facts::event::Event;
 use crate::evidence::facts::network::Network;
 use crate::evidence::facts::process::Process;
@@ -32,6 +34,8 @@ facts! {
         looks: Vec<Look>,
         /// Sentences about evidence that could not be had.
         gaps: Vec<String>,
+        /// Files of the test itself.
+        artifacts: Vec<Artifact>,
     }
 }
 

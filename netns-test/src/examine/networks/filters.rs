@@ -25,14 +25,14 @@ pub(super) struct Filters<'a> {
 impl<'a> Filters<'a> {
     pub(super) fn new(proc: &'a OwnedFd) -> Self {
         let text = |file: &str| limited::read_text_in(proc, file, FILE);
-        let (netlink, modules) = (text("self/net/netlink"), text("modules"));
+        let (netlink, modules) = (text("thread-self/net/netlink"), text("modules"));
         Self {
             proc,
             has_nf_tables: tables::has_nf_tables(
                 &netlink.unwrap_or_default(),
                 &modules.unwrap_or_default(),
             ),
-            has_legacy: LEGACY.iter().any(|file| text(&format!("self/net/{file}")).is_ok()),
+            has_legacy: LEGACY.iter().any(|file| text(&format!("thread-self/net/{file}")).is_ok()),
         }
     }
 
@@ -45,7 +45,7 @@ impl<'a> Filters<'a> {
             }
         }
         for file in LEGACY.into_iter().filter(|_| self.has_legacy) {
-            let names = limited::read_text_in(self.proc, &format!("self/net/{file}"), FILE);
+            let names = limited::read_text_in(self.proc, &format!("thread-self/net/{file}"), FILE);
             if let Some(first) = names.unwrap_or_default().lines().next() {
                 network.gaps.push(format!(
                     "/proc/net/{file} has {first}: rules of iptables-legacy are not read"

@@ -9,7 +9,10 @@ mod settings;
 mod sockets;
 mod tables;
 
+use std::num::NonZero;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::evidence::facts::Look;
 use crate::evidence::facts::network::Network;
@@ -21,13 +24,19 @@ pub(crate) use crate::examine::networks::places::{Seat, threads};
 use crate::examine::networks::sockets::Sockets;
 use crate::examine::subject::Subject;
 use crate::sys::fds;
+use crate::sys::lock::lock;
+
+/// Number of networks for which it is worth to start a thread, and most threads.
+const WORTH: usize = 8;
+const MOST_THREADS: usize = 4;
 
 /// Reads the networks of the subject's nodes and of `seats`: the sockets of all, then all else.
+/// Several threads read, if there are many.
 pub(super) fn read(
     subject: &Subject<'_>,
     seats: &[Seat],
     budget: Budget,
-    report: &mut impl FnMut(Look),
+    report: &mut (impl FnMut(Look) + Send),
 ) {
     let start = match own(subject.proc) {
         Ok(start) => start,
@@ -40,40 +49,59 @@ pub(super) fn read(
     let networks = places.iter().map(Place::empty).collect();
     report(Look { networks, ..Look::default() });
     let places = places::by_rank(&places);
-    let mut sockets = Sockets::new(subject.proc);
-    let first = |network: &mut Network| sockets.read(network);
+    let first = || {
+        let mut sockets = Sockets::new(subject.proc);
+        move |network: &mut Network| sockets.read(network)
+    };
     each(subject, &places, ("the sockets", budget.part(60)), first, report);
     let filters = Filters::new(subject.proc);
-    let second = |network: &mut Network| {
+    let read = |network: &mut Network| {
         settings::counters(subject.proc, network);
         #[cfg(feature = "lab")]
         kernel::read(network);
         filters.read(network);
         settings::settings(subject.proc, network);
     };
-    each(subject, &places, ("counters, interfaces and settings", budget), second, report);
+    each(subject, &places, ("counters, interfaces and settings", budget), || read, report);
 }
 
-/// Enters one network after the other and reports what `read` has found there.
-fn each(
+/// Enters one network after the other and reports what is found there, on several threads: each
+/// calls `reader` for its own way to read a network.
+fn each<R: FnMut(&mut Network)>(
     subject: &Subject<'_>,
     places: &[&Place<'_>],
     (what, budget): (&str, Budget),
-    mut read: impl FnMut(&mut Network),
-    report: &mut impl FnMut(Look),
+    reader: impl Fn() -> R + Sync,
+    report: &mut (impl FnMut(Look) + Send),
 ) {
-    for (at, place) in places.iter().enumerate() {
-        if budget.is_over() {
-            let (left, all) = (places.len() - at, places.len());
-            let text = format!("{what} of {left} of {all} networks were not read: {OVER}");
-            return report(Look { gaps: vec![text], ..Look::default() });
+    let (next, report) = (AtomicUsize::new(0), Mutex::new(report));
+    let report = |look| (lock(&report))(look);
+    let work = || {
+        let mut read = reader();
+        while !budget.is_over() {
+            let Some(place) = places.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+            let mut network = place.empty();
+            match place.enter(subject.proc) {
+                Ok(()) => read(&mut network),
+                Err(error) => network.gaps.push(gap("the network cannot be entered", &error)),
+            }
+            report(Look { networks: vec![network], ..Look::default() });
         }
-        let mut network = place.empty();
-        match place.enter(subject.proc) {
-            Ok(()) => read(&mut network),
-            Err(error) => network.gaps.push(gap("the network cannot be entered", &error)),
+    };
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = processors.min(MOST_THREADS).min(places.len() / WORTH);
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            // Those that could be started read more.
+            drop(std::thread::Builder::new().spawn_scoped(scope, work));
         }
-        report(Look { networks: vec![network], ..Look::default() });
+        work();
+    });
+    let all = places.len();
+    let left = all.saturating_sub(next.into_inner());
+    if left > 0 {
+        let text = format!("{what} of {left} of {all} networks were not read: {OVER}");
+        report(Look { gaps: vec![text], ..Look::default() });
     }
 }
 

@@ -33,7 +33,7 @@ const MOST: usize = 64;
 /// Reads counters that are not 0.
 pub(super) fn counters(proc: &OwnedFd, network: &mut Network) {
     for file in ["snmp", "netstat", "snmp6"] {
-        match limited::read_text_in(proc, &format!("self/net/{file}"), FILE) {
+        match limited::read_text_in(proc, &format!("thread-self/net/{file}"), FILE) {
             Ok(text) if file == "snmp6" => network.counters.extend(counters::of_lines(&text)),
             Ok(text) => network.counters.extend(counters::of_groups(&text)),
             // The kernel has no IPv6.

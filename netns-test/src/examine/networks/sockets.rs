@@ -82,7 +82,7 @@ impl<'a> Sockets<'a> {
 
     /// Reads a file; none if the kernel has no such protocol.
     fn text(&self, file: &str, network: &mut Network) -> Option<String> {
-        let path = format!("self/net/{file}");
+        let path = format!("thread-self/net/{file}");
         match limited::read_text_in(self.proc, &path, FILE) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,

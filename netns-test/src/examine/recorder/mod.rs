@@ -87,6 +87,12 @@ impl Recorder {
         self.sockets.iter().filter_map(|(_, socket)| fds::inode_of(socket.as_fd()).ok())
     }
 
+    /// Returns the descriptors of the recorder and its trap.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = &OwnedFd> {
+        let own = self.sockets.iter().map(|(_, socket)| socket);
+        own.chain(self.trap.iter().map(Trap::descriptor))
+    }
+
     /// Also records what the trap takes.
     pub(crate) fn with_trap(self, trap: Option<Trap>) -> Self {
         Self { trap, ..self }

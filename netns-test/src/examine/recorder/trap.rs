@@ -63,7 +63,7 @@ impl Trap {
     }
 
     /// Returns the descriptor that it needs.
-    pub(crate) fn descriptor(&self) -> &OwnedFd {
+    pub(super) fn descriptor(&self) -> &OwnedFd {
         &self.0
     }
 }

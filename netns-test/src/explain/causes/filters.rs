@@ -21,9 +21,17 @@ pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
     let found = all.first().map(|(network, filter)| {
         let is_silent = matches!(scene.trouble, Trouble::TimedOut | Trouble::Refused);
         let is_known = targets.iter().any(|target| target.is_sure && self::names(filter, target));
-        explain(network, filter, is_known && is_silent && all.len() == 1)
+        let named = targets.iter().find(|target| self::names(filter, target));
+        let cause = explain(network, filter, is_known && is_silent && all.len() == 1);
+        cause.shown_by_all(named.map(|target| target.proof.clone()))
     });
     found.into_iter().collect()
+}
+
+/// Returns whether a rule that names the port of a target has rejected packets.
+pub(crate) fn has_rejected(scene: &Scene<'_>, target: &Target<'_>) -> bool {
+    let mut filters = scene.networks.iter().flat_map(|network| &network.filters);
+    filters.any(|one| one.packets > 0 && one.verdict.contains("reject") && names(one, target))
 }
 
 /// Returns whether a verdict leads to such a failure. A reject answers, a drop does not.

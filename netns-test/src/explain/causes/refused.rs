@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use crate::evidence::facts::network::{Network, Protocol, Socket};
 use crate::explain::cause::{Cause, Certainty};
-use crate::explain::causes::earlier;
+use crate::explain::causes::{earlier, filters};
 use crate::explain::code;
 use crate::explain::listener::{accepts, rejects, shown};
 use crate::explain::scene::{Scene, is_loopback, is_server, node_name, on_node, plain};
@@ -18,6 +18,15 @@ use crate::explain::trouble::Trouble;
 
 pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
     if scene.trouble != Trouble::Refused {
+        return Vec::new();
+    }
+    // A filter refuses whatever listens.
+    let is_filtered = |target: &Target<'_>| {
+        let network = target.node.and_then(|node| scene.network(node));
+        let listens = network.is_some_and(|network| accepting(network, target).is_some());
+        listens && filters::has_rejected(scene, target)
+    };
+    if targets.iter().any(is_filtered) {
         return Vec::new();
     }
     let known = targets.iter().find_map(|target| at_target(scene, target));
@@ -34,7 +43,7 @@ fn at_target(scene: &Scene<'_>, target: &Target<'_>) -> Option<Cause> {
     let to = SocketAddr::new(plain(target.to.ip()), target.to.port());
     let all: Vec<&Socket> = network.sockets.iter().filter(|one| is_server(one)).collect();
     let listeners = of_protocol(&all, target.protocol);
-    if let Some(now) = listeners.iter().find(|one| accepts(one, to)) {
+    if let Some(now) = accepting(network, target) {
         return Some(too_late(scene, node, now, target));
     }
     let refusal = Refusal {
@@ -51,6 +60,13 @@ fn at_target(scene: &Scene<'_>, target: &Target<'_>) -> Option<Cause> {
         .by_ended_program(scene)
         .or_else(|| refusal.by_other_node(scene))
         .or_else(|| Some(refusal.by_nothing(scene)))
+}
+
+/// Returns the socket of a node that accepts what is sent to a target.
+fn accepting<'a>(network: &'a Network, target: &Target<'_>) -> Option<&'a Socket> {
+    let to = SocketAddr::new(plain(target.to.ip()), target.to.port());
+    let mut all = network.sockets.iter().filter(|one| is_server(one));
+    all.find(|one| one.protocol == target.protocol && accepts(one, to))
 }
 
 /// A refusal by a node on which nothing accepts the address.
@@ -76,7 +92,8 @@ impl Refusal<'_> {
             return cause;
         }
         let after = self.target.at.map(|at| scene.at.saturating_sub(at).as_secs_f64());
-        let after = after.map_or_else(String::new, |after| format!(", {after:.3} s after that"));
+        let after =
+            after.map_or_else(String::new, |after| format!(", {after:.3} s after the refusal"));
         cause.shown_by(format!("the sockets are those of the moment of the failure{after}"))
     }
 

@@ -10,13 +10,13 @@ use crate::env;
 use crate::env::Escape;
 use crate::error::Failure;
 use crate::evidence::log;
-use crate::examine::recorder::trap::Trap;
 use crate::harness::child::body;
 use crate::harness::child::context::{Arrived, Site, Start, Task};
 use crate::harness::child::leftovers;
 use crate::harness::child::time_limit::{Left, TimeLimit};
 use crate::harness::evidence::examiner::Evidence;
 use crate::harness::evidence::interim::Interim;
+use crate::harness::evidence::own_network::OwnNetwork;
 use crate::harness::evidence::reporting;
 use crate::harness::protocol::framing;
 use crate::harness::protocol::messages;
@@ -62,8 +62,8 @@ struct Running {
     proc: Option<OwnedFd>,
     /// Network namespace of the neighbour, if there is one.
     neighbour: Option<OwnedFd>,
-    /// Trap for sends without a route, if they are traced.
-    trap: Option<Result<Trap, Failure>>,
+    /// Flight recorder of the test's own network, if its failure is to be reported.
+    recorded: Option<OwnNetwork>,
     /// Resources that could not be isolated.
     limitations: Vec<String>,
 }
@@ -92,11 +92,10 @@ fn run_warm(site: &Site<'_>, orders: &OwnedFd, alone: &SingleThreaded) -> ! {
         let running = begin(site, forked).ok()?;
         // Only the body keeps `orders` open. When the body closes it, the server sees that the
         // order was taken.
-        let trap = running.trap.as_ref().and_then(|trap| trap.as_ref().ok());
-        let trap = trap.map(Trap::descriptor);
-        let own = [running.proc.as_ref(), running.neighbour.as_ref(), trap];
+        let own = [running.proc.as_ref(), running.neighbour.as_ref()];
         let keep = [Some(site.children), Some(site.alive), Some(&passed_on)].into_iter().chain(own);
-        let keep: Vec<_> = keep.flatten().map(AsRawFd::as_raw_fd).collect();
+        let recorders = running.recorded.iter().flat_map(OwnNetwork::descriptors);
+        let keep: Vec<_> = keep.flatten().chain(recorders).map(AsRawFd::as_raw_fd).collect();
         fds::close_all_except(&keep).ok()?;
         std::mem::forget(to_init);
         loop {
@@ -191,7 +190,7 @@ fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
         process::exit_now(1);
     }
     // Before the test can send.
-    let trap = (env::escape() == Escape::Trace).then(Trap::set);
+    let recorded = log.as_ref().map(|_| OwnNetwork::record(env::escape() == Escape::Trace));
     // A body can then neither trace init nor use its descriptors. This comes after the fork: the
     // body would inherit it, and a debugger that follows the fork could not read the body.
     process::make_undumpable().map_err(step("prctl", "PR_SET_DUMPABLE of init"))?;
@@ -204,7 +203,7 @@ fn begin(site: &Site<'_>, forked: Forked) -> Result<Running, Failure> {
         _ => {}
     }
     let ready = progress::now();
-    Ok(Running { pid, ready, record, seal, log, proc, neighbour, trap, limitations })
+    Ok(Running { pid, ready, record, seal, log, proc, neighbour, recorded, limitations })
 }
 
 /// Sets up the sandbox. The first one of a run sends the outcome to the server. If the kernel
@@ -291,8 +290,8 @@ fn supervise(
     mut running: Running,
     alone: &SingleThreaded,
 ) -> Report {
-    let trap = running.trap.take();
-    let mut evidence = running.log.map(|log| Evidence::new(log, (running.pid, trap), alone));
+    let log = running.log.take().zip(running.recorded.take());
+    let mut evidence = log.map(|(log, own)| Evidence::new(log, (running.pid, own), alone));
     let mut time = TimeLimit { ready: running.ready, limit: case.timeout().duration() };
     let mut interim = env::surroundings().nextest.then(Interim::default);
     loop {

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use crate::env;
 use crate::env::Escape;
-use crate::error::Failure;
 use crate::evidence::code::Fact as _;
 use crate::evidence::ending::{EndKind, Ending};
+use crate::evidence::facts::artifact::Artifact;
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::network::{AttemptKind, Network};
 use crate::evidence::facts::topology::LabFacts;
@@ -20,15 +20,14 @@ use crate::examine;
 use crate::examine::pin;
 use crate::examine::pin::Pin;
 use crate::examine::recorder::Recorder;
-use crate::examine::recorder::trap::Trap;
 use crate::examine::subject::Subject;
 use crate::explain;
+use crate::harness::evidence::own_network::OwnNetwork;
 use crate::harness::evidence::parts;
 use crate::harness::evidence::sockets::Sockets;
 use crate::report::text;
 use crate::sys::fds;
 use crate::sys::fds::Until;
-use crate::sys::ns::nsfs;
 use crate::sys::process;
 use crate::sys::process::{Pid, Side, SingleThreaded, progress};
 use crate::sys::shared_log::SharedLog;
@@ -58,6 +57,7 @@ pub(crate) struct Evidence<'a> {
     /// Number of the last question that was answered.
     answered: u32,
     is_look_wanted: bool,
+    has_artifacts: bool,
     events: Vec<Event>,
     labs: Vec<LabFacts>,
     /// Networks of the lab that was built last.
@@ -80,11 +80,9 @@ pub(crate) struct Slow {
 impl<'a> Evidence<'a> {
     pub(crate) fn new(
         log: SharedLog,
-        (body, trap): (Pid, Option<Result<Trap, Failure>>),
+        (body, own): (Pid, OwnNetwork),
         alone: &'a SingleThreaded,
     ) -> Self {
-        let refused = trap.as_ref().and_then(|trap| trap.as_ref().err());
-        let gaps = refused.map(|failure| format!("sends without a route: {failure}"));
         Self {
             log,
             alone,
@@ -92,13 +90,14 @@ impl<'a> Evidence<'a> {
             place: 0,
             answered: 0,
             is_look_wanted: false,
+            has_artifacts: false,
             events: Vec::new(),
             labs: Vec::new(),
             pins: Vec::new(),
-            recorder: recorder(trap.and_then(Result::ok)).ok(),
+            recorder: own.recorder,
             sockets: Sockets::default(),
             looks: Vec::new(),
-            gaps: gaps.into_iter().collect(),
+            gaps: own.gap.into_iter().collect(),
         }
     }
 
@@ -140,6 +139,9 @@ impl<'a> Evidence<'a> {
         if let Some((inode, recorder)) = self.recorder.take() {
             self.note_late(inode, &recorder);
         }
+        // The record may be among those that are lost.
+        let has_artifacts = self.has_artifacts || self.log.lost() > 0;
+        let artifacts = if has_artifacts { self.artifacts() } else { Vec::new() };
         Facts {
             began,
             ended: progress::now(),
@@ -148,7 +150,26 @@ impl<'a> Evidence<'a> {
             labs: self.labs,
             looks: self.looks,
             gaps: self.gaps,
+            artifacts,
         }
+    }
+
+    /// Reads the files of the test itself, by a child.
+    fn artifacts(&mut self) -> Vec<Artifact> {
+        let answer = self.of_child(AT_END, |pipe, latest| {
+            parts::write(pipe, |report| examine::artifacts(latest, report));
+        });
+        let (bytes, end) = answer.unwrap_or_else(|error| (Vec::new(), Err(error)));
+        let (mut found, is_whole) = parts::all::<Artifact>(&bytes);
+        for one in found.iter().filter(|one| !one.problem.is_empty()) {
+            self.gap(&format!("artifact {}: {}", one.path, one.problem));
+        }
+        if !is_whole {
+            let reason = end.err().map_or("its process has died".into(), |end| end.to_string());
+            self.gap(&format!("the artifacts: {reason}"));
+        }
+        found.retain(|one| one.problem.is_empty());
+        found
     }
 
     fn read(&mut self, proc: Option<&OwnedFd>) {
@@ -164,6 +185,7 @@ impl<'a> Evidence<'a> {
                 Some(Record::Networks(networks)) => self.keep(&networks, proc),
                 Some(Record::Socket(socket)) => self.sockets.take(self.body, &socket),
                 Some(Record::Look) => self.is_look_wanted = true,
+                Some(Record::Artifacts) => self.has_artifacts = true,
                 None => self.gap("a record of the test's log cannot be read"),
             }
         }
@@ -347,12 +369,6 @@ fn missing(reason: Reason, error: &std::io::Error) -> String {
         std::io::ErrorKind::TimedOut => format!("the look at the {reason}: the time was over"),
         _ => format!("the look at the {reason}: {error}"),
     }
-}
-
-/// Starts the flight recorder in the network of the calling process.
-fn recorder(trap: Option<Trap>) -> std::io::Result<(u64, Recorder)> {
-    let inode = fds::inode_of(nsfs::own_network()?.as_fd())?;
-    Ok((inode, Recorder::start()?.with_trap(trap)))
 }
 
 /// Reads up to the end of the pipe, or until that is refused: after the deadline, with `TimedOut`.

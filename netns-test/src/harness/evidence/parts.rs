@@ -1,37 +1,45 @@
-//! A look on its way from the examiner to init, in parts: those that were reported before the
-//! examiner hangs or dies are kept.
+//! A look or the files of a test on their way from the examiner to init, in parts: those that were
+//! reported before the examiner hangs or dies are kept.
 
 use std::os::fd::BorrowedFd;
 
 use crate::bytes::{Reader, Writer};
-use crate::evidence::code::Fact as _;
+use crate::evidence::code::Fact;
 use crate::evidence::facts::Look;
 use crate::sys::fds;
 
 /// Writes the parts that `with` reports, and an empty one that says that they are all.
-pub(super) fn write(pipe: BorrowedFd<'_>, with: impl FnOnce(&mut dyn FnMut(Look))) {
+pub(super) fn write<T: Fact>(pipe: BorrowedFd<'_>, with: impl FnOnce(&mut (dyn FnMut(T) + Send))) {
     let send = |part: &[u8]| {
         let mut message = Writer::default();
         message.bytes(part);
         // Without a reader there is nothing to do.
         drop(fds::write_all(pipe, &message.0));
     };
-    with(&mut |part: Look| send(&part.encoded()));
+    with(&mut |part: T| send(&part.encoded()));
     send(&[]);
 }
 
-/// Joins parts, and returns whether they are all. The last one may be cut off.
+/// Joins the parts of a look, and returns whether they are all.
 pub(super) fn read(bytes: &[u8]) -> (Look, bool) {
-    let mut input = Reader(bytes);
+    let (parts, is_whole) = all(bytes);
     let mut found = None;
+    parts.into_iter().for_each(|part| join(&mut found, part));
+    (found.unwrap_or_default(), is_whole)
+}
+
+/// Returns the parts, and whether they are all. The last one may be cut off.
+pub(super) fn all<T: Fact>(bytes: &[u8]) -> (Vec<T>, bool) {
+    let mut input = Reader(bytes);
+    let mut found = Vec::new();
     while let Some(part) = input.bytes() {
         if part.is_empty() {
-            return (found.unwrap_or_default(), true);
+            return (found, true);
         }
-        let Some(part) = Look::decoded(part) else { break };
-        join(&mut found, part);
+        let Some(part) = T::decoded(part) else { break };
+        found.push(part);
     }
-    (found.unwrap_or_default(), false)
+    (found, false)
 }
 
 /// Adds a part. The first one has time and reason of the look.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Index;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::env;
@@ -24,7 +25,7 @@ use crate::lab::run::node::Node;
 use crate::lab::run::panics::Panics;
 use crate::lab::run::programs::spawner::{Common, Programs};
 use crate::lab::topology::{LinkId, NodeId, NodeKind, Topology};
-use crate::note::note;
+use crate::note::{artifact_dir, note};
 use crate::sys::ns::ns_set;
 use crate::sys::process;
 
@@ -226,6 +227,15 @@ impl Lab {
     /// ```
     pub fn note(&self, text: impl fmt::Display) {
         note(text);
+    }
+
+    /// Does the same as [`artifact_dir`]: returns a directory for files that explain a failure.
+    ///
+    /// # Errors
+    ///
+    /// As [`artifact_dir`].
+    pub fn artifact_dir(&self) -> Result<PathBuf> {
+        artifact_dir()
     }
 
     /// Declares that panics of tasks and threads on the nodes are expected: those before this call,

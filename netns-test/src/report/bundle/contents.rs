@@ -1,9 +1,11 @@
-//! The files of a bundle but report and result: the lab, the events, the output of programs. Pure.
+//! The files of a bundle but report and result: the lab, the events, the output of programs, the
+//! files of the test itself. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::evidence::code::{Fact as _, field};
 use crate::evidence::facts::Facts;
+use crate::evidence::facts::artifact::Artifact;
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::json::Json;
 use crate::report::bundle::names;
@@ -13,13 +15,16 @@ const MOST: usize = 15 << 20;
 const MOST_LAB: usize = 8 << 20;
 const MOST_EVENTS: usize = 3 << 20;
 
+/// Bytes that are left for the output of programs.
+const LEAST_LOGS: usize = 1 << 20;
+
 /// Most files with the output of programs.
 const MOST_LOGS: usize = 64;
 
 /// File of a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct File {
-    /// Path in the bundle, with at most one directory.
+    /// Path in the bundle.
     pub(crate) name: String,
     pub(crate) content: Vec<u8>,
     /// Number of bytes that did not fit.
@@ -31,10 +36,41 @@ pub(crate) fn files(facts: &Facts) -> Vec<File> {
     let events = events(facts);
     let mut files = vec![lab(facts), last_lines("events.jsonl", &events, MOST_EVENTS)];
     let logs = logs(&facts.events);
-    let used: usize = files.iter().map(|file| file.content.len()).sum();
-    let share = (MOST - used) / logs.len().max(1);
+    let used = |files: &[File]| files.iter().map(|file| file.content.len()).sum::<usize>();
+    files.extend(artifacts(&facts.artifacts, MOST - used(&files) - LEAST_LOGS));
+    let share = (MOST - used(&files)) / logs.len().max(1);
     files.extend(logs.iter().map(|(name, text)| last_lines(name, text, share)));
-    files.retain(|file| file.left_out > 0 || !file.content.is_empty());
+    let is_own = |file: &File| file.name.starts_with("artifacts/");
+    files.retain(|file| file.left_out > 0 || !file.content.is_empty() || is_own(file));
+    files
+}
+
+/// Returns the files of the test itself, of which `room` bytes are kept.
+fn artifacts(found: &[Artifact], mut room: usize) -> Vec<File> {
+    // A name is that of a file or that of a directory.
+    let (mut taken, mut above) = (HashSet::new(), HashSet::new());
+    let mut files = Vec::new();
+    for artifact in found {
+        let safe: Vec<String> = artifact.path.split('/').map(names::safe).collect();
+        let names = std::iter::once(safe.join("/"));
+        let names = names.chain((0..).map(|number: u32| format!("same-name-{number}")));
+        let mut names = names.map(|name| format!("artifacts/{name}"));
+        let above_of = |name: &str| -> Vec<String> {
+            name.match_indices('/').map(|(at, _)| name[..at].to_owned()).collect()
+        };
+        let is_free = |name: &String| {
+            let is_other = taken.contains(name) || above.contains(name);
+            !is_other && !above_of(name).iter().any(|one| taken.contains(one))
+        };
+        let Some(name) = names.find(is_free) else { continue };
+        above.extend(above_of(&name));
+        taken.insert(name.clone());
+        let content = &artifact.content.0;
+        let content = content[..content.len().min(room)].to_vec();
+        room -= content.len();
+        let size = usize::try_from(artifact.size).unwrap_or(usize::MAX);
+        files.push(File { name, left_out: size.saturating_sub(content.len()), content });
+    }
     files
 }
 
@@ -148,6 +184,7 @@ fn last_lines(name: &str, text: &str, most: usize) -> File {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::code::Content;
     use std::time::Duration;
 
     fn log(pid: u32, text: &str) -> Event {
@@ -176,6 +213,24 @@ mod tests {
         assert!(one[2].ends_with(".stderr.log"), "{one:?}");
         let two = names(vec![log(1, "a"), log(2, "b")]);
         assert!(two[2].ends_with(".1.stderr.log") && two[3].ends_with(".2.stderr.log"), "{two:?}");
+    }
+
+    #[test]
+    fn files_of_the_test_have_names_of_their_own() {
+        let artifact = |path: &str, size: u64| Artifact {
+            path: path.into(),
+            content: Content(b"abc".to_vec()),
+            size,
+            ..Artifact::default()
+        };
+        let found = ["a::b", "a--b", "a--b/c", "../x", "d/\u{1b}"].map(|path| artifact(path, 5));
+        let files = artifacts(&found, 8);
+        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(names[..2], ["artifacts/a--b", "artifacts/same-name-0"]);
+        assert_eq!(names[2], "artifacts/same-name-1");
+        assert!(names[3..].iter().all(|name| !name.contains("..") && name.is_ascii()), "{names:?}");
+        let sizes: Vec<_> = files.iter().map(|file| (file.content.len(), file.left_out)).collect();
+        assert_eq!(sizes, [(3, 2), (3, 2), (2, 3), (0, 5), (0, 5)]);
     }
 
     #[test]

@@ -72,15 +72,18 @@ fn clear(test: &Folder, place: &Place, new: &str) -> Result<(), String> {
 fn fill(test: &Folder, name: &str, files: &[File]) -> Result<(), String> {
     let bundle = test.make(name).map_err(|error| reason("make", &name, &error))?;
     for file in files {
-        let written = match file.name.split_once('/') {
-            Some((folder, name)) => {
-                bundle.make(folder).and_then(|folder| folder.write_new(name, &file.content))
-            }
-            None => bundle.write_new(&file.name, &file.content),
-        };
-        written.map_err(|error| reason("write", &file.name, &error))?;
+        write_in(&bundle, &file.name, &file.content)
+            .map_err(|error| reason("write", &file.name, &error))?;
     }
     Ok(())
+}
+
+/// Writes a new file, and the directories above it.
+fn write_in(folder: &Folder, path: &str, content: &[u8]) -> io::Result<()> {
+    match path.split_once('/') {
+        Some((name, rest)) => write_in(&folder.make(name)?, rest, content),
+        None => folder.write_new(path, content),
+    }
 }
 
 /// Moves the complete directory to its place. One that is there is moved away first.

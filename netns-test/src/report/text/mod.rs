@@ -160,7 +160,8 @@ fn says_more(ending: &Ending, facts: &Facts, causes: &[Cause], around: &Around) 
     let waits = !waits::section(ending, facts).rows.is_empty();
     let escapes = !around.hides_escapes && !network::escapes(facts).rows.is_empty();
     let is_known = !facts.labs.is_empty() || has_sockets || has_programs || waits || escapes;
-    is_known || !causes.is_empty() || facts.events.len() > own
+    let has_files = !facts.artifacts.is_empty();
+    is_known || has_files || !causes.is_empty() || facts.events.len() > own
 }
 
 /// Returns a value with its label, on several lines if it is long: parted after `separator`. Lines

@@ -8,12 +8,22 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::Mode;
 use nix::unistd::UnlinkatFlags;
 
 /// Most levels of directories that are removed.
 const DEEPEST: usize = 32;
+
+/// Entry of a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// With its number of bytes.
+    Regular(u64),
+    Directory,
+    /// With its kind.
+    Other(&'static str),
+}
 
 /// A directory that is open. Every name is one component.
 #[derive(Debug)]
@@ -69,6 +79,24 @@ impl Folder {
     pub(crate) fn names(&self) -> io::Result<Vec<String>> {
         let names = crate::sys::fds::names_in(&self.0)?;
         Ok(names.into_iter().filter(|name| name != "." && name != "..").collect())
+    }
+
+    /// Lists at most `most` names that are valid UTF-8. Returns whether there are more.
+    pub(crate) fn first_names(&self, most: usize) -> io::Result<(Vec<String>, bool)> {
+        crate::sys::fds::limited::first_names_in(&self.0, ".", most)
+    }
+
+    /// Returns kind and size of the entry `name`, and not of what a link leads to.
+    pub(crate) fn entry(&self, name: &str) -> io::Result<Entry> {
+        let data = nix::sys::stat::fstatat(&self.0, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        Ok(match data.st_mode & libc::S_IFMT {
+            libc::S_IFREG => Entry::Regular(data.st_size.try_into().unwrap_or(0)),
+            libc::S_IFDIR => Entry::Directory,
+            libc::S_IFLNK => Entry::Other("a link"),
+            libc::S_IFIFO => Entry::Other("a FIFO"),
+            libc::S_IFSOCK => Entry::Other("a socket"),
+            _ => Entry::Other("a device"),
+        })
     }
 
     fn remove_from(&self, name: &str, depth: usize) -> io::Result<()> {

@@ -21,7 +21,7 @@ fn unnamed() -> Sample {
     sample.panics(REFUSED)
 }
 
-const NOW: &str = "the sockets are those of the moment of the failure, 0.100 s after that";
+const NOW: &str = "the sockets are those of the moment of the failure, 0.100 s after the refusal";
 
 #[test]
 fn a_listener_that_may_have_come_later_is_likely() {
@@ -149,6 +149,23 @@ fn a_listener_that_accepts_came_too_late() {
         sample.says(Likely, "server did not listen on 10.0.0.2:8080 yet");
         sample.does_not_say("nothing on server");
     }
+}
+
+#[test]
+fn a_filter_refuses_whatever_listens() {
+    let mut sample = refused();
+    sample.socket("server", 1, "0.0.0.0:8080", "");
+    let rule = Filter {
+        table: "inet f".into(),
+        chain: "input".into(),
+        text: "tcp dport 8080 reject".into(),
+        verdict: "reject".into(),
+        packets: 1,
+    };
+    sample.network("server").filters.push(rule);
+    sample.does_not_say("did not listen");
+    sample.network("server").filters[0].text = "tcp dport 80 reject".into();
+    sample.says(Likely, "server did not listen on 10.0.0.2:8080 yet");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::evidence::facts::network::{AttemptKind, Network, Protocol, Socket, So
 use crate::explain::cause::{Cause, Certainty};
 use crate::explain::causes::waits::decisive::{decisive, stillness};
 use crate::explain::causes::waits::pair::{received, side};
-use crate::explain::scene::{Scene, node_name};
+use crate::explain::scene::{Scene, node_name, on_node};
 use crate::explain::trouble::Trouble;
 use crate::explain::wait::{Kind, Wait, shown, waits};
 
@@ -50,10 +50,11 @@ fn no_connection(
     let tried: u64 = scene.networks.iter().map(|one| one.counter("Tcp.ActiveOpens")).sum();
     let is_known = scene.networks.iter().all(|network| network.gaps.is_empty());
     if tried == 0 && is_known {
-        let text = format!("nothing has connected to {local} on {node}: no node has tried to");
+        let (here, who) = (on_node(&network.node), tried_by(scene));
+        let text = format!("nothing has connected to {local} {here}: {who} has tried to");
         return Some(
             Cause::new(Certainty::if_sure(is_own && scene.trouble == Trouble::TimeLimit), text)
-                .shown_by("Tcp.ActiveOpens is 0 on all nodes")
+                .shown_by(format!("Tcp.ActiveOpens is 0{}", on_all(scene)))
                 .try_to("start the client, or connect before the wait"),
         );
     }
@@ -85,11 +86,12 @@ fn no_datagram(
     socket: &Socket,
     is_own: bool,
 ) -> Option<Cause> {
-    let (local, node) = (socket.local?, node_name(&network.node));
+    let local = socket.local?;
     if socket.received > 0 {
         return None;
     }
-    if let Some(cause) = not_sent(scene, is_own, &format!("to {local} on {node}")) {
+    if let Some(cause) = not_sent(scene, is_own, &format!("to {local} {}", on_node(&network.node)))
+    {
         return Some(cause);
     }
     if let Some((other, count)) = no_port(scene) {
@@ -116,11 +118,21 @@ fn not_sent(scene: &Scene<'_>, is_own: bool, to: &str) -> Option<Cause> {
         let is_sure = is_own && scene.trouble == Trouble::TimeLimit;
         Cause::new(
             Certainty::if_sure(is_sure),
-            format!("nothing was sent {to}: no node has sent a datagram"),
+            format!("nothing was sent {to}: {} has sent a datagram", tried_by(scene)),
         )
-        .shown_by("Udp.OutDatagrams is 0 on all nodes")
+        .shown_by(format!("Udp.OutDatagrams is 0{}", on_all(scene)))
         .try_to("let the other side send; start it, if it is a program")
     })
+}
+
+/// Returns who has not tried anything.
+fn tried_by(scene: &Scene<'_>) -> &'static str {
+    if scene.facts.lab().is_some() { "no node" } else { "nothing" }
+}
+
+/// Returns where a counter has been read.
+fn on_all(scene: &Scene<'_>) -> &'static str {
+    if scene.facts.lab().is_some() { " on all nodes" } else { "" }
 }
 
 fn no_port<'a>(scene: &Scene<'a>) -> Option<(&'a str, u64)> {

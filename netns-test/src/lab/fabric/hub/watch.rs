@@ -168,9 +168,8 @@ impl Watcher {
                     }
                     Ok(Order::Remove(node)) => drop(self.networks.remove(&node)),
                     Err(TryRecvError::Empty) if !ready[0].hung_up => break,
-                    // The test has closed the pipe.
-                    Err(TryRecvError::Empty) => return Ok(None),
-                    Err(TryRecvError::Disconnected) => return Ok(None),
+                    // The test has closed the pipe, or the hub has ended.
+                    Err(_) => return Ok(None),
                 }
             }
         }
