@@ -57,10 +57,10 @@ fn a_forked_child_drops_its_copies() {
     let running = pair.lab.start_schedule(&later).unwrap();
     let Some(child) = fork() else {
         let refused = pair.lab[pair.wan].hold().unwrap_err().to_string();
-        let is_told = refused.contains("forked") && pair.lab[pair.wan].stats().is_err();
+        let is_refused = refused.contains("forked") && pair.lab[pair.wan].stats().is_err();
         drop((running, rule));
         drop(pair);
-        leave(i32::from(!is_told))
+        leave(i32::from(!is_refused))
     };
     assert_eq!(end(child), 0);
     let [near, far] = pair.sockets(true);
@@ -212,7 +212,7 @@ fn ends_of_the_process_are_no_trouble() {
 
 /// A kernel that refuses a step is named with the step, and nothing hangs.
 #[netns_test]
-fn a_full_table_of_descriptors_is_told() {
+fn a_full_table_of_descriptors_is_refused() {
     let limit = |most: u64| {
         let limit = libc::rlimit { rlim_cur: most, rlim_max: 4096 };
         // SAFETY: reads one limit.

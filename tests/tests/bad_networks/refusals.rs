@@ -1,4 +1,4 @@
-//! What a kernel or a sandbox refuses to impaired links is told, and leaves nothing.
+//! What a kernel or a sandbox refuses to impaired links is reported, and leaves nothing.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
@@ -55,7 +55,7 @@ const LATER: [libc::c_long; 8] = [
 ];
 
 #[netns_test(timeout = "100s")]
-fn a_refused_call_is_told_and_leaves_nothing() {
+fn a_refused_call_is_reported_and_leaves_nothing() {
     let errnos = [(libc::EPERM, "EPERM ("), (libc::ENOSYS, "ENOSYS (")];
     drop(said(libc::SYS_getpriority, libc::EPERM));
     let before = Resources::of_process();

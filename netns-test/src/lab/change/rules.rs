@@ -249,7 +249,7 @@ impl Drop for LinkRule {
         let removed = self.model(|model| {
             let counts = self.each().map(|(direction, id)| model.rules(direction).remove(id));
             let hits: u64 = counts.flatten().map(|counts| counts.hits).sum();
-            // While the thread panics, the end of the lab is to tell it.
+            // While the thread panics, the end of the lab reports it.
             let ways = Direction::BOTH.into_iter().filter(|_| !thread::panicking());
             let panics = ways.map(|direction| model.rules(direction).take_panic());
             // Each direction has the same conditions.

@@ -350,7 +350,7 @@ impl Drop for Lab {
         let failures = failures.chain(of_hub.iter().cloned());
         let failures: Vec<String> = failures.collect();
         if is_in_closure {
-            // Nobody would learn of a panic here, and a test must not pass after it.
+            // No thread would see a panic here, and a test must not pass after it.
             eprintln!("netns-test: a lab was dropped in the closure of a rule of its own links");
             std::process::abort();
         }

@@ -2,20 +2,26 @@
 
 use std::sync::{Arc, Mutex, Once, Weak};
 
-use crate::lab::fabric::hub::Hub;
 use crate::sys::lock::lock;
 use crate::sys::process;
 
 /// The hubs, with the process that has made each.
-static HUBS: Mutex<Vec<(process::Pid, Weak<Hub>)>> = Mutex::new(Vec::new());
+static HUBS: Mutex<Vec<(process::Pid, Weak<dyn Faulty>)>> = Mutex::new(Vec::new());
 
-/// Has the hub looked at when the process ends.
-pub(super) fn watch(hub: &Arc<Hub>) {
+/// Something that may have faults, which fail the process if it is there at its end.
+pub(super) trait Faulty: Send + Sync {
+    /// Returns a sentence for each fault so far.
+    fn faults(&self) -> Vec<String>;
+}
+
+/// Checks the hub when the process ends.
+pub(super) fn watch<T: Faulty + 'static>(hub: &Arc<T>) {
     static CHECK: Once = Once::new();
     CHECK.call_once(|| process::at_exit(check));
     let mut hubs = lock(&HUBS);
     hubs.retain(|(_, hub)| hub.strong_count() > 0);
-    hubs.push((process::id(), Arc::downgrade(hub)));
+    let hub: Weak<T> = Arc::downgrade(hub);
+    hubs.push((process::id(), hub));
 }
 
 extern "C" fn check() {

@@ -16,6 +16,7 @@ use crate::error::{Failure, Result};
 use crate::evidence::log;
 use crate::evidence::record::{Record, Socket};
 use crate::lab::fabric::ends::{End, LinkEnds};
+use crate::lab::fabric::hub::left::Faulty;
 use crate::lab::fabric::hub::mirror::Mirror;
 use crate::lab::fabric::hub::network::{HubNetwork, index};
 use crate::lab::fabric::hub::watch::Watch;
@@ -164,13 +165,6 @@ impl Hub {
         lock(&self.engine).as_ref().is_some_and(|engine| engine.is_own_thread())
     }
 
-    /// Returns a sentence for each thing that has gone wrong so far, if the lab has not ended.
-    fn faults(&self) -> Vec<String> {
-        let Ok(engine) = self.engine() else { return Vec::new() };
-        let panics = self.panics();
-        engine.trouble().map(of_links).into_iter().chain(panics).collect()
-    }
-
     /// Takes the panics of closures of rules.
     fn panics(&self) -> Vec<String> {
         let Ok(engine) = self.engine() else { return Vec::new() };
@@ -193,6 +187,15 @@ impl Hub {
 
 fn of_links(trouble: String) -> String {
     format!("the links of the lab: {trouble}")
+}
+
+/// While the lab has not ended.
+impl Faulty for Hub {
+    fn faults(&self) -> Vec<String> {
+        let Ok(engine) = self.engine() else { return Vec::new() };
+        let panics = self.panics();
+        engine.trouble().map(of_links).into_iter().chain(panics).collect()
+    }
 }
 
 /// Returns whether a link of the plan, from `first` on, needs a hub.
