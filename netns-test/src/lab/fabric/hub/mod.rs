@@ -157,7 +157,13 @@ impl Hub {
             // A thread is about to look at it, and stops it then.
             Err(engine) => engine.trouble(),
         });
-        of_engine.map(of_links).into_iter().chain(self.mirror.trouble()).chain(panics).collect()
+        of_engine
+            .as_deref()
+            .map(of_links)
+            .into_iter()
+            .chain(self.mirror.trouble())
+            .chain(panics)
+            .collect()
     }
 
     /// Returns whether the caller is the thread of the engine: the closure of a rule.
@@ -185,7 +191,7 @@ impl Hub {
     }
 }
 
-fn of_links(trouble: String) -> String {
+fn of_links(trouble: &str) -> String {
     format!("the links of the lab: {trouble}")
 }
 
@@ -194,7 +200,7 @@ impl Faulty for Hub {
     fn faults(&self) -> Vec<String> {
         let Ok(engine) = self.engine() else { return Vec::new() };
         let panics = self.panics();
-        engine.trouble().map(of_links).into_iter().chain(panics).collect()
+        engine.trouble().as_deref().map(of_links).into_iter().chain(panics).collect()
     }
 }
 
