@@ -128,6 +128,9 @@ impl Lab {
             Ok(hub)
         });
         let hub = connected.inspect_err(|_| {
+            if let Some(hub) = &old.hub {
+                hub.forget_links(count);
+            }
             step.undo(&before);
             drop(old.partitions.arrived(&old.nodes, &expected));
         })?;

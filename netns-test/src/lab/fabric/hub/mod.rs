@@ -81,6 +81,11 @@ impl Hub {
         Ok(())
     }
 
+    /// Forgets the links from `count` on, of an extension that has failed.
+    pub(crate) fn forget_links(&self, count: usize) {
+        lock(&self.slots).truncate(count);
+    }
+
     /// Changes the model of a link, which holds for all frames that arrive after the return. An
     /// error is of the step `step` on the link called `label`.
     pub(crate) fn with<T>(
