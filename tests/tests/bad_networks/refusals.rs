@@ -72,7 +72,9 @@ fn a_refused_call_is_reported_and_leaves_nothing() {
             let text = said(call, errno);
             assert!(text.is_empty() || text.contains(name), "{call}: {text}");
             if [libc::SYS_getsockopt, libc::SYS_poll, libc::SYS_ppoll].contains(&call) {
-                assert!(text.contains("links"), "{call}: {text}");
+                // The build waits by these calls, too, if the kernel is late.
+                let is_of_build = text.contains("netlink socket");
+                assert!(text.contains("links") || is_of_build, "{call}: {text}");
             }
         }
     }
