@@ -137,3 +137,25 @@ fn a_link_that_loses_all_packets_still_resolves_neighbours() {
     let length = far.recv(&mut buffer).unwrap();
     assert_eq!(&buffer[..length], b"there");
 }
+
+/// A failed test shows what its links have dropped.
+#[test]
+fn a_failed_test_shows_what_was_lost() {
+    let text = crate::must_fail("losses::fails_over_a_dead_line");
+    assert!(text.contains("link `wan` (client to server): "), "{text}");
+    assert!(
+        text.contains(" lost of ") && text.contains(" packets from client to server"),
+        "{text}"
+    );
+    assert!(text.contains("NETNS_TEST_SEED=0x"), "{text}");
+}
+
+#[netns_test]
+#[ignore = "fails; run by a_failed_test_shows_what_was_lost"]
+fn fails_over_a_dead_line() {
+    let pair = Pair::new(Impairment::new().loss("100%"));
+    let to = pair.server(true, 80);
+    let limit = std::time::Duration::from_millis(200);
+    let connect = || std::net::TcpStream::connect_timeout(&to, limit);
+    pair.lab[pair.client].run(connect).unwrap();
+}

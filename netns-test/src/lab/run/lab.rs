@@ -15,6 +15,7 @@ use crate::lab::build::assemble::{Own, assemble};
 use crate::lab::build::etc_files::Covered;
 use crate::lab::build::local::Guest;
 use crate::lab::fabric::described;
+use crate::lab::fabric::hub::lost::note_lost;
 use crate::lab::fabric::limitation;
 use crate::lab::fabric::state::Fabric;
 use crate::lab::impair::hash::Seed;
@@ -339,6 +340,9 @@ impl Drop for Lab {
             own.map(|(_, here)| here.place.network()).chain(past.iter().map(AsFd::as_fd));
         let killed = ns_set::kill_all_in(&networks.collect::<Vec<_>>());
         self.common.programs.end();
+        if let Some(hub) = &self.fabric.hub {
+            note_lost(hub, &self.fabric.plan, &self.fabric.links.lock());
+        }
         let is_in_closure = self.fabric.hub.as_ref().is_some_and(|hub| hub.is_own_thread());
         let of_hub = self.fabric.hub.as_ref().map(|hub| hub.stop()).unwrap_or_default();
         let left = killed.err().map(|failure| format!("end of the lab: {failure}"));

@@ -5,6 +5,7 @@
 //! other. No packet of the hub's own is on them: it has no addresses, and no IPv6.
 
 mod left;
+pub(crate) mod lost;
 pub(crate) mod mirror;
 pub(crate) mod network;
 pub(crate) mod watch;
