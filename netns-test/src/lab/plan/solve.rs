@@ -44,7 +44,7 @@ impl Topology {
     ///
     /// # Errors
     ///
-    /// All errors of the topology at once; see [`TopologyError`](crate::lab::TopologyError).
+    /// All errors of the topology at once; see [`TopologyError`].
     #[track_caller]
     pub fn plan(&self) -> Result<Plan, TopologyErrors> {
         let mut errors = Vec::new();

@@ -128,10 +128,7 @@ impl Lab {
             Ok(hub)
         });
         let hub = connected.inspect_err(|_| {
-            if let Some(hub) = &old.hub {
-                hub.forget_links(count);
-            }
-            step.undo(&before);
+            give_up(&old, &step, &before);
             drop(old.partitions.arrived(&old.nodes, &expected));
         })?;
         drop((before, was, will));
@@ -211,6 +208,14 @@ fn check_moved(links: &[[End; 2]], plan: &Plan, growth: &Growth) -> Result<(), F
         }
     }
     Ok(())
+}
+
+/// Undoes the steps of an extension that has failed.
+fn give_up(old: &Fabric, step: &Step<'_>, before: &[Before<'_>]) {
+    if let Some(hub) = &old.hub {
+        hub.forget_links(step.links);
+    }
+    step.undo(before);
 }
 
 /// Passes the frames of the new links, whose ends exist. Returns the hub of the lab, which may be
