@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use netns_test::netns_test;
 use netns_test_tests::confine::{Confinement, ControlGroup, Who};
@@ -15,12 +16,19 @@ const STRANGER: [&str; 4] = ["setpriv", "--reuid=54322", "--regid=54322", "--cle
 /// (since Linux 5.14).
 const ALONE: [&str; 3] = ["unshare", "-U", "--map-current-user"];
 
+/// Held while a test runs programs of that user, who has no other process then.
+static STRANGERS_TURN: Mutex<()> = Mutex::new(());
+
 /// This program, where that user may run it.
-struct Copy(PathBuf);
+struct Copy {
+    place: PathBuf,
+    _alone: MutexGuard<'static, ()>,
+}
 
 impl Copy {
     fn new(name: &str) -> Self {
-        let copy = Self(netns_test_tests::scratch(name));
+        let alone = STRANGERS_TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let copy = Self { place: netns_test_tests::scratch(name), _alone: alone };
         let own = std::env::current_exe().unwrap();
         // Not by this process: a child forked meanwhile would have the file open for writing.
         netns_test_tests::stdout_of("cp", &[own.to_str().unwrap(), copy.path().to_str().unwrap()]);
@@ -28,7 +36,7 @@ impl Copy {
     }
 
     fn path(&self) -> PathBuf {
-        self.0.join("tests")
+        self.place.join("tests")
     }
 
     /// Runs it with these words before it, and as a user that has no other process.
@@ -44,7 +52,7 @@ impl Copy {
 
 impl Drop for Copy {
     fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.0));
+        drop(std::fs::remove_dir_all(&self.place));
     }
 }
 
