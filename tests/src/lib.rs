@@ -10,7 +10,7 @@ mod waiting;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 pub use many::{call_all, call_all_on, many};
@@ -104,6 +104,20 @@ pub fn stdout_of(program: &str, arguments: &[&str]) -> String {
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
     assert!(output.status.success(), "{program} {arguments:?}: {}", text(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Copies this program to `place`, so that it can be started there.
+///
+/// cp(1) writes the copy: a child that another thread forks meanwhile would have it open for writing,
+/// and `execve(2)` would return ETXTBSY.
+///
+/// # Panics
+///
+/// Panics if a path is not UTF-8, or if `cp` fails.
+pub fn copy_this_program(place: &Path) {
+    let own = std::env::current_exe().expect("the path of this program");
+    let [own, place] = [&*own, place].map(|path| path.to_str().expect("a path in UTF-8"));
+    stdout_of("cp", &[own, place]);
 }
 
 /// The value of a field of the calling thread's `status` in `/proc`.

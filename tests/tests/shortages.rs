@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use netns_test::netns_test;
 use netns_test_tests::confine::{Confinement, ControlGroup, Who};
-use netns_test_tests::{again, fails, is_root, left_out, passes};
+use netns_test_tests::{again, copy_this_program, fails, is_root, left_out, passes};
 
 /// Starts the rest of its arguments as a user that has no other process.
 const STRANGER: [&str; 4] = ["setpriv", "--reuid=54322", "--regid=54322", "--clear-groups"];
@@ -29,9 +29,7 @@ impl Copy {
     fn new(name: &str) -> Self {
         let alone = STRANGERS_TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let copy = Self { place: netns_test_tests::scratch(name), _alone: alone };
-        let own = std::env::current_exe().unwrap();
-        // Not by this process: a child forked meanwhile would have the file open for writing.
-        netns_test_tests::stdout_of("cp", &[own.to_str().unwrap(), copy.path().to_str().unwrap()]);
+        copy_this_program(&copy.path());
         copy
     }
 

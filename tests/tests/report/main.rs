@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use netns_test_tests::{again, is_root, left_out, passes, scratch, text};
+use netns_test_tests::{again, copy_this_program, is_root, left_out, passes, scratch, text};
 
 /// Returns a run of one fixture with these variables, and none of the surroundings'.
 fn run(fixture: &str, variables: &[(&str, &str)]) -> Command {
@@ -314,7 +314,7 @@ fn target(name: &str) -> (PathBuf, PathBuf) {
     fs::create_dir_all(target.join("debug/deps")).unwrap();
     fs::write(target.join("CACHEDIR.TAG"), "").unwrap();
     let binary = target.join("debug/deps/report-0123456789abcdef");
-    fs::copy(std::env::current_exe().unwrap(), &binary).unwrap();
+    copy_this_program(&binary);
     (target, binary)
 }
 

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use netns_test::netns_test;
 use netns_test_tests::confine::may_map_all;
-use netns_test_tests::{again, fails, left_out, passes, scratch, status, stdout_of, text};
+use netns_test_tests::{
+    again, copy_this_program, fails, left_out, passes, scratch, status, stdout_of, text,
+};
 
 /// A uid that no machine has a line for.
 const UNKNOWN: u32 = 1_234_567;
@@ -97,7 +99,7 @@ fn public_copy() -> PathBuf {
     let directory = scratch(&format!("users-{}", COPIES.fetch_add(1, Ordering::Relaxed)));
     fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
     let copy = directory.join("users");
-    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    copy_this_program(&copy);
     copy
 }
 
