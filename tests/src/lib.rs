@@ -108,8 +108,8 @@ pub fn stdout_of(program: &str, arguments: &[&str]) -> String {
 
 /// Copies this program to `place`, so that it can be started there.
 ///
-/// cp(1) writes the copy: a child that another thread forks meanwhile would have it open for writing,
-/// and `execve(2)` would return ETXTBSY.
+/// cp(1) writes the copy: a child that another thread forks meanwhile would have it open for
+/// writing, and `execve(2)` would return ETXTBSY.
 ///
 /// # Panics
 ///
