@@ -30,7 +30,7 @@ pub(crate) fn last_index(plan: &Plan, made: &[&Made]) -> Result<u32> {
 }
 
 /// Creates the veth pairs of the links from the position `from` on, with both ends in their nodes.
-/// Those of links that can be impaired have their inner ends in the hub, which are up then.
+/// A link that can be impaired consists of two pairs, whose inner ends are in the hub, and up.
 pub(crate) fn make_links(
     plan: &Plan,
     made: &[&Made],

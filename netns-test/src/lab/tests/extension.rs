@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::lab::impair::frame::samples::Random;
 use crate::lab::plan::diff;
 use crate::lab::plan::diff::{NodeGrowth, declared};
-use crate::lab::tests::random::Random;
 use crate::lab::{
     Impairment, InterfaceKind, LinkId, MacvlanMode, NodeId, NodeKind, NodePlan, Plan, Topology,
 };

@@ -2,21 +2,9 @@
 
 use std::collections::VecDeque;
 
+use crate::lab::impair::frame::samples::Random;
 use crate::lab::tests::check_invariants;
 use crate::lab::{NodeId, NodeKind, Plan, Topology};
-
-/// Pseudo-random numbers: Marsaglia's xorshift of 64 bits.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    /// Returns a number below `limit`.
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
-    }
-}
 
 /// Returns a random topology with loops of routers, but not of switches.
 fn topology(random: &mut Random) -> (Topology, Vec<NodeId>) {

@@ -179,16 +179,31 @@ impl Hub {
 
     /// Takes the panics of closures of rules.
     fn panics(&self) -> Vec<String> {
-        let Ok(engine) = self.engine() else { return Vec::new() };
-        let take = |slot: &Slot| {
-            let of_link = engine.with(*slot, |model, _, _| {
-                Direction::BOTH.map(|direction| model.rules(direction).take_panic())
-            });
-            of_link.unwrap_or_default().into_iter().flatten()
+        if self.engine().is_err() {
+            return Vec::new();
+        }
+        let take = |model: &mut EmulatedLink| {
+            Direction::BOTH.map(|direction| model.rules(direction).take_panic())
         };
-        let panics = lock(&self.slots).iter().flatten().flat_map(take).collect::<Vec<_>>();
         let text = |panic| format!("a rule of a link has panicked: {panic}");
-        panics.into_iter().map(text).collect()
+        match self.visit(take) {
+            Ok(panics) => {
+                panics.into_iter().flat_map(|(_, of_link)| of_link).flatten().map(text).collect()
+            }
+            Err(error) => vec![format!("the rules of links: {error}")],
+        }
+    }
+
+    /// Visits all links that go through the hub. Returns the results with the positions of the
+    /// links.
+    pub(crate) fn visit<T>(
+        &self,
+        visit: impl FnMut(&mut EmulatedLink) -> T,
+    ) -> Result<Vec<(usize, T)>> {
+        let slots = lock(&self.slots).clone();
+        let own = slots.iter().enumerate().filter_map(|(at, slot)| Some((at, (*slot)?)));
+        let (links, slots): (Vec<usize>, Vec<Slot>) = own.unzip();
+        Ok(links.into_iter().zip(self.engine()?.visit(&slots, visit)?).collect())
     }
 
     fn engine(&self) -> Result<Arc<Engine>> {

@@ -1,5 +1,5 @@
 //! The watch over the ends of links through the hub: a program on a node may take one down or up.
-//! What the lab itself does with an end, it passes on itself.
+//! The methods of the lab that change an end pass its state on without the watch.
 
 use std::collections::BTreeMap;
 use std::io;

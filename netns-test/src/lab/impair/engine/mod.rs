@@ -101,6 +101,19 @@ impl Engine {
         self.shared.change_link(slot, change)
     }
 
+    /// Visits several links at one time. Returns the results in the same order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::with`].
+    pub(crate) fn visit<T>(
+        &self,
+        slots: &[Slot],
+        visit: impl FnMut(&mut EmulatedLink) -> T,
+    ) -> Result<Vec<T>> {
+        self.shared.visit(slots, visit)
+    }
+
     /// Describes the faults of the engine, one a line: losses and delays that no model asked for.
     /// With them the network of the test was not the declared one, and the test must fail.
     pub(crate) fn trouble(&self) -> Option<String> {

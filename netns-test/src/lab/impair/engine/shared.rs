@@ -185,6 +185,17 @@ impl Shared {
         Ok(result)
     }
 
+    /// Visits links after the frames that came before the call. Returns the results in the same order.
+    pub(crate) fn visit<T>(
+        &self,
+        slots: &[Slot],
+        mut visit: impl FnMut(&mut EmulatedLink) -> T,
+    ) -> Result<Vec<T>> {
+        self.change_after_frames(|state| {
+            slots.iter().map(|&Slot(number)| visit(state.links.link(number))).collect()
+        })
+    }
+
     /// Describes the faults; `None` in a process that does not have the thread.
     pub(crate) fn trouble(&self) -> Option<String> {
         if !self.is_here() {

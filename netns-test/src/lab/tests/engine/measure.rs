@@ -147,6 +147,21 @@ fn frames_a_second(pair: &Pair) -> f64 {
 
 /// Returns median and p99.
 fn round_trip(pair: &Pair) -> [Duration; 2] {
+    let mut times = round_trips(pair, 3000);
+    times.sort_unstable();
+    [times[1500], times[2970]]
+}
+
+/// Returns the errors of round trips with a delay one way, in microseconds, sorted.
+fn errors(pair: &Pair, delay: Duration) -> Vec<i64> {
+    let error = |time: Duration| time.as_micros() as i64 - delay.as_micros() as i64;
+    let mut errors: Vec<i64> = round_trips(pair, 150).into_iter().map(error).collect();
+    errors.sort_unstable();
+    errors
+}
+
+/// Returns the times of round trips of datagrams, one after the other.
+fn round_trips(pair: &Pair, count: usize) -> Vec<Duration> {
     let [near, far] = pair.udp(SERVERS[0]);
     thread::scope(|scope| {
         scope.spawn(move || {
@@ -161,33 +176,9 @@ fn round_trip(pair: &Pair) -> [Duration; 2] {
             near.recv(&mut [0; 22]).unwrap();
             start.elapsed()
         };
-        let mut times: Vec<Duration> = (0..3000).map(once).collect();
+        let times = (0..count).map(once).collect();
         near.send(&[]).unwrap();
-        times.sort_unstable();
-        [times[1500], times[2970]]
-    })
-}
-
-/// Returns the errors of round trips with a delay one way, in microseconds, sorted.
-fn errors(pair: &Pair, delay: Duration) -> Vec<i64> {
-    let [near, far] = pair.udp(SERVERS[0]);
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            let mut buffer = [0; 64];
-            while far.recv(&mut buffer).unwrap() == 22 {
-                far.send(&[0; 22]).unwrap();
-            }
-        });
-        let once = |_| {
-            let start = Instant::now();
-            near.send(&[0; 22]).unwrap();
-            near.recv(&mut [0; 22]).unwrap();
-            start.elapsed().as_micros() as i64 - delay.as_micros() as i64
-        };
-        let mut errors: Vec<i64> = (0..150).map(once).collect();
-        near.send(&[]).unwrap();
-        errors.sort_unstable();
-        errors
+        times
     })
 }
 
