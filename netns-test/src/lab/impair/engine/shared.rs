@@ -185,7 +185,8 @@ impl Shared {
         Ok(result)
     }
 
-    /// Visits links after the frames that came before the call. Returns the results in the same order.
+    /// Visits links after the frames that came before the call. Returns the results in the same
+    /// order.
     pub(crate) fn visit<T>(
         &self,
         slots: &[Slot],
