@@ -134,8 +134,8 @@ fn a_test_with_many_files_and_threads_is_shown_in_part() {
     // A busy machine may not have that many.
     let count = printed.lines().find_map(|line| line.strip_suffix(" threads")?.parse::<u32>().ok());
     assert!(count.unwrap() < 500 || gaps.contains("more threads"), "{gaps}\n{printed}");
-    // Nor the time for both.
-    if !gaps.contains("networks were not read") {
+    // Nor the time for all of it.
+    if !gaps.contains("the time was over") {
         has_listener(look);
     }
 }
