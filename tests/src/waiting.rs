@@ -13,6 +13,9 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 /// How long [`eventually`] yields the processor before it sleeps between two looks.
 const SPIN: Duration = Duration::from_millis(2);
 
+/// Longest sleep of [`eventually`] between two looks.
+const REST: Duration = Duration::from_millis(25);
+
 /// Answer of a look: the event with its value, or the state that was seen instead.
 pub trait Look {
     /// Value of the event.
@@ -69,10 +72,12 @@ pub fn eventually<L: Look>(limit: Duration, what: &str, mut look: impl FnMut() -
                 );
             }
         }
-        if start.elapsed() < SPIN {
+        let passed = start.elapsed();
+        if passed < SPIN {
             thread::yield_now();
         } else {
-            thread::sleep(Duration::from_millis(1));
+            // A look can cost as much as a few programs: the longer the wait, the rarer.
+            thread::sleep((passed / 8).clamp(Duration::from_millis(1), REST));
         }
     }
 }

@@ -136,6 +136,7 @@ fn tests_run_in_packages_of_every_kind() {
     assert_eq!(ran, expected, "{output}");
 }
 
+/// Writes a package with the dependencies of the README's blocks, so that these are built once.
 fn write_package(place: &Path, name: &str, edition: &str) {
     for directory in ["src", "tests"] {
         fs::create_dir_all(place.join(directory)).unwrap();
@@ -143,7 +144,8 @@ fn write_package(place: &Path, name: &str, edition: &str) {
     let path = workspace().join("netns-test");
     let manifest = format!(
         "[package]\nname = {name:?}\nedition = {edition:?}\n\n\
-         [dev-dependencies]\nnetns-test = {{ path = {path:?} }}\n"
+         [dev-dependencies]\nnetns-test = {{ path = {path:?} }}\n\
+         tokio = {{ version = \"1\", features = [\"net\"] }}\n"
     );
     fs::write(place.join("Cargo.toml"), manifest).unwrap();
     // Paths from the root are written otherwise since 2018.
@@ -163,6 +165,8 @@ fn cargo(place: &Path, arguments: &[&str]) -> String {
         .args(arguments)
         .env("CARGO_TARGET_DIR", target_directory())
         .env("CARGO_INCREMENTAL", "0")
+        // Most of the time would go into linking what a debugger needs.
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .env_remove("CARGO_BUILD_TARGET")
         .env_remove("RUST_TEST_NOCAPTURE")
         .current_dir(place)

@@ -83,6 +83,8 @@ fn cargo(place: &Path, target: &Path, arguments: &[&str]) -> Output {
         .args(arguments)
         .env("CARGO_TARGET_DIR", target)
         .env("CARGO_INCREMENTAL", "0")
+        // Most of the time would go into linking what a debugger needs.
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .env_remove("CARGO_BUILD_TARGET")
         .current_dir(place)
         .output()

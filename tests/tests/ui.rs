@@ -54,6 +54,7 @@ fn errors_point_to_the_mistake() {
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "errors_point_to_the_mistake", "--show-output"])
             .env(WRAPPER, &wrapper)
+            .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .output()
             .unwrap();
         println!("{}", String::from_utf8_lossy(&output.stdout));
