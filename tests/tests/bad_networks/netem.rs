@@ -106,7 +106,7 @@ fn a_full_queue_drops_as_much_as_that_of_tbf() {
     let Some(tbf) = with_qdisc("root tbf rate 1mbit burst 1600 limit 64000") else { return };
     let ours = Pair::new(Impairment::new().rate("1mbit").queue_bytes(64_000));
     for (name, pair) in [("ours", &ours), ("tbf", &tbf)] {
-        let train = Train::new(pair, true, 150);
+        let train = Train::new(pair, true, 150, 150);
         let meanwhile = train.sent_meanwhile(1e6);
         let count = train.arrivals.len();
         println!("queue of 64,000 bytes, {name}: {count} of 150 frames, {meanwhile} meanwhile");

@@ -27,7 +27,7 @@ fn frames_arrive_at_the_rate() {
 fn a_queue_holds_its_bytes() {
     for is_ipv4 in [true, false] {
         let pair = Pair::new(Impairment::new().rate("1mbit").queue_bytes(64_000));
-        let train = Train::new(&pair, is_ipv4, 150);
+        let train = Train::new(&pair, is_ipv4, 150, 150);
         let (count, meanwhile) = (train.arrivals.len(), train.sent_meanwhile(1e6));
         // It has room for 42 frames, and another one is on the wire.
         assert!((42..=44 + meanwhile).contains(&count), "{count}, {meanwhile}");
