@@ -26,7 +26,7 @@ struct Passed {
     /// Frames of datagrams at the client and at the server.
     sent: Vec<Frame>,
     came: Vec<Frame>,
-    /// What the program on the server got.
+    /// Messages that the program on the server got.
     got: Vec<Vec<u8>>,
     /// Counters of the server, before and after.
     counters: [Counters; 2],
@@ -215,7 +215,7 @@ fn a_byte_is_corrupted() {
         let sound: Vec<bool> = passed.came.iter().map(Frame::is_sound).collect();
         assert_eq!(sound, [true, true, false, true, true]);
         assert_eq!(passed.got, [1, 2, 4, 5].map(payload));
-        // The receiver counts it, and gives nobody anything of it.
+        // The receiver counts it, and the program gets nothing of it.
         let counted = ["InDatagrams", "InErrors", "InCsumErrors"].map(|name| passed.udp(name));
         assert_eq!(counted, [4, 1, 1]);
         assert_eq!(passed.stats().from[0].corrupted, 1);

@@ -1,5 +1,5 @@
 //! Impaired links beside the kernel's `tc-netem(8)` and `tc-tbf(8)`: the distributions agree within
-//! the errors that docs/BAD-NETWORKS.md states. Left out, with a line, where the kernel has no netem.
+//! the errors that docs/BAD-NETWORKS.md states. Left out, with a line, where the kernel has none.
 
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicU32, Ordering};

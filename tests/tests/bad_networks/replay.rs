@@ -23,7 +23,7 @@ const OTHER: usize = 60_000;
 /// Lost slots of a stream, by first byte and attempt.
 type Slots = BTreeSet<(u64, u32)>;
 
-/// What is different in the runs.
+/// Differences of the runs.
 #[derive(Clone, Copy, Debug)]
 struct Way {
     /// Bytes of each write.
@@ -78,8 +78,8 @@ fn the_same_bytes_are_lost_in_each_run() {
 /// Returns what of each flow to the server was lost.
 fn transfer(way: Way, sent: &[u8]) -> BTreeMap<SocketAddr, Slots> {
     let pair = Pair::with_offloads(Impairment::new().loss("5%"), way.has_offloads);
-    // The other transfer is shorter: while the processors are busy, the packets that are on their way
-    // must fit into the buffer of the engine.
+    // The other transfer is shorter: while the processors are busy, the packets that are on their
+    // way must fit into the buffer of the engine.
     let others: &[(u16, usize)] = if way.has_others { &[(5001, OTHER)] } else { &[] };
     let mut lost = BTreeMap::new();
     thread::scope(|scope| {

@@ -34,7 +34,7 @@ impl Wire {
         };
         let socket = lab[node].run(open);
         assert!(socket >= 0, "{}", std::io::Error::last_os_error());
-        // SAFETY: the socket is new, and nobody else's.
+        // SAFETY: the socket is new, and has no other owner.
         let wire = Self(unsafe { OwnedFd::from_raw_fd(socket) });
         let limit = libc::timeval { tv_sec: PATIENCE.as_secs() as _, tv_usec: 0 };
         // SAFETY: reads one `timeval`.
