@@ -1,81 +1,11 @@
 //! Random loss, which is the same in each run.
 
 use std::collections::BTreeSet;
-use std::thread;
 
-use netns_test::lab::{Impairment, Lost, LostPacket};
+use netns_test::lab::{Impairment, LostPacket};
 use netns_test::netns_test;
 
 use crate::net::{Pair, bytes};
-
-/// Returns the lost bytes of the client's stream, each with the attempt.
-fn lost_data(pair: &Pair) -> BTreeSet<(u64, u32)> {
-    let of_client = |lost: &Lost| lost.from == "client";
-    let losses = pair.lab[pair.wan].losses().unwrap().into_iter().filter(of_client);
-    let data = losses.filter_map(|lost| match lost.packet {
-        LostPacket::Data { bytes, attempt } => Some((bytes.start, attempt)),
-        _ => None,
-    });
-    data.collect()
-}
-
-/// Keeps both processors of a small machine busy while it lives.
-struct Load(std::sync::Arc<std::sync::atomic::AtomicBool>);
-
-impl Load {
-    fn new() -> Self {
-        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        for _ in 0..4 {
-            let stop = std::sync::Arc::clone(&stop);
-            thread::spawn(move || {
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    std::hint::spin_loop();
-                }
-            });
-        }
-        Self(stop)
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
-    }
-}
-
-/// Transfers of one size in writes of several sizes, idle and beside busy loops, over both
-/// families.
-#[netns_test(timeout = "110s")]
-fn the_same_bytes_are_lost_in_each_run() {
-    let sent = bytes(290_000);
-    let mut sets = Vec::new();
-    for is_loaded in [false, true] {
-        let _load = is_loaded.then(Load::new);
-        for is_ipv4 in [true, false] {
-            for size in [333, 1448, 65_536] {
-                let pair = Pair::new(Impairment::new().loss("5%"));
-                // IPv6 headers are longer, so that the slots of the stream are others.
-                assert_eq!(pair.transfer(is_ipv4, &sent, size), sent);
-                sets.push((is_ipv4, lost_data(&pair)));
-            }
-        }
-    }
-    for is_ipv4 in [true, false] {
-        let of_family: Vec<_> = sets.iter().filter(|set| set.0 == is_ipv4).collect();
-        // Of 200 slots and their retransmissions, 10 are lost on average.
-        assert!((2..40).contains(&of_family[0].1.len()), "{of_family:?}");
-        // A spurious retransmission, which depends on times, may be lost as well: what is compared
-        // is the fate of each byte up to its first arrival.
-        let fate = |set: &BTreeSet<(u64, u32)>| -> BTreeSet<(u64, u32)> {
-            let arrives = |start: u64| (0..).find(|at| !set.contains(&(start, *at))).unwrap();
-            set.iter().copied().filter(|&(start, attempt)| attempt < arrives(start)).collect()
-        };
-        let first = fate(&of_family[0].1);
-        for other in &of_family {
-            assert_eq!(fate(&other.1), first);
-        }
-    }
-}
 
 #[netns_test]
 fn the_same_datagrams_are_lost_in_each_run() {

@@ -4,11 +4,18 @@
 mod delays;
 mod ends;
 mod faults;
+mod faults_of_tcp;
+mod faults_of_udp;
 mod frames;
 mod losses;
 mod net;
+mod netem;
+mod rates;
 mod recipes;
 mod refusals;
+mod replay;
+mod train;
+mod wire;
 
 use netns_test_tests::{again, fails};
 

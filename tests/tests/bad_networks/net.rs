@@ -21,9 +21,24 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn new(impairment: Impairment) -> Self {
+        Self::with_offloads(impairment, true)
+    }
+
+    /// The same. Without offloads, raw sockets see packets as a wire carries them.
+    pub(crate) fn with_offloads(impairment: Impairment, are_on: bool) -> Self {
         let mut net = Topology::new();
         let (client, server) = (net.host("client"), net.host("server"));
-        let wan = net.link(client, server).name("wan").impair(impairment).id();
+        let link = net.link(client, server).name("wan").impair(impairment);
+        let wan = link.offloads(are_on).id();
+        let lab = net.build().unwrap();
+        Self { lab, client, server, wan }
+    }
+
+    /// The same with a direct veth pair, without offloads.
+    pub(crate) fn direct() -> Self {
+        let mut net = Topology::new();
+        let (client, server) = (net.host("client"), net.host("server"));
+        let wan = net.link(client, server).name("wan").offloads(false).id();
         let lab = net.build().unwrap();
         Self { lab, client, server, wan }
     }
@@ -55,7 +70,12 @@ impl Pair {
     /// Sends these bytes from the client to the server in writes of `size` bytes. Returns what has
     /// arrived.
     pub(crate) fn transfer(&self, is_ipv4: bool, bytes: &[u8], size: usize) -> Vec<u8> {
-        let listener = self.listener(self.server(is_ipv4, 5000));
+        self.transfer_to(self.server(is_ipv4, 5000), bytes, size)
+    }
+
+    /// The same, to a port of the server.
+    pub(crate) fn transfer_to(&self, to: SocketAddr, bytes: &[u8], size: usize) -> Vec<u8> {
+        let listener = self.listener(to);
         let [mut near, mut far] = self.connection(&listener);
         near.set_nodelay(true).unwrap();
         thread::scope(|scope| {

@@ -8,12 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders with Rust files and documents, all below the workspace.
-const FOLDERS: [&str; 9] = [
+const FOLDERS: [&str; 10] = [
     "netns-test/src",
     "netns-test/tests",
     "netns-test-macros/src",
     "tests/src",
     "tests/tests",
+    "tests/clients",
     "examples",
     "benches",
     "docs",

@@ -30,7 +30,7 @@ pub struct DirectionStats {
     pub duplicated: u64,
     /// Packets that the link made itself: a forged reset, an ICMP error.
     pub injected: u64,
-    /// Packets with a flipped bit.
+    /// Packets with a flipped bit, or that a rule has altered or truncated.
     pub corrupted: u64,
     /// Packets that were marked CE (RFC 3168).
     pub marked: u64,

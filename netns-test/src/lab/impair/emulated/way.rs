@@ -144,7 +144,10 @@ impl Way {
                     self.go_on(item.clone(), shared, out);
                 }
             }
-            judgement::Fate::Replace(ref bytes) => item.bytes = Cow::Owned(bytes.clone()),
+            judgement::Fate::Replace(ref bytes) => {
+                self.stats.corrupted += 1;
+                item.bytes = Cow::Owned(bytes.clone());
+            }
         }
         if !matches!(fate, judgement::Fate::Drop | judgement::Fate::Hold) {
             self.go_on(item, shared, out);

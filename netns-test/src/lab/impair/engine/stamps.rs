@@ -15,6 +15,16 @@ pub(crate) struct Clocks {
 const BEFORE: Nanos = 100_000_000;
 
 impl Clocks {
+    /// Reads the clocks. The thread may be off the processor between both reads: by this order, a
+    /// frame then counts as one that came later, and never leaves before it is due.
+    pub(crate) fn read(
+        realtime: impl FnOnce() -> Nanos,
+        monotonic: impl FnOnce() -> Nanos,
+    ) -> Self {
+        let realtime = realtime();
+        Self { monotonic: monotonic(), realtime }
+    }
+
     /// Returns the time of a stamp on the monotonic clock. `empty` is the time of the last look at
     /// the ring before the frame came. A stamp that cannot be, as the realtime clock was set
     /// meanwhile, counts as now.
@@ -28,7 +38,20 @@ impl Clocks {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    #[test]
+    fn a_pause_between_the_reads_makes_no_frame_early() {
+        const BOOT: Nanos = 1_700_000_000_000_000_000;
+        let clock = Cell::new(5_000_000_000);
+        let arrived = clock.get() - 100_000;
+        let pause = || clock.replace(clock.get() + 6_000_000);
+        let clocks = Clocks::read(|| BOOT + pause(), pause);
+        let arrival = clocks.arrival(BOOT + arrived, 4_900_000_000);
+        assert!((arrived..=clocks.monotonic).contains(&arrival), "{arrived}: {arrival}");
+    }
 
     #[test]
     fn stamps_become_monotonic() {

@@ -50,7 +50,7 @@ pub(crate) fn turn(shared: &Shared, ring: &mut Ring, empty: &mut Nanos) -> Turn 
     let look = timer::monotonic();
     let mut state = shared.lock();
     let batch = ring.batch(FRAMES);
-    let clocks = Clocks { monotonic: timer::monotonic(), realtime: timer::realtime() };
+    let clocks = Clocks::read(timer::realtime, timer::monotonic);
     let now = clocks.monotonic;
     let mut leaving: Vec<Leaving<'_>> = Vec::new();
     let pace = Pace::of(state.links.count());
