@@ -67,7 +67,6 @@ fn manual_message_delivery() -> netns_test::Result<()> {
 fn partition_peers_oneway() -> netns_test::Result<()> {
     let pair = Pair::new(Impairment::new());
     for ends in pair.both() {
-        ends.round_trip();
         let [near, far] = ends.sockets();
         let cut = pair.lab.partition_one_way(&[pair.client], &[pair.server])?;
         near.send(b"lost").unwrap();

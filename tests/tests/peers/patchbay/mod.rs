@@ -51,7 +51,7 @@ mod mtu {
     }
 }
 
-/// Those of home routers, carriers and NAT64 are missing, as NAT is.
+/// Kinds of routers. Home routers, carriers and NAT64 are missing: there is no NAT yet.
 mod preset {
     use std::io::ErrorKind;
 
