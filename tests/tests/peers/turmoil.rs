@@ -4,7 +4,7 @@
 use netns_test::lab::{Action, Impairment, Packet};
 use netns_test::{Topology, netns_test};
 
-use crate::net::{MS, Pair, assert_silent, both, has_seen, take};
+use crate::net::{Ends, MS, Pair, assert_silent, both, has_seen, take};
 
 #[netns_test]
 fn hold_release_peers() -> netns_test::Result<()> {
@@ -34,7 +34,7 @@ fn hold_all() -> netns_test::Result<()> {
     net.impairable_links();
     let lab = net.build()?;
     let pairs = [(a, b), (b, c), (c, a)].map(|(from, to)| both(&lab, from, to)).concat();
-    let sockets: Vec<_> = pairs.into_iter().map(|ends| ends.sockets()).collect();
+    let sockets: Vec<_> = pairs.into_iter().map(Ends::sockets).collect();
     lab.links().try_for_each(|link| link.hold())?;
     sockets.iter().for_each(|[near, _]| assert_eq!(near.send(b"held").unwrap(), 4));
     sockets.iter().for_each(|[_, far]| assert_silent(far));

@@ -53,7 +53,7 @@ fn basic_latency() {
     assert!(both(&lab, a, b)[0].round_trip() >= 50 * MS);
 }
 
-/// Three regions are declared in one line of the test, as here; none are ready-made.
+/// No regions are ready-made: the test declares them.
 #[netns_test]
 fn default_regions() {
     let World { lab, hosts: [eu, us, asia], .. } = World::new([20, 30, 40], |_, _| {});

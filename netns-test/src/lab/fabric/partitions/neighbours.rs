@@ -1,9 +1,9 @@
 //! Neighbour entries for partitions of one way.
 //!
 //! A node that drops the packets of another one drops its neighbour advertisements and
-//! solicitations (RFC 4861), too, and does not answer its ARP requests. It could send nothing to the
-//! other one, and what that sends would wait for an Ethernet address, and arrive when the partition
-//! has ended. So both have permanent entries for each other while the partition lasts.
+//! solicitations (RFC 4861), too, and does not answer its ARP requests. It could send nothing to
+//! the other one, and what that sends would wait for an Ethernet address, and arrive when the
+//! partition has ended. So both have permanent entries for each other while the partition lasts.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
