@@ -90,8 +90,8 @@ impl LinkId {
     }
 }
 
-/// Steps of a [`Schedule`](crate::lab::Schedule). They are values; the methods of [`Node`](crate::lab::Node) change the
-/// network at once.
+/// Steps of a [`Schedule`](crate::lab::Schedule). They are values; the methods of
+/// [`Node`](crate::lab::Node) change the network at once.
 impl NodeId {
     /// Returns the step that powers the node off.
     pub fn power_off(self) -> Step {
