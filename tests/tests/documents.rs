@@ -9,13 +9,14 @@ use netns_test::lab::Impairment;
 
 /// The documents. README.md and those in the package are also shown by registries, where a relative
 /// link has no target.
-const DOCUMENTS: [&str; 15] = [
+const DOCUMENTS: [&str; 16] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
     "docs/BAD-NETWORKS.md",
     "docs/CI.md",
+    "docs/COMPARE.md",
     "docs/ENVIRONMENTS.md",
     "docs/FAILURES.md",
     "docs/MIGRATION.md",

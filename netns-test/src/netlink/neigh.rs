@@ -58,13 +58,9 @@ impl Unanswered {
     }
 
     fn message(&self, flags: NeighbourFlags) -> NeighbourMessage {
-        let mut message = NeighbourMessage::default();
-        message.header.family =
-            if self.address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-        message.header.ifindex = self.index;
+        let mut message = entry(self.index, self.address);
         message.header.state = NeighbourState::None;
         message.header.flags = flags;
-        message.attributes = vec![NeighbourAttribute::Destination(self.address.into())];
         message
     }
 }
@@ -129,6 +125,34 @@ fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
     });
     let state = format!("{:?}", header.state).to_uppercase();
     Some(Neighbour { index: header.ifindex, address, mac, state })
+}
+
+/// Adds a neighbour entry that the kernel neither asks for nor expires, or changes one to that.
+pub(crate) fn set_permanent(
+    object: String,
+    (index, address): (u32, IpAddr),
+    mac: [u8; 6],
+) -> Request {
+    let mut message = entry(index, address);
+    message.header.state = NeighbourState::Permanent;
+    message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.to_vec()));
+    let message = RouteNetlinkMessage::NewNeighbour(message);
+    Request::new("add", object, message, NLM_F_CREATE | NLM_F_REPLACE)
+}
+
+/// Removes a neighbour entry.
+pub(crate) fn remove(object: String, index: u32, address: IpAddr) -> Request {
+    let message = RouteNetlinkMessage::DelNeighbour(entry(index, address));
+    Request::new("remove", object, message, 0)
+}
+
+fn entry(index: u32, address: IpAddr) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.family =
+        if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    message.header.ifindex = index;
+    message.attributes = vec![NeighbourAttribute::Destination(address.into())];
+    message
 }
 
 /// Adds an FDB entry that floods broadcast, unknown unicast and multicast frames to `remote`, too,

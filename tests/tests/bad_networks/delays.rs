@@ -79,6 +79,27 @@ fn packets_that_are_held_arrive_in_order_after_the_release() {
     }
 }
 
+#[netns_test]
+fn one_direction_is_released() {
+    for is_ipv4 in [true, false] {
+        let pair = Pair::new(Impairment::new());
+        let [near, far] = pair.sockets(is_ipv4);
+        near.set_read_timeout(Some(100 * MS)).unwrap();
+        let mut buffer = [0; 8];
+        near.send(b"x").unwrap();
+        let (_, from) = far.recv_from(&mut buffer).unwrap();
+        pair.lab[pair.wan].hold().unwrap();
+        near.send(b"forth").unwrap();
+        far.send_to(b"back", from).unwrap();
+        pair.lab[pair.wan].release_from(pair.client).unwrap();
+        assert_eq!(far.recv(&mut buffer).unwrap(), 5);
+        assert!(near.recv(&mut buffer).is_err());
+        near.set_read_timeout(Some(crate::net::PATIENCE)).unwrap();
+        pair.lab[pair.wan].release_from(pair.server).unwrap();
+        assert_eq!(near.recv(&mut buffer).unwrap(), 4);
+    }
+}
+
 /// A change holds when the call returns, and ends when it is taken back.
 #[netns_test]
 fn impairments_change_while_the_link_is_in_use() {

@@ -103,6 +103,45 @@ fn a_partition_of_one_way_passes_the_other_way() -> netns_test::Result<()> {
     Ok(())
 }
 
+/// No node needs an answer of the other side to send to it, at no time: neither does a packet wait
+/// for one until the partition ends.
+#[netns_test]
+fn a_partition_of_one_way_passes_the_first_packet() -> netns_test::Result<()> {
+    let mut net = topology();
+    let (switch, a, b) = (net.switch("switch"), net.host("a"), net.host("b"));
+    let wire = net.link(a, switch).id();
+    net.link(b, switch);
+    let lab = net.build()?;
+    let mesh = Mesh::new(&lab, &[a, b]);
+    let is_permanent = |lab: &netns_test::Lab| {
+        let snapshot = lab.snapshot().unwrap();
+        let all = snapshot.nodes.iter().flat_map(|node| &node.neighbours);
+        all.filter(|one| one.state == "PERMANENT").count() > 0
+    };
+    let cut = lab.partition_one_way(&[b], &[a])?;
+    mesh.send(1, 0);
+    mesh.talks(0, 1);
+    cut.heal()?;
+    assert!(!is_permanent(&lab));
+    mesh.has_nothing(0);
+    mesh.talks(1, 0);
+    let cut = lab.partition_one_way(&[b], &[a])?;
+    // These lose the entries of interfaces.
+    lab[wire].down()?;
+    lab[wire].up()?;
+    mesh.talks(0, 1);
+    assert!(is_permanent(&lab));
+    for node in [a, b] {
+        lab.power_off(node)?;
+        lab.power_on(node)?;
+        Mesh::new(&lab, &[a, b]).talks(0, 1);
+    }
+    cut.heal()?;
+    assert!(!is_permanent(&lab));
+    Mesh::new(&lab, &[a, b]).all_pairs_talk();
+    Ok(())
+}
+
 /// A node without a neighbour entry for the other side gets no answer.
 #[netns_test]
 fn a_partition_before_the_first_packet() -> netns_test::Result<()> {

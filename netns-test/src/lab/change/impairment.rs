@@ -102,11 +102,27 @@ impl Link {
     /// A link that is a direct veth pair.
     #[track_caller]
     pub fn release(&self) -> Result<()> {
+        located(self.release_ways(&Direction::BOTH))
+    }
+
+    /// Lets the packets from `node`, which the link ends at, go on, as [`release`](Self::release)
+    /// does. Those of the other direction are held further.
+    ///
+    /// # Errors
+    ///
+    /// As [`release`](Self::release); a node that is at neither end.
+    #[track_caller]
+    pub fn release_from(&self, node: NodeId) -> Result<()> {
+        let end = self.end_at("release", node);
+        located(end.and_then(|end| self.release_ways(&[Direction::BOTH[end]])))
+    }
+
+    fn release_ways(&self, ways: &[Direction]) -> Result<()> {
         let done = self.model("release", |model, now, out| {
-            Direction::BOTH.into_iter().for_each(|direction| model.release(direction, now, out));
+            ways.iter().for_each(|direction| model.release(*direction, now, out));
         });
         self.note("released");
-        located(done)
+        done
     }
 
     fn hold_ways(&self, ways: &[Direction]) -> Result<()> {

@@ -98,6 +98,9 @@ impl Lab {
     /// the other direction arrive; their answers do not. Otherwise as
     /// [`partition`](Self::partition).
     ///
+    /// While it lasts, nodes of both groups on one segment have permanent neighbour entries for
+    /// each other: what is sent does not wait for an Ethernet address.
+    ///
     /// # Errors
     ///
     /// As [`partition`](Self::partition).

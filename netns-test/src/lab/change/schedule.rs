@@ -12,7 +12,8 @@ use crate::lab::run::lab::Lab;
 use crate::lab::run::link::Link;
 use crate::lab::run::programs::spawner::Programs;
 use crate::lab::topology::LinkId;
-use crate::lab::topology::schedule::{Cut, Schedule, Step};
+use crate::lab::topology::schedule::Schedule;
+use crate::lab::topology::step::{Cut, Step};
 use crate::sys::lock::{lock, wait_timeout};
 use crate::sys::{errno, process};
 
@@ -197,7 +198,7 @@ impl Steps {
             match step {
                 Step::Down(link) | Step::Up(link) => drop(self.link(*link)?),
                 Step::Hold(link) | Step::Release(link) => self.link(*link)?.check_impairable()?,
-                Step::HoldFrom(link, node) => {
+                Step::HoldFrom(link, node) | Step::ReleaseFrom(link, node) => {
                     let link = self.link(*link)?;
                     self.fabric.position_of("hold", *node)?;
                     link.check_impairable()?;
@@ -236,6 +237,7 @@ impl Steps {
             Step::Hold(link) => self.link(*link)?.hold(),
             Step::HoldFrom(link, node) => self.link(*link)?.hold_from(*node),
             Step::Release(link) => self.link(*link)?.release(),
+            Step::ReleaseFrom(link, node) => self.link(*link)?.release_from(*node),
             Step::Impair(link, impairment) => self.link(*link)?.set_impairment(impairment.clone()),
             Step::ImpairFrom(link, node, impairment) => {
                 self.link(*link)?.set_impairment_from(*node, impairment.clone())

@@ -148,6 +148,8 @@ impl Link {
             let awaited = ready::awaited(plan, end.node, indexes, is_wanted);
             ready::wait_on(&*nodes[end.node].here()?, &awaited)?;
         }
+        // The neighbour entries of the ends are lost.
+        self.fabric.partitions.arrived(nodes, &[])?;
         self.fabric.forget_failures(&links)
     }
 

@@ -11,6 +11,7 @@ pub(crate) mod node;
 pub(crate) mod quantity;
 pub(crate) mod regions;
 pub(crate) mod schedule;
+pub(crate) mod step;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -20,7 +21,8 @@ pub use crate::lab::topology::link::LinkSpec;
 pub use crate::lab::topology::model::{MacvlanMode, NodeKind};
 pub use crate::lab::topology::node::NodeSpec;
 pub use crate::lab::topology::regions::{RegionRouters, Regions};
-pub use crate::lab::topology::schedule::{Cut, Schedule, Step};
+pub use crate::lab::topology::schedule::Schedule;
+pub use crate::lab::topology::step::{Cut, Step};
 
 use crate::addr::cidr::Subnet;
 use crate::lab::topology::id::Ids;

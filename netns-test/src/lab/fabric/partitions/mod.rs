@@ -4,6 +4,8 @@
 //! packets from that address before the routing lookup, without an ICMP error. So the path of a
 //! packet does not matter, and nodes between the two sides are not changed.
 
+mod neighbours;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -12,6 +14,7 @@ use crate::addr::link_local::link_local;
 use crate::addr::mac::Mac;
 use crate::error::{Failure, Result};
 use crate::lab::fabric::node::{LiveNode, Namespaces};
+use crate::lab::fabric::partitions::neighbours::Entry;
 use crate::netlink;
 use crate::sys::errno;
 use crate::sys::lock::lock;
@@ -32,6 +35,8 @@ struct State {
     /// Nodes whose rule for the table `local` is behind these rules, with the family: whether it is
     /// IPv4.
     prepared: BTreeSet<(usize, bool)>,
+    /// Neighbour entries that exist for partitions of one way, by node.
+    neighbours: BTreeMap<usize, BTreeSet<Entry>>,
     /// Addresses that nodes are about to get. Rules for them exist before the addresses do.
     expected: BTreeSet<(usize, IpAddr)>,
     /// Nodes that are being powered on.
@@ -125,8 +130,41 @@ impl State {
         places.extend(self.prepared.iter().map(|prepared| prepared.0));
         places.sort_unstable();
         places.dedup();
+        // Entries first: a node that is deaf already cannot ask for them.
+        let known = self.introduce(nodes);
         let each = places.into_iter().map(|node| self.enforce_on(nodes, node, &wanted));
-        each.fold(Ok(()), Result::and)
+        each.fold(known, Result::and)
+    }
+
+    /// Sets the neighbour entries of the nodes of partitions of one way.
+    fn introduce(&mut self, nodes: &[Arc<LiveNode>]) -> Result<()> {
+        let both_ways = |cut: &BTreeSet<_>, (one, other): (usize, usize)| {
+            (!cut.contains(&(other, one))).then_some([(one, other), (other, one)])
+        };
+        let pairs = self
+            .cuts
+            .values()
+            .flat_map(|cut| cut.iter().filter_map(move |pair| both_ways(cut, *pair)).flatten());
+        let mut wanted: BTreeMap<usize, BTreeSet<Entry>> = BTreeMap::new();
+        for (one, other) in pairs.collect::<BTreeSet<_>>() {
+            if let (Some(near), Some(far)) = (self.here(nodes, one), self.here(nodes, other)) {
+                wanted.entry(one).or_default().extend(neighbours::wanted(&near, &far)?);
+            }
+        }
+        let places: BTreeSet<usize> =
+            wanted.keys().chain(self.neighbours.keys()).copied().collect();
+        let mut done = Ok(());
+        for node in places {
+            let new = wanted.remove(&node).unwrap_or_default();
+            let old = self.neighbours.remove(&node).unwrap_or_default();
+            if let Some(here) = self.here(nodes, node) {
+                done = done.and(neighbours::set((nodes[node].name(), &here), &new, &old));
+                if !new.is_empty() {
+                    self.neighbours.insert(node, new);
+                }
+            }
+        }
+        done
     }
 
     fn enforce_on(
@@ -207,6 +245,7 @@ impl State {
     fn forget(&mut self, node: usize) {
         self.blocked.retain(|blocked| blocked.0 != node);
         self.prepared.retain(|prepared| prepared.0 != node);
+        self.neighbours.remove(&node);
         self.starting.remove(&node);
     }
 }

@@ -1,0 +1,15 @@
+//! What the tests of other tools do about bad networks, done with this crate.
+//!
+//! A test has the name of the other tool's, behind the tool's: `patchbay::region::basic_latency`.
+//! docs/COMPARE.md is the table of them, and of those that are missing.
+
+mod compare;
+mod gateflow;
+mod mininet;
+mod net;
+mod netsim;
+mod netsim_embed;
+mod patchbay;
+mod tailscale;
+mod turmoil;
+mod turmoil_net;
