@@ -5,6 +5,7 @@ mod delays;
 mod ends;
 mod faults;
 mod frames;
+mod holds;
 mod losses;
 mod net;
 mod recipes;

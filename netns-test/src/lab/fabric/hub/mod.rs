@@ -23,6 +23,7 @@ use crate::lab::fabric::hub::network::{HubNetwork, index};
 use crate::lab::fabric::hub::watch::Watch;
 use crate::lab::fabric::node::LiveNode;
 use crate::lab::impair::emulated::EmulatedLink;
+use crate::lab::impair::emulated::held::Hold;
 use crate::lab::impair::engine::{Engine, LinkPorts, Slot};
 use crate::lab::impair::hash::Seed;
 use crate::lab::impair::passage::{Departure, Direction, Nanos};
@@ -65,11 +66,14 @@ impl Hub {
         self.mirror.network()
     }
 
-    /// Passes the frames of the links of a plan that are new, whose inner ends exist and are up.
-    pub(crate) fn connect(&self, plan: &Plan) -> Result<()> {
+    /// Passes the frames of the links of a plan, from the position `first` on, whose inner ends
+    /// exist, and sets these up. Before that no frame comes: none is lost.
+    pub(crate) fn connect(&self, plan: &Plan, first: usize) -> Result<()> {
         let engine = self.engine()?;
         let mut slots = lock(&self.slots);
-        for (at, link) in plan.links().iter().enumerate().skip(slots.len()) {
+        // A hub that is made for an extension has no links before.
+        slots.resize(first, None);
+        for (at, link) in plan.links().iter().enumerate().skip(first) {
             let Some(plans) = &link.impairments else {
                 slots.push(None);
                 continue;
@@ -77,9 +81,11 @@ impl Hub {
             let (name, mtu) = (plan.link_name(at), plan.segments()[link.segment].mtu);
             let link = EmulatedLink::new(self.seed, &name, plans.clone(), mtu);
             let indexes = [0, 1].map(|side| index(at, side));
-            slots.push(Some(engine.add(LinkPorts { indexes, link })?));
+            let name = plan.link_label(at);
+            slots.push(Some(engine.add(LinkPorts { name, indexes, link })?));
         }
-        Ok(())
+        drop(slots);
+        Ok(self.network().set_up(plan, first)?)
     }
 
     /// Forgets the links from `count` on, of an extension that has failed.
@@ -98,6 +104,27 @@ impl Hub {
         let slot = lock(&self.slots).get(link).copied().flatten();
         let slot = slot.ok_or_else(|| diff::not_impairable(step, label))?;
         self.engine()?.with(slot, change)
+    }
+
+    /// Holds packets at one moment on all links: those of each direction for which `hold` returns
+    /// one.
+    pub(crate) fn hold(&self, hold: impl Fn(usize, Direction) -> Hold) -> Result<()> {
+        let slots = self.slots();
+        let mut links = slots.iter().map(|(link, _)| *link);
+        let visit = |model: &mut EmulatedLink| {
+            let link = links.next().unwrap_or_default();
+            Direction::BOTH.into_iter().for_each(|way| model.add_hold(way, hold(link, way)));
+        };
+        let slots: Vec<Slot> = slots.iter().map(|(_, slot)| *slot).collect();
+        self.engine()?.visit(&slots, visit).map(drop)
+    }
+
+    /// Ends the hold with this number, or all with a number, on all links.
+    pub(crate) fn lift(&self, number: Option<u64>) -> Result<()> {
+        // Link by link: a later packet does not overtake those that are held.
+        let engine = self.engine()?;
+        let lift = |slot| engine.with(slot, |model, now, out| model.lift(number, now, out));
+        self.slots().into_iter().try_for_each(|(_, slot)| lift(slot))
     }
 
     /// Sets the impairments of both directions of a link.
@@ -200,10 +227,14 @@ impl Hub {
         &self,
         visit: impl FnMut(&mut EmulatedLink) -> T,
     ) -> Result<Vec<(usize, T)>> {
-        let slots = lock(&self.slots).clone();
-        let own = slots.iter().enumerate().filter_map(|(at, slot)| Some((at, (*slot)?)));
-        let (links, slots): (Vec<usize>, Vec<Slot>) = own.unzip();
+        let (links, slots): (Vec<usize>, Vec<Slot>) = self.slots().into_iter().unzip();
         Ok(links.into_iter().zip(self.engine()?.visit(&slots, visit)?).collect())
+    }
+
+    /// Returns the positions of the links that go through the hub, and their places.
+    fn slots(&self) -> Vec<(usize, Slot)> {
+        let slots = lock(&self.slots);
+        slots.iter().enumerate().filter_map(|(at, slot)| Some((at, (*slot)?))).collect()
     }
 
     fn engine(&self) -> Result<Arc<Engine>> {

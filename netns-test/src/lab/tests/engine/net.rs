@@ -86,8 +86,8 @@ impl Pair {
     /// node.
     pub(crate) fn engine(&self, plan: ImpairmentPlan) -> (Engine, Slot) {
         let link = EmulatedLink::new(Seed(1), "link", [plan, ImpairmentPlan::default()], 1500);
-        let engine = Engine::start(self.hub.as_fd()).unwrap();
-        let slot = engine.add(LinkPorts { indexes: INNER, link }).unwrap();
+        let engine = Engine::start(self.hub.as_fd(), 1).unwrap();
+        let slot = engine.add(LinkPorts { name: "wan".to_owned(), indexes: INNER, link }).unwrap();
         (engine, slot)
     }
 
