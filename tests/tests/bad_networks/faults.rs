@@ -197,7 +197,7 @@ fn rules(pair: &Pair) -> [netns_test::lab::LinkRule; 2] {
     let rules = rules.map(|packet| pair.lab[pair.wan].drop_matching(packet).unwrap());
     let [near, _] = pair.sockets(true);
     near.send(b"lost").unwrap();
-    netns_test_tests::eventually(crate::net::PATIENCE, "the rule acts", || rules[0].hits() == 1);
+    netns_test_tests::eventually(PATIENCE, "the rule acts", || rules[0].hits() == 1);
     assert_eq!((rules[0].matched(), rules[1].matched()), (1, 0));
     rules
 }
@@ -215,5 +215,7 @@ fn fails_with_an_idle_rule() {
 fn hangs_with_an_idle_rule() {
     let pair = Pair::new(Impairment::new());
     let _rules = rules(&pair);
-    std::thread::park();
+    loop {
+        std::thread::park();
+    }
 }

@@ -56,6 +56,7 @@ pub(crate) fn assemble(plan: Plan, seed: Seed) -> Result<(Fabric, Own)> {
     let here = fabric.nodes.iter().map(|node| node.here()).collect::<Result<Vec<_>, _>>()?;
     let all: Vec<&Made> = here.iter().map(|here| &***here).collect();
     ready::wait(&fabric.plan, &all, &fabric.indexes)?;
+    fabric.hub.as_ref().map_or(Ok(()), |hub| hub.open(0))?;
     fabric.follow_ends()?;
     Ok((fabric, Own { covered, guest }))
 }

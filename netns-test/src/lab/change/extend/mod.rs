@@ -124,6 +124,7 @@ impl Lab {
         };
         let connected = connected.and_then(|hub| {
             step.wait()?;
+            hub.as_ref().map_or(Ok(()), |hub| hub.open(count))?;
             write()?;
             self.write_names(&old, names)?;
             impair(&plan, hub.as_deref(), &growth)?;

@@ -66,8 +66,9 @@ impl Hub {
         self.mirror.network()
     }
 
-    /// Passes the frames of the links of a plan, from the position `first` on, whose inner ends
-    /// exist, and sets these up. Before that no frame comes: none is lost.
+    /// Takes over the links of a plan, from the position `first` on, whose inner ends exist, and
+    /// sets these up. Frames are held until [`Hub::open`], when the ends of all nodes are up: none
+    /// is lost.
     pub(crate) fn connect(&self, plan: &Plan, first: usize) -> Result<()> {
         let engine = self.engine()?;
         let mut slots = lock(&self.slots);
@@ -79,13 +80,21 @@ impl Hub {
                 continue;
             };
             let (name, mtu) = (plan.link_name(at), plan.segments()[link.segment].mtu);
-            let link = EmulatedLink::new(self.seed, &name, plans.clone(), mtu);
+            let mut link = EmulatedLink::new(self.seed, &name, plans.clone(), mtu);
+            Direction::BOTH.into_iter().for_each(|direction| link.hold(direction));
             let indexes = [0, 1].map(|side| index(at, side));
             let name = plan.link_label(at);
             slots.push(Some(engine.add(LinkPorts { name, indexes, link })?));
         }
         drop(slots);
         Ok(self.network().set_up(plan, first)?)
+    }
+
+    /// Passes the frames of the links from the position `first` on.
+    pub(crate) fn open(&self, first: usize) -> Result<()> {
+        self.change_from(first, |model, now, out| {
+            Direction::BOTH.into_iter().for_each(|direction| model.release(direction, now, out));
+        })
     }
 
     /// Forgets the links from `count` on, of an extension that has failed.
@@ -111,20 +120,28 @@ impl Hub {
     pub(crate) fn hold(&self, hold: impl Fn(usize, Direction) -> Hold) -> Result<()> {
         let slots = self.slots();
         let mut links = slots.iter().map(|(link, _)| *link);
-        let visit = |model: &mut EmulatedLink| {
+        let visit = |model: &mut EmulatedLink, _, _: &mut _| {
             let link = links.next().unwrap_or_default();
             Direction::BOTH.into_iter().for_each(|way| model.add_hold(way, hold(link, way)));
         };
         let slots: Vec<Slot> = slots.iter().map(|(_, slot)| *slot).collect();
-        self.engine()?.visit(&slots, visit).map(drop)
+        self.engine()?.with_all(&slots, visit).map(drop)
     }
 
     /// Ends the hold with this number, or all with a number, on all links.
     pub(crate) fn lift(&self, number: Option<u64>) -> Result<()> {
-        // Link by link: a later packet does not overtake those that are held.
-        let engine = self.engine()?;
-        let lift = |slot| engine.with(slot, |model, now, out| model.lift(number, now, out));
-        self.slots().into_iter().try_for_each(|(_, slot)| lift(slot))
+        self.change_from(0, |model, now, out| model.lift(number, now, out))
+    }
+
+    /// Changes all links from the position `first` on, at one moment.
+    fn change_from(
+        &self,
+        first: usize,
+        change: impl FnMut(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>),
+    ) -> Result<()> {
+        let own = self.slots().into_iter().filter(|(link, _)| *link >= first);
+        let slots: Vec<Slot> = own.map(|(_, slot)| slot).collect();
+        self.engine()?.with_all(&slots, change).map(drop)
     }
 
     /// Sets the impairments of both directions of a link.
@@ -225,10 +242,13 @@ impl Hub {
     /// links.
     pub(crate) fn visit<T>(
         &self,
-        visit: impl FnMut(&mut EmulatedLink) -> T,
+        mut visit: impl FnMut(&mut EmulatedLink) -> T,
     ) -> Result<Vec<(usize, T)>> {
         let (links, slots): (Vec<usize>, Vec<Slot>) = self.slots().into_iter().unzip();
-        Ok(links.into_iter().zip(self.engine()?.visit(&slots, visit)?).collect())
+        Ok(links
+            .into_iter()
+            .zip(self.engine()?.with_all(&slots, |model, _, _| visit(model))?)
+            .collect())
     }
 
     /// Returns the positions of the links that go through the hub, and their places.

@@ -102,20 +102,25 @@ impl Engine {
         slot: Slot,
         change: impl FnOnce(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
     ) -> Result<T> {
-        self.shared.change_link(slot, change)
+        let (mut change, mut result) = (Some(change), None);
+        self.with_all(&[slot], |link, now, out| {
+            result = change.take().map(|change| change(link, now, out));
+        })?;
+        result.ok_or_else(|| Failure::new("change", "an impaired link", "it is gone").into())
     }
 
-    /// Visits several links at one time. Returns the results in the same order.
+    /// Changes or reads the models of several links at one time. Returns the results in the same
+    /// order.
     ///
     /// # Errors
     ///
     /// As [`Engine::with`].
-    pub(crate) fn visit<T>(
+    pub(crate) fn with_all<T>(
         &self,
         slots: &[Slot],
-        visit: impl FnMut(&mut EmulatedLink) -> T,
+        change: impl FnMut(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
     ) -> Result<Vec<T>> {
-        self.shared.visit(slots, visit)
+        self.shared.change_links(slots, change)
     }
 
     /// Describes the faults of the engine, one a line: losses and delays that no model asked for.

@@ -162,41 +162,30 @@ impl Shared {
         woken.map_err(|error| errno::failure("wake", "the thread of impaired links", &error))
     }
 
-    /// Changes a link after the frames that came before the call, and schedules what that sets
-    /// free.
-    pub(crate) fn change_link<T>(
-        &self,
-        Slot(number): Slot,
-        change: impl FnOnce(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
-    ) -> Result<T> {
-        let mut departures = Vec::new();
-        let (result, is_new) = self.change_after_frames(|state| {
-            state.clock = state.clock.max(timer::monotonic());
-            let result = change(state.links.link(number), state.clock, &mut departures);
-            let is_new = !departures.is_empty();
-            for departure in departures.drain(..) {
-                state.add(Leaving { link: number, departure });
-            }
-            (result, is_new)
-        })?;
-        if is_new {
-            let woken = self.wakeup.wake();
-            woken
-                .map_err(|error| errno::failure("wake", "the thread of impaired links", &error))?;
-        }
-        Ok(result)
-    }
-
-    /// Visits links after the frames that came before the call. Returns the results in the same
-    /// order.
-    pub(crate) fn visit<T>(
+    /// Changes links at one time, after the frames that came before the call, and schedules what
+    /// that sets free. Returns the results in the same order.
+    pub(crate) fn change_links<T>(
         &self,
         slots: &[Slot],
-        mut visit: impl FnMut(&mut EmulatedLink) -> T,
+        mut change: impl FnMut(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
     ) -> Result<Vec<T>> {
-        self.change_after_frames(|state| {
-            slots.iter().map(|&Slot(number)| visit(state.links.link(number))).collect()
-        })
+        let mut departures = Vec::new();
+        let (results, is_new) = self.change_after_frames(|state| {
+            state.clock = state.clock.max(timer::monotonic());
+            let (mut results, mut is_new) = (Vec::with_capacity(slots.len()), false);
+            for &Slot(number) in slots {
+                results.push(change(state.links.link(number), state.clock, &mut departures));
+                is_new |= !departures.is_empty();
+                for departure in departures.drain(..) {
+                    state.add(Leaving { link: number, departure });
+                }
+            }
+            (results, is_new)
+        })?;
+        if is_new {
+            self.wake()?;
+        }
+        Ok(results)
     }
 
     /// Describes the faults; `None` in a process that does not have the thread.
