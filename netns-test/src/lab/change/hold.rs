@@ -44,8 +44,9 @@ impl Lab {
     /// [`impairable`](crate::lab::LinkSpec::impairable).
     ///
     /// The packets are those from an address that a node of one group has now to one of the other
-    /// group. Packets to multicast groups and broadcast addresses wait on links that end at a node
-    /// of the other group. ARP and neighbour discovery pass, so that connections fail later than
+    /// group. They wait on the links that end at the other group, together with those to multicast
+    /// groups and broadcast addresses; or on an earlier link, if a node of the other group has a
+    /// link that cannot hold packets. ARP and neighbour discovery pass, so that connections fail later than
     /// without. Packets that are on a direct veth pair at the moment of the call arrive. A link
     /// holds at most 64 MiB in each direction. Holds add up. Links that the lab gets later hold
     /// nothing.
@@ -130,11 +131,17 @@ impl Fabric {
         };
         for [from, to] in directed {
             let [sources, targets] = [addresses(from)?, addresses(to)?];
-            hub.hold(|link, direction| held::Hold {
-                number,
-                from: sources.clone(),
-                to: targets.clone(),
-                is_last: to.contains(&links[link][direction.reversed().index()].node),
+            // Not in two places: one packet would overtake another.
+            let is_open = |node: &usize| {
+                let own = |ends: &[End; 2]| ends.iter().any(|end| end.node == *node);
+                let mut all = links.iter().zip(self.plan.links());
+                all.any(|(ends, link)| own(ends) && link.impairments.is_none())
+            };
+            let earlier = addresses(&to.iter().copied().filter(is_open).collect())?;
+            hub.hold(|link, direction| {
+                let is_last = to.contains(&links[link][direction.reversed().index()].node);
+                let to = if is_last { &targets } else { &earlier };
+                held::Hold { number, from: sources.clone(), to: to.clone(), is_last }
             })?;
         }
         Ok(number)

@@ -44,7 +44,7 @@ pub(crate) struct Engine {
 
 /// Slots of the ring for each link, if that is more than the smallest ring has. When all nodes of a
 /// switch come up, each sends some frames, and a copy of one goes to each of the others at once.
-const SLOTS_OF_LINK: usize = 4;
+const SLOTS_OF_LINK: usize = 12;
 
 /// Engine whose socket is being made, which takes about 15 ms.
 #[derive(Debug)]
@@ -221,7 +221,7 @@ fn advice(errno: Option<i32>) -> Option<&'static str> {
             Some("impaired links need a kernel with packet sockets and their rings (CONFIG_PACKET)")
         }
         errno::ENOMEM => Some(
-            "the ring needs 16 MiB of the kernel's memory, and more from 60 links on; run fewer \
+            "the ring needs 16 MiB of the kernel's memory, and more from 20 links on; run fewer \
              tests at once (--test-threads), or impair fewer links",
         ),
         _ => None,

@@ -68,9 +68,9 @@ pub(crate) fn turn(shared: &Shared, ring: &mut Ring, empty: &mut Nanos) -> Turn 
     let State { links, faults, .. } = &mut *state;
     let mut sent = 0;
     while sent < leaving.len() && !batch.is_followed_by(pace.backlog) {
-        let chunk = pace.chunk(sent, leaving.len());
-        sent = chunk.end;
-        send(shared, &leaving[chunk], links, faults);
+        let chunk = &leaving[pace.chunk(sent, leaving.len())];
+        sent += chunk.len();
+        send(shared, chunk, links, faults);
     }
     // The rest makes room in the ring first. It is due, so that later frames wait for it.
     for Leaving { link, departure } in leaving.drain(sent..) {
@@ -95,9 +95,10 @@ pub(crate) fn turn(shared: &Shared, ring: &mut Ring, empty: &mut Nanos) -> Turn 
 
 impl Pace {
     /// Returns the pace of an engine with `links`, with which copies of the frames that it sends
-    /// itself do not fill a ring of `slots`, as long as one frame's do not.
+    /// itself do not fill half a ring of `slots`, as long as one frame's do not. The other half is
+    /// for those that come late, and for what nodes send.
     fn of(links: usize, slots: usize) -> Self {
-        let room = slots.saturating_sub(FRAMES + links);
+        let room = (slots / 2).saturating_sub(FRAMES + links);
         let backlog = room / 2;
         Self { frames: ((room - backlog) / links.max(1)).clamp(1, MOST), backlog }
     }
@@ -186,11 +187,12 @@ mod tests {
     #[test]
     fn copies_of_one_call_fit_into_the_ring() {
         let slots = Ring::LEAST;
-        for links in 1..=slots - FRAMES {
+        for (links, slots) in [(1, slots), (20, slots), (24, 288), (100, 1200), (200, 1440)] {
             let Pace { frames, backlog } = Pace::of(links, slots);
             assert!((1..=MOST).contains(&frames));
-            assert!(FRAMES + backlog + frames * links <= slots, "{links}");
+            assert!(FRAMES + backlog + frames * links <= slots / 2, "{links}");
         }
+        assert!(Pace::of(8, slots).frames >= 5);
         assert_eq!(Pace::of(1, slots).frames, MOST);
         assert_eq!(Pace::of(slots, slots), Pace { frames: 1, backlog: 0 });
         assert_eq!(Pace { frames: 3, backlog: 0 }.chunk(2, 4), 2..4);

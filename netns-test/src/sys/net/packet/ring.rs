@@ -69,7 +69,7 @@ const SLOT: usize = 66 << 10;
 /// Bytes that the kernel allocates at once; a slot does not cross them.
 const BLOCK: usize = 1 << 20;
 /// Fewest blocks of a ring, and most.
-const BLOCKS: RangeInclusive<usize> = 16..=128;
+const BLOCKS: RangeInclusive<usize> = 16..=96;
 const SLOTS_OF_BLOCK: usize = BLOCK / SLOT;
 /// Offset of the `struct sockaddr_ll` in a slot: `TPACKET_ALIGN` of the length of its header.
 const ADDRESS: usize = size_of::<libc::tpacket2_hdr>().next_multiple_of(16);
@@ -277,7 +277,7 @@ mod tests {
             let start = offset_of(slot);
             assert_eq!(start / BLOCK, (start + SLOT - 1) / BLOCK, "{slot}");
         }
-        for slots in [0, 1, Ring::LEAST, 241, 800, 1919] {
+        for slots in [0, 1, Ring::LEAST, 241, 800, 1440] {
             let blocks = Ring::blocks_for(slots);
             let last = blocks * SLOTS_OF_BLOCK - 1;
             assert!(last + 1 >= slots.max(Ring::LEAST), "{slots}");
