@@ -110,12 +110,7 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
         ])?;
     }
     if is_wanted("lab") {
-        measure(vec![
-            lab::build("a host of a lab of 50", 50, Some(1.5), 20),
-            lab::build("a host of a lab of 200", 200, None, 7),
-            lab::throughput()?,
-            lab::round_trip()?,
-        ])?;
+        measure(of_labs()?)?;
     }
     if is_wanted("links") {
         let (table, misses) = links::figures(effort)?;
@@ -126,6 +121,15 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
         measure(snapshot::figures()?)?;
     }
     Ok(is_missed || links_miss)
+}
+
+fn of_labs() -> Result<Vec<Figure>> {
+    Ok(vec![
+        lab::build("a host of a lab of 50", 50, Some(1.5), 20),
+        lab::build("a host of a lab of 200", 200, None, 7),
+        lab::throughput()?,
+        lab::round_trip()?,
+    ])
 }
 
 fn one_test(bench: &Bench) -> Result<Vec<Figure>> {

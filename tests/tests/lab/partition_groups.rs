@@ -67,15 +67,15 @@ impl Member {
     }
 
     /// Sends a datagram of each family to another member.
-    fn tell(&self, other: &Self, text: &str) {
+    fn write(&self, other: &Self, text: &str) {
         for family in 0..2 {
             let target = (other.addresses[family], PORT + family as u16);
             self.senders[family].send_to(text.as_bytes(), target).unwrap();
         }
     }
 
-    /// Receives this number of datagrams of each family, which must have this text. What it has sent
-    /// to all itself, it hears, too.
+    /// Receives this number of datagrams of each family, which must have this text. It hears what
+    /// it has sent to all itself, too.
     fn hears(&self, text: &str, counts: [usize; 2]) {
         let mut buffer = [0; 64];
         for (receiver, count) in self.receivers.iter().zip(counts) {
@@ -117,8 +117,8 @@ fn a_partition_stops_what_is_for_several_nodes() -> netns_test::Result<()> {
         lab.snapshot()?;
         partition.heal()?;
         // The next that each hears is what was sent after the partition.
-        members[0].tell(&members[1], &after);
-        members[1].tell(&members[0], &after);
+        members[0].write(&members[1], &after);
+        members[1].write(&members[0], &after);
         members[0].hears(&after, [1, 1]);
         members[1].hears(&after, [1, 1]);
     }
@@ -147,7 +147,7 @@ fn a_partition_of_one_way_stops_them_one_way() -> netns_test::Result<()> {
     });
     lab.snapshot()?;
     cut.heal()?;
-    one.tell(&other, "after");
+    one.write(&other, "after");
     other.hears("after", [1, 1]);
     Ok(())
 }

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_never_acted_is_told() {
+    fn a_rule_that_never_acted_is_named() {
         let text = "a rule of link `wan` (a to b) has never acted: drop UDP: packet 2";
         let found = of_rules(sample());
         assert_eq!((found.len(), found[0].text.as_str()), (1, text));

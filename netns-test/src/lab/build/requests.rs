@@ -30,8 +30,8 @@ pub(crate) fn last_index(plan: &Plan, made: &[&Made]) -> Result<u32> {
 }
 
 /// Creates the veth pairs of the links from the position `from` on, with both ends in their nodes.
-/// A link that can be impaired consists of two pairs, whose inner ends are in the hub, and down: the
-/// ends in the nodes have no carrier before [`HubNetwork::set_up`].
+/// A link that can be impaired consists of two pairs, whose inner ends are in the hub, and down:
+/// the ends in the nodes have no carrier before [`HubNetwork::set_up`].
 pub(crate) fn make_links(
     plan: &Plan,
     made: &[&Made],

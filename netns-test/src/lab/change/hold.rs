@@ -46,10 +46,10 @@ impl Lab {
     /// The packets are those from an address that a node of one group has now to one of the other
     /// group. They wait on the links that end at the other group, together with those to multicast
     /// groups and broadcast addresses; or on an earlier link, if a node of the other group has a
-    /// link that cannot hold packets. ARP and neighbour discovery pass, so that connections fail later than
-    /// without. Packets that are on a direct veth pair at the moment of the call arrive. A link
-    /// holds at most 64 MiB in each direction. Holds add up. Links that the lab gets later hold
-    /// nothing.
+    /// link that cannot hold packets. ARP and neighbour discovery pass, so that connections fail
+    /// later than without. Packets that are on a direct veth pair at the moment of the call arrive.
+    /// A link holds at most 64 MiB in each direction. Holds add up. Links that the lab gets later
+    /// hold nothing.
     ///
     /// # Errors
     ///

@@ -186,14 +186,14 @@ impl RuleSpec<'_> {
         let hub = Arc::clone(link.fabric().hub.as_ref().ok_or_else(direct)?);
         let (text, number) = (rule.to_string(), NEXT.fetch_add(1, Ordering::Relaxed));
         let named = Named { link: link.position(), label: label.clone(), text, number };
-        let (named, told) = (Arc::new(named), Arc::new(Once::new()));
+        let (named, reported) = (Arc::new(named), Arc::new(Once::new()));
         let ids = hub.with(link.position(), ("add a rule to", &label), |model, now, _| {
             Direction::BOTH.map(|direction| {
                 let is_meant = end.is_none_or(|end| end == direction.index());
                 let id = is_meant.then(|| model.rules(direction).add(rule.clone(), now))?;
-                let (named, told) = (Arc::clone(&named), Arc::clone(&told));
-                let tell = move || told.call_once(|| named.note("rule acts", "acts", &[]));
-                model.rules(direction).at_first(id, tell);
+                let (named, reported) = (Arc::clone(&named), Arc::clone(&reported));
+                let report = move || reported.call_once(|| named.note("rule acts", "acts", &[]));
+                model.rules(direction).at_first(id, report);
                 Some(id)
             })
         })?;

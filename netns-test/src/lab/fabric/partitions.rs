@@ -42,7 +42,7 @@ struct State {
     prepared: BTreeSet<(usize, bool)>,
     /// Nodes whose nftables drop packets from the addresses of the rules.
     filtered: BTreeSet<usize>,
-    /// What the kernel has refused, by node.
+    /// Refusals of the kernel, by node.
     limitations: BTreeMap<usize, Limitation>,
     /// Addresses that nodes are about to get. Rules for them exist before the addresses do.
     expected: BTreeSet<(usize, IpAddr)>,
@@ -197,7 +197,7 @@ impl State {
         Ok(())
     }
 
-    /// Has nftables drop the packets from the addresses that the rules are about.
+    /// Makes nftables drop the packets from the addresses that the rules are about.
     fn filter(&mut self, nodes: &[Arc<LiveNode>], node: usize, here: &Namespaces) -> Result<()> {
         let own = self.blocked.iter().filter(|blocked| blocked.0 == node);
         let senders = own.filter_map(|(_, address)| match address {

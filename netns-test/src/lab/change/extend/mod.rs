@@ -117,17 +117,14 @@ impl Lab {
         let connected =
             done.and_then(|()| connect(&old, (&plan, count), network.clone().zip(beginning)));
         let names = (was.plan.hosts_text(), will.plan.hosts_text());
-        // New nodes already have the names of the plan.
-        let write = || match names.1 == plan.hosts_text() {
-            true => Ok(()),
-            false => step.write_names(names.1, old.nodes.len()),
-        };
         let connected = connected.and_then(|hub| {
             step.wait()?;
-            hub.as_ref().map_or(Ok(()), |hub| hub.open(count))?;
-            write()?;
+            // New nodes already have the names of the plan.
+            if names.1 != plan.hosts_text() {
+                step.write_names(names.1, old.nodes.len())?;
+            }
             self.write_names(&old, names)?;
-            impair(&plan, hub.as_deref(), &growth)?;
+            open(&plan, hub.as_deref(), (&growth, count))?;
             Ok(hub)
         });
         let hub = connected.inspect_err(|_| {
@@ -237,10 +234,12 @@ fn connect(
     Ok(hub)
 }
 
-/// Sets the impairments that have changed.
-fn impair(plan: &Plan, hub: Option<&Hub>, growth: &Growth) -> Result<()> {
+/// Sets the impairments that have changed, and passes the frames of the links from the position
+/// `first` on.
+fn open(plan: &Plan, hub: Option<&Hub>, (growth, first): (&Growth, usize)) -> Result<()> {
     let mut changed = growth.impairments.iter();
     hub.map_or(Ok(()), |hub| {
+        hub.open(first)?;
         changed.try_for_each(|(at, plans)| hub.set(*at, &plan.link_label(*at), plans.clone()))
     })
 }

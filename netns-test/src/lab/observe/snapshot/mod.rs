@@ -17,8 +17,8 @@ use crate::lab::topology::{NodeId, NodeKind};
 /// ([`Lab::snapshot`](crate::Lab::snapshot)).
 ///
 /// `snapshot[node]` is the state of one node. `Display` prints each node in the format of `ip` and
-/// `ss`, and each link that can be impaired. To compare a snapshot with one of another run, by `assert_eq!` or with a crate for
-/// snapshot tests, take the [stable](Self::stable) form.
+/// `ss`, and each link that can be impaired. To compare a snapshot with one of another run, by
+/// `assert_eq!` or with a crate for snapshot tests, take the [stable](Self::stable) form.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -245,9 +245,9 @@ impl Snapshot {
         self.nodes.iter().find(|node| node.name == name)
     }
 
-    /// Returns the snapshot without what differs from run to run: counters, drops and hits, neighbour
-    /// entries, lifetimes of addresses and routes, and connections that are being opened or closed.
-    /// Ephemeral ports become 0. Sockets that are then equal are listed once.
+    /// Returns the snapshot without what differs from run to run: counters, drops and hits,
+    /// neighbour entries, lifetimes of addresses and routes, and connections that are being opened
+    /// or closed. Ephemeral ports become 0. Sockets that are then equal are listed once.
     ///
     /// The kernel does not record whether a program or the kernel chose a port. Every port of the
     /// ephemeral range (`ip_local_port_range` of ip(7), 32768 to 60999 by default) becomes 0: also

@@ -28,7 +28,8 @@ const EPHEMERAL: RangeInclusive<u16> = 32768..=60999;
 
 impl Lab {
     /// Returns the current state of all nodes: interfaces, addresses, routes, rules, neighbour
-    /// entries and sockets; and of all links: impairments, holds and rules. The nodes are read one after another while the network runs.
+    /// entries and sockets; and of all links: impairments, holds and rules. The nodes are read one
+    /// after another while the network runs.
     ///
     /// # Errors
     ///

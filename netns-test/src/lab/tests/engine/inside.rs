@@ -279,7 +279,7 @@ fn the_thread_blocks_all_signals_and_is_where_its_creator_is() {
 }
 
 /// Returns the directory of the engine's thread in `/proc`.
-pub(crate) fn thread() -> Option<String> {
+fn thread() -> Option<String> {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     let mut paths = tasks.map(|task| task.unwrap().path().to_str().unwrap().to_owned());
     paths.find(|path| {
@@ -289,7 +289,7 @@ pub(crate) fn thread() -> Option<String> {
 }
 
 /// Returns the number of context switches of a thread.
-pub(crate) fn switches(thread: &str) -> u64 {
+fn switches(thread: &str) -> u64 {
     let status = fs::read_to_string(format!("{thread}/status")).unwrap();
     let counts = status.lines().filter(|line| line.contains("ctxt_switches"));
     counts.map(|line| line.split_whitespace().last().unwrap().parse::<u64>().unwrap()).sum()

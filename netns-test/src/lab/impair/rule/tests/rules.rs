@@ -66,14 +66,14 @@ fn rules_are_listed_with_their_numbers() {
     let mut rules = Rules::default();
     rules.add(rule(Packet::tcp().syn_ack(), Which::all().nth(3), Action::Drop), 0);
     let used = rules.add(rule(Packet::udp(), Which::all(), Action::Drop), 0);
-    let told = Arc::new(AtomicU32::new(0));
-    let count = Arc::clone(&told);
+    let reported = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&reported);
     rules.at_first(used, move || {
         count.fetch_add(1, Ordering::Relaxed);
     });
     let syn_ack = Sample::tcp(SYN | ACK, b"").build();
     dropped(&mut rules, [&syn_ack, &syn_ack]);
-    assert_eq!(told.load(Ordering::Relaxed), 0);
+    assert_eq!(reported.load(Ordering::Relaxed), 0);
     let udp = Sample::udp(b"").build();
     dropped(&mut rules, [&udp, &udp]);
     let found: Vec<_> = rules.all().map(|(rule, counts)| (rule.to_string(), counts)).collect();
@@ -83,7 +83,7 @@ fn rules_are_listed_with_their_numbers() {
     ];
     assert_eq!(found, expected);
     // Once.
-    assert_eq!(told.load(Ordering::Relaxed), 1);
+    assert_eq!(reported.load(Ordering::Relaxed), 1);
 }
 
 #[test]
