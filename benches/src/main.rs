@@ -12,7 +12,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use figures::tests::Bench;
-use figures::{lab, netns, output, promises, size, snapshot, takedown, thousand};
+use figures::{lab, links, netns, output, promises, size, snapshot, takedown, thousand};
 use measure::binary::Way;
 use measure::figure::{Effort, Figure};
 use measure::table;
@@ -20,9 +20,9 @@ use measure::table;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Names of the groups, in the order in which they are measured.
-const GROUPS: [&str; 10] = [
+const GROUPS: [&str; 11] = [
     "build", "tests", "promises", "output", "thousand", "growth", "takedown", "netns", "lab",
-    "snapshot",
+    "links", "snapshot",
 ];
 
 fn main() -> ExitCode {
@@ -64,7 +64,7 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
     if is_wanted("build") {
         println!("{}", size::of_builds()?);
     }
-    let mut is_missed = false;
+    let (mut is_missed, mut links_miss) = (false, false);
     let mut measure = |figures: Vec<Figure>| -> Result<()> {
         println!("{}", table::HEAD);
         for figure in figures {
@@ -110,17 +110,26 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
         ])?;
     }
     if is_wanted("lab") {
-        measure(vec![
-            lab::build("a host of a lab of 50", 50, Some(1.5), 20),
-            lab::build("a host of a lab of 200", 200, None, 7),
-            lab::throughput()?,
-            lab::round_trip()?,
-        ])?;
+        measure(of_labs()?)?;
+    }
+    if is_wanted("links") {
+        let (table, misses) = links::figures(effort)?;
+        println!("{table}");
+        links_miss = misses;
     }
     if is_wanted("snapshot") {
         measure(snapshot::figures()?)?;
     }
-    Ok(is_missed)
+    Ok(is_missed || links_miss)
+}
+
+fn of_labs() -> Result<Vec<Figure>> {
+    Ok(vec![
+        lab::build("a host of a lab of 50", 50, Some(1.5), 20),
+        lab::build("a host of a lab of 200", 200, None, 7),
+        lab::throughput()?,
+        lab::round_trip()?,
+    ])
 }
 
 fn one_test(bench: &Bench) -> Result<Vec<Figure>> {

@@ -1,6 +1,7 @@
 //! The figures, one file for each topic.
 
 pub(crate) mod lab;
+pub(crate) mod links;
 pub(crate) mod netns;
 pub(crate) mod output;
 pub(crate) mod promises;

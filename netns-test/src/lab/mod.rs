@@ -26,6 +26,8 @@ pub(crate) mod topology;
 pub use crate::addr::cidr::{Cidr, CidrError, Subnet};
 pub use crate::addr::mac::{Mac, MacError};
 #[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::change::hold::Hold;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::interface::NodeInterface;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::partition::Partition;
@@ -40,11 +42,11 @@ pub use crate::lab::impair::rule::packet::flags::TcpFlags;
 pub use crate::lab::impair::rule::packet::view::PacketView;
 pub use crate::lab::impair::stats::{DirectionStats, FlowName, Lost, LostPacket};
 #[cfg(all(target_os = "linux", not(miri)))]
-pub use crate::lab::observe::link_stats::LinkStats;
+pub use crate::lab::observe::link_stats::{LinkStats, Losses};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::snapshot::{
-    Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
-    Snapshot, SocketState, TcpState,
+    Counters, DirectionState, InterfaceState, LinkRuleState, LinkState, NeighbourState,
+    NextHopState, NodeState, RouteState, RuleState, Snapshot, SocketState, TcpState,
 };
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::sockets::{Endpoint, Protocol};

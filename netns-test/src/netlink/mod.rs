@@ -23,6 +23,8 @@ pub(crate) mod message;
 pub(crate) mod neigh;
 #[cfg(feature = "doctor")]
 pub(crate) mod nft;
+#[cfg(feature = "lab")]
+pub(crate) mod nft_filter;
 pub(crate) mod nft_rules;
 #[cfg(feature = "doctor")]
 pub(crate) mod qdisc;

@@ -31,7 +31,7 @@ pub(crate) const EROFS: i32 = libc::EROFS;
 pub(crate) const ENOSPC: i32 = libc::ENOSPC;
 pub(crate) const ENOSYS: i32 = libc::ENOSYS;
 pub(crate) const EUSERS: i32 = libc::EUSERS;
-#[cfg(feature = "doctor")]
+#[cfg(any(feature = "lab", feature = "doctor"))]
 pub(crate) const EPROTONOSUPPORT: i32 = libc::EPROTONOSUPPORT;
 pub(crate) const EOPNOTSUPP: i32 = libc::EOPNOTSUPP;
 #[cfg(any(feature = "lab", feature = "doctor"))]

@@ -177,3 +177,45 @@ fn mistakes_name_the_link_and_the_fix() {
     let message = lab[wan].set_impairment(Impairment::new().loss("101%")).unwrap_err().said();
     assert!(message.contains("wan") && message.contains("100%"), "{message}");
 }
+
+/// A rule that never acts is a mistake, which the report of a failure shows.
+#[test]
+fn a_failed_test_shows_a_rule_that_never_acted() {
+    for test in ["faults::fails_with_an_idle_rule", "faults::hangs_with_an_idle_rule"] {
+        let text = crate::must_fail(test);
+        let plain = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let cause = "a rule of link `wan` (client to server) has never acted: drop TCP";
+        assert!(plain.contains(cause), "{text}");
+        // That of UDP has acted.
+        assert!(!plain.contains("has never acted: drop UDP"), "{text}");
+    }
+}
+
+/// Adds a rule that acts, and one that does not.
+fn rules(pair: &Pair) -> [netns_test::lab::LinkRule; 2] {
+    let rules = [Packet::udp(), Packet::tcp().destination_port(81)];
+    let rules = rules.map(|packet| pair.lab[pair.wan].drop_matching(packet).unwrap());
+    let [near, _] = pair.sockets(true);
+    near.send(b"lost").unwrap();
+    netns_test_tests::eventually(PATIENCE, "the rule acts", || rules[0].hits() == 1);
+    assert_eq!((rules[0].matched(), rules[1].matched()), (1, 0));
+    rules
+}
+
+#[netns_test]
+#[ignore = "fails; run by a_failed_test_shows_a_rule_that_never_acted"]
+fn fails_with_an_idle_rule() {
+    let pair = Pair::new(Impairment::new());
+    let rules = rules(&pair);
+    assert_eq!(rules[1].hits(), 1);
+}
+
+#[netns_test(timeout = "1s")]
+#[ignore = "hangs; run by a_failed_test_shows_a_rule_that_never_acted"]
+fn hangs_with_an_idle_rule() {
+    let pair = Pair::new(Impairment::new());
+    let _rules = rules(&pair);
+    loop {
+        std::thread::park();
+    }
+}

@@ -220,6 +220,42 @@ fn counters_hold_while_the_lab_changes() {
     }
 }
 
+/// The first frames of the kernels wait until both ends of a link are up.
+#[netns_test]
+fn no_frame_is_lost_while_links_come_up() {
+    for _ in 0..5 {
+        let pair = Pair::new(Impairment::new());
+        drop(pair.connection(&pair.listener(pair.server(false, 80))));
+        let stats = pair.lab[pair.wan].stats().unwrap();
+        assert!(stats.from.iter().all(|from| from.undeliverable == 0), "{stats}");
+    }
+}
+
+/// Each host announces the groups of each of its ends, and the switch sends that to all others.
+#[netns_test(timeout = "100s")]
+fn two_hundred_links_come_up_at_once() {
+    let mut net = Topology::new();
+    net.impairable_links();
+    let switch = net.switch("switch");
+    let hosts = ["a", "b", "c", "d"].map(|name| net.host(name));
+    for _ in 0..50 {
+        for host in hosts {
+            net.link(host, switch);
+        }
+    }
+    let lab = net.build().unwrap();
+    let near = lab[hosts[0]].run(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
+    near.set_broadcast(true).unwrap();
+    near.send_to(b"all", (broadcast(&lab, hosts[0]), 9)).unwrap();
+    let last = lab.links().last().unwrap();
+    netns_test_tests::eventually(PATIENCE, "a copy comes to the last link", || {
+        let stats = last.stats().unwrap();
+        if stats.from[1].sent > 0 { Ok(()) } else { Err(stats.to_string()) }
+    });
+    // It panics if a frame was lost.
+    drop(lab);
+}
+
 /// A switch makes many copies of each frame, all at once.
 #[netns_test]
 fn a_switch_floods_many_links() {

@@ -7,6 +7,7 @@ mod faults;
 mod faults_of_tcp;
 mod faults_of_udp;
 mod frames;
+mod holds;
 mod losses;
 mod net;
 mod netem;

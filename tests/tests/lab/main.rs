@@ -31,6 +31,7 @@ mod oracle;
 #[expect(clippy::duplicate_mod, reason = "the same tests over links of another kind")]
 mod over_engine;
 mod panics;
+mod partition_groups;
 mod partitions;
 mod power;
 mod program_lifetime;

@@ -19,6 +19,8 @@ mod extra_interfaces;
 mod link_local;
 #[path = "move_link.rs"]
 mod move_link;
+#[path = "partition_groups.rs"]
+mod partition_groups;
 #[path = "partitions.rs"]
 mod partitions;
 #[path = "power.rs"]

@@ -11,6 +11,7 @@ pub(crate) mod neighbours;
 pub(crate) mod ports;
 pub(crate) mod queues;
 pub(crate) mod refused;
+pub(crate) mod rules;
 pub(crate) mod size;
 pub(crate) mod waits;
 pub(crate) mod way;
@@ -29,7 +30,7 @@ const MOST: usize = 4;
 type Family = fn(&Scene<'_>, &[Target<'_>]) -> Vec<Cause>;
 
 /// The families, in the order of how much their causes say.
-const FAMILIES: [Family; 11] = [
+const FAMILIES: [Family; 12] = [
     refused::causes,
     ports::causes,
     names::causes,
@@ -40,6 +41,7 @@ const FAMILIES: [Family; 11] = [
     filters::causes,
     neighbours::causes,
     waits::causes,
+    rules::causes,
     earlier::causes,
 ];
 

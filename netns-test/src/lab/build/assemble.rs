@@ -34,7 +34,7 @@ pub(crate) fn assemble(plan: Plan, seed: Seed) -> Result<(Fabric, Own)> {
     let local = plan.nodes().iter().any(|node| node.kind == NodeKind::Local);
     let covered = local.then(|| etc_files::put_for_local(plan.hosts_text())).transpose()?.flatten();
     described::begin_build();
-    let beginning = hub::is_needed(&plan, 0).then(Beginning::start).transpose()?;
+    let beginning = hub::is_needed(&plan, 0).then(|| Beginning::start(&plan)).transpose()?;
     let made = namespaces::make(&plan, 0)?;
     let all: Vec<&Made> = made.iter().collect();
     described::report_made(&plan, &all);
@@ -47,13 +47,16 @@ pub(crate) fn assemble(plan: Plan, seed: Seed) -> Result<(Fabric, Own)> {
     for (node, made) in all.iter().enumerate() {
         requests::set_up_node(&plan, node, &indexes, made, |_| true)?;
     }
-    ready::wait(&plan, &all, &indexes)?;
     let mut fabric = Fabric::new(seed, plan, indexes, made, journal);
     if let Some((network, beginning)) = hub.zip(beginning) {
         let hub = Hub::new(network, beginning.engine()?, (seed, &fabric.links))?;
-        hub.connect(&fabric.plan)?;
+        hub.connect(&fabric.plan, 0)?;
         fabric.hub = Some(hub);
-        fabric.follow_ends()?;
     }
+    let here = fabric.nodes.iter().map(|node| node.here()).collect::<Result<Vec<_>, _>>()?;
+    let all: Vec<&Made> = here.iter().map(|here| &***here).collect();
+    ready::wait(&fabric.plan, &all, &fabric.indexes)?;
+    fabric.hub.as_ref().map_or(Ok(()), |hub| hub.open(0))?;
+    fabric.follow_ends()?;
     Ok((fabric, Own { covered, guest }))
 }

@@ -16,6 +16,7 @@ use crate::lab::build::namespaces;
 use crate::lab::fabric::hub::network::HubNetwork;
 use crate::lab::fabric::on_thread;
 use crate::lab::impair::engine::Engine;
+use crate::lab::plan::Plan;
 use crate::netlink::Netlink;
 use crate::sys::ns::ns_set::Place;
 
@@ -27,8 +28,9 @@ pub(crate) struct Beginning {
 }
 
 impl Beginning {
-    /// Starts to make a hub, on a thread.
-    pub(crate) fn start() -> Result<Self> {
+    /// Starts to make a hub for the links of a plan, on a thread.
+    pub(crate) fn start(plan: &Plan) -> Result<Self> {
+        let links = plan.links().iter().filter(|link| link.impairments.is_some()).count();
         let (send, made) = mpsc::channel();
         let work = move || {
             // The engine's thread is to be in the caller's namespaces, not in the hub.
@@ -37,7 +39,7 @@ impl Beginning {
             // Its receiver waits, unless the build has failed.
             drop(send.send(network));
             match own {
-                Some(Ok(own)) => Engine::start(own.as_fd()).map_err(|failure| {
+                Some(Ok(own)) => Engine::start(own.as_fd(), links).map_err(|failure| {
                     // Links through the hub need more than others.
                     diagnose::with_cause(failure, Step::Call, &Witness::default()).into()
                 }),

@@ -30,7 +30,8 @@ pub(crate) fn last_index(plan: &Plan, made: &[&Made]) -> Result<u32> {
 }
 
 /// Creates the veth pairs of the links from the position `from` on, with both ends in their nodes.
-/// A link that can be impaired consists of two pairs, whose inner ends are in the hub, and up.
+/// A link that can be impaired consists of two pairs, whose inner ends are in the hub, and down:
+/// the ends in the nodes have no carrier before [`HubNetwork::set_up`].
 pub(crate) fn make_links(
     plan: &Plan,
     made: &[&Made],
@@ -77,7 +78,7 @@ pub(crate) fn make_links(
             made[place.node].netlink.turn_off((name, &object), &unwanted)?;
         }
     }
-    Ok(hub.map_or(Ok(()), |hub| hub.set_up(plan, from))?)
+    Ok(())
 }
 
 /// Sets up a node whose ends of links are in its network, with the interfaces whose positions

@@ -3,6 +3,7 @@
 
 pub(crate) mod addrs;
 pub(crate) mod extend;
+pub(crate) mod hold;
 pub(crate) mod impairment;
 pub(crate) mod interface;
 pub(crate) mod lookup;

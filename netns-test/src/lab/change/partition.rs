@@ -58,9 +58,10 @@ impl Lab {
     /// Nodes in neither group reach all others. If the lab adds an address to a node later, the
     /// partition covers it from the first packet.
     ///
-    /// A node drops packets whose source is an address of the other group. Frames that are no IP
-    /// packets arrive, and so do IPv4 packets to multicast groups and to 255.255.255.255 on a
-    /// segment that both groups share.
+    /// A node drops packets whose source is an address of the other group, also those to multicast
+    /// groups and broadcast addresses. Frames that are no IP packets arrive. On a kernel without
+    /// nftables (`CONFIG_NF_TABLES_IPV4`), IPv4 packets to multicast groups and to 255.255.255.255
+    /// arrive, too: that is one of the [`limitations`](Self::limitations).
     ///
     /// A router in one group does not forward packets from a node of the other group. It still
     /// forwards packets to such a node, which drops those of the router's group. If both are on one
@@ -125,7 +126,7 @@ impl Lab {
     }
 
     fn part(&self, sides: [&[NodeId]; 2], ways: Ways) -> Result<Partition<'_>> {
-        let sides = Sides::new(self.plan(), sides, ways)?;
+        let sides = Sides::new("partition", self.plan(), sides, ways)?;
         let number = self.fabric().part(&sides)?;
         Ok(Partition { lab: self, number, sides })
     }
@@ -174,11 +175,16 @@ impl Fabric {
 }
 
 impl Sides {
-    /// Returns the sides of a partition of `plan`, or the reason why they are none.
-    pub(crate) fn new(plan: &Plan, sides: [&[NodeId]; 2], ways: Ways) -> Result<Self> {
-        let nodes = [side(plan, sides[0])?, side(plan, sides[1])?];
+    /// Returns the sides of a partition or a hold of `plan`, or the reason why they are none.
+    pub(crate) fn new(
+        step: &'static str,
+        plan: &Plan,
+        sides: [&[NodeId]; 2],
+        ways: Ways,
+    ) -> Result<Self> {
+        let nodes = [side(step, plan, sides[0])?, side(step, plan, sides[1])?];
         if let Some(&both) = nodes[0].intersection(&nodes[1]).next() {
-            return Err(invalid(plan, both, "it is on both sides").into());
+            return Err(invalid(step, plan, both, "it is on both sides").into());
         }
         let name = |at: &usize| plan.nodes()[*at].name.as_str();
         let names = |side: &BTreeSet<usize>| side.iter().map(name).collect::<Vec<_>>().join(", ");
@@ -195,37 +201,52 @@ impl Sides {
         forth.flat_map(|pair| [Some(pair), back(pair)]).flatten().collect()
     }
 
+    /// Returns the nodes of each side, by position.
+    pub(crate) fn nodes(&self) -> &[BTreeSet<usize>; 2] {
+        &self.nodes
+    }
+
+    pub(crate) fn ways(&self) -> Ways {
+        self.ways
+    }
+
+    /// Returns the sides as text: `a, b | c`, or `a, b to c` for one way.
+    pub(crate) fn text(&self) -> String {
+        let [one, other] = &self.names;
+        let sign = match self.ways {
+            Ways::Both => "|",
+            Ways::One => "to",
+        };
+        format!("{one} {sign} {other}")
+    }
+
     /// Notes the begin (`on`) or the end (`off`) of the partition in the log of the test.
     fn note(&self, state: &str) {
         log::note(|| {
             let [one, other] = &self.names;
-            let sign = match self.ways {
-                Ways::Both => "|",
-                Ways::One => "to",
-            };
             let end = if state == "off" { " healed" } else { "" };
-            let event = Event::of(EventKind::Partition, "", format!("{one} {sign} {other}{end}"));
+            let event = Event::of(EventKind::Partition, "", self.text() + end);
             event.with("state", state).with("one", one).with("other", other)
         });
     }
 }
 
 /// Returns the positions of the nodes of one side.
-fn side(plan: &Plan, nodes: &[NodeId]) -> Result<BTreeSet<usize>> {
+fn side(step: &'static str, plan: &Plan, nodes: &[NodeId]) -> Result<BTreeSet<usize>> {
     let place = |node: &NodeId| match plan.position(*node) {
         None => {
             let object = "a node of another topology";
-            Err(Failure::new("partition", object, "it is not in this lab").into())
+            Err(Failure::new(step, object, "it is not in this lab").into())
         }
         Some(at) if plan.nodes()[at].kind == NodeKind::Switch => {
             let why = "it is a switch, and has no address; name the nodes on it";
-            Err(invalid(plan, at, why).into())
+            Err(invalid(step, plan, at, why).into())
         }
         Some(at) => Ok(at),
     };
     nodes.iter().map(place).collect()
 }
 
-fn invalid(plan: &Plan, node: usize, why: &str) -> Failure {
-    Failure::new("partition", plan.nodes()[node].name.as_str(), why)
+fn invalid(step: &'static str, plan: &Plan, node: usize, why: &str) -> Failure {
+    Failure::new(step, plan.nodes()[node].name.as_str(), why)
 }

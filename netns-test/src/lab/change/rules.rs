@@ -1,7 +1,8 @@
 //! Rules on the packets of a link that is in use: exact faults.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Once};
 use std::thread;
 use std::time::Duration;
 
@@ -40,14 +41,24 @@ pub struct RuleSpec<'a> {
 #[must_use = "the rule ends when this is dropped"]
 pub struct LinkRule {
     hub: Arc<Hub>,
+    is: Arc<Named>,
+    /// The rule of each direction.
+    ids: [Option<RuleId>; 2],
+}
+
+/// A rule by name.
+struct Named {
     link: usize,
     /// Name of the link in messages.
     label: String,
     /// Text of the rule.
     text: String,
-    /// The rule of each direction.
-    ids: [Option<RuleId>; 2],
+    /// Number of the rule on the timeline.
+    number: u64,
 }
+
+/// Number of the next rule of this process.
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 impl Link {
     /// Begins a rule on the packets that match, on a link that is impaired, or is declared
@@ -173,16 +184,21 @@ impl RuleSpec<'_> {
         let end = from.map(|node| link.end_at("add a rule to", node)).transpose()?;
         let direct = || diff::not_impairable("add a rule to", &label);
         let hub = Arc::clone(link.fabric().hub.as_ref().ok_or_else(direct)?);
-        let text = rule.to_string();
+        let (text, number) = (rule.to_string(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let named = Named { link: link.position(), label: label.clone(), text, number };
+        let (named, reported) = (Arc::new(named), Arc::new(Once::new()));
         let ids = hub.with(link.position(), ("add a rule to", &label), |model, now, _| {
             Direction::BOTH.map(|direction| {
                 let is_meant = end.is_none_or(|end| end == direction.index());
-                is_meant.then(|| model.rules(direction).add(rule.clone(), now))
+                let id = is_meant.then(|| model.rules(direction).add(rule.clone(), now))?;
+                let (named, reported) = (Arc::clone(&named), Arc::clone(&reported));
+                let report = move || reported.call_once(|| named.note("rule acts", "acts", &[]));
+                model.rules(direction).at_first(id, report);
+                Some(id)
             })
         })?;
-        let added = LinkRule { hub, link: link.position(), label, text, ids };
-        added.note("rule added");
-        Ok(added)
+        named.note("rule added", "added", &[]);
+        Ok(LinkRule { hub, is: named, ids })
     }
 }
 
@@ -227,20 +243,26 @@ impl LinkRule {
     }
 
     fn model<T>(&self, work: impl FnOnce(&mut EmulatedLink) -> T) -> Result<T> {
-        self.hub.with(self.link, ("use the rules of", &self.label), |model, _, _| work(model))
+        self.hub.with(self.is.link, ("use the rules of", &self.is.label), |model, _, _| work(model))
     }
+}
 
-    fn note(&self, state: &str) {
+impl Named {
+    /// Notes what has become of the rule in the log of the test.
+    fn note(&self, words: &str, state: &str, details: &[(&str, u64)]) {
         log::note(|| {
-            let text = format!("{} {state}: {}", self.label, self.text);
-            Event::of(EventKind::Link, "", text).with("link", self.link).with("rule", &self.text)
+            let text = format!("{} {words}: {}", self.label, self.text);
+            let event = Event::of(EventKind::Link, "", text).with("link", self.link);
+            let event = event.with("of", &self.label).with("rule", &self.text);
+            let event = event.with("number", self.number).with("state", state);
+            details.iter().fold(event, |event, (name, value)| event.with(name, value))
         });
     }
 }
 
 impl fmt::Debug for LinkRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LinkRule({}: {})", self.label, self.text)
+        write!(f, "LinkRule({}: {})", self.is.label, self.is.text)
     }
 }
 
@@ -248,22 +270,25 @@ impl Drop for LinkRule {
     fn drop(&mut self) {
         let removed = self.model(|model| {
             let counts = self.each().map(|(direction, id)| model.rules(direction).remove(id));
-            let hits: u64 = counts.flatten().map(|counts| counts.hits).sum();
+            let counts: Vec<RuleCounts> = counts.flatten().collect();
             // While the thread panics, the end of the lab reports it.
             let ways = Direction::BOTH.into_iter().filter(|_| !thread::panicking());
             let panics = ways.map(|direction| model.rules(direction).take_panic());
             // Each direction has the same conditions.
-            (hits, panics.collect::<Vec<_>>().into_iter().flatten().next())
+            (counts, panics.collect::<Vec<_>>().into_iter().flatten().next())
         });
         // The rules end with the lab.
-        let Ok((hits, panic)) = removed else { return };
-        let packets = if hits == 1 { "packet" } else { "packets" };
-        self.note(&match hits {
+        let Ok((counts, panic)) = removed else { return };
+        let hits: u64 = counts.iter().map(|counts| counts.hits).sum();
+        let matched: u64 = counts.iter().map(|counts| counts.matched).sum();
+        let words = match hits {
             0 => "rule removed, which never acted".to_owned(),
-            _ => format!("rule removed, which acted on {hits} {packets}"),
-        });
+            1 => "rule removed, which acted on 1 packet".to_owned(),
+            _ => format!("rule removed, which acted on {hits} packets"),
+        };
+        self.is.note(&words, "removed", &[("hits", hits), ("matched", matched)]);
         if let Some(panic) = panic {
-            panic!("a condition of {} has panicked: {panic}", self.label);
+            panic!("a condition of {} has panicked: {panic}", self.is.label);
         }
     }
 }

@@ -269,6 +269,6 @@ impl Steps {
 
     fn sides(&self, Cut { groups: [one, other], is_one_way }: &Cut) -> Result<Sides> {
         let ways = if *is_one_way { Ways::One } else { Ways::Both };
-        Sides::new(&self.fabric.plan, [one, other], ways)
+        Sides::new("partition", &self.fabric.plan, [one, other], ways)
     }
 }

@@ -1,6 +1,7 @@
 //! What a link does to packets and has done: impairments, counters, and the list of lost ones.
 
 use std::fmt;
+use std::ops::Deref;
 
 use crate::error::{Result, located};
 use crate::lab::impair::emulated::EmulatedLink;
@@ -20,6 +21,17 @@ pub struct LinkStats {
     pub from: [DirectionStats; 2],
 }
 
+/// Packets that a link has lost at random ([`Link::losses`]), in order of arrival. It is a slice of
+/// [`Lost`], and `Display` prints a line for each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Losses {
+    /// The last ones, at most 10,000.
+    pub last: Vec<Lost>,
+    /// Number of those before, which are no longer listed.
+    pub earlier: u64,
+}
+
 impl Link {
     /// Returns the counters of the link since it was built.
     ///
@@ -33,22 +45,25 @@ impl Link {
         located(from.map(|from| LinkStats { nodes: self.names(), from }))
     }
 
-    /// Returns the packets that the link has lost at random, in order of arrival: at most the last
-    /// 10,000 ones. Packets that a rule or a full queue has dropped are only in
-    /// [`stats`](Self::stats).
+    /// Returns the packets that the link has lost at random, in order of arrival: the last 10,000
+    /// ones, and how many there were before. Packets that a rule or a full queue has dropped are
+    /// only in [`stats`](Self::stats).
     ///
     /// # Errors
     ///
     /// As [`stats`](Self::stats).
     #[track_caller]
-    pub fn losses(&self) -> Result<Vec<Lost>> {
+    pub fn losses(&self) -> Result<Losses> {
         let names = self.names();
-        let losses = self.look(|model| model.losses().last.clone());
         let named = |(direction, lost): (Direction, Lost)| Lost {
             from: names[direction.index()].clone(),
             ..lost
         };
-        located(losses.map(|losses| losses.into_iter().map(named).collect()))
+        let losses = self.look(|model| model.losses().clone());
+        located(losses.map(|all| Losses {
+            last: all.last.into_iter().map(named).collect(),
+            earlier: all.earlier,
+        }))
     }
 
     /// Returns the impairments of the direction from the link's first node, and of that from the
@@ -85,47 +100,46 @@ impl fmt::Display for LinkStats {
         let names = [(a, b), (b, a)];
         for (at, ((from, to), stats)) in names.into_iter().zip(&self.from).enumerate() {
             let end = if at == 0 { "\n" } else { "" };
-            write!(f, "{from} to {to}: {}{end}", text(stats))?;
+            write!(f, "{from} to {to}: {stats}{end}")?;
         }
         Ok(())
     }
 }
 
-fn text(stats: &DirectionStats) -> String {
-    let DirectionStats {
-        received,
-        received_bytes: _,
-        sent,
-        sent_bytes: _,
-        lost,
-        dropped_by_rule,
-        dropped_by_queue,
-        duplicated,
-        injected,
-        corrupted,
-        marked,
-        reordered,
-        in_transit,
-        undeliverable,
-        latest,
-    } = stats;
-    let mut parts = vec![format!("received {received}"), format!("sent {sent}")];
-    let others = [
-        ("lost", lost),
-        ("dropped by a rule", dropped_by_rule),
-        ("dropped by the queue", dropped_by_queue),
-        ("duplicated", duplicated),
-        ("injected", injected),
-        ("corrupted", corrupted),
-        ("marked CE", marked),
-        ("reordered", reordered),
-        ("in transit", in_transit),
-        ("undeliverable", undeliverable),
-    ];
-    let others = others.into_iter().filter(|(_, count)| **count > 0);
-    parts.extend(others.map(|(what, count)| format!("{what} {count}")));
-    if !latest.is_zero() {
-        parts.push(format!("late by at most {latest:?}"));
+impl Deref for Losses {
+    type Target = [Lost];
+
+    fn deref(&self) -> &[Lost] {
+        &self.last
     }
-    parts.join(", ")
+}
+
+impl IntoIterator for Losses {
+    type Item = Lost;
+    type IntoIter = std::vec::IntoIter<Lost>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.last.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Losses {
+    type Item = &'a Lost;
+    type IntoIter = std::slice::Iter<'a, Lost>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.last.iter()
+    }
+}
+
+/// One line for each packet, after one with the number of those that are not listed.
+impl fmt::Display for Losses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let earlier = (self.earlier > 0).then(|| format!("{} earlier ones\n", self.earlier));
+        f.write_str(&earlier.unwrap_or_default())?;
+        for (at, lost) in self.last.iter().enumerate() {
+            write!(f, "{}{lost}", if at == 0 { "" } else { "\n" })?;
+        }
+        Ok(())
+    }
 }

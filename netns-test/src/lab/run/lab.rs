@@ -203,11 +203,15 @@ impl Lab {
     /// `/sys` or unprivileged ping. It names the nodes and the kernel's reason. The list is empty
     /// if nothing was refused. The sentences are for people, and may change between versions.
     ///
-    /// Each sentence is also printed on stderr when the lab is built. A test runner shows this
-    /// output for tests that fail.
+    /// Each sentence is also printed on stderr when the lab is built, or the partition made. A test
+    /// runner shows this output for tests that fail.
     #[must_use]
     pub fn limitations(&self) -> Vec<String> {
-        let there = self.nodes().map(|node| (node.name(), node.live().limitations()));
+        let there = self.nodes().enumerate().map(|(at, node)| {
+            let own = node.live().limitations();
+            let more = self.fabric.partitions.limitation(at);
+            (node.name(), own.into_iter().chain(more).collect::<Vec<_>>())
+        });
         let there: Vec<_> = there.collect();
         limitation::sentences(there.iter().map(|(name, all)| (*name, all.as_slice())))
     }

@@ -79,7 +79,10 @@ impl Past<'_> {
 
 /// Returns the obstacle of a kind that has ended last.
 fn last<'a>(scene: &Scene<'a>, kind: EventKind, state: &str) -> Option<Past<'a>> {
-    let all: Vec<_> = scene.events(kind).collect();
+    // Impairments and rules of a link are events of it, too.
+    let is_of_power = |event: &Event| matches!(event.detail("state"), Some("down" | "up"));
+    let all = scene.events(kind);
+    let all: Vec<_> = all.filter(|(_, one)| kind != EventKind::Link || is_of_power(one)).collect();
     let is_on = |event: &Event| event.detail("state") == Some(state);
     let position = all.iter().rposition(|(_, event)| !is_on(event))?;
     let end = all[position];

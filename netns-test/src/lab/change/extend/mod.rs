@@ -96,7 +96,7 @@ impl Lab {
         growth.reroute(&was.plan, &will.plan);
         let count = old.plan.links().len();
         let beginning = hub::is_needed(&plan, count) && old.hub.is_none();
-        let beginning = beginning.then(Beginning::start).transpose()?;
+        let beginning = beginning.then(|| Beginning::start(&plan)).transpose()?;
         let network = beginning.as_ref().map(Beginning::network).transpose()?;
         let hub = network.as_deref().or(old.hub.as_ref().map(|hub| hub.network()));
         let step = Step {
@@ -113,18 +113,18 @@ impl Lab {
         // Partitions apply before the first packet.
         let expected = step.new_addresses();
         let done = old.partitions.expect(&old.nodes, &expected, None);
-        let done = done.and_then(|()| self.apply(&step)).and_then(|()| step.wait());
+        let done = done.and_then(|()| self.apply(&step));
+        let connected =
+            done.and_then(|()| connect(&old, (&plan, count), network.clone().zip(beginning)));
         let names = (was.plan.hosts_text(), will.plan.hosts_text());
-        // New nodes already have the names of the plan.
-        let write = || match names.1 == plan.hosts_text() {
-            true => Ok(()),
-            false => step.write_names(names.1, old.nodes.len()),
-        };
-        let done = done.and_then(|()| write());
-        let done = done.and_then(|()| self.write_names(&old, names));
-        let connected = done.and_then(|()| connect(&old, &plan, network.clone().zip(beginning)));
         let connected = connected.and_then(|hub| {
-            impair(&plan, hub.as_deref(), &growth)?;
+            step.wait()?;
+            // New nodes already have the names of the plan.
+            if names.1 != plan.hosts_text() {
+                step.write_names(names.1, old.nodes.len())?;
+            }
+            self.write_names(&old, names)?;
+            open(&plan, hub.as_deref(), (&growth, count))?;
             Ok(hub)
         });
         let hub = connected.inspect_err(|_| {
@@ -218,11 +218,11 @@ fn give_up(old: &Fabric, step: &Step<'_>, before: &[Before<'_>]) {
     step.undo(before);
 }
 
-/// Passes the frames of the new links, whose ends exist. Returns the hub of the lab, which may be
-/// new.
+/// Passes the frames of the new links, from the position `first` on, whose ends exist. Returns the
+/// hub of the lab, which may be new.
 fn connect(
     old: &Fabric,
-    plan: &Plan,
+    (plan, first): (&Plan, usize),
     new: Option<(Arc<HubNetwork>, Beginning)>,
 ) -> Result<Option<Arc<Hub>>> {
     let new = new.map(|(network, beginning)| {
@@ -230,14 +230,16 @@ fn connect(
         Ok::<_, Error>(hub)
     });
     let hub = new.transpose()?.or_else(|| old.hub.clone());
-    hub.as_ref().map_or(Ok(()), |hub| hub.connect(plan))?;
+    hub.as_ref().map_or(Ok(()), |hub| hub.connect(plan, first))?;
     Ok(hub)
 }
 
-/// Sets the impairments that have changed.
-fn impair(plan: &Plan, hub: Option<&Hub>, growth: &Growth) -> Result<()> {
+/// Sets the impairments that have changed, and passes the frames of the links from the position
+/// `first` on.
+fn open(plan: &Plan, hub: Option<&Hub>, (growth, first): (&Growth, usize)) -> Result<()> {
     let mut changed = growth.impairments.iter();
     hub.map_or(Ok(()), |hub| {
+        hub.open(first)?;
         changed.try_for_each(|(at, plans)| hub.set(*at, &plan.link_label(*at), plans.clone()))
     })
 }

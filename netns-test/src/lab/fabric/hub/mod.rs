@@ -23,6 +23,7 @@ use crate::lab::fabric::hub::network::{HubNetwork, index};
 use crate::lab::fabric::hub::watch::Watch;
 use crate::lab::fabric::node::LiveNode;
 use crate::lab::impair::emulated::EmulatedLink;
+use crate::lab::impair::emulated::held::Hold;
 use crate::lab::impair::engine::{Engine, LinkPorts, Slot};
 use crate::lab::impair::hash::Seed;
 use crate::lab::impair::passage::{Departure, Direction, Nanos};
@@ -65,21 +66,35 @@ impl Hub {
         self.mirror.network()
     }
 
-    /// Passes the frames of the links of a plan that are new, whose inner ends exist and are up.
-    pub(crate) fn connect(&self, plan: &Plan) -> Result<()> {
+    /// Takes over the links of a plan, from the position `first` on, whose inner ends exist, and
+    /// sets these up. Frames are held until [`Hub::open`], when the ends of all nodes are up: none
+    /// is lost.
+    pub(crate) fn connect(&self, plan: &Plan, first: usize) -> Result<()> {
         let engine = self.engine()?;
         let mut slots = lock(&self.slots);
-        for (at, link) in plan.links().iter().enumerate().skip(slots.len()) {
+        // A hub that is made for an extension has no links before.
+        slots.resize(first, None);
+        for (at, link) in plan.links().iter().enumerate().skip(first) {
             let Some(plans) = &link.impairments else {
                 slots.push(None);
                 continue;
             };
             let (name, mtu) = (plan.link_name(at), plan.segments()[link.segment].mtu);
-            let link = EmulatedLink::new(self.seed, &name, plans.clone(), mtu);
+            let mut link = EmulatedLink::new(self.seed, &name, plans.clone(), mtu);
+            Direction::BOTH.into_iter().for_each(|direction| link.hold(direction));
             let indexes = [0, 1].map(|side| index(at, side));
-            slots.push(Some(engine.add(LinkPorts { indexes, link })?));
+            let name = plan.link_label(at);
+            slots.push(Some(engine.add(LinkPorts { name, indexes, link })?));
         }
-        Ok(())
+        drop(slots);
+        Ok(self.network().set_up(plan, first)?)
+    }
+
+    /// Passes the frames of the links from the position `first` on.
+    pub(crate) fn open(&self, first: usize) -> Result<()> {
+        self.change_from(first, |model, now, out| {
+            Direction::BOTH.into_iter().for_each(|direction| model.release(direction, now, out));
+        })
     }
 
     /// Forgets the links from `count` on, of an extension that has failed.
@@ -98,6 +113,35 @@ impl Hub {
         let slot = lock(&self.slots).get(link).copied().flatten();
         let slot = slot.ok_or_else(|| diff::not_impairable(step, label))?;
         self.engine()?.with(slot, change)
+    }
+
+    /// Holds packets at one moment on all links: those of each direction for which `hold` returns
+    /// one.
+    pub(crate) fn hold(&self, hold: impl Fn(usize, Direction) -> Hold) -> Result<()> {
+        let slots = self.slots();
+        let mut links = slots.iter().map(|(link, _)| *link);
+        let visit = |model: &mut EmulatedLink, _, _: &mut _| {
+            let link = links.next().unwrap_or_default();
+            Direction::BOTH.into_iter().for_each(|way| model.add_hold(way, hold(link, way)));
+        };
+        let slots: Vec<Slot> = slots.iter().map(|(_, slot)| *slot).collect();
+        self.engine()?.with_all(&slots, visit).map(drop)
+    }
+
+    /// Ends the hold with this number, or all with a number, on all links.
+    pub(crate) fn lift(&self, number: Option<u64>) -> Result<()> {
+        self.change_from(0, |model, now, out| model.lift(number, now, out))
+    }
+
+    /// Changes all links from the position `first` on, at one moment.
+    fn change_from(
+        &self,
+        first: usize,
+        change: impl FnMut(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>),
+    ) -> Result<()> {
+        let own = self.slots().into_iter().filter(|(link, _)| *link >= first);
+        let slots: Vec<Slot> = own.map(|(_, slot)| slot).collect();
+        self.engine()?.with_all(&slots, change).map(drop)
     }
 
     /// Sets the impairments of both directions of a link.
@@ -198,12 +242,19 @@ impl Hub {
     /// links.
     pub(crate) fn visit<T>(
         &self,
-        visit: impl FnMut(&mut EmulatedLink) -> T,
+        mut visit: impl FnMut(&mut EmulatedLink) -> T,
     ) -> Result<Vec<(usize, T)>> {
-        let slots = lock(&self.slots).clone();
-        let own = slots.iter().enumerate().filter_map(|(at, slot)| Some((at, (*slot)?)));
-        let (links, slots): (Vec<usize>, Vec<Slot>) = own.unzip();
-        Ok(links.into_iter().zip(self.engine()?.visit(&slots, visit)?).collect())
+        let (links, slots): (Vec<usize>, Vec<Slot>) = self.slots().into_iter().unzip();
+        Ok(links
+            .into_iter()
+            .zip(self.engine()?.with_all(&slots, |model, _, _| visit(model))?)
+            .collect())
+    }
+
+    /// Returns the positions of the links that go through the hub, and their places.
+    fn slots(&self) -> Vec<(usize, Slot)> {
+        let slots = lock(&self.slots);
+        slots.iter().enumerate().filter_map(|(at, slot)| Some((at, (*slot)?))).collect()
     }
 
     fn engine(&self) -> Result<Arc<Engine>> {

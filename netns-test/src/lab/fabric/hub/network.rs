@@ -50,7 +50,8 @@ impl HubNetwork {
         self.network.as_fd()
     }
 
-    /// Sets up the inner ends of the links of a plan, from the position `first` on.
+    /// Sets up the inner ends of the links of a plan, from the position `first` on. The ends in the
+    /// nodes get carrier.
     pub(crate) fn set_up(&self, plan: &Plan, first: usize) -> Result<(), Failure> {
         let all = plan.links().iter().enumerate().skip(first);
         let impaired = all.filter(|(_, link)| link.impairments.is_some());

@@ -3,19 +3,27 @@
 //! Each node of one side has an ip rule (ip-rule(8)) for each address of the other side. It drops
 //! packets from that address before the routing lookup, without an ICMP error. So the path of a
 //! packet does not matter, and nodes between the two sides are not changed.
+//!
+//! The kernel looks up no route for an IPv4 packet to a multicast group or to 255.255.255.255. So
+//! nftables, if the kernel has it, drops the IPv4 packets from these addresses, too.
 
 mod neighbours;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
 use crate::addr::link_local::link_local;
 use crate::addr::mac::Mac;
 use crate::error::{Failure, Result};
+use crate::lab::fabric::limitation;
+use crate::lab::fabric::limitation::Limitation;
 use crate::lab::fabric::node::{LiveNode, Namespaces};
+use crate::lab::fabric::on_thread;
 use crate::lab::fabric::partitions::neighbours::Entry;
 use crate::netlink;
+use crate::netlink::nft_filter;
 use crate::sys::errno;
 use crate::sys::lock::lock;
 
@@ -37,6 +45,10 @@ struct State {
     prepared: BTreeSet<(usize, bool)>,
     /// Neighbour entries that exist for partitions of one way, by node.
     neighbours: BTreeMap<usize, BTreeSet<Entry>>,
+    /// Nodes whose nftables drop packets from the addresses of the rules.
+    filtered: BTreeSet<usize>,
+    /// Refusals of the kernel, by node.
+    limitations: BTreeMap<usize, Limitation>,
     /// Addresses that nodes are about to get. Rules for them exist before the addresses do.
     expected: BTreeSet<(usize, IpAddr)>,
     /// Nodes that are being powered on.
@@ -104,6 +116,11 @@ impl Partitions {
         let state = self.lock();
         let pairs = state.deaf().map(|(one, other)| [one.min(other), one.max(other)]);
         pairs.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Returns what the kernel has refused to a node.
+    pub(crate) fn limitation(&self, node: usize) -> Option<Limitation> {
+        self.lock().limitations.get(&node).cloned()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -212,7 +229,51 @@ impl State {
                 self.prepared.remove(&key);
             }
         }
+        if new.iter().chain(&old).any(|blocked| blocked.1.is_ipv4()) {
+            self.filter(nodes, node, &here)?;
+        }
         Ok(())
+    }
+
+    /// Makes nftables drop the packets from the addresses that the rules are about.
+    fn filter(&mut self, nodes: &[Arc<LiveNode>], node: usize, here: &Namespaces) -> Result<()> {
+        let own = self.blocked.iter().filter(|blocked| blocked.0 == node);
+        let senders = own.filter_map(|(_, address)| match address {
+            IpAddr::V4(sender) => Some(*sender),
+            IpAddr::V6(_) => None,
+        });
+        let senders: Vec<Ipv4Addr> = senders.collect();
+        let has_table = self.filtered.contains(&node);
+        if senders.is_empty() && !has_table {
+            return Ok(());
+        }
+        let name = nodes[node].name();
+        let done = on_thread::fresh(|| {
+            let enter = here.place.enter_network();
+            enter.map_err(|error| errno::failure("setns", format!("to {name}"), &error))?;
+            Ok(nft_filter::drop_from(&senders, has_table))
+        })?;
+        if senders.is_empty() {
+            self.filtered.remove(&node);
+        }
+        match done {
+            Ok(()) if senders.is_empty() => Ok(()),
+            Ok(()) => {
+                self.filtered.insert(node);
+                Ok(())
+            }
+            Err(error) if !has_table && is_missing(&error) => {
+                let limitation = limitation_of(&error);
+                limitation::print([(name, std::slice::from_ref(&limitation))].into_iter());
+                self.limitations.insert(node, limitation);
+                Ok(())
+            }
+            Err(error) => {
+                self.filtered.remove(&node);
+                let object = format!("the nftables of partitions on {name}");
+                Err(errno::failure("change", object, &error).into())
+            }
+        }
     }
 
     /// Returns the rules that enforce the partitions.
@@ -246,18 +307,42 @@ impl State {
         self.blocked.retain(|blocked| blocked.0 != node);
         self.prepared.retain(|prepared| prepared.0 != node);
         self.neighbours.remove(&node);
+        self.filtered.remove(&node);
         self.starting.remove(&node);
     }
 }
 
 /// Returns the addresses of a node, with the link-local ones that its interfaces have while they
 /// are up.
-fn own_addresses(here: &Namespaces) -> Result<BTreeSet<IpAddr>> {
+pub(crate) fn own_addresses(here: &Namespaces) -> Result<BTreeSet<IpAddr>> {
     let all = here.netlink.addresses()?.into_iter().map(|one| one.cidr.address());
     let interfaces = here.netlink.interfaces()?;
     let macs = interfaces.iter().filter_map(|one| one.mac.as_deref()?.try_into().ok());
     let macs = macs.filter_map(|octets| Mac::new(octets).ok());
     Ok(all.chain(macs.map(link_local)).collect())
+}
+
+/// Returns whether nftables are missing, or refused to the caller.
+fn is_missing(error: &io::Error) -> bool {
+    let missing = [
+        errno::EPERM,
+        errno::EACCES,
+        errno::ENOENT,
+        errno::EINVAL,
+        errno::EOPNOTSUPP,
+        errno::EPROTONOSUPPORT,
+        errno::EAFNOSUPPORT,
+    ];
+    error.raw_os_error().is_some_and(|code| missing.contains(&code))
+}
+
+fn limitation_of(error: &io::Error) -> Limitation {
+    let after = format!(
+        "does not stop IPv4 packets to multicast groups and to 255.255.255.255: nftables are \
+         refused ({}; CONFIG_NF_TABLES_IPV4)",
+        errno::describe(error)
+    );
+    Limitation::new("a partition at", after)
 }
 
 fn rules_of(nodes: &[Arc<LiveNode>], node: usize) -> String {

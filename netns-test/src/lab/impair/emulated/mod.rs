@@ -6,12 +6,14 @@
 
 mod alter;
 mod fate;
+pub(crate) mod held;
 mod item;
 pub(crate) mod losses;
 #[cfg(test)]
 mod tests;
 mod way;
 
+use crate::lab::impair::emulated::held::Hold;
 use crate::lab::impair::emulated::item::Item;
 use crate::lab::impair::emulated::losses::Losses;
 use crate::lab::impair::emulated::way::{Shared, Way};
@@ -81,10 +83,32 @@ impl EmulatedLink {
 
     /// Holds all frames that arrive from now on, until [`EmulatedLink::release`].
     pub(crate) fn hold(&mut self, direction: Direction) {
-        self.ways[direction.index()].hold();
+        self.ways[direction.index()].hold(None);
     }
 
-    /// Ends a hold: passes on all frames that are held, in their order, as if they arrived now.
+    /// Holds the frames of a direction that are in `hold`, until [`EmulatedLink::lift`].
+    pub(crate) fn add_hold(&mut self, direction: Direction, hold: Hold) {
+        self.ways[direction.index()].hold(Some(hold));
+    }
+
+    /// Ends the hold with this number in both directions, or all with a number. Frames that nothing
+    /// else holds go on in their order, as if they arrived now.
+    pub(crate) fn lift(
+        &mut self,
+        number: Option<u64>,
+        now: Nanos,
+        out: &mut Vec<Departure<'static>>,
+    ) {
+        self.ways.iter_mut().for_each(|way| way.lift(number, now, &mut self.shared, out));
+    }
+
+    /// Returns whether frames of a direction are to be held.
+    pub(crate) fn is_held(&self, direction: Direction) -> bool {
+        self.ways[direction.index()].is_held()
+    }
+
+    /// Ends a hold of all frames and the holds of rules: what no other hold holds goes on, in its
+    /// order, as if it arrived now.
     pub(crate) fn release(
         &mut self,
         direction: Direction,

@@ -1,13 +1,13 @@
 //! The stages of one direction of a link. Pure.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
 use crate::lab::impair::delay::DelayLine;
 use crate::lab::impair::emulated::alter;
 use crate::lab::impair::emulated::fate::{Fate, Fates};
+use crate::lab::impair::emulated::held::{Held, Hold};
 use crate::lab::impair::emulated::item::{Amount, Item};
 use crate::lab::impair::emulated::losses::Losses;
 use crate::lab::impair::flow::table::Flows;
@@ -22,9 +22,6 @@ use crate::lab::impair::stats::DirectionStats;
 use crate::lab::plan::impairment::ImpairmentPlan;
 use crate::lab::topology::quantity::Probability;
 
-/// Most bytes of frames that are held. More are dropped, as by a full queue.
-const MOST_HELD: usize = 64 << 20;
-
 /// One direction of a link.
 #[derive(Debug)]
 pub(super) struct Way {
@@ -32,9 +29,7 @@ pub(super) struct Way {
     pub(super) plan: ImpairmentPlan,
     pub(super) rules: Rules,
     pub(super) stats: DirectionStats,
-    is_held: bool,
-    held: VecDeque<Item<'static>>,
-    held_bytes: usize,
+    held: Held,
     fates: Fates,
     queue: Queue,
     delay: DelayLine,
@@ -54,9 +49,7 @@ impl Way {
             plan,
             rules: Rules::default(),
             stats: DirectionStats::default(),
-            is_held: false,
-            held: VecDeque::new(),
-            held_bytes: 0,
+            held: Held::default(),
             fates: Fates::new(direction, key, mtu),
             queue: Queue::default(),
             delay: DelayLine::default(),
@@ -70,20 +63,51 @@ impl Way {
         self.plan = plan;
     }
 
-    pub(super) fn hold(&mut self) {
-        self.is_held = true;
+    /// Holds all frames, or those of a hold.
+    pub(super) fn hold(&mut self, hold: Option<Hold>) {
+        match hold {
+            None => self.held.is_all = true,
+            Some(hold) => self.held.holds.push(hold),
+        }
     }
 
-    /// Passes on what is held, as if it arrived now.
+    /// Returns whether frames are to be held.
+    pub(super) fn is_held(&self) -> bool {
+        self.held.is_all || !self.held.holds.is_empty()
+    }
+
+    /// Ends the hold of all frames and of rules, and passes on what no other hold holds, as if it
+    /// arrived now.
     pub(super) fn release(
         &mut self,
         now: Nanos,
         shared: &mut Shared,
         out: &mut Vec<Departure<'static>>,
     ) {
-        self.is_held = false;
-        self.held_bytes = 0;
-        for item in std::mem::take(&mut self.held) {
+        self.held.is_all = false;
+        self.let_go(true, now, shared, out);
+    }
+
+    /// Ends the hold with this number, or each with a number, in the same way.
+    pub(super) fn lift(
+        &mut self,
+        number: Option<u64>,
+        now: Nanos,
+        shared: &mut Shared,
+        out: &mut Vec<Departure<'static>>,
+    ) {
+        self.held.holds.retain(|hold| number.is_some_and(|number| number != hold.number));
+        self.let_go(false, now, shared, out);
+    }
+
+    fn let_go(
+        &mut self,
+        with_rules: bool,
+        now: Nanos,
+        shared: &mut Shared,
+        out: &mut Vec<Departure<'static>>,
+    ) {
+        for item in self.held.let_go(with_rules) {
             self.stats.in_transit -= item.amount().packets;
             self.impair(Item { at: now, ..item }, shared, out);
         }
@@ -116,8 +140,8 @@ impl Way {
     pub(super) fn inject(&mut self, injected: Injected, at: Nanos, out: &mut Vec<Departure<'_>>) {
         self.stats.injected += 1;
         let item = Item::new(injected.bytes.into(), at);
-        if self.is_held {
-            return self.keep(item);
+        if self.held.takes(&item) {
+            return self.keep(item, false);
         }
         // The middle of the range is a jitter of 0. An answer overtakes what is on its way.
         let due = if injected.is_answer { at } else { self.delay.leave(&self.plan, at, 1 << 63) };
@@ -136,7 +160,7 @@ impl Way {
         match fate {
             judgement::Fate::Pass => {}
             judgement::Fate::Drop => self.stats.dropped_by_rule += 1,
-            judgement::Fate::Hold => self.keep(item.clone()),
+            judgement::Fate::Hold => self.keep(item.clone(), true),
             judgement::Fate::Delay(extra) => item.extra = extra,
             judgement::Fate::Duplicate(copies) => {
                 for _ in 0..copies {
@@ -163,22 +187,20 @@ impl Way {
 
     /// Passes a frame that no rule has kept on, or holds it.
     fn go_on<'a>(&mut self, item: Item<'a>, shared: &mut Shared, out: &mut Vec<Departure<'a>>) {
-        if self.is_held {
-            self.keep(item);
+        if self.held.takes(&item) {
+            self.keep(item, false);
         } else {
             self.impair(item, shared, out);
         }
     }
 
-    fn keep(&mut self, item: Item<'_>) {
+    fn keep(&mut self, item: Item<'_>, is_by_rule: bool) {
         let packets = item.amount().packets;
-        if self.held_bytes + item.bytes.len() > MOST_HELD {
+        if self.held.keep(item, is_by_rule) {
+            self.stats.in_transit += packets;
+        } else {
             self.stats.dropped_by_queue += packets;
-            return;
         }
-        self.held_bytes += item.bytes.len();
-        self.stats.in_transit += packets;
-        self.held.push_back(item.into_owned());
     }
 
     /// Takes a frame through the random stages, as packets if a stage needs these.

@@ -12,13 +12,20 @@ pub(crate) struct Slot(pub(super) usize);
 /// A link with the indexes of its inner ends in the hub: what arrives at end 0 leaves at end 1.
 #[derive(Debug)]
 pub(crate) struct LinkPorts {
+    /// Name in messages.
+    pub(crate) name: String,
     pub(crate) indexes: [u32; 2],
     pub(crate) link: EmulatedLink,
 }
 
+/// Most links that a message names.
+const NAMED: usize = 3;
+
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     links: Vec<LinkPorts>,
+    /// Frames that each link has received.
+    frames: Vec<u64>,
     /// Link and direction of the frames from each interface.
     ports: HashMap<u32, (usize, Direction)>,
 }
@@ -30,6 +37,7 @@ impl Links {
             self.ports.insert(link.indexes[direction.index()], (number, direction));
         }
         self.links.push(link);
+        self.frames.push(0);
         Slot(number)
     }
 
@@ -44,15 +52,29 @@ impl Links {
     }
 
     /// Returns the link whose end is the interface, its number, and the direction of a frame from
-    /// there.
-    pub(crate) fn of(&mut self, interface: u32) -> Option<(usize, Direction, &mut EmulatedLink)> {
+    /// there. Counts the frame.
+    pub(crate) fn take(&mut self, interface: u32) -> Option<(usize, Direction, &mut EmulatedLink)> {
         let (number, direction) = *self.ports.get(&interface)?;
+        self.frames[number] += 1;
         Some((number, direction, &mut self.links[number].link))
     }
 
     /// Returns the number of links.
     pub(crate) fn count(&self) -> usize {
         self.links.len()
+    }
+
+    pub(crate) fn name(&self, number: usize) -> &str {
+        &self.links[number].name
+    }
+
+    /// Returns the number of frames of all links, and the links that have received most of them.
+    pub(crate) fn busiest(&self) -> (u64, String) {
+        let mut all: Vec<usize> = (0..self.links.len()).filter(|at| self.frames[*at] > 0).collect();
+        all.sort_by_key(|at| std::cmp::Reverse(self.frames[*at]));
+        let text = |at: &usize| format!("{} {}", self.name(*at), self.frames[*at]);
+        let named: Vec<String> = all.iter().take(NAMED).map(text).collect();
+        (self.frames.iter().sum(), named.join(", "))
     }
 
     pub(crate) fn link(&mut self, number: usize) -> &mut EmulatedLink {
@@ -74,12 +96,13 @@ mod tests {
     #[test]
     fn an_interface_that_was_made_anew_takes_the_place_of_the_old_one() {
         let mut links = Links::default();
-        let link = |indexes| {
+        let link = |indexes: [u32; 2]| {
             let plans = [ImpairmentPlan::default(), ImpairmentPlan::default()];
-            LinkPorts { indexes, link: EmulatedLink::new(Seed(0), "link", plans, 1500) }
+            let name = format!("link {}", indexes[0]);
+            LinkPorts { name, indexes, link: EmulatedLink::new(Seed(0), "link", plans, 1500) }
         };
         let [first, second] = [[1, 2], [3, 4]].map(|indexes| links.add(link(indexes)));
-        let of = |links: &mut Links, index| links.of(index).map(|(number, way, _)| (number, way));
+        let of = |links: &mut Links, index| links.take(index).map(|(number, way, _)| (number, way));
         assert_eq!(of(&mut links, 4), Some((1, Direction::Back)));
         assert_eq!(links.far_end(1, Direction::Back), 3);
         links.set_index(first, 1, 5);
@@ -89,5 +112,7 @@ mod tests {
         links.set_index(first, 1, 6);
         assert_eq!(of(&mut links, 5), Some((1, Direction::Forth)));
         assert_eq!((links.far_end(0, Direction::Forth), links.far_end(1, Direction::Back)), (6, 5));
+        // A frame of an unknown interface is none.
+        assert_eq!(links.busiest(), (3, "link 3 2, link 1 1".to_owned()));
     }
 }

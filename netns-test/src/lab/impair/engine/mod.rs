@@ -42,6 +42,10 @@ pub(crate) struct Engine {
     thread: Option<JoinHandle<()>>,
 }
 
+/// Slots of the ring for each link, if that is more than the smallest ring has. When all nodes of a
+/// switch come up, each sends some frames, and a copy of one goes to each of the others at once.
+const SLOTS_OF_LINK: usize = 12;
+
 /// Engine whose socket is being made, which takes about 15 ms.
 #[derive(Debug)]
 pub(crate) struct Starting {
@@ -50,14 +54,14 @@ pub(crate) struct Starting {
 }
 
 impl Engine {
-    /// Begins to start an engine in the network namespace `hub`. It needs no interface yet, so this
-    /// can be done beside their creation.
-    pub(crate) fn begin(hub: BorrowedFd<'_>) -> Result<Starting, Failure> {
+    /// Begins to start an engine in the network namespace `hub`, for about this number of links. It
+    /// needs no interface yet, so this can be done beside their creation.
+    pub(crate) fn begin(hub: BorrowedFd<'_>, links: usize) -> Result<Starting, Failure> {
         let hub = hub.try_clone_to_owned();
         let hub = hub.map_err(|error| failure("duplicate the descriptor of", &error))?;
         // Without room: who sends knows that the engine was received, or is not wanted any more.
         let (sender, socket) = sync_channel(0);
-        let work = move || match open(hub) {
+        let work = move || match open(hub, links) {
             Ok((shared, ring, timer)) => {
                 let shared = Arc::new(shared);
                 if sender.send(Ok(Arc::clone(&shared))).is_ok() {
@@ -71,8 +75,8 @@ impl Engine {
     }
 
     /// Starts an engine in the network namespace `hub`: [`Engine::begin`] and [`Starting::wait`].
-    pub(crate) fn start(hub: BorrowedFd<'_>) -> Result<Self, Failure> {
-        Self::begin(hub)?.wait()
+    pub(crate) fn start(hub: BorrowedFd<'_>, links: usize) -> Result<Self, Failure> {
+        Self::begin(hub, links)?.wait()
     }
 
     /// Adds a link. Do so before its inner ends are up: frames from unknown interfaces are ignored.
@@ -98,20 +102,25 @@ impl Engine {
         slot: Slot,
         change: impl FnOnce(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
     ) -> Result<T> {
-        self.shared.change_link(slot, change)
+        let (mut change, mut result) = (Some(change), None);
+        self.with_all(&[slot], |link, now, out| {
+            result = change.take().map(|change| change(link, now, out));
+        })?;
+        result.ok_or_else(|| Failure::new("change", "an impaired link", "it is gone").into())
     }
 
-    /// Visits several links at one time. Returns the results in the same order.
+    /// Changes or reads the models of several links at one time. Returns the results in the same
+    /// order.
     ///
     /// # Errors
     ///
     /// As [`Engine::with`].
-    pub(crate) fn visit<T>(
+    pub(crate) fn with_all<T>(
         &self,
         slots: &[Slot],
-        visit: impl FnMut(&mut EmulatedLink) -> T,
+        change: impl FnMut(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
     ) -> Result<Vec<T>> {
-        self.shared.visit(slots, visit)
+        self.shared.change_links(slots, change)
     }
 
     /// Describes the faults of the engine, one a line: losses and delays that no model asked for.
@@ -179,10 +188,10 @@ impl Starting {
 
 /// Opens the socket in the hub. That takes a thread of its own: the thread of the engine stays in
 /// the namespaces of the lab's process.
-fn open(hub: OwnedFd) -> Result<(Shared, Ring, Timer), Failure> {
+fn open(hub: OwnedFd, links: usize) -> Result<(Shared, Ring, Timer), Failure> {
     let open = move || {
         nsfs::enter_network(&hub).map_err(|error| failure("setns to", &error))?;
-        PacketSocket::open().map_err(|error| {
+        PacketSocket::open(links * SLOTS_OF_LINK).map_err(|error| {
             let failure = failure("open a packet socket in", &error);
             match advice(error.raw_os_error()) {
                 Some(advice) => failure.advise(advice),
@@ -194,7 +203,7 @@ fn open(hub: OwnedFd) -> Result<(Shared, Ring, Timer), Failure> {
     let opened = helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     let (socket, ring) = opened?;
     let timer = Timer::new().map_err(|error| failure("make a timer for", &error))?;
-    Ok((Shared::new(socket)?, ring, timer))
+    Ok((Shared::new(socket, ring.slots())?, ring, timer))
 }
 
 fn failure(step: &str, error: &io::Error) -> Failure {
@@ -212,8 +221,8 @@ fn advice(errno: Option<i32>) -> Option<&'static str> {
             Some("impaired links need a kernel with packet sockets and their rings (CONFIG_PACKET)")
         }
         errno::ENOMEM => Some(
-            "the ring needs 16 MiB of the kernel's memory; run fewer tests at once \
-             (--test-threads), or impair links in fewer tests",
+            "the ring needs 16 MiB of the kernel's memory, and more from 20 links on; run fewer \
+             tests at once (--test-threads), or impair fewer links",
         ),
         _ => None,
     }

@@ -14,7 +14,6 @@ use crate::lab::impair::passage::{Departure, Nanos};
 use crate::sys::errno;
 use crate::sys::lock;
 use crate::sys::net::packet::PacketSocket;
-use crate::sys::net::packet::ring::Ring;
 use crate::sys::process::shared_record::ForkMark;
 use crate::sys::timer::{self, Wakeup};
 
@@ -31,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) is_stopping: AtomicBool,
     /// The thread, once it runs.
     pub(crate) thread: OnceLock<ThreadId>,
+    /// Slots of the ring.
+    slots: usize,
     /// Mark of the process that has the thread.
     mark: &'static ForkMark,
 }
@@ -63,7 +64,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub(crate) const NAME: &str = "netns-link";
 
 impl Shared {
-    pub(crate) fn new(socket: PacketSocket) -> Result<Self, Failure> {
+    pub(crate) fn new(socket: PacketSocket, slots: usize) -> Result<Self, Failure> {
         let failure = |error| errno::failure("start", "the engine of impaired links", &error);
         Ok(Self {
             state: Mutex::default(),
@@ -74,6 +75,7 @@ impl Shared {
             wakeup: Wakeup::new().map_err(failure)?,
             is_stopping: AtomicBool::new(false),
             thread: OnceLock::new(),
+            slots,
             mark: ForkMark::of_this_process().map_err(failure)?,
         })
     }
@@ -160,41 +162,30 @@ impl Shared {
         woken.map_err(|error| errno::failure("wake", "the thread of impaired links", &error))
     }
 
-    /// Changes a link after the frames that came before the call, and schedules what that sets
-    /// free.
-    pub(crate) fn change_link<T>(
-        &self,
-        Slot(number): Slot,
-        change: impl FnOnce(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
-    ) -> Result<T> {
-        let mut departures = Vec::new();
-        let (result, is_new) = self.change_after_frames(|state| {
-            state.clock = state.clock.max(timer::monotonic());
-            let result = change(state.links.link(number), state.clock, &mut departures);
-            let is_new = !departures.is_empty();
-            for departure in departures.drain(..) {
-                state.add(Leaving { link: number, departure });
-            }
-            (result, is_new)
-        })?;
-        if is_new {
-            let woken = self.wakeup.wake();
-            woken
-                .map_err(|error| errno::failure("wake", "the thread of impaired links", &error))?;
-        }
-        Ok(result)
-    }
-
-    /// Visits links after the frames that came before the call. Returns the results in the same
-    /// order.
-    pub(crate) fn visit<T>(
+    /// Changes links at one time, after the frames that came before the call, and schedules what
+    /// that sets free. Returns the results in the same order.
+    pub(crate) fn change_links<T>(
         &self,
         slots: &[Slot],
-        mut visit: impl FnMut(&mut EmulatedLink) -> T,
+        mut change: impl FnMut(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
     ) -> Result<Vec<T>> {
-        self.change_after_frames(|state| {
-            slots.iter().map(|&Slot(number)| visit(state.links.link(number))).collect()
-        })
+        let mut departures = Vec::new();
+        let (results, is_new) = self.change_after_frames(|state| {
+            state.clock = state.clock.max(timer::monotonic());
+            let (mut results, mut is_new) = (Vec::with_capacity(slots.len()), false);
+            for &Slot(number) in slots {
+                results.push(change(state.links.link(number), state.clock, &mut departures));
+                is_new |= !departures.is_empty();
+                for departure in departures.drain(..) {
+                    state.add(Leaving { link: number, departure });
+                }
+            }
+            (results, is_new)
+        })?;
+        if is_new {
+            self.wake()?;
+        }
+        Ok(results)
     }
 
     /// Describes the faults; `None` in a process that does not have the thread.
@@ -211,7 +202,7 @@ impl Shared {
                     state.faults.ended.get_or_insert(reason);
                 }
             }
-            state.faults.describe()
+            state.faults.describe(&state.links, self.slots)
         };
         self.change(describe).ok()?
     }
@@ -221,19 +212,19 @@ impl State {
     /// Adds a departure to the schedule.
     pub(crate) fn add(&mut self, leaving: Leaving<'static>) {
         if let Err(Leaving { link, departure }) = self.schedule.add(leaving) {
-            self.faults.discarded += 1;
+            self.faults.discarded.note(link);
             self.links.link(link).sent(&departure, departure.due, Sent::Undeliverable);
         }
     }
 }
 
 impl Progress {
-    /// Notes the frames that were taken and passed on, and whether none was left. Returns whether
-    /// that may have been a goal.
-    pub(crate) fn note(&mut self, frames: usize, none_is_left: bool) -> bool {
+    /// Notes the frames that were taken and passed on from a ring of `slots`, and whether none was
+    /// left. Returns whether that may have been a goal.
+    pub(crate) fn note(&mut self, frames: usize, slots: usize, none_is_left: bool) -> bool {
         self.taken += frames;
         // After two full rings, a frame of the first one is passed on.
-        let step = if none_is_left { 2 } else { u64::from(self.taken >= Ring::SLOTS) };
+        let step = if none_is_left { 2 } else { u64::from(self.taken >= slots) };
         if step > 0 {
             (self.count, self.taken) = (self.count + step, 0);
         }
@@ -254,10 +245,10 @@ mod tests {
     fn a_goal_is_an_empty_ring_or_two_full_ones() {
         let mut progress = Progress::default();
         let goal = progress.goal();
-        assert!(!progress.note(Ring::SLOTS - 1, false) && progress.count < goal);
-        assert!(progress.note(1, false) && progress.count < goal);
-        assert!(progress.note(Ring::SLOTS, false) && progress.count >= goal);
+        assert!(!progress.note(239, 240, false) && progress.count < goal);
+        assert!(progress.note(1, 240, false) && progress.count < goal);
+        assert!(progress.note(240, 240, false) && progress.count >= goal);
         let goal = progress.goal();
-        assert!(progress.note(0, true) && progress.count >= goal);
+        assert!(progress.note(0, 240, true) && progress.count >= goal);
     }
 }

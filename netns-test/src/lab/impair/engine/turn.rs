@@ -41,6 +41,9 @@ struct Pace {
     backlog: usize,
 }
 
+/// Links from which on the copies of a frame are many.
+const MANY: usize = 8;
+
 /// Bytes of headers that are more than a frame has. The kernel states as their length whatever part
 /// of the frame is contiguous, and would allocate as much again in one piece.
 const HEADERS: u16 = 256;
@@ -53,7 +56,7 @@ pub(crate) fn turn(shared: &Shared, ring: &mut Ring, empty: &mut Nanos) -> Turn 
     let clocks = Clocks::read(timer::realtime, timer::monotonic);
     let now = clocks.monotonic;
     let mut leaving: Vec<Leaving<'_>> = Vec::new();
-    let pace = Pace::of(state.links.count());
+    let pace = Pace::of(state.links.count(), batch.slots());
     if !batch.is_followed_by(pace.backlog) {
         let due = std::iter::from_fn(|| state.schedule.take(now));
         leaving.extend(due.take(DUE));
@@ -68,22 +71,22 @@ pub(crate) fn turn(shared: &Shared, ring: &mut Ring, empty: &mut Nanos) -> Turn 
     let State { links, faults, .. } = &mut *state;
     let mut sent = 0;
     while sent < leaving.len() && !batch.is_followed_by(pace.backlog) {
-        let chunk = pace.chunk(sent, leaving.len());
-        sent = chunk.end;
-        send(shared, &leaving[chunk], links, faults);
+        let chunk = &leaving[pace.chunk(sent, leaving.len())];
+        sent += chunk.len();
+        send(shared, chunk, links, faults);
     }
     // The rest makes room in the ring first. It is due, so that later frames wait for it.
     for Leaving { link, departure } in leaving.drain(sent..) {
         state.add(Leaving { link, departure: owned(departure) });
     }
-    let (frames, is_drained) = (batch.len(), batch.len() < FRAMES);
+    let (frames, slots, is_drained) = (batch.len(), batch.slots(), batch.len() < FRAMES);
     drop(leaving);
     drop(batch);
     if is_drained {
         *empty = look;
     }
     let next = state.schedule.next();
-    if state.progress.note(frames, is_drained) {
+    if state.progress.note(frames, slots, is_drained) {
         shared.give_way(state);
     }
     match next {
@@ -95,9 +98,11 @@ pub(crate) fn turn(shared: &Shared, ring: &mut Ring, empty: &mut Nanos) -> Turn 
 
 impl Pace {
     /// Returns the pace of an engine with `links`, with which copies of the frames that it sends
-    /// itself do not fill the ring, as long as one frame's do not.
-    fn of(links: usize) -> Self {
-        let room = Ring::SLOTS.saturating_sub(FRAMES + links);
+    /// itself do not fill a ring of `slots`, as long as one frame's do not. With many links they do
+    /// not fill half of it: the rest is for copies that come late, and for what nodes send.
+    fn of(links: usize, slots: usize) -> Self {
+        let part = if links < MANY { slots } else { slots / 2 };
+        let room = part.saturating_sub(FRAMES + links);
         let backlog = room / 2;
         Self { frames: ((room - backlog) / links.max(1)).clamp(1, MOST), backlog }
     }
@@ -117,10 +122,10 @@ fn receive<'b>(
     now: Nanos,
     (departures, leaving): (&mut Vec<Departure<'b>>, &mut Vec<Leaving<'b>>),
 ) {
-    let Some((number, direction, link)) = state.links.of(frame.interface) else { return };
+    let Some((number, direction, link)) = state.links.take(frame.interface) else { return };
     let offload = Offload::decode(frame.header).filter(|_| !frame.is_cut);
     let Some(offload) = offload else {
-        state.faults.unknown += 1;
+        state.faults.unknown.note(number);
         return;
     };
     let mut offload = if frame.is_tagged { offload.shifted(4) } else { offload };
@@ -159,12 +164,12 @@ fn send(shared: &Shared, leaving: &[Leaving<'_>], links: &mut Links, faults: &mu
     let now = timer::monotonic();
     shared.socket.send(leaving.len(), frame, |at, outcome| {
         let Leaving { link, departure } = &leaving[at];
-        faults.latest = faults.latest.max(now.saturating_sub(departure.due));
+        faults.note_late(*link, now.saturating_sub(departure.due));
         let sent = match outcome {
             Ok(()) => Sent::Ok,
             Err(error) => {
                 if !is_down(&error) {
-                    faults.note_refusal(|| errno::describe(&error));
+                    faults.note_refusal(*link, || errno::describe(&error));
                 }
                 Sent::Undeliverable
             }
@@ -185,13 +190,15 @@ mod tests {
 
     #[test]
     fn copies_of_one_call_fit_into_the_ring() {
-        for links in 1..=Ring::SLOTS - FRAMES {
-            let Pace { frames, backlog } = Pace::of(links);
+        let slots = Ring::LEAST;
+        for (links, slots) in [(1, slots), (7, slots), (20, slots), (24, 288), (200, 1440)] {
+            let Pace { frames, backlog } = Pace::of(links, slots);
             assert!((1..=MOST).contains(&frames));
-            assert!(FRAMES + backlog + frames * links <= Ring::SLOTS, "{links}");
+            let part = if links < MANY { slots } else { slots / 2 };
+            assert!(FRAMES + backlog + frames * links <= part, "{links}");
         }
-        assert_eq!(Pace::of(1).frames, MOST);
-        assert_eq!(Pace::of(Ring::SLOTS), Pace { frames: 1, backlog: 0 });
+        assert_eq!(Pace::of(1, slots).frames, MOST);
+        assert_eq!(Pace::of(slots, slots), Pace { frames: 1, backlog: 0 });
         assert_eq!(Pace { frames: 3, backlog: 0 }.chunk(2, 4), 2..4);
     }
 }

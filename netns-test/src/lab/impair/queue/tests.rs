@@ -3,6 +3,7 @@
 use crate::lab::impair::frame::samples::Random;
 use crate::lab::impair::passage::Nanos;
 use crate::lab::impair::queue::{Admission, Queue};
+use crate::lab::plan::impairment::queue::full_frame;
 use crate::lab::plan::impairment::{QueueLimit, RatePlan};
 
 const SECOND: u64 = 1_000_000_000;
@@ -45,6 +46,27 @@ fn an_idle_link_sends_a_frame_in_its_own_time() {
     assert_eq!(leave(&mut queue, &plan, 1250, SECOND), SECOND + SECOND / 100);
     let overhead = RatePlan { overhead: -250, ..plan };
     assert_eq!(leave(&mut queue, &overhead, 1250, 2 * SECOND), 2 * SECOND + SECOND / 125);
+}
+
+/// Bucket and queue are sized by the MTU, and a VLAN tag makes a frame longer (IEEE 802.1Q).
+#[test]
+fn a_tagged_frame_passes_a_bucket_and_a_queue_of_one_full_frame() {
+    let full = full_frame(1500, 0);
+    for tags in [0, 4, 8] {
+        let plan = plan(8_000_000, full, QueueLimit::Bytes(full));
+        let mut queue = Queue::default();
+        let mut now = SECOND;
+        for _ in 0..20 {
+            // What is longer than the bucket waits for its last bytes.
+            assert_eq!(leave(&mut queue, &plan, full + tags, now), now + tags * 1000);
+            now += SECOND;
+        }
+        // One waits, and the next one is dropped, with and without a tag.
+        let first = leave(&mut queue, &plan, full + tags, now);
+        let second = leave(&mut queue, &plan, full + tags, first);
+        assert_eq!(second, now + (full + 2 * tags) * 1000);
+        assert_eq!(queue.admit(&plan, full + tags, first), Admission::Full);
+    }
 }
 
 #[test]

@@ -48,8 +48,18 @@ struct Entry {
     rule: Rule,
     chooser: Chooser,
     counts: RuleCounts,
+    /// Called when the rule acts for the first time.
+    first: Option<First>,
     /// True after a panic of a condition: it may have broken its state.
     is_broken: bool,
+}
+
+struct First(Box<dyn FnOnce() + Send>);
+
+impl fmt::Debug for First {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("First")
+    }
 }
 
 impl Rules {
@@ -59,8 +69,15 @@ impl Rules {
         self.added += 1;
         let chooser = Chooser::new(rule.which, now);
         let counts = RuleCounts::default();
-        self.entries.push(Entry { id, rule, chooser, counts, is_broken: false });
+        self.entries.push(Entry { id, rule, chooser, counts, first: None, is_broken: false });
         id
+    }
+
+    /// Calls `first` when a rule acts for the first time.
+    pub(crate) fn at_first(&mut self, id: RuleId, first: impl FnOnce() + Send + 'static) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) {
+            entry.first = Some(First(Box::new(first)));
+        }
     }
 
     /// Removes a rule. Returns its last numbers, or `None` if it was removed before.
@@ -74,10 +91,9 @@ impl Rules {
         self.entries.iter().find(|entry| entry.id == id).map(|entry| entry.counts)
     }
 
-    /// Returns the rules that have chosen no packet yet, with their numbers.
-    pub(crate) fn unused(&self) -> impl Iterator<Item = (RuleId, &Rule, RuleCounts)> {
-        let unused = self.entries.iter().filter(|entry| entry.counts.hits == 0);
-        unused.map(|entry| (entry.id, &entry.rule, entry.counts))
+    /// Returns the rules with their numbers, in their order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&Rule, RuleCounts)> {
+        self.entries.iter().map(|entry| (&entry.rule, entry.counts))
     }
 
     /// Returns the message of the first panic of a condition, and forgets it.
@@ -130,6 +146,9 @@ impl Entry {
         self.counts.matched += 1;
         let is_hit = self.chooser.choose(packet);
         self.counts.hits += u64::from(is_hit);
+        if let Some(First(first)) = self.first.take_if(|_| is_hit) {
+            first();
+        }
         Ok(is_hit)
     }
 }

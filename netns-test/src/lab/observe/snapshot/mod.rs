@@ -1,5 +1,6 @@
 //! Snapshot: state of a lab's network at one moment, as plain data.
 
+pub(crate) mod links;
 pub(crate) mod read;
 pub(crate) mod text;
 
@@ -8,20 +9,23 @@ use std::ops::{Index, RangeInclusive};
 
 use crate::addr::cidr::{Cidr, Subnet};
 use crate::addr::mac::Mac;
+pub use crate::lab::observe::snapshot::links::{DirectionState, LinkRuleState, LinkState};
 use crate::lab::observe::sockets::Protocol;
 use crate::lab::topology::{NodeId, NodeKind};
 
-/// State of all nodes of a lab, in the order of declaration
+/// State of all nodes and links of a lab, in the order of declaration
 /// ([`Lab::snapshot`](crate::Lab::snapshot)).
 ///
 /// `snapshot[node]` is the state of one node. `Display` prints each node in the format of `ip` and
-/// `ss`. To compare a snapshot with one of another run, by `assert_eq!` or with a crate for
-/// snapshot tests, take the [stable](Self::stable) form.
+/// `ss`, and each link that can be impaired. To compare a snapshot with one of another run, by
+/// `assert_eq!` or with a crate for snapshot tests, take the [stable](Self::stable) form.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Snapshot {
     /// States, one for each node.
     pub nodes: Vec<NodeState>,
+    /// States, one for each link.
+    pub links: Vec<LinkState>,
     ids: Ids,
 }
 
@@ -225,8 +229,14 @@ pub enum TcpState {
 }
 
 impl Snapshot {
-    pub(crate) fn new(nodes: Vec<NodeState>, ids: Vec<NodeId>) -> Self {
-        Self { nodes, ids: Ids(ids) }
+    pub(crate) fn new(nodes: Vec<NodeState>, links: Vec<LinkState>, ids: Vec<NodeId>) -> Self {
+        Self { nodes, links, ids: Ids(ids) }
+    }
+
+    /// Returns the state of the link of this name, if there is one.
+    #[must_use]
+    pub fn link(&self, name: &str) -> Option<&LinkState> {
+        self.links.iter().find(|link| link.name == name)
     }
 
     /// Returns the state of the node of this name, if there is one.
@@ -235,15 +245,16 @@ impl Snapshot {
         self.nodes.iter().find(|node| node.name == name)
     }
 
-    /// Returns the snapshot without what differs from run to run: counters and drops, neighbour
-    /// entries, lifetimes of addresses and routes, and connections that are being opened or closed.
-    /// Ephemeral ports become 0. Sockets that are then equal are listed once.
+    /// Returns the snapshot without what differs from run to run: counters, drops and hits,
+    /// neighbour entries, lifetimes of addresses and routes, and connections that are being opened
+    /// or closed. Ephemeral ports become 0. Sockets that are then equal are listed once.
     ///
     /// The kernel does not record whether a program or the kernel chose a port. Every port of the
     /// ephemeral range (`ip_local_port_range` of ip(7), 32768 to 60999 by default) becomes 0: also
     /// port 50051 of a server that the test binds.
     #[must_use]
     pub fn stable(mut self) -> Self {
+        self.links.iter_mut().for_each(LinkState::stabilize);
         for node in &mut self.nodes {
             node.neighbours.clear();
             for interface in &mut node.interfaces {

@@ -7,6 +7,7 @@ use crate::addr::mac::Mac;
 use crate::error::{Error, Failure, Result, located};
 use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::on_thread;
+use crate::lab::observe::snapshot::links;
 use crate::lab::observe::snapshot::{
     Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
     Snapshot, SocketState, TcpState,
@@ -27,7 +28,8 @@ const EPHEMERAL: RangeInclusive<u16> = 32768..=60999;
 
 impl Lab {
     /// Returns the current state of all nodes: interfaces, addresses, routes, rules, neighbour
-    /// entries and sockets. The nodes are read one after another while the network runs.
+    /// entries and sockets; and of all links: impairments, holds and rules. The nodes are read one
+    /// after another while the network runs.
     ///
     /// # Errors
     ///
@@ -47,9 +49,10 @@ impl Lab {
     pub fn snapshot(&self) -> Result<Snapshot> {
         let ids = (0..self.plan().nodes().len()).map(|at| self.plan().id(at)).collect();
         located(self.fabric().reflect_all())?;
+        let links = located(links::read(self.fabric()))?;
         let read_all = || self.nodes().map(node).collect::<Result<_, Failure>>();
         let nodes = on_thread::fresh(read_all).map_err(Error::from);
-        located(nodes.map(|nodes| Snapshot::new(nodes, ids)))
+        located(nodes.map(|nodes| Snapshot::new(nodes, links, ids)))
     }
 }
 

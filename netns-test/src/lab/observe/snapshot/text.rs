@@ -13,7 +13,7 @@ use crate::lab::topology::NodeKind;
 use crate::netlink::route::MAIN;
 use crate::netlink::rule::name_of_table;
 
-/// Prints the nodes with an empty line between.
+/// Prints the nodes, then the links that can be impaired, with an empty line between.
 impl Display for Snapshot {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for (at, node) in self.nodes.iter().enumerate() {
@@ -22,7 +22,10 @@ impl Display for Snapshot {
             }
             node.fmt(f)?;
         }
-        Ok(())
+        if self.links.iter().any(|link| link.from.is_some()) {
+            writeln!(f, "\nlinks")?;
+        }
+        self.links.iter().try_for_each(|link| link.fmt(f))
     }
 }
 

@@ -1,7 +1,6 @@
 //! Tests of the engine with real interfaces, in networks of their own, which unshare(1) makes.
 
 pub(crate) mod inside;
-pub(crate) mod measure;
 pub(crate) mod net;
 
 #[cfg(test)]

@@ -54,16 +54,6 @@ impl Pair {
         pair
     }
 
-    /// Makes a veth pair between the nodes.
-    pub(crate) fn direct() -> Self {
-        let pair = Self { nodes: [network(), network()], hub: network() };
-        let ends = [New { index: ETH0, ..new("eth0") }; 2];
-        let kind = Kind::Veth { peer: ends[1], there: Some(pair.nodes[1].as_fd()) };
-        ask(&pair.nodes[0], &[link::create("eth0".to_owned(), ends[0], kind)]);
-        pair.address();
-        pair
-    }
-
     fn address(&self) {
         for (side, node) in self.nodes.iter().enumerate() {
             within(node, || ifreq::loopback_up(&ifreq::socket().unwrap()).unwrap());
@@ -86,8 +76,8 @@ impl Pair {
     /// node.
     pub(crate) fn engine(&self, plan: ImpairmentPlan) -> (Engine, Slot) {
         let link = EmulatedLink::new(Seed(1), "link", [plan, ImpairmentPlan::default()], 1500);
-        let engine = Engine::start(self.hub.as_fd()).unwrap();
-        let slot = engine.add(LinkPorts { indexes: INNER, link }).unwrap();
+        let engine = Engine::start(self.hub.as_fd(), 1).unwrap();
+        let slot = engine.add(LinkPorts { name: "wan".to_owned(), indexes: INNER, link }).unwrap();
         (engine, slot)
     }
 

@@ -25,10 +25,11 @@ const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
 const TPACKET_V2: libc::c_int = 1;
 
 impl PacketSocket {
-    /// Opens a socket in the network namespace of the calling thread. It receives the frames of all
-    /// interfaces from now on, also of those that are made later. The kernel waits about 13 ms for
+    /// Opens a socket in the network namespace of the calling thread, with a ring of at least this
+    /// number of slots, as far as rings go. It receives the frames of all interfaces from now on,
+    /// also of those that are made later. The kernel waits about 13 ms for
     /// all processors when it makes the ring, and 20 ms when the last descriptor is closed.
-    pub(crate) fn open() -> io::Result<(Self, Ring)> {
+    pub(crate) fn open(slots: usize) -> io::Result<(Self, Ring)> {
         let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
         // SAFETY: makes a descriptor. Protocol 0 receives nothing until `bind`.
         let fd = Errno::result(unsafe { libc::socket(libc::AF_PACKET, kind, 0) })?;
@@ -39,8 +40,9 @@ impl PacketSocket {
         let _ = socket.set(libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, &1);
         // The kernel grants what `net.core.wmem_max` allows.
         socket.set(libc::SOL_SOCKET, libc::SO_SNDBUF, &(16 << 20))?;
-        socket.set(libc::SOL_PACKET, PACKET_RX_RING, &Ring::request())?;
-        let ring = Ring::map(socket.as_fd())?;
+        let blocks = Ring::blocks_for(slots);
+        socket.set(libc::SOL_PACKET, PACKET_RX_RING, &Ring::request(blocks))?;
+        let ring = Ring::map(socket.as_fd(), blocks)?;
         socket.bind()?;
         Ok((socket, ring))
     }

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,6 +18,7 @@ use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
 #[derive(Debug)]
 pub(crate) struct Ring {
     memory: NonNull<u8>,
+    blocks: usize,
     /// The slot that the kernel fills next, or has filled.
     next: usize,
     /// Frames of the current batch.
@@ -67,9 +68,9 @@ pub(crate) const HEADER: usize = 10;
 const SLOT: usize = 66 << 10;
 /// Bytes that the kernel allocates at once; a slot does not cross them.
 const BLOCK: usize = 1 << 20;
-const BLOCKS: usize = 16;
+/// Fewest blocks of a ring, and most.
+const BLOCKS: RangeInclusive<usize> = 16..=96;
 const SLOTS_OF_BLOCK: usize = BLOCK / SLOT;
-const SIZE: usize = BLOCK * BLOCKS;
 /// Offset of the `struct sockaddr_ll` in a slot: `TPACKET_ALIGN` of the length of its header.
 const ADDRESS: usize = size_of::<libc::tpacket2_hdr>().next_multiple_of(16);
 /// Bytes of a slot before what the kernel may use for the frame.
@@ -88,37 +89,48 @@ const CUSTOMER_TAG: u16 = 0x8100;
 const OUTGOING: u8 = 4;
 
 impl Ring {
-    /// Number of slots.
-    pub(crate) const SLOTS: usize = SLOTS_OF_BLOCK * BLOCKS;
+    /// Number of slots of the smallest ring.
+    #[cfg(test)]
+    pub(crate) const LEAST: usize = SLOTS_OF_BLOCK * *BLOCKS.start();
 
-    pub(super) const fn request() -> libc::tpacket_req {
+    /// Returns the blocks of a ring with at least this number of slots, as far as rings go.
+    pub(super) fn blocks_for(slots: usize) -> usize {
+        slots.div_ceil(SLOTS_OF_BLOCK).clamp(*BLOCKS.start(), *BLOCKS.end())
+    }
+
+    pub(super) fn request(blocks: usize) -> libc::tpacket_req {
         libc::tpacket_req {
             tp_block_size: BLOCK as libc::c_uint,
-            tp_block_nr: BLOCKS as libc::c_uint,
+            tp_block_nr: blocks as libc::c_uint,
             tp_frame_size: SLOT as libc::c_uint,
-            tp_frame_nr: Self::SLOTS as libc::c_uint,
+            tp_frame_nr: (blocks * SLOTS_OF_BLOCK) as libc::c_uint,
         }
     }
 
     /// Maps the ring of a socket that was made by [`Ring::request`].
-    pub(super) fn map(socket: BorrowedFd<'_>) -> io::Result<Self> {
-        let size = NonZeroUsize::new(SIZE).ok_or(io::ErrorKind::InvalidInput)?;
+    pub(super) fn map(socket: BorrowedFd<'_>, blocks: usize) -> io::Result<Self> {
+        let size = NonZeroUsize::new(blocks * BLOCK).ok_or(io::ErrorKind::InvalidInput)?;
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let flags = MapFlags::MAP_SHARED;
         // SAFETY: a new mapping at an address of the kernel's choice touches no other memory.
         let memory = unsafe { mmap(None, size, protection, flags, socket, 0) }?;
-        let ring = Self { memory: memory.cast(), next: 0, taken: Vec::new() };
+        let ring = Self { memory: memory.cast(), blocks, next: 0, taken: Vec::new() };
         // SAFETY: the mapping was made above, with this length. A child does not get it.
-        unsafe { madvise(memory, SIZE, MmapAdvise::MADV_DONTFORK) }?;
+        unsafe { madvise(memory, size.get(), MmapAdvise::MADV_DONTFORK) }?;
         Ok(ring)
+    }
+
+    /// Returns the number of slots.
+    pub(crate) fn slots(&self) -> usize {
+        self.blocks * SLOTS_OF_BLOCK
     }
 
     /// Takes at most `most` frames that are there, in the order in which the kernel received them.
     /// The batch must be short against the ring: the kernel drops frames if no slot is free.
     pub(crate) fn batch(&mut self, most: usize) -> Batch<'_> {
         self.taken.clear();
-        while self.taken.len() < most.min(Self::SLOTS) {
-            let slot = (self.next + self.taken.len()) % Self::SLOTS;
+        while self.taken.len() < most.min(self.slots()) {
+            let slot = (self.next + self.taken.len()) % self.slots();
             // Acquire: what the kernel has written before this status is seen.
             let status = self.status(slot).load(Ordering::Acquire);
             if status & USER == 0 {
@@ -200,7 +212,7 @@ impl Ring {
 impl Drop for Ring {
     fn drop(&mut self) {
         // SAFETY: mapped by `map` with this length, and not referred to any more.
-        let _unmapped = unsafe { munmap(self.memory.cast(), SIZE) };
+        let _unmapped = unsafe { munmap(self.memory.cast(), self.blocks * BLOCK) };
     }
 }
 
@@ -214,9 +226,14 @@ impl Batch<'_> {
     pub(crate) fn is_followed_by(&self, count: usize) -> bool {
         // The kernel fills the slots in order.
         let place = self.0.taken.len() + count;
-        place < Ring::SLOTS
-            && self.0.status((self.0.next + place) % Ring::SLOTS).load(Ordering::Acquire) & USER
-                != 0
+        let slots = self.slots();
+        place < slots
+            && self.0.status((self.0.next + place) % slots).load(Ordering::Acquire) & USER != 0
+    }
+
+    /// Returns the number of slots of the ring.
+    pub(crate) fn slots(&self) -> usize {
+        self.0.slots()
     }
 
     /// Returns the frames, in order, without those that this machine has sent.
@@ -238,7 +255,7 @@ impl Drop for Batch<'_> {
         for _ in 0..self.0.taken.len() {
             // Release: all reads and writes of the slot are before it.
             self.0.status(self.0.next).store(KERNEL, Ordering::Release);
-            self.0.next = (self.0.next + 1) % Ring::SLOTS;
+            self.0.next = (self.0.next + 1) % self.0.slots();
         }
         self.0.taken.clear();
     }
@@ -255,11 +272,17 @@ mod tests {
 
     #[test]
     fn slots_lie_in_blocks() {
-        assert_eq!((SLOT % 16, Ring::SLOTS), (0, 240));
-        for slot in 0..Ring::SLOTS {
+        assert_eq!((SLOT % 16, Ring::LEAST), (0, 240));
+        for slot in 0..Ring::LEAST {
             let start = offset_of(slot);
             assert_eq!(start / BLOCK, (start + SLOT - 1) / BLOCK, "{slot}");
         }
-        assert!(offset_of(Ring::SLOTS - 1) + SLOT <= SIZE);
+        for slots in [0, 1, Ring::LEAST, 241, 800, 1440] {
+            let blocks = Ring::blocks_for(slots);
+            let last = blocks * SLOTS_OF_BLOCK - 1;
+            assert!(last + 1 >= slots.max(Ring::LEAST), "{slots}");
+            assert!(offset_of(last) + SLOT <= blocks * BLOCK, "{slots}");
+        }
+        assert_eq!(Ring::blocks_for(1_000_000), *BLOCKS.end());
     }
 }

@@ -1,5 +1,7 @@
 //! Order, counts and ends of rules, a condition that panics, and any bytes at all.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::lab::impair::frame::samples::{ALL, Random, Sample, bytes};
@@ -60,16 +62,28 @@ fn removed_rules_are_gone_and_their_numbers_known() {
 }
 
 #[test]
-fn a_rule_without_a_hit_is_listed() {
+fn rules_are_listed_with_their_numbers() {
     let mut rules = Rules::default();
-    let unused = rules.add(rule(Packet::tcp().syn_ack(), Which::all().nth(3), Action::Drop), 0);
-    rules.add(rule(Packet::udp(), Which::all(), Action::Drop), 0);
+    rules.add(rule(Packet::tcp().syn_ack(), Which::all().nth(3), Action::Drop), 0);
+    let used = rules.add(rule(Packet::udp(), Which::all(), Action::Drop), 0);
+    let reported = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&reported);
+    rules.at_first(used, move || {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
     let syn_ack = Sample::tcp(SYN | ACK, b"").build();
-    dropped(&mut rules, [&syn_ack, &syn_ack, &Sample::udp(b"").build()]);
-    let found: Vec<_> =
-        rules.unused().map(|(id, rule, counts)| (id, rule.to_string(), counts)).collect();
-    let text = "drop TCP, SYN|ACK set: packet 3".to_owned();
-    assert_eq!(found, [(unused, text, RuleCounts { matched: 2, hits: 0 })]);
+    dropped(&mut rules, [&syn_ack, &syn_ack]);
+    assert_eq!(reported.load(Ordering::Relaxed), 0);
+    let udp = Sample::udp(b"").build();
+    dropped(&mut rules, [&udp, &udp]);
+    let found: Vec<_> = rules.all().map(|(rule, counts)| (rule.to_string(), counts)).collect();
+    let expected = [
+        ("drop TCP, SYN|ACK set: packet 3".to_owned(), RuleCounts { matched: 2, hits: 0 }),
+        ("drop UDP: all packets".to_owned(), RuleCounts { matched: 2, hits: 2 }),
+    ];
+    assert_eq!(found, expected);
+    // Once.
+    assert_eq!(reported.load(Ordering::Relaxed), 1);
 }
 
 #[test]
