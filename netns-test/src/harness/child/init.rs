@@ -27,7 +27,7 @@ use crate::isolate;
 use crate::isolate::{Neighbour, Network, Refused, Transcript};
 use crate::probe::TrialOutcome;
 use crate::registry::case::Case;
-use crate::sys::fds::Until;
+use crate::sys::fds::{Ready, Until};
 use crate::sys::net::{devconf, socket};
 use crate::sys::process;
 use crate::sys::process::group::Group;
@@ -35,7 +35,7 @@ use crate::sys::process::limits;
 use crate::sys::process::{Namespace, Pid, Side, SingleThreaded, Status};
 use crate::sys::process::{progress, shared_record, signals, unfailing};
 use crate::sys::shared_log::SharedLog;
-use crate::sys::{errno, fds};
+use crate::sys::{errno, fds, orphan};
 
 /// Body that was forked, and prepares itself while init sets up the sandbox.
 struct Forked {
@@ -93,7 +93,8 @@ fn run_warm(site: &Site<'_>, orders: &OwnedFd, alone: &SingleThreaded) -> ! {
         // Only the body keeps `orders` open. When the body closes it, the server sees that the
         // order was taken.
         let own = [running.proc.as_ref(), running.neighbour.as_ref()];
-        let keep = [Some(site.children), Some(site.alive), Some(&passed_on)].into_iter().chain(own);
+        let keep = [Some(site.children), Some(site.alive), Some(&passed_on), site.farewell];
+        let keep = keep.into_iter().chain(own);
         let recorders = running.recorded.iter().flat_map(OwnNetwork::descriptors);
         let keep: Vec<_> = keep.flatten().chain(recorders).map(AsRawFd::as_raw_fd).collect();
         fds::close_all_except(&keep).ok()?;
@@ -144,7 +145,9 @@ fn conclude(
 fn enter(site: &Site<'_>) -> Result<(), Failure> {
     let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     process::die_with_parent().map_err(step("prctl", "PR_SET_PDEATHSIG"))?;
+    orphan::forget();
     let keep = [site.children, site.alive, site.go].into_iter().chain(site.outcome);
+    let keep = keep.chain(site.farewell);
     let keep = keep.chain(site.task.descriptors()).map(AsRawFd::as_raw_fd);
     let keep: Vec<_> = keep.collect();
     fds::close_all_except(&keep).map_err(step("close_range", "the server's descriptors"))?;
@@ -314,14 +317,21 @@ fn supervise(
         // A panicking thread cannot wake this process: see `log::panicked`.
         let poll = evidence.as_ref().map(|_| log::POLL);
         let left = left.into_iter().chain(next).chain(poll).min();
-        let events = [
+        let mut events = vec![
             Until::Readable(site.children.as_fd()),
             // Not `Readable`: the runner's data on this socket is for the body.
             Until::HungUp(control.as_fd()),
             Until::HungUp(site.alive.as_fd()),
         ];
+        events.extend(site.farewell.map(|server| Until::Readable(server.as_fd())));
+        let is_asked = |ready: &[Ready]| ready.get(3).is_some_and(|server| server.readable);
         let ended = match fds::wait(&events, left) {
-            Ok(ready) if ready[1].hung_up || ready[2].hung_up => process::exit_now(1),
+            Ok(ready) if !ready[2].hung_up && (ready[1].hung_up || is_asked(&ready)) => {
+                let places = (site.farewell, site.alive, running.proc.as_ref());
+                reporting::at_end_of_runner(case, &mut evidence, began, places);
+                process::exit_now(1)
+            }
+            Ok(ready) if ready[2].hung_up => process::exit_now(1),
             Ok(ready) => ready[0].readable && signals::clear(site.children).is_ok(),
             Err(_) => process::exit_now(1),
         };

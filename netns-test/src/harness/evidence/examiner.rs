@@ -26,6 +26,7 @@ use crate::harness::evidence::own_network::OwnNetwork;
 use crate::harness::evidence::parts;
 use crate::harness::evidence::sockets::Sockets;
 use crate::report::text;
+use crate::report::text::Told;
 use crate::sys::fds;
 use crate::sys::fds::Until;
 use crate::sys::process;
@@ -74,7 +75,7 @@ pub(crate) struct Evidence<'a> {
 pub(crate) struct Slow {
     pub(crate) name: String,
     pub(crate) began: Duration,
-    pub(crate) limit: Option<Duration>,
+    pub(crate) told: Told,
 }
 
 impl<'a> Evidence<'a> {
@@ -339,7 +340,7 @@ impl<'a> Evidence<'a> {
         let kind = EndKind::TimedOut;
         let ending = Ending { test: test.name.clone(), kind, after, ..Ending::default() };
         let causes = explain::causes(&ending, &facts);
-        let lines = text::so_far(&ending, &facts, &causes, (test.limit, env::test_run().is_utf8));
+        let lines = text::so_far(&ending, &facts, &causes, (test.told, env::test_run().is_utf8));
         lines.join("\n")
     }
 

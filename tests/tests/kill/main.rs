@@ -1,6 +1,8 @@
 //! Whatever is killed, nothing is left: no process, and so no namespace and no mount; and
 //! the tests that lose their processes fail and say why.
 
+mod interrupted;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::BufReader;
@@ -285,8 +287,12 @@ struct Tree {
 
 impl Tree {
     fn start(test: &str) -> Self {
+        Self::start_with(test, Stdio::piped())
+    }
+
+    fn start_with(test: &str, stderr: Stdio) -> Self {
         let mut command = again(&[], &["--exact", test, "--nocapture"]);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(stderr).stdin(Stdio::null());
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         // A shell starts what it does not wait for with SIGINT ignored, which is inherited.
         let heed = || {
