@@ -23,7 +23,7 @@ fn waits_a_while_with_a_daemon() {
 
 fn is_told(text: &str) {
     for part in
-        [&format!("netns-test: {TEST} was running for "), "\nWho waits for what\n", " in wait4"]
+        [&format!("netns-test: {TEST} INTERRUPTED after "), "\nWho waits for what\n", " in wait4"]
     {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
@@ -99,7 +99,7 @@ fn output_that_nobody_reads_is_not_waited_for() {
     tree.child.wait().unwrap();
     tree.is_gone();
     drop((write, filler));
-    assert!(!all(read).contains("was running"));
+    assert!(!all(read).contains("INTERRUPTED"));
 }
 
 /// The output of a shell's pipeline ends with its reader.
@@ -166,7 +166,7 @@ mod held {
 fn a_run_that_ends_by_itself_says_nothing() {
     let output = again(&[], &["interrupted::exits::", "--test-threads=2"]).output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", text(&output));
-    assert!(!text(&output).contains("was running"), "{}", text(&output));
+    assert!(!text(&output).contains("INTERRUPTED"), "{}", text(&output));
 }
 
 mod exits {

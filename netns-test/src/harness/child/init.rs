@@ -27,7 +27,7 @@ use crate::isolate;
 use crate::isolate::{Neighbour, Network, Refused, Transcript};
 use crate::probe::TrialOutcome;
 use crate::registry::case::Case;
-use crate::sys::fds::{Ready, Until};
+use crate::sys::fds::Until;
 use crate::sys::net::{devconf, socket};
 use crate::sys::process;
 use crate::sys::process::group::Group;
@@ -317,16 +317,14 @@ fn supervise(
         // A panicking thread cannot wake this process: see `log::panicked`.
         let poll = evidence.as_ref().map(|_| log::POLL);
         let left = left.into_iter().chain(next).chain(poll).min();
-        let mut events = vec![
+        let events = [
             Until::Readable(site.children.as_fd()),
             // Not `Readable`: the runner's data on this socket is for the body.
             Until::HungUp(control.as_fd()),
             Until::HungUp(site.alive.as_fd()),
         ];
-        events.extend(site.farewell.map(|server| Until::Readable(server.as_fd())));
-        let is_asked = |ready: &[Ready]| ready.get(3).is_some_and(|server| server.readable);
         let ended = match fds::wait(&events, left) {
-            Ok(ready) if !ready[2].hung_up && (ready[1].hung_up || is_asked(&ready)) => {
+            Ok(ready) if ready[1].hung_up && !ready[2].hung_up => {
                 let places = (site.farewell, site.alive, running.proc.as_ref());
                 reporting::at_end_of_runner(case, &mut evidence, began, places);
                 process::exit_now(1)

@@ -12,10 +12,11 @@ use crate::evidence::code::Fact as _;
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::artifact::Artifact;
 use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::facts::link::{NUMBERS, Way};
 use crate::evidence::facts::network::{AttemptKind, Network};
 use crate::evidence::facts::topology::LabFacts;
 use crate::evidence::facts::{Facts, Look, Reason};
-use crate::evidence::record::{Networks, Record};
+use crate::evidence::record::{LinkNumbers, Networks, Record};
 use crate::examine;
 use crate::examine::pin;
 use crate::examine::pin::Pin;
@@ -61,6 +62,7 @@ pub(crate) struct Evidence<'a> {
     has_artifacts: bool,
     events: Vec<Event>,
     labs: Vec<LabFacts>,
+    links: Vec<LinkNumbers>,
     /// Networks of the lab that was built last.
     pins: Vec<Pin>,
     /// Recorder of init's network, which is the test's, and the inode of that network.
@@ -94,6 +96,7 @@ impl<'a> Evidence<'a> {
             has_artifacts: false,
             events: Vec::new(),
             labs: Vec::new(),
+            links: Vec::new(),
             pins: Vec::new(),
             recorder: own.recorder,
             sockets: Sockets::default(),
@@ -187,6 +190,11 @@ impl<'a> Evidence<'a> {
                 Some(Record::Socket(socket)) => self.sockets.take(self.body, &socket),
                 Some(Record::Look) => self.is_look_wanted = true,
                 Some(Record::Artifacts) => self.has_artifacts = true,
+                Some(Record::Link(link)) => {
+                    let is_it = |one: &LinkNumbers| (one.lab, one.link) == (link.lab, link.link);
+                    self.links.retain(|one| !is_it(one));
+                    self.links.push(link);
+                }
                 None => self.gap("a record of the test's log cannot be read"),
             }
         }
@@ -250,7 +258,7 @@ impl<'a> Evidence<'a> {
         let Some(proc) = proc else { return self.gap(NO_PROC) };
         match self.examined(reason, proc) {
             Ok(look) => {
-                self.looks.push(look);
+                self.looks.push(Look { ways: self.ways(), ..look });
                 // The first one, and the last ones.
                 if self.looks.len() > MOST_LOOKS {
                     self.looks.remove(1);
@@ -333,7 +341,7 @@ impl<'a> Evidence<'a> {
             ended: progress::now(),
             events: self.events.clone(),
             labs: self.labs.clone(),
-            looks: found.into_iter().collect(),
+            looks: found.map(|look| Look { ways: self.ways(), ..look }).into_iter().collect(),
             ..Facts::default()
         };
         let after = facts.ended.saturating_sub(test.began);
@@ -342,6 +350,19 @@ impl<'a> Evidence<'a> {
         let causes = explain::causes(&ending, &facts);
         let lines = text::so_far(&ending, &facts, &causes, (test.told, env::test_run().is_utf8));
         lines.join("\n")
+    }
+
+    /// Returns the state of the links of the lab that was built last.
+    fn ways(&self) -> Vec<Way> {
+        let lab = self.labs.last().map_or(0, |lab| lab.number);
+        let of_lab = self.links.iter().filter(|link| link.lab == lab);
+        let both = of_lab.flat_map(|link| [false, true].map(|is_back| (link, is_back)));
+        let way = |(link, is_back): (&LinkNumbers, bool)| {
+            let first = link.first as usize + usize::from(is_back) * NUMBERS;
+            let numbers = std::array::from_fn(|at| self.log.number(first.saturating_add(at)));
+            Way::of_numbers((link.lab, link.link, is_back), &numbers)
+        };
+        both.map(way).filter(|way| way.received > 0).collect()
     }
 
     /// Returns the thread that has panicked last; 0 for none.

@@ -22,6 +22,9 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(1);
 /// Seconds by which the server may outlive its runner.
 const MOST: u32 = 2;
 
+/// Limit of open files from which on some can be spared.
+const ROOM: usize = 64;
+
 /// Most bytes of an answer. Init sends less.
 const TEXT: usize = 16 << 10;
 
@@ -41,8 +44,11 @@ pub(crate) fn stderr() -> Option<OwnedFd> {
 
 impl Farewell {
     /// Makes this process outlive its runner. Without that there is no farewell.
-    pub(crate) fn prepare(stderr: Option<OwnedFd>, runner: Pid) -> Option<Self> {
-        let stderr = stderr?;
+    pub(crate) fn prepare(
+        stderr: Option<OwnedFd>,
+        (runner, open_files): (Pid, usize),
+    ) -> Option<Self> {
+        let stderr = stderr.filter(|_| open_files >= ROOM)?;
         let (ours, theirs) = socket::pair().ok()?;
         orphan::outlive(runner, MOST).ok()?;
         Some(Self { stderr, ours, theirs })

@@ -71,5 +71,6 @@ pub(crate) fn become_server(
         ignores_children: signals::stop_ignoring_children(),
     };
     process::set_name(c"netns-test").map_err(step("prctl", "PR_SET_NAME"))?;
-    Ok((origin, Farewell::prepare(stderr, runner)))
+    let open_files = origin.limits.open_files();
+    Ok((origin, Farewell::prepare(stderr, (runner, open_files))))
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::evidence::ending::Ending;
 use crate::evidence::facts::Facts;
 use crate::evidence::facts::event::Event;
-use crate::evidence::facts::network::SocketState;
+use crate::evidence::facts::network::{Attempt, AttemptKind, SocketState};
 use crate::explain::Cause;
 use crate::explain::scene;
 
@@ -53,7 +53,12 @@ impl Concern {
         for network in facts.look().into_iter().flat_map(|look| &look.networks) {
             let waiting = network.sockets.iter().filter(|one| one.state == SocketState::SynSent);
             let waiting = waiting.filter_map(|socket| socket.remote);
-            let tried = network.attempts.iter().flatten().filter_map(|attempt| attempt.to);
+            // The remote end is that which has sent the RST.
+            let remote = |attempt: &Attempt| match attempt.kind {
+                AttemptKind::Reset => attempt.from,
+                _ => attempt.to,
+            };
+            let tried = network.attempts.iter().flatten().filter_map(remote);
             for to in waiting.chain(tried).take(MOST_TRIES) {
                 if self.targets.len() >= MOST {
                     return;

@@ -93,7 +93,7 @@ pub(crate) fn so_far(
             "nextest may end it before (slow-timeout), and nothing more can be said then.".into(),
         ],
         Told::Interrupted => {
-            vec![format!("netns-test: {test} was running for {after} when the test run was ended.")]
+            vec![format!("netns-test: {test} INTERRUPTED after {after}: the test run was ended")]
         }
     };
     let mut sections = vec![Section { rows, least: 2, rank: Rank::Cause, ..Section::default() }];
@@ -142,7 +142,7 @@ fn sections(ending: &Ending, facts: &Facts, causes: &[Cause], around: &Around) -
     sections.extend(heading::causes(causes, around.is_utf8));
     let rest = [
         topology::section(facts, &concern),
-        timeline::section(facts, causes),
+        timeline::section(ending, facts, causes),
         waits::section(ending, facts),
         sockets::section(facts, &concern),
         programs::section(facts),

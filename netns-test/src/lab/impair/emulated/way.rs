@@ -10,6 +10,7 @@ use crate::lab::impair::emulated::alter;
 use crate::lab::impair::emulated::fate::{Fate, Fates};
 use crate::lab::impair::emulated::item::{Amount, Item};
 use crate::lab::impair::emulated::losses::Losses;
+use crate::lab::impair::emulated::trace::Trace;
 use crate::lab::impair::flow::table::Flows;
 use crate::lab::impair::frame::Frame;
 use crate::lab::impair::gso;
@@ -32,7 +33,8 @@ pub(super) struct Way {
     pub(super) plan: ImpairmentPlan,
     pub(super) rules: Rules,
     pub(super) stats: DirectionStats,
-    is_held: bool,
+    pub(super) trace: Trace,
+    pub(super) is_held: bool,
     held: VecDeque<Item<'static>>,
     held_bytes: usize,
     fates: Fates,
@@ -54,6 +56,7 @@ impl Way {
             plan,
             rules: Rules::default(),
             stats: DirectionStats::default(),
+            trace: Trace::default(),
             is_held: false,
             held: VecDeque::new(),
             held_bytes: 0,
@@ -135,7 +138,10 @@ impl Way {
         let Judgement { fate, injected } = self.rules.judge(&Frame::parse(&item.bytes), at);
         match fate {
             judgement::Fate::Pass => {}
-            judgement::Fate::Drop => self.stats.dropped_by_rule += 1,
+            judgement::Fate::Drop => {
+                self.stats.dropped_by_rule += 1;
+                self.trace.stop(&Frame::parse(&item.bytes));
+            }
             judgement::Fate::Hold => self.keep(item.clone()),
             judgement::Fate::Delay(extra) => item.extra = extra,
             judgement::Fate::Duplicate(copies) => {
@@ -169,6 +175,7 @@ impl Way {
 
     fn keep(&mut self, item: Item<'_>) {
         let packets = item.amount().packets;
+        self.trace.stop(&Frame::parse(&item.bytes));
         if self.held_bytes + item.bytes.len() > MOST_HELD {
             self.stats.dropped_by_queue += packets;
             return;
@@ -199,6 +206,7 @@ impl Way {
         if fate.lost.is_empty() {
             return self.alter(item, &fate, out);
         }
+        self.trace.stop(&frame);
         let parts = gso::segments(&frame, &item.offload);
         for part in runs(parts, &fate.lost) {
             let (bytes, offload) = gso::cut(&frame, &item.offload, part);
@@ -227,6 +235,7 @@ impl Way {
     fn pace<'a>(&mut self, mut item: Item<'a>, fate: &Fate, out: &mut Vec<Departure<'a>>) {
         let Some(at) = self.queue(&mut item) else {
             self.stats.dropped_by_queue += 1;
+            self.trace.stop(&Frame::parse(&item.bytes));
             return;
         };
         let due = if fate.is_reordered {
@@ -267,6 +276,7 @@ impl Way {
             self.stats.undeliverable += packets;
             return;
         }
+        self.trace.pass(&Frame::parse(&departure.bytes));
         self.stats.sent += packets;
         self.stats.sent_bytes += bytes;
         let late = Duration::from_nanos(at.saturating_sub(departure.due));

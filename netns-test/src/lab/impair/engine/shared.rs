@@ -171,6 +171,7 @@ impl Shared {
         let (result, is_new) = self.change_after_frames(|state| {
             state.clock = state.clock.max(timer::monotonic());
             let result = change(state.links.link(number), state.clock, &mut departures);
+            state.links.show(number);
             let is_new = !departures.is_empty();
             for departure in departures.drain(..) {
                 state.add(Leaving { link: number, departure });

@@ -87,7 +87,7 @@ impl Pair {
     pub(crate) fn engine(&self, plan: ImpairmentPlan) -> (Engine, Slot) {
         let link = EmulatedLink::new(Seed(1), "link", [plan, ImpairmentPlan::default()], 1500);
         let engine = Engine::start(self.hub.as_fd()).unwrap();
-        let slot = engine.add(LinkPorts { indexes: INNER, link }).unwrap();
+        let slot = engine.add(LinkPorts { indexes: INNER, link, observer: None }).unwrap();
         (engine, slot)
     }
 
