@@ -1,4 +1,4 @@
-//! Packets that an impaired link has lost, dropped, held or delayed, as it was told to.
+//! Packets that an impaired link has lost, dropped, held or delayed, as it was set.
 
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;

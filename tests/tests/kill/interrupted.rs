@@ -1,4 +1,4 @@
-//! A run that its user ends, as by Ctrl-C, says what its tests wait for; and ends all the same.
+//! A run that its user ends, as by Ctrl-C, says what its tests wait for; and still ends.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -21,7 +21,7 @@ fn waits_a_while_with_a_daemon() {
     waits_with_a_daemon();
 }
 
-fn is_told(text: &str) {
+fn is_reported(text: &str) {
     for part in
         [&format!("netns-test: {TEST} INTERRUPTED after "), "\nWho waits for what\n", " in wait4"]
     {
@@ -38,13 +38,13 @@ fn all(from: OwnedFd) -> String {
 }
 
 #[test]
-fn what_it_waits_for_is_told() {
+fn what_it_waits_for_is_reported() {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGKILL] {
         let (read, write) = pipe();
         let mut tree = Tree::start_with(TEST, write.into());
         kill_group(tree.runner(), signal);
         tree.child.wait().unwrap();
-        is_told(&all(read));
+        is_reported(&all(read));
         tree.is_gone();
     }
 }
@@ -55,7 +55,7 @@ fn a_terminal_shows_it() {
     let mut tree = Tree::start_with(TEST, theirs.into());
     kill_group(tree.runner(), libc::SIGINT);
     tree.child.wait().unwrap();
-    is_told(&all(ours).replace("\r\n", "\n"));
+    is_reported(&all(ours).replace("\r\n", "\n"));
     tree.is_gone();
 }
 
@@ -71,7 +71,7 @@ fn a_server_that_is_stopped_ends_too() {
     kill(tree.runner(), libc::SIGINT);
     tree.child.wait().unwrap();
     tree.is_gone();
-    is_told(&all(read));
+    is_reported(&all(read));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn an_init_that_is_stopped_ends_too() {
 }
 
 #[test]
-fn output_that_nobody_reads_is_not_waited_for() {
+fn output_that_is_not_read_is_not_waited_for() {
     let (read, write) = pipe();
     let mut tree = Tree::start_with(TEST, write.try_clone().unwrap().into());
     let flags = |flags: libc::c_int| {

@@ -1,4 +1,4 @@
-//! Packets that the engine of impaired links has lost, dropped or held, as it was told to. Pure.
+//! Packets that the engine of impaired links has lost, dropped or held, as it was set. Pure.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -163,7 +163,7 @@ fn explain(lab: &LabFacts, way: &Way, on: Option<&On<'_>>) -> Option<Cause> {
     Some(cause.try_to(advice).on(from).on(to))
 }
 
-/// What a direction of a link does, and what to do about it.
+/// Words for a direction of a link, and what to do about it.
 struct Link {
     what: &'static str,
     advice: String,
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_holds_queues_and_delays_are_told_apart() {
+    fn rules_holds_queues_and_delays_differ() {
         let texts = [
             ("drops the packets", Way { dropped_by_rule: 3, ..Way::default() }),
             ("had a full queue", Way { dropped_by_queue: 3, ..Way::default() }),

@@ -12,8 +12,8 @@ use crate::error::Failure;
 use crate::evidence::log;
 use crate::harness::child::body;
 use crate::harness::child::context::{Arrived, Site, Start, Task};
-use crate::harness::child::leftovers;
 use crate::harness::child::time_limit::{Left, TimeLimit};
+use crate::harness::child::{leftovers, record};
 use crate::harness::evidence::examiner::Evidence;
 use crate::harness::evidence::interim::Interim;
 use crate::harness::evidence::own_network::OwnNetwork;
@@ -147,9 +147,8 @@ fn enter(site: &Site<'_>) -> Result<(), Failure> {
     process::die_with_parent().map_err(step("prctl", "PR_SET_PDEATHSIG"))?;
     orphan::forget();
     let keep = [site.children, site.alive, site.go].into_iter().chain(site.outcome);
-    let keep = keep.chain(site.farewell);
-    let keep = keep.chain(site.task.descriptors()).map(AsRawFd::as_raw_fd);
-    let keep: Vec<_> = keep.collect();
+    let keep = keep.chain(site.farewell).chain(site.task.descriptors());
+    let keep: Vec<_> = keep.map(AsRawFd::as_raw_fd).collect();
     fds::close_all_except(&keep).map_err(step("close_range", "the server's descriptors"))?;
     // Without a new session the body would be in the runner's process group, and its `kill(0, …)`
     // would reach the runner.
@@ -160,7 +159,7 @@ fn enter(site: &Site<'_>) -> Result<(), Failure> {
 fn fork_body(site: &Site<'_>, start: Start<'_>, alone: &SingleThreaded) -> Result<Forked, Failure> {
     let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     let record = shared_record::Record::new().map_err(step("mmap", "the shared record"))?;
-    let seal = seal();
+    let seal = record::seal();
     let is_reported = env::report() != env::Report::Off;
     let log = is_reported.then(SharedLog::new).and_then(Result::ok);
     let (ready, theirs) = socket::pair().map_err(step("socketpair", "the test's process"))?;
@@ -280,12 +279,6 @@ fn wait_for_go(go: &OwnedFd) {
     }
 }
 
-/// Returns a random number, which a body does not write by accident.
-fn seal() -> u64 {
-    use std::hash::{BuildHasher as _, RandomState};
-    RandomState::new().hash_one(process::id()) | 1
-}
-
 /// Waits until the body has ended, its time is over, or the runner or the server has gone.
 fn supervise(
     site: &Site<'_>,
@@ -324,12 +317,11 @@ fn supervise(
             Until::HungUp(site.alive.as_fd()),
         ];
         let ended = match fds::wait(&events, left) {
-            Ok(ready) if ready[1].hung_up && !ready[2].hung_up => {
-                let places = (site.farewell, site.alive, running.proc.as_ref());
-                reporting::at_end_of_runner(case, &mut evidence, began, places);
+            Ok(ready) if ready[1].hung_up || ready[2].hung_up => {
+                let (server, proc) = ((site.farewell, site.alive), running.proc.as_ref());
+                reporting::at_end_of_runner(case, &mut evidence, began, (server, proc));
                 process::exit_now(1)
             }
-            Ok(ready) if ready[2].hung_up => process::exit_now(1),
             Ok(ready) => ready[0].readable && signals::clear(site.children).is_ok(),
             Err(_) => process::exit_now(1),
         };

@@ -12,7 +12,7 @@ use crate::harness::protocol::framing;
 use crate::harness::protocol::report::{Ended, PASSED, Record};
 use crate::harness::protocol::stage::Stage;
 use crate::registry::case::{Case, ShouldPanic};
-use crate::report::text::Told;
+use crate::report::text::Occasion;
 use crate::sys::fds;
 use crate::sys::fds::{Until, limited};
 use crate::sys::net::socket;
@@ -63,8 +63,8 @@ pub(crate) fn so_far(
     proc: Option<&OwnedFd>,
 ) {
     let (Some(evidence), Some(began)) = (evidence, began) else { return };
-    let told = Told::Meanwhile(case.timeout().duration());
-    let test = Slow { name: case.path(), began, told };
+    let occasion = Occasion::Meanwhile(case.timeout().duration());
+    let test = Slow { name: case.path(), began, occasion };
     let text = evidence.so_far(&test, proc);
     if !text.is_empty() {
         drop(framing::send_so_far(control, &text));
@@ -77,16 +77,17 @@ pub(crate) fn at_end_of_runner(
     case: &Case,
     evidence: &mut Option<Evidence<'_>>,
     began: Option<Duration>,
-    (server, alive, proc): (Option<&OwnedFd>, &OwnedFd, Option<&OwnedFd>),
+    ((server, alive), proc): ((Option<&OwnedFd>, &OwnedFd), Option<&OwnedFd>),
 ) {
     let (Some(evidence), Some(began), Some(server)) = (evidence, began, server) else { return };
     if progress::now().saturating_sub(began) < WORTH_A_WORD {
         return;
     }
     let events = [Until::Readable(server.as_fd()), Until::HungUp(alive.as_fd())];
-    let is_asked = fds::wait(&events, Some(QUESTION)).is_ok_and(|ready| ready[0].readable);
+    let is_asked = fds::wait(&events, Some(QUESTION))
+        .is_ok_and(|ready| ready[0].readable && !ready[1].hung_up);
     if is_asked {
-        let test = Slow { name: case.path(), began, told: Told::Interrupted };
+        let test = Slow { name: case.path(), began, occasion: Occasion::Interrupted };
         let text = evidence.so_far(&test, proc);
         drop(socket::try_send(server.as_fd(), &text[..text.len().min(ANSWER)]));
     }

@@ -23,7 +23,7 @@ use crate::harness::server::test::{Request, Test, refuse, refuse_all, send_end};
 use crate::harness::server::trial;
 use crate::harness::server::trial::{Support, Trial};
 use crate::harness::server::warm_pool::WarmPool;
-use crate::harness::server::{farewell, last_word, setup};
+use crate::harness::server::{last_word, setup};
 use crate::isolate::Setting;
 use crate::probe::TrialOutcome;
 use crate::registry::case::Case;
@@ -364,23 +364,17 @@ impl<'a> EventLoop<'a> {
     /// Lets the tests that run say what they wait for, if their runner has gone without ending this
     /// server.
     fn bid_farewell(&mut self) {
-        let end = Instant::now() + farewell::LIMIT;
         let has_gone = !self.launcher.heartbeat.is_over() && !self.tests.is_empty();
         let Some(farewell) = self.launcher.farewell.take().filter(|_| has_gone) else { return };
-        farewell.ask();
-        while !self.tests.is_empty() {
-            let left = end.saturating_duration_since(Instant::now());
+        farewell.hear(|answers, left| {
             let children = Until::Readable(self.launcher.children.as_fd());
-            let ready = fds::wait(&[children, Until::Readable(farewell.answers())], Some(left));
-            let ended = ready.is_ok_and(|ready| ready[0].readable);
-            let reaped = !ended
-                || signals::clear(&self.launcher.children).and_then(|()| self.reap()).is_ok();
-            if left.is_zero() || !reaped {
-                break;
-            }
-            farewell.pass_on(end);
-        }
-        farewell.pass_on(end);
+            let ready = fds::wait(&[children, Until::Readable(answers)], Some(left));
+            let reaped = match ready.is_ok_and(|ready| ready[0].readable) {
+                true => signals::clear(&self.launcher.children).and_then(|()| self.reap()),
+                false => Ok(()),
+            };
+            reaped.is_ok() && !self.tests.is_empty()
+        });
     }
 
     /// Kills all inits and reaps them and those killed before. In a container whose PID 1 is not

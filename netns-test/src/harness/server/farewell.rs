@@ -17,7 +17,7 @@ use crate::sys::process::Pid;
 use crate::sys::process::signals;
 
 /// Time in which the inits answer: longer than a look takes.
-pub(crate) const LIMIT: Duration = Duration::from_secs(1);
+const LIMIT: Duration = Duration::from_secs(1);
 
 /// Seconds by which the server may outlive its runner.
 const MOST: u32 = 2;
@@ -59,20 +59,26 @@ impl Farewell {
         &self.theirs
     }
 
-    /// Asks the inits. From now on the time of this process is limited by the kernel.
-    pub(crate) fn ask(&self) {
+    /// Asks the inits, and writes their answers. `wait` waits for an answer or for the end of a
+    /// test for this time at most, and returns whether a test is left. From now on the kernel
+    /// limits the time of this process.
+    pub(crate) fn hear(&self, mut wait: impl FnMut(BorrowedFd<'_>, Duration) -> bool) {
+        let end = Instant::now() + LIMIT;
         orphan::end_soon();
         signals::ignore_sigpipe();
         socket::end_sending(self.ours.as_fd());
-    }
-
-    /// Returns the socket at which answers arrive.
-    pub(crate) fn answers(&self) -> BorrowedFd<'_> {
-        self.ours.as_fd()
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let is_left = wait(self.ours.as_fd(), left);
+            self.pass_on(end);
+            if !is_left || left.is_zero() {
+                return;
+            }
+        }
     }
 
     /// Writes the answers that have arrived, if there is room before `end`.
-    pub(crate) fn pass_on(&self, end: Instant) {
+    fn pass_on(&self, end: Instant) {
         let mut buffer = vec![0; TEXT];
         loop {
             let now = fds::wait(&[Until::Readable(self.ours.as_fd())], Some(Duration::ZERO));

@@ -69,7 +69,7 @@ pub(crate) fn lines(
 
 /// Occasion of a text about a test that still runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Occasion {
     /// It runs on, up to this limit.
     Meanwhile(Option<Duration>),
     /// The test runner has gone.
@@ -81,18 +81,18 @@ pub(crate) fn so_far(
     ending: &Ending,
     facts: &Facts,
     causes: &[Cause],
-    (told, is_utf8): (Told, bool),
+    (occasion, is_utf8): (Occasion, bool),
 ) -> Vec<String> {
     let (test, after) = (&ending.test, heading::seconds(ending.after));
     let limit = |limit: Option<Duration>| {
         limit.map_or("no limit".into(), |limit| format!("a limit of {limit:?}"))
     };
-    let rows = match told {
-        Told::Meanwhile(most) => vec![
+    let rows = match occasion {
+        Occasion::Meanwhile(most) => vec![
             format!("netns-test: {test} still runs after {after}, and has {}.", limit(most)),
             "nextest may end it before (slow-timeout), and nothing more can be said then.".into(),
         ],
-        Told::Interrupted => {
+        Occasion::Interrupted => {
             vec![format!("netns-test: {test} INTERRUPTED after {after}: the test run was ended")]
         }
     };

@@ -33,7 +33,7 @@ pub(crate) fn causes(scene: &Scene<'_>, _targets: &[Target<'_>]) -> Vec<Cause> {
     found
 }
 
-/// Says where the test waits at its time limit. This is for a test of which nothing better is known.
+/// Says where the test waits at its time limit, for a test of which nothing better is known.
 pub(crate) fn last_resort(scene: &Scene<'_>) -> Option<Cause> {
     if scene.trouble != Trouble::TimeLimit {
         return None;
