@@ -26,7 +26,16 @@ pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
         let listens = network.is_some_and(|network| accepting(network, target).is_some());
         listens && filters::has_rejected(scene, target)
     };
-    if targets.iter().any(is_filtered) {
+    // Either of two nodes with one address may have refused: that they have it is the cause.
+    let has = |network: &&Network, target: &Target<'_>| {
+        let ip = plain(target.to.ip());
+        let mut all = network.interfaces.iter().flat_map(|interface| &interface.addresses);
+        !is_loopback(ip) && all.any(|one| one.address == ip)
+    };
+    let is_duplicate = |target: &Target<'_>| {
+        scene.networks.iter().filter(|network| has(network, target)).count() > 1
+    };
+    if targets.iter().any(|target| is_filtered(target) || is_duplicate(target)) {
         return Vec::new();
     }
     let known = match of_unix(scene) {

@@ -145,7 +145,7 @@ fn sections(ending: &Ending, facts: &Facts, causes: &[Cause], around: &Around) -
         timeline::section(ending, facts, causes),
         waits::section(ending, facts),
         sockets::section(facts, &concern),
-        programs::section(facts),
+        programs::section(ending, facts),
         network::counters(facts),
         network::routes(facts, &concern),
         if around.hides_escapes { Section::default() } else { network::escapes(facts) },

@@ -8,6 +8,7 @@ use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::network::{Attempt, AttemptKind};
 use crate::explain::Cause;
 use crate::explain::scene::last_panic;
+use crate::report::text::concern::{failed_at, file_name, is_killed_by_end};
 use crate::report::text::page::{Rank, Section};
 
 /// Most rows, and those of them that are the first and the last ones.
@@ -46,19 +47,22 @@ pub(crate) fn section(ending: &Ending, facts: &Facts, causes: &[Cause]) -> Secti
 fn rows(ending: &Ending, facts: &Facts, causes: &[Cause]) -> Vec<Row> {
     let cited: Vec<usize> = causes.iter().flat_map(|cause| cause.events.clone()).collect();
     let panic = last_panic(ending, facts).filter(|_| ending.kind == EndKind::Panicked);
-    let failed = panic.map(|at| facts.events[at].at);
+    let failed = failed_at(ending, facts);
     let is_after = |at: Duration| failed.is_some_and(|failed| at > failed);
     let events = facts.events.iter().enumerate();
     let events = events.filter(|(_, event)| match event.kind {
         EventKind::Status => false,
         EventKind::Drop => !is_after(event.at),
-        _ => true,
+        _ => !is_killed_by_end(event, failed),
     });
     let events = events.map(|(at, event)| {
         let mut row = of_event(event, cited.contains(&at));
         // The message is above, and longer.
         let place = event.detail("place").filter(|_| panic == Some(at));
         row.text = place.map_or(row.text, str::to_owned);
+        if let Some(path) = event.detail("program").filter(|_| event.kind != EventKind::Log) {
+            row.text = row.text.replacen(path, file_name(path), 1);
+        }
         row
     });
     let networks = facts.look().into_iter().flat_map(|look| &look.networks);
