@@ -137,12 +137,12 @@ fn hangs_for_lost() {
 fn near_lossy_elsewhere() {
     let mut net = Topology::new();
     let (client, server, other) = (net.host("client"), net.host("server"), net.host("other"));
-    net.link(client, server).name("lan");
+    let lan = net.link(client, server).name("lan").id();
     net.link(client, other).name("spare").impair(Impairment::new().loss("100%"));
     let lab = net.build().unwrap();
     let talk = lab[client].run(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
     talk.send_to(b"lost", (lab[other].ipv4(), 9)).unwrap();
-    lab[server].command("ip").args(["link", "set", "eth0", "down"]).output().unwrap();
+    lab[lan].down().unwrap();
     connect(&lab, client, server);
 }
 

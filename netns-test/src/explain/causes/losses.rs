@@ -7,6 +7,7 @@ use crate::evidence::facts::link::{Packet, Way};
 use crate::evidence::facts::network::Protocol;
 use crate::evidence::facts::topology::LabFacts;
 use crate::explain::cause::{Cause, Certainty};
+use crate::explain::causes::way;
 use crate::explain::path::Map;
 use crate::explain::scene::{Scene, plain};
 use crate::explain::target::Target;
@@ -21,6 +22,10 @@ pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
     let known: Vec<On<'_>> =
         targets.iter().filter_map(|target| On::path(scene, lab, target)).collect();
     let is_known = targets.iter().any(|target| target.is_sure) && !known.is_empty();
+    // What ends the path explains why no answer comes. It may be on the way of another packet.
+    if !is_known && !way::causes(scene, targets).is_empty() {
+        return Vec::new();
+    }
     let mut found: Vec<(&Way, Option<&On<'_>>)> = Vec::new();
     for way in scene.ways.iter().filter(|way| way.lab == lab.number && is_bad(way)) {
         let on = known.iter().find(|on| on.ways.contains(&(way.link as usize, way.is_back)));
@@ -274,6 +279,18 @@ mod tests {
         sample.does_not_say("lost packets");
         sample.look().ways.clear();
         sample.does_not_say("lost packets");
+    }
+
+    #[test]
+    fn a_link_that_is_down_comes_before_losses_on_an_unknown_path() {
+        let mut sample = Sample::pair().panics("Os { code: 11, kind: WouldBlock, message: \"\" }");
+        sample.datagrams("server", 1, "0.0.0.0:80");
+        lossy(&mut sample, false).last = packet(Protocol::Udp, "10.0.0.1:7", "10.0.0.2:9");
+        sample.says(Likely, "loses the packets");
+        sample.interface("server", "eth0").is_up = false;
+        sample.interface("client", "eth0").has_carrier = false;
+        sample.says(Likely, "is down");
+        sample.does_not_say("loses the packets");
     }
 
     #[test]

@@ -48,9 +48,9 @@ pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
 
 /// Explains a statement about a UNIX socket, whose refusal has one reason (unix(7)).
 fn of_unix(scene: &Scene<'_>) -> Option<Cause> {
-    let names = ["UnixStream", "UnixDatagram", "UnixListener", "UnixSocket"];
-    let is_it = names.iter().any(|name| scene.statement.contains(name));
-    is_it.then(|| {
+    let names = |names: &[&str]| names.iter().any(|name| scene.statement.contains(name));
+    let is_unix = names(&["UnixStream", "UnixDatagram", "UnixSocket"]);
+    (is_unix && !names(&["TcpS", "UdpS"])).then(|| {
         Cause::likely("no process has the UNIX socket of that path open any more")
             .shown_by("the statement that has failed is about a UNIX socket")
             .shown_by("its file is left over: without one the error would be ENOENT")
