@@ -16,6 +16,8 @@ use crate::sys::process::progress;
 use crate::sys::process::shared_record::ForkMark;
 #[cfg(feature = "lab")]
 use crate::sys::process::signals;
+#[cfg(feature = "lab")]
+use crate::sys::shared_log::Numbers;
 use crate::sys::shared_log::SharedLog;
 
 /// Most time that panicking threads wait for looks, in all: a test may panic, and catch it,
@@ -154,6 +156,12 @@ pub(crate) fn report(record: impl FnOnce() -> Record) {
     // Without the right to signal init, init reads the record when it wakes for another reason.
     let is_awake = signals::wake_init();
     own.reported.store(if is_awake { number } else { 0 }, Ordering::Relaxed);
+}
+
+/// Takes numbers that init can read at any time; none in a process without a log.
+#[cfg(feature = "lab")]
+pub(crate) fn numbers(count: usize) -> Option<Numbers> {
+    own()?.log.take_numbers(count)
 }
 
 /// Waits until init has acted on the last [`report`], if it does so soon.

@@ -12,5 +12,6 @@ pub(crate) mod escapes;
 pub(crate) mod facts;
 pub(crate) mod here;
 pub(crate) mod json;
+pub(crate) mod links;
 pub(crate) mod log;
 pub(crate) mod record;

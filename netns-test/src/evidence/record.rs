@@ -20,6 +20,8 @@ pub(crate) enum Record {
     Look,
     /// The directory for artifacts has been made.
     Artifacts,
+    /// The counters of a link of a lab, in the memory of the log.
+    Link(LinkNumbers),
 }
 
 facts! {
@@ -51,6 +53,16 @@ facts! {
     }
 }
 
+facts! {
+    /// Place of the numbers of a link: those of both directions, as
+    /// [`Way`](crate::evidence::facts::link::Way) has them.
+    struct LinkNumbers {
+        lab: u32,
+        link: u32,
+        first: u32,
+    }
+}
+
 impl Fact for Record {
     fn write(&self, out: &mut Writer) {
         match self {
@@ -60,6 +72,7 @@ impl Fact for Record {
             Self::Look => drop(out.u32(4)),
             Self::Socket(socket) => socket.write(out.u32(5)),
             Self::Artifacts => drop(out.u32(6)),
+            Self::Link(link) => link.write(out.u32(7)),
         }
     }
 
@@ -71,6 +84,7 @@ impl Fact for Record {
             4 => Self::Look,
             5 => Self::Socket(Fact::read(input)?),
             6 => Self::Artifacts,
+            7 => Self::Link(Fact::read(input)?),
             _ => return None,
         })
     }
@@ -83,6 +97,7 @@ impl Fact for Record {
             Self::Look => out.text("look"),
             Self::Socket(socket) => socket.json(out),
             Self::Artifacts => out.text("artifacts"),
+            Self::Link(link) => link.json(out),
         }
     }
 
@@ -107,6 +122,7 @@ mod tests {
             Record::Look,
             Record::Socket(Socket { descriptor: 7, inode: 9 }),
             Record::Artifacts,
+            Record::Link(LinkNumbers { lab: 1, link: 2, first: 3 }),
         ] {
             assert_eq!(Record::decoded(&record.encoded()), Some(record));
         }

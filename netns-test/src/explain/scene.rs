@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::facts::link::Way;
 use crate::evidence::facts::network::{Network, Protocol, Socket, SocketState};
 use crate::evidence::facts::process::{Process, Thread};
 use crate::evidence::facts::{Facts, Look, Reason};
@@ -22,6 +23,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) facts: &'a Facts,
     pub(crate) processes: &'a [Process],
     pub(crate) networks: &'a [Network],
+    pub(crate) ways: &'a [Way],
     pub(crate) trouble: Trouble,
     /// Way in which the message says the trouble.
     pub(crate) source: Source,
@@ -71,6 +73,7 @@ impl<'a> Scene<'a> {
             facts,
             processes: look.map_or(&[], |look| &look.processes),
             networks: look.map_or(&[], |look| &look.networks),
+            ways: look.map_or(&[], |look| &look.ways),
             trouble,
             source,
             message,

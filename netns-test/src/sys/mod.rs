@@ -18,6 +18,7 @@ pub(crate) mod lock;
 pub(crate) mod mount;
 pub(crate) mod net;
 pub(crate) mod ns;
+pub(crate) mod orphan;
 pub(crate) mod process;
 pub(crate) mod seccomp;
 pub(crate) mod shared_log;

@@ -17,6 +17,9 @@ use crate::sys::process::shared_record::map;
 /// Bytes for records. The kernel provides only the pages that are written.
 const CAPACITY: usize = 4 << 20;
 
+/// Numbers for counters.
+const NUMBERS: usize = 1 << 16;
+
 /// Bit of a record's length that says that the record is not complete.
 const OPEN: u32 = 1 << 31;
 
@@ -41,7 +44,37 @@ struct Memory {
     /// Number of the last question to the reader, and of the last one that was answered.
     asked: AtomicU32,
     answered: AtomicU32,
+    /// Numbers that are in use, also beyond the last one.
+    taken: AtomicU64,
+    numbers: [AtomicU64; NUMBERS],
     records: [AtomicU32; CAPACITY / 4],
+}
+
+/// Numbers of one owner, which the reader can read at any time.
+#[cfg(feature = "lab")]
+#[derive(Debug)]
+pub(crate) struct Numbers {
+    log: SharedLog,
+    first: usize,
+    count: usize,
+}
+
+#[cfg(feature = "lab")]
+impl Numbers {
+    /// Returns the place of the first one.
+    pub(crate) const fn first(&self) -> u32 {
+        self.first as u32
+    }
+
+    /// Sets a number.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it is another owner's.
+    pub(crate) fn set(&self, at: usize, value: u64) {
+        assert!(at < self.count, "a number of its own");
+        self.log.memory().numbers[self.first + at].store(value, Ordering::Relaxed);
+    }
 }
 
 impl SharedLog {
@@ -114,6 +147,19 @@ impl SharedLog {
     /// Returns the number of records that did not fit.
     pub(crate) fn lost(&self) -> u64 {
         self.memory().lost.load(Ordering::Relaxed)
+    }
+
+    /// Takes some of the numbers, which are 0; none if too few are left.
+    #[cfg(feature = "lab")]
+    pub(crate) fn take_numbers(&self, count: usize) -> Option<Numbers> {
+        let first = self.memory().taken.fetch_add(count as u64, Ordering::Relaxed);
+        let is_there = first.saturating_add(count as u64) <= NUMBERS as u64;
+        is_there.then(|| Numbers { log: *self, first: first as usize, count })
+    }
+
+    /// Returns the number at a place; 0 if there is none.
+    pub(crate) fn number(&self, at: usize) -> u64 {
+        self.memory().numbers.get(at).map_or(0, |number| number.load(Ordering::Relaxed))
     }
 
     /// Asks the reader a question. Returns its number. The caller wakes the reader.

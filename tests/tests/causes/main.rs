@@ -31,6 +31,7 @@ macro_rules! cases {
 }
 
 mod ends;
+mod links;
 mod local;
 mod normal;
 mod paths;
@@ -53,10 +54,11 @@ const AT_ONCE: &str = "--test-threads=6";
 const MORE: usize = 12;
 
 /// Lists the cases of each file.
-const CASES: [(&str, &[&[Case]]); 6] = [
+const CASES: [(&str, &[&[Case]]); 7] = [
     ("servers", &[servers::CASES, servers::RETURNED]),
     ("paths", &[paths::CASES]),
     ("queues", &[queues::CASES]),
+    ("links", &[links::CASES]),
     ("ends", &[ends::CASES]),
     ("local", &[local::CASES]),
     ("times", &[times::CASES, times::ASYNC]),
@@ -77,7 +79,8 @@ fn failures_are_explained() {
     let mut seen = Texts::default();
     let mut wrong = Vec::new();
     let is_fine = |case: &Case, report: &str| match is_blessed {
-        true => !report.contains("the time was over"),
+        // A busy machine has no time for all.
+        true => !["the time was over", "networks were not read"].iter().any(|t| report.contains(t)),
         false => texts.has(case, report),
     };
     for (case, reports) in reports(&is_fine, &[]) {

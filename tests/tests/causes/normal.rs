@@ -56,6 +56,8 @@ fn section(lines: &[&str]) -> String {
     }
     // The library's own threads run or wait.
     rows.retain(|row| !row.contains("thread lab "));
+    // The kernel sends packets of its own, as of IPv6, which are lost, too.
+    rows.retain(|row| !row.contains(" lost of "));
     if UNORDERED.contains(&title) {
         let blank = rows.iter().position(String::is_empty).unwrap_or(rows.len());
         rows[1..blank].sort();
@@ -125,6 +127,10 @@ fn line(line: &str) -> String {
         let mut files: Vec<&str> = files.split("; ").collect();
         files.sort_unstable();
         text = format!("{start}epoll_wait, {}", files.join("; "));
+    }
+    // The kernel sends packets of its own, as of IPv6.
+    if text.contains("packets in that direction: ") {
+        text = text.split(' ').map(counted).collect::<Vec<_>>().join(" ");
     }
     match text.strip_suffix("...") {
         Some(_) => text.chars().take(CUT).collect::<String>() + "...",

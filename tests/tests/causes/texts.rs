@@ -7,18 +7,24 @@ use super::Case;
 use super::normal::{normal, without_source};
 
 /// Files with reports, in the order of the cases.
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     include_str!("texts/servers.txt"),
     include_str!("texts/paths.txt"),
     include_str!("texts/queues.txt"),
+    include_str!("texts/links.txt"),
     include_str!("texts/ends.txt"),
     include_str!("texts/local.txt"),
     include_str!("texts/times.txt"),
 ];
 
 /// Cases whose cause has words of the source.
-const OF_SOURCE: [&str; 4] =
-    ["name_typo_in_source", "name_typo_in_async", "plain_no_route", "datagram_too_long"];
+const OF_SOURCE: [&str; 5] = [
+    "name_typo_in_source",
+    "name_typo_in_async",
+    "plain_no_route",
+    "datagram_too_long",
+    "near_unix_refused",
+];
 
 /// Expected reports by the names of their cases.
 pub(crate) struct Texts {

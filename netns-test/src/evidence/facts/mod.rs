@@ -3,6 +3,7 @@
 
 pub(crate) mod artifact;
 pub(crate) mod event;
+pub(crate) mod link;
 pub(crate) mod network;
 pub(crate) mod process;
 pub(crate) mod topology;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use crate::evidence::code::facts;
 use crate::evidence::facts::artifact::Artifact;
 use crate::evidence::facts::event::Event;
+use crate::evidence::facts::link::Way;
 use crate::evidence::facts::network::Network;
 use crate::evidence::facts::process::Process;
 use crate::evidence::facts::topology::LabFacts;
@@ -52,6 +54,8 @@ facts! {
         gaps: Vec<String>,
         /// Time that it took.
         took: Duration,
+        /// The directions of the links that pass the engine.
+        ways: Vec<Way>,
     }
 }
 
@@ -92,6 +96,7 @@ impl Look {
     pub(crate) fn join(&mut self, part: Self) {
         self.processes.extend(part.processes);
         self.gaps.extend(part.gaps);
+        self.ways.extend(part.ways);
         self.took = self.took.max(part.took);
         for network in part.networks {
             match self.networks.iter_mut().find(|known| known.inode == network.inode) {

@@ -6,6 +6,7 @@
 pub(crate) mod closed;
 pub(crate) mod earlier;
 pub(crate) mod filters;
+pub(crate) mod losses;
 pub(crate) mod names;
 pub(crate) mod neighbours;
 pub(crate) mod ports;
@@ -30,11 +31,12 @@ const MOST: usize = 4;
 type Family = fn(&Scene<'_>, &[Target<'_>]) -> Vec<Cause>;
 
 /// The families, in the order of how much their causes say.
-const FAMILIES: [Family; 12] = [
+const FAMILIES: [Family; 13] = [
     refused::causes,
     ports::causes,
     names::causes,
     way::causes,
+    losses::causes,
     queues::causes,
     closed::causes,
     size::causes,
@@ -54,7 +56,11 @@ pub(crate) fn causes(ending: &Ending, facts: &Facts) -> Vec<Cause> {
         found.push(first);
         found.extend(of(Scene::of_panic(ending, facts, position)));
     }
+    let last_resort = waits::last_resort(&scene);
     found.extend(of(scene));
+    if found.is_empty() {
+        found.extend(last_resort);
+    }
     found.sort_by_key(|cause| cause.certainty);
     let mut texts = Vec::new();
     found.retain(|cause| {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::evidence::facts::network::{Address, Interface, Network};
 use crate::explain::cause::{Cause, Certainty};
-use crate::explain::causes::way;
+use crate::explain::causes::{losses, way};
 use crate::explain::scene::{Scene, is_loopback, node_name};
 use crate::explain::target::Target;
 use crate::explain::trouble::{self, Trouble};
@@ -26,7 +26,8 @@ pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
         return Vec::new();
     }
     // What ends the path explains why no answer comes.
-    let is_explained = !way::causes(scene, targets).is_empty();
+    let is_explained =
+        !way::causes(scene, targets).is_empty() || !losses::causes(scene, targets).is_empty();
     let silent = if is_explained { None } else { unanswered(scene, targets) };
     [tentative(scene), duplicate(scene), silent].into_iter().flatten().collect()
 }

@@ -26,11 +26,65 @@ pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
         let listens = network.is_some_and(|network| accepting(network, target).is_some());
         listens && filters::has_rejected(scene, target)
     };
-    if targets.iter().any(is_filtered) {
+    // Either of two nodes with one address may have refused: that they have it is the cause.
+    let has = |network: &&Network, target: &Target<'_>| {
+        let ip = plain(target.to.ip());
+        let mut all = network.interfaces.iter().flat_map(|interface| &interface.addresses);
+        !is_loopback(ip) && all.any(|one| one.address == ip)
+    };
+    let is_duplicate = |target: &Target<'_>| {
+        scene.networks.iter().filter(|network| has(network, target)).count() > 1
+    };
+    if targets.iter().any(|target| is_filtered(target) || is_duplicate(target)) {
         return Vec::new();
     }
-    let known = targets.iter().find_map(|target| at_target(scene, target));
+    let known = match of_unix(scene) {
+        Some(cause) => return vec![cause],
+        None => one_of_several(scene, targets),
+    };
+    let known = known.or_else(|| targets.iter().find_map(|target| at_target(scene, target)));
     known.or_else(|| somewhere::cause(scene)).into_iter().collect()
+}
+
+/// Explains a statement about a UNIX socket, whose refusal has one reason (unix(7)).
+fn of_unix(scene: &Scene<'_>) -> Option<Cause> {
+    let names = |names: &[&str]| names.iter().any(|name| scene.statement.contains(name));
+    let is_unix = names(&["UnixStream", "UnixDatagram", "UnixSocket"]);
+    (is_unix && !names(&["TcpS", "UdpS"])).then(|| {
+        Cause::likely("no process has the UNIX socket of that path open any more")
+            .shown_by("the statement that has failed is about a UNIX socket")
+            .shown_by("its file is left over: without one the error would be ENOENT")
+            .try_to("keep the listener while others connect, and remove the file after it")
+    })
+}
+
+/// Most refusals that are listed.
+const MOST: usize = 3;
+
+/// Explains a failure of which it is not known which of several refusals it was.
+fn one_of_several(scene: &Scene<'_>, targets: &[Target<'_>]) -> Option<Cause> {
+    let mut different: Vec<&Target<'_>> = Vec::new();
+    for target in targets {
+        let is_same =
+            |other: &&Target<'_>| (other.node, other.to.port()) == (target.node, target.to.port());
+        if !different.iter().any(is_same) {
+            different.push(target);
+        }
+    }
+    if different.len() < 2 || different.iter().any(|target| target.is_sure) {
+        return None;
+    }
+    let ends: Vec<String> = different.iter().map(|one| one.to.to_string()).take(MOST).collect();
+    let (count, ends) = (different.len(), ends.join(" or "));
+    let causes = different.iter().take(MOST).filter_map(|target| at_target(scene, target));
+    let mut all =
+        Cause::likely(format!("one of {count} connections was refused, the last first: to {ends}"));
+    for cause in causes {
+        all = all.shown_by(cause.text);
+        all = cause.nodes.iter().fold(all, |all, node| all.on(node));
+        all = cause.sockets.into_iter().fold(all, Cause::socket);
+    }
+    Some(all.try_to("look at each result where it is made: then the report knows which it was"))
 }
 
 /// Explains the refusal of a known address.

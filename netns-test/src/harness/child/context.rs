@@ -27,6 +27,9 @@ pub(crate) struct Site<'a> {
     pub(crate) children: &'a OwnedFd,
     /// Read end of a pipe that hangs up when the server ends.
     pub(crate) alive: &'a OwnedFd,
+    /// Socket that is at its end when the runner has gone and the server wants to know what its
+    /// tests wait for.
+    pub(crate) farewell: Option<&'a OwnedFd>,
     pub(crate) origin: &'a Origin,
     /// Read end of a pipe that receives one byte when the id maps are written.
     pub(crate) go: &'a OwnedFd,

@@ -12,8 +12,8 @@ use crate::error::Failure;
 use crate::evidence::log;
 use crate::harness::child::body;
 use crate::harness::child::context::{Arrived, Site, Start, Task};
-use crate::harness::child::leftovers;
 use crate::harness::child::time_limit::{Left, TimeLimit};
+use crate::harness::child::{leftovers, record};
 use crate::harness::evidence::examiner::Evidence;
 use crate::harness::evidence::interim::Interim;
 use crate::harness::evidence::own_network::OwnNetwork;
@@ -35,7 +35,7 @@ use crate::sys::process::limits;
 use crate::sys::process::{Namespace, Pid, Side, SingleThreaded, Status};
 use crate::sys::process::{progress, shared_record, signals, unfailing};
 use crate::sys::shared_log::SharedLog;
-use crate::sys::{errno, fds};
+use crate::sys::{errno, fds, orphan};
 
 /// Body that was forked, and prepares itself while init sets up the sandbox.
 struct Forked {
@@ -93,7 +93,8 @@ fn run_warm(site: &Site<'_>, orders: &OwnedFd, alone: &SingleThreaded) -> ! {
         // Only the body keeps `orders` open. When the body closes it, the server sees that the
         // order was taken.
         let own = [running.proc.as_ref(), running.neighbour.as_ref()];
-        let keep = [Some(site.children), Some(site.alive), Some(&passed_on)].into_iter().chain(own);
+        let keep = [Some(site.children), Some(site.alive), Some(&passed_on), site.farewell];
+        let keep = keep.into_iter().chain(own);
         let recorders = running.recorded.iter().flat_map(OwnNetwork::descriptors);
         let keep: Vec<_> = keep.flatten().chain(recorders).map(AsRawFd::as_raw_fd).collect();
         fds::close_all_except(&keep).ok()?;
@@ -144,9 +145,10 @@ fn conclude(
 fn enter(site: &Site<'_>) -> Result<(), Failure> {
     let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     process::die_with_parent().map_err(step("prctl", "PR_SET_PDEATHSIG"))?;
+    orphan::forget();
     let keep = [site.children, site.alive, site.go].into_iter().chain(site.outcome);
-    let keep = keep.chain(site.task.descriptors()).map(AsRawFd::as_raw_fd);
-    let keep: Vec<_> = keep.collect();
+    let keep = keep.chain(site.farewell).chain(site.task.descriptors());
+    let keep: Vec<_> = keep.map(AsRawFd::as_raw_fd).collect();
     fds::close_all_except(&keep).map_err(step("close_range", "the server's descriptors"))?;
     // Without a new session the body would be in the runner's process group, and its `kill(0, …)`
     // would reach the runner.
@@ -157,7 +159,7 @@ fn enter(site: &Site<'_>) -> Result<(), Failure> {
 fn fork_body(site: &Site<'_>, start: Start<'_>, alone: &SingleThreaded) -> Result<Forked, Failure> {
     let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     let record = shared_record::Record::new().map_err(step("mmap", "the shared record"))?;
-    let seal = seal();
+    let seal = record::seal();
     let is_reported = env::report() != env::Report::Off;
     let log = is_reported.then(SharedLog::new).and_then(Result::ok);
     let (ready, theirs) = socket::pair().map_err(step("socketpair", "the test's process"))?;
@@ -277,12 +279,6 @@ fn wait_for_go(go: &OwnedFd) {
     }
 }
 
-/// Returns a random number, which a body does not write by accident.
-fn seal() -> u64 {
-    use std::hash::{BuildHasher as _, RandomState};
-    RandomState::new().hash_one(process::id()) | 1
-}
-
 /// Waits until the body has ended, its time is over, or the runner or the server has gone.
 fn supervise(
     site: &Site<'_>,
@@ -321,7 +317,11 @@ fn supervise(
             Until::HungUp(site.alive.as_fd()),
         ];
         let ended = match fds::wait(&events, left) {
-            Ok(ready) if ready[1].hung_up || ready[2].hung_up => process::exit_now(1),
+            Ok(ready) if ready[1].hung_up || ready[2].hung_up => {
+                let (server, proc) = ((site.farewell, site.alive), running.proc.as_ref());
+                reporting::at_end_of_runner(case, &mut evidence, began, (server, proc));
+                process::exit_now(1)
+            }
             Ok(ready) => ready[0].readable && signals::clear(site.children).is_ok(),
             Err(_) => process::exit_now(1),
         };

@@ -4,6 +4,7 @@
 //! which has the same memory.
 
 use crate::harness::protocol::report::{PANICKED, Record};
+use crate::sys::process;
 use crate::sys::process::shared_record;
 
 /// The shared memory, and the properties by which the body is recognized as the writer.
@@ -52,4 +53,10 @@ impl BodyRecord {
 pub(crate) fn write(memory: &shared_record::Record, seal: u64, record: &Record) {
     let (kind, text) = record.to_parts();
     memory.write(seal, kind, &text);
+}
+
+/// Returns a random number, which a body does not write by accident.
+pub(super) fn seal() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(process::id()) | 1
 }

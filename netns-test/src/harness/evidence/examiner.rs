@@ -12,9 +12,11 @@ use crate::evidence::code::Fact as _;
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::artifact::Artifact;
 use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::facts::link::Way;
 use crate::evidence::facts::network::{AttemptKind, Network};
 use crate::evidence::facts::topology::LabFacts;
 use crate::evidence::facts::{Facts, Look, Reason};
+use crate::evidence::links::Links;
 use crate::evidence::record::{Networks, Record};
 use crate::examine;
 use crate::examine::pin;
@@ -26,8 +28,8 @@ use crate::harness::evidence::own_network::OwnNetwork;
 use crate::harness::evidence::parts;
 use crate::harness::evidence::sockets::Sockets;
 use crate::report::text;
+use crate::report::text::Occasion;
 use crate::sys::fds;
-use crate::sys::fds::Until;
 use crate::sys::process;
 use crate::sys::process::{Pid, Side, SingleThreaded, progress};
 use crate::sys::shared_log::SharedLog;
@@ -43,9 +45,6 @@ const NO_PROC: &str = "there is no /proc of the test's own";
 /// Most looks that are kept.
 const MOST_LOOKS: usize = 4;
 
-/// Most bytes of one look.
-const MOST: usize = 16 << 20;
-
 /// The evidence that init has collected.
 #[derive(Debug)]
 pub(crate) struct Evidence<'a> {
@@ -60,6 +59,7 @@ pub(crate) struct Evidence<'a> {
     has_artifacts: bool,
     events: Vec<Event>,
     labs: Vec<LabFacts>,
+    links: Links,
     /// Networks of the lab that was built last.
     pins: Vec<Pin>,
     /// Recorder of init's network, which is the test's, and the inode of that network.
@@ -74,7 +74,7 @@ pub(crate) struct Evidence<'a> {
 pub(crate) struct Slow {
     pub(crate) name: String,
     pub(crate) began: Duration,
-    pub(crate) limit: Option<Duration>,
+    pub(crate) occasion: Occasion,
 }
 
 impl<'a> Evidence<'a> {
@@ -93,6 +93,7 @@ impl<'a> Evidence<'a> {
             has_artifacts: false,
             events: Vec::new(),
             labs: Vec::new(),
+            links: Links::default(),
             pins: Vec::new(),
             recorder: own.recorder,
             sockets: Sockets::default(),
@@ -186,6 +187,7 @@ impl<'a> Evidence<'a> {
                 Some(Record::Socket(socket)) => self.sockets.take(self.body, &socket),
                 Some(Record::Look) => self.is_look_wanted = true,
                 Some(Record::Artifacts) => self.has_artifacts = true,
+                Some(Record::Link(link)) => self.links.add(link),
                 None => self.gap("a record of the test's log cannot be read"),
             }
         }
@@ -249,7 +251,7 @@ impl<'a> Evidence<'a> {
         let Some(proc) = proc else { return self.gap(NO_PROC) };
         match self.examined(reason, proc) {
             Ok(look) => {
-                self.looks.push(look);
+                self.looks.push(Look { ways: self.ways(), ..look });
                 // The first one, and the last ones.
                 if self.looks.len() > MOST_LOOKS {
                     self.looks.remove(1);
@@ -310,7 +312,7 @@ impl<'a> Evidence<'a> {
             process::exit_now(0)
         };
         drop(theirs);
-        let (bytes, end) = read_until(&answer, deadline);
+        let (bytes, end) = parts::read_until(&answer, deadline);
         end_child(child, deadline + AT_PANIC);
         Ok((bytes, end))
     }
@@ -332,15 +334,21 @@ impl<'a> Evidence<'a> {
             ended: progress::now(),
             events: self.events.clone(),
             labs: self.labs.clone(),
-            looks: found.into_iter().collect(),
+            looks: found.map(|look| Look { ways: self.ways(), ..look }).into_iter().collect(),
             ..Facts::default()
         };
         let after = facts.ended.saturating_sub(test.began);
         let kind = EndKind::TimedOut;
         let ending = Ending { test: test.name.clone(), kind, after, ..Ending::default() };
         let causes = explain::causes(&ending, &facts);
-        let lines = text::so_far(&ending, &facts, &causes, (test.limit, env::test_run().is_utf8));
+        let lines =
+            text::so_far(&ending, &facts, &causes, (test.occasion, env::test_run().is_utf8));
         lines.join("\n")
+    }
+
+    /// Returns the state of the links.
+    fn ways(&self) -> Vec<Way> {
+        self.links.ways(&self.labs, |at| self.log.number(at))
     }
 
     /// Returns the thread that has panicked last; 0 for none.
@@ -368,31 +376,5 @@ fn missing(reason: Reason, error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::TimedOut => format!("the look at the {reason}: the time was over"),
         _ => format!("the look at the {reason}: {error}"),
-    }
-}
-
-/// Reads up to the end of the pipe, or until that is refused: after the deadline, with `TimedOut`.
-fn read_until(pipe: &OwnedFd, deadline: Duration) -> (Vec<u8>, std::io::Result<()>) {
-    let mut bytes = Vec::new();
-    let end = append_until(pipe, deadline, &mut bytes);
-    (bytes, end)
-}
-
-fn append_until(pipe: &OwnedFd, deadline: Duration, bytes: &mut Vec<u8>) -> std::io::Result<()> {
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        let left = deadline.saturating_sub(progress::now());
-        let ready = fds::wait(&[Until::Readable(pipe.as_fd())], Some(left))?;
-        if !ready[0].readable && !ready[0].hung_up {
-            return Err(std::io::ErrorKind::TimedOut.into());
-        }
-        match fds::read_available(pipe, &mut buffer)? {
-            Some(0) => return Ok(()),
-            Some(count) => bytes.extend_from_slice(&buffer[..count]),
-            None => {}
-        }
-        if bytes.len() > MOST {
-            return Err(std::io::ErrorKind::FileTooLarge.into());
-        }
     }
 }

@@ -1,9 +1,8 @@
 //! The times at which init looks at a test that still runs. Pure.
 //!
-//! cargo-nextest ends a test that is too slow by a signal to the test runner, as Ctrl-C does.
-//! Nothing can be reported then: the kernel kills the server with the runner, and init with the
-//! server (`PR_SET_PDEATHSIG`). A signal that they could handle instead would leave a test behind
-//! whose server is stopped. The output that nextest shows has what was printed before.
+//! cargo-nextest ends a test that is too slow by a signal to the test runner. The server then
+//! writes to the runner's stderr what the test waits for, but nextest reads that for a moment only.
+//! The output that it shows has what was printed before.
 
 use std::time::Duration;
 

@@ -1,12 +1,18 @@
 //! A look or the files of a test on their way from the examiner to init, in parts: those that were
 //! reported before the examiner hangs or dies are kept.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use crate::bytes::{Reader, Writer};
 use crate::evidence::code::Fact;
 use crate::evidence::facts::Look;
 use crate::sys::fds;
+use crate::sys::fds::Until;
+use crate::sys::process::progress;
+
+/// Most bytes of one look.
+const MOST: usize = 16 << 20;
 
 /// Writes the parts that `with` reports, and an empty one that says that they are all.
 pub(super) fn write<T: Fact>(pipe: BorrowedFd<'_>, with: impl FnOnce(&mut (dyn FnMut(T) + Send))) {
@@ -47,6 +53,32 @@ pub(super) fn join(found: &mut Option<Look>, part: Look) {
     match found {
         None => *found = Some(part),
         Some(found) => found.join(part),
+    }
+}
+
+/// Reads up to the end of the pipe, or until that is refused: after the deadline, with `TimedOut`.
+pub(super) fn read_until(pipe: &OwnedFd, deadline: Duration) -> (Vec<u8>, std::io::Result<()>) {
+    let mut bytes = Vec::new();
+    let end = append_until(pipe, deadline, &mut bytes);
+    (bytes, end)
+}
+
+fn append_until(pipe: &OwnedFd, deadline: Duration, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let left = deadline.saturating_sub(progress::now());
+        let ready = fds::wait(&[Until::Readable(pipe.as_fd())], Some(left))?;
+        if !ready[0].readable && !ready[0].hung_up {
+            return Err(std::io::ErrorKind::TimedOut.into());
+        }
+        match fds::read_available(pipe, &mut buffer)? {
+            Some(0) => return Ok(()),
+            Some(count) => bytes.extend_from_slice(&buffer[..count]),
+            None => {}
+        }
+        if bytes.len() > MOST {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
     }
 }
 

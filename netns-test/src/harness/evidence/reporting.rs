@@ -12,11 +12,23 @@ use crate::harness::protocol::framing;
 use crate::harness::protocol::report::{Ended, PASSED, Record};
 use crate::harness::protocol::stage::Stage;
 use crate::registry::case::{Case, ShouldPanic};
-use crate::sys::fds::limited;
-use crate::sys::process::Status;
+use crate::report::text::Occasion;
+use crate::sys::fds;
+use crate::sys::fds::{Until, limited};
+use crate::sys::net::socket;
+use crate::sys::process::{Status, progress};
 
 /// Most bytes of a file of `/proc/net`.
 const FILE: usize = 64 << 10;
+
+/// Time after which a test that its user ends is worth a word: shorter ones may be healthy.
+const WORTH_A_WORD: Duration = Duration::from_millis(500);
+
+/// Time in which the server asks after the runner has gone.
+const QUESTION: Duration = Duration::from_millis(200);
+
+/// Most bytes of an answer to the server.
+const ANSWER: usize = 12 << 10;
 
 /// Returns whether the test has ended as one that fails, as far as init knows.
 pub(crate) fn is_needed(case: &Case, ended: &Ended) -> bool {
@@ -51,10 +63,33 @@ pub(crate) fn so_far(
     proc: Option<&OwnedFd>,
 ) {
     let (Some(evidence), Some(began)) = (evidence, began) else { return };
-    let test = Slow { name: case.path(), began, limit: case.timeout().duration() };
+    let occasion = Occasion::Meanwhile(case.timeout().duration());
+    let test = Slow { name: case.path(), began, occasion };
     let text = evidence.so_far(&test, proc);
     if !text.is_empty() {
         drop(framing::send_so_far(control, &text));
+    }
+}
+
+/// Answers the server if it wants to know what a test waits for whose runner has gone. A runner may
+/// also have given up one test.
+pub(crate) fn at_end_of_runner(
+    case: &Case,
+    evidence: &mut Option<Evidence<'_>>,
+    began: Option<Duration>,
+    ((server, alive), proc): ((Option<&OwnedFd>, &OwnedFd), Option<&OwnedFd>),
+) {
+    let (Some(evidence), Some(began), Some(server)) = (evidence, began, server) else { return };
+    if progress::now().saturating_sub(began) < WORTH_A_WORD {
+        return;
+    }
+    let events = [Until::Readable(server.as_fd()), Until::HungUp(alive.as_fd())];
+    let is_asked = fds::wait(&events, Some(QUESTION))
+        .is_ok_and(|ready| ready[0].readable && !ready[1].hung_up);
+    if is_asked {
+        let test = Slow { name: case.path(), began, occasion: Occasion::Interrupted };
+        let text = evidence.so_far(&test, proc);
+        drop(socket::try_send(server.as_fd(), &text[..text.len().min(ANSWER)]));
     }
 }
 

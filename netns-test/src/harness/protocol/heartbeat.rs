@@ -28,7 +28,8 @@ const ENDED: usize = 2;
 const SHORT: usize = 3;
 const SHORTAGES: usize = 4;
 const TAKEN: usize = 5;
-const FIRST_MARK: usize = 6;
+const OVER: usize = 6;
+const FIRST_MARK: usize = 7;
 
 /// Mark of one test, set when its thread runs.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +91,16 @@ impl Heartbeat {
     /// Returns a number that changes when the process of a test begins to wait for a resource.
     pub(crate) fn shortages(self) -> u32 {
         self.0[SHORTAGES].load(Ordering::Relaxed)
+    }
+
+    /// Notes that the runner ends the server.
+    pub(crate) fn note_over(self) {
+        self.0[OVER].store(1, Ordering::Release);
+    }
+
+    /// Returns whether the runner has ended the server: it has not gone by a signal.
+    pub(crate) fn is_over(self) -> bool {
+        self.0[OVER].load(Ordering::Acquire) != 0
     }
 
     /// Returns a mark for the next test. Marks are reused after about a thousand tests.

@@ -63,7 +63,10 @@ pub(crate) fn main(
         match event_loop.step() {
             Ok(true) => {}
             // The tests that still run end with the server.
-            Ok(false) => break 0,
+            Ok(false) => {
+                event_loop.bid_farewell();
+                break 0;
+            }
             Err(failure) => {
                 last_word::write(memory, &failure);
                 break 1;
@@ -78,6 +81,7 @@ pub(crate) fn main(
 pub(crate) struct EventLoop<'a> {
     pub(crate) launcher: Launcher<'a>,
     requests: &'a OwnedFd,
+    runner: Pid,
     pub(crate) open_files: usize,
     pub(crate) support: Support,
     pub(crate) waiting: VecDeque<Request>,
@@ -101,14 +105,15 @@ impl<'a> EventLoop<'a> {
         (runner, heartbeat): (Pid, Heartbeat),
         alone: &'a SingleThreaded,
     ) -> Result<Self, Failure> {
-        let origin = setup::become_server(requests, runner)?;
+        let (origin, farewell) = setup::become_server(requests, runner)?;
         // If wait4(2) is refused, neither this process nor an init could reap its children.
         process::reap().map_err(|error| diagnose::explain("wait4", "own children", &error))?;
         diagnose::note_limits();
         Ok(Self {
             open_files: origin.limits.open_files(),
-            launcher: Launcher::new(origin, heartbeat, alone)?,
+            launcher: Launcher::new(origin, (heartbeat, farewell), alone)?,
             requests,
+            runner,
             support: Support::new(),
             waiting: VecDeque::new(),
             tests: Vec::new(),
@@ -139,6 +144,10 @@ impl<'a> EventLoop<'a> {
         let ready =
             fds::wait(&events, self.next_deadline()).map_err(of("ppoll", "requests and tests"))?;
         self.launcher.heartbeat.beat();
+        // Other processes may hold the runner's socket. The signal of its end has ended the wait.
+        if process::parent_id() != self.runner {
+            return Ok(false);
+        }
         if mounts && ready[2].hung_up {
             self.pool.discard();
         }
@@ -350,6 +359,22 @@ impl<'a> EventLoop<'a> {
         let tests = self.tests.iter_mut().filter(|test| test.control().is_some());
         tests.zip(ready).filter(|(_, at)| at.hung_up).for_each(|(test, _)| test.note_released(now));
         Ok(())
+    }
+
+    /// Lets the tests that run say what they wait for, if their runner has gone without ending this
+    /// server.
+    fn bid_farewell(&mut self) {
+        let has_gone = !self.launcher.heartbeat.is_over() && !self.tests.is_empty();
+        let Some(farewell) = self.launcher.farewell.take().filter(|_| has_gone) else { return };
+        farewell.hear(|answers, left| {
+            let children = Until::Readable(self.launcher.children.as_fd());
+            let ready = fds::wait(&[children, Until::Readable(answers)], Some(left));
+            let reaped = match ready.is_ok_and(|ready| ready[0].readable) {
+                true => signals::clear(&self.launcher.children).and_then(|()| self.reap()),
+                false => Ok(()),
+            };
+            reaped.is_ok() && !self.tests.is_empty()
+        });
     }
 
     /// Kills all inits and reaps them and those killed before. In a container whose PID 1 is not

@@ -131,6 +131,7 @@ impl Server {
         if process::id() != self.runner || self.socket().is_err() {
             return;
         }
+        self.heartbeat.note_over();
         socket::hang_up(self.liveness());
         // A server that is stopped (SIGSTOP) does not notice. If it was stopped at once, the kernel
         // does not end it with its parent either.

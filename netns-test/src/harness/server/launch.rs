@@ -13,6 +13,7 @@ use crate::error::Failure;
 use crate::harness::child::context::{Origin, Site, Task};
 use crate::harness::child::init;
 use crate::harness::protocol::heartbeat::{Heartbeat, Mark};
+use crate::harness::server::farewell::Farewell;
 use crate::harness::server::test::Request;
 use crate::isolate::{Identity, Mode, Setting};
 use crate::sys::errno::Refusal;
@@ -35,6 +36,8 @@ pub(crate) struct Launcher<'a> {
     pub(crate) caller: Caller,
     origin: Origin,
     pub(crate) heartbeat: Heartbeat,
+    /// None without reports, or where the kernel refuses it.
+    pub(crate) farewell: Option<Farewell>,
     /// For each running init, the mark that its body sets when it begins, and the time of its
     /// launch.
     marks: RefCell<Vec<(Pid, Mark, Instant)>>,
@@ -90,7 +93,7 @@ impl<'a> Launcher<'a> {
     /// Creates the launcher in the process that is to be the parent of all inits.
     pub(crate) fn new(
         origin: Origin,
-        heartbeat: Heartbeat,
+        (heartbeat, farewell): (Heartbeat, Option<Farewell>),
         alone: &'a SingleThreaded,
     ) -> Result<Self, Failure> {
         let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
@@ -104,6 +107,7 @@ impl<'a> Launcher<'a> {
             caller: Caller::read()?,
             origin,
             heartbeat,
+            farewell,
             marks: RefCell::default(),
         })
     }
@@ -137,12 +141,14 @@ impl<'a> Launcher<'a> {
             let (children, alive, origin) = (&self.children, &self.alive.0, &self.origin);
             let (identity, go, outcome) = (&identity, &go, outcome_writer.as_ref());
             let (network, heartbeat) = (setting.network, (self.heartbeat, mark));
+            let farewell = self.farewell.as_ref().map(Farewell::socket);
             let site = Site {
                 identity,
                 mode,
                 network,
                 children,
                 alive,
+                farewell,
                 origin,
                 go,
                 outcome,

@@ -1,6 +1,7 @@
 //! The fork server: its process, and the handle by which the runner knows it.
 
 mod event_loop;
+mod farewell;
 pub(crate) mod handle;
 mod last_word;
 mod launch;

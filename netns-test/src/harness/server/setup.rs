@@ -1,12 +1,14 @@
 //! Set-up of the server's process after the fork.
 
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::panic;
 
 use crate::diagnose;
 use crate::error::Failure;
 use crate::harness::child::context::Origin;
+use crate::harness::server::farewell;
+use crate::harness::server::farewell::Farewell;
 use crate::registry::constructors;
 use crate::sys::fds;
 use crate::sys::process;
@@ -40,8 +42,12 @@ pub(crate) fn warm_up() {
     constructors::note_arguments();
 }
 
-/// Turns the forked process into the server. Returns the attributes that it had before.
-pub(crate) fn become_server(requests: &OwnedFd, runner: Pid) -> Result<Origin, Failure> {
+/// Turns the forked process into the server. Returns the attributes that it had before, and what it
+/// needs if the runner goes while tests run.
+pub(crate) fn become_server(
+    requests: &OwnedFd,
+    runner: Pid,
+) -> Result<(Origin, Option<Farewell>), Failure> {
     let step = |step, object| move |error: io::Error| diagnose::explain(step, object, &error);
     process::die_with_parent().map_err(step("prctl", "PR_SET_PDEATHSIG of the server"))?;
     if process::parent_id() != runner {
@@ -49,8 +55,10 @@ pub(crate) fn become_server(requests: &OwnedFd, runner: Pid) -> Result<Origin, F
     }
     // An ordinary test may signal its group, to which the server must not belong.
     process::lead_own_session().map_err(step("setsid", "the server"))?;
-    fds::close_all_except(&[requests.as_raw_fd()])
-        .map_err(step("close_range", "the runner's descriptors"))?;
+    let stderr = farewell::stderr();
+    let kept = [Some(requests), stderr.as_ref()];
+    let kept: Vec<_> = kept.into_iter().flatten().map(AsRawFd::as_raw_fd).collect();
+    fds::close_all_except(&kept).map_err(step("close_range", "the runner's descriptors"))?;
     let null = fds::open_null().map_err(|error| diagnose::without_null(&error))?;
     for number in 0..=2 {
         fds::install_stdio(&null, number).map_err(step("dup2", "/dev/null"))?;
@@ -63,5 +71,6 @@ pub(crate) fn become_server(requests: &OwnedFd, runner: Pid) -> Result<Origin, F
         ignores_children: signals::stop_ignoring_children(),
     };
     process::set_name(c"netns-test").map_err(step("prctl", "PR_SET_NAME"))?;
-    Ok(origin)
+    let open_files = origin.limits.open_files();
+    Ok((origin, Farewell::prepare(stderr, (runner, open_files))))
 }

@@ -49,7 +49,7 @@ pub(crate) fn assemble(plan: Plan, seed: Seed) -> Result<(Fabric, Own)> {
     }
     let mut fabric = Fabric::new(seed, plan, indexes, made, journal);
     if let Some((network, beginning)) = hub.zip(beginning) {
-        let hub = Hub::new(network, beginning.engine()?, (seed, &fabric.links))?;
+        let hub = Hub::new(network, beginning.engine()?, (fabric.number, seed, &fabric.links))?;
         hub.connect(&fabric.plan, 0)?;
         fabric.hub = Some(hub);
     }

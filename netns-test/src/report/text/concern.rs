@@ -1,11 +1,12 @@
 //! The nodes and addresses that a failure is about. Pure.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
-use crate::evidence::ending::Ending;
+use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::Facts;
-use crate::evidence::facts::event::Event;
-use crate::evidence::facts::network::SocketState;
+use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::facts::network::{Attempt, AttemptKind, SocketState};
 use crate::explain::Cause;
 use crate::explain::scene;
 
@@ -53,7 +54,12 @@ impl Concern {
         for network in facts.look().into_iter().flat_map(|look| &look.networks) {
             let waiting = network.sockets.iter().filter(|one| one.state == SocketState::SynSent);
             let waiting = waiting.filter_map(|socket| socket.remote);
-            let tried = network.attempts.iter().flatten().filter_map(|attempt| attempt.to);
+            // The remote end is that which has sent the RST.
+            let remote = |attempt: &Attempt| match attempt.kind {
+                AttemptKind::Reset => attempt.from,
+                _ => attempt.to,
+            };
+            let tried = network.attempts.iter().flatten().filter_map(remote);
             for to in waiting.chain(tried).take(MOST_TRIES) {
                 if self.targets.len() >= MOST {
                     return;
@@ -92,6 +98,23 @@ impl Concern {
 /// Returns the panic that has ended the test: the last one whose message the verdict has.
 pub(crate) fn panic_of<'a>(ending: &Ending, facts: &'a Facts) -> Option<&'a Event> {
     scene::last_panic(ending, facts).map(|at| &facts.events[at])
+}
+
+/// Returns the time of the panic with which the test ended; what came after it is of the end.
+pub(crate) fn failed_at(ending: &Ending, facts: &Facts) -> Option<Duration> {
+    let panic = panic_of(ending, facts).filter(|_| ending.kind == EndKind::Panicked);
+    panic.map(|event| event.at)
+}
+
+/// Returns whether an event is the end of a program that the end of the test has killed.
+pub(crate) fn is_killed_by_end(event: &Event, failed: Option<Duration>) -> bool {
+    let is_unknown = event.detail("status").is_none_or(|status| status == "has ended");
+    event.kind == EventKind::Exit && is_unknown && failed.is_some_and(|failed| event.at > failed)
+}
+
+/// Returns the file name of a program's path.
+pub(crate) fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(path)
 }
 
 /// Returns the name of the node that has an address, now or as it was built.

@@ -67,19 +67,35 @@ pub(crate) fn lines(
     lines
 }
 
-/// Returns the lines about a test that still runs, and has this time limit.
+/// Occasion of a text about a test that still runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// It runs on, up to this limit.
+    Meanwhile(Option<Duration>),
+    /// The test runner has gone.
+    Interrupted,
+}
+
+/// Returns the lines about a test that still runs.
 pub(crate) fn so_far(
     ending: &Ending,
     facts: &Facts,
     causes: &[Cause],
-    (limit, is_utf8): (Option<Duration>, bool),
+    (occasion, is_utf8): (Occasion, bool),
 ) -> Vec<String> {
-    let limit = limit.map_or("no limit".into(), |limit| format!("a limit of {limit:?}"));
-    let after = heading::seconds(ending.after);
-    let rows = vec![
-        format!("netns-test: {} still runs after {after}, and has {limit}.", ending.test),
-        "nextest may end it before (slow-timeout), and nothing more can be said then.".into(),
-    ];
+    let (test, after) = (&ending.test, heading::seconds(ending.after));
+    let limit = |limit: Option<Duration>| {
+        limit.map_or("no limit".into(), |limit| format!("a limit of {limit:?}"))
+    };
+    let rows = match occasion {
+        Occasion::Meanwhile(most) => vec![
+            format!("netns-test: {test} still runs after {after}, and has {}.", limit(most)),
+            "nextest may end it before (slow-timeout), and nothing more can be said then.".into(),
+        ],
+        Occasion::Interrupted => {
+            vec![format!("netns-test: {test} INTERRUPTED after {after}: the test run was ended")]
+        }
+    };
     let mut sections = vec![Section { rows, least: 2, rank: Rank::Cause, ..Section::default() }];
     sections.extend(heading::causes(&causes[..causes.len().min(2)], is_utf8));
     sections.push(waits::section(ending, facts));
@@ -126,10 +142,10 @@ fn sections(ending: &Ending, facts: &Facts, causes: &[Cause], around: &Around) -
     sections.extend(heading::causes(causes, around.is_utf8));
     let rest = [
         topology::section(facts, &concern),
-        timeline::section(facts, causes),
+        timeline::section(ending, facts, causes),
         waits::section(ending, facts),
         sockets::section(facts, &concern),
-        programs::section(facts),
+        programs::section(ending, facts),
         network::counters(facts),
         network::routes(facts, &concern),
         if around.hides_escapes { Section::default() } else { network::escapes(facts) },

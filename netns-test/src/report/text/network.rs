@@ -98,6 +98,10 @@ pub(crate) fn routes(facts: &Facts, concern: &Concern) -> Section {
         if network.routes.is_empty() || network.interfaces.is_empty() {
             return None;
         }
+        let mut own = network.interfaces.iter().flat_map(|interface| &interface.addresses);
+        if own.any(|one| one.address == *address) {
+            return None;
+        }
         Some(format!("  {} -> {address}   {}", label(network), way(network, *address)))
     });
     let rows = rows.take(4).collect();

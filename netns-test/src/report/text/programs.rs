@@ -1,9 +1,12 @@
 //! The programs of a test, with their last lines. Pure.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
+use crate::evidence::ending::Ending;
 use crate::evidence::facts::Facts;
 use crate::evidence::facts::event::{Event, EventKind};
+use crate::report::text::concern::{failed_at, file_name, is_killed_by_end};
 use crate::report::text::page::{Rank, Section};
 
 /// Most programs, and lines of one.
@@ -23,8 +26,8 @@ struct Program<'a> {
 }
 
 /// Returns the programs that have failed or printed something, and the other processes.
-pub(crate) fn section(facts: &Facts) -> Section {
-    let mut programs = programs(&facts.events);
+pub(crate) fn section(ending: &Ending, facts: &Facts) -> Section {
+    let mut programs = programs(&facts.events, failed_at(ending, facts));
     programs.retain(|one| one.has_failed() || !one.lines.is_empty());
     programs.sort_by_key(|one| !one.has_failed());
     let count = programs.len();
@@ -36,10 +39,11 @@ pub(crate) fn section(facts: &Facts) -> Section {
     Section { title: "Programs".into(), rows, least: 4, rank: Rank::Programs }
 }
 
-fn programs(events: &[Event]) -> Vec<Program<'_>> {
+fn programs(events: &[Event], failed: Option<Duration>) -> Vec<Program<'_>> {
     let kinds = [EventKind::Spawn, EventKind::Exit, EventKind::Log];
     let mut programs: Vec<Program<'_>> = Vec::new();
-    for event in events.iter().filter(|event| kinds.contains(&event.kind)) {
+    let events = events.iter().filter(|event| !is_killed_by_end(event, failed));
+    for event in events.filter(|event| kinds.contains(&event.kind)) {
         let pid = event.detail("pid").unwrap_or_default();
         // A process id may be used again.
         let is_it = |one: &Program<'_>| {
@@ -51,7 +55,7 @@ fn programs(events: &[Event]) -> Vec<Program<'_>> {
         }
         let at = known.unwrap_or(programs.len());
         if known.is_none() {
-            let name = event.detail("program").unwrap_or_default();
+            let name = file_name(event.detail("program").unwrap_or_default());
             let node = event.node.as_str();
             programs.push(Program { node, pid, name, end: None, lines: Vec::new() });
         }

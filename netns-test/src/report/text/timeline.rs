@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::Facts;
 use crate::evidence::facts::event::{Event, EventKind};
-use crate::evidence::facts::network::Attempt;
+use crate::evidence::facts::network::{Attempt, AttemptKind};
 use crate::explain::Cause;
+use crate::explain::scene::last_panic;
+use crate::report::text::concern::{failed_at, file_name, is_killed_by_end};
 use crate::report::text::page::{Rank, Section};
 
 /// Most rows, and those of them that are the first and the last ones.
@@ -30,8 +33,8 @@ struct Row {
 }
 
 /// Returns the timeline.
-pub(crate) fn section(facts: &Facts, causes: &[Cause]) -> Section {
-    let rows = rows(facts, causes);
+pub(crate) fn section(ending: &Ending, facts: &Facts, causes: &[Cause]) -> Section {
+    let rows = rows(ending, facts, causes);
     // The panic alone is what the test has printed.
     if rows.iter().all(|row| row.kind == EventKind::Panic.word()) && rows.len() < 2 {
         return Section::default();
@@ -41,14 +44,32 @@ pub(crate) fn section(facts: &Facts, causes: &[Cause]) -> Section {
     Section { title, rows, least: 6, rank: Rank::Timeline }
 }
 
-fn rows(facts: &Facts, causes: &[Cause]) -> Vec<Row> {
+fn rows(ending: &Ending, facts: &Facts, causes: &[Cause]) -> Vec<Row> {
     let cited: Vec<usize> = causes.iter().flat_map(|cause| cause.events.clone()).collect();
+    let panic = last_panic(ending, facts).filter(|_| ending.kind == EndKind::Panicked);
+    let failed = failed_at(ending, facts);
+    let is_after = |at: Duration| failed.is_some_and(|failed| at > failed);
     let events = facts.events.iter().enumerate();
-    let events = events.filter(|(_, event)| event.kind != EventKind::Status);
-    let events = events.map(|(at, event)| of_event(event, cited.contains(&at)));
+    let events = events.filter(|(_, event)| match event.kind {
+        EventKind::Status => false,
+        EventKind::Drop => !is_after(event.at),
+        _ => !is_killed_by_end(event, failed),
+    });
+    let events = events.map(|(at, event)| {
+        let mut row = of_event(event, cited.contains(&at));
+        // The message is above, and longer.
+        let place = event.detail("place").filter(|_| panic == Some(at));
+        row.text = place.map_or(row.text, str::to_owned);
+        if let Some(path) = event.detail("program").filter(|_| event.kind != EventKind::Log) {
+            row.text = row.text.replacen(path, file_name(path), 1);
+        }
+        row
+    });
     let networks = facts.look().into_iter().flat_map(|look| &look.networks);
     let attempts = networks.flat_map(|network| {
         let attempts = network.attempts.iter().flatten();
+        // The end of the test closes its connections.
+        let attempts = attempts.filter(|one| !(is_answer(one) && one.at.is_some_and(is_after)));
         attempts.filter_map(|attempt| of_attempt(&network.node, attempt))
     });
     let mut rows: Vec<Row> = events.chain(attempts).collect();
@@ -83,6 +104,11 @@ fn of_event(event: &Event, is_cited: bool) -> Row {
         stays: explains || is_cited,
         times: 1,
     }
+}
+
+/// Returns whether it has come in answer to something.
+fn is_answer(attempt: &Attempt) -> bool {
+    matches!(attempt.kind, AttemptKind::Reset | AttemptKind::IcmpError | AttemptKind::Closed)
 }
 
 fn of_attempt(node: &str, attempt: &Attempt) -> Option<Row> {

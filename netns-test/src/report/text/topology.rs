@@ -108,8 +108,8 @@ fn rows(facts: &Facts, lab: &LabFacts, link: &LabLink) -> Vec<String> {
     let wire = if is_named { format!("{wire} {} {wire}", link.name) } else { wire.to_owned() };
     let line = |most| {
         let end = |end| addresses(facts, lab, end, most);
-        let parts = [&one, &left.interface, &end(left), &wire];
-        let more = [&end(right), &right.interface, &other];
+        let parts = [&one, &port(lab, left), &end(left), &wire];
+        let more = [&end(right), &port(lab, right), &other];
         let parts = parts.into_iter().chain(more).map(String::as_str);
         parts.filter(|part| !part.is_empty()).fold(" ".to_owned(), |line, part| line + " " + part)
     };
@@ -125,6 +125,13 @@ fn rows(facts: &Facts, lab: &LabFacts, link: &LabLink) -> Vec<String> {
     } else {
         vec![line, format!("    {troubles}")]
     }
+}
+
+/// Returns the name of an interface; none at a switch, whose ports are named after the nodes there.
+fn port(lab: &LabFacts, end: &LabEnd) -> String {
+    let node = lab.nodes.get(end.node as usize);
+    let is_of_switch = node.is_some_and(|node| node.kind == "switch");
+    if is_of_switch { String::new() } else { end.interface.clone() }
 }
 
 fn name(lab: &LabFacts, end: &LabEnd) -> String {

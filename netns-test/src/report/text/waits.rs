@@ -51,9 +51,15 @@ fn of_process(look: &Look, ending: &Ending, process: &Process) -> Vec<(u8, Strin
     }
     let threads = process.threads.iter().filter(|thread| {
         // The process's first thread only joins the test's thread.
-        !process.is_body || thread.tid != process.pid || process.threads.len() == 1
+        let joins = thread.tid == process.pid && process.threads.len() > 1;
+        !process.is_body || !joins && !is_of_library(thread)
     });
     threads.take(MOST_THREADS).map(|thread| of_thread(look, ending, process, thread)).collect()
+}
+
+/// Returns whether a thread of the test's process is the library's own.
+fn is_of_library(thread: &Thread) -> bool {
+    matches!(thread.name.as_str(), "netns-link" | "netns-carrier")
 }
 
 fn zombie(process: &Process) -> String {

@@ -249,6 +249,11 @@ pub(crate) fn standard_error() -> Option<(u64, u64)> {
     identity(io::stderr().as_fd()).ok()
 }
 
+/// Duplicates descriptor 2 to a number above it.
+pub(crate) fn duplicate_standard_error() -> io::Result<OwnedFd> {
+    Ok(adopt(nix::fcntl::fcntl(io::stderr().as_fd(), FcntlArg::F_DUPFD_CLOEXEC(3))?))
+}
+
 /// Returns whether descriptor 2 has been closed or replaced. False if a seccomp filter refuses
 /// fstat(2).
 pub(crate) fn has_lost_standard_error(before: Option<(u64, u64)>) -> bool {

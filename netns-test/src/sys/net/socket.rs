@@ -105,6 +105,12 @@ pub(crate) fn hang_up(socket: BorrowedFd<'_>) {
     unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) };
 }
 
+/// Makes the peer see an end, after which it may still send.
+pub(crate) fn end_sending(socket: BorrowedFd<'_>) {
+    // SAFETY: touches no memory.
+    unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_WR) };
+}
+
 /// Sends bytes without descriptors. Returns an error (EAGAIN) where that would wait for the peer.
 pub(crate) fn try_send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;

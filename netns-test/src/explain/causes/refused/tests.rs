@@ -52,7 +52,6 @@ fn a_refusal_of_another_socket_is_not_joined_with_the_error() {
     let statements = [
         "",
         "connect(to).unwrap();",
-        "UnixStream::connect(path).unwrap();",
         "let _ = TcpStream::connect(\"10.0.0.2:8080\").ok(); UnixStream::connect(p).unwrap();",
     ];
     for statement in statements {
@@ -60,6 +59,10 @@ fn a_refusal_of_another_socket_is_not_joined_with_the_error() {
         sample.ending.statement = statement.into();
         sample.says(Likely, "nothing on server listens on 10.0.0.2:8080");
     }
+    let mut sample = unnamed();
+    sample.ending.statement = "UnixStream::connect(path).unwrap();".into();
+    sample.says(Likely, "no process has the UNIX socket of that path open any more");
+    sample.does_not_say("10.0.0.2:8080");
     // The message names another address, which has not refused anything.
     let mut sample = Sample::pair();
     sample.attempt("client", AttemptKind::Reset, "10.0.0.2:8080", "10.0.0.1:41234");
@@ -203,11 +206,21 @@ fn two_refusals_leave_open_which_has_failed() {
     sample.attempt("client", AttemptKind::Reset, "10.0.0.2:9090", "10.0.0.1:41234");
     sample.says(Certain, "nothing on server listens on 10.0.0.2:8080");
     sample.ending.statement = "TcpStream::connect(to).unwrap();".into();
-    sample.says(Likely, "nothing on server");
+    sample.says(Likely, "one of 2 connections was refused");
     // The same server by its other address is one.
     let mut sample = refused();
     sample.attempt("client", AttemptKind::Reset, "10.0.0.2:8080", "10.0.0.1:41236");
     sample.says(Certain, "nothing on server");
+}
+
+#[test]
+fn an_address_of_two_nodes_may_be_refused_by_either() {
+    let mut sample = refused();
+    sample.says(Certain, "nothing on server listens on 10.0.0.2:8080");
+    let twice = sample.interface("server", "eth0").addresses.clone();
+    sample.interface("client", "eth0").addresses.extend(twice);
+    sample.says(Likely, "client and server both have the address 10.0.0.2");
+    sample.does_not_say("listens");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::explain::causes::waits::decisive::{decisive, stillness};
 use crate::explain::scene::Scene;
 use crate::explain::target::Target;
 use crate::explain::trouble::Trouble;
-use crate::explain::wait::{Kind, Wait, waits};
+use crate::explain::wait::{Kind, waits};
 
 pub(crate) fn causes(scene: &Scene<'_>, _targets: &[Target<'_>]) -> Vec<Cause> {
     let is_limit = scene.trouble == Trouble::TimeLimit;
@@ -30,14 +30,15 @@ pub(crate) fn causes(scene: &Scene<'_>, _targets: &[Target<'_>]) -> Vec<Cause> {
         Some(pair) => found.push(pair),
         None => found.extend(silence::causes(scene, &waits)),
     }
-    if is_limit && found.is_empty() {
-        found.extend(last_resort(scene, &waits));
-    }
     found
 }
 
-/// Says where the test waits, if nothing better is known.
-fn last_resort(scene: &Scene<'_>, waits: &[Wait<'_>]) -> Option<Cause> {
+/// Says where the test waits at its time limit, for a test of which nothing better is known.
+pub(crate) fn last_resort(scene: &Scene<'_>) -> Option<Cause> {
+    if scene.trouble != Trouble::TimeLimit {
+        return None;
+    }
+    let waits = &waits(scene)[..];
     let test = scene.test_thread();
     let own = waits.iter().find(|wait| test.is_some_and(|test| test.tid == wait.thread.tid));
     let (wait, is_own) = match decisive(scene, waits) {

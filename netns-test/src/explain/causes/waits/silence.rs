@@ -141,18 +141,20 @@ fn no_port<'a>(scene: &Scene<'a>) -> Option<(&'a str, u64)> {
     Some((node_name(&found.node), count(found)))
 }
 
-/// Finds a connection whose one end has data that is not read.
+/// Finds a socket with data that is not read: of a connection, or one that takes datagrams.
 fn unread(scene: &Scene<'_>) -> Option<Cause> {
     let mut all = scene.networks.iter().flat_map(|network| {
         let waiting = network.sockets.iter().filter(|socket| {
-            socket.protocol == Protocol::Tcp
-                && matches!(socket.state, SocketState::Established | SocketState::CloseWait)
-                && socket.received > 0
+            let is_connected =
+                matches!(socket.state, SocketState::Established | SocketState::CloseWait);
+            let may_wait = socket.protocol == Protocol::Tcp && is_connected
+                || socket.protocol == Protocol::Udp;
+            may_wait && socket.received > 0
         });
         waiting.map(move |socket| (network, socket))
     });
     let (network, socket) = all.next()?;
-    let (node, remote) = (node_name(&network.node), socket.remote?);
+    let node = node_name(&network.node);
     let reader = scene.holder(socket.inode);
     let who = reader.clone().unwrap_or_else(|| node.to_owned());
     let is_read = waits(scene).iter().any(|wait| {
@@ -161,19 +163,32 @@ fn unread(scene: &Scene<'_>) -> Option<Cause> {
     if is_read {
         return None;
     }
+    let (text, unread) = match socket.remote.filter(|_| socket.protocol == Protocol::Tcp) {
+        Some(remote) => (
+            format!("{who} on {node} does not read {} bytes from {remote}", socket.received),
+            format!("{} has {} unread bytes", shown(socket), socket.received),
+        ),
+        None => (
+            format!(
+                "{who} on {node} does not read the datagrams that have come to {}",
+                shown(socket)
+            ),
+            format!("unread ones take {} bytes of the kernel's memory", socket.received),
+        ),
+    };
     Some(
-        Cause::likely(format!(
-            "{who} on {node} does not read {} bytes from {remote}",
-            socket.received
-        ))
-        .shown_by(format!("{} has {} unread bytes", shown(socket), socket.received))
-        .shown_by(match reader {
-            Some(_) => "no thread waits in a read of it".to_owned(),
-            None => "no process has accepted it, or has it open".to_owned(),
-        })
-        .try_to(format!("let {node} accept the connection and read from it"))
-        .socket(socket.inode)
-        .on(&network.node),
+        Cause::likely(text)
+            .shown_by(unread)
+            .shown_by(match reader {
+                Some(_) => "no thread waits in a read of it".to_owned(),
+                None => "no process has accepted it, or has it open".to_owned(),
+            })
+            .try_to(match socket.protocol {
+                Protocol::Tcp => format!("let {node} accept the connection and read from it"),
+                _ => format!("let {who} on {node} read from it"),
+            })
+            .socket(socket.inode)
+            .on(&network.node),
     )
 }
 

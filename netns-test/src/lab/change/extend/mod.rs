@@ -226,7 +226,7 @@ fn connect(
     new: Option<(Arc<HubNetwork>, Beginning)>,
 ) -> Result<Option<Arc<Hub>>> {
     let new = new.map(|(network, beginning)| {
-        let hub = Hub::new(network, beginning.engine()?, (old.seed, &old.links))?;
+        let hub = Hub::new(network, beginning.engine()?, (old.number, old.seed, &old.links))?;
         Ok::<_, Error>(hub)
     });
     let hub = new.transpose()?.or_else(|| old.hub.clone());

@@ -8,6 +8,7 @@ mod left;
 pub(crate) mod lost;
 pub(crate) mod mirror;
 pub(crate) mod network;
+mod tally;
 pub(crate) mod watch;
 
 use std::os::fd::{AsRawFd as _, BorrowedFd};
@@ -36,6 +37,8 @@ use crate::sys::lock::lock;
 /// The hub of a lab, and the engine in it.
 #[derive(Debug)]
 pub(crate) struct Hub {
+    /// Number of the lab.
+    lab: u32,
     seed: Seed,
     mirror: Arc<Mirror>,
     /// None after the end of the lab.
@@ -50,13 +53,13 @@ impl Hub {
     pub(crate) fn new(
         network: Arc<HubNetwork>,
         engine: Engine,
-        (seed, links): (Seed, &Arc<LinkEnds>),
+        (lab, seed, links): (u32, Seed, &Arc<LinkEnds>),
     ) -> Result<Arc<Self>> {
         report_socket(engine.socket());
         let mirror = Arc::new(Mirror::new(network));
         let watch = Watch::start(Arc::clone(&mirror), Arc::clone(links))?;
         let engine = Mutex::new(Some(Arc::new(engine)));
-        let hub = Arc::new(Self { seed, mirror, engine, slots: Mutex::default(), watch });
+        let hub = Arc::new(Self { lab, seed, mirror, engine, slots: Mutex::default(), watch });
         left::watch(&hub);
         Ok(hub)
     }
@@ -84,7 +87,8 @@ impl Hub {
             Direction::BOTH.into_iter().for_each(|direction| link.hold(direction));
             let indexes = [0, 1].map(|side| index(at, side));
             let name = plan.link_label(at);
-            slots.push(Some(engine.add(LinkPorts { name, indexes, link })?));
+            let observer = tally::of_link(self.lab, at);
+            slots.push(Some(engine.add(LinkPorts { name, indexes, link, observer })?));
         }
         drop(slots);
         Ok(self.network().set_up(plan, first)?)

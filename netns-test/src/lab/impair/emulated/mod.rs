@@ -11,11 +11,13 @@ mod item;
 pub(crate) mod losses;
 #[cfg(test)]
 mod tests;
+pub(crate) mod trace;
 mod way;
 
 use crate::lab::impair::emulated::held::Hold;
 use crate::lab::impair::emulated::item::Item;
 use crate::lab::impair::emulated::losses::Losses;
+use crate::lab::impair::emulated::trace::Trace;
 use crate::lab::impair::emulated::way::{Shared, Way};
 use crate::lab::impair::hash::{LinkKey, Seed};
 use crate::lab::impair::passage::{Arrival, Departure, Direction, Nanos};
@@ -28,6 +30,14 @@ use crate::lab::plan::impairment::ImpairmentPlan;
 pub(crate) struct EmulatedLink {
     ways: [Way; 2],
     shared: Shared,
+}
+
+/// State of a direction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'a> {
+    pub(crate) stats: &'a DirectionStats,
+    pub(crate) trace: &'a Trace,
+    pub(crate) is_held: bool,
 }
 
 /// How the sending of a departure ended.
@@ -126,6 +136,12 @@ impl EmulatedLink {
     /// Returns the counters of both directions.
     pub(crate) fn stats(&self) -> [DirectionStats; 2] {
         [&self.ways[0], &self.ways[1]].map(|way| way.stats.clone())
+    }
+
+    /// Returns the state of a direction.
+    pub(crate) fn seen(&self, direction: Direction) -> Seen<'_> {
+        let way = &self.ways[direction.index()];
+        Seen { stats: &way.stats, trace: &way.trace, is_held: way.is_held() }
     }
 
     /// Returns the packets that the loss has taken.

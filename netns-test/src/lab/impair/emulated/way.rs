@@ -10,6 +10,7 @@ use crate::lab::impair::emulated::fate::{Fate, Fates};
 use crate::lab::impair::emulated::held::{Held, Hold};
 use crate::lab::impair::emulated::item::{Amount, Item};
 use crate::lab::impair::emulated::losses::Losses;
+use crate::lab::impair::emulated::trace::Trace;
 use crate::lab::impair::flow::table::Flows;
 use crate::lab::impair::frame::Frame;
 use crate::lab::impair::gso;
@@ -30,6 +31,7 @@ pub(super) struct Way {
     pub(super) rules: Rules,
     pub(super) stats: DirectionStats,
     held: Held,
+    pub(super) trace: Trace,
     fates: Fates,
     queue: Queue,
     delay: DelayLine,
@@ -50,6 +52,7 @@ impl Way {
             rules: Rules::default(),
             stats: DirectionStats::default(),
             held: Held::default(),
+            trace: Trace::default(),
             fates: Fates::new(direction, key, mtu),
             queue: Queue::default(),
             delay: DelayLine::default(),
@@ -159,7 +162,10 @@ impl Way {
         let Judgement { fate, injected } = self.rules.judge(&Frame::parse(&item.bytes), at);
         match fate {
             judgement::Fate::Pass => {}
-            judgement::Fate::Drop => self.stats.dropped_by_rule += 1,
+            judgement::Fate::Drop => {
+                self.stats.dropped_by_rule += 1;
+                self.trace.stop(&Frame::parse(&item.bytes));
+            }
             judgement::Fate::Hold => self.keep(item.clone(), true),
             judgement::Fate::Delay(extra) => item.extra = extra,
             judgement::Fate::Duplicate(copies) => {
@@ -196,6 +202,7 @@ impl Way {
 
     fn keep(&mut self, item: Item<'_>, is_by_rule: bool) {
         let packets = item.amount().packets;
+        self.trace.stop(&Frame::parse(&item.bytes));
         if self.held.keep(item, is_by_rule) {
             self.stats.in_transit += packets;
         } else {
@@ -224,6 +231,7 @@ impl Way {
         if fate.lost.is_empty() {
             return self.alter(item, &fate, out);
         }
+        self.trace.stop(&frame);
         let parts = gso::segments(&frame, &item.offload);
         for part in runs(parts, &fate.lost) {
             let (bytes, offload) = gso::cut(&frame, &item.offload, part);
@@ -252,6 +260,7 @@ impl Way {
     fn pace<'a>(&mut self, mut item: Item<'a>, fate: &Fate, out: &mut Vec<Departure<'a>>) {
         let Some(at) = self.queue(&mut item) else {
             self.stats.dropped_by_queue += 1;
+            self.trace.stop(&Frame::parse(&item.bytes));
             return;
         };
         let due = if fate.is_reordered {
@@ -292,6 +301,7 @@ impl Way {
             self.stats.undeliverable += packets;
             return;
         }
+        self.trace.pass(&Frame::parse(&departure.bytes));
         self.stats.sent += packets;
         self.stats.sent_bytes += bytes;
         let late = Duration::from_nanos(at.saturating_sub(departure.due));

@@ -127,7 +127,7 @@ mod tests {
             let link = EmulatedLink::new(Seed(0), name, [(); 2].map(|()| plan()), 1500);
             let at = at as u32;
             let indexes = [2 * at, 2 * at + 1];
-            links.add(LinkPorts { name: (*name).to_owned(), indexes, link });
+            links.add(LinkPorts { name: (*name).to_owned(), indexes, link, observer: None });
         }
         links
     }

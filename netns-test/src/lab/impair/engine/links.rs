@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::lab::impair::emulated::EmulatedLink;
+use crate::lab::impair::emulated::{EmulatedLink, Seen};
 use crate::lab::impair::passage::Direction;
 
 /// Link of an engine, by its number.
@@ -16,6 +16,12 @@ pub(crate) struct LinkPorts {
     pub(crate) name: String,
     pub(crate) indexes: [u32; 2],
     pub(crate) link: EmulatedLink,
+    pub(crate) observer: Option<Box<dyn Observe>>,
+}
+
+/// Something that sees each change of a link's state.
+pub(crate) trait Observe: std::fmt::Debug + Send {
+    fn see(&self, direction: Direction, seen: Seen<'_>);
 }
 
 /// Most links that a message names.
@@ -59,6 +65,16 @@ impl Links {
         Some((number, direction, &mut self.links[number].link))
     }
 
+    /// Shows the state of a link to its observer.
+    pub(crate) fn show(&self, number: usize) {
+        let LinkPorts { link, observer, .. } = &self.links[number];
+        if let Some(observer) = observer {
+            for direction in Direction::BOTH {
+                observer.see(direction, link.seen(direction));
+            }
+        }
+    }
+
     /// Returns the number of links.
     pub(crate) fn count(&self) -> usize {
         self.links.len()
@@ -99,7 +115,8 @@ mod tests {
         let link = |indexes: [u32; 2]| {
             let plans = [ImpairmentPlan::default(), ImpairmentPlan::default()];
             let name = format!("link {}", indexes[0]);
-            LinkPorts { name, indexes, link: EmulatedLink::new(Seed(0), "link", plans, 1500) }
+            let link = EmulatedLink::new(Seed(0), "link", plans, 1500);
+            LinkPorts { name, indexes, link, observer: None }
         };
         let [first, second] = [[1, 2], [3, 4]].map(|indexes| links.add(link(indexes)));
         let of = |links: &mut Links, index| links.take(index).map(|(number, way, _)| (number, way));

@@ -25,7 +25,7 @@ use std::thread::JoinHandle;
 
 use crate::error::{Failure, Result};
 use crate::lab::impair::emulated::EmulatedLink;
-pub(crate) use crate::lab::impair::engine::links::{LinkPorts, Slot};
+pub(crate) use crate::lab::impair::engine::links::{LinkPorts, Observe, Slot};
 use crate::lab::impair::engine::shared::Shared;
 use crate::lab::impair::passage::{Departure, Nanos};
 use crate::sys::errno;

@@ -175,6 +175,7 @@ impl Shared {
             let (mut results, mut is_new) = (Vec::with_capacity(slots.len()), false);
             for &Slot(number) in slots {
                 results.push(change(state.links.link(number), state.clock, &mut departures));
+                state.links.show(number);
                 is_new |= !departures.is_empty();
                 for departure in departures.drain(..) {
                     state.add(Leaving { link: number, departure });

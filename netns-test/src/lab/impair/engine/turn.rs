@@ -136,6 +136,7 @@ fn receive<'b>(
     let at = state.clock.max(at);
     state.clock = at;
     link.pass(direction, Arrival { bytes: frame.bytes, offload, at }, departures);
+    state.links.show(number);
     for departure in departures.drain(..) {
         if state.schedule.lets_pass(departure.due, now) {
             leaving.push(Leaving { link: number, departure });
@@ -175,6 +176,7 @@ fn send(shared: &Shared, leaving: &[Leaving<'_>], links: &mut Links, faults: &mu
             }
         };
         links.link(*link).sent(departure, now, sent);
+        links.show(*link);
     });
 }
 

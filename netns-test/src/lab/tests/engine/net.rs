@@ -77,7 +77,9 @@ impl Pair {
     pub(crate) fn engine(&self, plan: ImpairmentPlan) -> (Engine, Slot) {
         let link = EmulatedLink::new(Seed(1), "link", [plan, ImpairmentPlan::default()], 1500);
         let engine = Engine::start(self.hub.as_fd(), 1).unwrap();
-        let slot = engine.add(LinkPorts { name: "wan".to_owned(), indexes: INNER, link }).unwrap();
+        let slot = engine
+            .add(LinkPorts { name: "wan".to_owned(), indexes: INNER, link, observer: None })
+            .unwrap();
         (engine, slot)
     }
 

@@ -1,6 +1,8 @@
 //! Whatever is killed, nothing is left: no process, and so no namespace and no mount; and
 //! the tests that lose their processes fail and say why.
 
+mod interrupted;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::BufReader;
@@ -280,13 +282,19 @@ struct Tree {
     server: u32,
     init: u32,
     processes: Vec<Process>,
+    /// Time at which all of these had started, in clock ticks since the boot.
+    ready: u64,
     _stdout: BufReader<ChildStdout>,
 }
 
 impl Tree {
     fn start(test: &str) -> Self {
+        Self::start_with(test, Stdio::piped())
+    }
+
+    fn start_with(test: &str, stderr: Stdio) -> Self {
         let mut command = again(&[], &["--exact", test, "--nocapture"]);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(stderr).stdin(Stdio::null());
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         // A shell starts what it does not wait for with SIGINT ignored, which is inherited.
         let heed = || {
@@ -308,7 +316,8 @@ impl Tree {
         collect(init, &mut pids);
         assert!(pids.len() >= 6, "{pids:?}");
         let processes = pids.into_iter().map(Process::open).collect();
-        Self { child, server, init, processes, _stdout: stdout }
+        let ready = ticks_since_boot();
+        Self { child, server, init, processes, ready, _stdout: stdout }
     }
 
     fn runner(&self) -> u32 {
@@ -335,6 +344,10 @@ impl Tree {
             self.processes[2..].iter().filter_map(|process| process.network.clone()).collect();
         assert_eq!(theirs.len(), 1, "{theirs:?}");
         for entry in fs::read_dir("/proc").unwrap().flatten() {
+            // A sandbox of another test may have got the number of the network since.
+            if started(&entry.path()).is_none_or(|start| start > self.ready) {
+                continue;
+            }
             if let Ok(network) = fs::read_link(entry.path().join("ns/net")) {
                 assert!(!theirs.contains(&network), "{} holds {network:?}", entry.path().display());
             }
@@ -344,6 +357,19 @@ impl Tree {
             assert!(!mounts.contains(network.to_str().unwrap()), "{mounts}");
         }
     }
+}
+
+/// Clock ticks since the boot, of which a second has 100 (`USER_HZ`).
+fn ticks_since_boot() -> u64 {
+    let uptime = fs::read_to_string("/proc/uptime").unwrap();
+    let seconds: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+    (seconds * 100.0).ceil() as u64
+}
+
+/// Returns when a process was started (field 22 in proc_pid_stat(5)).
+fn started(process: &std::path::Path) -> Option<u64> {
+    let stat = fs::read_to_string(process.join("stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
 fn collect(pid: u32, pids: &mut Vec<u32>) {

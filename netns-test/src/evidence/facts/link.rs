@@ -1,0 +1,168 @@
+//! One direction of a link that passes the engine: what it has passed on, and what not. Pure.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use crate::evidence::code::facts;
+use crate::evidence::facts::network::Protocol;
+
+facts! {
+    /// A direction of a link.
+    struct Way {
+        /// Number of the lab.
+        lab: u32,
+        /// Position of the link in [`LabFacts::links`](super::topology::LabFacts::links).
+        link: u32,
+        /// Whether it leads from the second end of the link to the first one.
+        is_back: bool,
+        received: u64,
+        lost: u64,
+        dropped_by_rule: u64,
+        dropped_by_queue: u64,
+        /// Packets that are held, in the queue, or delayed.
+        waiting: u64,
+        is_held: bool,
+        /// Frames that were passed on, without neighbour resolution and multicast.
+        passed: u64,
+        /// Such frames that were lost, dropped or held since one was passed on.
+        in_a_row: u64,
+        /// The last one of these.
+        last: Option<Packet>,
+    }
+}
+
+facts! {
+    /// Flow of a packet. A port is 0 where there is none.
+    struct Packet {
+        protocol: Protocol,
+        from: Option<SocketAddr>,
+        to: Option<SocketAddr>,
+    }
+}
+
+/// Numbers of a direction in memory that the body shares with init.
+pub(crate) const NUMBERS: usize = 16;
+
+/// Protocols by their numbers (RFC 5237).
+const PROTOCOLS: [(u64, Protocol); 4] =
+    [(6, Protocol::Tcp), (17, Protocol::Udp), (1, Protocol::Icmp), (58, Protocol::Icmp)];
+
+impl Way {
+    /// Returns the packets that were not passed on and do not wait.
+    pub(crate) const fn dropped(&self) -> u64 {
+        self.lost.saturating_add(self.dropped_by_rule).saturating_add(self.dropped_by_queue)
+    }
+
+    /// Returns it as numbers, without its place. `protocol` is the number of the last one's.
+    #[cfg(feature = "lab")]
+    pub(crate) fn to_numbers(&self, protocol: u8) -> [u64; NUMBERS] {
+        let ends = |packet: &Packet| packet.from.zip(packet.to);
+        let last = self.last.as_ref().and_then(ends);
+        let [from, to] = last.map_or([[0; 3]; 2], |(from, to)| [from, to].map(end));
+        [
+            self.received,
+            self.lost,
+            self.dropped_by_rule,
+            self.dropped_by_queue,
+            self.waiting,
+            self.is_held.into(),
+            self.passed,
+            self.in_a_row,
+            if last.is_some() { u64::from(protocol) + 1 } else { 0 },
+            from[0],
+            from[1],
+            from[2],
+            to[0],
+            to[1],
+            to[2],
+            0,
+        ]
+    }
+
+    /// Undoes [`Self::to_numbers`]. The numbers may have any value.
+    pub(crate) fn of_numbers(place: (u32, u32, bool), numbers: &[u64; NUMBERS]) -> Self {
+        let (lab, link, is_back) = place;
+        let [
+            received,
+            lost,
+            dropped_by_rule,
+            dropped_by_queue,
+            waiting,
+            is_held,
+            passed,
+            in_a_row,
+            number,
+            ends @ ..,
+        ] = *numbers;
+        let last = number.checked_sub(1).map(|number| {
+            let found = PROTOCOLS.iter().find(|(other, _)| *other == number);
+            Packet {
+                protocol: found.map_or(Protocol::Other, |(_, protocol)| *protocol),
+                from: Some(of_end([ends[0], ends[1], ends[2]])),
+                to: Some(of_end([ends[3], ends[4], ends[5]])),
+            }
+        });
+        Self {
+            lab,
+            link,
+            is_back,
+            received,
+            lost,
+            dropped_by_rule,
+            dropped_by_queue,
+            waiting,
+            is_held: is_held != 0,
+            passed,
+            in_a_row,
+            last,
+        }
+    }
+}
+
+#[cfg(feature = "lab")]
+fn end(end: SocketAddr) -> [u64; 3] {
+    let ip = match end.ip() {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    };
+    let bits = u128::from(ip);
+    [(bits >> 64) as u64, bits as u64, end.port().into()]
+}
+
+fn of_end([high, low, port]: [u64; 3]) -> SocketAddr {
+    let ip = Ipv6Addr::from(u128::from(high) << 64 | u128::from(low));
+    SocketAddr::new(ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4), port as u16)
+}
+
+#[cfg(all(test, feature = "lab"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_round_trip() {
+        let packet = |from: &str, to: &str| Packet {
+            protocol: Protocol::Udp,
+            from: from.parse().ok(),
+            to: to.parse().ok(),
+        };
+        for last in [
+            None,
+            Some(packet("10.0.0.1:9", "10.0.0.2:65535")),
+            Some(packet("[fd00::1]:9", "[fd00::2]:0")),
+        ] {
+            let way = Way {
+                lab: 1,
+                link: 2,
+                is_back: true,
+                received: u64::MAX,
+                is_held: true,
+                in_a_row: 3,
+                last,
+                ..Way::default()
+            };
+            assert_eq!(Way::of_numbers((1, 2, true), &way.to_numbers(17)), way);
+        }
+        // A body may write anything.
+        let way = Way::of_numbers((0, 0, false), &[u64::MAX; NUMBERS]);
+        assert_eq!((way.dropped(), way.last.unwrap().protocol), (u64::MAX, Protocol::Other));
+    }
+}
