@@ -58,6 +58,9 @@ pub use crate::lab::plan::errors::{TopologyError, TopologyErrors};
 pub use crate::lab::plan::impairment::{
     ImpairmentPlan, LossPlan, LossUnit, QueueLimit, RatePlan, ReorderPlan,
 };
+pub use crate::lab::plan::nat::{
+    FirewallPlan, FirewallRulePlan, NatPlan, NatTimeouts, PortForwardPlan,
+};
 pub use crate::lab::plan::routes::path::{Hop, Path, PathOutcome, Reachability};
 pub use crate::lab::plan::{
     InterfaceKind, InterfacePlan, InterfaceRef, LinkPlan, NodePlan, Plan, RoutePlan, SegmentKind,
@@ -80,6 +83,7 @@ pub use crate::lab::topology::quantity::{
     PatternArg, Probability, ProbabilityArg, QuantityError, RateArg,
 };
 pub use crate::lab::topology::{
-    Cut, Impairment, LinkId, LinkSpec, MacvlanMode, NodeId, NodeKind, NodeSpec, RegionRouters,
-    Regions, Schedule, Step, Topology,
+    Cut, Filtering, Firewall, FirewallAction, FirewallDirection, Impairment, Ipv6Nat, LinkId,
+    LinkSpec, MacvlanMode, Mapping, Nat, NodeId, NodeKind, NodeSpec, RegionRouters, Regions,
+    Schedule, Step, Topology, Traffic, Transport,
 };

@@ -12,6 +12,7 @@ pub(crate) mod impairment;
 pub(crate) mod interfaces;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod labels;
+pub(crate) mod nat;
 pub(crate) mod routes;
 pub(crate) mod segments;
 pub(crate) mod solve;
@@ -26,6 +27,7 @@ use crate::addr::cidr::{Cidr, Subnet};
 
 use crate::addr::mac::Mac;
 use crate::lab::plan::impairment::ImpairmentPlan;
+use crate::lab::plan::nat::{FirewallPlan, NatPlan};
 use crate::lab::plan::routes::fib::Fib;
 use crate::lab::topology::id::Ids;
 use crate::lab::topology::model::link_label;
@@ -71,6 +73,10 @@ pub struct NodePlan {
     /// All addresses, IPv4 before IPv6. The first one of each family is the one that most nodes
     /// can reach.
     pub addresses: Vec<IpAddr>,
+    /// NATs of a router, each on an outside interface of its own.
+    pub nats: Vec<NatPlan>,
+    /// Firewall.
+    pub firewall: Option<FirewallPlan>,
 }
 
 /// One interface of a node.

@@ -133,6 +133,8 @@ fn planned(node: &Node, drafts: Vec<Draft<'_>>) -> NodePlan {
         routes: Vec::new(),
         sysctls: own.chain(node.sysctls.iter().cloned()).collect(),
         addresses: Vec::new(),
+        nats: Vec::new(),
+        firewall: None,
     }
 }
 

@@ -28,6 +28,10 @@ pub(crate) fn check(old: &Topology, new: &Topology) -> Result<(), Failure> {
         is_impairable: _,
         pools: _,
         declared: _,
+        // The plan has what follows from them, which is compared.
+        nats: _,
+        forwards: _,
+        firewalls: _,
     } = old;
     let failed = |why| Err(Failure::new("extend", "the lab", why));
     if !ids.have_origin_of(&new.ids) {
