@@ -21,9 +21,7 @@ pub(crate) mod link;
 pub(crate) mod message;
 #[cfg(feature = "lab")]
 pub(crate) mod neigh;
-#[cfg(feature = "doctor")]
 pub(crate) mod nft;
-pub(crate) mod nft_rules;
 #[cfg(feature = "doctor")]
 pub(crate) mod qdisc;
 #[cfg(feature = "lab")]
