@@ -31,6 +31,8 @@ pub use crate::addr::mac::{Mac, MacError};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::interface::NodeInterface;
 #[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::change::nat::NodeNat;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::partition::Partition;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::rules::{LinkRule, RuleSpec};

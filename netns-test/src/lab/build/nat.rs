@@ -7,6 +7,7 @@ use crate::lab::fabric::on_thread;
 use crate::lab::nat;
 use crate::lab::plan::NodePlan;
 use crate::lab::plan::nat::NatPlan;
+use crate::lab::topology::NodeKind;
 use crate::netlink::nft::Nft;
 use crate::sys::ns::ns_set::Place;
 
@@ -21,7 +22,8 @@ pub(crate) fn apply(node: &NodePlan, place: &Place) -> Result<(), Failure> {
 /// Replaces the NATs and the firewall of a node, all at once. If addresses and ports are to be
 /// translated in another way, all mappings are forgotten.
 pub(crate) fn replace([before, after]: [&NodePlan; 2], place: &Place) -> Result<(), Failure> {
-    let translates_anew = !before.nats.iter().map(without_forwards).eq(after.nats.iter().map(without_forwards));
+    let translates_anew =
+        !before.nats.iter().map(without_forwards).eq(after.nats.iter().map(without_forwards));
     on(place, &after.name, |nft| {
         nat::apply(nft, after)?;
         if translates_anew { nat::flush(nft, after) } else { Ok(()) }
@@ -30,7 +32,18 @@ pub(crate) fn replace([before, after]: [&NodePlan; 2], place: &Place) -> Result<
 
 /// Removes all that this module has added to a network, which errors call `name`.
 pub(crate) fn remove(place: &Place, name: &str) -> Result<(), Failure> {
-    on(place, name, nat::remove)
+    let none = NodePlan {
+        name: name.to_owned(),
+        kind: NodeKind::Local,
+        hostname: None,
+        interfaces: Vec::new(),
+        routes: Vec::new(),
+        sysctls: Vec::new(),
+        addresses: Vec::new(),
+        nats: Vec::new(),
+        firewall: None,
+    };
+    on(place, name, |nft| nat::apply(nft, &none))
 }
 
 /// Returns whether a node has a NAT or a firewall.

@@ -1,7 +1,7 @@
 //! The state of a lab, which all handles share.
 
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::error::Result;
 use crate::lab::fabric::ends::{End, LinkEnds};
@@ -105,7 +105,9 @@ impl Fabric {
     /// Returns the plan with the NATs and firewalls that the nodes have now. Links are where the
     /// topology has them.
     pub(crate) fn now(&self) -> Arc<Plan> {
-        lock(&self.live).as_ref().map_or_else(|| Arc::clone(&self.plan), |live| Arc::clone(&live.plan))
+        lock(&self.live)
+            .as_ref()
+            .map_or_else(|| Arc::clone(&self.plan), |live| Arc::clone(&live.plan))
     }
 
     /// Returns what was set while the lab runs.

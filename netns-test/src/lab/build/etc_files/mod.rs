@@ -88,12 +88,7 @@ pub(crate) fn rewrite(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Mounts the file `name` of `store` over the one at `place`, if that exists.
-fn cover(
-    root: &OwnedFd,
-    store: &OwnedFd,
-    name: &CStr,
-    place: &CStr,
-) -> Result<(), Failure> {
+fn cover(root: &OwnedFd, store: &OwnedFd, name: &CStr, place: &CStr) -> Result<(), Failure> {
     let object = format!("/{}", place.to_string_lossy());
     let failed = |step| {
         let object = object.as_str();

@@ -60,11 +60,13 @@ impl Names {
                 rewrite(Path::new(HOSTS), text).map_err(failed)
             })?;
         } else {
-            on_thread::within(&made.place, name, || put_at_once(name, text, || {
-                // The other threads of the node still see its `/sys`.
-                let failed = |error| errno::failure("setns", format!("back to {name}"), &error);
-                made.place.enter_mounts().map_err(failed)
-            }))?;
+            on_thread::within(&made.place, name, || {
+                put_at_once(name, text, || {
+                    // The other threads of the node still see its `/sys`.
+                    let failed = |error| errno::failure("setns", format!("back to {name}"), &error);
+                    made.place.enter_mounts().map_err(failed)
+                })
+            })?;
             hosts.is_own = true;
         }
         hosts.text = Arc::clone(text);
@@ -90,11 +92,7 @@ fn put_at_once(
     put(name, text, back)
 }
 
-fn put(
-    name: &str,
-    text: &str,
-    back: impl FnOnce() -> Result<(), Failure>,
-) -> Result<(), Failure> {
+fn put(name: &str, text: &str, back: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     let failed = |step| {
         move |error: io::Error| diagnose::explain(step, &format!("{HOSTS} of {name}"), &error)
     };

@@ -131,7 +131,8 @@ impl Lab {
             drop(self.rename(names_before));
             drop(old.partitions.arrived(&old.nodes, &expected));
         })?;
-        drop((before, was, will));
+        drop(before);
+        drop((was, will));
         let declared = (topology.clone(), declared, live);
         self.grow_into(Arc::new(old.grown(declared, indexes, new, hub)));
         let fabric = self.fabric();

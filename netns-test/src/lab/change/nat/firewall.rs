@@ -2,7 +2,7 @@
 
 use crate::error::{Failure, Result, located};
 use crate::lab::nat;
-use crate::lab::nat::FirewallCounter;
+use crate::lab::nat::model::FirewallCounter;
 use crate::lab::run::node::Node;
 use crate::lab::topology::Firewall;
 
@@ -24,7 +24,7 @@ impl Node {
     ///
     /// lab[office].set_firewall(Firewall::corporate())?;
     /// for rule in lab[office].firewall_rules()? {
-    ///     println!("{rule}"); // allow out tcp 80, 443: 12 packets, 9402 bytes
+    ///     println!("{rule}"); // firewall of office: allow out tcp 80, 443: 12 packets
     /// }
     /// lab[office].remove_firewall()?;
     /// # Ok(())

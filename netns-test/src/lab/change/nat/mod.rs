@@ -10,7 +10,7 @@ use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::log;
 use crate::lab::build::nat as rules;
 use crate::lab::nat;
-use crate::lab::nat::NatMapping;
+use crate::lab::nat::model::NatMapping;
 use crate::lab::plan::NodePlan;
 use crate::lab::run::node::Node;
 use crate::lab::topology::{LinkId, Nat, NodeId, Transport};

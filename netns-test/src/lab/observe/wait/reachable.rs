@@ -145,7 +145,7 @@ fn name_of(host: &Node, node: NodeId) -> Result<String> {
 
 /// Waits until `to` answers. The calling thread is on the node.
 fn reach(host: &Node, here: &Arc<Namespaces>, to: IpAddr, deadline: &Deadline) -> Result<()> {
-        let subject = format!("{} to answer {} over {}", named(host, to), host.name(), family(to));
+    let subject = format!("{} to answer {} over {}", named(host, to), host.name(), family(to));
     let echo = Echo::open(to).map_err(|error| errno::failure("wait for", &subject, &error))?;
     let ended = reach_by(&echo, (host, here), (to, &subject), deadline);
     host.live().note_unroutable(echo.unroutable());
@@ -158,7 +158,7 @@ fn reach_by(
     (to, subject): (IpAddr, &str),
     deadline: &Deadline,
 ) -> Result<()> {
-        let failed = |error: io::Error| errno::failure("wait for", subject, &error);
+    let failed = |error: io::Error| errno::failure("wait for", subject, &error);
     let [mut interval, longest] = INTERVALS;
     let mut refusal = None;
     loop {
