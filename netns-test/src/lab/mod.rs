@@ -50,8 +50,8 @@ pub use crate::lab::nat::model::{FirewallCounter, NatMapping, NatProtocol};
 pub use crate::lab::observe::link_stats::LinkStats;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::snapshot::{
-    Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
-    Snapshot, SocketState, TcpState,
+    Counters, InterfaceState, NatState, NeighbourState, NextHopState, NodeState, RouteState,
+    RuleState, Snapshot, SocketState, TcpState,
 };
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::sockets::{Endpoint, Protocol};

@@ -1,0 +1,6 @@
+//! NATs and firewalls: each kind against what packets show of it, with several hosts, over time,
+//! and in pairs; their handles, and what becomes of them.
+
+mod handles;
+mod home;
+mod life;
