@@ -11,6 +11,8 @@
 pub(crate) mod addr;
 pub(crate) mod attr;
 #[cfg(feature = "lab")]
+pub(crate) mod conntrack;
+#[cfg(feature = "lab")]
 pub(crate) mod dump;
 #[cfg(feature = "lab")]
 pub(crate) mod events;

@@ -4,7 +4,16 @@
 //! All functions take a socket that was opened in the node's network, and are called on a thread
 //! in it.
 
+pub(crate) mod apply;
+mod filter;
+mod firewall;
+mod learn;
 pub(crate) mod model;
+mod ruleset;
+mod sets;
+mod timeouts;
+mod translate;
+mod zones;
 
 use crate::error::Failure;
 use crate::lab::nat::model::{FirewallCounter, NatMapping};
@@ -12,32 +21,31 @@ use crate::lab::plan::NodePlan;
 use crate::netlink::nft::Nft;
 
 /// Replaces all NATs and the firewall of a node by those of its plan, or removes them if it has
-/// none. The old rules are valid until the new ones are. Mappings are forgotten; flows that the
-/// kernel knows keep their translation (see [`flush`]).
+/// none. The old rules are valid until the new ones are, and one error leaves all as it was.
+///
+/// Mappings stay if the NAT on the same place in the plan maps as before; else they are forgotten.
+/// Flows that the kernel knows keep their translation. [`flush`] forgets all of that.
 pub(crate) fn apply(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
-    let _ = (nft, node);
-    Err(Failure::new("apply", "NAT", "not yet"))
+    apply::apply(nft, node)
 }
 
 /// Forgets all mappings and flows of a node, as a restart of the router does. Rules and counters
 /// stay.
 pub(crate) fn flush(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
-    let _ = (nft, node);
-    Err(Failure::new("flush", "NAT", "not yet"))
+    apply::flush(nft, node)
 }
 
-/// Lists the mappings of all NATs of a node, without forwarded ports and 1:1 addresses.
+/// Lists the mappings of all NATs of a node, without forwarded ports that are not in use, and
+/// without 1:1 addresses.
 pub(crate) fn mappings(nft: &mut Nft, node: &NodePlan) -> Result<Vec<NatMapping>, Failure> {
-    let _ = (nft, node);
-    Err(Failure::new("list", "mappings", "not yet"))
+    apply::mappings(nft, node)
 }
 
-/// Lists the rules of a node's firewall and NATs that can drop packets or that a user has written,
-/// with their counters, in the order of the rules.
+/// Lists the rules of a node's firewall and NATs that drop packets, and all rules that a user has
+/// written, with their counters.
 pub(crate) fn firewall_counters(
     nft: &mut Nft,
     node: &NodePlan,
 ) -> Result<Vec<FirewallCounter>, Failure> {
-    let _ = (nft, node);
-    Err(Failure::new("list", "rules", "not yet"))
+    apply::counters(nft, node)
 }
