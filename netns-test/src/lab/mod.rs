@@ -68,7 +68,7 @@ pub use crate::lab::plan::impairment::{
 pub use crate::lab::plan::nat::{
     FirewallPlan, FirewallRulePlan, NatPlan, NatTimeouts, PortForwardPlan,
 };
-pub use crate::lab::plan::routes::path::{Hop, Path, PathOutcome, Reachability};
+pub use crate::lab::plan::routes::path::{Hop, Path, PathOutcome, Reachability, Translation};
 pub use crate::lab::plan::{
     InterfaceKind, InterfacePlan, InterfaceRef, LinkPlan, NodePlan, Plan, RoutePlan, SegmentKind,
     SegmentPlan,
