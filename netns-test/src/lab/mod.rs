@@ -42,6 +42,12 @@ pub use crate::lab::impair::stats::{DirectionStats, FlowName, Lost, LostPacket};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::link_stats::LinkStats;
 #[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::probe::kind::{Hairpinning, NatKind};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::probe::lifetime::MappingLifetime;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::probe::reflector::Reflector;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::snapshot::{
     Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
     Snapshot, SocketState, TcpState,
