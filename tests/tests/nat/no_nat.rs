@@ -11,7 +11,9 @@ fn routed() -> (Lab, [NodeId; 3]) {
     let mut net = Topology::new();
     let [client, a, b] = ["client", "a", "b"].map(|name| net.host(name));
     let home = net.router("home");
-    [client, a, b].map(|host| net.link(host, home));
+    for host in [client, a, b] {
+        net.link(host, home);
+    }
     (net.build().unwrap(), [client, a, b])
 }
 

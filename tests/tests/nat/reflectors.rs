@@ -125,7 +125,10 @@ fn the_ports_are_free_after_the_guard() {
     let error = lab[server].reflector(3479).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(98));
     let text = error.said();
-    assert!(text.starts_with("bind udp ") && text.contains(":3479 of server: EADDRINUSE"), "{text}");
+    assert!(
+        text.starts_with("bind udp ") && text.contains(":3479 of server: EADDRINUSE"),
+        "{text}"
+    );
     drop(reflector);
     drop(lab[server].reflector(3479).unwrap());
     let text = lab[server].reflector(0).unwrap_err().said();

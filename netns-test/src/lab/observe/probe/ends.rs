@@ -94,9 +94,8 @@ impl<'a> Probe<'a> {
         let (node, here) = &self.nodes[at];
         let now: Vec<IpAddr> =
             here.netlink.addresses()?.iter().map(|one| one.cidr.address()).collect();
-        let is_usable = |one: &&IpAddr| {
-            one.is_ipv4() == is_ipv4 && !one.is_loopback() && !is_link_local(**one)
-        };
+        let is_usable =
+            |one: &&IpAddr| one.is_ipv4() == is_ipv4 && !one.is_loopback() && !is_link_local(**one);
         let planned = &node.fabric().plan.nodes()[node.position()].addresses;
         let mut planned = planned.iter().filter(|one| now.contains(one));
         let found = planned.find(is_usable).or_else(|| now.iter().find(is_usable));
@@ -228,8 +227,7 @@ impl End {
             Ok((socket.local_addr()?, socket))
         };
         let opened: io::Result<_> = open();
-        let (address, socket) =
-            opened.map_err(|error| errno::failure("bind", object, &error))?;
+        let (address, socket) = opened.map_err(|error| errno::failure("bind", object, &error))?;
         Ok(Self { socket, node: node.name().to_owned(), address })
     }
 

@@ -143,10 +143,7 @@ mod tests {
         let filtering = Filtering::EndpointIndependent;
         let open = NatKind { mapping: None, filtering, ..home };
         assert!(!open.is_translated());
-        assert_eq!(
-            open.to_string(),
-            "no NAT, endpoint-independent filtering, address 192.168.1.2"
-        );
+        assert_eq!(open.to_string(), "no NAT, endpoint-independent filtering, address 192.168.1.2");
     }
 
     #[test]

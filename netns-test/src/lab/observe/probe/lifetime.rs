@@ -98,11 +98,7 @@ fn measure(probe: &Probe<'_>) -> Result<MappingLifetime> {
     Err(probe.failure(reason).of(Kind::Timeout).into())
 }
 
-fn wait_until(
-    probe: &Probe<'_>,
-    time: Instant,
-    why: impl Fn() -> String,
-) -> Result<()> {
+fn wait_until(probe: &Probe<'_>, time: Instant, why: impl Fn() -> String) -> Result<()> {
     loop {
         let left = time.saturating_duration_since(Instant::now());
         if left.is_zero() {

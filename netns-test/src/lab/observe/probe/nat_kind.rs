@@ -48,12 +48,7 @@ impl Lab {
     /// # }
     /// ```
     #[track_caller]
-    pub fn nat_kind(
-        &self,
-        client: NodeId,
-        server_a: NodeId,
-        server_b: NodeId,
-    ) -> Result<NatKind> {
+    pub fn nat_kind(&self, client: NodeId, server_a: NodeId, server_b: NodeId) -> Result<NatKind> {
         self[client].wait(LIMIT).nat_kind(&self[server_a], &self[server_b])
     }
 }
@@ -93,10 +88,12 @@ fn find(probe: &Probe<'_>) -> Result<NatKind> {
     let is_translated = !preserved.iter().all(is_own);
     let is_preserved = preserved.iter().filter(|(end, seen)| end.address.port() == seen.port());
 
-    let filtering = filtering(probe, pair(&opened, &a[0]), [&a[1], &b[1]], [
-        pair(&marker, &a[0]),
-        pair(&marker, &b[0]),
-    ])?;
+    let filtering = filtering(
+        probe,
+        pair(&opened, &a[0]),
+        [&a[1], &b[1]],
+        [pair(&marker, &a[0]), pair(&marker, &b[0])],
+    )?;
     let hairpinning = match is_translated {
         true => hairpinning(probe, [&x, &y], pair(&marker, &a[0]), inside)?,
         false => Hairpinning::None,
@@ -152,8 +149,7 @@ fn hairpinning(
 ) -> Result<Hairpinning> {
     let server = marker.outside;
     let heard = probe.marked(y, marker, |probe| {
-        let [of_x, of_y] =
-            [x, y].map(|inside| probe.outward(Pair { inside, outside: server }));
+        let [of_x, of_y] = [x, y].map(|inside| probe.outward(Pair { inside, outside: server }));
         let (of_x, of_y) = (of_x?, of_y?);
         // Both, so that each has sent to the other one, as filters want it.
         probe.send(y, of_x);
