@@ -1,5 +1,12 @@
 //! NATs and firewalls: each kind against what packets show of it, with several hosts, over time,
 //! and in pairs.
 
+mod icmp;
+mod kinds;
 mod no_nat;
+mod packets;
+mod punching;
 mod reflectors;
+mod refresh;
+mod tcp;
+mod theory;
