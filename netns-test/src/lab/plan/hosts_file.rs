@@ -25,6 +25,11 @@ impl Plan {
         }
     }
 
+    /// Returns the contents of `/etc/hosts` on a node, by its position.
+    pub(crate) fn hosts_text_of(&self, _node: usize) -> &str {
+        &self.hosts_file
+    }
+
     /// Returns the contents of `/etc/hosts` on all nodes that have addresses.
     pub(crate) fn hosts_text(&self) -> &str {
         &self.hosts_file
