@@ -11,6 +11,7 @@ use crate::lab::plan::hosts_file;
 use crate::lab::plan::impairment::check;
 use crate::lab::plan::interfaces;
 use crate::lab::plan::interfaces::Draft;
+use crate::lab::plan::nat::{declared, set};
 use crate::lab::plan::routes::fib::Fib;
 use crate::lab::plan::routes::shortest_paths;
 use crate::lab::plan::routes::static_routes;
@@ -53,14 +54,17 @@ impl Topology {
         let mut drafts = interfaces::all(self, &mut errors);
         interfaces::macs(self, &mut drafts, &mut errors);
         let (mut segments, of_links) = segments::find(self, &mut drafts, &mut errors);
-        addresses::assign(self, &mut drafts, (&mut segments, &of_links), &mut errors);
+        let nats = declared::find(self, &drafts, &mut errors);
+        addresses::assign(self, (&mut drafts, &nats), (&mut segments, &of_links), &mut errors);
         segments::mtus(self, &mut drafts, (&mut segments, &of_links), &mut errors);
         let links = links(self, &drafts, (&segments, &of_links), &mut errors);
         let mut nodes: Vec<NodePlan> =
             self.nodes.iter().zip(drafts).map(|(node, drafts)| planned(node, drafts)).collect();
+        set::nats(self, &nats, (&mut nodes, &segments), &mut errors);
         order::order(&mut nodes, &segments);
         static_routes::routes(self, &mut nodes, &segments, &mut errors);
         shortest_paths::compute(&mut nodes, &segments);
+        set::firewalls(self, (&mut nodes, &segments), &mut errors);
         let (owners, fibs, hosts_file) = (HashMap::new(), Vec::new(), String::new());
         let ids = self.ids.clone();
         let mut plan = Plan { ids, nodes, links, segments, owners, fibs, hosts_file };
