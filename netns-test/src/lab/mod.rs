@@ -15,7 +15,6 @@ pub(crate) mod fabric;
 #[expect(dead_code, reason = "the engine that uses it follows")]
 pub(crate) mod impair;
 #[cfg(all(target_os = "linux", not(miri)))]
-#[expect(dead_code, reason = "the build of labs that uses it follows")]
 pub(crate) mod nat;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod observe;
@@ -48,6 +47,12 @@ pub use crate::lab::impair::stats::{DirectionStats, FlowName, Lost, LostPacket};
 pub use crate::lab::nat::model::{FirewallCounter, NatMapping, NatProtocol};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::link_stats::LinkStats;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::probe::kind::{Hairpinning, NatKind};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::probe::lifetime::MappingLifetime;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::probe::reflector::Reflector;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::snapshot::{
     Counters, InterfaceState, NatState, NeighbourState, NextHopState, NodeState, RouteState,

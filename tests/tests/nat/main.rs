@@ -3,4 +3,13 @@
 
 mod handles;
 mod home;
+mod icmp;
+mod kinds;
 mod life;
+mod no_nat;
+mod packets;
+mod punching;
+mod reflectors;
+mod refresh;
+mod tcp;
+mod theory;
