@@ -38,8 +38,8 @@ impl Node {
         let after = current(&plan, &fabric.indexes, &links);
         let expected = new_addresses(&before.plan, &after.plan);
         // Partitions apply before the first packet.
-        fabric.partitions.expect(&fabric.nodes, &expected, None)?;
-        let done = fabric.pass_on(&before, &after);
+        let done = fabric.partitions.expect(&fabric.nodes, &expected, None);
+        let done = done.and_then(|()| fabric.pass_on(&before, &after));
         let done = done.and_then(|()| self.common.rename(&fabric.nodes, Names::of(&after.plan)));
         let done = done.inspect_err(|_| drop(fabric.pass_on(&after, &before)));
         if done.is_ok() {
