@@ -9,6 +9,8 @@ pub(crate) mod extension;
 pub(crate) mod extras;
 pub(crate) mod golden;
 pub(crate) mod impairments;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod nat;
 pub(crate) mod random;
 pub(crate) mod shapes;
 pub(crate) mod stability;
