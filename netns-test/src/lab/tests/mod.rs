@@ -9,6 +9,7 @@ pub(crate) mod extension;
 pub(crate) mod extras;
 pub(crate) mod golden;
 pub(crate) mod impairments;
+pub(crate) mod nat;
 pub(crate) mod random;
 pub(crate) mod shapes;
 pub(crate) mod stability;
