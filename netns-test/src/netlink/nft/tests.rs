@@ -1,1 +1,1 @@
-//! Tests.
+//! The bytes of messages.

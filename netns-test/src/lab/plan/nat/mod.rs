@@ -6,6 +6,7 @@ pub(crate) mod inside;
 pub(crate) mod numbers;
 pub(crate) mod realms;
 pub(crate) mod set;
+pub(crate) mod text;
 pub(crate) mod view;
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -287,6 +287,6 @@ impl NatPlan {
     }
 }
 
-fn family(address: IpAddr) -> usize {
+pub(crate) fn family(address: IpAddr) -> usize {
     usize::from(!address.is_ipv4())
 }

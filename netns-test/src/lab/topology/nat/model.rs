@@ -164,6 +164,18 @@ impl Traffic {
         Self { protocol: TrafficProtocol::Udp, ports: vec![ports], ..Self::any() }
     }
 
+    /// Creates a matcher of all TCP connections.
+    #[must_use]
+    pub fn all_tcp() -> Self {
+        Self { protocol: TrafficProtocol::Tcp, ..Self::any() }
+    }
+
+    /// Creates a matcher of all UDP flows.
+    #[must_use]
+    pub fn all_udp() -> Self {
+        Self { protocol: TrafficProtocol::Udp, ..Self::any() }
+    }
+
     /// Creates a matcher of ICMP and ICMPv6 echo requests.
     #[must_use]
     pub fn ping() -> Self {

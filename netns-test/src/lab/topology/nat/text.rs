@@ -4,12 +4,13 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::lab::topology::Topology;
 use crate::lab::topology::id::NodeId;
 use crate::lab::topology::nat::Nat;
 use crate::lab::topology::nat::firewall::Firewall;
 use crate::lab::topology::nat::model::{
-    Filtering, FirewallAction, FirewallDirection, FirewallRule, Ipv6Nat, Mapping, Traffic,
-    TrafficProtocol, Transport,
+    DeclaredFirewall, DeclaredForward, DeclaredNat, Filtering, FirewallAction, FirewallDirection,
+    FirewallRule, Ipv6Nat, Mapping, Traffic, TrafficProtocol, Transport,
 };
 use crate::lab::topology::nat::reference::Reference;
 
@@ -80,39 +81,43 @@ impl fmt::Display for FirewallAction {
 /// Writes the kind in the words of RFC 4787, and what differs from [`Nat::new`].
 impl fmt::Display for Nat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            mapping,
-            filtering,
-            port_preservation,
-            hairpinning,
-            inbound_refresh,
-            pool,
-            is_paired,
-            ports,
-            block,
-            udp_timeout,
-            tcp_established_timeout,
-            tcp_transitory_timeout,
-            icmp_timeout,
-            one_to_one,
-            ipv6,
-        } = self;
-        let flags = [*port_preservation, *hairpinning, *inbound_refresh];
-        let mut words = kind(*mapping, *filtering, flags);
-        if !pool.is_empty() {
-            let all: Vec<String> = pool.iter().map(ToString::to_string).collect();
-            let paired = if *is_paired { "" } else { " (not paired)" };
-            words.push(format!("pool {}{paired}", all.join(" ")));
-        }
-        words.extend((*ports != ALL_PORTS).then(|| format!("ports {}", port_range(ports))));
-        words.extend(block.map(|count| format!("{count} ports for each host")));
-        let all = [udp_timeout, tcp_established_timeout, tcp_transitory_timeout, icmp_timeout];
-        words.extend(timeouts(all.map(Duration::as_secs)));
-        let inside = |one: &Reference<NodeId>| node_name(*one);
-        words.extend(one_to_one.iter().map(|(ip, node)| format!("{ip} for {}", inside(node))));
-        words.extend((*ipv6 != Ipv6Nat::Routed).then(|| format!("IPv6 {ipv6}")));
-        f.write_str(&words.join(", "))
+        f.write_str(&nat(self, node_name))
     }
+}
+
+/// Returns the text of a NAT; `name` returns the name of a node.
+pub(crate) fn nat(nat: &Nat, name: impl Fn(Reference<NodeId>) -> String) -> String {
+    let Nat {
+        mapping,
+        filtering,
+        port_preservation,
+        hairpinning,
+        inbound_refresh,
+        pool,
+        is_paired,
+        ports: range,
+        block,
+        udp_timeout,
+        tcp_established_timeout,
+        tcp_transitory_timeout,
+        icmp_timeout,
+        one_to_one,
+        ipv6,
+    } = nat;
+    let flags = [*port_preservation, *hairpinning, *inbound_refresh];
+    let mut words = kind(*mapping, *filtering, flags);
+    if !pool.is_empty() {
+        let all: Vec<String> = pool.iter().map(ToString::to_string).collect();
+        let paired = if *is_paired { "" } else { ", arbitrary pooling" };
+        words.push(format!("pool {}{paired}", all.join(" ")));
+    }
+    words.extend(ports(range));
+    words.extend(block.map(|count| format!("{count} ports for each host")));
+    let all = [udp_timeout, tcp_established_timeout, tcp_transitory_timeout, icmp_timeout];
+    words.extend(timeouts(all.map(Duration::as_secs)));
+    words.extend(one_to_one.iter().map(|(ip, node)| format!("{ip} is {}", name(*node))));
+    words.extend((*ipv6 != Ipv6Nat::Routed).then(|| format!("IPv6 {ipv6}")));
+    words.join(", ")
 }
 
 /// External ports of a NAT that sets none.
@@ -195,6 +200,45 @@ pub(crate) fn port_range(ports: &RangeInclusive<u16>) -> String {
     match (ports.start(), ports.end()) {
         (first, last) if first == last => first.to_string(),
         (first, last) => format!("{first}-{last}"),
+    }
+}
+
+/// A line about a NAT, a forwarded port or a firewall of a topology.
+#[derive(Debug)]
+pub(crate) struct RuleLine {
+    /// Node; `None` for the id of another topology.
+    pub(crate) node: Option<usize>,
+    /// `nat`, `forward` or `firewall`.
+    pub(crate) what: &'static str,
+    /// ` on ` and the outside link, or nothing.
+    pub(crate) on: String,
+    pub(crate) text: String,
+}
+
+impl Topology {
+    /// Returns the lines of all NATs, forwarded ports and firewalls.
+    pub(crate) fn rule_lines(&self) -> Vec<RuleLine> {
+        let name = |node: Option<usize>| node.map_or("?", |node| &self.nodes[node].name);
+        let on = |link: Option<usize>| {
+            format!(" on {}", link.map_or("?".to_owned(), |link| self.link_name(link)))
+        };
+        let named = |node: Reference<NodeId>| name(node.node(&self.ids)).to_owned();
+        let nats = self.nats.iter().map(|one| {
+            let DeclaredNat { router, link, nat: value } = one;
+            let text = nat(value, named);
+            RuleLine { node: *router, what: "nat", on: on(*link), text }
+        });
+        let forwards = self.forwards.iter().map(|one| {
+            let DeclaredForward { router, link, protocol, external_port, to, to_port } = one;
+            let text = format!("{protocol} {external_port} to {}:{to_port}", name(*to));
+            RuleLine { node: *router, what: "forward", on: on(*link), text }
+        });
+        let firewalls = self.firewalls.iter().map(|one| {
+            let DeclaredFirewall { node, firewall: value } = one;
+            let text = firewall(value, named).join("; ");
+            RuleLine { node: *node, what: "firewall", on: String::new(), text }
+        });
+        nats.chain(forwards).chain(firewalls).collect()
     }
 }
 
