@@ -30,9 +30,8 @@ fn homes(kinds: [Kind; 2]) -> Homes {
     let names = [("alice", "home-a"), ("bob", "home-b")];
     let hosts = names.map(|(host, home)| (net.host(host), net.router(home)));
     for ((host, home), kind) in hosts.into_iter().zip(kinds) {
-        let lan = net.link(host, home);
+        net.link(host, home);
         let wan = net.link(home, internet).id();
-        drop(lan);
         if let Some((mapping, filtering)) = kind {
             net.nat(home, wan, Nat::new().mapping(mapping).filtering(filtering));
         }

@@ -37,7 +37,7 @@ pub(crate) enum Flow {
     Expiration = 5,
     SourcePort = 11,
     DestinationPort = 12,
-    Zone = 16,
+    Zone = 17,
     SourceIpv4 = 19,
     DestinationIpv4 = 20,
 }
