@@ -1,14 +1,11 @@
 //! NATs and firewalls: each kind against what packets show of it, with several hosts, over time,
-//! and in pairs.
+//! and in pairs; their handles, and what becomes of them.
 
+mod behaviour;
 mod changes;
-mod icmp;
-mod kinds;
-mod no_nat;
+mod handles;
+mod home;
+mod life;
 mod packets;
-mod pools;
-mod punching;
-mod reflectors;
-mod refresh;
-mod tcp;
-mod theory;
+mod pairs;
+mod probes;

@@ -20,13 +20,17 @@ pub(crate) fn apply(node: &NodePlan, place: &Place) -> Result<(), Failure> {
 }
 
 /// Replaces the NATs and the firewall of a node, all at once. If addresses and ports are to be
-/// translated in another way, all mappings are forgotten.
+/// translated in another way, all mappings are forgotten. Flows that a new firewall does not let
+/// pass end.
 pub(crate) fn replace([before, after]: [&NodePlan; 2], place: &Place) -> Result<(), Failure> {
     let translates_anew =
         !before.nats.iter().map(without_forwards).eq(after.nats.iter().map(without_forwards));
     on(place, &after.name, |nft| {
         nat::apply(nft, after)?;
-        if translates_anew { nat::flush(nft, after) } else { Ok(()) }
+        if translates_anew {
+            nat::flush(nft, after)?;
+        }
+        if before.firewall != after.firewall { nat::end_denied(nft, after) } else { Ok(()) }
     })
 }
 

@@ -7,6 +7,7 @@
 pub(crate) mod apply;
 mod filter;
 mod firewall;
+mod judge;
 mod learn;
 pub(crate) mod model;
 mod ruleset;
@@ -18,6 +19,7 @@ mod zones;
 use crate::error::Failure;
 use crate::lab::nat::model::{FirewallCounter, NatMapping};
 use crate::lab::plan::NodePlan;
+use crate::netlink::conntrack;
 use crate::netlink::nft::Nft;
 
 /// Replaces all NATs and the firewall of a node by those of its plan, or removes them if it has
@@ -27,6 +29,15 @@ use crate::netlink::nft::Nft;
 /// Flows that the kernel knows keep their translation. [`flush`] forgets all of that.
 pub(crate) fn apply(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
     apply::apply(nft, node)
+}
+
+/// Forgets the flows that the firewall of a node would not let pass as it is now. Their next packets
+/// are the first ones of new flows.
+pub(crate) fn end_denied(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
+    let Some(judge) = judge::Judge::of(node) else { return Ok(()) };
+    let flows = conntrack::flows(nft)?;
+    let mut denied = flows.iter().filter(|flow| !judge.passes(flow));
+    denied.try_for_each(|flow| conntrack::forget(nft, flow))
 }
 
 /// Forgets all mappings and flows of a node, as a restart of the router does. Rules and counters

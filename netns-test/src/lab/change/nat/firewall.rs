@@ -7,8 +7,10 @@ use crate::lab::run::node::Node;
 use crate::lab::topology::Firewall;
 
 impl Node {
-    /// Puts a firewall on the node, in place of the one that it has, all at once. It stays when the
-    /// node is powered off and on, and when the lab is extended, unless the extended topology
+    /// Puts a firewall on the node, in place of the one that it has, all at once. A connection that
+    /// it does not let pass ends: none of its packets pass from now on. The others continue.
+    ///
+    /// The firewall stays when the node is powered off and on, and when the lab is extended, unless the extended topology
     /// declares another one than before.
     ///
     /// # Errors

@@ -156,7 +156,7 @@ impl Node {
         to: NodeId,
         port: u16,
     ) -> Result<()> {
-        let what = format!("{} port {external_port} forwarded", word(protocol));
+        let what = format!("{} port {external_port} forwarded", protocol);
         located(self.redeclare(&what, |topology| {
             let router = self.id();
             topology.forward_port(router, outside, protocol, external_port, to, port);
@@ -176,7 +176,7 @@ impl Node {
         protocol: Transport,
         external_port: u16,
     ) -> Result<()> {
-        let port = format!("{} port {external_port}", word(protocol));
+        let port = format!("{} port {external_port}", protocol);
         located(self.link_of("remove", outside).map_err(Into::into).and_then(|link| {
             self.redeclare(&format!("{port} not forwarded any more"), |topology| {
                 let place = (self.position(), link);
@@ -300,12 +300,5 @@ impl NodeNat<'_> {
 impl fmt::Debug for NodeNat<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "NodeNat(of {})", self.node.name())
-    }
-}
-
-fn word(protocol: Transport) -> &'static str {
-    match protocol {
-        Transport::Tcp => "TCP",
-        Transport::Udp => "UDP",
     }
 }

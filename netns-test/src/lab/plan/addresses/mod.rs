@@ -223,38 +223,22 @@ impl Work<'_, '_, '_> {
         }
         // By family, then by the first address, then the largest subnet first.
         all.sort_by_key(|&(subnet, at)| (!subnet.is_ipv4(), subnet.range().0, subnet.prefix(), at));
-        let count = self.realms.iter().map(Realms::count).max().unwrap_or(1);
-        for realm in 0..count {
-            self.check_overlaps_of(realm, &all);
-        }
-    }
-
-    /// Reports the overlaps of a realm's sorted subnets, with each other and with those of realms
-    /// that it sees.
-    fn check_overlaps_of(&mut self, realm: usize, all: &[(Subnet, usize)]) {
-        let realm_of = |subnet: Subnet, at: usize| {
-            let realms = &self.realms[family(subnet.network())];
-            (realms.of(at), realms.sees(realm, realms.of(at)))
-        };
-        let mut widest: Option<(Subnet, usize)> = None;
-        for &(subnet, at) in all {
-            let (own, is_seen) = realm_of(subnet, at);
-            if !is_seen {
-                continue;
-            }
-            match widest {
-                Some((other, place)) if other.overlaps(subnet) => {
-                    let is_own = own == realm || realm_of(other, place).0 == realm;
-                    // Two equal subnets of one address are reported as a duplicate address.
-                    if is_own && (other != subnet || other.host_bits() > 0) {
-                        let name =
-                            |at: usize| SegmentPlan::label(self.segments[at].kind, self.topology);
-                        let (subnets, places) = ([other, subnet], [name(place), name(at)]);
-                        self.errors.push(TopologyError::OverlappingSubnets { subnets, places });
+        let mut found = Vec::new();
+        for of in FAMILIES {
+            for set in self.realms[of].together() {
+                let is_seen = |(subnet, at): &&(Subnet, usize)| {
+                    family(subnet.network()) == of && set[self.realms[of].of(*at)]
+                };
+                for overlap in overlaps(all.iter().filter(is_seen)) {
+                    if !found.contains(&overlap) {
+                        found.push(overlap);
                     }
                 }
-                _ => widest = Some((subnet, at)),
             }
+        }
+        for (subnets, places) in found {
+            let places = places.map(|at| SegmentPlan::label(self.segments[at].kind, self.topology));
+            self.errors.push(TopologyError::OverlappingSubnets { subnets, places });
         }
     }
 
@@ -407,7 +391,7 @@ impl Work<'_, '_, '_> {
         }
         let realm = self.realms[0].of(at);
         for (other, segment) in self.segments.iter().enumerate() {
-            let is_seen = self.realms[0].are_related(realm, self.realms[0].of(other));
+            let is_seen = self.realms[0].are_together(realm, self.realms[0].of(other));
             let overlap =
                 segment.subnets.iter().find(|one| one.contains(ip) && one.host_bits() > 0);
             if let (true, Some(subnet)) = (is_seen, overlap) {
@@ -456,7 +440,7 @@ impl Work<'_, '_, '_> {
         let realms = &self.realms[family(address)];
         let [one, two] = [one, two]
             .map(|place| realms.of(self.drafts[place.node][place.interface].plan.segment));
-        realms.are_related(one, two)
+        realms.are_together(one, two)
     }
 
     /// Returns the name of an interface in messages.
@@ -470,6 +454,26 @@ impl Work<'_, '_, '_> {
             _ => format!("`{}` of `{node}`", draft.plan.name),
         }
     }
+}
+
+/// Returns the overlaps among sorted subnets of one family, with the segments.
+fn overlaps<'a, I>(all: I) -> Vec<([Subnet; 2], [usize; 2])>
+where
+    I: Iterator<Item = &'a (Subnet, usize)>,
+{
+    let (mut found, mut widest): (_, Option<(Subnet, usize)>) = (Vec::new(), None);
+    for &(subnet, at) in all {
+        match widest {
+            Some((other, place)) if other.overlaps(subnet) => {
+                // Two equal subnets of one address are reported as a duplicate address.
+                if other != subnet || other.host_bits() > 0 {
+                    found.push(([other, subnet], [place, at]));
+                }
+            }
+            _ => widest = Some((subnet, at)),
+        }
+    }
+    found
 }
 
 fn family(address: IpAddr) -> usize {

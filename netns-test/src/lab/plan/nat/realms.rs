@@ -65,6 +65,8 @@ pub(crate) struct Realms {
     of: Vec<usize>,
     /// Whether a realm sees another one; empty if there is only one realm.
     sees: Vec<Vec<bool>>,
+    /// Sets of realms that some node sees together, without repetition.
+    together: Vec<Vec<bool>>,
     /// Routers whose NAT does not separate its inside from its outside.
     bypassed: Vec<usize>,
 }
@@ -87,7 +89,8 @@ impl Realms {
 
     /// Returns one realm of all segments.
     pub(crate) fn one(segments: usize) -> Self {
-        Self { of: vec![0; segments], sees: Vec::new(), bypassed: Vec::new() }
+        let (sees, together) = (Vec::new(), vec![vec![true]]);
+        Self { of: vec![0; segments], sees, together, bypassed: Vec::new() }
     }
 
     /// Finds the realms of segments; `nodes` are the nodes with addresses.
@@ -110,12 +113,26 @@ impl Realms {
         let roots = joined.into_roots();
         let mut work = Work { roots, numbers: HashMap::new(), borders: Vec::new() };
         work.borders(&nodes);
-        let closed = closure(work.numbers.len() + 1, &work.borders);
-        let (sees, bypassed) = closed;
+        let (sees, bypassed) = closure(work.numbers.len() + 1, &work.borders);
         let of: Vec<usize> = work.roots.iter().map(|root| work.number(*root)).collect();
-        let mut realms = Self { of, sees, bypassed };
+        let mut realms = Self { of, together: sees.clone(), sees, bypassed };
         realms.take_unrouted(&is_routed, &work.roots, &nodes);
+        realms.add_nodes(&nodes);
         realms
+    }
+
+    /// Adds what nodes in several realms see together.
+    fn add_nodes(&mut self, nodes: &[Ports]) {
+        for node in nodes {
+            let mut own: Vec<usize> = node.ports.iter().map(|(at, _)| self.of[*at]).collect();
+            own.sort_unstable();
+            own.dedup();
+            let seen = |realm: usize| own.iter().any(|one| self.sees(*one, realm));
+            let set: Vec<bool> = (0..self.count()).map(seen).collect();
+            if own.len() > 1 && !self.together.contains(&set) {
+                self.together.push(set);
+            }
+        }
     }
 
     /// Puts segments without routers into the realm of their nodes, if that is one.
@@ -149,9 +166,14 @@ impl Realms {
         from == to || self.sees.get(from).is_some_and(|row| row[to])
     }
 
-    /// Returns whether one of two realms sees the other.
-    pub(crate) fn are_related(&self, one: usize, two: usize) -> bool {
-        self.sees(one, two) || self.sees(two, one)
+    /// Returns the sets of realms that some node sees together.
+    pub(crate) fn together(&self) -> &[Vec<bool>] {
+        &self.together
+    }
+
+    /// Returns whether some node sees both realms.
+    pub(crate) fn are_together(&self, one: usize, two: usize) -> bool {
+        one == two || self.together.iter().any(|set| set[one] && set[two])
     }
 
     /// Returns the number of realms.

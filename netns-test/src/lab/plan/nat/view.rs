@@ -63,7 +63,11 @@ impl View<'_> {
 
     /// Returns who sees what a node sees.
     pub(crate) fn viewer(&self, node: usize) -> Viewer {
-        Viewer { realms: [0, 1].map(|of| self.realms_of(node, of)) }
+        let realms = [0, 1].map(|of| match self.realms[of].count() {
+            1 => vec![0],
+            _ => self.realms_of(node, of),
+        });
+        Viewer { realms }
     }
 
     /// Returns the addresses to which the viewer sends for a node: those that it sees, and else
@@ -242,6 +246,13 @@ impl View<'_> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Viewer {
     realms: [Vec<usize>; 2],
+}
+
+impl Viewer {
+    /// Returns a viewer that is inside of no NAT.
+    pub(crate) fn outermost() -> Self {
+        Self { realms: [0, 1].map(|_| vec![0]) }
+    }
 }
 
 /// Returns the external addresses of packets from `own` addresses.

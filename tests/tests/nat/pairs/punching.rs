@@ -9,7 +9,7 @@ use netns_test::{Lab, Topology, netns_test};
 use test_case::test_case;
 use tokio::net::TcpSocket;
 
-use super::packets::{KINDS, LIMIT, Udp};
+use crate::packets::{KINDS, LIMIT, Udp};
 use super::theory::{Kind, can_punch};
 
 /// Pauses after rounds of packets. What has not come after all of them does not come.
