@@ -38,7 +38,11 @@ fn a_flush_and_a_restart_forget_mappings() {
         };
         let mappings = nat.mappings().unwrap();
         assert!(mappings.iter().any(is_hers), "{mappings:?}");
-        if is_restart { nat.reboot().unwrap() } else { nat.flush().unwrap() }
+        if is_restart {
+            nat.reboot().unwrap()
+        } else {
+            nat.flush().unwrap()
+        }
         let mappings = nat.mappings().unwrap();
         assert_eq!(mappings, [], "after restart: {is_restart}");
         let late = || drop(b.send(external));
@@ -61,7 +65,7 @@ fn the_translation_follows_the_address_of_the_outside_interface() {
     let before = alice.talks(&server);
     let interface = lab[home].interface(wan);
     interface.add_addr("203.0.113.99/24").unwrap();
-    interface.remove_addr(before.ip()).unwrap();
+    interface.remove_addr(format!("{}/24", before.ip())).unwrap();
     let after = alice.talks(&server);
     assert_eq!(after.ip(), IpAddr::from([203, 0, 113, 99]));
     assert_eq!(server.reaches(after, &alice), server.at);

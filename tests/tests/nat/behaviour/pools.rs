@@ -90,7 +90,7 @@ fn external_ports_are_of_the_range_and_run_out() {
 
 #[netns_test]
 fn each_host_has_a_block_of_ports() {
-    let net = named(|_| Nat::carrier().ports_per_host(32));
+    let net = named(|_| Nat::full_cone().port_preservation(false).ports_per_host(32));
     let server = Udp::open(&net.lab[net.server], 3478);
     let mut blocks = Vec::new();
     for host in net.hosts {
@@ -158,7 +158,7 @@ fn two_nats_are_one_behind_the_other() {
     for server in [a, b] {
         net.link(server, internet);
     }
-    net.nat(carrier, uplink, Nat::carrier());
+    net.nat(carrier, uplink, Nat::full_cone().port_preservation(false).ports_per_host(1024));
     let lab = net.build().unwrap_or_else(|error| panic!("{error}"));
     for host in [alice, bob] {
         let kind = lab.nat_kind(host, a, b).unwrap();

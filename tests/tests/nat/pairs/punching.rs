@@ -9,8 +9,8 @@ use netns_test::{Lab, Topology, netns_test};
 use test_case::test_case;
 use tokio::net::TcpSocket;
 
-use crate::packets::{KINDS, LIMIT, Udp};
 use super::theory::{Kind, can_punch};
+use crate::packets::{KINDS, LIMIT, Udp};
 
 /// Pauses after rounds of packets. What has not come after all of them does not come.
 const PAUSES: [u64; 8] = [5, 5, 10, 10, 20, 30, 40, 50];
