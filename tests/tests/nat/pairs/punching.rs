@@ -9,8 +9,8 @@ use netns_test::{Lab, Topology, netns_test};
 use test_case::test_case;
 use tokio::net::TcpSocket;
 
-use super::packets::{KINDS, LIMIT, Udp};
 use super::theory::{Kind, can_punch};
+use crate::packets::{KINDS, LIMIT, Udp};
 
 /// Pauses after rounds of packets. What has not come after all of them does not come.
 const PAUSES: [u64; 8] = [5, 5, 10, 10, 20, 30, 40, 50];
@@ -30,9 +30,8 @@ fn homes(kinds: [Kind; 2]) -> Homes {
     let names = [("alice", "home-a"), ("bob", "home-b")];
     let hosts = names.map(|(host, home)| (net.host(host), net.router(home)));
     for ((host, home), kind) in hosts.into_iter().zip(kinds) {
-        let lan = net.link(host, home);
+        net.link(host, home);
         let wan = net.link(home, internet).id();
-        drop(lan);
         if let Some((mapping, filtering)) = kind {
             net.nat(home, wan, Nat::new().mapping(mapping).filtering(filtering));
         }
