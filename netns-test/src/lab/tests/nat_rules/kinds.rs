@@ -4,7 +4,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use crate::lab::plan::nat::{NatPlan, NatTimeouts};
-use crate::lab::tests::nat_rules::net::{A, B, Net, S1, S2, X, arrives, plan, router, seen, seen_at, v4};
+use crate::lab::tests::nat_rules::net::{
+    A, B, Net, S1, S2, X, arrives, plan, router, seen, seen_at, v4,
+};
 use crate::lab::topology::nat::model::{Filtering, Mapping};
 
 const MAPPINGS: [Mapping; 3] =
@@ -217,7 +219,9 @@ fn an_unused_mapping_expires() {
     seen(&client, &one);
     let mappings = net.mappings(&node);
     assert!(mappings.len() <= 1 && mappings.iter().all(|one| one.expires.is_some()));
-    crate::lab::tests::nat_rules::net::until("the mapping expires", || net.mappings(&node).is_empty());
+    crate::lab::tests::nat_rules::net::until("the mapping expires", || {
+        net.mappings(&node).is_empty()
+    });
 }
 
 #[test]
