@@ -88,7 +88,10 @@ fn add_chain(batch: &mut Batch, nat: &OneNat<'_>, chain: &str, side: u8) {
         batch.rule(chain, &rule.back());
     }
     let times = nat.nat.timeouts;
-    batch.rule(chain, &learn(nat, nat.rule("udp"), (UDP, times.udp), side));
+    let mut add = |rule: Rule, time: (u8, u32)| {
+        learn(nat, &rule, time, side).iter().for_each(|rule| batch.rule(chain, rule));
+    };
+    add(nat.rule("udp"), (UDP, times.udp));
     // The kernel has started the flow's own time-out anew already, by its state.
     let (short, long) = (
         times.tcp_transitory.min(times.tcp_established),
@@ -97,17 +100,17 @@ fn add_chain(batch: &mut Batch, nat: &OneNat<'_>, chain: &str, side: u8) {
     let limit = short.saturating_mul(1000);
     for (how, time) in [(Compare::Above, long), (Compare::AtMost, short)] {
         let tcp = nat.rule("tcp").expires_in(how, limit);
-        batch.rule(chain, &learn(nat, tcp, (TCP, time), side));
+        add(tcp, (TCP, time));
     }
     if side == 0 {
-        batch.rule(chain, &learn(nat, nat.rule("icmp"), (ICMP, times.icmp), side));
+        add(nat.rule("icmp"), (ICMP, times.icmp));
     }
 }
 
 /// Ends a rule for a protocol with the update of all sets.
-fn learn(nat: &OneNat<'_>, rule: Rule, (protocol, time): (u8, u32), side: u8) -> Rule {
+fn learn(nat: &OneNat<'_>, start: &Rule, (protocol, time): (u8, u32), side: u8) -> Vec<Rule> {
     let (names, here, there) = (&nat.names, Some(side), Some(1 - side));
-    let rule = rule.protocol(protocol);
+    let rule = start.clone().protocol(protocol);
     let is_icmp = protocol == ICMP;
     let external_port = if is_icmp { Flow::SourcePort } else { Flow::DestinationPort };
     let endpoint = |rule: Rule, address: Register, port: Register| {
@@ -129,10 +132,21 @@ fn learn(nat: &OneNat<'_>, rule: Rule, (protocol, time): (u8, u32), side: u8) ->
         rule = rule.constant(&[0; 4], PORTS);
     }
     let timeout = seconds(time);
-    rule = rule
-        .update(&names.outward, INNER, Some(EXTERNAL), timeout)
-        .update(&names.inward, KEY, Some(DATA), timeout)
-        .update(&names.ports, PORTS, None, timeout);
+    let mut rules = Vec::new();
+    if side == 1 && nat.nat.mapping != Mapping::EndpointIndependent {
+        // A packet from outside keeps the mapping to its source, if there is one. It makes none,
+        // which could be another one than that of a flow from inside that the kernel knows.
+        let known = rule.clone().find(Found { set: &names.outward, key: INNER, data: EXTERNAL });
+        rules.push(known.update(&names.outward, INNER, Some(EXTERNAL), timeout));
+    } else {
+        rule = rule.update(&names.outward, INNER, Some(EXTERNAL), timeout);
+    }
+    rule = rule.update(&names.inward, KEY, Some(DATA), timeout).update(
+        &names.ports,
+        PORTS,
+        None,
+        timeout,
+    );
     if nat.has_peers() && !is_icmp {
         rule = rule.update(&names.peers, INNER, None, timeout);
     }
@@ -142,7 +156,8 @@ fn learn(nat: &OneNat<'_>, rule: Rule, (protocol, time): (u8, u32), side: u8) ->
         let most = most.into_iter().max().unwrap_or(time);
         rule = rule.update(&names.paired, INNER, Some(EXTERNAL), seconds(most));
     }
-    rule
+    rules.push(rule);
+    rules
 }
 
 fn seconds(time: u32) -> Duration {

@@ -90,6 +90,12 @@ fn to_external(nat: &OneNat<'_>, rule: Rule, is_hairpin: bool) -> Rule {
 /// Inside endpoint to external endpoint.
 fn add_outward(batch: &mut Batch, nat: &OneNat<'_>) {
     let outside = nat.nat.outside.as_str();
+    // The kernel would take another source port where the inside endpoint has a flow with the same
+    // remote endpoint by another mapping.
+    let inward = nat.rule("keep the source").family(4).from(outside).not_to(outside);
+    let inward = inward.protocol_in(WITH_PORTS).status(DESTINATION_NAT);
+    let inward = inward.flow(Flow::SourceIpv4, Some(0), 0).flow(Flow::SourcePort, Some(0), 1);
+    batch.rule("translate-out", &inward.source(0, Some(1)));
     let external = if nat.has_pool() { External::Pool } else { External::Interface };
     let map = format!("map-{}", nat.index);
     add_mapping(batch, nat, &map, external);
