@@ -18,6 +18,7 @@ mod zones;
 use crate::error::Failure;
 use crate::lab::nat::model::{FirewallCounter, NatMapping};
 use crate::lab::plan::NodePlan;
+use crate::netlink::conntrack::{self, FlowThere};
 use crate::netlink::nft::Nft;
 
 /// Replaces all NATs and the firewall of a node by those of its plan, or removes them if it has
@@ -33,6 +34,17 @@ pub(crate) fn apply(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
 /// stay.
 pub(crate) fn flush(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
     apply::flush(nft, node)
+}
+
+/// Forgets all flows of a node, but no mappings: each next packet gets the same external port, and
+/// the address that the outside interface has by then.
+pub(crate) fn forget_flows(nft: &mut Nft) -> Result<(), Failure> {
+    conntrack::flush(nft)
+}
+
+/// Lists the flows that a node's kernel knows.
+pub(crate) fn flows(nft: &mut Nft) -> Result<Vec<FlowThere>, Failure> {
+    conntrack::flows(nft)
 }
 
 /// Lists the mappings of all NATs of a node, without forwarded ports that are not in use, and

@@ -196,7 +196,7 @@ impl Batch {
     }
 
     /// Returns the failure of a message; 0 is the begin of the batch.
-    fn failure(&self, index: usize, error: &std::io::Error) -> Failure {
+    pub(super) fn failure(&self, index: usize, error: &std::io::Error) -> Failure {
         let Some(change) = index.checked_sub(1).and_then(|index| self.changes.get(index)) else {
             let object = format!("nftables table inet {}", self.table);
             let failure = errno::failure("change", object, error);

@@ -44,8 +44,8 @@ enum Content<'a> {
     /// Acknowledgement, or end of a list.
     End,
     Refusal(io::Error),
-    /// Type and body of an object.
-    Object(u16, &'a [u8]),
+    /// Body of an object.
+    Object(&'a [u8]),
 }
 
 impl Nft {
@@ -113,7 +113,7 @@ impl Nft {
                     _ if index > last.wrapping_sub(first) as usize => {}
                     Content::Refusal(error) => return Err((index, error)),
                     Content::End if answer.number == last => return Ok(()),
-                    Content::End | Content::Object(..) => {}
+                    Content::End | Content::Object(_) => {}
                 }
             }
         }
@@ -131,7 +131,7 @@ impl Nft {
                 match answer.content {
                     Content::Refusal(error) => return Err(error),
                     Content::End => return Ok(is_whole),
-                    Content::Object(_, body) => found.push(body.to_vec()),
+                    Content::Object(body) => found.push(body.to_vec()),
                 }
             }
         }
@@ -154,7 +154,7 @@ fn answers(datagram: &[u8]) -> impl Iterator<Item = Answer<'_>> {
                 Content::Refusal(io::Error::from_raw_os_error(code.saturating_neg()))
             }
             ERROR | DONE => Content::End,
-            kind => Content::Object(kind, body),
+            _ => Content::Object(body),
         };
         Answer { number, flags: half(6), content }
     })

@@ -146,9 +146,9 @@ fn hairpins_of_both_sides_at_once_keep_their_ports() {
     let net = Net::with(plan());
     let [one, ..] = servers(&net);
     let [a, b] = [net.inside(A, 5005), net.inside(B, 5006)];
+    let of_a = seen(&a, &one);
     // A's packet is early: B has no mapping yet.
     a.send_to(b"early", (X, 5006)).unwrap();
-    let of_a = v4("203.0.113.1:5005");
     let of_b = seen_at(&b, SocketAddr::V4(of_a), &a);
     assert_eq!(of_b, v4("203.0.113.1:5006"));
     assert_eq!(seen_at(&a, SocketAddr::V4(of_b), &b), of_a);
