@@ -207,9 +207,10 @@ fn add_tries(
     let (first, last) = (*ports.start(), *ports.end());
     let count = u32::from(last.saturating_sub(first)) + 1;
     let end = |rule: Rule| {
-        let rule = rule.meta(Meta::Protocol, PROTOCOL).is_not_in(&nat.names.ports, ADDRESS);
+        let rule = rule.meta(Meta::Protocol, PROTOCOL).not_in_set(&nat.names.ports, ADDRESS);
         let is_forwarding = nat.has_forwards();
-        let rule = if is_forwarding { rule.is_not_in(&nat.names.reserved, PROTOCOL) } else { rule };
+        let rule =
+            if is_forwarding { rule.not_in_set(&nat.names.reserved, PROTOCOL) } else { rule };
         to_endpoint(nat, rule, external, (ADDRESS, PORT))
     };
     if nat.nat.port_preservation {

@@ -64,7 +64,7 @@ fn ranges_of_ports_are_merged() {
         all.iter().map(|one| (u16::from_be_bytes([one.key[0], one.key[1]]), one.is_end)).collect()
     };
     assert_eq!(ends(&[80..=80]), [(80, false), (81, true)]);
-    let ranges = [443..=443, 10..=20, 15..=30, 31..=32, 12..=13, 500..=499];
+    let ranges = [443..=443, 10..=20, 15..=30, 31..=32, 12..=13];
     assert_eq!(ends(&ranges), [(10, false), (33, true), (443, false), (444, true)]);
     assert_eq!(ends(&[60000..=65535]), [(60000, false)]);
     assert_eq!(ends(&[]), []);
