@@ -211,6 +211,39 @@ fn a_firewall_is_set_counts_and_goes() -> netns_test::Result<()> {
     Ok(())
 }
 
+/// A new firewall ends the flows that it does not let pass, and no others.
+#[netns_test]
+fn a_firewall_is_set_in_the_middle_of_flows() -> netns_test::Result<()> {
+    let (net, home) = home::net(Some(Nat::home()));
+    let lab = net.build()?;
+    let [quic, dns] = [443, 53].map(|port| udp(&lab, home.server, &format!("0.0.0.0:{port}")));
+    let [to_quic, to_dns] = ["0.0.0.0:5000", "0.0.0.0:5001"].map(|own| udp(&lab, home.laptop, own));
+    let to: IpAddr = lab[home.server].ipv4().into();
+    let back = [(&quic, &to_quic), (&dns, &to_dns)].map(|(at, from)| seen_from(from, at, to));
+    let listener = lab[home.server].run(|| TcpListener::bind("0.0.0.0:80"))?;
+    let mut stream = lab[home.laptop].run(|| TcpStream::connect((to, 80)))?;
+    let mut other = listener.accept()?.0;
+    let open = Firewall::new().allow_out(Traffic::udp(53)).allow_out(Traffic::tcp(80)).deny_in();
+    lab[home.home].set_firewall(open.deny_out())?;
+    // Neither way.
+    to_quic.send_to(b"dropped", (to, 443))?;
+    quic.send_to(b"dropped", back[0])?;
+    // The others continue, also where the server is the first to send.
+    dns.send_to(b"pushed", back[1])?;
+    assert_eq!(heard(&to_dns).0, "pushed");
+    assert_eq!(seen_from(&to_dns, &dns, to), back[1]);
+    other.write_all(b"x")?;
+    stream.read_exact(&mut [0])?;
+    for socket in [&quic, &to_quic] {
+        socket.set_nonblocking(true)?;
+        assert_eq!(socket.recv(&mut [0; 9]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
+    lab[home.home].remove_firewall()?;
+    quic.set_nonblocking(false)?;
+    assert_eq!(seen_from(&to_quic, &quic, to), back[0]);
+    Ok(())
+}
+
 #[netns_test]
 fn a_firewall_of_a_host() -> netns_test::Result<()> {
     let (net, home) = home::net(None);
