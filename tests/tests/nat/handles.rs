@@ -124,11 +124,14 @@ fn another_outside_address_is_translated_to_at_once() -> netns_test::Result<()> 
     let to = lab[home.server].ipv4().into();
     assert_eq!(seen_from(&laptop, &server, to).ip(), home.outside(&lab));
     lab[home.home].interface(home.wan).set_addr("203.0.113.9/24")?;
+    // New endpoints, and those that had a mapping before.
     let other = udp(&lab, home.laptop, "0.0.0.0:5001");
-    let now: SocketAddr = "203.0.113.9:5001".parse().unwrap();
-    assert_eq!(seen_from(&other, &server, to), now);
-    server.send_to(b"an answer", now)?;
-    assert_eq!(heard(&other).0, "an answer");
+    for (socket, port) in [(other, 5001), (laptop, 5000)] {
+        let now = SocketAddr::new("203.0.113.9".parse().unwrap(), port);
+        assert_eq!(seen_from(&socket, &server, to), now);
+        server.send_to(b"an answer", now)?;
+        assert_eq!(heard(&socket).0, "an answer");
+    }
     Ok(())
 }
 

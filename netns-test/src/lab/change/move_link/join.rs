@@ -104,7 +104,11 @@ impl Joining {
             }
         }
         let address = |one: &Cidr| netlink::addr::add(object(one), end.index, *one);
-        Ok(here.netlink.ask_all(&self.new.iter().map(address).collect::<Vec<_>>())?)
+        here.netlink.ask_all(&self.new.iter().map(address).collect::<Vec<_>>())?;
+        match self.lost.is_empty() {
+            true => Ok(()),
+            false => fabric.forget_mappings(end.node, &end.name),
+        }
     }
 }
 
