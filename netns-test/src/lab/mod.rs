@@ -15,7 +15,6 @@ pub(crate) mod fabric;
 #[expect(dead_code, reason = "the engine that uses it follows")]
 pub(crate) mod impair;
 #[cfg(all(target_os = "linux", not(miri)))]
-#[expect(dead_code, reason = "the build of labs that uses it follows")]
 pub(crate) mod nat;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod observe;
@@ -30,6 +29,8 @@ pub use crate::addr::cidr::{Cidr, CidrError, Subnet};
 pub use crate::addr::mac::{Mac, MacError};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::interface::NodeInterface;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::change::nat::NodeNat;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::partition::Partition;
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -47,9 +48,15 @@ pub use crate::lab::nat::model::{FirewallCounter, NatMapping, NatProtocol};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::link_stats::LinkStats;
 #[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::probe::kind::{Hairpinning, NatKind};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::probe::lifetime::MappingLifetime;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::probe::reflector::Reflector;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::snapshot::{
-    Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
-    Snapshot, SocketState, TcpState,
+    Counters, InterfaceState, NatState, NeighbourState, NextHopState, NodeState, RouteState,
+    RuleState, Snapshot, SocketState, TcpState,
 };
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::sockets::{Endpoint, Protocol};
@@ -66,7 +73,7 @@ pub use crate::lab::plan::impairment::{
 pub use crate::lab::plan::nat::{
     FirewallPlan, FirewallRulePlan, NatPlan, NatTimeouts, PortForwardPlan,
 };
-pub use crate::lab::plan::routes::path::{Hop, Path, PathOutcome, Reachability};
+pub use crate::lab::plan::routes::path::{Hop, Path, PathOutcome, Reachability, Translation};
 pub use crate::lab::plan::{
     InterfaceKind, InterfacePlan, InterfaceRef, LinkPlan, NodePlan, Plan, RoutePlan, SegmentKind,
     SegmentPlan,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::error::Failure;
 use crate::netlink::attr::{Attribute, address, attributes};
+use crate::netlink::message::attribute;
 use crate::netlink::nft::Nft;
 use crate::netlink::nft::socket::HEAD;
 use crate::sys::errno;
@@ -15,6 +16,12 @@ const CONNTRACK: u16 = 1 << 8;
 /// `IPCTNL_MSG_CT_GET`, `IPCTNL_MSG_CT_DELETE`
 const GET: u16 = CONNTRACK | 1;
 const DELETE: u16 = CONNTRACK | 2;
+/// `CTA_TUPLE_ORIG`, `CTA_ZONE`
+const ORIGINAL: u16 = 1;
+const ZONE: u16 = 18;
+/// `NFPROTO_IPV4`, `NFPROTO_IPV6`
+const IPV4: u8 = 2;
+const IPV6: u8 = 10;
 
 /// A flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +38,8 @@ pub(crate) struct FlowThere {
     pub(crate) status: u32,
     pub(crate) expires: Duration,
     pub(crate) zone: u16,
+    /// The original addresses as the kernel has sent them.
+    pub(crate) raw: Vec<u8>,
 }
 
 /// Source and destination; for ICMP queries the ports are the identifier.
@@ -46,6 +55,20 @@ pub(crate) fn flush(nft: &mut Nft) -> Result<(), Failure> {
     done.map_err(|error| errno::failure("flush", "flows of conntrack", &error))
 }
 
+/// Removes a flow of the network of the socket. One that has ended meanwhile is no error.
+pub(crate) fn forget(nft: &mut Nft, flow: &FlowThere) -> Result<(), Failure> {
+    /// `NLA_F_NESTED`
+    const NESTED: u16 = 1 << 15;
+    let mut body = vec![0; HEAD];
+    body[0] = if flow.original.from.is_ipv4() { IPV4 } else { IPV6 };
+    body.extend(attribute(NESTED | ORIGINAL, &flow.raw));
+    body.extend(attribute(ZONE, &flow.zone.to_be_bytes()));
+    match nft.request(DELETE, &body) {
+        Err(error) if error.raw_os_error() == Some(errno::ENOENT) => Ok(()),
+        done => done.map_err(|error| errno::failure("remove", "a flow of conntrack", &error)),
+    }
+}
+
 /// Lists all flows of the network of the socket.
 pub(crate) fn flows(nft: &mut Nft) -> Result<Vec<FlowThere>, Failure> {
     let found = nft.dump(GET, &[0; HEAD]);
@@ -56,16 +79,17 @@ pub(crate) fn flows(nft: &mut Nft) -> Result<Vec<FlowThere>, Failure> {
 fn flow(body: &[u8]) -> Option<FlowThere> {
     let fields = attributes(body.get(HEAD..)?);
     let ((protocol, original), (_, reply)) =
-        (tuple(value(&fields, 1)?)?, tuple(value(&fields, 2)?)?);
+        (tuple(value(&fields, ORIGINAL)?)?, tuple(value(&fields, 2)?)?);
     let word = |kind| Some(u32::from_be_bytes(value(&fields, kind)?.try_into().ok()?));
     let state = value(&fields, 4).and_then(|info| {
         let tcp = attributes(value(&attributes(info), 1)?);
         value(&tcp, 1)?.first().copied()
     });
-    let zone = value(&fields, 18).and_then(half).unwrap_or(0);
+    let zone = value(&fields, ZONE).and_then(half).unwrap_or(0);
+    let raw = value(&fields, ORIGINAL)?.to_vec();
     let expires = Duration::from_secs(u64::from(word(7).unwrap_or(0)));
     let status = word(3).unwrap_or(0);
-    Some(FlowThere { protocol, original, reply, tcp_state: state, status, expires, zone })
+    Some(FlowThere { protocol, original, reply, tcp_state: state, status, expires, zone, raw })
 }
 
 /// Parses the protocol and the addresses.

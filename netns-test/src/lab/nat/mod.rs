@@ -7,6 +7,7 @@
 pub(crate) mod apply;
 mod filter;
 mod firewall;
+mod judge;
 mod learn;
 pub(crate) mod model;
 mod ruleset;
@@ -18,7 +19,7 @@ mod zones;
 use crate::error::Failure;
 use crate::lab::nat::model::{FirewallCounter, NatMapping};
 use crate::lab::plan::NodePlan;
-use crate::netlink::conntrack::{self, FlowThere};
+use crate::netlink::conntrack;
 use crate::netlink::nft::Nft;
 
 /// Replaces all NATs and the firewall of a node by those of its plan, or removes them if it has
@@ -30,21 +31,19 @@ pub(crate) fn apply(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
     apply::apply(nft, node)
 }
 
+/// Forgets the flows that the firewall of a node would not let pass as it is now. Their next packets
+/// are the first ones of new flows.
+pub(crate) fn end_denied(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
+    let Some(judge) = judge::Judge::of(node) else { return Ok(()) };
+    let flows = conntrack::flows(nft)?;
+    let mut denied = flows.iter().filter(|flow| !judge.passes(flow));
+    denied.try_for_each(|flow| conntrack::forget(nft, flow))
+}
+
 /// Forgets all mappings and flows of a node, as a restart of the router does. Rules and counters
 /// stay.
 pub(crate) fn flush(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
     apply::flush(nft, node)
-}
-
-/// Forgets all flows of a node, but no mappings: each next packet gets the same external port, and
-/// the address that the outside interface has by then.
-pub(crate) fn forget_flows(nft: &mut Nft) -> Result<(), Failure> {
-    conntrack::flush(nft)
-}
-
-/// Lists the flows that a node's kernel knows.
-pub(crate) fn flows(nft: &mut Nft) -> Result<Vec<FlowThere>, Failure> {
-    conntrack::flows(nft)
 }
 
 /// Lists the mappings of all NATs of a node, without forwarded ports that are not in use, and

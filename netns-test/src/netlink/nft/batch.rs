@@ -156,6 +156,9 @@ impl Batch {
     /// Carries out all changes, or none of them.
     pub(crate) fn commit(self, nft: &mut Nft) -> Result<(), Failure> {
         let count = self.changes.len() as u32;
+        if count == 0 {
+            return Ok(());
+        }
         let result = nft.send_all(count, |first| self.bytes(first));
         result.map_err(|(index, error)| self.failure(index, &error))
     }

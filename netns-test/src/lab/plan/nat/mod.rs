@@ -1,5 +1,14 @@
 //! NATs and firewalls of a node, checked and as addresses and numbers. Pure.
 
+pub(crate) mod declared;
+pub(crate) mod firewall;
+pub(crate) mod inside;
+pub(crate) mod numbers;
+pub(crate) mod realms;
+pub(crate) mod set;
+pub(crate) mod text;
+pub(crate) mod view;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 

@@ -5,12 +5,14 @@
 //! declaration. A router gets a route to each subnet that it has no address in. A host gets a
 //! default route to the first router on its segments, and a route of its own to each subnet that is
 //! nearer by another router. No path leads through a tunnel to another segment, because the
-//! packets of the tunnel could then be routed into the tunnel.
+//! packets of the tunnel could then be routed into the tunnel. No path leads from the outside of a
+//! NAT to its inside.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::addr::cidr::Subnet;
+use crate::lab::plan::nat::realms::{Border, Realms};
 use crate::lab::plan::{InterfacePlan, NodePlan, RoutePlan, SegmentKind, SegmentPlan};
 use crate::lab::topology::NodeKind;
 
@@ -56,6 +58,8 @@ struct Port {
     interface: usize,
     segment: usize,
     address: IpAddr,
+    /// False for the outside interface of a NAT.
+    is_inside: bool,
 }
 
 /// Next hop of a node for a segment.
@@ -84,6 +88,7 @@ struct Map<'a> {
     routers: Vec<Vec<Port>>,
     /// Segments that are a single interface of a host.
     stubs_of_hosts: Vec<usize>,
+    realms: Realms,
 }
 
 impl<'a> Map<'a> {
@@ -99,7 +104,9 @@ impl<'a> Map<'a> {
                 let Some(address) = addresses.find(|one| one.is_ipv4() == is_ipv4) else {
                     continue;
                 };
-                let port = Port { node, interface, segment, address };
+                let border = nodes[node].border(&nodes[node].interfaces[interface].name, is_ipv4);
+                let is_inside = border == Border::Open;
+                let port = Port { node, interface, segment, address, is_inside };
                 ports[node].push(port);
                 if nodes[node].kind == NodeKind::Router {
                     routers[segment].push(port);
@@ -111,7 +118,8 @@ impl<'a> Map<'a> {
         for ports in &mut ports {
             ports.sort_by_key(|port| port.interface);
         }
-        Self { nodes, segments, is_ipv4, ports, routers, stubs_of_hosts }
+        let realms = Realms::of_plan(nodes, segments, is_ipv4);
+        Self { nodes, segments, is_ipv4, ports, routers, stubs_of_hosts, realms }
     }
 
     fn routes(&self) -> Vec<Vec<RoutePlan>> {
@@ -186,7 +194,10 @@ impl<'a> Map<'a> {
             }
         }
         while let Some((node, distance)) = queue.pop_front() {
-            for port in self.ports[node].iter().filter(|port| self.is_transit(port)) {
+            let is_way = |port: &&Port| {
+                self.is_transit(port) && port.is_inside && self.sees(port.segment, segment)
+            };
+            for port in self.ports[node].iter().filter(is_way) {
                 for next in &self.routers[port.segment] {
                     if found[next.node].is_none() {
                         let hop = Hop { interface: next.interface, via: port.address };
@@ -196,6 +207,11 @@ impl<'a> Map<'a> {
                 }
             }
         }
+    }
+
+    /// Returns whether packets from one segment to another one need no mapping of a NAT.
+    fn sees(&self, from: usize, to: usize) -> bool {
+        self.realms.sees(self.realms.of(from), self.realms.of(to))
     }
 
     fn is_transit(&self, port: &Port) -> bool {
@@ -212,9 +228,11 @@ impl<'a> Map<'a> {
             _ => &[],
         };
         let mut best: Option<(u32, Hop)> = None;
-        for port in self.ports[node].iter().filter(|port| self.is_transit(port)) {
+        let is_way = |port: &&Port| self.is_transit(port) && self.sees(port.segment, segment);
+        for port in self.ports[node].iter().filter(is_way) {
             let beside = owner.iter().filter(|other| other.segment == port.segment);
-            for next in beside.chain(&self.routers[port.segment]) {
+            let routers = self.routers[port.segment].iter().filter(|next| next.is_inside);
+            for next in beside.chain(routers) {
                 let Some(Found { distance, .. }) = found[next.node] else { continue };
                 if best.is_none_or(|(other, _)| distance < other) {
                     best = Some((distance, Hop { interface: port.interface, via: next.address }));
@@ -231,7 +249,7 @@ impl<'a> Map<'a> {
             return gateways;
         }
         for port in self.ports[node].iter().filter(|port| self.is_transit(port)) {
-            for router in &self.routers[port.segment] {
+            for router in self.routers[port.segment].iter().filter(|next| next.is_inside) {
                 if gateways.iter().all(|other| other.node != router.node) {
                     gateways.push(*router);
                 }

@@ -9,7 +9,8 @@ use crate::lab::topology::nat::model::{DeclaredFirewall, DeclaredForward, Declar
 impl Topology {
     /// Puts a NAT on a router: `outside` is its link to the outside. A second call for the same
     /// link replaces the first one.
-    pub fn nat(&mut self, router: NodeId, outside: LinkId, nat: Nat) {
+    pub fn nat(&mut self, router: NodeId, outside: LinkId, mut nat: Nat) {
+        nat.resolve(&self.ids);
         let (router, link) = (self.ids.node(router), self.ids.link(outside));
         self.nats.retain(|one| one.link.is_none() || (one.router, one.link) != (router, link));
         self.nats.push(DeclaredNat { router, link, nat });
@@ -34,7 +35,8 @@ impl Topology {
 
     /// Puts a firewall on a router or a host. A second call for the same node replaces the first
     /// one.
-    pub fn firewall(&mut self, node: NodeId, firewall: Firewall) {
+    pub fn firewall(&mut self, node: NodeId, mut firewall: Firewall) {
+        firewall.resolve(&self.ids);
         let node = self.ids.node(node);
         self.firewalls.retain(|one| one.node.is_none() || one.node != node);
         self.firewalls.push(DeclaredFirewall { node, firewall });

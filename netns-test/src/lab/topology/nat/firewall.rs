@@ -1,7 +1,8 @@
 //! Builder of a firewall. It stores what the caller passes; `Topology::plan` checks it. Pure.
 
-use crate::lab::topology::id::LinkId;
+use crate::lab::topology::id::{Ids, LinkId};
 use crate::lab::topology::nat::model::{FirewallAction, FirewallDirection, FirewallRule, Traffic};
+use crate::lab::topology::nat::reference::Reference;
 
 /// Firewall of a node: a value, which [`Topology::firewall`](super::super::Topology::firewall) puts
 /// on a router or a host.
@@ -19,7 +20,7 @@ pub struct Firewall {
     /// Defaults of the directions out and in.
     pub(crate) defaults: [FirewallAction; 2],
     /// Links that are outside.
-    pub(crate) outside: Vec<LinkId>,
+    pub(crate) outside: Vec<Reference<LinkId>>,
     pub(crate) drops_icmp_errors: bool,
 }
 
@@ -84,7 +85,7 @@ impl Firewall {
     /// Makes a link of the router an outside link; more calls add links.
     #[must_use]
     pub fn outside(mut self, link: LinkId) -> Self {
-        self.outside.push(link);
+        self.outside.push(Reference::Id(link));
         self
     }
 
@@ -94,6 +95,14 @@ impl Firewall {
     pub fn drop_icmp_errors(mut self) -> Self {
         self.drops_icmp_errors = true;
         self
+    }
+
+    /// Replaces ids by indexes.
+    pub(crate) fn resolve(&mut self, ids: &Ids) {
+        self.outside.iter_mut().for_each(|link| link.resolve(ids));
+        for Traffic { from, to, .. } in self.rules.iter_mut().map(|rule| &mut rule.traffic) {
+            from.iter_mut().chain(to).for_each(|node| node.resolve(ids));
+        }
     }
 }
 

@@ -1,17 +1,22 @@
 //! Builder of a network address translator. It stores what the caller passes; `Topology::plan`
 //! checks it. Pure.
 
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod change;
 pub(crate) mod declare;
 pub(crate) mod firewall;
 pub(crate) mod kinds;
 pub(crate) mod model;
+pub(crate) mod reference;
+pub(crate) mod text;
 
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::lab::topology::id::NodeId;
+use crate::lab::topology::id::{Ids, NodeId};
 use crate::lab::topology::nat::model::{Filtering, Ipv6Nat, Mapping};
+use crate::lab::topology::nat::reference::Reference;
 
 /// Network address translation of a router: a value, which [`Topology::nat`](super::Topology::nat)
 /// puts on one of its links.
@@ -43,7 +48,7 @@ pub struct Nat {
     pub(crate) tcp_transitory_timeout: Duration,
     pub(crate) icmp_timeout: Duration,
     /// Inside nodes with an external address of their own.
-    pub(crate) one_to_one: Vec<(Ipv4Addr, NodeId)>,
+    pub(crate) one_to_one: Vec<(Ipv4Addr, Reference<NodeId>)>,
     pub(crate) ipv6: Ipv6Nat,
 }
 
@@ -161,7 +166,7 @@ impl Nat {
     /// (1:1 NAT, "basic NAT" of RFC 3022). The router answers for the address outside.
     #[must_use]
     pub fn one_to_one(mut self, external: Ipv4Addr, inside: NodeId) -> Self {
-        self.one_to_one.push((external, inside));
+        self.one_to_one.push((external, Reference::Id(inside)));
         self
     }
 
@@ -169,6 +174,11 @@ impl Nat {
     #[must_use]
     pub fn ipv6(self, ipv6: Ipv6Nat) -> Self {
         Self { ipv6, ..self }
+    }
+
+    /// Replaces ids by indexes.
+    pub(crate) fn resolve(&mut self, ids: &Ids) {
+        self.one_to_one.iter_mut().for_each(|(_, inside)| inside.resolve(ids));
     }
 }
 

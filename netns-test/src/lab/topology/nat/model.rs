@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use crate::lab::topology::id::NodeId;
 use crate::lab::topology::nat::Nat;
 use crate::lab::topology::nat::firewall::Firewall;
+use crate::lab::topology::nat::reference::Reference;
 
 /// Dependence of the external endpoint of a mapping on the destination (RFC 4787, section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,8 +60,8 @@ pub struct Traffic {
     /// Destination ports; empty for all.
     pub(crate) ports: Vec<RangeInclusive<u16>>,
     /// Nodes that send, and nodes to which is sent; empty for all.
-    pub(crate) from: Vec<NodeId>,
-    pub(crate) to: Vec<NodeId>,
+    pub(crate) from: Vec<Reference<NodeId>>,
+    pub(crate) to: Vec<Reference<NodeId>>,
 }
 
 /// Protocol of [`Traffic`].
@@ -163,6 +164,18 @@ impl Traffic {
         Self { protocol: TrafficProtocol::Udp, ports: vec![ports], ..Self::any() }
     }
 
+    /// Creates a matcher of all TCP connections.
+    #[must_use]
+    pub fn all_tcp() -> Self {
+        Self { protocol: TrafficProtocol::Tcp, ..Self::any() }
+    }
+
+    /// Creates a matcher of all UDP flows.
+    #[must_use]
+    pub fn all_udp() -> Self {
+        Self { protocol: TrafficProtocol::Udp, ..Self::any() }
+    }
+
     /// Creates a matcher of ICMP and ICMPv6 echo requests.
     #[must_use]
     pub fn ping() -> Self {
@@ -179,14 +192,14 @@ impl Traffic {
     /// Restricts the matcher to packets from a node; more calls add nodes.
     #[must_use]
     pub fn from(mut self, node: NodeId) -> Self {
-        self.from.push(node);
+        self.from.push(Reference::Id(node));
         self
     }
 
     /// Restricts the matcher to packets to a node; more calls add nodes.
     #[must_use]
     pub fn to(mut self, node: NodeId) -> Self {
-        self.to.push(node);
+        self.to.push(Reference::Id(node));
         self
     }
 }

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use crate::lab::plan::NodePlan;
 use crate::lab::plan::nat::{FirewallPlan, FirewallRulePlan, NatPlan};
 use crate::lab::tests::engine::net::{LIMIT, within};
-use crate::lab::tests::nat::net::{
+use crate::lab::tests::nat_rules::net::{
     A, B, Net, S1, S2, plan, seen, seen_at, udp, until, with_firewall,
 };
 use crate::lab::topology::NodeKind;

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use crate::lab::plan::nat::{NatPlan, PortForwardPlan};
 use crate::lab::tests::engine::net::{LIMIT, within};
-use crate::lab::tests::nat::net::{
+use crate::lab::tests::nat_rules::net::{
     A, B, Net, OF_B, POOL, S1, S2, X, arrives, plan, router, seen, seen_at, until, v4,
 };
 use crate::lab::topology::nat::model::{Filtering, Transport};
@@ -165,7 +165,7 @@ fn forwarded_ports_lead_inside() {
 fn the_router_itself_is_reached_from_outside() {
     let net = Net::with(NatPlan { filtering: Filtering::AddressAndPortDependent, ..plan() });
     let server = net.outside(S1, 3478);
-    let own = crate::lab::tests::nat::net::udp(&net.router, X, 51820);
+    let own = crate::lab::tests::nat_rules::net::udp(&net.router, X, 51820);
     let to = own.local_addr().unwrap();
     assert_eq!(seen_at(&server, to, &own), v4("203.0.113.2:3478"));
     assert_eq!(seen(&own, &server), v4("203.0.113.1:51820"));

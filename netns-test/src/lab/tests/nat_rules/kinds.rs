@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::lab::plan::nat::{NatPlan, NatTimeouts};
 use crate::lab::tests::engine::net::LIMIT;
-use crate::lab::tests::nat::net::{
+use crate::lab::tests::nat_rules::net::{
     A, B, Net, S1, S2, X, arrives, plan, router, seen, seen_at, until, v4,
 };
 use crate::lab::topology::nat::model::{Filtering, Mapping};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::lab::nat::model::NatProtocol;
 use crate::lab::plan::nat::{NatPlan, NatTimeouts};
 use crate::lab::tests::engine::net::{LIMIT, within};
-use crate::lab::tests::nat::net::{A, B, Net, S1, S2, X, plan, router, seen, udp, until, v4};
+use crate::lab::tests::nat_rules::net::{A, B, Net, S1, S2, X, plan, router, seen, udp, until, v4};
 use crate::lab::topology::nat::model::{Filtering, Ipv6Nat, Mapping};
 use crate::sys::net::ping::{Echo, Heard};
 
