@@ -219,11 +219,14 @@ impl<'a> Map<'a> {
         // By the number of NATs, then by distance.
         let mut later: Vec<(u32, u32, usize)> = Vec::new();
         let mut level = 0;
+        let has_one_realm = self.realms.count() == 1;
         loop {
             while let Some((node, distance)) = nearest(&mut queue, &mut beyond) {
                 let is_way = |port: &&Port| self.is_transit(port) && port.is_inside;
                 for port in self.ports[node].iter().filter(is_way) {
-                    match self.steps(port.segment, segment) {
+                    let steps =
+                        if has_one_realm { Some(0) } else { self.steps(port.segment, segment) };
+                    match steps {
                         None => continue,
                         Some(steps) if steps > level => {
                             later.push((steps, distance, node));
