@@ -15,6 +15,8 @@ pub(crate) mod fabric;
 #[expect(dead_code, reason = "the engine that uses it follows")]
 pub(crate) mod impair;
 #[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod nat;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod observe;
 pub(crate) mod plan;
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -28,6 +30,8 @@ pub use crate::addr::mac::{Mac, MacError};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::interface::NodeInterface;
 #[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::change::nat::NodeNat;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::partition::Partition;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::rules::{LinkRule, RuleSpec};
@@ -40,11 +44,19 @@ pub use crate::lab::impair::rule::packet::flags::TcpFlags;
 pub use crate::lab::impair::rule::packet::view::PacketView;
 pub use crate::lab::impair::stats::{DirectionStats, FlowName, Lost, LostPacket};
 #[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::nat::model::{FirewallCounter, NatMapping, NatProtocol};
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::link_stats::LinkStats;
 #[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::probe::kind::{Hairpinning, NatKind};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::probe::lifetime::MappingLifetime;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::probe::reflector::Reflector;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::snapshot::{
-    Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
-    Snapshot, SocketState, TcpState,
+    Counters, InterfaceState, NatState, NeighbourState, NextHopState, NodeState, RouteState,
+    RuleState, Snapshot, SocketState, TcpState,
 };
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::sockets::{Endpoint, Protocol};

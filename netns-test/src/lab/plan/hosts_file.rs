@@ -77,11 +77,6 @@ impl Plan {
         }
     }
 
-    /// Returns the contents of `/etc/hosts` on nodes that are inside of no NAT.
-    pub(crate) fn hosts_text(&self) -> &str {
-        self.hosts.at(usize::MAX)
-    }
-
     /// Returns the contents of `/etc/hosts` on the node at an index, if it has addresses.
     pub(crate) fn hosts_text_of(&self, node: usize) -> &str {
         self.hosts.at(node)

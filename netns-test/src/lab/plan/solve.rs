@@ -139,7 +139,7 @@ fn planned(node: &Node, drafts: Vec<Draft<'_>>) -> NodePlan {
 }
 
 /// Returns the forwarding table of a node: the subnets of its interfaces, then its routes.
-fn fib(node: &NodePlan) -> Fib {
+pub(crate) fn fib(node: &NodePlan) -> Fib {
     let interfaces = node.interfaces.iter().enumerate();
     let connected = interfaces.flat_map(|(index, interface)| {
         interface.addresses.iter().map(move |address| (address.subnet(), index, None))

@@ -1,6 +1,8 @@
 //! Builder of a network address translator. It stores what the caller passes; `Topology::plan`
 //! checks it. Pure.
 
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod change;
 pub(crate) mod declare;
 pub(crate) mod firewall;
 pub(crate) mod kinds;
