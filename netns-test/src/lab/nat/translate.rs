@@ -22,15 +22,15 @@ const PORT: Register = 14;
 const MANY: u32 = 4096;
 const FEW: u32 = 64;
 
-/// Where a source's external address comes from.
+/// Origin of a source's external address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum External {
     /// Interface that the packet goes out by.
     Interface,
     /// Address that the packet was sent to, in a hairpin.
     Hairpin,
-    /// What the source has already, or the planned address of the interface: in a hairpin to a 1:1
-    /// address, which is not the source's.
+    /// Mapping that the source has already, or the planned address of the interface: in a hairpin
+    /// to a 1:1 address, which is not the source's.
     Plan,
     /// Pool.
     Pool,
@@ -123,7 +123,7 @@ fn add_outward(batch: &mut Batch, nat: &OneNat<'_>) {
     }
 }
 
-/// Adds a chain that gives a packet's source its external endpoint.
+/// Adds a chain that translates a packet's source to its external endpoint.
 fn add_mapping(batch: &mut Batch, nat: &OneNat<'_>, chain: &str, external: External) {
     let names = &nat.names;
     batch.chain(chain);

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use crate::netlink::message::attribute;
-use crate::netlink::nft::batch::nested;
 use crate::netlink::nft::comment::comment;
 use crate::netlink::nft::expression::{
     self as step, Compare, Expression, Flow, Header, Meta, Register,
 };
+use crate::netlink::nft::fields::nested;
 
 /// A rule.
 #[derive(Clone, Debug)]

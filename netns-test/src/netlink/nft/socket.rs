@@ -11,6 +11,7 @@ use crate::sys::net::netlink;
 const NETFILTER: i32 = 12;
 /// `NLM_F_REQUEST`, `NLM_F_ACK`, `NLM_F_DUMP`
 pub(crate) const REQUEST: u16 = 0x1;
+#[cfg(any(feature = "lab", feature = "doctor"))]
 pub(crate) const ACK: u16 = 0x4;
 const DUMP: u16 = 0x300;
 /// `NLM_F_DUMP_INTR`: the list has changed while it was sent.
@@ -91,6 +92,7 @@ impl Nft {
         let bytes = bytes_of(first);
         // The kernel takes only what fits into the buffer of the socket. If that cannot grow, the
         // next call says so.
+        #[cfg(feature = "lab")]
         netlink::reserve(self.socket.as_fd(), bytes.len()).ok();
         netlink::send(self.socket.as_fd(), &bytes).map_err(|error| (0, error))?;
         self.acknowledged(first, first.wrapping_add(count))

@@ -84,7 +84,7 @@ fn rules_follow_the_address_outside() {
     let b = net.inside(B, 5001);
     seen(&b, &server);
     assert_eq!(seen_at(&b, SocketAddr::V4(after), &client).ip().to_string(), other);
-    // The old endpoint is nobody's.
+    // The old endpoint is no host's.
     b.send_to(b"old", before).unwrap();
     assert_eq!(seen_at(&server, SocketAddr::V4(after), &client), v4("203.0.113.2:3478"));
 }

@@ -218,7 +218,7 @@ fn icmp_errors_are_dropped_on_request() {
 
 #[test]
 #[ignore = "run inside"]
-fn a_firewall_stands_beside_a_nat() {
+fn a_router_has_a_firewall_and_a_nat() {
     let rules = vec![rule(IN, ALLOW, Some(17), &[51820], "allow in udp 51820")];
     let nats = vec![NatPlan { ..plan() }];
     let node = NodePlan { nats, ..on_router(wall([ALLOW, DROP], rules)) };
