@@ -124,11 +124,14 @@ fn another_outside_address_is_translated_to_at_once() -> netns_test::Result<()> 
     let to = lab[home.server].ipv4().into();
     assert_eq!(seen_from(&laptop, &server, to).ip(), home.outside(&lab));
     lab[home.home].interface(home.wan).set_addr("203.0.113.9/24")?;
+    // New endpoints, and those that had a mapping before.
     let other = udp(&lab, home.laptop, "0.0.0.0:5001");
-    let now: SocketAddr = "203.0.113.9:5001".parse().unwrap();
-    assert_eq!(seen_from(&other, &server, to), now);
-    server.send_to(b"an answer", now)?;
-    assert_eq!(heard(&other).0, "an answer");
+    for (socket, port) in [(other, 5001), (laptop, 5000)] {
+        let now = SocketAddr::new("203.0.113.9".parse().unwrap(), port);
+        assert_eq!(seen_from(&socket, &server, to), now);
+        server.send_to(b"an answer", now)?;
+        assert_eq!(heard(&socket).0, "an answer");
+    }
     Ok(())
 }
 
@@ -208,6 +211,39 @@ fn a_firewall_is_set_counts_and_goes() -> netns_test::Result<()> {
     seen_from(&laptop, &quic, to);
     let error = router.firewall_rules().unwrap_err().to_string();
     assert!(error.contains("list the firewall of home: it has none"), "{error}");
+    Ok(())
+}
+
+/// A new firewall ends the flows that it does not let pass, and no others.
+#[netns_test]
+fn a_firewall_is_set_in_the_middle_of_flows() -> netns_test::Result<()> {
+    let (net, home) = home::net(Some(Nat::home()));
+    let lab = net.build()?;
+    let [quic, dns] = [443, 53].map(|port| udp(&lab, home.server, &format!("0.0.0.0:{port}")));
+    let [to_quic, to_dns] = ["0.0.0.0:5000", "0.0.0.0:5001"].map(|own| udp(&lab, home.laptop, own));
+    let to: IpAddr = lab[home.server].ipv4().into();
+    let back = [(&quic, &to_quic), (&dns, &to_dns)].map(|(at, from)| seen_from(from, at, to));
+    let listener = lab[home.server].run(|| TcpListener::bind("0.0.0.0:80"))?;
+    let mut stream = lab[home.laptop].run(|| TcpStream::connect((to, 80)))?;
+    let mut other = listener.accept()?.0;
+    let open = Firewall::new().allow_out(Traffic::udp(53)).allow_out(Traffic::tcp(80)).deny_in();
+    lab[home.home].set_firewall(open.deny_out())?;
+    // Neither way.
+    to_quic.send_to(b"dropped", (to, 443))?;
+    quic.send_to(b"dropped", back[0])?;
+    // The others continue, also where the server is the first to send.
+    dns.send_to(b"pushed", back[1])?;
+    assert_eq!(heard(&to_dns).0, "pushed");
+    assert_eq!(seen_from(&to_dns, &dns, to), back[1]);
+    other.write_all(b"x")?;
+    stream.read_exact(&mut [0])?;
+    for socket in [&quic, &to_quic] {
+        socket.set_nonblocking(true)?;
+        assert_eq!(socket.recv(&mut [0; 9]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
+    lab[home.home].remove_firewall()?;
+    quic.set_nonblocking(false)?;
+    assert_eq!(seen_from(&to_quic, &quic, to), back[0]);
     Ok(())
 }
 

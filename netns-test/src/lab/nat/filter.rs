@@ -49,7 +49,7 @@ fn add_ipv4(batch: &mut Batch, nat: &OneNat<'_>) {
                 .meta(Meta::Protocol, 1)
                 .payload(Header::Transport, 2, 2, 2)
                 .payload(Header::Network, 12, 4, 3);
-            batch.rule(chain, &rule.is_in(&names.peers, 0).accept());
+            batch.rule(chain, &rule.in_set(&names.peers, 0).accept());
         }
         Filtering::AddressAndPortDependent => {}
     }

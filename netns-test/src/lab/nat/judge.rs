@@ -1,5 +1,5 @@
 //! Which flows a new firewall would not have let pass: their packets are to be judged again, while
-//! the kernel takes them as packets of a known flow. Pure.
+//! the kernel takes them as packets of a known flow.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -31,8 +31,8 @@ pub(crate) fn apply(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
     apply::apply(nft, node)
 }
 
-/// Forgets the flows that the firewall of a node would not let pass as it is now. Their next packets
-/// are the first ones of new flows.
+/// Forgets the flows that the firewall of a node would not let pass as it is now. Their next
+/// packets are the first ones of new flows.
 pub(crate) fn end_denied(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
     let Some(judge) = judge::Judge::of(node) else { return Ok(()) };
     let flows = conntrack::flows(nft)?;

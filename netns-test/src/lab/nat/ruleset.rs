@@ -9,7 +9,7 @@ use crate::netlink::nft::{Batch, Set};
 /// Name of the table, of family `inet`.
 pub(crate) const TABLE: &str = "netns-test";
 
-/// What the table holds already; empty if there is none.
+/// Chains and sets that the table has already; empty if there is none.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Existing {
     pub(super) chains: Vec<String>,

@@ -1,6 +1,6 @@
 //! The sets and maps of a NAT, and what each NAT's rules have in common.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::lab::plan::NodePlan;
 use crate::lab::plan::nat::{NatPlan, PortForwardPlan};
@@ -53,6 +53,8 @@ pub(super) struct OneNat<'a> {
     pub(super) names: Names,
     /// Outside interfaces of all NATs of the node.
     pub(super) outsides: Vec<&'a str>,
+    /// Planned address of the outside interface.
+    pub(super) address: Option<Ipv4Addr>,
     node: &'a str,
 }
 
@@ -85,11 +87,12 @@ impl<'a> OneNat<'a> {
     /// Returns all NATs of a node.
     pub(super) fn all(node: &'a NodePlan) -> Vec<Self> {
         let outsides: Vec<&str> = node.nats.iter().map(|nat| nat.outside.as_str()).collect();
-        let one = |(index, nat)| Self {
+        let one = |(index, nat): (usize, &'a NatPlan)| Self {
             nat,
             index,
             names: Names::of(index),
             outsides: outsides.clone(),
+            address: address_of(node, &nat.outside),
             node: &node.name,
         };
         node.nats.iter().enumerate().map(one).collect()
@@ -226,6 +229,15 @@ pub(super) fn add_common(batch: &mut Batch) {
         let elements: Vec<_> = protocols.iter().map(|one| Element::key(&[&[*one]])).collect();
         batch.elements(name, &elements);
     }
+}
+
+/// Returns the first IPv4 address of an interface.
+fn address_of(node: &NodePlan, name: &str) -> Option<Ipv4Addr> {
+    let interface = node.interfaces.iter().find(|one| one.name == name)?;
+    interface.addresses.iter().find_map(|one| match one.address() {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    })
 }
 
 fn number(protocol: Transport) -> u8 {

@@ -22,13 +22,16 @@ const PORT: Register = 14;
 const MANY: u32 = 4096;
 const FEW: u32 = 64;
 
-/// Where a source's external address comes from.
+/// Origin of a source's external address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum External {
     /// Interface that the packet goes out by.
     Interface,
     /// Address that the packet was sent to, in a hairpin.
     Hairpin,
+    /// Mapping that the source has already, or the planned address of the interface: in a hairpin
+    /// to a 1:1 address, which is not the source's.
+    Plan,
     /// Pool.
     Pool,
 }
@@ -109,6 +112,13 @@ fn add_outward(batch: &mut Batch, nat: &OneNat<'_>) {
         let rule = nat.inside(nat.rule("back to the inside").family(4).forwarded());
         let rule = rule.status(DESTINATION_NAT);
         let rule = nat.mark().map_or(rule.clone(), |mark| rule.mark(mark));
+        if nat.has_one_to_one() && !nat.has_pool() {
+            let own = format!("hairpin-1:1-{}", nat.index);
+            add_mapping(batch, nat, &own, External::Plan);
+            let rule = rule.clone().flow(Flow::DestinationIpv4, Some(0), 0);
+            let rule = rule.find(Found { set: &nat.names.inside_of, key: 0, data: 1 });
+            batch.rule("translate-out", &rule.jump(&own));
+        }
         batch.rule("translate-out", &rule.jump(&back));
     }
     if nat.nat.ipv6 == Ipv6Nat::Masquerade {
@@ -119,7 +129,7 @@ fn add_outward(batch: &mut Batch, nat: &OneNat<'_>) {
     }
 }
 
-/// Adds a chain that gives a packet's source its external endpoint.
+/// Adds a chain that translates a packet's source to its external endpoint.
 fn add_mapping(batch: &mut Batch, nat: &OneNat<'_>, chain: &str, external: External) {
     let names = &nat.names;
     batch.chain(chain);
@@ -133,11 +143,20 @@ fn add_mapping(batch: &mut Batch, nat: &OneNat<'_>, chain: &str, external: Exter
     if nat.has_forwards() {
         let rule = inner(nat.rule("the port that is forwarded"));
         let rule = rule.find(Found { set: &names.forwards_back, key: 0, data: 5 });
-        batch.rule(chain, &to_endpoint(rule, external, 5, 6));
+        batch.rule(chain, &to_endpoint(nat, rule, external, (5, 6)));
     }
     let rule = key(nat, inner(nat.rule("the mapping")));
     let rule = rule.find(Found { set: &names.outward, key: 0, data: 5 });
-    batch.rule(chain, &to_endpoint(rule, external, 5, 6));
+    let rule = match external {
+        External::Plan => rule.source(5, Some(6)),
+        _ => to_endpoint(nat, rule, external, (5, 6)),
+    };
+    batch.rule(chain, &rule);
+    // Without an address the rules above are for packets of what has a mapping.
+    if external == External::Plan && nat.address.is_none() {
+        batch.rule(chain, &nat.rule("drop: no external address").counted().drop());
+        return;
+    }
     if nat.nat.blocks.is_empty() {
         add_choices(batch, nat, chain, external, &nat.nat.ports);
     }
@@ -194,10 +213,11 @@ fn add_tries(
     let (first, last) = (*ports.start(), *ports.end());
     let count = u32::from(last.saturating_sub(first)) + 1;
     let end = |rule: Rule| {
-        let rule = rule.meta(Meta::Protocol, PROTOCOL).is_not_in(&nat.names.ports, ADDRESS);
+        let rule = rule.meta(Meta::Protocol, PROTOCOL).not_in_set(&nat.names.ports, ADDRESS);
         let is_forwarding = nat.has_forwards();
-        let rule = if is_forwarding { rule.is_not_in(&nat.names.reserved, PROTOCOL) } else { rule };
-        to_endpoint(rule, external, ADDRESS, PORT)
+        let rule =
+            if is_forwarding { rule.not_in_set(&nat.names.reserved, PROTOCOL) } else { rule };
+        to_endpoint(nat, rule, external, (ADDRESS, PORT))
     };
     if nat.nat.port_preservation {
         let rule = start("keep the port").flow(Flow::SourcePort, Some(0), PORT);
@@ -216,12 +236,21 @@ fn add_tries(
 }
 
 /// Ends a rule with the translation to an external endpoint in registers.
-fn to_endpoint(rule: Rule, external: External, address: Register, port: Register) -> Rule {
+fn to_endpoint(
+    nat: &OneNat<'_>,
+    rule: Rule,
+    external: External,
+    (address, port): (Register, Register),
+) -> Rule {
     match external {
         External::Interface => rule.masquerade(Some(port)),
         External::Hairpin => {
             let rule = rule.flow(Flow::DestinationIpv4, Some(0), address);
             rule.source(address, Some(port))
+        }
+        External::Plan => {
+            let own = nat.address.unwrap_or(Ipv4Addr::UNSPECIFIED).octets();
+            rule.constant(&own, address).source(address, Some(port))
         }
         External::Pool => rule.source(address, Some(port)),
     }
@@ -232,6 +261,10 @@ fn plain(nat: &OneNat<'_>, rule: Rule, external: External) -> Rule {
     match (external, nat.nat.pool.first()) {
         (External::Pool, Some(first)) => {
             rule.constant(&first.octets(), ADDRESS).source(ADDRESS, None)
+        }
+        (External::Plan, _) => {
+            let own = nat.address.unwrap_or(Ipv4Addr::UNSPECIFIED).octets();
+            rule.constant(&own, ADDRESS).source(ADDRESS, None)
         }
         (External::Hairpin, _) => {
             rule.flow(Flow::DestinationIpv4, Some(0), ADDRESS).source(ADDRESS, None)

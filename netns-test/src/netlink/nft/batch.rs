@@ -2,7 +2,12 @@
 //! and packets see the rules before or after the whole batch.
 
 use crate::error::Failure;
-use crate::netlink::message::{attribute, framed};
+#[cfg(feature = "lab")]
+use crate::netlink::message::attribute;
+use crate::netlink::message::framed;
+use crate::netlink::nft::fields::text;
+#[cfg(feature = "lab")]
+use crate::netlink::nft::fields::{nested, word};
 use crate::netlink::nft::socket::{ACK, Nft, REQUEST};
 #[cfg(feature = "lab")]
 use crate::netlink::nft::{Element, Rule, Set};
@@ -28,7 +33,7 @@ const AT_ONCE: usize = 400;
 pub(crate) struct Batch {
     table: String,
     changes: Vec<Change>,
-    /// Number of the last set, by which the kernel tells new sets apart.
+    /// Number of the last set, by which the kernel distinguishes new sets.
     #[cfg(feature = "lab")]
     sets: u32,
 }
@@ -157,7 +162,6 @@ impl Batch {
     pub(crate) fn commit(self, nft: &mut Nft) -> Result<(), Failure> {
         let count = self.changes.len() as u32;
         if count == 0 {
-            // There is no message that would be acknowledged.
             return Ok(());
         }
         let result = nft.send_all(count, |first| self.bytes(first));
@@ -200,7 +204,7 @@ impl Batch {
     }
 
     /// Returns the failure of a message; 0 is the begin of the batch.
-    fn failure(&self, index: usize, error: &std::io::Error) -> Failure {
+    pub(super) fn failure(&self, index: usize, error: &std::io::Error) -> Failure {
         let Some(change) = index.checked_sub(1).and_then(|index| self.changes.get(index)) else {
             let object = format!("nftables table inet {}", self.table);
             let failure = errno::failure("change", object, error);
@@ -222,21 +226,4 @@ fn lacking(modules: &str) -> String {
         "the kernel may lack a part that this needs: {modules}; load the module on the machine \
          (`modprobe`), or use a kernel that has it"
     )
-}
-
-pub(crate) fn text(kind: u16, text: &str) -> Vec<u8> {
-    attribute(kind, format!("{text}\0").as_bytes())
-}
-
-/// A number of 32 bits in network byte order.
-#[cfg(feature = "lab")]
-pub(crate) fn word(kind: u16, number: u32) -> Vec<u8> {
-    attribute(kind, &number.to_be_bytes())
-}
-
-#[cfg(feature = "lab")]
-pub(crate) fn nested(kind: u16, attributes: &[u8]) -> Vec<u8> {
-    /// `NLA_F_NESTED`
-    const NESTED: u16 = 0x8000;
-    attribute(kind | NESTED, attributes)
 }

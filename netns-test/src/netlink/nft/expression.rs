@@ -2,7 +2,7 @@
 //! a longer value takes several.
 
 use crate::netlink::message::attribute;
-use crate::netlink::nft::batch::{nested, text, word};
+use crate::netlink::nft::fields::{nested, text, word};
 
 /// Number of a register of 32 bits, 0 to 15.
 pub(crate) type Register = u32;

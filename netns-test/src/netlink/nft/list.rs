@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::error::Failure;
 use crate::netlink::attr::{Attribute, attributes};
-use crate::netlink::nft::batch::text;
 use crate::netlink::nft::comment::comment_in;
+use crate::netlink::nft::fields::text;
 use crate::netlink::nft::socket::HEAD;
 use crate::netlink::nft::{INET, NFTABLES, Nft};
 use crate::sys::errno;

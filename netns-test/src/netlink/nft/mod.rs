@@ -6,6 +6,8 @@ pub(crate) mod batch;
 pub(crate) mod comment;
 #[cfg(feature = "lab")]
 pub(crate) mod expression;
+#[cfg(any(feature = "lab", feature = "doctor"))]
+pub(crate) mod fields;
 #[cfg(feature = "lab")]
 pub(crate) mod list;
 #[cfg(feature = "lab")]

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use crate::netlink::message::attribute;
-use crate::netlink::nft::batch::nested;
 use crate::netlink::nft::comment::comment;
 use crate::netlink::nft::expression::{
     self as step, Compare, Expression, Flow, Header, Meta, Register,
 };
+use crate::netlink::nft::fields::nested;
 
 /// A rule.
 #[derive(Clone, Debug)]
@@ -93,11 +93,11 @@ impl Rule {
 
     /// Restricts the rule to IP protocols in a set, or not in it.
     pub(crate) fn protocol_in(self, set: &str) -> Self {
-        self.meta(Meta::Protocol, HERE).is_in(set, HERE)
+        self.meta(Meta::Protocol, HERE).in_set(set, HERE)
     }
 
     pub(crate) fn protocol_not_in(self, set: &str) -> Self {
-        self.meta(Meta::Protocol, HERE).is_not_in(set, HERE)
+        self.meta(Meta::Protocol, HERE).not_in_set(set, HERE)
     }
 
     /// Restricts the rule to flows in one of the states.
@@ -153,7 +153,7 @@ impl Rule {
 
     pub(crate) fn bytes_in(self, header: Header, offset: u32, length: u32, set: &str) -> Self {
         // An IPv6 address takes four registers.
-        self.payload(header, offset, length, 0).is_in(set, 0)
+        self.payload(header, offset, length, 0).in_set(set, 0)
     }
 
     /// Restricts the rule to packets whose value in a register compares so.
@@ -162,11 +162,11 @@ impl Rule {
     }
 
     /// Restricts the rule to packets whose value is in a set, or not in it.
-    pub(crate) fn is_in(self, set: &str, key: Register) -> Self {
+    pub(crate) fn in_set(self, set: &str, key: Register) -> Self {
         self.then(step::lookup(set, key, None))
     }
 
-    pub(crate) fn is_not_in(self, set: &str, key: Register) -> Self {
+    pub(crate) fn not_in_set(self, set: &str, key: Register) -> Self {
         self.then(step::lookup_none(set, key))
     }
 

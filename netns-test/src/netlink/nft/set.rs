@@ -1,7 +1,7 @@
 //! Sets and maps of a table, and their elements.
 
 use crate::netlink::message::attribute;
-use crate::netlink::nft::batch::{nested, text, word};
+use crate::netlink::nft::fields::{nested, text, word};
 
 /// A set, or a map if it has data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Set {
         (flags, length(&self.key), length(&self.data))
     }
 
-    /// Returns the attributes of a message after the table. `id` tells new sets apart.
+    /// Returns the attributes of a message after the table. `id` distinguishes new sets.
     pub(super) fn attributes(&self, id: u32) -> Vec<u8> {
         let (flags, key, data) = self.shape();
         let mut fields = [text(2, &self.name), word(3, flags)].concat();

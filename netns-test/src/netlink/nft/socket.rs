@@ -11,6 +11,7 @@ use crate::sys::net::netlink;
 const NETFILTER: i32 = 12;
 /// `NLM_F_REQUEST`, `NLM_F_ACK`, `NLM_F_DUMP`
 pub(crate) const REQUEST: u16 = 0x1;
+#[cfg(any(feature = "lab", feature = "doctor"))]
 pub(crate) const ACK: u16 = 0x4;
 const DUMP: u16 = 0x300;
 /// `NLM_F_DUMP_INTR`: the list has changed while it was sent.
@@ -44,8 +45,8 @@ enum Content<'a> {
     /// Acknowledgement, or end of a list.
     End,
     Refusal(io::Error),
-    /// Type and body of an object.
-    Object(u16, &'a [u8]),
+    /// Body of an object.
+    Object(&'a [u8]),
 }
 
 impl Nft {
@@ -91,6 +92,7 @@ impl Nft {
         let bytes = bytes_of(first);
         // The kernel takes only what fits into the buffer of the socket. If that cannot grow, the
         // next call says so.
+        #[cfg(feature = "lab")]
         netlink::reserve(self.socket.as_fd(), bytes.len()).ok();
         netlink::send(self.socket.as_fd(), &bytes).map_err(|error| (0, error))?;
         self.acknowledged(first, first.wrapping_add(count))
@@ -113,7 +115,7 @@ impl Nft {
                     _ if index > last.wrapping_sub(first) as usize => {}
                     Content::Refusal(error) => return Err((index, error)),
                     Content::End if answer.number == last => return Ok(()),
-                    Content::End | Content::Object(..) => {}
+                    Content::End | Content::Object(_) => {}
                 }
             }
         }
@@ -131,7 +133,7 @@ impl Nft {
                 match answer.content {
                     Content::Refusal(error) => return Err(error),
                     Content::End => return Ok(is_whole),
-                    Content::Object(_, body) => found.push(body.to_vec()),
+                    Content::Object(body) => found.push(body.to_vec()),
                 }
             }
         }
@@ -154,7 +156,7 @@ fn answers(datagram: &[u8]) -> impl Iterator<Item = Answer<'_>> {
                 Content::Refusal(io::Error::from_raw_os_error(code.saturating_neg()))
             }
             ERROR | DONE => Content::End,
-            kind => Content::Object(kind, body),
+            _ => Content::Object(body),
         };
         Answer { number, flags: half(6), content }
     })

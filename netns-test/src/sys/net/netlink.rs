@@ -20,7 +20,7 @@ pub(crate) fn open(protocol: i32) -> io::Result<OwnedFd> {
 
 /// Makes room for a datagram of this length, up to the limit of the machine (socket(7),
 /// `SO_SNDBUF`).
-#[cfg(any(feature = "lab", feature = "doctor"))]
+#[cfg(feature = "lab")]
 pub(crate) fn reserve(socket: BorrowedFd<'_>, length: usize) -> io::Result<()> {
     Ok(nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::SndBuf, &length)?)
 }

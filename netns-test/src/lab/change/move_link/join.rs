@@ -89,9 +89,11 @@ impl Joining {
         self.new.iter().map(|new| (end.node, new.address())).collect()
     }
 
-    /// Changes the addresses in the kernel, if the node of the end is on.
+    /// Changes the addresses in the kernel, if the node of the end is on, and forgets the neighbours
+    /// of the old segment: the new one may have the same addresses.
     pub(crate) fn set(&self, fabric: &Fabric, end: &End) -> Result<()> {
         let Ok(here) = fabric.nodes[end.node].here() else { return Ok(()) };
+        here.netlink.forget_neighbours(end.index)?;
         let object = |one: &Cidr| format!("{one} on {}", fabric.label(end));
         for one in self.lost.iter().rev() {
             let gone = netlink::addr::remove(object(one), end.index, *one);
@@ -102,7 +104,11 @@ impl Joining {
             }
         }
         let address = |one: &Cidr| netlink::addr::add(object(one), end.index, *one);
-        Ok(here.netlink.ask_all(&self.new.iter().map(address).collect::<Vec<_>>())?)
+        here.netlink.ask_all(&self.new.iter().map(address).collect::<Vec<_>>())?;
+        match self.lost.is_empty() {
+            true => Ok(()),
+            false => fabric.forget_mappings(end.node, &end.name),
+        }
     }
 }
 

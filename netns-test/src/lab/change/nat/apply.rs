@@ -12,6 +12,7 @@ use crate::lab::build::etc_files::names::Names;
 use crate::lab::build::nat;
 use crate::lab::fabric::moved::{Current, current};
 use crate::lab::fabric::state::{Fabric, Live};
+use crate::lab::nat::flush;
 use crate::lab::plan::labels::name_of;
 use crate::lab::plan::{NodePlan, Plan};
 use crate::lab::run::node::Node;
@@ -71,6 +72,18 @@ impl Fabric {
         }
         self.readdress([after, before], netlink::addr::remove)?;
         self.reroute(before, after, None)
+    }
+
+    /// Forgets the mappings of a router, if this is the outside interface of a NAT: it has lost an
+    /// address, and mappings to that would take no packets any more.
+    pub(crate) fn forget_mappings(&self, node: usize, interface: &str) -> Result<()> {
+        let planned = self.now();
+        let of_plan = &planned.nodes()[node];
+        let Ok(here) = self.nodes[node].here() else { return Ok(()) };
+        if of_plan.nats.iter().any(|nat| nat.outside == interface) {
+            nat::on(&here.place, &of_plan.name, |nft| flush(nft, of_plan))?;
+        }
+        Ok(())
     }
 
     /// Sends the request for each address that an interface has in the second network only.

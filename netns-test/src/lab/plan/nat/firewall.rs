@@ -102,6 +102,7 @@ impl Site<'_> {
             };
             let end = of_plan.interfaces.iter().find(|one| one.kind.is_end_of(link));
             match end {
+                Some(end) if names.contains(&end.name) => {}
                 Some(end) => names.push(end.name.clone()),
                 None => mistakes.push(
                     "`outside` names a link that does not end at the router; name one that does"

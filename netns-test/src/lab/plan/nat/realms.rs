@@ -5,7 +5,7 @@
 //! in another realm than its inside. A realm sees itself and the realms outside of it, never those
 //! inside. All segments that are inside of no NAT are the outermost realm, which is number 0.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use crate::lab::plan::union_find::UnionFind;
 use crate::lab::plan::{NodePlan, SegmentPlan};
@@ -63,8 +63,8 @@ impl Ports {
 pub(crate) struct Realms {
     /// Realm of each segment.
     of: Vec<usize>,
-    /// Whether a realm sees another one; empty if there is only one realm.
-    sees: Vec<Vec<bool>>,
+    /// Number of NATs from a realm to one that it sees; empty if there is only one realm.
+    steps: Vec<Vec<Option<u32>>>,
     /// Sets of realms that some node sees together, without repetition.
     together: Vec<Vec<bool>>,
     /// Routers whose NAT does not separate its inside from its outside.
@@ -89,8 +89,8 @@ impl Realms {
 
     /// Returns one realm of all segments.
     pub(crate) fn one(segments: usize) -> Self {
-        let (sees, together) = (Vec::new(), vec![vec![true]]);
-        Self { of: vec![0; segments], sees, together, bypassed: Vec::new() }
+        let (steps, together) = (Vec::new(), vec![vec![true]]);
+        Self { of: vec![0; segments], steps, together, bypassed: Vec::new() }
     }
 
     /// Finds the realms of segments; `nodes` are the nodes with addresses.
@@ -113,9 +113,11 @@ impl Realms {
         let roots = joined.into_roots();
         let mut work = Work { roots, numbers: HashMap::new(), borders: Vec::new() };
         work.borders(&nodes);
-        let (sees, bypassed) = closure(work.numbers.len() + 1, &work.borders);
+        let (steps, bypassed) = closure(work.numbers.len() + 1, &work.borders);
         let of: Vec<usize> = work.roots.iter().map(|root| work.number(*root)).collect();
-        let mut realms = Self { of, together: sees.clone(), sees, bypassed };
+        let is_seen = |row: &Vec<Option<u32>>| row.iter().map(Option::is_some).collect();
+        let together = steps.iter().map(is_seen).collect();
+        let mut realms = Self { of, together, steps, bypassed };
         realms.take_unrouted(&is_routed, &work.roots, &nodes);
         realms.add_nodes(&nodes);
         realms
@@ -163,7 +165,15 @@ impl Realms {
 
     /// Returns whether packets can be sent from one realm to another one without a mapping.
     pub(crate) fn sees(&self, from: usize, to: usize) -> bool {
-        from == to || self.sees.get(from).is_some_and(|row| row[to])
+        self.steps(from, to).is_some()
+    }
+
+    /// Returns the least number of NATs on a way from one realm to another one that it sees.
+    pub(crate) fn steps(&self, from: usize, to: usize) -> Option<u32> {
+        match self.steps.get(from) {
+            Some(row) => row[to],
+            None => (from == to).then_some(0),
+        }
     }
 
     /// Returns the sets of realms that some node sees together.
@@ -178,7 +188,7 @@ impl Realms {
 
     /// Returns the number of realms.
     pub(crate) fn count(&self) -> usize {
-        self.sees.len().max(1)
+        self.steps.len().max(1)
     }
 
     /// Returns the routers whose NAT does not separate its inside from its outside.
@@ -229,30 +239,34 @@ impl Work {
     }
 }
 
+/// Number of NATs between realms, by the inner and the outer one.
+type Steps = Vec<Vec<Option<u32>>>;
+
 /// Returns which realms see which, and the routers that can be passed by.
-fn closure(count: usize, borders: &[Crossing]) -> (Vec<Vec<bool>>, Vec<usize>) {
+fn closure(count: usize, borders: &[Crossing]) -> (Steps, Vec<usize>) {
     let reached = |from: usize, is_followed: &dyn Fn(&Crossing) -> bool| {
-        let mut reached = vec![false; count];
-        let mut open = vec![from];
-        while let Some(at) = open.pop() {
+        let mut reached = vec![None; count];
+        let mut queue = VecDeque::from([(from, 0)]);
+        while let Some((at, steps)) = queue.pop_front() {
             for next in borders.iter().filter(|one| one.inside == at && is_followed(one)) {
-                if !std::mem::replace(&mut reached[next.outside], true) {
-                    open.push(next.outside);
+                if reached[next.outside].is_none() {
+                    reached[next.outside] = Some(steps + 1);
+                    queue.push_back((next.outside, steps + 1));
                 }
             }
         }
         reached
     };
-    let outwards: Vec<Vec<bool>> = (0..count).map(|from| reached(from, &|_| true)).collect();
+    let outwards: Steps = (0..count).map(|from| reached(from, &|_| true)).collect();
     let is_bypassed =
-        |one: &&Crossing| one.inside == one.outside || outwards[one.outside][one.inside];
-    let mut bypassed: Vec<usize> =
-        borders.iter().filter(is_bypassed).map(|one| one.router).collect();
+        |one: &&Crossing| one.inside == one.outside || outwards[one.outside][one.inside].is_some();
+    let bypassed = borders.iter().filter(is_bypassed).map(|one| one.router);
+    let mut bypassed: Vec<usize> = bypassed.collect();
     bypassed.dedup();
     let is_open = |one: &Crossing| one.border != Border::Closed;
-    let mut sees: Vec<Vec<bool>> = (0..count).map(|from| reached(from, &is_open)).collect();
-    for (at, row) in sees.iter_mut().enumerate() {
-        row[at] = true;
+    let mut steps: Steps = (0..count).map(|from| reached(from, &is_open)).collect();
+    for (at, row) in steps.iter_mut().enumerate() {
+        row[at] = Some(0);
     }
-    (sees, bypassed)
+    (steps, bypassed)
 }

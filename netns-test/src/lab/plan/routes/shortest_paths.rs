@@ -6,7 +6,7 @@
 //! default route to the first router on its segments, and a route of its own to each subnet that is
 //! nearer by another router. No path leads through a tunnel to another segment, because the
 //! packets of the tunnel could then be routed into the tunnel. No path leads from the outside of a
-//! NAT to its inside.
+//! NAT to its inside, and one through fewer NATs comes before a shorter one.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -75,6 +75,18 @@ struct Found {
     distance: u32,
     /// Next hop; `None` for a node on the segment itself.
     hop: Option<Hop>,
+}
+
+/// Nodes and their distances.
+type Queue = VecDeque<(usize, u32)>;
+
+/// Takes the nearest node from two queues that are ordered by distance.
+fn nearest(one: &mut Queue, two: &mut Queue) -> Option<(usize, u32)> {
+    let is_second = match (one.front(), two.front()) {
+        (Some((_, one)), Some((_, two))) => two < one,
+        (one, _) => one.is_none(),
+    };
+    if is_second { two.pop_front() } else { one.pop_front() }
 }
 
 /// Topology of one address family.
@@ -193,25 +205,57 @@ impl<'a> Map<'a> {
                 queue.push_back((node, 0));
             }
         }
-        while let Some((node, distance)) = queue.pop_front() {
-            let is_way = |port: &&Port| {
-                self.is_transit(port) && port.is_inside && self.sees(port.segment, segment)
-            };
-            for port in self.ports[node].iter().filter(is_way) {
-                for next in &self.routers[port.segment] {
-                    if found[next.node].is_none() {
-                        let hop = Hop { interface: next.interface, via: port.address };
-                        found[next.node] = Some(Found { distance: distance + 1, hop: Some(hop) });
-                        queue.push_back((next.node, distance + 1));
+        self.spread(segment, (queue, VecDeque::new()), found);
+    }
+
+    /// Goes on from the nodes of a queue. Nodes that need no NAT come first, then those that need
+    /// one, and so on.
+    fn spread(
+        &self,
+        segment: usize,
+        (mut queue, mut beyond): (Queue, Queue),
+        found: &mut [Option<Found>],
+    ) {
+        // By the number of NATs, then by distance.
+        let mut later: Vec<(u32, u32, usize)> = Vec::new();
+        let mut level = 0;
+        let has_one_realm = self.realms.count() == 1;
+        loop {
+            while let Some((node, distance)) = nearest(&mut queue, &mut beyond) {
+                let is_way = |port: &&Port| self.is_transit(port) && port.is_inside;
+                for port in self.ports[node].iter().filter(is_way) {
+                    let steps =
+                        if has_one_realm { Some(0) } else { self.steps(port.segment, segment) };
+                    match steps {
+                        None => continue,
+                        Some(steps) if steps > level => {
+                            later.push((steps, distance, node));
+                            continue;
+                        }
+                        Some(_) => {}
+                    }
+                    for next in &self.routers[port.segment] {
+                        if found[next.node].is_none() {
+                            let hop = Hop { interface: next.interface, via: port.address };
+                            let hop = Some(hop);
+                            found[next.node] = Some(Found { distance: distance + 1, hop });
+                            queue.push_back((next.node, distance + 1));
+                        }
                     }
                 }
             }
+            let Some(next) = later.iter().map(|(steps, ..)| *steps).min() else { return };
+            level = next;
+            later.sort_unstable();
+            let now = later.iter().filter(|(steps, ..)| *steps == level);
+            beyond = now.map(|&(_, distance, node)| (node, distance)).collect();
+            later.retain(|(steps, ..)| *steps != level);
         }
     }
 
-    /// Returns whether packets from one segment to another one need no mapping of a NAT.
-    fn sees(&self, from: usize, to: usize) -> bool {
-        self.realms.sees(self.realms.of(from), self.realms.of(to))
+    /// Returns the number of NATs on the way from one segment to another one, if there is a way.
+    fn steps(&self, from: usize, to: usize) -> Option<u32> {
+        self.realms.steps(self.realms.of(from), self.realms.of(to))
     }
 
     fn is_transit(&self, port: &Port) -> bool {
@@ -227,15 +271,16 @@ impl<'a> Map<'a> {
             SegmentKind::Stub { place } => self.ports[place.node].as_slice(),
             _ => &[],
         };
-        let mut best: Option<(u32, Hop)> = None;
-        let is_way = |port: &&Port| self.is_transit(port) && self.sees(port.segment, segment);
-        for port in self.ports[node].iter().filter(is_way) {
+        let mut best: Option<((u32, u32), Hop)> = None;
+        for port in self.ports[node].iter().filter(|port| self.is_transit(port)) {
+            let Some(steps) = self.steps(port.segment, segment) else { continue };
             let beside = owner.iter().filter(|other| other.segment == port.segment);
             let routers = self.routers[port.segment].iter().filter(|next| next.is_inside);
             for next in beside.chain(routers) {
                 let Some(Found { distance, .. }) = found[next.node] else { continue };
-                if best.is_none_or(|(other, _)| distance < other) {
-                    best = Some((distance, Hop { interface: port.interface, via: next.address }));
+                let cost = (steps, distance);
+                if best.is_none_or(|(other, _)| cost < other) {
+                    best = Some((cost, Hop { interface: port.interface, via: next.address }));
                 }
             }
         }

@@ -212,9 +212,9 @@ fn borders() {
     assert_errors(
         |homes| {
             let host = homes.net.host("host");
-            homes.net.link(homes.homes[0], host).subnet("203.0.113.0/25");
+            homes.net.link(homes.homes[0], host).addrs("203.0.113.65/26", "203.0.113.66/26");
         },
-        &["203.0.113.0/24 (link server to isp) and 203.0.113.0/25 (link one to host) overlap; \
+        &["203.0.113.0/24 (link server to isp) and 203.0.113.64/26 (link one to host) overlap; \
            give one another subnet"],
     );
     // A host in both homes cannot tell the two apart.

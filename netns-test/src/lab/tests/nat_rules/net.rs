@@ -85,6 +85,21 @@ impl Net {
         net
     }
 
+    /// Adds an interface `wan2` to the router, 198.51.100.1, and returns the network with
+    /// 198.51.100.2 at its other end.
+    pub(crate) fn second_outside(&self) -> OwnedFd {
+        let second = network();
+        let own = New { name: "wan2", index: WAN + 1, mac: None, mtu: None };
+        let peer = New { name: "eth0", index: ETH0, mac: None, mtu: None };
+        let kind = Kind::Veth { peer, there: Some(second.as_fd()) };
+        ask(&self.router, &[link::create("wan2".to_owned(), own, kind)]);
+        ask(&self.router, &[link::set_up(String::new(), WAN + 1, true, None)]);
+        ask(&second, &[link::set_up(String::new(), ETH0, true, None)]);
+        add_addresses(&self.router, WAN + 1, &["198.51.100.1"]);
+        add_addresses(&second, ETH0, &["198.51.100.2"]);
+        second
+    }
+
     pub(crate) fn apply(&self, node: &NodePlan) -> Result<(), Failure> {
         self.nft(|nft| nat::apply(nft, node))
     }

@@ -17,7 +17,7 @@ fn address(text: &str) -> Ipv4Addr {
 
 #[test]
 #[ignore = "run inside"]
-fn ports_are_of_the_range_until_there_are_no_more() {
+fn ports_are_of_the_range_until_all_are_in_use() {
     for port_preservation in [true, false] {
         let node = router(NatPlan { ports: 2000..=2019, port_preservation, ..plan() });
         let net = Net::with(node.nats[0].clone());
@@ -143,7 +143,7 @@ fn forwarded_ports_lead_inside() {
         let source = seen_at(&a, to, &service);
         assert_eq!(source.port(), 5000);
         assert_eq!(seen(&a, &server), source);
-        // Its own packets have the port that is forwarded, and nobody else gets it.
+        // Its own packets have the port that is forwarded, and no other host gets it.
         assert_eq!(SocketAddr::V4(seen(&service, &net.outside(S2, 1))), to);
         let other = net.inside(A, 7000);
         assert_ne!(SocketAddr::V4(seen(&other, &server)), to);

@@ -35,9 +35,11 @@ fn listen(network: &OwnedFd, address: &str, port: u16) -> TcpListener {
     within(network, || TcpListener::bind((address, port)).unwrap())
 }
 
-fn source(listener: &TcpListener) -> SocketAddrV4 {
-    let SocketAddr::V4(source) = listener.accept().unwrap().1 else { panic!("no IPv4") };
-    source
+/// Accepts a connection, and returns it with its source.
+fn accept(listener: &TcpListener) -> (TcpStream, SocketAddrV4) {
+    let (stream, source) = listener.accept().unwrap();
+    let SocketAddr::V4(source) = source else { panic!("no IPv4") };
+    (stream, source)
 }
 
 #[test]
@@ -51,8 +53,10 @@ fn tcp_is_mapped_as_udp() {
         let mut of = |host: &str| {
             servers.each_ref().map(|server| {
                 let to = server.local_addr().unwrap();
-                streams.push(connect(&net.inside, &format!("{host}:4000"), to).unwrap());
-                source(server)
+                let near = connect(&net.inside, &format!("{host}:4000"), to).unwrap();
+                let (far, source) = accept(server);
+                streams.push((near, far));
+                source
             })
         };
         let [a, b] = [A, B].map(&mut of);
@@ -95,7 +99,8 @@ fn tcp_from_outside_passes_as_the_filtering_says() {
         });
         inside.set_nonblocking(false).unwrap();
         let stream = connect(&net.inside, "10.0.0.2:4000", to).unwrap();
-        let external = SocketAddr::V4(source(&server));
+        let (_far, external) = accept(&server);
+        let external = SocketAddr::V4(external);
         let own = connect(&net.outside, "203.0.113.2:5555", external).unwrap();
         assert_eq!(inside.accept().unwrap().1, own.local_addr().unwrap());
         let node = router(NatPlan { filtering, ..plan() });
@@ -125,6 +130,25 @@ fn tcp_from_outside_passes_as_the_filtering_says() {
         assert_eq!(other.is_ok(), filtering == Filtering::EndpointIndependent, "{other:?}");
         drop(stream);
     }
+}
+
+#[test]
+#[ignore = "run inside"]
+fn tcp_is_opened_by_both_sides_at_once() {
+    let filtering = Filtering::AddressAndPortDependent;
+    let net = Net::with(NatPlan { filtering, ..plan() });
+    let node = router(NatPlan { filtering, ..plan() });
+    let [near, far] = std::thread::scope(|scope| {
+        // The peer's SYN is first. It is not answered, so the peer repeats it.
+        let external: SocketAddr = format!("{X}:4000").parse().unwrap();
+        let outside = &net.outside;
+        let far = scope.spawn(move || connect(outside, "203.0.113.2:5555", external));
+        until("no answer", || net.count(&node, "drop in: no mapping") > 0);
+        let near = connect(&net.inside, "10.0.0.2:4000", "203.0.113.2:5555".parse().unwrap());
+        [near, far.join().unwrap()]
+    });
+    assert_eq!(near.unwrap().local_addr().unwrap().to_string(), "10.0.0.2:4000");
+    assert_eq!(far.unwrap().peer_addr().unwrap().to_string(), "203.0.113.1:4000");
 }
 
 #[test]
