@@ -163,7 +163,7 @@ impl Lab {
         &self.common.programs
     }
 
-    /// Gives these names to existing nodes, and makes them known to waits.
+    /// Writes these names to existing nodes, and makes them known to waits.
     pub(crate) fn rename(&self, names: Names) -> Result<()> {
         self.common.rename(&self.fabric.nodes, names)
     }

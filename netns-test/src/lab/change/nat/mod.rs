@@ -63,9 +63,9 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// A node that does not have exactly one NAT: see [`set_nat_on`](Self::set_nat_on). All mistakes
-    /// that [`plan`](crate::Topology::plan) finds in the topology with this NAT. A kernel without
-    /// nftables or NAT; a node that is powered off. After an error all is as before.
+    /// A node that does not have exactly one NAT: see [`set_nat_on`](Self::set_nat_on). All
+    /// mistakes that [`plan`](crate::Topology::plan) finds in the topology with this NAT. A kernel
+    /// without nftables or NAT; a node that is powered off. After an error all is as before.
     ///
     /// # Examples
     ///
@@ -110,8 +110,8 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// A node without NAT; insides that cannot be joined with the outside, such as two with the same
-    /// subnet; a node that is powered off. After an error all is as before.
+    /// A node without NAT; insides that cannot be joined with the outside, such as two with the
+    /// same subnet; a node that is powered off. After an error all is as before.
     #[track_caller]
     pub fn remove_nat(&self) -> Result<()> {
         located(self.redeclare("NAT removed", |topology| {
