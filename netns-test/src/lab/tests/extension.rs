@@ -7,7 +7,8 @@ use crate::lab::impair::frame::samples::Random;
 use crate::lab::plan::diff;
 use crate::lab::plan::diff::{NodeGrowth, declared};
 use crate::lab::{
-    Impairment, InterfaceKind, LinkId, MacvlanMode, NodeId, NodeKind, NodePlan, Plan, Topology,
+    Firewall, Impairment, InterfaceKind, LinkId, MacvlanMode, Nat, NodeId, NodeKind, NodePlan,
+    Plan, Topology, Traffic, Transport,
 };
 
 /// A declaration; nodes and links are positions among those declared before.
@@ -38,6 +39,21 @@ enum Declaration {
     },
     Sysctl {
         node: usize,
+    },
+    /// NAT on a link that was declared before.
+    Nat {
+        node: usize,
+        link: usize,
+        is_symmetric: bool,
+    },
+    Forward {
+        node: usize,
+        link: usize,
+        to: usize,
+    },
+    Firewall {
+        node: usize,
+        port: u16,
     },
 }
 
@@ -78,6 +94,18 @@ fn declare(all: &[Declaration]) -> Topology {
             Declaration::Sysctl { node } => {
                 net.node(nodes[node]).sysctl("net.ipv4.tcp_syn_retries", at);
             }
+            Declaration::Nat { node, link, is_symmetric } => {
+                let nat = if is_symmetric { Nat::symmetric() } else { Nat::home() };
+                net.nat(nodes[node], links[link], nat);
+            }
+            Declaration::Forward { node, link, to } => {
+                let port = at as u16 + 1;
+                net.forward_port(nodes[node], links[link], Transport::Udp, port, nodes[to], 9);
+            }
+            Declaration::Firewall { node, port } => {
+                let firewall = Firewall::home().allow_in(Traffic::tcp(port));
+                net.firewall(nodes[node], firewall);
+            }
         }
     }
     net
@@ -90,7 +118,7 @@ fn draw(random: &mut Random) -> Vec<Declaration> {
     let (mut nodes, mut ends): (usize, Vec<[usize; 2]>) = (2, Vec::new());
     for _ in 0..8 + random.below(25) {
         let node = random.below(nodes);
-        let next = match random.below(12) {
+        let next = match random.below(16) {
             0..3 => Declaration::Node(kinds[random.below(4)]),
             3 => Declaration::Dummy { node },
             4 => Declaration::Address { node },
@@ -100,6 +128,17 @@ fn draw(random: &mut Random) -> Vec<Declaration> {
                 let node = ends[link][random.below(2)];
                 Declaration::Vlan { node, link, vid: 1 + random.below(3) as u16 }
             }
+            12 | 13 if !ends.is_empty() => {
+                let link = random.below(ends.len());
+                let (node, is_symmetric) = (ends[link][random.below(2)], random.below(2) == 0);
+                Declaration::Nat { node, link, is_symmetric }
+            }
+            14 if !ends.is_empty() => {
+                let link = random.below(ends.len());
+                let (node, to) = (ends[link][random.below(2)], random.below(nodes));
+                Declaration::Forward { node, link, to }
+            }
+            15 => Declaration::Firewall { node, port: 1 + random.below(9) as u16 },
             7 | 8 if !ends.is_empty() => {
                 let link = random.below(ends.len());
                 let from = (random.below(2) == 0).then(|| ends[link][random.below(2)]);
@@ -157,6 +196,8 @@ fn check_node(before: &NodePlan, after: &NodePlan, places: &[usize], growth: &No
     routes.retain(|destination, _| !growth.lost.contains(destination));
     let expected = after.routes.iter().map(|route| (route.destination, route)).collect();
     assert_eq!(routes, expected, "{name}");
+    let rules = [before, after].map(|node| (&node.nats, &node.firewall));
+    assert_eq!(growth.has_new_rules, rules[0] != rules[1], "{name}");
     let mut sysctls: BTreeMap<_, _> = before.sysctls.iter().cloned().collect();
     sysctls.extend(growth.sysctls.iter().cloned());
     assert_eq!(sysctls, after.sysctls.iter().cloned().collect(), "{name}");
@@ -282,6 +323,34 @@ fn an_extra_interface_that_is_missing_is_refused() {
     stp.node(switch).stp();
     let expected = "extend br0 of switch: its kind would change";
     assert!(refusal(&stp, &net).starts_with(expected), "{}", refusal(&stp, &net));
+}
+
+#[test]
+fn a_nat_a_forwarded_port_or_a_firewall_that_is_missing_is_refused() {
+    let mut net = Topology::new();
+    let (a, home, b) = (net.host("a"), net.router("home"), net.host("b"));
+    net.link(a, home);
+    let wan = net.link(home, b).name("wan").id();
+    let with_nat = |nat| {
+        let mut net = net.clone();
+        net.nat(home, wan, nat);
+        net
+    };
+    let (before, mut after) = (with_nat(Nat::home()), with_nat(Nat::symmetric()));
+    assert_eq!(refusal(&net, &before), "");
+    assert_eq!(refusal(&before, &after), "");
+    after.forward_port(home, wan, Transport::Tcp, 80, a, 8080);
+    after.firewall(home, Firewall::home());
+    assert_eq!(refusal(&before, &after), "");
+    let missing = |from: &Topology| refusal(&after, from);
+    let expected = "extend nat of home on wan: the topology lacks it: extend() only adds";
+    assert!(missing(&net).starts_with(expected), "{}", missing(&net));
+    let expected = "extend forward tcp 80 to a:8080 of home on wan: the topology lacks it";
+    assert!(missing(&before).starts_with(expected), "{}", missing(&before));
+    let mut without = before.clone();
+    without.forward_port(home, wan, Transport::Tcp, 80, a, 8081);
+    let expected = "extend firewall of home: the topology lacks it";
+    assert!(missing(&without).starts_with(expected), "{}", missing(&without));
 }
 
 #[test]

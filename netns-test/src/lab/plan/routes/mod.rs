@@ -1,6 +1,7 @@
 //! Routes of the plan: static, computed, and the path that a packet takes by them.
 
 pub(crate) mod fib;
+pub(crate) mod flow;
 pub(crate) mod path;
 pub(crate) mod shortest_paths;
 pub(crate) mod static_routes;

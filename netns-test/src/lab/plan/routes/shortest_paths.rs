@@ -5,12 +5,14 @@
 //! declaration. A router gets a route to each subnet that it has no address in. A host gets a
 //! default route to the first router on its segments, and a route of its own to each subnet that is
 //! nearer by another router. No path leads through a tunnel to another segment, because the
-//! packets of the tunnel could then be routed into the tunnel.
+//! packets of the tunnel could then be routed into the tunnel. No path leads from the outside of a
+//! NAT to its inside, and one through fewer NATs comes before a shorter one.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::addr::cidr::Subnet;
+use crate::lab::plan::nat::realms::{Border, Realms};
 use crate::lab::plan::{InterfacePlan, NodePlan, RoutePlan, SegmentKind, SegmentPlan};
 use crate::lab::topology::NodeKind;
 
@@ -56,6 +58,8 @@ struct Port {
     interface: usize,
     segment: usize,
     address: IpAddr,
+    /// False for the outside interface of a NAT.
+    is_inside: bool,
 }
 
 /// Next hop of a node for a segment.
@@ -73,6 +77,18 @@ struct Found {
     hop: Option<Hop>,
 }
 
+/// Nodes and their distances.
+type Queue = VecDeque<(usize, u32)>;
+
+/// Takes the nearest node from two queues that are ordered by distance.
+fn nearest(one: &mut Queue, two: &mut Queue) -> Option<(usize, u32)> {
+    let is_second = match (one.front(), two.front()) {
+        (Some((_, one)), Some((_, two))) => two < one,
+        (one, _) => one.is_none(),
+    };
+    if is_second { two.pop_front() } else { one.pop_front() }
+}
+
 /// Topology of one address family.
 struct Map<'a> {
     nodes: &'a [NodePlan],
@@ -84,6 +100,7 @@ struct Map<'a> {
     routers: Vec<Vec<Port>>,
     /// Segments that are a single interface of a host.
     stubs_of_hosts: Vec<usize>,
+    realms: Realms,
 }
 
 impl<'a> Map<'a> {
@@ -99,7 +116,9 @@ impl<'a> Map<'a> {
                 let Some(address) = addresses.find(|one| one.is_ipv4() == is_ipv4) else {
                     continue;
                 };
-                let port = Port { node, interface, segment, address };
+                let border = nodes[node].border(&nodes[node].interfaces[interface].name, is_ipv4);
+                let is_inside = border == Border::Open;
+                let port = Port { node, interface, segment, address, is_inside };
                 ports[node].push(port);
                 if nodes[node].kind == NodeKind::Router {
                     routers[segment].push(port);
@@ -111,7 +130,8 @@ impl<'a> Map<'a> {
         for ports in &mut ports {
             ports.sort_by_key(|port| port.interface);
         }
-        Self { nodes, segments, is_ipv4, ports, routers, stubs_of_hosts }
+        let realms = Realms::of_plan(nodes, segments, is_ipv4);
+        Self { nodes, segments, is_ipv4, ports, routers, stubs_of_hosts, realms }
     }
 
     fn routes(&self) -> Vec<Vec<RoutePlan>> {
@@ -185,17 +205,57 @@ impl<'a> Map<'a> {
                 queue.push_back((node, 0));
             }
         }
-        while let Some((node, distance)) = queue.pop_front() {
-            for port in self.ports[node].iter().filter(|port| self.is_transit(port)) {
-                for next in &self.routers[port.segment] {
-                    if found[next.node].is_none() {
-                        let hop = Hop { interface: next.interface, via: port.address };
-                        found[next.node] = Some(Found { distance: distance + 1, hop: Some(hop) });
-                        queue.push_back((next.node, distance + 1));
+        self.spread(segment, (queue, VecDeque::new()), found);
+    }
+
+    /// Goes on from the nodes of a queue. Nodes that need no NAT come first, then those that need
+    /// one, and so on.
+    fn spread(
+        &self,
+        segment: usize,
+        (mut queue, mut beyond): (Queue, Queue),
+        found: &mut [Option<Found>],
+    ) {
+        // By the number of NATs, then by distance.
+        let mut later: Vec<(u32, u32, usize)> = Vec::new();
+        let mut level = 0;
+        let has_one_realm = self.realms.count() == 1;
+        loop {
+            while let Some((node, distance)) = nearest(&mut queue, &mut beyond) {
+                let is_way = |port: &&Port| self.is_transit(port) && port.is_inside;
+                for port in self.ports[node].iter().filter(is_way) {
+                    let steps =
+                        if has_one_realm { Some(0) } else { self.steps(port.segment, segment) };
+                    match steps {
+                        None => continue,
+                        Some(steps) if steps > level => {
+                            later.push((steps, distance, node));
+                            continue;
+                        }
+                        Some(_) => {}
+                    }
+                    for next in &self.routers[port.segment] {
+                        if found[next.node].is_none() {
+                            let hop = Hop { interface: next.interface, via: port.address };
+                            let hop = Some(hop);
+                            found[next.node] = Some(Found { distance: distance + 1, hop });
+                            queue.push_back((next.node, distance + 1));
+                        }
                     }
                 }
             }
+            let Some(next) = later.iter().map(|(steps, ..)| *steps).min() else { return };
+            level = next;
+            later.sort_unstable();
+            let now = later.iter().filter(|(steps, ..)| *steps == level);
+            beyond = now.map(|&(_, distance, node)| (node, distance)).collect();
+            later.retain(|(steps, ..)| *steps != level);
         }
+    }
+
+    /// Returns the number of NATs on the way from one segment to another one, if there is a way.
+    fn steps(&self, from: usize, to: usize) -> Option<u32> {
+        self.realms.steps(self.realms.of(from), self.realms.of(to))
     }
 
     fn is_transit(&self, port: &Port) -> bool {
@@ -211,13 +271,16 @@ impl<'a> Map<'a> {
             SegmentKind::Stub { place } => self.ports[place.node].as_slice(),
             _ => &[],
         };
-        let mut best: Option<(u32, Hop)> = None;
+        let mut best: Option<((u32, u32), Hop)> = None;
         for port in self.ports[node].iter().filter(|port| self.is_transit(port)) {
+            let Some(steps) = self.steps(port.segment, segment) else { continue };
             let beside = owner.iter().filter(|other| other.segment == port.segment);
-            for next in beside.chain(&self.routers[port.segment]) {
+            let routers = self.routers[port.segment].iter().filter(|next| next.is_inside);
+            for next in beside.chain(routers) {
                 let Some(Found { distance, .. }) = found[next.node] else { continue };
-                if best.is_none_or(|(other, _)| distance < other) {
-                    best = Some((distance, Hop { interface: port.interface, via: next.address }));
+                let cost = (steps, distance);
+                if best.is_none_or(|(other, _)| cost < other) {
+                    best = Some((cost, Hop { interface: port.interface, via: next.address }));
                 }
             }
         }
@@ -231,7 +294,7 @@ impl<'a> Map<'a> {
             return gateways;
         }
         for port in self.ports[node].iter().filter(|port| self.is_transit(port)) {
-            for router in &self.routers[port.segment] {
+            for router in self.routers[port.segment].iter().filter(|next| next.is_inside) {
                 if gateways.iter().all(|other| other.node != router.node) {
                     gateways.push(*router);
                 }
