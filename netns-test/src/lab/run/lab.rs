@@ -211,10 +211,6 @@ impl Lab {
         limitation::sentences(there.iter().map(|(name, all)| (*name, all.as_slice())))
     }
 
-    pub(crate) fn topology(&self) -> &Topology {
-        &self.fabric.topology
-    }
-
     /// Does the same as [`note`](crate::note()): adds a line to the timeline that a failed test
     /// prints.
     ///

@@ -156,7 +156,7 @@ impl Node {
         to: NodeId,
         port: u16,
     ) -> Result<()> {
-        let what = format!("{} port {external_port} forwarded", protocol);
+        let what = format!("{protocol} port {external_port} forwarded");
         located(self.redeclare(&what, |topology| {
             let router = self.id();
             topology.forward_port(router, outside, protocol, external_port, to, port);
@@ -176,7 +176,7 @@ impl Node {
         protocol: Transport,
         external_port: u16,
     ) -> Result<()> {
-        let port = format!("{} port {external_port}", protocol);
+        let port = format!("{protocol} port {external_port}");
         located(self.link_of("remove", outside).map_err(Into::into).and_then(|link| {
             self.redeclare(&format!("{port} not forwarded any more"), |topology| {
                 let place = (self.position(), link);
