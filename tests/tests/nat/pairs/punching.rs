@@ -59,7 +59,6 @@ fn punch(homes: &Homes) -> bool {
         markers.iter().for_each(|marker| drop(marker.talks(&server)));
         for at in [0, 1] {
             while let Some(from) = ends[at].hear(0, Duration::from_millis(pause)) {
-                println!("{at} hears {from}");
                 has_heard[at] |= from != server.at;
                 if from != server.at && !peers[at].contains(&from) {
                     peers[at].push(from);
