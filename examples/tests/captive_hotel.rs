@@ -26,7 +26,7 @@ fn get(url: &str) -> Result<String, ureq::Error> {
     client.get(url).call()?.body_mut().read_to_string()
 }
 
-/// Answers each request with `text`, after `asked` has been told and has agreed.
+/// Answers each request with `text`, after the receiver of `asked` has agreed.
 fn serve(node: &Node, text: &'static str, asked: Option<Sender<Sender<()>>>) {
     let server = node.run(|| Server::http("0.0.0.0:80")).expect("the port is free");
     node.spawn_thread(move || {

@@ -28,7 +28,7 @@ fn homes_share_the_address_of_their_carrier() -> Result<(), Box<dyn Error>> {
     let lab = net.build()?;
     let outside = lab[carrier].address_on(uplink);
 
-    // The server tells each client its address.
+    // The server answers with the address that it sees.
     let listener = lab[server].run(|| TcpListener::bind("0.0.0.0:80"))?;
     lab[server].spawn_thread(move || {
         for stream in listener.incoming() {

@@ -1,6 +1,6 @@
-//! Two laptops behind home routers talk to each other without a relay: UDP hole punching (RFC 5128).
-//! Both homes have the same subnet, as many do. With a symmetric NAT in front of one of them, the
-//! laptops find that they need a relay.
+//! Two laptops behind home routers talk to each other without a relay, by UDP hole punching (RFC
+//! 5128). Both homes have the same subnet, as many do. With a symmetric NAT in front of one of
+//! them, the laptops find that they need a relay.
 
 use std::error::Error;
 use std::io;

@@ -146,10 +146,12 @@ fn a_mistake_changes_nothing() -> netns_test::Result<()> {
     let (net, home) = home::net(Some(Nat::home()));
     let lab = net.build()?;
     let before = lab.snapshot()?.stable();
-    let nobody: NodeId = Topology::new().host("nobody");
-    let bad = Nat::symmetric().one_to_one("203.0.113.99".parse().unwrap(), nobody);
+    let stranger: NodeId = Topology::new().host("stranger");
+    let bad = Nat::symmetric().one_to_one("203.0.113.99".parse().unwrap(), stranger);
     lab[home.home].set_nat(bad).unwrap_err();
-    lab[home.home].set_firewall(Firewall::new().allow_in(Traffic::any().from(nobody))).unwrap_err();
+    lab[home.home]
+        .set_firewall(Firewall::new().allow_in(Traffic::any().from(stranger)))
+        .unwrap_err();
     assert_eq!(before, lab.snapshot()?.stable());
     Ok(())
 }

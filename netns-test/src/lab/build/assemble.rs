@@ -30,8 +30,8 @@ pub(crate) struct Own {
     pub(crate) guest: Option<Guest>,
 }
 
-/// Builds `plan`, which is that of `topology`, with this seed for all that happens to packets at random. If a step fails,
-/// dropping the results of the earlier ones undoes them.
+/// Builds `plan`, which is that of `topology`, with this seed for all that happens to packets at
+/// random. If a step fails, dropping the results of the earlier ones undoes them.
 pub(crate) fn assemble(
     topology: Topology,
     (plan, names): (Plan, &Names),

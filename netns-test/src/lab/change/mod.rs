@@ -1,5 +1,6 @@
 //! Changes of a running lab: addresses and routes of nodes, ends of links, impairments, partitions,
-//! NATs and firewalls, power, schedules of these, and new nodes. The plan of the lab changes only with `extend`.
+//! NATs and firewalls, power, schedules of these, and new nodes. The plan of the lab changes only
+//! with `extend`.
 
 pub(crate) mod addrs;
 pub(crate) mod extend;

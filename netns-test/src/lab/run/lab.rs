@@ -163,7 +163,7 @@ impl Lab {
         &self.common.programs
     }
 
-    /// Gives these names to existing nodes, and makes them known to waits.
+    /// Writes these names to existing nodes, and makes them known to waits.
     pub(crate) fn rename(&self, names: Names) -> Result<()> {
         self.common.rename(&self.fabric.nodes, names)
     }
@@ -205,10 +205,6 @@ impl Lab {
         let there = self.nodes().map(|node| (node.name(), node.live().limitations()));
         let there: Vec<_> = there.collect();
         limitation::sentences(there.iter().map(|(name, all)| (*name, all.as_slice())))
-    }
-
-    pub(crate) fn topology(&self) -> &Topology {
-        &self.fabric.topology
     }
 
     /// Does the same as [`note`](crate::note()): adds a line to the timeline that a failed test

@@ -1,5 +1,5 @@
-//! The names of nodes in `/etc/hosts`. All nodes have one file, until some of them need another one:
-//! on the two sides of a NAT, names have different addresses.
+//! The names of nodes in `/etc/hosts`. All nodes have one file, until some of them need another
+//! one: on the two sides of a NAT, names have different addresses.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -46,7 +46,7 @@ impl Names {
         self.0.windows(2).all(|two| Arc::ptr_eq(&two[0], &two[1]))
     }
 
-    /// Gives a node, called `name`, its text. Its file is not the caller's own.
+    /// Writes the text of a node, called `name`, to its file, which is not the caller's own.
     pub(crate) fn give(&self, node: usize, (name, made): (&str, &Made)) -> Result<(), Failure> {
         let (text, mut hosts) = (self.at(node), lock(&made.hosts));
         if hosts.text == *text {

@@ -29,7 +29,7 @@ use crate::lab::plan::diff;
 use crate::lab::plan::diff::{Growth, NodeGrowth, declared};
 use crate::lab::plan::ifindex::Indexes;
 use crate::lab::plan::labels;
-use crate::lab::plan::{InterfaceKind, Plan, RoutePlan};
+use crate::lab::plan::{InterfaceKind, NodePlan, Plan, RoutePlan};
 use crate::lab::run::lab::Lab;
 use crate::lab::topology::{NodeKind, Topology};
 use crate::netlink;
@@ -73,20 +73,13 @@ impl Lab {
     }
 
     fn try_extend(&mut self, topology: &Topology) -> Result<()> {
-        let declared = Arc::new(topology.plan()?);
         let old = Arc::clone(self.fabric());
-        declared::check(self.topology(), topology)?;
-        // NATs and firewalls that were set stay.
-        let live = old.live().map(|live| extended(&old.topology, &live, topology)).transpose()?;
+        let (declared, live) = extended(&old, topology)?;
         let planned = old.now();
         let plan = live.as_ref().map_or_else(|| Arc::clone(&declared), |one| Arc::clone(&one.plan));
         let mut growth = diff::between(&planned, &plan)?;
         check_moved(&old.links.lock(), &plan, &growth)?;
-        let new_nodes = &plan.nodes()[old.nodes.len()..];
-        if let Some(local) = new_nodes.iter().find(|node| node.kind == NodeKind::Local) {
-            let why = "the caller's own network cannot be added to a running lab";
-            return Err(Failure::new("extend", local.name.as_str(), why).into());
-        }
+        check_new(&plan.nodes()[old.nodes.len()..])?;
         let here = old.nodes.iter().map(|node| node.here()).collect::<Result<Vec<_>, _>>()?;
         let there: Vec<&Made> = here.iter().map(|here| &***here).collect();
         let last = last_index(&plan, &there)?;
@@ -169,12 +162,26 @@ impl Lab {
     }
 }
 
-/// Returns the NATs and firewalls of an extended topology, with those that were set before.
-fn extended(old: &Topology, live: &Live, topology: &Topology) -> Result<Live> {
-    let mut topology = topology.clone();
-    topology.take_over(old, &live.topology);
-    let plan = Arc::new(topology.plan()?);
-    Ok(Live { topology, plan })
+/// Returns the plan of an extended topology, and the one with NATs and firewalls that were set while
+/// the lab runs, which stay.
+fn extended(old: &Fabric, topology: &Topology) -> Result<(Arc<Plan>, Option<Live>)> {
+    let declared = Arc::new(topology.plan()?);
+    declared::check(&old.topology, topology)?;
+    let taken_over = |live: Live| -> Result<Live> {
+        let mut topology = topology.clone();
+        topology.take_over(&old.topology, &live.topology);
+        let plan = Arc::new(topology.plan()?);
+        Ok(Live { topology, plan })
+    };
+    Ok((declared, old.live().map(taken_over).transpose()?))
+}
+
+fn check_new(nodes: &[NodePlan]) -> Result<(), Failure> {
+    let local = nodes.iter().find(|node| node.kind == NodeKind::Local);
+    local.map_or(Ok(()), |local| {
+        let why = "the caller's own network cannot be added to a running lab";
+        Err(Failure::new("extend", local.name.as_str(), why))
+    })
 }
 
 /// Refuses additions to interfaces whose link has been moved: the plan has them where they were.

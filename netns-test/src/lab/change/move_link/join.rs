@@ -89,8 +89,8 @@ impl Joining {
         self.new.iter().map(|new| (end.node, new.address())).collect()
     }
 
-    /// Changes the addresses in the kernel, if the node of the end is on, and forgets the neighbours
-    /// of the old segment: the new one may have the same addresses.
+    /// Changes the addresses in the kernel, if the node of the end is on, and forgets the
+    /// neighbours of the old segment: the new one may have the same addresses.
     pub(crate) fn set(&self, fabric: &Fabric, end: &End) -> Result<()> {
         let Ok(here) = fabric.nodes[end.node].here() else { return Ok(()) };
         here.netlink.forget_neighbours(end.index)?;

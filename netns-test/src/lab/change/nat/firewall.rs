@@ -10,13 +10,13 @@ impl Node {
     /// Puts a firewall on the node, in place of the one that it has, all at once. A connection that
     /// it does not let pass ends: none of its packets pass from now on. The others continue.
     ///
-    /// The firewall stays when the node is powered off and on, and when the lab is extended, unless the extended topology
-    /// declares another one than before.
+    /// The firewall stays when the node is powered off and on, and when the lab is extended, unless
+    /// the extended topology declares another one than before.
     ///
     /// # Errors
     ///
-    /// All mistakes that [`plan`](crate::Topology::plan) finds in the topology with this firewall. A
-    /// kernel without nftables; a node that is powered off. After an error all is as before.
+    /// All mistakes that [`plan`](crate::Topology::plan) finds in the topology with this firewall.
+    /// A kernel without nftables; a node that is powered off. After an error all is as before.
     ///
     /// # Examples
     ///

@@ -63,9 +63,9 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// A node that does not have exactly one NAT: see [`set_nat_on`](Self::set_nat_on). All mistakes
-    /// that [`plan`](crate::Topology::plan) finds in the topology with this NAT. A kernel without
-    /// nftables or NAT; a node that is powered off. After an error all is as before.
+    /// A node that does not have exactly one NAT: see [`set_nat_on`](Self::set_nat_on). All
+    /// mistakes that [`plan`](crate::Topology::plan) finds in the topology with this NAT. A kernel
+    /// without nftables or NAT; a node that is powered off. After an error all is as before.
     ///
     /// # Examples
     ///
@@ -110,8 +110,8 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// A node without NAT; insides that cannot be joined with the outside, such as two with the same
-    /// subnet; a node that is powered off. After an error all is as before.
+    /// A node without NAT; insides that cannot be joined with the outside, such as two with the
+    /// same subnet; a node that is powered off. After an error all is as before.
     #[track_caller]
     pub fn remove_nat(&self) -> Result<()> {
         located(self.redeclare("NAT removed", |topology| {
@@ -156,7 +156,7 @@ impl Node {
         to: NodeId,
         port: u16,
     ) -> Result<()> {
-        let what = format!("{} port {external_port} forwarded", protocol);
+        let what = format!("{protocol} port {external_port} forwarded");
         located(self.redeclare(&what, |topology| {
             let router = self.id();
             topology.forward_port(router, outside, protocol, external_port, to, port);
@@ -176,7 +176,7 @@ impl Node {
         protocol: Transport,
         external_port: u16,
     ) -> Result<()> {
-        let port = format!("{} port {external_port}", protocol);
+        let port = format!("{protocol} port {external_port}");
         located(self.link_of("remove", outside).map_err(Into::into).and_then(|link| {
             self.redeclare(&format!("{port} not forwarded any more"), |topology| {
                 let place = (self.position(), link);

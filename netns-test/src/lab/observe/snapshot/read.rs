@@ -64,7 +64,8 @@ impl Lab {
     }
 }
 
-/// Reads one node, of which this plan has the NATs and the firewall. Moves the calling thread to its network.
+/// Reads one node, of which this plan has the NATs and the firewall. Moves the calling thread to
+/// its network.
 fn node(node: &Node, planned: &NodePlan) -> Result<NodeState, Failure> {
     let mut state = NodeState {
         name: node.name().to_owned(),

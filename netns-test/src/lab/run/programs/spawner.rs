@@ -65,7 +65,7 @@ impl Common {
         Arc::clone(lock(&self.names).at(node))
     }
 
-    /// Gives these names to existing nodes, and uses them in the lab. If a node refuses them, all
+    /// Writes these names to existing nodes, and uses them in the lab. If a node refuses them, all
     /// get the old ones again.
     pub(crate) fn rename(&self, nodes: &[Arc<LiveNode>], new: Names) -> Result<()> {
         let mut own = lock(&self.names);

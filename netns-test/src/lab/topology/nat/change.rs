@@ -1,4 +1,5 @@
-//! Changes of the declarations of NATs and firewalls, for those that are set while a lab runs. Pure.
+//! Changes of the declarations of NATs and firewalls, for those that are set while a lab runs.
+//! Pure.
 
 use crate::lab::topology::Topology;
 use crate::lab::topology::nat::Nat;
