@@ -52,7 +52,9 @@ fn punch(homes: &Homes) -> bool {
     while let Some(&pause) = pauses.peek() {
         let start = Instant::now();
         for at in [0, 1] {
-            peers[at].iter().for_each(|peer| drop(ends[at].send(*peer)));
+            peers[at].iter().for_each(|peer| {
+                ends[at].send(*peer);
+            });
         }
         // By the same ways, so they come after what was sent, if it comes.
         let markers = homes.hosts.map(|host| Udp::open(&homes.lab[host], 0));
