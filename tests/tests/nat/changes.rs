@@ -45,7 +45,9 @@ fn a_flush_and_a_restart_forget_mappings() {
         }
         let mappings = nat.mappings().unwrap();
         assert_eq!(mappings, [], "after restart: {is_restart}");
-        let late = || drop(b.send(external));
+        let late = || {
+            b.send(external);
+        };
         assert_eq!(heard(&alice, (&marker, &a), late), None, "after restart: {is_restart}");
         let new = alice.talks(&a);
         assert_ne!(new, external);

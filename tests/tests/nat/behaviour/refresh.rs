@@ -74,8 +74,12 @@ fn packets_from_outside_keep_a_mapping_if_that_is_on() {
             let [alice, marker] = [0, 0].map(|port| world.udp(world.alice, port));
             let external = alice.asks(&a);
             // From a server that alice has never sent to, so no flow of alice's is refreshed.
-            let is_in_time = over_three_timeouts(|| drop(b.send(external)));
-            let late = heard(&alice, (&marker, &b), || drop(b.send(external)));
+            let is_in_time = over_three_timeouts(|| {
+                b.send(external);
+            });
+            let late = heard(&alice, (&marker, &b), || {
+                b.send(external);
+            });
             let heard_all = late.is_some();
             assert!(!is_in_time || heard_all == is_on, "inbound refresh {is_on}: {late:?}");
             is_in_time

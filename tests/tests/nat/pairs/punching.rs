@@ -52,14 +52,15 @@ fn punch(homes: &Homes) -> bool {
     while let Some(&pause) = pauses.peek() {
         let start = Instant::now();
         for at in [0, 1] {
-            peers[at].iter().for_each(|peer| drop(ends[at].send(*peer)));
+            peers[at].iter().for_each(|peer| {
+                ends[at].send(*peer);
+            });
         }
         // By the same ways, so they come after what was sent, if it comes.
         let markers = homes.hosts.map(|host| Udp::open(&homes.lab[host], 0));
         markers.iter().for_each(|marker| drop(marker.talks(&server)));
         for at in [0, 1] {
             while let Some(from) = ends[at].hear(0, Duration::from_millis(pause)) {
-                println!("{at} hears {from}");
                 has_heard[at] |= from != server.at;
                 if from != server.at && !peers[at].contains(&from) {
                     peers[at].push(from);

@@ -1,4 +1,6 @@
-//! Hole punching by UDP between two hosts behind NATs, computed from the words of RFC 4787 alone.
+//! Hole punching by UDP between two hosts behind NATs, computed from the words of RFC 4787, and of
+//! the sessions of RFC 2663: all packets with one remote endpoint are translated alike, so answers
+//! to a packet from outside leave by the endpoint to which it came.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,6 +26,8 @@ struct Side {
     kind: Kind,
     /// External ports by what the mapping depends on.
     mappings: HashMap<Option<(u8, Option<u16>)>, u16>,
+    /// External ports of the sessions by their remote endpoint.
+    sessions: HashMap<Endpoint, u16>,
     /// Endpoints to which the host has sent.
     contacted: HashSet<Endpoint>,
     /// Endpoints of the other side: the one that the server sees, and those that were heard.
@@ -33,14 +37,18 @@ struct Side {
 
 impl Side {
     fn new(address: u8, kind: Kind) -> Self {
-        let (mappings, contacted) = (HashMap::new(), HashSet::new());
-        Self { address, kind, mappings, contacted, peers: Vec::new(), has_heard: false }
+        let (mappings, sessions, contacted) = (HashMap::new(), HashMap::new(), HashSet::new());
+        let peers = Vec::new();
+        Self { address, kind, mappings, sessions, contacted, peers, has_heard: false }
     }
 
     /// Returns the source that a packet to `to` has outside.
     fn send(&mut self, to: Endpoint) -> Endpoint {
         self.contacted.insert(to);
         let Some((mapping, _)) = self.kind else { return (self.address, PORT) };
+        if let Some(port) = self.sessions.get(&to) {
+            return (self.address, *port);
+        }
         let key = match mapping {
             Mapping::EndpointIndependent => None,
             Mapping::AddressDependent => Some((to.0, None)),
@@ -48,7 +56,9 @@ impl Side {
         };
         // Two mappings never share a port.
         let next = PORT + u16::try_from(self.mappings.len()).unwrap();
-        (self.address, *self.mappings.entry(key).or_insert(next))
+        let port = *self.mappings.entry(key).or_insert(next);
+        self.sessions.insert(to, port);
+        (self.address, port)
     }
 
     /// Takes a packet from outside, if the NAT lets it in.
@@ -57,6 +67,7 @@ impl Side {
             None => port == PORT,
             Some((_, filtering)) => {
                 self.mappings.values().any(|own| *own == port)
+                    && self.sessions.get(&from).is_none_or(|own| *own == port)
                     && match filtering {
                         Filtering::EndpointIndependent => true,
                         Filtering::AddressDependent => {
@@ -67,6 +78,7 @@ impl Side {
             }
         };
         if passes {
+            self.sessions.insert(from, port);
             self.has_heard = true;
             if !self.peers.contains(&from) {
                 self.peers.push(from);

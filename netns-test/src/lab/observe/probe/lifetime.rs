@@ -59,6 +59,7 @@ impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
     /// # Errors
     ///
     /// At the limit, while mappings last. As [`Lab::nat_kind`](crate::Lab::nat_kind) otherwise.
+    #[must_use]
     #[track_caller]
     pub fn udp_mapping_lifetime(&self, server: &Node) -> M::Output<'lab, MappingLifetime> {
         let server = server.share();

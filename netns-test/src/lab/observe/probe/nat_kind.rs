@@ -60,6 +60,7 @@ impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
     /// # Errors
     ///
     /// As that method, with the limit of the wait.
+    #[must_use]
     #[track_caller]
     pub fn nat_kind(&self, server_a: &Node, server_b: &Node) -> M::Output<'lab, NatKind> {
         let servers = [server_a.share(), server_b.share()];
@@ -99,7 +100,9 @@ fn find(probe: &Probe<'_>) -> Result<NatKind> {
         false => Hairpinning::None,
     };
     let mut external = Vec::new();
-    for address in seen.iter().chain(preserved.iter().map(|(_, seen)| seen)).map(|one| one.ip()) {
+    for address in
+        seen.iter().chain(preserved.iter().map(|(_, seen)| seen)).map(std::net::SocketAddr::ip)
+    {
         if !external.contains(&address) {
             external.push(address);
         }
