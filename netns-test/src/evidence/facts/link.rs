@@ -52,7 +52,7 @@ impl Way {
     }
 
     /// Returns it as numbers, without its place. `protocol` is the number of the last one's.
-    #[cfg(feature = "lab")]
+    #[cfg(any(feature = "lab", test))]
     pub(crate) fn to_numbers(&self, protocol: u8) -> [u64; NUMBERS] {
         let ends = |packet: &Packet| packet.from.zip(packet.to);
         let last = self.last.as_ref().and_then(ends);
@@ -117,7 +117,7 @@ impl Way {
     }
 }
 
-#[cfg(feature = "lab")]
+#[cfg(any(feature = "lab", test))]
 fn end(end: SocketAddr) -> [u64; 3] {
     let ip = match end.ip() {
         IpAddr::V4(v4) => v4.to_ipv6_mapped(),
@@ -132,7 +132,7 @@ fn of_end([high, low, port]: [u64; 3]) -> SocketAddr {
     SocketAddr::new(ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4), port as u16)
 }
 
-#[cfg(all(test, feature = "lab"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
