@@ -154,7 +154,7 @@ impl SharedLog {
     pub(crate) fn take_numbers(&self, count: usize) -> Option<Numbers> {
         let first = self.memory().taken.fetch_add(count as u64, Ordering::Relaxed);
         let is_there = first.saturating_add(count as u64) <= NUMBERS as u64;
-        is_there.then(|| Numbers { log: *self, first: first as usize, count })
+        is_there.then_some(Numbers { log: *self, first: first as usize, count })
     }
 
     /// Returns the number at a place; 0 if there is none.

@@ -231,28 +231,22 @@ fn no_frame_is_lost_while_links_come_up() {
     }
 }
 
-/// Each host announces the groups of each of its ends, and the switch sends that to all others.
+/// Each node announces the groups of each of its ends.
 #[netns_test(timeout = "100s")]
 fn two_hundred_links_come_up_at_once() {
     let mut net = Topology::new();
     net.impairable_links();
-    let switch = net.switch("switch");
-    let hosts = ["a", "b", "c", "d"].map(|name| net.host(name));
-    for _ in 0..50 {
-        for host in hosts {
-            net.link(host, switch);
-        }
+    let (a, b) = (net.host("a"), net.host("b"));
+    for _ in 0..200 {
+        net.link(a, b);
     }
     let lab = net.build().unwrap();
-    let near = lab[hosts[0]].run(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
-    near.set_broadcast(true).unwrap();
-    near.send_to(b"all", (broadcast(&lab, hosts[0]), 9)).unwrap();
     let last = lab.links().last().unwrap();
-    netns_test_tests::eventually(PATIENCE, "a copy comes to the last link", || {
+    netns_test_tests::eventually(PATIENCE, "a frame passes the last link", || {
         let stats = last.stats().unwrap();
-        if stats.from[1].sent > 0 { Ok(()) } else { Err(stats.to_string()) }
+        if stats.from[0].sent > 0 { Ok(()) } else { Err(stats.to_string()) }
     });
-    // It panics if a frame was lost.
+    // It panics if a frame was lost, or was very late.
     drop(lab);
 }
 

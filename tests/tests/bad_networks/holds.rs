@@ -67,6 +67,11 @@ fn switched(count: usize) -> (Lab, Vec<NodeId>) {
 fn packets_between_groups_wait_in_their_order() -> netns_test::Result<()> {
     let (lab, nodes) = switched(4);
     let hosts: Vec<Host> = nodes.iter().map(|node| Host::new(&lab, *node)).collect();
+    // A broadcast overtakes what waits for an Ethernet address.
+    for (from, to) in [(0, 1), (1, 0), (2, 0)] {
+        hosts[from].send(&hosts[to], "first");
+        hosts[to].gets(&["first"]);
+    }
     let hold = lab.hold(&nodes[..1], &nodes[1..3])?;
     for text in ["1", "2", "3"] {
         hosts[0].send(&hosts[1], text);

@@ -366,7 +366,7 @@ fn ticks_since_boot() -> u64 {
     (seconds * 100.0).ceil() as u64
 }
 
-/// Returns when a process was started (field 22 in proc_pid_stat(5)).
+/// Returns when a process was started (field 22 of `stat`, proc(5)).
 fn started(process: &std::path::Path) -> Option<u64> {
     let stat = fs::read_to_string(process.join("stat")).ok()?;
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()

@@ -3,14 +3,13 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::evidence::code::facts;
-use crate::evidence::facts::network::Protocol;
 
 facts! {
     /// A direction of a link.
     struct Way {
         /// Number of the lab.
         lab: u32,
-        /// Position of the link in [`LabFacts::links`](super::topology::LabFacts::links).
+        /// Position of the link in the list of its lab.
         link: u32,
         /// Whether it leads from the second end of the link to the first one.
         is_back: bool,
@@ -33,7 +32,8 @@ facts! {
 facts! {
     /// Flow of a packet. A port is 0 where there is none.
     struct Packet {
-        protocol: Protocol,
+        /// `tcp`, `udp`, `icmp`, or `?`.
+        protocol: String,
         from: Option<SocketAddr>,
         to: Option<SocketAddr>,
     }
@@ -43,8 +43,7 @@ facts! {
 pub(crate) const NUMBERS: usize = 16;
 
 /// Protocols by their numbers (RFC 5237).
-const PROTOCOLS: [(u64, Protocol); 4] =
-    [(6, Protocol::Tcp), (17, Protocol::Udp), (1, Protocol::Icmp), (58, Protocol::Icmp)];
+const PROTOCOLS: [(u64, &str); 4] = [(6, "tcp"), (17, "udp"), (1, "icmp"), (58, "icmp")];
 
 impl Way {
     /// Returns the packets that were not passed on and do not wait.
@@ -53,7 +52,7 @@ impl Way {
     }
 
     /// Returns it as numbers, without its place. `protocol` is the number of the last one's.
-    #[cfg(feature = "lab")]
+    #[cfg(any(feature = "lab", test))]
     pub(crate) fn to_numbers(&self, protocol: u8) -> [u64; NUMBERS] {
         let ends = |packet: &Packet| packet.from.zip(packet.to);
         let last = self.last.as_ref().and_then(ends);
@@ -96,7 +95,7 @@ impl Way {
         let last = number.checked_sub(1).map(|number| {
             let found = PROTOCOLS.iter().find(|(other, _)| *other == number);
             Packet {
-                protocol: found.map_or(Protocol::Other, |(_, protocol)| *protocol),
+                protocol: found.map_or("?", |(_, protocol)| protocol).to_owned(),
                 from: Some(of_end([ends[0], ends[1], ends[2]])),
                 to: Some(of_end([ends[3], ends[4], ends[5]])),
             }
@@ -118,7 +117,7 @@ impl Way {
     }
 }
 
-#[cfg(feature = "lab")]
+#[cfg(any(feature = "lab", test))]
 fn end(end: SocketAddr) -> [u64; 3] {
     let ip = match end.ip() {
         IpAddr::V4(v4) => v4.to_ipv6_mapped(),
@@ -133,14 +132,14 @@ fn of_end([high, low, port]: [u64; 3]) -> SocketAddr {
     SocketAddr::new(ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4), port as u16)
 }
 
-#[cfg(all(test, feature = "lab"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn numbers_round_trip() {
         let packet = |from: &str, to: &str| Packet {
-            protocol: Protocol::Udp,
+            protocol: "udp".into(),
             from: from.parse().ok(),
             to: to.parse().ok(),
         };
@@ -163,6 +162,6 @@ mod tests {
         }
         // A body may write anything.
         let way = Way::of_numbers((0, 0, false), &[u64::MAX; NUMBERS]);
-        assert_eq!((way.dropped(), way.last.unwrap().protocol), (u64::MAX, Protocol::Other));
+        assert_eq!((way.dropped(), way.last.unwrap().protocol), (u64::MAX, "?".to_owned()));
     }
 }

@@ -6,7 +6,6 @@
 pub(crate) mod closed;
 pub(crate) mod earlier;
 pub(crate) mod filters;
-pub(crate) mod losses;
 pub(crate) mod names;
 pub(crate) mod neighbours;
 pub(crate) mod ports;
@@ -36,7 +35,7 @@ const FAMILIES: [Family; 13] = [
     ports::causes,
     names::causes,
     way::causes,
-    losses::causes,
+    way::losses::causes,
     queues::causes,
     closed::causes,
     size::causes,

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use crate::evidence::facts::network::{Address, Interface, Network};
 use crate::explain::cause::{Cause, Certainty};
-use crate::explain::causes::{losses, way};
+use crate::explain::causes::way;
+use crate::explain::causes::way::losses;
 use crate::explain::scene::{Scene, is_loopback, node_name};
 use crate::explain::target::Target;
 use crate::explain::trouble::{self, Trouble};

@@ -1,6 +1,7 @@
 //! What ends the path of a packet, there or back: no route, a router that does not forward, a link
 //! that is down, a partition, a node that is off. Pure.
 
+pub(crate) mod losses;
 mod obstacle;
 mod past;
 

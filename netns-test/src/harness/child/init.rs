@@ -296,20 +296,15 @@ fn supervise(
             // The body may wait until other tests free resources: its time begins again.
             time.ready = progress::now();
         }
-        let look = time.look(progress::now(), began);
-        let left = match look {
-            Left::Unlimited => None,
-            Left::Wait(left) => Some(left),
-            Left::Over(_) => Some(Duration::ZERO),
-        };
         let now = progress::now();
+        let look = time.look(now, began);
         if interim.as_mut().is_some_and(|interim| interim.is_due(now, began)) {
             reporting::so_far((case, control), &mut evidence, began, running.proc.as_ref());
         }
-        let next = interim.map(|interim| interim.left(now, began));
         // A panicking thread cannot wake this process: see `log::panicked`.
         let poll = evidence.as_ref().map(|_| log::POLL);
-        let left = left.into_iter().chain(next).chain(poll).min();
+        let next = interim.map(|interim| interim.left(now, began));
+        let left = look.wait().into_iter().chain(next).chain(poll).min();
         let events = [
             Until::Readable(site.children.as_fd()),
             // Not `Readable`: the runner's data on this socket is for the body.
@@ -318,8 +313,8 @@ fn supervise(
         ];
         let ended = match fds::wait(&events, left) {
             Ok(ready) if ready[1].hung_up || ready[2].hung_up => {
-                let (server, proc) = ((site.farewell, site.alive), running.proc.as_ref());
-                reporting::at_end_of_runner(case, &mut evidence, began, (server, proc));
+                let places = ((site.farewell, site.alive), running.proc.as_ref());
+                reporting::at_end_of_runner(case, &mut evidence, began, places);
                 process::exit_now(1)
             }
             Ok(ready) => ready[0].readable && signals::clear(site.children).is_ok(),

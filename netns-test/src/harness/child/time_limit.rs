@@ -30,6 +30,17 @@ pub(crate) enum Left {
     Over(Duration),
 }
 
+impl Left {
+    /// Returns the longest time to wait; `None` without a limit.
+    pub(crate) const fn wait(self) -> Option<Duration> {
+        match self {
+            Self::Unlimited => None,
+            Self::Wait(left) => Some(left),
+            Self::Over(_) => Some(Duration::ZERO),
+        }
+    }
+}
+
 impl TimeLimit {
     /// Returns the time left at `now` for a test that began at `began`, or has not begun.
     ///

@@ -42,7 +42,7 @@ pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
 /// Returns whether it may have kept something from its receiver for good. TCP repeats what was lost
 /// until something passes; a datagram is not repeated.
 fn is_bad(way: &Way) -> bool {
-    let is_datagram = way.last.as_ref().is_some_and(|last| last.protocol != Protocol::Tcp);
+    let is_datagram = way.last.as_ref().is_some_and(|last| last.protocol != Protocol::Tcp.word());
     let is_late = way.passed == 0 && way.waiting > 0;
     way.in_a_row > 0 || way.dropped() > 0 && is_datagram || is_late
 }
@@ -90,8 +90,9 @@ impl<'a> On<'a> {
                 plain(end.ip()) == plain(self.target.to.ip()) && end.port() == self.target.to.port()
             })
         };
-        let is_it =
-            |last: &Packet| last.protocol == self.target.protocol && (is(last.to) || is(last.from));
+        let is_it = |last: &Packet| {
+            last.protocol == self.target.protocol.word() && (is(last.to) || is(last.from))
+        };
         way.last.as_ref().is_some_and(is_it)
     }
 }
@@ -155,7 +156,7 @@ fn explain(lab: &LabFacts, way: &Way, on: Option<&On<'_>>) -> Option<Cause> {
     .shown_by(counted(way));
     if let Some(last) = way.last.as_ref().filter(|_| way.in_a_row > 0 || way.dropped() > 0) {
         let ends = last.from.zip(last.to);
-        let flow = ends.map(|(from, to)| format!(": {} {from} -> {to}", last.protocol.word()));
+        let flow = ends.map(|(from, to)| format!(": {} {from} -> {to}", last.protocol));
         let stopped = match (way.passed, way.in_a_row) {
             (_, 0) => "the last of these".to_owned(),
             (0, _) => "none has passed, but for ARP and the like; the last one".to_owned(),
@@ -232,6 +233,7 @@ mod tests {
     }
 
     fn packet(protocol: Protocol, from: &str, to: &str) -> Option<Packet> {
+        let protocol = protocol.word().to_owned();
         Some(Packet { protocol, from: from.parse().ok(), to: to.parse().ok() })
     }
 
