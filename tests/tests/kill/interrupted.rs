@@ -125,7 +125,8 @@ fn a_server_whose_sockets_others_hold_ends_too() {
         |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap() == "netns-test\n";
     let (servers, others): (Vec<u32>, Vec<u32>) = children(child.id()).into_iter().partition(named);
     let server = crate::Process::open(servers[0]);
-    kill(child.id(), libc::SIGINT);
+    // Not SIGINT, which a job in the background of a shell ignores.
+    kill(child.id(), libc::SIGTERM);
     child.wait().unwrap();
     server.ends();
     for other in others {

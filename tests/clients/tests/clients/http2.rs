@@ -7,14 +7,11 @@ use http::{Request, Response};
 use netns_test::lab::Impairment;
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::site::{ANSWER, REQUEST, Site, bytes};
+use crate::site::{ANSWER, REQUEST, Site, bytes, over_both};
 
 /// Sends a request with a body and receives the answer, over both families at once.
 pub(crate) async fn over(impairment: Impairment) {
-    let site = Site::new(impairment);
-    let [ipv4, ipv6] = site.addresses();
-    tokio::join!(exchange(&site, ipv4), exchange(&site, ipv6));
-    site.check();
+    over_both(impairment, exchange).await;
 }
 
 async fn exchange(site: &Site, address: IpAddr) {

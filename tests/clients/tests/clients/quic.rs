@@ -8,7 +8,7 @@ use quinn::rustls::RootCertStore;
 use quinn::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
 
-use crate::site::{ANSWER, REQUEST, Site, bytes};
+use crate::site::{ANSWER, REQUEST, Site, bytes, over_both};
 
 /// Certificate of `server`, signed by itself and valid for a hundred years:
 /// `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=server
@@ -20,10 +20,7 @@ const KEY: &[u8] = include_bytes!("tls/key.der");
 
 /// Sends bytes on a stream and receives others, over both families at once.
 pub(crate) async fn over(impairment: Impairment) {
-    let site = Site::new(impairment);
-    let [ipv4, ipv6] = site.addresses();
-    tokio::join!(exchange(&site, ipv4), exchange(&site, ipv6));
-    site.check();
+    over_both(impairment, exchange).await;
 }
 
 async fn exchange(site: &Site, address: IpAddr) {

@@ -18,8 +18,16 @@ pub(crate) struct Site {
     wan: LinkId,
 }
 
+/// Makes an exchange with a server over each family, both at once.
+pub(crate) async fn over_both(impairment: Impairment, exchange: impl AsyncFn(&Site, IpAddr)) {
+    let site = Site::new(impairment);
+    let [ipv4, ipv6] = site.addresses();
+    tokio::join!(exchange(&site, ipv4), exchange(&site, ipv6));
+    site.check();
+}
+
 impl Site {
-    pub(crate) fn new(impairment: Impairment) -> Self {
+    fn new(impairment: Impairment) -> Self {
         let mut net = Topology::new();
         let (client, server) = (net.host("client"), net.host("server"));
         let wan = net.link(client, server).name("wan").impair(impairment).id();
@@ -28,14 +36,14 @@ impl Site {
     }
 
     /// Returns the server's addresses, of both families.
-    pub(crate) fn addresses(&self) -> [IpAddr; 2] {
+    fn addresses(&self) -> [IpAddr; 2] {
         let addresses = self.lab.plan().addresses_of(self.server);
         let of = |is_ipv4| *addresses.iter().find(|one| one.is_ipv4() == is_ipv4).unwrap();
         [of(true), of(false)]
     }
 
     /// Checks that the link has carried an exchange over each family.
-    pub(crate) fn check(&self) {
+    fn check(&self) {
         let stats = self.lab[self.wan].stats().unwrap();
         for (from, bytes) in stats.from.iter().zip([REQUEST, ANSWER]) {
             assert!(from.sent_bytes > 2 * bytes as u64, "{stats}");

@@ -25,9 +25,9 @@ const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
 const TPACKET_V2: libc::c_int = 1;
 
 impl PacketSocket {
-    /// Opens a socket in the network namespace of the calling thread, with a ring of at least this
-    /// number of slots, as far as rings go. It receives the frames of all interfaces from now on,
-    /// also of those that are made later. The kernel waits about 13 ms for
+    /// Opens a socket in the network namespace of the calling thread, with a ring of this number of
+    /// slots, rounded to whole blocks within the limits of a ring. It receives the frames of all
+    /// interfaces from now on, also of those that are made later. The kernel waits about 13 ms for
     /// all processors when it makes the ring, and 20 ms when the last descriptor is closed.
     pub(crate) fn open(slots: usize) -> io::Result<(Self, Ring)> {
         let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;

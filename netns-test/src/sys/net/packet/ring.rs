@@ -93,7 +93,7 @@ impl Ring {
     #[cfg(test)]
     pub(crate) const LEAST: usize = SLOTS_OF_BLOCK * *BLOCKS.start();
 
-    /// Returns the blocks of a ring with at least this number of slots, as far as rings go.
+    /// Returns the number of blocks that hold so many slots, within the limits of a ring.
     pub(super) fn blocks_for(slots: usize) -> usize {
         slots.div_ceil(SLOTS_OF_BLOCK).clamp(*BLOCKS.start(), *BLOCKS.end())
     }
