@@ -8,4 +8,5 @@ mod home;
 mod life;
 mod packets;
 mod pairs;
+mod port_mapping;
 mod probes;

@@ -3,14 +3,15 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::error::Failure;
-use crate::lab::nat::model::{FirewallCounter, NatMapping, NatProtocol};
+use crate::lab::nat::model::{FirewallCounter, LeasedPort, NatMapping, NatProtocol};
 use crate::lab::nat::ruleset::{self, Existing, TABLE};
-use crate::lab::nat::sets::Names;
+use crate::lab::nat::sets::{Names, number};
 use crate::lab::nat::timeouts;
 use crate::lab::plan::NodePlan;
+use crate::lab::topology::Transport;
 use crate::netlink::conntrack;
 use crate::netlink::nft::list::ElementThere;
-use crate::netlink::nft::{Batch, Nft};
+use crate::netlink::nft::{Batch, Element, Nft};
 
 pub(super) fn apply(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
     let of_node = |failure: Failure| Failure {
@@ -31,6 +32,49 @@ pub(super) fn flush(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
     names.filter(is_there).for_each(|name| batch.flush_set(&name));
     batch.commit(nft)?;
     conntrack::flush(nft)
+}
+
+pub(super) fn set_leases(
+    nft: &mut Nft,
+    node: &NodePlan,
+    leases: &[LeasedPort],
+) -> Result<(), Failure> {
+    let mut nats = node.nats.iter().enumerate();
+    let Some((index, nat)) = nats.find(|(_, nat)| nat.port_mapping.is_some()) else {
+        return Ok(());
+    };
+    let names = Names::of(index);
+    // The address counts in a pool only; else it is that of the interface.
+    let address = nat.pool.first().copied().unwrap_or(Ipv4Addr::UNSPECIFIED);
+    let (mut inward, mut outward, mut leased) = (Vec::new(), Vec::<Element>::new(), Vec::new());
+    for one in leases {
+        let (protocol, port) = ([number(one.protocol)], one.external_port.to_be_bytes());
+        let (inside, inside_port) = (one.inside.ip().octets(), one.inside.port().to_be_bytes());
+        let element = Element::key(&[&protocol, &port]).expires(one.expires);
+        leased.push(element.clone());
+        inward.push(element.to(&[&inside, &inside_port]));
+        let element = Element::key(&[&inside, &protocol, &inside_port]).expires(one.expires);
+        // Of two external ports of one endpoint, the first is that of its own packets.
+        if outward.iter().all(|other| other.key != element.key) {
+            outward.push(element.to(&[&address.octets(), &port]));
+        }
+    }
+    let mut batch = Batch::new(TABLE);
+    let sets = [(names.leases, inward), (names.leases_back, outward), (names.leased, leased)];
+    for (name, elements) in sets {
+        batch.flush_set(&name);
+        batch.elements(&name, &elements);
+    }
+    batch.commit(nft)
+}
+
+pub(super) fn leases(nft: &mut Nft, node: &NodePlan) -> Result<Vec<LeasedPort>, Failure> {
+    let mut nats = node.nats.iter().enumerate();
+    let Some((index, _)) = nats.find(|(_, nat)| nat.port_mapping.is_some()) else {
+        return Ok(Vec::new());
+    };
+    let elements = nft.elements(TABLE, &Names::of(index).leases)?;
+    Ok(elements.iter().filter_map(leased_port).collect())
 }
 
 pub(super) fn mappings(nft: &mut Nft, node: &NodePlan) -> Result<Vec<NatMapping>, Failure> {
@@ -66,6 +110,20 @@ fn existing(nft: &mut Nft) -> Result<Existing, Failure> {
     Ok(Existing { chains: nft.chains(TABLE)?, sets: nft.sets(TABLE)? })
 }
 
+/// Parses an element of the map of leased ports: protocol, port, to address, port.
+fn leased_port(element: &ElementThere) -> Option<LeasedPort> {
+    let protocol = match NatProtocol::of_number(*element.key.first()?)? {
+        NatProtocol::Tcp => Transport::Tcp,
+        NatProtocol::Udp => Transport::Udp,
+        NatProtocol::Icmp => return None,
+    };
+    let external_port = u16::from_be_bytes(element.key.get(4..6)?.try_into().ok()?);
+    let (inside, port) = element.data.split_first_chunk::<4>()?;
+    let port = u16::from_be_bytes(port.get(..2)?.try_into().ok()?);
+    let inside = SocketAddrV4::new(Ipv4Addr::from(*inside), port);
+    Some(LeasedPort { protocol, external_port, inside, expires: element.expires })
+}
+
 /// Parses an element of the map of external endpoints: address, protocol, port, to address, port.
 fn mapping(interface: &str, element: &ElementThere) -> Option<NatMapping> {
     let (address, rest) = element.key.split_first_chunk::<4>()?;
@@ -82,5 +140,6 @@ fn mapping(interface: &str, element: &ElementThere) -> Option<NatMapping> {
         inside: endpoint(*inside, inside_port)?,
         outside: endpoint(*address, port)?,
         expires: element.expires,
+        leased_by: None,
     })
 }

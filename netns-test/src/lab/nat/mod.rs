@@ -17,7 +17,7 @@ mod translate;
 mod zones;
 
 use crate::error::Failure;
-use crate::lab::nat::model::{FirewallCounter, NatMapping};
+use crate::lab::nat::model::{FirewallCounter, LeasedPort, NatMapping};
 use crate::lab::plan::NodePlan;
 use crate::netlink::conntrack;
 use crate::netlink::nft::Nft;
@@ -46,8 +46,23 @@ pub(crate) fn flush(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
     apply::flush(nft, node)
 }
 
-/// Lists the mappings of all NATs of a node, without forwarded ports that are not in use, and
-/// without 1:1 addresses.
+/// Replaces the ports that inside hosts have leased from the NAT of a node that serves port mapping.
+/// The kernel ends each by itself.
+pub(crate) fn set_leases(
+    nft: &mut Nft,
+    node: &NodePlan,
+    leases: &[LeasedPort],
+) -> Result<(), Failure> {
+    apply::set_leases(nft, node, leases)
+}
+
+/// Lists the ports that inside hosts have leased and that have not expired.
+pub(crate) fn leases(nft: &mut Nft, node: &NodePlan) -> Result<Vec<LeasedPort>, Failure> {
+    apply::leases(nft, node)
+}
+
+/// Lists the mappings of all NATs of a node, without forwarded ports that are not in use,
+/// leased ones, and 1:1 addresses.
 pub(crate) fn mappings(nft: &mut Nft, node: &NodePlan) -> Result<Vec<NatMapping>, Failure> {
     apply::mappings(nft, node)
 }

@@ -127,12 +127,17 @@ impl Lab {
             drop(old.partitions.arrived(&old.nodes, &expected));
         })?;
         drop(before);
+        let both = was.plan.nodes().iter().zip(will.plan.nodes());
+        let anew: Vec<bool> = both.map(|(was, will)| nat::translates_anew([was, will])).collect();
         drop((was, will));
         let declared = (topology.clone(), declared, live);
         self.grow_into(Arc::new(old.grown(declared, indexes, new, hub)));
         let fabric = self.fabric();
         fabric.follow_ends()?;
         old.partitions.arrived(&fabric.nodes, &expected)?;
+        for at in 0..fabric.nodes.len() {
+            fabric.serve_port_mapping(at, anew.get(at) == Some(&true))?;
+        }
         fabric.forget_failures(&fabric.links.lock())
     }
 

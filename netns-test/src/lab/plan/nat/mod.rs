@@ -4,6 +4,7 @@ pub(crate) mod declared;
 pub(crate) mod firewall;
 pub(crate) mod inside;
 pub(crate) mod numbers;
+pub(crate) mod port_mapping;
 pub(crate) mod realms;
 pub(crate) mod set;
 pub(crate) mod text;
@@ -12,6 +13,7 @@ pub(crate) mod view;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
+use crate::lab::plan::nat::port_mapping::PortMappingPlan;
 use crate::lab::topology::nat::model::{
     Filtering, FirewallAction, FirewallDirection, Ipv6Nat, Mapping, Transport,
 };
@@ -48,6 +50,8 @@ pub struct NatPlan {
     pub forwards: Vec<PortForwardPlan>,
     /// Treatment of IPv6.
     pub ipv6: Ipv6Nat,
+    /// Protocols by which inside hosts lease ports.
+    pub port_mapping: Option<PortMappingPlan>,
 }
 
 /// Time-outs of the mappings of a NAT in seconds.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::lab::plan::nat::{NatPlan, NatTimeouts};
+use crate::lab::plan::nat::{NatPlan, NatTimeouts, port_mapping};
 use crate::lab::topology::nat::Nat;
 use crate::lab::topology::nat::model::{Filtering, Mapping};
 
@@ -29,6 +29,7 @@ pub(crate) fn planned(nat: &Nat, outside: &str, mistakes: &mut Vec<String>) -> N
         icmp_timeout,
         one_to_one: _,
         ipv6,
+        port_mapping: _,
     } = nat;
     kind(nat, mistakes);
     let mut seen = HashSet::new();
@@ -61,6 +62,7 @@ pub(crate) fn planned(nat: &Nat, outside: &str, mistakes: &mut Vec<String>) -> N
         one_to_one: Vec::new(),
         forwards: Vec::new(),
         ipv6: *ipv6,
+        port_mapping: port_mapping::planned(nat, mistakes),
     }
 }
 

@@ -26,6 +26,7 @@ impl fmt::Display for NatPlan {
             one_to_one: _,
             forwards: _,
             ipv6,
+            port_mapping,
         } = self;
         let flags = [*port_preservation, *hairpinning, *inbound_refresh];
         let mut words = text::kind(*mapping, *filtering, flags);
@@ -35,6 +36,7 @@ impl fmt::Display for NatPlan {
         let all = [udp, tcp_established, tcp_transitory, icmp];
         words.extend(text::timeouts(all.map(u64::from)));
         words.extend((*ipv6 != Ipv6Nat::Routed).then(|| format!("IPv6 {ipv6}")));
+        words.extend(port_mapping.as_ref().map(ToString::to_string));
         f.write_str(&words.join(", "))
     }
 }
