@@ -216,7 +216,9 @@ mod tests {
         let mut net = Topology::new();
         let [inside, other, outside] = ["inside", "other", "outside"].map(|name| net.host(name));
         let (lan, home) = (net.switch("lan"), net.router("home"));
-        [inside, other].into_iter().for_each(|host| drop(net.link(host, lan).id()));
+        for host in [inside, other] {
+            net.link(host, lan);
+        }
         net.link(home, lan).subnet("192.168.1.0/24");
         let wan = net.link(home, outside).id();
         net.nat(home, wan, Nat::home().port_mapping(mapping));

@@ -1,32 +1,29 @@
 //! The server of a node from outside its thread: started, told of changes, ended.
 
 use std::net::Ipv4Addr;
-use std::os::fd::{AsFd as _, BorrowedFd};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::error::Failure;
 use crate::lab::nat;
 use crate::lab::nat::model::NatMapping;
 use crate::lab::plan::NodePlan;
 use crate::lab::port_mapping::desk::{State, external};
+use crate::lab::port_mapping::leases::Leases;
 use crate::lab::port_mapping::model::PortMappingRequest;
+use crate::lab::port_mapping::orders::{Ending, FIRST, Shared};
 use crate::lab::port_mapping::server::Server;
 use crate::netlink::Netlink;
 use crate::netlink::nft::Nft;
 use crate::sys::errno;
-use crate::sys::lock::{lock, wait_while};
+use crate::sys::lock::lock;
 use crate::sys::ns::ns_set::Place;
 use crate::sys::process;
 use crate::sys::process::signals;
-use crate::sys::timer::Wakeup;
 
 /// Name of the thread.
 const NAME: &str = "netns-mapper";
-
-/// Limit for an order, which takes as long as a few requests to the kernel.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// Server of port mapping of a node, which may not run.
 #[derive(Debug, Default)]
@@ -47,34 +44,6 @@ struct Running {
     thread: JoinHandle<()>,
     /// Process that has the thread.
     owner: process::Pid,
-}
-
-/// What the thread has in common with others.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) state: Arc<Mutex<State>>,
-    orders: Mutex<Orders>,
-    changed: Condvar,
-    wakeup: Wakeup,
-}
-
-#[derive(Debug, Default)]
-struct Orders {
-    last: Order,
-    /// Number of the last order that was carried out.
-    done: u64,
-    failure: Option<Failure>,
-    ends: bool,
-    /// True once the thread has ended, in whatever way.
-    has_ended: bool,
-}
-
-/// Order to look at interfaces, addresses, plan and leases anew.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Order {
-    pub(crate) number: u64,
-    /// True if clients are told of a restart.
-    pub(crate) announces: bool,
 }
 
 impl Mapper {
@@ -116,9 +85,8 @@ impl Mapper {
             // A forked child does not have the thread, and must not touch its handle.
             return std::mem::forget((shared, thread));
         }
-        lock(&shared.orders).ends = true;
         // An eventfd that exists can always be written; without that the thread would not end.
-        if shared.wakeup.wake().is_err() {
+        if shared.end().is_err() {
             return;
         }
         let ended = thread.join();
@@ -128,7 +96,7 @@ impl Mapper {
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
             state.faults.push(format!("the server of port mapping has panicked: {text}"));
         }
-        state.leases = Default::default();
+        state.leases = Leases::default();
         state.node = None;
     }
 
@@ -167,81 +135,21 @@ impl Drop for Mapper {
     }
 }
 
-impl Shared {
-    pub(crate) fn woken(&self) -> BorrowedFd<'_> {
-        self.wakeup.descriptor().as_fd()
-    }
-
-    /// Returns the order that is to be carried out; none at the end.
-    pub(crate) fn next(&self) -> Option<Order> {
-        // Until it is cleared, it wakes once more.
-        drop(self.wakeup.clear());
-        let mut orders = lock(&self.orders);
-        let order = orders.last;
-        orders.last.announces = false;
-        (!orders.ends).then_some(order)
-    }
-
-    /// Notes that an order was carried out.
-    pub(crate) fn done(&self, number: u64, result: Result<(), Failure>) {
-        let mut orders = lock(&self.orders);
-        orders.done = number;
-        orders.failure = result.err();
-        self.changed.notify_all();
-    }
-
-    /// Gives an order, and waits until it is carried out.
-    fn order(&self, announces: bool) -> Result<(), Failure> {
-        let failed = |why: &str| Failure::new("change", "the server of port mapping", why);
-        let mut orders = lock(&self.orders);
-        orders.last.number += 1;
-        orders.last.announces |= announces;
-        let number = orders.last.number;
-        let woken = self.wakeup.wake();
-        woken.map_err(|error| errno::failure("wake", "the server of port mapping", &error))?;
-        let is_open = |orders: &mut Orders| orders.done < number && !orders.has_ended;
-        let (mut orders, end) = wait_while(&self.changed, orders, LIMIT, is_open);
-        match orders.failure.take() {
-            Some(failure) => Err(failure),
-            None if orders.done >= number => Ok(()),
-            None if end.timed_out() => Err(failed("it has not answered within a minute")),
-            None => Err(failed("it has panicked")),
-        }
-    }
-}
-
-/// Tells waiting threads that the server's thread has ended, also by a panic.
-struct Ending(Arc<Shared>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        lock(&self.0.orders).has_ended = true;
-        self.0.changed.notify_all();
-    }
-}
-
 /// Starts the thread on a node.
 fn start(state: Arc<Mutex<State>>, node: &NodePlan, place: &Place) -> Result<Running, Failure> {
     let object = format!("the server of port mapping of {}", node.name);
     let refused = |error: std::io::Error| errno::failure("start", object.as_str(), &error);
-    let wakeup = Wakeup::new().map_err(refused)?;
-    let (orders, changed) = (Mutex::default(), Condvar::new());
-    let shared = Arc::new(Shared { state, orders, changed, wakeup });
+    let shared = Arc::new(Shared::new(state).map_err(refused)?);
     let (place, own) = (place.try_clone().map_err(refused)?, Arc::clone(&shared));
     // A signal to the process is for the threads of the test.
     let mask = signals::block_all().map_err(refused)?;
     let started = thread::Builder::new().name(NAME.to_owned()).spawn(move || {
-        let ending = Ending(Arc::clone(&own));
+        let _ending = Ending(Arc::clone(&own));
         let entered = place.enter();
         let entered = entered.map_err(|error| errno::failure("setns", "to the router", &error));
         match entered.and_then(|()| Server::open(Arc::clone(&own))) {
             Ok(server) => server.run(),
-            Err(failure) => {
-                let mut orders = lock(&ending.0.orders);
-                orders.failure = Some(failure);
-                // The first order waits for it.
-                orders.done = 1;
-            }
+            Err(failure) => own.done(FIRST, Err(failure)),
         }
     });
     let restored = signals::set_mask(mask);

@@ -11,6 +11,7 @@ pub(crate) mod leases;
 pub(crate) mod mapper;
 pub(crate) mod model;
 pub(crate) mod nat_pmp;
+pub(crate) mod orders;
 pub(crate) mod pcp;
 pub(crate) mod server;
 pub(crate) mod upnp;

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use crate::error::Failure;
 use crate::lab::port_mapping::answers;
 use crate::lab::port_mapping::desk::{Desk, Kernel, external};
-use crate::lab::port_mapping::inside::{Inside, Socket};
-use crate::lab::port_mapping::mapper::Shared;
+use crate::lab::port_mapping::inside::{HTTP_PORT, Inside, Socket};
 use crate::lab::port_mapping::model::{PortMappingAction, PortMappingAnswer};
+use crate::lab::port_mapping::orders::Shared;
 use crate::lab::port_mapping::upnp::connection::Connection;
 use crate::lab::port_mapping::upnp::{description, ssdp};
 use crate::lab::port_mapping::{nat_pmp, pcp};
@@ -221,7 +221,7 @@ impl Server {
         let mut state = lock(&self.shared.state);
         let device = state.node.as_ref().map(|node| description::unique(&node.name));
         let from = inside.own_address(*arrived.from.ip()).unwrap_or(arrived.to);
-        let place = SocketAddrV4::new(from, super::inside::HTTP_PORT);
+        let place = SocketAddrV4::new(from, HTTP_PORT);
         let responses = ssdp::responses(&target, &device.unwrap_or_default(), place);
         if responses.is_empty() {
             return;

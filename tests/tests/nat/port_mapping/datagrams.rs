@@ -106,10 +106,10 @@ fn leases_of_all_kinds_of_nat() {
 fn the_second_host_gets_another_port() {
     for by in By::BOTH {
         let (lab, lan) = lan::with(PortMapping::all());
-        let ports = [lan.laptop, lan.phone, lan.laptop].map(|host| {
+        let ports = [lan.laptop, lan.phone].map(|host| {
             by.lease(&lab, (&lan, host), (7000, 8000), 600).unwrap().external_port().get()
         });
-        assert_eq!((ports[0], ports[2]), (8000, 8000));
+        assert_eq!(ports[0], 8000);
         assert_ne!(ports[1], 8000);
         for (host, port) in [(lan.laptop, ports[0]), (lan.phone, ports[1])] {
             let server = udp(&lab, host, "0.0.0.0:7000");

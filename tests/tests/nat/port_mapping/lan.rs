@@ -17,6 +17,7 @@ pub(super) struct Lan {
     pub(super) phone: NodeId,
     pub(super) home: NodeId,
     pub(super) peer: NodeId,
+    pub(super) lan: LinkId,
     pub(super) wan: LinkId,
 }
 
@@ -32,11 +33,13 @@ pub(super) fn net(nat: Nat) -> (Topology, Lan) {
     let mut net = Topology::new();
     let [laptop, phone, peer] = ["laptop", "phone", "peer"].map(|name| net.host(name));
     let (lan, home) = (net.switch("lan"), net.router("home"));
-    [laptop, phone].into_iter().for_each(|host| drop(net.link(host, lan).id()));
-    net.link(home, lan).subnet("192.168.1.0/24");
+    for host in [laptop, phone] {
+        net.link(host, lan);
+    }
+    let lan = net.link(home, lan).subnet("192.168.1.0/24").id();
     let wan = net.link(home, peer).subnet("203.0.113.0/24").id();
     net.nat(home, wan, nat);
-    (net, Lan { laptop, phone, home, peer, wan })
+    (net, Lan { laptop, phone, home, peer, lan, wan })
 }
 
 /// Builds it, with a router that serves these protocols.
@@ -46,8 +49,9 @@ pub(super) fn with(mapping: PortMapping) -> (Lab, Lan) {
 }
 
 impl Lan {
+    /// Address of the router on the inside.
     pub(super) fn gateway(&self, lab: &Lab) -> Ipv4Addr {
-        let IpAddr::V4(address) = inside_of(lab, self.home) else { panic!("no IPv4") };
+        let IpAddr::V4(address) = lab[self.home].address_on(self.lan) else { panic!("no IPv4") };
         address
     }
 
@@ -79,7 +83,7 @@ impl Lan {
         let gateway = search(lab, host).unwrap();
         let local = SocketAddr::new(inside_of(lab, host), inside);
         let protocol = igd_next::PortMappingProtocol::UDP;
-        lab[host].run(|| gateway.add_port(protocol, port, local, seconds, "a <test> & more"))
+        lab[host].run(|| gateway.add_port(protocol, port, local, seconds, "a test"))
     }
 
     /// Waits until no port is leased.

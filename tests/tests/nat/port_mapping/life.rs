@@ -148,6 +148,7 @@ fn other_rules_leave_leases_and_another_nat_does_not() {
     socket.send(&[0, 0]).unwrap();
     let refused = socket.recv(&mut [0; 9]).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    router.remove_firewall().unwrap();
     router.remove_nat().unwrap();
 }
 

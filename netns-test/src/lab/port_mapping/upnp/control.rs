@@ -21,7 +21,9 @@ pub(super) fn control(
 ) -> Option<(u16, String)> {
     let at = CONTROLS.iter().position(|path| *path == request.path)?;
     let Some(call) = Call::parse(&request.body, request.head.extended("soapaction")) else {
-        return Some(soap::response(SERVICES[at], "", &Err(soap::INVALID_ARGS)));
+        let (action, code) = (PortMappingAction::Other("mistake".to_owned()), soap::INVALID_ARGS);
+        desk.note(Upnp, from, action, PortMappingAnswer::Refused(code));
+        return Some(soap::response(SERVICES[at], "", &Err(code)));
     };
     let is_known = ACTIONS[at].iter().any(|(name, ..)| *name == call.action);
     let (action, answer, outcome) = if is_known {
