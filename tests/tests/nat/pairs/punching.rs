@@ -58,7 +58,9 @@ fn punch(homes: &Homes) -> bool {
         }
         // By the same ways, so they come after what was sent, if it comes.
         let markers = homes.hosts.map(|host| Udp::open(&homes.lab[host], 0));
-        markers.iter().for_each(|marker| drop(marker.talks(&server)));
+        for marker in &markers {
+            marker.talks(&server);
+        }
         for at in [0, 1] {
             while let Some(from) = ends[at].hear(0, Duration::from_millis(pause)) {
                 has_heard[at] |= from != server.at;

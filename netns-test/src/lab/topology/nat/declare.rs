@@ -3,8 +3,9 @@
 use crate::lab::topology::Topology;
 use crate::lab::topology::id::{LinkId, NodeId};
 use crate::lab::topology::nat::Nat;
+use crate::lab::topology::nat::declared::{DeclaredFirewall, DeclaredForward, DeclaredNat};
 use crate::lab::topology::nat::firewall::Firewall;
-use crate::lab::topology::nat::model::{DeclaredFirewall, DeclaredForward, DeclaredNat, Transport};
+use crate::lab::topology::nat::model::Transport;
 
 impl Topology {
     /// Puts a NAT on a router: `outside` is its link to the outside. A second call for the same

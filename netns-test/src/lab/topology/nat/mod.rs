@@ -4,6 +4,7 @@
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod change;
 pub(crate) mod declare;
+pub(crate) mod declared;
 pub(crate) mod firewall;
 pub(crate) mod kinds;
 pub(crate) mod model;
