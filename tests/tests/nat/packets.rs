@@ -138,8 +138,8 @@ impl Udp {
         self.reaches(server.at, server)
     }
 
-    /// Sends to a server, and the server back, until both have heard it. Returns the source that the
-    /// server sees.
+    /// Sends to a server, and the server back, until both have heard it. Returns the source that
+    /// the server sees.
     #[track_caller]
     pub(crate) fn talks(&self, server: &Self) -> SocketAddr {
         let end = Instant::now() + LIMIT;

@@ -40,7 +40,8 @@ fn homes(kinds: [Kind; 2]) -> Homes {
     Homes { lab, hosts: hosts.map(|(host, _)| host), server }
 }
 
-/// Returns whether two sockets hear each other, each of which knows where the server sees the other.
+/// Returns whether two sockets hear each other, each of which knows where the server sees the
+/// other.
 fn punch(homes: &Homes) -> bool {
     let server = Udp::open(&homes.lab[homes.server], 3478);
     let ends = homes.hosts.map(|host| Udp::open(&homes.lab[host], 5000));

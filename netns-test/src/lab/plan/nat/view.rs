@@ -101,7 +101,7 @@ impl View<'_> {
                 found.push(way);
                 continue;
             }
-            // Realms do not form a loop, so that a way has no more NATs than there are realms.
+            // Realms do not form a loop, so the number of NATs on a way is below that of realms.
             let is_before = |one: &&Exposure| {
                 one.inside == outermost.external && way.len() < self.realms[IPV4].count()
             };

@@ -49,7 +49,7 @@ pub(crate) struct Flow<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Protocols([bool; 4]);
 
-/// What a node does with a packet.
+/// Action of a node on a packet.
 enum Handled {
     Ends(PathOutcome),
     Leaves { interface: usize, next: IpAddr, translation: Option<Translation> },

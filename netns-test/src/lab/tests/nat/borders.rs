@@ -67,7 +67,7 @@ fn names_have_the_addresses_that_their_reader_sees() {
 }
 
 #[test]
-fn a_forwarded_port_gives_its_node_the_external_address() {
+fn the_node_of_a_forwarded_port_has_the_external_address() {
     let mut homes = two_homes();
     homes.forward(0, 8443, homes.clients[0]);
     let TwoHomes { net, server, clients, .. } = homes;

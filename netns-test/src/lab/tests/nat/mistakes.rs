@@ -217,7 +217,7 @@ fn borders() {
         &["203.0.113.0/24 (link server to isp) and 203.0.113.64/26 (link one to host) overlap; \
            give one another subnet"],
     );
-    // A host in both homes cannot tell the two apart.
+    // A host in both homes cannot distinguish the two.
     assert_errors(
         |homes| {
             let host = homes.net.host("host");

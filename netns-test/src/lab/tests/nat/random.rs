@@ -82,8 +82,8 @@ fn check_pair(plan: &Plan, [a, b]: [usize; 2], is_ipv4: bool, is_reached: bool) 
     }
 }
 
-/// Returns the nodes that a packet from `from` can reach: over routers, and from the inside of a NAT
-/// to its outside, never back.
+/// Returns the nodes that a packet from `from` can reach: over routers, and from the inside of a
+/// NAT to its outside, never back.
 fn reachable(plan: &Plan, from: usize, is_ipv4: bool) -> Vec<bool> {
     let mut reached = vec![false; plan.nodes().len()];
     let has_family = |interface: &crate::lab::InterfacePlan| {

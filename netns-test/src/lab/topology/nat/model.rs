@@ -21,11 +21,11 @@ pub enum Mapping {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Filtering {
-    /// All.
+    /// Every endpoint.
     EndpointIndependent,
-    /// Those at addresses to which the inside endpoint has sent.
+    /// Endpoints at addresses to which the inside endpoint has sent.
     AddressDependent,
-    /// Those to which the inside endpoint has sent.
+    /// Endpoints to which the inside endpoint has sent.
     AddressAndPortDependent,
 }
 
