@@ -7,9 +7,9 @@ use std::net::IpAddr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct InterfaceRef {
-    /// Index of the node in [`Plan::nodes`].
+    /// Index of the node in [`Plan::nodes`](crate::lab::Plan::nodes).
     pub node: usize,
-    /// Index of the interface in [`NodePlan::interfaces`].
+    /// Index of the interface in [`NodePlan::interfaces`](crate::lab::NodePlan::interfaces).
     pub interface: usize,
 }
 
