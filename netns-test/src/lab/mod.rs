@@ -78,7 +78,8 @@ pub use crate::lab::plan::nat::port_mapping::PortMappingPlan;
 pub use crate::lab::plan::nat::{
     FirewallPlan, FirewallRulePlan, NatPlan, NatTimeouts, PortForwardPlan,
 };
-pub use crate::lab::plan::routes::path::{Hop, Path, PathOutcome, Reachability, Translation};
+pub use crate::lab::plan::routes::outcome::{PathOutcome, Translation};
+pub use crate::lab::plan::routes::path::{Hop, Path, Reachability};
 pub use crate::lab::plan::{
     InterfaceKind, InterfacePlan, InterfaceRef, LinkPlan, NodePlan, Plan, RoutePlan, SegmentKind,
     SegmentPlan,

@@ -39,9 +39,9 @@ fn a_flush_and_a_restart_forget_mappings() {
         let mappings = nat.mappings().unwrap();
         assert!(mappings.iter().any(is_hers), "{mappings:?}");
         if is_restart {
-            nat.reboot().unwrap()
+            nat.reboot().unwrap();
         } else {
-            nat.flush().unwrap()
+            nat.flush().unwrap();
         }
         let mappings = nat.mappings().unwrap();
         assert_eq!(mappings, [], "after restart: {is_restart}");

@@ -112,9 +112,8 @@ impl Udp {
             self.socket.set_read_timeout(Some(left.max(Duration::from_micros(1)))).unwrap();
             match self.socket.recv_from(&mut bytes) {
                 Ok((8, from)) if u64::from_be_bytes(bytes) >= first => return Some(from),
-                Ok(_) => {}
                 Err(_) if left.is_zero() => return None,
-                Err(_) => {}
+                Ok(_) | Err(_) => {}
             }
         }
     }
@@ -139,8 +138,8 @@ impl Udp {
         self.reaches(server.at, server)
     }
 
-    /// Sends to a server, and the server back, until both have heard it. Returns the source that the
-    /// server sees.
+    /// Sends to a server, and the server back, until both have heard it. Returns the source that
+    /// the server sees.
     #[track_caller]
     pub(crate) fn talks(&self, server: &Self) -> SocketAddr {
         let end = Instant::now() + LIMIT;

@@ -26,11 +26,12 @@ use std::net::IpAddr;
 use crate::addr::cidr::{Cidr, Subnet};
 
 use crate::addr::mac::Mac;
-use crate::lab::plan::hosts_file::HostsFiles;
+use crate::lab::plan::hosts_file::texts::HostsFiles;
 use crate::lab::plan::impairment::ImpairmentPlan;
+use crate::lab::plan::nat::exposure::Exposures;
 use crate::lab::plan::nat::realms::Realms;
-use crate::lab::plan::nat::view::Exposure;
 use crate::lab::plan::nat::{FirewallPlan, NatPlan};
+pub use crate::lab::plan::owners::InterfaceRef;
 use crate::lab::plan::owners::Owners;
 use crate::lab::plan::routes::fib::Fib;
 use crate::lab::topology::id::Ids;
@@ -58,7 +59,7 @@ pub struct Plan {
     /// Realms of IPv4 and IPv6.
     pub(crate) realms: [Realms; 2],
     /// Forwarded ports and 1:1 addresses of NATs.
-    pub(crate) exposures: Vec<Exposure>,
+    pub(crate) exposures: Exposures,
 }
 
 /// One node of a plan.
@@ -152,16 +153,6 @@ pub enum InterfaceKind {
         /// UDP port of all ends.
         port: u16,
     },
-}
-
-/// Reference to an interface of a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub struct InterfaceRef {
-    /// Index of the node in [`Plan::nodes`].
-    pub node: usize,
-    /// Index of the interface in [`NodePlan::interfaces`].
-    pub interface: usize,
 }
 
 /// A route of a node.

@@ -1,9 +1,17 @@
-//! Interfaces of a plan by their addresses. Pure.
+//! References to interfaces of a plan, and interfaces by their addresses. Pure.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::lab::plan::{InterfaceRef, NodePlan};
+/// Reference to an interface of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct InterfaceRef {
+    /// Index of the node in [`Plan::nodes`](crate::lab::Plan::nodes).
+    pub node: usize,
+    /// Index of the interface in [`NodePlan::interfaces`](crate::lab::NodePlan::interfaces).
+    pub interface: usize,
+}
 
 /// Interface of each address of the lab. Insides of NATs can have the same addresses.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,21 +22,8 @@ pub(crate) struct Owners {
 }
 
 impl Owners {
-    /// Finds the owners of all addresses of nodes.
-    pub(crate) fn of(nodes: &[NodePlan]) -> Self {
-        let mut owners = Self::default();
-        for (node, of_plan) in nodes.iter().enumerate() {
-            for (interface, one) in of_plan.interfaces.iter().enumerate() {
-                let place = InterfaceRef { node, interface };
-                for address in &one.addresses {
-                    owners.add(address.address(), place);
-                }
-            }
-        }
-        owners
-    }
-
-    fn add(&mut self, address: IpAddr, place: InterfaceRef) {
+    /// Adds an interface with an address.
+    pub(crate) fn add(&mut self, address: IpAddr, place: InterfaceRef) {
         match self.first.get(&address) {
             None => drop(self.first.insert(address, place)),
             Some(_) => self.others.entry(address).or_default().push(place),

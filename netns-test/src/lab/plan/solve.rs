@@ -4,10 +4,13 @@ use crate::lab::plan::addresses;
 use crate::lab::plan::addresses::order;
 use crate::lab::plan::checks;
 use crate::lab::plan::errors::{TopologyError, TopologyErrors};
-use crate::lab::plan::hosts_file::HostsFiles;
+use crate::lab::plan::hosts_file;
+use crate::lab::plan::hosts_file::texts::HostsFiles;
 use crate::lab::plan::impairment::check;
 use crate::lab::plan::interfaces;
 use crate::lab::plan::interfaces::Draft;
+use crate::lab::plan::nat::borders;
+use crate::lab::plan::nat::exposure::Exposures;
 use crate::lab::plan::nat::realms::Realms;
 use crate::lab::plan::nat::view::View;
 use crate::lab::plan::nat::{declared, set};
@@ -66,7 +69,7 @@ impl Topology {
         shortest_paths::compute(&mut nodes, &segments);
         set::firewalls(self, (&mut nodes, &segments), &mut errors);
         let (ids, realms) = (self.ids.clone(), [0, 1].map(|_| Realms::one(segments.len())));
-        let (owners, fibs, exposures) = (Owners::default(), Vec::new(), Vec::new());
+        let (owners, fibs, exposures) = (Owners::default(), Vec::new(), Exposures::default());
         let hosts = HostsFiles::default();
         let mut plan = Plan { ids, nodes, links, segments, owners, fibs, hosts, realms, exposures };
         plan.derive();
@@ -81,13 +84,25 @@ impl Plan {
     pub(crate) fn derive(&mut self) {
         let Self { ids: _, nodes, links: _, segments, owners, fibs, hosts, realms, exposures } =
             self;
-        *owners = Owners::of(nodes);
+        *owners = owned(nodes);
         *fibs = nodes.iter().map(fib).collect();
-        *realms = [true, false].map(|is_ipv4| Realms::of_plan(nodes, segments, is_ipv4));
+        *realms = [true, false].map(|is_ipv4| borders::realms(nodes, segments, is_ipv4));
         let view = View { nodes, realms };
         *exposures = view.exposures();
-        *hosts = HostsFiles::new(&view, exposures);
+        *hosts = hosts_file::all(&view, exposures);
     }
+}
+
+/// Finds the owners of all addresses.
+fn owned(nodes: &[NodePlan]) -> Owners {
+    let mut owners = Owners::default();
+    for (node, of_plan) in nodes.iter().enumerate() {
+        for (interface, one) in of_plan.interfaces.iter().enumerate() {
+            let place = InterfaceRef { node, interface };
+            one.addresses.iter().for_each(|address| owners.add(address.address(), place));
+        }
+    }
+    owners
 }
 
 /// Returns the plans of the links. Links with an unknown end are left out; they are errors.

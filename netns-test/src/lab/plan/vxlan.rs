@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::lab::plan::errors::TopologyError;
-use crate::lab::plan::routes::path::PathOutcome;
+use crate::lab::plan::routes::outcome::PathOutcome;
 use crate::lab::plan::segments::DEFAULT_MTU;
 use crate::lab::plan::{InterfaceKind, Plan, SegmentKind, SegmentPlan};
 use crate::lab::topology::Topology;

@@ -13,6 +13,7 @@ pub(crate) mod nat;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod nat_rules;
 pub(crate) mod random;
+pub(crate) mod refused_extension;
 pub(crate) mod shapes;
 pub(crate) mod stability;
 

@@ -38,7 +38,7 @@ use crate::lab::topology::id::Ids;
 use crate::lab::topology::impairment::model::LinkImpairments;
 use crate::lab::topology::input::SubnetArg;
 use crate::lab::topology::model::{Link, LinkEnd, Node};
-use crate::lab::topology::nat::model::{DeclaredFirewall, DeclaredForward, DeclaredNat};
+use crate::lab::topology::nat::declared::{DeclaredFirewall, DeclaredForward, DeclaredNat};
 
 /// Default pools of subnets: `10.0.0.0/8` and `fd6e:6574:6e73::/48`.
 ///

@@ -44,7 +44,7 @@ fn seen(lab: &Lab, host: NodeId, server: &Udp, count: usize) -> (Vec<Udp>, Vec<S
 }
 
 #[netns_test]
-fn paired_pooling_gives_a_host_one_address() {
+fn paired_pooling_keeps_the_address_of_a_host() {
     let pool = [50, 51, 52, 53].map(outside);
     let net = named(|_| Nat::full_cone().pool(pool));
     let server = Udp::open(&net.lab[net.server], 3478);

@@ -40,7 +40,8 @@ fn homes(kinds: [Kind; 2]) -> Homes {
     Homes { lab, hosts: hosts.map(|(host, _)| host), server }
 }
 
-/// Returns whether two sockets hear each other, each of which knows where the server sees the other.
+/// Returns whether two sockets hear each other, each of which knows where the server sees the
+/// other.
 fn punch(homes: &Homes) -> bool {
     let server = Udp::open(&homes.lab[homes.server], 3478);
     let ends = homes.hosts.map(|host| Udp::open(&homes.lab[host], 5000));
@@ -58,7 +59,9 @@ fn punch(homes: &Homes) -> bool {
         }
         // By the same ways, so they come after what was sent, if it comes.
         let markers = homes.hosts.map(|host| Udp::open(&homes.lab[host], 0));
-        markers.iter().for_each(|marker| drop(marker.talks(&server)));
+        for marker in &markers {
+            marker.talks(&server);
+        }
         for at in [0, 1] {
             while let Some(from) = ends[at].hear(0, Duration::from_millis(pause)) {
                 has_heard[at] |= from != server.at;

@@ -169,8 +169,8 @@ impl Lab {
     }
 }
 
-/// Returns the plan of an extended topology, and the one with NATs and firewalls that were set while
-/// the lab runs, which stay.
+/// Returns the plan of an extended topology, and the one with NATs and firewalls that were set
+/// while the lab runs, which stay.
 fn extended(old: &Fabric, topology: &Topology) -> Result<(Arc<Plan>, Option<Live>)> {
     let declared = Arc::new(topology.plan()?);
     declared::check(&old.topology, topology)?;

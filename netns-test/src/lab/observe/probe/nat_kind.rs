@@ -38,7 +38,8 @@ impl Lab {
     /// # Examples
     ///
     /// ```no_run
-    /// # fn test(lab: netns_test::Lab, [client, a, b]: [netns_test::NodeId; 3]) -> netns_test::Result<()> {
+    /// # use netns_test::{Lab, NodeId, Result};
+    /// # fn test(lab: Lab, [client, a, b]: [NodeId; 3]) -> Result<()> {
     /// use netns_test::lab::Nat;
     ///
     /// let kind = lab.nat_kind(client, a, b)?;

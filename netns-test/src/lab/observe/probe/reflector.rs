@@ -57,7 +57,8 @@ impl Node {
     ///
     /// ```no_run
     /// # use netns_test::{Lab, NodeId};
-    /// # fn test(lab: Lab, client: NodeId, server: NodeId) -> Result<(), Box<dyn std::error::Error>> {
+    /// # type Outcome = Result<(), Box<dyn std::error::Error>>;
+    /// # fn test(lab: Lab, client: NodeId, server: NodeId) -> Outcome {
     /// use std::io::Read as _;
     /// use std::net::{SocketAddr, TcpStream};
     ///

@@ -1,4 +1,5 @@
-//! Messages of STUN (RFC 8489): Binding requests with the attributes of RFC 5780, and answers. Pure.
+//! Messages of STUN (RFC 8489): Binding requests with the attributes of RFC 5780, and answers.
+//! Pure.
 
 use std::net::{IpAddr, SocketAddr};
 

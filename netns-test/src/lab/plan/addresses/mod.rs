@@ -2,11 +2,12 @@
 //!
 //! Static ones are checked; all others come from the pools.
 
+pub(crate) mod external;
 pub(crate) mod order;
+pub(crate) mod overlaps;
 pub(crate) mod pool;
 pub(crate) mod reserved;
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::addr::cidr::{Cidr, Subnet};
@@ -14,9 +15,9 @@ use crate::lab::plan::addresses::pool::Pool;
 use crate::lab::plan::errors::TopologyError;
 use crate::lab::plan::interfaces::Draft;
 use crate::lab::plan::nat::declared::Declared;
-use crate::lab::plan::nat::realms::{Border, Ports, Realms};
+use crate::lab::plan::nat::realms::Realms;
 use crate::lab::plan::{InterfaceKind, InterfaceRef, SegmentKind, SegmentPlan};
-use crate::lab::topology::{NodeKind, Topology};
+use crate::lab::topology::Topology;
 
 /// Indexes of IPv4 and IPv6 in pairs.
 const FAMILIES: [usize; 2] = [0, 1];
@@ -195,53 +196,6 @@ impl Work<'_, '_, '_> {
         found
     }
 
-    /// Finds the realms of a family.
-    fn realms(&self, of: usize, requirements: &[Required]) -> Realms {
-        let ports = |(node, drafts): (usize, &Vec<Draft<'_>>)| {
-            let declared = &self.topology.nodes[node];
-            let mut found =
-                Ports { is_router: declared.kind == NodeKind::Router, ..Ports::default() };
-            for (interface, draft) in drafts.iter().enumerate() {
-                let (place, segment) = (InterfaceRef { node, interface }, draft.plan.segment);
-                if declared.has_addresses() && requirements[segment].has(of) {
-                    let nat = self.nats.iter().find(|nat| nat.outside == place);
-                    let border = nat.map(|nat| Border::of(nat.nat.ipv6, of == 0));
-                    found.ports.push((segment, border.unwrap_or(Border::Open)));
-                }
-            }
-            found
-        };
-        Realms::new(self.segments.len(), self.drafts.iter().enumerate().map(ports).collect())
-    }
-
-    /// Reports subnets that have addresses in common, on one segment or on two, unless neither can
-    /// be reached from the other.
-    fn check_overlaps(&mut self) {
-        let mut all = Vec::new();
-        for (at, segment) in self.segments.iter().enumerate() {
-            all.extend(segment.subnets.iter().map(|subnet| (*subnet, at)));
-        }
-        // By family, then by the first address, then the largest subnet first.
-        all.sort_by_key(|&(subnet, at)| (!subnet.is_ipv4(), subnet.range().0, subnet.prefix(), at));
-        let mut found = Vec::new();
-        for of in FAMILIES {
-            for set in self.realms[of].together() {
-                let is_seen = |(subnet, at): &&(Subnet, usize)| {
-                    family(subnet.network()) == of && set[self.realms[of].of(*at)]
-                };
-                for overlap in overlaps(all.iter().filter(is_seen)) {
-                    if !found.contains(&overlap) {
-                        found.push(overlap);
-                    }
-                }
-            }
-        }
-        for (subnets, places) in found {
-            let places = places.map(|at| SegmentPlan::label(self.segments[at].kind, self.topology));
-            self.errors.push(TopologyError::OverlappingSubnets { subnets, places });
-        }
-    }
-
     /// Adds an address of each family to every interface that has none.
     fn take_from_pools(&mut self, requirements: &[Required]) {
         let occupied: Vec<Subnet> =
@@ -354,95 +308,6 @@ impl Work<'_, '_, '_> {
         }
     }
 
-    /// Adds the external addresses of NATs to their outside interfaces, after all others.
-    fn add_external(&mut self, requirements: &[Required]) {
-        for nat in self.nats {
-            let place = nat.outside;
-            let at = self.drafts[place.node][place.interface].plan.segment;
-            if !requirements[at].has(0) {
-                continue;
-            }
-            for address in nat.external() {
-                let addresses = &mut self.drafts[place.node][place.interface].plan.addresses;
-                if addresses.iter().any(|own| own.address() == address.address()) {
-                    continue;
-                }
-                let after_ipv4 = addresses.iter().filter(|own| own.address().is_ipv4()).count();
-                addresses.insert(after_ipv4, address);
-                self.check_external(at, address, &nat.place);
-            }
-        }
-    }
-
-    /// Adds the subnet of an external address to the segment of its interface, if that has none
-    /// for it. Reports an address that is reserved, or on another segment.
-    fn check_external(&mut self, at: usize, address: Cidr, place: &str) {
-        let ip = address.address();
-        let mut own = self.segments[at].subnets.iter();
-        let within = own.find(|subnet| subnet.contains(ip)).copied();
-        let in_subnet = within.map(|subnet| subnet.at(subnet.offset(ip)));
-        let address = in_subnet.unwrap_or(address);
-        if let Some(why) = reserved::address(address) {
-            let place = place.to_owned();
-            self.errors.push(TopologyError::ReservedAddress { address, place, why });
-        }
-        if within.is_some() {
-            return;
-        }
-        let realm = self.realms[0].of(at);
-        for (other, segment) in self.segments.iter().enumerate() {
-            let is_seen = self.realms[0].are_together(realm, self.realms[0].of(other));
-            let overlap =
-                segment.subnets.iter().find(|one| one.contains(ip) && one.host_bits() > 0);
-            if let (true, Some(subnet)) = (is_seen, overlap) {
-                let subnets = [*subnet, address.subnet()];
-                let name = SegmentPlan::label(segment.kind, self.topology);
-                let places = [name, place.to_owned()];
-                self.errors.push(TopologyError::OverlappingSubnets { subnets, places });
-            }
-        }
-        let subnets = &mut self.segments[at].subnets;
-        let after_ipv4 = subnets.iter().filter(|subnet| subnet.is_ipv4()).count();
-        subnets.insert(after_ipv4, address.subnet());
-    }
-
-    /// Reports addresses that two interfaces have, unless neither can be reached from the other.
-    fn check_duplicates(&mut self) {
-        let mut owners: HashMap<IpAddr, InterfaceRef> =
-            HashMap::with_capacity(4 * self.segments.len());
-        // Owners after the first one, in other realms.
-        let mut others: HashMap<IpAddr, Vec<InterfaceRef>> = HashMap::new();
-        for node in 0..self.drafts.len() {
-            for interface in 0..self.drafts[node].len() {
-                let place = InterfaceRef { node, interface };
-                for address in
-                    self.drafts[node][interface].plan.addresses.iter().map(|one| one.address())
-                {
-                    let Some(first) = owners.get(&address).copied() else {
-                        owners.insert(address, place);
-                        continue;
-                    };
-                    let known = others.entry(address).or_default();
-                    let mut all = known.iter().copied().chain([first]);
-                    let other = all.find(|other| self.are_related(*other, place, address));
-                    known.push(place);
-                    if let Some(other) = other {
-                        let places = [self.name(other), self.name(place)];
-                        self.errors.push(TopologyError::DuplicateAddress { address, places });
-                    }
-                }
-            }
-        }
-    }
-
-    /// Returns whether one of two interfaces with the same address can be reached from the other.
-    fn are_related(&self, one: InterfaceRef, two: InterfaceRef, address: IpAddr) -> bool {
-        let realms = &self.realms[family(address)];
-        let [one, two] = [one, two]
-            .map(|place| realms.of(self.drafts[place.node][place.interface].plan.segment));
-        realms.are_together(one, two)
-    }
-
     /// Returns the name of an interface in messages.
     fn name(&self, place: InterfaceRef) -> String {
         let (node, draft) =
@@ -454,26 +319,6 @@ impl Work<'_, '_, '_> {
             _ => format!("`{}` of `{node}`", draft.plan.name),
         }
     }
-}
-
-/// Returns the overlaps among sorted subnets of one family, with the segments.
-fn overlaps<'a, I>(all: I) -> Vec<([Subnet; 2], [usize; 2])>
-where
-    I: Iterator<Item = &'a (Subnet, usize)>,
-{
-    let (mut found, mut widest): (_, Option<(Subnet, usize)>) = (Vec::new(), None);
-    for &(subnet, at) in all {
-        match widest {
-            Some((other, place)) if other.overlaps(subnet) => {
-                // Two equal subnets of one address are reported as a duplicate address.
-                if other != subnet || other.host_bits() > 0 {
-                    found.push(([other, subnet], [place, at]));
-                }
-            }
-            _ => widest = Some((subnet, at)),
-        }
-    }
-    found
 }
 
 fn family(address: IpAddr) -> usize {

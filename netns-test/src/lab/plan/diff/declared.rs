@@ -10,7 +10,7 @@ use crate::lab::topology::Topology;
 use crate::lab::topology::model::{
     AddressOn, ExtraInterface, ExtraKind, Link, LinkEnd, Node, StaticRoute,
 };
-use crate::lab::topology::nat::model::{DeclaredFirewall, DeclaredForward, DeclaredNat};
+use crate::lab::topology::nat::declared::{DeclaredFirewall, DeclaredForward, DeclaredNat};
 use crate::lab::topology::nat::text::RuleLine;
 
 /// Checks that `new` is `old` or a clone of it, with all of its declarations.

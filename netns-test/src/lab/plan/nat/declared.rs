@@ -7,7 +7,7 @@ use crate::lab::plan::InterfaceRef;
 use crate::lab::plan::errors::TopologyError;
 use crate::lab::plan::interfaces::Draft;
 use crate::lab::topology::nat::Nat;
-use crate::lab::topology::nat::model::{DeclaredForward, DeclaredNat};
+use crate::lab::topology::nat::declared::{DeclaredForward, DeclaredNat};
 use crate::lab::topology::{NodeKind, Topology};
 
 /// A NAT on a router of the plan.

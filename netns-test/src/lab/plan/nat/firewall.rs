@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use crate::lab::plan::NodePlan;
 use crate::lab::plan::errors::TopologyError;
-use crate::lab::plan::nat::view::{Exposure, View};
+use crate::lab::plan::nat::exposure::Exposures;
+use crate::lab::plan::nat::view::View;
 use crate::lab::plan::nat::{FirewallPlan, FirewallRulePlan};
 use crate::lab::topology::id::{Ids, NodeId};
 use crate::lab::topology::nat::firewall::Firewall;
@@ -51,7 +52,7 @@ pub(crate) fn all(
 pub(crate) struct Site<'a> {
     pub(crate) ids: &'a Ids,
     pub(crate) view: View<'a>,
-    pub(crate) exposures: &'a [Exposure],
+    pub(crate) exposures: &'a Exposures,
 }
 
 impl Site<'_> {

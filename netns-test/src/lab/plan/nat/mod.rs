@@ -1,6 +1,8 @@
 //! NATs and firewalls of a node, checked and as addresses and numbers. Pure.
 
+pub(crate) mod borders;
 pub(crate) mod declared;
+pub(crate) mod exposure;
 pub(crate) mod firewall;
 pub(crate) mod inside;
 pub(crate) mod numbers;

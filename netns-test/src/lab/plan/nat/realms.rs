@@ -8,8 +8,6 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::lab::plan::union_find::UnionFind;
-use crate::lab::plan::{NodePlan, SegmentPlan};
-use crate::lab::topology::NodeKind;
 use crate::lab::topology::nat::model::Ipv6Nat;
 
 /// Border between an interface and the others of its router, in one family.
@@ -32,14 +30,6 @@ impl Border {
             Ipv6Nat::Masquerade => Self::Translated,
             Ipv6Nat::Blocked => Self::Closed,
         }
-    }
-}
-
-impl NodePlan {
-    /// Returns the border at an interface.
-    pub(crate) fn border(&self, interface: &str, is_ipv4: bool) -> Border {
-        let nat = self.nats.iter().find(|nat| nat.outside == interface);
-        nat.map_or(Border::Open, |nat| Border::of(nat.ipv6, is_ipv4))
     }
 }
 
@@ -72,21 +62,6 @@ pub(crate) struct Realms {
 }
 
 impl Realms {
-    /// Finds the realms of a plan.
-    pub(crate) fn of_plan(nodes: &[NodePlan], segments: &[SegmentPlan], is_ipv4: bool) -> Self {
-        if nodes.iter().all(|node| node.nats.is_empty()) {
-            return Self::one(segments.len());
-        }
-        let ports = |node: &NodePlan| {
-            let has_family = node.interfaces.iter().filter(|interface| {
-                interface.addresses.iter().any(|one| one.address().is_ipv4() == is_ipv4)
-            });
-            let ports = has_family.map(|one| (one.segment, node.border(&one.name, is_ipv4)));
-            Ports { is_router: node.kind == NodeKind::Router, ports: ports.collect() }
-        };
-        Self::new(segments.len(), nodes.iter().map(ports).collect())
-    }
-
     /// Returns one realm of all segments.
     pub(crate) fn one(segments: usize) -> Self {
         let (steps, together) = (Vec::new(), vec![vec![true]]);
@@ -94,7 +69,7 @@ impl Realms {
     }
 
     /// Finds the realms of segments; `nodes` are the nodes with addresses.
-    pub(crate) fn new(segments: usize, nodes: Vec<Ports>) -> Self {
+    pub(crate) fn new(segments: usize, nodes: &[Ports]) -> Self {
         let is_border = |(_, border): &(usize, Border)| *border != Border::Open;
         if !nodes.iter().any(|node| node.is_router && node.ports.iter().any(is_border)) {
             return Self::one(segments);
@@ -112,14 +87,14 @@ impl Realms {
         }
         let roots = joined.into_roots();
         let mut work = Work { roots, numbers: HashMap::new(), borders: Vec::new() };
-        work.borders(&nodes);
+        work.borders(nodes);
         let (steps, bypassed) = closure(work.numbers.len() + 1, &work.borders);
         let of: Vec<usize> = work.roots.iter().map(|root| work.number(*root)).collect();
         let is_seen = |row: &Vec<Option<u32>>| row.iter().map(Option::is_some).collect();
         let together = steps.iter().map(is_seen).collect();
         let mut realms = Self { of, together, steps, bypassed };
-        realms.take_unrouted(&is_routed, &work.roots, &nodes);
-        realms.add_nodes(&nodes);
+        realms.take_unrouted(&is_routed, &work.roots, nodes);
+        realms.add_nodes(nodes);
         realms
     }
 

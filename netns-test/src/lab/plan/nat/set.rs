@@ -3,16 +3,16 @@
 use std::net::Ipv4Addr;
 
 use crate::lab::plan::errors::TopologyError;
+use crate::lab::plan::nat::borders;
 use crate::lab::plan::nat::declared::Declared;
 use crate::lab::plan::nat::firewall;
 use crate::lab::plan::nat::inside::{Forward, Site};
 use crate::lab::plan::nat::numbers;
-use crate::lab::plan::nat::realms::Realms;
 use crate::lab::plan::nat::view::View;
 use crate::lab::plan::nat::{NatPlan, PortForwardPlan};
 use crate::lab::plan::{InterfaceRef, NodePlan, SegmentPlan};
 use crate::lab::topology::Topology;
-use crate::lab::topology::nat::model::DeclaredForward;
+use crate::lab::topology::nat::declared::DeclaredForward;
 
 /// Sets the NATs of the nodes, whose interfaces have their addresses already.
 pub(crate) fn nats(
@@ -30,7 +30,7 @@ pub(crate) fn nats(
         let outside = nodes[node].interfaces[interface].name.clone();
         nodes[node].nats.push(numbers::planned(one.nat, &outside, mistakes));
     }
-    let realms = Realms::of_plan(nodes, segments, true);
+    let realms = borders::realms(nodes, segments, true);
     let mut done: Vec<(InterfaceRef, NatPlan)> = Vec::new();
     for (one, mut mistakes) in declared.iter().zip(mistakes) {
         let InterfaceRef { node: router, interface: outside } = one.outside;
@@ -109,7 +109,7 @@ pub(crate) fn firewalls(
     if topology.firewalls.is_empty() {
         return;
     }
-    let realms = [true, false].map(|is_ipv4| Realms::of_plan(nodes, segments, is_ipv4));
+    let realms = [true, false].map(|is_ipv4| borders::realms(nodes, segments, is_ipv4));
     let view = View { nodes, realms: &realms };
     let exposures = view.exposures();
     let site = firewall::Site { ids: &topology.ids, view, exposures: &exposures };

@@ -8,7 +8,8 @@ use crate::lab::plan::{InterfacePlan, NodePlan};
 use crate::lab::topology::nat::model::Ipv6Nat;
 use crate::lab::topology::nat::text;
 
-/// Writes the kind in the words of RFC 4787, and what differs from [`Nat::new`](crate::lab::Nat::new).
+/// Writes the kind in the words of RFC 4787, and what differs from
+/// [`Nat::new`](crate::lab::Nat::new).
 impl fmt::Display for NatPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::lab::plan::nat::NatPlan;
+use crate::lab::plan::nat::exposure::{Exposure, Exposures};
 use crate::lab::plan::nat::realms::{Border, Realms};
 use crate::lab::plan::{InterfacePlan, NodePlan};
 
@@ -14,18 +15,6 @@ const IPV4: usize = 0;
 pub(crate) struct View<'a> {
     pub(crate) nodes: &'a [NodePlan],
     pub(crate) realms: &'a [Realms; 2],
-}
-
-/// A way through a NAT that does not begin inside: a forwarded port, or a 1:1 address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Exposure {
-    pub(crate) router: usize,
-    /// Position of the outside interface.
-    pub(crate) outside: usize,
-    /// Node with the inside address.
-    pub(crate) node: usize,
-    pub(crate) inside: Ipv4Addr,
-    pub(crate) external: Ipv4Addr,
 }
 
 impl View<'_> {
@@ -76,15 +65,12 @@ impl View<'_> {
         &self,
         viewer: &Viewer,
         node: usize,
-        exposures: &[Exposure],
+        exposures: &Exposures,
     ) -> Vec<IpAddr> {
         let mut found = self.direct(viewer, node);
         // The external address of a 1:1 node is not the router's.
-        let is_others = |address: &IpAddr| {
-            let is_it = |one: &Exposure| one.router == node && IpAddr::V4(one.external) == *address;
-            exposures.iter().any(|one| is_it(one) && self.is_one_to_one(one))
-        };
-        found.retain(|address| !is_others(address));
+        let nats = &self.nodes[node].nats;
+        found.retain(|address| !nats.iter().any(|nat| nat.is_extra(*address)));
         if !found.iter().any(IpAddr::is_ipv4) {
             let ways = self.ways(viewer, node, exposures);
             let mut external: Vec<IpAddr> = Vec::new();
@@ -104,23 +90,22 @@ impl View<'_> {
         &self,
         viewer: &Viewer,
         node: usize,
-        exposures: &[Exposure],
+        exposures: &Exposures,
     ) -> Vec<Vec<Exposure>> {
         let mut found = Vec::new();
         let mut open: Vec<Vec<Exposure>> =
-            exposures.iter().filter(|one| one.node == node).map(|one| vec![*one]).collect();
+            exposures.of(node).iter().map(|one| vec![*one]).collect();
         while let Some(way) = open.pop() {
             let outermost = way[0];
             if self.sees_outside(viewer, &outermost) {
                 found.push(way);
                 continue;
             }
-            // Realms do not form a loop, so that a way has no more NATs than there are realms.
+            // Realms do not form a loop, so the number of NATs on a way is below that of realms.
             let is_before = |one: &&Exposure| {
-                (one.node, one.inside) == (outermost.router, outermost.external)
-                    && way.len() < self.realms[IPV4].count()
+                one.inside == outermost.external && way.len() < self.realms[IPV4].count()
             };
-            for one in exposures.iter().filter(is_before) {
+            for one in exposures.of(outermost.router).iter().filter(is_before) {
                 open.push([&[*one], way.as_slice()].concat());
             }
         }
@@ -132,12 +117,6 @@ impl View<'_> {
         let outside = &self.nodes[exposure.router].interfaces[exposure.outside];
         let realm = self.realms[IPV4].of(outside.segment);
         viewer.realms[IPV4].iter().any(|own| self.realms[IPV4].sees(*own, realm))
-    }
-
-    fn is_one_to_one(&self, exposure: &Exposure) -> bool {
-        let mut nats = self.nodes[exposure.router].nats.iter();
-        let pair = (exposure.external, exposure.inside);
-        nats.any(|nat| nat.one_to_one.contains(&pair))
     }
 
     /// Returns the addresses that packets of a node have as their source where the viewer is.
@@ -210,8 +189,8 @@ impl View<'_> {
     }
 
     /// Returns the forwarded ports and 1:1 addresses of all NATs, with their nodes.
-    pub(crate) fn exposures(&self) -> Vec<Exposure> {
-        let mut found = Vec::new();
+    pub(crate) fn exposures(&self) -> Exposures {
+        let mut found = Exposures::default();
         let with_nats = self.nodes.iter().enumerate().filter(|(_, node)| !node.nats.is_empty());
         for (router, of_plan) in with_nats {
             let Some(realm) = self.inside_of(of_plan, IPV4) else { continue };
@@ -223,9 +202,9 @@ impl View<'_> {
                 let first = nat.first_external(&of_plan.interfaces[outside]);
                 let forwards = nat.forwards.iter().filter_map(|one| Some((first?, one.to)));
                 for (external, inside) in nat.one_to_one.iter().copied().chain(forwards) {
-                    let node = self.owner_in(realm, inside);
-                    let new = node.map(|node| Exposure { router, outside, node, inside, external });
-                    found.extend(new.filter(|new| !found.contains(new)));
+                    if let Some(node) = self.owner_in(realm, inside) {
+                        found.add(node, Exposure { router, outside, inside, external });
+                    }
                 }
             }
         }

@@ -5,10 +5,10 @@
 
 use std::net::IpAddr;
 
+use crate::lab::plan::nat::exposure::Exposure;
 use crate::lab::plan::nat::realms::Border;
-use crate::lab::plan::nat::view::Exposure;
 use crate::lab::plan::nat::{FirewallPlan, FirewallRulePlan};
-use crate::lab::plan::routes::path::{PathOutcome, Translation};
+use crate::lab::plan::routes::outcome::{PathOutcome, Translation};
 use crate::lab::plan::{NodePlan, Plan};
 use crate::lab::topology::NodeKind;
 use crate::lab::topology::nat::model::{FirewallAction, FirewallDirection};
@@ -49,7 +49,7 @@ pub(crate) struct Flow<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Protocols([bool; 4]);
 
-/// What a node does with a packet.
+/// Action of a node on a packet.
 enum Handled {
     Ends(PathOutcome),
     Leaves { interface: usize, next: IpAddr, translation: Option<Translation> },

@@ -2,6 +2,7 @@
 
 pub(crate) mod fib;
 pub(crate) mod flow;
+pub(crate) mod outcome;
 pub(crate) mod path;
 pub(crate) mod shortest_paths;
 pub(crate) mod static_routes;

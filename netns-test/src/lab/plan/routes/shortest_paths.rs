@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::addr::cidr::Subnet;
+use crate::lab::plan::nat::borders;
 use crate::lab::plan::nat::realms::{Border, Realms};
 use crate::lab::plan::{InterfacePlan, NodePlan, RoutePlan, SegmentKind, SegmentPlan};
 use crate::lab::topology::NodeKind;
@@ -130,7 +131,7 @@ impl<'a> Map<'a> {
         for ports in &mut ports {
             ports.sort_by_key(|port| port.interface);
         }
-        let realms = Realms::of_plan(nodes, segments, is_ipv4);
+        let realms = borders::realms(nodes, segments, is_ipv4);
         Self { nodes, segments, is_ipv4, ports, routers, stubs_of_hosts, realms }
     }
 

@@ -1,5 +1,7 @@
 //! A NAT is a border: routes, names and uniqueness of addresses.
 
+use std::net::IpAddr;
+
 use crate::lab::tests::nat::{TwoHomes, two_homes};
 use crate::lab::tests::{address, check_routes};
 use crate::lab::{Ipv6Nat, Nat, NodeId, Plan, Topology, Transport};
@@ -13,7 +15,7 @@ fn routes(plan: &Plan, node: NodeId) -> Vec<String> {
 }
 
 fn seen(plan: &Plan, viewer: NodeId, node: NodeId) -> Vec<String> {
-    let all = plan.addresses_seen_from(viewer, node).into_iter().filter(|one| one.is_ipv4());
+    let all = plan.addresses_seen_from(viewer, node).into_iter().filter(IpAddr::is_ipv4);
     all.map(|address| address.to_string()).collect()
 }
 
@@ -65,7 +67,7 @@ fn names_have_the_addresses_that_their_reader_sees() {
 }
 
 #[test]
-fn a_forwarded_port_gives_its_node_the_external_address() {
+fn the_node_of_a_forwarded_port_has_the_external_address() {
     let mut homes = two_homes();
     homes.forward(0, 8443, homes.clients[0]);
     let TwoHomes { net, server, clients, .. } = homes;
@@ -87,7 +89,7 @@ fn a_node_with_a_1_to_1_address_has_it_outside() {
     assert_eq!(seen(&plan, server, clients[0]), ["198.51.0.77"]);
     assert_eq!(seen(&plan, server, homes[0]), ["198.51.0.2"]);
     let router = &plan.nodes()[2];
-    let own: Vec<String> = router.interfaces[0].addresses.iter().map(|a| a.to_string()).collect();
+    let own: Vec<String> = router.interfaces[0].addresses.iter().map(ToString::to_string).collect();
     assert_eq!(own[..2], ["198.51.0.2/24", "198.51.0.77/32"]);
     let pair = (external, "192.168.1.10".parse().unwrap());
     assert_eq!(router.nats[0].one_to_one, [pair]);
@@ -160,7 +162,7 @@ fn ipv6_is_routed_masqueraded_or_blocked() {
         let plan = homes.net.plan().unwrap();
         let both = [[homes.clients[0], homes.server], [homes.server, homes.clients[0]]];
         let reached = both.map(|[a, b]| plan.can_reach(a, b).ipv6);
-        let names = both.map(|[a, b]| plan.addresses_seen_from(a, b).iter().any(|ip| ip.is_ipv6()));
+        let names = both.map(|[a, b]| plan.addresses_seen_from(a, b).iter().any(IpAddr::is_ipv6));
         (reached, names, plan.path(homes.server, homes.clients[0]).to_string())
     };
     assert_eq!(of(Ipv6Nat::Routed).0, [true, true]);

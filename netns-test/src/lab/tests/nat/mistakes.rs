@@ -217,11 +217,13 @@ fn borders() {
         &["203.0.113.0/24 (link server to isp) and 203.0.113.64/26 (link one to host) overlap; \
            give one another subnet"],
     );
-    // A host in both homes cannot tell the two apart.
+    // A host in both homes cannot distinguish the two.
     assert_errors(
         |homes| {
             let host = homes.net.host("host");
-            homes.homes.into_iter().for_each(|home| drop(homes.net.link(home, host)));
+            for home in homes.homes {
+                homes.net.link(home, host);
+            }
         },
         &[
             "192.168.1.0/24 (link one to ann) and 192.168.1.0/24 (link two to bob) overlap; give \
@@ -249,14 +251,6 @@ fn firewalls() {
             homes.net.firewall(homes.server, Firewall::home().outside(homes.wans[0]));
             let walls = Firewall::home().outside(theirs).outside(homes.wans[1]);
             homes.net.firewall(homes.homes[0], walls);
-            let walls = Firewall::new()
-                .allow_in(Traffic::any().and_port(80))
-                .allow_in(Traffic::udp(0))
-                .allow_out(Traffic::tcp(1).to(x))
-                .allow_out(Traffic::ping().to(switch))
-                .allow_out(Traffic::any().to(homes.clients[0]));
-            homes.net.nat(homes.homes[0], homes.wans[0], Nat::corporate());
-            homes.net.firewall(homes.clients[1], walls);
         },
         &[
             "`switch` is a switch, which has no firewall; put it on a host or a router",
@@ -279,6 +273,27 @@ fn firewalls() {
                 "one",
                 "`outside` names a link that does not end at the router; name one that does",
             ),
+        ],
+    );
+}
+
+#[test]
+fn rules_of_firewalls() {
+    let x = Topology::new().router("x");
+    let bad = |node: &str, why: &str| format!("firewall of `{node}`: {why}");
+    assert_errors(
+        |homes| {
+            let switch = homes.net.switch("switch");
+            let walls = Firewall::new()
+                .allow_in(Traffic::any().and_port(80))
+                .allow_in(Traffic::udp(0))
+                .allow_out(Traffic::tcp(1).to(x))
+                .allow_out(Traffic::ping().to(switch))
+                .allow_out(Traffic::any().to(homes.clients[0]));
+            homes.net.nat(homes.homes[0], homes.wans[0], Nat::corporate());
+            homes.net.firewall(homes.clients[1], walls);
+        },
+        &[
             &bad(
                 "bob",
                 "rule `allow in 80`: only TCP and UDP have ports; use `Traffic::tcp` or `udp`",

@@ -56,11 +56,11 @@ fn nodes_are_reachable_outwards_only() {
         for is_ipv4 in [true, false] {
             let reached: Vec<Vec<bool>> =
                 (0..nodes.len()).map(|from| reachable(&plan, from, is_ipv4)).collect();
-            for a in 0..nodes.len() {
-                for b in 0..nodes.len() {
-                    check_pair(&plan, [a, b], is_ipv4, reached[a][b]);
-                    one_way += usize::from(reached[a][b] && !reached[b][a]);
-                    both_ways += usize::from(reached[a][b] && reached[b][a]);
+            for (a, row) in reached.iter().enumerate() {
+                for (b, &is_reached) in row.iter().enumerate() {
+                    check_pair(&plan, [a, b], is_ipv4, is_reached);
+                    one_way += usize::from(is_reached && !reached[b][a]);
+                    both_ways += usize::from(is_reached && reached[b][a]);
                 }
             }
         }
@@ -82,8 +82,8 @@ fn check_pair(plan: &Plan, [a, b]: [usize; 2], is_ipv4: bool, is_reached: bool) 
     }
 }
 
-/// Returns the nodes that a packet from `from` can reach: over routers, and from the inside of a NAT
-/// to its outside, never back.
+/// Returns the nodes that a packet from `from` can reach: over routers, and from the inside of a
+/// NAT to its outside, never back.
 fn reachable(plan: &Plan, from: usize, is_ipv4: bool) -> Vec<bool> {
     let mut reached = vec![false; plan.nodes().len()];
     let has_family = |interface: &crate::lab::InterfacePlan| {

@@ -3,8 +3,9 @@
 
 use crate::lab::topology::Topology;
 use crate::lab::topology::nat::Nat;
+use crate::lab::topology::nat::declared::{DeclaredFirewall, DeclaredForward, DeclaredNat};
 use crate::lab::topology::nat::firewall::Firewall;
-use crate::lab::topology::nat::model::{DeclaredFirewall, DeclaredForward, DeclaredNat, Transport};
+use crate::lab::topology::nat::model::Transport;
 use crate::lab::topology::nat::port_mapping::PortMapping;
 
 /// Firewalls, forwards and NATs by node and link, as indexes.

@@ -3,8 +3,9 @@
 use crate::lab::topology::Topology;
 use crate::lab::topology::id::{LinkId, NodeId};
 use crate::lab::topology::nat::Nat;
+use crate::lab::topology::nat::declared::{DeclaredFirewall, DeclaredForward, DeclaredNat};
 use crate::lab::topology::nat::firewall::Firewall;
-use crate::lab::topology::nat::model::{DeclaredFirewall, DeclaredForward, DeclaredNat, Transport};
+use crate::lab::topology::nat::model::Transport;
 
 impl Topology {
     /// Puts a NAT on a router: `outside` is its link to the outside. A second call for the same
@@ -22,7 +23,7 @@ impl Topology {
     /// let (isp, server) = (net.router("isp"), net.host("server"));
     /// net.link(isp, server);
     /// for name in ["ann", "bob"] {
-    ///     let (home, client) = (net.router(format!("home-of-{name}")), net.host(name));
+    ///     let (home, client) = (net.router(format!("home-{name}")), net.host(name));
     ///     let wan = net.link(isp, home).id();
     ///     net.link(home, client).subnet("192.168.1.0/24");
     ///     net.nat(home, wan, Nat::home());
@@ -32,7 +33,7 @@ impl Topology {
     /// assert!(plan.can_reach(ann, server).ipv4 && !plan.can_reach(server, ann).ipv4);
     /// assert_eq!(
     ///     plan.path(ann, server).to_string(),
-    ///     "ann (eth0) -> home-of-ann (eth0, source translated to 10.0.1.2) -> isp (eth0) -> server",
+    ///     "ann (eth0) -> home-ann (eth0, source translated to 10.0.1.2) -> isp (eth0) -> server",
     /// );
     /// # Ok::<(), netns_test::lab::TopologyErrors>(())
     /// ```

@@ -89,8 +89,8 @@ impl Firewall {
         self
     }
 
-    /// Drops ICMP errors, too: "fragmentation needed" and "packet too big" among them, which makes a
-    /// black hole of each link with a smaller MTU (RFC 2923).
+    /// Drops ICMP errors, too: "fragmentation needed" and "packet too big" among them, which makes
+    /// a black hole of each link with a smaller MTU (RFC 2923).
     #[must_use]
     pub fn drop_icmp_errors(mut self) -> Self {
         self.drops_icmp_errors = true;

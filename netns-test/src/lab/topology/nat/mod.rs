@@ -4,6 +4,7 @@
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod change;
 pub(crate) mod declare;
+pub(crate) mod declared;
 pub(crate) mod firewall;
 pub(crate) mod kinds;
 pub(crate) mod model;
@@ -137,7 +138,8 @@ impl Nat {
         Self { ports, ..self }
     }
 
-    /// Gives each inside host a block of so many external ports of its own (RFC 6888, section 3).
+    /// Sets the number of external ports in the block that each inside host has for itself (RFC
+    /// 6888, section 3).
     #[must_use]
     pub fn ports_per_host(self, ports: u16) -> Self {
         Self { block: Some(ports), ..self }
@@ -167,8 +169,8 @@ impl Nat {
         Self { icmp_timeout: timeout, ..self }
     }
 
-    /// Gives an inside node an external address of its own, with all ports, in both directions
-    /// (1:1 NAT, "basic NAT" of RFC 3022). The router answers for the address outside.
+    /// Assigns an external address of its own to an inside node, with all ports, in both
+    /// directions (1:1 NAT, "basic NAT" of RFC 3022). The router answers for the address outside.
     #[must_use]
     pub fn one_to_one(mut self, external: Ipv4Addr, inside: NodeId) -> Self {
         self.one_to_one.push((external, Reference::Id(inside)));

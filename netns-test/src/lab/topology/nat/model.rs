@@ -1,10 +1,8 @@
-//! Words of a NAT and of a firewall, and their declarations as the topology stores them. Pure.
+//! Words of a NAT and of a firewall. Pure.
 
 use std::ops::RangeInclusive;
 
 use crate::lab::topology::id::NodeId;
-use crate::lab::topology::nat::Nat;
-use crate::lab::topology::nat::firewall::Firewall;
 use crate::lab::topology::nat::reference::Reference;
 
 /// Dependence of the external endpoint of a mapping on the destination (RFC 4787, section 4.1).
@@ -23,11 +21,11 @@ pub enum Mapping {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Filtering {
-    /// All.
+    /// Every endpoint.
     EndpointIndependent,
-    /// Those at addresses to which the inside endpoint has sent.
+    /// Endpoints at addresses to which the inside endpoint has sent.
     AddressDependent,
-    /// Those to which the inside endpoint has sent.
+    /// Endpoints to which the inside endpoint has sent.
     AddressAndPortDependent,
 }
 
@@ -103,33 +101,6 @@ pub(crate) struct FirewallRule {
     pub(crate) direction: FirewallDirection,
     pub(crate) traffic: Traffic,
     pub(crate) action: FirewallAction,
-}
-
-/// A declared NAT of a router.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct DeclaredNat {
-    /// `None` for the id of another topology.
-    pub(crate) router: Option<usize>,
-    pub(crate) link: Option<usize>,
-    pub(crate) nat: Nat,
-}
-
-/// A declared port forward.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct DeclaredForward {
-    pub(crate) router: Option<usize>,
-    pub(crate) link: Option<usize>,
-    pub(crate) protocol: Transport,
-    pub(crate) external_port: u16,
-    pub(crate) to: Option<usize>,
-    pub(crate) to_port: u16,
-}
-
-/// A declared firewall of a node.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct DeclaredFirewall {
-    pub(crate) node: Option<usize>,
-    pub(crate) firewall: Firewall,
 }
 
 impl Traffic {

@@ -2,7 +2,7 @@
 
 use crate::lab::topology::id::{Ids, LinkId, NodeId};
 
-/// Reference to a node or a link: an id as the caller gives it, and an index as the topology stores
+/// Reference to a node or a link: an id as the caller wrote it, and an index as the topology stores
 /// it, so that equal declarations are equal in all topologies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reference<I> {

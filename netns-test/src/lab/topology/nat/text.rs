@@ -7,10 +7,11 @@ use std::time::Duration;
 use crate::lab::topology::Topology;
 use crate::lab::topology::id::NodeId;
 use crate::lab::topology::nat::Nat;
+use crate::lab::topology::nat::declared::{DeclaredFirewall, DeclaredForward, DeclaredNat};
 use crate::lab::topology::nat::firewall::Firewall;
 use crate::lab::topology::nat::model::{
-    DeclaredFirewall, DeclaredForward, DeclaredNat, Filtering, FirewallAction, FirewallDirection,
-    FirewallRule, Ipv6Nat, Mapping, Traffic, TrafficProtocol, Transport,
+    Filtering, FirewallAction, FirewallDirection, FirewallRule, Ipv6Nat, Mapping, Traffic,
+    TrafficProtocol, Transport,
 };
 use crate::lab::topology::nat::reference::Reference;
 
