@@ -6,7 +6,7 @@ use std::process::Command;
 const DOCUMENT: &str = include_str!("../../../docs/COMPARE.md");
 
 /// Tags in the order of the table.
-const TAGS: [&str; 8] = [
+const TAGS: [&str; 9] = [
     "impair",
     "rate",
     "presets",
@@ -15,6 +15,7 @@ const TAGS: [&str; 8] = [
     "packet-hook",
     "partition-oneway",
     "mtu/pmtud",
+    "natpmp/pcp/upnp",
 ];
 
 /// A test of another tool.

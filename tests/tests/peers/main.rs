@@ -5,6 +5,7 @@
 
 mod compare;
 mod gateflow;
+mod leased;
 mod mininet;
 mod net;
 mod netsim;
