@@ -233,7 +233,7 @@ mod tests {
             transport: Transport::Tcp,
             inside: inside.parse().unwrap(),
             external_port: Some(wanted).filter(|port| *port != 0),
-            is_strict: by == PortMappingProtocol::Upnp,
+            is_strict: by == Upnp,
             lifetime: Some(Duration::from_secs(60)),
             is_enabled: true,
             nonce: None,

@@ -103,8 +103,7 @@ impl Mapper {
     /// Returns what hosts have asked since the build, with the answers.
     pub(crate) fn requests(&self) -> Vec<PortMappingRequest> {
         let state = Arc::clone(&lock(&self.kept).state);
-        let requests = lock(&state).requests.clone();
-        requests
+        lock(&state).requests.clone()
     }
 
     /// Adds the leases to the mappings of the node, in whose network the calling thread is.
@@ -124,8 +123,7 @@ impl Mapper {
     /// Takes what has gone wrong.
     pub(crate) fn take_faults(&self) -> Vec<String> {
         let state = Arc::clone(&lock(&self.kept).state);
-        let faults = std::mem::take(&mut lock(&state).faults);
-        faults
+        std::mem::take(&mut lock(&state).faults)
     }
 }
 

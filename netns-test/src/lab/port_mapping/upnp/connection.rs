@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddrV4, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use crate::lab::port_mapping::desk::Desk;
 use crate::lab::port_mapping::upnp::http::{self, Progress, Request};
