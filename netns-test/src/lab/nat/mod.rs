@@ -7,6 +7,7 @@
 pub(crate) mod apply;
 mod filter;
 mod firewall;
+mod ipv6;
 mod judge;
 mod learn;
 pub(crate) mod model;

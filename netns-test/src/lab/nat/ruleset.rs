@@ -1,5 +1,6 @@
 //! The table of a node: all rules of its NATs and its firewall, as one batch.
 
+use crate::lab::nat::ipv6::prefix;
 use crate::lab::nat::sets::{self, OneNat};
 use crate::lab::nat::{filter, firewall, learn, translate, zones};
 use crate::lab::plan::NodePlan;
@@ -39,6 +40,7 @@ pub(super) fn batch(node: &NodePlan, there: &Existing) -> Batch {
         filter::add(&mut batch, &nats);
         translate::add(&mut batch, &nats);
         learn::add(&mut batch, &nats);
+        prefix::add(&mut batch, &nats);
     }
     if let Some(plan) = &node.firewall {
         firewall::add(&mut batch, &node.name, plan);

@@ -5,6 +5,7 @@ pub(crate) mod declared;
 pub(crate) mod exposure;
 pub(crate) mod firewall;
 pub(crate) mod inside;
+pub(crate) mod ipv6;
 pub(crate) mod numbers;
 pub(crate) mod realms;
 pub(crate) mod set;
@@ -14,6 +15,7 @@ pub(crate) mod view;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
+use crate::addr::cidr::Subnet;
 use crate::lab::topology::nat::model::{
     Filtering, FirewallAction, FirewallDirection, Ipv6Nat, Mapping, Transport,
 };
@@ -50,6 +52,8 @@ pub struct NatPlan {
     pub forwards: Vec<PortForwardPlan>,
     /// Treatment of IPv6.
     pub ipv6: Ipv6Nat,
+    /// Translated prefixes: subnets or addresses of the inside, each with its external one.
+    pub prefixes: Vec<(Subnet, Subnet)>,
 }
 
 /// Time-outs of the mappings of a NAT in seconds.
