@@ -1,4 +1,4 @@
-//! Translated prefixes of IPv6 (NPTv6, RFC 6296): hosts reach each other in both directions, and
+//! Translated prefixes of IPv6 (RFC 6296): hosts reach each other in both directions, and
 //! the kernels at the ends find all checksums valid.
 
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -130,7 +130,7 @@ fn inside_addresses_stay_inside() -> netns_test::Result<()> {
         rules.iter().find(|rule| rule.text.contains(text)).unwrap().packets
     };
     // No host has this address of the prefix.
-    asking.send_to(b"to nobody", ("2001:db8:1:1::1", 5000)).unwrap();
+    asking.send_to(b"to no host", ("2001:db8:1:1::1", 5000)).unwrap();
     eventually(LIMIT, "it is dropped", || counted("to no inside address") == 1);
     // Nor is an inside address reached, even where there is a route to it.
     lab[isp].add_route("fd01:203:405:1::/64", home)?;

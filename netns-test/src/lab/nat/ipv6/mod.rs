@@ -1,3 +1,3 @@
 //! Rules for IPv6.
 
-pub(super) mod prefix;
+pub(crate) mod prefix;

@@ -1,4 +1,4 @@
-//! Translation of IPv6 prefixes (NPTv6, RFC 6296), without state.
+//! Translation of IPv6 prefixes (RFC 6296), without state.
 //!
 //! The kernel has no expression that adds, so that the translated words are in maps: one element a
 //! subnet, or an address where the word that keeps the checksum is below the subnet's bits. The
@@ -33,7 +33,7 @@ const QUOTED: u32 = 8;
 const KEY: Register = 0;
 const DATA: Register = 4;
 
-pub(in crate::lab::nat) fn add(batch: &mut Batch, nats: &[OneNat<'_>]) {
+pub(crate) fn add(batch: &mut Batch, nats: &[OneNat<'_>]) {
     let own = || nats.iter().filter(|nat| !nat.nat.prefixes.is_empty());
     if own().next().is_none() {
         return;

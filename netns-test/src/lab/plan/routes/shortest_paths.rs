@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use crate::addr::cidr::Subnet;
 use crate::lab::plan::nat::borders;
 use crate::lab::plan::nat::realms::{Border, Realms};
+use crate::lab::plan::routes::replaced::add_unless_replaced;
 use crate::lab::plan::{InterfacePlan, NodePlan, RoutePlan, SegmentKind, SegmentPlan};
 use crate::lab::topology::NodeKind;
 use crate::lab::topology::nat::model::Ipv6Nat;
@@ -29,28 +30,6 @@ pub(crate) fn compute(nodes: &mut [NodePlan], segments: &[SegmentPlan]) {
             add_unless_replaced(node, found, is_ipv4);
         }
     }
-}
-
-/// Adds the routes of `found` that no static route replaces.
-fn add_unless_replaced(node: &mut NodePlan, found: Vec<RoutePlan>, is_ipv4: bool) {
-    let destinations: Vec<Subnet> =
-        node.routes.iter().filter(|route| route.is_static).map(|route| route.destination).collect();
-    let has_default =
-        destinations.iter().any(|subnet| subnet.prefix() == 0 && subnet.is_ipv4() == is_ipv4);
-    let is_kept = |route: &RoutePlan| {
-        let is_replaced = match route.via {
-            // A router keeps its computed routes: with the default route alone it would send
-            // packets from the gateway back to it.
-            Some(_) if has_default && node.kind != NodeKind::Router => true,
-            _ => destinations.iter().any(|other| {
-                (other.prefix() > 0 || route.destination.prefix() == 0)
-                    && other.contains_subnet(route.destination)
-            }),
-        };
-        !is_replaced
-    };
-    let kept: Vec<RoutePlan> = found.into_iter().filter(is_kept).collect();
-    node.routes.extend(kept);
 }
 
 /// An interface with an address of the family.

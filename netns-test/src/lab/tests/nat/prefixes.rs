@@ -1,4 +1,4 @@
-//! Translated prefixes of IPv6 (NPTv6) in plans.
+//! Translated prefixes of IPv6 (RFC 6296) in plans.
 
 use crate::lab::tests::nat::{TwoHomes, two_homes};
 use crate::lab::{Nat, NodeId, Plan, Topology};

@@ -180,7 +180,7 @@ impl Nat {
         Self { ipv6: Ok(ipv6), ..self }
     }
 
-    /// Translates prefixes of IPv6 addresses (NPTv6, RFC 6296): outside nodes know an address with
+    /// Translates prefixes of IPv6 addresses (RFC 6296): outside nodes know an address with
     /// the prefix `inside` by one with the prefix `outside`. Both directions work, without state,
     /// and checksums stay valid: a 16-bit word of the address changes with the prefix.
     ///

@@ -41,7 +41,7 @@ pub enum Ipv6Nat {
     Masquerade,
     /// Not forwarded.
     Blocked,
-    /// Prefixes of addresses are translated, in both directions and without state (NPTv6, RFC 6296):
+    /// Prefixes of addresses are translated, in both directions and without state (RFC 6296):
     /// [`Nat::nptv6`](super::Nat::nptv6).
     Prefix {
         /// Prefix of addresses inside.
