@@ -33,7 +33,7 @@ use crate::netlink::nft::Nft;
 /// lab[laptop].run(|| std::net::UdpSocket::bind("0.0.0.0:5000")?.send_to(b"hi", (to, 9)))?;
 /// let [only] = &lab[home].nat().mappings()?[..] else { panic!() };
 /// assert_eq!(only.inside.port(), 5000);
-/// assert_eq!(*only.outside.ip(), lab[home].address_on(wan).unwrap());
+/// assert_eq!(*only.outside.ip(), lab[home].address_on(wan));
 /// lab[home].nat().reboot()?;
 /// assert!(lab[home].nat().mappings()?.is_empty());
 /// # Ok(())
