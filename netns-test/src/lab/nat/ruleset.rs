@@ -19,12 +19,11 @@ pub(super) struct Existing {
 
 /// Returns the changes that make the table that of the plan.
 pub(super) fn batch(node: &NodePlan, there: &Existing) -> Batch {
+    if node.nats.is_empty() && node.firewall.is_none() {
+        return removal();
+    }
     let mut batch = Batch::new(TABLE);
     batch.add_table();
-    if node.nats.is_empty() && node.firewall.is_none() {
-        batch.delete_table();
-        return batch;
-    }
     let nats = OneNat::all(node);
     let is_kept = |nat: &OneNat<'_>| nat.dynamic_sets().iter().all(|set| there.has(set));
     let kept: Vec<Set> =
@@ -45,6 +44,14 @@ pub(super) fn batch(node: &NodePlan, there: &Existing) -> Batch {
     if let Some(plan) = &node.firewall {
         firewall::add(&mut batch, &node.name, plan);
     }
+    batch
+}
+
+/// Returns the changes that delete the table, whether or not there is one.
+pub(super) fn removal() -> Batch {
+    let mut batch = Batch::new(TABLE);
+    batch.add_table();
+    batch.delete_table();
     batch
 }
 

@@ -238,8 +238,8 @@ impl Node {
 }
 
 impl NodeNat<'_> {
-    /// Returns the mappings that exist now, forwarded ports included, ordered by protocol and
-    /// inside endpoint.
+    /// Returns the mappings that exist now, ordered by protocol and inside endpoint. A forwarded
+    /// port is one of them once it is used.
     ///
     /// # Errors
     ///
