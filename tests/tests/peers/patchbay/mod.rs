@@ -141,7 +141,7 @@ mod iface {
         lab[first].down()?;
         assert_eq!(seen(&lab), external(&lab, 1));
         assert!(lab[phone].address_on(air).is_ipv4());
-        lab[phone].wait(WAIT_LIMIT).reachable(server)?;
+        lab[phone].wait(WAIT_LIMIT).reachable(lab[server].ipv4())?;
         Ok(())
     }
 

@@ -129,14 +129,13 @@ fn different_nat_isolation() {
     let peers = homes.peers();
     assert_eq!(peers.seen.map(|seen| seen.ip()), [homes.external(0), homes.external(1)]);
     let server = Udp::open(&homes.lab[homes.server], 0);
-    for (from, to) in [(0, 1), (1, 0)] {
-        let marker = Udp::open(&homes.lab[homes.hosts[to]], 0);
-        for place in [peers.ends[to].at, peers.seen[to]] {
-            let send = || {
-                peers.ends[from].send(place);
-            };
-            assert_eq!(heard(&peers.ends[to], (&marker, &server), send), None, "{place}");
-        }
+    // One way only: what both send to each other punches a hole.
+    let marker = Udp::open(&homes.lab[homes.hosts[1]], 0);
+    for place in [peers.ends[1].at, peers.seen[1]] {
+        let send = || {
+            peers.ends[0].send(place);
+        };
+        assert_eq!(heard(&peers.ends[1], (&marker, &server), send), None, "{place}");
     }
 }
 
