@@ -10,7 +10,7 @@ use netns_test_tests::eventually;
 use crate::net::{Ends, PATIENCE, assert_silent, both, take};
 use crate::packets::{LIMIT, Udp, World, heard};
 
-/// Port of a server that tells clients where it sees them.
+/// Port of a server that reports the source it sees (RFC 8489).
 const STUN: u16 = 3478;
 
 /// Two hosts behind a router each, and a server, all in one internet.
@@ -139,7 +139,7 @@ pub(crate) fn meet(ends: [&Udp; 2], seen: [SocketAddr; 2]) {
     }
 }
 
-/// `alice` and `bob` behind a home router each, and these behind `carrier`; the servers `a` and `b`.
+/// `alice` and `bob` behind a home router each, and these behind `carrier`; servers `a` and `b`.
 pub(crate) fn carrier(home: &Nat, carrier_nat: Nat) -> World {
     let mut net = Topology::new();
     let [alice, bob, a, b] = ["alice", "bob", "a", "b"].map(|name| net.host(name));

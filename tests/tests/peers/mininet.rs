@@ -86,8 +86,6 @@ mod ex {
 
     use crate::net::{MS, Pair, both, least_time};
 
-    /// An interface gets a rate, then a delay, then a loss; each replaces the one before.
-
     mod natnet {
         use netns_test::lab::{Nat, WAIT_LIMIT};
         use netns_test::netns_test;
@@ -131,6 +129,7 @@ mod ex {
         }
     }
 
+    /// An interface gets a rate, then a delay, then a loss; each replaces the one before.
     #[netns_test]
     fn intfoptions() -> netns_test::Result<()> {
         let pair = Pair::new(Impairment::new());

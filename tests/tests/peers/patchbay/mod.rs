@@ -66,7 +66,7 @@ mod ipv6 {
     use crate::net::{both, take};
     use crate::packets::Udp;
 
-    /// IPv4 is translated, IPv6 is routed and keeps its source: there is no NPTv6.
+    /// IPv4 is translated, IPv6 is routed and keeps its source: there is no NPT for IPv6.
     #[netns_test]
     fn dual_stack_home_nat_udp() -> netns_test::Result<()> {
         let mut net = Topology::new();
