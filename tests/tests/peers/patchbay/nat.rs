@@ -73,7 +73,7 @@ fn private_isolation_public_reachable() {
     }
 }
 
-/// Returns the source address that the reflector at `server` tells, by UDP and by TCP.
+/// Returns the source address that the reflector at `server` reports, by UDP and by TCP.
 fn reflected(lab: &Lab, host: NodeId, own: IpAddr, server: SocketAddr) -> [SocketAddr; 2] {
     let socket = lab[host].run(|| UdpSocket::bind((own, 0))).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
