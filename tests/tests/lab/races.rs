@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, Node, NodeId, Topology, netns_test};
-use netns_test_tests::stdout_of;
+use netns_test_tests::{eventually, stdout_of};
 
 use crate::net::{Mesh, star, switched};
 use crate::oracle::{ip, text};
@@ -240,4 +240,33 @@ fn names_are_known_while_a_lab_is_extended() -> netns_test::Result<()> {
     is_over.store(true, Ordering::Relaxed);
     asking.join().expect("it has found its name each time");
     Ok(())
+}
+
+/// `lo` does no DAD, and yet its IPv6 addresses get their local routes in a worker of the kernel.
+/// Until then the prefix route refuses what comes for the address. Here a worker is late.
+#[netns_test]
+fn an_ipv6_address_of_lo_has_its_local_route() -> netns_test::Result<()> {
+    const LATE: &str = "2001:db8::1";
+    let mut net = Topology::new();
+    let a = net.host("a");
+    let lab = net.build()?;
+    lab[a].interface("lo").add_addr(format!("{LATE}/128"))?;
+    let route = |change, kind| {
+        let words = ["-6", "route", change, kind, LATE, "dev", "lo", "table", "local"];
+        assert!(lab[a].command("ip").args(words).status().unwrap().success(), "{words:?}");
+    };
+    route("del", "local");
+    let is_there = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            eventually(WAIT_LIMIT, "the new address is added", || {
+                ip(&lab[a], &["address", "show", "dev", "lo", "to", "2001:db8::2"]).len() == 1
+            });
+            is_there.store(true, Ordering::Relaxed);
+            route("add", "local");
+        });
+        lab[a].interface("lo").add_addr("2001:db8::2/128")?;
+        assert!(is_there.load(Ordering::Relaxed), "not waited for");
+        Ok(())
+    })
 }

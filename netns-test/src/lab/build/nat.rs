@@ -7,7 +7,6 @@ use crate::lab::fabric::on_thread;
 use crate::lab::nat;
 use crate::lab::plan::NodePlan;
 use crate::lab::plan::nat::NatPlan;
-use crate::lab::topology::NodeKind;
 use crate::netlink::nft::Nft;
 use crate::sys::ns::ns_set::Place;
 
@@ -40,18 +39,7 @@ pub(crate) fn translates_anew([before, after]: [&NodePlan; 2]) -> bool {
 
 /// Removes all that this module has added to a network, which errors call `name`.
 pub(crate) fn remove(place: &Place, name: &str) -> Result<(), Failure> {
-    let none = NodePlan {
-        name: name.to_owned(),
-        kind: NodeKind::Local,
-        hostname: None,
-        interfaces: Vec::new(),
-        routes: Vec::new(),
-        sysctls: Vec::new(),
-        addresses: Vec::new(),
-        nats: Vec::new(),
-        firewall: None,
-    };
-    on(place, name, |nft| nat::apply(nft, &none))
+    on(place, name, |nft| nat::remove(nft, name))
 }
 
 /// Returns whether a node has a NAT or a firewall.

@@ -20,8 +20,8 @@ use crate::netlink::link::Interface;
 impl Node {
     pub(crate) fn add_address(&self, interface: &InterfaceArg, address: AddrArg) -> Result<()> {
         let address = self.parsed("add", address)?;
-        self.note(interface, address, "added");
         self.changing(interface, Some(address), |fabric, here, interface| {
+            self.note(interface, address, "added");
             self.journaled(fabric, here, is_own(interface.index, address), || {
                 Ok(here.netlink.ask_all(&[self.adding(interface, address)])?)
             })?;
@@ -31,8 +31,8 @@ impl Node {
 
     pub(crate) fn remove_address(&self, interface: &InterfaceArg, address: AddrArg) -> Result<()> {
         let address = self.parsed("remove", address)?;
-        self.note(interface, address, "removed");
         self.changing(interface, None, |fabric, here, interface| {
+            self.note(interface, address, "removed");
             let there = here.netlink.belongings()?;
             let is_it = |one: &&Kept| is_own(interface.index, address)(one);
             let old: Vec<Kept> = there.of(Class::Address).filter(is_it).cloned().collect();
@@ -49,17 +49,17 @@ impl Node {
     }
 
     /// Notes a change of addresses in the log of the test.
-    fn note(&self, interface: &InterfaceArg, address: Cidr, what: &str) {
+    fn note(&self, interface: &Interface, address: Cidr, what: &str) {
         log::note(|| {
-            let text = format!("{address} of {:?} {what}", interface.0);
+            let text = format!("{address} of {} {what}", interface.name);
             Event::of(EventKind::Address, self.name(), text).with("address", address)
         });
     }
 
     pub(crate) fn set_address(&self, interface: &InterfaceArg, address: AddrArg) -> Result<()> {
         let address = self.parsed("set", address)?;
-        self.note(interface, address, "set");
         self.changing(interface, Some(address), |fabric, here, interface| {
+            self.note(interface, address, "set");
             let is_ipv4 = address.address().is_ipv4();
             let old = of_family(here, interface, is_ipv4)?.into_iter();
             let old: Vec<Kept> = old.filter(|one| !is_link_local_of_kernel(one)).collect();

@@ -171,20 +171,21 @@ fn is_in_use(one: &Interface) -> bool {
 }
 
 /// Returns an interface with an IPv6 address that is not usable yet. A link-local address appears
-/// only once the interface has a carrier.
+/// only once the interface has a carrier. An interface without neighbour discovery, such as `lo`,
+/// has none, but gets local routes as late as others.
 fn deaf<'a>(
     netlink: &Netlink,
     all: &[(&'a Awaited, &Interface)],
     start: Instant,
 ) -> Result<Option<&'a Awaited>> {
-    // Other interfaces do no neighbour discovery.
-    let mut asked = all.iter().filter(|(_, one)| one.is_asked).peekable();
-    if asked.peek().is_none() {
+    if all.is_empty() {
         return Ok(None);
     }
     let found = netlink.settled()?;
     let may_come = found.has_ipv6 && start.elapsed() < GRACE;
-    let is_late =
-        |index: u32| found.late.contains(&index) || may_come && !found.link_local.contains(&index);
-    Ok(asked.find(|(own, _)| is_late(own.index)).map(|(late, _)| *late))
+    let is_late = |own: &Awaited, one: &Interface| {
+        let has_link_local = found.link_local.contains(&own.index);
+        found.late.contains(&own.index) || may_come && one.is_asked && !has_link_local
+    };
+    Ok(all.iter().find(|(own, one)| is_late(own, one)).map(|(late, _)| *late))
 }

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::error::Failure;
+use crate::lab::nat::judge::Judge;
 use crate::lab::nat::model::{FirewallCounter, LeasedPort, NatMapping, NatProtocol};
 use crate::lab::nat::ruleset::{self, Existing, TABLE};
 use crate::lab::nat::sets::{Names, number};
@@ -13,28 +14,53 @@ use crate::netlink::conntrack;
 use crate::netlink::nft::list::ElementThere;
 use crate::netlink::nft::{Batch, Element, Nft};
 
-pub(super) fn apply(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
-    let of_node = |failure: Failure| Failure {
-        object: format!("{} on {}", failure.object, node.name),
-        ..failure
-    };
-    let there = existing(nft).map_err(of_node)?;
-    ruleset::batch(node, &there).commit(nft).map_err(of_node)?;
+/// Replaces all NATs and the firewall of a node by those of its plan, or removes them if it has
+/// none. The old rules are valid until the new ones are, and one error leaves all as it was.
+///
+/// Mappings stay if the NAT on the same place in the plan maps as before; else they are forgotten.
+/// Flows that the kernel knows keep their translation. [`flush`] forgets all of that.
+pub(crate) fn apply(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
+    on(&node.name, || {
+        let there = existing(nft)?;
+        ruleset::batch(node, &there).commit(nft)
+    })?;
     // The files exist since the rules use the kernel's table of connections.
     timeouts::write(node)
 }
 
-pub(super) fn flush(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
-    let there = existing(nft)?;
-    let is_there = |name: &String| there.sets.iter().any(|set| set.name == *name);
-    let mut batch = Batch::new(TABLE);
-    let names = (0..node.nats.len()).flat_map(|index| Names::of(index).dynamic());
-    names.filter(is_there).for_each(|name| batch.flush_set(&name));
-    batch.commit(nft)?;
-    conntrack::flush(nft)
+/// Removes all rules from the network of the node `name`.
+pub(crate) fn remove(nft: &mut Nft, name: &str) -> Result<(), Failure> {
+    on(name, || ruleset::removal().commit(nft))
 }
 
-pub(super) fn set_leases(
+/// Forgets the flows that the firewall of a node would not let pass as it is now. Their next
+/// packets are the first ones of new flows.
+pub(crate) fn end_denied(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
+    let Some(judge) = Judge::of(node) else { return Ok(()) };
+    on(&node.name, || {
+        let flows = conntrack::flows(nft)?;
+        let mut denied = flows.iter().filter(|flow| !judge.passes(flow));
+        denied.try_for_each(|flow| conntrack::forget(nft, flow))
+    })
+}
+
+/// Forgets all mappings and flows of a node, as a restart of the router does. Rules and counters
+/// stay.
+pub(crate) fn flush(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
+    on(&node.name, || {
+        let there = existing(nft)?;
+        let is_there = |name: &String| there.sets.iter().any(|set| set.name == *name);
+        let mut batch = Batch::new(TABLE);
+        let names = (0..node.nats.len()).flat_map(|index| Names::of(index).dynamic());
+        names.filter(is_there).for_each(|name| batch.flush_set(&name));
+        batch.commit(nft)?;
+        conntrack::flush(nft)
+    })
+}
+
+/// Replaces the ports that inside hosts have leased from the NAT of a node that serves port mapping.
+/// The kernel ends each by itself.
+pub(crate) fn set_leases(
     nft: &mut Nft,
     node: &NodePlan,
     leases: &[LeasedPort],
@@ -65,32 +91,39 @@ pub(super) fn set_leases(
         batch.flush_set(&name);
         batch.elements(&name, &elements);
     }
-    batch.commit(nft)
+    on(&node.name, || batch.commit(nft))
 }
 
-pub(super) fn leases(nft: &mut Nft, node: &NodePlan) -> Result<Vec<LeasedPort>, Failure> {
+/// Lists the ports that inside hosts have leased and that have not expired.
+pub(crate) fn leases(nft: &mut Nft, node: &NodePlan) -> Result<Vec<LeasedPort>, Failure> {
     let mut nats = node.nats.iter().enumerate();
     let Some((index, _)) = nats.find(|(_, nat)| nat.port_mapping.is_some()) else {
         return Ok(Vec::new());
     };
-    let elements = nft.elements(TABLE, &Names::of(index).leases)?;
+    let elements = on(&node.name, || nft.elements(TABLE, &Names::of(index).leases))?;
     Ok(elements.iter().filter_map(leased_port).collect())
 }
 
-pub(super) fn mappings(nft: &mut Nft, node: &NodePlan) -> Result<Vec<NatMapping>, Failure> {
+/// Lists the mappings of all NATs of a node. A forwarded port is one of them once it is used; leased
+/// ports and 1:1 addresses are none.
+pub(crate) fn mappings(nft: &mut Nft, node: &NodePlan) -> Result<Vec<NatMapping>, Failure> {
     let mut found = Vec::new();
     for (index, nat) in node.nats.iter().enumerate() {
-        let elements = nft.elements(TABLE, &Names::of(index).inward)?;
+        let elements = on(&node.name, || nft.elements(TABLE, &Names::of(index).inward))?;
         found.extend(elements.iter().filter_map(|one| mapping(&nat.outside, one)));
     }
     found.sort_by_key(|one: &NatMapping| (one.protocol, one.inside, one.outside));
     Ok(found)
 }
 
-pub(super) fn counters(nft: &mut Nft, node: &NodePlan) -> Result<Vec<FirewallCounter>, Failure> {
-    let _ = node;
+/// Lists the rules of a node's firewall and NATs that drop packets, and all rules that a user has
+/// written, with their counters.
+pub(crate) fn firewall_counters(
+    nft: &mut Nft,
+    node: &NodePlan,
+) -> Result<Vec<FirewallCounter>, Failure> {
     let mut found: Vec<FirewallCounter> = Vec::new();
-    for one in nft.counted(TABLE)? {
+    for one in on(&node.name, || nft.counted(TABLE))? {
         // A rule of a user is several ones in the kernel, for families and hooks.
         match found.iter_mut().find(|other| other.text == one.text) {
             Some(other) => {
@@ -104,6 +137,11 @@ pub(super) fn counters(nft: &mut Nft, node: &NodePlan) -> Result<Vec<FirewallCou
         }
     }
     Ok(found)
+}
+
+/// Names the node in an error of `work`.
+fn on<T>(node: &str, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    work().map_err(|failure| Failure { object: format!("{} on {node}", failure.object), ..failure })
 }
 
 fn existing(nft: &mut Nft) -> Result<Existing, Failure> {

@@ -71,7 +71,8 @@ fn add_ipv4(batch: &mut Batch, nat: &OneNat<'_>) {
 fn add_ipv6(batch: &mut Batch, nat: &OneNat<'_>) {
     let (outside, chain) = (nat.nat.outside.as_str(), "nat-forward");
     match nat.nat.ipv6 {
-        Ipv6Nat::Routed => {}
+        // Translated prefixes have their own chains.
+        Ipv6Nat::Routed | Ipv6Nat::Prefix { .. } => {}
         Ipv6Nat::Masquerade => {
             let rule = nat.rule("drop in: ipv6 without a flow").family(6).from(outside);
             batch.rule(chain, &rule.state(NEW | INVALID).counted().drop());

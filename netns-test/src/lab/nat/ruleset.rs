@@ -1,5 +1,6 @@
 //! The table of a node: all rules of its NATs and its firewall, as one batch.
 
+use crate::lab::nat::ipv6::prefix;
 use crate::lab::nat::sets::{self, OneNat};
 use crate::lab::nat::{filter, firewall, learn, translate, zones};
 use crate::lab::plan::NodePlan;
@@ -18,12 +19,11 @@ pub(super) struct Existing {
 
 /// Returns the changes that make the table that of the plan.
 pub(super) fn batch(node: &NodePlan, there: &Existing) -> Batch {
+    if node.nats.is_empty() && node.firewall.is_none() {
+        return removal();
+    }
     let mut batch = Batch::new(TABLE);
     batch.add_table();
-    if node.nats.is_empty() && node.firewall.is_none() {
-        batch.delete_table();
-        return batch;
-    }
     let nats = OneNat::all(node);
     let is_kept = |nat: &OneNat<'_>| nat.dynamic_sets().iter().all(|set| there.has(set));
     let learned = nats.iter().filter(|nat| is_kept(nat)).flat_map(OneNat::dynamic_sets);
@@ -41,11 +41,20 @@ pub(super) fn batch(node: &NodePlan, there: &Existing) -> Batch {
         filter::add(&mut batch, &nats);
         translate::add(&mut batch, &nats);
         learn::add(&mut batch, &nats);
+        prefix::add(&mut batch, &nats);
     }
     if let Some(plan) = &node.firewall {
         let leased: Vec<Rule> = nats.iter().filter_map(filter::leased).collect();
         firewall::add(&mut batch, &node.name, plan, &leased);
     }
+    batch
+}
+
+/// Returns the changes that delete the table, whether or not there is one.
+pub(super) fn removal() -> Batch {
+    let mut batch = Batch::new(TABLE);
+    batch.add_table();
+    batch.delete_table();
     batch
 }
 

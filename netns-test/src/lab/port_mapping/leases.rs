@@ -1,4 +1,4 @@
-//! Leases of external ports, and the choice of a port. Pure.
+//! Leases of external ports, and the choice of a port.
 
 use std::net::SocketAddrV4;
 use std::ops::RangeInclusive;

@@ -1,10 +1,12 @@
-//! A batch of changes of one table of family `inet`. The kernel carries out all of them or none,
+//! A batch of changes of one table. The kernel carries out all of them or none,
 //! and packets see the rules before or after the whole batch.
 
 use crate::error::Failure;
 #[cfg(feature = "lab")]
 use crate::netlink::message::attribute;
 use crate::netlink::message::framed;
+#[cfg(feature = "lab")]
+use crate::netlink::nft::IPV4;
 use crate::netlink::nft::fields::text;
 #[cfg(feature = "lab")]
 use crate::netlink::nft::fields::{nested, word};
@@ -31,6 +33,7 @@ const AT_ONCE: usize = 400;
 /// Changes of a table, in order.
 #[derive(Debug)]
 pub(crate) struct Batch {
+    family: u8,
     table: String,
     changes: Vec<Change>,
     /// Number of the last set, by which the kernel distinguishes new sets.
@@ -62,9 +65,20 @@ pub(crate) enum Hook {
 }
 
 impl Batch {
-    /// Creates an empty batch for the table `inet` with this name.
+    /// Creates an empty batch for the table of family `inet` with this name.
     pub(crate) fn new(table: &str) -> Self {
+        Self::of(INET, table)
+    }
+
+    /// Creates an empty batch for the table of family `ip` with this name.
+    #[cfg(feature = "lab")]
+    pub(crate) fn ipv4(table: &str) -> Self {
+        Self::of(IPV4, table)
+    }
+
+    fn of(family: u8, table: &str) -> Self {
         Self {
+            family,
             table: table.to_owned(),
             changes: Vec::new(),
             #[cfg(feature = "lab")]
@@ -179,7 +193,7 @@ impl Batch {
             // message overflows the buffer of the socket. Errors come anyway.
             let ack = if index + 1 == self.changes.len() { ACK } else { 0 };
             let table = text(1, &self.table);
-            let body = [&[INET, 0, 0, 0], &table[..], &change.attributes].concat();
+            let body = [&[self.family, 0, 0, 0], &table[..], &change.attributes].concat();
             bytes.extend(framed(
                 NFTABLES | change.kind,
                 REQUEST | ack | change.flags,
@@ -192,9 +206,14 @@ impl Batch {
     }
 
     fn change(&mut self, step: &'static str, what: &str, kind: u16, flags: u16, fields: &[u8]) {
-        let object = format!("{what}nftables table inet {}", self.table);
+        let object = format!("{what}{}", self.name());
         let (attributes, modules) = (fields.to_vec(), Vec::new());
         self.changes.push(Change { step, object, modules, kind, flags, attributes });
+    }
+
+    fn name(&self) -> String {
+        let family = if self.family == INET { "inet" } else { "ip" };
+        format!("nftables table {family} {}", self.table)
     }
 
     #[cfg(feature = "lab")]
@@ -206,7 +225,7 @@ impl Batch {
     /// Returns the failure of a message; 0 is the begin of the batch.
     pub(super) fn failure(&self, index: usize, error: &std::io::Error) -> Failure {
         let Some(change) = index.checked_sub(1).and_then(|index| self.changes.get(index)) else {
-            let object = format!("nftables table inet {}", self.table);
+            let object = self.name();
             let failure = errno::failure("change", object, error);
             let lacks = [errno::EOPNOTSUPP, errno::EINVAL].contains(&failure.errno.unwrap_or(0));
             return if lacks { failure.advise(lacking("nf_tables")) } else { failure };

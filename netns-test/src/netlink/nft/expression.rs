@@ -89,6 +89,12 @@ pub(super) fn payload(header: Header, offset: u32, length: u32, to: Register) ->
     Expression::new("payload", &[register(1, to), place.concat()])
 }
 
+/// Writes bytes of the packet, without a correction of checksums.
+pub(super) fn write(header: Header, offset: u32, length: u32, from: Register) -> Expression {
+    let place = [word(2, header as u32), word(3, offset), word(4, length)];
+    Expression::new("payload", &[place.concat(), register(5, from), word(6, 0), word(7, 0)])
+}
+
 /// `direction` is 0 for the tuple of the first packet, 1 for that of the answers.
 pub(super) fn flow(key: Flow, direction: Option<u8>, to: Register) -> Expression {
     let direction = direction.map_or(Vec::new(), |direction| attribute(3, &[direction]));

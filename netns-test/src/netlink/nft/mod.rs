@@ -35,3 +35,6 @@ pub(crate) const NFTABLES: u16 = 10 << 8;
 /// `NFPROTO_INET`
 #[cfg(any(feature = "lab", feature = "doctor"))]
 pub(crate) const INET: u8 = 1;
+/// `NFPROTO_IPV4`
+#[cfg(feature = "lab")]
+pub(crate) const IPV4: u8 = 2;

@@ -156,6 +156,16 @@ impl Rule {
         self.payload(header, offset, length, 0).in_set(set, 0)
     }
 
+    /// Restricts the rule to packets with a prefix of so many bits at an offset.
+    pub(crate) fn prefix(self, header: Header, offset: u32, prefix: &[u8], bits: u8) -> Self {
+        let whole = usize::from(bits / 8);
+        let mut mask = vec![0xff; whole];
+        mask.extend((bits % 8 > 0).then(|| 0xff_u8 << (8 - bits % 8)));
+        let rule = self.payload(header, offset, mask.len() as u32, 0);
+        let rule = if bits % 8 > 0 { rule.then(step::mask(0, &mask)) } else { rule };
+        rule.test(0, Compare::Equal, &prefix[..mask.len()])
+    }
+
     /// Restricts the rule to packets whose value in a register compares so.
     pub(crate) fn test(self, register: Register, how: Compare, value: &[u8]) -> Self {
         self.then(step::compare(register, how, value))
@@ -183,6 +193,11 @@ impl Rule {
     /// Loads bytes of the packet.
     pub(crate) fn payload(self, header: Header, offset: u32, length: u32, to: Register) -> Self {
         self.then(step::payload(header, offset, length, to))
+    }
+
+    /// Writes bytes of the packet, without a correction of checksums.
+    pub(crate) fn write(self, header: Header, offset: u32, length: u32, from: Register) -> Self {
+        self.then(step::write(header, offset, length, from))
     }
 
     /// Loads a property of the flow, for tuples that of the first packet (0) or of answers (1).

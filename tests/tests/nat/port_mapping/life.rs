@@ -61,7 +61,7 @@ fn announced(socket: &UdpSocket) -> (u32, u32, [u8; 4]) {
         let word = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
         match bytes[..2] {
             [0, 0x80] if length == 12 => {
-                nat_pmp = Some((word(4), bytes[8..12].try_into().unwrap()))
+                nat_pmp = Some((word(4), bytes[8..12].try_into().unwrap()));
             }
             [2, 0x80] if length == 24 => pcp = Some(word(8)),
             _ => panic!("{:?}", &bytes[..length]),

@@ -1,5 +1,6 @@
 //! Extension of a running lab by nodes, links and other parts of its topology.
 
+mod port_mapping;
 pub(crate) mod rollback;
 
 use std::net::IpAddr;
@@ -20,7 +21,7 @@ use crate::lab::fabric::ends::End;
 use crate::lab::fabric::hub;
 use crate::lab::fabric::hub::Hub;
 use crate::lab::fabric::hub::network::HubNetwork;
-use crate::lab::fabric::moved::{Current, current};
+use crate::lab::fabric::moved::current;
 use crate::lab::fabric::node::Made;
 use crate::lab::fabric::ready;
 use crate::lab::fabric::ready::Awaited;
@@ -127,12 +128,12 @@ impl Lab {
             drop(old.partitions.arrived(&old.nodes, &expected));
         })?;
         drop(before);
-        let anew = translating_anew(was, will);
+        let anew = port_mapping::translating_anew(was, will);
         self.grow_into(Arc::new(old.grown((topology.clone(), declared, live), indexes, new, hub)));
         let fabric = self.fabric();
         fabric.follow_ends()?;
         let arrived = old.partitions.arrived(&fabric.nodes, &expected);
-        arrived.and_then(|()| serve_port_mapping(fabric, &anew))?;
+        arrived.and_then(|()| port_mapping::serve(fabric, &anew))?;
         fabric.forget_failures(&fabric.links.lock())
     }
 
@@ -214,19 +215,6 @@ fn check_moved(links: &[[End; 2]], plan: &Plan, growth: &Growth) -> Result<(), F
         }
     }
     Ok(())
-}
-
-/// Returns for each node of the first plan whether its NATs translate in another way in the second.
-#[expect(clippy::needless_pass_by_value, reason = "nobody needs them any more")]
-fn translating_anew(was: Current<'_>, will: Current<'_>) -> Vec<bool> {
-    let both = was.plan.nodes().iter().zip(will.plan.nodes());
-    both.map(|(was, will)| nat::translates_anew([was, will])).collect()
-}
-
-/// Serves port mapping on all nodes as the plan says now. Leases of those that translate anew end.
-fn serve_port_mapping(fabric: &Fabric, anew: &[bool]) -> Result<()> {
-    let mut nodes = 0..fabric.nodes.len();
-    nodes.try_for_each(|at| fabric.serve_port_mapping(at, anew.get(at) == Some(&true)))
 }
 
 /// Undoes the steps of an extension that has failed.

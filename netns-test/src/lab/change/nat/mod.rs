@@ -30,11 +30,12 @@ use crate::netlink::nft::Nft;
 /// let wan = net.link(home, server).id();
 /// net.nat(home, wan, Nat::home());
 /// let lab = net.build()?;
-/// let to = lab[server].ipv4();
-/// lab[laptop].run(|| std::net::UdpSocket::bind("0.0.0.0:5000")?.send_to(b"hi", (to, 9)))?;
+/// let to = (lab[server].ipv4(), 9);
+/// let _service = lab[server].run(|| std::net::UdpSocket::bind("0.0.0.0:9"))?;
+/// lab[laptop].run(|| std::net::UdpSocket::bind("0.0.0.0:5000")?.send_to(b"hi", to))?;
 /// let [only] = &lab[home].nat().mappings()?[..] else { panic!() };
 /// assert_eq!(only.inside.port(), 5000);
-/// assert_eq!(*only.outside.ip(), lab[home].address_on(wan).unwrap());
+/// assert_eq!(*only.outside.ip(), lab[home].address_on(wan));
 /// lab[home].nat().reboot()?;
 /// assert!(lab[home].nat().mappings()?.is_empty());
 /// # Ok(())

@@ -19,7 +19,10 @@ impl Work<'_, '_, '_> {
                 let (place, segment) = (InterfaceRef { node, interface }, draft.plan.segment);
                 if declared.has_addresses() && requirements[segment].has(of) {
                     let nat = self.nats.iter().find(|nat| nat.outside == place);
-                    let border = nat.map(|nat| Border::of(nat.nat.ipv6, of == 0));
+                    let border = nat.map(|nat| {
+                        let ipv6 = nat.nat.ipv6.as_ref().copied().unwrap_or_default();
+                        Border::of(ipv6, of == 0)
+                    });
                     found.ports.push((segment, border.unwrap_or(Border::Open)));
                 }
             }

@@ -5,6 +5,7 @@ pub(crate) mod declared;
 pub(crate) mod exposure;
 pub(crate) mod firewall;
 pub(crate) mod inside;
+pub(crate) mod ipv6;
 pub(crate) mod numbers;
 pub(crate) mod port_mapping;
 pub(crate) mod realms;
@@ -15,6 +16,7 @@ pub(crate) mod view;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
+use crate::addr::cidr::Subnet;
 use crate::lab::plan::nat::port_mapping::PortMappingPlan;
 use crate::lab::topology::nat::model::{
     Filtering, FirewallAction, FirewallDirection, Ipv6Nat, Mapping, Transport,
@@ -52,6 +54,8 @@ pub struct NatPlan {
     pub forwards: Vec<PortForwardPlan>,
     /// Treatment of IPv6.
     pub ipv6: Ipv6Nat,
+    /// Translated prefixes: subnets or addresses of the inside, each with its external one.
+    pub prefixes: Vec<(Subnet, Subnet)>,
     /// Protocols by which inside hosts lease ports.
     pub port_mapping: Option<PortMappingPlan>,
 }

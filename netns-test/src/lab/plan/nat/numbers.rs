@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::lab::plan::nat::{NatPlan, NatTimeouts, port_mapping};
 use crate::lab::topology::nat::Nat;
-use crate::lab::topology::nat::model::{Filtering, Mapping};
+use crate::lab::topology::nat::model::{Filtering, Ipv6Nat, Mapping};
 
 /// Longest time-out: the kernel counts milliseconds in 31 bits.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 24 * 3600);
@@ -32,6 +32,10 @@ pub(crate) fn planned(nat: &Nat, outside: &str, mistakes: &mut Vec<String>) -> N
         port_mapping: _,
     } = nat;
     kind(nat, mistakes);
+    let ipv6 = ipv6.clone().unwrap_or_else(|mistake| {
+        mistakes.push(mistake.to_string());
+        Ipv6Nat::Routed
+    });
     let mut seen = HashSet::new();
     for address in pool.iter().filter(|address| !seen.insert(**address)) {
         mistakes.push(format!("its pool has {address} twice; name it once"));
@@ -61,7 +65,8 @@ pub(crate) fn planned(nat: &Nat, outside: &str, mistakes: &mut Vec<String>) -> N
         timeouts,
         one_to_one: Vec::new(),
         forwards: Vec::new(),
-        ipv6: *ipv6,
+        ipv6,
+        prefixes: Vec::new(),
         port_mapping: port_mapping::planned(nat, mistakes),
     }
 }

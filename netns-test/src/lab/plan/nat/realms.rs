@@ -27,7 +27,7 @@ impl Border {
         match ipv6 {
             _ if is_ipv4 => Self::Translated,
             Ipv6Nat::Routed => Self::Open,
-            Ipv6Nat::Masquerade => Self::Translated,
+            Ipv6Nat::Masquerade | Ipv6Nat::Prefix { .. } => Self::Translated,
             Ipv6Nat::Blocked => Self::Closed,
         }
     }

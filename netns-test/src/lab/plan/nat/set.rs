@@ -7,6 +7,7 @@ use crate::lab::plan::nat::borders;
 use crate::lab::plan::nat::declared::Declared;
 use crate::lab::plan::nat::firewall;
 use crate::lab::plan::nat::inside::{Forward, Site};
+use crate::lab::plan::nat::ipv6;
 use crate::lab::plan::nat::numbers;
 use crate::lab::plan::nat::view::View;
 use crate::lab::plan::nat::{NatPlan, PortForwardPlan};
@@ -30,7 +31,8 @@ pub(crate) fn nats(
         let outside = nodes[node].interfaces[interface].name.clone();
         nodes[node].nats.push(numbers::planned(one.nat, &outside, mistakes));
     }
-    let realms = borders::realms(nodes, segments, true);
+    let [realms, realms_of_ipv6] =
+        [true, false].map(|is_ipv4| borders::realms(nodes, segments, is_ipv4));
     let mut done: Vec<(InterfaceRef, NatPlan)> = Vec::new();
     for (one, mut mistakes) in declared.iter().zip(mistakes) {
         let InterfaceRef { node: router, interface: outside } = one.outside;
@@ -47,6 +49,8 @@ pub(crate) fn nats(
             }
         }
         site.complete((&mut plan, one.nat), &one_to_one, &mut mistakes);
+        let ipv6 = ipv6::Site { nodes, segments, realms: &realms_of_ipv6, place: one.outside };
+        ipv6.complete(&mut plan, &mut mistakes);
         let is_other = |(other, plan): &(InterfaceRef, NatPlan)| {
             other.node == router && plan.port_mapping.is_some()
         };

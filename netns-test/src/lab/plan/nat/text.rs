@@ -27,6 +27,7 @@ impl fmt::Display for NatPlan {
             one_to_one: _,
             forwards: _,
             ipv6,
+            prefixes: _,
             port_mapping,
         } = self;
         let flags = [*port_preservation, *hairpinning, *inbound_refresh];
@@ -75,6 +76,7 @@ impl NodePlan {
             let addresses = outside.map(|outside| external(nat, outside)).unwrap_or_default();
             let mut add = |text| lines.push([nat.outside.clone(), text]);
             add(format!("{}: {nat}", addresses.join(" ")));
+            nat.prefixes.iter().for_each(|(inside, ip)| add(format!("{ip} is {inside}")));
             nat.one_to_one.iter().for_each(|(ip, inside)| add(format!("{ip} is {inside}")));
             nat.forwards.iter().for_each(|forward| add(forward.to_string()));
             for (inside, ports) in &nat.blocks {

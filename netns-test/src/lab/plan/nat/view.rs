@@ -81,6 +81,10 @@ impl View<'_> {
             }
             found.splice(0..0, external);
         }
+        if !found.iter().any(IpAddr::is_ipv6) {
+            let only_prefixes = |nat: &NatPlan| nat.has_prefixes();
+            found.extend(self.translated(viewer, node, 1, &only_prefixes));
+        }
         found
     }
 
@@ -124,29 +128,31 @@ impl View<'_> {
         let mut found = self.direct(viewer, node);
         for of in [0, 1] {
             if found.iter().all(|address| family(*address) != of) {
-                let own = &self.nodes[node].addresses;
-                let own = own.iter().filter(|address| family(**address) == of).copied().collect();
-                self.add_translated(viewer, (of, own), self.realms_of(node, of), &mut found);
+                found.extend(self.translated(viewer, node, of, &|_| true));
             }
         }
         found.sort_by_key(|address| family(*address));
         found
     }
 
-    /// Adds the addresses to which NATs translate `own` addresses in `realms`.
-    fn add_translated(
+    /// Returns the addresses to which those NATs that `is_way` accepts translate the addresses of a
+    /// node.
+    fn translated(
         &self,
         viewer: &Viewer,
-        (of, own): (usize, Vec<IpAddr>),
-        realms: Vec<usize>,
-        found: &mut Vec<IpAddr>,
-    ) {
-        let mut open = vec![(own, realms)];
+        node: usize,
+        of: usize,
+        is_way: &dyn Fn(&NatPlan) -> bool,
+    ) -> Vec<IpAddr> {
+        let own = &self.nodes[node].addresses;
+        let own: Vec<IpAddr> = own.iter().filter(|one| family(**one) == of).copied().collect();
+        let mut found = Vec::new();
+        let mut open = vec![(own, self.realms_of(node, of))];
         for _ in 0..self.realms[of].count() {
             let mut next = Vec::new();
             for (own, realms) in open {
                 for (realm, nat, outside) in self.nats(of) {
-                    if !realms.contains(&realm) {
+                    if !realms.contains(&realm) || !is_way(nat) {
                         continue;
                     }
                     let external = translated(nat, outside, of, &own);
@@ -161,6 +167,7 @@ impl View<'_> {
             }
             open = next;
         }
+        found
     }
 
     /// Returns the NATs that translate a family: realm of the inside, NAT, outside interface.
@@ -236,6 +243,9 @@ impl Viewer {
 
 /// Returns the external addresses of packets from `own` addresses.
 fn translated(nat: &NatPlan, outside: &InterfacePlan, of: usize, own: &[IpAddr]) -> Vec<IpAddr> {
+    if of != IPV4 && nat.has_prefixes() {
+        return own.iter().filter_map(|address| nat.to_external(*address)).collect();
+    }
     let pair = |(external, inside): &(Ipv4Addr, Ipv4Addr)| {
         own.contains(&IpAddr::V4(*inside)).then_some(IpAddr::V4(*external))
     };

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use crate::lab::plan::nat::exposure::Exposure;
 use crate::lab::plan::nat::realms::Border;
-use crate::lab::plan::nat::{FirewallPlan, FirewallRulePlan};
+use crate::lab::plan::nat::{FirewallPlan, FirewallRulePlan, NatPlan};
 use crate::lab::plan::routes::outcome::{PathOutcome, Translation};
 use crate::lab::plan::{NodePlan, Plan};
 use crate::lab::topology::NodeKind;
@@ -141,9 +141,13 @@ impl<'a> Flow<'a> {
         arrival: Option<usize>,
         packet: &mut Packet,
     ) -> Option<Translation> {
-        let IpAddr::V4(external) = packet.destination else { return None };
         let node = &self.plan.nodes[at];
         let arrival = &node.interfaces[arrival?].name;
+        let IpAddr::V4(external) = packet.destination else {
+            let nat = node.nats.iter().find(|nat| nat.outside == *arrival)?;
+            packet.destination = nat.to_internal(packet.destination)?;
+            return Some(Translation::Destination(packet.destination));
+        };
         for nat in &node.nats {
             if nat.outside != *arrival && !nat.hairpinning {
                 continue;
@@ -197,6 +201,11 @@ impl<'a> Flow<'a> {
         if !self.passes(node, name, Some(out), *packet) {
             return Handled::Ends(PathOutcome::Filtered);
         }
+        let is_from = |one: &&NatPlan| one.outside == *out && one.has_prefixes();
+        let nat = node.nats.iter().find(is_from).filter(|_| name.is_some() && name != Some(out));
+        if nat.is_some_and(|nat| nat.is_untranslatable(packet.source)) {
+            return Handled::Ends(PathOutcome::NoMapping);
+        }
         let translation = self.to_outside(node, (name, out), (packet, next));
         if *packet != before {
             self.translations.push((at, [before, *packet]));
@@ -227,6 +236,10 @@ impl<'a> Flow<'a> {
         let is_ipv4 = packet.source.is_ipv4();
         if arrival? == out || Border::of(nat.ipv6, is_ipv4) != Border::Translated {
             return None;
+        }
+        if !is_ipv4 && nat.has_prefixes() {
+            packet.source = nat.to_external(packet.source)?;
+            return Some(Translation::Source(packet.source));
         }
         let outside = node.interfaces.iter().find(|one| one.name == *out)?;
         let fixed = nat.one_to_one.iter().find(|(_, inside)| IpAddr::V4(*inside) == packet.source);

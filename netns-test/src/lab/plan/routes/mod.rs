@@ -4,5 +4,6 @@ pub(crate) mod fib;
 pub(crate) mod flow;
 pub(crate) mod outcome;
 pub(crate) mod path;
+pub(crate) mod replaced;
 pub(crate) mod shortest_paths;
 pub(crate) mod static_routes;

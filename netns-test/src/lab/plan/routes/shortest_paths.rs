@@ -14,8 +14,10 @@ use std::net::IpAddr;
 use crate::addr::cidr::Subnet;
 use crate::lab::plan::nat::borders;
 use crate::lab::plan::nat::realms::{Border, Realms};
+use crate::lab::plan::routes::replaced::add_unless_replaced;
 use crate::lab::plan::{InterfacePlan, NodePlan, RoutePlan, SegmentKind, SegmentPlan};
 use crate::lab::topology::NodeKind;
+use crate::lab::topology::nat::model::Ipv6Nat;
 
 /// Adds computed routes to the nodes, which have their static routes already.
 pub(crate) fn compute(nodes: &mut [NodePlan], segments: &[SegmentPlan]) {
@@ -28,28 +30,6 @@ pub(crate) fn compute(nodes: &mut [NodePlan], segments: &[SegmentPlan]) {
             add_unless_replaced(node, found, is_ipv4);
         }
     }
-}
-
-/// Adds the routes of `found` that no static route replaces.
-fn add_unless_replaced(node: &mut NodePlan, found: Vec<RoutePlan>, is_ipv4: bool) {
-    let destinations: Vec<Subnet> =
-        node.routes.iter().filter(|route| route.is_static).map(|route| route.destination).collect();
-    let has_default =
-        destinations.iter().any(|subnet| subnet.prefix() == 0 && subnet.is_ipv4() == is_ipv4);
-    let is_kept = |route: &RoutePlan| {
-        let is_replaced = match route.via {
-            // A router keeps its computed routes: with the default route alone it would send
-            // packets from the gateway back to it.
-            Some(_) if has_default && node.kind != NodeKind::Router => true,
-            _ => destinations.iter().any(|other| {
-                (other.prefix() > 0 || route.destination.prefix() == 0)
-                    && other.contains_subnet(route.destination)
-            }),
-        };
-        !is_replaced
-    };
-    let kept: Vec<RoutePlan> = found.into_iter().filter(is_kept).collect();
-    node.routes.extend(kept);
 }
 
 /// An interface with an address of the family.
@@ -174,6 +154,7 @@ impl<'a> Map<'a> {
                 }
             }
         }
+        self.push_external(&mut routes, &gateways, &mut found);
         for &node in &hosts {
             if let Some(hop) = self.default(node, &gateways[node]) {
                 let every = if self.is_ipv4 { Subnet::EVERY_IPV4 } else { Subnet::EVERY_IPV6 };
@@ -181,6 +162,63 @@ impl<'a> Map<'a> {
             }
         }
         routes
+    }
+
+    /// Adds the routes to external prefixes of NATs: their routers take the packets.
+    fn push_external(
+        &self,
+        routes: &mut [Vec<RoutePlan>],
+        gateways: &[Vec<Port>],
+        found: &mut [Option<Found>],
+    ) {
+        let with_nats = self.nodes.iter().enumerate().filter(|_| !self.is_ipv4);
+        for (router, of_plan) in with_nats {
+            for nat in &of_plan.nats {
+                let Ipv6Nat::Prefix { outside, .. } = nat.ipv6 else { continue };
+                let name = |port: &Port| &of_plan.interfaces[port.interface].name;
+                let mut ports = self.ports[router].iter();
+                let Some(port) = ports.find(|port| *name(port) == nat.outside) else { continue };
+                self.search_from(port, found);
+                for node in (0..self.nodes.len()).filter(|node| *node != router) {
+                    let hop = match self.nodes[node].kind {
+                        NodeKind::Router => found[node].and_then(|found| found.hop),
+                        NodeKind::Switch => None,
+                        _ => self.hop_to(node, port, found),
+                    };
+                    let default = self.default(node, &gateways[node]);
+                    let is_new = |hop: &Hop| default.is_none_or(|other| other.via != hop.via);
+                    if let Some(hop) = hop.filter(is_new) {
+                        self.push(&mut routes[node], node, &[outside], hop);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Searches the next hop and distance of every router to a router, from outside of its NAT.
+    fn search_from(&self, outside: &Port, found: &mut [Option<Found>]) {
+        found.fill(None);
+        found[outside.node] = Some(Found { distance: 0, hop: None });
+        let mut queue = VecDeque::new();
+        if self.is_transit(outside) {
+            for next in &self.routers[outside.segment] {
+                if found[next.node].is_none() {
+                    let hop = Some(Hop { interface: next.interface, via: outside.address });
+                    found[next.node] = Some(Found { distance: 1, hop });
+                    queue.push_back((next.node, 1));
+                }
+            }
+        }
+        self.spread(outside.segment, (queue, VecDeque::new()), found);
+    }
+
+    /// Returns the next hop from a host to the outside of a NAT.
+    fn hop_to(&self, node: usize, outside: &Port, found: &[Option<Found>]) -> Option<Hop> {
+        let mut ports = self.ports[node].iter();
+        match ports.find(|port| port.segment == outside.segment) {
+            Some(own) => Some(Hop { interface: own.interface, via: outside.address }),
+            None => self.hop_of_host(node, outside.segment, found),
+        }
     }
 
     fn subnets(&self, segment: usize) -> Vec<Subnet> {

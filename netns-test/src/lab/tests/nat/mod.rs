@@ -4,6 +4,7 @@ pub(crate) mod borders;
 pub(crate) mod drawings;
 pub(crate) mod mistakes;
 pub(crate) mod paths;
+pub(crate) mod prefixes;
 pub(crate) mod random;
 pub(crate) mod values;
 

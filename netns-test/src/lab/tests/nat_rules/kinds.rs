@@ -191,12 +191,15 @@ fn packets_refresh_a_mapping() {
         b.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
         while b.recv(&mut [0; 16]).is_ok() {}
         let before = net.count(&node, "drop in: no mapping");
-        one.send_to(b"to b", of_b).unwrap();
         b.set_read_timeout(Some(LIMIT)).unwrap();
         if inbound_refresh {
+            one.send_to(b"to b", of_b).unwrap();
             assert_eq!(b.recv(&mut [0; 16]).unwrap(), 4);
         } else {
+            // What is counted is the router's ICMP error, of which there is one a second
+            // (`icmp_ratelimit`, icmp(7)).
             until("the packet is not answered", || {
+                one.send_to(b"to b", of_b).unwrap();
                 net.count(&node, "drop in: no mapping") > before
             });
         }

@@ -149,6 +149,7 @@ pub(crate) fn plan() -> NatPlan {
         one_to_one: Vec::new(),
         forwards: Vec::new(),
         ipv6: Ipv6Nat::Routed,
+        prefixes: Vec::new(),
         port_mapping: None,
     }
 }

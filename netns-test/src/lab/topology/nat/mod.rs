@@ -16,7 +16,9 @@ use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::addr::cidr::CidrError;
 use crate::lab::topology::id::{Ids, NodeId};
+use crate::lab::topology::input::SubnetArg;
 use crate::lab::topology::nat::model::{Filtering, Ipv6Nat, Mapping};
 use crate::lab::topology::nat::port_mapping::PortMapping;
 use crate::lab::topology::nat::reference::Reference;
@@ -52,7 +54,7 @@ pub struct Nat {
     pub(crate) icmp_timeout: Duration,
     /// Inside nodes with an external address of their own.
     pub(crate) one_to_one: Vec<(Ipv4Addr, Reference<NodeId>)>,
-    pub(crate) ipv6: Ipv6Nat,
+    pub(crate) ipv6: Result<Ipv6Nat, CidrError>,
     /// Protocols by which inside hosts lease ports; `None` if there is none.
     pub(crate) port_mapping: Option<PortMapping>,
 }
@@ -78,7 +80,7 @@ impl Nat {
             tcp_transitory_timeout: Duration::from_secs(240),
             icmp_timeout: Duration::from_secs(60),
             one_to_one: Vec::new(),
-            ipv6: Ipv6Nat::Routed,
+            ipv6: Ok(Ipv6Nat::Routed),
             port_mapping: None,
         }
     }
@@ -180,7 +182,39 @@ impl Nat {
     /// Sets what happens to IPv6, which is routed without translation by default.
     #[must_use]
     pub fn ipv6(self, ipv6: Ipv6Nat) -> Self {
-        Self { ipv6, ..self }
+        Self { ipv6: Ok(ipv6), ..self }
+    }
+
+    /// Translates prefixes of IPv6 addresses (RFC 6296): outside nodes know an address with
+    /// the prefix `inside` by one with the prefix `outside`. Both directions work, without state,
+    /// and checksums stay valid: a 16-bit word of the address changes with the prefix.
+    ///
+    /// Outside nodes get routes to the prefix `outside`, and the names of inside nodes resolve to
+    /// addresses with it.
+    ///
+    /// # Examples
+    ///
+    /// The addresses of RFC 6296, section 2.1:
+    ///
+    /// ```
+    /// use netns_test::Topology;
+    /// use netns_test::lab::Nat;
+    ///
+    /// let mut net = Topology::new();
+    /// let (pc, home, server) = (net.host("pc"), net.router("home"), net.host("server"));
+    /// net.link(pc, home).addrs("fd01:203:405:1::1234/64", ());
+    /// let wan = net.link(home, server).id();
+    /// net.nat(home, wan, Nat::home().nptv6("fd01:203:405::/48", "2001:db8:1::/48"));
+    /// let plan = net.plan()?;
+    /// assert!(plan.hosts_file(server).contains("2001:db8:1:d550::1234\tpc\n"));
+    /// assert!(plan.can_reach(server, pc).ipv6);
+    /// # Ok::<(), netns_test::lab::TopologyErrors>(())
+    /// ```
+    #[must_use]
+    pub fn nptv6(self, inside: impl Into<SubnetArg>, outside: impl Into<SubnetArg>) -> Self {
+        let (inside, outside) = (inside.into().0, outside.into().0);
+        let both = inside.and_then(|inside| Ok(Ipv6Nat::Prefix { inside, outside: outside? }));
+        Self { ipv6: both, ..self }
     }
 
     /// Lets inside hosts lease external ports: the router serves these protocols.

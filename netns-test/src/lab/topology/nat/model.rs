@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use crate::addr::cidr::Subnet;
 use crate::lab::topology::id::NodeId;
 use crate::lab::topology::nat::reference::Reference;
 
@@ -40,6 +41,14 @@ pub enum Ipv6Nat {
     Masquerade,
     /// Not forwarded.
     Blocked,
+    /// Prefixes of addresses are translated, in both directions and without state (RFC 6296):
+    /// [`Nat::nptv6`](super::Nat::nptv6).
+    Prefix {
+        /// Prefix of addresses inside.
+        inside: Subnet,
+        /// Prefix of the same length by which outside nodes know them.
+        outside: Subnet,
+    },
 }
 
 /// Protocol of a port.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::addr::cidr::CidrError;
 use crate::lab::topology::Topology;
 use crate::lab::topology::id::NodeId;
 use crate::lab::topology::nat::Nat;
@@ -47,13 +48,16 @@ impl fmt::Display for Transport {
     }
 }
 
-/// Writes `routed`, `masqueraded` or `blocked`.
+/// Writes `routed`, `masqueraded`, `blocked`, or `translated from fd00::/48 to 2001:db8:1::/48`.
 impl fmt::Display for Ipv6Nat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Routed => "routed",
             Self::Masquerade => "masqueraded",
             Self::Blocked => "blocked",
+            Self::Prefix { inside, outside } => {
+                return write!(f, "translated from {inside} to {outside}");
+            }
         })
     }
 }
@@ -118,9 +122,18 @@ pub(crate) fn nat(nat: &Nat, name: impl Fn(Reference<NodeId>) -> String) -> Stri
     let all = [udp_timeout, tcp_established_timeout, tcp_transitory_timeout, icmp_timeout];
     words.extend(timeouts(all.map(Duration::as_secs)));
     words.extend(one_to_one.iter().map(|(ip, node)| format!("{ip} is {}", name(*node))));
-    words.extend((*ipv6 != Ipv6Nat::Routed).then(|| format!("IPv6 {ipv6}")));
+    words.extend(ipv6_words(ipv6));
     words.extend(port_mapping.as_ref().map(ToString::to_string));
     words.join(", ")
+}
+
+/// Returns the treatment of IPv6, unless it is routed.
+fn ipv6_words(ipv6: &Result<Ipv6Nat, CidrError>) -> Option<String> {
+    match ipv6 {
+        Ok(Ipv6Nat::Routed) => None,
+        Ok(other) => Some(format!("IPv6 {other}")),
+        Err(mistake) => Some(format!("IPv6 {mistake}")),
+    }
 }
 
 /// External ports of a NAT that sets none.
