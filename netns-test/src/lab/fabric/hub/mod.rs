@@ -55,7 +55,7 @@ impl Hub {
         engine: Engine,
         (lab, seed, links): (u32, Seed, &Arc<LinkEnds>),
     ) -> Result<Arc<Self>> {
-        report_socket(engine.socket());
+        engine.sockets().into_iter().for_each(report_socket);
         let mirror = Arc::new(Mirror::new(network));
         let watch = Watch::start(Arc::clone(&mirror), Arc::clone(links))?;
         let engine = Mutex::new(Some(Arc::new(engine)));
@@ -294,7 +294,7 @@ pub(crate) fn place<'a>(
     hub.filter(|_| plan.links()[link].impairments.is_some()).map(HubNetwork::network)
 }
 
-/// Makes init hold the engine's socket, too, so that the test does not wait for its last close.
+/// Makes init hold a socket of the engine, too, so that the test does not wait for its last close.
 fn report_socket(socket: BorrowedFd<'_>) {
     if let Ok(inode) = fds::inode_of(socket) {
         log::report(|| Record::Socket(Socket { descriptor: socket.as_raw_fd(), inode }));
