@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use figures::tests::Bench;
 use figures::{lab, links, netns, output, promises, size, snapshot, takedown, thousand};
-use measure::binary::Way;
+use measure::binary::{Binary, Way};
 use measure::figure::{Effort, Figure};
 use measure::table;
 
@@ -96,6 +96,7 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
             thousand::growth(&bench)?;
         }
     }
+    let driver = is_wanted("links").then(|| Binary::build()?.driver(Way::Cold)).transpose()?;
     // The other groups run in namespaces of this process.
     floor::calls::own_namespaces()?;
     if is_wanted("takedown") {
@@ -112,8 +113,8 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
     if is_wanted("lab") {
         measure(of_labs()?)?;
     }
-    if is_wanted("links") {
-        let (table, misses) = links::figures(effort)?;
+    if let Some(driver) = driver {
+        let (table, misses) = links::figures(effort, driver)?;
         println!("{table}");
         links_miss = misses;
     }

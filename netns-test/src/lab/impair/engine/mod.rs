@@ -104,14 +104,14 @@ impl Engine {
         change: impl FnOnce(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
     ) -> Result<T> {
         let (mut change, mut result) = (Some(change), None);
-        self.with_all(&[slot], |link, now, out| {
+        self.with_all(&[slot], |_, link, now, out| {
             result = change.take().map(|change| change(link, now, out));
         })?;
         result.ok_or_else(|| Failure::new("change", "an impaired link", "it is gone").into())
     }
 
-    /// Changes or reads the models of several links at one time. Returns the results in the same
-    /// order.
+    /// Changes or reads the models of several links at one time: calls `change` with the position
+    /// of each in `slots`. Returns the results in the same order.
     ///
     /// # Errors
     ///
@@ -119,7 +119,7 @@ impl Engine {
     pub(crate) fn with_all<T>(
         &self,
         slots: &[Slot],
-        change: impl FnMut(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
+        change: impl FnMut(usize, &mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
     ) -> Result<Vec<T>> {
         self.shared.change_links(slots, change)
     }

@@ -167,14 +167,15 @@ impl Shared {
     pub(crate) fn change_links<T>(
         &self,
         slots: &[Slot],
-        mut change: impl FnMut(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
+        mut change: impl FnMut(usize, &mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
     ) -> Result<Vec<T>> {
         let mut departures = Vec::new();
         let (results, is_new) = self.change_after_frames(|state| {
             state.clock = state.clock.max(timer::monotonic());
             let (mut results, mut is_new) = (Vec::with_capacity(slots.len()), false);
-            for &Slot(number) in slots {
-                results.push(change(state.links.link(number), state.clock, &mut departures));
+            for (at, &Slot(number)) in slots.iter().enumerate() {
+                let link = state.links.link(number);
+                results.push(change(at, link, state.clock, &mut departures));
                 is_new |= !departures.is_empty();
                 for departure in departures.drain(..) {
                     state.add(Leaving { link: number, departure });
