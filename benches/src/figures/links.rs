@@ -1,6 +1,6 @@
 //! Figures of links that can be impaired, beside direct ones in labs of the same run: throughput,
-//! round trips, delays, and what they add to a build and to the end of a test. Their targets are times and rates, not only
-//! ratios.
+//! round trips, delays, and what they add to a build and to the end of a test. Their targets are
+//! times and rates, not only ratios.
 
 use std::error::Error;
 use std::fs;

@@ -45,8 +45,7 @@ fn pass_on(ends: [&UnixDatagram; 2]) -> io::Result<()> {
     let mut buffer = [0; 64];
     loop {
         let polled = ends.map(AsRawFd::as_raw_fd);
-        let mut polled =
-            polled.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+        let mut polled = polled.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
         // SAFETY: the array is of this length, and lives through the call.
         check(unsafe { libc::poll(polled.as_mut_ptr(), 2, -1) })?;
         for at in [0, 1].into_iter().filter(|at| polled[*at].revents != 0) {

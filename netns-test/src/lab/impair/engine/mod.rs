@@ -43,8 +43,8 @@ pub(crate) struct Engine {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Slots of each ring for each link, if that is more than the smallest ring has. When all nodes of a
-/// switch come up, each sends some frames, and a copy of one goes to each of the others at once.
+/// Slots of each ring for each link, if that is more than the smallest ring has. When all nodes of
+/// a switch come up, each sends some frames, and a copy of one goes to each of the others at once.
 const SLOTS_OF_LINK: usize = 12;
 
 /// Engine whose socket is being made, which takes about 15 ms.
