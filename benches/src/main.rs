@@ -16,6 +16,7 @@ use figures::{lab, links, netns, output, promises, size, snapshot, takedown, tho
 use measure::binary::{Binary, Way};
 use measure::figure::{Effort, Figure};
 use measure::table;
+use measure::worker::Worker;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -103,25 +104,29 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
         println!("{}", takedown::figures()?);
     }
     if is_wanted("netns") {
-        measure(vec![
-            netns::new()?,
-            netns::enter()?,
-            netns::enter_beside_setns()?,
-            netns::enter_from()?,
-        ])?;
+        measure(of_handles()?)?;
     }
     if is_wanted("lab") {
         measure(of_labs()?)?;
     }
     if let Some(driver) = driver {
-        let (table, misses) = links::figures(effort, driver)?;
-        println!("{table}");
-        links_miss = misses;
+        links_miss = of_links(effort, driver)?;
     }
     if is_wanted("snapshot") {
         measure(snapshot::figures()?)?;
     }
     Ok(is_missed || links_miss)
+}
+
+fn of_handles() -> Result<Vec<Figure>> {
+    Ok(vec![netns::new()?, netns::enter()?, netns::enter_beside_setns()?, netns::enter_from()?])
+}
+
+/// Measures and prints the figures of links. Returns whether one misses its target.
+fn of_links(effort: Effort, driver: Worker) -> Result<bool> {
+    let (table, is_missed) = links::figures(effort, driver)?;
+    println!("{table}");
+    Ok(is_missed)
 }
 
 fn of_labs() -> Result<Vec<Figure>> {
