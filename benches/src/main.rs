@@ -13,9 +13,10 @@ use std::process::ExitCode;
 
 use figures::tests::Bench;
 use figures::{lab, links, netns, output, promises, size, snapshot, takedown, thousand};
-use measure::binary::Way;
+use measure::binary::{Binary, Way};
 use measure::figure::{Effort, Figure};
 use measure::table;
+use measure::worker::Worker;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -96,31 +97,36 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
             thousand::growth(&bench)?;
         }
     }
+    let driver = is_wanted("links").then(|| Binary::build()?.driver(Way::Cold)).transpose()?;
     // The other groups run in namespaces of this process.
     floor::calls::own_namespaces()?;
     if is_wanted("takedown") {
         println!("{}", takedown::figures()?);
     }
     if is_wanted("netns") {
-        measure(vec![
-            netns::new()?,
-            netns::enter()?,
-            netns::enter_beside_setns()?,
-            netns::enter_from()?,
-        ])?;
+        measure(of_handles()?)?;
     }
     if is_wanted("lab") {
         measure(of_labs()?)?;
     }
-    if is_wanted("links") {
-        let (table, misses) = links::figures(effort)?;
-        println!("{table}");
-        links_miss = misses;
+    if let Some(driver) = driver {
+        links_miss = of_links(effort, driver)?;
     }
     if is_wanted("snapshot") {
         measure(snapshot::figures()?)?;
     }
     Ok(is_missed || links_miss)
+}
+
+fn of_handles() -> Result<Vec<Figure>> {
+    Ok(vec![netns::new()?, netns::enter()?, netns::enter_beside_setns()?, netns::enter_from()?])
+}
+
+/// Measures and prints the figures of links. Returns whether one misses its target.
+fn of_links(effort: Effort, driver: Worker) -> Result<bool> {
+    let (table, is_missed) = links::figures(effort, driver)?;
+    println!("{table}");
+    Ok(is_missed)
 }
 
 fn of_labs() -> Result<Vec<Figure>> {
