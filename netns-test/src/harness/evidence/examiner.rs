@@ -14,6 +14,7 @@ use crate::evidence::facts::artifact::Artifact;
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::link::Way;
 use crate::evidence::facts::network::{AttemptKind, Network};
+use crate::evidence::facts::stacks::Stacks;
 use crate::evidence::facts::topology::LabFacts;
 use crate::evidence::facts::{Facts, Look, Reason};
 use crate::evidence::links::Links;
@@ -66,6 +67,10 @@ pub(crate) struct Evidence<'a> {
     recorder: Option<(u64, Recorder)>,
     sockets: Sockets,
     looks: Vec<Look>,
+    /// The stacks at the time limit. The log was not read since then.
+    stacks: Option<Stacks>,
+    /// Time at which the limit was over.
+    ended: Option<Duration>,
     gaps: Vec<String>,
 }
 
@@ -98,6 +103,8 @@ impl<'a> Evidence<'a> {
             recorder: own.recorder,
             sockets: Sockets::default(),
             looks: Vec::new(),
+            stacks: None,
+            ended: None,
             gaps: own.gap.into_iter().collect(),
         }
     }
@@ -121,8 +128,12 @@ impl<'a> Evidence<'a> {
 
     /// Looks at a test whose time is over.
     pub(crate) fn at_time_limit(&mut self, proc: Option<&OwnedFd>) {
+        let now = progress::now();
+        self.ended = Some(now);
         self.read(proc);
         self.look(Reason::TimeLimit, proc);
+        self.read(proc);
+        self.stacks = self.stacks(now + AT_END);
     }
 
     /// Looks at what is left of a test whose process has ended, and returns all evidence.
@@ -145,14 +156,19 @@ impl<'a> Evidence<'a> {
         let artifacts = if has_artifacts { self.artifacts() } else { Vec::new() };
         Facts {
             began,
-            ended: progress::now(),
+            ended: self.ended.unwrap_or_else(progress::now),
             events: self.events,
             lost: self.log.lost(),
             labs: self.labs,
             looks: self.looks,
             gaps: self.gaps,
             artifacts,
+            stacks: self.stacks,
         }
+    }
+
+    pub(super) fn body(&self) -> Pid {
+        self.body
     }
 
     /// Reads the files of the test itself, by a child.
@@ -174,6 +190,9 @@ impl<'a> Evidence<'a> {
     }
 
     fn read(&mut self, proc: Option<&OwnedFd>) {
+        if self.stacks.is_some() {
+            return;
+        }
         let (records, place) = self.log.read(self.place);
         self.place = place;
         for record in records {
@@ -298,7 +317,7 @@ impl<'a> Evidence<'a> {
 
     /// Calls `work` in a child, with a pipe for its answer and the time at which it should stop.
     /// Returns the bytes that it has written within `limit`, and the error if these are not all.
-    fn of_child(
+    pub(super) fn of_child(
         &self,
         limit: Duration,
         work: impl FnOnce(BorrowedFd<'_>, Duration),

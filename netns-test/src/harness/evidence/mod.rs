@@ -6,3 +6,4 @@ pub(crate) mod own_network;
 mod parts;
 pub(crate) mod reporting;
 mod sockets;
+mod stacks;
