@@ -2,6 +2,7 @@
 
 pub(crate) mod examiner;
 pub(crate) mod interim;
+mod meanwhile;
 pub(crate) mod own_network;
 mod parts;
 pub(crate) mod reporting;
