@@ -12,7 +12,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use figures::tests::Bench;
-use figures::{lab, links, netns, output, promises, size, snapshot, takedown, thousand};
+use figures::{evidence, lab, links, netns, output, promises, size, snapshot, takedown, thousand};
 use measure::binary::Way;
 use measure::figure::{Effort, Figure};
 use measure::table;
@@ -20,9 +20,9 @@ use measure::table;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Names of the groups, in the order in which they are measured.
-const GROUPS: [&str; 11] = [
+const GROUPS: [&str; 12] = [
     "build", "tests", "promises", "output", "thousand", "growth", "takedown", "netns", "lab",
-    "links", "snapshot",
+    "links", "snapshot", "evidence",
 ];
 
 fn main() -> ExitCode {
@@ -75,7 +75,8 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
         println!();
         Ok(())
     };
-    if ["tests", "promises", "output", "thousand", "growth"].into_iter().any(&is_wanted) {
+    if ["tests", "promises", "output", "thousand", "growth", "evidence"].into_iter().any(&is_wanted)
+    {
         let bench = Bench::new(effort)?;
         if is_wanted("tests") {
             measure(one_test(&bench)?)?;
@@ -91,6 +92,9 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
             let ways = [Way::Cold, Way::WithSpares];
             measure(ways.map(|way| thousand::last_beside_first(&bench, way)).into())?;
             println!("{}", thousand::needs(&bench)?);
+        }
+        if is_wanted("evidence") {
+            measure(evidence::figures(&bench)?)?;
         }
         if is_wanted("growth") {
             thousand::growth(&bench)?;

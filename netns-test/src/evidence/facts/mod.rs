@@ -60,6 +60,8 @@ facts! {
         took: Duration,
         /// The directions of the links that pass the engine.
         ways: Vec<Way>,
+        /// Whether its time was over before all was read: what is not listed may be there.
+        is_cut: bool,
     }
 }
 
@@ -102,6 +104,7 @@ impl Look {
         self.gaps.extend(part.gaps);
         self.ways.extend(part.ways);
         self.took = self.took.max(part.took);
+        self.is_cut |= part.is_cut;
         for network in part.networks {
             match self.networks.iter_mut().find(|known| known.inode == network.inode) {
                 Some(known) => known.join(network),

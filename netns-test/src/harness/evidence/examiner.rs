@@ -304,6 +304,7 @@ impl<'a> Evidence<'a> {
             }
             Ok(()) => {}
         }
+        look.is_cut |= !is_whole;
         look.reason = reason;
         Ok(look)
     }

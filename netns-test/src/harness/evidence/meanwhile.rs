@@ -1,4 +1,4 @@
-//! Texts about a test that has not ended: those that it gives while it runs, and the last ones, if
+//! Texts about a test that has not ended: those that are printed while it runs, and the last ones, if
 //! the test runner has gone.
 
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -47,25 +47,25 @@ impl Evidence<'_> {
         })
     }
 
-    /// Looks at a test whose runner has gone, and tells the server what it waits for: first what
+    /// Looks at a test whose runner has gone, and sends the server what it waits for: first what
     /// the user sees, then the whole report.
     pub(crate) fn at_end_of_run(
         &mut self,
         test: &Slow,
         proc: Option<&OwnedFd>,
-        mut tell: impl FnMut(&LastWords),
+        mut send: impl FnMut(&LastWords),
     ) {
         let end = progress::now() + AT_END_OF_RUN;
         self.read(proc);
         self.look_within(AT_PANIC, Reason::TimeLimit, proc);
         let mut facts = self.facts(test, self.looks().to_vec());
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        tell(&LastWords::Said(text(self.text_of(|_| short(test, &facts)))));
+        send(&LastWords::Said(text(self.text_of(|_| short(test, &facts)))));
         facts.stacks = self.stacks(end);
         let report =
             text(self.text_of(|_| make::interrupted(ending(test, &facts), &facts, test.occasion)));
         if !report.is_empty() {
-            tell(&LastWords::Report { test: test.name.clone(), text: report });
+            send(&LastWords::Report { test: test.name.clone(), text: report });
         }
     }
 

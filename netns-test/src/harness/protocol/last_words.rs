@@ -1,4 +1,4 @@
-//! What an init tells the server about a test whose runner has gone.
+//! Messages of an init to the server about a test whose runner has gone.
 
 use std::mem;
 

@@ -13,8 +13,6 @@ mod timeline;
 mod topology;
 mod waits;
 
-use std::time::Duration;
-
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::Facts;
 use crate::evidence::facts::event::EventKind;
