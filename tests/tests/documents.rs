@@ -9,7 +9,7 @@ use netns_test::lab::Impairment;
 
 /// The documents. README.md and those in the package are also shown by registries, where a relative
 /// link has no target.
-const DOCUMENTS: [&str; 16] = [
+const DOCUMENTS: [&str; 17] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -20,6 +20,7 @@ const DOCUMENTS: [&str; 16] = [
     "docs/ENVIRONMENTS.md",
     "docs/FAILURES.md",
     "docs/MIGRATION.md",
+    "docs/NAT.md",
     "docs/NETNS.md",
     "docs/PERFORMANCE.md",
     "docs/SANDBOX.md",

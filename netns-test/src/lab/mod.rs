@@ -15,6 +15,8 @@ pub(crate) mod fabric;
 #[expect(dead_code, reason = "the engine that uses it follows")]
 pub(crate) mod impair;
 #[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod nat;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod observe;
 pub(crate) mod plan;
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -30,6 +32,8 @@ pub use crate::lab::change::hold::Hold;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::interface::NodeInterface;
 #[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::change::nat::NodeNat;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::partition::Partition;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::rules::{LinkRule, RuleSpec};
@@ -42,10 +46,18 @@ pub use crate::lab::impair::rule::packet::flags::TcpFlags;
 pub use crate::lab::impair::rule::packet::view::PacketView;
 pub use crate::lab::impair::stats::{DirectionStats, FlowName, Lost, LostPacket};
 #[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::nat::model::{FirewallCounter, NatMapping, NatProtocol};
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::link_stats::{LinkStats, Losses};
 #[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::probe::kind::{Hairpinning, NatKind};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::probe::lifetime::MappingLifetime;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::probe::reflector::Reflector;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::snapshot::{
-    Counters, DirectionState, InterfaceState, LinkRuleState, LinkState, NeighbourState,
+    Counters, DirectionState, InterfaceState, LinkRuleState, LinkState, NatState, NeighbourState,
     NextHopState, NodeState, RouteState, RuleState, Snapshot, SocketState, TcpState,
 };
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -60,7 +72,11 @@ pub use crate::lab::plan::errors::{TopologyError, TopologyErrors};
 pub use crate::lab::plan::impairment::{
     ImpairmentPlan, LossPlan, LossUnit, QueueLimit, RatePlan, ReorderPlan,
 };
-pub use crate::lab::plan::routes::path::{Hop, Path, PathOutcome, Reachability};
+pub use crate::lab::plan::nat::{
+    FirewallPlan, FirewallRulePlan, NatPlan, NatTimeouts, PortForwardPlan,
+};
+pub use crate::lab::plan::routes::outcome::{PathOutcome, Translation};
+pub use crate::lab::plan::routes::path::{Hop, Path, Reachability};
 pub use crate::lab::plan::{
     InterfaceKind, InterfacePlan, InterfaceRef, LinkPlan, NodePlan, Plan, RoutePlan, SegmentKind,
     SegmentPlan,
@@ -82,6 +98,7 @@ pub use crate::lab::topology::quantity::{
     PatternArg, Probability, ProbabilityArg, QuantityError, RateArg,
 };
 pub use crate::lab::topology::{
-    Cut, Impairment, LinkId, LinkSpec, MacvlanMode, NodeId, NodeKind, NodeSpec, RegionRouters,
-    Regions, Schedule, Step, Topology,
+    Cut, Filtering, Firewall, FirewallAction, FirewallDirection, Impairment, Ipv6Nat, LinkId,
+    LinkSpec, MacvlanMode, Mapping, Nat, NodeId, NodeKind, NodeSpec, RegionRouters, Regions,
+    Schedule, Step, Topology, Traffic, Transport,
 };

@@ -11,6 +11,8 @@
 pub(crate) mod addr;
 pub(crate) mod attr;
 #[cfg(feature = "lab")]
+pub(crate) mod conntrack;
+#[cfg(feature = "lab")]
 pub(crate) mod dump;
 #[cfg(feature = "lab")]
 pub(crate) mod events;
@@ -21,11 +23,9 @@ pub(crate) mod link;
 pub(crate) mod message;
 #[cfg(feature = "lab")]
 pub(crate) mod neigh;
-#[cfg(feature = "doctor")]
 pub(crate) mod nft;
 #[cfg(feature = "lab")]
 pub(crate) mod nft_filter;
-pub(crate) mod nft_rules;
 #[cfg(feature = "doctor")]
 pub(crate) mod qdisc;
 #[cfg(feature = "lab")]

@@ -34,6 +34,22 @@ impl Netlink {
     }
 }
 
+impl Netlink {
+    /// Deletes the neighbours on the interface with this index, except permanent ones. They may
+    /// have been learnt in another network.
+    pub(crate) fn forget_neighbours(&self, index: u32) -> Result<(), Failure> {
+        let all = self.neighbours()?.into_iter();
+        for one in all.filter(|one| one.index == index && one.state != "PERMANENT") {
+            let known = Unanswered { index, address: one.address, is_asked: false };
+            let delete = RouteNetlinkMessage::DelNeighbour(known.message(NeighbourFlags::empty()));
+            let object = format!("the neighbour {}", one.address);
+            // It may be gone already.
+            drop(self.ask_all(&[Request::new("remove", object, delete, 0)]));
+        }
+        Ok(())
+    }
+}
+
 /// A neighbour in state INCOMPLETE or FAILED.
 struct Unanswered {
     index: u32,

@@ -114,14 +114,16 @@ mod tests {
 
     #[test]
     fn the_target_is_found_by_its_source() {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let is_workspace = |directory: &&Path| directory.join("netns-test/src").is_dir();
+        let workspace =
+            Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().find(is_workspace).unwrap();
         let of = |package: &str, directory: &str, binary: &str| {
-            let manifest = Some(manifest.join(directory));
+            let manifest = Some(workspace.join(directory));
             let package = Some(package.to_owned());
             target(&TestRun { package, manifest, ..TestRun::default() }, binary)
         };
-        assert_eq!(of("netns-test", "", "netns_test"), Target::Library);
-        assert_eq!(of("netns-test-tests", "../tests", "verdicts"), Target::Test);
-        assert_eq!(of("netns-test", "", "other"), Target::Unknown);
+        assert_eq!(of("netns-test", "netns-test", "netns_test"), Target::Library);
+        assert_eq!(of("netns-test-tests", "tests", "verdicts"), Target::Test);
+        assert_eq!(of("netns-test", "netns-test", "other"), Target::Unknown);
     }
 }

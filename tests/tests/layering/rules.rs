@@ -4,7 +4,7 @@ use super::tokens::{Token, tokens};
 
 /// Rooms of the library, and the modules that each may import besides itself. Each part of `lab` is
 /// a room. ARCHITECTURE.md has the same table.
-pub(crate) const IMPORTS: [(&str, &[&str]); 31] = [
+pub(crate) const IMPORTS: [(&str, &[&str]); 32] = [
     ("premain", &["harness", "registry", "sys"]),
     ("harness", &HARNESS),
     ("registry", &["isolate", "sys"]),
@@ -15,6 +15,7 @@ pub(crate) const IMPORTS: [(&str, &[&str]); 31] = [
     ("lab::build", &BUILD),
     ("lab::fabric", &FABRIC),
     ("lab::impair", &["addr", "error", "lab::plan", "lab::topology", "sys"]),
+    ("lab::nat", &["addr", "error", "lab::plan", "lab::topology", "netlink", "sys"]),
     ("lab::plan", &["addr", "error", "lab::topology"]),
     ("lab::topology", &["addr", "error"]),
     ("addr", &["error"]),
@@ -59,13 +60,14 @@ const DOCTOR: [&str; 10] = [
     "bytes", "diagnose", "env", "error", "isolate", "netlink", "premain", "probe", "sys", "userns",
 ];
 
-const FABRIC: [&str; 11] = [
+const FABRIC: [&str; 12] = [
     "addr",
     "diagnose",
     "error",
     "evidence",
     "isolation",
     "lab::impair",
+    "lab::nat",
     "lab::plan",
     "lab::topology",
     "netlink",
@@ -73,20 +75,21 @@ const FABRIC: [&str; 11] = [
     "sys",
 ];
 
-const BUILD: [&str; 10] = [
+const BUILD: [&str; 11] = [
     "addr",
     "diagnose",
     "error",
     "isolation",
     "lab::fabric",
     "lab::impair",
+    "lab::nat",
     "lab::plan",
     "lab::topology",
     "netlink",
     "sys",
 ];
 
-const RUN: [&str; 16] = [
+const RUN: [&str; 17] = [
     "addr",
     "diagnose",
     "env",
@@ -96,6 +99,7 @@ const RUN: [&str; 16] = [
     "lab::build",
     "lab::fabric",
     "lab::impair",
+    "lab::nat",
     "lab::plan",
     "lab::topology",
     "netlink",
@@ -106,7 +110,7 @@ const RUN: [&str; 16] = [
 ];
 
 /// Imports of `lab::change` and `lab::observe`: all other parts of the lab, but not each other.
-const RUNNING: [&str; 15] = [
+const RUNNING: [&str; 16] = [
     "addr",
     "diagnose",
     "error",
@@ -115,6 +119,7 @@ const RUNNING: [&str; 15] = [
     "lab::build",
     "lab::fabric",
     "lab::impair",
+    "lab::nat",
     "lab::plan",
     "lab::run",
     "lab::topology",

@@ -6,7 +6,7 @@ use std::process::Command;
 const DOCUMENT: &str = include_str!("../../../docs/COMPARE.md");
 
 /// Tags in the order of the table.
-const TAGS: [&str; 8] = [
+const TAGS: [&str; 15] = [
     "impair",
     "rate",
     "presets",
@@ -15,6 +15,13 @@ const TAGS: [&str; 8] = [
     "packet-hook",
     "partition-oneway",
     "mtu/pmtud",
+    "nat44",
+    "firewall",
+    "cgnat",
+    "hairpin",
+    "one-to-one",
+    "nat-change",
+    "dynamic-roam",
 ];
 
 /// A test of another tool.
@@ -73,8 +80,13 @@ fn state_of(cell: &'static str) -> State {
 fn test_name(row: &Row) -> String {
     let tool = row.tool.split([' ', '/']).next().unwrap().replace('-', "_");
     let mut name = format!("{tool}::");
-    for character in row.name.chars() {
-        if character.is_uppercase() && name.ends_with(char::is_lowercase) {
+    let row: Vec<char> = row.name.replace("IPv", "Ipv").replace('/', "::").chars().collect();
+    for (at, character) in row.iter().enumerate() {
+        let follows = |is_it: fn(&char) -> bool| at > 0 && is_it(&row[at - 1]);
+        let precedes_small = row.get(at + 1).is_some_and(|next| next.is_lowercase());
+        let begins = follows(|one| one.is_lowercase() || one.is_ascii_digit())
+            || follows(|one| one.is_uppercase()) && precedes_small;
+        if character.is_uppercase() && begins {
             name.push('_');
         }
         name.extend(character.to_lowercase());

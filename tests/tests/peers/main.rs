@@ -1,14 +1,17 @@
-//! What the tests of other tools do about bad networks, done with this crate.
+//! What the tests of other tools do about bad networks, NATs and firewalls, done with this crate.
 //!
 //! A test has the name of the other tool's, behind the tool's: `patchbay::region::basic_latency`.
 //! docs/COMPARE.md is the table of them, and of those that are missing.
 
+mod behind;
 mod compare;
 mod gateflow;
 mod mininet;
 mod net;
 mod netsim;
 mod netsim_embed;
+#[path = "../nat/packets.rs"]
+mod packets;
 mod patchbay;
 mod tailscale;
 mod turmoil;

@@ -86,6 +86,49 @@ mod ex {
 
     use crate::net::{MS, Pair, both, least_time};
 
+    mod natnet {
+        use netns_test::lab::{Nat, WAIT_LIMIT};
+        use netns_test::netns_test;
+
+        use crate::behind::Homes;
+        use crate::packets::World;
+
+        #[netns_test]
+        fn test_public_ping() -> netns_test::Result<()> {
+            let homes = Homes::new([Nat::home(), Nat::home()]);
+            for host in homes.hosts {
+                homes.lab[host].wait(WAIT_LIMIT).reachable(homes.server)?;
+            }
+            Ok(())
+        }
+
+        #[netns_test]
+        fn test_private_ping() -> netns_test::Result<()> {
+            let homes = Homes::new([Nat::home(), Nat::home()]);
+            for host in homes.hosts {
+                let plan = homes.lab.plan();
+                assert!(!plan.can_reach(homes.server, host).ipv4);
+                assert!(plan.can_reach(host, homes.server).ipv4);
+                // No route leads there.
+                let inside = (homes.lab[host].ipv4(), 7);
+                let refused = homes.lab[homes.server]
+                    .run(|| std::net::TcpStream::connect(inside))
+                    .unwrap_err();
+                assert_eq!(refused.kind(), std::io::ErrorKind::NetworkUnreachable);
+            }
+            Ok(())
+        }
+
+        #[netns_test]
+        fn test_private_to_private_ping() -> netns_test::Result<()> {
+            let world = World::new(Nat::home());
+            world.lab[world.alice].wait(WAIT_LIMIT).reachable(world.bob)?;
+            let homes = Homes::new([Nat::home(), Nat::home()]);
+            assert!(!homes.lab.plan().can_reach(homes.hosts[0], homes.hosts[1]).ipv4);
+            Ok(())
+        }
+    }
+
     /// An interface gets a rate, then a delay, then a loss; each replaces the one before.
     #[netns_test]
     fn intfoptions() -> netns_test::Result<()> {

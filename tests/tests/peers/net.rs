@@ -82,6 +82,18 @@ impl Ends<'_> {
         [near, far]
     }
 
+    /// Returns a UDP socket on the first node, connected to one at a port of the second node.
+    pub(crate) fn sockets_to(self, port: u16) -> [UdpSocket; 2] {
+        let any: IpAddr = if self.is_ipv4 { [0; 4].into() } else { [0; 16].into() };
+        let bind = |node: NodeId, to| self.lab[node].run(|| UdpSocket::bind(to)).unwrap();
+        let sockets = [bind(self.from, (any, 0)), bind(self.to, (self.address(self.to), port))];
+        sockets[0].connect(sockets[1].local_addr().unwrap()).unwrap();
+        for socket in &sockets {
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        }
+        sockets
+    }
+
     /// Returns the time of a question and its answer.
     pub(crate) fn round_trip(self) -> Duration {
         let [near, far] = self.sockets();
@@ -90,6 +102,17 @@ impl Ends<'_> {
         assert_eq!(take(&far), b"question");
         far.send(b"answer").unwrap();
         assert_eq!(take(&near), b"answer");
+        start.elapsed()
+    }
+
+    /// Returns the time of a question and its answer over a new TCP connection.
+    pub(crate) fn tcp_round_trip(self) -> Duration {
+        let [mut near, mut far] = self.connection();
+        let start = Instant::now();
+        near.write_all(b"q").unwrap();
+        far.read_exact(&mut [0]).unwrap();
+        far.write_all(b"a").unwrap();
+        near.read_exact(&mut [0]).unwrap();
         start.elapsed()
     }
 
@@ -104,7 +127,12 @@ impl Ends<'_> {
 
     /// Returns a listener on the second node.
     pub(crate) fn listener(self) -> TcpListener {
-        let to = (self.address(self.to), 0);
+        self.listener_on(0)
+    }
+
+    /// Returns a listener at a port of the second node.
+    pub(crate) fn listener_on(self, port: u16) -> TcpListener {
+        let to = (self.address(self.to), port);
         self.lab[self.to].run(|| TcpListener::bind(to)).unwrap()
     }
 

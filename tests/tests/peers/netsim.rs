@@ -61,13 +61,38 @@ mod loss {
     }
 }
 
+mod nat {
+    use netns_test::lab::Nat;
+    use netns_test::netns_test;
+
+    use crate::net::both;
+    use crate::packets::World;
+
+    #[netns_test]
+    fn connect_to_outside_world() {
+        let world = World::new(Nat::home());
+        let ends = both(&world.lab, world.alice, world.a)[0];
+        let [_near, far] = ends.connection();
+        assert_eq!(far.peer_addr().unwrap().ip(), world.external());
+        ends.upload(100_000);
+    }
+}
+
 mod example {
     use std::sync::{Arc, Mutex};
 
-    use netns_test::lab::{Action, Impairment, Packet};
+    use netns_test::lab::{Action, Impairment, Nat, Packet};
     use netns_test::netns_test;
 
     use crate::net::Pair;
+    use crate::packets::World;
+
+    #[netns_test]
+    fn nat() {
+        let world = World::new(Nat::home());
+        let [machine, server] = [world.alice, world.a].map(|host| world.udp(host, 5000));
+        assert_eq!(machine.talks(&server), (world.external(), 5000).into());
+    }
 
     /// A condition sees each packet of the machine, whole frames; this one declines none.
     #[netns_test]

@@ -10,7 +10,7 @@ use crate::error::Failure;
 use crate::netlink;
 use crate::netlink::Netlink;
 use crate::netlink::link::{Kind, Link, MacVlanMode, New};
-use crate::netlink::nft::Table;
+use crate::netlink::nft::table::Table;
 use crate::netlink::qdisc;
 use crate::netlink::qdisc::Qdisc;
 use crate::sys::net::tun;

@@ -53,6 +53,8 @@ words! {
         Address = "address",
         /// A route was added or removed.
         Route = "route",
+        /// NATs or the firewall of a node were set or removed, or a NAT was restarted.
+        Rules = "rules",
         /// A program was started. Details: `pid`, `program`.
         Spawn = "spawned",
         /// A program has ended. Details: `pid`, `program`, `status` (`exited with status 3`).

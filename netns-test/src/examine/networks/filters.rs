@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use crate::evidence::facts::network::{Filter, Network};
 use crate::examine::gaps::{FILE, gap};
 use crate::examine::networks::tables;
-use crate::netlink::nft_rules;
+use crate::netlink::nft::rules;
 use crate::sys::fds::limited;
 
 /// Most rules of a network.
@@ -39,7 +39,7 @@ impl<'a> Filters<'a> {
     /// Reads rules that have dropped or rejected packets.
     pub(super) fn read(&self, network: &mut Network) {
         if self.has_nf_tables {
-            match nft_rules::dropping() {
+            match rules::dropping() {
                 Ok(found) => network.filters.extend(found.into_iter().take(MOST).map(filter)),
                 Err(error) => network.gaps.push(gap("the rules of nftables", &error)),
             }
@@ -55,7 +55,7 @@ impl<'a> Filters<'a> {
     }
 }
 
-fn filter(one: nft_rules::Dropping) -> Filter {
+fn filter(one: rules::Dropping) -> Filter {
     Filter {
         table: one.table,
         chain: one.chain,

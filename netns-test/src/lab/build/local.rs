@@ -8,6 +8,7 @@ use crate::addr::cidr::Cidr;
 use crate::addr::sysctl::Sysctl;
 use crate::error::{Failure, Result};
 use crate::lab::build::end;
+use crate::lab::build::nat;
 use crate::lab::build::sysctls::{refused, sysctls_of, without};
 use crate::lab::fabric::node::Made;
 use crate::lab::fabric::on_thread;
@@ -71,6 +72,9 @@ impl Guest {
     pub(crate) fn set(&self, plan: &Plan) -> Result<(), Failure> {
         let node = &plan.nodes()[self.node];
         end::prepare(node, ends(node.interfaces.iter()))?;
+        if nat::has_rules(node) {
+            self.journal.note_rules();
+        }
         let mut all = sysctls_of(node, false);
         all.try_for_each(|(name, value)| write(node, &name, value, &self.netlink, &self.journal))
     }
@@ -132,9 +136,11 @@ impl Guest {
         for (index, name) in self.found().into_iter().rev() {
             drop(self.netlink.ask_all(&[netlink::link::delete(name, index)]));
         }
+        let rules = self.journal.take_rules().then(|| nat::remove(&self.place, LABEL));
+        let rules = rules.and_then(Result::err).map(|failure| failure.to_string());
         let left = self.found().into_iter().map(|(_, name)| format!("remove {name}: it is there"));
         let left: Vec<String> =
-            left.chain(self.journal.take_back(&self.netlink, &self.place)).collect();
+            left.chain(rules).chain(self.journal.take_back(&self.netlink, &self.place)).collect();
         self.interfaces.clear();
         left.into_iter()
             .map(|left| format!("end of the lab in the caller's network: {left}"))

@@ -8,6 +8,7 @@ pub(crate) mod etc_files;
 pub(crate) mod hub;
 pub(crate) mod local;
 pub(crate) mod namespaces;
+pub(crate) mod nat;
 pub(crate) mod offloads;
 pub(crate) mod requests;
 pub(crate) mod sysctls;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::addr::mac::Mac;
 use crate::error::{Failure, Result};
 use crate::lab::build::end::LinkEnd;
+use crate::lab::build::nat;
 use crate::lab::build::offloads;
 use crate::lab::build::sysctls;
 use crate::lab::fabric::hub;
@@ -90,6 +91,8 @@ pub(crate) fn set_up_node(
     made: &Made,
     is_there: impl Fn(usize) -> bool,
 ) -> Result<()> {
+    // Before the first packet passes.
+    nat::apply(&plan.nodes()[node], &made.place)?;
     made.netlink.ask_all(&of_node(plan, node, indexes, made, &is_there)?)?;
     let of_plan = &plan.nodes()[node];
     let there = of_plan.interfaces.iter().enumerate().filter(|(at, _)| is_there(*at));

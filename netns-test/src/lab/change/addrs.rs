@@ -43,7 +43,8 @@ impl Node {
             self.check_removal("remove", &with_newer(&there, &old))?;
             let is_ipv4 = address.address().is_ipv4();
             let work = || self.change(here, interface, is_ipv4, &old, None);
-            self.journaled(fabric, here, |_| false, work)
+            self.journaled(fabric, here, |_| false, work)?;
+            fabric.forget_mappings(self.position(), &interface.name)
         })
     }
 
@@ -69,7 +70,8 @@ impl Node {
             }
             self.check_removal("remove", &with_newer(&here.netlink.belongings()?, &old))?;
             let work = || self.change(here, interface, is_ipv4, &old, Some(address));
-            self.journaled(fabric, here, is_own(interface.index, address), work)
+            self.journaled(fabric, here, is_own(interface.index, address), work)?;
+            fabric.forget_mappings(self.position(), &interface.name)
         })
     }
 

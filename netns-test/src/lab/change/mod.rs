@@ -1,5 +1,6 @@
 //! Changes of a running lab: addresses and routes of nodes, ends of links, impairments, partitions,
-//! power, schedules of these, and new nodes. The plan of the lab changes only with `extend`.
+//! NATs and firewalls, power, schedules of these, and new nodes. The plan of the lab changes only
+//! with `extend`.
 
 pub(crate) mod addrs;
 pub(crate) mod extend;
@@ -8,6 +9,7 @@ pub(crate) mod impairment;
 pub(crate) mod interface;
 pub(crate) mod lookup;
 pub(crate) mod move_link;
+pub(crate) mod nat;
 pub(crate) mod partition;
 pub(crate) mod power;
 pub(crate) mod routes;

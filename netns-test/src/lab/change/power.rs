@@ -4,14 +4,13 @@
 //! namespaces for the next power-on are made at power-off, and the ends wait there, down.
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::addr::link_local::link_local;
 use crate::error::{Failure, Result, located};
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::log;
-use crate::lab::build::etc_files;
+use crate::lab::build::etc_files::names::Names;
 use crate::lab::build::namespaces;
 use crate::lab::build::requests::set_up_node;
 use crate::lab::fabric::described;
@@ -137,7 +136,8 @@ impl Fabric {
         let links = fabric.links.lock();
         let is_on = || Failure::new("power on", node.name(), "it is on");
         let here = node.off().ok_or_else(is_on)?;
-        let now = current(&fabric.plan, &fabric.indexes, &links);
+        let planned = fabric.now();
+        let now = current(&planned, &fabric.indexes, &links);
         // Partitions apply before the first packet.
         let new = addresses(&now, at);
         let expected = fabric.partitions.expect(&fabric.nodes, &new, Some((at, Arc::clone(&here))));
@@ -151,11 +151,7 @@ impl Fabric {
         node.turn_on();
         fabric.follow_node(&links, at)?;
         fabric.reflect_node(&links, at)?;
-        let names = now.plan.hosts_text();
-        if names != fabric.plan.hosts_text() {
-            let written = node.run(|| etc_files::rewrite(Path::new("/etc/hosts"), names))?;
-            written.map_err(|error| node.failure("write", "/etc/hosts", &error))?;
-        }
+        Names::of(&now.plan).give(at, (node.name(), &here))?;
         fabric.partitions.arrived(&fabric.nodes, &new)?;
         carrying.iter().try_for_each(|end| fabric.wait_on_if_up(end))?;
         // VLANs and macvlans on these ends.
@@ -181,7 +177,9 @@ fn cut_off(
     here: &Namespaces,
     links: &[[End; 2]],
 ) -> Result<Result<(), Failure>> {
-    let next = Arc::new(Namespaces::new(namespaces::make_one(&fabric.plan, at)?));
+    let planned = fabric.now();
+    let names = Names::of(&planned);
+    let next = Arc::new(Namespaces::new(namespaces::make_one(&planned, &names, at)?));
     let own = links.iter().flatten().filter(|end| end.node == at);
     let there = next.place.network();
     let moves =

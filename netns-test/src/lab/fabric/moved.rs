@@ -193,7 +193,7 @@ fn subnets(plan: &Plan, segment: &SegmentPlan) -> Vec<Subnet> {
 mod tests {
     use super::*;
     use crate::lab::fabric::ends::LinkEnds;
-    use crate::lab::plan::routes::path::PathOutcome;
+    use crate::lab::plan::routes::outcome::PathOutcome;
     use crate::lab::topology::Topology;
 
     #[test]

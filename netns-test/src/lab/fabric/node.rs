@@ -50,6 +50,15 @@ pub(crate) struct Made {
     pub(crate) netlink: Netlink,
     /// Features that the kernel has refused to the node.
     pub(crate) limitations: Vec<Limitation>,
+    pub(crate) hosts: Mutex<HostsFile>,
+}
+
+/// `/etc/hosts` of a node.
+#[derive(Debug)]
+pub(crate) struct HostsFile {
+    pub(crate) text: Arc<str>,
+    /// False if other nodes have the same file.
+    pub(crate) is_own: bool,
 }
 
 #[derive(Debug)]

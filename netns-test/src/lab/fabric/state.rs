@@ -1,7 +1,7 @@
 //! The state of a lab, which all handles share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::error::Result;
 use crate::lab::fabric::ends::{End, LinkEnds};
@@ -15,8 +15,9 @@ use crate::lab::impair::hash::Seed;
 use crate::lab::plan::Plan;
 use crate::lab::plan::ifindex::Indexes;
 use crate::lab::plan::labels::name_of;
-use crate::lab::topology::NodeKind;
+use crate::lab::topology::{NodeKind, Topology};
 use crate::netlink;
+use crate::sys::lock::lock;
 
 /// A plan that has been built. `extend` makes a new one, which shares its parts with the old one.
 #[derive(Debug)]
@@ -25,7 +26,12 @@ pub(crate) struct Fabric {
     pub(crate) number: u32,
     /// Seed of all that happens to packets at random.
     pub(crate) seed: Seed,
-    pub(crate) plan: Plan,
+    /// Topology that was built, with all extensions.
+    pub(crate) topology: Topology,
+    pub(crate) plan: Arc<Plan>,
+    /// Topology and plan with the NATs and firewalls that were set while the lab runs; none as long
+    /// as they are as declared.
+    live: Mutex<Option<Live>>,
     /// The nodes, in the order of the plan.
     pub(crate) nodes: Vec<Arc<LiveNode>>,
     pub(crate) indexes: Indexes,
@@ -37,11 +43,18 @@ pub(crate) struct Fabric {
     pub(crate) hub: Option<Arc<Hub>>,
 }
 
+/// A topology in which NATs and firewalls are as they are now, and its plan.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    pub(crate) topology: Topology,
+    pub(crate) plan: Arc<Plan>,
+}
+
 impl Fabric {
     /// Returns the state of a lab whose nodes are `made`, in the order of the plan.
     pub(crate) fn new(
         seed: Seed,
-        plan: Plan,
+        (topology, plan): (Topology, Plan),
         indexes: Indexes,
         made: Vec<Made>,
         journal: Arc<Journal>,
@@ -55,16 +68,18 @@ impl Fabric {
             partitions: Arc::default(),
             journal,
             hub: None,
-            plan,
+            topology,
+            plan: Arc::new(plan),
+            live: Mutex::new(None),
             indexes,
         }
     }
 
     /// Returns the state of the lab after it was extended to `plan`, with `made` for its new nodes.
-    /// `hub` is its hub then, if it has one.
+    /// `hub` is its hub then, if it has one, and `live` what was set while it runs.
     pub(crate) fn grown(
         &self,
-        plan: Plan,
+        (topology, plan, live): (Topology, Arc<Plan>, Option<Live>),
         indexes: Indexes,
         made: Vec<Made>,
         hub: Option<Arc<Hub>>,
@@ -80,9 +95,29 @@ impl Fabric {
             partitions: Arc::clone(&self.partitions),
             journal: Arc::clone(&self.journal),
             hub,
+            topology,
             plan,
+            live: Mutex::new(live),
             indexes,
         }
+    }
+
+    /// Returns the plan with the NATs and firewalls that the nodes have now. Links are where the
+    /// topology has them.
+    pub(crate) fn now(&self) -> Arc<Plan> {
+        lock(&self.live)
+            .as_ref()
+            .map_or_else(|| Arc::clone(&self.plan), |live| Arc::clone(&live.plan))
+    }
+
+    /// Returns what was set while the lab runs.
+    pub(crate) fn live(&self) -> Option<Live> {
+        lock(&self.live).clone()
+    }
+
+    /// Replaces what was set while the lab runs. The caller has locked the links.
+    pub(crate) fn set_live(&self, live: Live) {
+        *lock(&self.live) = Some(live);
     }
 
     /// Makes the hub follow the states of the ends of links.

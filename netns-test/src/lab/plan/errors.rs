@@ -95,6 +95,10 @@ pub enum TopologyError {
     BadSysctl { node: String, name: String, why: &'static str },
     /// Impairment that a link cannot have; `why` is the reason with advice.
     BadImpairment { place: String, why: String },
+    /// NAT or forwarded port that a router cannot have; `why` is the reason with advice.
+    BadNat { place: String, why: String },
+    /// Firewall that a node cannot have; `why` is the reason with advice.
+    BadFirewall { place: String, why: String },
     /// Same Ethernet address of two interfaces.
     DuplicateMac { mac: String, places: [String; 2] },
 }
@@ -298,7 +302,9 @@ impl TopologyError {
                 format!("`{node}`: `stp` is for switches; remove it")
             }
             Self::BadSysctl { node, name, why } => format!("`{node}`: sysctl `{name}`: {why}"),
-            Self::BadImpairment { place, why } => format!("{place}: {why}"),
+            Self::BadImpairment { place, why }
+            | Self::BadNat { place, why }
+            | Self::BadFirewall { place, why } => format!("{place}: {why}"),
             Self::DuplicateMac { mac, places: [a, b] } => {
                 format!("{mac} is the Ethernet address of {a} and of {b}; change one")
             }

@@ -12,20 +12,27 @@ pub(crate) mod impairment;
 pub(crate) mod interfaces;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod labels;
+pub(crate) mod nat;
+pub(crate) mod owners;
 pub(crate) mod routes;
 pub(crate) mod segments;
 pub(crate) mod solve;
 pub(crate) mod union_find;
 pub(crate) mod vxlan;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 
 use crate::addr::cidr::{Cidr, Subnet};
 
 use crate::addr::mac::Mac;
+use crate::lab::plan::hosts_file::texts::HostsFiles;
 use crate::lab::plan::impairment::ImpairmentPlan;
+use crate::lab::plan::nat::exposure::Exposures;
+use crate::lab::plan::nat::realms::Realms;
+use crate::lab::plan::nat::{FirewallPlan, NatPlan};
+pub use crate::lab::plan::owners::InterfaceRef;
+use crate::lab::plan::owners::Owners;
 use crate::lab::plan::routes::fib::Fib;
 use crate::lab::topology::id::Ids;
 use crate::lab::topology::model::link_label;
@@ -43,12 +50,16 @@ pub struct Plan {
     pub(crate) nodes: Vec<NodePlan>,
     pub(crate) links: Vec<LinkPlan>,
     pub(crate) segments: Vec<SegmentPlan>,
-    /// Interface of each address of the lab.
-    pub(crate) owners: HashMap<IpAddr, InterfaceRef>,
+    /// Interfaces by address.
+    pub(crate) owners: Owners,
     /// Forwarding table of each node.
     pub(crate) fibs: Vec<Fib>,
     /// Contents of `/etc/hosts` on nodes with addresses.
-    pub(crate) hosts_file: String,
+    pub(crate) hosts: HostsFiles,
+    /// Realms of IPv4 and IPv6.
+    pub(crate) realms: [Realms; 2],
+    /// Forwarded ports and 1:1 addresses of NATs.
+    pub(crate) exposures: Exposures,
 }
 
 /// One node of a plan.
@@ -71,6 +82,10 @@ pub struct NodePlan {
     /// All addresses, IPv4 before IPv6. The first one of each family is the one that most nodes
     /// can reach.
     pub addresses: Vec<IpAddr>,
+    /// NATs of a router, each on an outside interface of its own.
+    pub nats: Vec<NatPlan>,
+    /// Firewall.
+    pub firewall: Option<FirewallPlan>,
 }
 
 /// One interface of a node.
@@ -138,16 +153,6 @@ pub enum InterfaceKind {
         /// UDP port of all ends.
         port: u16,
     },
-}
-
-/// Reference to an interface of a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub struct InterfaceRef {
-    /// Index of the node in [`Plan::nodes`].
-    pub node: usize,
-    /// Index of the interface in [`NodePlan::interfaces`].
-    pub interface: usize,
 }
 
 /// A route of a node.
@@ -310,7 +315,7 @@ impl Plan {
 /// Writes the nodes, links and segments; all other fields follow from them.
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ids: _, nodes, links, segments, owners: _, fibs: _, hosts_file: _ } = self;
+        let Self { nodes, links, segments, .. } = self;
         let mut text = f.debug_struct("Plan");
         text.field("nodes", nodes).field("links", links).field("segments", segments).finish()
     }

@@ -1,16 +1,20 @@
 //! Computation of the plan: the steps in their order, and the plans of nodes and links. Pure.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
-
 use crate::lab::plan::addresses;
 use crate::lab::plan::addresses::order;
 use crate::lab::plan::checks;
 use crate::lab::plan::errors::{TopologyError, TopologyErrors};
 use crate::lab::plan::hosts_file;
+use crate::lab::plan::hosts_file::texts::HostsFiles;
 use crate::lab::plan::impairment::check;
 use crate::lab::plan::interfaces;
 use crate::lab::plan::interfaces::Draft;
+use crate::lab::plan::nat::borders;
+use crate::lab::plan::nat::exposure::Exposures;
+use crate::lab::plan::nat::realms::Realms;
+use crate::lab::plan::nat::view::View;
+use crate::lab::plan::nat::{declared, set};
+use crate::lab::plan::owners::Owners;
 use crate::lab::plan::routes::fib::Fib;
 use crate::lab::plan::routes::shortest_paths;
 use crate::lab::plan::routes::static_routes;
@@ -53,17 +57,21 @@ impl Topology {
         let mut drafts = interfaces::all(self, &mut errors);
         interfaces::macs(self, &mut drafts, &mut errors);
         let (mut segments, of_links) = segments::find(self, &mut drafts, &mut errors);
-        addresses::assign(self, &mut drafts, (&mut segments, &of_links), &mut errors);
+        let nats = declared::find(self, &drafts, &mut errors);
+        addresses::assign(self, (&mut drafts, &nats), (&mut segments, &of_links), &mut errors);
         segments::mtus(self, &mut drafts, (&mut segments, &of_links), &mut errors);
         let links = links(self, &drafts, (&segments, &of_links), &mut errors);
         let mut nodes: Vec<NodePlan> =
             self.nodes.iter().zip(drafts).map(|(node, drafts)| planned(node, drafts)).collect();
+        set::nats(self, &nats, (&mut nodes, &segments), &mut errors);
         order::order(&mut nodes, &segments);
         static_routes::routes(self, &mut nodes, &segments, &mut errors);
         shortest_paths::compute(&mut nodes, &segments);
-        let (owners, fibs, hosts_file) = (HashMap::new(), Vec::new(), String::new());
-        let ids = self.ids.clone();
-        let mut plan = Plan { ids, nodes, links, segments, owners, fibs, hosts_file };
+        set::firewalls(self, (&mut nodes, &segments), &mut errors);
+        let (ids, realms) = (self.ids.clone(), [0, 1].map(|_| Realms::one(segments.len())));
+        let (owners, fibs, exposures) = (Owners::default(), Vec::new(), Exposures::default());
+        let hosts = HostsFiles::default();
+        let mut plan = Plan { ids, nodes, links, segments, owners, fibs, hosts, realms, exposures };
         plan.derive();
         vxlan::connect(self, &mut plan, &mut errors);
         if errors.is_empty() { Ok(plan) } else { Err(TopologyErrors::new(errors)) }
@@ -71,23 +79,30 @@ impl Topology {
 }
 
 impl Plan {
-    /// Computes what follows from the nodes: interfaces by address, forwarding tables, names.
+    /// Computes what follows from the nodes: interfaces by address, forwarding tables, realms,
+    /// names.
     pub(crate) fn derive(&mut self) {
-        let Self { ids: _, nodes, links: _, segments: _, owners, fibs, hosts_file } = self;
-        *owners = nodes.iter().enumerate().flat_map(owned).collect();
+        let Self { ids: _, nodes, links: _, segments, owners, fibs, hosts, realms, exposures } =
+            self;
+        *owners = owned(nodes);
         *fibs = nodes.iter().map(fib).collect();
-        *hosts_file = hosts_file::text(nodes);
+        *realms = [true, false].map(|is_ipv4| borders::realms(nodes, segments, is_ipv4));
+        let view = View { nodes, realms };
+        *exposures = view.exposures();
+        *hosts = hosts_file::all(&view, exposures);
     }
 }
 
-/// Returns the addresses of a node with their interfaces.
-fn owned((node, of_plan): (usize, &NodePlan)) -> Vec<(IpAddr, InterfaceRef)> {
-    let interfaces = of_plan.interfaces.iter().enumerate();
-    let owned = interfaces.flat_map(|(interface, one)| {
-        let place = InterfaceRef { node, interface };
-        one.addresses.iter().map(move |address| (address.address(), place))
-    });
-    owned.collect()
+/// Finds the owners of all addresses.
+fn owned(nodes: &[NodePlan]) -> Owners {
+    let mut owners = Owners::default();
+    for (node, of_plan) in nodes.iter().enumerate() {
+        for (interface, one) in of_plan.interfaces.iter().enumerate() {
+            let place = InterfaceRef { node, interface };
+            one.addresses.iter().for_each(|address| owners.add(address.address(), place));
+        }
+    }
+    owners
 }
 
 /// Returns the plans of the links. Links with an unknown end are left out; they are errors.
@@ -133,11 +148,13 @@ fn planned(node: &Node, drafts: Vec<Draft<'_>>) -> NodePlan {
         routes: Vec::new(),
         sysctls: own.chain(node.sysctls.iter().cloned()).collect(),
         addresses: Vec::new(),
+        nats: Vec::new(),
+        firewall: None,
     }
 }
 
 /// Returns the forwarding table of a node: the subnets of its interfaces, then its routes.
-fn fib(node: &NodePlan) -> Fib {
+pub(crate) fn fib(node: &NodePlan) -> Fib {
     let interfaces = node.interfaces.iter().enumerate();
     let connected = interfaces.flat_map(|(index, interface)| {
         interface.addresses.iter().map(move |address| (address.subnet(), index, None))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::lab::plan::errors::TopologyError;
-use crate::lab::plan::routes::path::PathOutcome;
+use crate::lab::plan::routes::outcome::PathOutcome;
 use crate::lab::plan::segments::DEFAULT_MTU;
 use crate::lab::plan::{InterfaceKind, Plan, SegmentKind, SegmentPlan};
 use crate::lab::topology::Topology;
@@ -70,7 +70,8 @@ fn check(topology: &Topology, plan: &Plan, vni: u32, members: &Members) -> Vec<T
 /// Returns the first address of a node that is not on a tunnel itself.
 fn end(plan: &Plan, node: usize, is_ipv4: bool) -> Option<IpAddr> {
     let is_outside = |address: &&IpAddr| {
-        let segment = plan.owners.get(*address).map(|&place| plan.interface(place).segment);
+        let owner = plan.owners.on(node, **address);
+        let segment = owner.map(|place| plan.interface(place).segment);
         address.is_ipv4() == is_ipv4 && segment.is_some_and(|at| !plan.segments[at].is_overlay())
     };
     plan.nodes[node].addresses.iter().find(is_outside).copied()
@@ -124,11 +125,13 @@ fn least_mtu(plan: &Plan, ends: &Ends) -> Result<u32, [usize; 2]> {
     let mut least = None;
     for &node in ends.keys() {
         for (&peer, &address) in ends.iter().filter(|&(&peer, _)| peer != node) {
+            let mut last = node;
             let end = plan.walk(node, address, |at, interface| {
+                last = at;
                 let mtu = interface.map(|interface| plan.nodes[at].interfaces[interface].mtu);
                 least = least.into_iter().chain(mtu).min();
             });
-            if end != PathOutcome::Arrived {
+            if end != PathOutcome::Arrived || last != peer {
                 return Err([node, peer]);
             }
         }

@@ -12,7 +12,7 @@ use crate::evidence::body;
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::log;
 use crate::lab::build::assemble::{Own, assemble};
-use crate::lab::build::etc_files::Covered;
+use crate::lab::build::etc_files::names::Names;
 use crate::lab::build::local::Guest;
 use crate::lab::fabric::described;
 use crate::lab::fabric::hub::lost::note_lost;
@@ -50,8 +50,6 @@ use crate::sys::process;
 /// process still exists ten seconds after it was killed, or if the caller's own network could not
 /// be restored.
 pub struct Lab {
-    /// Topology that was built, with all extensions.
-    topology: Topology,
     fabric: Arc<Fabric>,
     nodes: Vec<Node>,
     links: Vec<Link>,
@@ -63,7 +61,7 @@ pub struct Lab {
 }
 
 /// Names of nodes or links, in the order of declaration. `Debug` prints the first ones.
-struct Names(Vec<String>);
+struct NodeNames(Vec<String>);
 
 /// Number of names of nodes, and of links, in the `Debug` text of a lab.
 const NAMED: usize = 8;
@@ -105,31 +103,32 @@ impl Topology {
 
     fn try_build(&self) -> Result<Lab> {
         let plan = self.plan()?;
-        let common = Common::new(plan.hosts_text());
+        let names = Names::of(&plan);
         let name = || body::name().unwrap_or_default();
         let seed = env::seed().map_or_else(|| Seed::of_test(name()), Seed);
-        let (fabric, own) = assemble(plan, seed)?;
+        let (fabric, own) = assemble(self.clone(), (plan, &names), seed)?;
+        let common = Common::new(names, own.covered.as_ref());
         if fabric.nodes.iter().any(|node| node.kind() == NodeKind::Local) {
             // Programs on the caller's own node inherit the namespaces of this thread.
             common.programs.prepare()?;
         }
-        Ok(Lab::new(self.clone(), Arc::new(fabric), (common, own)))
+        Ok(Lab::new(Arc::new(fabric), (common, own)))
     }
 }
 
 impl Lab {
-    fn new(topology: Topology, fabric: Arc<Fabric>, (common, own): (Common, Own)) -> Self {
+    fn new(fabric: Arc<Fabric>, (common, own): (Common, Own)) -> Self {
         let (builder, panics) = (process::id(), Panics::default());
         let (nodes, links) = (Vec::new(), Vec::new());
-        let mut lab = Self { topology, fabric, nodes, links, panics, builder, common, own };
+        let mut lab = Self { fabric, nodes, links, panics, builder, common, own };
         lab.make_handles();
         lab.describe("built");
         lab
     }
 
     /// Replaces the state of the lab by that of an extended one.
-    pub(crate) fn grow_into(&mut self, topology: Topology, fabric: Arc<Fabric>) {
-        (self.topology, self.fabric) = (topology, fabric);
+    pub(crate) fn grow_into(&mut self, fabric: Arc<Fabric>) {
+        self.fabric = fabric;
         self.make_handles();
         described::report_networks(&self.fabric);
         self.describe("extended");
@@ -164,13 +163,9 @@ impl Lab {
         &self.common.programs
     }
 
-    /// Makes the names in this text of `/etc/hosts` known to waits.
-    pub(crate) fn rename(&self, names: &str) {
-        self.common.rename(names);
-    }
-
-    pub(crate) fn covered(&self) -> Option<&Covered> {
-        self.own.covered.as_ref()
+    /// Writes these names to existing nodes, and makes them known to waits.
+    pub(crate) fn rename(&self, names: Names) -> Result<()> {
+        self.common.rename(&self.fabric.nodes, names)
     }
 
     pub(crate) fn own(&mut self) -> &mut Own {
@@ -214,10 +209,6 @@ impl Lab {
         });
         let there: Vec<_> = there.collect();
         limitation::sentences(there.iter().map(|(name, all)| (*name, all.as_slice())))
-    }
-
-    pub(crate) fn topology(&self) -> &Topology {
-        &self.topology
     }
 
     /// Does the same as [`note`](crate::note()): adds a line to the timeline that a failed test
@@ -272,15 +263,15 @@ impl Lab {
 
 impl fmt::Debug for Lab {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nodes = Names(self.nodes().map(|node| node.name().to_owned()).collect());
+        let nodes = NodeNames(self.nodes().map(|node| node.name().to_owned()).collect());
         let links = 0..self.links.len();
-        let links = Names(links.map(|at| self.fabric.plan.link_name(at)).collect());
+        let links = NodeNames(links.map(|at| self.fabric.plan.link_name(at)).collect());
         f.debug_struct("Lab").field("nodes", &nodes).field("links", &links).finish()
     }
 }
 
 /// `3 (client, server, home)`
-impl fmt::Debug for Names {
+impl fmt::Debug for NodeNames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = self.0[..self.0.len().min(NAMED)].join(", ");
         let more = if self.0.len() > NAMED { ", …" } else { "" };

@@ -121,7 +121,8 @@ impl Link {
     }
 
     fn try_up(&self) -> Result<()> {
-        let Fabric { plan, nodes, indexes, links, .. } = &*self.fabric;
+        let Fabric { nodes, indexes, links, .. } = &*self.fabric;
+        let plan = &*self.fabric.now();
         let links = links.lock();
         let ends = &links[self.at];
         self.set_up(&links, true)?;

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use crate::lab::impair::frame::samples::Random;
 use crate::lab::plan::diff;
-use crate::lab::plan::diff::{NodeGrowth, declared};
+use crate::lab::plan::diff::NodeGrowth;
 use crate::lab::{
-    Impairment, InterfaceKind, LinkId, MacvlanMode, NodeId, NodeKind, NodePlan, Plan, Topology,
+    Firewall, Impairment, InterfaceKind, LinkId, Nat, NodeId, NodeKind, NodePlan, Plan, Topology,
+    Traffic, Transport,
 };
 
 /// A declaration; nodes and links are positions among those declared before.
@@ -38,6 +39,21 @@ enum Declaration {
     },
     Sysctl {
         node: usize,
+    },
+    /// NAT on a link that was declared before.
+    Nat {
+        node: usize,
+        link: usize,
+        is_symmetric: bool,
+    },
+    Forward {
+        node: usize,
+        link: usize,
+        to: usize,
+    },
+    Firewall {
+        node: usize,
+        port: u16,
     },
 }
 
@@ -78,6 +94,18 @@ fn declare(all: &[Declaration]) -> Topology {
             Declaration::Sysctl { node } => {
                 net.node(nodes[node]).sysctl("net.ipv4.tcp_syn_retries", at);
             }
+            Declaration::Nat { node, link, is_symmetric } => {
+                let nat = if is_symmetric { Nat::symmetric() } else { Nat::home() };
+                net.nat(nodes[node], links[link], nat);
+            }
+            Declaration::Forward { node, link, to } => {
+                let port = at as u16 + 1;
+                net.forward_port(nodes[node], links[link], Transport::Udp, port, nodes[to], 9);
+            }
+            Declaration::Firewall { node, port } => {
+                let firewall = Firewall::home().allow_in(Traffic::tcp(port));
+                net.firewall(nodes[node], firewall);
+            }
         }
     }
     net
@@ -90,7 +118,7 @@ fn draw(random: &mut Random) -> Vec<Declaration> {
     let (mut nodes, mut ends): (usize, Vec<[usize; 2]>) = (2, Vec::new());
     for _ in 0..8 + random.below(25) {
         let node = random.below(nodes);
-        let next = match random.below(12) {
+        let next = match random.below(16) {
             0..3 => Declaration::Node(kinds[random.below(4)]),
             3 => Declaration::Dummy { node },
             4 => Declaration::Address { node },
@@ -100,6 +128,17 @@ fn draw(random: &mut Random) -> Vec<Declaration> {
                 let node = ends[link][random.below(2)];
                 Declaration::Vlan { node, link, vid: 1 + random.below(3) as u16 }
             }
+            12 | 13 if !ends.is_empty() => {
+                let link = random.below(ends.len());
+                let (node, is_symmetric) = (ends[link][random.below(2)], random.below(2) == 0);
+                Declaration::Nat { node, link, is_symmetric }
+            }
+            14 if !ends.is_empty() => {
+                let link = random.below(ends.len());
+                let (node, to) = (ends[link][random.below(2)], random.below(nodes));
+                Declaration::Forward { node, link, to }
+            }
+            15 => Declaration::Firewall { node, port: 1 + random.below(9) as u16 },
             7 | 8 if !ends.is_empty() => {
                 let link = random.below(ends.len());
                 let from = (random.below(2) == 0).then(|| ends[link][random.below(2)]);
@@ -157,6 +196,8 @@ fn check_node(before: &NodePlan, after: &NodePlan, places: &[usize], growth: &No
     routes.retain(|destination, _| !growth.lost.contains(destination));
     let expected = after.routes.iter().map(|route| (route.destination, route)).collect();
     assert_eq!(routes, expected, "{name}");
+    let rules = [before, after].map(|node| (&node.nats, &node.firewall));
+    assert_eq!(growth.has_new_rules, rules[0] != rules[1], "{name}");
     let mut sysctls: BTreeMap<_, _> = before.sysctls.iter().cloned().collect();
     sysctls.extend(growth.sysctls.iter().cloned());
     assert_eq!(sysctls, after.sysctls.iter().cloned().collect(), "{name}");
@@ -233,110 +274,4 @@ fn declarations_that_join_no_segments_are_always_additions() {
             check(&prefix, &whole, &diff::between(&prefix, &whole).unwrap());
         }
     }
-}
-
-/// Returns the error of extending `old` to `new`, or an empty text.
-fn refusal(old: &Topology, new: &Topology) -> String {
-    let (before, after) = (old.plan().unwrap(), new.plan().unwrap());
-    let checked = declared::check(old, new).and_then(|()| diff::between(&before, &after));
-    checked.map_or_else(|failure| failure.to_string(), |_| String::new())
-}
-
-#[test]
-fn an_extra_interface_that_is_missing_is_refused() {
-    let mut net = Topology::new();
-    let (a, b, switch) = (net.host("a"), net.host("b"), net.switch("switch"));
-    let link = net.link(a, switch).name("wire").id();
-    net.link(b, switch);
-    type Extra = fn(&mut Topology, [NodeId; 3], LinkId);
-    let extras: [(&str, Extra); 4] = [
-        ("interface d0 of a", |net, [a, ..], _| {
-            net.node(a).dummy("d0", ());
-        }),
-        ("VLAN 7 on link `wire` (a to switch) of a", |net, [a, ..], link| {
-            net.node(a).vlan(link, 7, ());
-        }),
-        ("interface mv0 of a", |net, [a, ..], link| {
-            net.node(a).macvlan(link, "mv0", MacvlanMode::Bridge, ());
-        }),
-        ("VXLAN 9 of a", |net, [a, b, _], _| {
-            net.node(a).vxlan(9, [b], ());
-            net.node(b).vxlan(9, [a], ());
-        }),
-    ];
-    let declared = |missing: Option<usize>| {
-        let mut net = net.clone();
-        for (_, (_, declare)) in extras.iter().enumerate().filter(|(at, _)| Some(*at) != missing) {
-            declare(&mut net, [a, b, switch], link);
-        }
-        net
-    };
-    let whole = declared(None);
-    assert_eq!(refusal(&whole, &whole.clone()), "");
-    for (missing, (object, _)) in extras.iter().enumerate() {
-        let message = refusal(&whole, &declared(Some(missing)));
-        let expected = format!("extend {object}: the topology lacks it");
-        assert!(message.starts_with(&expected), "{message}");
-    }
-    let mut stp = net.clone();
-    stp.node(switch).stp();
-    let expected = "extend br0 of switch: its kind would change";
-    assert!(refusal(&stp, &net).starts_with(expected), "{}", refusal(&stp, &net));
-}
-
-#[test]
-fn impairments_of_a_link_change_and_its_kind_does_not() {
-    let mut net = Topology::new();
-    let (a, b) = (net.host("a"), net.host("b"));
-    let (direct, other) = (net.link(a, b).id(), net.link(a, b).impairable().id());
-    let lossy = Impairment::new().loss("1%");
-    let mut new = net.clone();
-    new.impair(other, lossy.clone());
-    assert_eq!(refusal(&net, &new), "");
-    let growth = diff::between(&net.plan().unwrap(), &new.plan().unwrap()).unwrap();
-    let planned = new.plan().unwrap().links()[1].impairments.clone().unwrap();
-    assert_eq!(growth.impairments, [(1, planned)]);
-    new.impair(direct, lossy);
-    let expected = "extend link a to b: it was built as a direct veth pair, which has no \
-                    impairments declare it `impairable()`, or call `impairable_links()` before \
-                    `build()`";
-    assert_eq!(refusal(&net, &new).replace("\n  ", " "), expected);
-    let mut all = net.clone();
-    all.impairable_links();
-    assert!(refusal(&net, &all).starts_with("extend link a to b: it was built as a direct"));
-    let expected = "extend link a to b: its kind to a direct veth pair would change";
-    assert!(refusal(&all, &net).starts_with(expected), "{}", refusal(&all, &net));
-}
-
-#[test]
-fn offloads_of_a_link_do_not_change() {
-    let plan = |offloads| {
-        let mut net = Topology::new();
-        let (a, b) = (net.host("a"), net.host("b"));
-        net.link(a, b).offloads(offloads);
-        net.plan().unwrap()
-    };
-    let message = diff::between(&plan(true), &plan(false)).unwrap_err().to_string();
-    assert!(message.starts_with("extend link a to b: its offloads would change"), "{message}");
-}
-
-/// Clones that have been extended in different ways.
-#[test]
-fn an_address_that_would_become_the_primary_one_is_refused() {
-    let mut net = Topology::new();
-    let (a, b) = (net.host("a"), net.host("b"));
-    net.link(a, b).addrs("192.0.2.1/24", ());
-    let with = |addresses: &[&str]| {
-        let mut net = net.clone();
-        for address in addresses {
-            net.node(a).addr("eth0", *address);
-        }
-        net
-    };
-    let [second, third] = ["192.0.2.2/24", "192.0.2.3/24"];
-    assert_eq!(refusal(&with(&[second]), &with(&[second, third])), "");
-    let message = refusal(&with(&[third]), &with(&[second, third]));
-    assert!(message.starts_with("extend eth0 of a: its addresses would change"), "{message}");
-    let message = refusal(&with(&[second]), &with(&[]));
-    assert!(message.starts_with("extend address 192.0.2.2/24 on eth0 of a: "), "{message}");
 }

@@ -9,7 +9,11 @@ pub(crate) mod extension;
 pub(crate) mod extras;
 pub(crate) mod golden;
 pub(crate) mod impairments;
+pub(crate) mod nat;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod nat_rules;
 pub(crate) mod random;
+pub(crate) mod refused_extension;
 pub(crate) mod shapes;
 pub(crate) mod stability;
 

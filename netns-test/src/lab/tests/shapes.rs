@@ -1,7 +1,7 @@
 //! Networks of common shapes: every node can reach every other one.
 
 use crate::lab::tests::{address, assert_all_reachable, check_invariants};
-use crate::lab::{NodeId, Topology};
+use crate::lab::{Firewall, Nat, NodeId, Topology, Transport};
 
 /// Returns hosts on one switch.
 fn star(count: usize) -> (Topology, Vec<NodeId>) {
@@ -212,6 +212,23 @@ fn the_first_address_is_the_one_that_most_can_reach() {
 #[test]
 #[ignore = "a measurement"]
 fn planning_time() {
+    /// Returns a carrier with homes behind NATs, two nodes each.
+    fn homes(count: usize) -> Topology {
+        let mut net = Topology::new();
+        let (server, carrier) = (net.host("server"), net.router("carrier"));
+        let uplink = net.link(server, carrier).id();
+        net.nat(carrier, uplink, Nat::full_cone());
+        for at in 0..count {
+            let (home, host) = (net.router(format!("home{at}")), net.host(format!("host{at}")));
+            let wan = net.link(carrier, home).id();
+            net.link(home, host).subnet("192.168.1.0/24");
+            net.nat(home, wan, Nat::home());
+            net.firewall(home, Firewall::home());
+            net.forward_port(home, wan, Transport::Tcp, 80, host, 80);
+        }
+        net
+    }
+
     let shapes = [
         ("star 200", star(200).0),
         ("routed star 200", routed_star(200).0),
@@ -219,6 +236,7 @@ fn planning_time() {
         ("routed star 1000", routed_star(1000).0),
         ("line 30", row(30, false).0),
         ("mesh 12", mesh(12).0),
+        ("homes 200", homes(200)),
     ];
     for (name, net) in shapes {
         let best = (0..20).map(|_| {

@@ -70,6 +70,12 @@ impl Ids {
         NodeId { number: self.nodes[index], index: index as u32 }
     }
 
+    /// Returns the id of the link at `index`.
+    #[cfg(all(target_os = "linux", not(miri)))]
+    pub(crate) fn link_id(&self, index: usize) -> LinkId {
+        LinkId { number: self.links[index], index: index as u32 }
+    }
+
     /// Returns the index of a node, or `None` for the id of another topology.
     pub(crate) fn node(&self, id: NodeId) -> Option<usize> {
         let index = id.index as usize;

@@ -7,6 +7,7 @@ pub(crate) mod input;
 pub(crate) mod link;
 pub(crate) mod model;
 pub(crate) mod names;
+pub(crate) mod nat;
 pub(crate) mod node;
 pub(crate) mod quantity;
 pub(crate) mod regions;
@@ -19,6 +20,11 @@ pub use crate::lab::topology::id::{LinkId, NodeId};
 pub use crate::lab::topology::impairment::Impairment;
 pub use crate::lab::topology::link::LinkSpec;
 pub use crate::lab::topology::model::{MacvlanMode, NodeKind};
+pub use crate::lab::topology::nat::Nat;
+pub use crate::lab::topology::nat::firewall::Firewall;
+pub use crate::lab::topology::nat::model::{
+    Filtering, FirewallAction, FirewallDirection, Ipv6Nat, Mapping, Traffic, Transport,
+};
 pub use crate::lab::topology::node::NodeSpec;
 pub use crate::lab::topology::regions::{RegionRouters, Regions};
 pub use crate::lab::topology::schedule::Schedule;
@@ -29,6 +35,7 @@ use crate::lab::topology::id::Ids;
 use crate::lab::topology::impairment::model::LinkImpairments;
 use crate::lab::topology::input::SubnetArg;
 use crate::lab::topology::model::{Link, LinkEnd, Node};
+use crate::lab::topology::nat::declared::{DeclaredFirewall, DeclaredForward, DeclaredNat};
 
 /// Default pools of subnets: `10.0.0.0/8` and `fd6e:6574:6e73::/48`.
 ///
@@ -80,6 +87,9 @@ pub struct Topology {
     pub(crate) pools: [SubnetArg; 2],
     /// Number of declared links and extra interfaces.
     pub(crate) declared: usize,
+    pub(crate) nats: Vec<DeclaredNat>,
+    pub(crate) forwards: Vec<DeclaredForward>,
+    pub(crate) firewalls: Vec<DeclaredFirewall>,
 }
 
 impl Topology {
@@ -95,6 +105,9 @@ impl Topology {
             is_impairable: false,
             pools: DEFAULT_POOLS.map(SubnetArg::from),
             declared: 0,
+            nats: Vec::new(),
+            forwards: Vec::new(),
+            firewalls: Vec::new(),
         }
     }
 

@@ -92,7 +92,11 @@ impl Row {
 
 fn of_event(event: &Event, is_cited: bool) -> Row {
     let explains = match event.kind {
-        EventKind::Panic | EventKind::Link | EventKind::Partition | EventKind::Power => true,
+        EventKind::Panic
+        | EventKind::Link
+        | EventKind::Partition
+        | EventKind::Power
+        | EventKind::Rules => true,
         EventKind::Exit => event.detail("status").is_some_and(|status| !status.ends_with(" 0")),
         _ => false,
     };

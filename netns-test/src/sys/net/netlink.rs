@@ -18,6 +18,13 @@ pub(crate) fn open(protocol: i32) -> io::Result<OwnedFd> {
     Ok(adopt(Errno::result(socket)?))
 }
 
+/// Makes room for a datagram of this length, up to the limit of the machine (socket(7),
+/// `SO_SNDBUF`).
+#[cfg(feature = "lab")]
+pub(crate) fn reserve(socket: BorrowedFd<'_>, length: usize) -> io::Result<()> {
+    Ok(nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::SndBuf, &length)?)
+}
+
 /// Sends one datagram to the kernel.
 pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     // SAFETY: the kernel reads as many bytes as the slice has.

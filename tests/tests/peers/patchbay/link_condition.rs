@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Instant;
 
-use netns_test::lab::{Impairment, LossPlan, Packet};
+use netns_test::lab::{Impairment, LossPlan, Nat, Packet};
 use netns_test::{LinkId, NodeId, Topology, netns_test};
 use netns_test_tests::eventually;
 
@@ -18,10 +18,18 @@ const MBIT: u64 = 1_000_000;
 
 /// Builds hosts at the ends of two links with a router between them.
 fn two_hops(near: Impairment, far: Impairment) -> (Pair, LinkId) {
+    over_a_router(near, far, None)
+}
+
+/// Builds them with a NAT on the router.
+fn over_a_router(near: Impairment, far: Impairment, nat: Option<Nat>) -> (Pair, LinkId) {
     let mut net = Topology::new();
     let (client, home, server) = (net.host("client"), net.router("home"), net.host("server"));
     let access = net.link(client, home).impair(near).id();
     let wan = net.link(home, server).impair(far).id();
+    if let Some(nat) = nat {
+        net.nat(home, wan, nat);
+    }
     let lab = net.build().unwrap();
     (Pair { lab, client, server, wan }, access)
 }
@@ -95,11 +103,10 @@ fn rate_asymmetric() {
     }
 }
 
-/// The home router does not translate addresses: there is no NAT yet.
 #[netns_test]
 fn rate_multihop_bottleneck() {
     for (near, far) in [(slow(50 * MBIT), slow(2 * MBIT)), (slow(2 * MBIT), slow(50 * MBIT))] {
-        let (pair, _) = two_hops(near, far);
+        let (pair, _) = over_a_router(near, far, Some(Nat::home()));
         for ends in pair.both() {
             assert!(ends.upload(50_000) >= least_time(50_000, 2 * MBIT));
         }
@@ -170,13 +177,12 @@ fn latency_upload_download() {
     }
 }
 
-/// The home router does not translate addresses: there is no NAT yet.
 #[netns_test]
 fn latency_multihop_chain() {
     let delay = |count| Impairment::new().delay(count * MS);
-    let (pair, _) = two_hops(delay(10), delay(15));
+    let (pair, _) = over_a_router(delay(10), delay(15), Some(Nat::home()));
     for ends in pair.both() {
-        assert!(ends.round_trip() >= 50 * MS);
+        assert!(ends.tcp_round_trip() >= 50 * MS);
     }
 }
 

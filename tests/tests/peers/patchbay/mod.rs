@@ -1,7 +1,15 @@
 //! Tests of patchbay.
 
+mod firewall;
+mod hairpin;
+mod holepunch;
 mod link_condition;
+mod nat;
+mod nat_rebind;
+mod preset;
 mod region;
+mod route;
+mod smoke;
 
 mod mtu {
     use std::io::Write as _;
@@ -51,49 +59,91 @@ mod mtu {
     }
 }
 
-/// Kinds of routers. Home routers, carriers and NAT64 are missing: there is no NAT yet.
-mod preset {
-    use std::io::ErrorKind;
-
-    use netns_test::lab::{Action, Packet};
+mod ipv6 {
+    use netns_test::lab::{Firewall, Nat};
     use netns_test::{Topology, netns_test};
 
-    use crate::net::{MS, assert_silent, both};
+    use crate::net::{both, take};
+    use crate::packets::Udp;
 
-    /// UDP is blocked, and TCP to ports other than 443: by rules on the uplink, as there are no
-    /// kinds of routers yet.
+    /// IPv4 is translated, IPv6 is routed and keeps its source: there is no NPT for IPv6.
     #[netns_test]
-    fn preset_corporate_blocks_udp() -> netns_test::Result<()> {
+    fn dual_stack_home_nat_udp() -> netns_test::Result<()> {
         let mut net = Topology::new();
-        let (client, office, server) =
-            (net.host("client"), net.router("office"), net.host("server"));
-        net.link(client, office);
-        let uplink = net.link(office, server).impairable().id();
+        let (client, server) = (net.host("client"), net.host("server"));
+        let home = net.router("home");
+        net.link(client, home);
+        let wan = net.link(home, server).id();
+        net.nat(home, wan, Nat::home());
+        net.firewall(home, Firewall::home());
         let lab = net.build()?;
-        let _https = lab[uplink].on(Packet::tcp().port(443)).apply(Action::Pass)?;
-        let _tcp = lab[uplink].drop_matching(Packet::tcp())?;
-        let udp = lab[uplink].drop_matching(Packet::udp())?;
-        for ends in both(&lab, client, server) {
-            let [near, far] = ends.sockets();
-            near.send(b"lost").unwrap();
-            assert_silent(&far);
-            let closed = ends.listener();
-            let refused = ends.connect(closed.local_addr().unwrap(), 100 * MS).unwrap_err();
-            assert_eq!(refused.kind(), ErrorKind::TimedOut);
-            let address = closed.local_addr().unwrap().ip();
-            let open = lab[server].run(|| std::net::TcpListener::bind((address, 443))).unwrap();
-            ends.connection_to(&open);
+        let [near, far] = [client, server].map(|node| Udp::open(&lab[node], 5000));
+        assert_eq!(near.talks(&far), (lab[home].address_on(wan), 5000).into());
+        // It checks both sources.
+        let [near, far] = both(&lab, client, server)[1].sockets();
+        for (from, to) in [(&near, &far), (&far, &near)] {
+            from.send(b"native")?;
+            assert_eq!(take(to), b"native");
         }
-        assert_eq!(udp.hits(), 2);
         Ok(())
     }
 }
 
+mod vm_smoke {
+    use netns_test::lab::Nat;
+    use netns_test::netns_test;
+
+    use crate::net::both;
+    use crate::packets::World;
+
+    /// In namespaces of this machine, not in a virtual one.
+    #[netns_test]
+    fn tcp_through_nat() {
+        let world = World::new(Nat::home());
+        both(&world.lab, world.alice, world.a)[0].upload(100_000);
+    }
+}
+
 mod iface {
-    use netns_test::lab::{Impairment, LossPlan, Probability};
+    use netns_test::lab::{Impairment, LossPlan, Nat, Probability, WAIT_LIMIT};
     use netns_test::{Topology, netns_test};
 
     use crate::net::{MS, Pair, both};
+    use crate::packets::Udp;
+
+    /// A host gets a second uplink while it runs, its default route moves there, and the first
+    /// uplink goes down: interfaces are not removed.
+    #[netns_test]
+    fn add_remove_runtime() -> netns_test::Result<()> {
+        let mut net = Topology::new();
+        let (phone, core, server) = (net.host("phone"), net.switch("core"), net.host("server"));
+        net.link(server, core);
+        let uplinks = ["wifi", "cell"].map(|name| {
+            let router = net.router(name);
+            let wan = net.link(router, core).id();
+            net.nat(router, wan, Nat::home());
+            (router, wan)
+        });
+        let [(wifi, _), (cell, _)] = uplinks;
+        let first = net.link(phone, wifi).id();
+        let mut lab = net.build()?;
+        let external = |lab: &netns_test::Lab, at: usize| {
+            let (router, wan) = uplinks[at];
+            lab[router].address_on(wan)
+        };
+        let far = Udp::open(&lab[server], 53);
+        let seen = |lab: &netns_test::Lab| Udp::open(&lab[phone], 0).talks(&far).ip();
+        assert_eq!(seen(&lab), external(&lab, 0));
+        let air = net.link(phone, cell).id();
+        lab.extend(&net)?;
+        lab[phone].add_route("0.0.0.0/0", cell)?;
+        assert_eq!(seen(&lab), external(&lab, 1));
+        lab[first].down()?;
+        assert_eq!(seen(&lab), external(&lab, 1));
+        assert!(lab[phone].address_on(air).is_ipv4());
+        lab[phone].wait(WAIT_LIMIT).reachable(lab[server].ipv4())?;
+        Ok(())
+    }
 
     #[netns_test]
     fn build_time_conditions() -> netns_test::Result<()> {

@@ -1,6 +1,6 @@
 //! Regions and the times between them.
 
-use netns_test::lab::{Impairment, Link, LinkRule, Packet, RegionRouters, Regions};
+use netns_test::lab::{Impairment, Link, LinkRule, Nat, Packet, RegionRouters, Regions};
 use netns_test::{Lab, NodeId, Topology, netns_test};
 
 use crate::net::{MS, both, watch};
@@ -141,19 +141,20 @@ fn regionless_to_region() {
     assert!(counted.iter().all(|link| link.hits() == 0));
 }
 
-/// The home router does not translate addresses: there is no NAT yet.
+/// IPv4 is translated, and IPv6 is not.
 #[netns_test]
 fn mixed_nat_region() {
     let mut inside = None;
     let world = World::new([40, 60, 60], |net, eu| {
         let (home, host) = (net.router("home"), net.host("host"));
-        net.link(home, eu);
+        let wan = net.link(home, eu).id();
         net.link(host, home);
+        net.nat(home, wan, Nat::home());
         inside = Some(host);
     });
-    for ends in both(&world.lab, inside.unwrap(), world.hosts[1]) {
-        assert!(ends.round_trip() >= 40 * MS);
-    }
+    let [ipv4, ipv6] = both(&world.lab, inside.unwrap(), world.hosts[1]);
+    assert!(ipv4.tcp_round_trip() >= 40 * MS);
+    assert!(ipv6.round_trip() >= 40 * MS);
 }
 
 /// Packets take the direct way, although the two others together are shorter.

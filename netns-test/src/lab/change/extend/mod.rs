@@ -3,16 +3,16 @@
 pub(crate) mod rollback;
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::addr::cidr::Cidr;
 use crate::addr::link_local::link_local;
 use crate::addr::sysctl::Sysctl;
 use crate::error::{Error, Failure, Result, located};
-use crate::lab::build::etc_files;
+use crate::lab::build::etc_files::names::Names;
 use crate::lab::build::hub::Beginning;
 use crate::lab::build::namespaces;
+use crate::lab::build::nat;
 use crate::lab::build::requests::{flood, last_index, make_links, of_node, routes_of, set_up_node};
 use crate::lab::build::sysctls;
 use crate::lab::change::extend::rollback::Before;
@@ -21,22 +21,20 @@ use crate::lab::fabric::hub;
 use crate::lab::fabric::hub::Hub;
 use crate::lab::fabric::hub::network::HubNetwork;
 use crate::lab::fabric::moved::current;
-use crate::lab::fabric::node::{LiveNode, Made};
-use crate::lab::fabric::on_thread;
+use crate::lab::fabric::node::Made;
 use crate::lab::fabric::ready;
 use crate::lab::fabric::ready::Awaited;
-use crate::lab::fabric::state::Fabric;
+use crate::lab::fabric::state::{Fabric, Live};
 use crate::lab::plan::diff;
 use crate::lab::plan::diff::{Growth, NodeGrowth, declared};
 use crate::lab::plan::ifindex::Indexes;
 use crate::lab::plan::labels;
-use crate::lab::plan::{InterfaceKind, Plan, RoutePlan};
+use crate::lab::plan::{InterfaceKind, NodePlan, Plan, RoutePlan};
 use crate::lab::run::lab::Lab;
 use crate::lab::topology::{NodeKind, Topology};
 use crate::netlink;
 use crate::netlink::Request;
 use crate::netlink::kept::Kept;
-use crate::sys::errno;
 
 impl Lab {
     /// Builds what was added to the topology since the lab was built: nodes, links, other
@@ -75,25 +73,24 @@ impl Lab {
     }
 
     fn try_extend(&mut self, topology: &Topology) -> Result<()> {
-        let plan = topology.plan()?;
         let old = Arc::clone(self.fabric());
-        declared::check(self.topology(), topology)?;
-        let mut growth = diff::between(&old.plan, &plan)?;
+        let (declared, live) = extended(&old, topology)?;
+        let planned = old.now();
+        let plan = live.as_ref().map_or_else(|| Arc::clone(&declared), |one| Arc::clone(&one.plan));
+        let mut growth = diff::between(&planned, &plan)?;
         check_moved(&old.links.lock(), &plan, &growth)?;
-        let new_nodes = &plan.nodes()[old.nodes.len()..];
-        if let Some(local) = new_nodes.iter().find(|node| node.kind == NodeKind::Local) {
-            let why = "the caller's own network cannot be added to a running lab";
-            return Err(Failure::new("extend", local.name.as_str(), why).into());
-        }
+        check_new(&plan.nodes()[old.nodes.len()..])?;
         let here = old.nodes.iter().map(|node| node.here()).collect::<Result<Vec<_>, _>>()?;
-        let new = namespaces::make(&plan, old.nodes.len())?;
-        let made: Vec<&Made> = here.iter().map(|here| &***here).chain(&new).collect();
-        let last = last_index(&plan, &made)?;
+        let there: Vec<&Made> = here.iter().map(|here| &***here).collect();
+        let last = last_index(&plan, &there)?;
         let indexes = old.indexes.grown(&plan, last, &growth.places);
         let links = old.links.grown(&plan, &indexes);
-        let was = current(&old.plan, &old.indexes, &old.links.lock());
+        let was = current(&planned, &old.indexes, &old.links.lock());
         let will = current(&plan, &indexes, &links);
         growth.reroute(&was.plan, &will.plan);
+        let names = [&was.plan, &will.plan].map(|plan| Names::of(plan));
+        let new = namespaces::make(&plan, &names[1], old.nodes.len())?;
+        let made: Vec<&Made> = there.into_iter().chain(&new).collect();
         let count = old.plan.links().len();
         let beginning = hub::is_needed(&plan, count) && old.hub.is_none();
         let beginning = beginning.then(|| Beginning::start(&plan)).transpose()?;
@@ -107,32 +104,32 @@ impl Lab {
             hub,
             links: count,
         };
-        let before = old.nodes.iter().zip(&here).zip(&growth.nodes);
-        let before = before.map(|((node, here), grown)| Before::of(node, here, grown));
+        let before = old.nodes.iter().zip(&here).zip(&growth.nodes).zip(was.plan.nodes());
+        let before =
+            before.map(|(((node, here), grown), rules)| Before::of(node, here, (grown, rules)));
         let before = before.collect::<Result<Vec<_>>>()?;
         // Partitions apply before the first packet.
         let expected = step.new_addresses();
         let done = old.partitions.expect(&old.nodes, &expected, None);
-        let done = done.and_then(|()| self.apply(&step));
+        let done = done.and_then(|()| self.apply((&was.plan, &step)));
         let connected =
             done.and_then(|()| connect(&old, (&plan, count), network.clone().zip(beginning)));
-        let names = (was.plan.hosts_text(), will.plan.hosts_text());
+        let [names_before, names] = names;
         let connected = connected.and_then(|hub| {
             step.wait()?;
-            // New nodes already have the names of the plan.
-            if names.1 != plan.hosts_text() {
-                step.write_names(names.1, old.nodes.len())?;
-            }
-            self.write_names(&old, names)?;
+            self.rename(names)?;
             open(&plan, hub.as_deref(), (&growth, count))?;
             Ok(hub)
         });
         let hub = connected.inspect_err(|_| {
             give_up(&old, &step, &before);
+            drop(self.rename(names_before));
             drop(old.partitions.arrived(&old.nodes, &expected));
         })?;
-        drop((before, was, will));
-        self.grow_into(topology.clone(), Arc::new(old.grown(plan, indexes, new, hub)));
+        drop(before);
+        drop((was, will));
+        let declared = (topology.clone(), declared, live);
+        self.grow_into(Arc::new(old.grown(declared, indexes, new, hub)));
         let fabric = self.fabric();
         fabric.follow_ends()?;
         old.partitions.arrived(&fabric.nodes, &expected)?;
@@ -140,7 +137,7 @@ impl Lab {
     }
 
     /// Sends the requests to the kernel.
-    fn apply(&mut self, step: &Step<'_>) -> Result<()> {
+    fn apply(&mut self, (was, step): (&Plan, &Step<'_>)) -> Result<()> {
         let Step { plan, indexes, growth, made, hub, links } = *step;
         make_links(plan, made, (indexes, hub), links)?;
         for (node, grown) in growth.nodes.iter().enumerate() {
@@ -152,6 +149,9 @@ impl Lab {
                     on_lo.try_for_each(|address| guest.note(address))?;
                 }
             }
+            if grown.has_new_rules {
+                nat::replace([&was.nodes()[node], &plan.nodes()[node]], &made[node].place)?;
+            }
             made[node].netlink.ask_all(&step.requests(node, grown)?)?;
             if plan.nodes()[node].kind != NodeKind::Local {
                 sysctls::set_sysctls(&plan.nodes()[node], &made[node].place, &grown.sysctls)?;
@@ -162,22 +162,28 @@ impl Lab {
         }
         Ok(())
     }
+}
 
-    /// Writes the hosts file `new` to all existing nodes, and uses its names in the lab. If a write
-    /// fails, all get `old` again.
-    pub(crate) fn write_names(&self, fabric: &Fabric, (old, new): (&str, &str)) -> Result<()> {
-        let write = |names: &str, node: &LiveNode| -> Result<()> {
-            let written = match node.kind() {
-                NodeKind::Local => self.covered().map_or(Ok(()), |own| own.change(names)),
-                _ if !node.is_on() => Ok(()),
-                _ => node.run(|| etc_files::rewrite(Path::new("/etc/hosts"), names))?,
-            };
-            Ok(written.map_err(|error| node.failure("write", "/etc/hosts", &error))?)
-        };
-        let written = fabric.nodes.iter().try_for_each(|node| write(new, node));
-        self.rename(if written.is_ok() { new } else { old });
-        written.inspect_err(|_| fabric.nodes.iter().for_each(|node| drop(write(old, node))))
-    }
+/// Returns the plan of an extended topology, and the one with NATs and firewalls that were set
+/// while the lab runs, which stay.
+fn extended(old: &Fabric, topology: &Topology) -> Result<(Arc<Plan>, Option<Live>)> {
+    let declared = Arc::new(topology.plan()?);
+    declared::check(&old.topology, topology)?;
+    let taken_over = |live: Live| -> Result<Live> {
+        let mut topology = topology.clone();
+        topology.take_over(&old.topology, &live.topology);
+        let plan = Arc::new(topology.plan()?);
+        Ok(Live { topology, plan })
+    };
+    Ok((declared, old.live().map(taken_over).transpose()?))
+}
+
+fn check_new(nodes: &[NodePlan]) -> Result<(), Failure> {
+    let local = nodes.iter().find(|node| node.kind == NodeKind::Local);
+    local.map_or(Ok(()), |local| {
+        let why = "the caller's own network cannot be added to a running lab";
+        Err(Failure::new("extend", local.name.as_str(), why))
+    })
 }
 
 /// Refuses additions to interfaces whose link has been moved: the plan has them where they were.
@@ -321,20 +327,6 @@ impl Step<'_> {
         let new = new.flat_map(|place| &all[place].addresses).copied();
         let more = grown.addresses.iter().filter(|(place, _)| is_lo(place));
         new.chain(more.map(|(_, address)| *address)).collect()
-    }
-
-    /// Writes the hosts file to new nodes: after a move of a link it differs from the plan's.
-    fn write_names(&self, names: &str, first: usize) -> Result<()> {
-        for (of_plan, made) in self.plan.nodes().iter().zip(self.made).skip(first) {
-            on_thread::within(&made.place, &of_plan.name, || {
-                let failed = |error| {
-                    let object = format!("/etc/hosts of {}", of_plan.name);
-                    errno::failure("write", object, &error)
-                };
-                etc_files::rewrite(Path::new("/etc/hosts"), names).map_err(failed)
-            })?;
-        }
-        Ok(())
     }
 
     /// Waits until all new interfaces and addresses carry packets.

@@ -4,9 +4,11 @@ use std::fs;
 
 use crate::addr::sysctl::Sysctl;
 use crate::error::Result;
+use crate::lab::build::nat;
 use crate::lab::fabric::node::LiveNode;
 use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::own_network::give_back;
+use crate::lab::plan::NodePlan;
 use crate::lab::plan::diff::NodeGrowth;
 use crate::netlink::kept::Class;
 use crate::netlink::kept::belongings::Belongings;
@@ -19,10 +21,16 @@ pub(crate) struct Before<'lab> {
     belongings: Belongings,
     /// Sysctls, as paths with their values.
     sysctls: Vec<(String, String)>,
+    /// The node with the NATs and the firewall that the extension replaces.
+    rules: Option<&'lab NodePlan>,
 }
 
 impl<'lab> Before<'lab> {
-    pub(crate) fn of(node: &'lab LiveNode, here: &Namespaces, grown: &NodeGrowth) -> Result<Self> {
+    pub(crate) fn of(
+        node: &'lab LiveNode,
+        here: &Namespaces,
+        (grown, planned): (&NodeGrowth, &'lab NodePlan),
+    ) -> Result<Self> {
         let names = grown.sysctls.iter().map(|(name, _)| Sysctl::new(name).path());
         let paths: Vec<String> = names.collect();
         let values = |paths: Vec<String>| -> Vec<(String, String)> {
@@ -34,7 +42,8 @@ impl<'lab> Before<'lab> {
             known.collect()
         };
         let sysctls = if paths.is_empty() { Vec::new() } else { node.run(|| values(paths))? };
-        Ok(Self { node, belongings: here.netlink.belongings()?, sysctls })
+        let rules = grown.has_new_rules.then_some(planned);
+        Ok(Self { node, belongings: here.netlink.belongings()?, sysctls, rules })
     }
 
     /// Sends the requests `first`, then removes new addresses and routes and adds lost ones again.
@@ -52,6 +61,9 @@ impl<'lab> Before<'lab> {
         lost.extend(self.belongings.in_another_order(&there));
         lost.retain(|one| one.class() != Class::Route || one.is_added());
         drop(give_back::give_back(netlink, &self.belongings, lost));
+        if let Some((rules, here)) = self.rules.zip(self.node.here().ok()) {
+            drop(nat::replace([rules; 2], &here.place));
+        }
         if !self.sysctls.is_empty() {
             let write = || {
                 self.sysctls.iter().for_each(|(path, value)| drop(fs::write(path, value)));

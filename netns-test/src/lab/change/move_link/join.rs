@@ -58,7 +58,11 @@ impl Joining {
         let mut joining = Self { side, ..Self::default() };
         for (subnet, is_ipv4) in there.subnets.into_iter().zip([true, false]) {
             let of_family = own.iter().filter(|one| one.address().is_ipv4() == is_ipv4).copied();
-            let is_near = |one: &Cidr| subnet.is_some_and(|subnet| one.subnet() == subnet);
+            // Another network may have the same subnet, and another node there the address.
+            let is_near = |one: &Cidr| {
+                subnet.is_some_and(|subnet| one.subnet() == subnet)
+                    && !there.taken.contains(&one.address())
+            };
             let of_family: Vec<Cidr> = of_family.collect();
             if of_family.iter().any(is_near) {
                 joining.given.extend(of_family);
@@ -85,9 +89,11 @@ impl Joining {
         self.new.iter().map(|new| (end.node, new.address())).collect()
     }
 
-    /// Changes the addresses in the kernel, if the node of the end is on.
+    /// Changes the addresses in the kernel, if the node of the end is on, and forgets the
+    /// neighbours of the old segment: the new one may have the same addresses.
     pub(crate) fn set(&self, fabric: &Fabric, end: &End) -> Result<()> {
         let Ok(here) = fabric.nodes[end.node].here() else { return Ok(()) };
+        here.netlink.forget_neighbours(end.index)?;
         let object = |one: &Cidr| format!("{one} on {}", fabric.label(end));
         for one in self.lost.iter().rev() {
             let gone = netlink::addr::remove(object(one), end.index, *one);
@@ -98,7 +104,11 @@ impl Joining {
             }
         }
         let address = |one: &Cidr| netlink::addr::add(object(one), end.index, *one);
-        Ok(here.netlink.ask_all(&self.new.iter().map(address).collect::<Vec<_>>())?)
+        here.netlink.ask_all(&self.new.iter().map(address).collect::<Vec<_>>())?;
+        match self.lost.is_empty() {
+            true => Ok(()),
+            false => fabric.forget_mappings(end.node, &end.name),
+        }
     }
 }
 
@@ -197,17 +207,19 @@ fn is_of_segment(before: &Current<'_>, end: &End, address: Cidr) -> bool {
 
 impl Fabric {
     /// Sets the routes of the network `after` a move on all nodes that are on: the routes that
-    /// differ, and all through the interface whose addresses have changed.
+    /// differ, and all through the interface whose addresses have `changed`, if there is one.
     pub(crate) fn reroute(
         &self,
         before: &Current<'_>,
         after: &Current<'_>,
-        changed: &End,
+        changed: Option<&End>,
     ) -> Result<()> {
         let nodes = before.plan.nodes().iter().zip(after.plan.nodes());
         for (node, (old, new)) in nodes.enumerate() {
             let Ok(here) = self.nodes[node].here() else { continue };
-            let has_changed = |route: &RoutePlan| node == changed.node && route.dev == changed.name;
+            let has_changed = |route: &RoutePlan| {
+                changed.is_some_and(|end| node == end.node && route.dev == end.name)
+            };
             let is_new = |route: &&RoutePlan| !old.routes.contains(route) || has_changed(route);
             let new_ones: Vec<&RoutePlan> = new.routes.iter().filter(is_new).collect();
             let is_lost = |route: &&RoutePlan| {

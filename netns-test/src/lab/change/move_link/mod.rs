@@ -8,6 +8,7 @@ use crate::error::{Failure, Result, located};
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::log;
 use crate::lab::build::end::LinkEnd;
+use crate::lab::build::etc_files::names::Names;
 use crate::lab::change::move_link::join::Joining;
 use crate::lab::fabric::described;
 use crate::lab::fabric::ends::End;
@@ -122,7 +123,8 @@ impl Lab {
             ));
         }
         let (old, new) = (fabric.nodes[from].here()?, fabric.nodes[to].here()?);
-        let before = current(&fabric.plan, &fabric.indexes, &links);
+        let planned = fabric.now();
+        let before = current(&planned, &fabric.indexes, &links);
         let was_up =
             old.netlink.interfaces()?.iter().any(|one| one.index == end.index && one.is_up);
         let stem = if fabric.plan.nodes()[to].kind == NodeKind::Switch { "port" } else { "eth" };
@@ -171,12 +173,10 @@ impl Lab {
         fabric.partitions.expect(&fabric.nodes, &expected, None)?;
         joining.set(fabric, end)?;
         end.given = Some(joining.given);
-        let after = current(&fabric.plan, &fabric.indexes, links);
-        fabric.reroute(before, &after, &links[at][joining.side])?;
-        let (old, new) = (before.plan.hosts_text(), after.plan.hosts_text());
-        if old != new {
-            self.write_names(fabric, (old, new))?;
-        }
+        let planned = fabric.now();
+        let after = current(&planned, &fabric.indexes, links);
+        fabric.reroute(before, &after, Some(&links[at][joining.side]))?;
+        self.rename(Names::of(&after.plan))?;
         Ok(expected)
     }
 }

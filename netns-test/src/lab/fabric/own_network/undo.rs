@@ -35,6 +35,8 @@ struct Changes {
     taken: Vec<Kept>,
     /// Paths of sysctls, with their old values.
     sysctls: Vec<(String, String)>,
+    /// True if the lab has added rules of nftables.
+    has_rules: bool,
 }
 
 impl Journal {
@@ -42,6 +44,16 @@ impl Journal {
     /// lab are deleted first.
     pub(crate) fn ask(&self, request: Request) {
         self.changes().removals.push(request);
+    }
+
+    /// Records that the lab has added rules of nftables.
+    pub(crate) fn note_rules(&self) {
+        self.changes().has_rules = true;
+    }
+
+    /// Returns whether it has, once.
+    pub(crate) fn take_rules(&self) -> bool {
+        std::mem::take(&mut self.changes().has_rules)
     }
 
     /// Records the old value of a sysctl.

@@ -10,7 +10,6 @@
 mod neighbours;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
@@ -271,7 +270,7 @@ impl State {
             Err(error) => {
                 self.filtered.remove(&node);
                 let object = format!("the nftables of partitions on {name}");
-                Err(errno::failure("change", object, &error).into())
+                Err(Failure { step: "change".to_owned(), object, ..error }.into())
             }
         }
     }
@@ -323,7 +322,7 @@ pub(crate) fn own_addresses(here: &Namespaces) -> Result<BTreeSet<IpAddr>> {
 }
 
 /// Returns whether nftables are missing, or refused to the caller.
-fn is_missing(error: &io::Error) -> bool {
+fn is_missing(error: &Failure) -> bool {
     let missing = [
         errno::EPERM,
         errno::EACCES,
@@ -333,14 +332,14 @@ fn is_missing(error: &io::Error) -> bool {
         errno::EPROTONOSUPPORT,
         errno::EAFNOSUPPORT,
     ];
-    error.raw_os_error().is_some_and(|code| missing.contains(&code))
+    error.errno.is_some_and(|code| missing.contains(&code))
 }
 
-fn limitation_of(error: &io::Error) -> Limitation {
+fn limitation_of(error: &Failure) -> Limitation {
     let after = format!(
         "does not stop IPv4 packets to multicast groups and to 255.255.255.255: nftables are \
          refused ({}; CONFIG_NF_TABLES_IPV4)",
-        errno::describe(error)
+        error.reason
     );
     Limitation::new("a partition at", after)
 }

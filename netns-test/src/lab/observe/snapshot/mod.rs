@@ -9,8 +9,10 @@ use std::ops::{Index, RangeInclusive};
 
 use crate::addr::cidr::{Cidr, Subnet};
 use crate::addr::mac::Mac;
+use crate::lab::nat::model::{FirewallCounter, NatMapping};
 pub use crate::lab::observe::snapshot::links::{DirectionState, LinkRuleState, LinkState};
 use crate::lab::observe::sockets::Protocol;
+use crate::lab::plan::nat::NatPlan;
 use crate::lab::topology::{NodeId, NodeKind};
 
 /// State of all nodes and links of a lab, in the order of declaration
@@ -60,6 +62,10 @@ pub struct NodeState {
     pub neighbours: Vec<NeighbourState>,
     /// TCP and UDP sockets, by protocol and addresses.
     pub sockets: Vec<SocketState>,
+    /// NATs of a router.
+    pub nats: Vec<NatState>,
+    /// Rules of the firewall and of NATs, with their counters.
+    pub filters: Vec<FirewallCounter>,
     /// Range of the ephemeral ports (`ip_local_port_range`).
     ephemeral: RangeInclusive<u16>,
 }
@@ -166,6 +172,16 @@ pub struct RuleState {
     is_default: bool,
 }
 
+/// State of a NAT.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct NatState {
+    /// NAT that the router has now.
+    pub nat: NatPlan,
+    /// Mappings, by protocol and inside endpoint; none in the stable form.
+    pub mappings: Vec<NatMapping>,
+}
+
 /// Neighbour entry: the Ethernet address of an address on a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -246,8 +262,9 @@ impl Snapshot {
     }
 
     /// Returns the snapshot without what differs from run to run: counters, drops and hits,
-    /// neighbour entries, lifetimes of addresses and routes, and connections that are being opened
-    /// or closed. Ephemeral ports become 0. Sockets that are then equal are listed once.
+    /// neighbour entries, lifetimes of addresses and routes, mappings of NATs, and connections that
+    /// are being opened or closed. Ephemeral ports become 0. Sockets that are then equal are listed
+    /// once.
     ///
     /// The kernel does not record whether a program or the kernel chose a port. Every port of the
     /// ephemeral range (`ip_local_port_range` of ip(7), 32768 to 60999 by default) becomes 0: also
@@ -257,6 +274,8 @@ impl Snapshot {
         self.links.iter_mut().for_each(LinkState::stabilize);
         for node in &mut self.nodes {
             node.neighbours.clear();
+            node.nats.iter_mut().for_each(|nat| nat.mappings.clear());
+            node.filters.iter_mut().for_each(|rule| (rule.packets, rule.bytes) = (0, 0));
             for interface in &mut node.interfaces {
                 interface.counters = None;
                 interface.address_details.iter_mut().for_each(without_times);

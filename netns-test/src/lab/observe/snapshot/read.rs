@@ -5,19 +5,25 @@ use std::ops::RangeInclusive;
 
 use crate::addr::mac::Mac;
 use crate::error::{Error, Failure, Result, located};
+use crate::lab::build::nat as rules;
 use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::on_thread;
+use crate::lab::nat;
+use crate::lab::nat::model::{FirewallCounter, NatMapping};
 use crate::lab::observe::snapshot::links;
 use crate::lab::observe::snapshot::{
-    Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
-    Snapshot, SocketState, TcpState,
+    Counters, InterfaceState, NatState, NeighbourState, NextHopState, NodeState, RouteState,
+    RuleState, Snapshot, SocketState, TcpState,
 };
 use crate::lab::observe::sockets;
 use crate::lab::observe::sockets::Protocol;
+use crate::lab::plan::NodePlan;
+use crate::lab::plan::nat::NatPlan;
 use crate::lab::run::lab::Lab;
 use crate::lab::run::node::Node;
 use crate::netlink::addr::Shown;
 use crate::netlink::link::{Interface, LOOPBACK, Stats64};
+use crate::netlink::nft::Nft;
 use crate::netlink::route::{Hop, LOCAL, MAIN, Route};
 use crate::netlink::rule::Rule;
 use crate::netlink::sock_diag::{Reader, Socket, Wanted};
@@ -50,14 +56,20 @@ impl Lab {
         let ids = (0..self.plan().nodes().len()).map(|at| self.plan().id(at)).collect();
         located(self.fabric().reflect_all())?;
         let links = located(links::read(self.fabric()))?;
-        let read_all = || self.nodes().map(node).collect::<Result<_, Failure>>();
+        // No rule is replaced meanwhile.
+        let _links = self.fabric().links.lock();
+        let planned = self.fabric().now();
+        let read = |(one, planned)| node(one, planned);
+        let read_all =
+            || self.nodes().zip(planned.nodes()).map(read).collect::<Result<_, Failure>>();
         let nodes = on_thread::fresh(read_all).map_err(Error::from);
         located(nodes.map(|nodes| Snapshot::new(nodes, links, ids)))
     }
 }
 
-/// Reads one node. Moves the calling thread to its network.
-fn node(node: &Node) -> Result<NodeState, Failure> {
+/// Reads one node, of which this plan has the NATs and the firewall. Moves the calling thread to
+/// its network.
+fn node(node: &Node, planned: &NodePlan) -> Result<NodeState, Failure> {
     let mut state = NodeState {
         name: node.name().to_owned(),
         kind: node.kind(),
@@ -67,6 +79,8 @@ fn node(node: &Node) -> Result<NodeState, Failure> {
         rules: Vec::new(),
         neighbours: Vec::new(),
         sockets: Vec::new(),
+        nats: Vec::new(),
+        filters: Vec::new(),
         ephemeral: EPHEMERAL,
     };
     if let Ok(here) = node.here() {
@@ -81,6 +95,9 @@ fn node(node: &Node) -> Result<NodeState, Failure> {
         let failed = |error| errno::failure("setns", format!("to {}", node.name()), &error);
         here.place.enter_network().map_err(failed)?;
         state.sockets = open(node.name())?;
+        if rules::has_rules(planned) {
+            (state.nats, state.filters) = rules_of(planned)?;
+        }
         // It says which ports of the sockets the kernel has chosen.
         if !state.sockets.is_empty() {
             state.ephemeral = ephemeral();
@@ -217,6 +234,20 @@ fn socket(one: &Socket) -> SocketState {
         is_ipv6_only: one.is_ipv6_only,
         drops: one.drops.filter(|_| is_udp),
     }
+}
+
+/// Returns the NATs and the rules of a node, in whose network the calling thread is.
+fn rules_of(node: &NodePlan) -> Result<(Vec<NatState>, Vec<FirewallCounter>), Failure> {
+    let mut nft = Nft::open()?;
+    let mut mappings = nat::mappings(&mut nft, node)?;
+    let of_one = |nat: &NatPlan| {
+        let own: Vec<NatMapping> =
+            mappings.iter().filter(|one| one.interface == nat.outside).cloned().collect();
+        mappings.retain(|one| one.interface != nat.outside);
+        NatState { nat: nat.clone(), mappings: own }
+    };
+    let nats = node.nats.iter().map(of_one).collect();
+    Ok((nats, nat::firewall_counters(&mut nft, node)?))
 }
 
 /// Returns the range of the calling thread's network namespace.

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use crate::addr::cidr::Cidr;
 use crate::lab::observe::snapshot::{
-    Counters, InterfaceState, NeighbourState, NextHopState, NodeState, RouteState, RuleState,
-    Snapshot, SocketState, TcpState,
+    Counters, InterfaceState, NatState, NeighbourState, NextHopState, NodeState, RouteState,
+    RuleState, Snapshot, SocketState, TcpState,
 };
 use crate::lab::observe::sockets::Protocol;
+use crate::lab::plan::nat::NatPlan;
 use crate::lab::topology::NodeKind;
 use crate::netlink::route::MAIN;
 use crate::netlink::rule::name_of_table;
@@ -49,7 +50,9 @@ impl Display for NodeState {
             part(f, title, if is_usual { &[] } else { &own })?;
         }
         part(f, "neighbours", &self.neighbours)?;
-        part(f, "sockets", &self.sockets)
+        part(f, "sockets", &self.sockets)?;
+        self.nats.iter().try_for_each(|nat| nat.fmt(f))?;
+        part(f, "filters", &self.filters)
     }
 }
 
@@ -203,6 +206,15 @@ fn is_down_word(words: &str) -> bool {
 impl Display for RuleState {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} {}", self.priority, self.selector, self.action)
+    }
+}
+
+/// Prints a line for the NAT, and one for each mapping.
+impl Display for NatState {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let NatPlan { outside, mapping, filtering, .. } = &self.nat;
+        writeln!(f, "  NAT on {outside}: {mapping} mapping, {filtering} filtering")?;
+        self.mappings.iter().try_for_each(|mapping| writeln!(f, "    {mapping}"))
     }
 }
 

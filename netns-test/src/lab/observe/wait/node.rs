@@ -133,11 +133,11 @@ impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
     }
 
     /// Makes a wait of `work`, which blocks its thread.
-    pub(crate) fn on_node(
+    pub(crate) fn on_node<T: Send + 'static>(
         &self,
         at: &'static Location<'static>,
-        work: impl FnOnce(&Node, &Deadline) -> Result<()> + Send + 'static,
-    ) -> M::Output<'lab, ()> {
+        work: impl FnOnce(&Node, &Deadline) -> Result<T> + Send + 'static,
+    ) -> M::Output<'lab, T> {
         let node = self.of.share();
         let limit = Limit::new(self.limit, &node.panics);
         M::start(at, limit, move |deadline| M::step(move || work(&node, &deadline)))

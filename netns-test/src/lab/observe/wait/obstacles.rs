@@ -18,7 +18,8 @@ type Step = (usize, Option<usize>);
 /// each: nodes on the path that are powered off, links that are down, partitions.
 pub(crate) fn between(fabric: &Fabric, from: usize, to: IpAddr) -> Result<Vec<String>> {
     let cables = fabric.links.lock().clone();
-    let now = current(&fabric.plan, &fabric.indexes, &cables);
+    let planned = fabric.now();
+    let now = current(&planned, &fabric.indexes, &cables);
     let plan = &*now.plan;
     let Some(end) = owner(fabric, plan, to)? else { return Ok(Vec::new()) };
     let there = way(plan, from, end, to);

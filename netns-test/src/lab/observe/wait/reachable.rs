@@ -15,7 +15,6 @@ use crate::lab::observe::wait::limit::Wait;
 use crate::lab::observe::wait::mode::WaitMode;
 use crate::lab::observe::wait::obstacles;
 use crate::lab::run::node::Node;
-use crate::lab::run::programs::spawner::Common;
 use crate::lab::topology::NodeId;
 use crate::sys::errno;
 use crate::sys::net::ping::{Echo, Heard};
@@ -115,7 +114,7 @@ fn addresses(host: &Node, who: &Who) -> Result<Vec<IpAddr>> {
         Who::Name(name) => name,
         Who::Node(node) => &name_of(host, *node)?,
     };
-    let entries = host.common.entries();
+    let entries = host.entries();
     let own = |is_v4: bool| {
         let mut all = entries.iter().filter(move |(address, _)| address.is_ipv4() == is_v4);
         all.find(|(_, known)| known == name).map(|(address, _)| *address)
@@ -146,8 +145,7 @@ fn name_of(host: &Node, node: NodeId) -> Result<String> {
 
 /// Waits until `to` answers. The calling thread is on the node.
 fn reach(host: &Node, here: &Arc<Namespaces>, to: IpAddr, deadline: &Deadline) -> Result<()> {
-    let common = &host.common;
-    let subject = format!("{} to answer {} over {}", named(common, to), host.name(), family(to));
+    let subject = format!("{} to answer {} over {}", named(host, to), host.name(), family(to));
     let echo = Echo::open(to).map_err(|error| errno::failure("wait for", &subject, &error))?;
     let ended = reach_by(&echo, (host, here), (to, &subject), deadline);
     host.live().note_unroutable(echo.unroutable());
@@ -160,7 +158,6 @@ fn reach_by(
     (to, subject): (IpAddr, &str),
     deadline: &Deadline,
 ) -> Result<()> {
-    let common = &host.common;
     let failed = |error: io::Error| errno::failure("wait for", subject, &error);
     let [mut interval, longest] = INTERVALS;
     let mut refusal = None;
@@ -191,13 +188,13 @@ fn reach_by(
     // A node without a route can stay silent while it gets one request a second, as the kernel
     // counts each of its ICMP errors twice (ip_error and icmp_send).
     let refuser = || refusal.as_ref()?.by.filter(|by| is_other(host, *by));
-    let last = last.or_else(refuser).map(|last| named(common, last));
+    let last = last.or_else(refuser).map(|last| named(host, last));
     let failure = failure.advise(match last {
         Some(last) => format!("last node that has answered: {last}"),
         None => "no node on the way has answered".to_owned(),
     });
     let failure = match refusal {
-        Some(refusal) => failure.advise(format!("last refusal: {}", refusal.text(common))),
+        Some(refusal) => failure.advise(format!("last refusal: {}", refusal.text(host))),
         None => failure,
     };
     Err(failure.into())
@@ -218,9 +215,9 @@ struct Refusal {
 
 impl Refusal {
     /// Returns `home (10.0.0.1): EHOSTUNREACH (No route to host)`.
-    fn text(&self, common: &Common) -> String {
+    fn text(&self, host: &Node) -> String {
         let error = errno::describe(&self.error);
-        self.by.map_or(error.clone(), |by| format!("{}: {error}", named(common, by)))
+        self.by.map_or(error.clone(), |by| format!("{}: {error}", named(host, by)))
     }
 }
 
@@ -275,10 +272,10 @@ fn trace(host: &Node, echo: &Echo) -> io::Result<Option<(Option<IpAddr>, Option<
 }
 
 fn is_other(host: &Node, address: IpAddr) -> bool {
-    host.common.name_of(address).as_deref() != Some(host.name())
+    host.name_of(address).as_deref() != Some(host.name())
 }
 
-impl Common {
+impl Node {
     /// Returns the name of the node that has an address, by the lab's hosts file.
     pub(crate) fn name_of(&self, address: IpAddr) -> Option<String> {
         self.entries().into_iter().find(|(own, _)| *own == address).map(|(_, name)| name)
@@ -286,7 +283,7 @@ impl Common {
 
     /// Returns the addresses of all nodes, each with a name.
     pub(crate) fn entries(&self) -> Vec<(IpAddr, String)> {
-        let names = self.names();
+        let names = self.common.names_at(self.position());
         let entries = names.lines().filter_map(|line| {
             let (address, name) = line.split_once('\t')?;
             Some((address.parse().ok()?, name.to_owned()))
@@ -296,8 +293,8 @@ impl Common {
 }
 
 /// Returns `home (10.0.0.1)`.
-fn named(common: &Common, address: IpAddr) -> String {
-    match common.name_of(address) {
+fn named(host: &Node, address: IpAddr) -> String {
+    match host.name_of(address) {
         Some(name) => format!("{name} ({address})"),
         None => address.to_string(),
     }

@@ -2,17 +2,20 @@
 //!
 //! Static ones are checked; all others come from the pools.
 
+pub(crate) mod external;
 pub(crate) mod order;
+pub(crate) mod overlaps;
 pub(crate) mod pool;
 pub(crate) mod reserved;
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::addr::cidr::{Cidr, Subnet};
 use crate::lab::plan::addresses::pool::Pool;
 use crate::lab::plan::errors::TopologyError;
 use crate::lab::plan::interfaces::Draft;
+use crate::lab::plan::nat::declared::Declared;
+use crate::lab::plan::nat::realms::Realms;
 use crate::lab::plan::{InterfaceKind, InterfaceRef, SegmentKind, SegmentPlan};
 use crate::lab::topology::Topology;
 
@@ -22,12 +25,16 @@ const FAMILIES: [usize; 2] = [0, 1];
 /// Sets the subnets of the segments and the addresses of the interfaces.
 pub(crate) fn assign(
     topology: &Topology,
-    drafts: &mut [Vec<Draft<'_>>],
+    (drafts, nats): (&mut [Vec<Draft<'_>>], &[Declared<'_>]),
     (segments, of_links): (&mut [SegmentPlan], &[Option<usize>]),
     errors: &mut Vec<TopologyError>,
 ) {
-    let mut work = Work { topology, drafts, segments, errors };
+    let realms = FAMILIES.map(|_| Realms::one(segments.len()));
+    let mut work = Work { topology, drafts, nats, segments, realms, errors };
     let requirements = work.requirements(of_links);
+    if !nats.is_empty() {
+        work.realms = FAMILIES.map(|of| work.realms(of, &requirements));
+    }
     work.read_static();
     for (at, required) in requirements.iter().enumerate() {
         for family in FAMILIES {
@@ -36,6 +43,7 @@ pub(crate) fn assign(
     }
     work.check_overlaps();
     work.take_from_pools(&requirements);
+    work.add_external(&requirements);
     work.check_duplicates();
 }
 
@@ -55,7 +63,10 @@ impl Required {
 struct Work<'a, 'b, 'c> {
     topology: &'a Topology,
     drafts: &'b mut [Vec<Draft<'c>>],
+    nats: &'b [Declared<'b>],
     segments: &'b mut [SegmentPlan],
+    /// Realms of IPv4 and IPv6.
+    realms: [Realms; 2],
     errors: &'b mut Vec<TopologyError>,
 }
 
@@ -185,31 +196,6 @@ impl Work<'_, '_, '_> {
         found
     }
 
-    /// Reports subnets that have addresses in common, on one segment or on two.
-    fn check_overlaps(&mut self) {
-        let mut all = Vec::new();
-        for (at, segment) in self.segments.iter().enumerate() {
-            all.extend(segment.subnets.iter().map(|subnet| (*subnet, at)));
-        }
-        // By family, then by the first address, then the largest subnet first.
-        all.sort_by_key(|&(subnet, at)| (!subnet.is_ipv4(), subnet.range().0, subnet.prefix(), at));
-        let mut widest: Option<(Subnet, usize)> = None;
-        for (subnet, at) in all {
-            match widest {
-                Some((other, place)) if other.overlaps(subnet) => {
-                    // Two equal subnets of one address are reported as a duplicate address.
-                    if other != subnet || other.host_bits() > 0 {
-                        let name =
-                            |at: usize| SegmentPlan::label(self.segments[at].kind, self.topology);
-                        let (subnets, places) = ([other, subnet], [name(place), name(at)]);
-                        self.errors.push(TopologyError::OverlappingSubnets { subnets, places });
-                    }
-                }
-                _ => widest = Some((subnet, at)),
-            }
-        }
-    }
-
     /// Adds an address of each family to every interface that has none.
     fn take_from_pools(&mut self, requirements: &[Required]) {
         let occupied: Vec<Subnet> =
@@ -284,13 +270,15 @@ impl Work<'_, '_, '_> {
             self.errors.push(TopologyError::PoolExhausted { pool, segment });
             return;
         };
-        let others: Vec<IpAddr> = match static_subnet {
+        let mut others: Vec<IpAddr> = match static_subnet {
             Some(_) => members
                 .iter()
                 .flat_map(|at| plan(at).addresses.iter().map(|one| one.address()))
                 .collect(),
             None => Vec::new(),
         };
+        let nats = self.nats.iter().filter(|nat| members.contains(&nat.outside));
+        others.extend(nats.flat_map(Declared::external).map(Cidr::address));
         let Some(found) = pool::addresses(subnet, &known, &others) else {
             let (segment, members) = (segment(), members.len());
             self.errors.push(TopologyError::SubnetFull { subnet, segment, members });
@@ -316,24 +304,6 @@ impl Work<'_, '_, '_> {
             for (address, why) in refused.collect::<Vec<_>>() {
                 let place = self.name(place);
                 self.errors.push(TopologyError::ReservedAddress { address, place, why });
-            }
-        }
-    }
-
-    /// Reports addresses that two interfaces have.
-    fn check_duplicates(&mut self) {
-        let mut owners = HashMap::with_capacity(4 * self.segments.len());
-        for node in 0..self.drafts.len() {
-            for interface in 0..self.drafts[node].len() {
-                let place = InterfaceRef { node, interface };
-                for address in
-                    self.drafts[node][interface].plan.addresses.iter().map(|one| one.address())
-                {
-                    if let Some(other) = owners.insert(address, place) {
-                        let places = [self.name(other), self.name(place)];
-                        self.errors.push(TopologyError::DuplicateAddress { address, places });
-                    }
-                }
             }
         }
     }

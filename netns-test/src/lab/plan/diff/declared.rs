@@ -10,6 +10,8 @@ use crate::lab::topology::Topology;
 use crate::lab::topology::model::{
     AddressOn, ExtraInterface, ExtraKind, Link, LinkEnd, Node, StaticRoute,
 };
+use crate::lab::topology::nat::declared::{DeclaredFirewall, DeclaredForward, DeclaredNat};
+use crate::lab::topology::nat::text::RuleLine;
 
 /// Checks that `new` is `old` or a clone of it, with all of its declarations.
 ///
@@ -28,6 +30,9 @@ pub(crate) fn check(old: &Topology, new: &Topology) -> Result<(), Failure> {
         is_impairable: _,
         pools: _,
         declared: _,
+        nats: _,
+        forwards: _,
+        firewalls: _,
     } = old;
     let failed = |why| Err(Failure::new("extend", "the lab", why));
     if !ids.have_origin_of(&new.ids) {
@@ -49,12 +54,46 @@ pub(crate) fn check(old: &Topology, new: &Topology) -> Result<(), Failure> {
             return Err(changed(&old.link_label(at), "its name or its ends"));
         }
     }
+    check_rules(old, new)?;
     if !ids.are_in(&new.ids) {
         let why = "a clone of its topology has declared equal nodes or links anew, with other ids; \
                    extend the topology that the lab was built from";
         return failed(why);
     }
     Ok(())
+}
+
+/// Checks that no NAT, forwarded port or firewall is missing. Those that differ are applied.
+fn check_rules(old: &Topology, new: &Topology) -> Result<(), Failure> {
+    let Topology { nats, forwards, firewalls, .. } = new;
+    let has_nat = |one: &DeclaredNat| {
+        let DeclaredNat { router, link, nat: _ } = one;
+        nats.iter().any(|two| (*router, *link) == (two.router, two.link))
+    };
+    let has_forward = |one: &DeclaredForward| {
+        let DeclaredForward { router, link, protocol, external_port, to: _, to_port: _ } = *one;
+        let is_it = |two: &DeclaredForward| {
+            (router, link) == (two.router, two.link)
+                && (protocol, external_port) == (two.protocol, two.external_port)
+        };
+        forwards.iter().any(is_it)
+    };
+    let has_firewall = |one: &DeclaredFirewall| {
+        let DeclaredFirewall { node, firewall: _ } = one;
+        firewalls.iter().any(|two| *node == two.node)
+    };
+    let is_kept = old.nats.iter().map(has_nat);
+    let is_kept = is_kept.chain(old.forwards.iter().map(has_forward));
+    let mut is_kept = is_kept.chain(old.firewalls.iter().map(has_firewall));
+    let Some(missing) = is_kept.position(|is_kept| !is_kept) else { return Ok(()) };
+    let RuleLine { node, what, on, text } = old.rule_lines().swap_remove(missing);
+    let name = node.map_or("?", |node| old.nodes[node].name.as_str());
+    let object = match what {
+        "forward" => format!("{what} {text} of {name}{on}"),
+        _ => format!("{what} of {name}{on}"),
+    };
+    let why = "the topology lacks it: extend() only adds; build another lab";
+    Err(Failure::new("extend", object, why))
 }
 
 fn check_node(net: &Topology, before: &Node, after: &Node) -> Result<(), Failure> {

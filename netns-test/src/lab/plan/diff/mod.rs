@@ -42,6 +42,8 @@ pub(crate) struct NodeGrowth {
     pub(crate) lost: Vec<Subnet>,
     /// Sysctls that are new or have another value.
     pub(crate) sysctls: Vec<(String, String)>,
+    /// True if NATs or the firewall differ.
+    pub(crate) has_new_rules: bool,
 }
 
 impl Growth {
@@ -105,8 +107,21 @@ pub(crate) fn between(old: &Plan, new: &Plan) -> Result<Growth, Failure> {
 fn between_nodes(before: &NodePlan, after: &NodePlan) -> Result<(Vec<usize>, NodeGrowth), Failure> {
     // The topologies have the same names and kinds, which decide the hostname; addresses repeat
     // those of the interfaces.
-    let NodePlan { name, kind: _, hostname: _, interfaces, routes, sysctls, addresses: _ } = before;
-    let mut growth = NodeGrowth::default();
+    let NodePlan {
+        name,
+        kind: _,
+        hostname: _,
+        interfaces,
+        routes,
+        sysctls,
+        addresses: _,
+        nats,
+        firewall,
+    } = before;
+    let mut growth = NodeGrowth {
+        has_new_rules: *nats != after.nats || *firewall != after.firewall,
+        ..NodeGrowth::default()
+    };
     let mut places = Vec::new();
     for interface in interfaces {
         let object = || format!("{} of {name}", interface.name);

@@ -2,6 +2,7 @@
 
 use crate::lab::plan::{InterfaceKind, InterfaceRef, Plan};
 use crate::lab::topology::impairment::text::declared;
+use crate::lab::topology::nat::text::RuleLine;
 use crate::lab::topology::{NodeKind, Topology};
 
 /// Graph of a topology or plan. A label is a list of lines.
@@ -21,7 +22,12 @@ pub(crate) struct Edge {
 
 impl Graph {
     pub(crate) fn of_topology(topology: &Topology) -> Self {
-        let nodes = topology.nodes.iter().map(|node| (node.kind, vec![node.name.clone()]));
+        let rules = topology.rule_lines();
+        let nodes = topology.nodes.iter().enumerate().map(|(index, node)| {
+            let own = rules.iter().filter(|line| line.node == Some(index));
+            let own = own.map(|RuleLine { what, on, text, .. }| format!("{what}{on}: {text}"));
+            (node.kind, [node.name.clone()].into_iter().chain(own).collect())
+        });
         let mut edges = Vec::new();
         for link in &topology.links {
             let [Some(a), Some(b)] = [link.ends[0].node, link.ends[1].node] else { continue };
@@ -45,6 +51,9 @@ impl Graph {
                     interface.addresses.iter().map(ToString::to_string).collect();
                 label.push(format!("{} {}", interface.name, addresses.join(" ")));
             }
+            let nat = node.nat_lines().into_iter();
+            label.extend(nat.map(|[outside, line]| format!("nat on {outside}: {line}")));
+            label.extend(node.firewall.iter().map(|firewall| format!("firewall: {firewall}")));
             (node.kind, label)
         });
         let mut edges = Vec::new();

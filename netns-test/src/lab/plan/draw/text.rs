@@ -4,13 +4,14 @@ use std::fmt::{self, Write as _};
 
 use crate::lab::plan::routes::static_routes::shown;
 use crate::lab::plan::{
-    InterfaceKind, InterfacePlan, InterfaceRef, Plan, SegmentKind, SegmentPlan,
+    InterfaceKind, InterfacePlan, InterfaceRef, NodePlan, Plan, SegmentKind, SegmentPlan,
 };
 use crate::lab::topology::Topology;
 use crate::lab::topology::impairment::text::declared;
 use crate::lab::topology::model::ExtraKind;
+use crate::lab::topology::nat::text::RuleLine;
 
-/// Writes the nodes, then the links, in the order of declaration.
+/// Writes the nodes, then the links, NATs and firewalls, each in the order of declaration.
 impl fmt::Display for Topology {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rows = Vec::new();
@@ -40,11 +41,15 @@ impl fmt::Display for Topology {
                 more.join(", "),
             ]);
         }
+        for RuleLine { node, what, on, text } in self.rule_lines() {
+            let name = node.map_or("?", |node| self.nodes[node].name.as_str());
+            rows.push(vec![what.to_owned(), format!("{name}{on}"), text]);
+        }
         f.write_str(&table(rows, ""))
     }
 }
 
-/// Writes each segment with its interfaces, then the impairments of links, then the routes.
+/// Writes each segment with its interfaces, then impairments of links, NATs, firewalls, routes.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
@@ -68,6 +73,20 @@ impl fmt::Display for Plan {
         if !rows.is_empty() {
             text.push_str("links\n");
             text.push_str(&table(rows, "  "));
+        }
+        for (heading, lines) in [
+            ("nat\n", NodePlan::nat_lines as fn(&NodePlan) -> Vec<[String; 2]>),
+            ("firewalls\n", NodePlan::firewall_lines),
+        ] {
+            let rows = self.nodes.iter().flat_map(|node| {
+                let row = |[place, line]: [String; 2]| vec![node.name.clone(), place, line];
+                lines(node).into_iter().map(row)
+            });
+            let text_of_rows = table(rows.collect(), "  ");
+            if !text_of_rows.is_empty() {
+                text.push_str(heading);
+                text.push_str(&text_of_rows);
+            }
         }
         let mut rows = Vec::new();
         for node in &self.nodes {

@@ -5,14 +5,19 @@
 //! declaration. A router gets a route to each subnet that it has no address in. A host gets a
 //! default route to the first router on its segments, and a route of its own to each subnet that is
 //! nearer by another router. No path leads through a tunnel to another segment, because the
-//! packets of the tunnel could then be routed into the tunnel.
+//! packets of the tunnel could then be routed into the tunnel. No path leads from the outside of a
+//! NAT to its inside, and one through fewer NATs comes before a shorter one.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::addr::cidr::Subnet;
+use crate::lab::plan::nat::borders;
+use crate::lab::plan::nat::realms::{Border, Realms};
+use crate::lab::plan::routes::replaced::add_unless_replaced;
 use crate::lab::plan::{InterfacePlan, NodePlan, RoutePlan, SegmentKind, SegmentPlan};
 use crate::lab::topology::NodeKind;
+use crate::lab::topology::nat::model::Ipv6Nat;
 
 /// Adds computed routes to the nodes, which have their static routes already.
 pub(crate) fn compute(nodes: &mut [NodePlan], segments: &[SegmentPlan]) {
@@ -27,28 +32,6 @@ pub(crate) fn compute(nodes: &mut [NodePlan], segments: &[SegmentPlan]) {
     }
 }
 
-/// Adds the routes of `found` that no static route replaces.
-fn add_unless_replaced(node: &mut NodePlan, found: Vec<RoutePlan>, is_ipv4: bool) {
-    let destinations: Vec<Subnet> =
-        node.routes.iter().filter(|route| route.is_static).map(|route| route.destination).collect();
-    let has_default =
-        destinations.iter().any(|subnet| subnet.prefix() == 0 && subnet.is_ipv4() == is_ipv4);
-    let is_kept = |route: &RoutePlan| {
-        let is_replaced = match route.via {
-            // A router keeps its computed routes: with the default route alone it would send
-            // packets from the gateway back to it.
-            Some(_) if has_default && node.kind != NodeKind::Router => true,
-            _ => destinations.iter().any(|other| {
-                (other.prefix() > 0 || route.destination.prefix() == 0)
-                    && other.contains_subnet(route.destination)
-            }),
-        };
-        !is_replaced
-    };
-    let kept: Vec<RoutePlan> = found.into_iter().filter(is_kept).collect();
-    node.routes.extend(kept);
-}
-
 /// An interface with an address of the family.
 #[derive(Clone, Copy, Debug)]
 struct Port {
@@ -56,6 +39,8 @@ struct Port {
     interface: usize,
     segment: usize,
     address: IpAddr,
+    /// False for the outside interface of a NAT.
+    is_inside: bool,
 }
 
 /// Next hop of a node for a segment.
@@ -73,6 +58,18 @@ struct Found {
     hop: Option<Hop>,
 }
 
+/// Nodes and their distances.
+type Queue = VecDeque<(usize, u32)>;
+
+/// Takes the nearest node from two queues that are ordered by distance.
+fn nearest(one: &mut Queue, two: &mut Queue) -> Option<(usize, u32)> {
+    let is_second = match (one.front(), two.front()) {
+        (Some((_, one)), Some((_, two))) => two < one,
+        (one, _) => one.is_none(),
+    };
+    if is_second { two.pop_front() } else { one.pop_front() }
+}
+
 /// Topology of one address family.
 struct Map<'a> {
     nodes: &'a [NodePlan],
@@ -84,6 +81,7 @@ struct Map<'a> {
     routers: Vec<Vec<Port>>,
     /// Segments that are a single interface of a host.
     stubs_of_hosts: Vec<usize>,
+    realms: Realms,
 }
 
 impl<'a> Map<'a> {
@@ -99,7 +97,9 @@ impl<'a> Map<'a> {
                 let Some(address) = addresses.find(|one| one.is_ipv4() == is_ipv4) else {
                     continue;
                 };
-                let port = Port { node, interface, segment, address };
+                let border = nodes[node].border(&nodes[node].interfaces[interface].name, is_ipv4);
+                let is_inside = border == Border::Open;
+                let port = Port { node, interface, segment, address, is_inside };
                 ports[node].push(port);
                 if nodes[node].kind == NodeKind::Router {
                     routers[segment].push(port);
@@ -111,7 +111,8 @@ impl<'a> Map<'a> {
         for ports in &mut ports {
             ports.sort_by_key(|port| port.interface);
         }
-        Self { nodes, segments, is_ipv4, ports, routers, stubs_of_hosts }
+        let realms = borders::realms(nodes, segments, is_ipv4);
+        Self { nodes, segments, is_ipv4, ports, routers, stubs_of_hosts, realms }
     }
 
     fn routes(&self) -> Vec<Vec<RoutePlan>> {
@@ -153,6 +154,7 @@ impl<'a> Map<'a> {
                 }
             }
         }
+        self.push_external(&mut routes, &gateways, &mut found);
         for &node in &hosts {
             if let Some(hop) = self.default(node, &gateways[node]) {
                 let every = if self.is_ipv4 { Subnet::EVERY_IPV4 } else { Subnet::EVERY_IPV6 };
@@ -160,6 +162,63 @@ impl<'a> Map<'a> {
             }
         }
         routes
+    }
+
+    /// Adds the routes to external prefixes of NATs: their routers take the packets.
+    fn push_external(
+        &self,
+        routes: &mut [Vec<RoutePlan>],
+        gateways: &[Vec<Port>],
+        found: &mut [Option<Found>],
+    ) {
+        let with_nats = self.nodes.iter().enumerate().filter(|_| !self.is_ipv4);
+        for (router, of_plan) in with_nats {
+            for nat in &of_plan.nats {
+                let Ipv6Nat::Prefix { outside, .. } = nat.ipv6 else { continue };
+                let name = |port: &Port| &of_plan.interfaces[port.interface].name;
+                let mut ports = self.ports[router].iter();
+                let Some(port) = ports.find(|port| *name(port) == nat.outside) else { continue };
+                self.search_from(port, found);
+                for node in (0..self.nodes.len()).filter(|node| *node != router) {
+                    let hop = match self.nodes[node].kind {
+                        NodeKind::Router => found[node].and_then(|found| found.hop),
+                        NodeKind::Switch => None,
+                        _ => self.hop_to(node, port, found),
+                    };
+                    let default = self.default(node, &gateways[node]);
+                    let is_new = |hop: &Hop| default.is_none_or(|other| other.via != hop.via);
+                    if let Some(hop) = hop.filter(is_new) {
+                        self.push(&mut routes[node], node, &[outside], hop);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Searches the next hop and distance of every router to a router, from outside of its NAT.
+    fn search_from(&self, outside: &Port, found: &mut [Option<Found>]) {
+        found.fill(None);
+        found[outside.node] = Some(Found { distance: 0, hop: None });
+        let mut queue = VecDeque::new();
+        if self.is_transit(outside) {
+            for next in &self.routers[outside.segment] {
+                if found[next.node].is_none() {
+                    let hop = Some(Hop { interface: next.interface, via: outside.address });
+                    found[next.node] = Some(Found { distance: 1, hop });
+                    queue.push_back((next.node, 1));
+                }
+            }
+        }
+        self.spread(outside.segment, (queue, VecDeque::new()), found);
+    }
+
+    /// Returns the next hop from a host to the outside of a NAT.
+    fn hop_to(&self, node: usize, outside: &Port, found: &[Option<Found>]) -> Option<Hop> {
+        let mut ports = self.ports[node].iter();
+        match ports.find(|port| port.segment == outside.segment) {
+            Some(own) => Some(Hop { interface: own.interface, via: outside.address }),
+            None => self.hop_of_host(node, outside.segment, found),
+        }
     }
 
     fn subnets(&self, segment: usize) -> Vec<Subnet> {
@@ -185,17 +244,57 @@ impl<'a> Map<'a> {
                 queue.push_back((node, 0));
             }
         }
-        while let Some((node, distance)) = queue.pop_front() {
-            for port in self.ports[node].iter().filter(|port| self.is_transit(port)) {
-                for next in &self.routers[port.segment] {
-                    if found[next.node].is_none() {
-                        let hop = Hop { interface: next.interface, via: port.address };
-                        found[next.node] = Some(Found { distance: distance + 1, hop: Some(hop) });
-                        queue.push_back((next.node, distance + 1));
+        self.spread(segment, (queue, VecDeque::new()), found);
+    }
+
+    /// Goes on from the nodes of a queue. Nodes that need no NAT come first, then those that need
+    /// one, and so on.
+    fn spread(
+        &self,
+        segment: usize,
+        (mut queue, mut beyond): (Queue, Queue),
+        found: &mut [Option<Found>],
+    ) {
+        // By the number of NATs, then by distance.
+        let mut later: Vec<(u32, u32, usize)> = Vec::new();
+        let mut level = 0;
+        let has_one_realm = self.realms.count() == 1;
+        loop {
+            while let Some((node, distance)) = nearest(&mut queue, &mut beyond) {
+                let is_way = |port: &&Port| self.is_transit(port) && port.is_inside;
+                for port in self.ports[node].iter().filter(is_way) {
+                    let steps =
+                        if has_one_realm { Some(0) } else { self.steps(port.segment, segment) };
+                    match steps {
+                        None => continue,
+                        Some(steps) if steps > level => {
+                            later.push((steps, distance, node));
+                            continue;
+                        }
+                        Some(_) => {}
+                    }
+                    for next in &self.routers[port.segment] {
+                        if found[next.node].is_none() {
+                            let hop = Hop { interface: next.interface, via: port.address };
+                            let hop = Some(hop);
+                            found[next.node] = Some(Found { distance: distance + 1, hop });
+                            queue.push_back((next.node, distance + 1));
+                        }
                     }
                 }
             }
+            let Some(next) = later.iter().map(|(steps, ..)| *steps).min() else { return };
+            level = next;
+            later.sort_unstable();
+            let now = later.iter().filter(|(steps, ..)| *steps == level);
+            beyond = now.map(|&(_, distance, node)| (node, distance)).collect();
+            later.retain(|(steps, ..)| *steps != level);
         }
+    }
+
+    /// Returns the number of NATs on the way from one segment to another one, if there is a way.
+    fn steps(&self, from: usize, to: usize) -> Option<u32> {
+        self.realms.steps(self.realms.of(from), self.realms.of(to))
     }
 
     fn is_transit(&self, port: &Port) -> bool {
@@ -211,13 +310,16 @@ impl<'a> Map<'a> {
             SegmentKind::Stub { place } => self.ports[place.node].as_slice(),
             _ => &[],
         };
-        let mut best: Option<(u32, Hop)> = None;
+        let mut best: Option<((u32, u32), Hop)> = None;
         for port in self.ports[node].iter().filter(|port| self.is_transit(port)) {
+            let Some(steps) = self.steps(port.segment, segment) else { continue };
             let beside = owner.iter().filter(|other| other.segment == port.segment);
-            for next in beside.chain(&self.routers[port.segment]) {
+            let routers = self.routers[port.segment].iter().filter(|next| next.is_inside);
+            for next in beside.chain(routers) {
                 let Some(Found { distance, .. }) = found[next.node] else { continue };
-                if best.is_none_or(|(other, _)| distance < other) {
-                    best = Some((distance, Hop { interface: port.interface, via: next.address }));
+                let cost = (steps, distance);
+                if best.is_none_or(|(other, _)| cost < other) {
+                    best = Some((cost, Hop { interface: port.interface, via: next.address }));
                 }
             }
         }
@@ -231,7 +333,7 @@ impl<'a> Map<'a> {
             return gateways;
         }
         for port in self.ports[node].iter().filter(|port| self.is_transit(port)) {
-            for router in &self.routers[port.segment] {
+            for router in self.routers[port.segment].iter().filter(|next| next.is_inside) {
                 if gateways.iter().all(|other| other.node != router.node) {
                     gateways.push(*router);
                 }

@@ -10,16 +10,24 @@ use std::thread::{self, JoinHandle};
 
 use crate::diagnose;
 use crate::error::{Failure, Result};
+use crate::lab::build::etc_files::HOSTS;
+use crate::lab::build::etc_files::local::Covered;
+use crate::lab::build::etc_files::names::Names;
+use crate::lab::fabric::node::LiveNode;
 use crate::lab::run::programs::output::{Printer, Source};
 use crate::lab::run::programs::process::Program;
+use crate::lab::topology::NodeKind;
 use crate::sys::lock::lock;
 
 /// State that the handles of all nodes share.
 #[derive(Clone, Debug)]
 pub(crate) struct Common {
     pub(crate) programs: Arc<Programs>,
-    /// Text of `/etc/hosts`, which changes when the lab is extended or a link is moved.
-    names: Arc<Mutex<Arc<str>>>,
+    /// Texts of `/etc/hosts`, which change when the lab is extended, a link is moved, or a NAT is
+    /// set.
+    names: Arc<Mutex<Names>>,
+    /// Mount over `/etc/hosts` of the caller, if that is a node.
+    covered: Weak<Covered>,
 }
 
 /// Programs that have been started, and the threads for them.
@@ -47,17 +55,39 @@ struct Job {
 }
 
 impl Common {
-    pub(crate) fn new(names: &str) -> Self {
-        Self { programs: Arc::default(), names: Arc::new(Mutex::new(names.into())) }
+    pub(crate) fn new(names: Names, covered: Option<&Arc<Covered>>) -> Self {
+        let covered = covered.map_or_else(Weak::new, Arc::downgrade);
+        Self { programs: Arc::default(), names: Arc::new(Mutex::new(names)), covered }
     }
 
-    /// Returns the text of `/etc/hosts`.
-    pub(crate) fn names(&self) -> Arc<str> {
-        Arc::clone(&lock(&self.names))
+    /// Returns the text of `/etc/hosts` of a node, by its position.
+    pub(crate) fn names_at(&self, node: usize) -> Arc<str> {
+        Arc::clone(lock(&self.names).at(node))
     }
 
-    pub(crate) fn rename(&self, names: &str) {
-        *lock(&self.names) = names.into();
+    /// Writes these names to existing nodes, and uses them in the lab. If a node refuses them, all
+    /// get the old ones again.
+    pub(crate) fn rename(&self, nodes: &[Arc<LiveNode>], new: Names) -> Result<()> {
+        let mut own = lock(&self.names);
+        if *own == new {
+            return Ok(());
+        }
+        let give = |(at, node): (usize, &Arc<LiveNode>), names: &Names| -> Result<()> {
+            if node.kind() == NodeKind::Local {
+                let covered = self.covered.upgrade();
+                let given = covered.map_or(Ok(()), |own| own.change(names.at(at)));
+                return Ok(given.map_err(|error| node.failure("write", HOSTS, &error))?);
+            }
+            // A node that is off gets its names when it comes on.
+            let Ok(here) = node.here() else { return Ok(()) };
+            Ok(names.give(at, (node.name(), &here))?)
+        };
+        let given = nodes.iter().enumerate().try_for_each(|one| give(one, &new));
+        match given {
+            Ok(()) => *own = new,
+            Err(_) => nodes.iter().enumerate().for_each(|one| drop(give(one, &own))),
+        }
+        given
     }
 }
 

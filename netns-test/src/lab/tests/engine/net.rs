@@ -160,7 +160,7 @@ pub(crate) fn new(name: &str) -> New<'_> {
     New { name, index: 0, mac: None, mtu: None }
 }
 
-fn network() -> OwnedFd {
+pub(crate) fn network() -> OwnedFd {
     let make = || {
         nsfs::unshare_network().unwrap();
         nsfs::own_network().unwrap()

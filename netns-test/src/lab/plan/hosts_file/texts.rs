@@ -1,45 +1,52 @@
-//! Contents of `/etc/hosts`: every node of the lab by its name. Pure.
+//! Texts of `/etc/hosts`. Pure.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-
-use crate::lab::plan::{NodePlan, Plan};
-use crate::lab::topology::NodeId;
+use std::net::IpAddr;
 
 /// Lines that all nodes have.
 const HEAD: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
 
-impl Plan {
-    /// Returns the contents of `/etc/hosts` on a node: `localhost`, and all nodes with their
-    /// addresses.
-    ///
-    /// A node without an address gets a line `127.0.1.1` with its own name, as on Debian, so that
-    /// it can resolve its hostname.
-    #[must_use]
-    pub fn hosts_file(&self, node: NodeId) -> Cow<'_, str> {
-        match self.position(node).map(|position| &self.nodes[position]) {
-            Some(node) if node.addresses.is_empty() => {
-                Cow::Owned(format!("{}127.0.1.1\t{}\n", self.hosts_file, node.name))
-            }
-            _ => Cow::Borrowed(&self.hosts_file),
-        }
+/// Contents of `/etc/hosts` of all nodes with addresses.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct HostsFiles {
+    /// Text of each group of nodes that see the same names; the first one is that of nodes outside
+    /// of all NATs.
+    texts: Vec<String>,
+    /// Text of each node; empty if there is only one.
+    of: Vec<usize>,
+}
+
+impl HostsFiles {
+    /// Writes one text for all nodes.
+    pub(crate) fn same(names: &[Name<'_>]) -> Self {
+        Self { texts: vec![text(names)], of: Vec::new() }
     }
 
-    /// Returns the contents of `/etc/hosts` on all nodes that have addresses.
-    pub(crate) fn hosts_text(&self) -> &str {
-        &self.hosts_file
+    /// Writes the texts of all groups; `of` is the group of each node.
+    pub(crate) fn new(groups: &[Vec<Name<'_>>], of: Vec<usize>) -> Self {
+        Self { texts: groups.iter().map(|names| text(names)).collect(), of }
+    }
+
+    /// Returns the text of a node.
+    pub(crate) fn at(&self, node: usize) -> &str {
+        let text = self.texts.get(self.of.get(node).copied().unwrap_or(0));
+        text.map_or("", String::as_str)
     }
 }
+
+/// Name of a node and its addresses.
+pub(crate) type Name<'a> = (&'a str, Cow<'a, [IpAddr]>);
 
 /// Returns the lines for `localhost` and one line for each address of each node.
 ///
 /// The address with the best reachability comes first, since some programs try only the first one.
-pub(crate) fn text(nodes: &[NodePlan]) -> String {
+fn text(names: &[Name<'_>]) -> String {
     let mut text = HEAD.to_owned();
-    for node in nodes {
-        for address in &node.addresses {
+    for (name, addresses) in names {
+        for address in addresses.iter() {
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "{address}\t{}", node.name);
+            let _ = writeln!(text, "{address}\t{name}");
         }
     }
     text

@@ -3,11 +3,11 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::AsFd as _;
 
 use crate::netlink::attr::{address, attributes};
-use crate::netlink::message::{HEADER, framed, raw};
-use crate::sys::net::netlink;
+use crate::netlink::nft::NFTABLES;
+use crate::netlink::nft::comment::comment_in;
+use crate::netlink::nft::socket::{HEAD, Nft};
 
 /// A rule that counts packets and drops or rejects them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,57 +22,34 @@ pub(crate) struct Dropping {
     pub(crate) packets: u64,
 }
 
-/// `NETLINK_NETFILTER`
-const NETFILTER: i32 = 12;
-/// `NFT_MSG_NEWRULE`, `NFT_MSG_GETRULE` of `NFNL_SUBSYS_NFTABLES`
-const RULE: u16 = 10 << 8 | 6;
-const GET: u16 = 10 << 8 | 7;
-/// `NLM_F_REQUEST`, `NLM_F_DUMP`
-const DUMP: u16 = 0x1 | 0x300;
-/// `NLMSG_ERROR`, `NLMSG_DONE`
-const ERROR: u16 = 2;
-const DONE: u16 = 3;
-/// The length of an `nfgenmsg`, which begins with the family.
-const HEAD: usize = 4;
+/// `NFT_MSG_GETRULE`
+const GET: u16 = NFTABLES | 7;
 
 /// Lists such rules of the calling thread's network namespace. A kernel without nftables loads the
 /// module for that, if it has one.
 pub(crate) fn dropping() -> io::Result<Vec<Dropping>> {
-    let socket = netlink::open(NETFILTER)?;
-    netlink::send(socket.as_fd(), &framed(GET, DUMP, 1, &[0; HEAD]))?;
-    let (mut buffer, mut found) = (vec![0; 64 << 10], Vec::new());
-    loop {
-        let length = netlink::receive(socket.as_fd(), &mut buffer)?;
-        for message in raw(&buffer[..length.min(buffer.len())]) {
-            let body = &message[HEADER..];
-            match u16::from_ne_bytes([message[4], message[5]]) {
-                RULE => found.extend(rule(body)),
-                ERROR | DONE => {
-                    let code = body.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code));
-                    let refusal = io::Error::from_raw_os_error(code.saturating_neg());
-                    return if code < 0 { Err(refusal) } else { Ok(found) };
-                }
-                _ => {}
-            }
-        }
-    }
+    let found = Nft::connect()?.dump(GET, &[0; HEAD])?;
+    Ok(found.iter().filter_map(|body| rule(body)).collect())
 }
 
 /// Parses a rule. Returns none for one that has dropped nothing.
 fn rule(body: &[u8]) -> Option<Dropping> {
     let (head, rest) = body.split_at_checked(HEAD)?;
     let (mut table, mut chain, mut expressions) = (String::new(), String::new(), Words::default());
+    let mut comment = None;
     for one in attributes(rest) {
         match one.kind {
             1 => table = text(one.value),
             2 => chain = text(one.value),
             4 => attributes(one.value).iter().for_each(|one| expressions.take(one.value)),
+            7 => comment = comment_in(one.value),
             _ => {}
         }
     }
     let (verdict, packets) =
         (expressions.verdict?, expressions.packets.filter(|count| *count > 0)?);
     let table = format!("{} {table}", family(head[0]));
+    expressions.words.extend(comment.map(|text| format!("comment {text:?}")));
     Some(Dropping { table, chain, text: expressions.words.join(" "), verdict, packets })
 }
 
@@ -246,8 +223,11 @@ fn family(number: u8) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd as _;
+
     use super::*;
-    use crate::netlink::message::attribute;
+    use crate::netlink::message::{HEADER, attribute, framed};
+    use crate::sys::net::netlink;
 
     fn expression(name: &str, fields: &[(u16, &[u8])]) -> Vec<u8> {
         let data: Vec<u8> =
@@ -337,7 +317,7 @@ mod tests {
             message(10 << 8 | 6, ADD, inet, &of_rule.concat()),
             message(0x11, 1, [0, 0, 0, 10], &[]),
         ];
-        let socket = netlink::open(NETFILTER)?;
+        let socket = netlink::open(12)?;
         netlink::send(socket.as_fd(), &batch.concat())?;
         let mut buffer = vec![0; 4096];
         match netlink::receive(socket.as_fd(), &mut buffer) {

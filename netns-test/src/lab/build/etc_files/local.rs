@@ -1,77 +1,21 @@
-//! The files for name lookups on nodes: `/etc/hosts` with all nodes, and a resolver configuration
-//! without a name server. They are mounted over those of the machine, in the mounts of the lab
-//! only.
+//! The files over those of a caller that is a node: the body of a test.
 
-use std::ffi::CStr;
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::diagnose;
 use crate::error::Failure;
 use crate::isolation::{IsolationMode, isolation};
+use crate::lab::build::etc_files::{HOSTS, rewrite, switch};
 use crate::lab::fabric::on_thread;
 use crate::sys::lock::lock;
-use crate::sys::mount::mount_api;
 use crate::sys::ns::ns_set::Place;
 use crate::sys::process;
-use crate::sys::process::{Namespace, Pid};
-use crate::sys::{errno, fds, mount};
-
-/// Content of `/etc/resolv.conf`. Without a name server the C library asks 127.0.0.1, where a
-/// program of the node may listen.
-const RESOLVER: &str = "# This network has no name server.\n";
-
-/// Mounts the files in the mount namespace of the calling thread.
-pub(crate) fn put(hosts: &str) -> Result<(), Failure> {
-    let failed =
-        |step| move |error: io::Error| diagnose::explain(step, "the files of a lab", &error);
-    mount::make_all_private()
-        .or_else(|_| mount::make_all_private_around())
-        .map_err(failed("make private"))?;
-    let store = mount_api::new_mount(
-        c"tmpfs",
-        &[(c"mode", c"0755")],
-        mount_api::NO_SUID | mount_api::NO_DEV,
-    )
-    // The kernel makes a mount namespace for it.
-    .map_err(|error| {
-        diagnose::explain_unshare("mount", "the files of a lab", &[Namespace::Mount], &error)
-    })?;
-    let files = [
-        (c"hosts", c"etc/hosts", Some(hosts.to_owned())),
-        (c"resolv.conf", c"etc/resolv.conf", Some(RESOLVER.to_owned())),
-        (c"nsswitch.conf", c"etc/nsswitch.conf", switch()),
-    ];
-    for (name, _, content) in &files {
-        if let Some(content) = content {
-            let written = mount_api::write_new(store.as_fd(), name, content.as_bytes(), 0o644);
-            written.map_err(failed("write"))?;
-        }
-    }
-    // Only a file with a path can be mounted. `/sys` is free for that: each node mounts its own
-    // there later.
-    let root = fds::open_place(Path::new("/")).map_err(failed("open"))?;
-    let sys = mount_api::open_inside(root.as_fd(), c"sys").map_err(failed("open"))?;
-    mount_api::attach(&store, sys.as_fd()).map_err(failed("mount"))?;
-    for (name, place, content) in &files {
-        if content.is_some() {
-            cover(&root, &store, name, place)?;
-        }
-    }
-    mount::detach(Path::new("/sys")).map_err(failed("umount"))
-}
-
-/// Replaces the content of a file. A concurrent reader never sees an empty file.
-pub(crate) fn rewrite(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.set_len(text.len() as u64)
-}
+use crate::sys::process::Pid;
+use crate::sys::{errno, mount};
 
 /// Files that a lab has mounted over those of its caller. Dropping it removes them.
 #[derive(Debug)]
@@ -94,12 +38,11 @@ struct Cover {
 
 static COVERS: Mutex<Vec<Cover>> = Mutex::new(Vec::new());
 
-const HOSTS: &str = "/etc/hosts";
 const SWITCH: &str = "/etc/nsswitch.conf";
 
 /// Mounts files over those of the caller if it is the body of a test. In any other process that
 /// would change the machine's.
-pub(crate) fn put_for_local(hosts: &str) -> Result<Option<Covered>, Failure> {
+pub(crate) fn put(hosts: &str) -> Result<Option<Covered>, Failure> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     if isolation().mode() == IsolationMode::Outside {
         return Ok(None);
@@ -194,49 +137,4 @@ impl Drop for Covered {
         }
         covers.retain(|cover| !cover.texts.is_empty());
     }
-}
-
-/// Mounts the file `name` of `store` over the one at `place`, if that exists.
-fn cover(
-    root: &std::os::fd::OwnedFd,
-    store: &std::os::fd::OwnedFd,
-    name: &CStr,
-    place: &CStr,
-) -> Result<(), Failure> {
-    let object = format!("/{}", place.to_string_lossy());
-    let failed = |step| {
-        let object = object.as_str();
-        move |error: io::Error| diagnose::explain(step, object, &error)
-    };
-    let target = match mount_api::open_inside(root.as_fd(), place) {
-        Ok(target) => target,
-        // Without `/etc/hosts` no node would be found. A program works without the other files.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && name != c"hosts" => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let advice = "a lab mounts the names of its nodes over that file: make an empty one";
-            return Err(failed("open")(error).advise(advice));
-        }
-        Err(error) => return Err(failed("open")(error)),
-    };
-    let file = mount_api::open_in(store, name).map_err(failed("open"))?;
-    let copy = mount_api::copy_of(file.as_fd()).map_err(failed("open_tree"))?;
-    mount_api::attach(&copy, target.as_fd()).map_err(failed("mount"))
-}
-
-/// Sources of host names: files, then a name server. On some machines other services are asked
-/// first, and they answer from another network. An unreachable name server is a temporary failure
-/// for `getaddrinfo` (`EAI_AGAIN`), which clients retry. The last source, the files once more,
-/// turns it into "no such name".
-const SOURCES: &str = "hosts: files dns files\n";
-
-/// Returns the machine's `/etc/nsswitch.conf` with these sources of host names, or none if the
-/// machine has no such file.
-fn switch() -> Option<String> {
-    let text = fs::read_to_string("/etc/nsswitch.conf").ok()?;
-    let is_of_hosts = |line: &str| {
-        let rest = line.trim_start().strip_prefix("hosts");
-        rest.is_some_and(|rest| rest.trim_start().starts_with(':'))
-    };
-    let kept = text.lines().filter(|line| !is_of_hosts(line)).map(|line| format!("{line}\n"));
-    Some(kept.chain([SOURCES.to_owned()]).collect())
 }

@@ -1,0 +1,121 @@
+//! Applies the rules of a node, and reads back what the kernel has.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::error::Failure;
+use crate::lab::nat::judge::Judge;
+use crate::lab::nat::model::{FirewallCounter, NatMapping, NatProtocol};
+use crate::lab::nat::ruleset::{self, Existing, TABLE};
+use crate::lab::nat::sets::Names;
+use crate::lab::nat::timeouts;
+use crate::lab::plan::NodePlan;
+use crate::netlink::conntrack;
+use crate::netlink::nft::list::ElementThere;
+use crate::netlink::nft::{Batch, Nft};
+
+/// Replaces all NATs and the firewall of a node by those of its plan, or removes them if it has
+/// none. The old rules are valid until the new ones are, and one error leaves all as it was.
+///
+/// Mappings stay if the NAT on the same place in the plan maps as before; else they are forgotten.
+/// Flows that the kernel knows keep their translation. [`flush`] forgets all of that.
+pub(crate) fn apply(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
+    on(&node.name, || {
+        let there = existing(nft)?;
+        ruleset::batch(node, &there).commit(nft)
+    })?;
+    // The files exist since the rules use the kernel's table of connections.
+    timeouts::write(node)
+}
+
+/// Removes all rules from the network of the node `name`.
+pub(crate) fn remove(nft: &mut Nft, name: &str) -> Result<(), Failure> {
+    on(name, || ruleset::removal().commit(nft))
+}
+
+/// Forgets the flows that the firewall of a node would not let pass as it is now. Their next
+/// packets are the first ones of new flows.
+pub(crate) fn end_denied(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
+    let Some(judge) = Judge::of(node) else { return Ok(()) };
+    on(&node.name, || {
+        let flows = conntrack::flows(nft)?;
+        let mut denied = flows.iter().filter(|flow| !judge.passes(flow));
+        denied.try_for_each(|flow| conntrack::forget(nft, flow))
+    })
+}
+
+/// Forgets all mappings and flows of a node, as a restart of the router does. Rules and counters
+/// stay.
+pub(crate) fn flush(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
+    on(&node.name, || {
+        let there = existing(nft)?;
+        let is_there = |name: &String| there.sets.iter().any(|set| set.name == *name);
+        let mut batch = Batch::new(TABLE);
+        let names = (0..node.nats.len()).flat_map(|index| Names::of(index).dynamic());
+        names.filter(is_there).for_each(|name| batch.flush_set(&name));
+        batch.commit(nft)?;
+        conntrack::flush(nft)
+    })
+}
+
+/// Lists the mappings of all NATs of a node. A forwarded port is one of them once it is used; 1:1
+/// addresses are none.
+pub(crate) fn mappings(nft: &mut Nft, node: &NodePlan) -> Result<Vec<NatMapping>, Failure> {
+    let mut found = Vec::new();
+    for (index, nat) in node.nats.iter().enumerate() {
+        let elements = on(&node.name, || nft.elements(TABLE, &Names::of(index).inward))?;
+        found.extend(elements.iter().filter_map(|one| mapping(&nat.outside, one)));
+    }
+    found.sort_by_key(|one: &NatMapping| (one.protocol, one.inside, one.outside));
+    Ok(found)
+}
+
+/// Lists the rules of a node's firewall and NATs that drop packets, and all rules that a user has
+/// written, with their counters.
+pub(crate) fn firewall_counters(
+    nft: &mut Nft,
+    node: &NodePlan,
+) -> Result<Vec<FirewallCounter>, Failure> {
+    let mut found: Vec<FirewallCounter> = Vec::new();
+    for one in on(&node.name, || nft.counted(TABLE))? {
+        // A rule of a user is several ones in the kernel, for families and hooks.
+        match found.iter_mut().find(|other| other.text == one.text) {
+            Some(other) => {
+                other.packets += one.packets;
+                other.bytes += one.bytes;
+            }
+            None => {
+                let (packets, bytes) = (one.packets, one.bytes);
+                found.push(FirewallCounter { text: one.text, packets, bytes });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Names the node in an error of `work`.
+fn on<T>(node: &str, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    work().map_err(|failure| Failure { object: format!("{} on {node}", failure.object), ..failure })
+}
+
+fn existing(nft: &mut Nft) -> Result<Existing, Failure> {
+    Ok(Existing { chains: nft.chains(TABLE)?, sets: nft.sets(TABLE)? })
+}
+
+/// Parses an element of the map of external endpoints: address, protocol, port, to address, port.
+fn mapping(interface: &str, element: &ElementThere) -> Option<NatMapping> {
+    let (address, rest) = element.key.split_first_chunk::<4>()?;
+    let protocol = NatProtocol::of_number(*rest.first()?)?;
+    let port = rest.get(4..6)?;
+    let (inside, inside_port) = element.data.split_first_chunk::<4>()?;
+    let endpoint = |address: [u8; 4], port: &[u8]| {
+        let port = u16::from_be_bytes([*port.first()?, *port.get(1)?]);
+        Some(SocketAddrV4::new(Ipv4Addr::from(address), port))
+    };
+    Some(NatMapping {
+        interface: interface.to_owned(),
+        protocol,
+        inside: endpoint(*inside, inside_port)?,
+        outside: endpoint(*address, port)?,
+        expires: element.expires,
+    })
+}

@@ -1,0 +1,3 @@
+//! Rules for IPv6.
+
+pub(crate) mod prefix;

@@ -1,0 +1,13 @@
+//! NATs and firewalls: each kind against what packets show of it, with several hosts, over time,
+//! and in pairs; their handles, and what becomes of them.
+
+mod behaviour;
+mod changes;
+mod handles;
+mod home;
+mod ipv6;
+mod life;
+mod packets;
+mod pairs;
+mod prefixes;
+mod probes;

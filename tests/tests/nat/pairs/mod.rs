@@ -1,0 +1,4 @@
+//! Two hosts behind a NAT each.
+
+mod punching;
+mod theory;

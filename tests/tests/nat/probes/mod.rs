@@ -1,0 +1,4 @@
+//! The probes themselves, without a NAT.
+
+mod no_nat;
+mod reflectors;
