@@ -75,31 +75,7 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
         println!();
         Ok(())
     };
-    if ["tests", "promises", "output", "thousand", "growth", "evidence"].into_iter().any(&is_wanted)
-    {
-        let bench = Bench::new(effort)?;
-        if is_wanted("tests") {
-            measure(one_test(&bench)?)?;
-            measure(many_tests(&bench))?;
-        }
-        if is_wanted("promises") {
-            measure(promises::figures(&bench)?)?;
-        }
-        if is_wanted("output") {
-            measure(vec![output::captured(&bench)?])?;
-        }
-        if is_wanted("thousand") {
-            let ways = [Way::Cold, Way::WithSpares];
-            measure(ways.map(|way| thousand::last_beside_first(&bench, way)).into())?;
-            println!("{}", thousand::needs(&bench)?);
-        }
-        if is_wanted("evidence") {
-            measure(evidence::figures(&bench)?)?;
-        }
-        if is_wanted("growth") {
-            thousand::growth(&bench)?;
-        }
-    }
+    of_binaries(effort, &is_wanted, &mut measure)?;
     // The other groups run in namespaces of this process.
     floor::calls::own_namespaces()?;
     if is_wanted("takedown") {
@@ -125,6 +101,42 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
         measure(snapshot::figures()?)?;
     }
     Ok(is_missed || links_miss)
+}
+
+/// Measures the groups that run a test binary of their own.
+fn of_binaries(
+    effort: Effort,
+    is_wanted: &impl Fn(&str) -> bool,
+    measure: &mut impl FnMut(Vec<Figure>) -> Result<()>,
+) -> Result<()> {
+    const OF_BINARIES: [&str; 6] =
+        ["tests", "promises", "output", "thousand", "growth", "evidence"];
+    if !OF_BINARIES.into_iter().any(is_wanted) {
+        return Ok(());
+    }
+    let bench = Bench::new(effort)?;
+    if is_wanted("tests") {
+        measure(one_test(&bench)?)?;
+        measure(many_tests(&bench))?;
+    }
+    if is_wanted("promises") {
+        measure(promises::figures(&bench)?)?;
+    }
+    if is_wanted("output") {
+        measure(vec![output::captured(&bench)?])?;
+    }
+    if is_wanted("thousand") {
+        let ways = [Way::Cold, Way::WithSpares];
+        measure(ways.map(|way| thousand::last_beside_first(&bench, way)).into())?;
+        println!("{}", thousand::needs(&bench)?);
+    }
+    if is_wanted("evidence") {
+        measure(evidence::figures(&bench)?)?;
+    }
+    if is_wanted("growth") {
+        thousand::growth(&bench)?;
+    }
+    Ok(())
 }
 
 fn of_labs() -> Result<Vec<Figure>> {

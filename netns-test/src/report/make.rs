@@ -49,10 +49,10 @@ pub(crate) fn named(test: String) -> Ending {
 }
 
 /// Returns the whole report of a test whose runner has gone.
-pub(crate) fn interrupted(ending: Ending, facts: &Facts, occasion: Occasion) -> String {
-    let causes = explain::causes(&ending, facts);
-    let around = Around { occasion: Some(occasion), ..around(&ending, facts) };
-    text::all_lines(&ending, facts, &causes, &around).join("\n") + "\n"
+pub(crate) fn interrupted(ending: &Ending, facts: &Facts, occasion: Occasion) -> String {
+    let causes = explain::causes(ending, facts);
+    let around = Around { occasion: Some(occasion), ..around(ending, facts) };
+    text::all_lines(ending, facts, &causes, &around).join("\n") + "\n"
 }
 
 /// Keeps such a report, if the user wants it: the only file of its bundle. Returns a line about

@@ -1,5 +1,5 @@
-//! Texts about a test that has not ended: those that are printed while it runs, and the last ones, if
-//! the test runner has gone.
+//! Texts about a test that has not ended: those that are printed while it runs, and the last ones,
+//! if the test runner has gone.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
@@ -63,7 +63,7 @@ impl Evidence<'_> {
         send(&LastWords::Said(text(self.text_of(|_| short(test, &facts)))));
         facts.stacks = self.stacks(end);
         let report =
-            text(self.text_of(|_| make::interrupted(ending(test, &facts), &facts, test.occasion)));
+            text(self.text_of(|_| make::interrupted(&ending(test, &facts), &facts, test.occasion)));
         if !report.is_empty() {
             send(&LastWords::Report { test: test.name.clone(), text: report });
         }

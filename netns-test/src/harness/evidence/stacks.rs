@@ -3,7 +3,7 @@
 //! The debugger stops the threads, and a system call that it has interrupted may fail then. So the
 //! log of the test is not read any more once a debugger was started.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::io::{Error, ErrorKind};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ impl Evidence<'_> {
         let left = end.saturating_sub(progress::now());
         let is_wanted = env::stacks() == Wanted::Auto;
         let path = env::search_path().filter(|_| is_wanted && left >= LEAST)?;
-        let answer = self.of_child(left, |pipe, _| become_debugger(self.body(), path, pipe));
+        let answer = self.of_child(left, |pipe, _| become_debugger(self.body(), &path, pipe));
         match answer {
             Ok((bytes, end)) => of_output(&bytes, end, left),
             Err(error) => Some(Stacks { problem: error.to_string(), ..Stacks::default() }),
@@ -36,9 +36,9 @@ impl Evidence<'_> {
     }
 }
 
-fn become_debugger(body: i32, path: OsString, pipe: std::os::fd::BorrowedFd<'_>) {
+fn become_debugger(body: i32, path: &OsStr, pipe: std::os::fd::BorrowedFd<'_>) {
     let output = pipe.try_clone_to_owned();
-    let end = output.and_then(|output| examine::become_debugger(body, &path, output));
+    let end = output.and_then(|output| examine::become_debugger(body, path, output));
     if let Err(error) = end {
         drop(fds::write_all(pipe, error.to_string().as_bytes()));
     }

@@ -57,7 +57,7 @@ fn answer(output: &str) -> String {
         let line = line.to_lowercase();
         ["not permitted", "denied", "ptrace"].iter().any(|word| line.contains(word))
     };
-    let line = lines().find(is_refusal).or_else(|| lines().last());
+    let line = lines().find(is_refusal).or_else(|| lines().next_back());
     line.map_or_else(|| "it has printed nothing".into(), |line| first(line, MOST_OF_ANSWER))
 }
 

@@ -101,15 +101,18 @@ fn routed(
                 .on(node)
         }
         Obstacle::ReversePath { node, interface, source, setting } => {
-            let dropped =
-                scene.network(node).map_or(0, |at| at.counter("TcpExt.IPReversePathFilter"));
+            let counter = "TcpExt.IPReversePathFilter";
+            let counted = match scene.network(node).map_or(0, |at| at.counter(counter)) {
+                // What it drops first are questions of ARP, which this does not count.
+                0 => String::new(),
+                count => format!(", and {counter} has counted {count}"),
+            };
             new(format!(
                 "{} drops packets from {source} at {interface}: rp_filter",
                 node_name(node)
             ))
             .shown_by(format!(
-                "its route to {source} is not over {interface}, {} is on, and that \
-                     has dropped {dropped} packets",
+                "its route to {source} is not over {interface}, and {} is on{counted}",
                 setting.replace('/', ".")
             ))
             .try_to(format!(
