@@ -42,7 +42,7 @@ pub(super) fn read(
         Ok(start) => start,
         Err(error) => {
             let gaps = vec![gap("the networks: /proc/self/ns/net", &error)];
-            return report(Look { gaps, ..Look::default() });
+            return report(Look { gaps, is_cut: true, ..Look::default() });
         }
     };
     let places = places::all(subject, seats, (&start.0, start.1));
@@ -124,7 +124,7 @@ fn each<R: FnMut(&mut Network)>(
     let left = all.saturating_sub(next.into_inner());
     if left > 0 {
         let text = format!("{what} of {left} of {all} networks were not read: {OVER}");
-        report(Look { gaps: vec![text], ..Look::default() });
+        report(Look { gaps: vec![text], is_cut: true, ..Look::default() });
     }
 }
 
