@@ -12,17 +12,18 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use figures::tests::Bench;
-use figures::{lab, links, netns, output, promises, size, snapshot, takedown, thousand};
-use measure::binary::Way;
+use figures::{evidence, lab, links, netns, output, promises, size, snapshot, takedown, thousand};
+use measure::binary::{Binary, Way};
 use measure::figure::{Effort, Figure};
 use measure::table;
+use measure::worker::Worker;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Names of the groups, in the order in which they are measured.
-const GROUPS: [&str; 11] = [
+const GROUPS: [&str; 12] = [
     "build", "tests", "promises", "output", "thousand", "growth", "takedown", "netns", "lab",
-    "links", "snapshot",
+    "links", "snapshot", "evidence",
 ];
 
 fn main() -> ExitCode {
@@ -75,52 +76,73 @@ fn run(effort: Effort, is_wanted: impl Fn(&str) -> bool) -> Result<bool> {
         println!();
         Ok(())
     };
-    if ["tests", "promises", "output", "thousand", "growth"].into_iter().any(&is_wanted) {
-        let bench = Bench::new(effort)?;
-        if is_wanted("tests") {
-            measure(one_test(&bench)?)?;
-            measure(many_tests(&bench))?;
-        }
-        if is_wanted("promises") {
-            measure(promises::figures(&bench)?)?;
-        }
-        if is_wanted("output") {
-            measure(vec![output::captured(&bench)?])?;
-        }
-        if is_wanted("thousand") {
-            let ways = [Way::Cold, Way::WithSpares];
-            measure(ways.map(|way| thousand::last_beside_first(&bench, way)).into())?;
-            println!("{}", thousand::needs(&bench)?);
-        }
-        if is_wanted("growth") {
-            thousand::growth(&bench)?;
-        }
-    }
+    of_binaries(effort, &is_wanted, &mut measure)?;
+    let driver = is_wanted("links").then(|| Binary::build()?.driver(Way::Cold)).transpose()?;
     // The other groups run in namespaces of this process.
     floor::calls::own_namespaces()?;
     if is_wanted("takedown") {
         println!("{}", takedown::figures()?);
     }
     if is_wanted("netns") {
-        measure(vec![
-            netns::new()?,
-            netns::enter()?,
-            netns::enter_beside_setns()?,
-            netns::enter_from()?,
-        ])?;
+        measure(of_handles()?)?;
     }
     if is_wanted("lab") {
         measure(of_labs()?)?;
     }
-    if is_wanted("links") {
-        let (table, misses) = links::figures(effort)?;
-        println!("{table}");
-        links_miss = misses;
+    if let Some(driver) = driver {
+        links_miss = of_links(effort, driver)?;
     }
     if is_wanted("snapshot") {
         measure(snapshot::figures()?)?;
     }
     Ok(is_missed || links_miss)
+}
+
+fn of_handles() -> Result<Vec<Figure>> {
+    Ok(vec![netns::new()?, netns::enter()?, netns::enter_beside_setns()?, netns::enter_from()?])
+}
+
+/// Measures and prints the figures of links. Returns whether one misses its target.
+fn of_links(effort: Effort, driver: Worker) -> Result<bool> {
+    let (table, is_missed) = links::figures(effort, driver)?;
+    println!("{table}");
+    Ok(is_missed)
+}
+
+/// Measures the groups that run a test binary of their own.
+fn of_binaries(
+    effort: Effort,
+    is_wanted: &impl Fn(&str) -> bool,
+    measure: &mut impl FnMut(Vec<Figure>) -> Result<()>,
+) -> Result<()> {
+    const OF_BINARIES: [&str; 6] =
+        ["tests", "promises", "output", "thousand", "growth", "evidence"];
+    if !OF_BINARIES.into_iter().any(is_wanted) {
+        return Ok(());
+    }
+    let bench = Bench::new(effort)?;
+    if is_wanted("tests") {
+        measure(one_test(&bench)?)?;
+        measure(many_tests(&bench))?;
+    }
+    if is_wanted("promises") {
+        measure(promises::figures(&bench)?)?;
+    }
+    if is_wanted("output") {
+        measure(vec![output::captured(&bench)?])?;
+    }
+    if is_wanted("thousand") {
+        let ways = [Way::Cold, Way::WithSpares];
+        measure(ways.map(|way| thousand::last_beside_first(&bench, way)).into())?;
+        println!("{}", thousand::needs(&bench)?);
+    }
+    if is_wanted("evidence") {
+        measure(evidence::figures(&bench)?)?;
+    }
+    if is_wanted("growth") {
+        thousand::growth(&bench)?;
+    }
+    Ok(())
 }
 
 fn of_labs() -> Result<Vec<Figure>> {

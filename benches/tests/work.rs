@@ -1,15 +1,17 @@
-//! The tests that the benchmark measures: a thousand with an empty body, one that takes 5 ms, and
-//! one that prints 100 MB. The test `driver` calls them as libtest would and reports how long they
-//! took.
+//! The tests that the benchmark measures: a thousand with an empty body, one that takes 5 ms, one
+//! that prints 100 MB, some with a lab, and some that panic. The test `driver` calls them as libtest
+//! would and reports how long they took.
 //!
 //! The manifest has `test = false` for this target, so `cargo test` does not run it.
 
 use std::alloc::{Layout, alloc};
+use std::fs;
 use std::io::{self, Write as _};
-use std::thread;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
+use std::{panic, thread};
 
-use netns_test::netns_test;
+use netns_test::{Topology, netns_test};
 
 /// Duration of the body of [`five_ms`].
 const BODY: Duration = Duration::from_millis(5);
@@ -33,6 +35,51 @@ fn hundred_mb() -> io::Result<()> {
     stdout.write_all(&line.repeat(PRINTED % piece.len() / line.len()))
 }
 
+/// File for the time at which the body of a test with a lab has ended.
+const ENDED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/lab-ended");
+
+#[netns_test]
+fn direct_link() {
+    pair(false);
+}
+
+#[netns_test]
+fn impairable_link() {
+    pair(true);
+}
+
+/// Builds a lab of two hosts, and notes the time before its end.
+fn pair(is_impairable: bool) {
+    let mut net = Topology::new();
+    if is_impairable {
+        net.impairable_links();
+    }
+    let (near, far) = (net.host("near"), net.host("far"));
+    net.link(near, far);
+    let _lab = net.build().unwrap();
+    fs::write(ENDED, now().to_string()).unwrap();
+}
+
+/// Runs a test with a lab so many times, and returns the times from the end of each body to the
+/// verdict.
+fn ends(count: &str, test: fn()) -> Vec<u64> {
+    let end = |_| {
+        test();
+        let now = now();
+        now - fs::read_to_string(ENDED).unwrap().parse::<u64>().unwrap()
+    };
+    (0..count.parse::<u32>().unwrap()).map(end).collect()
+}
+
+/// Reads the monotonic clock, which all processes share.
+fn now() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the C library writes one `timespec` to the live variable.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    assert_eq!(result, 0);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
 /// Runs the request on each line of stdin, and answers with durations in nanoseconds.
 #[test]
 fn driver() {
@@ -45,6 +92,10 @@ fn driver() {
             ["5ms", count] => vec![repeat(count, five_ms)],
             ["sleep", count] => vec![repeat(count, || thread::sleep(BODY))],
             ["touch", megabytes] => vec![touch(megabytes.parse().unwrap())],
+            ["panic2"] => vec![from_panic(panics_with_two_nodes)],
+            ["panic200"] => vec![from_panic(panics_with_two_hundred_nodes)],
+            ["ends-direct", count] => ends(count, direct_link),
+            ["ends-impairable", count] => ends(count, impairable_link),
             ["each", count] => each(count.parse().unwrap(), &tests),
             _ => panic!("{line}"),
         };
@@ -85,6 +136,73 @@ fn touch(megabytes: usize) -> u64 {
     unsafe { memory.write_bytes(1, layout.size()) };
     std::hint::black_box(memory);
     nanoseconds(start)
+}
+
+/// Returns the time from the panic of a test, whose message is that moment, to its end.
+fn from_panic(test: fn()) -> u64 {
+    let message = panic::catch_unwind(test).unwrap_err();
+    let end = now();
+    let began = message.downcast_ref::<String>().map(|text| text.parse::<u64>());
+    end - began.expect("a message").expect("a number")
+}
+
+/// Fails at once: the time between is the harness's.
+#[netns_test]
+#[ignore = "called by the driver"]
+fn panics_with_two_nodes() {
+    panics(2);
+}
+
+#[netns_test]
+#[ignore = "called by the driver"]
+fn panics_with_two_hundred_nodes() {
+    panics(200);
+}
+
+fn panics(nodes: usize) {
+    let mut net = Topology::new();
+    let router = net.router("router");
+    for number in 1..nodes {
+        let host = net.host(format!("h{number}"));
+        net.link(host, router);
+    }
+    let _lab = net.build().unwrap();
+    panic!("{}", now());
+}
+
+/// Returns the time of the monotonic clock, which all processes share.
+fn now() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one `timespec`.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) }, 0);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Connects two nodes.
+fn connects() {
+    let mut net = Topology::new();
+    let (client, server) = (net.host("client"), net.host("server"));
+    net.link(client, server);
+    let lab = net.build().unwrap();
+    let listener = lab[server].run(|| TcpListener::bind("0.0.0.0:80").unwrap());
+    let to = (lab[server].ipv4(), 80);
+    let stream = lab[client].run(move || TcpStream::connect(to).unwrap());
+    assert_eq!(listener.accept().unwrap().1, stream.local_addr().unwrap());
+}
+
+mod labs {
+    macro_rules! connect {
+        ($($name:ident)*) => {
+            $(
+                #[netns_test::netns_test]
+                fn $name() {
+                    super::connects();
+                }
+            )*
+        };
+    }
+
+    connect! { a b c d e f g h i j k l m n o p q r s t }
 }
 
 fn nanoseconds(start: Instant) -> u64 {

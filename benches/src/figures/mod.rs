@@ -1,5 +1,6 @@
 //! The figures, one file for each topic.
 
+pub(crate) mod evidence;
 pub(crate) mod lab;
 pub(crate) mod links;
 pub(crate) mod netns;

@@ -4,10 +4,12 @@ use std::error::Error;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use netns_test::lab::WAIT_LIMIT;
 use netns_test::{Lab, Topology};
 
+use crate::figures::evidence::within;
 use crate::floor::sockets;
 use crate::floor::sockets::Listed;
 use crate::measure::figure::{Figure, Work, timed};
@@ -27,6 +29,8 @@ pub(crate) fn figures() -> Result<Vec<Figure>> {
         of_nodes("a node of a snapshot of 50", 50, 50)?,
         of_nodes("a node of a snapshot of 200", 200, 20)?,
         beside_files("a node of a snapshot of 2", 2, 30)?,
+        beside_limit("a node of a snapshot of 2", 2, 100)?,
+        beside_limit("a node of a snapshot of 200", 200, 20)?,
         wait(300)?,
         wait_beside_files(30)?,
     ])
@@ -58,6 +62,13 @@ fn beside_files(name: &'static str, nodes: u32, rounds: usize) -> Result<Figure>
         work: snapshots(&watched),
         floor: files(&watched),
     })
+}
+
+/// Compares a snapshot with the longest time that it may take, for each node.
+fn beside_limit(name: &'static str, nodes: u32, rounds: usize) -> Result<Figure> {
+    let watched = Rc::new(Watched::new(nodes)?);
+    let limit = ("0.5 ms, the limit", Duration::from_micros(500));
+    Ok(within(name, limit, (nodes, rounds), snapshots(&watched)))
 }
 
 /// Compares a wait that finds its socket at the first look with the dumps of that look.

@@ -4,6 +4,7 @@ pub(crate) mod calls;
 pub(crate) mod lab;
 mod message;
 pub(crate) mod promise;
+pub(crate) mod relay;
 mod socket;
 pub(crate) mod sockets;
 pub(crate) mod test;

@@ -26,6 +26,15 @@ pub(crate) struct Settings {
     pub(crate) escape: Escape,
     /// Seed of impaired links, instead of one from the test's name.
     pub(crate) seed: Option<u64>,
+    pub(crate) stacks: Stacks,
+}
+
+/// Treatment of the stacks of a test whose time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stacks {
+    /// A debugger prints them, if there is one.
+    Auto,
+    Off,
 }
 
 /// Treatment of sends for which a network has no route.
@@ -142,6 +151,11 @@ pub(crate) fn escape() -> Escape {
     settings().map_or(Escape::Off, |settings| settings.escape)
 }
 
+/// Returns whether a debugger may be asked for stacks.
+pub(crate) fn stacks() -> Stacks {
+    settings().map_or(Stacks::Off, |settings| settings.stacks)
+}
+
 /// Returns the seed of impaired links that the user has set.
 pub(crate) fn seed() -> Option<u64> {
     settings().ok().and_then(|settings| settings.seed)
@@ -165,7 +179,6 @@ pub(crate) fn nothing_is_captured() -> bool {
 }
 
 /// Returns the directories that are searched for programs (`PATH`), as they are now.
-#[cfg(feature = "lab")]
 pub(crate) fn search_path() -> Option<OsString> {
     value("PATH")
 }
@@ -189,7 +202,7 @@ impl Settings {
     /// CI pipelines set variables to an empty value where an expression has none.
     fn new(value: impl Fn(&str) -> Option<OsString>) -> Result<Self, Failure> {
         let value = |name: &str| value(name).filter(|value| !value.is_empty());
-        let [policy, skipped, spares, report, keep, out, escape, seed] = &VARIABLES;
+        let [policy, skipped, spares, report, keep, out, escape, seed, stacks] = &VARIABLES;
         let policies = [("require", Policy::Require), ("skip", Policy::Skip)];
         let policy = policy.choice(value(policy.name), policies)?;
         let spares = match value(spares.name) {
@@ -211,11 +224,13 @@ impl Settings {
             None => None,
             Some(value) => Some(seed_of(&value).ok_or_else(|| wrong(seed, &value))?),
         };
+        let debuggers = [("auto", Stacks::Auto), ("off", Stacks::Off)];
+        let stacks = stacks.choice(value(stacks.name), debuggers)?;
         // A test may change the working directory.
         let absolute = |path| std::path::absolute(&path).unwrap_or(path);
         let skipped = value(skipped.name).map(PathBuf::from).map(absolute);
         let out = value(out.name).map(PathBuf::from).map(absolute);
-        Ok(Self { policy, skipped, spares, report, keep, out, escape, seed })
+        Ok(Self { policy, skipped, spares, report, keep, out, escape, seed, stacks })
     }
 }
 

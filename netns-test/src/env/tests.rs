@@ -21,6 +21,7 @@ fn a_test_that_cannot_be_isolated_fails_by_default() {
         out: None,
         escape: Escape::Note,
         seed: None,
+        stacks: Stacks::Auto,
     };
     assert_eq!(settings(&[]), Ok(default.clone()));
     assert_eq!(settings(&[("NETNS_TEST", ""), ("NETNS_TEST_SKIPPED", "")]), Ok(default.clone()));
@@ -50,7 +51,7 @@ fn a_wrong_value_is_an_error_that_lists_the_right_ones() {
         let failure = settings(&[("NETNS_TEST_SPARES", value)]).unwrap_err().to_string();
         assert!(failure.contains("the variable NETNS_TEST_SPARES"), "{failure}");
     }
-    for name in ["NETNS_TEST_REPORT", "NETNS_TEST_KEEP", "NETNS_TEST_ESCAPE"] {
+    for name in ["NETNS_TEST_REPORT", "NETNS_TEST_KEEP", "NETNS_TEST_ESCAPE", "NETNS_TEST_STACKS"] {
         let failure = settings(&[(name, "Full")]).unwrap_err().to_string();
         assert!(failure.contains(&format!("the variable {name}")), "{failure}");
     }

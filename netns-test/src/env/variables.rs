@@ -14,7 +14,7 @@ pub(crate) struct Variable {
 }
 
 /// Table of variables in the documentation.
-pub(crate) const VARIABLES: [Variable; 8] = [
+pub(crate) const VARIABLES: [Variable; 9] = [
     Variable {
         name: "NETNS_TEST",
         values: "`require`, `skip`",
@@ -69,6 +69,13 @@ pub(crate) const VARIABLES: [Variable; 8] = [
         default: "from the test's name",
         meaning: "seed of the packets that impaired links lose; the report of a failed test names \
                   the one that was used",
+    },
+    Variable {
+        name: "NETNS_TEST_STACKS",
+        values: "`auto`, `off`",
+        default: "`auto`",
+        meaning: "stacks of a test whose time is over: `eu-stack` or `gdb` of `PATH` prints them, if \
+                  there is one; or no debugger is started",
     },
 ];
 

@@ -11,6 +11,7 @@ mod networks;
 pub(crate) mod pin;
 mod processes;
 pub(crate) mod recorder;
+mod stacks;
 pub(crate) mod subject;
 
 use std::collections::HashSet;
@@ -23,6 +24,8 @@ use crate::examine::budget::Budget;
 use crate::examine::recorder::Recorder;
 use crate::examine::subject::Subject;
 use crate::sys::process::progress;
+
+pub(crate) use crate::examine::stacks::become_debugger;
 
 /// Looks at the subject until `end`, a moment of [`progress::now`]. The calling process has one
 /// thread, which is in another network afterwards; others are started meanwhile, and have ended.

@@ -39,6 +39,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) at: Duration,
     /// Whether the sockets are those before any was closed by the end of the test.
     pub(crate) has_sockets: bool,
+    /// Whether not all of the state was read in time.
+    pub(crate) is_cut: bool,
 }
 
 impl<'a> Scene<'a> {
@@ -82,6 +84,7 @@ impl<'a> Scene<'a> {
             node: None,
             at,
             has_sockets: look.is_some_and(|look| look.reason != Reason::End),
+            is_cut: look.is_none_or(|look| look.is_cut),
         };
         scene.node = event.and_then(|event| scene.node_of_event(event));
         scene

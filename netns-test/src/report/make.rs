@@ -2,7 +2,7 @@
 //! verdict, and the files of its bundle.
 
 use crate::env;
-use crate::env::{Escape, Report};
+use crate::env::{Escape, Keep, Report};
 use crate::evidence::code::Fact as _;
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::Facts;
@@ -10,7 +10,7 @@ use crate::explain;
 use crate::explain::Cause;
 use crate::report::bundle::contents::File;
 use crate::report::bundle::{contents, place, result, write};
-use crate::report::text::{Around, panic_of};
+use crate::report::text::{Around, Occasion, panic_of};
 use crate::report::{rerun, source, text};
 
 /// Returns the lines of the report, from the bytes that init has sent. Writes the bundle if it
@@ -37,6 +37,50 @@ pub(crate) fn report(ending: Ending, evidence: &[u8], is_kept: bool) -> Vec<Stri
         }
         _ => text::lines(&ending, &facts, &causes, &around),
     }
+}
+
+/// Returns an end of the test with this name, as it is named in texts and paths.
+pub(crate) fn named(test: String) -> Ending {
+    let run = env::test_run();
+    let binary = binary().unwrap_or_default();
+    let package = run.package.clone().unwrap_or_else(|| binary.clone());
+    let (attempt, attempts) = (run.attempt.max(1), run.attempts);
+    Ending { test, binary, package, attempt, attempts, ..Ending::default() }
+}
+
+/// Returns the whole report of a test whose runner has gone.
+pub(crate) fn interrupted(ending: &Ending, facts: &Facts, occasion: Occasion) -> String {
+    let causes = explain::causes(ending, facts);
+    let around = Around { occasion: Some(occasion), ..around(ending, facts) };
+    text::all_lines(ending, facts, &causes, &around).join("\n") + "\n"
+}
+
+/// Keeps such a report, if the user wants it: the only file of its bundle. Returns a line about
+/// that.
+pub(crate) fn keep_interrupted(test: String, report: &str) -> Option<String> {
+    if env::settings().ok()?.keep == Keep::None {
+        return None;
+    }
+    let run = env::test_run();
+    let place = place::of(&named(test), run)?;
+    let content = report.as_bytes().to_vec();
+    let file = File { name: "report.txt".into(), content, left_out: 0 };
+    Some(match write::write(&place, &[file]) {
+        Ok(()) => format!("Evidence  {}", place.shown(run)),
+        Err(problem) => format!("netns-test: {problem}"),
+    })
+}
+
+/// Returns the name of the test binary, without the hash that cargo appends.
+fn binary() -> Option<String> {
+    let path = std::env::current_exe().ok()?;
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    let is_hash =
+        |text: &str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Some(match name.rsplit_once('-') {
+        Some((name, hash)) if is_hash(hash) => name.to_owned(),
+        _ => name,
+    })
 }
 
 /// Reads what init has sent. Without that there is none.

@@ -5,4 +5,5 @@ pub(crate) mod escape;
 pub(crate) mod make;
 pub(crate) mod rerun;
 pub(crate) mod source;
+mod stacks;
 pub(crate) mod text;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use netns_test::lab::{Action, Impairment, Packet};
 use netns_test::{Lab, NodeId, Topology, netns_test};
 
-use crate::net::{PATIENCE, Pair, bytes};
+use crate::net::{Load, PATIENCE, Pair, bytes};
+use crate::train;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -52,6 +53,23 @@ fn transfer(lab: &Lab, [from, to]: [NodeId; 2], sent: &[u8]) {
         });
         assert!(got == sent, "{} of {} bytes at {address}", got.len(), sent.len());
     }
+}
+
+/// Beside busy loops, the thread of the engine waits for a processor while they arrive.
+#[netns_test]
+fn thousands_of_short_datagrams_at_once_pass() {
+    const COUNT: u64 = 3000;
+    let pair = Pair::new(Impairment::new());
+    let _load = Load::new();
+    for is_ipv4 in [true, false] {
+        let [near, _far] = train::sockets(&pair, is_ipv4);
+        let received = || pair.lab[pair.wan].stats().unwrap().from[0].received;
+        let before = received();
+        (0..COUNT).for_each(|_| assert_eq!(near.send(&[7; 22]).unwrap(), 22));
+        let after = received();
+        assert!(after - before >= COUNT, "{before} to {after}");
+    }
+    // The end of the lab fails if the engine has lost one.
 }
 
 #[netns_test]

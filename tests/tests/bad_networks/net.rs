@@ -2,6 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -104,6 +106,30 @@ impl Pair {
         let losses = self.lab[self.wan].losses().unwrap();
         let is_one = |lost: &&Lost| lost.from == "client" && lost.flow.protocol == Some(17);
         losses.iter().filter(is_one).count()
+    }
+}
+
+/// Keeps both processors of a small machine busy while it lives.
+pub(crate) struct Load(Arc<AtomicBool>);
+
+impl Load {
+    pub(crate) fn new() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        for _ in 0..4 {
+            let stop = Arc::clone(&stop);
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        Self(stop)
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use netns_test::lab::{Impairment, LostPacket};
 use netns_test::netns_test;
 
-use crate::net::{Pair, bytes};
+use crate::net::{Load, Pair, bytes};
 
 /// Runs that are beside each other.
 const AT_ONCE: usize = 4;
@@ -111,28 +109,4 @@ fn transfer(way: Way, sent: &[u8]) -> BTreeMap<SocketAddr, Slots> {
 fn fate(lost: &Slots) -> Slots {
     let arrives = |start: u64| (0..).find(|at| !lost.contains(&(start, *at))).unwrap();
     lost.iter().copied().filter(|&(start, attempt)| attempt < arrives(start)).collect()
-}
-
-/// Keeps both processors of a small machine busy while it lives.
-struct Load(Arc<AtomicBool>);
-
-impl Load {
-    fn new() -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        for _ in 0..4 {
-            let stop = Arc::clone(&stop);
-            thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    std::hint::spin_loop();
-                }
-            });
-        }
-        Self(stop)
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }

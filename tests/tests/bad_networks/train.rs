@@ -37,9 +37,14 @@ impl Train {
         let (is_over, arrived) = (AtomicBool::new(false), AtomicU32::new(0));
         let send = || {
             let start = Instant::now();
+            // The receiver has a limit for each frame, but may panic for another reason.
+            let pause = |time| {
+                assert!(start.elapsed() < 3 * PATIENCE, "the receiver has ended");
+                thread::sleep(time);
+            };
             for number in 0..count {
                 while number - arrived.load(Ordering::SeqCst) >= window {
-                    thread::sleep(Duration::from_millis(1));
+                    pause(Duration::from_millis(1));
                 }
                 near.send(&vec![7; payload]).unwrap();
             }
@@ -47,7 +52,7 @@ impl Train {
             // The queue may be full for a mark.
             while !is_over.load(Ordering::SeqCst) {
                 near.send(b"end").unwrap();
-                thread::sleep(Duration::from_millis(20));
+                pause(Duration::from_millis(20));
             }
             sending
         };

@@ -36,7 +36,7 @@ cases! {
     ("near_bound_meanwhile", near_bound_meanwhile, &["likely: nothing on", "no certain: "]),
     ("near_unix_refused", near_unix_refused, &["no certain: "]),
     ("near_too_late", near_too_late, &["not: nothing on server", "likely: did not listen"]),
-    ("near_two_refused", near_two_refused, &["likely: one of 2 connections was refused", "no certain: "]),
+    ("near_two_refused", near_two_refused, &["likely: the error is that of one of 2 refused connections", "no certain: "]),
     ("near_expected_refusal", near_expected_refusal, &["not: nothing on", "not: listen"]),
 }
 

@@ -50,6 +50,42 @@ fn what_it_waits_for_is_reported() {
 }
 
 #[test]
+fn its_report_is_kept() {
+    for nextest in [false, true] {
+        let out = netns_test_tests::scratch("interrupted");
+        let mut variables =
+            vec![("NETNS_TEST_OUT", out.to_str().unwrap()), ("CARGO_PKG_NAME", "shop")];
+        if nextest {
+            variables.extend([
+                ("NEXTEST", "1"),
+                ("NEXTEST_RUN_ID", "one"),
+                ("NEXTEST_ATTEMPT", "2"),
+            ]);
+        }
+        let (read, write) = pipe();
+        let mut tree = Tree::start_with_variables(TEST, write.into(), &variables);
+        kill_group(tree.runner(), libc::SIGTERM);
+        tree.child.wait().unwrap();
+        let printed = all(read);
+        is_reported(&printed);
+        tree.is_gone();
+        let attempt = if nextest { "attempt-2" } else { "attempt-1" };
+        let place = out.join("shop/kill").join(TEST.replace("::", "--")).join(attempt);
+        assert!(printed.contains(&format!("Evidence  {}/\n", place.display())), "{printed}");
+        let report = std::fs::read_to_string(place.join("report.txt")).unwrap();
+        is_reported(&report);
+        assert!(report.contains("\nSockets") || report.contains("\nPrograms"), "{report}");
+        assert!(report.contains("\nAgain     cargo "), "{report}");
+        let of_nextest = "nextest has ended the test or the run. The test has no limit: set one below \
+                          nextest's slow-timeout.\n";
+        for text in [printed, report] {
+            assert_eq!(text.contains(of_nextest), nextest, "{text}");
+        }
+        std::fs::remove_dir_all(out).unwrap();
+    }
+}
+
+#[test]
 fn a_terminal_shows_it() {
     let (ours, theirs) = terminal();
     let mut tree = Tree::start_with(TEST, theirs.into());

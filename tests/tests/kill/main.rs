@@ -293,7 +293,13 @@ impl Tree {
     }
 
     fn start_with(test: &str, stderr: Stdio) -> Self {
+        // Where no report is kept.
+        Self::start_with_variables(test, stderr, &[("NETNS_TEST_KEEP", "none")])
+    }
+
+    fn start_with_variables(test: &str, stderr: Stdio, variables: &[(&str, &str)]) -> Self {
         let mut command = again(&[], &["--exact", test, "--nocapture"]);
+        command.envs(variables.iter().copied());
         command.stdout(Stdio::piped()).stderr(stderr).stdin(Stdio::null());
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         // A shell starts what it does not wait for with SIGINT ignored, which is inherited.

@@ -210,12 +210,13 @@ fn words(file: &str, tokens: &[Token], found: &mut Found) {
 const UNSAFE: [&str; 2] = ["premain.rs", "registry/sections.rs"];
 
 /// They prepare a program that the user will start.
-const PREPARERS: [&str; 7] = [
+const PREPARERS: [&str; 8] = [
     "lab/run/programs/command.rs",
     "lab/run/programs/spawner.rs",
     "netns/enter.rs",
     "sandbox/command.rs",
     "sys/launch/mod.rs",
+    "sys/launch/replace.rs",
     "sys/ns/ns_set.rs",
     "sys/ns/nsfs.rs",
 ];

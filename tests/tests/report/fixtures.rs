@@ -123,3 +123,25 @@ fn waits_for_a_datagram() {
     socket.send_to(b"x", (lab[server].ipv4(), 4000)).unwrap();
     socket.recv(&mut [0; 8]).unwrap();
 }
+
+#[netns_test(timeout = "1s")]
+#[ignore = "run by main.rs"]
+fn waits_in_a_function() {
+    let worker = std::thread::Builder::new().name("worker".into());
+    let _worker = worker.spawn(waits_for_work).unwrap();
+    waits_for_the_reply();
+}
+
+#[inline(never)]
+fn waits_for_work() {
+    loop {
+        std::thread::sleep(std::time::Duration::from_secs(1000));
+    }
+}
+
+#[inline(never)]
+fn waits_for_the_reply() {
+    loop {
+        std::thread::park();
+    }
+}

@@ -2,6 +2,7 @@
 //! who may read them, what is left of earlier runs, and that a passing test leaves nothing.
 
 mod fixtures;
+mod stacks;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -19,7 +20,7 @@ fn with(mut command: Command, variables: &[(&str, &str)]) -> Command {
     for name in ["RUN_ID", "ATTEMPT", "TOTAL_ATTEMPTS", "STRESS_CURRENT"] {
         command.env_remove(format!("NEXTEST_{name}"));
     }
-    for name in ["REPORT", "KEEP", "OUT"] {
+    for name in ["REPORT", "KEEP", "OUT", "STACKS"] {
         command.env_remove(format!("NETNS_TEST_{name}"));
     }
     command.env("CARGO_PKG_NAME", "shop").env("LC_ALL", "C.UTF-8");

@@ -6,6 +6,7 @@ pub(crate) mod event;
 pub(crate) mod link;
 pub(crate) mod network;
 pub(crate) mod process;
+pub(crate) mod stacks;
 pub(crate) mod topology;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::evidence::facts::event::Event;
 use crate::evidence::facts::link::Way;
 use crate::evidence::facts::network::Network;
 use crate::evidence::facts::process::Process;
+use crate::evidence::facts::stacks::Stacks;
 use crate::evidence::facts::topology::LabFacts;
 
 facts! {
@@ -38,6 +40,8 @@ facts! {
         gaps: Vec<String>,
         /// Files of the test itself.
         artifacts: Vec<Artifact>,
+        /// The stacks of the test's threads at the time limit; none without a debugger.
+        stacks: Option<Stacks>,
     }
 }
 
@@ -56,6 +60,8 @@ facts! {
         took: Duration,
         /// The directions of the links that pass the engine.
         ways: Vec<Way>,
+        /// Whether its time was over before all was read: what is not listed may be there.
+        is_cut: bool,
     }
 }
 
@@ -98,6 +104,7 @@ impl Look {
         self.gaps.extend(part.gaps);
         self.ways.extend(part.ways);
         self.took = self.took.max(part.took);
+        self.is_cut |= part.is_cut;
         for network in part.networks {
             match self.networks.iter_mut().find(|known| known.inode == network.inode) {
                 Some(known) => known.join(network),

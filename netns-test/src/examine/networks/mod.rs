@@ -30,8 +30,8 @@ use crate::sys::lock::lock;
 const WORTH: usize = 8;
 const MOST_THREADS: usize = 4;
 
-/// Reads the networks of the subject's nodes and of `seats`: the sockets of all, then all else.
-/// Several threads read, if there are many.
+/// Reads the networks of the subject's nodes and of `seats`: all of the first, then the sockets of
+/// the others, then all else. Several threads read, if there are many.
 pub(super) fn read(
     subject: &Subject<'_>,
     seats: &[Seat],
@@ -42,18 +42,41 @@ pub(super) fn read(
         Ok(start) => start,
         Err(error) => {
             let gaps = vec![gap("the networks: /proc/self/ns/net", &error)];
-            return report(Look { gaps, ..Look::default() });
+            return report(Look { gaps, is_cut: true, ..Look::default() });
         }
     };
     let places = places::all(subject, seats, (&start.0, start.1));
     let networks = places.iter().map(Place::empty).collect();
     report(Look { networks, ..Look::default() });
     let places = places::by_rank(&places);
+    // Where many networks take all of the time, the one that matters most is known.
+    let (most, others) = places.split_at(places.len().min(1));
+    read_sockets(subject, most, budget, report);
+    read_others(subject, most, budget, report);
+    read_sockets(subject, others, budget.part(60), report);
+    read_others(subject, others, budget, report);
+}
+
+fn read_sockets(
+    subject: &Subject<'_>,
+    places: &[&Place<'_>],
+    budget: Budget,
+    report: &mut (impl FnMut(Look) + Send),
+) {
     let first = || {
         let mut sockets = Sockets::new(subject.proc);
         move |network: &mut Network| sockets.read(network)
     };
-    each(subject, &places, ("the sockets", budget.part(60)), first, report);
+    each(subject, places, ("the sockets", budget), first, report);
+}
+
+/// Reads all but the sockets.
+fn read_others(
+    subject: &Subject<'_>,
+    places: &[&Place<'_>],
+    budget: Budget,
+    report: &mut (impl FnMut(Look) + Send),
+) {
     let filters = Filters::new(subject.proc);
     let read = |network: &mut Network| {
         settings::counters(subject.proc, network);
@@ -62,7 +85,7 @@ pub(super) fn read(
         filters.read(network);
         settings::settings(subject.proc, network);
     };
-    each(subject, &places, ("counters, interfaces and settings", budget), || read, report);
+    each(subject, places, ("counters, interfaces and settings", budget), || read, report);
 }
 
 /// Enters one network after the other and reports what is found there, on several threads: each
@@ -101,7 +124,7 @@ fn each<R: FnMut(&mut Network)>(
     let left = all.saturating_sub(next.into_inner());
     if left > 0 {
         let text = format!("{what} of {left} of {all} networks were not read: {OVER}");
-        report(Look { gaps: vec![text], ..Look::default() });
+        report(Look { gaps: vec![text], is_cut: true, ..Look::default() });
     }
 }
 

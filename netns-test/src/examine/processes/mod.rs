@@ -52,6 +52,7 @@ pub(super) fn read(subject: &Subject<'_>, budget: Budget, look: &mut Look) {
     }
     look.processes.sort_unstable_by_key(|one| one.pid);
     look.gaps.append(&mut reading.gaps);
+    look.is_cut |= budget.is_over();
 }
 
 struct Reading<'a> {

@@ -46,6 +46,9 @@ const FAMILIES: [Family; 13] = [
     earlier::causes,
 ];
 
+/// Proof that may be missing.
+const CUT: &str = "not all of the state was read in time: what is not listed may be there";
+
 /// Returns the causes of a failure, the best first.
 pub(crate) fn causes(ending: &Ending, facts: &Facts) -> Vec<Cause> {
     let scene = Scene::of_end(ending, facts);
@@ -78,8 +81,13 @@ fn of(mut scene: Scene<'_>) -> Vec<Cause> {
     }
     let targets = targets(&scene);
     let found = FAMILIES.iter().flat_map(|family| family(&scene, &targets));
-    let most = if may_be_certain(&scene) { Certainty::Certain } else { Certainty::Likely };
-    found.map(|cause| Cause { certainty: cause.certainty.max(most), ..cause }).collect()
+    let is_sure = may_be_certain(&scene) && !scene.is_cut;
+    let most = if is_sure { Certainty::Certain } else { Certainty::Likely };
+    let found = found.map(|cause| Cause { certainty: cause.certainty.max(most), ..cause });
+    match scene.is_cut {
+        true => found.map(|cause| cause.shown_by(CUT)).collect(),
+        false => found.collect(),
+    }
 }
 
 /// Returns whether the message is that of a failed operation of the kernel, as far as it shows. The

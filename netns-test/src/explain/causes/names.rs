@@ -164,7 +164,9 @@ fn outside(scene: &Scene<'_>, targets: &[Target<'_>]) -> Option<Cause> {
     let name = node_name(&node.node);
     Some(
         Cause::likely(format!("{name} has sent to an address outside of the lab"))
-            .shown_by(format!("a send had no route ({counted}), and all nodes of the lab have one"))
+            .shown_by(format!(
+                "a send had no route ({counted}), and there is one to each node of the lab"
+            ))
             .try_to("use the address or name of a node; the machine's own network is not reached")
             .on(&node.node),
     )

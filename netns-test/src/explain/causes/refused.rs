@@ -77,14 +77,15 @@ fn one_of_several(scene: &Scene<'_>, targets: &[Target<'_>]) -> Option<Cause> {
     let ends: Vec<String> = different.iter().map(|one| one.to.to_string()).take(MOST).collect();
     let (count, ends) = (different.len(), ends.join(" or "));
     let causes = different.iter().take(MOST).filter_map(|target| at_target(scene, target));
-    let mut all =
-        Cause::likely(format!("one of {count} connections was refused, the last first: to {ends}"));
+    let mut all = Cause::likely(format!(
+        "the error is that of one of {count} refused connections: to {ends}"
+    ));
     for cause in causes {
         all = all.shown_by(cause.text);
         all = cause.nodes.iter().fold(all, |all, node| all.on(node));
         all = cause.sockets.into_iter().fold(all, Cause::socket);
     }
-    Some(all.try_to("look at each result where it is made: then the report knows which it was"))
+    Some(all.try_to("handle the error of each connection where it is made: the report then knows which one it was"))
 }
 
 /// Explains the refusal of a known address.

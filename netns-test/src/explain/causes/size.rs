@@ -143,7 +143,7 @@ fn black_hole(
     ));
     if v4 + v6 > 0 {
         cause = cause.shown_by(format!(
-            "{} has counted {} packets that it could not fragment; the ICMP error did not help",
+            "{} has counted {} packets that it could not fragment; its ICMP errors had no effect",
             node_name(at),
             v4 + v6
         ));

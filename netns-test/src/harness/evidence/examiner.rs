@@ -9,11 +9,11 @@ use std::time::Duration;
 use crate::env;
 use crate::env::Escape;
 use crate::evidence::code::Fact as _;
-use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::artifact::Artifact;
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::link::Way;
 use crate::evidence::facts::network::{AttemptKind, Network};
+use crate::evidence::facts::stacks::Stacks;
 use crate::evidence::facts::topology::LabFacts;
 use crate::evidence::facts::{Facts, Look, Reason};
 use crate::evidence::links::Links;
@@ -23,19 +23,16 @@ use crate::examine::pin;
 use crate::examine::pin::Pin;
 use crate::examine::recorder::Recorder;
 use crate::examine::subject::Subject;
-use crate::explain;
 use crate::harness::evidence::own_network::OwnNetwork;
 use crate::harness::evidence::parts;
 use crate::harness::evidence::sockets::Sockets;
-use crate::report::text;
-use crate::report::text::Occasion;
 use crate::sys::fds;
 use crate::sys::process;
 use crate::sys::process::{Pid, Side, SingleThreaded, progress};
 use crate::sys::shared_log::SharedLog;
 
 /// Time limit of a look that a panicking thread waits for.
-const AT_PANIC: Duration = Duration::from_millis(300);
+pub(super) const AT_PANIC: Duration = Duration::from_millis(300);
 
 /// Time limit of a look that only the verdict waits for.
 const AT_END: Duration = Duration::from_secs(2);
@@ -66,15 +63,11 @@ pub(crate) struct Evidence<'a> {
     recorder: Option<(u64, Recorder)>,
     sockets: Sockets,
     looks: Vec<Look>,
+    /// The stacks at the time limit. The log was not read since then.
+    stacks: Option<Stacks>,
+    /// Time at which the limit was over.
+    ended: Option<Duration>,
     gaps: Vec<String>,
-}
-
-/// A test that still runs.
-#[derive(Debug)]
-pub(crate) struct Slow {
-    pub(crate) name: String,
-    pub(crate) began: Duration,
-    pub(crate) occasion: Occasion,
 }
 
 impl<'a> Evidence<'a> {
@@ -98,6 +91,8 @@ impl<'a> Evidence<'a> {
             recorder: own.recorder,
             sockets: Sockets::default(),
             looks: Vec::new(),
+            stacks: None,
+            ended: None,
             gaps: own.gap.into_iter().collect(),
         }
     }
@@ -121,8 +116,12 @@ impl<'a> Evidence<'a> {
 
     /// Looks at a test whose time is over.
     pub(crate) fn at_time_limit(&mut self, proc: Option<&OwnedFd>) {
+        let now = progress::now();
+        self.ended = Some(now);
         self.read(proc);
         self.look(Reason::TimeLimit, proc);
+        self.read(proc);
+        self.stacks = self.stacks(now + AT_END);
     }
 
     /// Looks at what is left of a test whose process has ended, and returns all evidence.
@@ -145,14 +144,31 @@ impl<'a> Evidence<'a> {
         let artifacts = if has_artifacts { self.artifacts() } else { Vec::new() };
         Facts {
             began,
-            ended: progress::now(),
+            ended: self.ended.unwrap_or_else(progress::now),
             events: self.events,
             lost: self.log.lost(),
             labs: self.labs,
             looks: self.looks,
             gaps: self.gaps,
             artifacts,
+            stacks: self.stacks,
         }
+    }
+
+    pub(super) fn body(&self) -> Pid {
+        self.body
+    }
+
+    pub(super) fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    pub(super) fn labs(&self) -> &[LabFacts] {
+        &self.labs
+    }
+
+    pub(super) fn looks(&self) -> &[Look] {
+        &self.looks
     }
 
     /// Reads the files of the test itself, by a child.
@@ -173,7 +189,10 @@ impl<'a> Evidence<'a> {
         found
     }
 
-    fn read(&mut self, proc: Option<&OwnedFd>) {
+    pub(super) fn read(&mut self, proc: Option<&OwnedFd>) {
+        if self.stacks.is_some() {
+            return;
+        }
         let (records, place) = self.log.read(self.place);
         self.place = place;
         for record in records {
@@ -246,10 +265,15 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Looks at processes and networks by a child, and keeps the look or the reason for its lack.
     fn look(&mut self, reason: Reason, proc: Option<&OwnedFd>) {
+        let limit = if reason == Reason::Panic { AT_PANIC } else { AT_END };
+        self.look_within(limit, reason, proc);
+    }
+
+    /// Looks at processes and networks by a child, and keeps the look or the reason for its lack.
+    pub(super) fn look_within(&mut self, limit: Duration, reason: Reason, proc: Option<&OwnedFd>) {
         let Some(proc) = proc else { return self.gap(NO_PROC) };
-        match self.examined(reason, proc) {
+        match self.examined((reason, limit), proc) {
             Ok(look) => {
                 self.looks.push(Look { ways: self.ways(), ..look });
                 // The first one, and the last ones.
@@ -262,8 +286,11 @@ impl<'a> Evidence<'a> {
     }
 
     /// Forks a child that looks, and returns the parts that it reports in time.
-    fn examined(&self, reason: Reason, proc: &OwnedFd) -> std::io::Result<Look> {
-        let limit = if reason == Reason::Panic { AT_PANIC } else { AT_END };
+    fn examined(
+        &self,
+        (reason, limit): (Reason, Duration),
+        proc: &OwnedFd,
+    ) -> std::io::Result<Look> {
         let (bytes, end) = self.of_child(limit, |pipe, latest| {
             let subject = Subject { thread: self.panicked(), ..self.subject(reason, proc) };
             parts::write(pipe, |report| examine::look(&subject, latest, report));
@@ -277,28 +304,14 @@ impl<'a> Evidence<'a> {
             }
             Ok(()) => {}
         }
+        look.is_cut |= !is_whole;
         look.reason = reason;
         Ok(look)
     }
 
-    /// Makes a child look at a test that still runs. Returns its text about that, or nothing if it
-    /// has none in time.
-    pub(crate) fn so_far(&mut self, test: &Slow, proc: Option<&OwnedFd>) -> Vec<u8> {
-        self.read(proc);
-        let Some(proc) = proc else { return Vec::new() };
-        let answer = self.of_child(AT_PANIC, |pipe, latest| {
-            let text = self.text_so_far(test, proc, latest);
-            drop(fds::write_all(pipe, text.as_bytes()));
-        });
-        match answer {
-            Ok((bytes, Ok(()))) => bytes,
-            Ok((_, Err(_))) | Err(_) => Vec::new(),
-        }
-    }
-
     /// Calls `work` in a child, with a pipe for its answer and the time at which it should stop.
     /// Returns the bytes that it has written within `limit`, and the error if these are not all.
-    fn of_child(
+    pub(super) fn of_child(
         &self,
         limit: Duration,
         work: impl FnOnce(BorrowedFd<'_>, Duration),
@@ -318,36 +331,13 @@ impl<'a> Evidence<'a> {
     }
 
     /// Returns what a child looks at: everything, without a thread that comes first.
-    fn subject<'b>(&'b self, reason: Reason, proc: &'b OwnedFd) -> Subject<'b> {
+    pub(super) fn subject<'b>(&'b self, reason: Reason, proc: &'b OwnedFd) -> Subject<'b> {
         let (body, pins, own) = (self.body, &self.pins[..], self.recorder.as_ref());
         Subject { reason, proc, body, pins, own, thread: 0, reads_recorders: true }
     }
 
-    /// Looks, in the child.
-    fn text_so_far(&self, test: &Slow, proc: &OwnedFd, end: Duration) -> String {
-        let subject = self.subject(Reason::TimeLimit, proc);
-        let subject = Subject { reads_recorders: false, ..subject };
-        let mut found = None;
-        examine::look(&subject, end, &mut |part| parts::join(&mut found, part));
-        let facts = Facts {
-            began: Some(test.began),
-            ended: progress::now(),
-            events: self.events.clone(),
-            labs: self.labs.clone(),
-            looks: found.map(|look| Look { ways: self.ways(), ..look }).into_iter().collect(),
-            ..Facts::default()
-        };
-        let after = facts.ended.saturating_sub(test.began);
-        let kind = EndKind::TimedOut;
-        let ending = Ending { test: test.name.clone(), kind, after, ..Ending::default() };
-        let causes = explain::causes(&ending, &facts);
-        let lines =
-            text::so_far(&ending, &facts, &causes, (test.occasion, env::test_run().is_utf8));
-        lines.join("\n")
-    }
-
     /// Returns the state of the links.
-    fn ways(&self) -> Vec<Way> {
+    pub(super) fn ways(&self) -> Vec<Way> {
         self.links.ways(&self.labs, |at| self.log.number(at))
     }
 

@@ -2,7 +2,9 @@
 
 pub(crate) mod examiner;
 pub(crate) mod interim;
+mod meanwhile;
 pub(crate) mod own_network;
 mod parts;
 pub(crate) mod reporting;
 mod sockets;
+mod stacks;

@@ -7,8 +7,10 @@ use crate::env;
 use crate::env::Escape;
 use crate::evidence::code::Fact as _;
 use crate::evidence::escapes;
-use crate::harness::evidence::examiner::{Evidence, Slow};
+use crate::harness::evidence::examiner::Evidence;
+use crate::harness::evidence::meanwhile::Slow;
 use crate::harness::protocol::framing;
+use crate::harness::protocol::last_words::{LastWords, MOST};
 use crate::harness::protocol::report::{Ended, PASSED, Record};
 use crate::harness::protocol::stage::Stage;
 use crate::registry::case::{Case, ShouldPanic};
@@ -26,9 +28,6 @@ const WORTH_A_WORD: Duration = Duration::from_millis(500);
 
 /// Time in which the server asks after the runner has gone.
 const QUESTION: Duration = Duration::from_millis(200);
-
-/// Most bytes of an answer to the server.
-const ANSWER: usize = 12 << 10;
 
 /// Returns whether the test has ended as one that fails, as far as init knows.
 pub(crate) fn is_needed(case: &Case, ended: &Ended) -> bool {
@@ -87,9 +86,17 @@ pub(crate) fn at_end_of_runner(
     let is_asked = fds::wait(&events, Some(QUESTION))
         .is_ok_and(|ready| ready[0].readable && !ready[1].hung_up);
     if is_asked {
-        let test = Slow { name: case.path(), began, occasion: Occasion::Interrupted };
-        let text = evidence.so_far(&test, proc);
-        drop(socket::try_send(server.as_fd(), &text[..text.len().min(ANSWER)]));
+        let occasion = Occasion::Interrupted {
+            limit: case.timeout().duration(),
+            is_nextest: env::surroundings().nextest,
+        };
+        let test = Slow { name: case.path(), began, occasion };
+        evidence.at_end_of_run(&test, proc, |words: &LastWords| {
+            let bytes = words.encode();
+            if bytes.len() <= MOST {
+                drop(socket::try_send(server.as_fd(), &bytes));
+            }
+        });
     }
 }
 

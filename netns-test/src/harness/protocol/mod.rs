@@ -4,6 +4,7 @@
 pub(crate) mod death;
 pub(crate) mod framing;
 pub(crate) mod heartbeat;
+pub(crate) mod last_words;
 pub(crate) mod messages;
 pub(crate) mod report;
 pub(crate) mod retry;

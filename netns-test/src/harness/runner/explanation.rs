@@ -52,22 +52,5 @@ fn ending(case: &Case, verdict: &Verdict, (kind, error): (EndKind, Option<&str>)
         (Verdict::Panicked(message) | Verdict::Failed(message), _) => message.clone(),
         _ => String::new(),
     };
-    let run = env::test_run();
-    let binary = binary().unwrap_or_default();
-    let package = run.package.clone().unwrap_or_else(|| binary.clone());
-    let (attempt, attempts) = (run.attempt.max(1), run.attempts);
-    let test = case.path();
-    Ending { test, binary, package, kind, message, attempt, attempts, ..Ending::default() }
-}
-
-/// Returns the name of the test binary, without the hash that cargo appends.
-fn binary() -> Option<String> {
-    let path = std::env::current_exe().ok()?;
-    let name = path.file_name()?.to_string_lossy().into_owned();
-    let is_hash =
-        |text: &str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    Some(match name.rsplit_once('-') {
-        Some((name, hash)) if is_hash(hash) => name.to_owned(),
-        _ => name,
-    })
+    Ending { kind, message, ..make::named(case.path()) }
 }

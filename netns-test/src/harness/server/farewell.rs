@@ -1,5 +1,5 @@
 //! The last act of a server whose runner has gone while tests ran, as at Ctrl-C: it asks their
-//! inits what they wait for, and writes that to the runner's stderr.
+//! inits what they wait for, writes that to the runner's stderr, and keeps their reports.
 //!
 //! The kernel would kill the server with its runner, and the inits with the server. So the server
 //! outlives the runner for a moment ([`orphan`]), and keeps a duplicate of its stderr.
@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::env;
 use crate::env::Report;
+use crate::harness::protocol::last_words::{LastWords, MOST};
+use crate::report::make;
 use crate::sys::fds;
 use crate::sys::fds::Until;
 use crate::sys::net::socket;
@@ -16,17 +18,14 @@ use crate::sys::orphan;
 use crate::sys::process::Pid;
 use crate::sys::process::signals;
 
-/// Time in which the inits answer: longer than a look takes.
-const LIMIT: Duration = Duration::from_secs(1);
+/// Time in which the inits answer: longer than a look and a debugger take.
+const LIMIT: Duration = Duration::from_millis(1_500);
 
 /// Seconds by which the server may outlive its runner.
-const MOST: u32 = 2;
+const LONGEST: u32 = 2;
 
 /// Limit of open files from which on some can be spared.
 const ROOM: usize = 64;
-
-/// Most bytes of an answer. Init sends less.
-const TEXT: usize = 16 << 10;
 
 /// Stderr of the runner, and the sockets to the inits of all tests.
 #[derive(Debug)]
@@ -50,7 +49,7 @@ impl Farewell {
     ) -> Option<Self> {
         let stderr = stderr.filter(|_| open_files >= ROOM)?;
         let (ours, theirs) = socket::pair().ok()?;
-        orphan::outlive(runner, MOST).ok()?;
+        orphan::outlive(runner, LONGEST).ok()?;
         Some(Self { stderr, ours, theirs })
     }
 
@@ -79,7 +78,7 @@ impl Farewell {
 
     /// Writes the answers that have arrived, if there is room before `end`.
     fn pass_on(&self, end: Instant) {
-        let mut buffer = vec![0; TEXT];
+        let mut buffer = vec![0; MOST];
         loop {
             let now = fds::wait(&[Until::Readable(self.ours.as_fd())], Some(Duration::ZERO));
             if !now.is_ok_and(|ready| ready[0].readable) {
@@ -89,7 +88,14 @@ impl Farewell {
             if message.length == 0 {
                 return;
             }
-            self.write(&printable(&buffer[..message.length]), end);
+            match LastWords::decode(&buffer[..message.length]) {
+                Some(LastWords::Said(text)) => self.write(&printable(&text), end),
+                Some(LastWords::Report { test, text }) => {
+                    let line = make::keep_interrupted(test, &printable(&text));
+                    line.iter().for_each(|line| self.write(&printable(line), end));
+                }
+                None => {}
+            }
         }
     }
 
@@ -104,8 +110,7 @@ impl Farewell {
 }
 
 /// Returns the text without what a terminal acts on, whatever an init has sent.
-fn printable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
+fn printable(text: &str) -> String {
     text.chars().filter(|letter| *letter == '\n' || !letter.is_control()).collect()
 }
 
@@ -115,6 +120,6 @@ mod tests {
 
     #[test]
     fn only_lines_of_text_are_written() {
-        assert_eq!(printable(b"a\x1b[31mb\nc\r\xff\x07"), "a[31mb\nc\u{fffd}");
+        assert_eq!(printable("a\x1b[31mb\nc\r\x07"), "a[31mb\nc");
     }
 }

@@ -48,8 +48,9 @@ impl Lab {
     /// groups and broadcast addresses; or on an earlier link, if a node of the other group has a
     /// link that cannot hold packets. ARP and neighbour discovery pass, so that connections fail
     /// later than without. Packets that are on a direct veth pair at the moment of the call arrive.
-    /// A link holds at most 64 MiB in each direction. Holds add up. Links that the lab gets later
-    /// hold nothing.
+    /// A link holds at most 64 MiB in each direction. Holds add up. Links and addresses that the
+    /// lab gets later hold nothing, as an addition may open a way over which no link can hold
+    /// packets. Hold again after [`extend`](Self::extend).
     ///
     /// # Errors
     ///

@@ -63,6 +63,10 @@ impl Lab {
     /// nftables (`CONFIG_NF_TABLES_IPV4`), IPv4 packets to multicast groups and to 255.255.255.255
     /// arrive, too: that is one of the [`limitations`](Self::limitations).
     ///
+    /// As on a real network, a packet to a node on the same segment waits in its sender for about 3
+    /// seconds, if the Ethernet address is not known there: it may arrive if the partition ends
+    /// meanwhile.
+    ///
     /// A router in one group does not forward packets from a node of the other group. It still
     /// forwards packets to such a node, which drops those of the router's group. If both are on one
     /// segment, that ends when the router's neighbour entry for the node expires.

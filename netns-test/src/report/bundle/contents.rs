@@ -7,8 +7,10 @@ use crate::evidence::code::{Fact as _, field};
 use crate::evidence::facts::Facts;
 use crate::evidence::facts::artifact::Artifact;
 use crate::evidence::facts::event::{Event, EventKind};
+use crate::evidence::facts::stacks::Stacks;
 use crate::evidence::json::Json;
 use crate::report::bundle::names;
+use crate::report::escape::escape;
 
 /// Most bytes of a bundle without report and result, and of single files.
 const MOST: usize = 15 << 20;
@@ -35,6 +37,7 @@ pub(crate) struct File {
 pub(crate) fn files(facts: &Facts) -> Vec<File> {
     let events = events(facts);
     let mut files = vec![lab(facts), last_lines("events.jsonl", &events, MOST_EVENTS)];
+    files.extend(facts.stacks.iter().map(stacks));
     let logs = logs(&facts.events);
     let used = |files: &[File]| files.iter().map(|file| file.content.len()).sum::<usize>();
     files.extend(artifacts(&facts.artifacts, MOST - used(&files) - LEAST_LOGS));
@@ -43,6 +46,15 @@ pub(crate) fn files(facts: &Facts) -> Vec<File> {
     let is_own = |file: &File| file.name.starts_with("artifacts/");
     files.retain(|file| file.left_out > 0 || !file.content.is_empty() || is_own(file));
     files
+}
+
+/// Returns what a debugger has printed, without what a terminal acts on.
+fn stacks(stacks: &Stacks) -> File {
+    let lines = stacks.output.lines().map(|line| escape(line, true) + "\n");
+    let problem = Some(&stacks.problem).filter(|problem| !problem.is_empty());
+    let problem = problem.map(|problem| format!("{}: {problem}\n", stacks.program));
+    let text: String = lines.chain(problem).collect();
+    File { name: "stacks.txt".into(), content: text.into_bytes(), left_out: 0 }
 }
 
 /// Returns the files of the test itself, of which `room` bytes are kept.

@@ -17,6 +17,19 @@ const MOST_LINES: usize = 9;
 /// Most lines of a message.
 const MOST_MESSAGE: usize = 6;
 
+/// Occasion of a text about a test that still runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// It runs on, up to this limit.
+    Meanwhile(Option<Duration>),
+    /// The test runner has gone.
+    Interrupted {
+        /// Limit of the test itself.
+        limit: Option<Duration>,
+        is_nextest: bool,
+    },
+}
+
 /// Returns the line that says which test failed, how and when.
 pub(crate) fn headline(ending: &Ending, facts: &Facts) -> String {
     let how = match ending.kind {
@@ -35,6 +48,29 @@ pub(crate) fn headline(ending: &Ending, facts: &Facts) -> String {
         line += &format!(", on node {node}");
     }
     line
+}
+
+/// Returns the lines that say how long a test has run that has not ended.
+pub(crate) fn still_runs(ending: &Ending, occasion: Occasion) -> Vec<String> {
+    let (test, after) = (&ending.test, seconds(ending.after));
+    let start = format!("netns-test: {test}");
+    match occasion {
+        Occasion::Meanwhile(limit) => {
+            let limit = limit.map_or("no limit".into(), |limit| format!("a limit of {limit:?}"));
+            let end = "nextest may end it before (slow-timeout). It then has less time to say why.";
+            vec![format!("{start} still runs after {after}, and has {limit}."), end.into()]
+        }
+        Occasion::Interrupted { limit, is_nextest } => {
+            let limit = limit.map_or("The test has no limit: set one".into(), |limit| {
+                format!("The test's limit is {limit:?}: set it")
+            });
+            let line = format!(
+                "nextest has ended the test or the run. {limit} below nextest's slow-timeout."
+            );
+            let first = format!("{start} INTERRUPTED after {after}: the test run was ended");
+            std::iter::once(first).chain(is_nextest.then_some(line)).collect()
+        }
+    }
 }
 
 /// Returns the beginning of the verdict's message.

@@ -13,8 +13,6 @@ mod timeline;
 mod topology;
 mod waits;
 
-use std::time::Duration;
-
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::Facts;
 use crate::evidence::facts::event::EventKind;
@@ -25,6 +23,7 @@ use crate::report::text::concern::Concern;
 use crate::report::text::page::{COLUMNS, LINES, Rank, Section, fit, printable};
 
 pub(crate) use crate::report::text::concern::panic_of;
+pub(crate) use crate::report::text::heading::Occasion;
 
 /// Lines of a short report, without those about the evidence.
 const SHORT: usize = 12;
@@ -45,6 +44,8 @@ pub(crate) struct Around {
     pub(crate) has_message: bool,
     /// Whether sends without a route are left out.
     pub(crate) hides_escapes: bool,
+    /// Occasion of a report about a test that has not ended.
+    pub(crate) occasion: Option<Occasion>,
 }
 
 /// Returns the lines of the report: at most 60 of 100 columns, each safe to print. There are none
@@ -67,15 +68,6 @@ pub(crate) fn lines(
     lines
 }
 
-/// Occasion of a text about a test that still runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Occasion {
-    /// It runs on, up to this limit.
-    Meanwhile(Option<Duration>),
-    /// The test runner has gone.
-    Interrupted,
-}
-
 /// Returns the lines about a test that still runs.
 pub(crate) fn so_far(
     ending: &Ending,
@@ -83,20 +75,8 @@ pub(crate) fn so_far(
     causes: &[Cause],
     (occasion, is_utf8): (Occasion, bool),
 ) -> Vec<String> {
-    let (test, after) = (&ending.test, heading::seconds(ending.after));
-    let limit = |limit: Option<Duration>| {
-        limit.map_or("no limit".into(), |limit| format!("a limit of {limit:?}"))
-    };
-    let rows = match occasion {
-        Occasion::Meanwhile(most) => vec![
-            format!("netns-test: {test} still runs after {after}, and has {}.", limit(most)),
-            "nextest may end it before (slow-timeout), and nothing more can be said then.".into(),
-        ],
-        Occasion::Interrupted => {
-            vec![format!("netns-test: {test} INTERRUPTED after {after}: the test run was ended")]
-        }
-    };
-    let mut sections = vec![Section { rows, least: 2, rank: Rank::Cause, ..Section::default() }];
+    let rows = heading::still_runs(ending, occasion);
+    let mut sections = vec![Section { rows, least: 3, rank: Rank::Cause, ..Section::default() }];
     sections.extend(heading::causes(&causes[..causes.len().min(2)], is_utf8));
     sections.push(waits::section(ending, facts));
     fit(sections, SHORT + SHORT, is_utf8)
@@ -133,7 +113,10 @@ fn problems(around: &Around) -> Vec<String> {
 
 fn sections(ending: &Ending, facts: &Facts, causes: &[Cause], around: &Around) -> Vec<Section> {
     let concern = Concern::of(ending, facts, causes);
-    let mut rows = vec![heading::headline(ending, facts)];
+    let mut rows = match around.occasion {
+        Some(occasion) => heading::still_runs(ending, occasion),
+        None => vec![heading::headline(ending, facts)],
+    };
     if around.has_message {
         rows.extend(heading::message(ending));
     }

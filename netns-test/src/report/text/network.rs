@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use crate::evidence::facts::Facts;
 use crate::evidence::facts::network::{Network, Route};
+use crate::report::stacks;
 use crate::report::text::concern::Concern;
 use crate::report::text::page::{Rank, Section};
 
@@ -146,7 +147,8 @@ pub(crate) fn gaps(facts: &Facts) -> Section {
     });
     let mut rows: Vec<String> = Vec::new();
     let mut left_out = 0;
-    for gap in facts.gaps.iter().chain(of_looks) {
+    let of_stacks = stacks::problem(facts);
+    for gap in facts.gaps.iter().chain(&of_stacks).chain(of_looks) {
         let row = format!("  could not be read: {gap}");
         if rows.len() >= MOST_GAPS {
             left_out += 1;

@@ -3,6 +3,8 @@
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::process::{Call, Process, Thread};
 use crate::evidence::facts::{Facts, Look, Reason};
+use crate::report::stacks;
+use crate::report::stacks::Frame;
 use crate::report::text::files;
 use crate::report::text::page::{Rank, Section};
 
@@ -10,11 +12,24 @@ use crate::report::text::page::{Rank, Section};
 const MOST: usize = 12;
 const MOST_FILES: usize = 4;
 
+/// Most functions of all threads, and of one.
+const MOST_CALLS: usize = 16;
+const MOST_OF_ONE: usize = 4;
+
 /// Most threads that are looked at.
 const MOST_THREADS: usize = 1_000;
 
 /// Bytes of a thread's name that the kernel keeps.
 const NAME: usize = 15;
+
+/// Thread, and what it waits for.
+struct Row {
+    /// Place among the others.
+    order: u8,
+    text: String,
+    /// Id of the thread, if it is one of the test's process.
+    of_body: Option<u32>,
+}
 
 /// Returns the threads of a test whose time was over, and what they wait for.
 pub(crate) fn section(ending: &Ending, facts: &Facts) -> Section {
@@ -22,15 +37,25 @@ pub(crate) fn section(ending: &Ending, facts: &Facts) -> Section {
     let Some(look) = look.filter(|_| ending.kind == EndKind::TimedOut) else {
         return Section::default();
     };
-    let mut rows: Vec<(u8, String)> = look
+    let stacks = facts.stacks.as_ref().map(stacks::of_threads).unwrap_or_default();
+    let mut waiting: Vec<Row> = look
         .processes
         .iter()
         .flat_map(|process| of_process(look, ending, process))
         .take(MOST_THREADS)
         .collect();
-    rows.sort_by_key(|(order, _)| *order);
-    let count = rows.len();
-    let mut rows: Vec<String> = rows.into_iter().map(|(_, row)| row).take(MOST).collect();
+    waiting.sort_by_key(|row| row.order);
+    let count = waiting.len();
+    let mut rows = Vec::new();
+    let mut room = MOST_CALLS;
+    for row in waiting.into_iter().take(MOST) {
+        rows.push(row.text);
+        let calls = row.of_body.and_then(|tid| stacks.get(&tid)).into_iter().flatten();
+        let calls = calls.take(MOST_OF_ONE.min(room)).map(call);
+        let before = rows.len();
+        rows.extend(calls);
+        room -= rows.len() - before;
+    }
     if count > MOST {
         rows.push(format!("  ... {} more", count - MOST));
     }
@@ -40,11 +65,18 @@ pub(crate) fn section(ending: &Ending, facts: &Facts) -> Section {
     Section { title: "Who waits for what".into(), rows, least: 4, rank: Rank::Waits }
 }
 
-/// Returns a row for each thread, with its place in the order.
-fn of_process(look: &Look, ending: &Ending, process: &Process) -> Vec<(u8, String)> {
+/// Returns a row about a function of the user's that has been called.
+fn call(frame: &Frame) -> String {
+    let Frame { function, place } = frame;
+    let place = if place.is_empty() { String::new() } else { format!(" ({place})") };
+    format!("    in {function}{place}")
+}
+
+/// Returns a row for each thread.
+fn of_process(look: &Look, ending: &Ending, process: &Process) -> Vec<Row> {
     if process.state == "Z" {
-        let row = format!("  process {} (pid {}): {}", process.name, process.pid, zombie(process));
-        return vec![(2, row)];
+        let text = format!("  process {} (pid {}): {}", process.name, process.pid, zombie(process));
+        return vec![Row { order: 2, text, of_body: None }];
     }
     if process.threads.is_empty() {
         return Vec::new();
@@ -70,7 +102,7 @@ fn zombie(process: &Process) -> String {
     format!("{end}, and no process has waited for it")
 }
 
-fn of_thread(look: &Look, ending: &Ending, process: &Process, thread: &Thread) -> (u8, String) {
+fn of_thread(look: &Look, ending: &Ending, process: &Process, thread: &Thread) -> Row {
     let node = look.networks.iter().find(|one| one.inode == thread.network && one.inode != 0);
     let node = node.map_or("", |network| network.node.as_str());
     let is_tests = tests_thread(ending, process) == Some(thread.tid);
@@ -89,7 +121,8 @@ fn of_thread(look: &Look, ending: &Ending, process: &Process, thread: &Thread) -
         (_, false) => 1,
         (_, true) => 3,
     };
-    (order, format!("  {node}{who}: {waits}"))
+    let of_body = process.is_body.then_some(thread.tid);
+    Row { order, text: format!("  {node}{who}: {waits}"), of_body }
 }
 
 /// Returns the thread that runs the test's function: the first of its name, which its own threads

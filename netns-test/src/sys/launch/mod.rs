@@ -22,6 +22,7 @@ pub(crate) mod maps;
 pub(crate) mod monitor;
 pub(crate) mod plan;
 pub(crate) mod refusal;
+mod replace;
 pub(crate) mod up;
 
 use std::process::Command;
@@ -32,6 +33,7 @@ pub(crate) use crate::sys::launch::line::{Ends, Outcome};
 pub(crate) use crate::sys::launch::maps::{Helper, MOST_RANGES, Maps, write_maps};
 pub(crate) use crate::sys::launch::plan::{Person, Plan};
 pub(crate) use crate::sys::launch::refusal::{At, Call, Refusal};
+pub(crate) use crate::sys::launch::replace::replace;
 
 /// Makes `command` carry out `plan` when it is started.
 pub(crate) fn set_up(command: &mut Command, plan: Arc<Plan>, ends: Arc<Ends>) {

@@ -38,7 +38,7 @@ pub(super) fn near(network: &Network, to: SocketAddr) -> Option<(String, bool)> 
     if let Some(local) = closed.iter().find(accepts) {
         return Some((
             format!(
-                "a TCP socket on {local} {here} is closed: if it has listened, then too late, or \
+                "a TCP socket on {local} {here} is closed now: it may have listened too late, or \
                  not long enough"
             ),
             true,
@@ -51,7 +51,7 @@ pub(super) fn near(network: &Network, to: SocketAddr) -> Option<(String, bool)> 
         () if is_loopback(local.ip()) => "which no other node reaches".to_owned(),
         () => format!("and not {}", to.ip()),
     };
-    Some((format!("a TCP socket {here} that is closed had {local}, {why}"), false))
+    Some((format!("a TCP socket {here} that is closed now had {local}, {why}"), false))
 }
 
 /// Explains the refusal of a known address by what is known of closed sockets.

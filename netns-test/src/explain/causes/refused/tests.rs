@@ -206,7 +206,7 @@ fn two_refusals_leave_open_which_has_failed() {
     sample.attempt("client", AttemptKind::Reset, "10.0.0.2:9090", "10.0.0.1:41234");
     sample.says(Certain, "nothing on server listens on 10.0.0.2:8080");
     sample.ending.statement = "TcpStream::connect(to).unwrap();".into();
-    sample.says(Likely, "one of 2 connections was refused");
+    sample.says(Likely, "the error is that of one of 2 refused connections");
     // The same server by its other address is one.
     let mut sample = refused();
     sample.attempt("client", AttemptKind::Reset, "10.0.0.2:8080", "10.0.0.1:41236");
@@ -247,4 +247,16 @@ fn without_a_recorder_the_sockets_must_do() {
     let mut sample = without();
     sample.network("server").gaps.push("sockets: no".into());
     sample.says(Likely, "nothing listens on any node");
+}
+
+/// A socket that is not listed may be there.
+#[test]
+fn a_look_that_was_cut_proves_nothing() {
+    let mut sample = refused();
+    sample.says(Certain, "nothing on server listens on 10.0.0.2:8080");
+    sample.look().is_cut = true;
+    let cause = sample.says(Likely, "nothing on server listens on 10.0.0.2:8080");
+    assert!(cause.proof.iter().any(|proof| proof.starts_with("not all of the state was read")));
+    sample.facts.looks.clear();
+    assert!(sample.causes().iter().all(|cause| cause.certainty == Likely));
 }

@@ -68,7 +68,7 @@ pub(crate) fn last_resort(scene: &Scene<'_>) -> Option<Cause> {
         }
     }
     let advice = match wait.kind {
-        Kind::Lock => "look at what holds the lock, or should send or end",
+        Kind::Lock => "find the thread that holds the lock, or that should send or end",
         Kind::Sleep => "shorten the pause, or wait for an event: `lab[node].wait(limit)` has some",
         Kind::Child => "look at what the program waits for, or end it first",
         _ => "look at what should come there; set a time limit of the operation",

@@ -41,7 +41,7 @@ pub(super) fn cause(scene: &Scene<'_>, waits: &[Wait<'_>]) -> Option<Cause> {
             wait.place()
         ))
         .try_to("await instead: the runtime's own sockets, timers, locks and channels")
-        .try_to("or move the call to `tokio::task::spawn_blocking`")
+        .try_to("move the call to `tokio::task::spawn_blocking`")
         .on(wait.node.unwrap_or_default());
     Some(wait.socket.map(|(_, socket)| socket.inode).into_iter().fold(cause, Cause::socket))
 }

@@ -255,7 +255,9 @@ fn quiet(scene: &Scene<'_>, awaited: Option<&Socket>) -> Option<Cause> {
     let (got, given) = (came(&ends[0]), came(&ends[1]));
     let text = match (got, given) {
         (0, 0) => {
-            format!("nothing was sent on the connection of {waits} and {silent} while one waited")
+            format!(
+                "nothing was sent on the connection of {waits} and {silent} while one of them waited"
+            )
         }
         (0, _) => format!("{silent} has read {given} bytes from {waits}, and has not answered"),
         (_, 0) => format!("{waits} has read {got} bytes from {silent}, and has sent nothing to it"),

@@ -188,11 +188,11 @@ impl Link {
             ),
             _ if most == way.lost => (
                 if way.passed == 0 { "loses the packets" } else { "has lost packets" },
-                format!("lower the loss of link {name}, or repeat what may be lost"),
+                format!("lower the loss of link {name}, or send again what may be lost"),
             ),
             _ if most == way.dropped_by_rule => (
                 if way.passed == 0 { "drops the packets" } else { "has dropped packets" },
-                format!("change the rule of link {name}, or repeat what it may drop"),
+                format!("change the rule of link {name}, or send again what it may drop"),
             ),
             _ => (
                 "had a full queue for packets",

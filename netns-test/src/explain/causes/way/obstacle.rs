@@ -50,7 +50,7 @@ fn cut(scene: &Scene<'_>, found: &Found<'_>, certainty: Certainty, way: &str) ->
             let advice = match link {
                 Some(link) => {
                     let up = code::about("link", link, |link| format!("lab[{link}].up()?"));
-                    format!("{up}, or keep it up meanwhile")
+                    format!("{up} before packets are to pass, or do not set it down")
                 }
                 None => format!("set {interface} up: `ip link set {interface} up`"),
             };
@@ -63,7 +63,7 @@ fn cut(scene: &Scene<'_>, found: &Found<'_>, certainty: Certainty, way: &str) ->
             let other = scene.owner(*source, None).unwrap_or_default();
             new(format!("{} and {node} are separated by a partition", named(other, *source)))
                 .shown_by(format!("{node} has the rule \"from {source} blackhole\""))
-                .try_to("`lab.heal()?` before they are to talk")
+                .try_to("`lab.heal()?` before they are to exchange packets")
                 .on(node)
                 .on(other)
         }
@@ -101,19 +101,22 @@ fn routed(
                 .on(node)
         }
         Obstacle::ReversePath { node, interface, source, setting } => {
-            let dropped =
-                scene.network(node).map_or(0, |at| at.counter("TcpExt.IPReversePathFilter"));
+            let counter = "TcpExt.IPReversePathFilter";
+            let counted = match scene.network(node).map_or(0, |at| at.counter(counter)) {
+                // What it drops first are questions of ARP, which this does not count.
+                0 => String::new(),
+                count => format!(", and {counter} has counted {count}"),
+            };
             new(format!(
                 "{} drops packets from {source} at {interface}: rp_filter",
                 node_name(node)
             ))
             .shown_by(format!(
-                "its route to {source} is not over {interface}, {} is on, and it has dropped \
-                     {dropped} packets so",
+                "its route to {source} is not over {interface}, and {} is on{counted}",
                 setting.replace('/', ".")
             ))
             .try_to(format!(
-                "set {} to 2 or 0, or route both ways alike",
+                "set {} to 2 or 0, or use the same way in both directions",
                 setting.replace('/', ".")
             ))
             .on(node)

@@ -55,7 +55,7 @@ impl Hub {
         engine: Engine,
         (lab, seed, links): (u32, Seed, &Arc<LinkEnds>),
     ) -> Result<Arc<Self>> {
-        report_socket(engine.socket());
+        engine.sockets().into_iter().for_each(report_socket);
         let mirror = Arc::new(Mirror::new(network));
         let watch = Watch::start(Arc::clone(&mirror), Arc::clone(links))?;
         let engine = Mutex::new(Some(Arc::new(engine)));
@@ -122,13 +122,10 @@ impl Hub {
     /// Holds packets at one moment on all links: those of each direction for which `hold` returns
     /// one.
     pub(crate) fn hold(&self, hold: impl Fn(usize, Direction) -> Hold) -> Result<()> {
-        let slots = self.slots();
-        let mut links = slots.iter().map(|(link, _)| *link);
-        let visit = |model: &mut EmulatedLink, _, _: &mut _| {
-            let link = links.next().unwrap_or_default();
-            Direction::BOTH.into_iter().for_each(|way| model.add_hold(way, hold(link, way)));
+        let (links, slots): (Vec<usize>, Vec<Slot>) = self.slots().into_iter().unzip();
+        let visit = |at: usize, model: &mut EmulatedLink, _, _: &mut _| {
+            Direction::BOTH.into_iter().for_each(|way| model.add_hold(way, hold(links[at], way)));
         };
-        let slots: Vec<Slot> = slots.iter().map(|(_, slot)| *slot).collect();
         self.engine()?.with_all(&slots, visit).map(drop)
     }
 
@@ -141,11 +138,11 @@ impl Hub {
     fn change_from(
         &self,
         first: usize,
-        change: impl FnMut(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>),
+        mut change: impl FnMut(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>),
     ) -> Result<()> {
         let own = self.slots().into_iter().filter(|(link, _)| *link >= first);
         let slots: Vec<Slot> = own.map(|(_, slot)| slot).collect();
-        self.engine()?.with_all(&slots, change).map(drop)
+        self.engine()?.with_all(&slots, |_, model, now, out| change(model, now, out)).map(drop)
     }
 
     /// Sets the impairments of both directions of a link.
@@ -251,7 +248,7 @@ impl Hub {
         let (links, slots): (Vec<usize>, Vec<Slot>) = self.slots().into_iter().unzip();
         Ok(links
             .into_iter()
-            .zip(self.engine()?.with_all(&slots, |model, _, _| visit(model))?)
+            .zip(self.engine()?.with_all(&slots, |_, model, _, _| visit(model))?)
             .collect())
     }
 
@@ -294,7 +291,7 @@ pub(crate) fn place<'a>(
     hub.filter(|_| plan.links()[link].impairments.is_some()).map(HubNetwork::network)
 }
 
-/// Makes init hold the engine's socket, too, so that the test does not wait for its last close.
+/// Makes init hold a socket of the engine, too, so that the test does not wait for its last close.
 fn report_socket(socket: BorrowedFd<'_>) {
     if let Ok(inode) = fds::inode_of(socket) {
         log::report(|| Record::Socket(Socket { descriptor: socket.as_raw_fd(), inode }));

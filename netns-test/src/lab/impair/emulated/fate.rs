@@ -80,6 +80,9 @@ impl Fates {
             LossUnit::Segment => Unit::Segment,
             LossUnit::Slot => Unit::Slot(slot),
         };
+        if unit == Unit::Nothing && packet.is_data() {
+            return fate;
+        }
         let random = key.filter(|_| draws).map(|key| (plan, key));
         for part in gso::segments(frame, offload) {
             self.positions.clear();

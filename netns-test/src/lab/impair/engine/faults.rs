@@ -9,9 +9,9 @@ use crate::lab::impair::passage::Nanos;
 /// Faults of an engine since its start.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    /// Frames that came while the ring was full.
+    /// Frames that came while the ring for their length was full.
     pub(crate) overflowed: u64,
-    /// Frames that are longer than a slot of the ring, or whose offloads the engine cannot pass on.
+    /// Frames that are longer than a slot, or whose offloads the engine cannot pass on.
     pub(crate) unknown: Counts,
     /// Frames for which there was no memory.
     pub(crate) discarded: Counts,
@@ -44,9 +44,9 @@ impl Faults {
         }
     }
 
-    /// Describes the faults, one a line; `None` if there are none. The ring has this number of
-    /// slots.
-    pub(crate) fn describe(&self, links: &Links, slots: usize) -> Option<String> {
+    /// Describes the faults, one a line; `None` if there are none. The rings have these numbers of
+    /// slots for short and for long frames.
+    pub(crate) fn describe(&self, links: &Links, [short, long]: [usize; 2]) -> Option<String> {
         let mut lines = Vec::new();
         if let Some(reason) = &self.ended {
             lines.push(format!("the thread that passes frames on has ended: {reason}"));
@@ -58,9 +58,9 @@ impl Faults {
                 links => format!(", most of them over {links}"),
             };
             lines.push(format!(
-                "{} lost: more arrived at once than could be passed on, in a ring of {slots} slots \
-                 for all links; {all} frames arrived besides{busiest}; send fewer at once, or run \
-                 fewer tests at once (--test-threads)",
+                "{} lost: more arrived at once than could be passed on, with room for {short} short \
+                 and {long} long ones of all links; {all} frames arrived besides{busiest}; send \
+                 fewer at once, or run fewer tests at once (--test-threads)",
                 frames(self.overflowed),
             ));
         }
@@ -140,7 +140,7 @@ mod tests {
     fn no_fault_is_no_trouble() {
         let mut faults = Faults::default();
         faults.note_late(0, 2_000_000_000);
-        assert_eq!(faults.describe(&links(&["lan"]), 240), None);
+        assert_eq!(faults.describe(&links(&["lan"]), [4096, 240]), None);
     }
 
     #[test]
@@ -155,11 +155,12 @@ mod tests {
         faults.note_late(1, 6_000_000_000);
         faults.note_late(0, 5_500_000_000);
         faults.ended = Some("EBADF".to_owned());
-        let text = faults.describe(&links, 240).unwrap();
+        let text = faults.describe(&links, [4096, 240]).unwrap();
         let starts = [
             "the thread that passes frames on has ended: EBADF",
-            "7 frames were lost: more arrived at once than could be passed on, in a ring of 240 \
-             slots for all links; 5 frames arrived besides, most of them over wan 5; send",
+            "7 frames were lost: more arrived at once than could be passed on, with room for 4096 \
+             short and 240 long ones of all links; 5 frames arrived besides, most of them over wan \
+             5; send",
             "1 frame of wan was lost: longer",
             "3 frames of lan, wan were lost: delayed",
             "2 frames of lan were not sent: EMSGSIZE (Message too long)",

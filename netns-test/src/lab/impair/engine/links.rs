@@ -32,6 +32,8 @@ pub(crate) struct Links {
     links: Vec<LinkPorts>,
     /// Frames that each link has received.
     frames: Vec<u64>,
+    /// Links that may have changed since they were shown to their observers.
+    changed: Vec<usize>,
     /// Link and direction of the frames from each interface.
     ports: HashMap<u32, (usize, Direction)>,
 }
@@ -62,15 +64,20 @@ impl Links {
     pub(crate) fn take(&mut self, interface: u32) -> Option<(usize, Direction, &mut EmulatedLink)> {
         let (number, direction) = *self.ports.get(&interface)?;
         self.frames[number] += 1;
+        self.changed.push(number);
         Some((number, direction, &mut self.links[number].link))
     }
 
-    /// Shows the state of a link to its observer.
-    pub(crate) fn show(&self, number: usize) {
-        let LinkPorts { link, observer, .. } = &self.links[number];
-        if let Some(observer) = observer {
-            for direction in Direction::BOTH {
-                observer.see(direction, link.seen(direction));
+    /// Shows the state of each link that may have changed to its observer.
+    pub(crate) fn show_changed(&mut self) {
+        self.changed.sort_unstable();
+        self.changed.dedup();
+        for number in self.changed.drain(..) {
+            let LinkPorts { link, observer, .. } = &self.links[number];
+            if let Some(observer) = observer {
+                for direction in Direction::BOTH {
+                    observer.see(direction, link.seen(direction));
+                }
             }
         }
     }
@@ -94,6 +101,7 @@ impl Links {
     }
 
     pub(crate) fn link(&mut self, number: usize) -> &mut EmulatedLink {
+        self.changed.push(number);
         &mut self.links[number].link
     }
 

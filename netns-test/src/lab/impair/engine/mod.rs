@@ -1,11 +1,12 @@
 //! The engine: passes the frames of links through their models.
 //!
 //! Both ends of such a link are veth pairs whose inner ends lie in one hidden network namespace,
-//! the hub. One thread receives the frames of all inner ends from one packet socket (packet(7)),
-//! and sends what the models return. It runs in the process that owns the lab.
+//! the hub. One thread receives the frames of all inner ends from packet sockets (packet(7)), one
+//! for short and one for long frames, and sends what the models return. It runs in the process that
+//! owns the lab.
 //!
 //! Segmentation offloads stay on: a frame of 64 KiB passes whole unless its model divides it. The
-//! kernel's ring and the engine's copies are the only places where frames wait. A frame that is
+//! kernel's rings and the engine's copies are the only places where frames wait. A frame that is
 //! lost there is counted as a fault ([`Engine::trouble`]).
 
 pub(crate) mod faults;
@@ -29,8 +30,8 @@ pub(crate) use crate::lab::impair::engine::links::{LinkPorts, Observe, Slot};
 use crate::lab::impair::engine::shared::Shared;
 use crate::lab::impair::passage::{Departure, Nanos};
 use crate::sys::errno;
-use crate::sys::net::packet::PacketSocket;
-use crate::sys::net::packet::ring::Ring;
+use crate::sys::net::packet::PacketSockets;
+use crate::sys::net::packet::rings::Rings;
 use crate::sys::ns::nsfs;
 use crate::sys::process::credentials;
 use crate::sys::timer::Timer;
@@ -42,8 +43,8 @@ pub(crate) struct Engine {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Slots of the ring for each link, if that is more than the smallest ring has. When all nodes of a
-/// switch come up, each sends some frames, and a copy of one goes to each of the others at once.
+/// Slots of each ring for each link, if that is more than the smallest ring has. When all nodes of
+/// a switch come up, each sends some frames, and a copy of one goes to each of the others at once.
 const SLOTS_OF_LINK: usize = 12;
 
 /// Engine whose socket is being made, which takes about 15 ms.
@@ -62,10 +63,10 @@ impl Engine {
         // Without room: who sends knows that the engine was received, or is not wanted any more.
         let (sender, socket) = sync_channel(0);
         let work = move || match open(hub, links) {
-            Ok((shared, ring, timer)) => {
+            Ok((shared, rings, timer)) => {
                 let shared = Arc::new(shared);
                 if sender.send(Ok(Arc::clone(&shared))).is_ok() {
-                    thread::run(&shared, ring, &timer);
+                    thread::run(&shared, rings, &timer);
                 }
             }
             Err(failure) => drop(sender.send(Err(failure))),
@@ -103,14 +104,14 @@ impl Engine {
         change: impl FnOnce(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
     ) -> Result<T> {
         let (mut change, mut result) = (Some(change), None);
-        self.with_all(&[slot], |link, now, out| {
+        self.with_all(&[slot], |_, link, now, out| {
             result = change.take().map(|change| change(link, now, out));
         })?;
         result.ok_or_else(|| Failure::new("change", "an impaired link", "it is gone").into())
     }
 
-    /// Changes or reads the models of several links at one time. Returns the results in the same
-    /// order.
+    /// Changes or reads the models of several links at one time: calls `change` with the position
+    /// of each in `slots`. Returns the results in the same order.
     ///
     /// # Errors
     ///
@@ -118,7 +119,7 @@ impl Engine {
     pub(crate) fn with_all<T>(
         &self,
         slots: &[Slot],
-        change: impl FnMut(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
+        change: impl FnMut(usize, &mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
     ) -> Result<Vec<T>> {
         self.shared.change_links(slots, change)
     }
@@ -134,10 +135,10 @@ impl Engine {
         self.shared.is_own_thread()
     }
 
-    /// Returns the packet socket. Its last close waits about 20 ms for all processors, so init
-    /// should hold a duplicate.
-    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
-        self.shared.socket.as_fd()
+    /// Returns the packet sockets. The last close of one waits about 20 ms for all processors, so
+    /// init should hold duplicates.
+    pub(crate) fn sockets(&self) -> [BorrowedFd<'_>; 2] {
+        self.shared.sockets.descriptors().map(|one| one.as_fd())
     }
 
     /// Stops the thread and closes the socket. Frames that are still delayed are not sent. Returns
@@ -188,10 +189,10 @@ impl Starting {
 
 /// Opens the socket in the hub. That takes a thread of its own: the thread of the engine stays in
 /// the namespaces of the lab's process.
-fn open(hub: OwnedFd, links: usize) -> Result<(Shared, Ring, Timer), Failure> {
+fn open(hub: OwnedFd, links: usize) -> Result<(Shared, Rings, Timer), Failure> {
     let open = move || {
         nsfs::enter_network(&hub).map_err(|error| failure("setns to", &error))?;
-        PacketSocket::open(links * SLOTS_OF_LINK).map_err(|error| {
+        PacketSockets::open(links * SLOTS_OF_LINK).map_err(|error| {
             let failure = failure("open a packet socket in", &error);
             match advice(error.raw_os_error()) {
                 Some(advice) => failure.advise(advice),
@@ -201,9 +202,9 @@ fn open(hub: OwnedFd, links: usize) -> Result<(Shared, Ring, Timer), Failure> {
     };
     let helper = thread::spawn(open).map_err(|error| failure("start a thread in", &error))?;
     let opened = helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    let (socket, ring) = opened?;
+    let (sockets, rings) = opened?;
     let timer = Timer::new().map_err(|error| failure("make a timer for", &error))?;
-    Ok((Shared::new(socket, ring.slots())?, ring, timer))
+    Ok((Shared::new(sockets, rings.slots())?, rings, timer))
 }
 
 fn failure(step: &str, error: &io::Error) -> Failure {
@@ -221,7 +222,7 @@ fn advice(errno: Option<i32>) -> Option<&'static str> {
             Some("impaired links need a kernel with packet sockets and their rings (CONFIG_PACKET)")
         }
         errno::ENOMEM => Some(
-            "the ring needs 16 MiB of the kernel's memory, and more from 20 links on; run fewer \
+            "the rings need 24 MiB of the kernel's memory, and more from 20 links on; run fewer \
              tests at once (--test-threads), or impair fewer links",
         ),
         _ => None,

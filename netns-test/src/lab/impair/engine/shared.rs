@@ -13,7 +13,7 @@ use crate::lab::impair::engine::schedule::{Leaving, Schedule};
 use crate::lab::impair::passage::{Departure, Nanos};
 use crate::sys::errno;
 use crate::sys::lock;
-use crate::sys::net::packet::PacketSocket;
+use crate::sys::net::packet::PacketSockets;
 use crate::sys::process::shared_record::ForkMark;
 use crate::sys::timer::{self, Wakeup};
 
@@ -25,13 +25,13 @@ pub(crate) struct Shared {
     /// Notified by the thread, when callers may go on, and by callers, when the thread may.
     passed: Condvar,
     changed: Condvar,
-    pub(crate) socket: PacketSocket,
+    pub(crate) sockets: PacketSockets,
     pub(crate) wakeup: Wakeup,
     pub(crate) is_stopping: AtomicBool,
     /// The thread, once it runs.
     pub(crate) thread: OnceLock<ThreadId>,
-    /// Slots of the ring.
-    slots: usize,
+    /// Slots of the rings for short and for long frames.
+    slots: [usize; 2],
     /// Mark of the process that has the thread.
     mark: &'static ForkMark,
 }
@@ -46,7 +46,7 @@ pub(crate) struct State {
     pub(crate) progress: Progress,
 }
 
-/// Progress of the thread with the frames in the ring.
+/// Progress of the thread with the frames in the rings.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     count: u64,
@@ -64,14 +64,14 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub(crate) const NAME: &str = "netns-link";
 
 impl Shared {
-    pub(crate) fn new(socket: PacketSocket, slots: usize) -> Result<Self, Failure> {
+    pub(crate) fn new(sockets: PacketSockets, slots: [usize; 2]) -> Result<Self, Failure> {
         let failure = |error| errno::failure("start", "the engine of impaired links", &error);
         Ok(Self {
             state: Mutex::default(),
             waiting: AtomicUsize::new(0),
             passed: Condvar::new(),
             changed: Condvar::new(),
-            socket,
+            sockets,
             wakeup: Wakeup::new().map_err(failure)?,
             is_stopping: AtomicBool::new(false),
             thread: OnceLock::new(),
@@ -167,20 +167,21 @@ impl Shared {
     pub(crate) fn change_links<T>(
         &self,
         slots: &[Slot],
-        mut change: impl FnMut(&mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
+        mut change: impl FnMut(usize, &mut EmulatedLink, Nanos, &mut Vec<Departure<'static>>) -> T,
     ) -> Result<Vec<T>> {
         let mut departures = Vec::new();
         let (results, is_new) = self.change_after_frames(|state| {
             state.clock = state.clock.max(timer::monotonic());
             let (mut results, mut is_new) = (Vec::with_capacity(slots.len()), false);
-            for &Slot(number) in slots {
-                results.push(change(state.links.link(number), state.clock, &mut departures));
-                state.links.show(number);
+            for (at, &Slot(number)) in slots.iter().enumerate() {
+                let link = state.links.link(number);
+                results.push(change(at, link, state.clock, &mut departures));
                 is_new |= !departures.is_empty();
                 for departure in departures.drain(..) {
                     state.add(Leaving { link: number, departure });
                 }
             }
+            state.links.show_changed();
             (results, is_new)
         })?;
         if is_new {
@@ -194,7 +195,7 @@ impl Shared {
         if !self.is_here() {
             return None;
         }
-        let drops = self.socket.take_drops();
+        let drops = self.sockets.take_drops();
         let describe = |state: &mut State| {
             match drops {
                 Ok(drops) => state.faults.overflowed += drops,
@@ -220,11 +221,11 @@ impl State {
 }
 
 impl Progress {
-    /// Notes the frames that were taken and passed on from a ring of `slots`, and whether none was
+    /// Notes the frames that were taken and passed on from rings of `slots`, and whether none was
     /// left. Returns whether that may have been a goal.
     pub(crate) fn note(&mut self, frames: usize, slots: usize, none_is_left: bool) -> bool {
         self.taken += frames;
-        // After two full rings, a frame of the first one is passed on.
+        // After twice as many frames as there are slots, those of the first half are passed on.
         let step = if none_is_left { 2 } else { u64::from(self.taken >= slots) };
         if step > 0 {
             (self.count, self.taken) = (self.count + step, 0);
@@ -232,7 +233,7 @@ impl Progress {
         step > 0
     }
 
-    /// Returns the count at which all frames are passed on that are in the ring now.
+    /// Returns the count at which all frames are passed on that are in the rings now.
     fn goal(&self) -> u64 {
         self.count + 2
     }

@@ -11,8 +11,8 @@ use crate::lab::impair::engine::shared::{NAME, Shared};
 use crate::lab::impair::engine::turn::{Turn, turn};
 use crate::sys::errno;
 use crate::sys::fds;
-use crate::sys::net::packet::PacketSocket;
-use crate::sys::net::packet::ring::Ring;
+use crate::sys::net::packet::PacketSockets;
+use crate::sys::net::packet::rings::Rings;
 use crate::sys::process::signals;
 use crate::sys::timer::Timer;
 
@@ -28,9 +28,9 @@ pub(crate) fn spawn<T: Send + 'static>(
 }
 
 /// Passes frames on until the engine is stopped.
-pub(crate) fn run(shared: &Arc<Shared>, ring: Ring, timer: &Timer) {
+pub(crate) fn run(shared: &Arc<Shared>, rings: Rings, timer: &Timer) {
     let _ = shared.thread.set(thread::current().id());
-    let outcome = catch_unwind(AssertUnwindSafe(|| pass_frames(shared, ring, timer)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| pass_frames(shared, rings, timer)));
     let reason = match outcome {
         Ok(Ok(())) => return,
         Ok(Err(error)) => errno::describe(&error),
@@ -41,20 +41,19 @@ pub(crate) fn run(shared: &Arc<Shared>, ring: Ring, timer: &Timer) {
     shared.give_way(state);
 }
 
-fn pass_frames(shared: &Shared, mut ring: Ring, timer: &Timer) -> io::Result<()> {
+fn pass_frames(shared: &Shared, mut rings: Rings, timer: &Timer) -> io::Result<()> {
     let (mut empty, mut armed, mut idle) = (0, None, Idle::default());
     while !shared.is_stopping.load(Ordering::Acquire) {
-        let Turn::Idle(due) = turn(shared, &mut ring, &mut empty) else {
+        let Turn::Idle(due) = turn(shared, &mut rings, &mut empty) else {
             continue;
         };
         if due != armed {
             timer.set(due)?;
             armed = due;
         }
-        let sources = [shared.socket.descriptor(), timer.descriptor(), shared.wakeup.descriptor()];
-        let [is_readable, is_due, is_woken] = sources.map(Some);
-        let [is_readable, is_due, is_woken, _] =
-            fds::wait_for_any([is_readable, is_due, is_woken, None])?;
+        let [short, long] = shared.sockets.descriptors();
+        let sources = [short, long, timer.descriptor(), shared.wakeup.descriptor()];
+        let [has_short, has_long, is_due, is_woken] = fds::wait_for_any(sources.map(Some))?;
         if is_due {
             timer.clear()?;
             armed = None;
@@ -62,8 +61,8 @@ fn pass_frames(shared: &Shared, mut ring: Ring, timer: &Timer) -> io::Result<()>
         if is_woken {
             shared.wakeup.clear()?;
         }
-        if is_readable && ring.is_empty() {
-            idle.check(&shared.socket)?;
+        if (has_short || has_long) && rings.is_empty() {
+            idle.check(&shared.sockets)?;
         } else {
             idle = Idle::default();
         }
@@ -71,21 +70,21 @@ fn pass_frames(shared: &Shared, mut ring: Ring, timer: &Timer) -> io::Result<()>
     Ok(())
 }
 
-/// Time since which the socket is readable while the ring has no frame.
+/// Time since which a socket is readable while the rings have no frame.
 #[derive(Default)]
 struct Idle(Option<Instant>);
 
 impl Idle {
-    /// Returns an error if the socket is readable for another reason than a frame: it failed, or
-    /// the test has closed it. The thread could not sleep. (For a moment it is readable while the
+    /// Returns an error if a socket is readable for another reason than a frame: it failed, or the
+    /// test has closed it. The thread could not sleep. (For a moment it is readable while the
     /// kernel writes a frame.)
-    fn check(&mut self, socket: &PacketSocket) -> io::Result<()> {
+    fn check(&mut self, sockets: &PacketSockets) -> io::Result<()> {
         const LIMIT: Duration = Duration::from_secs(10);
         let since = self.0.get_or_insert_with(Instant::now);
         if since.elapsed() > LIMIT {
-            return Err(io::Error::other("its socket is readable without a frame"));
+            return Err(io::Error::other("a socket is readable without a frame"));
         }
-        socket.take_error()
+        sockets.take_error()
     }
 }
 

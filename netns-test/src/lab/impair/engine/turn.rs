@@ -13,7 +13,7 @@ use crate::lab::impair::engine::stamps::Clocks;
 use crate::lab::impair::offload::Offload;
 use crate::lab::impair::passage::{Arrival, Departure, Nanos};
 use crate::sys::errno;
-use crate::sys::net::packet::ring::{Received, Ring};
+use crate::sys::net::packet::rings::{Received, Rings};
 use crate::sys::net::packet::send::{MOST, Outgoing};
 use crate::sys::timer;
 
@@ -26,18 +26,18 @@ pub(crate) enum Turn {
     Idle(Option<Nanos>),
 }
 
-/// Most frames that are taken from the ring in a turn: far fewer than it has.
+/// Most frames that are taken from the rings in a turn: far fewer than they have.
 const FRAMES: usize = 32;
 /// Most scheduled frames of a turn.
 const DUE: usize = 64;
 
 /// How many frames are sent at once. A switch that gets one from a link floods it to other links:
-/// before the send returns, there is a copy for each of them in the ring.
+/// before the send returns, there is a copy for each of them in a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Pace {
     /// Frames of a call.
     frames: usize,
-    /// Frames in the ring from which on none is sent: first they are taken out.
+    /// Frames in a ring from which on none is sent: first they are taken out.
     backlog: usize,
 }
 
@@ -48,15 +48,16 @@ const MANY: usize = 8;
 /// of the frame is contiguous, and would allocate as much again in one piece.
 const HEADERS: u16 = 256;
 
-/// Passes frames on. `empty` is the time of the last look at an empty ring.
-pub(crate) fn turn(shared: &Shared, ring: &mut Ring, empty: &mut Nanos) -> Turn {
+/// Passes frames on. `empty` is the time of the last look at empty rings.
+pub(crate) fn turn(shared: &Shared, rings: &mut Rings, empty: &mut Nanos) -> Turn {
     let look = timer::monotonic();
     let mut state = shared.lock();
-    let batch = ring.batch(FRAMES);
+    let batch = rings.batch(FRAMES);
+    let [short, long] = batch.slots();
     let clocks = Clocks::read(timer::realtime, timer::monotonic);
     let now = clocks.monotonic;
     let mut leaving: Vec<Leaving<'_>> = Vec::new();
-    let pace = Pace::of(state.links.count(), batch.slots());
+    let pace = Pace::of(state.links.count(), short.min(long));
     if !batch.is_followed_by(pace.backlog) {
         let due = std::iter::from_fn(|| state.schedule.take(now));
         leaving.extend(due.take(DUE));
@@ -66,6 +67,8 @@ pub(crate) fn turn(shared: &Shared, ring: &mut Ring, empty: &mut Nanos) -> Turn 
         let at = clocks.arrival(frame.stamp, *empty);
         receive(&mut state, frame, at, now, (&mut departures, &mut leaving));
     }
+    // What the links have lost is known before the test sees what they have not.
+    state.links.show_changed();
     // Stable: frames of one time keep their order.
     leaving.sort_by_key(|leaving| leaving.departure.due);
     let State { links, faults, .. } = &mut *state;
@@ -79,14 +82,15 @@ pub(crate) fn turn(shared: &Shared, ring: &mut Ring, empty: &mut Nanos) -> Turn 
     for Leaving { link, departure } in leaving.drain(sent..) {
         state.add(Leaving { link, departure: owned(departure) });
     }
-    let (frames, slots, is_drained) = (batch.len(), batch.slots(), batch.len() < FRAMES);
+    let (frames, is_drained) = (batch.len(), batch.len() < FRAMES);
     drop(leaving);
     drop(batch);
+    state.links.show_changed();
     if is_drained {
         *empty = look;
     }
     let next = state.schedule.next();
-    if state.progress.note(frames, slots, is_drained) {
+    if state.progress.note(frames, short + long, is_drained) {
         shared.give_way(state);
     }
     match next {
@@ -136,7 +140,6 @@ fn receive<'b>(
     let at = state.clock.max(at);
     state.clock = at;
     link.pass(direction, Arrival { bytes: frame.bytes, offload, at }, departures);
-    state.links.show(number);
     for departure in departures.drain(..) {
         if state.schedule.lets_pass(departure.due, now) {
             leaving.push(Leaving { link: number, departure });
@@ -163,7 +166,7 @@ fn send(shared: &Shared, leaving: &[Leaving<'_>], links: &mut Links, faults: &mu
         Outgoing { interface: ends[at], header: offload.encode(), bytes }
     };
     let now = timer::monotonic();
-    shared.socket.send(leaving.len(), frame, |at, outcome| {
+    shared.sockets.send(leaving.len(), frame, |at, outcome| {
         let Leaving { link, departure } = &leaving[at];
         faults.note_late(*link, now.saturating_sub(departure.due));
         let sent = match outcome {
@@ -176,7 +179,6 @@ fn send(shared: &Shared, leaving: &[Leaving<'_>], links: &mut Links, faults: &mu
             }
         };
         links.link(*link).sent(departure, now, sent);
-        links.show(*link);
     });
 }
 
@@ -192,15 +194,14 @@ mod tests {
 
     #[test]
     fn copies_of_one_call_fit_into_the_ring() {
-        let slots = Ring::LEAST;
-        for (links, slots) in [(1, slots), (7, slots), (20, slots), (24, 288), (200, 1440)] {
+        for (links, slots) in [(1, 240), (7, 240), (20, 240), (24, 288), (200, 1440)] {
             let Pace { frames, backlog } = Pace::of(links, slots);
             assert!((1..=MOST).contains(&frames));
             let part = if links < MANY { slots } else { slots / 2 };
             assert!(FRAMES + backlog + frames * links <= part, "{links}");
         }
-        assert_eq!(Pace::of(1, slots).frames, MOST);
-        assert_eq!(Pace::of(slots, slots), Pace { frames: 1, backlog: 0 });
+        assert_eq!(Pace::of(1, 240).frames, MOST);
+        assert_eq!(Pace::of(240, 240), Pace { frames: 1, backlog: 0 });
         assert_eq!(Pace { frames: 3, backlog: 0 }.chunk(2, 4), 2..4);
     }
 }

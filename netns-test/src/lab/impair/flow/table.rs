@@ -144,6 +144,11 @@ impl Packet<'_> {
         }
     }
 
+    /// Returns whether this is nothing but TCP data, which has positions by its units alone.
+    pub(crate) fn is_data(&self) -> bool {
+        self.tcp.is_some_and(|tcp| tcp.length > 0 && control(tcp.flags).is_none())
+    }
+
     /// Returns the position of a part of the payload that has none of a slot.
     pub(crate) fn position(&self, part: &Range<usize>) -> Position {
         let Some(tcp) = self.tcp else { return self.verdicts.other() };

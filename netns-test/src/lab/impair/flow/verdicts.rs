@@ -8,14 +8,19 @@ use crate::lab::impair::frame::{ACK, FIN, RST, SYN};
 /// Slots that are counted together.
 const PAGE: u64 = 64;
 
+/// Numbers of verdicts on the slots of a page.
+type Page = [u16; PAGE as usize];
+
 /// Most segments that are counted by their first byte; the oldest bytes are forgotten.
 const MOST_SEGMENTS: usize = 65_536;
 
 /// Numbers of verdicts on the packets that one end of a flow has sent in one direction.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Verdicts {
-    /// On slots, by pages.
-    slots: BTreeMap<u64, [u16; PAGE as usize]>,
+    /// On slots, by pages, without the current one.
+    slots: BTreeMap<u64, Page>,
+    /// The page of the last verdict on a slot.
+    current: (u64, Page),
     /// On segments, by their first byte: their ordinal and the number.
     segments: BTreeMap<u64, (u64, u64)>,
     /// Segments that were new.
@@ -43,7 +48,9 @@ pub(super) fn control(flags: u8) -> Option<u8> {
 
 impl Verdicts {
     pub(super) fn slot(&self, slot: u64) -> Position {
-        let page = self.slots.get(&(slot / PAGE));
+        let number = slot / PAGE;
+        let is_current = number == self.current.0;
+        let page = if is_current { Some(&self.current.1) } else { self.slots.get(&number) };
         let attempt = page.map_or(0, |page| page[(slot % PAGE) as usize].into());
         let step = Step { lane: attempt, index: slot };
         Position { class: Class::Slot, number: slot, attempt, step }
@@ -79,8 +86,8 @@ impl Verdicts {
         let Position { class, number, attempt, step } = *position;
         match class {
             Class::Slot => {
-                let page = self.slots.entry(number / PAGE).or_insert([0; PAGE as usize]);
-                let count = &mut page[(number % PAGE) as usize];
+                self.turn_to(number / PAGE);
+                let count = &mut self.current.1[(number % PAGE) as usize];
                 *count = count.saturating_add(1);
             }
             Class::Segment => {
@@ -97,6 +104,29 @@ impl Verdicts {
             }
             Class::Other => self.others += 1,
             Class::Shared => {}
+        }
+    }
+
+    /// Makes a page the current one.
+    fn turn_to(&mut self, number: u64) {
+        if number != self.current.0 {
+            let page = self.slots.remove(&number).unwrap_or([0; PAGE as usize]);
+            let (before, counts) = std::mem::replace(&mut self.current, (number, page));
+            self.slots.insert(before, counts);
+        }
+    }
+}
+
+impl Default for Verdicts {
+    fn default() -> Self {
+        Self {
+            slots: BTreeMap::new(),
+            current: (0, [0; PAGE as usize]),
+            segments: BTreeMap::new(),
+            new_segments: 0,
+            controls: BTreeMap::new(),
+            acks: Acks::default(),
+            others: 0,
         }
     }
 }

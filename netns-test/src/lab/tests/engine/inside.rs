@@ -14,7 +14,7 @@ use crate::lab::tests::engine::net::{ETH0, INNER, LIMIT, Pair, SERVERS, ask, tra
 use crate::lab::topology::quantity::Probability;
 use crate::netlink::link;
 use crate::sys::fds::{self, Until};
-use crate::sys::net::packet::PacketSocket;
+use crate::sys::net::packet::PacketSockets;
 use crate::sys::net::packet::send::Outgoing;
 
 #[test]
@@ -125,9 +125,9 @@ fn a_delay_is_never_too_short_and_keeps_the_order() {
 fn offloads_and_a_vlan_tag_pass() {
     let pair = Pair::over_hub();
     let (engine, _) = pair.engine(ImpairmentPlan::default());
-    let open = || PacketSocket::open(0).unwrap();
+    let open = || PacketSockets::open(0).unwrap();
     let (near, _) = within(&pair.nodes[0], open);
-    let (far, mut ring) = within(&pair.nodes[1], open);
+    let (far, mut rings) = within(&pair.nodes[1], open);
     let (tcp, udp) = (vec![0x50, 0x10, 1, 0, 0, 0, 0, 0], vec![]);
     let tag = [0x81, 0, 0x67, 0xd5];
     // Kind of segmentation, tag, protocol, TCP header after its first 12 bytes, checksum.
@@ -170,8 +170,8 @@ fn offloads_and_a_vlan_tag_pass() {
         near.send(1, outgoing, |_, outcome| outcome.unwrap());
         let expected = header(tag.len());
         wait_for(|| {
-            fds::wait(&[Until::Readable(far.as_fd())], Some(LIMIT)).unwrap();
-            let batch = ring.batch(8);
+            fds::wait(&[Until::Readable(far.descriptors()[1].as_fd())], Some(LIMIT)).unwrap();
+            let batch = rings.batch(8);
             let mut found = batch.frames().filter(|one| one.bytes == frame);
             found.any(|one| {
                 assert!(one.is_tagged != tag.is_empty() && !one.is_cut);
@@ -207,7 +207,7 @@ fn frames_that_are_lost_in_the_ring_are_trouble() {
     let (engine, slot) = pair.engine(ImpairmentPlan::default());
     let [near, _far] = pair.udp(SERVERS[0]);
     // The thread cannot go on meanwhile.
-    let flood = |_: &mut EmulatedLink| (0..1000).for_each(|_| drop(near.send(b"x")));
+    let flood = |_: &mut EmulatedLink| (0..6000).for_each(|_| drop(near.send(b"x")));
     engine.with(slot, |link, _, _| flood(link)).unwrap();
     let trouble = engine.trouble().unwrap();
     assert!(trouble.contains("frames were lost: more arrived at once"), "{trouble}");

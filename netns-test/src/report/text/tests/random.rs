@@ -126,6 +126,7 @@ impl Source {
             is_short: self.below(4) == 0,
             has_message: self.below(2) == 0,
             hides_escapes: self.below(2) == 0,
+            occasion: None,
         }
     }
 }

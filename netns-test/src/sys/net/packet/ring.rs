@@ -1,4 +1,4 @@
-//! The ring of received frames that a packet socket shares with the kernel (`PACKET_RX_RING` of
+//! A ring of received frames that a packet socket shares with the kernel (`PACKET_RX_RING` of
 //! packet(7), `TPACKET_V2`).
 //!
 //! The kernel fills the slots in order, and hands each over by its status. What the status says is
@@ -7,7 +7,7 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,65 +16,49 @@ use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
 
 /// The ring, which is mapped. A child that is forked does not have the mapping.
 #[derive(Debug)]
-pub(crate) struct Ring {
+pub(super) struct Ring {
     memory: NonNull<u8>,
-    blocks: usize,
-    /// The slot that the kernel fills next, or has filled.
+    size: Size,
+    /// The first slot that was taken and not returned.
     next: usize,
-    /// Frames of the current batch.
-    taken: Vec<Taken>,
+    /// Number of slots from there that were taken.
+    taken: usize,
 }
 
 // SAFETY: the memory is the ring's own, and is not bound to a thread.
 unsafe impl Send for Ring {}
 
-/// Frames that were taken from the ring. Drop returns their slots to the kernel.
-#[derive(Debug)]
-pub(crate) struct Batch<'r>(&'r mut Ring);
-
-/// A frame in the ring.
+/// Size of a ring.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Received<'b> {
-    /// Index of the interface that received it.
-    pub(crate) interface: u32,
-    /// Time at which the kernel received it, in nanoseconds of the realtime clock.
-    pub(crate) stamp: u64,
-    /// `struct virtio_net_hdr`, with offsets into the frame without the tag of `is_tagged`.
-    pub(crate) header: [u8; HEADER],
-    /// The frame from the Ethernet header on, with its outermost VLAN tag.
-    pub(crate) bytes: &'b [u8],
-    /// True if the kernel had taken a tag of 4 bytes out of the frame.
-    pub(crate) is_tagged: bool,
-    /// True if the frame did not fit into its slot.
-    pub(crate) is_cut: bool,
+pub(super) struct Size {
+    /// Bytes of a slot. A frame occupies one, whatever its length.
+    pub(super) slot: usize,
+    pub(super) blocks: usize,
 }
 
-/// The same, by place.
+/// A frame in the ring, by place.
 #[derive(Debug)]
-struct Taken {
-    interface: u32,
-    stamp: u64,
-    header: [u8; HEADER],
+pub(super) struct Taken {
+    pub(super) interface: u32,
+    pub(super) stamp: u64,
+    pub(super) header: [u8; HEADER],
     /// Bytes in the memory of the ring; empty for a frame that was sent on this machine.
-    bytes: Range<usize>,
-    is_tagged: bool,
-    is_cut: bool,
+    pub(super) bytes: Range<usize>,
+    pub(super) is_tagged: bool,
+    pub(super) is_cut: bool,
 }
 
 /// Bytes of the header with the offloads of a frame (`struct virtio_net_hdr`).
 pub(crate) const HEADER: usize = 10;
 
-/// Bytes of a slot: a frame of 64 KiB with its headers. A frame of any length occupies one.
-const SLOT: usize = 66 << 10;
 /// Bytes that the kernel allocates at once; a slot does not cross them.
 const BLOCK: usize = 1 << 20;
-/// Fewest blocks of a ring, and most.
-const BLOCKS: RangeInclusive<usize> = 16..=96;
-const SLOTS_OF_BLOCK: usize = BLOCK / SLOT;
 /// Offset of the `struct sockaddr_ll` in a slot: `TPACKET_ALIGN` of the length of its header.
 const ADDRESS: usize = size_of::<libc::tpacket2_hdr>().next_multiple_of(16);
 /// Bytes of a slot before what the kernel may use for the frame.
 const HEAD: usize = ADDRESS + size_of::<libc::sockaddr_ll>();
+/// Most bytes of a slot before the frame.
+pub(super) const BEFORE_FRAME: usize = HEAD.next_multiple_of(16) + 16 + HEADER;
 /// Bytes of both addresses of an Ethernet header, and of a VLAN tag.
 const MACS: usize = 12;
 const TAG: usize = 4;
@@ -88,81 +72,75 @@ const CUSTOMER_TAG: u16 = 0x8100;
 /// `PACKET_OUTGOING` of packet(7).
 const OUTGOING: u8 = 4;
 
-impl Ring {
-    /// Number of slots of the smallest ring.
-    #[cfg(test)]
-    pub(crate) const LEAST: usize = SLOTS_OF_BLOCK * *BLOCKS.start();
-
-    /// Returns the number of blocks that hold so many slots, within the limits of a ring.
-    pub(super) fn blocks_for(slots: usize) -> usize {
-        slots.div_ceil(SLOTS_OF_BLOCK).clamp(*BLOCKS.start(), *BLOCKS.end())
+impl Size {
+    pub(super) const fn slots(self) -> usize {
+        self.blocks * (BLOCK / self.slot)
     }
 
-    pub(super) fn request(blocks: usize) -> libc::tpacket_req {
+    pub(super) fn request(self) -> libc::tpacket_req {
         libc::tpacket_req {
             tp_block_size: BLOCK as libc::c_uint,
-            tp_block_nr: blocks as libc::c_uint,
-            tp_frame_size: SLOT as libc::c_uint,
-            tp_frame_nr: (blocks * SLOTS_OF_BLOCK) as libc::c_uint,
+            tp_block_nr: self.blocks as libc::c_uint,
+            tp_frame_size: self.slot as libc::c_uint,
+            tp_frame_nr: self.slots() as libc::c_uint,
         }
     }
 
-    /// Maps the ring of a socket that was made by [`Ring::request`].
-    pub(super) fn map(socket: BorrowedFd<'_>, blocks: usize) -> io::Result<Self> {
-        let size = NonZeroUsize::new(blocks * BLOCK).ok_or(io::ErrorKind::InvalidInput)?;
+    /// Returns the offset of a slot in the ring.
+    const fn offset_of(self, slot: usize) -> usize {
+        let of_block = BLOCK / self.slot;
+        slot / of_block * BLOCK + slot % of_block * self.slot
+    }
+}
+
+impl Ring {
+    /// Maps the ring of a socket that was made by [`Size::request`].
+    pub(super) fn map(socket: BorrowedFd<'_>, size: Size) -> io::Result<Self> {
+        let length = NonZeroUsize::new(size.blocks * BLOCK).ok_or(io::ErrorKind::InvalidInput)?;
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let flags = MapFlags::MAP_SHARED;
         // SAFETY: a new mapping at an address of the kernel's choice touches no other memory.
-        let memory = unsafe { mmap(None, size, protection, flags, socket, 0) }?;
-        let ring = Self { memory: memory.cast(), blocks, next: 0, taken: Vec::new() };
+        let memory = unsafe { mmap(None, length, protection, flags, socket, 0) }?;
+        let ring = Self { memory: memory.cast(), size, next: 0, taken: 0 };
         // SAFETY: the mapping was made above, with this length. A child does not get it.
-        unsafe { madvise(memory, size.get(), MmapAdvise::MADV_DONTFORK) }?;
+        unsafe { madvise(memory, length.get(), MmapAdvise::MADV_DONTFORK) }?;
         Ok(ring)
     }
 
     /// Returns the number of slots.
-    pub(crate) fn slots(&self) -> usize {
-        self.blocks * SLOTS_OF_BLOCK
+    pub(super) fn slots(&self) -> usize {
+        self.size.slots()
     }
 
-    /// Takes at most `most` frames that are there, in the order in which the kernel received them.
-    /// The batch must be short against the ring: the kernel drops frames if no slot is free.
-    pub(crate) fn batch(&mut self, most: usize) -> Batch<'_> {
-        self.taken.clear();
-        while self.taken.len() < most.min(self.slots()) {
-            let slot = (self.next + self.taken.len()) % self.slots();
-            // Acquire: what the kernel has written before this status is seen.
-            let status = self.status(slot).load(Ordering::Acquire);
-            if status & USER == 0 {
-                break;
-            }
-            let taken = self.take(slot, status);
-            self.taken.push(taken);
-        }
-        Batch(self)
+    /// Returns when the kernel received the next frame; `None` if there is none.
+    pub(super) fn stamp(&self) -> Option<u64> {
+        let is_there = self.is_followed_by(0);
+        is_there.then(|| stamp(&self.head(self.behind(0))))
     }
 
-    /// Returns whether no frame is there.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.status(self.next).load(Ordering::Acquire) & USER == 0
+    /// Returns whether more than `count` frames are there behind those that were taken.
+    pub(super) fn is_followed_by(&self, count: usize) -> bool {
+        // The kernel fills the slots in order. Acquire: what it has written before is seen.
+        self.taken + count < self.slots()
+            && self.status(self.behind(count)).load(Ordering::Acquire) & USER != 0
     }
 
-    /// Reads a slot that the kernel has handed over, and puts the frame's VLAN tag back.
-    fn take(&mut self, slot: usize, status: u32) -> Taken {
-        let start = offset_of(slot);
-        // SAFETY: within the mapping.
-        let place = unsafe { self.memory.add(start) };
-        // SAFETY: the kernel has written a header there, aligned, and does not write it now.
-        let head = unsafe { place.cast::<libc::tpacket2_hdr>().read() };
-        // SAFETY: within the slot.
-        let address = unsafe { place.add(ADDRESS) };
-        // SAFETY: as for the header.
+    /// Takes the next frame, which is there, and puts its VLAN tag back.
+    pub(super) fn take(&mut self) -> Taken {
+        let slot = self.behind(0);
+        let start = self.size.offset_of(slot);
+        let status = self.status(slot).load(Ordering::Acquire);
+        let head = self.head(slot);
+        // SAFETY: within the slot, which is within the mapping.
+        let address = unsafe { self.memory.add(start + ADDRESS) };
+        // SAFETY: the kernel has written an address there, aligned, and does not write it now.
         let address = unsafe { address.cast::<libc::sockaddr_ll>().read() };
+        self.taken += 1;
         let bytes = self.slot_mut(slot);
         let mac = usize::from(head.tp_mac);
         let end = mac + head.tp_snaplen as usize;
         let (mut frame, mut header) = (0..0, [0; HEADER]);
-        if mac >= HEAD + HEADER && end <= SLOT && address.sll_pkttype != OUTGOING {
+        if mac >= HEAD + HEADER && end <= bytes.len() && address.sll_pkttype != OUTGOING {
             frame = mac..end;
             header.copy_from_slice(&bytes[mac - HEADER..mac]);
         }
@@ -177,7 +155,7 @@ impl Ring {
         }
         Taken {
             interface: u32::try_from(address.sll_ifindex).unwrap_or(0),
-            stamp: u64::from(head.tp_sec) * 1_000_000_000 + u64::from(head.tp_nsec),
+            stamp: stamp(&head),
             header,
             bytes: start + frame.start..start + frame.end,
             is_tagged,
@@ -185,9 +163,40 @@ impl Ring {
         }
     }
 
+    /// Returns bytes of a frame that was taken.
+    pub(super) fn bytes(&self, range: Range<usize>) -> &[u8] {
+        // SAFETY: within the mapping.
+        let place = unsafe { self.memory.add(range.start) };
+        // SAFETY: bytes of a slot that the kernel has handed over, by `take`; it is not written
+        // before it is returned, which takes a mutable reference.
+        unsafe { std::slice::from_raw_parts(place.as_ptr(), range.len()) }
+    }
+
+    /// Returns the slots that were taken to the kernel.
+    pub(super) fn give_back(&mut self) {
+        for _ in 0..std::mem::take(&mut self.taken) {
+            // Release: all reads and writes of the slot are before it.
+            self.status(self.next).store(KERNEL, Ordering::Release);
+            self.next = (self.next + 1) % self.slots();
+        }
+    }
+
+    /// Returns the slot with `count` others between it and those that were taken.
+    fn behind(&self, count: usize) -> usize {
+        (self.next + self.taken + count) % self.slots()
+    }
+
+    /// Returns the header of a slot that the kernel has handed over.
+    fn head(&self, slot: usize) -> libc::tpacket2_hdr {
+        // SAFETY: within the mapping.
+        let place = unsafe { self.memory.add(self.size.offset_of(slot)) };
+        // SAFETY: the kernel has written a header there, aligned, and does not write it now.
+        unsafe { place.cast::<libc::tpacket2_hdr>().read() }
+    }
+
     fn status(&self, slot: usize) -> &AtomicU32 {
         // SAFETY: within the mapping.
-        let place = unsafe { self.memory.add(offset_of(slot)) };
+        let place = unsafe { self.memory.add(self.size.offset_of(slot)) };
         // SAFETY: a header begins with its status: 4 bytes, aligned, shared with the kernel, which
         // reads and writes them whole.
         unsafe { place.cast::<AtomicU32>().as_ref() }
@@ -195,75 +204,21 @@ impl Ring {
 
     fn slot_mut(&mut self, slot: usize) -> &mut [u8] {
         // SAFETY: within the mapping.
-        let place = unsafe { self.memory.add(offset_of(slot)) };
+        let place = unsafe { self.memory.add(self.size.offset_of(slot)) };
         // SAFETY: a whole slot, which the kernel has handed over; no other reference to it exists.
-        unsafe { std::slice::from_raw_parts_mut(place.as_ptr(), SLOT) }
-    }
-
-    fn bytes(&self, range: Range<usize>) -> &[u8] {
-        // SAFETY: within the mapping.
-        let place = unsafe { self.memory.add(range.start) };
-        // SAFETY: bytes of a slot that the kernel has handed over, by `take`; it is not written
-        // before the batch, which is borrowed, ends.
-        unsafe { std::slice::from_raw_parts(place.as_ptr(), range.len()) }
+        unsafe { std::slice::from_raw_parts_mut(place.as_ptr(), self.size.slot) }
     }
 }
 
 impl Drop for Ring {
     fn drop(&mut self) {
         // SAFETY: mapped by `map` with this length, and not referred to any more.
-        let _unmapped = unsafe { munmap(self.memory.cast(), self.blocks * BLOCK) };
+        let _unmapped = unsafe { munmap(self.memory.cast(), self.size.blocks * BLOCK) };
     }
 }
 
-impl Batch<'_> {
-    /// Returns the number of frames.
-    pub(crate) fn len(&self) -> usize {
-        self.0.taken.len()
-    }
-
-    /// Returns whether more than `count` frames are in the ring behind those of the batch.
-    pub(crate) fn is_followed_by(&self, count: usize) -> bool {
-        // The kernel fills the slots in order.
-        let place = self.0.taken.len() + count;
-        let slots = self.slots();
-        place < slots
-            && self.0.status((self.0.next + place) % slots).load(Ordering::Acquire) & USER != 0
-    }
-
-    /// Returns the number of slots of the ring.
-    pub(crate) fn slots(&self) -> usize {
-        self.0.slots()
-    }
-
-    /// Returns the frames, in order, without those that this machine has sent.
-    pub(crate) fn frames(&self) -> impl Iterator<Item = Received<'_>> {
-        let frames = self.0.taken.iter().filter(|taken| !taken.bytes.is_empty());
-        frames.map(|taken| Received {
-            interface: taken.interface,
-            stamp: taken.stamp,
-            header: taken.header,
-            bytes: self.0.bytes(taken.bytes.clone()),
-            is_tagged: taken.is_tagged,
-            is_cut: taken.is_cut,
-        })
-    }
-}
-
-impl Drop for Batch<'_> {
-    fn drop(&mut self) {
-        for _ in 0..self.0.taken.len() {
-            // Release: all reads and writes of the slot are before it.
-            self.0.status(self.0.next).store(KERNEL, Ordering::Release);
-            self.0.next = (self.0.next + 1) % self.0.slots();
-        }
-        self.0.taken.clear();
-    }
-}
-
-/// Returns the offset of a slot in the ring. Slots do not cross blocks.
-const fn offset_of(slot: usize) -> usize {
-    slot / SLOTS_OF_BLOCK * BLOCK + slot % SLOTS_OF_BLOCK * SLOT
+fn stamp(head: &libc::tpacket2_hdr) -> u64 {
+    u64::from(head.tp_sec) * 1_000_000_000 + u64::from(head.tp_nsec)
 }
 
 #[cfg(test)]
@@ -272,17 +227,14 @@ mod tests {
 
     #[test]
     fn slots_lie_in_blocks() {
-        assert_eq!((SLOT % 16, Ring::LEAST), (0, 240));
-        for slot in 0..Ring::LEAST {
-            let start = offset_of(slot);
-            assert_eq!(start / BLOCK, (start + SLOT - 1) / BLOCK, "{slot}");
+        for (slot, blocks, slots) in [(66 << 10, 16, 240), (2 << 10, 8, 4096)] {
+            let size = Size { slot, blocks };
+            assert_eq!((slot % 16, size.slots()), (0, slots));
+            for at in 0..slots {
+                let start = size.offset_of(at);
+                assert_eq!(start / BLOCK, (start + slot - 1) / BLOCK, "{at}");
+            }
+            assert!(size.offset_of(slots - 1) + slot <= blocks * BLOCK);
         }
-        for slots in [0, 1, Ring::LEAST, 241, 800, 1440] {
-            let blocks = Ring::blocks_for(slots);
-            let last = blocks * SLOTS_OF_BLOCK - 1;
-            assert!(last + 1 >= slots.max(Ring::LEAST), "{slots}");
-            assert!(offset_of(last) + SLOT <= blocks * BLOCK, "{slots}");
-        }
-        assert_eq!(Ring::blocks_for(1_000_000), *BLOCKS.end());
     }
 }

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use crate::sys::fds::{Until, wait};
 use crate::sys::net::packet::ring::HEADER;
-use crate::sys::net::packet::{PacketSocket, address};
+use crate::sys::net::packet::{PacketSockets, address};
 
 /// A frame to send.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ pub(crate) const MOST: usize = 32;
 /// discipline behind a bridge holds the frames.
 const ROOM: Duration = Duration::from_secs(1);
 
-impl PacketSocket {
+impl PacketSockets {
     /// Sends `count` frames, at most [`MOST`], in order. Reports the outcome of each by its number.
     ///
     /// # Panics
@@ -74,7 +74,7 @@ impl PacketSocket {
             let (start, length) = (rest.as_mut_ptr(), rest.len() as libc::c_uint);
             // SAFETY: the messages point to live buffers; of them the kernel writes `msg_len` only.
             let sent = unsafe {
-                libc::sendmmsg(self.as_fd().as_raw_fd(), start, length, libc::MSG_DONTWAIT)
+                libc::sendmmsg(self.long.0.as_raw_fd(), start, length, libc::MSG_DONTWAIT)
             };
             match Errno::result(sent) {
                 Ok(sent) if sent > 0 => {
@@ -100,7 +100,7 @@ impl PacketSocket {
         let left = deadline.saturating_duration_since(Instant::now());
         // After ENOBUFS there may be room at once.
         let pause = left.min(Duration::from_millis(1));
-        let is_there = wait(&[Until::Writable(self.as_fd())], Some(pause));
+        let is_there = wait(&[Until::Writable(self.long.0.as_fd())], Some(pause));
         !left.is_zero() && is_there.is_ok()
     }
 }
