@@ -1,6 +1,6 @@
-//! The tests that the benchmark measures: a thousand with an empty body, one that takes 5 ms, one
-//! that prints 100 MB, some with a lab, and some that panic. The test `driver` calls them as libtest
-//! would and reports how long they took.
+//! The tests that the benchmark measures: a thousand with an empty body, one that takes 5 ms,
+//! one that prints 100 MB, some with a lab, and some that panic. The test `driver` calls them as
+//! libtest would and reports how long they took.
 //!
 //! The manifest has `test = false` for this target, so `cargo test` does not run it.
 
