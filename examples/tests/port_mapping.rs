@@ -57,7 +57,7 @@ fn a_peer_reaches_a_client_behind_a_router() -> Result<(), Box<dyn Error>> {
     knock(first.port)?;
     server.recv(&mut [0; 5])?;
 
-    // The epoch tells the client that its lease is gone.
+    // By the epoch the client knows that its lease is gone.
     lab[home].nat().reboot()?;
     let second = ask()?;
     assert!(second.epoch < first.epoch, "{second:?} after {first:?}");

@@ -1,5 +1,5 @@
-//! Two peers behind NATs that look for a direct way: each leases a port by NAT-PMP if its router has
-//! that, and otherwise learns its external endpoint from a server.
+//! Two peers behind NATs that look for a direct way: each leases a port by NAT-PMP if its router
+//! has that, and otherwise learns its external endpoint from a server.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;

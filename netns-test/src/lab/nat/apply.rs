@@ -58,8 +58,8 @@ pub(crate) fn flush(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
     })
 }
 
-/// Replaces the ports that inside hosts have leased from the NAT of a node that serves port mapping.
-/// The kernel ends each by itself.
+/// Replaces the ports that inside hosts have leased from the NAT of a node that serves port
+/// mapping. The kernel ends each by itself.
 pub(crate) fn set_leases(
     nft: &mut Nft,
     node: &NodePlan,
@@ -104,8 +104,8 @@ pub(crate) fn leases(nft: &mut Nft, node: &NodePlan) -> Result<Vec<LeasedPort>, 
     Ok(elements.iter().filter_map(leased_port).collect())
 }
 
-/// Lists the mappings of all NATs of a node. A forwarded port is one of them once it is used; leased
-/// ports and 1:1 addresses are none.
+/// Lists the mappings of all NATs of a node. A forwarded port is one of them once it is used;
+/// leased ports and 1:1 addresses are none.
 pub(crate) fn mappings(nft: &mut Nft, node: &NodePlan) -> Result<Vec<NatMapping>, Failure> {
     let mut found = Vec::new();
     for (index, nat) in node.nats.iter().enumerate() {

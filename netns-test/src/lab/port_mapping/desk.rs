@@ -34,7 +34,7 @@ pub(crate) struct State {
     pub(crate) requests: Vec<PortMappingRequest>,
     /// Begins of the epochs of NAT-PMP and of PCP.
     epochs: Option<[Epoch; 2]>,
-    /// What has gone wrong, which fails the test.
+    /// Failures of the server, which fail the test.
     pub(crate) faults: Vec<String>,
 }
 

@@ -55,7 +55,7 @@ pub(crate) enum Refusal {
     Failed,
 }
 
-/// What decides about a request, besides the leases that there are.
+/// Conditions for a request, besides the leases that there are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules<'a> {
     pub(crate) nat: &'a NatPlan,

@@ -1,4 +1,4 @@
-//! The server of a node from outside its thread: started, told of changes, ended.
+//! The server of a node from outside its thread: start, notice of changes, end.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};

@@ -15,13 +15,13 @@ pub struct PortMappingRequest {
     pub protocol: PortMappingProtocol,
     /// Host that has asked.
     pub from: SocketAddrV4,
-    /// What it wants.
+    /// The request.
     pub action: PortMappingAction,
-    /// What the router has answered.
+    /// The answer of the router.
     pub answer: PortMappingAnswer,
 }
 
-/// What a host wants.
+/// Request of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PortMappingAction {
@@ -51,7 +51,7 @@ pub enum PortMappingAction {
     Other(String),
 }
 
-/// What a router has answered.
+/// Answer of a router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PortMappingAnswer {
@@ -114,7 +114,7 @@ impl fmt::Display for PortMappingAnswer {
 }
 
 fn time(time: Option<Duration>) -> String {
-    time.map_or("for ever".to_owned(), |time| format!("for {} s", time.as_secs()))
+    time.map_or("without a limit".to_owned(), |time| format!("for {} s", time.as_secs()))
 }
 
 #[cfg(test)]

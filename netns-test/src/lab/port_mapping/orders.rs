@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Number of the first order.
 pub(crate) const FIRST: u64 = 1;
 
-/// What the thread has in common with others.
+/// State that the thread shares with others.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) state: Arc<Mutex<State>>,
@@ -40,7 +40,7 @@ struct Orders {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Order {
     pub(crate) number: u64,
-    /// True if clients are told of a restart.
+    /// True if the server announces a restart to clients.
     pub(crate) announces: bool,
 }
 
@@ -78,7 +78,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Gives an order, and waits until it is carried out.
+    /// Sends an order, and waits until it is carried out.
     pub(crate) fn order(&self, announces: bool) -> Result<(), Failure> {
         let failed = |why: &str| Failure::new("change", "the server of port mapping", why);
         let mut orders = lock(&self.orders);
@@ -98,7 +98,7 @@ impl Shared {
     }
 }
 
-/// Tells waiting threads that the server's thread has ended, also by a panic.
+/// Wakes threads that wait when the server's thread ends, also by a panic.
 pub(crate) struct Ending(pub(crate) Arc<Shared>);
 
 impl Drop for Ending {

@@ -109,8 +109,8 @@ fn parse(bytes: &[u8], opcode: u8, from: Ipv4Addr) -> Result<Request, u8> {
     }))
 }
 
-/// Parses options. Returns whether `PREFER_FAILURE` is one of them. Those from 128 on may be skipped
-/// (section 7.3).
+/// Parses options. Returns whether `PREFER_FAILURE` is one of them. Those from 128 on may be
+/// skipped (section 7.3).
 fn options(mut bytes: &[u8], is_map: bool) -> Result<bool, u8> {
     let mut prefers_failure = false;
     while let [code, _, high, low, rest @ ..] = bytes {

@@ -1,5 +1,5 @@
-//! IPv4 sockets that belong to one interface (`SO_BINDTODEVICE` of socket(7)), on all its addresses:
-//! what comes in by another one does not reach them.
+//! IPv4 sockets that belong to one interface (`SO_BINDTODEVICE` of socket(7)), on all its
+//! addresses: what comes in by another one does not reach them.
 
 use std::ffi::OsString;
 use std::io::{self, IoSlice, IoSliceMut};

@@ -232,7 +232,7 @@ fn ports_of_a_block() {
 
 /// No socket answers outside.
 #[netns_test]
-fn nobody_is_served_outside() {
+fn no_host_outside_is_served() {
     let (lab, lan) = lan::with(PortMapping::all());
     let socket: UdpSocket = udp(&lab, lan.peer, "0.0.0.0:0");
     for port in [5351, 1900] {

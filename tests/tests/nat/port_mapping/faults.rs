@@ -115,7 +115,10 @@ fn mistakes_of_a_plan() {
     assert!(none.contains("without a protocol; add `pcp`, `nat_pmp` or `upnp`"), "{none}");
     let pool = ["203.0.113.7", "203.0.113.8"].map(|one| one.parse().unwrap());
     let two = text(Nat::home_upnp().pool(pool));
-    assert!(two.contains("NAT-PMP tells hosts one external address, and the pool has 2"), "{two}");
+    assert!(
+        two.contains("NAT-PMP reports one external address to hosts, and the pool has 2"),
+        "{two}"
+    );
     let half = PortMapping::all().longest_lease(Duration::from_millis(1500));
     let half = text(Nat::home().port_mapping(half));
     assert!(half.contains("the longest lease is 1.5s; give whole seconds"), "{half}");

@@ -102,7 +102,7 @@ impl Lan {
         all
     }
 
-    /// What was asked, as texts.
+    /// Returns the requests as texts.
     pub(super) fn requests(&self, lab: &Lab) -> Vec<String> {
         let all = lab[self.home].nat().requests().unwrap();
         all.iter().map(|one| format!("{}: {}: {}", one.protocol, one.action, one.answer)).collect()

@@ -141,7 +141,7 @@ fn other_rules_leave_leases_and_another_nat_does_not() {
     lan.send(&lab, 8000, "lost");
     By::Pcp.lease(&lab, (&lan, lan.laptop), (7000, 8000), 600).unwrap();
     lan.assert_arrives(&lab, 8000, &server, "leased anew");
-    // Without port mapping nobody answers.
+    // Without port mapping there is no answer.
     router.set_nat(Nat::full_cone()).unwrap();
     let socket = udp(&lab, lan.laptop, "0.0.0.0:0");
     socket.connect((lan.gateway(&lab), 5351)).unwrap();

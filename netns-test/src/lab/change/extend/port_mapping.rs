@@ -6,7 +6,7 @@ use crate::lab::fabric::moved::Current;
 use crate::lab::fabric::state::Fabric;
 
 /// Returns for each node of the first plan whether its NATs translate in another way in the second.
-#[expect(clippy::needless_pass_by_value, reason = "nobody needs them any more")]
+#[expect(clippy::needless_pass_by_value, reason = "their borrows end here")]
 pub(super) fn translating_anew(was: Current<'_>, will: Current<'_>) -> Vec<bool> {
     let both = was.plan.nodes().iter().zip(will.plan.nodes());
     both.map(|(was, will)| nat::translates_anew([was, will])).collect()

@@ -43,7 +43,7 @@ pub(crate) fn planned(nat: &Nat, mistakes: &mut Vec<String>) -> Option<PortMappi
     let knows_one = |one: &&PortMappingProtocol| **one != PortMappingProtocol::Pcp;
     if let Some(protocol) = protocols.iter().find(knows_one).filter(|_| nat.pool.len() > 1) {
         mistakes.push(format!(
-            "{protocol} tells hosts one external address, and the pool has {}; serve PCP alone, or \
+            "{protocol} reports one external address to hosts, and the pool has {}; serve PCP alone, or \
              give the pool one address",
             nat.pool.len()
         ));

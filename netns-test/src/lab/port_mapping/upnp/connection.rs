@@ -18,7 +18,7 @@ pub(crate) struct Connection {
     unsent: Vec<u8>,
     /// True if it ends when all is written.
     is_over: bool,
-    /// True if the client was told to continue with its request.
+    /// True if the client has got "100 Continue" for its request.
     may_continue: bool,
 }
 

@@ -104,7 +104,7 @@ fn look_up(desk: &mut Desk<'_>, call: &Call) -> Outcome {
 
 fn entry(desk: &Desk<'_>, lease: &Lease) -> Vec<(&'static str, String)> {
     let left = lease.ends.map_or(0, |end| {
-        // 0 would be for ever.
+        // 0 would be a lease without end.
         let left = end.saturating_duration_since(desk.now).as_secs_f64();
         left.ceil().max(1.0) as u64
     });

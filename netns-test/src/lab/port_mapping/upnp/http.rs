@@ -1,4 +1,5 @@
-//! Requests and responses of HTTP/1.0 and HTTP/1.1 (RFC 9112), and the heads of SSDP messages. Pure.
+//! Requests and responses of HTTP/1.0 and HTTP/1.1 (RFC 9112), and the heads of SSDP messages.
+//! Pure.
 
 use crate::lab::port_mapping::upnp::SERVER;
 
@@ -26,10 +27,10 @@ pub(super) struct Request {
     pub(super) keeps_open: bool,
 }
 
-/// What the bytes of a connection are so far.
+/// State of a request by the bytes that have come so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// The beginning of a request. The client waits for "100 Continue" if it is told so.
+    /// The beginning of a request. The client may wait for "100 Continue".
     Part { expects_continue: bool },
     /// A request of this length.
     Whole(Request, usize),

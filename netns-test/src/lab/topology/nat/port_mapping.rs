@@ -88,7 +88,7 @@ impl PortMapping {
         Self { longest_lease: time, ..self }
     }
 
-    /// Gives the server a fault, in place of the one that it has.
+    /// Sets the fault of the server, in place of the one that it has.
     #[must_use]
     pub fn fault(self, fault: PortMappingFault) -> Self {
         Self { fault: Some(fault), ..self }
