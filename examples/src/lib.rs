@@ -12,6 +12,7 @@
 //! | `pulled_cable.rs` | a client that connects again when the cable was pulled |
 //! | `real_daemon.rs` | `dnsmasq` on a host and `dig` on another |
 //! | `cluster.rs` | five nodes that gossip elect a leader, and another one when the network is split |
+//! | `port_mapping.rs` | a client leases a port of its router by NAT-PMP |
 //! | `two_homes.rs` | two laptops behind home routers meet by UDP hole punching |
 //! | `carrier_grade.rs` | two homes behind the NAT of their carrier |
 //! | `captive_hotel.rs` | a client that logs in at a portal before its packets get out |

@@ -20,6 +20,8 @@ pub(crate) mod nat;
 pub(crate) mod observe;
 pub(crate) mod plan;
 #[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod port_mapping;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod run;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -72,6 +74,7 @@ pub use crate::lab::plan::errors::{TopologyError, TopologyErrors};
 pub use crate::lab::plan::impairment::{
     ImpairmentPlan, LossPlan, LossUnit, QueueLimit, RatePlan, ReorderPlan,
 };
+pub use crate::lab::plan::nat::port_mapping::PortMappingPlan;
 pub use crate::lab::plan::nat::{
     FirewallPlan, FirewallRulePlan, NatPlan, NatTimeouts, PortForwardPlan,
 };
@@ -80,6 +83,10 @@ pub use crate::lab::plan::routes::path::{Hop, Path, Reachability};
 pub use crate::lab::plan::{
     InterfaceKind, InterfacePlan, InterfaceRef, LinkPlan, NodePlan, Plan, RoutePlan, SegmentKind,
     SegmentPlan,
+};
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::port_mapping::model::{
+    PortMappingAction, PortMappingAnswer, PortMappingRequest,
 };
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::run::enter::NodeGuard;
@@ -99,6 +106,6 @@ pub use crate::lab::topology::quantity::{
 };
 pub use crate::lab::topology::{
     Cut, Filtering, Firewall, FirewallAction, FirewallDirection, Impairment, Ipv6Nat, LinkId,
-    LinkSpec, MacvlanMode, Mapping, Nat, NodeId, NodeKind, NodeSpec, RegionRouters, Regions,
-    Schedule, Step, Topology, Traffic, Transport,
+    LinkSpec, MacvlanMode, Mapping, Nat, NodeId, NodeKind, NodeSpec, PortMapping, PortMappingFault,
+    PortMappingProtocol, RegionRouters, Regions, Schedule, Step, Topology, Traffic, Transport,
 };

@@ -4,7 +4,7 @@ use super::tokens::{Token, tokens};
 
 /// Rooms of the library, and the modules that each may import besides itself. Each part of `lab` is
 /// a room. ARCHITECTURE.md has the same table.
-pub(crate) const IMPORTS: [(&str, &[&str]); 32] = [
+pub(crate) const IMPORTS: [(&str, &[&str]); 33] = [
     ("premain", &["harness", "registry", "sys"]),
     ("harness", &HARNESS),
     ("registry", &["isolate", "sys"]),
@@ -16,6 +16,7 @@ pub(crate) const IMPORTS: [(&str, &[&str]); 32] = [
     ("lab::fabric", &FABRIC),
     ("lab::impair", &["addr", "error", "lab::plan", "lab::topology", "sys"]),
     ("lab::nat", &["addr", "error", "lab::plan", "lab::topology", "netlink", "sys"]),
+    ("lab::port_mapping", &PORT_MAPPING),
     ("lab::plan", &["addr", "error", "lab::topology"]),
     ("lab::topology", &["addr", "error"]),
     ("addr", &["error"]),
@@ -60,7 +61,10 @@ const DOCTOR: [&str; 10] = [
     "bytes", "diagnose", "env", "error", "isolate", "netlink", "premain", "probe", "sys", "userns",
 ];
 
-const FABRIC: [&str; 12] = [
+const PORT_MAPPING: [&str; 8] =
+    ["addr", "error", "evidence", "lab::nat", "lab::plan", "lab::topology", "netlink", "sys"];
+
+const FABRIC: [&str; 13] = [
     "addr",
     "diagnose",
     "error",
@@ -69,6 +73,7 @@ const FABRIC: [&str; 12] = [
     "lab::impair",
     "lab::nat",
     "lab::plan",
+    "lab::port_mapping",
     "lab::topology",
     "netlink",
     "runtime",
@@ -110,7 +115,7 @@ const RUN: [&str; 17] = [
 ];
 
 /// Imports of `lab::change` and `lab::observe`: all other parts of the lab, but not each other.
-const RUNNING: [&str; 16] = [
+const RUNNING: [&str; 17] = [
     "addr",
     "diagnose",
     "error",
@@ -121,6 +126,7 @@ const RUNNING: [&str; 16] = [
     "lab::impair",
     "lab::nat",
     "lab::plan",
+    "lab::port_mapping",
     "lab::run",
     "lab::topology",
     "netlink",

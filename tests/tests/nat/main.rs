@@ -9,5 +9,6 @@ mod ipv6;
 mod life;
 mod packets;
 mod pairs;
+mod port_mapping;
 mod prefixes;
 mod probes;

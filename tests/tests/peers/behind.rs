@@ -32,8 +32,6 @@ pub(crate) struct Peers {
 /// Connection to the internet.
 #[derive(Clone, Debug)]
 pub(crate) enum Access {
-    /// An address of the internet.
-    Public,
     /// An address of the internet that a NAT translates to one inside.
     OneToOne,
     Behind(Nat),
@@ -66,7 +64,6 @@ impl Homes {
         for (at, access) in access.into_iter().enumerate() {
             let own = [203, 0, 113, 101 + u8::try_from(at).unwrap()].into();
             match access {
-                Access::Public => {}
                 Access::OneToOne => {
                     net.nat(routers[at], wans[at], Nat::home().one_to_one(own, hosts[at]));
                 }

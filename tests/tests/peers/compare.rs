@@ -6,7 +6,7 @@ use std::process::Command;
 const DOCUMENT: &str = include_str!("../../../docs/COMPARE.md");
 
 /// Tags in the order of the table.
-const TAGS: [&str; 15] = [
+const TAGS: [&str; 16] = [
     "impair",
     "rate",
     "presets",
@@ -15,6 +15,7 @@ const TAGS: [&str; 15] = [
     "packet-hook",
     "partition-oneway",
     "mtu/pmtud",
+    "natpmp/pcp/upnp",
     "nat44",
     "firewall",
     "cgnat",

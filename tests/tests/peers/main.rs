@@ -6,6 +6,7 @@
 mod behind;
 mod compare;
 mod gateflow;
+mod leased;
 mod mininet;
 mod net;
 mod netsim;

@@ -64,5 +64,6 @@ pub(crate) fn assemble(
     ready::wait(&fabric.plan, &all, &fabric.indexes)?;
     fabric.hub.as_ref().map_or(Ok(()), |hub| hub.open(0))?;
     fabric.follow_ends()?;
+    (0..fabric.nodes.len()).try_for_each(|at| fabric.serve_port_mapping(at, false))?;
     Ok((fabric, Own { covered, guest }))
 }

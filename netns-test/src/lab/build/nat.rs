@@ -22,8 +22,7 @@ pub(crate) fn apply(node: &NodePlan, place: &Place) -> Result<(), Failure> {
 /// translated in another way, all mappings are forgotten. Flows that a new firewall does not let
 /// pass end.
 pub(crate) fn replace([before, after]: [&NodePlan; 2], place: &Place) -> Result<(), Failure> {
-    let translates_anew =
-        !before.nats.iter().map(without_forwards).eq(after.nats.iter().map(without_forwards));
+    let translates_anew = translates_anew([before, after]);
     on(place, &after.name, |nft| {
         nat::apply(nft, after)?;
         if translates_anew {
@@ -31,6 +30,11 @@ pub(crate) fn replace([before, after]: [&NodePlan; 2], place: &Place) -> Result<
         }
         if before.firewall != after.firewall { nat::end_denied(nft, after) } else { Ok(()) }
     })
+}
+
+/// Returns whether the NATs of a node translate in another way than before.
+pub(crate) fn translates_anew([before, after]: [&NodePlan; 2]) -> bool {
+    !before.nats.iter().map(translation).eq(after.nats.iter().map(translation))
 }
 
 /// Removes all that this module has added to a network, which errors call `name`.
@@ -52,6 +56,7 @@ pub(crate) fn on<T: Send>(
     on_thread::within(place, name, || work(&mut Nft::open()?))
 }
 
-fn without_forwards(nat: &NatPlan) -> NatPlan {
-    NatPlan { forwards: Vec::new(), ..nat.clone() }
+/// Returns a NAT without what leaves mappings as they are.
+fn translation(nat: &NatPlan) -> NatPlan {
+    NatPlan { forwards: Vec::new(), port_mapping: None, ..nat.clone() }
 }

@@ -101,6 +101,7 @@ impl Fabric {
         if let Some(tasks) = here.tasks.get() {
             tasks.end();
         }
+        node.mapper.end();
         // Also programs that have moved to another network.
         programs.end_on(node.name());
         let killed = ns_set::kill_all_in(&[here.place.network()]);
@@ -165,6 +166,7 @@ impl Fabric {
         });
         let awaited: Vec<_> = awaited.into_iter().map(Awaited::if_up).collect();
         ready::wait_on(&here, &awaited)?;
+        fabric.serve_port_mapping(at, true)?;
         fabric.forget_failures(&links)
     }
 }

@@ -14,6 +14,7 @@ use crate::lab::fabric::limitation::Limitation;
 use crate::lab::fabric::node_runtime::Tasks;
 use crate::lab::fabric::on_thread;
 use crate::lab::plan::NodePlan;
+use crate::lab::port_mapping::mapper::Mapper;
 use crate::lab::topology::NodeKind;
 use crate::netlink::Netlink;
 use crate::sys::lock;
@@ -26,6 +27,8 @@ pub(crate) struct LiveNode {
     name: String,
     kind: NodeKind,
     power: RwLock<Power>,
+    /// Server of port mapping, if the node has one.
+    pub(crate) mapper: Mapper,
     /// Networks from before power cuts, in which sockets or threads of the test may still be.
     past: Mutex<Vec<OwnedFd>>,
     /// Environment of programs, besides the caller's.
@@ -76,6 +79,7 @@ impl LiveNode {
             name: node.name.clone(),
             kind: node.kind,
             power,
+            mapper: Mapper::default(),
             past: Mutex::default(),
             variables: Mutex::default(),
             unroutable: AtomicU64::new(0),

@@ -120,6 +120,14 @@ impl Fabric {
         *lock(&self.live) = Some(live);
     }
 
+    /// Makes the server of port mapping of a node that of its present plan and interfaces. With
+    /// `forgets` all leases end.
+    pub(crate) fn serve_port_mapping(&self, at: usize, forgets: bool) -> Result<()> {
+        let (node, planned) = (&self.nodes[at], self.now());
+        let Ok(here) = node.here() else { return Ok(()) };
+        Ok(node.mapper.follow(&planned.nodes()[at], &here.place, forgets)?)
+    }
+
     /// Makes the hub follow the states of the ends of links.
     pub(crate) fn follow_ends(&self) -> Result<()> {
         self.hub.as_ref().map_or(Ok(()), |hub| hub.follow(&self.plan, &self.nodes))

@@ -4,14 +4,15 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::error::Failure;
 use crate::lab::nat::judge::Judge;
-use crate::lab::nat::model::{FirewallCounter, NatMapping, NatProtocol};
+use crate::lab::nat::model::{FirewallCounter, LeasedPort, NatMapping, NatProtocol};
 use crate::lab::nat::ruleset::{self, Existing, TABLE};
-use crate::lab::nat::sets::Names;
+use crate::lab::nat::sets::{Names, number};
 use crate::lab::nat::timeouts;
 use crate::lab::plan::NodePlan;
+use crate::lab::topology::Transport;
 use crate::netlink::conntrack;
 use crate::netlink::nft::list::ElementThere;
-use crate::netlink::nft::{Batch, Nft};
+use crate::netlink::nft::{Batch, Element, Nft};
 
 /// Replaces all NATs and the firewall of a node by those of its plan, or removes them if it has
 /// none. The old rules are valid until the new ones are, and one error leaves all as it was.
@@ -57,8 +58,54 @@ pub(crate) fn flush(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
     })
 }
 
-/// Lists the mappings of all NATs of a node. A forwarded port is one of them once it is used; 1:1
-/// addresses are none.
+/// Replaces the ports that inside hosts have leased from the NAT of a node that serves port
+/// mapping. The kernel ends each by itself.
+pub(crate) fn set_leases(
+    nft: &mut Nft,
+    node: &NodePlan,
+    leases: &[LeasedPort],
+) -> Result<(), Failure> {
+    let mut nats = node.nats.iter().enumerate();
+    let Some((index, nat)) = nats.find(|(_, nat)| nat.port_mapping.is_some()) else {
+        return Ok(());
+    };
+    let names = Names::of(index);
+    // The address counts in a pool only; else it is that of the interface.
+    let address = nat.pool.first().copied().unwrap_or(Ipv4Addr::UNSPECIFIED);
+    let (mut inward, mut outward, mut leased) = (Vec::new(), Vec::<Element>::new(), Vec::new());
+    for one in leases {
+        let (protocol, port) = ([number(one.protocol)], one.external_port.to_be_bytes());
+        let (inside, inside_port) = (one.inside.ip().octets(), one.inside.port().to_be_bytes());
+        let element = Element::key(&[&protocol, &port]).expires(one.expires);
+        leased.push(element.clone());
+        inward.push(element.to(&[&inside, &inside_port]));
+        let element = Element::key(&[&inside, &protocol, &inside_port]).expires(one.expires);
+        // Of two external ports of one endpoint, the first is that of its own packets.
+        if outward.iter().all(|other| other.key != element.key) {
+            outward.push(element.to(&[&address.octets(), &port]));
+        }
+    }
+    let mut batch = Batch::new(TABLE);
+    let sets = [(names.leases, inward), (names.leases_back, outward), (names.leased, leased)];
+    for (name, elements) in sets {
+        batch.flush_set(&name);
+        batch.elements(&name, &elements);
+    }
+    on(&node.name, || batch.commit(nft))
+}
+
+/// Lists the ports that inside hosts have leased and that have not expired.
+pub(crate) fn leases(nft: &mut Nft, node: &NodePlan) -> Result<Vec<LeasedPort>, Failure> {
+    let mut nats = node.nats.iter().enumerate();
+    let Some((index, _)) = nats.find(|(_, nat)| nat.port_mapping.is_some()) else {
+        return Ok(Vec::new());
+    };
+    let elements = on(&node.name, || nft.elements(TABLE, &Names::of(index).leases))?;
+    Ok(elements.iter().filter_map(leased_port).collect())
+}
+
+/// Lists the mappings of all NATs of a node. A forwarded port is one of them once it is used;
+/// leased ports and 1:1 addresses are none.
 pub(crate) fn mappings(nft: &mut Nft, node: &NodePlan) -> Result<Vec<NatMapping>, Failure> {
     let mut found = Vec::new();
     for (index, nat) in node.nats.iter().enumerate() {
@@ -101,6 +148,20 @@ fn existing(nft: &mut Nft) -> Result<Existing, Failure> {
     Ok(Existing { chains: nft.chains(TABLE)?, sets: nft.sets(TABLE)? })
 }
 
+/// Parses an element of the map of leased ports: protocol, port, to address, port.
+fn leased_port(element: &ElementThere) -> Option<LeasedPort> {
+    let protocol = match NatProtocol::of_number(*element.key.first()?)? {
+        NatProtocol::Tcp => Transport::Tcp,
+        NatProtocol::Udp => Transport::Udp,
+        NatProtocol::Icmp => return None,
+    };
+    let external_port = u16::from_be_bytes(element.key.get(4..6)?.try_into().ok()?);
+    let (inside, port) = element.data.split_first_chunk::<4>()?;
+    let port = u16::from_be_bytes(port.get(..2)?.try_into().ok()?);
+    let inside = SocketAddrV4::new(Ipv4Addr::from(*inside), port);
+    Some(LeasedPort { protocol, external_port, inside, expires: element.expires })
+}
+
 /// Parses an element of the map of external endpoints: address, protocol, port, to address, port.
 fn mapping(interface: &str, element: &ElementThere) -> Option<NatMapping> {
     let (address, rest) = element.key.split_first_chunk::<4>()?;
@@ -117,5 +178,6 @@ fn mapping(interface: &str, element: &ElementThere) -> Option<NatMapping> {
         inside: endpoint(*inside, inside_port)?,
         outside: endpoint(*address, port)?,
         expires: element.expires,
+        leased_by: None,
     })
 }

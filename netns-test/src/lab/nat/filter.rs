@@ -19,6 +19,14 @@ pub(super) fn add(batch: &mut Batch, nats: &[OneNat<'_>]) {
     }
 }
 
+/// Returns the rule by which a firewall lets packets to leased ports in (RFC 6887, section 1).
+pub(super) fn leased(nat: &OneNat<'_>) -> Option<Rule> {
+    nat.nat.port_mapping.as_ref()?;
+    let rule = nat.rule("allow in: a leased port").family(4).from(&nat.nat.outside).state(NEW);
+    let rule = rule.meta(Meta::Protocol, 0).flow(Flow::DestinationPort, Some(0), 1);
+    Some(rule.find(Found { set: &nat.names.leases, key: 0, data: 2 }).accept())
+}
+
 fn add_ipv4(batch: &mut Batch, nat: &OneNat<'_>) {
     let (outside, names, chain) = (nat.nat.outside.as_str(), &nat.names, "nat-forward");
     // What is no packet of a flow would leave with its inside address.
@@ -35,10 +43,10 @@ fn add_ipv4(batch: &mut Batch, nat: &OneNat<'_>) {
         let rule = rule.find(Found { set: &names.inside_of, key: 0, data: 1 });
         batch.rule(chain, &rule.accept());
     }
-    if nat.has_forwards() {
+    for forwards in nat.forwards() {
         let rule = new("allow in: a forwarded port").meta(Meta::Protocol, 0);
         let rule = rule.flow(Flow::DestinationPort, Some(0), 1);
-        let rule = rule.find(Found { set: &names.forwards, key: 0, data: 2 });
+        let rule = rule.find(Found { set: forwards.inward, key: 0, data: 2 });
         batch.rule(chain, &rule.accept());
     }
     match nat.nat.filtering {

@@ -36,7 +36,8 @@ enum Place {
     Output,
 }
 
-pub(super) fn add(batch: &mut Batch, node: &str, plan: &FirewallPlan) {
+/// Adds the rules. Packets that `leased` matches come in, whatever the rules say about them.
+pub(super) fn add(batch: &mut Batch, node: &str, plan: &FirewallPlan, leased: &[Rule]) {
     let wall = Wall { node, plan };
     wall.add_sets(batch);
     for (chain, direction) in [(OUTWARD, FirewallDirection::Out), (INWARD, FirewallDirection::In)] {
@@ -46,6 +47,7 @@ pub(super) fn add(batch: &mut Batch, node: &str, plan: &FirewallPlan) {
     let is_host = plan.outside.is_empty();
     if !is_host {
         wall.add_start(batch, Place::Forward);
+        leased.iter().for_each(|rule| batch.rule(Place::Forward.chain(), rule));
         for outside in &plan.outside {
             let inside = |rule: Rule, to_it: bool| {
                 plan.outside.iter().fold(rule, |rule, other| match to_it {

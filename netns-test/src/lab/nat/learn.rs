@@ -87,6 +87,14 @@ fn add_chain(batch: &mut Batch, nat: &OneNat<'_>, chain: &str, side: u8) {
         let rule = rule.find(Found { set: &nat.names.external_of, key: 0, data: 1 });
         batch.rule(chain, &rule.back());
     }
+    if nat.nat.port_mapping.is_some() {
+        // Its port is free when the lease ends.
+        let rule = nat.rule("a leased port is no mapping");
+        let rule = rule.flow(Flow::SourceIpv4, Some(side), INNER).meta(Meta::Protocol, INNER + 1);
+        let rule = rule.flow(Flow::SourcePort, Some(side), INNER + 2);
+        let found = Found { set: &nat.names.leases_back, key: INNER, data: EXTERNAL };
+        batch.rule(chain, &rule.find(found).back());
+    }
     let times = nat.nat.timeouts;
     let mut add = |rule: Rule, time: (u8, u32)| {
         learn(nat, &rule, time, side).iter().for_each(|rule| batch.rule(chain, rule));

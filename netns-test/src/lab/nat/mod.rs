@@ -18,5 +18,5 @@ mod translate;
 mod zones;
 
 pub(crate) use crate::lab::nat::apply::{
-    apply, end_denied, firewall_counters, flush, mappings, remove,
+    apply, end_denied, firewall_counters, flush, leases, mappings, remove, set_leases,
 };

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+use crate::lab::topology::{PortMappingProtocol, Transport};
+
 /// A mapping of a NAT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -16,8 +18,20 @@ pub struct NatMapping {
     pub inside: SocketAddrV4,
     /// External endpoint.
     pub outside: SocketAddrV4,
-    /// Time until the mapping expires without packets; `None` if it does not.
+    /// Time until the mapping expires, without packets if it is not leased; `None` if it does not.
     pub expires: Option<Duration>,
+    /// Protocol by which an inside host has leased it; `None` if a packet has made it.
+    pub leased_by: Option<PortMappingProtocol>,
+}
+
+/// External port that an inside endpoint has leased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LeasedPort {
+    pub(crate) protocol: Transport,
+    pub(crate) external_port: u16,
+    pub(crate) inside: SocketAddrV4,
+    /// `None` if it does not expire.
+    pub(crate) expires: Option<Duration>,
 }
 
 /// Protocol of a [`NatMapping`].
@@ -44,6 +58,15 @@ pub struct FirewallCounter {
     pub bytes: u64,
 }
 
+impl From<Transport> for NatProtocol {
+    fn from(transport: Transport) -> Self {
+        match transport {
+            Transport::Tcp => Self::Tcp,
+            Transport::Udp => Self::Udp,
+        }
+    }
+}
+
 impl NatProtocol {
     /// Returns the protocol of a number in an IP header.
     pub(crate) fn of_number(number: u8) -> Option<Self> {
@@ -66,10 +89,11 @@ impl fmt::Display for NatProtocol {
     }
 }
 
-/// Writes the mapping as `udp 192.168.1.2:5000 = 203.0.113.1:5000`.
+/// Writes the mapping as `udp 192.168.1.2:5000 = 203.0.113.1:5000`, and `, leased by PCP`.
 impl fmt::Display for NatMapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} = {}", self.protocol, self.inside, self.outside)
+        write!(f, "{} {} = {}", self.protocol, self.inside, self.outside)?;
+        self.leased_by.map_or(Ok(()), |by| write!(f, ", leased by {by}"))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::lab::nat::sets::{self, OneNat};
 use crate::lab::nat::{filter, firewall, learn, translate, zones};
 use crate::lab::plan::NodePlan;
 use crate::netlink::nft::list::SetThere;
-use crate::netlink::nft::{Batch, Set};
+use crate::netlink::nft::{Batch, Rule, Set};
 
 /// Name of the table, of family `inet`.
 pub(crate) const TABLE: &str = "netns-test";
@@ -26,10 +26,12 @@ pub(super) fn batch(node: &NodePlan, there: &Existing) -> Batch {
     batch.add_table();
     let nats = OneNat::all(node);
     let is_kept = |nat: &OneNat<'_>| nat.dynamic_sets().iter().all(|set| there.has(set));
-    let kept: Vec<Set> =
-        nats.iter().filter(|nat| is_kept(nat)).flat_map(OneNat::dynamic_sets).collect();
+    let learned = nats.iter().filter(|nat| is_kept(nat)).flat_map(OneNat::dynamic_sets);
+    let leased = nats.iter().flat_map(OneNat::lease_sets).filter(|set| there.has(set));
+    let kept: Vec<Set> = learned.chain(leased).collect();
     empty(&mut batch, there, &kept);
-    for set in nats.iter().flat_map(OneNat::dynamic_sets).filter(|set| !kept.contains(set)) {
+    let all = nats.iter().flat_map(|nat| [nat.dynamic_sets(), nat.lease_sets()].concat());
+    for set in all.filter(|set| !kept.contains(set)) {
         batch.set(&set);
     }
     if !nats.is_empty() {
@@ -42,7 +44,8 @@ pub(super) fn batch(node: &NodePlan, there: &Existing) -> Batch {
         prefix::add(&mut batch, &nats);
     }
     if let Some(plan) = &node.firewall {
-        firewall::add(&mut batch, &node.name, plan);
+        let leased: Vec<Rule> = nats.iter().filter_map(filter::leased).collect();
+        firewall::add(&mut batch, &node.name, plan, &leased);
     }
     batch
 }

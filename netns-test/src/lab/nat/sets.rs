@@ -17,6 +17,11 @@ pub(super) const ICMP: u8 = 1;
 pub(super) const TCP: u8 = 6;
 pub(super) const UDP: u8 = 17;
 
+/// Keys and data of sets: address and port, with the protocol, and protocol and port alone.
+const ENDPOINT: [Kind; 2] = [Kind::Ipv4, Kind::Port];
+const INNER: [Kind; 3] = [Kind::Ipv4, Kind::Protocol, Kind::Port];
+const PORT: [Kind; 2] = [Kind::Protocol, Kind::Port];
+
 /// Names of the sets of a NAT.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
@@ -40,9 +45,24 @@ pub(super) struct Names {
     pub(super) pool: String,
     /// Index to external address, constant.
     pub(super) pool_by_index: String,
+    /// As the three for forwarded ports, for ports that inside hosts have leased.
+    pub(super) leases: String,
+    pub(super) leases_back: String,
+    pub(super) leased: String,
     /// 1:1 external address to inside address and back, constant.
     pub(super) inside_of: String,
     pub(super) external_of: String,
+}
+
+/// Names of the sets of ports that lead to a certain inside endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Forwards<'a> {
+    /// Protocol and external port to inside endpoint.
+    pub(super) inward: &'a str,
+    /// Inside endpoint to external address and port.
+    pub(super) outward: &'a str,
+    /// Protocols and external ports.
+    pub(super) reserved: &'a str,
 }
 
 /// A NAT, with what its rules need to know of the node.
@@ -74,6 +94,9 @@ impl Names {
             pool_by_index: name("pool-by-index"),
             inside_of: name("inside-of"),
             external_of: name("external-of"),
+            leases: name("leases"),
+            leases_back: name("leases-back"),
+            leased: name("leased"),
         }
     }
 
@@ -124,6 +147,17 @@ impl<'a> OneNat<'a> {
         !self.nat.forwards.is_empty()
     }
 
+    /// Returns the sets of forwarded ports: those of the plan, and those that are leased.
+    pub(super) fn forwards(&self) -> Vec<Forwards<'_>> {
+        let Names { forwards, forwards_back, reserved, .. } = &self.names;
+        let of_plan = Forwards { inward: forwards, outward: forwards_back, reserved };
+        let Names { leases, leases_back, leased, .. } = &self.names;
+        let of_leases = Forwards { inward: leases, outward: leases_back, reserved: leased };
+        let has_leases = self.nat.port_mapping.is_some();
+        let both = [(self.has_forwards(), of_plan), (has_leases, of_leases)];
+        both.into_iter().filter(|(is_there, _)| *is_there).map(|(_, sets)| sets).collect()
+    }
+
     pub(super) fn has_one_to_one(&self) -> bool {
         !self.nat.one_to_one.is_empty()
     }
@@ -136,28 +170,39 @@ impl<'a> OneNat<'a> {
 
     /// Returns the sets that rules write. They may survive a change of the rules.
     pub(super) fn dynamic_sets(&self) -> Vec<Set> {
-        const ENDPOINT: [Kind; 2] = [Kind::Ipv4, Kind::Port];
-        const WITH_PROTOCOL: [Kind; 3] = [Kind::Ipv4, Kind::Protocol, Kind::Port];
         let remote: &[Kind] = match self.nat.mapping {
             Mapping::EndpointIndependent => &[],
             Mapping::AddressDependent => &[Kind::Ipv4],
             Mapping::AddressAndPortDependent => &ENDPOINT,
         };
-        let inner = [&WITH_PROTOCOL[..], remote].concat();
+        let inner = [&INNER[..], remote].concat();
         let names = self.names.clone();
         let mut sets = vec![
             Set::of(names.outward, &inner).to(&ENDPOINT).dynamic(),
-            Set::of(names.inward, &WITH_PROTOCOL).to(&ENDPOINT).dynamic(),
-            Set::of(names.ports, &WITH_PROTOCOL).dynamic(),
+            Set::of(names.inward, &INNER).to(&ENDPOINT).dynamic(),
+            Set::of(names.ports, &INNER).dynamic(),
         ];
         if self.has_peers() {
-            let key = [&WITH_PROTOCOL[..], &[Kind::Ipv4]].concat();
+            let key = [&INNER[..], &[Kind::Ipv4]].concat();
             sets.push(Set::of(names.peers, &key).dynamic());
         }
         if self.is_paired() {
             sets.push(Set::of(names.paired, &[Kind::Ipv4]).to(&[Kind::Ipv4]).dynamic());
         }
         sets
+    }
+
+    /// Returns the sets of leased ports, which survive a change of the rules.
+    pub(super) fn lease_sets(&self) -> Vec<Set> {
+        if self.nat.port_mapping.is_none() {
+            return Vec::new();
+        }
+        let names = self.names.clone();
+        [(names.leases, &PORT[..], &ENDPOINT[..]), (names.leases_back, &INNER, &ENDPOINT)]
+            .into_iter()
+            .chain([(names.leased, &PORT[..], &[][..])])
+            .map(|(name, key, data)| Set::of(name, key).to(data).timed())
+            .collect()
     }
 
     /// Adds the sets of constants.
@@ -195,16 +240,14 @@ impl<'a> OneNat<'a> {
 
     fn add_forwards(&self, batch: &mut Batch) {
         let names = &self.names;
-        let (port, endpoint) = ([Kind::Protocol, Kind::Port], [Kind::Ipv4, Kind::Port]);
-        let inner = [Kind::Ipv4, Kind::Protocol, Kind::Port];
         let outer = |one: &PortForwardPlan| {
             Element::key(&[&[number(one.protocol)], &one.external_port.to_be_bytes()])
         };
         let forwards = &self.nat.forwards;
-        batch.set(&Set::of(&*names.forwards, &port).to(&endpoint));
+        batch.set(&Set::of(&*names.forwards, &PORT).to(&ENDPOINT));
         let inward = |one| outer(one).to(&[&one.to.octets(), &one.port.to_be_bytes()]);
         batch.elements(&names.forwards, &forwards.iter().map(inward).collect::<Vec<_>>());
-        batch.set(&Set::of(&*names.reserved, &port));
+        batch.set(&Set::of(&*names.reserved, &PORT));
         batch.elements(&names.reserved, &forwards.iter().map(outer).collect::<Vec<_>>());
         // The address counts in a pool only; else it is that of the interface.
         let address = self.nat.pool.first().copied().unwrap_or(Ipv4Addr::UNSPECIFIED);
@@ -217,7 +260,7 @@ impl<'a> OneNat<'a> {
                 outward.push(element.to(&[&address.octets(), &one.external_port.to_be_bytes()]));
             }
         }
-        batch.set(&Set::of(&*names.forwards_back, &inner).to(&endpoint));
+        batch.set(&Set::of(&*names.forwards_back, &INNER).to(&ENDPOINT));
         batch.elements(&names.forwards_back, &outward);
     }
 }
@@ -240,7 +283,7 @@ fn address_of(node: &NodePlan, name: &str) -> Option<Ipv4Addr> {
     })
 }
 
-fn number(protocol: Transport) -> u8 {
+pub(super) fn number(protocol: Transport) -> u8 {
     match protocol {
         Transport::Tcp => TCP,
         Transport::Udp => UDP,

@@ -69,10 +69,10 @@ fn add_inward(batch: &mut Batch, nat: &OneNat<'_>) {
         let rule = rule.payload(Header::Transport, 2, 2, 2);
         let rule = rule.find(Found { set: &names.inward, key: 0, data: 4 });
         batch.rule(chain, &rule.destination(4, Some(5)));
-        if nat.has_forwards() {
-            let rule = to_external(nat, start, is_hairpin).meta(Meta::Protocol, 0);
+        for forwards in nat.forwards() {
+            let rule = to_external(nat, start.clone(), is_hairpin).meta(Meta::Protocol, 0);
             let rule = rule.payload(Header::Transport, 2, 2, 1);
-            let rule = rule.find(Found { set: &names.forwards, key: 0, data: 2 });
+            let rule = rule.find(Found { set: forwards.inward, key: 0, data: 2 });
             batch.rule(chain, &rule.destination(2, Some(3)));
         }
     }
@@ -140,9 +140,9 @@ fn add_mapping(batch: &mut Batch, nat: &OneNat<'_>, chain: &str, external: Exter
     }
     let other = nat.rule("a protocol without ports").protocol_not_in(MAPPED);
     batch.rule(chain, &plain(nat, other, external));
-    if nat.has_forwards() {
+    for forwards in nat.forwards() {
         let rule = inner(nat.rule("the port that is forwarded"));
-        let rule = rule.find(Found { set: &names.forwards_back, key: 0, data: 5 });
+        let rule = rule.find(Found { set: forwards.outward, key: 0, data: 5 });
         batch.rule(chain, &to_endpoint(nat, rule, external, (5, 6)));
     }
     let rule = key(nat, inner(nat.rule("the mapping")));
@@ -214,9 +214,8 @@ fn add_tries(
     let count = u32::from(last.saturating_sub(first)) + 1;
     let end = |rule: Rule| {
         let rule = rule.meta(Meta::Protocol, PROTOCOL).not_in_set(&nat.names.ports, ADDRESS);
-        let is_forwarding = nat.has_forwards();
-        let rule =
-            if is_forwarding { rule.not_in_set(&nat.names.reserved, PROTOCOL) } else { rule };
+        let forwards = nat.forwards();
+        let rule = forwards.iter().fold(rule, |rule, one| rule.not_in_set(one.reserved, PROTOCOL));
         to_endpoint(nat, rule, external, (ADDRESS, PORT))
     };
     if nat.nat.port_preservation {

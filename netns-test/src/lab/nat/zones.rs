@@ -37,10 +37,10 @@ fn add_of(batch: &mut Batch, nat: &OneNat<'_>) {
         .payload(Header::Transport, 2, 2, 2)
         .find(Found { set: &names.inward, key: 0, data: 4 });
     batch.rule("zone-in", &known.accept());
-    if nat.has_forwards() {
+    for forwards in nat.forwards() {
         let rule = nat.rule(text).family(4).protocol_in(WITH_PORTS).meta(Meta::Protocol, 0);
         let rule = rule.payload(Header::Transport, 2, 2, 1);
-        let rule = rule.find(Found { set: &names.forwards, key: 0, data: 2 });
+        let rule = rule.find(Found { set: forwards.inward, key: 0, data: 2 });
         batch.rule("zone-in", &rule.accept());
     }
     if nat.has_one_to_one() {

@@ -323,6 +323,7 @@ impl Drop for Lab {
         for tasks in here.iter().filter_map(|(_, here)| here.tasks.get()) {
             tasks.end();
         }
+        self.nodes().for_each(|node| node.live().mapper.end());
         if self.nodes().any(|node| node.kind() == NodeKind::Local) {
             // The caller's own network outlives the lab.
             drop(self.fabric.heal(None));
@@ -343,7 +344,12 @@ impl Drop for Lab {
         let left = killed.err().map(|failure| format!("end of the lab: {failure}"));
         let escapes = escapes::failures(&here);
         let kept = self.own.guest.as_mut().map(Guest::take_back);
-        let left: Vec<String> = left.into_iter().chain(kept.into_iter().flatten()).collect();
+        let of_mappers = self.nodes().flat_map(|node| {
+            let faults = node.live().mapper.take_faults().into_iter();
+            faults.map(|fault| format!("node {}: {fault}", node.name()))
+        });
+        let left = left.into_iter().chain(kept.into_iter().flatten()).chain(of_mappers);
+        let left: Vec<String> = left.collect();
         let panics = self.panics.take();
         let failures = panics.into_iter().chain(left.clone()).chain(escapes);
         let failures = failures.chain(of_hub.iter().cloned());

@@ -25,6 +25,9 @@ pub use crate::lab::topology::nat::firewall::Firewall;
 pub use crate::lab::topology::nat::model::{
     Filtering, FirewallAction, FirewallDirection, Ipv6Nat, Mapping, Traffic, Transport,
 };
+pub use crate::lab::topology::nat::port_mapping::{
+    PortMapping, PortMappingFault, PortMappingProtocol,
+};
 pub use crate::lab::topology::node::NodeSpec;
 pub use crate::lab::topology::regions::{RegionRouters, Regions};
 pub use crate::lab::topology::schedule::Schedule;

@@ -1,5 +1,7 @@
 //! Sets and maps of a table, and their elements.
 
+use std::time::Duration;
+
 use crate::netlink::message::attribute;
 use crate::netlink::nft::fields::{nested, text, word};
 
@@ -13,6 +15,8 @@ pub(crate) struct Set {
     pub(crate) data: Vec<Kind>,
     /// True if rules write elements, with a time-out each.
     pub(crate) is_dynamic: bool,
+    /// True if elements may have a time-out each, also without rules that write them.
+    pub(crate) has_timeouts: bool,
     /// True if elements are ranges.
     pub(crate) has_ranges: bool,
 }
@@ -35,6 +39,8 @@ pub(crate) struct Element {
     pub(crate) data: Vec<u8>,
     /// True if the key is the first value behind a range.
     pub(crate) is_end: bool,
+    /// Time after which the kernel removes it; none for a constant.
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// `NFT_SET_*`
@@ -50,7 +56,8 @@ impl Set {
     /// Creates the description of a set of constants.
     pub(crate) fn of(name: impl Into<String>, key: &[Kind]) -> Self {
         let (key, data) = (key.to_vec(), Vec::new());
-        Self { name: name.into(), key, data, is_dynamic: false, has_ranges: false }
+        let name = name.into();
+        Self { name, key, data, is_dynamic: false, has_timeouts: false, has_ranges: false }
     }
 
     /// Makes it a map.
@@ -63,6 +70,11 @@ impl Set {
         Self { is_dynamic: true, ..self }
     }
 
+    /// Makes it a set whose elements may have time-outs.
+    pub(crate) fn timed(self) -> Self {
+        Self { has_timeouts: true, ..self }
+    }
+
     /// Makes it a set of ranges.
     pub(crate) fn ranges(self) -> Self {
         Self { has_ranges: true, ..self }
@@ -71,7 +83,7 @@ impl Set {
     /// Returns the flags, and the lengths of key and data, by which sets in the kernel differ.
     pub(crate) fn shape(&self) -> (u32, u32, u32) {
         let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
-        let dynamic = flag(self.is_dynamic, TIMEOUT | EVAL);
+        let dynamic = flag(self.is_dynamic, TIMEOUT | EVAL) | flag(self.has_timeouts, TIMEOUT);
         let flags = dynamic | flag(self.has_ranges, INTERVAL) | flag(!self.data.is_empty(), MAP);
         (flags, length(&self.key), length(&self.data))
     }
@@ -115,6 +127,11 @@ impl Element {
         Self { data: concatenated(parts), ..self }
     }
 
+    /// Limits the time for which the element exists, in milliseconds from now on.
+    pub(crate) fn expires(self, timeout: Option<Duration>) -> Self {
+        Self { timeout, ..self }
+    }
+
     /// Creates the elements of ranges of ports, which may overlap.
     pub(crate) fn ranges_of_ports(ranges: &[std::ops::RangeInclusive<u16>]) -> Vec<Self> {
         let mut sorted: Vec<(u32, u32)> = ranges
@@ -146,6 +163,10 @@ impl Element {
         }
         if self.is_end {
             fields.extend(word(3, END));
+        }
+        if let Some(timeout) = self.timeout {
+            let time = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
+            fields.extend(attribute(4, &time.to_be_bytes()));
         }
         fields
     }

@@ -7,6 +7,8 @@ pub(crate) mod failures;
 pub(crate) mod ifreq;
 pub(crate) mod netlink;
 #[cfg(feature = "lab")]
+pub(crate) mod on_interface;
+#[cfg(feature = "lab")]
 pub(crate) mod packet;
 #[cfg(feature = "lab")]
 pub(crate) mod ping;

@@ -1,48 +1,7 @@
-//! Tests of tailscale's packages `natlab` and `vnet`.
+//! Tests of tailscale's packages `nat`, `natlab`, `vnet` and `vmtest`.
 
+mod nat;
 mod vmtest;
-
-/// Pairs of hosts behind NATs.
-mod nat {
-    use netns_test::lab::{Filtering, Nat};
-    use netns_test::netns_test;
-
-    use crate::behind::{Access, Homes};
-
-    /// Two kinds, without port mapping protocols.
-    #[netns_test]
-    fn test_pair() {
-        assert!(Homes::new([Nat::home(), Nat::full_cone()]).punch());
-        assert!(!Homes::new([Nat::home(), Nat::symmetric()]).punch());
-    }
-
-    /// All pairs of seven kinds, without port mapping protocols: direct where theory says so.
-    #[netns_test]
-    fn test_grid() {
-        let hard = Nat::symmetric();
-        let kinds = [
-            (Access::Public, "open"),
-            (Access::OneToOne, "open"),
-            (Access::Behind(Nat::full_cone()), "open"),
-            (Access::Behind(Nat::restricted_cone()), "address"),
-            (Access::Behind(Nat::home()), "port"),
-            (Access::Behind(hard.clone()), "hard"),
-            (Access::Behind(hard.filtering(Filtering::AddressDependent)), "address, hard"),
-        ];
-        for (at, (one, word)) in kinds.iter().enumerate() {
-            for (other, other_word) in &kinds[at..] {
-                // A mapping that depends on the peer meets a filter that does not know its port, or
-                // the peer's only endpoint has the session already (tests/nat/pairs/theory.rs).
-                let fails = |one: &str, other: &str| {
-                    one == "hard" && other == "hard" || one == "port" && other.ends_with("hard")
-                };
-                let is_direct = !(fails(word, other_word) || fails(other_word, word));
-                let homes = Homes::of([one.clone(), other.clone()]);
-                assert_eq!(homes.punch(), is_direct, "{one:?} and {other:?}");
-            }
-        }
-    }
-}
 
 mod natlab {
     /// Kinds of filters. A firewall decides by address and port; a NAT has the other kinds, too.

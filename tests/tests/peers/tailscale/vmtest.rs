@@ -1,9 +1,10 @@
 //! Scenes of the tests in virtual machines, with plain sockets in place of the product.
 
-use netns_test::lab::{Firewall, Nat};
+use netns_test::lab::{Firewall, Nat, PortMapping, Traffic};
 use netns_test::netns_test;
 
 use crate::behind::{Access, Homes, meet};
+use crate::leased::{PORT, Site};
 use crate::net::both;
 use crate::packets::Udp;
 
@@ -101,4 +102,26 @@ fn test_direct_connection_with_cached_netmap_on_one_node() -> netns_test::Result
 #[netns_test]
 fn test_direct_connection_with_cached_netmap_on_two_nodes() -> netns_test::Result<()> {
     rejoins(&[0, 1])
+}
+
+fn behind_a_firewall(wall: &Firewall) -> [bool; 2] {
+    let mapping = || (Nat::home().port_mapping(PortMapping::new().nat_pmp()), false);
+    let site = Site::new([mapping(), mapping()], |net, [one, _]| {
+        net.firewall(one, wall.clone());
+    });
+    site.hear_each_other()
+}
+
+/// A firewall on the host lets the port in.
+#[netns_test]
+fn test_bpf_disco() {
+    let wall = Firewall::new().allow_in(Traffic::udp(PORT)).deny_in();
+    assert_eq!(behind_a_firewall(&wall), [true, true]);
+}
+
+/// A firewall on the host lets nothing in or out but to the router: only a relay would do.
+#[netns_test]
+fn test_host_fw_no_bpf() {
+    let wall = Firewall::new().allow_out(Traffic::udp(5351)).allow_out(Traffic::udp(3478));
+    assert_eq!(behind_a_firewall(&wall.deny_out().deny_in()), [false, false]);
 }

@@ -1,5 +1,6 @@
 //! Extension of a running lab by nodes, links and other parts of its topology.
 
+mod port_mapping;
 pub(crate) mod rollback;
 
 use std::net::IpAddr;
@@ -127,12 +128,12 @@ impl Lab {
             drop(old.partitions.arrived(&old.nodes, &expected));
         })?;
         drop(before);
-        drop((was, will));
-        let declared = (topology.clone(), declared, live);
-        self.grow_into(Arc::new(old.grown(declared, indexes, new, hub)));
+        let anew = port_mapping::translating_anew(was, will);
+        self.grow_into(Arc::new(old.grown((topology.clone(), declared, live), indexes, new, hub)));
         let fabric = self.fabric();
         fabric.follow_ends()?;
-        old.partitions.arrived(&fabric.nodes, &expected)?;
+        let arrived = old.partitions.arrived(&fabric.nodes, &expected);
+        arrived.and_then(|()| port_mapping::serve(fabric, &anew))?;
         fabric.forget_failures(&fabric.links.lock())
     }
 

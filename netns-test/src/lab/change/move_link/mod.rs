@@ -153,6 +153,7 @@ impl Lab {
         }
         drop(links);
         fabric.partitions.arrived(&fabric.nodes, &expected)?;
+        [from, to].into_iter().try_for_each(|node| fabric.serve_port_mapping(node, false))?;
         fabric.forget_failures(&fabric.links.lock())?;
         Ok(free)
     }

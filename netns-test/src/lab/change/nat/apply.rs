@@ -66,6 +66,8 @@ impl Fabric {
             }
             let Ok(here) = self.nodes[at].here() else { continue };
             nat::replace([old, new], &here.place)?;
+            let forgets = nat::translates_anew([old, new]);
+            self.nodes[at].mapper.follow(new, &here.place, forgets)?;
             if new.kind == NodeKind::Local {
                 self.journal.note_rules();
             }

@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod firewall;
+pub(crate) mod port_mapping;
 
 use std::fmt;
 
@@ -239,19 +240,23 @@ impl Node {
 }
 
 impl NodeNat<'_> {
-    /// Returns the mappings that exist now, ordered by protocol and inside endpoint. A forwarded
-    /// port is one of them once it is used.
+    /// Returns the mappings that exist now, ordered by protocol and inside endpoint: those that
+    /// packets have made, those of forwarded ports in use among them, and leased ones.
     ///
     /// # Errors
     ///
     /// A node without NAT, or powered off; a request that the kernel refuses.
     #[track_caller]
     pub fn mappings(&self) -> Result<Vec<NatMapping>> {
-        located(self.on("list", nat::mappings))
+        located(self.on("list", |nft, planned| {
+            let mut mappings = nat::mappings(nft, planned)?;
+            self.node.live().mapper.add_leases(nft, &mut mappings)?;
+            Ok(mappings)
+        }))
     }
 
     /// Forgets all mappings and connections, as if all had timed out at once. The next packet of an
-    /// inside endpoint makes a new mapping. Forwarded ports stay.
+    /// inside endpoint makes a new mapping. Forwarded and leased ports stay.
     ///
     /// # Errors
     ///
@@ -262,8 +267,9 @@ impl NodeNat<'_> {
         located(self.on("flush", nat::flush))
     }
 
-    /// Restarts the NAT and the firewall: all mappings, connections and counters are lost, as by a
-    /// restart of the router. Its links keep their carrier; for a restart that takes time, see
+    /// Restarts the NAT and the firewall: all mappings, leases, connections and counters are lost,
+    /// as by a restart of the router. Epochs of port mapping begin with 0, which the router
+    /// announces. Its links keep their carrier; for a restart that takes time, see
     /// [`Lab::power_off`](crate::Lab::power_off).
     ///
     /// # Errors
@@ -274,7 +280,9 @@ impl NodeNat<'_> {
         self.note("NAT restarted");
         located(self.on("restart", |nft, planned| {
             nat::apply(nft, planned)?;
-            nat::flush(nft, planned)
+            nat::flush(nft, planned)?;
+            let here = self.node.here()?;
+            self.node.live().mapper.follow(planned, &here.place, true)
         }))
     }
 

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use crate::addr::mac::Mac;
 use crate::error::{Error, Failure, Result, located};
 use crate::lab::build::nat as rules;
+use crate::lab::fabric::node::LiveNode;
 use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::on_thread;
 use crate::lab::nat;
@@ -96,7 +97,7 @@ fn node(node: &Node, planned: &NodePlan) -> Result<NodeState, Failure> {
         here.place.enter_network().map_err(failed)?;
         state.sockets = open(node.name())?;
         if rules::has_rules(planned) {
-            (state.nats, state.filters) = rules_of(planned)?;
+            (state.nats, state.filters) = rules_of(planned, node.live())?;
         }
         // It says which ports of the sockets the kernel has chosen.
         if !state.sockets.is_empty() {
@@ -237,9 +238,13 @@ fn socket(one: &Socket) -> SocketState {
 }
 
 /// Returns the NATs and the rules of a node, in whose network the calling thread is.
-fn rules_of(node: &NodePlan) -> Result<(Vec<NatState>, Vec<FirewallCounter>), Failure> {
+fn rules_of(
+    node: &NodePlan,
+    live: &LiveNode,
+) -> Result<(Vec<NatState>, Vec<FirewallCounter>), Failure> {
     let mut nft = Nft::open()?;
     let mut mappings = nat::mappings(&mut nft, node)?;
+    live.mapper.add_leases(&mut nft, &mut mappings)?;
     let of_one = |nat: &NatPlan| {
         let own: Vec<NatMapping> =
             mappings.iter().filter(|one| one.interface == nat.outside).cloned().collect();

@@ -7,6 +7,7 @@ pub(crate) mod firewall;
 pub(crate) mod inside;
 pub(crate) mod ipv6;
 pub(crate) mod numbers;
+pub(crate) mod port_mapping;
 pub(crate) mod realms;
 pub(crate) mod set;
 pub(crate) mod text;
@@ -16,6 +17,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
 use crate::addr::cidr::Subnet;
+use crate::lab::plan::nat::port_mapping::PortMappingPlan;
 use crate::lab::topology::nat::model::{
     Filtering, FirewallAction, FirewallDirection, Ipv6Nat, Mapping, Transport,
 };
@@ -54,6 +56,8 @@ pub struct NatPlan {
     pub ipv6: Ipv6Nat,
     /// Translated prefixes: subnets or addresses of the inside, each with its external one.
     pub prefixes: Vec<(Subnet, Subnet)>,
+    /// Protocols by which inside hosts lease ports.
+    pub port_mapping: Option<PortMappingPlan>,
 }
 
 /// Time-outs of the mappings of a NAT in seconds.

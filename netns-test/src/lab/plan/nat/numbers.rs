@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::lab::plan::nat::{NatPlan, NatTimeouts};
+use crate::lab::plan::nat::{NatPlan, NatTimeouts, port_mapping};
 use crate::lab::topology::nat::Nat;
 use crate::lab::topology::nat::model::{Filtering, Ipv6Nat, Mapping};
 
@@ -29,6 +29,7 @@ pub(crate) fn planned(nat: &Nat, outside: &str, mistakes: &mut Vec<String>) -> N
         icmp_timeout,
         one_to_one: _,
         ipv6,
+        port_mapping: _,
     } = nat;
     kind(nat, mistakes);
     let ipv6 = ipv6.clone().unwrap_or_else(|mistake| {
@@ -66,6 +67,7 @@ pub(crate) fn planned(nat: &Nat, outside: &str, mistakes: &mut Vec<String>) -> N
         forwards: Vec::new(),
         ipv6,
         prefixes: Vec::new(),
+        port_mapping: port_mapping::planned(nat, mistakes),
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn nats(
     }
     let [realms, realms_of_ipv6] =
         [true, false].map(|is_ipv4| borders::realms(nodes, segments, is_ipv4));
-    let mut done = Vec::new();
+    let mut done: Vec<(InterfaceRef, NatPlan)> = Vec::new();
     for (one, mut mistakes) in declared.iter().zip(mistakes) {
         let InterfaceRef { node: router, interface: outside } = one.outside;
         let site = Site { nodes, realms: &realms, router, outside };
@@ -51,6 +51,16 @@ pub(crate) fn nats(
         site.complete((&mut plan, one.nat), &one_to_one, &mut mistakes);
         let ipv6 = ipv6::Site { nodes, segments, realms: &realms_of_ipv6, place: one.outside };
         ipv6.complete(&mut plan, &mut mistakes);
+        let is_other = |(other, plan): &(InterfaceRef, NatPlan)| {
+            other.node == router && plan.port_mapping.is_some()
+        };
+        if plan.port_mapping.is_some() && done.iter().any(is_other) {
+            mistakes.push(
+                "another NAT of the router serves port mapping, and hosts could not say which one \
+                 they mean; remove it from one"
+                    .to_owned(),
+            );
+        }
         let error = |why| TopologyError::BadNat { place: one.place.clone(), why };
         errors.extend(mistakes.into_iter().map(error));
         plan.forwards = forwards(topology, &site, &one.forwards, errors);

@@ -28,6 +28,7 @@ impl fmt::Display for NatPlan {
             forwards: _,
             ipv6,
             prefixes: _,
+            port_mapping,
         } = self;
         let flags = [*port_preservation, *hairpinning, *inbound_refresh];
         let mut words = text::kind(*mapping, *filtering, flags);
@@ -37,6 +38,7 @@ impl fmt::Display for NatPlan {
         let all = [udp, tcp_established, tcp_transitory, icmp];
         words.extend(text::timeouts(all.map(u64::from)));
         words.extend((*ipv6 != Ipv6Nat::Routed).then(|| format!("IPv6 {ipv6}")));
+        words.extend(port_mapping.as_ref().map(ToString::to_string));
         f.write_str(&words.join(", "))
     }
 }

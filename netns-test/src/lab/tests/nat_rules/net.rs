@@ -150,6 +150,7 @@ pub(crate) fn plan() -> NatPlan {
         forwards: Vec::new(),
         ipv6: Ipv6Nat::Routed,
         prefixes: Vec::new(),
+        port_mapping: None,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::lab::topology::nat::Nat;
 use crate::lab::topology::nat::declared::{DeclaredFirewall, DeclaredForward, DeclaredNat};
 use crate::lab::topology::nat::firewall::Firewall;
 use crate::lab::topology::nat::model::Transport;
+use crate::lab::topology::nat::port_mapping::PortMapping;
 
 /// Firewalls, forwards and NATs by node and link, as indexes.
 impl Topology {
@@ -19,6 +20,19 @@ impl Topology {
     pub(crate) fn set_nat(&mut self, router: usize, link: usize, nat: &Nat) {
         let (router, link) = (self.ids.node_id(router), self.ids.link_id(link));
         self.nat(router, link, nat.clone());
+    }
+
+    /// Replaces the port mapping of the NAT that a router has on a link.
+    pub(crate) fn set_port_mapping(
+        &mut self,
+        (router, link): (usize, usize),
+        protocols: &PortMapping,
+    ) {
+        let place = (Some(router), Some(link));
+        let mut all = self.nats.iter_mut();
+        if let Some(one) = all.find(|one| (one.router, one.link) == place) {
+            one.nat.port_mapping = Some(protocols.clone());
+        }
     }
 
     /// Removes the NAT that a router has on a link, with its forwards.

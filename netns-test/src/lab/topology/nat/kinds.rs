@@ -8,6 +8,7 @@ use crate::lab::topology::nat::firewall::Firewall;
 use crate::lab::topology::nat::model::{
     Filtering, FirewallAction, FirewallDirection, Ipv6Nat, Mapping, Traffic,
 };
+use crate::lab::topology::nat::port_mapping::PortMapping;
 
 /// External ports of a subscriber of a carrier.
 const PORTS_OF_SUBSCRIBER: u16 = 1024;
@@ -25,6 +26,12 @@ impl Nat {
         Self::new().filtering(Filtering::AddressAndPortDependent).hairpinning(false)
     }
 
+    /// A home router as [`home`](Self::home), on which hosts lease ports by PCP, NAT-PMP and UPnP.
+    #[must_use]
+    pub fn home_upnp() -> Self {
+        Self::home().port_mapping(PortMapping::all())
+    }
+
     /// A company's: address and port-dependent mapping and filtering, random ports, no hairpinning;
     /// UDP mappings last 30 seconds, TCP connections one hour, and IPv6 is not forwarded.
     #[must_use]
@@ -37,7 +44,8 @@ impl Nat {
 
     /// A carrier-grade NAT (RFC 6888): endpoint-independent mapping and filtering (REQ-1, REQ-7),
     /// hairpinning, random ports out of a block of 1024 for each subscriber (REQ-4), paired pooling
-    /// (REQ-2). Links to subscribers should have a subnet of `100.64.0.0/10` (RFC 6598).
+    /// (REQ-2). Links to subscribers should have a subnet of `100.64.0.0/10` (RFC 6598). With
+    /// `.port_mapping(PortMapping::new().pcp())` subscribers lease ports of their block (REQ-9).
     #[must_use]
     pub fn carrier() -> Self {
         Self::full_cone().port_preservation(false).ports_per_host(PORTS_OF_SUBSCRIBER)

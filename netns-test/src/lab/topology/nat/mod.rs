@@ -8,6 +8,7 @@ pub(crate) mod declared;
 pub(crate) mod firewall;
 pub(crate) mod kinds;
 pub(crate) mod model;
+pub(crate) mod port_mapping;
 pub(crate) mod reference;
 pub(crate) mod text;
 
@@ -19,6 +20,7 @@ use crate::addr::cidr::CidrError;
 use crate::lab::topology::id::{Ids, NodeId};
 use crate::lab::topology::input::SubnetArg;
 use crate::lab::topology::nat::model::{Filtering, Ipv6Nat, Mapping};
+use crate::lab::topology::nat::port_mapping::PortMapping;
 use crate::lab::topology::nat::reference::Reference;
 
 /// Network address translation of a router: a value, which [`Topology::nat`](super::Topology::nat)
@@ -53,6 +55,8 @@ pub struct Nat {
     /// Inside nodes with an external address of their own.
     pub(crate) one_to_one: Vec<(Ipv4Addr, Reference<NodeId>)>,
     pub(crate) ipv6: Result<Ipv6Nat, CidrError>,
+    /// Protocols by which inside hosts lease ports; `None` if there is none.
+    pub(crate) port_mapping: Option<PortMapping>,
 }
 
 impl Nat {
@@ -77,6 +81,7 @@ impl Nat {
             icmp_timeout: Duration::from_secs(60),
             one_to_one: Vec::new(),
             ipv6: Ok(Ipv6Nat::Routed),
+            port_mapping: None,
         }
     }
 
@@ -210,6 +215,28 @@ impl Nat {
         let (inside, outside) = (inside.into().0, outside.into().0);
         let both = inside.and_then(|inside| Ok(Ipv6Nat::Prefix { inside, outside: outside? }));
         Self { ipv6: both, ..self }
+    }
+
+    /// Lets inside hosts lease external ports: the router serves these protocols.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use netns_test::Topology;
+    /// use netns_test::lab::{Nat, PortMapping};
+    ///
+    /// let mut net = Topology::new();
+    /// let (laptop, home, server) = (net.host("laptop"), net.router("home"), net.host("server"));
+    /// net.link(laptop, home);
+    /// let wan = net.link(home, server).id();
+    /// net.nat(home, wan, Nat::home().port_mapping(PortMapping::new().pcp().nat_pmp()));
+    /// let plan = net.plan()?;
+    /// assert!(plan.to_string().contains("port mapping by PCP and NAT-PMP"));
+    /// # Ok::<(), netns_test::lab::TopologyErrors>(())
+    /// ```
+    #[must_use]
+    pub fn port_mapping(self, protocols: PortMapping) -> Self {
+        Self { port_mapping: Some(protocols), ..self }
     }
 
     /// Replaces ids by indexes.

@@ -108,6 +108,7 @@ pub(crate) fn nat(nat: &Nat, name: impl Fn(Reference<NodeId>) -> String) -> Stri
         icmp_timeout,
         one_to_one,
         ipv6,
+        port_mapping,
     } = nat;
     let flags = [*port_preservation, *hairpinning, *inbound_refresh];
     let mut words = kind(*mapping, *filtering, flags);
@@ -122,6 +123,7 @@ pub(crate) fn nat(nat: &Nat, name: impl Fn(Reference<NodeId>) -> String) -> Stri
     words.extend(timeouts(all.map(Duration::as_secs)));
     words.extend(one_to_one.iter().map(|(ip, node)| format!("{ip} is {}", name(*node))));
     words.extend(ipv6_words(ipv6));
+    words.extend(port_mapping.as_ref().map(ToString::to_string));
     words.join(", ")
 }
 
