@@ -3,7 +3,7 @@
 use crate::bytes::{Reader, Writer};
 use crate::evidence::code::{Fact, facts};
 use crate::evidence::facts::event::Event;
-use crate::evidence::facts::topology::LabFacts;
+use crate::evidence::facts::topology::{LabFacts, LinkImpairments};
 use crate::evidence::json::Json;
 
 /// A record.
@@ -22,6 +22,8 @@ pub(crate) enum Record {
     Artifacts,
     /// The counters of a link of a lab, in the memory of the log.
     Link(LinkNumbers),
+    /// The impairments of a link of a lab, as they are from now on.
+    Impairments(LinkImpairments),
 }
 
 facts! {
@@ -73,6 +75,7 @@ impl Fact for Record {
             Self::Socket(socket) => socket.write(out.u32(5)),
             Self::Artifacts => drop(out.u32(6)),
             Self::Link(link) => link.write(out.u32(7)),
+            Self::Impairments(link) => link.write(out.u32(8)),
         }
     }
 
@@ -85,6 +88,7 @@ impl Fact for Record {
             5 => Self::Socket(Fact::read(input)?),
             6 => Self::Artifacts,
             7 => Self::Link(Fact::read(input)?),
+            8 => Self::Impairments(Fact::read(input)?),
             _ => return None,
         })
     }
@@ -98,6 +102,7 @@ impl Fact for Record {
             Self::Socket(socket) => socket.json(out),
             Self::Artifacts => out.text("artifacts"),
             Self::Link(link) => link.json(out),
+            Self::Impairments(link) => link.json(out),
         }
     }
 
@@ -123,6 +128,11 @@ mod tests {
             Record::Socket(Socket { descriptor: 7, inode: 9 }),
             Record::Artifacts,
             Record::Link(LinkNumbers { lab: 1, link: 2, first: 3 }),
+            Record::Impairments(LinkImpairments {
+                lab: 1,
+                link: 2,
+                impairments: vec!["loss 1%".into(), "unimpaired".into()],
+            }),
         ] {
             assert_eq!(Record::decoded(&record.encoded()), Some(record));
         }

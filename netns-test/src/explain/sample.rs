@@ -305,7 +305,7 @@ fn network(node: &str, inode: u64) -> Network {
 }
 
 fn link(name: &&str) -> LabLink {
-    LabLink { name: (*name).into(), ends: Vec::new() }
+    LabLink { name: (*name).into(), ..LabLink::default() }
 }
 
 fn body() -> Process {

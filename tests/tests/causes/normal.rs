@@ -57,7 +57,7 @@ fn section(lines: &[&str]) -> String {
     // The library's own threads run or wait.
     rows.retain(|row| !row.contains("thread lab "));
     // The kernel sends packets of its own, as of IPv6, which are lost, too.
-    rows.retain(|row| !row.contains(": received "));
+    rows.retain(|row| !row.contains(": received ") && !row.contains(": of "));
     if UNORDERED.contains(&title) {
         let blank = rows.iter().position(String::is_empty).unwrap_or(rows.len());
         rows[1..blank].sort();

@@ -83,7 +83,7 @@ impl Member {
             while heard < count {
                 let (length, from) = receiver.recv_from(&mut buffer).unwrap();
                 if !self.addresses.contains(&from.ip()) {
-                    assert_eq!(String::from_utf8_lossy(&buffer[..length]), text);
+                    assert_eq!(String::from_utf8_lossy(&buffer[..length]), text, "{from}");
                     heard += 1;
                 }
             }
@@ -149,6 +149,76 @@ fn a_partition_of_one_way_stops_them_one_way() -> netns_test::Result<()> {
     cut.heal()?;
     one.write(&other, "after");
     other.hears("after", [1, 1]);
+    Ok(())
+}
+
+/// Checks that two nodes hear nothing of each other, until `heal` ends that, and then each other.
+/// The third one, on the same switch, hears both.
+fn check_cut(lab: &Lab, nodes: [NodeId; 3], heal: impl FnOnce()) {
+    let members = nodes.map(|node| Member::new(lab, node));
+    let [one, other, witness] = &members;
+    let counts = one.call("cut");
+    other.call("cut");
+    // What it hears is on the links of the others then, and what it sends to them comes after it.
+    witness.hears("cut", counts.map(|count| 2 * count));
+    for member in [one, other] {
+        witness.write(member, "mark");
+        member.hears("mark", [1, 1]);
+    }
+    heal();
+    one.call("after");
+    other.call("after");
+    one.hears("after", counts);
+    other.hears("after", counts);
+    for node in &nodes[..2] {
+        assert!(tables(lab, *node).is_none_or(|text| text.is_empty()));
+    }
+}
+
+#[netns_test]
+fn a_node_that_was_powered_off_meanwhile_is_cut_from_its_first_packet() -> netns_test::Result<()> {
+    let (net, nodes) = switched(3);
+    let [one, other, witness] = [nodes[0], nodes[1], nodes[2]];
+    let lab = net.build()?;
+    lab.partition(&[one], &[other])?;
+    for node in [one, other] {
+        lab.power_off(node)?;
+        lab.power_on(node)?;
+    }
+    check_cut(&lab, [one, other, witness], || lab.heal().unwrap());
+    // A partition of a node that is off holds when it comes.
+    lab.power_off(other)?;
+    let cut = lab.partition(&[one], &[other])?;
+    lab.power_on(other)?;
+    check_cut(&lab, [one, other, witness], || cut.heal().unwrap());
+    Ok(())
+}
+
+#[netns_test]
+fn nodes_that_join_hear_both_sides_and_can_be_cut_too() -> netns_test::Result<()> {
+    let mut net = topology();
+    let switch = net.switch("switch");
+    let [a, b] = ["a", "b"].map(|name| net.host(name));
+    net.link(a, switch);
+    net.link(b, switch);
+    let mut lab = net.build()?;
+    lab.partition(&[a], &[b])?;
+    let [late, latest] = ["late", "latest"].map(|name| net.host(name));
+    net.link(late, switch);
+    net.link(latest, switch);
+    lab.extend(&net)?;
+    let members = [a, b, late].map(|node| Member::new(&lab, node));
+    let counts = members[2].call("to both sides");
+    members[0].hears("to both sides", counts);
+    members[1].hears("to both sides", counts);
+    members[0].call("of one side");
+    members[2].hears("of one side", counts);
+    // The next that the other side hears.
+    members[2].write(&members[1], "to one");
+    members[1].hears("to one", [1, 1]);
+    drop(members);
+    lab.partition(&[late], &[a])?;
+    check_cut(&lab, [late, a, latest], || lab.heal().unwrap());
     Ok(())
 }
 

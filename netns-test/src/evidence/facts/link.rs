@@ -51,6 +51,19 @@ impl Way {
         self.lost.saturating_add(self.dropped_by_rule).saturating_add(self.dropped_by_queue)
     }
 
+    /// Returns the packets that have not passed in words, by what has stopped them; none if all
+    /// have.
+    pub(crate) fn stopped(&self) -> Vec<String> {
+        let parts = [
+            (self.lost, "lost"),
+            (self.dropped_by_rule, "dropped by a rule"),
+            (self.dropped_by_queue, "dropped by the full queue"),
+            (self.waiting, if self.is_held { "held" } else { "delayed or queued" }),
+        ];
+        let parts = parts.iter().filter(|(count, _)| *count > 0);
+        parts.map(|(count, what)| format!("{count} {what}")).collect()
+    }
+
     /// Returns it as numbers, without its place. `protocol` is the number of the last one's.
     #[cfg(any(feature = "lab", test))]
     pub(crate) fn to_numbers(&self, protocol: u8) -> [u64; NUMBERS] {

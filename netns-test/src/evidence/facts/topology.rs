@@ -42,6 +42,9 @@ facts! {
         name: String,
         /// Positions of its nodes in [`LabFacts::nodes`], and names of the interfaces there.
         ends: Vec<LabEnd>,
+        /// Impairments of the direction from the first end, and of the other one, as they are from
+        /// now on: `delay 20ms, loss 1%`. There are none for a direct veth pair.
+        impairments: Vec<String>,
     }
 }
 
@@ -50,6 +53,26 @@ facts! {
     struct LabEnd {
         node: u32,
         interface: String,
+    }
+}
+
+facts! {
+    /// The impairments of a link that were changed.
+    struct LinkImpairments {
+        /// Number of the lab.
+        lab: u32,
+        /// Position of the link in [`LabFacts::links`].
+        link: u32,
+        impairments: Vec<String>,
+    }
+}
+
+impl LinkImpairments {
+    /// Puts them in the place of those of the link.
+    pub(crate) fn apply(self, labs: &mut [LabFacts]) {
+        let mut own = labs.iter_mut().filter(|lab| lab.number == self.lab);
+        let link = own.next().and_then(|lab| lab.links.get_mut(self.link as usize));
+        link.into_iter().for_each(|link| link.impairments.clone_from(&self.impairments));
     }
 }
 

@@ -207,6 +207,7 @@ impl<'a> Evidence<'a> {
                 Some(Record::Look) => self.is_look_wanted = true,
                 Some(Record::Artifacts) => self.has_artifacts = true,
                 Some(Record::Link(link)) => self.links.add(link),
+                Some(Record::Impairments(link)) => link.apply(&mut self.labs),
                 None => self.gap("a record of the test's log cannot be read"),
             }
         }

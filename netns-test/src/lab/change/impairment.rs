@@ -1,6 +1,7 @@
 //! Changes of the impairments of a link that is in use.
 
 use crate::error::{Failure, Result, located};
+use crate::lab::fabric::described;
 use crate::lab::impair::emulated::EmulatedLink;
 use crate::lab::impair::passage::{Departure, Direction, Nanos};
 use crate::lab::plan::diff;
@@ -135,13 +136,15 @@ impl Link {
 
     fn set_ways(&self, ways: [Option<&OneWay>; 2], given: &Impairment) -> Result<()> {
         let plans = self.planned(ways)?;
-        self.model("impair", |model, now, _| {
+        let now = self.model("impair", |model, now, _| {
             for (direction, plan) in Direction::BOTH.into_iter().zip(plans) {
                 if let Some(plan) = plan {
                     model.set(direction, plan, now);
                 }
             }
+            Direction::BOTH.map(|direction| model.plan(direction).clone())
         })?;
+        described::describe_impairments(self.fabric(), self.position(), &now);
         self.note(&format!("impaired: {given}"));
         Ok(())
     }

@@ -4,21 +4,37 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::evidence::facts::event::{Event, EventKind};
-use crate::evidence::facts::topology::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
+use crate::evidence::facts::topology::{
+    LabEnd, LabFacts, LabInterface, LabLink, LabNode, LinkImpairments,
+};
 use crate::evidence::log;
 use crate::evidence::record::{Networks, NodeNetwork, Record};
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::node::Made;
 use crate::lab::fabric::state::Fabric;
+use crate::lab::impair::emulated::EmulatedLink;
+use crate::lab::impair::passage::Direction;
+use crate::lab::plan::impairment::ImpairmentPlan;
 use crate::lab::plan::{InterfaceKind, NodePlan, Plan};
 use crate::lab::topology::NodeKind;
 use crate::sys::fds;
 
 /// Describes a lab that was built, extended or changed.
 pub(crate) fn describe(fabric: &Fabric) {
-    log::append(|| Record::Lab(facts(fabric.number, &fabric.plan, &fabric.links.lock())));
+    log::append(|| {
+        let impairments = impairments(fabric);
+        Record::Lab(facts((fabric.number, &fabric.plan), &fabric.links.lock(), impairments))
+    });
     // The flight recorder has begun when the test goes on.
     log::settle();
+}
+
+/// Describes the impairments of a link that were changed.
+pub(crate) fn describe_impairments(fabric: &Fabric, link: usize, plans: &[ImpairmentPlan; 2]) {
+    log::append(|| {
+        let impairments = plans.iter().map(ToString::to_string).collect();
+        Record::Impairments(LinkImpairments { lab: fabric.number, link: link as u32, impairments })
+    });
 }
 
 /// Makes init hold the networks of the nodes of a lab that has changed.
@@ -76,12 +92,31 @@ fn release() {
     log::report(|| Record::Networks(Networks::default()));
 }
 
-fn facts(number: u32, plan: &Plan, ends: &[[End; 2]]) -> LabFacts {
+/// Returns the impairments of the links that have some now, with the positions of these.
+fn impairments(fabric: &Fabric) -> Vec<(usize, Vec<String>)> {
+    let texts = |model: &mut EmulatedLink| {
+        Direction::BOTH.iter().map(|way| model.plan(*way).to_string()).collect()
+    };
+    let visited = fabric.hub.as_ref().and_then(|hub| hub.visit(texts).ok());
+    visited.unwrap_or_default()
+}
+
+fn facts(
+    (number, plan): (u32, &Plan),
+    ends: &[[End; 2]],
+    impairments: Vec<(usize, Vec<String>)>,
+) -> LabFacts {
+    let mut impairments = impairments.into_iter().peekable();
     let nodes = plan.nodes().iter().map(node).collect();
     let links = ends.iter().enumerate().map(|(at, ends)| {
         let ends =
             ends.iter().map(|end| LabEnd { node: end.node as u32, interface: end.name.clone() });
-        LabLink { name: plan.link_name(at), ends: ends.collect() }
+        let impairments = impairments.next_if(|(link, _)| *link == at).map(|(_, texts)| texts);
+        LabLink {
+            name: plan.link_name(at),
+            ends: ends.collect(),
+            impairments: impairments.unwrap_or_default(),
+        }
     });
     LabFacts { number, nodes, links: links.collect() }
 }

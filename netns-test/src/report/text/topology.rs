@@ -1,5 +1,7 @@
 //! The part of a lab that a failure is about, one link a line. Pure.
 
+mod impairments;
+
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -23,7 +25,12 @@ const MOST_ADDRESSES: usize = 2;
 pub(crate) fn section(facts: &Facts, concern: &Concern) -> Section {
     let Some(lab) = facts.lab() else { return Section::default() };
     let links = chosen(lab, concern);
-    let mut rows: Vec<String> = links.iter().flat_map(|link| rows(facts, lab, link)).collect();
+    let of_link = |at: &usize| {
+        let mut all = rows(facts, lab, &lab.links[*at]);
+        all.extend(impairments::rows(facts, lab, *at));
+        all
+    };
+    let mut rows: Vec<String> = links.iter().flat_map(of_link).collect();
     let left = lab.links.len() - links.len();
     let alone = lab.nodes.iter().enumerate().filter(|(at, node)| {
         let is_concerned = concern.nodes.contains(&node.name) || lab.nodes.len() <= SMALL;
@@ -37,10 +44,10 @@ pub(crate) fn section(facts: &Facts, concern: &Concern) -> Section {
     Section { title: "Lab".into(), rows, least: 4, rank: Rank::Topology }
 }
 
-/// Chooses links: all of a small lab, else those between the nodes concerned.
-fn chosen<'a>(lab: &'a LabFacts, concern: &Concern) -> Vec<&'a LabLink> {
+/// Chooses links by their positions: all of a small lab, else those between the nodes concerned.
+fn chosen(lab: &LabFacts, concern: &Concern) -> Vec<usize> {
     if lab.links.len() <= SMALL {
-        return lab.links.iter().collect();
+        return (0..lab.links.len()).collect();
     }
     let place = |name: &String| lab.nodes.iter().position(|node| node.name == *name);
     let nodes: Vec<usize> = concern.nodes.iter().filter_map(place).collect();
@@ -57,7 +64,7 @@ fn chosen<'a>(lab: &'a LabFacts, concern: &Concern) -> Vec<&'a LabLink> {
         links.extend((0..lab.links.len()).filter(|&at| touches(&lab.links[at])));
     }
     links.truncate(MOST);
-    links.into_iter().map(|at| &lab.links[at]).collect()
+    links
 }
 
 /// Returns the links of a shortest path between two nodes; none if there is no path.
@@ -212,7 +219,11 @@ mod tests {
     fn chain(nodes: u32) -> LabFacts {
         let node = |at| LabNode { name: format!("n{at}"), ..LabNode::default() };
         let end = |node| LabEnd { node, interface: "eth0".into() };
-        let link = |at| LabLink { name: format!("l{at}"), ends: vec![end(at), end(at + 1)] };
+        let link = |at| LabLink {
+            name: format!("l{at}"),
+            ends: vec![end(at), end(at + 1)],
+            ..LabLink::default()
+        };
         LabFacts {
             number: 1,
             nodes: (0..nodes).map(node).collect(),
@@ -227,7 +238,7 @@ mod tests {
         assert_eq!(path(&lab, 6, 3), [5, 4, 3]);
         let concern = Concern { nodes: vec!["n9".into(), "n7".into()], targets: vec![] };
         let names: Vec<&str> =
-            chosen(&lab, &concern).iter().map(|link| link.name.as_str()).collect();
+            chosen(&lab, &concern).iter().map(|at| lab.links[*at].name.as_str()).collect();
         assert_eq!(names, ["l8", "l7"]);
         assert_eq!(chosen(&chain(3), &Concern::default()).len(), 2);
         assert_eq!(chosen(&lab, &Concern::default()).len(), 0);

@@ -205,15 +205,7 @@ impl Link {
 
 /// Returns the counters in words.
 fn counted(way: &Way) -> String {
-    let parts = [
-        (way.lost, "lost"),
-        (way.dropped_by_rule, "dropped by a rule"),
-        (way.dropped_by_queue, "dropped by the full queue"),
-        (way.waiting, if way.is_held { "held" } else { "delayed or queued" }),
-    ];
-    let parts = parts.iter().filter(|(count, _)| *count > 0);
-    let parts: Vec<String> = parts.map(|(count, what)| format!("{count} {what}")).collect();
-    format!("packets in that direction: {} in all, {}", way.received, parts.join(", "))
+    format!("packets in that direction: {} in all, {}", way.received, way.stopped().join(", "))
 }
 
 #[cfg(test)]

@@ -54,7 +54,11 @@ fn lab() -> LabFacts {
     LabFacts {
         number: 1,
         nodes: vec![node("client", "10.0.0.1"), node("server", "10.0.0.2")],
-        links: vec![LabLink { name: "lan".into(), ends: vec![end(0), end(1)] }],
+        links: vec![LabLink {
+            name: "lan".into(),
+            ends: vec![end(0), end(1)],
+            ..LabLink::default()
+        }],
     }
 }
 
@@ -368,7 +372,11 @@ fn a_flood_of_facts_is_cut() {
     let mut lab = lab();
     lab.nodes.extend((0..MANY).map(|at| LabNode { name: format!("n{at}"), ..LabNode::default() }));
     let end = |node| LabEnd { node, interface: "eth0".into() };
-    let link = |at| LabLink { name: format!("l{at}"), ends: vec![end(at), end(at + 1)] };
+    let link = |at| LabLink {
+        name: format!("l{at}"),
+        ends: vec![end(at), end(at + 1)],
+        ..LabLink::default()
+    };
     lab.links.extend((0..MANY).map(link));
     facts.labs.push(lab);
     let look = &mut facts.looks[0];

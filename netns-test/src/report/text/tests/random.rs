@@ -206,7 +206,11 @@ impl Source {
                 kind: own.text(),
                 interfaces: own.list(3, interface),
             }),
-            links: self.list(most, |own| LabLink { name: own.name(), ends: own.list(3, end) }),
+            links: self.list(most, |own| LabLink {
+                name: own.name(),
+                ends: own.list(3, end),
+                impairments: own.list(3, Self::text),
+            }),
         }
     }
 
