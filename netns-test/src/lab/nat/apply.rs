@@ -1,17 +1,16 @@
 //! Applies the rules of a node, and reads back what the kernel has.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
-
 use crate::error::Failure;
-use crate::lab::nat::judge::Judge;
+use crate::lab::nat::firewall::judge::Judge;
+use crate::lab::nat::forget;
 use crate::lab::nat::model::{FirewallCounter, NatMapping, NatProtocol};
 use crate::lab::nat::ruleset::{self, Existing, TABLE};
 use crate::lab::nat::sets::Names;
-use crate::lab::nat::timeouts;
+use crate::lab::nat::sysctls;
 use crate::lab::plan::NodePlan;
 use crate::netlink::conntrack;
+use crate::netlink::nft::Nft;
 use crate::netlink::nft::list::ElementThere;
-use crate::netlink::nft::{Batch, Nft};
 
 /// Replaces all NATs and the firewall of a node by those of its plan, or removes them if it has
 /// none. The old rules are valid until the new ones are, and one error leaves all as it was.
@@ -21,20 +20,42 @@ use crate::netlink::nft::{Batch, Nft};
 pub(crate) fn apply(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
     on(&node.name, || {
         let there = existing(nft)?;
-        ruleset::batch(node, &there).commit(nft)
-    })?;
-    // The files exist since the rules use the kernel's table of connections.
-    timeouts::write(node)
+        sysctls::write(Some(node), &there, false)?;
+        ruleset::batch(node, &there).commit(nft)?;
+        // The files exist since the rules use the kernel's table of connections.
+        sysctls::write(Some(node), &there, true)?;
+        match there.chains.is_empty() || ruleset::has_rules(node) {
+            true => Ok(()),
+            // Nothing follows these flows any more: later they would be what they were now.
+            false => conntrack::flush(nft),
+        }
+    })
+}
+
+/// Applies the NATs and the firewall of a running node in place of those `before`. If addresses
+/// and ports are translated in another way, all mappings are forgotten, else only what contradicts
+/// new forwarded ports. Flows that a new firewall does not let pass end.
+pub(crate) fn replace(nft: &mut Nft, [before, after]: [&NodePlan; 2]) -> Result<(), Failure> {
+    apply(nft, after)?;
+    if !forget::translate_alike(&before.nats, &after.nats) {
+        flush(nft, after)?;
+    } else if before.nats != after.nats {
+        on(&after.name, || forget::contradicting(nft, [before, after]))?;
+    }
+    if before.firewall != after.firewall { end_denied(nft, after) } else { Ok(()) }
 }
 
 /// Removes all rules from the network of the node `name`.
 pub(crate) fn remove(nft: &mut Nft, name: &str) -> Result<(), Failure> {
-    on(name, || ruleset::removal().commit(nft))
+    on(name, || {
+        let there = existing(nft)?;
+        ruleset::removal().commit(nft)?;
+        sysctls::write(None, &there, false)
+    })
 }
 
-/// Forgets the flows that the firewall of a node would not let pass as it is now. Their next
-/// packets are the first ones of new flows.
-pub(crate) fn end_denied(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
+/// Forgets the flows that the firewall of a node would not let pass as it is now.
+fn end_denied(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
     let Some(judge) = Judge::of(node) else { return Ok(()) };
     on(&node.name, || {
         let flows = conntrack::flows(nft)?;
@@ -47,13 +68,8 @@ pub(crate) fn end_denied(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> 
 /// stay.
 pub(crate) fn flush(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
     on(&node.name, || {
-        let there = existing(nft)?;
-        let is_there = |name: &String| there.sets.iter().any(|set| set.name == *name);
-        let mut batch = Batch::new(TABLE);
-        let names = (0..node.nats.len()).flat_map(|index| Names::of(index).dynamic());
-        names.filter(is_there).for_each(|name| batch.flush_set(&name));
-        batch.commit(nft)?;
-        conntrack::flush(nft)
+        let sets: Vec<String> = nft.sets(TABLE)?.into_iter().map(|one| one.name).collect();
+        forget::all(nft, node, &sets)
     })
 }
 
@@ -101,21 +117,13 @@ fn existing(nft: &mut Nft) -> Result<Existing, Failure> {
     Ok(Existing { chains: nft.chains(TABLE)?, sets: nft.sets(TABLE)? })
 }
 
-/// Parses an element of the map of external endpoints: address, protocol, port, to address, port.
 fn mapping(interface: &str, element: &ElementThere) -> Option<NatMapping> {
-    let (address, rest) = element.key.split_first_chunk::<4>()?;
-    let protocol = NatProtocol::of_number(*rest.first()?)?;
-    let port = rest.get(4..6)?;
-    let (inside, inside_port) = element.data.split_first_chunk::<4>()?;
-    let endpoint = |address: [u8; 4], port: &[u8]| {
-        let port = u16::from_be_bytes([*port.first()?, *port.get(1)?]);
-        Some(SocketAddrV4::new(Ipv4Addr::from(address), port))
-    };
+    let (protocol, outside, inside) = forget::endpoints(element)?;
     Some(NatMapping {
         interface: interface.to_owned(),
-        protocol,
-        inside: endpoint(*inside, inside_port)?,
-        outside: endpoint(*address, port)?,
+        protocol: NatProtocol::of_number(protocol)?,
+        inside,
+        outside,
         expires: element.expires,
     })
 }

@@ -7,16 +7,16 @@
 mod apply;
 mod filter;
 mod firewall;
+mod forget;
 mod ipv6;
-mod judge;
 mod learn;
 pub(crate) mod model;
 mod ruleset;
 mod sets;
-mod timeouts;
+mod sysctls;
 mod translate;
 mod zones;
 
 pub(crate) use crate::lab::nat::apply::{
-    apply, end_denied, firewall_counters, flush, mappings, remove,
+    apply, firewall_counters, flush, mappings, remove, replace,
 };

@@ -104,6 +104,10 @@ impl Net {
         self.nft(|nft| nat::apply(nft, node))
     }
 
+    pub(crate) fn replace(&self, rules: [&NodePlan; 2]) {
+        self.nft(|nft| nat::replace(nft, rules)).unwrap();
+    }
+
     pub(crate) fn nft<T: Send>(&self, work: impl FnOnce(&mut Nft) -> T + Send) -> T {
         within(&self.router, || work(&mut Nft::open().unwrap()))
     }
@@ -240,6 +244,10 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(std::time::Instant::now() < end, "{what} within {LIMIT:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+pub(crate) fn read(name: &str) -> String {
+    std::fs::read_to_string(format!("/proc/sys/net/{name}")).unwrap().trim_end().to_owned()
 }
 
 pub(crate) fn write(name: &str, value: &str) {

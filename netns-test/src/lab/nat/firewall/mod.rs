@@ -1,5 +1,7 @@
 //! Rules of a firewall.
 
+pub(in crate::lab::nat) mod judge;
+
 use std::net::IpAddr;
 
 use crate::lab::plan::nat::{FirewallPlan, FirewallRulePlan};
@@ -18,6 +20,9 @@ const ICMPV6: u8 = 58;
 const ERRORS: [(u8, u8, &[u8]); 2] = [(4, ICMP, &[3, 11, 12]), (6, ICMPV6, &[1, 2, 3, 4])];
 /// Types of ICMPv6 that neighbours use: discovery, and membership of groups.
 const NEIGHBOURS: [u8; 8] = [130, 131, 132, 133, 134, 135, 136, 143];
+
+/// Mark of flows that a rule rejects: the answer to a packet is of the packet's flow.
+pub(super) const REJECTED: u32 = 0x4000_0000;
 
 const INWARD: &str = "firewall-in";
 const OUTWARD: &str = "firewall-out";
@@ -230,7 +235,8 @@ fn end(batch: &mut Batch, chain: &str, start: &Rule, action: FirewallAction) {
         FirewallAction::Allow => batch.rule(chain, &start.clone().counted().accept()),
         FirewallAction::Drop => batch.rule(chain, &start.clone().counted().drop()),
         FirewallAction::Reject => {
-            batch.rule(chain, &start.clone().protocol(TCP).counted().reject(true));
+            let tcp = start.clone().protocol(TCP).counted();
+            batch.rule(chain, &tcp.set_mark(REJECTED).reject(true));
             batch.rule(chain, &start.clone().counted().reject(false));
         }
     }

@@ -15,7 +15,7 @@ const QUERIES: [u8; 2] = [1, 58];
 
 /// A firewall on its node.
 #[derive(Debug)]
-pub(super) struct Judge<'a> {
+pub(in crate::lab::nat) struct Judge<'a> {
     node: &'a NodePlan,
     wall: &'a FirewallPlan,
     fib: Fib,
@@ -23,13 +23,13 @@ pub(super) struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     /// Returns none for a node without a firewall.
-    pub(super) fn of(node: &'a NodePlan) -> Option<Self> {
+    pub(in crate::lab::nat) fn of(node: &'a NodePlan) -> Option<Self> {
         let wall = node.firewall.as_ref()?;
         Some(Self { node, wall, fib: solve::fib(node) })
     }
 
     /// Returns whether the firewall lets the first packet of a flow pass.
-    pub(super) fn passes(&self, flow: &FlowThere) -> bool {
+    pub(in crate::lab::nat) fn passes(&self, flow: &FlowThere) -> bool {
         // As firewalls see them: before the source and after the destination was translated.
         let (from, to) = (flow.original.from, flow.reply.from);
         let Some(direction) = self.direction(from.ip(), to.ip()) else { return true };
