@@ -4,7 +4,7 @@
 
 use crate::error::Failure;
 use crate::lab::fabric::on_thread;
-use crate::lab::nat;
+use crate::lab::nat::{self, Running};
 use crate::lab::plan::NodePlan;
 use crate::netlink::nft::Nft;
 use crate::sys::ns::ns_set::Place;
@@ -18,8 +18,12 @@ pub(crate) fn apply(node: &NodePlan, place: &Place) -> Result<(), Failure> {
 }
 
 /// Replaces the NATs and the firewall of a running node, all at once.
-pub(crate) fn replace(rules: [&NodePlan; 2], place: &Place) -> Result<(), Failure> {
-    on(place, &rules[1].name, |nft| nat::replace(nft, rules))
+pub(crate) fn replace(
+    rules: [&NodePlan; 2],
+    place: &Place,
+    running: &Running,
+) -> Result<(), Failure> {
+    on(place, &rules[1].name, |nft| nat::replace(nft, rules, running))
 }
 
 /// Removes all that this module has added to a network, which errors call `name`.

@@ -1,14 +1,16 @@
 //! Applies the rules of a node, and reads back what the kernel has.
 
+use std::net::{IpAddr, SocketAddr};
+
 use crate::error::Failure;
 use crate::lab::nat::firewall::judge::Judge;
 use crate::lab::nat::forget;
 use crate::lab::nat::model::{FirewallCounter, NatMapping, NatProtocol};
 use crate::lab::nat::ruleset::{self, Existing, TABLE};
-use crate::lab::nat::sets::Names;
+use crate::lab::nat::sets::{self, Names};
 use crate::lab::nat::sysctls;
 use crate::lab::plan::NodePlan;
-use crate::netlink::conntrack;
+use crate::netlink::conntrack::{self, FlowThere};
 use crate::netlink::nft::Nft;
 use crate::netlink::nft::list::ElementThere;
 
@@ -32,17 +34,47 @@ pub(crate) fn apply(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
     })
 }
 
+/// State of a running node and its network besides their plan.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Running {
+    /// Addresses that the node has.
+    pub(crate) own: Vec<IpAddr>,
+    /// Open TCP connections of all nodes: client and server. One of which it is not known who
+    /// opened it is in both orders.
+    pub(crate) open: Vec<[SocketAddr; 2]>,
+}
+
 /// Applies the NATs and the firewall of a running node in place of those `before`. If addresses
 /// and ports are translated in another way, all mappings are forgotten, else only what contradicts
 /// new forwarded ports. Flows that a new firewall does not let pass end.
-pub(crate) fn replace(nft: &mut Nft, [before, after]: [&NodePlan; 2]) -> Result<(), Failure> {
+pub(crate) fn replace(
+    nft: &mut Nft,
+    [before, after]: [&NodePlan; 2],
+    running: &Running,
+) -> Result<(), Failure> {
+    let judge = Judge::of(after, &running.own);
+    // Without rules, conntrack has followed no connections.
+    if !ruleset::has_rules(before) && after.nats.is_empty() {
+        let open = running.open.iter();
+        let is_admitted = |[from, to]: &&[SocketAddr; 2]| {
+            judge.as_ref().is_some_and(|judge| judge.passes(sets::TCP, *from, *to))
+        };
+        on(&after.name, || {
+            open.filter(is_admitted).try_for_each(|ends| conntrack::add_open(nft, *ends))
+        })?;
+    }
     apply(nft, after)?;
     if !forget::translate_alike(&before.nats, &after.nats) {
         flush(nft, after)?;
     } else if before.nats != after.nats {
         on(&after.name, || forget::contradicting(nft, [before, after]))?;
     }
-    if before.firewall != after.firewall { end_denied(nft, after) } else { Ok(()) }
+    match judge {
+        Some(judge) if before.firewall != after.firewall => {
+            on(&after.name, || end_denied(nft, &judge))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Removes all rules from the network of the node `name`.
@@ -54,14 +86,14 @@ pub(crate) fn remove(nft: &mut Nft, name: &str) -> Result<(), Failure> {
     })
 }
 
-/// Forgets the flows that the firewall of a node would not let pass as it is now.
-fn end_denied(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
-    let Some(judge) = Judge::of(node) else { return Ok(()) };
-    on(&node.name, || {
-        let flows = conntrack::flows(nft)?;
-        let mut denied = flows.iter().filter(|flow| !judge.passes(flow));
-        denied.try_for_each(|flow| conntrack::forget(nft, flow))
-    })
+/// Forgets the flows that a firewall would not let pass as it is now.
+fn end_denied(nft: &mut Nft, judge: &Judge<'_>) -> Result<(), Failure> {
+    // As firewalls see them: before the source and after the destination was translated.
+    let passes =
+        |flow: &FlowThere| judge.passes(flow.protocol, flow.original.from, flow.reply.from);
+    let flows = conntrack::flows(nft)?;
+    let mut denied = flows.iter().filter(|flow| !passes(flow));
+    denied.try_for_each(|flow| conntrack::forget(nft, flow))
 }
 
 /// Forgets all mappings and flows of a node, as a restart of the router does. Rules and counters

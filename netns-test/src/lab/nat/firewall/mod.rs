@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use crate::lab::plan::nat::{FirewallPlan, FirewallRulePlan};
 use crate::lab::topology::nat::model::{FirewallAction, FirewallDirection};
 use crate::netlink::nft::expression::Header;
-use crate::netlink::nft::rule::{ESTABLISHED, RELATED};
+use crate::netlink::nft::rule::{ESTABLISHED, INVALID, RELATED};
 use crate::netlink::nft::{Batch, Element, Hook, Kind, Rule, Set};
 
 /// Numbers of protocols.
@@ -161,6 +161,13 @@ impl Wall<'_> {
 
     /// Adds the rules of a direction, and its default.
     fn add_rules(&self, batch: &mut Batch, chain: &str, direction: FirewallDirection) {
+        let (number, word) = match direction {
+            FirewallDirection::Out => (0, "out"),
+            FirewallDirection::In => (1, "in"),
+        };
+        // Else a rule would decide about each segment of it alone.
+        let rule = self.rule(&format!("drop {word} tcp of no connection")).protocol(TCP);
+        batch.rule(chain, &rule.state(INVALID).counted().drop());
         for (index, rule) in self.plan.rules.iter().enumerate() {
             if rule.direction != direction {
                 continue;
@@ -169,10 +176,6 @@ impl Wall<'_> {
                 end(batch, chain, &start, rule.action);
             }
         }
-        let (number, word) = match direction {
-            FirewallDirection::Out => (0, "out"),
-            FirewallDirection::In => (1, "in"),
-        };
         let action = self.plan.defaults[number];
         let verb = match action {
             FirewallAction::Allow => return,

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::addr::cidr::{Cidr, Subnet};
 use crate::error::Failure;
-use crate::lab::nat;
 use crate::lab::nat::model::{FirewallCounter, NatMapping};
+use crate::lab::nat::{self, Running};
 use crate::lab::plan::NodePlan;
 use crate::lab::plan::nat::{FirewallPlan, NatPlan, NatTimeouts};
 use crate::lab::tests::engine::net::{LIMIT, ask, network, within};
@@ -105,7 +105,7 @@ impl Net {
     }
 
     pub(crate) fn replace(&self, rules: [&NodePlan; 2]) {
-        self.nft(|nft| nat::replace(nft, rules)).unwrap();
+        self.nft(|nft| nat::replace(nft, rules, &Running::default())).unwrap();
     }
 
     pub(crate) fn nft<T: Send>(&self, work: impl FnOnce(&mut Nft) -> T + Send) -> T {
