@@ -182,6 +182,36 @@ fn a_pool_of_external_addresses_comes_and_goes() -> netns_test::Result<()> {
     Ok(())
 }
 
+/// Also after an error: addresses that a program has added or removed are as it has left them.
+#[netns_test]
+fn external_addresses_of_programs_stay() -> netns_test::Result<()> {
+    let (net, home) = home::net(Some(Nat::home()));
+    let lab = net.build()?;
+    let [own, other] = ["203.0.113.50", "203.0.113.51"];
+    let addresses = || -> netns_test::Result<Vec<String>> {
+        let snapshot = lab.snapshot()?;
+        let all = &snapshot[home.home].interface("eth1").unwrap().addresses;
+        let of_ipv4 = all.iter().map(ToString::to_string).filter(|one| !one.contains(':'));
+        Ok(of_ipv4.skip(1).collect())
+    };
+    let wan = lab[home.home].interface(home.wan);
+    wan.add_addr(format!("{own}/32"))?;
+    lab[home.home].set_nat(Nat::home().pool([own, other].map(|one| one.parse().unwrap())))?;
+    assert_eq!(addresses()?, [format!("{own}/32"), format!("{other}/32")]);
+    wan.remove_addr(format!("{own}/32"))?;
+    // The server would get a route to the inside, but cannot reach the router.
+    let server = lab[home.server].interface(home.wan);
+    let of_server = format!("{}/24", lab[home.server].ipv4());
+    server.remove_addr(&*of_server)?;
+    let error = lab[home.home].remove_nat().unwrap_err().to_string();
+    assert!(error.contains("server"), "{error}");
+    assert_eq!(addresses()?, [format!("{other}/32")]);
+    server.add_addr(&*of_server)?;
+    lab[home.home].remove_nat()?;
+    assert_eq!(addresses()?, [""; 0]);
+    Ok(())
+}
+
 #[netns_test]
 fn a_firewall_is_set_counts_and_goes() -> netns_test::Result<()> {
     let (net, home) = home::net(Some(Nat::home()));

@@ -3,6 +3,7 @@
 
 mod behaviour;
 mod changes;
+mod connections;
 mod handles;
 mod home;
 mod ipv6;

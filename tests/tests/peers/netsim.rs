@@ -62,10 +62,12 @@ mod loss {
 }
 
 mod nat {
-    use netns_test::lab::Nat;
+    use std::io::ErrorKind;
+
+    use netns_test::lab::{Firewall, FirewallAction, Nat};
     use netns_test::netns_test;
 
-    use crate::net::both;
+    use crate::net::{PATIENCE, both};
     use crate::packets::World;
 
     #[netns_test]
@@ -75,6 +77,18 @@ mod nat {
         let [_near, far] = ends.connection();
         assert_eq!(far.peer_addr().unwrap().ip(), world.external());
         ends.upload(100_000);
+    }
+
+    /// A router that rejects what was not asked for.
+    #[netns_test]
+    fn nat_tcp_reset() -> netns_test::Result<()> {
+        let world = World::new(Nat::home());
+        let firewall = Firewall::new().default_in(FirewallAction::Reject);
+        world.lab[world.home].set_firewall(firewall)?;
+        let to_router = both(&world.lab, world.b, world.home)[0];
+        let refused = to_router.connect((world.external(), 5000).into(), PATIENCE).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+        Ok(())
     }
 }
 

@@ -4,9 +4,8 @@
 
 use crate::error::Failure;
 use crate::lab::fabric::on_thread;
-use crate::lab::nat;
+use crate::lab::nat::{self, Running};
 use crate::lab::plan::NodePlan;
-use crate::lab::plan::nat::NatPlan;
 use crate::netlink::nft::Nft;
 use crate::sys::ns::ns_set::Place;
 
@@ -18,23 +17,18 @@ pub(crate) fn apply(node: &NodePlan, place: &Place) -> Result<(), Failure> {
     }
 }
 
-/// Replaces the NATs and the firewall of a node, all at once. If addresses and ports are to be
-/// translated in another way, all mappings are forgotten. Flows that a new firewall does not let
-/// pass end.
-pub(crate) fn replace([before, after]: [&NodePlan; 2], place: &Place) -> Result<(), Failure> {
-    let translates_anew = translates_anew([before, after]);
-    on(place, &after.name, |nft| {
-        nat::apply(nft, after)?;
-        if translates_anew {
-            nat::flush(nft, after)?;
-        }
-        if before.firewall != after.firewall { nat::end_denied(nft, after) } else { Ok(()) }
-    })
+/// Replaces the NATs and the firewall of a running node, all at once.
+pub(crate) fn replace(
+    rules: [&NodePlan; 2],
+    place: &Place,
+    running: &Running,
+) -> Result<(), Failure> {
+    on(place, &rules[1].name, |nft| nat::replace(nft, rules, running))
 }
 
 /// Returns whether the NATs of a node translate in another way than before.
 pub(crate) fn translates_anew([before, after]: [&NodePlan; 2]) -> bool {
-    !before.nats.iter().map(translation).eq(after.nats.iter().map(translation))
+    !nat::translate_alike(&before.nats, &after.nats)
 }
 
 /// Removes all that this module has added to a network, which errors call `name`.
@@ -54,9 +48,4 @@ pub(crate) fn on<T: Send>(
     work: impl FnOnce(&mut Nft) -> Result<T, Failure> + Send,
 ) -> Result<T, Failure> {
     on_thread::within(place, name, || work(&mut Nft::open()?))
-}
-
-/// Returns a NAT without what leaves mappings as they are.
-fn translation(nat: &NatPlan) -> NatPlan {
-    NatPlan { forwards: Vec::new(), port_mapping: None, ..nat.clone() }
 }

@@ -1,16 +1,17 @@
 //! Applies the rules of a node, and reads back what the kernel has.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use crate::error::Failure;
-use crate::lab::nat::judge::Judge;
+use crate::lab::nat::firewall::judge::Judge;
+use crate::lab::nat::forget;
 use crate::lab::nat::model::{FirewallCounter, LeasedPort, NatMapping, NatProtocol};
 use crate::lab::nat::ruleset::{self, Existing, TABLE};
-use crate::lab::nat::sets::{Names, number};
-use crate::lab::nat::timeouts;
+use crate::lab::nat::sets::{self, Names, number};
+use crate::lab::nat::sysctls;
 use crate::lab::plan::NodePlan;
 use crate::lab::topology::Transport;
-use crate::netlink::conntrack;
+use crate::netlink::conntrack::{self, FlowThere};
 use crate::netlink::nft::list::ElementThere;
 use crate::netlink::nft::{Batch, Element, Nft};
 
@@ -22,39 +23,86 @@ use crate::netlink::nft::{Batch, Element, Nft};
 pub(crate) fn apply(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
     on(&node.name, || {
         let there = existing(nft)?;
-        ruleset::batch(node, &there).commit(nft)
-    })?;
-    // The files exist since the rules use the kernel's table of connections.
-    timeouts::write(node)
+        sysctls::write(Some(node), &there, false)?;
+        ruleset::batch(node, &there).commit(nft)?;
+        // The files exist since the rules use the kernel's table of connections.
+        sysctls::write(Some(node), &there, true)?;
+        match there.chains.is_empty() || ruleset::has_rules(node) {
+            true => Ok(()),
+            // Nothing follows these flows any more: later they would be what they were now.
+            false => conntrack::flush(nft),
+        }
+    })
+}
+
+/// State of a running node and its network besides their plan.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Running {
+    /// Addresses that the node has.
+    pub(crate) own: Vec<IpAddr>,
+    /// Open TCP connections of all nodes: client and server. One of which it is not known who
+    /// opened it is in both orders.
+    pub(crate) open: Vec<[SocketAddr; 2]>,
+}
+
+/// Applies the NATs and the firewall of a running node in place of those `before`. If addresses
+/// and ports are translated in another way, all mappings are forgotten, else only what contradicts
+/// new forwarded ports. Flows that a new firewall does not let pass end.
+pub(crate) fn replace(
+    nft: &mut Nft,
+    [before, after]: [&NodePlan; 2],
+    running: &Running,
+) -> Result<(), Failure> {
+    let judge = Judge::of(after, &running.own);
+    // Without rules, conntrack has followed no connections.
+    if !ruleset::has_rules(before) && after.nats.is_empty() {
+        let open = running.open.iter();
+        let is_admitted = |[from, to]: &&[SocketAddr; 2]| {
+            judge.as_ref().is_some_and(|judge| judge.passes(sets::TCP, *from, *to))
+        };
+        on(&after.name, || {
+            open.filter(is_admitted).try_for_each(|ends| conntrack::add_open(nft, *ends))
+        })?;
+    }
+    apply(nft, after)?;
+    if !forget::translate_alike(&before.nats, &after.nats) {
+        flush(nft, after)?;
+    } else if before.nats != after.nats {
+        on(&after.name, || forget::contradicting(nft, [before, after]))?;
+    }
+    match judge {
+        Some(judge) if before.firewall != after.firewall => {
+            on(&after.name, || end_denied(nft, &judge))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Removes all rules from the network of the node `name`.
 pub(crate) fn remove(nft: &mut Nft, name: &str) -> Result<(), Failure> {
-    on(name, || ruleset::removal().commit(nft))
+    on(name, || {
+        let there = existing(nft)?;
+        ruleset::removal().commit(nft)?;
+        sysctls::write(None, &there, false)
+    })
 }
 
-/// Forgets the flows that the firewall of a node would not let pass as it is now. Their next
-/// packets are the first ones of new flows.
-pub(crate) fn end_denied(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
-    let Some(judge) = Judge::of(node) else { return Ok(()) };
-    on(&node.name, || {
-        let flows = conntrack::flows(nft)?;
-        let mut denied = flows.iter().filter(|flow| !judge.passes(flow));
-        denied.try_for_each(|flow| conntrack::forget(nft, flow))
-    })
+/// Forgets the flows that a firewall would not let pass as it is now.
+fn end_denied(nft: &mut Nft, judge: &Judge<'_>) -> Result<(), Failure> {
+    // As firewalls see them: before the source and after the destination was translated.
+    let passes =
+        |flow: &FlowThere| judge.passes(flow.protocol, flow.original.from, flow.reply.from);
+    let flows = conntrack::flows(nft)?;
+    let mut denied = flows.iter().filter(|flow| !passes(flow));
+    denied.try_for_each(|flow| conntrack::forget(nft, flow))
 }
 
 /// Forgets all mappings and flows of a node, as a restart of the router does. Rules and counters
 /// stay.
 pub(crate) fn flush(nft: &mut Nft, node: &NodePlan) -> Result<(), Failure> {
     on(&node.name, || {
-        let there = existing(nft)?;
-        let is_there = |name: &String| there.sets.iter().any(|set| set.name == *name);
-        let mut batch = Batch::new(TABLE);
-        let names = (0..node.nats.len()).flat_map(|index| Names::of(index).dynamic());
-        names.filter(is_there).for_each(|name| batch.flush_set(&name));
-        batch.commit(nft)?;
-        conntrack::flush(nft)
+        let sets: Vec<String> = nft.sets(TABLE)?.into_iter().map(|one| one.name).collect();
+        forget::all(nft, node, &sets)
     })
 }
 
@@ -162,21 +210,13 @@ fn leased_port(element: &ElementThere) -> Option<LeasedPort> {
     Some(LeasedPort { protocol, external_port, inside, expires: element.expires })
 }
 
-/// Parses an element of the map of external endpoints: address, protocol, port, to address, port.
 fn mapping(interface: &str, element: &ElementThere) -> Option<NatMapping> {
-    let (address, rest) = element.key.split_first_chunk::<4>()?;
-    let protocol = NatProtocol::of_number(*rest.first()?)?;
-    let port = rest.get(4..6)?;
-    let (inside, inside_port) = element.data.split_first_chunk::<4>()?;
-    let endpoint = |address: [u8; 4], port: &[u8]| {
-        let port = u16::from_be_bytes([*port.first()?, *port.get(1)?]);
-        Some(SocketAddrV4::new(Ipv4Addr::from(address), port))
-    };
+    let (protocol, outside, inside) = forget::endpoints(element)?;
     Some(NatMapping {
         interface: interface.to_owned(),
-        protocol,
-        inside: endpoint(*inside, inside_port)?,
-        outside: endpoint(*address, port)?,
+        protocol: NatProtocol::of_number(protocol)?,
+        inside,
+        outside,
         expires: element.expires,
         leased_by: None,
     })

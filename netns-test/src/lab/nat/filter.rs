@@ -1,5 +1,6 @@
 //! Which packets from outside a NAT lets in, and what never leaves it.
 
+use crate::lab::nat::firewall::REJECTED;
 use crate::lab::nat::sets::{ICMP, OneNat, TCP};
 use crate::lab::topology::nat::model::{Filtering, Ipv6Nat};
 use crate::netlink::nft::expression::{Flow, Header, Meta};
@@ -12,6 +13,8 @@ const PRIORITY: i32 = -10;
 pub(super) fn add(batch: &mut Batch, nats: &[OneNat<'_>]) {
     batch.base_chain("nat-forward", "filter", Hook::Forward, PRIORITY);
     batch.base_chain("nat-output", "filter", Hook::Output, PRIORITY);
+    let answer = Rule::new("nat: the answer of a firewall").mark(REJECTED);
+    batch.rule("nat-output", &answer.accept());
     for nat in nats {
         add_ipv6(batch, nat);
         add_ipv4(batch, nat);
@@ -90,7 +93,7 @@ fn add_ipv6(batch: &mut Batch, nat: &OneNat<'_>) {
 
 /// Packets to an external port without a mapping, on which the router itself does not listen, are
 /// not answered (RFC 5382, REQ-4): an answer would end the attempt of a peer, whose packet has come
-/// before that of the inside host.
+/// before that of the inside host. Those of a firewall's rule are: its flows are marked.
 fn add_silence(batch: &mut Batch, nat: &OneNat<'_>) {
     let out = |rule: Rule| rule.to(&nat.nat.outside);
     let back = |rule: Rule| rule.not_local(Local::SourceOfOut);

@@ -9,7 +9,7 @@ use crate::lab::nat::sets::{ICMP, MAPPED, OneNat, TCP, UDP, WITH_PORTS};
 use crate::lab::nat::zones::OWN;
 use crate::lab::topology::nat::model::Mapping;
 use crate::netlink::nft::expression::{Compare, Flow, Header, Meta, Register};
-use crate::netlink::nft::rule::{DESTINATION_NAT, Found, SOURCE_NAT};
+use crate::netlink::nft::rule::{DESTINATION_NAT, ESTABLISHED, Found, NEW, SOURCE_NAT};
 use crate::netlink::nft::{Batch, Hook, Rule};
 
 /// After the translation (100).
@@ -111,7 +111,8 @@ fn add_chain(batch: &mut Batch, nat: &OneNat<'_>, chain: &str, side: u8) {
         add(tcp, (TCP, time));
     }
     if side == 0 {
-        add(nat.rule("icmp"), (ICMP, times.icmp));
+        // Not an error, which is related to a flow of any protocol.
+        add(nat.rule("icmp").state(NEW | ESTABLISHED), (ICMP, times.icmp));
     }
 }
 

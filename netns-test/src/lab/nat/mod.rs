@@ -7,16 +7,17 @@
 mod apply;
 mod filter;
 mod firewall;
+mod forget;
 mod ipv6;
-mod judge;
 mod learn;
 pub(crate) mod model;
 mod ruleset;
 mod sets;
-mod timeouts;
+mod sysctls;
 mod translate;
 mod zones;
 
 pub(crate) use crate::lab::nat::apply::{
-    apply, end_denied, firewall_counters, flush, leases, mappings, remove, set_leases,
+    Running, apply, firewall_counters, flush, leases, mappings, remove, replace, set_leases,
 };
+pub(crate) use crate::lab::nat::forget::translate_alike;

@@ -5,10 +5,16 @@ use crate::lab::nat::sets::{self, OneNat};
 use crate::lab::nat::{filter, firewall, learn, translate, zones};
 use crate::lab::plan::NodePlan;
 use crate::netlink::nft::list::SetThere;
-use crate::netlink::nft::{Batch, Rule, Set};
+use crate::netlink::nft::{Batch, Hook, Rule, Set};
 
 /// Name of the table, of family `inet`.
 pub(crate) const TABLE: &str = "netns-test";
+
+/// Chain that drops what comes in, while mappings and flows are forgotten.
+const HOLD: &str = "hold";
+
+/// Before conntrack (-200), and the joining of fragments (-400).
+const FIRST: i32 = -450;
 
 /// Chains and sets that the table has already; empty if there is none.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +25,7 @@ pub(super) struct Existing {
 
 /// Returns the changes that make the table that of the plan.
 pub(super) fn batch(node: &NodePlan, there: &Existing) -> Batch {
-    if node.nats.is_empty() && node.firewall.is_none() {
+    if !has_rules(node) {
         return removal();
     }
     let mut batch = Batch::new(TABLE);
@@ -50,6 +56,23 @@ pub(super) fn batch(node: &NodePlan, there: &Existing) -> Batch {
     batch
 }
 
+/// Returns whether a node has a NAT or a firewall.
+pub(super) fn has_rules(node: &NodePlan) -> bool {
+    !node.nats.is_empty() || node.firewall.is_some()
+}
+
+/// Adds a chain to the table that drops what comes in by links.
+pub(super) fn hold(batch: &mut Batch) {
+    batch.base_chain(HOLD, "filter", Hook::Prerouting, FIRST);
+    batch.rule(HOLD, &Rule::new("drop in: mappings are being forgotten").not_from("lo").drop());
+}
+
+/// Removes that chain.
+pub(super) fn let_go(batch: &mut Batch) {
+    batch.delete_rules_of(HOLD);
+    batch.delete_chain(HOLD);
+}
+
 /// Returns the changes that delete the table, whether or not there is one.
 pub(super) fn removal() -> Batch {
     let mut batch = Batch::new(TABLE);
@@ -70,6 +93,11 @@ fn empty(batch: &mut Batch, there: &Existing, kept: &[Set]) {
 }
 
 impl Existing {
+    /// Returns whether the table has the sets of a NAT.
+    pub(super) fn has_nat(&self) -> bool {
+        self.sets.iter().any(|one| one.name == sets::MAPPED)
+    }
+
     fn has(&self, set: &Set) -> bool {
         self.sets.iter().any(|one| one.name == set.name && one.shape == set.shape())
     }

@@ -75,7 +75,7 @@ pub(super) struct OneNat<'a> {
     pub(super) outsides: Vec<&'a str>,
     /// Planned address of the outside interface.
     pub(super) address: Option<Ipv4Addr>,
-    node: &'a str,
+    pub(super) node: &'a NodePlan,
 }
 
 impl Names {
@@ -116,14 +116,14 @@ impl<'a> OneNat<'a> {
             names: Names::of(index),
             outsides: outsides.clone(),
             address: address_of(node, &nat.outside),
-            node: &node.name,
+            node,
         };
         node.nats.iter().enumerate().map(one).collect()
     }
 
     /// Creates a rule: `nat of home on eth0: keep the port`.
     pub(super) fn rule(&self, text: &str) -> Rule {
-        Rule::new(format!("nat of {} on {}: {text}", self.node, self.nat.outside))
+        Rule::new(format!("nat of {} on {}: {text}", self.node.name, self.nat.outside))
     }
 
     /// Returns the mark of hairpinned flows of the NAT, which matters if the node has several.
@@ -275,7 +275,7 @@ pub(super) fn add_common(batch: &mut Batch) {
 }
 
 /// Returns the first IPv4 address of an interface.
-fn address_of(node: &NodePlan, name: &str) -> Option<Ipv4Addr> {
+pub(super) fn address_of(node: &NodePlan, name: &str) -> Option<Ipv4Addr> {
     let interface = node.interfaces.iter().find(|one| one.name == name)?;
     interface.addresses.iter().find_map(|one| match one.address() {
         IpAddr::V4(address) => Some(address),

@@ -63,18 +63,18 @@ fn add_inward(batch: &mut Batch, nat: &OneNat<'_>) {
             batch.rule(chain, &rule.destination(1, None));
         }
         let start = start.protocol_in(WITH_PORTS);
-        // An address that the interface has lost is another one's.
-        let rule = start.clone().local(Local::Destination);
-        let rule = rule.payload(Header::Network, 16, 4, 0).meta(Meta::Protocol, 1);
-        let rule = rule.payload(Header::Transport, 2, 2, 2);
-        let rule = rule.find(Found { set: &names.inward, key: 0, data: 4 });
-        batch.rule(chain, &rule.destination(4, Some(5)));
         for forwards in nat.forwards() {
             let rule = to_external(nat, start.clone(), is_hairpin).meta(Meta::Protocol, 0);
             let rule = rule.payload(Header::Transport, 2, 2, 1);
             let rule = rule.find(Found { set: forwards.inward, key: 0, data: 2 });
             batch.rule(chain, &rule.destination(2, Some(3)));
         }
+        // An address that the interface has lost is another one's.
+        let rule = start.local(Local::Destination);
+        let rule = rule.payload(Header::Network, 16, 4, 0).meta(Meta::Protocol, 1);
+        let rule = rule.payload(Header::Transport, 2, 2, 2);
+        let rule = rule.find(Found { set: &names.inward, key: 0, data: 4 });
+        batch.rule(chain, &rule.destination(4, Some(5)));
     }
 }
 

@@ -109,6 +109,12 @@ impl Batch {
         self.change("delete", "rules of ", 8, 0, &[]);
     }
 
+    /// Deletes all rules of a chain.
+    #[cfg(feature = "lab")]
+    pub(crate) fn delete_rules_of(&mut self, chain: &str) {
+        self.change("delete", &format!("rules of chain {chain} of "), 8, 0, &text(2, chain));
+    }
+
     /// Deletes a chain without rules.
     #[cfg(feature = "lab")]
     pub(crate) fn delete_chain(&mut self, name: &str) {
@@ -161,6 +167,25 @@ impl Batch {
     #[cfg(feature = "lab")]
     pub(crate) fn flush_set(&mut self, set: &str) {
         self.change("flush", &format!("set {set} of "), 14, 0, &text(2, set));
+    }
+
+    /// Deletes an element of a set or map. One that is not there is no error.
+    #[cfg(feature = "lab")]
+    pub(crate) fn forget_element(
+        nft: &mut Nft,
+        table: &str,
+        set: &str,
+        key: &[u8],
+    ) -> Result<(), Failure> {
+        let mut batch = Self::new(table);
+        let element = Element { key: key.to_vec(), ..Element::default() };
+        let list = nested(3, &nested(1, &element.attributes()));
+        let fields = [text(2, set), list].concat();
+        batch.change("delete", &format!("an element of set {set} of "), 14, 0, &fields);
+        match batch.commit(nft) {
+            Err(failure) if failure.errno == Some(errno::ENOENT) => Ok(()),
+            done => done,
+        }
     }
 
     /// Appends a rule to a chain.

@@ -73,8 +73,21 @@ impl Nft {
     /// Sends one request, and waits for its acknowledgement.
     #[cfg(feature = "lab")]
     pub(crate) fn request(&mut self, kind: u16, body: &[u8]) -> io::Result<()> {
+        self.request_with(kind, 0, body)
+    }
+
+    /// Sends a request for a new object, as [`request`](Self::request).
+    #[cfg(feature = "lab")]
+    pub(crate) fn request_new(&mut self, kind: u16, body: &[u8]) -> io::Result<()> {
+        /// `NLM_F_CREATE`, `NLM_F_EXCL`
+        const NEW: u16 = 0x400 | 0x200;
+        self.request_with(kind, NEW, body)
+    }
+
+    #[cfg(feature = "lab")]
+    fn request_with(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
         let number = self.next();
-        netlink::send(self.socket.as_fd(), &framed(kind, REQUEST | ACK, number, body))?;
+        netlink::send(self.socket.as_fd(), &framed(kind, REQUEST | ACK | flags, number, body))?;
         self.acknowledged(number, number).map_err(|(_, error)| error)
     }
 

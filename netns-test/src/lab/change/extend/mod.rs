@@ -17,6 +17,7 @@ use crate::lab::build::nat;
 use crate::lab::build::requests::{flood, last_index, make_links, of_node, routes_of, set_up_node};
 use crate::lab::build::sysctls;
 use crate::lab::change::extend::rollback::Before;
+use crate::lab::change::nat::connections;
 use crate::lab::fabric::ends::End;
 use crate::lab::fabric::hub;
 use crate::lab::fabric::hub::Hub;
@@ -151,7 +152,9 @@ impl Lab {
                 }
             }
             if grown.has_new_rules {
-                nat::replace([&was.nodes()[node], &plan.nodes()[node]], &made[node].place)?;
+                let running = connections::running(&self.fabric().nodes, node)?;
+                let rules = [&was.nodes()[node], &plan.nodes()[node]];
+                nat::replace(rules, &made[node].place, &running)?;
             }
             made[node].netlink.ask_all(&step.requests(node, grown)?)?;
             if plan.nodes()[node].kind != NodeKind::Local {

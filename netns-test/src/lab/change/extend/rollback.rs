@@ -8,6 +8,7 @@ use crate::lab::build::nat;
 use crate::lab::fabric::node::LiveNode;
 use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::own_network::give_back;
+use crate::lab::nat::Running;
 use crate::lab::plan::NodePlan;
 use crate::lab::plan::diff::NodeGrowth;
 use crate::netlink::kept::Class;
@@ -62,7 +63,7 @@ impl<'lab> Before<'lab> {
         lost.retain(|one| one.class() != Class::Route || one.is_added());
         drop(give_back::give_back(netlink, &self.belongings, lost));
         if let Some((rules, here)) = self.rules.zip(self.node.here().ok()) {
-            drop(nat::replace([rules; 2], &here.place));
+            drop(nat::replace([rules; 2], &here.place, &Running::default()));
         }
         if !self.sysctls.is_empty() {
             let write = || {

@@ -10,6 +10,7 @@ use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::log;
 use crate::lab::build::etc_files::names::Names;
 use crate::lab::build::nat;
+use crate::lab::change::nat::connections;
 use crate::lab::fabric::moved::{Current, current};
 use crate::lab::fabric::state::{Fabric, Live};
 use crate::lab::nat::flush;
@@ -19,6 +20,13 @@ use crate::lab::run::node::Node;
 use crate::lab::topology::{NodeKind, Topology};
 use crate::netlink;
 use crate::netlink::Request;
+use crate::sys::errno;
+
+/// Returns a request about an address of an interface, whose name in errors and index it gets.
+type AddressRequest = fn(String, u32, Cidr) -> Request;
+
+/// Errors for an address that is there already, or not any more.
+const DONE: [i32; 2] = [errno::EEXIST, errno::EADDRNOTAVAIL];
 
 impl Node {
     /// Declares NATs or the firewall of this node anew, and applies all that follows. `what`
@@ -40,9 +48,10 @@ impl Node {
         let expected = new_addresses(&before.plan, &after.plan);
         // Partitions apply before the first packet.
         let done = fabric.partitions.expect(&fabric.nodes, &expected, None);
-        let done = done.and_then(|()| fabric.pass_on(&before, &after));
+        let mut undo = Vec::new();
+        let done = done.and_then(|()| fabric.pass_on([&before, &after], &mut undo));
         let done = done.and_then(|()| self.common.rename(&fabric.nodes, Names::of(&after.plan)));
-        let done = done.inspect_err(|_| drop(fabric.pass_on(&after, &before)));
+        let done = done.inspect_err(|_| fabric.give_back([&before, &after], undo));
         if done.is_ok() {
             fabric.set_live(Live { topology, plan: Arc::clone(&plan) });
         }
@@ -55,25 +64,46 @@ impl Node {
 
 impl Fabric {
     /// Sets the rules, the addresses and the routes that differ, on all nodes that are on. A node
-    /// that is off gets them when it comes on.
-    fn pass_on(&self, before: &Current<'_>, after: &Current<'_>) -> Result<()> {
+    /// that is off gets them when it comes on. Requests that undo a change of an address are added
+    /// to `undo`, with the positions of their nodes.
+    fn pass_on(
+        &self,
+        [before, after]: [&Current<'_>; 2],
+        undo: &mut Vec<(usize, Request)>,
+    ) -> Result<()> {
         // The router answers for new external addresses before it translates to them.
-        self.readdress([before, after], netlink::addr::add)?;
+        self.readdress([before, after], (netlink::addr::add, netlink::addr::remove), undo)?;
+        self.set_rules([before, after])?;
+        self.readdress([after, before], (netlink::addr::remove, netlink::addr::add), undo)?;
+        self.reroute(before, after, None)
+    }
+
+    /// Undoes [`pass_on`](Self::pass_on) as far as it has come.
+    fn give_back(&self, [before, after]: [&Current<'_>; 2], undo: Vec<(usize, Request)>) {
+        drop(self.set_rules([after, before]));
+        for (at, request) in undo.into_iter().rev() {
+            if let Ok(here) = self.nodes[at].here() {
+                drop(here.netlink.ask_all(&[request]));
+            }
+        }
+        drop(self.reroute(after, before, None));
+    }
+
+    fn set_rules(&self, [before, after]: [&Current<'_>; 2]) -> Result<()> {
         let nodes = before.plan.nodes().iter().zip(after.plan.nodes());
         for (at, (old, new)) in nodes.enumerate() {
             if (&old.nats, &old.firewall) == (&new.nats, &new.firewall) {
                 continue;
             }
             let Ok(here) = self.nodes[at].here() else { continue };
-            nat::replace([old, new], &here.place)?;
+            nat::replace([old, new], &here.place, &connections::running(&self.nodes, at)?)?;
             let forgets = nat::translates_anew([old, new]);
             self.nodes[at].mapper.follow(new, &here.place, forgets)?;
             if new.kind == NodeKind::Local {
                 self.journal.note_rules();
             }
         }
-        self.readdress([after, before], netlink::addr::remove)?;
-        self.reroute(before, after, None)
+        Ok(())
     }
 
     /// Forgets the mappings of a router, if this is the outside interface of a NAT: it has lost an
@@ -88,21 +118,29 @@ impl Fabric {
         Ok(())
     }
 
-    /// Sends the request for each address that an interface has in the second network only.
+    /// Sends a request for each address that an interface has in the second network only, or none
+    /// if the address is there or gone already: then a program has done that.
     fn readdress(
         &self,
         [one, other]: [&Current<'_>; 2],
-        request: fn(String, u32, Cidr) -> Request,
+        (request, inverse): (AddressRequest, AddressRequest),
+        undo: &mut Vec<(usize, Request)>,
     ) -> Result<()> {
         for at in 0..other.plan.nodes().len() {
             let new = added(&one.plan.nodes()[at], &other.plan.nodes()[at]);
             let Ok(here) = self.nodes[at].here() else { continue };
-            let request = |(place, address): (usize, Cidr)| {
+            for (place, address) in new {
                 let name = &other.plan.nodes()[at].interfaces[place].name;
                 let object = format!("{address} on {}", name_of(&other.plan, at, name));
-                request(object, other.indexes.at(at, place), address)
-            };
-            here.netlink.ask_all(&new.into_iter().map(request).collect::<Vec<_>>())?;
+                let index = other.indexes.at(at, place);
+                match here.netlink.ask_all(&[request(object.clone(), index, address)]) {
+                    Err(failure) if failure.errno.is_some_and(|code| DONE.contains(&code)) => {}
+                    done => {
+                        done?;
+                        undo.push((at, inverse(object, index, address)));
+                    }
+                }
+            }
         }
         Ok(())
     }

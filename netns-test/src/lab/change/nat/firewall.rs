@@ -8,7 +8,8 @@ use crate::lab::topology::Firewall;
 
 impl Node {
     /// Puts a firewall on the node, in place of the one that it has, all at once. A connection that
-    /// it does not let pass ends: none of its packets pass from now on. The others continue.
+    /// it does not let pass ends: none of its packets pass from now on. The others continue, also
+    /// those of TCP that were opened before a first firewall.
     ///
     /// The firewall stays when the node is powered off and on, and when the lab is extended, unless
     /// the extended topology declares another one than before.

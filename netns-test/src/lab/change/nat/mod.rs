@@ -1,6 +1,7 @@
 //! Changes of the NATs of a running node, and what a NAT has in memory.
 
 pub(crate) mod apply;
+pub(crate) mod connections;
 pub(crate) mod firewall;
 pub(crate) mod port_mapping;
 
@@ -128,7 +129,8 @@ impl Node {
 
     /// Forwards a port of the NAT that the router has on the link `outside`, as
     /// [`Topology::forward_port`](crate::Topology::forward_port) does, from the moment when this
-    /// returns. Existing mappings and connections stay.
+    /// returns. What other inside endpoints have at this port is forgotten: mappings with their
+    /// connections. All others stay.
     ///
     /// # Errors
     ///
@@ -166,7 +168,8 @@ impl Node {
         }))
     }
 
-    /// Removes a forwarded port. Connections through it stay.
+    /// Removes a forwarded port. Connections through it stay until the port is forwarded to another
+    /// endpoint.
     ///
     /// # Errors
     ///
@@ -256,7 +259,8 @@ impl NodeNat<'_> {
     }
 
     /// Forgets all mappings and connections, as if all had timed out at once. The next packet of an
-    /// inside endpoint makes a new mapping. Forwarded and leased ports stay.
+    /// inside endpoint makes a new mapping; TCP connections end. Forwarded and leased ports stay.
+    /// Packets that come in meanwhile are dropped.
     ///
     /// # Errors
     ///

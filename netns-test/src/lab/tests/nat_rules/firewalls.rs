@@ -245,3 +245,19 @@ fn a_router_has_a_firewall_and_a_nat() {
     connect(&net.inside, &listener).unwrap();
     connect(&net.router, &listener).unwrap();
 }
+
+#[test]
+#[ignore = "run inside"]
+fn a_firewall_of_a_nat_rejects() {
+    let rules = vec![rule(OUT, REJECT, Some(6), &[80], "reject out tcp 80")];
+    let node = NodePlan { nats: vec![plan()], ..on_router(wall([ALLOW, REJECT], rules)) };
+    let net = Net::new();
+    net.apply(&node).unwrap();
+    let to = SocketAddr::from(([203, 0, 113, 1], 5000));
+    let connect = |network, to| within(network, || TcpStream::connect_timeout(&to, LIMIT));
+    let refused = connect(&net.outside, to).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    let listener = listen(&net.outside, S1, 80);
+    let refused = connect(&net.inside, listener.local_addr().unwrap()).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+}

@@ -3,6 +3,7 @@
 
 pub(crate) mod changes;
 pub(crate) mod firewalls;
+pub(crate) mod forgets;
 pub(crate) mod kinds;
 pub(crate) mod net;
 pub(crate) mod ports;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::addr::cidr::{Cidr, Subnet};
 use crate::error::Failure;
-use crate::lab::nat;
 use crate::lab::nat::model::{FirewallCounter, NatMapping};
+use crate::lab::nat::{self, Running};
 use crate::lab::plan::NodePlan;
 use crate::lab::plan::nat::{FirewallPlan, NatPlan, NatTimeouts};
 use crate::lab::tests::engine::net::{LIMIT, ask, network, within};
@@ -102,6 +102,10 @@ impl Net {
 
     pub(crate) fn apply(&self, node: &NodePlan) -> Result<(), Failure> {
         self.nft(|nft| nat::apply(nft, node))
+    }
+
+    pub(crate) fn replace(&self, rules: [&NodePlan; 2]) {
+        self.nft(|nft| nat::replace(nft, rules, &Running::default())).unwrap();
     }
 
     pub(crate) fn nft<T: Send>(&self, work: impl FnOnce(&mut Nft) -> T + Send) -> T {
@@ -241,6 +245,10 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(std::time::Instant::now() < end, "{what} within {LIMIT:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+pub(crate) fn read(name: &str) -> String {
+    std::fs::read_to_string(format!("/proc/sys/net/{name}")).unwrap().trim_end().to_owned()
 }
 
 pub(crate) fn write(name: &str, value: &str) {

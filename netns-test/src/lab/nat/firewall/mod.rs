@@ -1,11 +1,13 @@
 //! Rules of a firewall.
 
+pub(in crate::lab::nat) mod judge;
+
 use std::net::IpAddr;
 
 use crate::lab::plan::nat::{FirewallPlan, FirewallRulePlan};
 use crate::lab::topology::nat::model::{FirewallAction, FirewallDirection};
 use crate::netlink::nft::expression::Header;
-use crate::netlink::nft::rule::{ESTABLISHED, RELATED};
+use crate::netlink::nft::rule::{ESTABLISHED, INVALID, RELATED};
 use crate::netlink::nft::{Batch, Element, Hook, Kind, Rule, Set};
 
 /// Numbers of protocols.
@@ -18,6 +20,9 @@ const ICMPV6: u8 = 58;
 const ERRORS: [(u8, u8, &[u8]); 2] = [(4, ICMP, &[3, 11, 12]), (6, ICMPV6, &[1, 2, 3, 4])];
 /// Types of ICMPv6 that neighbours use: discovery, and membership of groups.
 const NEIGHBOURS: [u8; 8] = [130, 131, 132, 133, 134, 135, 136, 143];
+
+/// Mark of flows that a rule rejects: the answer to a packet is of the packet's flow.
+pub(super) const REJECTED: u32 = 0x4000_0000;
 
 const INWARD: &str = "firewall-in";
 const OUTWARD: &str = "firewall-out";
@@ -158,6 +163,13 @@ impl Wall<'_> {
 
     /// Adds the rules of a direction, and its default.
     fn add_rules(&self, batch: &mut Batch, chain: &str, direction: FirewallDirection) {
+        let (number, word) = match direction {
+            FirewallDirection::Out => (0, "out"),
+            FirewallDirection::In => (1, "in"),
+        };
+        // Else a rule would decide about each segment of it alone.
+        let rule = self.rule(&format!("drop {word} tcp of no connection")).protocol(TCP);
+        batch.rule(chain, &rule.state(INVALID).counted().drop());
         for (index, rule) in self.plan.rules.iter().enumerate() {
             if rule.direction != direction {
                 continue;
@@ -166,10 +178,6 @@ impl Wall<'_> {
                 end(batch, chain, &start, rule.action);
             }
         }
-        let (number, word) = match direction {
-            FirewallDirection::Out => (0, "out"),
-            FirewallDirection::In => (1, "in"),
-        };
         let action = self.plan.defaults[number];
         let verb = match action {
             FirewallAction::Allow => return,
@@ -232,7 +240,8 @@ fn end(batch: &mut Batch, chain: &str, start: &Rule, action: FirewallAction) {
         FirewallAction::Allow => batch.rule(chain, &start.clone().counted().accept()),
         FirewallAction::Drop => batch.rule(chain, &start.clone().counted().drop()),
         FirewallAction::Reject => {
-            batch.rule(chain, &start.clone().protocol(TCP).counted().reject(true));
+            let tcp = start.clone().protocol(TCP).counted();
+            batch.rule(chain, &tcp.set_mark(REJECTED).reject(true));
             batch.rule(chain, &start.clone().counted().reject(false));
         }
     }

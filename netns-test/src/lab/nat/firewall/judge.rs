@@ -7,7 +7,6 @@ use crate::lab::plan::nat::{FirewallPlan, FirewallRulePlan};
 use crate::lab::plan::routes::fib::Fib;
 use crate::lab::plan::{NodePlan, solve};
 use crate::lab::topology::nat::model::{FirewallAction, FirewallDirection};
-use crate::netlink::conntrack::FlowThere;
 
 /// Protocols with ports, and those of queries.
 const WITH_PORTS: [u8; 2] = [6, 17];
@@ -15,26 +14,31 @@ const QUERIES: [u8; 2] = [1, 58];
 
 /// A firewall on its node.
 #[derive(Debug)]
-pub(super) struct Judge<'a> {
+pub(in crate::lab::nat) struct Judge<'a> {
     node: &'a NodePlan,
     wall: &'a FirewallPlan,
     fib: Fib,
+    /// Addresses that the node has besides those of the plan.
+    own: &'a [IpAddr],
 }
 
 impl<'a> Judge<'a> {
     /// Returns none for a node without a firewall.
-    pub(super) fn of(node: &'a NodePlan) -> Option<Self> {
+    pub(in crate::lab::nat) fn of(node: &'a NodePlan, own: &'a [IpAddr]) -> Option<Self> {
         let wall = node.firewall.as_ref()?;
-        Some(Self { node, wall, fib: solve::fib(node) })
+        Some(Self { node, wall, fib: solve::fib(node), own })
     }
 
     /// Returns whether the firewall lets the first packet of a flow pass.
-    pub(super) fn passes(&self, flow: &FlowThere) -> bool {
-        // As firewalls see them: before the source and after the destination was translated.
-        let (from, to) = (flow.original.from, flow.reply.from);
+    pub(in crate::lab::nat) fn passes(
+        &self,
+        protocol: u8,
+        from: SocketAddr,
+        to: SocketAddr,
+    ) -> bool {
         let Some(direction) = self.direction(from.ip(), to.ip()) else { return true };
         let of_rule = |rule: &&FirewallRulePlan| {
-            rule.direction == direction && is_match(rule, flow.protocol, from.ip(), to)
+            rule.direction == direction && is_match(rule, protocol, from.ip(), to)
         };
         let default = self.wall.defaults[usize::from(direction == FirewallDirection::In)];
         let action = self.wall.rules.iter().find(of_rule).map_or(default, |rule| rule.action);
@@ -60,7 +64,9 @@ impl<'a> Judge<'a> {
 
     fn is_own(&self, address: IpAddr) -> bool {
         let mut all = self.node.interfaces.iter().flat_map(|one| &one.addresses);
-        address.is_loopback() || all.any(|own| own.address() == address)
+        address.is_loopback()
+            || self.own.contains(&address)
+            || all.any(|own| own.address() == address)
     }
 
     fn is_outside(&self, address: IpAddr) -> bool {
@@ -83,25 +89,8 @@ fn is_match(rule: &FirewallRulePlan, protocol: u8, from: IpAddr, to: SocketAddr)
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::lab::topology::{Firewall, Nat, Topology, Traffic};
-    use crate::netlink::conntrack::Tuple;
-
-    fn flow(protocol: u8, from: &str, to: &str) -> FlowThere {
-        let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
-        FlowThere {
-            protocol,
-            original: Tuple { from, to },
-            reply: Tuple { from: to, to: from },
-            tcp_state: None,
-            status: 0,
-            expires: Duration::ZERO,
-            zone: 0,
-            raw: Vec::new(),
-        }
-    }
 
     #[test]
     fn flows_are_judged_by_the_direction_of_their_first_packet() {
@@ -114,8 +103,11 @@ mod tests {
         let wall = Firewall::new().allow_out(Traffic::tcp(443)).allow_out(Traffic::ping());
         net.firewall(home, wall.deny_out().deny_in());
         let plan = net.plan().unwrap();
-        let judge = Judge::of(&plan.nodes()[plan.position(home).unwrap()]).unwrap();
-        let passes = |protocol, from: &str, to: &str| judge.passes(&flow(protocol, from, to));
+        let own = ["203.0.113.9".parse().unwrap()];
+        let judge = Judge::of(&plan.nodes()[plan.position(home).unwrap()], &own).unwrap();
+        let passes = |protocol, from: &str, to: &str| {
+            judge.passes(protocol, from.parse().unwrap(), to.parse().unwrap())
+        };
         let (inside, outside) = ("192.168.1.1:5000", "203.0.113.2:5000");
         assert!(passes(6, inside, "203.0.113.2:443"));
         assert!(passes(1, inside, outside));
@@ -126,7 +118,8 @@ mod tests {
         assert!(!passes(6, outside, "203.0.113.1:443"));
         // It does not see these.
         assert!(passes(6, "203.0.113.1:9", outside));
+        assert!(passes(6, "203.0.113.9:9", outside));
         assert!(passes(6, inside, "192.168.1.2:80"));
-        assert!(Judge::of(&plan.nodes()[0]).is_none());
+        assert!(Judge::of(&plan.nodes()[0], &own).is_none());
     }
 }
