@@ -171,8 +171,8 @@ pub(super) fn endpoints(element: &ElementThere) -> Option<(u8, SocketAddrV4, Soc
     Some((protocol, endpoint(*address, port)?, endpoint(*other, other_port)?))
 }
 
-/// Returns whether NATs translate addresses and ports alike, apart from ports that lead to a certain
-/// inside endpoint.
+/// Returns whether NATs translate addresses and ports alike, apart from ports that lead to a
+/// certain inside endpoint.
 pub(crate) fn translate_alike(some: &[NatPlan], others: &[NatPlan]) -> bool {
     let translation =
         |nat: &NatPlan| NatPlan { forwards: Vec::new(), port_mapping: None, ..nat.clone() };
