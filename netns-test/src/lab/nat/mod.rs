@@ -18,5 +18,5 @@ mod translate;
 mod zones;
 
 pub(crate) use crate::lab::nat::apply::{
-    Running, apply, firewall_counters, flush, mappings, remove, replace,
+    Running, apply, counters, firewall_counters, flush, mappings, nat_counters, remove, replace,
 };

@@ -247,7 +247,7 @@ fn rules_of(node: &NodePlan) -> Result<(Vec<NatState>, Vec<FirewallCounter>), Fa
         NatState { nat: nat.clone(), mappings: own }
     };
     let nats = node.nats.iter().map(of_one).collect();
-    Ok((nats, nat::firewall_counters(&mut nft, node)?))
+    Ok((nats, nat::counters(&mut nft, node)?))
 }
 
 /// Returns the range of the calling thread's network namespace.

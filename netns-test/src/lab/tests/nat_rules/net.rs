@@ -117,7 +117,7 @@ impl Net {
     }
 
     pub(crate) fn counters(&self, node: &NodePlan) -> Vec<FirewallCounter> {
-        self.nft(|nft| nat::firewall_counters(nft, node)).unwrap()
+        self.nft(|nft| nat::counters(nft, node)).unwrap()
     }
 
     /// Returns the packets of the rule with this text.

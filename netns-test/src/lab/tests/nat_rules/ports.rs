@@ -2,7 +2,7 @@
 //! `rules_treat_packets_as_planned`.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 
 use crate::lab::plan::nat::{NatPlan, PortForwardPlan};
 use crate::lab::tests::engine::net::{LIMIT, within};
@@ -83,6 +83,18 @@ fn a_pool_is_paired_or_not() {
             );
         }
     }
+}
+
+#[test]
+#[ignore = "run inside"]
+fn one_of_few_free_ports_is_found() {
+    let (ports, port_preservation) = (20000..=24099, false);
+    let net = Net::with(NatPlan { ports, port_preservation, ..plan() });
+    let server = net.outside(S1, 3478);
+    // The last ones are chosen from 2 of 100.
+    let external: BTreeSet<SocketAddrV4> =
+        (0..4040).map(|number| seen(&net.inside(A, 5000 + number), &server)).collect();
+    assert_eq!(external.len(), 4040);
 }
 
 #[test]
