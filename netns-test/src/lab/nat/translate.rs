@@ -159,6 +159,7 @@ fn add_mapping(batch: &mut Batch, nat: &OneNat<'_>, chain: &str, external: Exter
         batch.rule(chain, &nat.rule("drop: no external address").counted().drop());
         return;
     }
+    let none_free = || nat.rule("drop out: no free external port").counted().drop();
     if nat.nat.blocks.is_empty() {
         add_choices(batch, nat, chain, external, &nat.nat.ports);
     }
@@ -166,10 +167,18 @@ fn add_mapping(batch: &mut Batch, nat: &OneNat<'_>, chain: &str, external: Exter
         let own = format!("{chain}-block-{number}");
         batch.chain(&own);
         add_choices(batch, nat, &own, external, ports);
+        batch.rule(&own, &none_free());
         let rule = nat.rule("the block of the host");
         batch.rule(chain, &rule.bytes(Header::Network, 12, &host.octets()).jump(&own));
     }
-    batch.rule(chain, &nat.rule("drop out: no free external port").counted().drop());
+    // Hosts that have come later share the rest.
+    if let Some((_, last)) = nat.nat.blocks.last() {
+        let rest = last.end().saturating_add(1)..=*nat.nat.ports.end();
+        if last.end() < rest.end() {
+            add_choices(batch, nat, chain, external, &rest);
+        }
+    }
+    batch.rule(chain, &none_free());
 }
 
 /// Adds the rules that choose a free external endpoint.
