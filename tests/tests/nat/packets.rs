@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use netns_test::lab::{Filtering, LinkId, Mapping, Nat, Node, NodeId};
+use netns_test::lab::{Filtering, Impairment, LinkId, Mapping, Nat, Node, NodeId};
 use netns_test::{Lab, Topology};
 
 /// Limit for what must happen.
@@ -52,6 +52,14 @@ impl World {
 
     /// Builds it with a NAT that needs ids: of `alice` and of the link to the outside.
     pub(crate) fn with(nat: impl FnOnce(NodeId, LinkId) -> Nat) -> Self {
+        Self::over(None, nat)
+    }
+
+    /// Builds it with a link to the outside that has an impairment.
+    pub(crate) fn over(
+        impairment: Option<Impairment>,
+        nat: impl FnOnce(NodeId, LinkId) -> Nat,
+    ) -> Self {
         let mut net = Topology::new();
         let [alice, bob, a, b] = ["alice", "bob", "a", "b"].map(|name| net.host(name));
         let home = net.router("home");
@@ -59,7 +67,10 @@ impl World {
         for host in [alice, bob, home] {
             net.link(host, lan);
         }
-        let wan = net.link(home, internet).id();
+        let wan = match impairment {
+            Some(impairment) => net.link(home, internet).impair(impairment).id(),
+            None => net.link(home, internet).id(),
+        };
         for host in [a, b] {
             net.link(host, internet);
         }

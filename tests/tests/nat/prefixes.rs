@@ -126,7 +126,7 @@ fn inside_addresses_stay_inside() -> netns_test::Result<()> {
     let only = Firewall::new().allow_in(Traffic::udp(5000).to(pc)).deny_in();
     lab[home].set_firewall(only)?;
     let counted = |text: &str| {
-        let rules = lab[home].firewall_rules().unwrap();
+        let rules = lab[home].nat().drops().unwrap();
         rules.iter().find(|rule| rule.text.contains(text)).unwrap().packets
     };
     // No host has this address of the prefix.

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use crate::error::Failure;
+use crate::lab::nat::firewall;
 use crate::lab::nat::firewall::judge::Judge;
 use crate::lab::nat::forget;
 use crate::lab::nat::model::{FirewallCounter, LeasedPort, NatMapping, NatProtocol};
@@ -12,7 +13,7 @@ use crate::lab::nat::sysctls;
 use crate::lab::plan::NodePlan;
 use crate::lab::topology::Transport;
 use crate::netlink::conntrack::{self, FlowThere};
-use crate::netlink::nft::list::ElementThere;
+use crate::netlink::nft::list::{Counted, ElementThere};
 use crate::netlink::nft::{Batch, Element, Nft};
 
 /// Replaces all NATs and the firewall of a node by those of its plan, or removes them if it has
@@ -166,25 +167,44 @@ pub(crate) fn mappings(nft: &mut Nft, node: &NodePlan) -> Result<Vec<NatMapping>
 
 /// Lists the rules of a node's firewall and NATs that drop packets, and all rules that a user has
 /// written, with their counters.
+pub(crate) fn counters(nft: &mut Nft, node: &NodePlan) -> Result<Vec<FirewallCounter>, Failure> {
+    let written = node.firewall.as_ref().map_or(&[][..], |wall| &wall.rules);
+    let mut found: Vec<(Option<u32>, FirewallCounter)> = Vec::new();
+    for one in on(&node.name, || nft.counted(TABLE))? {
+        let Counted { number, packets, bytes, .. } = one;
+        let is_it = |(other, counter): &&mut (Option<u32>, FirewallCounter)| {
+            *other == number && (number.is_some() || counter.text == one.text)
+        };
+        // A rule of a user is several ones in the kernel, for families and hooks.
+        if let Some((_, other)) = found.iter_mut().find(is_it) {
+            other.packets += packets;
+            other.bytes += bytes;
+            continue;
+        }
+        // In the kernel, a long text is cut off.
+        let rule = number.and_then(|number| written.get(number as usize));
+        let text = rule.map_or(one.text, |rule| firewall::text_of(&node.name, &rule.text));
+        found.push((number, FirewallCounter { text, packets, bytes }));
+    }
+    Ok(found.into_iter().map(|(_, counter)| counter).collect())
+}
+
+/// Lists those of the firewall only.
 pub(crate) fn firewall_counters(
     nft: &mut Nft,
     node: &NodePlan,
 ) -> Result<Vec<FirewallCounter>, Failure> {
-    let mut found: Vec<FirewallCounter> = Vec::new();
-    for one in on(&node.name, || nft.counted(TABLE))? {
-        // A rule of a user is several ones in the kernel, for families and hooks.
-        match found.iter_mut().find(|other| other.text == one.text) {
-            Some(other) => {
-                other.packets += one.packets;
-                other.bytes += one.bytes;
-            }
-            None => {
-                let (packets, bytes) = (one.packets, one.bytes);
-                found.push(FirewallCounter { text: one.text, packets, bytes });
-            }
-        }
-    }
-    Ok(found)
+    let start = firewall::text_of(&node.name, "");
+    Ok(counters(nft, node)?.into_iter().filter(|one| one.text.starts_with(&start)).collect())
+}
+
+/// Lists those of the NATs only.
+pub(crate) fn nat_counters(
+    nft: &mut Nft,
+    node: &NodePlan,
+) -> Result<Vec<FirewallCounter>, Failure> {
+    let start = firewall::text_of(&node.name, "");
+    Ok(counters(nft, node)?.into_iter().filter(|one| !one.text.starts_with(&start)).collect())
 }
 
 /// Names the node in an error of `work`.

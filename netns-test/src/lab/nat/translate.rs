@@ -18,9 +18,11 @@ const ADDRESS: Register = 12;
 const PROTOCOL: Register = 13;
 const PORT: Register = 14;
 
-/// Random ports that are tried, by the number of ports in the range.
-const MANY: u32 = 4096;
-const FEW: u32 = 64;
+/// Random ports that are tried, as numbers of jumps and of rules: in a range of many ports, in one
+/// of others, and in one of few, of which all are tried after that.
+const MANY: (u32, &[usize]) = (4096, &[8, 8, 16]);
+const OTHER: &[usize] = &[8, 16];
+const FEW: (u32, &[usize]) = (64, &[32]);
 
 /// Origin of a source's external address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +159,7 @@ fn add_mapping(batch: &mut Batch, nat: &OneNat<'_>, chain: &str, external: Exter
         batch.rule(chain, &nat.rule("drop: no external address").counted().drop());
         return;
     }
+    let none_free = || nat.rule("drop out: no free external port").counted().drop();
     if nat.nat.blocks.is_empty() {
         add_choices(batch, nat, chain, external, &nat.nat.ports);
     }
@@ -164,10 +167,18 @@ fn add_mapping(batch: &mut Batch, nat: &OneNat<'_>, chain: &str, external: Exter
         let own = format!("{chain}-block-{number}");
         batch.chain(&own);
         add_choices(batch, nat, &own, external, ports);
+        batch.rule(&own, &none_free());
         let rule = nat.rule("the block of the host");
         batch.rule(chain, &rule.bytes(Header::Network, 12, &host.octets()).jump(&own));
     }
-    batch.rule(chain, &nat.rule("drop out: no free external port").counted().drop());
+    // Hosts that have come later share the rest.
+    if let Some((_, last)) = nat.nat.blocks.last() {
+        let rest = last.end().saturating_add(1)..=*nat.nat.ports.end();
+        if last.end() < rest.end() {
+            add_choices(batch, nat, chain, external, &rest);
+        }
+    }
+    batch.rule(chain, &none_free());
 }
 
 /// Adds the rules that choose a free external endpoint.
@@ -178,9 +189,10 @@ fn add_choices(
     external: External,
     ports: &RangeInclusive<u16>,
 ) {
+    let tries = format!("{chain}-tries");
     if external != External::Pool {
         let start = |text: &str| nat.rule(text).constant(&Ipv4Addr::UNSPECIFIED.octets(), ADDRESS);
-        return add_tries(batch, nat, chain, external, ports, &start);
+        return add_tries(batch, nat, (chain, &tries), external, ports, &start);
     }
     let names = &nat.names;
     if nat.is_paired() {
@@ -188,7 +200,8 @@ fn add_choices(
             let rule = nat.rule(text).payload(Header::Network, 12, 4, 0);
             rule.find(Found { set: &names.paired, key: 0, data: ADDRESS })
         };
-        add_tries(batch, nat, chain, external, ports, &start);
+        let of_host = format!("{tries}-paired");
+        add_tries(batch, nat, (chain, &of_host), external, ports, &start);
         let rule = start("drop out: no free port of the host's external address");
         batch.rule(chain, &rule.counted().drop());
     }
@@ -197,15 +210,15 @@ fn add_choices(
         let rule = nat.rule(text).next_number(count, ADDRESS);
         rule.find(Found { set: &names.pool_by_index, key: ADDRESS, data: ADDRESS })
     };
-    add_tries(batch, nat, chain, external, ports, &start);
+    add_tries(batch, nat, (chain, &tries), external, ports, &start);
 }
 
 /// Adds the rules that choose a free port of the address in a register: the inside port, then
-/// random ones, then all if these are few.
+/// random ones, in chains of a name, then all if these are few.
 fn add_tries(
     batch: &mut Batch,
     nat: &OneNat<'_>,
-    chain: &str,
+    (chain, name): (&str, &str),
     external: External,
     ports: &RangeInclusive<u16>,
     start: &dyn Fn(&str) -> Rule,
@@ -223,15 +236,31 @@ fn add_tries(
         let rule = rule.test(PORT, Compare::AtLeast, &first.to_be_bytes());
         batch.rule(chain, &end(rule.test(PORT, Compare::AtMost, &last.to_be_bytes())));
     }
-    let tries = if count >= MANY { 8 } else { 32.min(count) };
-    for _ in 0..tries {
-        batch.rule(chain, &end(start("a random port").random_port(first, count, PORT)));
-    }
-    if count <= FEW {
+    let tries = match count {
+        count if count >= MANY.0 => MANY.1,
+        count if count <= FEW.0 => FEW.1,
+        _ => OTHER,
+    };
+    let random = end(start("a random port").random_port(first, count, PORT));
+    add_repeated(batch, (chain, name), &random, tries);
+    if count <= FEW.0 {
         for port in first..=last {
             batch.rule(chain, &end(start("a free port").constant(&port.to_be_bytes(), PORT)));
         }
     }
+}
+
+/// Adds a rule that jumps to chains with this name, which repeat a rule, as often as the product of
+/// the numbers.
+fn add_repeated(batch: &mut Batch, (chain, name): (&str, &str), rule: &Rule, numbers: &[usize]) {
+    let mut rule = rule.clone();
+    for (level, number) in numbers.iter().rev().enumerate() {
+        let own = format!("{name}-{level}");
+        batch.chain(&own);
+        (0..*number).for_each(|_| batch.rule(&own, &rule));
+        rule = Rule::new("nat: more random ports").jump(&own);
+    }
+    batch.rule(chain, &rule);
 }
 
 /// Ends a rule with the translation to an external endpoint in registers.

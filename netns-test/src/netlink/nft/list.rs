@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::error::Failure;
 use crate::netlink::attr::{Attribute, attributes};
-use crate::netlink::nft::comment::comment_in;
+use crate::netlink::nft::comment::{comment_in, number_in};
 use crate::netlink::nft::fields::text;
 use crate::netlink::nft::socket::HEAD;
 use crate::netlink::nft::{INET, NFTABLES, Nft};
@@ -32,6 +32,7 @@ pub(crate) struct ElementThere {
 pub(crate) struct Counted {
     pub(crate) chain: String,
     pub(crate) text: String,
+    pub(crate) number: Option<u32>,
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
 }
@@ -109,10 +110,10 @@ fn element(item: Attribute<'_>) -> Option<ElementThere> {
 /// Parses a rule.
 fn counted(body: &[u8], table: &str) -> Option<Counted> {
     let chain = name(body, table, 2)?;
-    let text = field(body, 7).and_then(comment_in)?;
+    let (text, number) = (field(body, 7).and_then(comment_in)?, field(body, 7).and_then(number_in));
     let expressions = attributes(field(body, 4)?);
     let (packets, bytes) = expressions.iter().find_map(|one| counter(one.value))?;
-    Some(Counted { chain, text, packets, bytes })
+    Some(Counted { chain, text, number, packets, bytes })
 }
 
 /// Parses an expression; returns packets and bytes of a counter.

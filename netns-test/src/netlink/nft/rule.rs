@@ -14,6 +14,7 @@ use crate::netlink::nft::fields::nested;
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
     text: String,
+    number: Option<u32>,
     expressions: Vec<Expression>,
 }
 
@@ -52,7 +53,12 @@ const HERE: Register = 15;
 impl Rule {
     /// Creates a rule without conditions. The text is its comment, and its name in errors.
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), expressions: Vec::new() }
+        Self { text: text.into(), number: None, expressions: Vec::new() }
+    }
+
+    /// Adds a number, by which counters of rules with one text are distinguished.
+    pub(crate) fn numbered(self, number: u32) -> Self {
+        Self { number: Some(number), ..self }
     }
 
     /// Restricts the rule to IPv4 (4) or IPv6 (6).
@@ -317,7 +323,7 @@ impl Rule {
     /// Returns the attributes of a message after table and chain.
     pub(super) fn attributes(&self) -> Vec<u8> {
         let list: Vec<u8> = self.expressions.iter().flat_map(Expression::attributes).collect();
-        [nested(4, &list), attribute(7, &comment(&self.text))].concat()
+        [nested(4, &list), attribute(7, &comment(&self.text, self.number))].concat()
     }
 
     fn then(mut self, expression: Expression) -> Self {

@@ -73,8 +73,12 @@ fn ranges_of_ports_are_merged() {
 #[test]
 fn comments_are_cut_between_characters() {
     let comment = |text: &str| {
-        let bytes = crate::netlink::nft::comment::comment(text);
+        let bytes = crate::netlink::nft::comment::comment(text, None);
         assert_eq!(usize::from(bytes[1]), bytes.len() - 2);
+        let numbered = crate::netlink::nft::comment::comment(text, Some(7));
+        assert_eq!(crate::netlink::nft::comment::number_in(&bytes), None);
+        assert_eq!(crate::netlink::nft::comment::number_in(&numbered), Some(7));
+        assert_eq!(comment_in(&numbered), comment_in(&bytes));
         comment_in(&bytes).unwrap()
     };
     assert_eq!(comment("drop out udp"), "drop out udp");

@@ -1,4 +1,5 @@
-//! The probes themselves, without a NAT.
+//! The probes themselves, without a NAT and over bad lines.
 
+mod bad_lines;
 mod no_nat;
 mod reflectors;

@@ -34,8 +34,12 @@ fn assert_is_open(kind: &NatKind, lab: &Lab, client: NodeId) {
 fn a_router_is_no_nat() {
     let (lab, [client, a, b]) = routed();
     assert_is_open(&lab.nat_kind(client, a, b).unwrap(), &lab, client);
-    // Servers may be one node.
-    assert_is_open(&lab.nat_kind(client, a, a).unwrap(), &lab, client);
+    for nodes in [[client, a, a], [client, client, b], [client, a, client]] {
+        let [client, a, b] = nodes;
+        let text = lab.nat_kind(client, a, b).unwrap_err().said();
+        let start = "find the kind of the NAT of client: a node is given twice";
+        assert!(text.starts_with(start), "{text}");
+    }
 }
 
 #[netns_test]

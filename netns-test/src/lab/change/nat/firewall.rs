@@ -55,8 +55,8 @@ impl Node {
         }))
     }
 
-    /// Returns the rules of the firewall in their order, with the number of packets and bytes that
-    /// each has matched.
+    /// Returns the rules of the firewall in their order, also those for what no rule decides, with
+    /// the number of packets and bytes that each has matched.
     ///
     /// # Errors
     ///
@@ -71,7 +71,8 @@ impl Node {
         let planned = self.with_rules();
         if planned.firewall.is_none() {
             let object = format!("the firewall of {}", self.name());
-            return Err(Failure::new("list", object, "it has none").into());
+            let failure = Failure::new("list", object, "it has none");
+            return Err(failure.advise("put one on it with `set_firewall`").into());
         }
         self.on_rules(&planned, nat::firewall_counters)
     }

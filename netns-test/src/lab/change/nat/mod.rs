@@ -12,7 +12,7 @@ use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::log;
 use crate::lab::build::nat as rules;
 use crate::lab::nat;
-use crate::lab::nat::model::NatMapping;
+use crate::lab::nat::model::{FirewallCounter, NatMapping};
 use crate::lab::plan::NodePlan;
 use crate::lab::run::node::Node;
 use crate::lab::topology::{LinkId, Nat, NodeId, Transport};
@@ -189,7 +189,8 @@ impl Node {
                     true => Ok(()),
                     false => {
                         let object = format!("{port} of {}", self.name());
-                        Err(Failure::new("remove", object, "it is not forwarded"))
+                        let failure = Failure::new("remove", object, "it is not forwarded");
+                        Err(failure.advise("name link, protocol and port as in `forward_port`"))
                     }
                 }
             })
@@ -204,7 +205,9 @@ impl Node {
     fn link_of(&self, step: &str, link: LinkId) -> Result<usize, Failure> {
         let unknown = || {
             let object = format!("the NAT of {}", self.name());
-            Failure::new(step, object, "the link is of another topology, or newer than the lab")
+            let why = "the link is of another topology, or newer than the lab";
+            let failure = Failure::new(step, object, why);
+            failure.advise("use the ids of the lab's topology, and `extend` it by what is new")
         };
         self.fabric().plan.link_position(link).ok_or_else(unknown)
     }
@@ -213,7 +216,7 @@ impl Node {
     fn only_link(&self, step: &str, links: &[usize], other: &str) -> Result<usize, Failure> {
         match links {
             [only] => Ok(*only),
-            [] => Err(self.no_nat(step).advise(format!("name the outside link by `{other}`"))),
+            [] => Err(self.no_nat(step)),
             several => {
                 let why = format!("it has {} of them", several.len());
                 let failure = Failure::new(step, format!("the NAT of {}", self.name()), why);
@@ -223,7 +226,8 @@ impl Node {
     }
 
     fn no_nat(&self, step: &str) -> Failure {
-        Failure::new(step, format!("the NAT of {}", self.name()), "it has none")
+        let failure = Failure::new(step, format!("the NAT of {}", self.name()), "it has none");
+        failure.advise("put one on an outside link with `set_nat_on`")
     }
 
     /// Returns the node as planned, with the NATs and the firewall that it has now.
@@ -256,6 +260,17 @@ impl NodeNat<'_> {
             self.node.live().mapper.add_leases(nft, &mut mappings)?;
             Ok(mappings)
         }))
+    }
+
+    /// Returns the rules of the NATs that drop packets, with the number of packets and bytes that
+    /// each has dropped. Those of a firewall are [`Node::firewall_rules`].
+    ///
+    /// # Errors
+    ///
+    /// As [`mappings`](Self::mappings).
+    #[track_caller]
+    pub fn drops(&self) -> Result<Vec<FirewallCounter>> {
+        located(self.on("list", nat::nat_counters))
     }
 
     /// Forgets all mappings and connections, as if all had timed out at once. The next packet of an

@@ -33,6 +33,11 @@ struct Wall<'a> {
     plan: &'a FirewallPlan,
 }
 
+/// Returns the text of a rule of a node's firewall.
+pub(super) fn text_of(node: &str, rule: &str) -> String {
+    format!("firewall of {node}: {rule}")
+}
+
 /// Base chain, with what its packets have in common.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -101,7 +106,7 @@ impl Place {
 
 impl Wall<'_> {
     fn rule(&self, text: &str) -> Rule {
-        Rule::new(format!("firewall of {}: {text}", self.node))
+        Rule::new(text_of(self.node, text))
     }
 
     /// Adds a base chain, and what holds for all packets.
@@ -175,7 +180,7 @@ impl Wall<'_> {
                 continue;
             }
             for start in self.variants(index, rule) {
-                end(batch, chain, &start, rule.action);
+                end(batch, chain, &start.numbered(index as u32), rule.action);
             }
         }
         let action = self.plan.defaults[number];

@@ -3,9 +3,10 @@
 //! A datagram that must arrive is sent until it does, or the deadline comes. That one does not
 //! arrive is decided by a marker: a datagram that was sent after it on the same way, and that is
 //! known to pass. The two can still be exchanged if the processor that has the first one is busy,
-//! so the pair is sent several times, with growing pauses.
+//! so the pair is sent several times, with growing pauses; and more often if datagrams are lost.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -14,21 +15,14 @@ use std::time::{Duration, Instant};
 use crate::error::{Failure, Result};
 use crate::lab::fabric::node::Namespaces;
 use crate::lab::fabric::on_thread;
+use crate::lab::observe::probe::rounds::Rounds;
 use crate::lab::observe::wait::deadline::Deadline;
 use crate::lab::run::node::Node;
 use crate::sys::errno;
 
-/// First and longest interval between two datagrams of which one must arrive.
+/// First and longest interval between two datagrams of which one must arrive, where these are not
+/// delayed.
 const INTERVALS: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(200)];
-
-/// Pauses after which a datagram that its marker has overtaken must have arrived, too.
-const PAUSES: [Duration; 5] = [
-    Duration::from_millis(1),
-    Duration::from_millis(3),
-    Duration::from_millis(10),
-    Duration::from_millis(30),
-    Duration::from_millis(60),
-];
 
 /// Time in which a mapping that was just used cannot end. A round that takes longer does not count.
 const FRESH: Duration = Duration::from_millis(700);
@@ -57,6 +51,11 @@ pub(crate) struct Probe<'a> {
     nodes: Vec<(Node, Arc<Namespaces>)>,
     deadline: &'a Deadline,
     number: Cell<u64>,
+    /// Number of datagrams that had to arrive, and of those that have.
+    counts: Cell<[u64; 2]>,
+    /// Times at which datagrams were sent, by number, and how long late ones were on their way.
+    sent: RefCell<HashMap<u64, Instant>>,
+    delay: Cell<Duration>,
     /// Error of the last datagram that could not be sent.
     refusal: RefCell<Option<String>>,
 }
@@ -72,7 +71,15 @@ impl<'a> Probe<'a> {
     pub(crate) fn new(nodes: &[&Node], deadline: &'a Deadline) -> Result<Self> {
         let here = |node: &&Node| Ok((node.share(), node.here()?));
         let nodes = nodes.iter().map(here).collect::<Result<_>>()?;
-        Ok(Self { nodes, deadline, number: Cell::new(0), refusal: RefCell::default() })
+        Ok(Self {
+            nodes,
+            deadline,
+            number: Cell::new(0),
+            counts: Cell::default(),
+            sent: RefCell::default(),
+            delay: Cell::default(),
+            refusal: RefCell::default(),
+        })
     }
 
     /// Opens sockets on the node at `at`, which is one of the server's if it has an address.
@@ -116,17 +123,16 @@ impl<'a> Probe<'a> {
     pub(crate) fn there_and_back(&self, pair: Pair<'_>) -> Result<SocketAddr> {
         let Pair { inside, outside } = pair;
         let first = self.number.get();
-        let [mut interval, longest] = INTERVALS;
-        loop {
+        for attempt in 0.. {
             // Each time anew, as the source may change.
             let seen = self.outward(pair)?;
             self.send(outside, seen);
-            if inside.hear(interval, |number| number > first)?.is_some() {
+            if self.hear(inside, self.interval(attempt), first)?.is_some() {
                 return Ok(seen);
             }
             self.go_on(|| lost(outside, inside, seen))?;
-            interval = longest.min(interval * 2);
         }
+        unreachable!("the deadline comes before that")
     }
 
     /// Returns what `pair.inside` hears of a datagram that `from` sends to the source which its
@@ -145,8 +151,8 @@ impl<'a> Probe<'a> {
         })
     }
 
-    /// Calls `send` and sends a marker after it, several times. Returns what `at` hears of what was
-    /// sent.
+    /// Calls `send` and sends a marker after it, until it is certain enough that nothing arrives.
+    /// Returns what `at` hears of what was sent.
     pub(crate) fn marked(
         &self,
         at: &End,
@@ -154,19 +160,22 @@ impl<'a> Probe<'a> {
         send: impl Fn(&Self) -> Result<()>,
     ) -> Result<Option<Heard>> {
         let first = self.number.get();
-        let mut pauses = PAUSES.into_iter().peekable();
-        while let Some(pause) = pauses.peek() {
+        let before = self.counts.get();
+        let mut rounds = Rounds::new();
+        while !rounds.are_enough() {
             let start = Instant::now();
             send(self)?;
+            let is_fresh = start.elapsed() < FRESH.max(self.delay.get() * 4);
             self.there_and_back(marker)?;
-            let heard = at.hear(*pause, |number| number > first)?;
+            let heard = self.hear(at, rounds.pause(), first)?;
             if heard.is_some() {
                 return Ok(heard);
             }
-            if start.elapsed() < FRESH {
-                pauses.next();
-            }
-            self.go_on(|| "the machine is too busy for a probe".to_owned())?;
+            let [sent, arrived] = self.counts.get();
+            rounds.add(is_fresh, [sent - before[0], arrived - before[1]]);
+            let why =
+                "too many datagrams are lost, or the machine is too busy, to know what arrives";
+            self.go_on(|| why.to_owned())?;
         }
         Ok(None)
     }
@@ -174,6 +183,7 @@ impl<'a> Probe<'a> {
     /// Sends one datagram. An error is as a loss; it is reported if the deadline comes.
     pub(crate) fn send(&self, from: &End, to: SocketAddr) {
         self.number.set(self.number.get() + 1);
+        self.sent.borrow_mut().insert(self.number.get(), Instant::now());
         let bytes = [MAGIC, self.number.get().to_be_bytes()].concat();
         if let Err(error) = from.socket.send_to(&bytes, to) {
             let reason = errno::describe(&error);
@@ -205,15 +215,35 @@ impl<'a> Probe<'a> {
     /// Sends from one end to an address until `at` hears it.
     fn until_heard(&self, from: &End, to: SocketAddr, at: &End) -> Result<Heard> {
         let first = self.number.get();
-        let [mut interval, longest] = INTERVALS;
-        loop {
+        for attempt in 0.. {
             self.send(from, to);
-            if let Some(heard) = at.hear(interval, |number| number > first)? {
+            if let Some(heard) = self.hear(at, self.interval(attempt), first)? {
                 return Ok(heard);
             }
             self.go_on(|| lost(from, at, to))?;
-            interval = longest.min(interval * 2);
         }
+        unreachable!("the deadline comes before that")
+    }
+
+    /// Returns the time in which a datagram must arrive before it is sent again.
+    fn interval(&self, attempt: u32) -> Duration {
+        let [shortest, longest] = INTERVALS.map(|one| one.max(self.delay.get() * 2));
+        let [sent, _] = self.counts.get();
+        self.counts.set([sent + 1, self.counts.get()[1]]);
+        longest.min(shortest * 2_u32.pow(attempt.min(8)))
+    }
+
+    /// Receives a datagram that was sent after the number `first`.
+    fn hear(&self, at: &End, most: Duration, first: u64) -> Result<Option<Heard>> {
+        let heard = at.hear(most, |number| number > first)?;
+        if let Some(Heard { number, .. }) = heard {
+            let [sent, arrived] = self.counts.get();
+            self.counts.set([sent, arrived + 1]);
+            let on_the_way = self.sent.borrow().get(&number).map(Instant::elapsed);
+            // A busy machine is so for a while only.
+            self.delay.set(on_the_way.unwrap_or_default().max(self.delay.get() * 3 / 4));
+        }
+        Ok(heard)
     }
 }
 

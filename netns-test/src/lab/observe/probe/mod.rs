@@ -5,4 +5,5 @@ pub(crate) mod kind;
 pub(crate) mod lifetime;
 pub(crate) mod nat_kind;
 pub(crate) mod reflector;
+pub(crate) mod rounds;
 pub(crate) mod stun;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::panic::Location;
 use std::time::Duration;
 
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::lab::observe::probe::ends::{End, Pair, Probe};
 use crate::lab::observe::probe::kind::{Hairpinning, NatKind};
 use crate::lab::observe::wait::limit::Wait;
@@ -28,8 +28,9 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// After 60 seconds, if the client cannot exchange datagrams with both servers; a node that is
-    /// powered off, or a server without an IPv4 address.
+    /// After 60 seconds, if the client cannot exchange datagrams with both servers, or if so many
+    /// are lost that the kind is not known; a node that is given twice or powered off, or a server
+    /// without an IPv4 address.
     ///
     /// # Panics
     ///
@@ -67,6 +68,12 @@ impl<'lab, M: WaitMode> Wait<'lab, Node, M> {
         let servers = [server_a.share(), server_b.share()];
         self.on_node(Location::caller(), move |client, deadline| {
             let [a, b] = &servers;
+            let places = [client, a, b].map(Node::position);
+            if places[0] == places[1] || places[0] == places[2] || places[1] == places[2] {
+                let object = format!("the kind of the NAT of {}", client.name());
+                let failure = Failure::new("find", object, "a node is given twice");
+                return Err(failure.advise("name a client and two servers outside").into());
+            }
             find(&Probe::new(&[client, a, b], deadline)?)
         })
     }

@@ -252,7 +252,7 @@ fn rules_of(
         NatState { nat: nat.clone(), mappings: own }
     };
     let nats = node.nats.iter().map(of_one).collect();
-    Ok((nats, nat::firewall_counters(&mut nft, node)?))
+    Ok((nats, nat::counters(&mut nft, node)?))
 }
 
 /// Returns the range of the calling thread's network namespace.

@@ -178,7 +178,7 @@ fn a_host_has_a_firewall_of_its_own() {
     let count = |text: &str| {
         on(&|| {
             let mut nft = crate::netlink::nft::Nft::open().unwrap();
-            let all = crate::lab::nat::firewall_counters(&mut nft, &node).unwrap();
+            let all = crate::lab::nat::counters(&mut nft, &node).unwrap();
             all.iter().find(|one| one.text.contains(text)).unwrap().packets
         })
     };
@@ -244,6 +244,22 @@ fn a_router_has_a_firewall_and_a_nat() {
     let listener = listen(&net.outside, S1, 80);
     connect(&net.inside, &listener).unwrap();
     connect(&net.router, &listener).unwrap();
+}
+
+#[test]
+#[ignore = "run inside"]
+fn rules_with_long_texts_have_counters_of_their_own() {
+    let start = "allow out udp to a node with a name that is as long as can be ".repeat(3);
+    let text = |port: u16| format!("{start}{port}");
+    let rules = [53, 123].map(|port| rule(OUT, ALLOW, Some(17), &[port], &text(port)));
+    let node = on_router(wall([DROP, DROP], rules.to_vec()));
+    let net = Net::new();
+    net.apply(&node).unwrap();
+    for _ in 0..3 {
+        exchange(&net.inside(A, 0), &net.outside(S1, 123));
+    }
+    exchange(&net.inside(A, 0), &net.outside(S1, 53));
+    assert_eq!([53, 123].map(|port| net.count(&node, &text(port))), [1, 3]);
 }
 
 #[test]

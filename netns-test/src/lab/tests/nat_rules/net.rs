@@ -32,7 +32,7 @@ pub(crate) const POOL: [&str; 2] = ["203.0.113.11", "203.0.113.12"];
 pub(crate) const OF_B: &str = "203.0.113.21";
 
 /// Indexes of interfaces.
-const ETH0: u32 = 10;
+pub(crate) const ETH0: u32 = 10;
 const LAN: u32 = 11;
 pub(crate) const WAN: u32 = 12;
 
@@ -117,7 +117,7 @@ impl Net {
     }
 
     pub(crate) fn counters(&self, node: &NodePlan) -> Vec<FirewallCounter> {
-        self.nft(|nft| nat::firewall_counters(nft, node)).unwrap()
+        self.nft(|nft| nat::counters(nft, node)).unwrap()
     }
 
     /// Returns the packets of the rule with this text.

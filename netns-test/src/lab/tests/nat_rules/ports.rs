@@ -2,12 +2,13 @@
 //! `rules_treat_packets_as_planned`.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 
 use crate::lab::plan::nat::{NatPlan, PortForwardPlan};
 use crate::lab::tests::engine::net::{LIMIT, within};
 use crate::lab::tests::nat_rules::net::{
-    A, B, Net, OF_B, POOL, S1, S2, X, arrives, plan, router, seen, seen_at, until, v4,
+    A, B, ETH0, Net, OF_B, POOL, S1, S2, X, add_addresses, arrives, plan, router, seen, seen_at,
+    until, v4,
 };
 use crate::lab::topology::nat::model::{Filtering, Transport};
 
@@ -52,6 +53,10 @@ fn each_host_has_its_block() {
     }
     net.inside(A, 6000).send_to(b"none left", server.local_addr().unwrap()).unwrap();
     until("the packet is dropped", || net.count(&node, "no free external port") == 1);
+    // A host that has roamed here shares the rest with others.
+    add_addresses(&net.inside, ETH0, &["10.0.0.4"]);
+    let guest = net.inside("10.0.0.4", 2003);
+    assert!((2016..=65535).contains(&seen(&guest, &server).port()));
 }
 
 #[test]
@@ -83,6 +88,18 @@ fn a_pool_is_paired_or_not() {
             );
         }
     }
+}
+
+#[test]
+#[ignore = "run inside"]
+fn one_of_few_free_ports_is_found() {
+    let (ports, port_preservation) = (20000..=24099, false);
+    let net = Net::with(NatPlan { ports, port_preservation, ..plan() });
+    let server = net.outside(S1, 3478);
+    // The last ones are chosen from 2 of 100.
+    let external: BTreeSet<SocketAddrV4> =
+        (0..4040).map(|number| seen(&net.inside(A, 5000 + number), &server)).collect();
+    assert_eq!(external.len(), 4040);
 }
 
 #[test]
