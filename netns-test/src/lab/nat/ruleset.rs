@@ -6,9 +6,9 @@ use crate::lab::nat::{filter, firewall, learn, translate, zones};
 use crate::lab::plan::NodePlan;
 use crate::netlink::nft::list::SetThere;
 use crate::netlink::nft::{Batch, Set};
+use crate::netlink::nft_drops;
 
-/// Name of the table, of family `inet`.
-pub(crate) const TABLE: &str = "netns-test";
+pub(crate) use crate::netlink::nft_drops::TABLE;
 
 /// Chains and sets that the table has already; empty if there is none.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,7 @@ pub(super) fn batch(node: &NodePlan, there: &Existing) -> Batch {
     for set in nats.iter().flat_map(OneNat::dynamic_sets).filter(|set| !kept.contains(set)) {
         batch.set(&set);
     }
+    nft_drops::sets().iter().for_each(|set| batch.set(set));
     if !nats.is_empty() {
         sets::add_common(&mut batch);
         nats.iter().for_each(|nat| nat.add_constants(&mut batch));
