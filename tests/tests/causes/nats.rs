@@ -62,6 +62,7 @@ cases! {
         firewall_drops_datagrams,
         &["likely: the firewall of server drops UDP packets"],
     ),
+    ("firewall_denies", firewall_denies, &["likely: the firewall of laptop drops UDP packets"]),
     (
         "near_forwarded",
         near_forwarded,
@@ -257,6 +258,14 @@ fn firewall_drops_datagrams() {
     let asking = bind(&lab, laptop, "0.0.0.0:0");
     asking.send_to(b"?", "203.0.113.2:53").unwrap();
     asking.recv_from(&mut [0; 16]).unwrap();
+}
+
+fn firewall_denies() {
+    let Home { lab, laptop, .. } = home(|net, [laptop, ..], _| {
+        net.firewall(laptop, Firewall::new().deny_out());
+    });
+    let asking = bind(&lab, laptop, "0.0.0.0:0");
+    asking.send_to(b"?", "203.0.113.2:53").unwrap();
 }
 
 fn near_forwarded() {

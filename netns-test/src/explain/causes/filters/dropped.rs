@@ -65,11 +65,13 @@ pub(super) fn cause(scene: &Scene<'_>, targets: &[Target<'_>]) -> Option<Cause> 
             return Some(cause.shown_by(target.proof.clone()));
         }
     }
-    let is_silent =
-        matches!(scene.trouble, Trouble::WouldBlock | Trouble::TimedOut | Trouble::TimeLimit);
     let is_known = targets.iter().any(|target| target.is_sure);
-    let mut awaited = all.iter().filter(fits).filter(|one| one.is_awaited(scene));
-    let found = awaited.find(|_| is_silent && !is_known)?;
+    let is_it = |one: &&Drop<'_>| match scene.trouble {
+        Trouble::WouldBlock | Trouble::TimedOut | Trouble::TimeLimit => one.is_awaited(scene),
+        Trouble::Denied => one.is_own(scene),
+        _ => false,
+    };
+    let found = all.iter().filter(fits).filter(|_| !is_known).find(is_it)?;
     Some(found.explain(scene, Certainty::Likely))
 }
 
@@ -159,6 +161,13 @@ impl Drop<'_> {
     fn is_from(&self, scene: &Scene<'_>, node: Option<&str>) -> bool {
         let owner = self.owner(scene, self.from.ip());
         node.is_none() || owner == node || owner.is_some_and(|owner| has_nat(scene, owner))
+    }
+
+    /// Returns whether the node that has sent it has dropped it itself: the kernel returns an error
+    /// to the sender then.
+    fn is_own(&self, scene: &Scene<'_>) -> bool {
+        let is_failed = scene.node.is_none_or(|failed| failed == self.at.node);
+        is_failed && has_address(self.at, self.from.ip())
     }
 
     /// Returns whether a socket waits for it, or for an answer to it.
@@ -317,5 +326,17 @@ mod tests {
         sample.says(Likely, "the NAT of router drops UDP packets from 10.0.1.2:53");
         sample.network("router").dropped = vec![packet("udp", "10.0.1.2:53", "10.0.0.1:5001")];
         sample.does_not_say("NAT");
+    }
+
+    #[test]
+    fn the_sender_of_what_its_own_node_drops_gets_an_error() {
+        let denied = "Os { code: 1, kind: PermissionDenied, message: \"\" }";
+        let mut sample = Sample::pair().panics(denied);
+        sample.network("client").filters.push(rule("firewall of client: drop out all else", 1));
+        sample.does_not_say("firewall");
+        sample.network("client").dropped = vec![packet("udp", "10.0.0.1:5000", "10.0.0.2:53")];
+        sample.says(Likely, "the firewall of client drops UDP packets from 10.0.0.1:5000");
+        sample.network("client").dropped = vec![packet("udp", "10.0.0.2:53", "10.0.0.1:5000")];
+        sample.does_not_say("firewall");
     }
 }
