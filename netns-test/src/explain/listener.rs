@@ -1,20 +1,10 @@
 //! A socket that listens, or is bound and waits for datagrams. Pure.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use crate::evidence::facts::network::Socket;
-use crate::explain::scene::{Scene, is_loopback, plain};
-
-/// Returns whether a socket takes what is sent to an address.
-pub(crate) fn accepts(socket: &Socket, to: SocketAddr) -> bool {
-    let Some(local) = socket.local else { return false };
-    let ip = plain(local.ip());
-    let takes_all = match ip {
-        IpAddr::V4(ip) => ip.is_unspecified() && to.is_ipv4(),
-        IpAddr::V6(ip) => ip.is_unspecified() && (to.is_ipv6() || socket.is_v6_only != Some(true)),
-    };
-    local.port() == to.port() && (takes_all || ip == to.ip())
-}
+use crate::explain::scene::Scene;
+use crate::explain::sockets::is_loopback;
 
 /// Returns how a listening socket is called in texts.
 pub(crate) fn shown(socket: &Socket, local: SocketAddr) -> String {

@@ -8,9 +8,11 @@ pub(crate) mod causes;
 pub(crate) mod code;
 pub(crate) mod listener;
 pub(crate) mod path;
+pub(crate) mod realms;
 #[cfg(test)]
 pub(crate) mod sample;
 pub(crate) mod scene;
+pub(crate) mod sockets;
 pub(crate) mod target;
 pub(crate) mod trouble;
 pub(crate) mod wait;

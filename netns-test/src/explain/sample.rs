@@ -7,7 +7,7 @@ use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::event::{Detail, Event, EventKind};
 use crate::evidence::facts::network::*;
 use crate::evidence::facts::process::{Call, Descriptor, Process, Thread};
-use crate::evidence::facts::topology::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
+use crate::evidence::facts::topology::*;
 use crate::evidence::facts::{Facts, Look, Reason};
 use crate::explain::cause::{Cause, Certainty};
 
@@ -71,6 +71,27 @@ impl Sample {
         sample
     }
 
+    /// Returns the lab of [`routed`](Self::routed), with a NAT of `router` that hides `client`, and
+    /// forwards TCP port 8080 to its port 80. `server` has no route to `client`.
+    pub(crate) fn hidden() -> Self {
+        let mut sample = Self::routed();
+        let lab = &mut sample.facts.labs[0];
+        lab.nodes[0].interfaces[0].realm = 1;
+        lab.nodes[1].interfaces[0].realm = 1;
+        let forward = LabForward { protocol: Protocol::Tcp, port: 8080, to: end("10.0.0.1:80") };
+        lab.nodes[1].nats.push(LabNat {
+            outside: "eth1".into(),
+            external: vec![address("10.0.1.254")],
+            one_to_one: Vec::new(),
+            forwards: vec![forward],
+            is_symmetric: false,
+            is_hairpinning: false,
+            ipv6: LabIpv6::Routed,
+        });
+        sample.network("server").routes.retain(|route| route.via.is_none());
+        sample
+    }
+
     /// Returns a lab: per end its node, address and default route; two ends a link.
     fn of(ends: &[(&str, &str, Option<&str>)], links: &[&str]) -> Self {
         let (mut lab, mut look) = (LabFacts::default(), Look::default());
@@ -81,7 +102,7 @@ impl Sample {
                 let kind = if *name == "router" { "router" } else { "host" };
                 let (name, kind) = ((*name).to_owned(), kind.to_owned());
                 look.networks.push(network(&name, 11 + lab.nodes.len() as u64));
-                lab.nodes.push(LabNode { name, kind, interfaces: Vec::new() });
+                lab.nodes.push(LabNode { name, kind, interfaces: Vec::new(), nats: Vec::new() });
                 lab.nodes.len() - 1
             });
             let count = lab.nodes[at].interfaces.len();
@@ -95,6 +116,8 @@ impl Sample {
                 link: Some(link),
                 addresses: vec![address(own)],
                 mac: String::new(),
+                realm: 0,
+                realm_of_ipv6: 0,
             });
             let live = &mut look.networks[at + 1];
             live.interfaces.push(device(&interface, index, &[(own, 24)]));

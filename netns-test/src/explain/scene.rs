@@ -7,10 +7,12 @@ use std::time::Duration;
 use crate::evidence::ending::{EndKind, Ending};
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::link::Way;
-use crate::evidence::facts::network::{Network, Protocol, Socket, SocketState};
+use crate::evidence::facts::network::{Network, Socket};
 use crate::evidence::facts::process::{Process, Thread};
 use crate::evidence::facts::{Facts, Look, Reason};
 use crate::evidence::here;
+use crate::explain::path::Map;
+use crate::explain::sockets::{is_loopback, plain};
 use crate::explain::trouble::{self, Source, Trouble};
 
 /// Length of a thread's name in the kernel.
@@ -131,18 +133,18 @@ impl<'a> Scene<'a> {
         self.networks.iter().filter(move |network| is_alone || !network.node.is_empty())
     }
 
-    /// Returns the node that has an address. A loopback address is that of `from`.
+    /// Returns the node that has an address, as the node `from` sees it. A loopback address is that
+    /// of `from`.
     pub(crate) fn owner(&self, address: IpAddr, from: Option<&'a str>) -> Option<&'a str> {
         if is_loopback(address) {
             return from;
         }
-        let has = |network: &&Network| {
-            let mut all = network.interfaces.iter().flat_map(|interface| &interface.addresses);
-            all.any(|one| one.address == address)
-        };
-        let found = self.networks.iter().find(has).map(|network| network.node.as_str());
-        let planned = || Some(self.facts.lab()?.owner_of(address)?.name.as_str());
-        found.or_else(planned)
+        self.map().owner_for(address, from)
+    }
+
+    /// Returns the networks and the lab, to walk through them.
+    pub(crate) fn map(&self) -> Map<'a> {
+        Map { networks: self.networks, lab: self.facts.lab() }
     }
 
     /// Returns the processes that have a socket open.
@@ -192,7 +194,45 @@ impl<'a> Scene<'a> {
             .networks
             .iter()
             .filter_map(|network| Some((network, network.sockets.iter().find(is_peer)?)));
-        all.next()
+        all.next().or_else(|| self.translated_peer(socket))
+    }
+
+    /// Returns the socket at the other end of a connection that a NAT translates, if it can be no
+    /// other one.
+    fn translated_peer(&self, socket: &Socket) -> Option<(&'a Network, &'a Socket)> {
+        let map = self.map();
+        let has = |one: &&Network| one.sockets.iter().any(|other| other.inode == socket.inode);
+        let own = self.networks.iter().find(has).filter(|_| map.has_nats())?;
+        // From inside to outside.
+        let joins = |(at, one): (&Network, &Socket), (there, other): (&Network, &Socket)| {
+            let ends = [one.local?, one.remote?, other.local?, other.remote?];
+            let [local, remote, server, client] =
+                ends.map(|end| SocketAddr::new(plain(end.ip()), end.port()));
+            let forwarded = map.forwarded(Some(&at.node), remote, one.protocol);
+            let (_, nat) = map.hidden_of(&there.node, &at.node, local.ip())?;
+            let is_it = forwarded.map_or(remote, |found| found.to) == server
+                && nat.has_external(client.ip());
+            is_it.then_some(local.port() == client.port())
+        };
+        let all = self.networks.iter().flat_map(|network| {
+            network
+                .sockets
+                .iter()
+                .filter(|one| one.inode != socket.inode)
+                .map(move |one| (network, one))
+        });
+        let all = all.filter(|(_, one)| one.protocol == socket.protocol);
+        let found = all.filter_map(|other| {
+            let same = joins((own, socket), other).or_else(|| joins(other, (own, socket)))?;
+            Some((same, other))
+        });
+        let found: Vec<_> = found.collect();
+        let same = found.iter().filter(|(is_same_port, _)| *is_same_port);
+        match (same.clone().count(), found.len()) {
+            (1, _) => same.map(|(_, other)| *other).next(),
+            (0, 1) => Some(found[0].1),
+            _ => None,
+        }
     }
 }
 
@@ -214,28 +254,6 @@ pub(crate) fn node_name(node: &str) -> &str {
 /// Returns where something is: `on server`.
 pub(crate) fn on_node(node: &str) -> String {
     if node.is_empty() { "in the test's own network".to_owned() } else { format!("on {node}") }
-}
-
-/// Returns whether an address is one of the loopback interface.
-pub(crate) fn is_loopback(address: IpAddr) -> bool {
-    plain(address).is_loopback()
-}
-
-/// Returns an IPv4 address that is written as an IPv6 one as what it is.
-pub(crate) fn plain(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
-        IpAddr::V4(_) => address,
-    }
-}
-
-/// Returns whether a socket accepts connections or datagrams of any peer.
-pub(crate) fn is_server(socket: &Socket) -> bool {
-    match socket.protocol {
-        Protocol::Tcp => socket.state == SocketState::Listen,
-        Protocol::Udp => socket.state == SocketState::Close && socket.local.is_some(),
-        _ => false,
-    }
 }
 
 fn same(one: Option<SocketAddr>, other: SocketAddr) -> bool {

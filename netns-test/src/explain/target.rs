@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::evidence::facts::network::{Attempt, AttemptKind, Network, Protocol, SocketState};
-use crate::explain::scene::{Scene, node_name, plain};
+use crate::explain::scene::{Scene, node_name};
+use crate::explain::sockets::plain;
 use crate::explain::trouble::{self, Trouble};
 
 /// A remote end that a node tried to reach.
@@ -13,8 +14,13 @@ pub(crate) struct Target<'a> {
     /// Node that tried it, if it is known.
     pub(crate) from: Option<&'a str>,
     pub(crate) to: SocketAddr,
-    /// Node that has the address; none if no node has it.
+    /// Node that the packets go to: the one that has the address, or to which a NAT forwards the
+    /// port; none if no node has the address.
     pub(crate) node: Option<&'a str>,
+    /// Address and port of that node that the packets go to.
+    pub(crate) server: SocketAddr,
+    /// Router that forwards the port.
+    pub(crate) via: Option<&'a str>,
     pub(crate) protocol: Protocol,
     /// Whether the failed operation was about it, and not only another one.
     pub(crate) is_sure: bool,
@@ -75,14 +81,9 @@ fn of_message<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
     if !is_about_remote {
         return Vec::new();
     }
-    let of = |to: SocketAddr| Target {
-        from: scene.node,
-        to,
-        node: scene.owner(to.ip(), scene.node),
-        protocol: Protocol::Tcp,
-        is_sure: true,
-        at: None,
-        proof: format!("the message names {to}"),
+    let of = |to: SocketAddr| {
+        let proof = format!("the message names {to}");
+        Target { is_sure: true, ..aimed(scene, scene.node, to, Protocol::Tcp, proof) }
     };
     let mut found: Vec<_> = trouble::addresses(scene.message).into_iter().map(of).collect();
     for (name, port) in trouble::named_ports(scene.message) {
@@ -197,7 +198,8 @@ fn names(statement: &str, target: &Target<'_>) -> bool {
     let has = |word: &str| statement.split(|c| !is_of_name(c)).any(|other| other == word);
     let ip = to.ip().to_string();
     let has_ip = if to.is_ipv4() { has(&ip) } else { statement.contains(&ip) };
-    has(&to.port().to_string()) && (has_ip || target.node.is_some_and(has))
+    let named = [target.node, target.via].into_iter().flatten();
+    has(&to.port().to_string()) && (has_ip || named.into_iter().any(has))
 }
 
 fn target<'a>(
@@ -208,9 +210,36 @@ fn target<'a>(
     proof: String,
 ) -> Target<'a> {
     let from = network.node.as_str();
-    let node = scene.owner(to.ip(), Some(from));
     let is_sure = scene.trouble != Trouble::WouldBlock;
-    Target { from: Some(from), to, node, protocol, is_sure, at: None, proof }
+    Target { is_sure, ..aimed(scene, Some(from), to, protocol, proof) }
+}
+
+/// Returns a target, of which it is not known whether the failure is about it.
+fn aimed<'a>(
+    scene: &Scene<'a>,
+    from: Option<&'a str>,
+    to: SocketAddr,
+    protocol: Protocol,
+    proof: String,
+) -> Target<'a> {
+    let node = scene.owner(to.ip(), from);
+    let plain_to = SocketAddr::new(plain(to.ip()), to.port());
+    let target = Target {
+        from,
+        to,
+        node,
+        server: plain_to,
+        via: None,
+        protocol,
+        is_sure: false,
+        at: None,
+        proof,
+    };
+    let Some(found) = scene.map().forwarded(from, plain_to, protocol) else { return target };
+    let (router, server) = (found.router, found.to);
+    let owner = found.node.map_or_else(|| server.ip().to_string(), str::to_owned);
+    let proof = format!("{}; {router} forwards that port to {owner}", target.proof);
+    Target { node: found.node, server, via: Some(router), proof, ..target }
 }
 
 /// Returns whether the failed connection is among those that are recorded: a network may have no

@@ -25,6 +25,8 @@ pub(crate) mod message;
 pub(crate) mod neigh;
 pub(crate) mod nft;
 #[cfg(feature = "lab")]
+pub(crate) mod nft_drops;
+#[cfg(feature = "lab")]
 pub(crate) mod nft_filter;
 #[cfg(feature = "doctor")]
 pub(crate) mod qdisc;

@@ -33,6 +33,7 @@ macro_rules! cases {
 mod ends;
 mod links;
 mod local;
+mod nats;
 mod normal;
 mod paths;
 mod queues;
@@ -54,9 +55,10 @@ const AT_ONCE: &str = "--test-threads=6";
 const MORE: usize = 12;
 
 /// Lists the cases of each file.
-const CASES: [(&str, &[&[Case]]); 7] = [
+const CASES: [(&str, &[&[Case]]); 8] = [
     ("servers", &[servers::CASES, servers::RETURNED]),
     ("paths", &[paths::CASES]),
+    ("nats", &[nats::CASES]),
     ("queues", &[queues::CASES]),
     ("links", &[links::CASES]),
     ("ends", &[ends::CASES]),

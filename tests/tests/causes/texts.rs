@@ -7,9 +7,10 @@ use super::Case;
 use super::normal::{normal, without_source};
 
 /// Files with reports, in the order of the cases.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     include_str!("texts/servers.txt"),
     include_str!("texts/paths.txt"),
+    include_str!("texts/nats.txt"),
     include_str!("texts/queues.txt"),
     include_str!("texts/links.txt"),
     include_str!("texts/ends.txt"),

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::evidence::code::{facts, words};
+use crate::evidence::facts::link::Packet;
 
 facts! {
     /// A network.
@@ -32,6 +33,9 @@ facts! {
         gaps: Vec<String>,
         /// Whether it is the network of the test itself: of the main thread of its process.
         is_own: bool,
+        /// Flows whose packets rules of the lab have dropped or rejected, the latest first. Where a
+        /// NAT has translated the destination, it is that inside.
+        dropped: Vec<Packet>,
     }
 }
 
@@ -243,6 +247,7 @@ impl Network {
         self.settings.extend(part.settings);
         self.filters.extend(part.filters);
         self.gaps.extend(part.gaps);
+        self.dropped.extend(part.dropped);
         if let Some(attempts) = part.attempts {
             self.attempts.get_or_insert_default().extend(attempts);
         }

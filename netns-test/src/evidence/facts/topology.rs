@@ -1,8 +1,9 @@
 //! A lab as it was built: names and addresses, by which the state of its networks is read. Pure.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use crate::evidence::code::facts;
+use crate::evidence::code::{facts, words};
+use crate::evidence::facts::network::Protocol;
 
 facts! {
     /// A lab.
@@ -21,6 +22,7 @@ facts! {
         /// `host`, `router`, `switch`, `local`.
         kind: String,
         interfaces: Vec<LabInterface>,
+        nats: Vec<LabNat>,
     }
 }
 
@@ -32,6 +34,55 @@ facts! {
         link: Option<u32>,
         addresses: Vec<IpAddr>,
         mac: String,
+        /// Realms of its segment, in IPv4 and in IPv6: the parts of the lab that have one address
+        /// space. NATs are the borders between them.
+        realm: u32,
+        realm_of_ipv6: u32,
+    }
+}
+
+facts! {
+    /// A NAT of a router.
+    struct LabNat {
+        /// Name of the outside interface.
+        outside: String,
+        /// Source addresses of packets to the outside, by family the usual one first.
+        external: Vec<IpAddr>,
+        /// External addresses of one node each, with its address inside.
+        one_to_one: Vec<LabPair>,
+        forwards: Vec<LabForward>,
+        /// Whether the external port of a flow depends on its destination.
+        is_symmetric: bool,
+        /// Whether inside nodes reach each other by external endpoints.
+        is_hairpinning: bool,
+        ipv6: LabIpv6,
+    }
+}
+
+facts! {
+    /// An external address with the address inside that has it for itself.
+    struct LabPair {
+        external: IpAddr,
+        inside: IpAddr,
+    }
+}
+
+facts! {
+    /// A forwarded port.
+    struct LabForward {
+        protocol: Protocol,
+        port: u16,
+        to: SocketAddr,
+    }
+}
+
+words! {
+    /// Treatment of IPv6 by a NAT.
+    enum LabIpv6 {
+        Routed = "routed",
+        Masquerade = "masquerade",
+        Blocked = "blocked",
+        Prefix = "prefix",
     }
 }
 

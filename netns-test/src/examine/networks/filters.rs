@@ -2,10 +2,16 @@
 
 use std::os::fd::OwnedFd;
 
+#[cfg(feature = "lab")]
+use crate::evidence::facts::link::Packet;
+#[cfg(feature = "lab")]
+use crate::evidence::facts::network::Protocol;
 use crate::evidence::facts::network::{Filter, Network};
 use crate::examine::gaps::{FILE, gap};
 use crate::examine::networks::tables;
 use crate::netlink::nft::rules;
+#[cfg(feature = "lab")]
+use crate::netlink::nft_drops;
 use crate::sys::fds::limited;
 
 /// Most rules of a network.
@@ -40,7 +46,11 @@ impl<'a> Filters<'a> {
     pub(super) fn read(&self, network: &mut Network) {
         if self.has_nf_tables {
             match rules::dropping() {
-                Ok(found) => network.filters.extend(found.into_iter().take(MOST).map(filter)),
+                Ok(found) => {
+                    network.filters.extend(found.into_iter().take(MOST).map(filter));
+                    #[cfg(feature = "lab")]
+                    read_dropped(network);
+                }
                 Err(error) => network.gaps.push(gap("the rules of nftables", &error)),
             }
         }
@@ -52,6 +62,28 @@ impl<'a> Filters<'a> {
                 ));
             }
         }
+    }
+}
+
+/// Reads the flows whose packets rules of the lab have dropped, if they have dropped any.
+#[cfg(feature = "lab")]
+fn read_dropped(network: &mut Network) {
+    let table = format!("inet {}", nft_drops::TABLE);
+    if network.filters.iter().all(|filter| filter.table != table) {
+        return;
+    }
+    let packet = |one: nft_drops::Dropped| Packet {
+        protocol: match one.protocol {
+            6 => Protocol::Tcp.word().to_owned(),
+            17 => Protocol::Udp.word().to_owned(),
+            _ => Protocol::Other.word().to_owned(),
+        },
+        from: Some(one.from),
+        to: Some(one.to),
+    };
+    match nft_drops::read() {
+        Ok(found) => network.dropped.extend(found.into_iter().take(MOST).map(packet)),
+        Err(failure) => network.gaps.push(failure.to_string()),
     }
 }
 

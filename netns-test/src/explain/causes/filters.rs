@@ -1,5 +1,7 @@
 //! Rules of packet filters that dropped or rejected packets. Pure.
 
+pub(super) mod dropped;
+
 use crate::evidence::facts::network::{Filter, Network};
 use crate::explain::cause::{Cause, Certainty};
 use crate::explain::scene::{Scene, node_name};
@@ -11,10 +13,13 @@ pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
         return Vec::new();
     }
     let matched = scene.networks.iter().flat_map(|network| {
-        let filters = network.filters.iter().filter(|filter| filter.packets > 0);
+        // Those of the lab are judged by the packets that they have dropped.
+        let is_of_user = |filter: &&Filter| filter.packets > 0 && !dropped::is_own(filter);
+        let filters = network.filters.iter().filter(is_of_user);
         filters.map(move |filter| (network, filter))
     });
-    let mut all: Vec<_> = matched.filter(|(_, filter)| fits(scene.trouble, filter)).collect();
+    let mut all: Vec<_> =
+        matched.filter(|(_, filter)| dropped::fits(scene.trouble, filter)).collect();
     // What names the port of the target comes first, then what has matched most.
     let names = |filter: &Filter| targets.iter().any(|target| names(filter, target));
     all.sort_by_key(|(_, filter)| (!names(filter), std::cmp::Reverse(filter.packets)));
@@ -25,23 +30,13 @@ pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
         let cause = explain(network, filter, is_known && is_silent && all.len() == 1);
         cause.shown_by_all(named.map(|target| target.proof.clone()))
     });
-    found.into_iter().collect()
+    dropped::cause(scene, targets).into_iter().chain(found).collect()
 }
 
 /// Returns whether a rule that names the port of a target has rejected packets.
 pub(crate) fn has_rejected(scene: &Scene<'_>, target: &Target<'_>) -> bool {
     let mut filters = scene.networks.iter().flat_map(|network| &network.filters);
     filters.any(|one| one.packets > 0 && one.verdict.contains("reject") && names(one, target))
-}
-
-/// Returns whether a verdict leads to such a failure. A reject answers, a drop does not.
-fn fits(trouble: Trouble, filter: &Filter) -> bool {
-    let rejects = filter.verdict.contains("reject");
-    match trouble {
-        Trouble::Refused | Trouble::HostUnreachable | Trouble::NetworkUnreachable => rejects,
-        Trouble::Reset | Trouble::Denied | Trouble::Other => true,
-        _ => !rejects,
-    }
 }
 
 /// Returns whether the text of a rule names the port of a target.

@@ -4,7 +4,8 @@ use crate::evidence::facts::network::Network;
 use crate::explain::cause::{Cause, Certainty};
 use crate::explain::path::Map;
 use crate::explain::path::lookup::covers;
-use crate::explain::scene::{Scene, is_loopback, node_name};
+use crate::explain::scene::{Scene, node_name};
+use crate::explain::sockets::is_loopback;
 use crate::explain::target::Target;
 use crate::explain::trouble::{self, Trouble};
 

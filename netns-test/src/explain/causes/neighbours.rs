@@ -7,7 +7,8 @@ use crate::evidence::facts::network::{Address, Interface, Network};
 use crate::explain::cause::{Cause, Certainty};
 use crate::explain::causes::way;
 use crate::explain::causes::way::losses;
-use crate::explain::scene::{Scene, is_loopback, node_name};
+use crate::explain::scene::{Scene, node_name};
+use crate::explain::sockets::is_loopback;
 use crate::explain::target::Target;
 use crate::explain::trouble::{self, Trouble};
 
@@ -84,9 +85,14 @@ fn duplicate(scene: &Scene<'_>) -> Option<Cause> {
         .filter(|(network, _, one)| !network.node.starts_with("net:[") && !is_loopback(one.address))
         .filter(|(_, _, one)| !is_link_local(&one.address))
         .collect();
-    let twice = all.iter().enumerate().find_map(|(at, (network, _, one))| {
-        let same = |(other, _, two): &&(&Network, &Interface, &Address)| {
-            other.inode != network.inode && two.address == one.address
+    let twice = all.iter().enumerate().find_map(|(at, (network, on, one))| {
+        let same = |(other, place, two): &&(&Network, &Interface, &Address)| {
+            let places = [(network, on), (other, place)];
+            let [this, that] = places.map(|(of, on)| (of.node.as_str(), on.name.as_str()));
+            // Behind different NATs that is usual.
+            other.inode != network.inode
+                && two.address == one.address
+                && scene.map().share_a_realm(this, that, one.address.is_ipv4())
         };
         all[at + 1..].iter().find(same).map(|(other, ..)| (*network, *other, one.address))
     });
@@ -121,7 +127,7 @@ fn unanswered(scene: &Scene<'_>, targets: &[Target<'_>]) -> Option<Cause> {
     let interface = network.interface(found.device).map_or("?", |one| one.name.as_str());
     let question = if address.is_ipv4() { "ARP" } else { "NDP" };
     let proof = format!("the neighbour entry of {node} for {address} is {}", found.state);
-    let cause = match scene.owner(address, None) {
+    let cause = match scene.owner(address, Some(&network.node)) {
         Some(owner) => Cause::likely(format!(
             "{} did not answer {question} for {address} on {interface} of {node}",
             node_name(owner)

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use crate::evidence::facts::network::{Network, Protocol, Socket, SocketState};
 use crate::evidence::facts::process::Process;
 use crate::explain::cause::{Cause, Certainty};
-use crate::explain::scene::{Scene, is_server, node_name, plain, process_name};
+use crate::explain::scene::{Scene, node_name, process_name};
+use crate::explain::sockets::{is_server, plain};
 use crate::explain::target::Target;
 use crate::explain::trouble::{self, Trouble};
 

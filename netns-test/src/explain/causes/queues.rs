@@ -34,7 +34,7 @@ fn accept_queue(scene: &Scene<'_>, targets: &[Target<'_>]) -> Option<Cause> {
     let (network, socket) = all.next()?;
     let (local, node) = (socket.local?, node_name(&network.node));
     let is_target = |target: &Target<'_>| {
-        target.is_sure && target.node == Some(&network.node) && target.to.port() == local.port()
+        target.is_sure && target.node == Some(&network.node) && target.server.port() == local.port()
     };
     let is_sure = targets.iter().any(is_target) && all.next().is_none();
     let who = scene.holder(socket.inode).unwrap_or_else(|| "what listens".to_owned());

@@ -11,8 +11,9 @@ use crate::evidence::facts::network::{Network, Protocol, Socket};
 use crate::explain::cause::{Cause, Certainty};
 use crate::explain::causes::{earlier, filters};
 use crate::explain::code;
-use crate::explain::listener::{accepts, rejects, shown};
-use crate::explain::scene::{Scene, is_loopback, is_server, node_name, on_node, plain};
+use crate::explain::listener::{rejects, shown};
+use crate::explain::scene::{Scene, node_name, on_node};
+use crate::explain::sockets::{accepts, is_loopback, is_server, plain};
 use crate::explain::target::Target;
 use crate::explain::trouble::Trouble;
 
@@ -25,15 +26,21 @@ pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
         let network = target.node.and_then(|node| scene.network(node));
         let listens = network.is_some_and(|network| accepting(network, target).is_some());
         listens && filters::has_rejected(scene, target)
+            || filters::dropped::has_rejected(scene, target)
     };
     // Either of two nodes with one address may have refused: that they have it is the cause.
-    let has = |network: &&Network, target: &Target<'_>| {
-        let ip = plain(target.to.ip());
-        let mut all = network.interfaces.iter().flat_map(|interface| &interface.addresses);
-        !is_loopback(ip) && all.any(|one| one.address == ip)
-    };
     let is_duplicate = |target: &Target<'_>| {
-        scene.networks.iter().filter(|network| has(network, target)).count() > 1
+        let ip = plain(target.to.ip());
+        let places = scene.networks.iter().flat_map(|network| {
+            let all = network.interfaces.iter();
+            let found = all.filter(|on| on.addresses.iter().any(|one| one.address == ip));
+            found.map(|on| (network.node.as_str(), on.name.as_str()))
+        });
+        let places: Vec<_> = places.collect();
+        let is_other = |one: &(&str, &str), other: &(&str, &str)| {
+            one.0 != other.0 && scene.map().share_a_realm(*one, *other, ip.is_ipv4())
+        };
+        !is_loopback(ip) && places.iter().any(|one| places.iter().any(|two| is_other(one, two)))
     };
     if targets.iter().any(|target| is_filtered(target) || is_duplicate(target)) {
         return Vec::new();
@@ -95,7 +102,7 @@ fn at_target(scene: &Scene<'_>, target: &Target<'_>) -> Option<Cause> {
     if !scene.has_sockets {
         return Some(closed::cause(scene, network, target));
     }
-    let to = SocketAddr::new(plain(target.to.ip()), target.to.port());
+    let to = target.server;
     let all: Vec<&Socket> = network.sockets.iter().filter(|one| is_server(one)).collect();
     let listeners = of_protocol(&all, target.protocol);
     if let Some(now) = accepting(network, target) {
@@ -106,7 +113,10 @@ fn at_target(scene: &Scene<'_>, target: &Target<'_>) -> Option<Cause> {
         to,
         network,
         // A filter may refuse, too.
-        is_sure: target.is_sure && network.gaps.is_empty() && rejects(scene).is_none(),
+        is_sure: target.is_sure
+            && target.via.is_none()
+            && network.gaps.is_empty()
+            && rejects(scene).is_none(),
     };
     if let Some(found) = elsewhere(scene, network, &listeners, to) {
         return refusal.by_listener(scene, found);
@@ -119,9 +129,8 @@ fn at_target(scene: &Scene<'_>, target: &Target<'_>) -> Option<Cause> {
 
 /// Returns the socket of a node that accepts what is sent to a target.
 fn accepting<'a>(network: &'a Network, target: &Target<'_>) -> Option<&'a Socket> {
-    let to = SocketAddr::new(plain(target.to.ip()), target.to.port());
     let mut all = network.sockets.iter().filter(|one| is_server(one));
-    all.find(|one| one.protocol == target.protocol && accepts(one, to))
+    all.find(|one| one.protocol == target.protocol && accepts(one, target.server))
 }
 
 /// A refusal by a node on which nothing accepts the address.
@@ -218,7 +227,7 @@ fn wait(target: &Target<'_>, node: &str) -> String {
     if node.is_empty() {
         return ", and wait until it listens".to_owned();
     }
-    let (to, udp) = (target.to.port(), target.protocol == Protocol::Udp);
+    let (to, udp) = (target.server.port(), target.protocol == Protocol::Udp);
     let what = if udp { "bound" } else { "listening" };
     let wait = |node: &str| format!("lab[{node}].wait(limit).{what}({to})?");
     format!(", and wait for it: {}", code::about("node", node, wait))
@@ -227,7 +236,7 @@ fn wait(target: &Target<'_>, node: &str) -> String {
 /// Explains a listener that is there now.
 fn too_late(scene: &Scene<'_>, node: &str, now: &Socket, target: &Target<'_>) -> Cause {
     let who = scene.holder(now.inode).unwrap_or_else(|| "a socket".to_owned());
-    let (to, here) = (target.to, node_name(node));
+    let (to, here) = (target.server, node_name(node));
     Cause::likely(format!("{here} did not listen on {to} yet when the connection came"))
         .shown_by(target.proof.clone())
         .shown_by(format!("now {who} listens there"))
@@ -264,7 +273,7 @@ fn on_other_node<'a>(
     let serves = |one: &&Socket| {
         is_server(one)
             && one.protocol == target.protocol
-            && one.local.is_some_and(|local| local.port() == target.to.port())
+            && one.local.is_some_and(|local| local.port() == target.server.port())
     };
     let others = scene.nodes().filter(|network| network.node != node);
     let mut found = others

@@ -4,14 +4,17 @@
 pub(crate) mod losses;
 mod obstacle;
 mod past;
+mod translated;
 
 use std::net::IpAddr;
 
 use crate::evidence::facts::network::{Network, Protocol, SocketState};
+use crate::evidence::facts::topology::{LabInterface, LabNode};
 use crate::explain::cause::{Cause, Certainty};
 use crate::explain::causes::way::obstacle::Found;
-use crate::explain::path::{Map, Path};
-use crate::explain::scene::{Scene, is_loopback, is_server};
+use crate::explain::path::Path;
+use crate::explain::scene::Scene;
+use crate::explain::sockets::{is_loopback, is_server};
 use crate::explain::target::Target;
 use crate::explain::trouble::Trouble;
 
@@ -48,7 +51,8 @@ pub(crate) fn causes(scene: &Scene<'_>, targets: &[Target<'_>]) -> Vec<Cause> {
 /// Walks to a known address, and back.
 fn of_target(scene: &Scene<'_>, target: &Target<'_>) -> Option<Cause> {
     let from = target.from.or(scene.node)?;
-    let obstacle = between(scene, from, target.to.ip())?;
+    let there = scene.map().walk_to(from, target.protocol, target.to)?;
+    let obstacle = on_path(scene, there)?;
     // What answers at once has not waited for a path.
     let is_sure = target.is_sure && obstacle.is_exact && !is_loopback(target.to.ip());
     let cause =
@@ -58,14 +62,16 @@ fn of_target(scene: &Scene<'_>, target: &Target<'_>) -> Option<Cause> {
 
 /// Returns what ends the path to an address, or the one back.
 fn between<'a>(scene: &Scene<'a>, from: &str, to: IpAddr) -> Option<Found<'a>> {
-    let map = Map { networks: scene.networks, lab: scene.facts.lab() };
-    let there = map.walk(from, None, to)?;
-    let Path { source, end, is_exact, .. } = there;
-    let other = match end {
-        Err(obstacle) => return Some(Found { obstacle, is_back: false, is_exact }),
-        Ok(other) => other,
-    };
-    let back = map.walk(other, Some(to), source?)?;
+    on_path(scene, scene.map().walk(from, None, to)?)
+}
+
+/// Returns what ends a path, or the one back.
+fn on_path<'a>(scene: &Scene<'a>, there: Path<'a>) -> Option<Found<'a>> {
+    let is_exact = there.is_exact;
+    if let Err(obstacle) = there.end {
+        return Some(Found { obstacle, is_back: false, is_exact });
+    }
+    let back = scene.map().walk_back(&there)?;
     let is_exact = is_exact && back.is_exact;
     back.end.err().map(|obstacle| Found { obstacle, is_back: true, is_exact })
 }
@@ -73,10 +79,14 @@ fn between<'a>(scene: &Scene<'a>, from: &str, to: IpAddr) -> Option<Found<'a>> {
 /// Returns the obstacles that explain the failure, where the target is not known: between nodes and
 /// the servers of others, else between any two.
 fn guesses(scene: &Scene<'_>) -> Vec<Cause> {
-    let to_servers = pairs(scene, true);
+    let to_servers = pairs(scene, true, false);
     let mut found = obstacles(scene, &to_servers);
-    if found.is_empty() && to_servers.is_empty() || scene.trouble == Trouble::NetworkUnreachable {
-        found.extend(obstacles(scene, &pairs(scene, false)));
+    let is_unreachable = scene.trouble == Trouble::NetworkUnreachable;
+    if found.is_empty() && to_servers.is_empty() || is_unreachable {
+        found.extend(obstacles(scene, &pairs(scene, false, false)));
+    }
+    if found.is_empty() && is_unreachable {
+        found.extend(obstacles(scene, &pairs(scene, true, true)));
     }
     found.truncate(GUESSES);
     found
@@ -102,8 +112,9 @@ fn obstacles(scene: &Scene<'_>, pairs: &[(&str, IpAddr)]) -> Vec<Cause> {
     found
 }
 
-/// Returns nodes, and addresses of others: those of nodes with a server, or of all.
-fn pairs<'a>(scene: &Scene<'a>, to_servers: bool) -> Vec<(&'a str, IpAddr)> {
+/// Returns nodes, and addresses of others: those of nodes with a server, or of all. If `to_hidden`,
+/// they are also those behind NATs, and not the external ones instead.
+fn pairs<'a>(scene: &Scene<'a>, to_servers: bool, to_hidden: bool) -> Vec<(&'a str, IpAddr)> {
     let Some(lab) = scene.facts.lab() else { return Vec::new() };
     let is_host = |name: &str| {
         lab.node(name).is_none_or(|node| node.kind != "switch" && node.kind != "router")
@@ -119,13 +130,9 @@ fn pairs<'a>(scene: &Scene<'a>, to_servers: bool) -> Vec<(&'a str, IpAddr)> {
     };
     // A node that is off has no network, and had a server.
     let off = lab.nodes.iter().filter(|node| scene.network(&node.name).is_none());
-    let off = off.flat_map(|node| &node.interfaces).flat_map(|one| &one.addresses).copied();
     let on = scene.nodes().filter(|network| is_host(&network.node)).filter(has_server);
-    let on = on.flat_map(|network| {
-        let planned = lab.node(&network.node).into_iter();
-        planned.flat_map(|node| &node.interfaces).flat_map(|one| &one.addresses).copied()
-    });
-    let all: Vec<IpAddr> = on.chain(off).collect();
+    let on = on.filter_map(|network| lab.node(&network.node));
+    let all: Vec<Place<'_>> = on.chain(off).flat_map(places).collect();
     let mut senders: Vec<&Network> = scene.nodes().filter(|one| is_host(&one.node)).collect();
     // Nodes that have sent nothing have not failed to reach another one.
     if senders.iter().any(|network| has_sent(network)) {
@@ -135,14 +142,40 @@ fn pairs<'a>(scene: &Scene<'a>, to_servers: bool) -> Vec<(&'a str, IpAddr)> {
     senders.sort_by_key(|network| Some(network.node.as_str()) != scene.node);
     let mut pairs = Vec::new();
     for from in senders {
-        let is_other = |to: &&IpAddr| {
-            !from.interfaces.iter().any(|one| one.addresses.iter().any(|one| one.address == **to))
+        let is_own = |to: IpAddr| {
+            from.interfaces.iter().any(|one| one.addresses.iter().any(|one| one.address == to))
         };
-        pairs.extend(all.iter().filter(is_other).map(|to| (from.node.as_str(), *to)));
+        let found = all.iter().filter_map(|place| match to_hidden {
+            true => Some(place.2),
+            false => destination(scene, &from.node, place),
+        });
+        let found: Vec<IpAddr> = found.filter(|to| !is_own(*to)).collect();
+        pairs.extend(found.into_iter().map(|to| (from.node.as_str(), to)));
     }
     // IPv4 first: both families are usually cut at the same place.
     pairs.sort_by_key(|(from, to)| (Some(*from) != scene.node, to.is_ipv6()));
     pairs
+}
+
+/// An address of a node: its interface, and the address.
+type Place<'a> = (&'a str, &'a str, IpAddr);
+
+fn places(node: &LabNode) -> impl Iterator<Item = Place<'_>> {
+    let of = |one: &'_ LabInterface| one.addresses.clone();
+    node.interfaces.iter().flat_map(move |one| {
+        of(one).into_iter().map(|address| (node.name.as_str(), one.name.as_str(), address))
+    })
+}
+
+/// Returns the address that a node sends to for another one: behind a NAT the external one.
+fn destination(scene: &Scene<'_>, from: &str, place: &Place<'_>) -> Option<IpAddr> {
+    let (node, interface, address) = *place;
+    let map = scene.map();
+    if map.sees(from, (node, interface), address.is_ipv4()) {
+        return Some(address);
+    }
+    let (_, nat) = map.hidden_of(from, node, address)?;
+    nat.external_of(address)
 }
 
 /// Returns whether a node has tried to send anything by TCP or UDP.

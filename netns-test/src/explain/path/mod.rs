@@ -3,10 +3,11 @@
 
 pub(crate) mod lookup;
 pub(crate) mod segment;
+pub(crate) mod translate;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use crate::evidence::facts::network::{Interface, Network};
+use crate::evidence::facts::network::{Interface, Network, Protocol};
 use crate::evidence::facts::topology::LabFacts;
 use crate::explain::path::lookup::{Lookup, lookup};
 
@@ -16,14 +17,37 @@ const HOPS: usize = 32;
 /// The path of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Path<'a> {
-    /// The source address, as it is chosen.
+    /// The source address, as it is chosen, and translated up to the end of the path.
     pub(crate) source: Option<IpAddr>,
+    /// The destination at the end of the path, and the port there if one was given.
+    pub(crate) to: IpAddr,
+    port: Option<(Protocol, u16)>,
     /// The nodes that it passes, with the interface that it leaves by.
     pub(crate) hops: Vec<(&'a str, Option<&'a Interface>)>,
     /// Node at which it arrives, or the obstacle that ends it.
     pub(crate) end: Result<&'a str, Obstacle<'a>>,
     /// Whether all rules and settings on the way were understood.
     pub(crate) is_exact: bool,
+    /// Translations on the way.
+    pub(crate) crossings: Vec<Crossing<'a>>,
+    /// Translations of the packet that this one answers.
+    known: Vec<Crossing<'a>>,
+    /// Interface of the last node by which it has come there.
+    into: Option<&'a Interface>,
+    /// Whether that node has translated its destination.
+    has_crossed: bool,
+    /// Whether all translations are known.
+    is_known: bool,
+}
+
+/// Translation of an address by a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Crossing<'a> {
+    node: &'a str,
+    /// Whether it is of the source, and not of the destination.
+    is_source: bool,
+    inside: IpAddr,
+    external: IpAddr,
 }
 
 /// Reason for the end of a path.
@@ -69,6 +93,20 @@ pub(crate) enum Obstacle<'a> {
         address: IpAddr,
     },
     Loop(&'a str),
+    /// The NAT of the node has neither a mapping nor a forwarded port for it.
+    NotForwarded {
+        node: &'a str,
+        to: SocketAddr,
+        protocol: Protocol,
+    },
+    /// The address is behind a NAT, and was sent to from outside. The node has no route to it, or
+    /// is the NAT's.
+    Hidden {
+        node: &'a str,
+        to: IpAddr,
+    },
+    /// The NAT of the node does not forward IPv6.
+    Blocked(&'a str),
 }
 
 /// The networks to walk.
@@ -79,13 +117,35 @@ pub(crate) struct Map<'a> {
 }
 
 impl<'a> Map<'a> {
-    /// Walks from a node to an address. `None` if the node is not known.
+    /// Walks from a node to an address. `None` if the node is not known, or where a packet goes.
     pub(crate) fn walk(self, from: &str, source: Option<IpAddr>, to: IpAddr) -> Option<Path<'a>> {
-        let mut at = self.network(from)?;
-        let mut path =
-            Path { source, hops: Vec::new(), end: Err(Obstacle::Loop(&at.node)), is_exact: true };
+        self.go(self.network(from)?, Path { source, ..Path::to(to) })
+    }
+
+    /// Walks from a node to a port, which a NAT may forward.
+    pub(crate) fn walk_to(
+        self,
+        from: &str,
+        protocol: Protocol,
+        to: SocketAddr,
+    ) -> Option<Path<'a>> {
+        let port = Some((protocol, to.port()));
+        self.go(self.network(from)?, Path { port, ..Path::to(to.ip()) })
+    }
+
+    /// Walks back from the end of a path, as an answer goes.
+    pub(crate) fn walk_back(self, there: &Path<'a>) -> Option<Path<'a>> {
+        let from = self.network(there.end.as_ref().ok()?)?;
+        let known = there.crossings.clone();
+        self.go(from, Path { source: Some(there.to), known, ..Path::to(there.source?) })
+    }
+
+    fn go(self, from: &'a Network, mut path: Path<'a>) -> Option<Path<'a>> {
+        let mut at = from;
+        path.end = Err(Obstacle::Loop(&at.node));
         for _ in 0..HOPS {
-            match self.step(at, to, &mut path) {
+            match self.step(at, &mut path) {
+                _ if !path.is_known => return None,
                 Ok(Some(next)) => at = next,
                 Ok(None) => {
                     path.end = Ok(&at.node);
@@ -104,10 +164,9 @@ impl<'a> Map<'a> {
     fn step(
         self,
         at: &'a Network,
-        to: IpAddr,
         path: &mut Path<'a>,
     ) -> Result<Option<&'a Network>, Obstacle<'a>> {
-        let node = at.node.as_str();
+        let (node, to) = (at.node.as_str(), path.to);
         if has(at, to) {
             path.hops.push((node, None));
             let lo = at.interfaces.iter().find(|one| one.name == "lo");
@@ -138,12 +197,13 @@ impl<'a> Map<'a> {
         };
         path.hops.push((node, Some(out)));
         path.source = path.source.or_else(|| source(out, to));
+        self.leave(at, out, path)?;
         let next_hop = route.via.unwrap_or(to);
         let down = |link| Obstacle::Down { node, interface: &out.name, link };
         if !out.is_up {
             return Err(down(self.link_of(node, &out.name)));
         }
-        let next = self.owner(next_hop, at);
+        let next = self.owner(next_hop, (at, out));
         if !out.has_carrier {
             // The other end is down, or its node is off.
             let other = self.other_end(node, &out.name);
@@ -156,7 +216,9 @@ impl<'a> Map<'a> {
             off.unwrap_or(Obstacle::NotThere { node, interface: &out.name, address: next_hop })
         })?;
         self.crosses(node, &out.name, &next.node, into)?;
-        self.arrives(next, into, to, path)?;
+        self.enter(next, into, path)?;
+        path.into = Some(into);
+        self.arrives(next, into, path)?;
         Ok(Some(next))
     }
 
@@ -165,10 +227,9 @@ impl<'a> Map<'a> {
         self,
         at: &'a Network,
         into: &'a Interface,
-        to: IpAddr,
         path: &mut Path<'a>,
     ) -> Result<(), Obstacle<'a>> {
-        let node = at.node.as_str();
+        let (node, to) = (at.node.as_str(), path.to);
         if let Some(source) = path.source {
             // Rules by source are asked before the addresses of the node, in a partition.
             if let Lookup::Rule(rule) = lookup(at, Some(source), to).lookup {
@@ -206,21 +267,51 @@ impl<'a> Map<'a> {
         self.networks.iter().find(|network| network.node == node)
     }
 
-    /// Returns the node and interface that have an address, other than `asking`. If none has it,
-    /// returns the node that should have it and is off.
+    /// Returns the node and interface that have an address, other than `asking`: of several one on
+    /// the segment of its interface. If none has it, returns the node that should have it and is
+    /// off.
     fn owner(
         self,
         address: IpAddr,
-        asking: &Network,
+        (asking, out): (&Network, &Interface),
     ) -> Result<(&'a Network, &'a Interface), Option<Obstacle<'a>>> {
         let others = self.networks.iter().filter(|network| network.node != asking.node);
-        let mut found = others.filter_map(|network| Some((network, interface(network, address)?)));
-        if let Some(found) = found.next() {
-            return Ok(found);
+        let all = others.filter_map(|network| Some((network, interface(network, address)?)));
+        // Behind another NAT an address may be that of another node.
+        let is_here = |(network, into): &(&Network, &Interface)| {
+            let places = [(asking, out), (*network, *into)];
+            let [one, other] = places.map(|(of, on)| (of.node.as_str(), on.name.as_str()));
+            self.share_a_realm(one, other, address.is_ipv4())
+        };
+        let all: Vec<_> = all.filter(is_here).collect();
+        let is_near = |(network, into): &&(&'a Network, &'a Interface)| {
+            self.is_on_segment((&asking.node, &out.name), (&network.node, &into.name))
+        };
+        if let Some(found) = all.iter().find(is_near).or(all.first()) {
+            return Ok(*found);
         }
         let planned = self.lab.and_then(|lab| lab.owner_of(address));
         let planned = planned.filter(|node| self.network(&node.name).is_none());
         Err(planned.map(|node| Obstacle::Off(&node.name)))
+    }
+}
+
+impl Path<'_> {
+    /// Returns a path that has not begun.
+    fn to(to: IpAddr) -> Self {
+        Self {
+            source: None,
+            to,
+            port: None,
+            hops: Vec::new(),
+            end: Err(Obstacle::Loop("")),
+            is_exact: true,
+            crossings: Vec::new(),
+            known: Vec::new(),
+            into: None,
+            has_crossed: false,
+            is_known: true,
+        }
     }
 }
 

@@ -46,6 +46,25 @@ impl<'a> Map<'a> {
         }
     }
 
+    /// Returns whether the links and switches of the lab join two interfaces.
+    pub(crate) fn is_on_segment(self, one: (&str, &str), other: (&str, &str)) -> bool {
+        let Some(lab) = self.lab else { return true };
+        let (Some(from), Some(to)) = (end(lab, one.0, one.1), end(lab, other.0, other.1)) else {
+            return false;
+        };
+        let mut seen = BTreeSet::new();
+        let mut links = vec![from];
+        while let Some(link) = links.pop() {
+            if link == to {
+                return true;
+            }
+            if seen.insert(link) {
+                links.extend(beyond(lab, link));
+            }
+        }
+        false
+    }
+
     /// Returns the node and interface at the other end of the link of an interface.
     pub(crate) fn other_end(self, node: &str, interface: &str) -> Option<(&'a str, &'a str)> {
         let lab = self.lab?;
@@ -71,6 +90,9 @@ impl<'a> Map<'a> {
     ) -> Obstacle<'a> {
         let node = at.node.as_str();
         let Some(lab) = self.lab else { return Obstacle::NoRoute { node, to } };
+        if self.hidden_by(node, to).is_some() {
+            return Obstacle::Hidden { node, to };
+        }
         let is_off = |name: &str| self.networks.iter().all(|network| network.node != name);
         let owner = lab.owner_of(to);
         if let Some(owner) = owner.filter(|owner| is_off(&owner.name)) {

@@ -1,30 +1,30 @@
 //! The lab as the log of its test describes it, so that the report of a failure has its names.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::evidence::facts::event::{Event, EventKind};
-use crate::evidence::facts::topology::{
-    LabEnd, LabFacts, LabInterface, LabLink, LabNode, LinkImpairments,
-};
+use crate::evidence::facts::network::Protocol;
+use crate::evidence::facts::topology::*;
 use crate::evidence::log;
 use crate::evidence::record::{Networks, NodeNetwork, Record};
 use crate::lab::fabric::ends::End;
+use crate::lab::fabric::moved::current;
 use crate::lab::fabric::node::Made;
 use crate::lab::fabric::state::Fabric;
 use crate::lab::impair::emulated::EmulatedLink;
 use crate::lab::impair::passage::Direction;
 use crate::lab::plan::impairment::ImpairmentPlan;
+use crate::lab::plan::nat::{NatPlan, PortForwardPlan};
 use crate::lab::plan::{InterfaceKind, NodePlan, Plan};
 use crate::lab::topology::NodeKind;
+use crate::lab::topology::nat::model::{Ipv6Nat, Mapping, Transport};
 use crate::sys::fds;
 
 /// Describes a lab that was built, extended or changed.
 pub(crate) fn describe(fabric: &Fabric) {
-    log::append(|| {
-        let impairments = impairments(fabric);
-        Record::Lab(facts((fabric.number, &fabric.plan), &fabric.links.lock(), impairments))
-    });
+    describe_ends(fabric, &fabric.links.lock());
     // The flight recorder has begun when the test goes on.
     log::settle();
 }
@@ -34,6 +34,15 @@ pub(crate) fn describe_impairments(fabric: &Fabric, link: usize, plans: &[Impair
     log::append(|| {
         let impairments = plans.iter().map(ToString::to_string).collect();
         Record::Impairments(LinkImpairments { lab: fabric.number, link: link as u32, impairments })
+    });
+}
+
+/// Describes a lab whose links end here, and whose nodes are as before.
+pub(crate) fn describe_ends(fabric: &Fabric, ends: &[[End; 2]]) {
+    log::append(|| {
+        let planned = fabric.now();
+        let now = current(&planned, &fabric.indexes, ends);
+        Record::Lab(facts((fabric.number, &now.plan), ends, impairments(fabric)))
     });
 }
 
@@ -107,7 +116,7 @@ fn facts(
     impairments: Vec<(usize, Vec<String>)>,
 ) -> LabFacts {
     let mut impairments = impairments.into_iter().peekable();
-    let nodes = plan.nodes().iter().map(node).collect();
+    let nodes = plan.nodes().iter().map(|one| node(plan, one)).collect();
     let links = ends.iter().enumerate().map(|(at, ends)| {
         let ends =
             ends.iter().map(|end| LabEnd { node: end.node as u32, interface: end.name.clone() });
@@ -121,7 +130,7 @@ fn facts(
     LabFacts { number, nodes, links: links.collect() }
 }
 
-fn node(node: &NodePlan) -> LabNode {
+fn node(plan: &Plan, node: &NodePlan) -> LabNode {
     let interfaces = node.interfaces.iter().map(|interface| {
         let link = match interface.kind {
             InterfaceKind::Veth { link, .. } => u32::try_from(link).ok(),
@@ -132,8 +141,46 @@ fn node(node: &NodePlan) -> LabNode {
             link,
             addresses: interface.addresses.iter().map(|cidr| cidr.address()).collect(),
             mac: interface.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+            realm: plan.realms[0].of(interface.segment) as u32,
+            realm_of_ipv6: plan.realms[1].of(interface.segment) as u32,
         }
     });
+    let interfaces = interfaces.collect();
     let (name, kind) = (node.name.clone(), node.kind.name().to_owned());
-    LabNode { name, kind, interfaces: interfaces.collect() }
+    LabNode { name, kind, interfaces, nats: node.nats.iter().map(|one| nat(node, one)).collect() }
+}
+
+fn nat(node: &NodePlan, nat: &NatPlan) -> LabNat {
+    let outside = node.interfaces.iter().find(|one| one.name == nat.outside);
+    let own = outside.into_iter().flat_map(|one| &one.addresses).map(|one| one.address());
+    let is_fixed = |address: &IpAddr| {
+        nat.one_to_one.iter().any(|(external, _)| IpAddr::V4(*external) == *address)
+    };
+    let pool = nat.pool.iter().copied().map(IpAddr::V4);
+    let forward = |one: &PortForwardPlan| LabForward {
+        protocol: match one.protocol {
+            Transport::Tcp => Protocol::Tcp,
+            Transport::Udp => Protocol::Udp,
+        },
+        port: one.external_port,
+        to: SocketAddr::new(one.to.into(), one.port),
+    };
+    let pair = |(external, inside): &(Ipv4Addr, Ipv4Addr)| {
+        let [external, inside] = [external, inside].map(|one| IpAddr::V4(*one));
+        LabPair { external, inside }
+    };
+    LabNat {
+        outside: nat.outside.clone(),
+        external: pool.chain(own.filter(|one| !is_fixed(one))).collect(),
+        one_to_one: nat.one_to_one.iter().map(pair).collect(),
+        forwards: nat.forwards.iter().map(forward).collect(),
+        is_symmetric: nat.mapping != Mapping::EndpointIndependent,
+        is_hairpinning: nat.hairpinning,
+        ipv6: match nat.ipv6 {
+            Ipv6Nat::Routed => LabIpv6::Routed,
+            Ipv6Nat::Masquerade => LabIpv6::Masquerade,
+            Ipv6Nat::Blocked => LabIpv6::Blocked,
+            Ipv6Nat::Prefix { .. } => LabIpv6::Prefix,
+        },
+    }
 }

@@ -1,11 +1,13 @@
 //! Which packets from outside a NAT lets in, and what never leaves it.
 
 use crate::lab::nat::firewall::REJECTED;
-use crate::lab::nat::sets::{ICMP, OneNat, TCP};
+use crate::lab::nat::sets::{ICMP, MAPPED, OneNat, TCP, WITH_PORTS};
 use crate::lab::topology::nat::model::{Filtering, Ipv6Nat};
 use crate::netlink::nft::expression::{Flow, Header, Meta};
 use crate::netlink::nft::rule::{DESTINATION_NAT, Found, INVALID, Local, NEW};
 use crate::netlink::nft::{Batch, Hook, Rule};
+use crate::netlink::nft_drops;
+use crate::netlink::nft_drops::Noted;
 
 /// Before firewalls (0).
 const PRIORITY: i32 = -10;
@@ -38,7 +40,7 @@ fn add_ipv4(batch: &mut Batch, nat: &OneNat<'_>) {
     let start = |text: &str| nat.rule(text).family(4).from(outside);
     let new = |text: &str| start(text).state(NEW);
     let rule = new("drop in: to an inside address").status_without(DESTINATION_NAT);
-    batch.rule(chain, &rule.counted().drop());
+    add_drop(batch, chain, &rule, Noted::Packet);
     let rule = start("drop in: of no flow").state(INVALID);
     batch.rule(chain, &rule.counted().drop());
     if nat.has_one_to_one() {
@@ -68,7 +70,7 @@ fn add_ipv4(batch: &mut Batch, nat: &OneNat<'_>) {
         Filtering::AddressDependent => "drop in: from an address that was not sent to",
         _ => "drop in: from an endpoint that was not sent to",
     };
-    batch.rule(chain, &new(text).counted().drop());
+    add_drop(batch, chain, &new(text), Noted::Packet);
 }
 
 fn add_ipv6(batch: &mut Batch, nat: &OneNat<'_>) {
@@ -106,8 +108,16 @@ fn add_silence(batch: &mut Batch, nat: &OneNat<'_>) {
         // RST and ACK with sequence number 0 is the answer to a SYN.
         let reset = start().protocol(TCP).bytes(Header::Transport, 13, &[0x14]);
         let reset = reset.bytes(Header::Transport, 4, &[0; 4]);
-        batch.rule("nat-output", &reset.counted().drop());
+        add_drop(batch, "nat-output", &reset, Noted::Question);
         let unreachable = start().protocol(ICMP).bytes(Header::Transport, 0, &[3, 3]);
-        batch.rule("nat-output", &unreachable.counted().drop());
+        add_drop(batch, "nat-output", &unreachable, Noted::Quoted);
     }
+}
+
+/// Adds a rule that drops packets of IPv4, and one before it that notes them.
+fn add_drop(batch: &mut Batch, chain: &str, start: &Rule, what: Noted) {
+    let protocols =
+        start.clone().protocol_in(if what == Noted::Quoted { MAPPED } else { WITH_PORTS });
+    batch.rule(chain, &nft_drops::note(protocols, 4, what));
+    batch.rule(chain, &start.clone().counted().drop());
 }

@@ -6,9 +6,9 @@ use crate::lab::nat::{filter, firewall, learn, translate, zones};
 use crate::lab::plan::NodePlan;
 use crate::netlink::nft::list::SetThere;
 use crate::netlink::nft::{Batch, Hook, Rule, Set};
+use crate::netlink::nft_drops;
 
-/// Name of the table, of family `inet`.
-pub(crate) const TABLE: &str = "netns-test";
+pub(crate) use crate::netlink::nft_drops::TABLE;
 
 /// Chain that drops what comes in, while mappings and flows are forgotten.
 const HOLD: &str = "hold";
@@ -40,6 +40,7 @@ pub(super) fn batch(node: &NodePlan, there: &Existing) -> Batch {
     for set in all.filter(|set| !kept.contains(set)) {
         batch.set(&set);
     }
+    nft_drops::sets().iter().for_each(|set| batch.set(set));
     if !nats.is_empty() {
         sets::add_common(&mut batch);
         nats.iter().for_each(|nat| nat.add_constants(&mut batch));

@@ -8,6 +8,7 @@ use crate::evidence::facts::Facts;
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::network::{Attempt, AttemptKind, SocketState};
 use crate::explain::Cause;
+use crate::explain::path::Map;
 use crate::explain::scene;
 
 /// Most nodes and targets that are looked for.
@@ -44,7 +45,11 @@ impl Concern {
             let owner = owner(facts, address).map(str::to_owned);
             concern.add(facts, owner.as_deref().unwrap_or_default());
             let from = concern.nodes.iter().find(|node| Some(*node) != owner.as_ref()).cloned();
-            concern.target(from.unwrap_or_default(), address);
+            let from = from.unwrap_or_default();
+            // A node outside of a NAT has no route to an address inside, and needs none.
+            if from.is_empty() || !is_hidden(facts, &from, address) {
+                concern.target(from, address);
+            }
         }
         concern
     }
@@ -129,6 +134,11 @@ pub(crate) fn owner(facts: &Facts, address: IpAddr) -> Option<&str> {
     };
     let now = networks().find(has).map(|network| network.node.as_str());
     now.or_else(|| Some(facts.lab()?.owner_of(address)?.name.as_str()))
+}
+
+fn is_hidden(facts: &Facts, from: &str, address: IpAddr) -> bool {
+    let networks = facts.look().map_or(&[][..], |look| &look.networks);
+    Map { networks, lab: facts.lab() }.hidden_by(from, address).is_some()
 }
 
 fn beginning(text: &str, most: usize) -> &str {

@@ -63,6 +63,12 @@ fn filters(network: &Network) -> Vec<String> {
     let matched = network.filters.iter().filter(|filter| filter.packets > 0);
     let rows = matched.map(|one| {
         let (node, packets) = (label(network), one.packets);
+        // A rule of a lab's NAT or firewall says what it is.
+        let comment = one.text.split_once("comment \"").filter(|_| one.table == "inet netns-test");
+        if let Some((_, comment)) = comment {
+            let text = comment.trim_end_matches('"');
+            return format!("  {node:8} {} {packets} packets: {text}", one.verdict);
+        }
         let rule = [&one.table, &one.chain].map(String::as_str).join(" ");
         format!("  {node:8} {rule}: {} {packets} packets: {}", one.verdict, one.text)
     });

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::network::{AttemptKind, Network};
 use crate::explain::cause::Cause;
-use crate::explain::scene::{Scene, is_loopback, on_node, plain};
+use crate::explain::scene::{Scene, on_node};
+use crate::explain::sockets::{is_loopback, plain};
 use crate::explain::target::Target;
 
 /// Returns the addresses of TCP sockets of a network that were closed and had no connection. Those
@@ -56,7 +57,7 @@ pub(super) fn near(network: &Network, to: SocketAddr) -> Option<(String, bool)> 
 
 /// Explains the refusal of a known address by what is known of closed sockets.
 pub(super) fn cause(scene: &Scene<'_>, network: &Network, target: &Target<'_>) -> Cause {
-    let to = SocketAddr::new(plain(target.to.ip()), target.to.port());
+    let to = target.server;
     let here = on_node(&network.node);
     let cause = Cause::likely(format!("nothing {here} listened on {to} when the connection came"))
         .shown_by(target.proof.clone())

@@ -4,7 +4,8 @@ use crate::evidence::facts::network::{Network, Protocol, Socket};
 use crate::explain::cause::Cause;
 use crate::explain::causes::earlier;
 use crate::explain::listener::shown;
-use crate::explain::scene::{Scene, is_loopback, is_server, node_name, on_node};
+use crate::explain::scene::{Scene, node_name, on_node};
+use crate::explain::sockets::{is_loopback, is_server};
 
 /// Facts that are known without the address.
 struct Known<'a> {

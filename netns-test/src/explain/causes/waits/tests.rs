@@ -32,6 +32,31 @@ fn two_sides_that_wait_for_each_other_are_found() {
     one.does_not_say("wait for each other");
 }
 
+#[test]
+fn the_two_ends_of_a_connection_may_be_on_both_sides_of_a_nat() {
+    let text = "client and server wait for each other: both read, and neither has sent";
+    let mut sample = Sample::hidden().hangs();
+    sample.count("client", "Tcp.ActiveOpens", 1);
+    sample.socket("client", 1, "10.0.0.1:41234", "10.0.1.2:80");
+    sample.socket("server", 2, "10.0.1.2:80", "10.0.1.254:41234");
+    sample.thread("client", THREAD, "recvfrom", Some(1));
+    sample.thread("server", 9, "read", Some(2));
+    sample.says(Certain, text);
+    // Which of two it is, is not known if the NAT has chosen other ports.
+    for port in [3000_u64, 3001] {
+        let end = format!("10.0.1.254:{port}");
+        sample.socket("server", port, "10.0.1.2:80", &end);
+    }
+    sample.says(Certain, text);
+    sample.network("server").sockets.remove(0);
+    sample.does_not_say("wait for each other");
+    // Another address than that of the NAT.
+    let sockets = &mut sample.network("server").sockets;
+    sockets.truncate(1);
+    sockets[0].remote = Some(crate::explain::sample::end("10.0.1.9:41234"));
+    sample.does_not_say("wait for each other");
+}
+
 /// Returns a read of the client that was not answered in time, by what both ends have received.
 fn unanswered(client: u64, server: u64) -> Sample {
     let mut sample = reading(8);

@@ -8,8 +8,8 @@ use crate::evidence::facts::network::Protocol;
 use crate::evidence::facts::topology::LabFacts;
 use crate::explain::cause::{Cause, Certainty};
 use crate::explain::causes::way;
-use crate::explain::path::Map;
-use crate::explain::scene::{Scene, plain};
+use crate::explain::scene::Scene;
+use crate::explain::sockets::plain;
 use crate::explain::target::Target;
 use crate::explain::trouble::Trouble;
 
@@ -57,12 +57,11 @@ struct On<'a> {
 impl<'a> On<'a> {
     fn path(scene: &Scene<'_>, lab: &LabFacts, target: &'a Target<'a>) -> Option<Self> {
         let from = target.from.or(scene.node)?;
-        let map = Map { networks: scene.networks, lab: Some(lab) };
-        let there = map.walk(from, None, target.to.ip())?;
+        let there = scene.map().walk_to(from, target.protocol, target.to)?;
         let mut on = Self { target, ways: Vec::new(), is_exact: there.is_exact };
         on.add(lab, &there.hops);
-        if let (Ok(other), Some(source)) = (there.end, there.source) {
-            let back = map.walk(other, Some(target.to.ip()), source)?;
+        if there.end.is_ok() {
+            let back = scene.map().walk_back(&there)?;
             on.is_exact &= back.is_exact;
             on.add(lab, &back.hops);
         }

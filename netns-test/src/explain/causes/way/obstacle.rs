@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::explain::cause::{Cause, Certainty};
+use crate::explain::causes::way::translated;
 use crate::explain::code;
 use crate::explain::path::Obstacle;
 use crate::explain::scene::{Scene, node_name};
@@ -23,7 +24,7 @@ pub(super) fn explain(
     from: &str,
     to: IpAddr,
 ) -> Cause {
-    let other = scene.owner(to, None).unwrap_or_default();
+    let other = scene.map().owner_for(to, Some(from)).unwrap_or_default();
     let way = if found.is_back {
         format!("on the way back from {} to {}", named(other, to), node_name(from))
     } else {
@@ -32,6 +33,7 @@ pub(super) fn explain(
     let target = if found.is_back { from.to_owned() } else { to.to_string() };
     let cause = cut(scene, found, certainty, &way)
         .or_else(|| routed(scene, found, certainty, (&way, &target)))
+        .or_else(|| translated::explain(scene, &found.obstacle, certainty, (from, &way)))
         .unwrap_or_else(|| Cause::new(certainty, format!("packets to {target} do not arrive")));
     let events = events(scene, &found.obstacle);
     events.into_iter().fold(cause, |cause, (position, text)| cause.shown_by(text).event(position))
@@ -60,7 +62,7 @@ fn cut(scene: &Scene<'_>, found: &Found<'_>, certainty: Certainty, way: &str) ->
                 .on(node)
         }
         Obstacle::Partition { node, source } => {
-            let other = scene.owner(*source, None).unwrap_or_default();
+            let other = scene.map().owner_for(*source, Some(node)).unwrap_or_default();
             new(format!("{} and {node} are separated by a partition", named(other, *source)))
                 .shown_by(format!("{node} has the rule \"from {source} blackhole\""))
                 .try_to("`lab.heal()?` before they are to exchange packets")
@@ -83,7 +85,7 @@ fn routed(
         Obstacle::NoRoute { node, to } => {
             let back = if found.is_back { "back " } else { "" };
             let counter = counted(scene, node, to);
-            new(format!("{} has no route {back}to {}", node_name(node), subject(scene, *to)))
+            new(format!("{} has no route {back}to {}", node_name(node), subject(scene, node, *to)))
                 .shown_by(format!("no route of {} covers {to}{counter}", node_name(node)))
                 .try_to(format!("add one: {}, or a default route", add_route(node, *to)))
                 .on(node)
@@ -180,8 +182,8 @@ fn named(node: &str, address: IpAddr) -> String {
     if node.is_empty() { address.to_string() } else { node.to_owned() }
 }
 
-fn subject(scene: &Scene<'_>, to: IpAddr) -> String {
-    match scene.owner(to, None).filter(|node| !node.is_empty()) {
+fn subject(scene: &Scene<'_>, from: &str, to: IpAddr) -> String {
+    match scene.map().owner_for(to, Some(from)).filter(|node| !node.is_empty()) {
         Some(node) => format!("{node} ({to})"),
         None => to.to_string(),
     }

@@ -1,9 +1,10 @@
 //! Tests of the obstacles on a path, and near misses. Pure.
 
 use crate::evidence::facts::event::EventKind;
-use crate::evidence::facts::network::{AttemptKind, Rule};
+use crate::evidence::facts::link::Packet;
+use crate::evidence::facts::network::{AttemptKind, Filter, Rule};
 use crate::explain::cause::Certainty::{Certain, Likely};
-use crate::explain::sample::{Sample, address, device, route};
+use crate::explain::sample::{Sample, address, device, end, route};
 
 const TIMED_OUT: &str = "Os { code: 110, kind: TimedOut, message: \"\" }";
 const UNREACHABLE: &str = "Os { code: 101, kind: NetworkUnreachable, message: \"\" }";
@@ -200,4 +201,77 @@ fn a_link_that_is_up_again_is_found() {
     sample
         .panics("Os { code: 104, kind: ConnectionReset, message: \"\" }")
         .does_not_say("was down");
+}
+
+/// A connection from one node that was not answered.
+fn unanswered(mut sample: Sample, node: &str, from: &str, to: &str) -> Sample {
+    sample.attempt(node, AttemptKind::Syn, from, to);
+    sample.panics(TIMED_OUT)
+}
+
+#[test]
+fn a_way_out_of_a_nat_and_back_has_no_obstacle() {
+    let sample = Sample::hidden();
+    let sample = unanswered(sample, "client", "10.0.0.1:41234", "10.0.1.2:80");
+    assert_eq!(sample.causes(), []);
+    let mut cut = sample.clone();
+    cut.interface("client", "eth0").is_up = false;
+    cut.says(Certain, "link lan is down");
+    // Without the NAT the answer has no route.
+    let mut routed = sample;
+    routed.facts.labs[0].nodes[1].nats.clear();
+    routed.says(Certain, "server has no route back to client");
+}
+
+#[test]
+fn a_port_that_is_forwarded_leads_inside() {
+    let mut sample = Sample::hidden();
+    sample.socket("client", 1, "0.0.0.0:80", "");
+    let sample = unanswered(sample, "server", "10.0.1.2:41234", "10.0.1.254:8080");
+    assert_eq!(sample.causes(), []);
+    let mut cut = sample.clone();
+    cut.interface("client", "eth0").is_up = false;
+    cut.says(Certain, "link lan is down");
+    let mut other = Sample::hidden();
+    other.socket("client", 1, "0.0.0.0:8081", "");
+    let other = unanswered(other, "server", "10.0.1.2:41234", "10.0.1.254:8081");
+    let cause = other.says(Likely, "router forwards no TCP port 8081");
+    assert!(cause.remedy[0].contains("8081, client, 8081"), "{cause:?}");
+    // A packet to that port was for the router itself.
+    let mut counted = other.clone();
+    let comment = "counter packets 1 drop comment \"nat of router on eth1: drop in: no mapping\"";
+    counted.network("router").filters.push(Filter {
+        table: "inet netns-test".into(),
+        text: comment.into(),
+        verdict: "drop".into(),
+        packets: 1,
+        ..Filter::default()
+    });
+    counted.says(Likely, "router forwards no TCP port 8081");
+    let [from, to] = ["10.0.1.2:41234", "10.0.1.254:8081"].map(|text| Some(end(text)));
+    let packet = Packet { protocol: "tcp".into(), from, to };
+    counted.network("router").dropped.push(packet);
+    counted.says(Certain, "router forwards no TCP port 8081");
+    counted.does_not_say("the NAT of router drops");
+    // The router itself serves that port.
+    let mut own = other;
+    own.socket("router", 2, "0.0.0.0:8081", "");
+    own.does_not_say("forwards no");
+}
+
+#[test]
+fn an_address_behind_a_nat_is_not_known_outside() {
+    let sample = Sample::hidden();
+    let sample = unanswered(sample, "server", "10.0.1.2:41234", "10.0.0.1:80");
+    sample.says(Certain, "client (10.0.0.1) is behind the NAT of router");
+    sample.does_not_say("has no route");
+}
+
+#[test]
+fn two_homes_may_have_one_subnet() {
+    let mut sample = Sample::hidden().hangs();
+    sample.interface("server", "eth0").addresses[0].address = address("10.0.0.1");
+    sample.does_not_say("both have");
+    sample.facts.labs[0].nodes[0].interfaces[0].realm = 0;
+    assert!(sample.causes().iter().any(|cause| cause.text.contains("both have")));
 }

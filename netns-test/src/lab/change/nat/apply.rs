@@ -11,6 +11,7 @@ use crate::evidence::log;
 use crate::lab::build::etc_files::names::Names;
 use crate::lab::build::nat;
 use crate::lab::change::nat::connections;
+use crate::lab::fabric::described;
 use crate::lab::fabric::moved::{Current, current};
 use crate::lab::fabric::state::{Fabric, Live};
 use crate::lab::nat::flush;
@@ -57,6 +58,7 @@ impl Node {
         }
         let held = fabric.partitions.arrived(&fabric.nodes, &expected);
         done.and(held)?;
+        described::describe_ends(fabric, &links);
         log::note(|| Event::of(EventKind::Rules, self.name(), what));
         Ok(())
     }

@@ -9,6 +9,8 @@ use crate::lab::topology::nat::model::{FirewallAction, FirewallDirection};
 use crate::netlink::nft::expression::Header;
 use crate::netlink::nft::rule::{ESTABLISHED, INVALID, RELATED};
 use crate::netlink::nft::{Batch, Element, Hook, Kind, Rule, Set};
+use crate::netlink::nft_drops;
+use crate::netlink::nft_drops::Noted;
 
 /// Numbers of protocols.
 const ICMP: u8 = 1;
@@ -23,6 +25,8 @@ const NEIGHBOURS: [u8; 8] = [130, 131, 132, 133, 134, 135, 136, 143];
 
 /// Mark of flows that a rule rejects: the answer to a packet is of the packet's flow.
 pub(super) const REJECTED: u32 = 0x4000_0000;
+/// Set of the protocols with ports: TCP, UDP.
+const WITH_PORTS: &str = "firewall-with-ports";
 
 const INWARD: &str = "firewall-in";
 const OUTWARD: &str = "firewall-out";
@@ -148,7 +152,7 @@ impl Wall<'_> {
         let types: Vec<_> = NEIGHBOURS.iter().map(|one| Element::key(&[&[*one]])).collect();
         set_of(batch, Set::of("neighbours", &[Kind::Protocol]), &types);
         let protocols = [TCP, UDP].map(|one| Element::key(&[&[one]]));
-        set_of(batch, Set::of("firewall-with-ports", &[Kind::Protocol]), &protocols);
+        set_of(batch, Set::of(WITH_PORTS, &[Kind::Protocol]), &protocols);
         for (index, rule) in self.plan.rules.iter().enumerate() {
             if !rule.ports.is_empty() {
                 let set = Set::of(ports(index), &[Kind::Port]).ranges();
@@ -231,7 +235,7 @@ fn with_ports(one: Rule, index: usize, rule: &FirewallRulePlan) -> Rule {
     let one = match rule.protocol {
         Some(protocol) => one.protocol(protocol),
         None if rule.ports.is_empty() => return one,
-        None => one.protocol_in("firewall-with-ports"),
+        None => one.protocol_in(WITH_PORTS),
     };
     if rule.ports.is_empty() {
         return one;
@@ -243,12 +247,24 @@ fn with_ports(one: Rule, index: usize, rule: &FirewallRulePlan) -> Rule {
 fn end(batch: &mut Batch, chain: &str, start: &Rule, action: FirewallAction) {
     match action {
         FirewallAction::Allow => batch.rule(chain, &start.clone().counted().accept()),
-        FirewallAction::Drop => batch.rule(chain, &start.clone().counted().drop()),
+        FirewallAction::Drop => {
+            add_notes(batch, chain, start);
+            batch.rule(chain, &start.clone().counted().drop());
+        }
         FirewallAction::Reject => {
+            add_notes(batch, chain, start);
             let tcp = start.clone().protocol(TCP).counted();
             batch.rule(chain, &tcp.set_mark(REJECTED).reject(true));
             batch.rule(chain, &start.clone().counted().reject(false));
         }
+    }
+}
+
+/// Adds rules that note the packets that the next rule drops or rejects.
+fn add_notes(batch: &mut Batch, chain: &str, start: &Rule) {
+    for version in [4, 6] {
+        let rule = start.clone().protocol_in(WITH_PORTS).family(version);
+        batch.rule(chain, &nft_drops::note(rule, version, Noted::Packet));
     }
 }
 

@@ -48,7 +48,10 @@ fn lab() -> LabFacts {
             link: Some(0),
             addresses: vec![own.parse().unwrap()],
             mac: String::new(),
+            realm: 0,
+            realm_of_ipv6: 0,
         }],
+        nats: Vec::new(),
     };
     let end = |node| LabEnd { node, interface: "eth0".into() };
     LabFacts {

@@ -10,7 +10,7 @@ use crate::evidence::facts::network::{
     Address, Attempt, Count, Filter, Interface, Network, Protocol, Route, Socket, SocketState,
 };
 use crate::evidence::facts::process::{Call, Descriptor, Process, Thread};
-use crate::evidence::facts::topology::{LabEnd, LabFacts, LabInterface, LabLink, LabNode};
+use crate::evidence::facts::topology::*;
 use crate::evidence::facts::{Facts, Look, Reason};
 use crate::explain::Cause;
 use crate::explain::cause::Certainty;
@@ -196,6 +196,23 @@ impl Source {
             link: None,
             addresses: own.list(3, Self::address),
             mac: String::new(),
+            realm: own.below(3) as u32,
+            realm_of_ipv6: own.below(3) as u32,
+        };
+        let forward = |own: &mut Self| LabForward {
+            protocol: own.protocol(),
+            port: own.below(3) as u16,
+            to: SocketAddr::new(own.address(), own.below(3) as u16),
+        };
+        let nat = |own: &mut Self| LabNat {
+            outside: own.name(),
+            external: own.list(2, Self::address),
+            one_to_one: own
+                .list(2, |own| LabPair { external: own.address(), inside: own.address() }),
+            forwards: own.list(2, forward),
+            is_symmetric: own.below(2) > 0,
+            is_hairpinning: own.below(2) > 0,
+            ipv6: [LabIpv6::Routed, LabIpv6::Masquerade, LabIpv6::Blocked][own.below(3) as usize],
         };
         let end =
             |own: &mut Self| LabEnd { node: own.below(most + 2) as u32, interface: own.name() };
@@ -205,6 +222,7 @@ impl Source {
                 name: own.name(),
                 kind: own.text(),
                 interfaces: own.list(3, interface),
+                nats: own.list(2, nat),
             }),
             links: self.list(most, |own| LabLink {
                 name: own.name(),
