@@ -12,6 +12,8 @@ use crate::explain::trouble::{self, Trouble};
 pub(crate) struct Target<'a> {
     /// Node that tried it, if it is known.
     pub(crate) from: Option<&'a str>,
+    /// Local end, if it is known.
+    pub(crate) local: Option<SocketAddr>,
     pub(crate) to: SocketAddr,
     /// Node that has the address; none if no node has it.
     pub(crate) node: Option<&'a str>,
@@ -77,6 +79,7 @@ fn of_message<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
     }
     let of = |to: SocketAddr| Target {
         from: scene.node,
+        local: None,
         to,
         node: scene.owner(to.ip(), scene.node),
         protocol: Protocol::Tcp,
@@ -127,7 +130,8 @@ fn under_way<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
             let who = scene.holder(socket.inode).unwrap_or_else(|| "a process".to_owned());
             let tries = socket.retransmits;
             let proof = format!("{who} is connecting to {to}: SYN-SENT, {tries} retransmissions");
-            found.push(target(scene, network, to, Protocol::Tcp, proof));
+            let target = target(scene, network, to, Protocol::Tcp, proof);
+            found.push(Target { local: socket.local, ..target });
         }
     }
     found
@@ -143,6 +147,7 @@ fn recorded<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
             let Some((to, proof)) = remote(scene.trouble, attempt, network) else { continue };
             let mut target = target(scene, network, to, attempt.protocol, proof);
             target.is_sure = is_seen && is_of_connection(scene);
+            target.local = attempt.from.filter(|_| attempt.kind == AttemptKind::Syn);
             target.at = attempt.at.filter(|at| *at <= scene.at);
             // It has come after the failure, or its time was not noted.
             let is_later = target.at.is_none() && attempt.at.is_some();
@@ -210,7 +215,7 @@ fn target<'a>(
     let from = network.node.as_str();
     let node = scene.owner(to.ip(), Some(from));
     let is_sure = scene.trouble != Trouble::WouldBlock;
-    Target { from: Some(from), to, node, protocol, is_sure, at: None, proof }
+    Target { from: Some(from), local: None, to, node, protocol, is_sure, at: None, proof }
 }
 
 /// Returns whether the failed connection is among those that are recorded: a network may have no
