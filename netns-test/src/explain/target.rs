@@ -13,6 +13,8 @@ use crate::explain::trouble::{self, Trouble};
 pub(crate) struct Target<'a> {
     /// Node that tried it, if it is known.
     pub(crate) from: Option<&'a str>,
+    /// Local end, if it is known.
+    pub(crate) local: Option<SocketAddr>,
     pub(crate) to: SocketAddr,
     /// Node that the packets go to: the one that has the address, or to which a NAT forwards the
     /// port; none if no node has the address.
@@ -128,7 +130,8 @@ fn under_way<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
             let who = scene.holder(socket.inode).unwrap_or_else(|| "a process".to_owned());
             let tries = socket.retransmits;
             let proof = format!("{who} is connecting to {to}: SYN-SENT, {tries} retransmissions");
-            found.push(target(scene, network, to, Protocol::Tcp, proof));
+            let target = target(scene, network, to, Protocol::Tcp, proof);
+            found.push(Target { local: socket.local, ..target });
         }
     }
     found
@@ -144,6 +147,7 @@ fn recorded<'a>(scene: &Scene<'a>) -> Vec<Target<'a>> {
             let Some((to, proof)) = remote(scene.trouble, attempt, network) else { continue };
             let mut target = target(scene, network, to, attempt.protocol, proof);
             target.is_sure = is_seen && is_of_connection(scene);
+            target.local = attempt.from.filter(|_| attempt.kind == AttemptKind::Syn);
             target.at = attempt.at.filter(|at| *at <= scene.at);
             // It has come after the failure, or its time was not noted.
             let is_later = target.at.is_none() && attempt.at.is_some();
@@ -226,6 +230,7 @@ fn aimed<'a>(
     let plain_to = SocketAddr::new(plain(to.ip()), to.port());
     let target = Target {
         from,
+        local: None,
         to,
         node,
         server: plain_to,

@@ -17,8 +17,8 @@ use crate::sys::process::shared_record::map;
 /// Bytes for records. The kernel provides only the pages that are written.
 const CAPACITY: usize = 4 << 20;
 
-/// Numbers for counters.
-const NUMBERS: usize = 1 << 16;
+/// Numbers for counters. The kernel provides only the pages that are written.
+const NUMBERS: usize = 1 << 18;
 
 /// Bit of a record's length that says that the record is not complete.
 const OPEN: u32 = 1 << 31;
@@ -66,14 +66,14 @@ impl Numbers {
         self.first as u32
     }
 
-    /// Sets a number.
+    /// Sets a number. A reader that sees it sees those that were set before.
     ///
     /// # Panics
     ///
     /// Panics if it is another owner's.
     pub(crate) fn set(&self, at: usize, value: u64) {
         assert!(at < self.count, "a number of its own");
-        self.log.memory().numbers[self.first + at].store(value, Ordering::Relaxed);
+        self.log.memory().numbers[self.first + at].store(value, Ordering::Release);
     }
 }
 
@@ -159,7 +159,7 @@ impl SharedLog {
 
     /// Returns the number at a place; 0 if there is none.
     pub(crate) fn number(&self, at: usize) -> u64 {
-        self.memory().numbers.get(at).map_or(0, |number| number.load(Ordering::Relaxed))
+        self.memory().numbers.get(at).map_or(0, |number| number.load(Ordering::Acquire))
     }
 
     /// Asks the reader a question. Returns its number. The caller wakes the reader.

@@ -1,5 +1,6 @@
 //! Packets that an impaired link has lost, dropped, held or delayed, as it was set.
 
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
@@ -18,7 +19,13 @@ cases! { (timeout = "3s");
     ("request_lost", request_lost, &["likely: link lan loses the packets from client to server"]),
     ("datagram_lost", datagram_lost, &["likely: link lan has lost packets from client to server"]),
     ("queue_of_link", queue_of_link, &["likely: link lan had a full queue for packets"]),
-    ("hangs_for_lost", hangs_for_lost, &["likely: link lan loses the packets", "not: was sent"]),
+    ("hangs_for_lost", hangs_for_lost, &["certain: link lan loses the packets", "not: was sent"]),
+    ("lost_after_others", lost_after_others, &["certain: link lan loses the packets from client"]),
+    ("lost_over_ipv6", lost_over_ipv6, &["certain: link far loses the packets from switch to"]),
+    ("hangs_for_request", hangs_for_request, &["certain: link lan loses the packets from client"]),
+    ("hangs_for_answer", hangs_for_answer, &["certain: link lan drops the packets from server"]),
+    ("near_other_flow", near_other_flow, &["first: separated by a partition", "not: link lan"]),
+    ("near_other_socket", near_other_socket, &["likely: link lan drops the packets"]),
     ("near_lossy_elsewhere", near_lossy_elsewhere, &["not: link spare"]),
     ("near_repeated", near_repeated, &["not: link lan"]),
     ("near_refused_over_lossy", near_refused_over_lossy, &["not: link lan"]),
@@ -134,6 +141,72 @@ fn hangs_for_lost() {
     receiver.recv(&mut [0; 8]).unwrap();
 }
 
+/// Another connection has passed both ways.
+fn lost_after_others() {
+    let Pair { lab, client, server, lan } = pair(Impairment::new());
+    let _listener = lab[server].run(|| TcpListener::bind("0.0.0.0:80")).unwrap();
+    let _other = lab[client].run(|| TcpStream::connect("10.0.0.2:80")).unwrap();
+    lab[lan].set_impairment_from(client, Impairment::new().loss("100%")).unwrap();
+    lab[client].run(|| TcpStream::connect_timeout(&end("10.0.0.2:80"), SHORT)).unwrap();
+}
+
+fn lost_over_ipv6() {
+    let mut net = Topology::new();
+    let (client, switch, server) = (net.host("client"), net.switch("switch"), net.host("server"));
+    net.link(client, switch).name("near");
+    net.link(switch, server).name("far").impair_from(switch, Impairment::new().loss("100%"));
+    let lab = net.build().unwrap();
+    let to = (lab[server].ipv6(), 80).into();
+    let _listener = lab[server].run(|| TcpListener::bind("[::]:80")).unwrap();
+    lab[client].run(|| TcpStream::connect_timeout(&to, SHORT)).unwrap();
+}
+
+/// Returns both ends of a connection.
+fn connected(lab: &Lab, client: NodeId, server: NodeId) -> [TcpStream; 2] {
+    let listener = lab[server].run(|| TcpListener::bind("0.0.0.0:80")).unwrap();
+    let stream = lab[client].run(|| TcpStream::connect("10.0.0.2:80")).unwrap();
+    [stream, listener.accept().unwrap().0]
+}
+
+fn hangs_for_request() {
+    let Pair { lab, client, server, lan } = pair(Impairment::new());
+    let [mut near, mut far] = connected(&lab, client, server);
+    lab[lan].set_impairment_from(client, Impairment::new().loss("100%")).unwrap();
+    near.write_all(b"question").unwrap();
+    far.read_exact(&mut [0; 8]).unwrap();
+}
+
+/// The server has been asked, and its answer is dropped.
+fn hangs_for_answer() {
+    let Pair { lab, client, server, lan } = pair(Impairment::new());
+    let [mut near, mut far] = connected(&lab, client, server);
+    near.write_all(b"question").unwrap();
+    far.read_exact(&mut [0; 8]).unwrap();
+    let _rule = lab[lan].drop_matching(Packet::tcp().source_port(80)).unwrap();
+    far.write_all(b"answer").unwrap();
+    near.read_exact(&mut [0; 6]).unwrap();
+}
+
+/// Datagrams are lost, and connections are not.
+fn near_other_flow() {
+    let Pair { lab, client, server, lan } = pair(Impairment::new());
+    let _rule = lab[lan].drop_matching(Packet::udp()).unwrap();
+    let talk = lab[client].run(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
+    talk.send_to(b"lost", "10.0.0.2:80").unwrap();
+    lab.partition(&[client], &[server]).unwrap();
+    connect(&lab, client, server);
+}
+
+/// The datagram that is lost is not for the socket that the test waits on.
+fn near_other_socket() {
+    let Pair { lab, client, server, lan } = pair(Impairment::new());
+    let _rule = lab[lan].drop_matching(Packet::udp().port(54)).unwrap();
+    let receiver = lab[server].run(|| UdpSocket::bind("0.0.0.0:53")).unwrap();
+    let sender = lab[client].run(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
+    sender.send_to(b"datagram", "10.0.0.2:54").unwrap();
+    receiver.recv(&mut [0; 8]).unwrap();
+}
+
 fn near_lossy_elsewhere() {
     let mut net = Topology::new();
     let (client, server, other) = (net.host("client"), net.host("server"), net.host("other"));
@@ -153,7 +226,7 @@ fn near_repeated() {
     let _listener = lab[server].run(|| TcpListener::bind("0.0.0.0:80")).unwrap();
     let stream = lab[client].run(|| TcpStream::connect("10.0.0.2:80")).unwrap();
     stream.set_read_timeout(Some(SHORT)).unwrap();
-    std::io::Read::read(&mut &stream, &mut [0; 8]).unwrap();
+    (&stream).read_exact(&mut [0; 8]).unwrap();
 }
 
 fn near_refused_over_lossy() {

@@ -5,8 +5,16 @@ const CUT: usize = 80;
 
 /// Words after and before which a number differs.
 const AFTER: [&str; 7] = ["process", "(process", "(pid", "pid", "(tid", "fd", "dropped"];
-const BEFORE: [&str; 6] =
-    ["dropped", "datagrams", "packets", "retransmission", "retransmissions", "file,"];
+const BEFORE: [&str; 8] = [
+    "dropped",
+    "lost",
+    "held",
+    "datagrams",
+    "packets",
+    "retransmission",
+    "retransmissions",
+    "file,",
+];
 
 /// Ports that the kernel chooses.
 const EPHEMERAL: std::ops::RangeInclusive<u32> = 32_768..=60_999;

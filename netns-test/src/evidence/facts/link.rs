@@ -26,6 +26,10 @@ facts! {
         in_a_row: u64,
         /// The last one of these.
         last: Option<Packet>,
+        /// Flows of which such frames were stopped: the last few, the last one last.
+        flows: Vec<Stopped>,
+        /// Number of such flows before these.
+        others: u64,
     }
 }
 
@@ -39,8 +43,40 @@ facts! {
     }
 }
 
+facts! {
+    /// Packets of a flow that a direction of a link has stopped.
+    struct Stopped {
+        packet: Packet,
+        lost: u64,
+        dropped_by_rule: u64,
+        dropped_by_queue: u64,
+        /// Packets that are held now.
+        held: u64,
+        /// Frames that were stopped since one was passed on.
+        in_a_row: u64,
+        /// Frames that were passed on since the first was stopped.
+        passed: u64,
+        /// Whether none was passed on before: it begins with a TCP SYN or its answer.
+        is_whole: bool,
+    }
+}
+
 /// Numbers of a direction in memory that the body shares with init.
-pub(crate) const NUMBERS: usize = 16;
+pub(crate) const NUMBERS: usize = FIRST_FLOW + FLOWS * OF_FLOW;
+
+/// Place of the number that is odd while the others are written.
+pub(crate) const VERSION: usize = 15;
+
+/// Most flows of a direction.
+pub(crate) const FLOWS: usize = 4;
+
+const LAST: usize = 8;
+const OTHERS: usize = 16;
+const FIRST_FLOW: usize = 17;
+
+/// Numbers of the ends of a packet with its protocol, and of a flow.
+const OF_PACKET: usize = 7;
+const OF_FLOW: usize = OF_PACKET + 7;
 
 /// Protocols by their numbers (RFC 5237).
 const PROTOCOLS: [(u64, &str); 4] = [(6, "tcp"), (17, "udp"), (1, "icmp"), (58, "icmp")];
@@ -54,23 +90,20 @@ impl Way {
     /// Returns the packets that have not passed in words, by what has stopped them; none if all
     /// have.
     pub(crate) fn stopped(&self) -> Vec<String> {
-        let parts = [
+        words([
             (self.lost, "lost"),
             (self.dropped_by_rule, "dropped by a rule"),
             (self.dropped_by_queue, "dropped by the full queue"),
             (self.waiting, if self.is_held { "held" } else { "delayed or queued" }),
-        ];
-        let parts = parts.iter().filter(|(count, _)| *count > 0);
-        parts.map(|(count, what)| format!("{count} {what}")).collect()
+        ])
     }
 
-    /// Returns it as numbers, without its place. `protocol` is the number of the last one's.
+    /// Returns it as numbers, without its place, its last packet ([`set_last`]) and its flows
+    /// ([`set_flow`]).
     #[cfg(any(feature = "lab", test))]
-    pub(crate) fn to_numbers(&self, protocol: u8) -> [u64; NUMBERS] {
-        let ends = |packet: &Packet| packet.from.zip(packet.to);
-        let last = self.last.as_ref().and_then(ends);
-        let [from, to] = last.map_or([[0; 3]; 2], |(from, to)| [from, to].map(end));
-        [
+    pub(crate) fn to_numbers(&self) -> [u64; NUMBERS] {
+        let mut numbers = [0; NUMBERS];
+        let counts = [
             self.received,
             self.lost,
             self.dropped_by_rule,
@@ -79,18 +112,13 @@ impl Way {
             self.is_held.into(),
             self.passed,
             self.in_a_row,
-            if last.is_some() { u64::from(protocol) + 1 } else { 0 },
-            from[0],
-            from[1],
-            from[2],
-            to[0],
-            to[1],
-            to[2],
-            0,
-        ]
+        ];
+        numbers[..LAST].copy_from_slice(&counts);
+        numbers[OTHERS] = self.others;
+        numbers
     }
 
-    /// Undoes [`Self::to_numbers`]. The numbers may have any value.
+    /// Returns a direction from its numbers, which may have any value.
     pub(crate) fn of_numbers(place: (u32, u32, bool), numbers: &[u64; NUMBERS]) -> Self {
         let (lab, link, is_back) = place;
         let [
@@ -102,17 +130,22 @@ impl Way {
             is_held,
             passed,
             in_a_row,
-            number,
-            ends @ ..,
+            ..,
         ] = *numbers;
-        let last = number.checked_sub(1).map(|number| {
-            let found = PROTOCOLS.iter().find(|(other, _)| *other == number);
-            Packet {
-                protocol: found.map_or("?", |(_, protocol)| protocol).to_owned(),
-                from: Some(of_end([ends[0], ends[1], ends[2]])),
-                to: Some(of_end([ends[3], ends[4], ends[5]])),
-            }
-        });
+        let flow = |numbers: &[u64]| {
+            let (packet, counts) = numbers.split_at(OF_PACKET);
+            let packet = Packet::of_numbers(packet)?;
+            Some(Stopped {
+                packet,
+                lost: counts[0],
+                dropped_by_rule: counts[1],
+                dropped_by_queue: counts[2],
+                held: counts[3],
+                in_a_row: counts[4],
+                passed: counts[5],
+                is_whole: counts[6] != 0,
+            })
+        };
         Self {
             lab,
             link,
@@ -125,9 +158,87 @@ impl Way {
             is_held: is_held != 0,
             passed,
             in_a_row,
-            last,
+            last: Packet::of_numbers(&numbers[LAST..VERSION]),
+            flows: numbers[FIRST_FLOW..].chunks(OF_FLOW).filter_map(flow).collect(),
+            others: numbers[OTHERS],
         }
     }
+
+    /// Returns numbers without those of flows, and with one more flow that is not listed.
+    pub(crate) fn without_flows(mut numbers: [u64; NUMBERS]) -> [u64; NUMBERS] {
+        numbers[LAST..].fill(0);
+        numbers[OTHERS] = 1;
+        numbers
+    }
+}
+
+impl Stopped {
+    /// Returns the packets that are lost for good.
+    pub(crate) const fn dropped(&self) -> u64 {
+        self.lost.saturating_add(self.dropped_by_rule).saturating_add(self.dropped_by_queue)
+    }
+
+    /// Returns the packets that have not passed in words, by what has stopped them.
+    pub(crate) fn stopped(&self) -> Vec<String> {
+        words([
+            (self.lost, "lost"),
+            (self.dropped_by_rule, "dropped by a rule"),
+            (self.dropped_by_queue, "dropped by the full queue"),
+            (self.held, "held"),
+        ])
+    }
+}
+
+impl Packet {
+    fn of_numbers(numbers: &[u64]) -> Option<Self> {
+        Some(Self {
+            protocol: word(numbers[0].checked_sub(1)?).to_owned(),
+            from: Some(of_end([numbers[1], numbers[2], numbers[3]])),
+            to: Some(of_end([numbers[4], numbers[5], numbers[6]])),
+        })
+    }
+}
+
+/// A flow as the number of its protocol and its ends.
+#[cfg(any(feature = "lab", test))]
+pub(crate) type Ends = (u8, SocketAddr, SocketAddr);
+
+/// Sets the flow of the last packet in the numbers of a direction.
+#[cfg(any(feature = "lab", test))]
+pub(crate) fn set_last(numbers: &mut [u64; NUMBERS], flow: Ends) {
+    numbers[LAST..VERSION].copy_from_slice(&packet(flow));
+}
+
+/// Sets one of the [`FLOWS`] flows in the numbers of a direction. The counts are the fields of
+/// [`Stopped`] in their order.
+#[cfg(any(feature = "lab", test))]
+pub(crate) fn set_flow(
+    numbers: &mut [u64; NUMBERS],
+    at: usize,
+    flow: Ends,
+    counts: [u64; OF_FLOW - OF_PACKET],
+) {
+    let start = FIRST_FLOW + at * OF_FLOW;
+    numbers[start..start + OF_PACKET].copy_from_slice(&packet(flow));
+    numbers[start + OF_PACKET..start + OF_FLOW].copy_from_slice(&counts);
+}
+
+#[cfg(any(feature = "lab", test))]
+fn packet((protocol, from, to): Ends) -> [u64; OF_PACKET] {
+    let [from, to] = [end(from), end(to)];
+    // 0 is no packet.
+    [u64::from(protocol) + 1, from[0], from[1], from[2], to[0], to[1], to[2]]
+}
+
+/// Returns the counts that are not 0 with their words.
+fn words(parts: [(u64, &str); 4]) -> Vec<String> {
+    let parts = parts.iter().filter(|(count, _)| *count > 0);
+    parts.map(|(count, what)| format!("{count} {what}")).collect()
+}
+
+/// Returns the word of a protocol.
+fn word(number: u64) -> &'static str {
+    PROTOCOLS.iter().find(|(other, _)| *other == number).map_or("?", |(_, word)| word)
 }
 
 #[cfg(any(feature = "lab", test))]
@@ -151,30 +262,45 @@ mod tests {
 
     #[test]
     fn numbers_round_trip() {
-        let packet = |from: &str, to: &str| Packet {
-            protocol: "udp".into(),
-            from: from.parse().ok(),
-            to: to.parse().ok(),
-        };
-        for last in [
-            None,
-            Some(packet("10.0.0.1:9", "10.0.0.2:65535")),
-            Some(packet("[fd00::1]:9", "[fd00::2]:0")),
-        ] {
-            let way = Way {
+        let ends = |from: &str, to: &str| (from.parse().unwrap(), to.parse().unwrap());
+        let (one, other) = ends("10.0.0.1:9", "10.0.0.2:65535");
+        let (six, more) = ends("[fd00::1]:0", "[fd00::2]:0");
+        for (word, (protocol, from, to)) in
+            [("udp", (17, one, other)), ("icmp", (58, six, more)), ("?", (132, other, six))]
+        {
+            let packet = Packet { protocol: word.into(), from: Some(from), to: Some(to) };
+            let mut way = Way {
                 lab: 1,
                 link: 2,
                 is_back: true,
                 received: u64::MAX,
                 is_held: true,
                 in_a_row: 3,
-                last,
+                others: 7,
                 ..Way::default()
             };
-            assert_eq!(Way::of_numbers((1, 2, true), &way.to_numbers(17)), way);
+            let mut numbers = way.to_numbers();
+            assert_eq!(Way::of_numbers((1, 2, true), &numbers), way);
+            set_last(&mut numbers, (protocol, from, to));
+            way.last = Some(packet.clone());
+            for at in 0..FLOWS {
+                set_flow(&mut numbers, at, (protocol, from, to), [1, 2, 3, 4, 5, 6, 1]);
+                way.flows.push(Stopped {
+                    packet: packet.clone(),
+                    lost: 1,
+                    dropped_by_rule: 2,
+                    dropped_by_queue: 3,
+                    held: 4,
+                    in_a_row: 5,
+                    passed: 6,
+                    is_whole: true,
+                });
+                assert_eq!(Way::of_numbers((1, 2, true), &numbers), way);
+            }
         }
         // A body may write anything.
         let way = Way::of_numbers((0, 0, false), &[u64::MAX; NUMBERS]);
         assert_eq!((way.dropped(), way.last.unwrap().protocol), (u64::MAX, "?".to_owned()));
+        assert_eq!(way.flows[FLOWS - 1].dropped(), u64::MAX);
     }
 }

@@ -7,7 +7,7 @@ use crate::explain::wait::Wait;
 
 /// Returns the wait that the test depends on: of its own thread, or of the only other thread that
 /// waits for something outside.
-pub(super) fn decisive<'a, 'b>(
+pub(crate) fn decisive<'a, 'b>(
     scene: &Scene<'a>,
     waits: &'b [Wait<'a>],
 ) -> Option<(&'b Wait<'a>, bool)> {

@@ -1,6 +1,6 @@
 //! A time limit, of the test or of one operation: who waits for what. Pure.
 
-mod decisive;
+pub(crate) mod decisive;
 mod pair;
 mod programs;
 mod runtime;

@@ -1,34 +1,35 @@
 //! Counters of links in memory that init reads: what a link has lost is known after any end of the
 //! test.
 
-use crate::evidence::facts::link::{NUMBERS, Packet, Way};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::evidence::facts::link::{self, Ends, NUMBERS, VERSION, Way};
 use crate::evidence::log;
 use crate::evidence::record::{LinkNumbers, Record};
 use crate::lab::impair::emulated::Seen;
+use crate::lab::impair::emulated::trace::{self, Flow, Stopped};
 use crate::lab::impair::engine::Observe;
 use crate::lab::impair::passage::Direction;
 use crate::sys::shared_log::Numbers;
 
 /// Both directions of a link, in this order.
 #[derive(Debug)]
-struct Tally(Numbers);
+struct Tally {
+    numbers: Numbers,
+    /// Last version of the numbers of each direction.
+    versions: [AtomicU64; 2],
+}
 
 /// Returns what keeps the counters of a link, if a failure of this process is reported.
 pub(super) fn of_link(lab: u32, link: usize) -> Option<Box<dyn Observe>> {
     let numbers = log::numbers(2 * NUMBERS)?;
     let (link, first) = (u32::try_from(link).ok()?, numbers.first());
     log::append(|| Record::Link(LinkNumbers { lab, link, first }));
-    Some(Box::new(Tally(numbers)))
+    Some(Box::new(Tally { numbers, versions: Default::default() }))
 }
 
 impl Observe for Tally {
     fn see(&self, direction: Direction, Seen { stats, trace, is_held }: Seen<'_>) {
-        let protocol = trace.last.map_or(0, |flow| flow.protocol);
-        let last = trace.last.map(|flow| Packet {
-            from: Some(flow.from),
-            to: Some(flow.to),
-            ..Packet::default()
-        });
         let way = Way {
             received: stats.received,
             lost: stats.lost,
@@ -38,12 +39,47 @@ impl Observe for Tally {
             is_held,
             passed: trace.passed,
             in_a_row: trace.in_a_row,
-            last,
+            others: trace.others,
             ..Way::default()
         };
-        let first = direction.index() * NUMBERS;
-        for (at, number) in way.to_numbers(protocol).into_iter().enumerate() {
-            self.0.set(first + at, number);
+        let mut numbers = way.to_numbers();
+        if let Some(last) = &trace.last {
+            link::set_last(&mut numbers, ends(last));
         }
+        for (at, one) in trace.flows.iter().enumerate() {
+            link::set_flow(&mut numbers, at, ends(&one.flow), counts(one));
+        }
+        self.write(direction.index(), &numbers);
     }
+}
+
+impl Tally {
+    /// Writes the numbers of a direction, so that a reader notices what changes meanwhile.
+    fn write(&self, way: usize, numbers: &[u64; NUMBERS]) {
+        let first = way * NUMBERS;
+        let version = self.versions[way].fetch_add(2, Ordering::Relaxed);
+        self.numbers.set(first + VERSION, version + 1);
+        for (at, number) in numbers.iter().enumerate().filter(|(at, _)| *at != VERSION) {
+            self.numbers.set(first + at, *number);
+        }
+        self.numbers.set(first + VERSION, version + 2);
+    }
+}
+
+const _: () = assert!(trace::FLOWS == link::FLOWS, "there is a place for each flow");
+
+fn ends(flow: &Flow) -> Ends {
+    (flow.protocol, flow.from, flow.to)
+}
+
+fn counts(one: &Stopped) -> [u64; 7] {
+    [
+        one.lost,
+        one.dropped_by_rule,
+        one.dropped_by_queue,
+        one.held,
+        one.in_a_row,
+        one.passed,
+        one.is_whole.into(),
+    ]
 }

@@ -56,14 +56,15 @@ impl Held {
         self.holds.iter().any(|hold| hold.takes(&frame))
     }
 
-    /// Holds a frame. Returns false if there is no room for it.
-    pub(super) fn keep(&mut self, item: Item<'_>, is_by_rule: bool) -> bool {
-        if self.bytes + item.bytes.len() > MOST {
-            return false;
-        }
+    /// Returns whether there is room for a frame.
+    pub(super) fn has_room(&self, item: &Item<'_>) -> bool {
+        self.bytes + item.bytes.len() <= MOST
+    }
+
+    /// Holds a frame.
+    pub(super) fn keep(&mut self, item: Item<'_>, is_by_rule: bool) {
         self.bytes += item.bytes.len();
         self.frames.push_back((item.into_owned(), is_by_rule));
-        true
     }
 
     /// Takes the frames that nothing holds any more, in their order: with `with_rules` also those

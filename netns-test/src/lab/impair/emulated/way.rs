@@ -10,7 +10,7 @@ use crate::lab::impair::emulated::fate::{Fate, Fates};
 use crate::lab::impair::emulated::held::{Held, Hold};
 use crate::lab::impair::emulated::item::{Amount, Item};
 use crate::lab::impair::emulated::losses::Losses;
-use crate::lab::impair::emulated::trace::Trace;
+use crate::lab::impair::emulated::trace::{By, Trace};
 use crate::lab::impair::flow::table::Flows;
 use crate::lab::impair::frame::Frame;
 use crate::lab::impair::gso;
@@ -111,7 +111,9 @@ impl Way {
         out: &mut Vec<Departure<'static>>,
     ) {
         for item in self.held.let_go(with_rules) {
-            self.stats.in_transit -= item.amount().packets;
+            let packets = item.amount().packets;
+            self.stats.in_transit -= packets;
+            self.trace.let_go(&Frame::parse(&item.bytes), packets);
             self.impair(Item { at: now, ..item }, shared, out);
         }
     }
@@ -164,7 +166,7 @@ impl Way {
             judgement::Fate::Pass => {}
             judgement::Fate::Drop => {
                 self.stats.dropped_by_rule += 1;
-                self.trace.stop(&Frame::parse(&item.bytes));
+                self.trace.stop(&Frame::parse(&item.bytes), By::Rule, 1);
             }
             judgement::Fate::Hold => self.keep(item.clone(), true),
             judgement::Fate::Delay(extra) => item.extra = extra,
@@ -202,8 +204,11 @@ impl Way {
 
     fn keep(&mut self, item: Item<'_>, is_by_rule: bool) {
         let packets = item.amount().packets;
-        self.trace.stop(&Frame::parse(&item.bytes));
-        if self.held.keep(item, is_by_rule) {
+        let has_room = self.held.has_room(&item);
+        let by = if has_room { By::Hold } else { By::Queue };
+        self.trace.stop(&Frame::parse(&item.bytes), by, packets);
+        if has_room {
+            self.held.keep(item, is_by_rule);
             self.stats.in_transit += packets;
         } else {
             self.stats.dropped_by_queue += packets;
@@ -231,7 +236,7 @@ impl Way {
         if fate.lost.is_empty() {
             return self.alter(item, &fate, out);
         }
-        self.trace.stop(&frame);
+        self.trace.stop(&frame, By::Loss, fate.lost.len() as u64);
         let parts = gso::segments(&frame, &item.offload);
         for part in runs(parts, &fate.lost) {
             let (bytes, offload) = gso::cut(&frame, &item.offload, part);
@@ -260,7 +265,7 @@ impl Way {
     fn pace<'a>(&mut self, mut item: Item<'a>, fate: &Fate, out: &mut Vec<Departure<'a>>) {
         let Some(at) = self.queue(&mut item) else {
             self.stats.dropped_by_queue += 1;
-            self.trace.stop(&Frame::parse(&item.bytes));
+            self.trace.stop(&Frame::parse(&item.bytes), By::Queue, 1);
             return;
         };
         let due = if fate.is_reordered {
