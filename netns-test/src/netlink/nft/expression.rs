@@ -7,6 +7,12 @@ use crate::netlink::nft::fields::{nested, text, word};
 /// Number of a register of 32 bits, 0 to 15.
 pub(crate) type Register = u32;
 
+/// `NF_NAT_RANGE_PROTO_RANDOM_FULLY`: a port at random. With one port to choose from, the kernel
+/// takes that one, but looks whether a flow has it, and forgets one that has expired. Without this
+/// flag it does not look: then it would drop the packets of a new flow until its next collection of
+/// expired ones, which may be a minute later.
+const AT_RANDOM: u32 = 0x10;
+
 /// Comparison (`enum nft_cmp_ops`).
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Compare {
@@ -178,7 +184,9 @@ pub(super) fn address_type(flags: u32, to: Register) -> Expression {
 pub(super) fn translate(side: u32, address: Register, port: Option<Register>) -> Expression {
     /// `NFPROTO_IPV4`
     const IPV4: u32 = 2;
-    let port = port.map_or(Vec::new(), |port| [register(5, port), register(6, port)].concat());
+    let port = port.map_or(Vec::new(), |port| {
+        [register(5, port), register(6, port), word(7, AT_RANDOM)].concat()
+    });
     let address = [register(3, address), register(4, address)].concat();
     Expression::new("nat", &[word(1, side), word(2, IPV4), address, port])
 }
@@ -186,15 +194,14 @@ pub(super) fn translate(side: u32, address: Register, port: Option<Register>) ->
 /// Translates the source to the address of the outgoing interface, and to a port, or to a random
 /// one.
 pub(super) fn masquerade(port: Option<Register>, is_random: bool) -> Expression {
-    /// `NF_NAT_RANGE_PROTO_SPECIFIED`, `NF_NAT_RANGE_PROTO_RANDOM_FULLY`
+    /// `NF_NAT_RANGE_PROTO_SPECIFIED`
     const SPECIFIED: u32 = 0x2;
-    const RANDOM: u32 = 0x10;
     match port {
         Some(port) => {
             let port = [register(2, port), register(3, port)].concat();
-            Expression::new("masq", &[word(1, SPECIFIED), port])
+            Expression::new("masq", &[word(1, SPECIFIED | AT_RANDOM), port])
         }
-        None if is_random => Expression::new("masq", &[word(1, RANDOM)]),
+        None if is_random => Expression::new("masq", &[word(1, AT_RANDOM)]),
         None => Expression::new("masq", &[]),
     }
 }

@@ -1,5 +1,6 @@
 //! Mappings in use: each kind keeps them over several time-outs, and forgets unused ones.
 
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -106,4 +107,26 @@ fn an_unused_mapping_is_forgotten_and_its_port_free() {
         assert!(Instant::now() < end, "the port does not come free");
     }
     assert_eq!(b.reaches(external, &bob), b.at);
+}
+
+/// Where most flows last, the kernel collects expired ones once a minute only.
+#[netns_test(timeout = "180s")]
+fn a_port_is_free_though_its_flow_was_not_collected() {
+    let world = World::new(Nat::full_cone().udp_timeout(TIMEOUT));
+    let listener = world.lab[world.a].run(|| TcpListener::bind("0.0.0.0:80")).unwrap();
+    let to = (world.lab[world.a].ipv4(), 80);
+    let connect = || TcpStream::connect(to).unwrap();
+    let _open: Vec<_> = (0..200)
+        .map(|_| (world.lab[world.alice].run(connect), listener.accept().unwrap()))
+        .collect();
+    let a = world.udp(world.a, 3478);
+    let [alice, bob] = [world.alice, world.bob].map(|host| world.udp(host, 5000));
+    for one in [&alice, &bob, &alice, &bob] {
+        let start = Instant::now();
+        while one.talks(&a).port() != 5000 {
+            assert!(start.elapsed() < LIMIT / 2, "the port does not come free");
+            thread::sleep(TIMEOUT + INTERVAL);
+        }
+        thread::sleep(TIMEOUT + INTERVAL);
+    }
 }
