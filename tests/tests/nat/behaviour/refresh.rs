@@ -109,7 +109,7 @@ fn an_unused_mapping_is_forgotten_and_its_port_free() {
     assert_eq!(b.reaches(external, &bob), b.at);
 }
 
-/// Where most flows last, the kernel collects expired ones once a minute only.
+/// The kernel collects expired flows once a minute only, where most flows last.
 #[netns_test(timeout = "180s")]
 fn a_port_is_free_though_its_flow_was_not_collected() {
     let world = World::new(Nat::full_cone().udp_timeout(TIMEOUT));
