@@ -45,6 +45,8 @@ pub(crate) struct Server {
     insides: Vec<Inside>,
     connections: Vec<Connection>,
     external: Option<Ipv4Addr>,
+    /// The last external address that there was.
+    last_external: Option<Ipv4Addr>,
     announcement: Option<Announcement>,
 }
 
@@ -68,9 +70,16 @@ impl Server {
     pub(crate) fn open(shared: Arc<Shared>) -> Result<Self, Failure> {
         let kernel = Kernel { nft: Nft::open()?, netlink: Netlink::open()? };
         let events = Events::open()?;
-        let (insides, connections) = (Vec::new(), Vec::new());
-        let (external, announcement) = (None, None);
-        Ok(Self { shared, kernel, events, insides, connections, external, announcement })
+        Ok(Self {
+            shared,
+            kernel,
+            events,
+            insides: Vec::new(),
+            connections: Vec::new(),
+            external: None,
+            last_external: None,
+            announcement: None,
+        })
     }
 
     /// Serves until the end.
@@ -169,10 +178,14 @@ impl Server {
         }
         state.leases.expire(now);
         let external = external(&self.kernel.netlink, &nat)?;
-        let was = std::mem::replace(&mut self.external, external);
-        if was.is_some() && external.is_some() && was != external {
-            state.restart_pcp(now);
-            self.announcement = Some(Announcement { at: now, done: 0 });
+        self.external = external;
+        // Between two addresses there may be none.
+        if external.is_some() {
+            let was = std::mem::replace(&mut self.last_external, external);
+            if was.is_some() && was != external {
+                state.restart_pcp(now);
+                self.announcement = Some(Announcement { at: now, done: 0 });
+            }
         }
         // A failure is among the faults then.
         let _ = Desk { state: &mut state, kernel: &mut self.kernel, now }.write();

@@ -110,6 +110,21 @@ fn another_external_address_is_announced_and_leases_stay() {
     assert_eq!(lan.leases(&lab)[0].outside, "203.0.113.9:8000".parse().unwrap());
 }
 
+/// As by a change of the address in two steps.
+#[netns_test]
+fn another_external_address_is_announced_after_a_time_without() {
+    let (lab, lan) = lan::with(PortMapping::all());
+    let phone = listener(&lab, lan.phone);
+    let lease = || By::NatPmp.lease(&lab, (&lan, lan.laptop), (7000, 8000), 600);
+    lease().unwrap();
+    lab[lan.home].interface(lan.wan).remove_addr("203.0.113.1/24").unwrap();
+    // The server has handled the removal when it answers the second of these.
+    assert!(lease().is_err());
+    assert!(lease().is_err());
+    lab[lan.home].interface(lan.wan).add_addr("203.0.113.9/24").unwrap();
+    assert_eq!(announced(&phone).2, [203, 0, 113, 9]);
+}
+
 #[netns_test]
 fn a_power_cut_forgets_leases() {
     let (lab, lan) = lan::with(PortMapping::all());
