@@ -170,14 +170,6 @@ fn panics(nodes: usize) {
     panic!("{}", now());
 }
 
-/// Returns the time of the monotonic clock, which all processes share.
-fn now() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the kernel writes one `timespec`.
-    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) }, 0);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
 /// Connects two nodes.
 fn connects() {
     let mut net = Topology::new();
