@@ -2,10 +2,10 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, TcpListener, TcpStream};
-use std::time::{Duration, Instant};
 
 use netns_test::lab::{Firewall, Nat, Node, NodeId, Traffic};
 use netns_test::{Lab, netns_test};
+use netns_test_tests::eventually;
 
 use crate::home::{self, PATIENCE};
 
@@ -43,11 +43,11 @@ fn has_ended(ends: &mut [TcpStream; 2], router: &Node) {
     for end in &mut *ends {
         end.write_all(b"lost").unwrap();
     }
-    let limit = Instant::now() + PATIENCE;
-    while dropped().iter().zip(before).any(|(now, before)| *now == before) {
-        assert!(Instant::now() < limit, "{:?}", router.firewall_rules().unwrap());
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    eventually(PATIENCE, "both rules have dropped", || {
+        let now = dropped();
+        let both = now.iter().zip(before).all(|(now, before)| *now != before);
+        both.then_some(()).ok_or_else(|| router.firewall_rules().unwrap())
+    });
     for end in ends {
         end.set_nonblocking(true).unwrap();
         assert_eq!(end.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);

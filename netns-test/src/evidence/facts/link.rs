@@ -90,12 +90,8 @@ impl Way {
     /// Returns the packets that have not passed in words, by what has stopped them; none if all
     /// have.
     pub(crate) fn stopped(&self) -> Vec<String> {
-        words([
-            (self.lost, "lost"),
-            (self.dropped_by_rule, "dropped by a rule"),
-            (self.dropped_by_queue, "dropped by the full queue"),
-            (self.waiting, if self.is_held { "held" } else { "delayed or queued" }),
-        ])
+        let waits = if self.is_held { "held" } else { "delayed or queued" };
+        words([self.lost, self.dropped_by_rule, self.dropped_by_queue], (self.waiting, waits))
     }
 
     /// Returns it as numbers, without its place, its last packet ([`set_last`]) and its flows
@@ -180,12 +176,7 @@ impl Stopped {
 
     /// Returns the packets that have not passed in words, by what has stopped them.
     pub(crate) fn stopped(&self) -> Vec<String> {
-        words([
-            (self.lost, "lost"),
-            (self.dropped_by_rule, "dropped by a rule"),
-            (self.dropped_by_queue, "dropped by the full queue"),
-            (self.held, "held"),
-        ])
+        words([self.lost, self.dropped_by_rule, self.dropped_by_queue], (self.held, "held"))
     }
 }
 
@@ -230,8 +221,14 @@ fn packet((protocol, from, to): Ends) -> [u64; OF_PACKET] {
     [u64::from(protocol) + 1, from[0], from[1], from[2], to[0], to[1], to[2]]
 }
 
-/// Returns the counts that are not 0 with their words.
-fn words(parts: [(u64, &str); 4]) -> Vec<String> {
+/// Returns the counts that are not 0 with their words: by loss, rule and queue, and of what waits.
+fn words([lost, by_rule, by_queue]: [u64; 3], waiting: (u64, &str)) -> Vec<String> {
+    let parts = [
+        (lost, "lost"),
+        (by_rule, "dropped by a rule"),
+        (by_queue, "dropped by the full queue"),
+        waiting,
+    ];
     let parts = parts.iter().filter(|(count, _)| *count > 0);
     parts.map(|(count, what)| format!("{count} {what}")).collect()
 }

@@ -134,7 +134,10 @@ fn perhaps_unix(scene: &Scene<'_>, is_named: bool) -> Option<Cause> {
     Some(
         Cause::likely("the address is in use: a port, or the path of a UNIX socket")
             .shown_by(format!("the test is bound to {}; the error names no address", socket.path))
-            .try_to("compare the address with the list of sockets; remove the file of a UNIX socket before its bind")
+            .try_to(
+                "compare the address with the list of sockets; remove the file of a UNIX socket before \
+                 its bind",
+            )
             .socket(socket.inode),
     )
 }

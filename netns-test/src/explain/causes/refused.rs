@@ -92,7 +92,10 @@ fn one_of_several(scene: &Scene<'_>, targets: &[Target<'_>]) -> Option<Cause> {
         all = cause.nodes.iter().fold(all, |all, node| all.on(node));
         all = cause.sockets.into_iter().fold(all, Cause::socket);
     }
-    Some(all.try_to("handle the error of each connection where it is made: the report then knows which one it was"))
+    Some(all.try_to(
+        "handle the error of each connection where it is made: the report then knows which one it \
+         was",
+    ))
 }
 
 /// Explains the refusal of a known address.

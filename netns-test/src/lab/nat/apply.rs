@@ -46,6 +46,12 @@ pub(crate) struct Running {
     pub(crate) open: Vec<[SocketAddr; 2]>,
 }
 
+/// Returns whether a change of rules makes use of the [open](Running::open) connections: without
+/// rules, conntrack has followed none.
+pub(crate) fn learns_open([before, after]: [&NodePlan; 2]) -> bool {
+    !ruleset::has_rules(before) && after.nats.is_empty() && after.firewall.is_some()
+}
+
 /// Applies the NATs and the firewall of a running node in place of those `before`. If addresses
 /// and ports are translated in another way, all mappings are forgotten, else only what contradicts
 /// new forwarded ports. Flows that a new firewall does not let pass end.
@@ -55,8 +61,7 @@ pub(crate) fn replace(
     running: &Running,
 ) -> Result<(), Failure> {
     let judge = Judge::of(after, &running.own);
-    // Without rules, conntrack has followed no connections.
-    if !ruleset::has_rules(before) && after.nats.is_empty() {
+    if learns_open([before, after]) {
         let open = running.open.iter();
         let is_admitted = |[from, to]: &&[SocketAddr; 2]| {
             judge.as_ref().is_some_and(|judge| judge.passes(sets::TCP, *from, *to))

@@ -18,7 +18,7 @@ mod translate;
 mod zones;
 
 pub(crate) use crate::lab::nat::apply::{
-    Running, apply, counters, firewall_counters, flush, leases, mappings, nat_counters, remove,
-    replace, set_leases,
+    Running, apply, counters, firewall_counters, flush, learns_open, leases, mappings,
+    nat_counters, remove, replace, set_leases,
 };
 pub(crate) use crate::lab::nat::forget::translate_alike;

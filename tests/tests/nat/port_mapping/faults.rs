@@ -5,9 +5,10 @@ use std::time::Duration;
 use igd_next::{AddAnyPortError, AddPortError, RemovePortError};
 use netns_test::lab::{Nat, PortMapping, PortMappingFault};
 use netns_test::netns_test;
+use netns_test_tests::eventually;
 
 use super::lan::{self, By, inside_of, search};
-use crate::home::udp;
+use crate::home::{PATIENCE, udp};
 
 #[netns_test]
 fn a_router_that_refuses() {
@@ -39,10 +40,10 @@ fn a_router_that_does_not_answer() {
     let search = b"M-SEARCH * HTTP/1.1\r\nMAN: \"ssdp:discover\"\r\nST: ssdp:all\r\n\r\n";
     socket.send_to(search, (lan.gateway(&lab), 1900)).unwrap();
     // When it has seen both, and answers again, the first answer is to the third.
-    while lan.requests(&lab).len() < 2 {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let mut asked = lan.requests(&lab);
+    let mut asked = eventually(PATIENCE, "it has seen both", || match lan.requests(&lab) {
+        few if few.len() < 2 => Err(few),
+        both => Ok(both),
+    });
     asked.sort();
     assert_eq!(asked, ["NAT-PMP: external address: no answer", "UPnP: discover: no answer"]);
     lab[lan.home].nat().set_port_mapping(PortMapping::all()).unwrap();

@@ -8,6 +8,7 @@ use crab_nat::{GatewayAddress, InternetProtocol, PortMappingOptions, TimeoutConf
 use igd_next::SearchOptions;
 use netns_test::lab::{LinkId, Nat, NatMapping, NodeId, PortMapping, PortMappingProtocol};
 use netns_test::{Lab, Topology};
+use netns_test_tests::eventually;
 
 use crate::home::{PATIENCE, heard, udp};
 
@@ -88,11 +89,10 @@ impl Lan {
 
     /// Waits until no port is leased.
     pub(super) fn wait_for_no_lease(&self, lab: &Lab) {
-        let deadline = std::time::Instant::now() + PATIENCE;
-        while !self.leases(lab).is_empty() {
-            assert!(std::time::Instant::now() < deadline, "{:?}", self.leases(lab));
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        eventually(PATIENCE, "no port is leased", || match self.leases(lab) {
+            none if none.is_empty() => Ok(()),
+            leases => Err(leases),
+        });
     }
 
     /// Leased mappings.

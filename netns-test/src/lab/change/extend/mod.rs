@@ -152,8 +152,8 @@ impl Lab {
                 }
             }
             if grown.has_new_rules {
-                let running = connections::running(&self.fabric().nodes, node)?;
                 let rules = [&was.nodes()[node], &plan.nodes()[node]];
+                let running = connections::running(&self.fabric().nodes, node, rules)?;
                 nat::replace(rules, &made[node].place, &running)?;
             }
             made[node].netlink.ask_all(&step.requests(node, grown)?)?;

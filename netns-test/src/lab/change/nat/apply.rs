@@ -98,7 +98,8 @@ impl Fabric {
                 continue;
             }
             let Ok(here) = self.nodes[at].here() else { continue };
-            nat::replace([old, new], &here.place, &connections::running(&self.nodes, at)?)?;
+            let running = connections::running(&self.nodes, at, [old, new])?;
+            nat::replace([old, new], &here.place, &running)?;
             let forgets = nat::translates_anew([old, new]);
             self.nodes[at].mapper.follow(new, &here.place, forgets)?;
             if new.kind == NodeKind::Local {

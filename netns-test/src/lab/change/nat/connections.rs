@@ -8,7 +8,8 @@ use std::sync::Arc;
 use crate::error::Failure;
 use crate::lab::fabric::node::LiveNode;
 use crate::lab::fabric::on_thread;
-use crate::lab::nat::Running;
+use crate::lab::nat::{self, Running};
+use crate::lab::plan::NodePlan;
 use crate::netlink::sock_diag::{LISTENING, Protocol, Reader, Socket, Wanted};
 
 /// States of connections that both ends know and neither has ended (`include/net/tcp_states.h`):
@@ -18,12 +19,20 @@ const OPEN: [u8; 6] = [1, 4, 5, 8, 9, 11];
 /// First port that Linux assigns to clients (`ip_local_port_range` of ip(7)).
 const OF_CLIENTS: u16 = 32768;
 
-/// Returns what the node at a position has, and the connections of all nodes that are on.
-pub(crate) fn running(nodes: &[Arc<LiveNode>], at: usize) -> Result<Running, Failure> {
+/// Returns what a change of rules needs to know: the addresses of the node at a position, and the
+/// connections of all nodes that are on.
+pub(crate) fn running(
+    nodes: &[Arc<LiveNode>],
+    at: usize,
+    rules: [&NodePlan; 2],
+) -> Result<Running, Failure> {
+    if rules[1].firewall.is_none() {
+        return Ok(Running::default());
+    }
     let addresses = nodes[at].here()?.netlink.addresses()?;
     let own = addresses.iter().map(|one| one.cidr.address()).collect();
     let mut ends = Ends::default();
-    for node in nodes {
+    for node in nodes.iter().filter(|_| nat::learns_open(rules)) {
         let Ok(here) = node.here() else { continue };
         let read = || Reader::open().read(Wanted::All);
         ends.add(&on_thread::within(&here.place, node.name(), read)?);
