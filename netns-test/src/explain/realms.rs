@@ -218,7 +218,7 @@ impl LabNat {
         self.external.iter().find(|one| one.is_ipv4() == inside.is_ipv4()).copied()
     }
 
-    /// Returns whether it gives an address another prefix, in place of a mapping.
+    /// Returns whether it translates the prefix of an address, in place of a mapping.
     pub(crate) fn has_prefixes(&self, address: IpAddr) -> bool {
         address.is_ipv6() && self.ipv6 == LabIpv6::Prefix
     }

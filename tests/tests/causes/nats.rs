@@ -294,7 +294,7 @@ fn near_other_dropped() {
     connect(&lab, laptop, "203.0.113.2:80");
 }
 
-/// A lab of laptop, home, which gives its prefix another one outside, and server, in IPv6. Returns
+/// A lab of laptop, home, which translates the prefix of laptop, and server, in IPv6. Returns
 /// it with the link lan, laptop and server, and the address of laptop that server sees.
 fn prefixed() -> (Lab, LinkId, [NodeId; 2], SocketAddr) {
     let mut net = Topology::new();

@@ -95,7 +95,7 @@ impl<'a> Map<'a> {
         Ok(())
     }
 
-    /// Gives the destination of a packet from outside the prefix inside.
+    /// Sets the prefix inside in the destination of a packet from outside.
     fn enter_by_prefix(self, nat: &'a LabNat, node: &'a str, path: &mut Path<'a>) {
         let (protocol, port) = path.port.unwrap_or_default();
         let Some(inside) = nat.inside_of(SocketAddr::new(path.to, port), protocol) else { return };

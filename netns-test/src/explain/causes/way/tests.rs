@@ -352,7 +352,7 @@ fn an_external_address_of_a_translated_prefix_leads_inside() {
 }
 
 #[test]
-fn a_source_without_an_external_address_is_told() {
+fn a_source_without_an_external_address_is_an_obstacle() {
     let mut sample = prefixed();
     sample.facts.labs[0].nodes[1].nats[0].prefixes[0].inside = address("fd01:203:405:2::");
     let out = ["[fd01:203:405:1::1]:41234", "[2001:db8:9::2]:80"];

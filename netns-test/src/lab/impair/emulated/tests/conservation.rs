@@ -125,8 +125,8 @@ fn check(link: &EmulatedLink) {
     }
 }
 
-/// What an observer knows that looks at a direction only if it is said to have changed, and at its
-/// flows only if their changes were counted.
+/// Knowledge of an observer that looks at a direction only if it is said to have changed, and at
+/// its flows only if their changes were counted.
 #[derive(Clone, Debug, Default)]
 struct Shown {
     stats: DirectionStats,
