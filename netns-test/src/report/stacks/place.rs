@@ -46,7 +46,8 @@ fn is_standard(place: &str) -> bool {
 /// Returns whether a source file is of this crate.
 fn is_own(place: &str) -> bool {
     let Some(own) = file!().strip_suffix("report/stacks/place.rs") else { return false };
-    place.starts_with(own) || place.contains(&format!("/{}", own.trim_matches('/')))
+    let own = own.rsplit_once("../").map_or(own, |(_, own)| own).trim_start_matches('/');
+    place.starts_with(own) || place.contains(&format!("/{own}"))
 }
 
 /// Returns the crate of a source file from a registry:
