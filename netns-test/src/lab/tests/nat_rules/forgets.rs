@@ -4,6 +4,7 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::lab::nat;
 use crate::lab::nat::model::{NatMapping, NatProtocol};
@@ -68,6 +69,28 @@ fn a_forward_to_another_host_takes_new_connections() {
 }
 
 /// Sends from all sockets until the end.
+/// Waits until so many clients have a mapping each, and returns the mappings.
+fn mappings_of_all(net: &Net, node: &NodePlan, clients: usize) -> Vec<NatMapping> {
+    let end = Instant::now() + LIMIT;
+    loop {
+        let mappings = net.mappings(node);
+        if mappings.len() == clients {
+            return mappings;
+        }
+        let count = mappings.len();
+        assert!(Instant::now() < end, "{count} mappings of {clients} clients: {mappings:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 fn send_on(clients: &[UdpSocket], to: SocketAddr, is_over: &AtomicBool) {
     while !is_over.load(Ordering::Relaxed) {
         for client in clients {
@@ -86,20 +109,21 @@ fn a_flush_under_traffic_forgets_all_mappings() {
     let is_over = AtomicBool::new(false);
     let mut kept = 0;
     std::thread::scope(|scope| {
+        // The scope waits for its threads also when this one panics.
+        let end = OnDrop(|| is_over.store(true, Ordering::Relaxed));
         for half in clients.chunks(30) {
             let is_over = &is_over;
             scope.spawn(move || send_on(half, sink, is_over));
         }
         for _ in 0..50 {
-            until("all have mappings", || net.mappings(&node).len() == clients.len());
-            let before = net.mappings(&node);
+            let before = mappings_of_all(&net, &node, clients.len());
             net.nft(|nft| nat::flush(nft, &node)).unwrap();
             let is_old = |one: &&NatMapping| {
                 before.iter().any(|old| (old.inside, old.outside) == (one.inside, one.outside))
             };
             kept += net.mappings(&node).iter().filter(is_old).count();
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(end);
     });
     // Of 3000, one is the same of 64512 ports by chance now and then.
     assert!(kept <= 4, "{kept}");
