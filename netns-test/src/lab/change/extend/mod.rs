@@ -135,6 +135,8 @@ impl Lab {
         fabric.follow_ends()?;
         let arrived = old.partitions.arrived(&fabric.nodes, &expected);
         arrived.and_then(|()| port_mapping::serve(fabric, &anew))?;
+        #[cfg(feature = "dns")]
+        fabric.serve_names()?;
         fabric.forget_failures(&fabric.links.lock())
     }
 

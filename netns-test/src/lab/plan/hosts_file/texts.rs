@@ -41,7 +41,7 @@ pub(crate) type Name<'a> = (&'a str, Cow<'a, [IpAddr]>);
 /// Returns the lines for `localhost` and one line for each address of each node.
 ///
 /// The address with the best reachability comes first, since some programs try only the first one.
-fn text(names: &[Name<'_>]) -> String {
+pub(crate) fn text(names: &[Name<'_>]) -> String {
     let mut text = HEAD.to_owned();
     for (name, addresses) in names {
         for address in addresses.iter() {

@@ -271,7 +271,7 @@ impl NatPlan {
     }
 
     /// Returns whether the outside interface has an address for a 1:1 node only.
-    fn is_extra(&self, address: IpAddr) -> bool {
+    pub(crate) fn is_extra(&self, address: IpAddr) -> bool {
         self.one_to_one.iter().any(|(external, _)| IpAddr::V4(*external) == address)
     }
 }

@@ -1,0 +1,8 @@
+//! Name servers: what clients of the system get from them, their faults, and what becomes of them.
+
+mod client;
+mod faults;
+mod life;
+mod lookups;
+mod messages;
+mod mistakes;
