@@ -110,10 +110,10 @@ pub use crate::lab::topology::input::{AddrArg, InterfaceArg, IntoAddrs, MacArg, 
 pub use crate::lab::topology::quantity::{
     PatternArg, Probability, ProbabilityArg, QuantityError, RateArg,
 };
-#[cfg(feature = "dns")]
-pub use crate::lab::topology::{DnsClient, DnsFault, DnsSpec, Record, RecordType};
 pub use crate::lab::topology::{
     Cut, Filtering, Firewall, FirewallAction, FirewallDirection, Impairment, Ipv6Nat, LinkId,
     LinkSpec, MacvlanMode, Mapping, Nat, NodeId, NodeKind, NodeSpec, PortMapping, PortMappingFault,
     PortMappingProtocol, RegionRouters, Regions, Schedule, Step, Topology, Traffic, Transport,
 };
+#[cfg(feature = "dns")]
+pub use crate::lab::topology::{DnsClient, DnsFault, DnsSpec, Record, RecordType};

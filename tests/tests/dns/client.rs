@@ -76,7 +76,8 @@ pub(crate) fn send(
     limit: Duration,
 ) -> Option<Answer> {
     lab[node].run(|| {
-        let any: SocketAddr = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }.parse().unwrap();
+        let any: SocketAddr =
+            if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }.parse().unwrap();
         let socket = UdpSocket::bind(any).unwrap();
         // An answer from another address than the one that was asked does not come.
         socket.connect((server, 53)).unwrap();
@@ -102,7 +103,12 @@ pub(crate) fn ask(
 }
 
 /// Asks by TCP, all at once, and returns the answers in order.
-pub(crate) fn ask_by_tcp(lab: &Lab, node: NodeId, server: IpAddr, queries: &[Vec<u8>]) -> Vec<Answer> {
+pub(crate) fn ask_by_tcp(
+    lab: &Lab,
+    node: NodeId,
+    server: IpAddr,
+    queries: &[Vec<u8>],
+) -> Vec<Answer> {
     lab[node].run(|| {
         let mut stream = TcpStream::connect((server, 53)).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();

@@ -26,11 +26,9 @@ fn each_fault_is_seen_by_a_client_and_ends_with_its_guard() {
         assert_eq!(ask(&lab, web, server, "web", RecordType::A).counts()[0], 1);
         answer
     };
-    for (fault, code) in [
-        (DnsFault::servfail(), 2),
-        (DnsFault::nxdomain(), 3),
-        (DnsFault::refused(), 5),
-    ] {
+    for (fault, code) in
+        [(DnsFault::servfail(), 2), (DnsFault::nxdomain(), 3), (DnsFault::refused(), 5)]
+    {
         let answer = with(fault, SOON).unwrap();
         assert_eq!((answer.code(), answer.counts()[0], answer.id()), (code, 0, ID));
     }
@@ -143,8 +141,7 @@ fn a_query_has_a_text() {
     let _fault = lab.dns().fault("api", DnsFault::servfail()).unwrap();
     ask(&lab, client, server, "web", RecordType::A);
     ask(&lab, client, server, "api", RecordType::AAAA);
-    let texts: Vec<String> =
-        lab.dns().queries().unwrap().iter().map(ToString::to_string).collect();
+    let texts: Vec<String> = lab.dns().queries().unwrap().iter().map(ToString::to_string).collect();
     assert!(texts[0].starts_with("client 10.0.0.1:"), "{texts:?}");
     assert!(texts[0].ends_with(" asked ns for web A by udp: A 10.0.0.2"), "{texts:?}");
     assert!(texts[1].ends_with(" asked ns for api AAAA by udp: SERVFAIL (fault)"), "{texts:?}");

@@ -176,7 +176,10 @@ fn two_hundred_nodes_ask_at_once() {
                 lab[*node].run(|| {
                     start.wait();
                     let all = ("www.example", 0).to_socket_addrs().unwrap();
-                    assert_eq!(all.map(|one| one.ip().to_string()).collect::<Vec<_>>(), ["192.0.2.1"]);
+                    assert_eq!(
+                        all.map(|one| one.ip().to_string()).collect::<Vec<_>>(),
+                        ["192.0.2.1"]
+                    );
                 });
             });
         }

@@ -8,7 +8,7 @@ use netns_test::lab::{DnsFault, DnsSpec, Record, RecordType, TopologyError};
 use crate::lookups::net;
 
 /// Returns the text of the only mistake of a server.
-fn mistake(declare: impl FnOnce(DnsSpec<'_>)) -> String {
+fn mistake(declare: impl FnOnce(DnsSpec<'_>) -> DnsSpec<'_>) -> String {
     let (mut net, [_, _, ns]) = net();
     declare(net.dns(ns));
     let errors = net.plan().unwrap_err();
@@ -23,7 +23,7 @@ fn each_mistake_names_its_record_and_says_what_to_do() {
     let longest = ["a23456789"; 30].join(".");
     let record = |name: &str, record: Record| {
         let name = name.to_owned();
-        mistake(move |dns| drop(dns.record(name, record)))
+        mistake(move |dns| dns.record(name, record))
     };
     for (text, part) in [
         (record("a..b", a()), "record of `a..b` at the name server of `ns`: it has an empty label"),
@@ -43,28 +43,23 @@ fn each_mistake_names_its_record_and_says_what_to_do() {
         (record("a", Record::other(RecordType::CNAME, [1])), "use `cname`"),
         (record("a", a().only_for("10.0.0.1/24")), "10.0.0.1/24"),
         (
-            mistake(|dns| drop(dns.record("a", a()).record("A.", Record::cname("b")))),
+            mistake(|dns| dns.record("a", a()).record("A.", Record::cname("b"))),
             "a CNAME and another record",
         ),
         (
-            mistake(|dns| {
-                drop(dns.record("a", Record::cname("c")).record("a", Record::cname("b")));
-            }),
+            mistake(|dns| dns.record("a", Record::cname("c")).record("a", Record::cname("b"))),
             "a CNAME and another record",
         ),
+        (mistake(|dns| dns.zone("a").record("a", Record::cname("b"))), "a zone begins there"),
+        (mistake(|dns| dns.zone("*.a")), "zone `*.a` of the name server of `ns`"),
+        (mistake(DnsSpec::authoritative_only), "without a zone"),
         (
-            mistake(|dns| drop(dns.zone("a").record("a", Record::cname("b")))),
-            "a zone begins there",
-        ),
-        (mistake(|dns| drop(dns.zone("*.a"))), "zone `*.a` of the name server of `ns`"),
-        (mistake(|dns| drop(dns.authoritative_only())), "without a zone"),
-        (
-            mistake(|dns| drop(dns.zone("a").authoritative_only().record("b", a()))),
+            mistake(|dns| dns.zone("a").authoritative_only().record("b", a())),
             "no zone of the server has the name",
         ),
-        (mistake(|dns| drop(dns.negative_ttl(Duration::MAX))), "negative_ttl of the name server"),
-        (mistake(|dns| drop(dns.fault("*", DnsFault::refused().times(0)))), "it applies 0 times"),
-        (mistake(|dns| drop(dns.search("a..b"))), "search domain `a..b`"),
+        (mistake(|dns| dns.negative_ttl(Duration::MAX)), "negative_ttl of the name server"),
+        (mistake(|dns| dns.fault("*", DnsFault::refused().times(0))), "it applies 0 times"),
+        (mistake(|dns| dns.search("a..b")), "search domain `a..b`"),
     ] {
         assert!(text.contains(part), "{text}\nlacks {part}");
     }

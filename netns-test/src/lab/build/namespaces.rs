@@ -61,10 +61,7 @@ pub(crate) fn make_one(plan: &Plan, names: &Names, node: usize) -> Result<Made> 
 
 /// Creates a mount namespace with the files of the lab, then the nodes, which copy it. Returns none
 /// for the caller's own node. The calling thread is new.
-fn create_all(
-    plan: &Plan,
-    (names, from): (&Names, usize),
-) -> Result<Vec<Option<Made>>, Failure> {
+fn create_all(plan: &Plan, (names, from): (&Names, usize)) -> Result<Vec<Option<Made>>, Failure> {
     let nodes = &plan.nodes()[from..];
     let Some(first) = (!nodes.is_empty()).then(|| names.at(from)) else { return Ok(Vec::new()) };
     let base = enter_base(first, &etc_files::resolver(plan, from))?;

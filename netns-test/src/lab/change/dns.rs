@@ -82,6 +82,7 @@ impl LabDns<'_> {
     /// # Errors
     ///
     /// What [`plan`](crate::Topology::plan) reports of a record; a topology without a name server.
+    #[expect(clippy::needless_pass_by_value, reason = "it is built for the call")]
     #[track_caller]
     pub fn set(&self, name: &str, record: Record) -> Result<()> {
         located(self.change("set", name, &record, Change::Set))
@@ -92,6 +93,7 @@ impl LabDns<'_> {
     /// # Errors
     ///
     /// As [`set`](Self::set).
+    #[expect(clippy::needless_pass_by_value, reason = "it is built for the call")]
     #[track_caller]
     pub fn add(&self, name: &str, record: Record) -> Result<()> {
         located(self.change("add", name, &record, Change::Add))

@@ -198,9 +198,8 @@ fn negative(store: &Store, answer: &mut Answer, zone: &str, client: Client) {
 /// Adds the addresses of the hosts that records refer to.
 fn add_targets(store: &Store, answer: &mut Answer, lines: &[Line], client: Client) {
     for line in lines {
-        let target = match &line.data {
-            Data::Ns(host) | Data::Mx(_, host) | Data::Srv { target: host, .. } => host,
-            _ => continue,
+        let (Data::Ns(target) | Data::Mx(_, target) | Data::Srv { target, .. }) = &line.data else {
+            continue;
         };
         if answer.additional.iter().any(|one| one.name == *target) {
             continue;

@@ -1,4 +1,4 @@
-//! Queries that servers have got, and their answers. Pure.
+//! Queries that servers have got, and their answers.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -65,7 +65,10 @@ impl fmt::Display for DnsQuery {
         let Self { server, node, from, record_type, transport, answer, is_fault, .. } = self;
         let node = node.as_deref().unwrap_or("?");
         let (name, how) = (&self.name, if *is_fault { " (fault)" } else { "" });
-        write!(f, "{node} {from} asked {server} for {name} {record_type} by {transport}: {answer}{how}")
+        write!(
+            f,
+            "{node} {from} asked {server} for {name} {record_type} by {transport}: {answer}{how}"
+        )
     }
 }
 

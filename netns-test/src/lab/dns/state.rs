@@ -14,7 +14,7 @@ use crate::lab::dns::fault::{Running, Subject};
 use crate::lab::dns::model::{DnsAnswer, DnsQuery, data_text, shown};
 use crate::lab::dns::store::{Change, Client, Store};
 use crate::lab::dns::wire::{Parsed, Query, parse};
-use crate::lab::plan::dns::DnsPlan;
+use crate::lab::plan::dns::servers::DnsPlan;
 use crate::lab::topology::Transport;
 use crate::lab::topology::dns::fault::FaultKind;
 use crate::lab::topology::dns::record::RecordType;
@@ -130,9 +130,9 @@ impl State {
         let client = self.client(way);
         let query = match parse(bytes) {
             Parsed::Query(query) => query,
-            Parsed::Bad(bytes, _) => {
-                let none = (String::new(), RecordType(0));
-                self.note((way, client, now), none, (DnsAnswer::Malformed, false));
+            Parsed::Bad(bytes, code) => {
+                let answer = shown_answer(&Answer::of(code));
+                self.note((way, client, now), (String::new(), RecordType(0)), (answer, false));
                 return Handled::Reply(bytes, Duration::ZERO);
             }
             Parsed::Nothing => return Handled::Nothing,

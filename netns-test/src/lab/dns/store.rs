@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::lab::plan::dns::check::server_name;
-use crate::lab::plan::dns::derived::EVERYWHERE;
 use crate::lab::plan::dns::record::{ClientPlan, Data, RecordPlan};
-use crate::lab::plan::dns::{DnsPlan, ServerPlan};
+use crate::lab::plan::dns::servers::EVERYWHERE;
+use crate::lab::plan::dns::servers::{DnsPlan, ServerPlan};
 use crate::lab::topology::dns::name;
 use crate::lab::topology::dns::record::{RecordType, TTL, reverse, sort_key};
 
@@ -148,17 +148,6 @@ impl Store {
         own.any(|key| !self.at_key(key, client).is_empty())
     }
 
-    /// Returns all names that have records for a client.
-    pub(crate) fn names(&self, client: Client) -> Vec<String> {
-        let nodes = self.nodes_of(client).into_iter().flat_map(BTreeMap::keys);
-        let keys = self.records.keys().chain(nodes);
-        let name = |key: &String| {
-            let labels = key.split('\0').filter(|label| !label.is_empty()).rev();
-            labels.collect::<Vec<_>>().join(".")
-        };
-        keys.map(name).collect()
-    }
-
     fn nodes_of(&self, client: Client) -> Option<&BTreeMap<String, Vec<Data>>> {
         self.nodes.get(self.plan.derived.group(client.node))
     }
@@ -174,9 +163,9 @@ impl Store {
         let mut seen: Vec<Found> = nodes.filter(|one| !is_hidden(one.record_type)).collect();
         let Some(records) = self.records.get(key) else { return seen };
         for is_view in [false, true] {
-            let layer = records.iter().filter(|one| {
-                one.clients.is_empty() != is_view && is_of(&one.clients, client)
-            });
+            let layer = records
+                .iter()
+                .filter(|one| one.clients.is_empty() != is_view && is_of(&one.clients, client));
             let layer = layer.flat_map(|one| self.found(one.ttl, &one.data, client));
             let layer: Vec<Found> = layer.collect();
             seen = over(seen, layer);

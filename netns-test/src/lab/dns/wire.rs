@@ -132,7 +132,9 @@ impl Query {
         let mut less = answer.clone();
         if answer.referral.is_none() {
             less.additional.clear();
-            if let Some(bytes) = self.bytes(&less, recurses, false).ok().filter(|one| one.len() <= room) {
+            if let Some(bytes) =
+                self.bytes(&less, recurses, false).ok().filter(|one| one.len() <= room)
+            {
                 return Written { bytes, is_truncated: false };
             }
         }
@@ -172,14 +174,13 @@ impl Query {
             }
         }
         *packet.rcode_mut() = match answer.code {
-            Code::NoError => RCODE::NoError,
+            // The other bits of the code of a version are in EDNS.
+            Code::NoError | Code::BadVers => RCODE::NoError,
             Code::FormErr => RCODE::FormatError,
             Code::ServFail => RCODE::ServerFailure,
             Code::NxDomain => RCODE::NameError,
             Code::NotImp => RCODE::NotImplemented,
             Code::Refused => RCODE::Refused,
-            // Its other bits are in EDNS.
-            Code::BadVers => RCODE::NoError,
         };
         let asked = match self.question.record_type {
             RecordType::ANY => QTYPE::ANY,

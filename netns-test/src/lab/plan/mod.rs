@@ -29,7 +29,7 @@ use crate::addr::cidr::{Cidr, Subnet};
 
 use crate::addr::mac::Mac;
 #[cfg(feature = "dns")]
-use crate::lab::plan::dns::DnsPlan;
+use crate::lab::plan::dns::servers::DnsPlan;
 use crate::lab::plan::hosts_file::texts::HostsFiles;
 use crate::lab::plan::impairment::ImpairmentPlan;
 use crate::lab::plan::nat::exposure::Exposures;

@@ -43,7 +43,7 @@ pub use crate::lab::topology::step::{Cut, Step};
 
 use crate::addr::cidr::Subnet;
 #[cfg(feature = "dns")]
-use crate::lab::topology::dns::DeclaredDns;
+use crate::lab::topology::dns::declared::DeclaredDns;
 use crate::lab::topology::id::Ids;
 use crate::lab::topology::impairment::model::LinkImpairments;
 use crate::lab::topology::input::SubnetArg;

@@ -50,8 +50,12 @@ pub(crate) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Arriv
     let mut space = nix::cmsg_space!(libc::in_pktinfo, libc::in6_pktinfo);
     let mut parts = [IoSliceMut::new(buffer)];
     let flags = MsgFlags::MSG_DONTWAIT;
-    let message =
-        socket::recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+    let message = socket::recvmsg::<SockaddrStorage>(
+        socket.as_raw_fd(),
+        &mut parts,
+        Some(&mut space),
+        flags,
+    )?;
     let from = message.address.as_ref().and_then(address_of).ok_or(Errno::EAFNOSUPPORT)?;
     let to = message.cmsgs()?.find_map(|one| match one {
         ControlMessageOwned::Ipv4PacketInfo(info) => {

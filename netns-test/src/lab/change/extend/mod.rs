@@ -135,8 +135,6 @@ impl Lab {
         fabric.follow_ends()?;
         let arrived = old.partitions.arrived(&fabric.nodes, &expected);
         arrived.and_then(|()| port_mapping::serve(fabric, &anew))?;
-        #[cfg(feature = "dns")]
-        fabric.serve_names()?;
         fabric.forget_failures(&fabric.links.lock())
     }
 

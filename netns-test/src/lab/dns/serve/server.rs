@@ -124,7 +124,9 @@ impl Server {
         let mut buffer = [0; 65_536];
         for _ in 0..TURN {
             // An error is one of an earlier answer, which ICMP has brought back.
-            let Ok(arrived) = listen::receive(&bound.datagrams[socket], &mut buffer) else { return };
+            let Ok(arrived) = listen::receive(&bound.datagrams[socket], &mut buffer) else {
+                return;
+            };
             let peer = Peer::Datagram(Arc::clone(&bound), socket, arrived.from, arrived.to);
             let way = Way {
                 server: bound.server,

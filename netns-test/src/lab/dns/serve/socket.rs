@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::thread;
 
 use crate::error::Failure;
-use crate::lab::plan::dns::derived::EVERYWHERE;
+use crate::lab::plan::dns::servers::EVERYWHERE;
 use crate::sys::errno;
 use crate::sys::net::listen;
 use crate::sys::ns::ns_set::Place;
@@ -34,8 +34,7 @@ impl Bound {
             false => &[IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
         };
         inside(name, place, || {
-            let mut bound =
-                Self { server, node, datagrams: Vec::new(), listeners: Vec::new() };
+            let mut bound = Self { server, node, datagrams: Vec::new(), listeners: Vec::new() };
             for address in addresses {
                 let at = SocketAddr::new(*address, PORT);
                 bound.datagrams.extend(opened(listen::udp(at), "udp", (at, name))?);

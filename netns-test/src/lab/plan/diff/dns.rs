@@ -2,7 +2,7 @@
 
 use crate::error::Failure;
 use crate::lab::topology::Topology;
-use crate::lab::topology::dns::{DeclaredDns, DnsPlace};
+use crate::lab::topology::dns::declared::{DeclaredDns, DnsPlace};
 
 /// Checks that `new` has all name servers. What they know can change: it is applied.
 ///

@@ -3,11 +3,11 @@
 use crate::lab::plan::NodePlan;
 use crate::lab::plan::dns::record;
 use crate::lab::plan::dns::record::{Data, RecordPlan};
-use crate::lab::plan::dns::{DnsPlan, ServerPlan};
+use crate::lab::plan::dns::servers::{DnsPlan, ServerPlan};
 use crate::lab::plan::errors::TopologyError;
+use crate::lab::topology::dns::declared::{DeclaredDns, DnsPlace};
 use crate::lab::topology::dns::name;
 use crate::lab::topology::dns::record::{RecordData, TTL};
-use crate::lab::topology::dns::{DeclaredDns, DnsPlace};
 use crate::lab::topology::{NodeKind, Topology};
 
 /// Name of a server that is on no node.
@@ -190,8 +190,11 @@ fn delegations(
             report.bad(&what, format!("its server would be `{host}`: {why}"));
         }
         let (ttl, clients) = (u32::try_from(TTL.as_secs()).unwrap_or(u32::MAX), Vec::new());
-        let of = |name: &str, data| {
-            RecordPlan { name: name.to_owned(), ttl, data, clients: clients.clone() }
+        let of = |name: &str, data| RecordPlan {
+            name: name.to_owned(),
+            ttl,
+            data,
+            clients: clients.clone(),
         };
         records.push(of(&name, Data::Ns(host.clone())));
         records.push(of(&host, Data::Node(to)));

@@ -4,32 +4,12 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::lab::plan::NodePlan;
-use crate::lab::plan::dns::DnsPlan;
-use crate::lab::plan::hosts_file;
+use crate::lab::plan::dns::servers::{Derived, DnsPlan, EVERYWHERE};
+use crate::lab::plan::hosts_file::texts;
 use crate::lab::plan::nat::exposure::Exposures;
 use crate::lab::plan::nat::view::View;
 use crate::lab::plan::routes::fib::Fib;
 use crate::lab::topology::NodeKind;
-
-/// Address of the server that is on every node, on its interface `lo`.
-pub(crate) const EVERYWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
-
-/// Consequences of the nodes for name servers.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Derived {
-    /// Groups of nodes that see the same addresses: of each, the addresses of all nodes.
-    groups: Vec<Vec<Vec<IpAddr>>>,
-    /// Group of each node.
-    of: Vec<usize>,
-    /// Names of all nodes.
-    pub(crate) names: Vec<String>,
-    /// Of each server: the nodes by the addresses from which they ask.
-    askers: Vec<BTreeMap<IpAddr, usize>>,
-    /// Of each node: the addresses of the servers that it uses.
-    resolvers: Vec<Vec<IpAddr>>,
-    /// Of each node that uses one: the content of `/etc/hosts`.
-    hosts: Vec<Option<String>>,
-}
 
 impl DnsPlan {
     /// Computes what follows from the nodes.
@@ -37,7 +17,7 @@ impl DnsPlan {
         if self.servers.is_empty() {
             return;
         }
-        let (viewers, of) = hosts_file::viewers(view);
+        let (viewers, of) = view.viewers();
         let all = 0..view.nodes.len();
         let seen = |viewer| {
             let nodes = all.clone();
@@ -52,7 +32,9 @@ impl DnsPlan {
         let resolvers = all.map(|node| self.resolvers(&derived, (view.nodes, fibs), node));
         derived.resolvers = resolvers.collect();
         let both = view.nodes.iter().zip(&derived.resolvers);
-        let hosts = both.map(|(node, used)| (!used.is_empty()).then(|| hosts_file::own(node)));
+        let hosts = both.map(|(node, used)| {
+            (!used.is_empty()).then(|| texts::own(&node.name, &node.addresses))
+        });
         derived.hosts = hosts.collect();
         self.derived = derived;
     }
@@ -81,39 +63,6 @@ impl DnsPlan {
             }
         };
         self.used[node].iter().filter_map(address).collect()
-    }
-}
-
-impl Derived {
-    /// Returns the addresses at which a client reaches a node. The client is none if it is of no
-    /// node.
-    pub(crate) fn addresses(&self, client: usize, node: usize) -> &[IpAddr] {
-        self.groups.get(self.group(Some(client))).map_or(&[], |group| &group[node])
-    }
-
-    /// Returns the group of a client; that of the outermost network if it is of no node.
-    pub(crate) fn group(&self, client: Option<usize>) -> usize {
-        client.and_then(|client| self.of.get(client)).copied().unwrap_or(0)
-    }
-
-    /// Returns the addresses of all nodes, by groups.
-    pub(crate) fn groups(&self) -> &[Vec<Vec<IpAddr>>] {
-        &self.groups
-    }
-
-    /// Returns the node that asks a server from an address.
-    pub(crate) fn asker(&self, server: usize, from: IpAddr) -> Option<usize> {
-        self.askers.get(server)?.get(&from).copied()
-    }
-
-    /// Returns the addresses of the servers that a node uses.
-    pub(crate) fn servers_of(&self, node: usize) -> &[IpAddr] {
-        self.resolvers.get(node).map_or(&[], Vec::as_slice)
-    }
-
-    /// Returns the content of `/etc/hosts` of a node that uses a server.
-    pub(crate) fn hosts_of(&self, node: usize) -> Option<&str> {
-        self.hosts.get(node)?.as_deref()
     }
 }
 

@@ -39,8 +39,17 @@ pub(crate) enum Data {
     Mx(u16, String),
     Ns(String),
     Ptr(String),
-    Soa { host: String, serial: u32, minimum: u32 },
-    Srv { priority: u16, weight: u16, port: u16, target: String },
+    Soa {
+        host: String,
+        serial: u32,
+        minimum: u32,
+    },
+    Srv {
+        priority: u16,
+        weight: u16,
+        port: u16,
+        target: String,
+    },
     Txt(Vec<Vec<u8>>),
     Other(u16, Vec<u8>),
 }

@@ -50,7 +50,7 @@ pub(crate) fn all(view: &View<'_>, exposures: &Exposures) -> HostsFiles {
     if view.realms.iter().all(|realms| realms.count() == 1) {
         return HostsFiles::same(&view.nodes.iter().map(name).collect::<Vec<_>>());
     }
-    let (viewers, of) = viewers(view);
+    let (viewers, of) = view.viewers();
     let seen = |viewer: &Viewer| -> Vec<Name<'_>> {
         let all = view.nodes.iter().enumerate();
         let named = all.map(|(node, of_plan)| {
@@ -60,29 +60,6 @@ pub(crate) fn all(view: &View<'_>, exposures: &Exposures) -> HostsFiles {
         named.collect()
     };
     HostsFiles::new(&viewers.iter().map(seen).collect::<Vec<_>>(), of)
-}
-
-/// Returns who sees the same addresses, with the position in that list of each node. The first one
-/// is outside of all NATs.
-pub(crate) fn viewers(view: &View<'_>) -> (Vec<Viewer>, Vec<usize>) {
-    let mut viewers = vec![Viewer::outermost()];
-    let mut of = Vec::new();
-    for node in 0..view.nodes.len() {
-        let viewer = view.viewer(node);
-        let known = viewers.iter().position(|other| *other == viewer);
-        of.push(known.unwrap_or(viewers.len()));
-        viewers.extend(known.is_none().then_some(viewer));
-    }
-    (viewers, of)
-}
-
-/// Returns the text of a node that has all other names from a name server.
-#[cfg(feature = "dns")]
-pub(crate) fn own(node: &NodePlan) -> String {
-    match node.addresses.is_empty() {
-        true => texts::text(&[]) + &format!("127.0.1.1\t{}\n", node.name),
-        false => texts::text(&[name(node)]),
-    }
 }
 
 fn name(node: &NodePlan) -> Name<'_> {

@@ -41,7 +41,7 @@ pub(crate) type Name<'a> = (&'a str, Cow<'a, [IpAddr]>);
 /// Returns the lines for `localhost` and one line for each address of each node.
 ///
 /// The address with the best reachability comes first, since some programs try only the first one.
-pub(crate) fn text(names: &[Name<'_>]) -> String {
+fn text(names: &[Name<'_>]) -> String {
     let mut text = HEAD.to_owned();
     for (name, addresses) in names {
         for address in addresses.iter() {
@@ -50,6 +50,15 @@ pub(crate) fn text(names: &[Name<'_>]) -> String {
         }
     }
     text
+}
+
+/// Returns the text of a node that has all other names from a name server.
+#[cfg(feature = "dns")]
+pub(crate) fn own(name: &str, addresses: &[IpAddr]) -> String {
+    match addresses.is_empty() {
+        true => text(&[]) + &format!("127.0.1.1\t{name}\n"),
+        false => text(&[(name, Cow::Borrowed(addresses))]),
+    }
 }
 
 #[cfg(test)]

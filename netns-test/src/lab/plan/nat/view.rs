@@ -59,6 +59,20 @@ impl View<'_> {
         Viewer { realms }
     }
 
+    /// Returns who sees the same addresses, with the position in that list of each node. The first
+    /// one is outside of all NATs.
+    pub(crate) fn viewers(&self) -> (Vec<Viewer>, Vec<usize>) {
+        let mut viewers = vec![Viewer::outermost()];
+        let mut of = Vec::new();
+        for node in 0..self.nodes.len() {
+            let viewer = self.viewer(node);
+            let known = viewers.iter().position(|other| *other == viewer);
+            of.push(known.unwrap_or(viewers.len()));
+            viewers.extend(known.is_none().then_some(viewer));
+        }
+        (viewers, of)
+    }
+
     /// Returns the addresses to which the viewer sends for a node: those that it sees, and else
     /// those at which a NAT has a port or an address for the node.
     pub(crate) fn destinations(

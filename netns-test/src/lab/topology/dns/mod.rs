@@ -1,5 +1,7 @@
 //! Builder of a name server. It stores what the caller passes; `Topology::plan` checks it. Pure.
 
+pub(crate) mod declare;
+pub(crate) mod declared;
 pub(crate) mod fault;
 pub(crate) mod name;
 pub(crate) mod record;
@@ -7,39 +9,10 @@ pub(crate) mod text;
 
 use std::time::Duration;
 
-use crate::lab::topology::Topology;
+use crate::lab::topology::dns::declared::DeclaredDns;
 use crate::lab::topology::dns::fault::DnsFault;
 use crate::lab::topology::dns::record::Record;
 use crate::lab::topology::id::{Ids, NodeId};
-
-/// Time for which a client may remember that a name does not exist, if none is given.
-const NEGATIVE_TTL: Duration = Duration::from_secs(60);
-
-/// A declared name server.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct DeclaredDns {
-    pub(crate) place: DnsPlace,
-    pub(crate) zones: Vec<String>,
-    pub(crate) records: Vec<(String, Record)>,
-    /// Zones that other nodes serve; `None` for the id of another topology.
-    pub(crate) delegations: Vec<(String, Option<usize>)>,
-    pub(crate) faults: Vec<(String, DnsFault)>,
-    /// Nodes that use it; `None` for all that have no server of their own.
-    pub(crate) clients: Option<Vec<Option<usize>>>,
-    /// Domains in which its clients seek a name.
-    pub(crate) search: Vec<String>,
-    pub(crate) is_authoritative: bool,
-    pub(crate) negative_ttl: Duration,
-}
-
-/// Place of a name server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DnsPlace {
-    /// `None` for the id of another topology.
-    Node(Option<usize>),
-    /// On every node, at an address of its own.
-    Everywhere,
-}
 
 /// Declares what a name server knows, and who uses it; returned by
 /// [`Topology::dns`](crate::Topology::dns) and
@@ -53,83 +26,12 @@ pub struct DnsSpec<'a> {
     ids: &'a Ids,
 }
 
-impl Topology {
-    /// Puts a name server on a node, at port 53 of all its addresses. A second call for the same
-    /// node continues the declaration.
-    ///
-    /// The server knows all nodes by their names, forward and reverse: each client gets the
-    /// addresses at which it reaches a node. Any other name is one of the
-    /// [records](DnsSpec::record), or does not exist: nothing is forwarded out of the lab.
-    ///
-    /// The nodes of the lab ask it, if they do not have another one by
-    /// [`used_by`](DnsSpec::used_by): their `/etc/resolv.conf` has its address, and their
-    /// `/etc/hosts` only `localhost` and themselves, so that faults of the server are theirs. The
-    /// first server that is declared without `used_by` is that of all.
-    ///
-    /// The lab serves it by a thread of the test's process. While the node is off, nobody answers.
-    /// A program of the node that wants port 53 gets EADDRINUSE.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use netns_test::Topology;
-    /// use netns_test::lab::Record;
-    ///
-    /// let mut net = Topology::new();
-    /// let (client, web, ns) = (net.host("client"), net.host("web"), net.host("ns"));
-    /// let switch = net.switch("switch");
-    /// for node in [client, web, ns] {
-    ///     net.link(node, switch);
-    /// }
-    /// net.dns(ns)
-    ///     .record("www.example.com", Record::cname("web"))
-    ///     .record("example.com", Record::mx(10, "web"))
-    ///     .record("*.test.example.com", Record::address([192, 0, 2, 7]));
-    /// assert_eq!(net.plan()?.resolv_conf(client), "nameserver 10.0.0.3\n");
-    /// # Ok::<(), netns_test::lab::TopologyErrors>(())
-    /// ```
-    pub fn dns(&mut self, node: NodeId) -> DnsSpec<'_> {
-        let place = DnsPlace::Node(self.ids.node(node));
-        self.dns_at(place)
-    }
-
-    /// Puts a name server on no node in particular: each node reaches it at 127.0.0.53, over its
-    /// own loopback interface, with links and routes in any state. A second call continues the
-    /// declaration.
-    ///
-    /// It does the same as [`dns`](Self::dns), and knows for sure which node asks. Nodes with a
-    /// server of [`dns`](Self::dns) ask that one.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use netns_test::Topology;
-    /// use netns_test::lab::Record;
-    ///
-    /// let mut net = Topology::new();
-    /// let (client, web) = (net.host("client"), net.host("web"));
-    /// net.link(client, web);
-    /// net.dns_everywhere().record("www.example.com", Record::node(web));
-    /// assert_eq!(net.plan()?.resolv_conf(client), "nameserver 127.0.0.53\n");
-    /// # Ok::<(), netns_test::lab::TopologyErrors>(())
-    /// ```
-    pub fn dns_everywhere(&mut self) -> DnsSpec<'_> {
-        self.dns_at(DnsPlace::Everywhere)
-    }
-
-    fn dns_at(&mut self, place: DnsPlace) -> DnsSpec<'_> {
-        let is_it = |one: &DeclaredDns| one.place == place && place != DnsPlace::Node(None);
-        let known = self.dns.iter().position(is_it);
-        let at = known.unwrap_or(self.dns.len());
-        if known.is_none() {
-            self.dns.push(DeclaredDns::new(place));
-        }
-        DnsSpec { server: &mut self.dns[at], ids: &self.ids }
-    }
-}
-
 #[expect(clippy::must_use_candidate, reason = "each call changes the server; chaining is optional")]
-impl DnsSpec<'_> {
+impl<'a> DnsSpec<'a> {
+    pub(crate) fn new(server: &'a mut DeclaredDns, ids: &'a Ids) -> Self {
+        Self { server, ids }
+    }
+
     /// Adds a record of a name. A name can have several, of one type too; a client gets them in
     /// this order. As the first label, `*` stands for all names that have no record themselves
     /// (RFC 4592).
@@ -196,21 +98,5 @@ impl DnsSpec<'_> {
     pub fn negative_ttl(self, time: Duration) -> Self {
         self.server.negative_ttl = time;
         self
-    }
-}
-
-impl DeclaredDns {
-    fn new(place: DnsPlace) -> Self {
-        Self {
-            place,
-            zones: Vec::new(),
-            records: Vec::new(),
-            delegations: Vec::new(),
-            faults: Vec::new(),
-            clients: None,
-            search: Vec::new(),
-            is_authoritative: false,
-            negative_ttl: NEGATIVE_TTL,
-        }
     }
 }

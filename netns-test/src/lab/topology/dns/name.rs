@@ -47,9 +47,7 @@ fn is_prefix(name: &str) -> bool {
 /// Returns whether a canonical name is `zone` or below it.
 pub(crate) fn is_in(name: &str, zone: &str) -> bool {
     zone.is_empty()
-        || name
-            .strip_suffix(zone)
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        || name.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// Returns the name above a canonical one; none for the root.

@@ -1,7 +1,7 @@
 //! Texts of declared name servers. Pure.
 
 use crate::lab::topology::Topology;
-use crate::lab::topology::dns::{DeclaredDns, DnsPlace};
+use crate::lab::topology::dns::declared::{DeclaredDns, DnsPlace};
 
 impl Topology {
     /// Returns the lines of the name servers, each as kind, object and value.
@@ -20,7 +20,8 @@ impl Topology {
                 let all: Vec<&str> = clients.iter().map(|client| name(*client)).collect();
                 words.push(format!("used by {}", all.join(" and ")));
             }
-            let row = |what: &str, object: String, text: String| vec![what.to_owned(), object, text];
+            let row =
+                |what: &str, object: String, text: String| vec![what.to_owned(), object, text];
             let mut rows = vec![row("dns", place.to_owned(), words.join(", "))];
             let at = |name: &str| format!("{name} at {place}");
             rows.extend(records.iter().map(|(name, one)| row("record", at(name), one.to_string())));
