@@ -1,4 +1,4 @@
-//! A client of name servers that writes its messages by hand, and the program `getent`.
+//! A client of name servers that writes its messages itself, and the program `getent`.
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _, UdpSocket};

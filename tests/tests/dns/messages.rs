@@ -1,4 +1,4 @@
-//! Messages, as a client that writes them by hand gets them.
+//! Messages, as a client that writes them itself gets them.
 
 use std::time::Duration;
 

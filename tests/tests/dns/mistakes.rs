@@ -52,7 +52,7 @@ fn each_mistake_names_its_record_and_says_what_to_do() {
         ),
         (mistake(|dns| dns.zone("a").record("a", Record::cname("b"))), "a zone begins there"),
         (mistake(|dns| dns.zone("*.a")), "zone `*.a` of the name server of `ns`"),
-        (mistake(DnsSpec::authoritative_only), "without a zone"),
+        (mistake(|dns| dns.search("a").authoritative_only()), "without a zone"),
         (
             mistake(|dns| dns.zone("a").authoritative_only().record("b", a())),
             "no zone of the server has the name",

@@ -35,7 +35,7 @@ use crate::lab::topology::{DnsFault, Record, RecordType};
 /// let lab = net.build()?;
 /// lab.dns().set("api.example.com", Record::node(web))?;
 /// let fault = lab.dns().fault("api.example.com", DnsFault::servfail().times(1))?;
-/// // The client is told that the server has failed, and asks again.
+/// // The first query gets SERVFAIL, and the next one the address.
 /// assert_eq!(fault.hits(), 0);
 /// println!("{}", lab.dns().queries()?.len());
 /// # Ok(())
@@ -81,7 +81,8 @@ impl LabDns<'_> {
     ///
     /// # Errors
     ///
-    /// What [`plan`](crate::Topology::plan) reports of a record; a topology without a name server.
+    /// A record that [`plan`](crate::Topology::plan) would report; a topology without a name
+    /// server.
     #[expect(clippy::needless_pass_by_value, reason = "it is built for the call")]
     #[track_caller]
     pub fn set(&self, name: &str, record: Record) -> Result<()> {

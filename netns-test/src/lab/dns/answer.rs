@@ -57,6 +57,8 @@ pub(crate) struct Answer {
 pub(crate) struct Referral {
     /// The name to ask for: that of the question, or of the last alias.
     pub(crate) name: String,
+    /// Zone that the servers have.
+    pub(crate) zone: String,
     pub(crate) servers: Vec<IpAddr>,
 }
 
@@ -160,7 +162,7 @@ fn refer(
         Data::Address(address) => Some(address),
         _ => None,
     });
-    answer.referral = Some(Referral { name, servers: addresses.collect() });
+    answer.referral = Some(Referral { name, zone, servers: addresses.collect() });
 }
 
 /// Returns the records of a name, by a wildcard if it does not exist. None if neither exists.

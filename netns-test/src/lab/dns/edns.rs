@@ -7,10 +7,7 @@ use crate::lab::dns::answer::Code;
 /// Type of the record.
 const OPT: [u8; 2] = [0, 41];
 
-/// Size of messages by UDP that the server says it takes.
-const OWN_SIZE: u16 = 1_232;
-
-/// What a client says by EDNS.
+/// Words of a client by EDNS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Edns {
     /// Size of messages by UDP that it takes.
@@ -48,16 +45,17 @@ pub(crate) fn find(bytes: &[u8], at: usize) -> Result<Option<Edns>, Broken> {
     Ok(found)
 }
 
-/// Adds an OPT to an answer that has none, with the high bits of its code.
-pub(crate) fn add(answer: &mut Vec<u8>, code: Code) {
-    let Some([high, low]) = answer.get(10..12) else { return };
+/// Adds an OPT to a message that has none, with the high bits of its code, and the size of messages
+/// that its sender takes.
+pub(crate) fn add(message: &mut Vec<u8>, code: Code, size: u16) {
+    let Some([high, low]) = message.get(10..12) else { return };
     let count = u16::from_be_bytes([*high, *low]).saturating_add(1);
-    answer[10..12].copy_from_slice(&count.to_be_bytes());
+    message[10..12].copy_from_slice(&count.to_be_bytes());
     let high_bits = u8::from(code == Code::BadVers);
-    answer.push(0);
-    answer.extend(OPT);
-    answer.extend(OWN_SIZE.to_be_bytes());
-    answer.extend([high_bits, 0, 0, 0, 0, 0]);
+    message.push(0);
+    message.extend(OPT);
+    message.extend(size.to_be_bytes());
+    message.extend([high_bits, 0, 0, 0, 0, 0]);
 }
 
 /// Returns where a name ends that may refer to an earlier one.

@@ -7,6 +7,7 @@ pub(crate) mod answer;
 pub(crate) mod edns;
 pub(crate) mod fault;
 pub(crate) mod model;
+pub(crate) mod recurse;
 pub(crate) mod serve;
 pub(crate) mod state;
 pub(crate) mod store;

@@ -12,6 +12,8 @@ use crate::lab::dns::answer::{Answer, Code, answer};
 use crate::lab::dns::fault;
 use crate::lab::dns::fault::{Running, Subject};
 use crate::lab::dns::model::{DnsAnswer, DnsQuery, data_text, shown};
+use crate::lab::dns::recurse;
+use crate::lab::dns::recurse::{Errand, Next};
 use crate::lab::dns::store::{Change, Client, Store};
 use crate::lab::dns::wire::{Parsed, Query, parse};
 use crate::lab::plan::dns::servers::DnsPlan;
@@ -54,17 +56,30 @@ pub(crate) struct Way {
     pub(crate) transport: Transport,
 }
 
-/// What a server does about a query.
+/// A query and where it came from.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    query: Query,
+    way: Way,
+    client: Client,
+    /// Time of its arrival.
+    at: Instant,
+    fault: Option<FaultKind>,
+}
+
+/// Reaction of a server to a query.
 #[derive(Debug)]
 pub(crate) enum Handled {
     /// Sends these bytes, at once or later.
     Reply(Vec<u8>, Duration),
+    /// Asks another server first.
+    Ask(Box<(Case, Errand)>, IpAddr),
     Nothing,
 }
 
 impl State {
-    /// Makes the servers those of this plan. Changes stay, unless what they are about is declared in
-    /// another way than before.
+    /// Makes the servers those of this plan. Changes stay, unless the records of their name are
+    /// declared in another way than before.
     pub(crate) fn follow(&mut self, plan: &DnsPlan, nodes: Vec<String>) {
         let before = std::mem::replace(&mut self.plan, Arc::new(plan.clone()));
         self.nodes = nodes;
@@ -141,12 +156,34 @@ impl State {
         let (server, transport) = (way.server, way.transport);
         let subject = Subject { server, name, record_type, transport, client };
         let fault = fault::next(&mut self.faults, &subject);
-        let asked = (query.question.name.clone(), record_type);
         let (answer, is_right) = self.found(&query, way.server, client, fault);
-        if let Some(name) = answer.outside.as_ref().filter(|_| is_right) {
-            self.note_outside(client.node, name);
+        let asks = is_right && query.wants_recursion && self.recurses(way.server);
+        let case = Case { query, way, client, at: now, fault };
+        match asks {
+            true => self.step(case, recurse::begin(answer, record_type)),
+            false => self.reply(&case, &answer),
         }
-        self.reply(&query, &answer, (way, client, now), (fault, asked))
+    }
+
+    /// Goes on with the answer of another server, or after it has not answered.
+    pub(crate) fn resume(&mut self, case: Case, errand: Errand, found: Option<Answer>) -> Handled {
+        let store = self.stores.get(case.way.server);
+        let next = match found.zip(store) {
+            Some((found, store)) => errand.resume(found, (store, case.client)),
+            None => errand.next(),
+        };
+        self.step(case, next)
+    }
+
+    fn step(&mut self, case: Case, next: Next) -> Handled {
+        match next {
+            Next::Ask(errand, server) => Handled::Ask(Box::new((case, errand)), server),
+            Next::Done(answer) => self.reply(&case, &answer),
+        }
+    }
+
+    fn recurses(&self, server: usize) -> bool {
+        self.stores.get(server).is_some_and(|store| !store.is_authoritative)
     }
 
     /// Returns the answer to a query, and whether it is the right one.
@@ -190,29 +227,27 @@ impl State {
         Answer { authority, is_authoritative: true, ..Answer::of(Code::NxDomain) }
     }
 
-    fn reply(
-        &mut self,
-        query: &Query,
-        answer: &Answer,
-        seen: (Way, Client, Instant),
-        (fault, asked): (Option<FaultKind>, (String, RecordType)),
-    ) -> Handled {
-        let (way, ..) = seen;
-        let recurses = self.stores.get(way.server).is_some_and(|store| !store.is_authoritative);
+    fn reply(&mut self, case: &Case, answer: &Answer) -> Handled {
+        let Case { query, way, client, at, fault } = case;
+        let recurses = self.recurses(way.server);
         let written = match fault {
             Some(FaultKind::Truncated) => query.write_truncated(recurses),
             _ => query.write(answer, recurses, query.room(way.transport)),
         };
+        if let Some(name) = answer.outside.as_ref().filter(|_| fault.is_none()) {
+            self.note_outside(client.node, name);
+        }
         let shown = match fault.and_then(DnsAnswer::of_fault) {
             Some(shown) => shown,
             None if written.is_truncated => DnsAnswer::Truncated,
             None => shown_answer(answer),
         };
-        self.note(seen, asked, (shown, fault.is_some()));
+        let asked = (query.question.name.clone(), query.question.record_type);
+        self.note((*way, *client, *at), asked, (shown, fault.is_some()));
         let mut bytes = written.bytes;
         match fault {
             Some(FaultKind::NoAnswer) => Handled::Nothing,
-            Some(FaultKind::Slow(delay)) => Handled::Reply(bytes, delay),
+            Some(FaultKind::Slow(delay)) => Handled::Reply(bytes, *delay),
             Some(FaultKind::WrongId) => {
                 bytes[..2].copy_from_slice(&query.id.wrapping_add(1).to_be_bytes());
                 Handled::Reply(bytes, Duration::ZERO)

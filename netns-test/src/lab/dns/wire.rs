@@ -25,6 +25,10 @@ const PLAIN: usize = 512;
 /// Most bytes of an answer by UDP.
 const MOST_UDP: usize = 4_096;
 
+/// Size of messages by UDP that the server says it takes from clients, and from other servers.
+const OWN_SIZE: u16 = 1_232;
+const MOST_SIZE: u16 = 4_096;
+
 /// Most bytes of a message by TCP.
 const MOST_TCP: usize = 65_535;
 
@@ -182,10 +186,7 @@ impl Query {
             Code::NotImp => RCODE::NotImplemented,
             Code::Refused => RCODE::Refused,
         };
-        let asked = match self.question.record_type {
-            RecordType::ANY => QTYPE::ANY,
-            RecordType(number) => QTYPE::TYPE(TYPE::from(number)),
-        };
+        let asked = asked_type(self.question.record_type);
         packet.questions.push(Asked::new(self.name.clone(), asked, self.class, false));
         let lines = |lines| self.records(lines);
         packet.answers = lines(&answer.answers)?;
@@ -193,7 +194,7 @@ impl Query {
         packet.additional_records = lines(&answer.additional)?;
         let mut bytes = packet.build_bytes_vec_compressed()?;
         if self.edns.is_some() {
-            edns::add(&mut bytes, answer.code);
+            edns::add(&mut bytes, answer.code, OWN_SIZE);
         }
         Ok(bytes)
     }
@@ -243,6 +244,90 @@ fn data(data: &Data) -> Result<RData<'_>, SimpleDnsError> {
         Data::Other(number, bytes) if bytes.is_empty() => RData::Empty(TYPE::from(*number)),
         Data::Other(number, bytes) => RData::NULL(*number, NULL::new(bytes)?),
     })
+}
+
+/// Writes a question to another server.
+pub(crate) fn question(id: u16, question: &Question) -> Option<Vec<u8>> {
+    let mut packet = Packet::new_query(id);
+    let name = Name::new(&question.name).ok()?;
+    let class = QCLASS::CLASS(CLASS::IN);
+    packet.questions.push(Asked::new(name, asked_type(question.record_type), class, false));
+    let mut bytes = packet.build_bytes_vec().ok()?;
+    edns::add(&mut bytes, Code::NoError, MOST_SIZE);
+    Some(bytes)
+}
+
+/// Reads the answer of another server to a question. None if it is no answer to that, or none that
+/// can be read whole.
+pub(crate) fn read_answer(bytes: &[u8], id: u16, question: &Question) -> Option<Answer> {
+    let header = bytes.get(..HEADER)?;
+    // An answer (QR), not truncated (TC), with one question.
+    if header[..2] != id.to_be_bytes() || header[2] & 0x82 != 0x80 || header[4..6] != [0, 1] {
+        return None;
+    }
+    let end = end_of_name(bytes)?;
+    if bytes.get(end..end + 2)? != question.record_type.0.to_be_bytes() {
+        return None;
+    }
+    let mut known = bytes.to_vec();
+    known.get_mut(end..end + 4)?.copy_from_slice(&[0, 1, 0, 1]);
+    let packet = Packet::parse(&known).ok()?;
+    if canonical(&packet.questions.first()?.qname) != question.name {
+        return None;
+    }
+    let lines =
+        |all: &[ResourceRecord<'_>]| -> Option<Vec<Line>> { all.iter().map(line).collect() };
+    Some(Answer {
+        code: match header[3] & 15 {
+            0 => Code::NoError,
+            3 => Code::NxDomain,
+            5 => Code::Refused,
+            _ => Code::ServFail,
+        },
+        is_authoritative: header[2] & 4 != 0,
+        answers: lines(&packet.answers)?,
+        authority: lines(&packet.name_servers)?,
+        additional: lines(&packet.additional_records)?,
+        ..Answer::default()
+    })
+}
+
+fn line(record: &ResourceRecord<'_>) -> Option<Line> {
+    let data = match &record.rdata {
+        RData::A(A { address }) => Data::Address(std::net::Ipv4Addr::from(*address).into()),
+        RData::AAAA(AAAA { address }) => Data::Address(std::net::Ipv6Addr::from(*address).into()),
+        RData::CNAME(CNAME(target)) => Data::Cname(canonical(target)),
+        RData::MX(MX { preference, exchange }) => Data::Mx(*preference, canonical(exchange)),
+        RData::NS(NS(host)) => Data::Ns(canonical(host)),
+        RData::PTR(PTR(target)) => Data::Ptr(canonical(target)),
+        RData::SOA(SOA { mname, serial, minimum, .. }) => {
+            Data::Soa { host: canonical(mname), serial: *serial, minimum: *minimum }
+        }
+        RData::SRV(SRV { priority, weight, port, target }) => {
+            let (priority, weight, port) = (*priority, *weight, *port);
+            Data::Srv { priority, weight, port, target: canonical(target) }
+        }
+        // As bytes, which are the end of a message that has this record alone.
+        other => {
+            let mut packet = Packet::new_reply(0);
+            packet.answers.push(ResourceRecord::new(
+                Name::new("").ok()?,
+                CLASS::IN,
+                0,
+                other.clone(),
+            ));
+            let bytes = packet.build_bytes_vec().ok()?;
+            Data::Other(other.type_code().into(), bytes.get(HEADER + 11..)?.to_vec())
+        }
+    };
+    Some(Line { name: canonical(&record.name), ttl: record.ttl, data })
+}
+
+fn asked_type(record_type: RecordType) -> QTYPE {
+    match record_type {
+        RecordType::ANY => QTYPE::ANY,
+        RecordType(number) => QTYPE::TYPE(TYPE::from(number)),
+    }
 }
 
 /// Returns where the name of the first question ends. A question has no other name to refer to.

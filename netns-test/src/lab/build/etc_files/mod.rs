@@ -18,7 +18,7 @@ use crate::sys::mount::mount_api;
 use crate::sys::process::Namespace;
 use crate::sys::{fds, mount};
 
-/// Content of `/etc/resolv.conf`, where there are no name servers of a lab. Without a name server the C library asks 127.0.0.1, where a
+/// Content of `/etc/resolv.conf`. Without a name server the C library asks 127.0.0.1, where a
 /// program of the node may listen.
 #[cfg(not(feature = "dns"))]
 const RESOLVER: &str = "# This network has no name server.\n";

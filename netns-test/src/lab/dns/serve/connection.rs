@@ -20,7 +20,7 @@ pub(crate) struct Connection {
     unsent: Vec<u8>,
     /// Number of answers that follow later.
     pub(crate) awaited: usize,
-    /// True when the client sends no more.
+    /// True when the client has ended its side.
     is_over: bool,
 }
 

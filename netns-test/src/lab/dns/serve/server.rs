@@ -1,15 +1,18 @@
 //! The thread that serves the name servers of a lab.
 
-use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::lab::dns::answer::Answer;
+use crate::lab::dns::recurse::Errand;
 use crate::lab::dns::serve::connection::Connection;
+use crate::lab::dns::serve::peer::Peer;
 use crate::lab::dns::serve::shared::Shared;
 use crate::lab::dns::serve::socket::Bound;
-use crate::lab::dns::state::{Handled, Way};
+use crate::lab::dns::serve::upstream::Upstream;
+use crate::lab::dns::state::{Case, Handled, Way};
 use crate::lab::topology::Transport;
 use crate::sys::fds::{self, Until};
 use crate::sys::net::listen;
@@ -32,15 +35,7 @@ pub(crate) struct Server {
     /// Number of the last connection.
     last: u64,
     later: Vec<(Instant, Peer, Vec<u8>)>,
-}
-
-/// Client that gets an answer.
-#[derive(Clone, Debug)]
-pub(crate) enum Peer {
-    /// Socket of the sockets, address of the client, and own address.
-    Datagram(Arc<Bound>, usize, SocketAddr, IpAddr),
-    /// Connection, by its number.
-    Connection(u64),
+    upstream: Upstream,
 }
 
 /// A descriptor that is ready.
@@ -49,13 +44,14 @@ enum Ready {
     Order,
     Datagram(usize, usize),
     Listener(usize, usize),
+    Upstream(usize, usize),
     Connection(u64),
 }
 
 impl Server {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let (bounds, connections, later) = (Vec::new(), Vec::new(), Vec::new());
-        Self { shared, bounds, connections, last: 0, later }
+        Self { shared, bounds, connections, last: 0, later, upstream: Upstream::default() }
     }
 
     /// Serves until the end.
@@ -67,10 +63,12 @@ impl Server {
                     Ready::Order => has_order = true,
                     Ready::Datagram(at, socket) => self.receive(at, socket),
                     Ready::Listener(at, listener) => self.accept(at, listener),
+                    Ready::Upstream(at, socket) => self.hear(at, socket),
                     Ready::Connection(number) => self.go_on(number),
                 }
             }
             self.send_later();
+            self.give_up();
             // Last, so that positions stay right.
             if has_order && !self.obey() {
                 return;
@@ -89,12 +87,16 @@ impl Server {
                 meant.push(Ready::Listener(at, listener));
                 all.push(Until::Readable(one.as_fd()));
             }
+            for (socket, one) in bound.upstreams.iter().enumerate() {
+                meant.push(Ready::Upstream(at, socket));
+                all.push(Until::Readable(one.as_fd()));
+            }
         }
         for connection in &self.connections {
             meant.push(Ready::Connection(connection.number));
             all.push(connection.until());
         }
-        let next = self.later.iter().map(|(at, ..)| *at).min();
+        let next = self.later.iter().map(|(at, ..)| *at).chain(self.upstream.next()).min();
         let next = next.map(|at| at.saturating_duration_since(Instant::now()));
         let Ok(ready) = fds::wait(&all, next) else {
             thread::sleep(PAUSE);
@@ -114,6 +116,7 @@ impl Server {
             Peer::Datagram(bound, ..) => is_there(bound),
             Peer::Connection(_) => true,
         });
+        self.upstream.retain(|bound| is_there(bound));
         self.bounds = bounds;
         self.shared.taken();
         true
@@ -177,19 +180,76 @@ impl Server {
     }
 
     fn answer(&mut self, peer: Peer, way: Way, message: &[u8]) {
-        let now = Instant::now();
-        let handled = self.shared.state().handle(way, message, now);
+        let handled = self.shared.state().handle(way, message, Instant::now());
+        self.act(peer, handled);
+    }
+
+    fn act(&mut self, peer: Peer, handled: Handled) {
         match handled {
             Handled::Nothing => {}
             Handled::Reply(bytes, Duration::ZERO) => self.send(&peer, &bytes),
             Handled::Reply(bytes, delay) => {
-                if let Peer::Connection(number) = peer {
-                    self.connection(number).into_iter().for_each(|one| one.awaited += 1);
-                }
+                self.await_answer(&peer);
                 // A delay without end is silence.
-                let at = now.checked_add(delay);
+                let at = Instant::now().checked_add(delay);
                 self.later.extend(at.map(|at| (at, peer, bytes)));
             }
+            Handled::Ask(asked, server) => {
+                let Some(bound) = self.bound(&peer) else { return };
+                self.await_answer(&peer);
+                let (case, errand) = *asked;
+                self.upstream.ask(&bound, (peer, case, errand), server);
+            }
+        }
+    }
+
+    /// Takes the answers of other servers.
+    fn hear(&mut self, at: usize, socket: usize) {
+        let bound = Arc::clone(&self.bounds[at]);
+        for _ in 0..TURN {
+            let mut buffer = [0; 65_536];
+            // An error is one of an earlier question, which ICMP has brought back.
+            let Ok(arrived) = listen::receive(&bound.upstreams[socket], &mut buffer) else {
+                return;
+            };
+            let heard = self.upstream.take(&bound, arrived.from, &buffer[..arrived.length]);
+            if let Some(((peer, case, errand), found)) = heard {
+                self.resume(peer, (case, errand), Some(found));
+            }
+        }
+    }
+
+    /// Goes on without the servers that have not answered in time.
+    fn give_up(&mut self) {
+        for (peer, case, errand) in self.upstream.late() {
+            self.resume(peer, (case, errand), None);
+        }
+    }
+
+    fn resume(&mut self, peer: Peer, (case, errand): (Case, Errand), found: Option<Answer>) {
+        let handled = self.shared.state().resume(case, errand, found);
+        let number = match peer {
+            Peer::Connection(number) => Some(number),
+            Peer::Datagram(..) => None,
+        };
+        self.act(peer, handled);
+        if let Some(number) = number {
+            self.connection(number).into_iter().for_each(|one| one.awaited -= 1);
+            self.go_on(number);
+        }
+    }
+
+    fn bound(&mut self, peer: &Peer) -> Option<Arc<Bound>> {
+        match peer {
+            Peer::Datagram(bound, ..) => Some(Arc::clone(bound)),
+            Peer::Connection(number) => Some(Arc::clone(&self.connection(*number)?.bound)),
+        }
+    }
+
+    /// Keeps the connection of a client open, if it is one, until it has an answer.
+    fn await_answer(&mut self, peer: &Peer) {
+        if let Peer::Connection(number) = peer {
+            self.connection(*number).into_iter().for_each(|one| one.awaited += 1);
         }
     }
 

@@ -9,6 +9,7 @@ use crate::lab::dns::serve::shared::{Ending, Shared};
 use crate::lab::dns::serve::socket::Bound;
 use crate::lab::dns::state::State;
 use crate::lab::plan::Plan;
+use crate::lab::plan::dns::record::Data;
 use crate::sys::errno;
 use crate::sys::lock::lock;
 use crate::sys::ns::ns_set::Place;
@@ -59,8 +60,10 @@ impl Servers {
             return Ok(());
         }
         let is_everywhere = plan.dns.servers[server].node.is_none();
+        let of_plan = &plan.dns.servers[server];
+        let asks = of_plan.records.iter().any(|one| matches!(one.data, Data::Ns(_)));
         let name = plan.nodes()[node].name.as_str();
-        shared.add(Bound::open((server, node), is_everywhere, (name, place))?)
+        shared.add(Bound::open((server, node), (is_everywhere, asks), (name, place))?)
     }
 
     /// Closes the sockets on a node.

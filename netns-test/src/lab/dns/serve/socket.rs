@@ -11,7 +11,7 @@ use crate::sys::net::listen;
 use crate::sys::ns::ns_set::Place;
 
 /// Port of name servers.
-const PORT: u16 = 53;
+pub(crate) const PORT: u16 = 53;
 
 /// Sockets of one server on one node.
 #[derive(Debug)]
@@ -20,13 +20,16 @@ pub(crate) struct Bound {
     pub(crate) node: usize,
     pub(crate) datagrams: Vec<UdpSocket>,
     pub(crate) listeners: Vec<TcpListener>,
+    /// Sockets to ask other servers, of each family.
+    pub(crate) upstreams: Vec<UdpSocket>,
 }
 
 impl Bound {
-    /// Opens the sockets in a network: on all addresses, or on that of the server everywhere.
+    /// Opens the sockets in a network: on all addresses, or on that of the server everywhere, and
+    /// those to ask others.
     pub(crate) fn open(
         (server, node): (usize, usize),
-        is_everywhere: bool,
+        (is_everywhere, asks): (bool, bool),
         (name, place): (&str, &Place),
     ) -> Result<Self, Failure> {
         let addresses: &[IpAddr] = match is_everywhere {
@@ -34,11 +37,22 @@ impl Bound {
             false => &[IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
         };
         inside(name, place, || {
-            let mut bound = Self { server, node, datagrams: Vec::new(), listeners: Vec::new() };
+            let mut bound = Self {
+                server,
+                node,
+                datagrams: Vec::new(),
+                listeners: Vec::new(),
+                upstreams: Vec::new(),
+            };
             for address in addresses {
                 let at = SocketAddr::new(*address, PORT);
                 bound.datagrams.extend(opened(listen::udp(at), "udp", (at, name))?);
                 bound.listeners.extend(opened(listen::tcp(at), "tcp", (at, name))?);
+            }
+            let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+            for address in any.into_iter().filter(|_| asks) {
+                let at = SocketAddr::new(address, 0);
+                bound.upstreams.extend(opened(listen::udp(at), "udp", (at, name))?);
             }
             Ok(bound)
         })

@@ -137,7 +137,7 @@ fn records(declared: &DeclaredDns, report: &mut Report<'_>) -> Vec<RecordPlan> {
     records
 }
 
-/// Reports records that cannot be beside others, or that nobody would get.
+/// Reports records that cannot be beside others, or that no client would get.
 fn check_records(
     declared: &DeclaredDns,
     (zones, records): (&[String], &[RecordPlan]),

@@ -14,7 +14,7 @@ pub(crate) struct DnsPlan {
     pub(crate) servers: Vec<ServerPlan>,
     /// Servers that each node asks, as positions, in its order.
     pub(crate) used: Vec<Vec<usize>>,
-    /// What follows from the nodes.
+    /// Consequences of the nodes.
     pub(crate) derived: Derived,
 }
 

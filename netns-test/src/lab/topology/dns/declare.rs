@@ -18,7 +18,7 @@ impl Topology {
     /// `/etc/hosts` only `localhost` and themselves, so that faults of the server are theirs. The
     /// first server that is declared without `used_by` is that of all.
     ///
-    /// The lab serves it by a thread of the test's process. While the node is off, nobody answers.
+    /// The lab serves it by a thread of the test's process. While the node is off, nothing answers.
     /// A program of the node that wants port 53 gets EADDRINUSE.
     ///
     /// # Examples

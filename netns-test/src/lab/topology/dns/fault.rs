@@ -78,7 +78,7 @@ impl DnsFault {
         Self::new(FaultKind::Truncated)
     }
 
-    /// Creates a wrong id: the right answer, with an id that nobody has asked by.
+    /// Creates a wrong id: the right answer, with an id that is of no query.
     #[must_use]
     pub fn wrong_id() -> Self {
         Self::new(FaultKind::WrongId)
