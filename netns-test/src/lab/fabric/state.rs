@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use crate::error::Result;
 #[cfg(feature = "dns")]
+use crate::isolation::{IsolationMode, isolation};
+#[cfg(feature = "dns")]
 use crate::lab::dns::serve::servers::Servers;
 use crate::lab::fabric::ends::{End, LinkEnds};
 use crate::lab::fabric::hub::Hub;
@@ -147,7 +149,14 @@ impl Fabric {
     #[cfg(feature = "dns")]
     pub(crate) fn serve_names_on(&self, at: usize) -> Result<()> {
         let Ok(here) = self.nodes[at].here() else { return Ok(()) };
-        Ok(self.dns.open(&self.now(), at, &here.place)?)
+        let planned = self.now();
+        // In the machine's own network there may be another server at that address.
+        let is_machine = self.nodes[at].kind() == NodeKind::Local
+            && isolation().mode() == IsolationMode::Outside;
+        if is_machine && planned.dns.on(at) == planned.dns.everywhere() {
+            return Ok(());
+        }
+        Ok(self.dns.open(&planned, at, &here.place)?)
     }
 
     /// Makes the hub follow the states of the ends of links.

@@ -46,7 +46,8 @@ impl DnsPlan {
         (nodes, fibs): (&[NodePlan], &[Fib]),
         node: usize,
     ) -> Vec<IpAddr> {
-        if nodes[node].kind == NodeKind::Switch {
+        // The caller's own files are not those of the lab.
+        if [NodeKind::Switch, NodeKind::Local].contains(&nodes[node].kind) {
             return Vec::new();
         }
         let has_ipv4 = nodes[node].addresses.iter().any(IpAddr::is_ipv4);
