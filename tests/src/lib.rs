@@ -3,6 +3,7 @@
 
 pub mod confine;
 mod many;
+pub mod packets;
 pub mod remnant;
 mod resources;
 mod waiting;

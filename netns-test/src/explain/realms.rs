@@ -2,11 +2,14 @@
 //! node sees it. Pure.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::evidence::facts::network::Protocol;
-use crate::evidence::facts::topology::{LabFacts, LabInterface, LabIpv6, LabNat, LabNode};
+use crate::evidence::facts::topology::{
+    LabFacts, LabInterface, LabIpv6, LabNat, LabNode, LabPrefix,
+};
 use crate::explain::path::Map;
+use crate::explain::path::lookup::covers;
 
 /// Most NATs on a way.
 const MOST: usize = 4;
@@ -183,12 +186,18 @@ impl<'a> Map<'a> {
 impl LabNat {
     /// Returns whether an address is an external one.
     pub(crate) fn has_external(&self, address: IpAddr) -> bool {
+        if self.has_prefixes(address) {
+            return self.moved(address, false).is_some();
+        }
         self.external.contains(&address)
             || self.one_to_one.iter().any(|pair| pair.external == address)
     }
 
     /// Returns where packets to an external endpoint go without a mapping.
     pub(crate) fn inside_of(&self, to: SocketAddr, protocol: Protocol) -> Option<SocketAddr> {
+        if self.has_prefixes(to.ip()) {
+            return Some(SocketAddr::new(self.moved(to.ip(), false)?, to.port()));
+        }
         if let Some(pair) = self.one_to_one.iter().find(|pair| pair.external == to.ip()) {
             return Some(SocketAddr::new(pair.inside, to.port()));
         }
@@ -200,10 +209,31 @@ impl LabNat {
 
     /// Returns the external address of packets from an inside one.
     pub(crate) fn external_of(&self, inside: IpAddr) -> Option<IpAddr> {
+        if self.has_prefixes(inside) {
+            return self.moved(inside, true);
+        }
         if let Some(pair) = self.one_to_one.iter().find(|pair| pair.inside == inside) {
             return Some(pair.external);
         }
         self.external.iter().find(|one| one.is_ipv4() == inside.is_ipv4()).copied()
+    }
+
+    /// Returns whether it translates the prefix of an address, in place of a mapping.
+    pub(crate) fn has_prefixes(&self, address: IpAddr) -> bool {
+        address.is_ipv6() && self.ipv6 == LabIpv6::Prefix
+    }
+
+    /// Returns an address with the other prefix: that outside, or that inside.
+    fn moved(&self, address: IpAddr, is_outward: bool) -> Option<IpAddr> {
+        let pair = |one: &LabPrefix| match is_outward {
+            true => (one.inside, one.external, one.length),
+            false => (one.external, one.inside, one.length),
+        };
+        let mut pairs = self.prefixes.iter().map(pair);
+        let (_, to, length) = pairs.find(|(from, _, length)| covers(*from, *length, address))?;
+        let (IpAddr::V6(to), IpAddr::V6(address)) = (to, address) else { return None };
+        let host = u128::MAX.checked_shr(length.into()).unwrap_or(0);
+        Some(Ipv6Addr::from_bits(to.to_bits() & !host | address.to_bits() & host).into())
     }
 }
 

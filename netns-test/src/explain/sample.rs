@@ -87,6 +87,7 @@ impl Sample {
             is_symmetric: false,
             is_hairpinning: false,
             ipv6: LabIpv6::Routed,
+            prefixes: Vec::new(),
         });
         sample.network("server").routes.retain(|route| route.via.is_none());
         sample

@@ -74,6 +74,12 @@ cases! {
         near_other_dropped,
         &["first: link wan is down", "not: firewall", "not: NAT"],
     ),
+    ("prefix_cut", prefix_cut, &["first: link lan is down", "not: behind", "not: route"]),
+    (
+        "prefix_inside_address",
+        prefix_inside_address,
+        &["likely: laptop (fd01:203:405:1::1) is behind the NAT of home", "not: route"],
+    ),
     ("near_not_forwarded", near_not_forwarded, &["not: forwards no", "not: NAT"]),
 }
 
@@ -286,6 +292,32 @@ fn near_other_dropped() {
     let _listener = listen(&lab, server, "0.0.0.0:80");
     lab[wan].down().unwrap();
     connect(&lab, laptop, "203.0.113.2:80");
+}
+
+/// A lab of laptop, home, which translates the prefix of laptop, and server, in IPv6. Returns
+/// it with the link lan, laptop and server, and the address of laptop that server sees.
+fn prefixed() -> (Lab, LinkId, [NodeId; 2], SocketAddr) {
+    let mut net = Topology::new();
+    let (laptop, home, server) = (net.host("laptop"), net.router("home"), net.host("server"));
+    let lan = net.link(laptop, home).subnet("fd01:203:405:1::/64").name("lan").id();
+    let wan = net.link(home, server).subnet("2001:db8:9::/64").name("wan").id();
+    net.nat(home, wan, Nat::home().nptv6("fd01:203:405::/48", "2001:db8:1::/48"));
+    let lab = net.build().unwrap();
+    let seen = lab.plan().addresses_seen_from(server, laptop);
+    let to = SocketAddr::new(seen[0], 80);
+    (lab, lan, [laptop, server], to)
+}
+
+fn prefix_cut() {
+    let (lab, lan, [_, server], to) = prefixed();
+    lab[lan].down().unwrap();
+    lab[server].run(|| TcpStream::connect_timeout(&to, SHORT)).unwrap();
+}
+
+fn prefix_inside_address() {
+    let (lab, _, [laptop, server], _) = prefixed();
+    let _listener = listen(&lab, laptop, "[::]:80");
+    connect(&lab, server, "[fd01:203:405:1::1]:80");
 }
 
 /// The router itself listens on that port, and does not accept.

@@ -9,6 +9,7 @@ use netns_test::{Lab, NodeId, Topology};
 use super::servers::{end, pair};
 
 cases! {
+    ("moved_and_cut", moved_and_cut, &["first: link server-lan is down"]),
     ("cable_pulled", cable_pulled, &["first: link wan is down"]),
     ("cable_pulled_at_client", cable_pulled_at_client, &["likely: link lan is down"]),
     ("interface_down", interface_down, &["first: link wan is down"]),
@@ -230,4 +231,20 @@ fn near_healed() {
     lab.heal().unwrap();
     run(&lab, server, "ip route add blackhole 10.0.0.1/32");
     connect(&lab, client, server);
+}
+
+/// The report has the lab as it is since a link has moved.
+fn moved_and_cut() {
+    let mut net = Topology::new();
+    let (client, server, router) = (net.host("client"), net.host("server"), net.router("router"));
+    let (office, lan) = (net.switch("office"), net.switch("lan"));
+    let link = net.link(client, office).name("cable").id();
+    net.link(office, router).subnet("10.1.0.0/24");
+    net.link(lan, router).subnet("10.2.0.0/24");
+    let cut = net.link(server, lan).name("server-lan").id();
+    let lab = net.build().unwrap();
+    lab.move_link(link, office, lan).unwrap();
+    lab[cut].down().unwrap();
+    let to = SocketAddr::new(IpAddr::V4(lab[server].ipv4()), 80);
+    lab[client].run(|| TcpStream::connect_timeout(&to, SHORT)).unwrap();
 }

@@ -28,8 +28,6 @@ mod move_link;
 mod net;
 mod notes;
 mod oracle;
-#[expect(clippy::duplicate_mod, reason = "the same tests over links of another kind")]
-mod over_engine;
 mod panics;
 mod partition_groups;
 mod partitions;

@@ -11,7 +11,10 @@ use netns_test_tests::{LIMIT, eventually};
 /// How long a packet may take that is not lost.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Returns an empty topology. In the tests of `over_engine`, its links can be impaired.
+/// Set for a run over links that can be impaired, as in `ci/test`.
+const OVER_ENGINE: &str = "LAB_OVER_ENGINE";
+
+/// Returns an empty topology. In a run over the link engine, its links can be impaired.
 pub(crate) fn topology() -> Topology {
     let mut net = Topology::new();
     if is_over_engine() {
@@ -20,10 +23,9 @@ pub(crate) fn topology() -> Topology {
     net
 }
 
-/// Returns whether this is a test of `over_engine`. A test is the only one of its process, on a
-/// thread that has its name.
+/// Returns whether this run is over the link engine.
 pub(crate) fn is_over_engine() -> bool {
-    std::thread::current().name().is_some_and(|name| name.contains("over_engine::"))
+    std::env::var_os(OVER_ENGINE).is_some()
 }
 
 /// Hosts with a link each to one router.

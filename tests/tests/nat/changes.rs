@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use netns_test::lab::{Nat, WAIT_LIMIT};
 use netns_test::{Topology, netns_test};
 
-use super::packets::{Udp, World, heard};
+use netns_test_tests::packets::{Udp, World, heard};
 
 #[netns_test]
 fn another_kind_of_nat_is_found_by_the_probe() {

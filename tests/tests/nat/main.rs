@@ -8,7 +8,6 @@ mod handles;
 mod home;
 mod ipv6;
 mod life;
-mod packets;
 mod pairs;
 mod port_mapping;
 mod prefixes;

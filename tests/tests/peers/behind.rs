@@ -8,7 +8,7 @@ use netns_test::{Lab, LinkId, NodeId, Topology};
 use netns_test_tests::eventually;
 
 use crate::net::{Ends, PATIENCE, assert_silent, both, take};
-use crate::packets::{LIMIT, Udp, World, heard};
+use netns_test_tests::packets::{LIMIT, Udp, World, heard};
 
 /// Port of a server that reports the source it sees (RFC 8489).
 const STUN: u16 = 3478;

@@ -11,8 +11,6 @@ mod mininet;
 mod net;
 mod netsim;
 mod netsim_embed;
-#[path = "../nat/packets.rs"]
-mod packets;
 mod patchbay;
 mod tailscale;
 mod turmoil;

@@ -91,7 +91,7 @@ mod ex {
         use netns_test::netns_test;
 
         use crate::behind::Homes;
-        use crate::packets::World;
+        use netns_test_tests::packets::World;
 
         #[netns_test]
         fn test_public_ping() -> netns_test::Result<()> {

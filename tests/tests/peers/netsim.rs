@@ -68,7 +68,7 @@ mod nat {
     use netns_test::netns_test;
 
     use crate::net::{PATIENCE, both};
-    use crate::packets::World;
+    use netns_test_tests::packets::World;
 
     #[netns_test]
     fn connect_to_outside_world() {
@@ -99,7 +99,7 @@ mod example {
     use netns_test::netns_test;
 
     use crate::net::Pair;
-    use crate::packets::World;
+    use netns_test_tests::packets::World;
 
     #[netns_test]
     fn nat() {

@@ -70,7 +70,10 @@ pub(crate) const VERSION: usize = 15;
 /// Most flows of a direction.
 pub(crate) const FLOWS: usize = 4;
 
-const LAST: usize = 8;
+/// The numbers before those of the last packet and of flows, which change more often.
+pub(crate) const COUNTS: usize = 8;
+
+const LAST: usize = COUNTS;
 const OTHERS: usize = 16;
 const FIRST_FLOW: usize = 17;
 
@@ -94,12 +97,10 @@ impl Way {
         words([self.lost, self.dropped_by_rule, self.dropped_by_queue], (self.waiting, waits))
     }
 
-    /// Returns it as numbers, without its place, its last packet ([`set_last`]) and its flows
-    /// ([`set_flow`]).
+    /// Returns its first numbers: all but its last packet and its flows ([`of_flows`]).
     #[cfg(any(feature = "lab", test))]
-    pub(crate) fn to_numbers(&self) -> [u64; NUMBERS] {
-        let mut numbers = [0; NUMBERS];
-        let counts = [
+    pub(crate) fn to_counts(&self) -> [u64; COUNTS] {
+        [
             self.received,
             self.lost,
             self.dropped_by_rule,
@@ -108,10 +109,7 @@ impl Way {
             self.is_held.into(),
             self.passed,
             self.in_a_row,
-        ];
-        numbers[..LAST].copy_from_slice(&counts);
-        numbers[OTHERS] = self.others;
-        numbers
+        ]
     }
 
     /// Returns a direction from its numbers, which may have any value.
@@ -194,24 +192,28 @@ impl Packet {
 #[cfg(any(feature = "lab", test))]
 pub(crate) type Ends = (u8, SocketAddr, SocketAddr);
 
-/// Sets the flow of the last packet in the numbers of a direction.
+/// Counts of a flow: the fields of [`Stopped`] in their order.
 #[cfg(any(feature = "lab", test))]
-pub(crate) fn set_last(numbers: &mut [u64; NUMBERS], flow: Ends) {
-    numbers[LAST..VERSION].copy_from_slice(&packet(flow));
-}
+pub(crate) type Counts = [u64; OF_FLOW - OF_PACKET];
 
-/// Sets one of the [`FLOWS`] flows in the numbers of a direction. The counts are the fields of
-/// [`Stopped`] in their order.
+/// Returns the numbers of a direction that concern its last packet and its flows, at most
+/// [`FLOWS`], which were stopped. All others, and [`VERSION`], are 0.
 #[cfg(any(feature = "lab", test))]
-pub(crate) fn set_flow(
-    numbers: &mut [u64; NUMBERS],
-    at: usize,
-    flow: Ends,
-    counts: [u64; OF_FLOW - OF_PACKET],
-) {
-    let start = FIRST_FLOW + at * OF_FLOW;
-    numbers[start..start + OF_PACKET].copy_from_slice(&packet(flow));
-    numbers[start + OF_PACKET..start + OF_FLOW].copy_from_slice(&counts);
+pub(crate) fn of_flows(
+    last: Option<Ends>,
+    flows: impl Iterator<Item = (Ends, Counts)>,
+    others: u64,
+) -> [u64; NUMBERS] {
+    let mut numbers = [0; NUMBERS];
+    if let Some(last) = last {
+        numbers[LAST..VERSION].copy_from_slice(&packet(last));
+    }
+    for (place, (flow, counts)) in numbers[FIRST_FLOW..].chunks_exact_mut(OF_FLOW).zip(flows) {
+        place[..OF_PACKET].copy_from_slice(&packet(flow));
+        place[OF_PACKET..].copy_from_slice(&counts);
+    }
+    numbers[OTHERS] = others;
+    numbers
 }
 
 #[cfg(any(feature = "lab", test))]
@@ -276,12 +278,14 @@ mod tests {
                 others: 7,
                 ..Way::default()
             };
-            let mut numbers = way.to_numbers();
-            assert_eq!(Way::of_numbers((1, 2, true), &numbers), way);
-            set_last(&mut numbers, (protocol, from, to));
-            way.last = Some(packet.clone());
-            for at in 0..FLOWS {
-                set_flow(&mut numbers, at, (protocol, from, to), [1, 2, 3, 4, 5, 6, 1]);
+            let ends = (protocol, from, to);
+            for count in 0..=FLOWS {
+                let flows = std::iter::repeat_n((ends, [1, 2, 3, 4, 5, 6, 1]), count);
+                let mut numbers = of_flows((count > 0).then_some(ends), flows, 7);
+                assert_eq!(numbers[VERSION], 0);
+                numbers[..COUNTS].copy_from_slice(&way.to_counts());
+                assert_eq!(Way::of_numbers((1, 2, true), &numbers), way);
+                way.last = Some(packet.clone());
                 way.flows.push(Stopped {
                     packet: packet.clone(),
                     lost: 1,
@@ -292,7 +296,6 @@ mod tests {
                     passed: 6,
                     is_whole: true,
                 });
-                assert_eq!(Way::of_numbers((1, 2, true), &numbers), way);
             }
         }
         // A body may write anything.

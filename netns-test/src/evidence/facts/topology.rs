@@ -56,6 +56,18 @@ facts! {
         /// Whether inside nodes reach each other by external endpoints.
         is_hairpinning: bool,
         ipv6: LabIpv6,
+        /// Translated prefixes of IPv6 (RFC 6296): those of subnets, or of single addresses.
+        prefixes: Vec<LabPrefix>,
+    }
+}
+
+facts! {
+    /// A subnet inside, and the one that the outside has for it.
+    struct LabPrefix {
+        inside: IpAddr,
+        external: IpAddr,
+        /// Bits of both that are translated.
+        length: u8,
     }
 }
 

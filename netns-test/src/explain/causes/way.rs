@@ -8,6 +8,7 @@ mod translated;
 
 use std::net::IpAddr;
 
+use crate::evidence::escapes;
 use crate::evidence::facts::network::{Network, Protocol, SocketState};
 use crate::evidence::facts::topology::{LabInterface, LabNode};
 use crate::explain::cause::{Cause, Certainty};
@@ -94,7 +95,7 @@ fn guesses(scene: &Scene<'_>) -> Vec<Cause> {
 
 fn obstacles(scene: &Scene<'_>, pairs: &[(&str, IpAddr)]) -> Vec<Cause> {
     let mut found: Vec<Cause> = Vec::new();
-    for (from, to) in pairs.iter().take(PAIRS) {
+    for (from, to) in pairs.iter().filter(|pair| may_lack_a_route(scene, **pair)).take(PAIRS) {
         let Some(obstacle) = between(scene, from, *to) else { continue };
         // It has sent without a route, or not at all.
         if scene.trouble == Trouble::NetworkUnreachable && obstacle.is_back {
@@ -110,6 +111,15 @@ fn obstacles(scene: &Scene<'_>, pairs: &[(&str, IpAddr)]) -> Vec<Cause> {
         }
     }
     found
+}
+
+/// Returns whether a node may have had no route to an address: by the counters, which are by
+/// family.
+fn may_lack_a_route(scene: &Scene<'_>, (from, to): (&str, IpAddr)) -> bool {
+    let Some(network) = scene.network(from) else { return true };
+    let [v4, v6] = escapes::COUNTERS.map(|name| network.counter(name));
+    let [own, other] = if to.is_ipv4() { [v4, v6] } else { [v6, v4] };
+    scene.trouble != Trouble::NetworkUnreachable || own > 0 || other == 0
 }
 
 /// Returns nodes, and addresses of others: those of nodes with a server, or of all. If `to_hidden`,

@@ -105,6 +105,11 @@ pub(crate) enum Obstacle<'a> {
         node: &'a str,
         to: IpAddr,
     },
+    /// The NAT of the node translates prefixes of IPv6, and the source is in none of them.
+    NoExternal {
+        node: &'a str,
+        source: IpAddr,
+    },
     /// The NAT of the node does not forward IPv6.
     Blocked(&'a str),
 }

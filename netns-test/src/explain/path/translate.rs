@@ -25,6 +25,10 @@ impl<'a> Map<'a> {
             return Ok(());
         }
         let Some(nat) = self.nat(node, |nat| nat.outside == into.name) else { return Ok(()) };
+        if nat.has_prefixes(path.to) {
+            self.enter_by_prefix(nat, node, path);
+            return Ok(());
+        }
         if !path.to.is_ipv4() || !nat.has_external(path.to) {
             return Ok(());
         }
@@ -59,9 +63,7 @@ impl<'a> Map<'a> {
             _ if is_ipv4 => {}
             LabIpv6::Routed => return Ok(()),
             LabIpv6::Blocked => return Err(Obstacle::Blocked(node)),
-            // Where it goes on is not known here.
-            LabIpv6::Prefix => path.is_known = false,
-            LabIpv6::Masquerade => {}
+            LabIpv6::Prefix | LabIpv6::Masquerade => {}
         }
         if nat.outside == into.name {
             // From outside.
@@ -85,9 +87,21 @@ impl<'a> Map<'a> {
                 path.crossings.push(Crossing { node, is_source: true, inside: source, external });
                 path.source = Some(external);
             }
+            None if nat.has_prefixes(source) => {
+                return Err(Obstacle::NoExternal { node, source });
+            }
             None => path.is_known = false,
         }
         Ok(())
+    }
+
+    /// Sets the prefix inside in the destination of a packet from outside.
+    fn enter_by_prefix(self, nat: &'a LabNat, node: &'a str, path: &mut Path<'a>) {
+        let (protocol, port) = path.port.unwrap_or_default();
+        let Some(inside) = nat.inside_of(SocketAddr::new(path.to, port), protocol) else { return };
+        let external = path.to;
+        path.crossings.push(Crossing { node, is_source: false, inside: inside.ip(), external });
+        (path.to, path.has_crossed) = (inside.ip(), true);
     }
 
     fn nat(self, node: &str, is_it: impl Fn(&LabNat) -> bool) -> Option<&'a LabNat> {

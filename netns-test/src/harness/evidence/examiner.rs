@@ -37,6 +37,10 @@ pub(super) const AT_PANIC: Duration = Duration::from_millis(300);
 /// Time limit of a look that only the verdict waits for.
 const AT_END: Duration = Duration::from_secs(2);
 
+/// Time limit of a debugger after a time limit. gdb reads all debug information first: 5 to 8
+/// seconds for 170 MB, which a program with tokio has in cargo's default profile.
+const DEBUGGER: Duration = Duration::from_secs(10);
+
 const NO_PROC: &str = "there is no /proc of the test's own";
 
 /// Most looks that are kept.
@@ -116,12 +120,11 @@ impl<'a> Evidence<'a> {
 
     /// Looks at a test whose time is over.
     pub(crate) fn at_time_limit(&mut self, proc: Option<&OwnedFd>) {
-        let now = progress::now();
-        self.ended = Some(now);
+        self.ended = Some(progress::now());
         self.read(proc);
         self.look(Reason::TimeLimit, proc);
         self.read(proc);
-        self.stacks = self.stacks(now + AT_END);
+        self.stacks = self.stacks(progress::now() + DEBUGGER);
     }
 
     /// Looks at what is left of a test whose process has ended, and returns all evidence.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::addr::cidr::Subnet;
 use crate::evidence::facts::event::{Event, EventKind};
 use crate::evidence::facts::network::Protocol;
 use crate::evidence::facts::topology::*;
@@ -169,6 +170,11 @@ fn nat(node: &NodePlan, nat: &NatPlan) -> LabNat {
         let [external, inside] = [external, inside].map(|one| IpAddr::V4(*one));
         LabPair { external, inside }
     };
+    let prefix = |(inside, external): &(Subnet, Subnet)| LabPrefix {
+        inside: inside.network(),
+        external: external.network(),
+        length: inside.prefix(),
+    };
     LabNat {
         outside: nat.outside.clone(),
         external: pool.chain(own.filter(|one| !is_fixed(one))).collect(),
@@ -182,5 +188,6 @@ fn nat(node: &NodePlan, nat: &NatPlan) -> LabNat {
             Ipv6Nat::Blocked => LabIpv6::Blocked,
             Ipv6Nat::Prefix { .. } => LabIpv6::Prefix,
         },
+        prefixes: nat.prefixes.iter().map(prefix).collect(),
     }
 }

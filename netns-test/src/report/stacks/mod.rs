@@ -1,6 +1,7 @@
 //! The stacks of threads from the output of a debugger, shortened to the user's code. Pure.
 
 mod function;
+mod place;
 
 use std::collections::BTreeMap;
 
@@ -30,7 +31,7 @@ pub(crate) fn of_threads(stacks: &Stacks) -> BTreeMap<u32, Vec<Frame>> {
         frames.retain(is_of_user);
         for frame in &mut *frames {
             frame.function = function::shown(&frame.function);
-            frame.place = shown_place(&frame.place);
+            frame.place = place::shown(&frame.place);
         }
         // A function and what is inlined into it have the same name in some debug information.
         frames.dedup();
@@ -76,7 +77,7 @@ fn frames(output: &str) -> BTreeMap<u32, Vec<Frame>> {
         match (line.strip_prefix('#'), line.strip_prefix("    "), frames.last_mut()) {
             (Some(rest), ..) => frames.extend(frame(rest)),
             // eu-stack has the place on a line of its own.
-            (_, Some(text), Some(last)) if last.place.is_empty() => last.place = place(text),
+            (_, Some(text), Some(last)) if last.place.is_empty() => last.place = place::parse(text),
             _ => {}
         }
     }
@@ -104,44 +105,25 @@ fn frame(rest: &str) -> Option<Frame> {
     let (start, after) = rest.split_once(' ').unwrap_or((rest, ""));
     let rest = if start.starts_with("0x") { after } else { rest };
     let rest = rest.strip_prefix("in ").unwrap_or(rest).trim();
-    let at = rest.rsplit_once(" at ").filter(|(_, text)| !place(text).is_empty());
-    let (call, place) = at.map_or((rest, String::new()), |(call, text)| (call, place(text)));
+    let at = rest.rsplit_once(" at ").map(|(call, text)| (call, place::parse(text)));
+    let at = at.filter(|(_, place)| !place.is_empty());
+    let (call, place) = at.unwrap_or((rest, String::new()));
     let call = call.rsplit_once(" from /").map_or(call, |(call, _)| call);
     let function = function::without_arguments(call).to_owned();
     Some(Frame { function, place }).filter(|frame| !frame.function.is_empty())
 }
 
-/// Returns file and line; empty if the text is something else.
-fn place(text: &str) -> String {
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|one| one.is_ascii_digit());
-    let Some((file, last)) = text.trim().rsplit_once(':') else { return String::new() };
-    if !is_number(last) {
-        return String::new();
-    }
-    match file.rsplit_once(':') {
-        // A column follows.
-        Some((file, line)) if is_number(line) => format!("{file}:{line}"),
-        _ => format!("{file}:{last}"),
-    }
-}
-
 /// Returns whether a frame is of the user's code: neither of a crate that others wrote for all, nor
 /// of the C library.
 fn is_of_user(frame: &Frame) -> bool {
+    if place::is_in_library(&frame.place) {
+        return false;
+    }
     match function::crate_of(&frame.function) {
         Some(name) => !function::is_of_library(name) && !function::is_of_attribute(&frame.function),
         // A function of C. Those of the C library come without a place, or with one of its build.
         None => !frame.place.is_empty() && !frame.place.starts_with('.'),
     }
-}
-
-/// Returns the last parts of a path.
-fn shown_place(place: &str) -> String {
-    if !place.starts_with('/') {
-        return place.to_owned();
-    }
-    let parts: Vec<&str> = place.split('/').collect();
-    parts[parts.len().saturating_sub(3)..].join("/")
 }
 
 fn first(text: &str, most: usize) -> String {
@@ -180,12 +162,26 @@ Thread 2 (Thread 0x7f53b64996c0 (LWP 3) "LWP 9) x"):
 [Inferior 1 (process 2) detached]
 "##;
 
+    /// Of a program with `debug = "line-tables-only"`.
+    const LINES_ONLY: &str = r##"
+Thread 1 (Thread 0x7f53b649a780 (LWP 2) "a"):
+#0  0x00007f53b656c545 in syscall () at ../sysdeps/unix/sysv/linux/x86_64/syscall.S:38
+#1  std::thread::park () at /rustc/59/library/std/src/thread/mod.rs:11
+#2  0x000055bf230281e7 in shop::lan::wait () at tests/lan.rs:145
+#3  asks () at tests/lan.rs:132
+#4  do_call<fn(), ()> () at /rustc/59/library/std/src/panicking.rs:581
+#5  0x000055bf23100b7e in catch_unwind<(), fn()> () at /rustc/59/library/std/src/panicking.rs:544
+#6  run_body () at /home/a/netns-test/src/harness/child/test_thread.rs:119
+"##;
+
     #[test]
     fn the_frames_of_the_user_are_kept() {
         let first = vec!["<shop::Client as shop::Wait>::answer tests/lan.rs:6".to_owned()];
         let second =
             ["a::inner_wait a.rs:2", "a::main::{closure#0} a.rs:5", "my_c_part c/part.c:5"];
         assert_eq!(of(GDB), [(2, first), (3, second.map(str::to_owned).to_vec())]);
+        let lines = ["shop::lan::wait tests/lan.rs:145", "asks tests/lan.rs:132"];
+        assert_eq!(of(LINES_ONLY), [(2, lines.map(str::to_owned).to_vec())]);
     }
 
     #[test]

@@ -41,13 +41,23 @@ impl Concern {
             words(text).for_each(|word| concern.add(facts, word));
         }
         concern.look_at_tries(facts);
-        for address in texts.iter().flat_map(|text| addresses(text)) {
-            let owner = owner(facts, address).map(str::to_owned);
+        let named: Vec<IpAddr> = texts.iter().flat_map(|text| addresses(text)).collect();
+        let mut owners = Vec::new();
+        for address in &named {
+            let from = concern.nodes.first().map(String::as_str);
+            let owner = owner(facts, from, *address).map(str::to_owned);
             concern.add(facts, owner.as_deref().unwrap_or_default());
+            owners.push(owner);
+        }
+        // After all of them are known: the first one may be that of the sender.
+        for (address, owner) in named.into_iter().zip(owners) {
             let from = concern.nodes.iter().find(|node| Some(*node) != owner.as_ref()).cloned();
             let from = from.unwrap_or_default();
-            // A node outside of a NAT has no route to an address inside, and needs none.
-            if from.is_empty() || !is_hidden(facts, &from, address) {
+            // A node outside of a NAT has no route to an address inside, and needs none; nor does
+            // the NAT to one that it translates.
+            if from.is_empty()
+                || !is_hidden(facts, &from, address) && !is_external(facts, &from, address)
+            {
                 concern.target(from, address);
             }
         }
@@ -69,7 +79,8 @@ impl Concern {
                 if self.targets.len() >= MOST {
                     return;
                 }
-                let Some(other) = owner(facts, to.ip()).map(str::to_owned) else {
+                let from = Some(network.node.as_str()).filter(|node| !node.is_empty());
+                let Some(other) = owner(facts, from, to.ip()).map(str::to_owned) else {
                     self.add(facts, &network.node);
                     self.target(network.node.clone(), to.ip());
                     continue;
@@ -122,23 +133,23 @@ pub(crate) fn file_name(path: &str) -> &str {
     path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(path)
 }
 
-/// Returns the name of the node that has an address, now or as it was built.
-pub(crate) fn owner(facts: &Facts, address: IpAddr) -> Option<&str> {
-    let networks = || facts.look().into_iter().flat_map(|look| &look.networks);
-    if address.is_loopback() {
-        return None;
-    }
-    let has = |network: &&crate::evidence::facts::network::Network| {
-        let interfaces = network.interfaces.iter();
-        interfaces.flat_map(|one| &one.addresses).any(|one| one.address == address)
-    };
-    let now = networks().find(has).map(|network| network.node.as_str());
-    now.or_else(|| Some(facts.lab()?.owner_of(address)?.name.as_str()))
+/// Returns the name of the node that has an address, now or as it was built: behind NATs several
+/// may have it, of which it is the one that a node sees.
+fn owner<'a>(facts: &'a Facts, from: Option<&str>, address: IpAddr) -> Option<&'a str> {
+    if address.is_loopback() { None } else { map(facts).owner_for(address, from) }
 }
 
 fn is_hidden(facts: &Facts, from: &str, address: IpAddr) -> bool {
-    let networks = facts.look().map_or(&[][..], |look| &look.networks);
-    Map { networks, lab: facts.lab() }.hidden_by(from, address).is_some()
+    map(facts).hidden_by(from, address).is_some()
+}
+
+fn is_external(facts: &Facts, router: &str, address: IpAddr) -> bool {
+    let node = facts.lab().and_then(|lab| lab.node(router));
+    node.is_some_and(|node| node.nats.iter().any(|nat| nat.has_external(address)))
+}
+
+fn map(facts: &Facts) -> Map<'_> {
+    Map { networks: facts.look().map_or(&[][..], |look| &look.networks), lab: facts.lab() }
 }
 
 fn beginning(text: &str, most: usize) -> &str {
@@ -169,6 +180,50 @@ fn addresses(text: &str) -> Vec<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::facts::network::Socket;
+    use crate::explain::sample::Sample;
+
+    #[test]
+    fn of_two_nodes_with_one_address_it_is_that_which_the_sender_sees() {
+        let mut sample = Sample::hidden();
+        // Another home: a phone has the address of client.
+        let mut phone = sample.facts.labs[0].nodes[0].clone();
+        phone.name = "phone".into();
+        phone.interfaces[0].realm = 2;
+        sample.facts.labs[0].nodes.insert(0, phone);
+        let mut network = sample.network("client").clone();
+        network.node = "phone".into();
+        sample.look().networks.insert(0, network);
+        sample.facts.labs[0].links.iter_mut().flat_map(|link| &mut link.ends).for_each(|end| {
+            end.node += 1;
+        });
+        let sample = sample.panics("connect 10.0.0.1:80: timed out");
+        let mut from_router = sample.clone();
+        from_router.network("router").sockets.push(Socket {
+            state: SocketState::SynSent,
+            remote: Some("10.0.0.1:80".parse().unwrap()),
+            ..Socket::default()
+        });
+        let event = from_router.facts.events.last_mut().unwrap();
+        event.node = "router".into();
+        let concern = Concern::of(&from_router.ending, &from_router.facts, &[]);
+        assert_eq!(concern.nodes, ["router", "client"]);
+        assert_eq!(concern.targets, [("router".to_owned(), "10.0.0.1".parse().unwrap())]);
+    }
+
+    #[test]
+    fn the_address_of_the_sender_is_no_target_of_the_test() {
+        let sample = Sample::pair().panics("send");
+        let cause = Cause::likely("packets from 10.0.0.1:5 to 10.0.0.2:53 are dropped");
+        let concern = Concern::of(&sample.ending, &sample.facts, &[cause]);
+        assert_eq!(concern.nodes, ["client", "server"]);
+        let from: Vec<&str> = concern.targets.iter().map(|(from, _)| from.as_str()).collect();
+        assert!(!from.contains(&""), "{concern:?}");
+        // The test itself has tried to reach a node.
+        let sample = Sample::pair().panics("connect 10.0.0.2:80: unreachable");
+        let concern = Concern::of(&sample.ending, &sample.facts, &[]);
+        assert_eq!(concern.targets, [(String::new(), "10.0.0.2".parse().unwrap())]);
+    }
 
     #[test]
     fn addresses_are_found_in_text() {

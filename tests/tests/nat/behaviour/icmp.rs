@@ -8,7 +8,7 @@ use netns_test::lab::{Nat, WAIT_LIMIT};
 use netns_test::{Topology, netns_test};
 use test_case::test_case;
 
-use crate::packets::{KINDS, LIMIT, World};
+use netns_test_tests::packets::{KINDS, LIMIT, World};
 
 #[test_case(0)]
 #[test_case(1)]

@@ -6,7 +6,7 @@ use netns_test::lab::{Filtering, Hairpinning, Mapping, Nat};
 use netns_test::netns_test;
 use test_case::test_case;
 
-use crate::packets::{KINDS, World, heard};
+use netns_test_tests::packets::{KINDS, World, heard};
 
 const LONG: Duration = Duration::from_secs(300);
 

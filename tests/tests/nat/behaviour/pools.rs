@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use netns_test::lab::{Mapping, Nat, NodeId, Transport, WAIT_LIMIT};
 use netns_test::{Lab, Topology, netns_test};
 
-use crate::packets::{LIMIT, Udp, World, heard};
+use netns_test_tests::packets::{LIMIT, Udp, World, heard};
 
 /// Subnet outside of the tests that name addresses.
 const OUTSIDE: &str = "203.0.113.0/24";

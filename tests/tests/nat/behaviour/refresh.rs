@@ -8,7 +8,7 @@ use netns_test::lab::{Filtering, Nat};
 use netns_test::netns_test;
 use test_case::test_case;
 
-use crate::packets::{KINDS, LIMIT, World, heard};
+use netns_test_tests::packets::{KINDS, LIMIT, World, heard};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 

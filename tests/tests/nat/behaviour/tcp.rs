@@ -9,7 +9,7 @@ use netns_test::{Topology, netns_test};
 use test_case::test_case;
 use tokio::net::TcpSocket;
 
-use crate::packets::{KINDS, LIMIT, World};
+use netns_test_tests::packets::{KINDS, LIMIT, World};
 
 /// Returns a socket at a port that several sockets of the node use.
 fn shared(port: u16) -> std::io::Result<TcpSocket> {

@@ -10,7 +10,7 @@ use test_case::test_case;
 use tokio::net::TcpSocket;
 
 use super::theory::{Kind, can_punch};
-use crate::packets::{KINDS, LIMIT, Udp};
+use netns_test_tests::packets::{KINDS, LIMIT, Udp};
 
 /// Pauses after rounds of packets. What has not come after all of them does not come.
 const PAUSES: [u64; 8] = [5, 5, 10, 10, 20, 30, 40, 50];

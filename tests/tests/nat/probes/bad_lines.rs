@@ -5,7 +5,7 @@ use std::time::Duration;
 use netns_test::lab::{Filtering, Impairment, Mapping, Nat};
 use netns_test::netns_test;
 
-use crate::packets::World;
+use netns_test_tests::packets::World;
 
 fn over(impairment: Impairment, nat: Nat) -> World {
     World::over(Some(impairment), |_, _| nat)

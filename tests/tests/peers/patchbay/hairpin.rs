@@ -3,7 +3,7 @@
 use netns_test::lab::Nat;
 use netns_test::netns_test;
 
-use crate::packets::{World, heard};
+use netns_test_tests::packets::{World, heard};
 
 /// Returns whether one host reaches the other, and checks the source.
 fn passes(nat: Nat) -> bool {

@@ -64,7 +64,7 @@ mod ipv6 {
     use netns_test::{Topology, netns_test};
 
     use crate::net::{both, take};
-    use crate::packets::Udp;
+    use netns_test_tests::packets::Udp;
 
     /// IPv4 is translated, IPv6 is routed and keeps its source: there is no NPT for IPv6.
     #[netns_test]
@@ -94,7 +94,7 @@ mod vm_smoke {
     use netns_test::netns_test;
 
     use crate::net::both;
-    use crate::packets::World;
+    use netns_test_tests::packets::World;
 
     /// In namespaces of this machine, not in a virtual one.
     #[netns_test]
@@ -109,7 +109,7 @@ mod iface {
     use netns_test::{Topology, netns_test};
 
     use crate::net::{MS, Pair, both};
-    use crate::packets::Udp;
+    use netns_test_tests::packets::Udp;
 
     /// A host gets a second uplink while it runs, its default route moves there, and the first
     /// uplink goes down: interfaces are not removed.

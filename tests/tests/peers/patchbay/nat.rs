@@ -8,7 +8,7 @@ use netns_test::{Lab, NodeId, Topology, netns_test};
 
 use crate::behind::{Homes, carrier};
 use crate::net::{PATIENCE, both, take};
-use crate::packets::{Udp, World, heard};
+use netns_test_tests::packets::{Udp, World, heard};
 
 /// Returns kinds of NAT, each with the word for its mapping.
 fn kinds() -> [(Nat, Mapping); 6] {

@@ -3,7 +3,7 @@
 use netns_test::lab::Nat;
 use netns_test::netns_test;
 
-use crate::packets::World;
+use netns_test_tests::packets::World;
 
 /// The kind of NAT changes: other ports.
 #[netns_test]

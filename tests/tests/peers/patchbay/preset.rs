@@ -7,7 +7,7 @@ use netns_test::{Lab, NodeId, Topology, netns_test};
 
 use crate::behind::{Office, carrier};
 use crate::net::{MS, both};
-use crate::packets::{Udp, heard};
+use netns_test_tests::packets::{Udp, heard};
 
 /// A client behind a router with a NAT and a firewall, and two servers.
 struct Home {

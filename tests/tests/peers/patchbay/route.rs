@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use netns_test::lab::Nat;
 use netns_test::{Lab, LinkId, NodeId, Topology, netns_test};
 
-use crate::packets::Udp;
+use netns_test_tests::packets::Udp;
 
 /// A phone, two routers with NAT with a switch inside, and a server.
 struct Uplinks {

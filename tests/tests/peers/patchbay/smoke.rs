@@ -5,7 +5,7 @@ use netns_test::netns_test;
 
 use crate::behind::Homes;
 use crate::net::both;
-use crate::packets::World;
+use netns_test_tests::packets::World;
 
 #[netns_test]
 fn udp_roundtrip() {

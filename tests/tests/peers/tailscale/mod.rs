@@ -10,7 +10,7 @@ mod natlab {
         use netns_test::netns_test;
 
         use crate::behind::Office;
-        use crate::packets::{World, heard};
+        use netns_test_tests::packets::{World, heard};
 
         /// Returns whether packets reach a mapping from another port of the server that it was made
         /// for, and from another server.
@@ -54,7 +54,7 @@ mod natlab {
         use netns_test::lab::{Mapping, Nat};
         use netns_test::netns_test;
 
-        use crate::packets::{KINDS, World};
+        use netns_test_tests::packets::{KINDS, World};
 
         /// Checks whether two ports of a server, and two servers, see one endpoint.
         fn check(mapping: Mapping, [ports, servers]: [bool; 2]) {

@@ -6,7 +6,7 @@ use netns_test::netns_test;
 use crate::behind::{Access, Homes, meet};
 use crate::leased::{PORT, Site};
 use crate::net::both;
-use crate::packets::Udp;
+use netns_test_tests::packets::Udp;
 
 fn easy() -> [Access; 2] {
     [Access::Behind(Nat::home()), Access::Behind(Nat::home())]

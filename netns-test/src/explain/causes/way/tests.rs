@@ -2,7 +2,8 @@
 
 use crate::evidence::facts::event::EventKind;
 use crate::evidence::facts::link::Packet;
-use crate::evidence::facts::network::{AttemptKind, Filter, Rule};
+use crate::evidence::facts::network::{Address, AttemptKind, Filter, Rule};
+use crate::evidence::facts::topology::{LabIpv6, LabPrefix};
 use crate::explain::cause::Certainty::{Certain, Likely};
 use crate::explain::sample::{Sample, address, device, end, route};
 
@@ -274,4 +275,101 @@ fn two_homes_may_have_one_subnet() {
     sample.does_not_say("both have");
     sample.facts.labs[0].nodes[0].interfaces[0].realm = 0;
     assert!(sample.causes().iter().any(|cause| cause.text.contains("both have")));
+}
+
+/// Returns the lab of [`Sample::hidden`] in IPv6, with a translated prefix.
+fn prefixed() -> Sample {
+    const CLIENT: &str = "fd01:203:405:1::1";
+    const SERVER: &str = "2001:db8:9::2";
+    let mut sample = Sample::hidden();
+    let lab = &mut sample.facts.labs[0];
+    let places = [
+        (0, 0, CLIENT, 1),
+        (1, 0, "fd01:203:405:1::fe", 1),
+        (1, 1, "2001:db8:9::fe", 0),
+        (2, 0, SERVER, 0),
+    ];
+    for (node, interface, own, realm) in places {
+        let one = &mut lab.nodes[node].interfaces[interface];
+        one.addresses.push(address(own));
+        one.realm_of_ipv6 = realm;
+    }
+    let nat = &mut lab.nodes[1].nats[0];
+    nat.ipv6 = LabIpv6::Prefix;
+    nat.prefixes = vec![LabPrefix {
+        inside: address("fd01:203:405:1::"),
+        external: address("2001:db8:1:d550::"),
+        length: 64,
+    }];
+    for (node, name, own, subnet) in [
+        ("client", "eth0", CLIENT, "fd01:203:405:1::/64"),
+        ("router", "eth0", "fd01:203:405:1::fe", "fd01:203:405:1::/64"),
+        ("router", "eth1", "2001:db8:9::fe", "2001:db8:9::/64"),
+        ("server", "eth0", SERVER, "2001:db8:9::/64"),
+    ] {
+        let one = sample.interface(node, name);
+        let new = Address { address: address(own), prefix: 64, ..Address::default() };
+        one.addresses.push(new);
+        let index = one.index;
+        sample.network(node).routes.push(route(subnet, None, index));
+    }
+    let default = route("::/0", Some("fd01:203:405:1::fe"), 2);
+    sample.network("client").routes.push(default);
+    let back = route("2001:db8:1::/48", Some("2001:db8:9::fe"), 2);
+    sample.network("server").routes.push(back);
+    sample.set("router", "net/ipv6/conf/all/forwarding", "1");
+    sample
+}
+
+#[test]
+fn a_way_over_a_translated_prefix_has_its_obstacles() {
+    let out = ["[fd01:203:405:1::1]:41234", "[2001:db8:9::2]:80"];
+    let sample = unanswered(prefixed(), "client", out[0], out[1]);
+    assert_eq!(sample.causes(), []);
+    let mut cut = sample.clone();
+    cut.interface("server", "eth0").is_up = false;
+    cut.says(Certain, "link wan is down");
+    // The answer goes to the external address.
+    let mut lost = sample;
+    lost.network("server").routes.retain(|route| route.via.is_none() || route.prefix != 48);
+    lost.says(Certain, "server has no route back to 2001:db8:1:d550::1");
+}
+
+#[test]
+fn an_external_address_of_a_translated_prefix_leads_inside() {
+    let to = "[2001:db8:1:d550::1]:80";
+    let mut sample = prefixed();
+    sample.socket("client", 1, "[::]:80", "");
+    let sample = unanswered(sample, "server", "[2001:db8:9::2]:41234", to);
+    assert_eq!(sample.causes(), []);
+    let mut cut = sample;
+    cut.interface("client", "eth0").is_up = false;
+    cut.says(Certain, "link lan is down");
+    let inside = "[fd01:203:405:1::1]:80";
+    let sample = unanswered(prefixed(), "server", "[2001:db8:9::2]:41234", inside);
+    let cause = sample.says(Certain, "client (fd01:203:405:1::1) is behind the NAT of router");
+    assert!(cause.remedy[0].contains("send to 2001:db8:1:d550::1"), "{cause:?}");
+}
+
+#[test]
+fn a_source_without_an_external_address_is_an_obstacle() {
+    let mut sample = prefixed();
+    sample.facts.labs[0].nodes[1].nats[0].prefixes[0].inside = address("fd01:203:405:2::");
+    let out = ["[fd01:203:405:1::1]:41234", "[2001:db8:9::2]:80"];
+    let sample = unanswered(sample, "client", out[0], out[1]);
+    sample.says(Certain, "the NAT of router has no external address for fd01:203:405:1::1");
+}
+
+#[test]
+fn a_family_in_which_no_send_lacked_a_route_is_no_guess() {
+    let mut sample = prefixed();
+    sample.socket("client", 1, "[::]:80", "");
+    sample.network("server").attempts = None;
+    sample.count("server", "Ip6OutNoRoutes", 1);
+    let mut v4 = sample.clone();
+    let sample = sample.panics(UNREACHABLE);
+    sample.says(Likely, "client (fd01:203:405:1::1) is behind the NAT of router");
+    sample.does_not_say("10.0.0.1");
+    v4.count("server", "Ip.OutNoRoutes", 1);
+    assert!(v4.panics(UNREACHABLE).causes()[0].text.contains("client (10.0.0.1) is behind"));
 }

@@ -27,6 +27,16 @@ pub(super) fn explain(
             Some(not_forwarded(scene, node, (*to, *protocol), Certainty::if_sure(is_sure)))
         }
         Obstacle::Hidden { node, to } => Some(hidden(scene, node, (from, *to), certainty)),
+        Obstacle::NoExternal { node, source } => Some(
+            Cause::new(
+                certainty,
+                format!("the NAT of {node} has no external address for {source}"),
+            )
+            .shown_by(format!("it is in no prefix that it translates, and it is {way}"))
+            .try_to("send from an address of the lab's plan, or translate a prefix that has it")
+            .on(node)
+            .on(from),
+        ),
         Obstacle::Blocked(node) => Some(
             Cause::new(certainty, format!("the NAT of {node} does not forward IPv6"))
                 .shown_by(format!("it is {way}"))
@@ -119,6 +129,12 @@ fn hidden(
         .on(router)
         .on(owner)
         .on(from);
+    if let Some((_, _, nat)) = found.filter(|(_, _, nat)| nat.has_prefixes(to)) {
+        return match nat.external_of(to) {
+            Some(external) => cause.try_to(format!("send to {external}, its address outside")),
+            None => cause.try_to("give it an address in a prefix that the NAT translates"),
+        };
+    }
     let external = found.and_then(|(_, _, nat)| nat.external_of(to));
     let external = external.map_or_else(String::new, |external| format!(", {external},"));
     cause.try_to(format!(

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::evidence::facts::link::{self, Ends, NUMBERS, VERSION, Way};
+use crate::evidence::facts::link::{self, COUNTS, Counts, Ends, NUMBERS, VERSION, Way};
 use crate::evidence::log;
 use crate::evidence::record::{LinkNumbers, Record};
 use crate::lab::impair::emulated::Seen;
@@ -18,6 +18,8 @@ struct Tally {
     numbers: Numbers,
     /// Last version of the numbers of each direction.
     versions: [AtomicU64; 2],
+    /// Changes of flows that the numbers of each direction have.
+    changes: [AtomicU64; 2],
 }
 
 /// Returns what keeps the counters of a link, if a failure of this process is reported.
@@ -25,7 +27,7 @@ pub(super) fn of_link(lab: u32, link: usize) -> Option<Box<dyn Observe>> {
     let numbers = log::numbers(2 * NUMBERS)?;
     let (link, first) = (u32::try_from(link).ok()?, numbers.first());
     log::append(|| Record::Link(LinkNumbers { lab, link, first }));
-    Some(Box::new(Tally { numbers, versions: Default::default() }))
+    Some(Box::new(Tally { numbers, versions: Default::default(), changes: Default::default() }))
 }
 
 impl Observe for Tally {
@@ -39,27 +41,27 @@ impl Observe for Tally {
             is_held,
             passed: trace.passed,
             in_a_row: trace.in_a_row,
-            others: trace.others,
             ..Way::default()
         };
-        let mut numbers = way.to_numbers();
-        if let Some(last) = &trace.last {
-            link::set_last(&mut numbers, ends(last));
-        }
-        for (at, one) in trace.flows.iter().enumerate() {
-            link::set_flow(&mut numbers, at, ends(&one.flow), counts(one));
-        }
-        self.write(direction.index(), &numbers);
+        let seen = self.changes[direction.index()].swap(trace.changes, Ordering::Relaxed);
+        let flows = (seen != trace.changes).then(|| {
+            let flows = trace.flows.iter().map(|one| (ends(&one.flow), counts(one)));
+            link::of_flows(trace.last.as_ref().map(ends), flows, trace.others)
+        });
+        self.write(direction.index(), &way.to_counts(), flows.as_ref());
     }
 }
 
 impl Tally {
-    /// Writes the numbers of a direction, so that a reader notices what changes meanwhile.
-    fn write(&self, way: usize, numbers: &[u64; NUMBERS]) {
+    /// Writes the numbers of a direction, so that a reader notices what changes meanwhile. Those of
+    /// flows are left as they are if there are none.
+    fn write(&self, way: usize, counts: &[u64; COUNTS], flows: Option<&[u64; NUMBERS]>) {
         let first = way * NUMBERS;
         let version = self.versions[way].fetch_add(2, Ordering::Relaxed);
         self.numbers.set(first + VERSION, version + 1);
-        for (at, number) in numbers.iter().enumerate().filter(|(at, _)| *at != VERSION) {
+        let flows = flows.into_iter().flatten().enumerate().skip(COUNTS);
+        let flows = flows.filter(|(at, _)| *at != VERSION);
+        for (at, number) in counts.iter().enumerate().chain(flows) {
             self.numbers.set(first + at, *number);
         }
         self.numbers.set(first + VERSION, version + 2);
@@ -72,7 +74,7 @@ fn ends(flow: &Flow) -> Ends {
     (flow.protocol, flow.from, flow.to)
 }
 
-fn counts(one: &Stopped) -> [u64; 7] {
+fn counts(one: &Stopped) -> Counts {
     [
         one.lost,
         one.dropped_by_rule,

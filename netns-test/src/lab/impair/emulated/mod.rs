@@ -144,6 +144,11 @@ impl EmulatedLink {
         Seen { stats: &way.stats, trace: &way.trace, is_held: way.is_held() }
     }
 
+    /// Returns the state of a direction if it may have changed since the last call.
+    pub(crate) fn take_changed(&mut self, direction: Direction) -> Option<Seen<'_>> {
+        self.ways[direction.index()].take_changed().then(|| self.seen(direction))
+    }
+
     /// Returns the packets that the loss has taken.
     pub(crate) fn losses(&self) -> &Losses {
         &self.shared.losses

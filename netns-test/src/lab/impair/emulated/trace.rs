@@ -24,6 +24,8 @@ pub(crate) struct Trace {
     pub(crate) flows: Vec<Stopped>,
     /// Earlier flows of which packets were stopped, which are no longer listed.
     pub(crate) others: u64,
+    /// Number of changes of `last`, `flows` and `others`: who has seen them need not look again.
+    pub(crate) changes: u64,
     /// Flows whose SYN, or its answer, has passed; `None` in place of those no longer listed.
     begun: VecDeque<Option<Flow>>,
 }
@@ -69,6 +71,7 @@ impl Trace {
         (self.passed, self.in_a_row) = (self.passed + 1, 0);
         if let Some(stopped) = self.flows.iter_mut().find(|one| one.flow == flow) {
             (stopped.passed, stopped.in_a_row) = (stopped.passed + 1, 0);
+            self.changes += 1;
         }
         if is_first(frame) && !self.begun.contains(&Some(flow)) {
             if self.begun.len() == BEGUN {
@@ -84,6 +87,7 @@ impl Trace {
     pub(super) fn stop(&mut self, frame: &Frame<'_>, by: By, packets: u64) {
         let Some(flow) = flow(frame) else { return };
         (self.in_a_row, self.last) = (self.in_a_row + 1, Some(flow));
+        self.changes += 1;
         let stopped = self.stopped(flow, frame);
         stopped.in_a_row += 1;
         *stopped.count(by) += packets;
@@ -94,6 +98,7 @@ impl Trace {
         let flow = flow(frame);
         if let Some(stopped) = self.flows.iter_mut().find(|one| Some(one.flow) == flow) {
             stopped.held = stopped.held.saturating_sub(packets);
+            self.changes += 1;
         }
     }
 

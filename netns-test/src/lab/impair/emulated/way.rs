@@ -32,6 +32,8 @@ pub(super) struct Way {
     pub(super) stats: DirectionStats,
     held: Held,
     pub(super) trace: Trace,
+    /// Whether what is seen of it may have changed.
+    is_changed: bool,
     fates: Fates,
     queue: Queue,
     delay: DelayLine,
@@ -53,6 +55,7 @@ impl Way {
             stats: DirectionStats::default(),
             held: Held::default(),
             trace: Trace::default(),
+            is_changed: true,
             fates: Fates::new(direction, key, mtu),
             queue: Queue::default(),
             delay: DelayLine::default(),
@@ -68,10 +71,16 @@ impl Way {
 
     /// Holds all frames, or those of a hold.
     pub(super) fn hold(&mut self, hold: Option<Hold>) {
+        self.is_changed = true;
         match hold {
             None => self.held.is_all = true,
             Some(hold) => self.held.holds.push(hold),
         }
+    }
+
+    /// Returns whether what is seen of it may have changed since the last call.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.is_changed)
     }
 
     /// Returns whether frames are to be held.
@@ -110,6 +119,7 @@ impl Way {
         shared: &mut Shared,
         out: &mut Vec<Departure<'static>>,
     ) {
+        self.is_changed = true;
         for item in self.held.let_go(with_rules) {
             let packets = item.amount().packets;
             self.stats.in_transit -= packets;
@@ -125,6 +135,7 @@ impl Way {
         shared: &mut Shared,
         out: &mut Vec<Departure<'a>>,
     ) -> Vec<Injected> {
+        self.is_changed = true;
         let amount = item.amount();
         self.stats.received += amount.packets;
         self.stats.received_bytes += amount.bytes;
@@ -143,6 +154,7 @@ impl Way {
 
     /// Passes on a packet that the link itself has made. It is neither lost nor queued.
     pub(super) fn inject(&mut self, injected: Injected, at: Nanos, out: &mut Vec<Departure<'_>>) {
+        self.is_changed = true;
         self.stats.injected += 1;
         let item = Item::new(injected.bytes.into(), at);
         if self.held.takes(&item) {
@@ -300,6 +312,7 @@ impl Way {
 
     /// Counts a departure that was sent at `at`, or could not be sent.
     pub(super) fn sent(&mut self, departure: &Departure<'_>, at: Nanos, is_delivered: bool) {
+        self.is_changed = true;
         let Amount { packets, bytes } = Amount::of(&departure.bytes, &departure.offload);
         self.stats.in_transit = self.stats.in_transit.saturating_sub(packets);
         if !is_delivered {

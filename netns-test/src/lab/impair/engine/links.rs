@@ -64,21 +64,29 @@ impl Links {
     pub(crate) fn take(&mut self, interface: u32) -> Option<(usize, Direction, &mut EmulatedLink)> {
         let (number, direction) = *self.ports.get(&interface)?;
         self.frames[number] += 1;
-        self.changed.push(number);
+        self.note_changed(number);
         Some((number, direction, &mut self.links[number].link))
     }
 
-    /// Shows the state of each link that may have changed to its observer.
+    /// Shows the directions that may have changed to the observers of their links.
     pub(crate) fn show_changed(&mut self) {
         self.changed.sort_unstable();
         self.changed.dedup();
         for number in self.changed.drain(..) {
-            let LinkPorts { link, observer, .. } = &self.links[number];
-            if let Some(observer) = observer {
-                for direction in Direction::BOTH {
-                    observer.see(direction, link.seen(direction));
+            let LinkPorts { link, observer, .. } = &mut self.links[number];
+            let Some(observer) = observer else { continue };
+            for direction in Direction::BOTH {
+                if let Some(seen) = link.take_changed(direction) {
+                    observer.see(direction, seen);
                 }
             }
+        }
+    }
+
+    fn note_changed(&mut self, number: usize) {
+        // Frames come in runs.
+        if self.changed.last() != Some(&number) {
+            self.changed.push(number);
         }
     }
 
@@ -101,7 +109,7 @@ impl Links {
     }
 
     pub(crate) fn link(&mut self, number: usize) -> &mut EmulatedLink {
-        self.changed.push(number);
+        self.note_changed(number);
         &mut self.links[number].link
     }
 
@@ -113,9 +121,49 @@ impl Links {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+    use crate::lab::impair::frame::samples::Sample;
     use crate::lab::impair::hash::Seed;
+    use crate::lab::impair::offload::Offload;
+    use crate::lab::impair::passage::Arrival;
     use crate::lab::plan::impairment::ImpairmentPlan;
+
+    /// Counts what it sees of each direction.
+    #[derive(Clone, Debug, Default)]
+    struct Watcher(Arc<Mutex<[u32; 2]>>);
+
+    impl Observe for Watcher {
+        fn see(&self, direction: Direction, _: Seen<'_>) {
+            self.0.lock().unwrap()[direction.index()] += 1;
+        }
+    }
+
+    #[test]
+    fn a_direction_is_shown_if_it_has_changed() {
+        let (mut links, watcher) = (Links::default(), Watcher::default());
+        let plans = [ImpairmentPlan::default(), ImpairmentPlan::default()];
+        let link = EmulatedLink::new(Seed(0), "link", plans, 1500);
+        let observer: Option<Box<dyn Observe>> = Some(Box::new(watcher.clone()));
+        links.add(LinkPorts { name: "link".to_owned(), indexes: [1, 2], link, observer });
+        let shown = |links: &mut Links| {
+            links.show_changed();
+            std::mem::take(&mut *watcher.0.lock().unwrap())
+        };
+        links.link(0);
+        assert_eq!(shown(&mut links), [1, 1], "the first time");
+        links.link(0);
+        assert_eq!(shown(&mut links), [0, 0]);
+        let frame = Sample::udp(b"x").build();
+        for index in [2, 2, 1] {
+            let (_, direction, link) = links.take(index).unwrap();
+            let arrival = Arrival { bytes: &frame, offload: Offload::default(), at: 0 };
+            link.pass(direction, arrival, &mut Vec::new());
+            let expected = if index == 1 { [1, 0] } else { [0, 1] };
+            assert_eq!(shown(&mut links), expected);
+        }
+    }
 
     #[test]
     fn an_interface_that_was_made_anew_takes_the_place_of_the_old_one() {

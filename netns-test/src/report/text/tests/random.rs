@@ -212,7 +212,13 @@ impl Source {
             forwards: own.list(2, forward),
             is_symmetric: own.below(2) > 0,
             is_hairpinning: own.below(2) > 0,
-            ipv6: [LabIpv6::Routed, LabIpv6::Masquerade, LabIpv6::Blocked][own.below(3) as usize],
+            ipv6: [LabIpv6::Routed, LabIpv6::Masquerade, LabIpv6::Blocked, LabIpv6::Prefix]
+                [own.below(4) as usize],
+            prefixes: own.list(2, |own| LabPrefix {
+                inside: own.address(),
+                external: own.address(),
+                length: own.below(300) as u8,
+            }),
         };
         let end =
             |own: &mut Self| LabEnd { node: own.below(most + 2) as u32, interface: own.name() };

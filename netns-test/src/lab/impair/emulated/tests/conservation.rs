@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::lab::impair::emulated::tests::frames::{Kind, Sample, arp};
 use crate::lab::impair::emulated::tests::transfer::wires;
 use crate::lab::impair::emulated::tests::{links, thousandths};
-use crate::lab::impair::emulated::{EmulatedLink, Sent};
+use crate::lab::impair::emulated::trace::Trace;
+use crate::lab::impair::emulated::{EmulatedLink, Seen, Sent};
 use crate::lab::impair::frame::ACK;
 use crate::lab::impair::frame::samples::Random;
 use crate::lab::impair::passage::{Departure, Direction, Nanos};
@@ -13,6 +14,7 @@ use crate::lab::impair::rule::action::{Action, ResetTarget, Unreachable};
 use crate::lab::impair::rule::choice::Which;
 use crate::lab::impair::rule::packet::Packet;
 use crate::lab::impair::rule::rules::Rule;
+use crate::lab::impair::stats::DirectionStats;
 use crate::lab::plan::impairment::{
     ImpairmentPlan, LossPlan, LossUnit, QueueLimit, RatePlan, ReorderPlan,
 };
@@ -28,10 +30,12 @@ fn all_packets_are_counted_at_each_moment() {
         let mut link = links([plan(&mut random), plan(&mut random)]);
         let mut waiting = Waiting::new();
         let mut now = 1_000_000;
+        let mut shown = [(); 2].map(|()| Shown::default());
         for round in 0..300 {
             now += random.below(3) as u64 * random.below(1_000_000) as u64;
             step(&mut link, &mut waiting, &mut random, now);
             check(&link);
+            check_shown(&mut link, &mut shown);
             if round % 16 == 0 {
                 check_transit(&link, &waiting);
             }
@@ -118,6 +122,36 @@ fn check(link: &EmulatedLink) {
         let went = stats.sent + stats.undeliverable + dropped + stats.in_transit;
         assert_eq!(came, went, "{stats:?}");
         assert!(stats.latest <= Duration::from_micros(1));
+    }
+}
+
+/// Knowledge of an observer that looks at a direction only if it is said to have changed, and at
+/// its flows only if their changes were counted.
+#[derive(Clone, Debug, Default)]
+struct Shown {
+    stats: DirectionStats,
+    is_held: bool,
+    /// Frames that were passed on, and those that were stopped since.
+    frames: [u64; 2],
+    flows: Trace,
+}
+
+/// Asserts that such an observer knows the state of each direction.
+fn check_shown(link: &mut EmulatedLink, shown: &mut [Shown; 2]) {
+    for (direction, shown) in Direction::BOTH.into_iter().zip(shown) {
+        if let Some(Seen { stats, trace, is_held }) = link.take_changed(direction) {
+            (shown.stats, shown.is_held) = (stats.clone(), is_held);
+            shown.frames = [trace.passed, trace.in_a_row];
+            if trace.changes != shown.flows.changes {
+                shown.flows = trace.clone();
+            }
+        }
+        assert!(link.take_changed(direction).is_none());
+        let Seen { stats, trace, is_held } = link.seen(direction);
+        assert_eq!((&shown.stats, shown.is_held), (stats, is_held));
+        assert_eq!(shown.frames, [trace.passed, trace.in_a_row]);
+        let flows = |trace: &Trace| (trace.last, trace.flows.clone(), trace.others);
+        assert_eq!(flows(&shown.flows), flows(trace));
     }
 }
 

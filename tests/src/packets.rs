@@ -9,7 +9,7 @@ use netns_test::lab::{Filtering, Impairment, LinkId, Mapping, Nat, Node, NodeId}
 use netns_test::{Lab, Topology};
 
 /// Limit for what must happen.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// Interval between two datagrams of which one must arrive.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -23,7 +23,7 @@ const FRESH: Duration = Duration::from_millis(700);
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// Mappings with the filterings that a NAT can have with them.
-pub(crate) const KINDS: [(Mapping, Filtering); 7] = [
+pub const KINDS: [(Mapping, Filtering); 7] = [
     (Mapping::EndpointIndependent, Filtering::EndpointIndependent),
     (Mapping::EndpointIndependent, Filtering::AddressDependent),
     (Mapping::EndpointIndependent, Filtering::AddressAndPortDependent),
@@ -34,32 +34,38 @@ pub(crate) const KINDS: [(Mapping, Filtering); 7] = [
 ];
 
 /// `alice` and `bob` behind `home`, and the servers `a` and `b` outside.
-pub(crate) struct World {
-    pub(crate) lab: Lab,
-    pub(crate) alice: NodeId,
-    pub(crate) bob: NodeId,
-    pub(crate) home: NodeId,
-    pub(crate) wan: LinkId,
-    pub(crate) a: NodeId,
-    pub(crate) b: NodeId,
+#[derive(Debug)]
+pub struct World {
+    /// The running network.
+    pub lab: Lab,
+    /// Inside host.
+    pub alice: NodeId,
+    /// Inside host.
+    pub bob: NodeId,
+    /// Router with the NAT.
+    pub home: NodeId,
+    /// Link of `home` to the outside.
+    pub wan: LinkId,
+    /// Outside server.
+    pub a: NodeId,
+    /// Outside server.
+    pub b: NodeId,
 }
 
 impl World {
     /// Builds it with a NAT on `home`.
-    pub(crate) fn new(nat: Nat) -> Self {
+    #[must_use]
+    pub fn new(nat: Nat) -> Self {
         Self::with(|_, _| nat)
     }
 
     /// Builds it with a NAT that needs ids: of `alice` and of the link to the outside.
-    pub(crate) fn with(nat: impl FnOnce(NodeId, LinkId) -> Nat) -> Self {
+    pub fn with(nat: impl FnOnce(NodeId, LinkId) -> Nat) -> Self {
         Self::over(None, nat)
     }
 
     /// Builds it with a link to the outside that has an impairment.
-    pub(crate) fn over(
-        impairment: Option<Impairment>,
-        nat: impl FnOnce(NodeId, LinkId) -> Nat,
-    ) -> Self {
+    pub fn over(impairment: Option<Impairment>, nat: impl FnOnce(NodeId, LinkId) -> Nat) -> Self {
         let mut net = Topology::new();
         let [alice, bob, a, b] = ["alice", "bob", "a", "b"].map(|name| net.host(name));
         let home = net.router("home");
@@ -81,33 +87,36 @@ impl World {
     }
 
     /// Returns the external address of the router.
-    pub(crate) fn external(&self) -> IpAddr {
+    pub fn external(&self) -> IpAddr {
         self.lab[self.home].address_on(self.wan)
     }
 
     /// Opens a socket at a port of a node; 0 for any.
-    pub(crate) fn udp(&self, node: NodeId, port: u16) -> Udp {
+    pub fn udp(&self, node: NodeId, port: u16) -> Udp {
         Udp::open(&self.lab[node], port)
     }
 }
 
 /// UDP socket on a node.
 #[derive(Debug)]
-pub(crate) struct Udp {
+#[must_use]
+pub struct Udp {
     socket: UdpSocket,
     /// Address of the node in the plan, and the port.
-    pub(crate) at: SocketAddr,
+    pub at: SocketAddr,
 }
 
+#[expect(clippy::must_use_candidate, reason = "many tests only wait for a packet")]
 impl Udp {
-    pub(crate) fn open(node: &Node, port: u16) -> Self {
+    /// Opens a socket at a port of a node; 0 for any.
+    pub fn open(node: &Node, port: u16) -> Self {
         let socket = node.run(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port))).unwrap();
         let at = (node.ipv4(), socket.local_addr().unwrap().port()).into();
         Self { socket, at }
     }
 
     /// Sends one datagram. Returns its number.
-    pub(crate) fn send(&self, to: SocketAddr) -> u64 {
+    pub fn send(&self, to: SocketAddr) -> u64 {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         // An error is as a loss: EPERM from a firewall, ECONNREFUSED for an earlier one.
         drop(self.socket.send_to(&number.to_be_bytes(), to));
@@ -115,7 +124,7 @@ impl Udp {
     }
 
     /// Receives a datagram with at least this number, for at most `most`.
-    pub(crate) fn hear(&self, first: u64, most: Duration) -> Option<SocketAddr> {
+    pub fn hear(&self, first: u64, most: Duration) -> Option<SocketAddr> {
         let end = Instant::now() + most;
         let mut bytes = [0; 8];
         loop {
@@ -131,7 +140,7 @@ impl Udp {
 
     /// Sends until `at` hears it. Returns the source that it sees.
     #[track_caller]
-    pub(crate) fn reaches(&self, to: SocketAddr, at: &Self) -> SocketAddr {
+    pub fn reaches(&self, to: SocketAddr, at: &Self) -> SocketAddr {
         let end = Instant::now() + LIMIT;
         let first = self.send(to);
         loop {
@@ -145,14 +154,14 @@ impl Udp {
 
     /// Sends to a server until it hears it. Returns the source that it sees.
     #[track_caller]
-    pub(crate) fn asks(&self, server: &Self) -> SocketAddr {
+    pub fn asks(&self, server: &Self) -> SocketAddr {
         self.reaches(server.at, server)
     }
 
     /// Sends to a server, and the server back, until both have heard it. Returns the source that
     /// the server sees.
     #[track_caller]
-    pub(crate) fn talks(&self, server: &Self) -> SocketAddr {
+    pub fn talks(&self, server: &Self) -> SocketAddr {
         let end = Instant::now() + LIMIT;
         loop {
             let seen = self.asks(server);
@@ -169,7 +178,7 @@ impl Udp {
 /// Returns the source that `at` sees of what `send` sends, or `None` if it hears nothing. `marker`
 /// is an inside socket with a server on the way of these datagrams.
 #[track_caller]
-pub(crate) fn heard(at: &Udp, marker: (&Udp, &Udp), send: impl Fn()) -> Option<SocketAddr> {
+pub fn heard(at: &Udp, marker: (&Udp, &Udp), send: impl Fn()) -> Option<SocketAddr> {
     let end = Instant::now() + LIMIT;
     let first = NUMBER.load(Ordering::Relaxed);
     let mut pauses = PAUSES.into_iter().peekable();

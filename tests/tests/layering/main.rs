@@ -1,11 +1,8 @@
 //! Holds the sources to what ARCHITECTURE.md says of them: which module imports which, and
 //! where `unsafe`, system calls, programs and environment variables may stand.
 
-#[path = "layering/cycles.rs"]
 mod cycles;
-#[path = "layering/rules.rs"]
 mod rules;
-#[path = "layering/tokens.rs"]
 mod tokens;
 
 use std::collections::BTreeMap;
