@@ -9,7 +9,7 @@ use netns_test::lab::Impairment;
 
 /// The documents. README.md and those in the package are also shown by registries, where a relative
 /// link has no target.
-const DOCUMENTS: [&str; 17] = [
+const DOCUMENTS: [&str; 18] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -17,6 +17,7 @@ const DOCUMENTS: [&str; 17] = [
     "docs/BAD-NETWORKS.md",
     "docs/CI.md",
     "docs/COMPARE.md",
+    "docs/DNS.md",
     "docs/ENVIRONMENTS.md",
     "docs/FAILURES.md",
     "docs/MIGRATION.md",

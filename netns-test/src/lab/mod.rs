@@ -10,6 +10,8 @@
 pub(crate) mod build;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod change;
+#[cfg(all(feature = "dns", target_os = "linux", not(miri)))]
+pub(crate) mod dns;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod fabric;
 #[expect(dead_code, reason = "the engine that uses it follows")]
@@ -29,6 +31,8 @@ pub(crate) mod topology;
 
 pub use crate::addr::cidr::{Cidr, CidrError, Subnet};
 pub use crate::addr::mac::{Mac, MacError};
+#[cfg(all(feature = "dns", target_os = "linux", not(miri)))]
+pub use crate::lab::change::dns::{DnsFaultGuard, LabDns};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::hold::Hold;
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -41,6 +45,8 @@ pub use crate::lab::change::partition::Partition;
 pub use crate::lab::change::rules::{LinkRule, RuleSpec};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::change::schedule::RunningSchedule;
+#[cfg(all(feature = "dns", target_os = "linux", not(miri)))]
+pub use crate::lab::dns::model::{DnsAnswer, DnsQuery};
 pub use crate::lab::impair::rule::action::{Action, ResetTarget, Unreachable};
 pub use crate::lab::impair::rule::choice::Which;
 pub use crate::lab::impair::rule::packet::Packet;
@@ -109,3 +115,5 @@ pub use crate::lab::topology::{
     LinkSpec, MacvlanMode, Mapping, Nat, NodeId, NodeKind, NodeSpec, PortMapping, PortMappingFault,
     PortMappingProtocol, RegionRouters, Regions, Schedule, Step, Topology, Traffic, Transport,
 };
+#[cfg(feature = "dns")]
+pub use crate::lab::topology::{DnsClient, DnsFault, DnsSpec, Record, RecordType};

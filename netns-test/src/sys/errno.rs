@@ -36,6 +36,8 @@ pub(crate) const EPROTONOSUPPORT: i32 = libc::EPROTONOSUPPORT;
 pub(crate) const EOPNOTSUPP: i32 = libc::EOPNOTSUPP;
 #[cfg(any(feature = "lab", feature = "doctor"))]
 pub(crate) const EAFNOSUPPORT: i32 = libc::EAFNOSUPPORT;
+#[cfg(feature = "dns")]
+pub(crate) const EADDRINUSE: i32 = libc::EADDRINUSE;
 #[cfg(feature = "lab")]
 pub(crate) const EADDRNOTAVAIL: i32 = libc::EADDRNOTAVAIL;
 

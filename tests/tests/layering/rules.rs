@@ -4,7 +4,7 @@ use super::tokens::{Token, tokens};
 
 /// Rooms of the library, and the modules that each may import besides itself. Each part of `lab` is
 /// a room. ARCHITECTURE.md has the same table.
-pub(crate) const IMPORTS: [(&str, &[&str]); 33] = [
+pub(crate) const IMPORTS: [(&str, &[&str]); 34] = [
     ("premain", &["harness", "registry", "sys"]),
     ("harness", &HARNESS),
     ("registry", &["isolate", "sys"]),
@@ -17,6 +17,7 @@ pub(crate) const IMPORTS: [(&str, &[&str]); 33] = [
     ("lab::impair", &["addr", "error", "lab::plan", "lab::topology", "sys"]),
     ("lab::nat", &["addr", "error", "lab::plan", "lab::topology", "netlink", "sys"]),
     ("lab::port_mapping", &PORT_MAPPING),
+    ("lab::dns", &["error", "evidence", "lab::plan", "lab::topology", "sys"]),
     ("lab::plan", &["addr", "error", "lab::topology"]),
     ("lab::topology", &["addr", "error"]),
     ("addr", &["error"]),
@@ -64,12 +65,13 @@ const DOCTOR: [&str; 10] = [
 const PORT_MAPPING: [&str; 8] =
     ["addr", "error", "evidence", "lab::nat", "lab::plan", "lab::topology", "netlink", "sys"];
 
-const FABRIC: [&str; 13] = [
+const FABRIC: [&str; 14] = [
     "addr",
     "diagnose",
     "error",
     "evidence",
     "isolation",
+    "lab::dns",
     "lab::impair",
     "lab::nat",
     "lab::plan",
@@ -115,13 +117,14 @@ const RUN: [&str; 17] = [
 ];
 
 /// Imports of `lab::change` and `lab::observe`: all other parts of the lab, but not each other.
-const RUNNING: [&str; 17] = [
+const RUNNING: [&str; 18] = [
     "addr",
     "diagnose",
     "error",
     "evidence",
     "isolation",
     "lab::build",
+    "lab::dns",
     "lab::fabric",
     "lab::impair",
     "lab::nat",

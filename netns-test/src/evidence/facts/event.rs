@@ -55,6 +55,9 @@ words! {
         Route = "route",
         /// NATs or the firewall of a node were set or removed, or a NAT was restarted.
         Rules = "rules",
+        /// A name server has not found a name, or has had a fault. Details: `name`, `answer`,
+        /// `fault`.
+        Dns = "dns",
         /// A program was started. Details: `pid`, `program`.
         Spawn = "spawned",
         /// A program has ended. Details: `pid`, `program`, `status` (`exited with status 3`).

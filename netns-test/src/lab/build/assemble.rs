@@ -65,5 +65,7 @@ pub(crate) fn assemble(
     fabric.hub.as_ref().map_or(Ok(()), |hub| hub.open(0))?;
     fabric.follow_ends()?;
     (0..fabric.nodes.len()).try_for_each(|at| fabric.serve_port_mapping(at, false))?;
+    #[cfg(feature = "dns")]
+    fabric.serve_names()?;
     Ok((fabric, Own { covered, guest }))
 }

@@ -34,7 +34,7 @@ pub(crate) fn make(plan: &Plan, names: &Names, from: usize) -> Result<Vec<Made>>
     let local = nodes.iter().position(|node| node.kind == NodeKind::Local);
     // The caller's own node has the namespaces of the calling thread.
     let mut local = local.map(|at| Ok::<_, Failure>((at, own(&nodes[at])?))).transpose()?;
-    let made = on_thread::fresh(|| create_all(nodes, (names, from)))?;
+    let made = on_thread::fresh(|| create_all(plan, (names, from)))?;
     let all = made.into_iter().zip(nodes).enumerate().map(|(at, (made, node))| {
         made.or_else(|| local.take_if(|local| local.0 == at).map(|local| local.1))
             .ok_or_else(|| Failure::new("make", node.name.clone(), "no thread created it").into())
@@ -49,7 +49,7 @@ pub(crate) fn make(plan: &Plan, names: &Names, from: usize) -> Result<Vec<Made>>
 pub(crate) fn make_one(plan: &Plan, names: &Names, node: usize) -> Result<Made> {
     let made = on_thread::fresh(|| {
         // No other node shares its file.
-        let base = enter_base(names.at(node))?;
+        let base = enter_base(names.at(node), &etc_files::resolver(plan, node))?;
         let made = create(&plan.nodes()[node], &base, names.at(node))?;
         lock(&made.hosts).is_own = true;
         Ok(made)
@@ -61,12 +61,10 @@ pub(crate) fn make_one(plan: &Plan, names: &Names, node: usize) -> Result<Made> 
 
 /// Creates a mount namespace with the files of the lab, then the nodes, which copy it. Returns none
 /// for the caller's own node. The calling thread is new.
-fn create_all(
-    nodes: &[NodePlan],
-    (names, from): (&Names, usize),
-) -> Result<Vec<Option<Made>>, Failure> {
+fn create_all(plan: &Plan, (names, from): (&Names, usize)) -> Result<Vec<Option<Made>>, Failure> {
+    let nodes = &plan.nodes()[from..];
     let Some(first) = (!nodes.is_empty()).then(|| names.at(from)) else { return Ok(Vec::new()) };
-    let base = enter_base(first)?;
+    let base = enter_base(first, &etc_files::resolver(plan, from))?;
     let (next, made) = (AtomicUsize::new(0), nodes.iter().map(|_| Mutex::new(None)));
     let made: Vec<_> = made.collect();
     let work = || -> Result<(), Failure> {
@@ -105,7 +103,7 @@ struct Base {
 }
 
 /// Moves the calling thread to a new mount namespace with the files of the lab.
-fn enter_base(hosts: &Arc<str>) -> Result<Base, Failure> {
+fn enter_base(hosts: &Arc<str>, resolver: &str) -> Result<Base, Failure> {
     const MOUNTS: &str = "the mounts of a lab";
     ns_set::unshare_mounts().map_err(|error| {
         let failure = limited(MOUNTS, &[Namespace::Mount], &error);
@@ -116,7 +114,7 @@ fn enter_base(hosts: &Arc<str>) -> Result<Base, Failure> {
             "a lab is built in the body of a #[netns_test], under `unshare -Urnm`, or by root";
         failure.advise(advice)
     })?;
-    etc_files::put(hosts)?;
+    etc_files::put(hosts, resolver)?;
     let place = Place::own().map_err(|error| diagnose::explain("open", MOUNTS, &error))?;
     Ok(Base { place, hosts: Arc::clone(hosts) })
 }

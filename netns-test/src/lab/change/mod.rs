@@ -3,6 +3,8 @@
 //! with `extend`.
 
 pub(crate) mod addrs;
+#[cfg(feature = "dns")]
+pub(crate) mod dns;
 pub(crate) mod extend;
 pub(crate) mod hold;
 pub(crate) mod impairment;

@@ -102,6 +102,8 @@ impl Fabric {
             tasks.end();
         }
         node.mapper.end();
+        #[cfg(feature = "dns")]
+        fabric.dns.close(at)?;
         // Also programs that have moved to another network.
         programs.end_on(node.name());
         let killed = ns_set::kill_all_in(&[here.place.network()]);
@@ -167,6 +169,8 @@ impl Fabric {
         let awaited: Vec<_> = awaited.into_iter().map(Awaited::if_up).collect();
         ready::wait_on(&here, &awaited)?;
         fabric.serve_port_mapping(at, true)?;
+        #[cfg(feature = "dns")]
+        fabric.serve_names_on(at)?;
         fabric.forget_failures(&links)
     }
 }

@@ -4,6 +4,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::error::Result;
+#[cfg(feature = "dns")]
+use crate::isolation::{IsolationMode, isolation};
+#[cfg(feature = "dns")]
+use crate::lab::dns::serve::servers::Servers;
 use crate::lab::fabric::ends::{End, LinkEnds};
 use crate::lab::fabric::hub::Hub;
 use crate::lab::fabric::node::{LiveNode, Made};
@@ -41,6 +45,8 @@ pub(crate) struct Fabric {
     pub(crate) journal: Arc<Journal>,
     /// The hub of links that can be impaired, if there are any.
     pub(crate) hub: Option<Arc<Hub>>,
+    #[cfg(feature = "dns")]
+    pub(crate) dns: Arc<Servers>,
 }
 
 /// A topology in which NATs and firewalls are as they are now, and its plan.
@@ -72,6 +78,8 @@ impl Fabric {
             plan: Arc::new(plan),
             live: Mutex::new(None),
             indexes,
+            #[cfg(feature = "dns")]
+            dns: Arc::default(),
         }
     }
 
@@ -99,6 +107,8 @@ impl Fabric {
             plan,
             live: Mutex::new(live),
             indexes,
+            #[cfg(feature = "dns")]
+            dns: Arc::clone(&self.dns),
         }
     }
 
@@ -126,6 +136,27 @@ impl Fabric {
         let (node, planned) = (&self.nodes[at], self.now());
         let Ok(here) = node.here() else { return Ok(()) };
         Ok(node.mapper.follow(&planned.nodes()[at], &here.place, forgets)?)
+    }
+
+    /// Makes the name servers know what the present plan says, and answer on all nodes that are on.
+    #[cfg(feature = "dns")]
+    pub(crate) fn serve_names(&self) -> Result<()> {
+        self.dns.follow(&self.now());
+        (0..self.nodes.len()).try_for_each(|at| self.serve_names_on(at))
+    }
+
+    /// Opens the name server of a node that is on.
+    #[cfg(feature = "dns")]
+    pub(crate) fn serve_names_on(&self, at: usize) -> Result<()> {
+        let Ok(here) = self.nodes[at].here() else { return Ok(()) };
+        let planned = self.now();
+        // In the machine's own network there may be another server at that address.
+        let is_machine = self.nodes[at].kind() == NodeKind::Local
+            && isolation().mode() == IsolationMode::Outside;
+        if is_machine && planned.dns.on(at) == planned.dns.everywhere() {
+            return Ok(());
+        }
+        Ok(self.dns.open(&planned, at, &here.place)?)
     }
 
     /// Makes the hub follow the states of the ends of links.

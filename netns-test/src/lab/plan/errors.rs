@@ -99,6 +99,8 @@ pub enum TopologyError {
     BadNat { place: String, why: String },
     /// Firewall that a node cannot have; `why` is the reason with advice.
     BadFirewall { place: String, why: String },
+    /// Name server that a node cannot have; `why` is the reason with advice.
+    BadDns { place: String, why: String },
     /// Same Ethernet address of two interfaces.
     DuplicateMac { mac: String, places: [String; 2] },
 }
@@ -304,7 +306,8 @@ impl TopologyError {
             Self::BadSysctl { node, name, why } => format!("`{node}`: sysctl `{name}`: {why}"),
             Self::BadImpairment { place, why }
             | Self::BadNat { place, why }
-            | Self::BadFirewall { place, why } => format!("{place}: {why}"),
+            | Self::BadFirewall { place, why }
+            | Self::BadDns { place, why } => format!("{place}: {why}"),
             Self::DuplicateMac { mac, places: [a, b] } => {
                 format!("{mac} is the Ethernet address of {a} and of {b}; change one")
             }

@@ -3,6 +3,8 @@
 pub(crate) mod addresses;
 pub(crate) mod checks;
 pub(crate) mod diff;
+#[cfg(feature = "dns")]
+pub(crate) mod dns;
 pub(crate) mod draw;
 pub(crate) mod errors;
 pub(crate) mod hosts_file;
@@ -26,6 +28,8 @@ use std::net::IpAddr;
 use crate::addr::cidr::{Cidr, Subnet};
 
 use crate::addr::mac::Mac;
+#[cfg(feature = "dns")]
+use crate::lab::plan::dns::servers::DnsPlan;
 use crate::lab::plan::hosts_file::texts::HostsFiles;
 use crate::lab::plan::impairment::ImpairmentPlan;
 use crate::lab::plan::nat::exposure::Exposures;
@@ -60,6 +64,9 @@ pub struct Plan {
     pub(crate) realms: [Realms; 2],
     /// Forwarded ports and 1:1 addresses of NATs.
     pub(crate) exposures: Exposures,
+    /// Name servers.
+    #[cfg(feature = "dns")]
+    pub(crate) dns: DnsPlan,
 }
 
 /// One node of a plan.

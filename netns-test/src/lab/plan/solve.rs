@@ -3,6 +3,8 @@
 use crate::lab::plan::addresses;
 use crate::lab::plan::addresses::order;
 use crate::lab::plan::checks;
+#[cfg(feature = "dns")]
+use crate::lab::plan::dns;
 use crate::lab::plan::errors::{TopologyError, TopologyErrors};
 use crate::lab::plan::hosts_file;
 use crate::lab::plan::hosts_file::texts::HostsFiles;
@@ -71,7 +73,19 @@ impl Topology {
         let (ids, realms) = (self.ids.clone(), [0, 1].map(|_| Realms::one(segments.len())));
         let (owners, fibs, exposures) = (Owners::default(), Vec::new(), Exposures::default());
         let hosts = HostsFiles::default();
-        let mut plan = Plan { ids, nodes, links, segments, owners, fibs, hosts, realms, exposures };
+        let mut plan = Plan {
+            ids,
+            #[cfg(feature = "dns")]
+            dns: dns::check::servers(self, &nodes, &mut errors),
+            nodes,
+            links,
+            segments,
+            owners,
+            fibs,
+            hosts,
+            realms,
+            exposures,
+        };
         plan.derive();
         vxlan::connect(self, &mut plan, &mut errors);
         if errors.is_empty() { Ok(plan) } else { Err(TopologyErrors::new(errors)) }
@@ -82,14 +96,27 @@ impl Plan {
     /// Computes what follows from the nodes: interfaces by address, forwarding tables, realms,
     /// names.
     pub(crate) fn derive(&mut self) {
-        let Self { ids: _, nodes, links: _, segments, owners, fibs, hosts, realms, exposures } =
-            self;
+        let Self {
+            ids: _,
+            nodes,
+            links: _,
+            segments,
+            owners,
+            fibs,
+            hosts,
+            realms,
+            exposures,
+            #[cfg(feature = "dns")]
+            dns,
+        } = self;
         *owners = owned(nodes);
         *fibs = nodes.iter().map(fib).collect();
         *realms = [true, false].map(|is_ipv4| borders::realms(nodes, segments, is_ipv4));
         let view = View { nodes, realms };
         *exposures = view.exposures();
         *hosts = hosts_file::all(&view, exposures);
+        #[cfg(feature = "dns")]
+        dns.derive(&view, exposures, fibs);
     }
 }
 

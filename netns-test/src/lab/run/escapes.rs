@@ -27,6 +27,19 @@ pub(crate) fn failures(nodes: &[(&Node, Arc<Namespaces>)]) -> Vec<String> {
     own.filter_map(sentence).collect()
 }
 
+/// Returns a sentence for each name that a node has asked for and that no zone of the lab has, if
+/// that fails the test.
+#[cfg(feature = "dns")]
+pub(crate) fn names(asked: &[(String, String)]) -> Vec<String> {
+    if env::escape() != Escape::Fail {
+        return Vec::new();
+    }
+    let sentence = |(node, name): &(String, String)| {
+        format!("node {node}: it asked for {name}, which no zone has (NETNS_TEST_ESCAPE=fail)")
+    };
+    asked.iter().map(sentence).collect()
+}
+
 /// Counts in the network of the calling thread.
 fn count() -> u64 {
     let text = |name| fs::read_to_string(format!("/proc/thread-self/net/{name}"));

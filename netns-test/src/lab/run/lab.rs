@@ -324,6 +324,8 @@ impl Drop for Lab {
             tasks.end();
         }
         self.nodes().for_each(|node| node.live().mapper.end());
+        #[cfg(feature = "dns")]
+        self.fabric.dns.end();
         if self.nodes().any(|node| node.kind() == NodeKind::Local) {
             // The caller's own network outlives the lab.
             drop(self.fabric.heal(None));
@@ -343,6 +345,8 @@ impl Drop for Lab {
         let of_hub = self.fabric.hub.as_ref().map(|hub| hub.stop()).unwrap_or_default();
         let left = killed.err().map(|failure| format!("end of the lab: {failure}"));
         let escapes = escapes::failures(&here);
+        #[cfg(feature = "dns")]
+        let escapes = [escapes, escapes::names(&self.fabric.dns.state().outside())].concat();
         let kept = self.own.guest.as_mut().map(Guest::take_back);
         let of_mappers = self.nodes().flat_map(|node| {
             let faults = node.live().mapper.take_faults().into_iter();
@@ -353,6 +357,8 @@ impl Drop for Lab {
         let panics = self.panics.take();
         let failures = panics.into_iter().chain(left.clone()).chain(escapes);
         let failures = failures.chain(of_hub.iter().cloned());
+        #[cfg(feature = "dns")]
+        let failures = failures.chain(self.fabric.dns.take_failures());
         let failures: Vec<String> = failures.collect();
         if is_in_closure {
             // No thread would see a panic here, and a test must not pass after it.

@@ -1,6 +1,8 @@
 //! Description of a network: a value without I/O. [`Topology`] collects declarations; nothing is
 //! checked before `Topology::plan`.
 
+#[cfg(feature = "dns")]
+pub(crate) mod dns;
 pub(crate) mod id;
 pub(crate) mod impairment;
 pub(crate) mod input;
@@ -16,6 +18,12 @@ pub(crate) mod step;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+#[cfg(feature = "dns")]
+pub use crate::lab::topology::dns::DnsSpec;
+#[cfg(feature = "dns")]
+pub use crate::lab::topology::dns::fault::DnsFault;
+#[cfg(feature = "dns")]
+pub use crate::lab::topology::dns::record::{DnsClient, Record, RecordType};
 pub use crate::lab::topology::id::{LinkId, NodeId};
 pub use crate::lab::topology::impairment::Impairment;
 pub use crate::lab::topology::link::LinkSpec;
@@ -34,6 +42,8 @@ pub use crate::lab::topology::schedule::Schedule;
 pub use crate::lab::topology::step::{Cut, Step};
 
 use crate::addr::cidr::Subnet;
+#[cfg(feature = "dns")]
+use crate::lab::topology::dns::declared::DeclaredDns;
 use crate::lab::topology::id::Ids;
 use crate::lab::topology::impairment::model::LinkImpairments;
 use crate::lab::topology::input::SubnetArg;
@@ -93,6 +103,8 @@ pub struct Topology {
     pub(crate) nats: Vec<DeclaredNat>,
     pub(crate) forwards: Vec<DeclaredForward>,
     pub(crate) firewalls: Vec<DeclaredFirewall>,
+    #[cfg(feature = "dns")]
+    pub(crate) dns: Vec<DeclaredDns>,
 }
 
 impl Topology {
@@ -111,6 +123,8 @@ impl Topology {
             nats: Vec::new(),
             forwards: Vec::new(),
             firewalls: Vec::new(),
+            #[cfg(feature = "dns")]
+            dns: Vec::new(),
         }
     }
 

@@ -96,7 +96,8 @@ fn of_event(event: &Event, is_cited: bool) -> Row {
         | EventKind::Link
         | EventKind::Partition
         | EventKind::Power
-        | EventKind::Rules => true,
+        | EventKind::Rules
+        | EventKind::Dns => true,
         EventKind::Exit => event.detail("status").is_some_and(|status| !status.ends_with(" 0")),
         _ => false,
     };

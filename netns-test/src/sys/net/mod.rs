@@ -5,6 +5,8 @@ pub(crate) mod devconf;
 pub(crate) mod ethtool;
 pub(crate) mod failures;
 pub(crate) mod ifreq;
+#[cfg(feature = "dns")]
+pub(crate) mod listen;
 pub(crate) mod netlink;
 #[cfg(feature = "lab")]
 pub(crate) mod on_interface;

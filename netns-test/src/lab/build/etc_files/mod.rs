@@ -13,19 +13,21 @@ use std::path::Path;
 
 use crate::diagnose;
 use crate::error::Failure;
+use crate::lab::plan::Plan;
 use crate::sys::mount::mount_api;
 use crate::sys::process::Namespace;
 use crate::sys::{fds, mount};
 
 /// Content of `/etc/resolv.conf`. Without a name server the C library asks 127.0.0.1, where a
 /// program of the node may listen.
+#[cfg(not(feature = "dns"))]
 const RESOLVER: &str = "# This network has no name server.\n";
 
 /// Path of the names of nodes.
 pub(crate) const HOSTS: &str = "/etc/hosts";
 
 /// Mounts the files in the mount namespace of the calling thread.
-pub(crate) fn put(hosts: &str) -> Result<(), Failure> {
+pub(crate) fn put(hosts: &str, resolver: &str) -> Result<(), Failure> {
     let failed =
         |step| move |error: io::Error| diagnose::explain(step, "the files of a lab", &error);
     mount::make_all_private()
@@ -34,7 +36,7 @@ pub(crate) fn put(hosts: &str) -> Result<(), Failure> {
     let store = store()?;
     let files = [
         (c"hosts", c"etc/hosts", Some(hosts.to_owned())),
-        (c"resolv.conf", c"etc/resolv.conf", Some(RESOLVER.to_owned())),
+        (c"resolv.conf", c"etc/resolv.conf", Some(resolver.to_owned())),
         (c"nsswitch.conf", c"etc/nsswitch.conf", switch()),
     ];
     for (name, _, content) in &files {
@@ -52,6 +54,17 @@ pub(crate) fn put(hosts: &str) -> Result<(), Failure> {
         }
         Ok(())
     })
+}
+
+/// Returns the content of `/etc/resolv.conf` of a node.
+#[cfg(feature = "dns")]
+pub(crate) fn resolver(plan: &Plan, node: usize) -> String {
+    plan.resolver_of(node)
+}
+
+#[cfg(not(feature = "dns"))]
+pub(crate) fn resolver(_: &Plan, _: usize) -> String {
+    RESOLVER.to_owned()
 }
 
 /// Creates the file system of the files, detached.

@@ -1,4 +1,4 @@
-//! Port mapping after an extension.
+//! Port mapping and names after an extension.
 
 use crate::error::Result;
 use crate::lab::build::nat;
@@ -12,8 +12,12 @@ pub(super) fn translating_anew(was: Current<'_>, will: Current<'_>) -> Vec<bool>
     both.map(|(was, will)| nat::translates_anew([was, will])).collect()
 }
 
-/// Serves port mapping on all nodes as the plan says now. Leases of those that translate anew end.
+/// Serves port mapping and names on all nodes as the plan says now. Leases of those that translate
+/// anew end.
 pub(super) fn serve(fabric: &Fabric, anew: &[bool]) -> Result<()> {
     let mut nodes = 0..fabric.nodes.len();
-    nodes.try_for_each(|at| fabric.serve_port_mapping(at, anew.get(at) == Some(&true)))
+    nodes.try_for_each(|at| fabric.serve_port_mapping(at, anew.get(at) == Some(&true)))?;
+    #[cfg(feature = "dns")]
+    fabric.serve_names()?;
+    Ok(())
 }

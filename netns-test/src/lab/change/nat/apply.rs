@@ -58,6 +58,8 @@ impl Node {
         }
         let held = fabric.partitions.arrived(&fabric.nodes, &expected);
         done.and(held)?;
+        #[cfg(feature = "dns")]
+        fabric.dns.follow(&plan);
         described::describe_ends(fabric, &links);
         log::note(|| Event::of(EventKind::Rules, self.name(), what));
         Ok(())

@@ -6,6 +6,8 @@
 use crate::addr::sysctl::Sysctl;
 use crate::error::Failure;
 use crate::lab::plan::diff::changed;
+#[cfg(feature = "dns")]
+use crate::lab::plan::diff::dns;
 use crate::lab::topology::Topology;
 use crate::lab::topology::model::{
     AddressOn, ExtraInterface, ExtraKind, Link, LinkEnd, Node, StaticRoute,
@@ -33,6 +35,8 @@ pub(crate) fn check(old: &Topology, new: &Topology) -> Result<(), Failure> {
         nats: _,
         forwards: _,
         firewalls: _,
+        #[cfg(feature = "dns")]
+            dns: servers,
     } = old;
     let failed = |why| Err(Failure::new("extend", "the lab", why));
     if !ids.have_origin_of(&new.ids) {
@@ -55,6 +59,8 @@ pub(crate) fn check(old: &Topology, new: &Topology) -> Result<(), Failure> {
         }
     }
     check_rules(old, new)?;
+    #[cfg(feature = "dns")]
+    dns::check(servers, new)?;
     if !ids.are_in(&new.ids) {
         let why = "a clone of its topology has declared equal nodes or links anew, with other ids; \
                    extend the topology that the lab was built from";

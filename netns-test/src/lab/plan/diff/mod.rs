@@ -6,6 +6,8 @@
 //! here.
 
 pub(crate) mod declared;
+#[cfg(feature = "dns")]
+pub(crate) mod dns;
 
 use std::net::IpAddr;
 

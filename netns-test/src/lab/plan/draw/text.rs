@@ -45,6 +45,8 @@ impl fmt::Display for Topology {
             let name = node.map_or("?", |node| self.nodes[node].name.as_str());
             rows.push(vec![what.to_owned(), format!("{name}{on}"), text]);
         }
+        #[cfg(feature = "dns")]
+        rows.extend(self.dns_rows());
         f.write_str(&table(rows, ""))
     }
 }

@@ -15,11 +15,17 @@ impl Plan {
     /// addresses at which the node reaches them. Names of nodes behind a NAT have the external
     /// address of a port that is forwarded to them, if there is one.
     ///
+    /// A node that uses a name server of the lab has the lines of `localhost` and its own only.
+    ///
     /// A node without an address gets a line `127.0.1.1` with its own name, as on Debian, so that
     /// it can resolve its hostname.
     #[must_use]
     pub fn hosts_file(&self, node: NodeId) -> Cow<'_, str> {
         let position = self.position(node);
+        #[cfg(feature = "dns")]
+        if let Some(text) = position.and_then(|position| self.dns.derived.hosts_of(position)) {
+            return Cow::Borrowed(text);
+        }
         match position.map(|position| (position, &self.nodes[position])) {
             Some((position, node)) if node.addresses.is_empty() => {
                 let text = self.hosts.at(position);
@@ -31,6 +37,10 @@ impl Plan {
 
     /// Returns the contents of `/etc/hosts` on the node at an index, if it has addresses.
     pub(crate) fn hosts_text_of(&self, node: usize) -> &str {
+        #[cfg(feature = "dns")]
+        if let Some(text) = self.dns.derived.hosts_of(node) {
+            return text;
+        }
         self.hosts.at(node)
     }
 }
@@ -40,14 +50,7 @@ pub(crate) fn all(view: &View<'_>, exposures: &Exposures) -> HostsFiles {
     if view.realms.iter().all(|realms| realms.count() == 1) {
         return HostsFiles::same(&view.nodes.iter().map(name).collect::<Vec<_>>());
     }
-    let mut viewers = vec![Viewer::outermost()];
-    let mut of = Vec::new();
-    for node in 0..view.nodes.len() {
-        let viewer = view.viewer(node);
-        let known = viewers.iter().position(|other| *other == viewer);
-        of.push(known.unwrap_or(viewers.len()));
-        viewers.extend(known.is_none().then_some(viewer));
-    }
+    let (viewers, of) = view.viewers();
     let seen = |viewer: &Viewer| -> Vec<Name<'_>> {
         let all = view.nodes.iter().enumerate();
         let named = all.map(|(node, of_plan)| {

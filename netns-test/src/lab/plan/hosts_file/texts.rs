@@ -52,6 +52,15 @@ fn text(names: &[Name<'_>]) -> String {
     text
 }
 
+/// Returns the text of a node that has all other names from a name server.
+#[cfg(feature = "dns")]
+pub(crate) fn own(name: &str, addresses: &[IpAddr]) -> String {
+    match addresses.is_empty() {
+        true => text(&[]) + &format!("127.0.1.1\t{name}\n"),
+        false => text(&[(name, Cow::Borrowed(addresses))]),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::lab::topology::names::hostname;

@@ -59,6 +59,20 @@ impl View<'_> {
         Viewer { realms }
     }
 
+    /// Returns who sees the same addresses, with the position in that list of each node. The first
+    /// one is outside of all NATs.
+    pub(crate) fn viewers(&self) -> (Vec<Viewer>, Vec<usize>) {
+        let mut viewers = vec![Viewer::outermost()];
+        let mut of = Vec::new();
+        for node in 0..self.nodes.len() {
+            let viewer = self.viewer(node);
+            let known = viewers.iter().position(|other| *other == viewer);
+            of.push(known.unwrap_or(viewers.len()));
+            viewers.extend(known.is_none().then_some(viewer));
+        }
+        (viewers, of)
+    }
+
     /// Returns the addresses to which the viewer sends for a node: those that it sees, and else
     /// those at which a NAT has a port or an address for the node.
     pub(crate) fn destinations(
@@ -271,7 +285,7 @@ impl NatPlan {
     }
 
     /// Returns whether the outside interface has an address for a 1:1 node only.
-    fn is_extra(&self, address: IpAddr) -> bool {
+    pub(crate) fn is_extra(&self, address: IpAddr) -> bool {
         self.one_to_one.iter().any(|(external, _)| IpAddr::V4(*external) == address)
     }
 }

@@ -1,0 +1,121 @@
+//! The name servers of a lab from outside their thread: start, notice of changes, end.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+
+use crate::error::Failure;
+use crate::lab::dns::serve::server::Server;
+use crate::lab::dns::serve::shared::{Ending, Shared};
+use crate::lab::dns::serve::socket::Bound;
+use crate::lab::dns::state::State;
+use crate::lab::plan::Plan;
+use crate::lab::plan::dns::record::Data;
+use crate::sys::errno;
+use crate::sys::lock::lock;
+use crate::sys::ns::ns_set::Place;
+use crate::sys::process;
+use crate::sys::process::signals;
+
+/// Name of the thread.
+const NAME: &str = "netns-dns";
+
+/// Name servers, whose thread may not run.
+#[derive(Debug, Default)]
+pub(crate) struct Servers {
+    state: Arc<Mutex<State>>,
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    shared: Arc<Shared>,
+    thread: JoinHandle<()>,
+    /// Process that has the thread.
+    owner: process::Pid,
+}
+
+impl Servers {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Makes the servers know what the plan says.
+    pub(crate) fn follow(&self, plan: &Plan) {
+        if plan.dns.servers.is_empty() {
+            return;
+        }
+        let nodes = plan.nodes().iter().map(|node| node.name.clone()).collect();
+        self.state().follow(&plan.dns, nodes);
+    }
+
+    /// Opens the sockets of the server of a node, if it has none yet. Returns when it answers.
+    pub(crate) fn open(&self, plan: &Plan, node: usize, place: &Place) -> Result<(), Failure> {
+        let Some(server) = plan.dns.on(node) else { return Ok(()) };
+        let mut running = lock(&self.running);
+        if running.is_none() {
+            *running = Some(start(Arc::clone(&self.state))?);
+        }
+        let Some(Running { shared, owner, .. }) = running.as_ref() else { return Ok(()) };
+        if *owner != process::id() || shared.has(node) {
+            return Ok(());
+        }
+        let is_everywhere = plan.dns.servers[server].node.is_none();
+        let of_plan = &plan.dns.servers[server];
+        let asks = of_plan.records.iter().any(|one| matches!(one.data, Data::Ns(_)));
+        let name = plan.nodes()[node].name.as_str();
+        shared.add(Bound::open((server, node), (is_everywhere, asks), (name, place))?)
+    }
+
+    /// Closes the sockets on a node.
+    pub(crate) fn close(&self, node: usize) -> Result<(), Failure> {
+        let running = lock(&self.running);
+        let running = running.as_ref().filter(|one| one.owner == process::id());
+        running.map_or(Ok(()), |running| running.shared.remove(node))
+    }
+
+    /// Ends the thread.
+    pub(crate) fn end(&self) {
+        let Some(Running { shared, thread, owner }) = lock(&self.running).take() else { return };
+        if owner != process::id() {
+            // A forked child does not have the thread, and must not touch its handle.
+            return std::mem::forget((shared, thread));
+        }
+        // An eventfd that exists can always be written; without that the thread would not end.
+        if shared.end().is_err() {
+            return;
+        }
+        if let Err(panic) = thread.join() {
+            let text = panic.downcast_ref::<&'static str>().copied().map(str::to_owned);
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            self.state().failures.push(format!("the name servers have panicked: {text}"));
+        }
+    }
+
+    /// Takes what has gone wrong.
+    pub(crate) fn take_failures(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().failures)
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn start(state: Arc<Mutex<State>>) -> Result<Running, Failure> {
+    let refused =
+        |error: std::io::Error| errno::failure("start", "the name servers of a lab", &error);
+    let shared = Arc::new(Shared::new(state).map_err(refused)?);
+    let own = Arc::clone(&shared);
+    // A signal to the process is for the threads of the test.
+    let mask = signals::block_all().map_err(refused)?;
+    let started = thread::Builder::new().name(NAME.to_owned()).spawn(move || {
+        let _ending = Ending(Arc::clone(&own));
+        Server::new(own).run();
+    });
+    let restored = signals::set_mask(mask);
+    let thread = started.map_err(refused)?;
+    restored.map_err(refused)?;
+    Ok(Running { shared, thread, owner: process::id() })
+}
