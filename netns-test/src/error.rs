@@ -1,6 +1,7 @@
 //! The error type of this crate: step, object, the kernel's reason, and, if known, the cause and a
 //! fix.
 
+use std::any::Any;
 use std::fmt;
 use std::panic::Location;
 
@@ -293,6 +294,12 @@ impl fmt::Display for Diagnosis {
         }
         Ok(())
     }
+}
+
+/// Returns the message of a panic, if it is a text.
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> Option<&str> {
+    let text = payload.downcast_ref::<&'static str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::io;
 use std::panic;
 use std::thread;
 
+use crate::error::panic_text;
 use crate::evidence::log;
 
 /// Calls `action` with the message of each panic of the calling thread until `is_over`, instead of
@@ -45,9 +46,7 @@ pub(crate) fn watch() {
 
 /// Returns the text of a panic.
 pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
-    text.unwrap_or("a panic with a value that is no text").to_owned()
+    panic_text(payload).unwrap_or("a panic with a value that is no text").to_owned()
 }
 
 /// Converts the message of a panic into an error: the kernel's, if the message has its number as

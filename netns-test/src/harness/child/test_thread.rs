@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::diagnose;
-use crate::error::Failure;
+use crate::error::{Failure, panic_text};
 #[cfg(feature = "lab")]
 use crate::evidence::body;
 use crate::evidence::log;
@@ -189,9 +189,7 @@ fn record_panic(value: Box<dyn Any + Send>, record: &BodyRecord) -> End {
         }
         Err(value) => value,
     };
-    let text = value.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| value.downcast_ref::<&'static str>().copied());
-    let Some(message) = text else {
+    let Some(message) = panic_text(&*value) else {
         record.write(&Record::PanickedWithValue);
         // Its destructor might panic in turn.
         forget(value);

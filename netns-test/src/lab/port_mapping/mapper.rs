@@ -2,10 +2,10 @@
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crate::error::Failure;
+use crate::error::{Failure, panic_text};
 use crate::lab::nat;
 use crate::lab::nat::model::NatMapping;
 use crate::lab::plan::NodePlan;
@@ -92,8 +92,7 @@ impl Mapper {
         let ended = thread.join();
         let mut state = lock(&kept.state);
         if let Err(panic) = ended {
-            let text = panic.downcast_ref::<&'static str>().copied().map(str::to_owned);
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            let text = panic_text(&*panic).unwrap_or_default();
             state.faults.push(format!("the server of port mapping has panicked: {text}"));
         }
         state.leases = Leases::default();
@@ -139,9 +138,7 @@ fn start(state: Arc<Mutex<State>>, node: &NodePlan, place: &Place) -> Result<Run
     let refused = |error: std::io::Error| errno::failure("start", object.as_str(), &error);
     let shared = Arc::new(Shared::new(state).map_err(refused)?);
     let (place, own) = (place.try_clone().map_err(refused)?, Arc::clone(&shared));
-    // A signal to the process is for the threads of the test.
-    let mask = signals::block_all().map_err(refused)?;
-    let started = thread::Builder::new().name(NAME.to_owned()).spawn(move || {
+    let thread = signals::spawn_blocking_all(NAME, move || {
         let _ending = Ending(Arc::clone(&own));
         let entered = place.enter();
         let entered = entered.map_err(|error| errno::failure("setns", "to the router", &error));
@@ -149,9 +146,7 @@ fn start(state: Arc<Mutex<State>>, node: &NodePlan, place: &Place) -> Result<Run
             Ok(server) => server.run(),
             Err(failure) => own.done(FIRST, Err(failure)),
         }
-    });
-    let restored = signals::set_mask(mask);
-    let thread = started.map_err(refused)?;
-    restored.map_err(refused)?;
+    })
+    .map_err(refused)?;
     Ok(Running { shared, thread, owner: process::id() })
 }

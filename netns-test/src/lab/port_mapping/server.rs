@@ -19,12 +19,10 @@ use crate::lab::topology::PortMappingProtocol::{NatPmp, Pcp, Upnp};
 use crate::netlink::Netlink;
 use crate::netlink::events::Events;
 use crate::netlink::nft::Nft;
-use crate::sys::fds::{self, Until};
+use crate::sys::fds::Until;
+use crate::sys::fds::named::{PAUSE, wait_named};
 use crate::sys::lock::lock;
 use crate::sys::net::on_interface;
-
-/// Pause after an error of a socket, which may last: a full table of descriptors.
-const PAUSE: Duration = Duration::from_millis(1);
 
 /// Most connections of clients; the oldest is closed for one more.
 const MOST: usize = 256;
@@ -108,26 +106,18 @@ impl Server {
     }
 
     fn wait(&self) -> Vec<Ready> {
-        let own = [Until::Readable(self.shared.woken()), Until::Readable(self.events.as_fd())];
-        let (mut meant, mut all) = (vec![Ready::Order, Ready::Event], own.to_vec());
+        let mut all = vec![
+            (Ready::Order, Until::Readable(self.shared.woken())),
+            (Ready::Event, Until::Readable(self.events.as_fd())),
+        ];
         for (at, inside) in self.insides.iter().enumerate() {
-            for (socket, fd) in inside.descriptors() {
-                meant.push(Ready::Socket(at, socket));
-                all.push(Until::Readable(fd));
-            }
+            let own = inside.descriptors().into_iter();
+            all.extend(own.map(|(socket, fd)| (Ready::Socket(at, socket), Until::Readable(fd))));
         }
-        for (at, connection) in self.connections.iter().enumerate() {
-            meant.push(Ready::Connection(at));
-            all.push(connection.awaited());
-        }
+        let connections = self.connections.iter().enumerate();
+        all.extend(connections.map(|(at, one)| (Ready::Connection(at), one.awaited())));
         let next = self.announcement.map(|one| one.at.saturating_duration_since(Instant::now()));
-        let Ok(ready) = fds::wait(&all, next) else {
-            thread::sleep(PAUSE);
-            return Vec::new();
-        };
-        let is_ready = |one: &fds::Ready| one.readable || one.writable || one.hung_up;
-        let both = meant.into_iter().zip(&ready).filter(|(_, ready)| is_ready(ready));
-        both.map(|(meant, _)| meant).collect()
+        wait_named(all, next)
     }
 
     /// Carries out orders. Returns whether it is the end.

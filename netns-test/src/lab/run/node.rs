@@ -9,14 +9,13 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use crate::addr::sysctl::Sysctl;
-use crate::error::{Error, Failure, Result, located};
+use crate::error::{Error, Failure, Result, located, panic_text};
 use crate::isolation;
 use crate::lab::fabric::node::{LiveNode, Namespaces};
 use crate::lab::fabric::on_thread;
 use crate::lab::fabric::own_network::sysctl;
 use crate::lab::fabric::state::Fabric;
 use crate::lab::run::blocked;
-use crate::lab::run::panics;
 use crate::lab::run::panics::Panics;
 use crate::lab::run::programs::spawner::Common;
 use crate::lab::topology::NodeKind;
@@ -239,7 +238,7 @@ impl Node {
 
     /// Returns the panic of a thread of this node, with the node's name before the message.
     fn named(&self, panic: Box<dyn Any + Send>) -> Box<dyn Any + Send> {
-        match panics::message(&*panic) {
+        match panic_text(&*panic) {
             Some(text) => Box::new(format!("node {}: {text}", self.name())),
             None => panic,
         }

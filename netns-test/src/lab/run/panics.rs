@@ -5,7 +5,6 @@
 //! meanwhile. So a hook counts panics that are under way, and the end of the lab and of the process
 //! wait for them.
 
-use std::any::Any;
 use std::cell::Cell;
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind};
@@ -16,6 +15,7 @@ use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::error::panic_text;
 use crate::evidence::body;
 use crate::lab::run::early_end;
 use crate::sys::lock::{lock, wait_timeout, wait_while};
@@ -237,7 +237,7 @@ impl Watch {
             Ok(value) => value,
             Err(payload) => {
                 let message =
-                    message(&*payload).map_or_else(String::new, |text| format!(": {text}"));
+                    panic_text(&*payload).map_or_else(String::new, |text| format!(": {text}"));
                 let text = format!("node {}: {} has panicked{message}", self.node, self.what);
                 self.panics.note(text);
                 drop(within);
@@ -245,12 +245,6 @@ impl Watch {
             }
         }
     }
-}
-
-/// Returns the message of a panic, if it is a text.
-pub(crate) fn message(payload: &(dyn Any + Send)) -> Option<&str> {
-    let text = payload.downcast_ref::<&'static str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }
 
 impl<F: Future> Future for Watched<F> {

@@ -4,6 +4,8 @@ pub(crate) mod closing;
 pub(crate) mod entries;
 pub(crate) mod folder;
 pub(crate) mod limited;
+#[cfg(feature = "lab")]
+pub(crate) mod named;
 
 use std::ffi::CString;
 use std::io;

@@ -5,7 +5,7 @@ pub(crate) mod devconf;
 pub(crate) mod ethtool;
 pub(crate) mod failures;
 pub(crate) mod ifreq;
-#[cfg(feature = "dns")]
+#[cfg(feature = "lab")]
 pub(crate) mod listen;
 pub(crate) mod netlink;
 #[cfg(feature = "lab")]

@@ -2,15 +2,14 @@
 //! addresses: what comes in by another one does not reach them.
 
 use std::ffi::OsString;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{
-    self, AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag,
-    SockType, SockaddrIn, sockopt,
-};
+use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, sockopt};
+
+use crate::sys::net::listen;
 
 /// Received datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,18 +39,11 @@ pub(crate) fn tcp(interface: &str, port: u16) -> io::Result<TcpListener> {
 
 /// Receives the next datagram.
 pub(crate) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Arrived> {
-    let mut space = nix::cmsg_space!(libc::in_pktinfo);
-    let mut parts = [IoSliceMut::new(buffer)];
-    let flags = MsgFlags::MSG_DONTWAIT;
-    let message =
-        socket::recvmsg::<SockaddrIn>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
-    let from = message.address.ok_or(Errno::EAFNOSUPPORT)?;
-    let to = message.cmsgs()?.find_map(|one| match one {
-        ControlMessageOwned::Ipv4PacketInfo(info) => Some(info.ipi_spec_dst.s_addr),
-        _ => None,
-    });
-    let to = Ipv4Addr::from(to.ok_or(Errno::ENODATA)?.to_ne_bytes());
-    Ok(Arrived { length: message.bytes, from: SocketAddrV4::new(from.ip(), from.port()), to })
+    let all = listen::receive(socket, buffer)?;
+    let (SocketAddr::V4(from), IpAddr::V4(to)) = (all.from, all.to) else {
+        return Err(Errno::EAFNOSUPPORT.into());
+    };
+    Ok(Arrived { length: all.length, from, to })
 }
 
 /// Sends a datagram from this address of the node.
@@ -61,14 +53,7 @@ pub(crate) fn send(
     from: Ipv4Addr,
     to: SocketAddrV4,
 ) -> io::Result<()> {
-    let address = |ip: Ipv4Addr| libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) };
-    let any = address(Ipv4Addr::UNSPECIFIED);
-    let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: address(from), ipi_addr: any };
-    let control = [ControlMessage::Ipv4PacketInfo(&info)];
-    let (parts, to) = ([IoSlice::new(bytes)], SockaddrIn::from(to));
-    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-    socket::sendmsg(socket.as_raw_fd(), &parts, &control, flags, Some(&to))?;
-    Ok(())
+    listen::send(socket, bytes, from.into(), to.into())
 }
 
 fn open(interface: &str, kind: SockType) -> io::Result<OwnedFd> {

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+#[cfg(feature = "lab")]
+use std::thread::{self, JoinHandle};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
@@ -74,6 +76,19 @@ pub(crate) fn block_all() -> io::Result<Mask> {
     let before = mask()?;
     change(libc::SIG_SETMASK, &SigSet::all())?;
     Ok(before)
+}
+
+/// Starts a thread that blocks all signals: one to the process is for the threads of the test.
+#[cfg(feature = "lab")]
+pub(crate) fn spawn_blocking_all<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    // A new thread has the mask of its creator.
+    let before = block_all()?;
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
+    set_mask(before)?;
+    thread
 }
 
 /// Creates a descriptor to read blocked signals from (signalfd(2)).

@@ -14,11 +14,9 @@ use crate::lab::dns::serve::socket::Bound;
 use crate::lab::dns::serve::upstream::Upstream;
 use crate::lab::dns::state::{Case, Handled, Way};
 use crate::lab::topology::Transport;
-use crate::sys::fds::{self, Until};
+use crate::sys::fds::Until;
+use crate::sys::fds::named::{PAUSE, wait_named};
 use crate::sys::net::listen;
-
-/// Pause after an error of a socket, which may last: a full table of descriptors.
-const PAUSE: Duration = Duration::from_millis(1);
 
 /// Most connections of clients; the oldest is closed for one more.
 const MOST: usize = 1_024;
@@ -77,34 +75,21 @@ impl Server {
     }
 
     fn wait(&self) -> Vec<Ready> {
-        let (mut meant, mut all) = (vec![Ready::Order], vec![Until::Readable(self.shared.woken())]);
+        let mut all = vec![(Ready::Order, Until::Readable(self.shared.woken()))];
         for (at, bound) in self.bounds.iter().enumerate() {
-            for (socket, one) in bound.datagrams.iter().enumerate() {
-                meant.push(Ready::Datagram(at, socket));
-                all.push(Until::Readable(one.as_fd()));
-            }
-            for (listener, one) in bound.listeners.iter().enumerate() {
-                meant.push(Ready::Listener(at, listener));
-                all.push(Until::Readable(one.as_fd()));
-            }
-            for (socket, one) in bound.upstreams.iter().enumerate() {
-                meant.push(Ready::Upstream(at, socket));
-                all.push(Until::Readable(one.as_fd()));
-            }
+            let datagrams = bound.datagrams.iter().map(|one| one.as_fd()).enumerate();
+            let listeners = bound.listeners.iter().map(|one| one.as_fd()).enumerate();
+            let upstreams = bound.upstreams.iter().map(|one| one.as_fd()).enumerate();
+            let named = (datagrams.map(|(socket, fd)| (Ready::Datagram(at, socket), fd)))
+                .chain(listeners.map(|(listener, fd)| (Ready::Listener(at, listener), fd)))
+                .chain(upstreams.map(|(socket, fd)| (Ready::Upstream(at, socket), fd)));
+            all.extend(named.map(|(name, fd)| (name, Until::Readable(fd))));
         }
-        for connection in &self.connections {
-            meant.push(Ready::Connection(connection.number));
-            all.push(connection.until());
-        }
+        let connections = self.connections.iter();
+        all.extend(connections.map(|one| (Ready::Connection(one.number), one.until())));
         let next = self.later.iter().map(|(at, ..)| *at).chain(self.upstream.next()).min();
         let next = next.map(|at| at.saturating_duration_since(Instant::now()));
-        let Ok(ready) = fds::wait(&all, next) else {
-            thread::sleep(PAUSE);
-            return Vec::new();
-        };
-        let is_ready = |one: &fds::Ready| one.readable || one.writable || one.hung_up;
-        let both = meant.into_iter().zip(&ready).filter(|(_, ready)| is_ready(ready));
-        both.map(|(meant, _)| meant).collect()
+        wait_named(all, next)
     }
 
     /// Takes over the sockets that there are. Returns false at the end.
@@ -206,8 +191,8 @@ impl Server {
     /// Takes the answers of other servers.
     fn hear(&mut self, at: usize, socket: usize) {
         let bound = Arc::clone(&self.bounds[at]);
+        let mut buffer = [0; 65_536];
         for _ in 0..TURN {
-            let mut buffer = [0; 65_536];
             // An error is one of an earlier question, which ICMP has brought back.
             let Ok(arrived) = listen::receive(&bound.upstreams[socket], &mut buffer) else {
                 return;

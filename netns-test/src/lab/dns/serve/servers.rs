@@ -1,9 +1,9 @@
 //! The name servers of a lab from outside their thread: start, notice of changes, end.
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
-use crate::error::Failure;
+use crate::error::{Failure, panic_text};
 use crate::lab::dns::serve::server::Server;
 use crate::lab::dns::serve::shared::{Ending, Shared};
 use crate::lab::dns::serve::socket::Bound;
@@ -85,8 +85,7 @@ impl Servers {
             return;
         }
         if let Err(panic) = thread.join() {
-            let text = panic.downcast_ref::<&'static str>().copied().map(str::to_owned);
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            let text = panic_text(&*panic).unwrap_or_default();
             self.state().failures.push(format!("the name servers have panicked: {text}"));
         }
     }
@@ -108,14 +107,10 @@ fn start(state: Arc<Mutex<State>>) -> Result<Running, Failure> {
         |error: std::io::Error| errno::failure("start", "the name servers of a lab", &error);
     let shared = Arc::new(Shared::new(state).map_err(refused)?);
     let own = Arc::clone(&shared);
-    // A signal to the process is for the threads of the test.
-    let mask = signals::block_all().map_err(refused)?;
-    let started = thread::Builder::new().name(NAME.to_owned()).spawn(move || {
+    let thread = signals::spawn_blocking_all(NAME, move || {
         let _ending = Ending(Arc::clone(&own));
         Server::new(own).run();
-    });
-    let restored = signals::set_mask(mask);
-    let thread = started.map_err(refused)?;
-    restored.map_err(refused)?;
+    })
+    .map_err(refused)?;
     Ok(Running { shared, thread, owner: process::id() })
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use crate::diagnose;
 use crate::error::Failure;
@@ -54,12 +54,8 @@ impl Watch {
         let (orders, taken) = mpsc::channel();
         let watcher =
             Watcher { mirror, links, orders: taken, woken, networks: BTreeMap::default() };
-        // A signal to the process is for the threads of the test.
-        let mask = signals::block_all().map_err(failed)?;
-        let thread = thread::Builder::new().name(NAME.into()).spawn(move || watcher.run());
-        let restored = signals::set_mask(mask);
-        let running = Running { orders, wake, thread: thread.map_err(failed)? };
-        restored.map_err(failed)?;
+        let thread = signals::spawn_blocking_all(NAME, move || watcher.run()).map_err(failed)?;
+        let running = Running { orders, wake, thread };
         Ok(Self { running: Mutex::new(Some(running)), owner: process::id() })
     }
 

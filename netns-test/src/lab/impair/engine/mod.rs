@@ -27,13 +27,13 @@ use std::thread::JoinHandle;
 use crate::error::{Failure, Result};
 use crate::lab::impair::emulated::EmulatedLink;
 pub(crate) use crate::lab::impair::engine::links::{LinkPorts, Observe, Slot};
-use crate::lab::impair::engine::shared::Shared;
+use crate::lab::impair::engine::shared::{NAME, Shared};
 use crate::lab::impair::passage::{Departure, Nanos};
 use crate::sys::errno;
 use crate::sys::net::packet::PacketSockets;
 use crate::sys::net::packet::rings::Rings;
 use crate::sys::ns::nsfs;
-use crate::sys::process::credentials;
+use crate::sys::process::{credentials, signals};
 use crate::sys::timer::Timer;
 
 /// Thread and socket that pass the frames of all impaired links of a lab. Drop stops it.
@@ -71,7 +71,8 @@ impl Engine {
             }
             Err(failure) => drop(sender.send(Err(failure))),
         };
-        let thread = thread::spawn(work).map_err(|error| failure("start a thread in", &error))?;
+        let thread = signals::spawn_blocking_all(NAME, work)
+            .map_err(|error| failure("start a thread in", &error))?;
         Ok(Starting { thread, socket })
     }
 
@@ -200,7 +201,8 @@ fn open(hub: OwnedFd, links: usize) -> Result<(Shared, Rings, Timer), Failure> {
             }
         })
     };
-    let helper = thread::spawn(open).map_err(|error| failure("start a thread in", &error))?;
+    let helper = signals::spawn_blocking_all(NAME, open)
+        .map_err(|error| failure("start a thread in", &error))?;
     let opened = helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     let (sockets, rings) = opened?;
     let timer = Timer::new().map_err(|error| failure("make a timer for", &error))?;

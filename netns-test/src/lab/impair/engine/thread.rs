@@ -4,28 +4,17 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::lab::impair::engine::shared::{NAME, Shared};
+use crate::error::panic_text;
+use crate::lab::impair::engine::shared::Shared;
 use crate::lab::impair::engine::turn::{Turn, turn};
 use crate::sys::errno;
 use crate::sys::fds;
 use crate::sys::net::packet::PacketSockets;
 use crate::sys::net::packet::rings::Rings;
-use crate::sys::process::signals;
 use crate::sys::timer::Timer;
-
-/// Starts a thread that blocks all signals.
-pub(crate) fn spawn<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<JoinHandle<T>> {
-    // A new thread has the mask of its creator.
-    let before = signals::block_all()?;
-    let thread = thread::Builder::new().name(NAME.to_owned()).spawn(work);
-    signals::set_mask(before)?;
-    thread
-}
 
 /// Passes frames on until the engine is stopped.
 pub(crate) fn run(shared: &Arc<Shared>, rings: Rings, timer: &Timer) {
@@ -34,7 +23,9 @@ pub(crate) fn run(shared: &Arc<Shared>, rings: Rings, timer: &Timer) {
     let reason = match outcome {
         Ok(Ok(())) => return,
         Ok(Err(error)) => errno::describe(&error),
-        Err(panic) => message_of(&*panic),
+        Err(panic) => {
+            format!("it panicked: {}", panic_text(&*panic).unwrap_or("without a message"))
+        }
     };
     let mut state = shared.lock();
     state.faults.ended.get_or_insert(reason);
@@ -86,10 +77,4 @@ impl Idle {
         }
         sockets.take_error()
     }
-}
-
-fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    format!("it panicked: {}", text.unwrap_or_else(|| "without a message".to_owned()))
 }

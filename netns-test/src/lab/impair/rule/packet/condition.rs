@@ -1,9 +1,9 @@
 //! A condition that is the user's own code. Pure.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
+use crate::error::panic_text;
 use crate::lab::impair::rule::packet::view::PacketView;
 use crate::sys::lock::lock;
 
@@ -21,12 +21,7 @@ impl Condition {
     /// Runs the code. Returns the message of a panic as an error.
     pub(crate) fn check(&self, packet: &PacketView<'_>) -> Result<bool, String> {
         let mut code = lock(&self.0);
-        catch_unwind(AssertUnwindSafe(|| code(packet))).map_err(|panic| message(&*panic))
+        catch_unwind(AssertUnwindSafe(|| code(packet)))
+            .map_err(|panic| panic_text(&*panic).unwrap_or("a panic without a text").to_owned())
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "a panic without a text".to_owned())
 }
