@@ -151,8 +151,8 @@ fn receive<'b>(
 
 /// Copies the bytes of a departure, so that they can outlive the slot of the ring.
 fn owned(departure: Departure<'_>) -> Departure<'static> {
-    let Departure { direction, due, bytes, offload } = departure;
-    Departure { direction, due, bytes: Cow::Owned(bytes.into_owned()), offload }
+    let Departure { direction, due, bytes, offload, of } = departure;
+    Departure { direction, due, bytes: Cow::Owned(bytes.into_owned()), offload, of }
 }
 
 /// Sends departures, and reports the outcome to their links.

@@ -1,0 +1,3 @@
+//! The packets that a link has recorded: files with them.
+
+pub(crate) mod pcap;
