@@ -3,14 +3,14 @@
 
 use std::collections::VecDeque;
 
-/// Most frames of the beginning that an end keeps.
+/// Most frames of the beginning that are kept of each way at an end.
 const FIRST: usize = 256;
 
 /// Most bytes of these frames.
-const FIRST_BYTES: usize = 256 << 10;
+const FIRST_BYTES: usize = 128 << 10;
 
-/// Most bytes of the last frames of an end, and of all ends of a lab.
-const LAST_BYTES: usize = 1 << 20;
+/// Most bytes of the last frames of each way at an end, and of all frames of a lab.
+const LAST_BYTES: usize = 512 << 10;
 const LAB_BYTES: usize = 16 << 20;
 
 /// Bytes that each frame counts besides its own.
@@ -24,9 +24,16 @@ pub(crate) struct Recorder {
     next: u64,
 }
 
-/// The record of one end.
+/// The record of one end. Each way has its own memory: a flood does not discard the answers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Record {
+    /// Frames that the node has sent, and those that were delivered to it.
+    ways: [Frames; 2],
+}
+
+/// The frames of one way at an end.
+#[derive(Clone, Debug, Default)]
+struct Frames {
     first: Vec<Recorded>,
     last: VecDeque<Recorded>,
     /// Bytes of the first and of the last frames.
@@ -34,8 +41,8 @@ pub(crate) struct Record {
     /// Limits of these bytes.
     most: [usize; 2],
     /// Frames that were recorded, and those of them that were discarded for later ones.
-    pub(crate) recorded: u64,
-    pub(crate) discarded: u64,
+    recorded: u64,
+    discarded: u64,
 }
 
 /// A frame at an end of a link.
@@ -83,10 +90,11 @@ pub(crate) struct Mark {
 impl Recorder {
     /// Creates the record of one of `links` links, which share the memory of a lab.
     pub(crate) fn new(links: usize) -> Self {
-        let share = LAB_BYTES / (2 * links.max(1));
+        let share = LAB_BYTES / (4 * links.max(1));
         let first = FIRST_BYTES.min(share / 5);
         let most = [first, LAST_BYTES.min(share - first)];
-        let record = Record { most, ..Record::default() };
+        let frames = Frames { most, ..Frames::default() };
+        let record = Record { ways: [frames.clone(), frames] };
         Self { ends: [record.clone(), record], next: 0 }
     }
 
@@ -109,16 +117,7 @@ impl Recorder {
     /// Notes what has become of a part of a frame that the node at `end` has sent. Nothing is noted
     /// of a frame that was discarded.
     pub(crate) fn mark(&mut self, end: usize, of: Part, is_dropped: bool, text: String) {
-        let record = &mut self.ends[end];
-        let by_number = |one: &Recorded| one.number.cmp(&of.number);
-        let found = match record.first.binary_search_by(by_number) {
-            Ok(at) => record.first.get_mut(at),
-            Err(_) => match record.last.binary_search_by(by_number) {
-                Ok(at) => record.last.get_mut(at),
-                Err(_) => None,
-            },
-        };
-        if let Some(frame) = found {
+        if let Some(frame) = self.ends[end].ways[0].find(of.number) {
             frame.marks.push(Mark { part: of.part, is_dropped, text });
         }
     }
@@ -138,15 +137,39 @@ impl Recorder {
         let number = self.next;
         self.next += 1;
         let (bytes, marks) = (Box::from(bytes), Vec::new());
-        self.ends[end].push(Recorded { number, at, way, header, bytes, marks });
+        let frames = &mut self.ends[end].ways[usize::from(way != WayOfFrame::Out)];
+        frames.push(Recorded { number, at, way, header, bytes, marks });
         number
     }
 }
 
 impl Record {
-    /// Returns the frames that are left, in the order in which they were recorded.
+    /// Returns the frames that are left: those that the node has sent, then those that were
+    /// delivered to it, each in the order in which they were recorded.
     pub(crate) fn frames(&self) -> impl Iterator<Item = &Recorded> {
-        self.first.iter().chain(&self.last)
+        self.ways.iter().flat_map(|way| way.first.iter().chain(&way.last))
+    }
+
+    /// Returns the number of frames that were recorded.
+    pub(crate) fn recorded(&self) -> u64 {
+        self.ways.iter().map(|way| way.recorded).sum()
+    }
+
+    /// Returns the number of frames that were discarded for later ones: of those that the node has
+    /// sent, and of those that were delivered to it.
+    pub(crate) fn discarded(&self) -> [u64; 2] {
+        self.ways.each_ref().map(|way| way.discarded)
+    }
+}
+
+impl Frames {
+    fn find(&mut self, number: u64) -> Option<&mut Recorded> {
+        let by_number = |one: &Recorded| one.number.cmp(&number);
+        if let Ok(at) = self.first.binary_search_by(by_number) {
+            return self.first.get_mut(at);
+        }
+        let at = self.last.binary_search_by(by_number).ok()?;
+        self.last.get_mut(at)
     }
 
     fn push(&mut self, frame: Recorded) {
@@ -187,9 +210,10 @@ mod tests {
         assert_eq!(kept[..first], (0..first as u64).collect::<Vec<_>>());
         let last = LAST_BYTES / (1000 + OVERHEAD);
         assert_eq!(kept[first..], (20_000 - last as u64..20_000).collect::<Vec<_>>());
-        assert_eq!((record.recorded, record.discarded), (20_000, 20_000 - kept.len() as u64));
-        assert!(record.bytes.iter().sum::<usize>() <= FIRST_BYTES + LAST_BYTES);
-        assert_eq!(recorder.record(1).recorded, 0);
+        let discarded = [20_000 - kept.len() as u64, 0];
+        assert_eq!((record.recorded(), record.discarded()), (20_000, discarded));
+        assert!(record.ways[0].bytes.iter().sum::<usize>() <= FIRST_BYTES + LAST_BYTES);
+        assert_eq!(recorder.record(1).recorded(), 0);
     }
 
     #[test]
@@ -199,13 +223,16 @@ mod tests {
             recorder.enter(1, at, [0; 10], &[0; 60]);
         }
         let record = recorder.record(1);
-        assert_eq!((record.first.len(), record.last.len(), record.discarded), (FIRST, 10, 0));
+        let sent = &record.ways[0];
+        assert_eq!((sent.first.len(), sent.last.len(), sent.discarded), (FIRST, 10, 0));
     }
 
     #[test]
     fn all_ends_of_a_lab_share_its_memory() {
         for links in [1, 8, 100, 10_000] {
-            let most: usize = Recorder::new(links).ends.iter().flat_map(|one| one.most).sum();
+            let recorder = Recorder::new(links);
+            let ways = recorder.ends.iter().flat_map(|end| &end.ways);
+            let most: usize = ways.flat_map(|way| way.most).sum();
             assert!(most * links <= LAB_BYTES, "{links}");
         }
     }
@@ -232,6 +259,9 @@ mod tests {
         let mut recorder = Recorder::new(10_000);
         recorder.enter(0, 0, [0; 10], &[0; 65_000]);
         let record = recorder.record(0);
-        assert_eq!((record.recorded, record.discarded, record.frames().count()), (1, 1, 0));
+        assert_eq!(
+            (record.recorded(), record.discarded(), record.frames().count()),
+            (1, [1, 0], 0)
+        );
     }
 }

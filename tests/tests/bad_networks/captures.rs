@@ -32,7 +32,7 @@ struct ParsedPacket {
     comments: Vec<String>,
 }
 
-fn captured(impairment: Impairment) -> Pair {
+pub(crate) fn captured(impairment: Impairment) -> Pair {
     let mut net = Topology::new();
     let (client, server) = (net.host("client"), net.host("server"));
     let wan = net.link(client, server).name("wan").impair(impairment).capture().id();
@@ -108,7 +108,7 @@ fn path(name: &str) -> PathBuf {
     PathBuf::from("/run").join(name)
 }
 
-fn exchange(pair: &Pair, payloads: &[&[u8]]) {
+pub(crate) fn exchange(pair: &Pair, payloads: &[&[u8]]) {
     let to = pair.server(true, 5000);
     let server = pair.lab[pair.server].run(|| UdpSocket::bind(to)).unwrap();
     let client = pair.lab[pair.client].run(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
@@ -238,7 +238,7 @@ fn a_flood_takes_bounded_memory_and_what_is_missing_is_counted() {
     let path = path("flood.pcapng");
     pair.lab[pair.wan].save_pcap_at(pair.client, &path).unwrap();
     let length = std::fs::metadata(&path).unwrap().len();
-    assert!((1_000_000..1_500_000).contains(&length), "{length}");
+    assert!((500_000..1_000_000).contains(&length), "{length}");
     let parsed = parse(&path);
     let [seen, missing] = parsed.counts[0];
     assert!(seen >= 4000 && missing > 2000, "{seen} {missing}");

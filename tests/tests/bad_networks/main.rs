@@ -2,6 +2,7 @@
 //! and rates hold.
 
 mod captures;
+mod claims;
 mod delays;
 mod ends;
 mod faults;

@@ -136,8 +136,9 @@ impl<'a> LinkSpec<'a> {
     }
 
     /// Records the frames at both ends of the link, for [`Link::save_pcap`] and the other ways to
-    /// look at them: of each end the first 256 ones, up to 256 KiB, and the last 1 MiB. From 7 such
-    /// links on they share 16 MiB.
+    /// look at them: of those that the node at an end has sent, and of those that were delivered to
+    /// it, the first 256 ones, up to 128 KiB, and the last 512 KiB. From 7 such links on they share
+    /// 16 MiB.
     ///
     /// The link can be [impaired](Self::impairable), too: the thread that passes the frames of such
     /// links on records them. No other program or socket takes part. A link that is not captured

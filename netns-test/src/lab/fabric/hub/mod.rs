@@ -13,6 +13,7 @@ pub(crate) mod watch;
 
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::capture::recorder::Recorder;
 use crate::error::{Failure, Result};
@@ -221,6 +222,17 @@ impl Hub {
             .chain(self.mirror.trouble())
             .chain(panics)
             .collect()
+    }
+
+    /// Returns the number of turns of the engine in which frames were passed on. First waits for
+    /// another number than the known one, if there is one, at most for this time.
+    pub(crate) fn turns(&self, wait: Option<(u64, Duration)>) -> Result<u64> {
+        self.engine()?.turns(wait)
+    }
+
+    /// Returns the faults of the engine so far.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.engine().ok()?.trouble()
     }
 
     /// Returns whether the caller is the thread of the engine: the closure of a rule.

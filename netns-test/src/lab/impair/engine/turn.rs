@@ -89,6 +89,9 @@ pub(crate) fn turn(shared: &Shared, rings: &mut Rings, empty: &mut Nanos) -> Tur
     if is_drained {
         *empty = look;
     }
+    if frames + sent > 0 {
+        shared.note_turn(&mut state);
+    }
     let next = state.schedule.next();
     if state.progress.note(frames, short + long, is_drained) {
         shared.give_way(state);

@@ -98,8 +98,8 @@ impl Link {
                 description: format!("{} end of {label}", node.name),
                 addresses: planned.map(|one| one.addresses.clone()).unwrap_or_default(),
                 mac: planned.and_then(|one| one.mac),
-                received: records[end].recorded,
-                lost: records[end].discarded,
+                received: records[end].recorded(),
+                lost: records[end].discarded().iter().sum(),
             }
         };
         let packets = match only {
