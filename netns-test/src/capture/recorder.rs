@@ -90,12 +90,18 @@ pub(crate) struct Mark {
 impl Recorder {
     /// Creates the record of one of `links` links, which share the memory of a lab.
     pub(crate) fn new(links: usize) -> Self {
+        let mut recorder = Self { ends: Default::default(), next: 0 };
+        recorder.share_with(links);
+        recorder
+    }
+
+    /// Limits the record to its part of the memory of a lab with `links` such links. Frames that
+    /// have no room any more are discarded.
+    pub(crate) fn share_with(&mut self, links: usize) {
         let share = LAB_BYTES / (4 * links.max(1));
         let first = FIRST_BYTES.min(share / 5);
         let most = [first, LAST_BYTES.min(share - first)];
-        let frames = Frames { most, ..Frames::default() };
-        let record = Record { ways: [frames.clone(), frames] };
-        Self { ends: [record.clone(), record], next: 0 }
+        self.ends.iter_mut().flat_map(|end| &mut end.ways).for_each(|way| way.limit(most));
     }
 
     /// Records a frame that the node at an end has sent. Returns its first part.
@@ -182,6 +188,22 @@ impl Frames {
         }
         self.bytes[1] += bytes;
         self.last.push_back(frame);
+        self.discard_oldest();
+    }
+
+    /// Sets the limits. Of the first frames, the latest are discarded.
+    fn limit(&mut self, most: [usize; 2]) {
+        self.most = most;
+        while self.bytes[0] > most[0] {
+            let Some(latest) = self.first.pop() else { break };
+            self.bytes[0] -= latest.bytes.len() + OVERHEAD;
+            self.discarded += 1;
+        }
+        self.discard_oldest();
+    }
+
+    /// Discards the oldest of the last frames until they have room.
+    fn discard_oldest(&mut self) {
         while self.bytes[1] > self.most[1] {
             let Some(oldest) = self.last.pop_front() else { return };
             self.bytes[1] -= oldest.bytes.len() + OVERHEAD;
@@ -235,6 +257,26 @@ mod tests {
             let most: usize = ways.flat_map(|way| way.most).sum();
             assert!(most * links <= LAB_BYTES, "{links}");
         }
+    }
+
+    #[test]
+    fn a_record_gives_memory_to_later_links() {
+        let mut recorder = Recorder::new(1);
+        (0..3000).for_each(|at| drop(recorder.enter(0, at, [0; 10], &[0; 1000])));
+        let before = numbers(recorder.record(0));
+        recorder.share_with(100);
+        let way = &recorder.record(0).ways[0];
+        assert!(way.bytes.iter().sum::<usize>() <= LAB_BYTES / 400);
+        let kept = numbers(recorder.record(0));
+        assert!(kept.len() < before.len());
+        assert_eq!((kept[0], kept.last()), (0, Some(&2999)));
+        assert_eq!(way.discarded, 3000 - kept.len() as u64);
+        // A later frame is not one of the first, although there is room.
+        let first = way.first.len();
+        recorder.enter(0, 3000, [0; 10], &[0; 60]);
+        let way = &recorder.record(0).ways[0];
+        assert_eq!(way.first.len(), first);
+        assert_eq!(way.discarded, 3001 - recorder.record(0).frames().count() as u64);
     }
 
     #[test]

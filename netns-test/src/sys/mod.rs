@@ -20,6 +20,8 @@ pub(crate) mod net;
 pub(crate) mod ns;
 pub(crate) mod orphan;
 pub(crate) mod process;
+#[cfg(feature = "lab")]
+pub(crate) mod processors;
 pub(crate) mod seccomp;
 pub(crate) mod shared_log;
 pub(crate) mod text;

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use etherparse::SlicedPacket;
 use netns_test::lab::{Impairment, Packet};
-use netns_test::{NodeId, Topology, netns_test};
+use netns_test::{LinkId, NodeId, Topology, netns_test};
 use pcap_parser::{Block, PcapBlockOwned, PcapNGReader, traits::PcapReaderIterator as _};
 
 use crate::net::Pair;
@@ -256,6 +256,62 @@ fn each_mistake_says_what_to_do() {
     let pair = captured(Impairment::new());
     let error = pair.lab[pair.wan].save_pcap("/nowhere/x.pcapng").unwrap_err().to_string();
     assert!(error.contains("write /nowhere/x.pcapng: ENOENT"), "{error}");
+    // A pipe without a reader would let the write wait for ever.
+    let pipe = path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [&*pipe, Path::new("/run")] {
+        let error = pair.lab[pair.wan].save_pcap(path).unwrap_err().to_string();
+        let expected = format!("write {}: it exists, and is not a regular file", path.display());
+        assert!(error.contains(&expected), "{error}");
+    }
+}
+
+#[netns_test]
+fn a_file_is_replaced_also_behind_a_symbolic_link() {
+    let pair = captured(Impairment::new());
+    let [file, link] = ["old.pcapng", "symbolic.pcapng"].map(path);
+    std::fs::write(&file, vec![0; 100_000]).unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    exchange(&pair, &[b"datagram"]);
+    pair.lab[pair.wan].save_pcap(&link).unwrap();
+    assert!(link.is_symlink());
+    assert_eq!(parse(&file).datagrams(b"datagram").len(), 1);
+}
+
+#[netns_test]
+fn switches_vlans_moves_and_power_keep_the_names_right() {
+    let mut net = Topology::new();
+    let (client, server) = (net.host("client"), net.host("server"));
+    let [near, far] = ["near", "far"].map(|name| net.switch(name));
+    let trunk = net.link(near, far).name("trunk").capture().id();
+    let radio = net.link(client, near).name("radio").capture().id();
+    net.link(far, server);
+    let lab = net.build().unwrap();
+    let to = |node| (*lab.plan().addresses_of(node).iter().find(|one| one.is_ipv4()).unwrap(), 9);
+    let send = |payload: &[u8]| {
+        let receiver = lab[server].run(|| UdpSocket::bind(to(server))).unwrap();
+        receiver.set_read_timeout(Some(crate::net::PATIENCE)).unwrap();
+        let sender = lab[client].run(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
+        sender.send_to(payload, to(server)).unwrap();
+        receiver.recv(&mut [0; 100]).unwrap();
+    };
+    let saved = |link: LinkId| {
+        let path = path("names.pcapng");
+        lab[link].save_pcap(&path).unwrap();
+        parse(&path)
+    };
+    send(b"over the trunk");
+    lab[trunk].packets(Packet::udp().payload_contains(b"over the")).from(near).assert_count(1);
+    lab.move_link(radio, near, far).unwrap();
+    send(b"past the trunk");
+    lab[radio].packets(Packet::udp().payload_contains(b"past the")).to(far).assert_count(1);
+    lab[trunk].packets(Packet::udp().payload_contains(b"past the")).assert_none();
+    let names = saved(radio).interfaces.into_iter().map(|one| one.0).collect::<Vec<_>>();
+    assert!(names[0].starts_with("client:") && names[1].starts_with("far:"), "{names:?}");
+    lab.power_off(client).unwrap();
+    lab[radio].packets(Packet::udp().payload_contains(b"past the")).assert_count(1);
+    assert_eq!(saved(radio).datagrams(b"past the trunk").len(), 1);
+    lab[radio].packets(Packet::tcp()).assert_none();
 }
 
 #[netns_test]

@@ -152,6 +152,31 @@ client:p3 -> server:5000  UDP 5 bytes
 }
 
 #[netns_test]
+fn the_end_of_a_connection_is_traced_and_lost_data_is_there_once() {
+    let pair = captured(Impairment::new());
+    let link = &pair.lab[pair.wan];
+    let _rule = link.on(Packet::tcp().payload_contains(b"hello")).nth(1).drop().unwrap();
+    let listener = pair.listener(pair.server(true, 80));
+    let [mut near, mut far] = pair.connection(&listener);
+    near.write_all(b"hello").unwrap();
+    far.read_exact(&mut [0; 5]).unwrap();
+    drop(near);
+    assert_eq!(far.read(&mut [0]).unwrap(), 0);
+    drop(far);
+    link.packets(Packet::tcp().fin()).from(pair.server).wait_for(1, PATIENCE).unwrap();
+    link.packets(Packet::tcp().payload_contains(b"hello")).dropped().assert_count(1);
+    let expected = "\
+client:p1 -> server:80  SYN
+client:p1 <- server:80  SYN ACK
+client:p1 -> server:80  data 0..5
+client:p1 -> server:80  FIN ACK
+client:p1 <- server:80  FIN ACK
+";
+    // On a busy machine a packet may be repeated before its acknowledgment has come.
+    assert_eq!(link.trace().unwrap().replace(" (x2)", ""), expected);
+}
+
+#[netns_test]
 fn an_icmp_error_is_traced() {
     let pair = captured(Impairment::new());
     exchange(&pair, &[b"x"]);
@@ -161,4 +186,19 @@ fn an_icmp_error_is_traced() {
     let text = pair.lab[pair.wan].trace().unwrap();
     assert!(text.contains("server:9  UDP 0 bytes\n"), "{text}");
     assert!(text.contains("server -> client  ICMP type 3 code 3\n"), "{text}");
+}
+
+#[netns_test]
+fn a_claim_knows_all_that_was_sent_before_it() {
+    let pair = captured(Impairment::new());
+    let link = &pair.lab[pair.wan];
+    // A packet does not wait for ARP from here on.
+    exchange(&pair, &[b"before"]);
+    let to = pair.server(true, 5000);
+    let _server = pair.lab[pair.server].run(|| UdpSocket::bind(to)).unwrap();
+    let client = pair.lab[pair.client].run(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
+    for count in 1..=100 {
+        client.send_to(b"just sent", to).unwrap();
+        link.packets(Packet::udp().payload_contains(b"just sent")).assert_count(count);
+    }
 }

@@ -27,6 +27,7 @@ use crate::lab::fabric::hub::watch::Watch;
 use crate::lab::fabric::node::LiveNode;
 use crate::lab::impair::emulated::EmulatedLink;
 use crate::lab::impair::emulated::held::Hold;
+use crate::lab::impair::engine::canary;
 use crate::lab::impair::engine::{Engine, LinkPorts, Slot};
 use crate::lab::impair::hash::Seed;
 use crate::lab::impair::passage::{Departure, Direction, Nanos};
@@ -76,10 +77,13 @@ impl Hub {
     /// is lost.
     pub(crate) fn connect(&self, plan: &Plan, first: usize) -> Result<()> {
         let engine = self.engine()?;
+        let captured = plan.links().iter().filter(|link| link.is_captured).count();
+        if first > 0 && plan.links()[first..].iter().any(|link| link.is_captured) {
+            self.visit(|link| link.share_record(captured))?;
+        }
         let mut slots = lock(&self.slots);
         // A hub that is made for an extension has no links before.
         slots.resize(first, None);
-        let captured = plan.links().iter().filter(|link| link.is_captured).count();
         for (at, link) in plan.links().iter().enumerate().skip(first) {
             let is_captured = link.is_captured;
             let Some(plans) = &link.impairments else {
@@ -98,6 +102,9 @@ impl Hub {
             slots.push(Some(engine.add(LinkPorts { name, indexes, link, observer })?));
         }
         drop(slots);
+        if captured > 0 {
+            self.network().set_up_loopback()?;
+        }
         Ok(self.network().set_up(plan, first)?)
     }
 
@@ -228,6 +235,12 @@ impl Hub {
     /// another number than the known one, if there is one, at most for this time.
     pub(crate) fn turns(&self, wait: Option<(u64, Duration)>) -> Result<u64> {
         self.engine()?.turns(wait)
+    }
+
+    /// Waits until the engine has received all frames that were sent to its links before the call.
+    /// Only for a hub that has a captured link.
+    pub(crate) fn wait_for_sent(&self) -> Result<()> {
+        self.engine()?.wait_for_sent(canary::LIMIT)
     }
 
     /// Returns the faults of the engine so far.

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use crate::error::Failure;
+use crate::lab::impair::engine::canary::LOOPBACK;
 use crate::lab::plan::Plan;
 use crate::netlink;
 use crate::netlink::link::New;
@@ -61,6 +62,13 @@ impl HubNetwork {
             quiet.into_iter().chain([state(place, true)])
         });
         self.netlink.ask_all(&requests.collect::<Vec<_>>())
+    }
+
+    /// Sets up the loopback device, by which the engine knows what was sent to it. The kernel gives
+    /// it 127.0.0.1; no socket of the hub uses it.
+    pub(crate) fn set_up_loopback(&self) -> Result<(), Failure> {
+        let object = "lo of the hub".to_owned();
+        self.netlink.ask_all(&[netlink::link::set_up(object, LOOPBACK, true, None)])
     }
 
     /// Deletes the links of a plan from the position `first` on, as far as they exist.

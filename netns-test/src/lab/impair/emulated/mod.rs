@@ -66,6 +66,13 @@ impl EmulatedLink {
         self.recorder = Some(recorder);
     }
 
+    /// Shares the memory of the record with those of other links, of this number in all.
+    pub(crate) fn share_record(&mut self, links: usize) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.share_with(links);
+        }
+    }
+
     /// Returns the records of both ends, if frames are recorded.
     pub(crate) fn records(&self) -> Option<[Record; 2]> {
         let recorder = self.recorder.as_ref()?;

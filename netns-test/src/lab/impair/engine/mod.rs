@@ -9,6 +9,7 @@
 //! kernel's rings and the engine's copies are the only places where frames wait. A frame that is
 //! lost there is counted as a fault ([`Engine::trouble`]).
 
+pub(crate) mod canary;
 pub(crate) mod faults;
 pub(crate) mod links;
 pub(crate) mod schedule;
@@ -135,6 +136,12 @@ impl Engine {
     /// than the known one, if there is one, at most for this time.
     pub(crate) fn turns(&self, wait: Option<(u64, std::time::Duration)>) -> Result<u64> {
         self.shared.turns(wait)
+    }
+
+    /// Waits until the engine has received all frames that were sent to its links before the call,
+    /// on the processors that this process may use. The loopback device of the hub must be up.
+    pub(crate) fn wait_for_sent(&self, limit: std::time::Duration) -> Result<()> {
+        canary::wait(&self.shared, limit)
     }
 
     /// Returns whether the caller is the thread of the engine: the closure of a rule.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Failure, Kind, Result};
 use crate::lab::impair::emulated::{EmulatedLink, Sent};
+use crate::lab::impair::engine::canary::Canaries;
 use crate::lab::impair::engine::faults::Faults;
 use crate::lab::impair::engine::links::{Links, Slot};
 use crate::lab::impair::engine::schedule::{Leaving, Schedule};
@@ -48,6 +49,9 @@ pub(crate) struct State {
     pub(crate) progress: Progress,
     /// Turns in which the thread has passed frames on.
     pub(crate) turns: u64,
+    /// Callers that wait for such a turn.
+    watching: usize,
+    pub(crate) canaries: Canaries,
 }
 
 /// Progress of the thread with the frames in the rings.
@@ -112,24 +116,45 @@ impl Shared {
     /// Counts a turn in which frames were passed on.
     pub(crate) fn note_turn(&self, state: &mut State) {
         state.turns += 1;
-        self.turned.notify_all();
+        // A notification is a system call, also if no one waits.
+        if state.watching > 0 {
+            self.turned.notify_all();
+        }
     }
 
     /// Returns the number of turns in which frames were passed on. First waits for another number
     /// than the known one, if there is one, at most for this time.
     pub(crate) fn turns(&self, wait: Option<(u64, Duration)>) -> Result<u64> {
+        let mut turns = 0;
+        let (known, until) = wait.map_or((None, None), |(known, limit)| {
+            (Some(known), Instant::now().checked_add(limit))
+        });
+        self.wait_until(until, |state| {
+            turns = state.turns;
+            known != Some(turns)
+        })?;
+        Ok(turns)
+    }
+
+    /// Waits until `is_so` is true of the state; looks again after each turn in which frames were
+    /// passed on. Returns false at the time `until`. If the thread has ended, it does not wait.
+    pub(crate) fn wait_until(
+        &self,
+        until: Option<Instant>,
+        mut is_so: impl FnMut(&State) -> bool,
+    ) -> Result<bool, Failure> {
         self.check_caller()?;
         let mut state = lock::lock(&self.state);
-        let Some((known, limit)) = wait else { return Ok(state.turns) };
-        let until = Instant::now().checked_add(limit);
-        while state.turns == known && state.faults.ended.is_none() {
+        while !is_so(&state) && state.faults.ended.is_none() {
             let left = until.map_or(LIMIT, |until| until.saturating_duration_since(Instant::now()));
             if left.is_zero() {
-                break;
+                return Ok(false);
             }
+            state.watching += 1;
             state = lock::wait_timeout(&self.turned, state, left);
+            state.watching -= 1;
         }
-        Ok(state.turns)
+        Ok(true)
     }
 
     /// Runs `change` while the thread passes no frames.

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 
 use crate::lab::impair::emulated::Sent;
+use crate::lab::impair::engine::canary::LOOPBACK;
 use crate::lab::impair::engine::faults::Faults;
 use crate::lab::impair::engine::links::Links;
 use crate::lab::impair::engine::schedule::Leaving;
@@ -129,6 +130,9 @@ fn receive<'b>(
     now: Nanos,
     (departures, leaving): (&mut Vec<Departure<'b>>, &mut Vec<Leaving<'b>>),
 ) {
+    if frame.interface == LOOPBACK {
+        return state.canaries.note(frame.bytes);
+    }
     let Some((number, direction, link)) = state.links.take(frame.interface) else { return };
     let offload = Offload::decode(frame.header).filter(|_| !frame.is_cut);
     let Some(offload) = offload else {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use crate::capture::recorder::Record;
 use crate::error::{Failure, Kind, Result, located};
 use crate::lab::impair::frame::Frame;
 use crate::lab::impair::recorded::{self, WirePacket};
@@ -20,8 +21,12 @@ use crate::lab::topology::NodeId;
 ///
 /// A claim is only true if the record shows it. Where frames are missing, as the memory of the
 /// record was full or the engine has lost some, a claim that these could break fails with "cannot
-/// judge". All frames that the engine has received before the call are in the record: the call
-/// waits until its thread has found its queue empty, or has passed two full queues.
+/// judge". All packets that were sent to the link before the call are in the record: the call sends
+/// a frame of its own through the queue of each processor, outside of the link, and waits for it.
+/// A packet that still waits in its node, for ARP or in a queueing discipline, was not sent.
+///
+/// The conditions of [`Packet::when`] are called again for all recorded packets at each look, on the
+/// calling thread: [`wait_for`](Self::wait_for) looks several times. So they should keep no state.
 #[derive(Clone, Debug)]
 #[must_use = "a claim is made by `assert_count`, `assert_none` or `wait_for`"]
 pub struct LinkPackets<'a> {
@@ -38,6 +43,8 @@ enum Fate {
     Delivered,
     Dropped,
 }
+
+const STEP: &str = "look at the packets of";
 
 /// Most other packets that a message lists.
 const LISTED: usize = 8;
@@ -101,7 +108,7 @@ impl LinkPackets<'_> {
     /// the record: the number could be larger.
     #[track_caller]
     pub fn count(&self) -> Result<usize> {
-        located(self.look().and_then(|seen| {
+        located(self.look_at_all().and_then(|seen| {
             seen.missing.as_ref().map_or(Ok(seen.found.len()), |missing| {
                 Err(self.failure("count", missing.clone()).into())
             })
@@ -116,7 +123,7 @@ impl LinkPackets<'_> {
     /// the record, so that the number cannot be judged; where [`count`](Self::count) fails.
     #[track_caller]
     pub fn assert_count(&self, expected: usize) {
-        let seen = self.look().unwrap_or_else(|error| panic!("{error}"));
+        let seen = self.look_at_all().unwrap_or_else(|error| panic!("{error}"));
         match (seen.found.len(), &seen.missing) {
             (found, None) if found == expected => {}
             (found, Some(missing)) if found <= expected => {
@@ -151,7 +158,7 @@ impl LinkPackets<'_> {
         let until = Instant::now().checked_add(limit);
         loop {
             let known = self.hub_turns(None)?;
-            let seen = self.look()?;
+            let seen = self.look(self.link.records_so_far(STEP)?)?;
             if seen.found.len() >= least {
                 return Ok(());
             }
@@ -174,11 +181,13 @@ impl LinkPackets<'_> {
         hub.map_or(Ok(0), |hub| hub.turns(wait))
     }
 
-    fn look(&self) -> Result<Seen> {
-        let records = self.link.records("look at the packets of")?;
-        let end = |node: Option<NodeId>| {
-            node.map(|node| self.link.end_at("look at the packets of", node)).transpose()
-        };
+    /// Looks at all packets that were sent before the call.
+    fn look_at_all(&self) -> Result<Seen> {
+        self.look(self.link.records(STEP)?)
+    }
+
+    fn look(&self, records: [Record; 2]) -> Result<Seen> {
+        let end = |node: Option<NodeId>| node.map(|node| self.link.end_at(STEP, node)).transpose();
         let (from, to) = (end(self.from)?, end(self.to)?);
         // The end at which packets of a direction are looked at.
         let is_receiver = self.which == Fate::Delivered;

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::capture::pcapng::{Capture, CapturedPacket, Interface};
 use crate::capture::recorder::{Record, WayOfFrame};
 use crate::error::{Failure, Result, located};
+use crate::lab::fabric::hub::Hub;
 use crate::lab::impair::emulated::EmulatedLink;
 use crate::lab::impair::recorded::{self, WirePacket};
 use crate::lab::plan::Plan;
@@ -27,7 +28,8 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// A link that is not [captured](crate::lab::LinkSpec::capture); a path that cannot be written.
+    /// A link that is not [captured](crate::lab::LinkSpec::capture); a path that cannot be
+    /// written, or that is of a directory, a pipe or a device.
     ///
     /// # Examples
     ///
@@ -62,27 +64,42 @@ impl Link {
     }
 
     fn save(&self, path: &Path, only: Option<usize>) -> Result<()> {
+        if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            let why = "it exists, and is not a regular file";
+            let failure = Failure::new("write", path.display().to_string(), why);
+            return Err(failure.advise("choose the path of a file").into());
+        }
         let records = self.records("save the packets of")?;
         let bytes = self.capture(&records, only).to_bytes();
         let failed = |error| errno::failure("write", path.display().to_string(), &error);
         Ok(fs::write(path, bytes).map_err(failed)?)
     }
 
-    /// Returns what was recorded at both ends, up to the frames that were sent before the call.
+    /// Returns what was recorded at both ends, with all frames that were sent before the call.
     pub(crate) fn records(&self, step: &'static str) -> Result<[Record; 2]> {
-        let label = self.label();
-        let missing = || {
-            let why = "it was built without a record of its packets";
-            let advice = "declare it `.capture()`: net.link(a, b).capture()";
-            Failure::new(step, &label, why).advise(advice)
-        };
-        if !self.fabric().plan.links()[self.position()].is_captured {
-            return Err(missing().into());
-        }
-        let hub = self.fabric().hub.as_ref().ok_or_else(missing)?;
+        self.hub_of_records(step)?.wait_for_sent()?;
+        self.records_so_far(step)
+    }
+
+    /// Returns what was recorded at both ends. Frames that were sent a moment ago may be missing.
+    pub(crate) fn records_so_far(&self, step: &'static str) -> Result<[Record; 2]> {
+        let hub = self.hub_of_records(step)?;
         let read = |model: &mut EmulatedLink| model.records();
-        let records = hub.with(self.position(), (step, &label), |model, _, _| read(model))?;
-        Ok(records.ok_or_else(missing)?)
+        let records =
+            hub.with(self.position(), (step, &self.label()), |model, _, _| read(model))?;
+        Ok(records.ok_or_else(|| self.is_not_captured(step))?)
+    }
+
+    fn hub_of_records(&self, step: &'static str) -> Result<&Hub> {
+        let is_captured = self.fabric().plan.links()[self.position()].is_captured;
+        let hub = self.fabric().hub.as_deref().filter(|_| is_captured);
+        Ok(hub.ok_or_else(|| self.is_not_captured(step))?)
+    }
+
+    fn is_not_captured(&self, step: &'static str) -> Failure {
+        let why = "it was built without a record of its packets";
+        let advice = "declare it `.capture()`: net.link(a, b).capture()";
+        Failure::new(step, self.label(), why).advise(advice)
     }
 
     fn capture(&self, records: &[Record; 2], only: Option<usize>) -> Capture {

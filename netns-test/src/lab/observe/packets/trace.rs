@@ -17,9 +17,10 @@ impl Link {
     ///
     /// The text has no times, and node names in place of addresses. The port of the sender of the
     /// first packet of a flow is `p1`, of the next flow `p2`. Data of TCP is counted from 0 in each
-    /// direction, and segments that follow each other are one line. Pure acknowledgments, ARP,
-    /// neighbour discovery and multicast are left out. Repeated packets are one line, as in `SYN
-    /// (x2)`. Packets that the link has dropped are there.
+    /// direction, and segments that follow each other are one line. SYN, FIN and RST are lines of
+    /// their own: a FIN is `FIN ACK`, also if it came with data. Pure acknowledgments, repeated
+    /// data, ARP, neighbour discovery and multicast are left out. Other repeated packets are one
+    /// line, as in `SYN (x2)`. Packets that the link has dropped are there, without a mark.
     ///
     /// It suits handshakes and decisions; how bulk data is divided, acknowledged and repeated is
     /// not the same in each run.

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::lab::impair::emulated::EmulatedLink;
 use crate::lab::impair::engine::Engine;
+use crate::lab::impair::engine::canary::LOOPBACK;
 use crate::lab::impair::engine::takes_udp_segmentation;
 use crate::lab::impair::passage::Direction;
 use crate::lab::plan::impairment::{ImpairmentPlan, LossPlan};
@@ -65,7 +67,7 @@ fn tcp_recovers_from_loss_within_frames() {
 #[ignore = "run inside"]
 fn udp_passes_in_order() {
     let pair = Pair::over_hub();
-    let (engine, _) = pair.engine(ImpairmentPlan::default());
+    let (engine, _slot) = pair.engine(ImpairmentPlan::default());
     for server in SERVERS {
         let [near, far] = pair.udp(server);
         for size in [0, 1, 1000, 1452, 8000, 60000] {
@@ -124,7 +126,7 @@ fn a_delay_is_never_too_short_and_keeps_the_order() {
 #[ignore = "run inside"]
 fn offloads_and_a_vlan_tag_pass() {
     let pair = Pair::over_hub();
-    let (engine, _) = pair.engine(ImpairmentPlan::default());
+    let (engine, _slot) = pair.engine(ImpairmentPlan::default());
     let open = || PacketSockets::open(0).unwrap();
     let (near, _) = within(&pair.nodes[0], open);
     let (far, mut rings) = within(&pair.nodes[1], open);
@@ -220,7 +222,7 @@ fn frames_that_are_lost_in_the_ring_are_trouble() {
 #[ignore = "run inside"]
 fn an_idle_engine_sleeps() {
     let pair = Pair::over_hub();
-    let (engine, _) = pair.engine(ImpairmentPlan::default());
+    let (engine, _slot) = pair.engine(ImpairmentPlan::default());
     for node in &pair.nodes {
         within(node, || fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap());
     }
@@ -247,7 +249,7 @@ fn nothing_is_left_of_a_stopped_engine() {
     };
     let before = descriptors();
     for round in 0..5 {
-        let (engine, _) = pair.engine(ImpairmentPlan::default());
+        let (engine, _slot) = pair.engine(ImpairmentPlan::default());
         assert!(thread().is_some() && descriptors() != before);
         if round == 0 {
             drop(engine);
@@ -266,7 +268,7 @@ fn nothing_is_left_of_a_stopped_engine() {
 #[ignore = "run inside"]
 fn the_thread_blocks_all_signals_and_is_where_its_creator_is() {
     let pair = Pair::over_hub();
-    let (engine, _) = pair.engine(ImpairmentPlan::default());
+    let (engine, _slot) = pair.engine(ImpairmentPlan::default());
     let thread = thread().unwrap();
     let status = fs::read_to_string(format!("{thread}/status")).unwrap();
     let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
@@ -301,4 +303,43 @@ fn wait_for(mut is_so: impl FnMut() -> bool) {
         assert!(start.elapsed() < LIMIT, "it did not happen within {LIMIT:?}");
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+#[test]
+#[ignore = "run inside"]
+fn frames_in_the_queue_of_another_processor_are_awaited() {
+    // What comes in to the hub waits for another processor than that of its sender (receive packet
+    // steering, with a default for new interfaces from Linux 6.3 on).
+    let pair = Pair::over_hub_where(|| {
+        let mask = Path::new("/proc/sys/net/core/rps_default_mask");
+        if mask.exists() {
+            let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+            let own = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed:"));
+            fs::write(mask, own.unwrap().trim()).unwrap();
+        }
+    });
+    let (engine, slot) = pair.engine(ImpairmentPlan::default());
+    ask(&pair.hub, &[link::set_up(String::new(), LOOPBACK, true, None)]);
+    let received = || {
+        engine.wait_for_sent(LIMIT).unwrap();
+        engine.with(slot, |link, _, _| link.stats()[0].received).unwrap()
+    };
+    for round in 0..200 {
+        let [near, _far] = pair.udp(SERVERS[0]);
+        let before = received();
+        (0..20).for_each(|_| assert_eq!(near.send(&[0; 100]).unwrap(), 100));
+        assert!(received() >= before + 20, "round {round}");
+    }
+}
+
+#[test]
+#[ignore = "run inside"]
+fn without_a_loopback_device_the_wait_for_frames_fails() {
+    let pair = Pair::over_hub();
+    let (engine, _slot) = pair.engine(ImpairmentPlan::default());
+    let text = engine.wait_for_sent(LIMIT).unwrap_err().to_string();
+    assert!(text.contains("wait for the packets that were sent before: ENETDOWN"), "{text}");
+    // The frames of this round are not awaited any more.
+    ask(&pair.hub, &[link::set_up(String::new(), LOOPBACK, true, None)]);
+    engine.wait_for_sent(LIMIT).unwrap();
 }

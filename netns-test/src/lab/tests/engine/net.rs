@@ -35,7 +35,13 @@ pub(crate) const SERVERS: [&str; 2] = ["10.0.0.2", "fd00::2"];
 impl Pair {
     /// Makes a link over a hub.
     pub(crate) fn over_hub() -> Self {
+        Self::over_hub_where(|| {})
+    }
+
+    /// The same, after `prepare` was called in the network of the hub.
+    pub(crate) fn over_hub_where(prepare: impl FnOnce() + Send) -> Self {
         let pair = Self { nodes: [network(), network()], hub: network() };
+        within(&pair.hub, prepare);
         within(&pair.hub, || {
             for kind in ["default", "all"] {
                 let path = format!("/proc/sys/net/ipv6/conf/{kind}/disable_ipv6");
