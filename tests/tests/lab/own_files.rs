@@ -1,0 +1,157 @@
+//! Files that each node has for itself, as a machine has them.
+
+use std::fs;
+
+use netns_test::lab::NodeId;
+use netns_test::{Lab, Topology, netns_test};
+use netns_test_tests::{scratch, stdout_of, text};
+
+use super::two_hosts;
+
+const FILES: [&str; 4] = ["/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/etc/machine-id"];
+
+/// Mounts copies over these files of the test. So a fault of the lab cannot lead to the machine's.
+fn protect() {
+    let place = scratch("own-files");
+    for path in FILES.map(std::path::Path::new) {
+        let Ok(content) = fs::read(path) else { continue };
+        let copy = place.join(path.file_name().unwrap());
+        fs::write(&copy, content).unwrap();
+        stdout_of("mount", &["--bind", copy.to_str().unwrap(), path.to_str().unwrap()]);
+    }
+}
+
+/// Returns the content of a file as a program on the node sees it.
+fn read(lab: &Lab, node: NodeId, path: &str) -> String {
+    text(&lab[node].command("cat").arg(path).output().unwrap())
+}
+
+fn write(lab: &Lab, node: NodeId, path: &'static str, content: &'static str) {
+    lab[node].run(|| fs::write(path, content)).unwrap();
+}
+
+/// Also the files of the test itself, which may be the machine's, stay as they are.
+#[netns_test]
+fn a_write_is_seen_on_its_node_alone() {
+    protect();
+    let own = || FILES.map(|path| fs::read(path).ok());
+    let before = own();
+    let (lab, client, server) = two_hosts();
+    for path in FILES {
+        let (planned, of_test) = (read(&lab, server, path), fs::read(path).ok());
+        write(&lab, client, path, "changed\n");
+        assert_eq!(read(&lab, client, path), "changed\n", "{path}");
+        assert_eq!(read(&lab, server, path), planned, "{path}");
+        assert_ne!(planned, "changed\n", "{path}");
+        assert_eq!(fs::read(path).ok(), of_test, "{path}");
+    }
+    assert_eq!(own(), before);
+    drop(lab);
+    assert_eq!(own(), before);
+}
+
+#[netns_test]
+fn hostname_and_machine_id_are_those_of_the_node() {
+    let (lab, client, server) = two_hosts();
+    for (node, name) in [(client, "client\n"), (server, "server\n")] {
+        assert_eq!(read(&lab, node, "/etc/hostname"), name);
+        assert_eq!(text(&lab[node].command("hostname").output().unwrap()), name);
+    }
+    let ids = [client, server].map(|node| read(&lab, node, "/etc/machine-id"));
+    for id in &ids {
+        // machine-id(5): 32 hexadecimal digits in lower case, and a newline; never all zeros.
+        let digits = id.strip_suffix('\n').unwrap();
+        assert_eq!(digits.len(), 32, "{id}");
+        assert!(digits.bytes().all(|one| one.is_ascii_digit() || (b'a'..=b'f').contains(&one)));
+        assert!(digits.bytes().any(|one| one != b'0'), "{id}");
+    }
+    assert_ne!(ids[0], ids[1]);
+    // A second lab, or another run, has the same ones.
+    let (again, client, server) = two_hosts();
+    assert_eq!([client, server].map(|node| read(&again, node, "/etc/machine-id")), ids);
+}
+
+/// A disk keeps them. New names do not replace what was written on the node.
+#[netns_test]
+fn files_are_kept_over_a_power_cut() -> netns_test::Result<()> {
+    protect();
+    let mut net = Topology::new();
+    let (client, server, router) = (net.host("client"), net.host("server"), net.router("router"));
+    net.link(client, router);
+    net.link(server, router);
+    let mut lab = net.build()?;
+    let planned = FILES.map(|path| read(&lab, server, path));
+    for path in FILES {
+        write(&lab, client, path, "192.0.2.1\tkept\n");
+    }
+    for node in [client, server, client] {
+        lab.power_off(node)?;
+        lab.power_on(node)?;
+    }
+    for (path, planned) in FILES.iter().zip(planned) {
+        assert_eq!(read(&lab, client, path), "192.0.2.1\tkept\n", "{path}");
+        assert_eq!(read(&lab, server, path), planned, "{path}");
+    }
+    let new = net.host("new");
+    net.link(new, router);
+    lab.extend(&net)?;
+    assert_eq!(read(&lab, client, "/etc/hosts"), "192.0.2.1\tkept\n");
+    assert!(read(&lab, server, "/etc/hosts").contains("\tnew\n"));
+    lab.power_off(server)?;
+    lab.power_on(server)?;
+    assert!(read(&lab, server, "/etc/hosts").contains("\tnew\n"));
+    assert_eq!(read(&lab, new, "/etc/hostname"), "new\n");
+    Ok(())
+}
+
+/// The kernel refuses to remove or replace a file that is a mount point (EBUSY), as in a container.
+/// What a program does to it nevertheless stays on its node.
+#[netns_test]
+fn a_program_cannot_remove_the_files_of_others() {
+    protect();
+    let (lab, client, server) = two_hosts();
+    let planned = read(&lab, server, "/etc/hosts");
+    let removed = lab[client].run(|| fs::remove_file("/etc/hosts")).unwrap_err();
+    assert_eq!(removed.raw_os_error(), Some(libc::EBUSY));
+    // Without the mount, the file below it is that of the test.
+    text(&lab[client].command("umount").args(["-l", "/etc/hosts"]).output().unwrap());
+    assert_eq!(read(&lab, client, "/etc/hosts"), fs::read_to_string("/etc/hosts").unwrap());
+    assert_eq!(read(&lab, server, "/etc/hosts"), planned);
+    // The next power-on has a new file, not that of the machine.
+    lab.power_off(client).unwrap();
+    lab.power_on(client).unwrap();
+    assert_eq!(read(&lab, client, "/etc/hosts"), planned);
+}
+
+/// `extend` must not write through to the file that an unmount uncovers.
+#[netns_test]
+fn an_uncovered_file_is_not_written() -> netns_test::Result<()> {
+    protect();
+    let mut net = Topology::new();
+    let (client, router) = (net.host("client"), net.router("router"));
+    net.link(client, router);
+    let mut lab = net.build()?;
+    text(&lab[client].command("umount").args(["-l", "/etc/hosts"]).output().unwrap());
+    let machine = fs::read_to_string("/etc/hosts").unwrap();
+    let new = net.host("new");
+    net.link(new, router);
+    lab.extend(&net)?;
+    assert_eq!(fs::read_to_string("/etc/hosts").unwrap(), machine);
+    assert_eq!(read(&lab, client, "/etc/hosts"), machine);
+    assert!(read(&lab, router, "/etc/hosts").contains("\tnew\n"));
+    Ok(())
+}
+
+/// Without an address, a node resolves its own name nevertheless.
+#[netns_test]
+fn the_files_are_those_of_the_plan() {
+    let mut net = Topology::new();
+    let (alone, a, b) = (net.host("alone"), net.host("a"), net.host("b"));
+    net.link(a, b);
+    let lab = net.build().unwrap();
+    for node in [alone, a, b] {
+        assert_eq!(read(&lab, node, "/etc/hosts"), lab.plan().hosts_file(node));
+    }
+    let found = lab[alone].command("getent").args(["hosts", "alone"]).output().unwrap();
+    assert!(text(&found).starts_with("127.0.1.1"));
+}
