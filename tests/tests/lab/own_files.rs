@@ -114,7 +114,7 @@ fn a_program_cannot_remove_the_files_of_others() {
     let removed = lab[client].run(|| fs::remove_file("/etc/hosts")).unwrap_err();
     assert_eq!(removed.raw_os_error(), Some(libc::EBUSY));
     // Without the mount, the file below it is that of the test.
-    text(&lab[client].command("umount").args(["-l", "/etc/hosts"]).output().unwrap());
+    lab[client].run(|| stdout_of("umount", &["-l", "/etc/hosts"]));
     assert_eq!(read(&lab, client, "/etc/hosts"), fs::read_to_string("/etc/hosts").unwrap());
     assert_eq!(read(&lab, server, "/etc/hosts"), planned);
     // The next power-on has a new file, not that of the machine.
@@ -131,7 +131,7 @@ fn an_uncovered_file_is_not_written() -> netns_test::Result<()> {
     let (client, router) = (net.host("client"), net.router("router"));
     net.link(client, router);
     let mut lab = net.build()?;
-    text(&lab[client].command("umount").args(["-l", "/etc/hosts"]).output().unwrap());
+    lab[client].run(|| stdout_of("umount", &["-l", "/etc/hosts"]));
     let machine = fs::read_to_string("/etc/hosts").unwrap();
     let new = net.host("new");
     net.link(new, router);
