@@ -1,10 +1,14 @@
 //! Files that each node has for itself, as a machine has them.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 
 use netns_test::lab::NodeId;
 use netns_test::{Lab, Topology, netns_test};
-use netns_test_tests::{is_root, scratch, stdout_of, text};
+use netns_test_tests::{Said as _, is_root, scratch, stdout_of, text};
 
 use super::two_hosts;
 
@@ -13,7 +17,7 @@ const FILES: [&str; 4] = ["/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/e
 /// Mounts copies over these files of the test. So a fault of the lab cannot lead to the machine's.
 fn protect() {
     let place = scratch("own-files");
-    for path in FILES.map(std::path::Path::new) {
+    for path in FILES.map(Path::new) {
         let Ok(content) = fs::read(path) else { continue };
         let copy = place.join(path.file_name().unwrap());
         fs::write(&copy, content).unwrap();
@@ -23,7 +27,8 @@ fn protect() {
 
 /// Returns the content of a file as a program on the node sees it.
 fn read(lab: &Lab, node: NodeId, path: &str) -> String {
-    text(&lab[node].command("cat").arg(path).output().unwrap())
+    // The working directory of the test may be below a private one.
+    text(&lab[node].command("cat").arg(path).current_dir("/").output().unwrap())
 }
 
 fn write(lab: &Lab, node: NodeId, path: &'static str, content: &'static str) {
@@ -156,4 +161,105 @@ fn the_files_are_those_of_the_plan() {
     }
     let found = lab[alone].command("getent").args(["hosts", "alone"]).output().unwrap();
     assert!(text(&found).starts_with("127.0.1.1"));
+}
+
+/// Two daemons of one path: the socket is that of the node on which a client asks.
+#[netns_test]
+fn private_directories_are_of_one_node_alone() -> netns_test::Result<()> {
+    let mut net = Topology::new();
+    let [a, b, c] = ["a", "b", "c"].map(|name| net.host(name));
+    net.node(a).private_dir("/run").private_dir("/tmp");
+    net.node(b).private_dir("/run").private_dir("/tmp");
+    let machine = fs::metadata("/tmp").unwrap().mode();
+    let lab = net.build()?;
+    for node in [a, b] {
+        assert_eq!(lab[node].run(|| fs::read_dir("/tmp").unwrap().count()), 0);
+        assert_eq!(lab[node].run(|| fs::metadata("/tmp").unwrap().mode()), machine);
+        let socket = lab[node].run(|| UnixListener::bind("/run/daemon.socket")).unwrap();
+        let name = lab[node].name().to_owned();
+        drop(lab[node].spawn_thread(move || {
+            while let Ok((mut client, _)) = socket.accept() {
+                drop(client.write_all(name.as_bytes()));
+            }
+        }));
+        lab[node].run(|| fs::write("/tmp/file", lab[node].name())).unwrap();
+    }
+    for node in [a, b] {
+        let name = lab[node].name();
+        let heard = lab[node].run(|| {
+            let mut text = String::new();
+            let mut server = UnixStream::connect("/run/daemon.socket").unwrap();
+            server.read_to_string(&mut text).map(|_| text)
+        });
+        assert_eq!(heard.unwrap(), name);
+        assert_eq!(read(&lab, node, "/tmp/file"), name);
+    }
+    // Neither the test nor a node without them has these files.
+    for path in ["/tmp/file", "/run/daemon.socket"].map(Path::new) {
+        assert!(!path.exists() && !lab[c].run(|| path.exists()), "{}", path.display());
+    }
+    // `/run` is empty after a power cut; the other directories are kept.
+    lab.power_off(a)?;
+    lab.power_on(a)?;
+    assert_eq!(read(&lab, a, "/tmp/file"), "a");
+    assert_eq!(lab[a].run(|| fs::read_dir("/run").unwrap().count()), 0);
+    Ok(())
+}
+
+#[netns_test]
+fn a_name_that_one_host_alone_knows() -> netns_test::Result<()> {
+    let mut net = Topology::new();
+    let (a, b, router) = (net.host("a"), net.host("b"), net.router("router"));
+    net.link(a, router);
+    net.link(b, router);
+    net.node(a).hosts_entry([192, 0, 2, 1], "device.example");
+    let mut lab = net.build()?;
+    let ask = |lab: &Lab, node: NodeId, name: &str| {
+        lab[node].command("getent").args(["hosts", name]).output().unwrap()
+    };
+    assert!(text(&ask(&lab, a, "device.example")).starts_with("192.0.2.1 "));
+    assert_eq!(ask(&lab, b, "device.example").status.code(), Some(2));
+    // It can be added, but not be taken away or be changed.
+    net.node(b).hosts_entry([192, 0, 2, 2], "late.example");
+    lab.extend(&net)?;
+    assert!(text(&ask(&lab, b, "late.example")).starts_with("192.0.2.2 "));
+    assert_eq!(ask(&lab, a, "late.example").status.code(), Some(2));
+    net.node(b).private_dir("/tmp");
+    let refused = lab.extend(&net).unwrap_err().to_string();
+    assert!(refused.contains("extend b: its private directories would change"), "{refused}");
+    Ok(())
+}
+
+#[netns_test]
+fn files_that_a_node_cannot_have_are_named() {
+    let mut net = Topology::new();
+    let (host, local) = (net.host("host"), net.local());
+    net.link(host, local);
+    for path in ["tmp", "/", "/etc", "/proc/sys", "/var/../etc", "/tmp", "/tmp/below", "/tmp"] {
+        net.node(host).private_dir(path);
+    }
+    net.node(host).hosts_entry([192, 0, 2, 1], "two words");
+    net.node(local).private_dir("/srv");
+    let message = net.plan().unwrap_err().to_string();
+    for (path, why) in [
+        ("tmp", "it is not an absolute path"),
+        ("/", "a node needs"),
+        ("/etc", "a node needs"),
+        ("/proc/sys", "a node needs"),
+        ("/var/../etc", "it is not an absolute path"),
+        ("/tmp/below", "it is inside another"),
+        ("/tmp", "it is inside another"),
+        ("/srv", "the caller's own node"),
+    ] {
+        let expected = format!("private directory `{path}`: {why}");
+        assert!(message.contains(&expected), "{expected} is not in {message}");
+    }
+    assert!(message.contains("hosts entry `two words`: a name has"), "{message}");
+
+    let mut net = Topology::new();
+    let host = net.host("host");
+    net.node(host).private_dir("/no/such/directory");
+    let message = net.build().unwrap_err().said();
+    assert!(message.starts_with("open /no/such/directory of host: ENOENT"), "{message}");
+    assert!(message.contains("make an empty one"), "{message}");
 }

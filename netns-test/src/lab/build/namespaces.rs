@@ -53,7 +53,7 @@ pub(crate) fn make_next(plan: &Plan, names: &Names, node: usize, old: &Made) -> 
         let (base, name) = (enter_base()?, plan.nodes()[node].name.as_str());
         let failed = |error| diagnose::explain("setns", &format!("the mounts of {name}"), &error);
         old.place.enter_mounts().map_err(failed)?;
-        let kept = own::keep(name, old)?;
+        let kept = own::keep(&plan.nodes()[node], old)?;
         base.enter_mounts().map_err(failed)?;
         create(&plan.nodes()[node], &base, names.at(node), Some(kept))
     })?;

@@ -11,6 +11,7 @@ use std::path::Path;
 use crate::diagnose;
 use crate::error::Failure;
 use crate::lab::build::etc_files::{HOSTS, RESOLVER, cover, failed, on_sys, rewrite, store};
+use crate::lab::build::private_dirs;
 use crate::lab::fabric::node::{Made, NodeFiles, Texts};
 use crate::lab::impair::hash;
 use crate::lab::plan::NodePlan;
@@ -32,10 +33,12 @@ const PLACES: [(&CStr, &CStr); 4] = [
 pub(crate) struct Kept {
     files: NodeFiles,
     mounts: [Option<OwnedFd>; 4],
+    dirs: private_dirs::Kept,
 }
 
-/// Takes the files of the node `name`. The calling thread is in its mounts.
-pub(crate) fn keep(name: &str, made: &Made) -> Result<Kept, Failure> {
+/// Takes the files and directories of a node. The calling thread is in its mounts.
+pub(crate) fn keep(node: &NodePlan, made: &Made) -> Result<Kept, Failure> {
+    let name = node.name.as_str();
     let root = fds::open_place(Path::new("/")).map_err(failed("open", "/", name))?;
     let files = lock(&made.files).clone();
     let mut mounts = [const { None }; 4];
@@ -51,10 +54,11 @@ pub(crate) fn keep(name: &str, made: &Made) -> Result<Kept, Failure> {
             *mount = Some(copy.map_err(failed("open_tree", &object, name))?);
         }
     }
-    Ok(Kept { files, mounts })
+    let dirs = private_dirs::keep(node, &root, &files.devices)?;
+    Ok(Kept { files, mounts, dirs })
 }
 
-/// Mounts the files of a node that has no `/sys` yet: those that it had, and new ones. The calling
+/// Mounts the files and directories of a node that has no `/sys` yet: those that it had, and new ones. The calling
 /// thread is in its mounts.
 pub(crate) fn put(
     node: &NodePlan,
@@ -64,14 +68,16 @@ pub(crate) fn put(
     let name = node.name.as_str();
     let root = fds::open_place(Path::new("/")).map_err(failed("open", "/", name))?;
     let (mut files, mut is_kept) = (NodeFiles::of(texts.clone()), [false; 4]);
+    let (mut devices, mut dirs) = (Vec::new(), Vec::new());
     if let Some(kept) = kept {
-        files = kept.files;
+        (files, dirs) = (kept.files, kept.dirs);
         for (((_, place), mount), is_kept) in PLACES.iter().zip(kept.mounts).zip(&mut is_kept) {
             let Some(mount) = mount else { continue };
             let object = format!("/{}", place.to_string_lossy());
             let place = mount_api::open_inside(root.as_fd(), place);
             let place = place.map_err(failed("open", &object, name))?;
             mount_api::attach(&mount, place.as_fd()).map_err(failed("mount", &object, name))?;
+            devices.push(fds::identity(mount.as_fd()).map_err(failed("stat", &object, name))?.0);
             *is_kept = true;
         }
         // The new files have the new texts, and those that are kept get them when the node is on.
@@ -83,8 +89,10 @@ pub(crate) fn put(
         }
     }
     if is_kept != [true; 4] {
-        files.devices.push(put_new(node, texts, &root, is_kept)?);
+        devices.push(put_new(node, texts, &root, is_kept)?);
     }
+    devices.extend(private_dirs::put(node, &root, dirs)?);
+    files.devices = devices;
     Ok(files)
 }
 

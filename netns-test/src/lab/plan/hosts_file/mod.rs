@@ -1,8 +1,10 @@
 //! Contents of `/etc/hosts`: every node of the lab by its name, as a node sees it. Pure.
 
+pub(crate) mod entries;
 pub(crate) mod texts;
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use crate::lab::plan::hosts_file::texts::{HostsFiles, Name};
 use crate::lab::plan::nat::exposure::Exposures;
@@ -31,6 +33,16 @@ impl Plan {
 
     /// Returns the same for the node at an index.
     pub(crate) fn hosts_text_of(&self, node: usize) -> Cow<'_, str> {
+        let mut text = self.names_of(node);
+        for (address, name) in &self.nodes[node].hosts_entries {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text.to_mut(), "{address}\t{name}");
+        }
+        text
+    }
+
+    /// Returns the lines of `localhost` and of nodes.
+    fn names_of(&self, node: usize) -> Cow<'_, str> {
         #[cfg(feature = "dns")]
         if let Some(text) = self.dns.derived.hosts_of(node) {
             return Cow::Borrowed(text);
