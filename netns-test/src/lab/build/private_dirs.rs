@@ -65,7 +65,7 @@ pub(crate) fn put(node: &NodePlan, root: &OwnedFd, kept: Kept) -> Result<Vec<u64
 /// Creates a directory with the mode and the owner of that at `place`, as far as the caller can
 /// give files away.
 fn empty(place: &OwnedFd, path: &Path, node: &NodePlan) -> Result<OwnedFd, Failure> {
-    let there = fds::metadata(place).map_err(failed("stat", path, node))?;
+    let there = entries::metadata(place).map_err(failed("stat", path, node))?;
     if !there.is_dir() {
         let why = "it is not a directory";
         let object = format!("{} of {}", path.display(), node.name);

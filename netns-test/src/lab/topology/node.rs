@@ -86,7 +86,7 @@ impl<'a> NodeSpec<'a> {
         self.set(|node| node.hosts_entries.push(entry))
     }
 
-    /// Gives the node a directory of its own, which is empty at first: `/tmp`, `/run`, or the
+    /// Adds a directory that the node has for itself, empty at first: `/tmp`, `/run`, or the
     /// directory of a daemon such as `/var/lib/app`. Other nodes and the test do not see what is in
     /// it, so that two daemons with one path of a socket do not collide.
     ///

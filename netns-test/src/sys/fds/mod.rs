@@ -193,12 +193,6 @@ pub(crate) fn open_file_in(directory: &OwnedFd, name: &str) -> io::Result<OwnedF
     Ok(nix::fcntl::openat(directory, name, flags, Mode::empty())?)
 }
 
-/// Returns the metadata of an open file, which can be a place.
-#[cfg(feature = "lab")]
-pub(crate) fn metadata(fd: &OwnedFd) -> io::Result<std::fs::Metadata> {
-    std::fs::File::from(fd.try_clone()?).metadata()
-}
-
 /// Returns the inode of an open file.
 pub(crate) fn inode_of(fd: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(nix::sys::stat::fstat(fd)?.st_ino)

@@ -58,8 +58,8 @@ pub(crate) fn keep(node: &NodePlan, made: &Made) -> Result<Kept, Failure> {
     Ok(Kept { files, mounts, dirs })
 }
 
-/// Mounts the files and directories of a node that has no `/sys` yet: those that it had, and new ones. The calling
-/// thread is in its mounts.
+/// Mounts the files and directories of a node that has no `/sys` yet: those that it had, and new
+/// ones. The calling thread is in its mounts.
 pub(crate) fn put(
     node: &NodePlan,
     texts: &Texts,
