@@ -93,6 +93,10 @@ pub enum TopologyError {
     StpWithoutSwitch { node: String },
     /// Sysctl that a node cannot set.
     BadSysctl { node: String, name: String, why: &'static str },
+    /// Invalid name of a line of `/etc/hosts`.
+    BadHostsEntry { node: String, name: String, why: &'static str },
+    /// Directory that a node cannot have for itself.
+    BadPrivateDir { node: String, path: String, why: &'static str },
     /// Impairment that a link cannot have; `why` is the reason with advice.
     BadImpairment { place: String, why: String },
     /// NAT or forwarded port that a router cannot have; `why` is the reason with advice.
@@ -304,6 +308,12 @@ impl TopologyError {
                 format!("`{node}`: `stp` is for switches; remove it")
             }
             Self::BadSysctl { node, name, why } => format!("`{node}`: sysctl `{name}`: {why}"),
+            Self::BadHostsEntry { node, name, why } => {
+                format!("`{node}`: hosts entry `{name}`: {why}")
+            }
+            Self::BadPrivateDir { node, path, why } => {
+                format!("`{node}`: private directory `{path}`: {why}")
+            }
             Self::BadImpairment { place, why }
             | Self::BadNat { place, why }
             | Self::BadFirewall { place, why }

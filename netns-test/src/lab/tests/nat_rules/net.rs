@@ -175,6 +175,8 @@ pub(crate) fn bare(name: &str, kind: NodeKind) -> NodePlan {
         interfaces: Vec::new(),
         routes: Vec::new(),
         sysctls: Vec::new(),
+        hosts_entries: Vec::new(),
+        private_dirs: Vec::new(),
         addresses: Vec::new(),
         nats: Vec::new(),
         firewall: None,
