@@ -1,4 +1,4 @@
-//! The processors that a thread may run on (sched_setaffinity(2)).
+//! The processors that a thread may run on (`sched_setaffinity(2)`).
 
 use std::io;
 

@@ -27,7 +27,7 @@ use crate::lab::fabric::hub::watch::Watch;
 use crate::lab::fabric::node::LiveNode;
 use crate::lab::impair::emulated::EmulatedLink;
 use crate::lab::impair::emulated::held::Hold;
-use crate::lab::impair::engine::canary;
+use crate::lab::impair::engine::sent;
 use crate::lab::impair::engine::{Engine, LinkPorts, Slot};
 use crate::lab::impair::hash::Seed;
 use crate::lab::impair::passage::{Departure, Direction, Nanos};
@@ -240,7 +240,7 @@ impl Hub {
     /// Waits until the engine has received all frames that were sent to its links before the call.
     /// Only for a hub that has a captured link.
     pub(crate) fn wait_for_sent(&self) -> Result<()> {
-        self.engine()?.wait_for_sent(canary::LIMIT)
+        self.engine()?.wait_for_sent(sent::LIMIT)
     }
 
     /// Returns the faults of the engine so far.

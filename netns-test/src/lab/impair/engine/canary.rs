@@ -1,35 +1,11 @@
-//! Frames by which a caller knows that all frames are with the engine that were sent before.
-//!
-//! A frame that a veth device sends is put into the queue of the processor that sends it (the
-//! backlog, `net/core/dev.c`), and the send may return before the kernel takes it out. The loopback
-//! device of the hub uses the same queues. So on each processor a frame is sent through it, and
-//! when the engine has received these, it has received all that was in the queues before.
-
-use std::io;
-use std::panic::resume_unwind;
-use std::thread;
-use std::time::{Duration, Instant};
-
-use crate::error::{Failure, Kind, Result};
-use crate::lab::impair::engine::shared::{NAME, Shared};
-use crate::sys::net::packet::send::Outgoing;
-use crate::sys::process::signals;
-use crate::sys::{errno, processors};
+//! Frames of the engine's own, by which a caller knows that it has received others: the numbers
+//! of their rounds, and how many of them have come. Pure.
 
 /// Index of the loopback device of each network namespace.
 pub(crate) const LOOPBACK: u32 = 1;
 
-/// Time after which the frames are sent again: a queue that is full discards them.
-const AGAIN: Duration = Duration::from_millis(500);
-
 /// An EtherType for local experiments (IEEE 802).
 const ETHERTYPE: [u8; 2] = [0x88, 0xb5];
-
-/// Limit of the wait.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
-
-const STEP: &str = "wait for";
-const OBJECT: &str = "the packets that were sent before";
 
 /// Rounds of frames that are awaited: the number of each, and how many of its frames have come.
 #[derive(Debug, Default)]
@@ -39,7 +15,8 @@ pub(crate) struct Canaries {
 }
 
 impl Canaries {
-    fn begin(&mut self) -> u64 {
+    /// Begins a round, and returns its number.
+    pub(crate) fn begin(&mut self) -> u64 {
         self.next += 1;
         self.rounds.push((self.next, 0));
         self.next
@@ -53,66 +30,19 @@ impl Canaries {
         }
     }
 
-    fn count(&self, number: u64) -> usize {
+    /// Returns how many frames of a round have come.
+    pub(crate) fn count(&self, number: u64) -> usize {
         self.rounds.iter().find(|round| round.0 == number).map_or(0, |round| round.1)
     }
 
-    fn end(&mut self, number: u64) {
+    /// Forgets a round.
+    pub(crate) fn end(&mut self, number: u64) {
         self.rounds.retain(|round| round.0 != number);
     }
 }
 
-/// Waits until the engine has received all frames that were in the queues before the call.
-pub(crate) fn wait(shared: &Shared, limit: Duration) -> Result<()> {
-    let deadline = Instant::now() + limit;
-    loop {
-        let number = shared.change(|state| state.canaries.begin())?;
-        let sent = send(shared, number);
-        let again = deadline.min(Instant::now() + AGAIN);
-        let have_come = sent.and_then(|sent| {
-            shared.wait_until(Some(again), |state| state.canaries.count(number) >= sent)
-        });
-        shared.change(|state| state.canaries.end(number))?;
-        if have_come? {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            let why = format!("the kernel has not passed on all frames within {limit:?}");
-            return Err(Failure::new(STEP, OBJECT, why).of(Kind::Timeout).into());
-        }
-    }
-}
-
-/// Sends a frame on each processor, from a thread of its own, as this binds it. Returns their
-/// number.
-fn send(shared: &Shared, number: u64) -> Result<usize, Failure> {
-    let bytes = frame(number);
-    let on_all = || {
-        let mut count = 0;
-        processors::on_each(|| {
-            count += 1;
-            let mut outcome = Ok(());
-            let one = |_| Outgoing { interface: LOOPBACK, header: [0; 10], bytes: &bytes };
-            shared.sockets.send(1, one, |_, sent| outcome = sent);
-            outcome
-        })?;
-        Ok(count)
-    };
-    // A new thread has the mask of its creator.
-    let send = || {
-        let before = signals::block_all()?;
-        let sent = thread::scope(|scope| {
-            let helper = thread::Builder::new().name(NAME.to_owned()).spawn_scoped(scope, on_all);
-            helper.map(|helper| helper.join().unwrap_or_else(|panic| resume_unwind(panic)))
-        });
-        signals::set_mask(before)?;
-        sent?
-    };
-    send().map_err(|error: io::Error| errno::failure(STEP, OBJECT, &error))
-}
-
 /// Returns the frame with this number, of the shortest length.
-fn frame(number: u64) -> [u8; 60] {
+pub(crate) fn frame(number: u64) -> [u8; 60] {
     let mut bytes = [0; 60];
     bytes[12..14].copy_from_slice(&ETHERTYPE);
     bytes[14..22].copy_from_slice(&number.to_be_bytes());

@@ -13,6 +13,7 @@ pub(crate) mod canary;
 pub(crate) mod faults;
 pub(crate) mod links;
 pub(crate) mod schedule;
+pub(crate) mod sent;
 pub(crate) mod shared;
 pub(crate) mod stamps;
 pub(crate) mod thread;
@@ -141,7 +142,7 @@ impl Engine {
     /// Waits until the engine has received all frames that were sent to its links before the call,
     /// on the processors that this process may use. The loopback device of the hub must be up.
     pub(crate) fn wait_for_sent(&self, limit: std::time::Duration) -> Result<()> {
-        canary::wait(&self.shared, limit)
+        sent::wait(&self.shared, limit)
     }
 
     /// Returns whether the caller is the thread of the engine: the closure of a rule.

@@ -158,7 +158,7 @@ impl LinkPackets<'_> {
         let until = Instant::now().checked_add(limit);
         loop {
             let known = self.hub_turns(None)?;
-            let seen = self.look(self.link.records_so_far(STEP)?)?;
+            let seen = self.look(&self.link.records_so_far(STEP)?)?;
             if seen.found.len() >= least {
                 return Ok(());
             }
@@ -183,10 +183,10 @@ impl LinkPackets<'_> {
 
     /// Looks at all packets that were sent before the call.
     fn look_at_all(&self) -> Result<Seen> {
-        self.look(self.link.records(STEP)?)
+        self.look(&self.link.records(STEP)?)
     }
 
-    fn look(&self, records: [Record; 2]) -> Result<Seen> {
+    fn look(&self, records: &[Record; 2]) -> Result<Seen> {
         let end = |node: Option<NodeId>| node.map(|node| self.link.end_at(STEP, node)).transpose();
         let (from, to) = (end(self.from)?, end(self.to)?);
         // The end at which packets of a direction are looked at.
@@ -195,7 +195,7 @@ impl LinkPackets<'_> {
             let sender = if is_receiver { 1 - at } else { at };
             from.is_none_or(|from| from == sender) && to.is_none_or(|to| to == 1 - sender)
         };
-        let all = recorded::of_link(&records).into_iter().filter(|one| {
+        let all = recorded::of_link(records).into_iter().filter(|one| {
             is_meant(one.end)
                 && match self.which {
                     Fate::Any => one.is_out(),
