@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_gives_memory_to_later_links() {
+    fn a_record_leaves_memory_to_later_links() {
         let mut recorder = Recorder::new(1);
         for at in 0..3000 {
             recorder.enter(0, at, [0; 10], &[0; 1000]);

@@ -256,7 +256,7 @@ fn each_mistake_says_what_to_do() {
     let pair = captured(Impairment::new());
     let error = pair.lab[pair.wan].save_pcap("/nowhere/x.pcapng").unwrap_err().to_string();
     assert!(error.contains("write /nowhere/x.pcapng: ENOENT"), "{error}");
-    // A pipe without a reader would let the write wait for ever.
+    // A pipe without a reader would let the write wait without a limit.
     let pipe = path("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for path in [&*pipe, Path::new("/run")] {

@@ -64,8 +64,8 @@ impl HubNetwork {
         self.netlink.ask_all(&requests.collect::<Vec<_>>())
     }
 
-    /// Sets up the loopback device, by which the engine knows what was sent to it. The kernel gives
-    /// it 127.0.0.1; no socket of the hub uses it.
+    /// Sets up the loopback device, by which the engine knows what was sent to it. The kernel adds
+    /// 127.0.0.1; no socket of the hub uses it.
     pub(crate) fn set_up_loopback(&self) -> Result<(), Failure> {
         let object = "lo of the hub".to_owned();
         self.netlink.ask_all(&[netlink::link::set_up(object, LOOPBACK, true, None)])

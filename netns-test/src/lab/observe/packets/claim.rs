@@ -25,8 +25,8 @@ use crate::lab::topology::NodeId;
 /// a frame of its own through the queue of each processor, outside of the link, and waits for it.
 /// A packet that still waits in its node, for ARP or in a queueing discipline, was not sent.
 ///
-/// The conditions of [`Packet::when`] are called again for all recorded packets at each look, on the
-/// calling thread: [`wait_for`](Self::wait_for) looks several times. So they should keep no state.
+/// The conditions of [`Packet::when`] are called again for all recorded packets at each look, on
+/// the calling thread: [`wait_for`](Self::wait_for) looks several times. So keep no state in them.
 #[derive(Clone, Debug)]
 #[must_use = "a claim is made by `assert_count`, `assert_none` or `wait_for`"]
 pub struct LinkPackets<'a> {
