@@ -75,6 +75,8 @@ pub enum TopologyError {
     UnreachableGateway { node: String, destination: String, via: String, why: &'static str },
     /// Second static route to one destination.
     DuplicateRoute { node: String, destination: String },
+    /// Black hole in a topology without a router.
+    NoRouter { destination: Subnet },
     /// VLAN identifier outside of 1 to 4094.
     VlanId { node: String, vid: u16 },
     /// VXLAN identifier of more than 24 bits.
@@ -279,6 +281,10 @@ impl TopologyError {
             Self::DuplicateRoute { node, destination } => {
                 format!("`{node}` has two routes to {destination}; remove one")
             }
+            Self::NoRouter { destination } => format!(
+                "black_hole(): only routers discard packets to {destination}, and there is none; \
+                 add a router between the hosts"
+            ),
             Self::VlanId { node, vid } => {
                 format!("`{node}`: VLAN {vid}: an identifier is 1 to 4094; give another")
             }
