@@ -70,7 +70,9 @@ fn check(lab: &Lab, node: NodeId) {
 fn beside_is_unreachable(lab: &Lab, node: NodeId, all: [&str; 2]) {
     let before = unreachable(lab, node);
     // Whether the kernel ends an attempt at once depends on its version.
-    all.map(|to| connect(lab, node, to));
+    for to in all {
+        connect(lab, node, to);
+    }
     assert_eq!(unreachable(lab, node), before.map(|count| count + 1));
 }
 
@@ -83,7 +85,7 @@ fn unlimited(net: &mut Topology, router: NodeId) {
 fn packets_to_a_black_hole_vanish() -> netns_test::Result<()> {
     let (mut net, nodes) = star(2);
     unlimited(&mut net, nodes[2]);
-    HOLES.map(|hole| net.black_hole(hole));
+    HOLES.iter().for_each(|hole| net.black_hole(*hole));
     let lab = net.build()?;
     oracle::check(&lab);
     check(&lab, nodes[0]);
@@ -125,7 +127,7 @@ fn extend_adds_black_holes_also_to_new_routers() -> netns_test::Result<()> {
     unlimited(&mut net, nodes[1]);
     let mut lab = net.build()?;
     beside_is_unreachable(&lab, nodes[0], IN_HOLES);
-    HOLES.map(|hole| net.black_hole(hole));
+    HOLES.iter().for_each(|hole| net.black_hole(*hole));
     let (router, host) = (net.router("other"), net.host("other-host"));
     unlimited(&mut net, router);
     net.link(router, host);
