@@ -89,7 +89,7 @@ fn packets_to_a_black_hole_vanish() -> netns_test::Result<()> {
     let lab = net.build()?;
     oracle::check(&lab);
     check(&lab, nodes[0]);
-    // The kernel tells a program on the router itself.
+    // A program on the router itself gets an error of the kernel.
     for to in IN_HOLES {
         assert_eq!(connect(&lab, nodes[2], to), ErrorKind::InvalidInput);
     }
