@@ -14,7 +14,7 @@ fn net() -> (Topology, [NodeId; 4]) {
     for node in nodes {
         net.link(node, core);
     }
-    let [client, top, ns, deep] = nodes;
+    let [_, top, ns, deep] = nodes;
     net.dns(top).zone("com").delegate("example.com", ns);
     net.dns(ns)
         .used_by([])
@@ -31,7 +31,6 @@ fn net() -> (Topology, [NodeId; 4]) {
         .authoritative_only()
         .zone("sub.example.com")
         .record("a.sub.example.com", Record::address([192, 0, 2, 2]));
-    let _ = client;
     (net, nodes)
 }
 

@@ -54,13 +54,8 @@ fn an_extension_brings_names_and_keeps_what_was_set() {
     assert!(!found(&lab, client, "late").is_empty());
     assert_eq!(found(&lab, late, "kept.example"), ["192.0.2.2"]);
     assert_eq!(found(&lab, client, "anew.example").len(), 2);
-    let mut other = net.clone();
-    other = {
-        let mut fresh = other.clone();
-        fresh.dns(client);
-        fresh
-    };
-    lab.extend(&other).unwrap();
+    net.dns(client);
+    lab.extend(&net).unwrap();
     let address = lab.plan().address_of(client).unwrap();
     assert_eq!(ask(&lab, ns, address, "late", RecordType::A).counts()[0], 1);
 }

@@ -12,3 +12,4 @@ mod pairs;
 mod port_mapping;
 mod prefixes;
 mod probes;
+mod roams;

@@ -201,10 +201,7 @@ impl LabDns<'_> {
         let (name, is_alias) = (planned.name.clone(), matches!(planned.data, Data::Cname(_)));
         let change = change(planned);
         let mut state = self.fabric.dns.state();
-        let can_have = |at: &usize| {
-            let server = &state.plan.servers[*at];
-            !server.is_authoritative || server.zones.iter().any(|zone| name::is_in(&name, zone))
-        };
+        let can_have = |at: &usize| state.plan.servers[*at].has_zone_of(&name);
         let servers: Vec<usize> = servers.into_iter().filter(can_have).collect();
         if servers.is_empty() {
             let why = "no zone of the servers has the name; declare one with `zone`";
@@ -214,11 +211,8 @@ impl LabDns<'_> {
             let mut records = state.records(*at);
             change.apply(&mut records);
             records.retain(|one| one.name == name);
-            if let Some(why) = record::conflict(&records) {
-                return Err(failed(why.to_owned()).into());
-            }
-            if is_alias && state.plan.servers[*at].zones.contains(&name) {
-                let why = "a zone begins there, and cannot be an alias; give it addresses";
+            let begins = is_alias && state.plan.servers[*at].zones.contains(&name);
+            if let Some(why) = record::conflict(&records).or(begins.then_some(record::APEX_ALIAS)) {
                 return Err(failed(why.to_owned()).into());
             }
         }

@@ -103,7 +103,7 @@ impl Fabric {
         }
         node.mapper.end();
         #[cfg(feature = "dns")]
-        fabric.dns.close(at)?;
+        let closed = fabric.dns.close(at);
         // Also programs that have moved to another network.
         programs.end_on(node.name());
         let killed = ns_set::kill_all_in(&[here.place.network()]);
@@ -111,6 +111,8 @@ impl Fabric {
         node.keep(old);
         fabric.partitions.forget(at);
         moved?;
+        #[cfg(feature = "dns")]
+        closed?;
         for (_, far) in pairs_at(&links, at) {
             if let Ok(there) = fabric.nodes[far.node].here() {
                 ready::wait_off(&there, &[fabric.awaited(far)])?;

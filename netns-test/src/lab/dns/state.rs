@@ -16,6 +16,7 @@ use crate::lab::dns::recurse;
 use crate::lab::dns::recurse::{Errand, Next};
 use crate::lab::dns::store::{Change, Client, Store};
 use crate::lab::dns::wire::{Parsed, Query, parse};
+use crate::lab::plan::dns::record::{FaultPlan, RecordPlan};
 use crate::lab::plan::dns::servers::DnsPlan;
 use crate::lab::topology::Transport;
 use crate::lab::topology::dns::fault::FaultKind;
@@ -113,7 +114,7 @@ impl State {
     }
 
     /// Returns the records of a server with its changes, without those of nodes.
-    pub(crate) fn records(&self, server: usize) -> Vec<crate::lab::plan::dns::record::RecordPlan> {
+    pub(crate) fn records(&self, server: usize) -> Vec<RecordPlan> {
         let mut records = self.plan.servers[server].records.clone();
         self.of(server).iter().for_each(|change| change.apply(&mut records));
         records
@@ -130,11 +131,7 @@ impl State {
     }
 
     /// Adds a fault. Returns its number.
-    pub(crate) fn add_fault(
-        &mut self,
-        server: Option<usize>,
-        plan: crate::lab::plan::dns::record::FaultPlan,
-    ) -> u64 {
+    pub(crate) fn add_fault(&mut self, server: Option<usize>, plan: FaultPlan) -> u64 {
         self.last_fault += 1;
         self.faults.push(Running::new(Some(self.last_fault), server, plan));
         self.last_fault

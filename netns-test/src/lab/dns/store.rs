@@ -158,8 +158,7 @@ impl Store {
             all.any(|(name, hidden)| name == key && hidden.is_none_or(|hidden| hidden == of))
         };
         let nodes = self.nodes_of(client).and_then(|all| all.get(key)).into_iter().flatten();
-        let ttl = u32::try_from(TTL.as_secs()).unwrap_or(u32::MAX);
-        let nodes = nodes.flat_map(|data| self.found(ttl, data, client));
+        let nodes = nodes.flat_map(|data| self.found(TTL, data, client));
         let mut seen: Vec<Found> = nodes.filter(|one| !is_hidden(one.record_type)).collect();
         let Some(records) = self.records.get(key) else { return seen };
         for is_view in [false, true] {
@@ -181,7 +180,7 @@ impl Store {
         };
         match data {
             Data::Node(node) => {
-                let group = self.plan.derived.groups().get(self.plan.derived.group(client.node));
+                let group = self.plan.derived.groups.get(self.plan.derived.group(client.node));
                 let addresses = group.and_then(|group| group.get(*node)).into_iter().flatten();
                 addresses.map(|address| one(Data::Address(*address))).collect()
             }
@@ -220,24 +219,17 @@ fn apex(server: &ServerPlan, zone: &str, serial: u32, records: &mut Vec<RecordPl
         Some(_) => server_name(&server.host, zone),
         None => server.host.clone(),
     };
-    let ttl = u32::try_from(TTL.as_secs()).unwrap_or(u32::MAX);
-    let mut add = |name: &str, data| {
-        records.push(RecordPlan { name: name.to_owned(), ttl, data, clients: Vec::new() });
-    };
-    add(zone, Data::Soa { host: host.clone(), serial, minimum: server.negative_ttl });
+    let soa = Data::Soa { host: host.clone(), serial, minimum: server.negative_ttl };
+    records.push(RecordPlan::usual(zone, soa));
     let is_ns = |one: &RecordPlan| one.name == zone && matches!(one.data, Data::Ns(_));
     if records.iter().any(is_ns) {
         return;
     }
     let is_known = records.iter().any(|one| one.name == host);
-    let mut add = |name: &str, data| {
-        records.push(RecordPlan { name: name.to_owned(), ttl, data, clients: Vec::new() });
-    };
-    add(zone, Data::Ns(host.clone()));
-    match server.node {
-        _ if is_known => {}
-        Some(node) => add(&host, Data::Node(node)),
-        None => add(&host, Data::Address(EVERYWHERE.into())),
+    records.push(RecordPlan::usual(zone, Data::Ns(host.clone())));
+    if !is_known {
+        let data = server.node.map_or(Data::Address(EVERYWHERE.into()), Data::Node);
+        records.push(RecordPlan::usual(&host, data));
     }
 }
 
@@ -258,5 +250,5 @@ fn names(plan: &DnsPlan) -> Vec<BTreeMap<String, Vec<Data>>> {
         }
         found
     };
-    plan.derived.groups().iter().map(of_group).collect()
+    plan.derived.groups.iter().map(of_group).collect()
 }

@@ -11,6 +11,7 @@ use crate::lab::fabric::ends;
 use crate::lab::fabric::ends::End;
 use crate::lab::plan::addresses::order;
 use crate::lab::plan::ifindex::Indexes;
+use crate::lab::plan::nat::set;
 use crate::lab::plan::routes::shortest_paths;
 use crate::lab::plan::{
     InterfaceKind, InterfacePlan, InterfaceRef, NodePlan, Plan, RoutePlan, SegmentKind, SegmentPlan,
@@ -54,8 +55,10 @@ pub(crate) fn current<'a>(plan: &'a Plan, indexes: &'a Indexes, links: &[[End; 2
         node.addresses.clear();
     }
     order::order(nodes, &plan.segments);
+    set::follow_nats(nodes, &plan.segments);
     shortest_paths::compute(nodes, &plan.segments);
     plan.derive();
+    set::follow_firewalls(&mut plan);
     Current { plan: Cow::Owned(plan), indexes: Cow::Owned(indexes) }
 }
 

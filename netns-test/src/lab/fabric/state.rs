@@ -7,10 +7,12 @@ use crate::error::Result;
 #[cfg(feature = "dns")]
 use crate::isolation::{IsolationMode, isolation};
 #[cfg(feature = "dns")]
-use crate::lab::dns::serve::servers::Servers;
+use crate::lab::dns::serve::{servers::Servers, socket::Bound};
 use crate::lab::fabric::ends::{End, LinkEnds};
 use crate::lab::fabric::hub::Hub;
 use crate::lab::fabric::node::{LiveNode, Made};
+#[cfg(feature = "dns")]
+use crate::lab::fabric::on_thread;
 use crate::lab::fabric::own_network::undo::Journal;
 use crate::lab::fabric::partitions::Partitions;
 use crate::lab::fabric::ready;
@@ -156,7 +158,10 @@ impl Fabric {
         if is_machine && planned.dns.on(at) == planned.dns.everywhere() {
             return Ok(());
         }
-        Ok(self.dns.open(&planned, at, &here.place)?)
+        let Some(wanted) = self.dns.wanted(&planned, at)? else { return Ok(()) };
+        let name = self.nodes[at].name();
+        let bound = on_thread::within(&here.place, name, || Bound::open(&wanted, name))?;
+        Ok(self.dns.add(bound)?)
     }
 
     /// Makes the hub follow the states of the ends of links.

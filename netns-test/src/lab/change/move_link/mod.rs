@@ -36,7 +36,9 @@ impl Lab {
     /// and macvlans on the end that did not move.
     ///
     /// All nodes get the routes that [`plan`](crate::Topology::plan) would compute for the changed
-    /// network, and the new addresses in `/etc/hosts`. The lab's plan stays the same. On a segment
+    /// network, and the new addresses in `/etc/hosts`. Forwarded ports, 1:1 addresses, blocks of
+    /// ports and rules of firewalls are for nodes, and follow them; what a NAT has for a node that
+    /// is not inside any more leads nowhere. The lab's plan stays the same. On a segment
     /// without subnets, and for a link between two switches, addresses and routes stay.
     /// [`move_link_as_is`](Self::move_link_as_is) never changes them.
     ///
@@ -176,6 +178,8 @@ impl Lab {
         end.given = Some(joining.given);
         let planned = fabric.now();
         let after = current(&planned, &fabric.indexes, links);
+        // Without this, the rules of NATs and firewalls would be for the old address.
+        fabric.set_rules([before, &after])?;
         fabric.reroute(before, &after, Some(&links[at][joining.side]))?;
         self.rename(Names::of(&after.plan))?;
         Ok(expected)

@@ -93,7 +93,8 @@ impl Fabric {
         drop(self.reroute(after, before, None));
     }
 
-    fn set_rules(&self, [before, after]: [&Current<'_>; 2]) -> Result<()> {
+    /// Sets the rules that differ on all nodes that are on.
+    pub(crate) fn set_rules(&self, [before, after]: [&Current<'_>; 2]) -> Result<()> {
         let nodes = before.plan.nodes().iter().zip(after.plan.nodes());
         for (at, (old, new)) in nodes.enumerate() {
             if (&old.nats, &old.firewall) == (&new.nats, &new.firewall) {

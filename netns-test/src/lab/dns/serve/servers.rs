@@ -6,13 +6,12 @@ use std::thread::JoinHandle;
 use crate::error::{Failure, panic_text};
 use crate::lab::dns::serve::server::Server;
 use crate::lab::dns::serve::shared::{Ending, Shared};
-use crate::lab::dns::serve::socket::Bound;
+use crate::lab::dns::serve::socket::{Bound, Wanted};
 use crate::lab::dns::state::State;
 use crate::lab::plan::Plan;
 use crate::lab::plan::dns::record::Data;
 use crate::sys::errno;
 use crate::sys::lock::lock;
-use crate::sys::ns::ns_set::Place;
 use crate::sys::process;
 use crate::sys::process::signals;
 
@@ -48,22 +47,26 @@ impl Servers {
         self.state().follow(&plan.dns, nodes);
     }
 
-    /// Opens the sockets of the server of a node, if it has none yet. Returns when it answers.
-    pub(crate) fn open(&self, plan: &Plan, node: usize, place: &Place) -> Result<(), Failure> {
-        let Some(server) = plan.dns.on(node) else { return Ok(()) };
+    /// Returns the sockets that the server of a node needs; none if it has them, or has no server.
+    pub(crate) fn wanted(&self, plan: &Plan, node: usize) -> Result<Option<Wanted>, Failure> {
+        let Some(server) = plan.dns.on(node) else { return Ok(None) };
         let mut running = lock(&self.running);
         if running.is_none() {
             *running = Some(start(Arc::clone(&self.state))?);
         }
-        let Some(Running { shared, owner, .. }) = running.as_ref() else { return Ok(()) };
-        if *owner != process::id() || shared.has(node) {
-            return Ok(());
+        let is_open = |one: &Running| one.owner != process::id() || one.shared.has(node);
+        if running.as_ref().is_some_and(is_open) {
+            return Ok(None);
         }
-        let is_everywhere = plan.dns.servers[server].node.is_none();
         let of_plan = &plan.dns.servers[server];
         let asks = of_plan.records.iter().any(|one| matches!(one.data, Data::Ns(_)));
-        let name = plan.nodes()[node].name.as_str();
-        shared.add(Bound::open((server, node), (is_everywhere, asks), (name, place))?)
+        Ok(Some(Wanted { server, node, is_everywhere: of_plan.node.is_none(), asks }))
+    }
+
+    /// Makes a server answer on these sockets. Returns when it does.
+    pub(crate) fn add(&self, bound: Bound) -> Result<(), Failure> {
+        let running = lock(&self.running);
+        running.as_ref().map_or(Ok(()), |running| running.shared.add(bound))
     }
 
     /// Closes the sockets on a node.

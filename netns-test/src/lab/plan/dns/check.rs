@@ -3,11 +3,11 @@
 use crate::lab::plan::NodePlan;
 use crate::lab::plan::dns::record;
 use crate::lab::plan::dns::record::{Data, RecordPlan};
-use crate::lab::plan::dns::servers::{DnsPlan, ServerPlan};
+use crate::lab::plan::dns::servers::{DnsPlan, ServerPlan, has_zone_of};
 use crate::lab::plan::errors::TopologyError;
 use crate::lab::topology::dns::declared::{DeclaredDns, DnsPlace};
 use crate::lab::topology::dns::name;
-use crate::lab::topology::dns::record::{RecordData, TTL};
+use crate::lab::topology::dns::record::RecordData;
 use crate::lab::topology::{NodeKind, Topology};
 
 /// Name of a server that is on no node.
@@ -147,9 +147,9 @@ fn check_records(
     for RecordPlan { name, data, .. } in records {
         let what = format!("record of `{name}` at the ");
         if matches!(data, Data::Cname(_)) && zones.contains(name) {
-            report.bad(&what, "a zone begins there, and cannot be an alias; give it addresses");
+            report.bad(&what, record::APEX_ALIAS);
         }
-        if declared.is_authoritative && !zones.iter().any(|zone| name::is_in(name, zone)) {
+        if !has_zone_of((zones, declared.is_authoritative), name) {
             report.bad(&what, "no zone of the server has the name; declare one with `zone`");
         }
         if !seen.contains(&name.as_str()) {
@@ -189,15 +189,8 @@ fn delegations(
         if let Err(why) = name::canonical(&host) {
             report.bad(&what, format!("its server would be `{host}`: {why}"));
         }
-        let (ttl, clients) = (u32::try_from(TTL.as_secs()).unwrap_or(u32::MAX), Vec::new());
-        let of = |name: &str, data| RecordPlan {
-            name: name.to_owned(),
-            ttl,
-            data,
-            clients: clients.clone(),
-        };
-        records.push(of(&name, Data::Ns(host.clone())));
-        records.push(of(&host, Data::Node(to)));
+        records.push(RecordPlan::usual(&name, Data::Ns(host.clone())));
+        records.push(RecordPlan::usual(&host, Data::Node(to)));
     }
     records
 }

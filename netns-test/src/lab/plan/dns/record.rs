@@ -8,12 +8,16 @@ use crate::lab::topology::Transport;
 use crate::lab::topology::dns::fault::{DnsFault, FaultKind};
 use crate::lab::topology::dns::name;
 use crate::lab::topology::dns::record::{
-    ClientKind, DnsClient, Record, RecordData, RecordType, target,
+    ClientKind, DnsClient, Record, RecordData, RecordType, TTL, target,
 };
 use crate::lab::topology::id::Ids;
 
 /// Most bytes of the data of a record, so that a message of TCP has room for it.
 const MOST_DATA: usize = 65_000;
+
+/// Reason, with advice, for which the first name of a zone cannot be an alias.
+pub(crate) const APEX_ALIAS: &str =
+    "a zone begins there, and cannot be an alias; give it addresses";
 
 /// Largest time to live (RFC 2181, section 8).
 const LONGEST_TTL: u64 = (1 << 31) - 1;
@@ -70,6 +74,13 @@ pub(crate) struct FaultPlan {
     pub(crate) types: Vec<RecordType>,
     pub(crate) transport: Option<Transport>,
     pub(crate) clients: Vec<ClientPlan>,
+}
+
+impl RecordPlan {
+    /// Returns a record for all clients, with the usual time to live.
+    pub(crate) fn usual(name: &str, data: Data) -> Self {
+        Self { name: name.to_owned(), ttl: TTL, data, clients: Vec::new() }
+    }
 }
 
 impl Data {

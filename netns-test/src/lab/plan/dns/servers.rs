@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::lab::plan::dns::record::{FaultPlan, RecordPlan};
+use crate::lab::topology::dns::name;
 
 /// Address of the server that is on every node, on its interface `lo`.
 pub(crate) const EVERYWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
@@ -32,6 +33,19 @@ pub(crate) struct ServerPlan {
     pub(crate) is_authoritative: bool,
     /// Seconds.
     pub(crate) negative_ttl: u32,
+}
+
+impl ServerPlan {
+    /// Returns whether the server can have records of a name.
+    pub(crate) fn has_zone_of(&self, name: &str) -> bool {
+        has_zone_of((&self.zones, self.is_authoritative), name)
+    }
+}
+
+/// Returns whether a server with these zones, which may be authoritative only, can have records of
+/// a name.
+pub(crate) fn has_zone_of((zones, is_authoritative): (&[String], bool), name: &str) -> bool {
+    !is_authoritative || zones.iter().any(|zone| name::is_in(name, zone))
 }
 
 impl DnsPlan {
@@ -74,11 +88,6 @@ impl Derived {
     /// Returns the group of a client; that of the outermost network if it is of no node.
     pub(crate) fn group(&self, client: Option<usize>) -> usize {
         client.and_then(|client| self.of.get(client)).copied().unwrap_or(0)
-    }
-
-    /// Returns the addresses of all nodes, by groups.
-    pub(crate) fn groups(&self) -> &[Vec<Vec<IpAddr>>] {
-        &self.groups
     }
 
     /// Returns the node that asks a server from an address.

@@ -146,6 +146,7 @@ impl Site<'_> {
             let (first, last) = (range.start(), range.end());
             found.push(format!("ports {first} to {last}: give a range from 1 on, lowest first"));
         }
+        let nodes = [from, to].map(|all| all.iter().filter_map(|one| one.node(self.ids)).collect());
         let from = self.addresses(node, (from, true), &mut found);
         let to = self.addresses(node, (to, false), &mut found);
         let has_common = from.iter().any(|one| to.iter().any(|to| to.is_ipv4() == one.is_ipv4()));
@@ -164,7 +165,7 @@ impl Site<'_> {
             TrafficProtocol::Ping => Some(ICMP),
         };
         let (direction, action, ports) = (*direction, *action, ports.clone());
-        FirewallRulePlan { direction, protocol, ports, from, to, action, text }
+        FirewallRulePlan { direction, protocol, ports, from, to, nodes, action, text }
     }
 
     /// Returns the addresses that packets from or to the nodes have at the firewall.
@@ -174,7 +175,6 @@ impl Site<'_> {
         (nodes, are_sources): (&[Reference<NodeId>], bool),
         mistakes: &mut Vec<String>,
     ) -> Vec<IpAddr> {
-        let viewer = self.view.viewer(at);
         let mut found: Vec<IpAddr> = Vec::new();
         for reference in nodes {
             let Some(node) = reference.node(self.ids) else {
@@ -184,10 +184,7 @@ impl Site<'_> {
                 );
                 continue;
             };
-            let new = match are_sources {
-                true => self.view.sources(&viewer, node),
-                false => self.view.destinations(&viewer, node, self.exposures),
-            };
+            let new = seen(self.view, self.exposures, (at, node, are_sources));
             if new.is_empty() {
                 let [name, at] = [node, at].map(|node| &self.view.nodes[node].name);
                 let why = match self.view.nodes[node].addresses.is_empty() {
@@ -201,5 +198,39 @@ impl Site<'_> {
             found.extend(new);
         }
         found
+    }
+}
+
+/// Makes the firewall of a node know the addresses that the nodes of its rules have now. A rule for
+/// nodes without any stays as it was.
+pub(crate) fn follow(
+    plan: &mut FirewallPlan,
+    at: usize,
+    (view, exposures): (View<'_>, &Exposures),
+) {
+    for rule in &mut plan.rules {
+        let [sources, destinations] = &rule.nodes;
+        for (addresses, nodes, are_sources) in
+            [(&mut rule.from, sources, true), (&mut rule.to, destinations, false)]
+        {
+            let new = nodes.iter().flat_map(|node| seen(view, exposures, (at, *node, are_sources)));
+            let new: Vec<IpAddr> = new.collect();
+            if !new.is_empty() {
+                *addresses = new;
+            }
+        }
+    }
+}
+
+/// Returns the addresses that packets from or to a node have at another one.
+fn seen(
+    view: View<'_>,
+    exposures: &Exposures,
+    (at, node, are_sources): (usize, usize, bool),
+) -> Vec<IpAddr> {
+    let viewer = view.viewer(at);
+    match are_sources {
+        true => view.sources(&viewer, node),
+        false => view.destinations(&viewer, node, exposures),
     }
 }

@@ -52,7 +52,8 @@ impl Site<'_> {
             );
             return;
         }
-        plan.one_to_one = self.one_to_one(plan, one_to_one, mistakes);
+        let found = self.one_to_one(plan, one_to_one, mistakes);
+        (plan.one_to_one, plan.one_to_one_nodes) = found.into_iter().unzip();
         if let Some(size) = nat.block {
             plan.blocks = self.blocks(plan, size).unwrap_or_else(|mistake| {
                 mistakes.push(mistake);
@@ -81,8 +82,38 @@ impl Site<'_> {
             let (to, port) = (other.to, other.port);
             return Err(format!("it is forwarded to {to}:{port} already; give another port"));
         }
-        let to = self.inside_address(to)?;
-        Ok(PortForwardPlan { protocol, external_port, to, port })
+        let (node, to) = (to, self.inside_address(to)?);
+        Ok(PortForwardPlan { protocol, external_port, to, node, port })
+    }
+
+    /// Makes a NAT that was planned know the addresses that its inside nodes have now. What is for
+    /// a node that is not inside any more stays as it was, and leads nowhere.
+    pub(crate) fn follow(&self, plan: &mut NatPlan) {
+        let one_to_one = plan.one_to_one.iter_mut().map(|(_, inside)| inside);
+        let one_to_one = one_to_one.zip(plan.one_to_one_nodes.iter().copied());
+        let forwards = plan.forwards.iter_mut().map(|one| (&mut one.to, one.node));
+        for (address, node) in one_to_one.chain(forwards) {
+            *address = self.inside_address(node).unwrap_or(*address);
+        }
+        self.follow_blocks(plan);
+    }
+
+    /// Gives blocks of ports to the inside addresses that have none: those of addresses that are
+    /// not inside any more, then new ones as long as there are ports.
+    fn follow_blocks(&self, plan: &mut NatPlan) {
+        let Some((_, last)) = plan.blocks.last().cloned() else { return };
+        let hosts = self.shared_addresses(plan);
+        let is_new = |host: &&Ipv4Addr| plan.blocks.iter().all(|(other, _)| other != *host);
+        let mut new = hosts.iter().filter(is_new).copied().collect::<Vec<_>>().into_iter();
+        for (host, _) in plan.blocks.iter_mut().filter(|(host, _)| !hosts.contains(host)) {
+            *host = new.next().unwrap_or(*host);
+        }
+        let size = last.end() - last.start() + 1;
+        let first = last.end().checked_add(1).unwrap_or(u16::MAX);
+        let free = (first..=*plan.ports.end()).step_by(size.into());
+        let free = free.filter_map(|first| Some(first..=first.checked_add(size - 1)?));
+        let free = free.filter(|block| block.end() <= plan.ports.end());
+        plan.blocks.extend(new.zip(free));
     }
 
     /// Returns the first IPv4 address of an inside node.
@@ -128,9 +159,9 @@ impl Site<'_> {
         plan: &NatPlan,
         given: &[(Ipv4Addr, usize)],
         mistakes: &mut Vec<String>,
-    ) -> Vec<(Ipv4Addr, Ipv4Addr)> {
+    ) -> Vec<((Ipv4Addr, Ipv4Addr), usize)> {
         let own = first_ipv4(&self.nodes[self.router].interfaces[self.outside]);
-        let mut found: Vec<(Ipv4Addr, Ipv4Addr)> = Vec::new();
+        let mut found: Vec<((Ipv4Addr, Ipv4Addr), usize)> = Vec::new();
         for &(external, node) in given {
             let name = &self.nodes[node].name;
             let refused = |why: &str| format!("1:1 of {external} and `{name}`: {why}");
@@ -145,12 +176,12 @@ impl Site<'_> {
                 mistakes.push(refused("it is the address of the outside interface; give another"));
             } else if plan.pool.contains(&external) {
                 mistakes.push(refused("the pool has the address, too; remove it from one"));
-            } else if found.iter().any(|(other, _)| *other == external) {
+            } else if found.iter().any(|((other, _), _)| *other == external) {
                 mistakes.push(refused("the address has another node already; give another"));
-            } else if found.iter().any(|(_, other)| *other == inside) {
+            } else if found.iter().any(|((_, other), _)| *other == inside) {
                 mistakes.push(refused("the node has another address already; remove one"));
             } else {
-                found.push((external, inside));
+                found.push(((external, inside), node));
             }
         }
         found
@@ -165,12 +196,7 @@ impl Site<'_> {
         if size == 0 {
             return Err("0 ports for each host; give at least 1".to_owned());
         }
-        let others = self.nodes.iter().enumerate().filter(|(node, _)| *node != self.router);
-        let interfaces = others.flat_map(|(_, node)| &node.interfaces);
-        let inside = interfaces.filter(|one| self.is_inside(one));
-        let all = inside.flat_map(|one| one.addresses.iter().map(|own| own.address()));
-        let is_shared = |address: &Ipv4Addr| plan.one_to_one.iter().all(|(_, one)| one != address);
-        let hosts: Vec<Ipv4Addr> = all.filter_map(ipv4).filter(is_shared).collect();
+        let hosts = self.shared_addresses(plan);
         let count = plan.ports.clone().count();
         if hosts.len() * usize::from(size) > count {
             let hosts = hosts.len();
@@ -183,6 +209,16 @@ impl Site<'_> {
             first..=first + (size - 1)
         };
         Ok(hosts.into_iter().enumerate().map(|(order, host)| (host, block(order))).collect())
+    }
+
+    /// Returns the addresses of inside hosts that share external ones, in the order of nodes.
+    fn shared_addresses(&self, plan: &NatPlan) -> Vec<Ipv4Addr> {
+        let others = self.nodes.iter().enumerate().filter(|(node, _)| *node != self.router);
+        let interfaces = others.flat_map(|(_, node)| &node.interfaces);
+        let inside = interfaces.filter(|one| self.is_inside(one));
+        let all = inside.flat_map(|one| one.addresses.iter().map(|own| own.address()));
+        let is_shared = |address: &Ipv4Addr| plan.one_to_one.iter().all(|(_, one)| one != address);
+        all.filter_map(ipv4).filter(is_shared).collect()
     }
 }
 

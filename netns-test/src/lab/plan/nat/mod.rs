@@ -50,6 +50,8 @@ pub struct NatPlan {
     pub timeouts: NatTimeouts,
     /// External addresses with the inside address that has each for itself.
     pub one_to_one: Vec<(Ipv4Addr, Ipv4Addr)>,
+    /// Nodes of the inside addresses of `one_to_one`.
+    pub(crate) one_to_one_nodes: Vec<usize>,
     /// Forwarded ports.
     pub forwards: Vec<PortForwardPlan>,
     /// Treatment of IPv6.
@@ -84,6 +86,8 @@ pub struct PortForwardPlan {
     pub external_port: u16,
     /// Inside address.
     pub to: Ipv4Addr,
+    /// Node that has it.
+    pub(crate) node: usize,
     /// Port at the inside address.
     pub port: u16,
 }
@@ -116,6 +120,8 @@ pub struct FirewallRulePlan {
     pub from: Vec<IpAddr>,
     /// Destination addresses; empty for all.
     pub to: Vec<IpAddr>,
+    /// Nodes that `from` and `to` stand for.
+    pub(crate) nodes: [Vec<usize>; 2],
     /// Fate of the packet.
     pub action: FirewallAction,
     /// Text of the rule: `allow out tcp 80, 443`.

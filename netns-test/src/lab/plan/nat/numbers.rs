@@ -64,6 +64,7 @@ pub(crate) fn planned(nat: &Nat, outside: &str, mistakes: &mut Vec<String>) -> N
         blocks: Vec::new(),
         timeouts,
         one_to_one: Vec::new(),
+        one_to_one_nodes: Vec::new(),
         forwards: Vec::new(),
         ipv6,
         prefixes: Vec::new(),

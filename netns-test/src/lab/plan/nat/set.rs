@@ -11,7 +11,7 @@ use crate::lab::plan::nat::ipv6;
 use crate::lab::plan::nat::numbers;
 use crate::lab::plan::nat::view::View;
 use crate::lab::plan::nat::{NatPlan, PortForwardPlan};
-use crate::lab::plan::{InterfaceRef, NodePlan, SegmentPlan};
+use crate::lab::plan::{InterfacePlan, InterfaceRef, NodePlan, Plan, SegmentPlan};
 use crate::lab::topology::Topology;
 use crate::lab::topology::nat::declared::DeclaredForward;
 
@@ -119,5 +119,37 @@ pub(crate) fn firewalls(
     let site = firewall::Site { ids: &topology.ids, view, exposures: &exposures };
     for (node, plan) in firewall::all(topology, &site, errors) {
         nodes[node].firewall = Some(plan);
+    }
+}
+
+/// Makes the NATs of nodes whose links have been moved know the addresses of their inside nodes.
+pub(crate) fn follow_nats(nodes: &mut [NodePlan], segments: &[SegmentPlan]) {
+    let realms = borders::realms(nodes, segments, true);
+    for router in 0..nodes.len() {
+        let mut nats = nodes[router].nats.clone();
+        for nat in &mut nats {
+            let is_outside = |one: &InterfacePlan| one.name == nat.outside;
+            let Some(outside) = nodes[router].interfaces.iter().position(is_outside) else {
+                continue;
+            };
+            Site { nodes, realms: &realms, router, outside }.follow(nat);
+        }
+        nodes[router].nats = nats;
+    }
+}
+
+/// Makes the firewalls of nodes know the addresses of the nodes that their rules name.
+pub(crate) fn follow_firewalls(plan: &mut Plan) {
+    let view = View { nodes: &plan.nodes, realms: &plan.realms };
+    let all = plan.nodes.iter().map(|node| node.firewall.clone()).enumerate();
+    let followed = all.map(|(at, mut firewall)| {
+        if let Some(firewall) = &mut firewall {
+            firewall::follow(firewall, at, (view, &plan.exposures));
+        }
+        firewall
+    });
+    let followed: Vec<_> = followed.collect();
+    for (node, firewall) in plan.nodes.iter_mut().zip(followed) {
+        node.firewall = firewall;
     }
 }

@@ -25,6 +25,7 @@ impl fmt::Display for NatPlan {
             blocks: _,
             timeouts,
             one_to_one: _,
+            one_to_one_nodes: _,
             forwards: _,
             ipv6,
             prefixes: _,
@@ -46,7 +47,7 @@ impl fmt::Display for NatPlan {
 /// Writes `tcp 8443 to 192.168.1.10:443`.
 impl fmt::Display for PortForwardPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { protocol, external_port, to, port } = self;
+        let Self { protocol, external_port, to, port, node: _ } = self;
         write!(f, "{protocol} {external_port} to {to}:{port}")
     }
 }

@@ -32,6 +32,7 @@ fn mappings_survive_other_rules_but_no_flush() {
         protocol: Transport::Udp,
         external_port: 7000,
         to: B.parse().unwrap(),
+        node: 0,
         port: 7001,
     }];
     net.apply(&node).unwrap();

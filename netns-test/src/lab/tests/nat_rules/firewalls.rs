@@ -32,7 +32,16 @@ fn rule(
 ) -> FirewallRulePlan {
     let ports = ports.iter().map(|port| *port..=*port).collect();
     let (from, to, text) = (Vec::new(), Vec::new(), text.to_owned());
-    FirewallRulePlan { direction, protocol, ports, from, to, action, text }
+    FirewallRulePlan {
+        direction,
+        protocol,
+        ports,
+        from,
+        to,
+        nodes: Default::default(),
+        action,
+        text,
+    }
 }
 
 fn on_router(plan: FirewallPlan) -> NodePlan {

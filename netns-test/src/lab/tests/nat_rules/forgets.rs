@@ -20,7 +20,7 @@ use crate::lab::topology::nat::model::{Filtering, Transport};
 /// Returns a NAT that forwards a port of UDP to an inside endpoint.
 fn forwarding(external_port: u16, to: &str, port: u16) -> NodePlan {
     let to = to.parse().unwrap();
-    let forward = PortForwardPlan { protocol: Transport::Udp, external_port, to, port };
+    let forward = PortForwardPlan { protocol: Transport::Udp, external_port, to, node: 0, port };
     router(NatPlan { forwards: vec![forward], ..plan() })
 }
 

@@ -151,6 +151,7 @@ pub(crate) fn plan() -> NatPlan {
         blocks: Vec::new(),
         timeouts: NatTimeouts { udp: 300, tcp_established: 7440, tcp_transitory: 240, icmp: 60 },
         one_to_one: Vec::new(),
+        one_to_one_nodes: Vec::new(),
         forwards: Vec::new(),
         ipv6: Ipv6Nat::Routed,
         prefixes: Vec::new(),

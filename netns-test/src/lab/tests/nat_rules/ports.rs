@@ -138,7 +138,7 @@ fn a_at(net: &Net) -> std::net::UdpSocket {
 }
 
 fn forward(protocol: Transport, external_port: u16, to: &str, port: u16) -> PortForwardPlan {
-    PortForwardPlan { protocol, external_port, to: address(to), port }
+    PortForwardPlan { protocol, external_port, to: address(to), node: 0, port }
 }
 
 #[test]

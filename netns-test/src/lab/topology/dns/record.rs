@@ -11,7 +11,7 @@ use crate::lab::topology::input::SubnetArg;
 use crate::lab::topology::nat::reference::Reference;
 
 /// Time to live of a record, if none is given.
-pub(crate) const TTL: Duration = Duration::from_secs(60);
+pub(crate) const TTL: u32 = 60;
 
 /// Resource record of a name server (RFC 1035, section 3.2): a value, which
 /// [`DnsSpec::record`](super::DnsSpec::record) and [`LabDns::set`](crate::lab::LabDns::set) give a
@@ -150,7 +150,7 @@ impl Record {
     }
 
     fn new(data: RecordData) -> Self {
-        Self { data, ttl: TTL, clients: Vec::new() }
+        Self { data, ttl: Duration::from_secs(TTL.into()), clients: Vec::new() }
     }
 
     /// Replaces ids of nodes by positions.
