@@ -21,6 +21,7 @@ mod extra_interfaces;
 mod invalid_calls;
 mod large;
 mod leaks;
+mod life;
 mod limitations;
 mod link_local;
 mod lookups;
