@@ -227,8 +227,10 @@ impl Program {
         self.id as process::Pid
     }
 
+    /// Returns whether the program has ended. Its output may not have been read yet.
     pub(crate) fn has_ended(&self) -> bool {
-        self.feed.look().has_ended
+        let is_running = || matches!(process::end_of(self.pid()), Ok(None));
+        self.feed.look().has_ended || !is_running()
     }
 
     /// Kills the program and waits for its end.
