@@ -20,7 +20,7 @@ fn says(error: &netns_test::Error, parts: &[&str]) {
     parts.iter().for_each(|part| assert!(said.contains(part), "{part}: {said}"));
 }
 
-/// Returns the letter of a process's state (proc_pid_stat(5)).
+/// Returns the letter of a process's state (`proc_pid_stat(5)`).
 fn state(pid: u32) -> char {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()

@@ -11,8 +11,8 @@ use crate::sys::ns::inhabitants;
 impl Node {
     /// Shuts the node down: sends SIGTERM to all programs on it and to the processes that they have
     /// started, waits until they have ended, at most for `timeout`, and then [powers the node
-    /// off](crate::Lab::power_off), which kills the rest. While the programs end, the network works:
-    /// peers get their last messages and the FIN of their connections.
+    /// off](crate::Lab::power_off), which kills the rest. While the programs end, the network
+    /// works: peers get their last messages and the FIN of their connections.
     ///
     /// Returns what had to be killed, such as `my-server (process 12)`: programs that ignore
     /// SIGTERM, or need longer. Tasks and threads of the test on the node get no signal.
