@@ -5,6 +5,12 @@
 mod addr;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod bytes;
+#[cfg(feature = "lab")]
+#[cfg_attr(
+    any(not(target_os = "linux"), miri),
+    expect(dead_code, reason = "links are recorded on Linux")
+)]
+mod capture;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod diagnose;
 #[cfg(all(feature = "doctor", target_os = "linux", not(miri)))]

@@ -9,12 +9,13 @@ use netns_test::lab::Impairment;
 
 /// The documents. README.md and those in the package are also shown by registries, where a relative
 /// link has no target.
-const DOCUMENTS: [&str; 18] = [
+const DOCUMENTS: [&str; 19] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
     "docs/BAD-NETWORKS.md",
+    "docs/CAPTURE.md",
     "docs/CI.md",
     "docs/COMPARE.md",
     "docs/DNS.md",

@@ -7,10 +7,11 @@ use std::{env, fmt::Write as _, fs};
 
 /// Documents with Rust blocks. Those in the macro crate are no doctests, since it does not depend
 /// on the library.
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "netns-test/LAB.md",
     "docs/BAD-NETWORKS.md",
+    "docs/CAPTURE.md",
     "docs/NAT.md",
     "docs/NETNS.md",
     "docs/SANDBOX.md",

@@ -58,6 +58,8 @@ pub use crate::lab::nat::model::{FirewallCounter, NatMapping, NatProtocol};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::link_stats::{LinkStats, Losses};
 #[cfg(all(target_os = "linux", not(miri)))]
+pub use crate::lab::observe::packets::claim::LinkPackets;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::probe::kind::{Hairpinning, NatKind};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use crate::lab::observe::probe::lifetime::MappingLifetime;

@@ -1,6 +1,8 @@
 //! Impaired links with real packets: what is lost is the same in each run, faults are exact, delays
 //! and rates hold.
 
+mod captures;
+mod claims;
 mod delays;
 mod ends;
 mod faults;

@@ -4,7 +4,7 @@ use super::tokens::{Token, tokens};
 
 /// Rooms of the library, and the modules that each may import besides itself. Each part of `lab` is
 /// a room. ARCHITECTURE.md has the same table.
-pub(crate) const IMPORTS: [(&str, &[&str]); 34] = [
+pub(crate) const IMPORTS: [(&str, &[&str]); 35] = [
     ("premain", &["harness", "registry", "sys"]),
     ("harness", &HARNESS),
     ("registry", &["isolate", "sys"]),
@@ -14,12 +14,13 @@ pub(crate) const IMPORTS: [(&str, &[&str]); 34] = [
     ("lab::run", &RUN),
     ("lab::build", &BUILD),
     ("lab::fabric", &FABRIC),
-    ("lab::impair", &["addr", "error", "lab::plan", "lab::topology", "sys"]),
+    ("lab::impair", &["addr", "capture", "error", "lab::plan", "lab::topology", "sys"]),
     ("lab::nat", &["addr", "error", "lab::plan", "lab::topology", "netlink", "sys"]),
     ("lab::port_mapping", &PORT_MAPPING),
     ("lab::dns", &["error", "evidence", "lab::plan", "lab::topology", "sys"]),
     ("lab::plan", &["addr", "error", "lab::topology"]),
     ("lab::topology", &["addr", "error"]),
+    ("capture", &["addr", "error"]),
     ("addr", &["error"]),
     ("report", &["env", "error", "evidence", "explain", "sys"]),
     ("explain", &["evidence"]),
@@ -65,8 +66,9 @@ const DOCTOR: [&str; 10] = [
 const PORT_MAPPING: [&str; 8] =
     ["addr", "error", "evidence", "lab::nat", "lab::plan", "lab::topology", "netlink", "sys"];
 
-const FABRIC: [&str; 14] = [
+const FABRIC: [&str; 15] = [
     "addr",
+    "capture",
     "diagnose",
     "error",
     "evidence",
@@ -117,8 +119,9 @@ const RUN: [&str; 17] = [
 ];
 
 /// Imports of `lab::change` and `lab::observe`: all other parts of the lab, but not each other.
-const RUNNING: [&str; 18] = [
+const RUNNING: [&str; 19] = [
     "addr",
+    "capture",
     "diagnose",
     "error",
     "evidence",

@@ -16,5 +16,7 @@ pub(crate) mod loss;
 pub(crate) mod offload;
 pub(crate) mod passage;
 pub(crate) mod queue;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod recorded;
 pub(crate) mod rule;
 pub(crate) mod stats;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::capture::recorder::Part;
 use crate::lab::impair::offload::Offload;
 
 /// Nanoseconds on the monotonic clock.
@@ -33,6 +34,8 @@ pub(crate) struct Departure<'a> {
     pub(crate) due: Nanos,
     pub(crate) bytes: Cow<'a, [u8]>,
     pub(crate) offload: Offload,
+    /// The packet in the record of the link, if it is recorded and the link has not made it.
+    pub(crate) of: Option<Part>,
 }
 
 impl Direction {

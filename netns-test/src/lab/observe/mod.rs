@@ -5,6 +5,8 @@ pub(crate) mod addresses;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod link_stats;
 #[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod packets;
+#[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod probe;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) mod snapshot;

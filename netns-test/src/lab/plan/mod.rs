@@ -191,6 +191,8 @@ pub struct LinkPlan {
     /// Impairments of the direction from the first end, and of that from the second one; `None` for
     /// a direct veth pair, which cannot be impaired.
     pub impairments: Option<[ImpairmentPlan; 2]>,
+    /// True if the frames at both ends are recorded.
+    pub is_captured: bool,
     /// False if the ends have no offloads.
     pub offloads: bool,
 }

@@ -158,7 +158,8 @@ fn links(
             let impairments = check::link(topology, index, segments[segment].mtu, errors);
             let offloads = !link.impairments.has_no_offloads;
             let (name, ends) = (link.name.clone(), [a, b]);
-            Some(LinkPlan { name, ends, segment, impairments, offloads })
+            let is_captured = link.impairments.is_captured;
+            Some(LinkPlan { name, ends, segment, impairments, is_captured, offloads })
         }
         _ => None,
     };

@@ -135,6 +135,21 @@ impl<'a> LinkSpec<'a> {
         self
     }
 
+    /// Records the frames at both ends of the link, for [`Link::save_pcap`] and the other ways to
+    /// look at them: of those that the node at an end has sent, and of those that were delivered to
+    /// it, the first 256 ones, up to 128 KiB, and the last 512 KiB. From 7 such links on they share
+    /// 16 MiB.
+    ///
+    /// The link can be [impaired](Self::impairable), too: the thread that passes the frames of such
+    /// links on records them. No other program or socket takes part. A link that is not captured
+    /// is not recorded.
+    ///
+    /// [`Link::save_pcap`]: crate::lab::Link::save_pcap
+    pub fn capture(self) -> Self {
+        self.link.impairments.is_captured = true;
+        self
+    }
+
     /// Sets whether the ends have offloads. The default is true, as on every veth pair: a reader of
     /// raw packets sees TCP packets of up to 64 KiB, whose checksums are not computed. With false
     /// it sees them as on a wire, and TCP is several times slower.

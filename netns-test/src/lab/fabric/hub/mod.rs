@@ -13,7 +13,9 @@ pub(crate) mod watch;
 
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use crate::capture::recorder::Recorder;
 use crate::error::{Failure, Result};
 use crate::evidence::log;
 use crate::evidence::record::{Record, Socket};
@@ -77,13 +79,18 @@ impl Hub {
         let mut slots = lock(&self.slots);
         // A hub that is made for an extension has no links before.
         slots.resize(first, None);
+        let captured = plan.links().iter().filter(|link| link.is_captured).count();
         for (at, link) in plan.links().iter().enumerate().skip(first) {
+            let is_captured = link.is_captured;
             let Some(plans) = &link.impairments else {
                 slots.push(None);
                 continue;
             };
             let (name, mtu) = (plan.link_name(at), plan.segments()[link.segment].mtu);
             let mut link = EmulatedLink::new(self.seed, &name, plans.clone(), mtu);
+            if is_captured {
+                link.record_by(Recorder::new(captured));
+            }
             Direction::BOTH.into_iter().for_each(|direction| link.hold(direction));
             let indexes = [0, 1].map(|side| index(at, side));
             let name = plan.link_label(at);
@@ -215,6 +222,17 @@ impl Hub {
             .chain(self.mirror.trouble())
             .chain(panics)
             .collect()
+    }
+
+    /// Returns the number of turns of the engine in which frames were passed on. First waits for
+    /// another number than the known one, if there is one, at most for this time.
+    pub(crate) fn turns(&self, wait: Option<(u64, Duration)>) -> Result<u64> {
+        self.engine()?.turns(wait)
+    }
+
+    /// Returns the faults of the engine so far.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.engine().ok()?.trouble()
     }
 
     /// Returns whether the caller is the thread of the engine: the closure of a rule.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::capture::recorder::Part;
 use crate::lab::impair::frame::Frame;
 use crate::lab::impair::gso;
 use crate::lab::impair::offload::Offload;
@@ -17,6 +18,8 @@ pub(super) struct Item<'a> {
     pub(super) at: Nanos,
     /// Delay by a rule.
     pub(super) extra: Duration,
+    /// The packet in the record of the link; the first one, if it stands for several.
+    pub(super) of: Option<Part>,
 }
 
 /// Packets and bytes as they would be on a wire.
@@ -29,7 +32,7 @@ pub(super) struct Amount {
 impl<'a> Item<'a> {
     /// Makes an item of a finished packet.
     pub(super) fn new(bytes: Cow<'a, [u8]>, at: Nanos) -> Self {
-        Self { bytes, offload: Offload::default(), at, extra: Duration::ZERO }
+        Self { bytes, offload: Offload::default(), at, extra: Duration::ZERO, of: None }
     }
 
     /// Returns whether the sender left checksums or segmentation to the device.
@@ -40,8 +43,20 @@ impl<'a> Item<'a> {
     /// Returns the packets that this frame stands for, each finished and by itself.
     pub(super) fn to_wire(&self) -> impl Iterator<Item = Item<'static>> + use<> {
         let wire = gso::to_wire(&Frame::parse(&self.bytes), &self.offload);
-        let (at, extra) = (self.at, self.extra);
-        wire.into_iter().map(move |bytes| Item { extra, ..Item::new(Cow::Owned(bytes), at) })
+        let (at, extra, of) = (self.at, self.extra, self.of);
+        wire.into_iter().zip(0..).map(move |(bytes, part)| {
+            let of = of.map(|first| Part { part: first.part + part, ..first });
+            Item { extra, of, ..Item::new(Cow::Owned(bytes), at) }
+        })
+    }
+
+    /// Returns the packet in the record of the link of a part of the payload, in bytes.
+    pub(super) fn part_at(&self, start: usize) -> Option<Part> {
+        let first = self.of?;
+        let size = gso::segments(&Frame::parse(&self.bytes), &self.offload).next();
+        let size = size.map_or(1, |part| part.len()).max(1);
+        let part = u32::try_from(start / size).unwrap_or(u32::MAX);
+        Some(Part { part: first.part.saturating_add(part), ..first })
     }
 
     pub(super) fn into_owned(self) -> Item<'static> {

@@ -14,6 +14,7 @@ mod tests;
 pub(crate) mod trace;
 mod way;
 
+use crate::capture::recorder::{Record, Recorder};
 use crate::lab::impair::emulated::held::Hold;
 use crate::lab::impair::emulated::item::Item;
 use crate::lab::impair::emulated::losses::Losses;
@@ -30,6 +31,8 @@ use crate::lab::plan::impairment::ImpairmentPlan;
 pub(crate) struct EmulatedLink {
     ways: [Way; 2],
     shared: Shared,
+    /// Frames at both ends, if they are recorded.
+    recorder: Option<Recorder>,
 }
 
 /// State of a direction.
@@ -55,7 +58,18 @@ impl EmulatedLink {
         let way =
             |direction, plan| Way::new(direction, plan, LinkKey::new(seed, direction, name), mtu);
         let ways = [way(Direction::Forth, forth), way(Direction::Back, back)];
-        Self { ways, shared: Shared::default() }
+        Self { ways, shared: Shared::default(), recorder: None }
+    }
+
+    /// Records all frames at both ends from now on.
+    pub(crate) fn record_by(&mut self, recorder: Recorder) {
+        self.recorder = Some(recorder);
+    }
+
+    /// Returns the records of both ends, if frames are recorded.
+    pub(crate) fn records(&self) -> Option<[Record; 2]> {
+        let recorder = self.recorder.as_ref()?;
+        Some([0, 1].map(|end| recorder.record(end).clone()))
     }
 
     /// Passes a frame on: appends its departures, if any, to `out`.
@@ -68,10 +82,23 @@ impl EmulatedLink {
         Arrival { bytes, offload, at }: Arrival<'a>,
         out: &mut Vec<Departure<'a>>,
     ) {
-        let item = Item { offload, ..Item::new(bytes.into(), at) };
+        let recorder = self.recorder.as_mut();
+        let of = recorder.map(|one| one.enter(direction.index(), at, offload.encode(), bytes));
+        let item = Item { offload, of, ..Item::new(bytes.into(), at) };
         let answers = self.ways[direction.index()].enter(item, &mut self.shared, out);
         for answer in answers {
             self.ways[direction.reversed().index()].inject(answer, at, out);
+        }
+        self.note_marks();
+    }
+
+    /// Takes what has become of packets over to the record.
+    fn note_marks(&mut self) {
+        let Some(recorder) = &mut self.recorder else { return };
+        for (end, way) in self.ways.iter_mut().enumerate() {
+            for (of, is_dropped, text) in way.take_marks() {
+                recorder.mark(end, of, is_dropped, text);
+            }
         }
     }
 
@@ -110,6 +137,7 @@ impl EmulatedLink {
         out: &mut Vec<Departure<'static>>,
     ) {
         self.ways.iter_mut().for_each(|way| way.lift(number, now, &mut self.shared, out));
+        self.note_marks();
     }
 
     /// Returns whether frames of a direction are to be held.
@@ -126,11 +154,17 @@ impl EmulatedLink {
         out: &mut Vec<Departure<'static>>,
     ) {
         self.ways[direction.index()].release(now, &mut self.shared, out);
+        self.note_marks();
     }
 
     /// Counts a departure that the caller has sent, or could not send, at the time `at`.
     pub(crate) fn sent(&mut self, departure: &Departure<'_>, at: Nanos, end: Sent) {
         self.ways[departure.direction.index()].sent(departure, at, end == Sent::Ok);
+        if let (Some(recorder), Sent::Ok) = (&mut self.recorder, end) {
+            let frame = (departure.offload.encode(), &*departure.bytes);
+            recorder.deliver(departure.direction.reversed().index(), at, departure.of, frame);
+        }
+        self.note_marks();
     }
 
     /// Returns the counters of both directions.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::capture::recorder::Part;
 use crate::lab::impair::delay::DelayLine;
 use crate::lab::impair::emulated::alter;
 use crate::lab::impair::emulated::fate::{Fate, Fates};
@@ -32,6 +33,8 @@ pub(super) struct Way {
     pub(super) stats: DirectionStats,
     held: Held,
     pub(super) trace: Trace,
+    /// Fates of recorded packets since the last call of `take_marks`.
+    marks: Vec<(Part, bool, String)>,
     /// Whether what is seen of it may have changed.
     is_changed: bool,
     fates: Fates,
@@ -55,6 +58,7 @@ impl Way {
             stats: DirectionStats::default(),
             held: Held::default(),
             trace: Trace::default(),
+            marks: Vec::new(),
             is_changed: true,
             fates: Fates::new(direction, key, mtu),
             queue: Queue::default(),
@@ -75,6 +79,18 @@ impl Way {
         match hold {
             None => self.held.is_all = true,
             Some(hold) => self.held.holds.push(hold),
+        }
+    }
+
+    /// Takes what has become of recorded packets: whether it was dropped, and the reason.
+    pub(super) fn take_marks(&mut self) -> Vec<(Part, bool, String)> {
+        std::mem::take(&mut self.marks)
+    }
+
+    /// Notes what has become of a packet, if it is recorded.
+    fn mark(&mut self, of: Option<Part>, is_dropped: bool, text: impl FnOnce(&Self) -> String) {
+        if let Some(of) = of {
+            self.marks.push((of, is_dropped, text(self)));
         }
     }
 
@@ -173,12 +189,13 @@ impl Way {
         answers: &mut Vec<Injected>,
     ) {
         let at = item.at;
-        let Judgement { fate, injected } = self.rules.judge(&Frame::parse(&item.bytes), at);
+        let Judgement { fate, injected, by } = self.rules.judge(&Frame::parse(&item.bytes), at);
         match fate {
             judgement::Fate::Pass => {}
             judgement::Fate::Drop => {
                 self.stats.dropped_by_rule += 1;
                 self.trace.stop(&Frame::parse(&item.bytes), By::Rule, 1);
+                self.mark(item.of, true, |_| by);
             }
             judgement::Fate::Hold => self.keep(item.clone(), true),
             judgement::Fate::Delay(extra) => item.extra = extra,
@@ -219,6 +236,11 @@ impl Way {
         let has_room = self.held.has_room(&item);
         let by = if has_room { By::Hold } else { By::Queue };
         self.trace.stop(&Frame::parse(&item.bytes), by, packets);
+        self.mark(item.of, !has_room, |_| {
+            let reason =
+                if has_room { "held" } else { "dropped: held packets need too much memory" };
+            reason.to_owned()
+        });
         if has_room {
             self.held.keep(item, is_by_rule);
             self.stats.in_transit += packets;
@@ -249,10 +271,14 @@ impl Way {
             return self.alter(item, &fate, out);
         }
         self.trace.stop(&frame, By::Loss, fate.lost.len() as u64);
+        for part in &fate.lost {
+            self.mark(item.part_at(part.start), true, |way| format!("lost: {}", way.plan));
+        }
         let parts = gso::segments(&frame, &item.offload);
         for part in runs(parts, &fate.lost) {
+            let of = item.part_at(part.start);
             let (bytes, offload) = gso::cut(&frame, &item.offload, part);
-            self.alter(Item { bytes: Cow::Owned(bytes), offload, ..item }, &fate, out);
+            self.alter(Item { bytes: Cow::Owned(bytes), offload, of, ..item }, &fate, out);
         }
     }
 
@@ -278,6 +304,7 @@ impl Way {
         let Some(at) = self.queue(&mut item) else {
             self.stats.dropped_by_queue += 1;
             self.trace.stop(&Frame::parse(&item.bytes), By::Queue, 1);
+            self.mark(item.of, true, |way| format!("queue full: {}", way.plan));
             return;
         };
         let due = if fate.is_reordered {
@@ -306,8 +333,8 @@ impl Way {
     fn depart<'a>(&mut self, item: Item<'a>, due: Nanos, out: &mut Vec<Departure<'a>>) {
         self.stats.in_transit += item.amount().packets;
         let due = due.saturating_add(item.extra.as_nanos().try_into().unwrap_or(u64::MAX));
-        let Item { bytes, offload, .. } = item;
-        out.push(Departure { direction: self.direction, due, bytes, offload });
+        let Item { bytes, offload, of, .. } = item;
+        out.push(Departure { direction: self.direction, due, bytes, offload, of });
     }
 
     /// Counts a departure that was sent at `at`, or could not be sent.
@@ -317,6 +344,7 @@ impl Way {
         self.stats.in_transit = self.stats.in_transit.saturating_sub(packets);
         if !is_delivered {
             self.stats.undeliverable += packets;
+            self.mark(departure.of, true, |_| "not delivered: the far end is down".to_owned());
             return;
         }
         self.trace.pass(&Frame::parse(&departure.bytes));

@@ -131,6 +131,12 @@ impl Engine {
         self.shared.trouble()
     }
 
+    /// Returns the number of turns in which frames were passed on. First waits for another number
+    /// than the known one, if there is one, at most for this time.
+    pub(crate) fn turns(&self, wait: Option<(u64, std::time::Duration)>) -> Result<u64> {
+        self.shared.turns(wait)
+    }
+
     /// Returns whether the caller is the thread of the engine: the closure of a rule.
     pub(crate) fn is_own_thread(&self) -> bool {
         self.shared.is_own_thread()

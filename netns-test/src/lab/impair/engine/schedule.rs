@@ -99,7 +99,8 @@ mod tests {
 
     fn leaving(due: Nanos, bytes: Vec<u8>) -> Leaving<'static> {
         let (direction, offload) = (Direction::Forth, Offload::default());
-        Leaving { link: 0, departure: Departure { direction, due, bytes: bytes.into(), offload } }
+        let bytes = bytes.into();
+        Leaving { link: 0, departure: Departure { direction, due, bytes, offload, of: None } }
     }
 
     #[test]

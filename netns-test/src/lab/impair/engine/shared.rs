@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     waiting: AtomicUsize,
     /// Notified by the thread, when callers may go on, and by callers, when the thread may.
     passed: Condvar,
+    /// Notified by the thread after each turn in which it has passed frames on.
+    turned: Condvar,
     changed: Condvar,
     pub(crate) sockets: PacketSockets,
     pub(crate) wakeup: Wakeup,
@@ -44,6 +46,8 @@ pub(crate) struct State {
     /// Latest time that was passed to a link.
     pub(crate) clock: Nanos,
     pub(crate) progress: Progress,
+    /// Turns in which the thread has passed frames on.
+    pub(crate) turns: u64,
 }
 
 /// Progress of the thread with the frames in the rings.
@@ -70,6 +74,7 @@ impl Shared {
             state: Mutex::default(),
             waiting: AtomicUsize::new(0),
             passed: Condvar::new(),
+            turned: Condvar::new(),
             changed: Condvar::new(),
             sockets,
             wakeup: Wakeup::new().map_err(failure)?,
@@ -102,6 +107,29 @@ impl Shared {
             self.passed.notify_all();
             drop(lock::wait_timeout(&self.changed, state, TURN));
         }
+    }
+
+    /// Counts a turn in which frames were passed on.
+    pub(crate) fn note_turn(&self, state: &mut State) {
+        state.turns += 1;
+        self.turned.notify_all();
+    }
+
+    /// Returns the number of turns in which frames were passed on. First waits for another number
+    /// than the known one, if there is one, at most for this time.
+    pub(crate) fn turns(&self, wait: Option<(u64, Duration)>) -> Result<u64> {
+        self.check_caller()?;
+        let mut state = lock::lock(&self.state);
+        let Some((known, limit)) = wait else { return Ok(state.turns) };
+        let until = Instant::now().checked_add(limit);
+        while state.turns == known && state.faults.ended.is_none() {
+            let left = until.map_or(LIMIT, |until| until.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                break;
+            }
+            state = lock::wait_timeout(&self.turned, state, left);
+        }
+        Ok(state.turns)
     }
 
     /// Runs `change` while the thread passes no frames.

@@ -89,6 +89,9 @@ pub(crate) fn turn(shared: &Shared, rings: &mut Rings, empty: &mut Nanos) -> Tur
     if is_drained {
         *empty = look;
     }
+    if frames + sent > 0 {
+        shared.note_turn(&mut state);
+    }
     let next = state.schedule.next();
     if state.progress.note(frames, short + long, is_drained) {
         shared.give_way(state);
@@ -151,8 +154,8 @@ fn receive<'b>(
 
 /// Copies the bytes of a departure, so that they can outlive the slot of the ring.
 fn owned(departure: Departure<'_>) -> Departure<'static> {
-    let Departure { direction, due, bytes, offload } = departure;
-    Departure { direction, due, bytes: Cow::Owned(bytes.into_owned()), offload }
+    let Departure { direction, due, bytes, offload, of } = departure;
+    Departure { direction, due, bytes: Cow::Owned(bytes.into_owned()), offload, of }
 }
 
 /// Sends departures, and reports the outcome to their links.

@@ -24,7 +24,7 @@ pub(crate) fn apply(action: &Action, frame: &Frame<'_>) -> Judgement {
             Fate::Drop
         }
     };
-    Judgement { fate, injected: injected(action, frame) }
+    Judgement { fate, injected: injected(action, frame), by: String::new() }
 }
 
 fn injected(action: &Action, frame: &Frame<'_>) -> Vec<Injected> {

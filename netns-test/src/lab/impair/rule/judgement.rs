@@ -8,6 +8,8 @@ pub(crate) struct Judgement {
     pub(crate) fate: Fate,
     /// Packets that the link makes itself.
     pub(crate) injected: Vec<Injected>,
+    /// Number and text of the rule, if it drops the packet.
+    pub(crate) by: String,
 }
 
 /// Way of a packet after the rules.

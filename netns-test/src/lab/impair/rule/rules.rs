@@ -8,7 +8,7 @@ use crate::lab::impair::rule::action::Action;
 use crate::lab::impair::rule::apply::apply;
 use crate::lab::impair::rule::choice::Which;
 use crate::lab::impair::rule::choice::chooser::Chooser;
-use crate::lab::impair::rule::judgement::Judgement;
+use crate::lab::impair::rule::judgement::{Fate, Judgement};
 use crate::lab::impair::rule::packet::Packet;
 use crate::lab::impair::rule::packet::view::PacketView;
 
@@ -121,7 +121,13 @@ impl Rules {
             }
             match entry.chooses(&packet, at) {
                 Ok(false) => {}
-                Ok(true) => chosen = Some(apply(&entry.rule.action, frame)),
+                Ok(true) => {
+                    let mut judgement = apply(&entry.rule.action, frame);
+                    if judgement.fate == Fate::Drop {
+                        judgement.by = format!("rule {}: {}", entry.id.0 + 1, entry.rule);
+                    }
+                    chosen = Some(judgement);
+                }
                 Err(message) => {
                     entry.is_broken = true;
                     self.panic.get_or_insert_with(|| format!("{}: {message}", entry.rule));

@@ -86,12 +86,15 @@ pub(crate) fn between(old: &Plan, new: &Plan) -> Result<Growth, Failure> {
     for (at, (before, after)) in old.links().iter().zip(new.links()).enumerate() {
         // The topologies have the same names. The index of the segment follows from the links;
         // MTU and subnets of the segment are compared with the interfaces.
-        let LinkPlan { name: _, ends, segment: _, impairments, offloads } = before;
+        let LinkPlan { name: _, ends, segment: _, impairments, is_captured, offloads } = before;
         let named = |plan: &Plan, ends: &[InterfaceRef; 2]| {
             ends.each_ref().map(|end| (end.node, plan.interface(*end).name.clone()))
         };
         if named(old, ends) != named(new, &after.ends) {
             return Err(changed(&old.link_label(at), "its ends"));
+        }
+        if *is_captured != after.is_captured {
+            return Err(changed(&old.link_label(at), "its capture"));
         }
         if *offloads != after.offloads {
             return Err(changed(&old.link_label(at), "its offloads"));

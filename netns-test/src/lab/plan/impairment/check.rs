@@ -21,7 +21,8 @@ pub(crate) fn link(
     errors: &mut Vec<TopologyError>,
 ) -> Option<[ImpairmentPlan; 2]> {
     let link = &topology.links[index];
-    let LinkImpairments { from, is_impairable, has_no_offloads: _, strays } = &link.impairments;
+    let LinkImpairments { from, is_impairable, is_captured, has_no_offloads: _, strays } =
+        &link.impairments;
     let label = topology.link_label(index);
     for stray in strays {
         let place = format!("impair_from of {label}");
@@ -33,7 +34,8 @@ pub(crate) fn link(
             None => TopologyError::UnknownNode { place },
         });
     }
-    if *from == [None, None] && !is_impairable && !topology.is_impairable {
+    let is_direct = !is_impairable && !is_captured && !topology.is_impairable;
+    if *from == [None, None] && is_direct {
         return None;
     }
     let ways = from.each_ref().map(|way| way.as_ref());

@@ -42,11 +42,12 @@ impl fmt::Display for ImpairmentPlan {
 impl Plan {
     /// Returns the impairments of a link, a line for each direction that differs.
     pub(crate) fn impairment_lines(&self, link: &LinkPlan) -> Vec<String> {
-        let LinkPlan { name: _, ends, segment: _, impairments, offloads } = link;
+        let LinkPlan { name: _, ends, segment: _, impairments, is_captured, offloads } = link;
         let ends = ends.map(|end| self.nodes[end.node].name.as_str());
         let text = |one: &ImpairmentPlan| (!one.is_perfect()).then(|| one.to_string());
         let texts = impairments.as_ref().map(|both| both.each_ref().map(text));
-        lines(texts.unwrap_or_default(), impairments.is_some(), !offloads, ends)
+        let is_impairable = impairments.is_some() && !is_captured;
+        lines(texts.unwrap_or_default(), is_impairable, [*is_captured, !offloads], ends)
     }
 }
 

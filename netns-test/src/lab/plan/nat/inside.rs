@@ -98,7 +98,7 @@ impl Site<'_> {
         self.follow_blocks(plan);
     }
 
-    /// Gives blocks of ports to the inside addresses that have none: those of addresses that are
+    /// Assigns blocks of ports to the inside addresses that have none: those of addresses that are
     /// not inside any more, then new ones as long as there are ports.
     fn follow_blocks(&self, plan: &mut NatPlan) {
         let Some((_, last)) = plan.blocks.last().cloned() else { return };

@@ -69,6 +69,8 @@ pub(crate) struct LinkImpairments {
     pub(crate) from: [Option<OneWay>; 2],
     /// True if impairments can be set while the link is in use.
     pub(crate) is_impairable: bool,
+    /// True if the frames at both ends are recorded.
+    pub(crate) is_captured: bool,
     /// True if the ends have no offloads.
     pub(crate) has_no_offloads: bool,
     /// Nodes that `impair_from` names and that are at neither end; `None` for the id of another

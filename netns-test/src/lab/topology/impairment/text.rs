@@ -50,14 +50,14 @@ pub(crate) fn declared(
     let changes = |way: &&OneWay| **way != OneWay::default();
     let texts = link.from.each_ref().map(|way| way.as_ref().filter(changes).map(text));
     let is_engine = is_impairable || link.is_impairable || link.from != [None, None];
-    lines(texts, is_engine, link.has_no_offloads, ends)
+    lines(texts, is_engine, [link.is_captured, link.has_no_offloads], ends)
 }
 
 /// Returns the lines of a link whose directions have these texts, if they are impaired.
 pub(crate) fn lines(
     texts: [Option<String>; 2],
     is_impairable: bool,
-    has_no_offloads: bool,
+    [is_captured, has_no_offloads]: [bool; 2],
     ends: [&str; 2],
 ) -> Vec<String> {
     let mut lines = match texts {
@@ -68,6 +68,7 @@ pub(crate) fn lines(
             each.filter_map(|(text, end)| Some(format!("from {end}: {}", text?))).collect()
         }
     };
+    lines.extend(is_captured.then(|| "captured".to_owned()));
     lines.extend(has_no_offloads.then(|| "no offloads".to_owned()));
     lines
 }

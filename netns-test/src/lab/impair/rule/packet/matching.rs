@@ -32,6 +32,21 @@ impl Packet {
         Ok(is_match)
     }
 
+    /// Returns the number of groups of conditions that a packet does not meet, for a list of the
+    /// packets that match nearly. Conditions that are code are not run.
+    pub(crate) fn misses(&self, packet: &PacketView<'_>) -> usize {
+        let meets = [
+            self.has_protocol(packet),
+            self.is_v4.is_none_or(|is_v4| family(packet) == Some(is_v4)),
+            is_among(self.sources.as_deref(), packet.source()),
+            is_among(self.destinations.as_deref(), packet.destination()),
+            self.has_ports(packet),
+            self.has_flags(packet, TcpFlags::default()),
+            self.has_content(packet),
+        ];
+        meets.into_iter().filter(|meets| !meets).count()
+    }
+
     /// Compares protocol, addresses and ports, which all segments of a super-frame share.
     fn selects(&self, packet: &PacketView<'_>) -> bool {
         self.has_protocol(packet)
