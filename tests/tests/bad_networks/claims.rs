@@ -92,7 +92,7 @@ fn absence_is_not_judged_by_a_record_that_lacks_frames() {
     assert!(text.starts_with("cannot judge whether packets (UDP"), "{text}");
     assert!(text.contains("older frames are no longer in the record"), "{text}");
     assert!(absent.count().is_err());
-    // What is there refutes a claim all the same, and is enough for a wait.
+    // What is there refutes a claim, and is enough for a wait.
     let present = link.packets(Packet::udp().payload_contains(b"the end"));
     assert!(message(|| present.assert_none()).starts_with("expected 0 of packets"));
     present.wait_for(1, PATIENCE).unwrap();

@@ -5,12 +5,12 @@ use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::Barrier;
 
 use netns_test::lab::{DnsAnswer, Nat, Record, RecordType, Transport};
-use netns_test::{Topology, netns_test};
+use netns_test::{Lab, NodeId, Topology, netns_test};
 
 use crate::client::{ask, found, getent};
 
 /// A client, a web server and a name server on one switch.
-pub(crate) fn net() -> (Topology, [netns_test::NodeId; 3]) {
+pub(crate) fn net() -> (Topology, [NodeId; 3]) {
     let mut net = Topology::new();
     let nodes = ["client", "web", "ns"].map(|name| net.host(name));
     let switch = net.switch("switch");
@@ -187,4 +187,39 @@ fn two_hundred_nodes_ask_at_once() {
     let queries = lab.dns().queries().unwrap();
     let asked: BTreeSet<_> = queries.iter().filter_map(|one| one.node.as_deref()).collect();
     assert_eq!(asked.len(), COUNT);
+}
+
+/// Each node has its own file: servers by `used_by`, and search domains, differ.
+#[netns_test]
+fn each_node_has_its_own_resolver() -> netns_test::Result<()> {
+    let mut net = Topology::new();
+    let [a, b, c, one, two] = ["a", "b", "c", "one", "two"].map(|name| net.host(name));
+    let switch = net.switch("switch");
+    for node in [a, b, c, one, two] {
+        net.link(node, switch);
+    }
+    net.dns(one).used_by([a]).search("one.example").record("x", Record::address([192, 0, 2, 1]));
+    net.dns(two).used_by([b]).search("two.example").record("x", Record::address([192, 0, 2, 2]));
+    let mut lab = net.build()?;
+    let check = |lab: &Lab, nodes: &[NodeId]| {
+        for node in nodes {
+            let file = lab[*node].run(|| std::fs::read_to_string("/etc/resolv.conf").unwrap());
+            assert_eq!(file, lab.plan().resolv_conf(*node), "{}", lab[*node].name());
+        }
+    };
+    check(&lab, &[a, b, c, one, two]);
+    assert_eq!(found(&lab, a, "x"), ["192.0.2.1"]);
+    assert_eq!(found(&lab, b, "x"), ["192.0.2.2"]);
+    // An unused one gets a server later; what was written on `b` stays.
+    lab[b].run(|| std::fs::write("/etc/resolv.conf", "nameserver 192.0.2.9\n")).unwrap();
+    let late = net.host("late");
+    net.link(late, switch);
+    lab.extend(&net)?;
+    check(&lab, &[a, c, one, two, late]);
+    let kept = lab[b].run(|| std::fs::read_to_string("/etc/resolv.conf").unwrap());
+    assert_eq!(kept, "nameserver 192.0.2.9\n");
+    lab.power_off(a)?;
+    lab.power_on(a)?;
+    check(&lab, &[a]);
+    Ok(())
 }

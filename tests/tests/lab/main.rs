@@ -30,6 +30,7 @@ mod move_link;
 mod net;
 mod notes;
 mod oracle;
+mod own_files;
 mod panics;
 mod partition_groups;
 mod partitions;

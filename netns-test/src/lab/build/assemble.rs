@@ -38,7 +38,8 @@ pub(crate) fn assemble(
     seed: Seed,
 ) -> Result<(Fabric, Own)> {
     let local = plan.nodes().iter().position(|node| node.kind == NodeKind::Local);
-    let covered = local.map(|at| local::put(names.at(at))).transpose()?.flatten().map(Arc::new);
+    let covered =
+        local.map(|at| local::put(&names.at(at).hosts)).transpose()?.flatten().map(Arc::new);
     described::begin_build();
     let beginning = hub::is_needed(&plan, 0).then(|| Beginning::start(&plan)).transpose()?;
     let made = namespaces::make(&plan, names, 0)?;

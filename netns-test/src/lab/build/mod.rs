@@ -10,5 +10,6 @@ pub(crate) mod local;
 pub(crate) mod namespaces;
 pub(crate) mod nat;
 pub(crate) mod offloads;
+pub(crate) mod private_dirs;
 pub(crate) mod requests;
 pub(crate) mod sysctls;

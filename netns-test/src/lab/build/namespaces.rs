@@ -3,18 +3,19 @@
 use std::fs;
 use std::io;
 use std::iter;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::diagnose;
 use crate::error::{Failure, Result};
-use crate::lab::build::etc_files::names::{Names, put_own};
+use crate::lab::build::etc_files::names::Names;
+use crate::lab::build::etc_files::own::{self, Kept};
 use crate::lab::build::{etc_files, sysctls};
 use crate::lab::fabric::limitation;
 use crate::lab::fabric::limitation::Limitation;
-use crate::lab::fabric::node::{HostsFile, Made};
+use crate::lab::fabric::node::{Made, NodeFiles, Texts};
 use crate::lab::fabric::on_thread;
 use crate::lab::plan::{NodePlan, Plan};
 use crate::lab::topology::NodeKind;
@@ -33,8 +34,8 @@ pub(crate) fn make(plan: &Plan, names: &Names, from: usize) -> Result<Vec<Made>>
     let nodes = &plan.nodes()[from..];
     let local = nodes.iter().position(|node| node.kind == NodeKind::Local);
     // The caller's own node has the namespaces of the calling thread.
-    let mut local = local.map(|at| Ok::<_, Failure>((at, own(&nodes[at])?))).transpose()?;
-    let made = on_thread::fresh(|| create_all(plan, (names, from)))?;
+    let mut local = local.map(|at| Ok::<_, Failure>((at, of_caller(&nodes[at])?))).transpose()?;
+    let made = on_thread::fresh(|| create_all(nodes, (names, from)))?;
     let all = made.into_iter().zip(nodes).enumerate().map(|(at, (made, node))| {
         made.or_else(|| local.take_if(|local| local.0 == at).map(|local| local.1))
             .ok_or_else(|| Failure::new("make", node.name.clone(), "no thread created it").into())
@@ -45,14 +46,16 @@ pub(crate) fn make(plan: &Plan, names: &Names, from: usize) -> Result<Vec<Made>>
     Ok(all)
 }
 
-/// Creates the namespaces of one node, which is not the caller's own.
-pub(crate) fn make_one(plan: &Plan, names: &Names, node: usize) -> Result<Made> {
+/// Creates the namespaces that follow `old` ones of a node, which is not the caller's own. It keeps
+/// its files.
+pub(crate) fn make_next(plan: &Plan, names: &Names, node: usize, old: &Made) -> Result<Made> {
     let made = on_thread::fresh(|| {
-        // No other node shares its file.
-        let base = enter_base(names.at(node), &etc_files::resolver(plan, node))?;
-        let made = create(&plan.nodes()[node], &base, names.at(node))?;
-        lock(&made.hosts).is_own = true;
-        Ok(made)
+        let (base, name) = (enter_base()?, plan.nodes()[node].name.as_str());
+        let failed = |error| diagnose::explain("setns", &format!("the mounts of {name}"), &error);
+        old.place.enter_mounts().map_err(failed)?;
+        let kept = own::keep(&plan.nodes()[node], old)?;
+        base.enter_mounts().map_err(failed)?;
+        create(&plan.nodes()[node], &base, names.at(node), Some(kept))
     })?;
     let name = plan.nodes()[node].name.as_str();
     limitation::print(iter::once((name, made.limitations.as_slice())));
@@ -61,10 +64,14 @@ pub(crate) fn make_one(plan: &Plan, names: &Names, node: usize) -> Result<Made> 
 
 /// Creates a mount namespace with the files of the lab, then the nodes, which copy it. Returns none
 /// for the caller's own node. The calling thread is new.
-fn create_all(plan: &Plan, (names, from): (&Names, usize)) -> Result<Vec<Option<Made>>, Failure> {
-    let nodes = &plan.nodes()[from..];
-    let Some(first) = (!nodes.is_empty()).then(|| names.at(from)) else { return Ok(Vec::new()) };
-    let base = enter_base(first, &etc_files::resolver(plan, from))?;
+fn create_all(
+    nodes: &[NodePlan],
+    (names, from): (&Names, usize),
+) -> Result<Vec<Option<Made>>, Failure> {
+    if nodes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let base = enter_base()?;
     let (next, made) = (AtomicUsize::new(0), nodes.iter().map(|_| Mutex::new(None)));
     let made: Vec<_> = made.collect();
     let work = || -> Result<(), Failure> {
@@ -72,7 +79,7 @@ fn create_all(plan: &Plan, (names, from): (&Names, usize)) -> Result<Vec<Option<
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(node) = nodes.get(at) else { return Ok(()) };
             if node.kind != NodeKind::Local {
-                let one = create(node, &base, names.at(from + at));
+                let one = create(node, &base, names.at(from + at), None);
                 let one = one.inspect_err(|_| next.store(nodes.len(), Ordering::Relaxed))?;
                 *lock(&made[at]) = Some(one);
             }
@@ -95,15 +102,8 @@ fn create_all(plan: &Plan, (names, from): (&Names, usize)) -> Result<Vec<Option<
         .collect())
 }
 
-/// Mounts of a lab, which nodes copy, with the text of `/etc/hosts` in them.
-#[derive(Debug)]
-struct Base {
-    place: Place,
-    hosts: Arc<str>,
-}
-
-/// Moves the calling thread to a new mount namespace with the files of the lab.
-fn enter_base(hosts: &Arc<str>, resolver: &str) -> Result<Base, Failure> {
+/// Moves the calling thread to a new mount namespace, which nodes copy.
+fn enter_base() -> Result<Place, Failure> {
     const MOUNTS: &str = "the mounts of a lab";
     ns_set::unshare_mounts().map_err(|error| {
         let failure = limited(MOUNTS, &[Namespace::Mount], &error);
@@ -114,14 +114,18 @@ fn enter_base(hosts: &Arc<str>, resolver: &str) -> Result<Base, Failure> {
             "a lab is built in the body of a #[netns_test], under `unshare -Urnm`, or by root";
         failure.advise(advice)
     })?;
-    etc_files::put(hosts, resolver)?;
-    let place = Place::own().map_err(|error| diagnose::explain("open", MOUNTS, &error))?;
-    Ok(Base { place, hosts: Arc::clone(hosts) })
+    etc_files::put()?;
+    Place::own().map_err(|error| diagnose::explain("open", MOUNTS, &error))
 }
 
 /// Creates the namespaces of one node. The calling thread returns to the mounts of `base`
 /// afterwards.
-fn create(node: &NodePlan, base: &Base, hosts: &Arc<str>) -> Result<Made, Failure> {
+fn create(
+    node: &NodePlan,
+    base: &Place,
+    texts: &Texts,
+    kept: Option<Kept>,
+) -> Result<Made, Failure> {
     let failed = |step: &'static str, what: &'static str| {
         let object = format!("{what} of {}", node.name);
         move |error: io::Error| diagnose::explain(step, &object, &error)
@@ -134,18 +138,14 @@ fn create(node: &NodePlan, base: &Base, hosts: &Arc<str>) -> Result<Made, Failur
         let set = credentials::set_hostname(hostname.as_bytes());
         set.map_err(failed("sethostname", "the hostname"))?;
     }
-    let hosts = if *hosts == base.hosts {
-        HostsFile { text: Arc::clone(hosts), is_own: false }
-    } else {
-        put_own(&node.name, hosts)?
-    };
+    let files = Mutex::new(own::put(node, texts, kept)?);
     let mut limitations: Vec<Limitation> = own_sys().into_iter().collect();
     limitations.extend(allow_ping());
     limitations.extend(sysctls::set_up(node)?);
     let netlink = Netlink::open()?;
     let place = Place::own().map_err(failed("open", "the namespaces"))?;
-    base.place.enter_mounts().map_err(failed("setns", "back from the mounts"))?;
-    Ok(Made { place, netlink, limitations, hosts: Mutex::new(hosts) })
+    base.enter_mounts().map_err(failed("setns", "back from the mounts"))?;
+    Ok(Made { place, netlink, limitations, files })
 }
 
 /// Moves the calling thread to a new network, which errors call `object`.
@@ -178,7 +178,7 @@ fn is_limit(error: &io::Error) -> bool {
 }
 
 /// Returns the namespaces of the caller, which is `node` of the plan.
-fn own(node: &NodePlan) -> Result<Made, Failure> {
+fn of_caller(node: &NodePlan) -> Result<Made, Failure> {
     let failed = |error: io::Error| errno::failure("open", "the caller's network", &error);
     let whole = Place::own().map_err(failed)?;
     // Under `unshare -Urn`, mounts and hostname belong to an outer user namespace, so that no
@@ -187,9 +187,9 @@ fn own(node: &NodePlan) -> Result<Made, Failure> {
     let entered = on_thread::scoped("lab", || whole.enter().is_ok(), || ());
     let can_be_entered = entered.map_err(failed)?.unwrap_or(false);
     let place = if can_be_entered { whole } else { Place::own_network().map_err(failed)? };
-    // Its file is that of `etc_files::local`.
-    let hosts = Mutex::new(HostsFile { text: Arc::from(""), is_own: true });
-    Ok(Made { place, netlink: Netlink::open()?, limitations: sysctls::lacking(node), hosts })
+    // Its files are those of `etc_files::local`.
+    let files = Mutex::new(NodeFiles::of(Texts::default()));
+    Ok(Made { place, netlink: Netlink::open()?, limitations: sysctls::lacking(node), files })
 }
 
 /// Allows ping for all users, or for the caller's group if that is the only one it has (icmp(7)).

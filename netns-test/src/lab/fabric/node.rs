@@ -55,15 +55,29 @@ pub(crate) struct Made {
     pub(crate) netlink: Netlink,
     /// Features that the kernel has refused to the node.
     pub(crate) limitations: Vec<Limitation>,
-    pub(crate) hosts: Mutex<HostsFile>,
+    pub(crate) files: Mutex<NodeFiles>,
 }
 
-/// `/etc/hosts` of a node.
-#[derive(Debug)]
-pub(crate) struct HostsFile {
-    pub(crate) text: Arc<str>,
-    /// False if other nodes have the same file.
-    pub(crate) is_own: bool,
+/// Files of a node in `/etc`.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeFiles {
+    /// Devices of the file systems that the lab has made for them.
+    pub(crate) devices: Vec<u64>,
+    /// Texts that the lab has written.
+    pub(crate) texts: Texts,
+}
+
+/// Texts of the files by which a node finds names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Texts {
+    pub(crate) hosts: Arc<str>,
+    pub(crate) resolver: Arc<str>,
+}
+
+impl NodeFiles {
+    pub(crate) fn of(texts: Texts) -> Self {
+        Self { devices: Vec::new(), texts }
+    }
 }
 
 #[derive(Debug)]

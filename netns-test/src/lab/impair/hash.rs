@@ -102,6 +102,13 @@ fn address(address: IpAddr) -> [u64; 2] {
     [number as u64, (number >> 64) as u64]
 }
 
+/// Returns the text of `/etc/machine-id` (machine-id(5)) of the node `name`: the same in each lab
+/// and each run.
+pub(crate) fn machine_id(name: &str) -> String {
+    let half = |key: u64| hash([u64::from_le_bytes(*b"machine "), key], &[], name.as_bytes());
+    format!("{:016x}{:016x}", half(0), half(1))
+}
+
 /// Returns SipHash-1-3 of a message that consists of words and a text.
 fn hash([k0, k1]: [u64; 2], words: &[u64], text: &[u8]) -> u64 {
     let mut state = [

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::addr::sysctl::Sysctl;
 use crate::lab::plan::errors::TopologyError;
+use crate::lab::plan::hosts_file::entries as files;
 use crate::lab::topology::{NodeKind, Topology, names};
 
 /// Reports ids of other topologies and links from a node to itself.
@@ -41,6 +42,7 @@ pub(crate) fn names(topology: &Topology, errors: &mut Vec<TopologyError>) {
             let why = Sysctl::checked(&name).err();
             errors.extend(why.map(|why| TopologyError::BadSysctl { node, name, why }));
         }
+        errors.extend(files::of_node(node));
         if node.stp && node.kind != NodeKind::Switch {
             errors.push(TopologyError::StpWithoutSwitch { node: node.name.clone() });
         }

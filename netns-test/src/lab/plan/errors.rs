@@ -95,6 +95,10 @@ pub enum TopologyError {
     StpWithoutSwitch { node: String },
     /// Sysctl that a node cannot set.
     BadSysctl { node: String, name: String, why: &'static str },
+    /// Invalid name of a line of `/etc/hosts`.
+    BadHostsEntry { node: String, name: String, why: &'static str },
+    /// Directory that a node cannot have for itself.
+    BadPrivateDir { node: String, path: String, why: &'static str },
     /// Impairment that a link cannot have; `why` is the reason with advice.
     BadImpairment { place: String, why: String },
     /// NAT or forwarded port that a router cannot have; `why` is the reason with advice.
@@ -281,10 +285,6 @@ impl TopologyError {
             Self::DuplicateRoute { node, destination } => {
                 format!("`{node}` has two routes to {destination}; remove one")
             }
-            Self::NoRouter { destination } => format!(
-                "black_hole(): only routers discard packets to {destination}, and there is none; \
-                 add a router between the hosts"
-            ),
             Self::VlanId { node, vid } => {
                 format!("`{node}`: VLAN {vid}: an identifier is 1 to 4094; give another")
             }
@@ -309,13 +309,30 @@ impl TopologyError {
             Self::StpWithoutSwitch { node } => {
                 format!("`{node}`: `stp` is for switches; remove it")
             }
-            Self::BadSysctl { node, name, why } => format!("`{node}`: sysctl `{name}`: {why}"),
             Self::BadImpairment { place, why }
             | Self::BadNat { place, why }
             | Self::BadFirewall { place, why }
             | Self::BadDns { place, why } => format!("{place}: {why}"),
             Self::DuplicateMac { mac, places: [a, b] } => {
                 format!("{mac} is the Ethernet address of {a} and of {b}; change one")
+            }
+            _ => return self.text_of_nodes(),
+        };
+        Some(text)
+    }
+
+    fn text_of_nodes(&self) -> Option<String> {
+        let text = match self {
+            Self::NoRouter { destination } => format!(
+                "black_hole(): only routers discard packets to {destination}, and there is none; \
+                 add a router between the hosts"
+            ),
+            Self::BadSysctl { node, name, why } => format!("`{node}`: sysctl `{name}`: {why}"),
+            Self::BadHostsEntry { node, name, why } => {
+                format!("`{node}`: hosts entry `{name}`: {why}")
+            }
+            Self::BadPrivateDir { node, path, why } => {
+                format!("`{node}`: private directory `{path}`: {why}")
             }
             _ => return None,
         };

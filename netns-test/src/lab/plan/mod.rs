@@ -24,6 +24,7 @@ pub(crate) mod vxlan;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use crate::addr::cidr::{Cidr, Subnet};
 
@@ -88,6 +89,10 @@ pub struct NodePlan {
     /// Sysctls and values in the order of writing. Those that name an interface are written after
     /// the interfaces exist, all others before.
     pub sysctls: Vec<(String, String)>,
+    /// Lines of `/etc/hosts` besides those of nodes.
+    pub hosts_entries: Vec<(IpAddr, String)>,
+    /// Directories of its own.
+    pub private_dirs: Vec<PathBuf>,
     /// All addresses, IPv4 before IPv6. The first one of each family is the one that most nodes
     /// can reach.
     pub addresses: Vec<IpAddr>,

@@ -178,6 +178,8 @@ fn planned(node: &Node, drafts: Vec<Draft<'_>>) -> NodePlan {
         routes: Vec::new(),
         black_holes: Vec::new(),
         sysctls: own.chain(node.sysctls.iter().cloned()).collect(),
+        hosts_entries: node.hosts_entries.clone(),
+        private_dirs: node.private_dirs.clone(),
         addresses: Vec::new(),
         nats: Vec::new(),
         firewall: None,

@@ -4,6 +4,7 @@
 //! planning reports those. Texts that cannot be parsed are stored as their errors.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use crate::lab::topology::id::Ids;
 use crate::lab::topology::impairment::model::LinkImpairments;
@@ -60,6 +61,9 @@ pub(crate) struct Node {
     pub(crate) sysctls: Vec<(String, String)>,
     pub(crate) extras: Vec<ExtraInterface>,
     pub(crate) addresses: Vec<(AddressOn, AddrArg)>,
+    /// Lines of `/etc/hosts` besides those of nodes.
+    pub(crate) hosts_entries: Vec<(IpAddr, String)>,
+    pub(crate) private_dirs: Vec<PathBuf>,
 }
 
 /// A route that the caller has declared.
@@ -137,6 +141,8 @@ impl Node {
             sysctls: Vec::new(),
             extras: Vec::new(),
             addresses: Vec::new(),
+            hosts_entries: Vec::new(),
+            private_dirs: Vec::new(),
         }
     }
 

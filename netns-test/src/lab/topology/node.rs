@@ -1,5 +1,8 @@
 //! Builder of a node. It stores what the caller passes; `Topology::plan` checks it. Pure.
 
+use std::net::IpAddr;
+use std::path::PathBuf;
+
 use crate::lab::topology::id::{Ids, LinkId, NodeId};
 use crate::lab::topology::input::{AddrArg, InterfaceArg, IntoAddrs, SubnetArg, Via};
 use crate::lab::topology::model::{
@@ -60,6 +63,41 @@ impl<'a> NodeSpec<'a> {
     pub fn sysctl(self, name: impl Into<String>, value: impl ToString) -> Self {
         let sysctl = (name.into(), value.to_string());
         self.set(|node| node.sysctls.push(sysctl))
+    }
+
+    /// Adds a line to `/etc/hosts` of this node. Other nodes do not have it.
+    ///
+    /// The lines of nodes stay. A name that has several lines has all their addresses.
+    ///
+    /// ```
+    /// use netns_test::Topology;
+    ///
+    /// let mut net = Topology::new();
+    /// let (client, server) = (net.host("client"), net.host("server"));
+    /// net.link(client, server);
+    /// net.node(client).hosts_entry([192, 0, 2, 1], "www.example.com");
+    /// let plan = net.plan()?;
+    /// assert!(plan.hosts_file(client).ends_with("192.0.2.1\twww.example.com\n"));
+    /// assert!(!plan.hosts_file(server).contains("example"));
+    /// # Ok::<(), netns_test::Error>(())
+    /// ```
+    pub fn hosts_entry(self, address: impl Into<IpAddr>, name: impl Into<String>) -> Self {
+        let entry = (address.into(), name.into());
+        self.set(|node| node.hosts_entries.push(entry))
+    }
+
+    /// Adds a directory that the node has for itself, empty at first: `/tmp`, `/run`, or the
+    /// directory of a daemon such as `/var/lib/app`. Other nodes and the test do not see what is in
+    /// it, so that two daemons with one path of a socket do not collide.
+    ///
+    /// It is a tmpfs with the mode and the owner of the directory of the machine, which must exist:
+    /// otherwise [`build`](super::Topology::build) returns an error. Its files are kept while the
+    /// node is off, except below `/run`, which a machine empties when it starts. A program
+    /// whose working directory is below that of the machine needs another one. The caller's own
+    /// node cannot have one, nor can a node that exists already get one by `extend`.
+    pub fn private_dir(self, path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        self.set(|node| node.private_dirs.push(path))
     }
 
     /// Adds an address to an interface, which a link or the interface's name selects; `lo` is

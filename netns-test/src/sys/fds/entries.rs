@@ -230,6 +230,12 @@ pub(crate) fn give(directory: &OwnedFd, path: &Path, uid: u32, gid: u32) -> io::
     Ok(nix::unistd::fchownat(directory, path, Some(uid), Some(gid), flags)?)
 }
 
+/// Returns the metadata of an open file, which can be a place.
+#[cfg(feature = "lab")]
+pub(crate) fn metadata(fd: &OwnedFd) -> io::Result<std::fs::Metadata> {
+    std::fs::File::from(fd.try_clone()?).metadata()
+}
+
 /// Sets the permission bits of what is at `path` below `directory`.
 pub(crate) fn set_mode(directory: &OwnedFd, path: &Path, mode: u32) -> io::Result<()> {
     let (mode, flags) = (Mode::from_bits_truncate(mode), FchmodatFlags::FollowSymlink);

@@ -1,9 +1,9 @@
-//! The files for name lookups on nodes: `/etc/hosts` with all nodes, and a resolver configuration
-//! without a name server. They are mounted over those of the machine, in the mounts of the lab
-//! only.
+//! The files of nodes in `/etc`. They are mounted over those of the machine, in the mounts of the
+//! lab only.
 
 pub(crate) mod local;
 pub(crate) mod names;
+pub(crate) mod own;
 
 use std::ffi::CStr;
 use std::fs;
@@ -13,58 +13,36 @@ use std::path::Path;
 
 use crate::diagnose;
 use crate::error::Failure;
-use crate::lab::plan::Plan;
 use crate::sys::mount::mount_api;
 use crate::sys::process::Namespace;
 use crate::sys::{fds, mount};
 
-/// Content of `/etc/resolv.conf`. Without a name server the C library asks 127.0.0.1, where a
-/// program of the node may listen.
-#[cfg(not(feature = "dns"))]
-const RESOLVER: &str = "# This network has no name server.\n";
-
 /// Path of the names of nodes.
 pub(crate) const HOSTS: &str = "/etc/hosts";
 
-/// Mounts the files in the mount namespace of the calling thread.
-pub(crate) fn put(hosts: &str, resolver: &str) -> Result<(), Failure> {
+/// Path of the configuration of the resolver.
+pub(crate) const RESOLVER: &str = "/etc/resolv.conf";
+
+/// Cuts the mounts of the calling thread off from the caller's, and mounts the file that all nodes
+/// have in common: the sources of names.
+pub(crate) fn put() -> Result<(), Failure> {
     let failed =
         |step| move |error: io::Error| diagnose::explain(step, "the files of a lab", &error);
     mount::make_all_private()
         .or_else(|_| mount::make_all_private_around())
         .map_err(failed("make private"))?;
+    let Some(switch) = switch() else { return Ok(()) };
     let store = store()?;
-    let files = [
-        (c"hosts", c"etc/hosts", Some(hosts.to_owned())),
-        (c"resolv.conf", c"etc/resolv.conf", Some(resolver.to_owned())),
-        (c"nsswitch.conf", c"etc/nsswitch.conf", switch()),
-    ];
-    for (name, _, content) in &files {
-        if let Some(content) = content {
-            let written = mount_api::write_new(store.as_fd(), name, content.as_bytes(), 0o644);
-            written.map_err(failed("write"))?;
-        }
-    }
+    let name = c"nsswitch.conf";
+    let written = mount_api::write_new(store.as_fd(), name, switch.as_bytes(), 0o644);
+    written.map_err(failed("write"))?;
     let root = fds::open_place(Path::new("/")).map_err(failed("open"))?;
-    on_sys(&root, &store, || {
-        for (name, place, content) in &files {
-            if content.is_some() {
-                cover(&root, &store, name, place)?;
-            }
-        }
-        Ok(())
-    })
+    on_sys(&root, &store, || cover(&root, &store, name, c"etc/nsswitch.conf"))
 }
 
-/// Returns the content of `/etc/resolv.conf` of a node.
-#[cfg(feature = "dns")]
-pub(crate) fn resolver(plan: &Plan, node: usize) -> String {
-    plan.resolver_of(node)
-}
-
-#[cfg(not(feature = "dns"))]
-pub(crate) fn resolver(_: &Plan, _: usize) -> String {
-    RESOLVER.to_owned()
+/// Returns the failure of a step on a file of the node `name`.
+fn failed(step: &str, object: &str, name: &str) -> impl FnOnce(io::Error) -> Failure {
+    move |error| diagnose::explain(step, &format!("{object} of {name}"), &error)
 }
 
 /// Creates the file system of the files, detached.

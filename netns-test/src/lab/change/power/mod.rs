@@ -190,7 +190,7 @@ fn cut_off(
 ) -> Result<Result<(), Failure>> {
     let planned = fabric.now();
     let names = Names::of(&planned);
-    let next = Arc::new(Namespaces::new(namespaces::make_one(&planned, &names, at)?));
+    let next = Arc::new(Namespaces::new(namespaces::make_next(&planned, &names, at, here)?));
     let own = links.iter().flatten().filter(|end| end.node == at);
     let there = next.place.network();
     let moves =

@@ -283,7 +283,7 @@ fn described(packet: &WirePacket, names: &[(std::net::IpAddr, String)]) -> Strin
     summary(&packet.bytes, names) + &fate
 }
 
-/// Writes the filter, as in ``packets (TCP, SYN set) from client on link `wan` (client to server)``.
+/// Writes the filter, as in `packets (TCP, SYN set) from client on link client to server`.
 impl fmt::Display for LinkPackets<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.which {

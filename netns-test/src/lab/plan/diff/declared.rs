@@ -109,8 +109,18 @@ fn check_rules(old: &Topology, new: &Topology) -> Result<(), Failure> {
 }
 
 fn check_node(net: &Topology, before: &Node, after: &Node) -> Result<(), Failure> {
-    // The plan of the bridge has `stp`.
-    let Node { name, kind: _, stp: _, routes, sysctls, extras, addresses } = before;
+    // The plan of the bridge has `stp`. The plans compare private directories.
+    let Node {
+        name,
+        kind: _,
+        stp: _,
+        routes,
+        sysctls,
+        extras,
+        addresses,
+        hosts_entries,
+        private_dirs: _,
+    } = before;
     let missing = |what: String| {
         let why = "the topology lacks it: extend() only adds; build another lab";
         Err(Failure::new("extend", format!("{what} of {name}"), why))
@@ -122,6 +132,9 @@ fn check_node(net: &Topology, before: &Node, after: &Node) -> Result<(), Failure
     };
     if let Some((key, _)) = sysctls.iter().find(|(key, _)| !has(key)) {
         return missing(format!("sysctl {key}"));
+    }
+    if let Some((_, host)) = hosts_entries.iter().find(|one| !after.hosts_entries.contains(one)) {
+        return missing(format!("hosts entry {host}"));
     }
     if let Some(route) = routes.iter().find(|one| !after.routes.contains(one)) {
         return missing(route_label(route));

@@ -122,6 +122,9 @@ fn between_nodes(before: &NodePlan, after: &NodePlan) -> Result<(Vec<usize>, Nod
         routes,
         black_holes,
         sysctls,
+        // `/etc/hosts` is written anew.
+        hosts_entries: _,
+        private_dirs,
         addresses: _,
         nats,
         firewall,
@@ -130,6 +133,11 @@ fn between_nodes(before: &NodePlan, after: &NodePlan) -> Result<(Vec<usize>, Nod
         has_new_rules: *nats != after.nats || *firewall != after.firewall,
         ..NodeGrowth::default()
     };
+    if *private_dirs != after.private_dirs {
+        let why = "its private directories would change, and it may use them";
+        let advice = "declare them before build(), or build another lab";
+        return Err(Failure::new("extend", name.as_str(), why).advise(advice));
+    }
     let mut places = Vec::new();
     for interface in interfaces {
         let object = || format!("{} of {name}", interface.name);

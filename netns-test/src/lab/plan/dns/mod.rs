@@ -8,11 +8,8 @@ pub(crate) mod servers;
 use std::fmt::Write as _;
 
 use crate::lab::plan::Plan;
+use crate::lab::plan::hosts_file::NO_SERVER;
 use crate::lab::topology::NodeId;
-
-/// Content of `/etc/resolv.conf` on nodes without a name server. The C library asks 127.0.0.1
-/// then, where a program of the node may listen.
-pub(crate) const NO_SERVER: &str = "# This network has no name server.\n";
 
 impl Plan {
     /// Returns the contents of `/etc/resolv.conf` on a node: the name servers that it uses, by the

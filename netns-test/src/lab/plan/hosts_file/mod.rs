@@ -1,14 +1,20 @@
 //! Contents of `/etc/hosts`: every node of the lab by its name, as a node sees it. Pure.
 
+pub(crate) mod entries;
 pub(crate) mod texts;
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use crate::lab::plan::hosts_file::texts::{HostsFiles, Name};
 use crate::lab::plan::nat::exposure::Exposures;
 use crate::lab::plan::nat::view::{View, Viewer};
 use crate::lab::plan::{NodePlan, Plan};
 use crate::lab::topology::NodeId;
+
+/// Content of `/etc/resolv.conf` on nodes without a name server. The C library asks 127.0.0.1
+/// then, where a program of the node may listen.
+pub(crate) const NO_SERVER: &str = "# This network has no name server.\n";
 
 impl Plan {
     /// Returns the contents of `/etc/hosts` on a node: `localhost`, and the nodes with the
@@ -21,27 +27,43 @@ impl Plan {
     /// it can resolve its hostname.
     #[must_use]
     pub fn hosts_file(&self, node: NodeId) -> Cow<'_, str> {
-        let position = self.position(node);
+        let of_stranger = || Cow::Borrowed(self.hosts.at(usize::MAX));
+        self.position(node).map_or_else(of_stranger, |at| self.hosts_text_of(at))
+    }
+
+    /// Returns the same for the node at an index.
+    pub(crate) fn hosts_text_of(&self, node: usize) -> Cow<'_, str> {
+        let mut text = self.names_of(node);
+        for (address, name) in &self.nodes[node].hosts_entries {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text.to_mut(), "{address}\t{name}");
+        }
+        text
+    }
+
+    /// Returns the lines of `localhost` and of nodes.
+    fn names_of(&self, node: usize) -> Cow<'_, str> {
         #[cfg(feature = "dns")]
-        if let Some(text) = position.and_then(|position| self.dns.derived.hosts_of(position)) {
+        if let Some(text) = self.dns.derived.hosts_of(node) {
             return Cow::Borrowed(text);
         }
-        match position.map(|position| (position, &self.nodes[position])) {
-            Some((position, node)) if node.addresses.is_empty() => {
-                let text = self.hosts.at(position);
-                Cow::Owned(format!("{text}127.0.1.1\t{}\n", node.name))
-            }
-            _ => Cow::Borrowed(self.hosts.at(position.unwrap_or(usize::MAX))),
+        let (text, node) = (self.hosts.at(node), &self.nodes[node]);
+        match node.addresses.is_empty() {
+            true => Cow::Owned(format!("{text}127.0.1.1\t{}\n", node.name)),
+            false => Cow::Borrowed(text),
         }
     }
 
-    /// Returns the contents of `/etc/hosts` on the node at an index, if it has addresses.
-    pub(crate) fn hosts_text_of(&self, node: usize) -> &str {
-        #[cfg(feature = "dns")]
-        if let Some(text) = self.dns.derived.hosts_of(node) {
-            return text;
-        }
-        self.hosts.at(node)
+    /// Returns the contents of `/etc/resolv.conf` on the node at an index.
+    #[cfg(feature = "dns")]
+    pub(crate) fn resolver_text_of(&self, node: usize) -> Cow<'static, str> {
+        Cow::Owned(self.resolver_of(node))
+    }
+
+    #[cfg(not(feature = "dns"))]
+    #[expect(clippy::unused_self, reason = "with name servers it is used")]
+    pub(crate) fn resolver_text_of(&self, _: usize) -> Cow<'static, str> {
+        Cow::Borrowed(NO_SERVER)
     }
 }
 

@@ -62,7 +62,7 @@ impl Common {
 
     /// Returns the text of `/etc/hosts` of a node, by its position.
     pub(crate) fn names_at(&self, node: usize) -> Arc<str> {
-        Arc::clone(lock(&self.names).at(node))
+        Arc::clone(&lock(&self.names).at(node).hosts)
     }
 
     /// Writes these names to existing nodes, and uses them in the lab. If a node refuses them, all
@@ -75,7 +75,7 @@ impl Common {
         let give = |(at, node): (usize, &Arc<LiveNode>), names: &Names| -> Result<()> {
             if node.kind() == NodeKind::Local {
                 let covered = self.covered.upgrade();
-                let given = covered.map_or(Ok(()), |own| own.change(names.at(at)));
+                let given = covered.map_or(Ok(()), |own| own.change(&names.at(at).hosts));
                 return Ok(given.map_err(|error| node.failure("write", HOSTS, &error))?);
             }
             // A node that is off gets its names when it comes on.
