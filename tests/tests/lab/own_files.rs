@@ -14,11 +14,16 @@ use super::two_hosts;
 
 const FILES: [&str; 4] = ["/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/etc/machine-id"];
 
+/// Returns the files that this machine has: nodes have no others.
+fn files() -> Vec<&'static str> {
+    FILES.into_iter().filter(|path| Path::new(path).exists()).collect()
+}
+
 /// Mounts copies over these files of the test. So a fault of the lab cannot lead to the machine's.
 fn protect() {
     let place = scratch("own-files");
-    for path in FILES.map(Path::new) {
-        let Ok(content) = fs::read(path) else { continue };
+    for path in files().into_iter().map(Path::new) {
+        let content = fs::read(path).unwrap();
         let copy = place.join(path.file_name().unwrap());
         fs::write(&copy, content).unwrap();
         stdout_of("mount", &["--bind", copy.to_str().unwrap(), path.to_str().unwrap()]);
@@ -42,7 +47,7 @@ fn a_write_is_seen_on_its_node_alone() {
     let own = || FILES.map(|path| fs::read(path).ok());
     let before = own();
     let (lab, client, server) = two_hosts();
-    for path in FILES {
+    for path in files() {
         let (planned, of_test) = (read(&lab, server, path), fs::read(path).ok());
         write(&lab, client, path, "changed\n");
         assert_eq!(read(&lab, client, path), "changed\n", "{path}");
@@ -61,6 +66,9 @@ fn hostname_and_machine_id_are_those_of_the_node() {
     for (node, name) in [(client, "client\n"), (server, "server\n")] {
         assert_eq!(read(&lab, node, "/etc/hostname"), name);
         assert_eq!(text(&lab[node].command("hostname").output().unwrap()), name);
+    }
+    if !files().contains(&"/etc/machine-id") {
+        return;
     }
     let ids = [client, server].map(|node| read(&lab, node, "/etc/machine-id"));
     for id in &ids {
@@ -85,15 +93,15 @@ fn files_are_kept_over_a_power_cut() -> netns_test::Result<()> {
     net.link(client, router);
     net.link(server, router);
     let mut lab = net.build()?;
-    let planned = FILES.map(|path| read(&lab, server, path));
-    for path in FILES {
+    let planned: Vec<String> = files().iter().map(|path| read(&lab, server, path)).collect();
+    for path in files() {
         write(&lab, client, path, "192.0.2.1\tkept\n");
     }
     for node in [client, server, client] {
         lab.power_off(node)?;
         lab.power_on(node)?;
     }
-    for (path, planned) in FILES.iter().zip(planned) {
+    for (path, planned) in files().into_iter().zip(planned) {
         assert_eq!(read(&lab, client, path), "192.0.2.1\tkept\n", "{path}");
         assert_eq!(read(&lab, server, path), planned, "{path}");
     }

@@ -1,11 +1,13 @@
 //! Sockets, interfaces and devices of the network.
 
+#[cfg(feature = "lab")]
+pub(crate) mod datagram;
 pub(crate) mod devconf;
 #[cfg(feature = "lab")]
 pub(crate) mod ethtool;
 pub(crate) mod failures;
 pub(crate) mod ifreq;
-#[cfg(feature = "lab")]
+#[cfg(feature = "dns")]
 pub(crate) mod listen;
 pub(crate) mod netlink;
 #[cfg(feature = "lab")]

@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, sockopt};
 
-use crate::sys::net::listen;
+use crate::sys::net::datagram;
 
 /// Received datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(crate) fn tcp(interface: &str, port: u16) -> io::Result<TcpListener> {
 
 /// Receives the next datagram.
 pub(crate) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Arrived> {
-    let all = listen::receive(socket, buffer)?;
+    let all = datagram::receive(socket, buffer)?;
     let (SocketAddr::V4(from), IpAddr::V4(to)) = (all.from, all.to) else {
         return Err(Errno::EAFNOSUPPORT.into());
     };
@@ -53,7 +53,7 @@ pub(crate) fn send(
     from: Ipv4Addr,
     to: SocketAddrV4,
 ) -> io::Result<()> {
-    listen::send(socket, bytes, from.into(), to.into())
+    datagram::send(socket, bytes, from.into(), to.into())
 }
 
 fn open(interface: &str, kind: SockType) -> io::Result<OwnedFd> {

@@ -16,7 +16,7 @@ use crate::lab::dns::state::{Case, Handled, Way};
 use crate::lab::topology::Transport;
 use crate::sys::fds::Until;
 use crate::sys::fds::named::{PAUSE, wait_named};
-use crate::sys::net::listen;
+use crate::sys::net::datagram;
 
 /// Most connections of clients; the oldest is closed for one more.
 const MOST: usize = 1_024;
@@ -112,7 +112,7 @@ impl Server {
         let mut buffer = [0; 65_536];
         for _ in 0..TURN {
             // An error is one of an earlier answer, which ICMP has brought back.
-            let Ok(arrived) = listen::receive(&bound.datagrams[socket], &mut buffer) else {
+            let Ok(arrived) = datagram::receive(&bound.datagrams[socket], &mut buffer) else {
                 return;
             };
             let peer = Peer::Datagram(Arc::clone(&bound), socket, arrived.from, arrived.to);
@@ -194,7 +194,7 @@ impl Server {
         let mut buffer = [0; 65_536];
         for _ in 0..TURN {
             // An error is one of an earlier question, which ICMP has brought back.
-            let Ok(arrived) = listen::receive(&bound.upstreams[socket], &mut buffer) else {
+            let Ok(arrived) = datagram::receive(&bound.upstreams[socket], &mut buffer) else {
                 return;
             };
             let heard = self.upstream.take(&bound, arrived.from, &buffer[..arrived.length]);
@@ -242,7 +242,7 @@ impl Server {
     fn send(&mut self, peer: &Peer, bytes: &[u8]) {
         match peer {
             Peer::Datagram(bound, socket, to, from) => {
-                drop(listen::send(&bound.datagrams[*socket], bytes, *from, *to));
+                drop(datagram::send(&bound.datagrams[*socket], bytes, *from, *to));
             }
             Peer::Connection(number) => {
                 self.connection(*number).into_iter().for_each(|one| one.put(bytes));

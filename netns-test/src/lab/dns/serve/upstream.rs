@@ -10,7 +10,7 @@ use crate::lab::dns::serve::peer::Peer;
 use crate::lab::dns::serve::socket::{Bound, PORT};
 use crate::lab::dns::state::Case;
 use crate::lab::dns::wire;
-use crate::sys::net::listen;
+use crate::sys::net::datagram;
 
 /// Time for a server to answer.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -48,7 +48,7 @@ impl Upstream {
         let socket =
             sockets.find(|one| one.local_addr().is_ok_and(|own| own.is_ipv4() == server.is_ipv4()));
         if let Some((socket, bytes)) = socket.zip(wire::question(id, &asked.2.question)) {
-            drop(listen::send(socket, &bytes, any, server));
+            drop(datagram::send(socket, &bytes, any, server));
         }
         let until = Instant::now() + PATIENCE;
         self.open.push(Open { id, bound: Arc::clone(bound), server, until, asked });

@@ -176,6 +176,8 @@ pub(crate) fn bare(name: &str, kind: NodeKind) -> NodePlan {
         black_holes: Vec::new(),
         routes: Vec::new(),
         sysctls: Vec::new(),
+        hosts_entries: Vec::new(),
+        private_dirs: Vec::new(),
         addresses: Vec::new(),
         nats: Vec::new(),
         firewall: None,
