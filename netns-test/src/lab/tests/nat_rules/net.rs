@@ -181,8 +181,6 @@ pub(crate) fn bare(name: &str, kind: NodeKind) -> NodePlan {
         addresses: Vec::new(),
         nats: Vec::new(),
         firewall: None,
-        hosts_entries: Vec::new(),
-        private_dirs: Vec::new(),
     }
 }
 
