@@ -1,6 +1,7 @@
 //! Labs: networks of hosts, each against what the kernel and `ip` say of it, and by packets; what
 //! runs on them, what can be waited for.
 
+mod black_holes;
 mod blocking;
 mod caller_network;
 mod caller_process;
@@ -20,6 +21,7 @@ mod extra_interfaces;
 mod invalid_calls;
 mod large;
 mod leaks;
+mod life;
 mod limitations;
 mod link_local;
 mod lookups;

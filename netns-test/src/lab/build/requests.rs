@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::addr::cidr::Subnet;
 use crate::addr::mac::Mac;
 use crate::error::{Failure, Result};
 use crate::lab::build::end::LinkEnd;
@@ -15,7 +16,7 @@ use crate::lab::fabric::node::Made;
 use crate::lab::fabric::own_network::rank;
 use crate::lab::plan::ifindex::{Indexes, LOOPBACK};
 use crate::lab::plan::labels::name_of;
-use crate::lab::plan::{InterfaceKind, InterfacePlan, Plan, RoutePlan};
+use crate::lab::plan::{InterfaceKind, InterfacePlan, NodePlan, Plan, RoutePlan};
 use crate::lab::topology::{MacvlanMode, NodeKind};
 use crate::netlink;
 use crate::netlink::Request;
@@ -95,6 +96,7 @@ pub(crate) fn set_up_node(
     nat::apply(&plan.nodes()[node], &made.place)?;
     made.netlink.ask_all(&of_node(plan, node, indexes, made, &is_there)?)?;
     let of_plan = &plan.nodes()[node];
+    made.netlink.ask_all(&black_holes(of_plan, &of_plan.black_holes))?;
     let there = of_plan.interfaces.iter().enumerate().filter(|(at, _)| is_there(*at));
     let names: Vec<&str> = there.map(|(_, interface)| interface.name.as_str()).collect();
     sysctls::set_of_interfaces(of_plan, &made.place, &names)
@@ -140,6 +142,15 @@ pub(crate) fn of_node(
     let has_dev = |route: &RoutePlan| here().any(|(_, interface)| interface.name == route.dev);
     requests.extend(routes_of(plan, node, indexes, made, has_dev)?);
     Ok(requests)
+}
+
+/// Returns the requests for these black holes of a router.
+pub(crate) fn black_holes(node: &NodePlan, all: &[Subnet]) -> Vec<Request> {
+    let request = |destination: &Subnet| {
+        let object = format!("black hole {destination} of {}", node.name);
+        netlink::route::add_black_hole(object, *destination)
+    };
+    all.iter().map(request).collect()
 }
 
 /// Returns the requests for the routes of a node that `wanted` accepts.

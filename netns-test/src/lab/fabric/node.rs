@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 
 use crate::diagnose;
@@ -27,6 +27,8 @@ pub(crate) struct LiveNode {
     name: String,
     kind: NodeKind,
     power: RwLock<Power>,
+    /// True while the programs of the node are stopped.
+    is_frozen: AtomicBool,
     /// Server of port mapping, if the node has one.
     pub(crate) mapper: Mapper,
     /// Networks from before power cuts, in which sockets or threads of the test may still be.
@@ -93,6 +95,7 @@ impl LiveNode {
             name: node.name.clone(),
             kind: node.kind,
             power,
+            is_frozen: AtomicBool::new(false),
             mapper: Mapper::default(),
             past: Mutex::default(),
             variables: Mutex::default(),
@@ -142,8 +145,18 @@ impl LiveNode {
     pub(crate) fn turn_off(&self, next: Arc<Namespaces>) -> Arc<Namespaces> {
         let mut power = lock::write(&self.power);
         power.is_on = false;
+        self.is_frozen.store(false, Ordering::Relaxed);
         self.unroutable.store(0, Ordering::Relaxed);
         std::mem::replace(&mut power.here, next)
+    }
+
+    /// Marks the programs of the node as stopped, or as running. Returns whether they were stopped.
+    pub(crate) fn set_frozen(&self, is_frozen: bool) -> bool {
+        self.is_frozen.swap(is_frozen, Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.is_frozen.load(Ordering::SeqCst)
     }
 
     /// Marks the node on.

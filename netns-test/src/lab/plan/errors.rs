@@ -75,6 +75,8 @@ pub enum TopologyError {
     UnreachableGateway { node: String, destination: String, via: String, why: &'static str },
     /// Second static route to one destination.
     DuplicateRoute { node: String, destination: String },
+    /// Black hole in a topology without a router.
+    NoRouter { destination: Subnet },
     /// VLAN identifier outside of 1 to 4094.
     VlanId { node: String, vid: u16 },
     /// VXLAN identifier of more than 24 bits.
@@ -307,19 +309,30 @@ impl TopologyError {
             Self::StpWithoutSwitch { node } => {
                 format!("`{node}`: `stp` is for switches; remove it")
             }
-            Self::BadSysctl { node, name, why } => format!("`{node}`: sysctl `{name}`: {why}"),
-            Self::BadHostsEntry { node, name, why } => {
-                format!("`{node}`: hosts entry `{name}`: {why}")
-            }
-            Self::BadPrivateDir { node, path, why } => {
-                format!("`{node}`: private directory `{path}`: {why}")
-            }
             Self::BadImpairment { place, why }
             | Self::BadNat { place, why }
             | Self::BadFirewall { place, why }
             | Self::BadDns { place, why } => format!("{place}: {why}"),
             Self::DuplicateMac { mac, places: [a, b] } => {
                 format!("{mac} is the Ethernet address of {a} and of {b}; change one")
+            }
+            _ => return self.text_of_nodes(),
+        };
+        Some(text)
+    }
+
+    fn text_of_nodes(&self) -> Option<String> {
+        let text = match self {
+            Self::NoRouter { destination } => format!(
+                "black_hole(): only routers discard packets to {destination}, and there is none; \
+                 add a router between the hosts"
+            ),
+            Self::BadSysctl { node, name, why } => format!("`{node}`: sysctl `{name}`: {why}"),
+            Self::BadHostsEntry { node, name, why } => {
+                format!("`{node}`: hosts entry `{name}`: {why}")
+            }
+            Self::BadPrivateDir { node, path, why } => {
+                format!("`{node}`: private directory `{path}`: {why}")
             }
             _ => return None,
         };

@@ -84,6 +84,8 @@ pub struct NodePlan {
     pub interfaces: Vec<InterfacePlan>,
     /// Routes, except those that the kernel adds for the addresses of interfaces.
     pub routes: Vec<RoutePlan>,
+    /// Destinations whose packets a router discards without an ICMP error.
+    pub black_holes: Vec<Subnet>,
     /// Sysctls and values in the order of writing. Those that name an interface are written after
     /// the interfaces exist, all others before.
     pub sysctls: Vec<(String, String)>,

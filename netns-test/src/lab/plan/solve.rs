@@ -17,6 +17,7 @@ use crate::lab::plan::nat::realms::Realms;
 use crate::lab::plan::nat::view::View;
 use crate::lab::plan::nat::{declared, set};
 use crate::lab::plan::owners::Owners;
+use crate::lab::plan::routes::black_holes;
 use crate::lab::plan::routes::fib::Fib;
 use crate::lab::plan::routes::shortest_paths;
 use crate::lab::plan::routes::static_routes;
@@ -69,6 +70,7 @@ impl Topology {
         order::order(&mut nodes, &segments);
         static_routes::routes(self, &mut nodes, &segments, &mut errors);
         shortest_paths::compute(&mut nodes, &segments);
+        black_holes::set(self, (&mut nodes, &segments), &mut errors);
         set::firewalls(self, (&mut nodes, &segments), &mut errors);
         let (ids, realms) = (self.ids.clone(), [0, 1].map(|_| Realms::one(segments.len())));
         let (owners, fibs, exposures) = (Owners::default(), Vec::new(), Exposures::default());
@@ -174,6 +176,7 @@ fn planned(node: &Node, drafts: Vec<Draft<'_>>) -> NodePlan {
         hostname: (node.kind != NodeKind::Local).then(|| node.name.clone()),
         interfaces: drafts.into_iter().map(|draft| draft.plan).collect(),
         routes: Vec::new(),
+        black_holes: Vec::new(),
         sysctls: own.chain(node.sysctls.iter().cloned()).collect(),
         hosts_entries: node.hosts_entries.clone(),
         private_dirs: node.private_dirs.clone(),
@@ -183,7 +186,8 @@ fn planned(node: &Node, drafts: Vec<Draft<'_>>) -> NodePlan {
     }
 }
 
-/// Returns the forwarding table of a node: the subnets of its interfaces, then its routes.
+/// Returns the forwarding table of a node: the subnets of its interfaces, then its routes and
+/// black holes.
 pub(crate) fn fib(node: &NodePlan) -> Fib {
     let interfaces = node.interfaces.iter().enumerate();
     let connected = interfaces.flat_map(|(index, interface)| {
@@ -193,5 +197,5 @@ pub(crate) fn fib(node: &NodePlan) -> Fib {
         let dev = node.interfaces.iter().position(|interface| interface.name == route.dev)?;
         Some((route.destination, dev, route.via))
     });
-    Fib::new(connected.chain(routes))
+    Fib::new(connected.chain(routes), &node.black_holes)
 }

@@ -103,6 +103,8 @@ pub struct Topology {
     pub(crate) nats: Vec<DeclaredNat>,
     pub(crate) forwards: Vec<DeclaredForward>,
     pub(crate) firewalls: Vec<DeclaredFirewall>,
+    /// Destinations whose packets the routers discard.
+    pub(crate) black_holes: Vec<SubnetArg>,
     #[cfg(feature = "dns")]
     pub(crate) dns: Vec<DeclaredDns>,
 }
@@ -123,6 +125,7 @@ impl Topology {
             nats: Vec::new(),
             forwards: Vec::new(),
             firewalls: Vec::new(),
+            black_holes: Vec::new(),
             #[cfg(feature = "dns")]
             dns: Vec::new(),
         }
@@ -274,6 +277,34 @@ impl Topology {
     /// interfaces gets a larger IPv4 subnet.
     pub fn pools(&mut self, ipv4: impl Into<SubnetArg>, ipv6: impl Into<SubnetArg>) {
         self.pools = [ipv4.into(), ipv6.into()];
+    }
+
+    /// Declares a destination to which packets vanish: every router discards packets to it, and
+    /// sends no ICMP error. So a connection attempt gets no answer, and ends by its own timeout:
+    /// tests of connect timeouts and of Happy Eyeballs (RFC 8305) need such an address.
+    ///
+    /// `destination` is one address (`"192.0.2.1/32"`, `"2001:db8::1/128"`) or a subnet. It must
+    /// not overlap a subnet of the lab. A router with a static [route](NodeSpec::route) to exactly
+    /// this destination uses that. The topology needs a router: a host without one has no route,
+    /// so its attempts fail at once. So do those of programs on a router, with EINVAL: the kernel
+    /// returns this error to the sender on the node itself (ip-route(8), type `blackhole`).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use netns_test::Topology;
+    /// use netns_test::lab::PathOutcome;
+    ///
+    /// let mut net = Topology::new();
+    /// let (client, router) = (net.host("client"), net.router("router"));
+    /// net.link(client, router);
+    /// net.black_hole("192.0.2.1/32");
+    /// let path = net.plan()?.path_to(client, "192.0.2.1".parse().unwrap());
+    /// assert_eq!(path.end, PathOutcome::BlackHole);
+    /// # Ok::<(), netns_test::lab::TopologyErrors>(())
+    /// ```
+    pub fn black_hole(&mut self, destination: impl Into<SubnetArg>) {
+        self.black_holes.push(destination.into());
     }
 
     /// Returns the name of a link in messages.

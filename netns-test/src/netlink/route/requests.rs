@@ -40,6 +40,15 @@ pub(crate) fn add(
     Request::new("add", object, RouteNetlinkMessage::NewRoute(message), flags)
 }
 
+/// Adds a route that discards packets without an error to their sender.
+pub(crate) fn add_black_hole(object: String, destination: Subnet) -> Request {
+    let mut message = route_message(destination, None, None);
+    message.header.kind = RouteType::BlackHole;
+    message.header.scope = RouteScope::Universe;
+    let flags = NLM_F_CREATE | NLM_F_REPLACE;
+    Request::new("add", object, RouteNetlinkMessage::NewRoute(message), flags)
+}
+
 /// Removes the route to a destination, with any next hop and of any origin.
 pub(crate) fn remove(object: String, destination: Subnet) -> Request {
     let mut message = route_message(destination, None, None);

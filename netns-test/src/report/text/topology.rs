@@ -201,7 +201,7 @@ fn trouble(facts: &Facts, lab: &LabFacts, end: &LabEnd) -> Option<String> {
 fn states(facts: &Facts) -> Vec<String> {
     let kinds = [EventKind::Partition, EventKind::Power];
     let last = kinds.map(|kind| facts.events.iter().rev().find(|event| event.kind == kind));
-    let is_over = |state: &str| matches!(state, "heal" | "healed" | "on" | "up");
+    let is_over = |state: &str| matches!(state, "heal" | "healed" | "on" | "up" | "thawed");
     let events = last.into_iter().flatten();
     let events = events.filter(|event| !event.detail("state").is_some_and(is_over));
     let rows = events.map(|event| {

@@ -244,21 +244,21 @@ pub(crate) fn is_in_use(network: BorrowedFd<'_>) -> bool {
 }
 
 /// Returns the kernel's names of the networks, `net:[4026531840]`.
-fn names(networks: &[BorrowedFd<'_>]) -> Vec<String> {
+pub(crate) fn names(networks: &[BorrowedFd<'_>]) -> Vec<String> {
     let all = networks.iter().filter_map(|network| crate::sys::fds::identity(*network).ok());
     all.map(|(_, inode)| format!("net:[{inode}]")).collect()
 }
 
 /// Process that is not the caller.
-struct Other {
+pub(crate) struct Other {
     /// Id in `/proc`, which may show an outer PID namespace.
-    listed: Pid,
+    pub(crate) listed: Pid,
     /// Id in the caller's PID namespace.
-    pid: Pid,
+    pub(crate) pid: Pid,
 }
 
 /// Returns every other process that has a thread in one of the networks called `names`.
-fn others_in(names: &[String]) -> io::Result<Vec<Other>> {
+pub(crate) fn others_in(names: &[String]) -> io::Result<Vec<Other>> {
     let entries = std::fs::read_dir("/proc")?;
     let all = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let mut found = Vec::new();

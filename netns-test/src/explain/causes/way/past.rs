@@ -10,8 +10,12 @@ use crate::explain::target::Target;
 use crate::explain::trouble::Trouble;
 
 /// Kinds of events that begin or end an obstacle, with the state that begins it.
-const KINDS: [(EventKind, &str); 3] =
-    [(EventKind::Partition, "on"), (EventKind::Link, "down"), (EventKind::Power, "off")];
+const KINDS: [(EventKind, &str); 4] = [
+    (EventKind::Partition, "on"),
+    (EventKind::Link, "down"),
+    (EventKind::Power, "off"),
+    (EventKind::Power, "frozen"),
+];
 
 /// Time after an obstacle within which a failure may follow from it. A connection has longer
 /// pauses between its attempts only after half a minute (tcp(7)).
@@ -38,6 +42,9 @@ pub(super) fn cause(scene: &Scene<'_>, targets: &[Target<'_>]) -> Option<Cause> 
     let (kind, text) = (found.begin.1.kind, &found.begin.1.text);
     let what = match kind {
         EventKind::Partition => format!("{} were separated by a partition", sides(text)),
+        EventKind::Power if found.begin.1.detail("state") == Some("frozen") => {
+            format!("{} was frozen", found.begin.1.node)
+        }
         EventKind::Power => format!("{} was powered off", found.begin.1.node),
         _ => format!("link {} was down", text.strip_suffix(" down").unwrap_or(text)),
     };

@@ -7,6 +7,8 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::diagnose;
 use crate::error::Failure;
@@ -120,6 +122,10 @@ fn put_new(
         written.map_err(failed("write", &object, name))?;
     }
     on_sys(root, &store, || {
+        if !is_kept[1] {
+            let marked = fs::File::open("/sys/resolv.conf").and_then(|file| mark(&file));
+            marked.map_err(failed("set the time of", RESOLVER, name))?;
+        }
         all.iter().try_for_each(|((file, at), _)| cover(root, &store, file, at))
     })?;
     Ok(fds::identity(store.as_fd()).map_err(failed("stat", "the files", name))?.0)
@@ -139,11 +145,22 @@ pub(crate) fn update(name: &str, files: &mut NodeFiles, new: &Texts) -> Result<(
             let refused = |error: io::Error| {
                 diagnose::explain_shortage("write", &format!("{path} of {name}"), &error)
             };
-            rewrite(path.as_ref(), new).map_err(refused)?;
+            let written = rewrite(path.as_ref(), new).and_then(|()| fs::File::open(path));
+            written.and_then(|file| mark(&file)).map_err(refused)?;
         }
         *old = new.clone();
     }
     Ok(())
+}
+
+/// Sets a time of a file that no other file of this process has, to the nanosecond. The resolver of
+/// the C library compares inode, size and times, but not the device, to see that it has another
+/// file than before. Files of two nodes can be equal in all of these.
+fn mark(file: &fs::File) -> io::Result<()> {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let part = LAST.fetch_add(1, Ordering::Relaxed) % 1_000_000_000;
+    file.set_modified(UNIX_EPOCH + Duration::new(now, part))
 }
 
 /// Returns whether a file is one of the lab, with the text that the lab has written. A file that

@@ -14,7 +14,9 @@ use crate::lab::build::etc_files::names::Names;
 use crate::lab::build::hub::Beginning;
 use crate::lab::build::namespaces;
 use crate::lab::build::nat;
-use crate::lab::build::requests::{flood, last_index, make_links, of_node, routes_of, set_up_node};
+use crate::lab::build::requests::{
+    black_holes, flood, last_index, make_links, of_node, routes_of, set_up_node,
+};
 use crate::lab::build::sysctls;
 use crate::lab::change::extend::rollback::Before;
 use crate::lab::change::nat::connections;
@@ -293,6 +295,7 @@ impl Step<'_> {
             grown.routes.contains(route) && (is_new_one(&route.dev) || !is_down(&route.dev))
         };
         requests.extend(routes_of(plan, node, indexes, self.made[node], is_new)?);
+        requests.extend(black_holes(of_plan, &grown.black_holes));
         let routes = self.made[node].netlink.kept_routes()?;
         for lost in &grown.lost {
             let to_it = |one: &&Kept| one.is_added() && one.destination() == Some(*lost);

@@ -35,6 +35,7 @@ pub(crate) fn check(old: &Topology, new: &Topology) -> Result<(), Failure> {
         nats: _,
         forwards: _,
         firewalls: _,
+        black_holes,
         #[cfg(feature = "dns")]
             dns: servers,
     } = old;
@@ -57,6 +58,11 @@ pub(crate) fn check(old: &Topology, new: &Topology) -> Result<(), Failure> {
         if !has_same_ends(before, after) {
             return Err(changed(&old.link_label(at), "its name or its ends"));
         }
+    }
+    if let Some(hole) = black_holes.iter().find(|one| !new.black_holes.contains(one)) {
+        let destination = hole.0.as_ref().map(ToString::to_string).unwrap_or_default();
+        let why = "the topology lacks it: extend() only adds; build another lab";
+        return Err(Failure::new("extend", format!("black hole {destination}"), why));
     }
     check_rules(old, new)?;
     #[cfg(feature = "dns")]

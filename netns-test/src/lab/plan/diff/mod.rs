@@ -42,6 +42,8 @@ pub(crate) struct NodeGrowth {
     pub(crate) routes: Vec<RoutePlan>,
     /// Destinations without a route in the extended plan.
     pub(crate) lost: Vec<Subnet>,
+    /// New destinations whose packets a router discards.
+    pub(crate) black_holes: Vec<Subnet>,
     /// Sysctls that are new or have another value.
     pub(crate) sysctls: Vec<(String, String)>,
     /// True if NATs or the firewall differ.
@@ -118,6 +120,7 @@ fn between_nodes(before: &NodePlan, after: &NodePlan) -> Result<(Vec<usize>, Nod
         hostname: _,
         interfaces,
         routes,
+        black_holes,
         sysctls,
         // `/etc/hosts` is written anew.
         hosts_entries: _,
@@ -145,6 +148,8 @@ fn between_nodes(before: &NodePlan, after: &NodePlan) -> Result<(Vec<usize>, Nod
             .map_err(|part| changed(&object(), part))?;
     }
     growth.interfaces = (0..after.interfaces.len()).filter(|at| !places.contains(at)).collect();
+    let is_new = |one: &&Subnet| !black_holes.contains(one);
+    growth.black_holes = after.black_holes.iter().filter(is_new).copied().collect();
     growth.reroute(routes, &after.routes);
     growth.sysctls = new_sysctls(sysctls, after);
     Ok((places, growth))

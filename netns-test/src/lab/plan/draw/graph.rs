@@ -54,6 +54,7 @@ impl Graph {
             let nat = node.nat_lines().into_iter();
             label.extend(nat.map(|[outside, line]| format!("nat on {outside}: {line}")));
             label.extend(node.firewall.iter().map(|firewall| format!("firewall: {firewall}")));
+            label.extend(node.black_holes.iter().map(|to| format!("black hole {to}")));
             (node.kind, label)
         });
         let mut edges = Vec::new();

@@ -45,6 +45,10 @@ impl fmt::Display for Topology {
             let name = node.map_or("?", |node| self.nodes[node].name.as_str());
             rows.push(vec![what.to_owned(), format!("{name}{on}"), text]);
         }
+        rows.extend(self.black_holes.iter().map(|one| {
+            let destination = one.0.as_ref().map_or_else(ToString::to_string, ToString::to_string);
+            vec!["black hole".to_owned(), destination]
+        }));
         #[cfg(feature = "dns")]
         rows.extend(self.dns_rows());
         f.write_str(&table(rows, ""))
@@ -97,6 +101,9 @@ impl fmt::Display for Plan {
                 let is_static = if route.is_static { "(static)" } else { "" };
                 let (to, dev) = (shown(route.destination), format!("dev {}", route.dev));
                 rows.push(vec![node.name.clone(), to, via, dev, is_static.to_owned()]);
+            }
+            for destination in &node.black_holes {
+                rows.push(vec![node.name.clone(), shown(*destination), "black hole".to_owned()]);
             }
         }
         if !rows.is_empty() {

@@ -17,21 +17,27 @@ struct Entry {
     last: u128,
     is_ipv4: bool,
     prefix: u8,
-    interface: usize,
+    /// Outgoing interface; `None` if packets are discarded.
+    interface: Option<usize>,
     /// Gateway; `None` if the destination is on the segment of the interface.
     via: Option<IpAddr>,
 }
 
 impl Fib {
-    /// Creates a table of (destination, interface, gateway). The first of two entries with the
-    /// same destination is used.
-    pub(crate) fn new(entries: impl Iterator<Item = (Subnet, usize, Option<IpAddr>)>) -> Self {
-        let entry = |(subnet, interface, via): (Subnet, usize, Option<IpAddr>)| {
+    /// Creates a table of (destination, interface, gateway), and of destinations whose packets are
+    /// discarded. The first of two entries with the same destination is used.
+    pub(crate) fn new(
+        entries: impl Iterator<Item = (Subnet, usize, Option<IpAddr>)>,
+        discarded: &[Subnet],
+    ) -> Self {
+        let entry = |(subnet, interface, via): (Subnet, Option<usize>, Option<IpAddr>)| {
             let (first, last) = subnet.range();
             let (is_ipv4, prefix) = (subnet.is_ipv4(), subnet.prefix());
             Entry { first, last, is_ipv4, prefix, interface, via }
         };
-        Self(entries.map(entry).collect())
+        let entries = entries.map(|(subnet, interface, via)| (subnet, Some(interface), via));
+        let discarded = discarded.iter().map(|subnet| (*subnet, None, None));
+        Self(entries.chain(discarded).map(entry).collect())
     }
 
     /// Returns the outgoing interface and the next hop of a packet to `to`.
@@ -45,7 +51,7 @@ impl Fib {
                 best = Some(entry);
             }
         }
-        best.map(|entry| (entry.interface, entry.via.unwrap_or(to)))
+        best.and_then(|entry| Some((entry.interface?, entry.via.unwrap_or(to))))
     }
 }
 
@@ -62,12 +68,14 @@ fn the_longest_prefix_and_then_the_first_entry_wins() {
             entry("fd00::/8", 3, None),
         ]
         .into_iter(),
+        &["198.51.100.0/24".parse().unwrap()],
     );
     let found = |to: &str| {
         let (interface, next) = fib.look_up(to.parse().unwrap())?;
         Some((interface, next.to_string()))
     };
     assert_eq!(found("192.0.2.1"), Some((0, "10.0.0.1".to_owned())));
+    assert_eq!(found("198.51.100.7"), None);
     assert_eq!(found("10.0.0.9"), Some((1, "10.0.0.9".to_owned())));
     assert_eq!(found("fd00::1"), Some((3, "fd00::1".to_owned())));
     assert_eq!(found("2001:db8::1"), None);

@@ -185,7 +185,7 @@ impl<'a> Flow<'a> {
             return Handled::Ends(PathOutcome::NotForwarded);
         }
         let Some((interface, next)) = self.plan.fibs[at].look_up(packet.destination) else {
-            return Handled::Ends(PathOutcome::NoRoute);
+            return Handled::Ends(node.without_route(packet.destination));
         };
         let out = &node.interfaces[interface].name;
         if let (Some(name), true) = (name, name != Some(out)) {

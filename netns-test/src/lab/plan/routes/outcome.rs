@@ -20,6 +20,9 @@ pub enum PathOutcome {
     Arrived,
     /// The last node has no route to the destination.
     NoRoute,
+    /// The last node discards packets to the destination without an ICMP error
+    /// ([`Topology::black_hole`](crate::Topology::black_hole)).
+    BlackHole,
     /// The last node is a host, which does not forward packets.
     NotForwarded,
     /// No node on the segment has this address, which is the next hop.

@@ -219,7 +219,7 @@ impl Plan {
             }
             let Some((interface, next)) = self.fibs[at].look_up(to) else {
                 visit(at, None);
-                return PathOutcome::NoRoute;
+                return node.without_route(to);
             };
             visit(at, Some(interface));
             let segment = node.interfaces[interface].segment;
@@ -282,6 +282,7 @@ impl fmt::Display for Path {
         match self.end {
             PathOutcome::Arrived => Ok(()),
             PathOutcome::NoRoute => write!(f, ": {last} has no route to {to}"),
+            PathOutcome::BlackHole => write!(f, ": {last} discards packets to {to}"),
             PathOutcome::NotForwarded => write!(f, ": {last} is a host and does not forward"),
             PathOutcome::NoNeighbour(address) => write!(f, " -> ?: no node there has {address}"),
             PathOutcome::Loop => write!(f, " -> ...: a loop of routes to {to}"),

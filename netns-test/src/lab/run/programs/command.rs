@@ -141,8 +141,8 @@ impl NodeCommand<'_> {
     ///
     /// ENOENT for a program that does not exist, or that is on a file system which was mounted
     /// after the node was made, since nodes do not see such mounts; EACCES for a program that may
-    /// not be run; EMFILE, EAGAIN, EPERM for a step that the kernel refuses. The error has the
-    /// names of the program and the node.
+    /// not be run; EMFILE, EAGAIN, EPERM for a step that the kernel refuses; a node that is
+    /// powered off or frozen. The error has the names of the program and the node.
     #[track_caller]
     pub fn spawn(&mut self) -> Result<NodeChild> {
         located(self.try_spawn())
@@ -247,6 +247,10 @@ impl NodeCommand<'_> {
     /// Prepares the command to start on the node.
     fn place(&mut self, bound: bool) -> Result<()> {
         let here = self.node.here()?;
+        if self.node.is_frozen() {
+            let failure = Failure::new("start", self.subject(), "the node is frozen");
+            return Err(failure.advise("`thaw` it first").into());
+        }
         match &self.placed {
             Some(there) if there.as_ptr() == Arc::as_ptr(&here) => return Ok(()),
             Some(_) => {

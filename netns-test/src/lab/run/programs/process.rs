@@ -18,6 +18,7 @@ use crate::lab::run::programs::noted;
 use crate::lab::run::programs::noted::Noted;
 use crate::lab::run::programs::output::{Feed, Source};
 use crate::sys::lock::lock;
+use crate::sys::ns::inhabitants;
 use crate::sys::ns::ns_set::Place;
 use crate::sys::process;
 use crate::sys::process::signals::KILL;
@@ -218,6 +219,27 @@ impl Program {
         self.node == node
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn pid(&self) -> process::Pid {
+        self.id as process::Pid
+    }
+
+    /// Returns whether the program has ended. Its output may not have been read yet.
+    pub(crate) fn has_ended(&self) -> bool {
+        let is_running = || matches!(process::end_of(self.pid()), Ok(None));
+        self.feed.look().has_ended || !is_running()
+    }
+
+    /// Kills the program and waits for its end.
+    pub(crate) fn kill_and_wait(&self) -> Result<()> {
+        let killed = lock(&self.child).kill();
+        killed.map_err(|error| self.failure("kill", &error))?;
+        self.wait().map(drop)
+    }
+
     /// Kills the program if it runs, and reaps it.
     pub(crate) fn end(&self) {
         let mut child = lock(&self.child);
@@ -253,6 +275,9 @@ impl Program {
         let failure = state.iter().fold(failure, Failure::advise);
         let failure = match self.try_wait() {
             Ok(Some(status)) => failure.advise(format!("it has ended: {status}")),
+            _ if inhabitants::is_stopped(self.pid()) => {
+                failure.advise("it is stopped, as the programs of a frozen node are")
+            }
             _ => failure.advise("it runs"),
         };
         let fed = self.feed.look();

@@ -142,6 +142,13 @@ impl Programs {
         }
     }
 
+    /// Returns the programs on a node that have not ended.
+    pub(crate) fn running_on(&self, node: &str) -> Vec<Arc<Program>> {
+        let state = lock(&self.0);
+        let all = state.started.iter().filter_map(Weak::upgrade);
+        all.filter(|program| program.is_on(node) && !program.has_ended()).collect()
+    }
+
     /// Kills and reaps the programs on a node.
     pub(crate) fn end_on(&self, node: &str) {
         let state = lock(&self.0);

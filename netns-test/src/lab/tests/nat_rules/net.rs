@@ -173,6 +173,7 @@ pub(crate) fn bare(name: &str, kind: NodeKind) -> NodePlan {
         kind,
         hostname: None,
         interfaces: Vec::new(),
+        black_holes: Vec::new(),
         routes: Vec::new(),
         sysctls: Vec::new(),
         hosts_entries: Vec::new(),

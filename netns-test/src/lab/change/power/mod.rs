@@ -3,6 +3,9 @@
 //! An end of a link that is in no namespace would be destroyed with the whole link. So the
 //! namespaces for the next power-on are made at power-off, and the ends wait there, down.
 
+pub(crate) mod freeze;
+pub(crate) mod shut_down;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
