@@ -279,7 +279,7 @@ fn a_file_is_replaced_also_behind_a_symbolic_link() {
 }
 
 #[netns_test]
-fn switches_vlans_moves_and_power_keep_the_names_right() {
+fn switches_moves_and_power_keep_the_names_right() {
     let mut net = Topology::new();
     let (client, server) = (net.host("client"), net.host("server"));
     let [near, far] = ["near", "far"].map(|name| net.switch(name));
