@@ -25,7 +25,7 @@ cases! {
     ("no_route_there", no_route_there, &["likely: client has no route to server"]),
     ("forwarding_off", forwarding_off, &["first: router does not forward"]),
     ("rp_filter", rp_filter, &["first: rp_filter"]),
-    ("blackhole", blackhole, &["first: rejects packets to 10.0.1.2"]),
+    ("blackhole", blackhole, &["first: discards packets to 10.0.1.2"]),
     ("powered_off", powered_off, &["first: server is powered off"]),
     ("no_such_address", no_such_address, &["first: has the address 10.0.0.77"]),
     ("outside", outside, &["likely: outside of the lab"]),

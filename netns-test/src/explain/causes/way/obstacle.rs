@@ -91,9 +91,15 @@ fn routed(
                 .on(node)
         }
         Obstacle::Rejected { node, by } => {
-            new(format!("{} rejects packets to {target} by {by}", node_name(node)))
+            // The sender gets an ICMP error, but not from such a route (ip-route(8)).
+            let is_silent = by.contains("\"blackhole ");
+            let (does, or) = match is_silent {
+                true => ("discards", ", or the `black_hole` of the topology"),
+                false => ("rejects", ""),
+            };
+            new(format!("{} {does} packets to {target} by {by}", node_name(node)))
                 .shown_by(format!("it is {way}"))
-                .try_to(format!("remove {by}"))
+                .try_to(format!("remove {by}{or}"))
                 .on(node)
         }
         Obstacle::ForwardingOff { node, setting } => {

@@ -66,7 +66,7 @@ fn a_rejecting_route_is_found() {
     let mut blackhole = route("10.0.1.0/24", None, 0);
     blackhole.kind = "blackhole".into();
     sample.network("client").routes.push(blackhole);
-    check(&sample, "client rejects packets to 10.0.1.2 by the route \"blackhole 10.0.1.0/24\"");
+    check(&sample, "client discards packets to 10.0.1.2 by the route \"blackhole 10.0.1.0/24\"");
 }
 
 #[test]
