@@ -49,9 +49,11 @@ pub(crate) fn stop_all(network: BorrowedFd<'_>) -> Result<(), Failure> {
     }
 }
 
-/// Continues all other processes in a network by SIGCONT.
+/// Continues all other processes in a network by SIGCONT. One that may not be signalled is an
+/// error, and does not keep the others from it.
 pub(crate) fn continue_all(network: BorrowedFd<'_>) -> Result<(), Failure> {
-    inhabitants(network)?.iter().try_for_each(|one| send(one.pid, libc::SIGCONT))
+    let sent = inhabitants(network)?.into_iter().map(|one| send(one.pid, libc::SIGCONT));
+    sent.fold(Ok(()), Result::and)
 }
 
 /// Sends SIGTERM once to each other process in a network, also to those that start meanwhile, and
@@ -131,7 +133,7 @@ fn send(pid: Pid, signal: i32) -> Result<(), Failure> {
     }
 }
 
-/// `nginx (process 12)`
+/// Returns the name of a process for a message: `nginx (process 12)`.
 fn name(one: &Other) -> String {
     let name = std::fs::read_to_string(format!("/proc/{}/comm", one.listed));
     let name = name.map_or_else(|_| "?".to_owned(), |name| name.trim_end().to_owned());

@@ -84,11 +84,18 @@ pub(crate) fn spawn_blocking_all<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
-    // A new thread has the mask of its creator.
+    let start = || thread::Builder::new().name(name.to_owned()).spawn(work);
+    with_all_blocked(start)?
+}
+
+/// Does `work` while all signals are blocked. Threads that it starts have them blocked for good: a
+/// new thread has the mask of its creator.
+#[cfg(feature = "lab")]
+pub(crate) fn with_all_blocked<T>(work: impl FnOnce() -> T) -> io::Result<T> {
     let before = block_all()?;
-    let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
+    let done = work();
     set_mask(before)?;
-    thread
+    Ok(done)
 }
 
 /// Creates a descriptor to read blocked signals from (signalfd(2)).

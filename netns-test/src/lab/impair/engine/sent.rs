@@ -62,15 +62,12 @@ fn send(shared: &Shared, number: u64) -> Result<usize, Failure> {
         })?;
         Ok(count)
     };
-    // A new thread has the mask of its creator.
     let send = || {
-        let before = signals::block_all()?;
-        let sent = thread::scope(|scope| {
+        thread::scope(|scope| {
             let helper = thread::Builder::new().name(NAME.to_owned()).spawn_scoped(scope, on_all);
             helper.map(|helper| helper.join().unwrap_or_else(|panic| resume_unwind(panic)))
-        });
-        signals::set_mask(before)?;
-        sent?
+        })
     };
-    send().map_err(|error: io::Error| errno::failure(STEP, OBJECT, &error))
+    let sent = signals::with_all_blocked(send).and_then(|sent| sent?);
+    sent.map_err(|error: io::Error| errno::failure(STEP, OBJECT, &error))
 }

@@ -216,22 +216,14 @@ impl LinkPackets<'_> {
             .filter(|at| is_meant(*at))
             .map(|at| records[at].discarded()[usize::from(is_receiver)])
             .sum();
-        let trouble = self.link.fabric().hub.as_ref().and_then(|hub| hub.trouble());
-        let missing = match (discarded, trouble) {
-            (_, Some(trouble)) => Some(trouble),
-            (0, None) => None,
-            (count, None) => Some(format!(
-                "{count} older frames are no longer in the record, which keeps the \
-                 first 256 and the last 512 KiB of each direction"
-            )),
-        };
+        let missing = self.link.missing(discarded);
         let texts =
             |all: &[WirePacket]| all.iter().map(|one| described(one, &names)).collect::<Vec<_>>();
         let misses = |one: &WirePacket| {
             let frame = Frame::parse(&one.bytes);
             self.packet.misses(&PacketView::new(&frame))
         };
-        others.sort_by_key(misses);
+        others.sort_by_cached_key(misses);
         Ok(Seen { found: texts(&found), others: texts(&others), missing })
     }
 

@@ -102,6 +102,18 @@ impl Link {
         Failure::new(step, self.label(), why).advise(advice)
     }
 
+    /// Returns the reason for which frames may be missing in a record that has discarded so many.
+    pub(crate) fn missing(&self, discarded: u64) -> Option<String> {
+        let trouble = self.fabric().hub.as_ref().and_then(|hub| hub.trouble());
+        let gone = || {
+            format!(
+                "{discarded} older frames are no longer in the record, which keeps the first 256 \
+                 and the last 512 KiB of each direction"
+            )
+        };
+        trouble.or_else(|| (discarded > 0).then(gone))
+    }
+
     fn capture(&self, records: &[Record; 2], only: Option<usize>) -> Capture {
         let plan = &*self.fabric().now();
         let ends = self.fabric().links.ends(self.position());

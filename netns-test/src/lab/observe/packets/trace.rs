@@ -48,9 +48,7 @@ impl Link {
     fn text_of_packets(&self) -> Result<String> {
         let records = self.records("trace")?;
         let discarded: u64 = records.iter().flat_map(Record::discarded).sum();
-        let trouble = self.fabric().hub.as_ref().and_then(|hub| hub.trouble());
-        let gone = || format!("{discarded} older frames are no longer in the record");
-        if let Some(why) = trouble.or_else(|| (discarded > 0).then(gone)) {
+        if let Some(why) = self.missing(discarded) {
             return Err(Failure::new("trace", self.label(), why).into());
         }
         let packets = recorded::of_link(&records).into_iter().filter(WirePacket::is_new);
